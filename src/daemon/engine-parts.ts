@@ -96,11 +96,11 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
           if (code === before?.code) return;
           if (code === undefined) failing.delete(socket);
           else failing.set(socket, { sinceMs: before?.sinceMs ?? clock.wallMs(), code });
-          observe(
-            code === undefined
-              ? { kind: 'lookup-working', socket }
-              : { kind: 'lookup-failing', socket, code },
-          );
+          const service = `the auth service at ${socket}`;
+          if (code === undefined)
+            return observe({ kind: 'lookup-working', level: 'info', text: `${service} answers` });
+          const text = `${service} does not answer (${code}); commands that need it are refused`;
+          observe({ kind: 'lookup-failing', level: 'error', text, type: code });
         },
       });
       lookups.set(key, made);

@@ -11,16 +11,19 @@ import type { Running } from '../domain/admin/now/running.js';
 import type { Trouble } from '../domain/admin/page/api.js';
 import { statusMeaning } from '../domain/language/codes/codes.js';
 import { networkOf } from '../domain/people/identity/peer.js';
+import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import {
   type EngineEvent,
   type ExchangeEnded,
   isEngineEvent,
-  type LoginResult,
+  type LoginFailed,
+  loginFailures,
+  type SessionRefused,
 } from '../gateway/outcome/events.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
-type Troubling = Extract<EngineEvent, { kind: 'exchange-ended' | 'login' | 'session-refused' }>;
+type Troubling = ExchangeEnded | LoginFailed | SessionRefused;
 
 export interface TroubleRow {
   readonly row: Trouble;
@@ -39,6 +42,16 @@ const troublesMax = 20;
 const stallShownMs = 60_000;
 /** Several things change at once when a host goes down. */
 const changedMs = 50;
+const turns: ReadonlySet<EngineEvent['kind']> = new Set([
+  'lookup-failing',
+  'lookup-working',
+  'backend-down',
+  'backend-up',
+  'ship-away',
+  'ship-connected',
+  'audit-forked',
+  'audit-failed',
+]);
 
 export class NowWatch {
   readonly history: History;
@@ -59,43 +72,16 @@ export class NowWatch {
   }
 
   observe(event: EngineEvent): void {
-    switch (event.kind) {
-      case 'exchange-ended': {
-        const as = countedAs[event.outcome];
-        this.history.ended(this.#clock.now(), as);
-        if (as !== 'other') this.#add(event);
-        return;
-      }
-      case 'login':
-        if (!failures.has(event.result)) return;
-        this.#loginFailed(event);
-        return this.#add(event);
-      case 'session-refused':
-        return this.#add(event);
-      case 'lookup-failing':
-      case 'lookup-working':
-      case 'backend-down':
-      case 'backend-up':
-      case 'ship-away':
-      case 'ship-connected':
-      case 'audit-forked':
-      case 'audit-failed':
-        return this.#turned();
-      case 'backend-log':
-      case 'dial-failed':
-      case 'flood':
-      case 'http-request':
-      case 'session-closed':
-      case 'upstream-opened':
-      case 'ship-damaged':
-      case 'ship-missing':
-      case 'ship-restarted':
-      case 'ship-position-failed':
-      case 'note':
-        return;
-      default:
-        return event satisfies never;
-    }
+    if (isEngineEvent(event, 'exchange-ended')) {
+      const as = countedAs[event.outcome];
+      this.history.ended(this.#clock.now(), as);
+      if (as !== 'other') this.#add(event);
+    } else if (isEngineEvent(event, 'login-failed')) {
+      if (event.type === 'gone') return;
+      this.#loginFailed(event);
+      this.#add(event);
+    } else if (isEngineEvent(event, 'session-refused')) this.#add(event);
+    else if (turns.has(event.kind)) this.#turned();
   }
 
   stalled(durationMs: number): void {
@@ -151,13 +137,13 @@ export class NowWatch {
     same.count += 1;
   }
 
-  #loginFailed({ listener, address, account, keyRefusal }: Extract<EngineEvent, { kind: 'login' }>): void {
+  #loginFailed({ listener, address, account, why }: LoginFailed): void {
     const nowMs = this.#clock.now();
     const network = networkOf(address ?? '-');
     this.#logins.failed(nowMs, listener, network);
     // Only then is the name one of the configuration, and no text of a client.
-    if (keyRefusal !== undefined && account !== undefined)
-      this.#logins.refused(nowMs, listener, account, keyRefusal, network);
+    if (why !== undefined && account !== undefined)
+      this.#logins.refused(nowMs, listener, account, why, network);
   }
 
   #turned(): void {
@@ -181,33 +167,6 @@ export const countedAs: Readonly<Record<ExchangeEnded['outcome'], CountedAs>> = 
   unknown: 'failed',
 };
 
-const failures: ReadonlySet<LoginResult> = new Set([
-  'failed',
-  'crowded',
-  'malformed',
-  'ambiguous',
-  'tls-failed',
-]);
-
-const loginSentences: Readonly<Record<LoginResult, string>> = {
-  ok: '',
-  remembered: '',
-  certificate: '',
-  gone: '',
-  failed: 'The name, the password or the key is wrong.',
-  crowded: 'Too many logins at once: it was not checked.',
-  malformed: 'No name and password where, or in the form in which, they are permitted.',
-  ambiguous: 'The certificate is one of several accounts.',
-  'tls-failed': 'The TLS handshake failed.',
-};
-
-const keySentences = {
-  expired: 'has expired',
-  replaced: 'was replaced',
-  address: 'may not be used from there',
-  name: 'was said together with the name of another key',
-} as const;
-
 function isSame(one: Troubling, other: Troubling): boolean {
   if (isEngineEvent(one, 'exchange-ended')) {
     if (!isEngineEvent(other, 'exchange-ended')) return false;
@@ -229,10 +188,10 @@ function isSame(one: Troubling, other: Troubling): boolean {
   if (isEngineEvent(one, 'session-refused'))
     return isEngineEvent(other, 'session-refused') && one.principal === other.principal;
   return (
-    isEngineEvent(other, 'login') &&
-    one.result === other.result &&
-    one.keyRefusal === other.keyRefusal &&
-    (one.keyRefusal === undefined || one.account === other.account) &&
+    isEngineEvent(other, 'login-failed') &&
+    one.type === other.type &&
+    one.why === other.why &&
+    (one.why === undefined || one.account === other.account) &&
     networkOf(one.address ?? '-') === networkOf(other.address ?? '-')
   );
 }
@@ -247,11 +206,11 @@ function placeOf({ backend, error }: ExchangeEnded): string | undefined {
 function rowOf(event: Troubling, atMs: number): TroubleRow {
   const at = formatTime(atMs);
   const { listener } = isEngineEvent(event, 'exchange-ended') ? event.exchange : event;
-  if (isEngineEvent(event, 'login')) {
-    const { account, address, keyRefusal, result } = event;
-    const isKey = keyRefusal !== undefined && account !== undefined;
+  if (isEngineEvent(event, 'login-failed')) {
+    const { account, address, why, type } = event;
+    const isKey = why !== undefined && account !== undefined;
     const from = networkOf(address ?? '-');
-    const text = isKey ? `The key ${keySentences[keyRefusal]} (${from}).` : loginSentences[result];
+    const text = isKey ? `The key ${keyRefusals[why]} (${from}).` : `${capital(loginFailures[type])}.`;
     const principal = isKey ? account : from;
     return { row: { at, kind: 'login', principal, listener, text, owner: 'requester' }, user: '' };
   }

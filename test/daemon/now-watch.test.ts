@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowWatch } from '../../src/daemon/now-watch.js';
-import type { EngineEvent, ExchangeEnded } from '../../src/gateway/outcome/events.js';
+import type { ExchangeEnded, LoginFailed } from '../../src/gateway/outcome/events.js';
 import { ended as example } from '../kit/exchange-ended.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 
@@ -84,25 +84,27 @@ for (const [what, more, text] of sentences) {
   void test(`a command: ${what}`, () => assert.equal(textOf(more), text));
 }
 
-const login: Extract<EngineEvent, { kind: 'login' }> = {
-  kind: 'login',
+const login: LoginFailed = {
+  kind: 'login-failed',
+  level: 'warn',
   listener: 'panel',
-  result: 'failed',
+  type: 'failed',
   address: '203.0.113.9',
   account: 'zuluq7@example.org',
-  isTold: true,
+  why: undefined,
   text: 'zuluq7',
 };
 
 void test('logins: what the peer called itself is not shown, the name of a key is', () => {
   const watch = new NowWatch(createFakeClock());
-  watch.observe({ ...login, result: 'ok' });
-  watch.observe({ ...login, result: 'gone' });
+  watch.observe({ kind: 'login', level: undefined, listener: 'panel', type: 'ok' });
+  watch.observe({ ...login, type: 'gone' });
   assert.deepEqual(watch.troubles(), []);
   watch.observe(login);
-  watch.observe({ ...login, result: 'tls-failed', address: undefined });
-  watch.observe({ ...login, account: 'webmail', keyRefusal: 'address' });
-  watch.observe({ kind: 'session-refused', listener: 'support', principal: 'uid:1000', text: 'zuluq7' });
+  watch.observe({ ...login, type: 'tls-failed', address: undefined });
+  watch.observe({ ...login, account: 'webmail', why: 'address' });
+  const refused = { kind: 'session-refused', level: 'warn', listener: 'support' } as const;
+  watch.observe({ ...refused, principal: 'uid:1000', text: 'zuluq7' });
   assert.doesNotMatch(JSON.stringify(watch.troubles()), /zuluq7/);
   assert.deepEqual(
     watch.troubles().map(({ row: { kind, principal, listener, text } }) => [kind, principal, listener, text]),
@@ -113,9 +115,9 @@ void test('logins: what the peer called itself is not shown, the name of a key i
         'support',
         'No session: not among its peers or networks, or a limit of sessions is reached.',
       ],
-      ['login', 'webmail', 'panel', 'The key may not be used from there (203.0.113.9).'],
+      ['login', 'webmail', 'panel', 'The key was used from outside of its networks (203.0.113.9).'],
       ['login', '-', 'panel', 'The TLS handshake failed.'],
-      ['login', '203.0.113.9', 'panel', 'The name, the password or the key is wrong.'],
+      ['login', '203.0.113.9', 'panel', 'Wrong name, password or key.'],
     ],
   );
   assert.deepEqual([watch.facts().failedLogins.count, watch.facts().refusedKeys[0]?.key], [3, 'webmail']);
@@ -235,11 +237,10 @@ void test('better or worse: told once, soon; a command that ended is only counte
   };
   watch.observe(ended);
   assert.equal(clock.timers, 0);
-  for (const backend of ['mail1', 'mail2'])
-    watch.observe({ kind: 'backend-down', backend, code: 'dial-refused', text: '' });
+  for (const backend of ['mail1', 'mail2']) watch.observe({ kind: 'backend-down', level: 'error', backend });
   await clock.advance(100);
   assert.deepEqual([turns, clock.timers], [1, 0]);
-  watch.observe({ kind: 'backend-up', backend: 'mail1', downMs: 1 });
+  watch.observe({ kind: 'backend-up', level: 'warn', backend: 'mail1' });
   watch.end();
   await clock.advance(100);
   assert.deepEqual([turns, clock.timers], [1, 0]);

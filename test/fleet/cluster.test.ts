@@ -84,7 +84,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
     clock: systemClock,
     chance: Math.random,
     observe(event) {
-      events.push(event.kind === 'ship-away' ? `ship-away ${event.code} ${event.text}` : event.kind);
+      events.push(event.kind === 'ship-away' ? `ship-away ${event['type']} ${event.text}` : event.kind);
     },
   });
   closeBefore(t, () => shipping.end());

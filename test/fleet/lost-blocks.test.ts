@@ -50,7 +50,7 @@ void test('a leader killed, the next one frozen: every replica has every record 
     clock: systemClock,
     chance: Math.random,
     observe: (event) =>
-      void events.push(event.kind === 'ship-away' ? `ship-away ${event.code} ${event.text}` : event.kind),
+      void events.push(event.kind === 'ship-away' ? `ship-away ${event['type']} ${event.text}` : event.kind),
   });
   closeBefore(t, () => shipping.end());
   shipping.start({ id: journal.id, seq: () => journal.seq });

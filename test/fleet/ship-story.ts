@@ -70,7 +70,8 @@ export async function openShipStory(
     nats,
     journal,
     events,
-    kinds: () => events.map((event) => (event.kind === 'ship-away' ? `ship-away ${event.code}` : event.kind)),
+    kinds: () =>
+      events.map((event) => (event.kind === 'ship-away' ? `ship-away ${event['type']}` : event.kind)),
     async begin({ settleMs = 300_000, link = nats.settingsOf(host) } = {}) {
       await shipping?.end();
       const name = `127.0.0.1:${nats.port}`;
@@ -89,10 +90,7 @@ export async function openShipStory(
         connect: () => assert.fail('no receiver of this kind'),
         clock: systemClock,
         chance: () => 0.5,
-        observe(event) {
-          assert.ok('sink' in event);
-          events.push(event);
-        },
+        observe: (event) => void events.push(event),
       });
       shipping.start({ id: journal.id, seq: () => journal.seq });
       return shipping;

@@ -3,7 +3,6 @@ import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
 
 export const ended: ExchangeEnded = {
   kind: 'exchange-ended',
-  isTold: true,
   exchange: {
     listener: 'support',
     session: 'S1',

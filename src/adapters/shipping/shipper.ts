@@ -5,7 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { backOffMs } from '../../concurrency/back-off.js';
 import { pause, Wakes } from '../../concurrency/waiting.js';
-import type { Observe } from '../../gateway/outcome/events.js';
+import type { ShipEvent } from '../../gateway/outcome/events.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type Carrier, ForkedFault, type Line } from './carrier.js';
@@ -18,7 +18,7 @@ export interface ShipperParts {
   readonly clock: Clock;
   /** From 0 up to 1, without 1. */
   readonly chance: () => number;
-  readonly observe: Observe;
+  readonly observe: (event: ShipEvent) => void;
 }
 
 export interface ShipperOptions extends ShipperParts {
@@ -49,6 +49,9 @@ const keepIntervalMs = 1_000;
 const diskMs = 1_000;
 
 const delayMsMin = 500;
+
+const forkedTodo =
+  'find out who else writes this journal (a copied machine, a disk that was put back), then begin a new one: stop dovegate, move audit.directory away, start';
 
 export function startShipper(options: ShipperOptions) {
   const { sink, carrier, clock, observe, untilSeq } = options;
@@ -185,7 +188,7 @@ export function startShipper(options: ShipperOptions) {
       keepFault = undefined;
     } catch (cause) {
       const text = messageOf(cause);
-      if (keepFault !== text) observe({ kind: 'ship-position-failed', sink, text });
+      if (keepFault !== text) tell('ship-position-failed', `the position of ${sink} is not on disk: ${text}`);
       keepFault = text;
     }
   }
@@ -197,19 +200,34 @@ export function startShipper(options: ShipperOptions) {
       next.at === state.at && (next.at !== 'away' || state.at !== 'away' || next.code === state.code);
     state = next;
     if (isSame) return;
-    const lagRecords = Math.max(untilSeq() - carrier.sentSeq, 0);
-    if (next.at === 'connected') observe({ kind: 'ship-connected', sink, lagRecords });
+    const unsent = Math.max(untilSeq() - carrier.sentSeq, 0);
+    if (next.at === 'connected') {
+      const text = `records go to ${sink}; ${unsent} were not sent yet`;
+      observe({ kind: 'ship-connected', level: 'info', text, sink, lag: unsent });
+    }
     if (next.at === 'away')
-      observe({ kind: 'ship-away', sink, code: next.code, text: next.text, lagRecords });
-    if (next.at === 'forked') observe({ kind: 'audit-forked', sink, text: next.text });
+      tell('ship-away', `no records go to ${sink}: ${next.text}`, { type: next.code, lag: unsent });
+    if (next.at === 'forked')
+      tell('audit-forked', `${sink} gets no more of this journal: ${next.text}; ${forkedTodo}`);
+  }
+
+  function tell(
+    kind: ShipEvent['kind'],
+    text: string,
+    keys: Readonly<Record<string, string | number>> = {},
+  ): void {
+    observe({ kind, level: 'error', text, sink, ...keys });
   }
 
   function tellFault(fault: FollowFault): void {
     switch (fault.kind) {
-      case 'missing':
-        return observe({ kind: 'ship-missing', sink, from: fault.from, to: fault.to });
+      case 'missing': {
+        const { from, to } = fault;
+        const text = `${sink} will never get the records ${from} to ${to}: they were removed before, or are damaged`;
+        return tell('ship-missing', text, { from, to });
+      }
       case 'damaged':
-        return observe({ kind: 'ship-damaged', sink, text: fault.text });
+        return tell('ship-damaged', `not sent to ${sink}: ${fault.text}`);
       case 'not-continued':
         return carrier.doubt(fault.text);
       default:

@@ -45,7 +45,6 @@ interface Entry {
 
 /** Reads the positions, so that the journal knows them before it removes anything. Never rejects. */
 export async function openShipping(options: ShippingOptions) {
-  const { observe } = options;
   let entries = options.sinks.map((sink) => entryOf(sink, undefined));
   await Promise.all(entries.map(load));
   let shipped: ShippedJournal | undefined;
@@ -108,6 +107,15 @@ export async function openShipping(options: ShippingOptions) {
     },
   };
 
+  function restarted({ name: sink }: Sink, why: string): void {
+    options.observe({
+      kind: 'ship-restarted',
+      level: 'error',
+      text: `${sink} gets records again: ${why}`,
+      sink,
+    });
+  }
+
   function entryOf(sink: Sink, before: Entry | undefined): Entry {
     const file = createPositionFile(options.stateDirectory, sink.name);
     return { sink, file, before, kept: undefined, shipper: undefined, certificate: undefined };
@@ -117,7 +125,7 @@ export async function openShipping(options: ShippingOptions) {
     const { sink, file } = entry;
     entry.kept = await file.load().catch((cause: unknown) => {
       const text = `everything is shipped anew: ${messageOf(cause)}`;
-      observe({ kind: 'ship-restarted', sink: sink.name, text });
+      restarted(sink, text);
       return undefined;
     });
   }
@@ -127,7 +135,7 @@ export async function openShipping(options: ShippingOptions) {
     const isSame = kept === undefined || kept.journal === journal.id;
     if (!isSame) {
       const text = `the journal is ${journal.id}, and what was shipped was ${kept.journal}`;
-      observe({ kind: 'ship-restarted', sink: sink.name, text });
+      restarted(sink, text);
     }
     const position = isSame ? (kept?.position ?? beginning) : beginning;
     const { clock, sender, connect } = options;
@@ -137,7 +145,7 @@ export async function openShipping(options: ShippingOptions) {
       sender,
       connect,
       clock,
-      restarted: (text) => observe({ kind: 'ship-restarted', sink: sink.name, text }),
+      restarted: (text) => restarted(sink, text),
       onCertificate(name, validTo) {
         entry.certificate = { name, validTo };
       },

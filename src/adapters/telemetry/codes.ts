@@ -7,7 +7,7 @@ import type { FoundCode } from '../../domain/admin/now/problems.js';
 import type { DecisionCode } from '../../domain/judging/policy/decide.js';
 import { codes } from '../../domain/language/codes/codes.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
-import type { EngineEvent, Note, ShipFaultCode } from '../../gateway/outcome/events.js';
+import type { EngineEvent, ExchangeCode, ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { DenialCode, LogLevel } from '../../gateway/outcome/outcome.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
@@ -18,8 +18,7 @@ import { atEnd, atStart, byClock, byFiles, byReload, type Cause, recordEvents } 
 export type CodeMeaning = readonly [means: string, ask?: string];
 
 /** The same for a log line, with its possible levels, and who can cause it. */
-export type EventMeaning<Levels = Some<LogLevel>> = readonly [levels: Levels, cause: Cause, ...CodeMeaning];
-type Some<Value> = readonly [Value, ...Value[]];
+export type EventMeaning = readonly [levels: readonly LogLevel[], cause: Cause, ...CodeMeaning];
 
 type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
 
@@ -275,7 +274,7 @@ export const foundCodes: Table<FoundCode> = {
 };
 
 /** Codes of the engine under their own name. */
-type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request' | 'note'>;
+type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request'> | ExchangeCode;
 
 const listed = {
   // commands
@@ -350,7 +349,7 @@ const listed = {
   'login-failed': [
     ['warn'],
     'stranger',
-    'a login was refused: `type` says why, `account` and `address` who',
+    'a login was refused: `type` says why, `account` and `address` who; `why`: of a key (expired, replaced, address, name)',
     'correct the name, password or certificate of the client; block an address with many attempts: it guesses',
   ],
   'page-refused': [
@@ -573,9 +572,7 @@ const listed = {
     'a bug of ours: the daemon closes its journal and ends with exit code 70',
     'tell us, with this line',
   ],
-} as const satisfies Readonly<Record<string, EventMeaning>> &
-  Readonly<Record<EngineCode, EventMeaning>> &
-  Readonly<Record<Note['code'], EventMeaning<readonly [LogLevel]>>>;
+} as const satisfies Readonly<Record<string, EventMeaning>> & Readonly<Record<EngineCode, EventMeaning>>;
 
 export type LogCode = keyof typeof listed;
 

@@ -166,14 +166,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (isEngineEvent(event, 'exchange-ended')) exchangeEnded(event);
       else if (isEngineEvent(event, 'backend-log')) logLines.add(1, event.backend, event.type);
       else if (isEngineEvent(event, 'upstream-opened')) dials.add(1, event.backend, 'ok');
-      else if (isEngineEvent(event, 'dial-failed')) dials.add(1, event.backend, event.code);
+      else if (isEngineEvent(event, 'dial-failed')) dials.add(1, event.backend, event.type);
       else if (isEngineEvent(event, 'http-request'))
         httpRequests.add(1, event.listener, String(event.status));
-      else if (isEngineEvent(event, 'login')) {
-        const { listener, result, account, keyRefusal } = event;
-        logins.add(1, listener, result);
+      else if (isEngineEvent(event, 'login')) logins.add(1, event.listener, event.type);
+      else if (isEngineEvent(event, 'login-failed')) {
+        const { listener, type, account, why } = event;
+        logins.add(1, listener, type);
         // Only then is the name one of the configuration, not a client's text.
-        if (keyRefusal !== undefined) keyFailures.add(1, listener, account ?? '-', keyRefusal);
+        if (why !== undefined) keyFailures.add(1, listener, account ?? '-', why);
       }
     },
     recordsSynced(count, durationMs) {

@@ -19,7 +19,13 @@ import type {
 } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
-import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';
+import {
+  type BackendLog,
+  backendLog,
+  type ExchangeEnded,
+  type ExchangeNames,
+  type Observe,
+} from '../outcome/events.js';
 import {
   appendFirst,
   appendQuietly,
@@ -234,11 +240,9 @@ export interface LogFacts {
 }
 
 export function backendLogOf(facts: LogFacts): BackendLog {
-  const { backend, id: upstream } = facts.upstream;
-  const { type } = facts.line;
-  const text = withoutSecrets(facts);
-  const exchange = exchangeNamesOf(facts.names, facts.id, facts.judgement);
-  return { kind: 'backend-log', backend, upstream, exchange, type, text };
+  const { names, id, judgement, upstream, line } = facts;
+  const told = { type: line.type, text: withoutSecrets(facts) };
+  return backendLog(upstream.backend, upstream.id, told, exchangeNamesOf(names, id, judgement));
 }
 
 export function logRecordOf(names: SessionNames, id: string, log: BackendLog, time: number): AuditRecord {
@@ -272,7 +276,6 @@ export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded 
   const denial = decision?.kind === 'deny' ? decision : undefined;
   return {
     kind: 'exchange-ended',
-    isTold,
     exchange: exchangeNamesOf(facts.names, facts.id, judgement),
     backend,
     upstream,
@@ -282,7 +285,7 @@ export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded 
     rule: denial?.rule ?? denial?.nearest?.rule,
     outcome: verdict.outcome,
     status,
-    level: verdict.level,
+    level: isTold ? verdict.level : undefined,
     error: verdict.error,
     text: verdict.text,
     bytesIn: facts.count?.bytesIn ?? 0,
@@ -443,7 +446,7 @@ export class ExchangeRecords {
     const text = `no answer in time: the client got ${status}; the command may still run, and its completion comes with its end`;
     this.#append(this.#remark(names, id, backend, 'warn', text));
     const exchange = exchangeNamesOf(names, id, judgement);
-    this.#parts.observe({ kind: 'note', code: 'command-overdue', ...exchange, backend, text });
+    this.#parts.observe({ kind: 'command-overdue', level: 'warn', text, ...exchange, backend });
   }
 
   #remark(
@@ -459,8 +462,7 @@ export class ExchangeRecords {
 
   complete(facts: CompletionFacts): void {
     for (const log of this.#heldErrors ?? []) {
-      const isUsersFault = isFaultOfUser(facts, log.text);
-      this.#parts.observe(isUsersFault ? { ...log, isUsersFault } : log);
+      this.#parts.observe(isFaultOfUser(facts, log.text) ? { ...log, level: 'info' } : log);
     }
     // A use that the journal does not count must not be given back there: another command took the one that it counts.
     this.#append(completionOf(this.#isLost ? { ...facts, grant: undefined } : facts));

@@ -1,13 +1,12 @@
-// The events for observers: one closed union, in the words of the log's `event` key. An event holds no secret and no undecoded bytes.
+// The events for observers: one closed union. An event is its own line of the log: its maker gives code, level, sentence and keys. It holds
+// no secret and no undecoded bytes.
 
 import type { RulePlace } from '../../domain/judging/policy/policy.js';
 import type { KeyRefusal } from '../../domain/people/keys/key.js';
 import type { RecordedOutcome } from '../../domain/records/audit/record.js';
 import { predicateOf } from '../../kinds/kinds.js';
-import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
-import type { CloseReason } from '../../ports/transport.js';
-import type { Server } from '../../protocol/releases.js';
-import type { LogType } from '../../protocol/reply/reply.js';
+import type { UpstreamFaultCode } from '../../ports/faults.js';
+import type { LogLine, LogType } from '../../protocol/reply/reply.js';
 import type { DenialCode, ErrorCode, LogLevel } from './outcome.js';
 
 /** The exchange that an event belongs to; every log line about it carries these keys. */
@@ -21,26 +20,13 @@ export interface ExchangeNames {
   readonly command: string | undefined;
 }
 
-export interface BackendLog {
-  readonly kind: 'backend-log';
-  readonly backend: string;
-  readonly upstream: string;
-  readonly exchange: ExchangeNames | undefined;
-  readonly type: LogType;
-  readonly text: string;
-  /** The status of its command blames the user or the arguments, not a server. */
-  readonly isUsersFault?: boolean;
-}
-
 /** Kinds of events that are counted above a rate, each by itself: the key `action` of a `limit` record. */
 export const floodKinds = ['refused', 'session', 'turned-away', 'login-failed'] as const;
 export type FloodKind = (typeof floodKinds)[number];
 
-/** An exchange ended; observed once for each, refused ones included. */
+/** An exchange ended; observed once for each, refused ones included. Its line is made where it is written (`exchangeLine`). */
 export interface ExchangeEnded {
   readonly kind: 'exchange-ended';
-  /** False: one of a flood of refusals, of which `flood` says how many. */
-  readonly isTold: boolean;
   readonly exchange: ExchangeNames;
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
@@ -51,7 +37,8 @@ export interface ExchangeEnded {
   readonly outcome: RecordedOutcome;
   /** The status line that the client got, without LF. */
   readonly status: string;
-  readonly level: LogLevel;
+  /** Undefined: one of a flood of refusals, of which `flood` says how many. */
+  readonly level: LogLevel | undefined;
   readonly error: ErrorCode | undefined;
   /** One sentence for operators where the outcome is not `ok`. */
   readonly text: string | undefined;
@@ -64,132 +51,146 @@ export interface ExchangeEnded {
   readonly durationMs: number;
 }
 
-/**
- * How a login attempt ended: right by its hash, by a recent login, or by a client certificate; wrong; not checked, because too many waited
- * or the client canceled it; no password where PLAIN is allowed; a certificate that fits several accounts; no TLS.
- */
-export type LoginResult =
-  | 'ok'
-  | 'remembered'
-  | 'certificate'
-  | 'failed'
-  | 'crowded'
-  | 'gone'
-  | 'malformed'
-  | 'ambiguous'
-  | 'tls-failed';
+/** Why a login was refused. It is deliberately unknown here whether the name or the password was wrong. */
+export const loginFailures = {
+  failed: 'wrong name, password or key',
+  crowded: 'too many login attempts at once, so this one was not checked',
+  gone: 'login attempt canceled by the client',
+  malformed: 'a login that is malformed, or that this listener does not permit',
+  ambiguous: 'a certificate that fits several accounts, so it proves none',
+  'tls-failed': 'the TLS handshake failed',
+} as const;
+export type LoginFailure = keyof typeof loginFailures;
 
-/** What only the log tells: a line with this code, the level of its row (`adapters/telemetry/codes`), and all other keys as they are. */
-export type Note =
-  | {
-      readonly code: 'session-opened';
-      readonly listener: string;
-      readonly session: string;
-      readonly minor: number;
-    }
-  | {
-      readonly code: 'upstream-closed';
-      readonly backend: string;
-      readonly upstream: string;
-      readonly reason: CloseReason;
-      readonly exchanges: number;
-    }
-  | ({
-      readonly code: 'command-overdue';
-      readonly backend: string | undefined;
-      readonly text: string;
-    } & ExchangeNames)
-  | {
-      readonly code: 'password-unread';
-      readonly backend: string;
-      readonly text: string;
-    }
-  | {
-      readonly code: 'backend-newer';
-      readonly backend: string;
-      readonly minor: number;
-      /** What it gets: the setting of that name. */
-      readonly newer: 'serve' | 'reads' | 'refuse';
-    };
+/** How a login attempt ended. It is right by its hash, by a recent login, or by a client certificate; or why it was refused. */
+export type LoginResult = 'ok' | 'remembered' | 'certificate' | LoginFailure;
 
-/** All events for observers. `kind` and the keys are as fixed as those of records; times are milliseconds. */
+/** A line of the log: `kind` is its code, and all keys but `level` and `text` are its keys, as fixed as those of records. */
+export interface EventLine<Kind extends string> {
+  readonly kind: Kind;
+  /** Undefined: it is only counted. */
+  readonly level: LogLevel | undefined;
+  readonly text?: string | undefined;
+  readonly [key: string]: string | number | boolean | undefined;
+}
+
+interface Counted<Kind extends string> extends EventLine<Kind> {
+  readonly level: undefined;
+}
+
+export interface BackendLog extends EventLine<'backend-log'> {
+  readonly backend: string;
+  readonly upstream: string;
+  readonly type: LogType;
+  readonly text: string;
+}
+
+export interface LoginFailed extends EventLine<'login-failed'> {
+  readonly listener: string;
+  readonly type: LoginFailure;
+  readonly address: string | undefined;
+  /** As the peer sent it, cut and made safe to show; unverified. */
+  readonly account: string | undefined;
+  /** Why a key of the listener was refused, and `account` is the key's name; undefined: it was no key, or another listener's. */
+  readonly why: KeyRefusal | undefined;
+}
+
+export interface SessionRefused extends EventLine<'session-refused'> {
+  readonly listener: string;
+  readonly principal: string | undefined;
+}
+
+/** On the way of the records to a receiver; `sink` is its `HOST:PORT`. Each is reported once, when it begins. */
+export interface ShipEvent
+  extends EventLine<
+    | 'ship-connected'
+    | 'ship-away'
+    | 'ship-missing'
+    | 'ship-damaged'
+    | 'ship-restarted'
+    | 'ship-position-failed'
+    | 'audit-forked'
+  > {
+  readonly sink: string;
+  readonly text: string;
+}
+
+/** All events for observers. The keys that are named here are read by more than the log. */
 export type EngineEvent =
-  | BackendLog
   | ExchangeEnded
-  | {
-      readonly kind: 'session-closed';
-      readonly listener: string;
-      readonly session: string;
-      readonly reason: CloseReason;
-      readonly exchanges: number;
-      readonly text: string | undefined;
-      /** False: it never logged in, and the reason was reported already, or so many sessions end like this that it is only counted. */
-      readonly isTold: boolean;
-    }
-  | {
-      readonly kind: 'session-refused';
-      readonly listener: string;
-      readonly principal: string | undefined;
-      readonly text: string;
-    }
-  | {
-      readonly kind: 'login';
-      readonly listener: string;
-      readonly result: LoginResult;
-      readonly address: string | undefined;
-      /** As the peer sent it, cut and made safe to show; unverified. */
-      readonly account: string | undefined;
-      /** Why a key of the listener was refused, and `account` is the key's name; undefined: it was no key, or another listener's. */
-      readonly keyRefusal?: KeyRefusal | undefined;
-      /** False: it succeeded, or so many fail that this one is only counted. */
-      readonly isTold: boolean;
-      readonly text: string | undefined;
-    }
-  /** A request of an HTTP listener was answered. `status`: the answer's. */
-  | { readonly kind: 'http-request'; readonly listener: string; readonly status: number }
-  | {
-      readonly kind: 'upstream-opened';
-      readonly backend: string;
-      readonly upstream: string;
-      readonly server: Server;
-      /** 0: it announced none. */
-      readonly serverMinor: number;
-      readonly durationMs: number;
-    }
-  | {
-      readonly kind: 'dial-failed';
-      readonly backend: string;
-      readonly code: UpstreamFaultCode;
-      readonly phase: UpstreamPhase;
-      readonly text: string;
-      /** The last dial before this one did not fail. */
-      readonly isFirst: boolean;
-    }
-  /** No connection to it is open and it cannot be dialed: commands for it are refused at once. `code`, `text`: why. */
-  | {
-      readonly kind: 'backend-down';
-      readonly backend: string;
-      readonly code: UpstreamFaultCode;
-      readonly text: string;
-    }
-  | { readonly kind: 'backend-up'; readonly backend: string; readonly downMs: number }
-  | { readonly kind: 'audit-failed'; readonly text: string }
-  /** The number of further events within a second that are not reported one by one; of a principal, or of a network at a listener. */
-  | {
-      readonly kind: 'flood';
-      readonly action: FloodKind;
-      readonly count: number;
-      readonly principal: string | undefined;
-      readonly listener: string | undefined;
-      readonly address: string | undefined;
-    }
-  /** Once per change: the auth service at `socket` does not answer (`code` says why), or answers again. */
-  | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }
-  | { readonly kind: 'lookup-working'; readonly socket: string }
+  | BackendLog
+  | LoginFailed
+  | SessionRefused
   | ShipEvent
-  | ({ readonly kind: 'note' } & Note);
+  | (Counted<'login'> & { readonly listener: string; readonly type: Exclude<LoginResult, LoginFailure> })
+  /** A request of an HTTP listener was answered. */
+  | (Counted<'http-request'> & { readonly listener: string; readonly status: number })
+  | (EventLine<'upstream-opened'> & { readonly backend: string })
+  | (EventLine<'dial-failed'> & { readonly backend: string; readonly type: UpstreamFaultCode })
+  | (EventLine<'audit-failed'> & { readonly text: string })
+  | EventLine<
+      | 'session-opened'
+      | 'session-closed'
+      | 'flood'
+      | 'command-overdue'
+      | 'upstream-closed'
+      | 'password-unread'
+      | 'backend-newer'
+      | 'backend-down'
+      | 'backend-up'
+      | 'lookup-failing'
+      | 'lookup-working'
+    >;
 
 export const isEngineEvent = predicateOf<EngineEvent>();
+
+/** Reports an event. Never throws, never delays, is never awaited. */
+export type Observe = (event: EngineEvent) => void;
+
+const levelOfType = {
+  debug: 'debug',
+  info: 'info',
+  warning: 'warn',
+  error: 'error',
+  fatal: 'error',
+  panic: 'error',
+} as const;
+
+export function backendLog(
+  backend: string,
+  upstream: string,
+  { type, text }: Pick<LogLine, 'type' | 'text'>,
+  exchange?: ExchangeNames,
+): BackendLog {
+  return { kind: 'backend-log', level: levelOfType[type], ...exchange, backend, upstream, type, text };
+}
+
+/** The log's codes for exchanges: a refusal has the name of its outcome. `failed` without an error is the backend's own status. */
+const codeOf = {
+  ok: 'exchange',
+  denied: 'denied',
+  unparsable: 'unparsable',
+  limited: 'limited',
+  failed: 'exchange-failed',
+  partly: 'exchange-failed',
+  unknown: 'exchange-failed',
+  timeout: 'exchange-failed',
+  aborted: 'exchange-aborted',
+} as const satisfies Readonly<Record<RecordedOutcome, string>>;
+
+export type ExchangeCode = (typeof codeOf)[RecordedOutcome];
+
+export function exchangeLine(event: ExchangeEnded): EventLine<ExchangeCode> {
+  const { exchange, backend, upstream, decision, outcome, status, error, level, text } = event;
+  const isReplied = (outcome === 'failed' || outcome === 'partly') && error === undefined;
+  const kind = isReplied ? 'exchange' : codeOf[outcome];
+  const named = { kind, level, text, ...exchange, backend, upstream, decision, outcome, status, error };
+  return { ...named, bytes: event.bytesOut, duration_ms: toMicroseconds(event.durationMs) };
+}
+
+export function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
 
 /** Why records do not go to a receiver. A closed list: logs and dashboards hold it. */
 export type ShipFaultCode =
@@ -207,27 +208,3 @@ export type ShipFaultCode =
   | 'library-missing' // the optional packages are not installed
   | 'journal-unreadable' // not its fault: a file of the journal cannot be read
   | 'internal'; // a bug of ours
-
-/** An event on the way of the records to a receiver; `sink` is its `HOST:PORT`. Each is reported once, when it begins. */
-export type ShipEvent =
-  /** `lagRecords`: records on disk that are not sent yet. */
-  | { readonly kind: 'ship-connected'; readonly sink: string; readonly lagRecords: number }
-  | {
-      readonly kind: 'ship-away';
-      readonly sink: string;
-      readonly code: ShipFaultCode;
-      readonly text: string;
-      readonly lagRecords: number;
-    }
-  /** Records that this receiver will never get: they were removed before they were sent, or are damaged. */
-  | { readonly kind: 'ship-missing'; readonly sink: string; readonly from: number; readonly to: number }
-  | { readonly kind: 'ship-damaged'; readonly sink: string; readonly text: string }
-  /** Records are sent again: the journal is another one, the position is unknown, or the receiver lost some. */
-  | { readonly kind: 'ship-restarted'; readonly sink: string; readonly text: string }
-  /** The receiver holds another journal under this journal's id: it gets no more of this one. */
-  | { readonly kind: 'audit-forked'; readonly sink: string; readonly text: string }
-  /** The position cannot be written to disk: after a restart more than necessary would be sent again. */
-  | { readonly kind: 'ship-position-failed'; readonly sink: string; readonly text: string };
-
-/** Reports an event. Never throws, never delays, is never awaited. */
-export type Observe = (event: EngineEvent) => void;

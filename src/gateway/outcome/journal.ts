@@ -69,7 +69,7 @@ export function appendQuietly(
   isBrief = false,
 ): boolean {
   const fault = journal.append(record, isBrief);
-  if (fault !== undefined) observe({ kind: 'audit-failed', text: fault.message });
+  if (fault !== undefined) observe({ kind: 'audit-failed', level: 'error', text: fault.message });
   return fault === undefined;
 }
 
@@ -177,7 +177,11 @@ export function createFloodWatch(parts: {
         const record = { time: clock.wallMs(), event: 'limit', ...from, action, count } as const;
         appendQuietly(journal, observe, record);
         const { origin, principal = origin, listener, peer } = from;
-        observe({ kind: 'flood', action, count, principal, listener, address: peer?.address });
+        // Scripts often make many short sessions; they are counted only for the journal.
+        const level = action === 'session' ? 'debug' : 'warn';
+        const text = `${count} more in a second`;
+        const address = peer?.address;
+        observe({ kind: 'flood', level, text, principal, listener, address, type: action, count });
       }
     }
   }

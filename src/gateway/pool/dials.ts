@@ -9,7 +9,7 @@ import { backOffMs } from '../../concurrency/back-off.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
-import type { Observe } from '../outcome/events.js';
+import { type Observe, toMicroseconds } from '../outcome/events.js';
 import { type DialOptions, dialUpstream, probeBackend, sharingReads } from './dial.js';
 import type { Upstream, UpstreamOwner } from './upstream.js';
 
@@ -64,7 +64,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
   const opened = options.opened ?? { count: 0 };
 
   function tellUnread(text: string): void {
-    observe({ kind: 'note', code: 'password-unread', backend, text });
+    observe({ kind: 'password-unread', level: 'warn', text, backend });
   }
 
   function nextId(): string {
@@ -83,9 +83,10 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
     }
     dialing.delete(controller);
     health.dialled();
-    const { id, server, serverMinor } = upstream;
-    const names = { backend, upstream: id, server, serverMinor };
-    observe({ kind: 'upstream-opened', ...names, durationMs: clock.now() - startMs });
+    const { id, server, serverMinor: minor } = upstream;
+    const line = { backend, upstream: id, series: server.series, minor };
+    const duration_ms = toMicroseconds(clock.now() - startMs);
+    observe({ kind: 'upstream-opened', level: 'info', ...line, duration_ms });
     owner.opened(upstream);
   }
 
@@ -284,16 +285,25 @@ export class Health {
     this.#before = { failures: was.failures, upMs: this.#aliveMs };
     this.#becomeUp();
     if (was.at === 'down' || was.at === 'probing') {
-      observe({ kind: 'backend-up', backend, downMs: clock.now() - was.sinceMs });
+      const duration_ms = Math.round(clock.now() - was.sinceMs);
+      observe({
+        kind: 'backend-up',
+        level: 'warn',
+        text: `backend ${backend} is back`,
+        backend,
+        duration_ms,
+      });
     }
   }
 
   dialFailed(fault: UpstreamFault, isAlone: boolean): void {
     const { clock, backend, observe, retry, limits, chance } = this.#parts;
     const was = this.#state;
-    const { code, phase, message: text } = fault;
+    const { code: type, phase, message } = fault;
     this.failed[phase] += 1;
-    observe({ kind: 'dial-failed', backend, code, phase, text, isFirst: was.at === 'up' });
+    // It is dialed again and again; only the first failure and the recovery are reported.
+    const level = was.at === 'up' ? 'error' : 'debug';
+    observe({ kind: 'dial-failed', level, text: `backend ${backend}: ${message}`, backend, type });
     // While pausing, only dials that were under way fail: one failure, reported several times.
     if (was.at === 'pausing' && !isAlone) return;
     const before = was.at === 'up' ? this.#remembered : was.failures;
@@ -315,7 +325,8 @@ export class Health {
       retry();
     });
     this.#become({ at: 'down', fault, failures, sinceMs, timer });
-    if (isNew) observe({ kind: 'backend-down', backend, code, text });
+    const text = `backend ${backend} is down: ${message}`;
+    if (isNew) observe({ kind: 'backend-down', level: 'error', text, backend, type });
   }
 
   leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void {

@@ -10,6 +10,7 @@ import type { Timer } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { type Server, serverOfRelease } from '../../protocol/releases.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
+import { backendLog } from '../outcome/events.js';
 import {
   createDials,
   type Dials,
@@ -130,13 +131,8 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (server.isNewer && this.server !== server) {
       const { newer } = this.#options.configured;
       const { backend } = this;
-      this.#options.observe({
-        kind: 'note',
-        code: 'backend-newer',
-        backend,
-        minor: upstream.serverMinor,
-        newer,
-      });
+      const { serverMinor: minor } = upstream;
+      this.#options.observe({ kind: 'backend-newer', level: 'warn', backend, minor, newer });
     }
     // Dovecot was upgraded, or several hosts share one name: from now on commands are judged for the latest one.
     this.server = server;
@@ -157,14 +153,14 @@ export class Pool implements DialsOwner, WaiterOwner {
     const { observe } = this.#options;
     const { id, exchanges } = upstream;
     const { backend } = this;
-    observe({ kind: 'note', code: 'upstream-closed', backend, upstream: id, reason, exchanges });
+    observe({ kind: 'upstream-closed', level: 'info', backend, upstream: id, reason, exchanges });
     // The backend closed it without a command.
     if (reason === 'peer-ended' || reason === 'spoke-while-idle') this.#dials.lost(upstream);
     this.match();
   }
 
-  straySpoke({ backend, id: upstream }: Upstream, { type, text }: LogLine): void {
-    this.#options.observe({ kind: 'backend-log', backend, upstream, exchange: undefined, type, text });
+  straySpoke({ backend, id }: Upstream, line: LogLine): void {
+    this.#options.observe(backendLog(backend, id, line));
   }
 
   rested(upstream: Upstream): void {

@@ -6,6 +6,7 @@ import type { Abortable } from '../../concurrency/abortable.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import type { Login } from '../../domain/people/identity/credentials.js';
 import { networkOf, type Peer } from '../../domain/people/identity/peer.js';
+import { keyRefusals } from '../../domain/people/keys/key.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { TransportFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
@@ -20,7 +21,7 @@ import {
   isCertificateOwner,
   type Logins,
 } from '../login/logins.js';
-import type { LoginResult } from '../outcome/events.js';
+import { type LoginFailure, type LoginResult, loginFailures } from '../outcome/events.js';
 import type { RefusalCell } from '../relay/reply-writer.js';
 
 export interface SessionLimits {
@@ -268,11 +269,28 @@ export function reportLogin(
   more: { readonly text?: string | undefined; readonly key?: FailedKey | undefined } = {},
 ): void {
   const { listener, address } = peer;
-  const isIn = result === 'ok' || result === 'remembered' || result === 'certificate';
+  if (!isFailure(result)) return context.observe({ kind: 'login', level: undefined, listener, type: result });
   const source = { network: networkOf(address ?? '-'), listener };
-  const isTold = !isIn && context.floods.admit('login-failed', source);
-  const { text, key } = more;
+  const { key } = more;
   const name = key?.shown ?? user;
   const account = name === undefined ? undefined : printable(name.slice(0, shownNameMax));
-  context.observe({ kind: 'login', listener, result, address, account, keyRefusal: key?.why, isTold, text });
+  const who = account === undefined ? '' : ` as ${account}`;
+  const what =
+    key?.why === undefined
+      ? `${loginFailures[result]}${who}`
+      : `key ${account ?? '-'} ${keyRefusals[key.why]}`;
+  context.observe({
+    kind: 'login-failed',
+    level: context.floods.admit('login-failed', source) ? 'warn' : undefined,
+    text: `${what}, from ${address ?? 'an unknown address'}${more.text === undefined ? '' : `: ${more.text}`}`,
+    listener,
+    address,
+    account,
+    type: result,
+    why: key?.why,
+  });
+}
+
+function isFailure(result: LoginResult): result is LoginFailure {
+  return Object.hasOwn(loginFailures, result);
 }

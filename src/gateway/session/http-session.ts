@@ -158,7 +158,7 @@ class HttpClient {
 
   count(status: number): void {
     const { listener } = this.#peer;
-    this.#host.context.exchanges().observe({ kind: 'http-request', listener, status });
+    this.#host.context.exchanges().observe({ kind: 'http-request', level: undefined, listener, status });
   }
 
   /** Answers a request; returns why the session must end, if it must. */

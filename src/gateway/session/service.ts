@@ -312,7 +312,8 @@ function turnAway(
       : { network: networkOf(address), listener };
   if (!floods.admit('turned-away', source)) return undefined;
   return describe().then((who) => {
-    observe({ kind: 'session-refused', listener, principal: principalOf(who).text, text: text(who) });
+    const principal = principalOf(who).text;
+    observe({ kind: 'session-refused', level: 'warn', listener, principal, text: text(who) });
     return who;
   });
 }

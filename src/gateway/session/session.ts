@@ -40,6 +40,7 @@ import { type LineRefusal, PeerInput, SessionInput } from './session-input.js';
 const firstCommandMs = 1_000;
 /** How long an unauthenticated client may take to close its side after ours: the connection still takes a descriptor. */
 const unauthenticatedLingerMs = bounds.unauthenticatedLingerMs;
+const ordinaryEnds: ReadonlySet<CloseReason> = new Set(['peer-ended', 'peer-gone', 'draining']);
 /** A refused line that took longer waited for something; the wait does not count as work. */
 const workMsMax = 20;
 
@@ -223,7 +224,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         reason = 'revoked';
         return;
       }
-      this.#context.observe({ kind: 'note', code: 'session-opened', listener, session, minor });
+      this.#context.observe({ kind: 'session-opened', level: 'debug', listener, session, minor });
       const { context } = this.#start;
       this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell);
       this.writer = this.#lineWriter;
@@ -252,7 +253,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       const exchanges = this.#exchanges;
       if (this.#isGreeted) this.#recordEnd(closedFor, text);
       const isTold = this.standing === 'known' || this.#isWorthTelling(closedFor);
-      observe({ kind: 'session-closed', listener, session, reason: closedFor, exchanges, text, isTold });
+      const level = isTold && !ordinaryEnds.has(closedFor) ? 'warn' : 'debug';
+      observe({ kind: 'session-closed', level, listener, session, reason: closedFor, exchanges, text });
       const cutMs = this.standing === 'known' ? undefined : unauthenticatedLingerMs;
       const cut = cutMs && this.#context.clock.setTimer(cutMs, () => transport.close(closedFor, true));
       // `done` includes output that is still on its way.

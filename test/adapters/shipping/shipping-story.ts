@@ -53,7 +53,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
         demand = demanded,
       } = changes;
       const observe: ShipperOptions['observe'] = (event) => {
-        assert.ok('sink' in event && event.sink === sink);
+        assert.equal(event.sink, sink);
         events.push(event);
       };
       const carrier = createSyslogCarrier({
@@ -65,7 +65,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
         connect,
         clock: clockOf(clock),
         position,
-        restarted: (text) => observe({ kind: 'ship-restarted', sink, text }),
+        restarted: (text) => observe({ kind: 'ship-restarted', level: 'error', sink, text }),
       });
       return startShipper({
         sink,

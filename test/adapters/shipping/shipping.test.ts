@@ -63,9 +63,7 @@ function open(t: TestContext, names: readonly string[]) {
       connect: dialler.connect,
       clock,
       chance: () => 0.5,
-      observe: (event) => {
-        if ('sink' in event) events.push(event);
-      },
+      observe: (event) => void events.push(event),
     });
   return {
     clock,

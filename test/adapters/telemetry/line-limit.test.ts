@@ -93,7 +93,7 @@ void test('the log writes the bound and one line with the number, also where it 
 const { createLog } = await import(${JSON.stringify(of('telemetry/log'))});
 const { systemClock } = await import(${JSON.stringify(of('host/clock'))});
 const log = await createLog('info', false, systemClock);
-const ended = { kind: 'session-closed', listener: 'support', session: 's', reason: 'wire-fault', exchanges: 0, isTold: true };
+const ended = { kind: 'session-closed', level: 'warn', listener: 'support', session: 's', reason: 'wire-fault', exchanges: 0 };
 for (let n = 0; n < 3800; n += 1) log.observe(ended);
 await log.flush();
 `;

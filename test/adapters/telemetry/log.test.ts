@@ -38,9 +38,10 @@ const exchange = {
 };
 const backendLog = {
   kind: 'backend-log',
+  level: 'error',
+  ...exchange,
   backend: 'mail1',
   upstream: 'u1',
-  exchange,
   type: 'error',
   text: hostile,
 };
@@ -80,10 +81,10 @@ test('as JSON the same text comes back, each line holds nothing that a terminal 
   assert.deepEqual([text, user, principal, command], [hostile, hostile, hostile, hostile]);
 });
 
-test('a note is a line with its code, the level of its row in the table, and its keys as they are', async () => {
+test('an event is a line with its code, its level and its keys as they are', async () => {
   const keys = { backend: 'mail1', upstream: 'mail1-1', reason: 'peer-ended', exchanges: 3 } as const;
-  const note: EngineEvent = { kind: 'note', code: 'upstream-closed', ...keys };
-  const args = [log, false, note, []].map((each) => JSON.stringify(each));
+  const closed: EngineEvent = { kind: 'upstream-closed', level: 'info', ...keys };
+  const args = [log, false, closed, []].map((each) => JSON.stringify(each));
   const { text } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
   const { time, ...line } = JSON.parse(text);
   assert.equal(typeof time, 'string');

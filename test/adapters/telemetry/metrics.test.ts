@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { createMetrics, type Metrics } from '../../../src/adapters/telemetry/metrics.js';
 import type { Running } from '../../../src/domain/admin/now/running.js';
 import type { EngineEvent, ExchangeEnded } from '../../../src/gateway/outcome/events.js';
-import { serverOf } from '../../../src/protocol/releases.js';
 import { ended } from '../../kit/exchange-ended.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 import { healthy } from '../../kit/running.js';
@@ -52,46 +51,32 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     waitMs: undefined,
   });
   const more: EngineEvent[] = [
-    {
-      kind: 'upstream-opened',
-      backend: 'mail1',
-      upstream: 'mail1-1',
-      server: serverOf(2),
-      serverMinor: 2,
-      durationMs: 5,
-    },
-    { kind: 'dial-failed', backend: 'mail1', code: 'tls-failed', phase: 'tls', text: 'why', isFirst: true },
-    { kind: 'dial-failed', backend: 'mail1', code: 'tls-failed', phase: 'tls', text: 'why', isFirst: true },
-    {
-      kind: 'backend-log',
-      backend: 'mail1',
-      upstream: 'mail1-1',
-      exchange: undefined,
-      type: 'error',
-      text: 'x',
-    },
-    { kind: 'note', code: 'session-opened', listener: 'support', session: 'S1', minor: 2 },
-    { kind: 'session-refused', listener: 'support', principal: '1000@support', text: 'x' },
-    { kind: 'audit-failed', text: 'x' },
+    { kind: 'upstream-opened', level: 'info', backend: 'mail1', upstream: 'mail1-1' },
+    { kind: 'dial-failed', level: 'error', backend: 'mail1', type: 'tls-failed', text: 'why' },
+    { kind: 'dial-failed', level: 'debug', backend: 'mail1', type: 'tls-failed', text: 'why' },
+    { kind: 'backend-log', level: 'error', backend: 'mail1', upstream: 'mail1-1', type: 'error', text: 'x' },
+    { kind: 'session-opened', level: 'debug', listener: 'support', session: 'S1', minor: 2 },
+    { kind: 'session-refused', level: 'warn', listener: 'support', principal: '1000@support', text: 'x' },
+    { kind: 'audit-failed', level: 'error', text: 'x' },
   ];
   for (const event of more) metrics.observe(event);
   metrics.recordsSynced(5, 3);
   const login = {
-    kind: 'login',
+    kind: 'login-failed',
+    level: 'warn',
     listener: 'jobs',
+    type: 'failed',
     address: '192.0.2.1',
     account: 'x"}',
-    text: undefined,
+    why: undefined,
   } as const;
-  metrics.observe({ ...login, result: 'failed', isTold: true });
-  metrics.observe({ ...login, result: 'failed', isTold: false });
-  metrics.observe({ ...login, result: 'ok', isTold: false });
-  const panel = { ...login, listener: 'panel', result: 'failed', isTold: false } as const;
-  metrics.observe({ ...panel, account: 'modoboa', keyRefusal: 'expired' });
-  metrics.observe({ ...panel, account: 'dvg_4kQx81Zp' });
-  metrics.observe({ kind: 'http-request', listener: 'panel', status: 200 });
-  metrics.observe({ kind: 'http-request', listener: 'panel', status: 401 });
-  metrics.observe({ kind: 'http-request', listener: 'panel', status: 401 });
+  metrics.observe(login);
+  metrics.observe({ ...login, level: undefined });
+  metrics.observe({ kind: 'login', level: undefined, listener: 'jobs', type: 'ok' });
+  metrics.observe({ ...login, listener: 'panel', account: 'modoboa', why: 'expired' });
+  metrics.observe({ ...login, listener: 'panel', account: 'dvg_4kQx81Zp' });
+  for (const status of [200, 401, 401])
+    metrics.observe({ kind: 'http-request', level: undefined, listener: 'panel', status });
   metrics.recordsSynced(1, 30);
   const values = await valuesOf(metrics);
   const expected = {

@@ -36,10 +36,12 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
     assert.equal(engine.commands.length, allowed + 3);
     const told = engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
     assert.equal(told, count + 3, 'observers hear of all of them');
-    const worth = engine.events.filter((event) => event.kind === 'exchange-ended' && event.isTold).length;
+    const worth = engine.events.filter(
+      (event) => event.kind === 'exchange-ended' && event.level !== undefined,
+    ).length;
     assert.equal(worth, allowed + 10 + 3, 'the log has a line of as many as the journal');
     const floods = engine.events.flatMap((event) =>
-      event.kind === 'flood' ? [`${event.principal} ${event.action} ${event.count}`] : [],
+      event.kind === 'flood' ? [`${event['principal']} ${event['type']} ${event['count']}`] : [],
     );
     assert.deepEqual(floods, limitsOf(engine), 'and the same number');
     await client.line(line);

@@ -25,5 +25,5 @@ test('a record that does not get to the journal is told, and thrown at nobody', 
   const record = { time: 0, event: 'session-open' } as const;
   for (let n = 0; n < 2; n += 1) appendQuietly(journal, (event) => events.push(event), record);
   assert.deepEqual(appended, [record, record]);
-  assert.deepEqual(events, [{ kind: 'audit-failed', text: 'it is closed' }]);
+  assert.deepEqual(events, [{ kind: 'audit-failed', level: 'error', text: 'it is closed' }]);
 });

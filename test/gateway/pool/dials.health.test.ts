@@ -126,11 +126,23 @@ void test('what is down is told once, and that it is back once', async () => {
   story.health.dialled();
   const changes = story.events.filter(({ kind }) => kind !== 'dial-failed');
   assert.deepEqual(changes, [
-    { kind: 'backend-down', backend: 'mail1', code: 'dial-refused', text: 'nobody listens' },
-    { kind: 'backend-up', backend: 'mail1', downMs: 10_000 },
+    {
+      kind: 'backend-down',
+      level: 'error',
+      text: 'backend mail1 is down: nobody listens',
+      backend: 'mail1',
+      type: 'dial-refused',
+    },
+    {
+      kind: 'backend-up',
+      level: 'warn',
+      text: 'backend mail1 is back',
+      backend: 'mail1',
+      duration_ms: 10_000,
+    },
   ]);
-  const firsts = story.events.flatMap((event) => (event.kind === 'dial-failed' ? event.isFirst : []));
-  assert.deepEqual(firsts, [true, ...Array<boolean>(9).fill(false)]);
+  const firsts = story.events.flatMap((event) => (event.kind === 'dial-failed' ? [event.level] : []));
+  assert.deepEqual(firsts, ['error', ...Array<string>(9).fill('debug')]);
 });
 
 void test('failures are counted by the step that failed', () => {

@@ -230,9 +230,7 @@ async function playSequence(seed: number): Promise<string[]> {
     assert.deepEqual([story.clock.timers, story.dialler.open.length], [0, 0]);
     assert.deepEqual([waiting(run).length, running(run).length], [0, 0]);
     const opened = story.events.filter(({ kind }) => kind === 'upstream-opened').length;
-    const closed = story.events.filter(
-      (event) => event.kind === 'note' && event.code === 'upstream-closed',
-    ).length;
+    const closed = story.events.filter((event) => event.kind === 'upstream-closed').length;
     assert.equal(opened, closed, 'each upstream was told of twice');
   } catch (fault) {
     throw new Error(`seed ${seed}: ${run.done.join(', ')}: ${String(fault)}`, { cause: fault });

@@ -46,7 +46,7 @@ void test('nothing is dialled before somebody comes; then one upstream serves on
   assert.deepEqual([story.dialler.dials, story.pool.series], [1, '2.3']);
   await assertEnds(story);
   assert.deepEqual(
-    story.events.map((event) => (event.kind === 'note' ? event.code : event.kind)),
+    story.events.map((event) => event.kind),
     ['upstream-opened', 'upstream-closed'],
   );
 });
@@ -176,7 +176,7 @@ void test('an idle upstream that speaks, ends or vanishes is never handed out', 
     assertSizes(story, '0 0 0 0');
     const stray = story.events.flatMap((event) => (event.kind === 'backend-log' ? event : []));
     assert.deepEqual(
-      stray.map(({ upstream, exchange, text }) => [upstream, exchange, text]),
+      stray.map(({ upstream, id, text }) => [upstream, id, text]),
       leave === 'speak' ? [['mail1-1', undefined, 'dying']] : [],
     );
     const next = await story.leased();
@@ -368,11 +368,11 @@ void test('another series than before, found by a dial that nobody waits for any
 void test('a newer Dovecot is told once, also after it was away', async () => {
   const story = openPool({ connections: 2 }, { minor: 5 });
   const told = (): unknown[] =>
-    story.events.flatMap((event) => (event.kind === 'note' && event.code === 'backend-newer' ? [event] : []));
+    story.events.flatMap((event) => (event.kind === 'backend-newer' ? [event] : []));
   const first = await story.leased();
   const second = await story.leased();
   assert.deepEqual(told(), [
-    { kind: 'note', code: 'backend-newer', backend: 'mail1', minor: 5, newer: 'reads' },
+    { kind: 'backend-newer', level: 'warn', backend: 'mail1', minor: 5, newer: 'reads' },
   ]);
   assert.ok(story.pool.snapshot().isNewer);
   await first.finish();

@@ -161,7 +161,7 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
 /** Why upstreams were closed, in order. */
 export function closings({ events }: PooledStory): string[] {
   return events.flatMap((event) =>
-    event.kind === 'note' && event.code === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
+    event.kind === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
   );
 }
 

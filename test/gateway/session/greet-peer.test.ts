@@ -98,7 +98,7 @@ async function untilSaid(
 }
 
 const resultsOf = ({ events }: MemoryEngine): string[] =>
-  events.flatMap((event) => (event.kind === 'login' ? [event.result] : []));
+  events.flatMap((event) => (event.kind === 'login' || event.kind === 'login-failed' ? [event.type] : []));
 
 async function assertEnds(engine: MemoryEngine): Promise<void> {
   await engine.untilIdle();
@@ -194,10 +194,16 @@ void test('a certificate of two accounts ends the session, and is told with both
     assert.equal(client.transport.closedFor, 'login-failed');
     assert.doesNotMatch(client.said(), /\+/);
     await assertEnds(engine);
-    const logins = engine.events.filter((event) => event.kind === 'login');
+    const logins = engine.events.filter((event) => event.kind === 'login-failed');
     assert.deepEqual(
-      logins.map(({ result, text, isTold }) => [result, text, isTold]),
-      [['ambiguous', 'backup mail', true]],
+      logins.map(({ type, text, level }) => [type, text, level]),
+      [
+        [
+          'ambiguous',
+          'a certificate that fits several accounts, so it proves none, from 192.0.2.1: backup mail',
+          'warn',
+        ],
+      ],
     );
     assert.deepEqual(engine.records, []);
   }
@@ -452,7 +458,7 @@ void test('of a name that nobody proved only the beginning is told', async () =>
   const client = await accept(engine);
   client.peer.send(version + plain('m'.repeat(1_000), 'wrong'));
   await untilSaid(client, '-\n-\n');
-  const told = engine.events.flatMap((event) => (event.kind === 'login' ? [event.account] : []));
+  const told = engine.events.flatMap((event) => (event.kind === 'login-failed' ? [event.account] : []));
   assert.deepEqual(told, ['m'.repeat(bounds.shownNameChars)]);
   await assertEnds(engine);
 });

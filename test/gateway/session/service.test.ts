@@ -273,6 +273,7 @@ void test('whom no policy takes gets no session; a flood of them is one record',
   assert.equal(refused().length, 10);
   assert.deepEqual(refused()[0], {
     kind: 'session-refused',
+    level: 'warn',
     listener: 'support',
     principal: 'anna@support',
     text: 'anna (uid 1001, gid 5) is not among the peers of listener support',

@@ -103,11 +103,14 @@ export interface KeyHash {
   readonly untilMs: number | undefined;
 }
 
-export type KeyRefusal =
-  | 'expired' // past `expires`
-  | 'replaced' // past `until` of this hash
-  | 'address' // from outside of `from`
-  | 'name'; // said together with the name of another key
+/** Why a key is refused: a sentence that begins with its name. */
+export const keyRefusals = {
+  expired: 'has expired',
+  replaced: 'was replaced: the time of this hash is over (until)',
+  address: 'was used from outside of its networks',
+  name: 'was used with the name of another key',
+} as const;
+export type KeyRefusal = keyof typeof keyRefusals;
 
 /** `stamp` changes with everything that a reload may change of the key, except its times and networks, which are checked again. */
 export type KeyAnswer =
