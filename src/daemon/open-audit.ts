@@ -22,13 +22,8 @@ import { createSpent, rebuiltMs } from '../domain/judging/review/spent.js';
 import { catalogHash } from '../domain/language/commands/catalog.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/records/audit/ledger.js';
-import {
-  createRedactor,
-  isCount,
-  makeHmacKey,
-  parseLine,
-  type Redactor,
-} from '../domain/records/audit/record.js';
+import { isCount, parseLine } from '../domain/records/audit/record.js';
+import { createRedactor, makeHmacKey, type Redactor } from '../domain/records/audit/redact.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';

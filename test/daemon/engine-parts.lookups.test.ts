@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ConfiguredContext, createExchangeContext } from '../../src/daemon/engine-parts.js';
 import { nothingKnown } from '../../src/domain/judging/policy/route.js';
-import { createRedactor } from '../../src/domain/records/audit/record.js';
+import { createRedactor } from '../../src/domain/records/audit/redact.js';
 import type { EngineEvent } from '../../src/gateway/outcome/events.js';
 import { scriptAuthService } from '../gateway/lookup/auth-service.js';
 import { settle } from '../kit/fake-clock.js';

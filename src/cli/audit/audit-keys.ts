@@ -6,7 +6,8 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { readIfThere, type Trusted, whyUnsafe, writeAtomically } from '../../adapters/host/files.js';
 import { makeSignKey, parsePublicKey } from '../../domain/records/audit/ledger.js';
-import { createRedactor, formatTime } from '../../domain/records/audit/record.js';
+import { formatTime } from '../../domain/records/audit/record.js';
+import { createRedactor } from '../../domain/records/audit/redact.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

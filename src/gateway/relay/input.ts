@@ -4,7 +4,8 @@
 
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { FollowingInput } from '../../domain/judging/policy/judge.js';
-import type { InputMeter, RecordedInput } from '../../domain/records/audit/record.js';
+import type { RecordedInput } from '../../domain/records/audit/record.js';
+import type { InputMeter } from '../../domain/records/audit/redact.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { Ending } from '../outcome/outcome.js';

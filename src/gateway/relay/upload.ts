@@ -6,7 +6,8 @@
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
 import { type AddedCommands, createCommandSpotter } from '../../domain/language/commands/catalog.js';
-import type { InputMeter, RecordedInput } from '../../domain/records/audit/record.js';
+import type { RecordedInput } from '../../domain/records/audit/record.js';
+import type { InputMeter } from '../../domain/records/audit/redact.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type CloseReason, wholeBytesMax } from '../../ports/transport.js';

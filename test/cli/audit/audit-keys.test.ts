@@ -17,7 +17,7 @@ import {
   parsePublicKey,
   parseSignKey,
 } from '../../../src/domain/records/audit/ledger.js';
-import { makeHmacKey } from '../../../src/domain/records/audit/record.js';
+import { makeHmacKey } from '../../../src/domain/records/audit/redact.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { openFolder } from '../../kit/folder.js';
 import { keepScreen } from './shown.js';

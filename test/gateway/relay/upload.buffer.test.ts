@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteBudget } from '../../../src/concurrency/limits.js';
-import { createRedactor } from '../../../src/domain/records/audit/record.js';
+import { createRedactor } from '../../../src/domain/records/audit/redact.js';
 import { heldBytesMax, UploadBuffer } from '../../../src/gateway/relay/upload.js';
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteBudget } from '../../../src/concurrency/limits.js';
-import { createRedactor } from '../../../src/domain/records/audit/record.js';
+import { createRedactor } from '../../../src/domain/records/audit/redact.js';
 import { type LogMode } from '../../../src/gateway/relay/relay.js';
 import { UploadBuffer, upload } from '../../../src/gateway/relay/upload.js';
 

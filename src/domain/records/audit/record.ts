@@ -1,10 +1,9 @@
-// What an audit record holds: one type for every event, with the key names of the file; the form of its times; the digests that stand for
-// secrets; and how single keys of its line are read without parsing it, since journals are read by the million lines. A record is made once
-// and never changed. Secrets are redacted before they come in here.
+// What an audit record holds: one type for every event, with the key names of the file; the form of its times; and how single keys of its
+// line are read without parsing it, since journals are read by the million lines. A record is made once and never changed. Secrets are
+// redacted before they come in here. Types of it are also the browser's, so nothing of Node is used.
 //
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 
-import { createHmac, randomBytes } from 'node:crypto';
 import { isObject, isText } from './stored.js';
 
 /** With {@link OwnRecord}'s, the closed list of the key `event`. A word is never renamed or reused: journals hold it. */
@@ -304,7 +303,7 @@ export function readHead(line: string): LineHead | undefined {
 }
 
 /** The required position of the event in the line at `at` of a piece, unchecked; Infinity: it is not a line. */
-export function eventPlace(piece: Buffer, at: number): number {
+export function eventPlace(piece: Uint8Array, at: number): number {
   let comma = at + '{"seq":0'.length;
   while (piece[comma] !== 0x2c) {
     comma += 1;
@@ -313,7 +312,10 @@ export function eventPlace(piece: Buffer, at: number): number {
   return comma + timeOpening.length + timeChars + eventOpening.length;
 }
 
-export function timeBefore(piece: Buffer, eventAt: number): string {
+/** A `Buffer`, which the browser does not have. */
+type Latin1 = { toString(encoding: 'latin1', start: number, end: number): string };
+
+export function timeBefore(piece: Latin1, eventAt: number): string {
   const end = eventAt - eventOpening.length;
   return piece.toString('latin1', end - timeChars, end);
 }
@@ -378,41 +380,6 @@ export function isDistanceMs(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) <= msMax;
 }
 
-export interface Redactor {
-  /** The HMAC over the UTF-8 text of a value, as `dovegate audit hmac` shows it. */
-  redact(value: string): Redacted;
-  /** For command input, which comes in pieces. */
-  meterInput(): InputMeter;
-}
-
-export interface InputMeter {
-  take(bytes: Uint8Array): void;
-  /** Call once, at the end. */
-  finish(): RecordedInput;
-}
-
-const keyBytesMin = 16;
-
-/** `key`: the contents of the key file. Throws a RangeError if it is too short to be secret. */
-export function createRedactor(key: string | Uint8Array): Redactor {
-  const bytes = Buffer.from(typeof key === 'string' ? key.replace(/\r?\n$/, '') : key);
-  if (bytes.length < keyBytesMin) throw new RangeError(`an HMAC key has at least ${keyBytesMin} bytes`);
-  return {
-    redact: (value) => ({ hmac: createHmac('sha256', bytes).update(value, 'utf8').digest('hex') }),
-    meterInput() {
-      const hmac = createHmac('sha256', bytes);
-      let count = 0;
-      return {
-        take(part) {
-          count += part.length;
-          hmac.update(part);
-        },
-        finish: () => ({ bytes: count, hmac: hmac.digest('hex') }),
-      };
-    },
-  };
-}
-
 /**
  * The text with keys of HTTP listeners reduced to their public part, also cut or mistyped keys; never longer than before. For everything
  * that is written down: a key may be in any argument, name or sentence of a client.
@@ -423,8 +390,3 @@ export function withoutKeys(text: string): string {
 }
 
 const keys = /(dvg_[0-9A-Za-z]{8}_)[0-9A-Za-z_]{5,}/g;
-
-/** The contents of a new key file: 32 random bytes as hex, with LF. */
-export function makeHmacKey(): string {
-  return `${randomBytes(32).toString('hex')}\n`;
-}

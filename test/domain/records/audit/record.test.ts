@@ -9,18 +9,17 @@ import { keyBytes, makeKey } from '../../../../src/domain/people/keys/key.js';
 import { encodeBody, lineBytesMax } from '../../../../src/domain/records/audit/encode.js';
 import { genesisHash, sealLine } from '../../../../src/domain/records/audit/ledger.js';
 import {
-  createRedactor,
   formatEnd,
   formatTime,
   isCount,
   isDistanceMs,
   type JournalRecord,
-  makeHmacKey,
   msMax,
   parseTime,
   readWord,
   withoutKeys,
 } from '../../../../src/domain/records/audit/record.js';
+import { createRedactor, makeHmacKey } from '../../../../src/domain/records/audit/redact.js';
 import { argumentCount } from '../../../../src/domain/records/audit/stored.js';
 
 const keyOfKeys = makeKey(Buffer.alloc(keyBytes, 11));
