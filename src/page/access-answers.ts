@@ -6,12 +6,13 @@ import { localUserName, type NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import type { DoorFacts } from '../domain/admin/door/door.js';
-import type { Endpoint, Explain } from '../domain/admin/page/api.js';
+import type { Endpoint } from '../domain/admin/page/api.js';
+import { type Explain, parseExplain } from '../domain/admin/page/requests.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { accessTable } from './access-table.js';
 import { type Daemon, isChanged } from './daemon.js';
-import { explainAsked, judgingBy, parseExplain } from './explain-asked.js';
+import { explainAsked, judgingBy } from './explain-asked.js';
 import { keysTable } from './keys-table.js';
 import { createReviewHandlers, type ReviewParts } from './review-answers.js';
 

@@ -5,7 +5,8 @@ import type { NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import { bounds } from '../bounds/bounds.js';
 import type { DoorWord } from '../domain/admin/door/parse.js';
-import type { Explain, Explained, RuleShown } from '../domain/admin/page/api.js';
+import type { Explained, RuleShown } from '../domain/admin/page/api.js';
+import type { Explain } from '../domain/admin/page/requests.js';
 import { commandMeant, unknownName } from '../domain/config/problem.js';
 import {
   type ListenerSettings,
@@ -27,8 +28,6 @@ import { policyOfPerson, runTests } from '../domain/judging/review/replay.js';
 import { allSeries } from '../domain/language/commands/catalog.js';
 import { readNamedCommand } from '../domain/language/commands/named.js';
 import { type Peer, principalOf } from '../domain/people/identity/peer.js';
-import { idMax } from '../domain/people/identity/user-word.js';
-import { parseRequest } from '../domain/records/audit/record.js';
 import { WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { CommandLine } from '../protocol/command.js';
@@ -77,48 +76,6 @@ export interface QuestionFailure {
 interface Answer {
   readonly explained: Explained;
   readonly recorded: readonly DoorWord[];
-}
-
-const reasonCharsMax = bounds.explainReasonChars;
-const nameCharsMax = bounds.explainNameChars;
-
-/** Whether a text has an unpaired surrogate of UTF-16, which no line can carry. */
-function isBroken(text: string): boolean {
-  return /\p{Cs}/u.test(text);
-}
-
-/** The question in a body; a text: why it has none. */
-export function parseExplain(body: string): Explain | string {
-  const value = parseRequest(body);
-  if (typeof value === 'string') return value;
-  const { listener, words, json, user, account, uid, uidName, reason } = value;
-  const isText = (each: unknown, max: number): each is string | undefined =>
-    each === undefined || (typeof each === 'string' && each.length <= max && !isBroken(each));
-  if (typeof listener !== 'string') return 'listener: must be the name of a listener';
-  if (!isText(user, nameCharsMax)) return `user: must be a text of at most ${nameCharsMax} characters`;
-  if (!isText(account, nameCharsMax)) return `account: must be a text of at most ${nameCharsMax} characters`;
-  if (!isText(reason, reasonCharsMax))
-    return `reason: must be a text of at most ${reasonCharsMax} characters`;
-  if (uid !== undefined && !(Number.isSafeInteger(uid) && Number(uid) >= 0 && Number(uid) <= idMax))
-    return 'uid: must be a number of a user';
-  if (!isText(uidName, nameCharsMax)) return `uidName: must be a text of at most ${nameCharsMax} characters`;
-  const who = {
-    listener,
-    ...(user === undefined ? {} : { user }),
-    ...(account === undefined ? {} : { account }),
-    ...(uid === undefined ? {} : { uid: Number(uid) }),
-    ...(uidName === undefined ? {} : { uidName }),
-    ...(reason === undefined ? {} : { reason }),
-  };
-  if (json !== undefined) {
-    if (words !== undefined) return 'the request has words and JSON; send one of them';
-    return typeof json === 'string' ? { ...who, json } : 'json: must be the body of a request as a text';
-  }
-  const isLine =
-    Array.isArray(words) &&
-    words.length > 0 &&
-    words.every((word) => typeof word === 'string' && !isBroken(word));
-  return isLine ? { ...who, words } : 'words: must be the words of a command';
 }
 
 /** Does no I/O except for the groups of a uid, which the system is asked for. */

@@ -3,10 +3,8 @@
 
 import { isSmallFile, readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
 import { bounds } from '../bounds/bounds.js';
-import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/proof.js';
-import { isCount, parseLine, parseTime } from '../domain/records/audit/record.js';
-import { isObject } from '../domain/records/audit/stored.js';
-import type { FleetFinding, FleetStatus, GateRow } from '../domain/records/fleet/shapes.js';
+import { type FleetSeen, type FleetShown, fleetStatus } from '../domain/admin/page/fleet.js';
+import { parseLine, parseTime } from '../domain/records/audit/record.js';
 import type { Clock } from '../ports/machine.js';
 
 /** 50 gates with 100 findings each are some 2 MiB. */
@@ -17,7 +15,6 @@ const toldMs = 1_000;
 const freshMs = 120_000;
 const patienceMs = 2_000;
 const findingsShown = 200;
-const textCharsMax = 1_000;
 
 const setting = 'the file of admin.page.fleet';
 const writer = '"dovegate audit fleet watch"';
@@ -49,12 +46,13 @@ export function createFleetLook(
     const found = await readSmallFile(file, bytesMax);
     isLooking = false;
     if (!isSmallFile(found, 'text')) return { trouble: whyNot(found) };
-    const seen = parseStatus(found.text);
-    if (seen === undefined)
+    const status = parseStatus(found.text);
+    if (status === undefined)
       return {
         trouble: `${setting} is not what ${writer} writes; name the status.json in its state directory`,
       };
-    const trouble = whyOld(seen.at, clock.wallMs()) ?? whyAway(found.text);
+    const { seen, away } = status;
+    const trouble = whyOld(seen.at, clock.wallMs()) ?? away;
     return { seen, ...(trouble !== undefined && { trouble }) };
   }
 }
@@ -86,71 +84,18 @@ function whyOld(at: string, nowMs: number): string | undefined {
   return undefined;
 }
 
-/** Undefined: the stream can be read. The reason may name files of the verifier, so only the verifier's log has it. */
-function whyAway(text: string): string | undefined {
-  const { away }: Unsure<FleetStatus> = parseLine(text) ?? {};
-  if (!isObject(away) || !isTime(away['since'])) return undefined;
-  return `${writer} cannot read the stream since {${away['since']}}; its log says why`;
-}
-
 /** Undefined: it is not a status of ours. */
-function parseStatus(text: string): FleetSeen | undefined {
-  const status = parseLine(text);
+function parseStatus(
+  text: string,
+): { readonly seen: FleetSeen; readonly away: string | undefined } | undefined {
+  const status = fleetStatus.safeParse(parseLine(text)).data;
   if (status === undefined) return undefined;
-  const { at, stream, records, gates, findings, checkpoint }: Unsure<FleetStatus> = status;
-  if (!isTime(at) || typeof stream !== 'string' || !isCount(records)) return undefined;
-  const rows = Array.isArray(gates) ? gates.map(parseGate) : [undefined];
-  const faults = Array.isArray(findings) ? findings.map(parseFinding) : [undefined];
-  if (!rows.every(isThere) || !faults.every(isThere)) return undefined;
-  const counted = rows.reduce((sum, gate) => sum + gate.findings, 0);
-  const kept = isObject(checkpoint) && isCount(checkpoint['seq']) && isTime(checkpoint['at']) && checkpoint;
+  const { findings, away, ...seen } = status;
+  const counted = seen.gates.reduce((sum, gate) => sum + gate.findings, 0);
+  // Of many faults of one chain the first ones stand there, and all are counted.
+  const findingCount = Math.max(counted, findings.length);
   return {
-    at,
-    stream: stream.slice(0, textCharsMax),
-    records,
-    gates: rows,
-    // Of many faults of one chain the first ones stand there, and all are counted.
-    findingCount: Math.max(counted, faults.length),
-    findings: faults.slice(0, findingsShown),
-    ...(kept !== false && { checkpoint: { seq: Number(kept['seq']), at: String(kept['at']) } }),
+    seen: { ...seen, findingCount, findings: findings.slice(0, findingsShown) },
+    away: away && `${writer} cannot read the stream since {${away.since}}; its log says why`,
   };
-}
-
-/** What is known of a value whose type it may not have. */
-type Unsure<T> = { readonly [Key in keyof T]?: unknown };
-
-function parseGate(value: unknown): FleetGate | undefined {
-  if (!isObject(value)) return undefined;
-  const { host, seq, signedSeq, lastSeen, program, findings, differs }: Unsure<GateRow> = value;
-  if (typeof host !== 'string' || !isCount(findings)) return undefined;
-  if (!Array.isArray(differs) || !differs.every((word) => typeof word === 'string')) return undefined;
-  return {
-    host: host.slice(0, textCharsMax),
-    findings,
-    differs: differs.map((word) => word.slice(0, textCharsMax)),
-    ...(isCount(seq) && { seq }),
-    ...(isCount(signedSeq) && { signedSeq }),
-    ...(isTime(lastSeen) && { lastSeen }),
-    ...(typeof program === 'string' && { program: program.slice(0, textCharsMax) }),
-  };
-}
-
-function parseFinding(value: unknown): FleetSeen['findings'][number] | undefined {
-  if (!isObject(value)) return undefined;
-  const { kind, host, seq, text }: Unsure<FleetFinding> = value;
-  if (typeof kind !== 'string' || typeof host !== 'string' || typeof text !== 'string') return undefined;
-  return {
-    kind: kind.slice(0, textCharsMax),
-    host: host.slice(0, textCharsMax),
-    text: text.slice(0, textCharsMax),
-    ...(isCount(seq) && { seq }),
-  };
-}
-
-function isThere<T>(value: T | undefined): value is T {
-  return value !== undefined;
-}
-
-function isTime(value: unknown): value is string {
-  return typeof value === 'string' && parseTime(value) !== undefined;
 }

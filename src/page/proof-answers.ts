@@ -14,10 +14,10 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { type LongPart } from '../adapters/views/read-long.js';
 import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
 import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/admin/page/proof.js';
-import type { AskReport } from '../domain/admin/page/trail.js';
+import { parseReport } from '../domain/admin/page/requests.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { foldFor } from '../domain/people/identity/user-name.js';
-import { formatTime, parseRequest } from '../domain/records/audit/record.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import { type ReportAsked, whyNoReport } from '../domain/records/report/report.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -127,8 +127,11 @@ export function createProofHandlers(
   async function report(request: PageRequest): ReturnType<PageHandler> {
     const asked = parseReport(request.body);
     if (typeof asked === 'string') return refusedReply(400, asked);
-    const { who, signal } = request;
     const { mailbox, fromMs, toMs, content = false, form } = asked;
+    const why = whyNoReport({ mailbox, fromMs, toMs });
+    if (why === 'mailbox') return refusedReply(400, 'name one mailbox, without *');
+    if (why === 'time') return refusedReply(400, 'the time must begin before it ends');
+    const { who, signal } = request;
     const { name, users } = who;
     const question = [
       `user=${mailbox}`,
@@ -230,40 +233,6 @@ export function createProofHandlers(
 
 function eventText(event: string, data: unknown): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
-}
-
-const mailboxCharsMax = 4096;
-const forms = ['page', 'csv', 'html', 'json'] as const;
-
-/** The request in a body; a text: why it has none. */
-function parseReport(body: string): AskReport | string {
-  const value = parseRequest(body);
-  if (typeof value === 'string') return value;
-  const { mailbox, fromMs, toMs, content, form: wanted } = value;
-  const form = forms.find((each) => each === wanted);
-  if (typeof mailbox !== 'string' || mailbox.length > mailboxCharsMax)
-    return `mailbox: must be a text of at most ${mailboxCharsMax} characters`;
-  if (!isTime(fromMs) || !isTime(toMs)) return 'fromMs, toMs: must be a time in milliseconds since 1970';
-  if (content !== undefined && typeof content !== 'boolean') return 'content: must be true or false';
-  if (form === undefined) return `form: must be one of ${forms.join(' ')}`;
-  const why = whyNoReport({ mailbox, fromMs, toMs });
-  if (why === 'mailbox') return 'name one mailbox, without *';
-  if (why === 'time') return 'the time must begin before it ends';
-  return {
-    mailbox,
-    form,
-    ...(fromMs !== undefined && { fromMs }),
-    ...(toMs !== undefined && { toMs }),
-    ...(content !== undefined && { content }),
-  };
-}
-
-/** Until the year 9999, which is as far as times of records go. */
-function isTime(value: unknown): value is number | undefined {
-  return (
-    value === undefined ||
-    (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 253_402_300_800_000)
-  );
 }
 
 function noticesNow(receivers: readonly NoticeReceiver[]): readonly NoticesNow[] | undefined {

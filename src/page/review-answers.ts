@@ -8,9 +8,9 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { bounds } from '../bounds/bounds.js';
 import type { Endpoint } from '../domain/admin/page/api.js';
-import { formatTime, parseRequest } from '../domain/records/audit/record.js';
+import { parseReview } from '../domain/admin/page/requests.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { settingsLines } from '../setup/configuration-lines.js';
@@ -28,7 +28,6 @@ export interface ReviewParts {
 type Reviewed = 'suggest' | 'check' | 'replay';
 type Asked = { readonly policy: string; readonly yaml: string; readonly sinceMs: number };
 
-const yamlCharsMax = bounds.reviewYamlChars;
 const weekMs = 7 * 86_400_000;
 
 export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {
@@ -47,8 +46,10 @@ async function answer(
   const { clock, log, daemon, looks } = parts;
   const { told: known } = daemon;
   if (known === undefined) return refusedReply(503, 'dovegate does not answer; ask again when it runs');
-  const asked = parseReview(body, what, clock.wallMs());
-  if (typeof asked === 'string') return refusedReply(400, asked);
+  const parsed = parseReview(body);
+  if (typeof parsed === 'string') return refusedReply(400, parsed);
+  const asked = { ...parsed, sinceMs: parsed.sinceMs ?? clock.wallMs() - weekMs };
+  if (what !== 'suggest' && asked.yaml === '') return refusedReply(400, 'yaml: must be the text of a policy');
   if (!known.settings.policies.has(asked.policy))
     return refusedReply(404, `there is no policy ${JSON.stringify(asked.policy)}`);
   let found: ReviewAnswer;
@@ -105,17 +106,4 @@ function taskOf({ settings, head: { directory } }: Told, what: Reviewed, asked: 
     default:
       return what satisfies never;
   }
-}
-
-/** The request in a body; a text: why it has none. */
-function parseReview(body: string, what: Reviewed, nowMs: number): Asked | string {
-  const value = parseRequest(body);
-  if (typeof value === 'string') return value;
-  const { policy, yaml = '', sinceMs = nowMs - weekMs } = value;
-  if (typeof policy !== 'string') return 'policy: must be the name of a policy';
-  if (typeof yaml !== 'string' || yaml.length > yamlCharsMax)
-    return `yaml: must be a text of at most ${yamlCharsMax} characters`;
-  if (what !== 'suggest' && yaml === '') return 'yaml: must be the text of a policy';
-  if (typeof sinceMs !== 'number' || !Number.isFinite(sinceMs)) return 'sinceMs: must be a number';
-  return { policy, yaml, sinceMs };
 }

@@ -1,6 +1,6 @@
 // The part of the screen "proof" about all gates: whether anything is missing or was changed, a row for each, what was found.
 
-import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/proof.js';
+import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/fleet.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { gateState, judgeFleet, lagOf } from './fleet.js';
 import { Ago, Empty, Name, Panel, Sentence, Sign } from './kit.js';

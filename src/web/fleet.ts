@@ -1,6 +1,6 @@
 // What the screen "proof" says of many gates, from what somebody who reads all their copies found.
 
-import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/proof.js';
+import type { FleetGate, FleetSeen, FleetShown } from '../domain/admin/page/fleet.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 
 export interface FleetState {

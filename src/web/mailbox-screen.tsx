@@ -3,13 +3,8 @@
 
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type {
-  AskReport,
-  MailboxClass,
-  MailboxDay,
-  MailboxHead,
-  MailboxLine,
-} from '../domain/admin/page/trail.js';
+import type { AskReport } from '../domain/admin/page/requests.js';
+import type { MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/admin/page/trail.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { Class } from './badge.js';

@@ -2,8 +2,8 @@
 
 import type { Refused } from '../domain/admin/page/api.js';
 import type { VerifyProgress } from '../domain/admin/page/proof.js';
+import type { AskReport } from '../domain/admin/page/requests.js';
 import type {
-  AskReport,
   MailboxClass,
   MailboxCounts,
   MailboxDay,

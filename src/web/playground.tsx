@@ -1,7 +1,8 @@
 // The playground: what would become of a command, from this person, at this listener; and the case for `dovegate test` that says so.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { AccessTable, Explain, Explained, RuleShown } from '../domain/admin/page/api.js';
+import type { AccessTable, Explained, RuleShown } from '../domain/admin/page/api.js';
+import type { Explain } from '../domain/admin/page/requests.js';
 import { sentenceOf } from './api.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';

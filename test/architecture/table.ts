@@ -113,7 +113,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/records/audit': rule([], {
-    public: ['access-book', 'encode', 'keys', 'ledger', 'record', 'stored'],
+    public: ['access-book', 'encode', 'keys', 'ledger', 'record', 'redact', 'stored'],
     builtins: ['crypto'],
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
@@ -167,9 +167,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
-  'domain/admin/page': rule(['domain/language/verbs', 'domain/records/story'], {
-    public: ['access', 'api', 'history', 'leave-out', 'proof', 'roles', 'trail'],
-  }),
+  'domain/admin/page': rule(
+    ['domain/language/verbs', 'domain/language/seams', 'domain/records/audit/stored', 'domain/records/story'],
+    {
+      public: ['access', 'api', 'fleet', 'history', 'leave-out', 'proof', 'requests', 'roles', 'trail'],
+      packages: ['zod'],
+    },
+  ),
   // What is wrong now, and how the last minutes went, for people who look at it.
   'domain/admin/now': rule(
     ['domain/records/audit', 'domain/people/keys/key', 'domain/admin/page', 'domain/language/words'],

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
-import type { Explain } from '../../src/domain/admin/page/api.js';
+import { type Explain, parseExplain } from '../../src/domain/admin/page/requests.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
 import { runTests } from '../../src/domain/judging/review/replay.js';
-import { explainAsked, parseExplain } from '../../src/page/explain-asked.js';
+import { explainAsked } from '../../src/page/explain-asked.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 
 const hash = `sha256$${'a'.repeat(64)}`;

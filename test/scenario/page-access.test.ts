@@ -7,12 +7,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type {
   AccessTable,
   Checked,
-  Explain,
   Explained,
   KeysTable,
   Replayed,
   Suggested,
 } from '../../src/domain/admin/page/api.js';
+import type { Explain } from '../../src/domain/admin/page/requests.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';

@@ -1,7 +1,7 @@
 // Goal: the screen "proof" says of all gates what is known, of now or of earlier, and claims nothing else.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FleetGate, FleetSeen } from '../../src/domain/admin/page/proof.js';
+import type { FleetGate, FleetSeen } from '../../src/domain/admin/page/fleet.js';
 import { gateState, judgeFleet, lagOf } from '../../src/web/fleet.js';
 
 const gate = (host: string, findings = 0): FleetGate => ({ host, findings, differs: [] });

@@ -18,10 +18,10 @@ import {
 import { findProblems } from '../../../src/domain/admin/now/problems.js';
 import type { Running } from '../../../src/domain/admin/now/running.js';
 import { endpoints } from '../../../src/domain/admin/page/api.js';
+import { parseExplain } from '../../../src/domain/admin/page/requests.js';
 import { readAuthorization } from '../../../src/domain/people/keys/authorization.js';
 import { parseAsked } from '../../../src/domain/records/views/asked.js';
 import { looks } from '../../../src/domain/records/views/look.js';
-import { parseExplain } from '../../../src/page/explain-asked.js';
 import { createJsonEncoder, createRowsEncoder } from '../../../src/protocol/http-api/rows.js';
 import { pick, type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { doorMessages, extremes, withNumber } from '../../kit/door-messages.js';

@@ -341,21 +341,6 @@ export interface BackendNow {
   readonly drained: readonly string[];
 }
 
-/** A request to explain a command. `words` or `json`; `uid` or `account`, as for `dovegate explain`. */
-export interface Explain {
-  readonly listener: string;
-  /** The words of the command line, as a shell would split them. */
-  readonly words?: readonly string[];
-  /** Or the body of a request of HTTP, with one command: [[command, parameters, tag]]. */
-  readonly json?: string;
-  readonly user?: string;
-  readonly account?: string;
-  readonly uid?: number;
-  /** Instead of the uid: its name, as the configuration has it. */
-  readonly uidName?: string;
-  readonly reason?: string;
-}
-
 export interface RuleShown {
   readonly command: string;
   readonly says: readonly string[];

@@ -121,20 +121,6 @@ export interface HistogramBucket {
   readonly unknown: number;
 }
 
-/** A request for the report of one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
-export interface AskReport {
-  readonly mailbox: string;
-  readonly fromMs?: number;
-  readonly toMs?: number;
-  /** Only what showed content, or may have. */
-  readonly content?: boolean;
-  /**
-   * `page`: events `head` with a MailboxHead, then `day` with a MailboxDay each, oldest first. The others: events `text`, each with a
-   * string, which together are the file. After the last one, `end` with a MailboxEnd: without it the report is not whole.
-   */
-  readonly form: 'page' | 'csv' | 'html' | 'json';
-}
-
 /** The verdict of a report. Its texts are harmless for a terminal: control and bidi characters are made visible. */
 export interface MailboxHead {
   readonly mailbox: string;

@@ -3,7 +3,7 @@
 // range.
 
 import * as z from 'zod';
-import { msMax, parseRequest } from '../../records/audit/record.js';
+import { msMax, parseRequest, parseTime } from '../../records/audit/record.js';
 
 /** A number of things, a size, or a seq. */
 export const count = whole('must be a whole number from 0 on', Number.MAX_SAFE_INTEGER);
@@ -12,6 +12,14 @@ export const spanMs = number(0, msMax);
 
 /** Milliseconds from now to an end, which may be over; or from 1970 to an instant, which may be before. */
 export const distanceMs = number(-msMax, msMax);
+
+/** An instant since 1970. */
+export const timeMs = whole('must be a time in milliseconds since 1970', msMax);
+
+/** An instant as records have it. */
+export const time = z.string().refine((each) => parseTime(each) !== undefined, {
+  error: 'must be a time like 2026-11-20T08:22:34.123Z',
+});
 
 /** Of a process, by the word of the kernel. */
 export const uid = whole('must be the number of a user', 0xffff_ffff);
