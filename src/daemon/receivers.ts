@@ -33,10 +33,11 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
 }
 
 export function sinksOf({ audit }: Settings): readonly Sink[] {
-  return audit.ship.map((sink) => {
-    const { place: _, ...meant } = sink;
-    return { name: sink.name, key: JSON.stringify(meant), carrier: (parts) => carrierOf(sink, parts) };
-  });
+  return audit.ship.map((sink) => ({
+    name: sink.name,
+    key: JSON.stringify(sink),
+    carrier: (parts) => carrierOf(sink, parts),
+  }));
 }
 
 function demandOf({ serverName, caFile, keyPins, client }: SyslogSinkSettings): TlsDemand {

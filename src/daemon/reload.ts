@@ -7,7 +7,7 @@ import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { formatProblem, type Problem } from '../domain/config/problem.js';
+import { type Finding, formatProblem, placeIn } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
@@ -133,7 +133,12 @@ async function replaceAll(
   const accounts = inspectAccounts(settings, { ...ourselves(), isRunning: true }, numbers);
   const readers = await findReaders(settings, numbers, parts.names);
   const users = await parts.users.prepare(settings);
-  const problems = [...found, ...[...accounts, ...readers].map((problem) => formatProblem(problem))];
+  const problems = [
+    ...found,
+    ...[...accounts, ...readers].map((each) =>
+      formatProblem({ ...each, ...placeIn(settings.places, each.path) }),
+    ),
+  ];
   if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
   await keepPolicies(settings, journal);
   const pools = parts.pools.prepare(settings);
@@ -198,7 +203,7 @@ async function findReaders(
   settings: Settings,
   numbers: NameNumbers,
   names: Pick<NameService, 'loginOf'>,
-): Promise<readonly Problem[]> {
+): Promise<readonly Finding[]> {
   const gids = new Map<number, readonly number[]>();
   for (const { user, users } of settings.admin?.page?.people ?? []) {
     const uid = user === undefined || users === undefined ? undefined : numbers.uidOf(user);

@@ -7,7 +7,7 @@ import { bounds } from '../bounds/bounds.js';
 import type { DoorWord } from '../domain/admin/door/parse.js';
 import type { Explained, RuleShown } from '../domain/admin/page/api.js';
 import type { Explain } from '../domain/admin/page/requests.js';
-import { commandMeant, unknownName } from '../domain/config/problem.js';
+import { commandMeant, placeIn, unknownName } from '../domain/config/problem.js';
 import {
   type ListenerSettings,
   type Person,
@@ -250,7 +250,7 @@ function testOf(
   nowMs: number,
 ): string | undefined {
   if (person === 'nobody') return undefined;
-  const { place } = listener;
+  const place = placeIn(settings.places, `listeners.${listener.name}`);
   const named = words === undefined ? { user: line.user, words: sent } : { user, words };
   if (named.words.length === 0 || named.words.some((word) => word === '')) return undefined;
   const as = person === undefined ? {} : { as: person };

@@ -66,10 +66,7 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
     const { settings, head } = wanted;
     const { directory: records, journal, host } = head;
     const meant = new Map(
-      settings.map((each) => [
-        each.name,
-        JSON.stringify([{ ...each, place: undefined }, records, journal, host]),
-      ]),
+      settings.map((each) => [each.name, JSON.stringify([each, records, journal, host])]),
     );
     const gone = [...feeds].filter(([name, { meant: before }]) => meant.get(name) !== before);
     await Promise.all(gone.map(([, { feed }]) => feed.close()));

@@ -4,7 +4,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { bounds } from '../bounds/bounds.js';
-import type { Problem } from '../domain/config/problem.js';
+import type { Finding, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { Clock } from '../ports/machine.js';
 import {
@@ -61,7 +61,7 @@ export async function loadBeside(
       }
     });
     const settings = hasSettings ? builder.settings() : undefined;
-    const inspected: Problem[] = [];
+    const inspected: Finding[] = [];
     for (const problems of inspect(settings, files, options)) {
       inspected.push(...problems);
       await pause();

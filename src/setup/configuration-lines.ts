@@ -4,7 +4,7 @@
 // that holds them, and the last line is the whole.
 
 import assert from 'node:assert/strict';
-import type { Problem } from '../domain/config/problem.js';
+import type { Finding, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createPolicy, type Policy, type PolicyParts } from '../domain/judging/policy/policy.js';
@@ -16,7 +16,7 @@ import { GlobList } from '../domain/language/names/glob.js';
 export type ThreadOrder =
   /** The files that were read, an empty line, and settings, if there are any. */
   | { readonly kind: 'read'; readonly file: string; readonly nowMs: number }
-  | { readonly kind: 'report'; readonly inspected: readonly Problem[] }
+  | { readonly kind: 'report'; readonly inspected: readonly Finding[] }
   | { readonly kind: 'more' };
 
 export interface Piece {

@@ -4,7 +4,7 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { readFromDisk } from '../adapters/host/process.js';
 import { type ParsedSettings, parseSettings, reportProblems } from '../domain/config/parse-settings.js';
-import type { Problem } from '../domain/config/problem.js';
+import type { Finding } from '../domain/config/problem.js';
 import {
   type FileLine,
   type Piece,
@@ -38,7 +38,7 @@ function* readLines({ files, settings }: ParsedSettings): Generator<string> {
   if (settings !== undefined) yield* settingsLines(settings);
 }
 
-function* problemLines(parsed: ParsedSettings, inspected: readonly Problem[]): Generator<string> {
+function* problemLines(parsed: ParsedSettings, inspected: readonly Finding[]): Generator<string> {
   const { found, problems } = reportProblems(parsed, inspected);
   for (const [index, problem] of found.entries()) yield JSON.stringify([problem, problems[index]]);
 }

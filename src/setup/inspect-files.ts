@@ -8,9 +8,9 @@ import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { parseSecret } from '../domain/admin/notices/receiver.js';
-import type { Place, Problem } from '../domain/config/problem.js';
+import type { Finding } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
-import type { ListenerSettings, Settings } from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
 import { sinkFilesOf, sinkLibraryOf } from '../domain/config/sinks.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import { formatWords } from '../domain/records/audit/encode.js';
@@ -34,7 +34,6 @@ export const credentialsFolder = '/run/credentials/';
 
 /** A file that settings name, and the key that names it. */
 export interface NamedFile {
-  readonly place: Place;
   /** Such as `backends.mail1.ca`. */
   readonly path: string;
   readonly file: string | undefined;
@@ -50,8 +49,8 @@ export function* inspectFiles(
   whyUnreadable: WhyUnreadable,
   credentials: string | undefined,
   withPage = false,
-): Generator<readonly Problem[]> {
-  for (const { place, path, file } of [...namedFiles(settings), ...(withPage ? pageFiles(settings) : [])]) {
+): Generator<readonly Finding[]> {
+  for (const { path, file } of [...namedFiles(settings), ...(withPage ? pageFiles(settings) : [])]) {
     const why = file === undefined ? undefined : whyUnreadable(file);
     if (file === undefined || why === undefined) {
       yield [];
@@ -61,42 +60,39 @@ export function* inspectFiles(
     const message = isLater
       ? `${file} is there only while its service runs, so it was not looked at`
       : `${file} cannot be read: ${why}`;
-    yield [{ ...place, path, message, severity: isLater ? 'warning' : 'error', code: 'unreadable-file' }];
+    yield [{ path, message, severity: isLater ? 'warning' : 'error', code: 'unreadable-file' }];
   }
 }
 
 /** Every file that settings name or use by default, without those of listeners' TLS. */
-function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
-  const { file = '' } = listeners[0]?.place ?? {};
-  const top: Place = { file, line: 1, column: 1 };
+function namedFiles({ backends, audit, admin }: Settings): readonly NamedFile[] {
   return [
-    ...backends.flatMap(({ name, place, passwordFiles, caFile, tls }) => [
+    ...backends.flatMap(({ name, passwordFiles, caFile, tls }) => [
       ...passwordFiles.map((each, index) => {
         const item = passwordFiles.length === 1 ? '' : `[${index}]`;
-        return { place, path: `backends.${name}.password_file${item}`, file: each };
+        return { path: `backends.${name}.password_file${item}`, file: each };
       }),
-      { place, path: `backends.${name}.ca`, file: caFile ?? (tls === 'off' ? undefined : systemListFile()) },
+      { path: `backends.${name}.ca`, file: caFile ?? (tls === 'off' ? undefined : systemListFile()) },
     ]),
     ...audit.ship.flatMap((sink, index) =>
       sinkFilesOf(sink).map(([key, named]) => ({
-        place: sink.place,
         path: `audit.ship[${index}].${key}`,
         file: key === 'ca' ? (named ?? systemListFile()) : named,
       })),
     ),
-    { place: top, path: 'audit.sign_key', file: audit.signKeyFile },
-    { place: top, path: 'audit.hmac_key', file: audit.hmacKeyFile },
-    { place: top, path: 'admin.token_file', file: admin?.tokenFile },
+    { path: 'audit.sign_key', file: audit.signKeyFile },
+    { path: 'audit.hmac_key', file: audit.hmacKeyFile },
+    { path: 'admin.token_file', file: admin?.tokenFile },
   ];
 }
 
 /** What only the page's process reads, but for its TLS. */
 function pageFiles({ admin }: Settings): readonly NamedFile[] {
-  const { oidc, place } = admin?.page ?? {};
-  if (oidc === undefined || place === undefined) return [];
+  const { oidc } = admin?.page ?? {};
+  if (oidc === undefined) return [];
   return [
-    { place, path: 'admin.page.oidc.client_secret_file', file: oidc.clientSecretFile },
-    { place, path: 'admin.page.oidc.ca', file: oidc.caFile },
+    { path: 'admin.page.oidc.client_secret_file', file: oidc.clientSecretFile },
+    { path: 'admin.page.oidc.ca', file: oidc.caFile },
   ];
 }
 
@@ -104,18 +100,17 @@ function pageFiles({ admin }: Settings): readonly NamedFile[] {
 export function inspectTrust(
   { backends, audit }: Pick<Settings, 'backends' | 'audit'>,
   listFile: string | undefined,
-): readonly Problem[] {
+): readonly Finding[] {
   if (listFile !== undefined) return [];
   const without = [
-    ...backends.flatMap(({ name, place, caFile, tls }) =>
-      caFile === undefined && tls !== 'off' ? [{ place, path: `backends.${name}.ca` }] : [],
+    ...backends.flatMap(({ name, caFile, tls }) =>
+      caFile === undefined && tls !== 'off' ? [{ path: `backends.${name}.ca` }] : [],
     ),
-    ...audit.ship.flatMap(({ place, caFile }, index) =>
-      caFile === undefined ? [{ place, path: `audit.ship[${index}].ca` }] : [],
+    ...audit.ship.flatMap(({ caFile }, index) =>
+      caFile === undefined ? [{ path: `audit.ship[${index}].ca` }] : [],
     ),
   ];
-  return without.map(({ place, path }) => ({
-    ...place,
+  return without.map(({ path }) => ({
     path,
     message: noSystemList,
     severity: 'error',
@@ -139,13 +134,13 @@ export function* inspectModes(
   settings: Settings | undefined,
   whyUnsafe: WhyUnsafe,
   withPage = false,
-): Generator<readonly Problem[]> {
+): Generator<readonly Finding[]> {
   const ofPage = settings !== undefined && withPage ? pageFiles(settings) : [];
   const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfTls(settings), ...ofPage];
-  for (const { place, path, file } of [...placesOf(files), ...named]) {
+  for (const { path, file } of [...placesOf(files), ...named]) {
     const why = file === undefined ? undefined : whyUnsafe(file, secretKeys.test(path));
     const severity = why?.isDoubtful === true ? 'warning' : 'error';
-    yield why === undefined ? [] : [{ ...place, path, message: why.text, severity, code: 'unsafe-file' }];
+    yield why === undefined ? [] : [{ path, message: why.text, severity, code: 'unsafe-file' }];
   }
 }
 
@@ -158,14 +153,12 @@ export function inspectRights(
   files: ReadonlyMap<string, Asking | undefined>,
   settings: Settings,
   whyNot: (path: string) => string | undefined,
-): readonly Problem[] {
+): readonly Finding[] {
   return [...placesOf(files), ...namedFiles(settings), ...filesOfTls(settings)].flatMap(
-    ({ place, path, file }): Problem[] => {
+    ({ path, file }): Finding[] => {
       if (file === undefined || file.startsWith(credentialsFolder)) return [];
       const message = whyNot(file);
-      return message === undefined
-        ? []
-        : [{ ...place, path, message, severity: 'error', code: 'unreadable-file' }];
+      return message === undefined ? [] : [{ path, message, severity: 'error', code: 'unreadable-file' }];
     },
   );
 }
@@ -180,18 +173,16 @@ function placesOf(files: ReadonlyMap<string, Asking | undefined>): NamedFile[] {
 
 /** The files of TLS; their rights and content are checked with the certificates. */
 function filesOfTls({ listeners, admin }: Settings): readonly NamedFile[] {
-  const { file = '' } = listeners[0]?.place ?? {};
-  const top: Place = { file, line: 1, column: 1 };
   const ofAdmin = [
-    { place: top, path: 'admin.tls.certificate', file: admin?.tls?.certificate },
-    { place: top, path: 'admin.tls.key', file: admin?.tls?.key },
+    { path: 'admin.tls.certificate', file: admin?.tls?.certificate },
+    { path: 'admin.tls.key', file: admin?.tls?.key },
   ];
-  const ofListeners = listeners.flatMap(({ name, place, tls }) => {
+  const ofListeners = listeners.flatMap(({ name, tls }) => {
     if (tls === undefined || tls.mode === 'off') return [];
     return [
-      { place, path: `listeners.${name}.tls.certificate`, file: tls.certificate },
-      { place, path: `listeners.${name}.tls.key`, file: tls.key },
-      { place, path: `listeners.${name}.tls.client_ca`, file: tls.clientCa },
+      { path: `listeners.${name}.tls.certificate`, file: tls.certificate },
+      { path: `listeners.${name}.tls.key`, file: tls.key },
+      { path: `listeners.${name}.tls.client_ca`, file: tls.clientCa },
     ];
   });
   return [...ofListeners, ...ofAdmin];
@@ -204,7 +195,7 @@ type ReadIfThere = (path: string) => string | undefined;
 const tokenBytesMin = 16;
 
 /** The problem if other machines could guess the token of the admin endpoints; none if it cannot be read. */
-export function inspectToken({ admin, listeners }: Settings, read: ReadIfThere): readonly Problem[] {
+export function inspectToken({ admin }: Settings, read: ReadIfThere): readonly Finding[] {
   const { tcp, tokenFile } = admin ?? {};
   if (tcp === undefined || tokenFile === undefined || isOfThisMachine(tcp.host)) return [];
   let token: string | undefined;
@@ -214,16 +205,13 @@ export function inspectToken({ admin, listeners }: Settings, read: ReadIfThere):
     // An unreadable file is reported with the other files.
   }
   if (token === undefined || Buffer.byteLength(token) >= tokenBytesMin) return [];
-  const { file = '' } = listeners[0]?.place ?? {};
   const message = `${tokenFile} has fewer than ${tokenBytesMin} bytes, and other machines can try it; make one with "openssl rand -hex 32"`;
-  return [
-    { file, line: 1, column: 1, path: 'admin.token_file', message, severity: 'error', code: 'doubtful' },
-  ];
+  return [{ path: 'admin.token_file', message, severity: 'error', code: 'doubtful' }];
 }
 
 /** A warning if the key is missing or another one; none if that cannot be checked. */
-export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly Problem[] {
-  const { audit, state, listeners } = settings;
+export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly Finding[] {
+  const { audit, state } = settings;
   const path = audit.signKeyFile ?? join(state, ownSignKeyName);
   let known: string | undefined;
   let now: string | undefined;
@@ -242,10 +230,7 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
       ? `${path} is gone, the key ${known} that signed ${audit.directory}, so the next start makes another one`
       : `${path} is ${now}, and ${audit.directory} was signed by ${known}`;
   const message = `${what}; put the old key back, or "dovegate audit verify" fails until somebody accepts the new one (--accept-key)`;
-  const { file = '' } = listeners[0]?.place ?? {};
-  return [
-    { file, line: 1, column: 1, path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' },
-  ];
+  return [{ path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' }];
 }
 
 export type IsInstalled = (name: OptionalPackage) => boolean;
@@ -254,13 +239,13 @@ export type IsInstalled = (name: OptionalPackage) => boolean;
 export function inspectReceivers(
   { audit }: Pick<Settings, 'audit'>,
   isInstalled: IsInstalled,
-): readonly Problem[] {
-  return audit.ship.flatMap((sink, index): Problem[] => {
+): readonly Finding[] {
+  return audit.ship.flatMap((sink, index): Finding[] => {
     const library = sinkLibraryOf(sink);
     if (library === undefined || isInstalled(library.package)) return [];
     const path = `audit.ship[${index}].${sink.kind}`;
     const message = `the library for ${library.name} is not installed; ${howToInstall(library.package)}, or take this receiver out`;
-    return [{ ...sink.place, path, message, severity: 'error', code: 'not-installed' }];
+    return [{ path, message, severity: 'error', code: 'not-installed' }];
   });
 }
 
@@ -269,19 +254,18 @@ export function inspectIssuer(
   { admin }: Pick<Settings, 'admin'>,
   isInstalled: IsInstalled,
   read: NoticeChecks['read'],
-): readonly Problem[] {
-  const { oidc, place } = admin?.page ?? {};
-  if (oidc === undefined || place === undefined) return [];
+): readonly Finding[] {
+  const { oidc } = admin?.page ?? {};
+  if (oidc === undefined) return [];
   const path = 'admin.page.oidc';
-  const found: Problem[] = [];
+  const found: Finding[] = [];
   if (!isInstalled('openid-client')) {
     const message = `the library for OpenID Connect is not installed; ${howToInstall('openid-client')}, or take this out`;
-    found.push({ ...place, path, message, severity: 'error', code: 'not-installed' });
+    found.push({ path, message, severity: 'error', code: 'not-installed' });
   }
   if (read(oidc.clientSecretFile)?.trim() === '') {
     const message = `${oidc.clientSecretFile} is empty; write the secret of the client into it`;
     found.push({
-      ...place,
       path: `${path}.client_secret_file`,
       message,
       severity: 'error',
@@ -304,17 +288,17 @@ export interface NoticeChecks {
 export function inspectNotices(
   { notices = [] }: Pick<Settings, 'notices'>,
   { isInstalled, whyUnreadable, whyUnsafe, read }: NoticeChecks,
-): readonly Problem[] {
-  return notices.flatMap((each): readonly Problem[] => {
-    const { name, place, kind, caFile } = each;
+): readonly Finding[] {
+  return notices.flatMap((each): readonly Finding[] => {
+    const { name, kind, caFile } = each;
     const secretFile = kind === 'webhook' ? each.secretFile : undefined;
-    const found: Problem[] = [];
+    const found: Finding[] = [];
     const add = (
       key: string,
       message: string,
-      code: Problem['code'],
-      severity: Problem['severity'] = 'error',
-    ) => void found.push({ ...place, path: `notices.${name}.${key}`, message, severity, code });
+      code: Finding['code'],
+      severity: Finding['severity'] = 'error',
+    ) => void found.push({ path: `notices.${name}.${key}`, message, severity, code });
     if (kind === 'mail' && !isInstalled('nodemailer'))
       add(
         'mail',
@@ -352,39 +336,37 @@ export function inspectNotices(
 
 /** A warning if records cannot survive a crash in memory, or if that may be slow; nothing is less safe then. */
 export function inspectMemory(
-  { audit, listeners }: Settings,
+  { audit }: Settings,
   why: (path: string, bytes: number) => PoorMemory | undefined,
-): readonly Problem[] {
+): readonly Finding[] {
   const { memoryFile, memoryBytes } = audit;
   const poor = memoryFile === undefined ? undefined : why(memoryFile, memoryBytes);
   if (poor === undefined) return [];
   const message = poor.isUsable
     ? poor.text
     : `${memoryFile} cannot be made: ${poor.text}; every command then waits until its record is on disk, as with "off"`;
-  const { file = '' } = listeners[0]?.place ?? {};
-  return [{ file, line: 1, column: 1, path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
+  return [{ path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
 }
 
 /** `where`: the closed folder above it, and the one to make. No error: the unit of systemd makes `/var/lib/dovegate`. */
 export function inspectFolders(
-  { audit, state, listeners }: Settings,
+  { audit, state }: Settings,
   where: (path: string) => { readonly above: string; readonly missing: string } | undefined,
   daemonName: string,
-): readonly Problem[] {
-  const { file = '' } = listeners[0]?.place ?? {};
+): readonly Finding[] {
   const folders = [
     ['audit.directory', audit.directory],
     ['state', state],
   ] as const;
   const told = new Set<string>();
-  return folders.flatMap(([path, folder]): Problem[] => {
+  return folders.flatMap(([path, folder]): Finding[] => {
     const closed = where(folder);
     // One command makes what both need.
     if (closed === undefined || told.has(closed.missing)) return [];
     told.add(closed.missing);
     const todo = formatWords(['install', '-d', '-o', daemonName, '-m', '0711', closed.missing]);
     const message = `${folder} is not there, and ${daemonName}, the user of the daemon, may not make it in ${closed.above}, so "dovegate serve" would not start; run: ${todo} (a unit with StateDirectory= does that at its start)`;
-    return [{ file, line: 1, column: 1, path, message, severity: 'warning', code: 'doubtful' }];
+    return [{ path, message, severity: 'warning', code: 'doubtful' }];
   });
 }
 
@@ -404,23 +386,21 @@ export function* inspectCertificates(
   credentials: string | undefined,
   advice: (path: string) => string = () => '',
   withPage = false,
-): Generator<readonly Problem[]> {
+): Generator<readonly Finding[]> {
   for (const files of [...tlsFilesOf(settings), ...(withPage ? pageTlsFilesOf(settings) : [])])
-    yield inspectPair(files, settings.listeners, nowMs, credentials, advice);
-  for (const { client, place } of settings.audit.ship) {
-    if (client !== undefined) yield inspectClient(client.certificateFile, place, nowMs);
-  }
+    yield inspectPair(files, nowMs, credentials, advice);
+  for (const [index, { client }] of settings.audit.ship.entries())
+    if (client !== undefined)
+      yield inspectClient(client.certificateFile, `audit.ship[${index}].certificate`, nowMs);
 }
 
 /** Unreadable files are reported elsewhere, and an invalid certificate shows at the connection. */
-function inspectClient(path: string, place: Place, nowMs: number): readonly Problem[] {
+function inspectClient(file: string, path: string, nowMs: number): readonly Finding[] {
   try {
-    const leftMs = readEndOf(path) - nowMs;
+    const leftMs = readEndOf(file) - nowMs;
     if (leftMs >= warnMs) return [];
-    const message = `${path}: ${expirySentence('receiver-client', leftMs)}`;
-    return [
-      { ...place, path: 'audit.ship.certificate', message, severity: 'warning', code: 'bad-certificate' },
-    ];
+    const message = `${file}: ${expirySentence('receiver-client', leftMs)}`;
+    return [{ path, message, severity: 'warning', code: 'bad-certificate' }];
   } catch (fault) {
     if (!(fault instanceof CertificateFault)) throw fault;
     return [];
@@ -429,16 +409,12 @@ function inspectClient(path: string, place: Place, nowMs: number): readonly Prob
 
 function inspectPair(
   files: NamedTlsFiles,
-  listeners: readonly ListenerSettings[],
   nowMs: number,
   credentials: string | undefined,
   advice: (path: string) => string,
-): readonly Problem[] {
-  const { file = '' } = listeners[0]?.place ?? {};
-  const place = listeners.find(({ name }) => name === files.name)?.place ?? { file, line: 1, column: 1 };
+): readonly Finding[] {
   const section = sections.get(files.name) ?? `listeners.${files.name}`;
-  const problem = (key: string, message: string, severity: Problem['severity']): Problem => ({
-    ...place,
+  const problem = (key: string, message: string, severity: Finding['severity']): Finding => ({
     path: `${section}.tls.${key}`,
     message,
     severity,

@@ -1,7 +1,7 @@
 // Problems of the files that only the page's process reads, as that process will find them: seen and readable for its user, with
 // certificates where authorities are asked for. And the URL of a webhook in a configuration that everybody can read.
 
-import type { Place, Problem } from '../domain/config/problem.js';
+import { type Finding, placeIn } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import { pageTlsFilesOf } from './certificates.js';
 import { credentialsFolder, type NamedFile, type WhyUnreadable, type WhyUnsafe } from './inspect-files.js';
@@ -17,40 +17,38 @@ export interface PageChecks {
 export function inspectPageFiles(
   settings: Settings,
   { whyUnreadable, whyClosed, whyUnsafe }: PageChecks,
-): readonly Problem[] {
-  const problems: Problem[] = [];
-  for (const { place, path, file } of filesOf(settings)) {
+): readonly Finding[] {
+  const problems: Finding[] = [];
+  for (const { path, file } of filesOf(settings)) {
     // What cannot be read is reported with the other files.
     if (file === undefined || file.startsWith(credentialsFolder) || whyUnreadable(file) !== undefined)
       continue;
     const closed = whyClosed(file);
     if (closed !== undefined)
-      problems.push({ ...place, path, message: closed, severity: 'warning', code: 'unreadable-file' });
+      problems.push({ path, message: closed, severity: 'warning', code: 'unreadable-file' });
     const why = path.endsWith('.ca') ? whyNoAuthority(file) : undefined;
-    if (why !== undefined)
-      problems.push({ ...place, path, message: why, severity: 'error', code: 'bad-certificate' });
+    if (why !== undefined) problems.push({ path, message: why, severity: 'error', code: 'bad-certificate' });
   }
   return [...problems, ...inspectUrls(settings, whyUnsafe)];
 }
 
 function filesOf(settings: Settings): readonly NamedFile[] {
-  const { admin, notices = [], listeners } = settings;
-  const { oidc, place: ofPage } = admin?.page ?? {};
-  const place: Place = ofPage ?? { file: listeners[0]?.place.file ?? '', line: 1, column: 1 };
+  const { admin, notices = [] } = settings;
+  const { oidc } = admin?.page ?? {};
   return [
-    { place, path: 'admin.page.oidc.client_secret_file', file: oidc?.clientSecretFile },
-    { place, path: 'admin.page.oidc.ca', file: oidc?.caFile },
+    { path: 'admin.page.oidc.client_secret_file', file: oidc?.clientSecretFile },
+    { path: 'admin.page.oidc.ca', file: oidc?.caFile },
     ...pageTlsFilesOf(settings).flatMap(({ certificate, key, clientCa }) => [
-      { place, path: 'admin.page.tls.certificate', file: certificate },
-      { place, path: 'admin.page.tls.key', file: key },
-      { place, path: 'admin.page.tls.client_ca', file: clientCa },
+      { path: 'admin.page.tls.certificate', file: certificate },
+      { path: 'admin.page.tls.key', file: key },
+      { path: 'admin.page.tls.client_ca', file: clientCa },
     ]),
     ...notices.flatMap((each) => {
       const path = `notices.${each.name}`;
       const secretFile = each.kind === 'webhook' ? each.secretFile : undefined;
       return [
-        { place: each.place, path: `${path}.secret_file`, file: secretFile },
-        { place: each.place, path: `${path}.ca`, file: each.caFile },
+        { path: `${path}.secret_file`, file: secretFile },
+        { path: `${path}.ca`, file: each.caFile },
       ];
     }),
   ];
@@ -81,17 +79,17 @@ function whyNoAuthority(file: string): string | undefined {
 }
 
 /** The URL of a chat is its password. */
-function inspectUrls({ notices = [] }: Settings, whyUnsafe: WhyUnsafe): readonly Problem[] {
-  return notices.flatMap((each): Problem[] => {
+function inspectUrls({ notices = [], places }: Settings, whyUnsafe: WhyUnsafe): readonly Finding[] {
+  return notices.flatMap((each): Finding[] => {
     if (each.kind !== 'webhook' || each.secretFile !== undefined) return [];
     const { pathname, search } = new URL(each.url);
-    const { file } = each.place;
+    const path = `notices.${each.name}.webhook`;
+    const { file } = placeIn(places, path);
     // What others can change is reported with the configuration.
     if (pathname + search === '/' || whyUnsafe(file, false) !== undefined) return [];
     const open = whyUnsafe(file, true);
     if (open === undefined || open.isDoubtful) return [];
     const message = `whoever knows this URL can write to the channel, and ${open.text}`;
-    const path = `notices.${each.name}.webhook`;
-    return [{ ...each.place, path, message, severity: 'warning', code: 'unsafe-file' }];
+    return [{ path, message, severity: 'warning', code: 'unsafe-file' }];
   });
 }

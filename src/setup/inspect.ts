@@ -27,7 +27,7 @@ import { credentialsFolder } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
 import { bounds } from '../bounds/bounds.js';
 import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
-import type { Problem } from '../domain/config/problem.js';
+import type { Finding, Problem } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import { strikesAlways } from '../domain/judging/policy/match.js';
 import type { Policy, Rule } from '../domain/judging/policy/policy.js';
@@ -86,7 +86,7 @@ export function* inspect(
   settings: Settings | undefined,
   files: ParsedSettings['files'],
   { asksForFiles = true, asksForAccounts = true, isForDaemon = false, unitUid, dovecot }: LoadOptions,
-): Generator<readonly Problem[]> {
+): Generator<readonly Finding[]> {
   if (!asksForFiles) return;
   const uid = isForDaemon && settings !== undefined ? daemonUidOf(settings, files, unitUid) : undefined;
   const daemons = uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }];
@@ -159,11 +159,10 @@ function readIfReadable(path: string): string | undefined {
 }
 
 /** For a person who checks policies, not at each start: a policy may observe for weeks. */
-function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
+function inspectModesOfPolicies({ policies }: Settings): readonly Finding[] {
   return [...policies.values()]
     .filter(({ mode }) => mode === 'observe')
-    .map(({ name, place }) => ({
-      ...place,
+    .map(({ name }) => ({
       path: `policies.${name}.mode`,
       message:
         'observes: users, except and deny do not hold for commands that only touch mailboxes of users named one by one',
@@ -176,14 +175,13 @@ function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
 const safeForDsync = '2.4.5';
 
 /** For a person, as above: only an update of Dovecot helps. */
-function inspectReleases({ policies, backends }: Settings): readonly Problem[] {
+function inspectReleases({ policies, backends }: Settings): readonly Finding[] {
   const granting = [...policies.values()].find(mayGrantDsync);
   if (granting === undefined) return [];
   const message = `policy ${granting.name} grants "dsync-server", and this Dovecot is not known to be ${safeForDsync} or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); write its release, or move only mail that you trust`;
   return backends
     .filter(({ release }) => release === undefined || !isSince(release, safeForDsync))
-    .map(({ name, place }) => ({
-      ...place,
+    .map(({ name }) => ({
       path: `backends.${name}`,
       message,
       severity: 'warning',
@@ -213,7 +211,7 @@ type DovecotHere = Pick<DovecotFacts, 'nameCase' | 'sockets' | 'ports'>;
 function inspectNames(
   { backends, mailUsers }: Settings,
   { nameCase, sockets, ports }: DovecotHere,
-): readonly Problem[] {
+): readonly Finding[] {
   const local = backends.find(({ address }) =>
     address.kind === 'unix'
       ? sockets.some(({ path }) => path === address.path)
@@ -223,7 +221,7 @@ function inspectNames(
   const why = whyOtherCase(nameCase, mailUsers.case);
   if (local === undefined || why === undefined) return [];
   const message = `the Dovecot of this machine ${why}`;
-  return [{ ...local.place, path: 'mail_users.case', message, severity: 'warning', code: 'doubtful' }];
+  return [{ path: 'mail_users.case', message, severity: 'warning', code: 'doubtful' }];
 }
 
 interface Account {

@@ -4,7 +4,7 @@
 import { accountFiles } from '../adapters/host/account-files.js';
 import { localUserName, type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
 import { groupOf } from '../adapters/host/files.js';
-import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
+import { type Finding, meantBy, type Severity } from '../domain/config/problem.js';
 import {
   isSocket,
   type ListenerSettings,
@@ -160,13 +160,12 @@ export function inspectAccounts(
   settings: Settings,
   ourselves: Ourselves,
   numbers: NameNumbers = systemNumbers,
-): readonly Problem[] {
+): readonly Finding[] {
   const { listeners, audit, admin } = settings;
-  const { file = '' } = listeners[0]?.place ?? {};
-  const tellTop = teller({ file, line: 1, column: 1 }, 'audit');
+  const tellTop = teller('audit');
   return [
     ...listeners.flatMap((listener) => {
-      const tell = teller(listener.place, `listeners.${listener.name}`);
+      const tell = teller(`listeners.${listener.name}`);
       const { owner, group, path = '' } = ownersOf(listener);
       return [
         ...strangers(listener, numbers, tell),
@@ -179,48 +178,48 @@ export function inspectAccounts(
       : inspectGroup(audit.group, ourselves, numbers, tellTop, audit.directory)),
     ...inspectPersons(settings, numbers),
     ...(admin?.page === undefined ? [] : inspectPage(admin.page, ourselves, numbers)),
-    ...(admin?.page === undefined || audit.group !== undefined ? [] : [withoutGroup(admin.page)]),
+    ...(admin?.page === undefined || audit.group !== undefined ? [] : [withoutGroup()]),
   ];
 }
 
 /** One user by its name in one person and by its uid in another is two persons in one: it could approve for itself. */
-function inspectPersons({ persons }: Settings, numbers: NameNumbers): Problem[] {
+function inspectPersons({ persons }: Settings, numbers: NameNumbers): Finding[] {
   // The directory is not asked here: one that is away would hold up a start for each name.
   const uidOf = (user: string): number | undefined =>
     numberIn(user)?.id ??
     accountFiles.uidOf(user) ??
     (numbers === systemNumbers ? undefined : numbers.uidOf(user));
   const owners = new Map<number, { readonly person: string; readonly user: string }>();
-  return [...persons].flatMap(([person, { users, place }]) =>
-    users.flatMap((user): Problem[] => {
+  return [...persons].flatMap(([person, { users }]) =>
+    users.flatMap((user): Finding[] => {
       const uid = uidOf(user);
       if (uid === undefined) return [];
       const other = owners.get(uid) ?? { person, user };
       owners.set(uid, other);
       if (other.person === person) return [];
       const message = `${user} is the same user as ${other.user} of "${other.person}"; an identity is one person`;
-      return [teller(place, `persons.${person}`)('users', 'error', message)];
+      return [teller(`persons.${person}`)('users', 'error', message)];
     }),
   );
 }
 
-function withoutGroup({ place }: PageSettings): Problem {
+function withoutGroup(): Finding {
   const message =
     'can show no records: its process is another user; add audit.group: GROUP, a group of which that user is a member';
-  return { ...place, path: 'admin.page', message, severity: 'warning', code: 'no-effect' };
+  return { path: 'admin.page', message, severity: 'warning', code: 'no-effect' };
 }
 
-function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Problem[] {
+function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Finding[] {
   const { group, path = '' } = page.socket ?? {};
-  const tell = teller(page.place, 'admin.page');
+  const tell = teller('admin.page');
   const byUid = new Map<number, PagePerson>();
   return [
     ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell, path)),
-    ...page.people.flatMap((person): Problem[] => {
-      const { name, user, place } = person;
+    ...page.people.flatMap((person): Finding[] => {
+      const { name, user } = person;
       if (user === undefined) return [];
-      const told = (severity: Severity, message: string): Problem[] => [
-        teller(place, `admin.page.people.${name}`)('user', severity, message),
+      const told = (severity: Severity, message: string): Finding[] => [
+        teller(`admin.page.people.${name}`)('user', severity, message),
       ];
       const uid = numbers.uidOf(user);
       if (uid === undefined)
@@ -246,13 +245,12 @@ export function inspectReaders(
   severity: Severity,
   { gidsOf, daemonUid }: ReaderFacts,
   numbers: NameNumbers = systemNumbers,
-): readonly Problem[] {
+): readonly Finding[] {
   const { audit, admin } = settings;
   const { page } = admin ?? {};
   if (page === undefined) return [];
   const readers = audit.group === undefined ? undefined : numbers.gidOf(audit.group);
-  const told = (place: Place, path: string, message: string): Problem => ({
-    ...place,
+  const told = (path: string, message: string): Finding => ({
     path,
     message,
     severity,
@@ -262,8 +260,8 @@ export function inspectReaders(
   const isShared = group !== undefined && readers !== undefined && numbers.gidOf(group) === readers;
   const shared = `is the group of audit.group too, so everybody who may connect reads the files of the whole journal; give the socket a group of its own, as dovegate-people`;
   return [
-    ...(isShared ? [told(page.place, 'admin.page.group', shared)] : []),
-    ...page.people.flatMap(({ name, user, users, place }): Problem[] => {
+    ...(isShared ? [told('admin.page.group', shared)] : []),
+    ...page.people.flatMap(({ name, user, users }): Finding[] => {
       const uid = user === undefined || users === undefined ? undefined : numbers.uidOf(user);
       if (uid === undefined) return [];
       const how =
@@ -276,16 +274,15 @@ export function inspectReaders(
               : undefined;
       if (how === undefined) return [];
       const message = `${user ?? ''} may see a part of the journal, and can read all of it in ${audit.directory} ${how}`;
-      return [told(place, `admin.page.people.${name}.users`, message)];
+      return [told(`admin.page.people.${name}.users`, message)];
     }),
   ];
 }
 
-type Tell = (key: string, severity: Severity, message: string) => Problem;
+type Tell = (key: string, severity: Severity, message: string) => Finding;
 
-function teller(place: Place, path: string): Tell {
+function teller(path: string): Tell {
   return (key, severity, message) => ({
-    ...place,
     path: `${path}.${key}`,
     message,
     severity,
@@ -293,8 +290,8 @@ function teller(place: Place, path: string): Tell {
   });
 }
 
-function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell): Problem[] {
-  const told = (word: string, name: string): Problem =>
+function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell): Finding[] {
+  const told = (word: string, name: string): Finding =>
     tell('peers', 'warning', `this machine has no ${word} ${name}, so the name lets nobody in`);
   return peersIn(listener).flatMap(({ users, groups }) => [
     ...users.filter((name) => numbers.uidOf(name) === undefined).map((name) => told('user', name)),
@@ -308,7 +305,7 @@ function inspectOwner(
   { isRoot, uid, isElsewhere }: Ourselves,
   numbers: NameNumbers,
   tell: Tell,
-): Problem[] {
+): Finding[] {
   const meant = numbers.uidOf(name);
   if (meant === undefined)
     return [tell('owner', 'error', `this machine has no user ${name}, so serve cannot start`)];
@@ -326,7 +323,7 @@ function inspectGroup(
   tell: Tell,
   path: string,
   isUsedAtReload = false,
-): Problem[] {
+): Finding[] {
   const meant = numbers.gidOf(name);
   if (meant === undefined)
     return [tell('group', 'error', `this machine has no group ${name}, so serve cannot start`)];

@@ -24,13 +24,7 @@ function open() {
     onError: (text) => assert.fail(text),
   });
   const note = (name: string, args: readonly (string | { secret: string })[]) =>
-    notes.note(
-      { name, roles: ['audit'], place: { file: 'dovegate.yaml', line: 1, column: 1 } },
-      'audit-search',
-      args,
-      0,
-      { uid: 1 },
-    );
+    notes.note({ name, roles: ['audit'] }, 'audit-search', args, 0, { uid: 1 });
   return { clock, notes, note, records, digests: () => digests };
 }
 

@@ -25,7 +25,6 @@ import type { Note } from '../../src/page/daemon.js';
 import type { TlsOffer, TlsPeer } from '../../src/ports/transport.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 
-const place = { file: 'd.yaml', line: 1, column: 1 };
 const roles: readonly PageRole[] = ['view', 'operate', 'audit'];
 const all: readonly Endpoint[] = Object.keys(endpoints).flatMap((name) => (isEndpoint(name) ? [name] : []));
 const opener = { uid: 1001, loginUid: 1001 };
@@ -45,7 +44,7 @@ interface DeskOptions {
 }
 
 /** A person of each role, named after it. */
-const usual = roles.map((role): PagePerson => ({ name: role, user: role, roles: [role], place }));
+const usual = roles.map((role): PagePerson => ({ name: role, user: role, roles: [role] }));
 
 function desk({ people = usual, handlers = {}, append, authorities, told }: DeskOptions = {}) {
   const clock = createFakeClock();
@@ -57,7 +56,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
     people,
     offer: { clientCa: authorities } as Pick<TlsOffer, 'clientCa'>,
   };
-  const settings = { page: { approve: false, people, place } };
+  const settings = { page: { approve: false, people } };
   const parts: BrowserParts = {
     clock,
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text) },
@@ -120,7 +119,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
     now,
     refusals: () => refusals,
     replace: (next: readonly PagePerson[]): void => {
-      settings.page = { approve: false, people: next, place };
+      settings.page = { approve: false, people: next };
       door.review();
     },
     enter: async (name: string): Promise<string> => {
@@ -148,7 +147,7 @@ const answering: PageHandlers = Object.fromEntries(
 );
 
 void test('role by endpoint: what the table has, of several roles what one of them may; each refusal is a record', async () => {
-  const both: PagePerson = { name: 'both', user: 'both', roles: ['operate', 'audit'], place };
+  const both: PagePerson = { name: 'both', user: 'both', roles: ['operate', 'audit'] };
   for (const person of [...usual, both]) {
     const { ask, enter, refusals, acted } = desk({ handlers: answering, people: [person] });
     const allowed: Endpoint[] = [];
@@ -179,7 +178,7 @@ void test('role by endpoint: what the table has, of several roles what one of th
 });
 
 void test('a refusal names all roles that somebody has', async () => {
-  const people = [{ name: 'desk', user: 'desk', roles: ['view', 'operate'], place }] as const;
+  const people = [{ name: 'desk', user: 'desk', roles: ['view', 'operate'] }] as const;
   const { ask, enter } = desk({ handlers: answering, people });
   const reply = await ask('search', { token: await enter('desk') });
   assert.deepEqual(JSON.parse(bodyOf(reply)), {
@@ -356,7 +355,6 @@ void test('a password: right, wrong, of nobody; the hash that is replaced ends t
   const carol = async (password: string): Promise<PagePerson> => ({
     name: 'carol',
     roles: ['view'],
-    place,
     passwordHash: await hashPassword(Buffer.from(password), 14),
   });
   const { ask, replace, refusals, clock } = desk({ people: [await carol('right'), ...usual] });
@@ -385,7 +383,7 @@ void test('a password: right, wrong, of nobody; the hash that is replaced ends t
 
 void test('a certificate: of one person, while its authority counts', async () => {
   const authorities = ['CA'];
-  const dave: PagePerson = { name: 'dave', roles: ['operate'], place, certificateName: 'dave.example.com' };
+  const dave: PagePerson = { name: 'dave', roles: ['operate'], certificateName: 'dave.example.com' };
   const { ask, now, refusals, records } = desk({ people: [dave, ...usual], authorities });
   const certificate = (...names: string[]): TlsPeer => ({
     names,
@@ -492,7 +490,6 @@ void test('what is refused to a limited view is a record', async () => {
     user: 'l',
     roles: ['audit'],
     users: ['*@example.org'],
-    place,
   };
   const handlers: PageHandlers = { access: () => Promise.resolve(refusedReply(403, 'it names others')) };
   const { ask, enter, refusals } = desk({ people: [limited], handlers });
@@ -505,7 +502,7 @@ void test('what is refused to a limited view is a record', async () => {
 
 void test('after four wrong passwords a login waits for a second, and no longer', async () => {
   const passwordHash = await hashPassword(Buffer.from('right'), 14);
-  const { ask, clock } = desk({ people: [{ name: 'carol', roles: ['view'], place, passwordHash }] });
+  const { ask, clock } = desk({ people: [{ name: 'carol', roles: ['view'], passwordHash }] });
   let tries = 0;
   const login = () => {
     tries += 1;
@@ -523,7 +520,7 @@ void test('after four wrong passwords a login waits for a second, and no longer'
 });
 
 void test('a stranger is told the ways in that somebody has, and no name', async () => {
-  const person = { name: 'zoe', roles: ['view'], place } as const;
+  const person = { name: 'zoe', roles: ['view'] } as const;
   const { ask, replace, refusals } = desk({ people: [{ ...person, passwordHash: 'x' }] });
   const ways = async (): Promise<unknown> => JSON.parse(bodyOf(await ask('ways')));
   assert.deepEqual(await ways(), { link: false, password: true, certificate: false });

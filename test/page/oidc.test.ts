@@ -26,16 +26,15 @@ import {
 } from '../kit/oidc-issuer.js';
 import { until } from '../kit/until.js';
 
-const place = { file: 'd.yaml', line: 1, column: 1 };
 const client = { clientId: 'dovegate', clientSecret: 'a secret of the client' };
 const origin = 'https://gate.example.com:9147';
 const carol: IssuerPerson = { sub: 'id-carol', email: 'Carol@example.com', email_verified: true };
 const dave: IssuerPerson = { sub: 'id-dave', groups: ['others', 'mail-leads'] };
 
 const people: readonly PagePerson[] = [
-  { name: 'leads', oidc: { group: 'mail-leads' }, roles: ['view'], place },
-  { name: 'carol', oidc: { email: 'carol@Example.com' }, roles: ['operate'], place },
-  { name: 'erin', oidc: { sub: 'id-erin' }, roles: ['operate'], place },
+  { name: 'leads', oidc: { group: 'mail-leads' }, roles: ['view'] },
+  { name: 'carol', oidc: { email: 'carol@Example.com' }, roles: ['operate'] },
+  { name: 'erin', oidc: { sub: 'id-erin' }, roles: ['operate'] },
 ];
 
 const secret = (letter: string): string => letter.repeat(43);
@@ -54,7 +53,7 @@ async function desk(t: TestContext, options: DeskOptions = {}) {
   const clientSecretFile = join(folder, 'secret');
   writeFileSync(clientSecretFile, `${client.clientSecret}\n`);
   const oidc = { issuer: issuer.address, clientId: client.clientId, clientSecretFile };
-  let page: PageSettings = { people: options.people ?? people, approve: false, oidc, place };
+  let page: PageSettings = { people: options.people ?? people, approve: false, oidc };
   const records: (Note & { readonly by: string })[] = [];
   const refusals: DoorRefused[] = [];
   const logged: string[] = [];
@@ -166,7 +165,7 @@ void test('a person by the verified address: the session, its record, and no tok
 void test('an id comes before an address, and both before a group; of several groups the first person counts', async (t) => {
   const both: readonly PagePerson[] = [
     ...people,
-    { name: 'others', oidc: { group: 'others' }, roles: ['view'], place },
+    { name: 'others', oidc: { group: 'others' }, roles: ['view'] },
   ];
   const { enter, ask, issuer, records } = await desk(t, { people: both });
   const name = async (person: IssuerPerson): Promise<string> => {

@@ -20,7 +20,6 @@ import { JournalFault } from '../../src/ports/faults.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { doorHead } from '../kit/now.js';
 
-const place = { file: 'd.yaml', line: 1, column: 1 };
 const signer = parseSignKey(makeSignKey().secretPem);
 const who: SocketPeer = { uid: 5, pid: 7, user: 'root' };
 const from = ['uid=5', 'pid=7', 'user=root'];
@@ -44,7 +43,6 @@ function desk(
     name: 'alice',
     user: 'alice',
     roles: ['audit'],
-    place,
     ...more.person,
   };
   const parts: PageParts = {
@@ -254,8 +252,8 @@ void test('without a record there is no answer', async () => {
 void test('who is taken out or narrowed while a search runs gets nothing of it', async () => {
   const changes: readonly (PagePerson | undefined)[] = [
     undefined,
-    { name: 'alice', user: 'alice', roles: ['view'], place },
-    { name: 'alice', user: 'alice', roles: ['audit'], users: ['*@example.com'], place },
+    { name: 'alice', user: 'alice', roles: ['view'] },
+    { name: 'alice', user: 'alice', roles: ['audit'], users: ['*@example.com'] },
   ];
   for (const next of changes) {
     const found = desk({
@@ -280,7 +278,7 @@ void test('who is taken out or narrowed while a search runs gets nothing of it',
   // The same people in a new configuration are no change.
   const same = desk({
     read: () => {
-      same.replace({ name: 'alice', user: 'alice', roles: ['audit'], place: { ...place, line: 9 } });
+      same.replace({ name: 'alice', user: 'alice', roles: ['audit'] });
       return Promise.resolve({ text: 'rows', rows: 1 });
     },
   });

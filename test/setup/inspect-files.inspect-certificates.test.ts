@@ -4,11 +4,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { formatProblem } from '../../src/domain/config/problem.js';
 import { tlsFilesOf } from '../../src/setup/certificates.js';
 import { inspectCertificates as steps } from '../../src/setup/inspect-files.js';
 import { withJobs } from '../domain/config/jobs.js';
-import { settingsOf } from '../domain/config/sound.js';
+import { located, settingsOf } from '../domain/config/sound.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
 
@@ -29,11 +28,13 @@ void test('each in its file; an end that is near is a warning', (t) => {
   writeFileSync(join(folder, 'crt'), certificatePem);
   writeFileSync(join(folder, 'key'), keyPem, { mode: 0o600 });
   writeFileSync(join(folder, 'ca'), authority.certificatePem);
-  const told = (ca: string, nowMs = Date.now()) =>
-    inspectCertificates(settingsOf(withJobs(tls(ca))), nowMs, undefined).map((problem) =>
-      formatProblem(problem).replace(`${folder}/`, ''),
+  const told = (ca: string, nowMs = Date.now()) => {
+    const settings = settingsOf(withJobs(tls(ca)));
+    return located(settings, [...inspectCertificates(settings, nowMs, undefined)].flat()).map((line) =>
+      line.replace(`${folder}/`, ''),
     );
-  const at = '/etc/dovegate/d.yaml:4:3: ';
+  };
+  const at = '4:3: ';
   assert.deepEqual(told('ca'), [
     `${at}warning: listeners.jobs.tls.certificate: the certificate expires in 9 days`,
   ]);

@@ -53,7 +53,10 @@ void test('told where the file is named, and the first file at its own first lin
     path.endsWith('.yaml') ? { text: `${path} is open`, isDoubtful: path.endsWith('more.yaml') } : undefined,
   );
   assert.deepEqual(
-    problems.map(({ file, line, path, severity, code }) => [file, line, path, severity, code]),
+    problems.map((each) => {
+      const { file, line } = parsed.placeAt(each.path);
+      return [file, line, each.path, each.severity, each.code];
+    }),
     [
       [main, 1, '', 'error', 'unsafe-file'],
       [main, 1, 'include[0]', 'warning', 'unsafe-file'],

@@ -1,7 +1,6 @@
 // Goal: every file that a backend needs is asked for, all that is wrong is told at once, and where it was written.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatProblem } from '../../src/domain/config/problem.js';
 import {
   inspectIssuer,
   inspectModes,
@@ -11,7 +10,7 @@ import {
   type NoticeChecks,
   inspectFiles as steps,
 } from '../../src/setup/inspect-files.js';
-import { settingsOf, sound } from '../domain/config/sound.js';
+import { located, settingsOf, sound } from '../domain/config/sound.js';
 
 const text = sound
   .replace(
@@ -66,17 +65,14 @@ audit:
     (path) => (path === '/etc/p' ? undefined : 'permission denied'),
     undefined,
   );
-  assert.deepEqual(
-    problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
-    [
-      '15:7: audit.ship[0].ca: /etc/ca cannot be read: permission denied',
-      '16:7: audit.ship[1].ca: /etc/system.pem cannot be read: permission denied',
-      '16:7: audit.ship[1].certificate: /etc/c.pem cannot be read: permission denied',
-      '16:7: audit.ship[1].key: /etc/c.key cannot be read: permission denied',
-      '17:7: audit.ship[2].ca: /etc/system.pem cannot be read: permission denied',
-      '17:7: audit.ship[2].credentials: /etc/n.creds cannot be read: permission denied',
-    ],
-  );
+  assert.deepEqual(located(settings, problems), [
+    '15:7: audit.ship[0].ca: /etc/ca cannot be read: permission denied',
+    '16:7: audit.ship[1].ca: /etc/system.pem cannot be read: permission denied',
+    '16:7: audit.ship[1].certificate: /etc/c.pem cannot be read: permission denied',
+    '16:7: audit.ship[1].key: /etc/c.key cannot be read: permission denied',
+    '17:7: audit.ship[2].ca: /etc/system.pem cannot be read: permission denied',
+    '17:7: audit.ship[2].credentials: /etc/n.creds cannot be read: permission denied',
+  ]);
 });
 
 void test('a receiver whose library is not installed is a problem; others are none', () => {
@@ -87,8 +83,9 @@ audit:
     - { nats: "tls://b:1" }
 `);
   const told = (hasLibrary: boolean) =>
-    inspectReceivers(settings, () => hasLibrary).map((problem) =>
-      formatProblem(problem).replace('/etc/dovegate/d.yaml:', ''),
+    located(
+      settings,
+      inspectReceivers(settings, () => hasLibrary),
     );
   assert.deepEqual(told(true), []);
   assert.deepEqual(told(false), [

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NameNumbers } from '../../src/adapters/host/accounts.js';
+import { placeIn } from '../../src/domain/config/problem.js';
 import type { Settings } from '../../src/domain/config/settings.js';
 import {
   createPolicyChooser,
@@ -64,7 +65,8 @@ const mail = { isRoot: false, uid: 100, gids: [100, 2000] };
 
 function told(settings: Settings, who: Ourselves = root): string[] {
   return inspectAccounts(settings, who, numbers).map(
-    ({ line, severity, path, message }) => `${line} ${severity}: ${path}: ${message}`,
+    ({ severity, path, message }) =>
+      `${placeIn(settings.places, path).line} ${severity}: ${path}: ${message}`,
   );
 }
 
@@ -101,8 +103,9 @@ void test('one user, by name and by uid, in two persons', () => {
     same(() => undefined, two('carol', '"1002"')),
     [],
   );
-  const [problem] = inspectAccounts(two('carol', '"1002"'), root, { ...numbers, uidOf });
-  assert.equal(problem?.line, sound.split('\n').length + 2);
+  const twoInOne = two('carol', '"1002"');
+  const [problem] = inspectAccounts(twoInOne, root, { ...numbers, uidOf });
+  assert.equal(placeIn(twoInOne.places, problem?.path ?? '').line, sound.split('\n').length + 2);
 });
 
 void test('an owner or group that this user cannot set is told', () => {

@@ -7,13 +7,13 @@ import {
   type AccountSettings,
   formatListenerSocket,
   isSocket,
-  type KeySettings,
   type ListenerSocket,
   type Settings,
 } from '../../domain/config/settings.js';
 import { formatTarget } from '../../domain/judging/policy/policy.js';
 import { allEffects } from '../../domain/language/commands/catalog.js';
 import { identitiesOf } from '../../domain/people/identity/person.js';
+import type { Key } from '../../domain/people/keys/key.js';
 import { formatJson } from '../../domain/records/audit/encode.js';
 import { formatEnd } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -157,7 +157,7 @@ function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): 
 }
 
 /** When and from where a key is valid. */
-function termsOf({ expiresMs, hashes, from }: KeySettings): string {
+function termsOf({ expiresMs, hashes, from }: Key): string {
   return [
     ...(expiresMs === undefined ? [] : [`, until ${formatEnd(expiresMs)}`]),
     ...(hashes.length === 1 ? [] : [`, ${hashes.length} hashes`]),

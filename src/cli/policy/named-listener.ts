@@ -2,7 +2,7 @@
 // identity. The files that settings name are not read, so rules can be tried on a machine without the passwords.
 
 import { gidsOf, userNameOf } from '../../adapters/host/accounts.js';
-import { meantBy } from '../../domain/config/problem.js';
+import { meantBy, type Places, placeIn } from '../../domain/config/problem.js';
 import type { ListenerSettings, Settings } from '../../domain/config/settings.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { type Principal, principalOf } from '../../domain/people/identity/peer.js';
@@ -41,21 +41,22 @@ export function openListener(choice: ListenerChoice): {
       `${config} has no listener "${name}"${meantBy(name, names, `; there are: ${names.join(', ')}`)}`,
     );
   }
-  const chosen = policyNameFor(listener, choice);
+  const chosen = policyNameFor(listener, settings.places, choice);
   const policy = settings.policies.get(chosen);
   if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${chosen}`);
   return { settings, listener, policy };
 }
 
 /** The name of the policy for this client. Throws a CommandFault. */
-function policyNameFor(listener: ListenerSettings, asker: Asker): string {
+function policyNameFor(listener: ListenerSettings, places: Places, asker: Asker): string {
   // As the daemon would choose it, with the present groups of this user.
   const found = policyFor(listener, asker, (uid) =>
     createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) }),
   );
   if ('policy' in found) return found.policy;
   if ('wrong' in found) throw new CommandFault(exitCodes.usage, found.wrong);
-  throw new CommandFault(exitCodes.notPermitted, `${found.refused} (${formatPlace(listener.place)})`);
+  const place = placeIn(places, `listeners.${listener.name}`);
+  throw new CommandFault(exitCodes.notPermitted, `${found.refused} (${formatPlace(place)})`);
 }
 
 /** The principal of a client; `-` if none is named. */

@@ -146,6 +146,11 @@ export class Cursor {
     return isSeq<Node>(node) ? this.#itemsOf(node).length : this.keys(...path).length;
   }
 
+  /** The way to each item of a list, or entry of a map. */
+  steps(): PropertyKey[] {
+    return this.kind() === 'list' ? Array.from({ length: this.size() }, (_, index) => index) : this.keys();
+  }
+
   /** Place of the key (of the item, in a list); if missing, of the nearest one above. */
   place(...path: PropertyKey[]): Place {
     return placeOf(this.down(...path).#point.placed);

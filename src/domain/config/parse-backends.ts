@@ -43,7 +43,6 @@ function parseBackend(name: string, raw: RawBackend, at: Cursor): BackendSetting
     serverName: raw.serverName ?? (address.kind === 'tcp' ? address.host.replace(/%.*/, '') : 'localhost'),
     ...parseNamespaces(raw, at),
     idle,
-    place: at.place(),
   };
 }
 

@@ -6,14 +6,13 @@ import { parseNetwork } from '../people/identity/peer.js';
 import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../people/keys/key.js';
 import type { Cursor } from './cursor.js';
 import type { RawKey, RawListener } from './listener-schema.js';
-import type { KeySettings } from './settings.js';
 
 const dayMs = 86_400_000;
 /** The number of people and backups with a key grows each year. */
 const daysMax = 400;
 
 /** All keys of the listener at `at`; faults are reported. `nowMs`: for warnings about their end; undefined: no warnings. */
-export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefined): KeySettings[] {
+export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefined): Key[] {
   const seen = new Map<string, string>();
   return Object.entries(raw.keys).map(([name, each]) => {
     const here = at.down('keys', name);
@@ -28,7 +27,7 @@ export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefine
     };
     checkNetworks(each.from, here);
     if (nowMs !== undefined) warnOfEnd(key, here, nowMs);
-    return { ...key, place: here.place() };
+    return key;
   });
 }
 

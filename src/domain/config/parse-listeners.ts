@@ -38,7 +38,7 @@ function parseListener(
   }
   const socket = { unix: parseUnix, tcp: parseTcp, systemd: parseSystemd }[kind](raw, at);
   const plain = without(raw, 'unix', 'tcp', 'systemd', 'mode', 'owner', 'group', 'policy', 'peers');
-  const common = { ...plain, name, place: at.place() };
+  const common = { ...plain, name };
   const { protocol, refusalCell } = raw;
   if (protocol === 'http' && refusalCell !== false)
     at.error(
@@ -192,7 +192,7 @@ function parseAccounts(raw: RawListener, tls: ListenerTls | undefined, at: Curso
   const accounts = entries.map(([name, each]) => {
     const here = at.down('accounts', name);
     checkAccount(each, tls, here);
-    return { name, ...each, place: here.place() };
+    return { name, ...each };
   });
   checkCertificates(accounts, at);
   const asksForOne = tls !== undefined && tls.mode !== 'off' && tls.clientCa !== undefined;

@@ -51,7 +51,6 @@ function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): Notice
     name,
     ...(caFile !== undefined && { caFile }),
     events: [...new Set(events)],
-    place: at.place(),
   };
   if (webhook !== undefined) return parseWebhook(webhook, raw, shared, at);
   if (mail !== undefined) return parseMail(mail, shared, at);
@@ -59,7 +58,7 @@ function parseReceiver(name: string, raw: RawNoticeReceiver, at: Cursor): Notice
   return [];
 }
 
-type Shared = Pick<NoticeSettings, 'name' | 'caFile' | 'events' | 'place'>;
+type Shared = Pick<NoticeSettings, 'name' | 'caFile' | 'events'>;
 
 function parseWebhook(
   webhook: string,

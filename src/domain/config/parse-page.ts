@@ -30,7 +30,6 @@ export function parsePage(raw: RawPage, cursor: Cursor, nameCase: NameCase): Pag
     people,
     approve,
     ...(fleetFile !== undefined && { fleetFile }),
-    place: cursor.place(),
   };
 }
 
@@ -116,7 +115,6 @@ function parsePerson(
     ...without(person, 'role', 'roles', 'users'),
     roles,
     ...(person.users !== undefined && { users: viewOf(roles, at, nameCase) }),
-    place: at.place(),
   };
 }
 

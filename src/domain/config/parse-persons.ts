@@ -8,7 +8,7 @@ import type { Settings } from './settings.js';
 export function parsePersons(raw: Readonly<Record<string, RawHuman>>, cursor: Cursor): Settings['persons'] {
   const owners = new Map<string, string>();
   const persons = Object.entries(raw).map(([name, each]) => {
-    const person = { ...each, oidc: each.oidc, place: cursor.place(name) };
+    const person = { ...each, oidc: each.oidc };
     const identities = identitiesOf(person);
     if (identities.length === 0)
       cursor.error([name], 'has no identity; add users, accounts, keys, page or oidc', 'missing-key');

@@ -18,8 +18,16 @@ import {
   parseRoutes,
   parseServerCommands,
 } from './parse-sections.js';
-import { parseYaml } from './parse-yaml.js';
-import { formatProblem, type Place, type Problem, ProblemList } from './problem.js';
+import { type MapNode, parseYaml } from './parse-yaml.js';
+import {
+  type Finding,
+  formatProblem,
+  type Place,
+  type Places,
+  type Problem,
+  ProblemList,
+  placeIn,
+} from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
 import { clientSchema, configurationSchema, type RawClient, type RawConfiguration } from './schema.js';
 import { without } from './schema-parts.js';
@@ -33,8 +41,8 @@ export interface ParsedSettings {
   readonly texts: ReadonlyMap<string, string>;
   /** The origin of each file; undefined: it is the first one. */
   readonly files: ReadonlyMap<string, Asking | undefined>;
-  /** Place of the value at a path, as `backends.mail1.ca`; undefined: there is none. */
-  readonly valueAt: (path: string) => Place | undefined;
+  /** Place of the value at a path, as `backends.mail1.ca`, or of what is above it. */
+  readonly placeAt: (path: string) => Place;
 }
 
 /** Reads a configuration. `problems` holds warnings only, when there are settings. `nowMs`: for warnings about rules that are over. */
@@ -47,9 +55,10 @@ export function parseSettings(
   const sources = new Sources(read, problems);
   const root = sources.gather(file);
   const valid = root && validate(configurationSchema, root, problems);
+  const places = placesOf(file, root);
   let settings: Settings | undefined;
   if (root !== undefined && valid !== undefined) {
-    settings = build(valid.value, valid.cursor, { sources, problems, nowMs });
+    settings = build(valid.value, valid.cursor, { sources, problems, nowMs, places });
     // Names are checked against the written ones, so that one mistake is not reported again at each use.
     checkSettings(settings, createCursor(root, problems), valid.cursor);
   }
@@ -58,7 +67,7 @@ export function parseSettings(
     problems: problems.sorted(),
     texts: sources.texts,
     files: sources.files,
-    valueAt: (path) => root && valuePlace(root, path),
+    placeAt: (path) => (path === '' ? undefined : root && valuePlace(root, path)) ?? placeIn(places, path),
   };
 }
 
@@ -67,9 +76,9 @@ export interface ProblemReport {
   readonly problems: readonly string[];
 }
 
-/** The problems of a configuration and those of `inspected`, which get the places of the values that their paths name. */
-export function reportProblems(parsed: ParsedSettings, inspected: readonly Problem[]): ProblemReport {
-  const placed = inspected.map((problem) => ({ ...problem, ...parsed.valueAt(problem.path) }));
+/** The problems of a configuration and those of `inspected`. */
+export function reportProblems(parsed: ParsedSettings, inspected: readonly Finding[]): ProblemReport {
+  const placed = inspected.map((problem) => ({ ...problem, ...parsed.placeAt(problem.path) }));
   const found = [...parsed.problems, ...placed];
   return { found, problems: found.map((problem) => formatProblem(problem, parsed.texts.get(problem.file))) };
 }
@@ -77,7 +86,7 @@ export function reportProblems(parsed: ParsedSettings, inspected: readonly Probl
 function build(
   raw: RawConfiguration,
   cursor: Cursor,
-  reading: Omit<PolicyReading, 'mailUsers' | 'catalog'>,
+  { places, ...reading }: Omit<PolicyReading, 'mailUsers' | 'catalog'> & Pick<Settings, 'places'>,
 ): Settings {
   const { state, limits, log } = raw;
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
@@ -106,11 +115,31 @@ function build(
     limits,
     log,
   };
-  return { ...settings, hash: hashOf(settings) };
+  return { ...settings, places, hash: hashOf(settings) };
+}
+
+/** Parts that others than the parser find problems with, by the path above them. */
+const placedBelow = [
+  'listeners',
+  'backends',
+  'persons',
+  'notices',
+  'admin',
+  'admin.page.people',
+  'audit.ship',
+];
+
+function placesOf(file: string, root: MapNode | undefined): Places {
+  const all = root && createCursor(root, new ProblemList());
+  const parts = placedBelow.map((path) => all?.down(...path.split('.')));
+  return new Map([
+    ['', { file, line: 1, column: 1 }],
+    ...parts.flatMap((at) => at?.steps().map((step) => [at.path(step), at.place(step)] as const) ?? []),
+  ]);
 }
 
 /** One text for one meaning: without places, keys in order, policies by their version. */
-function hashOf(settings: Omit<Settings, 'hash'>): string {
+function hashOf(settings: Omit<Settings, 'hash' | 'places'>): string {
   const { policies, catalog, tests: _, ...rest } = settings;
   const plain = {
     ...rest,
@@ -158,7 +187,12 @@ export function findSettings(file: string, read: ReadFiles): FoundSettings {
   const ofJournal = errors.filter(({ path }) => journalKeys.includes(path));
   const { cursor } = valid;
   return {
-    settings: build(valid.value, cursor, { sources, problems, nowMs: undefined }),
+    settings: build(valid.value, cursor, {
+      sources,
+      problems,
+      nowMs: undefined,
+      places: placesOf(file, root),
+    }),
     hiding: ofJournal.length > 0 || cursor.has('audit', 'directory') ? ofJournal : unread,
     isStateSaid: cursor.has('state') || (unread.length === 0 && !errors.some(({ path }) => path === 'state')),
     texts,

@@ -31,8 +31,17 @@ export interface Placed {
   readonly place: Place;
 }
 
-export interface Named extends Placed {
-  readonly name: string;
+/** A problem that somebody else finds in the settings: its path says where it stands. */
+export type Finding = Omit<Problem, keyof Place>;
+
+/** Where the parts of a configuration stand, by their paths; '': the file. */
+export type Places = ReadonlyMap<string, Place>;
+
+/** The place of the part at a path, or of the nearest one above. */
+export function placeIn(places: Places, path: string): Place {
+  const place = places.get(path);
+  if (place !== undefined || path === '') return place ?? { file: '', line: 1, column: 1 };
+  return placeIn(places, path.replace(/\[\d+\]$|\.?[^.]*$/, ''));
 }
 
 /** Collects problems. Reading continues after each, so that all are reported at once. */

@@ -20,7 +20,7 @@ import type { Key } from '../people/keys/key.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import type { RawPolicyTest } from './policy-schema.js';
-import type { Named, Placed } from './problem.js';
+import type { Placed, Places } from './problem.js';
 import type {
   RawAdmin,
   RawAudit,
@@ -41,7 +41,7 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly serverCommands: ServerCommandRules;
   readonly policies: ReadonlyMap<string, Policy>;
   /** By name; no two have an identity in common. */
-  readonly persons: ReadonlyMap<string, HumanPerson & Placed>;
+  readonly persons: ReadonlyMap<string, HumanPerson>;
   /** In the order of the file; no part of the hash. */
   readonly tests: readonly PolicyTest[];
   readonly mailUsers: MailUserSettings;
@@ -52,6 +52,8 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly admin?: AdminSettings;
   /** Absent: there is none. */
   readonly notices?: readonly NoticeSettings[];
+  /** Of listeners, backends, receivers and people; no part of the hash. */
+  readonly places: Places;
   /** SHA-256 of the whole meaning; equal settings have equal hashes. */
   readonly hash: string;
 }
@@ -59,8 +61,8 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
 type SocketKey = 'unix' | 'tcp' | 'systemd' | 'mode' | 'owner' | 'group';
 
 export interface ListenerSettings
-  extends Omit<RawListener, SocketKey | 'policy' | 'policies' | 'tls' | 'accounts' | 'keys'>,
-    Named {
+  extends Omit<RawListener, SocketKey | 'policy' | 'policies' | 'tls' | 'accounts' | 'keys'> {
+  readonly name: string;
   readonly socket: ListenerSocket;
   /** The first one applies that has no peers, or whose peers include the person; other people may not connect. Empty with accounts. */
   readonly policies: NonNullable<RawListener['policies']>;
@@ -69,7 +71,7 @@ export interface ListenerSettings
   /** The accounts for logins; empty on a UNIX socket, where the kernel identifies the peer. */
   readonly accounts: readonly AccountSettings[];
   /** Of a TCP socket whose protocol is http; none has the name of an account. */
-  readonly keys: readonly KeySettings[];
+  readonly keys: readonly Key[];
 }
 
 /** A socket that the daemon makes, or one that systemd hands over, by its FileDescriptorName. */
@@ -116,10 +118,7 @@ export type ListenerTls =
   | { readonly mode: 'off' };
 
 /** A client that connects by TCP, and how it proves its identity: by a password, by a certificate, or by either. */
-export type AccountSettings = RawAccount & Named;
-
-/** A program that connects by HTTP, and the hashes of its key. */
-export interface KeySettings extends Key, Placed {}
+export type AccountSettings = RawAccount & { readonly name: string };
 
 /** All logins at a listener: its accounts, then its keys, whose names differ. */
 export function loginsOf({
@@ -137,8 +136,8 @@ export type BackendAddress =
   | { readonly kind: 'unix'; readonly path: string };
 
 export interface BackendSettings
-  extends Omit<RawBackend, 'address' | 'allowPlaintext' | 'sharedNamespaces' | 'namespaces'>,
-    Named {
+  extends Omit<RawBackend, 'address' | 'allowPlaintext' | 'sharedNamespaces' | 'namespaces'> {
+  readonly name: string;
   readonly address: BackendAddress;
   readonly tls: NonNullable<RawBackend['tls']>;
   readonly serverName: string;
@@ -175,7 +174,7 @@ export interface AdminSettings extends Omit<RawAdmin, 'tcp' | 'page'> {
 }
 
 /** The page, and its people. There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
-export interface PageSettings extends Pick<RawPage, 'tls' | 'oidc' | 'fleetFile' | 'approve'>, Placed {
+export interface PageSettings extends Pick<RawPage, 'tls' | 'oidc' | 'fleetFile' | 'approve'> {
   /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
   /** Where browsers connect. */
@@ -188,7 +187,8 @@ export interface PageSettings extends Pick<RawPage, 'tls' | 'oidc' | 'fleetFile'
  * A person with access, as the records name them, and at least one proof: a user of this host, a client certificate, a password, an
  * identity at the issuer.
  */
-export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'>, Named {
+export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'> {
+  readonly name: string;
   /** At least one. */
   readonly roles: readonly PageRole[];
 }
@@ -196,7 +196,9 @@ export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'>, Named {
 /** A receiver of notices, of the page's process. */
 export type NoticeSettings = WebhookSettings | MailSettings;
 
-interface AnyNoticeSettings extends Pick<RawNoticeReceiver, 'caFile' | 'events'>, Named {}
+interface AnyNoticeSettings extends Pick<RawNoticeReceiver, 'caFile' | 'events'> {
+  readonly name: string;
+}
 
 /** TLS, or a URL of this machine. */
 export interface WebhookSettings extends AnyNoticeSettings, Pick<RawNoticeReceiver, 'secretFile' | 'format'> {

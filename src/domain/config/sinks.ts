@@ -3,7 +3,6 @@
 import type * as z from 'zod';
 import { defaultStream, isHostWord, verifierName } from '../records/fleet/block.js';
 import type { Cursor } from './cursor.js';
-import type { Named } from './problem.js';
 import {
   as,
   ca,
@@ -65,7 +64,8 @@ export type SinkSettings = SyslogSinkSettings | NatsSinkSettings;
 type SinkKind = SinkSettings['kind'];
 
 /** `name`: `HOST:PORT` (of the first server), as in logs, metrics and the file of its position. */
-interface AnySinkSettings extends Pick<RawSink, 'caFile'>, Named {
+interface AnySinkSettings extends Pick<RawSink, 'caFile'> {
+  readonly name: string;
   /** Our certificate for the receiver; both or none. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
 }
@@ -223,11 +223,11 @@ function nameOf({ host, port }: HostAndPort): string {
 function sharedOf(
   { caFile, certificateFile, keyFile }: RawSink,
   at: Cursor,
-): Pick<SinkSettings, 'caFile' | 'client' | 'place'> {
+): Pick<SinkSettings, 'caFile' | 'client'> {
   if (keyFile !== undefined && certificateFile === undefined)
     at.error(['key'], 'needs certificate as well', 'key-conflict');
   if (certificateFile !== undefined && keyFile === undefined)
     at.error(['certificate'], 'needs key as well', 'key-conflict');
   const client = certificateFile !== undefined && keyFile !== undefined && { certificateFile, keyFile };
-  return { ...(caFile !== undefined && { caFile }), ...(client && { client }), place: at.place() };
+  return { ...(caFile !== undefined && { caFile }), ...(client && { client }) };
 }

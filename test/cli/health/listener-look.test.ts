@@ -26,7 +26,6 @@ function listenerAt(path: string, more: Partial<ListenerSettings> = {}): Listene
     tls: undefined,
     accounts: [],
     keys: [],
-    place: { file: 'f', line: 1, column: 1 },
     ...more,
   };
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { placeIn } from '../../../src/domain/config/problem.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
 import { seriesOf } from '../../../src/domain/judging/policy/assess.js';
 import {
@@ -39,8 +40,8 @@ void test('every key of a backend', () => {
     drained: true`,
     ),
   );
-  const { place, ...backend } = settings.backends[0] ?? assert.fail();
-  assert.equal(place.line, 5);
+  assert.equal(placeIn(settings.places, 'backends.mail1.idle').line, 5);
+  const [backend] = settings.backends;
   assert.deepEqual(backend, {
     name: 'mail1',
     address: { kind: 'tcp', host: '2001:db8::1', port: 24_245 },

@@ -1,7 +1,7 @@
 // A configuration without a problem, in memory; the tests of this folder change parts of it and see what is told.
 import assert from 'node:assert/strict';
 import { type ParsedSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
-import { formatProblem } from '../../../src/domain/config/problem.js';
+import { type Finding, formatProblem, placeIn } from '../../../src/domain/config/problem.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import type { Policy } from '../../../src/domain/judging/policy/policy.js';
@@ -60,6 +60,13 @@ export function settingsOf(text: string): Settings {
 export function policyOf(text: string, name = 'support'): Policy {
   const { settings, problems } = parse(text);
   return settings?.policies.get(name) ?? assert.fail(JSON.stringify(problems));
+}
+
+/** Findings at the places that the settings know, as {@link told}. */
+export function located({ places }: Settings, findings: readonly Finding[]): string[] {
+  return findings.map((each) =>
+    formatProblem({ ...each, ...placeIn(places, each.path) }).replace('/etc/dovegate/d.yaml:', ''),
+  );
 }
 
 /** What is told about a text: `LINE:COLUMN: [warning: ]PATH: MESSAGE` each. */
