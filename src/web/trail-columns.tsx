@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { valueText } from '../domain/records/audit/stored.js';
-import { remarkOf } from '../domain/records/story/story.js';
+import { remarkOf } from '../domain/records/story/row.js';
 import { Effect, Outcome } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';

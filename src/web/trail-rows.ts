@@ -3,7 +3,7 @@
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
-import { outcomeOf, requesterOf } from '../domain/records/story/story.js';
+import { outcomeOf, requesterOf } from '../domain/records/story/row.js';
 import type { QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
 

@@ -118,7 +118,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
   'domain/records/story': rule(['domain/language/codes', 'domain/records/audit'], {
-    public: ['story', 'words', 'grant'],
+    public: ['row', 'story', 'words', 'grant'],
   }),
   'domain/records/trail': rule(
     [

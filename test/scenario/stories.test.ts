@@ -295,9 +295,10 @@ admin:
     grants.set(at('granted'), new RegExp(`under grant ${approved}, approved by carol@panel`));
     const urgent = await requested('mailbox unsubscribe', 'urgent');
     await send('break-glass', 'urgent', 'mailboxUnsubscribe', 'ok');
+    await step('carol', 'review', { id: urgent });
     grants.set(
       at('urgent'),
-      new RegExp(`under grant ${urgent}, without an approval \\(break-glass\\), not reviewed`),
+      new RegExp(`under grant ${urgent}, without an approval \\(break-glass\\), reviewed by carol@panel`),
     );
   });
 

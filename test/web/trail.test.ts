@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { isLeftOut } from '../../src/domain/admin/page/leave-out.js';
 import type { AskTrail, TrailEnd, TrailLine, TrailRow } from '../../src/domain/admin/page/trail.js';
 import { valueText } from '../../src/domain/records/audit/stored.js';
-import { outcomeOf, remarkOf } from '../../src/domain/records/story/story.js';
+import { outcomeOf, remarkOf } from '../../src/domain/records/story/row.js';
 import { formatCsvHeader } from '../../src/domain/records/trail/export.js';
 import type { Api } from '../../src/web/api.js';
 import {

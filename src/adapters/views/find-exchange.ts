@@ -80,14 +80,16 @@ export async function findExchange(
   return { id, all: allOf(found), around };
 }
 
-/** The steps of the grant that allowed it, up to its end; where a step is retired, one copy of it. */
+/** The steps of the grant that allowed it, up to its end, and the review, which comes later; where a step is retired, one copy of it. */
 async function findSteps(trail: Trail, found: readonly Found[], last: Wanted['last']): Promise<Found[]> {
   const grant = found.map((one) => wordOf(one, 'grant')).find((one) => one !== undefined);
   if (grant === undefined) return [];
   const files = last === undefined ? trail : await trailNear(trail, grant);
   const end = Math.max(...found.map(seqOf));
   const isWanted = (record: Stored): boolean =>
-    record['event'] === 'access' && isCount(record['seq']) && record['seq'] <= end;
+    record['event'] === 'access' &&
+    isCount(record['seq']) &&
+    (record['seq'] <= end || record['action'] === 'reviewed');
   const isLast = (record: Stored): boolean => isCount(record['seq']) && record['seq'] >= end;
   const needles = [named('grant', grant), named('request', grant)];
   const all = await findAll(files, needles, { isWanted, last: last && { ...last, isLast } });

@@ -7,8 +7,9 @@ import { countWords } from '../../domain/language/words/words.js';
 import { parseLine, readHead } from '../../domain/records/audit/record.js';
 import { argumentCount, textIn } from '../../domain/records/audit/stored.js';
 import { contentOf } from '../../domain/records/report/touch.js';
+import type { StoryTold } from '../../domain/records/story/row.js';
 import { foldStory, storyOfRow } from '../../domain/records/story/story.js';
-import { causeWords, type StoryTold, tellStory } from '../../domain/records/story/words.js';
+import { causeWords, tellStory } from '../../domain/records/story/words.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/records/trail/export.js';
 import {
   createRetirements,

@@ -7,7 +7,8 @@ import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
-import { outcomeOf, remarkOf, requesterOf, storyOfRow } from '../../domain/records/story/story.js';
+import { outcomeOf, remarkOf, requesterOf } from '../../domain/records/story/row.js';
+import { storyOfRow } from '../../domain/records/story/story.js';
 import { countedWords } from '../../domain/records/story/words.js';
 import {
   formatCsvHeader,

@@ -1,7 +1,7 @@
 // Which rows of a search are left out: `-command:"quota get"`. The browser leaves them out of its rows, and the page's process out of its
 // bars, by the same code. Pure.
 
-import { outcomeOf, type StoryRow } from '../../records/story/story.js';
+import { outcomeOf, type StoryRow } from '../../records/story/row.js';
 
 export const exclusionKeys = [
   'user',

@@ -1,6 +1,6 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
-import type { StoryTold } from '../../records/story/words.js';
+import type { StoryTold } from '../../records/story/row.js';
 import type { Exclusion } from './leave-out.js';
 
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */

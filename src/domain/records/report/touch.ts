@@ -9,7 +9,8 @@ import { type ParsedArguments, parseArguments } from '../../language/commands/pa
 import { recordedWords } from '../../language/meaning/canonical.js';
 import { contentAsked } from '../../language/meaning/reach.js';
 import { formatJson } from '../audit/encode.js';
-import { type Certainty, classOfOutcome, type Story, storyOfRow } from '../story/story.js';
+import { classOfOutcome } from '../story/row.js';
+import { type Certainty, type Story, storyOfRow } from '../story/story.js';
 import { causeWords } from '../story/words.js';
 import { formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';

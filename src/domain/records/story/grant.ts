@@ -113,6 +113,17 @@ export class GrantStory {
   }
 }
 
+/** From the steps of the grant among the records; undefined: none is there. */
+export function foldGrant(records: readonly Followed[], id: string): GrantStory | undefined {
+  const steps = records.filter(
+    ({ event, grant, request }) => event === 'access' && (grant ?? request) === id,
+  );
+  const [first] = steps;
+  const story = first && new GrantStory(id, first);
+  for (const step of steps) story?.follow(step);
+  return story;
+}
+
 /** What is kept of a record. Of thousands of stories, each further text would fill the memory: a forged journal has long ones. */
 const keysOfSteps = 'time at event action principal by until uses used request grant carried sent for'.split(
   ' ',
@@ -135,10 +146,11 @@ export function approvedText(story: GrantStory | undefined): string {
   const { entry, needed = 1, isGranted } = story ?? {};
   if (entry === undefined) return 'approvers are no longer in the kept records';
   if (needed === 0)
-    return `without approval, ${entry.reviewed === undefined ? 'not reviewed' : `reviewed by ${entry.reviewed.principal}`}`;
+    return `without an approval (break-glass), ${entry.reviewed === undefined ? 'not reviewed' : `reviewed by ${entry.reviewed.principal}`}`;
   const names = entry.approvals.map(({ principal }) => principal).join(', ');
   const missing = needed - entry.approvals.length;
-  if (missing <= 0) return `approved by ${names}`;
+  if (missing <= 0)
+    return `approved by ${names}${entry.requested.by === undefined ? '' : ', who gave it without a request'}`;
   if (isGranted === true)
     return `approved by ${names === '' ? '' : `${names} and `}${missing} no longer in the kept records`;
   return `approved by ${names || 'nobody'}${needed === 1 ? '' : `, of ${needed} who must`}`;

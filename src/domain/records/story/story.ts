@@ -1,18 +1,17 @@
 // What became of a command: one pure fold over the records of its id. It gives values; `words.ts` makes sentences of them. Screens, reports
 // and commands take the story and read no record for such a conclusion. What the records do not say is `unknown`, never guessed.
-// Also for the browser, so nothing of Node is used.
 
 import {
-  approverSeparator,
   argumentCount,
   asList,
   asObject,
   asTexts,
   joinArguments,
-  numberIn,
   type StoredRecord,
   textIn,
 } from '../audit/stored.js';
+import { foldGrant, type GrantStory } from './grant.js';
+import type { Asked, StoryRow } from './row.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
 
@@ -23,25 +22,6 @@ export interface Story {
   /** Whether a byte of it went to a backend. */
   readonly sent: Certainty;
   readonly ended: Ended;
-}
-
-export interface Asked {
-  /** RFC 3339, as it was recorded. */
-  readonly time: string;
-  readonly listener: string;
-  readonly session: string;
-  /** Who sent it; of a search that dovegate made, for whom it was made. */
-  readonly principal: string;
-  /** What dovegate itself counted mails for: a command, or a request for access, by its id. Undefined: a client sent it. */
-  readonly countedFor: { readonly kind: 'command' | 'request'; readonly id: string } | undefined;
-  /** The reason as the client stated it; '': none. */
-  readonly reason: string;
-  readonly command: string;
-  readonly user: string;
-  readonly users: readonly string[];
-  /** Undefined: they were not recorded. */
-  readonly args: readonly unknown[] | undefined;
-  readonly effect: string;
 }
 
 export interface Decided {
@@ -64,18 +44,10 @@ export type Right =
       readonly id: string;
       /** The rule of `on_request`. */
       readonly place: string;
-      readonly approval: Approval;
+      /** Who asked and who approved; undefined: no record of it is among those that were read. */
+      readonly story: GrantStory | undefined;
     }
   | { readonly kind: 'none' };
-
-/** Of a grant. Texts are principals. */
-export type Approval =
-  | { readonly kind: 'approved'; readonly by: readonly string[] }
-  /** An approver gave it without a request. */
-  | { readonly kind: 'given'; readonly by: string }
-  | { readonly kind: 'break-glass'; readonly reviewedBy: string }
-  /** No record of the grant was among those that were read. */
-  | { readonly kind: 'not-kept' };
 
 export interface Ended {
   /** A word of the closed list of records, or `open`: no end is recorded. */
@@ -101,62 +73,11 @@ export type Cause =
   /** The backend's own answer; `word`: of its status line. */
   | { readonly kind: 'backend'; readonly backend: string; readonly word: string };
 
-/** A row of a search: the keys of the admission, then those of the completion. */
-export interface StoryRow {
-  readonly fields: StoredRecord;
-  readonly completedSeq?: number | undefined;
-  /** The key `text` of the completion. */
-  readonly said?: string | undefined;
-}
-
-/** `open`: it has no end. A step of a grant has none of its own: what was done. */
-export function outcomeOf({ fields, completedSeq }: StoryRow): string {
-  if (fields['event'] === 'access') return textIn(fields, 'action');
-  return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
-}
-
-export type OutcomeClass = 'ok' | 'denied' | 'failed' | 'unknown';
-
-/** `denied`: refused by policy or a limit, or not understood; nothing ran. `unknown`: it may have run. */
-export function classOfOutcome(outcome: string): OutcomeClass {
-  switch (outcome) {
-    case 'ok':
-      return 'ok';
-    case 'denied':
-    case 'unparsable':
-    case 'limited':
-      return 'denied';
-    case 'failed':
-    case 'partly':
-    case 'timeout':
-      return 'failed';
-    default:
-      return 'unknown';
-  }
-}
-
-/** Beside an outcome: who took a step of a grant of somebody else; what an observed policy, or a shadow, would have said. '': nothing. */
-export function remarkOf(row: StoryRow): string {
-  const { event, would, mode, principal } = row.fields;
-  if (event === 'access')
-    return principal === requesterOf(row) ? '' : `by ${textIn(row.fields, 'principal')}`;
-  if (mode === 'shadow' && would !== undefined)
-    return `the shadow would ${would === 'deny' ? 'deny' : 'allow'}`;
-  return would === 'deny' ? 'would be denied' : '';
-}
-
-/** Whose request or grant a step is about; of a command, who sent it. An approver acts on the access of somebody else. */
-export function requesterOf({ fields }: StoryRow): string {
-  return (fields['event'] === 'access' && textIn(fields, 'to')) || textIn(fields, 'principal');
-}
-
 /** A search reads no steps of grants. */
 export function storyOfRow({ fields, completedSeq, said = '' }: StoryRow): Story {
   const completion = completedSeq === undefined ? undefined : { ...fields, text: said };
-  return tell(fields, completion, notKept, undefined);
+  return tell(fields, completion, undefined, undefined);
 }
-
-const notKept: Approval = { kind: 'not-kept' };
 
 /** The records of a command, with those that others read beside it. */
 export interface StoryRecords {
@@ -190,7 +111,7 @@ export function foldStory(
   const lines = own.filter(({ event }) => event === 'log');
   const grant = textIn(admission, 'grant') || textIn(completion, 'grant');
   return {
-    ...tell(admission ?? completion ?? { id }, completion, approvalOf(records, grant), overdueStatus(lines)),
+    ...tell(admission ?? completion ?? { id }, completion, foldGrant(records, grant), overdueStatus(lines)),
     records: {
       admission,
       completion,
@@ -201,30 +122,6 @@ export function foldStory(
       isPartMissing: recorded !== undefined && joined === undefined,
     },
   };
-}
-
-/** Folded from the steps of the grant among the records. */
-export function approvalOf(records: readonly StoredRecord[], grant: string): Approval {
-  if (grant === '') return notKept;
-  const steps = records.filter(
-    (record) =>
-      record['event'] === 'access' && (textIn(record, 'grant') || textIn(record, 'request')) === grant,
-  );
-  const step = (action: string): StoredRecord | undefined => steps.find((each) => each['action'] === action);
-  let by: readonly string[] = [];
-  for (const each of steps.filter(({ action }) => action === 'approved')) {
-    const principal = textIn(each, 'principal');
-    const counted = textIn(each, 'by');
-    // Where approvals before it do not count any more, it names those that do.
-    const before = counted === '' ? by : by.filter((name) => counted.split(approverSeparator).includes(name));
-    by = [...new Set([...before, principal])];
-  }
-  if (by.length > 0) return { kind: 'approved', by };
-  const first = step('requested') ?? step('granted');
-  const giver = textIn(first, 'by');
-  if (giver !== '') return { kind: 'given', by: giver };
-  if (numberIn(first, 'approvals') !== 0) return notKept;
-  return { kind: 'break-glass', reviewedBy: textIn(step('reviewed'), 'principal') };
 }
 
 const overdueOpening = 'no answer in time: the client got ';
@@ -242,10 +139,10 @@ function overdueStatus(lines: readonly StoredRecord[]): string | undefined {
 function tell(
   asked: StoredRecord,
   completion: StoredRecord | undefined,
-  approval: Approval,
+  granted: GrantStory | undefined,
   overdue: string | undefined,
 ): Story {
-  const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), approval);
+  const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), granted);
   return {
     id: textIn(asked, 'id'),
     asked: askedOf(asked),
@@ -278,7 +175,7 @@ function askedOf(record: StoredRecord): Asked {
 /** The shadow's words follow those of the decision. */
 const shadowText = /(?:^|; )the shadow would (?:allow|deny): /;
 
-function decidedOf(record: StoredRecord, grant: string, approval: Approval): Decided {
+function decidedOf(record: StoredRecord, grant: string, granted: GrantStory | undefined): Decided {
   const { decision, would } = record;
   const place = textIn(record, 'rule');
   const isShadow = record['mode'] === 'shadow';
@@ -288,7 +185,7 @@ function decidedOf(record: StoredRecord, grant: string, approval: Approval): Dec
     policy: textIn(record, 'policy'),
     right:
       grant !== ''
-        ? { kind: 'grant', id: grant, place, approval }
+        ? { kind: 'grant', id: grant, place, story: granted }
         : place === ''
           ? { kind: 'none' }
           : { kind: 'rule', place },

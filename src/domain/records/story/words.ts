@@ -3,15 +3,9 @@
 
 import { isCode, sentenceOf, sentenceOfError, statusMeaning } from '../../language/codes/codes.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
-import {
-  type Approval,
-  type Asked,
-  type Cause,
-  type foldStory,
-  peerOf,
-  type Story,
-  type StoryRecords,
-} from './story.js';
+import { approvedText } from './grant.js';
+import type { Asked, Fact, LifeStep, LoggedLine, StoryTold } from './row.js';
+import { type Cause, type foldStory, peerOf, type Story, type StoryRecords } from './story.js';
 
 /** The sentence that the client got, or what stands in its place; '': it went well. */
 export function causeWords(cause: Cause): string {
@@ -44,25 +38,10 @@ const lookup = 'lookup-';
 /** By which right it was sent, or what refused it. */
 export function rightWords({ right, policy, decision, would }: Story['decided']): string {
   const ofPolicy = policy === '' ? '' : ` of policy ${policy}`;
-  if (right.kind === 'grant') return `grant ${right.id}${approvalWords(right.approval)}`;
+  if (right.kind === 'grant') return `grant ${right.id}, ${approvedText(right.story)}`;
   if (right.kind === 'rule') return `rule ${right.place}${ofPolicy}`;
   if (decision === 'allow' && would !== undefined) return `no rule${ofPolicy}, which only observes`;
   return decision === undefined ? 'no decision is recorded' : `no rule${ofPolicy}`;
-}
-
-function approvalWords(approval: Approval): string {
-  switch (approval.kind) {
-    case 'approved':
-      return `, approved by ${approval.by.join(', ')}`;
-    case 'given':
-      return `, given by ${approval.by} without a request`;
-    case 'break-glass':
-      return `, without an approval (break-glass), ${approval.reviewedBy === '' ? 'not reviewed' : `reviewed by ${approval.reviewedBy}`}`;
-    case 'not-kept':
-      return '; its approvers are not in the kept records';
-    default:
-      return approval satisfies never;
-  }
 }
 
 /** Of a search that dovegate made to count mails; '': a client sent it. */
@@ -71,18 +50,9 @@ export function countedWords({ countedFor }: Pick<Asked, 'countedFor'>): string 
   return `a count by dovegate for ${countedFor.kind === 'request' ? 'request ' : ''}${countedFor.id}`;
 }
 
-/** A fact of a list: what, and its value as a record has it. */
-export interface Fact {
-  readonly what: string;
-  readonly value: string;
-}
-
-/** One command as a screen shows it. */
-export type StoryTold = ReturnType<typeof tellStory>;
-
 type Folded = ReturnType<typeof foldStory>;
 
-export function tellStory(story: Folded) {
+export function tellStory(story: Folded): StoryTold {
   const { asked, ended, records } = story;
   const { admission, completion, logs, opened, closed } = records;
   const { uid } = peerOf(story);
@@ -148,7 +118,7 @@ function nextOf({ decided: { decision, right, policy }, ended }: Folded): string
     : `Who acts next: ${writer}.`;
 }
 
-function loggedLine(record: StoredRecord) {
+function loggedLine(record: StoredRecord): LoggedLine {
   return {
     time: textIn(record, 'time'),
     level: textIn(record, 'level'),
@@ -202,14 +172,6 @@ function whyOf({ decided, records: { admission } }: Folded): Fact[] {
       ['version', 'Hash of the policy'],
     ]),
   ].filter(({ value }) => value !== '');
-}
-
-interface LifeStep {
-  readonly what: string;
-  /** Milliseconds after the command came; undefined: in no record. */
-  readonly ms?: number | undefined;
-  /** What took the time, or why the command did not get to this step. */
-  readonly about: string;
 }
 
 /** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */

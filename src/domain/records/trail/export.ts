@@ -4,7 +4,7 @@
 import { formatRecorded, printable } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
 import { asList, asNumber, asText, isObject, isText } from '../audit/stored.js';
-import { outcomeOf } from '../story/story.js';
+import { outcomeOf } from '../story/row.js';
 import type { ExchangeRow } from './search.js';
 
 const places: ReadonlyMap<string, number | undefined> = new Map<string, number | undefined>([

@@ -17,7 +17,7 @@ import {
   timeBefore,
 } from '../audit/record.js';
 import { argumentCount, asList, asText, asTexts, isObject, isText, joinArguments } from '../audit/stored.js';
-import { outcomeOf } from '../story/story.js';
+import { outcomeOf } from '../story/row.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
 

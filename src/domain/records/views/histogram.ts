@@ -3,7 +3,7 @@
 import { bounds } from '../../../bounds/bounds.js';
 import type { HistogramBucket } from '../../admin/page/trail.js';
 import { asTimeMs, formatTime } from '../audit/record.js';
-import { classOfOutcome, outcomeOf } from '../story/story.js';
+import { classOfOutcome, outcomeOf } from '../story/row.js';
 import type { ExchangeRow } from '../trail/search.js';
 
 const bucketsMax = bounds.histogramBuckets;

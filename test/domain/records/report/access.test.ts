@@ -115,7 +115,7 @@ void test('waiting, refused, never used, and without an approval', () => {
       ['W', 'approved by nobody', 'waits'],
       ['R', 'approved by nobody', `refused by ${approver}: ask anna`],
       ['N', `approved by ${approver}`, `until ${formatTime(start + 5 + hour)}`],
-      ['B', 'without approval, not reviewed', 'expired'],
+      ['B', 'without an approval (break-glass), not reviewed', 'expired'],
     ],
   );
   assert.deepEqual(accessSentences(items, 0), [

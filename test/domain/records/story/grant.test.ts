@@ -58,11 +58,13 @@ void test('of a request that waits, how many of how many; of one without approva
     `approved by ${approver}, of 2 who must`,
   );
   assert.equal(approvedText(storyOf([requested('G', start)])), 'approved by nobody');
+  const given = approvedText(storyOf(grantRecords('G', start, { by: approver })));
+  assert.equal(given, `approved by ${approver}, who gave it without a request`);
   const broken = [requested('G', start, { approvals: 0 }), granted('G', start + 1)];
-  assert.equal(approvedText(storyOf(broken)), 'without approval, not reviewed');
+  assert.equal(approvedText(storyOf(broken)), 'without an approval (break-glass), not reviewed');
   const reviewed = [...broken, over('expired', 'G', start + hour), over('reviewed', 'G', start + hour + 1)];
   assert.deepEqual(said(storyOf(reviewed)), [
-    `without approval, reviewed by ${approver}`,
+    `without an approval (break-glass), reviewed by ${approver}`,
     'never',
     'expired',
   ]);

@@ -1,0 +1,108 @@
+// A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
+
+import { type StoredRecord, textIn } from '../audit/stored.js';
+
+/** A row of a search: the keys of the admission, then those of the completion. */
+export interface StoryRow {
+  readonly fields: StoredRecord;
+  readonly completedSeq?: number | undefined;
+  /** The key `text` of the completion. */
+  readonly said?: string | undefined;
+}
+
+/** `open`: it has no end. A step of a grant has none of its own: what was done. */
+export function outcomeOf({ fields, completedSeq }: StoryRow): string {
+  if (fields['event'] === 'access') return textIn(fields, 'action');
+  return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
+}
+
+export type OutcomeClass = 'ok' | 'denied' | 'failed' | 'unknown';
+
+/** `denied`: refused by policy or a limit, or not understood; nothing ran. `unknown`: it may have run. */
+export function classOfOutcome(outcome: string): OutcomeClass {
+  switch (outcome) {
+    case 'ok':
+      return 'ok';
+    case 'denied':
+    case 'unparsable':
+    case 'limited':
+      return 'denied';
+    case 'failed':
+    case 'partly':
+    case 'timeout':
+      return 'failed';
+    default:
+      return 'unknown';
+  }
+}
+
+/** Beside an outcome: who took a step of a grant of somebody else; what an observed policy, or a shadow, would have said. '': nothing. */
+export function remarkOf(row: StoryRow): string {
+  const { event, would, mode, principal } = row.fields;
+  if (event === 'access')
+    return principal === requesterOf(row) ? '' : `by ${textIn(row.fields, 'principal')}`;
+  if (mode === 'shadow' && would !== undefined)
+    return `the shadow would ${would === 'deny' ? 'deny' : 'allow'}`;
+  return would === 'deny' ? 'would be denied' : '';
+}
+
+/** Whose request or grant a step is about; of a command, who sent it. An approver acts on the access of somebody else. */
+export function requesterOf({ fields }: StoryRow): string {
+  return (fields['event'] === 'access' && textIn(fields, 'to')) || textIn(fields, 'principal');
+}
+
+export interface Asked {
+  /** RFC 3339, as it was recorded. */
+  readonly time: string;
+  readonly listener: string;
+  readonly session: string;
+  /** Who sent it; of a search that dovegate made, for whom it was made. */
+  readonly principal: string;
+  /** What dovegate itself counted mails for: a command, or a request for access, by its id. Undefined: a client sent it. */
+  readonly countedFor: { readonly kind: 'command' | 'request'; readonly id: string } | undefined;
+  /** The reason as the client stated it; '': none. */
+  readonly reason: string;
+  readonly command: string;
+  readonly user: string;
+  readonly users: readonly string[];
+  /** Undefined: they were not recorded. */
+  readonly args: readonly unknown[] | undefined;
+  readonly effect: string;
+}
+
+/** A fact of a list: what, and its value as a record has it. */
+export interface Fact {
+  readonly what: string;
+  readonly value: string;
+}
+
+export interface LifeStep {
+  readonly what: string;
+  /** Milliseconds after the command came; undefined: in no record. */
+  readonly ms?: number | undefined;
+  /** What took the time, or why the command did not get to this step. */
+  readonly about: string;
+}
+
+export interface LoggedLine {
+  readonly time: string;
+  readonly level: string;
+  readonly text: string;
+}
+
+/** One command as a screen shows it. `words.ts` makes it. */
+export interface StoryTold {
+  readonly asked: Asked;
+  readonly uid: number | undefined;
+  readonly outcome: string;
+  readonly tookMs: number | undefined;
+  readonly sentences: readonly string[];
+  readonly next: string | undefined;
+  readonly who: readonly Fact[];
+  readonly what: readonly Fact[];
+  readonly why: readonly Fact[];
+  readonly life: readonly LifeStep[];
+  readonly logs: readonly LoggedLine[];
+  readonly opened: LoggedLine | undefined;
+  readonly closed: LoggedLine | undefined;
+}
