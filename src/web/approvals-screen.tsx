@@ -115,7 +115,7 @@ function State({ item }: { readonly item: AccessItem }) {
   const given = approved.map(({ principal }) => principal).join(', ');
   return (
     <>
-      {state === 'unreviewed' ? (
+      {item.ended !== undefined ? (
         <Sign tone="warn">over, not reviewed</Sign>
       ) : state === 'requested' ? (
         <>
@@ -124,7 +124,7 @@ function State({ item }: { readonly item: AccessItem }) {
       ) : (
         <>
           <Time at={until} />
-          {item.break_glass && !item.reviewed && <Sign tone="warn">not reviewed</Sign>}
+          {item.break_glass && item.reviewed_by === undefined && <Sign tone="warn">not reviewed</Sign>}
         </>
       )}
       <p class="why faint">

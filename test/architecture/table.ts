@@ -168,7 +168,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
   'domain/admin/page': rule(
-    ['domain/language/verbs', 'domain/language/seams', 'domain/records/audit/stored', 'domain/records/story'],
+    [
+      'domain/language/verbs',
+      'domain/language/words',
+      'domain/language/seams',
+      'domain/records/audit/stored',
+      'domain/records/story',
+    ],
     {
       public: ['access', 'api', 'fleet', 'history', 'leave-out', 'proof', 'requests', 'roles', 'trail'],
       packages: ['zod'],

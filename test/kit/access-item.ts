@@ -21,7 +21,6 @@ export const accessItem: AccessItem = {
   uses: 1,
   used: 0,
   break_glass: false,
-  reviewed: false,
   mine: true,
   may: ['revoke'],
 };

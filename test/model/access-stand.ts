@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { LiveAccess } from '../../src/adapters/journal/live-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
+import { accessEnds } from '../../src/domain/admin/page/access.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Asker } from '../../src/domain/people/access/asker.js';
 import type { AccessWish } from '../../src/domain/people/access/steps.js';
@@ -235,7 +236,7 @@ export class AccessStand {
       const { at: state, uses } = modelled;
       const by = countingOf(this.beside.state, modelled);
       const item = items.get(this.#ids[at] ?? '');
-      const isOver = item === undefined || item.state === 'unreviewed' || item.state === 'expired';
+      const isOver = item === undefined || accessEnds.some((end) => end === item.state);
       const real = isOver ? 'over' : item.state;
       assert.equal(real, state, `item ${at}`);
       if (isOver || item === undefined) continue;

@@ -38,7 +38,6 @@ const granted = {
   uses: 1,
   used: 0,
   break_glass: true,
-  reviewed: false,
   mine: true,
   may: ['revoke'],
 };

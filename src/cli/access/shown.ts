@@ -1,9 +1,10 @@
 // Requests and grants for people: the list, sorted by what waits for the reader, and one of them in full. Times are local.
 
 import type { AccessItem } from '../../client/connect.js';
+import { accessStateWords } from '../../domain/admin/page/access.js';
 import { formatDuration } from '../../domain/judging/policy/policy.js';
 import { plural } from '../../domain/language/words/words.js';
-import { stateText } from '../../domain/records/story/grant.js';
+import { endWords, reviewWords } from '../../domain/records/story/row.js';
 import { formatColumns, plain } from '../output/output.js';
 
 /** First what waits for the reader, then own requests and grants, then the rest; the oldest first. */
@@ -18,25 +19,9 @@ function rankOf({ may, mine, state }: AccessItem): number {
   return (mine ? 2 : 3) + (state === 'granted' ? 0.5 : 0);
 }
 
-/** `waits for 1 approval`, `granted until 2026-11-26 16:00:00 +01:00`. */
-export function formatState({ state, approvals, approved_by: approved, until, why }: AccessItem): string {
-  const because = why === undefined ? '' : `: ${plain(why)}`;
-  switch (state) {
-    case 'requested':
-      return `waits for ${plural(Math.max(approvals - approved.length, 1), 'approval')}`;
-    case 'granted':
-      return `granted until ${localTime(until)}`;
-    case 'unreviewed':
-      return 'over, and not reviewed';
-    case 'refused':
-    case 'revoked':
-    case 'ended':
-    case 'expired':
-    case 'used-up':
-      return `${stateText(state)}${because}`;
-    default:
-      return plain(state satisfies never);
-  }
+/** `waits for 1 approval`, `granted until 2026-11-26 16:00 +01:00`. */
+export function formatState(item: AccessItem): string {
+  return plain(accessStateWords(item, localTime));
 }
 
 export function formatList(items: readonly AccessItem[]): string {
@@ -63,12 +48,11 @@ export function formatList(items: readonly AccessItem[]): string {
 }
 
 function shortState(item: AccessItem): string {
-  const { state, may, used, uses, break_glass: isBreakGlass, reviewed } = item;
+  const { state, may, used, uses } = item;
   if (state === 'requested') return may.includes('approve') ? 'waits for you' : 'waits';
-  if (state === 'unreviewed') return 'not reviewed';
-  if (state !== 'granted') return stateText(state);
-  const count = uses === undefined ? `used ${used}x` : `used ${used} of ${uses}`;
-  return `granted, ${count}${isBreakGlass && !reviewed ? ', not reviewed' : ''}`;
+  const review = item.break_glass ? `, ${reviewWords(item.reviewed_by?.principal)}` : '';
+  if (state !== 'granted') return plain(`${endWords(state, '')}${review}`);
+  return plain(`granted, ${uses === undefined ? `used ${used}x` : `used ${used} of ${uses}`}${review}`);
 }
 
 function notesOf(item: AccessItem | undefined): string[] {
@@ -100,7 +84,7 @@ export function formatItem(item: AccessItem): string {
     [
       'approvals',
       item.break_glass
-        ? `none needed; ${item.reviewed ? 'reviewed' : 'not reviewed yet'}`
+        ? `none needed; ${reviewWords(item.reviewed_by?.principal)}`
         : `${approved.length} of ${item.approvals}`,
     ],
     ...approved.map(({ principal, time }): [string, string] => [

@@ -5,6 +5,7 @@ import { holdProcess } from '../../adapters/host/process.js';
 import { pause } from '../../concurrency/waiting.js';
 import { durationWords, plural } from '../../domain/language/words/words.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
+import { reviewWords } from '../../domain/records/story/row.js';
 import { exitCodes } from '../../ports/machine.js';
 import { type Column, createTable } from '../audit/audit-table.js';
 import { CommandFault, formatColumns, plain } from '../output/output.js';
@@ -228,7 +229,8 @@ function accessStateOf(row: Values): string {
   if (state === 'requested')
     return `waits, ${Array.isArray(by) ? by.length : 0} of ${plural(number(approvals), 'approval')}`;
   const count = uses === undefined ? `used ${number(used)}x` : `used ${number(used)} of ${number(uses)}`;
-  return state === 'granted' ? `granted, ${count}` : 'over, not reviewed';
+  // Of those that are over, only the ones without a review are among them.
+  return state === 'granted' ? `granted, ${count}` : `over, ${reviewWords()}`;
 }
 
 function wordsOf(value: unknown, separator: string): string {

@@ -4,7 +4,7 @@
 // record fails. A grant ends by the wall clock or by the monotonic one, whichever comes first.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { AccessItem, AccessState } from '../../domain/admin/page/access.js';
+import type { AccessItem } from '../../domain/admin/page/access.js';
 import { describeRule } from '../../domain/judging/answers/rights.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/judging/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/judging/policy/policy.js';
@@ -342,7 +342,6 @@ export class AccessDesk {
   ): Promise<AccessResult> {
     const entry = this.#endable(asker, id, action, isOperator);
     if ('kind' in entry) return entry;
-    const item = this.#itemOf(asker, entry, action);
     const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
     this.#forget(entry, record);
     const why = await this.#journal.recordEnd(record);
@@ -350,7 +349,7 @@ export class AccessDesk {
     // In force all the same; the record is tried again.
     if (why !== undefined)
       return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
-    return { kind: 'done', items: [{ ...item, may: [] }] };
+    return { kind: 'done', items: [{ ...this.#itemOf(asker, entry), may: [] }] };
   }
 
   /** Whether a refusal or revocation would end something. It can do so once, so no rate needs to bound it. */
@@ -376,7 +375,7 @@ export class AccessDesk {
       const { requested } = entry;
       if (requested.approvals !== 0 || entry.state === 'requested')
         return denied('only access without an approval is reviewed');
-      if (entry.isReviewed) return denied('it was reviewed already');
+      if (entry.reviewed !== undefined) return denied('it was reviewed already');
       const unsure = this.#whyUnsure(asker, isOverKernel(entry));
       if (unsure !== undefined) return unsure;
       const why = this.#whyNoApproval(asker, entry);
@@ -385,9 +384,8 @@ export class AccessDesk {
       const record = stepRecord(asker, entry, 'reviewed', this.#parts.clock.wallMs());
       const fault = await this.#record([record]);
       if (fault !== undefined) return fault;
-      const shown = { ...this.#itemOf(asker, entry), reviewed: true, may: [] };
       this.#book.follow(record);
-      return { kind: 'done', items: [shown] };
+      return { kind: 'done', items: [{ ...this.#itemOf(asker, entry), may: [] }] };
     });
   }
 
@@ -419,16 +417,15 @@ export class AccessDesk {
     const entry = this.#ended.find(id);
     if (entry === undefined || !this.#isVisible(asker, entry))
       return unknownId(whyBlind(asker, this.rights.persons));
-    const { state, why } = endOf(entry);
-    return { kind: 'done', items: [{ ...this.#itemOf(asker, entry, state), may: [], why }] };
+    return { kind: 'done', items: [{ ...this.#itemOf(asker, entry), may: [] }] };
   }
 
   get counts() {
     let [requests, grants, unreviewed] = [0, 0, 0];
-    for (const { state, requested, isReviewed } of this.#book.entries) {
+    for (const { state, requested, reviewed } of this.#book.entries) {
       if (state === 'requested') requests += 1;
       else if (state === 'granted') grants += 1;
-      if (state !== 'requested' && requested.approvals === 0 && !isReviewed) unreviewed += 1;
+      if (state !== 'requested' && requested.approvals === 0 && reviewed === undefined) unreviewed += 1;
     }
     return { requests, grants, unreviewed };
   }
@@ -617,15 +614,16 @@ export class AccessDesk {
     return entry !== undefined && this.#isVisible(asker, entry) ? entry : undefined;
   }
 
-  #itemOf(asker: Asker, entry: AccessEntry, state?: AccessState): AccessItem {
+  #itemOf(asker: Asker, entry: AccessEntry): AccessItem {
     const isMine = isOwnedBy(entry, asker);
     const mayApprove = this.#whyNoApproval(asker, entry) === undefined;
     const may = stepsFor(entry, mayApprove, this.#isApprover(asker, entry));
     const live = this.#live.get(entry.id);
     const matches = this.#seesMatches(asker, entry) ? live?.matches : undefined;
     if (matches !== undefined) live?.shown.set(asker.principal, matches);
+    const isLate = entry.state === 'granted' && entry.ended === undefined && !this.isLive(entry.id);
     return this.#shown(entry, {
-      state: state ?? (entry.state === 'granted' && !this.isLive(entry.id) ? 'expired' : undefined),
+      state: isLate ? 'expired' : undefined,
       isMine,
       seesPlace: this.#isApprover(asker, entry),
       may,
@@ -665,13 +663,3 @@ export class LastEnds {
     this.#ended.set(entry.id, entry);
   }
 }
-
-/** How it ended, and why: nothing, while it lives. */
-function endOf({
-  ended,
-}: AccessEntry): Pick<AccessItem, 'why'> & { readonly state?: AccessState | undefined } {
-  const state = endStates.find((each) => each === ended?.action);
-  return { state, why: ended?.reason ?? ended?.text };
-}
-
-const endStates: readonly AccessState[] = ['refused', 'revoked', 'expired', 'used-up', 'ended'];

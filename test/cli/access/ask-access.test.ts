@@ -125,8 +125,8 @@ void test('granted at once where no approval is needed', async (t) => {
   });
   const said = await gate.run('request', ...why, '--wait', '5s', ...fetchWords);
   assert.equal(said.exit, 0);
-  assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00: /);
-  assert.match(said.text, /^approvals {2,}none needed; not reviewed yet$/m);
+  assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00, not reviewed: /);
+  assert.match(said.text, /^approvals {2,}none needed; not reviewed$/m);
   // Where the rule is written is not for requesters.
   assert.match(said.text, /^rule {2,}policy support$/m);
 });
@@ -135,7 +135,7 @@ void test('the list begins with what waits for the reader', async (t) => {
   const items: AccessItem[] = [
     { ...item, id: 'C', mine: false, may: [], state: 'granted', uses: 3, used: 2 },
     { ...item, id: 'B', state: 'granted' },
-    { ...item, id: 'A', state: 'unreviewed', may: ['review'], mine: false },
+    { ...item, id: 'A', state: 'expired', break_glass: true, may: ['review'], mine: false },
     { ...item, id: 'Z', may: ['approve', 'refuse'], mine: false, matches: 3 },
   ];
   const gate = await openGate(t, {

@@ -262,7 +262,7 @@ test('access on request is named where something of it lives', () => {
   const list = [
     { ...item, state: 'requested', approvals: 2, approved_by: [{}], command: 'expunge mailbox Trash all' },
     { ...item, id: 'G1', state: 'granted', used: 1, uses: 3, rule: ['fetch', 'with\u001b content'] },
-    { ...item, id: 'G2', state: 'unreviewed', command: 'mailbox list' },
+    { ...item, id: 'G2', state: 'expired', command: 'mailbox list' },
   ];
   const access = { requests: 7, grants: 1, unreviewed: 1, list };
   assert.match(lineOf(access) ?? '', /the first 3 are listed$/);

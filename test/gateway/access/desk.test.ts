@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { createAccess } from '../../../src/client/access.js';
-import type { AccessItem } from '../../../src/domain/admin/page/access.js';
+import { type AccessItem, accessStateWords } from '../../../src/domain/admin/page/access.js';
 import type { Peer } from '../../../src/domain/people/identity/peer.js';
 import { type Person, Persons } from '../../../src/domain/people/identity/person.js';
 import { AccessBook, type AccessEntry } from '../../../src/domain/records/audit/access-book.js';
@@ -407,8 +407,16 @@ void test('access without approval is limited, listed, and reviewed by another p
   await requestOf(anna, emergency);
   assert.match((await ask(anna, `||dovegate request|${emergency}`)).text, /3 times a day/);
   assert.match((await ask(anna, `||dovegate review|${first.id}`)).text, /access-denied/);
-  assert.equal((await ask(carol, `||dovegate review|${first.id}`)).item?.reviewed, true);
+  assert.equal(
+    (await ask(carol, `||dovegate review|${first.id}`)).item?.reviewed_by?.principal,
+    'carol@support',
+  );
   assert.equal((await ask(carol, '||dovegate requests')).items.length, 3);
+  // Also once it is over: its review is said, and by whom.
+  await ask(carol, `||dovegate revoke|${first.id}`);
+  const over = (await ask(carol, `||dovegate access|${first.id}`)).item;
+  assert.equal(over && accessStateWords(over, String), 'over, reviewed by carol@support');
+  assert.equal(over?.ended_by, 'carol@support');
 });
 
 void test('a journal that takes nothing: no request, no grant; an end counts all the same', async () => {
@@ -501,7 +509,6 @@ function known({ id }: { readonly id: string }): AccessEntry {
     untilMs: 0,
     usesLeft: undefined,
     used: 0,
-    isReviewed: false,
   };
 }
 

@@ -2,21 +2,21 @@
 // client library and on the page. Keys and states are never renamed.
 
 import type { AccessStep } from '../../language/verbs/verbs.js';
+import { plural } from '../../language/words/words.js';
+import { endWords, reviewWords } from '../../records/story/row.js';
 
-export type AccessState =
-  /** Undecided, or with fewer approvals than it needs. */
-  | 'requested'
-  | 'granted'
-  | 'refused'
+export const accessEnds = [
+  'refused',
   /** Taken back by an approver, by the requester, or by the operators. */
-  | 'revoked'
+  'revoked',
   /** Its time is over: without a decision, or of the grant. */
-  | 'expired'
-  | 'used-up'
+  'expired',
+  'used-up',
   /** The policy or the requester's credential changed, or a start could not prove the grant. */
-  | 'ended'
-  /** A grant without approval that is over, and that no approver has reviewed. */
-  | 'unreviewed';
+  'ended',
+] as const;
+/** `requested`: undecided, or with fewer approvals than it needs. */
+export type AccessState = 'requested' | 'granted' | (typeof accessEnds)[number];
 
 /** Times are RFC 3339 in UTC, durations in milliseconds. */
 export interface AccessItem {
@@ -38,6 +38,7 @@ export interface AccessItem {
   readonly approvals: number;
   readonly approved_by: readonly { readonly principal: string; readonly time: string }[];
   readonly asked: string;
+  readonly granted?: string | undefined;
   /** Of an undecided request: when it expires; of a grant: its end. */
   readonly until: string;
   readonly for_ms: number;
@@ -47,8 +48,32 @@ export interface AccessItem {
   /** Mails that its query matches, as counted last; for approvers. */
   readonly matches?: number | undefined;
   readonly break_glass: boolean;
-  readonly reviewed: boolean;
+  /** Of a grant without approval; absent: no approver has reviewed it. */
+  readonly reviewed_by?: { readonly principal: string; readonly time: string } | undefined;
+  /** When it ended, and who ended it; `ended_by` is absent if nobody did. */
+  readonly ended?: string | undefined;
+  readonly ended_by?: string | undefined;
   readonly mine: boolean;
   readonly may: readonly AccessStep[];
   readonly why?: string | undefined;
+}
+
+/** The state in words: `granted until 26 Nov 16:00`, `over, reviewed by carol@leads`. `timeWords`: a time as its reader sees it. */
+export function accessStateWords(item: AccessItem, timeWords: (time: string) => string): string {
+  const { state, approvals, approved_by: approved, until, why, reviewed_by: reviewed } = item;
+  const review = item.break_glass ? `, ${reviewWords(reviewed?.principal)}` : '';
+  switch (state) {
+    case 'requested':
+      return `waits for ${plural(Math.max(approvals - approved.length, 1), 'approval')}`;
+    case 'granted':
+      return `granted until ${timeWords(until)}${review}`;
+    case 'refused':
+    case 'revoked':
+    case 'ended':
+    case 'expired':
+    case 'used-up':
+      return `${item.break_glass ? `over${review}` : endWords(state, item.ended_by ?? '')}${why === undefined ? '' : `: ${why}`}`;
+    default:
+      return state satisfies never;
+  }
 }

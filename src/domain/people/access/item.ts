@@ -2,9 +2,9 @@
 // Words that records hide are `[secret]` here too. The number of mails, which says something about content, and the place of the rule in
 // the gate's files are not for requesters.
 
-import type { AccessItem, AccessState } from '../../admin/page/access.js';
+import { type AccessItem, type AccessState, accessEnds } from '../../admin/page/access.js';
 import type { AccessStep } from '../../language/verbs/verbs.js';
-import type { AccessEntry } from '../../records/audit/access-book.js';
+import { type AccessEntry, enderOf } from '../../records/audit/access-book.js';
 import { formatCommand } from '../../records/audit/encode.js';
 import { type AuditRecord, formatTime } from '../../records/audit/record.js';
 
@@ -19,11 +19,11 @@ export interface AccessView {
 }
 
 export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
-  const { requested, granted } = entry;
+  const { requested, granted, reviewed, ended } = entry;
   const { duration_ms: forMs = 0, uses } = granted ?? requested;
   return {
     id: entry.id,
-    state: view.state ?? entry.state,
+    state: view.state ?? stateOf(entry),
     to: requested.to ?? requested.principal ?? '',
     policy: requested.policy ?? '',
     users: requested.users ?? [],
@@ -34,33 +34,46 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     effect: requested.effect ?? '',
     reason: requested.reason ?? '',
     approvals: requested.approvals ?? 1,
-    approved_by: view.approvals.map(({ principal = '', time }) => ({ principal, time: formatTime(time) })),
+    approved_by: view.approvals.map(step),
     asked: formatTime(requested.time),
+    granted: granted && formatTime(granted.time),
     until: formatTime(entry.untilMs),
     for_ms: forMs,
     uses,
     used: entry.used,
     matches: view.matches,
     break_glass: requested.approvals === 0,
-    reviewed: entry.isReviewed,
+    reviewed_by: reviewed && step(reviewed),
+    ended: ended && formatTime(ended.time),
+    ended_by: (ended && enderOf(ended)) || undefined,
+    why: ended?.reason ?? ended?.text,
     mine: view.isMine,
     may: view.may,
   };
 }
 
+function step({ principal = '', time }: AuditRecord): { principal: string; time: string } {
+  return { principal, time: formatTime(time) };
+}
+
+function stateOf({ state, ended }: AccessEntry): AccessState {
+  const end = accessEnds.find((each) => each === ended?.action);
+  return end ?? (state === 'requested' ? 'requested' : 'granted');
+}
+
 /** A reviewed grant that has ended is kept for its number a day alone. */
-export function isOver({ state, isReviewed }: AccessEntry): boolean {
-  return state === 'unreviewed' && isReviewed;
+export function isOver({ state, reviewed }: AccessEntry): boolean {
+  return state === 'unreviewed' && reviewed !== undefined;
 }
 
 export function stepsFor(entry: AccessEntry, mayApprove: boolean, isApprover: boolean): AccessStep[] {
-  const { state, requested, isReviewed } = entry;
+  const { state, requested, reviewed } = entry;
   if (state === 'requested')
     return [
       ...(mayApprove ? (['approve'] as const) : []),
       ...(isApprover ? (['refuse'] as const) : []),
       'revoke',
     ];
-  const isOpen = requested.approvals === 0 && !isReviewed && mayApprove;
+  const isOpen = requested.approvals === 0 && reviewed === undefined && mayApprove;
   return [...(state === 'granted' ? (['revoke'] as const) : []), ...(isOpen ? (['review'] as const) : [])];
 }

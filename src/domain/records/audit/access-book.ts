@@ -33,7 +33,6 @@ export interface AccessEntry {
   readonly untilMs: number;
   readonly usesLeft: number | undefined;
   readonly used: number;
-  readonly isReviewed: boolean;
 }
 
 type Entry = { -readonly [Key in keyof AccessEntry]: AccessEntry[Key] } & { readonly bytes: number };
@@ -57,6 +56,13 @@ const countedMs = 86_400_000;
 
 /** The actions after which nothing of it lives. */
 export const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
+
+/** Who ended it; '': nobody, and its record names the owner. */
+export function enderOf({ action, principal, by }: Followed): string {
+  if (action !== 'refused' && action !== 'revoked') return '';
+  const name = principal || by;
+  return typeof name === 'string' ? name : '';
+}
 
 export class AccessBook {
   readonly #entries = new Map<string, Entry>();
@@ -190,7 +196,6 @@ export class AccessBook {
       untilMs,
       usesLeft: record.uses,
       used: 0,
-      isReviewed: false,
       bytes,
     });
   }
@@ -211,18 +216,17 @@ export class AccessBook {
   #review(entry: Entry, record: AccessRecord): void {
     if (entry.state === 'unreviewed') entry.untilMs = entry.requested.time + countedMs;
     if (entry.state === 'requested') return;
-    entry.isReviewed = true;
     entry.reviewed = record;
   }
 
   #end(entry: Entry, record: AccessRecord): void {
-    const { state, requested, isReviewed } = entry;
+    const { state, requested, reviewed } = entry;
     if (state === 'unreviewed') return;
     const { until, ...ended } = record;
     entry.ended = ended;
     if (state === 'requested' || requested.approvals !== 0) return this.#drop(entry);
     entry.state = 'unreviewed';
-    const untilMs = isReviewed ? requested.time + countedMs : record.time + unreviewedMs;
+    const untilMs = reviewed ? requested.time + countedMs : record.time + unreviewedMs;
     entry.untilMs = parseTime(until ?? '') ?? untilMs;
   }
 

@@ -2,9 +2,10 @@
 // records of one id, in their order, with the fold by which the gate itself decides (`AccessBook`), so nobody is shown an approval that did
 // not count. A trail may begin in the middle: what lived then stands at the head of each segment. What is not there any more is said.
 
-import { AccessBook, type AccessEntry, endings, type Followed } from '../audit/access-book.js';
+import { AccessBook, type AccessEntry, enderOf, endings, type Followed } from '../audit/access-book.js';
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
+import { endWords, reviewWords } from './row.js';
 
 const namesMax = 50;
 /** Stands for names of commands beyond the limit. */
@@ -46,12 +47,14 @@ export class GrantStory {
     this.entry = this.#book.find(this.id) ?? ended ?? this.entry;
     this.#isNamedGrant ||= text('grant') !== '';
     if (record.carried !== true && event !== 'completion') this.lastTime = time;
-    // An end by itself names the owner.
-    const isByNobody = action !== 'refused' && action !== 'revoked';
-    const by = isByNobody ? '' : text('principal') || text('by');
     // A carried record says when it was written first.
     if (endings.has(action))
-      this.end = { action, by, time: text('at') || time, why: text('reason') || text('text') };
+      this.end = {
+        action,
+        by: enderOf(record),
+        time: text('at') || time,
+        why: text('reason') || text('text'),
+      };
     if (event === 'completion' && record.sent === false) {
       // It did not go to a mail server, so it was no use.
       this.#count(use, -1);
@@ -145,8 +148,7 @@ function textOf(value: unknown): string {
 export function approvedText(story: GrantStory | undefined): string {
   const { entry, needed = 1, isGranted } = story ?? {};
   if (entry === undefined) return 'approvers are no longer in the kept records';
-  if (needed === 0)
-    return `without an approval (break-glass), ${entry.reviewed === undefined ? 'not reviewed' : `reviewed by ${entry.reviewed.principal}`}`;
+  if (needed === 0) return `without an approval (break-glass), ${reviewWords(entry.reviewed?.principal)}`;
   const names = entry.approvals.map(({ principal }) => principal).join(', ');
   const missing = needed - entry.approvals.length;
   if (missing <= 0)
@@ -157,15 +159,9 @@ export function approvedText(story: GrantStory | undefined): string {
 }
 
 export function endText({ end, entry }: GrantStory): string {
-  if (end !== undefined)
-    return `${stateText(end.action)}${end.by && ` by ${end.by}`}${end.why && `: ${end.why}`}`;
+  if (end !== undefined) return `${endWords(end.action, end.by)}${end.why && `: ${end.why}`}`;
   if (entry === undefined) return 'its end is not in the kept records';
   return entry.granted === undefined ? 'waits' : `until ${entry.granted.until ?? '?'}`;
-}
-
-/** Of the states of an item and the ends of a story. */
-export function stateText(state: string): string {
-  return state === 'used-up' ? 'used up' : state;
 }
 
 export function usedText({ isGranted, used, usesMax, commands }: GrantStory): string {

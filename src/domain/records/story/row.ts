@@ -106,3 +106,13 @@ export interface StoryTold {
   readonly opened: LoggedLine | undefined;
   readonly closed: LoggedLine | undefined;
 }
+
+/** Of a grant without approval. */
+export function reviewWords(by: string | undefined = ''): string {
+  return by === '' ? 'not reviewed' : `reviewed by ${by}`;
+}
+
+/** How a request or a grant ended: `used up`, `revoked by carol@leads`. */
+export function endWords(action: string, by: string): string {
+  return `${action === 'used-up' ? 'used up' : action}${by && ` by ${by}`}`;
+}
