@@ -1,9 +1,9 @@
-// Makes what browsers get of src/web: its scripts and Preact as one file, page.js, and beside it the HTML, the style sheet and the
-// pictures:
+// Makes what browsers get of src/web: its scripts and Preact, and beside them the HTML, the style sheet and the pictures:
 //   node scripts/copy-web.mjs FOLDER...
-// A script that is bundled is there after one request, and nothing of it has to be named in the document.
-import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+// page.js has the frame and the first screen; each other screen is a file that it loads. What several of them use is in files too, and
+// the document names those that page.js needs: they come at the same time as page.js, not after it.
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -13,14 +13,18 @@ const from = join(root, 'src/web');
 /** Returns what esbuild says of it; `metafile` names the packages whose code is in it. */
 export async function makeWeb(folder) {
   const to = resolve(root, folder);
+  // Names of parts change with what is in them.
+  rmSync(join(to, 'parts'), { recursive: true, force: true });
   mkdirSync(to, { recursive: true });
   for (const name of readdirSync(from))
-    if (/\.(html|svg)$/.test(name)) copyFileSync(join(from, name), join(to, name));
-  return build({
+    if (name.endsWith('.svg')) copyFileSync(join(from, name), join(to, name));
+  const built = await build({
     absWorkingDir: root,
     entryPoints: { page: 'src/web/main.tsx', style: 'src/web/style.css' },
     outdir: to,
     bundle: true,
+    splitting: true,
+    chunkNames: 'parts/[name]-[hash]',
     format: 'esm',
     platform: 'browser',
     target: 'es2023',
@@ -32,6 +36,15 @@ export async function makeWeb(folder) {
     metafile: true,
     logLevel: 'warning',
   });
+  const outputs = Object.entries(built.metafile.outputs);
+  const [, page] = outputs.find(([path]) => basename(path) === 'page.js');
+  const parts = page.imports.filter(({ kind }) => kind === 'import-statement');
+  const preloads = parts.map(
+    ({ path }) => `<link rel="modulepreload" href="/assets/parts/${basename(path)}" />\n    `,
+  );
+  const html = readFileSync(join(from, 'index.html'), 'utf8');
+  writeFileSync(join(to, 'index.html'), html.replace('<script', `${preloads.join('')}<script`));
+  return built;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

@@ -1,6 +1,6 @@
 // The frame around every screen: bar, menu, keys, help; and which screen the address means.
 
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApprovalsContext, useFollowingApprovals, waitingFor } from './approvals.js';
 import { Bar, Foot, Problems, StaleNotice } from './bar.js';
@@ -9,7 +9,7 @@ import { createKeyReader } from './keys.js';
 import { Button, Empty, Name } from './kit.js';
 import { Following, useLive } from './live.js';
 import { go, Link, type Place, usePlace } from './location.js';
-import { matchPath } from './route.js';
+import { matchPath, type ScreenProps } from './route.js';
 import { type Screen, screens } from './screens.js';
 import { mayDo, type Session, SessionContext, wantsUtc } from './session.js';
 import { Icon } from './shapes.js';
@@ -29,6 +29,7 @@ export function Frame({ session }: { readonly session: Session }) {
   );
   const found = findScreen(seen, place.path);
   useKeys(seen, () => setHelp(true));
+  useOthers(seen);
   const main = useRef<HTMLElement>(null);
   const shownPath = useRef(place.path);
   useEffect(() => {
@@ -132,13 +133,56 @@ function Shown({ found, place }: { readonly found: Found | undefined; readonly p
       </>
     );
   }
-  const { component: Component, title } = found.screen;
+  const { screen, params } = found;
   return (
     <>
-      <h1 class="unseen">{title}</h1>
-      <Component key={found.screen.path} params={found.params} query={place.query} />
+      <h1 class="unseen">{screen.title}</h1>
+      <Loaded key={screen.path} screen={screen} params={params} query={place.query} />
     </>
   );
+}
+
+/** What draws a screen, of those whose script has come. */
+const arrived = new Map<Screen['load'], ComponentType<ScreenProps>>();
+
+async function arrive(load: Screen['load']): Promise<void> {
+  if (!arrived.has(load)) arrived.set(load, await load());
+}
+
+function Loaded({ screen: { load }, ...props }: ScreenProps & { readonly screen: Screen }) {
+  const [isLost, setLost] = useState(false);
+  const [, redraw] = useState({});
+  const Component = arrived.get(load);
+  useEffect(() => {
+    if (Component === undefined)
+      arrive(load).then(
+        () => redraw({}),
+        () => setLost(true),
+      );
+  }, []);
+  if (Component !== undefined) return <Component {...props} />;
+  if (!isLost) return null;
+  return (
+    <div role="alert">
+      <Empty>
+        The script of this screen could not be loaded: the page's process does not answer, or it is of another
+        version.
+      </Empty>
+      <Button kind="main" onClick={() => window.location.reload()}>
+        Load the page again
+      </Button>
+    </div>
+  );
+}
+
+/** Loads the other screens once the first one is shown: they open without the page's process, too, for example while it restarts. */
+function useOthers(seen: readonly Screen[]): void {
+  useEffect(() => {
+    const timer = window.setTimeout(() => {
+      for (const { load } of seen) arrive(load).catch(() => undefined);
+    }, 2_000);
+    return () => window.clearTimeout(timer);
+  }, []);
 }
 
 /** On a phone, scrolls the menu to the present screen. */

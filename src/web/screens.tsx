@@ -1,18 +1,10 @@
-// The table of screens. One line each: its path, its title, the letter behind `g`, who may see it, and what draws it.
+// The table of screens. One line each: its path, its title, the letter behind `g`, who may see it, and what draws it. The script of a
+// screen is a file of its own, loaded when it is opened; the first screen comes with the page.
 
 import type { ComponentType } from 'preact';
 import type { PageRole } from '../domain/admin/page/roles.js';
-import { AccessScreen } from './access-screen.js';
-import { ApprovalsScreen } from './approvals-screen.js';
-import { BackendsScreen } from './backends-screen.js';
-import { ExchangeScreen } from './exchange-screen.js';
-import { KeysScreen } from './keys-screen.js';
-import { LearnScreen } from './learn-screen.js';
-import { MailboxScreen } from './mailbox-screen.js';
 import { NowScreen } from './now-screen.js';
-import { ProofScreen } from './proof-screen.js';
 import type { ScreenProps } from './route.js';
-import { TrailScreen } from './trail-screen.js';
 
 export interface Screen {
   readonly path: string;
@@ -22,29 +14,39 @@ export interface Screen {
   readonly roles: readonly PageRole[];
   /** Hidden from people who may see only some mail users. */
   readonly isWhole?: true;
-  readonly component: ComponentType<ScreenProps>;
+  readonly load: () => Promise<ComponentType<ScreenProps>>;
 }
+
+const accessScreen = async () => (await import('./access-screen.js')).AccessScreen;
+const approvalsScreen = async () => (await import('./approvals-screen.js')).ApprovalsScreen;
+const backendsScreen = async () => (await import('./backends-screen.js')).BackendsScreen;
+const exchangeScreen = async () => (await import('./exchange-screen.js')).ExchangeScreen;
+const keysScreen = async () => (await import('./keys-screen.js')).KeysScreen;
+const learnScreen = async () => (await import('./learn-screen.js')).LearnScreen;
+const mailboxScreen = async () => (await import('./mailbox-screen.js')).MailboxScreen;
+const proofScreen = async () => (await import('./proof-screen.js')).ProofScreen;
+const trailScreen = async () => (await import('./trail-screen.js')).TrailScreen;
 
 const everybody: readonly PageRole[] = ['view', 'operate', 'audit', 'approve'];
 
 export const screens: readonly Screen[] = [
-  { path: '/', title: 'Now', key: 'n', roles: everybody, component: NowScreen },
-  { path: '/backends', title: 'Backends', key: 'b', roles: everybody, component: BackendsScreen },
-  { path: '/approvals', title: 'Approvals', key: 'v', roles: ['approve'], component: ApprovalsScreen },
-  { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], component: TrailScreen },
-  { path: '/trail/:id', title: 'One command', roles: ['audit'], component: ExchangeScreen },
-  { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], component: MailboxScreen },
-  { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], component: MailboxScreen },
-  { path: '/proof', title: 'Proof', key: 'p', roles: everybody, component: ProofScreen },
-  { path: '/access', title: 'Access', key: 'a', roles: ['audit'], isWhole: true, component: AccessScreen },
-  { path: '/learn', title: 'Learn', key: 'l', roles: ['audit'], isWhole: true, component: LearnScreen },
-  { path: '/learn/:policy', title: 'Learn', roles: ['audit'], isWhole: true, component: LearnScreen },
+  { path: '/', title: 'Now', key: 'n', roles: everybody, load: async () => NowScreen },
+  { path: '/backends', title: 'Backends', key: 'b', roles: everybody, load: backendsScreen },
+  { path: '/approvals', title: 'Approvals', key: 'v', roles: ['approve'], load: approvalsScreen },
+  { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], load: trailScreen },
+  { path: '/trail/:id', title: 'One command', roles: ['audit'], load: exchangeScreen },
+  { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], load: mailboxScreen },
+  { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], load: mailboxScreen },
+  { path: '/proof', title: 'Proof', key: 'p', roles: everybody, load: proofScreen },
+  { path: '/access', title: 'Access', key: 'a', roles: ['audit'], isWhole: true, load: accessScreen },
+  { path: '/learn', title: 'Learn', key: 'l', roles: ['audit'], isWhole: true, load: learnScreen },
+  { path: '/learn/:policy', title: 'Learn', roles: ['audit'], isWhole: true, load: learnScreen },
   {
     path: '/keys',
     title: 'Keys',
     key: 'k',
     roles: ['operate', 'audit'],
     isWhole: true,
-    component: KeysScreen,
+    load: keysScreen,
   },
 ];

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
+import { hasAllAnswers } from '../kit/browser.js';
 import { browserTest, pagePassword, settled, shareDesk, signIn } from '../kit/page-daemon.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
@@ -136,13 +137,21 @@ browserTest(
 browserTest(
   "the page's process is killed: the page turns grey, and asks to sign in when it is back",
   async (t) => {
-    const { page } = await desk.signIn(t, 'auditor');
+    const { page, requests } = await desk.signIn(t, 'auditor');
     await isShown(page);
     assert.equal(await page.locator('.old').count(), 0);
+    // Scripts of all screens of this role, which come on their own.
+    const screens = ['trail', 'exchange', 'mailbox', 'proof', 'access', 'learn', 'keys', 'backends'];
+    const isLoaded = (name: string): boolean => requests.some((each) => each.includes(`/${name}-screen-`));
+    await until(() => screens.every(isLoaded) && hasAllAnswers(page), 'the scripts of the other screens');
+    assert.ok(!isLoaded('approvals'), 'a screen of another role');
     const startAgain = await desk.daemon.killPage();
     const killedMs = performance.now();
     await waitForGrey(page);
     tellTime(t, 'from the kill to a grey page', killedMs);
+    await page.keyboard.press('g');
+    await page.keyboard.press('b');
+    await page.locator('main [data-row]').filter({ hasText: 'mail1' }).first().waitFor();
 
     await startAgain();
     const startedMs = performance.now();
@@ -157,6 +166,20 @@ browserTest(
     await page.locator('.old').waitFor({ state: 'detached' });
   },
 );
+
+browserTest('a screen whose script does not come says so, and the page can be loaded again', async (t) => {
+  const watched = await desk.look(t);
+  const { page, faults } = watched;
+  let isLost = true;
+  await page.route('**/parts/trail-screen-*', (route) => (isLost ? route.abort() : route.continue()));
+  await signIn(page, desk.daemon.origin, 'auditor', '/trail');
+  await page.getByRole('alert').filter({ hasText: 'could not be loaded' }).waitFor();
+  isLost = false;
+  await page.getByRole('button', { name: 'Load the page again' }).click();
+  await page.getByRole('searchbox').waitFor();
+  watched.forget((fault) => fault.includes('trail-screen-'));
+  assert.deepEqual(faults, []);
+});
 
 browserTest('a followed trail shows a command that came later', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');

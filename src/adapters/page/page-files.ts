@@ -1,8 +1,8 @@
-// The files of the page, read once at start: script and style sheet below a name that changes with any of them, so that browsers keep them
+// The files of the page, read once at start: scripts and style sheet below a name that changes with any of them, so that browsers keep them
 // for ever, and one HTML document for every screen. What is not among them does not exist: no path of a request reaches the disk.
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
@@ -32,7 +32,8 @@ const [inBundle, inTests] = [new URL('web/', import.meta.url), new URL('../../we
 export function createPageFiles(
   folder: string = fileURLToPath(existsSync(inBundle) ? inBundle : inTests),
 ): PageFiles {
-  const read = ['icon.svg', 'page.js', 'style.css'].map((name) => ({
+  const parts = readdirSync(`${folder}/parts`).toSorted();
+  const read = ['icon.svg', 'page.js', 'style.css', ...parts.map((name) => `parts/${name}`)].map((name) => ({
     name,
     body: readFileSync(`${folder}/${name}`),
   }));
