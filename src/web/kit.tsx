@@ -37,15 +37,7 @@ export function Name({ value, max = 48, isCode }: NameProps) {
         ),
       )}
       {short !== undefined && (
-        <button
-          type="button"
-          class="more"
-          aria-expanded={isWhole}
-          onClick={(event) => {
-            event.stopPropagation();
-            setWhole(!isWhole);
-          }}
-        >
+        <button type="button" class="more" aria-expanded={isWhole} onClick={() => setWhole(!isWhole)}>
           {isWhole ? 'less' : `all ${countWords(value.length)}`}
         </button>
       )}
@@ -306,10 +298,7 @@ export function Button({
       aria-label={label}
       aria-expanded={isOpen}
       aria-pressed={isDown}
-      onClick={(event) => {
-        event.stopPropagation();
-        onClick?.();
-      }}
+      onClick={() => onClick?.()}
     >
       {children}
     </button>

@@ -64,7 +64,7 @@ export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, to
               tabIndex={-1}
               class={`${toneOf?.(row) ?? ''} ${onOpen === undefined ? '' : 'opens'}`}
               onKeyDown={(event) => onKeyDown(event, row)}
-              onClick={onOpen === undefined ? undefined : () => hasNoSelection() && onOpen(row)}
+              onClick={onOpen === undefined ? undefined : (event) => isOfRow(event) && onOpen(row)}
             >
               {columns.map(({ title, kind, line = 2, grows, isNamed, cell }) => (
                 <td
@@ -88,9 +88,10 @@ export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, to
   );
 }
 
-/** A click that ends the marking of a text opens nothing. */
-function hasNoSelection(): boolean {
-  return (window.getSelection()?.toString() ?? '') === '';
+/** A link or a button within the row does what it says and nothing else; a click that ends the marking of a text opens nothing. */
+function isOfRow({ target }: MouseEvent): boolean {
+  const isOwn = target instanceof Element && target.closest('a, button, input, label, summary') !== null;
+  return !isOwn && (window.getSelection()?.toString() ?? '') === '';
 }
 
 /** Where the focus was last, on which screen. */

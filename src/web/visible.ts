@@ -36,11 +36,16 @@ function escape(character: string): string {
   return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
 }
 
-/** A line may break after the @ of an address, between parts of a path, and within 24 characters without a blank: tables are narrow. */
+/** A line may break between parts of a path, and in long words after an @ and within 24 characters: tables are narrow. */
 export function breakable(text: string): string[] {
   return text
-    .split(/(?<=[@/])(?=.)/s)
-    .flatMap((part) => part.split(/(\S{24}\p{M}*)(?=\S)/u).filter((each) => each !== ''));
+    .split(/(\S{33,})/u)
+    .flatMap((part, at) =>
+      part
+        .split(at % 2 === 0 ? /(?<=\/)(?=.)/s : /(?<=[@/])(?=.)/s)
+        .flatMap((each) => (at % 2 === 0 ? [each] : each.split(/(\S{24}\p{M}*)(?=\S)/u))),
+    )
+    .filter((each) => each !== '');
 }
 
 /** The middle is left out, since ends of addresses (the domain) tell as much as their beginnings. Undefined: not too long. */

@@ -42,11 +42,15 @@ void test('escapes are told apart from a text that looks like one', () => {
 void test('a line may be broken within what has no blank, and not within ordinary words', () => {
   const cases: [string, string[]][] = [
     ['', []],
-    ['anna@example.com', ['anna@', 'example.com']],
+    ['anna@example.com', ['anna@example.com']],
+    [
+      'asked by anna.of.the.support@mail.example.com',
+      ['asked by ', 'anna.of.the.support@', 'mail.example.com'],
+    ],
     ['/usr/bin', ['/', 'usr/', 'bin']],
     ['no connection to the backend', ['no connection to the backend']],
     ['W'.repeat(50), ['W'.repeat(24), 'W'.repeat(24), 'WW']],
-    [`${'a'.repeat(24)}\u0301\u0301b`, [`${'a'.repeat(24)}\u0301\u0301`, 'b']],
+    [`${'a'.repeat(24)}\u0301\u0301${'b'.repeat(9)}`, [`${'a'.repeat(24)}\u0301\u0301`, 'b'.repeat(9)]],
   ];
   for (const [text, parts] of cases) {
     assert.deepEqual(breakable(text), parts);
