@@ -144,7 +144,8 @@ ${codes(noticeCodes)}
 
 ## What is wrong now: \`problems\` of \`dovegate status --json\`
 
-Worst first. The page shows them too; the first one is its red sentence. Without **Do:** as for the event of that name.
+Those first from which commands suffer now: \`degrading\`, and red on the page. Then those to look at. Without **Do:** as for
+the event of that name.
 
 ${codes(foundCodes)}
 

@@ -22,11 +22,12 @@ export function judge(running: Running, watch: NowWatch): readonly FoundProblem[
 
 export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeNow {
   const { exchanges, atMs, version, started, configHash } = running;
-  const problems = judge(running, watch).map(({ code, text, try: hint, backend }) => ({
+  const problems = judge(running, watch).map(({ code, text, try: hint, backend, isDegrading }) => ({
     code,
     text,
     try: hint,
     backend,
+    isDegrading,
   }));
   const { state, sinceMs } = watch.standing;
   const oldest = exchanges.toSorted(runningFirst).slice(0, runningMax);

@@ -5,7 +5,7 @@
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';
 import type { FoundCode } from '../domain/admin/now/problems.js';
-import type { BackendNow, Endpoint, Now, Problem } from '../domain/admin/page/api.js';
+import type { BackendNow, Endpoint, Now } from '../domain/admin/page/api.js';
 import { isAmong } from '../domain/admin/page/roles.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { createCover } from '../domain/records/views/view.js';
@@ -79,9 +79,7 @@ export function seesOwnOnly({ roles, users }: Pick<PageCaller, 'roles' | 'users'
 
 /** Numbers and backends, without exchanges and names of people and programs. */
 function narrow(now: Now): Now {
-  const problems = now.head.problems.map((problem) =>
-    namesNobody.has(problem.code) ? problem : unnamed(problem),
-  );
+  const problems = now.head.problems.filter(({ code }) => ofRecords.has(code));
   return {
     ...now,
     head: { ...now.head, problems },
@@ -91,32 +89,16 @@ function narrow(now: Now): Now {
   };
 }
 
-/** Their sentences hold only codes, numbers and names of backends, receivers and files. A new problem is hidden until it is listed. */
-const namesNobody: ReadonlySet<string> = new Set<FoundCode>([
+/** What is wrong with records: all that somebody who sees some mail users only can use. Their sentences hold no names of people. */
+const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'audit-failed',
   'audit-missing',
-  'backends-down',
   'audit-reserve',
-  'backend-down',
-  'route-down',
-  'backend-newer',
-  'lookup-failing',
   'audit-unsynced',
-  'audit-forked',
-  'ship-away',
-  'notices-away',
   'audit-lost',
   'audit-damaged',
   'journal-appended',
-  'loop-stalled',
 ]);
-
-function unnamed({ code }: Problem): Problem {
-  return {
-    code,
-    text: `Something is wrong (${code}). A person with the role "view" or "operate" sees what.`,
-  };
-}
 
 /** Removes the name of the operator who took the backend out of service. */
 function withoutPeople(backend: BackendNow): BackendNow {

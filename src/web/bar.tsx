@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { NowHead, Problem } from '../domain/admin/page/api.js';
-import { durationWords } from '../domain/language/words/words.js';
+import { durationWords, plural } from '../domain/language/words/words.js';
 import { Ago, Button, Name, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive } from './live.js';
 import { Link, usePlace } from './location.js';
@@ -24,12 +24,7 @@ const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
 export function Bar({ onHelp }: { readonly onHelp: () => void }) {
   const { me, signOut } = useSession();
   const head = useLive(({ now }) => now?.head);
-  const tone =
-    head === undefined
-      ? 'quiet'
-      : head.problems.length > 0 && head.state === 'serving'
-        ? 'warn'
-        : toneOf[head.state];
+  const tone = head === undefined ? 'quiet' : toneOf[head.state];
   return (
     <header class="band">
       <div class="bar">
@@ -101,15 +96,17 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
   );
 }
 
-/** The first problem in red, others behind it. Nothing is drawn when nothing is wrong. */
+/** In red what degrades now, the first of it in large; what does not is a count with a list. Nothing is drawn when nothing is wrong. */
 export function Problems() {
   const isStale = useLive((live) => live.isStale);
   const problems = useLive(({ now }) => now?.head.problems) ?? [];
   const isFirstScreen = usePlace().path === '/';
   const [opened, setOpen] = useState<boolean | undefined>();
-  // Now says everything that is wrong, in a sentence each.
+  const [isListed, setListed] = useState(false);
+  // Now says everything that degrades, in a sentence each.
   const isOpen = opened ?? isFirstScreen;
-  const [first, ...others] = problems;
+  const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
+  const quiet = problems.filter(({ isDegrading }) => !isDegrading);
   return (
     <>
       {!isStale && <Announcer problem={first} />}
@@ -124,6 +121,17 @@ export function Problems() {
             )}
           </div>
           {isOpen && others.map((problem, at) => <OneProblem key={at} problem={problem} />)}
+        </section>
+      )}
+      {quiet.length > 0 && (
+        <section class="problems quiet" aria-label="To look at">
+          <p>
+            <Button kind="small" isOpen={isListed} onClick={() => setListed(!isListed)}>
+              {plural(quiet.length, 'thing', 'things')} to look at
+            </Button>{' '}
+            <span class="faint">commands do not suffer from {quiet.length === 1 ? 'it' : 'them'}</span>
+          </p>
+          {isListed && quiet.map((problem) => <OneProblem key={problem.text} problem={problem} />)}
         </section>
       )}
     </>

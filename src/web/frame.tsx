@@ -98,7 +98,7 @@ function All({ children }: { readonly children: ComponentChildren }) {
 /** Sets the title of the tab, which begins with the problem, since tabs are narrow. */
 function Title({ screen, host }: { readonly screen: string; readonly host: string }) {
   const head = useLive(({ now }) => now?.head);
-  const problems = head?.problems.length ?? 0;
+  const problems = head?.problems.filter(({ isDegrading }) => isDegrading).length ?? 0;
   useEffect(() => {
     document.title = `${problems > 0 ? `(${problems}) ` : ''}${screen} – ${head?.host ?? host} – dovegate`;
   }, [screen, head?.host ?? host, problems]);

@@ -155,7 +155,9 @@ void test('another problem and another state are drawn at once; a number that mo
     since: '2026-11-21T02:14:00Z',
     started: '2026-11-21T02:14:00Z',
     configHash: '',
-    problems: [{ code: 'queue-grows', backend: 'mail1', text: '36 commands wait for mail1.' }],
+    problems: [
+      { code: 'queue-grows', backend: 'mail1', text: '36 commands wait for mail1.', isDegrading: true },
+    ],
   };
   const pressingOf = (change: Partial<NowHead>, trouble?: string): string => {
     const now: Pick<Now, 'head'> = { head: { ...head, ...change } };

@@ -244,6 +244,6 @@ function knownBytes(bytes: number | undefined): number | undefined {
   return bytes === undefined || !Number.isFinite(bytes) ? undefined : bytes;
 }
 
-function problemOf({ code, text, try: hint, backend }: FoundProblem): unknown {
-  return { code, text: text.replaceAll(/\{([^{}]*)\}/g, '$1'), try: hint, backend };
+function problemOf({ code, text, try: hint, backend, isDegrading: degrading }: FoundProblem): unknown {
+  return { code, text: text.replaceAll(/\{([^{}]*)\}/g, '$1'), try: hint, backend, degrading };
 }

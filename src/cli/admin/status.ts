@@ -303,11 +303,14 @@ function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>
   return isReachable ? `${text(state)} since` : `${paint('bad', 'not serving')}, started`;
 }
 
-/** The problems, worst first, and what to try. */
+/** The problems, those that degrade first, and what to try. */
 function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] {
-  const found = listOf(problems).flatMap(({ text: what, try: hint }) => {
+  const found = listOf(problems).flatMap(({ text: what, try: hint, degrading }) => {
     if (typeof what !== 'string') return [];
-    return [paint('bad', text(what)), ...(hint === undefined ? [] : [`  try: ${text(hint)}`])];
+    return [
+      paint(degrading === true ? 'bad' : 'doubtful', text(what)),
+      ...(hint === undefined ? [] : [`  try: ${text(hint)}`]),
+    ];
   });
   return found.length === 0 ? [] : [...found, ''];
 }

@@ -262,6 +262,7 @@ test('status.json: what is wrong, with plain times', async () => {
       text: 'mail1 is down since 1970-01-01T00:00:00.000Z: what the table says. Its commands fail.',
       try: 'systemctl status dovecot on mail1.example.com',
       backend: 'mail1',
+      degrading: true,
     },
   ]);
 });

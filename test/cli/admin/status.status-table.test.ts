@@ -226,6 +226,7 @@ void test('what is wrong stands on top, worst first, with what to try', () => {
       code: 'backend-down',
       text: 'mail1 is down since T: connection\u001b[2J refused.',
       try: 'systemctl status dovecot',
+      degrading: true,
     },
     { code: 'key-expires', text: 'The key "graph" expires.' },
     // Of another version.
@@ -236,7 +237,7 @@ void test('what is wrong stands on top, worst first, with what to try', () => {
   assert.ok(
     shown.startsWith(`<bad>mail1 is down since T: connection\\x1b[2J refused.</>
   try: systemctl status dovecot
-<bad>The key "graph" expires.</>
+<doubtful>The key "graph" expires.</>
 
 dovegate `),
     shown.slice(0, 200),

@@ -220,7 +220,7 @@ export interface NowHead {
   readonly since: string;
   readonly started: string;
   readonly configHash: string;
-  /** Present problems, worst first; empty: none. The first one is the red sentence. */
+  /** Present problems: those that degrade first, which are the red sentences, then the others; the worst of each first. */
   readonly problems: readonly Problem[];
 }
 
@@ -232,6 +232,8 @@ export interface Problem {
   /** "systemctl status dovecot on mail1" */
   readonly try?: string | undefined;
   readonly backend?: string | undefined;
+  /** Commands suffer from it now: it makes the state. */
+  readonly isDegrading: boolean;
 }
 
 export interface NowTiles {
