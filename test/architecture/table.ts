@@ -139,11 +139,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/audit',
       'domain/records/trail',
       'domain/records/streams',
+      'domain/language/seams',
       'domain/language/words',
     ],
     {
       public: ['block', 'fleet', 'shapes', 'checkpoint', 'findings'],
       builtins: ['crypto'],
+      packages: ['zod'],
     },
   ),
   // Whether a stream keeps what it was sent.
@@ -659,7 +661,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['fleet'],
       // crypto: certificates of a fleet. net: addresses in them, no sockets.
       builtins: ['fs', 'path', 'http', 'crypto', 'net'],
-      packages: ['commander', 'prom-client'],
+      packages: ['commander', 'prom-client', 'zod'],
     },
   ),
   // `send`, and the program under the name of doveadm.

@@ -7,12 +7,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkpointSubject, hostStreamOf, subjectOf } from '../../src/domain/records/fleet/block.js';
 import {
-  type ExpectedHead,
   type ReadCheckpoint,
   readCheckpoint,
   signCheckpoint,
 } from '../../src/domain/records/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../src/domain/records/fleet/fleet.js';
+import type { ExpectedHead } from '../../src/domain/records/fleet/saved.js';
 import { fixedKey, signKey } from '../adapters/journal/forged-run.js';
 import {
   block,

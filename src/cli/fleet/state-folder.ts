@@ -18,6 +18,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { ourselves, userNameOf } from '../../adapters/host/accounts.js';
 import {
   makeFolder,
@@ -27,42 +28,44 @@ import {
   writeAtomically,
 } from '../../adapters/host/files.js';
 import { loadNative } from '../../adapters/host/native.js';
+import { bounds } from '../../bounds/bounds.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
+import { count, distanceMs, text as textOf } from '../../domain/language/seams/shape.js';
 import { makeSignKey, parsePublicKey, parseSignKey } from '../../domain/records/audit/ledger.js';
 import { parseLine } from '../../domain/records/audit/record.js';
-import { isObject } from '../../domain/records/audit/stored.js';
 import { readCheckpoint } from '../../domain/records/fleet/checkpoint.js';
 import type { FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
-export interface SavedStream {
+const word = textOf(bounds.fleetLineBytes);
+const savedStream = z.strictObject({
   /** Time of the stream's creation, RFC 3339 from the server; undefined: never seen. */
-  readonly created: string | undefined;
+  created: word.optional(),
   /** The last message that was read, with its subject and `Dovegate-Head`; undefined: none yet. */
-  readonly last:
-    | {
-        readonly streamSeq: number;
-        readonly subject: string;
-        readonly head: string;
-        /** Milliseconds since 1970, by the server's clock. */
-        readonly storedMs: number;
-      }
-    | undefined;
-  readonly gone: {
-    readonly firstSeq: number;
-    readonly deleted: number;
-  };
-}
+  last: z
+    .strictObject({
+      streamSeq: count,
+      subject: word,
+      head: word,
+      /** Milliseconds since 1970, by the server's clock. */
+      storedMs: distanceMs,
+    })
+    .readonly()
+    .optional(),
+  gone: z.strictObject({ firstSeq: count, deleted: count }).readonly(),
+});
+export type SavedStream = Readonly<z.infer<typeof savedStream>>;
 
 /** Of the stream of the checkpoints, and with those of hosts. */
-export interface SavedState extends SavedStream {
-  readonly others: readonly (SavedStream & { readonly stream: string })[];
-  readonly fleet: unknown;
+const savedState = savedStream.extend({
+  others: z.array(savedStream.extend({ stream: word }).readonly()).readonly(),
+  fleet: z.unknown(),
   /** Findings that `watch` reported and that have not ended, by name. */
-  readonly told: readonly string[];
-}
+  told: z.array(word).readonly(),
+});
+export type SavedState = Readonly<z.infer<typeof savedState>>;
 
 const stateFormat = 1;
 const statusName = 'status.json';
@@ -215,21 +218,14 @@ function readSaved(folder: string, stream: string): SavedState | undefined {
     throw new CommandFault(exitCodes.configuration, `the state in ${folder}: ${why}`);
   }
   if (text === undefined) return undefined;
-  const saved = parseLine(text);
-  if (saved?.['format'] !== stateFormat || saved['stream'] !== stream)
+  const { format, stream: savedOf, ...rest } = parseLine(text) ?? {};
+  const saved = savedState.safeParse(rest).data;
+  if (saved === undefined || format !== stateFormat || savedOf !== stream)
     throw new CommandFault(
       exitCodes.configuration,
       `${path} is not a state of the stream ${stream}; name another "state", or put the file away and verify everything again`,
     );
-  const { others, fleet, told } = saved;
-  return {
-    ...savedStreamOf(saved),
-    others: (Array.isArray(others) ? others : [])
-      .filter((each) => isObject(each))
-      .map((each) => ({ ...savedStreamOf(each), stream: String(each['stream']) })),
-    fleet,
-    told: Array.isArray(told) ? told.filter((each) => typeof each === 'string') : [],
-  };
+  return saved;
 }
 
 const tailBytesMax = 8 << 20;
@@ -262,23 +258,6 @@ function readOrMakeKey(named: string | undefined, path: string): string {
   const pem = readIfThere(path);
   if (pem === undefined) throw new Error('there is no such file');
   return pem;
-}
-
-function savedStreamOf({ created, last, gone }: Readonly<Record<string, unknown>>): SavedStream {
-  return {
-    created: typeof created === 'string' ? created : undefined,
-    last: isLast(last) ? last : undefined,
-    gone: isGone(gone) ? gone : nothingGone,
-  };
-}
-
-function isLast(value: unknown): value is NonNullable<SavedStream['last']> {
-  if (!isObject(value) || typeof value['storedMs'] !== 'number') return false;
-  return Number.isSafeInteger(value['streamSeq']) && typeof value['subject'] === 'string';
-}
-
-function isGone(value: unknown): value is SavedStream['gone'] {
-  return isObject(value) && Number.isSafeInteger(value['firstSeq']) && Number.isSafeInteger(value['deleted']);
 }
 
 /** The last status in a state directory; undefined: nothing yet. Throws a CommandFault. */

@@ -10,7 +10,9 @@
 // "next_key" after "key": the new one, which signs from the next line on.
 
 import { hash } from 'node:crypto';
+import * as z from 'zod';
 import { bounds } from '../../../bounds/bounds.js';
+import { count, text as textOf, time } from '../../language/seams/shape.js';
 import {
   genesisHash,
   isSignedBy,
@@ -20,20 +22,33 @@ import {
   sealLine,
   unsignedLine,
 } from '../audit/ledger.js';
-import { formatTime, isCount, parseLine, parseTime } from '../audit/record.js';
-import { isObject } from '../audit/stored.js';
+import { formatTime, parseLine, parseTime } from '../audit/record.js';
 import { isHostWord, readSubject, subjectOf } from './block.js';
+import type { ExpectedHead } from './saved.js';
 import type { SignedStrength } from './streams.js';
 
-/** The required head of a chain: after a stream was restored, or from a line kept elsewhere. */
-export interface ExpectedHead {
-  readonly host: string;
-  readonly journal: string;
-  readonly seq: number;
-  readonly hash: string;
-  /** When the record's message was stored; milliseconds since 1970 by the server's clock. Records older than the stream may be gone. */
-  readonly storedMs: number;
-}
+const word = textOf(bounds.fleetLineBytes);
+
+const signedHead = z
+  .object({ host: word.refine(isHostWord), journal: word, seq: count, hash: word, stored: time })
+  .refine(({ host, journal }) => readSubject(subjectOf(host, journal)) !== undefined)
+  .transform(({ stored, ...head }) => ({ ...head, storedMs: parseTime(stored) ?? 0 }));
+
+const signedLine = z.object({
+  seq: count,
+  time,
+  event: z.literal('fleet'),
+  hosts: z.array(signedHead),
+  findings: count,
+  streams: z.array(
+    z
+      .object({ stream: word, replicas: count, max_age: count })
+      .transform(({ max_age: maxAgeMs, ...strength }) => ({ ...strength, maxAgeMs })),
+  ),
+  root: word,
+  key: word,
+  next_key: word.refine((key) => parsePublicKey(key) === key).optional(),
+});
 
 export interface FleetCheckpoint {
   /** Without LF. */
@@ -104,39 +119,13 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   if (line.length > lineBytesMax) return undefined;
   const text = line.toString().trimEnd();
   const link = readNext(Buffer.from(text));
-  const record = parseLine(text);
+  const parsed = parseLine(text);
   const signed = unsignedLine(text, 'fleet');
+  const record = signedLine.safeParse(parsed).data;
   if (link === undefined || record === undefined || signed === undefined) return undefined;
-  const { seq, time, event, hosts, findings, streams, root, key, next_key: nextKey } = record;
-  if (event !== 'fleet' || seq !== link.seq || !Number.isSafeInteger(seq) || !Array.isArray(hosts))
-    return undefined;
-  if (typeof time !== 'string' || parseTime(time) === undefined) return undefined;
-  if (!Array.isArray(streams)) return undefined;
-  if (!isCount(findings) || typeof root !== 'string' || typeof key !== 'string') return undefined;
-  if (nextKey !== undefined && (typeof nextKey !== 'string' || parsePublicKey(nextKey) !== nextKey))
-    return undefined;
-  if (hash('sha256', JSON.stringify(hosts), 'hex') !== root) return undefined;
-  const heads = hosts.map((one) => readHead(one)).filter((one) => one !== undefined);
-  const strengths = streams.map((one) => readStrength(one)).filter((one) => one !== undefined);
-  if (heads.length !== hosts.length || strengths.length !== streams.length) return undefined;
+  const { seq, time: at, hosts: heads, findings, streams, root, key, next_key: nextKey } = record;
+  if (seq !== link.seq || hash('sha256', JSON.stringify(parsed?.['hosts']), 'hex') !== root) return undefined;
   if (!isSignedBy(key, signed.text, signed.signature)) return undefined;
   const { prev, hash: own } = link;
-  return { line: text, seq, root, time, heads, findings, streams: strengths, key, nextKey, prev, hash: own };
-}
-
-function readStrength(value: unknown): SignedStrength | undefined {
-  if (!isObject(value)) return undefined;
-  const { stream, replicas, max_age: maxAgeMs } = value;
-  if (typeof stream !== 'string' || !isCount(replicas) || !isCount(maxAgeMs)) return undefined;
-  return { stream, replicas, maxAgeMs };
-}
-
-function readHead(value: unknown): ExpectedHead | undefined {
-  if (!isObject(value)) return undefined;
-  const { host, journal, seq, hash: head, stored } = value;
-  const storedMs = typeof stored === 'string' ? parseTime(stored) : undefined;
-  if (typeof host !== 'string' || typeof journal !== 'string' || typeof head !== 'string') return undefined;
-  if (!isCount(seq) || storedMs === undefined) return undefined;
-  if (!isHostWord(host) || readSubject(subjectOf(host, journal)) === undefined) return undefined;
-  return { host, journal, seq, hash: head, storedMs };
+  return { line: text, seq, root, time: at, heads, findings, streams, key, nextKey, prev, hash: own };
 }

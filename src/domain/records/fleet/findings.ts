@@ -2,6 +2,7 @@
 // among others of another kind.
 
 import { bounds } from '../../../bounds/bounds.js';
+import type { KeptFinding, MoreFindings } from './saved.js';
 import type { FleetFinding, FleetFindingKind } from './shapes.js';
 
 export const noHost = '-';
@@ -9,24 +10,8 @@ export const noHost = '-';
 /** For each kind and host; all are counted. */
 const keptMax = bounds.fleetFindings;
 
-export interface FoundOf {
-  readonly key?: string | undefined;
-  /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
-  readonly line?: string | undefined;
-}
-
-export interface FoundFinding extends FleetFinding, FoundOf {}
-
-export interface KeptFinding extends FoundFinding {
-  /** When a person accepted it; milliseconds since 1970. */
-  readonly acceptedMs?: number | undefined;
-}
-
-export interface MoreFindings {
-  readonly host: string;
-  readonly kind: FleetFindingKind;
-  readonly count: number;
-}
+export type FoundFinding = Omit<KeptFinding, 'acceptedMs'>;
+export type FoundOf = Pick<KeptFinding, 'key' | 'line'>;
 
 interface OfKind {
   readonly host: string;

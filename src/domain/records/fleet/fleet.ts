@@ -10,12 +10,14 @@ import { bounds } from '../../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
 import { checkpointSubject, type FleetStream, hostStreamOf, readHeadOf, readSubject } from './block.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
-import type { ExpectedHead, ReadCheckpoint } from './checkpoint.js';
-import { Findings, type FoundOf, type KeptFinding, noHost } from './findings.js';
+import type { ReadCheckpoint } from './checkpoint.js';
+import { Findings, type FoundOf, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
+  type ExpectedHead,
   type FleetState,
+  type KeptFinding,
   type LogState,
   newChain,
   readState,

@@ -5,9 +5,9 @@
 import { hash as digest } from 'node:crypto';
 import { bounds } from '../../../bounds/bounds.js';
 import { genesisHash } from '../audit/ledger.js';
-import { type ExpectedHead, type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
+import { type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
 import type { FoundOf } from './findings.js';
-import type { LogState } from './saved.js';
+import type { ExpectedHead, LogState } from './saved.js';
 import type { FleetFindingKind, FleetMessage, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
 

@@ -1,70 +1,92 @@
-// The state between two runs, as JSON; a file of any other form is refused.
+// The state between two runs, as JSON: one schema; a file of any other form is refused.
 
+import * as z from 'zod';
+import { bounds } from '../../../bounds/bounds.js';
+import { count, distanceMs, text } from '../../language/seams/shape.js';
 import { genesisHash } from '../audit/ledger.js';
-import { isCount, isDistanceMs } from '../audit/record.js';
-import { isObject } from '../audit/stored.js';
-import type { Strength } from '../streams/strength.js';
-import { type RunState, runStates } from '../trail/run-ends.js';
-import type { ExpectedHead } from './checkpoint.js';
-import type { KeptFinding, MoreFindings } from './findings.js';
-import { type FleetFinding, findingKinds } from './shapes.js';
-import type { KnownStream, SignedStrength } from './streams.js';
+import { runStates } from '../trail/run-ends.js';
+import { findingKinds } from './shapes.js';
 
 export const stateFormat = 3;
 
+const word = text(bounds.fleetLineBytes);
+const kind = z.enum(findingKinds);
+
+/** The required head of a chain: after a stream was restored, or from a line kept elsewhere. */
+export const expectedHead = z.strictObject({
+  host: word,
+  journal: word,
+  seq: count,
+  hash: word,
+  /** When the record's message was stored; milliseconds since 1970 by the server's clock. Records older than the stream may be gone. */
+  storedMs: distanceMs,
+});
+export type ExpectedHead = Readonly<z.infer<typeof expectedHead>>;
+
 /** Records that were reported missing, as far as they did not come late. */
-export interface Gap {
-  readonly from: number;
+const gap = z.strictObject({
+  from: count,
   /** That of the record before them; undefined: its line was damaged. */
-  readonly prev?: string | undefined;
+  prev: word.optional(),
   /** The last that is still missing, and its hash: the `prev` of the record behind it. */
-  to: number;
-  hash: string;
-}
+  to: count,
+  hash: word,
+});
+export type Gap = z.infer<typeof gap>;
+
+const finding = z.strictObject({
+  kind,
+  host: word,
+  journal: word.optional(),
+  seq: count.optional(),
+  time: word.optional(),
+  text: word,
+});
 
 /** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
-export interface ChainState {
-  readonly host: string;
-  readonly journal: string;
+const chain = z.strictObject({
+  host: word,
+  journal: word,
   /** The last record that continues the chain; 0: none yet. */
-  seq: number;
-  hash: string;
-  firstSeq: number;
+  seq: count,
+  hash: word,
+  firstSeq: count,
   /** It begins above 1, without an explanation so far. */
-  isLate: boolean;
-  garbage: number;
+  isLate: z.boolean(),
+  garbage: count,
   /** The last holes: their records may come late. */
-  gaps: Gap[];
+  gaps: z.array(gap),
   /** The last repeated record, and how it was reported; a run of them is reported once. */
-  behindKind?: 'repeated' | 'forked' | undefined;
-  behindSeq: number;
-  time: string;
-  storedMs: number;
+  behindKind: z.enum(['repeated', 'forked']).optional(),
+  behindSeq: count,
+  time: word,
+  storedMs: distanceMs,
   /** Undefined: running. */
-  run?: RunState['at'] | undefined;
-  carriesLeft: number;
+  run: z.enum(runStates).optional(),
+  carriesLeft: count,
   /** Its last record that names a journal names another one. */
-  isForeign: boolean;
-  driftMs?: number | undefined;
-  driftBeforeMs?: number | undefined;
-  driftSinceMs: number;
-  program?: string | undefined;
-  catalog?: string | undefined;
-  signedSeq: number;
+  isForeign: z.boolean(),
+  driftMs: distanceMs.optional(),
+  driftBeforeMs: distanceMs.optional(),
+  driftSinceMs: distanceMs,
+  program: word.optional(),
+  catalog: word.optional(),
+  signedSeq: count,
   /** RFC 3339, by the host's clock; undefined: none. */
-  signedTime?: string | undefined;
+  signedTime: word.optional(),
   /** When the first record without a trusted signature came. */
-  unsignedMs?: number | undefined;
-  untrusted?: FleetFinding | undefined;
+  unsignedMs: distanceMs.optional(),
+  untrusted: finding.optional(),
   /** Admissions beyond the limit of `open`. */
-  unfollowed: number;
+  unfollowed: count,
   /** Admissions without completion: id, seq, time of arrival. */
-  open: [string, number, number][];
+  open: z.array(z.tuple([word, count, distanceMs])),
   /** Name and version. */
-  policies: [string, string][];
+  policies: z.array(z.tuple([word, word])),
   /** Seq and first characters of the hash of the last records. */
-  recent: [number, string][];
-}
+  recent: z.array(z.tuple([count, word])),
+});
+export type ChainState = z.infer<typeof chain>;
 
 export function newChain(host: string, journal: string): ChainState {
   return {
@@ -90,178 +112,83 @@ export function newChain(host: string, journal: string): ChainState {
   };
 }
 
-export interface LogState {
-  key?: string | undefined;
+const strength = z.strictObject({ replicas: count, maxAgeMs: count });
+
+const log = z.strictObject({
+  key: word.optional(),
   /** The keys before it, oldest first, each with the last line that it signed. */
-  past?: [string, number][] | undefined;
-  next?: string | undefined;
+  past: z.array(z.tuple([word, count])).optional(),
+  next: word.optional(),
   /** A line that must be found: it was there before. */
-  awaited?: { readonly seq: number; readonly hash: string } | undefined;
+  awaited: z.strictObject({ seq: count, hash: word }).optional(),
   /** The last one in the stream; 0: none yet. */
-  seq: number;
-  hash: string;
-  recent: [number, string][];
-  streams?: SignedStrength[] | undefined;
-  last?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
-}
+  seq: count,
+  hash: word,
+  recent: z.array(z.tuple([count, word])),
+  streams: z.array(strength.extend({ stream: word })).optional(),
+  last: z.strictObject({ seq: count, at: word, root: word }).optional(),
+});
+export type LogState = z.infer<typeof log>;
 
-export interface StreamPlace {
+const keptFinding = finding
+  .extend({
+    key: word.optional(),
+    /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
+    line: word.optional(),
+    /** When a person accepted it; milliseconds since 1970. */
+    acceptedMs: distanceMs.optional(),
+  })
+  .readonly();
+export type KeptFinding = z.infer<typeof keptFinding>;
+
+const moreFindings = z.strictObject({ host: word, kind, count }).readonly();
+export type MoreFindings = z.infer<typeof moreFindings>;
+
+const knownStream = z.strictObject({ stream: word, best: strength, last: strength }).readonly();
+export type KnownStream = z.infer<typeof knownStream>;
+
+const place = z.strictObject({
   /** Of the last message; 0: none yet. */
-  readonly streamSeq: number;
+  streamSeq: count,
   /** The first message that was read, and when it was stored; 0: none yet. */
-  readonly firstSeq: number;
-  readonly firstMs: number;
-}
+  firstSeq: count,
+  firstMs: distanceMs,
+});
+export type StreamPlace = Readonly<z.infer<typeof place>>;
 
-export interface FleetState extends StreamPlace {
-  readonly format: number;
-  readonly stream: string;
-  readonly streams: readonly (readonly [string, StreamPlace])[];
-  readonly records: number;
-  readonly isReread: boolean;
-  readonly chains: readonly ChainState[];
+const fleetState = z.strictObject({
+  format: z.literal(stateFormat),
+  stream: word,
+  ...place.shape,
+  streams: z.array(z.tuple([word, place])),
+  records: count,
+  isReread: z.boolean(),
+  chains: z.array(chain),
   /** By host: the listed key, or an empty text, and those that it named, and those that they named. */
-  readonly keys: readonly (readonly [string, readonly string[]])[];
-  readonly awaited: readonly ExpectedHead[];
-  readonly findings: readonly KeptFinding[];
-  readonly more: readonly MoreFindings[];
-  readonly strengths: readonly KnownStream[];
-  readonly log: LogState;
-  readonly others: readonly (readonly [string, LogState])[];
-}
-
-type Guard<T> = (value: unknown) => value is T;
-
-const isText: Guard<string> = (value) => typeof value === 'string';
-const isFlag: Guard<boolean> = (value) => typeof value === 'boolean';
-
-function maybe<T>(guard: Guard<T>): Guard<T | undefined> {
-  return (value): value is T | undefined => value === undefined || guard(value);
-}
-
-function listOf<T>(guard: Guard<T>): Guard<T[]> {
-  return (value): value is T[] => Array.isArray(value) && value.every((one) => guard(one));
-}
-
-function tuple<T extends readonly unknown[]>(guards: { readonly [At in keyof T]: Guard<T[At]> }): Guard<T> {
-  return (value): value is T =>
-    Array.isArray(value) && value.length === guards.length && guards.every((guard, at) => guard(value[at]));
-}
-
-function shape<T>(guards: { readonly [Key in keyof T]-?: Guard<T[Key]> }): Guard<T> {
-  const all = new Map<string, Guard<unknown>>(Object.entries(guards));
-  return (value): value is T =>
-    isObject(value) &&
-    Object.keys(value).every((key) => all.has(key)) &&
-    [...all].every(([key, guard]) => guard(value[key]));
-}
-
-const kinds: ReadonlySet<unknown> = new Set(findingKinds);
-const isKind: Guard<FleetFinding['kind']> = (value): value is FleetFinding['kind'] => kinds.has(value);
-const findingGuards = {
-  kind: isKind,
-  host: isText,
-  journal: maybe(isText),
-  seq: maybe(isCount),
-  time: maybe(isText),
-  text: isText,
-};
-const isFinding = shape<FleetFinding>(findingGuards);
-
-const isChain = shape<ChainState>({
-  host: isText,
-  journal: isText,
-  seq: isCount,
-  hash: isText,
-  firstSeq: isCount,
-  isLate: isFlag,
-  garbage: isCount,
-  gaps: listOf(shape<Gap>({ from: isCount, prev: maybe(isText), to: isCount, hash: isText })),
-  behindKind: (value): value is 'repeated' | 'forked' | undefined =>
-    value === undefined || value === 'repeated' || value === 'forked',
-  behindSeq: isCount,
-  time: isText,
-  storedMs: isDistanceMs,
-  run: maybe((value): value is RunState['at'] => runStates.some((one) => one === value)),
-  carriesLeft: isCount,
-  isForeign: isFlag,
-  driftMs: maybe(isDistanceMs),
-  driftBeforeMs: maybe(isDistanceMs),
-  driftSinceMs: isDistanceMs,
-  program: maybe(isText),
-  catalog: maybe(isText),
-  signedSeq: isCount,
-  signedTime: maybe(isText),
-  unsignedMs: maybe(isDistanceMs),
-  untrusted: maybe(isFinding),
-  unfollowed: isCount,
-  open: listOf(tuple<[string, number, number]>([isText, isCount, isDistanceMs])),
-  policies: listOf(tuple<[string, string]>([isText, isText])),
-  recent: listOf(tuple<[number, string]>([isCount, isText])),
+  keys: z.array(z.tuple([word, z.array(word)])),
+  awaited: z.array(expectedHead),
+  findings: z.array(keptFinding).readonly(),
+  more: z.array(moreFindings).readonly(),
+  strengths: z.array(knownStream).readonly(),
+  log,
+  others: z.array(z.tuple([word, log]).readonly()).readonly(),
 });
-
-const strengthGuards = { replicas: isCount, maxAgeMs: isCount };
-const isStrength = shape<Strength>(strengthGuards);
-
-const isLog = shape<LogState>({
-  key: maybe(isText),
-  past: maybe(listOf(tuple<[string, number]>([isText, isCount]))),
-  next: maybe(isText),
-  awaited: maybe(shape({ seq: isCount, hash: isText })),
-  seq: isCount,
-  hash: isText,
-  recent: listOf(tuple<[number, string]>([isCount, isText])),
-  streams: maybe(listOf(shape<SignedStrength>({ stream: isText, ...strengthGuards }))),
-  last: maybe(shape({ seq: isCount, at: isText, root: isText })),
-});
-
-const placeGuards = { streamSeq: isCount, firstSeq: isCount, firstMs: isDistanceMs };
-
-const isState = shape<FleetState>({
-  format: isCount,
-  stream: isText,
-  ...placeGuards,
-  streams: listOf(tuple<[string, StreamPlace]>([isText, shape<StreamPlace>(placeGuards)])),
-  records: isCount,
-  isReread: isFlag,
-  chains: listOf(isChain),
-  keys: listOf(tuple<[string, string[]]>([isText, listOf(isText)])),
-  awaited: listOf(
-    shape<ExpectedHead>({
-      host: isText,
-      journal: isText,
-      seq: isCount,
-      hash: isText,
-      storedMs: isDistanceMs,
-    }),
-  ),
-  findings: listOf(
-    shape<KeptFinding>({
-      ...findingGuards,
-      key: maybe(isText),
-      line: maybe(isText),
-      acceptedMs: maybe(isDistanceMs),
-    }),
-  ),
-  more: listOf(shape<MoreFindings>({ host: isText, kind: isKind, count: isCount })),
-  strengths: listOf(shape<KnownStream>({ stream: isText, best: isStrength, last: isStrength })),
-  log: isLog,
-  others: listOf(tuple<[string, LogState]>([isText, isLog])),
-});
+export type FleetState = Readonly<z.infer<typeof fleetState>>;
 
 /** A copy; throws a TypeError with a sentence for a foreign file, or one of another stream. */
 export function readState(saved: unknown, stream: string): FleetState {
-  if (isObject(saved) && typeof saved['format'] === 'number' && saved['format'] > stateFormat) {
+  const newer = z.object({ format: z.int().gt(stateFormat) }).safeParse(saved).data;
+  if (newer !== undefined) {
     throw new TypeError(
-      `the state has format ${saved['format']}, and this program knows ${stateFormat}: use the newer program`,
+      `the state has format ${newer.format}, and this program knows ${stateFormat}: use the newer program`,
     );
   }
-  if (!isState(saved) || saved.format !== stateFormat)
-    throw new TypeError('the state is not what was saved: it was changed or damaged');
-  if (saved.stream !== stream) {
+  const state = fleetState.safeParse(saved).data;
+  if (state === undefined) throw new TypeError('the state is not what was saved: it was changed or damaged');
+  if (state.stream !== stream) {
     throw new TypeError(
-      `the state is of stream "${saved.stream}", not of "${stream}": set "state" to another directory`,
+      `the state is of stream "${state.stream}", not of "${stream}": set "state" to another directory`,
     );
   }
-  return structuredClone(saved);
+  return state;
 }

@@ -14,6 +14,7 @@ import {
   type WantedStream,
 } from '../streams/strength.js';
 import { noHost } from './findings.js';
+import type { KnownStream } from './saved.js';
 import type { FleetFinding } from './shapes.js';
 
 export interface DescribedStream {
@@ -27,12 +28,6 @@ export interface DescribedStream {
 
 export interface SignedStrength extends Strength {
   readonly stream: string;
-}
-
-export interface KnownStream {
-  readonly stream: string;
-  readonly best: Strength;
-  readonly last: Strength;
 }
 
 export class Streams {

@@ -5,9 +5,9 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { bounds } from '../../../../src/bounds/bounds.js';
 import { checkpointStreamOf, hostStreamOf } from '../../../../src/domain/records/fleet/block.js';
-import type { ExpectedHead } from '../../../../src/domain/records/fleet/checkpoint.js';
 import { Findings } from '../../../../src/domain/records/fleet/findings.js';
 import { createFleet, type Fleet } from '../../../../src/domain/records/fleet/fleet.js';
+import type { ExpectedHead } from '../../../../src/domain/records/fleet/saved.js';
 import { type FleetFinding, findingKinds } from '../../../../src/domain/records/fleet/shapes.js';
 import { type Asked, compareAnswers } from '../../../kit/approved.js';
 import {

@@ -1,12 +1,9 @@
 // Verifiers that sign lines, and one that reads them after the records of a gate.
 import { makeSignKey } from '../../../../src/domain/records/audit/ledger.js';
 import { checkpointSubject } from '../../../../src/domain/records/fleet/block.js';
-import {
-  type ExpectedHead,
-  readCheckpoint,
-  signCheckpoint,
-} from '../../../../src/domain/records/fleet/checkpoint.js';
+import { readCheckpoint, signCheckpoint } from '../../../../src/domain/records/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../../src/domain/records/fleet/fleet.js';
+import type { ExpectedHead } from '../../../../src/domain/records/fleet/saved.js';
 import {
   blocks,
   fleetOf,

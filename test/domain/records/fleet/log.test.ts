@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../../src/domain/records/audit/ledger.js';
-import { type ExpectedHead, readCheckpoint } from '../../../../src/domain/records/fleet/checkpoint.js';
+import { readCheckpoint } from '../../../../src/domain/records/fleet/checkpoint.js';
 import { createFleet } from '../../../../src/domain/records/fleet/fleet.js';
+import type { ExpectedHead } from '../../../../src/domain/records/fleet/saved.js';
 import { Desk, first, forger, found, gate, headsOf, open, own, reopened, second, take } from './desk.js';
 import { blocks, message, optionsOf, PaperGate, started, takeOne } from './paper-stream.js';
 
