@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
-import { parseLine, parseTime } from '../../domain/records/audit/record.js';
+import { asTimeMs, parseLine } from '../../domain/records/audit/record.js';
 import { openRegular, readRegular } from '../host/regular-file.js';
 import { inflateStart } from './compressed.js';
 import { fileName, listSegments, openSegment, type Segment, withFile } from './segments.js';
@@ -81,8 +81,7 @@ export function firstSeqOf(directory: string, segment: Segment): number | undefi
 
 /** Time of a segment's first record, in milliseconds since 1970; undefined: it is not readable. */
 export function firstTimeIn(directory: string, segment: Segment): number | undefined {
-  const time = parseLine(firstLine(directory, segment))?.['time'];
-  return typeof time === 'string' ? parseTime(time) : undefined;
+  return asTimeMs(parseLine(firstLine(directory, segment))?.['time']);
 }
 
 /** Undefined: none is. A number without a segment may never have had one: the next first record names the one before it. */

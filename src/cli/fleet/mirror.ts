@@ -44,6 +44,7 @@ import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { bytesWords } from '../../domain/language/words/words.js';
 import { readLink } from '../../domain/records/audit/ledger.js';
 import { formatTime, isCount, parseLine } from '../../domain/records/audit/record.js';
+import { asText } from '../../domain/records/audit/stored.js';
 import { readHeadOf, readSubject } from '../../domain/records/fleet/block.js';
 import type { Fleet } from '../../domain/records/fleet/fleet.js';
 import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
@@ -386,7 +387,7 @@ function nextStart(bytes: Buffer, from: number): number {
 function segmentBefore(line: Buffer): number | undefined {
   if (!line.includes(segmentText)) return undefined;
   const { event, segment } = parseLine(line.toString('utf8')) ?? {};
-  const number = typeof segment === 'string' ? /^(\d{8,15})\.jsonl$/.exec(segment)?.[1] : undefined;
+  const number = /^(\d{8,15})\.jsonl$/.exec(asText(segment) ?? '')?.[1];
   return number !== undefined && event !== 'retire' ? Number(number) : undefined;
 }
 

@@ -165,9 +165,9 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
         else finishReplacing();
       });
     },
-    lastCheckpoints(count: number): readonly string[] {
+    lastCheckpoints(most: number): readonly string[] {
       return attempt('checkpoints.jsonl cannot be read', () =>
-        lastLinesOf(at('checkpoints.jsonl')).slice(-count),
+        lastLinesOf(at('checkpoints.jsonl')).slice(-most),
       );
     },
     /** Adds a line; on disk when it returns. */

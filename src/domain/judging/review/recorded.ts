@@ -16,7 +16,7 @@ import {
 import { isDigested, recordedWords } from '../../language/meaning/canonical.js';
 import { isMask } from '../../language/names/glob.js';
 import { parseTime } from '../../records/audit/record.js';
-import { numberIn, textIn } from '../../records/audit/stored.js';
+import { asText, numberIn, textIn } from '../../records/audit/stored.js';
 import { storyOfRow } from '../../records/story/story.js';
 import type { ExchangeRow } from '../../records/trail/search.js';
 import { type Assessment, assess, plainLine, readingsOf, type SeriesReading } from '../policy/assess.js';
@@ -127,7 +127,7 @@ function unjudgeable(why: UnjudgeableWhy): Recorded {
 }
 
 function seriesOf(text: unknown): readonly Series[] {
-  const words = typeof text === 'string' ? text.split(' ') : [];
+  const words = asText(text)?.split(' ') ?? [];
   return allSeries.filter((series) => words.includes(series));
 }
 

@@ -7,13 +7,15 @@ import { type RecordKey, recordKeys } from './keys.js';
 import {
   type AccessRecord,
   type AuditRecord,
+  asTimeMs,
   eventOpening,
   formatTime,
+  isCount,
   isDistanceMs,
   parseTime,
   timeOpening,
 } from './record.js';
-import { approverSeparator, isObject } from './stored.js';
+import { approverSeparator, asList, asObject, asText, isObject, isText } from './stored.js';
 
 export interface AccessEntry {
   readonly id: string;
@@ -232,19 +234,19 @@ export class AccessBook {
 
   /** The first command under a grant that an approver gave says to whom it belongs from then on. */
   #bind({ grant: id, bound }: Followed): void {
-    const entry = typeof id === 'string' ? this.#entries.get(id) : undefined;
+    const entry = this.#entries.get(asText(id) ?? '');
     if (entry?.state !== 'granted' || isBound(entry.requested) || !isObject(bound)) return;
     const { login, credential, uid } = bound;
     const owner = {
-      ...(typeof login === 'string' && { login }),
-      ...(typeof credential === 'string' && { credential }),
-      ...(typeof uid === 'number' && { uid }),
+      ...(isText(login) && { login }),
+      ...(isText(credential) && { credential }),
+      ...(isCount(uid) && { uid }),
     };
     entry.requested = { ...entry.requested, bound: { ...entry.requested.bound, ...owner } };
   }
 
   #use(id: unknown, by: 1 | -1): void {
-    const entry = typeof id === 'string' ? this.#entries.get(id) : undefined;
+    const entry = this.#entries.get(asText(id) ?? '');
     if (entry === undefined || entry.state === 'requested') return;
     entry.used = Math.max(0, entry.used + by);
     entry.usesLeft = leftOf(entry);
@@ -328,22 +330,24 @@ function asAccess(raw: Followed): AccessRecord {
     if (value !== undefined && key !== 'carried' && key !== 'at') kept[key] = whole(value);
   }
   const { args, users } = raw;
-  if (Array.isArray(args) && !args.every(isArgument)) delete kept['args'];
-  if (!Array.isArray(users) || !users.every((user) => typeof user === 'string')) delete kept['users'];
+  if (asList(args)?.every(isArgument) === false) delete kept['args'];
+  if (asList(users)?.every(isText) !== true) delete kept['users'];
   const time = raw.at ?? raw.time;
-  const timeMs = typeof time === 'string' ? parseTime(time) : time;
+  const timeMs = asTimeMs(time) ?? time;
   return { ...kept, time: isDistanceMs(timeMs) ? timeMs : 0, event: 'access' };
 }
 
 function isArgument(value: unknown): boolean {
-  return typeof value === 'string' || (isObject(value) && typeof value['hmac'] === 'string');
+  return isText(value) || isText(asObject(value)?.['hmac']);
 }
 
 /** Without the hashes of texts that were cut. */
 function whole(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(whole);
+  const list = asList(value);
+  if (list !== undefined) return list.map(whole);
   if (!isObject(value)) return value;
-  if (typeof value['cut'] === 'string') return `${value['cut']}…`;
+  const { cut } = value;
+  if (isText(cut)) return `${cut}…`;
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, member]) => (member === undefined ? [] : [[key, whole(member)]])),
   );

@@ -6,6 +6,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { createArgumentsCheck, genesisHash, type Link, readLink } from '../audit/ledger.js';
 import { isCount, type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import { isText } from '../audit/stored.js';
 import { createRunEnds } from '../trail/run-ends.js';
 import { damagesOf } from '../trail/verify.js';
 import type { BlockHead } from './block.js';
@@ -434,7 +435,7 @@ export class Chain {
     const { state } = this;
     const { event } = head;
     const { journal, program, catalog } = record;
-    const isForeign = typeof journal === 'string' ? journal !== state.journal : state.isForeign;
+    const isForeign = isText(journal) ? journal !== state.journal : state.isForeign;
     if (isForeign && !state.isForeign) {
       const other = `the record belongs to journal ${shown(String(journal))}; ${compare}`;
       this.#tell('malformed', link.seq, other, head);
@@ -445,8 +446,8 @@ export class Chain {
       this.#policies.clear();
       this.#policyText = '';
     }
-    if (typeof program === 'string') state.program = shown(program);
-    if (typeof catalog === 'string') state.catalog = shown(catalog);
+    if (isText(program)) state.program = shown(program);
+    if (isText(catalog)) state.catalog = shown(catalog);
     for (const { kind, text: found } of event === 'start' ? damagesOf(record) : [])
       this.#tell(kind === 'cut' ? 'cut-at-host' : kind, link.seq, `${found}; ${compare}`, head);
     if (event !== 'checkpoint' && event !== 'retire') return;

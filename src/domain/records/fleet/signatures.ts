@@ -3,6 +3,7 @@
 import { bounds } from '../../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { isSignedBy, parsePublicKey, unsignedLine } from '../audit/ledger.js';
+import { isText } from '../audit/stored.js';
 
 /** Valid keys of a host: the listed one, and all keys named by valid ones. */
 export interface HostKeys {
@@ -33,7 +34,7 @@ export function judgeSignature(
   { listed, named }: HostKeys,
 ): Signature {
   const signed = unsignedLine(text);
-  if (typeof key !== 'string' || signed === undefined) {
+  if (!isText(key) || signed === undefined) {
     return listed === undefined ? { kind: 'none' } : { kind: 'untrusted', text: 'this record is not signed' };
   }
   if (!isSignedBy(key, signed.text, signed.signature)) {
@@ -43,7 +44,7 @@ export function judgeSignature(
     const other = `key ${shown(key)} signed this record, and it is neither the listed one nor one that it named`;
     return { kind: 'untrusted', text: other };
   }
-  if (typeof nextKey === 'string' && parsePublicKey(nextKey) === nextKey && !named.includes(nextKey)) {
+  if (isText(nextKey) && parsePublicKey(nextKey) === nextKey && !named.includes(nextKey)) {
     if (named.length >= namedKeysMax) named.shift();
     named.push(nextKey);
   }

@@ -5,6 +5,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import { plural } from '../../language/words/words.js';
 import type { Followed } from '../audit/access-book.js';
 import { eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
+import { asList, asText, asTexts, isText } from '../audit/stored.js';
 import { approvedText, GrantStory } from '../story/grant.js';
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
@@ -71,22 +72,22 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
   function follow(record: Followed & { readonly id?: unknown }): void {
     const of = record.grant ?? record.request;
     // A search by which dovegate counts mails for a command is no use of its own.
-    if (typeof of !== 'string' || (record.event !== 'access' && record.for !== undefined)) return;
+    if (!isText(of) || (record.event !== 'access' && record.for !== undefined)) return;
     const story = items.get(of) ?? add(of, record);
     const { id, command } = record;
-    if (typeof id !== 'string') return void story?.follow(record);
+    if (!isText(id)) return void story?.follow(record);
     const counted = open.get(id);
     open.delete(id);
-    const name = story?.follow(record, counted ?? (typeof command === 'string' ? command : ''));
+    const name = story?.follow(record, counted ?? asText(command) ?? '');
     if (name !== undefined && open.size < openMax) open.set(id, name);
   }
 
   /** Undefined: it concerns somebody else, or there is no room. */
   function add(id: string, first: Followed): GrantStory | undefined {
     const { users, user: named = '', case: kept, event } = first;
-    const all: readonly unknown[] = Array.isArray(users) && users.length > 0 ? users : [named];
-    const isAsked = (name: unknown): boolean => typeof name === 'string' && isCovered?.(name, kept) !== false;
-    if (!all.some(isAsked)) return undefined;
+    const all = asList(users) ?? [];
+    const names = asTexts(all.length > 0 ? all : [named]);
+    if (!names.some((name) => isCovered?.(name, kept) !== false)) return undefined;
     // What came back without having been sent is no sign of an older request.
     if (id === '' || event === 'completion') return undefined;
     if (items.size >= itemsMax) {

@@ -2,6 +2,7 @@
 // a mail server and whether it showed content; touches are counted, and grouped by day, requester, class and reason. Pure. Facts missing in
 // a record are shown as "may have", never omitted and never taken for a no.
 
+import { asList, asNumber, asText, isText } from '../audit/stored.js';
 import { bounds } from '../../../bounds/bounds.js';
 import type { MailboxClass, MailboxCounts, MailboxLine, TrailContent } from '../../admin/page/trail.js';
 import { allSeries, commandNamed, commandsNamed, type Series } from '../../language/commands/catalog.js';
@@ -133,8 +134,7 @@ export function createTouchReader(
 }
 
 function isForAll({ users, args }: ExchangeRow['fields']): boolean {
-  if (Array.isArray(users)) return users.includes('*');
-  return Array.isArray(args) && args.includes('-A');
+  return asList(users)?.includes('*') ?? asList(args)?.includes('-A') === true;
 }
 
 /**
@@ -159,7 +159,7 @@ const givers = new Set(
 const dependents = new Set(['fetch', 'search', 'user']);
 
 function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireUser: boolean): Asked {
-  if (typeof name !== 'string') return nothing;
+  if (!isText(name)) return nothing;
   if (givers.has(name)) return { content: 'yes', isAnsweredByNone: true };
   // Of a command that a file of the site added, or another release has, nothing is known here.
   const isForeign = commandsNamed(name).length === 0 && !name.startsWith('dovegate ');
@@ -192,15 +192,16 @@ export function contentOf(fields: ExchangeRow['fields']): TrailContent | undefin
 
 /** The series of a record's judgement; without one, any is possible. */
 function seriesOf(text: unknown): readonly Series[] {
-  const words = typeof text === 'string' ? text.split(' ') : [];
+  const words = asText(text)?.split(' ') ?? [];
   const found = allSeries.filter((series) => words.includes(series));
   return found.length === 0 ? allSeries : found;
 }
 
 function parsedIn(series: Series, name: string, args: unknown): ParsedArguments | undefined {
   const command = commandNamed(series, name);
-  if (command === undefined || !Array.isArray(args)) return undefined;
-  const words = recordedWords(command, args);
+  const list = asList(args);
+  if (command === undefined || list === undefined) return undefined;
+  const words = recordedWords(command, list);
   if (typeof words === 'string') return undefined;
   const parsed = parseArguments(series, command, words);
   return parsed.kind === 'parsed' ? parsed : undefined;
@@ -253,7 +254,7 @@ function showedOf(
   if (isWithoutRows && outcome === 'ok' && !asked.isAnsweredByNone) return 'no';
   if (asked.content === 'maybe' || reached === 'maybe') return 'maybe';
   // Rows before a command broke off reached the client.
-  const hasRows = typeof cells === 'number' && cells > 0;
+  const hasRows = (asNumber(cells) ?? 0) > 0;
   return hasRows || outcome === 'ok' ? 'yes' : 'maybe';
 }
 

@@ -5,6 +5,7 @@
 import { AccessBook, type AccessEntry, enderOf, endings, type Followed } from '../audit/access-book.js';
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
+import { asTexts, textIn } from '../audit/stored.js';
 import { endWords, reviewWords } from './row.js';
 
 const namesMax = 50;
@@ -40,7 +41,7 @@ export class GrantStory {
 
   /** `use`: the name of the command, where it is known. Returns the name by which it was counted. */
   follow(record: Followed, use = ''): string | undefined {
-    const text = (key: keyof Followed): string => textOf(record[key]);
+    const text = (key: keyof Followed): string => textIn(record, key);
     const [event, action, time] = [text('event'), text('action'), text('time')];
     const ended = this.#book.follow(toldOf(record));
     const isFollowed = this.#book.find(this.id) !== undefined;
@@ -76,13 +77,13 @@ export class GrantStory {
 
   /** The record of the request; else what is known of it from a later one. */
   get requested(): Partial<AccessRecord> {
-    const { to, principal, policy, users, command } = this.#first;
+    const first = this.#first;
     return (
       this.entry?.requested ?? {
-        to: textOf(to) || textOf(principal),
-        policy: textOf(policy),
-        users: Array.isArray(users) ? users.filter((user) => typeof user === 'string') : [],
-        command: textOf(command),
+        to: textIn(first, 'to') || textIn(first, 'principal'),
+        policy: textIn(first, 'policy'),
+        users: asTexts(first.users),
+        command: textIn(first, 'command'),
       }
     );
   }
@@ -138,10 +139,6 @@ const keysOfRequests = 'to policy rule reason users case command args scope appr
 function toldOf(record: Followed): Followed {
   const keys = record.action === 'requested' ? keysOfRequests : keysOfSteps;
   return Object.fromEntries(Object.entries(record).filter(([key]) => keys.includes(key)));
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }
 
 /** `approved by carol@leads, dave@leads`; `undefined`: no record of it was read. For people; made harmless by callers. */

@@ -55,10 +55,9 @@ type Folded = ReturnType<typeof foldStory>;
 export function tellStory(story: Folded): StoryTold {
   const { asked, ended, records } = story;
   const { admission, completion, logs, opened, closed } = records;
-  const { uid } = peerOf(story);
   return {
     asked,
-    uid: typeof uid === 'number' ? uid : undefined,
+    uid: numberIn(peerOf(story), 'uid'),
     outcome: ended.outcome,
     tookMs: numberIn(completion, 'duration_ms'),
     sentences: storySentences(story),

@@ -6,17 +6,8 @@ import { bounds } from '../../../bounds/bounds.js';
 import { nearestName } from '../../language/names/nearest-name.js';
 import { foldAscii } from '../../people/identity/user-name.js';
 import { formatRecorded, quote } from '../audit/encode.js';
-import {
-  asCount,
-  eventPlace,
-  formatTime,
-  isCount,
-  parseLine,
-  parseTime,
-  readHead,
-  timeBefore,
-} from '../audit/record.js';
-import { argumentCount, asList, asText, asTexts, isObject, isText, joinArguments } from '../audit/stored.js';
+import { asCount, eventPlace, formatTime, isCount, parseLine, parseTime, readHead, timeBefore } from '../audit/record.js';
+import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
 import { outcomeOf } from '../story/row.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
@@ -303,8 +294,11 @@ export function createSearch(filter: TrailFilter): TrailSearch {
 
 /** Whether an admission, with its argument records, still omits arguments or users: it may contain any word there. */
 export function isRowCut({ args, users }: Stored): boolean {
-  return [args, users].some(
-    (list) => asList(list)?.some((one) => isObject(one) && ('more' in one || 'cut' in one)) === true,
+  return [args, users].some((list) =>
+    asList(list)?.some((one) => {
+      const { more, cut } = asObject(one) ?? {};
+      return more !== undefined || cut !== undefined;
+    }),
   );
 }
 

@@ -173,7 +173,7 @@ interface Damage {
 /** What a start record says that it found at the end of the run before, or at the beginning of the journal. */
 export function damagesOf({ error, appended }: Readonly<Record<string, unknown>>): readonly Damage[] {
   // One start may have found several faults.
-  return (typeof error === 'string' ? error.split(' ') : []).flatMap((code): readonly Damage[] => {
+  return (asText(error)?.split(' ') ?? []).flatMap((code): readonly Damage[] => {
     if (code === appendedCode) return [{ kind: appendedCode, code, text: appendedText(appended) }];
     const text = damageText.get(code);
     return text === undefined ? [] : [{ kind: 'cut', code, text: `the daemon found then: ${text}` }];

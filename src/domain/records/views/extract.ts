@@ -16,6 +16,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import { count, fit, text } from '../../language/seams/shape.js';
 import { isSignedBy } from '../audit/ledger.js';
 import { parseLine } from '../audit/record.js';
+import { isText } from '../audit/stored.js';
 import { formatJsonRow } from '../trail/export.js';
 import type { ExchangeRow } from '../trail/search.js';
 import type { SignedExtract } from './extract-head.js';
@@ -44,8 +45,7 @@ export function formatExtract(
   const digest = createExtractDigest();
   for (const row of rows) digest.take(row);
   const { sha256, key } = parseLine(head) ?? {};
-  if (sha256 !== digest.finish() || typeof key !== 'string' || !isSignedBy(key, head, signature))
-    return undefined;
+  if (sha256 !== digest.finish() || !isText(key) || !isSignedBy(key, head, signature)) return undefined;
   return [...extractNotes, `@ ${head}`, ...rows.map((row) => `* ${formatJsonRow(row)}`), `! ${signature}`];
 }
 
