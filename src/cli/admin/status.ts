@@ -5,9 +5,13 @@ import { holdProcess } from '../../adapters/host/process.js';
 import { pause } from '../../concurrency/waiting.js';
 import { durationWords, plural } from '../../domain/language/words/words.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
+import { asList, asNumber, asTexts } from '../../domain/records/audit/stored.js';
+
 import { reviewWords } from '../../domain/records/story/row.js';
+
 import { exitCodes } from '../../ports/machine.js';
 import { type Column, createTable } from '../audit/audit-table.js';
+import { listOf, textOf, valuesOf } from '../health/daemon-look.js';
 import { CommandFault, formatColumns, plain } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
@@ -123,14 +127,14 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
 /** Users of `persons` of whom it is not certain who they are. */
 function personsOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
   const { unknown_users: unknown, moved_users: moved } = valuesOf(told);
-  const names = Array.isArray(unknown) ? unknown.map(text) : [];
+  const names = texts(unknown);
   const lines = [
     ...(names.length === 0
       ? []
       : [`no request is approved: the uid of ${names.join(', ')} (persons) was never known`]),
     ...listOf(moved).map(
       ({ user, uids }) =>
-        `${text(user)} has had the uids ${Array.isArray(uids) ? uids.map(text).join(', ') : ''}: all count until dovegate confirm ${text(user)}`,
+        `${text(user)} has had the uids ${texts(uids).join(', ')}: all count until dovegate confirm ${text(user)}`,
     ),
   ];
   return lines.map((line) => ['persons', screen.paint('doubtful', line)]);
@@ -213,11 +217,11 @@ const accessColumns: readonly Column<Values>[] = [
   { name: 'ACCESS', text: named('id') },
   { name: 'STATE', text: accessStateOf, cellsMin: 10 },
   { name: 'REQUESTER', text: named('to'), cellsMin: 10 },
-  { name: 'USERS', text: (row) => wordsOf(row['users'], ' '), cellsMin: 10, goes: 2 },
+  { name: 'USERS', text: (row) => texts(row['users']).join(' '), cellsMin: 10, goes: 2 },
   { name: 'UNTIL', text: (row) => text(row['until']).slice(0, 16).replace('T', ' '), goes: 3 },
   {
     name: 'COMMAND',
-    text: (row) => wordsOf(row['rule'], ', ') || text(row['command']),
+    text: (row) => texts(row['rule']).join(', ') || text(row['command']),
     cellsMin: 10,
     goes: 1,
   },
@@ -227,14 +231,10 @@ const accessColumns: readonly Column<Values>[] = [
 function accessStateOf(row: Values): string {
   const { state, used, uses, approvals, approved_by: by } = row;
   if (state === 'requested')
-    return `waits, ${Array.isArray(by) ? by.length : 0} of ${plural(number(approvals), 'approval')}`;
+    return `waits, ${asList(by)?.length ?? 0} of ${plural(number(approvals), 'approval')}`;
   const count = uses === undefined ? `used ${number(used)}x` : `used ${number(used)} of ${number(uses)}`;
   // Of those that are over, only the ones without a review are among them.
   return state === 'granted' ? `granted, ${count}` : `over, ${reviewWords()}`;
-}
-
-function wordsOf(value: unknown, separator: string): string {
-  return Array.isArray(value) ? value.map(text).join(separator) : '';
 }
 
 const noticeColumns: readonly Column<Values>[] = [
@@ -306,7 +306,7 @@ function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>
 /** The problems, those that degrade first, and what to try. */
 function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] {
   const found = listOf(problems).flatMap(({ text: what, try: hint, degrading }) => {
-    if (typeof what !== 'string') return [];
+    if (what === undefined) return [];
     return [
       paint(degrading === true ? 'bad' : 'doubtful', text(what)),
       ...(hint === undefined ? [] : [`  try: ${text(hint)}`]),
@@ -317,7 +317,7 @@ function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] 
 
 /** The problems of a closed daemon, as `check` prints them. */
 function problemsOf(problems: unknown): string[] {
-  const lines = Array.isArray(problems) ? problems.filter((each) => typeof each === 'string') : [];
+  const lines = asTexts(problems);
   return lines.length === 0 ? [] : ['', ...lines.flatMap((each) => each.split('\n').map(plain))];
 }
 
@@ -340,9 +340,8 @@ function stateOf(backend: Values): string {
 
 function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {
   if (reload['time'] === undefined) return '';
-  const restart = reload['restart_needed'];
-  const waiting =
-    Array.isArray(restart) && restart.length > 0 ? `; after a restart: ${restart.map(text).join(' ')}` : '';
+  const restart = texts(reload['restart_needed']);
+  const waiting = restart.length > 0 ? `; after a restart: ${restart.join(' ')}` : '';
   const result = reload['success'] === true ? 'reloaded' : paint('bad', 'RELOAD FAILED');
   return `, ${result} ${text(reload['time'])}${waiting}`;
 }
@@ -352,9 +351,9 @@ function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {
   const unsynced = unsyncedOf(journal);
   const missing =
     journal['missing_seq'] === undefined ? '' : `, records up to ${text(journal['missing_seq'])} are missing`;
-  const free = journal['free_bytes'];
+  const free = asNumber(journal['free_bytes']);
   const isReserve = state === 'writable' && space === 'reserve';
-  const inReserve = `writable only in its reserve${typeof free === 'number' ? ` (${Math.floor(free / 1024 ** 2)} MiB free)` : ''}`;
+  const inReserve = `writable only in its reserve${free === undefined ? '' : ` (${Math.floor(free / 1024 ** 2)} MiB free)`}`;
   return [
     isReserve ? paint('bad', inReserve) : paint(state === 'writable' ? 'good' : 'bad', text(state)),
     isReserve ? '' : `, space ${space === 'reserve' ? paint('bad', text(space)) : text(space)}`,
@@ -381,32 +380,27 @@ function memoryOf(journal: Values, { paint }: Pick<Screen, 'paint'>): readonly s
 
 /** Parts that the daemon could not make: that they are not below says nothing. */
 function missingOf(missing: unknown, { paint }: Pick<Screen, 'paint'>): readonly string[][] {
-  const names = Array.isArray(missing) ? missing.map(text) : [];
+  const names = texts(missing);
   if (names.length === 0) return [];
   return [['not shown', paint('doubtful', `${names.join(', ')}: the log of dovegate says why; report it`)]];
 }
 
 /** Policies that only observe: a reader must not take them for a protection. */
 function observersOf(observing: unknown): readonly string[][] {
-  const names = Array.isArray(observing) ? observing.map(text).filter((name) => name !== '') : [];
+  const names = texts(observing);
   if (names.length === 0) return [];
   const which = `${names.length === 1 ? 'policy' : 'policies'} ${names.join(', ')}`;
   return [['observes', `${which}: nothing is denied that only touches mailboxes of users named one by one`]];
 }
 
-function valuesOf(value: unknown): Values {
-  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
-}
-
-function listOf(value: unknown): readonly Values[] {
-  return Array.isArray(value) ? value.map(valuesOf) : [];
+function texts(value: unknown): readonly string[] {
+  return (asList(value) ?? []).map(text).filter((each) => each !== '');
 }
 
 function number(value: unknown): number {
-  return typeof value === 'number' ? value : 0;
+  return asNumber(value) ?? 0;
 }
 
 function text(value: unknown): string {
-  if (typeof value === 'string') return plain(value);
-  return typeof value === 'number' ? String(value) : '';
+  return plain(textOf(value));
 }

@@ -2,7 +2,6 @@
 // a mail server and whether it showed content; touches are counted, and grouped by day, requester, class and reason. Pure. Facts missing in
 // a record are shown as "may have", never omitted and never taken for a no.
 
-import { asList, asNumber, asText, isText } from '../audit/stored.js';
 import { bounds } from '../../../bounds/bounds.js';
 import type { MailboxClass, MailboxCounts, MailboxLine, TrailContent } from '../../admin/page/trail.js';
 import { allSeries, commandNamed, commandsNamed, type Series } from '../../language/commands/catalog.js';
@@ -10,6 +9,7 @@ import { type ParsedArguments, parseArguments } from '../../language/commands/pa
 import { recordedWords } from '../../language/meaning/canonical.js';
 import { contentAsked } from '../../language/meaning/reach.js';
 import { formatJson } from '../audit/encode.js';
+import { asList, asNumber, asText, isText } from '../audit/stored.js';
 import { classOfOutcome } from '../story/row.js';
 import { type Certainty, type Story, storyOfRow } from '../story/story.js';
 import { causeWords } from '../story/words.js';

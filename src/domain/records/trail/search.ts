@@ -6,7 +6,16 @@ import { bounds } from '../../../bounds/bounds.js';
 import { nearestName } from '../../language/names/nearest-name.js';
 import { foldAscii } from '../../people/identity/user-name.js';
 import { formatRecorded, quote } from '../audit/encode.js';
-import { asCount, eventPlace, formatTime, isCount, parseLine, parseTime, readHead, timeBefore } from '../audit/record.js';
+import {
+  asCount,
+  eventPlace,
+  formatTime,
+  isCount,
+  parseLine,
+  parseTime,
+  readHead,
+  timeBefore,
+} from '../audit/record.js';
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
 import { outcomeOf } from '../story/row.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
