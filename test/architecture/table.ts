@@ -645,7 +645,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'cli/audit': rule([...belowCli, 'cli/output'], {
     public: ['audit', 'audit-search', 'audit-table', 'fleet-places'],
     builtins: terminal,
-    packages: ['commander', 'picocolors'],
+    packages: ['commander', 'picocolors', 'zod'],
   }),
   // The trail of many gates: read from the stream where it meets.
   'cli/fleet': rule(

@@ -1,18 +1,20 @@
 // Asks a daemon about its journal at `admin.page.unix`, as the user of this process, without reading the configuration or the
 // journal. An answer without its last line is incomplete, and never shown as complete.
 
+import * as z from 'zod';
 import { whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { type Answer, ask as askHttp } from '../../adapters/http/ask.js';
 import type { Found } from '../../adapters/views/find-exchange.js';
-import type { AnswerEnd, AnswerLine } from '../../adapters/views/read-trail.js';
+import type { AnswerEnd } from '../../adapters/views/read-trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import type { Verified, VerifyProgress } from '../../domain/admin/page/proof.js';
 import { GlobList } from '../../domain/language/names/glob.js';
+import { count, text as textOf, time } from '../../domain/language/seams/shape.js';
 import { foldAscii } from '../../domain/people/identity/user-name.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { parseLine } from '../../domain/records/audit/record.js';
-import { isObject } from '../../domain/records/audit/stored.js';
+import { isObject, type StoredRecord } from '../../domain/records/audit/stored.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/records/trail/search.js';
 import type { Verdict } from '../../domain/records/trail/verify.js';
 import type { Cursor } from '../../domain/records/views/asked.js';
@@ -43,11 +45,31 @@ export interface AskedPage {
   check(hear: (progress: VerifyProgress) => void): Promise<Verified>;
 }
 
-export interface Myself {
-  readonly name: string;
-  readonly roles: readonly string[];
-  readonly users: readonly string[] | undefined;
-}
+const word = textOf(bounds.longestLineBytes);
+const myself = z.object({
+  name: word,
+  roles: z.array(word).readonly(),
+  users: z.array(word).readonly().optional(),
+});
+export type Myself = Readonly<z.infer<typeof myself>>;
+
+const stored = z.custom<StoredRecord>(isObject);
+/** Lines of a daemon of our own release; any other line is refused. */
+const answerLine = z.union([
+  z.object({
+    row: z.object({
+      fields: stored,
+      admittedSeq: count.optional(),
+      completedSeq: count.optional(),
+      completedTime: time.optional(),
+      said: word.optional(),
+      argumentSeqs: z.array(count).optional(),
+    }),
+  }),
+  z.object({ found: z.object({ record: stored, file: word, line: count }) }),
+  z.object({ end: z.custom<AnswerEnd>(isObject) }),
+]);
+const signedLine = z.object({ signed: z.object({ head: word, signature: word }) });
 
 /** The longest silence in a check of a whole journal; other answers must be complete within `daemonAnswerTime`. */
 const pieceMs = 30_000;
@@ -58,9 +80,9 @@ export function askPage(socket: string): AskedPage {
     async me() {
       const { status, body } = await ask(socket, 'me', {});
       if (status !== 200) throw refusal(socket, status, body);
-      const { name, roles, users } = parseLine(body) ?? {};
-      if (typeof name !== 'string' || !Array.isArray(roles)) throw notDovegate(socket);
-      return { name, roles: roles.map(String), users: Array.isArray(users) ? users.map(String) : undefined };
+      const me = myself.safeParse(parseLine(body)).data;
+      if (me === undefined) throw notDovegate(socket);
+      return me;
     },
     async *rows(look, filter, hear) {
       let cursor: Cursor | undefined;
@@ -140,7 +162,7 @@ function joined(one: Surveyed, other: Surveyed): Surveyed {
 }
 
 interface WholeAnswer {
-  readonly lines: readonly AnswerLine[];
+  readonly lines: readonly z.infer<typeof answerLine>[];
   readonly end: AnswerEnd;
   readonly signed: SignedExtract | undefined;
 }
@@ -151,50 +173,18 @@ async function read(socket: string, look: Look, asked: object): Promise<WholeAns
     if (status === 503 && tries < triesMax) continue;
     if (status !== 200) throw refusal(socket, status, body);
     const texts = body.split('\n').slice(0, -1);
-    const lines: AnswerLine[] = [];
+    const lines: z.infer<typeof answerLine>[] = [];
     for (const [at, text] of texts.entries()) {
-      const line = lineOf(text);
+      const line = answerLine.safeParse(parseLine(text)).data;
       if (line === undefined) throw notDovegate(socket);
-      if ('end' in line) return { lines, end: line.end, signed: signedOf(texts[at + 1]) };
+      if ('end' in line) {
+        const signed = signedLine.safeParse(parseLine(texts[at + 1] ?? '')).data?.signed;
+        return { lines, end: line.end, signed };
+      }
       lines.push(line);
     }
     throw new CommandFault(exitCodes.unavailable, `${socket}: the answer ended too early; try again`);
   }
-}
-
-function signedOf(text = ''): SignedExtract | undefined {
-  const signed = parseLine(text)?.['signed'];
-  if (!isObject(signed)) return undefined;
-  const { head, signature } = signed;
-  return typeof head === 'string' && typeof signature === 'string' ? { head, signature } : undefined;
-}
-
-/** Lines of a daemon of our own release; any other line is refused. */
-function lineOf(text: string): AnswerLine | undefined {
-  const value = parseLine(text);
-  if (value === undefined) return undefined;
-  const { row, found, end } = value;
-  if (isObject(row) && isObject(row['fields'])) {
-    const { admittedSeq, completedSeq, completedTime } = row;
-    return {
-      row: {
-        fields: row['fields'],
-        admittedSeq: typeof admittedSeq === 'number' ? admittedSeq : undefined,
-        completedSeq: typeof completedSeq === 'number' ? completedSeq : undefined,
-        completedTime: typeof completedTime === 'string' ? completedTime : undefined,
-      },
-    };
-  }
-  if (isObject(found) && isObject(found['record'])) {
-    const { record, file, line } = found;
-    return { found: { record, file: String(file), line: Number(line) } };
-  }
-  return isObject(end) ? { end: endOf(end) } : undefined;
-}
-
-function endOf(end: Readonly<Record<string, unknown>>): AnswerEnd {
-  const whole: AnswerEnd = JSON.parse(JSON.stringify(end));
-  return whole;
 }
 
 function notDovegate(socket: string): CommandFault {

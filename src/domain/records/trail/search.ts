@@ -55,9 +55,9 @@ type Stored = Readonly<Record<string, unknown>>;
  */
 export interface ExchangeRow {
   readonly fields: Stored;
-  readonly admittedSeq: number | undefined;
-  readonly completedSeq: number | undefined;
-  readonly completedTime: string | undefined;
+  readonly admittedSeq?: number | undefined;
+  readonly completedSeq?: number | undefined;
+  readonly completedTime?: string | undefined;
   /** The key `text` of the completion; that of `fields` is the admission's, if it has one. */
   readonly said?: string | undefined;
   /** Seq of its argument records; absent: it has none, or not all were found. */
