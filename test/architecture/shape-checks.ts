@@ -17,8 +17,7 @@ import { API, type Checker, type Type, TypeFlags } from 'typescript/unstable/syn
 import { root } from './project.js';
 
 /** Schemas of zod, with the predicates that they are made of. */
-const schemas =
-  /^src\/domain\/(?:language\/seams\/|config\/(?:schema|policy-schema|listener-schema|schema-parts)\.ts$)/;
+const schemas = /^src\/domain\/(?:language\/seams\/|config\/(?:(?:[a-z]+-)?schema|schema-parts)\.ts$)/;
 const predicates: readonly string[] = ['isObject', 'isRecord', 'isArray'];
 
 /** Each check as `PATH:LINE: TEXT`. */

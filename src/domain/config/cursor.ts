@@ -2,8 +2,9 @@
 // step uses a cursor instead of carrying nodes.
 import { dirname, resolve } from 'node:path';
 import { isMap, isSeq, type Scalar } from 'yaml';
-import type { core, ZodType } from 'zod';
+import type { core } from 'zod';
 import { globLengthMax } from '../language/names/glob.js';
+import { expectedBy } from './expected.js';
 import {
   type Entry,
   entryOf,
@@ -14,10 +15,9 @@ import {
   plainOf,
   sourceOf,
 } from './parse-yaml.js';
-import type { Place, ProblemCode, ProblemList } from './problem.js';
-import { expectedBy } from './schema-parts.js';
+import { type Place, type ProblemCode, type ProblemList, warningCodes } from './problem.js';
 
-type Path = readonly PropertyKey[];
+export type Path = readonly PropertyKey[];
 
 /** A tree without the parts that violate the schema. */
 interface Tree {
@@ -177,6 +177,12 @@ export class Cursor {
     this.#tree.problems.error(this.place(...path), this.path(...path), message, code);
   }
 
+  /** An error or a warning, as the code says. */
+  problem(path: Path, message: string, code: ProblemCode): void {
+    if (warningCodes.has(code)) this.warning(path, message, code);
+    else this.error(path, message, code);
+  }
+
   /** `place`: of the problem, if not the path's. */
   warning(path: Path, message: string, code?: ProblemCode, place: Place = this.place(...path)): void {
     this.#tree.problems.warning(place, this.path(...path), message, code);
@@ -187,16 +193,6 @@ export class Cursor {
 export function createCursor(root: MapNode, problems: ProblemList): Cursor {
   const tree = { root, problems, removed: new Set<Node>(), left: new Map<Node, Node[]>() };
   return new Cursor(tree, { node: root, placed: root, part: undefined, path: '' });
-}
-
-/** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
-export const socketPathBytesMax = 107;
-
-/** The length of the path of a UNIX socket is limited. */
-export function checkSocketPath(path: string | undefined, cursor: Cursor, key = 'unix'): void {
-  const bytes = Buffer.byteLength(path ?? '');
-  if (bytes > socketPathBytesMax)
-    cursor.error([key], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
 }
 
 /** A list of patterns on users. `fold`: into the case in which users are compared with them. */
@@ -239,78 +235,4 @@ function valueNode(node: Node | null, path: string): Node | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
-}
-
-/**
- * The tree's value. Parts that violate the schema are reported and removed (a map that lacks a key, as a whole), so that the rest can still
- * be checked and every problem is reported at once. `cursor` is at the root of the rest.
- */
-export function validate<Value>(
-  schema: ZodType<Value>,
-  root: MapNode,
-  problems: ProblemList,
-): { readonly value: Value; readonly cursor: Cursor } | undefined {
-  const reported = new Set<string>();
-  for (let cursor: Cursor | undefined = createCursor(root, problems); cursor !== undefined; ) {
-    const result = schema.safeParse(cursor.value(schema));
-    if (result.success) return { value: result.data, cursor };
-    const bad: Path[] = [];
-    for (const issue of result.error.issues) report(issue, [], cursor, { bad, reported });
-    // The tree as a whole lacks something, so nothing remains.
-    if (bad.some((path) => path.length === 0)) return undefined;
-    const at: Cursor = cursor;
-    cursor = at.without(bad.map((path) => at.down(...path)));
-  }
-  return undefined;
-}
-
-/** `bad`: paths to remove. `reported`: earlier reports (their keys, after the place of their map). */
-interface Reporting {
-  readonly bad: Path[];
-  readonly reported: Set<string>;
-}
-
-function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Reporting): void {
-  const { bad, reported } = reporting;
-  const path = [...above, ...issue.path];
-  const nameOf = (where: Path): string => {
-    const { file, line, column } = root.place(...where.slice(0, -1));
-    return `${file}:${line}:${column}:${String(where.at(-1))}`;
-  };
-  const at = (where: Path, message: string, code?: ProblemCode): void => {
-    root.error(where, message, code);
-    bad.push(where);
-    reported.add(nameOf(where));
-  };
-
-  if (issue.code === 'unrecognized_keys') {
-    const sentences = issue.message.split('\n');
-    for (const [index, key] of issue.keys.entries())
-      at([...path, key], sentences[index] ?? issue.message, 'unknown-key');
-    // A map with no other content is removed as well.
-    if (path.length > 0 && root.size(...path) === issue.keys.length) bad.push(path);
-  } else if (!root.has(...path)) {
-    // A value that an earlier round removed was reported already.
-    if (!reported.has(nameOf(path))) at(path, `is missing; it ${issue.message}`, 'missing-key');
-    bad.push(path.slice(0, -1));
-  } else if (issue.code === 'invalid_key') {
-    for (const inner of issue.issues) at(path, inner.message);
-  } else if (issue.code === 'invalid_union') {
-    // The intended alternative is the one of the value's kind (text, list, map); its issues are more specific.
-    const [only, ...others] = issue.errors.filter(
-      (errors) => !errors.some((error) => error.path.length === 0 && isAboutKind(error)),
-    );
-    if (only === undefined || others.length > 0) at(path, issue.message);
-    else for (const inner of only) report(inner, path, root, reporting);
-  } else if (issue.code === 'too_small' && root.isShortened(...path)) {
-    // What it lacks was reported.
-    bad.push(path);
-    reported.add(nameOf(path));
-  } else {
-    at(path, issue.message);
-  }
-}
-
-function isAboutKind(issue: core.$ZodIssue): boolean {
-  return issue.code === 'invalid_type' || issue.code === 'invalid_value' || issue.code === 'invalid_union';
 }

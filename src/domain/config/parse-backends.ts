@@ -5,9 +5,9 @@ import { serverOfRelease } from '../../protocol/releases.js';
 import { serverTargetWords } from '../judging/policy/policy.js';
 import type { Namespace } from '../language/names/mailbox-names.js';
 import { isLoopback } from '../people/identity/peer.js';
-import { type Cursor, socketPathBytesMax } from './cursor.js';
+import type { Cursor } from './cursor.js';
 import type { RawBackend, RawNamespace } from './schema.js';
-import { parseHostAndPort, without } from './schema-parts.js';
+import { parseHostAndPort, socketPathBytesMax, without } from './schema-parts.js';
 import type { BackendAddress, BackendSettings } from './settings.js';
 
 /** The valid backends; faults of the others are reported. */

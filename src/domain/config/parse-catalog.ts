@@ -12,10 +12,11 @@ import {
   type Series,
 } from '../language/commands/catalog.js';
 import { sha256Hex } from '../people/identity/credentials.js';
-import { type Cursor, validate } from './cursor.js';
+import { type Cursor } from './cursor.js';
 import { meantBy, type ProblemList } from './problem.js';
 import type { Sources } from './read-files.js';
 import { flag, listOf, matching, oneOf, strict, text, word } from './schema-parts.js';
+import { validate } from './validate.js';
 
 const parameter = strict('a parameter', {
   name: matching(

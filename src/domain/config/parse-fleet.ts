@@ -7,7 +7,7 @@ import { isOfThisMachine } from '../people/identity/peer.js';
 import { parsePublicKey } from '../records/audit/ledger.js';
 import { administratorName, defaultStream, isHostWord, verifierName } from '../records/fleet/block.js';
 import { type ExpectedHost, noKeyYet } from '../records/fleet/shapes.js';
-import { type Cursor, validate } from './cursor.js';
+import { type Cursor } from './cursor.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
 import {
@@ -27,6 +27,7 @@ import {
   without,
 } from './schema-parts.js';
 import { parseServers } from './sinks.js';
+import { validate } from './validate.js';
 
 /** A public key as text; 32 bytes in base64 are not a plausible path. */
 const keyText = /^[A-Za-z0-9+/]{43}=$/;

@@ -2,7 +2,6 @@
 // hash is an error. Also networks, which keys have like listeners.
 
 import { parseInstant } from '../judging/policy/policy.js';
-import { parseNetwork } from '../people/identity/peer.js';
 import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../people/keys/key.js';
 import type { Cursor } from './cursor.js';
 import type { RawKey, RawListener } from './listener-schema.js';
@@ -25,7 +24,6 @@ export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefine
       expiresMs: instantAt(here, ['expires'], each.expires),
       from: each.from,
     };
-    checkNetworks(each.from, here);
     if (nowMs !== undefined) warnOfEnd(key, here, nowMs);
     return key;
   });
@@ -87,16 +85,4 @@ function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
     at.warning(path, `the key ${describeEnd(leftMs)}; add the hash of its successor`, 'key-expiry');
   else if (leftMs > daysMax * dayMs)
     at.warning(path, `is more than ${daysMax} days away; a key should be replaced before`, 'key-expiry');
-}
-
-export function checkNetworks(networks: readonly string[], at: Cursor): void {
-  for (const [index, text] of networks.entries()) {
-    const network = parseNetwork(text);
-    if (network?.isFirst === true) continue;
-    const message =
-      network === undefined
-        ? 'must be an address or a network, as 192.0.2.7, 192.0.2.0/24 or "2001:db8::/32"'
-        : 'has bits set beyond its length; write the first address of the network';
-    at.error(['from', index], message);
-  }
 }

@@ -14,7 +14,7 @@ import { noneAdded } from '../language/commands/catalog.js';
 import { GlobList } from '../language/names/glob.js';
 import { sha256Hex } from '../people/identity/credentials.js';
 import { foldAscii, foldFor, usersPerLine } from '../people/identity/user-name.js';
-import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
+import { type Cursor, createCursor, userPatterns } from './cursor.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import {
   checkReach,
@@ -29,6 +29,7 @@ import type { ProblemList } from './problem.js';
 import type { Sources } from './read-files.js';
 import { without } from './schema-parts.js';
 import type { MailUserSettings } from './settings.js';
+import { validate } from './validate.js';
 
 export interface PolicyReading {
   readonly mailUsers: MailUserSettings;

@@ -3,19 +3,17 @@
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../judging/policy/policy.js';
 import { type AddedCommands, allSeries, commandsNamed, commandsOf } from '../language/commands/catalog.js';
 import { GlobList } from '../language/names/glob.js';
-import { isOfThisMachine } from '../people/identity/peer.js';
 import {
   createUserNames,
   defaultCharacters,
   foldFor,
-  type NameCase,
   parseCharacterClass,
 } from '../people/identity/user-name.js';
 import { recordedBytesMax } from '../records/audit/encode.js';
-import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
-import { parsePage, parseTcpPlace } from './parse-page.js';
+import { type RawAdmin, rolesOf } from './admin-schema.js';
+import { type Cursor, userPatterns } from './cursor.js';
 import { meantBy } from './problem.js';
-import type { RawAdmin, RawConfiguration, RawRoute } from './schema.js';
+import type { RawConfiguration, RawRoute } from './schema.js';
 import { without } from './schema-parts.js';
 import type { AdminSettings, AuditSettings, MailUserSettings, RouteSettings } from './settings.js';
 import { parseSinks } from './sinks.js';
@@ -143,42 +141,23 @@ export function parseAudit({ audit, limits }: RawConfiguration, cursor: Cursor):
   };
 }
 
-/** `nameCase`: of the mail users that a person of the page may see. */
-export function parseAdmin(
-  raw: RawAdmin | undefined,
-  cursor: Cursor,
-  nameCase: NameCase,
-): AdminSettings | undefined {
-  if (raw === undefined) return undefined;
-  if (raw.unix === undefined && raw.tcp === undefined && raw.page === undefined) {
-    cursor.error([], 'needs unix, tcp, or both', 'missing-key');
-    return undefined;
-  }
-  const { mode } = raw;
-  checkSocketPath(raw.unix, cursor);
-  checkSocketPath(raw.door, cursor, 'door');
-  const tcp = parseAdminTcp(raw, cursor);
-  if ((mode & 0o022) !== 0) {
-    const who = (mode & 0o002) === 0 ? "its group's members" : 'every user of this machine';
-    const message = `lets ${who} see and change what the daemon does; say "0600" unless that is meant`;
-    cursor.warning(['mode'], message, 'too-open');
-  }
-  const page = raw.page && parsePage(raw.page, cursor.down('page'), nameCase);
+/** `fold`: of the mail users that a person of the page may see. */
+export function adminOf({ page: written, ...rest }: RawAdmin, fold: (user: string) => string): AdminSettings {
+  if (written === undefined) return rest;
+  const { unix: path, mode, group, people, ...plain } = written;
+  const socket =
+    path !== undefined && ({ kind: 'unix', path, mode, ...(group !== undefined && { group }) } as const);
   return {
-    ...without(raw, 'tcp', 'page'),
-    ...(tcp !== undefined && { tcp }),
-    ...(page !== undefined && { page }),
+    ...rest,
+    page: {
+      ...plain,
+      ...(socket && { socket }),
+      people: Object.entries(people).map(([name, { users, ...person }]) => ({
+        name,
+        ...without(person, 'role'),
+        roles: rolesOf(person),
+        ...(users && { users: users.map(fold) }),
+      })),
+    },
   };
-}
-
-/** Beyond this machine, metrics and actions need TLS and the token; undefined: no socket is possible. */
-function parseAdminTcp(raw: RawAdmin, cursor: Cursor): AdminSettings['tcp'] {
-  const place = parseTcpPlace(raw, cursor, 9146);
-  if (place === undefined || isOfThisMachine(place.host)) return place;
-  const what = `${raw.tcp} can be reached from other machines, so it needs`;
-  if (raw.tls === undefined)
-    cursor.error(['tcp'], `${what} TLS: add tls: { certificate: FILE, key: FILE }`, 'missing-key');
-  if (raw.tokenFile === undefined)
-    cursor.error(['tcp'], `${what} a token: add token_file: FILE`, 'missing-key');
-  return place;
 }

@@ -3,21 +3,16 @@
 
 import { GlobList } from '../language/names/glob.js';
 import { sha256Hex } from '../people/identity/credentials.js';
+import { foldFor } from '../people/identity/user-name.js';
 import { checkSettings } from './check-settings.js';
-import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
+import { type Cursor, createCursor, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
 import { parseCatalog } from './parse-catalog.js';
-import { parseListeners } from './parse-listeners.js';
+import { listenersOf } from './parse-listeners.js';
 import { parseNotices } from './parse-notices.js';
 import { parsePersons } from './parse-persons.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
-import {
-  parseAdmin,
-  parseAudit,
-  parseMailUsers,
-  parseRoutes,
-  parseServerCommands,
-} from './parse-sections.js';
+import { adminOf, parseAudit, parseMailUsers, parseRoutes, parseServerCommands } from './parse-sections.js';
 import { type MapNode, parseYaml } from './parse-yaml.js';
 import {
   type Finding,
@@ -32,6 +27,7 @@ import { type Asking, type ReadFiles, Sources } from './read-files.js';
 import { clientSchema, configurationSchema, type RawClient, type RawConfiguration } from './schema.js';
 import { without } from './schema-parts.js';
 import type { Settings } from './settings.js';
+import { validate } from './validate.js';
 
 export interface ParsedSettings {
   /** Undefined: there are errors. */
@@ -91,7 +87,7 @@ function build(
   const { state, limits, log } = raw;
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
   const catalog = parseCatalog(raw.catalogFiles ?? [], cursor.down('catalog'), reading);
-  const admin = parseAdmin(raw.admin, cursor.down('admin'), mailUsers.case);
+  const admin = raw.admin && adminOf(raw.admin, foldFor(mailUsers.case));
   const notices = parseNotices(raw, cursor);
   if (limits.clientStallMs >= 60_000) {
     // Dovecot gives up on a reader that is silent for 60 s, without closing.
@@ -99,7 +95,7 @@ function build(
     cursor.warning(['limits', 'client_stall'], message);
   }
   const settings = {
-    listeners: parseListeners(raw.listeners, cursor.down('listeners'), reading.nowMs),
+    listeners: listenersOf(raw.listeners, cursor.down('listeners'), reading.nowMs),
     backends: parseBackends(raw.backends, cursor.down('backends')),
     routes: parseRoutes(raw.routes, cursor.down('routes'), mailUsers),
     serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands'), catalog?.added),

@@ -177,3 +177,19 @@ export const problemCodes = {
 } as const;
 
 export type ProblemCode = keyof typeof problemCodes;
+export const knownCodes = Object.keys(problemCodes).filter(isCode);
+
+function isCode(text: string): text is ProblemCode {
+  return Object.hasOwn(problemCodes, text);
+}
+
+/** Codes of warnings only. */
+export const warningCodes: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
+  'no-effect',
+  'never-reached',
+  'too-open',
+  'except-bypassed',
+  'namespaces-unsaid',
+  'unused',
+  'doubtful',
+]);

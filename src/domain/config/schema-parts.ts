@@ -3,8 +3,13 @@
 import * as z from 'zod';
 import type { Rate } from '../judging/policy/policy.js';
 import { durationForm, durationPattern, formatDuration, parseDuration } from '../judging/policy/policy.js';
+import { globLengthMax } from '../language/names/glob.js';
+import { parsePasswordHash } from '../people/identity/credentials.js';
+import { foldAscii } from '../people/identity/user-name.js';
 import { whyNoUser } from '../people/identity/user-word.js';
-import { meantBy } from './problem.js';
+import type { Cursor } from './cursor.js';
+import { expectedBy, type Spelling, spellings } from './expected.js';
+import { knownCodes, meantBy, type ProblemCode } from './problem.js';
 
 const sizeUnits: Readonly<Record<string, number>> = {
   B: 1,
@@ -51,51 +56,6 @@ export function strict<Shape extends z.core.$ZodLooseShape>(what: string, shape:
   });
 }
 
-/** A scalar before its schema sees it. `source`: its characters; `absolute`: makes a path absolute from the file that names it. */
-interface WrittenScalar {
-  readonly value: unknown;
-  readonly source: string;
-  readonly absolute: (path: string) => string;
-}
-
-type Spelling = (written: WrittenScalar) => unknown;
-const spellings = z.registry<{ readonly spelling: Spelling }>();
-
-/** What a schema expects below it, within defaults, conversions and alternatives. */
-export interface Expected {
-  readonly spelling: Spelling | undefined;
-  readonly at: (key: string) => z.core.$ZodType | undefined;
-  readonly item: z.core.$ZodType | undefined;
-}
-
-const expectations = new WeakMap<z.core.$ZodType, Expected>();
-
-export function expectedBy(schema: z.core.$ZodType): Expected {
-  const known = expectations.get(schema);
-  if (known !== undefined) return known;
-  const all = [...layersOf(schema)];
-  const [map] = all.filter((each) => each instanceof z.ZodObject || each instanceof z.ZodRecord);
-  const expected = {
-    spelling: all.map((each) => spellings.get(each)?.spelling).find((each) => each !== undefined),
-    at: (key: string) => {
-      if (!(map instanceof z.ZodObject)) return map?.def.valueType;
-      // Objects of the language have members of their own: `constructor`.
-      return Object.hasOwn(map.def.shape, key) ? map.def.shape[key] : map.def.catchall;
-    },
-    item: all.find((each) => each instanceof z.ZodArray)?.def.element,
-  };
-  expectations.set(schema, expected);
-  return expected;
-}
-
-function* layersOf(schema: z.core.$ZodType): Iterable<z.core.$ZodType> {
-  yield schema;
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault)
-    yield* layersOf(schema.def.innerType);
-  else if (schema instanceof z.ZodPipe) yield* layersOf(schema.def.in);
-  else if (schema instanceof z.ZodUnion) for (const each of schema.def.options) yield* layersOf(each);
-}
-
 const names = z.registry<{ readonly of: (key: string) => string }>();
 
 /** A setting whose name is not its key in camel case. */
@@ -134,19 +94,79 @@ type Section<Shape> = {
 };
 type Fixed<Value> = Value extends readonly (infer Item)[] ? readonly Item[] : Value;
 
+/**
+ * What must not be between the keys of a section: sentences by the code of their problem, and when each is true. `KEY: SENTENCE` stands at
+ * that key, where it is written; several keys have a blank between, and `.` is the section itself.
+ */
+type Conflicts<Values> = {
+  readonly [Code in ProblemCode]?: Readonly<
+    Record<string, (values: Values, at: Cursor, key: string) => boolean>
+  >;
+};
+
+/** As {@link Conflicts}, for what a table cannot say. `at` stands at the section. */
+type Check<Values> = (values: Values, at: Cursor) => void;
+
+/** The checks of a section, by its values. */
+const duties = new WeakMap<object, (at: Cursor) => void>();
+
+/** Runs the checks of all sections of a tree that fits its schema. `at` stands at the value. */
+export function runChecks(schema: z.core.$ZodType, value: unknown, at: Cursor): void {
+  if (typeof value !== 'object' || value === null) return;
+  duties.get(value)?.(at);
+  const expected = expectedBy(schema);
+  for (const step of at.steps()) {
+    const child = typeof step === 'number' ? expected.item : expected.at(String(step));
+    if (child === undefined) continue;
+    const name = Object.hasOwn(value, step) ? step : nameOf(child, String(step));
+    const below: unknown = Reflect.get(value, name);
+    if (typeof below === 'object') runChecks(child, below, at.down(step));
+  }
+}
+
+function reportConflicts<Values>(conflicts: Conflicts<Values>, values: Values, at: Cursor): void {
+  for (const code of knownCodes)
+    for (const [written, isTrue] of Object.entries(conflicts[code] ?? {})) {
+      const [, keys = '', sentence = ''] = /^(.*?): (.*)$/s.exec(written) ?? [];
+      for (const key of keys.split(' ')) {
+        const path = key.split('.').filter((each) => each !== '');
+        if (at.has(...path) && isTrue(values, at, key)) at.problem(path, sentence, code);
+      }
+    }
+}
+
+/** For keys of which a section has one: true where an earlier one of them is written. */
+export function isSecondOf(keys: readonly string[]) {
+  return (_: object, at: Cursor, key: string): boolean =>
+    keys.slice(0, keys.indexOf(key)).some((each) => at.isWritten(each));
+}
+
+export function hasNone(...keys: readonly string[]) {
+  return (_: object, at: Cursor): boolean => !keys.some((key) => at.isWritten(key));
+}
+
+function nameOf(schema: z.core.$ZodType, key: string): string {
+  return names.get(schema)?.of(key) ?? camelCase(key);
+}
+
 /** As {@link strict}, for settings under their names: keys in camel case, times with Ms, and what {@link as} says. */
 export function section<Shape extends z.core.$ZodLooseShape>(
   what: string,
   shape: Shape,
   description?: string,
+  conflicts: Conflicts<Section<Shape>> = {},
+  check?: Check<Section<Shape>>,
 ) {
   const written = strict(what, shape).meta(description === undefined ? {} : { description });
   return written.transform((raw): Section<Shape> => {
     const values: Section<Shape> = Object.create(Object.prototype);
+    duties.set(values, (at) => {
+      reportConflicts(conflicts, values, at);
+      check?.(values, at);
+    });
     for (const [key, value] of Object.entries(raw)) {
       const schema = shape[key];
-      const name = schema && names.get(schema)?.of(key);
-      if (value !== undefined) Reflect.set(values, name ?? camelCase(key), value);
+      if (value !== undefined && schema !== undefined) Reflect.set(values, nameOf(schema, key), value);
     }
     return values;
   });
@@ -188,6 +208,58 @@ export function file(what: string, unless?: RegExp) {
 export const ca = as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
   "accepted authorities, PEM; default: the system's",
 );
+
+/** Text that `parse` takes; a text instead of a value says what is wrong. */
+export function parsed<Value extends object | number>(
+  what: string,
+  parse: (written: string) => Value | string | undefined,
+  error = '',
+) {
+  return text(what).transform((written, context) => {
+    const value = parse(written);
+    if (value !== undefined && typeof value !== 'string') return value;
+    context.addIssue(value ?? error);
+    return z.NEVER;
+  });
+}
+
+export function hostAndPort(what: string, error: string) {
+  return parsed(what, parseHostAndPort, error);
+}
+
+/** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
+export const socketPathBytesMax = 107;
+
+export function socketFile(what: string) {
+  return file(what).refine((path) => Buffer.byteLength(path) <= socketPathBytesMax, {
+    error: ({ input }) =>
+      `the path has ${Buffer.byteLength(String(input))} bytes; a socket's path can have ${socketPathBytesMax}`,
+  });
+}
+
+export function passwordHash(what: string) {
+  return text(what).superRefine((written, context) => {
+    const hash = parsePasswordHash(written);
+    if (typeof hash === 'string') context.addIssue(hash);
+  });
+}
+
+/** Work below which guesses against a stolen file are cheap, in units of N * r * p. */
+const workMin = 2 ** 14 * 8;
+
+export function isCheap({ passwordHash: written = '' }: { readonly passwordHash?: string }): boolean {
+  const hash = parsePasswordHash(written);
+  return typeof hash !== 'string' && hash.cost.n * hash.cost.r * hash.cost.p < workMin;
+}
+
+/** A name in a client certificate, folded. */
+export function certificateName(what: string) {
+  return text(what)
+    .refine((name) => !/[\s\p{Cc}*]/u.test(name), {
+      error: 'must be one name as it stands in the certificate, as backup.example.com',
+    })
+    .transform(foldAscii);
+}
 
 /** Text of one spelling; one sentence for all that is not of it. */
 export function matching(pattern: RegExp, error: string) {
@@ -292,6 +364,20 @@ export const word = z
   .union([z.string(), z.number(), z.boolean()], { error: 'must be plain text' })
   .transform(String)
   .register(spellings, { spelling: asWritten });
+
+/** A list of patterns on users, as they are written. */
+export function userPatterns(example: string) {
+  return listOf(
+    word.superRefine((pattern, context) => {
+      if (pattern === '') context.addIssue('an empty pattern matches no user; take it out');
+      else if (pattern.length > globLengthMax)
+        context.addIssue(`a pattern can have ${globLengthMax} characters`);
+      else if (/[?[\]]/.test(pattern))
+        context.addIssue('only * and ** are wildcards here, and user names hold no ? or brackets');
+    }),
+    `patterns, as ${example}`,
+  );
+}
 
 /** A user or group of this host, by name or number. */
 export const hostName = word

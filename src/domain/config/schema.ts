@@ -4,11 +4,10 @@
 import * as z from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';
 import { releaseForm } from '../../protocol/releases.js';
-import { standardDoor } from '../admin/door/door.js';
 import { noticeEvents } from '../admin/notices/receiver.js';
-import { pageRoles } from '../admin/page/roles.js';
 import { allEffects, type Effect } from '../language/commands/catalog.js';
-import { defaultCharacters, foldAscii, usersPerLine } from '../people/identity/user-name.js';
+import { defaultCharacters, usersPerLine } from '../people/identity/user-name.js';
+import { admin } from './admin-schema.js';
 import { listener } from './listener-schema.js';
 import { person, policy, policyTest } from './policy-schema.js';
 import {
@@ -18,9 +17,7 @@ import {
   count,
   duration,
   file,
-  fileMode,
   flag,
-  hostName,
   listOf,
   matching,
   named,
@@ -201,117 +198,6 @@ function parseSizeMax(written: string): SizeMax {
   return { bytes: parseSize(written) ?? 0 };
 }
 
-const personOidc = section('one of email, sub and group', {
-  email: text('an address, as carol@example.com')
-    .optional()
-    .describe('their address, which the issuer must have verified'),
-  sub: word.optional().describe('the id that the issuer gives them'),
-  group: word.optional().describe('a group of the issuer: all of its members are this person of the page'),
-});
-
-const pagePerson = section(
-  'a person',
-  {
-    user: hostName.optional().describe('the user of this host, by name or number; needs `unix`'),
-    certificate_name: text('a name in the certificate')
-      .transform(foldAscii)
-      .optional()
-      .describe('a name in their client certificate; needs `tcp` and `tls.client_ca`'),
-    password_hash: text('a hash that dovegate hash-password printed')
-      .optional()
-      .describe('hash of their password, from `dovegate hash-password`; needs `tcp`'),
-    oidc: personOidc.optional().describe('who they are to the issuer of `admin.page.oidc`'),
-    role: oneOf(pageRoles)
-      .optional()
-      .describe(
-        '`view`: how it runs, no names of users; `operate`: also drain, enable and kill; `audit`: the records; `approve`: decides about requests for access',
-      ),
-    roles: listOf(oneOf(pageRoles), 'roles, as [operate, audit]')
-      .optional()
-      .describe('several of them, in the place of `role`, as `[operate, audit]`'),
-    users: listOf(word, 'patterns of users, as ["*@example.com"]')
-      .optional()
-      .describe(
-        'patterns of the mail users whose records they may see, and whose requests they may approve; absent: all',
-      ),
-  },
-  'somebody who may sign in to the page, by one or more of four proofs',
-).refine(({ role, roles }) => role !== undefined || roles !== undefined, {
-  path: ['role'],
-  error: `must be one of: ${pageRoles.join(', ')}`,
-});
-
-const page = section(
-  'the settings of the page',
-  {
-    tcp: text('ADDRESS:PORT, as 127.0.0.1:9147')
-      .optional()
-      .describe('address and port of the page for browsers; beyond loopback with `tls` only; default: none'),
-    tls: section('TLS of the page', {
-      certificate: file('a file with a certificate and its chain (PEM)').describe(
-        'file with the certificate of the page and its chain (PEM)',
-      ),
-      key: file('a file with the key of the certificate (PEM)'),
-      client_ca: file('a file of CA certificates (PEM)')
-        .optional()
-        .describe('file with the authorities of certificates of people (PEM)'),
-    }).optional(),
-    unix: file('the path of a UNIX socket')
-      .optional()
-      .describe('path of the socket where people of this host ask; the kernel says who connects'),
-    mode: fileMode('0660').describe('permission bits of that socket, in quotes'),
-    group: word
-      .optional()
-      .describe('group of that socket, where systemd does not make it; default: the group of the page'),
-    oidc: section(
-      'the issuer of OpenID Connect',
-      {
-        issuer: text('an https address, as https://sso.example.com/realms/mail').describe(
-          'its address; `http` on loopback only',
-        ),
-        client_id: text('the name of the page at the issuer').describe('name of the page at the issuer'),
-        client_secret_file: file('a file with the secret of that client').describe(
-          'file with the secret of that client; only the process of the page reads it',
-        ),
-        ca: as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
-          "file with the authorities of the issuer (PEM); default: the system's",
-        ),
-      },
-      'sign-in at an issuer of OpenID Connect',
-    ).optional(),
-    people: named(pagePerson, 'people'),
-    approve: flag(false).describe(
-      'people with the role `approve` may decide about requests for access here; the page then vouches for who they are',
-    ),
-    fleet: as(
-      'fleetFile',
-      file('the path of the status.json that dovegate audit fleet watch writes').optional(),
-    ).describe('`status.json` of `dovegate audit fleet watch`: screen Proof shows all gates; default: none'),
-  },
-  'the page in the browser, and the socket where people of this host may look at the journal',
-);
-
-const admin = section('the admin endpoints', {
-  unix: file('the path of a UNIX socket').optional().describe('path of the admin socket; default: none'),
-  mode: fileMode('0600').describe('permission bits of the admin socket, in quotes'),
-  tcp: text('ADDRESS:PORT, as 127.0.0.1:9146')
-    .optional()
-    .describe('address and port of the admin endpoints; beyond loopback with `tls` and `token_file` only'),
-  tls: section('TLS of the admin endpoints', {
-    certificate: file('a file with a certificate and its chain (PEM)').describe(
-      'file with the certificate of `admin.tcp` and its chain (PEM)',
-    ),
-    key: file('a file with the key of the certificate (PEM)'),
-  }).optional(),
-  token_file: file('a file with a token').optional().describe('file with the token for `admin.tcp`'),
-  page: page.optional(),
-  door: file("the path of a UNIX socket for the page's process")
-    .prefault(standardDoor)
-    .describe(
-      "path of the socket where the page's process asks the daemon; mode 0660 for the group `dovegate-page` where there is one, else 0600",
-    ),
-});
-
 const noticeMail = section('a mail', {
   to: listOf(text('an address, as leads@example.com'), 'addresses, as [leads@example.com]')
     .min(1, { error: 'must hold at least one address' })
@@ -489,9 +375,6 @@ export type RawBackend = z.infer<typeof backend>;
 export type RawNamespace = z.infer<typeof namespace>;
 export type RawRoute = z.infer<typeof route>;
 export type RawAudit = z.infer<typeof audit>;
-export type RawAdmin = z.infer<typeof admin>;
-export type RawPage = z.infer<typeof page>;
-export type RawPerson = z.infer<typeof pagePerson>;
 export type RawNoticeReceiver = z.infer<typeof noticeReceiver>;
 export type RawClient = z.infer<typeof clientSchema>;
 

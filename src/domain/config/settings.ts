@@ -17,20 +17,12 @@ import {
 import type { Person as HumanPerson } from '../people/identity/person.js';
 import { createUserNames } from '../people/identity/user-name.js';
 import type { Key } from '../people/keys/key.js';
+import type { RawAdmin, RawPage, RawPerson } from './admin-schema.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import type { Placed, Places } from './problem.js';
-import type {
-  RawAdmin,
-  RawAudit,
-  RawBackend,
-  RawConfiguration,
-  RawMailUsers,
-  RawNoticeReceiver,
-  RawPage,
-  RawPerson,
-} from './schema.js';
+import type { RawAudit, RawBackend, RawConfiguration, RawMailUsers, RawNoticeReceiver } from './schema.js';
 import type { HostAndPort } from './schema-parts.js';
 import type { SinkSettings } from './sinks.js';
 
@@ -168,17 +160,14 @@ export interface AuditSettings extends Omit<RawAudit, 'ship'> {
 }
 
 /** TLS and token are present where the address of `tcp` is beyond this machine. */
-export interface AdminSettings extends Omit<RawAdmin, 'tcp' | 'page'> {
-  readonly tcp?: HostAndPort;
+export interface AdminSettings extends Omit<RawAdmin, 'page'> {
   readonly page?: PageSettings;
 }
 
-/** The page, and its people. There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
-export interface PageSettings extends Pick<RawPage, 'tls' | 'oidc' | 'fleetFile' | 'approve'> {
+/** There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
+export interface PageSettings extends Omit<RawPage, 'unix' | 'mode' | 'group' | 'people'> {
   /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
-  /** Where browsers connect. */
-  readonly tcp?: HostAndPort;
   /** At least one; no two have one user, one certificate, or one identity at the issuer. */
   readonly people: readonly PagePerson[];
 }

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { validate } from '../../../src/domain/config/cursor.js';
 import { parseYaml } from '../../../src/domain/config/parse-yaml.js';
 import { ProblemList } from '../../../src/domain/config/problem.js';
 import { as, file, listOf, section, size, timer, word } from '../../../src/domain/config/schema-parts.js';
+import { validate } from '../../../src/domain/config/validate.js';
 
 void test('names, words and paths of a section', () => {
   const schema = section('a section', {

@@ -1,0 +1,47 @@
+// What a schema expects of each part of a tree, before it sees the tree: the schemas below, and how a scalar is to be spelled.
+import * as z from 'zod';
+
+/** A scalar before its schema sees it. `source`: its characters; `absolute`: makes a path absolute from the file that names it. */
+interface WrittenScalar {
+  readonly value: unknown;
+  readonly source: string;
+  readonly absolute: (path: string) => string;
+}
+
+export type Spelling = (written: WrittenScalar) => unknown;
+export const spellings = z.registry<{ readonly spelling: Spelling }>();
+
+/** What a schema expects below it, within defaults, conversions and alternatives. */
+interface Expected {
+  readonly spelling: Spelling | undefined;
+  readonly at: (key: string) => z.core.$ZodType | undefined;
+  readonly item: z.core.$ZodType | undefined;
+}
+
+const expectations = new WeakMap<z.core.$ZodType, Expected>();
+
+export function expectedBy(schema: z.core.$ZodType): Expected {
+  const known = expectations.get(schema);
+  if (known !== undefined) return known;
+  const all = [...layersOf(schema)];
+  const [map] = all.filter((each) => each instanceof z.ZodObject || each instanceof z.ZodRecord);
+  const expected = {
+    spelling: all.map((each) => spellings.get(each)?.spelling).find((each) => each !== undefined),
+    at: (key: string) => {
+      if (!(map instanceof z.ZodObject)) return map?.def.valueType;
+      // Objects of the language have members of their own: `constructor`.
+      return Object.hasOwn(map.def.shape, key) ? map.def.shape[key] : map.def.catchall;
+    },
+    item: all.find((each) => each instanceof z.ZodArray)?.def.element,
+  };
+  expectations.set(schema, expected);
+  return expected;
+}
+
+function* layersOf(schema: z.core.$ZodType): Iterable<z.core.$ZodType> {
+  yield schema;
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault)
+    yield* layersOf(schema.def.innerType);
+  else if (schema instanceof z.ZodPipe) yield* layersOf(schema.def.in);
+  else if (schema instanceof z.ZodUnion) for (const each of schema.def.options) yield* layersOf(each);
+}
