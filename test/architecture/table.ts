@@ -128,7 +128,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/story',
     ],
     {
-      public: ['checkpoints', 'export', 'run-ends', 'search', 'verify'],
+      public: ['checkpoints', 'export', 'run-ends', 'search', 'sketch', 'verify'],
     },
   ),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.

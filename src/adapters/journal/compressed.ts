@@ -1,7 +1,9 @@
 // Compressed segments: as a stream from their start, and from their end without inflating the rest.
 
-import { createGunzip, type Gunzip, gunzipSync, constants as zlib } from 'node:zlib';
+import type { FileHandle } from 'node:fs/promises';
+import { createGunzip, type Gunzip, gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
+import { makeSketch, readSketch, type Sketch } from '../../domain/records/trail/sketch.js';
 import { openRegularFile, readRegular, tooLarge } from '../host/regular-file.js';
 
 export interface Piece {
@@ -16,7 +18,7 @@ const inputBytes = 1 << 16;
 /** The journal's lines have at most 7 KiB; a longer one is damage, and only its start is kept. */
 export const keptBytesMax = bounds.readLineBytes;
 /** The beginning of a member of a gzip file: the journal makes one for each MiB. If a member contains these bytes, only speed suffers. */
-const memberStart = Buffer.from('1f8b080000000000', 'hex');
+const memberStart = Buffer.from('1f8b080400000000', 'hex');
 /** Larger files are foreign, and not held whole. */
 const compressedBytesMax = bounds.compressedBytes;
 /** Limit of held text of a compressed file; a longer one is inflated once for each window. */
@@ -35,12 +37,71 @@ export function inflateStart(bytes: Buffer): Buffer {
   return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH });
 }
 
-export async function* inflated(path: string, place = Infinity): AsyncGenerator<Buffer> {
+/** The header of a member: that of every gzip file, and in its extra field our mark, the bytes of the member, and a sketch of its text. */
+const mark = Buffer.from('DG');
+const markAt = 12;
+const sizeAt = markAt + 4;
+const sketchAt = sizeAt + 4;
+const memberHeadBytes = 16_384;
+
+/** A member of whole lines, which readers of gzip files take as any other. */
+export function packMember(text: Buffer): Buffer {
+  const packed = gzipSync(text);
+  const sketch = makeSketch(text);
+  const head = Buffer.alloc(sketchAt);
+  memberStart.copy(head);
+  packed.copy(head, memberStart.length, memberStart.length, 10);
+  head.writeUInt16LE(sketchAt - markAt + sketch.length, 10);
+  mark.copy(head, markAt);
+  head.writeUInt16LE(sketchAt - sizeAt + sketch.length, markAt + 2);
+  head.writeUInt32LE(head.length + sketch.length + packed.length - 10, sizeAt);
+  return Buffer.concat([head, sketch, packed.subarray(10)]);
+}
+
+/** Undefined: it does not begin as `packMember` makes one. */
+function readMember(
+  head: Buffer,
+): { readonly bytes: number; readonly sketch: Sketch | undefined } | undefined {
+  if (head.length < sketchAt || !head.subarray(0, memberStart.length).equals(memberStart)) return undefined;
+  const end = markAt + head.readUInt16LE(10);
+  const bytes = head.readUInt32LE(sizeAt);
+  if (!head.subarray(markAt, markAt + 2).equals(mark) || end > head.length || bytes <= end) return undefined;
+  return bytes > windowBytes ? undefined : { bytes, sketch: readSketch(head.subarray(sketchAt, end)) };
+}
+
+/** Whether a part of a file has to be read; the text of the others is passed over. */
+export type Wants = (sketch: Sketch) => boolean;
+
+export async function* inflated(path: string, place = Infinity, wants?: Wants): AsyncGenerator<Buffer> {
   const file = await openRegularFile(path, bounds.plainSegmentBytes);
   try {
-    yield* inflate(file, path, place, chunkBytes);
+    const at = wants === undefined ? 0 : yield* wantedMembers(file, path, wants);
+    if (at < place) yield* inflate(file, path, place, chunkBytes, at);
   } finally {
     await file.close();
+  }
+}
+
+/** Returns where the rest begins that is not in members of ours; Infinity: there is none. */
+async function* wantedMembers(file: FileHandle, path: string, wants: Wants): AsyncGenerator<Buffer, number> {
+  const head = Buffer.alloc(memberHeadBytes);
+  const { size } = await file.stat();
+  let textBytes = 0;
+  for (let at = 0; ; ) {
+    const { bytesRead } = await file.read(head, 0, head.length, at);
+    const member = readMember(head.subarray(0, bytesRead));
+    if (member === undefined) return at > 0 && bytesRead === 0 ? Infinity : at;
+    // A member whose end is missing is damage, which is told.
+    if (member.sketch === undefined || at + member.bytes > size || wants(member.sketch)) {
+      const packed = Buffer.allocUnsafe(member.bytes);
+      const { bytesRead: length } = await file.read(packed, 0, packed.length, at);
+      const text = gunzipSync(packed.subarray(0, length), { maxOutputLength: windowBytes });
+      textBytes += text.length;
+      if (textBytes > bounds.plainSegmentBytes)
+        throw tooLarge(`the text of ${path}`, bounds.plainSegmentBytes);
+      yield text;
+    }
+    at += member.bytes;
   }
 }
 
@@ -48,16 +109,17 @@ interface OpenFile {
   read(into: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
 }
 
-/** The text of an open file, up to a position. Throws an `EFBIG` error if it is longer than a segment can be. */
+/** The text of an open file, between the beginning of a member and a position. Throws an `EFBIG` error if it is too long for a segment. */
 export async function* inflate(
   file: OpenFile,
   name: string,
   place: number,
   chunkSize: number,
+  begin = 0,
 ): AsyncGenerator<Buffer, undefined> {
   const gunzip = createGunzip({ chunkSize });
   // Not a stream over the file: that would close it.
-  feed(file, place, gunzip).catch((error: unknown) =>
+  feed(file, begin, place, gunzip).catch((error: unknown) =>
     gunzip.destroy(error instanceof Error ? error : undefined),
   );
   let bytes = 0;
@@ -72,8 +134,8 @@ export async function* inflate(
   return undefined;
 }
 
-async function feed(file: OpenFile, place: number, gunzip: Gunzip): Promise<void> {
-  for (let at = 0; !gunzip.destroyed; ) {
+async function feed(file: OpenFile, begin: number, place: number, gunzip: Gunzip): Promise<void> {
+  for (let at = begin; !gunzip.destroyed; ) {
     const wanted = Math.min(inputBytes, place - at);
     const buffer = Buffer.allocUnsafe(wanted);
     const { bytesRead } = wanted > 0 ? await file.read(buffer, 0, wanted, at) : { bytesRead: 0 };

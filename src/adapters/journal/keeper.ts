@@ -16,7 +16,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readNext } from '../../domain/records/audit/ledger.js';
 import { asDistanceMs, isCount, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
@@ -24,6 +23,7 @@ import { isText } from '../../domain/records/audit/stored.js';
 import { openRegular, syncDirectory } from '../host/regular-file.js';
 import { listAside } from './aside.js';
 import { firstSeqOf, readFirstLine, readSegment } from './chain.js';
+import { packMember } from './compressed.js';
 import { isRightlySigned } from './kept-end.js';
 import {
   fileName,
@@ -99,7 +99,7 @@ export interface Shelf {
   readonly shares: string | undefined;
 }
 
-/** Bytes of a segment in one gzip member; a sequence of members is a normal gzip file. */
+/** Bytes of a segment in one gzip member, in whole lines; a sequence of members is a normal gzip file. */
 const memberBytes = 1 << 20;
 
 /** Never throws: a failure is a report. */
@@ -139,12 +139,17 @@ function compress(directory: string, name: string): number {
   withFile(openSegment(directory, name), (source) =>
     withFile(openNew(directory, `${name}.gz.new`), (target) => {
       const chunk = Buffer.allocUnsafe(memberBytes);
+      let held = 0;
       for (let left = bounds.plainSegmentBytes; ; ) {
-        const bytes = readSync(source, chunk);
-        if (bytes === 0) return;
+        const bytes = readSync(source, chunk, held, memberBytes - held, null);
+        const filled = held + bytes;
+        if (filled === 0) return;
         left -= bytes;
         if (left < 0) throw new Error(`${name} is longer than ${bounds.plainSegmentBytes} bytes`);
-        writeFileSync(target, gzipSync(chunk.subarray(0, bytes)));
+        const lines = bytes === 0 ? 0 : chunk.lastIndexOf(0x0a, filled - 1) + 1;
+        const end = lines || filled;
+        writeFileSync(target, packMember(chunk.subarray(0, end)));
+        held = chunk.copy(chunk, 0, end, filled);
         // In small portions: the sync of a record may have to wait for the data of this one.
         fsyncSync(target);
       }

@@ -8,6 +8,7 @@ import {
   type Surveyed,
   type TrailFilter,
 } from '../../domain/records/trail/search.js';
+import { createSketchTest, type Sketch } from '../../domain/records/trail/sketch.js';
 import {
   createVerifier,
   type TrailOptions,
@@ -87,15 +88,26 @@ export async function checkTrail(
   return { verdict, trail: { ...trail, files } };
 }
 
-/** At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. */
+/**
+ * At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. `passed`: the
+ * text of parts that hold nothing of it by their sketch is not read; without it, all is.
+ */
 export async function* searchTrail(
   trail: Trail,
   filter: TrailFilter,
   look?: (file: TrailFile, piece: Piece | undefined) => void,
+  passed?: (file: TrailFile, sketch: Sketch) => void,
 ): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
+  const mayHold = createSketchTest(filter);
   for (const file of await filesSince(trail.files, filter.sinceMs)) {
-    for await (const piece of readToDamage(file)) {
+    // The completions of what was found may be anywhere behind it.
+    const wants = (sketch: Sketch): boolean => {
+      const isWanted = search.waiting().length > 0 || mayHold(sketch);
+      if (!isWanted) passed?.(file, sketch);
+      return isWanted;
+    };
+    for await (const piece of readToDamage(file, passed && wants)) {
       look?.(file, piece);
       if (piece !== undefined) yield* search.take(piece.bytes);
     }
@@ -108,7 +120,8 @@ export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter
   const survey = createSurvey(filter);
   for (const file of trails.flatMap(({ files }) => files)) {
     try {
-      for await (const { bytes } of readPieces(file)) survey.take(bytes);
+      for await (const { bytes } of readPieces(file, (sketch) => !survey.takeSketch(sketch)))
+        survey.take(bytes);
     } catch {
       // The search has reported it before.
     }

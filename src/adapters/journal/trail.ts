@@ -20,7 +20,15 @@ import type { KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
 import { JournalFault } from '../../ports/faults.js';
 import { openRegularFile, readRegular, readRegularFile } from '../host/regular-file.js';
 import { asChecked, type CheckedText } from './checked.js';
-import { inflated, inflatedBack, inflateStart, keptBytesMax, lastLines, type Piece } from './compressed.js';
+import {
+  inflated,
+  inflatedBack,
+  inflateStart,
+  keptBytesMax,
+  lastLines,
+  type Piece,
+  type Wants,
+} from './compressed.js';
 import { readStateCopy } from './kept-end.js';
 import {
   checkpointName,
@@ -188,16 +196,18 @@ export function readPolicyText(directory: string, version: string): string | und
   return createHash('sha256').update(text).digest('hex') === version ? text : undefined;
 }
 
-/** The file in pieces of whole lines. Throws the system's error, or the decoder's for a damaged gzip file. */
-export function readPieces(file: TrailFile): AsyncGenerator<Piece> {
-  const text = file.chunks ?? (file.isCompressed ? inflated(file.path) : plain(file.path));
+/** The file in pieces of whole lines. Throws the system's error, or the decoder's for a damaged gzip file. `wants`: for searches only. */
+export function readPieces(file: TrailFile, wants?: Wants): AsyncGenerator<Piece> {
+  const isPassing = file.checked === undefined && wants !== undefined;
+  const compressed = () => inflated(file.path, Infinity, isPassing ? wants : undefined);
+  const text = file.chunks ?? (file.isCompressed ? compressed() : plain(file.path));
   return cutPieces(file.checked === undefined ? text : asChecked(file.path, text, file.checked));
 }
 
 /** As `readPieces`; undefined stands for the rest of a compressed file that is damaged. Throws a JournalFault. */
-export async function* readToDamage(file: TrailFile): AsyncGenerator<Piece | undefined> {
+export async function* readToDamage(file: TrailFile, wants?: Wants): AsyncGenerator<Piece | undefined> {
   try {
-    yield* readPieces(file);
+    yield* readPieces(file, wants);
   } catch (error) {
     if (error instanceof JournalFault) throw error;
     if (!file.isCompressed || file.checked !== undefined)
@@ -319,8 +329,8 @@ export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
   return readClaim(await firstLineOf(file))?.seq;
 }
 
-/** A line of the journal has at most 7 KiB; that size of a compressed file contains it as well. */
-const headBytes = 8192;
+/** A line of the journal has at most 7 KiB; behind the head of a member, that size of a compressed file contains it as well. */
+const headBytes = 24_576;
 
 async function firstLineOf(file: TrailFile): Promise<Buffer> {
   try {

@@ -25,6 +25,7 @@ import {
   type Surveyed,
   type TrailFilter,
 } from '../../domain/records/trail/search.js';
+import type { Sketch } from '../../domain/records/trail/sketch.js';
 import type { RetiredRecords } from '../../domain/records/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
@@ -113,12 +114,14 @@ function partOfTrail(trail: HostTrail): Part {
   const retirements = createRetirements();
   let sinceMs: number | undefined;
   return {
-    rows(filter) {
+    rows(filter, look) {
       ({ sinceMs } = filter);
-      const rows = searchTrail(trail, filter, (file, piece) => {
+      const see = (file: TrailFile, piece: Piece | undefined): void => {
         damage.look(file, piece);
         if (piece !== undefined) retirements.take(piece.bytes);
-      });
+      };
+      // What others are given is read whole.
+      const rows = searchTrail(trail, filter, see, look === 'search' ? damage.pass : undefined);
       return trail.host === undefined ? rows : withHost(trail.host, rows);
     },
     notes: () => damage.notes(),
@@ -258,6 +261,8 @@ const notesMax = 10;
 export function createDamageWatch(): {
   /** `piece` undefined: the rest of the file is unreadable. */
   readonly look: (file: TrailFile, piece: Piece | undefined) => void;
+  /** A part of the file that is not read. */
+  readonly pass: (file: TrailFile, sketch: Sketch) => void;
   /** Call at the end; one sentence each, harmless for a terminal. */
   readonly notes: () => string[];
 } {
@@ -272,10 +277,15 @@ export function createDamageWatch(): {
 
   return {
     look(file, piece) {
-      if (path !== file.path) close();
-      ({ path } = file);
+      enter(file);
       if (piece === undefined) notes.push(`${path} is damaged: its end could not be read`);
       else count(piece);
+    },
+    pass(file, { firstSeq: first, lines: passed }) {
+      enter(file);
+      firstSeq ??= first;
+      lines += passed;
+      lastSeq = first + passed - 1;
     },
     notes() {
       close();
@@ -283,6 +293,11 @@ export function createDamageWatch(): {
       return notes.length > notesMax ? [...shown, `and ${notes.length - notesMax} more`] : shown;
     },
   };
+
+  function enter(file: TrailFile): void {
+    if (path !== file.path) close();
+    ({ path } = file);
+  }
 
   function count(piece: Piece): void {
     let last: Buffer | undefined;

@@ -43,13 +43,19 @@ function linesOf(bytes: number): Buffer {
   return Buffer.from(lines.join(''));
 }
 
-/** As the journal compresses: a member of each so many bytes. */
+/** As the journal compresses: a member of each so many bytes, with an extra field in its header. */
 function inMembers(text: Buffer, memberBytes = MiB, level = 6): Buffer[] {
   const members: Buffer[] = [];
   for (let at = 0; at < text.length; at += memberBytes)
-    members.push(gzipSync(text.subarray(at, at + memberBytes), { level }));
+    members.push(withField(gzipSync(text.subarray(at, at + memberBytes), { level })));
   return members;
 }
+
+function withField(member: Buffer): Buffer {
+  return Buffer.concat([memberStart, member.subarray(8, 10), Buffer.alloc(2), member.subarray(10)]);
+}
+
+const memberStart = Buffer.from('1f8b080400000000', 'hex');
 
 interface Back {
   readonly text: Buffer;
@@ -99,7 +105,7 @@ void test('a line of more than a member, and text that ends within a line', asyn
 });
 
 void test('the start of a member within a member changes nothing', async (t) => {
-  const text = Buffer.concat([linesOf(MiB), Buffer.from('1f8b080000000000', 'hex'), linesOf(MiB)]);
+  const text = Buffer.concat([linesOf(MiB), memberStart, linesOf(MiB)]);
   // Stored, not compressed: the bytes stand in the file as they are.
   const { text: found, damaged } = await readBack(t, Buffer.concat(inMembers(text, MiB, 0)));
   assert.ok(found.equals(text));
@@ -124,7 +130,7 @@ void test('a compressed file that is too large for one of ours is never held who
     [bounds.compressedBytes + 1, false],
   ] as const) {
     const path = join(temporaryDirectory(t), '00000001.jsonl.gz');
-    writeFileSync(path, gzipSync(linesOf(1_000)));
+    writeFileSync(path, withField(gzipSync(linesOf(1_000))));
     // The rest is damage, of which nothing is stored.
     truncateSync(path, bytes);
     const before = await heldBytes();

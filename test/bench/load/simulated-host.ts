@@ -12,6 +12,8 @@ import { exchange } from './journal.js';
 const blockBytes = 256 << 10;
 const blockLines = 500;
 const checkpointEvery = 20_000;
+/** As a gate cuts its journal. */
+const segmentBytes = 64 << 20;
 
 export interface Block {
   readonly subject: string;
@@ -36,11 +38,19 @@ export function simulateHost(host: string, records: number): SimulatedHost {
   const nextId = createUlidSource();
   let exchanges = 0;
   let nextCheckpoint = 2;
+  let segments = 0;
+  let bytesLeft = segmentBytes;
 
   /** The next lines: a start, an exchange, or a checkpoint. */
   const nextLines = (): string => {
     const at = Date.now();
     if (ledger.seq === 0) return ledger.seal(encodeBody({ time: at, event: 'start', ...names }));
+    if (bytesLeft <= 0) {
+      segments += 1;
+      bytesLeft = segmentBytes;
+      const begin = ledger.beginSegment(`${String(segments).padStart(8, '0')}.jsonl`);
+      return ledger.sealSigned({ ...ledger.checkpoint(at), ...begin });
+    }
     if (ledger.seq >= nextCheckpoint || ledger.seq >= records - 2) {
       nextCheckpoint = ledger.seq + checkpointEvery;
       return ledger.sealSigned(ledger.checkpoint(at));
@@ -61,6 +71,7 @@ export function simulateHost(host: string, records: number): SimulatedHost {
         const text = nextLines();
         lines.push(text);
         bytes += text.length;
+        bytesLeft -= text.length;
       }
       // A ledger keeps what ended until it is told that this is on disk.
       ledger.settle();

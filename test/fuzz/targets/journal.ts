@@ -292,7 +292,11 @@ const segments: Target = {
     ...segmentsText.map((text) => Buffer.from(`\x00${text.slice(0, -9)}`)),
     ...segmentsText.map((text) => Buffer.concat([Buffer.of(gzipOption), gzipSync(text)])),
   ],
-  tokens: [...recordTokens, Buffer.from('1f8b0800000000000003', 'hex'), Buffer.from('030000000000', 'hex')],
+  tokens: [
+    ...recordTokens,
+    Buffer.from('1f8b08040000000000030000', 'hex'),
+    Buffer.from('030000000000', 'hex'),
+  ],
   hasOptions: true,
   run: async (chunks, random) => {
     // Of a compressed one nearly all changes are noticed by the decoder of gzip, which is not ours.

@@ -18,6 +18,7 @@ import {
 } from '../audit/record.js';
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
 import { outcomeOf } from '../story/row.js';
+import { named, type Sketch } from './sketch.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
 
@@ -497,6 +498,8 @@ const headBytes = 96;
  */
 export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'untilMs'>): {
   take(piece: Buffer): void;
+  /** A part without its text; false: its text is needed. */
+  takeSketch(sketch: Sketch): boolean;
   finish(): Surveyed;
 } {
   const since = asked.sinceMs === undefined ? '' : formatTime(asked.sinceMs);
@@ -505,6 +508,7 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
   // As it is recorded where the case of names is kept, and where it is not.
   const wanted = user === '' || user.includes('*') ? [] : [...new Set([user, foldAscii(user)])];
   const needles = wanted.flatMap(likeNeedles);
+  const likeTokens = wanted.flatMap(partsOfName).map(named);
   const likes = wanted.map(createLikeNames);
   const exacts = wanted.map((name) => Buffer.from(quote(name)));
   const search = createUserSearch(user);
@@ -531,6 +535,18 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
       }
       for (const needle of needles) findNames(piece, needle);
       for (const exact of exacts) findExact(piece, exact);
+    },
+    takeSketch({ lines, minMs, maxMs, mayHold }) {
+      const [first, last] = [formatTime(minMs), formatTime(maxMs)];
+      const isIn = first >= since && last < until;
+      const isLike = parsed < parsedMax && likeTokens.some(mayHold);
+      const isExact = !isNamed && exactParsed < parsedMax && wanted.map(named).some(mayHold);
+      if (isLike || isExact || (!isIn && last >= since && first < until)) return false;
+      firstTime ??= first;
+      lastTime = last;
+      all += lines;
+      if (isIn) records += lines;
+      return true;
     },
     finish() {
       const names = [...new Set(likes.flatMap((like) => like.names()))].slice(0, namesMax);
@@ -559,12 +575,15 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
 }
 
 function likeNeedles(wanted: string): Buffer[] {
-  const at = wanted.lastIndexOf('@');
-  const texts =
-    at < 0
-      ? [quote(wanted).slice(0, -1)]
-      : [quote(wanted.slice(0, at + 1)).slice(0, -1), quote(wanted.slice(at)).slice(1)];
+  const [local = '', domain] = partsOfName(wanted);
+  const texts = [quote(local).slice(0, -1), ...(domain === undefined ? [] : [quote(domain).slice(1)])];
   return texts.map((text) => Buffer.from(text));
+}
+
+/** What names like it begin with, and what they end with if it has a domain. */
+function partsOfName(name: string): readonly string[] {
+  const at = name.lastIndexOf('@');
+  return at < 0 ? [`${name}@`] : [name.slice(0, at + 1), name.slice(at)];
 }
 
 const retireText = Buffer.from('"event":"retire"');

@@ -6,7 +6,8 @@ import * as fc from 'fast-check';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../../../src/domain/records/audit/ledger.js';
 import type { AuditRecord } from '../../../../src/domain/records/audit/record.js';
-import { createSearch, type TrailFilter } from '../../../../src/domain/records/trail/search.js';
+import { createSearch, createSurvey, type TrailFilter } from '../../../../src/domain/records/trail/search.js';
+import { createSketchTest, makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const startMs = Date.UTC(2026, 10, 20);
@@ -191,19 +192,25 @@ function expected(lines: Made, asked: TrailFilter): string[] {
 
 void test('a search by bytes finds what a search by parsing everything finds', () => {
   let rows = 0;
+  let passed = 0;
   fc.assert(
     fc.property(
       fc.array(exchange, { maxLength: 12 }),
       filter,
       fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 8 }),
-      (exchanges, asked, cuts) => {
+      fc.boolean(),
+      (exchanges, asked, cuts, isByParts) => {
         const lines = linesOf(exchanges);
         const search = createSearch(asked);
+        const mayHold = isByParts ? createSketchTest(asked) : undefined;
         const found: unknown[] = [];
         for (let at = 0, cut = 0; at < lines.length; cut += 1) {
           const count = cuts[cut % cuts.length] ?? 1;
           const piece = Buffer.from(lines.slice(at, at + count).join(''));
-          for (const { fields } of search.take(piece)) found.push(fields['id']);
+          const sketch = readSketch(makeSketch(piece));
+          if (search.waiting().length === 0 && sketch !== undefined && mayHold?.(sketch) === false)
+            passed += 1;
+          else for (const { fields } of search.take(piece)) found.push(fields['id']);
           // The piece is the reader's again.
           piece.fill(0);
           at += count;
@@ -219,4 +226,32 @@ void test('a search by bytes finds what a search by parsing everything finds', (
     { numRuns: 1000 * rounds },
   );
   assert.ok(rows > 1000, `${rows} rows`);
+  assert.ok(passed > 30 * rounds, `${passed} parts passed over`);
+});
+
+void test('a survey that passes over parts says what a survey of everything says', () => {
+  const wanted = fc.constantFrom(
+    'alice',
+    'alice@example.com',
+    'bob@example.org',
+    'Bob@Example.com',
+    'dora@y',
+  );
+  let passed = 0;
+  fc.assert(
+    fc.property(fc.array(exchange, { maxLength: 12 }), wanted, values, (exchanges, user, times) => {
+      const asked = { user, sinceMs: times.sinceMs, untilMs: times.untilMs };
+      const [whole, byParts] = [createSurvey(asked), createSurvey(asked)];
+      for (const line of linesOf(exchanges)) {
+        const piece = Buffer.from(line);
+        whole.take(piece);
+        const sketch = readSketch(makeSketch(piece));
+        if (sketch !== undefined && byParts.takeSketch(sketch)) passed += 1;
+        else byParts.take(piece);
+      }
+      assert.deepEqual(byParts.finish(), whole.finish());
+    }),
+    { numRuns: 500 * rounds },
+  );
+  assert.ok(passed > 1000 * rounds, `${passed} parts passed over`);
 });

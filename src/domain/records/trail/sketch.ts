@@ -1,0 +1,153 @@
+// What is known of a part of a journal without its text: which records it holds, when they were written, and a filter of the
+// names in them. A name that the filter does not hold is in none of them. Nothing signs a sketch, and it proves nothing: only searches
+// use it.
+
+import { isMask } from '../../language/names/glob.js';
+import { foldAscii } from '../../people/identity/user-name.js';
+import { isCount, parseLine, parseTime } from '../audit/record.js';
+import { asList, isText } from '../audit/stored.js';
+import { shown } from './user-search.js';
+
+export interface Sketch {
+  readonly firstSeq: number;
+  /** Records without a gap, each a whole line. */
+  readonly lines: number;
+  /** The earliest and the latest time. */
+  readonly minMs: number;
+  readonly maxMs: number;
+  /** Whether a name may be in it; see the functions below. */
+  readonly mayHold: (token: string) => boolean;
+}
+
+const headBytes = 32;
+/** A hundredth of the text that it stands for; of a short one, a little more. */
+const filterShare = 100;
+const shortBytes = 128;
+const bitsForToken = 10;
+const probes = 7;
+/** In place of names that the records do not tell: masks, and lists and names that were cut. */
+const anyUser = 'any';
+
+/** Of whole lines. Empty: they are not all records in their order, tell of a retirement, or hold too many names: they are always read. */
+export function makeSketch(text: Buffer): Buffer {
+  const tokens = new Set<string>();
+  let [firstSeq, lines, min, max] = [0, 0, '~', ''];
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf(0x0a, at);
+    if (end < 0 || text[end - 1] !== 0x7d) return nothing;
+    const [head, seq, time = '', event] = headPattern.exec(text.toString('latin1', at, at + 96)) ?? [];
+    if (lines === 0) firstSeq = Number(seq);
+    if (head === undefined || event === 'retire' || Number(seq) !== firstSeq + lines) return nothing;
+    lines += 1;
+    if (time < min) min = time;
+    if (time > max) max = time;
+    const line = text.subarray(at, end);
+    if (event === 'admission' || event === 'access' || line.includes(userText)) {
+      const record = parseLine(line.toString('utf8'));
+      if (record === undefined) return nothing;
+      for (const token of tokensOf(record)) tokens.add(token);
+    }
+    at = end + 1;
+  }
+  const bytes = Math.ceil((tokens.size * bitsForToken) / 8) + 1;
+  const [minMs, maxMs] = [parseTime(min), parseTime(max)];
+  if (minMs === undefined || maxMs === undefined || bytes > Math.max(text.length / filterShare, shortBytes))
+    return nothing;
+  const sketch = Buffer.alloc(headBytes + bytes);
+  for (const [at, value] of [firstSeq, lines, minMs, maxMs].entries()) sketch.writeDoubleLE(value, at * 8);
+  const filter = sketch.subarray(headBytes);
+  for (const token of tokens) eachBit(token, filter, (at, bit) => (filter[at] = (filter[at] ?? 0) | bit));
+  return sketch;
+}
+
+/** Undefined: it is none. */
+export function readSketch(bytes: Buffer): Sketch | undefined {
+  if (bytes.length <= headBytes) return undefined;
+  const [firstSeq = 0, lines = 0, minMs = 0, maxMs = 0] = [0, 8, 16, 24].map((at) => bytes.readDoubleLE(at));
+  if (![firstSeq, lines, minMs, maxMs].every(isCount)) return undefined;
+  const filter = bytes.subarray(headBytes);
+  return {
+    firstSeq,
+    lines,
+    minMs,
+    maxMs,
+    mayHold: (token) => eachBit(token, filter, (at, bit) => ((filter[at] ?? 0) & bit) !== 0),
+  };
+}
+
+/** Of a search's filter, what a sketch can answer. */
+interface SketchFilter {
+  readonly user?: string | undefined;
+  readonly principal?: string | undefined;
+  readonly grant?: string | undefined;
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+}
+
+/** Whether a search may find a command that was admitted in a part. */
+export function createSketchTest({
+  user,
+  principal,
+  grant,
+  sinceMs = -Infinity,
+  untilMs = Infinity,
+}: SketchFilter): (sketch: Sketch) => boolean {
+  const since = Math.floor(sinceMs);
+  const names = user === undefined ? [undefined] : [user, foldAscii(user)].map(tokenOfPattern);
+  const users = names.includes(undefined) ? undefined : [anyUser, ...names.flatMap((name) => name ?? [])];
+  const others = [
+    ...(principal === undefined || principal.includes('*') ? [] : [requester(principal)]),
+    ...(grant === undefined ? [] : [ofGrant(grant)]),
+  ];
+  return ({ minMs, maxMs, mayHold }) =>
+    maxMs >= since && minMs < untilMs && users?.some(mayHold) !== false && others.every(mayHold);
+}
+
+/** A mail user by its name, by what stands up to an @ in it, or from its last @ on. */
+export const named = (text: string): string => `u${text}`;
+const requester = (text: string): string => `p${text}`;
+const ofGrant = (id: string): string => `g${id}`;
+
+/** Undefined: the filter says nothing about names that fit the pattern. */
+function tokenOfPattern(pattern: string): string | undefined {
+  const isKnown = !pattern.includes('*') || /^(\*@[^@*]*|[^@*]*@\*)$/.test(pattern);
+  return isKnown ? named(pattern.replace('*', '')) : undefined;
+}
+
+function tokensOf(record: Readonly<Record<string, unknown>>): readonly string[] {
+  const { user, users, principal, grant, request } = record;
+  const listed = asList(users) ?? [];
+  const isAny = listed.some((one) => !isText(one) || isMask(one));
+  return [
+    ...[shown(user), ...listed].flatMap((name) => (isText(name) ? tokensOfName(name) : [])),
+    ...(isAny ? [anyUser] : []),
+    requester(shown(principal)),
+    ...[grant, request].flatMap((id) => (isText(id) ? [ofGrant(id)] : [])),
+  ];
+}
+
+function tokensOfName(name: string): readonly string[] {
+  const last = name.lastIndexOf('@');
+  const parts =
+    last < 0 ? [] : [name.slice(0, name.indexOf('@') + 1), name.slice(0, last + 1), name.slice(last)];
+  return [name, ...parts].map(named);
+}
+
+/** The bits of a token in a filter, until one returns false. */
+function eachBit(token: string, filter: Buffer, take: (at: number, bit: number) => unknown): boolean {
+  let [one, other] = [0x811c9dc5, 0x01000193];
+  for (let at = 0; at < token.length; at += 1) {
+    one = Math.imul(one ^ token.charCodeAt(at), 0x01000193);
+    other = Math.imul(other ^ token.charCodeAt(at), 0x5bd1e995) ^ (other >>> 15);
+  }
+  for (let probe = 0; probe < probes; probe += 1) {
+    const bit = ((one ^ (one >>> 16)) + Math.imul(probe, other | 1)) >>> 0;
+    const place = bit % (filter.length * 8);
+    if (take(place >>> 3, 1 << (place & 7)) === false) return false;
+  }
+  return true;
+}
+
+const nothing = Buffer.alloc(0);
+const userText = Buffer.from(',"user');
+const headPattern = /^\{"seq":(\d{1,16}),"time":"(.{24})","event":"([a-z-]+)"/;
