@@ -1,18 +1,18 @@
 // What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
 // failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. No text of a
-// client or a backend is shown, only codes and names of the configuration.
+// client or a backend is shown, only sentences of ours with names of the configuration.
 
-import { denialCodes, errorCodes, lookupCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
+import { denialCodes, errorCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
 import { type CountedAs, History } from '../domain/admin/now/history.js';
 import { ownerOf } from '../domain/admin/now/owners.js';
 import { Standing } from '../domain/admin/now/problems.js';
 import { RefusedLogins } from '../domain/admin/now/refused-logins.js';
 import type { Running } from '../domain/admin/now/running.js';
 import type { Trouble } from '../domain/admin/page/api.js';
-import { statusMeaning } from '../domain/language/codes/codes.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
+import { causeWords } from '../domain/records/story/words.js';
 import {
   type EngineEvent,
   type ExchangeEnded,
@@ -239,24 +239,16 @@ function statusWord(status: string): string | undefined {
   return /^-([A-Z]{1,12})(?:\t|$)/.exec(status)?.[1];
 }
 
-function sentenceOf({ denial, rule, policy, outcome, error, status, backend }: ExchangeEnded): string {
+/** As the client got it; where that repeats words of a client or a backend, what its code means. */
+function sentenceOf({ denial, rule, policy, error, text, isQuoting }: ExchangeEnded): string {
   if (denial !== undefined) {
     const place =
-      rule === undefined ? '' : ` (${rule.file.slice(rule.file.lastIndexOf('/') + 1)}:${rule.line})`;
-    const offered = error === 'on-request' ? '; it is available on request' : '';
-    return `Policy "${policy}" denies it: ${plain(denialCodes[denial][0])}${place}${offered}.`;
+      rule === undefined ? '' : `, ${rule.file.slice(rule.file.lastIndexOf('/') + 1)}:${rule.line}`;
+    const offered = error === 'on-request' ? '; available on request' : '';
+    const reason = `${plain(denialCodes[denial][0])}${place}`;
+    return `${capital(causeWords({ kind: 'denied', policy, reason }))}${offered}.`;
   }
-  if (error !== undefined) return `${capital(errorMeaning(error)[0])}.`;
-  if (status.startsWith('-'))
-    return `${backend ?? 'The backend'} answered: ${statusMeaning(statusWord(status) ?? '')}.`;
-  return outcome === 'unknown' ? 'Whether it ran is not known.' : 'It failed.';
-}
-
-function errorMeaning(code: string): readonly [string, string?] {
-  const lookup = 'lookup-';
-  return code.startsWith(lookup)
-    ? meaningIn(lookupCodes, code.slice(lookup.length))
-    : meaningIn(errorCodes, code);
+  return `${capital((isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0])}.`;
 }
 
 function capital(text: string): string {

@@ -22,6 +22,7 @@ export const ended: ExchangeEnded = {
   level: 'info',
   error: undefined,
   text: undefined,
+  isQuoting: false,
   bytesIn: 100,
   bytesOut: 108,
   bytesUp: 0,

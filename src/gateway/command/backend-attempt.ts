@@ -7,7 +7,7 @@ import type { Abortable } from '../../concurrency/abortable.js';
 import { type Waiting, WaitTimeout } from '../../concurrency/limits.js';
 import type { Judged } from '../../domain/judging/policy/judge.js';
 import { deadlineMsOf } from '../../domain/judging/policy/terms.js';
-import { sentenceOf } from '../../domain/language/codes/codes.js';
+import { sentenceOf, statusMeaning } from '../../domain/language/codes/codes.js';
 import { commandNamed } from '../../domain/language/commands/catalog.js';
 import { parseArguments } from '../../domain/language/commands/parse.js';
 import { canonicalWords } from '../../domain/language/meaning/canonical.js';
@@ -387,7 +387,7 @@ async function countMatches(
   if (status === undefined || cells === undefined)
     return { end: { value: { kind: 'over-share', isSent: false }, closeFor: 'aborted' } };
   if (status.kind !== 'ok') {
-    const reason = `the search before the command failed (${status.code})`;
+    const reason = `the search before the command failed (${statusMeaning(status.code)})`;
     return { end: { value: { kind: 'unroutable', reason }, closeFor: 'not-reusable' } };
   }
   // In a reply for all users, some releases put the user's name before the mailbox's GUID and the UID.

@@ -7,6 +7,7 @@
 // that did not.
 
 import type { Judged, Judgement } from '../../domain/judging/policy/judge.js';
+import { statusMeaning } from '../../domain/language/codes/codes.js';
 import { replyShape } from '../../domain/language/meaning/columns.js';
 import { namesSeveral } from '../../domain/language/meaning/reach.js';
 import type { RecordedOutcome, RecordedPart } from '../../domain/records/audit/record.js';
@@ -214,7 +215,8 @@ export function joinEndings(
   const code = isAsked && failed.length === 1 && parts.every(isReplied) ? only : 'TEMPFAIL';
   const silent = parts.filter((part) => !isReplied(part));
   const error = (silent.find(({ verdict }) => verdict.outcome === outcome) ?? silent[0])?.verdict.error;
-  return { kind: 'joined', code, outcome, error, text: sayWho(parts, backends) };
+  const isQuoting = parts.some(({ verdict }) => verdict.isQuoting === true);
+  return { kind: 'joined', code, outcome, error, text: sayWho(parts, backends), isQuoting };
 }
 
 interface JudgedPart extends Part {
@@ -244,7 +246,7 @@ function sayWho(parts: readonly JudgedPart[], backends: readonly string[]): stri
   const said = parts.map(({ attempt, ending, verdict }) => {
     if (!isEnding(ending, 'replied')) return `${attempt.backend}: ${verdict.text ?? 'failed'}`;
     const { code } = ending.status;
-    return code === '' ? `${attempt.backend} answered` : `${attempt.backend}: -${code}`;
+    return `${attempt.backend}${code === '' ? ' answered' : `: ${statusMeaning(code)}`}`;
   });
   const asked = parts.map(({ attempt }) => attempt.backend);
   const others = backends.filter((name) => !asked.includes(name)).map((name) => `${name} was not asked`);

@@ -6,7 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { usersTouchedBy } from '../../domain/judging/policy/attempt.js';
 import { isAllowed, type Judged, type Judgement, type Subject } from '../../domain/judging/policy/judge.js';
 import type { RulePlace } from '../../domain/judging/policy/policy.js';
-import { isCode, saidOfStatus, sentenceOfError } from '../../domain/language/codes/codes.js';
+import { isCode, type Said, saidOfStatus, sentenceOfError } from '../../domain/language/codes/codes.js';
 import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
 import type { Peer } from '../../domain/people/identity/peer.js';
 import { type NameCase, userNameMax } from '../../domain/people/identity/user-name.js';
@@ -216,15 +216,22 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
   };
 }
 
-/** The sentence about its end, as the client got it, where neither the admission nor `error` and `backend` say the same. */
-function textOf({ verdict, judgement, backend, status, count }: CompletionFacts): string | undefined {
-  const { text, error, clientCode, denial } = verdict;
-  if (text === undefined) {
-    if (error !== undefined || !status.startsWith('-')) return undefined;
-    // A full mailbox, for example, has no status of its own: a line of the log says it.
-    const said = saidOfStatus(status.slice(1).split('\t', 1)[0] ?? '', count?.lastLog ?? '');
-    return said.code === 'backend-failed' ? undefined : said.sentence;
-  }
+/** The sentence about its end, as the client got it. */
+function saidOf({ verdict: { text, error }, status, count }: CompletionFacts): {
+  readonly code?: Said['code'];
+  readonly sentence: string | undefined;
+} {
+  if (text !== undefined || error !== undefined || !status.startsWith('-')) return { sentence: text };
+  // A full mailbox, for example, has no status of its own: a line of the log says it.
+  return saidOfStatus(status.slice(1).split('\t', 1)[0] ?? '', count?.lastLog ?? '');
+}
+
+/** The same, where neither the admission nor `status`, nor `error` and `backend`, say it. */
+function textOf(facts: CompletionFacts): string | undefined {
+  const { verdict, judgement, backend } = facts;
+  const { error, clientCode, denial } = verdict;
+  const { sentence: text, code } = saidOf(facts);
+  if (text === undefined || code === 'backend-failed') return undefined;
   const isInAdmission =
     !isAllowed(judgement) &&
     (judgement.kind === 'unparsable' || (clientCode === 'denied' && denial !== 'grant-withheld'));
@@ -287,7 +294,8 @@ export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded 
     status,
     level: isTold ? verdict.level : undefined,
     error: verdict.error,
-    text: verdict.text,
+    text: saidOf(facts).sentence,
+    isQuoting: verdict.isQuoting === true,
     bytesIn: facts.count?.bytesIn ?? 0,
     bytesOut,
     bytesUp: facts.isSent ? (facts.input?.bytes ?? 0) : 0,

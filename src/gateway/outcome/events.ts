@@ -40,8 +40,10 @@ export interface ExchangeEnded {
   /** Undefined: one of a flood of refusals, of which `flood` says how many. */
   readonly level: LogLevel | undefined;
   readonly error: ErrorCode | undefined;
-  /** One sentence for operators where the outcome is not `ok`. */
+  /** The client's sentence, or the one that stands in its place. */
   readonly text: string | undefined;
+  /** The sentence repeats words of a client or a backend, which not everybody may read. */
+  readonly isQuoting: boolean;
   /** Bytes of the reply as the backend sent them, and all bytes sent to the client. */
   readonly bytesIn: number;
   readonly bytesOut: number;

@@ -20,6 +20,8 @@ export interface Verdict {
   readonly error: ErrorCode | undefined;
   /** One sentence: for our log, and for the client where `clientCode` is set. */
   readonly text: string | undefined;
+  /** The sentence repeats words of a client or a backend, which not everybody may read. */
+  readonly isQuoting?: boolean;
   /** The code that the client reads with the sentence; undefined: the client gets neither. */
   readonly clientCode: Code | undefined;
   readonly retryAfterS: number | undefined;
@@ -104,6 +106,7 @@ export type Ending =
       readonly outcome: RecordedOutcome;
       readonly error: ErrorCode | undefined;
       readonly text: string | undefined;
+      readonly isQuoting?: boolean;
     }
   /** The daemon stops and the time for running commands is over, or an operator ended this one. */
   | { readonly kind: 'cut-off'; readonly isSent: boolean; readonly by?: 'operator' | 'grant' }
@@ -230,15 +233,16 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       return withoutSentence('', 'ok', undefined, 'info');
     case 'denied': {
       const { policy, reason, request, code: denial } = ending;
-      if (request !== undefined) return withSentence('denied', 'on-request', { policy, request }, { denial });
-      return withSentence('denied', 'denied', { policy, reason }, { error: undefined, denial });
+      const more = { denial, isQuoting: true };
+      if (request !== undefined) return withSentence('denied', 'on-request', { policy, request }, more);
+      return withSentence('denied', 'denied', { policy, reason }, { ...more, error: undefined });
     }
     case 'grant-over':
       return withSentence('denied', 'grant-over', { reason: ending.grant });
     case 'access':
       return judgeAccess(ending.code, ending.reason);
     case 'unparsable':
-      return withSentence('unparsable', ending.code, { reason: ending.reason });
+      return withSentence('unparsable', ending.code, { reason: ending.reason }, { isQuoting: true });
     case 'limited': {
       const { retryAfterMs } = ending;
       const limit =
@@ -254,7 +258,7 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       );
     }
     case 'unroutable':
-      return withSentence('failed', 'no-route', { reason: ending.reason });
+      return withSentence('failed', 'no-route', { reason: ending.reason }, { isQuoting: true });
     case 'unresolved': {
       const { code: reason } = ending;
       return withSentence('failed', 'lookup-failed', { reason }, { error: `lookup-${reason}` });
@@ -274,9 +278,9 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       return withSentence('failed', 'referral', { backend, reason });
     }
     case 'joined': {
-      const { code, outcome, error, text: reason = '' } = ending;
+      const { code, outcome, error, text: reason = '', isQuoting = false } = ending;
       if (code === '') return withoutSentence(code, outcome, error, 'debug');
-      return withSentence(outcome, 'not-all-backends', { reason }, { code, error });
+      return withSentence(outcome, 'not-all-backends', { reason }, { code, error, isQuoting });
     }
     case 'cut-off':
       return judgeCutOff(ending.isSent, ending.by);
@@ -304,7 +308,7 @@ export type AccessCode = Extract<Code, `access-${string}`>;
 function judgeAccess(code: AccessCode, reason: string): Verdict {
   const isDenial = codes[code].status !== 'TEMPFAIL';
   const outcome = code === 'access-limit' ? 'limited' : isDenial ? 'denied' : 'failed';
-  return withSentence(outcome, code, { reason });
+  return withSentence(outcome, code, { reason }, { isQuoting: true });
 }
 
 /** A backend without the line's user has done nothing. */
