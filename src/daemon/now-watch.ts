@@ -4,7 +4,6 @@
 
 import { denialCodes, errorCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
 import { type CountedAs, History } from '../domain/admin/now/history.js';
-import { ownerOf } from '../domain/admin/now/owners.js';
 import { Standing } from '../domain/admin/now/problems.js';
 import { RefusedLogins } from '../domain/admin/now/refused-logins.js';
 import type { Running } from '../domain/admin/now/running.js';
@@ -12,6 +11,7 @@ import type { Trouble } from '../domain/admin/page/api.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
+import { ownerOf } from '../domain/records/story/owner.js';
 import { causeWords } from '../domain/records/story/words.js';
 import {
   type EngineEvent,

@@ -189,7 +189,7 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
 }
 
 function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) {
-  const { asked, outcome, tookMs, sentences, next } = story;
+  const { asked, outcome, tookMs, answer, next, remarks } = story;
   const row = { fields: { ...asked } };
   const users = usersText(row);
   const { tone } = outcomeSign(outcome);
@@ -197,9 +197,15 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
   return (
     <section class={`verdict ${tone === 'quiet' ? '' : tone}`} aria-label="What became of it">
       <h2>
-        <Name value={commandText(row)} max={200} isCode />
+        <Sentence text={answer} />
       </h2>
+      {next !== undefined && (
+        <p>
+          <Name value={next} max={600} />
+        </p>
+      )}
       <p class="exchange-head">
+        <Name value={commandText(row)} max={200} isCode />
         <Outcome outcome={outcome} />
         <Effect effect={asked.effect} content={content} />
         <span>
@@ -212,11 +218,11 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
           )}
         </span>
         <span>
-          <Time at={asked.time} isExact />
+          <Time at={asked.time} isExact isDated />
           {tookMs !== undefined && <>, took {durationOf(tookMs)}</>}
         </span>
       </p>
-      {sentences.map((sentence) => (
+      {remarks.map((sentence) => (
         <p key={sentence}>
           <Sentence text={sentence} />
         </p>
@@ -224,11 +230,6 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
       {asked.reason !== '' && (
         <p>
           Reason given: <Name value={asked.reason} max={300} />
-        </p>
-      )}
-      {next !== undefined && (
-        <p>
-          <Name value={next} max={600} />
         </p>
       )}
       {outcome === 'denied' && tried !== undefined && (

@@ -77,14 +77,15 @@ interface TimeProps {
   /** RFC 3339. */
   readonly at: string;
   readonly isExact?: boolean;
+  readonly isDated?: boolean;
 }
 
-/** Local, UTC on hover. */
-export function Time({ at, isExact }: TimeProps) {
+/** Local, UTC on hover. `isDated`: with its date also if it is today's. */
+export function Time({ at, isExact, isDated }: TimeProps) {
   const today = useToday();
   return (
     <time dateTime={at} title={utcTime(at)} class="number">
-      {localTime(at, today, isExact)}
+      {localTime(at, isDated === true ? '' : today, isExact)}
     </time>
   );
 }

@@ -3,6 +3,7 @@
 import { useState } from 'preact/hooks';
 import type { Done, JournalNow, RunningCommand, Trouble } from '../domain/admin/page/api.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from '../domain/language/words/words.js';
+import { ownerWords } from '../domain/records/story/owner.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import {
@@ -28,7 +29,6 @@ import {
   journalTone,
   journalWords,
   listWords,
-  ownerText,
   runningLine,
   waitingTone,
   whoAsked,
@@ -420,7 +420,7 @@ function Why({ row, seesRules }: WhyProps) {
     <>
       <Sentence text={text} />
       <p class="why faint">
-        cause: <Name value={ownerText(row)} max={60} />
+        cause: <Name value={ownerWords(row.owner, row)} max={60} />
         {seesRules && policy !== undefined && (
           <>
             {': '}

@@ -1,13 +1,6 @@
 // What the screens "now" and "backends" say of what runs and of what went wrong, in words.
 
-import type {
-  BackendNow,
-  JournalNow,
-  NowTiles,
-  RunningCommand,
-  Trouble,
-  TroubleOwner,
-} from '../domain/admin/page/api.js';
+import type { BackendNow, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/admin/page/api.js';
 import { countWords, daysWords, durationWords } from '../domain/language/words/words.js';
 import { dayWords } from './wording.js';
 
@@ -16,18 +9,6 @@ export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'l
   if (listener === undefined || principal.endsWith(`@${listener}`)) return principal;
   return `${principal}@${listener}`;
 }
-
-export function ownerText({ owner, policy, backend }: Trouble): string {
-  if (owner === 'policy' && policy !== undefined) return `policy ${policy}`;
-  return owner === 'server' && backend !== undefined ? `the mail server ${backend}` : ownerWords[owner];
-}
-
-const ownerWords: Readonly<Record<TroubleOwner, string>> = {
-  policy: 'a policy',
-  requester: 'the requester',
-  server: 'the mail server',
-  gate: 'dovegate or its host',
-};
 
 export function runningLine(command: RunningCommand): string {
   const { user, backend, isOverdue, durationMs } = command;

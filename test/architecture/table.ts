@@ -118,7 +118,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
   'domain/records/story': rule(['domain/language/codes', 'domain/records/audit'], {
-    public: ['row', 'story', 'words', 'grant'],
+    public: ['row', 'story', 'words', 'grant', 'owner'],
   }),
   'domain/records/trail': rule(
     [
@@ -186,7 +186,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/admin/now': rule(
     ['domain/records/audit', 'domain/people/keys/key', 'domain/admin/page', 'domain/language/words'],
     {
-      public: ['history', 'owners', 'problems', 'refused-logins', 'running'],
+      public: ['history', 'problems', 'refused-logins', 'running'],
     },
   ),
   // The parts of the shapes that cross our own seams.

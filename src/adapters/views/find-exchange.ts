@@ -49,6 +49,8 @@ export interface FoundExchange {
   /** Undefined: the record that was asked for belongs to none. */
   readonly id: string | undefined;
   readonly all: readonly Found[];
+  /** Which use of its grant it is; undefined: it has none, or an earlier one may be in a file that was not read. */
+  readonly use?: number | undefined;
   readonly around: Surroundings;
 }
 
@@ -72,24 +74,36 @@ export async function findExchange(
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
   const byId = seenIn(view, await findAll(near, needles, { look, last }));
   if (byId.length === 0) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };
-  const steps = await findSteps(trail, byId, last);
+  const { steps, use } = await findSteps(trail, byId, id, last);
   const allOf = (found: readonly Found[]): Found[] =>
     inOrder([...byId, ...seenIn(view, newOf([...found, ...steps], byId))]);
+  // The grant may be for users that the view hides, too.
   if (!isWhole) return { id, all: allOf(await findAll(near, twinNeedles(byId, id), { last })), around: {} };
   const { found, around } = await findAround(trail, near, byId, id, last);
-  return { id, all: allOf(found), around };
+  return { id, use, all: allOf(found), around };
 }
 
 /** The steps of the grant that allowed it, up to its end, and the review, which comes later; where a step is retired, one copy of it. */
-async function findSteps(trail: Trail, found: readonly Found[], last: Wanted['last']): Promise<Found[]> {
-  const grant = found.map((one) => wordOf(one, 'grant')).find((one) => one !== undefined);
-  if (grant === undefined) return [];
+async function findSteps(
+  trail: Trail,
+  byId: readonly Found[],
+  id: string | undefined,
+  last: Wanted['last'],
+): Promise<{ readonly steps: readonly Found[]; readonly use?: number | undefined }> {
+  const grant = byId.map((one) => wordOf(one, 'grant')).find((one) => one !== undefined);
+  if (grant === undefined) return { steps: [] };
   const files = last === undefined ? trail : await trailNear(trail, grant);
-  const end = Math.max(...found.map(seqOf));
-  const isWanted = (record: Stored): boolean =>
-    record['event'] === 'access' &&
-    isCount(record['seq']) &&
-    (record['seq'] <= end || record['action'] === 'reviewed');
+  const end = Math.max(...byId.map(seqOf));
+  let use = 0;
+  let isOwnMet = false;
+  const isWanted = (record: Stored): boolean => {
+    const { event, seq, sent } = record;
+    // What was not sent was no use, and a search that counts mails is none of its own.
+    if (event === 'admission' && !isOwnMet && record['for'] === undefined) use += 1;
+    if (event === 'completion' && !isOwnMet && sent === false) use -= 1;
+    isOwnMet ||= record['id'] === id;
+    return event === 'access' && isCount(seq) && (seq <= end || record['action'] === 'reviewed');
+  };
   const isLast = (record: Stored): boolean => isCount(record['seq']) && record['seq'] >= end;
   const needles = [named('grant', grant), named('request', grant)];
   const all = await findAll(files, needles, { isWanted, last: last && { ...last, isLast } });
@@ -100,7 +114,9 @@ async function findSteps(trail: Trail, found: readonly Found[], last: Wanted['la
     const key = JSON.stringify([action, principal, carried === true ? (at ?? time) : time]);
     if (!steps.has(key) || carried !== true) steps.set(key, one);
   }
-  return [...steps.values()];
+  const found = [...steps.values()];
+  const isWhole = found.some(({ record: { action, carried } }) => action === 'requested' && carried !== true);
+  return { steps: found, use: isWhole && isOwnMet ? use : undefined };
 }
 
 function inOrder(found: readonly Found[]): Found[] {

@@ -65,6 +65,7 @@ export interface AnswerEnd {
   readonly content?: TrailContent | undefined;
   readonly id?: string | undefined;
   readonly story?: StoryTold | undefined;
+  readonly use?: number | undefined;
   /** In a whole view: its neighbors in the session, the checkpoint after it, the policy of that time. */
   readonly around?:
     | { readonly before?: Neighbor | undefined; readonly after?: Neighbor | undefined }
@@ -147,7 +148,7 @@ const nearBytes = 64 << 20;
 async function show(trail: Trail, wanted: string, { users, directory }: ReadTask): Promise<TrailAnswer> {
   const damage = createDamageCount();
   const isWhole = users === undefined;
-  const { id, all, around } = await findExchange(trail, wanted, createView(users), {
+  const { id, all, use, around } = await findExchange(trail, wanted, createView(users), {
     look: (file, piece) => damage.look(file, piece),
     nearBytes,
     isWhole,
@@ -160,6 +161,7 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
       : foldStory(
           all.map(({ record }) => record),
           id,
+          use,
         );
   const { admission } = story?.records ?? {};
   // Rules name users of others, too.
@@ -168,6 +170,7 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
     rows: lines.length,
     id,
     story: story && tellStory(story),
+    use,
     content: admission && contentOf(admission),
     notes: damage.notes(),
     around: isWhole ? { before: before && neighborOf(before), after: after && neighborOf(after) } : undefined,

@@ -38,7 +38,7 @@ export async function auditShow(
       `usage: dovegate audit show ID [DIRECTORY]; "${printable(wanted)}" is neither an id nor a seq`,
     );
   let isFound = false;
-  for await (const { id, all, around, notes, host } of exchangesOf(screen, places, wanted)) {
+  for await (const { id, all, use, around, notes, host } of exchangesOf(screen, places, wanted)) {
     reportDamage(screen, notes);
     if (all.length === 0) continue;
     isFound = true;
@@ -46,7 +46,7 @@ export async function auditShow(
     if (isJson) for (const { record } of all) await screen.print(formatJson({ ...of, ...record, ...of }));
     else {
       if (host !== undefined) await screen.print(screen.paint('title', `on ${host}`));
-      for (const line of describe(screen, all, id)) await screen.print(line);
+      for (const line of describe(screen, all, id, use)) await screen.print(line);
       for (const line of describeAround(screen, around)) await screen.print(line);
     }
   }
@@ -64,7 +64,13 @@ async function* exchangesOf(
     const page = await openPage(screen, places);
     const { found, end } = await page.show(wanted);
     const around = { ...end.around, checkpoint: end.checkpoint };
-    yield { id: end.id, all: found, around, notes: (end.notes ?? []).map((note) => printable(note)) };
+    yield {
+      id: end.id,
+      all: found,
+      use: end.use,
+      around,
+      notes: (end.notes ?? []).map((note) => printable(note)),
+    };
     return;
   }
   for (const trail of await trailsOf(screen, places)) {
@@ -79,10 +85,15 @@ async function* exchangesOf(
 const headingKeys = new Set(['seq', 'event', 'time', 'id', 'prev', 'hash']);
 const nameCells = 14;
 
-function describe(screen: Screen, all: readonly Found[], id: string | undefined): string[] {
+function describe(
+  screen: Screen,
+  all: readonly Found[],
+  id: string | undefined,
+  use: number | undefined,
+): string[] {
   const lines: string[] = [];
   const records = all.map(({ record }) => record);
-  const story = id === undefined ? undefined : foldStory(records, id);
+  const story = id === undefined ? undefined : foldStory(records, id, use);
   if (id !== undefined && story !== undefined) {
     const { admission, completion } = story.records;
     const { outcome } = story.ended;

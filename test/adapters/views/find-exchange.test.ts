@@ -134,16 +134,15 @@ void test('a command under a grant has the steps of the grant beside it; of a st
     step('ended', 'anna@support', { time: time + 1 }),
     step('reviewed', 'carol@leads', { time: time + 2 }),
   ];
-  for (const [records, seqs] of [
-    [
-      [...steps, ...copies, ...command],
-      [1, 2, 3, 7, 8, 10],
-    ],
-    [
-      [...copies, ...copies, ...command],
-      [1, 2, 3, 7, 8, 10],
-    ],
-    [command.slice(0, 2), [1, 2]],
+  const before = [true, false].flatMap((sent, at): JournalRecord[] => [
+    { time, event: 'admission', id: idAt(startMs + at), grant, command: 'quota get', ...of },
+    { time, event: 'completion', id: idAt(startMs + at), grant, outcome: sent ? 'ok' : 'failed', sent },
+  ]);
+  for (const [records, seqs, second] of [
+    // What was not sent was no use.
+    [[...steps, ...before, ...copies, ...command], [1, 2, 3, 11, 12, 14], 2],
+    [[...copies, ...copies, ...command], [1, 2, 3, 7, 8, 10], undefined],
+    [command.slice(0, 2), [1, 2], undefined],
   ] as const) {
     const directory = temporaryDirectory(t);
     const ledger = new Ledger('dovegate 1', undefined, 'J');
@@ -154,15 +153,18 @@ void test('a command under a grant has the steps of the grant beside it; of a st
       [1 << 20, ['*@example.org']],
     ] as const) {
       const options = { nearBytes, isWhole: users === undefined };
-      const { all } = await findExchange(findTrail([directory]), id, createView(users), options);
+      const { all, use } = await findExchange(findTrail([directory]), id, createView(users), options);
       assert.deepEqual(all.map(seqOf), seqs);
+      assert.equal(use, users === undefined ? second : undefined);
       const { decided } = foldStory(
         all.map(({ record }) => record),
         id,
       );
       const approved =
-        seqs.length === 2 ? 'approvers are no longer in the kept records' : 'approved by carol@leads';
-      assert.equal(rightWords(decided), `grant ${grant}, ${approved}`);
+        seqs.length === 2
+          ? 'approvers are no longer in the kept records'
+          : 'anna@support asked, approved by carol@leads';
+      assert.equal(rightWords(decided), `grant ${grant}: ${approved}`);
     }
   }
 });

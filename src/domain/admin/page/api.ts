@@ -2,6 +2,7 @@
 // only types from here. An endpoint outside of this table does not exist. A change is a POST. A name of a mail user occurs only in answers
 // for `audit`.
 
+import type { TroubleOwner } from '../../records/story/owner.js';
 import type { AccessItem } from './access.js';
 import { type PageRole, pageRoles } from './roles.js';
 
@@ -287,12 +288,6 @@ export interface RunningCommand {
   /** How long its client has moved no byte while the command waits for it; absent: its client is not slow. */
   readonly clientMs?: number | undefined;
 }
-
-/**
- * Who can change that a command was denied or failed: people who write policies, the requester, the people of the mail server, or those of
- * dovegate's own host.
- */
-export type TroubleOwner = 'policy' | 'requester' | 'server' | 'gate';
 
 export interface Trouble {
   /** Of several that are the same: of the last one, as are the id and the user. */

@@ -81,6 +81,8 @@ export interface TrailEnd {
   /** Of `show`: the id of the command. */
   readonly id?: string;
   readonly story?: StoryTold;
+  /** Which use of its grant the command is. */
+  readonly use?: number;
   readonly content?: TrailContent;
   /** Of `show` in a whole view: admissions of the commands before and after it in its session, as far as they were near. */
   readonly around?: {

@@ -96,8 +96,12 @@ export interface StoryTold {
   readonly uid: number | undefined;
   readonly outcome: string;
   readonly tookMs: number | undefined;
-  readonly sentences: readonly string[];
+  /** What became of it, in one sentence; then who can change that, and what else is to be said. */
+  readonly answer: string;
   readonly next: string | undefined;
+  readonly remarks: readonly string[];
+  /** The id of the grant that allowed it. */
+  readonly grant: string | undefined;
   readonly who: readonly Fact[];
   readonly what: readonly Fact[];
   readonly why: readonly Fact[];

@@ -11,6 +11,7 @@ import {
   textIn,
 } from '../audit/stored.js';
 import { foldGrant, type GrantStory } from './grant.js';
+import { ownerOf, type TroubleOwner } from './owner.js';
 import type { Asked, StoryRow } from './row.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
@@ -46,6 +47,8 @@ export type Right =
       readonly place: string;
       /** Who asked and who approved; undefined: no record of it is among those that were read. */
       readonly story: GrantStory | undefined;
+      /** Which use of it this is; undefined: unknown. */
+      readonly use: number | undefined;
     }
   | { readonly kind: 'none' };
 
@@ -57,6 +60,8 @@ export interface Ended {
   readonly status: string;
   readonly error: string;
   readonly backend: string;
+  /** Who can change how it ended; undefined: it went well, or has not ended. */
+  readonly owner: TroubleOwner | undefined;
 }
 
 /** Why it ended as it did. `words.ts` has the sentence of each, which is the one that the client got. */
@@ -98,6 +103,7 @@ export interface StoryRecords {
 export function foldStory(
   records: readonly StoredRecord[],
   id: string,
+  use?: number,
 ): Story & { readonly records: StoryRecords } {
   const own = records.filter((record) => record['id'] === id);
   const find = (from: readonly StoredRecord[], event: string): StoredRecord | undefined =>
@@ -111,7 +117,13 @@ export function foldStory(
   const lines = own.filter(({ event }) => event === 'log');
   const grant = textIn(admission, 'grant') || textIn(completion, 'grant');
   return {
-    ...tell(admission ?? completion ?? { id }, completion, foldGrant(records, grant), overdueStatus(lines)),
+    ...tell(
+      admission ?? completion ?? { id },
+      completion,
+      foldGrant(records, grant),
+      overdueStatus(lines),
+      use,
+    ),
     records: {
       admission,
       completion,
@@ -141,8 +153,9 @@ function tell(
   completion: StoredRecord | undefined,
   granted: GrantStory | undefined,
   overdue: string | undefined,
+  use?: number,
 ): Story {
-  const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), granted);
+  const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), granted, use);
   return {
     id: textIn(asked, 'id'),
     asked: askedOf(asked),
@@ -175,7 +188,12 @@ function askedOf(record: StoredRecord): Asked {
 /** The shadow's words follow those of the decision. */
 const shadowText = /(?:^|; )the shadow would (?:allow|deny): /;
 
-function decidedOf(record: StoredRecord, grant: string, granted: GrantStory | undefined): Decided {
+function decidedOf(
+  record: StoredRecord,
+  grant: string,
+  granted: GrantStory | undefined,
+  use: number | undefined,
+): Decided {
   const { decision, would } = record;
   const place = textIn(record, 'rule');
   const isShadow = record['mode'] === 'shadow';
@@ -185,7 +203,7 @@ function decidedOf(record: StoredRecord, grant: string, granted: GrantStory | un
     policy: textIn(record, 'policy'),
     right:
       grant !== ''
-        ? { kind: 'grant', id: grant, place, story: granted }
+        ? { kind: 'grant', id: grant, place, story: granted, use }
         : place === ''
           ? { kind: 'none' }
           : { kind: 'rule', place },
@@ -218,6 +236,15 @@ function endedOf(
     status,
     error,
     backend,
+    owner:
+      completion === undefined || outcome === 'ok'
+        ? undefined
+        : ownerOf({
+            outcome,
+            isDenied: decided.decision === 'deny' && outcome === 'denied',
+            error: error || undefined,
+            status: /^-([A-Z]{1,12})/.exec(status)?.[1],
+          }),
     cause:
       completion === undefined
         ? { kind: 'open', status: overdue }

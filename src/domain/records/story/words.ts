@@ -4,8 +4,9 @@
 import { isCode, sentenceOf, sentenceOfError, statusMeaning } from '../../language/codes/codes.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
+import { ownerWords } from './owner.js';
 import type { Asked, Fact, LifeStep, LoggedLine, StoryTold } from './row.js';
-import { type Cause, type foldStory, peerOf, type Story, type StoryRecords } from './story.js';
+import { type Cause, type foldStory, peerOf, type Right, type Story, type StoryRecords } from './story.js';
 
 /** The sentence that the client got, or what stands in its place; '': it went well. */
 export function causeWords(cause: Cause): string {
@@ -38,10 +39,17 @@ const lookup = 'lookup-';
 /** By which right it was sent, or what refused it. */
 export function rightWords({ right, policy, decision, would }: Story['decided']): string {
   const ofPolicy = policy === '' ? '' : ` of policy ${policy}`;
-  if (right.kind === 'grant') return `grant ${right.id}, ${approvedText(right.story)}`;
+  if (right.kind === 'grant') return `grant ${right.id}: ${grantWords(right)}`;
   if (right.kind === 'rule') return `rule ${right.place}${ofPolicy}`;
   if (decision === 'allow' && would !== undefined) return `no rule${ofPolicy}, which only observes`;
   return decision === undefined ? 'no decision is recorded' : `no rule${ofPolicy}`;
+}
+
+/** `anna@support asked, approved by carol@leads, use 2 of 5`. */
+function grantWords({ story, use }: Extract<Right, { readonly kind: 'grant' }>): string {
+  const asked = story?.entry === undefined || story.requested.by !== undefined ? '' : `${story.to} asked, `;
+  const of = story?.usesMax === undefined ? '' : ` of ${story.usesMax}`;
+  return `${asked}${approvedText(story)}${use === undefined ? '' : `, use ${use}${of}`}`;
 }
 
 /** Of a search that dovegate made to count mails; '': a client sent it. */
@@ -60,8 +68,10 @@ export function tellStory(story: Folded): StoryTold {
     uid: numberIn(peerOf(story), 'uid'),
     outcome: ended.outcome,
     tookMs: numberIn(completion, 'duration_ms'),
-    sentences: storySentences(story),
+    answer: answerWords(story),
     next: nextOf(story),
+    remarks: remarksOf(story),
+    grant: story.decided.right.kind === 'grant' ? story.decided.right.id : undefined,
     who: whoOf(story),
     what: [
       ...facts(admission ?? completion, [
@@ -93,14 +103,19 @@ export function tellStory(story: Folded): StoryTold {
   };
 }
 
-/** What became of it, in sentences without their full stop. */
-export function storySentences({ asked, decided, ended, sent, records }: Folded): string[] {
+/** What became of it, in one sentence without its full stop: `denied by ...`, `failed: ...`, `allowed by grant G: ...`. */
+export function answerWords({ decided, ended }: Pick<Story, 'decided' | 'ended'>): string {
   const cause = causeWords(ended.cause);
+  if (cause === '') return ended.outcome === 'ok' ? `allowed by ${rightWords(decided)}` : ended.outcome;
+  return ended.outcome === 'open' || cause.startsWith(ended.outcome) ? cause : `${ended.outcome}: ${cause}`;
+}
+
+/** What else is to be said of it, likewise. */
+function remarksOf({ asked, decided, ended, sent, records }: Folded): string[] {
   const counted = countedWords(asked);
-  const { right } = decided;
+  const isTold = ended.outcome === 'ok' || decided.right.kind !== 'grant';
   return [
-    ...(cause === '' ? [] : [cause]),
-    ...(right.kind === 'grant' ? [`under ${rightWords(decided)}`] : []),
+    ...(isTold ? [] : [`under ${rightWords(decided)}`]),
     ...(counted === '' ? [] : [counted]),
     ...(sent === 'maybe' && ended.outcome !== 'open' ? ['whether a backend got it is not recorded'] : []),
     ...(records.admission === undefined ? ['its admission is not in the kept records'] : []),
@@ -108,13 +123,20 @@ export function storySentences({ asked, decided, ended, sent, records }: Folded)
   ];
 }
 
-function nextOf({ decided: { decision, right, policy }, ended }: Folded): string | undefined {
-  if (decision !== 'deny' || ended.outcome !== 'denied') return undefined;
+/** The answer, what to do next and who does it, and what else is to be said. */
+export function storySentences(story: Folded): string[] {
+  const next = nextOf(story);
+  return [answerWords(story), ...(next === undefined ? [] : [next]), ...remarksOf(story)];
+}
+
+function nextOf({ decided: { right, policy }, ended: { owner, error, backend } }: Story): string | undefined {
+  if (owner === undefined) return undefined;
+  if (owner !== 'policy') return `next: ${ownerWords(owner, { backend })}`;
   const rule = right.kind === 'rule' ? `rule ${right.place}` : 'no rule yet';
   const writer = `the person who writes policies, if this should be allowed (${rule}, policy ${policy})`;
-  return ended.error === 'on-request'
-    ? `Who acts next: the requester, who can ask for access with that command. Or ${writer}.`
-    : `Who acts next: ${writer}.`;
+  return error === 'on-request'
+    ? `next: the requester, who can ask for access with that command; or ${writer}`
+    : `next: ${writer}`;
 }
 
 function loggedLine(record: StoredRecord): LoggedLine {

@@ -15,7 +15,7 @@ import {
   rightWords,
   tellStory,
 } from '../../../../src/domain/records/story/words.js';
-import { approved, approver, grantRecords, over } from '../../../kit/access-records.js';
+import { approved, approver, grantRecords, over, owner } from '../../../kit/access-records.js';
 
 const fold = (...records: readonly object[]) =>
   foldStory(
@@ -155,9 +155,9 @@ void test('by which right: a rule, a grant with its approvers, or nothing that t
   const other = approved('other', 3, { principal: 'mallory@leads' });
   assert.equal(
     right(...read([...grantRecords('G', 1), other]), under, ...read([over('reviewed', 'G', 9)])),
-    `grant G, approved by ${approver}`,
+    `grant G: ${owner} asked, approved by ${approver}`,
   );
-  assert.equal(right(under), 'grant G, approvers are no longer in the kept records');
+  assert.equal(right(under), 'grant G: approvers are no longer in the kept records');
 });
 
 void test('whether a backend got it: as its end says; without one only a denial is sure', () => {
@@ -241,20 +241,23 @@ void test('who, what and why are what the records say, and nothing that they do 
     { what: 'Decision', value: 'allow' },
     { what: 'By', value: 'rule d.yaml:7 of policy support' },
   ]);
-  assert.deepEqual([one.outcome, one.tookMs, one.uid, one.sentences], ['ok', 100, 1000, []]);
+  assert.deepEqual(
+    [one.outcome, one.tookMs, one.uid, one.answer, one.next, one.remarks],
+    ['ok', 100, 1000, 'allowed by rule d.yaml:7 of policy support', undefined, []],
+  );
   for (const strange of [
     { event: 'admission', id: 'X', args: 'x', peer: 'y' },
     { event: 'log', id: 'X' },
   ])
     assert.deepEqual([told(strange).who, told(strange).asked.args], [[], undefined]);
-  assert.match(told({ event: 'log', id: 'X' }).sentences.join(), /its admission is not in the kept records/);
+  assert.match(told({ event: 'log', id: 'X' }).remarks.join(), /its admission is not in the kept records/);
 });
 
 void test('arguments are joined; one that is missing is said', () => {
   const long = { ...admission, args: ['a', { more: 1 }], argument_records: 1 };
   const part = { event: 'arguments', id: 'X', args: ['a', 'b'] };
   assert.deepEqual(fold(long, part, completion).asked.args, ['a', 'b']);
-  assert.match(told(long, completion).sentences.join(), /argument records are missing/);
+  assert.match(told(long, completion).remarks.join(), /argument records are missing/);
 });
 
 void test('its session and its twins are apart from it', () => {
@@ -272,16 +275,18 @@ void test('its session and its twins are apart from it', () => {
 });
 
 void test('who acts next after a denial: who writes policies, or the requester where it is available on request', () => {
-  const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support).';
-  assert.equal(told(denied, refused).next, `Who acts next: ${writer}`);
+  const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support)';
+  assert.equal(told(denied, refused).next, `next: ${writer}`);
   const offered = told(denied, { ...refused, error: 'on-request', text: 'x' }).next;
-  assert.equal(
-    offered,
-    `Who acts next: the requester, who can ask for access with that command. Or ${writer}`,
-  );
+  assert.equal(offered, `next: the requester, who can ask for access with that command; or ${writer}`);
   assert.match(
     told({ ...denied, rule: 'd.yaml:9' }, refused).next ?? '',
     /\(rule d\.yaml:9, policy support\)/,
   );
   assert.equal(told(admission, completion).next, undefined);
+  const full = { ...completion, outcome: 'failed', status: '-NOQUOTA', backend: 'mail1' };
+  const { answer, next } = told(admission, full);
+  assert.match(answer, /^failed: the backend says: /);
+  assert.equal(next, 'next: the mail server mail1');
+  assert.match(told(denied, refused).answer, /^denied by policy support/);
 });

@@ -1,9 +1,12 @@
-// Who can change that a command was denied or failed: the first thing that somebody on call has to know. Pure. A code that is in no list is
-// a matter of dovegate's own host.
+// Who can change that a command was denied or failed: the first thing that somebody on call has to know. Also for the browser.
 
-import type { TroubleOwner } from '../page/api.js';
+/** People who write policies, the requester, the people of the mail server, or those of dovegate's own host. */
+export type TroubleOwner = 'policy' | 'requester' | 'server' | 'gate';
 
-/** Codes of the key `error`. Codes of look-ups begin with `lookup-`, those of broken replies with `reply-`. */
+/**
+ * Codes of the key `error`; one that is in no list is a matter of dovegate's own host. Codes of look-ups begin with `lookup-`, those of
+ * broken replies with `reply-`.
+ */
 const ofServer = new Set(
   (
     'dial-refused,dial-timeout,tls-failed,auth-rejected,version-unsupported,closed-early,early-answer,' +
@@ -19,6 +22,27 @@ const ofRequester = new Set(
 const ofPolicy = new Set(['denied', 'over-limit']);
 /** Of the status of a backend: what was asked for is not there, or cannot be. */
 const statusesOfRequester = new Set(['NOUSER', 'NOTFOUND', 'DATAERR', 'USAGE', 'EXPIRED', 'CHANGED']);
+
+export function ownerWords(
+  owner: TroubleOwner,
+  {
+    policy = '',
+    backend = '',
+  }: { readonly policy?: string | undefined; readonly backend?: string | undefined },
+): string {
+  switch (owner) {
+    case 'policy':
+      return policy === '' ? 'a policy' : `policy ${policy}`;
+    case 'requester':
+      return 'the requester';
+    case 'server':
+      return `the mail server${backend && ` ${backend}`}`;
+    case 'gate':
+      return 'dovegate or its host';
+    default:
+      return owner satisfies never;
+  }
+}
 
 /** `status`: the word of the status line; undefined: there is none, or it is `+`. */
 export function ownerOf(ended: {
