@@ -17,6 +17,7 @@ import {
 } from '../../domain/records/report/proof.js';
 import type { TrailFilter } from '../../domain/records/trail/search.js';
 import { formatExtract } from '../../domain/records/views/extract.js';
+import { filterTexts } from '../../domain/records/views/filter.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -156,15 +157,10 @@ async function rangeOf(
 /** Time and event are within this many bytes. */
 const headBytes = 96;
 
-const filterKeys = [
-  ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect'] as const),
-  ...(['outcome', 'session', 'grant', 'text'] as const),
-];
-
 /** As typed options, with times in UTC. */
 function describeFilter(filter: TrailFilter): string {
   const { sinceMs, untilMs } = filter;
-  const words = filterKeys.flatMap((key) =>
+  const words = filterTexts.flatMap((key) =>
     filter[key] === undefined ? [] : [`--${key} ${JSON.stringify(filter[key])}`],
   );
   if (sinceMs !== undefined) words.push(`--since ${formatTime(sinceMs)}`);

@@ -229,7 +229,7 @@ export function formatMoment(time: unknown): string {
 
 function commandOf(row: ExchangeRow): string {
   const { command, args, event } = row.fields;
-  const counted = event === 'access' ? '' : countedWords(storyOfRow(row).asked);
+  const counted = event !== undefined ? '' : countedWords(storyOfRow(row).asked);
   const parts = [...[command, args].map(formatValue), counted && `(${counted})`];
   return printable(parts.filter((part) => part !== '').join(' '));
 }
@@ -240,7 +240,7 @@ function outcomeText(row: ExchangeRow): string {
 }
 
 function durationOf({ fields }: ExchangeRow): string {
-  const duration = fields['event'] === 'access' ? undefined : fields['duration_ms'];
+  const duration = fields['event'] !== undefined ? undefined : fields['duration_ms'];
   return asNumber(duration)?.toFixed(0) ?? '';
 }
 

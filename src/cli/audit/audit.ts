@@ -6,6 +6,7 @@ import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js'
 import { parseDuration, parseInstant } from '../../domain/judging/policy/policy.js';
 import { allEffects } from '../../domain/language/commands/catalog.js';
 import { formatTime } from '../../domain/records/audit/record.js';
+import { rowKinds } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import type { TrailFilter } from '../../domain/records/trail/search.js';
 import { pickFilter } from '../../domain/records/views/filter.js';
@@ -310,6 +311,13 @@ export function addFilterOptions(command: Command): Command {
     .option('--listener <name>', 'the listener that took it')
     .option('--session <id>', 'all commands of one session')
     .option('--grant <id>', 'all commands under one grant, with its request, approvals and end')
+    .option('--by <name>', 'all that this person did: operator, approver, auditor, requester')
+    .addOption(
+      new Option('--kind <word>', 'commands only, or what else people did; look: looks at records').choices([
+        ...rowKinds,
+        'all',
+      ]),
+    )
     .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))
     .addOption(new Option('--outcome <word>', 'how it ended; open: no end is recorded').choices(outcomes))
     .option('--backend <name>', 'the backend it went to')
@@ -328,7 +336,7 @@ export function filterOf(options: FilterOptions): TrailFilter {
     const times = `--since is ${formatTime(since)}, and --until is ${formatTime(until)}`;
     throw new CommandFault(exitCodes.usage, `--since must be before --until: ${times}`);
   }
-  // Options that are no filter are left out: with another filter, the access records of a grant are not asked for.
+  // Options that are no filter are left out.
   return pickFilter({
     ...same,
     // A name alone matches at any listener.

@@ -1,6 +1,6 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
-import type { StoryTold } from '../../records/story/row.js';
+import type { RowKind, StoryTold } from '../../records/story/row.js';
 import type { Exclusion } from './leave-out.js';
 
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */
@@ -17,6 +17,8 @@ export interface AskTrail {
     readonly id?: string;
     readonly session?: string;
     readonly grant?: string;
+    readonly by?: string;
+    readonly kind?: RowKind | 'all';
     readonly text?: string;
     readonly sinceMs?: number;
     readonly untilMs?: number;

@@ -1,6 +1,6 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
-import { type StoredRecord, textIn } from '../audit/stored.js';
+import { isText, type StoredRecord, textIn } from '../audit/stored.js';
 
 /** A row of a search: the keys of the admission, then those of the completion. */
 export interface StoryRow {
@@ -10,9 +10,26 @@ export interface StoryRow {
   readonly said?: string | undefined;
 }
 
-/** `open`: it has no end. A step of a grant has none of its own: what was done. */
+/** What people do, as a search tells it apart: one row for a command, and for each record of something else. */
+export const rowKinds = ['command', 'access', 'operator', 'session', 'look'] as const;
+export type RowKind = (typeof rowKinds)[number];
+
+/** Undefined: nobody did it, or a view hides what it was. A row of a command has no event. */
+export function kindOf({ event, action, session }: StoredRecord): RowKind | undefined {
+  if (event === undefined) return 'command';
+  if (event === 'session-open' || event === 'session-close') return isText(session) ? 'session' : undefined;
+  if (!isText(action)) return undefined;
+  if (event === 'access') return 'access';
+  if (event !== 'operator') return undefined;
+  // Sign-ins of the page.
+  if (action.startsWith('page-')) return 'session';
+  return action === 'explain' || action.startsWith('audit-') ? 'look' : 'operator';
+}
+
+/** `open`: it has no end. What is no command has none of its own: what was done. */
 export function outcomeOf({ fields, completedSeq }: StoryRow): string {
-  if (fields['event'] === 'access') return textIn(fields, 'action');
+  const event = textIn(fields, 'event');
+  if (event !== '') return textIn(fields, 'action') || event;
   return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
 }
 
@@ -36,6 +53,12 @@ export function classOfOutcome(outcome: string): OutcomeClass {
   }
 }
 
+export function classOfRow(row: StoryRow): OutcomeClass {
+  const outcome = outcomeOf(row);
+  if (kindOf(row.fields) === 'command') return classOfOutcome(outcome);
+  return outcome === 'refused' || outcome === 'page-refused' ? 'denied' : 'ok';
+}
+
 /** Beside an outcome: who took a step of a grant of somebody else; what an observed policy, or a shadow, would have said. '': nothing. */
 export function remarkOf(row: StoryRow): string {
   const { event, would, mode, principal } = row.fields;
@@ -46,9 +69,12 @@ export function remarkOf(row: StoryRow): string {
   return would === 'deny' ? 'would be denied' : '';
 }
 
-/** Whose request or grant a step is about; of a command, who sent it. An approver acts on the access of somebody else. */
+/** Whose request or grant a step is about; else who did it. An approver acts on the access of somebody else. */
 export function requesterOf({ fields }: StoryRow): string {
-  return (fields['event'] === 'access' && textIn(fields, 'to')) || textIn(fields, 'principal');
+  const { event } = fields;
+  return (
+    (event === 'access' && textIn(fields, 'to')) || textIn(fields, event === 'operator' ? 'by' : 'principal')
+  );
 }
 
 export interface Asked {

@@ -17,7 +17,7 @@ import {
   timeBefore,
 } from '../audit/record.js';
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
-import { outcomeOf } from '../story/row.js';
+import { kindOf, outcomeOf, type RowKind, rowKinds } from '../story/row.js';
 import { named, type Sketch } from './sketch.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
@@ -39,8 +39,12 @@ export interface TrailFilter {
   readonly outcome?: string | undefined;
   readonly id?: string | undefined;
   readonly session?: string | undefined;
-  /** Commands under this grant; without any other filter but a time, its access records too. */
+  /** Commands under this grant, and its access records. */
   readonly grant?: string | undefined;
+  /** Who did it: an operator or a person of the page, an approver, a requester. */
+  readonly by?: string | undefined;
+  /** Absent: commands; with `grant` its access records too, with `by` all that this person did. */
+  readonly kind?: RowKind | 'all' | undefined;
   /** Milliseconds since 1970 of the admission: from, and before. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
@@ -51,7 +55,7 @@ export interface TrailFilter {
 type Stored = Readonly<Record<string, unknown>>;
 
 /**
- * One exchange: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or an access record of a grant:
+ * One exchange: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or one record of another kind:
  * its keys, among them `event`, and its seq and time for both records.
  */
 export interface ExchangeRow {
@@ -96,15 +100,13 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   // All commands match, even those without users.
   const isForAll = filter.user === undefined || /^\*+$/.test(filter.user);
   const user = isForAll ? undefined : createUserSearch(filter.user ?? '');
-  const ownNeedles = needlesOf(filter);
-  // Ids and sessions are the most specific, then users.
-  const history = historyOf(filter);
+  const kinds = kindsOf(filter);
+  const own = needlesOf(filter);
   const isByUser = user?.needles !== undefined && filter.id === undefined && filter.session === undefined;
-  /** Every matching admission contains one of these; undefined: there is no such text. */
-  const firstNeedles = ownNeedles.length > 0 ? ownNeedles.slice(0, 1) : undefined;
-  const needles = history === undefined ? (isByUser ? user.needles : firstNeedles) : grantTexts(history);
-  const others = isByUser ? ownNeedles : ownNeedles.slice(1);
-  const { sinceMs = -Infinity, untilMs = Infinity, principal } = filter;
+  /** Every match contains one of these; undefined: there is no such text. Ids and sessions are the most specific, then users. */
+  const needles = isByUser ? user.needles : (own[0] ?? eventNeedles(kinds));
+  const others = isByUser ? own : own.slice(1);
+  const { sinceMs = -Infinity, untilMs = Infinity, principal, by } = filter;
   const since = sinceMs === -Infinity ? '' : formatTime(Math.floor(sinceMs));
   const until = untilMs === Infinity ? '~' : formatTime(Math.ceil(untilMs));
   const isTimed = since !== '' || until !== '~';
@@ -126,13 +128,13 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         }
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
-        if (isAdmission(piece, eventAt) && (needles === undefined || hit < end))
+        if (kinds.has('command') && isAdmission(piece, eventAt) && (needles === undefined || hit < end))
           admit(piece, at, end, eventAt);
         else if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt);
         else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
           complete(piece, at, end, eventAt, rows);
-        else if (history !== undefined && hit < end && isAccess(piece, eventAt))
-          take(accessRow(piece.subarray(at, end), history, since, until), rows);
+        else if (isDeed(piece, eventAt) && (needles === undefined || hit < end))
+          addDeed(piece, at, end, eventAt, rows);
         at = end + 1;
       }
       // The caller reuses the piece.
@@ -170,10 +172,29 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     }
     if (others.length > 0 || user !== undefined) {
       const line = piece.subarray(at, end);
-      if (user?.isLineWanted(line) === false || !others.every((other) => line.includes(other))) return;
+      if (
+        user?.isLineWanted(line) === false ||
+        !others.every((some) => some.some((one) => line.includes(one)))
+      )
+        return;
     }
     const id = idAfter(piece, eventAt, end);
     if (id !== undefined) here.set(id, at);
+  }
+
+  function addDeed(piece: Buffer, at: number, end: number, eventAt: number, rows: ExchangeRow[]): void {
+    const time = timeBefore(piece, eventAt);
+    if (time < since || time >= until) return;
+    const line = piece.subarray(at, end);
+    if (text !== undefined && !line.includes(text)) return;
+    const { prev: _, hash: _h, seq, ...fields } = parseLine(line.toString('utf8')) ?? {};
+    const kind = kindOf(fields);
+    // A copy at the head of a segment is no event.
+    if (kind === undefined || !kinds.has(kind) || fields['carried'] === true || !isCount(seq)) return;
+    const one = { fields, admittedSeq: seq, completedSeq: seq, completedTime: time };
+    if (filter.outcome !== undefined && outcomeOf(one) !== filter.outcome) return;
+    if (filter.backend !== undefined && fields['backend'] !== filter.backend) return;
+    if (isWanted(fields)) rows.push(one);
   }
 
   /** Those of other commands are skipped: their admission came before them. */
@@ -258,7 +279,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     // A word may be split between two records.
     const hasWord = isAnywhere(text) || holdsText(admitted) || isRowCut(admitted ?? {});
     if (!hasWord) return undefined;
-    if (admitted === undefined || !isText(admitted['id']) || !isAdmissionWanted(admitted)) return undefined;
+    if (admitted === undefined || !isText(admitted['id']) || !isWanted(admitted)) return undefined;
     const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
     const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
     const { event: _e, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
@@ -288,12 +309,17 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     );
   }
 
-  function isAdmissionWanted(record: Stored): boolean {
+  function isWanted(record: Stored): boolean {
     if (user?.isWanted(record) === false) return false;
-    if (principal !== undefined && !isFitting(shown(record['principal']), principal)) return false;
-    for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session', 'grant'] as const) {
+    // A name may be cut.
+    const asked = shown((record['event'] === 'access' ? record['to'] : undefined) ?? record['principal']);
+    if (principal !== undefined && !isFitting(asked, principal)) return false;
+    if (by !== undefined && ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
+      return false;
+    for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
+    if (filter.grant !== undefined && (record['grant'] ?? record['request']) !== filter.grant) return false;
     const { command } = filter;
     const name = shown(record['command']);
     if (command !== undefined && name !== command && !name.startsWith(`${command} `)) return false;
@@ -313,10 +339,6 @@ export function isRowCut({ args, users }: Stored): boolean {
 }
 
 const cutTexts = ['{"more":', '{"cut":'].map((text) => Buffer.from(text));
-
-function take(row: ExchangeRow | undefined, rows: ExchangeRow[]): void {
-  if (row !== undefined) rows.push(row);
-}
 
 function joined(admission: Stored, records: readonly Buffer[]): Stored {
   if (argumentCount(admission) === 0 || records.length === 0) return admission;
@@ -350,6 +372,12 @@ function withoutEnd(line: Buffer): Buffer {
   return line[line.length - 1] === 0x0a ? line.subarray(0, -1) : line;
 }
 
+/** `access`, `operator`, `session-open`, `session-close`. */
+function isDeed(piece: Buffer, eventAt: number): boolean {
+  const [first, second] = [piece[eventAt], piece[eventAt + 1]];
+  return (first === 0x61 && second === 0x63) || first === 0x6f || (first === 0x73 && second === 0x65);
+}
+
 /** `admission`, and not `arguments`. */
 function isAdmission(piece: Buffer, eventAt: number): boolean {
   return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x64;
@@ -375,36 +403,50 @@ function memberOf(key: string, value: string | undefined): Buffer | undefined {
   return value === undefined ? undefined : Buffer.from(`,"${key}":${quote(value)}`);
 }
 
-/** The most specific first: the search goes from one hit to the next. */
-function needlesOf(filter: TrailFilter): Buffer[] {
-  const needles: Buffer[] = [];
-  for (const key of [
-    'id',
-    'session',
-    'grant',
-    'principal',
-    'command',
-    'listener',
-    'policy',
-    'decision',
-    'effect',
-  ] as const) {
-    const value = filter[key];
-    if (value === undefined) continue;
-    if (key === 'command') needles.push(Buffer.from(`,"command":${quote(value).slice(0, -1)}`));
-    else if (key === 'principal' && value.includes('*')) needles.push(...partsOf(value));
-    else needles.push(Buffer.from(`,"${key}":${quote(value)}`));
-  }
+/** What is looked for: see {@link TrailFilter.kind}. */
+function kindsOf({ kind, by, grant }: TrailFilter): ReadonlySet<RowKind> {
+  if (kind === 'all' || (kind === undefined && by !== undefined)) return new Set(rowKinds);
+  if (kind !== undefined) return new Set([kind]);
+  return new Set(grant === undefined ? ['command'] : ['command', 'access']);
+}
+
+/** A name alone is meant at any listener. */
+function isPerson(name: string, wanted: string): boolean {
+  return isFitting(name, wanted) || (!/[@*]/.test(wanted) && isFitting(name, `${wanted}@*`));
+}
+
+/** The most specific first: the search goes from one hit to the next. A match has one of each list. */
+function needlesOf(filter: TrailFilter): Buffer[][] {
+  const needles: Buffer[][] = [];
+  const { id, session, grant, by, principal, command } = filter;
+  const add = (...texts: string[]): number => needles.push(texts.map((one) => Buffer.from(one)));
+  if (id !== undefined) add(`,"id":${quote(id)}`);
+  if (session !== undefined) add(`,"session":${quote(session)}`);
+  if (grant !== undefined) add(`,"grant":${quote(grant)}`, `,"request":${quote(grant)}`);
+  // Names stand in several keys.
+  if (by !== undefined)
+    for (const part of by.includes('*') ? partsOf(by) : [quote(by).slice(0, -1)]) add(part);
+  if (principal?.includes('*') === true) for (const part of partsOf(principal)) add(part);
+  else if (principal !== undefined) add(quote(principal));
+  if (command !== undefined) add(`,"command":${quote(command).slice(0, -1)}`);
+  for (const key of ['listener', 'policy', 'decision', 'effect'] as const)
+    if (filter[key] !== undefined) add(`,"${key}":${quote(filter[key])}`);
   return needles;
 }
 
+/** Other records than those of commands are few: their events are found without a look at each line. */
+function eventNeedles(kinds: ReadonlySet<RowKind>): Buffer[] | undefined {
+  return kinds.has('command')
+    ? undefined
+    : ['access', 'operator', 'session-'].map((event) => Buffer.from(`"event":"${event}`));
+}
+
 /** The parts of a pattern as they occur in a line: the first after a quote, the last before one, also in a cut value. */
-function partsOf(pattern: string): Buffer[] {
+function partsOf(pattern: string): string[] {
   const parts = pattern.split('*');
-  return parts.flatMap((part, at) => {
-    if (part === '') return [];
-    return [Buffer.from(quote(part).slice(at === 0 ? 0 : 1, at === parts.length - 1 ? undefined : -1))];
-  });
+  return parts.flatMap((part, at) =>
+    part === '' ? [] : [quote(part).slice(at === 0 ? 0 : 1, at === parts.length - 1 ? undefined : -1)],
+  );
 }
 
 /** The next position of a needle; `hits`: the last position of each, before which it does not occur. */
@@ -606,39 +648,4 @@ export function createRetirements(): {
       return [...retired.values()].filter(({ until }) => until === undefined || until > after);
     },
   };
-}
-
-const historyKeys: ReadonlySet<string> = new Set(['grant', 'sinceMs', 'untilMs']);
-
-function historyOf(filter: { readonly grant?: string | undefined }): string | undefined {
-  const asked: [string, unknown][] = Object.entries(filter);
-  return asked.every(([key, value]) => value === undefined || historyKeys.has(key))
-    ? filter.grant
-    : undefined;
-}
-
-interface AccessRow {
-  /** Without seq and hashes. */
-  readonly fields: Readonly<Record<string, unknown>>;
-  readonly admittedSeq: number;
-  readonly completedSeq: number;
-  readonly completedTime: string;
-}
-
-function grantTexts(id: string): Buffer[] {
-  return ['grant', 'request'].map((key) => Buffer.from(`,"${key}":${quote(id)}`));
-}
-
-/** `access`, and neither `admission` nor `arguments`. */
-function isAccess(piece: Buffer, eventAt: number): boolean {
-  return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x63;
-}
-
-/** Undefined: a copy, or of another grant. `since`, `until`: times as in records. */
-function accessRow(line: Buffer, id: string, since: string, until: string): AccessRow | undefined {
-  const { prev: _, hash: _h, seq, ...fields } = parseLine(line.toString('utf8')) ?? {};
-  const { time, carried, grant, request } = fields;
-  if ((grant ?? request) !== id || carried === true) return undefined;
-  if (!isCount(seq) || !isText(time) || time < since || time >= until) return undefined;
-  return { fields, admittedSeq: seq, completedSeq: seq, completedTime: time };
 }

@@ -80,6 +80,8 @@ interface SketchFilter {
   readonly user?: string | undefined;
   readonly principal?: string | undefined;
   readonly grant?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly by?: string | undefined;
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
 }
@@ -89,14 +91,18 @@ export function createSketchTest({
   user,
   principal,
   grant,
+  kind = 'command',
+  by,
   sinceMs = -Infinity,
   untilMs = Infinity,
 }: SketchFilter): (sketch: Sketch) => boolean {
   const since = Math.floor(sinceMs);
   const names = user === undefined ? [undefined] : [user, foldAscii(user)].map(tokenOfPattern);
   const users = names.includes(undefined) ? undefined : [anyUser, ...names.flatMap((name) => name ?? [])];
+  // Other records name who asked in other keys.
+  const isOfCommands = kind === 'command' && by === undefined && grant === undefined;
   const others = [
-    ...(principal === undefined || principal.includes('*') ? [] : [requester(principal)]),
+    ...(principal === undefined || principal.includes('*') || !isOfCommands ? [] : [requester(principal)]),
     ...(grant === undefined ? [] : [ofGrant(grant)]),
   ];
   return ({ minMs, maxMs, mayHold }) =>

@@ -4,11 +4,12 @@ import * as z from 'zod';
 import { bounds } from '../../../bounds/bounds.js';
 import { distanceMs, text } from '../../language/seams/shape.js';
 import { formatTime } from '../audit/record.js';
+import { rowKinds } from '../story/row.js';
 import type { TrailFilter } from '../trail/search.js';
 
 export const filterTexts = [
   ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
-  ...(['id', 'session', 'grant', 'text'] as const),
+  ...(['id', 'session', 'grant', 'by', 'kind', 'text'] as const),
 ] as const;
 export const filterTimes = ['sinceMs', 'untilMs'] as const;
 
@@ -17,6 +18,7 @@ const filterText = text(bounds.lookTextChars).optional();
 export const trailFilter = z.strictObject(
   {
     ...keyed(filterTexts, filterText),
+    kind: z.enum([...rowKinds, 'all']).optional(),
     ...keyed(filterTimes, distanceMs.optional()),
   },
   {

@@ -3,7 +3,7 @@
 import { bounds } from '../../../bounds/bounds.js';
 import type { HistogramBucket } from '../../admin/page/trail.js';
 import { asTimeMs, formatTime } from '../audit/record.js';
-import { classOfOutcome, outcomeOf } from '../story/row.js';
+import { classOfRow } from '../story/row.js';
 import type { ExchangeRow } from '../trail/search.js';
 
 const bucketsMax = bounds.histogramBuckets;
@@ -38,7 +38,7 @@ export function createHistogram() {
       cover(timeMs);
       const number = Math.floor(timeMs / 1000 / step);
       const counts = buckets.get(number) ?? none();
-      counts[classOfOutcome(outcomeOf(row))] += 1;
+      counts[classOfRow(row)] += 1;
       buckets.set(number, counts);
       rows += 1;
     },

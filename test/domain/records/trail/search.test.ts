@@ -14,7 +14,7 @@ import {
   type TrailFilter,
 } from '../../../../src/domain/records/trail/search.js';
 import { createView } from '../../../../src/domain/records/views/view.js';
-import { grantRecords, over } from '../../../kit/access-records.js';
+import { grantRecords, over, requested } from '../../../kit/access-records.js';
 
 const started = Date.UTC(2026, 10, 20, 8);
 
@@ -277,12 +277,89 @@ void test('the whole history of a grant, once, with the commands under it', () =
   assert.deepEqual(found({ grant: 'G1' }), history);
   assert.deepEqual(found({ grant: 'G1' }, lines), history);
   assert.deepEqual(found({ grant: 'G1', sinceMs: started + 2, untilMs: started + 50 }), ['granted', 'E1']);
-  assert.deepEqual(found({ grant: 'G1', command: 'fetch' }), ['E1']);
-  assert.deepEqual(found({ grant: 'G1', user: 'anna@example.com' }), ['E1']);
+  assert.deepEqual(found({ grant: 'G1', kind: 'command' }), ['E1']);
+  assert.deepEqual(found({ grant: 'G1', kind: 'access' }), ['requested', 'approved', 'granted', 'revoked']);
+  assert.deepEqual(found({ grant: 'G1', user: 'anna@example.com' }), ['requested', 'E1']);
+  assert.deepEqual(found({ grant: 'G1', by: 'carol' }), ['approved', 'granted', 'revoked']);
   assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3']);
   assert.deepEqual(found({ grant: 'G3' }), []);
   const limited = createView(['*@example.com'])
     .take(Buffer.from(lines.join('')))
     .toString();
   assert.deepEqual(found({ grant: 'G1' }, [limited]), history);
+});
+
+void test('what people did beside commands is found by its kind and by who did it, and nothing of it through a limited view', () => {
+  const ledger = new Ledger('p', undefined, 'ab');
+  const records: JournalRecord[] = [
+    { time: started, event: 'session-open', session: 'S1', listener: 'support', principal: 'bob@support' },
+    ...(['admission', 'completion'] as const).map((event) => ({
+      time: started + 1,
+      event,
+      id: 'E1',
+      session: 'S1',
+      principal: 'bob@support',
+      command: 'fetch',
+      args: [],
+      users: ['anna@example.com'],
+      ...(event === 'completion' && { outcome: 'ok' as const }),
+    })),
+    { time: started + 2, event: 'operator', action: 'drain', by: 'carol', backend: 'mail1' },
+    { time: started + 3, event: 'operator', action: 'kill', by: 'dave', id: 'E1' },
+    {
+      time: started + 4,
+      event: 'operator',
+      action: 'page-sign-in',
+      by: 'carol',
+      args: ['address=192.0.2.7'],
+    },
+    { time: started + 5, event: 'operator', action: 'audit-search', by: 'carol', args: ['user=bob@x'] },
+    requested('G1', started + 6),
+    { time: started + 7, event: 'session-close', session: 'S1', principal: 'bob@support', reason: 'idle' },
+    { time: started + 8, event: 'limit', principal: 'bob@support', count: 3 },
+  ];
+  const lines = records.map((record) => ledger.seal(encodeBody(record)));
+  const found = (filter: TrailFilter, pieces: readonly string[] = lines): string[] => {
+    const search = createSearch(filter);
+    const rows = [...pieces.flatMap((piece) => search.take(Buffer.from(piece))), ...search.finish()];
+    return rows.map(({ fields: { id, action, event } }) => String(action ?? event ?? id));
+  };
+  const cases: readonly (readonly [TrailFilter, readonly string[]])[] = [
+    [{}, ['E1']],
+    [{ kind: 'command' }, ['E1']],
+    [{ kind: 'access' }, ['requested']],
+    [{ kind: 'operator' }, ['drain', 'kill']],
+    [{ kind: 'session' }, ['session-open', 'page-sign-in', 'session-close']],
+    [{ kind: 'look' }, ['audit-search']],
+    [{ by: 'carol' }, ['drain', 'page-sign-in', 'audit-search']],
+    [{ by: 'c*l' }, ['drain', 'page-sign-in', 'audit-search']],
+    [{ by: 'carol', kind: 'operator' }, ['drain']],
+    [{ by: 'carol', text: 'mail1' }, ['drain']],
+    [{ by: 'car' }, []],
+    [{ by: 'bob' }, ['session-open', 'E1', 'requested', 'session-close']],
+    [{ principal: 'carol', kind: 'all' }, ['drain', 'page-sign-in', 'audit-search']],
+    [{ backend: 'mail1', kind: 'all' }, ['drain']],
+    [{ outcome: 'kill', kind: 'all' }, ['kill']],
+    [{ id: 'E1', kind: 'all' }, ['E1', 'kill']],
+    [{ user: 'anna@example.com', kind: 'all' }, ['E1', 'requested']],
+    [{ kind: 'all', sinceMs: started + 3, untilMs: started + 5 }, ['kill', 'page-sign-in']],
+  ];
+  for (const [filter, rows] of cases) {
+    assert.deepEqual(found(filter), rows, JSON.stringify(filter));
+    assert.deepEqual(found(filter, [lines.join('')]), rows, JSON.stringify(filter));
+  }
+  const limited = createView(['*@example.com'])
+    .take(Buffer.from(lines.join('')))
+    .toString();
+  for (const kind of ['operator', 'session', 'look'] as const)
+    assert.deepEqual(found({ kind }, [limited]), []);
+  assert.deepEqual(found({ kind: 'all' }, [limited]), ['E1', 'requested']);
+  assert.deepEqual(
+    found({ kind: 'all' }, [
+      createView(['*@x'])
+        .take(Buffer.from(lines.join('')))
+        .toString(),
+    ]),
+    [],
+  );
 });
