@@ -34,7 +34,7 @@ import { progressWords } from './proof.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { type Session, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { trailPath } from './trail-query.js';
+import { dayTerms, trailPath } from './trail-query.js';
 import { utcTime } from './wording.js';
 
 export function MailboxScreen({ params: [user = ''], query }: ScreenProps) {
@@ -427,7 +427,7 @@ function Commands({ line: { commands, ids, count, requester, day }, user }: Comm
           ))}
         </ul>
         {count > ids.length && (
-          <Link to={trailPath({ user, principal: requester, since: date, until: date })}>
+          <Link to={trailPath({ user, principal: requester, ...dayTerms(date) })}>
             all of this requester on this day
           </Link>
         )}

@@ -35,6 +35,7 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
   limited: sign('limited', 'warn', 'stop'),
   unparsable: sign('unparsable', 'warn', 'stop'),
   login: sign('no login', 'warn', 'stop'),
+  refused: sign('refused', 'warn', 'stop'),
   failed: sign('failed', 'bad', 'cross'),
   partly: sign('partly', 'bad', 'cross'),
   timeout: sign('timeout', 'bad', 'cross'),

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { valueText } from '../domain/records/audit/stored.js';
-import { remarkOf } from '../domain/records/story/row.js';
+import { kindOf, remarkOf } from '../domain/records/story/row.js';
 import { Effect, Outcome } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';
@@ -79,9 +79,15 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         line: 1,
         cell: (row) => {
           const remark = remarkOf(row);
+          const outcome = queryValue(row, 'outcome');
           return (
             <>
-              {pick(row, <Outcome outcome={queryValue(row, 'outcome')} />)}
+              {outcome !== '' &&
+                (kindOf(row.fields) === 'command' ? (
+                  pick(row, <Outcome outcome={outcome} />)
+                ) : (
+                  <Outcome outcome={outcome} />
+                ))}
               {remark !== '' && (
                 <span class="faint would">
                   {' '}

@@ -54,8 +54,31 @@ export function Chips({ wanted, onWanted }: ChipsProps) {
   );
 }
 
+const kinds = [
+  { value: 'command', text: 'commands' },
+  { value: 'access', text: 'access' },
+  { value: 'operator', text: 'operators' },
+  { value: 'session', text: 'sessions' },
+  { value: 'look', text: 'looks' },
+  { value: 'all', text: 'all' },
+];
+
+/** A limited view has no other records than those of commands and access. */
+export function Kinds({ wanted, onWanted, isLimited }: ChipsProps & { readonly isLimited: boolean }) {
+  const { kind, by, grant } = wanted.terms;
+  return (
+    <Segments
+      label="What people did"
+      value={kind ?? (by === undefined ? (grant === undefined ? 'command' : undefined) : 'all')}
+      options={isLimited ? kinds.filter(({ value }) => /^(command|access|all)$/.test(value)) : kinds}
+      onChange={(value) => onWanted({ ...wanted, terms: { ...wanted.terms, kind: value } })}
+    />
+  );
+}
+
 const presets = [
   { value: '15m', text: '15 min' },
+  { value: '24h', text: '24 h' },
   { value: 'today', text: 'today' },
   { value: '7d', text: '7 days' },
   { value: '', text: 'all' },

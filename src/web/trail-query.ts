@@ -1,9 +1,11 @@
 // The search line of the trail: `user:alice* command:expunge since:7d outcome:failed`, its values in quotes where they hold blanks; as a
 // filter, as fields, as completion, and as the command that finds the same.
 
-import type { Exclusion, ExclusionKey } from '../domain/admin/page/leave-out.js';
+import { type Exclusion, type ExclusionKey, exclusionKeys } from '../domain/admin/page/leave-out.js';
 import type { AskTrail } from '../domain/admin/page/trail.js';
+import { rowKinds } from '../domain/records/story/row.js';
 import { encoded } from './route.js';
+import { zoneOffsetMs } from './wording.js';
 
 export type QueryKey =
   | 'user'
@@ -17,6 +19,9 @@ export type QueryKey =
   | 'decision'
   | 'effect'
   | 'session'
+  | 'kind'
+  | 'by'
+  | 'grant'
   | 'text';
 
 interface KeyFacts {
@@ -26,8 +31,7 @@ interface KeyFacts {
   readonly values?: readonly string[];
 }
 
-const moments =
-  'a time ago (90m, 12h, 7d), today, yesterday, a day (2026-11-20), all of UTC, or a time with its zone';
+const moments = 'a time ago (90m, 12h, 7d), today, yesterday, a day (2026-11-20), or a time with its zone';
 
 export const queryKeys: readonly KeyFacts[] = [
   { key: 'user', label: 'Mail user', hint: 'whom it touched; * stands for any characters' },
@@ -62,6 +66,22 @@ export const queryKeys: readonly KeyFacts[] = [
     values: ['read', 'session', 'write', 'admin', 'destroy'],
   },
   { key: 'session', label: 'Session', hint: 'the id of a session' },
+  {
+    key: 'kind',
+    label: 'Kind',
+    hint: 'what people did: commands, steps of access on request, drains and kills, sign-ins, looks at records',
+    values: [...rowKinds, 'all'],
+  },
+  {
+    key: 'by',
+    label: 'By',
+    hint: 'everything that this person did: operator, approver, auditor or requester',
+  },
+  {
+    key: 'grant',
+    label: 'Grant',
+    hint: 'the id of a request for access: its steps, and the commands under it',
+  },
   { key: 'text', label: 'Text', hint: 'anywhere in its records' },
 ];
 
@@ -108,7 +128,7 @@ export function parseQuery(text: string, nowMs: number): ParsedQuery {
 }
 
 export function canLeaveOut(key: QueryKey): key is ExclusionKey {
-  return key !== 'since' && key !== 'until' && key !== 'text';
+  return exclusionKeys.some((each) => each === key);
 }
 
 export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
@@ -123,6 +143,7 @@ export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
       if (atMs === undefined) return { problem: `${key}: is ${moments}; "${value}" is none of these.` };
       filter[key === 'since' ? 'sinceMs' : 'untilMs'] = atMs;
     } else if (key === 'principal') filter.principal = /[@*]/.test(value) ? value : `${value}@*`;
+    else if (key === 'kind') filter.kind = [...rowKinds, 'all' as const].find((kind) => kind === value);
     else filter[key] = value;
   }
   if (filter.sinceMs !== undefined && filter.untilMs !== undefined && filter.sinceMs >= filter.untilMs)
@@ -133,24 +154,31 @@ export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
 const dayMs = 86_400_000;
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: dayMs };
 
-/** As the command line reads it: days are those of UTC; `edge`: which end of a day is meant. */
+/** `edge`: which end of a day is meant. Days are those of the times that are shown. */
 function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number | undefined {
   const [, count, unit = ''] = /^(\d{1,6})(s|m|h|d)$/.exec(text) ?? [];
   if (count !== undefined) return nowMs - Number(count) * (unitMs[unit] ?? 0);
-  const today = nowMs - (nowMs % dayMs);
+  const clockMs = nowMs + zoneOffsetMs(nowMs);
+  const today = clockMs - (clockMs % dayMs);
   const named = new Map([
     ['today', today],
     ['yesterday', today - dayMs],
   ]);
-  const day = named.get(text) ?? (/^\d{4}-\d\d-\d\d$/.test(text) ? parseDay(text) : undefined);
-  if (day !== undefined) return edge === 'start' ? day : day + dayMs;
+  const day = named.get(text) ?? parseDay(text);
+  if (day !== undefined) return instantOf(edge === 'start' ? day : day + dayMs);
   const isInstant = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?([Zz]|[+-]\d\d:\d\d)$/.test(text);
   const atMs = isInstant ? Date.parse(text.replace(' ', 'T').toUpperCase()) : Number.NaN;
   return Number.isNaN(atMs) ? undefined : atMs;
 }
 
+/** When a clock of the shown zone has this time, as if it were in UTC. The offset may change on that day. */
+function instantOf(clockMs: number): number {
+  const nearMs = clockMs - zoneOffsetMs(clockMs);
+  return clockMs - zoneOffsetMs(nearMs);
+}
+
 function parseDay(text: string): number | undefined {
-  const atMs = Date.parse(`${text}T00:00:00Z`);
+  const atMs = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
   return Number.isNaN(atMs) || new Date(atMs).toISOString().slice(0, 10) !== text ? undefined : atMs;
 }
 
@@ -198,16 +226,26 @@ export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): strin
   return [...wanted, ...not.map(({ key, value }) => `-${key}:${quoted(value)}`)].join(' ');
 }
 
+/** The terms of a day in UTC, as reports count days; a search takes a day alone for one of the times that are shown. */
+export function dayTerms(day: string): Pick<Terms, 'since' | 'until'> {
+  const next = new Date((parseDay(day) ?? 0) + dayMs).toISOString().slice(0, 10);
+  return { since: `${day}T00:00Z`, until: `${next}T00:00Z` };
+}
+
 export function trailPath(terms: Terms): string {
   const line = formatQuery(terms);
   return line === '' ? '/trail' : `/trail?q=${encoded(line)}`;
 }
 
-/** The command that finds the same; `until` and `since` as they were written. */
-export function commandOf(terms: Terms): string {
+/** The command that finds the same. It takes days for those of UTC, so they are written as times. */
+export function commandOf({ terms, filter }: Extract<ParsedQuery, { readonly terms: Terms }>): string {
+  const timeOf = { since: filter.sinceMs, until: filter.untilMs };
   const options = queryKeys.flatMap(({ key }) => {
     const value = terms[key];
-    return value === undefined || value === '' ? [] : [`--${key} ${shellQuoted(value)}`];
+    if (value === undefined || value === '') return [];
+    const atMs = key === 'since' || key === 'until' ? timeOf[key] : undefined;
+    const isDay = atMs !== undefined && /^([a-z]+|[\d-]{10})$/.test(value);
+    return [`--${key} ${shellQuoted(isDay ? new Date(atMs).toISOString().replace('.000Z', 'Z') : value)}`];
   });
   return ['dovegate audit search', ...options].join(' ');
 }

@@ -3,7 +3,7 @@
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
-import { outcomeOf, requesterOf } from '../domain/records/story/row.js';
+import { deedOf, kindOf, outcomeOf, requesterOf } from '../domain/records/story/row.js';
 import type { QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
 
@@ -55,8 +55,11 @@ export function columnsText(columns: readonly TrailColumn[]): string | null {
   return text === usual.join(',') ? null : text;
 }
 
-/** Command and arguments; the sign that ends the options is none of them. */
-export function commandText({ fields: { command, args } }: TrailRow): string {
+/** Command and arguments; the sign that ends the options is none of them. Else what was done. */
+export function commandText({ fields }: TrailRow): string {
+  const { command, args } = fields;
+  const kind = kindOf(fields);
+  if (kind !== 'command' && kind !== 'access') return deedOf(fields);
   return [command, Array.isArray(args) ? withoutEnd(args) : args].map(valueText).join(' ').trim();
 }
 

@@ -19,7 +19,7 @@ import { Table } from './table.js';
 import { Histogram } from './time-chart.js';
 import { Columns, columnOf } from './trail-columns.js';
 import { collectFile, type Finding, fileNameOf, findMore, findNewer, type SaveForm } from './trail-find.js';
-import { Chips, Picks, Presets, type Wanted } from './trail-picks.js';
+import { Chips, Kinds, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
   commandOf,
   completeQuery,
@@ -43,12 +43,13 @@ import {
   wantedOf,
 } from './trail-rows.js';
 
+/** Of an address without a search. */
+const usualLine = 'since:24h';
+
 function placeOf(line: string, columns: string | null): string {
-  const query = new URLSearchParams();
-  if (line !== '') query.set('q', line);
+  const query = new URLSearchParams({ q: line });
   if (columns !== null) query.set('columns', columns);
-  const text = query.toString();
-  return text === '' ? '/trail' : `/trail?${text}`;
+  return `/trail?${query.toString()}`;
 }
 
 export function TrailScreen({ query }: ScreenProps) {
@@ -58,7 +59,7 @@ export function TrailScreen({ query }: ScreenProps) {
 }
 
 function Search({ query, clock }: { readonly query: URLSearchParams; readonly clock: () => number }) {
-  const line = query.get('q') ?? '';
+  const line = query.get('q') ?? usualLine;
   const columns = columnsOf(query.get('columns'));
   // Times that are counted from now are counted once for a search and its next pages.
   const [asked, setAsked] = useState({ line, parsed: parseQuery(line, clock()), round: 0 });
@@ -113,6 +114,7 @@ interface SearchLineProps {
 function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps) {
   const [text, setText] = useState(line);
   const [isFields, setFields] = useState(false);
+  const { me } = useSession();
   const input = useRef<HTMLInputElement>(null);
   const id = useId();
   const offers = text === line ? [] : completeQuery(text, known);
@@ -147,6 +149,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
       </div>
       <div class="chips search-more">
         <Presets wanted={wanted} onWanted={onWanted} />
+        <Kinds wanted={wanted} onWanted={onWanted} isLimited={me.users !== undefined} />
         <Button kind="small" isOpen={isFields} onClick={() => setFields(!isFields)}>
           Fields
         </Button>
@@ -365,7 +368,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
       </Panel>
       <Notes found={found} />
       <TrailSave filter={parsed.filter} />
-      <AsCommand>{commandOf(parsed.terms)}</AsCommand>
+      <AsCommand>{commandOf(parsed)}</AsCommand>
       {picked !== undefined && (
         <Picks
           {...picked}

@@ -21,6 +21,7 @@ import {
 import {
   commandOf,
   completeQuery,
+  dayTerms,
   formatQuery,
   parseQuery,
   queryKeys,
@@ -40,6 +41,7 @@ import {
   usersText,
   wantedOf,
 } from '../../src/web/trail-rows.js';
+import { showUtc } from '../../src/web/wording.js';
 
 const row = (fields: TrailRow['fields'], more: Partial<TrailRow> = {}): TrailRow => ({ fields, ...more });
 
@@ -226,7 +228,15 @@ function filterOf(line: string): unknown {
   return 'problem' in parsed ? parsed.problem : parsed.filter;
 }
 
+function commandFor(line: string): string {
+  const parsed = parseQuery(line, nowMs);
+  assert.ok('terms' in parsed);
+  return commandOf(parsed);
+}
+
 void test('a line becomes a filter', () => {
+  assert.deepEqual(filterOf('kind:look by:carol grant:G1'), { kind: 'look', by: 'carol', grant: 'G1' });
+  assert.match(String(filterOf('kind:none')), /^kind: is one of command, access, /);
   assert.deepEqual(filterOf(''), {});
   assert.deepEqual(filterOf('  user:alice*  command:"mailbox list" outcome:failed since:7d '), {
     user: 'alice*',
@@ -241,7 +251,7 @@ void test('a line becomes a filter', () => {
   assert.deepEqual(filterOf('text:a:b'), { text: 'a:b' });
 });
 
-void test('times are read as the command line reads them', () => {
+void test('times are read as the command line reads them, days in the zone of the times that are shown', (t) => {
   const since = (text: string): unknown => Object(filterOf(`since:${text}`)).sinceMs;
   const until = (text: string): unknown => Object(filterOf(`until:${text}`)).untilMs;
   assert.equal(since('90m'), nowMs - 90 * 60_000);
@@ -249,6 +259,25 @@ void test('times are read as the command line reads them', () => {
   assert.equal(since('yesterday'), Date.parse('2026-11-20T00:00:00Z'));
   assert.equal(until('2026-11-20'), Date.parse('2026-11-21T00:00:00Z'));
   assert.equal(since('2026-11-20T10:00:00+01:00'), Date.parse('2026-11-20T09:00:00Z'));
+  // The clock of the reader, in a zone where the offset changes on the day.
+  const zone = process.env['TZ'];
+  t.after(() => {
+    if (zone === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = zone;
+  });
+  process.env['TZ'] = 'Europe/Berlin';
+  assert.equal(since('today'), Date.parse('2026-11-20T23:00:00Z'));
+  assert.equal(until('yesterday'), Date.parse('2026-11-20T23:00:00Z'));
+  assert.equal(since('2026-10-25'), Date.parse('2026-10-24T22:00:00Z'));
+  assert.equal(until('2026-10-25'), Date.parse('2026-10-25T23:00:00Z'));
+  assert.equal(commandFor('since:today'), 'dovegate audit search --since 2026-11-20T23:00:00Z');
+  showUtc(true);
+  t.after(() => showUtc(false));
+  assert.equal(since('today'), Date.parse('2026-11-21T00:00:00Z'));
+  assert.deepEqual(filterOf(formatQuery(dayTerms('2026-10-31'))), {
+    sinceMs: Date.parse('2026-10-31T00:00:00Z'),
+    untilMs: Date.parse('2026-11-01T00:00:00Z'),
+  });
   for (const wrong of 'soon 7 2026-02-30 2026-11-20T10:00:00 -1d 1e3d constructor __proto__'.split(' '))
     assert.match(String(filterOf(`since:${wrong}`)), /^since: is a time ago .* is none of these\.$/, wrong);
 });
@@ -309,11 +338,8 @@ void test('a key is completed, then its value', () => {
 });
 
 void test('the command finds the same, and nothing in it is more than its words', () => {
-  assert.equal(commandOf({}), 'dovegate audit search');
-  assert.equal(
-    commandOf({ user: 'alice*', since: '7d' }),
-    "dovegate audit search --user 'alice*' --since 7d",
-  );
+  assert.equal(commandFor(''), 'dovegate audit search');
+  assert.equal(commandFor('user:alice* since:7d'), "dovegate audit search --user 'alice*' --since 7d");
   const hostile = ['$(id)', "it's", '`id`', 'a\nb', '-x', '\u001b[2J', '\u202ea', "\\'\n;", '!x', '~', 'é'];
   for (const value of hostile) {
     const word = shellQuoted(value);

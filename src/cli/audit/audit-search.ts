@@ -7,7 +7,7 @@ import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
-import { outcomeOf, remarkOf, requesterOf } from '../../domain/records/story/row.js';
+import { deedOf, kindOf, outcomeOf, remarkOf, requesterOf } from '../../domain/records/story/row.js';
 import { storyOfRow } from '../../domain/records/story/story.js';
 import { countedWords } from '../../domain/records/story/words.js';
 import {
@@ -228,10 +228,12 @@ export function formatMoment(time: unknown): string {
 }
 
 function commandOf(row: ExchangeRow): string {
-  const { command, args, event } = row.fields;
-  const counted = event !== undefined ? '' : countedWords(storyOfRow(row).asked);
+  const { command, args } = row.fields;
+  const kind = kindOf(row.fields);
+  const counted = kind === 'command' ? countedWords(storyOfRow(row).asked) : '';
   const parts = [...[command, args].map(formatValue), counted && `(${counted})`];
-  return printable(parts.filter((part) => part !== '').join(' '));
+  const isNamed = kind === 'command' || kind === 'access';
+  return printable(isNamed ? parts.filter((part) => part !== '').join(' ') : deedOf(row.fields));
 }
 
 function outcomeText(row: ExchangeRow): string {

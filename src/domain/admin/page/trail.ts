@@ -18,7 +18,7 @@ export interface AskTrail {
     readonly session?: string;
     readonly grant?: string;
     readonly by?: string;
-    readonly kind?: RowKind | 'all';
+    readonly kind?: RowKind | 'all' | undefined;
     readonly text?: string;
     readonly sinceMs?: number;
     readonly untilMs?: number;

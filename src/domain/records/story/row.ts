@@ -1,6 +1,6 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
-import { isText, type StoredRecord, textIn } from '../audit/stored.js';
+import { isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
 /** A row of a search: the keys of the admission, then those of the completion. */
 export interface StoryRow {
@@ -26,11 +26,19 @@ export function kindOf({ event, action, session }: StoredRecord): RowKind | unde
   return action === 'explain' || action.startsWith('audit-') ? 'look' : 'operator';
 }
 
-/** `open`: it has no end. What is no command has none of its own: what was done. */
+/** What somebody did beside commands and steps of access, as it was recorded: `drain mail1`, `audit-search user=alice`. */
+export function deedOf(fields: StoredRecord): string {
+  const texts = ['action', 'backend', 'id', 'reason', 'args'].map((key) => valueText(fields[key]));
+  return [textIn(fields, 'action') === '' ? textIn(fields, 'event') : '', ...texts].filter(Boolean).join(' ');
+}
+
+/** `open`: it has no end. Of a step of access, what was done; other records than those of commands have none. */
 export function outcomeOf({ fields, completedSeq }: StoryRow): string {
-  const event = textIn(fields, 'event');
-  if (event !== '') return textIn(fields, 'action') || event;
-  return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
+  const kind = kindOf(fields);
+  if (kind === 'command') return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
+  const action = textIn(fields, 'action');
+  if (kind === 'access') return action;
+  return action === 'page-refused' ? 'refused' : '';
 }
 
 export type OutcomeClass = 'ok' | 'denied' | 'failed' | 'unknown';
@@ -56,7 +64,7 @@ export function classOfOutcome(outcome: string): OutcomeClass {
 export function classOfRow(row: StoryRow): OutcomeClass {
   const outcome = outcomeOf(row);
   if (kindOf(row.fields) === 'command') return classOfOutcome(outcome);
-  return outcome === 'refused' || outcome === 'page-refused' ? 'denied' : 'ok';
+  return outcome === 'refused' ? 'denied' : 'ok';
 }
 
 /** Beside an outcome: who took a step of a grant of somebody else; what an observed policy, or a shadow, would have said. '': nothing. */

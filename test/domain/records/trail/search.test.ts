@@ -339,7 +339,7 @@ void test('what people did beside commands is found by its kind and by who did i
     [{ by: 'bob' }, ['session-open', 'E1', 'requested', 'session-close']],
     [{ principal: 'carol', kind: 'all' }, ['drain', 'page-sign-in', 'audit-search']],
     [{ backend: 'mail1', kind: 'all' }, ['drain']],
-    [{ outcome: 'kill', kind: 'all' }, ['kill']],
+    [{ outcome: 'requested', kind: 'all' }, ['requested']],
     [{ id: 'E1', kind: 'all' }, ['E1', 'kill']],
     [{ user: 'anna@example.com', kind: 'all' }, ['E1', 'requested']],
     [{ kind: 'all', sinceMs: started + 3, untilMs: started + 5 }, ['kill', 'page-sign-in']],
