@@ -245,6 +245,7 @@ function Help({
     ['j, k', 'next row, previous row'],
     ['Enter', 'opens a row'],
     ['f', 'on a row of the trail: searches by its values'],
+    ['[, ]', 'in the trail, beside an opened row: the row above, the row below'],
     ['K', 'on a running command: ends it, after a question (role operate)'],
     ['?', 'this help'],
     ['Escape', 'closes a dialog'],

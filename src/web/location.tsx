@@ -31,10 +31,19 @@ export function usePlace(): Place {
 /** Goes to a path of this page, with its query. `isReplacing`: adds no entry to the history, for changes while somebody types. */
 export function go(to: string, isReplacing = false): void {
   const before = window.location.pathname;
-  if (isReplacing) window.history.replaceState(null, '', to);
+  if (isReplacing) window.history.replaceState(window.history.state, '', to);
   else window.history.pushState(null, '', to);
   if (before !== window.location.pathname) window.scrollTo(0, 0);
   window.dispatchEvent(new Event(changed));
+}
+
+/** Names this entry of the history: what a screen keeps belongs to it, so that a step back finds it, and a new search does not. */
+export function entryName(): string {
+  const { state } = window.history;
+  if (typeof state === 'string') return state;
+  const name = `${Date.now()} ${Math.random()}`;
+  window.history.replaceState(name, '');
+  return name;
 }
 
 interface LinkProps {

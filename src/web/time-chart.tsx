@@ -224,12 +224,14 @@ interface HistogramProps {
   readonly bars: readonly HistogramBucket[];
   /** Seconds. */
   readonly step: number;
+  /** There are so many, or more: not all are in the bars. */
+  readonly atLeast?: number | undefined;
   /** The span that was chosen; absent: bars cannot be chosen. */
   readonly onSpan?: (fromMs: number, toMs: number) => void;
 }
 
 /** Bars by outcome. A click takes the time of a bar, a drag that of several; by keyboard arrows and Enter. */
-export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
+export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps) {
   const { place, width } = useWidth();
   const [cursor, setCursor] = useState<number | undefined>();
   const [start, setStart] = useState<number | undefined>();
@@ -349,7 +351,8 @@ export function Histogram({ label, bars, step, onSpan }: HistogramProps) {
       <p class="legend">
         {cursor === undefined && (
           <span>
-            found <b class="number">{countWords(bars.reduce((all, bar) => all + sumOf(bar), 0))}</b>
+            found {atLeast === undefined ? '' : 'at least '}
+            <b class="number">{countWords(atLeast ?? bars.reduce((all, bar) => all + sumOf(bar), 0))}</b>
           </span>
         )}
         {outcomeParts.map((part) => {

@@ -29,7 +29,11 @@ const labelOf = (key: QueryKey): string =>
 
 export function Chips({ wanted, onWanted }: ChipsProps) {
   const { terms, not } = wanted;
-  const set = queryKeys.filter(({ key }) => (terms[key] ?? '') !== '');
+  // What a button above shows as pressed needs no chip.
+  const isPressed = (key: QueryKey, value: string): boolean =>
+    key === 'kind' ||
+    (key === 'since' && terms.until === undefined && presets.some((each) => each.value === value));
+  const set = queryKeys.filter(({ key }) => (terms[key] ?? '') !== '' && !isPressed(key, terms[key] ?? ''));
   if (set.length === 0 && not.length === 0) return null;
   return (
     <div class="chips" role="group" aria-label="Filters">

@@ -2,7 +2,7 @@
 
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
-import { valueText } from '../domain/records/audit/stored.js';
+import { textIn, valueText } from '../domain/records/audit/stored.js';
 import { deedOf, kindOf, outcomeOf, requesterOf } from '../domain/records/story/row.js';
 import type { QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
@@ -49,6 +49,14 @@ export function columnsOf(text: string | null): readonly TrailColumn[] {
   return chosen.length > 0 ? chosen : trailColumns.filter(({ id }) => usual.includes(id));
 }
 
+const besideIds = ['time', 'principal', 'user', 'command', 'outcome'];
+
+/** Those that have room beside an opened row. */
+export function besideColumns(columns: readonly TrailColumn[]): readonly TrailColumn[] {
+  const few = columns.filter(({ id }) => besideIds.includes(id));
+  return few.length > 0 ? few : columns.slice(0, 4);
+}
+
 /** For the address; null: the usual ones. */
 export function columnsText(columns: readonly TrailColumn[]): string | null {
   const text = columns.map(({ id }) => id).join(',');
@@ -85,9 +93,10 @@ export function queryValue(row: TrailRow, key: QueryKey): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** What a screen opens for a row; undefined: nothing says which command it is. */
-export function wantedOf({ fields: { id }, admittedSeq }: TrailRow): string | undefined {
-  if (typeof id === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(id)) return id;
+/** What a screen opens for a row: the id of a command, else the seq of the record; undefined: nothing says which one it is. */
+export function wantedOf({ fields, admittedSeq }: TrailRow): string | undefined {
+  const id = textIn(fields, 'id');
+  if (kindOf(fields) === 'command' && /^[0-9A-Za-z-]{1,64}$/.test(id)) return id;
   return admittedSeq === undefined ? undefined : String(admittedSeq);
 }
 

@@ -2,18 +2,19 @@
 // search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import type { Exclusion } from '../domain/admin/page/leave-out.js';
 import type { AskTrail, Histogram as Counted } from '../domain/admin/page/trail.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
+import { kindOf } from '../domain/records/story/row.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
+import { ExchangeScreen } from './exchange-screen.js';
 import { Choice } from './fields.js';
 import { AsCommand, Button, Empty, Field, Name, Panel, Sentence, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
-import { go, Link } from './location.js';
+import { entryName, go, Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
-import { useSession } from './session.js';
+import { type Session, useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { Table } from './table.js';
 import { Histogram } from './time-chart.js';
@@ -32,6 +33,7 @@ import {
   trailPath,
 } from './trail-query.js';
 import {
+  besideColumns,
   columnsOf,
   columnsText,
   knownValues,
@@ -46,9 +48,10 @@ import {
 /** Of an address without a search. */
 const usualLine = 'since:24h';
 
-function placeOf(line: string, columns: string | null): string {
+function placeOf(line: string, columns: string | null, opened?: string): string {
   const query = new URLSearchParams({ q: line });
   if (columns !== null) query.set('columns', columns);
+  if (opened !== undefined) query.set('open', opened);
   return `/trail?${query.toString()}`;
 }
 
@@ -58,22 +61,54 @@ export function TrailScreen({ query }: ScreenProps) {
   return <Search query={query} clock={clock} />;
 }
 
+type Parsed = Extract<ParsedQuery, { readonly terms: Terms }>;
+
+/** A search with what it found, in this tab only. */
+interface Kept {
+  readonly round: number;
+  readonly line: string;
+  /** Times that are counted from now are counted once for a search and its next pages. */
+  readonly parsed: ParsedQuery;
+  found?: Finding;
+  counted?: Counted;
+}
+
+/** By the entry of the history. Somebody whose view was changed has another session. */
+const keptOf = new WeakMap<Session, Map<string, Kept>>();
+const keptMax = 10;
+let rounds = 0;
+
+/** A step back shows what was found then, without another search. */
+function searchFor(session: Session, line: string, nowMs: number, isNew: boolean): Kept {
+  const all = keptOf.get(session) ?? new Map<string, Kept>();
+  keptOf.set(session, all);
+  const entry = entryName();
+  const known = all.get(entry);
+  if (!isNew && known?.line === line) return known;
+  rounds += 1;
+  const kept: Kept = { round: rounds, line, parsed: parseQuery(line, nowMs) };
+  all.set(entry, kept);
+  for (const oldest of all.keys()) if (all.size > keptMax) all.delete(oldest);
+  return kept;
+}
+
 function Search({ query, clock }: { readonly query: URLSearchParams; readonly clock: () => number }) {
+  const session = useSession();
   const line = query.get('q') ?? usualLine;
   const columns = columnsOf(query.get('columns'));
-  // Times that are counted from now are counted once for a search and its next pages.
-  const [asked, setAsked] = useState({ line, parsed: parseQuery(line, clock()), round: 0 });
-  const askFor = (next: string): void =>
-    setAsked({ line: next, parsed: parseQuery(next, clock()), round: asked.round + 1 });
-  if (asked.line !== line) askFor(line);
-  const { parsed, round } = asked;
+  const [asked, setAsked] = useState(() => searchFor(session, line, clock(), false));
+  if (asked.line !== line) setAsked(searchFor(session, line, clock(), false));
+  const { parsed } = asked;
   const [known, setKnown] = useState<Partial<Record<QueryKey, readonly string[]>>>({});
   // The same once more is asked anew: commands came meanwhile.
   const search = (next: string): void =>
-    next.trim() === line ? askFor(line) : go(placeOf(next.trim(), query.get('columns')));
+    next.trim() === line
+      ? setAsked(searchFor(session, line, clock(), true))
+      : go(placeOf(next.trim(), query.get('columns')));
   const wanted: Wanted =
     'terms' in parsed ? { terms: parsed.terms, not: parsed.not ?? [] } : { terms: {}, not: [] };
   const onWanted = ({ terms, not }: Wanted): void => search(formatQuery(terms, not));
+  const opened = query.get('open') ?? undefined;
   return (
     <>
       <SearchLine
@@ -90,12 +125,15 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
         </p>
       ) : (
         <Results
-          key={round}
+          key={asked.round}
+          kept={asked}
           parsed={parsed}
           wanted={wanted}
           onWanted={onWanted}
           columns={columns}
-          onColumns={(next) => go(placeOf(line, columnsText(next)), true)}
+          onColumns={(next) => go(placeOf(line, columnsText(next), opened), true)}
+          opened={opened}
+          onOpened={(next) => go(placeOf(line, query.get('columns'), next), true)}
           onRows={(rows) => setKnown(knownValues(rows))}
         />
       )}
@@ -182,7 +220,11 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
 }
 
 interface ResultsProps {
-  readonly parsed: Extract<ParsedQuery, { readonly terms: Terms }>;
+  readonly kept: Kept;
+  readonly parsed: Parsed;
+  /** What stands beside the list, as {@link wantedOf} names it. */
+  readonly opened: string | undefined;
+  readonly onOpened: (wanted: string | undefined) => void;
   readonly wanted: Wanted;
   readonly onWanted: (wanted: Wanted) => void;
   readonly columns: readonly TrailColumn[];
@@ -195,9 +237,13 @@ type Finder = { readonly found: Finding | undefined; readonly isBusy: boolean; r
 /** Between two looks while somebody follows. Each of them is recorded. */
 const followMs = 10_000;
 
-function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: ResultsProps) {
+function Results(props: ResultsProps) {
+  const { kept, parsed, wanted, onWanted, columns, onColumns, opened, onOpened, onRows } = props;
   const { api, me } = useSession();
-  const [{ found, isBusy, fault }, setState] = useState<Finder>({ found: undefined, isBusy: true });
+  const [{ found, isBusy, fault }, setState] = useState<Finder>({
+    found: kept.found,
+    isBusy: kept.found === undefined,
+  });
   const running = useRef<AbortController | undefined>(undefined);
   const more = (known: Finding | undefined): void => {
     running.current?.abort();
@@ -214,6 +260,7 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
       (next) => {
         if (own.signal.aborted) return;
         running.current = undefined;
+        kept.found = next;
         setState({ found: next, isBusy: false });
         onRows(next.rows);
       },
@@ -233,7 +280,8 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
     );
   };
   useEffect(() => {
-    more(undefined);
+    if (kept.found === undefined) more(undefined);
+    else onRows(kept.found.rows);
     return () => {
       const own = running.current;
       running.current = undefined;
@@ -258,7 +306,9 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
       };
       findNewer(asked, known).then(
         (next) => {
-          if (!own.signal.aborted && latest.current === known) setState({ found: next, isBusy: false });
+          if (own.signal.aborted || latest.current !== known) return;
+          kept.found = next;
+          setState({ found: next, isBusy: false });
         },
         (error: unknown) => {
           if (!own.signal.aborted) setState({ found: known, isBusy: false, fault: sentenceOf(error) });
@@ -290,82 +340,88 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
         </p>
       )}
       {(rows.length > 0 || isBusy) && (
-        <TrailHistogram
-          filter={parsed.filter}
-          not={parsed.not ?? []}
-          isDue={rows.length > 0}
-          onSpan={onSpan}
-        />
+        <TrailHistogram kept={kept} parsed={parsed} rows={rows.length} onSpan={onSpan} />
       )}
-      <Panel
-        title={
-          <>
-            Commands{' '}
-            <span class="count">
-              {isThrough ? countWords(rows.length) : `the newest ${countWords(rows.length)}`}
-            </span>
-          </>
-        }
-        controls={
-          <>
-            {parsed.terms.until === undefined && (
-              <Button
-                kind="small"
-                isDown={isFollowing}
-                onClick={() => setFollowing(!isFollowing)}
-                title="looks again each 10 s; each look is recorded"
-              >
-                Follow
+      <div class={opened === undefined ? undefined : 'beside'}>
+        <Panel
+          title={
+            <>
+              {(parsed.filter.kind ?? 'command') === 'command' && parsed.filter.by === undefined
+                ? 'Commands'
+                : 'What people did'}{' '}
+              <span class="count">
+                {isThrough ? countWords(rows.length) : `the newest ${countWords(rows.length)}`}
+              </span>
+            </>
+          }
+          controls={
+            <>
+              {parsed.terms.until === undefined && (
+                <Button
+                  kind="small"
+                  isDown={isFollowing}
+                  onClick={() => setFollowing(!isFollowing)}
+                  title="looks again each 10 s; each look is recorded"
+                >
+                  Follow
+                </Button>
+              )}
+              <Columns columns={columns} onColumns={onColumns} />
+            </>
+          }
+          isTable
+        >
+          <Table
+            label="Commands, the newest first"
+            rows={rows}
+            columns={(opened === undefined ? columns : besideColumns(columns)).map((column) =>
+              columnOf(column, (row, only) => setPicked({ row, only })),
+            )}
+            keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
+            toneOf={(row) => {
+              const { tone } = outcomeSign(queryValue(row, 'outcome'));
+              const isHere = opened !== undefined && wantedOf(row) === opened ? ' here' : '';
+              return `${tone === 'bad' || tone === 'warn' ? `tone-${tone}` : ''}${isHere}`;
+            }}
+            onOpen={(row) => {
+              const id = wantedOf(row);
+              if (id === undefined) return;
+              if (window.matchMedia('(min-width: 1100px)').matches) onOpened(id);
+              else if (kindOf(row.fields) === 'command') go(pathOf('/trail/:id', id));
+              else setPicked({ row, only: undefined });
+            }}
+            onKey={(key, row) => {
+              if (key === 'f') setPicked({ row, only: undefined });
+              return key === 'f';
+            }}
+            empty={isBusy || fault !== undefined ? null : <NothingFound found={found} terms={parsed.terms} />}
+          />
+          <div class="trail-end">
+            <p role="status">
+              {isBusy ? 'Searching … ' : ''}
+              {(found !== undefined || !isBusy) && fault === undefined && (
+                <Sentence text={lookedText(found?.looked, isThrough)} isExact />
+              )}
+              {found !== undefined &&
+                found.leftOut > 0 &&
+                ` ${plural(found.leftOut, 'command is', 'commands are')} left out of the rows and the bars; saved files have them.`}
+            </p>
+            {fault !== undefined && (
+              <p role="alert" class="said bad">
+                <Sentence text={fault} />
+              </p>
+            )}
+            {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}
+            {!isBusy && fault !== undefined && <Button onClick={() => more(found)}>Try again</Button>}
+            {!isBusy && fault === undefined && found?.before !== undefined && (
+              <Button kind="main" onClick={() => more(found)}>
+                Go on with older commands
               </Button>
             )}
-            <Columns columns={columns} onColumns={onColumns} />
-          </>
-        }
-        isTable
-      >
-        <Table
-          label="Commands, the newest first"
-          rows={rows}
-          columns={columns.map((column) => columnOf(column, (row, only) => setPicked({ row, only })))}
-          keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
-          toneOf={(row) => {
-            const { tone } = outcomeSign(queryValue(row, 'outcome'));
-            return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : undefined;
-          }}
-          onOpen={(row) => {
-            const id = wantedOf(row);
-            if (id !== undefined) go(pathOf('/trail/:id', id));
-          }}
-          onKey={(key, row) => {
-            if (key === 'f') setPicked({ row, only: undefined });
-            return key === 'f';
-          }}
-          empty={isBusy || fault !== undefined ? null : <NothingFound found={found} terms={parsed.terms} />}
-        />
-        <div class="trail-end">
-          <p role="status">
-            {isBusy ? 'Searching … ' : ''}
-            {(found !== undefined || !isBusy) && fault === undefined && (
-              <Sentence text={lookedText(found?.looked, isThrough)} isExact />
-            )}
-            {found !== undefined &&
-              found.leftOut > 0 &&
-              ` ${plural(found.leftOut, 'command is', 'commands are')} left out of the rows and the bars; saved files have them.`}
-          </p>
-          {fault !== undefined && (
-            <p role="alert" class="said bad">
-              <Sentence text={fault} />
-            </p>
-          )}
-          {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}
-          {!isBusy && fault !== undefined && <Button onClick={() => more(found)}>Try again</Button>}
-          {!isBusy && fault === undefined && found?.before !== undefined && (
-            <Button kind="main" onClick={() => more(found)}>
-              Go on with older commands
-            </Button>
-          )}
-        </div>
-      </Panel>
+          </div>
+        </Panel>
+        {opened !== undefined && <Opened wanted={opened} rows={rows} onOpened={onOpened} />}
+      </div>
       <Notes found={found} />
       <TrailSave filter={parsed.filter} />
       <AsCommand>{commandOf(parsed)}</AsCommand>
@@ -383,6 +439,74 @@ function Results({ parsed, wanted, onWanted, columns, onColumns, onRows }: Resul
     </>
   );
 }
+
+interface OpenedProps {
+  readonly wanted: string;
+  readonly rows: readonly ShownRow[];
+  readonly onOpened: (wanted: string | undefined) => void;
+}
+
+/** Beside the list: one command with its story, or what was recorded of something else. */
+function Opened({ wanted, rows, onOpened }: OpenedProps) {
+  const at = rows.findIndex((row) => wantedOf(row) === wanted);
+  const row = rows[at];
+  const isOther = row !== undefined && kindOf(row.fields) !== 'command';
+  const neighborOf = (step: 1 | -1): string | undefined => {
+    const next = at < 0 ? undefined : rows[at + step];
+    return next && wantedOf(next);
+  };
+  const latest = useRef({ neighborOf, onOpened });
+  latest.current = { neighborOf, onOpened };
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      const isTyping = event.target instanceof Element && event.target.matches('input, textarea, select');
+      if (event.defaultPrevented || isTyping || document.querySelector('dialog[open]') !== null) return;
+      const to = event.key === '[' ? latest.current.neighborOf(-1) : latest.current.neighborOf(1);
+      if (event.key === 'Escape') latest.current.onOpened(undefined);
+      else if ((event.key === '[' || event.key === ']') && to !== undefined) latest.current.onOpened(to);
+    };
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  }, []);
+  const toNeighbor = (step: 1 | -1, text: string, key: string) => {
+    const to = neighborOf(step);
+    return (
+      <Button kind="small" isOff={to === undefined} title={`key: ${key}`} onClick={() => onOpened(to)}>
+        {text}
+      </Button>
+    );
+  };
+  return (
+    <aside class="opened" aria-label={isOther ? 'One record' : 'One command'}>
+      <div class="row">
+        {toNeighbor(-1, 'The row above', '[')}
+        {toNeighbor(1, 'The row below', ']')}
+        <Link to={pathOf('/trail/:id', wanted)} class="button small">
+          Alone
+        </Link>
+        <Button kind="small" title="key: Escape" onClick={() => onOpened(undefined)}>
+          Close
+        </Button>
+      </div>
+      {isOther ? (
+        <dl class="facts">
+          {Object.entries(row.fields).map(([key, value]) => (
+            <div key={key}>
+              <dt>{key}</dt>
+              <dd>
+                <Name value={valueText(value)} max={400} />
+              </dd>
+            </div>
+          ))}
+        </dl>
+      ) : (
+        <ExchangeScreen key={wanted} params={[wanted]} query={noQuery} />
+      )}
+    </aside>
+  );
+}
+
+const noQuery = new URLSearchParams();
 
 function NothingFound({ found, terms }: { readonly found: Finding | undefined; readonly terms: Terms }) {
   const { user } = terms;
@@ -481,18 +605,22 @@ export function TrailFields({ parsed, onLine }: FieldsProps) {
 
 // The histogram reads all that the search covers, so it is asked for after the rows.
 interface TrailHistogramProps {
-  readonly filter: AskTrail['filter'];
-  readonly not: readonly Exclusion[];
-  readonly isDue: boolean;
+  readonly kept: Kept;
+  readonly parsed: Parsed;
+  /** How many are in the table. */
+  readonly rows: number;
   readonly onSpan: (fromMs: number, toMs: number) => void;
 }
 
-export function TrailHistogram({ filter, not, isDue, onSpan }: TrailHistogramProps) {
+function TrailHistogram({ kept, parsed: { filter, not = [] }, rows, onSpan }: TrailHistogramProps) {
   const { api } = useSession();
+  const [before] = useState(kept.counted);
   const body = not.length === 0 ? { filter } : { filter, not };
-  const { value, fault } = useAnswer(isDue ? JSON.stringify(body) : undefined, (signal) =>
-    api.json<Counted>('POST /api/trail/histogram', { body, signal }),
-  );
+  const isDue = before === undefined && rows > 0;
+  const { value = before, fault } = useAnswer(isDue ? JSON.stringify(body) : undefined, async (signal) => {
+    kept.counted = await api.json<Counted>('POST /api/trail/histogram', { body, signal });
+    return kept.counted;
+  });
   if (fault !== undefined)
     return (
       <p class="hint">
@@ -501,10 +629,22 @@ export function TrailHistogram({ filter, not, isDue, onSpan }: TrailHistogramPro
     );
   if (value === undefined) return <Empty>Counting …</Empty>;
   if (value.buckets.length === 0) return null;
+  const sum = value.buckets.reduce(
+    (all, { ok, denied, failed, unknown }) => all + ok + denied + failed + unknown,
+    0,
+  );
+  // Commands came meanwhile, or time ran out.
+  const atLeast = !value.isWhole || rows > sum ? Math.max(rows, sum) : undefined;
   return (
     <section class="panel" aria-label="Commands over time">
       <div class="inside">
-        <Histogram label="Commands found" bars={value.buckets} step={value.step} onSpan={onSpan} />
+        <Histogram
+          label="Commands found"
+          bars={value.buckets}
+          step={value.step}
+          atLeast={atLeast}
+          onSpan={onSpan}
+        />
         {!value.isWhole && (
           <p class="hint">
             {value.looked?.fromTime === undefined ? (

@@ -1,0 +1,106 @@
+// Goal: the trail has everything that people did, a row opens beside the list, and a step back shows what was found without another search.
+// What must not happen: a look that nobody asked for, results of somebody else's session, a row that cannot be opened.
+
+import assert from 'node:assert/strict';
+import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../kit/page-daemon.js';
+
+const desk = shareDesk(async (owner) => {
+  const daemon = await openPageDaemon(owner);
+  const client = await daemon.client();
+  for (let at = 0; at < 30; at += 1) {
+    client.sendCommand({ user: `user${at}@example.org`, fields: ['quota get'] });
+    await client.readReply();
+  }
+  return daemon;
+});
+
+browserTest('a row opens beside the list, and a step back does not search again', async (t) => {
+  const { page, faults, requests } = await desk.signIn(t, 'auditor', '/trail');
+  const looks = (): string[] =>
+    requests.filter((each) => /\/api\/trail\/(search|histogram)$/.test(each)).map((each) => each.slice(-6));
+  const rows = page.locator('main [data-row]');
+  await rows.nth(29).waitFor();
+  await page.locator('.bars').waitFor();
+  await settled(page);
+  const before = looks();
+  assert.ok(before.length >= 2);
+  const beside = page.getByRole('complementary', { name: 'One command' });
+  await rows.first().focus();
+  await page.keyboard.press('Enter');
+  await beside.getByText('user29@example.org').first().waitFor();
+  await page.keyboard.press(']');
+  await beside.getByText('user28@example.org').first().waitFor();
+  await page.keyboard.press('[');
+  await beside.getByText('user29@example.org').first().waitFor();
+  await beside.getByRole('button', { name: 'The row below' }).click();
+  await beside.getByText('user28@example.org').first().waitFor();
+  assert.equal(await rows.count(), 30);
+
+  await page.keyboard.press('g');
+  await page.keyboard.press('b');
+  await page.locator('main h1', { hasText: 'Backends' }).waitFor({ state: 'attached' });
+  await page.goBack();
+  await beside.getByText('user28@example.org').first().waitFor();
+  assert.equal(await rows.count(), 30);
+  await page.locator('.bars').waitFor();
+  await settled(page);
+  assert.deepEqual(looks(), before);
+  await page.keyboard.press('Escape');
+  await beside.waitFor({ state: 'detached' });
+
+  // The same search, asked once more, is a search.
+  await page.getByRole('button', { name: 'Search', exact: true }).click();
+  await rows.nth(29).waitFor();
+  await settled(page);
+  assert.ok(looks().length >= before.length + 2);
+
+  // Nothing is left for the next person in this tab.
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You are signed out.').waitFor();
+  await page.getByLabel('Name', { exact: true }).fill('limited');
+  await page.getByLabel('Password', { exact: true }).fill('only-for-the-page');
+  const count = looks().length;
+  await page.keyboard.press('Enter');
+  await rows.first().waitFor();
+  assert.ok(looks().length > count);
+  assert.deepEqual(faults, []);
+});
+
+browserTest('drains, sign-ins and looks are found by their kind and by who did it', async (t) => {
+  const operator = await desk.signIn(t, 'oncall', '/backends');
+  await operator.page
+    .getByRole('button', { name: /^Drain mail2/i })
+    .first()
+    .click();
+  const dialog = operator.page.getByRole('dialog');
+  await dialog.getByRole('button', { name: /drain/i }).click();
+  await dialog.getByRole('status').filter({ hasText: /\w/ }).waitFor();
+
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  const kinds = page.getByRole('group', { name: 'What people did' });
+  const rows = page.locator('main [data-row]');
+  await rows.first().waitFor();
+  await kinds.getByRole('button', { name: 'operators' }).click();
+  await rows.filter({ hasText: /oncall[^]*drain mail2/ }).waitFor();
+  await kinds.getByRole('button', { name: 'sessions' }).click();
+  await rows
+    .filter({ hasText: /oncall[^]*page-sign-in/ })
+    .first()
+    .waitFor();
+  await kinds.getByRole('button', { name: 'looks' }).click();
+  await rows
+    .filter({ hasText: /auditor[^]*audit-search/ })
+    .first()
+    .waitFor();
+  await visit(page, '/trail?q=by%3Aoncall');
+  await rows.filter({ hasText: 'drain mail2' }).click();
+  await page.getByRole('complementary', { name: 'One record' }).getByText('mail2').first().waitFor();
+  assert.deepEqual(faults, []);
+
+  const limited = await desk.signIn(t, 'limited', '/trail?q=kind%3Aall');
+  const shown = limited.page.locator('main [data-row]');
+  await shown.first().waitFor();
+  await settled(limited.page);
+  assert.equal(await shown.filter({ hasText: /oncall|page-sign-in|audit-search/ }).count(), 0);
+  assert.equal(await limited.page.getByRole('button', { name: 'operators' }).count(), 0);
+});
