@@ -16,8 +16,19 @@ export function Badge({ facts: { word, tone, shape } }: { readonly facts: SignFa
   );
 }
 
-export function Outcome({ outcome }: { readonly outcome: string }) {
-  return <Badge facts={outcomeSign(outcome)} />;
+/** In long lists, where only exceptions stand out: a word alone. */
+function Sparing({ facts, isPlain }: { readonly facts: SignFacts; readonly isPlain: boolean | undefined }) {
+  const stands = ['warn', 'bad', 'strange', 'content', 'destroy'].includes(facts.tone);
+  return isPlain === true && !stands ? <span class="faint">{facts.word}</span> : <Badge facts={facts} />;
+}
+
+interface OutcomeProps {
+  readonly outcome: string;
+  readonly isPlain?: boolean;
+}
+
+export function Outcome({ outcome, isPlain }: OutcomeProps) {
+  return <Sparing facts={outcomeSign(outcome)} isPlain={isPlain} />;
 }
 
 export function Decision({ decision }: { readonly decision: string }) {
@@ -29,11 +40,12 @@ interface EffectProps {
   readonly effect: string | undefined;
   /** Whether mail content is shown; undefined: it is not, or nobody asked for it. */
   readonly content?: TrailContent | undefined;
+  readonly isPlain?: boolean;
 }
 
-export function Effect({ effect, content }: EffectProps) {
+export function Effect({ effect, content, isPlain }: EffectProps) {
   if (effect === undefined || effect === '') return null;
-  return <Badge facts={effectWith(effect, content)} />;
+  return <Sparing facts={effectWith(effect, content)} isPlain={isPlain} />;
 }
 
 /** A class of a mailbox report, in the words of the report. */

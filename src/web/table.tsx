@@ -8,6 +8,8 @@ export interface Column<T> {
   readonly cell: (row: T) => ComponentChildren;
   /** `number`: to the right; `short`: in one line; `wide`: takes what is left; `action`: buttons, without a title on a phone. */
   readonly kind?: 'number' | 'short' | 'wide' | 'action';
+  /** In a table of which any column says it, a row has one line, and columns have the width of their kind. */
+  readonly size?: 'time' | 'name' | 'word' | 'rest';
   /** Of a phone, in a table of which any column says it: 0: not there; 1 and 2: in this line; 3: a line of its own. */
   readonly line?: 0 | 1 | 2 | 3;
   /** Takes what is left of its line on a phone, and is cut there. */
@@ -43,13 +45,19 @@ export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, to
     }
   };
   const isInLines = columns.some(({ line }) => line !== undefined);
+  const isDense = columns.some(({ size }) => size !== undefined);
   return (
-    <div class={isInLines ? 'table lines' : 'table'} role="region" aria-label={label} tabIndex={0}>
+    <div
+      class={`table${isInLines ? ' lines' : ''}${isDense ? ' dense' : ''}`}
+      role="region"
+      aria-label={label}
+      tabIndex={0}
+    >
       <table role="table" aria-label={label}>
         <thead role="rowgroup">
           <tr role="row">
-            {columns.map(({ title, kind }) => (
-              <th key={title} role="columnheader" scope="col" class={kind}>
+            {columns.map(({ title, kind = '', size = '' }) => (
+              <th key={title} role="columnheader" scope="col" class={`${kind} ${size}`}>
                 {kind === 'action' ? <span class="unseen">{title}</span> : title}
               </th>
             ))}

@@ -235,8 +235,7 @@ export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps
   const { place, width } = useWidth();
   const [cursor, setCursor] = useState<number | undefined>();
   const [start, setStart] = useState<number | undefined>();
-  // As the drawing has no other scale than its width, a phone gets a lower one.
-  const height = width < 450 ? 68 : 92;
+  const height = 68;
   const sumOf = (bar: HistogramBucket): number => outcomeParts.reduce((sum, part) => sum + bar[part], 0);
   const ticks = ticksOf(Math.max(1, ...bars.map(sumOf)));
   const most = ticks.at(-1) ?? 1;

@@ -64,6 +64,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
     case 'time':
       return {
         title,
+        size: 'time',
         line: 1,
         cell: ({ fields }) => <Time at={valueText(fields['time'])} isExact />,
       };
@@ -71,11 +72,13 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
       return {
         title,
         kind: 'short',
+        size: 'time',
         cell: ({ fields }) => <span class="number">{utcTime(valueText(fields['time']))}</span>,
       };
     case 'outcome':
       return {
         title,
+        size: 'word',
         line: 1,
         cell: (row) => {
           const remark = remarkOf(row);
@@ -84,9 +87,9 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
             <>
               {outcome !== '' &&
                 (kindOf(row.fields) === 'command' ? (
-                  pick(row, <Outcome outcome={outcome} />)
+                  pick(row, <Outcome outcome={outcome} isPlain />)
                 ) : (
-                  <Outcome outcome={outcome} />
+                  <Outcome outcome={outcome} isPlain />
                 ))}
               {remark !== '' && (
                 <span class="faint would">
@@ -101,19 +104,22 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
     case 'effect':
       return {
         title,
-        cell: (row) => pick(row, <Effect effect={valueText(row.fields['effect'])} content={row.content} />),
+        size: 'word',
+        cell: (row) =>
+          pick(row, <Effect effect={valueText(row.fields['effect'])} content={row.content} isPlain />),
       };
     case 'command':
       return {
         title,
-        kind: 'wide',
+        size: 'rest',
         line: 1,
         grows: true,
-        cell: (row) => pick(row, <Name value={commandText(row) || undefined} max={80} isCode />),
+        cell: (row) => pick(row, <Command row={row} />),
       };
     case 'user':
       return {
         title,
+        size: 'name',
         grows: true,
         cell: (row) => {
           const text = usersText(row);
@@ -135,12 +141,31 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
     case 'text':
       return {
         title,
+        size: 'name',
         line: key === 'principal' ? 2 : 0,
         cell: (row) => pick(row, <Name value={textOf(row, key) || undefined} max={40} />),
       };
     default:
       return kind satisfies never;
   }
+}
+
+/** Values that were recorded as digests are secrets: a word in their place, the digest on hover. */
+function Command({ row }: { readonly row: ShownRow }) {
+  const pieces = commandText(row).split(/\bhmac:([0-9a-f]{64})\b/);
+  return (
+    <>
+      {pieces.map((piece, at) =>
+        at % 2 === 1 ? (
+          <span key={at} class="badge quiet secret" title={`hmac:${piece}`}>
+            secret
+          </span>
+        ) : piece === '' && pieces.length > 1 ? null : (
+          <Name key={at} value={piece || undefined} max={80} isCode />
+        ),
+      )}
+    </>
+  );
 }
 
 interface ColumnsProps {

@@ -192,8 +192,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
           Fields
         </Button>
         <span class="hint wide-only" id={`${id}-hint`}>
-          All that is given must match. A value with blanks stands in quotes; a minus before a key leaves it
-          out.
+          All must match. Quote blanks; a minus leaves out.
         </span>
       </div>
       <Chips wanted={wanted} onWanted={onWanted} />

@@ -104,3 +104,24 @@ browserTest('drains, sign-ins and looks are found by their kind and by who did i
   assert.equal(await shown.filter({ hasText: /oncall|page-sign-in|audit-search/ }).count(), 0);
   assert.equal(await limited.page.getByRole('button', { name: 'operators' }).count(), 0);
 });
+
+browserTest('25 commands are on the first screen of 1440 pixels, each in one line', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  await page.locator('main [data-row]').nth(29).waitFor();
+  await page.locator('.bars').waitFor();
+  await settled(page);
+  const { said, heights, bottoms } = await page.evaluate<{
+    said: number;
+    heights: readonly number[];
+    bottoms: readonly number[];
+  }>(`(() => {
+    const rows = [...document.querySelectorAll('main [data-row]')].map((row) => row.getBoundingClientRect());
+    // On a busy machine the gate may have something to say above them.
+    const said = document.querySelector('.problems, .stale')?.getBoundingClientRect().height ?? 0;
+    return { said, heights: rows.map(({ height }) => height), bottoms: rows.map(({ bottom }) => bottom) };
+  })()`);
+  assert.ok(Math.max(...heights) <= 26, `rows of ${Math.max(...heights)} px`);
+  const shown = bottoms.filter((bottom) => bottom - said <= 900).length;
+  assert.ok(shown >= 25, `${shown} commands; the first ends at ${bottoms[0]} px`);
+  assert.deepEqual(faults, []);
+});
