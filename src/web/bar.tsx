@@ -3,11 +3,11 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { NowHead, Problem } from '../domain/admin/page/api.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
-import { Ago, Button, Name, Sentence, Sign, Time } from './kit.js';
+import { Ago, Button, Name, Segments, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive } from './live.js';
 import { Link, usePlace } from './location.js';
 import { tryPieces } from './running.js';
-import { useSession } from './session.js';
+import { showTheme, themeChoice, useSession } from './session.js';
 import { Icon, Mark } from './shapes.js';
 import type { Tone } from './signs.js';
 import { visible } from './visible.js';
@@ -68,6 +68,7 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
   const { me } = useSession();
   const today = useLive((live) => live.today);
   const head = useLive(({ now }) => now?.head);
+  const [theme, setTheme] = useState(themeChoice.read);
   return (
     <footer>
       <span>
@@ -86,6 +87,20 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
       <span>
         <Name value={me.name} max={24} /> ({me.roles.join(', ')}), until <Time at={me.ends} />
       </span>
+      <Segments
+        label="Colors of this page"
+        value={theme}
+        options={[
+          { value: '', text: 'as the system' },
+          { value: 'light', text: 'light' },
+          { value: 'dark', text: 'dark' },
+        ]}
+        onChange={(next) => {
+          themeChoice.keep(next);
+          showTheme(next);
+          setTheme(next);
+        }}
+      />
       <span class="zone">
         times: {zoneWords(today ?? me.ends)}{' '}
         <Button kind="small" isDown={isUtc} onClick={onUtc}>

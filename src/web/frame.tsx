@@ -11,7 +11,7 @@ import { Following, useLive } from './live.js';
 import { go, Link, type Place, usePlace } from './location.js';
 import { matchPath, type ScreenProps } from './route.js';
 import { type Screen, screens } from './screens.js';
-import { mayDo, type Session, SessionContext, wantsUtc } from './session.js';
+import { mayDo, type Session, SessionContext, zoneChoice } from './session.js';
 import { Icon } from './shapes.js';
 import { walkRows } from './table.js';
 import { showUtc } from './wording.js';
@@ -21,7 +21,7 @@ export function Frame({ session }: { readonly session: Session }) {
   const waiting = waitingFor(approvals);
   const place = usePlace();
   const [isHelp, setHelp] = useState(false);
-  const [isUtc, setUtc] = useState(wantsUtc.read);
+  const [isUtc, setUtc] = useState(() => zoneChoice.read() === 'utc');
   showUtc(isUtc);
   const isLimited = session.me.users !== undefined;
   const seen = screens.filter(
@@ -77,7 +77,7 @@ export function Frame({ session }: { readonly session: Session }) {
             <Foot
               isUtc={isUtc}
               onUtc={() => {
-                wantsUtc.keep(!isUtc);
+                zoneChoice.keep(isUtc ? '' : 'utc');
                 setUtc(!isUtc);
               }}
             />

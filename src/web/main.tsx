@@ -7,7 +7,7 @@ import { type Api, AskFault, createApi, sentenceOf } from './api.js';
 import { Frame } from './frame.js';
 import { Button } from './kit.js';
 import { takeReturned } from './oidc.js';
-import { token } from './session.js';
+import { showTheme, themeChoice, token } from './session.js';
 import { Mark } from './shapes.js';
 import { SignIn, type SignInText } from './sign-in.js';
 
@@ -129,6 +129,7 @@ function takeLink(): string {
   return link;
 }
 
+showTheme(themeChoice.read());
 let returned = takeReturned();
 const place = document.getElementById('page');
 if (place !== null) {

@@ -33,22 +33,31 @@ export function mayDo(session: Session, ...roles: readonly PageRole[]): boolean 
   return session.me.roles.some((role) => roles.includes(role));
 }
 
-/** Whether this browser shows all times in UTC. A browser that keeps nothing shows local times. */
-export const wantsUtc = {
-  read: (): boolean => {
-    try {
-      return window.localStorage.getItem(utcKey) === '1';
-    } catch {
-      return false;
-    }
-  },
-  keep: (isUtc: boolean): void => {
-    try {
-      window.localStorage.setItem(utcKey, isUtc ? '1' : '0');
-    } catch {
-      // It counts until the tab is closed.
-    }
-  },
-};
+/** A choice of this browser. One that keeps nothing has it until the tab is closed. */
+function choiceOf(key: string) {
+  return {
+    read: (): string => {
+      try {
+        return window.localStorage.getItem(key) ?? '';
+      } catch {
+        return '';
+      }
+    },
+    keep: (value: string): void => {
+      try {
+        window.localStorage.setItem(key, value);
+      } catch {
+        // It counts until the tab is closed.
+      }
+    },
+  };
+}
 
-const utcKey = 'dovegate-utc';
+/** `utc`: all times are shown in UTC. */
+export const zoneChoice = choiceOf('dovegate-zone');
+/** `light` or `dark`; else that of the system. */
+export const themeChoice = choiceOf('dovegate-theme');
+
+export function showTheme(theme: string): void {
+  document.documentElement.dataset['theme'] = theme;
+}

@@ -162,7 +162,8 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
       class="trail-search"
       onSubmit={(event) => {
         event.preventDefault();
-        onSearch(text);
+        if (isId(text.trim())) go(pathOf('/trail/:id', text.trim()));
+        else onSearch(text);
       }}
     >
       <label for={id} class="unseen">
@@ -177,7 +178,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
           spellcheck={false}
           autocapitalize="none"
           autocomplete="off"
-          placeholder="for example: user:alice* command:expunge since:7d -outcome:ok"
+          placeholder="for example: user:alice* command:expunge since:7d -outcome:ok; or the id of a command"
           aria-describedby={`${id}-hint`}
           onInput={(event) => setText(event.currentTarget.value)}
         />
@@ -216,6 +217,11 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
       {isFields && <TrailFields parsed={parsed} onLine={setText} />}
     </form>
   );
+}
+
+/** Of a command, as logs, notices and answers of HTTP have it. */
+function isId(text: string): boolean {
+  return /^[0-9A-HJKMNP-TV-Z]{26}$/.test(text);
 }
 
 interface ResultsProps {

@@ -2,6 +2,8 @@
 // What must not happen: a look that nobody asked for, results of somebody else's session, a row that cannot be opened.
 
 import assert from 'node:assert/strict';
+import { findFaintText } from '../kit/browser.js';
+import { auditRecords } from '../kit/gateway.js';
 import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../kit/page-daemon.js';
 
 const desk = shareDesk(async (owner) => {
@@ -125,3 +127,29 @@ browserTest('25 commands are on the first screen of 1440 pixels, each in one lin
   assert.ok(shown >= 25, `${shown} commands; the first ends at ${bottoms[0]} px`);
   assert.deepEqual(faults, []);
 });
+
+browserTest(
+  'an id in the search line opens its command, and the colors are those that were chosen',
+  async (t) => {
+    const { page, faults } = await desk.signIn(t, 'auditor', '/trail', { scheme: 'light' });
+    const id = String(auditRecords(desk.daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
+    await page.getByRole('searchbox').fill(` ${id} `);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`**/trail/${id}`);
+    await page.locator('main').getByText('user0@example.org').first().waitFor();
+    const ground = (): Promise<string> =>
+      page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+    const colors = page.getByRole('group', { name: 'Colors of this page' });
+    const system = await ground();
+    await colors.getByRole('button', { name: 'dark' }).click();
+    const dark = await ground();
+    assert.notEqual(dark, system);
+    await page.reload();
+    await colors.waitFor();
+    assert.equal(await ground(), dark);
+    assert.deepEqual(await findFaintText(page), []);
+    await colors.getByRole('button', { name: 'as the system' }).click();
+    assert.equal(await ground(), system);
+    assert.deepEqual(faults, []);
+  },
+);

@@ -74,19 +74,18 @@ function distance(one: string, other: string): number {
 }
 
 void test('no line of a chart has the color of a state or an effect, or of another line, in both themes', () => {
-  const [light = '', dark = ''] = textOf('src/web/style.css').split('@media (prefers-color-scheme: dark)');
-  for (const [theme, style] of [
-    ['light', light],
-    ['dark', dark],
-  ] as const) {
+  const style = textOf('src/web/style.css');
+  for (const [at, theme] of ['light', 'dark'].entries()) {
     const color = (name: string): string => {
-      const [, found] = new RegExp(`--${name}: (#[0-9a-f]{6});`).exec(style) ?? [];
+      const found = new RegExp(`--${name}: light-dark\\((#[0-9a-f]{6}), (#[0-9a-f]{6})\\);`).exec(style)?.[
+        at + 1
+      ];
       return found ?? assert.fail(`${theme}: no color ${name}`);
     };
     const series = ['s0', 's1', 's2', 's3', 's4', 's5'];
     const states = ['good', 'warn', 'bad', 'odd', 'write', 'content', 'destroy'];
-    for (const [at, name] of series.entries())
-      for (const other of [...states, ...series.slice(0, at)]) {
+    for (const [place, name] of series.entries())
+      for (const other of [...states, ...series.slice(0, place)]) {
         const found = distance(color(name), color(other));
         assert.ok(found > 0.09, `${theme}: ${name} looks like ${other} (${found.toFixed(3)})`);
       }
