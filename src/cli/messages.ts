@@ -1,22 +1,17 @@
 // Generates docs/messages.md: every code of the program, its meaning and its remedy. The texts come from the files that define the codes.
 
-import {
-  type CodeMeaning,
-  closeReasons,
-  decisionCodes,
-  foundCodes,
-  journalCodes,
-  logCodes,
-  lookupCodes,
-  noticeCodes,
-  shipCodes,
-} from '../adapters/telemetry/codes.js';
+import { logCodes, lookupCodes, noticeCodes, shipCodes } from '../adapters/telemetry/codes.js';
+import { foundCodes } from '../domain/admin/now/problems.js';
+import type { Meaning } from '../domain/admin/now/running.js';
 import { problemCodes } from '../domain/config/problem.js';
+import { decisionCodes } from '../domain/judging/policy/decide.js';
 import { type Repeat, codes as saidCodes } from '../domain/language/codes/codes.js';
+import { journalCodes } from '../ports/faults.js';
 import type { exitCodes } from '../ports/machine.js';
+import { closeReasons } from '../ports/transport.js';
 import { exitCodeOf } from '../protocol/reply/reply.js';
 
-const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {
+const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], Meaning>> = {
   0: ['it was done'],
   1: ['a check failed, or the request was not carried out', 'read the output'],
   64: ['wrong usage, or a command that the daemon answers with `-USAGE`', '`--help`'],
@@ -54,7 +49,7 @@ function listed(items: readonly Item[]): string {
     .join('\n\n');
 }
 
-function codes(found: Readonly<Record<string, CodeMeaning>>): string {
+function codes(found: Readonly<Record<string, Meaning>>): string {
   return listed(Object.entries(found).map(([code, [means, ask]]) => item(code, [], means, ask)));
 }
 

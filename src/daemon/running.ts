@@ -4,18 +4,11 @@
 import { programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
-import {
-  errorCodes,
-  foundCodes,
-  journalCodes,
-  lookupCodes,
-  meaningIn,
-  noticeCodes,
-  shipCodes,
-} from '../adapters/telemetry/codes.js';
+import { errorCodes, lookupCodes, meaningIn, noticeCodes, shipCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { DoorPage } from '../domain/admin/door/parse.js';
+import { foundCodes } from '../domain/admin/now/problems.js';
 import type {
   Fault,
   PageTold,
@@ -32,7 +25,7 @@ import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
-import type { UpstreamFault } from '../ports/faults.js';
+import { journalCodes, type UpstreamFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import {
   type Certificates,

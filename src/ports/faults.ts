@@ -96,17 +96,23 @@ export class UpstreamFault extends Error {
 /** A fault of a server's certificate. `key`: its key is not one of the pins. */
 export type TlsCause = 'expired' | 'not-valid-yet' | 'name' | 'issuer' | 'key';
 
-export type JournalFaultCode =
-  | 'write-failed' // the disk refused a write or a sync
-  | 'no-rights' // the system denies this process the directory or a file in it
-  | 'deadline' // a write or a sync took too long, or the writer's thread does not answer
-  | 'removed' // the segment, its directory or the lock file is gone or was replaced
-  | 'writer-died' // the writer's thread ended
-  | 'overflow' // too much waits for a disk that does not take it
-  | 'closed'
-  | 'locked' // another process writes this journal
-  | 'newer-format' // a later release wrote it
-  | 'unreadable'; // what lies in the directory is not a journal that can be continued
+/** In a log line, the key `type` of `audit-failed`, and of a start that fails on its journal. */
+export const journalCodes = {
+  'write-failed': ['the disk refused a write or a sync', 'free or repair the disk'],
+  'no-rights': [
+    'the user of dovegate has no right to write the directory or a file in it (EACCES, EPERM)',
+    'give the directory and its files back to that user, with mode 0700, or 0750 with `audit.group`',
+  ],
+  deadline: ['a write or a sync took longer than `audit.deadline`', 'repair the disk'],
+  removed: ['the segment, its directory or the lock file is gone or was replaced', 'give it back, restart'],
+  'writer-died': ['the thread that writes has ended', 'restart; tell us'],
+  overflow: ['too much waits for a disk that takes nothing', 'repair the disk'],
+  closed: ['dovegate is stopping'],
+  locked: ['another process writes this journal', 'stop it, or choose another directory'],
+  'newer-format': ['a later release wrote it', 'run that release'],
+  unreadable: ['what lies in the directory is no journal that can be continued', '`dovegate audit verify`'],
+} as const satisfies Readonly<Record<string, readonly [means: string, ask?: string]>>;
+export type JournalFaultCode = keyof typeof journalCodes;
 
 /** A record may not be on disk: nothing that depends on it may go on. */
 export class JournalFault extends Error {

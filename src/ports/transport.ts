@@ -2,41 +2,60 @@
 // sockets, tests in memory. Also HTTP requests over a transport, implemented by `http/`. One reader at a time, one close, and the close has
 // a reason.
 
-/** Why our side closed a transport. Journals and dashboards hold the words: none is ever renamed or reused. */
-export type CloseReason =
-  // both
-  | 'peer-ended' // the other side sent its last byte and everything was answered
-  | 'peer-gone' // reset, hang-up, failed write
-  | 'wire-fault' // bytes broke the protocol
-  | 'draining' // we are stopping
-  | 'aborted' // what ran on it was given up
-  | 'internal' // a bug of ours in the evaluation of this peer's bytes
-  // sessions
-  | 'handshake-timeout'
-  | 'login-failed' // a name and a password that are no account's, or none that could be read; a certificate of several
-  | 'tls-failed' // the handshake that the client began
-  | 'sessions-limit'
-  | 'not-configured' // the configuration has problems since the start
-  | 'peer-refused' // nobody whom the listener serves
-  | 'revoked' // a reload took the listener or the right to it away, or what proved it counts no more
-  | 'input-unknown' // a refused command of which nobody can tell whether input follows
-  | 'input-limit'
-  | 'client-stall'
-  | 'client-slow' // it held an upstream up that others waited for
-  | 'over-share' // its text was ended so that others got the upstream
-  | 'cut-reply' // a cell of the reply was cut; nothing after it could be told apart
-  // upstreams
-  | 'dial-failed'
-  | 'idle-timeout'
-  | 'lifetime'
-  | 'series-changed' // the backend is of another series since
-  | 'spoke-while-idle'
-  | 'not-reusable' // a command or a reply after which this transport must not serve another
-  | 'reply-timeout'
-  | 'probed' // a handshake that only asked whether the backend greets
-  | 'stale' // its Dovecot was stopped, though the process behind it lives on
-  // receivers of records
-  | 'receiver-stall';
+/**
+ * Why our side closed a transport: the key `reason` of the end of a session or of an upstream. Journals and dashboards hold the words: none
+ * is ever renamed or reused.
+ */
+export const closeReasons = {
+  'peer-ended': ['the other side had said all that it wanted'],
+  'peer-gone': ['the other side is gone: a reset, a hang-up, or a write that failed'],
+  'wire-fault': ['bytes that are not of the protocol', 'repair the program that sent them'],
+  draining: ['dovegate is stopping, or the backend is taken out of service'],
+  internal: ['a bug of ours', 'tell us'],
+  'handshake-timeout': ['no complete handshake within `limits.handshake`', 'repair the client'],
+  'login-failed': [
+    'no account has this name and password, or several accounts have this certificate',
+    'correct the name, the password or the certificate',
+  ],
+  'tls-failed': [
+    'the TLS handshake that the client began failed',
+    'correct its certificate or its authorities',
+  ],
+  'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
+  'not-configured': [
+    'the configuration had problems at the start (sockets from systemd)',
+    '`dovegate check`; the file is read again every 10 s',
+  ],
+  'peer-refused': ["the listener's `peers` do not permit this client", 'add it to `peers`'],
+  revoked: ['a reload, or another `client_ca`, took the right to the listener away'],
+  'input-unknown': [
+    'a refused command may be followed by a text, or not: it was not clear which',
+    'correct the command',
+  ],
+  'input-limit': [
+    'a text over its limits, or lines over the share of `limits.buffered`',
+    'raise `limits.input`, `input_time` or `buffered` if right',
+  ],
+  'client-stall': ['the client did not read', 'repair the client'],
+  'client-slow': ['the client held up an upstream that others waited for', 'as the error of that name'],
+  'over-share': ['its text was ended so that others got the upstream', 'as the error of that name'],
+  'cut-reply': [
+    'a cell of the reply was cut, so it was not clear where the next ones begin',
+    "look into the backend's log",
+  ],
+  'dial-failed': ['the upstream never came to its first command', 'as for the event `dial-failed`'],
+  'idle-timeout': ['it was not used for `idle_timeout`'],
+  lifetime: ['it was open for `max_lifetime`'],
+  'series-changed': ['the backend is of another series since'],
+  'spoke-while-idle': ['it sent something without a command; Dovecot does so before it ends a connection'],
+  'not-reusable': ['after this command, or this reply, it must not serve another'],
+  'reply-timeout': ['no answer in time', "look into the backend's log"],
+  probed: ['it was only to see whether the backend greets'],
+  stale: ['its Dovecot was stopped; the process that served it still runs'],
+  aborted: ['the command on it was given up'],
+  'receiver-stall': ['a receiver of records took nothing', 'repair the receiver'],
+} as const satisfies Readonly<Record<string, readonly [means: string, ask?: string]>>;
+export type CloseReason = keyof typeof closeReasons;
 
 /** The dialing side's demands on the other end's certificate, all checked before `startTls` resolves. */
 export interface TlsDemand {

@@ -713,7 +713,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: terminal,
     packages: ['picocolors', 'zod'],
   }),
-  cli: rule([...belowCli, 'cli/*', 'daemon/serve', 'page/page'], {
+  cli: rule([...belowCli, 'domain/admin/now', 'cli/*', 'daemon/serve', 'page/page'], {
     public: ['program', 'help', 'send-command', 'serve-command'],
     builtins: terminal,
     packages: ['commander', 'picocolors'],

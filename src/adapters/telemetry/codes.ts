@@ -1,31 +1,32 @@
-// The meaning of each code of log lines and records, and what to do: the closed list of the key `event`, and those of `reason` and `type`.
-// Those of `error`, which clients read too, are in domain/language/codes. docs/messages.md is generated from both. A code
-// is never renamed or reused. The compiler refuses a table without one of the codes of its list.
+// The meaning of each code of log lines, and what to do: the closed list of the key `event`, and those of `type`. Other codes have their
+// table where they are made, as those of `error` in domain/language/codes. docs/messages.md is generated from all. A code is never renamed
+// or reused. The compiler refuses a table without one of the codes of its list.
 
 import type { NoticeFaultCode } from '../../domain/admin/notices/fault.js';
-import type { FoundCode } from '../../domain/admin/now/problems.js';
-import type { DecisionCode } from '../../domain/judging/policy/decide.js';
+import type { Meaning } from '../../domain/admin/now/running.js';
+import { decisionCodes } from '../../domain/judging/policy/decide.js';
 import { codes } from '../../domain/language/codes/codes.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, ExchangeCode, ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { DenialCode, LogLevel } from '../../gateway/outcome/outcome.js';
-import type { JournalFaultCode } from '../../ports/faults.js';
-import type { CloseReason } from '../../ports/transport.js';
 import { installCommand } from '../host/optional-packages.js';
-import { atEnd, atStart, byClock, byFiles, byReload, type Cause, recordEvents } from './record-events.js';
 
-/** The meaning, and the advice if there is one. */
-export type CodeMeaning = readonly [means: string, ask?: string];
+/** Outsiders who can cause its lines without end, which are limited then; else why none can, or which other limit holds. */
+export type Cause = 'stranger' | 'client' | 'backend' | 'receiver' | { readonly ours: string };
+
+const atStart = { ours: 'once at a start' };
+const atEnd = { ours: 'once, at the end' };
+const byReload = { ours: 'a reload, which an operator asks for' };
+const byFiles = { ours: 'files that an operator replaces' };
+const byClock = { ours: 'by the clock: once a day' };
 
 /** The same for a log line, with its possible levels, and who can cause it. */
-export type EventMeaning = readonly [levels: readonly LogLevel[], cause: Cause, ...CodeMeaning];
+export type EventMeaning = readonly [levels: readonly LogLevel[], cause: Cause, ...Meaning];
 
-type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
-
-const backendLog = "look into the backend's log";
+type Table<Code extends string> = Readonly<Record<Code, Meaning>>;
 
 /** The key `error` of completions and of lines about commands. Codes of look-ups have a list of their own. */
-export const errorCodes: Readonly<Record<string, CodeMeaning>> = Object.fromEntries(
+export const errorCodes: Readonly<Record<string, Meaning>> = Object.fromEntries(
   Object.entries(codes).map(([code, { means, ask }]) => [code, ask === '' ? [means] : [means, ask]]),
 );
 
@@ -58,23 +59,6 @@ export const lookupCodes: Table<ResolveFailure> = {
   ],
   'alias-chain': ['an alias of an alias of an alias', 'correct the userdb'],
   'users-many': ['a command with more users than are asked for', 'name fewer'],
-};
-
-/** The key `type` of `audit-failed`, and of a start that fails on its journal. */
-export const journalCodes: Table<JournalFaultCode> = {
-  'write-failed': ['the disk refused a write or a sync', 'free or repair the disk'],
-  'no-rights': [
-    'the user of dovegate has no right to write the directory or a file in it (EACCES, EPERM)',
-    'give the directory and its files back to that user, with mode 0700, or 0750 with `audit.group`',
-  ],
-  deadline: ['a write or a sync took longer than `audit.deadline`', 'repair the disk'],
-  removed: ['the segment, its directory or the lock file is gone or was replaced', 'give it back, restart'],
-  'writer-died': ['the thread that writes has ended', 'restart; tell us'],
-  overflow: ['too much waits for a disk that takes nothing', 'repair the disk'],
-  closed: ['dovegate is stopping'],
-  locked: ['another process writes this journal', 'stop it, or choose another directory'],
-  'newer-format': ['a later release wrote it', 'run that release'],
-  unreadable: ['what lies in the directory is no journal that can be continued', '`dovegate audit verify`'],
 };
 
 /** The key `type` of `ship-away`. */
@@ -157,68 +141,6 @@ export const noticeCodes: Table<NoticeFaultCode> = {
   internal: ['a bug of ours', 'tell us'],
 };
 
-/** The key `reason` of the end of a session or of an upstream. */
-export const closeReasons: Table<CloseReason> = {
-  'peer-ended': ['the other side had said all that it wanted'],
-  'peer-gone': ['the other side is gone: a reset, a hang-up, or a write that failed'],
-  'wire-fault': ['bytes that are not of the protocol', 'repair the program that sent them'],
-  draining: ['dovegate is stopping, or the backend is taken out of service'],
-  internal: ['a bug of ours', 'tell us'],
-  'handshake-timeout': ['no complete handshake within `limits.handshake`', 'repair the client'],
-  'login-failed': [
-    'no account has this name and password, or several accounts have this certificate',
-    'correct the name, the password or the certificate',
-  ],
-  'tls-failed': [
-    'the TLS handshake that the client began failed',
-    'correct its certificate or its authorities',
-  ],
-  'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
-  'not-configured': [
-    'the configuration had problems at the start (sockets from systemd)',
-    '`dovegate check`; the file is read again every 10 s',
-  ],
-  'peer-refused': ["the listener's `peers` do not permit this client", 'add it to `peers`'],
-  revoked: ['a reload, or another `client_ca`, took the right to the listener away'],
-  'input-unknown': [
-    'a refused command may be followed by a text, or not: it was not clear which',
-    'correct the command',
-  ],
-  'input-limit': [
-    'a text over its limits, or lines over the share of `limits.buffered`',
-    'raise `limits.input`, `input_time` or `buffered` if right',
-  ],
-  'client-stall': ['the client did not read', 'repair the client'],
-  'client-slow': ['the client held up an upstream that others waited for', 'as the error of that name'],
-  'over-share': ['its text was ended so that others got the upstream', 'as the error of that name'],
-  'cut-reply': ['a cell of the reply was cut, so it was not clear where the next ones begin', backendLog],
-  'dial-failed': ['the upstream never came to its first command', 'as for the event `dial-failed`'],
-  'idle-timeout': ['it was not used for `idle_timeout`'],
-  lifetime: ['it was open for `max_lifetime`'],
-  'series-changed': ['the backend is of another series since'],
-  'spoke-while-idle': ['it sent something without a command; Dovecot does so before it ends a connection'],
-  'not-reusable': ['after this command, or this reply, it must not serve another'],
-  'reply-timeout': ['no answer in time', backendLog],
-  probed: ['it was only to see whether the backend greets'],
-  stale: ['its Dovecot was stopped; the process that served it still runs'],
-  aborted: ['the command on it was given up'],
-  'receiver-stall': ['a receiver of records took nothing', 'repair the receiver'],
-};
-
-/** The `code` of a decision, in `dovegate explain --json`. */
-export const decisionCodes: Table<DecisionCode> = {
-  allowed: ['a rule allows it'],
-  granted: ['a grant allows it: a rule of `on_request`, approved for a time'],
-  observed: ['no rule allows it, and the policy only observes'],
-  'no-user': ['it names no mailbox user where one is needed', 'name one'],
-  user: ['a user that the policy does not hold for', 'widen `users`, or ask elsewhere'],
-  except: ['a user under `except`'],
-  never: ['something that no rule can allow'],
-  'deny-rule': ['a line of `deny`'],
-  'no-rule': ['no rule names the command', 'add one'],
-  'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
-};
-
 /** Why policy denied a command: the codes above, and demands that a command meets only after a rule has allowed it. */
 export const denialCodes: Table<DenialCode> = {
   ...decisionCodes,
@@ -229,48 +151,6 @@ export const denialCodes: Table<DenialCode> = {
     'its grant, given without a request, is not for processes without a login',
     'log in, or ask for access',
   ],
-};
-
-/** The key `code` of present problems, worst first. */
-export const foundCodes: Table<FoundCode> = {
-  'audit-failed': ['records do not reach the disk; the state on the page is "blind"'],
-  'audit-missing': [
-    'files of the journal were moved away or removed, and its records go on in new ones',
-    'put the files back beside the new ones, then `dovegate audit verify`',
-  ],
-  'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
-  'audit-reserve': ['the disk of the records is full but for its reserve'],
-  'audit-filling': [
-    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; the largest writers are refused',
-  ],
-  'backend-down': ['a backend is down', 'as `try` says'],
-  'backend-newer': ['a backend is newer than this dovegate knows, and gets what `newer` says'],
-  'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
-  'lookup-failing': ["Dovecot's auth service does not answer"],
-  'key-stolen': [
-    'a key of an HTTP listener was used three times or more from where it is not permitted, within ten minutes',
-    'replace or remove the key; if the network is yours, add it to `from`',
-  ],
-  'audit-unsynced': ['the oldest record has waited 2 s or longer for the disk', 'look at the disk'],
-  'queue-grows': [
-    'a command has waited 5 s or longer for a connection, or the queue is half full',
-    'look at what runs there for long, or raise `connections`',
-  ],
-  'certificate-expires': ['a certificate has expired, or will within seven days', 'renew it'],
-  'key-expires': ['the same of a key of an HTTP listener'],
-  'audit-forked': ['the stream holds another journal under the id of this one'],
-  'ship-away': ['a receiver gets no records'],
-  'notices-away': ['a receiver of notices takes none, or the process of the page does not run'],
-  'audit-lost': ['records never reached the disk since the start'],
-  'audit-damaged': ['the start found signed records missing, or other ones in their place'],
-  'journal-appended': ['the start found lines that no run of the daemon wrote'],
-  'loop-stalled': ['nothing was served for half a second or longer, within the last minute'],
-  'login-failed': ['30 logins or more failed within a minute', 'find out who; name networks in `from`'],
-  'key-refused': [
-    'a key that has expired or was replaced is still used, or one is used with the name of another',
-    'give that program the key that holds now',
-  ],
-  'reload-failed': ['the last reload failed, so the configuration from before is served'],
 };
 
 /** Codes of the engine under their own name. */
@@ -436,7 +316,149 @@ const listed = {
     'see whether it runs, and whether its socket is of type userdb and may be opened',
   ],
   'lookup-working': [['info'], 'backend', 'the auth service answers again'],
-  ...recordEvents,
+  // records: the journal, its files and memory, receivers
+  'audit-failed': [
+    ['error'],
+    'client',
+    'records do not reach the disk (in time); what `audit.strict` names is refused, and after an error all',
+    'free the disk, or give the directory back',
+  ],
+  'audit-writable': [['info'], 'client', 'records reach the disk again'],
+  'audit-lost': [
+    ['error'],
+    'client',
+    'records were lost: `audit.memory` was full (their commands were refused, or had ended) or damaged',
+    'free the disk; `count` says how many',
+  ],
+  'audit-left': [
+    ['warn'],
+    { ours: 'at a stop while the disk takes no record' },
+    'the daemon stopped, and its last records are in `audit.memory` only: the next start writes them',
+    'free the disk, and start it before the machine is shut down; `count` says how many',
+  ],
+  'audit-reserve': [
+    ['error'],
+    'client',
+    'the disk is full but for `audit.reserve`, or smaller than it, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
+    'free the disk, lower `reserve` or raise `max_size`, as `text` says; it is noticed within seconds',
+  ],
+  'audit-filling': [
+    ['info', 'warn'],
+    {
+      ours: 'when the records begin or cease to fill 80 % of `audit.max_size`, after a look at the segments',
+    },
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; `text` names the largest writers, which are refused first (level info: it is over)',
+    'find out what they do in a loop, raise `max_size`, or lower `keep_min`',
+  ],
+  'audit-begun': [
+    ['warn'],
+    atStart,
+    'a new journal begins, since nothing of an earlier one is in `audit.directory`; `text` names the directory before, if `state` knows one',
+    'at a first start nothing; else stop it, mount the disk of the journal, and start it',
+  ],
+  'audit-key-made': [
+    ['info'],
+    atStart,
+    'the first start made the key that signs the journal, in `state`; `text` names its public half',
+    'keep a copy of `key.pub` elsewhere',
+  ],
+  'audit-key-changed': [
+    ['error'],
+    atStart,
+    'the key that signed the journal is gone or was replaced; the new one is recorded as `key-change`',
+    'find out who changed it; then `dovegate audit verify --accept-key`',
+  ],
+  'audit-memory': [
+    ['info', 'warn', 'error'],
+    atStart,
+    '`type` none: there is no `audit.memory` (any more), so every command waits for the disk; left: what the last run left there is gone or damaged',
+    'none: make its directory, or give it room, and restart; left: `audit verify` says where reads may be missing; look who touched the file',
+  ],
+  'audit-damaged': [
+    ['error'],
+    atStart,
+    'the journal is not what its last checkpoint says: its end (`type` cut, rewritten, unvouched, gap) or its beginning (removed); the `start` record says it too',
+    '`dovegate audit verify`; compare with what a receiver has',
+  ],
+  'journal-appended': [
+    ['error'],
+    atStart,
+    'lines were appended to the journal after the run before had ended; they were moved to `SEGMENT.appended`, and none is signed',
+    'find out who can write to the directory; `dovegate audit verify`',
+  ],
+  'access-ended': [
+    ['warn'],
+    atStart,
+    'all requests and grants of access ended, because the journal is not the one that this host signed last; `text` says how it differs',
+    'find out who changed the journal, the key or `state`; the requesters ask again',
+  ],
+  'audit-recovered': [
+    ['info'],
+    atStart,
+    'what a crash left was put in order: records of `audit.memory` are on disk, open commands are `unknown`, torn bytes lie aside',
+  ],
+  'audit-checkpoint': [
+    ['info'],
+    { ours: 'by the clock: one each `audit.checkpoint_interval`, and one when segments are retired' },
+    'the checkpoint as it was recorded',
+    'keep it elsewhere',
+  ],
+  'audit-retired': [['info'], 'client', 'old segments were removed'],
+  'audit-not-tended': [
+    ['warn'],
+    'client',
+    'segments could not be compressed or retired; it is tried again',
+    '`text` names the file: `dovegate audit verify`, or free the disk',
+  ],
+  'audit-unshipped': [
+    ['error'],
+    'receiver',
+    'records were retired before every receiver had them (`audit.unshipped_max`)',
+    'they are gone there; the gap shows in what it stored',
+  ],
+  'limits-not-rebuilt': [
+    ['warn'],
+    atStart,
+    'not all of the last hour could be read at the start, so limits may be too lenient',
+    '`dovegate audit verify`',
+  ],
+  'ship-connected': [['info'], 'receiver', 'records go to a receiver'],
+  'ship-away': [
+    ['error'],
+    'receiver',
+    'records cannot be sent to a receiver, and `lag` of them wait; commands go on',
+    'correct certificate or name, or repair the receiver',
+  ],
+  'ship-missing': [
+    ['error'],
+    'receiver',
+    'a receiver will never get some records: they were retired before, or are damaged',
+    'they are gone there; the gap shows in what it stored',
+  ],
+  'ship-restarted': [
+    ['error'],
+    'receiver',
+    'records are sent again: the journal is another one, or the receiver has lost what it had',
+    '`dovegate audit verify`, and compare with what the receiver has',
+  ],
+  'audit-forked': [
+    ['error'],
+    'receiver',
+    'the stream holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent; commands go on',
+    'find out who else writes it; then stop dovegate, move `audit.directory` and `audit-end.json` of `state` away, start: a new journal begins',
+  ],
+  'ship-damaged': [
+    ['error'],
+    'receiver',
+    'a file of the journal is damaged, so its records are not sent',
+    '`dovegate audit verify`',
+  ],
+  'ship-position-failed': [
+    ['error'],
+    'receiver',
+    'how far a receiver was served cannot be written; after a restart more is sent again',
+    'make `state` writable',
+  ],
   // the daemon itself
   started: [['info'], atStart, 'listeners are bound, commands are served'],
   stopping: [['info'], atEnd, 'new clients are not accepted; running commands may finish'],
@@ -580,10 +602,7 @@ export type LogCode = keyof typeof listed;
 export const logCodes: Readonly<Record<LogCode, EventMeaning>> = listed;
 
 /** For people. A code that no table has is not shown: it could be anybody's word. */
-export function meaningIn(
-  table: Readonly<Record<string, readonly [string, string?]>>,
-  code: string,
-): readonly [string, string?] {
+export function meaningIn(table: Readonly<Record<string, Meaning>>, code: string): Meaning {
   const [means, ask] = (Object.hasOwn(table, code) ? table[code] : undefined) ?? ['it failed'];
   return ask === undefined ? [plain(means)] : [plain(means), plain(ask)];
 }

@@ -9,6 +9,7 @@ import { findEnds } from './ends.js';
 import type { RefusedKey } from './refused-logins.js';
 import {
   isUp,
+  type Meaning,
   type Running,
   type RunningBackend,
   type RunningJournal,
@@ -33,31 +34,47 @@ export interface FoundProblem {
 }
 
 /** Worst first. */
-export type FoundCode =
-  | 'audit-failed' // records do not reach the disk
-  | 'audit-missing' // files of the journal were taken away
-  | 'backends-down' // no backend is up
-  | 'audit-reserve' // the disk is full but for its reserve
-  | 'backend-down' // one backend is down
-  | 'route-down' // all backends of a route are down, and others are up
-  | 'lookup-failing' // Dovecot's auth service does not answer
-  | 'key-stolen' // a key is used from where it may not be used
-  | 'audit-filling' // young records fill the journal, and the largest writers are refused
-  | 'audit-unsynced' // the oldest record waits for the disk for long
-  | 'queue-grows' // commands wait for long, or the queue is half full
-  | 'audit-forked' // a receiver holds another journal under the id of this one
-  | 'ship-away' // a receiver gets no records
-  | 'notices-away' // a receiver of notices takes none
-  | 'audit-lost' // records never reached the disk
-  | 'audit-damaged' // the start found that the journal is not what its last checkpoint says
-  | 'journal-appended' // the start found lines that no run of the daemon wrote
-  | 'loop-stalled' // nothing was served for a moment
-  | 'login-failed' // many logins fail
-  | 'key-refused' // an old key is still used
-  | 'reload-failed' // the configuration of before is served
-  | 'backend-newer' // a backend is newer than dovegate knows
-  | 'certificate-expires' // within days, or has; then it comes before what only delays
-  | 'key-expires'; // the same
+export const foundCodes = {
+  'audit-failed': ['records do not reach the disk; the state on the page is "blind"'],
+  'audit-missing': [
+    'files of the journal were moved away or removed, and its records go on in new ones',
+    'put the files back beside the new ones, then `dovegate audit verify`',
+  ],
+  'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
+  'audit-reserve': ['the disk of the records is full but for its reserve'],
+  'audit-filling': [
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; the largest writers are refused',
+  ],
+  'backend-down': ['a backend is down', 'as `try` says'],
+  'backend-newer': ['a backend is newer than this dovegate knows, and gets what `newer` says'],
+  'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
+  'lookup-failing': ["Dovecot's auth service does not answer"],
+  'key-stolen': [
+    'a key of an HTTP listener was used three times or more from where it is not permitted, within ten minutes',
+    'replace or remove the key; if the network is yours, add it to `from`',
+  ],
+  'audit-unsynced': ['the oldest record has waited 2 s or longer for the disk', 'look at the disk'],
+  'queue-grows': [
+    'a command has waited 5 s or longer for a connection, or the queue is half full',
+    'look at what runs there for long, or raise `connections`',
+  ],
+  'certificate-expires': ['a certificate has expired, or will within seven days', 'renew it'],
+  'key-expires': ['the same of a key of an HTTP listener'],
+  'audit-forked': ['the stream holds another journal under the id of this one'],
+  'ship-away': ['a receiver gets no records'],
+  'notices-away': ['a receiver of notices takes none, or the process of the page does not run'],
+  'audit-lost': ['records never reached the disk since the start'],
+  'audit-damaged': ['the start found signed records missing, or other ones in their place'],
+  'journal-appended': ['the start found lines that no run of the daemon wrote'],
+  'loop-stalled': ['nothing was served for half a second or longer, within the last minute'],
+  'login-failed': ['30 logins or more failed within a minute', 'find out who; name networks in `from`'],
+  'key-refused': [
+    'a key that has expired or was replaced is still used, or one is used with the name of another',
+    'give that program the key that holds now',
+  ],
+  'reload-failed': ['the last reload failed, so the configuration from before is served'],
+} as const satisfies Readonly<Record<string, Meaning>>;
+export type FoundCode = keyof typeof foundCodes;
 
 const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */

@@ -4,7 +4,7 @@
 import type { BackendHealth, ReceiverNow } from '../page/api.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
 
-/** Meaning and advice: texts of the tables of codes. */
+/** Of a code: its meaning, and the advice if there is one, as in its table. */
 export type Meaning = readonly [means: string, ask?: string];
 
 /** `text` may quote another program: for the log and operators only. `why` holds no word but ours. */

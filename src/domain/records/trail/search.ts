@@ -17,7 +17,7 @@ import {
   timeBefore,
 } from '../audit/record.js';
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
-import { kindOf, outcomeOf, type RowKind, rowKinds } from '../story/row.js';
+import { kindOf, outcomeOf, type RowKind, requesterOf, rowKinds } from '../story/row.js';
 import { named, type Sketch } from './sketch.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
@@ -311,9 +311,11 @@ export function createSearch(filter: TrailFilter): TrailSearch {
 
   function isWanted(record: Stored): boolean {
     if (user?.isWanted(record) === false) return false;
-    // A name may be cut.
-    const asked = shown((record['event'] === 'access' ? record['to'] : undefined) ?? record['principal']);
-    if (principal !== undefined && !isFitting(asked, principal)) return false;
+    if (principal !== undefined) {
+      // What is left of a name that was cut fits patterns only.
+      const rest = principal.includes('*') ? shown(record['principal']) : '';
+      if (!isFitting(requesterOf({ fields: record }) || rest, principal)) return false;
+    }
     if (by !== undefined && ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
       return false;
     for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
