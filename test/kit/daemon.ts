@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { logCodes } from '../../src/adapters/telemetry/codes.js';
 import { createEventWait } from './event-wait.js';
 import { addMemory, endBefore, makeFolder, type Owner, removeAfter } from './folder.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
@@ -134,7 +135,9 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     line = lines.pop() ?? '';
     for (const each of lines) {
       const record = parseRecord(each);
-      if (record !== undefined) logs.push(record);
+      if (record === undefined) continue;
+      logs.push(record);
+      if (!isListed(record)) unlisted.push(each);
     }
     events.wake();
   });
@@ -245,6 +248,24 @@ function parseRecord(line: string): LogRecord | undefined {
   } catch {
     return undefined; // not a log record; output() has it
   }
+}
+
+const unlisted: string[] = [];
+// A hook of a test that throws would keep the hooks behind it from ending what they own.
+process.once('exit', () => {
+  if (unlisted.length === 0) return;
+  console.error(
+    `lines of the log whose code is in no table, or not with this level:\n${unlisted.join('\n')}`,
+  );
+  process.exitCode = 1;
+});
+
+/** Also true of a line that is none of the log. */
+function isListed({ event, level }: LogRecord): boolean {
+  if (typeof event !== 'string' || typeof level !== 'string') return true;
+  return Object.entries(logCodes).some(
+    ([code, [levels]]) => code === event && levels.some((each) => each === level),
+  );
 }
 
 const children = new Set<ChildProcess>();
