@@ -1,6 +1,7 @@
 // Actions of operators on the running daemon: end a command, take a backend out of service and back, reload. An action without a record is
 // not done, and a drained backend stays drained across restarts.
 
+import * as z from 'zod';
 import {
   type Act,
   type ActionFailure,
@@ -15,8 +16,9 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { nearestName } from '../domain/language/names/nearest-name.js';
+import { text as textOf, time as timeText } from '../domain/language/seams/shape.js';
 import type { Persons } from '../domain/people/identity/person.js';
-import { formatTime, type RecordedPeer } from '../domain/records/audit/record.js';
+import { formatTime, parseLine, type RecordedPeer } from '../domain/records/audit/record.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { RunningNames } from '../gateway/command/overdue.js';
 import type { Service } from '../gateway/session/service.js';
@@ -30,10 +32,9 @@ import type { Switch } from './served.js';
 const nameCharsMax = 64;
 
 /** The person who took a backend out of service, and the time (RFC 3339). */
-export interface Drained {
-  readonly by: string;
-  readonly since: string;
-}
+const drainedNow = z.object({ by: textOf(bounds.besideFileBytes), since: timeText });
+export type Drained = Readonly<z.infer<typeof drainedNow>>;
+const drainedFile = z.record(z.string(), drainedNow);
 
 export class DrainedBackends {
   readonly #path: string;
@@ -42,13 +43,11 @@ export class DrainedBackends {
   /** Throws for an unreadable file: the drained backends would be unknown. */
   constructor(stateDirectory: string) {
     this.#path = `${stateDirectory}/drained.json`;
-    const found: unknown = JSON.parse(readIfThere(this.#path, bounds.besideFileBytes) ?? '{}');
-    if (typeof found !== 'object' || found === null)
-      throw new Error(`${this.#path}: is no list of drained backends`);
-    for (const [backend, each] of Object.entries(found)) {
-      const { by, since } = Object(each);
-      this.#drained.set(backend, { by: String(by), since: String(since) });
-    }
+    const found = drainedFile.safeParse(
+      parseLine(readIfThere(this.#path, bounds.besideFileBytes) ?? '{}'),
+    ).data;
+    if (found === undefined) throw new Error(`${this.#path}: is no list of drained backends`);
+    this.#drained = new Map(Object.entries(found));
   }
 
   find(backend: string): Drained | undefined {

@@ -2,6 +2,7 @@
 // An endpoint is answered only to a session whose role the table has. Who sees records is signed in only with a record of that. Strangers
 // cannot fill the journal: beyond ten refusals a second they are only counted.
 
+import * as z from 'zod';
 import type { HttpPeer } from '../adapters/http/connections.js';
 import { piecesUntil } from '../adapters/http/server.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
@@ -21,7 +22,6 @@ import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import { accessSteps, verbRow } from '../domain/language/verbs/verbs.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/people/identity/credentials.js';
 import { formatTime, parseLine } from '../domain/records/audit/record.js';
-import { isObject } from '../domain/records/audit/stored.js';
 import { isCertificateOwner, type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -164,8 +164,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return jsonReply(200, entered);
   }
 
-  async function redeem({ peer, token }: PageCall, body: unknown): Promise<PageReply> {
-    const link = textIn(body, 'link');
+  async function redeem({ peer, token }: PageCall, body: Body): Promise<PageReply> {
+    const { link } = signIn.parse(body);
     if (link === undefined) return refusedReply(400, 'link: must be the text behind # in the link');
     const entered = sessions.redeem(link, peer.address, token);
     switch (entered.kind) {
@@ -193,11 +193,11 @@ export function createBrowserAnswers(parts: BrowserParts) {
     );
   }
 
-  async function login(call: PageCall, body: unknown): Promise<PageReply> {
+  async function login(call: PageCall, body: Body): Promise<PageReply> {
     const { peer, signal } = call;
     const { address, certificate } = peer;
     const logins = loginsNow();
-    const [name, password] = [textIn(body, 'name'), textIn(body, 'password')];
+    const { name, password } = signIn.parse(body);
     if (name === undefined && password === undefined) {
       const owner = certificate === undefined ? undefined : logins.byCertificate(certificate, address);
       if (isCertificateOwner(owner, 'account')) return enter(owner.login, address, 'certificate');
@@ -510,7 +510,5 @@ function parseBody(text: string | undefined): Body | undefined {
   return parseLine(text === '' ? '{}' : (text ?? ''));
 }
 
-function textIn(body: unknown, key: string): string | undefined {
-  const value: unknown = isObject(body) ? body[key] : undefined;
-  return typeof value === 'string' && value !== '' && value.length <= textCharsMax ? value : undefined;
-}
+const word = z.string().min(1).max(textCharsMax).optional().catch(undefined);
+const signIn = z.object({ link: word, name: word, password: word });

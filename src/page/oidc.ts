@@ -2,6 +2,7 @@
 // stays in the browser, so a stolen address of the way back opens nothing. Tokens are in memory only. A sign-in holds for an hour, and
 // longer only if the issuer renews it.
 
+import * as z from 'zod';
 import { readSmallFile } from '../adapters/host/small-file.js';
 import {
   type Identity,
@@ -17,6 +18,7 @@ import { TokenBuckets } from '../concurrency/limits.js';
 import { pause } from '../concurrency/waiting.js';
 import type { OidcBegun, OidcWay } from '../domain/admin/page/api.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
+import { text as textOf } from '../domain/language/seams/shape.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { foldAscii } from '../domain/people/identity/user-name.js';
 import { messageOf } from '../ports/faults.js';
@@ -141,16 +143,15 @@ export function createOidc({ clock, log, people }: OidcParts) {
     body: Readonly<Record<string, unknown>>,
     redirect: string,
   ): Promise<OidcProved | OidcRefused> {
-    const [state, nonce, verifier] = [body['state'], body['nonce'], body['verifier']];
-    const { response, issuer: begunAt } = body;
-    if (!isSecret(state) || !isSecret(nonce) || !isSecret(verifier))
-      return refused('this sign-in did not begin in this tab; sign in again');
-    if (typeof response !== 'string' || response.length > bounds.oidcTokenChars)
-      return refused('the answer of the issuer is too long');
-    if (begunAt !== page.oidc?.issuer) return refused('this sign-in began at another issuer; sign in again');
+    const secrets = z.object({ state: secret, nonce: secret, verifier: secret }).safeParse(body).data;
+    const response = textOf(bounds.oidcTokenChars).safeParse(body['response']).data;
+    if (secrets === undefined) return refused('this sign-in did not begin in this tab; sign in again');
+    if (response === undefined) return refused('the answer of the issuer is too long');
+    if (body['issuer'] !== page.oidc?.issuer)
+      return refused('this sign-in began at another issuer; sign in again');
     try {
       const issuer = await issuerNow(page);
-      const identity = await issuer.redeem({ response, state, nonce, verifier }, redirect);
+      const identity = await issuer.redeem({ response, ...secrets }, redirect);
       const proved = provedBy(page, identity);
       if (proved !== undefined && proved.isStill()) return proved;
       const { sub, email = 'none that is verified' } = identity;
@@ -188,14 +189,14 @@ export function createOidc({ clock, log, people }: OidcParts) {
     /** `origin`: of the page, as the browser has it. */
     async begin(body: Readonly<Record<string, unknown>>, origin: string): Promise<OidcBegun | OidcRefused> {
       const { page } = people;
-      const [state, nonce, challenge] = [body['state'], body['nonce'], body['challenge']];
+      const secrets = z.object({ state: secret, nonce: secret, challenge: secret }).safeParse(body).data;
       if (page?.oidc === undefined) return noIssuer;
-      if (!isSecret(state) || !isSecret(nonce) || !isSecret(challenge))
+      if (secrets === undefined)
         return { status: 400, text: 'state, nonce, challenge: must be 43 characters of base64url each' };
       try {
         const issuer = await issuerNow(page);
         return {
-          address: issuer.address({ state, nonce, challenge }, redirectOf(origin)),
+          address: issuer.address(secrets, redirectOf(origin)),
           issuer: page.oidc.issuer,
         };
       } catch (fault) {
@@ -267,9 +268,7 @@ function redirectOf(origin: string): string {
   return `${origin}/sign-in`;
 }
 
-function isSecret(value: unknown): value is string {
-  return typeof value === 'string' && /^[A-Za-z0-9_-]{43}$/.test(value);
-}
+const secret = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
 /** Whether a text can be a word of a record. */
 function isWord(text: string): boolean {

@@ -12,7 +12,7 @@ import {
   shapeOf,
 } from '../../domain/language/meaning/columns.js';
 import { parseLine } from '../../domain/records/audit/record.js';
-import { isObject } from '../../domain/records/audit/stored.js';
+import { asList, asNumber, asText, asTexts, isObject } from '../../domain/records/audit/stored.js';
 import { minorForClients } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 
@@ -106,8 +106,8 @@ export function rowsOf(parsed: ParsedArguments, serverMinor: number | undefined)
 }
 
 export function parseUserList(json: string): readonly string[] | undefined {
-  const found = parseLine(json)?.['userList'];
-  return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;
+  const found = asList(parseLine(json)?.['userList']);
+  return found && asTexts(found);
 }
 
 /** JSON: names, or fields and values of users. Rows are names, values (`-f`, `-e`) or both; anything else is printed unchanged. */
@@ -144,11 +144,13 @@ function createUserPrinter(
       const users = parseLine(json);
       if (users === undefined) return print(unknownShape, [['', json]]);
       const isValueOnly = values.has('field') || values.has('expand-field');
-      const found = Object.entries(users).filter(([, fields]) => isObject(fields) && !('error' in fields));
+      const found = Object.entries(users).flatMap(([user, fields]) =>
+        isObject(fields) && !('error' in fields) ? [[user, fields] as const] : [],
+      );
       print(
         isValueOnly ? unknownShape : fieldsShape,
         found.flatMap(([user, fields]) =>
-          Object.entries(isObject(fields) ? fields : {}).map(([field, value]): [string, ...string[]] =>
+          Object.entries(fields).map(([field, value]): [string, ...string[]] =>
             isValueOnly ? [user, textOf(value)] : [user, field, textOf(value)],
           ),
         ),
@@ -163,5 +165,5 @@ const namesShape = shapeOf('flow', 'username!');
 const fieldsShape = shapeOf('tab', 'field value');
 
 function textOf(value: unknown): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  return asText(value) ?? asNumber(value)?.toString() ?? '';
 }

@@ -11,7 +11,8 @@ import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
-import { isObject } from '../../domain/records/audit/stored.js';
+import { parseLine } from '../../domain/records/audit/record.js';
+import { asList, asObject, asText, isObject } from '../../domain/records/audit/stored.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
@@ -201,7 +202,7 @@ async function reloadAndWait(
     }
     if (systemClock.now() > endMs || state === 'forked') {
       const fault = sink?.['fault'];
-      const why = isObject(fault) ? String(fault['text']) : 'it is still sending';
+      const why = asText(asObject(fault)?.['text']) ?? 'it is still sending';
       screen.complain(`the stream does not have all records yet: ${why}; dovegate doctor looks at the way`);
       return exitCodes.failed;
     }
@@ -210,15 +211,9 @@ async function reloadAndWait(
 }
 
 function sinkIn(body: string, name: string): Readonly<Record<string, unknown>> | undefined {
-  let status: unknown;
-  try {
-    status = JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-  const sinks: readonly unknown[] =
-    isObject(status) && Array.isArray(status['shipping']) ? status['shipping'] : [];
-  return sinks.filter(isObject).find((sink) => sink['sink'] === name);
+  return asList(parseLine(body)?.['shipping'])
+    ?.filter(isObject)
+    .find((sink) => sink['sink'] === name);
 }
 
 function readKey(directory: string): string | undefined {

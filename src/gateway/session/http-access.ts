@@ -16,6 +16,7 @@ import {
   memberOf,
   wordsOf,
 } from '../../domain/language/verbs/verbs.js';
+import { asList, asTexts, isObject, isText } from '../../domain/records/audit/stored.js';
 import type { CommandLine } from '../../protocol/command.js';
 
 export const accessBytesMax = bounds.httpAccessBytes;
@@ -44,8 +45,7 @@ export function readAccess(path: AccessPath, body: Buffer): AccessBody | { reado
   } catch {
     return { bad: 'The body is not JSON in UTF-8' };
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { bad: 'The body is not an object' };
+  if (!isObject(value)) return { bad: 'The body is not an object' };
   const members = new Map<string, unknown>(Object.entries(value));
   const texts = new Map<AccessArgument, readonly string[]>();
   for (const name of allArguments) {
@@ -59,7 +59,7 @@ export function readAccess(path: AccessPath, body: Buffer): AccessBody | { reado
     texts.set(name, list);
   }
   const tag = members.get('tag') ?? '';
-  if (typeof tag !== 'string' || !/^[\w.:-]{0,64}$/.test(tag))
+  if (!isText(tag) || !/^[\w.:-]{0,64}$/.test(tag))
     return { bad: '"tag" is at most 64 letters, digits, "_", "-", "." and ":"' };
   members.delete('tag');
   const [unknown] = members.keys();
@@ -70,12 +70,12 @@ export function readAccess(path: AccessPath, body: Buffer): AccessBody | { reado
 }
 
 function wordOf(value: unknown): readonly string[] | undefined {
-  if (typeof value === 'string') return [value];
+  if (isText(value)) return [value];
   return Number.isSafeInteger(value) ? [String(value)] : undefined;
 }
 
 function listOf(value: unknown): readonly string[] | undefined {
-  const all: readonly unknown[] = Array.isArray(value) ? value : [value];
-  const texts = all.filter((each) => typeof each === 'string');
+  const all = asList(value) ?? [value];
+  const texts = asTexts(all);
   return texts.length === all.length ? texts : undefined;
 }

@@ -12,7 +12,7 @@ import {
   type ValuesOf,
   wantedOf,
 } from '../../language/verbs/verbs.js';
-import { isObject } from '../../records/audit/stored.js';
+import { asObject, isText } from '../../records/audit/stored.js';
 import { trailFilter } from '../../records/views/filter.js';
 import { noticeReceivers } from '../notices/receiver.js';
 import { pageRoles } from '../page/roles.js';
@@ -43,11 +43,11 @@ const from = z
 export type DoorWord = string | { readonly secret: string };
 
 function isWord(value: unknown): value is DoorWord {
-  return typeof value === 'string' || (isObject(value) && typeof value['secret'] === 'string');
+  return isText(value) || isText(asObject(value)?.['secret']);
 }
 
 function isRecordedAction(value: unknown): value is RecordedAction {
-  return typeof value === 'string' && Object.hasOwn(recordedActions, value);
+  return isText(value) && Object.hasOwn(recordedActions, value);
 }
 
 const recordCall = z.object({

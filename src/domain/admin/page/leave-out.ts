@@ -1,6 +1,7 @@
 // Which rows of a search are left out: `-command:"quota get"`. The browser leaves them out of its rows, and the page's process out of its
 // bars, by the same code. Pure.
 
+import { textIn } from '../../records/audit/stored.js';
 import { outcomeOf, type StoryRow } from '../../records/story/row.js';
 
 export const exclusionKeys = [
@@ -25,8 +26,7 @@ export interface Exclusion {
 /** Whether a row is left out. A command is meant with all that begin with its words, a requester at every listener. */
 export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
   return not.some(({ key, value }) => {
-    const given = key === 'outcome' ? outcomeOf(row) : row.fields[key];
-    const found = typeof given === 'string' ? given : '';
+    const found = key === 'outcome' ? outcomeOf(row) : textIn(row.fields, key);
     if (key === 'command' && found.startsWith(`${value} `)) return true;
     const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;
     return matches(found, wanted);
