@@ -12,6 +12,7 @@ import {
 } from '../domain/judging/answers/rights.js';
 import { requestTermKeys, sayRequestTerms } from '../domain/judging/policy/policy.js';
 import { accessArguments, accessVerbs, optionOf, wantedOf } from '../domain/language/verbs/verbs.js';
+import { asText, isObject, isText } from '../domain/records/audit/stored.js';
 import type { Cells } from './answers.js';
 import {
   type CommandTool,
@@ -116,12 +117,12 @@ export function readAccess(
   const unknown = unknownArgument(given, name === 'request_status' ? statusProperties : requestProperties);
   if (unknown !== undefined) return unknown;
   if (name === 'request_status') {
-    if (id !== undefined && typeof id !== 'string') return wrong('value-type', 'id must be a string');
+    if (id !== undefined && !isText(id)) return wrong('value-type', 'id must be a string');
     return { kind: 'status', id };
   }
-  const wanted = typeof tool === 'string' ? tools.get(tool) : undefined;
+  const wanted = tools.get(asText(tool) ?? '');
   if (wanted === undefined) return wrong('value-type', 'tool must be the name of a tool for a command');
-  if (typeof asked !== 'object' || asked === null || Array.isArray(asked))
+  if (!isObject(asked))
     return wrong('value-type', 'arguments must be the arguments of the call, as an object');
   const terms: Omit<AccessRequest, 'user' | 'name' | 'args'> = Object.fromEntries(
     extras.flatMap((each) => {

@@ -13,6 +13,7 @@ import {
 } from '../client/connect.js';
 import { KeyedSemaphore } from '../concurrency/limits.js';
 import { type AnswerRow, rightsOfRows } from '../domain/judging/answers/rights.js';
+import { asText, isText } from '../domain/records/audit/stored.js';
 import { accessTools, askAccess, cellsOfItem, readAccess, requestableRights } from './access.js';
 import { type Answer, type Cells, createAnswers, failure } from './answers.js';
 import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js';
@@ -138,7 +139,7 @@ export function createAgentCalls({
     },
     async call(name, given, signal) {
       const { cursor } = given;
-      if (name === nextRows.name) return answers.next(typeof cursor === 'string' ? cursor : '');
+      if (name === nextRows.name) return answers.next(asText(cursor) ?? '');
       try {
         return (
           (await inTurn(signal, () => send(name, given, signal))) ??
@@ -199,7 +200,7 @@ function failureOf(fault: CommandFailed): Answer {
 }
 
 function reasonProblem(reason: unknown): string | undefined {
-  if (typeof reason !== 'string' || reason.trim() === '')
+  if (!isText(reason) || reason.trim() === '')
     return 'reason is missing: say in one line why the call is made';
   if (Buffer.byteLength(reason) > 512) return 'reason has more than 512 bytes';
   return /\p{Cc}/u.test(reason) ? 'reason must be one line of text' : undefined;

@@ -18,6 +18,7 @@ import {
 import { jsonName } from '../domain/language/commands/named.js';
 import { parseNamed } from '../domain/language/commands/parse.js';
 import { canonicalArguments } from '../domain/language/meaning/canonical.js';
+import { asList, asTexts, isText } from '../domain/records/audit/stored.js';
 import type { JsonValue, NamedParameter } from '../protocol/command.js';
 
 /** An alias, because only those are accepted as JSON of the protocol. */
@@ -200,10 +201,10 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
   if (typeof dryRun !== 'boolean') return wrong('value-type', 'dry_run must be true or false');
   const { user = '', file } = others;
   const isMail = tool.commands.some(({ command }) => command.scope === 'user');
-  if (isMail && (typeof user !== 'string' || user === '' || /[*?]/.test(user)))
+  if (isMail && (!isText(user) || user === '' || /[*?]/.test(user)))
     return wrong('user-unknown', 'user must be one user, such as bob@example.com, without wildcards');
   const takesText = tool.commands.some(({ command }) => command.input === 'dot');
-  if (takesText && typeof file !== 'string') return wrong('value-type', 'file must be a string');
+  if (takesText && !isText(file)) return wrong('value-type', 'file must be a string');
   const named = Object.entries(others).map(
     ([name, value]): NamedParameter => ({
       name,
@@ -220,8 +221,8 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
           name: command.name,
           args: canonicalArguments(parsed),
           dryRun,
-          ...(isMail && typeof user === 'string' ? { user } : {}),
-          ...(takesText && typeof file === 'string' ? { input: file } : {}),
+          ...(isMail && isText(user) ? { user } : {}),
+          ...(takesText && isText(file) ? { input: file } : {}),
         },
       };
     fault = wrong(parsed.code, parsed.message);
@@ -244,11 +245,12 @@ export function wrong(code: string, text: string): Wrong {
 }
 
 function jsonValueOf(value: unknown): JsonValue {
-  if (typeof value === 'string') return { kind: 'string', text: value };
+  if (isText(value)) return { kind: 'string', text: value };
   if (typeof value === 'number') return { kind: 'number', text: String(value) };
   if (typeof value === 'boolean') return { kind: value ? 'true' : 'false' };
   if (value === null) return { kind: 'null' };
-  if (!Array.isArray(value)) return { kind: 'other', what: 'object' };
-  const items = value.filter((item) => typeof item === 'string');
-  return items.length === value.length ? { kind: 'list', items } : { kind: 'other', what: 'list' };
+  const list = asList(value);
+  if (list === undefined) return { kind: 'other', what: 'object' };
+  const items = asTexts(list);
+  return items.length === list.length ? { kind: 'list', items } : { kind: 'other', what: 'list' };
 }

@@ -1,7 +1,7 @@
 // One command as its story tells it: what a screen makes of it beside showing it.
 
 import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
-import { valueText } from '../domain/records/audit/stored.js';
+import { asObject, asText, asTexts, numberIn, textIn, valueText } from '../domain/records/audit/stored.js';
 import { formatCommand } from './words.js';
 
 export type CommandStory = NonNullable<TrailEnd['story']>;
@@ -17,8 +17,8 @@ export interface Argument {
 
 export function argumentsOf({ asked: { args = [] } }: CommandStory): Argument[] {
   return args.map((arg: unknown): Argument => {
-    const hmac: unknown = typeof arg === 'object' && arg !== null ? Reflect.get(arg, 'hmac') : undefined;
-    return typeof hmac === 'string' ? { text: '(not recorded)', hmac } : { text: valueText(arg) };
+    const hmac = asText(asObject(arg)?.['hmac']);
+    return hmac !== undefined ? { text: '(not recorded)', hmac } : { text: valueText(arg) };
   });
 }
 
@@ -27,17 +27,15 @@ export function chainOf(
   all: readonly StoredRecord[],
 ): readonly { readonly seq: number; readonly event: string; readonly hash: string }[] {
   return all.flatMap((record) => {
-    const { seq, event, hash } = record;
-    return typeof seq === 'number' && typeof hash === 'string'
-      ? [{ seq, event: valueText(event), hash }]
-      : [];
+    const [seq, hash] = [numberIn(record, 'seq'), asText(record['hash'])];
+    return seq === undefined || hash === undefined ? [] : [{ seq, event: textIn(record, 'event'), hash }];
   });
 }
 
 /** The address of the playground with this command; undefined: a part of the command is not recorded. */
 export function tryPath({ asked, uid }: CommandStory): string | undefined {
   const { command, args, listener, principal, user, reason } = asked;
-  const words = (args ?? []).filter((arg) => typeof arg === 'string');
+  const words = asTexts(args);
   if (command === '' || args === undefined || words.length !== args.length) return undefined;
   const name = principal.endsWith(`@${listener}`) ? principal.slice(0, -listener.length - 1) : principal;
   const query = new URLSearchParams({ listener, as: uid === undefined ? name : String(uid) });

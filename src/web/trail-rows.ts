@@ -2,7 +2,7 @@
 
 import type { TrailContent, TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
-import { textIn, valueText } from '../domain/records/audit/stored.js';
+import { asList, textIn, valueText } from '../domain/records/audit/stored.js';
 import { deedOf, kindOf, outcomeOf, requesterOf } from '../domain/records/story/row.js';
 import type { QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
@@ -68,12 +68,13 @@ export function commandText({ fields }: TrailRow): string {
   const { command, args } = fields;
   const kind = kindOf(fields);
   if (kind !== 'command' && kind !== 'access') return deedOf(fields);
-  return [command, Array.isArray(args) ? withoutEnd(args) : args].map(valueText).join(' ').trim();
+  const list = asList(args);
+  return [command, list === undefined ? args : withoutEnd(list)].map(valueText).join(' ').trim();
 }
 
 /** The mail users of a command: its own, those it touches, or all of them. */
 export function usersText({ fields: { user, users } }: TrailRow): string {
-  if (Array.isArray(users) && users.includes('*')) return allUsers;
+  if (asList(users)?.includes('*') === true) return allUsers;
   return valueText(user) || valueText(users);
 }
 
@@ -89,8 +90,7 @@ export function textOf(row: ShownRow, key: string): string {
 export function queryValue(row: TrailRow, key: QueryKey): string {
   if (key === 'outcome') return outcomeOf(row);
   if (key === 'principal') return requesterOf(row);
-  const value = row.fields[key];
-  return typeof value === 'string' ? value : '';
+  return textIn(row.fields, key);
 }
 
 /** What a screen opens for a row: the id of a command, else the seq of the record; undefined: nothing says which one it is. */
@@ -104,8 +104,8 @@ export function knownValues(rows: readonly TrailRow[]): Partial<Record<QueryKey,
   const known: Partial<Record<QueryKey, readonly string[]>> = {};
   for (const key of ['user', 'command', 'principal', 'listener', 'backend', 'session'] as const) {
     const values = rows.flatMap(({ fields }) => {
-      const value = fields[key];
-      return typeof value === 'string' && value !== '' && value.length < 200 ? [value] : [];
+      const value = textIn(fields, key);
+      return value !== '' && value.length < 200 ? [value] : [];
     });
     known[key] = [...new Set(values)].toSorted();
   }

@@ -515,6 +515,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'domain/records/audit/record',
+      'domain/records/audit/stored',
       'domain/people/identity/peer',
       'domain/admin/notices',
       'domain/language/seams',
@@ -599,6 +600,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/commands',
       'domain/language/meaning',
       'domain/judging/policy/policy',
+      'domain/records/audit/stored',
       'adapters/host/clock',
       'adapters/host/process',
     ],

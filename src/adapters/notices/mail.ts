@@ -9,6 +9,8 @@ import { NoticeFault } from '../../domain/admin/notices/fault.js';
 import { mailOf } from '../../domain/admin/notices/forms.js';
 import type { Notice } from '../../domain/admin/notices/notice.js';
 import { isOfThisMachine } from '../../domain/people/identity/peer.js';
+import { isCount } from '../../domain/records/audit/record.js';
+import { asObject, isText } from '../../domain/records/audit/stored.js';
 import { systemCodeOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { noticeFaultOf, trustOf } from './connection.js';
@@ -110,16 +112,15 @@ function connected(socket: Socket): Promise<void> {
 /** Of the library's errors: the words of the server stay in the cause. */
 function faultOf(cause: unknown): NoticeFault {
   if (!(cause instanceof Error) || cause instanceof NoticeFault) return noticeFaultOf(cause);
-  const responseCode = 'responseCode' in cause ? cause.responseCode : undefined;
-  const originalCode = 'originalCode' in cause ? cause.originalCode : undefined;
+  const { responseCode, originalCode } = asObject(cause) ?? {};
   const code = systemCodeOf(cause);
   // Where it refuses the command STARTTLS, there is an answer; else TLS was begun.
   if (code === 'ETLS')
     return new NoticeFault(responseCode === undefined ? 'tls-failed' : 'no-starttls', undefined, cause);
-  if (typeof responseCode === 'number') return new NoticeFault('mail-refused', responseCode, cause);
+  if (isCount(responseCode)) return new NoticeFault('mail-refused', responseCode, cause);
   if (code === 'EENVELOPE' || code === 'EMESSAGE' || code === 'EPROTOCOL')
     return new NoticeFault('mail-refused', undefined, cause);
-  if (typeof originalCode === 'string') return noticeFaultOf(cause, originalCode);
+  if (isText(originalCode)) return noticeFaultOf(cause, originalCode);
   return code === 'ECONNECTION' || code === 'ESOCKET'
     ? new NoticeFault('unreachable', undefined, cause)
     : noticeFaultOf(cause);

@@ -153,7 +153,7 @@ export class AccessBook {
   #followAccess(raw: Followed): AccessEntry | undefined {
     const record = asAccess(raw);
     const id = record.grant ?? record.request;
-    if (typeof id !== 'string') return undefined;
+    if (!isText(id)) return undefined;
     const isCarried = raw.carried === true;
     const entry = this.#entries.get(id);
     if (record.action === 'requested') this.#request(id, record, entry, isCarried);
