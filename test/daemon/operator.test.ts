@@ -24,7 +24,9 @@ const unasked = {
 
 void test('a file that is damaged stops the start: nobody would know what was taken out', (t) => {
   const folder = openFolder(t);
-  for (const text of ['', '{', 'null', '7']) {
+  const noName = '{"mail1":{"since":"2026-11-20T08:22:34.123Z"}}';
+  const noTime = '{"mail1":{"by":"root","since":"today"}}';
+  for (const text of ['', '{', 'null', noName, noTime, '7']) {
     writeFileSync(join(folder, 'drained.json'), text);
     assert.throws(() => new DrainedBackends(folder), Error, text);
   }
