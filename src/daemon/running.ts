@@ -16,11 +16,7 @@ import type {
   RunningBackend,
   RunningCertificate,
 } from '../domain/admin/now/running.js';
-import {
-  type BackendAddress,
-  type BackendSettings,
-  formatListenerSocket,
-} from '../domain/config/settings.js';
+import { type BackendSettings, formatListenerSocket } from '../domain/config/settings.js';
 import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
@@ -216,7 +212,7 @@ function backendNow({ pools, drained }: Gate, backend: BackendSettings): Running
   ];
 }
 
-function formatAddress(address: BackendAddress): string {
+function formatAddress(address: BackendSettings['address']): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   return `${host}:${address.port}`;

@@ -228,7 +228,7 @@ export function hostAndPort(what: string, error: string) {
 }
 
 /** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
-export const socketPathBytesMax = 107;
+const socketPathBytesMax = 107;
 
 export function socketFile(what: string) {
   return file(what).refine((path) => Buffer.byteLength(path) <= socketPathBytesMax, {
@@ -348,12 +348,26 @@ export function listOf<Item extends z.ZodType>(item: Item, what: string) {
 
 /** An address, whose `unix:PATH` is an absolute path in the settings. */
 export function address(what: string) {
-  return text(what).register(spellings, {
-    spelling: ({ value, absolute }) =>
-      typeof value === 'string' && value.startsWith('unix:')
-        ? `unix:${absolute(value.slice('unix:'.length))}`
-        : value,
-  });
+  return text(what)
+    .register(spellings, {
+      spelling: ({ value, absolute }) =>
+        typeof value === 'string' && value.startsWith('unix:')
+          ? `unix:${absolute(value.slice('unix:'.length))}`
+          : value,
+    })
+    .transform((written, context) => {
+      const path = written.startsWith('unix:') ? written.slice('unix:'.length) : undefined;
+      if (path !== undefined && Buffer.byteLength(path) <= socketPathBytesMax)
+        return { kind: 'unix', path } as const;
+      const place = path === undefined ? parseHostAndPort(written) : undefined;
+      if (place !== undefined) return { kind: 'tcp', ...place } as const;
+      context.addIssue(
+        path === undefined
+          ? 'must be HOST:PORT, [IPV6]:PORT or unix:PATH, as mail1.example.com:24245'
+          : `a socket's path can have ${socketPathBytesMax} bytes`,
+      );
+      return z.NEVER;
+    });
 }
 
 /** Keeps the spelling of a scalar, so that `007` stays `007`. */

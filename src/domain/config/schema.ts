@@ -3,9 +3,10 @@
 
 import * as z from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';
-import { releaseForm } from '../../protocol/releases.js';
+import { releaseForm, serverOfRelease } from '../../protocol/releases.js';
 import { noticeEvents } from '../admin/notices/receiver.js';
 import { allEffects, type Effect } from '../language/commands/catalog.js';
+import { isLoopback } from '../people/identity/peer.js';
 import { defaultCharacters, usersPerLine } from '../people/identity/user-name.js';
 import { admin } from './admin-schema.js';
 import { listener } from './listener-schema.js';
@@ -50,6 +51,21 @@ const namespace = section('a namespace', {
 
 const passwordFile = file('a file that holds the password');
 
+const sharedPrefix = word.superRefine((prefix, context) => {
+  if (prefix === '') context.addIssue('an empty prefix would be every mailbox');
+  else if (/\p{Cc}/u.test(prefix)) context.addIssue('contains a control character');
+});
+
+/** TLS of upstreams: what is written, or what is usual for such an address. */
+export function tlsOf({ tls, address: to }: Dialed): NonNullable<Dialed['tls']> {
+  return tls ?? (to.kind === 'unix' ? 'off' : 'starttls');
+}
+
+interface Dialed {
+  readonly tls?: 'starttls' | 'implicit' | 'off';
+  readonly address: { readonly kind: string };
+}
+
 const backend = section(
   'a backend',
   {
@@ -63,7 +79,11 @@ const backend = section(
       .describe('name or IP address in its certificate; default: the host of the address'),
     key_pins: pins.default([]).describe('accepted keys, besides chain and name: `sha256:...`'),
     allow_plaintext: flag().describe('permits `tls: off` beyond loopback'),
-    username: text('a user name').prefault('doveadm').describe('user of the login at the backend'),
+    // It goes into the PLAIN answer between NUL bytes.
+    username: text('a user name')
+      .refine((name) => !/\p{Cc}/u.test(name), { error: 'contains a control character' })
+      .prefault('doveadm')
+      .describe('user of the login at the backend'),
     password_file: as(
       'passwordFiles',
       z
@@ -94,7 +114,7 @@ const backend = section(
     newer: oneOf(['serve', 'reads', 'refuse'])
       .prefault('reads')
       .describe('what a Dovecot gets that is newer than this dovegate knows: everything, reads, nothing'),
-    shared_namespaces: listOf(word, 'prefixes, as ["shared/"]')
+    shared_namespaces: listOf(sharedPrefix, 'prefixes, as ["shared/"]')
       .optional()
       .describe('prefixes of its shared and public namespaces, `[]` for none'),
     namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
@@ -114,6 +134,43 @@ const backend = section(
     drained: flag().describe('`true`: its commands get `-TEMPFAIL`, running ones finish'),
   },
   'a Dovecot that commands go to',
+  {
+    'missing-key': {
+      '.: needs a password_file: Dovecot asks every TCP client for a password': (each, at) =>
+        each.address.kind === 'tcp' && !at.isWritten('password_file'),
+    },
+    'invalid-value': {
+      'tls: off would send the password in clear over the network; use starttls, or say allow_plaintext: true as well':
+        ({ tls, address: to, allowPlaintext }) =>
+          tls === 'off' && to.kind === 'tcp' && !isLoopback(to.host) && !allowPlaintext,
+      'tls: a UNIX socket has no name to check the certificate against; add server_name, or tls: off': (
+        each,
+      ) => each.address.kind === 'unix' && each.tls !== 'off' && each.serverName === undefined,
+    },
+    'no-effect': {
+      'ca server_name key_pins: has no effect without TLS': (each) => tlsOf(each) === 'off',
+      'allow_plaintext: has no effect unless tls is off': (each) =>
+        each.allowPlaintext && tlsOf(each) !== 'off',
+    },
+    'key-conflict': {
+      'shared_namespaces: is the short form of namespaces, which lists the shared ones too; remove one of them':
+        (each) => each.namespaces !== undefined,
+    },
+    'namespaces-unsaid': {
+      'namespaces: does not say which namespace holds the INBOX (inbox: true), so each name that ends in INBOX may be the INBOX':
+        ({ namespaces }) => namespaces?.some(({ inbox }) => inbox) === false,
+    },
+  },
+  ({ release, series, idle = 0, connections }, at) => {
+    const ofRelease = release === undefined ? series : serverOfRelease(release).series;
+    if (series !== 'auto' && series !== ofRelease)
+      at.error(
+        ['release'],
+        `is of ${ofRelease}, and series says ${series}; leave series out`,
+        'key-conflict',
+      );
+    if (idle > connections) at.error(['idle'], `cannot be above connections (${connections})`);
+  },
 );
 
 const route = section('a route', {

@@ -123,14 +123,9 @@ export function loginsOf({
 /** Persons of this machine, as names or ids: these users, and the members of these groups. */
 export type PeersSettings = RawPeers;
 
-export type BackendAddress =
-  | ({ readonly kind: 'tcp' } & HostAndPort)
-  | { readonly kind: 'unix'; readonly path: string };
-
 export interface BackendSettings
-  extends Omit<RawBackend, 'address' | 'allowPlaintext' | 'sharedNamespaces' | 'namespaces'> {
+  extends Omit<RawBackend, 'allowPlaintext' | 'sharedNamespaces' | 'namespaces'> {
   readonly name: string;
-  readonly address: BackendAddress;
   readonly tls: NonNullable<RawBackend['tls']>;
   readonly serverName: string;
   /** Undefined: not configured, so the usual prefixes count. */
