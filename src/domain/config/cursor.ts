@@ -3,7 +3,6 @@
 import { dirname, resolve } from 'node:path';
 import { isMap, isSeq, type Scalar } from 'yaml';
 import type { core } from 'zod';
-import { globLengthMax } from '../language/names/glob.js';
 import { expectedBy } from './expected.js';
 import {
   type Entry,
@@ -193,20 +192,6 @@ export class Cursor {
 export function createCursor(root: MapNode, problems: ProblemList): Cursor {
   const tree = { root, problems, removed: new Set<Node>(), left: new Map<Node, Node[]>() };
   return new Cursor(tree, { node: root, placed: root, part: undefined, path: '' });
-}
-
-/** A list of patterns on users. `fold`: into the case in which users are compared with them. */
-export function userPatterns(cursor: Cursor, key: string, fold: (pattern: string) => string): string[] {
-  const patterns: string[] = [];
-  for (const [index, text] of cursor.words(key).entries()) {
-    if (text === '') cursor.error([key, index], 'an empty pattern matches no user; take it out');
-    else if (text.length > globLengthMax) {
-      cursor.error([key, index], `a pattern can have ${globLengthMax} characters`);
-    } else if (/[?[\]]/.test(text)) {
-      cursor.error([key, index], 'only * and ** are wildcards here, and user names hold no ? or brackets');
-    } else patterns.push(fold(text));
-  }
-  return patterns;
 }
 
 /**

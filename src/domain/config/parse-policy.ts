@@ -14,7 +14,7 @@ import { noneAdded } from '../language/commands/catalog.js';
 import { GlobList } from '../language/names/glob.js';
 import { sha256Hex } from '../people/identity/credentials.js';
 import { foldAscii, foldFor, usersPerLine } from '../people/identity/user-name.js';
-import { type Cursor, createCursor, userPatterns } from './cursor.js';
+import { type Cursor, createCursor } from './cursor.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import {
   checkReach,
@@ -57,8 +57,8 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
   const text = {
     ...without(raw, 'use', 'shadow'),
     name,
-    users: userPatterns(cursor, 'users', foldFor(reading.mailUsers.case)),
-    except: userPatterns(cursor, 'except', foldAscii),
+    users: raw.users.map(foldFor(reading.mailUsers.case)),
+    except: raw.except.map(foldAscii),
     // The policy decides, key by key; then the first preset that has the key.
     limits: Object.assign({}, ...presets.map(({ limits }) => limits).toReversed(), raw.limits),
     allow: [own, ...presets].flatMap(({ allow }) => allow),

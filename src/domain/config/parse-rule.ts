@@ -23,7 +23,7 @@ import { exceedsNamedUsers } from '../language/meaning/reach.js';
 import { GlobList, mayOverlap } from '../language/names/glob.js';
 import { sha256Hex } from '../people/identity/credentials.js';
 import { foldAscii, foldFor } from '../people/identity/user-name.js';
-import { type Cursor, userPatterns } from './cursor.js';
+import type { Cursor } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
 import type { RawRequestRule, RawRule } from './policy-schema.js';
 import { meantBy } from './problem.js';
@@ -161,7 +161,7 @@ function parseRule(
     meaning,
     where: where?.tests,
     query: where?.query,
-    users: users && usersOf(cursor, kind, reading),
+    users: users && usersOf(users, kind, reading),
     ...grants,
     maxUsers,
     expiresMs,
@@ -177,9 +177,9 @@ function parseRule(
 }
 
 /** What allows is compared as users are, and what denies in any case. */
-function usersOf(cursor: Cursor, kind: RuleKind | 'request', { mailUsers }: RuleReading): GlobList {
-  if (kind !== 'deny') return new GlobList(userPatterns(cursor, 'users', foldFor(mailUsers.case)));
-  return new GlobList(userPatterns(cursor, 'users', foldAscii), { isAnyCase: true });
+function usersOf(users: readonly string[], kind: RuleKind | 'request', { mailUsers }: RuleReading): GlobList {
+  if (kind !== 'deny') return new GlobList(users.map(foldFor(mailUsers.case)));
+  return new GlobList(users.map(foldAscii), { isAnyCase: true });
 }
 
 /** A deny is unconditional: conditions of an allow would only weaken it. */

@@ -11,7 +11,7 @@ import {
 } from '../people/identity/user-name.js';
 import { recordedBytesMax } from '../records/audit/encode.js';
 import { type RawAdmin, rolesOf } from './admin-schema.js';
-import { type Cursor, userPatterns } from './cursor.js';
+import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import type { RawConfiguration, RawRoute } from './schema.js';
 import { without } from './schema-parts.js';
@@ -52,9 +52,10 @@ export function parseRoutes(
 ): RouteSettings[] {
   return raw.flatMap((each, index) => {
     const at = cursor.down(index);
-    const users = userPatterns(at, 'users', foldFor(nameCase));
     const target = parseTarget(each, at);
-    return target === undefined ? [] : [{ users: new GlobList(users), target, place: at.place() }];
+    return target === undefined
+      ? []
+      : [{ users: new GlobList(each.users.map(foldFor(nameCase))), target, place: at.place() }];
   });
 }
 

@@ -19,6 +19,7 @@ import {
   strict,
   text,
   timer,
+  userPatterns,
   word,
 } from './schema-parts.js';
 
@@ -79,7 +80,7 @@ const where = z
   .object({ query: query.optional() }, { error: 'must be a map from parameters to conditions' })
   .catchall(condition);
 
-const users = listOf(word, 'patterns, as ["*@example.com"]');
+const users = userPatterns('["*@example.com"]');
 
 const commandName = text('the full name of a command');
 
@@ -204,7 +205,7 @@ export const policy = section(
         '`observe`: what concerns named mailboxes is allowed, and what `enforce` would say is recorded',
       ),
     users: users.describe('patterns on the users that the policy covers'),
-    except: listOf(word, 'patterns, as ["ceo@example.com"]')
+    except: userPatterns('["ceo@example.com"]')
       .default([])
       .describe('patterns on users that it never covers'),
     use: listOf(use, 'presets').default([]).describe('shipped presets: a name, or `{ preset, with }`'),

@@ -6,7 +6,7 @@ import { asWritten, bounds } from '../../bounds/bounds.js';
 import { releaseForm, serverOfRelease } from '../../protocol/releases.js';
 import { noticeEvents } from '../admin/notices/receiver.js';
 import { allEffects, type Effect } from '../language/commands/catalog.js';
-import { isLoopback } from '../people/identity/peer.js';
+import { isLoopback, isOfThisMachine } from '../people/identity/peer.js';
 import { defaultCharacters, usersPerLine } from '../people/identity/user-name.js';
 import { admin } from './admin-schema.js';
 import { listener } from './listener-schema.js';
@@ -19,10 +19,14 @@ import {
   duration,
   file,
   flag,
+  hasNone,
+  hostAndPort,
+  isSecondOf,
   listOf,
   matching,
   named,
   oneOf,
+  parsed,
   parseSize,
   pins,
   section,
@@ -30,6 +34,7 @@ import {
   strict,
   text,
   timer,
+  userPatterns,
   word,
 } from './schema-parts.js';
 import { sinkSchema } from './sinks.js';
@@ -174,7 +179,7 @@ const backend = section(
 );
 
 const route = section('a route', {
-  users: listOf(word, 'patterns, as ["*@example.com"]')
+  users: userPatterns('["*@example.com"]')
     .min(1, { error: 'must hold at least one pattern' })
     .describe('patterns on users'),
   backend: text('the name of a backend').optional().describe('backend of these users'),
@@ -255,23 +260,51 @@ function parseSizeMax(written: string): SizeMax {
   return { bytes: parseSize(written) ?? 0 };
 }
 
+/** One address without a name, quotes or comments: nothing of it can be anything else in a header. */
+function mailAddress(example: string) {
+  return text(`an address, as ${example}`).refine(
+    (written) =>
+      /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(written),
+    { error: `must be an address, as ${example}` },
+  );
+}
+
 const noticeMail = section('a mail', {
-  to: listOf(text('an address, as leads@example.com'), 'addresses, as [leads@example.com]')
+  to: listOf(mailAddress('leads@example.com'), 'addresses, as [leads@example.com]')
     .min(1, { error: 'must hold at least one address' })
     .max(20, { error: 'must hold at most 20 addresses; use a list of your mail server' })
     .describe('addresses that get it'),
-  from: text('an address, as dovegate@gate1.example.com').describe('address that it comes from'),
-  server: text('HOST:PORT, as localhost:25')
+  from: mailAddress('dovegate@gate1.example.com').describe('address that it comes from'),
+  server: hostAndPort('HOST:PORT, as localhost:25', 'must be HOST:PORT or [IPV6]:PORT, as localhost:25')
     .prefault('localhost:25')
     .describe(
       '`HOST:PORT` of the mail server; beyond loopback STARTTLS with a verified certificate is required',
     ),
 });
 
+function webhookOf(written: string): URL | string {
+  const url = URL.canParse(written) ? new URL(written) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
+    return 'must be a URL, as https://chat.example.com/hooks/x';
+  if (url.username !== '' || url.password !== '')
+    return 'a URL holds no user and no password; use secret_file';
+  const host = hostOf(url);
+  return url.protocol === 'https:' || isOfThisMachine(host)
+    ? url
+    : `http: is not encrypted, and ${host} is another machine; use https:, with ca if its authority is your own`;
+}
+
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** Of mail servers that begin with TLS. */
+const smtpsPort = 465;
+
 const noticeReceiver = section(
   'a receiver of notices',
   {
-    webhook: text('a URL, as https://chat.example.com/hooks/x')
+    webhook: parsed('a URL, as https://chat.example.com/hooks/x', webhookOf)
       .optional()
       .describe('URL that each notice is posted to; `http:` on loopback only'),
     secret_file: file('a file with a secret, as whsec_...')
@@ -288,6 +321,40 @@ const noticeReceiver = section(
       .describe('which records make a notice; `granted` includes `break-glass`'),
   },
   "a webhook or a mail that tells people of temporary access; sent by the page's process",
+  {
+    'missing-key': {
+      '.: needs webhook or mail': hasNone('webhook', 'mail'),
+      '.: needs secret_file, with which the receiver verifies each notice; without a signature only format: text is possible':
+        (each, at) =>
+          each.webhook !== undefined &&
+          each.mail === undefined &&
+          each.format === 'json' &&
+          !at.isWritten('secret_file'),
+    },
+    'key-conflict': {
+      'mail: a receiver is either a webhook or a mail; write two of them': isSecondOf(['webhook', 'mail']),
+      'secret_file format: is for a webhook; take it out': (each) =>
+        each.mail !== undefined && each.webhook === undefined,
+    },
+    'no-effect': {
+      'webhook: what stands behind # in a URL is never sent; take it out': ({ webhook }) =>
+        webhook?.hash !== '',
+      'ca: has no effect: the URL is http:': ({ webhook }) => webhook?.protocol === 'http:',
+      'ca: has no effect: a mail server of this machine is asked without TLS': ({ mail }) =>
+        mail !== undefined && isOfThisMachine(mail.server.host),
+    },
+    doubtful: {
+      'mail.server: port 465 expects TLS from the first byte, and mail is sent with STARTTLS; write port 25 or 587':
+        ({ mail }) => mail?.server.port === smtpsPort,
+    },
+  },
+  ({ events, mail }, at) => {
+    const lists: Readonly<Record<string, readonly string[]>> = { events, 'mail.to': mail?.to ?? [] };
+    for (const [key, values] of Object.entries(lists))
+      for (const [index, value] of values.entries())
+        if (values.indexOf(value) < index)
+          at.warning([...key.split('.'), index], `${value} is there twice`, 'defined-twice');
+  },
 );
 
 const limits = section('the limits', {
