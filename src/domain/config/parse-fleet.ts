@@ -12,11 +12,14 @@ import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
 import {
   as,
+  certificateConflicts,
+  clientOf,
   count,
   duration,
   file,
   type HostAndPort,
   matching,
+  natsServers,
   parseHostAndPort,
   parseSize,
   section,
@@ -26,7 +29,6 @@ import {
   timer,
   without,
 } from './schema-parts.js';
-import { parseServers } from './sinks.js';
 import { validate } from './validate.js';
 
 /** A public key as text; 32 bytes in base64 are not a plausible path. */
@@ -45,41 +47,52 @@ const verifier = strict('a verifier', {
   ),
 });
 
-const fleetSchema = section('the settings of a fleet', {
-  nats: text('servers, as tls://nats1.example.com:4222,tls://nats2.example.com:4222'),
-  stream: matching(
-    /^[A-Za-z0-9_-]{1,64}$/,
-    'must be the name of a stream: letters, digits, dashes and underscores',
-  ).prefault(defaultStream),
-  ca: as('caFile', file('a file of CA certificates (PEM)').optional()),
-  credentials: as('credentialsFile', file('a .creds file').optional()),
-  certificate: as(
-    'certificateFile',
-    file('a file with the certificate that is shown to the servers (PEM)').optional(),
-  ),
-  key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
-  hosts: z.record(z.string(), z.union([host, z.null().transform(() => host.parse({}))]), {
-    error: 'must be a map from hosts to what is known of them, as { mail-gate-3: { silent_after: 5m } }',
-  }),
-  verifiers: z
-    .record(z.string(), verifier, {
-      error: 'must be a map from verifiers to their keys, as { audit-2: { key: keys/audit-2.pub } }',
-    })
-    .default({}),
-  state: file('a directory').prefault('/var/lib/dovegate-fleet'),
-  open_after: as('openMs', duration('2h')),
-  drift: duration('5s'),
-  checkpoint_key: as('checkpointKeyFile', file('a file with an Ed25519 key in PEM (PKCS#8)').optional()),
-  metrics: text('an address of this machine and a port, as 127.0.0.1:9148, or off').prefault(
-    '127.0.0.1:9148',
-  ),
-  replicas: count(1, 5).prefault(1),
-  keep: duration('400d'),
-  share: text('a size, as 20GiB').optional(),
-  max_size: text('a size, as 100GiB').optional(),
-  mirror_keep: as('mirrorKeepMs', duration('400d')),
-  mirror_share: text('a size, as 100GiB').optional(),
-});
+const serversForm = 'servers, as tls://nats1.example.com:4222,tls://nats2.example.com:4222';
+
+const fleetSchema = section(
+  'the settings of a fleet',
+  {
+    // Without it, the rest is still checked.
+    nats: natsServers(serversForm).optional(),
+    stream: matching(
+      /^[A-Za-z0-9_-]{1,64}$/,
+      'must be the name of a stream: letters, digits, dashes and underscores',
+    ).prefault(defaultStream),
+    ca: as('caFile', file('a file of CA certificates (PEM)').optional()),
+    credentials: as('credentialsFile', file('a .creds file').optional()),
+    certificate: as(
+      'certificateFile',
+      file('a file with the certificate that is shown to the servers (PEM)').optional(),
+    ),
+    key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
+    hosts: z.record(z.string(), z.union([host, z.null().transform(() => host.parse({}))]), {
+      error: 'must be a map from hosts to what is known of them, as { mail-gate-3: { silent_after: 5m } }',
+    }),
+    verifiers: z
+      .record(z.string(), verifier, {
+        error: 'must be a map from verifiers to their keys, as { audit-2: { key: keys/audit-2.pub } }',
+      })
+      .default({}),
+    state: file('a directory').prefault('/var/lib/dovegate-fleet'),
+    open_after: as('openMs', duration('2h')),
+    drift: duration('5s'),
+    checkpoint_key: as('checkpointKeyFile', file('a file with an Ed25519 key in PEM (PKCS#8)').optional()),
+    metrics: text('an address of this machine and a port, as 127.0.0.1:9148, or off').prefault(
+      '127.0.0.1:9148',
+    ),
+    replicas: count(1, 5).prefault(1),
+    keep: duration('400d'),
+    share: text('a size, as 20GiB').optional(),
+    max_size: text('a size, as 100GiB').optional(),
+    mirror_keep: as('mirrorKeepMs', duration('400d')),
+    mirror_share: text('a size, as 100GiB').optional(),
+  },
+  undefined,
+  { 'key-conflict': certificateConflicts },
+  (_, at) => {
+    if (!at.isWritten('nats')) at.error(['nats'], `is missing; it must be ${serversForm}`, 'missing-key');
+  },
+);
 
 type RawFleet = z.infer<typeof fleetSchema>;
 const decided = [
@@ -153,24 +166,16 @@ function settingsOf(
   all: FleetFiles,
   reader: FleetReader | undefined,
 ): FleetSettings | undefined {
-  const { certificateFile, keyFile } = raw;
   const files = reader === undefined ? all : undefined;
   const keyFiles = reader === 'state' ? undefined : all;
   for (const [key, path, isSecret] of [
     ['ca', raw.caFile, false],
     ['credentials', raw.credentialsFile, true],
-    ['certificate', certificateFile, false],
-    ['key', keyFile, true],
+    ['certificate', raw.certificateFile, false],
+    ['key', raw.keyFile, true],
     ['checkpoint_key', raw.checkpointKeyFile, true],
   ] as const)
     checkFile(cursor.down(key), path, files, isSecret);
-  if ((certificateFile === undefined) !== (keyFile === undefined)) {
-    const [is, lacks] =
-      keyFile === undefined ? (['certificate', 'key'] as const) : (['key', 'certificate'] as const);
-    cursor.error([is], `needs ${lacks} too`, 'key-conflict');
-  }
-  if (raw.credentialsFile !== undefined && certificateFile !== undefined)
-    cursor.error(['credentials'], 'there is a certificate too; take one of them out', 'key-conflict');
   const hosts = new Map<string, ExpectedHost>();
   for (const [name, value] of Object.entries(raw.hosts)) {
     if (!isHostWord(name))
@@ -193,8 +198,8 @@ function settingsOf(
   const maxBytes = sizeAt(raw.maxSize, cursor, 'max_size');
   return {
     ...without(raw, ...decided),
-    servers: parseServers(raw.nats, cursor),
-    client: certificateFile && keyFile ? { certificateFile, keyFile } : undefined,
+    servers: raw.nats ?? [],
+    client: clientOf(raw),
     hosts,
     verifiers: verifiersAt(raw.verifiers, cursor, files),
     metrics: metricsAt(raw.metrics, cursor),

@@ -16,7 +16,7 @@ import { meantBy } from './problem.js';
 import type { RawConfiguration, RawRoute } from './schema.js';
 import { without } from './schema-parts.js';
 import type { AdminSettings, AuditSettings, MailUserSettings, RouteSettings } from './settings.js';
-import { parseSinks } from './sinks.js';
+import { sinksOf } from './sinks.js';
 
 export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: Cursor): MailUserSettings {
   const { characters, defaultRealm: realm } = mailUsers;
@@ -138,7 +138,7 @@ export function parseAudit({ audit, limits }: RawConfiguration, cursor: Cursor):
     ...audit,
     // The ring must have room for every line.
     memoryBytes: wholePages(Math.max(audit.memoryBytes, leastMemoryBytes(limits.lineBytesMax))),
-    ship: parseSinks(audit.ship, cursor.down('ship')),
+    ship: sinksOf(audit.ship, cursor.down('ship')),
   };
 }
 

@@ -421,6 +421,38 @@ export const pins = listOf(
   'pins',
 );
 
+/** Servers of NATS: `tls://HOST:PORT`, several with commas. */
+export function natsServers(what: string) {
+  const form = 'must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222';
+  return parsed(what, (written): readonly HostAndPort[] | string => {
+    const servers: HostAndPort[] = [];
+    for (const url of written.split(',').map((each) => each.trim())) {
+      const place = url.startsWith('tls://') ? parseHostAndPort(url.slice('tls://'.length)) : undefined;
+      if (place !== undefined) servers.push(place);
+      else if (url.includes('@'))
+        return `an address holds no user and no password; use \`certificate\` and \`key\`, or \`credentials\`: ${form}`;
+      else return url.startsWith('nats://') ? `nats:// is not encrypted: ${form}` : form;
+    }
+    return servers;
+  });
+}
+
+/** A certificate that we show to servers has its key, and stands in the place of credentials. */
+export const certificateConflicts = {
+  'key: needs certificate as well': hasNone('certificate'),
+  'certificate: needs key as well': hasNone('key'),
+  'credentials: a server knows us by credentials or by a certificate; take one of them out': (
+    _: object,
+    at: Cursor,
+  ) => at.has('certificate'),
+};
+
+/** Both files, or none. */
+export function clientOf(files: { readonly certificateFile?: string; readonly keyFile?: string }) {
+  const { certificateFile, keyFile } = files;
+  return certificateFile === undefined || keyFile === undefined ? undefined : { certificateFile, keyFile };
+}
+
 /** A map from names that its author chooses. */
 export function named<Value extends z.ZodType>(value: Value, what: string) {
   return z.record(
