@@ -87,7 +87,7 @@ function namedFiles({ backends, audit, admin }: Settings): readonly NamedFile[] 
 }
 
 /** What only the page's process reads, but for its TLS. */
-function pageFiles({ admin }: Settings): readonly NamedFile[] {
+export function pageFiles({ admin }: Settings): readonly NamedFile[] {
   const { oidc } = admin?.page ?? {};
   if (oidc === undefined) return [];
   return [
@@ -136,7 +136,8 @@ export function* inspectModes(
   withPage = false,
 ): Generator<readonly Finding[]> {
   const ofPage = settings !== undefined && withPage ? pageFiles(settings) : [];
-  const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfTls(settings), ...ofPage];
+  const named =
+    settings === undefined ? [] : [...namedFiles(settings), ...filesOfTls(tlsFilesOf(settings)), ...ofPage];
   for (const { path, file } of [...placesOf(files), ...named]) {
     const why = file === undefined ? undefined : whyUnsafe(file, secretKeys.test(path));
     const severity = why?.isDoubtful === true ? 'warning' : 'error';
@@ -154,7 +155,7 @@ export function inspectRights(
   settings: Settings,
   whyNot: (path: string) => string | undefined,
 ): readonly Finding[] {
-  return [...placesOf(files), ...namedFiles(settings), ...filesOfTls(settings)].flatMap(
+  return [...placesOf(files), ...namedFiles(settings), ...filesOfTls(tlsFilesOf(settings))].flatMap(
     ({ path, file }): Finding[] => {
       if (file === undefined || file.startsWith(credentialsFolder)) return [];
       const message = whyNot(file);
@@ -172,20 +173,19 @@ function placesOf(files: ReadonlyMap<string, Asking | undefined>): NamedFile[] {
 }
 
 /** The files of TLS; their rights and content are checked with the certificates. */
-function filesOfTls({ listeners, admin }: Settings): readonly NamedFile[] {
-  const ofAdmin = [
-    { path: 'admin.tls.certificate', file: admin?.tls?.certificate },
-    { path: 'admin.tls.key', file: admin?.tls?.key },
-  ];
-  const ofListeners = listeners.flatMap(({ name, tls }) => {
-    if (tls === undefined || tls.mode === 'off') return [];
+export function filesOfTls(all: readonly NamedTlsFiles[]): readonly NamedFile[] {
+  return all.flatMap(({ name, certificate, key, clientCa }) => {
+    const path = `${sectionOf(name)}.tls`;
     return [
-      { path: `listeners.${name}.tls.certificate`, file: tls.certificate },
-      { path: `listeners.${name}.tls.key`, file: tls.key },
-      { path: `listeners.${name}.tls.client_ca`, file: tls.clientCa },
+      { path: `${path}.certificate`, file: certificate },
+      { path: `${path}.key`, file: key },
+      { path: `${path}.client_ca`, file: clientCa },
     ];
   });
-  return [...ofListeners, ...ofAdmin];
+}
+
+function sectionOf(name: string): string {
+  return sections.get(name) ?? `listeners.${name}`;
 }
 
 /** The text of a file; undefined: it does not exist. Throws other errors of the system. */
@@ -413,9 +413,8 @@ function inspectPair(
   credentials: string | undefined,
   advice: (path: string) => string,
 ): readonly Finding[] {
-  const section = sections.get(files.name) ?? `listeners.${files.name}`;
   const problem = (key: string, message: string, severity: Finding['severity']): Finding => ({
-    path: `${section}.tls.${key}`,
+    path: `${sectionOf(files.name)}.tls.${key}`,
     message,
     severity,
     code: 'bad-certificate',

@@ -4,7 +4,14 @@
 import { type Finding, placeIn } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import { pageTlsFilesOf } from './certificates.js';
-import { credentialsFolder, type NamedFile, type WhyUnreadable, type WhyUnsafe } from './inspect-files.js';
+import {
+  credentialsFolder,
+  filesOfTls,
+  type NamedFile,
+  pageFiles,
+  type WhyUnreadable,
+  type WhyUnsafe,
+} from './inspect-files.js';
 import { CertificateFault, readEndOf } from './read-certificates.js';
 
 export interface PageChecks {
@@ -33,16 +40,10 @@ export function inspectPageFiles(
 }
 
 function filesOf(settings: Settings): readonly NamedFile[] {
-  const { admin, notices = [] } = settings;
-  const { oidc } = admin?.page ?? {};
+  const { notices = [] } = settings;
   return [
-    { path: 'admin.page.oidc.client_secret_file', file: oidc?.clientSecretFile },
-    { path: 'admin.page.oidc.ca', file: oidc?.caFile },
-    ...pageTlsFilesOf(settings).flatMap(({ certificate, key, clientCa }) => [
-      { path: 'admin.page.tls.certificate', file: certificate },
-      { path: 'admin.page.tls.key', file: key },
-      { path: 'admin.page.tls.client_ca', file: clientCa },
-    ]),
+    ...pageFiles(settings),
+    ...filesOfTls(pageTlsFilesOf(settings)),
     ...notices.flatMap((each) => {
       const path = `notices.${each.name}`;
       const secretFile = each.kind === 'webhook' ? each.secretFile : undefined;
