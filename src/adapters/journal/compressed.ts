@@ -147,14 +147,23 @@ async function feed(file: OpenFile, begin: number, place: number, gunzip: Gunzip
   }
 }
 
-/** In pieces of whole lines, the last ones first, as `readPiecesBack`; inflated member by member. */
-export async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
+/** In pieces of whole lines, the last ones first, inflated member by member. An empty piece: a member was passed over. */
+export async function* inflatedBack(
+  path: string,
+  bytesOf: () => number,
+  wants?: Wants,
+): AsyncGenerator<Piece | undefined> {
   const bytes = readWhole(path);
   let end = bytes.length;
   /** The end of a line that begins in the previous member. */
   let tail = empty;
   while (end > 0) {
     const start = bytes.lastIndexOf(memberStart, end - 1);
+    if (start >= 0 && tail.length === 0 && isUnwanted(bytes.subarray(start, end), wants)) {
+      end = start;
+      yield { bytes: empty, endsInLine: true };
+      continue;
+    }
     const member = start < 0 ? undefined : inflateMember(bytes.subarray(start, end));
     if (member === undefined) break;
     const text = Buffer.concat([member, tail]);
@@ -170,6 +179,11 @@ export async function* inflatedBack(path: string, bytesOf: () => number): AsyncG
     end = start;
   }
   if (end > 0 || bytes.length === 0) yield* inflatedForward(path, end || Infinity, tail, bytesOf);
+}
+
+function isUnwanted(packed: Buffer, wants: Wants | undefined): boolean {
+  const member = wants && readMember(packed);
+  return member?.bytes === packed.length && member.sketch !== undefined && wants?.(member.sketch) === false;
 }
 
 /** Empty: it is unreadable, or too large to be held whole. */

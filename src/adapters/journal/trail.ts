@@ -220,6 +220,7 @@ export async function* readToDamage(file: TrailFile, wants?: Wants): AsyncGenera
 export async function* readPiecesBack(
   file: TrailFile,
   bytesOf: () => number,
+  wants?: Wants,
 ): AsyncGenerator<Piece | undefined> {
   const handle = file.isCompressed
     ? undefined
@@ -227,7 +228,7 @@ export async function* readPiecesBack(
         throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
       });
   if (handle === undefined) {
-    yield* inflatedBack(file.isCompressed ? file.path : `${file.path}.gz`, bytesOf);
+    yield* inflatedBack(file.isCompressed ? file.path : `${file.path}.gz`, bytesOf, wants);
     return;
   }
   try {

@@ -2,7 +2,7 @@
 // does. A page says what a search of everything says, through any view. A piece is read forward, as the view demands. Where the end of a
 // command is in later records, they are looked through for it, so that no row depends on where the page before it ended.
 
-import { readHead } from '../../domain/records/audit/record.js';
+import { formatTime, readHead } from '../../domain/records/audit/record.js';
 import { asText } from '../../domain/records/audit/stored.js';
 import {
   createRetirements,
@@ -10,10 +10,12 @@ import {
   type ExchangeRow,
   type TrailFilter,
 } from '../../domain/records/trail/search.js';
+import { createSketchTest, type Sketch } from '../../domain/records/trail/sketch.js';
 import type { RetiredRecords } from '../../domain/records/trail/verify.js';
 import type { NewestAsked } from '../../domain/records/views/asked.js';
 import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
+import type { Wants } from '../journal/compressed.js';
 import {
   filesSince,
   filesUntil,
@@ -72,11 +74,14 @@ export async function readNewest(
   const damage = createDamageCount();
   const retirements = createRetirements();
   const looked = createLooked();
+  // A limited view shows that a list is longer than what it shows of it: then a sketch of everything does not know what is found.
+  const wants = users === undefined ? createSketchTest(filter) : undefined;
   const entries: Entry[] = [];
   let isStopped = false;
 
   const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
-  for await (const { bytes, newer } of piecesBack(files, newest.before, damage)) {
+  const pass = (sketch: Sketch): void => looked.pass(sketch);
+  for await (const { bytes, newer } of piecesBack(files, newest.before, damage, wants && { wants, pass })) {
     looked.take(bytes);
     const shown = view.take(bytes);
     retirements.take(shown);
@@ -140,6 +145,12 @@ export function createLooked() {
       toSeq ??= last?.seq;
       toTime ??= last?.time;
     },
+    pass({ firstSeq, lines, minMs, maxMs }: Sketch): void {
+      fromSeq = firstSeq;
+      fromTime = formatTime(minMs);
+      toSeq ??= firstSeq + lines - 1;
+      toTime ??= formatTime(maxMs);
+    },
     /** 0: no line told. */
     fromSeq: () => fromSeq ?? 0,
     /** `before`: where the next page goes on, and the time of that command where the page was cut there. */
@@ -192,17 +203,23 @@ export interface PieceBack {
   readonly newer: readonly Buffer[];
 }
 
-/** The files from their end, or from the record before a seq, in pieces of whole lines. */
+/** The files from their end, or from the record before a seq, in pieces of whole lines. An empty piece: a part was passed over. */
 export async function* piecesBack(
   files: readonly TrailFile[],
   before: number | undefined,
   damage: Pick<ReturnType<typeof createDamageCount>, 'look'>,
+  by?: { readonly wants: Wants; readonly pass: (sketch: Sketch) => void },
 ): AsyncGenerator<PieceBack> {
   let newer: readonly Buffer[] = [];
   let pieceBytes = before === undefined ? firstPieceBytes : pieceBytesMax;
   let isSkipping = before !== undefined;
+  const isWanted = (sketch: Sketch): boolean => {
+    if (isSkipping || by?.wants(sketch) !== false) return true;
+    by.pass(sketch);
+    return false;
+  };
   for (const file of (await filesBefore(files, before)).toReversed()) {
-    for await (const piece of readPiecesBack(file, () => pieceBytes)) {
+    for await (const piece of readPiecesBack(file, () => pieceBytes, isWanted)) {
       if (piece === undefined) {
         damage.look(file, undefined);
         continue;
@@ -220,7 +237,8 @@ export async function* piecesBack(
       }
       damage.look(file, { bytes, endsInLine });
       yield { bytes, newer };
-      newer = [bytes, ...newer].slice(0, 2);
+      // No row is made from two pieces with a gap between them.
+      newer = bytes.length === 0 ? [] : [bytes, ...newer].slice(0, 2);
       pieceBytes = Math.min(pieceBytes * 2, pieceBytesMax);
     }
   }
@@ -260,7 +278,7 @@ export async function findEnds(
   search.take(Buffer.concat(open.flatMap(({ admission }) => [admission ?? empty, lineEnd])));
   let isThrough = true;
   reading: for (const file of await filesFrom(trail.files, oldest.seq)) {
-    for await (const piece of readToDamage(file)) {
+    for await (const piece of readToDamage(file, ({ firstSeq, lines }) => firstSeq + lines > oldest.seq)) {
       if (piece !== undefined) keep(search.takeEnds(piece.bytes, show));
       if (search.waiting().length === 0) break reading;
       isThrough = mayGoOn();
