@@ -28,31 +28,30 @@ const probes = 7;
 /** In place of names that the records do not tell: masks, and lists and names that were cut. */
 const anyUser = 'any';
 
-/** Of whole lines. Empty: they are not all records in their order, tell of a retirement, or hold too many names: they are always read. */
+/**
+ * Of whole lines. Empty, which stands for parts that are always read: they are not all records in their order, tell of a retirement, hold
+ * too many names, or names that are not plain to see.
+ */
 export function makeSketch(text: Buffer): Buffer {
-  const tokens = new Set<string>();
+  const all = text.toString('latin1');
   let [firstSeq, lines, min, max] = [0, 0, '~', ''];
-  for (let at = 0; at < text.length; ) {
-    const end = text.indexOf(0x0a, at);
-    if (end < 0 || text[end - 1] !== 0x7d) return nothing;
-    const [head, seq, time = '', event] = headPattern.exec(text.toString('latin1', at, at + 96)) ?? [];
+  for (let at = 0; at < all.length; ) {
+    const end = all.indexOf('\n', at);
+    if (all[end - 1] !== '}') return nothing;
+    headPattern.lastIndex = at;
+    const [head, seq, time = '', event] = headPattern.exec(all) ?? [];
     if (lines === 0) firstSeq = Number(seq);
     if (head === undefined || event === 'retire' || Number(seq) !== firstSeq + lines) return nothing;
     lines += 1;
     if (time < min) min = time;
     if (time > max) max = time;
-    const line = text.subarray(at, end);
-    if (event === 'admission' || event === 'access' || line.includes(userText)) {
-      const record = parseLine(line.toString('utf8'));
-      if (record === undefined) return nothing;
-      for (const token of tokensOf(record)) tokens.add(token);
-    }
     at = end + 1;
   }
-  const bytes = Math.ceil((tokens.size * bitsForToken) / 8) + 1;
+  const tokens = tokensIn(all);
+  const bytes = Math.ceil(((tokens?.size ?? Infinity) * bitsForToken) / 8) + 1;
   const [minMs, maxMs] = [parseTime(min), parseTime(max)];
-  if (minMs === undefined || maxMs === undefined || bytes > Math.max(text.length / filterShare, shortBytes))
-    return nothing;
+  if (tokens === undefined || minMs === undefined || maxMs === undefined) return nothing;
+  if (bytes > Math.max(text.length / filterShare, shortBytes)) return nothing;
   const sketch = Buffer.alloc(headBytes + bytes);
   for (const [at, value] of [firstSeq, lines, minMs, maxMs].entries()) sketch.writeDoubleLE(value, at * 8);
   const filter = sketch.subarray(headBytes);
@@ -120,16 +119,39 @@ function tokenOfPattern(pattern: string): string | undefined {
   return isKnown ? named(pattern.replace('*', '')) : undefined;
 }
 
-function tokensOf(record: Readonly<Record<string, unknown>>): readonly string[] {
-  const { user, users, principal, grant, request } = record;
-  const listed = asList(users) ?? [];
-  const isAny = listed.some((one) => !isText(one) || isMask(one));
-  return [
-    ...[shown(user), ...listed].flatMap((name) => (isText(name) ? tokensOfName(name) : [])),
-    ...(isAny ? [anyUser] : []),
-    requester(shown(principal)),
-    ...[grant, request].flatMap((id) => (isText(id) ? [ofGrant(id)] : [])),
-  ];
+const tokensOf: Readonly<Record<string, (value: unknown) => readonly string[]>> = {
+  user: (name) => tokensOfName(shown(name)),
+  users: (names) =>
+    (asList(names) ?? []).flatMap((name) => [
+      ...tokensOfName(shown(name)),
+      ...(isText(name) && !isMask(name) ? [] : [anyUser]),
+    ]),
+  principal: (name) => [requester(shown(name))],
+  grant: (id) => [ofGrant(shown(id))],
+  request: (id) => [ofGrant(shown(id))],
+};
+
+/** The values of these keys, wherever they stand; each text is read once. Undefined: one is not plain. */
+function tokensIn(all: string): ReadonlySet<string> | undefined {
+  const tokens = new Set<string>();
+  for (const [key, ofValue] of Object.entries(tokensOf)) {
+    const values = new Set<string>();
+    const open = `,"${key}":`;
+    // Its end is found ten times faster: it is short, and hashes have no such letters.
+    const needle = open.slice(-6);
+    for (let hit = all.indexOf(needle); hit >= 0; hit = all.indexOf(needle, hit + 1)) {
+      const from = hit + needle.length;
+      if (!all.startsWith(open, from - open.length)) continue;
+      const end = all.indexOf(all[from] === '[' ? ']' : '"', from + 1);
+      values.add(all.slice(from, end + 1));
+    }
+    for (const value of values) {
+      const read = parseLine(`{"value":${Buffer.from(value, 'latin1').toString('utf8')}}`);
+      if (read === undefined) return undefined;
+      for (const token of ofValue(read['value'])) tokens.add(token);
+    }
+  }
+  return tokens;
 }
 
 function tokensOfName(name: string): readonly string[] {
@@ -155,5 +177,4 @@ function eachBit(token: string, filter: Buffer, take: (at: number, bit: number) 
 }
 
 const nothing = Buffer.alloc(0);
-const userText = Buffer.from(',"user');
-const headPattern = /^\{"seq":(\d{1,16}),"time":"(.{24})","event":"([a-z-]+)"/;
+const headPattern = /\{"seq":(\d{1,16}),"time":"(.{24})","event":"([a-z-]+)"/y;
