@@ -119,46 +119,40 @@ function tokenOfPattern(pattern: string): string | undefined {
   return isKnown ? named(pattern.replace('*', '')) : undefined;
 }
 
-const tokensOf: Readonly<Record<string, (value: unknown) => readonly string[]>> = {
-  user: (name) => tokensOfName(shown(name)),
-  users: (names) =>
-    (asList(names) ?? []).flatMap((name) => [
-      ...tokensOfName(shown(name)),
-      ...(isText(name) && !isMask(name) ? [] : [anyUser]),
-    ]),
-  principal: (name) => [requester(shown(name))],
-  grant: (id) => [ofGrant(shown(id))],
-  request: (id) => [ofGrant(shown(id))],
-};
-
-/** The values of these keys, wherever they stand; each text is read once. Undefined: one is not plain. */
+/** The values of these keys, wherever they stand; each text is looked at once. Undefined: one is not plain. */
 function tokensIn(all: string): ReadonlySet<string> | undefined {
-  const tokens = new Set<string>();
-  for (const [key, ofValue] of Object.entries(tokensOf)) {
-    const values = new Set<string>();
-    const open = `,"${key}":`;
-    // Its end is found ten times faster: it is short, and hashes have no such letters.
-    const needle = open.slice(-6);
-    for (let hit = all.indexOf(needle); hit >= 0; hit = all.indexOf(needle, hit + 1)) {
-      const from = hit + needle.length;
-      if (!all.startsWith(open, from - open.length)) continue;
-      const end = all.indexOf(all[from] === '[' ? ']' : '"', from + 1);
-      values.add(all.slice(from, end + 1));
-    }
-    for (const value of values) {
-      const read = parseLine(`{"value":${Buffer.from(value, 'latin1').toString('utf8')}}`);
-      if (read === undefined) return undefined;
-      for (const token of ofValue(read['value'])) tokens.add(token);
-    }
+  const found = { u: new Set<string>(), p: new Set<string>(), g: new Set<string>() };
+  const lists = new Set<string>();
+  for (const [, key = '', only, text = only, list] of all.matchAll(valuePattern)) {
+    if (text !== undefined) found[key[0] === 'u' ? 'u' : key === 'principal' ? 'p' : 'g'].add(text);
+    else if (list === undefined) return undefined;
+    else lists.add(list);
+  }
+  const tokens = new Set([...found.p].map(decoded).map(requester));
+  for (const id of found.g) tokens.add(ofGrant(decoded(id)));
+  const names: unknown[] = [...found.u].map(decoded);
+  for (const list of lists) {
+    const read = asList(parseLine(`{"list":${decoded(list)}}`)?.['list']);
+    if (read === undefined) return undefined;
+    names.push(...read);
+  }
+  for (const name of names) {
+    if (!isText(name) || isMask(name)) tokens.add(anyUser);
+    for (const token of tokensOfName(shown(name))) tokens.add(token);
   }
   return tokens;
 }
 
+/** Of a text that was read as latin1. */
+function decoded(text: string): string {
+  return /[\x80-\xff]/.test(text) ? Buffer.from(text, 'latin1').toString('utf8') : text;
+}
+
 function tokensOfName(name: string): readonly string[] {
   const last = name.lastIndexOf('@');
-  const parts =
-    last < 0 ? [] : [name.slice(0, name.indexOf('@') + 1), name.slice(0, last + 1), name.slice(last)];
-  return [name, ...parts].map(named);
+  if (last < 0) return [named(name)];
+  const parts = [name, name.slice(0, last + 1), name.slice(last), name.slice(0, name.indexOf('@') + 1)];
+  return parts.map(named);
 }
 
 /** The bits of a token in a filter, until one returns false. */
@@ -178,3 +172,5 @@ function eachBit(token: string, filter: Buffer, take: (at: number, bit: number) 
 
 const nothing = Buffer.alloc(0);
 const headPattern = /\{"seq":(\d{1,16}),"time":"(.{24})","event":"([a-z-]+)"/y;
+/** A text, a list of one, another list; anything else matches none of them. */
+const valuePattern = /,"(users?|principal|grant|request)":(?:\["([^"\\]*)"\]|"([^"\\]*)"|(\[[^\]]*\])|)/g;
