@@ -1,8 +1,8 @@
 // Goal: what became of a command is the same, whoever is asked: the client, `audit show`, `audit search`, a report, and the page's Now,
 // Trail and screen of one command. Phases: every kind of ending, each for a user of its own: denied, limited, not understood, failed,
-// aborted, unknown, waiting in vain, at several backends, dry-run, counted, bulk, HTTP, duplex, under a grant, also one that is revoked, under
-// break-glass; the daemon is killed while one runs, and starts again; another one runs still. The mirror of a fleet is asked, too. What must
-// not happen: another cause, or another person, at one of them; a cause that is guessed.
+// aborted, unknown, waiting in vain, at several backends, dry-run, counted, bulk, HTTP, duplex, under a grant, also one that is revoked,
+// under break-glass; the daemon is killed while one runs, and starts again; another one runs still. The mirror of a fleet is asked,
+// too. What must not happen: another cause, or another person, at one of them; a cause that is guessed.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { cpSync, writeFileSync } from 'node:fs';
