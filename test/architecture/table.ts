@@ -382,6 +382,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     // Those after koffi are only looked for.
     packages: ['koffi', '@nats-io/transport-node', 'nodemailer', 'openid-client'],
   }),
+  // Threads with orders and reports, for whoever has one.
+  'adapters/threads': rule([], { public: ['thread'], builtins: ['worker_threads'] }),
   'adapters/journal': rule(
     [
       'ports',
@@ -391,6 +393,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/outcome',
       'adapters/host/native',
       'adapters/host/regular-file',
+      'adapters/threads',
     ],
     {
       public: ['compressed', 'journal', 'kept-end', 'maintenance', 'search-trail', 'segments', 'trail'],
@@ -426,6 +429,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/clock',
       'adapters/host/optional-packages',
       'adapters/host/system-trust',
+      'adapters/threads',
     ],
     {
       public: ['dial', 'fault', 'link', 'link-thread', 'rights', 'servers'],

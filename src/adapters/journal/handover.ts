@@ -2,10 +2,10 @@
 // everything else is an order, a message of plain data with exactly one report, also if the thread dies. The threads share one
 // descriptor, the lock's, because descriptors belong to the process.
 
-import { Worker } from 'node:worker_threads';
 import type { AuditRecord, TornTail } from '../../domain/records/audit/record.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
+import { Thread } from '../threads/thread.js';
 import type { Retired } from './keeper.js';
 import type { UsedPolicies } from './past-policies.js';
 import type { RingIdentity } from './ring.js';
@@ -316,66 +316,24 @@ interface Gone {
   readonly isDiskFull: false;
 }
 
+/** What the journal's thread says without an order; `synced`: only the mark is new. */
+export type OwnMessage = 'synced' | BellReport;
+
 /** A thread of the journal. Its file is beside this one, so that it is found in a checkout, in a package and under any path. */
-export class Thread<Asked, Told> {
-  /** False: it ended, and another thread may be started. */
-  isAlive = true;
-  readonly #worker: Worker;
-  readonly #told: ((report: Told | Gone) => void)[] = [];
-  #cause = 'it ended';
-
+export class JournalThread<Asked, Told> extends Thread<Asked, Told | Gone, OwnMessage> {
   constructor(task: ThreadTask) {
-    this.#worker = new Worker(new URL('./journal-thread.js', import.meta.url), {
-      workerData: task,
-      // The thread gets no flags and variables of the program.
-      env: {},
-      execArgv: [],
-      name: task.role === 'write' ? 'journal' : 'journal-keeper',
-    });
-    this.#worker.on('message', (message: Told) => this.received(message));
-    this.#worker.on('messageerror', () => void this.end());
-    this.#worker.on('error', (error) => {
-      this.#cause = String(error);
-    });
-    this.#worker.on('exit', () => {
-      this.isAlive = false;
-      this.gone();
-    });
-  }
-
-  /** `told` gets the report, a failed one if the thread ends before; reports come in the order of the orders. */
-  give(order: Asked, told: (report: Told | Gone) => void): void {
-    this.#told.push(told);
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    if (this.isAlive) this.#worker.postMessage(order);
-    else queueMicrotask(() => this.gone());
-  }
-
-  ask(order: Asked): Promise<Told | Gone> {
-    return new Promise((resolve) => this.give(order, resolve));
-  }
-
-  /** Ends the thread; resolves when it is gone. A thread that hangs in the kernel ends only when the kernel returns. */
-  async end(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  protected received(message: Told): void {
-    this.#told.shift()?.(message);
-  }
-
-  protected gone(): Gone {
-    const message = `the journal's thread is gone: ${this.#cause}`;
-    const report: Gone = { kind: 'failed', code: 'writer-died', message, isDiskFull: false };
-    for (const told of this.#told.splice(0)) told(report);
-    return report;
+    const name = task.role === 'write' ? 'journal' : 'journal-keeper';
+    super(new URL('./journal-thread.js', import.meta.url), { workerData: task, name }, goneOf);
   }
 }
 
-export type WriterMessage = Report | 'synced' | { readonly kind: 'bell'; readonly report: BellReport };
+function goneOf(cause: string): Gone {
+  const message = `the journal's thread is gone: ${cause}`;
+  return { kind: 'failed', code: 'writer-died', message, isDiskFull: false };
+}
 
 /** The thread that writes; its first order opens the journal. */
-export class WriterThread extends Thread<Order, Report> {
+export class WriterThread extends JournalThread<Order, Report> {
   /** Called with the result of a bell, also when the thread ends; undefined: only the mark is new. */
   onBell: ((report: BellReport | undefined) => void) | undefined;
   readonly #rope: BellRope;
@@ -392,6 +350,8 @@ export class WriterThread extends Thread<Order, Report> {
     super({ role: 'write', options: narrow, shared: rope.memory });
     this.#rope = rope;
     this.#clock = clock;
+    this.onSaid = (said) => this.onBell?.(said === 'synced' ? undefined : said);
+    this.onGone = (cause) => this.onBell?.(goneOf(cause));
   }
 
   override give(order: Order, told: (report: Report) => void): void {
@@ -407,17 +367,5 @@ export class WriterThread extends Thread<Order, Report> {
   /** The position of the journal, after a successful bell. */
   mark(): Mark {
     return this.#rope.mark();
-  }
-
-  protected override received(message: WriterMessage): void {
-    if (message === 'synced') return this.onBell?.(undefined);
-    if (message.kind === 'bell') return this.onBell?.(message.report);
-    super.received(message);
-  }
-
-  protected override gone(): Gone {
-    const report = super.gone();
-    this.onBell?.(report);
-    return report;
   }
 }

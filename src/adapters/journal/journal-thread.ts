@@ -4,12 +4,13 @@
 import { randomBytes } from 'node:crypto';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { loadMemoryView, type MemoryView } from '../host/native.js';
+import { type Numbered, send, serveOrders } from '../threads/thread.js';
 import {
   Bell,
   type Order,
+  type OwnMessage,
   type RingShare,
   type ThreadTask,
-  type WriterMessage,
   type WriterOptions,
 } from './handover.js';
 import { carryOutSlowly, type KeeperOrder } from './keeper.js';
@@ -28,32 +29,26 @@ async function begin(port: MessagePort): Promise<void> {
     return write(port, options, new Bell(shared), view);
   }
   const { directory } = task;
-  port.on('message', (order: KeeperOrder) => {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    port.postMessage(carryOutSlowly(directory, order));
-  });
+  serveOrders(port, (order: KeeperOrder) => carryOutSlowly(directory, order));
 }
 
 /** Runs until the thread is ended. It sleeps on the bell and not in an event loop, which wakes later and at twice the cost. */
 function write(port: MessagePort, options: WriterOptions, bell: Bell, view: MemoryView | undefined): never {
   const writer = createWriter(options, randomBytes(16).toString('hex'));
-  const post = (message: WriterMessage): void => {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    port.postMessage(message);
-  };
+  const say = (own: OwnMessage): void => send(port, own);
   for (;;) {
     bell.wait();
     while (bell.takeOrder()) {
-      const order = receive(port);
+      const { number, body: order } = receive(port);
       if (order.do === 'attach') writer.attach(openRing(order.ring, view));
-      post(writer.carryOut(order));
+      send(port, { number, body: writer.carryOut(order) });
     }
     const flushed = writer.flush(bell.head, bell.nowMs);
     if (flushed === undefined) continue;
-    if ('kind' in flushed) post({ kind: 'bell', report: flushed });
+    if ('kind' in flushed) say(flushed);
     else {
       bell.lay(flushed);
-      post('synced');
+      say('synced');
     }
   }
 }
@@ -64,8 +59,8 @@ function openRing({ memory, generation }: RingShare, view: MemoryView | undefine
   return new RingReader(view(memory.address, memory.bytes), generation);
 }
 
-function receive(port: MessagePort): Order {
-  const order: { readonly message: Order } | undefined = receiveMessageOnPort(port);
+function receive(port: MessagePort): Numbered<Order> {
+  const order: { readonly message: Numbered<Order> } | undefined = receiveMessageOnPort(port);
   if (order === undefined) throw new Error('a bell without an order');
   return order.message;
 }

@@ -5,7 +5,7 @@
 import type { JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Driver } from './driver.js';
-import { Thread } from './handover.js';
+import { JournalThread } from './handover.js';
 import type { Identity, KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
 import type { UsedPolicies } from './past-policies.js';
 import type { Filling, Shares } from './shares.js';
@@ -73,7 +73,7 @@ export class Maintenance {
   readonly #shares: Shares;
   readonly #identity: Identity;
   readonly #run: RunFacts;
-  #keeper: Thread<KeeperOrder, KeeperReport> | undefined;
+  #keeper: JournalThread<KeeperOrder, KeeperReport> | undefined;
   #closed: readonly Shelved[] = [];
   readonly #told = new Map<string, string>();
   #isEnded = false;
@@ -289,7 +289,7 @@ export class Maintenance {
 
   async #ask(order: KeeperOrder): Promise<KeeperReport> {
     try {
-      this.#keeper ??= new Thread({ role: 'keep', directory: this.#options.directory });
+      this.#keeper ??= new JournalThread({ role: 'keep', directory: this.#options.directory });
     } catch (error) {
       // The system has no thread left. The next round tries again.
       return { kind: 'failed', message: String(error), isDiskFull: false };
@@ -303,7 +303,7 @@ export async function compressSegments(
   directory: string,
   names: readonly string[],
 ): Promise<string | undefined> {
-  const keeper = new Thread<KeeperOrder, KeeperReport>({ role: 'keep', directory });
+  const keeper = new JournalThread<KeeperOrder, KeeperReport>({ role: 'keep', directory });
   try {
     for (const name of names) {
       const report = await keeper.ask({ do: 'compress', name });

@@ -2,11 +2,11 @@
 // in the thread ends the thread and its links, and nothing else. A thread that does not answer is terminated, and the next link starts
 // another one. Its output is dropped, and without links it ends by itself.
 
-import { Worker } from 'node:worker_threads';
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import type { Clock } from '../../ports/machine.js';
 import { systemListVariable } from '../host/system-trust.js';
+import { Thread } from '../threads/thread.js';
 import type { NatsSettings } from './dial.js';
 import { NatsFault, type NatsFaultCode } from './fault.js';
 import type { NatsLink } from './link.js';
@@ -21,19 +21,12 @@ export interface GateLink
 
 export type OpenLink = (settings: NatsSettings, signal: AbortSignal) => Promise<GateLink>;
 
-/** `id`: the order's, and that of the link that an `open` makes. */
+/** `link`: the number of the link, which the `open` gives it. */
 export type LinkOrder =
-  | { readonly do: 'open'; readonly id: number; readonly settings: NatsSettings }
-  | {
-      readonly do: 'lastOf';
-      readonly id: number;
-      readonly link: number;
-      readonly stream: string;
-      readonly subject: string;
-    }
+  | { readonly do: 'open'; readonly link: number; readonly settings: NatsSettings }
+  | { readonly do: 'lastOf'; readonly link: number; readonly stream: string; readonly subject: string }
   | {
       readonly do: 'publish';
-      readonly id: number;
       readonly link: number;
       readonly subject: string;
       readonly headers: readonly (readonly [string, string])[];
@@ -57,16 +50,21 @@ type Published = Awaited<ReturnType<NatsLink['publish']>>;
 export type LinkReport =
   | {
       readonly kind: 'opened';
-      readonly id: number;
       readonly place: string;
       readonly serverValidTo: string;
       readonly isClustered: boolean;
     }
-  | { readonly kind: 'found'; readonly id: number; readonly message: SentMessage | undefined }
-  | { readonly kind: 'published'; readonly id: number; readonly published: Published }
-  | { readonly kind: 'failed'; readonly id: number; readonly fault: SentFault }
-  | { readonly kind: 'ended'; readonly link: number; readonly fault: SentFault | undefined }
-  | { readonly kind: 'beat' };
+  | { readonly kind: 'found'; readonly message: SentMessage | undefined }
+  | { readonly kind: 'published'; readonly published: Published }
+  | { readonly kind: 'failed'; readonly fault: SentFault }
+  /** Of `close` and `beat`. */
+  | { readonly kind: 'done' };
+
+/** What the thread says without an order. */
+export interface LinkEnded {
+  readonly link: number;
+  readonly fault: SentFault | undefined;
+}
 
 /** The library takes some MiB; the intake bounds the memory of messages, which is not included here. */
 const resourceLimits = {
@@ -80,13 +78,6 @@ const beatsMissedMax = bounds.natsThreadAnswerMs / beatMs;
 /** After so many beats without a link the thread ends: longer than the longest pause between two attempts. */
 const idleBeatsMax = bounds.natsThreadIdleMs / beatMs;
 
-type Answer = Exclude<LinkReport, { readonly kind: 'failed' | 'ended' | 'beat' }>;
-
-interface Call {
-  readonly resolve: (report: Answer) => void;
-  readonly reject: (fault: NatsFault) => void;
-}
-
 export function createLinkThread(
   clock: Clock,
   entry = new URL('./nats-thread.js', import.meta.url),
@@ -99,41 +90,42 @@ export function createLinkThread(
 }
 
 class LinkThread {
-  isAlive = true;
   readonly #clock: Clock;
-  readonly #worker: Worker;
-  readonly #calls = new Map<number, Call>();
+  readonly #thread: Thread<LinkOrder, LinkReport, LinkEnded>;
   readonly #links = new Map<number, (fault: NatsFault | undefined) => void>();
-  #ids = 0;
+  #opened = 0;
   #missed = 0;
   #idle = 0;
 
   constructor(clock: Clock, entry: URL) {
     this.#clock = clock;
-    this.#worker = new Worker(entry, {
-      // The thread gets no flags and variables of the program, except the place of the system's list.
+    const options = {
       env: systemListVariable(),
-      execArgv: [],
       name: 'nats',
       // The library prints words of servers. The thread drops its output; the rest is not read here, because that would keep the process
       // alive.
       stdout: true,
       stderr: true,
       resourceLimits,
-    });
-    this.#worker.unref();
-    this.#worker.on('message', (report: LinkReport) => this.#take(report));
-    this.#worker.on('messageerror', () => this.#end('it sent what cannot be read'));
-    this.#worker.on('error', (error) => this.#gone(String(error)));
-    this.#worker.on('exit', () => this.#gone('it ended'));
+    };
+    this.#thread = new Thread<LinkOrder, LinkReport, LinkEnded>(entry, options, (cause) => ({
+      kind: 'failed',
+      fault: endedBy(cause),
+    }));
+    this.#thread.onSaid = ({ link, fault }) => this.#links.get(link)?.(faultOf(fault));
+    this.#thread.onGone = (cause) => {
+      for (const tell of this.#links.values()) tell(faultOf(endedBy(cause)));
+      this.#links.clear();
+    };
     this.#beat();
   }
 
   async open(settings: NatsSettings, signal: AbortSignal): Promise<GateLink> {
     signal.throwIfAborted();
-    const link = this.#nextId();
+    this.#opened += 1;
+    const link = this.#opened;
     const close = (): void => {
-      this.#post({ do: 'close', link });
+      this.#thread.give({ do: 'close', link }, () => undefined);
       this.#links.get(link)?.(undefined);
       this.#links.delete(link);
     };
@@ -149,7 +141,7 @@ class LinkThread {
       signal.addEventListener('abort', onAbort, { once: true });
     });
     try {
-      const opening = this.#ask({ do: 'open', id: link, settings });
+      const opening = this.#ask({ do: 'open', link, settings });
       const report = await Promise.race([opening, aborted]);
       const { place, serverValidTo, isClustered } =
         report.kind === 'opened' ? report : { place: '', serverValidTo: '', isClustered: false };
@@ -175,7 +167,7 @@ class LinkThread {
   }
 
   async #lastOf(link: number, stream: string, subject: string): Promise<FoundMessage | undefined> {
-    const report = await this.#ask({ do: 'lastOf', id: this.#nextId(), link, stream, subject });
+    const report = await this.#ask({ do: 'lastOf', link, stream, subject });
     if (report.kind !== 'found' || report.message === undefined) return undefined;
     const { headers, ...message } = report.message;
     const values = new Map(headers);
@@ -191,15 +183,7 @@ class LinkThread {
   ): Promise<Published> {
     // Memory of its own, which is transferred: a piece of a larger buffer would take all of it along.
     const own = new Uint8Array(bytes);
-    const order = {
-      do: 'publish',
-      id: this.#nextId(),
-      link,
-      subject,
-      headers,
-      bytes: own,
-      expected,
-    } as const;
+    const order = { do: 'publish', link, subject, headers, bytes: own, expected } as const;
     const report = await this.#ask(order, [own.buffer]);
     if (report.kind === 'published') return report.published;
     throw new NatsFault(
@@ -208,77 +192,36 @@ class LinkThread {
     );
   }
 
-  #nextId(): number {
-    this.#ids += 1;
-    return this.#ids;
-  }
-
-  #ask(
-    order: Extract<LinkOrder, { readonly id: number }>,
-    memory: readonly ArrayBuffer[] = [],
-  ): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      this.#calls.set(order.id, { resolve, reject });
-      if (this.isAlive) this.#post(order, memory);
-      else this.#gone('it ended');
-    });
-  }
-
-  #post(order: LinkOrder, memory: readonly ArrayBuffer[] = []): void {
-    if (this.isAlive) this.#worker.postMessage(order, memory);
-  }
-
-  #take(report: LinkReport): void {
-    switch (report.kind) {
-      case 'beat':
-        this.#missed = 0;
-        return;
-      case 'ended': {
-        const { fault } = report;
-        this.#links.get(report.link)?.(fault && new NatsFault(fault.code, fault.message));
-        return;
-      }
-      case 'failed':
-      case 'opened':
-      case 'found':
-      case 'published': {
-        const call = this.#calls.get(report.id);
-        this.#calls.delete(report.id);
-        if (report.kind === 'failed') call?.reject(new NatsFault(report.fault.code, report.fault.message));
-        else call?.resolve(report);
-        return;
-      }
-      default:
-        return report satisfies never;
-    }
+  async #ask(order: LinkOrder, memory?: readonly ArrayBuffer[]): Promise<LinkReport> {
+    const report = await this.#thread.ask(order, memory);
+    if (report.kind === 'failed') throw new NatsFault(report.fault.code, report.fault.message);
+    return report;
   }
 
   #beat(): void {
     this.#clock.setTimer(beatMs, () => {
       if (!this.isAlive) return;
       if (this.#missed >= beatsMissedMax)
-        return this.#end(`it did not answer for ${(beatsMissedMax * beatMs) / 1000} s`);
+        return this.#thread.giveUp(`it did not answer for ${(beatsMissedMax * beatMs) / 1000} s`);
       this.#idle = this.#links.size === 0 ? this.#idle + 1 : 0;
-      if (this.#idle >= idleBeatsMax) return this.#end('it had nothing to do');
+      if (this.#idle >= idleBeatsMax) return this.#thread.giveUp('it had nothing to do');
       this.#missed += 1;
-      this.#post({ do: 'beat' });
+      this.#thread.give({ do: 'beat' }, () => {
+        this.#missed = 0;
+      });
       this.#beat();
     });
   }
 
-  #end(why: string): void {
-    this.#gone(why);
-    void this.#worker.terminate();
-    // Node refs a worker to be terminated: one that does not end would keep the process.
-    this.#worker.unref();
+  get isAlive(): boolean {
+    return this.#thread.isAlive;
   }
+}
 
-  #gone(why: string): void {
-    this.isAlive = false;
-    const fault = new NatsFault('closed-early', `the thread for NATS was ended: ${why}`);
-    for (const { reject } of this.#calls.values()) reject(fault);
-    this.#calls.clear();
-    for (const tell of this.#links.values()) tell(fault);
-    this.#links.clear();
-  }
+function faultOf(fault: SentFault | undefined): NatsFault | undefined {
+  return fault && new NatsFault(fault.code, fault.message);
+}
+
+function endedBy(cause: string): SentFault {
+  return { code: 'closed-early', message: `the thread for NATS was ended: ${cause}` };
 }

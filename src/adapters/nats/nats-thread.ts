@@ -3,9 +3,10 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { headerNames } from '../../domain/records/fleet/block.js';
 import { messageOf } from '../../ports/faults.js';
+import { send, serveOrders } from '../threads/thread.js';
 import { NatsFault } from './fault.js';
 import { type NatsLink, openNats } from './link.js';
-import type { LinkOrder, LinkReport, SentFault } from './link-thread.js';
+import type { LinkEnded, LinkOrder, LinkReport, SentFault } from './link-thread.js';
 
 if (parentPort !== null) {
   for (const stream of [process.stdout, process.stderr]) stream.write = () => true;
@@ -15,67 +16,50 @@ if (parentPort !== null) {
 function begin(port: MessagePort): void {
   const links = new Map<number, NatsLink>();
   const openings = new Map<number, AbortController>();
-  const post = (report: LinkReport): void => {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    port.postMessage(report);
-  };
-  port.on('message', (order: LinkOrder) => {
-    switch (order.do) {
-      case 'beat':
-        return post({ kind: 'beat' });
-      case 'close':
-        openings.get(order.link)?.abort(new Error('closed'));
-        // Errors of an ending connection do not matter.
-        void links
-          .get(order.link)
-          ?.close()
-          .catch(() => undefined);
-        links.delete(order.link);
-        return;
-      case 'open':
-      case 'lastOf':
-      case 'publish':
-        return void carryOut(order).then(post, (thrown: unknown) =>
-          post({ kind: 'failed', id: order.id, fault: faultOf(thrown) }),
-        );
-      default:
-        return order satisfies never;
-    }
-  });
+  serveOrders(port, (order: LinkOrder) =>
+    carryOut(order).catch((thrown: unknown): LinkReport => ({ kind: 'failed', fault: faultOf(thrown) })),
+  );
 
-  async function carryOut(order: Exclude<LinkOrder, { readonly do: 'beat' | 'close' }>): Promise<LinkReport> {
-    const { id } = order;
-    if (order.do === 'open') return open(id, order);
+  async function carryOut(order: LinkOrder): Promise<LinkReport> {
+    if (order.do === 'beat') return { kind: 'done' };
+    if (order.do === 'open') return open(order);
     const link = links.get(order.link);
+    if (order.do === 'close') {
+      openings.get(order.link)?.abort(new Error('closed'));
+      links.delete(order.link);
+      // Errors of an ending connection do not matter.
+      void link?.close().catch(() => undefined);
+      return { kind: 'done' };
+    }
     if (link === undefined) throw new NatsFault('closed-early', 'the connection was closed');
     if (order.do === 'publish') {
       const { subject, headers, bytes, expected } = order;
-      return { kind: 'published', id, published: await link.publish(subject, headers, bytes, expected) };
+      return { kind: 'published', published: await link.publish(subject, headers, bytes, expected) };
     }
     const found = await link.lastOf(order.stream, order.subject);
-    if (found === undefined) return { kind: 'found', id, message: undefined };
+    if (found === undefined) return { kind: 'found', message: undefined };
     const { streamSeq, storedMs, subject } = found;
     const headers = Object.values(headerNames).map((name) => [name, found.header(name)] as const);
-    return { kind: 'found', id, message: { streamSeq, storedMs, subject, headers } };
+    return { kind: 'found', message: { streamSeq, storedMs, subject, headers } };
   }
 
-  async function open(
-    id: number,
-    { settings }: Extract<LinkOrder, { readonly do: 'open' }>,
-  ): Promise<LinkReport> {
+  async function open({
+    link: number,
+    settings,
+  }: Extract<LinkOrder, { readonly do: 'open' }>): Promise<LinkReport> {
     const controller = new AbortController();
-    openings.set(id, controller);
+    openings.set(number, controller);
     try {
       const link = await openNats(settings, controller.signal);
-      links.set(id, link);
+      links.set(number, link);
       void link.ended.then((fault) => {
         // It stays until it is closed: further orders are answered with the fault that ended it.
-        post({ kind: 'ended', link: id, fault: fault && faultOf(fault) });
+        send(port, { link: number, fault: fault && faultOf(fault) } satisfies LinkEnded);
       });
       const { place, serverValidTo, isClustered } = link;
-      return { kind: 'opened', id, place, serverValidTo, isClustered };
+      return { kind: 'opened', place, serverValidTo, isClustered };
     } finally {
-      openings.delete(id);
+      openings.delete(number);
     }
   }
 }

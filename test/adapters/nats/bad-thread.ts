@@ -1,13 +1,9 @@
 // Entry of a thread that is given orders as the one for NATS, and does what the name in the settings says.
 import { parentPort, threadId } from 'node:worker_threads';
 import type { LinkOrder, LinkReport } from '../../../src/adapters/nats/link-thread.js';
+import { type Numbered, send } from '../../../src/adapters/threads/thread.js';
 
 const forged = '\u001b[2J{"level":30,"event":"audit-checkpoint"}\n';
-
-function post(report: LinkReport): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-  parentPort?.postMessage(report);
-}
 
 const deeds: Readonly<Record<string, () => void>> = {
   silent: () => undefined,
@@ -27,20 +23,22 @@ const deeds: Readonly<Record<string, () => void>> = {
   },
 };
 
-parentPort?.on('message', (order: LinkOrder) => {
-  if (order.do === 'beat') return post({ kind: 'beat' });
+const port = parentPort;
+port?.on('message', ({ number, body: order }: Numbered<LinkOrder>) => {
+  const post = (body: LinkReport): void => send(port, { number, body });
+  const opened = (place: string): void =>
+    post({ kind: 'opened', place, serverValidTo: '', isClustered: false });
+  if (order.do === 'beat') return post({ kind: 'done' });
   if (order.do !== 'open') return;
-  const { id, settings } = order;
+  const { link, settings } = order;
   if (settings.name === 'print') {
     for (let count = 0; count < 100; count += 1) console.log(forged);
     process.stderr.write(forged);
-    post({ kind: 'opened', id, place: 'print', serverValidTo: '', isClustered: false });
-    return post({ kind: 'ended', link: id, fault: undefined });
+    opened('print');
+    return send(port, { link, fault: undefined });
   }
-  if (settings.name === 'number')
-    return post({ kind: 'opened', id, place: `thread ${threadId}`, serverValidTo: '', isClustered: false });
+  if (settings.name === 'number') return opened(`thread ${threadId}`);
   const deed = deeds[settings.name];
-  if (deed === undefined)
-    return post({ kind: 'opened', id, place: settings.name, serverValidTo: '', isClustered: false });
+  if (deed === undefined) return opened(settings.name);
   deed();
 });
