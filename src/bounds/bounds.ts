@@ -128,6 +128,7 @@ const values = {
   accessHintChars: 400,
   accessShown: 100,
   accessListed: 200,
+  accessDecided: 50,
   questionSources: 4096,
   limiterEntries: 100_000,
   judgementsRemembered: 4096,

@@ -54,7 +54,7 @@ export async function decideOnPage(
   if (step !== 'list')
     return accessed(await desk.decide(asker, step, given, countWithoutClient(context, asker)));
   const whyNone = person.oidc?.group === undefined ? whyNobody(asker, persons) : isGroup;
-  return { ...desk.list(asker), ...(whyNone !== undefined && { whyNone }) };
+  return { ...desk.list(asker), decided: desk.decided(asker), ...(whyNone !== undefined && { whyNone }) };
 }
 
 /**

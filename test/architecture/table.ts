@@ -405,6 +405,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
+      'domain/people/access/item',
       'domain/records/audit',
       'domain/records/story',
       'domain/records/trail',

@@ -87,11 +87,23 @@ void test('an address of the issuer is the person who has it, and a group approv
   assert.deepEqual(await list('erin'), {
     items: [],
     more: 0,
+    decided: [],
     whyNone:
       'you may approve nothing, since no one entry of persons names you: ask an operator to add page: [erin] to yours',
   });
   assert.doesNotMatch(JSON.stringify(await list('carol')), /whyNone/);
-  assert.match(JSON.stringify(await as('carol')), /"state":"granted"/);
+  const granted = JSON.stringify(await as('carol'));
+  assert.match(granted, /"state":"granted"/);
+  assert.match(granted, /"content":true/);
+  assert.match(JSON.stringify(await list('carol')), /"decided":\[\]/);
+  // What was decided stays in the list, with what became of it.
+  const revoking = { ...callerOf('carol'), step: 'revoke', reason: 'done' } as const;
+  await decideOnPage(engine.exchanges, engine.settings, personNamed('carol'), revoking, {});
+  assert.match(
+    JSON.stringify(await list('carol')),
+    /^\{"items":\[\],.*"decided":\[.*"state":"revoked".*"ended_by":"page:carol".*"why":"done"/,
+  );
+  assert.match(JSON.stringify(await list('erin')), /"decided":\[\]/);
 });
 
 void test('who came by a link is judged by the process that got it, as at the socket of a listener', async () => {

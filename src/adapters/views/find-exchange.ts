@@ -2,8 +2,10 @@
 // that it shows.
 
 import { bounds } from '../../bounds/bounds.js';
+import { endings } from '../../domain/records/audit/access-book.js';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
-import { isText } from '../../domain/records/audit/stored.js';
+import { isText, textIn } from '../../domain/records/audit/stored.js';
+import { GrantStory } from '../../domain/records/story/grant.js';
 import type { View } from '../../domain/records/views/view.js';
 import { type Piece } from '../journal/compressed.js';
 import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
@@ -51,6 +53,8 @@ export interface FoundExchange {
   readonly all: readonly Found[];
   /** Which use of its grant it is; undefined: it has none, or an earlier one may be in a file that was not read. */
   readonly use?: number | undefined;
+  /** It is the id of a request or grant, and these are its steps and uses. */
+  readonly grant?: GrantStory | undefined;
   readonly around: Surroundings;
 }
 
@@ -73,7 +77,14 @@ export async function findExchange(
   const last = nearBytes === undefined ? undefined : { isLast, bytesAfter: nearBytes };
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
   const byId = seenIn(view, await findAll(near, needles, { look, last }));
-  if (byId.length === 0) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };
+  if (byId.length === 0) {
+    const of = isSeq ? [] : seenIn(view, await findGrant(near, wanted, { last }));
+    const [first] = of;
+    if (first === undefined) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };
+    const grant = new GrantStory(wanted, first.record);
+    for (const { record } of of) grant.follow(record, textIn(record, 'command'));
+    return { id: undefined, grant, all: withoutCopies(of), around: {} };
+  }
   const { steps, use } = await findSteps(trail, byId, id, last);
   const allOf = (found: readonly Found[]): Found[] =>
     inOrder([...byId, ...seenIn(view, newOf([...found, ...steps], byId))]);
@@ -107,16 +118,33 @@ async function findSteps(
   const isLast = (record: Stored): boolean => isCount(record['seq']) && record['seq'] >= end;
   const needles = [named('grant', grant), named('request', grant)];
   const all = await findAll(files, needles, { isWanted, last: last && { ...last, isLast } });
-  const steps = new Map<string, Found>();
-  for (const one of all) {
-    const { action, principal, carried, time, at } = one.record;
-    // A copy says when the step was.
-    const key = JSON.stringify([action, principal, carried === true ? (at ?? time) : time]);
-    if (!steps.has(key) || carried !== true) steps.set(key, one);
-  }
-  const found = [...steps.values()];
+  const found = withoutCopies(all);
   const isWhole = found.some(({ record: { action, carried } }) => action === 'requested' && carried !== true);
   return { steps: found, use: isWhole && isOwnMet ? use : undefined };
+}
+
+/** All records of a request and its grant; near in time up to the end of one that needs no review. */
+function findGrant(trail: Trail, id: string, { last }: Pick<Wanted, 'last'>): Promise<Found[]> {
+  let isBreakGlass = false;
+  const isLast = (record: Stored): boolean => {
+    isBreakGlass ||= record['approvals'] === 0;
+    return record['event'] === 'access' && !isBreakGlass && endings.has(textIn(record, 'action'));
+  };
+  const needles = [named('grant', id), named('request', id)];
+  const isWanted = (record: Stored): boolean => record['for'] === undefined;
+  return findAll(trail, needles, { isWanted, last: last && { ...last, isLast } });
+}
+
+/** Of a step that is retired, one copy. */
+function withoutCopies(all: readonly Found[]): readonly Found[] {
+  const steps = new Map<string, Found>();
+  for (const one of all) {
+    const { event, id, action, principal, carried, time, at } = one.record;
+    // A copy says when the step was.
+    const key = JSON.stringify([event, id, action, principal, carried === true ? (at ?? time) : time]);
+    if (!steps.has(key) || carried !== true) steps.set(key, one);
+  }
+  return [...steps.values()];
 }
 
 function inOrder(found: readonly Found[]): Found[] {

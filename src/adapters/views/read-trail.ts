@@ -2,11 +2,13 @@
 // rows, bytes or milliseconds gives a cursor, with which the next request goes on. Everything in an answer is made from lines that the view
 // shows. Of the files themselves only damage is told, which is the same for every view and every filter.
 
-import type { TrailContent } from '../../domain/admin/page/trail.js';
+import type { TrailContent, TrailEnd } from '../../domain/admin/page/trail.js';
 import { countWords } from '../../domain/language/words/words.js';
+import { accessItemOf } from '../../domain/people/access/item.js';
 import { parseLine, readHead } from '../../domain/records/audit/record.js';
 import { argumentCount, textIn } from '../../domain/records/audit/stored.js';
 import { contentOf } from '../../domain/records/report/touch.js';
+import { type GrantStory, grantSentences } from '../../domain/records/story/grant.js';
 import type { StoryTold } from '../../domain/records/story/row.js';
 import { foldStory, storyOfRow } from '../../domain/records/story/story.js';
 import { causeWords, tellStory } from '../../domain/records/story/words.js';
@@ -65,6 +67,7 @@ export interface AnswerEnd {
   readonly content?: TrailContent | undefined;
   readonly id?: string | undefined;
   readonly story?: StoryTold | undefined;
+  readonly grant?: TrailEnd['grant'];
   readonly use?: number | undefined;
   /** In a whole view: its neighbors in the session, the checkpoint after it, the policy of that time. */
   readonly around?:
@@ -148,7 +151,7 @@ const nearBytes = 64 << 20;
 async function show(trail: Trail, wanted: string, { users, directory }: ReadTask): Promise<TrailAnswer> {
   const damage = createDamageCount();
   const isWhole = users === undefined;
-  const { id, all, use, around } = await findExchange(trail, wanted, createView(users), {
+  const { id, all, grant, use, around } = await findExchange(trail, wanted, createView(users), {
     look: (file, piece) => damage.look(file, piece),
     nearBytes,
     isWhole,
@@ -170,6 +173,7 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
     rows: lines.length,
     id,
     story: story && tellStory(story),
+    grant: grant && tellGrant(grant),
     use,
     content: admission && contentOf(admission),
     notes: damage.notes(),
@@ -177,6 +181,16 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
     checkpoint,
     policy: version === undefined ? undefined : { version, text: readPolicyText(directory, version) },
   });
+}
+
+function tellGrant(grant: GrantStory): AnswerEnd['grant'] {
+  const { entry, used } = grant;
+  if (entry === undefined) return { sentences: grantSentences(grant) };
+  const { approvals, requested } = entry;
+  const { matches, command, args } = requested;
+  const view = { approvals, matches, content: contentOf({ command, args }) === 'yes' || undefined };
+  const item = accessItemOf(entry, { ...view, rule: undefined, isMine: false, seesPlace: true, may: [] });
+  return { item: { ...item, used }, sentences: grantSentences(grant) };
 }
 
 function neighborOf({ id, seq, time, command, user }: Readonly<Record<string, unknown>>): Neighbor {

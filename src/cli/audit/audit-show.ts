@@ -10,6 +10,7 @@ import {
 } from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
 import { isObject } from '../../domain/records/audit/stored.js';
+import { grantSentences } from '../../domain/records/story/grant.js';
 import { foldStory } from '../../domain/records/story/story.js';
 import { storySentences } from '../../domain/records/story/words.js';
 import { formatValue } from '../../domain/records/trail/export.js';
@@ -38,7 +39,7 @@ export async function auditShow(
       `usage: dovegate audit show ID [DIRECTORY]; "${printable(wanted)}" is neither an id nor a seq`,
     );
   let isFound = false;
-  for await (const { id, all, use, around, notes, host } of exchangesOf(screen, places, wanted)) {
+  for await (const { id, all, use, said, around, notes, host } of exchangesOf(screen, places, wanted)) {
     reportDamage(screen, notes);
     if (all.length === 0) continue;
     isFound = true;
@@ -46,6 +47,8 @@ export async function auditShow(
     if (isJson) for (const { record } of all) await screen.print(formatJson({ ...of, ...record, ...of }));
     else {
       if (host !== undefined) await screen.print(screen.paint('title', `on ${host}`));
+      if (said !== undefined) await screen.print(screen.paint('title', `access ${printable(wanted)}:`));
+      for (const sentence of said ?? []) await screen.print(`  ${printable(sentence)}`);
       for (const line of describe(screen, all, id, use)) await screen.print(line);
       for (const line of describeAround(screen, around)) await screen.print(line);
     }
@@ -59,7 +62,14 @@ async function* exchangesOf(
   screen: Screen,
   places: Places,
   wanted: string,
-): AsyncGenerator<FoundExchange & { readonly notes: readonly string[]; readonly host?: string | undefined }> {
+): AsyncGenerator<
+  FoundExchange & {
+    readonly notes: readonly string[];
+    readonly host?: string | undefined;
+    /** What became of the request or grant whose id it is. */
+    readonly said?: readonly string[] | undefined;
+  }
+> {
   if (isAsked(places)) {
     const page = await openPage(screen, places);
     const { found, end } = await page.show(wanted);
@@ -68,6 +78,7 @@ async function* exchangesOf(
       id: end.id,
       all: found,
       use: end.use,
+      said: end.grant?.sentences,
       around,
       notes: (end.notes ?? []).map((note) => printable(note)),
     };
@@ -77,7 +88,8 @@ async function* exchangesOf(
     const damage = createDamageWatch();
     const options = { look: damage.look, isWhole: true };
     const found = await findExchange(trail, wanted, createView(undefined), options);
-    yield { ...found, notes: damage.notes(), host: trail.host };
+    const said = found.grant && grantSentences(found.grant);
+    yield { ...found, said, notes: damage.notes(), host: trail.host };
   }
 }
 

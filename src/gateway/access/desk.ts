@@ -404,6 +404,16 @@ export class AccessDesk {
     return { items, more };
   }
 
+  /** Those that somebody may approve and that are over: what became of them, the newest first. */
+  decided(asker: Asker): readonly AccessItem[] {
+    const over = [...this.#ended.entries, ...[...this.#book.entries].filter(isOver)];
+    return over
+      .filter((entry) => this.#isApprover(asker, entry))
+      .toSorted((one, other) => (other.ended?.time ?? 0) - (one.ended?.time ?? 0))
+      .slice(0, bounds.accessDecided)
+      .map((entry) => ({ ...this.#itemOf(asker, entry), may: [] }));
+  }
+
   async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
     const entry = this.#visible(asker, id);
     if (entry === undefined) return this.#showOver(asker, id);
@@ -631,9 +641,15 @@ export class AccessDesk {
     });
   }
 
-  #shown(entry: AccessEntry, view: Omit<AccessView, 'approvals' | 'rule'>): AccessItem {
+  #shown(entry: AccessEntry, view: Omit<AccessView, 'approvals' | 'content' | 'rule'>): AccessItem {
     const approvals = countingApprovals(entry, this.rights);
-    return accessItemOf(entry, { ...view, approvals, rule: this.#rule(entry) });
+    const content = this.#ruleOf(entry)?.content === true && entry.requested.effect === 'read';
+    return accessItemOf(entry, {
+      ...view,
+      approvals,
+      content: content || undefined,
+      rule: this.#rule(entry),
+    });
   }
 }
 
@@ -653,6 +669,10 @@ export class LastEnds {
 
   find(id: string): AccessEntry | undefined {
     return this.#ended.get(id);
+  }
+
+  get entries(): Iterable<AccessEntry> {
+    return this.#ended.values();
   }
 
   /** Undefined: nothing ended. */

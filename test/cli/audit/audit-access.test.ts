@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditAccess } from '../../../src/cli/audit/audit-access.js';
 import { auditReport } from '../../../src/cli/audit/audit-report.js';
+import { auditShow } from '../../../src/cli/audit/audit-show.js';
 import { AccessBook } from '../../../src/domain/records/audit/access-book.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
@@ -60,6 +61,18 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   assert.equal(await auditAccess(none, places, { user: 'eve@example.com' }), 0);
   assert.deepEqual(none.lines(), ['0 requests: 0 granted, 0 refused, 0 granted and never used']);
 
+  // The id of a request is shown as that of a command is: what became of it, its steps and its uses.
+  const shown = keepScreen();
+  assert.equal(await auditShow(shown, places, 'G1', false), 0);
+  assert.deepEqual(shown.lines().slice(0, 5), [
+    'access G1:',
+    `  revoked by ${approver}`,
+    `  ${owner} asked for fetch hdr.subject mailbox INBOX all of ${anna}: ticket 4711`,
+    `  approved by ${approver}`,
+    '  used 1 of 3: quota get',
+  ]);
+  const events = shown.lines().flatMap((line) => /^\S+Z {2}([\w-]+)/.exec(line)?.[1] ?? []);
+  assert.equal(events.join(' '), 'access access access admission completion access');
   const report = keepScreen();
   await auditReport(report, places, { mailbox: anna, key: [keyFile(t)] });
   assert.match(report.lines().join('\n'), new RegExp(`under grant G1, approved by ${approver}`));

@@ -1032,4 +1032,23 @@ void test('a long list comes in pages, and a client of the library gets all of i
     return (await ask(carol, `||dovegate requests${option}`)).items;
   }).list();
   assert.equal(new Set(all.map(({ id }) => id)).size, 2 * bounds.accessListed + 10);
+
+  // Of those that are over, approvers see the newest: bounds.accessDecided.
+  const leads = desk.rights.policies.get('leads');
+  assert.ok(leads !== undefined);
+  const uid = people.carol.uid;
+  const who = { listener: 'support', principal: 'carol@support', origin: 'person:carol', peer: { uid } };
+  const approver = {
+    ...who,
+    policy: leads,
+    identities: [`uid:${uid}`],
+    login: `${uid}`,
+    credential: undefined,
+  };
+  const ended = all.slice(0, bounds.accessDecided + 1).map(({ id }) => id);
+  for (const id of ended) await desk.end(approver, id, 'refused', 'no');
+  const decided = desk.decided(approver);
+  assert.equal(decided.length, bounds.accessDecided);
+  assert.equal(accessStateWords(decided[0] ?? assert.fail(), String), 'refused by carol@support: no');
+  assert.deepEqual(desk.decided({ ...approver, identities: ['uid:1009'] }), []);
 });

@@ -131,6 +131,8 @@ export type DoorAccessed =
       readonly items: readonly AccessItem[];
       /** Of a list: how many follow that are not in it. */
       readonly more?: number;
+      /** Of a list: those that are over, the newest first. */
+      readonly decided?: readonly AccessItem[];
       /** Of a list: why this person may approve nothing, as a sentence. */
       readonly whyNone?: string;
     }

@@ -33,6 +33,8 @@ export interface AccessItem {
   /** Where the rule is written: FILE:LINE. Absent for those who only ask. */
   readonly place?: string | undefined;
   readonly effect: string;
+  /** What it permits shows mail content, or may. */
+  readonly content?: boolean | undefined;
   readonly reason: string;
   /** Persons who must approve; 0: break-glass. */
   readonly approvals: number;

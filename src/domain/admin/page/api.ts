@@ -119,6 +119,8 @@ export interface Approvals {
   readonly items: readonly AccessItem[];
   /** How many follow that are not in the list; absent for one that was decided. */
   readonly more?: number;
+  /** Of a list: those that are over, the newest first. */
+  readonly decided?: readonly AccessItem[];
   /** Why this person may approve nothing, as a sentence; absent: it may. */
   readonly whyNone?: string;
 }

@@ -1,6 +1,7 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
 import type { RowKind, StoryTold } from '../../records/story/row.js';
+import type { AccessItem } from './access.js';
 import type { Exclusion } from './leave-out.js';
 
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */
@@ -83,6 +84,8 @@ export interface TrailEnd {
   /** Of `show`: the id of the command. */
   readonly id?: string;
   readonly story?: StoryTold;
+  /** Of `show` of a request or grant, whose steps and uses are the records; `item` is absent: its request is not kept, or not shown. */
+  readonly grant?: { readonly item?: AccessItem; readonly sentences: readonly string[] };
   /** Which use of its grant the command is. */
   readonly use?: number;
   readonly content?: TrailContent;

@@ -16,6 +16,7 @@ export interface AccessView {
   readonly may: readonly AccessStep[];
   readonly matches: number | undefined;
   readonly rule: readonly string[] | undefined;
+  readonly content?: boolean | undefined;
 }
 
 export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
@@ -32,6 +33,7 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     rule: view.rule,
     place: view.seesPlace ? requested.rule : undefined,
     effect: requested.effect ?? '',
+    content: view.content,
     reason: requested.reason ?? '',
     approvals: requested.approvals ?? 1,
     approved_by: view.approvals.map(step),

@@ -155,6 +155,18 @@ export function approvedText(story: GrantStory | undefined): string {
   return `approved by ${names || 'nobody'}${needed === 1 ? '' : `, of ${needed} who must`}`;
 }
 
+/** What became of it, in sentences without their full stop: the first says how it is. */
+export function grantSentences(story: GrantStory): string[] {
+  const { to, command, requested, used, isGranted } = story;
+  const { users = [], reason = '' } = requested;
+  const whose = users.length === 0 ? '' : ` of ${users.join(', ')}`;
+  return [
+    endText(story),
+    `${to} asked for ${command}${whose}${reason && `: ${reason}`}`,
+    ...(isGranted ? [approvedText(story), used === 0 ? 'never used' : `used ${usedText(story)}`] : []),
+  ];
+}
+
 export function endText({ end, entry }: GrantStory): string {
   if (end !== undefined) return `${endWords(end.action, end.by)}${end.why && `: ${end.why}`}`;
   if (entry === undefined) return 'its end is not in the kept records';
