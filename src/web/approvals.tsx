@@ -13,6 +13,8 @@ const everyMs = 10_000;
 export interface ApprovalsState {
   /** Undefined: not known yet, or refused. */
   readonly approvals: readonly AccessItem[] | undefined;
+  /** Those that are over, the newest first. */
+  readonly decided: readonly AccessItem[];
   readonly more: number;
   /** Why this person may approve nothing; undefined: it may, or it is not known yet. */
   readonly whyNone: string | undefined;
@@ -20,7 +22,13 @@ export interface ApprovalsState {
   readonly askAgain: () => void;
 }
 
-const notKnown = { approvals: undefined, more: 0, whyNone: undefined, fault: undefined } as const;
+const notKnown = {
+  approvals: undefined,
+  decided: [],
+  more: 0,
+  whyNone: undefined,
+  fault: undefined,
+} as const;
 
 const nothing: ApprovalsState = { ...notKnown, askAgain: () => undefined };
 
@@ -44,7 +52,8 @@ export function useFollowingApprovals(session: Session): ApprovalsState {
     const ask = (): void => {
       if (document.visibilityState === 'hidden') return;
       session.api.json<Approvals>('GET /api/approvals', { signal: end.signal }).then(
-        ({ items, more = 0, whyNone }) => setState({ approvals: items, more, whyNone, fault: undefined }),
+        ({ items, decided = [], more = 0, whyNone }) =>
+          setState({ approvals: items, decided, more, whyNone, fault: undefined }),
         (error: unknown) => {
           if (!end.signal.aborted) setState({ ...notKnown, fault: sentenceOf(error) });
         },

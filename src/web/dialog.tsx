@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { sentenceOf } from './api.js';
-import { Button } from './kit.js';
+import { Button, Sentence } from './kit.js';
 
 interface DialogProps {
   readonly title: string;
@@ -76,7 +76,7 @@ export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClo
     <Dialog title={title} onClose={onClose}>
       {children}
       <p role="status" class={said.isDone ? 'said good' : 'said bad'}>
-        {said.text ?? ''}
+        <Sentence text={said.text ?? ''} />
       </p>
       <div class="buttons">
         <Button onClick={onClose}>{isOver ? 'Close' : 'Cancel'}</Button>

@@ -189,7 +189,7 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
 }
 
 function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) {
-  const { asked, outcome, tookMs, answer, next, remarks } = story;
+  const { asked, outcome, tookMs, answer, next, remarks, grant } = story;
   const row = { fields: { ...asked } };
   const users = usersText(row);
   const { tone } = outcomeSign(outcome);
@@ -230,6 +230,11 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
       {asked.reason !== '' && (
         <p>
           Reason given: <Name value={asked.reason} max={300} />
+        </p>
+      )}
+      {grant !== undefined && (
+        <p>
+          <Link to={pathOf('/access/:id', grant)}>Who asked, who approved, and all its uses</Link>
         </p>
       )}
       {outcome === 'denied' && tried !== undefined && (

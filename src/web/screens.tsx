@@ -25,6 +25,7 @@ const keysScreen = async () => (await import('./keys-screen.js')).KeysScreen;
 const learnScreen = async () => (await import('./learn-screen.js')).LearnScreen;
 const mailboxScreen = async () => (await import('./mailbox-screen.js')).MailboxScreen;
 const proofScreen = async () => (await import('./proof-screen.js')).ProofScreen;
+const requestScreen = async () => (await import('./request-screen.js')).RequestScreen;
 const trailScreen = async () => (await import('./trail-screen.js')).TrailScreen;
 
 const everybody: readonly PageRole[] = ['view', 'operate', 'audit', 'approve'];
@@ -39,6 +40,7 @@ export const screens: readonly Screen[] = [
   { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], load: mailboxScreen },
   { path: '/proof', title: 'Proof', key: 'p', roles: everybody, load: proofScreen },
   { path: '/access', title: 'Access', key: 'a', roles: ['audit'], isWhole: true, load: accessScreen },
+  { path: '/access/:id', title: 'One request', roles: ['approve', 'audit'], load: requestScreen },
   { path: '/learn', title: 'Learn', key: 'l', roles: ['audit'], isWhole: true, load: learnScreen },
   { path: '/learn/:policy', title: 'Learn', roles: ['audit'], isWhole: true, load: learnScreen },
   {

@@ -36,23 +36,44 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await dialog.getByLabel('Minutes').fill('30');
   await dialog.getByLabel('Uses').fill('2');
   await dialog.getByRole('button', { name: 'approve', exact: true }).click();
-  await dialog.getByText('Recorded.').waitFor();
+  // It closes with what holds now, and how to undo it.
+  await dialog
+    .getByText(/Recorded: granted until .* has it for 30 min, 2 uses\. To undo it, revoke it/)
+    .waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
-  await page.getByText('used 0 of 2').waitFor();
+  await page.getByText('0 of 2').waitFor();
   await page.getByRole('button', { name: 'revoke asker@jobs' }).click();
   await dialog.getByRole('button', { name: 'revoke', exact: true }).click();
-  await dialog.getByText('Recorded.').waitFor();
+  await dialog.getByText(/Recorded: revoked by page:approver\. .* has nothing of it/).waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByText('Nobody has access on request now.').waitFor();
+  // What was decided stays, and has a page of its own, as one line of time.
+  const decided = page.getByRole('table', { name: 'Decided, and over' });
+  await decided.getByText('revoked by page:approver').waitFor();
+  await decided.getByRole('link', { name: 'asker@jobs' }).click();
+  const history = page.getByRole('list', { name: 'The history of this request' });
+  await history.getByText('page:approver approved').waitFor();
+  const steps = (await history.getByRole('listitem').allTextContents()).map((text) =>
+    text.replace(/^.*?\d\d:\d\d:\d\d /, ''),
+  );
+  assert.match(steps[0] ?? '', /^asker@jobs asked: ticket 4711/);
+  assert.deepEqual(steps.slice(1), [
+    'page:approver approved',
+    'granted for 30 min, 2 uses',
+    'revoked by page:approver',
+  ]);
+  assert.equal(await page.locator(hostileElements).count(), 0);
 
   assert.equal((await request('Other', 'ticket 4712')).status, '+');
+  await page.goBack();
   await page.reload();
+  await page.getByText('1 request: 1 granted, 0 refused').waitFor();
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
   const refuse = dialog.getByRole('button', { name: 'refuse', exact: true });
   assert.equal(await refuse.isDisabled(), true);
   await dialog.getByLabel('Reason').fill('ask alice herself');
   await refuse.click();
-  await dialog.getByText('Recorded.').waitFor();
+  await dialog.getByText(/Recorded: refused by page:approver: ask alice herself\./).waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByText('Nothing waits.').waitFor();
 });

@@ -1,0 +1,99 @@
+// One request or grant as one line of time. An auditor gets it from the journal, with all uses; an approver what the gate knows of it.
+
+import type { AccessItem } from '../domain/admin/page/access.js';
+import type { TrailLine } from '../domain/admin/page/trail.js';
+import type { StoredRecord } from '../domain/records/audit/stored.js';
+import { useApprovals } from './approvals.js';
+import { useAnswer } from './asked.js';
+import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
+import { Link } from './location.js';
+import { momentsOf, stateSentence } from './request.js';
+import { RequestCard, Told } from './requests.js';
+import { pathOf, type ScreenProps } from './route.js';
+import { mayDo, useSession } from './session.js';
+
+interface Read {
+  readonly item?: AccessItem | undefined;
+  readonly sentences: readonly string[];
+  readonly uses: readonly StoredRecord[];
+}
+
+/** More would be a list of commands, which the trail has. */
+const usesMax = 50;
+
+export function RequestScreen({ params: [id = ''] }: ScreenProps) {
+  const session = useSession();
+  const isAuditor = mayDo(session, 'audit');
+  const { approvals, decided, fault: unknown, askAgain } = useApprovals();
+  const { value, fault, isBusy } = useAnswer<Read>(isAuditor ? id : undefined, async (signal) => {
+    const uses: StoredRecord[] = [];
+    let grant: { readonly item?: AccessItem; readonly sentences: readonly string[] } = { sentences: [] };
+    const lines = session.api.lines<TrailLine>('POST /api/trail/show', { body: { wanted: id }, signal });
+    for await (const line of lines) {
+      if ('found' in line && line.found.record['event'] === 'admission') uses.push(line.found.record);
+      else if ('end' in line && line.end.grant !== undefined) ({ grant } = line.end);
+    }
+    return { ...grant, uses };
+  });
+  const all = [...(approvals ?? []), ...decided];
+  const known = all.find((each) => each.id === id);
+  const item = value?.item ?? known;
+  if (item === undefined) {
+    if (isBusy || (approvals === undefined && mayDo(session, 'approve') && unknown === undefined))
+      return <Pending fault={fault}>Reading the records of this request …</Pending>;
+    const [first, ...rest] = value?.sentences ?? [];
+    return (
+      <Empty>
+        {fault !== undefined ? (
+          <Sentence text={fault} />
+        ) : first === undefined ? (
+          <>
+            No request <Name value={id} isCode /> is known here. It may be older than what is kept, or concern
+            users that you do not see.
+          </>
+        ) : (
+          <Sentence text={`Its request is not in the kept records; ${[first, ...rest].join('; ')}.`} />
+        )}
+      </Empty>
+    );
+  }
+  const uses = value?.uses ?? [];
+  return (
+    <>
+      <section class="verdict" aria-label="What became of it">
+        <h2>
+          <Sentence text={stateSentence(item)} />
+        </h2>
+        <p>
+          <Name value={item.to} max={80} /> for <Name value={item.users.join(', ')} max={120} />
+        </p>
+      </section>
+      <Panel title="Its history">
+        <ol class="log" aria-label="The history of this request">
+          {momentsOf(item, uses.slice(0, usesMax)).map(({ time, what, id: command }, at) => (
+            <li key={at}>
+              <Time at={time} isExact isDated />{' '}
+              {command === undefined ? (
+                <Name value={what} max={400} />
+              ) : (
+                <Link to={pathOf('/trail/:id', command)}>
+                  <Name value={what} max={200} />
+                </Link>
+              )}
+            </li>
+          ))}
+        </ol>
+        {uses.length > usesMax && <p class="faint">{uses.length - usesMax} more uses are in the trail.</p>}
+        {!isAuditor && item.used > 0 && <p class="hint">Its commands are shown to auditors.</p>}
+      </Panel>
+      {known !== undefined && known.may.length > 0 ? (
+        <RequestCard item={known} all={all} onDone={askAgain} />
+      ) : (
+        <Panel title="What it permits">
+          <Told item={item} />
+        </Panel>
+      )}
+      <AsCommand>{isAuditor ? `dovegate audit show ${id}` : `dovegate requests ${id}`}</AsCommand>
+    </>
+  );
+}

@@ -1,0 +1,75 @@
+// A request for access and what became of it, in words: its line of time, what its requester asked before, what a decision leaves behind.
+
+import { type AccessItem, accessStateWords } from '../domain/admin/page/access.js';
+import { durationWords, plural } from '../domain/language/words/words.js';
+import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
+import { endWords, reviewWords } from '../domain/records/story/row.js';
+
+export type Step = AccessItem['may'][number];
+
+/** With marked times, for `<Sentence>`. */
+export function stateSentence(item: AccessItem): string {
+  return accessStateWords(item, (time) => `{${time}}`);
+}
+
+export interface Moment {
+  /** RFC 3339. */
+  readonly time: string;
+  readonly what: string;
+  /** Of a command, by which it is found. */
+  readonly id?: string;
+}
+
+/** `uses`: admissions of its commands. In the order in which it happened; what is still to come is last. */
+export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Moment[] {
+  const { to, reason, approved_by: approved, granted, until, ended, matches } = item;
+  const past: Moment[] = [
+    { time: item.asked, what: `${to} asked${reason && `: ${reason}`}` },
+    ...(matches === undefined ? [] : [{ time: item.asked, what: `it matches ${plural(matches, 'mail')}` }]),
+    ...approved.map(({ principal, time }) => ({ time, what: `${principal} approved` })),
+    ...(granted === undefined ? [] : [{ time: granted, what: `granted for ${termsWords(item)}` }]),
+    ...uses.map((use) => ({
+      time: textIn(use, 'time'),
+      what: `used: ${textIn(use, 'command')} ${textIn(use, 'user')}`.trimEnd(),
+      id: textIn(use, 'id'),
+    })),
+    ...(ended === undefined ? [] : [{ time: ended, what: endedWords(item) }]),
+    ...(item.reviewed_by === undefined
+      ? []
+      : [{ time: item.reviewed_by.time, what: reviewWords(item.reviewed_by.principal) }]),
+  ];
+  past.sort((one, other) => (one.time < other.time ? -1 : one.time > other.time ? 1 : 0));
+  if (ended !== undefined) return past;
+  return [...past, { time: until, what: granted === undefined ? 'it lapses if nobody decides' : 'it ends' }];
+}
+
+function endedWords({ state, ended_by: by = '', why }: AccessItem): string {
+  return `${endWords(state, by)}${why === undefined ? '' : `: ${why}`}`;
+}
+
+/** `30 min, 2 uses`. */
+export function termsWords({ for_ms: forMs, uses }: AccessItem): string {
+  return `${durationWords(forMs)}, ${uses === undefined ? 'as often as wanted' : plural(uses, 'use')}`;
+}
+
+/** Of the requests that this approver is shown: `asked 3 times before: 2 granted, 1 refused`. */
+export function askedBefore(item: AccessItem, all: readonly AccessItem[]): string {
+  const others = all.filter(({ to, id, asked }) => to === item.to && id !== item.id && asked <= item.asked);
+  if (others.length === 0) return 'nothing that is still listed here';
+  const granted = others.filter((other) => other.granted !== undefined).length;
+  const refused = others.filter(({ state }) => state === 'refused').length;
+  return `${plural(others.length, 'request')}: ${granted} granted, ${refused} refused`;
+}
+
+/** What holds after a step, and how it is undone. */
+export function afterWords(item: AccessItem | undefined): string {
+  if (item === undefined) return 'Recorded.';
+  const { id, to, state } = item;
+  const now = `Recorded: ${stateSentence(item)}.`;
+  if (state === 'requested')
+    return `${now} Another person must approve it, too. To undo it, refuse the request: dovegate refuse ${id}`;
+  if (state === 'granted' && item.reviewed_by === undefined)
+    return `${now} ${to} has it for ${termsWords(item)}. To undo it, revoke it here or with: dovegate revoke ${id}`;
+  if (item.reviewed_by !== undefined) return `${now} A review cannot be taken back.`;
+  return `${now} ${to} has nothing of it, and can ask again; an approver can give it with: dovegate grant`;
+}
