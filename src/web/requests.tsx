@@ -6,9 +6,9 @@ import type { Approvals } from '../domain/admin/page/api.js';
 import { plural } from '../domain/language/words/words.js';
 import { Effect } from './badge.js';
 import { Confirm } from './dialog.js';
-import { Ago, Button, Duration, Field, Name, Panel, Sentence } from './kit.js';
+import { Ago, Button, Field, Name, Panel, Sentence } from './kit.js';
 import { Link } from './location.js';
-import { afterWords, askedBefore, type Step, stateSentence } from './request.js';
+import { afterWords, askedBefore, type Step, stateSentence, termsWords } from './request.js';
 import { pathOf } from './route.js';
 import { useSession } from './session.js';
 import { effectWith } from './signs.js';
@@ -41,7 +41,7 @@ export function RequestCard({ item, all, onDone }: CardProps) {
       tone={effectWith(effect, content === true ? 'yes' : undefined).tone}
       controls={
         <span class="faint">
-          asked <Ago at={item.asked} />
+          asked <Ago at={item.asked} /> ago
         </span>
       }
     >
@@ -92,7 +92,10 @@ export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardP
         ? 'none needed (break-glass)'
         : `${approved.length} of ${approvals}${names && `: ${names}`}`,
     },
-    { what: 'Uses', value: `${used}${uses === undefined ? ', no limit' : ` of ${uses}`}` },
+    { what: item.granted === undefined ? 'Asks for' : 'Granted', value: termsWords(item) },
+    ...(item.granted === undefined
+      ? []
+      : [{ what: 'Used', value: `${used}${uses === undefined ? '' : ` of ${uses}`}` }]),
     ...(all === undefined ? [] : [{ what: 'Asked before', value: askedBefore(item, all) }]),
   ];
   return (
@@ -111,12 +114,6 @@ export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardP
           </dd>
         </div>
       ))}
-      <div>
-        <dt>Time</dt>
-        <dd>
-          <Duration ms={item.for_ms} />
-        </dd>
-      </div>
     </dl>
   );
 }

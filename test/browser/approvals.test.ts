@@ -2,7 +2,10 @@
 // revoked. What must not happen: a decision of somebody without the role, markup of a reason.
 
 import assert from 'node:assert/strict';
-import { browserTest, hostileElements, shareDesk } from '../kit/page-daemon.js';
+import type { Page } from 'playwright-core';
+import { findBarriers, findOverflow, schemes, sizes } from '../kit/browser.js';
+import { auditRecords } from '../kit/gateway.js';
+import { browserTest, hostileElements, shareDesk, visit } from '../kit/page-daemon.js';
 
 const desk = shareDesk();
 const reason = 'ticket 4711 <img src=x onerror=alert(1)> \u202Egnp';
@@ -24,6 +27,19 @@ async function request(mailbox: string, why: string): Promise<{ readonly status:
   return { status };
 }
 
+/** For nobody a barrier, at both widths, light and dark. */
+async function findFaults(page: Page): Promise<string[]> {
+  const faults: string[] = [];
+  for (const size of [sizes.phone, sizes.desktop]) {
+    await page.setViewportSize(size);
+    for (const colorScheme of schemes) {
+      await page.emulateMedia({ colorScheme });
+      faults.push(...(await findBarriers(page)), ...(await findOverflow(page)));
+    }
+  }
+  return faults;
+}
+
 browserTest('a request is approved for less, and revoked; another one is refused', async (t) => {
   assert.equal((await request('Archive', reason)).status, '+');
   const { page } = await desk.signIn(t, 'approver', '/approvals');
@@ -31,8 +47,10 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.getByText('asker@jobs').first().waitFor();
   await menu.getByText('1', { exact: true }).waitFor();
   assert.equal(await page.locator(hostileElements).count(), 0);
+  assert.deepEqual(await findFaults(page), []);
   await page.getByRole('button', { name: 'approve asker@jobs' }).click();
   const dialog = page.getByRole('dialog');
+  assert.deepEqual(await findFaults(page), []);
   await dialog.getByLabel('Minutes').fill('30');
   await dialog.getByLabel('Uses').fill('2');
   await dialog.getByRole('button', { name: 'approve', exact: true }).click();
@@ -53,6 +71,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await decided.getByRole('link', { name: 'asker@jobs' }).click();
   const history = page.getByRole('list', { name: 'The history of this request' });
   await history.getByText('page:approver approved').waitFor();
+  assert.deepEqual(await findFaults(page), []);
   const steps = (await history.getByRole('listitem').allTextContents()).map((text) =>
     text.replace(/^.*?\d\d:\d\d:\d\d /, ''),
   );
@@ -68,6 +87,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.goBack();
   await page.reload();
   await page.getByText('1 request: 1 granted, 0 refused').waitFor();
+  assert.deepEqual(await findFaults(page), []);
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
   const refuse = dialog.getByRole('button', { name: 'refuse', exact: true });
   assert.equal(await refuse.isDisabled(), true);
@@ -83,3 +103,47 @@ browserTest('without the role there is no such screen, and no such answer', asyn
   await page.getByText('Not for this role').waitFor();
   assert.equal(await page.getByRole('link', { name: 'Approvals' }).count(), 0);
 });
+
+browserTest(
+  'an auditor sees who asked, who approved and each use; a limited one only of users of theirs',
+  async (t) => {
+    const approver = await desk.signIn(t, 'approver', '/approvals');
+    const permit = async (user: string, mailbox: string): Promise<string> => {
+      const client = await desk.daemon.accountClient('asker');
+      const wish = ['dovegate request', '-u', user, '--reason', 'ticket 9', '--', 'mailbox create', mailbox];
+      client.sendCommand({ user: '', fields: wish });
+      assert.equal((await client.readReply()).status, '+');
+      await approver.page.reload();
+      await approver.page.getByRole('button', { name: 'approve asker@jobs' }).click();
+      const dialog = approver.page.getByRole('dialog');
+      await dialog.getByRole('button', { name: 'approve', exact: true }).click();
+      await dialog.getByText(/^Recorded: granted until/).waitFor();
+      client.sendCommand({ user, fields: ['mailbox create', mailbox] });
+      assert.equal((await client.readReply()).status, '+');
+      const granted = auditRecords(desk.daemon.daemon).filter(({ action }) => action === 'granted');
+      return String(granted.at(-1)?.['grant']);
+    };
+    const [own, other] = [
+      await permit('alice@example.org', 'Nine'),
+      await permit('zuluq7bob@other.test', 'Ten'),
+    ];
+    const { page } = await desk.signIn(t, 'auditor', `/access/${own}`);
+    const history = page.getByRole('list', { name: 'The history of this request' });
+    await history.getByText('page:approver approved').waitFor();
+    assert.deepEqual(await findFaults(page), []);
+    await history.getByRole('link', { name: 'used: mailbox create alice@example.org' }).click();
+    const answer = page.getByRole('region', { name: 'What became of it' });
+    await answer
+      .getByRole('heading', {
+        name: `allowed by grant ${own}: asker@jobs asked, page:approver approved, use 1 of 9`,
+      })
+      .waitFor();
+    await answer.getByRole('link', { name: 'Who asked, who approved, and all its uses' }).click();
+    await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
+    const limited = await desk.signIn(t, 'limited', `/access/${own}`);
+    await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();
+    await visit(limited.page, `/access/${other}`);
+    await limited.page.getByText(/No request .* is known here/).waitFor();
+  },
+);
