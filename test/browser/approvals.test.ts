@@ -135,7 +135,7 @@ browserTest(
     const answer = page.getByRole('region', { name: 'What became of it' });
     await answer
       .getByRole('heading', {
-        name: `allowed by grant ${own}: asker@jobs asked, page:approver approved, use 1 of 9`,
+        name: `allowed by grant ${own}: asker@jobs asked, approved by page:approver, use 1 of 9`,
       })
       .waitFor();
     await answer.getByRole('link', { name: 'Who asked, who approved, and all its uses' }).click();
