@@ -172,7 +172,7 @@ void test('a client that waits learns of a refusal across a kill of the daemon',
   const daemon = await startDaemon(t, { folder: first.folder });
   for (const said of await Promise.all(waiting)) {
     assert.equal(said.exit, 77, said.text);
-    assert.match(said.text, /refused: ask alice/);
+    assert.match(said.text, /refused by carol@\S+: ask alice/);
   }
   await daemon.stop();
 });

@@ -69,7 +69,10 @@ admin:
 
   const denied = await as('anna', 'send', '--user', alice, ...words);
   assert.equal(denied.exit, 77);
-  assert.match(denied.text, /available on request: dovegate request --user alice@example\.org -- fetch/);
+  assert.match(
+    denied.text,
+    /available on request: dovegate request --user alice@example\.org --reason 'ticket \[0-9\]\+' -- fetch/,
+  );
   const wrong = await as('anna', 'request', '--user', alice, '--reason', 'curious', ...words);
   assert.equal(wrong.exit, 64, wrong.text);
   const long = await as('anna', 'request', '--user', alice, '--reason', 'ticket 1', '--for', '3h', ...words);
@@ -130,7 +133,7 @@ admin:
   assert.equal((await session.access.refuse(open ?? '', { reason: 'ask alice' })).state, 'refused');
   const refused = await waiting;
   assert.equal(refused.exit, 77, refused.text);
-  assert.match(refused.text, /^refused: ask alice: /m);
+  assert.match(refused.text, /^refused by carol@panel: ask alice: /m);
 
   const audit = await runWarm(['audit', 'access', '--json', join(daemon.folder, 'audit')]);
   const items = audit.stdout

@@ -8,6 +8,7 @@ import { onStop } from '../../adapters/host/outputs.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { effectOf } from '../../domain/language/meaning/reach.js';
+import { formatWords } from '../../domain/records/audit/encode.js';
 import { serverOf } from '../../protocol/releases.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';
@@ -34,6 +35,8 @@ export interface Question {
   readonly isDryRun: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
+  /** The socket that was typed: what a denial proposes is for the same one. */
+  readonly socket?: string | undefined;
   /** Deadline for everything together; undefined: none. */
   readonly timeoutMs: number | undefined;
   /** Called where dovegate's policy denies the command; nothing is printed then. Needs `users` of kind `one`. */
@@ -162,9 +165,16 @@ export async function ask(question: Question): Promise<number> {
 
   function showLog({ type, text }: LogLine): void {
     if (type === 'debug' && !isDebug) return;
-    const line = `${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${text}`;
+    const line = `${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${withSocket(text)}`;
     if (question.onDenied !== undefined && type === 'error') heldErrors.push(line);
     else print(line);
+  }
+
+  function withSocket(text: string): string {
+    const { socket } = question;
+    if (socket === undefined) return text;
+    const option = `--socket ${formatWords([socket])} `;
+    return text.replace(/ available on request: .*?dovegate request /, (hint) => hint + option);
   }
 
   function releaseErrors(): void {

@@ -258,6 +258,16 @@ const sendArgs = ['--request', '--wait', '30s', '--user', 'bob@example.com', '--
 const fetchLine = 'bob@example.com|fetch|--|hdr.subject|mailbox|INBOX|all';
 const verbsOf = (asked: readonly string[]) => asked.map((line) => line.split('|')[1]);
 
+void test('a denial proposes a command that can be pasted: it names the socket that was typed', async (t) => {
+  const gate = await openGate(t, { send: denied });
+  const said = await gate.run('send', '--user', 'bob@example.com', ...fetchWords);
+  assert.equal(said.exit, 77);
+  assert.ok(
+    said.stderr.includes(`available on request: dovegate request --socket ${gate.unix} -- fetch`),
+    said.stderr,
+  );
+});
+
 void test('send --request sends, and where policy denies it asks, waits and sends', async (t) => {
   const gate = await openGate(t, {
     send: [denied, []],

@@ -28,7 +28,7 @@ test('what is available on request says by which rule, and how to ask; --granted
   const lines = linesOf(told);
   assert.equal(
     lines[0],
-    'denied: no rule allows "mailbox list"; available on request: dovegate request --user bob@example.com -- mailbox list',
+    'denied: no rule allows "mailbox list"; available on request: dovegate request --user bob@example.com --reason WHY -- mailbox list',
   );
   assert.ok(
     lines.includes('on request, approved by 1 person, for 2h, for the users of the request, 20 times:'),
@@ -40,7 +40,7 @@ test('what is available on request says by which rule, and how to ask; --granted
     for: '2h',
     scope: 'user',
     uses: 20,
-    request: 'dovegate request --user bob@example.com -- mailbox list',
+    request: 'dovegate request --user bob@example.com --reason WHY -- mailbox list',
   });
   const granted = await run('explain', '--granted', ...words);
   assert.equal(granted.exit, 0);

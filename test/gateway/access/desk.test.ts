@@ -398,6 +398,11 @@ void test('a request expires, a grant ends by its time, by a clock that leaps, b
 
 void test('access without approval is limited, listed, and reviewed by another person', async () => {
   const { sent, anna, carol } = await openTeams();
+  // The denial says that nobody has to be waited for, and can be pasted.
+  assert.match(
+    (await ask(anna, '|bob@example.org|mailbox status|messages|INBOX')).text,
+    /available on request: at once, reviewed later: dovegate request --user bob@example.org --reason WHY -- mailbox status messages INBOX/,
+  );
   const first = await requestOf(anna, emergency);
   assert.equal(first.state, 'granted');
   assert.equal(first.break_glass, true);

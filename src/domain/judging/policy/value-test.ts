@@ -193,7 +193,7 @@ export function textOfTest(test: ValueTest): WrittenTest {
 
 export function describeTest(test: ValueTest): string {
   if (test.kind === 'any') return 'any value, or none';
-  if (test.kind === 'present') return 'given';
+  if (test.kind === 'present') return 'given, with any value';
   if (test.kind === 'absent') return 'not given';
   return `${describeComparison(test)}${test.isOptional ? ', or not given' : ''}`;
 }

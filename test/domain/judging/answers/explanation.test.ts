@@ -87,7 +87,7 @@ void test('available on request: by which rule, and how to ask for it', () => {
   });
   assert.equal(
     request,
-    "dovegate request --user bob@example.com -- fetch hdr.subject mailbox 'Old stuff' all",
+    "dovegate request --user bob@example.com --reason 'ticket [0-9]+' -- fetch hdr.subject mailbox 'Old stuff' all",
   );
   assert.match(
     sayExplanation(explained(words)),
@@ -96,7 +96,7 @@ void test('available on request: by which rule, and how to ask for it', () => {
   const long = explained(['bob', 'fetch', 'hdr.subject', 'mailbox', 'x'.repeat(500), 'all']);
   assert.equal(long.request?.length, 400);
   const dashed = explained(['bob', 'mailbox', 'list', '--', '-x']);
-  assert.equal(dashed.request, 'dovegate request --user bob@example.com -- mailbox list -- -x');
+  assert.equal(dashed.request, 'dovegate request --user bob@example.com --reason WHY -- mailbox list -- -x');
   assert.equal(explained(['bob', 'mailbox', 'delete', 'Old']).request, undefined, 'a deny is not for sale');
   const grants = underAnyGrant;
   const under = explained(words, { grants });

@@ -203,7 +203,7 @@ type Written = readonly [test: ValueTest, text: ReturnType<typeof textOfTest>, w
 
 const written: Readonly<Record<ValueTest['kind'], Written>> = {
   any: [tests.any, 'any', 'any value, or none'],
-  present: [tests.present, 'present', 'given'],
+  present: [tests.present, 'present', 'given, with any value'],
   absent: [tests.absent, 'absent', 'not given'],
   'one-of': [oneOf('a', 'b', 'c*'), ['a', 'b', 'c*'], 'a, b or c*'],
   equals: [{ ...tests.equals, values: ['a', 'b c'] }, { equals: ['a', 'b c'] }, 'exactly "a" "b c"'],
