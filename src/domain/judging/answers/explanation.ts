@@ -183,8 +183,8 @@ function sentOf({ attempt, args }: Judged): string[] {
 const requestLineMax = bounds.accessHintChars;
 
 /**
- * What asks for access to the command, as it would be typed into a shell; hidden words are `[secret]`, and a reason is there as its pattern.
- * Of a rule without approvals it says first that nobody has to be waited for.
+ * What asks for access to the command, as it would be typed into a shell; hidden words are `[secret]`, and a reason is there as its
+ * pattern. Of a rule without approvals it says first that nobody has to be waited for.
  */
 export function requestLine({ attempt, args, decision: { onRequest } }: Judged): string {
   const { approvals, reason } = onRequest?.terms ?? {};
