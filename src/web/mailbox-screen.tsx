@@ -380,7 +380,17 @@ const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
   { title: 'commands', cell: (line) => <Commands line={line} user={user} /> },
   {
     title: 'note',
-    cell: ({ note }) => (note === '' ? <span class="faint">–</span> : <Name value={note} max={200} />),
+    cell: ({ note, grant }) => (
+      <>
+        {note === '' ? <span class="faint">–</span> : <Name value={note} max={200} />}
+        {grant !== undefined && (
+          <>
+            {' '}
+            <Link to={pathOf('/access/:id', grant)}>its request</Link>
+          </>
+        )}
+      </>
+    ),
   },
 ];
 

@@ -141,7 +141,12 @@ browserTest(
     await answer.getByRole('link', { name: 'Who asked, who approved, and all its uses' }).click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
 
-    const limited = await desk.signIn(t, 'limited', `/access/${own}`);
+    // The report of the mailbox leads to it, too.
+  await visit(page, '/mailbox/alice@example.org');
+  await page.getByRole('link', { name: 'its request' }).first().click();
+  await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
+  const limited = await desk.signIn(t, 'limited', `/access/${own}`);
     await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();
     await visit(limited.page, `/access/${other}`);
     await limited.page.getByText(/No request .* is known here/).waitFor();

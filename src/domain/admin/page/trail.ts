@@ -205,6 +205,8 @@ export interface MailboxLine {
   readonly reason: string;
   readonly commands: string;
   readonly note: string;
+  /** The id of the grant under which they ran. */
+  readonly grant?: string | undefined;
   /** Ids of the first 20 exchanges, for `show`. */
   readonly ids: readonly string[];
 }

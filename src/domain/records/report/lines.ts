@@ -93,6 +93,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
       reason: printable(group.reason),
       commands: printable(names.join(', ')),
       note: notes.join('; '),
+      ...(group.grant !== '' && { grant: printable(group.grant) }),
       ids: group.ids,
     };
   });
