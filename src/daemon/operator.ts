@@ -25,6 +25,7 @@ import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { KnownUsers } from './known-users.js';
+import type { Outages } from './outages.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
@@ -82,6 +83,7 @@ interface Parts {
   readonly reloader: Pick<Reloader, 'reload'>;
   readonly access: Pick<AccessDesk, 'end'>;
   readonly users: Pick<KnownUsers, 'confirm' | 'moved'>;
+  readonly outages: Pick<Outages, 'refused' | 'turned'>;
 }
 
 export function createAct(parts: Parts): Act {
@@ -95,7 +97,9 @@ export function createAct(parts: Parts): Act {
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
     const args = from === undefined || from.length === 0 ? {} : { args: from };
-    const record = { time, event: 'operator', peer, action: kind, by, ...named, ...args } as const;
+    // What the drain has cost stands where it ends.
+    const cost = isOperatorAction(action, 'enable') ? { count: parts.outages.refused(action.backend) } : {};
+    const record = { time, event: 'operator', peer, action: kind, by, ...named, ...args, ...cost } as const;
     const failed = (failure: ActionFailure, text: string): ActionResult => {
       parts.log.report({ event: 'admin-failed', level: 'error', text: `${action.kind}: ${text}` });
       return { kind: failure, text };
@@ -219,7 +223,7 @@ async function carryOut(
   action: Exclude<OperatorAction, { kind: 'revoke' }>,
   { by }: Operator,
 ): Promise<ActionResult> {
-  const { service, pools, served, drained, clock, reloader, users } = parts;
+  const { service, pools, served, drained, clock, reloader, users, outages } = parts;
   switch (action.kind) {
     case 'kill': {
       const { clientMs = 0 } = service.find(action.id) ?? {};
@@ -231,10 +235,12 @@ async function carryOut(
     }
     case 'drain':
       drained.put(action.backend, { by, since: formatTime(clock.wallMs()) });
+      outages.turned(action.backend);
       pools.applyDrains();
       return { kind: 'done', text: `${action.backend} is out of service; what runs there ends by itself` };
     case 'enable': {
       drained.put(action.backend, undefined);
+      outages.turned(action.backend);
       pools.applyDrains();
       const { backends } = served.now.settings;
       const isInService = !backends.some((each) => each.name === action.backend && each.drained);

@@ -48,6 +48,7 @@ import {
   rebuildLimits,
 } from './open-audit.js';
 import { createAct, DrainedBackends } from './operator.js';
+import { createOutages } from './outages.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
 import { type Gate, type GateStart, lookAt } from './running.js';
@@ -190,12 +191,14 @@ async function open(
     endpoints?.watch.stalled(lagMs);
   });
   opened.add('the watch of the event loop', () => loop.end());
+  const outages = createOutages(clock);
   const observe: Observe = (event) => {
     loop.noted();
     if (isEngineEvent(event, 'audit-failed')) losses.failed(event.text);
     else log.observe(event);
     endpoints?.metrics.observe(event);
     endpoints?.watch.observe(event);
+    outages.observe(event);
   };
   const orphans = watchOrphans(native, clock);
   opened.add('the watch of orphans', () => orphans.end());
@@ -220,6 +223,7 @@ async function open(
       shipping.nudge();
     },
   );
+  outages.recordIn(journal);
   opened.add('the journal', async () => {
     try {
       end.isHanging = false;
@@ -359,7 +363,7 @@ async function open(
     watch,
     page: () => door?.told(),
   };
-  const act = createAct(gate);
+  const act = createAct({ ...gate, outages });
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
     const offer = () => certificates.offerOf(adminName);

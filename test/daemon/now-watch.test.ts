@@ -233,10 +233,11 @@ void test('better or worse: told once, soon; a command that ended is only counte
   };
   watch.observe(ended);
   assert.equal(clock.timers, 0);
-  for (const backend of ['mail1', 'mail2']) watch.observe({ kind: 'backend-down', level: 'error', backend });
+  for (const backend of ['mail1', 'mail2'])
+    watch.observe({ kind: 'backend-down', level: 'error', type: 'dial-refused', backend });
   await clock.advance(100);
   assert.deepEqual([turns, clock.timers], [1, 0]);
-  watch.observe({ kind: 'backend-up', level: 'warn', backend: 'mail1' });
+  watch.observe({ kind: 'backend-up', level: 'warn', duration_ms: 1, backend: 'mail1' });
   watch.end();
   await clock.advance(100);
   assert.deepEqual([turns, clock.timers], [1, 0]);

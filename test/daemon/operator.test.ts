@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createAct, DrainedBackends } from '../../src/daemon/operator.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
+import type { AuditRecord } from '../../src/domain/records/audit/record.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { openFolder } from '../kit/folder.js';
 
@@ -20,6 +21,7 @@ const unasked = {
   served: { now: { settings: { backends: [] }, persons: new Persons(new Map()) } },
   reloader: { reload: notAsked },
   users: { moved: [], confirm: notAsked },
+  outages: { refused: () => 7, turned: () => undefined },
 };
 
 void test('a file that is damaged stops the start: nobody would know what was taken out', (t) => {
@@ -98,9 +100,15 @@ void test('kill says where the end waits for a client that does not read', async
 void test('a backend is taken out of service once, and the first one who did it stays named', async (t) => {
   const drained = new DrainedBackends(openFolder(t));
   let recorded = 0;
+  let last: AuditRecord | undefined;
   const act = createAct({
     ...unasked,
-    journal: { appendDurable: async () => void (recorded += 1) },
+    journal: {
+      appendDurable: async (record) => {
+        recorded += 1;
+        last = record;
+      },
+    },
     pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
     drained,
   });
@@ -113,6 +121,7 @@ void test('a backend is taken out of service once, and the first one who did it 
   for (let at = 0; at < 3; at += 1) assert.deepEqual(await drain('bob'), again);
   assert.deepEqual([recorded, drained.find('mail1')?.by], [1, 'anna']);
   await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
+  assert.deepEqual([last?.action, last?.count], ['enable', 7], 'how many commands it has cost');
   assert.equal((await drain('bob')).kind, 'done');
   assert.deepEqual([recorded, drained.find('mail1')?.by], [3, 'bob']);
 });

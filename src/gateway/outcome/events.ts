@@ -129,6 +129,8 @@ export type EngineEvent =
   | (Counted<'http-request'> & { readonly listener: string; readonly status: number })
   | (EventLine<'upstream-opened'> & { readonly backend: string })
   | (EventLine<'dial-failed'> & { readonly backend: string; readonly type: UpstreamFaultCode })
+  | (EventLine<'backend-down'> & { readonly backend: string; readonly type: UpstreamFaultCode })
+  | (EventLine<'backend-up'> & { readonly backend: string; readonly duration_ms: number })
   | (EventLine<'audit-failed'> & { readonly text: string })
   | EventLine<
       | 'session-opened'
@@ -138,8 +140,6 @@ export type EngineEvent =
       | 'upstream-closed'
       | 'password-unread'
       | 'backend-newer'
-      | 'backend-down'
-      | 'backend-up'
       | 'lookup-failing'
       | 'lookup-working'
     >;

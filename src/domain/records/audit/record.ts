@@ -18,6 +18,8 @@ type AuditEvent =
   | 'completion'
   | 'log'
   | 'limit'
+  /** `action` `down` with the fault as `error`, or `up` with how long it was down, and the `count` of commands that failed there. */
+  | 'backend'
   /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
   | 'access';
 

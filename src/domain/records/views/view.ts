@@ -58,6 +58,7 @@ export const decisions: Readonly<Record<Event, Decision>> = {
   'session-open': 'hidden',
   'session-close': 'hidden',
   limit: 'hidden',
+  backend: 'hidden',
   start: ['program', 'recovered', 'lost'],
   stop: [],
   clock: ['step_ms'],

@@ -1,0 +1,50 @@
+// Records of backends that go down and come back, so that an outage can be told after a restart, and the number of commands that failed
+// meanwhile at each. `observe` runs for every command.
+
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
+import type { Clock } from '../ports/machine.js';
+import { countedAs } from './now-watch.js';
+
+export interface Outages {
+  /** Nothing is recorded before. */
+  recordIn(opened: Pick<OpenJournal, 'append'>): void;
+  observe(event: EngineEvent): void;
+  /** Commands that were refused because this backend is drained, since it was, or since the start. */
+  refused(backend: string): number;
+  /** Call when a backend was drained, or is back in service. */
+  turned(backend: string): void;
+}
+
+export function createOutages(clock: Pick<Clock, 'wallMs'>): Outages {
+  let journal: Pick<OpenJournal, 'append'> | undefined;
+  const failed = new Map<string, number>();
+  const refused = new Map<string, number>();
+  // The journal counts what it cannot take.
+  const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void =>
+    void journal?.append({ time: clock.wallMs(), event: 'backend', ...record }, true);
+
+  return {
+    recordIn(opened) {
+      journal = opened;
+    },
+    observe(event) {
+      if (isEngineEvent(event, 'exchange-ended')) {
+        const { backend, outcome, error } = event;
+        if (backend === undefined || countedAs[outcome] !== 'failed') return;
+        if (error === 'backend-drained') refused.set(backend, (refused.get(backend) ?? 0) + 1);
+        else if (failed.has(backend)) failed.set(backend, (failed.get(backend) ?? 0) + 1);
+      } else if (isEngineEvent(event, 'backend-down')) {
+        failed.set(event.backend, 0);
+        append({ action: 'down', backend: event.backend, error: event.type });
+      } else if (isEngineEvent(event, 'backend-up')) {
+        const { backend, duration_ms } = event;
+        const count = failed.get(backend) ?? 0;
+        failed.delete(backend);
+        append({ action: 'up', backend, duration_ms, count });
+      }
+    },
+    refused: (backend) => refused.get(backend) ?? 0,
+    turned: (backend) => void refused.delete(backend),
+  };
+}
