@@ -2,6 +2,7 @@
 
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { systemClock } from '../adapters/host/clock.js';
+import { type IncidentsTask, readIncidents } from '../adapters/views/read-incidents.js';
 import { type LongPart, type LongTask, readLong } from '../adapters/views/read-long.js';
 import { type ReadTask, readTrail } from '../adapters/views/read-trail.js';
 import { bounds } from '../bounds/bounds.js';
@@ -22,14 +23,15 @@ if (parentPort !== null) begin(parentPort);
 function begin(port: MessagePort): void {
   let untaken: Promise<void> | undefined;
   let taken = (): void => undefined;
-  port.on('message', (task: SearchTask | LongTask | ReviewTask | 'taken') => {
+  port.on('message', (task: SearchTask | IncidentsTask | LongTask | ReviewTask | 'taken') => {
     if (task === 'taken') taken();
     // What it rejects with ends the thread, and the look with it.
     else void answer(task);
   });
 
-  async function answer(task: SearchTask | LongTask | ReviewTask): Promise<void> {
+  async function answer(task: SearchTask | IncidentsTask | LongTask | ReviewTask): Promise<void> {
     if ('long' in task) await readLong(task, systemClock, tell);
+    else if ('incidentsSinceMs' in task) post({ part: await readIncidents(task, systemClock) });
     else if ('kind' in task) {
       // Only then: it takes three times as long to load as all that a search needs.
       const { review } = await import('./review-task.js');

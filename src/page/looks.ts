@@ -4,6 +4,7 @@
 
 import { on } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import type { IncidentsRead, IncidentsTask } from '../adapters/views/read-incidents.js';
 import type { LongPart, LongTask } from '../adapters/views/read-long.js';
 import type { TrailAnswer } from '../adapters/views/read-trail.js';
 import { bounds } from '../bounds/bounds.js';
@@ -22,6 +23,7 @@ export class LookRefused extends Error {}
 /** Abort the signal when the asker has gone or the answer was taken. Reject with a LookRefused, a JournalFault, or its reason. */
 export interface Looks {
   read(task: SearchTask, person: string, signal: AbortSignal): Promise<TrailAnswer>;
+  incidents(task: IncidentsTask, person: string, signal: AbortSignal): Promise<IncidentsRead>;
   review(task: ReviewTask, person: string, signal: AbortSignal): Promise<ReviewAnswer>;
   /** Reads the whole journal, as fast as its parts are taken. */
   readLong(task: LongTask, person: string, signal: AbortSignal): AsyncGenerator<LongPart, void, undefined>;
@@ -35,6 +37,7 @@ export function createLooks(clock: Clock, entry = new URL('./look-thread.js', im
 
   return {
     read: (...look) => lastOf(lookIn(...look)),
+    incidents: (...look) => lastOf(lookIn(...look)),
     review: (...look) => lastOf(lookIn(...look)),
     readLong: lookIn,
     close() {

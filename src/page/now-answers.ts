@@ -7,6 +7,7 @@ import { bounds } from '../bounds/bounds.js';
 import type { FoundCode } from '../domain/admin/now/problems.js';
 import type { BackendNow, Endpoint, Now } from '../domain/admin/page/api.js';
 import { isAmong } from '../domain/admin/page/roles.js';
+import type { Incident } from '../domain/records/story/incidents.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { createCover } from '../domain/records/views/view.js';
 import type { Daemon } from './daemon.js';
@@ -99,6 +100,12 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'audit-damaged',
   'journal-appended',
 ]);
+
+/** An incident without the name of the operator. */
+export function operatorOf(row: Incident): Incident {
+  const { by = '', text } = row;
+  return { ...row, by: 'an operator', text: text.replace(`by ${by}`, 'by an operator') };
+}
 
 /** Removes the name of the operator who took the backend out of service. */
 function withoutPeople(backend: BackendNow): BackendNow {

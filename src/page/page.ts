@@ -36,6 +36,7 @@ import { createApprovalHandlers } from './approvals-answers.js';
 import { createBrowserAnswers } from './browser-answers.js';
 import { Daemon } from './daemon.js';
 import { createHistoryAnswers } from './history-answers.js';
+import { createIncidentsAnswers } from './incidents-answers.js';
 import { createLooks } from './looks.js';
 import { createNotices } from './notices.js';
 import { createNowHandlers } from './now-answers.js';
@@ -129,6 +130,8 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   const proof = createProofHandlers({ ...parts, notices: () => notices.receivers });
   const charts = createHistoryAnswers(clock, daemon);
   opened.add('samples of the traffic', () => charts.close());
+  const past = createIncidentsAnswers(clock, daemon, looks);
+  opened.add('incidents', () => past.close());
   const browsers = createBrowserAnswers({
     ...parts,
     guard,
@@ -140,6 +143,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
       ...createNowHandlers(daemon, stream),
       ...createApprovalHandlers(daemon),
       history: charts.history,
+      incidents: past.incidents,
     },
     host: hostName(),
     version: programVersion,

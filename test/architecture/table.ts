@@ -117,8 +117,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['crypto'],
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
-  'domain/records/story': rule(['domain/language/codes', 'domain/records/audit'], {
-    public: ['row', 'story', 'words', 'grant', 'owner'],
+  'domain/records/story': rule(['domain/language/codes', 'domain/language/words', 'domain/records/audit'], {
+    public: ['row', 'story', 'words', 'grant', 'incidents', 'owner'],
   }),
   'domain/records/trail': rule(
     [
@@ -415,7 +415,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
       'adapters/journal',
     ],
-    { public: ['find-exchange', 'read-access', 'read-long', 'read-trail'] },
+    { public: ['find-exchange', 'read-access', 'read-incidents', 'read-long', 'read-trail'] },
   ),
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
   'adapters/nats': rule(

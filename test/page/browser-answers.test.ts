@@ -186,7 +186,7 @@ void test('a refusal names all roles that somebody has', async () => {
   });
 });
 
-const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'history', 'backends-csv'];
+const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'history', 'incidents', 'backends-csv'];
 const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   view: [...everybody, 'proof', 'verify'],
   operate: [...everybody, 'drain', 'enable', 'kill', 'proof', 'verify', 'keys'],

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
 import { encodeBody } from '../../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../../src/domain/records/audit/ledger.js';
-import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
+import type { AuditRecord, JournalRecord } from '../../../src/domain/records/audit/record.js';
 import type { ExchangeRow } from '../../../src/domain/records/trail/search.js';
 
 export const startMs = Date.UTC(2026, 10, 20);
@@ -41,7 +41,7 @@ export function recordsOf(count: number): AuditRecord[] {
 }
 
 /** Three segments, the first of them compressed; the text of all. */
-export function writeJournal(directory: string, records: readonly AuditRecord[]): Buffer {
+export function writeJournal(directory: string, records: readonly JournalRecord[]): Buffer {
   const ledger = new Ledger('dovegate 1', undefined, 'J');
   const lines = records.map((record) => ledger.seal(encodeBody(record)));
   const third = Math.ceil(lines.length / 3);

@@ -28,6 +28,8 @@ export const endpoints = {
   now: 'GET /api/now',
   /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
   history: 'GET /api/history/:of/:span',
+  /** -> Incidents (history.ts). */
+  incidents: 'GET /api/incidents',
   'backends-csv': 'GET /api/backends.csv',
   /** -> Done. */
   drain: 'POST /api/backend/:name/drain',
@@ -86,6 +88,7 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   me: everybody,
   now: everybody,
   history: everybody,
+  incidents: everybody,
   'backends-csv': everybody,
   drain: ['operate'],
   enable: ['operate'],

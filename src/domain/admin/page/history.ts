@@ -1,5 +1,7 @@
-// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team, by backend and of the gate. No
-// mail users and no commands, so everybody may see it.
+// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team, by backend and of the gate; and
+// the incidents of the last day. No mail users and no commands, so everybody may see it.
+
+import type { Incident } from '../../records/story/incidents.js';
 
 export const spans = ['10m', '1h', '24h'] as const;
 export type Span = (typeof spans)[number];
@@ -54,5 +56,16 @@ export interface History {
   /** Most commands first. */
   readonly series: readonly Series[];
   /** Why there is nothing, or nothing new, as a sentence; absent: samples come. */
+  readonly trouble?: string;
+}
+
+/** Outages, drains and restarts of the last 24 hours, from the journal. */
+export interface Incidents {
+  /** RFC 3339: nothing is known from before. Absent: nothing was read yet. */
+  readonly since?: string;
+  readonly until: string;
+  /** Newest first, at most 100; what has not ended comes before. */
+  readonly rows: readonly Incident[];
+  /** Why there is nothing, or nothing new, as a sentence; absent: all of the time was read. */
   readonly trouble?: string;
 }

@@ -1,0 +1,110 @@
+// Outages, drains and restarts, folded from the records of them: when each began and ended, why, by whom, and what it has cost, with its
+// sentence. Pure. What no record says is left open: an end is not guessed.
+
+import { codes, isCode } from '../../language/codes/codes.js';
+import { plural } from '../../language/words/words.js';
+import { numberIn, type StoredRecord, textIn } from '../audit/stored.js';
+
+/** A record that an incident begins or ends with. */
+export interface Turn {
+  readonly record: StoredRecord;
+  /** Of a start: the time of the record before it. */
+  readonly before?: string | undefined;
+}
+
+/** Times are RFC 3339. */
+export interface Incident {
+  readonly kind: 'down' | 'drained' | 'restarted';
+  readonly backend?: string;
+  /** Absent: before the records that were read. */
+  readonly since?: string;
+  /** Absent: no record says that it ended. */
+  readonly until?: string;
+  /** An operator, for a drain. */
+  readonly by?: string;
+  readonly text: string;
+}
+
+type Draft = Omit<Incident, 'text'> & {
+  readonly error?: string;
+  readonly cost?: number;
+  readonly isLost?: true;
+};
+
+/** Whether a record is one of these. */
+export function isTurn(record: StoredRecord): boolean {
+  const event = textIn(record, 'event');
+  if (event === 'operator') return /^(drain|enable)$/.test(textIn(record, 'action'));
+  return event === 'backend' || event === 'start' || event === 'stop';
+}
+
+/** Newest first; what has not ended comes before. `turns`: the oldest first. */
+export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
+  const over: Draft[] = [];
+  const down = new Map<string, Draft>();
+  const drained = new Map<string, Draft>();
+  let stopped: string | undefined;
+  const end = (from: Map<string, Draft>, backend: string, ended: Partial<Draft>): void => {
+    const begun = from.get(backend);
+    if (begun !== undefined) over.push({ ...begun, ...ended });
+    from.delete(backend);
+  };
+  for (const { record, before } of turns) {
+    const [time, backend] = [textIn(record, 'time'), textIn(record, 'backend')];
+    const cost = numberIn(record, 'count') ?? 0;
+    switch (`${textIn(record, 'event')} ${textIn(record, 'action')}`) {
+      case 'backend down':
+        if (!down.has(backend))
+          down.set(backend, { kind: 'down', backend, since: time, error: textIn(record, 'error') });
+        break;
+      case 'backend up':
+        if (!down.has(backend)) down.set(backend, { kind: 'down', backend });
+        end(down, backend, { until: time, cost });
+        break;
+      case 'operator drain':
+        drained.set(backend, { kind: 'drained', backend, since: time, by: textIn(record, 'by') });
+        break;
+      case 'operator enable':
+        end(drained, backend, { until: time, cost });
+        break;
+      case 'stop ':
+        stopped = time;
+        break;
+      case 'start ':
+        // The next run finds out by itself what is down.
+        for (const name of down.keys()) end(down, name, { until: time, isLost: true });
+        if (numberIn(record, 'last_seq') !== undefined) {
+          const since = stopped ?? before;
+          const lost = stopped === undefined ? { isLost: true as const } : {};
+          over.push({ kind: 'restarted', ...(since !== undefined && { since }), until: time, ...lost });
+        }
+        stopped = undefined;
+        break;
+      default:
+    }
+  }
+  const newest = over.toSorted((one, other) => ((one.until ?? '') < (other.until ?? '') ? 1 : -1));
+  return [...down.values(), ...drained.values(), ...newest].map((draft) => {
+    const { error: _, cost: _cost, isLost: _lost, ...shown } = draft;
+    return { ...shown, text: textOf(draft) };
+  });
+}
+
+function textOf({ kind, backend = '', until, by, error, cost, isLost }: Draft): string {
+  const verb = until === undefined ? 'is' : 'was';
+  switch (kind) {
+    case 'down': {
+      const why = isCode(error) ? `: ${codes[error].means}` : '';
+      if (isLost === true) return `${backend} was down${why}. dovegate was restarted before it was up again.`;
+      return `${backend} ${verb} down${why}.${cost === undefined ? '' : ` ${plural(cost, 'command')} failed.`}`;
+    }
+    case 'drained':
+      return `${backend} ${verb} drained by ${by ?? ''}.${cost === undefined ? '' : ` ${plural(cost, 'command was', 'commands were')} refused.`}`;
+    case 'restarted':
+      return isLost === true
+        ? 'dovegate ended without a stop, and was started again.'
+        : 'dovegate was restarted.';
+    default:
+      return kind satisfies never;
+  }
+}

@@ -1,0 +1,99 @@
+// The incidents of the last day, as everybody may see them: from the journal, so that they are known after a restart of this process and of
+// the gate. What was read is kept, so only new records are read again; the first reading goes back in parts, and an answer says how far.
+
+import { jsonReply, type PageHandler } from '../adapters/page/page-request.js';
+import type { Incidents } from '../domain/admin/page/history.js';
+import { formatTime } from '../domain/records/audit/record.js';
+import { foldIncidents, type Turn } from '../domain/records/story/incidents.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import type { Daemon } from './daemon.js';
+import type { Looks } from './looks.js';
+import { operatorOf, seesOwnOnly } from './now-answers.js';
+
+export interface IncidentsAnswers {
+  readonly incidents: PageHandler;
+  close(): void;
+}
+
+const dayMs = 86_400_000;
+const partMs = 2_000;
+/** However many ask, the journal is read so often at most. */
+const againMs = 2_000;
+const rowsMax = 100;
+const turnsMax = 5_000;
+
+export function createIncidentsAnswers(
+  clock: Clock,
+  daemon: Pick<Daemon, 'told' | 'away'>,
+  looks: Pick<Looks, 'incidents'>,
+): IncidentsAnswers {
+  const ended = new AbortController();
+  let journal: string | undefined;
+  /** The oldest first. */
+  let turns: readonly Turn[] = [];
+  let toSeq = 0;
+  /** Where the first reading goes on back; undefined: it is through. */
+  let before: number | undefined;
+  let readMs = Number.NEGATIVE_INFINITY;
+  let reading: Promise<void> | undefined;
+  let trouble: string | undefined;
+
+  return {
+    async incidents({ who }) {
+      if (clock.now() - readMs >= againMs || before !== undefined)
+        reading ??= read().finally(() => {
+          reading = undefined;
+        });
+      await reading;
+      const nowMs = clock.wallMs();
+      const since = formatTime(nowMs - dayMs);
+      const rows = foldIncidents(turns)
+        .filter(({ until }) => until === undefined || until >= since)
+        .slice(0, rowsMax)
+        .map((row) => (row.by === undefined || !seesOwnOnly(who) ? row : operatorOf(row)));
+      const part = before === undefined ? undefined : 'the journal is still read for what was earlier';
+      const why = trouble ?? part;
+      const answer: Incidents = {
+        ...(journal !== undefined && { since }),
+        until: formatTime(nowMs),
+        rows,
+        ...(why !== undefined && { trouble: why }),
+      };
+      return jsonReply(200, answer);
+    },
+    close: () => ended.abort(new Error('the page is stopping')),
+  };
+
+  /** Never rejects. */
+  async function read(): Promise<void> {
+    const { head } = daemon.told ?? {};
+    if (head === undefined) {
+      trouble = daemon.away;
+      return;
+    }
+    if (head.journal !== journal) [journal, turns, toSeq, before] = [head.journal, [], 0, undefined];
+    const { signal } = ended;
+    const task = { directory: head.directory, incidentsSinceMs: clock.wallMs() - dayMs, timeMs: partMs };
+    try {
+      const newer = await looks.incidents({ ...task, before: undefined, after: toSeq }, ownName, signal);
+      // What is not read up to what is known leaves a gap, which is read like everything at first.
+      const known = newer.isThrough ? turns : [];
+      turns = [...known, ...newer.turns].slice(-turnsMax);
+      toSeq = Math.max(toSeq, newer.toSeq);
+      if (!newer.isThrough) before = newer.fromSeq;
+      else if (before !== undefined) {
+        const older = await looks.incidents({ ...task, before, after: 0 }, ownName, signal);
+        turns = [...older.turns, ...turns].slice(-turnsMax);
+        before = older.isThrough ? undefined : older.fromSeq;
+      }
+      trouble = undefined;
+      readMs = clock.now();
+    } catch (fault) {
+      trouble = messageOf(fault);
+    }
+  }
+}
+
+/** No person's: a name of a person has no blank. */
+const ownName = 'the page';

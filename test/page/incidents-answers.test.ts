@@ -1,0 +1,135 @@
+// Goal: an outage of 40 s, a drain, a restart of the gate and one of the page: an hour later the page says when each was, how long, why, by
+// whom and what it has cost, from the journal alone; and to whom sees some mail users only, no name of an operator.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { PageCaller } from '../../src/adapters/page/page-request.js';
+import { readIncidents } from '../../src/adapters/views/read-incidents.js';
+import type { Incidents } from '../../src/domain/admin/page/history.js';
+import type { JournalRecord } from '../../src/domain/records/audit/record.js';
+import { createIncidentsAnswers } from '../../src/page/incidents-answers.js';
+import { recordsOf, startMs, writeJournal } from '../adapters/views/written-journal.js';
+import { createFakeClock } from '../kit/fake-clock.js';
+import { openFolder } from '../kit/folder.js';
+import { doorHead } from '../kit/now.js';
+
+const viewer: PageCaller = { name: 'vera', roles: ['view'], users: undefined, from: [] };
+const limited: PageCaller = { name: 'lim', roles: ['audit'], users: ['*@example.org'], from: [] };
+const hourMs = 3_600_000;
+const second = 1_000;
+
+/** Among many commands: an outage, a drain, a restart, a crash, and what has not ended. */
+function past(atMs: number): readonly JournalRecord[] {
+  const records: readonly JournalRecord[] = [
+    { time: atMs, event: 'backend', action: 'down', backend: 'mail2', error: 'dial-refused' },
+    {
+      time: atMs + 40 * second,
+      event: 'backend',
+      action: 'up',
+      backend: 'mail2',
+      duration_ms: 40_000,
+      count: 412,
+    },
+    {
+      time: atMs + 60 * second,
+      event: 'operator',
+      action: 'audit-search',
+      by: 'carol',
+      args: ['"event":"start"'],
+    },
+    { time: atMs + 90 * second, event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' },
+    { time: atMs + 150 * second, event: 'operator', action: 'enable', backend: 'mail1', by: 'bob', count: 1 },
+    { time: atMs + 200 * second, event: 'stop' },
+    { time: atMs + 203 * second, event: 'start', last_seq: 7 },
+    { time: atMs + 300 * second, event: 'backend', action: 'down', backend: 'mail2', error: 'dial-timeout' },
+    { time: atMs + 310 * second, event: 'limit', count: 1 },
+    { time: atMs + 320 * second, event: 'start', last_seq: 12 },
+    { time: atMs + 330 * second, event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' },
+  ];
+  const [some, more] = [recordsOf(300), recordsOf(400)].map((all) =>
+    all.map((each) => ({ ...each, time: atMs })),
+  );
+  return [...(some ?? []), ...records.slice(0, 6), ...(more ?? []), ...records.slice(6)];
+}
+
+function open(t: TestContext, records: readonly JournalRecord[], wallMs: number, timeMs?: number) {
+  const directory = openFolder(t);
+  writeJournal(directory, records);
+  const clock = { ...createFakeClock(), wallMs: () => wallMs };
+  let asked = 0;
+  const answers = createIncidentsAnswers(
+    clock,
+    {
+      told: { head: { ...doorHead, directory }, settings: Object(undefined), numbers: undefined },
+      away: undefined,
+    },
+    {
+      incidents: (task) => {
+        asked += 1;
+        return readIncidents({ ...task, timeMs: timeMs ?? task.timeMs }, clock);
+      },
+    },
+  );
+  t.after(() => answers.close());
+  const ask = async (who = viewer): Promise<Incidents> => {
+    const call = {
+      params: [],
+      body: '',
+      who,
+      isStill: () => true,
+      signal: new AbortController().signal,
+    } as const;
+    const reply = await answers.incidents({ endpoint: 'incidents', ...call });
+    return 'body' in reply ? JSON.parse(reply.body) : assert.fail('in pieces');
+  };
+  return { ask, asked: () => asked };
+}
+
+const expected = [
+  [undefined, undefined, 'mail1', 'mail1 is drained by anna.', 330],
+  ['restarted', 320, undefined, 'dovegate ended without a stop, and was started again.', 310],
+  ['down', 320, 'mail2', /^mail2 was down: .*dovegate was restarted before it was up again\.$/, 300],
+  ['restarted', 203, undefined, 'dovegate was restarted.', 200],
+  ['drained', 150, 'mail1', 'mail1 was drained by anna. 1 command was refused.', 90],
+  ['down', 40, 'mail2', /^mail2 was down: no server listens at this address.*\. 412 commands failed\.$/, 0],
+] as const;
+
+function look(rows: Incidents['rows'], atMs: number): void {
+  const at = (time: string | undefined): number | undefined =>
+    time === undefined ? undefined : (Date.parse(time) - atMs) / second;
+  assert.equal(rows.length, expected.length, JSON.stringify(rows));
+  for (const [index, [kind, until, backend, text, since]] of expected.entries()) {
+    const row = rows[index];
+    assert.deepEqual([row?.backend, at(row?.since), at(row?.until)], [backend, since, until]);
+    assert.equal(row?.kind, kind ?? 'drained');
+    if (typeof text === 'string') assert.equal(row?.text, text);
+    else assert.match(row?.text ?? '', text);
+  }
+}
+
+void test('an hour later: when, how long, why, by whom, what it has cost', async (t) => {
+  const { ask, asked } = open(t, past(startMs), startMs + hourMs);
+  const { rows, trouble, since } = await ask();
+  assert.deepEqual([trouble, since], [undefined, new Date(startMs + hourMs - 24 * hourMs).toISOString()]);
+  look(rows, startMs);
+  await ask();
+  assert.equal(asked(), 1, 'the journal is not read for each who asks');
+  const narrow = await ask(limited);
+  assert.doesNotMatch(JSON.stringify(narrow), /anna|bob/);
+  assert.match(JSON.stringify(narrow), /drained by an operator/);
+});
+
+void test('a long journal is read back in parts, each answer says so, and the last one is the same', async (t) => {
+  const { ask } = open(t, past(startMs), startMs + hourMs, 0);
+  let answer = await ask();
+  assert.match(answer.trouble ?? '', /is still read/);
+  for (let turns = 0; answer.trouble !== undefined; turns += 1) {
+    assert.ok(turns < 100);
+    answer = await ask();
+  }
+  look(answer.rows, startMs);
+});
+
+void test('what is older than a day is not shown', async (t) => {
+  const { ask } = open(t, past(startMs).slice(0, -1), startMs + 25 * hourMs);
+  assert.deepEqual((await ask()).rows, []);
+});
