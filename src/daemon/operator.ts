@@ -177,7 +177,7 @@ function whatIsNothing(
       return (
         before && {
           kind: 'already',
-          text: `${backend} is out of service already, by ${before.by} since ${before.since}`,
+          text: `${backend} is drained already, by ${before.by} since ${before.since}`,
         }
       );
     }
@@ -237,7 +237,7 @@ async function carryOut(
       drained.put(action.backend, { by, since: formatTime(clock.wallMs()) });
       outages.turned(action.backend);
       pools.applyDrains();
-      return { kind: 'done', text: `${action.backend} is out of service; what runs there ends by itself` };
+      return { kind: 'done', text: `${action.backend} is drained; what runs there ends by itself` };
     case 'enable': {
       drained.put(action.backend, undefined);
       outages.turned(action.backend);
@@ -246,7 +246,7 @@ async function carryOut(
       const isInService = !backends.some((each) => each.name === action.backend && each.drained);
       const text = isInService
         ? `${action.backend} is in service`
-        : `${action.backend} stays out of service: the configuration says drained: true`;
+        : `${action.backend} stays drained: the configuration says drained: true`;
       return { kind: 'done', text };
     }
     case 'confirm':

@@ -6,6 +6,7 @@ import { bytesWords, countWords, durationWords, plural, rateWords } from '../dom
 import { ownerWords } from '../domain/records/story/owner.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
+import { IncidentsPart } from './incidents-part.js';
 import {
   Ago,
   AsCommand,
@@ -56,6 +57,7 @@ export function NowScreen({ query }: ScreenProps) {
     <>
       <Tiles />
       <Traffic query={query} />
+      <IncidentsPart />
       <Running onKill={setKilling} />
       <Panel title="Denied and failed" isTable>
         <Troubles />

@@ -116,7 +116,7 @@ void test('a backend is taken out of service once, and the first one who did it 
   assert.equal((await drain('anna')).kind, 'done');
   const again = {
     kind: 'already',
-    text: 'mail1 is out of service already, by anna since 1970-01-01T00:00:00.000Z',
+    text: 'mail1 is drained already, by anna since 1970-01-01T00:00:00.000Z',
   };
   for (let at = 0; at < 3; at += 1) assert.deepEqual(await drain('bob'), again);
   assert.deepEqual([recorded, drained.find('mail1')?.by], [1, 'anna']);

@@ -192,7 +192,7 @@ test('ends that end nothing are counted, and hold up nobody', async (t) => {
   assert.equal((await atPage('POST', '/api/backend/mail1/drain', {})).status, 200, 'it ends something again');
   assert.match(
     (await change(daemon, '/backend/mail1/drain')).text,
-    /^mail1 is out of service already, by erin since /,
+    /^mail1 is drained already, by erin since /,
   );
   const seconds = Math.ceil((performance.now() - startMs) / 1000);
   await daemon.stop();

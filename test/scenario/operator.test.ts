@@ -137,7 +137,7 @@ test('a backend that an operator drained refuses, also after a restart, until it
   again.write('dovegate.yaml', gateway.configuration({ mail1: { drained: 'true' } }));
   assert.equal((await dovegate(again, 'reload')).exit, 0);
   const half = await dovegate(again, 'backend', 'enable', 'mail1');
-  assert.match(half.text, /stays out of service: the configuration says drained/);
+  assert.match(half.text, /stays drained: the configuration says drained/);
   assert.equal(await ask(), '-TEMPFAIL');
   again.write('dovegate.yaml', gateway.configuration({}));
   assert.equal((await dovegate(again, 'reload')).exit, 0);

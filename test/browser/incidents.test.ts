@@ -1,0 +1,44 @@
+// Goal: what happened is on Now also when it is over, and for a page that was started anew meanwhile: an outage with its cause and its cost,
+// a drain with the person. What must not happen: an outage that only those know who looked at the time.
+import assert from 'node:assert/strict';
+import { browserTest, settled, shareDesk, signIn } from '../kit/page-daemon.js';
+
+const desk = shareDesk();
+
+browserTest(
+  'an outage, a drain and a restart of the page: what, when, how long, what was lost',
+  async (t) => {
+    const { page, faults } = await desk.signIn(t, 'oncall');
+    const client = await desk.daemon.client();
+    const ask = async (): Promise<string> =>
+      (await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status;
+    const problems = page.getByRole('region', { name: 'What is wrong' }).filter({ hasText: /mail1/ });
+    assert.equal(await ask(), '+');
+    const startAgain = await desk.daemon.stopMail1();
+    await problems.waitFor();
+    assert.match(await ask(), /^-TEMPFAIL/);
+    await startAgain();
+    await problems.waitFor({ state: 'detached' });
+
+    await page.getByRole('link', { name: 'Backends', exact: true }).click();
+    await page.getByRole('button', { name: 'drain mail2' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'drain', exact: true }).click();
+    await page
+      .getByRole('dialog')
+      .getByText(/mail2 is drained/)
+      .waitFor();
+    assert.deepEqual(faults, []);
+
+    const startPage = await desk.daemon.killPage();
+    await startPage();
+    await page.goto('about:blank');
+    await signIn(page, desk.daemon.origin, 'oncall');
+    const rows = page.getByRole('table', { name: /^Outages, drains/ }).locator('[data-row]');
+    await rows.first().waitFor();
+    await settled(page);
+    const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
+    assert.equal(texts.length, 2, texts.join('\n'));
+    assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall\./);
+    assert.match(texts[1] ?? '', /down mail1 was down: .* 1 command failed\.$/);
+  },
+);
