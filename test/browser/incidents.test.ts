@@ -1,5 +1,5 @@
-// Goal: what happened is on Now also when it is over, and for a page that was started anew meanwhile: an outage with its cause and its cost,
-// a drain with the person. What must not happen: an outage that only those know who looked at the time.
+// Goal: what happened is on Now also when it is over, and for a page that was started anew meanwhile: an outage with its cause and its
+// cost, a drain with the person. What must not happen: an outage that only those know who looked at the time.
 import assert from 'node:assert/strict';
 import { browserTest, settled, shareDesk, signIn } from '../kit/page-daemon.js';
 
