@@ -38,7 +38,8 @@ interface Kept {
   count: number;
 }
 
-const troublesMax = 20;
+/** An outage has one cause and many requesters and commands. */
+const troublesMax = 60;
 const stallShownMs = 60_000;
 /** Several things change at once when a host goes down. */
 const changedMs = 50;

@@ -50,33 +50,35 @@ function useIncidents(): { readonly incidents?: Incidents; readonly fault?: stri
 export function IncidentsPart() {
   const { incidents, fault } = useIncidents();
   return (
-    <Panel title="Incidents of 24 hours" isTable>
-      {incidents === undefined ? (
-        <Pending fault={fault}>Reading the journal …</Pending>
-      ) : (
-        <>
-          {incidents.rows.length > 0 && <Strip incidents={incidents} />}
-          <Table
-            label="Outages, drains and restarts of the last 24 hours, newest first"
-            rows={incidents.rows}
-            columns={columnsOf(incidents.until)}
-            keyOf={({ kind, backend, since, until }) =>
-              `${kind} ${backend ?? ''} ${since ?? ''} ${until ?? ''}`
-            }
-            empty={
-              <Empty>
-                No backend was down or drained in the last 24 hours, and dovegate was not restarted.
-              </Empty>
-            }
-          />
-          {incidents.trouble !== undefined && (
-            <p class="faint inside">
-              Not all of it is known: <Sentence text={incidents.trouble} />.
-            </p>
-          )}
-        </>
-      )}
-    </Panel>
+    <div class="later incidents">
+      <Panel title="Incidents of 24 hours" isTable>
+        {incidents === undefined ? (
+          <Pending fault={fault}>Reading the journal …</Pending>
+        ) : (
+          <>
+            {incidents.rows.length > 0 && <Strip incidents={incidents} />}
+            <Table
+              label="Outages, drains and restarts of the last 24 hours, newest first"
+              rows={incidents.rows}
+              columns={columnsOf(incidents.until)}
+              keyOf={({ kind, backend, since, until }) =>
+                `${kind} ${backend ?? ''} ${since ?? ''} ${until ?? ''}`
+              }
+              empty={
+                <Empty>
+                  No backend was down or drained in the last 24 hours, and dovegate was not restarted.
+                </Empty>
+              }
+            />
+            {incidents.trouble !== undefined && (
+              <p class="faint inside">
+                Not all of it is known: <Sentence text={incidents.trouble} />.
+              </p>
+            )}
+          </>
+        )}
+      </Panel>
+    </div>
   );
 }
 

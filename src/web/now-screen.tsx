@@ -25,6 +25,9 @@ import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
 import {
+  backendState,
+  causesOf,
+  commonWords,
   deadlineShare,
   failedTone,
   journalTone,
@@ -112,20 +115,25 @@ function Tiles() {
   );
 }
 
-/** Shown only while a backend is down: what still works, and what does not. One that is drained is neither. */
+/** Shown only while a backend is down or drained. */
 function BackendsTile() {
-  const backends = (useLive(({ now }) => now?.backends) ?? []).filter(({ health }) => health !== 'drained');
-  const [up, down] = [backends.filter(({ isUp }) => isUp), backends.filter(({ isUp }) => !isUp)];
-  if (down.length === 0) return null;
+  const backends = useLive(({ now }) => now?.backends) ?? [];
+  const by = (word: string) => backends.filter((each) => backendState(each).word === word);
+  const others = backends.filter(({ isUp }) => !isUp);
+  const up = backends.length - others.length;
+  if (others.length === 0) return null;
+  const lists = (['down', 'drained'] as const).flatMap((word) => {
+    const those = by(word);
+    return those.length === 0 ? [] : [`${word}: ${listWords(those)}`];
+  });
   return (
-    <Tile title="Backends up" tone="bad" value={`${countWords(up.length)} of ${countWords(backends.length)}`}>
+    <Tile
+      title="Backends up"
+      tone={by('down').length > 0 ? 'bad' : 'warn'}
+      value={`${countWords(up)} of ${countWords(backends.length)}`}
+    >
       <p>
-        down: <Name value={listWords(down)} max={80} />
-        {up.length > 0 && (
-          <>
-            ; up: <Name value={listWords(up)} max={80} />
-          </>
-        )}
+        <Name value={lists.join('; ')} max={160} />
       </p>
     </Tile>
   );
@@ -252,9 +260,11 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
         columns={columns}
         keyOf={(row) => row.id}
         empty={
-          <Empty>
-            No command runs at this moment. Most take a few milliseconds; the sparkline above has them all.
-          </Empty>
+          <div class="wide-only">
+            <Empty>
+              No command runs at this moment. Most take a few milliseconds; the sparkline above has them all.
+            </Empty>
+          </div>
         }
         onKey={(key, row) => {
           if (key !== 'K' || !mayKill) return false;
@@ -321,11 +331,17 @@ function TroubledUser({ row: { user, count } }: { readonly row: Trouble }) {
 }
 
 function Troubles() {
-  const rows = useLive(({ now }) => now?.troubles) ?? [];
+  const causes = causesOf(useLive(({ now }) => now?.troubles) ?? []);
+  const [opened, setOpened] = useState<string | undefined>();
   const session = useSession();
   const isAuditor = mayDo(session, 'audit');
   const seesRules = isAuditor && session.me.users === undefined;
-  const columns: Column<Trouble>[] = [
+  const rows = causes.flatMap((cause): readonly TroubleRow[] => {
+    const key = causeKey(cause);
+    if (cause.rows.length < 2) return cause.rows;
+    return key === opened ? [cause, ...cause.rows] : [cause];
+  });
+  const columns: Column<TroubleRow>[] = [
     {
       title: 'outcome',
       line: 1,
@@ -341,15 +357,43 @@ function Troubles() {
       kind: 'short',
       line: 1,
       grows: true,
-      cell: (row) => <Name value={row.command} max={32} isCode />,
+      cell: (row) =>
+        row.rows === undefined ? (
+          <Name value={row.command} max={32} isCode />
+        ) : (
+          <Name value={commonWords(row.rows, ({ command = '' }) => command, 'commands')} max={32} />
+        ),
     },
-    { title: 'who', cell: (row) => <Name value={whoAsked(row)} /> },
-    ...(isAuditor ? [{ title: 'user', cell: (row: Trouble) => <TroubledUser row={row} /> }] : []),
-    { title: 'backend', cell: (row) => <Name value={row.backend} /> },
+    {
+      title: 'who',
+      cell: (row) =>
+        row.rows === undefined ? (
+          <Name value={whoAsked(row)} />
+        ) : (
+          <Button
+            kind="small"
+            isOpen={causeKey(row) === opened}
+            onClick={() => setOpened(causeKey(row) === opened ? undefined : causeKey(row))}
+          >
+            {commonWords(row.rows, whoAsked, 'requesters')}
+          </Button>
+        ),
+    },
+    ...(isAuditor
+      ? [
+          {
+            title: 'user',
+            line: 0 as const,
+            cell: (row: TroubleRow) => (row.rows === undefined ? <TroubledUser row={row} /> : null),
+          },
+        ]
+      : []),
+    { title: 'backend', line: 0, cell: (row) => <Name value={row.backend} /> },
     {
       title: 'why, and the cause',
       kind: 'wide',
-      line: 3,
+      line: 2,
+      grows: true,
       cell: (row) => <Why row={row} seesRules={seesRules} />,
     },
     {
@@ -363,7 +407,7 @@ function Troubles() {
           </span>
           {row.count !== undefined && row.since !== undefined && (
             <p class="why faint wide-only">
-              since <Time at={row.since} />
+              since <Time at={row.since} isExact />
             </p>
           )}
         </>
@@ -374,40 +418,50 @@ function Troubles() {
           {
             title: 'exchange',
             kind: 'action' as const,
-            line: 2 as const,
-            cell: (row: Trouble) =>
-              row.id === undefined ? null : <Link to={pathOf('/trail/:id', row.id)}>exchange</Link>,
+            line: 0 as const,
+            cell: (row: TroubleRow) =>
+              row.id === undefined || row.rows !== undefined ? null : (
+                <Link to={pathOf('/trail/:id', row.id)}>exchange</Link>
+              ),
           },
         ]
       : []),
   ];
   return (
-    <>
+    <div class="troubles">
       <Table
-        label="The last commands that were denied or failed, newest first"
+        label="The last commands that were denied or failed, by cause, newest first"
         rows={rows}
         columns={columns}
         keyOf={(row) =>
-          `${row.since ?? row.at} ${row.kind} ${whoAsked(row)} ${row.command ?? ''} ${row.backend ?? ''} ${row.text}`
+          row.rows === undefined
+            ? `${row.since ?? row.at} ${row.kind} ${whoAsked(row)} ${row.command ?? ''} ${row.backend ?? ''} ${row.text}`
+            : causeKey(row)
         }
         empty={
           <Empty>
-            Nothing was denied and nothing failed lately. Here the last 20 would stand, each with its reason.
+            Nothing was denied and nothing failed lately. Here the last causes would stand, each with its
+            commands.
           </Empty>
         }
-        {...(isAuditor
-          ? {
-              onOpen: (row: Trouble) => (row.id === undefined ? undefined : go(pathOf('/trail/:id', row.id))),
-            }
-          : {})}
+        onOpen={(row) => {
+          if (row.rows !== undefined) setOpened(causeKey(row) === opened ? undefined : causeKey(row));
+          else if (isAuditor && row.id !== undefined) go(pathOf('/trail/:id', row.id));
+        }}
       />
       {!isAuditor && rows.length > 0 && (
         <p class="faint inside">
           Mail users, and the records of these commands, are shown to people with the role audit.
         </p>
       )}
-    </>
+    </div>
   );
+}
+
+type TroubleRow = Trouble & { readonly rows?: readonly Trouble[] };
+
+function causeKey({ kind, backend = '', text, policy = '' }: Trouble): string {
+  return `${kind} ${backend} ${policy} ${text}`;
 }
 
 interface WhyProps {
@@ -421,7 +475,7 @@ function Why({ row, seesRules }: WhyProps) {
   return (
     <>
       <Sentence text={text} />
-      <p class="why faint">
+      <p class="why faint wide-only">
         cause: <Name value={ownerWords(row.owner, row)} max={60} />
         {seesRules && policy !== undefined && (
           <>

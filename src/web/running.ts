@@ -10,6 +10,37 @@ export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'l
   return `${principal}@${listener}`;
 }
 
+/** Denials and failures of one cause, with those that are the same in one row each. */
+export interface CauseRow extends Trouble {
+  readonly count: number;
+  readonly since: string;
+  readonly rows: readonly Trouble[];
+}
+
+/** By their cause: the sentence and where. Those of one requester and command are its rows; the newest cause first, as its rows are. */
+export function causesOf(troubles: readonly Trouble[]): readonly CauseRow[] {
+  const causes = new Map<string, CauseRow>();
+  for (const row of troubles) {
+    const { kind, text, backend = '', owner, policy = '', count = 1, at, since = at } = row;
+    const key = [kind, text, backend, owner, policy].join('\n');
+    const cause = causes.get(key);
+    causes.set(key, {
+      ...(cause ?? row),
+      count: (cause?.count ?? 0) + count,
+      since: cause === undefined || since < cause.since ? since : cause.since,
+      rows: [...(cause?.rows ?? []), row],
+    });
+  }
+  return [...causes.values()];
+}
+
+/** What several have in common, or how many there are of them. */
+export function commonWords(rows: readonly Trouble[], of: (row: Trouble) => string, many: string): string {
+  const all = new Set(rows.map(of));
+  const [only = ''] = all;
+  return all.size === 1 ? only : `${countWords(all.size)} ${many}`;
+}
+
 export function runningLine(command: RunningCommand): string {
   const { user, backend, isOverdue, durationMs } = command;
   const whom = user === undefined ? '' : ` for ${user}`;

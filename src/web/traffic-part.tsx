@@ -13,7 +13,7 @@ import { colorOf, TimeChart } from './time-chart.js';
 import {
   backendMeasures,
   condensed,
-  listOf,
+  layersOf,
   type Measure,
   measureOf,
   measures,
@@ -73,7 +73,7 @@ export function Traffic({ query }: TrafficProps) {
   const { span, measure } = chosenOf(query, measures);
   const [teams, backends] = [useHistory('teams', span), useHistory('backends', span)];
   return (
-    <section aria-label="Traffic">
+    <section aria-label="Traffic" class="later">
       <div class="toolbar">
         <h2>Traffic</h2>
         <span class="chips">
@@ -165,7 +165,7 @@ export function HistoryPanel({ title, of, asked, span, measure, controls }: Hist
       ) : (
         <TimeChart
           label={`${label}, ${title.toLowerCase()}`}
-          series={history.series.map((each) => ({ name: each.name, values: listOf(each, measure) }))}
+          series={layersOf(history, measure)}
           until={history.until}
           step={history.step}
           format={format}
@@ -217,6 +217,7 @@ function Names({ of, history, span, at, when, all: shown, measure }: NamesProps)
           <th scope="col">{of === 'teams' ? 'team' : 'backend'}</th>
           {shown.map(({ value, text, head = text }) => (
             <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
+              {value === 'failed' && measure === 'rate' && <span class="swatch s-bad" />}
               {when === undefined && value === 'waiting' ? `${text}, most` : head}
             </th>
           ))}

@@ -73,6 +73,24 @@ export function listOf(series: Series, measure: Measure): Values {
   return series[measure].map((value, at) => shareOf(value, series.rate[at] ?? null) ?? null);
 }
 
+/** What a chart draws: of a rate, what was served of each name, and what failed of all of them on top. */
+export function layersOf(
+  { series }: History,
+  measure: Measure,
+): readonly { readonly name: string; readonly values: Values; readonly color?: string }[] {
+  if (measure !== 'rate') return series.map((each) => ({ name: each.name, values: listOf(each, measure) }));
+  const served = series.map(({ name, rate, failed }) => ({
+    name,
+    values: rate.map((all, at) => (all === null ? null : all - (failed[at] ?? 0))),
+  }));
+  const failed = Array.from({ length: Math.max(0, ...series.map(({ rate }) => rate.length)) }, (_, at) =>
+    series.every(({ rate }) => (rate[at] ?? null) === null)
+      ? null
+      : series.reduce((sum, each) => sum + (each.failed[at] ?? 0), 0),
+  );
+  return [...served, { name: 'failed', values: failed, color: 's-bad' }];
+}
+
 function shareOf(part: number | null, all: number | null): number | undefined {
   return part === null || all === null || all === 0 ? undefined : Math.min(1, part / all);
 }

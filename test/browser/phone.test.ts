@@ -110,3 +110,39 @@ browserTest('a value of a row becomes the search, and is left out by a minus', a
   await rows.nth(3).waitFor();
   assert.deepEqual(faults, []);
 });
+
+browserTest('denied and failed on a phone: eight of a cause on the first screen', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/', { size: phone });
+  const client = await desk.daemon.client();
+  const denied = [
+    'mailbox delete|A',
+    'mailbox rename|A|B',
+    'mailbox create|A',
+    'mailbox subscribe|A',
+    'mailbox unsubscribe|A',
+    'purge',
+    'force-resync|A',
+    'quota recalc',
+    'expunge|mailbox|A|all',
+  ];
+  for (const line of denied)
+    assert.equal(
+      (await client.ask({ user: 'alice@example.org', fields: line.split('|') })).status,
+      '-NOPERM',
+    );
+  const rows = page.locator('.troubles [data-row]');
+  await rows
+    .filter({ hasText: /× *\d+ commands/ })
+    .first()
+    .click();
+  await rows.nth(8).waitFor();
+  await settled(page);
+  const shown = await page.evaluate<number>(`(() => {
+    const bottom = document.querySelector('nav[aria-label=Screens]').getBoundingClientRect().top;
+    const said = document.querySelector('.problems, .stale')?.getBoundingClientRect().height ?? 0;
+    return [...document.querySelectorAll('.troubles [data-row]')]
+      .filter((row) => row.getBoundingClientRect().bottom - said <= bottom).length;
+  })()`);
+  assert.ok(shown >= 8, `${shown} failures on the first screen`);
+  assert.deepEqual(faults, []);
+});

@@ -141,23 +141,23 @@ void test('each row says who can change it, and a denial its policy', () => {
     assert.deepEqual(owners({ ...failed, error }), ['gate', undefined], error);
 });
 
-void test('the last 20 of a million, newest first, with the users beside them', () => {
+void test('the last 60 of a million, newest first, with the users beside them', () => {
   const clock = createFakeClock();
   const watch = new NowWatch(clock);
-  for (let at = 0; at < 45; at += 1) {
+  for (let at = 0; at < 85; at += 1) {
     watch.observe({ ...ended, ...failed, exchange: { ...ended.exchange, id: `E${at}`, command: `c${at}` } });
     clock.advanceNow(1_000);
   }
   const rows = watch.troubles();
   assert.deepEqual(
     rows.map(({ row }) => row.id),
-    Array.from({ length: 20 }, (_, back) => `E${44 - back}`),
+    Array.from({ length: 60 }, (_, back) => `E${84 - back}`),
   );
-  assert.equal(rows[0]?.row.at, '2026-01-02T03:04:49.000Z');
+  assert.equal(rows[0]?.row.at, '2026-01-02T03:05:29.000Z');
   assert.ok(rows.every(({ user }) => user === 'zuluq7@example.org'));
   assert.deepEqual(
     [watch.history.rates(clock.now()).failed, watch.history.rates(clock.now()).perSecond],
-    [45, 1],
+    [85, 1],
   );
 });
 

@@ -1,12 +1,14 @@
 // What the screens say of commands, backends and the journal.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BackendNow } from '../../src/domain/admin/page/api.js';
+import type { BackendNow, Trouble } from '../../src/domain/admin/page/api.js';
 import {
   backendState,
   boxesOf,
   boxesWords,
+  causesOf,
   certificateLeft,
+  commonWords,
   deadlineShare,
   failedDials,
   failedTone,
@@ -178,4 +180,52 @@ void test('the journal', () => {
     ['good', 'warn', 'bad'],
   );
   assert.equal(journalTone({ state: 'writable', missingSeq: 213 }), 'bad');
+});
+
+void test('denied and failed by their cause: how many, of how many requesters, from when to when', () => {
+  const row = (more: Partial<Trouble>): Trouble => ({
+    at: '2026-11-21T07:45:39Z',
+    kind: 'failed',
+    principal: 'bob@support',
+    listener: 'support',
+    command: 'quota get',
+    backend: 'mail2',
+    text: 'Connection refused.',
+    owner: 'server',
+    ...more,
+  });
+  const causes = causesOf([
+    row({ count: 400, since: '2026-11-21T07:45:01Z' }),
+    row({ principal: 'anna@support', at: '2026-11-21T07:45:30Z' }),
+    row({ backend: 'mail1', at: '2026-11-21T07:45:20Z' }),
+    row({
+      principal: 'job@panel',
+      command: 'user',
+      count: 11,
+      at: '2026-11-21T07:45:00Z',
+      since: '2026-11-21T07:44:57Z',
+    }),
+  ]);
+  assert.deepEqual(
+    causes.map(({ backend: where, count, since, at, rows }) => [
+      where,
+      count,
+      since.slice(11),
+      at.slice(11),
+      rows.length,
+    ]),
+    [
+      ['mail2', 412, '07:44:57Z', '07:45:39Z', 3],
+      ['mail1', 1, '07:45:20Z', '07:45:20Z', 1],
+    ],
+  );
+  const [{ rows } = { rows: [] }] = causes;
+  assert.equal(
+    commonWords(rows, ({ principal }) => principal, 'requesters'),
+    '3 requesters',
+  );
+  assert.equal(
+    commonWords(rows, (each) => each.backend ?? '', 'backends'),
+    'mail2',
+  );
 });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Series } from '../../src/domain/admin/page/history.js';
 import {
   condensed,
+  layersOf,
   listOf,
   measureOf,
   nextLookMs,
@@ -79,4 +80,18 @@ void test('an address with a word that is none shows the first', () => {
   assert.equal(spanNamed('1y'), '10m');
   assert.equal(measureOf('p99').value, 'p99');
   assert.equal(measureOf('toString').value, 'rate');
+});
+
+void test('a rate has two layers: what was served by name, and what failed of all; where nothing is known, neither', () => {
+  const other: Series = { ...series, name: 'jobs', rate: [null, 1, 1], failed: [null, 1, 0] };
+  const history = { since: '', until: '', step: 10, series: [series, other] };
+  assert.deepEqual(layersOf(history, 'rate'), [
+    { name: 'desk', values: [null, 2, 3.7] },
+    { name: 'jobs', values: [null, 0, 1] },
+    { name: 'failed', values: [null, 1, 0.3], color: 's-bad' },
+  ]);
+  assert.deepEqual(
+    layersOf(history, 'p50').map(({ name }) => name),
+    ['desk', 'jobs'],
+  );
 });

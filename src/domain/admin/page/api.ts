@@ -205,7 +205,7 @@ export interface Now {
   /** Those that wait are among them. */
   readonly runningCount: number;
   readonly waitingCount: number;
-  /** Newest first, at most 20. */
+  /** Newest first, at most 60. */
   readonly troubles: readonly Trouble[];
   readonly backends: readonly BackendNow[];
 }
