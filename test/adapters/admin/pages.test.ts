@@ -143,11 +143,13 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       {
         code: 'ship-away',
         text: 'The receiver logs:6514 gets no records: what the table says. 7 records wait for it.',
+        degrading: true,
       },
       {
         code: 'key-expires',
         text: 'The key "c" of listener "panel" has expired at 2026-11-21T02:30:00.000Z.',
         try: 'make another one (dovegate key new), give its program that, and replace the hash; or remove the key',
+        degrading: false,
       },
     ],
     ready: true,
