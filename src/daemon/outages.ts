@@ -12,14 +12,16 @@ export interface Outages {
   observe(event: EngineEvent): void;
   /** Commands that were refused because this backend is drained, since it was, or since the start. */
   refused(backend: string): number;
+  /** The same a second, of the last seconds. */
+  refusedPerSecond(backend: string): number;
   /** Call when a backend was drained, or is back in service. */
   turned(backend: string): void;
 }
 
-export function createOutages(clock: Pick<Clock, 'wallMs'>): Outages {
+export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
   let journal: Pick<OpenJournal, 'append'> | undefined;
   const failed = new Map<string, number>();
-  const refused = new Map<string, number>();
+  const refused = new Map<string, Refused>();
   // The journal counts what it cannot take.
   const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void =>
     void journal?.append({ time: clock.wallMs(), event: 'backend', ...record }, true);
@@ -32,8 +34,10 @@ export function createOutages(clock: Pick<Clock, 'wallMs'>): Outages {
       if (isEngineEvent(event, 'exchange-ended')) {
         const { backend, outcome, error } = event;
         if (backend === undefined || countedAs[outcome] !== 'failed') return;
-        if (error === 'backend-drained') refused.set(backend, (refused.get(backend) ?? 0) + 1);
-        else if (failed.has(backend)) failed.set(backend, (failed.get(backend) ?? 0) + 1);
+        if (error === 'backend-drained') {
+          const before = at(refused.get(backend) ?? none);
+          refused.set(backend, { ...before, all: before.all + 1, here: before.here + 1 });
+        } else if (failed.has(backend)) failed.set(backend, (failed.get(backend) ?? 0) + 1);
       } else if (isEngineEvent(event, 'backend-down')) {
         failed.set(event.backend, 0);
         append({ action: 'down', backend: event.backend, error: event.type });
@@ -44,7 +48,29 @@ export function createOutages(clock: Pick<Clock, 'wallMs'>): Outages {
         append({ action: 'up', backend, duration_ms, count });
       }
     },
-    refused: (backend) => refused.get(backend) ?? 0,
+    refused: (backend) => (refused.get(backend) ?? none).all,
+    refusedPerSecond(backend) {
+      const { here, last } = at(refused.get(backend) ?? none);
+      return Math.max(here, last) / stepSeconds;
+    },
     turned: (backend) => void refused.delete(backend),
   };
+
+  /** With the steps of now. */
+  function at({ all, step, here, last }: Refused): Refused {
+    const now = Math.floor(clock.now() / (1000 * stepSeconds));
+    if (now === step) return { all, step, here, last };
+    return { all, step: now, here: 0, last: now === step + 1 ? here : 0 };
+  }
 }
+
+/** Since the drain, in the step that runs, and in the one before. */
+interface Refused {
+  readonly all: number;
+  readonly step: number;
+  readonly here: number;
+  readonly last: number;
+}
+
+const none: Refused = { all: 0, step: 0, here: 0, last: 0 };
+const stepSeconds = 5;

@@ -35,6 +35,7 @@ import type { KnownUsers } from './known-users.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
+import type { Outages } from './outages.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
@@ -51,6 +52,7 @@ export interface Gate {
   readonly service: Service;
   readonly served: Switch;
   readonly drained: DrainedBackends;
+  readonly outages: Pick<Outages, 'refused' | 'refusedPerSecond' | 'turned'>;
   readonly access: AccessDesk;
   readonly users: KnownUsers;
   readonly reloader: Reloader;
@@ -181,7 +183,7 @@ function faultOf(table: Parameters<typeof meaningIn>[0], code: string, text: str
   return { code, text, why: meaningIn(table, code) };
 }
 
-function backendNow({ pools, drained }: Gate, backend: BackendSettings): RunningBackend[] {
+function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings): RunningBackend[] {
   const { name, address, connections, passwordFiles, caFile } = backend;
   const pool = pools.byName.get(name);
   if (pool === undefined) return [];
@@ -205,6 +207,7 @@ function backendNow({ pools, drained }: Gate, backend: BackendSettings): Running
         ...(backend.drained ? ['configuration'] : []),
         ...(by === undefined ? [] : [`${by.by}, ${by.since}`]),
       ],
+      refusedPerSecond: outages.refusedPerSecond(name),
       connections,
       passwordFiles,
       caFile,

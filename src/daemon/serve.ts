@@ -352,6 +352,7 @@ async function open(
   const { memoryFile } = settings.audit;
   const { watch } = endpoints ?? {};
   const gate: Gate = {
+    outages,
     ...parts,
     start,
     drained,
@@ -363,7 +364,7 @@ async function open(
     watch,
     page: () => door?.told(),
   };
-  const act = createAct({ ...gate, outages });
+  const act = createAct(gate);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
     const offer = () => certificates.offerOf(adminName);

@@ -10,7 +10,7 @@ void test('an outage and a drain, with what each has cost', () => {
   const records: AuditRecord[] = [];
   const journal = { append: (record: AuditRecord) => void records.push(record) };
   let wallMs = 1_000;
-  const outages = createOutages({ wallMs: () => wallMs });
+  const outages = createOutages({ now: () => wallMs, wallMs: () => wallMs });
   const fail = (more: Partial<ExchangeEnded>): void =>
     outages.observe({ ...ended, outcome: 'failed', error: 'dial-refused', ...more });
   const down = {
@@ -43,4 +43,17 @@ void test('an outage and a drain, with what each has cost', () => {
   assert.deepEqual([outages.refused('mail1'), outages.refused('mail2'), outages.refused('mail3')], [1, 1, 0]);
   outages.turned('mail1');
   assert.deepEqual([outages.refused('mail1'), outages.refused('mail2')], [0, 1]);
+});
+
+void test('what a drain costs a second: of the last seconds, and nothing once nobody asks any more', () => {
+  let ms = 3_600_000;
+  const outages = createOutages({ now: () => ms, wallMs: () => ms });
+  assert.equal(outages.refusedPerSecond('mail1'), 0);
+  for (let at = 0; at < 145; at += 1)
+    outages.observe({ ...ended, outcome: 'failed', error: 'backend-drained' });
+  assert.equal(outages.refusedPerSecond('mail1'), 29);
+  ms += 5_000;
+  assert.equal(outages.refusedPerSecond('mail1'), 29);
+  ms += 5_000;
+  assert.deepEqual([outages.refusedPerSecond('mail1'), outages.refused('mail1')], [0, 145]);
 });

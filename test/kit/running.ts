@@ -20,6 +20,7 @@ export function backend(name: string, more: Partial<RunningBackend> = {}): Runni
     hasBeenUp: true,
     fault: undefined,
     drained: [],
+    refusedPerSecond: 0,
     connections: 4,
     dialing: 0,
     idle: 1,

@@ -2,7 +2,7 @@
 // made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend, and no mail user. A
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
-import { countWords, durationWords, plural } from '../../language/words/words.js';
+import { countWords, durationWords, plural, rateWords } from '../../language/words/words.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
 import { findEnds } from './ends.js';
@@ -48,6 +48,10 @@ export const foundCodes = {
   'backend-down': ['a backend is down', 'as `try` says'],
   'backend-newer': ['a backend is newer than this dovegate knows, and gets what `newer` says'],
   'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
+  'backend-drained': [
+    'a backend is drained: by whom, since when, and what it costs',
+    'enable it when its work is done',
+  ],
   'lookup-failing': ["Dovecot's auth service does not answer"],
   'key-stolen': [
     'a key of an HTTP listener was used three times or more from where it is not permitted, within ten minutes',
@@ -107,6 +111,7 @@ function problemsOf(running: Running): readonly FoundProblem[] {
     ...journalReserve(journal),
     ...down.flatMap(backendDown),
     ...(areAllDown ? [] : running.routes.flatMap((route) => routeDown(route, backends))),
+    ...(areAllDown && down.length === 0 ? [] : backends.flatMap(backendDrained)),
     ...lookups.map(lookupFailing),
     ...refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
     ...fillingJournal(journal),
@@ -312,6 +317,29 @@ function backendDown(backend: RunningBackend): FoundProblem[] {
       backend: name,
       isDegrading: true,
       sinceMs,
+    },
+  ];
+}
+
+function backendDrained({ name, drained, refusedPerSecond }: RunningBackend): FoundProblem[] {
+  if (drained.length === 0) return [];
+  const by = drained.map((each) => {
+    const [, who = '', since = ''] = /^(.*), (\S+)$/.exec(each) ?? [];
+    return who === '' ? `by the ${each}` : `by ${who} since {${since}}`;
+  });
+  const isDegrading = refusedPerSecond > 0;
+  const cost = isDegrading
+    ? `${rateWords(refusedPerSecond)} commands a second are refused.`
+    : 'No commands are refused.';
+  return [
+    {
+      code: 'backend-drained',
+      text: `${name} is drained ${by.join(', and ')}. ${cost}`,
+      try: drained.includes('configuration')
+        ? `remove drained from backends.${name}, then dovegate reload`
+        : `dovegate backend enable ${name}`,
+      backend: name,
+      isDegrading,
     },
   ];
 }

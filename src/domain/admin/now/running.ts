@@ -105,6 +105,8 @@ export interface RunningBackend {
     | undefined;
   /** Who drained it: the configuration, an operator (with name and time), both, or nobody. */
   readonly drained: readonly string[];
+  /** Commands that are refused because it is drained. */
+  readonly refusedPerSecond: number;
   readonly connections: number;
   readonly dialing: number;
   readonly idle: number;

@@ -157,9 +157,29 @@ void test('a backend is down for its certificate: the cause, and what to do abou
   }
 });
 
-void test('a backend that somebody took out is no problem while others serve; all of them are', () => {
+void test('a drained backend: by whom, since when, what it costs; it degrades only while commands are refused', () => {
   const one = drained('mail1', { newer: 'reads' });
-  assert.deepEqual(find({ backends: [one, backend('mail2')] }), []);
+  const told = (more: Partial<RunningBackend>) => {
+    const [{ code, text, try: ask, isDegrading } = assert.fail(), ...others] = find({
+      backends: [{ ...one, ...more }, backend('mail2')],
+    });
+    return [code, text, ask, isDegrading, others.length];
+  };
+  assert.deepEqual(told({}), [
+    'backend-drained',
+    'mail1 is drained by the configuration. No commands are refused.',
+    'remove drained from backends.mail1, then dovegate reload',
+    false,
+    0,
+  ]);
+  const since = '2026-11-21T02:14:00.000Z';
+  assert.deepEqual(told({ drained: [`anna, on call, ${since}`], refusedPerSecond: 29 }), [
+    'backend-drained',
+    `mail1 is drained by anna, on call since {${since}}. 29 commands a second are refused.`,
+    'dovegate backend enable mail1',
+    true,
+    0,
+  ]);
   const [problem] = find({ backends: [one] });
   assert.deepEqual(
     [problem?.code, problem?.text, problem?.try],
@@ -204,10 +224,10 @@ void test('every backend of a route is down or drained, and others are up', () =
   const found = find({ backends, routes });
   assert.deepEqual(
     found.map(({ code }) => code),
-    ['backend-down', 'route-down', 'route-down'],
+    ['backend-down', 'route-down', 'route-down', 'backend-drained'],
   );
   assert.deepEqual(
-    found.slice(1).map(({ text }) => text),
+    found.slice(1, 3).map(({ text }) => text),
     [
       'No backend of the route at dovegate.yaml:12 is up: mail1 down, mail2 drained. Its users are not served.',
       'No backend of the route at dovegate.yaml:15 is up: mail2 drained. Its users are not served.',
