@@ -48,6 +48,10 @@ export const foundCodes = {
   'backend-down': ['a backend is down', 'as `try` says'],
   'backend-newer': ['a backend is newer than this dovegate knows, and gets what `newer` says'],
   'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
+  'backend-stuck': [
+    'new connections to a backend fail, and commands have hung there for 10 s or longer',
+    'as `try` says',
+  ],
   'backend-drained': [
     'a backend is drained: by whom, since when, and what it costs',
     'enable it when its work is done',
@@ -84,6 +88,8 @@ const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */
 const unsyncedMsMax = 2_000;
 const slowNamesMax = 3;
+/** Most commands take milliseconds. */
+const stuckMsMin = 10_000;
 /** The time after which a client gets the first "still waiting" notice. */
 const waitMsMax = 5_000;
 /** A key that its own program says wrong once or twice is no theft. */
@@ -111,6 +117,7 @@ function problemsOf(running: Running): readonly FoundProblem[] {
     ...journalReserve(journal),
     ...down.flatMap(backendDown),
     ...(areAllDown ? [] : running.routes.flatMap((route) => routeDown(route, backends))),
+    ...notDrained.flatMap((backend) => backendStuck(backend, running)),
     ...(areAllDown && down.length === 0 ? [] : backends.flatMap(backendDrained)),
     ...lookups.map(lookupFailing),
     ...refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
@@ -317,6 +324,28 @@ function backendDown(backend: RunningBackend): FoundProblem[] {
       backend: name,
       isDegrading: true,
       sinceMs,
+    },
+  ];
+}
+
+/** Its workers are stopped or hang: the system accepts connections for them, so it is not down, and nothing ends there. */
+function backendStuck(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
+  const { name, host, health, fault } = backend;
+  if (fault !== undefined || (health !== 'pausing' && health !== 'retrying')) return [];
+  const hanging = exchanges.filter(
+    (each) =>
+      each.backend === name && !each.isWaiting && each.clientMs < slowMsMin && each.durationMs >= stuckMsMin,
+  );
+  if (hanging.length === 0) return [];
+  const longest = durationWords(Math.max(...hanging.map(({ durationMs }) => durationMs)));
+  const there = host === undefined ? '' : ` on ${host}`;
+  return [
+    {
+      code: 'backend-stuck',
+      text: `${name} does not answer: new connections to it fail, and ${plural(hanging.length, 'command hangs', 'commands hang')} there, the first for ${longest}.`,
+      try: `look whether its workers are stopped or hang${there}: ps -C doveadm-server -o pid,stat,wchan; journalctl -u dovecot${there}`,
+      backend: name,
+      isDegrading: true,
     },
   ];
 }

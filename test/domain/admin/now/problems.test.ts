@@ -11,6 +11,7 @@ import type {
   Fault,
   Running,
   RunningBackend,
+  RunningExchange,
   RunningKey,
   RunningSink,
   TlsCause,
@@ -210,6 +211,31 @@ void test('a daemon that was started within an outage says that it may be longer
     text ?? '',
     /^mail1 is down since \{[^}]*\} or longer \(it was not reached since dovegate started, or changed its settings\): /,
   );
+});
+
+void test('workers are stopped behind a backend that accepts connections', () => {
+  const exchanges = [exchange('A', { durationMs: 40_000 }), exchange('B', { durationMs: 12_000 })];
+  const others = [
+    exchange('C', { durationMs: 50_000, isWaiting: true }),
+    exchange('D', { durationMs: 50_000, clientMs: 2_000 }),
+    exchange('E', { durationMs: 50_000, backend: 'mail2' }),
+    exchange('F', { durationMs: 9_000 }),
+  ];
+  const stuck = (health: RunningBackend['health'], running: readonly RunningExchange[]) =>
+    find({ backends: [backend('mail1', { health })], exchanges: running });
+  const [found, ...more] = stuck('retrying', [...exchanges, ...others]);
+  assert.deepEqual(
+    [found?.code, found?.text, found?.isDegrading, more],
+    [
+      'backend-stuck',
+      'mail1 does not answer: new connections to it fail, and 2 commands hang there, the first for 40 s.',
+      true,
+      [],
+    ],
+  );
+  assert.deepEqual(stuck('retrying', others), []);
+  // Commands may take long where connections are made.
+  assert.deepEqual(stuck('up', exchanges), []);
 });
 
 void test('every backend of a route is down or drained, and others are up', () => {
