@@ -139,7 +139,8 @@ function faultOf(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted || error instanceof AskFault) return error;
   return new AskFault(
     0,
-    'No answer from dovegate. Is the daemon running? Try "systemctl status dovegate" on its host.',
+    // While it runs, it says itself that the daemon does not answer.
+    'The process of the page does not answer; dovegate may serve all the same. Try "systemctl status dovegate-page" on its host.',
   );
 }
 

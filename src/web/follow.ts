@@ -67,10 +67,10 @@ export async function follow(options: FollowOptions): Promise<void> {
         lastHeardMs = nowMs();
         become({ now, heardMs: lastHeardMs, trouble: undefined });
       }
-      become({ ...live, trouble: 'The daemon ended the stream.' });
+      become({ ...live, trouble: 'The process of the page ended the stream.' });
     } catch (error) {
       if (error instanceof AskFault && error.status === 401) return;
-      const silent = 'Nothing has come from the daemon for 5 s.';
+      const silent = 'Nothing has come from the process of the page for 5 s.';
       become({ ...live, trouble: error instanceof AskFault ? error.message : silent });
     } finally {
       own.abort();

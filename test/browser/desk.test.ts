@@ -54,7 +54,7 @@ browserTest('what the next person at the desk sees', async (t) => {
   // Who signs in meanwhile is not disturbed by the answer.
   await page.getByLabel('Name', { exact: true }).fill('somebody');
   await asked[0]?.abort();
-  await page.getByText(/No answer from dovegate.*ends by itself/s).waitFor();
+  await page.getByText(/The process of the page does not answer.*ends by itself/s).waitFor();
   assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'somebody');
   await page.goBack();
   assert.doesNotMatch(await page.locator('body').innerText(), /alice/);

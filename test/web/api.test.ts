@@ -90,7 +90,10 @@ void test('what is no sentence of dovegate is not shown', async () => {
 
 void test('no answer is a sentence that says what to do', async () => {
   const { api } = stage(() => Promise.reject(new TypeError('Failed to fetch')));
-  assert.match(await textOfFault(api.json('GET /api/me')), /^0 No answer from dovegate\..*systemctl status/);
+  assert.match(
+    await textOfFault(api.json('GET /api/me')),
+    /^0 The process of the page does not answer.*systemctl status dovegate-page/,
+  );
 });
 
 void test('lines come one by one, and an answer that broke off is not taken for a whole one', async () => {
