@@ -41,7 +41,7 @@ import {
 import type { PageRole } from '../domain/admin/page/roles.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import { networkOf } from '../domain/people/identity/peer.js';
-import type { RecordedPeer, Redacted } from '../domain/records/audit/record.js';
+import { formatTime, type RecordedPeer, type Redacted } from '../domain/records/audit/record.js';
 import { formatExtractHead, type SignedExtract } from '../domain/records/views/extract-head.js';
 import { formatFilter } from '../domain/records/views/filter.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
@@ -132,7 +132,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const settings = new DoorSettings(clock, settingsText);
   const states = new NowStates({
     clock,
-    make: () => makeNow(lookAt(gate), watch, clock.now()),
+    make: () => makeNow(lookAt(gate), watch, gate.acknowledged, clock.now()),
     onFailed: (fault) => onError(`the state for the page: ${messageOf(fault)}`),
     onWatched: (isWatched) => gate.pools.setWatched(isWatched),
   });
@@ -180,14 +180,21 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }),
     operate: decided(
       parseActionCall,
-      ({ kind }) => (kind === 'enable' ? 'enable' : undefined),
-      async ({ as, kind, from, what }, peer, isEnding) => {
+      ({ kind }) => (kind === 'enable' || kind === 'acknowledge' ? 'enable' : undefined),
+      async ({ as, kind, from, what, hours = 1 }, peer, isEnding) => {
         const person = personOf(as, ['operate']);
         if ('code' in person) return { given: refused(person), isNothing: true };
         const why = isEnding ? undefined : notes.whyNot('acts', person.name, [...from, kind, what]);
         if (why !== undefined) return { given: refused(why), isNothing: true };
         const operator = { ...peer, by: person.name, from };
-        const done = await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator);
+        const until = formatTime(clock.wallMs() + hours * 3_600_000);
+        const named =
+          kind === 'acknowledge'
+            ? { kind, text: what, until }
+            : kind === 'kill'
+              ? { kind, id: what }
+              : { kind, backend: what };
+        const done = await act(named, operator);
         return { given: json(200, done), isNothing: done.kind === 'unknown' || done.kind === 'already' };
       },
     ),

@@ -4,11 +4,12 @@
 import { hostName } from '../adapters/host/process.js';
 import { bounds } from '../bounds/bounds.js';
 import type { MadeNow } from '../domain/admin/door/door.js';
-import { type FoundProblem, findProblems, stateOf, whyDown } from '../domain/admin/now/problems.js';
+import { type FoundProblem, findProblems, keyOf, stateOf, whyDown } from '../domain/admin/now/problems.js';
 import { isUp, type Running, type RunningExchange, slowMsMin } from '../domain/admin/now/running.js';
 import type { BackendNow, JournalNow, ReceiverNow, RunningCommand } from '../domain/admin/page/api.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import type { NowWatch } from './now-watch.js';
+import type { Acknowledged } from './operator.js';
 
 const runningMax = bounds.runningShown;
 
@@ -20,15 +21,18 @@ export function judge(running: Running, watch: NowWatch): readonly FoundProblem[
   return problems;
 }
 
-export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeNow {
+export function makeNow(
+  running: Running,
+  watch: NowWatch,
+  acknowledged: Pick<Acknowledged, 'find'>,
+  nowMs: number,
+): MadeNow {
   const { exchanges, atMs, version, started, configHash } = running;
-  const problems = judge(running, watch).map(({ code, text, try: hint, backend, isDegrading }) => ({
-    code,
-    text,
-    try: hint,
-    backend,
-    isDegrading,
-  }));
+  const problems = judge(running, watch).map((problem) => {
+    const { code, text, try: hint, backend, isDegrading } = problem;
+    const key = keyOf(problem);
+    return { code, text, try: hint, backend, isDegrading, key, acknowledged: acknowledged.find(key, atMs) };
+  });
   const { state, sinceMs } = watch.standing;
   const oldest = exchanges.toSorted(runningFirst).slice(0, runningMax);
   const troubles = watch.troubles();

@@ -65,6 +65,25 @@ export class DrainedBackends {
   }
 }
 
+/** What operators have looked at, until a time or the next start, by the key of the problem. */
+export class Acknowledged {
+  readonly #marks = new Map<string, { readonly by: string; readonly until: string }>();
+
+  find(key: string, nowMs: number): { readonly by: string; readonly until: string } | undefined {
+    const mark = this.#marks.get(key);
+    return mark !== undefined && mark.until > formatTime(nowMs) ? mark : undefined;
+  }
+
+  put(key: string, by: string, until: string): void {
+    const [oldest] = this.#marks.keys();
+    this.#marks.delete(key);
+    if (oldest !== undefined && this.#marks.size >= acknowledgedMax) this.#marks.delete(oldest);
+    this.#marks.set(key, { by, until });
+  }
+}
+
+const acknowledgedMax = 100;
+
 interface Parts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;
@@ -84,6 +103,7 @@ interface Parts {
   readonly access: Pick<AccessDesk, 'end'>;
   readonly users: Pick<KnownUsers, 'confirm' | 'moved'>;
   readonly outages: Pick<Outages, 'refused' | 'turned'>;
+  readonly acknowledged: Pick<Acknowledged, 'put'>;
 }
 
 export function createAct(parts: Parts): Act {
@@ -182,6 +202,7 @@ function whatIsNothing(
       );
     }
     case 'revoke':
+    case 'acknowledge':
     case 'reload':
       return undefined;
     default:
@@ -249,6 +270,9 @@ async function carryOut(
         : `${action.backend} stays drained: the configuration says drained: true`;
       return { kind: 'done', text };
     }
+    case 'acknowledge':
+      parts.acknowledged.put(action.text, by, action.until);
+      return { kind: 'done', text: `acknowledged until ${action.until}` };
     case 'confirm':
       return { kind: 'done', text: `only uid ${users.confirm(action.user)} is ${action.user} now` };
     case 'reload': {

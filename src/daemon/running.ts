@@ -34,7 +34,7 @@ import type { KeyWatch } from './keys.js';
 import type { KnownUsers } from './known-users.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { NowWatch } from './now-watch.js';
-import type { DrainedBackends } from './operator.js';
+import type { Acknowledged, DrainedBackends } from './operator.js';
 import type { Outages } from './outages.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
@@ -52,6 +52,7 @@ export interface Gate {
   readonly service: Service;
   readonly served: Switch;
   readonly drained: DrainedBackends;
+  readonly acknowledged: Acknowledged;
   readonly outages: Pick<Outages, 'refused' | 'refusedPerSecond' | 'turned'>;
   readonly access: AccessDesk;
   readonly users: KnownUsers;

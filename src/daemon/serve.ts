@@ -47,7 +47,7 @@ import {
   openSignKey,
   rebuildLimits,
 } from './open-audit.js';
-import { createAct, DrainedBackends } from './operator.js';
+import { Acknowledged, createAct, DrainedBackends } from './operator.js';
 import { createOutages } from './outages.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
@@ -352,6 +352,7 @@ async function open(
   const { memoryFile } = settings.audit;
   const { watch } = endpoints ?? {};
   const gate: Gate = {
+    acknowledged: new Acknowledged(),
     outages,
     ...parts,
     start,

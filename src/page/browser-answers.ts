@@ -309,13 +309,14 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   async function operate(
-    kind: 'kill' | 'drain' | 'enable',
+    kind: 'kill' | 'drain' | 'enable' | 'acknowledge',
     what: string,
     person: PagePerson,
     from: readonly string[],
+    ...hours: [number?]
   ): Promise<PageReply> {
     try {
-      const done = await daemon.operate(person, kind, what, from);
+      const done = await daemon.operate(person, kind, what, from, ...hours);
       return done.kind === 'done' || done.kind === 'already'
         ? jsonReply(200, { text: done.text })
         : refusedReply(refusals[done.kind], done.text);
@@ -407,6 +408,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
       operate('drain', backend, person, fromOf(peer.address, session)),
     enable: ({ params: [backend = ''], peer }, session, person) =>
       operate('enable', backend, person, fromOf(peer.address, session)),
+    acknowledge: ({ params: [problem = '', hours = ''], peer }, session, person) =>
+      operate('acknowledge', problem, person, fromOf(peer.address, session), Number(hours)),
     kill: ({ params: [id = ''], peer }, session, person) =>
       operate('kill', id, person, fromOf(peer.address, session)),
   };

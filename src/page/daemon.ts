@@ -140,11 +140,12 @@ export class Daemon {
 
   async operate(
     who: Asking,
-    kind: 'kill' | 'drain' | 'enable',
+    kind: 'kill' | 'drain' | 'enable' | 'acknowledge',
     what: string,
     from: readonly string[],
+    hours?: number,
   ): Promise<DoorDone> {
-    const asked = { as: this.#as(who, ['operate']), kind, what, from };
+    const asked = { as: this.#as(who, ['operate']), kind, what, from, hours };
     const done: DoorDone = JSON.parse(await this.#call('operate', asked));
     return done;
   }

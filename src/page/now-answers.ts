@@ -80,7 +80,9 @@ export function seesOwnOnly({ roles, users }: Pick<PageCaller, 'roles' | 'users'
 
 /** Numbers and backends, without exchanges and names of people and programs. */
 function narrow(now: Now): Now {
-  const problems = now.head.problems.filter(({ code }) => ofRecords.has(code));
+  const problems = now.head.problems
+    .filter(({ code }) => ofRecords.has(code))
+    .map((problem) => ({ ...problem, acknowledged: undefined }));
   return {
     ...now,
     head: { ...now.head, problems },

@@ -1,13 +1,14 @@
 // What stands above every screen: the red sentence when something is wrong, and the bar with the state of the daemon.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { NowHead, Problem } from '../domain/admin/page/api.js';
-import { durationWords, plural } from '../domain/language/words/words.js';
+import type { Done, NowHead, Problem } from '../domain/admin/page/api.js';
+import { countWords, durationWords, plural } from '../domain/language/words/words.js';
+import { sentenceOf } from './api.js';
 import { Ago, Button, Name, Segments, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive } from './live.js';
 import { Link, usePlace } from './location.js';
 import { tryPieces } from './running.js';
-import { showTheme, themeChoice, useSession } from './session.js';
+import { mayDo, showTheme, themeChoice, useSession } from './session.js';
 import { Icon, Mark } from './shapes.js';
 import type { Tone } from './signs.js';
 import { visible } from './visible.js';
@@ -122,6 +123,7 @@ export function Problems() {
   const isOpen = opened ?? isFirstScreen;
   const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
   const quiet = problems.filter(({ isDegrading }) => !isDegrading);
+  const fresh = quiet.filter(({ acknowledged }) => acknowledged === undefined);
   return (
     <>
       {!isStale && <Announcer problem={first} />}
@@ -142,14 +144,57 @@ export function Problems() {
         <section class="problems quiet" aria-label="To look at">
           <p>
             <Button kind="small" isOpen={isListed} onClick={() => setListed(!isListed)}>
-              {plural(quiet.length, 'thing', 'things')} to look at
+              {fresh.length > 0
+                ? `${plural(fresh.length, 'thing', 'things')} to look at`
+                : `${countWords(quiet.length)} acknowledged`}
             </Button>{' '}
             <span class="faint">commands do not suffer from {quiet.length === 1 ? 'it' : 'them'}</span>
           </p>
-          {isListed && quiet.map((problem) => <OneProblem key={problem.text} problem={problem} />)}
+          {isListed &&
+            [...fresh, ...quiet.filter((each) => each.acknowledged !== undefined)].map((problem) => (
+              <div key={problem.key}>
+                <OneProblem problem={problem} />
+                <Acknowledge problem={problem} />
+              </div>
+            ))}
         </section>
       )}
     </>
+  );
+}
+
+const hoursOffered = [4, 24, 168] as const;
+
+function Acknowledge({ problem: { key, acknowledged, text } }: { readonly problem: Problem }) {
+  const session = useSession();
+  const [said, setSaid] = useState('');
+  const acknowledge = (hours: number): void => {
+    session.api
+      .json<Done>('POST /api/acknowledge/:problem/:hours', { params: [key, String(hours)] })
+      .then(() => setSaid(''))
+      .catch((error: unknown) => setSaid(sentenceOf(error)));
+  };
+  return (
+    <p class="why">
+      {acknowledged !== undefined && (
+        <span class="faint">
+          acknowledged by <Name value={acknowledged.by} max={24} /> until <Time at={acknowledged.until} />
+        </span>
+      )}
+      {acknowledged === undefined &&
+        mayDo(session, 'operate') &&
+        hoursOffered.map((hours) => (
+          <Button
+            key={hours}
+            kind="small"
+            onClick={() => acknowledge(hours)}
+            label={`Acknowledge for ${durationWords(hours * 3_600_000)}: ${visible(text)}`}
+          >
+            acknowledge for {durationWords(hours * 3_600_000)}
+          </Button>
+        ))}
+      <span role="status">{said}</span>
+    </p>
   );
 }
 

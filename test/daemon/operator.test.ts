@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createAct, DrainedBackends } from '../../src/daemon/operator.js';
+import { Acknowledged, createAct, DrainedBackends } from '../../src/daemon/operator.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
 import type { AuditRecord } from '../../src/domain/records/audit/record.js';
 import { JournalFault } from '../../src/ports/faults.js';
@@ -22,6 +22,7 @@ const unasked = {
   reloader: { reload: notAsked },
   users: { moved: [], confirm: notAsked },
   outages: { refused: () => 7, turned: () => undefined },
+  acknowledged: new Acknowledged(),
 };
 
 void test('a file that is damaged stops the start: nobody would know what was taken out', (t) => {
@@ -178,4 +179,28 @@ void test('nobody confirms the uid of their own name: the uid of before would be
       user: 'carol',
     },
   ]);
+});
+
+void test('what is wrong is acknowledged until a time, with a record; the oldest mark goes where there are too many', async () => {
+  const acknowledged = new Acknowledged();
+  let last: AuditRecord | undefined;
+  const act = createAct({
+    ...unasked,
+    acknowledged,
+    drained: { find: notAsked, put: notAsked },
+    journal: { appendDurable: async (record) => void (last = record) },
+  });
+  const until = '1970-01-01T04:00:00.000Z';
+  const mark = (text: string) => act({ kind: 'acknowledge', text, until }, { by: 'anna' });
+  assert.equal((await mark('key-expires panel old')).kind, 'done');
+  assert.deepEqual(
+    [last?.event, last?.action, last?.text, last?.until, last?.by],
+    ['operator', 'acknowledge', 'key-expires panel old', until, 'anna'],
+  );
+  assert.deepEqual(acknowledged.find('key-expires panel old', 0), { by: 'anna', until });
+  assert.equal(acknowledged.find('key-expires panel new', 0), undefined);
+  assert.equal(acknowledged.find('key-expires panel old', 4 * 3_600_000), undefined);
+  for (let at = 0; at < 100; at += 1) await mark(`${at}`);
+  assert.equal(acknowledged.find('key-expires panel old', 0), undefined);
+  assert.equal(acknowledged.find('99', 0)?.by, 'anna');
 });

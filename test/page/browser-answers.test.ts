@@ -173,7 +173,7 @@ void test('role by endpoint: what the table has, of several roles what one of th
       allowed,
       all.filter((endpoint) => either.has(endpoint)),
     );
-    assert.equal(acted.length, person.roles.includes('operate') ? 3 : 0);
+    assert.equal(acted.length, person.roles.includes('operate') ? 4 : 0);
   }
 });
 
@@ -189,7 +189,7 @@ void test('a refusal names all roles that somebody has', async () => {
 const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'history', 'incidents', 'backends-csv'];
 const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   view: [...everybody, 'proof', 'verify'],
-  operate: [...everybody, 'drain', 'enable', 'kill', 'proof', 'verify', 'keys'],
+  operate: [...everybody, 'drain', 'enable', 'acknowledge', 'kill', 'proof', 'verify', 'keys'],
   audit: [
     ...everybody,
     ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'show'] as const),

@@ -156,7 +156,13 @@ void test('another problem and another state are drawn at once; a number that mo
     started: '2026-11-21T02:14:00Z',
     configHash: '',
     problems: [
-      { code: 'queue-grows', backend: 'mail1', text: '36 commands wait for mail1.', isDegrading: true },
+      {
+        code: 'queue-grows',
+        key: 'queue-grows mail1',
+        backend: 'mail1',
+        text: '36 commands wait for mail1.',
+        isDegrading: true,
+      },
     ],
   };
   const pressingOf = (change: Partial<NowHead>, trouble?: string): string => {
@@ -173,7 +179,7 @@ void test('another problem and another state are drawn at once; a number that mo
     pressingOf({ problems: [problem, problem] }),
     pressingOf({ problems: [{ ...problem, backend: 'mail2' }] }),
     pressingOf({ problems: [{ ...problem, code: 'backend-down' }] }),
-    pressingOf({}, 'The daemon ended the stream.'),
+    pressingOf({}, 'The process of the page ended the stream.'),
     pressing({ now: undefined, heardMs: undefined, trouble: undefined }),
   ];
   assert.equal(new Set([...others, known]).size, others.length + 1);

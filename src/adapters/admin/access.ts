@@ -58,6 +58,8 @@ export type OperatorAction =
   | { readonly kind: 'drain' | 'enable'; readonly backend: string }
   /** Of the uids that this user of `persons` had, only the newest counts from now on. */
   | { readonly kind: 'confirm'; readonly user: string }
+  /** What is wrong and degrades nothing, by its key, is known until that time (RFC 3339). */
+  | { readonly kind: 'acknowledge'; readonly text: string; readonly until: string }
   | { readonly kind: 'reload' };
 
 export const isOperatorAction = predicateOf<OperatorAction>();

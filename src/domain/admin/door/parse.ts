@@ -90,8 +90,10 @@ export const parseExtractCall = readerOf(extractCall);
 const actionCall = z.object({
   as: caller,
   from,
-  kind: z.enum(['kill', 'drain', 'enable']),
+  kind: z.enum(['kill', 'drain', 'enable', 'acknowledge']),
   what: nameText,
+  /** For how long what is wrong is acknowledged. */
+  hours: z.number().int().min(1).max(720).optional(),
 });
 export const parseActionCall = readerOf(actionCall);
 

@@ -10,6 +10,7 @@ export interface Ending {
   readonly text: string;
   readonly try: string;
   readonly backend?: string;
+  readonly about: string;
   readonly isDegrading: boolean;
 }
 
@@ -35,6 +36,7 @@ export function findEnds(
         text: `${what}${file === undefined ? '' : ` (${file})`} ${endOf(atMs, leftMs)}.`,
         try: renewals[role](name),
         ...(role === 'backend' ? { backend: name } : {}),
+        about: `${role} ${name}`,
         isDegrading: isOver,
       },
     ]);
@@ -45,6 +47,7 @@ export function findEnds(
       leftMs,
       {
         code: 'key-expires',
+        about: `${listener} ${name}`,
         text: `The key "${name}" of listener "${listener}" ${endOf(atMs, leftMs, true)}.`,
         try: 'make another one (dovegate key new), give its program that, and replace the hash; or remove the key',
         isDegrading: false,

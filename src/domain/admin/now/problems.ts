@@ -28,9 +28,15 @@ export interface FoundProblem {
   readonly text: string;
   readonly try?: string;
   readonly backend?: string;
+  /** Whose it is, where it is no backend's. */
+  readonly about?: string;
   readonly isDegrading: boolean;
   /** Since when, in Unix milliseconds; undefined: not known. */
   readonly sinceMs?: number;
+}
+
+export function keyOf({ code, backend, about = backend }: FoundProblem): string {
+  return about === undefined ? code : `${code} ${about}`;
 }
 
 /** Worst first. */

@@ -34,6 +34,8 @@ export const endpoints = {
   /** -> Done. */
   drain: 'POST /api/backend/:name/drain',
   enable: 'POST /api/backend/:name/enable',
+  /** A problem that degrades nothing, by its key, for so many hours -> Done. */
+  acknowledge: 'POST /api/acknowledge/:problem/:hours',
   kill: 'POST /api/kill/:id',
   /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
   search: 'POST /api/trail/search',
@@ -92,6 +94,7 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   'backends-csv': everybody,
   drain: ['operate'],
   enable: ['operate'],
+  acknowledge: ['operate'],
   kill: ['operate'],
   search: ['audit'],
   histogram: ['audit'],
@@ -240,6 +243,9 @@ export interface Problem {
   readonly backend?: string | undefined;
   /** Commands suffer from it now: it makes the state. */
   readonly isDegrading: boolean;
+  /** Stays the same while the sentence changes. */
+  readonly key: string;
+  readonly acknowledged?: { readonly by: string; readonly until: string } | undefined;
 }
 
 export interface NowTiles {
