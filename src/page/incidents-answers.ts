@@ -73,7 +73,9 @@ export function createIncidentsAnswers(
       return;
     }
     if (head.journal !== journal) [journal, turns, toSeq, before] = [head.journal, [], 0, undefined];
-    const { signal } = ended;
+    // A look has its place until its signal is aborted.
+    const taken = new AbortController();
+    const signal = AbortSignal.any([ended.signal, taken.signal]);
     const task = { directory: head.directory, incidentsSinceMs: clock.wallMs() - dayMs, timeMs: partMs };
     try {
       const newer = await looks.incidents({ ...task, before: undefined, after: toSeq }, ownName, signal);
@@ -91,6 +93,8 @@ export function createIncidentsAnswers(
       readMs = clock.now();
     } catch (fault) {
       trouble = messageOf(fault);
+    } finally {
+      taken.abort(new Error('the answer was taken'));
     }
   }
 }

@@ -7,6 +7,7 @@ import { readIncidents } from '../../src/adapters/views/read-incidents.js';
 import type { Incidents } from '../../src/domain/admin/page/history.js';
 import type { JournalRecord } from '../../src/domain/records/audit/record.js';
 import { createIncidentsAnswers } from '../../src/page/incidents-answers.js';
+import { createLooks } from '../../src/page/looks.js';
 import { recordsOf, startMs, writeJournal } from '../adapters/views/written-journal.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { openFolder } from '../kit/folder.js';
@@ -132,4 +133,30 @@ void test('a long journal is read back in parts, each answer says so, and the la
 void test('what is older than a day is not shown', async (t) => {
   const { ask } = open(t, past(startMs).slice(0, -1), startMs + 25 * hourMs);
   assert.deepEqual((await ask()).rows, []);
+});
+
+void test('in threads of looks: each answer gives its place back', async (t) => {
+  const directory = openFolder(t);
+  writeJournal(directory, past(startMs));
+  const clock = { ...createFakeClock(), wallMs: () => startMs + hourMs };
+  let nowMs = 0;
+  const looks = createLooks(clock);
+  t.after(() => looks.close());
+  const told = { head: { ...doorHead, directory }, settings: Object(undefined), numbers: undefined };
+  const moving = { ...clock, now: () => nowMs };
+  const answers = createIncidentsAnswers(moving, { told, away: undefined }, looks);
+  t.after(() => answers.close());
+  for (let at = 0; at < 8; at += 1) {
+    nowMs += 60_000;
+    const call = {
+      params: [],
+      body: '',
+      who: viewer,
+      isStill: () => true,
+      signal: new AbortController().signal,
+    };
+    const reply = await answers.incidents({ endpoint: 'incidents', ...call });
+    assert.ok('body' in reply);
+    look(JSON.parse(reply.body).rows, startMs);
+  }
 });
