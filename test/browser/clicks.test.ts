@@ -1,7 +1,20 @@
-// Goal: what can be clicked does what it says. What must not happen: a link in a row that opens the row instead.
+// Goal: what can be clicked does something, on every screen, by pointer and by keyboard. Controls that differ in numbers only are clicked
+// once. What must not happen: a control without an effect, an error, a link in a row that opens the row instead.
 
 import assert from 'node:assert/strict';
-import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../kit/page-daemon.js';
+import type { Page } from 'playwright-core';
+import { auditRecords } from '../kit/gateway.js';
+import {
+  browserTest,
+  examplePath,
+  openPageDaemon,
+  people,
+  screensOf,
+  settled,
+  shareDesk,
+  visit,
+} from '../kit/page-daemon.js';
+import { until } from '../kit/until.js';
 
 const desk = shareDesk(async (owner) => {
   const daemon = await openPageDaemon(owner);
@@ -23,3 +36,80 @@ browserTest('a link in a row goes where it says, by pointer and by keyboard', as
   }
   assert.deepEqual(faults, []);
 });
+
+/** Marks the controls of the screen that do something now, one of each kind; returns their names. */
+const markControls = `(() => {
+  const names = [];
+  for (const each of document.querySelectorAll('main a[href], main button, main summary, header button, footer button, nav a[href]')) {
+    delete each.dataset.control;
+    if (each.disabled || !each.checkVisibility({ visibilityProperty: true })) continue;
+    // It is chosen already, or is where the page is.
+    const isChosen = each.getAttribute('aria-pressed') === 'true' && each.closest('.segments') !== null;
+    if (isChosen || each.getAttribute('aria-current') === 'page' || each.href === location.href) continue;
+    const name = each.tagName + ' ' + (each.getAttribute('aria-label') ?? each.textContent).replace(/[0-9A-Z]{26}|\\d+/g, '#').slice(0, 60);
+    if (names.includes(name) || /Sign out/.test(name)) continue;
+    each.dataset.control = String(names.length);
+    names.push(name);
+  }
+  return names;
+})()`;
+
+/** What a control may change, without the figures that change by themselves. */
+const stateOf = `JSON.stringify([
+  location.href, globalThis.printed ?? 0, document.querySelectorAll('dialog[open]').length, document.querySelectorAll('main *, aside *').length,
+  [...document.querySelectorAll('[aria-pressed], [aria-expanded], details')].map((each) =>
+    [each.getAttribute('aria-pressed'), each.getAttribute('aria-expanded'), each.open]),
+  [...document.querySelectorAll('main input, main textarea, main select')].map((each) => [each.value, each.checked]),
+  [...document.querySelectorAll('main [role=status], main [role=alert]')].map((each) => each.textContent),
+  document.documentElement.dataset.theme,
+])`;
+
+async function clickAll(page: Page, requests: readonly string[], path: string): Promise<number> {
+  const open = async (): Promise<readonly string[]> => {
+    await page.keyboard.press('Escape');
+    await visit(page, path);
+    await settled(page);
+    return page.evaluate<readonly string[]>(markControls);
+  };
+  const names = await open();
+  for (const name of names)
+    for (const how of ['pointer', 'keyboard'] as const) {
+      const at = (await open()).indexOf(name);
+      // Some are gone with their use, such as the one that shows a text in full.
+      if (at < 0) continue;
+      const control = page.locator(`[data-control="${at}"]`);
+      const before = await page.evaluate<string>(stateOf);
+      const asked = requests.length;
+      if (how === 'pointer') await control.click();
+      else await control.press('Enter');
+      await until(
+        async () => requests.length > asked || (await page.evaluate<string>(stateOf)) !== before,
+        `an effect of ${name} on ${path} by ${how}`,
+      );
+    }
+  return names.length;
+}
+
+for (const name of ['oncall', 'approver'] as const)
+  browserTest(
+    `every link and button of every screen of ${name} has an effect, by pointer and by keyboard`,
+    async (t) => {
+      const { page, faults, requests } = await desk.signIn(t, name);
+      // Neither a window of the browser nor its word about a field that is empty is in the document.
+      await page.evaluate(`(() => {
+      globalThis.printed = 0;
+      globalThis.print = () => { globalThis.printed += 1; };
+      document.addEventListener('invalid', globalThis.print, true);
+    })()`);
+      const id = String(auditRecords(desk.daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
+      let clicked = 0;
+      for (const { path, roles } of await screensOf()) {
+        if (!roles.includes(people[name].role)) continue;
+        const shown = examplePath(path, { id, user: 'alice@example.org', policy: 'migration' });
+        clicked += await clickAll(page, requests, shown);
+      }
+      t.diagnostic(`${clicked} controls`);
+      assert.ok(clicked > 20, `${clicked} controls`);
+      assert.deepEqual(faults, []);
+    },
+  );
