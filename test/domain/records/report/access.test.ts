@@ -70,19 +70,6 @@ void test('one request: who asked, who approved, how it was used, how it ended',
   assert.deepEqual(accessSentences(items, 0), ['1 request: 1 granted, 0 refused, 0 granted and never used']);
 });
 
-void test('an approval that did not count any more when another one arrived is not listed', () => {
-  const { items } = ledgerOf([
-    requested('A', start, { approvals: 2 }),
-    approved('A', start + 1),
-    approved('A', start + 2, { principal: 'dave@leads', by: 'dave@leads' }),
-    over('expired', 'A', start + hour, 'request'),
-  ]).finish();
-  assert.deepEqual(
-    items[0]?.entry?.approvals.map(({ principal }) => principal),
-    ['dave@leads'],
-  );
-});
-
 void test('a search by which dovegate counts mails for a command is no use', () => {
   const count = { for: '1', command: 'search', effect: 'read' };
   const [admission, completion] = use('2', 'A', start + 50);
