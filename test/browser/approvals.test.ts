@@ -142,11 +142,11 @@ browserTest(
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
 
     // The report of the mailbox leads to it, too.
-  await visit(page, '/mailbox/alice@example.org');
-  await page.getByRole('link', { name: 'its request' }).first().click();
-  await history.getByText('asker@jobs asked: ticket 9').waitFor();
+    await visit(page, '/mailbox/alice@example.org');
+    await page.getByRole('link', { name: 'its request' }).first().click();
+    await history.getByText('asker@jobs asked: ticket 9').waitFor();
 
-  const limited = await desk.signIn(t, 'limited', `/access/${own}`);
+    const limited = await desk.signIn(t, 'limited', `/access/${own}`);
     await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();
     await visit(limited.page, `/access/${other}`);
     await limited.page.getByText(/No request .* is known here/).waitFor();
