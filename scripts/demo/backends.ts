@@ -1,6 +1,6 @@
 // The two stand-ins for Dovecot that the demo talks to. They know a handful of commands and two users.
 
-import { makeAuthority } from '../../test/kit/certificates.js';
+import { type KeyPairPem, makeAuthority } from '../../test/kit/certificates.js';
 import { cannedScript } from '../../test/kit/script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from '../../test/kit/scripted-dovecot.js';
 
@@ -8,8 +8,9 @@ import { openScriptedDovecot, type ScriptedDovecot } from '../../test/kit/script
 export interface Backends {
   readonly mail1: ScriptedDovecot;
   readonly mail2: ScriptedDovecot;
-  /** PEM of the authority that signed both certificates. */
+  /** PEM of the authority that signed the certificate, which dovegate has for its own listener, too. */
   readonly authority: string;
+  readonly certificate: KeyPairPem;
   readonly password: string;
   close(): Promise<void>;
 }
@@ -28,13 +29,7 @@ export async function openBackends(): Promise<Backends> {
       ],
     },
     'mailbox list': { rows: [['INBOX'], ['Archive'], ['Trash']] },
-    fetch: {
-      logs: [['warning', 'Mailbox INBOX: Corrupted index cache file: fixed']],
-      rows: [
-        ['1', '\\Seen'],
-        ['2', '\\Answered \\Seen'],
-      ],
-    },
+    fetch: { rows: [['From: shop@example.org\nSubject: your invoice\n\n42 EUR, thank you.']] },
   });
   const open = (): Promise<ScriptedDovecot> =>
     openScriptedDovecot({ tls: 'starttls', certificate, password, script, minor: 2 });
@@ -43,6 +38,7 @@ export async function openBackends(): Promise<Backends> {
     mail1,
     mail2,
     authority: authority.certificatePem,
+    certificate,
     password,
     close: async () => {
       await Promise.all([mail1.close(), mail2.close()]);

@@ -1,7 +1,15 @@
-// The configuration of the demo: two teams, two backends, paths relative to the file.
+// The configuration of the demo: a team, a person who approves, two backends; paths relative to the file.
 
-/** The YAML text. */
-export function configuration(mail1: string, mail2: string): string {
+import { userInfo } from 'node:os';
+
+/** The YAML text. `port`: where carol is answered, who has a key with this hash; `pagePort`: of the page. */
+export function configuration(
+  mail1: string,
+  mail2: string,
+  port: number,
+  pagePort: number,
+  keyHash: string,
+): string {
   const backend = (address: string): string => `
     address: ${address}
     tls: starttls
@@ -12,7 +20,11 @@ export function configuration(mail1: string, mail2: string): string {
   return `version: 1
 listeners:
   support: { unix: support.sock, mode: "0600", policy: support }
-  billing: { unix: billing.sock, mode: "0600", policy: billing }
+  leads:
+    tcp: "127.0.0.1:${port}"
+    protocol: http
+    tls: { certificate: gate.crt, key: gate.key }
+    keys: { carol: { hash: "${keyHash}", policy: leads } }
 backends:
   mail1:${backend(mail1)}
   mail2:${backend(mail2)}
@@ -22,12 +34,22 @@ routes:
 policies:
   support:
     users: ["*@example.com", "*@example.net"]
-    except: ["ceo@example.com"]
-    allow: [quota get, mailbox list, mailbox status, search, fetch]
-  billing:
-    users: ["*@example.com", "*@example.net"]
-    allow: [quota get]
+    allow: [quota get, mailbox list, mailbox status]
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 1h, uses: 1 }
+  leads:
+    users: ["*@example.com"]
+    allow: [mailbox list]
+    approve: [support]
+persons: { carol: { keys: [carol] } }
 state: state
 audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
+admin:
+  unix: admin.sock
+  door: door.sock
+  page:
+    tcp: 127.0.0.1:${pagePort}
+    unix: page.sock
+    people: { you: { user: ${userInfo().username}, roles: [operate, audit] } }
 `;
 }

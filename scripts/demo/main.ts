@@ -1,88 +1,22 @@
-// `npm run demo`: the main job at work on this machine alone. Two scripted Dovecots behind STARTTLS and PLAIN, the built daemon
-// in front of them, a few commands from two teams, and the audit trail that they left. Ends by itself with exit code 0;
-// with --keep it stays up for playing until Ctrl-C.
+// `npm run demo`: the main job on this machine alone, as its people see it. Two scripted Dovecots behind STARTTLS and PLAIN, the
+// built daemon in front of them, a team, a person who approves, and the journal that all of it leaves. Ends by itself with exit
+// code 0; with --keep it stays up for playing until Ctrl-C.
 
-import { startDaemon } from '../../test/kit/daemon.js';
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
+import { foldStory } from '../../src/domain/records/story/story.js';
+import { rightWords } from '../../src/domain/records/story/words.js';
+import { builtProgram, type Daemon, startDaemon, startPage } from '../../test/kit/daemon.js';
+import type { Owner } from '../../test/kit/folder.js';
+import { freePorts } from '../../test/kit/free-ports.js';
+import { runProgram } from '../../test/kit/program.js';
 import { openRawClient } from '../../test/kit/raw-client.js';
 import { openBackends } from './backends.js';
 import { configuration } from './configuration.js';
-import { showCommand, showRecord, title } from './show.js';
-
-interface Step {
-  readonly team: 'support' | 'billing';
-  readonly user: string;
-  /** Words of the command line. */
-  readonly command: readonly string[];
-  /** Cells of a row, for printing. */
-  readonly columns: number;
-  readonly why: string;
-}
-
-const steps: readonly Step[] = [
-  {
-    team: 'support',
-    user: 'alice@example.com',
-    command: ['quota', 'get'],
-    columns: 5,
-    why: 'allowed, goes to mail1',
-  },
-  {
-    team: 'support',
-    user: 'bob@example.net',
-    command: ['mailbox', 'list'],
-    columns: 1,
-    why: 'another domain, goes to mail2',
-  },
-  {
-    team: 'support',
-    user: 'alice@example.com',
-    command: ['fetch', 'uid flags', 'mailbox', 'INBOX', 'all'],
-    columns: 2,
-    why: 'allowed; the backend also writes to its log channel',
-  },
-  {
-    team: 'support',
-    user: 'nouser@example.com',
-    command: ['quota', 'get'],
-    columns: 5,
-    why: 'allowed, but Dovecot knows no such user',
-  },
-  {
-    team: 'billing',
-    user: 'alice@example.com',
-    command: ['quota', 'get'],
-    columns: 5,
-    why: 'the same backend connection serves both teams',
-  },
-  {
-    team: 'billing',
-    user: 'alice@example.com',
-    command: ['fetch', 'text', 'all'],
-    columns: 1,
-    why: 'billing may not read mail',
-  },
-  {
-    team: 'support',
-    user: 'ceo@example.com',
-    command: ['quota', 'get'],
-    columns: 5,
-    why: 'excepted by the policy',
-  },
-  {
-    team: 'support',
-    user: 'alice@example.com',
-    command: ['mailbox', 'list', '-F', '/etc/passwd'],
-    columns: 1,
-    why: 'Dovecot would open that file as root',
-  },
-  {
-    team: 'support',
-    user: 'alice@example.com',
-    command: ['quota', 'get', '--all'],
-    columns: 5,
-    why: 'Dovecot would take it for --all-users',
-  },
-];
+import { remark, showCommand, showTyped, title } from './show.js';
 
 /** Collects what is to be undone, as a test's context does. */
 function createOwner(): { after(run: () => void | Promise<void>): void; end(): Promise<void> } {
@@ -95,62 +29,139 @@ function createOwner(): { after(run: () => void | Promise<void>): void; end(): P
   };
 }
 
+/** Runs `dovegate VERB ...` in the folder of the demo, and shows it as WHO types it. */
+type Say = (who: string, wanted: number, verb: string, ...args: readonly string[]) => Promise<string>;
+
 async function demo(keep: boolean): Promise<void> {
   const owner = createOwner();
   try {
-    title('Two Dovecots (scripted), STARTTLS and PLAIN, certificates made a moment ago');
     const backends = await openBackends();
     owner.after(() => backends.close());
+    const key = makeKey(randomBytes(keyBytes));
+    const [port = 0, pagePort = 0] = await freePorts(2);
     const daemon = await startDaemon(owner, {
-      config: configuration(backends.mail1.address, backends.mail2.address),
-      files: { 'ca.pem': backends.authority, 'mail.password': `${backends.password}\n` },
+      config: configuration(backends.mail1.address, backends.mail2.address, port, pagePort, hashKey(key)),
+      files: {
+        'ca.pem': backends.authority,
+        'gate.crt': backends.certificate.certificatePem,
+        'gate.key': backends.certificate.keyPem,
+        'mail.password': `${backends.password}\n`,
+        'carol.key': key,
+      },
     });
-    console.log(`mail1 at ${backends.mail1.address}, mail2 at ${backends.mail2.address}`);
-    console.log(`dovegate is process ${daemon.pid}, its configuration ${daemon.configFile}`);
+    const say: Say = async (who, wanted, verb, ...args) => {
+      const { text, exit } = await runProgram(process.execPath, [builtProgram, verb, ...args], {
+        cwd: daemon.folder,
+        env: { DOVEADM_SOCKET: daemon.path('support.sock'), DOVEGATE_CONFIG: daemon.configFile },
+      });
+      // Of an answer about a request or a grant, its first sentence.
+      const shown = /^(?:request|approve)$/.test(verb) ? text.split('\n', 1).join('') : text;
+      showCommand(who, [verb, ...args], shown.replaceAll(`${daemon.folder}/`, ''), exit);
+      assert.equal(exit, wanted, `dovegate ${verb} ended with ${exit}`);
+      return text;
+    };
+    const reached = (): number => backends.mail1.commands.length + backends.mail2.commands.length;
 
-    title('Commands of two teams, each over its own socket');
-    for (const step of steps) {
-      const client = await openRawClient({ path: daemon.path(`${step.team}.sock`), minor: 2 });
-      client.sendCommand({ user: step.user, fields: step.command });
-      showCommand(step, await client.readReply());
-      client.close();
-    }
-    const handshakes = backends.mail1.tlsHandshakes + backends.mail2.tlsHandshakes;
-    const reached = backends.mail1.commands.length + backends.mail2.commands.length;
-    console.log(
-      `\n${steps.length} commands from ${steps.length} clients; ${reached} reached a backend, over ${handshakes} TLS connections.`,
-    );
-
-    title('What the backends said on their log channel, as structured logs tied to the command');
-    const isBackendLog = (record: Readonly<Record<string, unknown>>): boolean =>
-      record['event'] === 'backend-log';
-    await daemon.waitForLog(isBackendLog, 'a log line of a backend');
-    for (const record of daemon.logs.filter(isBackendLog)) console.log(JSON.stringify(record));
-
-    if (keep) await play(daemon.path('support.sock'), daemon.path('billing.sock'), daemon.configFile);
+    await showCommands(say, daemon);
+    remark(`${reached()} of these 4 reached a Dovecot, each after its audit record`);
+    await showAccess(say, daemon, port);
+    if (keep) await play(owner, daemon, pagePort);
     const exit = await daemon.stop();
-    title('The audit trail');
-    for (const { record } of daemon.audit()) showRecord(record);
     if (exit.code !== 0) throw new Error(`the daemon ended with ${exit.code ?? exit.signal}`);
-    title('What to try next');
-    console.log(`npm run demo -- --keep     the same, and it stays up for playing
-npm test                   everything that is tested, also on a real Dovecot
-README.md                  how to put it in front of a mail server`);
+    await showTrail(say, daemon);
+    console.log(`
+Try next:
+  npm run demo -- --keep                  the same, and it stays up: type commands of your own, look in a browser
+  npm run package -- --only deb           a package for Debian and Ubuntu; then: dovegate init
+  less docs/README.md                     the documents, by what you want to do`);
   } finally {
     await owner.end();
   }
 }
 
-/** Stays up until Ctrl-C. */
-function play(support: string, billing: string, configFile: string): Promise<void> {
-  title('Play: it stays up until Ctrl-C');
-  console.log(`doveadm quota get -u alice@example.com -S ${support}
-doveadm fetch -u alice@example.com -S ${billing} text all            (denied)
-printf 'VERSION\\tdoveadm-server\\t1\\t0\\n\\talice@example.com\\tquota get\\n' | nc -U -N ${support}
-node dist/main.js check --verbose --config ${configFile}`);
+async function showCommands(say: Say, daemon: Daemon): Promise<void> {
+  title('A team sends commands; its policy decides');
+  const send = (user: string, wanted: number, ...command: readonly string[]): Promise<string> =>
+    say('support', wanted, 'send', '--user', user, '--', ...command);
+  await send('alice@example.com', 0, 'quota', 'get');
+  showRecord(daemon);
+  await send('bob@example.net', 0, 'mailbox', 'list');
+  showRecord(daemon);
+  await send('alice@example.com', 77, 'expunge', 'mailbox', 'INBOX', 'all');
+  showRecord(daemon);
+  // Whoever speaks the protocol by hand gets no further: Dovecot would take it for --all-users.
+  const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
+  client.sendCommand({ user: 'alice@example.com', fields: ['quota', 'get', '--all'] });
+  const { logs, status } = await client.readReply();
+  client.close();
+  const text = [...logs.map((log) => log.text), status].join('\n');
+  showTyped('support', "printf '\\talice@example.com\\tquota get\\t--all\\n' | nc -U support.sock", text, 1);
+  showRecord(daemon);
+}
+
+async function showAccess(say: Say, daemon: Daemon, port: number): Promise<void> {
+  title('Reading mail is on request: another person approves it');
+  const words = [
+    '--user',
+    'alice@example.com',
+    '--',
+    'fetch',
+    'text',
+    'mailbox',
+    'INBOX',
+    'subject',
+    'invoice',
+  ];
+  const carol = ['--http', `https://localhost:${port}`, '--ca', 'ca.pem', '--key-file', 'carol.key'];
+  const asked = await say('support', 0, 'request', '--reason', 'ticket 4711', ...words);
+  const id = /\b[0-9A-HJKMNP-TV-Z]{26}\b/.exec(asked)?.[0] ?? '';
+  await say('carol', 0, 'approve', ...carol, id);
+  await say('support', 0, 'send', ...words);
+  showRecord(daemon);
+}
+
+async function showTrail(say: Say, daemon: Daemon): Promise<void> {
+  title('The journal: chained and signed; a changed record is found');
+  // A copy that is kept elsewhere, as the documents advise.
+  cpSync(daemon.path('audit/key.pub'), daemon.path('key.pub'));
+  await say('root', 0, 'audit', 'verify', '--key', 'key.pub', 'audit');
+  cpSync(daemon.path('audit'), daemon.path('forged'), { recursive: true });
+  const name = readdirSync(daemon.path('forged')).find((each) => each.endsWith('.jsonl')) ?? '';
+  const path = join(daemon.path('forged'), name);
+  writeFileSync(path, readFileSync(path, 'utf8').replace('"outcome":"denied"', '"outcome":"ok"'));
+  remark('in a copy, a denied command is made to look as if it had been served');
+  await say('root', 1, 'audit', 'verify', '--key', 'key.pub', 'forged');
+}
+
+/** What the journal says of the newest command, in the words of `dovegate audit show`. */
+function showRecord(daemon: Daemon): void {
+  const records = daemon.audit().map(({ record }) => record);
+  const last = records.findLast(({ event }) => event === 'completion');
+  const { decided, ended, sent } = foldStory(records, String(last?.['id']));
+  const seq = `record ${String(last?.['seq'])}`;
+  if (sent === 'no') remark(`${seq}: ${ended.outcome}, never sent`, 'yellow');
+  else {
+    const right = rightWords(decided).replace(`${daemon.folder}/`, '');
+    const took = Math.ceil(Number(last?.['duration_ms']));
+    remark(`${seq}: allowed by ${right}; ${String(last?.['backend'])} said ${ended.outcome}, ${took} ms`);
+  }
+}
+
+/** Starts the page, too, and stays up until Ctrl-C. */
+async function play(owner: Owner, daemon: Daemon, pagePort: number): Promise<void> {
+  await startPage(owner, daemon);
+  title('It stays up until Ctrl-C. In another terminal:');
+  const program = `node ${builtProgram}`;
+  console.log(`  cd ${daemon.folder} && export DOVEADM_SOCKET=$PWD/support.sock
+  ${program} can                                             what the team may do
+  ${program} send --user alice@example.com -- quota get      or doveadm quota get -u alice@example.com -S $DOVEADM_SOCKET
+  ${program} page open --config dovegate.yaml                a link to the page, at 127.0.0.1:${pagePort}`);
   return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      // Those of the kit would kill the daemon, which is to end by itself.
+      process.removeAllListeners(signal);
+      process.once(signal, () => resolve());
+    }
   });
 }
 

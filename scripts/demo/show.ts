@@ -1,55 +1,35 @@
-// How the demo prints: commands as one would type them, rows as tables, records in one line each.
+// How the demo prints: a command as its person types it, the answer as they see it, and what the journal says of it. Colors on a
+// terminal, plain text elsewhere.
 
-import type { RawReply } from '../../test/kit/raw-client.js';
+import { styleText } from 'node:util';
 
-/** Sets apart what follows: an empty line, the text, an empty line. */
+type Style = Parameters<typeof styleText>[0];
+
+const { FORCE_COLOR, NO_COLOR } = process.env;
+const hasColors = FORCE_COLOR !== undefined || (process.stdout.isTTY && NO_COLOR === undefined);
+
+function paint(style: Style, text: string): string {
+  return hasColors ? styleText(style, text) : text;
+}
+
+/** Sets apart what follows. */
 export function title(text: string): void {
-  console.log(`\n== ${text}\n`);
+  console.log(`\n${paint('bold', `== ${text}`)}`);
 }
 
-interface ShownStep {
-  readonly team: string;
-  readonly user: string;
-  readonly command: readonly string[];
-  readonly columns: number;
-  readonly why: string;
+/** `support$ dovegate send ...`, what it printed, and its exit code where that is not 0. */
+export function showCommand(who: string, words: readonly string[], text: string, exit: number): void {
+  const typed = words.map((word) => (/^[\w@.:/=%+-]+$/.test(word) ? word : `'${word}'`)).join(' ');
+  showTyped(who, `dovegate ${typed}`, text, exit);
 }
 
-/** A command and what came back. */
-export function showCommand(step: ShownStep, reply: RawReply): void {
-  const words = step.command.map((word) => (word.includes(' ') ? `'${word}'` : word)).join(' ');
-  console.log(`${step.team}$ doveadm ${words} -u ${step.user}          # ${step.why}`);
-  for (let at = 0; at < reply.cells.length; at += step.columns) {
-    console.log(`    ${reply.cells.slice(at, at + step.columns).join('\t')}`);
-  }
-  for (const log of reply.logs) console.log(`    ${log.type}: ${log.text}`);
-  console.log(`    -> ${reply.status}`);
+/** The same of another program. */
+export function showTyped(who: string, typed: string, text: string, exit: number): void {
+  console.log(`${paint('cyan', `${who}$`)} ${paint('bold', typed)}`);
+  for (const line of text.trimEnd().split('\n')) console.log(`    ${exit === 0 ? line : paint('red', line)}`);
 }
 
-/** The keys of a record that tell the story; the file has more. */
-export function showRecord(record: Readonly<Record<string, unknown>>): void {
-  const keys = [
-    'seq',
-    'event',
-    'principal',
-    'decision',
-    'command',
-    'user',
-    'args',
-    'backend',
-    'outcome',
-    'status',
-    'sent',
-    'error',
-  ];
-  const shown = keys.flatMap((key) => {
-    const value = record[key];
-    if (value === undefined) return [];
-    return [key === 'seq' || key === 'event' ? textOf(value) : `${key}=${textOf(value)}`];
-  });
-  console.log(shown.join(' '));
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+/** A remark of the demo itself. */
+export function remark(text: string, style: Style = 'green'): void {
+  console.log(`    ${paint(style, `-> ${text}`)}`);
 }
