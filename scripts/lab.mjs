@@ -13,6 +13,7 @@ const labs = {
   mutate: 'changes the code in one place at a time, and runs the tests of the module',
   matrix: 'unit and scenario tests under each supported Node',
   screenshots: 'pictures of every screen of the page, into docs/screens',
+  picture: 'the terminal picture of README, from a run of the demo, into docs/terminal.svg',
   advisories: 'known vulnerabilities that concern the bill of materials',
   lockfile: 'makes the lockfile complete after dependencies changed',
 };

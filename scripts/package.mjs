@@ -1,15 +1,15 @@
 // `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
 //
-//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY] [client] [mcp] [debian]
-//   [rpm] [archive]
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY]
+//   [--only NAME]...
 //
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
 //   mcp       dovegate-mcp-VERSION.tgz: tools for AI agents, @dovegate/mcp
-//   debian    dovegate_VERSION-1_ARCH.deb: the daemon with a Node of its own; needs dpkg-deb
+//   deb       dovegate_VERSION-1_ARCH.deb: the daemon with a Node of its own; needs dpkg-deb
 //   rpm       dovegate-VERSION-1.ARCH.rpm: the same; needs rpmbuild
 //   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
 //
-// Without a name: all of them whose tool is there. A Node is fetched once, as an npm package.
+// Without --only: all of them whose tool is there. It builds the program where that is missing. A Node is fetched once, as an npm package.
 // --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. --sign: SHA256SUMS of all that
 // is in the folder, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For tests: --version (default: that of
 // package.json), and --compression (0 to 9, default 6).
@@ -20,18 +20,18 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { packClient } from './package/client.mjs';
 import { architectures } from './package/runtime.mjs';
-import { root } from './setup.mjs';
+import { root, run } from './setup.mjs';
 
 /** Those that use the built program are imported when it is there. */
 const makers = {
   client: packClient,
   mcp: async (...args) => (await import('./package/mcp.mjs')).packMcp(...args),
-  debian: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
+  deb: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
   rpm: async (...args) => (await import('./package/rpm.mjs')).packRpm(...args),
   archive: async (...args) => (await import('./package/archive.mjs')).packArchive(...args),
 };
 
-const tools = { debian: 'dpkg-deb', rpm: 'rpmbuild' };
+const tools = { deb: 'dpkg-deb', rpm: 'rpmbuild' };
 
 /** Whether the tool that makes it is there. */
 function canMake(name) {
@@ -45,10 +45,9 @@ function end(code, message) {
 }
 
 function readArgs() {
-  const usage = `usage: npm run package -- [--output DIR] [--version X.Y.Z] [--arch ARCH|all] [--system-node] [--compression N] [--sign KEY] [${Object.keys(makers).join('|')}]...`;
+  const usage = `usage: npm run package -- [--output DIR] [--version X.Y.Z] [--arch ARCH|all] [--system-node] [--compression N] [--sign KEY] [--only ${Object.keys(makers).join('|')}]...`;
   try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
+    const { values } = parseArgs({
       options: {
         output: { type: 'string', default: join(root, 'dist-release') },
         version: {
@@ -59,9 +58,10 @@ function readArgs() {
         'system-node': { type: 'boolean', default: false },
         compression: { type: 'string', default: '6' },
         sign: { type: 'string' },
+        only: { type: 'string', multiple: true, default: [] },
       },
     });
-    const unknown = positionals.find((name) => !Object.hasOwn(makers, name));
+    const unknown = values.only.find((name) => !Object.hasOwn(makers, name));
     if (unknown !== undefined) end(64, `${usage}\nthere is no package "${unknown}"`);
     if (!/^\d+\.\d+\.\d+$/.test(values.version)) end(64, `${usage}\n${values.version} is no version`);
     if (values.arch !== 'all' && !architectures.includes(values.arch))
@@ -78,8 +78,8 @@ function readArgs() {
       hasRuntime: !values['system-node'],
       compression: values.compression,
       key: values.sign,
-      names: positionals.length > 0 ? positionals : Object.keys(makers),
-      asked: positionals.length > 0,
+      names: values.only.length > 0 ? values.only : Object.keys(makers),
+      asked: values.only.length > 0,
     };
   } catch (error) {
     return end(64, `${usage}\n${error.message}`);
@@ -87,8 +87,11 @@ function readArgs() {
 }
 
 const { output, version, archs, hasRuntime, compression, key, names, asked } = readArgs();
-if (!existsSync(join(root, 'dist', 'main.js')))
-  end(1, 'there is no dist/main.js; run npm ci && npm run build');
+if (!existsSync(join(root, 'node_modules'))) end(1, 'nothing is installed here; run npm ci');
+if (!existsSync(join(root, 'dist', 'main.js'))) {
+  console.error('building the program');
+  run(process.execPath, ['scripts/build.mjs']);
+}
 // Folders of the packages are for everybody, whatever the umask of who makes them.
 process.umask(0o022);
 mkdirSync(output, { recursive: true });
@@ -108,6 +111,7 @@ for (const name of names) {
   // These are the same for all.
   for (const architecture of ['client', 'mcp'].includes(name) ? archs.slice(0, 1) : archs) {
     const build = { version, architecture, hasRuntime, compression };
+    console.error(`making ${name} for ${architecture}`);
     const path = await makers[name](output, join(work, `${name}-${architecture}`), build);
     console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
   }

@@ -21,7 +21,7 @@ async function checked(
 }
 
 async function packed(folder: string): Promise<string> {
-  const words = ['--output', folder, '--compression', '1', 'archive'];
+  const words = ['--output', folder, '--compression', '1', '--only', 'archive'];
   const text = await checked({}, process.execPath, 'scripts/package.mjs', ...words);
   return text.split(' ')[0] ?? '';
 }
@@ -71,7 +71,7 @@ void test('the release archive', { timeout: 600_000 }, async (t) => {
   });
 
   await t.test("there is none that needs the distribution's Node", async () => {
-    const words = ['scripts/package.mjs', '--output', folder, '--system-node', 'archive'];
+    const words = ['scripts/package.mjs', '--output', folder, '--system-node', '--only', 'archive'];
     const done = await runProgram(process.execPath, words, { cwd: root });
     assert.equal(done.exit, 64);
     assert.match(done.text, /leave out --system-node/);

@@ -31,7 +31,7 @@ async function run(cwd: string, file: string, ...args: string[]): Promise<string
 /** The library, packed and installed into a project of its own: the project's folder, and the tarball. */
 async function installed(t: TestContext): Promise<{ folder: string; tarball: string }> {
   const folder = openFolder(t);
-  await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, 'client');
+  await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, '--only', 'client');
   const tarball = join(folder, `dovegate-client-${readManifest().version}.tgz`);
   writeFileSync(join(folder, 'package.json'), '{ "name": "panel", "version": "1.0.0", "private": true }');
   await run(folder, 'npm', 'install', '--offline', '--no-audit', '--no-fund', '--loglevel=error', tarball);
@@ -174,7 +174,12 @@ function lookInto(folder: string): void {
 
 void test('wrong words make nothing', async (t) => {
   const folder = openFolder(t);
-  for (const args of [['rpmm'], ['--version', '1', 'client'], ['--nothing']]) {
+  for (const args of [
+    ['--only', 'rpmm'],
+    ['client'],
+    ['--version', '1', '--only', 'client'],
+    ['--nothing'],
+  ]) {
     const own = ['scripts/package.mjs', '--output', folder, ...args];
     const { exit, stderr } = await runProgram(process.execPath, own, { cwd: root });
     assert.equal(exit, 64, stderr);

@@ -27,9 +27,9 @@ const isWhole = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
 /** Makes it in a folder; its path. */
 async function packed(folder: string, ...flags: readonly string[]): Promise<string> {
   const level = isWhole ? '6' : '0';
-  const words = ['--output', folder, '--compression', level, ...flags, 'debian'];
-  const { text } = await checked(process.execPath, 'scripts/package.mjs', ...words);
-  return text.split(' ')[0] ?? '';
+  const words = ['--output', folder, '--compression', level, ...flags, '--only', 'deb'];
+  const { stdout } = await checked(process.execPath, 'scripts/package.mjs', ...words);
+  return stdout.toString().split(' ')[0] ?? '';
 }
 
 void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async (t) => {

@@ -26,7 +26,7 @@ async function run(cwd: string, file: string, ...args: string[]): Promise<void> 
 
 async function installed(t: TestContext): Promise<string> {
   const folder = openFolder(t);
-  await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, 'mcp');
+  await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, '--only', 'mcp');
   const tarball = join(folder, `dovegate-mcp-${readManifest().version}.tgz`);
   t.diagnostic(`@dovegate/mcp: ${Math.round(statSync(tarball).size / 1024)} KiB packed`);
   writeFileSync(join(folder, 'package.json'), '{ "name": "host", "version": "1.0.0", "private": true }');

@@ -38,7 +38,7 @@ function machineOf(path: string): string | undefined {
 
 void test(`the Debian package for ${other}`, { skip: why, timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
-  const words = ['--output', folder, '--compression', '0', '--arch', other, 'debian'];
+  const words = ['--output', folder, '--compression', '0', '--arch', other, '--only', 'deb'];
   const deb = (await checked(process.execPath, 'scripts/package.mjs', ...words)).split(' ')[0] ?? '';
   const inside = join(folder, 'unpacked');
   await checked('dpkg-deb', '--raw-extract', deb, inside);

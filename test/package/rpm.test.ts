@@ -19,7 +19,7 @@ async function checked(file: string, ...args: string[]): Promise<string> {
 
 void test('the rpm', { skip: why ?? false, timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
-  const words = ['--output', folder, '--compression', '0', 'rpm'];
+  const words = ['--output', folder, '--compression', '0', '--only', 'rpm'];
   const made = await checked(process.execPath, 'scripts/package.mjs', ...words);
   const file = made.split(' ')[0] ?? '';
   const query = (...args: string[]): Promise<string> => checked('rpm', '--query', '--package', ...args, file);

@@ -42,7 +42,7 @@ for (const release of releases) {
     const opened = await openMachine(t, release, { ownNode: true, hasDovecot: true });
     if ('skip' in opened) return t.skip(opened.skip);
     const machine = opened;
-    copyFileSync(await packageOf('debian', '0.0.9'), join(machine.folder, 'dovegate.deb'));
+    copyFileSync(await packageOf('deb', '0.0.9'), join(machine.folder, 'dovegate.deb'));
     const series = (await machine.run('dovecot', '--version')).startsWith('2.3') ? '2.3' : '2.4';
     machine.write('/etc/dovecot/conf.d/90-site.conf', settings[series]);
     await machine.run('rm', '-f', '/etc/dovecot/conf.d/10-auth.conf');

@@ -112,8 +112,8 @@ for (const release of releases) {
       return `/mnt/test/${deb.slice(deb.lastIndexOf('/') + 1)}`;
     };
     const older = join(folder, 'dovegate_0.0.8-1.deb');
-    copyFileSync(await packageOf('debian', '0.0.8', '--system-node'), older);
-    const newer = await packageOf('debian', '0.0.9');
+    copyFileSync(await packageOf('deb', '0.0.8', '--system-node'), older);
+    const newer = await packageOf('deb', '0.0.9');
     await repacked(older, (inside) => {
       appendFileSync(join(inside, 'etc/dovegate/environment'), '# as it was before\n');
       writeFileSync(join(inside, 'usr/lib/dovegate/dist/gone.js'), '');

@@ -11,7 +11,7 @@ let folder: string | undefined;
 
 /** Makes the package of a version, not compressed; its path. Nobody changes the file. */
 export function packageOf(
-  kind: 'debian' | 'rpm',
+  kind: 'deb' | 'rpm',
   version: string,
   ...flags: readonly string[]
 ): Promise<string> {
@@ -27,11 +27,21 @@ async function pack(name: string, kind: string, version: string, flags: readonly
     process.once('exit', () => rmSync(whole, { recursive: true, force: true }));
     folder = whole;
   }
-  const words = ['--output', join(folder, name), '--version', version, '--compression', '0', ...flags, kind];
+  const words = [
+    '--output',
+    join(folder, name),
+    '--version',
+    version,
+    '--compression',
+    '0',
+    ...flags,
+    '--only',
+    kind,
+  ];
   const done = await runProgram(process.execPath, ['scripts/package.mjs', ...words], {
     cwd: root,
     timeoutMs: 900_000,
   });
   assert.equal(done.exit, 0, done.text);
-  return done.text.split(' ')[0] ?? '';
+  return done.stdout.toString().split(' ')[0] ?? '';
 }

@@ -45,8 +45,8 @@ for (const release of releases) {
     const machine = opened;
     await openBackend(t, machine);
     const [before, after] = [
-      process.env['DOVEGATE_PACKAGE_BEFORE'] ?? (await packageOf('debian', '0.0.8')),
-      await packageOf('debian', '0.0.9'),
+      process.env['DOVEGATE_PACKAGE_BEFORE'] ?? (await packageOf('deb', '0.0.8')),
+      await packageOf('deb', '0.0.9'),
     ].map((deb) => {
       copyFileSync(deb, join(machine.folder, basename(deb)));
       return `/mnt/test/${basename(deb)}`;
