@@ -39,10 +39,16 @@ import { utcTime } from './wording.js';
 
 export function MailboxScreen({ params: [user = ''], query }: ScreenProps) {
   const question = questionOf(user, query);
+  const [round, setRound] = useState(0);
+  const { me } = useSession();
+  const again = (): void => {
+    kept.delete(me);
+    setRound((one) => one + 1);
+  };
   return (
     <>
-      <Ask key={`${user}${queryOf(question)}`} question={question} />
-      {user === '' ? <Nothing /> : <Shown question={question} />}
+      <Ask key={`${user}${queryOf(question)}`} question={question} onAgain={again} />
+      {user === '' ? <Nothing /> : <Shown question={question} round={round} onAgain={again} />}
     </>
   );
 }
@@ -64,15 +70,16 @@ function Nothing() {
   );
 }
 
-function Ask({ question }: { readonly question: Question }) {
+function Ask({ question, onAgain }: Pick<ShownProps, 'question' | 'onAgain'>) {
   const [user, setUser] = useState(question.user);
   const [from, setFrom] = useState(question.from);
   const [to, setTo] = useState(question.to);
   const [isContentOnly, setContentOnly] = useState(question.isContentOnly);
   const onSubmit = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();
-    if (user.trim() !== '')
-      go(pathOf('/mailbox/:user', user.trim()) + queryOf({ user, from, to, isContentOnly }));
+    const asked = { user: user.trim(), from, to, isContentOnly };
+    if (asked.user === question.user && queryOf(asked) === queryOf(question)) onAgain();
+    else if (asked.user !== '') go(pathOf('/mailbox/:user', asked.user) + queryOf(asked));
   };
   return (
     <form class="asking" onSubmit={onSubmit}>
@@ -104,16 +111,15 @@ function Ask({ question }: { readonly question: Question }) {
 /** Kept so that "back" from an exchange shows the report again without another look at the journal. */
 const kept = new WeakMap<Session['me'], { readonly asked: string; readonly report: Report }>();
 
-function useReport(question: Question) {
+function useReport(question: Question, round: number) {
   const { api, me } = useSession();
   const asked = JSON.stringify(askOf(question, 'page'));
   const [report, setReport] = useState<Report>(noReport);
   const [fault, setFault] = useState('');
-  const [round, setRound] = useState(0);
   useEffect(() => {
     const before = kept.get(me);
     setFault('');
-    if (round === 0 && before?.asked === asked) {
+    if (before?.asked === asked) {
       setReport(before.report);
       return undefined;
     }
@@ -136,11 +142,18 @@ function useReport(question: Question) {
     void read();
     return () => leaving.abort();
   }, [api, me, asked, round]);
-  return { report, fault, again: () => setRound((one) => one + 1) };
+  return { report, fault };
 }
 
-function Shown({ question }: { readonly question: Question }) {
-  const { report, fault, again } = useReport(question);
+interface ShownProps {
+  readonly question: Question;
+  /** Another one makes the report again. */
+  readonly round: number;
+  readonly onAgain: () => void;
+}
+
+function Shown({ question, round, onAgain }: ShownProps) {
+  const { report, fault } = useReport(question, round);
   const { head, progress } = report;
   return (
     <>
@@ -162,7 +175,7 @@ function Shown({ question }: { readonly question: Question }) {
       )}
       {head !== undefined && (
         <>
-          <Saving question={question} head={head} report={report} onAgain={again} />
+          <Saving question={question} head={head} report={report} onAgain={onAgain} />
           <Paper user={question.user} head={head} report={report} isBroken={fault !== ''} />
         </>
       )}

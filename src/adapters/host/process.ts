@@ -59,6 +59,7 @@ export const readFromDisk = {
   glob: (pattern: string) => inWords(() => listFiles(pattern), 'directory'),
   presetText: (name: string) =>
     /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined,
+  presetNames: shippedPresets,
 };
 
 /** Replaces the system's error codes by words. */

@@ -9,6 +9,7 @@ import {
   isPair,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Pair,
   parseDocument,
@@ -33,6 +34,56 @@ const origins = new WeakMap<object, { readonly file: string; readonly counter: L
 const depthMax = bounds.yamlDepth;
 
 /**
+ * Whether the parser, which calls itself at each level, might come near the end of its stack: there a process can end at once, since the
+ * engine treats a regular expression that it cannot compile as a lack of memory. Far beyond depthMax, which is looked at in the tree.
+ */
+function nests(text: string): boolean {
+  const indents: number[] = [];
+  let [open, marks] = [0, 0];
+  let before = '\n';
+  for (const token of new Lexer().lex(text)) {
+    if (token === '\n') marks = 0;
+    else if (before === '\n' && open === 0) {
+      const indent = /^ *$/.test(token) ? token.length : 0;
+      while ((indents.at(-1) ?? -1) >= indent) indents.pop();
+      indents.push(indent);
+    }
+    if (token === '[' || token === '{') open += 1;
+    else if (token === ']' || token === '}') open -= 1;
+    else if (token === '-' || token === '?') marks += 1;
+    if (open + marks + indents.length > 8 * depthMax) return true;
+    before = token;
+  }
+  return false;
+}
+
+/** What is wrong and what to do, in the words of people who write a configuration; else those of the library. */
+function yamlWords(code: string, message: string): string {
+  switch (code) {
+    case 'BAD_INDENT':
+      return message.startsWith('Flow')
+        ? `a list or map that is open here is not closed: add ${message.at(-1) ?? ''}`
+        : 'the keys of one map begin in the same column, and this one does not: move it';
+    case 'TAB_AS_INDENT':
+      return 'a tab begins this line: write spaces';
+    case 'DUPLICATE_KEY':
+      return 'this key stands here twice: keep one of them';
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return 'more stands behind a value: put a text with ": " in quotes, and the keys of a map into lines of their own';
+    case 'MULTILINE_IMPLICIT_KEY':
+      return 'a key needs a colon behind it, in the same line: write KEY: VALUE';
+    case 'BAD_SCALAR_START':
+      return `${message[0]?.toLowerCase() ?? ''}${message.slice(1)}: put the text in quotes`;
+    case 'MULTIPLE_DOCS':
+      return 'a second document begins here (---): a file has one';
+    case 'BAD_ALIAS':
+      return `${message}; put patterns with * in quotes`;
+    default:
+      return message;
+  }
+}
+
+/**
  * Parses one file; an empty file is an empty map. Undefined for a text that is too damaged; the problems say why. `salvages`: accepts the
  * readable part of a text that is not YAML: good for finding something, never for applying it.
  */
@@ -45,6 +96,10 @@ export function parseYaml(
   const origin = { file, counter: new LineCounter() };
   const refuse = (offset: number | undefined, path: string, message: string): void =>
     problems.error(placeAt(origin, offset), path, message, 'not-yaml');
+  if (nests(text)) {
+    refuse(0, '', `more than ${depthMax} levels of nesting`);
+    return undefined;
+  }
   try {
     const document = parseDocument(text, {
       lineCounter: origin.counter,
@@ -53,10 +108,8 @@ export function parseYaml(
       uniqueKeys: (one, other) => isScalar(one) && isScalar(other) && one.source === other.source,
       version: '1.2',
     });
-    for (const { message, pos } of [...document.errors, ...document.warnings]) {
-      const hint = /alias/i.test(message) ? '; put patterns with * in quotes' : '';
-      refuse(pos[0], '', `not valid YAML: ${message}${hint}`);
-    }
+    for (const { code, message, pos } of [...document.errors, ...document.warnings])
+      refuse(pos[0], '', `not valid YAML: ${yamlWords(code, message)}`);
     if (document.errors.length > 0 && !salvages) return undefined;
     if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
       const empty = new YAMLMap<Scalar, Node>();
@@ -75,7 +128,7 @@ export function parseYaml(
     if (isMap<Scalar, Node>(root)) return root;
     refuse(document.contents.range?.[0], '', 'the file must be a map of keys, `KEY: VALUE` a line');
   } catch (error) {
-    // Nesting deep enough to exhaust the parser's stack, or deeper than depthMax.
+    // Deeper than depthMax.
     if (!(error instanceof RangeError)) throw error;
     refuse(0, '', `more than ${depthMax} levels of nesting`);
   }

@@ -208,7 +208,9 @@ export const policy = section(
     except: userPatterns('["ceo@example.com"]')
       .default([])
       .describe('patterns on users that it never covers'),
-    use: listOf(use, 'presets').default([]).describe('shipped presets: a name, or `{ preset, with }`'),
+    use: listOf(use, 'presets, as [presets/support-desk]')
+      .default([])
+      .describe('shipped presets: a name, or `{ preset, with }`'),
     allow: rules.default([]).describe('rules; what none of them allows is denied'),
     deny: rules
       .default([])

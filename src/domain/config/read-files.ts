@@ -3,7 +3,7 @@
 import { dirname, join } from 'node:path';
 import { isMap, isSeq, type Scalar } from 'yaml';
 import { type Entry, type MapNode, type Node, parseYaml, placeOf, sourceOf } from './parse-yaml.js';
-import type { Place, ProblemList } from './problem.js';
+import { meantBy, type Place, type ProblemList } from './problem.js';
 
 /** Access to files. Paths are as given on the command line or joined to it. */
 export interface ReadFiles {
@@ -13,6 +13,8 @@ export interface ReadFiles {
   glob(pattern: string): string[];
   /** The text of the shipped preset of that name (`support-desk`); undefined: there is none. */
   presetText?(name: string): string | undefined;
+  /** Their names, for "did you mean". */
+  presetNames?(): readonly string[];
 }
 
 /** The reference to a file, where its problems are reported. */
@@ -57,7 +59,15 @@ export class Sources {
       this.texts.set(name, text);
       return parseYaml(name, text, this.#problems);
     }
-    this.#problems.error(from.place, from.path, `there is no preset ${name}`, 'unknown-name');
+    this.#problems.error(
+      from.place,
+      from.path,
+      `there is no preset ${name}${meantBy(
+        name,
+        (this.#read.presetNames?.() ?? []).map((each) => `presets/${each}`),
+      )}`,
+      'unknown-name',
+    );
     return undefined;
   }
 

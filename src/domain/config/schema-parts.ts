@@ -184,6 +184,9 @@ export function without<Values extends object, Name extends keyof Values>(
 
 /** The sentence for a key that is not known here. */
 function unknownKey(key: string, known: readonly string[]): string {
+  // What beginners write for a shipped preset.
+  if (/^presets?$/.test(key) && known.includes('use'))
+    return `${JSON.stringify(key)} is not a key here; write use: [presets/NAME]`;
   const others = `; known are: ${known.toSorted().join(', ')}`;
   return `${JSON.stringify(key)} is not a key here${meantBy(key, known, others)}`;
 }

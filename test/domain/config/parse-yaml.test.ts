@@ -17,8 +17,8 @@ function parse(text: string) {
 }
 
 const odd: readonly (readonly [text: string, expected: RegExp])[] = [
-  ['a: 1\na: 2\n', /^2:1 not valid YAML: Map keys must be unique/],
-  ['7: 1\n"7": 2\n', /^2:1 not valid YAML: Map keys must be unique/],
+  ['a: 1\na: 2\n', /^2:1 not valid YAML: this key stands here twice: keep one of them/],
+  ['7: 1\n"7": 2\n', /^2:1 not valid YAML: this key stands here twice: keep one of them/],
   ['a: &x 1\nb: *x\n', /^2:4 aliases \(\*name\) are not taken/],
   ['a: [*@example.com]\n', /put patterns with \* in quotes/],
   ['a: !!binary aGk=\n', /^1:\d+ .*(taken|tag)/],
@@ -27,13 +27,25 @@ const odd: readonly (readonly [text: string, expected: RegExp])[] = [
   ['<<: {a: 1}\n', /^1:1 the key << is not taken/],
   ['__proto__: {a: 1}\n', /^1:1 the key __proto__ is not taken/],
   ['? [a]\n: 1\n', /a key must be plain text/],
-  ['a: 1\n---\nb: 2\n', /^2:1 not valid YAML/],
+  ['a: 1\n---\nb: 2\n', /^2:1 not valid YAML: a second document begins here/],
   ['- a\n', /^1:1 the file must be a map of keys/],
   ['a: "x\n', /not valid YAML/],
-  ['a: {\n', /not valid YAML/],
-  ['\ta: 1\n', /not valid YAML/],
+  ['a: {\n', /not valid YAML: a list or map that is open here is not closed: add \}/],
+  ['a: [b }\n', /is not closed: add \]/],
+  ['a:\n\tb: 1\n', /^2:1 not valid YAML: a tab begins this line: write spaces/],
+  ['a:\n  b: 1\n c: 2\n', /^3:\d+ not valid YAML: the keys of one map begin in the same column/],
+  ['a: b: c\n', /put a text with ": " in quotes/],
+  ['a\nb: 1\n', /a key needs a colon behind it/],
+  ['a: @x\n', /cannot start with reserved character @: put the text in quotes/],
   [`a: ${'['.repeat(40)}${']'.repeat(40)}\n`, /more than 32 levels/],
-  [`a: ${'['.repeat(50_000)}\n`, /more than 32 levels|not valid YAML/],
+  // Their parser must not come near the end of its stack.
+  ...['[', '{a: ', '- ', '? '].map(
+    (mark) => [`a:\n  ${mark.repeat(50_000)}\n`, /^1:1 more than 32 levels/] as const,
+  ),
+  [
+    Array.from({ length: 2_000 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'),
+    /^1:1 more than 32 levels/,
+  ],
   [Array.from({ length: 40 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'), /more than 32 levels/],
 ];
 
