@@ -354,7 +354,7 @@ function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () =
       </p>
       <p>
         {what === 'drain'
-          ? 'Commands that run there end by themselves. New ones for it are refused with the reason, until it is enabled.'
+          ? 'Commands that run there end by themselves. New ones for it are denied with the reason, until it is enabled.'
           : 'New commands go there again.'}{' '}
         The journal records who asked. In a terminal: <code>{`sudo dovegate backend ${what} ${name}`}</code>
       </p>

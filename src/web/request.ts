@@ -1,6 +1,7 @@
 // A request for access and what became of it, in words: its line of time, what its requester asked before, what a decision leaves behind.
 
-import { type AccessItem, accessStateWords } from '../domain/admin/page/access.js';
+import type { AccessItem } from '../domain/admin/page/access.js';
+import { accessStateWords } from '../domain/admin/page/access-words.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
 import { endWords, reviewWords } from '../domain/records/story/row.js';

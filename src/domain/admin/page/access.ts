@@ -2,8 +2,6 @@
 // client library and on the page. Keys and states are never renamed.
 
 import type { AccessStep } from '../../language/verbs/verbs.js';
-import { plural } from '../../language/words/words.js';
-import { endWords, reviewWords } from '../../records/story/row.js';
 
 export const accessEnds = [
   'refused',
@@ -58,24 +56,4 @@ export interface AccessItem {
   readonly mine: boolean;
   readonly may: readonly AccessStep[];
   readonly why?: string | undefined;
-}
-
-/** The state in words: `granted until 26 Nov 16:00`, `over, reviewed by carol@leads`. `timeWords`: a time as its reader sees it. */
-export function accessStateWords(item: AccessItem, timeWords: (time: string) => string): string {
-  const { state, approvals, approved_by: approved, until, why, reviewed_by: reviewed } = item;
-  const review = item.break_glass ? `, ${reviewWords(reviewed?.principal)}` : '';
-  switch (state) {
-    case 'requested':
-      return `waits for ${plural(Math.max(approvals - approved.length, 1), 'approval')}`;
-    case 'granted':
-      return `granted until ${timeWords(until)}${review}`;
-    case 'refused':
-    case 'revoked':
-    case 'ended':
-    case 'expired':
-    case 'used-up':
-      return `${item.break_glass ? `over${review}` : endWords(state, item.ended_by ?? '')}${why === undefined ? '' : `: ${why}`}`;
-    default:
-      return state satisfies never;
-  }
 }
