@@ -64,7 +64,7 @@ function withProject(use: (project: Project) => void): void {
     writeFileSync(join(at, 'changes/new-c.md'), '- New: c.\n');
     writeFileSync(join(at, 'changes/security-d.md'), '- Security: d.\n');
     for (const name of ['src/main.ts', 'src/web/main.tsx']) writeFileSync(join(at, name), 'export {};\n');
-    writeFileSync(join(at, 'src/web/style.css'), '');
+    for (const name of ['style.css', 'index.html']) writeFileSync(join(at, 'src/web', name), '');
     writeFileSync(
       join(at, 'scripts/test.mjs'),
       "import { writeFileSync } from 'node:fs';\nwriteFileSync('.git/asked', `${process.argv.slice(2)}|${process.env.DOVEGATE_NO_SKIP}`);\nprocess.exit(process.env.FAIL ? 1 : 0);\n",

@@ -211,8 +211,8 @@ test('a dry run asks a user whose mailbox is missing once, and its summary adds 
   writeFileSync(list, listOf(3));
   const words = ['--dry-run', '--users', list, '--', 'expunge', 'mailbox', 'Old', 'all'];
   const { exit, stdout, stderr } = await bulk(daemon, words);
-  assert.match(stdout.toString(), /^u1@example\.org +failed .*\(NOTFOUND\)/m);
-  assert.match(stdout.toString(), /^u2@example\.org +failed .*\(NOUSER\)/m);
+  assert.match(stdout.toString(), /^u1@example\.org +failed .*\(not found\)/m);
+  assert.match(stdout.toString(), /^u2@example\.org +failed .*\(no such user\)/m);
   assert.equal(
     stderr,
     'dovegate: dry run, nothing was changed: it would run for 1 of 3 users (1 mails; 1 on mail1), 2 failed\n',

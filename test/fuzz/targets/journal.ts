@@ -444,7 +444,7 @@ const fleet: Target = {
     const found = one.judge(1_763_629_200_000);
     const saved = JSON.stringify(one.save());
     const again = createFleet(options, JSON.parse(saved));
-    assert.equal(JSON.stringify(again.save()), saved);
+    assert.deepEqual(JSON.parse(JSON.stringify(again.save())), JSON.parse(saved));
     return found.map(({ kind, host, seq }) => `${kind} ${host} ${seq}`).join();
   },
   kind: (answer) => [...new Set(answer.match(/[a-z-]{5,}/g) ?? [])].toSorted().join(),

@@ -321,7 +321,9 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
-    if (filter.grant !== undefined && (record['grant'] ?? record['request']) !== filter.grant) return false;
+    // A count for a request names it too, and is no command under it.
+    const grant = record['event'] === 'access' ? (record['grant'] ?? record['request']) : record['grant'];
+    if (filter.grant !== undefined && grant !== filter.grant) return false;
     const { command } = filter;
     const name = shown(record['command']);
     if (command !== undefined && name !== command && !name.startsWith(`${command} `)) return false;
