@@ -155,7 +155,7 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
         </Part>
         <Part title="Log of the backend">
           {logs.length === 0 ? (
-            <Empty>The backend logged nothing for this command.</Empty>
+            <Empty>No line of the backend's log is recorded for this command.</Empty>
           ) : (
             <ul class="log">
               {logs.map(({ time, level, text }, at) => (

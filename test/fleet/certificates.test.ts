@@ -55,7 +55,7 @@ void test('certificates that end in five days', { timeout: 600_000 }, async (t) 
     const check = await runWarm(['check', '--config', gate.daemon.configFile]);
     assert.match(
       check.text,
-      /warning: audit\.ship\.certificate: \S+gate\.pem: the certificate that is shown to the server expires in 5 days/,
+      /warning: audit\.ship\[0\]\.certificate: \S+gate\.pem: the certificate that is shown to the server expires in 5 days/,
     );
     const doctor = await runWarm(['doctor', '--config', gate.daemon.configFile]);
     assert.match(

@@ -40,10 +40,12 @@ function past(atMs: number): readonly JournalRecord[] {
     { time: atMs + 90 * second, event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' },
     { time: atMs + 150 * second, event: 'operator', action: 'enable', backend: 'mail1', by: 'bob', count: 1 },
     { time: atMs + 200 * second, event: 'stop' },
-    { time: atMs + 203 * second, event: 'start', last_seq: 7 },
+    { time: atMs + 203 * second, event: 'start', last_seq: 1392 },
     { time: atMs + 300 * second, event: 'backend', action: 'down', backend: 'mail2', error: 'dial-timeout' },
     { time: atMs + 310 * second, event: 'limit', count: 1 },
-    { time: atMs + 320 * second, event: 'start', last_seq: 12 },
+    // What a start writes before its own record is not of the run before.
+    { time: atMs + 319 * second, event: 'access', action: 'requested', carried: true, request: 'R' },
+    { time: atMs + 320 * second, event: 'start', last_seq: 1395 },
     { time: atMs + 330 * second, event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' },
   ];
   const [some, more] = [recordsOf(300), recordsOf(400)].map((all) =>

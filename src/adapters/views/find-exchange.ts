@@ -77,7 +77,8 @@ export async function findExchange(
   const last = nearBytes === undefined ? undefined : { isLast, bytesAfter: nearBytes };
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
   const byId = seenIn(view, await findAll(near, needles, { look, last }));
-  if (byId.length === 0) {
+  // The searches that count mails for a request name it, and are no command with its id.
+  if (!byId.some(({ record }) => record['id'] === id)) {
     const of = isSeq ? [] : seenIn(view, await findGrant(near, wanted, { last }));
     const [first] = of;
     if (first === undefined) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };

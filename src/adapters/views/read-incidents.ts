@@ -1,7 +1,7 @@
 // The records of outages, drains and restarts, from the end of the journal back. They are few among many, so lines are found by their event
 // and only those are parsed. They concern no mail user.
 
-import { parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
+import { isCount, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
 import { isTurn, type Turn } from '../../domain/records/story/incidents.js';
 import type { Clock } from '../../ports/machine.js';
 import { filesSince, findTrail } from '../journal/trail.js';
@@ -68,8 +68,19 @@ function turnsIn(bytes: Buffer): readonly (readonly [seq: number, turn: Turn])[]
       const line = bytes.subarray(at, bytes.indexOf(LF, at));
       const record = parseLine(line.toString('utf8'));
       if (record === undefined || !isTurn(record)) return [];
-      const earlier = at < 2 ? 0 : bytes.lastIndexOf(LF, at - 2) + 1;
-      const before = earlier === at ? undefined : readHead(bytes.toString('latin1', earlier, at))?.time;
+      const lastSeq = record['last_seq'];
+      const before = isCount(lastSeq) ? timeOfSeq(bytes, at, lastSeq) : undefined;
       return [[seqOfLine(line) ?? 0, { record, before }]];
     });
+}
+
+/** Of the last record of the run before: a start writes copies of requests and grants ahead of its own record. */
+function timeOfSeq(bytes: Buffer, from: number, seq: number): string | undefined {
+  for (let end = from; end > 0; ) {
+    const at = end < 2 ? 0 : bytes.lastIndexOf(LF, end - 2) + 1;
+    if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= seq)
+      return readHead(bytes.toString('latin1', at, end))?.time;
+    end = at;
+  }
+  return undefined;
 }

@@ -190,7 +190,7 @@ function tellGrant(grant: GrantStory): AnswerEnd['grant'] {
   const { matches, command, args } = requested;
   const view = { approvals, matches, content: contentOf({ command, args }) === 'yes' || undefined };
   const item = accessItemOf(entry, { ...view, rule: undefined, isMine: false, seesPlace: true, may: [] });
-  return { item: { ...item, used }, sentences: grantSentences(grant) };
+  return { item: { ...item, used, why: grant.end?.why || undefined }, sentences: grantSentences(grant) };
 }
 
 function neighborOf({ id, seq, time, command, user }: Readonly<Record<string, unknown>>): Neighbor {

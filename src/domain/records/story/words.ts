@@ -6,7 +6,7 @@ import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.
 import { approvedText } from './grant.js';
 import { ownerWords } from './owner.js';
 import type { Asked, Fact, LifeStep, LoggedLine, StoryTold } from './row.js';
-import { type Cause, type foldStory, peerOf, type Right, type Story, type StoryRecords } from './story.js';
+import { type Cause, type foldStory, peerOf, type Right, type Story } from './story.js';
 
 /** The sentence that the client got, or what stands in its place; '': it went well. */
 export function causeWords(cause: Cause): string {
@@ -96,7 +96,7 @@ export function tellStory(story: Folded): StoryTold {
       ]),
     ],
     why: whyOf(story),
-    life: lifeOf(records),
+    life: lifeOf(story),
     logs: logs.map(loggedLine),
     opened: opened && loggedLine(opened),
     closed: closed && loggedLine(closed),
@@ -196,14 +196,14 @@ function whyOf({ decided, records: { admission } }: Folded): Fact[] {
 }
 
 /** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */
-function lifeOf({ admission, completion }: StoryRecords): LifeStep[] {
+function lifeOf({ sent: isKnownSent, records: { admission, completion } }: Folded): LifeStep[] {
   const admittedMs = timeOf(admission);
   const endedMs = timeOf(completion);
   const durationMs = numberIn(completion, 'duration_ms');
   const waitMs = numberIn(completion, 'wait_ms');
   const firstMs = numberIn(completion, 'first_byte_ms');
   const cameMs = endedMs !== undefined && durationMs !== undefined ? endedMs - durationMs : admittedMs;
-  const isSent = completion?.['sent'] === true;
+  const isSent = isKnownSent === 'yes';
   const within = (ms: number | undefined): number | undefined =>
     ms === undefined ? undefined : Math.min(Math.max(ms, 0), durationMs ?? Infinity);
   const recorded = within(admittedMs === undefined || cameMs === undefined ? undefined : admittedMs - cameMs);
@@ -211,7 +211,8 @@ function lifeOf({ admission, completion }: StoryRecords): LifeStep[] {
   const first = within(sent === undefined || firstMs === undefined ? undefined : sent + firstMs);
   const decision = textIn(admission, 'decision');
   const isOpen = completion === undefined;
-  const notSent = isOpen ? 'not known yet' : 'nothing was sent to a backend';
+  const mayBeSent = isOpen ? 'not known yet' : 'whether a backend got it is not recorded';
+  const notSent = isKnownSent === 'maybe' ? mayBeSent : 'nothing was sent to a backend';
   const waited = waitMs === undefined ? '' : `after ${briefMs(waitMs)} of waiting for a connection`;
   const [outcome, status] = [textIn(completion, 'outcome'), textIn(completion, 'status')];
   return [
