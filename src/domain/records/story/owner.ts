@@ -1,7 +1,7 @@
 // Who can change that a command was denied or failed: the first thing that somebody on call has to know. Also for the browser.
 
-/** People who write policies, the requester, the people of the mail server, or those of dovegate's own host. */
-export type TroubleOwner = 'policy' | 'requester' | 'server' | 'gate';
+/** People who write policies, the requester, who drains and kills, the people of the mail server, or those of dovegate's own host. */
+export type TroubleOwner = 'policy' | 'requester' | 'operator' | 'server' | 'gate';
 
 /**
  * Codes of the key `error`; one that is in no list is a matter of dovegate's own host. Codes of look-ups begin with `lookup-`, those of
@@ -20,6 +20,7 @@ const ofRequester = new Set(
   ).split(','),
 );
 const ofPolicy = new Set(['denied', 'over-limit']);
+const ofOperator = new Set(['killed', 'backend-drained']);
 /** Of the status of a backend: what was asked for is not there, or cannot be. */
 const statusesOfRequester = new Set(['NOUSER', 'NOTFOUND', 'DATAERR', 'USAGE', 'EXPIRED', 'CHANGED']);
 
@@ -35,6 +36,8 @@ export function ownerWords(
       return policy === '' ? 'a policy' : `policy ${policy}`;
     case 'requester':
       return 'the requester';
+    case 'operator':
+      return 'an operator of dovegate';
     case 'server':
       return `the mail server${backend && ` ${backend}`}`;
     case 'gate':
@@ -56,6 +59,7 @@ export function ownerOf(ended: {
   if (error === undefined)
     return status !== undefined && statusesOfRequester.has(status) ? 'requester' : 'server';
   if (ofPolicy.has(error)) return 'policy';
+  if (ofOperator.has(error)) return 'operator';
   if (outcome === 'unparsable' || ofRequester.has(error)) return 'requester';
   return ofServer.has(error) || /^(lookup|reply)-/.test(error) ? 'server' : 'gate';
 }
