@@ -89,7 +89,7 @@ async function showCommands(say: Say, daemon: Daemon): Promise<void> {
   showRecord(daemon);
   await send('alice@example.com', 77, 'expunge', 'mailbox', 'INBOX', 'all');
   showRecord(daemon);
-  // Whoever speaks the protocol by hand gets no further: Dovecot would take it for --all-users.
+  // By hand, past the checks of our own client. Dovecot would take the option for --all-users.
   const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
   client.sendCommand({ user: 'alice@example.com', fields: ['quota', 'get', '--all'] });
   const { logs, status } = await client.readReply();

@@ -1,5 +1,5 @@
-// Records of backends that go down and come back, so that an outage can be told after a restart, and the number of commands that failed
-// meanwhile at each. `observe` runs for every command.
+// Records when a backend goes down and when it is back, with the number of commands that failed between, so that an outage can be shown
+// after a restart. `observe` is called for every command.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';

@@ -60,7 +60,7 @@ export interface Gate {
   readonly shipping: Shipping;
   readonly certificates: Certificates;
   readonly keys: KeyWatch;
-  /** Undefined: without `admin` nobody can look. */
+  /** Undefined: there is no `admin`, so nobody asks. */
   readonly watch: NowWatch | undefined;
   readonly start: GateStart;
   readonly page: () => (DoorPage & Pick<PageTold, 'ageMs'>) | undefined;

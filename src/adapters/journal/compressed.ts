@@ -91,7 +91,7 @@ async function* wantedMembers(file: FileHandle, path: string, wants: Wants): Asy
     const { bytesRead } = await file.read(head, 0, head.length, at);
     const member = readMember(head.subarray(0, bytesRead));
     if (member === undefined) return at > 0 && bytesRead === 0 ? Infinity : at;
-    // A member whose end is missing is damage, which is told.
+    // A member without its end is damage; it is reported.
     if (member.sketch === undefined || at + member.bytes > size || wants(member.sketch)) {
       const packed = Buffer.allocUnsafe(member.bytes);
       const { bytesRead: length } = await file.read(packed, 0, packed.length, at);

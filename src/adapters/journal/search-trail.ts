@@ -101,7 +101,7 @@ export async function* searchTrail(
   const search = createSearch(filter);
   const mayHold = createSketchTest(filter);
   for (const file of await filesSince(trail.files, filter.sinceMs)) {
-    // The completions of what was found may be anywhere behind it.
+    // A command that was found may have its completion in any later part.
     const wants = (sketch: Sketch): boolean => {
       const isWanted = search.waiting().length > 0 || mayHold(sketch);
       if (!isWanted) passed?.(file, sketch);

@@ -74,9 +74,15 @@ function turnsIn(bytes: Buffer): readonly (readonly [seq: number, turn: Turn])[]
     });
 }
 
-/** Of the last record of the run before: a start writes copies of requests and grants ahead of its own record. */
+/**
+ * Lines before a start that are looked through: it writes copies of requests and grants ahead of its own record. A forged journal may
+ * have a start in every line.
+ */
+const linesBackMax = 4096;
+
+/** Of the last record of the run before. */
 function timeOfSeq(bytes: Buffer, from: number, seq: number): string | undefined {
-  for (let end = from; end > 0; ) {
+  for (let end = from, left = linesBackMax; end > 0 && left > 0; left -= 1) {
     const at = end < 2 ? 0 : bytes.lastIndexOf(LF, end - 2) + 1;
     if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= seq)
       return readHead(bytes.toString('latin1', at, end))?.time;

@@ -327,7 +327,7 @@ function isDrained({ health }: Values): boolean {
 
 function stateOf(backend: Values): string {
   const { drained } = backend;
-  // Nobody did: the gate is stopping.
+  // A gate that stops drains its backends; no person did.
   if (isDrained(backend))
     return Array.isArray(drained) && drained.length > 0
       ? `drained (${drained.map(text).join('; ')})`

@@ -300,7 +300,7 @@ async function oldestSeqIn(file: TrailFile): Promise<number> {
 /** Records that came late, each a line, until the segments are tended. */
 const lateName = 'late.lines';
 
-/** Runs without a pause, so that nothing is appended meanwhile. */
+/** Synchronous, so that nothing is appended meanwhile. */
 function putLate(directory: string): void {
   const late = new Map<number, Buffer>();
   for (const line of linesOf(readFileSync(join(directory, lateName)))) {
