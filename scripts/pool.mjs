@@ -111,9 +111,14 @@ function cut(text) {
     : [...lines.slice(0, failureLinesMax - 1), `  ... ${more + 1} more lines`, ''].join('\n');
 }
 
+/** Of a failure, for the closing list: where only the end of a long log is kept, the cause is in it. */
+function firstLines(text) {
+  return text.trimEnd().split('\n').slice(0, 12).join('\n');
+}
+
 /**
  * Runs all of them, in this order: `{ stage, name, path }`. Prints a line for each that has ended, with each failure below it, and at last
- * which tests have failed. Resolves to the counts, and to how long each took: `{ counts, took: [{ stage, name, seconds }] }`.
+ * which tests have failed, with the first lines of why. Resolves to the counts, and to how long each took: `{ counts, took: [{ stage, name, seconds }] }`.
  */
 export async function runPool(entries) {
   const counts = { pass: 0, fail: 0, skipped: 0 };
@@ -139,7 +144,7 @@ export async function runPool(entries) {
       );
       for (const key of Object.keys(counts)) counts[key] += read.counts[key];
       for (const text of read.shown)
-        if (text.startsWith('✖')) failed.push(`${title}: ${text.split('\n', 1)[0].slice(2)}`);
+        if (text.startsWith('✖')) failed.push(`${title}: ${firstLines(text.slice(2))}`);
       took.push({ stage: entry.stage, name: entry.name, seconds });
       running.delete(run);
       wake?.();
