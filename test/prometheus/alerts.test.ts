@@ -255,7 +255,7 @@ test('promtool reads every expression of the board', { timeout: 600_000 }, async
 });
 
 test('promtool takes the configurations of Prometheus that the page shows', async (t) => {
-  const shown = fencesOf(readFileSync(join(root, 'docs/monitoring.md'), 'utf8')).filter(({ info }) =>
+  const shown = fencesOf(readFileSync(join(root, 'docs/operations.md'), 'utf8')).filter(({ info }) =>
     info.startsWith('prometheus'),
   );
   assert.equal(shown.length, 2);

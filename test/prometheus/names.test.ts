@@ -1,5 +1,5 @@
 // Goal: the board and the alerts ask for what a running daemon has. Phases: a daemon of which everything has happened once; its metrics
-// read over the admin socket. What must not happen: a metric or a label in an expression, or in docs/monitoring.md, that is not there.
+// read over the admin socket. What must not happen: a metric or a label in an expression, or in docs/operations.md, that is not there.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -157,7 +157,7 @@ test('each metric and label of the board, the alerts and the page exists in a ru
         [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label),
       );
 
-  const page = readFileSync(join(root, 'docs/monitoring.md'), 'utf8');
+  const page = readFileSync(join(root, 'docs/operations.md'), 'utf8');
   const written = new Set(page.match(/\b(?:dovegate|process)_[a-z_]+\b/g));
   const families = new Set([...there.keys()].map((name) => name.replace(/_(?:bucket|sum|count)$/, '')));
   assert.deepEqual(
