@@ -97,7 +97,7 @@ Left out:
 
 ${[...leftOut].map(([name, why]) => `- \`${name}\`: ${why}.`).join('\n')}
 - Server commands of the real \`doveadm\`: it never sends them to a socket that it is given.
-- \`-A\` and masks of \`dovegate send\`: it has \`--users\` instead ([bulk-runs](bulk-runs.md)).
+- \`-A\` and masks of \`dovegate send\`: it has \`--users\` instead ([bulk runs](client-shell.md#one-command-for-many-users)).
 
 Compared, and never carried out by these instances: ${never.map((name) => `\`${name}\``).join(', ')}.
 `;
