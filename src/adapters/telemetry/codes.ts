@@ -129,7 +129,7 @@ export const noticeCodes: Table<NoticeFaultCode> = {
   'mail-refused': ['the mail server does not take the mail', "look into the mail server's log"],
   'secret-file': [
     '`secret_file` cannot be read by the user of the page, or does not hold `whsec_` and base64 of 24 to 64 bytes',
-    'make one as docs/notices.md says',
+    'make one as docs/access-approve.md says',
   ],
   'ca-file': ['`ca`, or the list of authorities of the system, cannot be used', 'correct `ca`'],
   'library-missing': ['the library for mail is not installed', `\`${installCommand('nodemailer')}\``],
