@@ -87,7 +87,7 @@ const commandName = text('the full name of a command');
 /** Of rules of every list that allows. */
 const ruleKeys = {
   command: commandName,
-  where: where.optional().describe('conditions on its parameters ([conditions](conditions.md))'),
+  where: where.optional().describe('conditions on its parameters ([conditions](policies.md#conditions))'),
   users: users
     .min(1, { error: 'must hold at least one pattern' })
     .optional()
