@@ -1,6 +1,7 @@
 #!/bin/bash
 # packages.sh STAGE...    install the system packages that the tests of these stages need: one apt run under one lock, no service
 # started. Prints nothing if all are there. Without root or apt it names what is missing, and exits 2.
+# packages.sh --missing STAGE...    only prints them.
 #
 # Stages: those of test.mjs, `debian` (roots of other releases), `bench`, and `sudo` (a row of `bench -- dovecot`). test.mjs calls this
 # once before its stages. The labs below test/ call it again, so that a single test file, or a lab used by hand, works too. The lock is
@@ -53,8 +54,10 @@ missing() {        # missing STAGE...: the packages
 	done
 }
 
+only=; if [ "${1-}" = --missing ]; then only=1; shift; fi
 for stage; do needs "$stage" > /dev/null; done
 packages=$(missing "$@")
+if [ -n "$only" ]; then echo $packages; exit; fi
 [ -n "$packages" ] || exit 0
 why=
 [ "$(id -u)" = 0 ] || why="only root can install them"

@@ -116,46 +116,80 @@ function firstLines(text) {
   return text.trimEnd().split('\n').slice(0, 12).join('\n');
 }
 
+const inWords = (counts) =>
+  Object.entries(counts)
+    .filter(([key, number]) => number > 0 || key === 'pass')
+    .map(([key, number]) => `${number} ${key}`)
+    .join(', ');
+
+/** Prints lines, and on a terminal below them one line that says how far it is, written again and again. */
+function openScreen(progress) {
+  const out = process.stdout;
+  const clear = out.isTTY ? '\r\x1b[K' : '';
+  return (text) => {
+    const line = out.isTTY ? progress().slice(0, out.columns - 1) : '';
+    out.write(`${clear}${text}${line}`);
+  };
+}
+
 /**
- * Runs all of them, in this order: `{ stage, name, path }`. Prints a line for each that has ended, with each failure below it, and at last
- * which tests have failed, with the first lines of why. Resolves to the counts, and to how long each took: `{ counts, took: [{ stage, name, seconds }] }`.
+ * Runs all of them, in this order: `{ stage, name, path }`. Prints a line for each that has something to say, with each failure below it;
+ * one for each stage whose last file has ended; and at last which tests have failed, with the first lines of why. Resolves to the counts,
+ * and to how long each took: `{ counts, took: [{ stage, name, seconds }] }`.
  */
 export async function runPool(entries) {
   const counts = { pass: 0, fail: 0, skipped: 0 };
   const took = [];
   const failed = [];
   const waiting = [...entries];
-  const running = new Set();
+  const running = new Map();
+  const stages = new Map();
+  for (const { stage } of entries) {
+    const { files = 0 } = stages.get(stage) ?? {};
+    stages.set(stage, { files: files + 1, left: files + 1, seconds: 0, pass: 0, fail: 0, skipped: 0 });
+  }
+  const say = openScreen(
+    () => `${took.length} of ${entries.length} files, ${inWords(counts)}; ${[...running.values()].join(' ')}`,
+  );
   mkdirSync(logs, { recursive: true });
   let wake;
   const begin = () => {
     const entry = waiting.shift();
     const startMs = performance.now();
     const log = join(logs, `${entry.stage}-${entry.name}.txt`);
+    const title = `${entry.stage}/${entry.name}`;
     const run = runFile(entry, log).then((ended) => {
       const seconds = (performance.now() - startMs) / 1000;
       const read = readOutput(ended);
-      const title = `${entry.stage}/${entry.name}`;
-      const numbers = Object.entries(read.counts).filter(([key, number]) => number > 0 || key === 'pass');
-      const counted = numbers.map(([key, number]) => `${number} ${key}`).join(', ');
-      const where = read.counts.fail > 0 ? `; all that it said: ${log}` : '';
-      process.stdout.write(
-        `-- ${title}: ${seconds.toFixed(1)} s, ${counted}${where}\n${read.shown.join('')}`,
-      );
-      for (const key of Object.keys(counts)) counts[key] += read.counts[key];
+      const stage = stages.get(entry.stage);
+      for (const key of Object.keys(counts)) {
+        counts[key] += read.counts[key];
+        stage[key] += read.counts[key];
+      }
+      stage.left -= 1;
+      stage.seconds += seconds;
       for (const text of read.shown)
         if (text.startsWith('✖')) failed.push(`${title}: ${firstLines(text.slice(2))}`);
       took.push({ stage: entry.stage, name: entry.name, seconds });
       running.delete(run);
+      const where = read.counts.fail > 0 ? `; all that it said: ${log}` : '';
+      if (read.shown.length > 0)
+        say(`-- ${title}: ${seconds.toFixed(1)} s, ${inWords(read.counts)}${where}\n${read.shown.join('')}`);
+      const { files, left, pass, fail, skipped } = stage;
+      if (left === 0)
+        say(
+          `== ${entry.stage}: ${inWords({ pass, fail, skipped })} in ${files} ${files === 1 ? 'file' : 'files'}, ${stage.seconds.toFixed(0)} s one after another\n`,
+        );
       wake?.();
     });
-    running.add(run);
+    running.set(run, title);
   };
   const idleNow = idleMeter();
   while (waiting.length > 0 || running.size > 0) {
     const isIdle = idleNow() >= idleShare;
     if (waiting.length > 0 && running.size < most && isIdle) begin();
     while (waiting.length > 0 && running.size < fewest) begin();
+    say('');
     // Until the next look, or until one of the few that must run has ended.
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, lookMs);
@@ -166,6 +200,6 @@ export async function runPool(entries) {
       };
     });
   }
-  if (failed.length > 0) process.stdout.write(`\n== failed\n${failed.map((line) => `${line}\n`).join('')}`);
+  say(failed.length > 0 ? `\n== failed\n${failed.map((line) => `${line}\n`).join('')}` : '');
   return { counts, took };
 }

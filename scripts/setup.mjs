@@ -40,17 +40,31 @@ export const oldestNode = JSON.parse(readFileSync(join(root, 'package.json'), 'u
   '>='.length,
 );
 
-/** `npm ci`, unless the installed tree is the one that the lockfile names. */
+const installedLockfile = join(root, 'node_modules', '.installed-lockfile');
+const lockfileText = () => readFileSync(join(root, 'package-lock.json'), 'utf8');
+
+/** The installed tree is the one that the lockfile names. */
+export const isInstalled = () =>
+  existsSync(installedLockfile) && readFileSync(installedLockfile, 'utf8') === lockfileText();
+
+/** `npm ci`, where it is needed. */
 export function install() {
   if (process.versions.node.localeCompare(oldestNode, 'en', { numeric: true }) < 0) {
     console.error(`dovegate needs Node ${oldestNode} or newer; this is ${process.versions.node}`);
     process.exit(1);
   }
-  const installed = join(root, 'node_modules', '.installed-lockfile');
-  const lockfile = readFileSync(join(root, 'package-lock.json'), 'utf8');
-  if (existsSync(installed) && readFileSync(installed, 'utf8') === lockfile) return;
+  if (isInstalled()) return;
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-  writeFileSync(installed, lockfile);
+  writeFileSync(installedLockfile, lockfileText());
+}
+
+const packages = (words) => ['bash', [join(root, 'scripts', 'packages.sh'), ...words]];
+
+/** The system's packages that tests of these stages need and that are missing, as words. */
+export function missingPackages(stages) {
+  if (process.platform !== 'linux') return [];
+  const { stdout } = spawnSync(...packages(['--missing', ...stages]), { encoding: 'utf8' });
+  return (stdout ?? '').split(/\s+/).filter((word) => word !== '');
 }
 
 /**
@@ -59,9 +73,7 @@ export function install() {
  */
 export function installPackages(stages) {
   if (process.platform !== 'linux') return;
-  const done = spawnSync('bash', [join(root, 'scripts', 'packages.sh'), ...new Set(stages)], {
-    stdio: 'inherit',
-  });
+  const done = spawnSync(...packages(new Set(stages)), { stdio: 'inherit' });
   if (done.error) console.error(`bash: ${done.error.message}`);
 }
 
@@ -168,18 +180,22 @@ export async function ownRun() {
     // Without namespaces the guard ends its process group.
     detached: !canPart,
   });
-  let signaled = 0;
+  let signaled;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.on(signal, () => {
-      signaled = 128 + constants.signals[signal];
+      signaled = signal;
       guard.stdio[3].destroy();
     });
   // The guard ends before it reads our end of the pipe.
   guard.stdio[3].on('error', () => undefined);
   const [code] = await once(guard, 'exit');
+  if (signaled === undefined) process.exit(code ?? 1);
   // An interrupted run has no evidence to keep.
-  if (signaled !== 0 && process.env.DOVEGATE_MEMORY !== undefined) removeTree(process.env.DOVEGATE_MEMORY);
-  process.exit(signaled || (code ?? 1));
+  if (process.env.DOVEGATE_MEMORY !== undefined) removeTree(process.env.DOVEGATE_MEMORY);
+  // A terminal that hung up reads nothing.
+  process.stderr.on('error', () => undefined);
+  console.error(`cut off by ${signaled}: all that it started has ended`);
+  process.exit(128 + constants.signals[signaled]);
 }
 
 /** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */

@@ -14,7 +14,16 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runPool } from './pool.mjs';
-import { build, install, installPackages, ownRun, root, run } from './setup.mjs';
+import {
+  build,
+  install,
+  installPackages,
+  isInstalled,
+  missingPackages,
+  ownRun,
+  root,
+  run,
+} from './setup.mjs';
 
 const stageFolders = {
   package: ['package'],
@@ -189,6 +198,31 @@ for (const stage of stages) {
   }
 }
 
+const tested = stages.filter((stage) => stage !== 'lint');
+/** How long the same stages took here: it outlives a build. */
+const lastTime = join(root, 'node_modules', `.minutes-${stages.join('-')}`);
+
+/** What is about to be done, before anything is. */
+function plan() {
+  const sources = readdirSync(join(root, 'test'), { recursive: true }).filter((name) =>
+    name.endsWith('.test.ts'),
+  );
+  const files = (stage) => sources.filter((name) => stageOf(`test/${name}`) === stage).length;
+  const missing = missingPackages(new Set(stages));
+  const installed = [
+    ...(missing.length === 0 ? [] : [`packages of the system: ${missing.join(' ')}`]),
+    ...(isInstalled() ? [] : ['the packages of package-lock.json, into node_modules']),
+  ];
+  const minutes = existsSync(lastTime) ? `${readFileSync(lastTime, 'utf8')} here the last time; ` : '';
+  return [
+    `plan: ${stages.length === tested.length ? 'build' : 'build, lint'}, then at the same time:`,
+    ...tested.map((stage) => `  ${stage.padEnd(10)} ${files(stage)} files of tests`),
+    `installs: ${installed.join('; ') || 'nothing'}`,
+    `minutes: ${minutes}all stages take some 15 on two processors, and more where Debian roots are made first`,
+  ].join('\n');
+}
+console.log(plan());
+
 installPackages(stages);
 install();
 build();
@@ -201,15 +235,10 @@ if (stages.includes('lint')) {
   ]);
   run(process.execPath, [join(root, 'node_modules/oxlint/bin/oxlint'), '--type-aware', '--deny-warnings']);
 }
-const tested = stages.filter((stage) => stage !== 'lint');
 const entries = tested.flatMap((stage) => entriesOf(stage).map(([name, files]) => ({ stage, name, files })));
 const { counts: total, took } = await runPool(inOrder(entries));
-for (const stage of tested) {
-  const own = took.filter((each) => each.stage === stage);
-  const seconds = own.reduce((sum, each) => sum + each.seconds, 0);
-  console.log(`== ${stage}: ${own.length} files, ${seconds.toFixed(0)} s one after another`);
-  if (own.length === 0 && noSkip) total.fail += 1;
-}
+if (noSkip) total.fail += tested.filter((stage) => took.every((each) => each.stage !== stage)).length;
+writeFileSync(lastTime, String(Math.ceil(performance.now() / 60_000)));
 const slowest = took.toSorted((one, other) => other.seconds - one.seconds).slice(0, 10);
 console.log(
   `== longest: ${slowest.map(({ stage, name, seconds }) => `${stage}/${name} ${seconds.toFixed(0)} s`).join(', ')}`,

@@ -1,4 +1,5 @@
-// Goal: a run of the suite leaves nothing, whatever ends it. Phases: killed by SIGKILL, by SIGTERM, and by a pipe that nobody reads, each
+// Goal: a run of the suite leaves nothing, whatever ends it. Phases: killed by SIGKILL, by each
+// signal that a terminal or a service manager sends, by Ctrl-C of a terminal's group, and by a pipe that nobody reads, each
 // while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails; a
 // user without rights; one of `npm run lab -- NAME`. What must not happen: a process, a mount or a loop device that outlives the run.
 import assert from 'node:assert/strict';
@@ -68,6 +69,8 @@ function openPlace(t: TestContext): Place {
       // Below Node's own runner a file does not report by itself.
       env: { ...process.env, NODE_TEST_CONTEXT: undefined, [key]: value },
       stdio: ['ignore', 'pipe', 'inherit'],
+      // A group of its own, as in a terminal.
+      detached: true,
     });
     t.after(() => child.kill('SIGKILL'));
     return { child, ended: once(child, 'exit') };
@@ -125,15 +128,21 @@ test('killed by SIGKILL', asRoot, async (t) => {
   await mustBeGone(place);
 });
 
-test('ended by SIGTERM: nothing is left when it has ended', asRoot, async (t) => {
-  const place = openPlace(t);
-  const run = await hold(place);
-  run.child.kill('SIGTERM');
-  assert.deepEqual(await run.ended, [143, null]);
-  assert.deepEqual(place.processes(), []);
-  assert.ok(!existsSync(readFileSync(join(place.folder, 'memory'), 'utf8')), 'nor its files in memory');
-  await mustBeGone(place);
-});
+for (const [signal, code] of [
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+  ['SIGINT', 130],
+] as const)
+  test(`ended by ${signal}: nothing is left when it has ended`, asRoot, async (t) => {
+    const place = openPlace(t);
+    const run = await hold(place);
+    // A terminal sends Ctrl-C to all that have not left its group.
+    process.kill(signal === 'SIGINT' ? -(run.child.pid ?? 0) : (run.child.pid ?? 0), signal);
+    assert.deepEqual(await run.ended, [code, null]);
+    assert.deepEqual(place.processes(), []);
+    assert.ok(!existsSync(readFileSync(join(place.folder, 'memory'), 'utf8')), 'nor its files in memory');
+    await mustBeGone(place);
+  });
 
 test('nobody reads what it says', asRoot, async (t) => {
   const place = openPlace(t);
@@ -178,9 +187,9 @@ test('does not', (t) => t.diagnostic('5 of 5'));
   );
   assert.match(
     text,
-    /\n {2}Error: line 0\n {2}line 1\n(?: {2}.*\n)+ {2}\.\.\. \d+ more lines\nℹ 5 of 5\n\n== failed\nown\/fails: leaves a process\n$/,
+    /\n {2}Error: line 0\n {2}line 1\n(?: {2}.*\n)+ {2}\.\.\. \d+ more lines\nℹ 5 of 5\n== own: 1 pass, 1 fail in 1 file, \d+ s one after another\n\n== failed\nown\/fails: leaves a process\n(?: {2}.*\n){11}$/,
   );
-  assert.equal(text.match(/line 1$/gm)?.length, 1, 'once');
+  assert.equal(text.match(/line 1$/gm)?.length, 2, 'once, and once in the closing list');
   assert.equal(text.slice(text.indexOf('✖'), text.indexOf('ℹ')).split('\n').length, 51);
 });
 
