@@ -5,10 +5,12 @@ import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from '../dom
 import type { PeersSettings, Settings } from '../domain/config/settings.js';
 import {
   describeDeny,
+  describeRequestable,
   describeRule,
   effectOfName,
   isForAllUsers,
   rightsOf,
+  sayRequestable,
 } from '../domain/judging/answers/rights.js';
 import { strikesAlways } from '../domain/judging/policy/match.js';
 import type { Policy, Rule } from '../domain/judging/policy/policy.js';
@@ -19,7 +21,7 @@ type Row = AccessTable['rows'][number];
 
 /** `nowMs`: rules that have ended by then are left out; `nameOf`: the name of a uid. */
 export function accessTable(
-  { listeners, policies }: Settings,
+  { listeners, policies, admin }: Settings,
   nowMs: number,
   nameOf: (uid: number) => string | undefined,
 ): AccessTable {
@@ -43,7 +45,11 @@ export function accessTable(
         }),
       ];
     }),
-    policies: [...policies.values()].map((policy) => policyShown(policy, nowMs)),
+    policies: [...policies.values()].map((policy, _, all) => ({
+      ...policyShown(policy, nowMs),
+      approvers: all.filter(({ approve }) => approve.includes(policy.name)).map(({ name }) => name),
+    })),
+    approvesOnPage: admin?.page?.approve === true,
   };
 }
 
@@ -64,8 +70,8 @@ function countCommands(): Map<Effect, number> {
   return counts;
 }
 
-function policyShown(policy: Policy, nowMs: number): AccessPolicy {
-  const { users, except, limits, isObserving } = rightsOf(policy, '', undefined);
+function policyShown(policy: Policy, nowMs: number): Omit<AccessPolicy, 'approvers'> {
+  const { users, except, limits, isObserving, approve } = rightsOf(policy, '', undefined);
   const shown = (rule: Rule, says: readonly string[]): RuleOfPolicy => ({
     command: rule.command,
     effect: effectOfName(rule.command, policy.added),
@@ -74,13 +80,15 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
   });
   const isDenied = (command: string): boolean =>
     policy.denyByCommand.get(command)?.some(strikesAlways) === true;
-  const holding = policy.allow.filter(
-    ({ command, expiresMs }) => (expiresMs === undefined || nowMs < expiresMs) && !isDenied(command),
-  );
-  const cellOf = (rules: readonly Rule[]): AccessCell => ({
-    commands: [...new Set(rules.map(({ command }) => command))],
-    mayAll: rules.some((rule) => isForAllUsers(rule, policy)),
-  });
+  const isHolding = ({ command, expiresMs }: Rule): boolean =>
+    (expiresMs === undefined || nowMs < expiresMs) && !isDenied(command);
+  const cellOf = (isMeant: (rule: Rule) => boolean): AccessCell => {
+    const rules = policy.allow.filter((rule) => isHolding(rule) && isMeant(rule));
+    const offered = policy.onRequest.filter((rule) => !isObserving && isHolding(rule) && isMeant(rule));
+    const namesOf = (of: readonly Rule[]): string[] => [...new Set(of.map(({ command }) => command))];
+    const mayAll = rules.some((rule) => isForAllUsers(rule, policy));
+    return { commands: namesOf(rules), onRequest: namesOf(offered), mayAll };
+  };
   return {
     name: policy.name,
     place: placeOf(policy),
@@ -90,11 +98,13 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
     except,
     limits,
     cells: allEffects.map((effect) =>
-      cellOf(holding.filter(({ command }) => effectOfName(command, policy.added) === effect)),
+      cellOf(({ command }) => effectOfName(command, policy.added) === effect),
     ),
-    content: cellOf(holding.filter(({ content, rootEquivalent }) => content || rootEquivalent)),
+    content: cellOf(({ content, rootEquivalent }) => content || rootEquivalent),
     allow: policy.allow.map((rule) => shown(rule, describeRule(rule, policy))),
     deny: policy.deny.map((rule) => shown(rule, describeDeny(rule, policy))),
+    onRequest: policy.onRequest.map((rule) => shown(rule, sayRequestable(describeRequestable(rule, policy)))),
+    approve,
   };
 }
 

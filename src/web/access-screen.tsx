@@ -61,7 +61,9 @@ export function AccessScreen({ query }: ScreenProps) {
           Enter or a click on a row shows the rules.
         </p>
       </Panel>
-      {shown !== undefined && <PolicyInWords key={shown.name} policy={shown} />}
+      {shown !== undefined && (
+        <PolicyInWords key={shown.name} policy={shown} approvesOnPage={table.approvesOnPage} />
+      )}
       <AsCommand>dovegate can --listener NAME</AsCommand>
     </>
   );
@@ -172,11 +174,23 @@ function Cell({ policy, cell, ofCommands }: CellProps) {
         <span class="faint number">{countWords(cell.commands.length)} by rules</span>
       </span>
     );
-  if (cell.commands.length === 0) return <span class="faint">none</span>;
+  const { commands, onRequest } = cell;
   return (
-    <span title={cell.commands.join(', ')}>
-      <strong class="number">{countWords(cell.commands.length)}</strong>
-      {ofCommands !== undefined && <span class="faint number"> of {countWords(ofCommands)}</span>}
+    <span title={[...commands, ...onRequest.map((name) => `${name} (on request)`)].join(', ')}>
+      {commands.length === 0 ? (
+        <span class="faint">none</span>
+      ) : (
+        <>
+          <strong class="number">{countWords(commands.length)}</strong>
+          {ofCommands !== undefined && <span class="faint number"> of {countWords(ofCommands)}</span>}
+        </>
+      )}
+      {onRequest.length > 0 && (
+        <>
+          <br />
+          <span class="number">{countWords(onRequest.length)} on request</span>
+        </>
+      )}
       {cell.mayAll && (
         <>
           <br />
@@ -187,8 +201,17 @@ function Cell({ policy, cell, ofCommands }: CellProps) {
   );
 }
 
-function PolicyInWords({ policy }: { readonly policy: AccessPolicy }) {
-  const { name, place, users, except, limits, allow, deny, isObserving, shadow } = policy;
+interface PolicyProps extends Pick<AccessTable, 'approvesOnPage'> {
+  readonly policy: AccessPolicy;
+}
+
+function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
+  const { name, place, users, except, limits, allow, deny, onRequest, isObserving, shadow } = policy;
+  const approvers = [
+    ...policy.approvers.map((each) => `people of policy ${each}, for its users`),
+    ...(approvesOnPage ? ['people of this page with the role approve, for the users that they see'] : []),
+  ];
+  const asks = 'what may be asked for, with a reason (dovegate request)';
   const shownAt = useRef<HTMLElement>(null);
   // It stands below the table, out of sight where that is long.
   useEffect(() => shownAt.current?.focus(), []);
@@ -218,10 +241,26 @@ function PolicyInWords({ policy }: { readonly policy: AccessPolicy }) {
           <Fact name="for users" texts={users} />
           {except.length > 0 && <Fact name="but not" texts={except} />}
           {limits.length > 0 && <Fact name="at most" texts={limits} />}
+          {policy.approve.length > 0 && <Fact name="may approve requests of" texts={policy.approve} />}
           {shadow !== undefined && <Fact name="candidate beside it" texts={[shadow]} />}
         </dl>
         <Rules title="allows" rules={allow} empty="It has no rule that allows anything." />
         {deny.length > 0 && <Rules title="denies, whatever is allowed" rules={deny} empty="" />}
+        {onRequest.length > 0 && (
+          <>
+            <Rules
+              title={isObserving ? `${asks}, once the policy enforces` : asks}
+              rules={onRequest}
+              empty=""
+            />
+            <dl class="facts">
+              <Fact
+                name="who approves or reviews it"
+                texts={approvers.length === 0 ? ['nobody: no policy has it in `approve`'] : approvers}
+              />
+            </dl>
+          </>
+        )}
       </div>
     </section>
   );

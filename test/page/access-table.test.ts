@@ -25,7 +25,12 @@ policies:
     deny: [mailbox delete]
     limits: { rate: 60/minute }
     shadow: next.yaml
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 1h, uses: 3, reason: { regex: "ticket [0-9]+" } }
+      - { command: mailbox delete, for: 1h }
   watch: { mode: observe, users: ["*"], allow: [{ command: quota get, all_users: true }] }
+  leads: { users: ["*@example.com"], allow: [mailbox list], approve: [support] }
+persons: { carol: { users: [1003] } }
 `;
 
 const next = 'users: ["*"]\nallow: [quota get]\n';
@@ -63,10 +68,11 @@ void test('rows by who gets in, cells by effect', () => {
   assert.deepEqual(cells, [
     ['support', 'quota get, search', '', '', '', 'expunge'],
     ['watch', 'quota get *', '', '', '', ''],
+    ['leads', 'mailbox list', '', '', '', ''],
   ]);
   assert.deepEqual(
     policies.map(({ content }) => content.commands),
-    [['search'], []],
+    [['search'], [], []],
   );
   const [support, watch] = policies;
   assert.match(support?.shadow ?? '', /next\.yaml:1$/);
@@ -83,6 +89,37 @@ void test('rows by who gets in, cells by effect', () => {
     'no other options',
     'the client must say why',
   ]);
+});
+
+void test('what may be asked for, in the words of `can`, and who approves it', () => {
+  const [support, watch, leads] = tableOf(Date.UTC(2026, 5, 1)).policies;
+  assert.deepEqual(support?.onRequest, [
+    {
+      command: 'fetch',
+      effect: 'read',
+      says: [
+        'approved by 1 person, for 1h, for one command line, 3 times',
+        'also what mails say',
+        'the reason of the request matches ticket [0-9]+',
+      ],
+      place: 'd.yaml:23',
+    },
+    {
+      command: 'mailbox delete',
+      effect: 'destroy',
+      says: ['approved by 1 person, for 1h, for one command line, once'],
+      place: 'd.yaml:24',
+    },
+  ]);
+  // What is always denied is not given on request either.
+  assert.deepEqual(
+    support.cells.map(({ onRequest }) => onRequest),
+    [['fetch'], [], [], [], []],
+  );
+  assert.deepEqual(support.content.onRequest, ['fetch']);
+  assert.deepEqual(support.approvers, ['leads']);
+  assert.deepEqual(leads?.approve, ['support']);
+  assert.deepEqual([watch?.onRequest, watch?.approvers], [[], []]);
 });
 
 void test('a rule that is not over yet counts', () => {

@@ -11,8 +11,9 @@ import {
   type Rights,
   rightsOf,
   rightsOfRows,
+  sayRequestable,
 } from '../../domain/judging/answers/rights.js';
-import { type Policy, type Rate, type Rule, sayRequestTerms } from '../../domain/judging/policy/policy.js';
+import type { Policy, Rate, Rule } from '../../domain/judging/policy/policy.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { formatPeers } from '../../setup/peers.js';
@@ -111,9 +112,7 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     ...(limits.length === 0 ? [] : [['at most', plain(limits.join(', '))]]),
     ['log lines', `${logsShown[logs] ?? plain(logs)}${debug ? ', and debug lines on request' : ''}`],
   ];
-  const requestable = rights.onRequest.map((right) => {
-    return { ...right, says: [sayRequestTerms(right.terms), ...right.says] };
-  });
+  const requestable = rights.onRequest.map((right) => ({ ...right, says: sayRequestable(right) }));
   return [
     formatColumns(head),
     '',

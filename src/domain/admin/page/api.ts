@@ -470,6 +470,8 @@ export interface AccessTable {
     readonly policy: string;
   }[];
   readonly policies: readonly AccessPolicy[];
+  /** People of the page with the role `approve` decide about requests, too. */
+  readonly approvesOnPage: boolean;
 }
 
 export interface AccessPolicy {
@@ -487,10 +489,17 @@ export interface AccessPolicy {
   readonly content: AccessCell;
   readonly allow: readonly RuleOfPolicy[];
   readonly deny: readonly RuleOfPolicy[];
+  /** What somebody may ask for; in words, what a grant of it needs and is comes first. */
+  readonly onRequest: readonly RuleOfPolicy[];
+  /** Policies whose people decide about that, and those about whose requests this one decides. */
+  readonly approvers: readonly string[];
+  readonly approve: readonly string[];
 }
 
 export interface AccessCell {
   readonly commands: readonly string[];
+  /** Those that may be asked for. */
+  readonly onRequest: readonly string[];
   readonly mayAll: boolean;
 }
 

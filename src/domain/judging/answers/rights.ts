@@ -105,6 +105,11 @@ export function describeRequestable(
   };
 }
 
+/** With what a grant of it needs and is, first. */
+export function sayRequestable({ terms, says }: RequestableRule): string[] {
+  return [sayRequestTerms(terms), ...says];
+}
+
 /** One of its rules in words; undefined: the place is not a rule but the users of the policy, or its exceptions. */
 export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
   const isThere = (rule: Rule): boolean => rule.place === place;
@@ -114,8 +119,8 @@ export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefine
   if (denied !== undefined) return { command: denied.command, says: describeDeny(denied, policy) };
   const offered = policy.onRequest.find(isThere);
   if (offered === undefined) return undefined;
-  const { command, says, terms } = describeRequestable(offered, policy);
-  return { command, says: [`on request, ${sayRequestTerms(terms)}`, ...says] };
+  const [terms, ...says] = sayRequestable(describeRequestable(offered, policy));
+  return { command: offered.command, says: [`on request, ${terms}`, ...says] };
 }
 
 export function rowsOfRequestable({ command, terms, says }: RequestableRule): AnswerRow[] {
