@@ -84,7 +84,7 @@ export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardP
     ...(matches === undefined
       ? []
       : [{ what: 'Mails', value: `${plural(matches, 'mail matches', 'mails match')} now` }]),
-    { what: 'Reason', value: item.reason },
+    { what: 'Reason given', value: item.reason },
     { what: 'Rule', value: `${place === undefined ? '' : `${place}, `}policy ${policy}` },
     {
       what: 'Approvals',
@@ -186,7 +186,7 @@ function Decide({ item, step, onClose }: DecideProps) {
           />
         </>
       )}
-      {isEnd && <Field label="Reason" value={reason} onInput={setReason} />}
+      {isEnd && <Field label={`Why you ${step} it`} value={reason} onInput={setReason} />}
     </Confirm>
   );
 }

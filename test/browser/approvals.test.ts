@@ -91,7 +91,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
   const refuse = dialog.getByRole('button', { name: 'refuse', exact: true });
   assert.equal(await refuse.isDisabled(), true);
-  await dialog.getByLabel('Reason').fill('ask alice herself');
+  await dialog.getByLabel('Why you refuse it').fill('ask alice herself');
   await refuse.click();
   await dialog.getByText(/Recorded: refused by page:approver: ask alice herself\./).waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
