@@ -182,7 +182,10 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
               <p class="faint">Nothing was seen that a rule would have to be written for.</p>
             )}
             <Settled title="A rule allows it already" groups={allowed} />
-            <Settled title="No tick for these: would be denied, or were under a grant" groups={rest} />
+            <Settled
+              title="No tick for these: seen once, would be denied, or were under a grant"
+              groups={rest}
+            />
           </Panel>
           <Written suggested={suggested} ticked={ticked} sinceMs={sinceMs} place={place} />
         </div>

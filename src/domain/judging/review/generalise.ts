@@ -1,11 +1,14 @@
 // From attempts of one command to the conditions of a rule that permits them: few values become lists, users become their domains, ages
 // become the least of them. Callers test the rule. A condition is one that every attempt meets. Search keys must be in each query at a
-// place where nothing bypasses them. A word of which only the digest is known is never written.
+// place where nothing bypasses them. A word of which only the digest is known is never written. What only reads may become wider than what was
+// seen; what changes something, or shows what mails say, keeps its mailbox, age and options together.
 
 import { type Effect, type Parameter, strongerEffect, userRoles } from '../../language/commands/catalog.js';
 import {
+  conditionsIn,
   conditionsOfAll,
   type SearchCondition,
+  type SearchNode,
   searchSize,
   searchTime,
 } from '../../language/commands/search-query.js';
@@ -30,12 +33,97 @@ export type Narrowness = 'tight' | 'narrow' | 'named' | 'none';
 export const allNarrowness: readonly Narrowness[] = ['narrow', 'named', 'none'];
 
 const few = 8;
+/** Of names that must not become "any name". */
+const many = 256;
 /** Fields of `fetch` are words of Dovecot, so longer lists are readable. */
 const fewFields = 40;
 
 export function effectOf(uses: readonly Use[]): Effect {
   return uses.map(({ attempt }) => attempt.effect).reduce(strongerEffect, 'read');
 }
+
+/** Whether a rule for them may be wider than they are: nothing changes by them, and no mail is shown. */
+export function mayWiden(attempts: readonly Attempt[]): boolean {
+  return attempts.every(
+    ({ effect, content, shared }) =>
+      (effect === 'read' || effect === 'session') && content.length === 0 && shared === undefined,
+  );
+}
+
+/**
+ * Two commands with the same key can be one rule that allows nothing but the two: they differ in users, in one mailbox, in the day of a
+ * date, or in words that no rule can name.
+ */
+export function togetherKey(attempts: readonly Attempt[]): string {
+  return JSON.stringify(
+    attempts.map(({ series, parsed, command }) => {
+      const { query } = parsed;
+      const keys = query === undefined ? [] : conditionsOfAll(query);
+      const given = command.params.filter(({ name }) => parsed.values.has(name));
+      const mailboxes = [
+        ...given
+          .filter(({ role }) => mailboxRoles.has(role))
+          .flatMap(({ name }) => parsed.values.get(name) ?? []),
+        ...keys.flatMap(({ key, values }) => (key.name === 'mailbox' ? values : [])),
+      ];
+      const mailbox = (values: readonly string[]): readonly string[] =>
+        mailboxes.length === 1 ? [] : values;
+      const words = given.map(({ name, role }) => {
+        const values = parsed.values.get(name) ?? [];
+        if (userRoles.has(role)) return [name];
+        if (mailboxRoles.has(role)) return [name, ...mailbox(values)];
+        if (role !== 'search-query' || query === undefined || !isNameable(query)) return [name, ...values];
+        return [
+          name,
+          ...keys.map(({ key, values: of }) => {
+            if (key.name === 'mailbox') return [key.name, ...mailbox(of)];
+            const isAge = key.values[0] === 'interval' || searchTime(series, of[0] ?? '')?.kind === 'age';
+            return [
+              key.name,
+              ...(key.class === 'date' && !isAge ? [] : comparedKeys.has(key.name) || isAge ? of : []),
+            ];
+          }),
+        ];
+      });
+      return [series, ...words];
+    }),
+  );
+}
+
+const mailboxRoles: ReadonlySet<Parameter['role']> = new Set(['mailbox', 'mailbox-mask']);
+/** A rule compares their values. */
+const comparedKeys: ReadonlySet<string> = new Set(['keyword', 'unkeyword', 'larger', 'smaller']);
+
+/** Whether conditions on keys can say all that the query demands of a mail. */
+function isNameable(query: SearchNode): boolean {
+  const all = conditionsIn(query);
+  return (
+    all.length === conditionsOfAll(query).length &&
+    !all.some(({ key }) => key.name === 'sequence' || key.name === 'x-real-uid')
+  );
+}
+
+/** Of what must not become wider: `query subject`, whose words a rule of that `where` leaves open. */
+export function leftOpen(uses: readonly Use[], where: Readonly<Record<string, Plain>> = {}): string[] {
+  const names = uses.flatMap(({ attempt: { command, parsed } }) =>
+    command.params.flatMap(({ name, type, role }) => {
+      const condition = where[name];
+      if (!parsed.values.has(name) || condition === undefined) return [];
+      if (role !== 'search-query') return isOpen(condition) && type !== 'bool' ? [name] : [];
+      const keys = parsed.query === undefined ? [] : conditionsOfAll(parsed.query);
+      return keys.flatMap(({ key, values }) => {
+        const of =
+          typeof condition === 'object' && key.name in condition
+            ? Object.entries(condition).find(([each]) => each === key.name)?.[1]
+            : undefined;
+        return of === 'present' && values.length > 0 ? [`${name} ${key.name}`] : [];
+      });
+    }),
+  );
+  return [...new Set(names)].toSorted();
+}
+
+const isOpen = (condition: Plain): boolean => condition === 'present' || condition === 'any';
 
 /** The pattern for a user: everybody of the domain, or the literal name if it has none. */
 export function userPattern(name: string): string {
@@ -66,13 +154,17 @@ export function whereFor(
   for (const [name, parameter] of parametersIn(attempts)) {
     if (name === 'all-users') continue;
     if (parameter.role === 'search-query') {
-      const query = isNarrow && isChanging ? queryConditions(uses) : undefined;
+      const query = isTight
+        ? (exactQuery(uses, name) ?? queryConditions(uses, isTight))
+        : isNarrow && isChanging
+          ? queryConditions(uses)
+          : undefined;
       if (query !== undefined) where[name] = query;
       continue;
     }
     // A where is closed to options, so each seen option must be named; positionals only where they matter.
     if (parameter.isPositional && !named.has(name) && !(isNarrow && isChanging)) continue;
-    where[name] = conditionFor(parameter, attempts, isNarrow || named.has(name));
+    where[name] = conditionFor(parameter, attempts, isNarrow || named.has(name), isTight);
   }
   return Object.keys(where).length === 0 ? undefined : where;
 }
@@ -85,7 +177,12 @@ function parametersIn(attempts: readonly Attempt[]): Map<string, Parameter> {
   return new Map(inOrder.map((parameter) => [parameter.name, parameter]));
 }
 
-function conditionFor(parameter: Parameter, attempts: readonly Attempt[], isNarrow: boolean): Plain {
+function conditionFor(
+  parameter: Parameter,
+  attempts: readonly Attempt[],
+  isNarrow: boolean,
+  isTight: boolean,
+): Plain {
   const { name, role, type } = parameter;
   const given = attempts.filter(({ parsed }) => parsed.values.has(name));
   const isAlways = given.length === attempts.length;
@@ -93,7 +190,7 @@ function conditionFor(parameter: Parameter, attempts: readonly Attempt[], isNarr
   if (type === 'bool' || !isNarrow) return whatever;
   const written = given.flatMap(({ parsed }) => parsed.values.get(name) ?? []);
   const readings = given.flatMap(({ parsed, mailboxNames }) =>
-    role === 'mailbox' || role === 'mailbox-mask'
+    mailboxRoles.has(role)
       ? (parsed.values.get(name) ?? []).flatMap((value) => mailboxNames.readings(value))
       : [],
   );
@@ -104,7 +201,7 @@ function conditionFor(parameter: Parameter, attempts: readonly Attempt[], isNarr
     const patterns = values.map((value) => (masks.has(value.toLowerCase()) ? value : userPattern(value)));
     return listOf(distinct(patterns), isAlways);
   }
-  const most = name === 'field' ? fewFields : few;
+  const most = isTight ? many : name === 'field' ? fewFields : few;
   if (values.length > most) return type === 'int' ? boundsOf(values, isAlways) : whatever;
   return values.some((value) => value.includes('*')) ? exactly(values, isAlways) : listOf(values, isAlways);
 }
@@ -147,8 +244,19 @@ interface Leaf {
   readonly mailboxNames: Attempt['mailboxNames'];
 }
 
+/** Word for word, where conditions on keys would allow more than the query; undefined: they would not, or its words are not known. */
+function exactQuery(uses: readonly Use[], name: string): Plain | undefined {
+  const [first] = uses;
+  const words = first?.attempt.parsed.values.get(name) ?? [];
+  const query = first?.attempt.parsed.query;
+  return query === undefined || isNameable(query) || words.some(isDigest) ? undefined : { equals: words };
+}
+
 /** The conditions on `query`; undefined: the queries have nothing in common. */
-export function queryConditions(uses: readonly Pick<Use, 'attempt' | 'firstMs'>[]): Plain | undefined {
+export function queryConditions(
+  uses: readonly Pick<Use, 'attempt' | 'firstMs'>[],
+  isTight = false,
+): Plain | undefined {
   const queries = uses.map(({ attempt, firstMs }) => {
     const { query } = attempt.parsed;
     const conditions = query === undefined ? [] : conditionsOfAll(query);
@@ -161,28 +269,29 @@ export function queryConditions(uses: readonly Pick<Use, 'attempt' | 'firstMs'>[
     if (idleKeys.has(name)) continue;
     const leaves = queries.map((query) => query.filter(({ condition }) => condition.key.name === name));
     if (leaves.some((each) => each.length === 0)) continue;
-    found[name] = keyConditionFor(name, leaves);
+    found[name] = keyConditionFor(name, leaves, isTight ? many : few);
   }
   return Object.keys(found).length === 0 ? undefined : found;
 }
 
 /** `queries`: for each query the keys of that name; one that passes is enough. */
-function keyConditionFor(name: string, queries: readonly (readonly Leaf[])[]): Plain {
+function keyConditionFor(name: string, queries: readonly (readonly Leaf[])[], most: number): Plain {
   const kind = queries[0]?.[0]?.condition.key;
-  if (name === 'mailbox' || name === 'keyword' || name === 'unkeyword') return keyValuesOf(name, queries);
+  if (name === 'mailbox' || name === 'keyword' || name === 'unkeyword')
+    return keyValuesOf(name, queries, most);
   if (name === 'larger' || name === 'smaller') return sizeOf(name, queries);
   if (kind?.class === 'date' && (atLeastKeys.has(name) || atMostKeys.has(name))) return ageOf(name, queries);
   return 'present';
 }
 
-function keyValuesOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
+function keyValuesOf(name: string, queries: readonly (readonly Leaf[])[], most: number): Plain {
   const seen = queries.flatMap(([first]) => first ?? []);
   const written = seen.map(({ condition }) => condition.values[0] ?? '');
   const readings =
     name === 'mailbox' ? seen.flatMap((leaf, at) => leaf.mailboxNames.readings(written[at] ?? '')) : [];
   const values = withReadings(written, readings);
   // A mask in a rule covers itself, and everything that it matches.
-  const isList = values.size <= few && ![...values].some(isDigest);
+  const isList = values.size <= most && ![...values].some(isDigest);
   return isList ? [...values].toSorted() : 'present';
 }
 

@@ -66,6 +66,8 @@ export interface RecordedLine {
   readonly backend: string | undefined;
   /** It was allowed, but an obstacle stopped it before it was sent. */
   readonly isObstructed: boolean;
+  /** The mail server answered with an error. */
+  readonly isFailed: boolean;
   readonly hasReason: boolean;
   readonly isGranted: boolean;
   /** Some words are digests: rules on them cannot be evaluated. */
@@ -110,6 +112,7 @@ export function recordedLine(row: ExchangeRow, added?: AddedCommands): Recorded 
     client: numberIn(fields, 'client'),
     backend: ended.backend || undefined,
     isObstructed: !isRefused && sent === 'no',
+    isFailed: ended.error === 'backend-failed',
     hasReason: saysWhy(asked.reason),
     isGranted: textIn(fields, 'grant') !== '',
     isOpaque: args.some(isDigested),
@@ -206,7 +209,7 @@ export interface SightingsOf {
  * reported, and nothing is dropped.
  */
 export class Sightings {
-  readonly passedOver = new Map<UnjudgeableWhy, number>();
+  readonly passedOver = new Map<UnjudgeableWhy | 'failed', number>();
   taken = 0;
   readonly #of: SightingsOf;
   readonly #linesMax: number;
@@ -221,13 +224,11 @@ export class Sightings {
   take(row: ExchangeRow): void {
     const line = recordedLine(row, this.#of.added);
     if (line === undefined) return;
-    if (line.kind === 'unjudgeable') {
-      this.passedOver.set(line.why, (this.passedOver.get(line.why) ?? 0) + 1);
-      return;
-    }
+    if (line.kind === 'unjudgeable') return this.#passOver(line.why);
     const { listener, policy } = this.#of;
     if (listener !== undefined && line.listener !== listener) return;
     if (policy !== undefined && line.policy !== policy) return;
+    if (line.isFailed) return this.#passOver('failed');
     this.taken += 1;
     const { decision, isGranted, series, user, words, touched } = line;
     const key = JSON.stringify([decision, isGranted, series, user, words, touched]);
@@ -245,6 +246,10 @@ export class Sightings {
     seen.firstMs = Math.min(seen.firstMs, timeMs);
     seen.lastMs = Math.max(seen.lastMs, timeMs);
     if (seen.principals.size < principalsMax) seen.principals.add(line.principal);
+  }
+
+  #passOver(why: UnjudgeableWhy | 'failed'): void {
+    this.passedOver.set(why, (this.passedOver.get(why) ?? 0) + 1);
   }
 
   get lines(): readonly SeenLine[] {

@@ -7,8 +7,9 @@ import type { Settings } from '../../config/settings.js';
 import { allEffects } from '../../language/commands/catalog.js';
 import { plural, timesWords } from '../../language/words/words.js';
 import { formatTime } from '../../records/audit/record.js';
+import type { Attempt } from '../policy/attempt.js';
 import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
-import { effectOf, userPattern } from './generalise.js';
+import { effectOf, leftOpen, mayWiden, togetherKey, userPattern } from './generalise.js';
 import {
   formatComment,
   formatPolicy,
@@ -38,8 +39,11 @@ export interface SuggestRequest {
 }
 
 export interface SuggestedKind {
-  /** `root`, `everybody`: never granted without a second look; `refused`: explicitly denied, or no rule passed the test. */
-  readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
+  /**
+   * `once`: seen a single time, and not harmless; `root`, `everybody`: never granted without a second look; `refused`: explicitly
+   * denied, or no rule passed the test.
+   */
+  readonly kind: 'rule' | 'once' | 'root' | 'everybody' | 'refused';
   readonly command: string;
   /** With its comments; undefined for `refused`. */
   readonly written: WrittenRule | undefined;
@@ -118,16 +122,24 @@ function findKinds(
   const trial: Trial = { policy, mailUsers: settings.mailUsers, nowMs };
   const rules: SuggestedKind[] = [];
   const refused = [...sorted.refused];
-  for (const sights of byEffect(sorted.wanted)) {
+  for (const sights of byEffect(sorted.wanted).flatMap(apart)) {
     const found = findRule(sights, trial);
     if (found.kind === 'none') {
       refused.push(...sights.map((sight) => ({ sight, why: found.why })));
       continue;
     }
-    const comments = [seenComment(sights), ...notesOf(sights, found.rule, policy)];
-    const written = { comments, rule: found.rule, isCommentedOut: false };
     const allowedBy = decidingRule(sights, policy)?.place;
-    rules.push({ kind: 'rule', command: nameOf(sights), written, why: undefined, allowedBy, sights });
+    // What is allowed today stays allowed.
+    const isOnce = allowedBy === undefined && countOf(sights) === 1 && !mayWiden(attemptsOf(sights));
+    const comments = [
+      ...(isOnce ? ['Not granted, since it was seen once: a monthly job?'] : []),
+      seenComment(sights),
+      ...notesOf(sights, found.rule, policy),
+    ];
+    const written = { comments, rule: found.rule, isCommentedOut: isOnce };
+    const kind = isOnce ? 'once' : 'rule';
+    const why = isOnce ? 'seen once: a monthly job?' : undefined;
+    rules.push({ kind, command: nameOf(sights), written, why, allowedBy, sights });
   }
   const grave = (kind: 'root' | 'everybody', sights: readonly Sight[]): SuggestedKind => {
     const grant = kind === 'root' ? 'root_equivalent' : 'all_users';
@@ -148,6 +160,25 @@ function findKinds(
 
 function nameOf([first]: readonly Sight[]): string {
   return first?.attempts[0]?.command.name ?? '';
+}
+
+function groupBy<Each>(all: readonly Each[], keyOf: (each: Each) => string): Map<string, Each[]> {
+  const groups = new Map<string, Each[]>();
+  for (const each of all) {
+    const key = keyOf(each);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [each]);
+    else group.push(each);
+  }
+  return groups;
+}
+
+const attemptsOf = (sights: readonly Sight[]): Attempt[] => sights.flatMap(({ attempts }) => attempts);
+
+/** What one rule may allow: all that is harmless, and of the rest what differs in nothing that matters. */
+function apart(sights: readonly Sight[]): Sight[][] {
+  const groups = groupBy(sights, ({ attempts }) => (mayWiden(attempts) ? '' : togetherKey(attempts)));
+  return [...groups.values()];
 }
 
 function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): Sorted {
@@ -326,11 +357,37 @@ function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): stri
   return [
     ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
     ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
+    ...(mayWiden(attempts)
+      ? []
+      : leftOpen(usesOf(sights), whereIn(rule)).map(
+          (name) => `CHECK: any value of ${name}, of which some were seen`,
+        )),
+    ...shapeNotes(attempts, rule),
     ...(named.length === 0 ? [] : [`note: refused unless named, as here: ${named.join(', ')}`]),
     ...(deciding === undefined || !hasTerms
       ? []
       : [`terms as in ${deciding.place.file}:${deciding.place.line}`]),
   ];
+}
+
+function isList(value: Plain): value is readonly Plain[] {
+  return Array.isArray(value);
+}
+
+function whereIn({ where }: RuleText): Readonly<Record<string, Plain>> {
+  return typeof where === 'object' && !isList(where) ? where : {};
+}
+
+/** Names that differ in a number, as those of days, have a glob that tomorrow's would fit, too; whether it may is for a person to say. */
+function shapeNotes(attempts: readonly Attempt[], rule: RuleText): string[] {
+  if (mayWiden(attempts)) return [];
+  const names = JSON.stringify(rule['where'] ?? '').match(/"[^"]*\d[^"]*"/g) ?? [];
+  const shapes = groupBy(names, (name) => name.slice(1, -1).replace(/\d[\d._:T-]*/g, '*'));
+  return [...shapes].flatMap(([shape, all]) =>
+    all.length < 3
+      ? []
+      : [`note: ${formatValue(shape)} has ${all.length} of these names, and others that nobody has seen`],
+  );
 }
 
 function whatIsTold({ command }: RuleText): string {
@@ -387,6 +444,7 @@ function gapRemarks(unreadable: number, { passedOver }: Sightings): string[] {
     cut: 'too long to be recorded whole',
     hidden: 'hiding which option a secret belongs to',
     'unknown-form': 'of another form than this version writes',
+    failed: 'which the mail server answered with an error',
   };
   return [
     ...[...passedOver].map(([why, count]) => `Left out: ${count}, ${whys[why]}.`),

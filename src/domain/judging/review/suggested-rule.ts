@@ -3,12 +3,11 @@
 
 import { parseSettings } from '../../config/parse-settings.js';
 import type { MailUserSettings } from '../../config/settings.js';
-import type { Effect } from '../../language/commands/catalog.js';
 import { GlobList } from '../../language/names/glob.js';
 import { formatEnd } from '../../records/audit/record.js';
 import { decide } from '../policy/decide.js';
 import { formatDuration, formatRate, type Policy, type Rule } from '../policy/policy.js';
-import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
+import { allNarrowness, mayWiden, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, formatValue, type Plain } from './policy-text.js';
 import type { SeenLine, Understood } from './recorded.js';
 
@@ -34,10 +33,16 @@ export type Found =
   | { readonly kind: 'rule'; readonly rule: RuleText }
   | { readonly kind: 'none'; readonly why: string };
 
-/** The narrowest rule that permits all of them, then and now. The sights are of one command, at least one. */
+/**
+ * The narrowest rule that permits all of them, then and now; where that could hurt, none that is wider than they are. The sights are of one
+ * command, at least one.
+ */
 export function findRule(sights: readonly TriedLine[], trial: Trial): Found {
   let why = '';
-  for (const narrowness of allNarrowness) {
+  const candidates = mayWiden(sights.flatMap(({ attempts }) => attempts))
+    ? allNarrowness
+    : (['tight'] as const);
+  for (const narrowness of candidates) {
     const rule = ruleFor(sights, trial, narrowness);
     const refusal = tryOut(rule, sights, trial);
     if (refusal === undefined) return { kind: 'rule', rule };
@@ -83,15 +88,13 @@ export function decidingRule(sights: readonly TriedLine[], policy: Policy): Rule
     : undefined;
 }
 
-/** Rules for commands that change rights or destroy are limited to the domains of the seen users. */
-const gravest: ReadonlySet<Effect> = new Set<Effect>(['admin', 'destroy']);
-
 /** The rule of that narrowness; untested. */
 export function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrowness: Narrowness): RuleText {
   const uses = usesOf(sights);
   const where = whereFor(uses, narrowness);
   const own = patternsOf(sights);
-  const isForSome = gravest.has(effectOf(uses)) && own.length > 0 && !covers(own, policy.users.texts);
+  const isForSome =
+    !mayWiden(uses.map(({ attempt }) => attempt)) && own.length > 0 && !covers(own, policy.users.texts);
   return {
     command: uses[0]?.attempt.command.name ?? '',
     ...(where === undefined ? {} : { where }),

@@ -126,6 +126,7 @@ void test('the conditions and terms of the nearest rule stand in the lines', () 
   assert.deepEqual(content?.lines, [
     '- command: fetch',
     '  where: { field: [text], query: { seen: present } }',
+    '  users: ["*@example.com"]',
     '  content: true',
   ]);
 });

@@ -105,7 +105,9 @@ void test('random days of work, of every command of the catalog', () => {
         const command = series.map((one) => commandNamed(one, name)).find((one) => one !== undefined);
         if (command === undefined) continue;
         const atMs = recordedMs - Math.floor(random() * 86_400_000);
-        sightings.take(record(settings, 'p', { ...lineOf(random, command), series, atMs }));
+        const row = record(settings, 'p', { ...lineOf(random, command), series, atMs });
+        // What was seen once is no rule.
+        for (const each of [row, row]) sightings.take(each);
       }
     }
     const { text } = suggest(sightings, { settings, policy, listener: 'p', nowMs: recordedMs });
