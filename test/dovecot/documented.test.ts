@@ -37,8 +37,8 @@ function documentedExample(): Documented {
 }
 
 /** Of a quick start: its first configuration, and the lines before it for a Dovecot of that series. */
-function documentedStart(path: string, series: Lab['series']): Documented {
-  const fences = fencesOf(readPage(path));
+function documentedStart(text: string, series: Lab['series']): Documented {
+  const fences = fencesOf(text);
   const snippets = fences.filter(({ language }) => language === '').map(({ text }) => text);
   const fragment = fences.find(({ language }) => language === 'yaml')?.text ?? '';
   return {
@@ -133,9 +133,13 @@ onDovecot('config/ and the quick starts, literally', openBareDovecot, async (t, 
     }
   });
 
-  for (const path of ['docs/quickstart-one-host.md', 'docs/quickstart-tls.md']) {
-    await t.test(`${path}: its first commands`, async (nested) => {
-      const folder = await follow(nested, lab, documentedStart(path, lab.series));
+  const [oneHost = '', overTls = ''] = readPage('docs/quickstart.md').split(/^(?=## Dovecots over TLS$)/m);
+  for (const [text, name] of [
+    [oneHost, 'one host'],
+    [overTls, 'over TLS'],
+  ] as const) {
+    await t.test(`docs/quickstart.md, ${name}: its first commands`, async (nested) => {
+      const folder = await follow(nested, lab, documentedStart(text, lab.series));
       const client = await openRawClient({ path: join(folder, 'support.sock'), minor: 2 });
       nested.after(() => client.close());
       assert.equal(await ask(client, 'alice@example.com', ['quota get']), '+');

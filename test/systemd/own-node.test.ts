@@ -1,5 +1,5 @@
 // Goal: the Debian package on a host that has a Dovecot, systemd and no Node at all: five commands to the first answer, as
-// docs/quickstart-one-host.md has them. What must not happen: a need of anything that the package does not name, more than a minute, a
+// docs/quickstart.md has them. What must not happen: a need of anything that the package does not name, more than a minute, a
 // directory of the runtime in PATH.
 import assert from 'node:assert/strict';
 import { copyFileSync } from 'node:fs';
