@@ -37,8 +37,8 @@ function documentedExample(): Documented {
 }
 
 /** Of a quick start: its first configuration, and the lines before it for a Dovecot of that series. */
-function documentedStart(text: string, series: Lab['series']): Documented {
-  const fences = fencesOf(text);
+function documentedStart(page: string, series: Lab['series']): Documented {
+  const fences = fencesOf(page);
   const snippets = fences.filter(({ language }) => language === '').map(({ text }) => text);
   const fragment = fences.find(({ language }) => language === 'yaml')?.text ?? '';
   return {
