@@ -3,27 +3,33 @@
 //   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [--arch x64|arm64|all] [--system-node] [--sign KEY]
 //   [--only NAME]...
 //
+//   npm       dovegate-VERSION.tgz: the program as an npm package
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
 //   mcp       dovegate-mcp-VERSION.tgz: tools for AI agents, @dovegate/mcp
 //   deb       dovegate_VERSION-1_ARCH.deb: the daemon with a Node of its own; needs dpkg-deb
 //   rpm       dovegate-VERSION-1.ARCH.rpm: the same; needs rpmbuild
 //   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
 //
-// Without --only: all of them whose tool is there. It builds the program where that is missing. A Node is fetched once, as an npm package.
-// --arch: default that of this machine. --system-node: packages that need the distribution's Node instead. --sign: SHA256SUMS of all that
-// is in the folder, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For tests: --version (default: that of
-// package.json), and --compression (0 to 9, default 6).
+// and SHA256SUMS of all that is in the folder. Without --only: all of them whose tool is there. It builds the program where that is
+// missing. A Node is fetched once, as an npm package. --arch: default that of this machine. --system-node: packages that need the
+// distribution's Node instead. --sign: SHA256SUMS.asc, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For
+// tests: --version (default: that of package.json), and --compression (0 to 9, default 6).
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { packClient } from './package/client.mjs';
+import { pack, packClient } from './package/client.mjs';
 import { architectures } from './package/runtime.mjs';
+import { makePacked } from './packed.mjs';
 import { root, run } from './setup.mjs';
 
 /** Those that use the built program are imported when it is there. */
 const makers = {
+  npm: (output, folder, { version }) => {
+    makePacked(folder, version);
+    return pack(output, folder, `dovegate-${version}.tgz`);
+  },
   client: packClient,
   mcp: async (...args) => (await import('./package/mcp.mjs')).packMcp(...args),
   deb: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
@@ -109,14 +115,13 @@ for (const name of names) {
     continue;
   }
   // These are the same for all.
-  for (const architecture of ['client', 'mcp'].includes(name) ? archs.slice(0, 1) : archs) {
+  for (const architecture of ['npm', 'client', 'mcp'].includes(name) ? archs.slice(0, 1) : archs) {
     const build = { version, architecture, hasRuntime, compression };
     console.error(`making ${name} for ${architecture}`);
     const path = await makers[name](output, join(work, `${name}-${architecture}`), build);
     console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
   }
 }
-if (key !== undefined) {
-  const { makeRepository } = await import('./package/repository.mjs');
-  console.log(makeRepository(output, key));
-}
+const { makeRepository, writeSums } = await import('./package/repository.mjs');
+const files = writeSums(output);
+if (key !== undefined) console.log(makeRepository(output, files, key));

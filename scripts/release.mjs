@@ -1,29 +1,21 @@
 // `npm run release -- 0.2.0`: makes a release of what is committed, and publishes nothing.
 //
 //   node scripts/release.mjs VERSION              everything, with all tests and no test skipped
+//   node scripts/release.mjs VERSION --sign KEY   signed by gpg with this key, with a source for apt and dnf
 //   node scripts/release.mjs VERSION --quick      lint, unit and architecture tests only
 //   node scripts/release.mjs VERSION --dry-run    says what it would do, and changes nothing
 //
-// In order: it refuses what must not be released; runs the tests; sets the version in package.json and the lockfile; moves the
-// changelog's "Unreleased" and the files of changes/ below a heading with version and date; packs the tarball and its checksum into
-// dist-release/; commits, tags. The commit comes last: when a step fails, the changed files are put back, and there is nothing to undo.
+// In order: it refuses what must not be released; runs the tests; sets the version in package.json, the lockfile and the pages that name
+// it; moves the changelog's "Unreleased" and the files of changes/ below a heading with version and date; makes all packages and their
+// checksums in dist-release/; commits, tags. The packages bear the time of the commit, so the tag makes the same ones again. The commit
+// comes last: when a step fails, the changed files are put back, and there is nothing to undo.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makePacked } from './packed.mjs';
+import { parseArgs } from 'node:util';
 import { build, root, run } from './setup.mjs';
 
-const usage = 'usage: npm run release -- X.Y.Z [--dry-run] [--quick]';
+const usage = 'usage: npm run release -- X.Y.Z [--sign KEY] [--dry-run] [--quick]';
 
 function end(code, message) {
   console.error(message);
@@ -75,22 +67,43 @@ function withVersion(name, version) {
   return `${JSON.stringify(content, undefined, 2)}\n`;
 }
 
-const args = process.argv.slice(2);
-const options = new Set(args.filter((arg) => arg.startsWith('--')));
-const versions = args.filter((arg) => !arg.startsWith('--'));
-const [version] = versions;
-for (const option of options) if (option !== '--dry-run' && option !== '--quick') end(64, usage);
-if (versions.length !== 1 || !/^(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}$/.test(version)) end(64, usage);
+/** Where a page names the version of this tree: `dovegate 0.1.0`, `dovegate_0.1.0-1_amd64.deb`, an answer to `--version`. */
+function mentions(version) {
+  const digits = version.replaceAll('.', String.raw`\.`);
+  return new RegExp(String.raw`(?<=dovegate[ _:-]+)${digits}(?!\.?\w)|^${digits}$`, 'gm');
+}
 
+function readArgs() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        sign: { type: 'string' },
+        'dry-run': { type: 'boolean', default: false },
+        quick: { type: 'boolean', default: false },
+      },
+    });
+    const isOne = positionals.length === 1 && /^(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}$/.test(positionals[0]);
+    return isOne ? { version: positionals[0], ...values } : end(64, usage);
+  } catch (error) {
+    return end(64, `${usage}\n${error.message}`);
+  }
+}
+
+const { version, sign: key, quick, 'dry-run': isDry } = readArgs();
 const { name, version: current } = JSON.parse(read('package.json'));
 const tag = `v${version}`;
 const changelog = read('CHANGELOG.md');
 const pieces = fragments();
 const notes = [unreleased(changelog), ...pieces.map((path) => read(path).trim())].filter(Boolean).join('\n');
-const changedFiles = ['package.json', 'package-lock.json', 'CHANGELOG.md', ...pieces];
+const named = git('ls-files', 'README.md', 'Dockerfile', 'docs/*.md', 'config').split('\n').filter(Boolean);
+const naming = version === current ? [] : named.filter((path) => mentions(current).test(read(path)));
+const changedFiles = ['package.json', 'package-lock.json', 'CHANGELOG.md', ...naming, ...pieces];
 const date = new Date().toISOString().slice(0, 10);
 const heading = `## ${version} (${date})`;
-const stages = options.has('--quick') ? ['check'] : [];
+const stages = quick ? ['check'] : [];
+const signing = key === undefined ? [] : ['--sign', key];
+const packing = ['scripts/package.mjs', '--version', version, '--arch', 'all', ...signing];
 
 const refusals = [];
 if (git('status', '--porcelain') !== '') refusals.push('the tree has changes that are not committed');
@@ -100,14 +113,16 @@ if (version !== current && !isGreater(version, current))
 if (git('tag', '--list', tag) !== '') refusals.push(`there is a tag ${tag} already`);
 if (notes === '')
   refusals.push('there is no change: CHANGELOG.md has nothing below "## Unreleased", and changes/ no file');
+for (const tool of ['dpkg-deb', 'rpmbuild', ...(key === undefined ? [] : ['gpg', 'createrepo_c'])])
+  if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).error)
+    refusals.push(`there is no ${tool}, which the packages need`);
 if (refusals.length > 0) end(1, refusals.map((text) => `refused: ${text}`).join('\n'));
 
-const tarball = `${name}-${version}.tgz`;
-if (options.has('--dry-run')) {
+if (isDry) {
   console.log(`would release ${name} ${version} (now ${current}) from ${git('rev-parse', '--short', 'HEAD')}:
   run      node scripts/test.mjs ${stages.join(' ') || '(all stages)'}, with skipping forbidden
   change   ${changedFiles.join(', ')}
-  pack     dist-release/${tarball}, dist-release/SHA256SUMS
+  pack     node ${packing.join(' ')}, into dist-release/
   commit   release: ${version}
   tag      ${tag}, annotated with this text:
 
@@ -136,31 +151,23 @@ write(
     .trimEnd() + '\n',
 );
 for (const path of pieces) rmSync(join(root, path));
+for (const path of naming) write(path, read(path).replaceAll(mentions(current), version));
 build();
 rmSync(join(root, 'dist-release'), { recursive: true, force: true });
-mkdirSync(join(root, 'dist-release'));
-const folder = mkdtempSync(join(tmpdir(), 'dovegate-packed-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-makePacked(folder, version);
-run('npm', ['pack', '--pack-destination', join(root, 'dist-release'), '--loglevel=error'], {
-  cwd: folder,
-  stdio: ['ignore', 'ignore', 'inherit'],
+const seconds = process.env.SOURCE_DATE_EPOCH ?? String(Math.floor(Date.now() / 1000));
+run(process.execPath, packing, { env: { ...process.env, SOURCE_DATE_EPOCH: seconds } });
+run('git', ['commit', '--quiet', '--message', `release: ${version}`, '--', ...changedFiles], {
+  env: { ...process.env, GIT_COMMITTER_DATE: `@${seconds} +0000` },
 });
-const digest = createHash('sha256')
-  .update(readFileSync(join(root, 'dist-release', tarball)))
-  .digest('hex');
-write('dist-release/SHA256SUMS', `${digest}  ${tarball}\n`);
-run('git', ['commit', '--quiet', '--message', `release: ${version}`, '--', ...changedFiles]);
 process.off('exit', putBack);
 run('git', ['tag', '--annotate', '--cleanup=whitespace', '--message', `${name} ${version}\n\n${notes}`, tag]);
 
 console.log(`
 released ${name} ${version}, here only: ${git('rev-parse', '--short', 'HEAD')}, tag ${tag}
-  dist-release/${tarball}
-  sha256 ${digest}
 
+${read('dist-release/SHA256SUMS')}
 Next, by hand:
   git push origin HEAD ${tag}
-  npm publish ./dist-release/${tarball}
-  npm run package -- --arch all --sign KEY      (packages, checksums and repository/ for apt and dnf, into dist-release/ too)
+  npm publish ./dist-release/${name}-${version}.tgz      (and the client and mcp, with --access public)
   attach the files of dist-release/ to the release of ${tag}; its text is the changelog's section`);
+if (key !== undefined) console.log('  put dist-release/repository/ behind a web server: docs/install.md');

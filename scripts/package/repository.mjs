@@ -66,20 +66,25 @@ function makeDnfSource(folder, packages, key) {
   sign(key, '--detach-sign', join(folder, 'repodata/repomd.xml'));
 }
 
-/** For the packages in `output`. `key`: as gpg takes it. Throws where gpg or createrepo_c is missing. */
-export function makeRepository(output, key) {
-  const repository = join(output, 'repository');
-  rmSync(repository, { recursive: true, force: true });
+/** Writes SHA256SUMS of the packages in `output`; their names. */
+export function writeSums(output) {
   const files = readdirSync(output)
     .filter(
       (name) => /^dovegate.*\.(deb|rpm|tgz|tar\.gz)$/.test(name) && statSync(join(output, name)).isFile(),
     )
     .toSorted();
+  const sums = files.map((name) => `${sha256(readFileSync(join(output, name)))}  ${name}\n`);
+  writeFileSync(join(output, 'SHA256SUMS'), sums.join(''));
+  return files;
+}
+
+/** For these packages in `output`, and SHA256SUMS there. `key`: as gpg takes it. Throws where gpg or createrepo_c is missing. */
+export function makeRepository(output, files, key) {
+  const repository = join(output, 'repository');
+  rmSync(repository, { recursive: true, force: true });
   const of = (end) => files.filter((name) => name.endsWith(end)).map((name) => join(output, name));
   if (of('.deb').length > 0) makeAptSource(join(repository, 'apt'), of('.deb'), key);
   if (of('.rpm').length > 0) makeDnfSource(join(repository, 'dnf'), of('.rpm'), key);
-  const sums = files.map((name) => `${sha256(readFileSync(join(output, name)))}  ${name}\n`);
-  writeFileSync(join(output, 'SHA256SUMS'), sums.join(''));
   sign(key, '--detach-sign', join(output, 'SHA256SUMS'));
   run(
     'gpg',

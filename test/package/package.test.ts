@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import * as z from 'zod';
-import { readManifest, root, textOf } from '../architecture/project.js';
+import { filesBelow, readManifest, root, textOf } from '../architecture/project.js';
 import { licences } from './licences.js';
 
 const bomShape = z.object({
@@ -173,6 +173,21 @@ void test('package.json pins exact versions, and the lockfile says the same', ()
   assert.deepEqual(own?.dependencies, manifest.dependencies);
   assert.deepEqual(own?.devDependencies, manifest.devDependencies);
   assert.deepEqual([lock.version, own?.version], [manifest.version, manifest.version]);
+});
+
+void test('the program, its pages and the changelog name the version of package.json', () => {
+  const { version } = manifest;
+  const main = join(root, 'dist/main.js');
+  assert.equal(execFileSync(process.execPath, [main, '--version'], { encoding: 'utf8' }), `${version}\n`);
+  const pages = [...filesBelow('docs'), ...filesBelow('config'), 'README.md', 'Dockerfile'];
+  const mentions = pages.flatMap((path) =>
+    [...textOf(path).matchAll(/(?<=dovegate[ _:-]+)\d+\.\d+\.\d+|^\d+\.\d+\.\d+$/gm)].map(([each]) => each),
+  );
+  assert.ok(mentions.length > 10);
+  assert.deepEqual([...new Set(mentions)], [version]);
+  const [first, newest = `## ${version} (2026-01-01)`] = textOf('CHANGELOG.md').match(/^## .*$/gm) ?? [];
+  assert.equal(first, '## Unreleased');
+  assert.match(newest.replace(`## ${version} `, ''), /^\(\d{4}-\d\d-\d\d\)$/);
 });
 
 void test('the lockfile names no registry, and has a digest for every package of the program and of this platform', () => {

@@ -1,9 +1,8 @@
 // Goal: the release command makes what it says, and nothing when it refuses or fails.
-// A small project of its own is released, whose test runner only notes how it was called. Never: a push, a publish, or a
-// commit with half of the changes.
+// A small project of its own is released, whose test runner and packer only note how they were called; repository.test.ts has what is
+// packed. Never: a push, a publish, or a commit with half of the changes.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   cpSync,
   existsSync,
@@ -20,18 +19,26 @@ import { test } from 'node:test';
 import { filesBelow, root } from '../architecture/project.js';
 
 const copied =
-  'package.json package-lock.json tsconfig.json tsconfig.web.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/copy-web.mjs scripts/packed.mjs scripts/release.mjs';
-const env = {
+  'package.json package-lock.json tsconfig.json tsconfig.web.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/copy-web.mjs scripts/release.mjs';
+const envOf = (at: string): NodeJS.ProcessEnv => ({
   ...process.env,
+  PATH: `${join(at, '.git/tools')}:${process.env['PATH']}`,
   GIT_CONFIG_GLOBAL: '/dev/null',
   GIT_CONFIG_SYSTEM: '/dev/null',
   GIT_AUTHOR_NAME: 'a',
   GIT_AUTHOR_EMAIL: 'a@example.org',
   GIT_COMMITTER_NAME: 'a',
   GIT_COMMITTER_EMAIL: 'a@example.org',
-};
+});
 const changelog =
   '# Changelog\n\n## Unreleased\n\n- Security: a $& fixed.\n\n### Detail\n\n- More.\n\n## 0.1.0 (2026-01-01)\n\n- First.\n';
+
+/** What the packages need of the system. */
+const tools = ['dpkg-deb', 'rpmbuild', 'gpg', 'createrepo_c'];
+
+/** It names the version of the tree four times, and others. */
+const pageOf = (version: string): string =>
+  `\`dovegate_${version}-1_amd64.deb\`, dovegate:${version}\n${version}\ndovegate   ${version}, serving\n0.1.0 of another, dovegate 0.1.01\n`;
 
 interface Project {
   readonly at: string;
@@ -45,7 +52,7 @@ interface Project {
 function withProject(use: (project: Project) => void): void {
   const at = mkdtempSync(join(tmpdir(), 'dovegate-release-'));
   const run: Project['run'] = (program, ...args) => {
-    const done = spawnSync(program, args, { cwd: at, env, encoding: 'utf8' });
+    const done = spawnSync(program, args, { cwd: at, env: envOf(at), encoding: 'utf8' });
     assert.equal(done.error, undefined);
     return { status: done.status, output: done.stdout + done.stderr };
   };
@@ -63,6 +70,8 @@ function withProject(use: (project: Project) => void): void {
     mkdirSync(join(at, 'changes'));
     writeFileSync(join(at, 'changes/new-c.md'), '- New: c.\n');
     writeFileSync(join(at, 'changes/security-d.md'), '- Security: d.\n');
+    mkdirSync(join(at, 'docs'));
+    writeFileSync(join(at, 'docs/cli.md'), pageOf('0.1.0'));
     for (const name of ['src/main.ts', 'src/web/main.tsx']) writeFileSync(join(at, name), 'export {};\n');
     for (const name of ['style.css', 'index.html']) writeFileSync(join(at, 'src/web', name), '');
     writeFileSync(
@@ -71,10 +80,16 @@ function withProject(use: (project: Project) => void): void {
     );
     writeFileSync(
       join(at, 'scripts/build.mjs'),
-      "import { mkdirSync, writeFileSync } from 'node:fs';\nmkdirSync('dist', { recursive: true });\nwriteFileSync('dist/main.js', '');\nwriteFileSync('dist/sbom.cdx.json', JSON.stringify({ components: [] }));\n",
+      "import { mkdirSync, writeFileSync } from 'node:fs';\nmkdirSync('dist', { recursive: true });\nwriteFileSync('dist/main.js', '');\n",
+    );
+    writeFileSync(
+      join(at, 'scripts/package.mjs'),
+      "import { mkdirSync, writeFileSync } from 'node:fs';\nmkdirSync('dist-release');\nwriteFileSync('dist-release/SHA256SUMS', `${process.argv.slice(2)}|${process.env.SOURCE_DATE_EPOCH}`);\n",
     );
     symlinkSync(join(root, 'node_modules'), join(at, 'node_modules'));
     git('init', '--quiet', '--initial-branch=main');
+    mkdirSync(join(at, '.git/tools'));
+    for (const tool of tools) symlinkSync('/bin/true', join(at, '.git/tools', tool));
     writeFileSync(join(at, '.git/info/exclude'), 'node_modules\n');
     git('add', '.');
     git('commit', '--quiet', '--message', 'start');
@@ -96,14 +111,14 @@ function setVersion(path: string, version: string, times: number): void {
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/"version": "[^"]*"/g, change));
 }
 
-void test('a release has its version everywhere, a tarball with a checksum, one commit and one annotated tag', () => {
+void test('a release has its version everywhere, its packages, one commit and one annotated tag', () => {
   withProject(({ at, run, release }) => {
     const { status, output } = release('0.2.0');
     assert.equal(status, 0, output);
     assert.equal(readFileSync(join(at, '.git/asked'), 'utf8'), '|1');
     assert.match(
       output,
-      /git push origin HEAD v0\.2\.0\n {2}npm publish \.\/dist-release\/dovegate-0\.2\.0\.tgz\n/,
+      /git push origin HEAD v0\.2\.0\n {2}npm publish \.\/dist-release\/dovegate-0\.2\.0\.tgz /,
     );
 
     const day = /^## 0\.2\.0 \((\d{4}-\d\d-\d\d)\)$/m.exec(
@@ -119,7 +134,7 @@ void test('a release has its version everywhere, a tarball with a checksum, one 
     const changes = run('git', 'show', '--format=%s', '--numstat', 'HEAD').output;
     assert.equal(
       changes,
-      'release: 0.2.0\n\n4\t0\tCHANGELOG.md\n0\t1\tchanges/new-c.md\n0\t1\tchanges/security-d.md\n2\t2\tpackage-lock.json\n1\t1\tpackage.json\n',
+      'release: 0.2.0\n\n4\t0\tCHANGELOG.md\n0\t1\tchanges/new-c.md\n0\t1\tchanges/security-d.md\n3\t3\tdocs/cli.md\n2\t2\tpackage-lock.json\n1\t1\tpackage.json\n',
     );
     assert.equal(run('git', 'cat-file', '-t', 'v0.2.0').output, 'tag\n');
     assert.match(
@@ -129,18 +144,11 @@ void test('a release has its version everywhere, a tarball with a checksum, one 
     assert.equal(run('git', 'rev-parse', 'v0.2.0^{}').output, run('git', 'rev-parse', 'HEAD').output);
     assert.equal(run('git', 'status', '--porcelain').output, '');
 
-    const tarball = readFileSync(join(at, 'dist-release/dovegate-0.2.0.tgz'));
-    const digest = createHash('sha256').update(tarball).digest('hex');
+    assert.equal(readFileSync(join(at, 'docs/cli.md'), 'utf8'), pageOf('0.2.0'));
+    // The tag makes the same packages again: they bear its time.
     assert.equal(
       readFileSync(join(at, 'dist-release/SHA256SUMS'), 'utf8'),
-      `${digest}  dovegate-0.2.0.tgz\n`,
-    );
-    const packed = run('tar', '-tzf', 'dist-release/dovegate-0.2.0.tgz').output.split('\n');
-    for (const name of ['dist/main.js', 'package.json', 'LICENSE'])
-      assert.ok(packed.includes(`package/${name}`), name);
-    assert.match(
-      run('tar', '-xzOf', 'dist-release/dovegate-0.2.0.tgz', 'package/package.json').output,
-      /"version": "0\.2\.0"/,
+      `--version,0.2.0,--arch,all|${run('git', 'log', '-1', '--format=%ct').output.trim()}`,
     );
 
     const again = release('0.2.0', '--quick');
@@ -158,6 +166,7 @@ void test('a dry run says what would be done and does nothing', () => {
     const { status, output } = release('0.2.0', '--dry-run', '--quick');
     assert.equal(status, 0, output);
     assert.match(output, /scripts\/test\.mjs check,/);
+    assert.match(release('0.2.0', '--dry-run', '--sign', 'me').output, / --arch all --sign me, into /);
     assert.match(
       output,
       /## 0\.2\.0 \(\d{4}-\d\d-\d\d\)\n\n- Security: a \$& fixed\.\n\n### Detail\n\n- More\.\n- Security: d\.\n- New: c\.\n$/,
