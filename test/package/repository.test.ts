@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readManifest, root } from '../architecture/project.js';
+import { readManifest, root, textOf } from '../architecture/project.js';
 import { openFolder } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 
@@ -56,13 +56,26 @@ void test('a folder of packages is signed, and is a source for apt and dnf', {
     assert.equal(listed.match(/: OK$/gm)?.length, 3, listed);
   });
 
+  const host = 'https://packages.example.com/repository';
+  const install = textOf('docs/install.md');
+  const line = /"(deb \[.*)"/.exec(install)?.[1] ?? '';
+
+  await t.test('what docs/install.md takes from the web server is in the folder', () => {
+    const paths = install
+      .split(`${host}/`)
+      .slice(1)
+      .map((text) => /^[\w.]+/.exec(text)?.[0] ?? '');
+    assert.deepEqual(paths, ['key.asc', 'apt', 'dnf', 'key.asc']);
+    for (const path of paths) assert.ok(existsSync(join(output, 'repository', path)), path);
+  });
+
   const apt = (key: string, ...words: readonly string[]): Promise<ProgramResult> => {
     const own = join(folder, 'apt');
     for (const path of ['lists/partial', 'cache/archives/partial'])
       mkdirSync(join(own, path), { recursive: true });
     writeFileSync(
       join(own, 'sources.list'),
-      `deb [signed-by=${key}] file:${join(output, 'repository/apt')} stable main\n`,
+      line.replace('/etc/apt/keyrings/dovegate.asc', key).replace(host, `file:${output}/repository`),
     );
     const options = {
       'Dir::Etc::SourceList': join(own, 'sources.list'),
