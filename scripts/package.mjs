@@ -103,6 +103,7 @@ process.umask(0o022);
 mkdirSync(output, { recursive: true });
 const work = mkdtempSync(join(tmpdir(), 'dovegate-package-'));
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 for (const name of names) {
   // install.sh has no Node to run on then.
   if (name === 'archive' && !hasRuntime) {
