@@ -43,9 +43,14 @@ export function runDovegate(args: readonly string[]): Promise<number> {
 function addInit(program: Command, end: End): void {
   program
     .command('init')
-    .description('write a configuration, a policy and its tests from five answers; overwrites nothing')
+    .description('write a configuration, a policy and its tests from five answers')
     .option('--directory <dir>', 'where the configuration shall lie')
-    .option('--backend <where>', 'the Dovecot: local, unix:PATH or HOST:PORT')
+    .addOption(
+      new Option(
+        '--backend <where>',
+        'the Dovecot: local, unix:PATH or HOST:PORT; again for several, each with its mail users: HOST:PORT=*@example.com',
+      ).argParser(several),
+    )
     .option('--team <name>', 'who may use it: the name of a team (default with --members: support)')
     .option('--members <names>', 'its users, and groups with % in front (default: the group of its name)')
     .option('--preset <name>', 'what they may do, docs/presets.md (default with --mail-users: support-desk)')
@@ -64,7 +69,17 @@ function addInit(program: Command, end: End): void {
     )
     .option('--ca <file>', "authorities for the certificate of HOST:PORT (default: the system's)")
     .option('--server-name <name>', 'the name in the certificate (default: the host)')
-    .option('--password-file <file>', 'the doveadm_password of HOST:PORT')
+    .addOption(
+      new Option(
+        '--password-file <file>',
+        'the doveadm_password of HOST:PORT; again for several, in their order',
+      ).argParser(several),
+    )
+    .option(
+      '--shared-namespaces <prefixes>',
+      'of the shared mailboxes there: none, or as shared/,Public/ (default: as doveconf says of the local one)',
+    )
+    .option('--replace', 'put the files that are there aside, as FILE.old', false)
     .option('--json', 'print JSON', false)
     .action(async (options: InitFlags) => {
       end(await (await import('./begin/init.js')).init(options));

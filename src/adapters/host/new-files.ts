@@ -1,7 +1,8 @@
-// Makes new files and folders during a setup: nothing is overwritten, no link is followed, and everything made can be removed again. A file
+// Makes new files and folders during a setup: nothing is overwritten, no link is followed, and everything made can be undone. A file
 // gets its name only when it is complete and on disk.
 
 import {
+  chownSync,
   closeSync,
   constants,
   fchmodSync,
@@ -12,6 +13,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  renameSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -32,10 +34,29 @@ export class NewFilesFault extends Error {
 }
 
 export class NewFiles {
-  readonly #made: { readonly path: string; readonly isFolder: boolean }[] = [];
+  /** `kept`: where the file of this name is meanwhile, which was there before. */
+  readonly #made: { readonly path: string; readonly isFolder: boolean; readonly kept?: string }[] = [];
 
   get made(): readonly string[] {
-    return this.#made.map(({ path }) => path);
+    return this.#made.filter(({ kept }) => kept === undefined).map(({ path }) => path);
+  }
+
+  /** `PATH is kept as PATH.old`, for each that was put aside. */
+  get kept(): readonly string[] {
+    return this.#made.flatMap(({ path, kept }) => (kept === undefined ? [] : [`${path} is kept as ${kept}`]));
+  }
+
+  /** Gives a file that is there a name of its own, so that another one can take its place. Throws a NewFilesFault. */
+  putAside(folder: string, name: string): void {
+    const path = join(folder, name);
+    if (lookAt(path) === undefined) return;
+    for (let count = 1; ; count += 1) {
+      const kept = `${path}.old${count === 1 ? '' : count}`;
+      if (lookAt(kept) !== undefined) continue;
+      attempt(path, () => renameSync(path, kept));
+      this.#made.push({ path, isFolder: false, kept });
+      return;
+    }
   }
 
   /** Makes a missing folder with those above it (0755, our own). Throws a NewFilesFault. */
@@ -95,12 +116,13 @@ export class NewFiles {
     });
   }
 
-  /** Removes everything made, the newest first; returns the paths that remain, because they are not removable or no longer empty. */
+  /** Removes what was made and renames what was put aside, the newest first; returns the paths that remain: not removable, or not empty. */
   undo(): readonly string[] {
     const left: string[] = [];
-    for (const { path, isFolder } of this.#made.toReversed()) {
+    for (const { path, isFolder, kept } of this.#made.toReversed()) {
       try {
-        if (isFolder) rmdirSync(path);
+        if (kept !== undefined) renameSync(kept, path);
+        else if (isFolder) rmdirSync(path);
         else unlinkSync(path);
       } catch {
         left.push(path);
@@ -135,6 +157,11 @@ function attempt<Result>(path: string, run: () => Result): Result {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
     throw new NewFilesFault(`${path}: ${sentences.get(code) ?? code}`, { cause });
   }
+}
+
+/** Gives a file that only root can change to another user. Throws a NewFilesFault. */
+export function giveFile(path: string, { uid }: Owner): void {
+  attempt(path, () => chownSync(path, uid, -1));
 }
 
 /** Whether the name is taken, also by a dangling link. Throws a NewFilesFault if that is not visible. */

@@ -5,13 +5,14 @@ import { join, resolve } from 'node:path';
 import { nearestName } from '../../domain/language/names/nearest-name.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
-import { type Answers, type BackendAnswer, socketName } from './draft.js';
+import { type Answers, type BackendPlace, socketName, type TcpBackend, type UnixBackend } from './draft.js';
 import type { Machine } from './machine.js';
 
 /** As typed; undefined: not given. */
 export interface InitOptions {
   readonly directory?: string;
-  readonly backend?: string;
+  /** Each with `=` and the patterns of its mail users, where there are several. */
+  readonly backend?: readonly string[];
   readonly team?: string;
   /** Users, and groups with a leading `%`. */
   readonly members?: string;
@@ -24,7 +25,10 @@ export interface InitOptions {
   readonly tls?: 'starttls' | 'implicit';
   readonly ca?: string;
   readonly serverName?: string;
-  readonly passwordFile?: string;
+  /** One for all, or one for each. */
+  readonly passwordFile?: readonly string[];
+  /** `none`, or the prefixes. */
+  readonly sharedNamespaces?: string;
 }
 
 const systemPlaces = {
@@ -43,8 +47,6 @@ export interface Question {
   /** Without a default: why there is none, and what to answer. */
   readonly whyNone?: string;
 }
-
-export const passwordFileName = 'mail1.password';
 
 const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 const wordsOf = (text: string): string[] => text.split(/[\s,]+/).filter((word) => word !== '');
@@ -71,6 +73,7 @@ export function questionsFor(machine: Machine, directory: string | undefined): r
           ? (noDovecot ?? '')
           : `local: ${version} on this machine, over a UNIX socket, without certificate and password`,
         'HOST:PORT: one on another machine, over TLS',
+        'several: each with its mail users, as mail1.example.com:24245=*@example.com mail2.example.com:24245=*@example.net',
       ],
       fallback: dovecot === undefined ? undefined : 'local',
     },
@@ -119,7 +122,7 @@ export function linesOf(options: InitOptions): Partial<Record<Question['option']
     options.preset ?? (mailUsers === undefined && parameters === undefined ? undefined : 'support-desk');
   return {
     ...(directory !== undefined && { directory }),
-    ...(backend !== undefined && { backend }),
+    ...(backend !== undefined && { backend: backend.join(' ') }),
     ...(team !== undefined && { team: `${team} ${members ?? ''}`.trim() }),
     ...(preset !== undefined && {
       preset: [preset, ...(parameters ?? []), mailUsers ?? ''].join(' ').trim(),
@@ -136,15 +139,53 @@ export function parseDirectory(text: string): string {
   return path;
 }
 
-/** The answer about a Dovecot, without the password. */
-export function parseBackend(
+const mailUserPattern = /^[\w.+=@*?-]+$/;
+const wrongPattern = 'a pattern of mail users has letters, digits and ._+=@*?- only, as *@example.com';
+
+/** Without the password. */
+export type BackendAsked = UnixBackend | Omit<TcpBackend, 'passwordFile' | 'password'>;
+
+/** WHERE, or WHERE=PATTERN,PATTERN for each of several. */
+export function parseBackends(
   text: string,
   options: InitOptions,
   machine: Machine,
   daemonUser: string,
-): Exclude<BackendAnswer, { readonly kind: 'tcp' }> | Omit<TcpAnswer, 'passwordFile' | 'password'> {
-  const { dovecot } = machine;
-  const at = text.trim();
+): readonly BackendAsked[] {
+  const words = text.split(/\s+/).filter((word) => word !== '');
+  const found = words.map((word, at): BackendAsked => {
+    const [, where = '', patterns] = /^([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+    const users = patterns?.split(',') ?? ['*'];
+    if (!users.every((pattern) => mailUserPattern.test(pattern))) throw wrong(wrongPattern);
+    const place = { name: `mail${at + 1}`, users, sharedNamespaces: parseShared(options.sharedNamespaces) };
+    const backend = parseBackend(where, place, options, machine, daemonUser);
+    if (patterns === undefined && at < words.length - 1)
+      throw wrong(
+        `which mail users are on ${where}? Of several Dovecots only the last may be named without them, and has all others; the rest as ${where}=*@example.com`,
+      );
+    return backend;
+  });
+  if (found.length === 0) throw wrong(wrongBackend);
+  if (options.serverName !== undefined && found.length > 1)
+    throw wrong('--server-name is for one Dovecot; of several, each has its host in its certificate');
+  return found;
+}
+
+const wrongBackend = 'a backend is "local", unix:PATH or HOST:PORT, as mail1.example.com:24245';
+
+/** Undefined: not known. */
+export function parseShared(text: string | undefined): readonly string[] | undefined {
+  const words = wordsOf(text ?? '');
+  return words.length === 0 ? undefined : words.join() === 'none' ? [] : words;
+}
+
+function parseBackend(
+  at: string,
+  place: BackendPlace,
+  options: InitOptions,
+  machine: Machine,
+  daemonUser: string,
+): BackendAsked {
   const [, unix] = /^unix:(\/[\w./+@:,-]+)$/.exec(at) ?? [];
   if (at === 'local' || unix !== undefined) {
     for (const [name, value] of Object.entries({
@@ -154,24 +195,30 @@ export function parseBackend(
       'password-file': options.passwordFile,
     }))
       if (value !== undefined) throw wrong(`--${name} is for a backend HOST:PORT; a UNIX socket needs none`);
-    return localBackend(unix, dovecot, daemonUser);
+    const { sharedNamespaces = machine.dovecot?.sharedNamespaces } = place;
+    return { ...place, ...localBackend(unix, machine.dovecot, daemonUser), sharedNamespaces };
   }
   const [, bracketed, plain, digits = ''] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})$/.exec(at) ?? [];
   const host = bracketed ?? plain;
   const port = Number(digits);
-  if (host === undefined || port < 1 || port > 65_535)
-    throw wrong('a backend is "local", unix:PATH or HOST:PORT, as mail1.example.com:24245');
+  if (host === undefined || port < 1 || port > 65_535) throw wrong(wrongBackend);
   const { tls = 'starttls', ca, serverName = host } = options;
-  return { kind: 'tcp', host, port, tls, caFile: ca === undefined ? undefined : resolve(ca), serverName };
+  return {
+    ...place,
+    kind: 'tcp',
+    host,
+    port,
+    tls,
+    caFile: ca === undefined ? undefined : resolve(ca),
+    serverName,
+  };
 }
-
-type TcpAnswer = Extract<BackendAnswer, { readonly kind: 'tcp' }>;
 
 function localBackend(
   path: string | undefined,
   dovecot: Machine['dovecot'],
   daemonUser: string,
-): Extract<BackendAnswer, { readonly kind: 'unix' }> {
+): Omit<UnixBackend, keyof BackendPlace> {
   const base = dovecot?.baseDirectory ?? '/run/dovecot';
   const sockets = dovecot?.sockets ?? [];
   // Dovecot requires no password on a socket of exactly this mode.
@@ -187,7 +234,6 @@ function localBackend(
     path: chosen,
     listenerName: chosen === join(base, socketName) ? socketName : chosen,
     series: dovecot?.series,
-    sharedNamespaces: dovecot?.sharedNamespaces,
     nameCase: dovecot?.nameCase ?? 'fold',
     isReady: ready !== undefined,
   };
@@ -236,9 +282,7 @@ export function parsePreset(
     return name === undefined || value === undefined ? [] : [[name, value.split(',')] as const];
   });
   const patterns = rest.filter((word) => !/^[a-z_]+=/.test(word)).flatMap(wordsOf);
-  for (const pattern of patterns)
-    if (!/^[\w.+=@*?-]+$/.test(pattern))
-      throw wrong('a pattern of mail users has letters, digits and ._+=@*?- only, as *@example.com');
+  for (const pattern of patterns) if (!mailUserPattern.test(pattern)) throw wrong(wrongPattern);
   if (patterns.length === 0 && mailUsers.length === 0) throw wrong(whoseMailboxes({ noMailUsers }));
   return {
     preset,

@@ -5,38 +5,48 @@
 import { join } from 'node:path';
 import type { PolicyTest, Settings } from '../../domain/config/settings.js';
 import { runTests } from '../../domain/judging/review/replay.js';
-import type { Series } from '../../domain/language/commands/catalog.js';
+import { allSeries, commandsOf, type Series } from '../../domain/language/commands/catalog.js';
 import type { NameCase } from '../../domain/people/identity/user-name.js';
 
-export type BackendAnswer =
-  | {
-      readonly kind: 'unix';
-      readonly path: string;
-      /** The local Dovecot's series; undefined: nothing is known about it. */
-      readonly series: Series | undefined;
-      readonly sharedNamespaces: readonly string[] | undefined;
-      readonly nameCase: NameCase;
-      readonly listenerName: string;
-      /** Dovecot already listens there with the right settings. */
-      readonly isReady: boolean;
-    }
-  | {
-      readonly kind: 'tcp';
-      readonly host: string;
-      readonly port: number;
-      readonly tls: 'starttls' | 'implicit';
-      readonly caFile: string | undefined;
-      readonly serverName: string;
-      /** Relative to the configuration, or absolute. */
-      readonly passwordFile: string;
-      /** The password, if its file is to be written. */
-      readonly password: string | undefined;
-    };
+export interface BackendPlace {
+  readonly name: string;
+  /** Patterns of the mail users that are there. */
+  readonly users: readonly string[];
+  /** The prefixes of its shared namespaces; undefined: not known. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+}
+
+export type UnixBackend = BackendPlace & {
+  readonly kind: 'unix';
+  readonly path: string;
+  /** The local Dovecot's series; undefined: nothing is known about it. */
+  readonly series: Series | undefined;
+  readonly nameCase: NameCase;
+  readonly listenerName: string;
+  /** Dovecot already listens there with the right settings. */
+  readonly isReady: boolean;
+};
+
+export type TcpBackend = BackendPlace & {
+  readonly kind: 'tcp';
+  readonly host: string;
+  readonly port: number;
+  readonly tls: 'starttls' | 'implicit';
+  readonly caFile: string | undefined;
+  readonly serverName: string;
+  /** Relative to the configuration, or absolute. */
+  readonly passwordFile: string;
+  /** The password, if its file is to be written. */
+  readonly password: string | undefined;
+};
+
+export type BackendAnswer = UnixBackend | TcpBackend;
 
 export interface Answers {
   /** The directory of the configuration; absolute, like all paths here. */
   readonly directory: string;
-  readonly backend: BackendAnswer;
+  /** At least one. */
+  readonly backends: readonly BackendAnswer[];
   readonly team: string;
   readonly users: readonly string[];
   readonly groups: readonly string[];
@@ -68,9 +78,19 @@ function quote(text: string): string {
 
 const list = (texts: readonly string[]): string => `[${texts.map(quote).join(', ')}]`;
 
-/** The configuration; `tests`: lines from `testsFor`. */
-export function draftConfiguration(answers: Answers, tests: readonly string[] = []): string {
-  const { team, users, groups, preset, parameters, mailUsers, journal, runDirectory } = answers;
+/** What is not known before the preset is read. */
+export interface DraftParts {
+  /** Lines from `testsFor`. */
+  readonly tests?: readonly string[];
+  /** From `serverCommandsOf`. */
+  readonly serverCommands?: readonly string[];
+}
+
+export function draftConfiguration(
+  answers: Answers,
+  { tests = [], serverCommands = [] }: DraftParts = {},
+): string {
+  const { backends, team, users, groups, preset, parameters, mailUsers, journal, runDirectory } = answers;
   const people = [
     ...(users.length > 0 ? [`users: ${list(users)}`] : []),
     ...(groups.length > 0 ? [`groups: ${list(groups)}`] : []),
@@ -94,13 +114,12 @@ listeners:
 
 # The Dovecots.
 backends:
-  mail1:
-${draftBackend(answers.backend)}
+${backends.map(draftBackend).join('\n')}
 
-# Which mail user is on which Dovecot.
+# Which mail user is on which Dovecot: the first line that matches.
 routes:
-  - { users: ["*"], backend: mail1 }
-${draftNames(answers.backend)}
+${backends.map(({ name, users: there }) => `  - { users: ${list(there)}, backend: ${name} }`).join('\n')}
+${draftServerCommands(serverCommands)}${draftNames(backends)}
 policies:
   ${quote(team)}:
     users: ${list(mailUsers)}
@@ -128,43 +147,70 @@ export function adminSocket({ runDirectory }: Answers): string {
   return join(runDirectory, 'admin.sock');
 }
 
+/**
+ * The commands of the policy that name no mailbox user and change something: with several Dovecots each needs a line that says where it
+ * goes.
+ */
+export function serverCommandsOf({ backends, policies }: Settings, team: string): readonly string[] {
+  if (backends.length < 2) return [];
+  const changing = allSeries
+    .flatMap((series) => commandsOf(series))
+    .filter(({ name, scope, effect }) => scope === 'server' && effect !== 'read' && name !== 'user')
+    .map(({ name }) => name);
+  return [...new Set(changing)].filter((name) => policies.get(team)?.allowByCommand.has(name) === true);
+}
+
+function draftServerCommands(names: readonly string[]): string {
+  if (names.length === 0) return '';
+  // Connections of an address may be on every Dovecot.
+  const lines = names.map((name) => `  ${quote(name)}: ${/\bkick$/.test(name) ? 'all' : 'by_user'}`);
+  return `\n# Where these go: to each Dovecot, or to that of the user whom they name.\nserver_commands:\n${lines.join('\n')}\n`;
+}
+
 /** Only where Dovecot keeps the case of names. */
-function draftNames(backend: BackendAnswer): string {
-  const isKept = backend.kind === 'unix' && backend.nameCase === 'keep';
+function draftNames(backends: readonly BackendAnswer[]): string {
+  const isKept = backends.some((backend) => backend.kind === 'unix' && backend.nameCase === 'keep');
   return isKept ? '\nmail_users: { case: keep } # as auth_username_format of this Dovecot\n' : '';
 }
 
 function draftBackend(backend: BackendAnswer): string {
-  if (backend.kind === 'tcp') {
-    const { host, port, tls, caFile, serverName, passwordFile } = backend;
-    const shown = host.includes(':') ? `[${host}]` : host;
-    return [
-      `    address: ${quote(`${shown}:${port}`)}`,
-      `    tls: ${tls}`,
-      `    server_name: ${quote(serverName)}`,
-      ...(caFile === undefined ? [] : [`    ca: ${quote(caFile)}`]),
-      `    password_file: ${quote(passwordFile)}`,
-      '    # Add shared_namespaces: [] if this Dovecot has no shared mailboxes (docs/policies.md says why it matters).',
-    ].join('\n');
-  }
-  const { path, sharedNamespaces } = backend;
+  const { name, sharedNamespaces } = backend;
   return [
-    `    address: ${quote(`unix:${path}`)}`,
-    ...(sharedNamespaces === undefined
-      ? [
-          '    # Add shared_namespaces: [] if this Dovecot has no shared mailboxes (docs/policies.md says why it matters).',
-        ]
-      : [`    shared_namespaces: ${list(sharedNamespaces)} # as doveconf says`]),
+    `  ${name}:`,
+    ...(backend.kind === 'tcp' ? draftTcp(backend) : [`    address: ${quote(`unix:${backend.path}`)}`]),
+    sharedNamespaces === undefined
+      ? '    # Add shared_namespaces: [] if this Dovecot has no shared mailboxes (docs/policies.md says why it matters).'
+      : `    shared_namespaces: ${list(sharedNamespaces)} # the prefixes of shared mailboxes; []: it has none`,
   ].join('\n');
 }
 
-/** The lines for Dovecot, with their place; undefined: nothing is missing there. */
-export function draftSnippet({ backend, daemonUser }: Answers): string | undefined {
-  if (backend.kind === 'tcp') return draftNetworkSnippet(backend);
-  if (backend.isReady) return undefined;
+function draftTcp({ host, port, tls, caFile, serverName, passwordFile }: TcpBackend): readonly string[] {
+  const shown = host.includes(':') ? `[${host}]` : host;
+  return [
+    `    address: ${quote(`${shown}:${port}`)}`,
+    `    tls: ${tls}`,
+    `    server_name: ${quote(serverName)}`,
+    ...(caFile === undefined ? [] : [`    ca: ${quote(caFile)}`]),
+    `    password_file: ${quote(passwordFile)}`,
+  ];
+}
+
+/** The lines for each Dovecot, with their place; undefined: nothing is missing there. */
+export function draftSnippet({ backends, daemonUser }: Answers): string | undefined {
+  const texts = backends.flatMap((backend) =>
+    backend.kind === 'tcp'
+      ? [draftNetworkSnippet(backend)]
+      : backend.isReady
+        ? []
+        : [draftSocketSnippet(backend, daemonUser)],
+  );
+  return texts.length === 0 ? undefined : texts.join('\n');
+}
+
+function draftSocketSnippet({ listenerName }: UnixBackend, daemonUser: string): string {
   return `# A socket of Dovecot for dovegate alone: mode 0600 and nothing else makes it ask for no password. For Dovecot 2.3 and 2.4.
 service doveadm {
-  unix_listener ${backend.listenerName} {
+  unix_listener ${listenerName} {
     mode = 0600
     user = ${daemonUser}
   }
@@ -176,20 +222,16 @@ protocol doveadm {
 `;
 }
 
-function draftNetworkSnippet({ port, tls }: Extract<BackendAnswer, { readonly kind: 'tcp' }>): string {
+function draftNetworkSnippet({ host, port, tls }: TcpBackend): string {
   const ssl = tls === 'implicit' ? '\n    ssl = yes' : '';
-  const listener = (head: string): string =>
-    `service doveadm {\n  ${head} {\n    port = ${port}${ssl}\n  }\n}\nssl = yes\n`;
-  const password = `# The password of dovegate, in a file of mode 0600 that holds: doveadm_password = THE PASSWORD
+  return `# On ${host}, for Dovecot 2.3 and 2.4. Its certificate is the one for IMAP, so ssl must not be "no" there. Let only the host of
+# dovegate reach this port. The password is in a file of root, mode 0600, with one line: doveadm_password = THE PASSWORD
 !include_try /etc/dovecot/doveadm-password.conf
-`;
-  return `# On the host of Dovecot 2.3:
-${password}${listener('inet_listener')}ssl_cert = </etc/dovecot/tls/server.crt
-ssl_key = </etc/dovecot/tls/server.key
-
-# On the host of Dovecot 2.4, which has other names:
-${password}${listener('inet_listener doveadm')}ssl_server_cert_file = /etc/dovecot/tls/server.crt
-ssl_server_key_file = /etc/dovecot/tls/server.key
+service doveadm {
+  inet_listener dovegate {
+    port = ${port}${ssl}
+  }
+}
 `;
 }
 
@@ -231,6 +273,7 @@ export function testsFor(
   answers: Answers,
   nowMs: number,
   parse: (text: string) => Settings | undefined,
+  serverCommands: readonly string[] = [],
 ): readonly string[] {
   // The role may be for one user only.
   const [user] = answers.parameters.get('user') ?? answers.parameters.get('probe') ?? [];
@@ -243,7 +286,7 @@ export function testsFor(
   };
   const passing = (expect: PolicyTest['expect']): string[] => {
     const lines = candidates.map((each) => lineOf(each, expect));
-    const settings = parse(draftConfiguration(answers, lines));
+    const settings = parse(draftConfiguration(answers, { tests: lines, serverCommands }));
     const outcomes = settings === undefined ? [] : runTests(settings, nowMs);
     return lines.filter((_line, at) => outcomes[at]?.isPassed === true);
   };

@@ -1,11 +1,19 @@
 // `dovegate init`: five answers, from a terminal or from options, become a configuration with a policy and its tests. It writes
-// everything or nothing, overwrites nothing, and prints the lines for Dovecot instead of changing its files.
+// everything or nothing, overwrites nothing (`--replace` keeps what was there under another name), and prints the lines for Dovecot
+// instead of changing its files.
 
 import { join } from 'node:path';
 import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
-import { whyUnreadable } from '../../adapters/host/files.js';
-import { isTaken, modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
+import { whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
+import {
+  giveFile,
+  isTaken,
+  modeOf,
+  NewFiles,
+  NewFilesFault,
+  type Owner,
+} from '../../adapters/host/new-files.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
@@ -18,13 +26,14 @@ import { summarise } from '../../setup/inspect.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
 import {
+  type BackendAsked,
   type InitOptions,
   linesOf,
-  parseBackend,
+  parseBackends,
   parseDirectory,
   parsePreset,
+  parseShared,
   parseTeam,
-  passwordFileName,
   placesFor,
   type Question,
   questionsFor,
@@ -35,6 +44,7 @@ import {
   configurationName,
   draftConfiguration,
   draftSnippet,
+  serverCommandsOf,
   snippetName,
   teamSocket,
   testsFor,
@@ -47,9 +57,10 @@ export type InitFlags = InitOptions & {
   /** Uses the default for everything that is not given, and asks nothing. */
   readonly defaults: boolean;
   readonly json: boolean;
+  readonly replace: boolean;
 };
 
-/** Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file is there. */
+/** Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file is there, and stays. */
 export async function init(flags: InitFlags): Promise<number> {
   const release = holdProcess();
   const interview = process.stdin.isTTY && !flags.defaults ? openInterview() : undefined;
@@ -58,7 +69,8 @@ export async function init(flags: InitFlags): Promise<number> {
     const answers = await gather(flags, machine, interview);
     interview?.close();
     const written = write(answers, machine);
-    report(answers, written, machine, await certificateOf(written.backend), flags.json);
+    const certificates = await Promise.all(written.backends.map(certificateOf));
+    report(answers, written, machine, certificates.flat(), flags.json);
     return exitCodes.ok;
   } finally {
     interview?.close();
@@ -79,27 +91,45 @@ async function gather(
   if (!machine.isRoot && daemonUser !== machine.ownName)
     throw usage('only root sets up a daemon that runs as another user');
   if (interview === undefined && !flags.defaults) demandAll(given, machine);
+  let known = machine;
   const take = <Value>(index: number, directory: string | undefined, parse: (text: string) => Value) =>
-    answerTo(questionsFor(machine, directory)[index], given, interview, `${index + 1} of 5`, parse);
+    answerTo(questionsFor(known, directory)[index], given, interview, `${index + 1} of 5`, parse);
 
   const directory = await take(0, undefined, parseDirectory);
-  refuseTaken(directory);
-  const asked = await take(1, directory, (text) => parseBackend(text, flags, machine, daemonUser));
-  const backend: BackendAnswer =
-    asked.kind === 'tcp'
-      ? { ...asked, ...(await passwordFor(directory, flags.passwordFile, interview)) }
-      : asked;
+  await mayReplace(directory, flags.replace, interview);
+  const backends: BackendAnswer[] = [];
+  const asked = await take(1, directory, (text) => parseBackends(text, flags, machine, daemonUser));
+  const passwords = passwordFilesFor(asked, flags.passwordFile);
+  for (const each of asked)
+    backends.push(
+      each.kind === 'unix'
+        ? each
+        : {
+            ...each,
+            sharedNamespaces: each.sharedNamespaces ?? (await askShared(each.host, interview)),
+            ...(await passwordFor(each, {
+              directory,
+              file: passwords.get(each),
+              daemonUser,
+              machine,
+              interview,
+            })),
+          },
+    );
+  // Whose Dovecots are named by their mail users has said whom the policy is about.
+  const there = [...new Set(asked.flatMap(({ users }) => users))];
+  if (!there.includes('*')) known = { ...machine, mailUsers: there };
   const team = await take(2, directory, (text) => parseTeam(text, machine, daemonUser));
   const partly = {
     ...placesFor(directory),
     ...team,
     daemonUser,
-    backend,
+    backends,
     journal: join(directory, 'audit'),
   };
   // The roles define their parameters and their form.
   const role = await take(3, directory, (text) => {
-    const parsed = parsePreset(text, machine);
+    const parsed = parsePreset(text, known);
     parseDraft(draftConfiguration({ ...partly, ...parsed }), directory);
     return parsed;
   });
@@ -172,17 +202,23 @@ async function answerTo<Value>(
   }
 }
 
-/** If a file exists already, nothing is asked or written. Throws a CommandFault. */
-function refuseTaken(directory: string): void {
-  for (const name of [configurationName, snippetName]) {
-    const path = join(directory, name);
-    if (!attempt(() => isTaken(path))) continue;
-    const correct =
-      name === configurationName ? `to correct it: dovegate check --config ${path}; to begin again, ` : '';
-    const text = `${path} exists already, and is not overwritten; ${correct}move it away, or give another --directory`;
-    throw new CommandFault(exitCodes.configuration, text);
-  }
+/** If a file exists already, nothing is written unless the person wants it. Throws a CommandFault. */
+async function mayReplace(
+  directory: string,
+  isWanted: boolean,
+  interview: Interview | undefined,
+): Promise<void> {
+  const taken = [configurationName, snippetName]
+    .map((name) => join(directory, name))
+    .find((path) => attempt(() => isTaken(path)));
+  if (taken === undefined || isWanted) return;
+  const prompt = `\n          ${taken} exists already. Put it aside, as ${taken}.old, and write another? [no] `;
+  if (interview !== undefined && isYes(await interview.ask(prompt))) return;
+  const text = `${taken} exists already, and is not overwritten; to correct it: dovegate check --config ${join(directory, configurationName)}; to begin again: --replace, which keeps it as ${taken}.old, or another --directory`;
+  throw new CommandFault(exitCodes.configuration, text);
 }
+
+const isYes = (text: string): boolean => /^y(?:es)?$/i.test(text);
 
 /** `check` would take the owner of existing folders for the daemon. Throws a CommandFault. */
 function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: Answers, uid: number): void {
@@ -200,24 +236,67 @@ function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: An
   }
 }
 
+/** Not known where nobody can be asked. */
+async function askShared(
+  host: string,
+  interview: Interview | undefined,
+): Promise<readonly string[] | undefined> {
+  const prompt = `          Has ${host} shared mailboxes? "none", or their prefixes, as shared/ Public/ [not known]: `;
+  return parseShared(await interview?.ask(prompt));
+}
+
+/** One file for all, or one for each, in their order. Throws a CommandFault. */
+function passwordFilesFor(
+  asked: readonly BackendAsked[],
+  files: readonly string[] = [],
+): ReadonlyMap<BackendAsked, string | undefined> {
+  const remote = asked.filter(({ kind }) => kind === 'tcp');
+  if (files.length > 1 && files.length !== remote.length)
+    throw usage(
+      `--password-file is given ${files.length} times for ${remote.length} Dovecots: once, or once for each`,
+    );
+  return new Map(remote.map((each, at) => [each, files.length > 1 ? files[at] : files[0]]));
+}
+
+interface PasswordPlace {
+  readonly directory: string;
+  readonly file: string | undefined;
+  readonly daemonUser: string;
+  readonly machine: Machine;
+  readonly interview: Interview | undefined;
+}
+
+const rootAlone = { owners: [0], writers: [0], readers: [0] };
+
 /** The origin of a backend's password. Throws a CommandFault. */
 async function passwordFor(
-  directory: string,
-  file: string | undefined,
-  interview: Interview | undefined,
+  { name, host }: { readonly name: string; readonly host: string },
+  { directory, file, daemonUser, machine, interview }: PasswordPlace,
 ): Promise<{ readonly passwordFile: string; readonly password: string | undefined }> {
   if (file !== undefined) {
     const path = parseDirectory(file);
     const why = whyUnreadable(path);
     if (why !== undefined) throw new CommandFault(exitCodes.configuration, `--password-file ${path}: ${why}`);
+    const prompt = `          ${path} belongs to root, and the daemon runs as ${daemonUser}. Give it to ${daemonUser} (chown)? [yes] `;
+    const daemon = daemonOf(daemonUser, machine);
+    // Elsewhere another file could be in its place meanwhile.
+    const isOurs = modeOf(path)?.uid === 0 && whyUnsafe(path, true, rootAlone) === undefined;
+    if (interview !== undefined && daemon !== undefined && isOurs) {
+      const typed = await interview.ask(prompt);
+      if (typed === '' || isYes(typed)) attempt(() => giveFile(path, daemon));
+    }
     return { passwordFile: path, password: undefined };
   }
   if (interview === undefined)
-    throw usage('--password-file is missing: a file with the doveadm_password of that Dovecot');
+    throw usage(`--password-file is missing: a file with the doveadm_password of ${host}`);
+  const own = `${name}.password`;
+  const isThere = attempt(() => isTaken(join(directory, own)));
+  const hint = isThere ? 'empty: as it is in' : 'goes to';
   for (;;) {
-    const prompt = `          doveadm_password of that Dovecot (goes to ${join(directory, passwordFileName)}): `;
+    const prompt = `          doveadm_password of ${host} (${hint} ${join(directory, own)}): `;
     const password = await interview.askHidden(prompt);
-    if (password !== '') return { passwordFile: passwordFileName, password };
+    if (password !== '' || isThere)
+      return { passwordFile: own, password: password === '' ? undefined : password };
     stderr('          it is not empty');
   }
 }
@@ -235,19 +314,22 @@ function parseDraft(text: string, directory: string): Settings {
   throw new CommandFault(exitCodes.usage, ['these answers make no configuration:', ...lines].join('\n'));
 }
 
-/** The certificate of a network server, in words; undefined: there is no server to ask. */
-async function certificateOf(backend: BackendSettings | undefined): Promise<string | undefined> {
-  if (backend === undefined || backend.tls === 'off') return undefined;
+/** The certificate of a network server, in words; empty: there is no server to ask. */
+async function certificateOf(backend: BackendSettings): Promise<readonly string[]> {
+  if (backend.tls === 'off') return [];
   const seen = await lookAtCertificate(backend, systemClock);
   const { host, port } = backend.address.kind === 'tcp' ? backend.address : { host: '', port: 0 };
-  if (seen === undefined) return `${host}:${port} shows no certificate now: dovegate doctor says why`;
-  return `${host}:${port} shows ${describeCertificate(seen)}; dovegate wants one for ${backend.serverName}`;
+  return seen === undefined
+    ? [`${host}:${port} shows no certificate now: dovegate doctor says why`]
+    : [`${host}:${port} shows ${describeCertificate(seen)}; dovegate wants one for ${backend.serverName}`];
 }
 
 interface Written {
-  readonly backend: BackendSettings | undefined;
+  readonly backends: readonly BackendSettings[];
   readonly configuration: string;
   readonly made: readonly string[];
+  /** In words: what was there before, and where it is. */
+  readonly kept: readonly string[];
   readonly warnings: readonly string[];
   readonly verdict: string;
   readonly tests: Settings['tests'];
@@ -256,11 +338,13 @@ interface Written {
 
 /** Writes and checks everything, or leaves nothing behind. Throws a CommandFault. */
 function write(answers: Answers, machine: Machine): Written {
-  const { directory, backend, daemonUser, journal, stateDirectory, runDirectory } = answers;
+  const { directory, backends, daemonUser, journal, stateDirectory, runDirectory } = answers;
   const nowMs = systemClock.wallMs();
-  const tests = testsFor(answers, nowMs, (text) => parseDraft(text, directory));
-  const text = draftConfiguration(answers, tests);
-  parseDraft(text, directory);
+  const parse = (text: string): Settings => parseDraft(text, directory);
+  const serverCommands = serverCommandsOf(parse(draftConfiguration(answers)), answers.team);
+  const tests = testsFor(answers, nowMs, parse, serverCommands);
+  const text = draftConfiguration(answers, { tests, serverCommands });
+  parse(text);
   const snippet = draftSnippet(answers);
 
   const daemon = daemonOf(daemonUser, machine);
@@ -273,8 +357,13 @@ function write(answers: Answers, machine: Machine): Written {
     files.folder(stateDirectory, 0o711, daemon);
     files.folder(journal, 0o700, daemon);
     files.folder(runDirectory, 0o755, daemon);
-    if (backend.kind === 'tcp' && backend.password !== undefined)
-      files.file(directory, passwordFileName, `${backend.password}\n`, 0o600, daemon);
+    for (const each of backends) {
+      if (each.kind === 'unix' || each.password === undefined) continue;
+      files.putAside(directory, each.passwordFile);
+      files.file(directory, each.passwordFile, `${each.password}\n`, 0o600, daemon);
+    }
+    files.putAside(directory, snippetName);
+    files.putAside(directory, configurationName);
     if (snippet !== undefined) files.file(directory, snippetName, snippet, 0o644, undefined);
     files.file(directory, configurationName, text, daemon === undefined ? 0o600 : 0o640, readers);
     const configuration = join(directory, configurationName);
@@ -289,8 +378,9 @@ function write(answers: Answers, machine: Machine): Written {
     if (failed > 0) throw new CommandFault(exitCodes.failed, `${failed} of the policy tests failed`);
     return {
       configuration,
-      backend: settings.backends[0],
+      backends: settings.backends,
       made: files.made,
+      kept: files.kept,
       warnings: loaded.problems,
       verdict: summarise(configuration, loaded),
       tests: settings.tests,
@@ -341,24 +431,27 @@ function report(
   answers: Answers,
   written: Written,
   machine: Machine,
-  certificate: string | undefined,
+  certificates: readonly string[],
   isJson: boolean,
 ): void {
-  const { configuration, made, warnings, verdict, tests, snippet } = written;
+  const { configuration, made, kept, warnings, verdict, tests, snippet } = written;
+  const mayList = tests.some(({ words, expect }) => words.join(' ') === 'mailbox list' && expect === 'allow');
   const next = nextSteps(answers, {
     configuration,
     isRoot: machine.isRoot,
     hasSnippet: snippet !== undefined,
-    mayList: tests.some(({ words, expect }) => words.join(' ') === 'mailbox list' && expect === 'allow'),
+    mailUser: mayList ? knownUser(answers, machine) : undefined,
+    isReplaced: kept.length > 0,
   });
   if (isJson) {
     stdout(
       formatJsonLines({
         configuration,
         made,
+        kept,
         socket: teamSocket(answers),
         dovecot: machine.dovecot === undefined ? null : machine.dovecot.version,
-        certificate: certificate ?? null,
+        certificates,
         warnings,
         tests: tests.length,
         snippet: snippet ?? null,
@@ -374,10 +467,11 @@ function report(
   const note = machine.dovecot?.wantsTlsOnSockets === true ? wantsTls : undefined;
   const lines = [
     plain(dovecot ?? ''),
-    ...(certificate === undefined ? [] : [plain(certificate)]),
+    ...certificates.map(plain),
     '',
     'written:',
     ...made.map((path) => `  ${path}`),
+    ...kept,
     ...warnings,
     verdict,
     `all ${tests.length} tests of the policy passed`,
@@ -399,6 +493,14 @@ function report(
     ...next.map((step, at) => `${at === 0 ? 'next:' : 'then:'} ${step}`),
   ];
   stdout(lines.join('\n'));
+}
+
+/** A mail user of the local Dovecot whom the policy covers. */
+function knownUser({ backends, mailUsers }: Answers, { mailUser }: Machine): string | undefined {
+  const covering = ['*', mailUser, mailUser?.replace(/^[^@]*/, '*')];
+  return backends.some(({ kind }) => kind === 'unix') && mailUsers.some((each) => covering.includes(each))
+    ? mailUser
+    : undefined;
 }
 
 const asRoot = `warning: the daemon would run as root; "npm run install:system" makes the user dovegate for it, or give --run-as USER`;

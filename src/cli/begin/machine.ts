@@ -20,6 +20,8 @@ export interface Machine {
   readonly noDovecot: string | undefined;
   /** Patterns of its mail users; empty: not known. */
   readonly mailUsers: readonly string[];
+  /** One of its mail users, to try it with. */
+  readonly mailUser: string | undefined;
   /** Why they are not known, as a sentence without its dot; undefined: they are known, or there is no Dovecot. */
   readonly noMailUsers: string | undefined;
   readonly presets: readonly Preset[];
@@ -49,7 +51,9 @@ export async function lookAtMachine(): Promise<Machine> {
     daemonUser: isRoot && uidOf('dovegate') !== undefined ? 'dovegate' : ownName,
     dovecot: typeof asked === 'string' ? undefined : asked,
     noDovecot: typeof asked === 'string' ? asked : undefined,
-    ...(typeof asked === 'string' ? { mailUsers: [], noMailUsers: undefined } : await askMailUsers(asked)),
+    ...(typeof asked === 'string'
+      ? { mailUsers: [], mailUser: undefined, noMailUsers: undefined }
+      : await askMailUsers(asked)),
     presets: shippedPresets().map((name) => ({ name, about: aboutOf(readFromDisk.presetText(name)) })),
   };
 }
@@ -57,17 +61,20 @@ export async function lookAtMachine(): Promise<Machine> {
 async function askMailUsers({
   defaultRealm,
   baseDirectory,
-}: DovecotFacts): Promise<Pick<Machine, 'mailUsers' | 'noMailUsers'>> {
+}: DovecotFacts): Promise<Pick<Machine, 'mailUsers' | 'mailUser' | 'noMailUsers'>> {
   const ended = await runProgram('doveadm', ['user', '*'], askLimits);
   const isAnswered = isProgramEnd(ended, 'ended') && ended.exitCode === 0;
-  const mailUsers = patternsOf(isAnswered ? ended.stdout.split('\n') : [], defaultRealm);
-  if (mailUsers.length > 0) return { mailUsers, noMailUsers: undefined };
+  const names = isAnswered ? ended.stdout.split('\n') : [];
+  // It becomes a word of a printed command.
+  const mailUser = names.find((name) => /^[\w.+-]+@[\w.-]+$/.test(name));
+  const mailUsers = patternsOf(names, defaultRealm);
+  if (mailUsers.length > 0) return { mailUsers, mailUser, noMailUsers: undefined };
   // Its first process removes the file when it ends.
   const isRunning = !isMissing(`${baseDirectory}/master.pid`);
   const noMailUsers = isAnswered
     ? `"doveadm user '*'" lists users without a domain, or of more than ${domainsMax} domains`
     : whyNotListed(isRunning);
-  return { mailUsers, noMailUsers };
+  return { mailUsers, mailUser, noMailUsers };
 }
 
 /** Why Dovecot lists no users, as a sentence without its dot. */

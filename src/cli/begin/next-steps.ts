@@ -11,8 +11,10 @@ export interface Situation {
   readonly isRoot: boolean;
   /** Dovecot must first listen for us. */
   readonly hasSnippet: boolean;
-  /** The team may list mailboxes, which every Dovecot can do. */
-  readonly mayList: boolean;
+  /** A mail user whose mailboxes the team may list, which every Dovecot can do; undefined: none is known. */
+  readonly mailUser: string | undefined;
+  /** A daemon may run with the file that was there before. */
+  readonly isReplaced: boolean;
 }
 
 /** The Dovecot of Debian and Fedora reads every file with this suffix there. */
@@ -27,10 +29,10 @@ export function installedUnit(exists: (path: string) => boolean = existsSync): s
 
 export function nextSteps(
   answers: Answers,
-  { configuration, isRoot, hasSnippet, mayList }: Situation,
+  { configuration, isRoot, hasSnippet, mailUser, isReplaced }: Situation,
   exists: (path: string) => boolean = existsSync,
 ): readonly string[] {
-  const { directory, backend, daemonUser, users, mailUsers } = answers;
+  const { directory, backends, daemonUser, users } = answers;
   const snippet = join(directory, snippetName);
   const config = configuration === standardFile ? '' : ` --config ${configuration}`;
   const isService =
@@ -38,9 +40,9 @@ export function nextSteps(
     daemonUser === 'dovegate' &&
     exists('/run/systemd/system') &&
     installedUnit(exists) !== undefined;
-  const isHere = backend.kind === 'unix' && isRoot && exists(dovecotFolder);
+  const hosts = backends.flatMap((each) => (each.kind === 'tcp' ? [each.host] : []));
+  const isHere = hosts.length === 0 && isRoot && exists(dovecotFolder);
   const serve = `dovegate serve${config}`;
-  const mailUser = mailUsers[0]?.startsWith('*@') === true ? `USER${mailUsers[0].slice(1)}` : 'USER';
   const person = users.find((name) => name !== 'root');
   const become = person === undefined ? '' : `runuser -u ${formatWords([person])} -- `;
   return [
@@ -48,17 +50,19 @@ export function nextSteps(
       ? [
           isHere
             ? `cp ${snippet} ${dovecotFolder}/99-dovegate.conf && doveadm reload`
-            : `put the lines of ${snippet} into the configuration of Dovecot, and run there: doveadm reload`,
+            : `put the lines of ${snippet} into the configuration of Dovecot${hosts.length === 0 ? '' : ` on ${hosts.join(' and ')}`}, and run there: doveadm reload`,
         ]
       : []),
     isService
-      ? 'systemctl enable --now dovegate.service'
+      ? isReplaced
+        ? 'systemctl enable dovegate.service && systemctl restart dovegate.service'
+        : 'systemctl enable --now dovegate.service'
       : isRoot && daemonUser !== 'root'
         ? `runuser -u ${formatWords([daemonUser])} -- ${serve}`
         : serve,
     `dovegate doctor${config}`,
-    mayList
-      ? `${isRoot ? become : ''}doveadm mailbox list -u ${mailUser} -S ${teamSocket(answers)}`
-      : `${isRoot ? become : ''}dovegate can --socket ${teamSocket(answers)}`,
+    mailUser === undefined
+      ? `${isRoot ? become : ''}dovegate can --socket ${teamSocket(answers)}`
+      : `${isRoot ? become : ''}doveadm mailbox list -u ${mailUser} -S ${teamSocket(answers)}`,
   ];
 }

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  parseBackend,
+  type InitOptions,
+  parseBackends,
   parseDirectory,
   parsePreset,
   parseTeam,
@@ -26,6 +27,7 @@ function machine(more: Partial<Machine> = {}): Machine {
     dovecot: undefined,
     noDovecot: 'no Dovecot was found here',
     mailUsers: [],
+    mailUser: undefined,
     noMailUsers: undefined,
     presets: [
       { name: 'support-desk', about: 'A person.' },
@@ -75,15 +77,19 @@ void test('a directory is an absolute path in the end, and holds nothing that a 
     refuses(() => parseDirectory(text), /^a directory is/, JSON.stringify(text));
 });
 
+const parseBackend = (text: string, options: InitOptions, machineThere: Machine, user: string) =>
+  parseBackends(text, options, machineThere, user)[0] ?? assert.fail('none');
+
 void test('a backend: local, a socket, or a host over TLS', () => {
   const at = (text: string, dovecot?: DovecotFacts, user = 'dovegate') =>
     parseBackend(text, {}, machine({ dovecot }), user);
+  const place = { name: 'mail1', users: ['*'], sharedNamespaces: undefined };
   const nothingKnown = {
+    ...place,
     kind: 'unix',
     path: '/run/dovecot/dovegate-doveadm',
     listenerName: 'dovegate-doveadm',
     series: undefined,
-    sharedNamespaces: undefined,
     nameCase: 'fold',
     isReady: false,
   };
@@ -94,6 +100,7 @@ void test('a backend: local, a socket, or a host over TLS', () => {
     listenerName: '/srv/d.sock',
   });
   assert.deepEqual(at('mail1.example.com:24245'), {
+    ...place,
     kind: 'tcp',
     host: 'mail1.example.com',
     port: 24_245,
@@ -102,9 +109,38 @@ void test('a backend: local, a socket, or a host over TLS', () => {
     serverName: 'mail1.example.com',
   });
   assert.equal(at('[2001:db8::1]:24245').kind, 'tcp');
-  for (const text of ['', 'mail1', 'mail1:0', 'mail1:70000', '::1:24245', 'a b:1', 'unix:x', 'unix:/a b'])
+  for (const text of ['', 'mail1', 'mail1:0', 'mail1:70000', '::1:24245', 'a b:1', 'unix:x'])
     refuses(() => at(text), /^a backend is/, text);
+  // A blank stands between Dovecots.
+  refuses(() => at('unix:/a b'), /^which mail users are on unix:\/a\?/);
   refuses(() => parseBackend('local', { ca: 'x' }, machine(), 'dovegate'), /--ca is for a backend HOST:PORT/);
+});
+
+void test('several Dovecots: each with its mail users, and the last with all others', () => {
+  const at = (text: string, options: InitOptions = {}) => parseBackends(text, options, machine(), 'dovegate');
+  assert.deepEqual(
+    at('a.example:24245=*@example.com,bob@example.net  b.example:24246').map(({ name, users }) => [
+      name,
+      users,
+    ]),
+    [
+      ['mail1', ['*@example.com', 'bob@example.net']],
+      ['mail2', ['*']],
+    ],
+  );
+  assert.deepEqual(
+    ['none', 'shared/, Public/', undefined].map(
+      (sharedNamespaces) =>
+        at('a.example:24245', { ...(sharedNamespaces && { sharedNamespaces }) })[0]?.sharedNamespaces,
+    ),
+    [[], ['shared/', 'Public/'], undefined],
+  );
+  refuses(
+    () => at('a.example:1 b.example:1'),
+    /^which mail users are on a\.example:1\? .* as a\.example:1=\*@example\.com$/,
+  );
+  refuses(() => at('a.example:1=* b.example:1', { serverName: 'x' }), /--server-name is for one Dovecot/);
+  refuses(() => at('a.example:1=x;y b.example:1'), /a pattern of mail users/);
 });
 
 void test('a Dovecot that listens already as it should is taken as it is; with another user or mode it is not', () => {

@@ -5,9 +5,10 @@ import { test } from 'node:test';
 import { readFromDisk, shippedPresets } from '../../../src/adapters/host/process.js';
 import {
   type Answers,
-  type BackendAnswer,
   draftConfiguration,
   draftSnippet,
+  serverCommandsOf,
+  type TcpBackend,
   testsFor,
 } from '../../../src/cli/begin/draft.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
@@ -26,7 +27,9 @@ function parse(text: string): Settings {
 
 /** The whole file, with its tests, which pass. */
 function settingsFor(given: Answers): Settings {
-  const settings = parse(draftConfiguration(given, testsFor(given, nowMs, parse)));
+  const serverCommands = serverCommandsOf(parse(draftConfiguration(given)), given.team);
+  const tests = testsFor(given, nowMs, parse, serverCommands);
+  const settings = parse(draftConfiguration(given, { tests, serverCommands }));
   assert.deepEqual(
     runTests(settings, nowMs).filter(({ isPassed }) => !isPassed),
     [],
@@ -50,7 +53,7 @@ void test('the file says what was answered', () => {
 });
 
 void test('a Dovecot that keeps the case of names', () => {
-  const kept = settingsFor({ ...answers, backend: { ...local, nameCase: 'keep' } });
+  const kept = settingsFor({ ...answers, backends: [{ ...local, nameCase: 'keep' }] });
   assert.equal(kept.mailUsers.case, 'keep');
   assert.doesNotMatch(draftConfiguration(answers), /mail_users/);
 });
@@ -82,18 +85,23 @@ for (const preset of shippedPresets()) {
   });
 }
 
+const remote: TcpBackend = {
+  name: 'mail1',
+  users: ['*'],
+  kind: 'tcp',
+  sharedNamespaces: undefined,
+  host: '2001:db8::1',
+  port: 24_245,
+  tls: 'implicit',
+  caFile: '/etc/ssl/ours.pem',
+  serverName: 'mail1.example.com',
+  passwordFile: 'mail1.password',
+  password: 'Quail7+Tundra',
+};
+
 void test('over the network: TLS, the name of the certificate, the file of the password and never the password', () => {
-  const backend: BackendAnswer = {
-    kind: 'tcp',
-    host: '2001:db8::1',
-    port: 24_245,
-    tls: 'implicit',
-    caFile: '/etc/ssl/ours.pem',
-    serverName: 'mail1.example.com',
-    passwordFile: 'mail1.password',
-    password: 'Quail7+Tundra',
-  };
-  const text = draftConfiguration({ ...answers, backend });
+  const backend = remote;
+  const text = draftConfiguration({ ...answers, backends: [backend] });
   assert.ok(!text.includes('Quail7'));
   const [found] = parse(text).backends;
   assert.deepEqual(found?.address, { kind: 'tcp', host: '2001:db8::1', port: 24_245 });
@@ -101,13 +109,39 @@ void test('over the network: TLS, the name of the certificate, the file of the p
   assert.equal(found?.serverName, 'mail1.example.com');
   assert.equal(found?.caFile, '/etc/ssl/ours.pem');
   assert.deepEqual(found?.passwordFiles, ['/etc/dovegate/mail1.password']);
-  const snippet = draftSnippet({ ...answers, backend }) ?? '';
+  const snippet = draftSnippet({ ...answers, backends: [backend] }) ?? '';
   assert.ok(!snippet.includes('Quail7'));
-  // Each series by its own names.
-  assert.match(
-    snippet,
-    /ssl_cert = <[^]*inet_listener doveadm \{\n {4}port = 24245\n {4}ssl = yes[^]*ssl_server_cert_file = /,
+  assert.match(snippet, /inet_listener dovegate \{\n {4}port = 24245\n {4}ssl = yes\n/);
+});
+
+void test('several Dovecots: each with its mail users, and a line for each command that has no other way to one of them', () => {
+  const second = { ...remote, name: 'mail2', host: 'mail2.example.com', users: ['*'], sharedNamespaces: [] };
+  const backends = [{ ...remote, users: ['*@example.com', 'bob@example.net'] }, second];
+  const several = { ...answers, backends, preset: 'abuse-response' };
+  const settings = settingsFor(several);
+  assert.deepEqual(
+    settings.backends.map(({ name, sharedNamespaces }) => [name, sharedNamespaces]),
+    [
+      ['mail1', undefined],
+      ['mail2', []],
+    ],
   );
+  const text = draftConfiguration(several, { serverCommands: serverCommandsOf(settings, 'support') });
+  assert.match(
+    text,
+    /\nroutes:\n {2}- \{ users: \["\*@example\.com", "bob@example\.net"\], backend: mail1 \}\n {2}- \{ users: \["\*"\], backend: mail2 \}\n/,
+  );
+  assert.match(
+    text,
+    /\nserver_commands:\n {2}"auth cache flush": by_user\n {2}kick: all\n {2}"proxy kick": all\n/,
+  );
+  // A preset without such commands, and a single Dovecot, need none.
+  for (const other of [
+    { ...several, preset: 'quota-billing' },
+    { ...several, backends: [second] },
+  ])
+    assert.deepEqual(serverCommandsOf(parse(draftConfiguration(other)), 'support'), []);
+  assert.equal((draftSnippet(several)?.match(/^# On .*$/gm) ?? []).length, 2);
 });
 
 void test('hostile texts stay texts', () => {

@@ -1,12 +1,14 @@
 // What the tests of `init` begin with: what a Dovecot prints of itself, and a whole set of answers.
 import { readFileSync } from 'node:fs';
-import type { Answers, BackendAnswer } from '../../../src/cli/begin/draft.js';
+import type { Answers, UnixBackend } from '../../../src/cli/begin/draft.js';
 
 /** Printed by `doveconf -n` of that release; the names of the machine are taken out. */
 export const printed = (name: string): string =>
   readFileSync(new URL(`../../../../test/cli/begin/doveconf-${name}.txt`, import.meta.url), 'utf8');
 
 export const local = {
+  name: 'mail1',
+  users: ['*'],
   kind: 'unix',
   path: '/run/dovecot/dovegate-doveadm',
   listenerName: 'dovegate-doveadm',
@@ -14,11 +16,11 @@ export const local = {
   sharedNamespaces: [],
   nameCase: 'fold',
   isReady: false,
-} as const satisfies BackendAnswer;
+} as const satisfies UnixBackend;
 
 export const answers: Answers = {
   directory: '/etc/dovegate',
-  backend: local,
+  backends: [local],
   team: 'support',
   users: ['root', 'anna'],
   groups: [],

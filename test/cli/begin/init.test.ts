@@ -161,9 +161,26 @@ for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
     assert.equal(again.exit, 78);
     assert.match(
       again.stderr,
-      /^\S+dovegate\.yaml exists already, and is not overwritten; to correct it: dovegate check --config \S+; to begin again, move it away/,
+      /^\S+dovegate\.yaml exists already, and is not overwritten; to correct it: dovegate check --config \S+; to begin again: --replace, which keeps it as \S+\.old, or /,
     );
     assert.deepEqual(files(), before);
+    // It changes its mind, and keeps what somebody may have written.
+    writeFileSync(config, '# mine\n');
+    for (const name of ['dovegate.yaml.old', 'dovegate.yaml.old2']) {
+      const other = await init('--defaults', '--replace', '--directory', place, ...team);
+      assert.equal(other.exit, 0, other.text);
+      assert.match(other.text, new RegExp(`\\n${config} is kept as ${place}/${name}\\n`));
+    }
+    assert.equal(readFileSync(join(place, 'dovegate.yaml.old'), 'utf8'), '# mine\n');
+    assert.match(readFileSync(join(place, 'dovegate.yaml.old2'), 'utf8'), /^version: 1$/m);
+    // What it cannot finish leaves all as it was.
+    writeFileSync(config, '# mine again\n');
+    const seen = files();
+    chmodSync(place, 0o777);
+    const failed = await init('--defaults', '--replace', '--directory', place, ...team);
+    assert.equal(failed.exit, 78, failed.text);
+    assert.match(failed.stderr, /can be changed by every user[^]*\nnothing was written\n$/);
+    assert.deepEqual([files(), readFileSync(config, 'utf8')], [seen, '# mine again\n']);
   });
 }
 
@@ -244,6 +261,29 @@ void test('over the network: the password is copied to no output, and its file i
   const { text, exit } = await init(...args, '--password-file', password);
   assert.equal(exit, 0, text);
   assert.ok(!text.includes('Quail7'));
+});
+
+void test('two Dovecots over the network: routes, passwords and policy from one command', async (t) => {
+  const { folder, place, init } = openMachine(t, undefined);
+  const [first, second] = ['one', 'two'].map((name) => join(folder, name));
+  for (const file of [first, second]) writeFileSync(file ?? '', 'Quail7\n', { mode: 0o600 });
+  const args = ['--defaults', '--directory', place, ...team, '--shared-namespaces', 'none'];
+  const dovecots = ['--backend', '127.0.0.1:1=*@example.com', '--backend', '127.0.0.1:2=*@example.net'];
+  const files = [first, second, first].flatMap((file) => ['--password-file', file ?? '']);
+  const three = await init(...args, ...dovecots, ...files);
+  assert.match(three.stderr, /--password-file is given 3 times for 2 Dovecots: once, or once for each/);
+  const { text, exit } = await init(...args, ...dovecots, ...files.slice(0, 4));
+  assert.equal(exit, 0, text);
+  assert.match(text, /: no problems\n|: 0 errors, 1 warning\n/);
+  assert.match(text, /\nthe policy covers the mailboxes of \*@example\.com \*@example\.net /);
+  const written = readFileSync(join(place, 'dovegate.yaml'), 'utf8');
+  assert.match(
+    written,
+    new RegExp(`mail1:\n[^]*password_file: ${first}\n[^]*mail2:\n[^]*password_file: ${second}\n`),
+  );
+  assert.match(written, /backend: mail1 \}\n {2}- \{ users: \["\*@example\.net"\], backend: mail2 \}/);
+  // Nobody is known there to try it with, and what is printed can be typed.
+  assert.match(text, /\nthen: (?:runuser .*-- )?dovegate can --socket \S+support\.sock\n$/);
 });
 
 void test('a directory that is a link, that others can change, or of somebody else', async (t) => {

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nextSteps } from '../../../src/cli/begin/next-steps.js';
-import { answers } from './examples.js';
+import { answers, local } from './examples.js';
 
 const situation = {
   configuration: '/etc/dovegate/dovegate.yaml',
   isRoot: true,
   hasSnippet: true,
-  mayList: true,
+  mailUser: 'bob@example.com',
+  isReplaced: false,
 };
 
 void test('on a host with Dovecot and systemd', () => {
@@ -18,14 +19,19 @@ void test('on a host with Dovecot and systemd', () => {
       'cp /etc/dovegate/dovecot-snippet.conf /etc/dovecot/conf.d/99-dovegate.conf && doveadm reload',
       'systemctl enable --now dovegate.service',
       'dovegate doctor',
-      'runuser -u anna -- doveadm mailbox list -u USER@example.com -S /run/dovegate/support.sock',
+      'runuser -u anna -- doveadm mailbox list -u bob@example.com -S /run/dovegate/support.sock',
     ],
   );
 });
 
 void test('without systemd, with a place of its own, for a Dovecot that listens already', () => {
   const own = { ...answers, directory: '/srv/gate', runDirectory: '/srv/gate/run', users: ['root'] };
-  const more = { ...situation, configuration: '/srv/gate/dovegate.yaml', hasSnippet: false, mayList: false };
+  const more = {
+    ...situation,
+    configuration: '/srv/gate/dovegate.yaml',
+    hasSnippet: false,
+    mailUser: undefined,
+  };
   assert.deepEqual(
     nextSteps(own, more, () => false),
     [
@@ -38,6 +44,17 @@ void test('without systemd, with a place of its own, for a Dovecot that listens 
     nextSteps(own, { ...more, isRoot: false, hasSnippet: true }, () => true)[0],
     'put the lines of /srv/gate/dovecot-snippet.conf into the configuration of Dovecot, and run there: doveadm reload',
   );
+});
+
+void test('a second time, the daemon that runs takes the new file; Dovecots elsewhere are named', () => {
+  const tcp = { kind: 'tcp', port: 24_245, tls: 'starttls', caFile: undefined, password: undefined } as const;
+  const place = (host: string) => ({ ...local, ...tcp, host, serverName: host, passwordFile: 'x' });
+  const remote = { ...answers, backends: [place('a.example'), place('b.example')] };
+  const steps = nextSteps(remote, { ...situation, isReplaced: true }, () => true);
+  assert.deepEqual(steps.slice(0, 2), [
+    'put the lines of /etc/dovegate/dovecot-snippet.conf into the configuration of Dovecot on a.example and b.example, and run there: doveadm reload',
+    'systemctl enable dovegate.service && systemctl restart dovegate.service',
+  ]);
 });
 
 void test('names of a directory service stand as they would be typed', () => {
