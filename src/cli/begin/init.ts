@@ -60,7 +60,7 @@ export type InitFlags = InitOptions & {
   readonly replace: boolean;
 };
 
-/** Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file is there, and stays. */
+/** Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file is there. */
 export async function init(flags: InitFlags): Promise<number> {
   const release = holdProcess();
   const interview = process.stdin.isTTY && !flags.defaults ? openInterview() : undefined;
