@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { uidOf } from '../../../src/adapters/host/accounts.js';
+import { formatWords } from '../../../src/domain/records/audit/encode.js';
 import { builtProgram } from '../../kit/daemon.js';
 import { type Owner, openFolder } from '../../kit/folder.js';
 import { type ProgramResult, runProgram } from '../../kit/program.js';
@@ -284,6 +285,45 @@ void test('two Dovecots over the network: routes, passwords and policy from one 
   assert.match(written, /backend: mail1 \}\n {2}- \{ users: \["\*@example\.net"\], backend: mail2 \}/);
   // Nobody is known there to try it with, and what is printed can be typed.
   assert.match(text, /\nthen: (?:runuser .*-- )?dovegate can --socket \S+support\.sock\n$/);
+});
+
+void test('at a terminal: what is there stays unless it is said, a password file of root is offered to the daemon', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root sets up a daemon of another user');
+  const { folder, place, files } = openMachine(t, undefined);
+  chmodSync(folder, 0o755);
+  const password = join(folder, 'password');
+  writeFileSync(password, 'Quail7\n', { mode: 0o600 });
+  const args = ['--directory', place, '--team', 'support', '--members', 'root', '--run-as', 'nobody'];
+  const options = ['--mail-users', '*', '--journal', join(place, 'audit'), '--password-file', password];
+  const line = formatWords([process.execPath, builtProgram, 'init', ...args, ...options]);
+  const atTerminal = (backend: string, ...answers: string[]): Promise<ProgramResult> =>
+    runProgram('script', ['-qec', `${line} --backend ${backend}`, '/dev/null'], {
+      stdin: answers.map((each) => `${each}\r`).join(''),
+      env: { PATH: join(folder, 'bin') + ':/usr/bin:/bin' },
+    });
+  const kept = await atTerminal('127.0.0.1:1', 'none', 'no');
+  assert.match(kept.text, /password belongs to root, and the daemon runs as nobody\. Give it to nobody/);
+  assert.match(kept.text, /run: chown nobody \S+password/, 'it says what to do');
+  assert.deepEqual([statSync(password).uid, files()], [0, []]);
+  const given = await atTerminal('127.0.0.1:1', 'none', '');
+  assert.equal(given.exit, 0, given.text);
+  assert.equal(statSync(password).uid, uidOf('nobody'));
+  const config = join(place, 'dovegate.yaml');
+  assert.match(readFileSync(config, 'utf8'), /shared_namespaces: \[\]/);
+  const before = files();
+  const refused = await atTerminal('127.0.0.1:2', '');
+  assert.match(
+    refused.text,
+    /exists already\. Put it aside, as \S+dovegate\.yaml\.old, and write another\? \[no\]/,
+  );
+  assert.deepEqual([refused.exit, files()], [78, before]);
+  const again = await atTerminal('127.0.0.1:2', 'yes', 'shared/ Public/');
+  assert.equal(again.exit, 0, again.text);
+  assert.match(
+    readFileSync(config, 'utf8'),
+    /address: "?127\.0\.0\.1:2"?\n[^]*shared_namespaces: \[shared\/, Public\/\]/,
+  );
+  assert.match(readFileSync(`${config}.old`, 'utf8'), /address: "?127\.0\.0\.1:1"?\n/);
 });
 
 void test('a directory that is a link, that others can change, or of somebody else', async (t) => {
