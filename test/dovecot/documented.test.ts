@@ -40,7 +40,7 @@ function documentedExample(): Documented {
 function documentedStart(page: string, series: Lab['series']): Documented {
   const fences = fencesOf(page);
   const snippets = fences.filter(({ language }) => language === '').map(({ text }) => text);
-  const fragment = fences.find(({ language }) => language === 'yaml')?.text ?? '';
+  const fragment = fences.find(({ language, info }) => language === 'yaml' && info !== '')?.text ?? '';
   return {
     dovecot: (series === '2.3' ? snippets[0] : snippets.at(-1)) ?? '',
     configuration: complete(fragment, example),

@@ -232,7 +232,8 @@ function localBackend(
   return {
     kind: 'unix',
     path: chosen,
-    listenerName: chosen === join(base, socketName) ? socketName : chosen,
+    // Dovecot 2.4 complains of its own directory in the name of a listener.
+    listenerName: chosen.startsWith(`${base}/`) ? chosen.slice(base.length + 1) : chosen,
     series: dovecot?.series,
     nameCase: dovecot?.nameCase ?? 'fold',
     isReady: ready !== undefined,

@@ -195,19 +195,22 @@ function draftTcp({ host, port, tls, caFile, serverName, passwordFile }: TcpBack
   ];
 }
 
-/** The lines for each Dovecot, with their place; undefined: nothing is missing there. */
+/** The lines for the Dovecots, with their place, once for those that listen alike; undefined: nothing is missing there. */
 export function draftSnippet({ backends, daemonUser }: Answers): string | undefined {
-  const texts = backends.flatMap((backend) =>
-    backend.kind === 'tcp'
-      ? [draftNetworkSnippet(backend)]
-      : backend.isReady
-        ? []
-        : [draftSocketSnippet(backend, daemonUser)],
-  );
+  const hostsByLines = new Map<string, string[]>();
+  for (const backend of backends) {
+    if (backend.kind === 'unix' && backend.isReady) continue;
+    const lines = backend.kind === 'tcp' ? networkLines(backend) : socketLines(backend, daemonUser);
+    hostsByLines.set(lines, [...(hostsByLines.get(lines) ?? []), backend.kind === 'tcp' ? backend.host : '']);
+  }
+  const texts = [...hostsByLines].map(([lines, hosts]) => {
+    const on = hosts.join() === '' ? '' : `# On ${hosts.join(' and ')}:\n`;
+    return `${on}${lines}`;
+  });
   return texts.length === 0 ? undefined : texts.join('\n');
 }
 
-function draftSocketSnippet({ listenerName }: UnixBackend, daemonUser: string): string {
+function socketLines({ listenerName }: UnixBackend, daemonUser: string): string {
   return `# A socket of Dovecot for dovegate alone: mode 0600 and nothing else makes it ask for no password. For Dovecot 2.3 and 2.4.
 service doveadm {
   unix_listener ${listenerName} {
@@ -222,9 +225,9 @@ protocol doveadm {
 `;
 }
 
-function draftNetworkSnippet({ host, port, tls }: TcpBackend): string {
+function networkLines({ port, tls }: TcpBackend): string {
   const ssl = tls === 'implicit' ? '\n    ssl = yes' : '';
-  return `# On ${host}, for Dovecot 2.3 and 2.4. Its certificate is the one for IMAP, so ssl must not be "no" there. Let only the host of
+  return `# For Dovecot 2.3 and 2.4, in a file of conf.d. The certificate is the one for IMAP, so ssl must not be "no". Let only the host of
 # dovegate reach this port. The password is in a file of root, mode 0600, with one line: doveadm_password = THE PASSWORD
 !include_try /etc/dovecot/doveadm-password.conf
 service doveadm {

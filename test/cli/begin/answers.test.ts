@@ -99,6 +99,8 @@ void test('a backend: local, a socket, or a host over TLS', () => {
     path: '/srv/d.sock',
     listenerName: '/srv/d.sock',
   });
+  const inside = at('unix:/run/dovecot/other/gate');
+  assert.equal(inside.kind === 'unix' && inside.listenerName, 'other/gate');
   assert.deepEqual(at('mail1.example.com:24245'), {
     ...place,
     kind: 'tcp',
