@@ -53,7 +53,7 @@ export function ApprovalsScreen() {
           rows={decided}
           columns={columns}
           keyOf={({ id }) => id}
-          empty={<Empty>Nothing was decided since the journal that the gate read at its start.</Empty>}
+          empty={<Empty>Nothing was decided that is kept here.</Empty>}
         />
       </Panel>
       <AsCommand>dovegate requests --socket /run/dovegate/SOCKET</AsCommand>

@@ -9,7 +9,7 @@ import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Asker } from '../../src/domain/people/access/asker.js';
 import type { AccessWish } from '../../src/domain/people/access/steps.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
-import { AccessBook } from '../../src/domain/records/audit/access-book.js';
+import { AccessBook, LastEnds } from '../../src/domain/records/audit/access-book.js';
 import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import type { AuditRecord, OwnRecord } from '../../src/domain/records/audit/record.js';
 import { AccessDesk, type AccessRights } from '../../src/gateway/access/desk.js';
@@ -124,8 +124,9 @@ export class AccessStand {
 
   #open(): AccessDesk {
     const book = new AccessBook();
-    for (const record of this.#records.slice(0, this.#covered)) book.follow({ ...record });
-    const live = new LiveAccess(book, { why: undefined, uncounted: new Set(), over: [] });
+    const over = new LastEnds();
+    for (const record of this.#records.slice(0, this.#covered)) over.add(book.follow({ ...record }));
+    const live = new LiveAccess(book, over, { why: undefined, uncounted: new Set() });
     for (const record of this.#records.slice(this.#covered)) live.note(Buffer.from(encodeBody(record)));
     // The start writes its own checkpoint.
     this.#covered = this.#records.length;

@@ -1,7 +1,7 @@
 // The live requests and grants of temporary access, beside the chain that is written: the writer follows each record, and copies what lives
-// to the head of each segment and after each start. A start reads the last head and what follows it, so one segment, or two after a crash.
-// After a start, only what a checkpoint covers that this host signed is alive. Records after it can end access, not give it: so somebody
-// who can write to the directory, but has no key, cannot grant anything.
+// to the head of each segment and after each start, behind what ended last. A start reads the last head and what follows it, so one
+// segment, or two after a crash. After a start, only what a checkpoint covers that this host signed is alive. Records after it can end
+// access, not give it: so somebody who can write to the directory, but has no key, cannot grant anything.
 //
 //   checkpoint, "carries":2    access, "carried":true    access, "carried":true    checkpoint      a head
 
@@ -9,10 +9,10 @@ import { bounds } from '../../bounds/bounds.js';
 import {
   AccessBook,
   type AccessEntry,
-  carriedOf,
   concernsAccess,
   isEvent,
   isReadable,
+  LastEnds,
 } from '../../domain/records/audit/access-book.js';
 import { readNext } from '../../domain/records/audit/ledger.js';
 import { type AuditRecord, isCount, parseLine } from '../../domain/records/audit/record.js';
@@ -29,7 +29,8 @@ const unsignedText = 'no signed checkpoint covers it';
 const redactedText = 'its arguments are not in the journal in full';
 
 export class LiveAccess {
-  #book: AccessBook;
+  readonly #book: AccessBook;
+  readonly #over: LastEnds;
   #pending: Line[] = [];
   #start: StartAccess | undefined;
   /** What does not live on is in the book yet. */
@@ -37,8 +38,9 @@ export class LiveAccess {
   #isRecovering: boolean;
 
   /** `start`: a start found it, and the ring of the previous run comes next. */
-  constructor(book: AccessBook, start?: StartAccess) {
+  constructor(book = new AccessBook(), over = new LastEnds(), start?: StartAccess) {
     this.#book = book;
+    this.#over = over;
     this.#start = start;
     this.#isOpening = start !== undefined;
     this.#isRecovering = start !== undefined;
@@ -48,16 +50,14 @@ export class LiveAccess {
     if (!concernsAccess(body, this.#book.size + this.#pending.length)) return;
     const record = parseLine(`{${body.toString('utf8')}}`);
     if (record === undefined) return;
-    if (this.#isRecovering && this.#start !== undefined) takeAway(this.#book, this.#start, record);
+    if (this.#isRecovering && this.#start !== undefined)
+      takeAway(this.#book, this.#over, this.#start.uncounted, record);
     else this.#pending.push(record);
   }
 
   /** From now on the chain will not be set back before this position. */
   settle(): void {
-    for (const record of this.#pending) {
-      if (this.#isOpening) followEnds(this.#book, this.#start?.over, record);
-      else this.#book.follow(record);
-    }
+    for (const record of this.#pending) this.#over.add(this.#book.follow(record));
     this.#pending = [];
   }
 
@@ -66,16 +66,12 @@ export class LiveAccess {
     this.#pending = [];
   }
 
-  carried(nowMs: number): AuditRecord[] {
-    if (this.#pending.length === 0) return this.#book.carried(nowMs, this.#isLeft);
-    const book = this.#book.copy();
-    for (const record of this.#pending) book.follow(record);
-    return book.carried(nowMs, this.#isLeft);
-  }
-
-  /** As carried records, each with its end: what ended since the last head, up to the end of the opening. Once. */
-  takeOver(nowMs: number): AuditRecord[] {
-    return (this.#start?.over.splice(0) ?? []).flatMap((entry) => carriedOf(entry, nowMs));
+  /** `endsMost`: of what ended. */
+  carried(nowMs: number, endsMost: number = bounds.accessDecided): AuditRecord[] {
+    const isSettled = this.#pending.length === 0;
+    const [book, over] = isSettled ? [this.#book, this.#over] : [this.#book.copy(), this.#over.copy()];
+    for (const record of this.#pending) over.add(book.follow(record));
+    return [...over.carried(nowMs, endsMost), ...book.carried(nowMs, this.#isLeft)];
   }
 
   /** All of the ring's records were noted: those from now on are this run's. */
@@ -136,26 +132,16 @@ export interface StartAccess {
   readonly why: string | undefined;
   /** Ids of which no checkpoint covers all records. */
   readonly uncounted: Set<string>;
-  /** What ended since the last head, the last ones; the oldest end first. */
-  readonly over: AccessEntry[];
-}
-
-/** Follows a record, and keeps the entry that it ends. */
-function followEnds(book: AccessBook, over: AccessEntry[] = [], record: Line): void {
-  const ended = book.follow(record);
-  if (ended === undefined) return;
-  over.push(ended);
-  if (over.length > bounds.accessOver) over.shift();
 }
 
 /** Follows a record that no checkpoint covers. */
-function takeAway(book: AccessBook, { uncounted, over }: StartAccess, record: Line): void {
+function takeAway(book: AccessBook, over: LastEnds, uncounted: Set<string>, record: Line): void {
   const { event, action, carried, grant, request } = record;
   // A completion gives a use back; a review ends an obligation.
   if (carried === true || event === 'completion' || action === 'reviewed') return;
   const id = grant ?? request;
   if (event === 'access' && givingActions.has(action) && isText(id)) uncounted.add(id);
-  followEnds(book, over, record);
+  over.add(book.follow(record));
 }
 
 /** A line that a book follows, or a checkpoint. */
@@ -219,11 +205,11 @@ function lastHead(items: readonly Item[]): Head | undefined {
   return first === undefined ? undefined : [first, ...rest];
 }
 
-/** The book up to the end of a segment, for a thread that continues a chain it has not written. */
-export function readBook(directory: string, number: number): AccessBook {
-  const book = new AccessBook();
-  for (const { record } of findHead(directory, number) ?? []) book.follow(record);
-  return book;
+/** What lives at the end of a segment, for a thread that continues a chain it has not written. */
+export function readWritten(directory: string, number: number): LiveAccess {
+  const [book, over] = [new AccessBook(), new LastEnds()];
+  for (const { record } of findHead(directory, number) ?? []) over.add(book.follow(record));
+  return new LiveAccess(book, over);
 }
 
 /** Why nothing lives on; undefined: the end of the journal is the one that `state` knows, under this host's signature. */
@@ -253,20 +239,22 @@ export interface AccessEnd {
 /** What lived when the previous run ended, except for the records in its ring. */
 export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   const head = end.segment === undefined ? undefined : findHead(directory, end.segment);
-  const start: StartAccess = { why: undefined, uncounted: new Set(), over: [] };
-  const book = new AccessBook();
+  const start: StartAccess = { why: undefined, uncounted: new Set() };
+  const [book, over] = [new AccessBook(), new LastEnds()];
   // Most journals have no live access, and nothing more is read: the hashes of a large segment take a second.
-  if (head?.some(({ record }) => record['event'] === 'access') !== true) return new LiveAccess(book, start);
+  if (head?.some(({ record }) => record['event'] === 'access') !== true)
+    return new LiveAccess(book, over, start);
   const key = end.doubt === undefined ? end.key : undefined;
   const proven = key === undefined ? undefined : prove(directory, head, { ...end, key });
   if (proven === undefined) {
     // Their ends are recorded.
     for (const { record } of head) book.follow(record);
-    return new LiveAccess(book, { ...start, why: end.doubt ?? 'the journal differs from what was signed' });
+    const why = end.doubt ?? 'the journal differs from what was signed';
+    return new LiveAccess(book, over, { ...start, why });
   }
-  for (const record of proven.covered) followEnds(book, start.over, record);
-  for (const record of proven.rest) takeAway(book, start, record);
-  return new LiveAccess(book, start);
+  for (const record of proven.covered) over.add(book.follow(record));
+  for (const record of proven.rest) takeAway(book, over, start.uncounted, record);
+  return new LiveAccess(book, over, start);
 }
 
 /** Checks the chain from a head to the end of the journal. Undefined: it is broken, or the head is not signed. */

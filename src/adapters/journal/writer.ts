@@ -5,7 +5,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { AccessBook } from '../../domain/records/audit/access-book.js';
 import { encodeBody, lineBytesMax } from '../../domain/records/audit/encode.js';
 import { journalFormat, Ledger, sealBytesMax } from '../../domain/records/audit/ledger.js';
 import {
@@ -20,7 +19,7 @@ import { firstSeqIn, firstTimeIn, missingBetween } from './chain.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
 import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
-import { doubtOf, LiveAccess, readBook, readLiveAccess } from './live-access.js';
+import { doubtOf, LiveAccess, readLiveAccess, readWritten } from './live-access.js';
 import { DirectoryLock } from './lock.js';
 import { OpenSegment } from './open-segment.js';
 import { forgetPolicies, keepPolicyText, policiesName, type UsedPolicies } from './past-policies.js';
@@ -74,7 +73,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   const ledger = new Ledger(program, signKey, journal);
   const out = new OpenSegment(directory, reserveBytes);
   const lock = new DirectoryLock(directory);
-  let access = new LiveAccess(new AccessBook());
+  let access = new LiveAccess();
   let ring: RingReader | undefined;
   const runRing = new RunRing(options);
   /** State of the ring: the position up to which it was written, its records so far, and the damaged stretches among them. */
@@ -349,7 +348,11 @@ export function createWriter(options: WriterOptions, journal: string) {
       keyBefore,
       recovered: recovered.count,
       ring: ofRing?.text,
-      access: { records: [...access.takeOver(wallMs), ...carried], ended: ended.length, doubt: access.doubt },
+      access: {
+        records: access.carried(wallMs, bounds.accessOver),
+        ended: ended.length,
+        doubt: access.doubt,
+      },
     };
     const mark = lookForMissing(carry(wallMs, carried, change));
     nameReported(directory);
@@ -536,7 +539,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     // A completion after the mark must be written again: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
     if (hasLedger) access.setBack();
-    else access = new LiveAccess(readBook(directory, target.segment));
+    else access = readWritten(directory, target.segment);
     ledger.resume({ ...target, journal: order.journal, open: left });
     hasLedger = true;
     isBroken = false;

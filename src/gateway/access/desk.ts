@@ -40,7 +40,7 @@ import {
   wordsOf,
 } from '../../domain/people/access/steps.js';
 import { Persons } from '../../domain/people/identity/person.js';
-import { AccessBook, type AccessEntry, isBound } from '../../domain/records/audit/access-book.js';
+import { AccessBook, type AccessEntry, isBound, LastEnds } from '../../domain/records/audit/access-book.js';
 import type { AuditRecord } from '../../domain/records/audit/record.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
@@ -661,25 +661,3 @@ function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
 const ruleGone = 'its rule is gone or was changed';
 
 const unseen = { isMine: false, seesPlace: true, may: [], matches: undefined } as const;
-
-/** What ended last, for its requesters. */
-export class LastEnds {
-  /** The oldest first. */
-  readonly #ended = new Map<string, AccessEntry>();
-
-  find(id: string): AccessEntry | undefined {
-    return this.#ended.get(id);
-  }
-
-  get entries(): Iterable<AccessEntry> {
-    return this.#ended.values();
-  }
-
-  /** Undefined: nothing ended. */
-  add(entry: AccessEntry | undefined): void {
-    if (entry === undefined) return;
-    const [oldest] = this.#ended.keys();
-    if (oldest !== undefined && this.#ended.size >= bounds.accessOver) this.#ended.delete(oldest);
-    this.#ended.set(entry.id, entry);
-  }
-}

@@ -263,6 +263,42 @@ export class AccessBook {
   }
 }
 
+/** What ended last, for its requesters and those who decided. */
+export class LastEnds {
+  /** The oldest first. */
+  readonly #ended = new Map<string, AccessEntry>();
+
+  find(id: string): AccessEntry | undefined {
+    return this.#ended.get(id);
+  }
+
+  get entries(): Iterable<AccessEntry> {
+    return this.#ended.values();
+  }
+
+  /** Undefined: nothing ended. */
+  add(entry: AccessEntry | undefined): void {
+    if (entry === undefined) return;
+    const [oldest] = this.#ended.keys();
+    if (oldest !== undefined && this.#ended.size >= bounds.accessOver) this.#ended.delete(oldest);
+    this.#ended.set(entry.id, entry);
+  }
+
+  copy(): LastEnds {
+    const other = new LastEnds();
+    for (const entry of this.entries) other.add(entry);
+    return other;
+  }
+
+  /** As `carried` of a book: the newest, as long as a grant may wait for its review. */
+  carried(nowMs: number, most: number): AuditRecord[] {
+    return [...this.entries]
+      .slice(-most)
+      .filter(({ ended }) => ended !== undefined && nowMs < ended.time + unreviewedMs)
+      .flatMap((entry) => carriedOf(entry, nowMs));
+  }
+}
+
 /** The records from which another book gets an entry, with this time; of a dropped one, the last record ends it again. */
 export function carriedOf(entry: AccessEntry, nowMs: number): AuditRecord[] {
   const records: AuditRecord[] = [];

@@ -239,7 +239,7 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly last_hash?: string | undefined;
   /** In a start record: lines that were appended after the end of the previous run, and the file that they were moved to. */
   readonly appended?: TornTail | undefined;
-  /** In a checkpoint: so many carried records follow it, then a checkpoint. They are all the access that lives at this point. */
+  /** In a checkpoint: so many carried records follow it, then a checkpoint: what ended last, and all access that lives. */
   readonly carries?: number | undefined;
 }
 
