@@ -5,6 +5,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
 import { countWords, durationWords } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
+import { recordTitle, requestOf } from '../domain/records/story/row.js';
 import { AskFault, sentenceOf } from './api.js';
 import { Effect, Outcome } from './badge.js';
 import {
@@ -104,12 +105,29 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
     );
   return (
     <>
-      <h2>A record that belongs to no command</h2>
+      <About record={found[0]?.record ?? {}} />
       {isLimited && <p class="hint">Of records that you do not see, time, event and seq are shown.</p>}
       {found.map(({ record }) => (
         <Raw key={valueText(record['seq'])} record={record} />
       ))}
     </>
+  );
+}
+
+/** What a record beside those of commands is. */
+export function About({ record }: { readonly record: StoredRecord }) {
+  const request = requestOf(record);
+  return (
+    <section aria-label="What it is">
+      <h2>
+        <Name value={recordTitle(record)} max={160} />
+      </h2>
+      {request !== undefined && (
+        <p>
+          <Link to={pathOf('/access/:id', request)}>Who asked, who decided, and all its uses</Link>
+        </p>
+      )}
+    </section>
   );
 }
 

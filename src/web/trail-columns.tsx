@@ -3,10 +3,12 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { valueText } from '../domain/records/audit/stored.js';
-import { kindOf, remarkOf } from '../domain/records/story/row.js';
+import { kindOf, remarkOf, requestOf } from '../domain/records/story/row.js';
 import { Effect, Outcome } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';
+import { Link } from './location.js';
+import { pathOf } from './route.js';
 import type { Column } from './table.js';
 import type { QueryKey } from './trail-query.js';
 import {
@@ -83,14 +85,17 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         cell: (row) => {
           const remark = remarkOf(row);
           const outcome = queryValue(row, 'outcome');
+          const request = requestOf(row.fields);
+          const shown = <Outcome outcome={outcome} isPlain />;
           return (
             <>
-              {outcome !== '' &&
-                (kindOf(row.fields) === 'command' ? (
-                  pick(row, <Outcome outcome={outcome} isPlain />)
-                ) : (
-                  <Outcome outcome={outcome} isPlain />
-                ))}
+              {outcome !== '' && kindOf(row.fields) === 'command' ? (
+                pick(row, shown)
+              ) : request === undefined ? (
+                outcome !== '' && shown
+              ) : (
+                <Link to={pathOf('/access/:id', request)}>{shown}</Link>
+              )}
               {remark !== '' && (
                 <span class="faint would">
                   {' '}

@@ -5,10 +5,10 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { AskTrail, Histogram as Counted } from '../domain/admin/page/trail.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
-import { kindOf } from '../domain/records/story/row.js';
+import { kindOf, requestOf } from '../domain/records/story/row.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
-import { ExchangeScreen } from './exchange-screen.js';
+import { About, ExchangeScreen } from './exchange-screen.js';
 import { Choice } from './fields.js';
 import { AsCommand, Button, Empty, Field, Name, Panel, Sentence, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
@@ -390,9 +390,11 @@ function Results(props: ResultsProps) {
             }}
             onOpen={(row) => {
               const id = wantedOf(row);
+              const request = requestOf(row.fields);
               if (id === undefined) return;
               if (window.matchMedia('(min-width: 1100px)').matches) onOpened(id);
               else if (kindOf(row.fields) === 'command') go(pathOf('/trail/:id', id));
+              else if (request !== undefined) go(pathOf('/access/:id', request));
               else setPicked({ row, only: undefined });
             }}
             onKey={(key, row) => {
@@ -494,16 +496,19 @@ function Opened({ wanted, rows, onOpened }: OpenedProps) {
         </Button>
       </div>
       {isOther ? (
-        <dl class="facts">
-          {Object.entries(row.fields).map(([key, value]) => (
-            <div key={key}>
-              <dt>{key}</dt>
-              <dd>
-                <Name value={valueText(value)} max={400} />
-              </dd>
-            </div>
-          ))}
-        </dl>
+        <>
+          <About record={row.fields} />
+          <dl class="facts">
+            {Object.entries(row.fields).map(([key, value]) => (
+              <div key={key}>
+                <dt>{key}</dt>
+                <dd>
+                  <Name value={valueText(value)} max={400} />
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </>
       ) : (
         <ExchangeScreen key={wanted} params={[wanted]} query={noQuery} />
       )}

@@ -146,6 +146,26 @@ browserTest(
     await page.getByRole('link', { name: 'its request' }).first().click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
 
+    // So does each of its steps in the trail, in its row and beside the list.
+    const inTrail = `/trail?q=${encodeURIComponent(`kind:access grant:${own} since:1h`)}`;
+    await visit(page, inTrail);
+    await page.getByRole('table').getByRole('link', { name: 'granted' }).click();
+    await history.getByText('asker@jobs asked: ticket 9').waitFor();
+    await visit(page, inTrail);
+    await page
+      .getByRole('table')
+      .getByRole('row', { name: /approved/ })
+      .getByRole('time')
+      .first()
+      .click();
+    const beside = page.getByRole('region', { name: 'What it is' });
+    await beside
+      .getByRole('heading', { name: 'Access on request: approved by page:approver, asker@jobs' })
+      .waitFor();
+    assert.deepEqual(await findFaults(page), []);
+    await beside.getByRole('link', { name: 'Who asked, who decided, and all its uses' }).click();
+    await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
     const limited = await desk.signIn(t, 'limited', `/access/${own}`);
     await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();
     await visit(limited.page, `/access/${other}`);

@@ -77,6 +77,35 @@ export function remarkOf(row: StoryRow): string {
   return would === 'deny' ? 'would be denied' : '';
 }
 
+/** The request or grant that a step of access is about; undefined: the record is no such step. */
+export function requestOf(fields: StoredRecord): string | undefined {
+  if (kindOf(fields) !== 'access') return undefined;
+  return textIn(fields, 'grant') || textIn(fields, 'request') || undefined;
+}
+
+/** What a record beside those of commands is, for its heading. */
+export function recordTitle(fields: StoredRecord): string {
+  const kind = kindOf(fields);
+  switch (kind) {
+    case 'access': {
+      const by = textIn(fields, 'principal');
+      const to = requesterOf({ fields });
+      return `Access on request: ${outcomeOf({ fields })}${by === to ? '' : ` by ${by}`}, ${to}`;
+    }
+    case 'operator':
+      return 'What an operator did';
+    case 'session':
+      return 'A session';
+    case 'look':
+      return 'A look at records';
+    case 'command':
+    case undefined:
+      return 'A record that belongs to no command';
+    default:
+      return kind satisfies never;
+  }
+}
+
 /** Whose request or grant a step is about; else who did it. An approver acts on the access of somebody else. */
 export function requesterOf({ fields }: StoryRow): string {
   const { event } = fields;

@@ -1,0 +1,42 @@
+// Goal: a record beside those of commands says what it is, and a step of access which request it is about. What must not happen: a record
+// that a view hides, or a forged one, is taken for a step.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
+import { parseLine } from '../../../../src/domain/records/audit/record.js';
+import { recordTitle, requestOf } from '../../../../src/domain/records/story/row.js';
+import { grantRecords, over, requested } from '../../../kit/access-records.js';
+
+const stored = (record: Parameters<typeof encodeBody>[0]) => parseLine(`{${encodeBody(record)}}`) ?? {};
+
+void test('a step of access is named by what was done, by whom and for whom, and leads to its request', () => {
+  const [asked = assert.fail(), approved = assert.fail(), granted = assert.fail()] = grantRecords('G1', 0);
+  for (const record of [
+    asked,
+    approved,
+    granted,
+    over('revoked', 'G1', 0),
+    over('refused', 'G1', 0, 'request'),
+  ])
+    assert.equal(requestOf(stored(record)), 'G1');
+  assert.equal(recordTitle(stored(asked)), 'Access on request: requested, bob@support');
+  assert.equal(recordTitle(stored(approved)), 'Access on request: approved by carol@leads, bob@support');
+});
+
+void test('every other record is no step of access', () => {
+  const { event: _, ...eventless } = stored(requested('G1', 0));
+  const others: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
+    [{ event: 'access' }, 'A record that belongs to no command'],
+    [{ event: 'start', request: 'G1' }, 'A record that belongs to no command'],
+    [{ event: 'operator', action: 'drain', grant: 'G1' }, 'What an operator did'],
+    [{ event: 'operator', action: 'page-sign-in' }, 'A session'],
+    [{ event: 'session-open', session: 'S1' }, 'A session'],
+    [{ event: 'operator', action: 'audit-show' }, 'A look at records'],
+    [eventless, 'A record that belongs to no command'],
+  ];
+  for (const [record, title] of others) {
+    assert.equal(requestOf(record), undefined, title);
+    assert.equal(recordTitle(record), title);
+  }
+  assert.equal(requestOf({ event: 'access', action: 'granted', grant: { cut: 'x' } }), undefined);
+});
