@@ -102,7 +102,7 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
   return plainAnswer(200, address);
 }
 
-const pageLooks = ['search', 'histogram', 'export', 'extract', 'survey', 'show'] as const;
+const pageLooks = ['search', 'histogram', 'export', 'extract', 'survey', 'requests', 'show'] as const;
 
 export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint, PageHandler>> {
   const handlerOf =
@@ -199,6 +199,7 @@ const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
   extract: 'audit-extract',
   report: 'audit-report',
   survey: 'audit-survey',
+  requests: 'audit-access',
   show: 'audit-show',
 };
 

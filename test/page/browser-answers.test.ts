@@ -192,7 +192,7 @@ const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   operate: [...everybody, 'drain', 'enable', 'acknowledge', 'kill', 'proof', 'verify', 'keys'],
   audit: [
     ...everybody,
-    ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'show'] as const),
+    ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'requests', 'show'] as const),
     ...(['explain', 'suggest', 'check', 'replay', 'access', 'proof', 'verify', 'keys'] as const),
   ],
   approve: [

@@ -176,10 +176,11 @@ void test('role by endpoint', async () => {
       'audit extract 200',
       'audit report 200',
       'audit survey 200',
+      'audit requests 200',
       'audit show 200',
     ],
   );
-  assert.equal(table.filter((line) => line.endsWith('403')).length, 14);
+  assert.equal(table.filter((line) => line.endsWith('403')).length, 16);
 });
 
 void test('the journal is read as the person may see it, and the record says who asked for what and how much it was', async () => {
@@ -337,7 +338,15 @@ void test('the page refuses in sentences: a role, a broken request, a session th
   const textOf = ({ status, body }: { status: number; body: string }): string =>
     `${status} ${JSON.parse(body).text}`;
   for (const role of ['view', 'operate'] as const)
-    for (const endpoint of ['search', 'histogram', 'export', 'extract', 'survey', 'show'] as const)
+    for (const endpoint of [
+      'search',
+      'histogram',
+      'export',
+      'extract',
+      'survey',
+      'requests',
+      'show',
+    ] as const)
       assert.equal(
         textOf(await askPage(endpoint, '{"wanted":"X"}', { roles: [role] })),
         `403 your role may not ask for ${endpoint}`,

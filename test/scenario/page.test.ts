@@ -99,7 +99,7 @@ const hostile: readonly Record<string, unknown>[] = [
 function walk(seqs: readonly number[], ids: readonly string[]): PageRequest[] {
   const requests: PageRequest[] = [];
   const cursors = [undefined, { after: 0, open: [] }, { after: 3, open: seqs }, { after: 1e15, open: seqs }];
-  for (const look of ['search', 'histogram', 'export', 'extract', 'report', 'survey'])
+  for (const look of ['search', 'histogram', 'export', 'extract', 'report', 'survey', 'requests'])
     for (const filter of look === 'search' ? hostile : hostile.slice(0, 4))
       for (const cursor of filter['user'] === 'zuluq7*' ? cursors : [undefined])
         requests.push([`/trail/${look}`, JSON.stringify({ filter, cursor })]);
@@ -208,6 +208,7 @@ function walkOfBrowser(seqs: readonly number[], ids: readonly string[]): [path: 
       ['export', { filter, as: 'json' }],
       ['extract', { filter, as: 'json' }],
       ['survey', { filter }],
+      ['requests', { filter }],
     );
   for (const id of ids) asked.push(['search', { filter: { id }, newest: { rows: 50 } }]);
   for (const wanted of [...seqs.map(String), ...ids]) asked.push(['show', { wanted }]);

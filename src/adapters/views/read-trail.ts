@@ -7,9 +7,10 @@ import { countWords } from '../../domain/language/words/words.js';
 import { accessItemOf } from '../../domain/people/access/item.js';
 import { parseLine, readHead } from '../../domain/records/audit/record.js';
 import { argumentCount, textIn } from '../../domain/records/audit/stored.js';
+import { accessSentences, tellAccess } from '../../domain/records/report/access.js';
 import { contentOf } from '../../domain/records/report/touch.js';
 import { type GrantStory, grantSentences } from '../../domain/records/story/grant.js';
-import type { StoryTold } from '../../domain/records/story/row.js';
+import type { AccessTold, StoryTold } from '../../domain/records/story/row.js';
 import { foldStory, storyOfRow } from '../../domain/records/story/story.js';
 import { causeWords, tellStory } from '../../domain/records/story/words.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/records/trail/export.js';
@@ -19,6 +20,7 @@ import {
   createSurvey,
   type ExchangeRow,
   type Surveyed,
+  type TrailFilter,
 } from '../../domain/records/trail/search.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../../domain/records/trail/verify.js';
 import type { Asked, Cursor, FileForm, NewestAsked } from '../../domain/records/views/asked.js';
@@ -40,6 +42,7 @@ import {
 import { countBack } from './count-back.js';
 import { type Found, findExchange } from './find-exchange.js';
 import { type LookedThrough, readNewest } from './newest-first.js';
+import { readAccess } from './read-access.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 
 export interface ReadTask {
@@ -68,6 +71,9 @@ export interface AnswerEnd {
   readonly id?: string | undefined;
   readonly story?: StoryTold | undefined;
   readonly grant?: TrailEnd['grant'];
+  /** Of requests: how many there are of which kind, and how many newer ones are not listed. */
+  readonly sentences?: readonly string[] | undefined;
+  readonly leftOut?: number | undefined;
   readonly use?: number | undefined;
   /** In a whole view: its neighbors in the session, the checkpoint after it, the policy of that time. */
   readonly around?:
@@ -87,6 +93,7 @@ export type AnswerLine =
     }
   | { readonly line: string }
   | { readonly found: Found }
+  | { readonly access: AccessTold }
   | { readonly end: AnswerEnd };
 
 /** An answer: lines of JSON, each with its LF, and their number without the last one; a histogram is one line, of so many commands. */
@@ -107,6 +114,8 @@ export async function readTrail(task: ReadTask, clock: Pick<Clock, 'now'>): Prom
       return answer([], { rows: 0, verdict: await verify(trail, task) });
     case 'show':
       return show(trail, asked.wanted, task);
+    case 'requests':
+      return requests(trail, task, asked.filter);
     case 'survey':
       return survey(trail, task, asked, clock);
     case 'search':
@@ -191,6 +200,36 @@ function tellGrant(grant: GrantStory): AnswerEnd['grant'] {
   const view = { approvals, matches, content: contentOf({ command, args }) === 'yes' || undefined };
   const item = accessItemOf(entry, { ...view, rule: undefined, isMine: false, seesPlace: true, may: [] });
   return { item: { ...item, used, why: grant.end?.why || undefined }, sentences: grantSentences(grant) };
+}
+
+/** The newest ones, as many as an answer holds. */
+async function requests(
+  trail: Trail,
+  { users, limits }: ReadTask,
+  filter: TrailFilter,
+): Promise<TrailAnswer> {
+  const damage = createDamageCount();
+  const isLimited = users !== undefined;
+  const ledger = await readAccess(trail, filter, createView(users), (file, piece) =>
+    damage.look(file, piece),
+  );
+  const { items, leftOut: unheld } = ledger.finish();
+  const lines: string[] = [];
+  let bytes = 0;
+  for (const story of items.toReversed()) {
+    if (bytes >= limits.bytesMax) break;
+    const line = JSON.stringify({ access: tellAccess(story, isLimited) } satisfies AnswerLine);
+    bytes += line.length;
+    lines.push(line);
+  }
+  const unlisted = unheld + items.length - lines.length;
+  const sentences = accessSentences(items, unlisted, isLimited);
+  return answer(lines.toReversed(), {
+    rows: lines.length,
+    sentences,
+    leftOut: unlisted,
+    notes: damage.notes(),
+  });
 }
 
 function neighborOf({ id, seq, time, command, user }: Readonly<Record<string, unknown>>): Neighbor {

@@ -15,6 +15,7 @@ import { foldAscii } from '../../domain/people/identity/user-name.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { isObject, type StoredRecord } from '../../domain/records/audit/stored.js';
+import type { AccessTold } from '../../domain/records/story/row.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/records/trail/search.js';
 import type { Verdict } from '../../domain/records/trail/verify.js';
 import type { Cursor } from '../../domain/records/views/asked.js';
@@ -39,6 +40,13 @@ export interface AskedPage {
   extracts(
     filter: TrailFilter,
   ): AsyncGenerator<{ readonly rows: readonly ExchangeRow[]; readonly signed: SignedExtract }>;
+  /** Requests for access and grants, and what they are together. */
+  requests(filter: TrailFilter): Promise<{
+    readonly told: readonly AccessTold[];
+    readonly sentences: readonly string[];
+    readonly leftOut: number;
+    readonly notes: readonly string[];
+  }>;
   show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
   verify(): Promise<Verdict>;
   /** Checks the whole journal, whatever time that takes. */
@@ -67,6 +75,7 @@ const answerLine = z.union([
     }),
   }),
   z.object({ found: z.object({ record: stored, file: word, line: count }) }),
+  z.object({ access: z.custom<AccessTold>((value) => isObject(value) && isObject(value['said'])) }),
   z.object({ end: z.custom<AnswerEnd>(isObject) }),
 ]);
 const signedLine = z.object({ signed: z.object({ head: word, signature: word }) });
@@ -116,6 +125,13 @@ export function askPage(socket: string): AskedPage {
     async show(wanted) {
       const { lines, end } = await read(socket, 'show', { wanted });
       return { found: lines.flatMap((line) => ('found' in line ? [line.found] : [])), end };
+    },
+    async requests(filter) {
+      const { lines, end } = await read(socket, 'requests', { filter: pickFilter(filter) });
+      const { sentences, leftOut = 0, notes = [] } = end;
+      if (sentences === undefined) throw notDovegate(socket);
+      const told = lines.flatMap((line) => ('access' in line ? [line.access] : []));
+      return { told, sentences, leftOut, notes };
     },
     async verify() {
       const { end } = await read(socket, 'verify', {});

@@ -121,7 +121,7 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
 }
 
 /** Subcommands that can ask the daemon instead of the files. */
-const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
+const askers = new Set(['search', 'show', 'report', 'export', 'verify', 'access']);
 
 /** The same command with the access of a user who may not read the configuration or the journal; undefined: none. */
 function whatWorks(

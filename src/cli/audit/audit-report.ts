@@ -150,6 +150,15 @@ async function openReported(
         for (const note of end.notes ?? []) notes.add(note);
       }),
     survey: (filter) => page.survey(filter),
+    grants: async (sinceMs) => {
+      const { told } = await page.requests({ sinceMs, user: mailbox });
+      const byId = new Map(told.map((each) => [each.id, each]));
+      const unknown = toldBy([], me.users !== undefined);
+      return (id) => {
+        const { said, reason = '' } = byId.get(id) ?? {};
+        return said === undefined ? unknown(id) : { approvedBy: said.by, reason };
+      };
+    },
     // Commands that are hidden here may have touched the mailbox, so nothing is complete.
     doubts: () => [
       ...(limits === undefined ? [] : [{ code: 'limited-view', text: limits, isSerious: true } as const]),

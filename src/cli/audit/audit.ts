@@ -183,6 +183,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
   fleetReader('access', 'who had access on request to whose mail, granted by whom, and how it was used')
     .argument('[place...]', placesText)
+    .option('--socket <path>', socketHelp)
     .option('--since <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--until <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--user <name>', 'only access to the mail of this user; * matches any characters')

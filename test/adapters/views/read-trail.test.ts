@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
 import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
+import type { AccessTold } from '../../../src/domain/records/story/row.js';
 import {
   createSearch,
   type ExchangeRow,
@@ -13,6 +14,7 @@ import {
 } from '../../../src/domain/records/trail/search.js';
 import type { Cursor } from '../../../src/domain/records/views/asked.js';
 import { createView } from '../../../src/domain/records/views/view.js';
+import { approver, grantRecords, over } from '../../kit/access-records.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';
 
@@ -109,6 +111,56 @@ void test('an exchange is shown by id and by seq as the view shows it', async (t
   const bare = (await show('1')).text;
   assert.match(bare, /\{"record":\{"seq":1,"time":"[^"]*","event":"admission"\},"file":"[^"]*","line":1\}/);
   assert.doesNotMatch(bare, /other\.org/);
+});
+
+void test('requests and grants are those of the view, with each use that it shows', async (t) => {
+  const directory = temporaryDirectory(t);
+  const alice = 'alice1@example.com';
+  const of = (...users: string[]) => ({ users, user: users[0] ?? '' });
+  const use = (id: string, grant: string, user: string): AuditRecord[] => [
+    { time: startMs + 9, event: 'admission', id, command: 'fetch', args: [], ...of(user), grant },
+    { time: startMs + 9, event: 'completion', id, outcome: 'ok', sent: true, grant },
+  ];
+  writeJournal(directory, [
+    ...grantRecords('OURS', startMs, of(alice)),
+    ...grantRecords('OTHERS', startMs, of('bob@other.org')),
+    ...grantRecords('BOTH', startMs, of(alice, 'bob@other.org')),
+    ...use('U1', 'OURS', alice),
+    ...use('U2', 'OTHERS', 'bob@other.org'),
+    ...use('U3', 'BOTH', alice),
+    ...recordsOf(30),
+    over('revoked', 'OURS', startMs + 10),
+  ]);
+  const asked = async (filter: TrailFilter, more: Partial<ReadTask> = {}) => {
+    const { text, end } = await ask(taskOf(directory, { asked: { look: 'requests', filter }, ...more }));
+    const lines = text.trimEnd().split('\n').slice(0, -1);
+    return { text, end, told: lines.map((line): AccessTold => JSON.parse(line).access) };
+  };
+  const limited = await asked({});
+  assert.deepEqual(
+    limited.told.map(({ id, used, said }) => [id, used, said.by, said.used, said.end]),
+    [
+      ['OURS', 1, `approved by ${approver}`, '1 of 3: fetch', `revoked by ${approver}`],
+      // It concerns a user of somebody else, too; what it did to alice is shown as a command.
+      ['BOTH', 1, 'approvers are not shown in this view', '1: fetch', 'its end is not shown in this view'],
+    ],
+  );
+  assert.doesNotMatch(limited.text, /other\.org|OTHERS/);
+  assert.deepEqual(limited.end.sentences, [
+    '2 requests: 2 granted, 0 refused, 0 granted and never used',
+    '1 of them for other users, too, or begun before the kept records: who asked and who approved is not there',
+  ]);
+  const ids = async (...args: Parameters<typeof asked>) => (await asked(...args)).told.map(({ id }) => id);
+  assert.deepEqual(await ids({}, { users: undefined }), ['OURS', 'OTHERS', 'BOTH']);
+  assert.deepEqual(await ids({ user: 'bob@other.org' }), []);
+  assert.deepEqual(await ids({ user: 'bob@other.org' }, { users: undefined }), ['OTHERS', 'BOTH']);
+  // The newest ones, and it says that others are left out.
+  const few = await asked({}, { users: undefined, limits: { rowsMax: 1, bytesMax: 1, timeMs: 1 } });
+  assert.deepEqual(
+    few.told.map(({ id }) => id),
+    ['BOTH'],
+  );
+  assert.match(few.end.sentences?.at(-1) ?? '', /^2 more requests are left out/);
 });
 
 void test('what a survey counts is the same for every filter; names are of what is shown', async (t) => {

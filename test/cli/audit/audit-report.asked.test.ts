@@ -30,16 +30,27 @@ const verdict = {
 async function report(
   t: TestContext,
   notes: readonly string[],
-  { users, mailbox = 'alice@example.com' }: { users?: readonly string[]; mailbox?: string } = {},
+  {
+    users,
+    mailbox = 'alice@example.com',
+    rows = [],
+    requests = [],
+  }: {
+    users?: readonly string[];
+    mailbox?: string;
+    rows?: readonly unknown[];
+    requests?: readonly unknown[];
+  } = {},
 ) {
-  const answers = new Map<string | undefined, unknown>([
-    ['/trail/me', { name: 'eve', roles: ['audit'], users }],
-    ['/trail/verify', { end: { rows: 0, verdict } }],
-    ['/trail/report', { end: { rows: 0, notes } }],
-    ['/trail/survey', { end: { rows: 0, surveyed: { records: 9, all: 9, names: [], isNamed: true } } }],
+  const answers = new Map<string | undefined, readonly unknown[]>([
+    ['/trail/me', [{ name: 'eve', roles: ['audit'], users }]],
+    ['/trail/verify', [{ end: { rows: 0, verdict } }]],
+    ['/trail/report', [...rows, { end: { rows: rows.length, notes } }]],
+    ['/trail/survey', [{ end: { rows: 0, surveyed: { records: 9, all: 9, names: [], isNamed: true } } }]],
+    ['/trail/requests', requests],
   ]);
   const path = await openStandIn(t, (request, response) => {
-    response.end(`${JSON.stringify(answers.get(request.url))}\n`);
+    response.end((answers.get(request.url) ?? []).map((line) => `${JSON.stringify(line)}\n`).join(''));
   });
   return runWarm(['audit', 'report', '--mailbox', mailbox, '--socket', path]);
 }
@@ -51,6 +62,34 @@ test('an answer that says what it left out is not complete', async (t) => {
   const { text, exit } = await report(t, ['7 commands without an end are left out: there are too many']);
   assert.match(text, /NOT proved complete[^]*7 commands without an end are left out/);
   assert.equal(exit, 1);
+});
+
+test('a command under a grant names its approvers and its reason', async (t) => {
+  const fields = {
+    time,
+    id: 'X1',
+    principal: 'bob@support',
+    command: 'fetch',
+    args: ['text', 'all'],
+    user: 'alice@example.com',
+    users: ['alice@example.com'],
+    effect: 'read',
+    decision: 'allow',
+    outcome: 'ok',
+    sent: true,
+    grant: 'G1',
+  };
+  const row = { fields, admittedSeq: 3, completedSeq: 4, completedTime: time };
+  const grant = {
+    id: 'G1',
+    reason: 'ticket 4711',
+    said: { by: 'approved by carol@leads', used: '', end: '' },
+  };
+  const { text } = await report(t, [], {
+    rows: [{ row }],
+    requests: [{ access: grant }, { end: { rows: 1, sentences: [] } }],
+  });
+  assert.match(text, / ticket 4711 .*under grant G1, approved by carol@leads/);
 });
 
 test('in a limited view the first sentence says so, and a mailbox outside of it is refused', async (t) => {

@@ -111,6 +111,7 @@ export const recordedActions = {
   'audit-extract': ['audit'],
   'audit-report': ['audit'],
   'audit-survey': ['audit'],
+  'audit-access': ['audit'],
   'audit-show': ['audit'],
   'audit-suggest': ['audit'],
   'audit-replay': ['audit'],

@@ -49,6 +49,8 @@ export const endpoints = {
    */
   report: 'POST /api/trail/report',
   survey: 'POST /api/trail/survey',
+  /** AskTrail, of which `user` and the times count -> lines of TrailLine. */
+  requests: 'POST /api/trail/requests',
   /** AskExchange -> lines of TrailLine. */
   show: 'POST /api/trail/show',
   /** Explain -> Explained. */
@@ -102,6 +104,7 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   extract: ['audit'],
   report: ['audit'],
   survey: ['audit'],
+  requests: ['audit'],
   show: ['audit'],
   // Rules and their records name mail users: people with a limited view get 403 for these five.
   explain: ['audit'],

@@ -1,6 +1,6 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
-import type { RowKind, StoryTold } from '../../records/story/row.js';
+import type { AccessTold, RowKind, StoryTold } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 import type { Exclusion } from './leave-out.js';
 
@@ -61,6 +61,7 @@ export type TrailLine =
   | { readonly row: TrailRow; readonly content?: TrailContent; readonly why?: string }
   | { readonly line: string }
   | { readonly found: { readonly record: Readonly<Record<string, unknown>>; readonly file: string } }
+  | { readonly access: AccessTold }
   | { readonly end: TrailEnd }
   /** After the end of an extract. */
   | {
@@ -86,6 +87,8 @@ export interface TrailEnd {
   readonly story?: StoryTold;
   /** Of `show` of a request or grant, whose steps and uses are the records; `item` is absent: its request is not kept, or not shown. */
   readonly grant?: { readonly item?: AccessItem; readonly sentences: readonly string[] };
+  /** Of `requests`: how many there are of which kind, and what is left out. */
+  readonly sentences?: readonly string[];
   /** Which use of its grant the command is. */
   readonly use?: number;
   readonly content?: TrailContent;

@@ -4,9 +4,10 @@
 import { bounds } from '../../../bounds/bounds.js';
 import { plural } from '../../language/words/words.js';
 import type { Followed } from '../audit/access-book.js';
-import { eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
+import { type AuditRecord, eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
 import { asList, asText, asTexts, isText } from '../audit/stored.js';
-import { approvedText, GrantStory } from '../story/grant.js';
+import { approvedText, endText, GrantStory, usedText } from '../story/grant.js';
+import type { AccessTold } from '../story/row.js';
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
 
@@ -104,13 +105,46 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
 export function toldBy(ledgers: readonly AccessLedger[], isLimited = false): (id: string) => GrantTold {
   return (id) => {
     const story = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
-    const isHidden = isLimited && story?.entry === undefined;
-    const approvedBy = isHidden ? 'approvers are not shown in this view' : approvedText(story);
-    return { approvedBy, reason: story?.requested.reason ?? '' };
+    return { approvedBy: approvedText(story, isLimited), reason: story?.requested.reason ?? '' };
   };
 }
 
-export function accessSentences(items: readonly GrantStory[], leftOut: number): string[] {
+/** Texts are as recorded. `isLimited`: of what a limited view shows. */
+export function tellAccess(story: GrantStory, isLimited = false): AccessTold {
+  const { requested, entry, end } = story;
+  const { granted, reviewed, approvals } = entry ?? {};
+  const step = ({ principal = '', time }: AuditRecord) => ({ principal, time: formatTime(time) });
+  return {
+    id: story.id,
+    to: story.to,
+    policy: requested.policy,
+    users: requested.users,
+    command: story.command,
+    scope: requested.scope,
+    rule: requested.rule,
+    reason: requested.reason,
+    asked: requested.time === undefined ? undefined : formatTime(requested.time),
+    given_by: requested.by,
+    approvals: story.needed,
+    approved_by: approvals?.map(step),
+    granted: granted && formatTime(granted.time),
+    until: granted?.until,
+    uses: story.usesMax,
+    used: story.used,
+    commands: Object.fromEntries(story.commands),
+    first_use: story.firstUse,
+    last_use: story.lastUse,
+    reviewed_by: reviewed && step(reviewed),
+    end: end && { action: end.action, by: end.by === '' ? undefined : end.by, time: end.time, why: end.why },
+    said: {
+      by: story.isGranted ? approvedText(story, isLimited) : '',
+      used: usedText(story),
+      end: endText(story, isLimited),
+    },
+  };
+}
+
+export function accessSentences(items: readonly GrantStory[], leftOut: number, isLimited = false): string[] {
   const count = (isCounted: (item: GrantStory) => boolean): number => items.filter(isCounted).length;
   const unused = count(({ isGranted, used }) => isGranted && used === 0);
   const broken = items.filter(({ isGranted, needed }) => isGranted && needed === 0);
@@ -124,7 +158,9 @@ export function accessSentences(items: readonly GrantStory[], leftOut: number): 
       : [`${broken.length} granted without an approval (break-glass), ${unreviewed} of them not reviewed`]),
     ...(unkept === 0
       ? []
-      : [`${unkept} of them begun before the kept records: who asked and who approved is not there`]),
+      : [
+          `${unkept} of them ${isLimited ? 'for other users, too, or ' : ''}begun before the kept records: who asked and who approved is not there`,
+        ]),
     ...(leftOut === 0
       ? []
       : [`${leftOut} more requests are left out: ask for a shorter time, or for one user`]),

@@ -140,10 +140,13 @@ function toldOf(record: Followed): Followed {
   return Object.fromEntries(Object.entries(record).filter(([key]) => keys.includes(key)));
 }
 
-/** `approved by carol@leads, dave@leads`; `undefined`: no record of it was read. For people; made harmless by callers. */
-export function approvedText(story: GrantStory | undefined): string {
+/**
+ * `approved by carol@leads, dave@leads`; `undefined`: no record of it was read. `isLimited`: only what a limited view shows was read. For
+ * people; made harmless by callers.
+ */
+export function approvedText(story: GrantStory | undefined, isLimited = false): string {
   const { entry, needed = 1, isGranted } = story ?? {};
-  if (entry === undefined) return 'approvers are no longer in the kept records';
+  if (entry === undefined) return `approvers are ${whereNot(isLimited)}`;
   if (needed === 0) return `without an approval (break-glass), ${reviewWords(entry.reviewed?.principal)}`;
   const names = entry.approvals.map(({ principal }) => principal).join(', ');
   const missing = needed - entry.approvals.length;
@@ -166,9 +169,14 @@ export function grantSentences(story: GrantStory): string[] {
   ];
 }
 
-export function endText({ end, entry }: GrantStory): string {
+/** Of a request that concerns users that a limited view hides, too, or that is older than the journal. */
+function whereNot(isLimited: boolean): string {
+  return isLimited ? 'not shown in this view' : 'no longer in the kept records';
+}
+
+export function endText({ end, entry }: GrantStory, isLimited = false): string {
   if (end !== undefined) return `${endWords(end.action, end.by)}${end.why && `: ${end.why}`}`;
-  if (entry === undefined) return 'its end is not in the kept records';
+  if (entry === undefined) return `its end is ${isLimited ? whereNot(true) : 'not in the kept records'}`;
   return entry.granted === undefined ? 'waits' : `until ${entry.granted.until ?? '?'}`;
 }
 

@@ -174,6 +174,48 @@ export interface StoryTold {
   readonly closed: LoggedLine | undefined;
 }
 
+interface AccessStepTold {
+  readonly principal: string;
+  /** RFC 3339. */
+  readonly time: string;
+}
+
+/** A request or grant with what became of it, for programs and tables; `report/access` makes it. What is not known is absent. */
+export interface AccessTold {
+  readonly id: string;
+  readonly to: string;
+  readonly policy?: string | undefined;
+  readonly users?: readonly string[] | undefined;
+  readonly command: string;
+  readonly scope?: string | undefined;
+  readonly rule?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly asked?: string | undefined;
+  /** Who gave it without a request. */
+  readonly given_by?: string | undefined;
+  /** Persons who had to approve; 0: break-glass. */
+  readonly approvals?: number | undefined;
+  readonly approved_by?: readonly AccessStepTold[] | undefined;
+  readonly granted?: string | undefined;
+  readonly until?: string | undefined;
+  readonly uses?: number | undefined;
+  readonly used: number;
+  readonly commands: Readonly<Record<string, number>>;
+  readonly first_use?: string | undefined;
+  readonly last_use?: string | undefined;
+  readonly reviewed_by?: AccessStepTold | undefined;
+  readonly end?:
+    | {
+        readonly action: string;
+        readonly by?: string | undefined;
+        readonly time: string;
+        readonly why: string;
+      }
+    | undefined;
+  /** In words; `by` and `used` are empty before a grant. */
+  readonly said: { readonly by: string; readonly used: string; readonly end: string };
+}
+
 /** Of a grant without approval. */
 export function reviewWords(by: string | undefined = ''): string {
   return by === '' ? 'not reviewed' : `reviewed by ${by}`;

@@ -80,8 +80,15 @@ export function parseAsked(look: Look, body: string): Asked | string {
   return whyNotOf(look, asked) ?? { look, ...asked };
 }
 
-function whyNotOf(look: Look, { cursor: from, newest: page, not, as }: RowsAsked): string | undefined {
-  if (from !== undefined && look === 'histogram') return 'cursor: not for a histogram';
+const keysOfRequests: ReadonlySet<string> = new Set(['user', 'sinceMs', 'untilMs']);
+
+function whyNotOf(look: Look, asked: RowsAsked): string | undefined {
+  const { cursor: from, newest: page, not, as } = asked;
+  const { filter } = asked;
+  if (look === 'requests' && Object.keys(filter).some((key) => !keysOfRequests.has(key)))
+    return `filter: only ${[...keysOfRequests].join(', ')} for requests`;
+  if (from !== undefined && (look === 'histogram' || look === 'requests'))
+    return `cursor: not for a ${look === 'requests' ? 'list of requests' : look}`;
   if (not !== undefined && look !== 'histogram') return 'not: only for a histogram';
   if (page !== undefined && (look !== 'search' || from !== undefined))
     return 'newest: only for a search, and without a cursor';

@@ -14,6 +14,7 @@ export const looks = [
   'extract',
   'report',
   'survey',
+  'requests',
   'show',
 ] as const;
 export type Look = (typeof looks)[number];
@@ -34,6 +35,8 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
   report: ['audit'],
   // The extent of a search without a hit.
   survey: ['audit'],
+  // Requests for access and grants, with what became of them.
+  requests: ['audit'],
   show: ['audit'],
 };
 
