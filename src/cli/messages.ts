@@ -4,8 +4,8 @@ import { logCodes, lookupCodes, noticeCodes, shipCodes } from '../adapters/telem
 import { foundCodes } from '../domain/admin/now/problems.js';
 import type { Meaning } from '../domain/admin/now/running.js';
 import { problemCodes } from '../domain/config/problem.js';
-import { decisionCodes } from '../domain/judging/policy/decide.js';
 import { type Repeat, codes as saidCodes } from '../domain/language/codes/codes.js';
+import { decisionCodes } from '../domain/language/codes/decisions.js';
 import { journalCodes } from '../ports/faults.js';
 import type { exitCodes } from '../ports/machine.js';
 import { closeReasons } from '../ports/transport.js';
@@ -85,6 +85,7 @@ This line says that the backend mail1 refused dovegate's password. Look up \`eve
 - \`event\` of a log line: [lines of the log](#lines-of-the-log-event)
 - \`error\` of a record or a log line, \`type\` of \`dial-failed\`, \`[CODE]\` of a line for clients, \`code\` of an error over HTTP:
   [commands that were denied or failed](#commands-that-were-denied-or-failed-error)
+- \`denial\` of a record: [what policy said](#decisions-denial-of-a-record-code-of-dovegate-explain---json)
 - \`reason\` of a session or an upstream: [why it ended](#why-a-session-or-an-upstream-ended-reason)
 - \`type\` of \`audit-failed\`: [the journal](#the-journal-type-of-audit-failed); of \`ship-away\`:
   [receivers of records](#receivers-of-records-type-of-ship-away)
@@ -117,7 +118,7 @@ ${said()}
 
 ${codes(lookupCodes)}
 
-## Decisions: \`code\` of \`dovegate explain --json\`
+## Decisions: \`denial\` of a record, \`code\` of \`dovegate explain --json\`
 
 ${codes(decisionCodes)}
 

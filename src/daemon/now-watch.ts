@@ -2,12 +2,14 @@
 // failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. No text of a
 // client or a backend is shown, only sentences of ours with names of the configuration.
 
-import { denialCodes, errorCodes, meaningIn, plain } from '../adapters/telemetry/codes.js';
+import { errorCodes, meaningIn } from '../adapters/telemetry/codes.js';
 import { type CountedAs, History } from '../domain/admin/now/history.js';
 import { Standing } from '../domain/admin/now/problems.js';
 import { RefusedLogins } from '../domain/admin/now/refused-logins.js';
 import type { Running } from '../domain/admin/now/running.js';
 import type { Trouble } from '../domain/admin/page/api.js';
+import { plain } from '../domain/language/codes/codes.js';
+import { decisionCodes } from '../domain/language/codes/decisions.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
@@ -230,9 +232,8 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
     ...(backend === undefined ? {} : { backend }),
   };
   const { denial, error, status } = event;
-  const isDenied = denial !== undefined;
-  const owner = ownerOf({ outcome, isDenied, error, status: statusWord(status) });
-  const by = isDenied || owner === 'policy' ? { policy: event.policy } : {};
+  const owner = ownerOf({ outcome, denial, error, status: statusWord(status) });
+  const by = denial !== undefined || owner === 'policy' ? { policy: event.policy } : {};
   return { row: { at, id, kind, principal, ...where, text: sentenceOf(event), owner, ...by }, user };
 }
 
@@ -246,7 +247,7 @@ function sentenceOf({ denial, rule, policy, error, text, isQuoting }: ExchangeEn
     const place =
       rule === undefined ? '' : `, ${rule.file.slice(rule.file.lastIndexOf('/') + 1)}:${rule.line}`;
     const offered = error === 'on-request' ? '; available on request' : '';
-    const reason = `${plain(denialCodes[denial][0])}${place}`;
+    const reason = `${plain(decisionCodes[denial][0])}${place}`;
     return `${capital(causeWords({ kind: 'denied', policy, reason }))}${offered}.`;
   }
   return `${capital((isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0])}.`;

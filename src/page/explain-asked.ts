@@ -21,7 +21,7 @@ import { fateOf, plainLine } from '../domain/judging/policy/assess.js';
 import type { Subject } from '../domain/judging/policy/judge.js';
 import type { Policy, RulePlace } from '../domain/judging/policy/policy.js';
 import type { RoutingTable } from '../domain/judging/policy/route.js';
-import { saysWhy, whyNoReason } from '../domain/judging/policy/terms.js';
+import { whyNoReason } from '../domain/judging/policy/terms.js';
 import { type Remedy, remedyFor } from '../domain/judging/review/granting.js';
 import { formatTest } from '../domain/judging/review/policy-text.js';
 import { policyOfPerson, runTests } from '../domain/judging/review/replay.js';
@@ -102,8 +102,7 @@ export async function explainAsked(
   const { judgement } = found;
   const decision = judgement.kind === 'judged' ? (judgement.decision.would ?? judgement.decision) : undefined;
   const deciding = judgement.kind === 'judged' ? judgement.decision : undefined;
-  const lacksReason =
-    deciding?.kind === 'allow' && deciding.obligations?.reason === true && !saysWhy(asked.reason);
+  const unsaid = deciding?.kind === 'allow' ? whyNoReason(deciding.obligations, asked.reason) : undefined;
   const fate =
     explanation.decision === 'allow' && explanation.obstacle !== undefined
       ? 'obstacle'
@@ -120,9 +119,9 @@ export async function explainAsked(
       : { grants: [] };
   const test = testOf(asked, listener, policy.name, who.person, line, sent, fate, settings, clock.wallMs());
   const explained: Explained = {
-    decision: lacksReason ? 'deny' : fate,
-    text: lacksReason
-      ? `denied: ${whyNoReason(asked.reason)}`
+    decision: unsaid === undefined ? fate : 'deny',
+    text: unsaid
+      ? `denied: ${unsaid.reason}`
       : sayExplanation(explanation, rule?.place, commandMeant(line.words)),
     principal,
     policy: policy.name,

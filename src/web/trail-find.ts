@@ -142,7 +142,8 @@ const savedRowsMax = 200_000;
 /** The header of `dovegate audit export`, which the daemon does not repeat in each part. */
 export const csvHeader =
   'time,id,session,listener,principal,decision,outcome,status,command,args,user,effect,backend,upstream,policy,rule,would,' +
-  'reason,sent,rows,cells,bytes_in,bytes_out,wait_ms,first_byte_ms,duration_ms,error,seq,completed_seq,completed_time,users,grant,action,for';
+  'reason,sent,rows,cells,bytes_in,bytes_out,wait_ms,first_byte_ms,duration_ms,error,seq,completed_seq,' +
+  'completed_time,users,grant,action,for,denial';
 
 export interface Saved {
   readonly texts: readonly string[];

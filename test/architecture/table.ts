@@ -78,7 +78,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   concurrency: rule(['ports'], { public: ['abortable', 'back-off', 'limits', 'ordered-set', 'waiting'] }),
 
   // What every answer to a client may be explained with; the client library has it too.
-  'domain/language/codes': rule([], { public: ['codes'] }),
+  'domain/language/codes': rule([], { public: ['codes', 'decisions'] }),
   // What can be asked about access on request, and with what; the client library has it too.
   'domain/language/verbs': rule([], { public: ['verbs'] }),
   'domain/people/identity': rule([...protocol], {
@@ -240,6 +240,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/judging/policy': rule(
     [
       ...protocol,
+      'domain/language/codes',
       'domain/language/names',
       'domain/language/commands',
       'domain/language/meaning',

@@ -133,6 +133,15 @@ void test('each row says who can change it, and a denial its policy', () => {
     undefined,
   ]);
   assert.deepEqual(owners({ ...denied, error: 'access-denied' }), ['policy', 'support']);
+  for (const denial of [
+    'no-reason',
+    'reason-short',
+    'too-many-matches',
+    'grant-withheld',
+    'no-user',
+  ] as const)
+    assert.deepEqual(owners({ ...denied, denial }), ['requester', 'support'], denial);
+  assert.deepEqual(owners({ ...denied, error: 'grant-over' }), ['requester', undefined]);
   assert.deepEqual(owners({ ...failed, status: '-NOUSER' }), ['requester', undefined]);
   assert.deepEqual(owners({ ...failed, status: '-NOTPOSSIBLE' }), ['server', undefined]);
   for (const error of ['dial-refused', 'lookup-reply-timeout', 'reply-bad-frame'] as const)

@@ -105,6 +105,13 @@ interface Got {
   readonly sentence?: string | undefined;
 }
 
+/** Who acts next, where the requester could have asked otherwise. */
+const askedOtherwise: ReadonlyMap<string, string> = new Map([
+  ['denied: no reason', 'next: the requester: say why'],
+  ['denied: a reason of a blank', 'next: the requester: say why, in words'],
+  ['denied: too many mails', 'next: the requester: narrow the query'],
+]);
+
 /** After Now was asked. */
 const endedLate = new Set(['killed with the process', 'it runs still']);
 
@@ -186,10 +193,12 @@ admin:
     fields: readonly string[],
     outcome: string,
     code?: string,
-    sentAs = at(name),
+    { reason }: { readonly reason?: string } = {},
   ): Promise<void> => {
     const user = at(name);
-    const said = told(await (await client()).ask({ user: sentAs, fields }));
+    const one = await client();
+    if (reason !== undefined) one.sendCommand({ user: '', fields: ['OPTION', `dovegate-reason=${reason}`] });
+    const said = told(await one.ask({ user: name === 'several' ? '' : user, fields }));
     assert.equal(said?.code, code, `${what}: ${said?.sentence}`);
     got.push({ what, user, id: said?.id, principal, outcome, code, sentence: said?.sentence });
   };
@@ -198,6 +207,9 @@ admin:
   await ask('denied: a deny rule', 'denyrule', ['mailbox delete', 'a'], 'denied', 'denied');
   await ask('denied: a user of `except`', 'ceo', quota, 'denied', 'denied');
   await ask('denied: no reason', 'noreason', ['fetch', 'text', ...counted], 'denied', 'denied');
+  await ask('denied: a reason of a blank', 'blank', ['fetch', 'text', ...counted], 'denied', 'denied', {
+    reason: '\u00a0',
+  });
   await ask('denied: too many mails', 'toomany', ['expunge', ...counted], 'denied', 'denied');
   await ask('denied: on request', 'onrequest', ['mailbox subscribe', 'a'], 'denied', 'on-request');
   await ask('not understood', 'unread', ['quota get', '--nonsense'], 'unparsable', 'unknown-option');
@@ -213,7 +225,7 @@ admin:
   await ask('no reply of the protocol', 'nonsense', quota, 'unknown', 'reply-bad-status');
   await ask('well', 'well', quota, 'ok');
   await readNow();
-  await ask('several backends', 'several', ['who', at('several')], 'failed', 'not-all-backends', '');
+  await ask('several backends', 'several', ['who', at('several')], 'failed', 'not-all-backends');
   await t.test('waiting for a connection in vain, and no room to wait', async () => {
     const one = await client();
     one.sendCommand({ user: at('hold'), fields: quota });
@@ -498,14 +510,19 @@ admin:
         assert.equal(remarks.length, outcome === 'unknown' && code === undefined ? 1 : 0);
       else assert.match([answer, ...remarks].join(), under);
 
+      const next = askedOtherwise.get(what);
+      if (next !== undefined) assert.equal(story?.next, next);
+
       const trouble = troubles.get(id);
       if (trouble !== undefined) {
         assert.equal(trouble.principal, who);
         const isDenied = outcome === 'denied' || outcome === 'limited' || outcome === 'unparsable';
         assert.equal(trouble.kind, isDenied ? 'denied' : 'failed');
         // Now repeats nobody's words: it has them of the code.
-        if (outcome === 'denied') assert.match(trouble.text, /^Denied by policy support[ ;(]/);
-        else {
+        if (outcome === 'denied') {
+          assert.match(trouble.text, /^Denied by policy support[ ;(]/);
+          assert.equal(trouble.owner, next === undefined ? 'policy' : 'requester');
+        } else {
           const isQuoted = outcome === 'unparsable' || code === 'no-route';
           const text = isQuoted && isCode(code) ? codes[code].means : sentence;
           assert.equal(trouble.text, `${text.charAt(0).toUpperCase()}${text.slice(1)}.`);

@@ -4,11 +4,10 @@
 
 import type { NoticeFaultCode } from '../../domain/admin/notices/fault.js';
 import type { Meaning } from '../../domain/admin/now/running.js';
-import { decisionCodes } from '../../domain/judging/policy/decide.js';
-import { codes } from '../../domain/language/codes/codes.js';
+import { codes, plain } from '../../domain/language/codes/codes.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, ExchangeCode, ShipFaultCode } from '../../gateway/outcome/events.js';
-import type { DenialCode, LogLevel } from '../../gateway/outcome/outcome.js';
+import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import { installCommand } from '../host/optional-packages.js';
 
 /** Outsiders who can cause its lines without end, which are limited then; else why none can, or which other limit holds. */
@@ -139,18 +138,6 @@ export const noticeCodes: Table<NoticeFaultCode> = {
   ],
   'journal-unreadable': ['a file of the journal cannot be read', '`dovegate audit verify`'],
   internal: ['a bug of ours', 'tell us'],
-};
-
-/** Why policy denied a command: the codes above, and demands that a command meets only after a rule has allowed it. */
-export const denialCodes: Table<DenialCode> = {
-  ...decisionCodes,
-  'no-reason': ['its rule asks for a reason, and the client gave none', 'say why'],
-  'too-many-matches': ['more mails match than its rule or its grant permits', 'narrow the query'],
-  'not-served': ['its peer is not served any more since a reload'],
-  'grant-withheld': [
-    'its grant, given without a request, is not for processes without a login',
-    'log in, or ask for access',
-  ],
 };
 
 /** Codes of the engine under their own name. */
@@ -605,9 +592,4 @@ export const logCodes: Readonly<Record<LogCode, EventMeaning>> = listed;
 export function meaningIn(table: Readonly<Record<string, Meaning>>, code: string): Meaning {
   const [means, ask] = (Object.hasOwn(table, code) ? table[code] : undefined) ?? ['it failed'];
   return ask === undefined ? [plain(means)] : [plain(means), plain(ask)];
-}
-
-/** The tables are written for Markdown. */
-export function plain(text: string): string {
-  return text.replaceAll('`', '');
 }

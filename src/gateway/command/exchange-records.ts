@@ -213,6 +213,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     text: verdict.outcome === 'ok' && verdict.text === undefined ? undefined : textOf(facts),
     grant: facts.grant,
     error: verdict.error,
+    denial: verdict.denial,
   };
 }
 

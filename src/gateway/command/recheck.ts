@@ -7,13 +7,7 @@ import { judgeFor, noAllUsers, whyUnfit } from '../../domain/judging/policy/asse
 import type { GrantsAtHand } from '../../domain/judging/policy/grant.js';
 import { isSame, type Judged, type Judgement, type Subject } from '../../domain/judging/policy/judge.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/judging/policy/route.js';
-import {
-  areSameTerms,
-  limitAsks,
-  mostMatches,
-  saysWhy,
-  whyNoReason,
-} from '../../domain/judging/policy/terms.js';
+import { areSameTerms, limitAsks, mostMatches, whyNoReason } from '../../domain/judging/policy/terms.js';
 import type { Series } from '../../domain/language/commands/catalog.js';
 import { replyShape } from '../../domain/language/meaning/columns.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -64,9 +58,8 @@ export function refuseByLimits(
   if (journal.isOverShare(origin) && obligations?.emergency !== true) {
     return { kind: 'refused', why: 'audit-share' };
   }
-  if (obligations?.reason === true && !saysWhy(reason)) {
-    return { kind: 'denied', code: 'no-reason', reason: whyNoReason(reason), policy: policy.name };
-  }
+  const unsaid = whyNoReason(obligations, reason);
+  if (unsaid !== undefined) return { kind: 'denied', ...unsaid, policy: policy.name };
   const asks = counts ? limitAsks(policy, obligations, attempt, origin) : [];
   if (asks.length === 0) return undefined;
   const verdict = limiter.admit(asks, clock.now());
@@ -152,11 +145,8 @@ function afterReload(
   const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
   const refusal = refusalOnRecheck(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
-  const { reason } = again.decision.obligations ?? {};
-  if (reason === true && !saysWhy(session.stated.reason)) {
-    const why = whyNoReason(session.stated.reason);
-    return { kind: 'denied', code: 'no-reason', reason: why, policy: policy.name };
-  }
+  const unsaid = whyNoReason(again.decision.obligations, session.stated.reason);
+  if (unsaid !== undefined) return { kind: 'denied', ...unsaid, policy: policy.name };
   // The user, the alias look-up, the counting of mails and the filter of the reply were settled at the start, and cannot be tightened
   // afterwards.
   const before = session.subject.policy;

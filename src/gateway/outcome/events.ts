@@ -2,12 +2,13 @@
 // no secret and no undecoded bytes.
 
 import type { RulePlace } from '../../domain/judging/policy/policy.js';
+import type { DecisionCode } from '../../domain/language/codes/decisions.js';
 import type { KeyRefusal } from '../../domain/people/keys/key.js';
 import type { RecordedOutcome } from '../../domain/records/audit/record.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import type { UpstreamFaultCode } from '../../ports/faults.js';
 import type { LogLine, LogType } from '../../protocol/reply/reply.js';
-import type { DenialCode, ErrorCode, LogLevel } from './outcome.js';
+import type { ErrorCode, LogLevel } from './outcome.js';
 
 /** The exchange that an event belongs to; every log line about it carries these keys. */
 export interface ExchangeNames {
@@ -32,7 +33,7 @@ export interface ExchangeEnded {
   readonly upstream: string | undefined;
   readonly decision: 'allow' | 'deny';
   readonly policy: string;
-  readonly denial: DenialCode | undefined;
+  readonly denial: DecisionCode | undefined;
   readonly rule: RulePlace | undefined;
   readonly outcome: RecordedOutcome;
   /** The status line that the client got, without LF. */

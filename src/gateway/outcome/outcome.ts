@@ -2,10 +2,10 @@
 // disagree, because nothing else decides any of them. A backend never carries out a text without its final dot (measured on 2.3.13 to
 // 2.4.5), so such an ending is not `unknown`.
 
-import type { DecisionCode } from '../../domain/judging/policy/decide.js';
 import type { UnjudgeableCode } from '../../domain/judging/policy/judge.js';
 import type { ObstacleCode } from '../../domain/judging/policy/route.js';
 import { type Code, codes, sentenceOf } from '../../domain/language/codes/codes.js';
+import type { DecisionCode } from '../../domain/language/codes/decisions.js';
 import type { RecordedOutcome } from '../../domain/records/audit/record.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
@@ -27,11 +27,8 @@ export interface Verdict {
   readonly retryAfterS: number | undefined;
   readonly level: LogLevel;
   /** Set if, and only if, policy denied it. */
-  readonly denial?: DenialCode;
+  readonly denial?: DecisionCode;
 }
-
-/** Why policy denied a command: by its rules, or by a demand that a command meets only later. */
-export type DenialCode = DecisionCode | 'no-reason' | 'too-many-matches' | 'not-served' | 'grant-withheld';
 
 /** Every value of the key; `lookup-` is followed by the code of the look-up. */
 export type ErrorCode = Code | `lookup-${string}`;
@@ -58,7 +55,7 @@ export type Ending =
       readonly kind: 'denied';
       readonly reason: string;
       readonly policy: string;
-      readonly code: DenialCode;
+      readonly code: DecisionCode;
       readonly request?: string | undefined;
     }
   | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }

@@ -198,7 +198,10 @@ void test('a completion has the words that the client got, where neither its adm
   const reason = 'its rule asks for a reason';
   const verdict = judgeEnding({ kind: 'denied', code: 'no-reason', reason, policy: 'support' });
   const refused = completionOf(facts({ verdict, isSent: false }));
-  assert.deepEqual([refused.outcome, refused.text], ['denied', `denied by policy support (${reason})`]);
+  assert.deepEqual(
+    [refused.outcome, refused.denial, refused.text],
+    ['denied', 'no-reason', `denied by policy support (${reason})`],
+  );
   const judgement = judged('|bob@example.org|expunge|mailbox|INBOX|all');
   const rule = judgeEnding({ kind: 'denied', code: 'no-rule', reason, policy: 'support' });
   assert.equal(completionOf(facts({ verdict: rule, judgement, isSent: false })).text, undefined);

@@ -1,5 +1,6 @@
 // A policy, an attempt and a time make a decision; equal inputs give equal decisions. The answer is no unless a rule allows it, by itself
 // or under a grant. A deny always wins, and no rule reaches beyond its policy's users.
+import type { DecisionCode } from '../../language/codes/decisions.js';
 import type { Attempt } from './attempt.js';
 import {
   type Granted,
@@ -11,21 +12,6 @@ import {
 } from './grant.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
 import type { Obligations, Policy, RequestRule, Rule, RulePlace } from './policy.js';
-
-/** The `code` of a decision, for machines; never renamed, because journals hold it. */
-export const decisionCodes = {
-  allowed: ['a rule allows it'],
-  granted: ['a grant allows it: a rule of `on_request`, approved for a time'],
-  observed: ['no rule allows it, and the policy only observes'],
-  'no-user': ['it names no mailbox user where one is needed', 'name one'],
-  user: ['a user that the policy does not hold for', 'widen `users`, or ask elsewhere'],
-  except: ['a user under `except`'],
-  never: ['something that no rule can allow'],
-  'deny-rule': ['a line of `deny`'],
-  'no-rule': ['no rule names the command', 'add one'],
-  'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
-} as const satisfies Readonly<Record<string, readonly [means: string, ask?: string]>>;
-export type DecisionCode = keyof typeof decisionCodes;
 
 export interface Decision {
   readonly kind: 'allow' | 'deny';

@@ -88,9 +88,18 @@ export function saysWhy(reason: string | undefined): boolean {
 const howToSayWhy =
   'dovegate send --reason TEXT, DOVEGATE_REASON=TEXT with dovegate as doveadm, or Dovegate-Reason: TEXT over HTTP';
 
-export function whyNoReason(reason: string | undefined): string {
-  if (reason === undefined || reason === '') return `the client must say why: ${howToSayWhy}`;
-  return `the client must say why, in at least ${reasonVisibleMin} visible characters`;
+/** What is wrong with a stated reason where one is demanded; undefined: nothing. */
+export function whyNoReason(
+  terms: Pick<Obligations, 'reason'> | undefined,
+  stated: string | undefined,
+): { readonly code: 'no-reason' | 'reason-short'; readonly reason: string } | undefined {
+  if (terms?.reason !== true || saysWhy(stated)) return undefined;
+  return stated === undefined || stated === ''
+    ? { code: 'no-reason', reason: `the client must say why: ${howToSayWhy}` }
+    : {
+        code: 'reason-short',
+        reason: `the client must say why, in at least ${reasonVisibleMin} visible characters`,
+      };
 }
 
 /** One count. Keys of different kinds of limits differ. */

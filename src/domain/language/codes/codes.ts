@@ -154,7 +154,7 @@ const table = {
   denied: refused(
     'NOPERM',
     'denied by policy {policy} ({reason})',
-    'policy does not allow it (in records `decision` and `rule` say so, not `error`)',
+    'policy does not allow it (records have no `error` then, and say by `denial` what for)',
     '`dovegate explain` shows what is missing',
   ),
   'on-request': refused(
@@ -541,6 +541,11 @@ export function readSaidOfJson(error: Readonly<Record<string, unknown>>): Said |
 
 export function isCode(text: unknown): text is Code {
   return typeof text === 'string' && Object.hasOwn(codes, text);
+}
+
+/** The tables of codes are written for Markdown. */
+export function plain(text: string): string {
+  return text.replaceAll('`', '');
 }
 
 /** A backend's log line as it is passed on: it cannot be taken for one of dovegate. */

@@ -111,6 +111,7 @@ const rows = {
   text: { ...shown },
   status: { isWord: true, column: 8, ...shown },
   outcome: { isWord: true, column: 7, ...shown },
+  denial: { isWord: true, ...others, column: 35, ...shown },
   sent: { column: 19, ...shown },
   rows: { column: 20, ...shown },
   cells: { column: 21, ...shown },

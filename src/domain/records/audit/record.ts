@@ -153,6 +153,8 @@ export interface AuditRecord {
   readonly text?: string | undefined;
   readonly status?: string | undefined;
   readonly outcome?: RecordedOutcome | undefined;
+  /** What policy refused it for: a code of `language/codes/decisions`. Absent: it was not policy. */
+  readonly denial?: string | undefined;
   readonly sent?: boolean | undefined;
   readonly rows?: number | undefined;
   readonly cells?: number | undefined;

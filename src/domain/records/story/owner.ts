@@ -4,8 +4,8 @@
 export type TroubleOwner = 'policy' | 'requester' | 'operator' | 'server' | 'gate';
 
 /**
- * Codes of the key `error`; one that is in no list is a matter of dovegate's own host. Codes of look-ups begin with `lookup-`, those of
- * broken replies with `reply-`.
+ * Codes of the keys `error` and `denial`; one that is in no list is a matter of dovegate's own host. Codes of look-ups begin with
+ * `lookup-`, those of broken replies with `reply-`.
  */
 const ofServer = new Set(
   (
@@ -16,7 +16,8 @@ const ofServer = new Set(
 const ofRequester = new Set(
   (
     'user-unknown,exists,client-gone,client-stall,client-slow,over-share,input-cut,input-late,' +
-    'input-too-long,input-command-like'
+    'input-too-long,input-command-like,grant-over,access-unknown,access-invalid,' +
+    'no-user,no-reason,reason-short,too-many-matches,grant-withheld'
   ).split(','),
 );
 const ofPolicy = new Set(['denied', 'over-limit']);
@@ -50,12 +51,12 @@ export function ownerWords(
 /** `status`: the word of the status line; undefined: there is none, or it is `+`. */
 export function ownerOf(ended: {
   readonly outcome: string;
-  readonly isDenied: boolean;
+  readonly denial: string | undefined;
   readonly error: string | undefined;
   readonly status: string | undefined;
 }): TroubleOwner {
-  const { outcome, isDenied, error, status } = ended;
-  if (isDenied || outcome === 'denied') return 'policy';
+  const { outcome, denial, error, status } = ended;
+  if (outcome === 'denied') return ofRequester.has(denial ?? error ?? '') ? 'requester' : 'policy';
   if (error === undefined)
     return status !== undefined && statusesOfRequester.has(status) ? 'requester' : 'server';
   if (ofPolicy.has(error)) return 'policy';

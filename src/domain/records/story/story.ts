@@ -59,6 +59,8 @@ export interface Ended {
   /** The status line that the client got; '': none. */
   readonly status: string;
   readonly error: string;
+  /** What policy refused it for; '': it was not policy. */
+  readonly denial: string;
   readonly backend: string;
   /** Who can change how it ended; undefined: it went well, or has not ended. */
   readonly owner: TroubleOwner | undefined;
@@ -229,19 +231,20 @@ function endedOf(
 ): Ended {
   const outcome = completion === undefined ? 'open' : textIn(completion, 'outcome');
   const status = textIn(completion, 'status');
-  const error = textIn(completion, 'error');
+  const [error, denial] = [textIn(completion, 'error'), textIn(completion, 'denial')];
   const backend = textIn(completion, 'backend') || textIn(asked, 'backend');
   return {
     outcome,
     status,
     error,
+    denial,
     backend,
     owner:
       completion === undefined || outcome === 'ok'
         ? undefined
         : ownerOf({
             outcome,
-            isDenied: decided.decision === 'deny' && outcome === 'denied',
+            denial: denial || undefined,
             error: error || undefined,
             status: /^-([A-Z]{1,12})/.exec(status)?.[1],
           }),

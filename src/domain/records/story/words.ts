@@ -1,7 +1,15 @@
 // A story in words for a person. Every sentence about what became of a command is made here, with the words that its client got
 // (`domain/language/codes`). Texts are as recorded: callers make them harmless for where they are shown.
 
-import { isCode, sentenceOf, sentenceOfError, statusMeaning } from '../../language/codes/codes.js';
+import {
+  codes,
+  isCode,
+  plain,
+  sentenceOf,
+  sentenceOfError,
+  statusMeaning,
+} from '../../language/codes/codes.js';
+import { decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
 import { ownerWords } from './owner.js';
@@ -93,6 +101,7 @@ export function tellStory(story: Folded): StoryTold {
         ['bytes_in', 'Bytes from the backend'],
         ['bytes_out', 'Bytes to the client'],
         ['error', 'Error'],
+        ['denial', 'Denied for'],
       ]),
     ],
     why: whyOf(story),
@@ -129,10 +138,17 @@ export function storySentences(story: Folded): string[] {
   return [answerWords(story), ...(next === undefined ? [] : [next]), ...remarksOf(story)];
 }
 
-function nextOf({ decided: { right, policy }, ended: { owner, error, backend } }: Story): string | undefined {
+function nextOf({
+  decided: { right, policy },
+  ended: { owner, error, denial, backend },
+}: Story): string | undefined {
   if (owner === undefined) return undefined;
-  if (owner !== 'policy') return `next: ${ownerWords(owner, { backend })}`;
-  const rule = right.kind === 'rule' ? `rule ${right.place}` : 'no rule yet';
+  if (owner !== 'policy') {
+    const ask = isDecisionCode(denial) ? decisionCodes[denial][1] : isCode(error) ? codes[error].ask : '';
+    return `next: ${ownerWords(owner, { backend })}${owner === 'requester' && ask ? `: ${plain(ask)}` : ''}`;
+  }
+  const none = denial === 'rule-misses' ? 'no rule fits it' : 'no rule yet';
+  const rule = right.kind === 'rule' ? `rule ${right.place}` : none;
   const writer = `the person who writes policies, if this should be allowed (${rule}, policy ${policy})`;
   return error === 'on-request'
     ? `next: the requester, who can ask for access with that command; or ${writer}`

@@ -295,7 +295,17 @@ for (const [name, reason] of Object.entries(none)) {
 void test('what is missing is said', () => {
   const how =
     'dovegate send --reason TEXT, DOVEGATE_REASON=TEXT with dovegate as doveadm, or Dovegate-Reason: TEXT over HTTP';
-  assert.equal(whyNoReason(undefined), `the client must say why: ${how}`);
-  assert.equal(whyNoReason(''), `the client must say why: ${how}`);
-  assert.equal(whyNoReason('\u200b'), 'the client must say why, in at least 3 visible characters');
+  const demanded = { reason: true };
+  for (const stated of [undefined, ''])
+    assert.deepEqual(whyNoReason(demanded, stated), {
+      code: 'no-reason',
+      reason: `the client must say why: ${how}`,
+    });
+  assert.deepEqual(whyNoReason(demanded, '\u200b'), {
+    code: 'reason-short',
+    reason: 'the client must say why, in at least 3 visible characters',
+  });
+  assert.equal(whyNoReason(demanded, 'ticket 7'), undefined);
+  assert.equal(whyNoReason({ reason: false }, undefined), undefined);
+  assert.equal(whyNoReason(undefined, undefined), undefined);
 });

@@ -274,7 +274,7 @@ void test('its session and its twins are apart from it', () => {
   );
 });
 
-void test('who acts next after a denial: who writes policies, or the requester where it is available on request', () => {
+void test('who acts next after a denial: who writes policies, or the requester where it can be said better or asked for', () => {
   const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support)';
   assert.equal(told(denied, refused).next, `next: ${writer}`);
   const offered = told(denied, { ...refused, error: 'on-request', text: 'x' }).next;
@@ -282,6 +282,23 @@ void test('who acts next after a denial: who writes policies, or the requester w
   assert.match(
     told({ ...denied, rule: 'd.yaml:9' }, refused).next ?? '',
     /\(rule d\.yaml:9, policy support\)/,
+  );
+  const misses = told(denied, { ...refused, denial: 'rule-misses' }).next ?? '';
+  assert.match(misses, /\(no rule fits it, policy support\)/);
+  for (const [denial, next] of [
+    ['no-reason', 'say why'],
+    ['reason-short', 'say why, in words'],
+    ['too-many-matches', 'narrow the query'],
+    ['grant-withheld', 'log in, or ask for access'],
+  ])
+    assert.equal(told(admission, { ...refused, denial }).next, `next: the requester: ${next}`);
+  assert.match(
+    told(admission, { ...refused, denial: 'of another release' }).next ?? '',
+    /who writes policies/,
+  );
+  assert.equal(
+    told(denied, { ...unsent, outcome: 'unparsable', error: 'abbreviated-option' }).next,
+    'next: the requester: write it out',
   );
   assert.equal(told(admission, completion).next, undefined);
   const full = { ...completion, outcome: 'failed', status: '-NOQUOTA', backend: 'mail1' };

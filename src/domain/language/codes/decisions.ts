@@ -1,0 +1,30 @@
+// What policy said to a command, in one table: the `code` of a decision, and the key `denial` of the completion of what it refused. Codes
+// are never renamed: journals hold them. The sentence is that of the code that the client got (`codes.ts`).
+
+export const decisionCodes = {
+  allowed: ['a rule allows it'],
+  granted: ['a grant allows it: a rule of `on_request`, approved for a time'],
+  observed: ['no rule allows it, and the policy only observes'],
+  'no-user': ['it names no mailbox user where one is needed', 'name one'],
+  user: ['a user that the policy does not hold for', 'widen `users`, or ask elsewhere'],
+  except: ['a user under `except`'],
+  never: ['something that no rule can allow'],
+  'deny-rule': ['a line of `deny`'],
+  'no-rule': ['no rule names the command', 'add one'],
+  'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
+  // What a command meets only after a rule has allowed it.
+  'no-reason': ['its rule asks for a reason, and the client gave none', 'say why'],
+  'reason-short': ['its rule asks for a reason, and the given one says nothing', 'say why, in words'],
+  'too-many-matches': ['more mails match than its rule or its grant permits', 'narrow the query'],
+  'not-served': ['its peer is not served any more since a reload'],
+  'grant-withheld': [
+    'its grant, given without a request, is not for processes without a login',
+    'log in, or ask for access',
+  ],
+} as const satisfies Readonly<Record<string, readonly [means: string, ask?: string]>>;
+
+export type DecisionCode = keyof typeof decisionCodes;
+
+export function isDecisionCode(text: unknown): text is DecisionCode {
+  return typeof text === 'string' && Object.hasOwn(decisionCodes, text);
+}
