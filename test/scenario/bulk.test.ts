@@ -241,7 +241,7 @@ test('a run waits where a limit says so, and Ctrl-C ends it with what runs', asy
     'create',
     'New',
   ]);
-  await until(() => said.err.includes('over a limit of policy support'), 'the limit');
+  await until(() => said.err.includes('over the rate of policy support ('), 'the limit');
   child.kill('SIGINT');
   await ended;
   assert.equal(child.exitCode, 75, said.err);

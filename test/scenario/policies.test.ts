@@ -77,7 +77,7 @@ test('policies beside one another', async (t) => {
     assert.equal(third.status, '-TEMPFAIL');
     assert.match(
       third.logs[0]?.text ?? '',
-      /over a limit of policy limited \[over-limit\], try again in \d+ s, id /,
+      /over the limit of a rule of policy limited \(2\/hour\) \[over-limit\], try again in \d+ s, id /,
     );
     assert.equal((await ask('mailbox list')).status, '-NOPERM');
     // A blank, an escaped LF, a zero-width space, two letters.

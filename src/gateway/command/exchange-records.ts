@@ -10,12 +10,13 @@ import { isCode, type Said, saidOfStatus, sentenceOfError } from '../../domain/l
 import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
 import type { Peer } from '../../domain/people/identity/peer.js';
 import { type NameCase, userNameMax } from '../../domain/people/identity/user-name.js';
-import type {
-  AuditRecord,
-  RecordedInput,
-  RecordedPart,
-  RecordedPeer,
-  Redacted,
+import {
+  type AuditRecord,
+  formatTime,
+  type RecordedInput,
+  type RecordedPart,
+  type RecordedPeer,
+  type Redacted,
 } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
@@ -214,6 +215,8 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     grant: facts.grant,
     error: verdict.error,
     denial: verdict.denial,
+    until:
+      verdict.retryAfterS === undefined ? undefined : formatTime(facts.time + verdict.retryAfterS * 1000),
   };
 }
 

@@ -57,7 +57,7 @@ export function assessOwnCommand(
     const retryAfterMs = context[budget].take(session.names.origin, context.clock.now());
     if (retryAfterMs !== undefined) {
       // Over its rate: nothing is looked up, and its words are not recorded.
-      const obstacle: Ending = { kind: 'limited', limit: budget, retryAfterMs };
+      const obstacle: Ending = { kind: 'limited', limit: `60 ${budget} a minute`, retryAfterMs };
       const judgement = judgeOwn(subject, line, own, []);
       return { ...nowhere, judgement, obstacle, answer: () => Promise.resolve(obstacle) };
     }

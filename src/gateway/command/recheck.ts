@@ -67,9 +67,9 @@ export function refuseByLimits(
     case 'within':
       return undefined;
     case 'over':
-      return { kind: 'limited', limit: { policy: policy.name }, retryAfterMs: verdict.retryAfterMs };
+      return { ...verdict, kind: 'limited' };
     case 'full':
-      return { kind: 'limited', limit: { policy: policy.name }, retryAfterMs: undefined };
+      return { kind: 'limited', limit: `a limit of policy ${policy.name}`, retryAfterMs: undefined };
     default:
       return verdict satisfies never;
   }

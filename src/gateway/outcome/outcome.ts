@@ -61,15 +61,8 @@ export type Ending =
   | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
-  /**
-   * `limit`: of a policy, or the rate of questions to dovegate itself or of steps of access. `retryAfterMs`: the time until it is within
-   * the limits again; undefined: the tables are full.
-   */
-  | {
-      readonly kind: 'limited';
-      readonly limit: 'questions' | 'steps' | { readonly policy: string };
-      readonly retryAfterMs: number | undefined;
-    }
+  /** `limit`: which one, and how much. `retryAfterMs`: the time until it is within it again; undefined: the tables are full. */
+  | { readonly kind: 'limited'; readonly limit: string; readonly retryAfterMs: number | undefined }
   | { readonly kind: 'unroutable'; readonly reason: string }
   | { readonly kind: 'unresolved'; readonly code: string }
   | {
@@ -241,11 +234,7 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     case 'unparsable':
       return withSentence('unparsable', ending.code, { reason: ending.reason }, { isQuoting: true });
     case 'limited': {
-      const { retryAfterMs } = ending;
-      const limit =
-        typeof ending.limit === 'string'
-          ? `60 ${ending.limit} a minute`
-          : `a limit of policy ${ending.limit.policy}`;
+      const { limit, retryAfterMs } = ending;
       if (retryAfterMs === undefined) return withSentence('limited', 'limits-full', { limit });
       return withSentence(
         'limited',

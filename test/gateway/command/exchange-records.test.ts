@@ -227,6 +227,15 @@ void test('a completion has the words that the client got, where neither its adm
   assert.equal(textOf({ ...denied, code: 'grant-withheld' }, { judgement }), 'denied by policy p (x)');
 });
 
+void test('what is over a limit says which one, and from when on it is within it', () => {
+  const limit = 'the rate of policy support (1/hour)';
+  const over = judgeEnding({ kind: 'limited', limit, retryAfterMs: 4_200 });
+  const { outcome, text, until } = completionOf(facts({ verdict: over, isSent: false, time: 1_000 }));
+  assert.deepEqual([outcome, text, until], ['limited', `over ${limit}`, '1970-01-01T00:00:06.000Z']);
+  const full = judgeEnding({ kind: 'limited', limit, retryAfterMs: undefined });
+  assert.equal(completionOf(facts({ verdict: full, isSent: false })).until, undefined);
+});
+
 void test('text of a client never becomes the name of a command', () => {
   const judgement = judged('|alice@example.org|no such command');
   assert.equal(admission(judgement, undefined).command, undefined);

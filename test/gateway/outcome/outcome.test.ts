@@ -141,8 +141,8 @@ test('the log has a line at its usual level for all but what simply went well', 
 
 // ending -> the code that the client reads
 const more: readonly (readonly [string, Ending, string])[] = [
-  ['limited', { kind: 'limited', limit: { policy: 'p' }, retryAfterMs: 4_200 }, 'over-limit'],
-  ['tables full', { kind: 'limited', limit: 'questions', retryAfterMs: undefined }, 'limits-full'],
+  ['limited', { kind: 'limited', limit: 'the rate of policy p (1/hour)', retryAfterMs: 4_200 }, 'over-limit'],
+  ['tables full', { kind: 'limited', limit: 'a limit of policy p', retryAfterMs: undefined }, 'limits-full'],
   ['changed', refused('changed-meanwhile'), 'changed-meanwhile'],
   ['share', refused('audit-share'), 'audit-share'],
   ['killed, sent', { kind: 'cut-off', isSent: true, by: 'operator' }, 'outcome-unknown'],
@@ -174,7 +174,7 @@ void test('the code that the client reads says whether the command may have run'
     if (repeat !== 'unsafe')
       assert.ok(['failed', 'denied', 'limited', 'unparsable', 'aborted'].includes(outcome));
   }
-  assert.equal(judgeEnding({ kind: 'limited', limit: { policy: 'p' }, retryAfterMs: 4_200 }).retryAfterS, 5);
+  assert.equal(judgeEnding({ kind: 'limited', limit: 'a', retryAfterMs: 4_200 }).retryAfterS, 5);
 });
 
 const unreadable: readonly (UnjudgeableCode | ObstacleCode)[] = [

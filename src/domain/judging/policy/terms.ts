@@ -3,7 +3,7 @@
 // entries.
 import type { Effect } from '../../language/commands/catalog.js';
 import type { Attempt } from './attempt.js';
-import type { Obligations, Policy, Rate } from './policy.js';
+import { formatRate, type Obligations, type Policy, type Rate } from './policy.js';
 
 /** Whether two rules demand the same of a client. The limits of two rules are always different, however they read. */
 export function areSameTerms(one: Obligations | undefined, other: Obligations | undefined): boolean {
@@ -102,10 +102,11 @@ export function whyNoReason(
       };
 }
 
-/** One count. Keys of different kinds of limits differ. */
-export type LimitAsk =
-  | { readonly kind: 'rate'; readonly key: string; readonly rate: Rate }
-  | { readonly kind: 'distinct'; readonly key: string; readonly rate: Rate; readonly member: string };
+/** One count. Keys of different kinds of limits differ. `name`: whose limit it is, for people. */
+export type LimitAsk = { readonly name: string; readonly key: string; readonly rate: Rate } & (
+  | { readonly kind: 'rate' }
+  | { readonly kind: 'distinct'; readonly member: string }
+);
 
 type Counted = Pick<Attempt, 'users' | 'masks' | 'everybody'>;
 
@@ -113,7 +114,7 @@ const nothing: readonly LimitAsk[] = [];
 
 /** The counts to take before this is sent; empty for most. `origin`: whose counts they are. */
 export function limitAsks(
-  policy: Policy,
+  policy: Pick<Policy, 'name' | 'limits'>,
   obligations: Obligations | undefined,
   attempt: Counted,
   origin: string,
@@ -122,15 +123,18 @@ export function limitAsks(
   if (rate === undefined && distinctUsers === undefined && obligations?.limit === undefined) return nothing;
   const asks: LimitAsk[] = [];
   const who = `${origin}\0${policy.name}`;
-  if (rate !== undefined) asks.push({ kind: 'rate', key: `rate\0${who}`, rate });
+  const of = `of policy ${policy.name}`;
+  if (rate !== undefined) asks.push({ kind: 'rate', name: `the rate ${of}`, key: `rate\0${who}`, rate });
   if (distinctUsers !== undefined) {
     for (const member of peopleIn(attempt)) {
-      asks.push({ kind: 'distinct', key: `distinct\0${who}`, rate: distinctUsers, member });
+      const name = `distinct_users ${of}`;
+      asks.push({ kind: 'distinct', name, key: `distinct\0${who}`, rate: distinctUsers, member });
     }
   }
   for (const counted of [obligations, obligations?.alsoLimit]) {
     if (counted?.limit === undefined) continue;
-    asks.push({ kind: 'rate', key: `rule\0${who}\0${counted.limitKey}`, rate: counted.limit });
+    const name = `the limit of a rule ${of}`;
+    asks.push({ kind: 'rate', name, key: `rule\0${who}\0${counted.limitKey}`, rate: counted.limit });
   }
   return asks;
 }
@@ -196,7 +200,8 @@ const sweepEveryMs = 1000;
 
 export type LimitVerdict =
   | { readonly kind: 'within' }
-  | { readonly kind: 'over'; readonly retryAfterMs: number }
+  /** `limit`: `the rate of policy support (20/minute)`. */
+  | { readonly kind: 'over'; readonly limit: string; readonly retryAfterMs: number }
   | { readonly kind: 'full' };
 
 /** Counters of all origins. Outlives policies: a reload does not reset it. */
@@ -222,7 +227,8 @@ export class Limiter {
     for (const ask of asks) {
       const retryAfterMs =
         ask.kind === 'rate' ? this.#overRate(ask, nowMs) : this.#overDistinct(ask, fresh, nowMs);
-      if (retryAfterMs !== undefined) return { kind: 'over', retryAfterMs };
+      if (retryAfterMs !== undefined)
+        return { kind: 'over', limit: `${ask.name} (${formatRate(ask.rate)})`, retryAfterMs };
     }
     if (!this.#hasRoom(asks, nowMs)) return { kind: 'full' };
     for (const ask of asks) this.#count(ask, nowMs, nowMs);

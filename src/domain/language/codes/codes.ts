@@ -2,7 +2,7 @@
 // what operators read in docs/messages.md. And the line that carries a code:
 //
 //     dovegate: denied by policy support (no rule allows "mailbox delete") [denied], id 01KDYAK3487FXJ0FWSFTT3D0WN
-//     dovegate: over a limit of policy support [over-limit], try again in 5 s, id 01KDYAK3487FXJ0FWSFTT3D0WN
+//     dovegate: over the rate of policy support (20/minute) [over-limit], try again in 5 s, id 01KDYAK3487FXJ0FWSFTT3D0WN
 //
 // Programs decide by the code, never by the sentence. Without a code, and with an unknown one, the command may have run. Codes are never
 // renamed or used for something else: journals, dashboards and programs hold them.
@@ -213,7 +213,7 @@ const table = {
     'wait, or raise the limit',
   ),
   'limits-full': passing(
-    'over {limit}; try again',
+    'no room to count this requester for {limit}; try again',
     'dovegate counts as many requesters as it can, and has no room to count this one',
     'wait: a counter becomes free with time; find out who asks under so many names',
   ),

@@ -172,7 +172,8 @@ export interface AuditRecord {
   readonly users?: readonly string[] | undefined;
   /** Beside `users`: the server keeps the case of names, so those that differ in case only are two users. Absent: they are one. */
   readonly case?: 'keep' | undefined;
-  /** RFC 3339. In retire: all records before it are gone. In access: when an undecided request expires, or a grant ends. */
+  /** RFC 3339. In retire: all records before it are gone. In access: when an undecided request expires, or a grant ends.
+   * In a completion: from when on the same is within its limit. */
   readonly until?: string | undefined;
   /** NAME@LISTENER of the owner of a request or grant, in records of what others do with it. */
   readonly to?: string | undefined;

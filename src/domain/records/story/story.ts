@@ -61,6 +61,8 @@ export interface Ended {
   readonly error: string;
   /** What policy refused it for; '': it was not policy. */
   readonly denial: string;
+  /** From when on the same is within its limit, RFC 3339; '': it was no limit that ends. */
+  readonly until: string;
   readonly backend: string;
   /** Who can change how it ended; undefined: it went well, or has not ended. */
   readonly owner: TroubleOwner | undefined;
@@ -238,6 +240,7 @@ function endedOf(
     status,
     error,
     denial,
+    until: textIn(completion, 'until'),
     backend,
     owner:
       completion === undefined || outcome === 'ok'

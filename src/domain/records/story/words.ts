@@ -140,7 +140,7 @@ export function storySentences(story: Folded): string[] {
 
 function nextOf({
   decided: { right, policy },
-  ended: { owner, error, denial, backend },
+  ended: { owner, error, denial, until, backend },
 }: Story): string | undefined {
   if (owner === undefined) return undefined;
   if (owner !== 'policy') {
@@ -150,9 +150,9 @@ function nextOf({
   const none = denial === 'rule-misses' ? 'no rule fits it' : 'no rule yet';
   const rule = right.kind === 'rule' ? `rule ${right.place}` : none;
   const writer = `the person who writes policies, if this should be allowed (${rule}, policy ${policy})`;
-  return error === 'on-request'
-    ? `next: the requester, who can ask for access with that command; or ${writer}`
-    : `next: ${writer}`;
+  const can =
+    error === 'on-request' ? 'ask for access with that command' : until && `send it again after ${until}`;
+  return can ? `next: the requester, who can ${can}; or ${writer}` : `next: ${writer}`;
 }
 
 function loggedLine(record: StoredRecord): LoggedLine {

@@ -8,13 +8,19 @@ import {
   areSameTerms,
   type LimitAsk,
   Limiter,
+  limitAsks,
   saysWhy,
   stricterTerms,
   whyNoReason,
 } from '../../../../src/domain/judging/policy/terms.js';
 
 const hour = 3_600_000;
-const rate = (key: string, count = 3): LimitAsk => ({ kind: 'rate', key, rate: { count, windowMs: hour } });
+const rate = (key: string, count = 3): LimitAsk => ({
+  kind: 'rate',
+  name: 'a rate',
+  key,
+  rate: { count, windowMs: hour },
+});
 
 function admit(limiter: Limiter, nowMs: number, ...asks: LimitAsk[]): string {
   return limiter.admit(asks, nowMs).kind;
@@ -182,9 +188,42 @@ function toldBy(rows: string): string {
 
 function askIn(text: string): LimitAsk {
   const [, key = '', member, count] = /^(\w+)(?::(\w+))?\*(\d)$/.exec(text) ?? assert.fail(text);
-  const limit = { key, rate: { count: Number(count), windowMs: 6000 } };
+  const limit = { name: 'it', key, rate: { count: Number(count), windowMs: 6000 } };
   return member === undefined ? { kind: 'rate', ...limit } : { kind: 'distinct', ...limit, member };
 }
+
+void test('what is over its limit says which one, and how much', () => {
+  const policy = { name: 'support', limits: { rate: { count: 1, windowMs: 60_000 } } };
+  const limiter = new Limiter(100);
+  const attempt = { users: ['a'], masks: [], everybody: 'none' } as const;
+  const over = (obligations?: Obligations): string => {
+    const asks = limitAsks(policy, obligations, attempt, 'uid:7');
+    const [, second] = [limiter.admit(asks, 0), limiter.admit(asks, 0)];
+    return second.kind === 'over' ? second.limit : second.kind;
+  };
+  assert.equal(over(), 'the rate of policy support (1/minute)');
+  const limit = { count: 1, windowMs: hour };
+  const rule = { reason: false, limitKey: 'h', emergency: false, limit };
+  const policies = { name: 'support', limits: {} };
+  const ruled = limitAsks(policies, rule, attempt, 'uid:7');
+  limiter.admit(ruled, 0);
+  assert.deepEqual(limiter.admit(ruled, 0), {
+    kind: 'over',
+    limit: 'the limit of a rule of policy support (1/hour)',
+    retryAfterMs: 61 * 60_000,
+  });
+  const many = limitAsks(
+    { name: 'support', limits: { distinctUsers: { count: 1, windowMs: hour } } },
+    undefined,
+    { ...attempt, users: ['a', 'b'] },
+    'uid:7',
+  );
+  assert.deepEqual(limiter.admit(many, 0), {
+    kind: 'over',
+    limit: 'distinct_users of policy support (1/hour)',
+    retryAfterMs: hour,
+  });
+});
 
 void test('a story of limits', () => assert.equal(toldBy(story), story));
 

@@ -9,7 +9,7 @@ void test('a command with very many users is counted in no time', () => {
   const rate = { count: 50_000, windowMs: 3_600_000 };
   const asks = Array.from(
     { length: 20_000 },
-    (_, at): LimitAsk => ({ kind: 'distinct', key: 'k', rate, member: `user ${at}` }),
+    (_, at): LimitAsk => ({ kind: 'distinct', name: 'it', key: 'k', rate, member: `user ${at}` }),
   );
   // Time of the processor: what else the machine does is not the limiter's cost.
   const before = process.cpuUsage();

@@ -300,6 +300,17 @@ void test('who acts next after a denial: who writes policies, or the requester w
     told(denied, { ...unsent, outcome: 'unparsable', error: 'abbreviated-option' }).next,
     'next: the requester: write it out',
   );
+  const limited = {
+    ...unsent,
+    outcome: 'limited',
+    error: 'over-limit',
+    text: 'over the rate of policy p (1/hour)',
+  };
+  assert.equal(
+    told(admission, { ...limited, until: '2026-11-21T11:00:00.000Z' }).next,
+    'next: the requester, who can send it again after 2026-11-21T11:00:00.000Z; ' +
+      'or the person who writes policies, if this should be allowed (rule d.yaml:7, policy support)',
+  );
   assert.equal(told(admission, completion).next, undefined);
   const full = { ...completion, outcome: 'failed', status: '-NOQUOTA', backend: 'mail1' };
   const { answer, next } = told(admission, full);
