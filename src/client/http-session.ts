@@ -9,7 +9,7 @@ import {
 } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { systemContext } from '../adapters/host/system-trust.js';
-import { readSaidOfJson, type Said } from '../domain/language/codes/codes.js';
+import { formatSaid, readSaidOfJson, type Said } from '../domain/language/codes/codes.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import { minorForClients } from '../protocol/minors.js';
@@ -390,15 +390,18 @@ function objectsOfAnswer(answer: Answer, showLog: (text: string) => void): reado
   const word = wordOfStatus.get(status);
   // Another server than dovegate, and a dovegate without access on request, give no code for it.
   if (word === undefined || typeof code !== 'string' || code === 'unknown-path') throw faultOfStatus(answer);
-  throw failedFor(word, text.trim().slice(0, 1024), readSaidOfJson({ code }), showLog);
+  const message = text.trim().slice(0, 1024);
+  throw failedFor(word, message, readSaidOfJson({ code, message }), showLog);
 }
 
+/** What dovegate itself says is in the form of its line of a log, as over a socket. */
 function failedFor(
   word: string,
-  why: string | undefined,
+  message: string | undefined,
   own: Said | undefined,
   showLog: (text: string) => void,
 ): CommandFailed {
+  const why = own === undefined || own.sentence === '' ? message : formatSaid(own);
   if (why !== undefined) showLog(why);
   const logs: LogLine[] = why === undefined ? [] : [{ type: 'error', text: why, isCut: false }];
   return new CommandFailed(word, undefined, logs, own);

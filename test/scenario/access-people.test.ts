@@ -71,7 +71,7 @@ admin:
   assert.equal(denied.exit, 77);
   assert.match(
     denied.text,
-    /available on request: dovegate request --user alice@example\.org --reason 'ticket \[0-9\]\+' -- fetch/,
+    /available on request: dovegate request --http \S+ --key-file \S+ --ca \S+ --user alice@example\.org --reason 'ticket \[0-9\]\+' -- fetch/,
   );
   const wrong = await as('anna', 'request', '--user', alice, '--reason', 'curious', ...words);
   assert.equal(wrong.exit, 64, wrong.text);

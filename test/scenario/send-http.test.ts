@@ -109,6 +109,19 @@ test('every failure has the exit code that it has over a socket, and says why', 
   }
 });
 
+test('what a denial proposes asks the same server with the same key', async (t) => {
+  const message = 'denied by policy p; available on request: dovegate request -- quota get';
+  const error = { type: 'unAuthorized', exitCode: 77, message, code: 'on-request' };
+  const { send, keyFile, server } = await openHere(t, () => json([['error', error, '1']]));
+  const denied = await send(['--', 'quota', 'get']);
+  assert.ok(
+    denied.stderr.includes(
+      `request: dovegate request --http ${server.url} --key-file ${keyFile} -- quota get [on-request]`,
+    ),
+    denied.stderr,
+  );
+});
+
 test('a refused key: its file is named, and who knows why; the same for `can`; never the key', async (t) => {
   const { send, keyFile, server } = await openHere(t, () => json('', '401 Authentication required'));
   const whole = makeKey(randomBytes(keyBytes));
@@ -201,10 +214,14 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
     options?: ProgramOptions,
   ): Promise<unknown> => {
     const send = ['send', ...(places[name] ?? []), '--user', alice, ...words];
-    const { exit, stdout, text } = await runSend(send, options);
+    const { exit, stdout, stderr, text } = await runSend(send, options);
     assert.ok(!text.includes(own), text);
     assert.notEqual(exit, 75, text);
-    return [exit, stdout.toString()];
+    return [
+      exit,
+      stdout.toString(),
+      stderr.replace(/ remote\(.*?\):/, ' remote:').replace(/, id \w{26}/, ', id ID'),
+    ];
   };
   const asked: readonly (readonly string[])[] = [
     ['--', 'quota', 'get'],
@@ -219,6 +236,7 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
   for (const words of asked) {
     const options = words.includes('save') ? { stdin: 'Subject: x\n\nhello\n' } : {};
     const over = await results('support', words, options);
+    if (words.includes('Trash') && words[0] === '--') assert.match(JSON.stringify(over), /\[denied\], id ID/);
     for (const name of ['panel', 'local']) {
       const here = await results(name, words, options);
       assert.equal(anybody(here), anybody(over), `${name}: ${words.join(' ')}`);

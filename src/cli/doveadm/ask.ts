@@ -35,8 +35,8 @@ export interface Question {
   readonly isDryRun: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
-  /** The socket that was typed: what a denial proposes is for the same one. */
-  readonly socket?: string | undefined;
+  /** Options of the server as they were typed: what a denial proposes is for the same one. */
+  readonly where: Readonly<Record<'socket' | 'http' | 'key-file' | 'ca', string | undefined>>;
   /** Deadline for everything together; undefined: none. */
   readonly timeoutMs: number | undefined;
   /** Called where dovegate's policy denies the command; nothing is printed then. Needs `users` of kind `one`. */
@@ -165,16 +165,17 @@ export async function ask(question: Question): Promise<number> {
 
   function showLog({ type, text }: LogLine): void {
     if (type === 'debug' && !isDebug) return;
-    const line = `${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${withSocket(text)}`;
+    const line = `${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${withServer(text)}`;
     if (question.onDenied !== undefined && type === 'error') heldErrors.push(line);
     else print(line);
   }
 
-  function withSocket(text: string): string {
-    const { socket } = question;
-    if (socket === undefined) return text;
-    const option = `--socket ${formatWords([socket])} `;
-    return text.replace(/ available on request: .*?dovegate request /, (hint) => hint + option);
+  function withServer(text: string): string {
+    const typedOptions = Object.entries(question.where).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name} ${formatWords([value])} `],
+    );
+    const options = typedOptions.join('');
+    return text.replace(/ available on request: .*?dovegate request /, (hint) => hint + options);
   }
 
   function releaseErrors(): void {
