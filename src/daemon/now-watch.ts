@@ -3,7 +3,7 @@
 // client or a backend is shown, only sentences of ours with names of the configuration.
 
 import { errorCodes, meaningIn } from '../adapters/telemetry/codes.js';
-import { type CountedAs, History } from '../domain/admin/now/history.js';
+import { countedAs, History } from '../domain/admin/now/history.js';
 import { Standing } from '../domain/admin/now/problems.js';
 import { RefusedLogins } from '../domain/admin/now/refused-logins.js';
 import type { Running } from '../domain/admin/now/running.js';
@@ -76,7 +76,7 @@ export class NowWatch {
 
   observe(event: EngineEvent): void {
     if (isEngineEvent(event, 'exchange-ended')) {
-      const as = countedAs[event.outcome];
+      const as = countedAs(event.outcome);
       this.history.ended(this.#clock.now(), as);
       if (as !== 'other') this.#add(event);
     } else if (isEngineEvent(event, 'login-failed')) {
@@ -157,19 +157,6 @@ export class NowWatch {
   }
 }
 
-export const countedAs: Readonly<Record<ExchangeEnded['outcome'], CountedAs>> = {
-  ok: 'other',
-  // The client left.
-  aborted: 'other',
-  denied: 'denied',
-  unparsable: 'denied',
-  limited: 'denied',
-  failed: 'failed',
-  partly: 'failed',
-  timeout: 'failed',
-  unknown: 'failed',
-};
-
 function isSame(one: Troubling, other: Troubling): boolean {
   if (isEngineEvent(one, 'exchange-ended')) {
     if (!isEngineEvent(other, 'exchange-ended')) return false;
@@ -225,7 +212,7 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
   const { exchange, outcome } = event;
   const backend = placeOf(event);
   const { id, principal, command, user } = exchange;
-  const kind = countedAs[outcome] === 'denied' ? 'denied' : 'failed';
+  const kind = countedAs(outcome) === 'denied' ? 'denied' : 'failed';
   const where = {
     listener,
     ...(command === undefined ? {} : { command }),

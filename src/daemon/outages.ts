@@ -2,9 +2,9 @@
 // after a restart. `observe` is called for every command.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
+import { countedAs } from '../domain/admin/now/history.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
-import { countedAs } from './now-watch.js';
 
 export interface Outages {
   /** Nothing is recorded before. */
@@ -33,7 +33,7 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
     observe(event) {
       if (isEngineEvent(event, 'exchange-ended')) {
         const { backend, outcome, error } = event;
-        if (backend === undefined || countedAs[outcome] !== 'failed') return;
+        if (backend === undefined || countedAs(outcome) !== 'failed') return;
         if (error === 'backend-drained') {
           const before = at(refused.get(backend) ?? none);
           refused.set(backend, { ...before, all: before.all + 1, here: before.here + 1 });

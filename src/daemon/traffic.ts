@@ -3,9 +3,8 @@
 
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import type { DoorTraffic, TrafficCounts } from '../domain/admin/door/door.js';
-import type { CountedAs } from '../domain/admin/now/history.js';
+import { type CountedAs, countedAs } from '../domain/admin/now/history.js';
 import type { Running } from '../domain/admin/now/running.js';
-import { countedAs } from './now-watch.js';
 
 export function trafficOf(
   counted: CountedExchanges,
@@ -50,7 +49,7 @@ class Counts {
 
   ends(outcome: string, count: number): void {
     this.#ended += count;
-    this.#as[isOutcome(outcome) ? countedAs[outcome] : 'other'] += count;
+    this.#as[countedAs(outcome)] += count;
   }
 
   took(counts: readonly number[]): void {
@@ -61,8 +60,4 @@ class Counts {
     const { denied, failed } = this.#as;
     return { ended: this.#ended, denied, failed, buckets: this.#buckets };
   }
-}
-
-function isOutcome(text: string): text is keyof typeof countedAs {
-  return Object.hasOwn(countedAs, text);
 }

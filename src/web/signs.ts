@@ -2,6 +2,7 @@
 // <Effect> of badge.tsx, with the words that the search of the trail takes.
 
 import type { TrailContent } from '../domain/admin/page/trail.js';
+import type { OutcomeClass } from '../domain/records/story/row.js';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'strange' | 'write' | 'content' | 'destroy';
 
@@ -75,10 +76,8 @@ const decisions: Readonly<Record<string, SignFacts | undefined>> = {
   obstacle: sign('allowed, cannot be carried out', 'warn', 'triangle'),
 };
 
-export const outcomeParts = ['ok', 'denied', 'failed', 'unknown'] as const;
-
 /** A bar has no part of its own for commands that have not ended. */
-export function partWord(part: (typeof outcomeParts)[number]): string {
+export function partWord(part: OutcomeClass): string {
   const { word } = outcomeSign(part);
   return part === 'unknown' ? `${outcomeSign('open').word} or ${word}` : word;
 }

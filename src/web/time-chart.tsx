@@ -4,6 +4,7 @@ import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } f
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { HistogramBucket } from '../domain/admin/page/trail.js';
 import { countWords } from '../domain/language/words/words.js';
+import { outcomeClasses } from '../domain/records/story/row.js';
 import {
   areaPath,
   linePath,
@@ -17,7 +18,7 @@ import {
 } from './chart.js';
 import { Name } from './kit.js';
 import { useToday } from './live.js';
-import { outcomeParts, outcomeSign, partWord } from './signs.js';
+import { outcomeSign, partWord } from './signs.js';
 import { visible } from './visible.js';
 import { localTime, zoneOffsetMs } from './wording.js';
 
@@ -236,7 +237,7 @@ export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps
   const [cursor, setCursor] = useState<number | undefined>();
   const [start, setStart] = useState<number | undefined>();
   const height = 68;
-  const sumOf = (bar: HistogramBucket): number => outcomeParts.reduce((sum, part) => sum + bar[part], 0);
+  const sumOf = (bar: HistogramBucket): number => outcomeClasses.reduce((sum, part) => sum + bar[part], 0);
   const ticks = ticksOf(Math.max(1, ...bars.map(sumOf)));
   const most = ticks.at(-1) ?? 1;
   const room = (width - left - right) / Math.max(1, bars.length);
@@ -248,7 +249,7 @@ export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps
     bar === undefined
       ? ''
       : `${clock(bar.at)}: ${
-          outcomeParts
+          outcomeClasses
             .filter((part) => bar[part] > 0)
             .map((part) => `${countWords(bar[part])} ${partWord(part)}`)
             .join(', ') || 'nothing'
@@ -319,7 +320,7 @@ export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps
             let below = 0;
             return (
               <g key={bar.at}>
-                {outcomeParts.map((part) => {
+                {outcomeClasses.map((part) => {
                   const value = bar[part];
                   if (value === 0) return null;
                   const from = y(below);
@@ -354,7 +355,7 @@ export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps
             <b class="number">{countWords(atLeast ?? bars.reduce((all, bar) => all + sumOf(bar), 0))}</b>
           </span>
         )}
-        {outcomeParts.map((part) => {
+        {outcomeClasses.map((part) => {
           const of = cursor === undefined ? bars : bars.slice(marked?.[0], (marked?.[1] ?? 0) + 1);
           const sum = of.reduce((all, bar) => all + bar[part], 0);
           return sum === 0 ? null : (

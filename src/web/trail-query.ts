@@ -3,7 +3,7 @@
 
 import { type Exclusion, type ExclusionKey, exclusionKeys } from '../domain/admin/page/leave-out.js';
 import type { AskTrail } from '../domain/admin/page/trail.js';
-import { rowKinds } from '../domain/records/story/row.js';
+import { outcomeWords, rowKinds } from '../domain/records/story/row.js';
 import { encoded } from './route.js';
 import { zoneOffsetMs } from './wording.js';
 
@@ -40,19 +40,8 @@ export const queryKeys: readonly KeyFacts[] = [
   {
     key: 'outcome',
     label: 'Outcome',
-    hint: 'how it ended; open: it has no end yet',
-    values: [
-      'ok',
-      'failed',
-      'partly',
-      'denied',
-      'unparsable',
-      'limited',
-      'unknown',
-      'aborted',
-      'timeout',
-      'open',
-    ],
+    hint: 'how it ended; denied, failed and unknown find all that is counted as that',
+    values: outcomeWords,
   },
   { key: 'since', label: 'Since', hint: moments },
   { key: 'until', label: 'Until', hint: moments },

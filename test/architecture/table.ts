@@ -195,7 +195,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // What is wrong now, and how the last minutes went, for people who look at it.
   'domain/admin/now': rule(
-    ['domain/records/audit', 'domain/people/keys/key', 'domain/admin/page', 'domain/language/words'],
+    [
+      'domain/records/audit',
+      'domain/records/story',
+      'domain/people/keys/key',
+      'domain/admin/page',
+      'domain/language/words',
+    ],
     {
       public: ['history', 'problems', 'refused-logins', 'running'],
     },

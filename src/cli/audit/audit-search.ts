@@ -7,7 +7,14 @@ import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
-import { deedOf, kindOf, outcomeOf, remarkOf, requesterOf } from '../../domain/records/story/row.js';
+import {
+  classOfOutcome,
+  deedOf,
+  kindOf,
+  outcomeOf,
+  remarkOf,
+  requesterOf,
+} from '../../domain/records/story/row.js';
 import { storyOfRow } from '../../domain/records/story/story.js';
 import { countedWords } from '../../domain/records/story/words.js';
 import {
@@ -246,10 +253,11 @@ function durationOf({ fields }: ExchangeRow): string {
   return asNumber(duration)?.toFixed(0) ?? '';
 }
 
-/** Green, red or yellow, by the closed list of outcomes. */
+/** Green, red or yellow, by the class of an outcome. */
 export function paintOfOutcome(outcome: string): Paint {
-  if (outcome === 'ok') return 'good';
-  return outcome === 'denied' || outcome === 'unparsable' ? 'bad' : 'doubtful';
+  const as = classOfOutcome(outcome);
+  if (as === 'ok') return 'good';
+  return as === 'denied' ? 'bad' : 'doubtful';
 }
 
 /** The start of a record, `{"se`, as a number. */

@@ -6,7 +6,7 @@ import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js'
 import { parseDuration, parseInstant } from '../../domain/judging/policy/policy.js';
 import { allEffects } from '../../domain/language/commands/catalog.js';
 import { formatTime } from '../../domain/records/audit/record.js';
-import { rowKinds } from '../../domain/records/story/row.js';
+import { outcomeWords, rowKinds } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import type { TrailFilter } from '../../domain/records/trail/search.js';
 import { pickFilter } from '../../domain/records/views/filter.js';
@@ -298,7 +298,8 @@ export type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
   readonly until?: number;
 };
 
-const outcomes = 'ok failed partly denied unparsable limited unknown aborted timeout open'.split(' ');
+const outcomeHelp =
+  'how it ended; open: no end is recorded. denied, failed, unknown: all that counts as that';
 
 /** Adds the options that choose commands, the same for search and export. */
 export function addFilterOptions(command: Command): Command {
@@ -320,7 +321,7 @@ export function addFilterOptions(command: Command): Command {
       ]),
     )
     .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))
-    .addOption(new Option('--outcome <word>', 'how it ended; open: no end is recorded').choices(outcomes))
+    .addOption(new Option('--outcome <word>', outcomeHelp).choices([...outcomeWords]))
     .option('--backend <name>', 'the backend it went to')
     .addOption(
       new Option('--effect <word>', 'the most that commands of this kind can do').choices([...allEffects]),

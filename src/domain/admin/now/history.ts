@@ -1,11 +1,20 @@
 // How many commands ended in each of the last ten minutes' seconds, and how many of them failed or were denied. `ended` runs for every
 // command, so it allocates nothing. The memory is the same after a year.
 
+import { classOfOutcome } from '../../records/story/row.js';
+
 /** Ten minutes, and the second that runs. */
 const secondsKept = 601;
 const stepSeconds = 5;
 
 export type CountedAs = 'other' | 'failed' | 'denied';
+
+/** A client that left is no failure; what may have run is one. */
+export function countedAs(outcome: string): CountedAs {
+  const as = classOfOutcome(outcome);
+  if (as === 'ok' || outcome === 'aborted') return 'other';
+  return as === 'denied' ? 'denied' : 'failed';
+}
 
 export interface Rates {
   /** Commands a second, of the last five whole seconds. */

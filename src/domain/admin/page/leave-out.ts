@@ -2,7 +2,7 @@
 // bars, by the same code. Pure.
 
 import { textIn } from '../../records/audit/stored.js';
-import { outcomeOf, type StoryRow } from '../../records/story/row.js';
+import { hasOutcome, outcomeOf, type StoryRow } from '../../records/story/row.js';
 
 export const exclusionKeys = [
   'user',
@@ -26,6 +26,7 @@ export interface Exclusion {
 /** Whether a row is left out. A command is meant with all that begin with its words, a requester at every listener. */
 export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
   return not.some(({ key, value }) => {
+    if (key === 'outcome' && hasOutcome(row, value)) return true;
     const found = key === 'outcome' ? outcomeOf(row) : textIn(row.fields, key);
     if (key === 'command' && found.startsWith(`${value} `)) return true;
     const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;

@@ -1,5 +1,6 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
+import type { RecordedOutcome } from '../audit/record.js';
 import { isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
 /** A row of a search: the keys of the admission, then those of the completion. */
@@ -41,24 +42,37 @@ export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   return action === 'page-refused' ? 'refused' : '';
 }
 
-export type OutcomeClass = 'ok' | 'denied' | 'failed' | 'unknown';
+export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
+export type OutcomeClass = (typeof outcomeClasses)[number];
 
 /** `denied`: refused by policy or a limit, or not understood; nothing ran. `unknown`: it may have run. */
+const classes: Readonly<Record<RecordedOutcome | 'open', OutcomeClass>> = {
+  ok: 'ok',
+  failed: 'failed',
+  partly: 'failed',
+  timeout: 'failed',
+  denied: 'denied',
+  unparsable: 'denied',
+  limited: 'denied',
+  unknown: 'unknown',
+  aborted: 'unknown',
+  open: 'unknown',
+};
+
+/** The words that a search takes for how a command ended. */
+export const outcomeWords: readonly string[] = Object.keys(classes);
+
 export function classOfOutcome(outcome: string): OutcomeClass {
-  switch (outcome) {
-    case 'ok':
-      return 'ok';
-    case 'denied':
-    case 'unparsable':
-    case 'limited':
-      return 'denied';
-    case 'failed':
-    case 'partly':
-    case 'timeout':
-      return 'failed';
-    default:
-      return 'unknown';
-  }
+  return isKnown(outcome) ? classes[outcome] : 'unknown';
+}
+
+function isKnown(outcome: string): outcome is keyof typeof classes {
+  return Object.hasOwn(classes, outcome);
+}
+
+/** The word of a class finds all that is counted as it. */
+export function hasOutcome(row: StoryRow, wanted: string): boolean {
+  return outcomeOf(row) === wanted || classOfRow(row) === wanted;
 }
 
 export function classOfRow(row: StoryRow): OutcomeClass {

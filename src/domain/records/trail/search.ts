@@ -17,7 +17,15 @@ import {
   timeBefore,
 } from '../audit/record.js';
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
-import { kindOf, outcomeOf, type RowKind, requesterOf, rowKinds } from '../story/row.js';
+import {
+  classOfOutcome,
+  hasOutcome,
+  kindOf,
+  outcomeWords,
+  type RowKind,
+  requesterOf,
+  rowKinds,
+} from '../story/row.js';
 import { named, type Sketch } from './sketch.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
@@ -111,8 +119,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   const until = untilMs === Infinity ? '~' : formatTime(Math.ceil(untilMs));
   const isTimed = since !== '' || until !== '~';
   const text = filter.text === undefined ? undefined : Buffer.from(quote(filter.text).slice(1, -1));
-  const outcome = memberOf('outcome', filter.outcome);
-  const backend = memberOf('backend', filter.backend);
+  const outcomes = outcomesOf(filter.outcome)?.map((word) => memberOf('outcome', word));
+  const backend = filter.backend === undefined ? undefined : memberOf('backend', filter.backend);
 
   return {
     take(piece) {
@@ -192,7 +200,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     // A copy at the head of a segment is no event.
     if (kind === undefined || !kinds.has(kind) || fields['carried'] === true || !isCount(seq)) return;
     const one = { fields, admittedSeq: seq, completedSeq: seq, completedTime: time };
-    if (filter.outcome !== undefined && outcomeOf(one) !== filter.outcome) return;
+    if (filter.outcome !== undefined && !hasOutcome(one, filter.outcome)) return;
     if (filter.backend !== undefined && fields['backend'] !== filter.backend) return;
     if (isWanted(fields)) rows.push(one);
   }
@@ -273,7 +281,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       (records.length === 0 && !isAnywhere(text) && !cutTexts.some((cut) => admission.includes(cut)))
     )
       return undefined;
-    if (outcome !== undefined && completion?.includes(outcome) === false) return undefined;
+    if (completion !== undefined && outcomes?.some((word) => completion.includes(word)) === false)
+      return undefined;
     const recorded = parseLine(admission.toString('utf8'));
     const admitted = recorded === undefined ? undefined : joined(recorded, records);
     // A word may be split between two records.
@@ -288,8 +297,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       ...more,
       ...(fields['text'] !== undefined && { text: fields['text'] }),
     };
-    const how = outcomeOf({ fields: merged, completedSeq: ended && 0 });
-    if (filter.outcome !== undefined && how !== filter.outcome) return undefined;
+    const ending = { fields: merged, completedSeq: ended && 0 };
+    if (filter.outcome !== undefined && !hasOutcome(ending, filter.outcome)) return undefined;
     if (filter.backend !== undefined && merged['backend'] !== filter.backend) return undefined;
     const argumentSeqs = admitted === recorded ? undefined : seqsOf(records);
     return {
@@ -403,8 +412,14 @@ export function createCoverTest(user: string): (name: string, nameCase?: unknown
   return (name, nameCase) => search.isWanted({ user: name, users: [name], case: nameCase });
 }
 
-function memberOf(key: string, value: string | undefined): Buffer | undefined {
-  return value === undefined ? undefined : Buffer.from(`,"${key}":${quote(value)}`);
+function memberOf(key: string, value: string): Buffer {
+  return Buffer.from(`,"${key}":${quote(value)}`);
+}
+
+/** What a completion may say; undefined: anything, as words that are not known count as unknown. */
+function outcomesOf(wanted: string | undefined): readonly string[] | undefined {
+  if (wanted === undefined || wanted === 'unknown') return undefined;
+  return [wanted, ...outcomeWords.filter((word) => classOfOutcome(word) === wanted)];
 }
 
 /** What is looked for: see {@link TrailFilter.kind}. */

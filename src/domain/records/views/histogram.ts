@@ -3,7 +3,7 @@
 import { bounds } from '../../../bounds/bounds.js';
 import type { HistogramBucket } from '../../admin/page/trail.js';
 import { asTimeMs, formatTime } from '../audit/record.js';
-import { classOfRow } from '../story/row.js';
+import { classOfRow, outcomeClasses } from '../story/row.js';
 import type { ExchangeRow } from '../trail/search.js';
 
 const bucketsMax = bounds.histogramBuckets;
@@ -64,7 +64,7 @@ export function createHistogram() {
       const joined = new Map<number, Counts>();
       for (const [each, counts] of buckets) {
         const sum = joined.get(Math.floor(each / factor)) ?? none();
-        for (const key of classes) sum[key] += counts[key];
+        for (const key of outcomeClasses) sum[key] += counts[key];
         joined.set(Math.floor(each / factor), sum);
       }
       buckets = joined;
@@ -78,8 +78,6 @@ export function createHistogram() {
     return formatTime(number * step * 1000);
   }
 }
-
-const classes = ['ok', 'denied', 'failed', 'unknown'] as const;
 
 function none(): Counts {
   return { ok: 0, denied: 0, failed: 0, unknown: 0 };

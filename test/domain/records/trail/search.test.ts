@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../../src/bounds/bounds.js';
+import { isLeftOut } from '../../../../src/domain/admin/page/leave-out.js';
 import { recordedLine } from '../../../../src/domain/judging/review/recorded.js';
 import { AccessBook } from '../../../../src/domain/records/audit/access-book.js';
 import { encodeBody, encodeRecord } from '../../../../src/domain/records/audit/encode.js';
 import { Ledger, noteExchange, type OpenExchanges } from '../../../../src/domain/records/audit/ledger.js';
-import type { AuditRecord, JournalRecord } from '../../../../src/domain/records/audit/record.js';
+import type {
+  AuditRecord,
+  JournalRecord,
+  RecordedOutcome,
+} from '../../../../src/domain/records/audit/record.js';
+import { outcomeClasses } from '../../../../src/domain/records/story/row.js';
 import {
   createSearch,
   createSurvey,
@@ -13,6 +19,7 @@ import {
   isRowCut,
   type TrailFilter,
 } from '../../../../src/domain/records/trail/search.js';
+import { createHistogram } from '../../../../src/domain/records/views/histogram.js';
 import { createView } from '../../../../src/domain/records/views/view.js';
 import { grantRecords, over, requested } from '../../../kit/access-records.js';
 
@@ -362,4 +369,50 @@ void test('what people did beside commands is found by its kind and by who did i
     ]),
     [],
   );
+});
+
+void test('the word of a class finds as many rows as the bars count of it, and none of them when it is left out', () => {
+  const ends: readonly (RecordedOutcome | undefined)[] = [
+    ...([
+      'ok',
+      'denied',
+      'limited',
+      'unparsable',
+      'failed',
+      'partly',
+      'timeout',
+      'aborted',
+      'unknown',
+    ] as const),
+    undefined,
+  ];
+  const ledger = new Ledger('p', undefined, 'ab');
+  const records = ends.flatMap((outcome, at): JournalRecord[] => {
+    const named = { id: `E${at}`, session: 'S1', principal: 'bob@support', command: 'fetch', args: [] };
+    const admission: JournalRecord = { time: started + at, event: 'admission', ...named };
+    return outcome === undefined
+      ? [admission]
+      : [admission, { time: started + at, event: 'completion', ...named, outcome, sent: true }];
+  });
+  const refused = { event: 'operator', action: 'page-refused', by: 'eve' } as const;
+  const lines = [...records, { time: started + 20, ...refused }].map((record) =>
+    ledger.seal(encodeBody(record)),
+  );
+  for (const kind of ['command', 'all'] as const) {
+    const found = (outcome?: string): ExchangeRow[] => {
+      const search = createSearch({ kind, ...(outcome !== undefined && { outcome }) });
+      return [...search.take(Buffer.from(lines.join(''))), ...search.finish()];
+    };
+    const histogram = createHistogram();
+    for (const row of found()) histogram.take(row);
+    const { buckets } = histogram.finish(undefined, undefined);
+    for (const word of outcomeClasses) {
+      const counted = buckets.reduce((sum, bucket) => sum + bucket[word], 0);
+      assert.equal(found(word).length, counted, `${kind} ${word}`);
+      const others = found().filter((row) => !isLeftOut(row, [{ key: 'outcome', value: word }]));
+      assert.equal(others.length, found().length - counted, `not ${kind} ${word}`);
+    }
+    assert.equal(found('limited').length, 1);
+    assert.equal(found('open').length, 1);
+  }
 });
