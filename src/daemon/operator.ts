@@ -133,8 +133,15 @@ export function createAct(parts: Parts): Act {
     try {
       result = await carryOut(parts, action, operator);
     } catch (fault) {
-      return failed('undone', `recorded, but not done: ${messageOf(fault)}`);
+      result = failed('undone', `recorded, but not done: ${messageOf(fault)}`);
     }
+    if (result.kind !== 'done') {
+      // Else the journal would say that it was done. It counts what it cannot take.
+      const text = result.text.split('\n', 2).join(': ');
+      const ending = { ...record, time: parts.clock.wallMs(), outcome: 'failed', text } as const;
+      await parts.journal.appendDurable(ending).catch(() => undefined);
+    }
+    if (result.kind === 'undone') return result;
     const text = `${[`${by}: ${kind}`, ...Object.values(named)].join(' ')}: ${result.text}`;
     parts.log.report({ event: 'operator', level: 'info', text });
     return result;

@@ -104,7 +104,10 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   const { lifecycle, clock, served } = parts;
   const kept = (problems: readonly string[]): Reloaded => {
     const { hash } = served.now.settings;
-    return { atMs: clock.wallMs(), isSuccess: false, hash, problems, restart: [] };
+    // What prevented it comes first: warnings did not.
+    const isWarning = (text: string): number => Number(/^[^\n]*: warning: /.test(text));
+    const causes = problems.toSorted((one, other) => isWarning(one) - isWarning(other));
+    return { atMs: clock.wallMs(), isSuccess: false, hash, problems: causes, restart: [] };
   };
   if (!lifecycle.may('reloading')) return kept([`dovegate is ${lifecycle.at}`]);
   lifecycle.become('reloading');

@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { Acknowledged, createAct, DrainedBackends } from '../../src/daemon/operator.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
 import type { AuditRecord } from '../../src/domain/records/audit/record.js';
+import type { StoredRecord } from '../../src/domain/records/audit/stored.js';
+import { classOfRow, deedOf, outcomeOf } from '../../src/domain/records/story/row.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { openFolder } from '../kit/folder.js';
 
@@ -39,6 +41,7 @@ void test('a file that is damaged stops the start: nobody would know what was ta
 void test('an action that fails says whether it was recorded; a name that is nearly right is answered with the right one', async () => {
   const logged: string[] = [];
   let isRecorded = false;
+  const recorded: unknown[] = [];
   const act = createAct({
     ...unasked,
     log: {
@@ -46,8 +49,11 @@ void test('an action that fails says whether it was recorded; a name that is nea
         void logged.push(`${event}: ${text}`),
     },
     journal: {
-      appendDurable: (): Promise<void> =>
-        isRecorded ? Promise.resolve() : Promise.reject(new JournalFault('write-failed', 'ENOSPC')),
+      appendDurable: ({ action, backend, outcome, text }: AuditRecord): Promise<void> => {
+        if (!isRecorded) return Promise.reject(new JournalFault('write-failed', 'ENOSPC'));
+        recorded.push({ action, backend, outcome, text });
+        return Promise.resolve();
+      },
     },
     pools: { byName: new Map([['mail1', {}]]), applyDrains: notAsked },
     drained: {
@@ -71,6 +77,15 @@ void test('an action that fails says whether it was recorded; a name that is nea
     logged.map((line) => line.split(':')[0]),
     ['admin-failed', 'admin-failed'],
   );
+  assert.deepEqual(recorded, [
+    { action: 'drain', backend: 'mail1', outcome: undefined, text: undefined },
+    {
+      action: 'drain',
+      backend: 'mail1',
+      outcome: 'failed',
+      text: 'recorded, but not done: ENOSPC: drained.json',
+    },
+  ]);
   assert.match((await drain('mial1')).text, /^there is no backend mial1; did you mean mail1\?$/);
   assert.match((await drain('elsewhere')).text, /^there is no backend elsewhere; there are: mail1$/);
 });
@@ -203,4 +218,32 @@ void test('what is wrong is acknowledged until a time, with a record; the oldest
   for (let at = 0; at < 100; at += 1) await mark(`${at}`);
   assert.equal(acknowledged.find('key-expires panel old', 0), undefined);
   assert.equal(acknowledged.find('99', 0)?.by, 'anna');
+});
+
+void test('a reload that was refused has a record that says so and why, and is no good one in the trail', async () => {
+  const rows: StoredRecord[] = [];
+  let problems: readonly string[] = ['f.yaml:3:1: no backend "x"\n    x: 1', 'f.yaml:2:1: warning: z'];
+  const act = createAct({
+    ...unasked,
+    journal: { appendDurable: async (record) => void rows.push({ ...record }) },
+    drained: { find: () => undefined, put: notAsked },
+    reloader: {
+      reload: async () => ({ atMs: 0, isSuccess: problems.length === 0, hash: 'abc', problems, restart: [] }),
+    },
+  });
+  const shown = (): string[] =>
+    rows
+      .splice(0)
+      .map((fields) => [deedOf(fields), outcomeOf({ fields }), classOfRow({ fields })].join(' | '));
+  await act({ kind: 'reload' }, { by: 'root' });
+  assert.deepEqual(shown(), [
+    'reload |  | ok',
+    'reload the configuration is not replaced: f.yaml:3:1: no backend "x" | failed | failed',
+  ]);
+  problems = [];
+  await act({ kind: 'reload' }, { by: 'root' });
+  assert.deepEqual(shown(), ['reload |  | ok']);
+  const until = '2026-11-22T00:00:00.000Z';
+  await act({ kind: 'acknowledge', text: 'key-expires panel old', until }, { by: 'anna' });
+  assert.deepEqual(shown(), [`acknowledge key-expires panel old until ${until} |  | ok`]);
 });

@@ -619,9 +619,7 @@ function stalled(stall: Running['stall']): FoundProblem[] {
 function failedReload(reload: Running['reload']): FoundProblem[] {
   if (reload === undefined || reload.isSuccess) return [];
   const { atMs, problems } = reload;
-  // Warnings did not prevent it.
-  const cause = problems.find((text) => !/^[^\n]*: warning: /.test(text)) ?? problems[0];
-  const [first = ''] = cause?.split('\n') ?? [];
+  const [first = ''] = problems[0]?.split('\n') ?? [];
   const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
   return [
     {

@@ -34,7 +34,8 @@ type Draft = Omit<Incident, 'text'> & {
 /** Whether a record is one of these. */
 export function isTurn(record: StoredRecord): boolean {
   const event = textIn(record, 'event');
-  if (event === 'operator') return /^(drain|enable)$/.test(textIn(record, 'action'));
+  if (event === 'operator')
+    return /^(drain|enable)$/.test(textIn(record, 'action')) && record['outcome'] === undefined;
   return event === 'backend' || event === 'start' || event === 'stop';
 }
 

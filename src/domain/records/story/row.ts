@@ -27,19 +27,24 @@ export function kindOf({ event, action, session }: StoredRecord): RowKind | unde
   return action === 'explain' || action.startsWith('audit-') ? 'look' : 'operator';
 }
 
-/** What somebody did beside commands and steps of access, as it was recorded: `drain mail1`, `audit-search user=alice`. */
+/** What somebody did beside commands and steps of access, as it was recorded: `drain mail1`, `audit-search user=alice`, `acknowledge key-expires api until ...`. */
 export function deedOf(fields: StoredRecord): string {
-  const texts = ['action', 'backend', 'id', 'reason', 'args'].map((key) => valueText(fields[key]));
-  return [textIn(fields, 'action') === '' ? textIn(fields, 'event') : '', ...texts].filter(Boolean).join(' ');
+  const texts = ['action', 'backend', 'id', 'user', 'text', 'reason', 'args'].map((key) =>
+    valueText(fields[key]),
+  );
+  const until = textIn(fields, 'until');
+  return [textIn(fields, 'action') === '' ? textIn(fields, 'event') : '', ...texts, until && `until ${until}`]
+    .filter(Boolean)
+    .join(' ');
 }
 
-/** `open`: it has no end. Of a step of access, what was done; other records than those of commands have none. */
+/** `open`: it has no end. Of a step of access, what was done; of what an operator did, `failed` where it was not done. */
 export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   const kind = kindOf(fields);
   if (kind === 'command') return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
   const action = textIn(fields, 'action');
   if (kind === 'access') return action;
-  return action === 'page-refused' ? 'refused' : '';
+  return action === 'page-refused' ? 'refused' : textIn(fields, 'outcome');
 }
 
 export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
@@ -78,6 +83,7 @@ export function hasOutcome(row: StoryRow, wanted: string): boolean {
 export function classOfRow(row: StoryRow): OutcomeClass {
   const outcome = outcomeOf(row);
   if (kindOf(row.fields) === 'command') return classOfOutcome(outcome);
+  if (outcome === 'failed') return 'failed';
   return outcome === 'refused' ? 'denied' : 'ok';
 }
 

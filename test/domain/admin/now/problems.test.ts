@@ -416,7 +416,7 @@ void test('certificates and keys: within days, the first to end comes first; exp
     atMs: downMs,
     isSuccess: false,
     restart: [],
-    problems: ['f.yaml:2:1: warning: z', 'f.yaml:3:1: no backend "x"\n    x: 1'],
+    problems: ['f.yaml:3:1: no backend "x"\n    x: 1', 'f.yaml:2:1: warning: z'],
   };
   assert.deepEqual(
     find({ certificates, keys, reload }).map(({ text }) => text.replace(/\{[^}]*\}/g, 'T')),
