@@ -223,6 +223,7 @@ function lookAtClosed(
     refusedKeys: [],
     failedLogins: { count: 0, most: undefined },
     stall: undefined,
+    acknowledged: () => undefined,
     log,
   };
 }

@@ -132,7 +132,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const settings = new DoorSettings(clock, settingsText);
   const states = new NowStates({
     clock,
-    make: () => makeNow(lookAt(gate), watch, gate.acknowledged, clock.now()),
+    make: () => makeNow(lookAt(gate), watch, clock.now()),
     onFailed: (fault) => onError(`the state for the page: ${messageOf(fault)}`),
     onWatched: (isWatched) => gate.pools.setWatched(isWatched),
   });

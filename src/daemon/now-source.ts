@@ -9,7 +9,6 @@ import { isUp, type Running, type RunningExchange, slowMsMin } from '../domain/a
 import type { BackendNow, JournalNow, ReceiverNow, RunningCommand } from '../domain/admin/page/api.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import type { NowWatch } from './now-watch.js';
-import type { Acknowledged } from './operator.js';
 
 const runningMax = bounds.runningShown;
 
@@ -21,17 +20,12 @@ export function judge(running: Running, watch: NowWatch): readonly FoundProblem[
   return problems;
 }
 
-export function makeNow(
-  running: Running,
-  watch: NowWatch,
-  acknowledged: Pick<Acknowledged, 'find'>,
-  nowMs: number,
-): MadeNow {
+export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeNow {
   const { exchanges, atMs, version, started, configHash } = running;
   const problems = judge(running, watch).map((problem) => {
     const { code, text, try: hint, backend, isDegrading } = problem;
     const key = keyOf(problem);
-    return { code, text, try: hint, backend, isDegrading, key, acknowledged: acknowledged.find(key, atMs) };
+    return { code, text, try: hint, backend, isDegrading, key, acknowledged: running.acknowledged(key) };
   });
   const { state, sinceMs } = watch.standing;
   const oldest = exchanges.toSorted(runningFirst).slice(0, runningMax);

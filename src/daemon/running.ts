@@ -176,6 +176,7 @@ export function lookAt(gate: Gate): Running {
     refusedKeys: () => facts()?.refusedKeys ?? [],
     failedLogins: () => facts()?.failedLogins ?? { count: 0, most: undefined },
     stall: () => facts()?.stall,
+    acknowledged: () => (key) => gate.acknowledged.find(key, clock.wallMs()),
     log: () => ({ dropped: log.dropped, suppressed: log.suppressed }),
   });
 }

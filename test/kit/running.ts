@@ -117,5 +117,6 @@ export const healthy: Running = {
   refusedKeys: [],
   failedLogins: { count: 0, most: undefined },
   stall: undefined,
+  acknowledged: () => undefined,
   log: { dropped: 0, suppressed: new Map() },
 };

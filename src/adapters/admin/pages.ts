@@ -2,7 +2,7 @@
 // cannot be made takes no other with it.
 
 import { bounds } from '../../bounds/bounds.js';
-import { type FoundProblem, findProblems } from '../../domain/admin/now/problems.js';
+import { type FoundProblem, findProblems, keyOf } from '../../domain/admin/now/problems.js';
 import {
   type Fault,
   isUp,
@@ -104,7 +104,8 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   program: () => 'dovegate',
   version: ({ version }) => version,
   state: ({ state }) => state,
-  problems: (running) => running.problems ?? findProblems(running).map(problemOf),
+  problems: (running) =>
+    running.problems ?? findProblems(running).map((problem) => problemOf(problem, running)),
   started: ({ started }) => started,
   uptime_ms: ({ uptimeMs }) => Math.round(uptimeMs),
   config: ({ configHash }) => configHash,
@@ -244,6 +245,8 @@ function knownBytes(bytes: number | undefined): number | undefined {
   return bytes === undefined || !Number.isFinite(bytes) ? undefined : bytes;
 }
 
-function problemOf({ code, text, try: hint, backend, isDegrading: degrading }: FoundProblem): unknown {
-  return { code, text: text.replaceAll(/\{([^{}]*)\}/g, '$1'), try: hint, backend, degrading };
+function problemOf(problem: FoundProblem, { acknowledged }: Running): unknown {
+  const { code, text, try: hint, backend, isDegrading: degrading } = problem;
+  const shown = { code, text: text.replaceAll(/\{([^{}]*)\}/g, '$1'), try: hint, backend, degrading };
+  return { ...shown, acknowledged: degrading ? undefined : acknowledged(keyOf(problem)) };
 }

@@ -303,10 +303,12 @@ function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>
   return isReachable ? `${text(state)} since` : `${paint('bad', 'not serving')}, started`;
 }
 
-/** The problems, those that degrade first, and what to try. */
+/** The problems, those that degrade first, and what to try, or who knows of it. */
 function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] {
-  const found = listOf(problems).flatMap(({ text: what, try: hint, degrading }) => {
+  const found = listOf(problems).flatMap(({ text: what, try: hint, degrading, acknowledged }) => {
     if (what === undefined) return [];
+    const { by, until } = valuesOf(acknowledged);
+    if (by !== undefined) return [text(what), `  acknowledged by ${text(by)} until ${text(until)}`];
     return [
       paint(degrading === true ? 'bad' : 'doubtful', text(what)),
       ...(hint === undefined ? [] : [`  try: ${text(hint)}`]),

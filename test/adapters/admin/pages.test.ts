@@ -128,7 +128,10 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       failures: 7,
     },
   ];
-  const answer = await open({ ...healthy, exchanges: [exchange('E1')], sinks, keys }).ask('/status.json');
+  const mark = { by: 'anna', until: '2026-11-22T00:00:00.000Z' };
+  const acknowledged = (problem: string) => (problem === 'key-expires panel c' ? mark : undefined);
+  const now = { ...healthy, exchanges: [exchange('E1')], sinks, keys, acknowledged };
+  const answer = await open(now).ask('/status.json');
   assert.equal(answer.status, 200);
   const counts = { connections: 4, dialing: 0, idle: 1, leased: 0, overdue: 0, waiters: 0 };
   const failed = { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 };
@@ -150,6 +153,7 @@ test('status.json: all of the snapshot, in the words of the records', async () =
         text: 'The key "c" of listener "panel" has expired at 2026-11-21T02:30:00.000Z.',
         try: 'make another one (dovegate key new), give its program that, and replace the hash; or remove the key',
         degrading: false,
+        acknowledged: mark,
       },
     ],
     ready: true,

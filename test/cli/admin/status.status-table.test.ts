@@ -229,6 +229,13 @@ void test('what is wrong stands on top, worst first, with what to try', () => {
       degrading: true,
     },
     { code: 'key-expires', text: 'The key "graph" expires.' },
+    {
+      code: 'ship-away',
+      text: 'No records.',
+      try: 'look',
+      degrading: false,
+      acknowledged: { by: 'anna', until: 'T' },
+    },
     // Of another version.
     { code: 'later' },
     7,
@@ -238,6 +245,8 @@ void test('what is wrong stands on top, worst first, with what to try', () => {
     shown.startsWith(`<bad>mail1 is down since T: connection\\x1b[2J refused.</>
   try: systemctl status dovecot
 <doubtful>The key "graph" expires.</>
+No records.
+  acknowledged by anna until T
 
 dovegate `),
     shown.slice(0, 200),

@@ -69,6 +69,8 @@ export interface Running {
   readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
   readonly refusedKeys: readonly RefusedKey[];
   readonly failedLogins: FailedLogins;
+  /** Who has looked at a problem that degrades nothing, by its key, and until when (RFC 3339) it is known. */
+  readonly acknowledged: (key: string) => { readonly by: string; readonly until: string } | undefined;
   /** The longest of the last minute. */
   readonly stall: { readonly atMs: number; readonly durationMs: number } | undefined;
   readonly log: {
