@@ -146,8 +146,12 @@ function addDaemonCommands(program: Command, end: End): void {
     .description('take a backend out of service (drain), or back (enable); survives a restart')
     .addArgument(new Argument('<action>').choices(['drain', 'enable']))
     .argument('<backend>')
-    .action(async (action: string, name: string, options: WhichDaemon) => {
-      const path = `/backend/${encodeURIComponent(name)}/${action}`;
+    .option('--reason <text>', 'why it is drained; status, page and journal say it')
+    .action(async (action: string, name: string, options: DrainOptions, command: Command) => {
+      const { reason } = options;
+      if (reason !== undefined && action !== 'drain') command.error("error: '--reason' is for drain");
+      const why = reason === undefined ? '' : `/${encodeURIComponent(reason)}`;
+      const path = `/backend/${encodeURIComponent(name)}/${action}${why}`;
       end(await (await import('./admin/operate.js')).post(options, path));
     });
   withDaemon(program.command('confirm'))
@@ -171,6 +175,10 @@ function addDaemonCommands(program: Command, end: End): void {
 interface Who {
   uid?: number;
   account?: string;
+}
+
+interface DrainOptions extends WhichDaemon {
+  readonly reason?: string;
 }
 
 interface Where {

@@ -181,10 +181,12 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     operate: decided(
       parseActionCall,
       ({ kind }) => (kind === 'enable' || kind === 'acknowledge' ? 'enable' : undefined),
-      async ({ as, kind, from, what, hours = 1 }, peer, isEnding) => {
+      async ({ as, kind, from, what, reason, hours = 1 }, peer, isEnding) => {
         const person = personOf(as, ['operate']);
         if ('code' in person) return { given: refused(person), isNothing: true };
-        const why = isEnding ? undefined : notes.whyNot('acts', person.name, [...from, kind, what]);
+        const why = isEnding
+          ? undefined
+          : notes.whyNot('acts', person.name, [...from, kind, what, reason ?? '']);
         if (why !== undefined) return { given: refused(why), isNothing: true };
         const operator = { ...peer, by: person.name, from };
         const until = formatTime(clock.wallMs() + hours * 3_600_000);
@@ -193,7 +195,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
             ? { kind, text: what, until }
             : kind === 'kill'
               ? { kind, id: what }
-              : { kind, backend: what };
+              : { kind, backend: what, reason };
         const done = await act(named, operator);
         return { given: json(200, done), isNothing: done.kind === 'unknown' || done.kind === 'already' };
       },

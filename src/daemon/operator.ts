@@ -17,8 +17,10 @@ import { bounds } from '../bounds/bounds.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { nearestName } from '../domain/language/names/nearest-name.js';
 import { text as textOf, time as timeText } from '../domain/language/seams/shape.js';
+import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { formatTime, parseLine, type RecordedPeer } from '../domain/records/audit/record.js';
+import { drainWords } from '../domain/records/story/row.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { RunningNames } from '../gateway/command/overdue.js';
 import type { Service } from '../gateway/session/service.js';
@@ -33,7 +35,11 @@ import type { Switch } from './served.js';
 const nameCharsMax = 64;
 
 /** The person who took a backend out of service, and the time (RFC 3339). */
-const drainedNow = z.object({ by: textOf(bounds.besideFileBytes), since: timeText });
+const drainedNow = z.object({
+  by: textOf(bounds.besideFileBytes),
+  since: timeText,
+  reason: textOf(bounds.reasonBytes).optional(),
+});
 export type Drained = Readonly<z.infer<typeof drainedNow>>;
 const drainedFile = z.record(z.string(), drainedNow);
 
@@ -142,7 +148,8 @@ export function createAct(parts: Parts): Act {
       await parts.journal.appendDurable(ending).catch(() => undefined);
     }
     if (result.kind === 'undone') return result;
-    const text = `${[`${by}: ${kind}`, ...Object.values(named)].join(' ')}: ${result.text}`;
+    const words = Object.values(named).filter((word) => word !== undefined);
+    const text = `${[`${by}: ${kind}`, ...words].join(' ')}: ${result.text}`;
     parts.log.report({ event: 'operator', level: 'info', text });
     return result;
   };
@@ -200,13 +207,14 @@ function whatIsNothing(
           kind: 'unknown',
           text: `there is no backend ${backend}${meant(backend, [...pools.byName.keys()])}`,
         };
-      const before = action.kind === 'drain' ? drained.find(backend) : undefined;
-      return (
-        before && {
-          kind: 'already',
-          text: `${backend} is drained already, by ${before.by} since ${before.since}`,
-        }
-      );
+      if (!isOperatorAction(action, 'drain')) return undefined;
+      const before = drained.find(backend);
+      if (before !== undefined) {
+        const text = `${backend} is drained already, ${drainWords(before).replace(/[{}]/g, '')}`;
+        return { kind: 'already', text };
+      }
+      const why = action.reason === undefined ? undefined : whyNotSaid(action.reason);
+      return why === undefined ? undefined : { kind: 'refused', text: why };
     }
     case 'revoke':
     case 'acknowledge':
@@ -262,7 +270,7 @@ async function carryOut(
       };
     }
     case 'drain':
-      drained.put(action.backend, { by, since: formatTime(clock.wallMs()) });
+      drained.put(action.backend, { by, since: formatTime(clock.wallMs()), reason: action.reason });
       outages.turned(action.backend);
       pools.applyDrains();
       return { kind: 'done', text: `${action.backend} is drained; what runs there ends by itself` };

@@ -205,10 +205,8 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
         system: systemCode(fault),
         tlsCause: fault.tlsCause,
       },
-      drained: [
-        ...(backend.drained ? ['configuration'] : []),
-        ...(by === undefined ? [] : [`${by.by}, ${by.since}`]),
-      ],
+      drained: [...(backend.drained ? [{}] : []), ...(by === undefined ? [] : [by])],
+      refused: outages.refused(name),
       refusedPerSecond: outages.refusedPerSecond(name),
       connections,
       passwordFiles,

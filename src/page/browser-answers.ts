@@ -313,10 +313,10 @@ export function createBrowserAnswers(parts: BrowserParts) {
     what: string,
     person: PagePerson,
     from: readonly string[],
-    ...hours: [number?]
+    more: Parameters<Daemon['operate']>[4] = {},
   ): Promise<PageReply> {
     try {
-      const done = await daemon.operate(person, kind, what, from, ...hours);
+      const done = await daemon.operate(person, kind, what, from, more);
       return done.kind === 'done' || done.kind === 'already'
         ? jsonReply(200, { text: done.text })
         : refusedReply(refusals[done.kind], done.text);
@@ -404,12 +404,14 @@ export function createBrowserAnswers(parts: BrowserParts) {
   const own: Partial<Record<Endpoint, (...asked: Asked) => Promise<PageReply> | PageReply>> = {
     me: (_call, session, person) => me(session, person),
     logout: (_call, session, person) => logout(session, person),
-    drain: ({ params: [backend = ''], peer }, session, person) =>
-      operate('drain', backend, person, fromOf(peer.address, session)),
+    async drain({ params: [backend = ''], peer, readBody }, session, person) {
+      const { reason } = drainBody.parse(parseBody(await readBody()) ?? {});
+      return operate('drain', backend, person, fromOf(peer.address, session), { reason });
+    },
     enable: ({ params: [backend = ''], peer }, session, person) =>
       operate('enable', backend, person, fromOf(peer.address, session)),
     acknowledge: ({ params: [problem = '', hours = ''], peer }, session, person) =>
-      operate('acknowledge', problem, person, fromOf(peer.address, session), Number(hours)),
+      operate('acknowledge', problem, person, fromOf(peer.address, session), { hours: Number(hours) }),
     kill: ({ params: [id = ''], peer }, session, person) =>
       operate('kill', id, person, fromOf(peer.address, session)),
   };
@@ -514,4 +516,5 @@ function parseBody(text: string | undefined): Body | undefined {
 }
 
 const word = z.string().min(1).max(textCharsMax).optional().catch(undefined);
+const drainBody = z.object({ reason: z.string().min(1).optional().catch(undefined) });
 const signIn = z.object({ link: word, name: word, password: word });

@@ -21,6 +21,7 @@ import {
 } from '../domain/admin/door/door.js';
 import type {
   DoorAccess,
+  DoorAction,
   DoorCaller,
   DoorExtract,
   DoorPage,
@@ -143,9 +144,9 @@ export class Daemon {
     kind: 'kill' | 'drain' | 'enable' | 'acknowledge',
     what: string,
     from: readonly string[],
-    hours?: number,
+    more: Pick<DoorAction, 'hours' | 'reason'> = {},
   ): Promise<DoorDone> {
-    const asked = { as: this.#as(who, ['operate']), kind, what, from, hours };
+    const asked = { as: this.#as(who, ['operate']), kind, what, from, ...more };
     const done: DoorDone = JSON.parse(await this.#call('operate', asked));
     return done;
   }

@@ -8,6 +8,7 @@ import type { FoundCode } from '../domain/admin/now/problems.js';
 import type { BackendNow, Endpoint, Now } from '../domain/admin/page/api.js';
 import { isAmong } from '../domain/admin/page/roles.js';
 import type { Incident } from '../domain/records/story/incidents.js';
+import { drainWords } from '../domain/records/story/row.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { createCover } from '../domain/records/views/view.js';
 import type { Daemon } from './daemon.js';
@@ -103,16 +104,20 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'journal-appended',
 ]);
 
-/** An incident without the name of the operator. */
+/** An incident without the name of the operator, and why. */
 export function operatorOf(row: Incident): Incident {
-  const { by = '', text } = row;
-  return { ...row, by: 'an operator', text: text.replace(`by ${by}`, 'by an operator') };
+  const { by, reason, ...shown } = row;
+  return {
+    ...shown,
+    by: 'an operator',
+    text: row.text.replace(drainWords({ by, reason }), () => 'by an operator'),
+  };
 }
 
-/** Removes the name of the operator who took the backend out of service. */
+/** Removes the name of the operator who took the backend out of service, and why. */
 function withoutPeople(backend: BackendNow): BackendNow {
-  const drained = backend.drained.map((by) =>
-    by === 'configuration' ? by : `an operator${by.slice(by.lastIndexOf(','))}`,
+  const drained = backend.drained.map(({ by, since }) =>
+    by === undefined ? {} : { by: 'an operator', since },
   );
   return { ...backend, drained };
 }
@@ -137,7 +142,7 @@ export function formatBackends(backends: readonly BackendNow[]): string {
     ['oldest_wait_ms', ({ oldestWaitMs }) => oldestWaitMs],
     ...steps.map((step) => [`failed_${step}`, ({ failed }: BackendNow) => failed[step] ?? 0] as const),
     ['certificate_ends', ({ certificateEnds }) => certificateEnds],
-    ['drained_by', ({ drained }) => drained.join('; ')],
+    ['drained_by', ({ drained }) => drained.map(({ by = 'configuration' }) => by).join('; ')],
   ];
   const lines = [
     columns.map(([name]) => name),

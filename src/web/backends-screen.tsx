@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import type { BackendNow, Done, RunningCommand } from '../domain/admin/page/api.js';
 import type { Series } from '../domain/admin/page/history.js';
 import { countWords, durationWords, plural, rateWords } from '../domain/language/words/words.js';
+import { drainWords } from '../domain/records/story/row.js';
 import { sentenceOf } from './api.js';
 import { Confirm } from './dialog.js';
 import {
@@ -12,6 +13,7 @@ import {
   Button,
   Duration,
   Empty,
+  Field,
   Name,
   Panel,
   Sentence,
@@ -198,9 +200,9 @@ function State({ backend }: { readonly backend: BackendNow }) {
           <Sentence text={backend.text} />
         </p>
       )}
-      {backend.drained.map((by) => (
-        <p class="why" key={by}>
-          by <Sentence text={by} />
+      {backend.drained.map(drainWords).map((words) => (
+        <p class="why" key={words}>
+          <Sentence text={words} />
         </p>
       ))}
     </>
@@ -336,6 +338,7 @@ function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () =
   const { api } = useSession();
   const { backend, what } = asked;
   const { name } = backend;
+  const [reason, setReason] = useState('');
   return (
     <Confirm
       title={what === 'drain' ? 'Drain this backend?' : 'Enable this backend?'}
@@ -343,7 +346,8 @@ function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () =
       isDanger={what === 'drain'}
       onDo={async () => {
         const ask = what === 'drain' ? 'POST /api/backend/:name/drain' : 'POST /api/backend/:name/enable';
-        return (await api.json<Done>(ask, { params: [name] })).text;
+        const body = what === 'drain' && reason.trim() !== '' ? { body: { reason } } : {};
+        return (await api.json<Done>(ask, { params: [name], ...body })).text;
       }}
       onClose={onClose}
     >
@@ -356,8 +360,10 @@ function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () =
         {what === 'drain'
           ? 'Commands that run there end by themselves. New ones for it are denied with the reason, until it is enabled.'
           : 'New commands go there again.'}{' '}
-        The journal records who asked. In a terminal: <code>{`sudo dovegate backend ${what} ${name}`}</code>
+        The journal records who asked{what === 'drain' && ', and why'}. In a terminal:{' '}
+        <code>{`sudo dovegate backend ${what} ${name}`}</code>
       </p>
+      {what === 'drain' && <Field label="Reason" value={reason} onInput={setReason} />}
     </Confirm>
   );
 }

@@ -22,10 +22,16 @@ browserTest(
 
     await page.getByRole('link', { name: 'Backends', exact: true }).click();
     await page.getByRole('button', { name: 'drain mail2' }).click();
+    await page.getByRole('dialog').getByLabel('Reason').fill('kernel update');
     await page.getByRole('dialog').getByRole('button', { name: 'drain', exact: true }).click();
     await page
       .getByRole('dialog')
       .getByText(/mail2 is drained/)
+      .waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await page
+      .getByText(/^by oncall since .* \(kernel update\)$/)
+      .first()
       .waitFor();
     assert.deepEqual(faults, []);
 
@@ -38,7 +44,7 @@ browserTest(
     await settled(page);
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
     assert.equal(texts.length, 2, texts.join('\n'));
-    assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall\./);
+    assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall \(kernel update\)\./);
     assert.match(texts[1] ?? '', /down mail1 was down: .* 1 command failed\.$/);
   },
 );

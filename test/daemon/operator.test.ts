@@ -114,7 +114,8 @@ void test('kill says where the end waits for a client that does not read', async
 });
 
 void test('a backend is taken out of service once, and the first one who did it stays named', async (t) => {
-  const drained = new DrainedBackends(openFolder(t));
+  const folder = openFolder(t);
+  const drained = new DrainedBackends(folder);
   let recorded = 0;
   let last: AuditRecord | undefined;
   const act = createAct({
@@ -136,6 +137,16 @@ void test('a backend is taken out of service once, and the first one who did it 
   };
   for (let at = 0; at < 3; at += 1) assert.deepEqual(await drain('bob'), again);
   assert.deepEqual([recorded, drained.find('mail1')?.by], [1, 'anna']);
+  const why = (reason: string) => act({ kind: 'drain', backend: 'mail1', reason }, { by: 'bob' });
+  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
+  assert.equal((await why('two\nlines')).kind, 'refused');
+  recorded = 2;
+  assert.equal((await why('new disk')).kind, 'done');
+  assert.deepEqual(
+    [last?.reason, new DrainedBackends(folder).find('mail1')?.reason],
+    ['new disk', 'new disk'],
+  );
+  recorded = 1;
   await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
   assert.deepEqual([last?.action, last?.count], ['enable', 7], 'how many commands it has cost');
   assert.equal((await drain('bob')).kind, 'done');

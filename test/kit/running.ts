@@ -20,6 +20,7 @@ export function backend(name: string, more: Partial<RunningBackend> = {}): Runni
     hasBeenUp: true,
     fault: undefined,
     drained: [],
+    refused: 0,
     refusedPerSecond: 0,
     connections: 4,
     dialing: 0,
@@ -48,7 +49,7 @@ export function down(name: string, more: Partial<RunningBackend> = {}): RunningB
 }
 
 export function drained(name: string, more: Partial<RunningBackend> = {}): RunningBackend {
-  return backend(name, { health: 'drained', drained: ['configuration'], idle: 0, ...more });
+  return backend(name, { health: 'drained', drained: [{}], idle: 0, ...more });
 }
 
 export function exchange(id: string, more: Partial<RunningExchange> = {}): RunningExchange {

@@ -415,10 +415,12 @@ void test('actions are done in the name of the person, with the address', async 
     assert.equal((await ask(endpoint, { token, peer, params: ['X'] })).status, 200);
   const from = ['address=192.0.2.4'];
   assert.deepEqual(acted, [
-    ['operate', 'drain', 'X', from],
-    ['operate', 'enable', 'X', from],
-    ['operate', 'kill', 'X', from],
+    ['operate', 'drain', 'X', from, { reason: undefined }],
+    ['operate', 'enable', 'X', from, {}],
+    ['operate', 'kill', 'X', from, {}],
   ]);
+  await ask('drain', { token, peer, params: ['X'], body: { reason: 'new disk' } });
+  assert.deepEqual(acted.at(-1), ['operate', 'drain', 'X', from, { reason: 'new disk' }]);
 });
 
 void test('no record, no sign-in of an auditor; on call may look while the disk is full', async () => {

@@ -57,11 +57,11 @@ void test('one line each, after the names of the columns', () => {
 });
 
 void test('names of operators command no spreadsheet and make no further cell', () => {
-  const drained = ['=HYPERLINK("http://x"),2026-11-21', 'configuration'];
+  const drained = [{ by: '=HYPERLINK("http://x"),2026-11-21' }, {}];
   const [, line = ''] = formatBackends([{ ...up, isUp: false, health: 'drained', drained }]).split('\r\n');
   assert.match(line, /,drained,drained,/);
   assert.ok(line.endsWith(`,"'=HYPERLINK(""http://x""),2026-11-21; configuration"`), line);
-  assert.equal(formatBackends([{ ...up, drained: ['a\r\nb'] }]).split('\r\n').length, 3);
+  assert.equal(formatBackends([{ ...up, drained: [{ by: 'a\r\nb' }] }]).split('\r\n').length, 3);
 });
 
 /** A daemon that makes a state each time that it is told to. */
@@ -290,6 +290,7 @@ void test('who is not the same any more sees no further state', async () => {
 
 void test('a narrowed state: of what is wrong what concerns records, and nobody by name in it and in who drained', async () => {
   const story = desk();
+  const since = '2026-11-21T02:14:00.000Z';
   const text = 'The disk of the audit records is full.';
   const ofRecords = { code: 'audit-reserve', key: 'audit-reserve', text, isDegrading: true };
   const now: Now = {
@@ -319,13 +320,15 @@ void test('a narrowed state: of what is wrong what concerns records, and nobody 
         { code: 'a-later-one', key: 'a-later-one', text: 'anna did it', isDegrading: false },
       ],
     },
-    backends: [{ ...up, drained: ['configuration', 'anna, who is on call, 2026-11-21T02:14:00.000Z'] }],
+    backends: [
+      { ...up, drained: [{}, { by: 'anna, who is on call', since, reason: 'anna replaces a disk' }] },
+    ],
   };
   story.now = now;
   const reader = story.watch({ ...auditor, users: ['*@example.org'] });
   await settle();
   const left = reader.now();
   assert.doesNotMatch(JSON.stringify(left), /anna|01ID/);
-  assert.deepEqual(left.backends[0]?.drained, ['configuration', 'an operator, 2026-11-21T02:14:00.000Z']);
+  assert.deepEqual(left.backends[0]?.drained, [{}, { by: 'an operator', since }]);
   assert.deepEqual(left.head.problems, [ofRecords]);
 });

@@ -31,7 +31,7 @@ const serves = (health: BackendHealth): Views => ({
   ready: 200,
   metrics: [1, 0],
   page: ['degraded', health, true],
-  problems: ['route-down backend-drained', 'route-down backend-drained'],
+  problems: ['backend-drained', 'backend-drained'],
 });
 const fails = (health: BackendHealth): Views => ({
   status: [health, false],
@@ -53,7 +53,7 @@ const views: Readonly<Record<BackendHealth, Views>> = {
     ready: 503,
     metrics: [0, 1],
     page: ['not serving', 'drained', false],
-    problems: ['backends-down', 'backends-down'],
+    problems: ['backend-drained backend-drained', 'backend-drained backend-drained'],
   },
 };
 
@@ -142,7 +142,15 @@ admin:
   }
 
   const operate = async (act: 'drain' | 'enable') =>
-    runProgram(process.execPath, [builtProgram, 'backend', act, 'mail1', '--config', daemon.configFile]);
+    runProgram(process.execPath, [
+      builtProgram,
+      'backend',
+      act,
+      'mail1',
+      '--config',
+      daemon.configFile,
+      ...(act === 'drain' ? ['--reason', 'new disk / 2'] : []),
+    ]);
 
   const holder = await client({ timeoutMs: 300_000 });
   holder.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });

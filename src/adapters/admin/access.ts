@@ -55,7 +55,8 @@ export function refuseAccess(
 export type OperatorAction =
   | { readonly kind: 'kill'; readonly id: string }
   | { readonly kind: 'revoke'; readonly id: string }
-  | { readonly kind: 'drain' | 'enable'; readonly backend: string }
+  | { readonly kind: 'drain'; readonly backend: string; readonly reason?: string | undefined }
+  | { readonly kind: 'enable'; readonly backend: string }
   /** Of the uids that this user of `persons` had, only the newest counts from now on. */
   | { readonly kind: 'confirm'; readonly user: string }
   /** What is wrong and degrades nothing, by its key, is known until that time (RFC 3339). */
@@ -90,10 +91,14 @@ export interface ActionResult {
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
 export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
 
-export const actionRoutes: readonly (readonly [route: string, of: (word: string) => OperatorAction])[] = [
+export const actionRoutes: readonly (readonly [
+  route: string,
+  of: (word: string, more?: string) => OperatorAction,
+])[] = [
   ['POST /kill/:id', (id) => ({ kind: 'kill', id })],
   ['POST /access/:id/revoke', (id) => ({ kind: 'revoke', id })],
   ['POST /backend/:name/drain', (backend) => ({ kind: 'drain', backend })],
+  ['POST /backend/:name/drain/:reason', (backend, reason) => ({ kind: 'drain', backend, reason })],
   ['POST /backend/:name/enable', (backend) => ({ kind: 'enable', backend })],
   ['POST /user/:name/confirm', (user) => ({ kind: 'confirm', user })],
   ['POST /reload', () => ({ kind: 'reload' })],

@@ -121,7 +121,8 @@ async function respond(
   if (refused !== undefined) return refusalAnswers[refused];
   const { endpoint, params } = found;
   if ('answer' in endpoint) return endpoint.answer();
-  return change(endpoint.of(params.join()), door, request.socket, path, options);
+  const [word = '', more] = params;
+  return change(endpoint.of(word, more), door, request.socket, path, options);
 }
 
 /** The right token is never delayed: a scraper that shares its address with a guesser must still be served. */

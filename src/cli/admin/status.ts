@@ -328,13 +328,9 @@ function isDrained({ health }: Values): boolean {
 }
 
 function stateOf(backend: Values): string {
-  const { drained } = backend;
-  // A gate that stops drains its backends; no person did.
-  if (isDrained(backend))
-    return Array.isArray(drained) && drained.length > 0
-      ? `drained (${drained.map(text).join('; ')})`
-      : 'drained';
-  // The code alone, as long as the others: its sentence is at the top.
+  // By whom and why is in its sentence at the top.
+  if (isDrained(backend)) return 'drained';
+  // The code alone, as long as the others: its sentence is there, too.
   if (backend['up'] !== true) return `down (${text(backend['code']) || text(backend['text'])})`;
   const { newer } = backend;
   return newer === undefined ? 'up' : `up, newer than dovegate knows (newer: ${text(newer)})`;

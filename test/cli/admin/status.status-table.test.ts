@@ -38,7 +38,7 @@ const full = {
       backend: 'mail3',
       up: false,
       health: 'drained',
-      drained: ['configuration', 'alice, 2026-01-01T00:00:00.000Z'],
+      drained: [{}, { by: 'alice', since: '2026-01-01T00:00:00.000Z', reason: 'disk' }],
     },
   ],
   keys: [
@@ -87,10 +87,10 @@ memory         /run/dovegate/audit.ring
 LISTENER  SESSIONS  ADDRESS
 support   2/200     unix:/run/s.sock
 
-BACKEND  STATE                                                     UPSTREAMS              WAITING  ADDRESS
-mail1    up                                                        1 in use, 2 idle of 4  0        a:1
-mail2    down (dial-refused)                                       0 in use, 0 idle of
-mail3    drained (configuration; alice, 2026-01-01T00:00:00.000Z)  0 in use, 0 idle of
+BACKEND  STATE                UPSTREAMS              WAITING  ADDRESS
+mail1    up                   1 in use, 2 idle of 4  0        a:1
+mail2    down (dial-refused)  0 in use, 0 idle of
+mail3    drained              0 in use, 0 idle of
 
 KEY            POLICY   EXPIRES             LAST-USED                 REFUSED
 modoboa@panel  support  2027-06-30          2026-01-01T00:00:00.000Z  3
@@ -176,9 +176,9 @@ void test('on a terminal each color stands on a word that says the same', () => 
   ])
     assert.ok(shown.includes(painted), painted);
   assert.match(shown, /^mail1 {4}<good>up +<\/>/m);
-  assert.match(shown, /^mail2 {4}<bad>down \(dial-refused\) +<\/>/m);
+  assert.match(shown, /^mail2 {4}<bad>down \(dial-refused\)<\/>/m);
   assert.match(shown, /^old@panel .*<bad>2025-12-31 EXPIRED<\/>/m);
-  assert.match(shown, /^mail3 {4}<doubtful>drained \(configuration; alice/m);
+  assert.match(shown, /^mail3 {4}<doubtful>drained +<\/>/m);
   const plainText = shown.replaceAll(/<\/?[a-z]*>/g, '').replaceAll(/ +$/gm, '');
   assert.equal(plainText, formatStatus(full, pipe), 'nothing is said by a color alone');
   const failing = {

@@ -92,9 +92,12 @@ const actionCall = z.object({
   from,
   kind: z.enum(['kill', 'drain', 'enable', 'acknowledge']),
   what: nameText,
+  /** Of a drain. */
+  reason: argument('reason'),
   /** For how long what is wrong is acknowledged. */
   hours: z.number().int().min(1).max(720).optional(),
 });
+export type DoorAction = Readonly<z.infer<typeof actionCall>>;
 export const parseActionCall = readerOf(actionCall);
 
 /** The process that got the link of a session at the socket of the page, by the word of the kernel: as `Peer` has it. */

@@ -3,6 +3,7 @@
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
 import { countWords, durationWords, plural, rateWords } from '../../language/words/words.js';
+import { drainWords } from '../../records/story/row.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
 import { findEnds } from './ends.js';
@@ -59,7 +60,7 @@ export const foundCodes = {
     'as `try` says',
   ],
   'backend-drained': [
-    'a backend is drained: by whom, since when, and what it costs',
+    'a backend is drained: by whom, since when, why, and what it costs',
     'enable it when its work is done',
   ],
   'lookup-failing': ["Dovecot's auth service does not answer"],
@@ -119,12 +120,12 @@ function problemsOf(running: Running): readonly FoundProblem[] {
   return [
     ...journalFailure(journal),
     ...missingRecords(journal),
-    ...(areAllDown && down.length !== 1 ? [allDown(down)] : []),
+    ...(areAllDown && down.length > 1 ? [allDown(down)] : []),
     ...journalReserve(journal),
     ...down.flatMap(backendDown),
+    ...backends.flatMap((backend) => backendDrained(backend, running)),
     ...(areAllDown ? [] : running.routes.flatMap((route) => routeDown(route, backends))),
     ...notDrained.flatMap((backend) => backendStuck(backend, running)),
-    ...(areAllDown && down.length === 0 ? [] : backends.flatMap(backendDrained)),
     ...lookups.map(lookupFailing),
     ...refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
     ...fillingJournal(journal),
@@ -296,16 +297,8 @@ function touched({ isDamaged, isAppended, directory }: RunningJournal): FoundPro
   ];
 }
 
-/** Several of them; empty: all are drained. */
+/** Several of them. */
 function allDown(down: readonly RunningBackend[]): FoundProblem {
-  if (down.length === 0) {
-    return {
-      code: 'backends-down',
-      text: 'All backends are drained. All commands for them fail.',
-      try: 'dovegate backend enable NAME',
-      isDegrading: true,
-    };
-  }
   const sinceMs = Math.max(...down.map((backend) => backend.sinceMs));
   const longer = down.some(({ hasBeenUp }) => hasBeenUp) ? '' : orLonger;
   return {
@@ -356,25 +349,31 @@ function backendStuck(backend: RunningBackend, { exchanges }: Pick<Running, 'exc
   ];
 }
 
-function backendDrained({ name, drained, refusedPerSecond }: RunningBackend): FoundProblem[] {
+function backendDrained(
+  { name, drained, refused, refusedPerSecond }: RunningBackend,
+  { routes, backends }: Running,
+): FoundProblem[] {
   if (drained.length === 0) return [];
-  const by = drained.map((each) => {
-    const [, who = '', since = ''] = /^(.*), (\S+)$/.exec(each) ?? [];
-    return who === '' ? `by the ${each}` : `by ${who} since {${since}}`;
-  });
-  const isDegrading = refusedPerSecond > 0;
-  const cost = isDegrading
-    ? `${rateWords(refusedPerSecond)} commands a second are refused.`
-    : 'No commands are refused.';
+  const unserved = routes.filter((route) => route.backends.includes(name) && isUnserved(route, backends));
+  const only = unserved.find((route) => route.backends.length === 1);
+  const last =
+    only === undefined
+      ? ''
+      : ` It is the only one of the route at ${fileOf(only.place)}: its users are not served.`;
+  const rate = refusedPerSecond > 0 ? `, ${rateWords(refusedPerSecond)} a second now` : '';
+  const cost =
+    refused === 0
+      ? 'No commands were refused yet.'
+      : `${plural(refused, 'command was', 'commands were')} refused${rate}.`;
   return [
     {
       code: 'backend-drained',
-      text: `${name} is drained ${by.join(', and ')}. ${cost}`,
-      try: drained.includes('configuration')
+      text: `${name} is drained ${drained.map(drainWords).join(', and ')}. ${cost}${last}`,
+      try: drained.some(({ by }) => by === undefined)
         ? `remove drained from backends.${name}, then dovegate reload`
         : `dovegate backend enable ${name}`,
       backend: name,
-      isDegrading,
+      isDegrading: refusedPerSecond > 0 || unserved.length > 0 || !backends.some(isUp),
     },
   ];
 }
@@ -467,13 +466,17 @@ function newerBackend({ name, newer }: RunningBackend): FoundProblem[] {
   ];
 }
 
-function routeDown(
-  { place, backends: names }: Running['routes'][number],
-  backends: readonly RunningBackend[],
-): FoundProblem[] {
+type Route = Running['routes'][number];
+
+function isUnserved({ backends: names }: Route, backends: readonly RunningBackend[]): boolean {
+  return !backends.some((backend) => names.includes(backend.name) && isUp(backend));
+}
+
+/** The only one of a route has its own sentence. */
+function routeDown(route: Route, backends: readonly RunningBackend[]): FoundProblem[] {
+  const { place, backends: names } = route;
   const all = backends.filter(({ name }) => names.includes(name));
-  // One that is down has its own sentence.
-  if (all.length === 0 || all.some(isUp) || (all.length === 1 && all[0]?.fault !== undefined)) return [];
+  if (all.length < 2 || !isUnserved(route, backends)) return [];
   const states = all
     .map(({ name, fault }) => `${name} ${fault === undefined ? 'drained' : 'down'}`)
     .join(', ');

@@ -1,6 +1,7 @@
 // How the gate is at one moment. `status`, readiness, metrics, present problems, the door and the page are views of this snapshot, and
 // read nothing else. Its parts are made when they are read first: a view that reads one makes no other, and reading one may throw.
 
+import type { Drain } from '../../records/story/row.js';
 import type { BackendHealth, ReceiverNow } from '../page/api.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
 
@@ -105,9 +106,10 @@ export interface RunningBackend {
   readonly fault:
     | (Fault & { readonly system?: string | undefined; readonly tlsCause?: TlsCause | undefined })
     | undefined;
-  /** Who drained it: the configuration, an operator (with name and time), both, or nobody. */
-  readonly drained: readonly string[];
-  /** Commands that are refused because it is drained. */
+  /** Who drained it: the configuration, an operator, both, or nobody. */
+  readonly drained: readonly Drain[];
+  /** Commands that were refused because it is drained, and how many are each second. */
+  readonly refused: number;
   readonly refusedPerSecond: number;
   readonly connections: number;
   readonly dialing: number;

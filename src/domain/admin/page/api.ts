@@ -3,6 +3,7 @@
 // for `audit`.
 
 import type { TroubleOwner } from '../../records/story/owner.js';
+import type { Drain } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 import { type PageRole, pageRoles } from './roles.js';
 
@@ -31,7 +32,7 @@ export const endpoints = {
   /** -> Incidents (history.ts). */
   incidents: 'GET /api/incidents',
   'backends-csv': 'GET /api/backends.csv',
-  /** -> Done. */
+  /** With a `reason` or without -> Done. */
   drain: 'POST /api/backend/:name/drain',
   enable: 'POST /api/backend/:name/enable',
   /** A problem that degrades nothing, by its key, for so many hours -> Done. */
@@ -349,7 +350,7 @@ export interface BackendNow {
   readonly failed: Readonly<Record<string, number>>;
   /** The last day of its certificate. */
   readonly certificateEnds?: string | undefined;
-  readonly drained: readonly string[];
+  readonly drained: readonly Drain[];
 }
 
 export interface RuleShown {

@@ -34,7 +34,11 @@ export type Shorter = Pick<AccessValues, 'forMs' | 'uses'>;
 /** Undefined: it may be recorded as the reason of that step. */
 export function whyNoReason(verb: AccessVerb, reason: string | undefined): string | undefined {
   if (reason === undefined && verbRow(verb).needs?.includes('reason') !== true) return undefined;
-  const text = reason ?? '';
+  return whyNotSaid(reason ?? '');
+}
+
+/** Undefined: it can be recorded as a reason. */
+export function whyNotSaid(text: string): string | undefined {
   if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
   if (/\p{Cc}/u.test(text)) return 'a reason is one line of text';
   if (text.trim() === '') return 'say why, with --reason';

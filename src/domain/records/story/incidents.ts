@@ -4,6 +4,7 @@
 import { codes, isCode } from '../../language/codes/codes.js';
 import { plural } from '../../language/words/words.js';
 import { numberIn, type StoredRecord, textIn } from '../audit/stored.js';
+import { drainWords } from './row.js';
 
 /** A record that an incident begins or ends with. */
 export interface Turn {
@@ -20,8 +21,9 @@ export interface Incident {
   readonly since?: string;
   /** Absent: no record says that it ended. */
   readonly until?: string;
-  /** An operator, for a drain. */
+  /** An operator, for a drain, and why. */
   readonly by?: string;
+  readonly reason?: string;
   readonly text: string;
 }
 
@@ -63,7 +65,13 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         end(down, backend, { until: time, cost });
         break;
       case 'operator drain':
-        drained.set(backend, { kind: 'drained', backend, since: time, by: textIn(record, 'by') });
+        drained.set(backend, {
+          kind: 'drained',
+          backend,
+          since: time,
+          by: textIn(record, 'by'),
+          reason: textIn(record, 'reason'),
+        });
         break;
       case 'operator enable':
         end(drained, backend, { until: time, cost });
@@ -91,7 +99,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   });
 }
 
-function textOf({ kind, backend = '', until, by, error, cost, isLost }: Draft): string {
+function textOf({ kind, backend = '', until, by, reason, error, cost, isLost }: Draft): string {
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'down': {
@@ -100,7 +108,7 @@ function textOf({ kind, backend = '', until, by, error, cost, isLost }: Draft): 
       return `${backend} ${verb} down${why}.${cost === undefined ? '' : ` ${plural(cost, 'command')} failed.`}`;
     }
     case 'drained':
-      return `${backend} ${verb} drained by ${by ?? ''}.${cost === undefined ? '' : ` ${plural(cost, 'command was', 'commands were')} refused.`}`;
+      return `${backend} ${verb} drained ${drainWords({ by, reason })}.${cost === undefined ? '' : ` ${plural(cost, 'command was', 'commands were')} refused.`}`;
     case 'restarted':
       return isLost === true
         ? 'dovegate ended without a stop, and was started again.'

@@ -27,7 +27,7 @@ export function kindOf({ event, action, session }: StoredRecord): RowKind | unde
   return action === 'explain' || action.startsWith('audit-') ? 'look' : 'operator';
 }
 
-/** What somebody did beside commands and steps of access, as it was recorded: `drain mail1`, `audit-search user=alice`, `acknowledge key-expires api until ...`. */
+/** What somebody did beside commands and steps of access, as it was recorded: `drain mail1`, `acknowledge key-expires api until ...`. */
 export function deedOf(fields: StoredRecord): string {
   const texts = ['action', 'backend', 'id', 'user', 'text', 'reason', 'args'].map((key) =>
     valueText(fields[key]),
@@ -244,4 +244,18 @@ export function reviewWords(by: string | undefined = ''): string {
 /** How a request or a grant ended: `used up`, `revoked by carol@leads`. */
 export function endWords(action: string, by: string): string {
   return `${action === 'used-up' ? 'used up' : action}${by && ` by ${by}`}`;
+}
+
+/** Who took a backend out of service. Without `by`: the configuration. */
+export interface Drain {
+  readonly by?: string | undefined;
+  /** RFC 3339. */
+  readonly since?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** `by anna since {TIME} (kernel update)` */
+export function drainWords({ by, since, reason = '' }: Drain): string {
+  const from = since === undefined ? '' : ` since {${since}}`;
+  return `by ${by ?? 'the configuration'}${from}${reason === '' ? '' : ` (${reason})`}`;
 }

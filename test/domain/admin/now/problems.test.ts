@@ -158,7 +158,7 @@ void test('a backend is down for its certificate: the cause, and what to do abou
   }
 });
 
-void test('a drained backend: by whom, since when, what it costs; it degrades only while commands are refused', () => {
+void test('a drained backend: by whom, since when, why, what it costs; it degrades while that leaves somebody unserved', () => {
   const one = drained('mail1', { newer: 'reads' });
   const told = (more: Partial<RunningBackend>) => {
     const [{ code, text, try: ask, isDegrading } = assert.fail(), ...others] = find({
@@ -168,27 +168,46 @@ void test('a drained backend: by whom, since when, what it costs; it degrades on
   };
   assert.deepEqual(told({}), [
     'backend-drained',
-    'mail1 is drained by the configuration. No commands are refused.',
+    'mail1 is drained by the configuration. No commands were refused yet.',
     'remove drained from backends.mail1, then dovegate reload',
     false,
     0,
   ]);
   const since = '2026-11-21T02:14:00.000Z';
-  assert.deepEqual(told({ drained: [`anna, on call, ${since}`], refusedPerSecond: 29 }), [
-    'backend-drained',
-    `mail1 is drained by anna, on call since {${since}}. 29 commands a second are refused.`,
-    'dovegate backend enable mail1',
-    true,
-    0,
-  ]);
-  const [problem] = find({ backends: [one] });
   assert.deepEqual(
-    [problem?.code, problem?.text, problem?.try],
+    told({
+      drained: [{ by: 'anna, on call', since, reason: 'new disk' }],
+      refused: 412,
+      refusedPerSecond: 29,
+    }),
     [
-      'backends-down',
-      'All backends are drained. All commands for them fail.',
-      'dovegate backend enable NAME',
+      'backend-drained',
+      `mail1 is drained by anna, on call since {${since}} (new disk). 412 commands were refused, 29 a second now.`,
+      'dovegate backend enable mail1',
+      true,
+      0,
     ],
+  );
+  const [quiet, late] = [told({ drained: [{ by: 'anna', since }], refused: 1 }), find({ backends: [one] })];
+  assert.deepEqual(
+    [quiet[1], quiet[3]],
+    [`mail1 is drained by anna since {${since}}. 1 command was refused.`, false],
+  );
+  const routes = [{ place: '/etc/dovegate/dovegate.yaml:12', backends: ['mail1'] }];
+  const [only, ...more] = find({ backends: [one, backend('mail2')], routes });
+  assert.deepEqual(
+    [only?.code, only?.isDegrading, more],
+    ['backend-drained', true, []],
+    'and nothing else comes first where it is the only one of its route',
+  );
+  assert.match(
+    only?.text ?? '',
+    / It is the only one of the route at dovegate\.yaml:12: its users are not served\.$/,
+  );
+  assert.deepEqual(
+    late.map(({ code, isDegrading }) => [code, isDegrading]),
+    [['backend-drained', true]],
+    'nor where it is the only one of all',
   );
   // At its end the gate drains them all, and there is nothing to enable.
   assert.deepEqual(find({ state: 'draining', backends: [drained('mail1', { drained: [] })] }), []);
@@ -250,13 +269,13 @@ void test('every backend of a route is down or drained, and others are up', () =
   const found = find({ backends, routes });
   assert.deepEqual(
     found.map(({ code }) => code),
-    ['backend-down', 'route-down', 'route-down', 'backend-drained'],
+    ['backend-down', 'backend-drained', 'route-down'],
   );
   assert.deepEqual(
-    found.slice(1, 3).map(({ text }) => text),
+    found.slice(1).map(({ text }) => text),
     [
+      'mail2 is drained by the configuration. No commands were refused yet. It is the only one of the route at dovegate.yaml:15: its users are not served.',
       'No backend of the route at dovegate.yaml:12 is up: mail1 down, mail2 drained. Its users are not served.',
-      'No backend of the route at dovegate.yaml:15 is up: mail2 drained. Its users are not served.',
     ],
   );
 });
