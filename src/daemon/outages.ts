@@ -18,7 +18,11 @@ export interface Outages {
   turned(backend: string): void;
 }
 
-export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
+/** `whyDown`: what Now says of a backend that is down, so that its record says the same. */
+export function createOutages(
+  clock: Pick<Clock, 'now' | 'wallMs'>,
+  whyDown: (backend: string) => string | undefined,
+): Outages {
   let journal: Pick<OpenJournal, 'append'> | undefined;
   const failed = new Map<string, number>();
   const refused = new Map<string, Refused>();
@@ -39,8 +43,9 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
           refused.set(backend, { ...before, all: before.all + 1, here: before.here + 1 });
         } else if (failed.has(backend)) failed.set(backend, (failed.get(backend) ?? 0) + 1);
       } else if (isEngineEvent(event, 'backend-down')) {
-        failed.set(event.backend, 0);
-        append({ action: 'down', backend: event.backend, error: event.type });
+        const { backend, type: error } = event;
+        failed.set(backend, 0);
+        append({ action: 'down', backend, error, text: whyDown(backend) });
       } else if (isEngineEvent(event, 'backend-up')) {
         const { backend, duration_ms } = event;
         const count = failed.get(backend) ?? 0;

@@ -200,11 +200,7 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
       series: pool.series,
       newer: isNewer ? backend.newer : undefined,
       sinceMs: changedMs,
-      fault: fault && {
-        ...faultOf(errorCodes, fault.code, fault.message),
-        system: systemCode(fault),
-        tlsCause: fault.tlsCause,
-      },
+      fault: faultNow(fault),
       drained: [...(backend.drained ? [{}] : []), ...(by === undefined ? [] : [by])],
       refused: outages.refused(name),
       refusedPerSecond: outages.refusedPerSecond(name),
@@ -213,6 +209,16 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
       caFile,
     },
   ];
+}
+
+export function faultNow(fault: UpstreamFault | undefined): RunningBackend['fault'] {
+  return (
+    fault && {
+      ...faultOf(errorCodes, fault.code, fault.message),
+      system: systemCode(fault),
+      tlsCause: fault.tlsCause,
+    }
+  );
 }
 
 function formatAddress(address: BackendSettings['address']): string {

@@ -11,6 +11,7 @@ import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import { pause } from '../concurrency/waiting.js';
+import { whyDown } from '../domain/admin/now/problems.js';
 import { whyNotReady } from '../domain/admin/now/running.js';
 import type { Settings } from '../domain/config/settings.js';
 import { formatTime } from '../domain/records/audit/record.js';
@@ -51,7 +52,7 @@ import { Acknowledged, createAct, DrainedBackends } from './operator.js';
 import { createOutages } from './outages.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
-import { type Gate, type GateStart, lookAt } from './running.js';
+import { faultNow, type Gate, type GateStart, lookAt } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
 /** Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk. */
@@ -191,7 +192,10 @@ async function open(
     endpoints?.watch.stalled(lagMs);
   });
   opened.add('the watch of the event loop', () => loop.end());
-  const outages = createOutages(clock);
+  const outages = createOutages(clock, (name) => {
+    const fault = faultNow(pools.byName.get(name)?.snapshot().fault);
+    return fault && whyDown(fault);
+  });
   const observe: Observe = (event) => {
     loop.noted();
     if (isEngineEvent(event, 'audit-failed')) losses.failed(event.text);

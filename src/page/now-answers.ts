@@ -104,14 +104,12 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'journal-appended',
 ]);
 
-/** An incident without the name of the operator, and why. */
-export function operatorOf(row: Incident): Incident {
-  const { by, reason, ...shown } = row;
-  return {
-    ...shown,
-    by: 'an operator',
-    text: row.text.replace(drainWords({ by, reason }), () => 'by an operator'),
-  };
+/** An incident without the name of the operator and why, and without commands. */
+export function narrowIncident(row: Incident): Incident {
+  const { by, reason, left: _, ...shown } = row;
+  if (by === undefined) return shown;
+  const text = shown.text.replace(drainWords({ by, reason }), () => 'by an operator');
+  return { ...shown, by: 'an operator', text };
 }
 
 /** Removes the name of the operator who took the backend out of service, and why. */

@@ -1,12 +1,15 @@
 // A strip of the last 24 hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, drained
 // or restarted, when, how long, and what it has cost.
 
+import { Fragment } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Incidents } from '../domain/admin/page/history.js';
 import { plural } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { Duration, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
-import { useSession } from './session.js';
+import { Link } from './location.js';
+import { pathOf } from './route.js';
+import { mayDo, useSession } from './session.js';
 import type { Tone } from './signs.js';
 import { type Column, Table } from './table.js';
 
@@ -102,8 +105,26 @@ function columnsOf(now: string): Column<Incident>[] {
       cell: ({ since, until = now }) => since !== undefined && <Duration ms={msBetween(since, until)} />,
     },
     { title: 'what', line: 1, grows: true, cell: ({ kind }) => <Sign tone={tones[kind]}>{kind}</Sign> },
-    { title: 'what happened', kind: 'wide', line: 3, cell: ({ text }) => <Name value={text} max={400} /> },
+    { title: 'what happened', kind: 'wide', line: 3, cell: (row) => <What {...row} /> },
   ];
+}
+
+function What({ text, left = [] }: Incident) {
+  const session = useSession();
+  return (
+    <>
+      <Name value={text} max={400} />
+      {mayDo(session, 'audit') &&
+        left.map((id) => (
+          <Fragment key={id}>
+            {' '}
+            <Link to={pathOf('/trail/:id', id)}>
+              <Name value={id} isCode />
+            </Link>
+          </Fragment>
+        ))}
+    </>
+  );
 }
 
 function msBetween(since: string, until: string): number {

@@ -10,7 +10,7 @@ void test('an outage and a drain, with what each has cost', () => {
   const records: AuditRecord[] = [];
   const journal = { append: (record: AuditRecord) => void records.push(record) };
   let wallMs = 1_000;
-  const outages = createOutages({ now: () => wallMs, wallMs: () => wallMs });
+  const outages = createOutages({ now: () => wallMs, wallMs: () => wallMs }, () => 'connection refused');
   const fail = (more: Partial<ExchangeEnded>): void =>
     outages.observe({ ...ended, outcome: 'failed', error: 'dial-refused', ...more });
   const down = {
@@ -37,7 +37,14 @@ void test('an outage and a drain, with what each has cost', () => {
   outages.observe({ kind: 'backend-up', backend: 'mail1', level: 'warn', duration_ms: 40_000 });
   fail({});
   assert.deepEqual(records, [
-    { time: 1_000, event: 'backend', action: 'down', backend: 'mail1', error: 'dial-refused' },
+    {
+      time: 1_000,
+      event: 'backend',
+      action: 'down',
+      backend: 'mail1',
+      error: 'dial-refused',
+      text: 'connection refused',
+    },
     { time: 41_000, event: 'backend', action: 'up', backend: 'mail1', duration_ms: 40_000, count: 2 },
   ]);
   assert.deepEqual([outages.refused('mail1'), outages.refused('mail2'), outages.refused('mail3')], [1, 1, 0]);
@@ -47,7 +54,7 @@ void test('an outage and a drain, with what each has cost', () => {
 
 void test('what a drain costs a second: of the last seconds, and nothing once nobody asks any more', () => {
   let ms = 3_600_000;
-  const outages = createOutages({ now: () => ms, wallMs: () => ms });
+  const outages = createOutages({ now: () => ms, wallMs: () => ms }, () => undefined);
   assert.equal(outages.refusedPerSecond('mail1'), 0);
   for (let at = 0; at < 145; at += 1)
     outages.observe({ ...ended, outcome: 'failed', error: 'backend-drained' });

@@ -1,7 +1,7 @@
 // The records of outages, drains and restarts, from the end of the journal back. They are few among many, so lines are found by their event
 // and only those are parsed. They concern no mail user.
 
-import { isCount, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
+import { isCount, parseLine, parseTime, readHead, readWord } from '../../domain/records/audit/record.js';
 import { isTurn, type Turn } from '../../domain/records/story/incidents.js';
 import type { Clock } from '../../ports/machine.js';
 import { filesSince, findTrail } from '../journal/trail.js';
@@ -69,24 +69,31 @@ function turnsIn(bytes: Buffer): readonly (readonly [seq: number, turn: Turn])[]
       const record = parseLine(line.toString('utf8'));
       if (record === undefined || !isTurn(record)) return [];
       const lastSeq = record['last_seq'];
-      const before = isCount(lastSeq) ? timeOfSeq(bytes, at, lastSeq) : undefined;
-      return [[seqOfLine(line) ?? 0, { record, before }]];
+      const ofRun = isCount(lastSeq) ? runBefore(bytes, at, lastSeq) : {};
+      return [[seqOfLine(line) ?? 0, { record, ...ofRun }]];
     });
 }
 
 /**
- * Lines before a start that are looked through: it writes copies of requests and grants ahead of its own record. A forged journal may
- * have a start in every line.
+ * Lines before a start that are looked through: it writes copies of requests and grants ahead of its own record, and ends of the commands
+ * that the run before left open. A forged journal may have a start in every line.
  */
 const linesBackMax = 4096;
 
-/** Of the last record of the run before. */
-function timeOfSeq(bytes: Buffer, from: number, seq: number): string | undefined {
-  for (let end = from, left = linesBackMax; end > 0 && left > 0; left -= 1) {
+/** The time of the last record of the run before, and the commands that the start ended for it. */
+function runBefore(bytes: Buffer, from: number, seq: number): Pick<Turn, 'before' | 'left'> {
+  const left: string[] = [];
+  for (let end = from, lines = linesBackMax; end > 0 && lines > 0; lines -= 1) {
     const at = end < 2 ? 0 : bytes.lastIndexOf(LF, end - 2) + 1;
-    if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= seq)
-      return readHead(bytes.toString('latin1', at, end))?.time;
+    const line = bytes.toString('latin1', at, end);
+    const head = readHead(line);
+    if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= seq) return { before: head?.time, left };
+    const id =
+      head?.event === 'completion' && readWord(line, 'error') === 'stopped'
+        ? readWord(line, 'id')
+        : undefined;
+    if (id !== undefined) left.unshift(id);
     end = at;
   }
-  return undefined;
+  return { left };
 }

@@ -1,7 +1,6 @@
 // Outages, drains and restarts, folded from the records of them: when each began and ended, why, by whom, and what it has cost, with its
 // sentence. Pure. What no record says is left open: an end is not guessed.
 
-import { codes, isCode } from '../../language/codes/codes.js';
 import { plural } from '../../language/words/words.js';
 import { numberIn, type StoredRecord, textIn } from '../audit/stored.js';
 import { drainWords } from './row.js';
@@ -11,6 +10,8 @@ export interface Turn {
   readonly record: StoredRecord;
   /** Of a start: the time of the record before it. */
   readonly before?: string | undefined;
+  /** Of a start: the ids of commands that the run before left open, which it ended as unknown. */
+  readonly left?: readonly string[] | undefined;
 }
 
 /** Times are RFC 3339. */
@@ -24,11 +25,13 @@ export interface Incident {
   /** An operator, for a drain, and why. */
   readonly by?: string;
   readonly reason?: string;
+  /** Of a restart without a stop: the ids of commands that had not ended, of many the first. */
+  readonly left?: readonly string[];
   readonly text: string;
 }
 
 type Draft = Omit<Incident, 'text'> & {
-  readonly error?: string;
+  readonly why?: string;
   readonly cost?: number;
   readonly isLost?: true;
 };
@@ -41,6 +44,8 @@ export function isTurn(record: StoredRecord): boolean {
   return event === 'backend' || event === 'start' || event === 'stop';
 }
 
+const leftMax = 10;
+
 /** Newest first; what has not ended comes before. `turns`: the oldest first. */
 export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   const over: Draft[] = [];
@@ -52,13 +57,13 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
     if (begun !== undefined) over.push({ ...begun, ...ended });
     from.delete(backend);
   };
-  for (const { record, before } of turns) {
+  for (const { record, before, left = [] } of turns) {
     const [time, backend] = [textIn(record, 'time'), textIn(record, 'backend')];
     const cost = numberIn(record, 'count') ?? 0;
     switch (`${textIn(record, 'event')} ${textIn(record, 'action')}`) {
       case 'backend down':
         if (!down.has(backend))
-          down.set(backend, { kind: 'down', backend, since: time, error: textIn(record, 'error') });
+          down.set(backend, { kind: 'down', backend, since: time, why: textIn(record, 'text') });
         break;
       case 'backend up':
         if (!down.has(backend)) down.set(backend, { kind: 'down', backend });
@@ -84,7 +89,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         for (const name of down.keys()) end(down, name, { until: time, isLost: true });
         if (numberIn(record, 'last_seq') !== undefined) {
           const since = stopped ?? before;
-          const lost = stopped === undefined ? { isLost: true as const } : {};
+          const lost = stopped === undefined ? { isLost: true as const, left } : {};
           over.push({ kind: 'restarted', ...(since !== undefined && { since }), until: time, ...lost });
         }
         stopped = undefined;
@@ -94,26 +99,33 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   }
   const newest = over.toSorted((one, other) => ((one.until ?? '') < (other.until ?? '') ? 1 : -1));
   return [...down.values(), ...drained.values(), ...newest].map((draft) => {
-    const { error: _, cost: _cost, isLost: _lost, ...shown } = draft;
-    return { ...shown, text: textOf(draft) };
+    const { why: _, cost: _cost, isLost: _lost, left, ...shown } = draft;
+    return { ...shown, ...(left !== undefined && { left: left.slice(0, leftMax) }), text: textOf(draft) };
   });
 }
 
-function textOf({ kind, backend = '', until, by, reason, error, cost, isLost }: Draft): string {
+function textOf({ kind, backend = '', until, by, reason, why = '', cost, isLost, left = [] }: Draft): string {
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'down': {
-      const why = isCode(error) ? `: ${codes[error].means}` : '';
-      if (isLost === true) return `${backend} was down${why}. dovegate was restarted before it was up again.`;
-      return `${backend} ${verb} down${why}.${cost === undefined ? '' : ` ${plural(cost, 'command')} failed.`}`;
+      const cause = why === '' ? '' : `: ${why}`;
+      if (isLost === true)
+        return `${backend} was down${cause}. dovegate was restarted before it was up again.`;
+      return `${backend} ${verb} down${cause}.${cost === undefined ? '' : ` ${plural(cost, 'command')} failed.`}`;
     }
     case 'drained':
       return `${backend} ${verb} drained ${drainWords({ by, reason })}.${cost === undefined ? '' : ` ${plural(cost, 'command was', 'commands were')} refused.`}`;
     case 'restarted':
       return isLost === true
-        ? 'dovegate ended without a stop, and was started again.'
+        ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
         : 'dovegate was restarted.';
     default:
       return kind satisfies never;
   }
+}
+
+function leftWords({ length }: readonly string[]): string {
+  return length === 0
+    ? ''
+    : ` ${plural(length, 'command', 'commands')} had not ended: whether they ran is not known.`;
 }
