@@ -41,7 +41,7 @@ const tendIntervalMs = 60_000;
  * JournalFault if the directory is not writable, or another daemon has it.
  */
 export async function openAudit(
-  { audit: settings, state, catalog }: Pick<Settings, 'audit' | 'state' | 'catalog'>,
+  { audit: settings, state, catalog, hash }: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash'>,
   signKey: SignKey,
   native: Native,
   clock: Clock,
@@ -74,6 +74,7 @@ export async function openAudit(
     ...(settings.group === undefined ? {} : { groupId: groupOf(settings.group, settings.directory) }),
     program: `dovegate ${programVersion}`,
     catalog: catalogOf(catalog),
+    version: hash,
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
     memory: { path: settings.memoryFile, bytes: settings.memoryBytes },

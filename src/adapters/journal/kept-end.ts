@@ -18,6 +18,8 @@ export interface KnownEnd {
   readonly hash: string;
   readonly journal: string | undefined;
   readonly oldestSeq: number | undefined;
+  /** Hash of the configuration that was in force. */
+  readonly version: string | undefined;
   readonly key: string | undefined;
   readonly nextKey: string | undefined;
   /** It ends an orderly stop. */
@@ -44,7 +46,7 @@ export function readEndLine(text: string | undefined): KnownEnd | undefined {
   const link = readNext(Buffer.from(text));
   const record = parseLine(text);
   if (link === undefined || record === undefined) return undefined;
-  const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action } = record;
+  const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action, version } = record;
   if (key !== undefined && !isRightlySigned(text, key)) return undefined;
   return {
     line: text,
@@ -52,6 +54,7 @@ export function readEndLine(text: string | undefined): KnownEnd | undefined {
     hash: link.hash,
     journal: asText(journal),
     oldestSeq: asCount(oldestSeq),
+    version: asText(version),
     key: asText(key),
     nextKey: asText(nextKey),
     isStop: record['event'] === 'checkpoint' && action === 'stop',

@@ -65,6 +65,8 @@ export interface Tail {
   /** The public key of signatures from the last checkpoint on; undefined: it is not signed. */
   readonly key: string | undefined;
   readonly stepsMs: number;
+  /** Hash of the configuration that the last start or reload took; undefined: no record that was read has it. */
+  readonly version: string | undefined;
   /** The oldest record that retention left, according to the last checkpoint. */
   readonly oldestSeq: number;
   /** `cut`: the checkpoint beside the segments names a later record. `rewritten`: that record differs here. */
@@ -118,6 +120,7 @@ const nothing: End = {
   journal: undefined,
   key: undefined,
   stepsMs: 0,
+  version: undefined,
   oldestSeq: 1,
   damage: undefined,
   openSeq: undefined,
@@ -133,6 +136,7 @@ export function tailOfGone(tail: Tail, known: KnownEnd, segment = 0): Tail {
     hash: known.hash,
     timeMs: asTimeMs(time),
     journal: known.journal,
+    version: known.version,
     key: known.nextKey ?? known.key,
     stepsMs: asDistanceMs(stepsMs) ?? 0,
     damage: undefined,
@@ -167,6 +171,9 @@ function readEnd(directory: string, segment: Segment, start: End): End {
   return { ...end, fileBytes: isCompressed ? end.bytes : fileBytes };
 }
 
+/** Events whose records are parsed for facts that outlast their run. */
+const ownFacts: ReadonlySet<string> = new Set(['start', 'checkpoint', 'clock', 'reload']);
+
 /** Updates the state by a whole record; undefined: these bytes are not one. */
 function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   const link = readNext(bytes);
@@ -179,8 +186,8 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   const isOther = link.seq === end.known?.seq && link.hash !== end.known.hash;
   const damage = isOther ? 'rewritten' : end.damage;
   const next = { ...end, bytes: endsAt, seq, hash: link.hash, timeMs: parseTime(head.time), damage };
-  if (end.bytes > 0 && head.event !== 'start' && head.event !== 'checkpoint' && head.event !== 'clock')
-    return next;
+  const isOwn = ownFacts.has(head.event);
+  if (end.bytes > 0 && !isOwn) return next;
   const record = parseLine(text);
   const format = asCount(record?.['format']);
   if (format !== undefined && format > journalFormat) {
@@ -197,6 +204,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
     ...next,
     key: asText(signing),
     journal: asText(journal) ?? end.journal,
+    version: (isOwn ? asText(record?.['version']) : undefined) ?? end.version,
     stepsMs: asDistanceMs(record?.['steps_ms']) ?? end.stepsMs + stepOf(end, link.seq, record?.['step_ms']),
     oldestSeq: asCount(record?.['oldest_seq']) ?? end.oldestSeq,
     openSeq: end.bytes === 0 ? asCount(record?.['open_seq']) : end.openSeq,

@@ -328,6 +328,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       format: journalFormat,
       program,
       catalog: catalog || undefined,
+      version: options.version,
     };
     const ofRing = left?.state === undefined ? recovered.lack : left;
     const before = { recovered: recovered.count || undefined, ring: ofRing?.state, lost: ofRing?.lost };
@@ -537,10 +538,11 @@ export function createWriter(options: WriterOptions, journal: string) {
     cutAfterMark(directory, target);
     if (stateDirectory !== undefined) setBackRunEnd(stateDirectory, directory, target.seq);
     // A completion after the mark must be written again: until then a restart must find its admission.
-    const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
+    const tail = hasLedger ? undefined : findTail(directory);
+    const left = tail?.open ?? ledger.openAt(target.seq);
     if (hasLedger) access.setBack();
     else access = readWritten(directory, target.segment);
-    ledger.resume({ ...target, journal: order.journal, open: left });
+    ledger.resume({ ...target, journal: order.journal, version: tail?.version, open: left });
     hasLedger = true;
     isBroken = false;
     position = target.position;

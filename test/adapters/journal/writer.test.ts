@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { BellReport, Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
+import { readEndLine } from '../../../src/adapters/journal/kept-end.js';
 import { cutAfterMark } from '../../../src/adapters/journal/recover.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/records/audit/encode.js';
@@ -44,12 +45,18 @@ interface RingedWriter extends Writer {
   readonly ring: SharedRing;
 }
 
-function writerIn(directory: string, segmentBytes = 1 << 20, ring = createSharedRing()): RingedWriter {
+function writerIn(
+  directory: string,
+  segmentBytes = 1 << 20,
+  ring = createSharedRing(),
+  version?: string,
+): RingedWriter {
   const options = {
     directory,
     segmentBytes,
     program: 'dovegate test',
     catalog: '',
+    version,
     signKey: undefined,
     reserveBytes: 0,
     memory: { path: undefined, bytes: 1 << 20 },
@@ -278,6 +285,37 @@ void test('a crash between two steps of healing is healed by the next start', (t
     'checkpoint.json',
     'lock',
   ]);
+});
+
+void test('each checkpoint names the configuration that the last start or reload took', (t) => {
+  const directory = temporaryDirectory(t);
+  const versionsOf = (): unknown[] =>
+    readWhole(directory)
+      .filter(({ event }) => event === 'start' || event === 'checkpoint')
+      .map(({ version }) => version);
+  const [served, reloaded] = ['aa'.repeat(32), 'bb'.repeat(32)];
+  const checkpoint = (writer: RingedWriter): void => {
+    const order = { do: 'checkpoint', behind: writer.ring.writer.head, wallMs } as const;
+    assert.equal(carry(writer, order).kind, 'written');
+  };
+  const writer = writerIn(directory, 1 << 20, createSharedRing(), served);
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+  write(writer, { time: wallMs, event: 'reload', version: reloaded });
+  // The version of a policy is not one of the configuration.
+  write(writer, { ...admission('A'), version: 'cc'.repeat(32) }, completion('A'));
+  checkpoint(writer);
+  assert.deepEqual(versionsOf().slice(0, 2), [served, served]);
+  assert.deepEqual(new Set(versionsOf().slice(2)), new Set([reloaded]));
+  const beside = readFileSync(join(directory, 'checkpoint.json'), 'utf8').trimEnd();
+  assert.equal(readEndLine(beside)?.version, reloaded);
+
+  // The next thread reads it from the journal.
+  const mark = markOf(writer);
+  const next = writerIn(directory, 1 << 20, writer.ring, served);
+  assert.equal(carry(next, healOrder(next, mark)).kind, 'written');
+  checkpoint(next);
+  assert.equal(versionsOf().at(-1), reloaded);
+  assert.equal(versionsOf().includes(undefined), false);
 });
 
 void test('healing writes again what was behind the mark, once', (t) => {

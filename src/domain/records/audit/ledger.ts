@@ -188,6 +188,8 @@ export interface LedgerState {
   readonly oldestSeq: number;
   /** Time of the last record, in milliseconds since 1970. */
   readonly timeMs: number;
+  /** Hash of the configuration that the last start or reload took; undefined: no record that was read has it. */
+  readonly version?: string | undefined;
 }
 
 export class Ledger implements LedgerState {
@@ -197,6 +199,7 @@ export class Ledger implements LedgerState {
   stepsMs = 0;
   open: OpenExchanges = new Map();
   oldestSeq = 1;
+  version: string | undefined;
   readonly signer: Signer | undefined;
   readonly #program: string;
   #resumedMs = 0;
@@ -224,13 +227,14 @@ export class Ledger implements LedgerState {
   }
 
   /** Continues from a position in the chain: after a start, or after sealed lines did not reach the disk. */
-  resume({ journal, seq, hash: head, stepsMs, open, oldestSeq, timeMs }: LedgerState): void {
+  resume({ journal, seq, hash: head, stepsMs, open, oldestSeq, timeMs, version }: LedgerState): void {
     this.journal = journal;
     this.seq = seq;
     this.hash = head;
     this.stepsMs = stepsMs;
     this.open = open;
     this.oldestSeq = oldestSeq;
+    this.version = version ?? this.version;
     this.#resumedMs = timeMs;
     this.#lastTime = '';
     this.#earliest = '';
@@ -273,7 +277,15 @@ export class Ledger implements LedgerState {
   /** The next checkpoint, without its optional parts. */
   checkpoint(wallMs: number): OwnRecord {
     const names = { journal: this.journal, format: journalFormat, program: this.#program };
-    return { time: wallMs, event: 'checkpoint', ...names, head: this.hash, oldest_seq: this.oldestSeq };
+    const { version } = this;
+    return {
+      time: wallMs,
+      event: 'checkpoint',
+      ...names,
+      version,
+      head: this.hash,
+      oldest_seq: this.oldestSeq,
+    };
   }
 
   /** Additional data in the first record of a segment. `before`: the segment that ends here. */
@@ -290,6 +302,7 @@ export class Ledger implements LedgerState {
     const { time, event } = noteExchange(this.open, this.seq, line, this.#ended) ?? {};
     this.#lastTime = time ?? '';
     if (this.#lastTime < this.#earliest) this.#earliest = this.#lastTime;
+    if (event === 'start' || event === 'reload') this.version = readWord(line, 'version');
     if (event !== 'clock') return;
     const step = parseLine(line)?.['step_ms'];
     if (isDistanceMs(step)) this.stepsMs += step;

@@ -128,6 +128,7 @@ export interface AuditRecord {
   /** Whom limits and shares count: see `identity/origin`. Written only where the peer does not show it. */
   readonly origin?: string | undefined;
   readonly policy?: string | undefined;
+  /** Of the policy; in start, reload and checkpoint the hash of the configuration. */
   readonly version?: string | undefined;
   readonly rule?: string | undefined;
   readonly series?: string | undefined;
