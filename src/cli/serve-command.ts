@@ -1,6 +1,7 @@
 // The command line of `dovegate serve`. src/main.ts loads it without the other subcommands: the less a start reads, the sooner it serves.
 
 import type { Command } from 'commander';
+import type { ServeOptions } from '../daemon/serve.js';
 import { configOption, type End, runCommands } from './run-commands.js';
 
 /** As `runDovegate`, where the first argument is `serve`. */
@@ -13,7 +14,8 @@ export function addServe(program: Command, end: End): void {
     .command('serve')
     .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
     .addOption(configOption())
-    .action(async (options: { readonly config: string }) => {
+    .option('--no-last', 'while the file has problems, do not serve the configuration that was served last')
+    .action(async (options: ServeOptions) => {
       end(await (await import('../daemon/serve.js')).serve(options));
     });
 }

@@ -42,6 +42,8 @@ const tendIntervalMs = 60_000;
  */
 export async function openAudit(
   { audit: settings, state, catalog, hash }: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash'>,
+  /** Why this run does not begin with the file; undefined: it does. */
+  reason: string | undefined,
   signKey: SignKey,
   native: Native,
   clock: Clock,
@@ -75,6 +77,7 @@ export async function openAudit(
     program: `dovegate ${programVersion}`,
     catalog: catalogOf(catalog),
     version: hash,
+    reason,
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
     memory: { path: settings.memoryFile, bytes: settings.memoryBytes },

@@ -9,6 +9,7 @@ import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type Finding, formatProblem, placeIn } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
+import { formatTime } from '../domain/records/audit/record.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
@@ -34,13 +35,17 @@ export interface Reloaded {
   readonly problems: readonly string[];
   readonly unfinished?: readonly string[];
   readonly restart: readonly string[];
+  /** Since a start that found problems in the file: when the configuration that is served was read. */
+  readonly lastMs?: number | undefined;
 }
 
 export interface ReloadParts {
   readonly load: () => LoadedConfiguration | Promise<LoadedConfiguration>;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report' | 'setLevel'>;
-  readonly journal: Pick<OpenJournal, 'keepPolicy' | 'append'>;
+  readonly journal: Pick<OpenJournal, 'keepPolicy' | 'append' | 'checkpoint'>;
+  /** Replaces the copy of the files that a start serves when they have problems. */
+  readonly keep: (kept: string) => Promise<void>;
   readonly lifecycle: Lifecycle;
   readonly served: Pick<Switch, 'now' | 'turnTo'>;
   readonly pools: Pick<Pools, 'prepare'>;
@@ -95,19 +100,28 @@ export class Reloader {
   }
 
   async #run(): Promise<Reloaded> {
-    this.last = reportResult(this.#parts, await reloadOnce(this.#parts));
+    this.last = reportResult(this.#parts, await reloadOnce(this.#parts, this.last?.lastMs));
     return this.last;
+  }
+
+  /** A start that found problems in the file is a reload that failed. */
+  keepLast({ problems, readMs }: NonNullable<LoadedConfiguration['last']>): void {
+    const { clock, served, log } = this.#parts;
+    const { hash } = served.now.settings;
+    const text = `the file has problems, so this start serves the configuration that was served before, as it was read at ${formatTime(readMs)}. What the file denies since then may still be allowed. Repair it, then: dovegate reload\n${problems.join('\n')}`;
+    log.report({ event: 'last-served', level: 'error', text, hash });
+    this.last = { atMs: clock.wallMs(), isSuccess: false, hash, problems, restart: [], lastMs: readMs };
   }
 }
 
-async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
+async function reloadOnce(parts: ReloadParts, lastMs: number | undefined): Promise<Reloaded> {
   const { lifecycle, clock, served } = parts;
   const kept = (problems: readonly string[]): Reloaded => {
     const { hash } = served.now.settings;
     // What prevented it comes first: warnings did not.
     const isWarning = (text: string): number => Number(/^[^\n]*: warning: /.test(text));
     const causes = problems.toSorted((one, other) => isWarning(one) - isWarning(other));
-    return { atMs: clock.wallMs(), isSuccess: false, hash, problems: causes, restart: [] };
+    return { atMs: clock.wallMs(), isSuccess: false, hash, problems: causes, restart: [], lastMs };
   };
   if (!lifecycle.may('reloading')) return kept([`dovegate is ${lifecycle.at}`]);
   lifecycle.become('reloading');
@@ -130,7 +144,7 @@ async function replaceAll(
   kept: (problems: readonly string[]) => Reloaded,
 ): Promise<Reloaded> {
   const { clock, log, journal, lifecycle, served, service, shipping } = parts;
-  const { settings, problems: found } = await parts.load();
+  const { settings, problems: found, kept: copy } = await parts.load();
   if (settings === undefined) return kept(found);
   const numbers = await parts.names.numbersOf(namesIn(settings));
   const accounts = inspectAccounts(settings, { ...ourselves(), isRunning: true }, numbers);
@@ -153,6 +167,16 @@ async function replaceAll(
     receiverCertificatesOf(settings),
   );
   const sockets = await parts.listeners.prepare(settings.listeners, numbers);
+  const unfinished: string[] = [];
+  const step = async (what: string, run: () => unknown): Promise<void> => {
+    try {
+      await run();
+    } catch (fault) {
+      unfinished.push(`${what}: ${messageOf(fault)}`);
+    }
+  };
+  // Before the journal names it: whatever ends the process between the two, a copy of an older policy is not what the journal names.
+  if (copy !== undefined) await step('the copy of the configuration', () => parts.keep(copy));
   // No wait between this check and the last commit: a draining daemon is never switched, and no other task sees half of a configuration.
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();
@@ -165,14 +189,6 @@ async function replaceAll(
     await sockets.cancel();
     throw fault;
   }
-  const unfinished: string[] = [];
-  const step = async (what: string, run: () => unknown): Promise<void> => {
-    try {
-      await run();
-    } catch (fault) {
-      unfinished.push(`${what}: ${messageOf(fault)}`);
-    }
-  };
   const { hash } = settings;
   // The journal counts and logs its own losses.
   const record = {
@@ -196,6 +212,7 @@ async function replaceAll(
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(sinksOf(settings))),
     step('log.level', () => log.setLevel(settings.log.level)),
+    step('the checkpoint', () => journal.checkpoint()),
   ]);
   const restart = needsRestart(before.settings, settings);
   return { atMs: clock.wallMs(), isSuccess: true, hash, problems, unfinished, restart };

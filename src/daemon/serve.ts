@@ -4,6 +4,7 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
 import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
+import { replaceFile } from '../adapters/host/regular-file.js';
 import { isJournalEvent } from '../adapters/journal/journal.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
@@ -13,6 +14,7 @@ import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import { pause } from '../concurrency/waiting.js';
 import { whyDown } from '../domain/admin/now/problems.js';
 import { whyNotReady } from '../domain/admin/now/running.js';
+import { keptName } from '../domain/config/kept-files.js';
 import type { Settings } from '../domain/config/settings.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
@@ -68,8 +70,14 @@ interface End {
   failedStart?: string;
 }
 
+export interface ServeOptions {
+  readonly config: string;
+  /** Whether the configuration that was served last is served while the file has problems. */
+  readonly last: boolean;
+}
+
 /** Runs until a signal ends it; resolves to the exit code. */
-export async function serve({ config }: { readonly config: string }): Promise<number> {
+export async function serve({ config, last }: ServeOptions): Promise<number> {
   nameProcess('serve');
   const log = await createLog('info', process.stdout.isTTY, systemClock);
   // Before everything else: an uncaught error ends every phase in order.
@@ -79,7 +87,7 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     // Nobody is served yet, so nobody waits for the parser. A thread for it would cost a tenth of the start.
-    end = await live(loadConfiguration(config), config, own);
+    end = await live(await loadFirst(config, last, log), config, own);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -94,6 +102,18 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   return code;
 }
 
+/** The file, or what was served last where that has problems. */
+async function loadFirst(config: string, mayBeLast: boolean, log: Log): Promise<LoadedConfiguration> {
+  const loaded = loadConfiguration(config);
+  if (loaded.settings !== undefined || !mayBeLast) return loaded;
+  const last = (await import('./last.js')).loadLast(config, loaded);
+  if (last === undefined) return loaded;
+  if (typeof last !== 'string') return last;
+  const text = `the configuration that was served last is not served in place of the file: ${last}`;
+  log.report({ event: 'not-configured', level: 'error', text, config });
+  return loaded;
+}
+
 /** All phases, with the service of inherited sockets before and after them. Rejects with an UncaughtError. */
 async function live(first: LoadedConfiguration, config: string, own: Own): Promise<End> {
   const { log, passed, fatal } = own;
@@ -105,7 +125,7 @@ async function live(first: LoadedConfiguration, config: string, own: Own): Promi
   if (loaded?.settings === undefined) return { code: exitCodes.ok, isHanging: false };
   log.setLevel(loaded.settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  const end = await liveWith(loaded.settings, config, own);
+  const end = await liveWith(loaded.settings, loaded, config, own);
   if (end.failedStart === undefined || passed.length === 0) return end;
   // Otherwise clients would wait in the queues of the sockets until the next attempt.
   const retry = await fatal.race(refuseAll(loaded, config, own, end.failedStart));
@@ -119,14 +139,19 @@ async function refuseAll(
   return (await import('./closed.js')).serveClosed(...given);
 }
 
-async function liveWith(settings: Settings, config: string, own: Own): Promise<End> {
+async function liveWith(
+  settings: Settings,
+  loaded: LoadedConfiguration,
+  config: string,
+  own: Own,
+): Promise<End> {
   const { log, fatal } = own;
   const opened = new Opened(log);
   const lifecycle = new Lifecycle();
   let isDrained = false;
   const end: End = { code: exitCodes.ok, isHanging: false };
   try {
-    const daemon = await fatal.race(open(settings, config, own, lifecycle, opened, end));
+    const daemon = await fatal.race(open(settings, loaded, config, own, lifecycle, opened, end));
     await fatal.race(serveUntilStopped(daemon, own));
     await fatal.race(drainSessions(daemon, own));
     isDrained = true;
@@ -168,6 +193,7 @@ type Daemon = Awaited<ReturnType<typeof open>>;
 /** Opens everything; rejects with the first failure. `end` is called when the journal has closed. */
 async function open(
   settings: Settings,
+  { kept, last }: LoadedConfiguration,
   config: string,
   own: Own,
   lifecycle: Lifecycle,
@@ -215,6 +241,7 @@ async function open(
   const signKey = openSignKey(settings);
   const journal = await openAudit(
     settings,
+    last?.problems[0]?.split('\n', 1).join(''),
     signKey,
     native,
     clock,
@@ -339,9 +366,11 @@ async function open(
     names,
   };
   let door: OpenDoor | undefined;
+  const keep = (text: string): Promise<void> => replaceFile(`${settings.state}/${keptName}`, text);
   const reloader = new Reloader({
     ...parts,
     load: () => loadBeside(config, clock, { asksForAccounts: false }),
+    keep,
     listeners,
     onReloading: () => manager.reloading(),
     onReloaded: (reloaded) => {
@@ -370,6 +399,7 @@ async function open(
     page: () => door?.told(),
   };
   const act = createAct(gate);
+  if (last !== undefined) reloader.keepLast(last);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
     const offer = () => certificates.offerOf(adminName);
@@ -391,6 +421,11 @@ async function open(
   first.commit();
   lifecycle.become('serving');
   const listening = settings.listeners.map((listener) => listener.name).join(' ');
+  if (kept !== undefined)
+    await keep(kept).catch((fault: unknown) => {
+      const why = `a start with a file that has problems will not serve this configuration: ${messageOf(fault)}`;
+      log.report({ event: 'configuration-warning', level: 'warn', text: why });
+    });
   const text = `dovegate ${programVersion} serves ${settings.listeners.length} listeners`;
   log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners: listening });
   for (const name of sockets.unused()) {
@@ -444,7 +479,11 @@ function statusLine(gate: Gate, reloaded = gate.reloader.last): string {
     .join('; ');
   const serving = `serves ${listeners.map(({ name }) => name).join(' ')}, configuration ${hash.slice(0, 16)}`;
   const last = reloaded?.isSuccess === false ? '; the last reload failed' : '';
-  return `${reasons === '' ? '' : `NOT READY: ${reasons}; `}${serving}${last}`;
+  const from =
+    reloaded?.lastMs === undefined
+      ? ''
+      : `NOT THE FILE, but what was served before: ${reloaded.problems[0]?.split('\n', 1).join('') ?? ''}; `;
+  return `${reasons === '' ? '' : `NOT READY: ${reasons}; `}${from}${serving}${last}`;
 }
 
 /** From the start to the collection of its garbage, which holds the main thread for some 40 ms. */

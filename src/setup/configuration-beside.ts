@@ -68,12 +68,16 @@ export async function loadBeside(
     }
     const found: Problem[] = [];
     const problems: string[] = [];
+    const kept: string[] = [];
     await thread.lines({ kind: 'report', inspected }, pause, (line) => {
-      const [problem, text]: ProblemLine = JSON.parse(line);
-      found.push(problem);
-      problems.push(text);
+      const told: ProblemLine | string = JSON.parse(line);
+      if (typeof told === 'string') kept.push(told);
+      else {
+        found.push(told[0]);
+        problems.push(told[1]);
+      }
     });
-    return loadedOf(settings, { found, problems });
+    return loadedOf(settings, { found, problems }, kept.join(''));
   } finally {
     // Not awaited: a thread that hangs in the kernel ends only when the kernel returns.
     thread.end();

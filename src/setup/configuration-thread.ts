@@ -3,6 +3,7 @@
 
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { readFromDisk } from '../adapters/host/process.js';
+import { keeping } from '../domain/config/kept-files.js';
 import { type ParsedSettings, parseSettings, reportProblems } from '../domain/config/parse-settings.js';
 import type { Finding } from '../domain/config/problem.js';
 import {
@@ -17,13 +18,17 @@ if (parentPort !== null) begin(parentPort);
 
 function begin(port: MessagePort): void {
   let parsed: ParsedSettings | undefined;
+  let kept = '';
   let pieces = piecesOf([]);
   port.on('message', (order: ThreadOrder) => {
     if (order.kind === 'read') {
-      parsed = parseSettings(order.file, readFromDisk, { nowMs: order.nowMs });
+      const { file, nowMs } = order;
+      const keeper = keeping(readFromDisk);
+      parsed = parseSettings(file, keeper.read, { nowMs });
+      kept = keeper.text(file, nowMs);
       pieces = piecesOf(readLines(parsed));
     } else if (order.kind === 'report' && parsed !== undefined) {
-      pieces = piecesOf(problemLines(parsed, order.inspected));
+      pieces = piecesOf(reportLines(parsed, order.inspected, kept));
     }
     const { value, done } = pieces.next();
     const piece: Piece = { text: value ?? '', isLast: done === true };
@@ -32,13 +37,21 @@ function begin(port: MessagePort): void {
   });
 }
 
+/** One line for the main thread. */
+const keptChars = 8 * 1024;
+
 function* readLines({ files, settings }: ParsedSettings): Generator<string> {
   for (const [path, from] of files) yield JSON.stringify({ path, from } satisfies FileLine);
   yield '';
   if (settings !== undefined) yield* settingsLines(settings);
 }
 
-function* problemLines(parsed: ParsedSettings, inspected: readonly Finding[]): Generator<string> {
+function* reportLines(
+  parsed: ParsedSettings,
+  inspected: readonly Finding[],
+  kept: string,
+): Generator<string> {
   const { found, problems } = reportProblems(parsed, inspected);
   for (const [index, problem] of found.entries()) yield JSON.stringify([problem, problems[index]]);
+  for (let at = 0; at < kept.length; at += keptChars) yield JSON.stringify(kept.slice(at, at + keptChars));
 }

@@ -3,12 +3,21 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { readFromDisk } from '../adapters/host/process.js';
+import { keeping } from '../domain/config/kept-files.js';
 import { parseSettings, reportProblems } from '../domain/config/parse-settings.js';
+import type { ReadFiles } from '../domain/config/read-files.js';
 import { inspect, type LoadedConfiguration, type LoadOptions, loadedOf } from './inspect.js';
 
-/** Reads `file` and its includes. Never throws: failures are problems. */
-export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
-  const parsed = parseSettings(file, readFromDisk, { nowMs: systemClock.wallMs() });
-  const inspected = [...inspect(parsed.settings, parsed.files, options)].flat();
-  return loadedOf(parsed.settings, reportProblems(parsed, inspected));
+/** Reads `file` and its includes, or the copy of them at `path`. Never throws: failures are problems. */
+export function loadConfiguration(
+  file: string,
+  options: LoadOptions = {},
+  copy?: { readonly path: string; readonly read: ReadFiles },
+): LoadedConfiguration {
+  const nowMs = systemClock.wallMs();
+  const kept = keeping(copy?.read ?? readFromDisk);
+  const parsed = parseSettings(file, kept.read, { nowMs });
+  const files = copy === undefined ? parsed.files : new Map([[copy.path, undefined]]);
+  const inspected = [...inspect(parsed.settings, files, options)].flat();
+  return loadedOf(parsed.settings, reportProblems(parsed, inspected), kept.text(file, nowMs));
 }

@@ -61,6 +61,10 @@ export interface LoadedConfiguration {
   readonly problems: readonly string[];
   readonly found: readonly Problem[];
   readonly errors: number;
+  /** The copy of its files (`domain/config/kept-files`), if there is no error. */
+  readonly kept?: string | undefined;
+  /** It was read from that copy, at that time: the files have these errors. */
+  readonly last?: { readonly problems: readonly string[]; readonly readMs: number } | undefined;
 }
 
 export interface LoadOptions {
@@ -77,9 +81,11 @@ export interface LoadOptions {
 export function loadedOf(
   settings: Settings | undefined,
   { found, problems }: ProblemReport,
+  kept: string,
 ): LoadedConfiguration {
   const errors = found.filter(({ severity }) => severity === 'error').length;
-  return { settings: errors === 0 ? settings : undefined, problems, found, errors };
+  const isGood = settings !== undefined && errors === 0;
+  return { ...(isGood ? { settings, kept } : { settings: undefined }), problems, found, errors };
 }
 
 export function* inspect(

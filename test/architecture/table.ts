@@ -308,7 +308,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/admin/door',
     ],
     {
-      public: ['parse-settings', 'settings', 'sinks', 'problem', 'parse-fleet', 'read-files'],
+      public: ['parse-settings', 'settings', 'sinks', 'problem', 'parse-fleet', 'read-files', 'kept-files'],
       builtins: ['path'],
       packages: ['yaml', 'zod'],
     },

@@ -23,7 +23,7 @@ function load(text: string): LoadedConfiguration {
     glob: () => [],
     presetText: (name) => readFromDisk.presetText?.(name),
   });
-  return { settings, problems: [], found: problems, errors: 0 };
+  return { settings, kept: settings?.hash, problems: [], found: problems, errors: 0 };
 }
 
 const old = load(memorySettings);
@@ -48,6 +48,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
   assert.ok(old.settings !== undefined && fresh.settings !== undefined);
   let now: Served = createServed(old.settings, contextOf(), numbers, new Map(), new Persons(new Map()));
   const records: (string | undefined)[] = [];
+  let copy = '';
   const lines: string[] = [];
   const told: Reloaded[] = [];
   const switchedWhile: Phase[] = [];
@@ -80,9 +81,16 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       keepPolicy: () => waits('keepPolicy'),
       append(record) {
         assert.equal(now.settings.hash, fresh.settings?.hash, 'recorded before it is in force');
+        if (copy !== now.settings.hash)
+          assert.match(failAt.failed ?? '', /^keep/, 'recorded before its copy');
         records.push(record.version);
         return failAt.isDue('append') ? new JournalFault('overflow', 'made to fail') : undefined;
       },
+      checkpoint: () => waits('checkpoint'),
+    },
+    keep: async (text) => {
+      await waits('keep');
+      copy = text;
     },
     lifecycle,
     served: {

@@ -25,6 +25,8 @@ async function openBroken(t: TestContext) {
   const startWith = (config: string): Promise<Daemon> =>
     world.start({
       config,
+      // What was served before is test/scenario/last.test.ts.
+      args: ['--no-last'],
       descriptors: [world.descriptor, tcp.descriptor],
       env: { LISTEN_FDNAMES: 'support:jobs' },
       startEvent: 'not-configured',

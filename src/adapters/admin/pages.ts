@@ -2,7 +2,7 @@
 // cannot be made takes no other with it.
 
 import { bounds } from '../../bounds/bounds.js';
-import { type FoundProblem, findProblems, keyOf } from '../../domain/admin/now/problems.js';
+import { type FoundProblem, failedReload, findProblems, keyOf } from '../../domain/admin/now/problems.js';
 import {
   type Fault,
   isUp,
@@ -43,7 +43,7 @@ export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
   const metrics = renderSeldom(sources);
   return new Map<string, Page>([
     ['/healthz', { isHarmless: true, answer: () => plainAnswer(200, 'ok') }],
-    ['/readyz', { isHarmless: true, answer: () => answerReadiness(snapshot()) }],
+    ['/readyz', { isHarmless: true, answer: () => answerReadiness(snapshot(), sources) }],
     ['/metrics', { isHarmless: true, answer: async () => ({ ...prometheus, body: await metrics() }) }],
     ['/flushed', { isHarmless: false, answer: () => answerFlushed(sources) }],
     ['/status.json', { isHarmless: false, answer: () => jsonAnswer(200, statusOf(snapshot(), sources)) }],
@@ -80,12 +80,13 @@ function renderSeldom({ clock, metrics }: PageSources): () => Promise<string> {
   };
 }
 
-function answerReadiness(running: Running): TextAnswer {
+function answerReadiness(running: Running, sources: PageSources): TextAnswer {
   const reasons = whyNotReady(running);
   return jsonAnswer(reasons.length === 0 ? 200 : 503, {
     ready: reasons.length === 0,
     state: running.state,
     reasons,
+    ...statusOf(running, sources, readyParts),
     routes: routesOf(running),
     backends: running.backends.map((each) => ({ backend: each.name, up: isUp(each), text: whyNotUp(each) })),
     journal: running.journal.state,
@@ -175,6 +176,7 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
       success: reload.isSuccess,
       problems: reload.problems,
       restart_needed: reload.restart,
+      last_read: timeOf(reload.lastMs),
     },
   exchanges: ({ exchanges }) =>
     exchanges.map(({ isWaiting, isOverdue, durationMs, clientMs, deadlineMs, ...each }) => ({
@@ -201,11 +203,23 @@ function faultOf(fault: Fault | undefined): unknown {
   return fault && { code: fault.code, text: fault.text };
 }
 
+/** It serves, but not by the file. */
+const readyParts: typeof statusParts = {
+  problems: (running) =>
+    running.reload?.isSuccess === false
+      ? failedReload(running.reload).map((problem) => problemOf(problem, running))
+      : undefined,
+};
+
 /** `not_shown`: parts that could not be made. */
-function statusOf(snapshot: Running, { onError }: Pick<PageSources, 'onError'>): unknown {
+function statusOf(
+  snapshot: Running,
+  { onError }: Pick<PageSources, 'onError'>,
+  parts = statusParts,
+): Readonly<Record<string, unknown>> {
   const shown: Record<string, unknown> = {};
   const missing: string[] = [];
-  for (const [name, make] of Object.entries(statusParts)) {
+  for (const [name, make] of Object.entries(parts)) {
     try {
       shown[name] = make(snapshot);
     } catch (fault) {

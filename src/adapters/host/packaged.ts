@@ -5,6 +5,7 @@ export const packaged = {
   user: 'dovegate',
   pageUser: 'dovegate-page',
   file: '/etc/dovegate/dovegate.yaml',
+  state: '/var/lib/dovegate',
   journal: '/var/lib/dovegate/audit',
   pageSocket: '/run/dovegate/page.sock',
 } as const;

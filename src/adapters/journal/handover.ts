@@ -26,6 +26,8 @@ export interface WriterOptions {
   readonly catalog: string;
   /** Hash of the configuration that this run begins with. */
   readonly version?: string | undefined;
+  /** Why that is not what the files say; undefined: it is. */
+  readonly reason?: string | undefined;
   /** PEM of the Ed25519 key that signs checkpoints; undefined: they are not signed. */
   readonly signKey: string | undefined;
   /** Size of the file that keeps space free for a full disk; 0: none. */
@@ -344,10 +346,10 @@ export class WriterThread extends JournalThread<Order, Report> {
 
   constructor(options: WriterOptions, clock: Clock) {
     const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
-    const { reserveBytes, memory, version } = options;
+    const { reserveBytes, memory, version, reason } = options;
     const rope = new BellRope();
     // Only named fields: functions cannot be sent to a thread.
-    const named = { directory, stateDirectory, groupId, program, catalog, version };
+    const named = { directory, stateDirectory, groupId, program, catalog, version, reason };
     const narrow = { ...named, segmentBytes, signKey, reserveBytes, memory };
     super({ role: 'write', options: narrow, shared: rope.memory });
     this.#rope = rope;

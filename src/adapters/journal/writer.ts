@@ -329,6 +329,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       program,
       catalog: catalog || undefined,
       version: options.version,
+      reason: options.reason,
     };
     const ofRing = left?.state === undefined ? recovered.lack : left;
     const before = { recovered: recovered.count || undefined, ring: ofRing?.state, lost: ofRing?.lost };

@@ -462,6 +462,12 @@ const listed = {
     'the configuration has problems, or could not be put in force; the old one is served',
     'correct what `text` says, reload again',
   ],
+  'last-served': [
+    ['error'],
+    atStart,
+    'the file has problems, so what was served before is served; what the file denies since then may still be allowed',
+    'correct what `text` says, then `dovegate reload`',
+  ],
   'reload-unfinished': [
     ['warn'],
     byReload,

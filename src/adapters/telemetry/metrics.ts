@@ -349,7 +349,7 @@ const gauges: Readonly<Record<string, Rows>> = {
       ({ configHash }) => [[configHash, 1]],
     ],
     config_reload_success: [
-      '1: the last reload was taken, or there was none. 0: the old configuration is kept.',
+      '1: the last reload or start took the files. 0: the old configuration is kept.',
       ({ state, reload }) => Number(state !== 'closed' && reload?.isSuccess !== false),
     ],
   },

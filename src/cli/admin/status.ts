@@ -340,7 +340,8 @@ function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {
   if (reload['time'] === undefined) return '';
   const restart = texts(reload['restart_needed']);
   const waiting = restart.length > 0 ? `; after a restart: ${restart.join(' ')}` : '';
-  const result = reload['success'] === true ? 'reloaded' : paint('bad', 'RELOAD FAILED');
+  const failed = reload['last_read'] === undefined ? 'RELOAD FAILED' : 'SERVES THE LAST CONFIGURATION SINCE';
+  const result = reload['success'] === true ? 'reloaded' : paint('bad', failed);
   return `, ${result} ${text(reload['time'])}${waiting}`;
 }
 

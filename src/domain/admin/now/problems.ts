@@ -87,6 +87,9 @@ export const foundCodes = {
     'a key that has expired or was replaced is still used, or one is used with the name of another',
     'give that program the key that holds now',
   ],
+  'last-served': [
+    'the file had problems at the start, so the configuration that was served before is served',
+  ],
   'reload-failed': ['the last reload failed, so the configuration from before is served'],
 } as const satisfies Readonly<Record<string, Meaning>>;
 export type FoundCode = keyof typeof foundCodes;
@@ -619,11 +622,22 @@ function stalled(stall: Running['stall']): FoundProblem[] {
   ];
 }
 
-function failedReload(reload: Running['reload']): FoundProblem[] {
+/** Also a start with what was served before. */
+export function failedReload(reload: Running['reload']): FoundProblem[] {
   if (reload === undefined || reload.isSuccess) return [];
-  const { atMs, problems } = reload;
+  const { atMs, problems, lastMs } = reload;
   const [first = ''] = problems[0]?.split('\n') ?? [];
   const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
+  if (lastMs !== undefined)
+    return [
+      {
+        code: 'last-served',
+        text: `The file has problems since the start, and the configuration that was served before is served, as it was read at ${timeOf(lastMs)}; what the file denies since then may still be allowed: ${first}${more}`,
+        try: 'do what it says; then dovegate reload',
+        isDegrading: true,
+        sinceMs: atMs,
+      },
+    ];
   return [
     {
       code: 'reload-failed',

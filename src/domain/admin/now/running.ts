@@ -64,6 +64,8 @@ export interface Running {
         readonly isSuccess: boolean;
         readonly problems: readonly string[];
         readonly restart: readonly string[];
+        /** The file had problems at the start: when the configuration that is served in its place was read. */
+        readonly lastMs?: number | undefined;
       }
     | undefined;
   /** Sockets of Dovecot's auth service that do not answer. */

@@ -1,0 +1,64 @@
+// The files of a configuration as one text: the copy of what was served last. It holds all that the parser read, presets too, so a
+// configuration is read from it without a look at the disk; secrets stay in the files that it names.
+import * as z from 'zod';
+import { parseLine } from '../records/audit/record.js';
+import type { ReadFiles } from './read-files.js';
+
+/** In `state`. */
+export const keptName = 'served-configuration.json';
+
+const pairs = <Value extends z.ZodType>(value: Value) => z.array(z.tuple([z.string(), value]));
+const keptShape = z.object({
+  /** As the command line named it. */
+  file: z.string(),
+  readMs: z.int().min(0),
+  texts: pairs(z.string()),
+  lists: pairs(z.array(z.string())),
+  presets: pairs(z.string()),
+});
+
+/** Reads as `read` does, and keeps all that was read. */
+export function keeping(read: ReadFiles) {
+  const texts = new Map<string, string>();
+  const lists = new Map<string, string[]>();
+  const presets = new Map<string, string>();
+  const note = <Value>(kept: Map<string, Value>, name: string, value: Value): Value => {
+    kept.set(name, value);
+    return value;
+  };
+  return {
+    read: {
+      ...read,
+      readText: (path) => note(texts, path, read.readText(path)),
+      glob: (pattern) => note(lists, pattern, read.glob(pattern)),
+      presetText(name) {
+        const text = read.presetText?.(name);
+        return text && note(presets, name, text);
+      },
+    } satisfies ReadFiles,
+    text(file: string, readMs: number): string {
+      const parts = { texts: [...texts], lists: [...lists], presets: [...presets] };
+      return JSON.stringify({ file, readMs, ...parts } satisfies z.infer<typeof keptShape>);
+    },
+  };
+}
+
+/** What `keeping` kept; undefined: the text is none of it, or not whole. */
+export function readKept(
+  text: string,
+): { readonly file: string; readonly readMs: number; readonly read: ReadFiles } | undefined {
+  const kept = keptShape.safeParse(parseLine(text)).data;
+  if (kept === undefined) return undefined;
+  const [texts, lists, presets] = [new Map(kept.texts), new Map(kept.lists), new Map(kept.presets)];
+  const readText = (path: string): string => {
+    const found = texts.get(path);
+    if (found === undefined) throw new Error('it is not in the copy');
+    return found;
+  };
+  const read = {
+    readText,
+    glob: (pattern: string) => lists.get(pattern) ?? [],
+    presetText: (name: string) => presets.get(name),
+  };
+  return { file: kept.file, readMs: kept.readMs, read };
+}

@@ -1,0 +1,150 @@
+// Goal: a restart with a file that has problems serves what was served before, and says so everywhere. Phases: a good file with an include;
+// restarted with a bad one; repaired; a policy that was narrowed by mistake of spelling; copies that are not what was served last: of a
+// backup, cut, of another file, and one that names a file that is gone. What must not happen: a gate that turns everybody away because
+// of a typing error, an old policy that comes back unseen, a copy that another policy can be slipped into.
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { askHttp } from '../kit/ask-http.js';
+import { type Daemon, type DaemonOptions, DaemonStartError, startDaemon } from '../kit/daemon.js';
+import { openGateway } from '../kit/gateway.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { runWarm } from '../kit/warm-program.js';
+
+const copyName = 'state/served-configuration.json';
+const exit78 = { code: 78, signal: null };
+const more = `include: ["team-*.yaml"]
+admin: { unix: admin.sock, mode: "0600" }`;
+const team = (allow: string): string => `policies:
+  billing: { users: ["*@example.org"], allow: [${allow}] }
+`;
+
+async function openServed(t: TestContext) {
+  const { daemon, configuration } = await openGateway(t, {
+    more,
+    listeners: `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  billing: { unix: billing.sock, mode: "0600", policy: billing }`,
+    files: { 'team-b.yaml': team('quota get, mailbox list') },
+  });
+  const { folder, configFile } = daemon;
+  const good = readFileSync(configFile, 'utf8');
+  const lines = good.split('\n');
+  const line = lines.findIndex((text) => text.includes('policy: billing')) + 1;
+  const broken = good.replace('policy: billing', 'policy: biling');
+  const start = (config: string, options: Partial<DaemonOptions> = {}): Promise<Daemon> =>
+    startDaemon(t, { folder, config, ...options });
+  const ask = async (...fields: string[]): Promise<string> => {
+    const client = await openRawClient({ path: daemon.path('billing.sock'), minor: 2 });
+    const { status } = await client.ask({ user: 'alice@example.org', fields });
+    client.close();
+    return status;
+  };
+  /** What a start with the bad file says that is refused. */
+  const refused = async (options: Partial<DaemonOptions> = {}): Promise<string> => {
+    const failed: unknown = await start(broken, options).catch((error: unknown) => error);
+    assert.ok(failed instanceof DaemonStartError, 'it started');
+    assert.deepEqual(failed.exit, exit78);
+    return failed.output;
+  };
+  const admin = (path: string) => askHttp({ socketPath: daemon.path('admin.sock') }, path);
+  const startRecord = (of: Daemon) =>
+    of.audit().findLast(({ record }) => record['event'] === 'start')?.record;
+  return {
+    daemon,
+    configuration,
+    folder,
+    good,
+    broken,
+    place: `${configFile}:${line}`,
+    start,
+    ask,
+    refused,
+    admin,
+    startRecord,
+  };
+}
+
+test('restarted with a bad file, it serves what was served before, and the mended file at a reload', async (t) => {
+  const { daemon, good, broken, place, start, ask, refused, admin, startRecord } = await openServed(t);
+  assert.equal(statSync(daemon.path(copyName)).mode & 0o777, 0o600);
+  assert.deepEqual(daemon.grepSecrets(['correct-horse-battery']), []);
+  const hash = startRecord(daemon)?.['version'];
+  assert.match(String(hash), /^[0-9a-f]{64}$/);
+  await daemon.stop();
+
+  // The include is as broken as the file: both come from the copy.
+  daemon.write('team-b.yaml', 'policies: [');
+  const last = await start(broken);
+  assert.equal(await ask('quota', 'get'), '+');
+  const said = last.logs.find(({ event }) => event === 'last-served');
+  assert.equal(said?.['level'], 'error');
+  assert.ok(String(said?.['text']).includes(place), String(said?.['text']));
+  assert.equal(said?.['hash'], hash);
+  assert.equal(startRecord(last)?.['version'], hash);
+  assert.ok(String(startRecord(last)?.['reason']).includes('.yaml:'));
+  const ready = await admin('/readyz');
+  assert.equal(ready.status, 200);
+  assert.match(ready.body, /"code": "last-served"/);
+  assert.match((await admin('/metrics')).body, /^dovegate_config_reload_success 0$/m);
+  const status = await runWarm(['status', '--config', last.configFile]);
+  assert.match(status.text, /The file has problems since the start.*may still be allowed/);
+  assert.match(status.text, /SERVES THE LAST CONFIGURATION SINCE/);
+
+  // It stays that until a good file is there, also for the start after the next crash.
+  assert.match(String((await last.reload(broken, 'reload-failed'))['text']), /biling|team-b/);
+  assert.match((await admin('/readyz')).body, /"code": "last-served"/);
+  await last.kill();
+  const again = await start(broken);
+  assert.equal(await ask('quota', 'get'), '+');
+  again.write('team-b.yaml', team('quota get'));
+  await again.reload(good);
+  assert.equal(await ask('mailbox', 'list'), '-NOPERM');
+  assert.doesNotMatch((await admin('/readyz')).body, /last-served/);
+  await again.kill();
+
+  // What a reload took is what the next start takes.
+  const reloaded = await start(broken);
+  assert.equal(await ask('mailbox', 'list'), '-NOPERM');
+  assert.notEqual(startRecord(reloaded)?.['version'], hash);
+  await reloaded.stop();
+  assert.match(await refused({ args: ['--no-last'] }), new RegExp(`${place}:\\d+: `));
+});
+
+test('a copy that is not what the journal names last is refused, with the reason', async (t) => {
+  const { daemon, good, start, refused } = await openServed(t);
+  const copy = daemon.path(copyName);
+  const backup = daemon.path('backup.json');
+  copyFileSync(copy, backup);
+  daemon.write('team-b.yaml', team('quota get'));
+  await daemon.reload();
+  await daemon.stop();
+  const fresh = readFileSync(copy, 'utf8');
+
+  // An old policy that comes back with a backup of `state`.
+  copyFileSync(backup, copy);
+  assert.match(await refused(), /is not served.*it is from a backup, of another release, or damaged/);
+  // Another policy in the copy.
+  writeFileSync(copy, fresh.replace('allow: [quota get]', 'allow: [quota get, fetch]'));
+  assert.match(await refused(), /it is from a backup, of another release, or damaged/);
+  writeFileSync(copy, fresh.slice(0, -100));
+  assert.match(await refused(), /served-configuration\.json is damaged/);
+  writeFileSync(copy, fresh.replace('"file":"', '"file":"/other'));
+  assert.match(await refused(), /served-configuration\.json is that of \/other/);
+  // Others could have changed it.
+  writeFileSync(copy, fresh);
+  chmodSync(copy, 0o666);
+  assert.match(await refused(), /can be changed by every user/);
+  chmodSync(copy, 0o600);
+  // A secret that it names is gone.
+  const password = readFileSync(daemon.path('mail1.password'), 'utf8');
+  rmSync(daemon.path('mail1.password'));
+  assert.match(await refused(), /mail1\.password cannot be read/);
+  daemon.write('mail1.password', password);
+  // Without the journal nothing says that it is the last one.
+  rmSync(daemon.path('audit/checkpoint.json'));
+  assert.match(await refused(), /ends with none/);
+  rmSync(copy);
+  assert.doesNotMatch(await refused(), /is not served/);
+  await (await start(good)).stop();
+});
