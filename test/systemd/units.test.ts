@@ -32,6 +32,8 @@ audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
 admin: { unix: /run/dovegate/admin.sock }
 `;
 
+const broken = configuration.replace('policy: support', 'policy: suport');
+
 async function install(machine: Machine, what: 'install' | 'uninstall'): Promise<void> {
   const args = [installer, what, '--destdir', machine.path('/'), '--node', '/usr/bin/node'];
   const done = await runProgram(process.execPath, args);
@@ -300,12 +302,39 @@ for (const release of releases) {
       assert.equal(await modes('', '/00000001.jsonl'), 'dovegate auditors 700\ndovegate auditors 600');
     });
 
+    await t.test('a broken file at a restart: what was served before is served, until a reload', async () => {
+      machine.write('/etc/dovegate/dovegate.yaml', broken);
+      await machine.run('systemctl', 'restart', service);
+      const before =
+        /^NOT THE FILE, but what was served before: \/etc\/dovegate\/dovegate\.yaml:4:\d+: .*; serves support billing/;
+      assert.match(await machine.property(service, 'StatusText'), before);
+      assert.match(await machine.run('systemctl', 'status', service), /NOT THE FILE/);
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+      const status = await machine.try('dovegate', 'status');
+      assert.match(
+        status.text,
+        /may still be allowed: .*dovegate\.yaml:4:\d+: .*there is no policy "suport"/,
+      );
+      const copy = await machine.run('stat', '-c', '%U %a', '/var/lib/dovegate/served-configuration.json');
+      assert.equal(copy.trim(), 'dovegate 600');
+      machine.write('/etc/dovegate/dovegate.yaml', configuration);
+      const pid = await mainPid();
+      await machine.run('systemctl', 'reload', service);
+      await machine.waitFor(service, 'StatusText', (text) => text.startsWith('serves support billing'));
+      assert.equal(await mainPid(), pid);
+    });
+
     await t.test(
-      'a broken file at a start: clients are refused until it is repaired, by the same process',
+      'a broken file, and nothing from before: clients are refused until it is repaired, by the same process',
       async () => {
-        const broken = configuration.replace('policy: support', 'policy: suport');
+        const restartWithoutCopy = (): Promise<string> =>
+          machine.run(
+            'sh',
+            '-c',
+            `systemctl stop ${service}; rm /var/lib/dovegate/served-configuration.json; systemctl start ${service}`,
+          );
         machine.write('/etc/dovegate/dovegate.yaml', broken);
-        await machine.run('systemctl', 'restart', service);
+        await restartWithoutCopy();
         assert.match(
           await machine.property(service, 'StatusText'),
           /^closed: \/etc\/dovegate\/dovegate\.yaml:4$/,
@@ -323,7 +352,7 @@ for (const release of releases) {
         assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
         assert.equal(await mainPid(), pid);
         machine.write('/etc/dovegate/dovegate.yaml', broken);
-        await machine.run('systemctl', 'restart', service);
+        await restartWithoutCopy();
         machine.write('/etc/dovegate/dovegate.yaml', configuration);
         await machine.run('systemctl', 'reload', service);
         assert.match(

@@ -124,7 +124,10 @@ function refuseUnreadable(config: string): void {
     throw notForThisUser(`${config} cannot be read: permission denied; run it as root (sudo)`);
 }
 
-type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'>;
+/** `refused`: the file's first error, for which a start does not serve it. */
+type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'> & {
+  readonly refused?: string;
+};
 
 /** Loaded on demand: the parser of configurations takes most of a command's time. */
 async function adminOf(config: string): Promise<Where> {
@@ -136,9 +139,10 @@ async function adminOf(config: string): Promise<Where> {
   const { findSettings } = await import('../../domain/config/parse-settings.js');
   const { admin } = loaded.settings ?? findSettings(config, readFromDisk).settings ?? {};
   if (admin !== undefined) {
-    if (loaded.settings === undefined)
-      stderr(plain(`warning: ${verdict} (dovegate check lists them); asking the daemon that it names`));
-    return admin;
+    if (loaded.settings !== undefined) return admin;
+    stderr(plain(`warning: ${verdict} (dovegate check lists them); asking the daemon that it names`));
+    const error = loaded.found.findIndex(({ severity }) => severity === 'error');
+    return { ...admin, refused: plain((loaded.problems[error] ?? verdict).split('\n', 1).join('')) };
   }
   const lines =
     loaded.settings === undefined
@@ -171,6 +175,8 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
     if (isRefused && admin.unix !== undefined)
       throw notForThisUser(whyDenied(admin.unix), admin.page?.socket?.path);
     const why = fault instanceof Error ? fault.message : String(fault);
-    throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${shown}: ${why}`);
+    const { refused } = admin;
+    const because = refused === undefined ? '' : `; no start serves this file, so mend it first: ${refused}`;
+    throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${shown}: ${why}${because}`);
   }
 }
