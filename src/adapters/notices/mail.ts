@@ -43,7 +43,8 @@ export async function sendMail(
   let given: NoticeFault | undefined;
   const giveUp = (fault: NoticeFault): void => {
     given ??= fault;
-    socket.destroy(fault);
+    // Without it: the library writes into the error that ends its socket.
+    socket.destroy();
   };
   const timer = clock.setTimer(bounds.noticeMs, () => giveUp(new NoticeFault('timeout')));
   // The library bounds one answer, and not how many it holds. Below TLS a socket gives no data, so that its bytes are counted now and then.

@@ -13,6 +13,8 @@ export async function faultOf(attempt: Promise<void>): Promise<string> {
   );
   assert.ok(fault instanceof NoticeFault, String(fault));
   assert.doesNotMatch(fault.message, /evil/);
+  // No library has written into it.
+  assert.equal(fault.message, fault.status === undefined ? fault.code : `${fault.code} ${fault.status}`);
   return fault.message;
 }
 
