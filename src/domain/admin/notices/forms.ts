@@ -39,9 +39,10 @@ export interface NoticeMail {
 }
 
 export function mailOf(notice: Notice): NoticeMail {
-  const { principal } = notice.facts;
+  const { principal, decide_by: decideBy } = notice.facts;
   const by = typeof principal === 'string' ? ` (${principal})` : '';
-  const after = 'This is a notice only. To decide, use "dovegate requests" on the host, or the page.';
+  const next = decideBy === undefined ? 'For more' : 'To decide';
+  const after = `This is a notice only. ${next}, use "dovegate requests" on the host, or the page.`;
   const text = [headOf(notice), '', ...linesOf(notice, (value) => value), '', after, ''].join('\n');
   return { subject: `dovegate ${notice.host}: ${headlines[notice.event]}${by}`, text };
 }

@@ -110,7 +110,8 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
     reason: textOf(record['reason'], (text) => plainSentence(text, textMax)),
     // Of a request the length is asked for, and `until` in its record is when it lapses.
     for: isRequest && isDistanceMs(length) && length > 0 ? formatDuration(length) : undefined,
-    decide_by: isRequest ? end : undefined,
+    // Nobody decides about break-glass.
+    decide_by: isRequest && record['approvals'] !== 0 ? end : undefined,
     until: isRequest ? undefined : end,
     uses: asCount(record['uses']),
     approvals: asCount(record['approvals']),

@@ -96,6 +96,14 @@ void test('the end of a request is when it lapses, the end of a grant is that of
     [undefined, undefined, usualRequest.until],
   );
   assert.equal(noticeFor({ ...usualRequest, duration_ms: 'x' }).facts.for, undefined);
+  // Of break-glass nobody is asked to decide anything.
+  const glass = noticeFor({ ...usualRequest, approvals: 0 });
+  assert.equal(glass.facts.decide_by, undefined);
+  assert.match(mailOf(glass).text, /This is a notice only\. For more, use "dovegate requests"/);
+  assert.match(
+    mailOf(noticeFor(usualRequest)).text,
+    /This is a notice only\. To decide, use "dovegate requests"/,
+  );
 });
 
 void test('which records make a notice, and which receiver gets it', () => {
