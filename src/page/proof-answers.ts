@@ -13,6 +13,7 @@ import { noticeCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type LongPart } from '../adapters/views/read-long.js';
 import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
+import { noticeState } from '../domain/admin/now/running.js';
 import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/admin/page/proof.js';
 import { parseReport } from '../domain/admin/page/requests.js';
 import { GlobList } from '../domain/language/names/glob.js';
@@ -241,6 +242,7 @@ function noticesNow(receivers: readonly NoticeReceiver[]): readonly NoticesNow[]
     name,
     delivered,
     dropped,
+    state: noticeState({ delivered, fault }),
     ...(fault && { text: noticeCodes[fault.code][0] }),
   }));
 }

@@ -300,11 +300,15 @@ function NoticesPart({ receivers }: { readonly receivers: readonly NoticesNow[] 
           { title: 'receiver', cell: (row) => <Name value={row.name} /> },
           {
             title: 'state',
-            cell: ({ text }) => (
+            cell: ({ state, text }) => (
               <>
-                <Sign tone={text === undefined ? 'good' : 'bad'}>
-                  {text === undefined ? 'in order' : 'failing'}
-                </Sign>
+                {state === 'unknown' ? (
+                  'unknown: none was sent since the page was started'
+                ) : (
+                  <Sign tone={state === 'up' ? 'good' : 'bad'}>
+                    {state === 'up' ? 'in order' : 'failing'}
+                  </Sign>
+                )}
                 {text !== undefined && (
                   <p class="why">
                     <Sentence text={text} />

@@ -6,6 +6,7 @@ import { type FoundProblem, failedReload, findProblems, keyOf } from '../../doma
 import {
   type Fault,
   isUp,
+  noticeState,
   type Running,
   stateOfRoute,
   whyNotReady,
@@ -246,6 +247,7 @@ function pageOf({ told, untold }: NonNullable<Running['page']>): unknown {
     refused_sign_ins: refusedSignIns,
     notices: notices?.map(({ name, delivered, failed, dropped, lagMs, fault }) => ({
       receiver: name,
+      state: noticeState({ delivered, fault }),
       delivered,
       failed,
       dropped,

@@ -4,7 +4,7 @@
 // 0, and a value that cannot be made takes no other with it.
 
 import { Counter, Gauge, Registry } from 'prom-client';
-import { isUp, type Running, whyNotReady } from '../../domain/admin/now/running.js';
+import { isUp, noticeState, type Running, whyNotReady } from '../../domain/admin/now/running.js';
 import { type EngineEvent, type ExchangeEnded, isEngineEvent } from '../../gateway/outcome/events.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -363,12 +363,13 @@ const gauges: Readonly<Record<string, Rows>> = {
   // The page's process tells of them; without it they are down, and nothing else is known.
   notices: {
     'notices_up{receiver}': [
-      '1: the last notice was taken, or there was none. 0: it was not, or the process of the page does not run.',
+      '1: the last notice was taken. 0: it was not, or the process of the page does not run. Absent before the first since its start.',
       ({ page }) => [
         ...(page?.untold ?? []).map((name): Labelled => [name, 0]),
-        ...(page?.told?.notices ?? []).map(
-          ({ name, fault }): Labelled => [name, Number(fault === undefined)],
-        ),
+        ...(page?.told?.notices ?? []).flatMap((each): Labelled[] => {
+          const state = noticeState(each);
+          return state === 'unknown' ? [] : [[each.name, Number(state === 'up')]];
+        }),
       ],
     ],
     'notices_lag_seconds{receiver}': [

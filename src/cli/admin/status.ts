@@ -242,8 +242,13 @@ const noticeColumns: readonly Column<Values>[] = [
   {
     name: 'STATE',
     text: (row) =>
-      isUntold(row) ? notTold : row['fault'] === undefined ? 'up' : faultOf(valuesOf(row['fault'])),
-    paint: (row) => (isUntold(row) || row['fault'] !== undefined ? 'bad' : 'good'),
+      isUntold(row)
+        ? notTold
+        : row['fault'] === undefined
+          ? text(row['state'])
+          : faultOf(valuesOf(row['fault'])),
+    paint: (row) =>
+      isUntold(row) || row['fault'] !== undefined ? 'bad' : row['state'] === 'up' ? 'good' : undefined,
   },
   { name: 'DELIVERED', text: named('delivered') },
   { name: 'FAILED', text: named('failed'), goes: 2 },

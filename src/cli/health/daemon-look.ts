@@ -177,6 +177,8 @@ function noticesIn({ notices }: Values): Look[] {
     const name = `notices ${textOf(receiver['receiver'])}`;
     if (receiver['told'] === false)
       return warning(name, "is told nothing: the page's process does not run", 'start the page, as above');
+    if (receiver['state'] === 'unknown')
+      return ok(name, "none was sent since the page's process was started");
     if (receiver['fault'] === undefined) return ok(name, `${textOf(receiver['delivered'])} delivered`);
     const { code, status, for_ms: forMs } = valuesOf(receiver['fault']);
     const known = Object.entries(noticeCodes).find(([each]) => each === code)?.[1];

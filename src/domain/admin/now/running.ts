@@ -259,6 +259,15 @@ export interface RunningNotices {
     | undefined;
 }
 
+/** `unknown`: none was sent since the page's process was started. */
+export function noticeState({
+  delivered,
+  fault,
+}: Pick<RunningNotices, 'delivered'> & { readonly fault?: unknown }): 'up' | 'failing' | 'unknown' {
+  if (fault !== undefined) return 'failing';
+  return delivered > 0 ? 'up' : 'unknown';
+}
+
 /** Why commands are not served. A code is never renamed: alerts hold it. */
 export interface NotReady {
   readonly code:

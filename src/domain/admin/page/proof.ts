@@ -29,7 +29,8 @@ export interface NoticesNow {
   readonly name: string;
   readonly delivered: number;
   readonly dropped: number;
-  /** Why it takes none; absent: it does. */
+  readonly state: 'up' | 'failing' | 'unknown';
+  /** Why it takes none. */
   readonly text?: string;
 }
 
