@@ -415,6 +415,7 @@ const values = {
   noticeMailBytes: '128KiB',
   noticeLookups: 2,
   noticeRetryMaxMs: '5m',
+  noticeWaitMs: '1h',
   noticeKeptMs: '1d',
   // Operators and files.
   yamlDepth: 32,

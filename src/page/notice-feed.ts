@@ -73,6 +73,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   /** Wall-clock time of the notice that waits. */
   let waitingMs: number | undefined;
   let pauses = 0;
+  let waitMs = 0;
   let position: Position = beginning;
   let sinceMs = 0;
   /** Later records were never sent: `sinceMs` is not of them, also if the clock was ahead when it was set. */
@@ -283,6 +284,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   function failWith(cause: NoticeFault): void {
     failed += 1;
     const { code, status } = cause;
+    ({ waitMs } = cause);
     const isKnown = fault?.code === code && fault.status === status;
     fault = { code, status, sinceMs: fault?.sinceMs ?? clock.now() };
     if (!isKnown) parts.onFault(cause);
@@ -290,7 +292,8 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
 
   async function backOff(): Promise<void> {
     pauses += 1;
-    await pause(clock, backOffMs(pauses, retryMs, bounds.noticeRetryMaxMs, parts.chance()), signal);
+    const ownMs = backOffMs(pauses, retryMs, bounds.noticeRetryMaxMs, parts.chance());
+    await pause(clock, Math.max(ownMs, waitMs), signal);
   }
 
   /** Notices from before this time are too old. */

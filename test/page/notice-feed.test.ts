@@ -180,6 +180,24 @@ void test('down for an hour: each comes once when it is back, few attempts are m
   assert.equal(story.attempts.most, 1);
 });
 
+void test('a receiver that says when to come again is not asked before', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.refuse = () => new NoticeFault('status', 503, undefined, 1_800_000);
+  story.note();
+  await story.until(() => feed.state.fault !== undefined);
+  await story.clock.advance(1_700_000);
+  assert.equal(story.attempts.count, 1);
+  story.refuse = undefined;
+  await story.until(() => story.taken.length === 1);
+  assert.equal(story.attempts.count, 2);
+  // It holds for one pause.
+  story.refuse = () => new NoticeFault('unreachable');
+  story.note();
+  await story.until(() => story.attempts.count > 5, 10_000);
+});
+
 void test('ended between sending and storing: the notice comes again with its id, and none is lost', async (t) => {
   const story = tell(t);
   await story.open().close();

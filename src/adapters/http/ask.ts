@@ -30,6 +30,8 @@ export interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  /** The header `Retry-After`, as it came. */
+  readonly retryAfter?: string | undefined;
 }
 
 /** The head of the answer, whose body the caller reads or destroys. Rejects with an AskFault, or Node's error. */
@@ -78,7 +80,8 @@ export async function ask(
     const asked = signal === late.signal ? signal : AbortSignal.any([signal, late.signal]);
     const response = await openAnswer({ ...options, signal: asked }, body);
     const { statusCode: status = 0, headers } = response;
-    const answer = (text: string): Answer => ({ status, type: headers['content-type'] ?? '', body: text });
+    const { 'content-type': type = '', 'retry-after': retryAfter } = headers;
+    const answer = (text: string): Answer => ({ status, type, body: text, retryAfter });
     if (bytesMax === 0) {
       response.on('error', () => undefined).destroy();
       return answer('');

@@ -54,11 +54,19 @@ export async function postWebhook(
   };
   const trust = at.protocol === 'https:' ? await trustOf(caFile) : undefined;
   const limits = { clock, ms: bounds.noticeMs, bytesMax: 0 };
-  const { status } = await ask({ ...options, ...trust }, body, limits).catch((cause: unknown) => {
+  const { status, retryAfter } = await ask({ ...options, ...trust }, body, limits).catch((cause: unknown) => {
     throw signal.aborted ? signal.reason : cause instanceof AskFault ? faultOf(cause) : noticeFaultOf(cause);
   });
   if (status >= 200 && status < 300) return;
-  throw new NoticeFault(status >= 300 && status < 400 ? 'redirected' : 'status', status);
+  const code = status >= 300 && status < 400 ? 'redirected' : 'status';
+  throw new NoticeFault(code, status, undefined, waitMsOf(retryAfter, clock.wallMs()));
+}
+
+/** Of `Retry-After`: seconds, or a date. */
+function waitMsOf(text: string | undefined, nowMs: number): number {
+  if (text === undefined) return 0;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Math.min(Math.max(0, ms || 0), bounds.noticeWaitMs);
 }
 
 function faultOf({ code }: AskFault): NoticeFault {

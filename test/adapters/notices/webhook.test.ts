@@ -14,6 +14,7 @@ import { systemClock } from '../../../src/adapters/host/clock.js';
 import { createLookup } from '../../../src/adapters/notices/connection.js';
 import { postWebhook, type Webhook } from '../../../src/adapters/notices/webhook.js';
 import { bounds } from '../../../src/bounds/bounds.js';
+import { NoticeFault } from '../../../src/domain/admin/notices/fault.js';
 import { noticeOf } from '../../../src/domain/admin/notices/notice.js';
 import { parseSecret } from '../../../src/domain/admin/notices/receiver.js';
 import type { Clock } from '../../../src/ports/machine.js';
@@ -139,6 +140,30 @@ void test('only a success counts, and a redirect is not followed', async (t) => 
   for (const status of [200, 201, 202, 204])
     await post({ url: `http://127.0.0.1:${port}/${status}`, format: 'text' });
   assert.equal(visits, 14);
+});
+
+void test('the receiver says when to come again, within a bound', async (t) => {
+  let said = '';
+  const port = await listen(
+    t,
+    answers((_, response) => void response.writeHead(503, { 'Retry-After': said }).end()),
+  );
+  const clock: Clock = { ...systemClock, wallMs: () => Date.UTC(2026, 10, 26, 8, 30) };
+  const waits: number[] = [];
+  for (said of [
+    '120',
+    'Thu, 26 Nov 2026 08:31:00 GMT',
+    '999999999',
+    '-1',
+    'Thu, 26 Nov 2026 08:29:00 GMT',
+    'evil',
+    '',
+  ])
+    await post({ url: `http://127.0.0.1:${port}/`, format: 'text' }, clock).catch((fault: unknown) => {
+      assert.ok(fault instanceof NoticeFault);
+      waits.push(fault.waitMs);
+    });
+  assert.deepEqual(waits, [120_000, 60_000, bounds.noticeWaitMs, 0, 0, 0, 0]);
 });
 
 /** Talks raw bytes once the request has begun. */

@@ -27,9 +27,13 @@ export class NoticeFault extends Error {
   /** The status of an HTTP answer, or the code of a mail server; undefined: there is none of three digits. */
   readonly status: number | undefined;
 
-  constructor(code: NoticeFaultCode, status?: number, cause?: unknown) {
+  /** No attempt is wanted earlier; 0: the receiver did not say. */
+  readonly waitMs: number;
+
+  constructor(code: NoticeFaultCode, status?: number, cause?: unknown, waitMs = 0) {
     super(status === undefined ? code : `${code} ${status}`, { cause });
     this.code = code;
+    this.waitMs = waitMs;
     this.status = status !== undefined && status >= 100 && status <= 999 ? status : undefined;
   }
 
