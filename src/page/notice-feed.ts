@@ -1,6 +1,7 @@
 // One receiver of notices: follows the journal from a stored place, and sends what the receiver wants to hear of, one at a time. The queue
 // is the journal, so nothing piles up while a receiver is down. A notice is sent again until the receiver has taken it or it is too old.
-// The place is stored after each, so that a notice may come twice, with the same id, and none is lost.
+// The place is stored after each, so that a notice may come twice, with the same id, and none is lost. One that a mail server has whole and
+// does not answer for is set aside, and the later ones go on: if its end stays unknown, it is repeated once.
 
 import { findSegments, segmentName } from '../adapters/journal/segments.js';
 import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
@@ -39,8 +40,8 @@ export interface NoticeFeedParts {
   readonly untilSeq: () => number;
   /** Signals that there may be more records. */
   readonly wakes: Wakes;
-  /** Rejects with a NoticeFault, or with the reason of the abort. */
-  readonly send: (notice: Notice, signal: AbortSignal) => Promise<void>;
+  /** Rejects with a NoticeFault, or with the reason of the abort. `onSlow`: the end of it may take minutes. */
+  readonly send: (notice: Notice, signal: AbortSignal, onSlow: () => void) => Promise<void>;
   readonly onFault: (fault: NoticeFault) => void;
   /** Called when a notice was taken after faults. */
   readonly onBack: () => void;
@@ -70,17 +71,22 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   let fault:
     | { readonly code: NoticeFault['code']; readonly status?: number | undefined; readonly sinceMs: number }
     | undefined;
-  /** Wall-clock time of the notice that waits. */
-  let waitingMs: number | undefined;
+  /** Notices that are not settled; those that were set aside have the place before their record. */
+  const open = new Map<Notice, { readonly seq: number; readonly aside?: Position }>();
+  const works = new Set<Promise<boolean>>();
   let pauses = 0;
   let waitMs = 0;
   let position: Position = beginning;
+  /** Records up to this one were settled before the start, but for these, whose end was not known. */
+  let reachedSeq = 0;
+  let unknown: readonly number[] = [];
   let sinceMs = 0;
   /** Later records were never sent: `sinceMs` is not of them, also if the clock was ahead when it was set. */
   let maybeSentSeq = 0;
   let dropped: Dropped | undefined;
   let savedMs = -Infinity;
   let savedSeq = -1;
+  let saves: Promise<void> = Promise.resolve();
   const follower = createFollower(directory, (found) => {
     // Records were cut off, or an older copy was put back: what is young enough comes again.
     if (isFollowFault(found, 'not-continued')) again(found.text);
@@ -94,7 +100,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
         delivered,
         failed,
         dropped: droppedCount,
-        lagMs: waitingMs === undefined ? 0 : Math.max(0, clock.wallMs() - waitingMs),
+        lagMs: Math.max(0, ...[...open.keys()].map(({ timeMs }) => clock.wallMs() - timeMs)),
         ...(fault && {
           fault: { code: fault.code, status: fault.status, forMs: clock.now() - fault.sinceMs },
         }),
@@ -114,7 +120,8 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       if (isMore === undefined) await backOff();
       else if (!isMore) await parts.wakes.next(signal, { clock, ms: saveMs });
     }
-    await save().catch(() => undefined);
+    await Promise.all(works);
+    await save();
     await follower.close().catch(() => undefined);
   }
 
@@ -144,9 +151,9 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     }
     const { segment, bytes, seq, hash } = kept;
     position = { segment, bytes, seq, hash };
-    ({ sinceMs, dropped } = kept);
+    ({ sinceMs, dropped, reached: reachedSeq, aside: unknown } = kept);
     maybeSentSeq = parts.untilSeq();
-    savedSeq = seq;
+    savedSeq = reachedSeq;
     await follower.seek(position);
     return true;
   }
@@ -174,7 +181,8 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       for (const line of batch.lines) {
         at += line.bytes.length + 1;
         if (line.seq > maybeSentSeq) sinceMs = 0;
-        const notice = noticeOf(line.bytes.toString('utf8'), source);
+        const isSettled = line.seq <= reachedSeq && !unknown.includes(line.seq);
+        const notice = isSettled ? undefined : noticeOf(line.bytes.toString('utf8'), source);
         const isDue = notice !== undefined && notice.timeMs >= sinceMs && isWanted(notice, parts.events);
         if (isDue) await deliver(notice, line.seq);
         position = { segment, bytes: at, seq: line.seq, hash: readClaim(line.bytes)?.hash ?? '' };
@@ -202,40 +210,78 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   function again(why: string): void {
     sinceMs = oldestMs();
     maybeSentSeq = parts.untilSeq();
+    reachedSeq = 0;
     parts.onAgain(why);
   }
 
-  /** Resolves when the receiver has taken it, or it is too old. Rejects at the end only. */
+  /** Resolves when it is settled or set aside. Rejects at the end only. */
   async function deliver(notice: Notice, seq: number): Promise<void> {
-    waitingMs = notice.timeMs;
-    try {
-      for (;;) {
-        if (notice.timeMs < oldestMs()) {
-          dropped = addDropped(dropped, notice.timeMs, seq);
-          droppedCount += 1;
-          return;
-        }
-        const isTaken = await attempt(async () => {
-          await unlessRefused(tellDropped, async () => undefined);
-          const less = (): Promise<void> => send(withoutChosenTexts(notice));
-          await unlessRefused(() => send(notice), less);
-          // It takes notices, and not that one.
-          await forgetDropped();
-          return true;
-        });
-        if (isTaken === true) return;
-        signal.throwIfAborted();
-        await backOff();
-        signal.throwIfAborted();
+    while (works.size >= bounds.noticesAside) await Promise.race(works);
+    const before = position;
+    let setAside = (): void => undefined;
+    const slow = new Promise<true>((resolve) => {
+      setAside = () => {
+        open.set(notice, { seq, aside: before });
+        resolve(true);
+      };
+    });
+    open.set(notice, { seq });
+    const work = settle(notice, seq, setAside);
+    works.add(work);
+    void work.then(() => works.delete(work));
+    if (!(await Promise.race([work, slow]))) throw signal.reason;
+  }
+
+  /** False: the feed ends before it was taken, too old, or twice received whole without an answer. Never rejects. */
+  async function settle(notice: Notice, seq: number, setAside: () => void): Promise<boolean> {
+    const isAside = (): boolean => open.get(notice)?.aside !== undefined;
+    let isRepeat = seq <= reachedSeq;
+    if (isRepeat) await later();
+    while (!signal.aborted) {
+      if (notice.timeMs < oldestMs()) {
+        dropped = addDropped(dropped, notice.timeMs, seq);
+        droppedCount += 1;
+        return settled();
       }
-    } finally {
-      waitingMs = undefined;
+      let isUnknown = false;
+      const isTaken = await attempt(async () => {
+        if (!isAside()) await unlessRefused(tellDropped, async () => undefined);
+        const less = (): Promise<void> => send(withoutChosenTexts(notice), setAside);
+        try {
+          await unlessRefused(() => send(notice, setAside), less);
+        } catch (cause) {
+          isUnknown = isUnanswered(cause);
+          throw cause;
+        }
+        // It takes notices, and not that one.
+        if (!isAside()) await forgetDropped();
+        return true;
+      });
+      if (isTaken === true || (isUnknown && isRepeat)) return settled();
+      isRepeat ||= isUnknown;
+      await (isUnknown ? later() : backOff());
+    }
+    return false;
+
+    async function later(): Promise<void> {
+      setAside();
+      await pause(clock, bounds.noticeRetryMaxMs, signal);
+    }
+
+    async function settled(): Promise<true> {
+      const wasAside = isAside();
+      open.delete(notice);
+      if (wasAside) await save();
+      return true;
     }
   }
 
   async function tellDropped(): Promise<void> {
     if (dropped === undefined) return;
-    await send(droppedNotice(dropped, source));
+    await send(droppedNotice(dropped, source)).catch((cause: unknown) => {
+      // The log tells of them, too.
+      if (!isUnanswered(cause)) throw cause;
+    });
     await forgetDropped();
   }
 
@@ -258,8 +304,8 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     }
   }
 
-  async function send(notice: Notice): Promise<void> {
-    await parts.send(notice, signal);
+  async function send(notice: Notice, onSlow = (): void => undefined): Promise<void> {
+    await parts.send(notice, signal, onSlow);
     if (notice.event !== 'dropped') delivered += 1;
     pauses = 0;
     if (fault === undefined) return;
@@ -268,13 +314,22 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   }
 
   /** A place that cannot be stored is reported, and the feed goes on: after a restart these notices come again. */
-  async function save(): Promise<void> {
-    const { segment, bytes, seq, hash } = position;
-    const kept: KeptPlace = { journal, segment, bytes, seq, hash, sinceMs, ...(dropped && { dropped }) };
+  function save(): Promise<void> {
+    saves = saves.then(store);
+    return saves;
+  }
+
+  async function store(): Promise<void> {
+    const aside = [...open.values()].filter((each) => each.aside !== undefined);
+    const seqs = [...aside.map((each) => each.seq), ...unknown.filter((each) => each > position.seq)];
+    const { segment, bytes, hash, seq } = aside[0]?.aside ?? position;
+    const reached = Math.max(reachedSeq, position.seq);
+    const at = { journal, segment, bytes, seq, hash, sinceMs, reached, aside: seqs };
+    const kept: KeptPlace = { ...at, ...(dropped && { dropped }) };
     savedMs = clock.now();
     try {
       await place.save(kept);
-      savedSeq = seq;
+      savedSeq = reached;
       if (fault?.code === 'state-file') fault = undefined;
     } catch (cause) {
       failWith(new NoticeFault('state-file', undefined, cause));
@@ -300,6 +355,10 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   function oldestMs(): number {
     return Math.max(0, clock.wallMs() - bounds.noticeKeptMs);
   }
+}
+
+function isUnanswered(cause: unknown): boolean {
+  return cause instanceof NoticeFault && cause.code === 'unanswered';
 }
 
 function journalFault(cause: unknown): NoticeFault {

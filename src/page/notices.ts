@@ -90,7 +90,7 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
       place: createPlaceFile(directory, name),
       untilSeq: () => untilSeq ?? 0,
       wakes,
-      send: (notice, signal) => send(settings, notice, signal),
+      send: (notice, signal, onSlow) => send(settings, notice, signal, onSlow),
       onFault({ code, status }) {
         const [means] = noticeCodes[code];
         const text = `${name}: ${means}${status === undefined ? '' : ` (${status})`}`;
@@ -110,10 +110,15 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
     });
   }
 
-  function send(settings: NoticeSettings, notice: Notice, signal: AbortSignal): Promise<void> {
+  function send(
+    settings: NoticeSettings,
+    notice: Notice,
+    signal: AbortSignal,
+    onSlow: () => void,
+  ): Promise<void> {
     const with_ = { clock, lookup };
     return settings.kind === 'mail'
-      ? sendMail(settings, notice, with_, signal)
+      ? sendMail(settings, notice, with_, signal, onSlow)
       : postWebhook(settings, notice, with_, signal);
   }
 }

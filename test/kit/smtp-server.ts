@@ -22,13 +22,15 @@ export interface SmtpOptions {
   readonly tls?: KeyPairPem;
   /** Instead of the answer to a command, which is in upper case; `greeting` is one, too. */
   readonly say?: (command: string) => string | undefined;
+  /** What comes before the answer to a command; undefined: nothing does. */
+  readonly think?: (command: string, socket: Socket) => Promise<void> | undefined;
   /** Instead of everything. */
   readonly talk?: (socket: Socket) => void;
 }
 
 export async function openSmtpServer(
   t: TestContext,
-  { tls, say, talk }: SmtpOptions = {},
+  { tls, say, think, talk }: SmtpOptions = {},
 ): Promise<SmtpServer> {
   const mails: ReceivedMail[] = [];
   const sockets = new Set<Socket>();
@@ -50,8 +52,12 @@ export async function openSmtpServer(
     let from = '';
     let to: string[] = [];
     let text: string | undefined;
-    const answer = (command: string, usual: string): void =>
-      void socket.write(`${say?.(command) ?? usual}\r\n`);
+    const answer = (command: string, usual: string): void => {
+      const write = (): void => void socket.write(`${say?.(command) ?? usual}\r\n`);
+      const thought = think?.(command, socket);
+      if (thought === undefined) write();
+      else void thought.then(write);
+    };
     const onLine = (line: string): void => {
       if (text !== undefined) {
         if (line !== '.') {

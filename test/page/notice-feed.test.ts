@@ -10,7 +10,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { createPlaceFile, type PlaceFile } from '../../src/adapters/notices/place-file.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import { Wakes } from '../../src/concurrency/waiting.js';
+import { pause as pauseBy, Wakes } from '../../src/concurrency/waiting.js';
 import { NoticeFault } from '../../src/domain/admin/notices/fault.js';
 import type { Notice } from '../../src/domain/admin/notices/notice.js';
 import { type NoticeEvent, noticeEvents } from '../../src/domain/admin/notices/receiver.js';
@@ -19,6 +19,7 @@ import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js'
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { type AccessFacts, accessBody, usualRequest } from '../kit/access-record.js';
 import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
+import { until } from '../kit/until.js';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -35,6 +36,8 @@ interface Story {
   readonly attempts: { count: number; most: number };
   /** Why the receiver does not take one; undefined: it does. */
   refuse: ((notice: Notice) => NoticeFault | undefined) | undefined;
+  /** What comes before the answer to one, as of a mail server after the dot. */
+  think: ((notice: Notice, onSlow: () => void, signal: AbortSignal) => Promise<void>) | undefined;
   /** A record of access, now. */
   note(facts?: AccessFacts): void;
   open(options?: { readonly events?: readonly NoticeEvent[]; readonly place?: PlaceFile }): NoticeFeed;
@@ -57,6 +60,7 @@ function tell(t: TestContext): Story {
     faults: [],
     attempts: { count: 0, most: 0 },
     refuse: undefined,
+    think: undefined,
     note(facts = usualRequest) {
       journal.writeBodies(accessBody(clock.wallMs(), facts));
       wakes.wake();
@@ -73,12 +77,13 @@ function tell(t: TestContext): Story {
         place,
         untilSeq: () => journal.seq,
         wakes,
-        async send(notice) {
+        async send(notice, signal, onSlow) {
           onItsWay += 1;
           story.attempts.count += 1;
           story.attempts.most = Math.max(story.attempts.most, onItsWay);
           try {
-            await nextTurn();
+            await (story.think?.(notice, onSlow, signal) ?? nextTurn());
+            signal.throwIfAborted();
             const fault = story.refuse?.(notice);
             if (fault !== undefined) throw fault;
             story.taken.push(notice.id.slice(notice.id.indexOf('.') + 1));
@@ -196,6 +201,101 @@ void test('a receiver that says when to come again is not asked before', async (
   story.refuse = () => new NoticeFault('unreachable');
   story.note();
   await story.until(() => story.attempts.count > 5, 10_000);
+});
+
+/** As a mail server that answers so long after the dot; undefined: never. */
+function slowAfter(clock: FakeClock, ms?: number): NonNullable<Story['think']> {
+  return async (_, onSlow, signal) => {
+    await pauseBy(clock, 5000, signal);
+    onSlow();
+    await pauseBy(clock, (ms ?? bounds.noticeMailEndMs) - 5000, signal);
+    signal.throwIfAborted();
+    if (ms === undefined) throw new NoticeFault('unanswered');
+  };
+}
+
+for (const [name, ms] of [
+  ['20 s', 20_000],
+  ['5 minutes', 300_000],
+  ['never', undefined],
+] as const)
+  void test(`100 notices, one of them slow (${name}): each once, the others not late`, async (t) => {
+    const story = tell(t);
+    const feed = story.open();
+    await read();
+    const slow = slowAfter(story.clock, ms);
+    const times = new Map<string, number>();
+    story.think = async (notice, onSlow, signal) => {
+      times.set(notice.id, (times.get(notice.id) ?? 0) + 1);
+      await (notice.id.endsWith('.50') ? slow(notice, onSlow, signal) : nextTurn());
+    };
+    const startMs = story.clock.now();
+    for (let at = 1; at <= 100; at += 1) story.note();
+    await until(() => times.size === 50, 'the slow one');
+    await story.clock.advance(5000);
+    await until(() => story.taken.length === 99, 'the others, without a further moment');
+    assert.equal(story.clock.now() - startMs, 5000);
+    const others = Array.from({ length: 100 }, (_, at) => String(at + 1)).filter((seq) => seq !== '50');
+    assert.deepEqual(story.taken, others);
+    assert.ok(feed.state.lagMs > 0);
+    // It is settled in the end.
+    await story.until(() => feed.state.lagMs === 0, 1000);
+    assert.equal(story.taken.length, ms === undefined ? 99 : 100);
+    assert.deepEqual(story.faults, ms === undefined ? ['unanswered'] : []);
+    // Once more, later, as the server may have it.
+    const again = [...times].filter(([, count]) => count > 1);
+    assert.deepEqual(again, ms === undefined ? [[`${story.journal.id}.50`, 2]] : []);
+  });
+
+void test('a server that answers nothing gets each mail twice, a few at a time, and what is set aside outlives the process', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.think = slowAfter(story.clock);
+  // bounds.noticesAside
+  for (let at = 0; at < 2 * bounds.noticesAside; at += 1) story.note();
+  const asideNow = async (): Promise<unknown> => {
+    const kept = await createPlaceFile(story.state, 'chat').load();
+    return typeof kept === 'object' ? kept.aside.join() : kept;
+  };
+  for (let turns = 0; (await asideNow()) !== '1,2,3,4,5,6,7,8'; turns += 1) {
+    assert.ok(turns < 10_000, String(await asideNow()));
+    await story.clock.advance(100);
+    await pause(1);
+  }
+  await feed.close();
+  assert.equal(story.attempts.most, bounds.noticesAside);
+  assert.equal(await asideNow(), '1,2,3,4,5,6,7,8');
+  story.attempts.count = 0;
+  story.think = undefined;
+  const next = story.open();
+  await story.until(() => story.taken.length === 2 * bounds.noticesAside, 10_000);
+  await story.until(() => next.state.lagMs === 0);
+  assert.equal(story.attempts.count, 2 * bounds.noticesAside);
+  assert.deepEqual(
+    story.taken.map(Number).toSorted((a, b) => a - b),
+    Array.from({ length: 2 * bounds.noticesAside }, (_, at) => at + 1),
+  );
+  await next.close();
+  assert.equal(await asideNow(), '');
+});
+
+void test('a refusal that comes late is one, and a failure that comes late is tried again', async (t) => {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  story.think = slowAfter(story.clock, 20_000);
+  story.refuse = ({ facts }) =>
+    facts.reason === 'poison' ? new NoticeFault('mail-refused', 554) : undefined;
+  story.note({ ...usualRequest, reason: 'poison' });
+  await story.until(() => story.taken.length === 1, 1000);
+  assert.equal(story.notices[0]?.facts.reason, 'left out, with the users: the receiver refused them');
+  let tries = 0;
+  story.refuse = () => ((tries += 1) < 4 ? new NoticeFault('mail-refused', 451) : undefined);
+  story.note();
+  await story.until(() => story.taken.length === 2, 1000);
+  assert.equal(tries, 4);
+  assert.equal(feed.state.fault, undefined);
 });
 
 void test('ended between sending and storing: the notice comes again with its id, and none is lost', async (t) => {

@@ -1,6 +1,6 @@
 // Sends a notice as a mail in plain text, by nodemailer, an optional package that is loaded when the first mail is sent. Beyond this
-// machine it goes only over TLS with a verified certificate. The socket is ours and closes at the time limit, whatever the library or the
-// server does. A message has the same Message-ID at each delivery.
+// machine it goes only over TLS with a verified certificate. The socket is ours and closes at the time limit of the phase, whatever the
+// library or the server does. A message has the same Message-ID at each delivery.
 
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import type * as Library from 'nodemailer';
@@ -25,13 +25,19 @@ export interface Mailbox {
 
 /** How often it is looked how much a server has sent over TLS. */
 const lookMs = 50;
+/** A server that has not answered for so long after the dot keeps the later notices waiting. */
+const slowMs = 5_000;
 
-/** Resolves when the server has taken it for at least one address. Rejects with a NoticeFault, or with the reason of the abort. */
+/**
+ * Resolves when the server has taken it for at least one address. Rejects with a NoticeFault, or with the reason of the abort.
+ * `onSlow`: the server has all of it, and thinks about it for longer than others need.
+ */
 export async function sendMail(
   { to, from, host, port, caFile }: Mailbox,
   notice: Notice,
   { clock, lookup }: { readonly clock: Clock; readonly lookup: LookupFunction },
   signal: AbortSignal,
+  onSlow: () => void = () => undefined,
 ): Promise<void> {
   const { createTransport } = await loadLibrary();
   const isLocal = isOfThisMachine(host);
@@ -46,7 +52,23 @@ export async function sendMail(
     // Without it: the library writes into the error that ends its socket.
     socket.destroy();
   };
-  const timer = clock.setTimer(bounds.noticeMs, () => giveUp(new NoticeFault('timeout')));
+  let isWhole = false;
+  let timer = clock.setTimer(bounds.noticeMs, late);
+  function late(): void {
+    giveUp(new NoticeFault('timeout'));
+  }
+  // The only word of the library about where it is: each command that it sends, and the end of the message. RFC 5321, 4.5.3.2.
+  function onWord({ tnx }: { readonly tnx?: unknown }): void {
+    if (isWhole || (tnx !== 'client' && tnx !== 'message')) return;
+    timer.cancel();
+    isWhole = tnx === 'message';
+    timer = isWhole
+      ? clock.setTimer(slowMs, () => {
+          timer = clock.setTimer(bounds.noticeMailEndMs - slowMs, late);
+          onSlow();
+        })
+      : clock.setTimer(bounds.noticeMailStepMs, late);
+  }
   // The library bounds one answer, and not how many it holds. Below TLS a socket gives no data, so that its bytes are counted now and then.
   let look = clock.setTimer(lookMs, lookAgain);
   function lookAt(): void {
@@ -62,6 +84,8 @@ export async function sendMail(
     await connected(socket);
     // The library lets it flow.
     socket.on('data', lookAt).pause();
+    timer.cancel();
+    timer = clock.setTimer(bounds.noticeMailStepMs, late);
     const transport = createTransport({
       host,
       port,
@@ -73,8 +97,11 @@ export async function sendMail(
             requireTLS: true,
             tls: { ...tls, servername: isIP(host) === 0 ? host : '', rejectUnauthorized: true },
           }),
-      greetingTimeout: bounds.noticeMs,
-      socketTimeout: bounds.noticeMs,
+      // The times are ours.
+      greetingTimeout: bounds.noticeMailEndMs,
+      socketTimeout: bounds.noticeMailEndMs,
+      transactionLog: true,
+      logger: { debug: onWord },
       maxResponseSize: bounds.noticeAnswerBytes,
       disableFileAccess: true,
       disableUrlAccess: true,
@@ -93,7 +120,9 @@ export async function sendMail(
     });
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
-    throw given ?? faultOf(cause);
+    const fault = given ?? faultOf(cause);
+    // Without an answer to the dot nobody knows whether it was taken.
+    throw isWhole && fault.status === undefined ? new NoticeFault('unanswered', undefined, cause) : fault;
   } finally {
     timer.cancel();
     look.cancel();

@@ -126,6 +126,10 @@ export const noticeCodes: Table<NoticeFaultCode> = {
   status: ['it answers with an HTTP status that is no success', 'correct the URL or the secret'],
   'not-http': ['its answer is not HTTP, or too long', 'correct the URL'],
   'mail-refused': ['the mail server does not take the mail', "look into the mail server's log"],
+  unanswered: [
+    'the mail server got the whole mail and did not say whether it takes it; it gets it once more later, with the same `Message-ID`',
+    'look into the log of the mail server: why does it take minutes?',
+  ],
   'secret-file': [
     '`secret_file` cannot be read by the user of the page, or does not hold `whsec_` and base64 of 24 to 64 bytes',
     'make one as docs/access-approve.md says',

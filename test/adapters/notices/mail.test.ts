@@ -14,8 +14,10 @@ import { noticeOf } from '../../../src/domain/admin/notices/notice.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { type AccessFacts, accessLine, usualRequest } from '../../kit/access-record.js';
 import { makeAuthority } from '../../kit/certificates.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
 import { hostileTexts } from '../../kit/page-daemon.js';
 import { openSmtpServer, type SmtpOptions } from '../../kit/smtp-server.js';
+import { until } from '../../kit/until.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { fasterClock, faultOf, flood } from './attempts.js';
 
@@ -28,7 +30,11 @@ const lookup: LookupFunction = (_name, options, callback) => {
 
 function send(
   mailbox: Partial<Mailbox> & { readonly port: number },
-  { facts = usualRequest, clock = systemClock }: { facts?: AccessFacts; clock?: Clock } = {},
+  {
+    facts = usualRequest,
+    clock = systemClock,
+    onSlow,
+  }: { facts?: AccessFacts; clock?: Clock; onSlow?: () => void } = {},
   signal = new AbortController().signal,
 ): Promise<void> {
   const notice = noticeOf(accessLine(7, 1_764_144_000_000, facts), {
@@ -36,7 +42,7 @@ function send(
     host: 'gate1',
   });
   assert.ok(notice !== undefined);
-  return sendMail({ ...usual, host: '127.0.0.1', ...mailbox }, notice, { clock, lookup }, signal);
+  return sendMail({ ...usual, host: '127.0.0.1', ...mailbox }, notice, { clock, lookup }, signal, onSlow);
 }
 
 function headersOf(text: string): Map<string, string> {
@@ -127,7 +133,7 @@ void test('beyond this machine only over TLS, with authority and name', async (t
 });
 
 void test('a server that refuses, is silent, floods or goes away', async (t) => {
-  const clock = fasterClock(50);
+  const clock = fasterClock(1000);
   const busyClock = fasterClock(0.01);
   const refusing = (command: string) =>
     openSmtpServer(t, { say: (said) => (said === command ? '550 evil words' : undefined) });
@@ -135,7 +141,7 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
     const { port } = await refusing(command);
     assert.equal(await faultOf(send({ port })), 'mail-refused 550', command);
   }
-  // bounds.noticeMs
+  // bounds.noticeMailStepMs
   const startMs = performance.now();
   const silent = await openSmtpServer(t, { talk: () => undefined });
   assert.equal(await faultOf(send({ port: silent.port }, { clock })), 'timeout');
@@ -145,7 +151,7 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
     },
   });
   assert.equal(await faultOf(send({ port: drips.port }, { clock })), 'timeout');
-  assert.ok(performance.now() - startMs < 10_000, String(bounds.noticeMs));
+  assert.ok(performance.now() - startMs < 10_000, String(bounds.noticeMailStepMs));
   // bounds.noticeAnswerBytes
   const written = { bytes: 0 };
   for (const piece of ['e'.repeat(1000), `220-${'e'.repeat(500)}\r\n`, '250 evil\r\n']) {
@@ -174,6 +180,92 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
   const attempt = send({ port: silent.port }, {}, ended.signal);
   setTimeout(() => ended.abort(reason), 50);
   await assert.rejects(attempt, reason);
+});
+
+/** A server that waits at these commands, over TLS, for a clock that the test turns. */
+async function openThinker(t: TestContext, commands: readonly string[]) {
+  const authority = makeAuthority({ name: 'ours' });
+  const caFile = join(temporaryDirectory(t), 'ca.pem');
+  writeFileSync(caFile, authority.certificatePem);
+  const clock = createFakeClock();
+  const held: (() => void)[] = [];
+  const server = await openSmtpServer(t, {
+    tls: authority.issue({ names: ['mail.example.com'] }),
+    think: (command) =>
+      commands.includes(command) ? new Promise((resolve) => held.push(resolve)) : undefined,
+  });
+  let slow = 0;
+  let ended: string | undefined;
+  const attempt = send(
+    { host: 'mail.example.com', port: server.port, caFile },
+    { clock, onSlow: () => (slow += 1) },
+  );
+  void attempt.then(
+    () => (ended = 'taken'),
+    (fault: unknown) => (ended = String(fault)),
+  );
+  return {
+    clock,
+    server,
+    held,
+    isHeld: () => until(() => held.length > 0, 'the command'),
+    answer: () => held.shift()?.(),
+    ends: async () => {
+      await until(() => ended !== undefined, 'the end');
+      return ended;
+    },
+    get now() {
+      return { slow, ended };
+    },
+  };
+}
+
+void test('each step may take minutes, and the answer to the mail ten', async (t) => {
+  const minuteMs = 60_000;
+  const steps = ['greeting', 'EHLO', 'MAIL', 'RCPT', 'DATA'];
+  const patient = await openThinker(t, steps);
+  // The greeting, a greeting over TLS, and one more recipient.
+  for (let at = 0; at < steps.length + 2; at += 1) {
+    await patient.isHeld();
+    await patient.clock.advance(bounds.noticeMailStepMs - minuteMs);
+    patient.answer();
+  }
+  assert.equal(await patient.ends(), 'taken');
+  assert.deepEqual([patient.server.mails.length, patient.now.slow, patient.clock.timers], [1, 0, 0]);
+  for (const step of steps) {
+    const stuck = await openThinker(t, [step]);
+    await stuck.isHeld();
+    await stuck.clock.advance(bounds.noticeMailStepMs);
+    assert.equal(await stuck.ends(), 'NoticeFault: timeout', step);
+  }
+  for (const ms of [20_000, 5 * minuteMs]) {
+    const late = await openThinker(t, ['.']);
+    await late.isHeld();
+    await late.clock.advance(ms);
+    assert.deepEqual(late.now, { slow: 1, ended: undefined });
+    late.answer();
+    assert.equal(await late.ends(), 'taken');
+    assert.equal(late.clock.timers, 0);
+  }
+});
+
+void test('without an answer to the mail nobody knows whether it was taken', async (t) => {
+  const never = await openThinker(t, ['.']);
+  await never.isHeld();
+  await never.clock.advance(bounds.noticeMailEndMs - 1);
+  assert.deepEqual(never.now, { slow: 1, ended: undefined });
+  await never.clock.advance(1);
+  assert.equal(await never.ends(), 'NoticeFault: unanswered');
+  assert.equal(never.clock.timers, 0);
+  const gone = await openSmtpServer(t, {
+    think: (command, socket) => (command === '.' ? new Promise(() => socket.destroy()) : undefined),
+  });
+  assert.equal(await faultOf(send({ port: gone.port })), 'unanswered');
+  // Before its end it was not taken.
+  const early = await openSmtpServer(t, {
+    think: (command, socket) => (command === 'DATA' ? new Promise(() => socket.destroy()) : undefined),
+  });
+  assert.equal(await faultOf(send({ port: early.port })), 'unreachable');
 });
 
 void test('some addresses are refused: the mail counts as taken', async (t: TestContext) => {

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createPlaceFile, type KeptPlace } from '../../../src/adapters/notices/place-file.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
 const place: KeptPlace = {
@@ -13,6 +14,8 @@ const place: KeptPlace = {
   seq: 90,
   hash: 'c'.repeat(64),
   sinceMs: 12,
+  reached: 95,
+  aside: [91, 94],
 };
 
 void test('a place, with what was dropped, is found again', async (t) => {
@@ -48,6 +51,9 @@ void test('what is not of us counts for nothing', async (t) => {
     { ...kept, dropped: { count: 1, fromMs: 1, toMs: 8.64e15 + 1, seq: 1 } },
     { ...kept, dropped: { count: 1 } },
     { ...kept, dropped: 7 },
+    { ...kept, reached: -1 },
+    { ...kept, aside: [-1] },
+    { ...kept, aside: Array.from({ length: bounds.noticesAside + 1 }, () => 1) },
     { ...kept, journal: 7 },
   ];
   for (const text of ['', '{', 'x'.repeat(100), ...bad.map((each) => JSON.stringify(each))]) {

@@ -12,6 +12,7 @@ export const noticeFaultCodes = [
   'status',
   'not-http',
   'mail-refused',
+  'unanswered',
   'secret-file',
   'ca-file',
   'library-missing',
