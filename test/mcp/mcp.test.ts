@@ -264,24 +264,23 @@ void test('a gate that is away, restarted, or ends in the middle of a call', asy
   await again.stop();
 });
 
+const initialize = (protocolVersion: string) => ({
+  method: 'initialize',
+  params: { protocolVersion, capabilities: {}, clientInfo: { name: 'old host', version: '1' } },
+});
+
 /** The lines of a host without the SDK. */
-function openHost(t: TestContext, args: readonly string[]) {
+function openHost(t: TestContext, args: readonly string[], isGreeting = true) {
   const child = spawn(process.execPath, [agentProgram, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   child.stdin.on('error', () => undefined);
   child.stderr.resume();
   const ask = (message: object): boolean =>
     child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
-  const initialize = {
-    method: 'initialize',
-    params: {
-      protocolVersion: '2025-06-18',
-      capabilities: {},
-      clientInfo: { name: 'old host', version: '1' },
-    },
-  };
-  ask({ id: 1, ...initialize });
-  ask({ method: 'notifications/initialized' });
+  if (isGreeting) {
+    ask({ id: 1, ...initialize('2025-06-18') });
+    ask({ method: 'notifications/initialized' });
+  }
   return { child, ask, ended: once(child, 'close') };
 }
 
@@ -309,7 +308,7 @@ void test('a host that goes away, and one that writes what is no message', { tim
   assert.equal(backend.commands.length, 1);
   release();
 
-  // An old host, lines that are no JSON, and then a message above bounds.agentMessageBytes.
+  // An old host, lines that are no message, and one above bounds.agentMessageBytes: each has an error, and the next is read.
   const hostile = openHost(t, args);
   let text = '';
   hostile.child.stdout.on('data', (chunk: Buffer) => {
@@ -321,8 +320,64 @@ void test('a host that goes away, and one that writes what is no message', { tim
   const line = text.split('\n').find((each) => each.includes('"id":3')) ?? '';
   const { result } = z.object({ result: z.unknown() }).parse(JSON.parse(line));
   assert.equal(agentAnswer(result).said['command'], 'quota get');
-  hostile.child.stdin.write('x'.repeat(bounds.agentMessageBytes + 1));
+  hostile.child.stdin.write(`{"jsonrpc":"2.0","id":4,"x":"${'x'.repeat(30 << 20)}"}\n`);
+  hostile.ask({ id: 5, method: 'ping' });
+  await until(() => text.includes('"id":5'), 'the answer behind the long line');
+  hostile.child.stdin.write('{"id":"six","method":"ping"}\n\n{"jsonrpc":"2.0","id":7,"method":"ping"}\n');
+  await until(() => text.includes('"id":7'), 'the answer behind an empty line');
+  const errors = text.split('\n').flatMap((each) => {
+    const { error, id } = z
+      .object({ id: z.unknown().optional(), error: z.object({ code: z.number() }).optional() })
+      .parse(JSON.parse(each || '{}'));
+    return error === undefined ? [] : [[id, error.code]];
+  });
+  assert.deepEqual(errors, [
+    [null, -32_700],
+    [null, -32_600],
+    [null, -32_600],
+    [null, -32_600],
+    ['six', -32_600],
+  ]);
+  assert.equal(backend.commands.length, 2);
+  hostile.child.stdin.end();
   assert.deepEqual(await hostile.ended, [0, null]);
+});
+
+void test('nothing is served before initialize, and no version whose batches are not', async (t) => {
+  const { daemon, backend } = await openGateway(t, { backend: { script }, policy });
+  const host = openHost(t, ['--socket', daemon.path('support.sock')], false);
+  let text = '';
+  host.child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const call = { name: 'quota_get', arguments: { user, reason } };
+  host.ask({ id: 1, method: 'tools/list' });
+  host.ask({ id: 2, method: 'tools/call', params: call });
+  host.ask({ id: 3, method: 'initialize', params: { protocolVersion: '2025-06-18' } });
+  host.ask({ id: 4, method: 'tools/call', params: call });
+  host.ask({ id: 5, ...initialize('2025-03-26') });
+  host.ask({ id: 6, method: 'tools/call', params: call });
+  await until(
+    () => text.includes('"id":6'),
+    () => text,
+  );
+  const answers = new Map(
+    text
+      .trim()
+      .split('\n')
+      .map((each) => answerOfHost.parse(JSON.parse(each)))
+      .map((each) => [each.id, each]),
+  );
+  for (const id of [1, 2, 3, 4]) assert.equal(answers.get(id)?.error?.code, -32_600, String(id));
+  const version = answers.get(5)?.result?.protocolVersion;
+  assert.ok(version !== undefined && version > '2025-03-26', version);
+  assert.equal(backend.commands.length, 1);
+});
+
+const answerOfHost = z.object({
+  id: z.number(),
+  error: z.object({ code: z.number() }).optional(),
+  result: z.object({ protocolVersion: z.string().optional() }).optional(),
 });
 
 void test('a host that reads no answers is not read', { timeout: 60_000 }, async (t) => {
