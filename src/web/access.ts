@@ -19,12 +19,16 @@ export function accessRows({ rows }: Pick<AccessTable, 'rows'>): AccessRow[] {
 }
 
 export function rowsWith(rows: readonly AccessRow[], text: string): readonly AccessRow[] {
-  const words = text
+  return rows.filter(({ kind, listener, policy, people = '', names }) =>
+    hasWords(text, [kind, listener, policy, people, ...names].join(' ')),
+  );
+}
+
+/** Whether each word of `wanted` is in the text, in any case. */
+export function hasWords(wanted: string, text: string): boolean {
+  const all = text.toLowerCase();
+  return wanted
     .toLowerCase()
     .split(/\s+/)
-    .filter((word) => word !== '');
-  return rows.filter(({ kind, listener, policy, people = '', names }) => {
-    const all = [kind, listener, policy, people, ...names].join(' ').toLowerCase();
-    return words.every((word) => all.includes(word));
-  });
+    .every((word) => all.includes(word));
 }

@@ -25,6 +25,7 @@ const keysScreen = async () => (await import('./keys-screen.js')).KeysScreen;
 const learnScreen = async () => (await import('./learn-screen.js')).LearnScreen;
 const mailboxScreen = async () => (await import('./mailbox-screen.js')).MailboxScreen;
 const proofScreen = async () => (await import('./proof-screen.js')).ProofScreen;
+const requestsScreen = async () => (await import('./requests-screen.js')).RequestsScreen;
 const requestScreen = async () => (await import('./request-screen.js')).RequestScreen;
 const trailScreen = async () => (await import('./trail-screen.js')).TrailScreen;
 
@@ -36,6 +37,7 @@ export const screens: readonly Screen[] = [
   { path: '/approvals', title: 'Approvals', key: 'v', roles: ['approve'], load: approvalsScreen },
   { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], load: trailScreen },
   { path: '/trail/:id', title: 'One command', roles: ['audit'], load: exchangeScreen },
+  { path: '/requests', title: 'Requests', key: 'r', roles: ['audit'], load: requestsScreen },
   { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], load: mailboxScreen },
   { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], load: mailboxScreen },
   { path: '/proof', title: 'Proof', key: 'p', roles: everybody, load: proofScreen },

@@ -30,6 +30,7 @@ const icons: Readonly<Record<string, string>> = {
   Proof: 'M8 1.8l5 2v4c0 3-2 5-5 6.4-3-1.4-5-3.4-5-6.4v-4zM5.5 8l2 2 3-3.5',
   Access: 'M4 7.5h8v6H4zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5',
   Approvals: 'M2 3.5h12v8H7l-3 2.5v-2.5H2zM5.5 7.5l1.8 1.8L11 5.5',
+  Requests: 'M2 3.5h12v8H7l-3 2.5v-2.5H2zM5 6.2h6M5 8.8h4',
   Learn: 'M1.5 6L8 3l6.5 3L8 9zM4.5 7.5V11c2 1.5 5 1.5 7 0V7.5',
   Keys: 'M2.5 10.5a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0M6.8 8.7L13 2.5M10.5 5l2 2',
   out: 'M9.5 3H3v10h6.5M7 8h7M11.5 5.5L14 8l-2.5 2.5',

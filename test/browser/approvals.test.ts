@@ -166,9 +166,27 @@ browserTest(
     await beside.getByRole('link', { name: 'Who asked, who decided, and all its uses' }).click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
 
+    // All requests are a list.
+    await visit(page, '/requests');
+    const list = page.getByRole('table', { name: 'All' });
+    await list.getByRole('link', { name: 'asker@jobs' }).first().waitFor();
+    assert.deepEqual(await findFaults(page), []);
+    await page.getByLabel('Show rows with').fill('ticket 9 other.test');
+    await list.getByText('zuluq7bob@other.test').waitFor();
+    assert.equal(await list.getByText('alice@example.org').count(), 0);
+    await page.getByLabel('Show rows with').fill('nine');
+    const row = list.getByRole('row', { name: /mailbox create Nine/ });
+    await row.getByText('approved by page:approver').waitFor();
+    await row.getByText('1 of 9: mailbox create').waitFor();
+    await row.getByRole('link', { name: 'asker@jobs' }).click();
+    await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
     const limited = await desk.signIn(t, 'limited', `/access/${own}`);
     await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();
     await visit(limited.page, `/access/${other}`);
     await limited.page.getByText(/No request .* is known here/).waitFor();
+    await visit(limited.page, '/requests');
+    await limited.page.getByText('mailbox create Nine').waitFor();
+    assert.equal(await limited.page.getByText(/other\.test|mailbox create Ten/).count(), 0);
   },
 );

@@ -1,0 +1,199 @@
+// Screen "requests", for auditors: who asked for access on request, who gave it, what it was used for, and how it ended. What was given
+// without an approval and waits for its review stands on top. Of users that they see, as the journal has it; each look is recorded.
+
+import type { ComponentChildren } from 'preact';
+import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
+import { countWords } from '../domain/language/words/words.js';
+import type { AccessTold } from '../domain/records/story/row.js';
+import { hasWords } from './access.js';
+import { AskFault } from './api.js';
+import { useAnswer } from './asked.js';
+import { Choice } from './fields.js';
+import { AsCommand, Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
+import { useDaemonMs } from './live.js';
+import { go, Link } from './location.js';
+import { requestPath } from './requests.js';
+import type { ScreenProps } from './route.js';
+import { useSession } from './session.js';
+import { type Column, Table } from './table.js';
+
+const dayMs = 86_400_000;
+const spans = [
+  { value: '1', text: 'the last day' },
+  { value: '7', text: 'the last 7 days' },
+  { value: '30', text: 'the last 30 days' },
+  { value: 'all', text: 'all that is kept' },
+] as const;
+
+interface Read {
+  readonly items: readonly AccessTold[];
+  readonly end: TrailEnd;
+}
+
+export function RequestsScreen({ query }: ScreenProps) {
+  const { api } = useSession();
+  const clock = useDaemonMs();
+  const days = spans.find(({ value }) => value === query.get('days'))?.value ?? '30';
+  const wanted = query.get('with') ?? '';
+  const to = (next: Readonly<Record<string, string>>): void =>
+    go(`/requests?${new URLSearchParams({ days, with: wanted, ...next }).toString()}`, true);
+  const { value, fault, isBusy } = useAnswer<Read>(clock && days, async (signal) => {
+    const filter = days === 'all' ? {} : { sinceMs: Math.max(0, (clock?.() ?? 0) - Number(days) * dayMs) };
+    const items: AccessTold[] = [];
+    for await (const line of api.lines<TrailLine>('POST /api/trail/requests', { body: { filter }, signal })) {
+      if ('access' in line) items.push(line.access);
+      else if ('end' in line) return { items: items.toReversed(), end: line.end };
+    }
+    throw new AskFault(0, 'The answer ended too early.');
+  });
+  const all = value?.items ?? [];
+  const shown = all.filter(({ said, ...item }) =>
+    hasWords(wanted, JSON.stringify([item, Object.values(said)])),
+  );
+  const unreviewed = all.filter(isUnreviewed);
+  return (
+    <>
+      <div class="heading">
+        <h2>Requests and grants</h2>
+        <Choice
+          label="asked for or alive in"
+          value={days}
+          options={spans}
+          onInput={(next) => to({ days: next })}
+        />
+      </div>
+      {value === undefined || isBusy ? (
+        <Pending fault={fault}>Reading the journal …</Pending>
+      ) : (
+        <>
+          {[...(value.end.sentences ?? []), ...(value.end.notes ?? [])].map((text) => (
+            <p key={text}>
+              <Name value={text} max={200} />.
+            </p>
+          ))}
+          {unreviewed.length > 0 && (
+            <Listed
+              title="Without an approval (break-glass), to be reviewed"
+              items={unreviewed}
+              of={unreviewed}
+            />
+          )}
+          <Listed
+            title="All"
+            items={shown}
+            of={all}
+            controls={
+              <input
+                type="text"
+                aria-label="Show rows with"
+                placeholder="show rows with …"
+                value={wanted}
+                spellcheck={false}
+                onInput={(event) => to({ with: event.currentTarget.value })}
+              />
+            }
+          />
+        </>
+      )}
+      <AsCommand>{`dovegate audit access${days === 'all' ? '' : ` --since ${days}d`}`}</AsCommand>
+    </>
+  );
+}
+
+function isUnreviewed({ approvals, granted, reviewed_by: reviewed }: AccessTold): boolean {
+  return approvals === 0 && granted !== undefined && reviewed === undefined;
+}
+
+interface ListedProps {
+  readonly title: string;
+  readonly items: readonly AccessTold[];
+  readonly of: readonly AccessTold[];
+  readonly controls?: ComponentChildren;
+}
+
+function Listed({ title, items, of, controls }: ListedProps) {
+  return (
+    <Panel
+      title={
+        <>
+          {title}{' '}
+          <span class="count">
+            {items.length < of.length && `${countWords(items.length)} of `}
+            {countWords(of.length)}
+          </span>
+        </>
+      }
+      controls={controls}
+      isTable
+    >
+      <Table
+        label={title}
+        rows={items}
+        columns={columns}
+        keyOf={({ id }) => id}
+        toneOf={(item) => (isUnreviewed(item) ? 'tone-warn' : '')}
+        onOpen={({ id }) => go(requestPath(id))}
+        empty={
+          <Empty>
+            {of.length === 0 ? 'Nobody had or asked for access in this time.' : 'No row has that.'}
+          </Empty>
+        }
+      />
+    </Panel>
+  );
+}
+
+const columns: Column<AccessTold>[] = [
+  {
+    title: 'asked',
+    kind: 'short',
+    line: 1,
+    cell: ({ asked }) => (asked === undefined ? 'before the kept records' : <Time at={asked} isDated />),
+  },
+  {
+    title: 'who',
+    kind: 'short',
+    line: 1,
+    cell: ({ id, to }) => (
+      <Link to={requestPath(id)}>
+        <Name value={to} />
+      </Link>
+    ),
+  },
+  {
+    title: 'what',
+    line: 2,
+    grows: true,
+    cell: ({ command, users = [], reason = '' }) => (
+      <>
+        <Name value={command} max={120} isCode /> of <Name value={users.join(', ')} max={80} />
+        {reason !== '' && (
+          <p class="why faint">
+            <Name value={reason} max={120} />
+          </p>
+        )}
+      </>
+    ),
+  },
+  {
+    title: 'approved',
+    line: 3,
+    grows: true,
+    cell: (item) =>
+      isUnreviewed(item) ? <Sign tone="warn">{item.said.by}</Sign> : <Name value={item.said.by} max={120} />,
+  },
+  { title: 'used', line: 3, cell: ({ said }) => <Name value={said.used} max={120} /> },
+  {
+    title: 'state',
+    kind: 'wide',
+    line: 3,
+    cell: ({ end, granted, until, said }) =>
+      end === undefined && granted !== undefined && until !== undefined ? (
+        <>
+          until <Time at={until} isDated />
+        </>
+      ) : (
+        <Name value={said.end} max={200} />
+      ),
+  },
+];
