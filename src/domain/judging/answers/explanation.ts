@@ -183,21 +183,26 @@ function sentOf({ attempt, args }: Judged): string[] {
 const requestLineMax = bounds.accessHintChars;
 
 /**
- * What asks for access to the command, as it would be typed into a shell; hidden words are `[secret]`, and a reason is there as its
- * pattern. Of a rule without approvals it says first that nobody has to be waited for.
+ * What asks for access to the command, as it would be typed into a shell, which runs nothing before the hidden words are put in again; a
+ * reason is there as its pattern. Of a rule without approvals it says first that nobody has to be waited for.
  */
 export function requestLine({ attempt, args, decision: { onRequest } }: Judged): string {
   const { approvals, reason } = onRequest?.terms ?? {};
   const soon = approvals === 0 ? 'at once, reviewed later: ' : '';
   const user = attempt.user === undefined ? [] : ['--user', attempt.user];
-  const words = args.map(({ text, isSecret }) => (isSecret ? '[secret]' : text));
-  const [first, ...others] = words;
+  const [first, ...others] = args;
   // Canonical arguments begin with `--`, which is needed only before a word that looks like an option.
-  const isPlain = first === '--' && !others.some((word) => word.startsWith('-'));
+  const isPlain =
+    first?.text === '--' && !others.some(({ text, isSecret }) => isSecret || text.startsWith('-'));
+  let hidden = 0;
+  const words = (isPlain ? others : args).map(({ text, isSecret }) => {
+    if (!isSecret) return formatWords([text]);
+    hidden += 1;
+    return `"\${SECRET${hidden === 1 ? '' : hidden}:?put the hidden word in here}"`;
+  });
   const why = ['--reason', reason?.source ?? 'WHY'];
   const asked = ['dovegate', 'request', ...user, ...why, '--', ...attempt.command.name.split(' ')];
-  const line =
-    soon + formatWords([...asked, ...(isPlain ? others : words)]).replaceAll("'[secret]'", '[secret]');
+  const line = [soon + formatWords(asked), ...words].join(' ');
   return line.length <= requestLineMax ? line : `${line.slice(0, requestLineMax - 3)}...`;
 }
 

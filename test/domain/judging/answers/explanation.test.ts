@@ -1,6 +1,7 @@
 // Goal: a judgement in words survives the way over the wire, and names rules by what they say, never by where they stand.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import {
   type Explanation,
@@ -120,8 +121,18 @@ void test('hidden words are not in the command that asks', () => {
   const judgement = judge(line, ['2.4'], judgeContext(policyOf(text)));
   assert.ok(judgement.kind === 'judged');
   assert.ok(judgement.args.some(({ isSecret }) => isSecret));
-  assert.doesNotMatch(requestLine(judgement), /geheim/);
-  assert.match(requestLine(judgement), /\[secret\]/);
+  const pasted = requestLine(judgement);
+  assert.doesNotMatch(pasted, /geheim/);
+  const shell = (secrets: string): string => {
+    const script = `dovegate() { printf '<%s>' "$@"; }; ${secrets}${pasted}`;
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+    return status === 0 ? stdout : `not run: ${stderr}`;
+  };
+  assert.match(shell(''), /^not run: .*SECRET: put the hidden word in here/);
+  assert.match(
+    shell("SECRET='a b'; "),
+    /^<request><--user><bob@example\.com><--reason><WHY><--><mailbox><cryptokey><password>.*<a b>/,
+  );
 });
 
 void test('terms, observing, and what cannot be read', () => {
