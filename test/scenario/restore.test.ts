@@ -1,5 +1,6 @@
 // Goal: what docs/upgrade.md says of copies of a running gate. Phases: commands; a copy of `state` and of the journal, in either order,
-// with commands between; more commands; the gate is killed and files are lost; the copy is put in their place; a start, commands, a verdict.
+// with commands between; more commands; the gate is killed and files are lost; the copy is put in their place; a start, commands, a
+// verdict.
 // What must not happen: a copy in the right order that does not pass, records that are missing without a fault where something knows of
 // them.
 import assert from 'node:assert/strict';

@@ -1,5 +1,5 @@
-// Goal: somebody who may not read the journal lists the requests and grants of their own users over the socket of the page, as the page reads
-// them through the view. What must not happen: those of others, or an answer without its end that passes for a whole one.
+// Goal: somebody who may not read the journal lists the requests and grants of their own users over the socket of the page, as it
+// reads them through the view. What must not happen: those of others, or an answer without its end that passes for a whole one.
 import assert from 'node:assert/strict';
 import { text as textOf } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';

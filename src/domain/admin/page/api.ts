@@ -392,7 +392,10 @@ export interface Explained {
 }
 
 export interface SuggestedGroup {
-  /** `rule`: may be ticked; `once`: seen a single time, and not harmless; `root`, `everybody`: too much for a tick; `refused`: explicitly denied in the policy. */
+  /**
+   * `rule`: may be ticked; `once`: seen a single time, and not harmless; `root`, `everybody`: too much for a tick; `refused`:
+   * explicitly denied in the policy.
+   */
   readonly kind: 'rule' | 'once' | 'root' | 'everybody' | 'refused';
   readonly command: string;
   /** The rule as lines of YAML with its comments, without indentation; empty for `refused`. */

@@ -1,7 +1,7 @@
 // From attempts of one command to the conditions of a rule that permits them: few values become lists, users become their domains, ages
 // become the least of them. Callers test the rule. A condition is one that every attempt meets. Search keys must be in each query at a
-// place where nothing bypasses them. A word of which only the digest is known is never written. What only reads may become wider than what was
-// seen; what changes something, or shows what mails say, keeps its mailbox, age and options together.
+// place where nothing bypasses them. A word of which only the digest is known is never written. What only reads may become wider than what
+// was seen; what changes something, or shows what mails say, keeps its mailbox, age and options together.
 
 import { type Effect, type Parameter, strongerEffect, userRoles } from '../../language/commands/catalog.js';
 import {
