@@ -7,7 +7,7 @@ import { useApprovals } from './approvals.js';
 import { Effect } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
-import { stateSentence } from './request.js';
+import { stateSentence, waitsForReview } from './request.js';
 import { RequestCard, requestPath } from './requests.js';
 import { type Column, Table } from './table.js';
 import { visible } from './visible.js';
@@ -42,9 +42,14 @@ export function ApprovalsScreen() {
           : `Nothing is shown: ${visible(whyNone)}.`,
       )}
       {cards(
-        'Live, or to be reviewed',
-        approvals.filter(({ state }) => state !== 'requested'),
-        'Nobody has access on request now.',
+        'To be reviewed',
+        approvals.filter(waitsForReview),
+        'No access without an approval (break-glass) waits for a review.',
+      )}
+      {cards(
+        'Live',
+        approvals.filter((item) => item.state !== 'requested' && !waitsForReview(item)),
+        'Nobody else has access on request now.',
       )}
       {more > 0 && <p class="faint">{plural(more, 'newer one is', 'newer ones are')} not shown.</p>}
       <Panel title="Decided, and over" isTable>

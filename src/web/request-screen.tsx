@@ -7,8 +7,8 @@ import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
-import { momentsOf, stateSentence } from './request.js';
-import { RequestCard, Told } from './requests.js';
+import { momentsOf, stateSentence, whyNoDecision } from './request.js';
+import { RequestCard, Told, WhyNot } from './requests.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
 
@@ -24,7 +24,8 @@ const usesMax = 50;
 export function RequestScreen({ params: [id = ''] }: ScreenProps) {
   const session = useSession();
   const isAuditor = mayDo(session, 'audit');
-  const { approvals, decided, fault: unknown, askAgain } = useApprovals();
+  const { approvals, decided, whyNone, fault: unknown, askAgain } = useApprovals();
+  const isApprover = mayDo(session, 'approve');
   const { value, fault, isBusy } = useAnswer<Read>(isAuditor ? id : undefined, async (signal) => {
     const uses: StoredRecord[] = [];
     let grant: { readonly item?: AccessItem; readonly sentences: readonly string[] } = { sentences: [] };
@@ -39,7 +40,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
   const known = all.find((each) => each.id === id);
   const item = value?.item ?? known;
   if (item === undefined) {
-    if (isBusy || (approvals === undefined && mayDo(session, 'approve') && unknown === undefined))
+    if (isBusy || (approvals === undefined && isApprover && unknown === undefined))
       return <Pending fault={fault}>Reading the records of this request …</Pending>;
     const [first, ...rest] = value?.sentences ?? [];
     return (
@@ -91,6 +92,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
       ) : (
         <Panel title="What it permits">
           <Told item={item} />
+          <WhyNot text={whyNoDecision(item, { isApprover, listed: known, whyNone: whyNone ?? unknown })} />
         </Panel>
       )}
       <AsCommand>{isAuditor ? `dovegate audit show ${id}` : `dovegate requests ${id}`}</AsCommand>

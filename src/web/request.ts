@@ -1,7 +1,7 @@
 // A request for access and what became of it, in words: its line of time, what its requester asked before, what a decision leaves behind.
 
 import type { AccessItem } from '../domain/admin/page/access.js';
-import { accessStateWords } from '../domain/admin/page/access-words.js';
+import { accessStateWords, whyNotWords } from '../domain/admin/page/access-words.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
 import { endWords, reviewWords } from '../domain/records/story/row.js';
@@ -60,6 +60,32 @@ export function askedBefore(item: AccessItem, all: readonly AccessItem[]): strin
   const granted = others.filter((other) => other.granted !== undefined).length;
   const refused = others.filter(({ state }) => state === 'refused').length;
   return `${plural(others.length, 'request')}: ${granted} granted, ${refused} refused`;
+}
+
+export function waitsForReview({ state, break_glass: isBroken, reviewed_by: reviewed }: AccessItem): boolean {
+  return state !== 'requested' && isBroken && reviewed === undefined;
+}
+
+/** Why a reader is offered no decision about what waits for one, as a sentence; undefined: one is offered, or nothing waits. */
+export function whyNoDecision(
+  item: AccessItem,
+  reader: {
+    readonly isApprover: boolean;
+    /** As the gate lists it to this reader. */
+    readonly listed: AccessItem | undefined;
+    readonly whyNone: string | undefined;
+  },
+): string | undefined {
+  const { isApprover, listed, whyNone } = reader;
+  if (item.state !== 'requested' && !waitsForReview(item)) return undefined;
+  const step = item.state === 'requested' ? 'approve' : 'review';
+  if (listed !== undefined) {
+    const why = whyNotWords(listed);
+    return why && `You may not ${why}.`;
+  }
+  if (!isApprover)
+    return `Your role only looks. People with the role approve ${step} it here, and people whose policy has "${item.policy}" in \`approve\` by: dovegate ${step} ${item.id}`;
+  return `You may not ${step} it: ${whyNone ?? 'the gate does not list it to you, since it is over, or concerns users that you do not see'}.`;
 }
 
 /** What holds after a step, and how it is undone. */

@@ -8,7 +8,7 @@ import { Effect } from './badge.js';
 import { Confirm } from './dialog.js';
 import { Ago, Button, Field, Name, Panel, Sentence } from './kit.js';
 import { Link } from './location.js';
-import { afterWords, askedBefore, type Step, stateSentence, termsWords } from './request.js';
+import { afterWords, askedBefore, type Step, stateSentence, termsWords, whyNoDecision } from './request.js';
 import { pathOf } from './route.js';
 import { useSession } from './session.js';
 import { effectWith } from './signs.js';
@@ -49,6 +49,7 @@ export function RequestCard({ item, all, onDone }: CardProps) {
         <Sentence text={stateSentence(item)} />
       </p>
       <Told item={item} all={all} />
+      <WhyNot text={whyNoDecision(item, { isApprover: true, listed: item, whyNone: undefined })} />
       <div class="toolbar">
         <span class="buttons">
           {button('approve', 'main')}
@@ -71,6 +72,15 @@ export function RequestCard({ item, all, onDone }: CardProps) {
         />
       )}
     </Panel>
+  );
+}
+
+export function WhyNot({ text }: { readonly text: string | undefined }) {
+  if (text === undefined) return null;
+  return (
+    <p class="hint">
+      <Name value={text} max={600} />
+    </p>
   );
 }
 

@@ -64,7 +64,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await dialog.getByRole('button', { name: 'revoke', exact: true }).click();
   await dialog.getByText(/Recorded: revoked by page:approver\. .* has nothing of it/).waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
-  await page.getByText('Nobody has access on request now.').waitFor();
+  await page.getByText('Nobody else has access on request now.').waitFor();
   // What was decided stays, and has a page of its own, as one line of time.
   const decided = page.getByRole('table', { name: 'Decided, and over' });
   await decided.getByText('revoked by page:approver').waitFor();
@@ -180,6 +180,13 @@ browserTest(
     await row.getByText('1 of 9: mailbox create').waitFor();
     await row.getByRole('link', { name: 'asker@jobs' }).click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
+    // What waits has no button here, and says who decides.
+    assert.equal((await request('Waits', 'ticket 10')).status, '+');
+    const asked = auditRecords(desk.daemon.daemon).filter(({ action }) => action === 'requested');
+    await visit(page, `/access/${String(asked.at(-1)?.['request'])}`);
+    await page.getByText(/Your role only looks\. .* dovegate approve /).waitFor();
+    assert.deepEqual(await findFaults(page), []);
 
     const limited = await desk.signIn(t, 'limited', `/access/${own}`);
     await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();

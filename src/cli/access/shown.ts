@@ -1,7 +1,7 @@
 // Requests and grants for people: the list, sorted by what waits for the reader, and one of them in full. Times are local.
 
 import type { AccessItem } from '../../client/connect.js';
-import { accessStateWords } from '../../domain/admin/page/access-words.js';
+import { accessStateWords, whyNotWords } from '../../domain/admin/page/access-words.js';
 import { formatDuration } from '../../domain/judging/policy/policy.js';
 import { plural } from '../../domain/language/words/words.js';
 import { endWords, reviewWords } from '../../domain/records/story/row.js';
@@ -92,6 +92,7 @@ export function formatItem(item: AccessItem): string {
       `${principal} at ${localTime(time)}`,
     ]),
     ...optional('you may', item.may.length === 0 ? undefined : item.may.join(', ')),
+    ...optional('you may not', whyNotWords(item)),
   ];
   return formatColumns(rows.map(([name, value]) => [name, plain(value)]));
 }

@@ -26,7 +26,13 @@ import {
   whyNoApproval,
   whyUnsure,
 } from '../../domain/people/access/asker.js';
-import { type AccessView, accessItemOf, isOver, stepsFor } from '../../domain/people/access/item.js';
+import {
+  type AccessView,
+  accessItemOf,
+  isOver,
+  stepsFor,
+  whyNoReview,
+} from '../../domain/people/access/item.js';
 import {
   type AccessWish,
   approvedRecord,
@@ -379,8 +385,7 @@ export class AccessDesk {
       const unsure = this.#whyUnsure(asker, isOverKernel(entry));
       if (unsure !== undefined) return unsure;
       const why = this.#whyNoApproval(asker, entry);
-      if (why !== undefined)
-        return denied(why.replaceAll('approves', 'reviews').replaceAll('approve', 'review'));
+      if (why !== undefined) return denied(whyNoReview(why));
       const record = stepRecord(asker, entry, 'reviewed', this.#parts.clock.wallMs());
       const fault = await this.#record([record]);
       if (fault !== undefined) return fault;
@@ -626,8 +631,9 @@ export class AccessDesk {
 
   #itemOf(asker: Asker, entry: AccessEntry): AccessItem {
     const isMine = isOwnedBy(entry, asker);
-    const mayApprove = this.#whyNoApproval(asker, entry) === undefined;
-    const may = stepsFor(entry, mayApprove, this.#isApprover(asker, entry));
+    const whyNot = this.#whyNoApproval(asker, entry);
+    const isDecider = this.#isApprover(asker, entry);
+    const may = stepsFor(entry, whyNot === undefined, isDecider);
     const live = this.#live.get(entry.id);
     const matches = this.#seesMatches(asker, entry) ? live?.matches : undefined;
     if (matches !== undefined) live?.shown.set(asker.principal, matches);
@@ -635,8 +641,9 @@ export class AccessDesk {
     return this.#shown(entry, {
       state: isLate ? 'expired' : undefined,
       isMine,
-      seesPlace: this.#isApprover(asker, entry),
+      seesPlace: isDecider,
       may,
+      whyNot: isDecider ? whyNot : undefined,
       matches,
     });
   }

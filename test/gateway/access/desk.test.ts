@@ -412,6 +412,9 @@ void test('access without approval is limited, listed, and reviewed by another p
   await requestOf(anna, emergency);
   assert.match((await ask(anna, `||dovegate request|${emergency}`)).text, /3 times a day/);
   assert.match((await ask(anna, `||dovegate review|${first.id}`)).text, /access-denied/);
+  // Whose policy decides about nothing is not told why, and who may review it neither.
+  for (const who of [anna, carol])
+    assert.equal((await ask(who, `||dovegate access|${first.id}`)).item?.why_not, undefined);
   assert.equal(
     (await ask(carol, `||dovegate review|${first.id}`)).item?.reviewed_by?.principal,
     'carol@support',

@@ -4,6 +4,11 @@ import { plural } from '../../language/words/words.js';
 import { endWords, reviewWords } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 
+/** `approve it: nobody approves a request of their own`; undefined: its reader may, or nothing waits for them. */
+export function whyNotWords({ state, why_not: why }: AccessItem): string | undefined {
+  return why && `${state === 'requested' ? 'approve' : 'review'} it: ${why}`;
+}
+
 /** The state in words: `granted until 26 Nov 16:00`, `over, reviewed by carol@leads`. `timeWords`: a time as its reader sees it. */
 export function accessStateWords(item: AccessItem, timeWords: (time: string) => string): string {
   const { state, approvals, approved_by: approved, until, why, reviewed_by: reviewed } = item;

@@ -55,5 +55,7 @@ export interface AccessItem {
   readonly ended_by?: string | undefined;
   readonly mine: boolean;
   readonly may: readonly AccessStep[];
+  /** For an approver: why they may not approve or review what waits for that, as a sentence; absent: they may, or nothing waits. */
+  readonly why_not?: string | undefined;
   readonly why?: string | undefined;
 }

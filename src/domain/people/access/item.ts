@@ -14,6 +14,8 @@ export interface AccessView {
   readonly isMine: boolean;
   readonly seesPlace: boolean;
   readonly may: readonly AccessStep[];
+  /** Of an approver, why they may not approve; `undefined`: they may. */
+  readonly whyNot?: string | undefined;
   readonly matches: number | undefined;
   readonly rule: readonly string[] | undefined;
   readonly content?: boolean | undefined;
@@ -51,6 +53,7 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     why: ended?.reason ?? ended?.text,
     mine: view.isMine,
     may: view.may,
+    why_not: whyNotDecide(entry, view.whyNot),
   };
 }
 
@@ -68,14 +71,28 @@ export function isOver({ state, reviewed }: AccessEntry): boolean {
   return state === 'unreviewed' && reviewed !== undefined;
 }
 
+/** A reason against an approval, about a review. */
+export function whyNoReview(why: string): string {
+  return why.replaceAll('approves', 'reviews').replaceAll('approve', 'review');
+}
+
+function whyNotDecide(entry: AccessEntry, why: string | undefined): string | undefined {
+  if (entry.state === 'requested') return entry.ended === undefined ? why : undefined;
+  return why !== undefined && waitsForReview(entry) ? whyNoReview(why) : undefined;
+}
+
+function waitsForReview({ state, requested, reviewed }: AccessEntry): boolean {
+  return state !== 'requested' && requested.approvals === 0 && reviewed === undefined;
+}
+
 export function stepsFor(entry: AccessEntry, mayApprove: boolean, isApprover: boolean): AccessStep[] {
-  const { state, requested, reviewed } = entry;
+  const { state } = entry;
   if (state === 'requested')
     return [
       ...(mayApprove ? (['approve'] as const) : []),
       ...(isApprover ? (['refuse'] as const) : []),
       'revoke',
     ];
-  const isOpen = requested.approvals === 0 && reviewed === undefined && mayApprove;
-  return [...(state === 'granted' ? (['revoke'] as const) : []), ...(isOpen ? (['review'] as const) : [])];
+  const mayReview = waitsForReview(entry) && mayApprove;
+  return [...(state === 'granted' ? (['revoke'] as const) : []), ...(mayReview ? (['review'] as const) : [])];
 }
