@@ -468,6 +468,7 @@ admin:
       ),
     );
   const searched = await rowsOf('search');
+  const operator = String(records.find(({ action }) => action === 'kill')?.['by']);
 
   for (const { what, user, principal: who, id: known, outcome, code, sentence = '' } of got) {
     await t.test(`the same for all: ${what}`, async () => {
@@ -512,6 +513,7 @@ admin:
 
       const next = askedOtherwise.get(what);
       if (next !== undefined) assert.equal(story?.next, next);
+      if (code === 'killed') assert.equal(story?.next, `next: the operator ${operator}, who ended it`);
 
       const trouble = troubles.get(id);
       if (trouble !== undefined) {

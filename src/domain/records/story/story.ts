@@ -64,6 +64,8 @@ export interface Ended {
   /** From when on the same is within its limit, RFC 3339; '': it was no limit that ends. */
   readonly until: string;
   readonly backend: string;
+  /** The operator who ended it; '': none did, or no record of it is among those that were read. */
+  readonly by: string;
   /** Who can change how it ended; undefined: it went well, or has not ended. */
   readonly owner: TroubleOwner | undefined;
 }
@@ -85,7 +87,7 @@ export type Cause =
 /** A search reads no steps of grants. */
 export function storyOfRow({ fields, completedSeq, said = '' }: StoryRow): Story {
   const completion = completedSeq === undefined ? undefined : { ...fields, text: said };
-  return tell(fields, completion, undefined, undefined);
+  return tell(fields, completion, undefined, undefined, '');
 }
 
 /** The records of a command, with those that others read beside it. */
@@ -126,6 +128,7 @@ export function foldStory(
       completion,
       foldGrant(records, grant),
       overdueStatus(lines),
+      textIn(find(own, 'operator'), 'by'),
       use,
     ),
     records: {
@@ -157,6 +160,7 @@ function tell(
   completion: StoredRecord | undefined,
   granted: GrantStory | undefined,
   overdue: string | undefined,
+  by: string,
   use?: number,
 ): Story {
   const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), granted, use);
@@ -165,7 +169,7 @@ function tell(
     asked: askedOf(asked),
     decided,
     sent: sentOf(decided, completion),
-    ended: endedOf(asked, decided, completion, overdue),
+    ended: endedOf(asked, decided, completion, overdue, by),
   };
 }
 
@@ -230,6 +234,7 @@ function endedOf(
   decided: Decided,
   completion: StoredRecord | undefined,
   overdue: string | undefined,
+  by: string,
 ): Ended {
   const outcome = completion === undefined ? 'open' : textIn(completion, 'outcome');
   const status = textIn(completion, 'status');
@@ -242,6 +247,7 @@ function endedOf(
     denial,
     until: textIn(completion, 'until'),
     backend,
+    by,
     owner:
       completion === undefined || outcome === 'ok'
         ? undefined

@@ -140,11 +140,12 @@ export function storySentences(story: Folded): string[] {
 
 function nextOf({
   decided: { right, policy },
-  ended: { owner, error, denial, until, backend },
+  ended: { owner, error, denial, until, backend, by },
 }: Story): string | undefined {
   if (owner === undefined) return undefined;
   if (owner !== 'policy') {
     const ask = isDecisionCode(denial) ? decisionCodes[denial][1] : isCode(error) ? codes[error].ask : '';
+    if (by !== '' && owner === 'operator') return `next: the operator ${by}, who ended it`;
     return `next: ${ownerWords(owner, { backend })}${owner === 'requester' && ask ? `: ${plain(ask)}` : ''}`;
   }
   const none = denial === 'rule-misses' ? 'no rule fits it' : 'no rule yet';

@@ -274,6 +274,16 @@ void test('its session and its twins are apart from it', () => {
   );
 });
 
+void test('what an operator ended names the operator, as far as the record of it is there', () => {
+  const killed = { ...completion, outcome: 'unknown', error: 'killed', status: '-TEMPFAIL' };
+  const kill = { seq: 5, event: 'operator', action: 'kill', id: 'X', by: 'page:erin' };
+  assert.equal(told(admission, kill, killed).next, 'next: the operator page:erin, who ended it');
+  assert.equal(told(admission, killed).next, 'next: an operator of dovegate');
+  assert.equal(told(admission, { ...kill, id: 'Y' }, killed).next, 'next: an operator of dovegate');
+  // It ended by itself before it could be ended.
+  assert.equal(told(admission, kill, completion).next, undefined);
+});
+
 void test('who acts next after a denial: who writes policies, or the requester where it can be said better or asked for', () => {
   const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support)';
   assert.equal(told(denied, refused).next, `next: ${writer}`);
