@@ -176,6 +176,8 @@ export interface MailboxCounts {
   readonly stopped: number;
   /** Of `stopped`: policy or a limit said no. */
   readonly denied: number;
+  /** Searches by which dovegate counted mails, for a command or a request; not among `commands`. */
+  readonly counted: number;
   /** Of `commands`: may have deleted something. */
   readonly deleted: number;
   /** Would have deleted something: denied, and failed. */
@@ -197,6 +199,7 @@ export interface MailboxLine {
     | 'searched'
     | 'read'
     | 'session'
+    | 'counted'
     | 'unread'
     | 'failed'
     | 'denied';

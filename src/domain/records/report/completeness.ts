@@ -303,7 +303,7 @@ function countsText(counts: TouchCounts): string {
   return `${who}, ${plural(commands, 'command')}, ${shown} of them showed content${search}${maybe}`;
 }
 
-function notes({ notNamed, open, unknown, stopped, denied }: TouchCounts): string[] {
+function notes({ notNamed, open, unknown, stopped, denied, counted }: TouchCounts): string[] {
   const many = (count: number, text: string, more = ''): string[] =>
     count === 0 ? [] : [`note: ${plural(count, `${more}command`, `${more}commands`)} ${text}`];
   const why = `${countWords(denied)} denied, ${countWords(stopped - denied)} failed`;
@@ -312,5 +312,8 @@ function notes({ notNamed, open, unknown, stopped, denied }: TouchCounts): strin
     ...many(open, 'without a recorded end: still running, or the outcome is unknown'),
     ...many(unknown, 'with an unknown outcome: may have run'),
     ...many(stopped, `never reached a mail server (${why})`, 'more '),
+    ...(counted === 0
+      ? []
+      : [`note: dovegate itself counted mails ${countWords(counted)} times, for a command or a request`]),
   ];
 }

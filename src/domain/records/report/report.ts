@@ -218,6 +218,7 @@ export function createJsonReport(): ReportForm {
         unknown: counts.unknown,
         not_reached: counts.stopped,
         denied: counts.denied,
+        counted: counts.counted,
         not_signed_yet: counts.unsigned,
         may_have_deleted: counts.deleted,
         delete_denied: counts.deleteDenied,

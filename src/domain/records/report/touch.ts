@@ -19,7 +19,7 @@ import { createNameTest, type ExchangeRow } from '../trail/search.js';
 /** The result of a command. Commands that ran, or may have, get the strongest possible effect of their kind. */
 export type TouchClass = MailboxLine['class'];
 /** The strongest possible effect of a kind. `session`: ends or lists logins, asks dovegate. `unread`: the line was not parsed. */
-export type TouchKind = Exclude<TouchClass, 'denied' | 'failed'>;
+export type TouchKind = Exclude<TouchClass, 'counted' | 'denied' | 'failed'>;
 
 /** The one table of classes, in the order of reports: text, CSV, JSON, HTML and the page take words and tones from here. */
 export const touchClasses: readonly MailboxClass[] = [
@@ -29,6 +29,7 @@ export const touchClasses: readonly MailboxClass[] = [
   { class: 'searched', what: 'searched content', tone: 'warn' },
   { class: 'read', what: 'read, no content', tone: 'quiet' },
   { class: 'session', what: 'session', tone: 'quiet' },
+  { class: 'counted', what: 'counted by dovegate', tone: 'quiet' },
   { class: 'unread', what: 'not understood', tone: 'quiet' },
   { class: 'failed', what: 'tried, failed', tone: 'quiet' },
   { class: 'denied', what: 'tried, denied', tone: 'quiet' },
@@ -209,7 +210,7 @@ function parsedIn(series: Series, name: string, args: unknown): ParsedArguments 
 
 /** Rows before a failure reached the client, so the command counts by what it showed. */
 function classOf(
-  { decided, sent, ended: { outcome } }: Story,
+  { asked, decided, sent, ended: { outcome } }: Story,
   kind: TouchKind,
   showed: Certainty,
 ): TouchClass {
@@ -219,7 +220,8 @@ function classOf(
     const isRefused = decided.decision === 'deny' || classOfOutcome(outcome) === 'denied';
     return isRefused ? 'denied' : 'failed';
   }
-  return outcome === 'failed' && showed === 'no' ? 'failed' : kind;
+  if (outcome === 'failed' && showed === 'no') return 'failed';
+  return asked.countedFor === undefined ? kind : 'counted';
 }
 
 /** They make one side like the other, so they may delete what the other side lacks. */
@@ -288,13 +290,29 @@ export function createTouchCounter(signedSeq = Infinity): {
     unknown: 0,
     stopped: 0,
     denied: 0,
+    counted: 0,
     deleted: 0,
     deleteDenied: 0,
     deleteFailed: 0,
   };
   return {
-    take({ class: group, kind, requester, reached, showed, by, outcome, seq = 0, completedSeq = seq }) {
+    take(touch) {
+      const {
+        class: group,
+        kind,
+        requester,
+        reached,
+        showed,
+        by,
+        outcome,
+        seq = 0,
+        completedSeq = seq,
+      } = touch;
       if (completedSeq > signedSeq) counts.unsigned += 1;
+      if (countForOf(touch) !== undefined) {
+        counts.counted += 1;
+        return;
+      }
       if (group === 'denied') counts.denied += 1;
       // An unparsed line may have had any effect; one that was not sent had none.
       if (kind === 'destroyed' || (kind === 'unread' && reached !== 'no')) {

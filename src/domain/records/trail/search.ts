@@ -325,8 +325,12 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       const rest = principal.includes('*') ? shown(record['principal']) : '';
       if (!isFitting(requesterOf({ fields: record }) || rest, principal)) return false;
     }
-    if (by !== undefined && ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
-      return false;
+    if (by !== undefined) {
+      // What dovegate counted for a command or a request is nothing that a person did.
+      const isCount = record['event'] === 'admission' && (record['for'] ?? record['request']) !== undefined;
+      if (isCount || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
+        return false;
+    }
     for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }

@@ -156,6 +156,7 @@ void test('the sentences of one that is not, and notes', () => {
     notNamed: 1,
     open: 1,
     stopped: 5,
+    counted: 2,
     denied: 3,
   };
   const judged = judgeCompleteness(whole, { ...asked, toMs: started + 900_000 }, vouching);
@@ -166,6 +167,7 @@ void test('the sentences of one that is not, and notes', () => {
     'note: 1 command may have touched it: for all users, or by a mask or a list that was cut',
     'note: 1 command without a recorded end: still running, or the outcome is unknown',
     'note: 5 more commands never reached a mail server (3 denied, 2 failed)',
+    'note: dovegate itself counted mails 2 times, for a command or a request',
   ]);
 });
 

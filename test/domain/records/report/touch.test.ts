@@ -109,6 +109,13 @@ for (const [name, line, expected, more, user] of commands) {
   void test(`${name}: ${expected}`, () => assert.equal(short(read(row(line, more, user))), expected));
 }
 
+void test('a search by which dovegate counted mails is no command of a person', () => {
+  const search = 'search mailbox INBOX text x';
+  assert.equal(read(row(search))?.class, 'searched');
+  for (const of of [{ for: 'E' }, { for: 'E', request: 'R' }])
+    assert.equal(read(row(search, of))?.class, 'counted');
+});
+
 void test('what was denied still says what it asked for', () => {
   const kinds = ['expunge mailbox INBOX all', 'fetch text all', 'quota get', 'flags add \\Seen all'].map(
     (line) => read(row(line, asDenied)).kind,
@@ -226,7 +233,11 @@ void test('counts: what did not reach a mail server is apart', () => {
     reached: 'no',
     outcome: 'denied',
   });
+  // Not sent by anybody: no command, and no further requester.
+  counter.take({ ...plain, requester: 'carol@leads', countedForRequest: 'R', showed: 'yes' });
+  counter.take({ ...plain, requester: 'carol@leads', countedFor: 'E' });
   assert.deepEqual(counter.counts(), {
+    counted: 2,
     commands: 4,
     requesters: 2,
     isMoreRequesters: false,

@@ -311,6 +311,16 @@ void test('what people did beside commands is found by its kind and by who did i
       users: ['anna@example.com'],
       ...(event === 'completion' && { outcome: 'ok' as const }),
     })),
+    // Counted for approvers, and for a command of hers.
+    ...[{ request: 'G1' }, { for: 'E1' }].map((of, at) => ({
+      time: started + 1,
+      event: 'admission' as const,
+      id: `C${at}`,
+      principal: 'carol@leads',
+      command: 'search',
+      args: [],
+      ...of,
+    })),
     { time: started + 2, event: 'operator', action: 'drain', by: 'carol', backend: 'mail1' },
     { time: started + 3, event: 'operator', action: 'kill', by: 'dave', id: 'E1' },
     {
@@ -332,8 +342,8 @@ void test('what people did beside commands is found by its kind and by who did i
     return rows.map(({ fields: { id, action, event } }) => String(action ?? event ?? id));
   };
   const cases: readonly (readonly [TrailFilter, readonly string[]])[] = [
-    [{}, ['E1']],
-    [{ kind: 'command' }, ['E1']],
+    [{}, ['E1', 'C0', 'C1']],
+    [{ kind: 'command' }, ['E1', 'C0', 'C1']],
     [{ kind: 'access' }, ['requested']],
     [{ kind: 'operator' }, ['drain', 'kill']],
     [{ kind: 'session' }, ['session-open', 'page-sign-in', 'session-close']],
