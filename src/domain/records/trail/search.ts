@@ -327,8 +327,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     }
     if (by !== undefined) {
       // What dovegate counted for a command or a request is nothing that a person did.
-      const isCount = record['event'] === 'admission' && (record['for'] ?? record['request']) !== undefined;
-      if (isCount || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
+      const isCounted = record['event'] === 'admission' && (record['for'] ?? record['request']) !== undefined;
+      if (isCounted || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
         return false;
     }
     for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
