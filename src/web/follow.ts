@@ -7,6 +7,10 @@ import { type Api, AskFault } from './api.js';
 /** Older data is shown in grey. */
 export const staleMs = 5000;
 
+/** Each tab holds a stream, and a browser has six connections for one address. */
+export const tabsAdvice =
+  'If dovegate is open in more than five tabs of this browser, close some: they wait for each other.';
+
 export interface Live {
   readonly now: Now | undefined;
   /** When something was last received; undefined: never. */
@@ -70,7 +74,7 @@ export async function follow(options: FollowOptions): Promise<void> {
       become({ ...live, trouble: 'The process of the page ended the stream.' });
     } catch (error) {
       if (error instanceof AskFault && error.status === 401) return;
-      const silent = 'Nothing has come from the process of the page for 5 s.';
+      const silent = `Nothing has come from the process of the page for 5 s. ${tabsAdvice}`;
       become({ ...live, trouble: error instanceof AskFault ? error.message : silent });
     } finally {
       own.abort();

@@ -9,7 +9,7 @@ import { Button } from './kit.js';
 import { takeReturned } from './oidc.js';
 import { showTheme, themeChoice, token } from './session.js';
 import { Mark } from './shapes.js';
-import { SignIn, type SignInText } from './sign-in.js';
+import { Awaited, SignIn, type SignInText } from './sign-in.js';
 
 type State =
   | { readonly at: 'starting' }
@@ -89,7 +89,11 @@ function Page({ link }: { readonly link: string }) {
         </Button>
       </main>
     );
-  return <main class="sign-in" aria-busy="true" />;
+  return (
+    <main class="sign-in" aria-busy="true">
+      <Awaited />
+    </main>
+  );
 }
 
 const signingOut =

@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Entered, Login, Ways } from '../domain/admin/page/api.js';
 import { type Api, sentenceOf } from './api.js';
+import { tabsAdvice } from './follow.js';
 import { Button, Field, Panel } from './kit.js';
 import { goToIssuer } from './oidc.js';
 import { Mark } from './shapes.js';
@@ -20,6 +21,22 @@ interface SignInProps {
 }
 
 const all: Ways = { link: true, password: true, certificate: true };
+
+const soonMs = 1_000;
+
+/** Before there is anything to show: nothing for a moment, then what may be in the way. */
+export function Awaited() {
+  const [isLate, setLate] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), soonMs);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <p role="status" class={isLate ? 'said bad' : 'said'}>
+      {isLate && `The process of the page has not answered yet. ${tabsAdvice}`}
+    </p>
+  );
+}
 
 export function SignIn({ api, text, onEntered }: SignInProps) {
   const [ways, setWays] = useState<Ways | undefined>();
@@ -63,6 +80,7 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
       <p role="alert" class={said === undefined ? 'said' : said.isGood ? 'said good' : 'said bad'}>
         {visible(said?.text ?? '')}
       </p>
+      {ways === undefined && <Awaited />}
       {ways?.password === true && (
         <Panel title="With a password">
           <form
