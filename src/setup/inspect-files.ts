@@ -348,10 +348,17 @@ export function inspectMemory(
   return [{ path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
 }
 
-/** `where`: the closed folder above it, and the one to make. No error: the unit of systemd makes `/var/lib/dovegate`. */
+export interface FolderChecks {
+  /** The closed folder above it, and the one to make. */
+  readonly where: (path: string) => { readonly above: string; readonly missing: string } | undefined;
+  /** What is there instead of a folder. */
+  readonly inTheWay: (path: string) => string | undefined;
+}
+
+/** What is missing is no error: the unit of systemd makes `/var/lib/dovegate`. */
 export function inspectFolders(
   { audit, state }: Settings,
-  where: (path: string) => { readonly above: string; readonly missing: string } | undefined,
+  { where, inTheWay }: FolderChecks,
   daemonName: string,
 ): readonly Finding[] {
   const folders = [
@@ -360,6 +367,11 @@ export function inspectFolders(
   ] as const;
   const told = new Set<string>();
   return folders.flatMap(([path, folder]): Finding[] => {
+    const other = inTheWay(folder);
+    if (other !== undefined) {
+      const message = `${folder} cannot be a directory: ${other} is none; move that away, or name another place`;
+      return [{ path, message, severity: 'error', code: 'invalid-value' }];
+    }
     const closed = where(folder);
     // One command makes what both need.
     if (closed === undefined || told.has(closed.missing)) return [];

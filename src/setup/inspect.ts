@@ -16,6 +16,7 @@ import {
   trustedByUs,
   type Unsafe,
   whatDenies,
+  whatIsNoFolder,
   whereNotMade,
   whyPoorMemory,
   whyUnreadable,
@@ -117,7 +118,8 @@ export function* inspect(
   // A start says so itself.
   if (isForDaemon) {
     const name = localUserName(daemon.uid) ?? String(daemon.uid);
-    yield inspectFolders(settings, (path) => whereNotMade(path, daemon), name);
+    const where = (path: string): ReturnType<typeof whereNotMade> => whereNotMade(path, daemon);
+    yield inspectFolders(settings, { where, inTheWay: whatIsNoFolder }, name);
   }
   yield inspectTrust(settings, systemListFile());
   // For the daemon's own user, advice how to make a file readable.

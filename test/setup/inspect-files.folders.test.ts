@@ -1,9 +1,9 @@
 // Goal: `check` names a folder of records that the daemon would need and cannot make, with the command that makes it.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { whereNotMade } from '../../src/adapters/host/files.js';
+import { whatIsNoFolder, whereNotMade } from '../../src/adapters/host/files.js';
 import { inspectFolders } from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { openFolder } from '../kit/folder.js';
@@ -12,7 +12,7 @@ const settings = settingsOf(`${sound}audit: { directory: /lib/gate/audit }\nstat
 
 void test('a folder that the daemon may not make is a warning with the command, once for both', () => {
   const closed = { above: '/lib', missing: '/lib/gate' };
-  const told = inspectFolders(settings, () => closed, 'dovegate');
+  const told = inspectFolders(settings, { where: () => closed, inTheWay: () => undefined }, 'dovegate');
   assert.deepEqual(
     told.map(({ severity, path, message }) => `${severity} ${path}: ${message}`),
     [
@@ -20,7 +20,7 @@ void test('a folder that the daemon may not make is a warning with the command, 
     ],
   );
   assert.deepEqual(
-    inspectFolders(settings, () => undefined, 'dovegate'),
+    inspectFolders(settings, { where: () => undefined, inTheWay: () => undefined }, 'dovegate'),
     [],
   );
 });
@@ -39,4 +39,23 @@ void test('what counts is the nearest folder that is there, and who it lets make
   assert.equal(whereNotMade(wanted, { uid: process.getuid?.() ?? 0, gids: [] }), undefined, 'its owner may');
   mkdirSync(wanted, { recursive: true });
   assert.equal(whereNotMade(wanted, stranger), undefined, 'it is there');
+});
+
+void test('a file where a folder is needed, or on the way to it, is an error', (t) => {
+  const folder = openFolder(t);
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  for (const path of [file, join(file, 'audit'), '/dev/null', '/dev/null/a/b'])
+    assert.equal(whatIsNoFolder(path), path.startsWith('/dev') ? '/dev/null' : file);
+  for (const path of [folder, join(folder, 'missing', 'audit'), '/'])
+    assert.equal(whatIsNoFolder(path), undefined, path);
+  const other = settingsOf(`${sound}audit: { directory: ${file}/audit }\nstate: ${folder}\n`);
+  assert.deepEqual(
+    inspectFolders(other, { where: () => undefined, inTheWay: whatIsNoFolder }, 'dovegate').map(
+      ({ severity, path, message }) => `${severity} ${path}: ${message}`,
+    ),
+    [
+      `error audit.directory: ${file}/audit cannot be a directory: ${file} is none; move that away, or name another place`,
+    ],
+  );
 });

@@ -272,6 +272,16 @@ export function whyPoorMemory(
   }
 }
 
+/** The nearest part of a path that is there, and is no directory where one is needed; undefined: none, or it is not visible. */
+export function whatIsNoFolder(path: string): string | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? path : undefined;
+  } catch (cause) {
+    const isBelow = cause instanceof Error && 'code' in cause && cause.code === 'ENOTDIR';
+    return isBelow ? whatIsNoFolder(dirname(path)) : undefined;
+  }
+}
+
 /** The folder above a missing one where `who` cannot make it. Undefined: it is there, can be made, or is not visible. */
 export function whereNotMade(
   path: string,
