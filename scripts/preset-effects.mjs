@@ -99,16 +99,8 @@ const text = [
   wrapped(
     '',
     '`retention-janitor` has an age of 1 s in the policy for everybody, since the mails are young. What the daemon holds besides ' +
-      '(`max_matches`, `limit`, a reason) is not part of it. The worst comes first. The command line that ' +
-      'did it first is in `test/dovecot/preset-effects.json`.',
+      '(`max_matches`, `limit`, a reason) is not part of it. The worst comes first. How to search again: `test/README.md` in the sources.',
   ),
-  '',
-  '```',
-  'export DOVEGATE_RELEASES="native trixie" DOVEGATE_MINUTES=30 DOVEGATE_SEED=7',
-  'node scripts/test.mjs file test/dovecot/preset-search.test.ts',
-  'DOVEGATE_KEEP=1 ...                   keeps what is new in test/dovecot/preset-effects.json',
-  'node scripts/preset-effects.mjs       writes this page',
-  '```',
   '',
   'A test fails when the search finds an effect that is not on this page, a process that ends, or a planted secret in a reply.',
   '',
