@@ -11,7 +11,14 @@ import {
   requestableOfPart,
 } from '../domain/judging/answers/rights.js';
 import { requestTermKeys, sayRequestTerms } from '../domain/judging/policy/policy.js';
-import { accessArguments, accessVerbs, optionOf, wantedOf } from '../domain/language/verbs/verbs.js';
+import {
+  accessArguments,
+  accessVerbs,
+  countMax,
+  durationMax,
+  optionOf,
+  wantedOf,
+} from '../domain/language/verbs/verbs.js';
 import { asText, isObject, isText } from '../domain/records/audit/stored.js';
 import type { Cells } from './answers.js';
 import {
@@ -55,9 +62,12 @@ const extras = accessVerbs.request.takes
         name,
         key: `${option}_minutes`,
         unit: 60_000,
-        property: { type: 'integer', description },
+        property: { type: 'integer', minimum: 1, maximum: Math.floor(durationMax / 60_000), description },
       } as const;
-    const property = { type: shape === 'count' ? 'integer' : 'string', description } as const;
+    const property =
+      shape === 'count'
+        ? ({ type: 'integer', minimum: 1, maximum: countMax, description } as const)
+        : ({ type: 'string', description } as const);
     return { name, key: option, unit: 1, property: name === 'reason' ? reasonProperty : property };
   });
 

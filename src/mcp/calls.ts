@@ -15,7 +15,7 @@ import { KeyedSemaphore } from '../concurrency/limits.js';
 import { type AnswerRow, rightsOfRows } from '../domain/judging/answers/rights.js';
 import { asText, isText } from '../domain/records/audit/stored.js';
 import { accessTools, askAccess, cellsOfItem, readAccess, requestableRights } from './access.js';
-import { type Answer, type Cells, createAnswers, failure } from './answers.js';
+import { type Answer, type Cells, createAnswers, cursorPattern, failure } from './answers.js';
 import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js';
 
 export interface AgentCalls {
@@ -37,7 +37,7 @@ const nextRows: Tool = {
     'The next rows of a long result, by the cursor that the call before gave. They are kept for some minutes. No command is run.',
   inputSchema: {
     type: 'object',
-    properties: { cursor: { type: 'string' } },
+    properties: { cursor: { type: 'string', pattern: cursorPattern } },
     required: ['cursor'],
     additionalProperties: false,
   },
@@ -202,6 +202,7 @@ function failureOf(fault: CommandFailed): Answer {
 function reasonProblem(reason: unknown): string | undefined {
   if (!isText(reason) || reason.trim() === '')
     return 'reason is missing: say in one line why the call is made';
-  if (Buffer.byteLength(reason) > 512) return 'reason has more than 512 bytes';
+  if (Buffer.byteLength(reason) > bounds.reasonBytes)
+    return `reason has more than ${bounds.reasonBytes} bytes`;
   return /\p{Cc}/u.test(reason) ? 'reason must be one line of text' : undefined;
 }

@@ -2,6 +2,7 @@
 // schema; and a call of a tool as a command. A tool shows what may work and decides nothing. A command that is not permitted is refused by
 // the gate.
 
+import { bounds } from '../bounds/bounds.js';
 import type { Command as SentCommand } from '../client/connect.js';
 import type { Right, Rights } from '../domain/judging/answers/rights.js';
 import {
@@ -15,8 +16,9 @@ import {
   strongerEffect,
   textOfList,
 } from '../domain/language/commands/catalog.js';
+import { numbersOf } from '../domain/language/commands/getopt.js';
 import { jsonName } from '../domain/language/commands/named.js';
-import { parseNamed } from '../domain/language/commands/parse.js';
+import { limitsOf, listWordsMax, parseNamed } from '../domain/language/commands/parse.js';
 import { canonicalArguments } from '../domain/language/meaning/canonical.js';
 import { asList, asTexts, isText } from '../domain/records/audit/stored.js';
 import type { JsonValue, NamedParameter } from '../protocol/command.js';
@@ -24,8 +26,16 @@ import type { JsonValue, NamedParameter } from '../protocol/command.js';
 /** An alias, because only those are accepted as JSON of the protocol. */
 type Property = {
   readonly type: 'string' | 'integer' | 'boolean' | 'array' | 'object';
-  readonly items?: { readonly type: 'string' };
+  readonly items?: { readonly type: 'string'; readonly maxLength?: number };
   readonly description?: string;
+  /** What the gate demands. It counts bytes, and a schema characters, which are never more. */
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
 };
 
 export type Tool = {
@@ -55,6 +65,9 @@ export const reasonProperty: Property = {
   type: 'string',
   description:
     'Why this call is made, in one line, for the audit record: the ticket, and the person who asked for it.',
+  minLength: 1,
+  maxLength: bounds.reasonBytes,
+  pattern: String.raw`^[^\u0000-\u001f\u007f-\u009f]*$`,
 };
 
 /** `requestable`: rules that a person may grant; their commands are tools too, for calls under a grant. */
@@ -85,7 +98,7 @@ function toolOf(
     for (const parameter of command.params) {
       if (!isOffered(command, parameter, rules)) continue;
       if (parameter.danger !== undefined) effect = strongerEffect(effect, parameter.danger.effect);
-      properties[jsonName(parameter.name)] ??= propertyOf(parameter);
+      properties[jsonName(parameter.name)] ??= propertyOf(command, parameter);
     }
   }
   const needed = Object.keys(properties).filter((key) =>
@@ -159,22 +172,38 @@ const abouts: Readonly<Partial<Record<NonNullable<Parameter['role']>, string>>> 
   'content-file': 'The text itself, not the name of a file.',
 };
 
-function propertyOf(parameter: Parameter): Property {
+function propertyOf(command: Command, parameter: Parameter): Property {
+  const isUser = parameter.role === 'user' && command.scope === 'user';
   const about = parameter.role === 'user' ? 'One user, such as bob@example.com.' : aboutOf(parameter);
+  const { valuesMax, bytesMax } = limitsOf(parameter);
+  const long = bytesMax === Infinity ? {} : { maxLength: bytesMax };
   const described = about === undefined ? {} : { description: about };
   switch (parameter.type) {
     case 'bool':
       return { type: 'boolean', ...described };
     case 'int':
-      return { type: 'integer', ...described };
-    case 'array':
-      return { type: 'array', items: { type: 'string' }, ...described };
+      return { type: 'integer', ...rangeOf(parameter), ...described };
+    case 'array': {
+      const most = textOfList(command, parameter) === undefined ? valuesMax : listWordsMax;
+      const many = most === Infinity ? {} : { maxItems: most };
+      return { type: 'array', items: { type: 'string', ...long }, ...many, ...described };
+    }
     case 'str':
     case 'istream':
-      return { type: 'string', ...described };
+      return { type: 'string', ...long, ...(isUser && { minLength: 1, pattern: '^[^*?]+$' }), ...described };
     default:
       return parameter.type satisfies never;
   }
+}
+
+/** Numbers of JSON that are more are none that a host can write. */
+function rangeOf(parameter: Parameter): Pick<Property, 'minimum' | 'maximum'> {
+  const { least, most } = numbersOf(parameter);
+  const [minimum, maximum] = [Number(least), Number(most)];
+  return {
+    ...(Number.isSafeInteger(minimum) && { minimum }),
+    ...(Number.isSafeInteger(maximum) && { maximum }),
+  };
 }
 
 function aboutOf({ role, danger }: Parameter): string | undefined {
@@ -203,6 +232,8 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
   const isMail = tool.commands.some(({ command }) => command.scope === 'user');
   if (isMail && (!isText(user) || user === '' || /[*?]/.test(user)))
     return wrong('user-unknown', 'user must be one user, such as bob@example.com, without wildcards');
+  if (isMail && Buffer.byteLength(String(user)) > bounds.userNameBytes)
+    return wrong('user-unknown', `user has more than ${bounds.userNameBytes} bytes`);
   const takesText = tool.commands.some(({ command }) => command.input === 'dot');
   if (takesText && !isText(file)) return wrong('value-type', 'file must be a string');
   const named = Object.entries(others).map(
@@ -211,7 +242,7 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
       value: takesText && name === 'file' ? { kind: 'span', from: 0, to: 0 } : jsonValueOf(value),
     }),
   );
-  let fault = wrong('command-unknown', 'there is no such command');
+  let fault: Wrong | undefined;
   for (const { series, command } of tool.commands) {
     const parsed = parseNamed(series, command, named);
     if (parsed.kind === 'parsed')
@@ -225,9 +256,10 @@ export function commandOf(tool: CommandTool, given: Readonly<Record<string, unkn
           ...(takesText && isText(file) ? { input: file } : {}),
         },
       };
-    fault = wrong(parsed.code, parsed.message);
+    // A series without the option says nothing of its value.
+    if (fault === undefined || fault.code === 'unknown-option') fault = wrong(parsed.code, parsed.message);
   }
-  return fault;
+  return fault ?? wrong('command-unknown', 'there is no such command');
 }
 
 export function unknownArgument(

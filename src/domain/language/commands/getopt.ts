@@ -168,6 +168,18 @@ function givenTwice(parameter: Parameter): Unparsable {
   return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
 }
 
+/** The numbers that a parameter takes. */
+export function numbersOf({ name, type, isUnsigned }: Parameter): {
+  readonly least: bigint;
+  readonly most: bigint;
+} {
+  const isShort = shortNumbers.includes(name);
+  return {
+    least: isUnsigned || isShort || type !== 'int' ? 0n : -int64Max - 1n,
+    most: isShort ? 2n ** 32n - 1n : int64Max,
+  };
+}
+
 /** Adds one value as the server does, but refuses where the server would overwrite or silently drop one. */
 export function addValue(given: Given, parameter: Parameter, value: string): Unparsable | undefined {
   const before = given.get(parameter);
@@ -183,11 +195,11 @@ export function addValue(given: Given, parameter: Parameter, value: string): Unp
   if (number === undefined || number > int64Max || number < -int64Max - 1n) {
     return unparsable('number-invalid', `${parameter.name} must be a decimal number of at most 64 bits`);
   }
-  const isShort = shortNumbers.includes(parameter.name);
-  if ((parameter.isUnsigned || isShort || isText) && number < 0n) {
+  const { least, most } = numbersOf(parameter);
+  if (number < least) {
     return unparsable('number-invalid', `${parameter.name} must not be negative`);
   }
-  if (isShort && number >= 2n ** 32n) {
+  if (number > most) {
     return unparsable('number-invalid', `${parameter.name} must be a number of at most 32 bits`);
   }
   given.set(parameter, [number.toString()]);

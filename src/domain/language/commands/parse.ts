@@ -43,8 +43,7 @@ export interface ParsedArguments {
 /** Bytes of a mailbox name, or of a pattern for them. Dovecot accepts longer names (4096); a pattern is compared with those of rules. */
 const mailboxBytesMax = bounds.mailboxNameBytes;
 const userBytesMax = bounds.userArgumentBytes;
-const listWordsMax = bounds.listWords;
-const valuesMax = bounds.parameterValues;
+export const listWordsMax = bounds.listWords;
 
 /** The longest value of such a role, in bytes; for an ACL subject including the word before the name. */
 const bytesMaxOf: ReadonlyMap<Role | undefined, number> = new Map<Role | undefined, number>([
@@ -132,17 +131,31 @@ export function withoutParameters(parsed: ParsedArguments, names: readonly strin
 function refuseLong({ command, values }: Draft): Unparsable | undefined {
   const tooMany = (what: string): Unparsable =>
     unparsable('too-many', `"${command.name}" ${what}; use several commands`);
-  for (const { name, role } of command.params) {
+  for (const parameter of command.params) {
+    const { name } = parameter;
     const list = values.get(name);
     if (list === undefined) continue;
-    if (role !== 'search-query' && list.length > valuesMax)
-      return tooMany(`is given more than ${valuesMax} of ${name}`);
-    if ((role === 'mailbox' || role === 'mailbox-mask') && list.length > mailboxesMax)
-      return tooMany(`names more than ${mailboxesMax} mailboxes`);
-    const bytesMax = bytesMaxOf.get(role) ?? Infinity;
+    const { valuesMax, bytesMax } = limitsOf(parameter);
+    if (list.length > valuesMax)
+      return tooMany(
+        valuesMax === mailboxesMax
+          ? `names more than ${valuesMax} mailboxes`
+          : `is given more than ${valuesMax} of ${name}`,
+      );
     if (list.some((value) => isLonger(value, bytesMax))) return tooLong(name, bytesMax);
   }
   return undefined;
+}
+
+/** How many values a parameter takes, and of how many bytes each. The keys of a query have limits of their own. */
+export function limitsOf({ role }: Parameter): { readonly valuesMax: number; readonly bytesMax: number } {
+  const valuesMax =
+    role === 'search-query'
+      ? Infinity
+      : role === 'mailbox' || role === 'mailbox-mask'
+        ? mailboxesMax
+        : bounds.parameterValues;
+  return { valuesMax, bytesMax: bytesMaxOf.get(role) ?? Infinity };
 }
 
 function isLonger(text: string, bytesMax: number): boolean {

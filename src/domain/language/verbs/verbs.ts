@@ -88,6 +88,8 @@ export const accessSteps = allVerbs.filter(isAccessStep);
 export const allArguments = Object.keys(accessArguments).filter((name): name is AccessArgument =>
   Object.hasOwn(accessArguments, name),
 );
+/** Some 30 years, in milliseconds. */
+export const durationMax = 1e12;
 export const countMax = 999_999;
 
 interface ShapeTypes {
@@ -111,8 +113,7 @@ const shapes: Readonly<Record<keyof ShapeTypes, readonly [string, (value: unknow
     `a text of at most ${bounds.reasonBytes} bytes`,
     (value) => isText(value) && new TextEncoder().encode(value).length <= bounds.reasonBytes,
   ],
-  // The longest is some 30 years.
-  duration: ['a whole number of milliseconds above 0', (value) => isCount(value, 1e12)],
+  duration: ['a whole number of milliseconds above 0', (value) => isCount(value, durationMax)],
   count: [`a whole number from 1 to ${countMax}`, (value) => isCount(value, countMax)],
 };
 

@@ -134,7 +134,7 @@ void test('a command has so many values, and so much text, and no more', () => {
     return read.kind === 'parsed' ? read.kind : `${read.code}: ${read.message}`;
   };
   const ofValues = (count: number): string => answer(Array.from({ length: count }, () => 'a'));
-  assert.match(ofValues(bounds.jsonValues - 1), /^too-many: "mailbox list" is given more than 1000 of/);
+  assert.match(ofValues(bounds.jsonValues - 1), /^too-many: "mailbox list" names more than 256 mailboxes/);
   assert.equal(
     ofValues(bounds.jsonValues),
     `too-many: "mailbox list" is given more than ${bounds.jsonValues} values`,
