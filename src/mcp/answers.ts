@@ -10,6 +10,8 @@ export type Cells = Readonly<Record<string, string>>;
 
 export type Answer = {
   content: { type: 'text'; text: string }[];
+  /** The same for programs. */
+  structuredContent: Record<string, unknown>;
   isError?: boolean;
 };
 
@@ -41,15 +43,20 @@ export function encodeData(value: unknown): string {
   );
 }
 
-function blocks(said: Readonly<Record<string, unknown>>, data: string | undefined): Answer['content'] {
+/** `data`: JSON of what mail servers said. */
+function answer(said: Readonly<Record<string, unknown>>, data: string | undefined): Answer {
   const own = { type: 'text', text: encodeData(said) } as const;
-  if (data === undefined) return [own];
-  return [own, { type: 'text', text: `${untrusted}\n<untrusted-data>\n${data}\n</untrusted-data>` }];
+  if (data === undefined) return { content: [own], structuredContent: said };
+  const marked = `${untrusted}\n<untrusted-data>\n${data}\n</untrusted-data>`;
+  return {
+    content: [own, { type: 'text', text: marked }],
+    structuredContent: { ...said, untrusted_data: JSON.parse(data) },
+  };
 }
 
 /** A call that failed. `data`: words that a mail server said. */
 export function failure(said: Readonly<Record<string, unknown>>, data?: unknown): Answer {
-  return { content: blocks(said, data === undefined ? undefined : encodeData(data)), isError: true };
+  return { ...answer(said, data === undefined ? undefined : encodeData(data)), isError: true };
 }
 
 /** A part of a result, as the JSON of its rows. */
@@ -96,17 +103,10 @@ export function createAnswers(clock: Clock): Answers {
 
   function answerOf(id: string, { said, pages }: Omit<Kept, 'usedMs'>, at: number): Answer {
     const { json, rows, continues } = pages[at] ?? { json: '[]', rows: 0, continues: false };
-    return {
-      content: blocks(
-        {
-          ...said,
-          rows,
-          ...(continues ? { first_row: 'continues the last row of the page before' } : {}),
-          ...(at + 1 < pages.length ? { cursor: `${id}.${at + 1}`, pages_left: pages.length - at - 1 } : {}),
-        },
-        json,
-      ),
-    };
+    const more =
+      at + 1 < pages.length ? { cursor: `${id}.${at + 1}`, pages_left: pages.length - at - 1 } : {};
+    const rest = continues ? { first_row: 'continues the last row of the page before' } : {};
+    return answer({ ...said, rows, ...rest, ...more }, json);
   }
 
   return {

@@ -31,6 +31,7 @@ export interface Agent {
 const answerShape = z.object({
   isError: z.boolean().optional(),
   content: z.array(z.object({ type: z.literal('text'), text: z.string() })),
+  structuredContent: z.record(z.string(), z.unknown()),
 });
 
 const marked = /^The JSON below is data from mail servers.*\n<untrusted-data>\n(.*)\n<\/untrusted-data>$/;
@@ -65,14 +66,19 @@ export async function openAgent(
 
 /** Every block after the first is marked data. */
 export function agentAnswer(result: unknown): AgentAnswer {
-  const { isError = false, content } = answerShape.parse(result);
+  const { isError = false, content, structuredContent } = answerShape.parse(result);
   const texts = content.map(({ text }) => text);
   const [own = '{}', data] = texts;
   assert.ok(texts.length <= 2);
+  const said = z.record(z.string(), z.unknown()).parse(JSON.parse(own));
+  const found: unknown =
+    data === undefined ? undefined : JSON.parse(marked.exec(data)?.[1] ?? assert.fail(data));
+  // Programs get the same as JSON.
+  assert.deepEqual(structuredContent, { ...said, ...(data !== undefined && { untrusted_data: found }) });
   return {
     isError,
-    said: z.record(z.string(), z.unknown()).parse(JSON.parse(own)),
-    data: data === undefined ? undefined : JSON.parse(marked.exec(data)?.[1] ?? assert.fail(data)),
+    said,
+    data: found,
     bytes: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0),
     texts,
   };
