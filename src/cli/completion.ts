@@ -73,7 +73,8 @@ function placesOf(command: Command, place: string): readonly Place[] {
   const rows = [
     ...commands.map((each): Row => [each.name(), 'word', each.description()]),
     ...help.visibleOptions(command).map(({ long, short, required, flags, argChoices, description }): Row => {
-      const placeholder = long === '--listener' ? 'listener' : (/[<[]([a-z]+)/.exec(flags)?.[1] ?? '');
+      const [, placeholder = ''] =
+        /^--(listener|account)$/.exec(long ?? '') ?? /[<[]([a-z]+)/.exec(flags) ?? [];
       return [long ?? short ?? '', required ? kindOf(placeholder, argChoices) : 'flag', description];
     }),
     ...command.registeredArguments.map(
@@ -95,6 +96,7 @@ function kindOf(placeholder: string, choices: readonly string[] | undefined): st
     case 'directory':
       return 'directories';
     case 'listener':
+    case 'account':
     case 'backend':
       return `${placeholder}s`;
     case 'policy':
@@ -149,7 +151,22 @@ function values(kind,  all, n, i) {
   if (kind ~ /^=/) {
     n = split(substr(kind, 2), all, " ")
     for (i = 1; i <= n; i++) offer(all[i], "")
-  } else if (kind != "" && kind != "any") names(kind)
+  } else if (kind == "accounts") accounts()
+  else if (kind != "" && kind != "any") names(kind)
+}
+function accounts(  line, isInside, at, indent) {
+  while ((getline line < config) > 0) {
+    sub(/#.*/, "", line)
+    if (line ~ /^[^ ]/) { isInside = index(line, "listeners:") == 1; at = 0; continue }
+    if (!isInside || !match(line, /^ +/)) continue
+    if (line ~ /^ +(accounts|keys): *$/) { at = RLENGTH; indent = 0; continue }
+    if (RLENGTH <= at) at = 0
+    if (at == 0 || line !~ /:/) continue
+    if (indent == 0) indent = RLENGTH
+    if (RLENGTH != indent) continue
+    gsub(/^ +|:.*|["\047]/, "", line)
+    offer(line, "")
+  }
 }
 function names(section,  line, isInside, indent) {
   while ((getline line < config) > 0) {

@@ -18,7 +18,14 @@ listeners:
     support: { unix: support.sock, policy: helpdesk }
     # old: { unix: old.sock }
     "panel":                 # of the web panel
-        unix: panel.sock
+        tcp: 127.0.0.1:8443
+        keys:
+            modoboa:
+                policy: helpdesk
+            "ox": { policy: helpdesk }
+        accounts:
+            migrator: { policy: helpdesk }
+        from: [192.0.2.0/24]
 backends:
     mail1: { unix: /run/dovecot/doveadm-server }
 policies:
@@ -114,6 +121,9 @@ const once: readonly (readonly [typed: string, offered: string])[] = [
   ['dovegate backend --config gone.yaml drain |', ''],
   ['dovegate backend --config=gone.yaml drain |', ''],
   ['dovegate key new --policy |', 'helpdesk'],
+  ['dovegate can --account |', 'migrator modoboa ox'],
+  ['dovegate explain --listener panel --account mo|', 'modoboa'],
+  ['dovegate audit search --backend |', 'mail1'],
   ['dovegate nothing such |', ''],
   ['dovegate complet|', 'completion'],
   ['doveadm -|', '-D -f -h -v'],

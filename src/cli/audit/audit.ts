@@ -322,7 +322,7 @@ export function addFilterOptions(command: Command): Command {
     )
     .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))
     .addOption(new Option('--outcome <word>', outcomeHelp).choices([...outcomeWords]))
-    .option('--backend <name>', 'the backend it went to')
+    .option('--backend <backend>', 'the backend it went to')
     .addOption(
       new Option('--effect <word>', 'the most that commands of this kind can do').choices([...allEffects]),
     )
