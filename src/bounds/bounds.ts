@@ -28,6 +28,7 @@ const values = {
   floodPerSecond: 10,
   floodSources: 4096,
   floodNamed: 16,
+  outageRequesters: 1000,
   codeLines: 20,
   debugCodeLines: 1000,
   codeLineWindows: 1024,

@@ -124,7 +124,7 @@ export function createAct(parts: Parts): Act {
     const time = parts.clock.wallMs();
     const args = from === undefined || from.length === 0 ? {} : { args: from };
     // What the drain has cost stands where it ends.
-    const cost = isOperatorAction(action, 'enable') ? { count: parts.outages.refused(action.backend) } : {};
+    const cost = isOperatorAction(action, 'enable') ? parts.outages.refused(action.backend) : {};
     const record = { time, event: 'operator', peer, action: kind, by, ...named, ...args, ...cost } as const;
     const failed = (failure: ActionFailure, text: string): ActionResult => {
       parts.log.report({ event: 'admin-failed', level: 'error', text: `${action.kind}: ${text}` });

@@ -1,7 +1,8 @@
-// Records when a backend goes down and when it is back, with the number of commands that failed between, so that an outage can be shown
-// after a restart. `observe` is called for every command.
+// Records when a backend goes down and when it is back, and what outages and drains have cost: how many commands of how many requesters, so
+// that all of it can be shown after a restart. `observe` is called for every command.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
+import { bounds } from '../bounds/bounds.js';
 import { countedAs } from '../domain/admin/now/history.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
@@ -10,13 +11,18 @@ export interface Outages {
   /** Nothing is recorded before. */
   recordIn(opened: Pick<OpenJournal, 'append'>): void;
   observe(event: EngineEvent): void;
-  /** Commands that were refused because this backend is drained, since it was, or since the start. */
-  refused(backend: string): number;
+  /** What it costs that this backend is drained, since it is, or since the start. */
+  refused(backend: string): Cost;
   /** The same a second, of the last seconds. */
   refusedPerSecond(backend: string): number;
   /** Call when a backend was drained, or is back in service. */
   turned(backend: string): void;
+  /** Records what has been paid for what is still down or drained: the next run counts anew. Call it before the journal is closed. */
+  end(): void;
 }
+
+/** Commands, and requesters up to `bounds.outageRequesters`. */
+type Cost = Readonly<Record<'count' | 'requesters', number>>;
 
 /** `whyDown`: what Now says of a backend that is down, so that its record says the same. */
 export function createOutages(
@@ -24,7 +30,7 @@ export function createOutages(
   whyDown: (backend: string) => string | undefined,
 ): Outages {
   let journal: Pick<OpenJournal, 'append'> | undefined;
-  const failed = new Map<string, number>();
+  const failed = new Map<string, Tally & { readonly error: string }>();
   const refused = new Map<string, Refused>();
   // The journal counts what it cannot take.
   const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void =>
@@ -38,44 +44,65 @@ export function createOutages(
       if (isEngineEvent(event, 'exchange-ended')) {
         const { backend, outcome, error } = event;
         if (backend === undefined || countedAs(outcome) !== 'failed') return;
+        const { principal } = event.exchange;
         if (error === 'backend-drained') {
-          const before = at(refused.get(backend) ?? none);
-          refused.set(backend, { ...before, all: before.all + 1, here: before.here + 1 });
-        } else if (failed.has(backend)) failed.set(backend, (failed.get(backend) ?? 0) + 1);
+          const before = at(refused.get(backend) ?? nothing());
+          add(before, principal);
+          refused.set(backend, { ...before, here: before.here + 1 });
+        } else add(failed.get(backend), principal);
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
-        failed.set(backend, 0);
+        failed.set(backend, { count: 0, by: new Set(), error });
         append({ action: 'down', backend, error, text: whyDown(backend) });
       } else if (isEngineEvent(event, 'backend-up')) {
         const { backend, duration_ms } = event;
-        const count = failed.get(backend) ?? 0;
+        append({ action: 'up', backend, duration_ms, ...costOf(failed.get(backend)) });
         failed.delete(backend);
-        append({ action: 'up', backend, duration_ms, count });
       }
     },
-    refused: (backend) => (refused.get(backend) ?? none).all,
+    refused: (backend) => costOf(refused.get(backend)),
     refusedPerSecond(backend) {
-      const { here, last } = at(refused.get(backend) ?? none);
+      const { here, last } = at(refused.get(backend) ?? nothing());
       return Math.max(here, last) / stepSeconds;
     },
     turned: (backend) => void refused.delete(backend),
+    end() {
+      for (const [backend, tally] of failed)
+        append({ action: 'stop', backend, error: tally.error, ...costOf(tally) });
+      for (const [backend, tally] of refused)
+        append({ action: 'stop', backend, error: 'backend-drained', ...costOf(tally) });
+    },
   };
 
   /** With the steps of now. */
-  function at({ all, step, here, last }: Refused): Refused {
+  function at(refusals: Refused): Refused {
     const now = Math.floor(clock.now() / (1000 * stepSeconds));
-    if (now === step) return { all, step, here, last };
-    return { all, step: now, here: 0, last: now === step + 1 ? here : 0 };
+    const { step, here } = refusals;
+    return now === step ? refusals : { ...refusals, step: now, here: 0, last: now === step + 1 ? here : 0 };
   }
 }
 
-/** Since the drain, in the step that runs, and in the one before. */
-interface Refused {
-  readonly all: number;
+interface Tally {
+  count: number;
+  readonly by: Set<string>;
+}
+
+/** With those of the step that runs, and of the one before. */
+interface Refused extends Tally {
   readonly step: number;
   readonly here: number;
   readonly last: number;
 }
 
-const none: Refused = { all: 0, step: 0, here: 0, last: 0 };
+const nothing = (): Refused => ({ count: 0, by: new Set(), step: 0, here: 0, last: 0 });
 const stepSeconds = 5;
+
+function add(tally: Tally | undefined, principal: string): void {
+  if (tally === undefined) return;
+  tally.count += 1;
+  if (tally.by.size < bounds.outageRequesters) tally.by.add(principal);
+}
+
+function costOf(tally: Tally | undefined): Cost {
+  return { count: tally?.count ?? 0, requesters: tally?.by.size ?? 0 };
+}

@@ -202,7 +202,7 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
       sinceMs: changedMs,
       fault: faultNow(fault),
       drained: [...(backend.drained ? [{}] : []), ...(by === undefined ? [] : [by])],
-      refused: outages.refused(name),
+      refused: outages.refused(name).count,
       refusedPerSecond: outages.refusedPerSecond(name),
       connections,
       passwordFiles,

@@ -267,6 +267,7 @@ async function open(
     }
     losses.flush();
   });
+  opened.add('what outages have cost', () => outages.end());
   shipping.start({ id: journal.found.journal, seq: () => journal.seq });
   await keepPolicies(settings, journal);
   const adapters = {

@@ -62,7 +62,7 @@ adminUnreadMs closedSessions doorConnections doorLists doorStreams fleetAwaitedC
 fleetKeys fleetStrangers fleetVerifierKeys grantLineBytes httpHeadFields natsAnswerBytes
 natsAnswerMs natsDialMs natsStoredMs newestRows noticeTextChars oidcAtOnce oidcFileBytes oidcSubChars
 oidcTokenChars pageHandshakeMs pageHeadBytes pageHeadFields pageHeadMs pageIdleMs pageRequestMs
-subUidBytes
+subUidBytes outageRequesters
 `
     .trim()
     .split(/\s+/),

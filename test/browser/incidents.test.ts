@@ -48,6 +48,9 @@ browserTest(
     assert.equal(texts.length, 2, texts.join('\n'));
     assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall \(kernel update\)\./);
     // In the words of the red sentence.
-    assert.ok(texts[1]?.endsWith(`mail1 was down: ${why}. 1 command failed.`), `${why}, and ${texts[1]}`);
+    assert.ok(
+      texts[1]?.endsWith(`mail1 was down: ${why}. 1 command of 1 requester failed.`),
+      `${why}, and ${texts[1]}`,
+    );
   },
 );

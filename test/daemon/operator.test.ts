@@ -23,7 +23,7 @@ const unasked = {
   served: { now: { settings: { backends: [] }, persons: new Persons(new Map()) } },
   reloader: { reload: notAsked },
   users: { moved: [], confirm: notAsked },
-  outages: { refused: () => 7, turned: () => undefined },
+  outages: { refused: () => ({ count: 7, requesters: 2 }), turned: () => undefined },
   acknowledged: new Acknowledged(),
 };
 

@@ -1,6 +1,7 @@
 // Goal: an outage is two records: when, why, how long, and how many commands it has cost; other failures and other backends are not in it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
 import { createOutages } from '../../src/daemon/outages.js';
 import type { AuditRecord } from '../../src/domain/records/audit/record.js';
 import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
@@ -45,11 +46,50 @@ void test('an outage and a drain, with what each has cost', () => {
       error: 'dial-refused',
       text: 'connection refused',
     },
-    { time: 41_000, event: 'backend', action: 'up', backend: 'mail1', duration_ms: 40_000, count: 2 },
+    {
+      time: 41_000,
+      event: 'backend',
+      action: 'up',
+      backend: 'mail1',
+      duration_ms: 40_000,
+      count: 2,
+      requesters: 1,
+    },
   ]);
-  assert.deepEqual([outages.refused('mail1'), outages.refused('mail2'), outages.refused('mail3')], [1, 1, 0]);
+  const refusedAt = (): readonly number[] =>
+    ['mail1', 'mail2', 'mail3'].map((name) => outages.refused(name).count);
+  assert.deepEqual(refusedAt(), [1, 1, 0]);
   outages.turned('mail1');
-  assert.deepEqual([outages.refused('mail1'), outages.refused('mail2')], [0, 1]);
+  assert.deepEqual(refusedAt(), [0, 1, 0]);
+});
+
+// bounds.outageRequesters
+void test('a stop says what was paid so far for what is not over, and by how many requesters, up to a bound', () => {
+  const records: AuditRecord[] = [];
+  const outages = createOutages({ now: () => 0, wallMs: () => 7 }, () => undefined);
+  outages.recordIn({ append: (record) => void records.push(record) });
+  const fail = (principal: string, more: Partial<ExchangeEnded>): void =>
+    outages.observe({
+      ...ended,
+      outcome: 'failed',
+      error: 'dial-refused',
+      ...more,
+      exchange: { ...ended.exchange, principal },
+    });
+  const down = { kind: 'backend-down', level: 'error', type: 'dial-timeout', text: 'secret words' } as const;
+  for (const backend of ['mail1', 'mail2']) outages.observe({ ...down, backend });
+  outages.observe({ kind: 'backend-up', backend: 'mail2', level: 'warn', duration_ms: 1 });
+  for (let at = 0; at < 2 * bounds.outageRequesters; at += 1) fail(`uid:${at}`, {});
+  for (const principal of ['anna', 'bob', 'anna'])
+    fail(principal, { backend: 'mail3', error: 'backend-drained' });
+  records.length = 0;
+  outages.end();
+  const [count, requesters] = [2 * bounds.outageRequesters, bounds.outageRequesters];
+  const stop = { time: 7, event: 'backend', action: 'stop' };
+  assert.deepEqual(records, [
+    { ...stop, backend: 'mail1', error: 'dial-timeout', count, requesters },
+    { ...stop, backend: 'mail3', error: 'backend-drained', count: 3, requesters: 2 },
+  ]);
 });
 
 void test('what a drain costs a second: of the last seconds, and nothing once nobody asks any more', () => {
@@ -62,5 +102,5 @@ void test('what a drain costs a second: of the last seconds, and nothing once no
   ms += 5_000;
   assert.equal(outages.refusedPerSecond('mail1'), 29);
   ms += 5_000;
-  assert.deepEqual([outages.refusedPerSecond('mail1'), outages.refused('mail1')], [0, 145]);
+  assert.deepEqual([outages.refusedPerSecond('mail1'), outages.refused('mail1').count], [0, 145]);
 });

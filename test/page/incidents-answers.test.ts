@@ -29,6 +29,7 @@ function past(atMs: number): readonly JournalRecord[] {
       backend: 'mail2',
       duration_ms: 40_000,
       count: 412,
+      requesters: 4,
     },
     {
       time: atMs + 60 * second,
@@ -38,7 +39,15 @@ function past(atMs: number): readonly JournalRecord[] {
       args: ['"event":"start"'],
     },
     { time: atMs + 90 * second, event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' },
-    { time: atMs + 150 * second, event: 'operator', action: 'enable', backend: 'mail1', by: 'bob', count: 1 },
+    {
+      time: atMs + 150 * second,
+      event: 'operator',
+      action: 'enable',
+      backend: 'mail1',
+      by: 'bob',
+      count: 0,
+      requesters: 0,
+    },
     { time: atMs + 200 * second, event: 'stop' },
     { time: atMs + 203 * second, event: 'start', last_seq: 1392 },
     { time: atMs + 300 * second, event: 'backend', action: 'down', backend: 'mail2', text: 'no answer' },
@@ -105,10 +114,16 @@ const expected = [
     'dovegate ended without a stop, and was started again. 2 commands had not ended: whether they ran is not known.',
     310,
   ],
-  ['down', 320, 'mail2', /^mail2 was down: .*dovegate was restarted before it was up again\.$/, 300],
+  [
+    'down',
+    320,
+    'mail2',
+    /^mail2 was down: .*\. What it has cost is not known\. dovegate was restarted before it was up again\.$/,
+    300,
+  ],
   ['restarted', 203, undefined, 'dovegate was restarted.', 200],
-  ['drained', 150, 'mail1', 'mail1 was drained by anna. 1 command was refused.', 90],
-  ['down', 40, 'mail2', 'mail2 was down: connection refused. 412 commands failed.', 0],
+  ['drained', 150, 'mail1', 'mail1 was drained by anna. No commands were refused.', 90],
+  ['down', 40, 'mail2', 'mail2 was down: connection refused. 412 commands of 4 requesters failed.', 0],
 ] as const;
 
 function look(rows: Incidents['rows'], atMs: number): void {

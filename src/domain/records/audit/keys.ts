@@ -107,6 +107,7 @@ const rows = {
   action: { column: 33, ...shown },
   by: {},
   count: { ...shown },
+  requesters: { ...shown },
   level: { ...shown },
   text: { ...shown },
   status: { isWord: true, column: 8, ...shown },

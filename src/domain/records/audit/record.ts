@@ -18,7 +18,10 @@ type AuditEvent =
   | 'completion'
   | 'log'
   | 'limit'
-  /** `action` `down` with the fault as `error`, or `up` with how long it was down, and the `count` of commands that failed there. */
+  /**
+   * `action` `down` with the fault as `error`, or `up` with how long it was down, and the `count` of commands of so many `requesters` that
+   * failed there. `stop`: what has been paid when dovegate stops, for the outage or, with the `error` `backend-drained`, for the drain.
+   */
   | 'backend'
   /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
   | 'access';
@@ -150,6 +153,7 @@ export interface AuditRecord {
   readonly action?: string | undefined;
   readonly by?: string | undefined;
   readonly count?: number | undefined;
+  readonly requesters?: number | undefined;
   readonly level?: string | undefined;
   readonly text?: string | undefined;
   readonly status?: string | undefined;

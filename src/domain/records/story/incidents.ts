@@ -32,9 +32,19 @@ export interface Incident {
 
 type Draft = Omit<Incident, 'text'> & {
   readonly why?: string;
-  readonly cost?: number;
+  readonly cost?: Cost;
+  /** It ended without a stop, so what was paid before is not known. */
   readonly isLost?: true;
+  /** Over by a restart, not by itself. */
+  readonly isCut?: true;
 };
+
+interface Cost {
+  readonly count: number;
+  readonly requesters: number;
+  /** Of several runs, whose requesters may be the same ones. */
+  readonly isLeast?: true;
+}
 
 /** Whether a record is one of these. */
 export function isTurn(record: StoredRecord): boolean {
@@ -59,7 +69,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   };
   for (const { record, before, left = [] } of turns) {
     const [time, backend] = [textIn(record, 'time'), textIn(record, 'backend')];
-    const cost = numberIn(record, 'count') ?? 0;
+    const from = textIn(record, 'error') === 'backend-drained' ? drained : down;
     switch (`${textIn(record, 'event')} ${textIn(record, 'action')}`) {
       case 'backend down':
         if (!down.has(backend))
@@ -67,8 +77,13 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         break;
       case 'backend up':
         if (!down.has(backend)) down.set(backend, { kind: 'down', backend });
-        end(down, backend, { until: time, cost });
+        end(down, backend, { until: time, cost: costOf(record, down) });
         break;
+      case 'backend stop': {
+        const draft = from.get(backend);
+        if (draft !== undefined) from.set(backend, { ...draft, cost: costOf(record, from) });
+        break;
+      }
       case 'operator drain':
         drained.set(backend, {
           kind: 'drained',
@@ -79,18 +94,26 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         });
         break;
       case 'operator enable':
-        end(drained, backend, { until: time, cost });
+        end(drained, backend, { until: time, cost: costOf(record, drained) });
         break;
       case 'stop ':
         stopped = time;
         break;
       case 'start ':
-        // The next run finds out by itself what is down.
-        for (const name of down.keys()) end(down, name, { until: time, isLost: true });
         if (numberIn(record, 'last_seq') !== undefined) {
           const since = stopped ?? before;
-          const lost = stopped === undefined ? { isLost: true as const, left } : {};
-          over.push({ kind: 'restarted', ...(since !== undefined && { since }), until: time, ...lost });
+          const lost = stopped === undefined ? { isLost: true as const } : {};
+          // The next run finds out by itself what is down.
+          for (const name of down.keys()) end(down, name, { until: time, isCut: true, ...lost });
+          for (const [name, draft] of drained) drained.set(name, { ...draft, ...lost });
+          const open = stopped === undefined ? { left } : {};
+          over.push({
+            kind: 'restarted',
+            ...(since !== undefined && { since }),
+            until: time,
+            ...lost,
+            ...open,
+          });
         }
         stopped = undefined;
         break;
@@ -99,22 +122,31 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   }
   const newest = over.toSorted((one, other) => ((one.until ?? '') < (other.until ?? '') ? 1 : -1));
   return [...down.values(), ...drained.values(), ...newest].map((draft) => {
-    const { why: _, cost: _cost, isLost: _lost, left, ...shown } = draft;
+    const { why: _, cost: _cost, isLost: _lost, isCut: _cut, left, ...shown } = draft;
     return { ...shown, ...(left !== undefined && { left: left.slice(0, leftMax) }), text: textOf(draft) };
   });
 }
 
-function textOf({ kind, backend = '', until, by, reason, why = '', cost, isLost, left = [] }: Draft): string {
+/** What a record says, and what was said before. */
+function costOf(record: StoredRecord, from: ReadonlyMap<string, Draft>): Cost {
+  const { cost } = from.get(textIn(record, 'backend')) ?? {};
+  const count = numberIn(record, 'count') ?? 0;
+  const requesters = numberIn(record, 'requesters') ?? 0;
+  if (cost === undefined) return { count, requesters };
+  return { count: cost.count + count, requesters: Math.max(cost.requesters, requesters), isLeast: true };
+}
+
+function textOf(draft: Draft): string {
+  const { kind, backend = '', until, by, reason, why = '', cost, isLost, isCut, left = [] } = draft;
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'down': {
       const cause = why === '' ? '' : `: ${why}`;
-      if (isLost === true)
-        return `${backend} was down${cause}. dovegate was restarted before it was up again.`;
-      return `${backend} ${verb} down${cause}.${cost === undefined ? '' : ` ${plural(cost, 'command')} failed.`}`;
+      const restarted = isCut === true ? ' dovegate was restarted before it was up again.' : '';
+      return `${backend} ${verb} down${cause}.${costWords(draft, 'failed')}${restarted}`;
     }
     case 'drained':
-      return `${backend} ${verb} drained ${drainWords({ by, reason })}.${cost === undefined ? '' : ` ${plural(cost, 'command was', 'commands were')} refused.`}`;
+      return `${backend} ${verb} drained ${drainWords({ by, reason })}.${costWords(draft, cost?.count === 1 ? 'was refused' : 'were refused')}`;
     case 'restarted':
       return isLost === true
         ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
@@ -128,4 +160,13 @@ function leftWords({ length }: readonly string[]): string {
   return length === 0
     ? ''
     : ` ${plural(length, 'command', 'commands')} had not ended: whether they ran is not known.`;
+}
+
+function costWords({ until, cost, isLost, isCut }: Draft, what: string): string {
+  if (cost === undefined) return isLost === true && isCut === true ? ' What it has cost is not known.' : '';
+  const { count, requesters, isLeast } = cost;
+  const since = isLost === true ? ' after dovegate ended without a stop; how many before is not known' : '';
+  if (count === 0) return ` No commands ${what}${since}.`;
+  const [some, those] = [until === undefined ? 'At least ' : '', isLeast === true ? 'at least ' : ''];
+  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} ${what}${since}.`;
 }

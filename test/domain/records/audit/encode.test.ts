@@ -25,7 +25,7 @@ function sha256(text: string): string {
 const documented =
   `time event journal format session id for listener peer principal policy version rule series decision
   would mode reason command user args input effect backend upstream backends matches program catalog segment segment_hash
-  head oldest_seq key signature action by count level text status outcome sent rows cells bytes_in bytes_out wait_ms
+  head oldest_seq key signature action by count requesters level text status outcome sent rows cells bytes_in bytes_out wait_ms
   first_byte_ms duration_ms logs users next_key open_seq step_ms steps_ms earliest lost torn until error`.split(
     /\s+/,
   );
@@ -54,6 +54,7 @@ const everything: JournalRecord = {
   status: '-NOUSER',
   text: 'a line',
   level: 'info',
+  requesters: 2,
   count: 11,
   by: 'root@admin',
   action: 'recover',
@@ -189,7 +190,8 @@ void test('no line is longer than 7 KiB, whatever is in the record, and it is JS
 
 void test('the worst record of all fits', () => {
   const worst = '\u0001'.repeat(70_000);
-  const numbers = /_ms$|_seq$|^bytes|^(?:count|rows|cells|matches|format|client|recovered|lost|sent)$/;
+  const numbers =
+    /_ms$|_seq$|^bytes|^(?:count|requesters|rows|cells|matches|format|client|recovered|lost|sent)$/;
   const record = {
     time,
     event: 'checkpoint',

@@ -1,0 +1,58 @@
+// Goal: what an outage or a drain has cost is whole over restarts, and where a part of it is not known, it says so.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { foldIncidents } from '../../../../src/domain/records/story/incidents.js';
+
+const mail1 = { event: 'backend', backend: 'mail1' } as const;
+const down = { ...mail1, action: 'down', error: 'no-such-code' };
+const drain = { event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' };
+const enable = { ...drain, action: 'enable' };
+const stop = { event: 'stop' };
+const start = { event: 'start', last_seq: 7 };
+
+/** Of records a second apart. */
+function textsOf(records: readonly Readonly<Record<string, unknown>>[]): readonly string[] {
+  const turns = records.map((record, at) => ({
+    record: { time: `2026-11-28T10:00:${String(at).padStart(2, '0')}.000Z`, ...record },
+  }));
+  return foldIncidents(turns)
+    .filter(({ kind }) => kind !== 'restarted')
+    .map(({ text }) => text);
+}
+
+const paid = (action: string, count: number, requesters: number) => ({ action, count, requesters });
+
+void test('an outage: over by itself, by a restart, by a crash', () => {
+  assert.deepEqual(textsOf([down]), ['mail1 is down.']);
+  assert.deepEqual(textsOf([down, { ...mail1, ...paid('up', 12, 2) }]), [
+    'mail1 was down. 12 commands of 2 requesters failed.',
+  ]);
+  assert.deepEqual(textsOf([down, { ...mail1, ...paid('stop', 1, 1) }, stop, start]), [
+    'mail1 was down. 1 command of 1 requester failed. dovegate was restarted before it was up again.',
+  ]);
+  assert.deepEqual(textsOf([down, start]), [
+    'mail1 was down. What it has cost is not known. dovegate was restarted before it was up again.',
+  ]);
+});
+
+void test('a drain has the cost of each run', () => {
+  const sofar = { ...mail1, ...paid('stop', 40, 3), error: 'backend-drained' };
+  assert.deepEqual(textsOf([drain]), ['mail1 is drained by anna.']);
+  assert.deepEqual(textsOf([drain, { ...enable, ...paid('enable', 0, 0) }]), [
+    'mail1 was drained by anna. No commands were refused.',
+  ]);
+  assert.deepEqual(textsOf([drain, sofar, stop, start]), [
+    'mail1 is drained by anna. At least 40 commands of 3 requesters were refused.',
+  ]);
+  assert.deepEqual(textsOf([drain, sofar, stop, start, { ...enable, ...paid('enable', 2, 1) }]), [
+    'mail1 was drained by anna. 42 commands of at least 3 requesters were refused.',
+  ]);
+  assert.deepEqual(textsOf([drain, start, { ...enable, ...paid('enable', 1, 1) }]), [
+    'mail1 was drained by anna. 1 command of 1 requester was refused after dovegate ended without a stop; how many before is not known.',
+  ]);
+  // What an outage has cost is none of it.
+  assert.deepEqual(textsOf([drain, down, { ...mail1, ...paid('stop', 9, 9) }, stop, start]).toSorted(), [
+    'mail1 is drained by anna.',
+    'mail1 was down. 9 commands of 9 requesters failed. dovegate was restarted before it was up again.',
+  ]);
+});
