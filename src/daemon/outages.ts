@@ -1,9 +1,11 @@
-// Records when a backend goes down and when it is back, and what outages and drains have cost: how many commands of how many requesters, so
+// Records when a backend goes down or does not answer any more, and when it is back, and what outages and drains have cost: how many commands of how many requesters, so
 // that all of it can be shown after a restart. `observe` is called for every command.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bounds } from '../bounds/bounds.js';
 import { countedAs } from '../domain/admin/now/history.js';
+import { hangingAt } from '../domain/admin/now/problems.js';
+import type { Running } from '../domain/admin/now/running.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
 
@@ -24,13 +26,14 @@ export interface Outages {
 /** Commands, and requesters up to `bounds.outageRequesters`. */
 type Cost = Readonly<Record<'count' | 'requesters', number>>;
 
-/** `whyDown`: what Now says of a backend that is down, so that its record says the same. */
+/** `whyDown`: what Now says of a backend that is down, so that its record says the same; `running`: the commands that run. */
 export function createOutages(
   clock: Pick<Clock, 'now' | 'wallMs'>,
   whyDown: (backend: string) => string | undefined,
+  running: () => Running['exchanges'],
 ): Outages {
   let journal: Pick<OpenJournal, 'append'> | undefined;
-  const failed = new Map<string, Tally & { readonly error: string }>();
+  const failed = new Map<string, Outage>();
   const refused = new Map<string, Refused>();
   // The journal counts what it cannot take.
   const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void =>
@@ -43,22 +46,29 @@ export function createOutages(
     observe(event) {
       if (isEngineEvent(event, 'exchange-ended')) {
         const { backend, outcome, error } = event;
-        if (backend === undefined || countedAs(outcome) !== 'failed') return;
-        const { principal } = event.exchange;
-        if (error === 'backend-drained') {
+        const { principal, id } = event.exchange;
+        if (backend === undefined) return;
+        const outage = failed.get(backend);
+        const isFailed = countedAs(outcome) === 'failed';
+        if (isFailed && error === 'backend-drained') {
           const before = at(refused.get(backend) ?? nothing());
           add(before, principal);
           refused.set(backend, { ...before, here: before.here + 1 });
-        } else add(failed.get(backend), principal);
+        } else if (isFailed) add(outage, principal);
+        if (outage?.stuckMs !== undefined && hangingAt(backend, running()).every((each) => each.id === id))
+          up(backend, Math.round(clock.now() - outage.stuckMs));
+      } else if (isEngineEvent(event, 'dial-failed')) {
+        const { backend, type: error } = event;
+        const hanging = failed.has(backend) ? [] : hangingAt(backend, running());
+        if (hanging.length === 0) return;
+        const duration_ms = Math.round(Math.max(...hanging.map(({ durationMs }) => durationMs)));
+        failed.set(backend, { count: 0, by: new Set(), error, stuckMs: clock.now() - duration_ms });
+        append({ action: 'stuck', backend, error, duration_ms, text: whyDown(backend) });
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
-        failed.set(backend, { count: 0, by: new Set(), error });
+        failed.set(backend, { count: 0, by: new Set(), ...failed.get(backend), error, stuckMs: undefined });
         append({ action: 'down', backend, error, text: whyDown(backend) });
-      } else if (isEngineEvent(event, 'backend-up')) {
-        const { backend, duration_ms } = event;
-        append({ action: 'up', backend, duration_ms, ...costOf(failed.get(backend)) });
-        failed.delete(backend);
-      }
+      } else if (isEngineEvent(event, 'backend-up')) up(event.backend, event.duration_ms);
     },
     refused: (backend) => costOf(refused.get(backend)),
     refusedPerSecond(backend) {
@@ -74,6 +84,11 @@ export function createOutages(
     },
   };
 
+  function up(backend: string, duration_ms: number): void {
+    append({ action: 'up', backend, duration_ms, ...costOf(failed.get(backend)) });
+    failed.delete(backend);
+  }
+
   /** With the steps of now. */
   function at(refusals: Refused): Refused {
     const now = Math.floor(clock.now() / (1000 * stepSeconds));
@@ -85,6 +100,12 @@ export function createOutages(
 interface Tally {
   count: number;
   readonly by: Set<string>;
+}
+
+interface Outage extends Tally {
+  readonly error: string;
+  /** Since when commands hang there, where it is not down. */
+  readonly stuckMs?: number | undefined;
 }
 
 /** With those of the step that runs, and of the one before. */

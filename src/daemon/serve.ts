@@ -218,10 +218,14 @@ async function open(
     endpoints?.watch.stalled(lagMs);
   });
   opened.add('the watch of the event loop', () => loop.end());
-  const outages = createOutages(clock, (name) => {
-    const fault = faultNow(pools.byName.get(name)?.snapshot().fault);
-    return fault && whyDown(fault);
-  });
+  const outages = createOutages(
+    clock,
+    (name) => {
+      const fault = faultNow(pools.byName.get(name)?.snapshot().fault);
+      return fault && whyDown(fault);
+    },
+    () => service.running(),
+  );
   const observe: Observe = (event) => {
     loop.noted();
     if (isEngineEvent(event, 'audit-failed')) losses.failed(event.text);

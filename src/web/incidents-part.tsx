@@ -1,5 +1,5 @@
-// A strip of the last 24 hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, drained
-// or restarted, when, how long, and what it has cost.
+// A strip of the last 24 hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, stuck,
+// drained or restarted, when, how long, and what it has cost.
 
 import { Fragment } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
@@ -21,7 +21,12 @@ const dayMs = 86_400_000;
 const leastWidth = 3;
 const width = 1000;
 
-const tones: Readonly<Record<Incident['kind'], Tone>> = { down: 'bad', drained: 'warn', restarted: 'quiet' };
+const tones: Readonly<Record<Incident['kind'], Tone>> = {
+  down: 'bad',
+  stuck: 'bad',
+  drained: 'warn',
+  restarted: 'quiet',
+};
 
 function useIncidents(): { readonly incidents?: Incidents; readonly fault?: string } {
   const { api } = useSession();

@@ -3,15 +3,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
 import { createOutages } from '../../src/daemon/outages.js';
+import type { RunningExchange } from '../../src/domain/admin/now/running.js';
 import type { AuditRecord } from '../../src/domain/records/audit/record.js';
 import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
 import { ended } from '../kit/exchange-ended.js';
+import { exchange } from '../kit/running.js';
 
 void test('an outage and a drain, with what each has cost', () => {
   const records: AuditRecord[] = [];
   const journal = { append: (record: AuditRecord) => void records.push(record) };
   let wallMs = 1_000;
-  const outages = createOutages({ now: () => wallMs, wallMs: () => wallMs }, () => 'connection refused');
+  const outages = createOutages(
+    { now: () => wallMs, wallMs: () => wallMs },
+    () => 'connection refused',
+    () => [],
+  );
   const fail = (more: Partial<ExchangeEnded>): void =>
     outages.observe({ ...ended, outcome: 'failed', error: 'dial-refused', ...more });
   const down = {
@@ -52,7 +58,7 @@ void test('an outage and a drain, with what each has cost', () => {
       action: 'up',
       backend: 'mail1',
       duration_ms: 40_000,
-      count: 2,
+      count: 3,
       requesters: 1,
     },
   ]);
@@ -66,7 +72,11 @@ void test('an outage and a drain, with what each has cost', () => {
 // bounds.outageRequesters
 void test('a stop says what was paid so far for what is not over, and by how many requesters, up to a bound', () => {
   const records: AuditRecord[] = [];
-  const outages = createOutages({ now: () => 0, wallMs: () => 7 }, () => undefined);
+  const outages = createOutages(
+    { now: () => 0, wallMs: () => 7 },
+    () => undefined,
+    () => [],
+  );
   outages.recordIn({ append: (record) => void records.push(record) });
   const fail = (principal: string, more: Partial<ExchangeEnded>): void =>
     outages.observe({
@@ -94,7 +104,11 @@ void test('a stop says what was paid so far for what is not over, and by how man
 
 void test('what a drain costs a second: of the last seconds, and nothing once nobody asks any more', () => {
   let ms = 3_600_000;
-  const outages = createOutages({ now: () => ms, wallMs: () => ms }, () => undefined);
+  const outages = createOutages(
+    { now: () => ms, wallMs: () => ms },
+    () => undefined,
+    () => [],
+  );
   assert.equal(outages.refusedPerSecond('mail1'), 0);
   for (let at = 0; at < 145; at += 1)
     outages.observe({ ...ended, outcome: 'failed', error: 'backend-drained' });
@@ -103,4 +117,53 @@ void test('what a drain costs a second: of the last seconds, and nothing once no
   assert.equal(outages.refusedPerSecond('mail1'), 29);
   ms += 5_000;
   assert.deepEqual([outages.refusedPerSecond('mail1'), outages.refused('mail1').count], [0, 145]);
+});
+
+void test('a backend that is stuck: since its commands hang, until the last one has ended, or it is down', () => {
+  const records: AuditRecord[] = [];
+  let ms = 100_000;
+  const exchanges = new Map<string, RunningExchange>();
+  const outages = createOutages(
+    { now: () => ms, wallMs: () => ms },
+    () => 'no answer',
+    () => [...exchanges.values()],
+  );
+  outages.recordIn({ append: (record) => void records.push(record) });
+  const dialFails = { kind: 'dial-failed', backend: 'mail1', level: 'error', type: 'dial-timeout' } as const;
+  const hang = (id: string, durationMs: number): void => void exchanges.set(id, exchange(id, { durationMs }));
+  const end = (id: string, more: Partial<ExchangeEnded>): void => {
+    // It is still listed when it ends.
+    outages.observe({ ...ended, exchange: { ...ended.exchange, id }, ...more });
+    exchanges.delete(id);
+  };
+  hang('A', 9_000);
+  outages.observe(dialFails);
+  assert.deepEqual(records, [], 'it may be a long command');
+  hang('A', 12_000);
+  hang('B', 11_000);
+  outages.observe(dialFails);
+  outages.observe(dialFails);
+  const backend = { event: 'backend', backend: 'mail1' };
+  const text = 'no answer';
+  const stuck = { ...backend, action: 'stuck', error: 'dial-timeout', text };
+  assert.deepEqual(records.splice(0), [{ time: 100_000, ...stuck, duration_ms: 12_000 }]);
+  ms += 20_000;
+  end('C', {});
+  end('A', { outcome: 'timeout', error: 'reply-timeout' });
+  assert.deepEqual(records, []);
+  end('B', {});
+  assert.deepEqual(records.splice(0), [
+    { time: ms, ...backend, action: 'up', duration_ms: 32_000, count: 1, requesters: 1 },
+  ]);
+
+  hang('D', 30_000);
+  outages.observe(dialFails);
+  outages.observe({ ...dialFails, kind: 'backend-down', text: 'secret words', type: 'dial-refused' });
+  end('D', { outcome: 'timeout', error: 'reply-timeout' });
+  outages.observe({ kind: 'backend-up', backend: 'mail1', level: 'warn', duration_ms: 5 });
+  assert.deepEqual(records, [
+    { time: ms, ...stuck, duration_ms: 30_000 },
+    { time: ms, ...backend, action: 'down', error: 'dial-refused', text },
+    { time: ms, ...backend, action: 'up', duration_ms: 5, count: 1, requesters: 1 },
+  ]);
 });

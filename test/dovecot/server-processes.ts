@@ -3,15 +3,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../kit/dovecot-lab.js';
 
+/** The process that accepts nothing itself, and makes those that do. */
+export function masterOf(lab: Lab): number {
+  return Number(readFileSync(join(lab.folder, 'run', 'master.pid'), 'utf8').trim());
+}
+
 /** Processes of this instance, and of no other. */
 export function serversOf(lab: Lab): number[] {
-  const master = readFileSync(join(lab.folder, 'run', 'master.pid'), 'utf8').trim();
+  const master = masterOf(lab);
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
       const stat = readFileSync(join('/proc', name, 'stat'), 'utf8');
       const [, comm, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/.exec(stat) ?? [];
-      return comm === 'doveadm-server' && parent === master && state !== 'Z' ? [Number(name)] : [];
+      return comm === 'doveadm-server' && Number(parent) === master && state !== 'Z' ? [Number(name)] : [];
     } catch {
       return [];
     }

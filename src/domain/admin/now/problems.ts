@@ -330,14 +330,19 @@ function backendDown(backend: RunningBackend): FoundProblem[] {
   ];
 }
 
+/** Commands that a backend leaves without an answer, while their clients read. */
+export function hangingAt(name: string, exchanges: Running['exchanges']): Running['exchanges'] {
+  return exchanges.filter(
+    (each) =>
+      each.backend === name && !each.isWaiting && each.clientMs < slowMsMin && each.durationMs >= stuckMsMin,
+  );
+}
+
 /** Its workers are stopped or hang: the system accepts connections for them, so it is not down, and nothing ends there. */
 function backendStuck(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
   const { name, host, health, fault } = backend;
   if (fault !== undefined || (health !== 'pausing' && health !== 'retrying')) return [];
-  const hanging = exchanges.filter(
-    (each) =>
-      each.backend === name && !each.isWaiting && each.clientMs < slowMsMin && each.durationMs >= stuckMsMin,
-  );
+  const hanging = hangingAt(name, exchanges);
   if (hanging.length === 0) return [];
   const longest = durationWords(Math.max(...hanging.map(({ durationMs }) => durationMs)));
   const there = host === undefined ? '' : ` on ${host}`;

@@ -2,6 +2,7 @@
 // sentence. Pure. What no record says is left open: an end is not guessed.
 
 import { plural } from '../../language/words/words.js';
+import { formatTime } from '../audit/record.js';
 import { numberIn, type StoredRecord, textIn } from '../audit/stored.js';
 import { drainWords } from './row.js';
 
@@ -16,7 +17,7 @@ export interface Turn {
 
 /** Times are RFC 3339. */
 export interface Incident {
-  readonly kind: 'down' | 'drained' | 'restarted';
+  readonly kind: 'down' | 'stuck' | 'drained' | 'restarted';
   readonly backend?: string;
   /** Absent: before the records that were read. */
   readonly since?: string;
@@ -71,10 +72,14 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
     const [time, backend] = [textIn(record, 'time'), textIn(record, 'backend')];
     const from = textIn(record, 'error') === 'backend-drained' ? drained : down;
     switch (`${textIn(record, 'event')} ${textIn(record, 'action')}`) {
-      case 'backend down':
-        if (!down.has(backend))
-          down.set(backend, { kind: 'down', backend, since: time, why: textIn(record, 'text') });
+      case 'backend stuck':
+      case 'backend down': {
+        const kind = textIn(record, 'action') === 'stuck' ? 'stuck' : 'down';
+        const since = formatTime(Date.parse(time) - (numberIn(record, 'duration_ms') ?? 0));
+        // Nothing hangs any more when it is down at last.
+        down.set(backend, { backend, since, ...down.get(backend), kind, why: textIn(record, 'text') });
         break;
+      }
       case 'backend up':
         if (!down.has(backend)) down.set(backend, { kind: 'down', backend });
         end(down, backend, { until: time, cost: costOf(record, down) });
@@ -140,10 +145,13 @@ function textOf(draft: Draft): string {
   const { kind, backend = '', until, by, reason, why = '', cost, isLost, isCut, left = [] } = draft;
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
+    case 'stuck':
     case 'down': {
       const cause = why === '' ? '' : `: ${why}`;
       const restarted = isCut === true ? ' dovegate was restarted before it was up again.' : '';
-      return `${backend} ${verb} down${cause}.${costWords(draft, 'failed')}${restarted}`;
+      const state =
+        kind === 'down' ? 'down' : 'stuck, with commands that hung and new connections that failed';
+      return `${backend} ${verb} ${state}${cause}.${costWords(draft, 'failed')}${restarted}`;
     }
     case 'drained':
       return `${backend} ${verb} drained ${drainWords({ by, reason })}.${costWords(draft, cost?.count === 1 ? 'was refused' : 'were refused')}`;

@@ -35,6 +35,33 @@ void test('an outage: over by itself, by a restart, by a crash', () => {
   ]);
 });
 
+void test('a backend that is stuck, and at last down, is one incident since its commands hang', () => {
+  const stuck = { ...mail1, action: 'stuck', error: 'no-such-code', duration_ms: 12_000 };
+  const words = 'stuck, with commands that hung and new connections that failed';
+  assert.deepEqual(textsOf([stuck]), [`mail1 is ${words}.`]);
+  const [row, ...more] = foldIncidents([
+    { record: { time: '2026-11-28T10:00:12.000Z', ...stuck } },
+    { record: { time: '2026-11-28T10:00:20.000Z', ...down } },
+    { record: { time: '2026-11-28T10:00:40.000Z', ...mail1, ...paid('up', 3, 1) } },
+  ]);
+  assert.deepEqual(
+    [row, more],
+    [
+      {
+        kind: 'down',
+        backend: 'mail1',
+        since: '2026-11-28T10:00:00.000Z',
+        until: '2026-11-28T10:00:40.000Z',
+        text: 'mail1 was down. 3 commands of 1 requester failed.',
+      },
+      [],
+    ],
+  );
+  assert.deepEqual(textsOf([stuck, { ...mail1, ...paid('up', 0, 0) }]), [
+    `mail1 was ${words}. No commands failed.`,
+  ]);
+});
+
 void test('a drain has the cost of each run', () => {
   const sofar = { ...mail1, ...paid('stop', 40, 3), error: 'backend-drained' };
   assert.deepEqual(textsOf([drain]), ['mail1 is drained by anna.']);
