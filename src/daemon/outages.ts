@@ -1,5 +1,5 @@
-// Records when a backend goes down or does not answer any more, and when it is back, and what outages and drains have cost: how many commands of how many requesters, so
-// that all of it can be shown after a restart. `observe` is called for every command.
+// Records when a backend goes down or does not answer any more, and when it is back, and what outages and drains have cost: how many
+// commands of how many requesters, so that all of it can be shown after a restart. `observe` is called for every command.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bounds } from '../bounds/bounds.js';
