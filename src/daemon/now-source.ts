@@ -28,13 +28,14 @@ export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeN
     return { code, text, try: hint, backend, isDegrading, key, acknowledged: running.acknowledged(key) };
   });
   const { state, sinceMs } = watch.standing;
+  const [, socket] = running.listeners.map(({ address }) => /^unix:(.*)$/s.exec(address)).find(Boolean) ?? [];
   const oldest = exchanges.toSorted(runningFirst).slice(0, runningMax);
   const troubles = watch.troubles();
   const [at, since] = [formatTime(atMs), formatTime(sinceMs)];
   return {
     now: {
       at,
-      head: { host: hostName(), version, state, since, started, configHash, problems },
+      head: { host: hostName(), version, state, since, started, configHash, socket, problems },
       tiles: {
         ...watch.history.rates(nowMs),
         waiting: running.backends.reduce((sum, { waiters }) => sum + waiters, 0),

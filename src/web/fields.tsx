@@ -1,7 +1,8 @@
 // More fields and texts of the screens: a choice, a text of several lines, and a text to take along.
 
 import type { TargetedInputEvent } from 'preact';
-import { useId, useState } from 'preact/hooks';
+import { useId } from 'preact/hooks';
+import { Copy } from './copy.js';
 import { Button, saveFile } from './kit.js';
 import { visible } from './visible.js';
 
@@ -73,17 +74,7 @@ interface TextProps {
 
 /** A text with the numbers of its lines, to be copied or saved. */
 export function TakeAlong({ label, text, fileName, marked }: TextProps) {
-  const [said, setSaid] = useState('');
   const lines = text.replace(/\n$/, '').split('\n');
-  const copy = (): void => {
-    const copied = window.isSecureContext
-      ? navigator.clipboard.writeText(text)
-      : Promise.reject(new Error('no clipboard'));
-    copied.then(
-      () => setSaid('Copied.'),
-      () => setSaid('This browser does not permit it here: save it, or mark the text and copy it.'),
-    );
-  };
   return (
     <>
       <div class="text" role="region" aria-label={label} tabIndex={0}>
@@ -96,10 +87,7 @@ export function TakeAlong({ label, text, fileName, marked }: TextProps) {
         </ol>
       </div>
       <div class="buttons">
-        <span role="status" class="faint">
-          {said}
-        </span>
-        <Button onClick={copy}>Copy</Button>
+        <Copy text={text} />
         <Button onClick={() => saveFile(new Blob([text], { type: 'application/yaml' }), fileName)}>
           Save as {fileName}
         </Button>

@@ -6,6 +6,7 @@ import { bytesWords, countWords, durationWords, plural, rateWords } from '../dom
 import { ownerWords } from '../domain/records/story/owner.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
+import { FirstSteps } from './first-steps.js';
 import { IncidentsPart } from './incidents-part.js';
 import {
   Ago,
@@ -59,6 +60,7 @@ export function NowScreen({ query }: ScreenProps) {
   return (
     <>
       <Tiles />
+      <FirstSteps />
       <Traffic query={query} />
       <IncidentsPart />
       <Running onKill={setKilling} />

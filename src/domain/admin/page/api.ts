@@ -233,6 +233,8 @@ export interface NowHead {
   readonly since: string;
   readonly started: string;
   readonly configHash: string;
+  /** The first UNIX socket where commands are taken; absent: there is none. */
+  readonly socket?: string | undefined;
   /** Present problems: those that degrade first, which are the red sentences, then the others; the worst of each first. */
   readonly problems: readonly Problem[];
 }
