@@ -294,7 +294,8 @@ export type AccessCode = Extract<Code, `access-${string}`>;
 function judgeAccess(code: AccessCode, reason: string): Verdict {
   const isDenial = codes[code].status !== 'TEMPFAIL';
   const outcome = code === 'access-limit' ? 'limited' : isDenial ? 'denied' : 'failed';
-  return withSentence(outcome, code, { reason }, { isQuoting: true });
+  // A denial holds words of the policy and of the system only.
+  return withSentence(outcome, code, { reason }, { isQuoting: code !== 'access-denied' });
 }
 
 /** A backend without the line's user has done nothing. */
