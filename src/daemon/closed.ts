@@ -1,7 +1,9 @@
-// Serves the clients of systemd's sockets while the configuration has problems, or after a failed start: each is refused at once, with the
-// place of the first problem. Only the section `admin` of the file is used; clients see the name of a file and a line, never a value.
+// Serves the clients of systemd's sockets, and of our own, while the configuration has problems, or after a failed start: each is refused
+// at once, with the place of the first problem. Of the file only `admin` and the UNIX sockets of listeners are used; clients see the name
+// of a file and a line, never a value.
 
 import type { Act } from '../adapters/admin/access.js';
+import { gidOf, uidOf } from '../adapters/host/accounts.js';
 import {
   descriptorsMax,
   onSignal,
@@ -9,11 +11,11 @@ import {
   programVersion,
   readFromDisk,
 } from '../adapters/host/process.js';
-import { type InheritedListener, listenInherited } from '../adapters/net/listen.js';
+import { type Accept, type BoundListener, listenInherited, listenUnix } from '../adapters/net/listen.js';
 import { bounds } from '../bounds/bounds.js';
 import type { Running } from '../domain/admin/now/running.js';
 import { findSettings } from '../domain/config/parse-settings.js';
-import type { AdminSettings } from '../domain/config/settings.js';
+import { type AdminSettings, formatListenerSocket, type UnixSocket } from '../domain/config/settings.js';
 import { plural } from '../domain/language/words/words.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
@@ -22,6 +24,7 @@ import type { Transport } from '../ports/transport.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { type LoadedConfiguration } from '../setup/inspect.js';
 import type { Own } from '../setup/life.js';
+import { placeOf, withGroup } from '../setup/sockets.js';
 import { createEndpoints } from './endpoints.js';
 import type { GateStart } from './running.js';
 
@@ -46,15 +49,16 @@ const limits: RefusalLimits = {
 type NeededOfProcess = Pick<Own, 'clock' | 'manager' | 'log' | 'findPeer' | 'native' | 'passed' | 'stop'>;
 
 /**
- * Runs until the configuration is good, and resolves to the loaded one; undefined: a stop came first. Never rejects. `failedStart`: why the
- * start failed with a good configuration; nothing is read again then, and it returns after `retryMs` or at a reload.
+ * Runs until the configuration is good, and resolves to the loaded one; `stopped`: a stop came first; `nobody`: there is no socket to
+ * refuse clients at. Never rejects. `failedStart`: why the start failed with a good configuration; nothing is read again then, and it
+ * returns after `retryMs` or at a reload. `withOwn`: the sockets of the file are made.
  */
 export async function serveClosed(
   first: LoadedConfiguration,
   config: string,
   own: NeededOfProcess,
-  failedStart?: string,
-): Promise<LoadedConfiguration | undefined> {
+  { failedStart, withOwn = false }: { readonly failedStart?: string; readonly withOwn?: boolean } = {},
+): Promise<LoadedConfiguration | 'stopped' | 'nobody'> {
   const { clock, manager, log, findPeer } = own;
   let loaded = first;
   const start = { started: formatTime(clock.wallMs()), startedMs: clock.now() };
@@ -118,7 +122,7 @@ export async function serveClosed(
       failedStart === undefined
         ? `the file is read again every ${readAgainMs / 1000} s`
         : `the process ends in ${retryMs / 1000} s, or at a reload, to be started again`;
-    const text = `${status()}: clients of the sockets that systemd handed over are refused; ${next}`;
+    const text = `${status()}: clients are refused; ${next}`;
     log.report({ event: 'not-configured', level: 'error', text, config });
   }
 
@@ -142,7 +146,7 @@ export async function serveClosed(
     return false;
   }
 
-  await gate.open();
+  if (!(await gate.open(withOwn ? socketsOf(config, first) : new Map()))) return 'nobody';
   await follow();
   tell();
   manager.ready(status());
@@ -160,19 +164,30 @@ export async function serveClosed(
     timer = clock.setTimer(tickMs, tick);
   }
 
-  const ended = await Promise.race([own.stop.first.then(() => undefined), good]);
+  const ended = await Promise.race([own.stop.first.then(() => 'stopped' as const), good]);
   timer.cancel();
   offSignal();
   gate.tellRefused();
-  await gate.close(ended === undefined ? 0 : lastCommandMs);
+  await gate.close(ended === 'stopped' ? 0 : lastCommandMs);
   // The operator who requested the reload gets the answer first.
   await clock.nextTurn();
   await following;
   await endpoints.close();
-  if (ended === undefined) manager.stopping('not configured', lastCommandMs);
+  if (ended === 'stopped') manager.stopping('not configured', lastCommandMs);
   else if (failedStart === undefined)
     log.report({ event: 'configured', level: 'info', text: 'the configuration is good', config });
   return ended;
+}
+
+/** Of the listeners of the doveadm protocol, by their names; none where others could have written the file. */
+function socketsOf(config: string, { found }: LoadedConfiguration): ReadonlyMap<string, UnixSocket> {
+  const { listeners = [] } = findSettings(config, readFromDisk).settings ?? {};
+  const isOthers = found.some(({ code }) => code === 'unsafe-file');
+  return new Map(
+    listeners.flatMap(({ name, socket, protocol }) =>
+      isOthers || socket.kind !== 'unix' || protocol === 'http' ? [] : [[name, socket] as const],
+    ),
+  );
 }
 
 /** `FILE:LINE` of the first error. */
@@ -228,8 +243,10 @@ function lookAtClosed(
   };
 }
 
+type Bound = Pick<BoundListener, 'close'>;
+
 function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, text: () => string) {
-  const open: InheritedListener[] = [];
+  const open: { readonly name: string; readonly address: string; readonly bound: Bound }[] = [];
   const sessions = new Map<Transport, { readonly socket: string; readonly uid: number | undefined }>();
   const most = Math.max(1, Math.min(sessionsMax, (descriptorsMax() ?? Infinity) - otherDescriptors));
   let refused = 0;
@@ -247,32 +264,55 @@ function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, t
     );
   }
 
-  async function listen({ name, descriptor }: PassedSocket): Promise<void> {
+  async function listen(
+    name: string,
+    address: string,
+    make: (onError: (fault: string) => void) => Promise<Bound>,
+  ): Promise<void> {
     const onError = (fault: string): void =>
       log.report({ event: 'accept-failed', level: 'error', listener: name, text: fault });
     try {
-      const kind = native.socketKind(descriptor);
-      if (kind.kind === 'other') throw new Error(`${name}: what systemd handed over is ${kind.text}`);
-      const socket = { name, descriptor: native.duplicate(descriptor) };
-      const take = (transport: Transport, accepted: number | undefined): void => {
-        refused += 1;
-        // TCP clients have not logged in, so they get no text.
-        if (kind.family === 'unix') accept(name, transport, accepted);
-        else transport.close('not-configured', true);
-      };
-      open.push(await listenInherited(socket, clock, take, onError, native));
+      open.push({ name, address, bound: await make(onError) });
     } catch (fault) {
       onError(messageOf(fault));
     }
   }
 
+  const take =
+    (name: string, family: string): Accept =>
+    (transport, accepted) => {
+      refused += 1;
+      // TCP clients have not logged in, so they get no text.
+      if (family === 'unix') accept(name, transport, accepted);
+      else transport.close('not-configured', true);
+    };
+
+  const listenAtPassed = ({ name, descriptor }: PassedSocket): Promise<void> =>
+    listen(name, `systemd:${name}`, (onError) => {
+      const kind = native.socketKind(descriptor);
+      if (kind.kind === 'other') throw new Error(`${name}: what systemd handed over is ${kind.text}`);
+      const socket = { name, descriptor: native.duplicate(descriptor) };
+      return listenInherited(socket, clock, take(name, kind.family), onError, native);
+    });
+
+  const listenAtOwn = (name: string, socket: UnixSocket): Promise<void> =>
+    listen(name, formatListenerSocket(socket), (onError) => {
+      const what = `listener ${name}`;
+      const place = placeOf(what, socket, { uidOf, gidOf });
+      const make = () => listenUnix(place, clock, take(name, 'unix'), onError, native);
+      return withGroup(what, socket.group, make);
+    });
+
   return {
-    async open(): Promise<void> {
-      for (const socket of passed) await listen(socket);
+    /** False: there is no socket. One that cannot be opened is logged, and the others are. */
+    async open(own: ReadonlyMap<string, UnixSocket>): Promise<boolean> {
+      for (const socket of passed) await listenAtPassed(socket);
+      for (const [name, socket] of own) await listenAtOwn(name, socket);
+      return passed.length > 0 || open.length > 0;
     },
     /** Accepts no more clients; the present ones have `lastMs` for a last command. */
     async close(lastMs: number): Promise<void> {
-      await Promise.all(open.map((listener) => listener.close()));
+      await Promise.all(open.map(({ bound }) => bound.close()));
       const end = (): void => {
         for (const transport of sessions.keys()) transport.close('not-configured');
       };
@@ -286,9 +326,9 @@ function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, t
       refused = 0;
     },
     listeners: (): Running['listeners'] =>
-      passed.map(({ name }) => ({
+      open.map(({ name, address }) => ({
         name,
-        address: `systemd:${name}`,
+        address,
         sessions: countOf(({ socket }) => socket === name),
         unauthenticated: 0,
         sessionsMax: most,

@@ -36,6 +36,7 @@ import {
 } from '../setup/life.js';
 import { namesIn } from '../setup/peers.js';
 import { PassedSockets } from '../setup/sockets.js';
+import type { serveClosed } from './closed.js';
 import type { OpenDoor } from './door.js';
 import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
 import { watchKeys } from './keys.js';
@@ -72,7 +73,7 @@ interface End {
 
 export interface ServeOptions {
   readonly config: string;
-  /** Whether the configuration that was served last is served while the file has problems. */
+  /** While the file has problems, what was served last is served; else clients are refused at the sockets of the file. */
   readonly last: boolean;
 }
 
@@ -87,7 +88,7 @@ export async function serve({ config, last }: ServeOptions): Promise<number> {
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     // Nobody is served yet, so nobody waits for the parser. A thread for it would cost a tenth of the start.
-    end = await live(await loadFirst(config, last, log), config, own);
+    end = await live(await loadFirst(config, last, log), config, own, last);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -114,28 +115,31 @@ async function loadFirst(config: string, mayBeLast: boolean, log: Log): Promise<
   return loaded;
 }
 
-/** All phases, with the service of inherited sockets before and after them. Rejects with an UncaughtError. */
-async function live(first: LoadedConfiguration, config: string, own: Own): Promise<End> {
+/** All phases, with the refusal of clients before and after them. Rejects with an UncaughtError. */
+async function live(first: LoadedConfiguration, config: string, own: Own, mayRefuse: boolean): Promise<End> {
   const { log, passed, fatal } = own;
-  if (first.settings === undefined && passed.length === 0) {
+  const canRefuse = mayRefuse || passed.length > 0;
+  const loaded =
+    first.settings === undefined && canRefuse
+      ? await fatal.race(refuseAll(first, config, own, { withOwn: mayRefuse }))
+      : first;
+  if (loaded === 'stopped') return { code: exitCodes.ok, isHanging: false };
+  if (loaded === 'nobody' || loaded.settings === undefined) {
     for (const line of [...first.problems, summarise(config, first)]) process.stderr.write(`${line}\n`);
     return { code: exitCodes.configuration, isHanging: false };
   }
-  const loaded = first.settings === undefined ? await fatal.race(refuseAll(first, config, own)) : first;
-  if (loaded?.settings === undefined) return { code: exitCodes.ok, isHanging: false };
   log.setLevel(loaded.settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
   const end = await liveWith(loaded.settings, loaded, config, own);
-  if (end.failedStart === undefined || passed.length === 0) return end;
+  const { failedStart } = end;
+  if (failedStart === undefined || passed.length === 0) return end;
   // Otherwise clients would wait in the queues of the sockets until the next attempt.
-  const retry = await fatal.race(refuseAll(loaded, config, own, end.failedStart));
-  return retry === undefined ? { code: exitCodes.ok, isHanging: false } : end;
+  const retry = await fatal.race(refuseAll(loaded, config, own, { failedStart }));
+  return retry === 'stopped' ? { code: exitCodes.ok, isHanging: false } : end;
 }
 
 /** What it needs is loaded here, and in no daemon that serves. */
-async function refuseAll(
-  ...given: readonly [LoadedConfiguration, string, Own, string?]
-): Promise<LoadedConfiguration | undefined> {
+async function refuseAll(...given: Parameters<typeof serveClosed>): ReturnType<typeof serveClosed> {
   return (await import('./closed.js')).serveClosed(...given);
 }
 

@@ -23,7 +23,7 @@ export const closeReasons = {
   ],
   'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
   'not-configured': [
-    'the configuration had problems at the start (sockets from systemd)',
+    'the configuration had problems at the start',
     '`dovegate check`; the file is read again every 10 s',
   ],
   'peer-refused': ["the listener's `peers` do not permit this client", 'add it to `peers`'],

@@ -75,7 +75,7 @@ test('1000 sessions, and half of them for one uid; a place is free again when a 
     stop = () => resolve('stop');
   });
   const own = { clock, manager, log, findPeer, native, passed, stop: { first, second: first } };
-  const over = serveClosed(loadConfiguration(config), config, own, 'the journal is locked');
+  const over = serveClosed(loadConfiguration(config), config, own, { failedStart: 'the journal is locked' });
   const letIn = async (count: number): Promise<number> => {
     const all = await Promise.all(Array.from({ length: count }, () => connectTo(t, path)));
     return all.filter(({ isLetIn }) => isLetIn).length;
@@ -92,5 +92,5 @@ test('1000 sessions, and half of them for one uid; a place is free again when a 
   await last.leave();
   assert.deepEqual([await letIn(1), await letIn(1)], [1, 0]);
   stop();
-  assert.equal(await over, undefined);
+  assert.equal(await over, 'stopped');
 });

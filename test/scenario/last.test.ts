@@ -3,7 +3,7 @@
 // backup, cut, of another file, and one that names a file that is gone. What must not happen: a gate that turns everybody away because
 // of a typing error, an old policy that comes back unseen, a copy that another policy can be slipped into.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { askHttp } from '../kit/ask-http.js';
 import { type Daemon, type DaemonOptions, DaemonStartError, startDaemon } from '../kit/daemon.js';
@@ -12,7 +12,6 @@ import { openRawClient } from '../kit/raw-client.js';
 import { runWarm } from '../kit/warm-program.js';
 
 const copyName = 'state/served-configuration.json';
-const exit78 = { code: 78, signal: null };
 const more = `include: ["team-*.yaml"]
 admin: { unix: admin.sock, mode: "0600" }`;
 const team = (allow: string): string => `policies:
@@ -31,6 +30,7 @@ async function openServed(t: TestContext) {
   const good = readFileSync(configFile, 'utf8');
   const lines = good.split('\n');
   const line = lines.findIndex((text) => text.includes('policy: billing')) + 1;
+  const place = `${configFile}:${line}`;
   const broken = good.replace('policy: billing', 'policy: biling');
   const start = (config: string, options: Partial<DaemonOptions> = {}): Promise<Daemon> =>
     startDaemon(t, { folder, config, ...options });
@@ -41,11 +41,12 @@ async function openServed(t: TestContext) {
     return status;
   };
   /** What a start with the bad file says that is refused. */
-  const refused = async (options: Partial<DaemonOptions> = {}): Promise<string> => {
-    const failed: unknown = await start(broken, options).catch((error: unknown) => error);
-    assert.ok(failed instanceof DaemonStartError, 'it started');
-    assert.deepEqual(failed.exit, exit78);
-    return failed.output;
+  const refused = async (): Promise<string> => {
+    const closed = await start(broken, { startEvent: 'not-configured' });
+    await closed.waitForLog(({ text }) => String(text).startsWith(`closed: ${place}: `), 'closed');
+    assert.equal(await ask('quota', 'get'), '-TEMPFAIL');
+    assert.deepEqual(await closed.stop(), { code: 0, signal: null });
+    return closed.output();
   };
   const admin = (path: string) => askHttp({ socketPath: daemon.path('admin.sock') }, path);
   const startRecord = (of: Daemon) =>
@@ -56,7 +57,7 @@ async function openServed(t: TestContext) {
     folder,
     good,
     broken,
-    place: `${configFile}:${line}`,
+    place,
     start,
     ask,
     refused,
@@ -65,8 +66,11 @@ async function openServed(t: TestContext) {
   };
 }
 
+/** With the file and the rights that it has. */
+const startUnchanged = (t: TestContext, { folder }: Daemon): Promise<Daemon> => startDaemon(t, { folder });
+
 test('restarted with a bad file, it serves what was served before, and the mended file at a reload', async (t) => {
-  const { daemon, good, broken, place, start, ask, refused, admin, startRecord } = await openServed(t);
+  const { daemon, good, broken, place, start, ask, admin, startRecord } = await openServed(t);
   assert.equal(statSync(daemon.path(copyName)).mode & 0o777, 0o600);
   assert.deepEqual(daemon.grepSecrets(['correct-horse-battery']), []);
   const hash = startRecord(daemon)?.['version'];
@@ -108,7 +112,57 @@ test('restarted with a bad file, it serves what was served before, and the mende
   assert.equal(await ask('mailbox', 'list'), '-NOPERM');
   assert.notEqual(startRecord(reloaded)?.['version'], hash);
   await reloaded.stop();
-  assert.match(await refused({ args: ['--no-last'] }), new RegExp(`${place}:\\d+: `));
+  const stopped = await runWarm(['status', '--config', reloaded.configFile]);
+  assert.equal(stopped.exit, 69);
+  assert.ok(stopped.text.includes(`no start serves this file, so mend it first: ${place}:`), stopped.text);
+  await assert.rejects(start(broken, { args: ['--no-last'] }), (fault) => {
+    assert.ok(fault instanceof DaemonStartError);
+    assert.deepEqual(fault.exit, { code: 78, signal: null });
+    assert.ok(fault.output.includes(`${place}:`), fault.output);
+    return true;
+  });
+});
+
+test('nothing from before: clients of our own sockets are refused with the place, and served once the file is good', async (t) => {
+  const { daemon, good, broken, place, start, ask } = await openServed(t);
+  await daemon.stop();
+  rmSync(daemon.path(copyName));
+  const closed = await start(broken, { startEvent: 'not-configured' });
+  const { mode } = statSync(daemon.path('billing.sock'));
+  assert.equal(mode & 0o777, 0o600);
+  const client = await openRawClient({ path: daemon.path('billing.sock'), minor: 2 });
+  const { status, logs } = await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });
+  assert.equal(status, '-TEMPFAIL');
+  const where = place.replace(/^.*\//, '');
+  assert.deepEqual(
+    logs.map(({ text }) => text),
+    [`dovegate: dovegate is not configured: ${where} [not-configured]`],
+  );
+  client.close();
+  const told = await runWarm(['status', '--config', closed.configFile]);
+  assert.equal(told.exit, 78, told.text);
+  assert.ok(told.text.includes(`${place}:`), told.text);
+
+  // A second one finds each socket taken, and refuses nobody: it ends.
+  await assert.rejects(start(broken, { startEvent: 'started' }), (fault) => {
+    assert.ok(fault instanceof DaemonStartError);
+    assert.deepEqual(fault.exit, { code: 78, signal: null });
+    return true;
+  });
+  // In a file that others can change, nobody knows whose sockets these are.
+  await closed.stop();
+  chmodSync(daemon.configFile, 0o666);
+  await assert.rejects(startUnchanged(t, daemon), DaemonStartError);
+  assert.equal(existsSync(daemon.path('billing.sock')), false);
+  chmodSync(daemon.configFile, 0o600);
+
+  const again = await start(broken, { startEvent: 'not-configured' });
+  again.write('dovegate.yaml', good);
+  const reload = await runWarm(['reload', '--config', again.configFile]);
+  assert.equal(reload.exit, 0, reload.text);
+  await again.waitForLog(({ event }) => event === 'started', 'started');
+  assert.equal(await ask('quota', 'get'), '+');
+  assert.equal((await again.stop()).code, 0);
 });
 
 test('a copy that is not what the journal names last is refused, with the reason', async (t) => {

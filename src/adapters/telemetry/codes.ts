@@ -516,7 +516,7 @@ const listed = {
   'not-configured': [
     ['error', 'warn'],
     { ours: 'by the clock: one each 10 s' },
-    'problems in the file at the start: clients of sockets from systemd are refused; of level warn: how many (`count`)',
+    'problems in the file at the start, and nothing from before to serve: clients are refused; of level warn: how many (`count`)',
     '`dovegate check`; a repaired file is served within 10 s, or by `dovegate reload`',
   ],
   configured: [

@@ -421,11 +421,7 @@ const table = {
     'as many sessions as are permitted',
     'close some, or raise the limit',
   ),
-  'not-configured': passing(
-    '{reason}',
-    'the configuration had problems at the start (sockets from systemd)',
-    '`dovegate check`',
-  ),
+  'not-configured': passing('{reason}', 'the configuration had problems at the start', '`dovegate check`'),
   'peer-refused': refused(
     'NOPERM',
     '{reason}',
