@@ -487,12 +487,11 @@ function statusLine(gate: Gate, reloaded = gate.reloader.last): string {
     .map(({ text }) => text)
     .join('; ');
   const serving = `serves ${listeners.map(({ name }) => name).join(' ')}, configuration ${hash.slice(0, 16)}`;
-  const last = reloaded?.isSuccess === false ? '; the last reload failed' : '';
-  const from =
-    reloaded?.lastMs === undefined
-      ? ''
-      : `NOT THE FILE, but what was served before: ${reloaded.problems[0]?.split('\n', 1).join('') ?? ''}; `;
-  return `${reasons === '' ? '' : `NOT READY: ${reasons}; `}${from}${serving}${last}`;
+  const ready = reasons === '' ? '' : `NOT READY: ${reasons}; `;
+  if (reloaded?.isSuccess !== false) return `${ready}${serving}`;
+  return reloaded.lastMs === undefined
+    ? `${ready}${serving}; the last reload failed`
+    : `${ready}NOT THE FILE, but what was served before: ${reloaded.problems[0]?.split('\n', 1).join('') ?? ''}; ${serving}`;
 }
 
 /** From the start to the collection of its garbage, which holds the main thread for some 40 ms. */

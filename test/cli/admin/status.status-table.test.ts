@@ -175,6 +175,9 @@ void test('on a terminal each color stands on a word that says the same', () => 
     '<title>BACKEND  STATE',
   ])
     assert.ok(shown.includes(painted), painted);
+  const reload = { ...full.reload, last_read: '2026-01-01T00:00:00.000Z' };
+  const onLast = formatStatus({ ...full, reload }, terminal(200));
+  assert.ok(onLast.includes('<bad>SERVES THE LAST CONFIGURATION SINCE</> 2026-01-02T00:00:00.000Z'), onLast);
   assert.match(shown, /^mail1 {4}<good>up +<\/>/m);
   assert.match(shown, /^mail2 {4}<bad>down \(dial-refused\)<\/>/m);
   assert.match(shown, /^old@panel .*<bad>2025-12-31 EXPIRED<\/>/m);

@@ -449,6 +449,20 @@ void test('certificates and keys: within days, the first to end comes first; exp
     ],
   );
   assert.equal(stateOf(false, find({ certificates, keys }), true), 'serving');
+  assert.deepEqual(
+    find({ reload: { ...reload, lastMs: downMs - dayMs } }).map(({ text, ...each }) => [
+      each.code,
+      each.isDegrading,
+      text.replace(/\{[^}]*\}/g, 'T'),
+    ]),
+    [
+      [
+        'last-served',
+        true,
+        'The file has problems since the start, and the configuration that was served before is served, as it was read at T; what the file denies since then may still be allowed: f.yaml:3:1: no backend "x" (and 1 more)',
+      ],
+    ],
+  );
   const over = { role: 'listener', name: 'panel', leftMs: -1, file: '/etc/dovegate/panel.crt' } as const;
   assert.equal(stateOf(false, find({ certificates: [over] }), true), 'degraded');
 });
