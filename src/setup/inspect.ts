@@ -11,6 +11,7 @@ import {
 import { systemClock } from '../adapters/host/clock.js';
 import {
   groupOf,
+  isMissing,
   ownerOf,
   readIfThere,
   trustedByUs,
@@ -126,7 +127,8 @@ export function* inspect(
   const advice = (path: string): string => (isForDaemon ? '' : howToPermit(path, ourselves(), files));
   const whyNot = (path: string): string | undefined => {
     const said = whyUnreadable(path);
-    return said === undefined ? undefined : `${said}${advice(path)}`;
+    const todo = isMissing(path) ? '; make it, or correct the path' : advice(path);
+    return said === undefined ? undefined : `${said}${todo}`;
   };
   yield* inspectFiles(settings, whyNot, credentialsFolder(), isForDaemon);
   yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder(), advice, isForDaemon);

@@ -308,7 +308,13 @@ function inspectOwner(
 ): Finding[] {
   const meant = numbers.uidOf(name);
   if (meant === undefined)
-    return [tell('owner', 'error', `this machine has no user ${name}, so serve cannot start`)];
+    return [
+      tell(
+        'owner',
+        'error',
+        `this machine has no user ${name}, so serve cannot start; make it, or correct the name`,
+      ),
+    ];
   if (isRoot || meant === uid) return [];
   const why = 'only root can give a socket to another user, and serve does not start if it cannot';
   const who = isElsewhere === true ? `the daemon's user` : 'this user';
@@ -326,7 +332,13 @@ function inspectGroup(
 ): Finding[] {
   const meant = numbers.gidOf(name);
   if (meant === undefined)
-    return [tell('group', 'error', `this machine has no group ${name}, so serve cannot start`)];
+    return [
+      tell(
+        'group',
+        'error',
+        `this machine has no group ${name}, so serve cannot start; make it, or correct the name`,
+      ),
+    ];
   if (isRoot || gids.includes(meant)) return [];
   if (isRunning === true) {
     // Without a question to a directory: it serves clients.

@@ -78,13 +78,13 @@ void test('what is not known here lets nobody in, or ends the start, and both ar
     [
       '3 warning: listeners.support.peers: this machine has no user eve, so the name lets nobody in',
       '3 warning: listeners.support.peers: this machine has no group evil, so the name lets nobody in',
-      '3 error: listeners.support.owner: this machine has no user eve, so serve cannot start',
-      '3 error: listeners.support.group: this machine has no group evil, so serve cannot start',
+      '3 error: listeners.support.owner: this machine has no user eve, so serve cannot start; make it, or correct the name',
+      '3 error: listeners.support.group: this machine has no group evil, so serve cannot start; make it, or correct the name',
     ],
   );
   const journal = settingsOf(`${sound}audit: { group: evil }\n`);
   assert.deepEqual(told(journal), [
-    '1 error: audit.group: this machine has no group evil, so serve cannot start',
+    '1 error: audit.group: this machine has no group evil, so serve cannot start; make it, or correct the name',
   ]);
   assert.deepEqual(namesIn(journal).groups, ['evil']);
 });

@@ -179,7 +179,7 @@ export async function bindTcp(
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: Error): void => {
       const isTaken = 'code' in cause && cause.code === 'EADDRINUSE';
-      const text = isTaken ? 'another process listens there' : cause.message;
+      const text = isTaken ? 'another process listens there; stop it, or take another port' : cause.message;
       reject(new ListenFault(`${where}: the socket cannot be made: ${text}`, cause));
     };
     server.once('error', fail);

@@ -85,7 +85,10 @@ export async function findServerDoor(
   if (at === undefined) return undefined;
   const address = parseServerAddress(at);
   if (address === undefined)
-    throw new CommandFault(exitCodes.usage, `${at}: neither the path of a socket nor HOST:PORT`);
+    throw new CommandFault(
+      exitCodes.usage,
+      `${at}: neither HOST:PORT nor the path of a socket, which has a slash, as ./NAME`,
+    );
   let session: ConnectOptions = address;
   let login = '';
   if ('host' in address) {

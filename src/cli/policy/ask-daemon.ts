@@ -20,7 +20,10 @@ export async function askDaemon<Answer>(
   const faultOf = (code: number, text: string): CommandFault => new CommandFault(code, `dovegate: ${text}`);
   const socket = typeof place === 'string' ? place : place.http;
   if (typeof place === 'string' && parseServerAddress(place) === undefined)
-    throw faultOf(exitCodes.usage, `${socket}: neither the path of a socket nor HOST:PORT`);
+    throw faultOf(
+      exitCodes.usage,
+      `${socket}: neither HOST:PORT nor the path of a socket, which has a slash, as ./NAME`,
+    );
   try {
     const answer = read(await askRows(place, name, args, patienceMs));
     if (answer !== undefined) return answer;

@@ -74,6 +74,10 @@ function yamlWords(code: string, message: string): string {
       return 'a key needs a colon behind it, in the same line: write KEY: VALUE';
     case 'BAD_SCALAR_START':
       return `${message[0]?.toLowerCase() ?? ''}${message.slice(1)}: put the text in quotes`;
+    case 'MISSING_CHAR': {
+      const [, mark = ''] = /^Missing closing (.)quote$/.exec(message) ?? [];
+      return mark === '' ? message : `a text that begins with ${mark} does not end: close it with ${mark}`;
+    }
     case 'MULTIPLE_DOCS':
       return 'a second document begins here (---): a file has one';
     case 'BAD_ALIAS':
@@ -108,7 +112,10 @@ export function parseYaml(
       uniqueKeys: (one, other) => isScalar(one) && isScalar(other) && one.source === other.source,
       version: '1.2',
     });
-    for (const { code, message, pos } of [...document.errors, ...document.warnings])
+    // All else that is wrong may come from a tab.
+    const tab = document.errors.find(({ code }) => code === 'TAB_AS_INDENT');
+    const faults = tab === undefined ? [...document.errors, ...document.warnings] : [tab];
+    for (const { code, message, pos } of faults)
       refuse(pos[0], '', `not valid YAML: ${yamlWords(code, message)}`);
     if (document.errors.length > 0 && !salvages) return undefined;
     if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {

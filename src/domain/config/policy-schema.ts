@@ -120,7 +120,7 @@ const rule = z.union([commandName.transform((command) => ruleMap.parse({ command
   error: 'must be the name of a command, or a map with the key command',
 });
 
-const rules = listOf(rule, 'rules');
+const rules = listOf(rule, 'rules, as [quota get, mailbox list]');
 
 const ofRequests = '`on_request` only: ';
 

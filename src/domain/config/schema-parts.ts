@@ -389,6 +389,8 @@ export function userPatterns(example: string) {
       if (pattern === '') context.addIssue('an empty pattern matches no user; take it out');
       else if (pattern.length > globLengthMax)
         context.addIssue(`a pattern can have ${globLengthMax} characters`);
+      else if (pattern.startsWith('@'))
+        context.addIssue(`names no user; write *${pattern} for all of a domain`);
       else if (/[?[\]]/.test(pattern))
         context.addIssue('only * and ** are wildcards here, and user names hold no ? or brackets');
     }),

@@ -249,7 +249,7 @@ test('binds on the address, says the port, and frees it at close', async () => {
   const taken = bindTcp(createServer(), { host: '127.0.0.1', port }, failOnError);
   await assert.rejects(taken, (fault) => {
     assert.ok(fault instanceof ListenFault);
-    const why = 'the socket cannot be made: another process listens there';
+    const why = 'the socket cannot be made: another process listens there; stop it, or take another port';
     assert.equal(fault.message, `127.0.0.1:${port}: ${why}`);
     return true;
   });

@@ -106,8 +106,8 @@ test('a group that this machine does not have ends check and serve alike', async
     assert.deepEqual(
       told.text.split('\n').filter((line) => line.startsWith('dovegate.yaml:')),
       [
-        'dovegate.yaml:3:41: listeners.support.group: this machine has no group nobody-has-this, so serve cannot start',
-        'dovegate.yaml:29:35: audit.group: this machine has no group nor-this, so serve cannot start',
+        'dovegate.yaml:3:41: listeners.support.group: this machine has no group nobody-has-this, so serve cannot start; make it, or correct the name',
+        'dovegate.yaml:29:35: audit.group: this machine has no group nor-this, so serve cannot start; make it, or correct the name',
         'dovegate.yaml: 2 errors, 0 warnings',
       ],
     );
@@ -130,7 +130,7 @@ test('the examples that are shipped have no problem but the files that are not h
       .map((line) => line.slice(systemd.length).replace('2 warnings', '1 warning')),
     [
       ':17:20: warning: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 is there only while its service runs, so it was not looked at',
-      ':14:9: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ':14:9: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file; make it, or correct the path',
       ': 1 error, 1 warning',
     ],
   );
