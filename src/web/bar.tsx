@@ -147,8 +147,7 @@ export function Problems() {
               {fresh.length > 0
                 ? `${plural(fresh.length, 'thing', 'things')} to look at`
                 : `${countWords(quiet.length)} acknowledged`}
-            </Button>{' '}
-            <span class="faint">commands do not suffer from {quiet.length === 1 ? 'it' : 'them'}</span>
+            </Button>
           </p>
           {isListed &&
             [...fresh, ...quiet.filter((each) => each.acknowledged !== undefined)].map((problem) => (

@@ -26,7 +26,7 @@ export function Name({ value, max = 48, isCode }: NameProps) {
   const short = cut(value, max);
   const shown = short === undefined || isWhole ? value : short;
   return (
-    <bdi class={isCode ? 'name code' : 'name'} title={short === undefined ? undefined : visible(value)}>
+    <bdi class={isCode ? 'name code' : 'name'} title={isWhole ? undefined : visible(value)}>
       {pieces(shown).map((piece, at) =>
         piece.isOdd ? (
           <span class="odd" key={at}>

@@ -9,7 +9,7 @@ export interface Column<T> {
   /** `number`: to the right; `short`: in one line; `wide`: takes what is left; `action`: buttons, without a title on a phone. */
   readonly kind?: 'number' | 'short' | 'wide' | 'action';
   /** In a table of which any column says it, a row has one line, and columns have the width of their kind. */
-  readonly size?: 'time' | 'name' | 'word' | 'rest';
+  readonly size?: 'time' | 'name' | 'word' | 'said' | 'rest';
   /** Of a phone, in a table of which any column says it: 0: not there; 1 and 2: in this line; 3: a line of its own. */
   readonly line?: 0 | 1 | 2 | 3;
   /** Takes what is left of its line on a phone, and is cut there. */

@@ -80,7 +80,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
     case 'outcome':
       return {
         title,
-        size: 'word',
+        size: 'said',
         line: 1,
         cell: (row) => {
           const remark = remarkOf(row);
@@ -141,12 +141,16 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         kind: 'number',
         // A phone has room for whole names instead.
         line: 0,
-        cell: ({ fields: { [key]: value } }) => (typeof value === 'number' ? <Duration ms={value} /> : ''),
+        cell: ({ fields }) => {
+          const value = fields[key];
+          // Of a grant it is how long it lives.
+          return kindOf(fields) === 'command' && typeof value === 'number' ? <Duration ms={value} /> : '';
+        },
       };
     case 'text':
       return {
         title,
-        size: 'name',
+        size: key === 'backend' ? 'word' : 'name',
         line: key === 'principal' ? 2 : 0,
         cell: (row) => pick(row, <Name value={textOf(row, key) || undefined} max={40} />),
       };

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { findBarriers, findOverflow, schemes, sizes } from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
-import { browserTest, hostileElements, shareDesk, visit } from '../kit/page-daemon.js';
+import { browserTest, hostileElements, settled, shareDesk, visit } from '../kit/page-daemon.js';
 
 const desk = shareDesk();
 const reason = 'ticket 4711 <img src=x onerror=alert(1)> \u202Egnp';
@@ -25,6 +25,14 @@ async function request(mailbox: string, why: string): Promise<{ readonly status:
   client.sendCommand({ user: '', fields });
   const { status } = await client.readReply();
   return { status };
+}
+
+interface Cell {
+  readonly title: string;
+  readonly text: string;
+  readonly isCut: boolean;
+  readonly isAccess: boolean;
+  readonly whole: readonly string[];
 }
 
 /** For nobody a barrier, at both widths, light and dark. */
@@ -187,6 +195,40 @@ browserTest(
     await visit(page, `/access/${String(asked.at(-1)?.['request'])}`);
     await page.getByText(/Your role only looks\. .* dovegate approve /).waitFor();
     assert.deepEqual(await findFaults(page), []);
+
+    // In the trail, who granted is not cut, no grant took time, and what is cut is whole on hover.
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await visit(page, `/trail?q=${encodeURIComponent('kind:all since:24h')}`);
+    const rows = page.locator('main [data-row]');
+    await rows
+      .filter({ hasText: /granted\s*by page:approver/ })
+      .first()
+      .waitFor();
+    await settled(page);
+    const cells = await page.evaluate<
+      readonly Cell[]
+    >(`[...document.querySelectorAll('main [data-row] .cell')].map((cell) => ({
+      title: cell.parentElement.dataset.title,
+      text: cell.innerText.trim(),
+      isCut: cell.scrollWidth > cell.clientWidth || cell.querySelector('.more') !== null,
+      isAccess: /granted|requested/.test(cell.closest('[data-row]').textContent),
+      whole: [...cell.querySelectorAll('[title]')].map((each) => each.title),
+    }))`);
+    const cut = cells.filter(({ isCut }) => isCut);
+    assert.deepEqual(
+      cut.filter(({ title }) => title === 'Outcome'),
+      [],
+    );
+    assert.deepEqual(
+      cut.filter(({ whole }) =>
+        whole.every((text) => text === '' || text.includes('…') || text.startsWith('search by')),
+      ),
+      [],
+    );
+    assert.deepEqual(
+      cells.filter(({ title, text, isAccess }) => title === 'Took' && isAccess && text !== ''),
+      [],
+    );
 
     const limited = await desk.signIn(t, 'limited', `/access/${own}`);
     await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();

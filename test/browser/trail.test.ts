@@ -2,7 +2,8 @@
 // What must not happen: a look that nobody asked for, results of somebody else's session, a row that cannot be opened.
 
 import assert from 'node:assert/strict';
-import { findFaintText } from '../kit/browser.js';
+import type { Page } from 'playwright-core';
+import { findBarriers, findFaintText, schemes } from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
 import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../kit/page-daemon.js';
 
@@ -15,6 +16,17 @@ const desk = shareDesk(async (owner) => {
   }
   return daemon;
 });
+
+/** With a row that is opened beside the list, light and dark. */
+async function barriersOfPane(page: Page): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const colorScheme of schemes) {
+    await page.emulateMedia({ colorScheme });
+    assert.ok(await page.getByRole('complementary', { name: /^One (command|record)$/ }).isVisible());
+    found.push(...(await findBarriers(page)));
+  }
+  return found;
+}
 
 browserTest('a row opens beside the list, and a step back does not search again', async (t) => {
   const { page, faults, requests } = await desk.signIn(t, 'auditor', '/trail');
@@ -37,6 +49,7 @@ browserTest('a row opens beside the list, and a step back does not search again'
   await beside.getByRole('button', { name: 'The row below' }).click();
   await beside.getByText('user28@example.org').first().waitFor();
   assert.equal(await rows.count(), 30);
+  assert.deepEqual(await barriersOfPane(page), []);
 
   await page.keyboard.press('g');
   await page.keyboard.press('b');
@@ -96,7 +109,9 @@ browserTest('drains, sign-ins and looks are found by their kind and by who did i
     .waitFor();
   await visit(page, '/trail?q=by%3Aoncall');
   await rows.filter({ hasText: 'drain mail2' }).click();
-  await page.getByRole('complementary', { name: 'One record' }).getByText('mail2').first().waitFor();
+  const record = page.getByRole('complementary', { name: 'One record' });
+  await record.getByText('mail2').first().waitFor();
+  assert.deepEqual(await barriersOfPane(page), []);
   assert.deepEqual(faults, []);
 
   const limited = await desk.signIn(t, 'limited', '/trail?q=kind%3Aall');
