@@ -52,8 +52,8 @@ function defaultOf({ default: value = [] }) {
 
 const head = `# All settings
 
-For someone who looks up one key of \`/etc/dovegate/dovegate.yaml\`. \`node scripts/make-settings.mjs\` writes this page from the shape that
-\`dovegate check\` uses. How sections work together: [configuration](configuration.md).
+For someone who looks up one key of \`/etc/dovegate/dovegate.yaml\`. \`node scripts/make-settings.mjs\` writes this page from the shape
+that \`dovegate check\` uses. How sections work together: [configuration](configuration.md).
 
 A duration is a whole number with a unit: \`500ms\`, \`5s\`, \`10m\`, \`2h\`, \`7d\`, \`52w\` (a year). So is a size: \`512B\`, \`64KiB\`,
 \`1536KiB\` (1.5 MiB), \`2GiB\`, \`1TiB\`. A rate is \`20/hour\`. \`NAME\` is a name of your own, \`[]\` an item of a list.

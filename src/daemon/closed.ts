@@ -15,7 +15,12 @@ import { type Accept, type BoundListener, listenInherited, listenUnix } from '..
 import { bounds } from '../bounds/bounds.js';
 import type { Running } from '../domain/admin/now/running.js';
 import { findSettings } from '../domain/config/parse-settings.js';
-import { type AdminSettings, formatListenerSocket, type UnixSocket } from '../domain/config/settings.js';
+import {
+  type AdminSettings,
+  formatListenerSocket,
+  isSocket,
+  type UnixSocket,
+} from '../domain/config/settings.js';
 import { plural } from '../domain/language/words/words.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
@@ -185,7 +190,7 @@ function socketsOf(config: string, { found }: LoadedConfiguration): ReadonlyMap<
   const isOthers = found.some(({ code }) => code === 'unsafe-file');
   return new Map(
     listeners.flatMap(({ name, socket, protocol }) =>
-      isOthers || socket.kind !== 'unix' || protocol === 'http' ? [] : [[name, socket] as const],
+      isOthers || !isSocket(socket, 'unix') || protocol === 'http' ? [] : [[name, socket] as const],
     ),
   );
 }

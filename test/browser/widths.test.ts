@@ -1,5 +1,5 @@
-// Goal: windows between a phone and a desktop: 900 pixels, and a desktop at 200 %. What must not happen: figures of a backend that are found
-// by scrolling sideways only; a name that is broken at its @.
+// Goal: windows between a phone and a desktop: 900 pixels, and a desktop at 200 %. What must not happen: figures of a backend that are
+// found by scrolling sideways only; a name that is broken at its @.
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { findOverflow } from '../kit/browser.js';

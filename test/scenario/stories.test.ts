@@ -389,8 +389,8 @@ admin:
     return item;
   };
   const requested = async (command: string, name: string): Promise<string> => {
-    const wish = { users: [at(name)], reason: 'ticket 7', command: [command, 'a'] };
-    return (await step('anna', 'request', wish)).id;
+    const body = { users: [at(name)], reason: 'ticket 7', command: [command, 'a'] };
+    return (await step('anna', 'request', body)).id;
   };
   const grants = new Map<string, RegExp>();
   await t.test('over HTTP: denied, under a grant, under break-glass', async () => {
