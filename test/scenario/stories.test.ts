@@ -213,7 +213,7 @@ admin:
   });
   await ask('denied: too many mails', 'toomany', ['expunge', ...counted], 'denied', 'denied');
   await ask('denied: on request', 'onrequest', ['mailbox subscribe', 'a'], 'denied', 'on-request');
-  const wish = (...words: string[]): string[] => [
+  const asking = (...words: string[]): string[] => [
     'dovegate request',
     '-u',
     at('wish'),
@@ -222,7 +222,7 @@ admin:
     '--',
     ...words,
   ];
-  await ask('a request that is refused', '', wish('mailbox delete', 'a'), 'denied', 'access-denied');
+  await ask('a request that is refused', '', asking('mailbox delete', 'a'), 'denied', 'access-denied');
   await ask('not understood', 'unread', ['quota get', '--nonsense'], 'unparsable', 'unknown-option');
   const status = ['mailbox status', 'messages', 'INBOX'];
   await ask('within its limit', 'within', status, 'ok');
