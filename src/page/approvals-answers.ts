@@ -8,16 +8,35 @@ import {
   type PageRequest,
   refusedReply,
 } from '../adapters/page/page-request.js';
+import { bounds } from '../bounds/bounds.js';
 import { type DoorAccess, parseDecision } from '../domain/admin/door/parse.js';
-import type { Endpoint } from '../domain/admin/page/api.js';
+import type { Approvals, Endpoint, Uses } from '../domain/admin/page/api.js';
 import { accessSteps } from '../domain/language/verbs/verbs.js';
+import { parseLine } from '../domain/records/audit/record.js';
+import { asObject, type StoredRecord } from '../domain/records/audit/stored.js';
 import type { Daemon } from './daemon.js';
+import { lookInto, type TrailParts } from './trail-answers.js';
 
-export function createApprovalHandlers(
-  daemon: Pick<Daemon, 'access'>,
-): Partial<Record<Endpoint, PageHandler>> {
+export interface ApprovalParts extends Omit<TrailParts, 'daemon'> {
+  readonly daemon: TrailParts['daemon'] & Pick<Daemon, 'access'>;
+}
+
+export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<Endpoint, PageHandler>> {
   const handlers: Partial<Record<Endpoint, PageHandler>> = {
     approvals: (request) => ask(request, { step: 'list', id: '' }),
+    // Of what the gate lists to this person, and nothing else of the journal.
+    uses: (request) =>
+      ask(request, { step: 'list', id: '' }, async ({ items, decided = [] }) => {
+        const { params, who, isStill, signal } = request;
+        const item = [...items, ...decided].find(({ id }) => id === params[0]);
+        if (item === undefined) return refusedReply(404, 'no such request is listed to you');
+        const asked = { look: 'show', wanted: item.id } as const;
+        const look = { asked, person: who, seen: item.users, from: who.from, isStill, signal };
+        const { status, text } = await lookInto(parts, look);
+        return status === 200
+          ? jsonReply(200, { uses: usesIn(text) } satisfies Uses)
+          : refusedReply(status, text);
+      }),
   };
   for (const step of accessSteps)
     handlers[step] = (request) => {
@@ -32,17 +51,32 @@ export function createApprovalHandlers(
   async function ask(
     { who }: PageRequest,
     asked: Omit<DoorAccess, 'as' | 'from' | 'opener'>,
+    then = (done: Approvals): PageReply | Promise<PageReply> => jsonReply(200, done),
   ): Promise<PageReply> {
     const { from, opener } = who;
     try {
-      const done = await daemon.access(who, { ...asked, from, opener });
-      if ('items' in done) return jsonReply(200, done);
+      const done = await parts.daemon.access(who, { ...asked, from, opener });
+      if ('items' in done) return await then(done);
       return refusedReply(statuses[done.code] ?? (done.isPassing ? 503 : 409), done.text);
     } catch (fault) {
       if (!(fault instanceof DoorFault)) throw fault;
       return refusedReply(statuses[fault.code] ?? 503, fault.message);
     }
   }
+}
+
+const usesMax = bounds.accessListed;
+const keysOfUses = ['time', 'id', 'command', 'args', 'user'] as const;
+
+/** The first admissions in an answer about a request. */
+function usesIn(text: string): StoredRecord[] {
+  const uses: StoredRecord[] = [];
+  for (const line of text.split('\n')) {
+    const record = asObject(asObject(parseLine(line)?.['found'])?.['record']);
+    if (record?.['event'] !== 'admission' || uses.length >= usesMax) continue;
+    uses.push(Object.fromEntries(keysOfUses.map((key) => [key, record[key]])));
+  }
+  return uses;
 }
 
 /** By the code of the desk, and of the door. */

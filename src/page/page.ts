@@ -141,7 +141,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
       ...createAccessHandlers({ ...parts, certificates: certificates.expiries }),
       ...proof,
       ...createNowHandlers(daemon, stream),
-      ...createApprovalHandlers(daemon),
+      ...createApprovalHandlers(parts),
       history: charts.history,
       incidents: past.incidents,
     },

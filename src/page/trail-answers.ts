@@ -120,16 +120,18 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
   return Object.fromEntries(pageLooks.map((look) => [look, handlerOf(look)]));
 }
 
-interface LookAsked {
+export interface LookAsked {
   readonly asked: Asked;
   readonly person: Pick<PageCaller, 'name' | 'roles' | 'users'> | PagePerson;
+  /** Of whom records are shown to somebody who is no auditor. */
+  readonly seen?: readonly string[];
   readonly from: readonly string[];
   readonly isStill: () => boolean;
   readonly signal: AbortSignal;
 }
 
 /** With status 200 an answer, else a sentence. Rejects only with a bug of ours. */
-async function lookInto(
+export async function lookInto(
   parts: TrailParts,
   look: LookAsked,
 ): Promise<{ readonly status: number; readonly text: string }> {
@@ -153,7 +155,7 @@ async function lookInto(
 
 async function answerLook(
   parts: TrailParts,
-  { asked, person, from, isStill, signal }: LookAsked,
+  { asked, person, seen: ofThem = [], from, isStill, signal }: LookAsked,
 ): Promise<{ readonly status: number; readonly text: string }> {
   const { name, roles, users } = person;
   const { looks, daemon } = parts;
@@ -161,7 +163,7 @@ async function answerLook(
   if (head === undefined) return unanswered;
   const { directory, ownKey } = head;
   // Only auditors see what records say, also in the words of a fault.
-  const seen = roles.includes('audit') ? users : [];
+  const seen = roles.includes('audit') ? users : ofThem;
   // Whatever fails here fails at the record of the look, too, which decides.
   await daemon.flush().catch(() => undefined);
   const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);

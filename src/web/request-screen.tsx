@@ -1,6 +1,8 @@
-// One request or grant as one line of time. An auditor gets it from the journal, with all uses; an approver what the gate knows of it.
+// One request or grant as one line of time. An auditor gets it from the journal, with all uses; an approver what the gate
+// knows of it, with the uses from the journal.
 
 import type { AccessItem } from '../domain/admin/page/access.js';
+import type { Uses } from '../domain/admin/page/api.js';
 import type { TrailLine } from '../domain/admin/page/trail.js';
 import type { StoredRecord } from '../domain/records/audit/stored.js';
 import { useApprovals } from './approvals.js';
@@ -26,7 +28,11 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
   const isAuditor = mayDo(session, 'audit');
   const { approvals, decided, whyNone, fault: unknown, askAgain } = useApprovals();
   const isApprover = mayDo(session, 'approve');
-  const { value, fault, isBusy } = useAnswer<Read>(isAuditor ? id : undefined, async (signal) => {
+  const { value, fault, isBusy } = useAnswer<Read>(id, async (signal) => {
+    if (!isAuditor) {
+      const asked = { params: [id], signal };
+      return { sentences: [], ...(await session.api.json<Uses>('GET /api/approvals/:id/uses', asked)) };
+    }
     const uses: StoredRecord[] = [];
     let grant: { readonly item?: AccessItem; readonly sentences: readonly string[] } = { sentences: [] };
     const lines = session.api.lines<TrailLine>('POST /api/trail/show', { body: { wanted: id }, signal });
@@ -74,8 +80,8 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
           {momentsOf(item, uses.slice(0, usesMax)).map(({ time, what, id: command }, at) => (
             <li key={at}>
               <Time at={time} isExact isDated />{' '}
-              {command === undefined ? (
-                <Name value={what} max={400} />
+              {command === undefined || !isAuditor ? (
+                <Name value={command === undefined ? what : `${what}, ${command}`} max={400} />
               ) : (
                 <Link to={pathOf('/trail/:id', command)}>
                   <Name value={what} max={200} />
@@ -85,7 +91,11 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
           ))}
         </ol>
         {uses.length > usesMax && <p class="faint">{uses.length - usesMax} more uses are in the trail.</p>}
-        {!isAuditor && item.used > 0 && <p class="hint">Its commands are shown to auditors.</p>}
+        {!isAuditor && fault !== undefined && (
+          <p class="hint">
+            <Sentence text={`Its uses are not shown: ${fault}`} />
+          </p>
+        )}
       </Panel>
       {known !== undefined && known.may.length > 0 ? (
         <RequestCard item={known} all={all} onDone={askAgain} />

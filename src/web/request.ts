@@ -5,6 +5,7 @@ import { accessStateWords, whyNotWords } from '../domain/admin/page/access-words
 import { durationWords, plural } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
 import { endWords, reviewWords } from '../domain/records/story/row.js';
+import { commandText } from './trail-rows.js';
 
 export type Step = AccessItem['may'][number];
 
@@ -31,7 +32,7 @@ export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Mome
     ...(granted === undefined ? [] : [{ time: granted, what: `granted for ${termsWords(item)}` }]),
     ...uses.map((use) => ({
       time: textIn(use, 'time'),
-      what: `used: ${textIn(use, 'command')} ${textIn(use, 'user')}`.trimEnd(),
+      what: `used: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}`,
       id: textIn(use, 'id'),
     })),
     ...(ended === undefined ? [] : [{ time: ended, what: endedWords(item) }]),

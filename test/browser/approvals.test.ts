@@ -135,11 +135,18 @@ browserTest(
       await permit('alice@example.org', 'Nine'),
       await permit('zuluq7bob@other.test', 'Ten'),
     ];
+    // Who approved it sees what it was used for, with the id of the command, and cannot open that.
+    await visit(approver.page, `/access/${own}`);
+    const seen = approver.page.getByRole('list', { name: 'The history of this request' });
+    await seen.getByText(/^used: mailbox create Nine of alice@example\.org, [0-9A-Z]{26}$/).waitFor();
+    assert.equal(await seen.getByRole('link').count(), 0);
+    assert.deepEqual(await findFaults(approver.page), []);
+
     const { page } = await desk.signIn(t, 'auditor', `/access/${own}`);
     const history = page.getByRole('list', { name: 'The history of this request' });
     await history.getByText('page:approver approved').waitFor();
     assert.deepEqual(await findFaults(page), []);
-    await history.getByRole('link', { name: 'used: mailbox create alice@example.org' }).click();
+    await history.getByRole('link', { name: 'used: mailbox create Nine of alice@example.org' }).click();
     const answer = page.getByRole('region', { name: 'What became of it' });
     await answer
       .getByRole('heading', {

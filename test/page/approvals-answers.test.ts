@@ -1,34 +1,62 @@
 // A decision on the page that is refused has the status of its cause: what was asked wrongly, who may not, what is not there, what changed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import { DoorFault } from '../../src/adapters/page/door-client.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
+import { readTrail } from '../../src/adapters/views/read-trail.js';
 import type { DoorAccessed } from '../../src/domain/admin/door/door.js';
 import type { DoorAccess } from '../../src/domain/admin/door/parse.js';
+import { type AuditRecord, formatTime } from '../../src/domain/records/audit/record.js';
 import { createApprovalHandlers } from '../../src/page/approvals-answers.js';
+import { temporaryDirectory } from '../adapters/journal/reading.js';
+import { startMs, writeJournal } from '../adapters/views/written-journal.js';
+import { settingsOf, sound } from '../domain/config/sound.js';
+import { accessItem } from '../kit/access-item.js';
+import { grantRecords } from '../kit/access-records.js';
+import { doorHead } from '../kit/now.js';
 
 const opener = { uid: 1001, loginUid: 1002 };
 const who: PageCaller = { name: 'carol', roles: ['approve'], users: undefined, opener, from: [] };
 
-async function approve(body: string, answer: DoorAccessed | DoorFault) {
+async function askAs(
+  caller: PageCaller,
+  endpoint: 'approve' | 'uses',
+  body: string,
+  answer: DoorAccessed | DoorFault,
+  directory = '/nowhere',
+) {
   const asked: Omit<DoorAccess, 'as'>[] = [];
+  const recorded: unknown[] = [];
   const handlers = createApprovalHandlers({
-    access(_who, access) {
-      asked.push(access);
-      return answer instanceof DoorFault ? Promise.reject(answer) : Promise.resolve(answer);
+    log: { report: () => undefined },
+    looks: { read: (task) => readTrail({ ...task, limits }, { now: () => 0 }) },
+    daemon: {
+      told: { head: { ...doorHead, directory }, settings, numbers: systemNumbers },
+      access(_who, access) {
+        asked.push(access);
+        return answer instanceof DoorFault ? Promise.reject(answer) : Promise.resolve(answer);
+      },
+      record: (person, what) => Promise.resolve(void recorded.push([person.name, what])),
+      flush: () => Promise.resolve(),
+      sign: () => assert.fail(),
     },
   });
-  const reply = await handlers.approve?.({
-    endpoint: 'approve',
+  const reply = await handlers[endpoint]?.({
+    endpoint,
     params: ['01M'],
     body,
-    who,
+    who: caller,
     isStill: () => true,
     signal: new AbortController().signal,
   });
   assert.ok(reply !== undefined && 'body' in reply);
-  return { status: reply.status, ...JSON.parse(reply.body), asked };
+  return { status: reply.status, ...JSON.parse(reply.body), asked, recorded };
 }
+
+const settings = settingsOf(sound);
+const limits = { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 60_000 };
+const approve = (body: string, answer: DoorAccessed | DoorFault) => askAs(who, 'approve', body, answer);
 
 void test('what the daemon refuses has the status of its code', async () => {
   for (const [code, status] of [
@@ -65,4 +93,41 @@ void test('a value of another kind, or out of its range, does not become one tha
   assert.deepEqual([asked[0]?.forMs, asked[0]?.uses], [60_000, 1]);
   // The daemon judges by the process that got the link.
   assert.deepEqual(asked[0]?.opener, opener);
+});
+
+void test('an approver sees the uses of what is listed to them, each look with a record, and nothing else of the journal', async (t) => {
+  const directory = temporaryDirectory(t);
+  const use = (id: string, grant: string | undefined, user: string): AuditRecord[] => [
+    {
+      time: startMs + 9,
+      event: 'admission',
+      id,
+      command: 'fetch',
+      args: ['text'],
+      user,
+      users: [user],
+      grant,
+    },
+    { time: startMs + 9, event: 'completion', id, outcome: 'ok', sent: true, grant },
+  ];
+  const anna = 'anna@example.com';
+  writeJournal(directory, [
+    ...grantRecords('01M', startMs),
+    ...grantRecords('01N', startMs),
+    ...use('U1', '01M', anna),
+    ...use('U2', '01N', anna),
+    ...use('U3', undefined, anna),
+  ]);
+  const listed = { items: [{ ...accessItem, id: '01M', users: [anna] }] };
+  const { status, uses, recorded, text } = await askAs(who, 'uses', '', listed, directory);
+  assert.equal(status, 200, text);
+  assert.deepEqual(uses, [
+    { time: formatTime(startMs + 9), id: 'U1', command: 'fetch', args: ['text'], user: anna },
+  ]);
+  assert.deepEqual(recorded, [['carol', { action: 'audit-show', from: [], args: ['wanted=01M'], rows: 5 }]]);
+  // One that the gate does not list, and a role without approvals: nothing is read.
+  const other = await askAs(who, 'uses', '', { items: [{ ...accessItem, id: '01N' }] }, directory);
+  assert.deepEqual([other.status, other.recorded], [404, []]);
+  const refused = await askAs(who, 'uses', '', new DoorFault('person', 'no'), directory);
+  assert.deepEqual([refused.status, refused.recorded], [403, []]);
 });

@@ -197,7 +197,7 @@ const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   ],
   approve: [
     ...everybody,
-    ...(['proof', 'verify', 'approvals', 'approve', 'refuse', 'revoke', 'review'] as const),
+    ...(['proof', 'verify', 'approvals', 'uses', 'approve', 'refuse', 'revoke', 'review'] as const),
   ],
 };
 

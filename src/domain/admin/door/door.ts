@@ -112,7 +112,8 @@ export const recordedActions = {
   'audit-report': ['audit'],
   'audit-survey': ['audit'],
   'audit-access': ['audit'],
-  'audit-show': ['audit'],
+  // An approver sees the uses of what is theirs to decide.
+  'audit-show': ['audit', 'approve'],
   'audit-suggest': ['audit'],
   'audit-replay': ['audit'],
   explain: ['audit'],

@@ -2,6 +2,7 @@
 // only types from here. An endpoint outside of this table does not exist. A change is a POST. A name of a mail user occurs only in answers
 // for `audit`.
 
+import type { StoredRecord } from '../../records/audit/stored.js';
 import type { TroubleOwner } from '../../records/story/owner.js';
 import type { Drain } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
@@ -72,6 +73,8 @@ export const endpoints = {
   keys: 'GET /api/keys',
   /** -> Approvals. */
   approvals: 'GET /api/approvals',
+  /** Of a request that `approvals` lists, from the journal -> Uses. */
+  uses: 'GET /api/approvals/:id/uses',
   /** Decide -> Approvals, of the one. */
   approve: 'POST /api/approvals/:id/approve',
   refuse: 'POST /api/approvals/:id/refuse',
@@ -119,6 +122,7 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   keys: ['operate', 'audit'],
   // Only where `admin.page.approve` is true.
   approvals: ['approve'],
+  uses: ['approve'],
   approve: ['approve'],
   refuse: ['approve'],
   revoke: ['approve'],
@@ -133,6 +137,11 @@ export interface Approvals {
   readonly decided?: readonly AccessItem[];
   /** Why this person may approve nothing, as a sentence; absent: it may. */
   readonly whyNone?: string;
+}
+
+/** Admissions of the commands under a grant, the first ones: `time`, `id`, `command`, `args`, `user`. */
+export interface Uses {
+  readonly uses: readonly StoredRecord[];
 }
 
 /** The body of every answer that is not 200. */
