@@ -4,7 +4,7 @@
 import type { AccessItem } from '../domain/admin/page/access.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { useApprovals } from './approvals.js';
-import { Effect } from './badge.js';
+import { Effect, Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { stateSentence, waitsForReview } from './request.js';
@@ -90,7 +90,7 @@ const columns: Column<AccessItem>[] = [
     cell: ({ effect, content, command, users }) => (
       <>
         <Effect effect={effect} content={content === true ? 'yes' : undefined} />{' '}
-        <Name value={command} max={120} isCode /> of <Name value={users.join(', ')} max={80} />
+        <Words value={command} max={120} /> of <Name value={users.join(', ')} max={80} />
       </>
     ),
   },

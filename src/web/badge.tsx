@@ -48,6 +48,30 @@ export function Effect({ effect, content, isPlain }: EffectProps) {
   return <Sparing facts={effectWith(effect, content)} isPlain={isPlain} />;
 }
 
+interface WordsProps {
+  readonly value: string | undefined;
+  readonly max: number;
+}
+
+/** Words of a command: what no record holds is one sign, with its digest on hover where there is one. */
+export function Words({ value, max }: WordsProps) {
+  const pieces = value?.split(/(\bhmac:[0-9a-f]{64}\b|\[secret\])/) ?? [];
+  if (pieces.length < 2) return <Name value={value} max={max} isCode />;
+  return (
+    <>
+      {pieces.map((piece, at) =>
+        at % 2 === 1 ? (
+          <span key={at} class="badge quiet secret" title={piece}>
+            secret
+          </span>
+        ) : piece === '' ? null : (
+          <Name key={at} value={piece} max={max} isCode />
+        ),
+      )}
+    </>
+  );
+}
+
 /** A class of a mailbox report, in the words of the report. */
 export function Class({ group, what }: { readonly group: string; readonly what: string }) {
   return <Badge facts={classSign(group, what)} />;

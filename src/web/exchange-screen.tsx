@@ -7,7 +7,7 @@ import { countWords, durationWords } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
 import { recordTitle, requestOf } from '../domain/records/story/row.js';
 import { AskFault, sentenceOf } from './api.js';
-import { Effect, Outcome } from './badge.js';
+import { Effect, Outcome, Words } from './badge.js';
 import {
   argumentsOf,
   type CommandStory,
@@ -341,7 +341,8 @@ function Arguments({ story }: Pick<ShownProps, 'story'>) {
       <ol class="arguments">
         {args.map(({ text, hmac }, at) => (
           <li key={at}>
-            <Name value={hmac === undefined ? text : `hmac:${hmac}`} max={160} isCode />
+            <Words value={hmac === undefined ? text : `hmac:${hmac}`} max={160} />
+            {hmac !== undefined && <code class="faint"> {hmac}</code>}
           </li>
         ))}
       </ol>

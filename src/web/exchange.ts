@@ -10,6 +10,7 @@ export type Fact = CommandStory['who'][number];
 export type StoredRecord = Extract<TrailLine, { readonly found: unknown }>['found']['record'];
 
 export interface Argument {
+  /** Empty for a value that is not recorded. */
   readonly text: string;
   /** The digest of a value that is not recorded. */
   readonly hmac?: string;
@@ -18,7 +19,7 @@ export interface Argument {
 export function argumentsOf({ asked: { args = [] } }: CommandStory): Argument[] {
   return args.map((arg: unknown): Argument => {
     const hmac = asText(asObject(arg)?.['hmac']);
-    return hmac !== undefined ? { text: '(not recorded)', hmac } : { text: valueText(arg) };
+    return hmac !== undefined ? { text: '', hmac } : { text: valueText(arg) };
   });
 }
 

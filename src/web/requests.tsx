@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { Approvals } from '../domain/admin/page/api.js';
 import { plural } from '../domain/language/words/words.js';
-import { Effect } from './badge.js';
+import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
 import { Ago, Button, Field, Name, Panel, Sentence } from './kit.js';
 import { Link } from './location.js';
@@ -84,11 +84,15 @@ export function WhyNot({ text }: { readonly text: string | undefined }) {
   );
 }
 
+/** Of a rule for all that it permits, the command is one of many. */
+const commandWords = ({ rule }: CardProps['item']): string =>
+  rule === undefined ? 'Command' : 'For example';
+
 export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardProps, 'all'>>) {
   const { rule, users, uses, used, approvals, approved_by: approved, matches, place, policy } = item;
   const names = approved.map(({ principal }) => principal).join(', ');
   const facts = [
-    { what: rule === undefined ? 'Command' : 'For example', value: item.command },
+    { what: commandWords(item), value: item.command },
     ...(rule === undefined ? [] : [{ what: 'Permits', value: rule.join(', ') }]),
     { what: 'Mail of', value: users.join(', ') },
     ...(matches === undefined
@@ -120,7 +124,11 @@ export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardP
         <div key={what}>
           <dt>{what}</dt>
           <dd>
-            <Name value={value} max={200} />
+            {what === commandWords(item) ? (
+              <Words value={value} max={200} />
+            ) : (
+              <Name value={value} max={200} />
+            )}
           </dd>
         </div>
       ))}

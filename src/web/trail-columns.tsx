@@ -4,7 +4,7 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { valueText } from '../domain/records/audit/stored.js';
 import { kindOf, remarkOf, requestOf } from '../domain/records/story/row.js';
-import { Effect, Outcome } from './badge.js';
+import { Effect, Outcome, Words } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Time } from './kit.js';
 import { Link } from './location.js';
@@ -119,7 +119,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         size: 'rest',
         line: 1,
         grows: true,
-        cell: (row) => pick(row, <Command row={row} />),
+        cell: (row) => pick(row, <Words value={commandText(row) || undefined} max={80} />),
       };
     case 'user':
       return {
@@ -157,24 +157,6 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
     default:
       return kind satisfies never;
   }
-}
-
-/** Values that were recorded as digests are secrets: a word in their place, the digest on hover. */
-function Command({ row }: { readonly row: ShownRow }) {
-  const pieces = commandText(row).split(/\bhmac:([0-9a-f]{64})\b/);
-  return (
-    <>
-      {pieces.map((piece, at) =>
-        at % 2 === 1 ? (
-          <span key={at} class="badge quiet secret" title={`hmac:${piece}`}>
-            secret
-          </span>
-        ) : piece === '' && pieces.length > 1 ? null : (
-          <Name key={at} value={piece || undefined} max={80} isCode />
-        ),
-      )}
-    </>
-  );
 }
 
 interface ColumnsProps {
