@@ -49,7 +49,7 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
   if (!leaf.checkPrivateKey(key)) {
     throw new CertificateFault(
       'key',
-      `${files.key} is not the key of the certificate in ${files.certificate}`,
+      `${files.key} is not the key of the certificate in ${files.certificate}: put both files of one certificate there`,
     );
   }
   const authorities =
@@ -132,7 +132,11 @@ function certificatesIn(
       throw new CertificateFault(key, `${path}: certificate ${index + 1} is damaged`, cause);
     }
   });
-  if (first === undefined) throw new CertificateFault(key, `${path} holds no certificate (PEM)`);
+  if (first === undefined)
+    throw new CertificateFault(
+      key,
+      `${path} holds no certificate: PEM begins with -----BEGIN CERTIFICATE-----`,
+    );
   return [first, ...more];
 }
 

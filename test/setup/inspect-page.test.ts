@@ -35,7 +35,7 @@ notices:
       checks,
     ).map(({ path, severity, message }) => `${path}: ${severity}: ${message}`);
   assert.deepEqual(told(good), []);
-  const why = `error: ${empty} holds no certificate (PEM); put the certificate of the authority there, as PEM`;
+  const why = `error: ${empty} holds no certificate: PEM begins with -----BEGIN CERTIFICATE-----; put the certificate of the authority there, as PEM`;
   assert.deepEqual(told(empty), [
     `admin.page.oidc.ca: ${why}`,
     `notices.tickets.ca: ${why}`,

@@ -61,15 +61,21 @@ void test('what cannot be used', (t) => {
     privateKeyEncoding: { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' },
   }).privateKey;
   const cases: readonly (readonly [Parameters<typeof open>[1], string])[] = [
-    [{ crt: '' }, 'certificate: crt holds no certificate (PEM)'],
+    [{ crt: '' }, 'certificate: crt holds no certificate: PEM begins with -----BEGIN CERTIFICATE-----'],
     [
       { crt: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' },
       'certificate: crt: certificate 1 is damaged',
     ],
     [{ key: 'key' }, 'key: key holds no private key (PEM)'],
     [{ key: encrypted }, 'key: key is encrypted; a key without a passphrase is needed'],
-    [{ key: foreign.keyPem }, 'key: key is not the key of the certificate in crt'],
-    [{ ca: issued.keyPem }, 'client_ca: ca holds no certificate (PEM)'],
+    [
+      { key: foreign.keyPem },
+      'key: key is not the key of the certificate in crt: put both files of one certificate there',
+    ],
+    [
+      { ca: issued.keyPem },
+      'client_ca: ca holds no certificate: PEM begins with -----BEGIN CERTIFICATE-----',
+    ],
   ];
   for (const [texts, expected] of cases) assert.equal(faultOf(open(t, texts)), expected);
   const missing = { ...open(t, {}), certificate: '/nowhere/crt' };

@@ -234,16 +234,16 @@ const mistakes: readonly Mistake[] = [
     `${socket}policy: support }`,
     tcp('mode: starttls, certificate: mail1.password, key: other.key'),
     3,
-    /mail1\.password/,
-    /certificate/,
+    /mail1\.password holds no certificate/,
+    /PEM begins with -----BEGIN/,
   ],
   [
     'a key of another certificate',
     `${socket}policy: support }`,
     tcp('mode: starttls, certificate: tls.crt, key: other.key'),
     3,
-    /key/,
-    /certificate/,
+    /other\.key is not the key of the certificate/,
+    /put both files of one certificate there/,
   ],
 ];
 
