@@ -133,21 +133,26 @@ export function createBrowserAnswers(parts: BrowserParts) {
     person: PagePerson,
     session: PageSession,
     how?: string,
+    words: readonly string[] = [],
   ) {
     const { address } = session;
-    const args = how === undefined ? {} : { args: [`how=${how}`] };
+    const args = how === undefined ? {} : { args: [`how=${how}`, ...words] };
     await daemon.record(person, { action, from: fromOf(address, session), ...args });
     const text = `${person.name}: ${action} from ${address ?? 'here'}`;
     log.report({ event: 'operator', level: 'info', text });
   }
 
   /** Records a new session, or ends it at once. A person who sees no records may sign in while nothing can be recorded. */
-  async function welcome(token: string, session: PageSession): Promise<PageReply> {
+  async function welcome(
+    token: string,
+    session: PageSession,
+    words: readonly string[] = [],
+  ): Promise<PageReply> {
     const { name, how, endsMs } = session;
     const person = people.byName(name);
     try {
       if (person === undefined) throw new Error('the person is gone');
-      await note('page-sign-in', person, session, how);
+      await note('page-sign-in', person, session, how, words);
     } catch (fault) {
       log.report({
         event: 'admin-failed',
@@ -277,7 +282,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     kept.catch((fault: unknown) =>
       log.report({ event: 'admin-failed', level: 'error', text: messageOf(fault) }),
     );
-    return welcome(entered.token, session);
+    return welcome(entered.token, session, proved.words);
   }
 
   async function expire(session: PageSession, person: PagePerson, why: string | undefined): Promise<void> {

@@ -43,6 +43,8 @@ export interface OidcProved {
   readonly signIn: Required<Pick<SignIn, 'how' | 'owner' | 'lifeMs'>> & { readonly oidc: string };
   /** The claims that a session keeps for its renewal; no other ones, since a list of groups may be long. */
   readonly sub: string;
+  /** Words for the record of the sign-in. */
+  readonly words: readonly string[];
   readonly refreshToken: string | undefined;
   readonly isStill: () => boolean;
 }
@@ -128,6 +130,11 @@ export function createOidc({ clock, log, people }: OidcParts) {
         lifeMs: refreshToken !== undefined ? bounds.pageSessionMs : bounds.oidcRenewMs,
       },
       sub,
+      words: [
+        `issuer=${page.oidc?.issuer ?? ''}`,
+        `sub=${sub}`,
+        ...(isGroup ? [`group=${person.oidc?.group ?? ''}`] : []),
+      ],
       refreshToken,
       isStill: () => keyOf(people.page) === key,
     };

@@ -30,6 +30,8 @@ export interface OidcIssuerOptions {
   readonly certificate?: KeyPairPem;
   /** Added to the metadata, or taken out with undefined. */
   readonly metadata?: Readonly<Record<string, unknown>>;
+  /** The ID token has `sub` alone, and the rest must be asked for. */
+  readonly isTerse?: boolean;
   /** Default true. */
   readonly hasRefresh?: boolean;
 }
@@ -41,6 +43,8 @@ export interface IssuerFaults {
   readonly header?: Readonly<Record<string, unknown>>;
   /** `none`: without a signature; `foreign`: by a key that it does not publish. */
   readonly signature?: 'none' | 'foreign';
+  /** Of the answer to who somebody is. */
+  readonly userInfo?: Readonly<Record<string, unknown>>;
   /** Default `Bearer`. */
   readonly tokenType?: string;
   /** In the place of one that can be used. */
@@ -80,12 +84,13 @@ interface Grant {
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): Promise<OidcIssuer> {
-  const { clientId, clientSecret, certificate, metadata = {}, hasRefresh = true } = options;
+  const { clientId, clientSecret, certificate, metadata = {}, isTerse = false, hasRefresh = true } = options;
   const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const foreign = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const people = new Map<string, IssuerPerson>();
   const codes = new Map<string, Grant>();
   const refreshing = new Map<string, Grant>();
+  const accesses = new Map<string, string>();
   const secrets: string[] = [];
   const answers: string[] = [];
   const requests: string[] = [];
@@ -105,7 +110,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
       aud: clientId,
       iat: now,
       exp: now + 300,
-      ...people.get(sub),
+      ...(isTerse ? { sub } : people.get(sub)),
       ...(isFirst && { nonce }),
       ...claims,
     };
@@ -117,8 +122,10 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
   function tokens(grant: Grant, isFirst: boolean): object {
     const refresh = issuer.faults.refreshToken ?? remember(randomBytes(32).toString('base64url'));
     if (hasRefresh) refreshing.set(refresh, grant);
+    const access = remember(randomBytes(32).toString('base64url'));
+    accesses.set(access, grant.sub);
     return {
-      access_token: remember(randomBytes(32).toString('base64url')),
+      access_token: access,
       token_type: issuer.faults.tokenType ?? 'Bearer',
       expires_in: 300,
       id_token: idToken(grant, isFirst),
@@ -194,12 +201,19 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
         id_token_signing_alg_values_supported: ['RS256'],
         scopes_supported: ['openid', 'email', 'groups'],
         authorization_response_iss_parameter_supported: true,
+        ...(isTerse && { userinfo_endpoint: `${address}/userinfo` }),
         ...metadata,
       });
     if (pathname === '/jwks')
       return json(response, 200, {
         keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'one', use: 'sig', alg: 'RS256' }],
       });
+    if (pathname === '/userinfo') {
+      const sub = accesses.get((request.headers.authorization ?? '').replace(/^Bearer /, ''));
+      const person = people.get(sub ?? '');
+      if (person === undefined) return json(response, 401, { error: 'invalid_token' });
+      return json(response, 200, { ...person, ...issuer.faults.userInfo });
+    }
     if (pathname === '/authorize') return authorize(searchParams, response);
     if (pathname !== '/token') return json(response, 404, {});
     const pieces: Buffer[] = [];

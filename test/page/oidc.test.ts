@@ -153,7 +153,7 @@ void test('a person by the verified address: the session, its record, and no tok
       by: 'carol',
       action: 'page-sign-in',
       from: ['address=192.0.2.9', 'oidc=Carol@example.com'],
-      args: ['how=oidc'],
+      args: ['how=oidc', `issuer=${issuer.address}`, 'sub=id-carol'],
     },
   ]);
   textOf(await ask('logout', undefined, { token }), 200);
@@ -177,7 +177,43 @@ void test('an id comes before an address, and both before a group; of several gr
   assert.equal(await name({ ...carol, groups: ['mail-leads'] }), 'carol');
   assert.equal(await name(dave), 'leads');
   const { from, args } = records.at(-1) ?? {};
-  assert.deepEqual([from, args], [['address=192.0.2.9', 'oidc=id-dave'], ['how=oidc-group']]);
+  assert.deepEqual(from, ['address=192.0.2.9', 'oidc=id-dave']);
+  assert.deepEqual(args, ['how=oidc-group', `issuer=${issuer.address}`, 'sub=id-dave', 'group=mail-leads']);
+});
+
+void test('claims that are not in the ID token are asked for, of the same id', async (t) => {
+  const { visit, finish, issuer, records, enter, clock, isIn } = await desk(t, { issuer: { isTerse: true } });
+  for (const [person, name] of [
+    [carol, 'carol'],
+    [dave, 'leads'],
+  ] as const) {
+    issuer.person = person;
+    await enter();
+    assert.equal(records.at(-1)?.by, name);
+  }
+  issuer.person = carol;
+  for (const [userInfo, text] of [
+    [{ sub: 'id-erin' }, /what it says of the person is of another one than its ID token/],
+    [{ email_verified: false }, /has nobody with your verified address/],
+    [{ email_verified: undefined }, /has nobody with your verified address/],
+  ] as const) {
+    issuer.faults = { userInfo };
+    assert.match(textOf(await finish(await visit()), 401), text);
+  }
+  // An address of the ID token is not verified by another source.
+  issuer.faults = { claims: { email: 'erin@example.com' } };
+  const erin = [{ name: 'erin', oidc: { email: 'erin@example.com' }, roles: ['operate' as const] }];
+  const other = await desk(t, { issuer: { isTerse: true }, people: erin });
+  other.issuer.faults = issuer.faults;
+  assert.match(textOf(await other.finish(await other.visit()), 401), /has nobody/);
+  // A renewal asks, too.
+  issuer.faults = {};
+  const token = await enter();
+  const asked = (): number => issuer.requests.filter((each) => each === 'GET /userinfo').length;
+  const before = asked();
+  await clock.advance(hourMs - 300_000);
+  await until(() => asked() > before, 'the renewal');
+  assert.ok(await isIn(token));
 });
 
 // bounds.oidcRenewMs

@@ -1,6 +1,7 @@
 // The issuer of OpenID Connect: its metadata, the address where people sign in, and what it says of them. The one user of the library,
-// which is an optional package and loaded when an issuer is asked. A claim counts only from an ID token with a signature under the issuer's
-// keys, for this client, unexpired, with the nonce of the browser. No message of a fault holds a code or a token.
+// which is an optional package and loaded when an issuer is asked. A person counts only by an ID token with a signature under the issuer's
+// keys, for this client, unexpired, with the nonce of the browser; an address and groups that are not in it are asked for, of the same
+// `sub`. No message of a fault holds a code or a token.
 
 import type * as Library from 'openid-client';
 import { bounds } from '../../bounds/bounds.js';
@@ -113,11 +114,19 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
         return identityIn(
           await library.authorizationCodeGrant(config, url, { ...checks, idTokenExpected: true }),
           options,
+          userInfo,
         );
       }),
     renew: (refreshToken) =>
-      asked(async () => identityIn(await library.refreshTokenGrant(config, refreshToken), options)),
+      asked(async () => identityIn(await library.refreshTokenGrant(config, refreshToken), options, userInfo)),
   };
+
+  /** Of the same `sub`; empty: the issuer has none. */
+  async function userInfo(accessToken: string, sub: string): Promise<Readonly<Record<string, unknown>>> {
+    const { userinfo_endpoint: endpoint = '' } = metadata;
+    if (!URL.canParse(endpoint) || !isSafeAddress(new URL(endpoint))) return {};
+    return library.fetchUserInfo(config, accessToken, sub);
+  }
 
   async function asked<Value>(ask: () => Promise<Value>, known = sentences): Promise<Value> {
     try {
@@ -162,13 +171,14 @@ function discover(
 
 const clockToleranceS = 30;
 
-function identityIn(
+async function identityIn(
   tokens: Library.TokenEndpointResponse & Library.TokenEndpointResponseHelpers,
-  { clientId }: Pick<IssuerOptions, 'clientId'>,
-): Identity {
+  { clientId, needsGroups }: IssuerOptions,
+  userInfo: (accessToken: string, sub: string) => Promise<Readonly<Record<string, unknown>>>,
+): Promise<Identity> {
   const claims = tokens.claims();
   if (claims === undefined) throw new IssuerFault('ended', 'the issuer sent no ID token');
-  const { sub, email, email_verified: isVerified, groups, azp } = claims;
+  const { sub, azp } = claims;
   // The library compares it only where there are several audiences (OpenID Connect Core 1.0, 3.1.3.7).
   if (azp !== undefined && azp !== clientId)
     throw new IssuerFault('refused', 'the ID token of the issuer was made for another client (`azp`)');
@@ -178,7 +188,13 @@ function identityIn(
       'refused',
       `the ID token of the issuer has a \`sub\` of more than ${bounds.oidcSubChars} characters`,
     );
-  const { refresh_token: refreshToken } = tokens;
+  const { refresh_token: refreshToken, access_token: accessToken } = tokens;
+  // An address and its being verified are of one source.
+  const hasAddress = claims['email'] !== undefined && claims['email_verified'] !== undefined;
+  const hasGroups = !needsGroups || claims['groups'] !== undefined;
+  const more = hasAddress && hasGroups ? {} : await userInfo(accessToken, sub);
+  const { email, email_verified: isVerified } = hasAddress ? claims : more;
+  const groups = claims['groups'] ?? more['groups'];
   return {
     sub,
     email: typeof email === 'string' && isVerified === true ? email : undefined,
@@ -194,6 +210,10 @@ const sentences: ReadonlyMap<string, string> = new Map([
   ['OAUTH_JWT_TIMESTAMP_CHECK_FAILED', 'its ID token has expired, or is not valid yet; compare the clocks'],
   ['OAUTH_INVALID_RESPONSE', 'its answer does not belong to this sign-in, or is malformed'],
   ['OAUTH_UNSUPPORTED_OPERATION', 'its token has a type or a signature that is not supported'],
+  [
+    'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED',
+    'what it says of the person is of another one than its ID token',
+  ],
   ['OAUTH_KEY_SELECTION_FAILED', 'its ID token is signed by a key that it does not publish'],
 ]);
 
