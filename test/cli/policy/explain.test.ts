@@ -102,7 +102,7 @@ test('a denial prints the lines to paste and what else they allow; pasted, they 
       'flags add \\Seen mailbox Trash savedbefore 10d',
       [
         /\nto allow it, add to policies\.support\.allow \(dovegate\.yaml:11\):\n {2}- command: flags add\n {4}where: /,
-        /\nthe lines below would allow as well:\n {2}more than the rule at dovegate\.yaml:19 allows: query\n {2}the same for every user of \*@example\.com, \*@example\.net but those that the policy excepts\n/,
+        /\nthe lines below would allow as well:\n {2}more than the rule at dovegate\.yaml:19 allows: query\n {2}the same for every user of \*@example\.com but those that the policy excepts\n/,
         /savedbefore at least 10d\nto allow it, add/,
         /\n {4}reason: required\n {4}limit: 20\/hour\n/,
       ],

@@ -173,10 +173,10 @@ void test('it is counted against rate and distinct users, and takes a turn of at
   assert.match(one.said(), /\tmails\t0\t/);
   assert.equal(sent(engine).length, 2);
   await other.line(expunge);
-  assert.match(other.said(), /over a limit[^]*\n-TEMPFAIL\n$/);
+  assert.match(other.said(), /over the rate[^]*\n-TEMPFAIL\n$/);
   await engine.clock.advance(70_000);
   await other.line('||dovegate dry-run|-u|bob@example.org|--|quota get');
-  assert.match(other.said(), /over a limit[^]*\n-TEMPFAIL\n.*over a limit[^]*\n-TEMPFAIL\n$/s);
+  assert.match(other.said(), /over the rate[^]*\n-TEMPFAIL\n.*over distinct_users[^]*\n-TEMPFAIL\n$/s);
 });
 
 void test('a client that leaves while its mails are counted ends the search', async () => {

@@ -30,7 +30,7 @@ void test('a dry run is judged, counted and recorded as the command would be, an
   await client.line('||dovegate dry-run|-u|alice@example.org|--|save|-m|INBOX');
   assert.match(client.said(), /write[^]*\n\+\n$/);
   await client.line('|alice@example.org|quota get');
-  assert.match(client.said(), /over a limit[^]*\n-TEMPFAIL\n$/);
+  assert.match(client.said(), /over the rate[^]*\n-TEMPFAIL\n$/);
   assert.equal(engine.commands.length, 0);
   assert.equal(engine.dialler.ends.length, 0);
   const admissions = engine.recordsOf('admission');

@@ -23,6 +23,7 @@ void test('the roles: records are for auditors, whether the journal is whole is 
     'extract: audit',
     'report: audit',
     'survey: audit',
+    'requests: audit',
     'show: audit',
   ]);
 });
