@@ -111,7 +111,11 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
     const at = valid.down('policies', name);
     if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
     const writes = (key: string): number => written.size('policies', name, key);
-    if (['allow', 'use', 'on_request', 'approve'].every((key) => writes(key) === 0))
+    // One that observes serves what no rule names.
+    if (
+      policy.mode === 'enforce' &&
+      ['allow', 'use', 'on_request', 'approve'].every((key) => writes(key) === 0)
+    )
       at.warning([], 'allows nothing');
     if (writes('users') === 0) at.warning(['users'], 'covers no user');
     for (const [index, text] of at.words('users').entries()) {
