@@ -127,7 +127,7 @@ test('a backend that an operator drained refuses, also after a restart, until it
   const drained = await dovegate(daemon, 'backend', 'drain', 'mail1');
   assert.equal(drained.exit, 0, drained.text);
   assert.equal(await run(await client()), '-TEMPFAIL');
-  assert.match((await dovegate(daemon, 'status')).text, new RegExp(`drained \\(${nameOfUs()}, 20`));
+  assert.match((await dovegate(daemon, 'status')).text, new RegExp(`drained by ${nameOfUs()} since 20`));
   await daemon.stop();
   const again = await startDaemon(t, { folder: daemon.folder });
   const ask = async (): Promise<string> =>
