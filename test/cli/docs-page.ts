@@ -248,7 +248,8 @@ function openScene(owner: Owner, pagePath: string): Scene {
       return inOrder.replaceAll('\r\n', '\n');
     }
     const script = `exec 2>&1; (exit ${exit})\n${here(command)}`;
-    const result = await runProgram('bash', ['-c', script], { cwd: etc, env });
+    // With a socket as its input it would read the startup file of who runs the tests, as for a remote shell.
+    const result = await runProgram('bash', ['--norc', '-c', script], { cwd: etc, env });
     exit = result.exit;
     return result.text.replaceAll('\r\n', '\n');
   };
