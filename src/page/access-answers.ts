@@ -14,6 +14,7 @@ import { accessTable } from './access-table.js';
 import { type Daemon, isChanged } from './daemon.js';
 import { explainAsked, judgingBy } from './explain-asked.js';
 import { keysTable } from './keys-table.js';
+import type { FindPastUses } from './past-uses.js';
 import { createReviewHandlers, type ReviewParts } from './review-answers.js';
 
 export interface AccessParts extends ReviewParts {
@@ -21,10 +22,13 @@ export interface AccessParts extends ReviewParts {
   readonly names: Pick<NameService, 'loginOf'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'facts'>;
   readonly certificates: () => DoorFacts['certificates'];
+  readonly pastUses: FindPastUses;
 }
 
+const principalOf = ({ listener, name }: DoorFacts['used'][number]): string => `${name}@${listener}`;
+
 export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
-  const { clock, names, daemon, log, certificates } = parts;
+  const { clock, names, daemon, log, certificates, pastUses } = parts;
   const { suggest, check, replay } = createReviewHandlers(parts);
 
   return {
@@ -64,7 +68,15 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
       if (told === undefined) return unanswered;
       try {
         const facts = await daemon.facts();
-        return jsonReply(200, keysTable(told.settings, facts, certificates(), told.head.started));
+        const unused = facts.used.filter(({ lastUsedMs }) => lastUsedMs === undefined);
+        const past = await pastUses(told.head, unused.map(principalOf));
+        const used = facts.used.map((use) =>
+          use.lastUsedMs === undefined ? { ...use, ...past.get(principalOf(use)) } : use,
+        );
+        return jsonReply(
+          200,
+          keysTable(told.settings, { ...facts, used }, certificates(), told.head.started),
+        );
       } catch (fault) {
         return refusedReply(503, messageOf(fault));
       }

@@ -41,6 +41,7 @@ import { createLooks } from './looks.js';
 import { createNotices } from './notices.js';
 import { createNowHandlers } from './now-answers.js';
 import { NowStream } from './now-stream.js';
+import { createPastUses } from './past-uses.js';
 import { People } from './people.js';
 import { createProofHandlers } from './proof-answers.js';
 import { createPageAnswers, createTrailHandlers } from './trail-answers.js';
@@ -138,7 +139,11 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     offer: () => certificates.offerOf(pageName),
     handlers: {
       ...createTrailHandlers(parts),
-      ...createAccessHandlers({ ...parts, certificates: certificates.expiries }),
+      ...createAccessHandlers({
+        ...parts,
+        certificates: certificates.expiries,
+        pastUses: createPastUses(clock, looks),
+      }),
       ...proof,
       ...createNowHandlers(daemon, stream),
       ...createApprovalHandlers(parts),

@@ -15,7 +15,7 @@ export function KeysScreen() {
   const { api } = useSession();
   const configuration = useLive(({ now }) => now?.head.configHash);
   const minute = useLive(({ now }) => now && `${now.at.slice(0, 16)}:00Z`);
-  // Anew with each minute: "last sign-in" is true when it was asked for.
+  // Anew with each minute: "last use" is true when it was asked for.
   const { value, fault } = useAnswer(`keys ${configuration} ${minute}`, (signal) =>
     api.json<KeysTable>('GET /api/keys', { signal }),
   );
@@ -26,7 +26,7 @@ export function KeysScreen() {
     { title: 'policy', isNamed: true, cell: (row) => <Name value={row.policy} /> },
     { title: 'ends', line: 3, isNamed: true, cell: (row) => <Ends row={row} now={at} /> },
     {
-      title: 'last sign-in',
+      title: 'last use',
       line: 3,
       isNamed: true,
       cell: (row) => <Used row={row} since={value.since} now={at} />,
@@ -70,8 +70,8 @@ export function KeysScreen() {
         />
       </Panel>
       <p class="faint">
-        Uses and failures are counted since <Time at={value.since} />, the start of dovegate. Before that, the
-        trail knows: search it for the name.
+        Failures are counted since <Time at={value.since} />, the start of dovegate. The last command before
+        it is from the journal.
       </p>
       <AsCommand>sudo dovegate status</AsCommand>
     </>

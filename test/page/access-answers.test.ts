@@ -34,6 +34,7 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
         Promise.resolve({ atMs: 0, seq: 1, receivers: [], series: {}, certificates: [], used: [] }),
     },
     certificates: () => [],
+    pastUses: () => Promise.resolve(new Map()),
     looks: {
       review: (task) => {
         tasks.push(task);

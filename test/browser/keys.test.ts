@@ -1,0 +1,24 @@
+// Goal: Keys knows when an account was last used, also after a restart of the gate and of the page, which is when somebody asks which
+// keys nobody uses. What must not happen: an account in use that is said to be unused since the start.
+import assert from 'node:assert/strict';
+import { browserTest, shareDesk, signIn } from '../kit/page-daemon.js';
+
+const desk = shareDesk();
+
+browserTest('the last use of an account, before a restart', async (t) => {
+  const client = await desk.daemon.accountClient('migrator');
+  assert.equal((await client.ask({ user: 'alice@example.org', fields: ['mailbox list'] })).status, '+');
+  client.close();
+  const startPage = await desk.daemon.killPage();
+  const startDaemon = await desk.daemon.killDaemon();
+  await startDaemon();
+  await startPage();
+  const { page, faults } = await desk.look(t);
+  await signIn(page, desk.daemon.origin, 'oncall', '/keys');
+  const row = (name: string) => page.locator('[data-row]').filter({ hasText: name });
+  await row('migrator').getByText('from 127.0.0.1').waitFor();
+  assert.doesNotMatch(await row('migrator').innerText(), /not since/);
+  // Nobody ever used this one.
+  assert.match(await row('asker').innerText(), /not since/);
+  assert.deepEqual(faults, []);
+});
