@@ -6,6 +6,7 @@ import { bounds } from '../bounds/bounds.js';
 import { countedAs } from '../domain/admin/now/history.js';
 import { hangingAt } from '../domain/admin/now/problems.js';
 import type { Running } from '../domain/admin/now/running.js';
+import { codes } from '../domain/language/codes/codes.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
 
@@ -63,7 +64,8 @@ export function createOutages(
         if (hanging.length === 0) return;
         const duration_ms = Math.round(Math.max(...hanging.map(({ durationMs }) => durationMs)));
         failed.set(backend, { count: 0, by: new Set(), error, stuckMs: clock.now() - duration_ms });
-        append({ action: 'stuck', backend, error, duration_ms, text: whyDown(backend) });
+        // It is not down, so Now has no words for the fault.
+        append({ action: 'stuck', backend, error, duration_ms, text: codes[error].means });
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
         failed.set(backend, { count: 0, by: new Set(), ...failed.get(backend), error, stuckMs: undefined });

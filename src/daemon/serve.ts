@@ -225,7 +225,8 @@ async function open(
   const outages = createOutages(
     clock,
     (name) => {
-      const fault = faultNow(pools.byName.get(name)?.snapshot().fault);
+      // Commands come, and a backend may be found down, before the start is through.
+      const fault = faultNow((pools.byName.get(name) ?? first.byName.get(name))?.snapshot().fault);
       return fault && whyDown(fault);
     },
     () => service.running(),

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
 import { createOutages } from '../../src/daemon/outages.js';
 import type { RunningExchange } from '../../src/domain/admin/now/running.js';
+import { codes } from '../../src/domain/language/codes/codes.js';
 import type { AuditRecord } from '../../src/domain/records/audit/record.js';
 import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
 import { ended } from '../kit/exchange-ended.js';
@@ -125,7 +126,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   const exchanges = new Map<string, RunningExchange>();
   const outages = createOutages(
     { now: () => ms, wallMs: () => ms },
-    () => 'no answer',
+    () => 'connection refused',
     () => [...exchanges.values()],
   );
   outages.recordIn({ append: (record) => void records.push(record) });
@@ -144,7 +145,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   outages.observe(dialFails);
   outages.observe(dialFails);
   const backend = { event: 'backend', backend: 'mail1' };
-  const text = 'no answer';
+  const text = codes['dial-timeout'].means;
   const stuck = { ...backend, action: 'stuck', error: 'dial-timeout', text };
   assert.deepEqual(records.splice(0), [{ time: 100_000, ...stuck, duration_ms: 12_000 }]);
   ms += 20_000;
@@ -163,7 +164,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   outages.observe({ kind: 'backend-up', backend: 'mail1', level: 'warn', duration_ms: 5 });
   assert.deepEqual(records, [
     { time: ms, ...stuck, duration_ms: 30_000 },
-    { time: ms, ...backend, action: 'down', error: 'dial-refused', text },
+    { time: ms, ...backend, action: 'down', error: 'dial-refused', text: 'connection refused' },
     { time: ms, ...backend, action: 'up', duration_ms: 5, count: 1, requesters: 1 },
   ]);
 });
