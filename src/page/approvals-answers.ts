@@ -29,7 +29,8 @@ export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<End
       ask(request, { step: 'list', id: '' }, async ({ items, decided = [] }) => {
         const { params, who, isStill, signal } = request;
         const item = [...items, ...decided].find(({ id }) => id === params[0]);
-        if (item === undefined) return refusedReply(404, 'no such request is listed to you');
+        // The screen asks for its uses beside the list, and the list says whether there is such a request.
+        if (item === undefined) return jsonReply(200, { uses: [] } satisfies Uses);
         const asked = { look: 'show', wanted: item.id } as const;
         const look = { asked, person: who, seen: item.users, from: who.from, isStill, signal };
         const { status, text } = await lookInto(parts, look);
