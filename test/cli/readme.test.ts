@@ -273,6 +273,7 @@ const otherWords = new Set([
   'not-found',
   'openid-client',
   'over-quota',
+  'page-sign-in',
   'receiver-client',
   'rotate-key',
   'session-close',

@@ -142,7 +142,10 @@ void test('over HTTP: a status with a code of dovegate is the failure of the com
     const { session } = await over(t, said(status, 'denied'));
     await assert.rejects(
       session.access.review(item.id),
-      (fault) => fault instanceof CommandFailed && fault.code === word && fault.message.endsWith('dovegate: why? [denied]'),
+      (fault) =>
+        fault instanceof CommandFailed &&
+        fault.code === word &&
+        fault.message.endsWith('dovegate: why? [denied]'),
     );
     const other = await over(t, said(status));
     await assert.rejects(other.session.access.review(item.id), SessionFault);
