@@ -185,12 +185,29 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
     assert.notEqual((await container.exec(...healthcheck)).exit, 0);
   });
 
-  await t.test('a broken file: exit code 78, with what is wrong', async () => {
-    writeFileSync(join(etc, 'dovegate.yaml'), configuration.replace('policy: support', 'policy: suport'));
-    const broken = startContainer(t, image, { name: `dovegate-${process.pid}-broken`, folder, binds });
-    assert.equal(await broken.exited, 78);
-    assert.match(broken.output(), /dovegate\.yaml:3:\d+: .*did you mean support\?/);
-  });
+  await t.test(
+    'a broken file: what was served before is served; else exit code 78, with what is wrong',
+    async () => {
+      writeFileSync(join(etc, 'dovegate.yaml'), configuration.replace('policy: support', 'policy: suport'));
+      const wrong = /dovegate\.yaml:3:\d+: .*did you mean support\?/;
+      const start = (name: string, ...more: readonly string[]) =>
+        startContainer(t, image, {
+          name: `dovegate-${process.pid}-${name}`,
+          folder,
+          binds,
+          command: [...image.config.Cmd, ...more],
+        });
+      const kept = start('kept');
+      await poll(kept.output, limitMs, async () => kept.output().includes('"last-served"') || undefined);
+      assert.match(kept.output(), wrong);
+      await poll(kept.output, limitMs, async () => kept.output().includes('"started"') || undefined);
+      await kept.signal('TERM');
+      assert.equal(await kept.exited, 0, kept.output());
+      const broken = start('broken', '--no-last');
+      assert.equal(await broken.exited, 78);
+      assert.match(broken.output(), wrong);
+    },
+  );
 
   await t.test(
     'the page in a second container: it has the door and the journal, and nothing else',
