@@ -13,14 +13,16 @@ export interface DoorAnswer {
 /** One call, over a connection of its own. */
 export function askDoor(daemon: Pick<Daemon, 'path'>, path: string, body: unknown): Promise<DoorAnswer> {
   return new Promise((resolve, reject) => {
+    let isAnswered = false;
     const asked = request(
       { socketPath: daemon.path('door.sock'), method: 'POST', path, agent: false },
       (response) => {
+        isAnswered = true;
         let text = '';
         response.setEncoding('utf8').on('data', (piece: string) => {
           text += piece;
         });
-        response.on('end', () => {
+        response.on('error', reject).on('end', () => {
           const { code = '', text: why = '' } = JSON.parse(text);
           resolve({ status: response.statusCode ?? 0, code, text: why });
         });
@@ -28,7 +30,8 @@ export function askDoor(daemon: Pick<Daemon, 'path'>, path: string, body: unknow
     );
     asked.on('error', (error: NodeJS.ErrnoException) => {
       // A refusal may come, and the connection end, while the rest of a large body is still being written.
-      if (error.code === 'EPIPE') resolve(askDoor(daemon, path, body));
+      if (isAnswered) return;
+      if (error.code === 'EPIPE' || error.code === 'ECONNRESET') resolve(askDoor(daemon, path, body));
       else reject(error);
     });
     asked.end(typeof body === 'string' ? body : JSON.stringify(body));
