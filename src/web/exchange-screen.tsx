@@ -100,7 +100,7 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
         No record of <Name value={wanted} isCode /> was found.{' '}
         {isLimited
           ? 'It may touch users that you do not see.'
-          : 'It may be older than what is kept (audit.keep, audit.max_size).'}
+          : 'It may be older than what is kept (audit.keep, audit.max_size), or one of many in a second, of which ten are recorded and the others counted.'}
       </Empty>
     );
   return (

@@ -433,10 +433,13 @@ function kindsOf({ kind, by, grant }: TrailFilter): ReadonlySet<RowKind> {
   return new Set(grant === undefined ? ['command'] : ['command', 'access']);
 }
 
-/** A name alone is meant at any listener. */
+/** A name alone is meant at any listener, and on the page. */
 function isPerson(name: string, wanted: string): boolean {
-  return isFitting(name, wanted) || (!/[@*]/.test(wanted) && isFitting(name, `${wanted}@*`));
+  if (isFitting(name, wanted)) return true;
+  return isNameAlone(wanted) && (name === `page:${wanted}` || isFitting(name, `${wanted}@*`));
 }
+
+const isNameAlone = (wanted: string): boolean => !/[@*:]/.test(wanted);
 
 /** The most specific first: the search goes from one hit to the next. A match has one of each list. */
 function needlesOf(filter: TrailFilter): Buffer[][] {
@@ -447,7 +450,8 @@ function needlesOf(filter: TrailFilter): Buffer[][] {
   if (session !== undefined) add(`,"session":${quote(session)}`);
   if (grant !== undefined) add(`,"grant":${quote(grant)}`, `,"request":${quote(grant)}`);
   // Names stand in several keys.
-  if (by !== undefined)
+  if (by !== undefined && isNameAlone(by)) add(quote(by).slice(0, -1), quote(`page:${by}`));
+  else if (by !== undefined)
     for (const part of by.includes('*') ? partsOf(by) : [quote(by).slice(0, -1)]) add(part);
   if (principal?.includes('*') === true) for (const part of partsOf(principal)) add(part);
   else if (principal !== undefined) add(quote(principal));

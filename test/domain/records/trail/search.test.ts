@@ -332,6 +332,7 @@ void test('what people did beside commands is found by its kind and by who did i
     },
     { time: started + 5, event: 'operator', action: 'audit-search', by: 'carol', args: ['user=bob@x'] },
     requested('G1', started + 6),
+    { time: started + 6, event: 'access', action: 'revoked', grant: 'G1', principal: 'page:carol' },
     { time: started + 7, event: 'session-close', session: 'S1', principal: 'bob@support', reason: 'idle' },
     { time: started + 8, event: 'limit', principal: 'bob@support', count: 3 },
   ];
@@ -344,11 +345,13 @@ void test('what people did beside commands is found by its kind and by who did i
   const cases: readonly (readonly [TrailFilter, readonly string[]])[] = [
     [{}, ['E1', 'C0', 'C1']],
     [{ kind: 'command' }, ['E1', 'C0', 'C1']],
-    [{ kind: 'access' }, ['requested']],
+    [{ kind: 'access' }, ['requested', 'revoked']],
     [{ kind: 'operator' }, ['drain', 'kill']],
     [{ kind: 'session' }, ['session-open', 'page-sign-in', 'session-close']],
     [{ kind: 'look' }, ['audit-search']],
-    [{ by: 'carol' }, ['drain', 'page-sign-in', 'audit-search']],
+    // One person by the names of listeners, of the page, and as an operator.
+    [{ by: 'carol' }, ['drain', 'page-sign-in', 'audit-search', 'revoked']],
+    [{ by: 'page:carol' }, ['revoked']],
     [{ by: 'c*l' }, ['drain', 'page-sign-in', 'audit-search']],
     [{ by: 'carol', kind: 'operator' }, ['drain']],
     [{ by: 'carol', text: 'mail1' }, ['drain']],
@@ -370,7 +373,7 @@ void test('what people did beside commands is found by its kind and by who did i
     .toString();
   for (const kind of ['operator', 'session', 'look'] as const)
     assert.deepEqual(found({ kind }, [limited]), []);
-  assert.deepEqual(found({ kind: 'all' }, [limited]), ['E1', 'requested']);
+  assert.deepEqual(found({ kind: 'all' }, [limited]), ['E1', 'requested', 'revoked']);
   assert.deepEqual(
     found({ kind: 'all' }, [
       createView(['*@x'])
