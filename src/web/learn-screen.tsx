@@ -139,6 +139,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
   const reads = withEffect(suggested, 'read');
   const allowed = groups.filter(isAllowed);
   const rest = groups.filter((group) => !mayTick(group) && !isAllowed(group));
+  const once = rest.filter(({ kind }) => kind === 'once');
   return (
     <>
       <Looked looked={looked} />
@@ -179,12 +180,17 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
               )}
             </ul>
             {!groups.some(mayTick) && (
-              <p class="faint">Nothing was seen that a rule would have to be written for.</p>
+              <p class="faint">
+                {once.length === 0
+                  ? 'Nothing was seen that a rule would have to be written for.'
+                  : 'Nothing was seen twice that a rule would have to be written for; what was seen once is below.'}
+              </p>
             )}
             <Settled title="A rule allows it already" groups={allowed} />
+            <Settled title="Seen once, and denied without a rule of your own: a monthly job?" groups={once} />
             <Settled
-              title="No tick for these: seen once, would be denied, or were under a grant"
-              groups={rest}
+              title="No rule is suggested for these, each with its reason"
+              groups={rest.filter(({ kind }) => kind !== 'once')}
             />
           </Panel>
           <Written suggested={suggested} ticked={ticked} sinceMs={sinceMs} place={place} />
