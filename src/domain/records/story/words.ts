@@ -140,9 +140,12 @@ export function storySentences(story: Folded): string[] {
 
 function nextOf({
   decided: { right, policy },
-  ended: { owner, error, denial, until, backend, by },
+  ended: { outcome, owner, error, denial, until, backend, by },
 }: Story): string | undefined {
   if (owner === undefined) return undefined;
+  // Its end went with the process: who asked can find it out.
+  if (owner === 'gate' && outcome === 'unknown')
+    return 'next: the requester, who can look on the mail server whether it ran, and then send it again';
   if (owner !== 'policy') {
     const ask = isDecisionCode(denial) ? decisionCodes[denial][1] : isCode(error) ? codes[error].ask : '';
     if (by !== '' && owner === 'operator') return `next: the operator ${by}, who ended it`;

@@ -274,6 +274,12 @@ void test('its session and its twins are apart from it', () => {
   );
 });
 
+void test('what was left open at a crash is for the requester to find out', () => {
+  const left = { ...completion, outcome: 'unknown', error: 'stopped' };
+  const next = 'next: the requester, who can look on the mail server whether it ran, and then send it again';
+  assert.equal(told(admission, left).next, next);
+});
+
 void test('what an operator ended names the operator, as far as the record of it is there', () => {
   const killed = { ...completion, outcome: 'unknown', error: 'killed', status: '-TEMPFAIL' };
   const kill = { seq: 5, event: 'operator', action: 'kill', id: 'X', by: 'page:erin' };
