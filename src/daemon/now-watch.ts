@@ -35,8 +35,6 @@ export interface TroubleRow {
 /** The last of several equal ones, the times of the first and the last, and their number. */
 interface Kept {
   event: Troubling;
-  /** Of that event. */
-  shownMs: number;
   firstMs: number;
   lastMs: number;
   count: number;
@@ -131,14 +129,13 @@ export class NowWatch {
     for (const each of kept) if (isSame(each.event, event)) same = each;
     if (same === undefined) {
       if (kept.length === troublesMax) kept.shift();
-      kept.push({ event, shownMs: nowMs, firstMs: nowMs, lastMs: nowMs, count: 1 });
+      kept.push({ event, firstMs: nowMs, lastMs: nowMs, count: 1 });
       return;
     }
     // It is the newest again.
     kept.splice(kept.indexOf(same), 1);
     kept.push(same);
-    // Of many in a second only some have records, the first among them: that is the one to look at.
-    if (nowMs - same.shownMs >= 1_000) Object.assign(same, { event, shownMs: nowMs });
+    same.event = event;
     same.lastMs = nowMs;
     same.count += 1;
   }

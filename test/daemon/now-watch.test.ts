@@ -170,20 +170,6 @@ void test('the last 60 of a million, newest first, with the users beside them', 
   );
 });
 
-// Ten a second of one requester have records.
-void test('of many in a second the first is named, since the others may have no records', () => {
-  const clock = createFakeClock();
-  const watch = new NowWatch(clock);
-  for (let at = 0; at < 50; at += 1) {
-    watch.observe({ ...ended, ...failed, exchange: { ...ended.exchange, id: `E${at}` } });
-    clock.advanceNow(40);
-  }
-  assert.deepEqual(
-    watch.troubles().map(({ row }) => [row.id, row.count]),
-    [['E25', 50]],
-  );
-});
-
 void test('those that are the same are one row, also with others in between: the last of them, and since when', () => {
   const clock = createFakeClock();
   const watch = new NowWatch(clock);
