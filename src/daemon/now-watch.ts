@@ -32,7 +32,9 @@ export interface TroubleRow {
   readonly user: string;
 }
 
-/** The last of several equal ones, the times of the first and the last, and their number. */
+/**
+ * Of several equal ones the last that has records, or the last one while none has; the times of the first and the last, and their number.
+ */
 interface Kept {
   event: Troubling;
   firstMs: number;
@@ -135,7 +137,7 @@ export class NowWatch {
     // It is the newest again.
     kept.splice(kept.indexOf(same), 1);
     kept.push(same);
-    same.event = event;
+    if (isRecorded(event) || !isRecorded(same.event)) same.event = event;
     same.lastMs = nowMs;
     same.count += 1;
   }
@@ -155,6 +157,11 @@ export class NowWatch {
       this.onTurn();
     });
   }
+}
+
+/** Of a flood of refusals most are only counted. */
+function isRecorded(event: Troubling): boolean {
+  return event.level !== undefined;
 }
 
 function isSame(one: Troubling, other: Troubling): boolean {
@@ -221,7 +228,8 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
   const { denial, error, status } = event;
   const owner = ownerOf({ outcome, denial, error, status: statusWord(status) });
   const by = denial !== undefined || owner === 'policy' ? { policy: event.policy } : {};
-  return { row: { at, id, kind, principal, ...where, text: sentenceOf(event), owner, ...by }, user };
+  const found = isRecorded(event) ? { id } : {};
+  return { row: { at, ...found, kind, principal, ...where, text: sentenceOf(event), owner, ...by }, user };
 }
 
 function statusWord(status: string): string | undefined {

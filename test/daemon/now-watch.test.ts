@@ -209,6 +209,18 @@ void test('those that are the same are one row, also with others in between: the
   );
 });
 
+void test('of a flood the row has the id of the last one that is recorded, and none while none is', () => {
+  const watch = new NowWatch(createFakeClock());
+  const refused = (id: string, level: 'info' | undefined) =>
+    watch.observe({ ...ended, ...denied, denial: 'no-rule', level, exchange: { ...ended.exchange, id } });
+  const seen = () => watch.troubles().map(({ row: { id, count } }) => [id, count]);
+  refused('E1', undefined);
+  assert.deepEqual(seen(), [[undefined, undefined]]);
+  for (const id of ['E2', 'E3']) refused(id, 'info');
+  for (const id of ['E4', 'E5']) refused(id, undefined);
+  assert.deepEqual(seen(), [['E3', 5]]);
+});
+
 void test('a record that could not be written: nothing was sent to any backend', () => {
   const watch = new NowWatch(createFakeClock());
   for (const backend of ['mail1', 'mail2'])

@@ -316,12 +316,13 @@ export interface RunningCommand {
 }
 
 export interface Trouble {
-  /** Of several that are the same: of the last one, as are the id and the user. */
+  /** Of several that are the same: of the last one. */
   readonly at: string;
   /** How many are the same; absent: it is one. */
   readonly count?: number;
   /** When the first of several was. */
   readonly since?: string;
+  /** Of several that are the same: of the last one that is recorded, as is the user. Absent: none is; of a flood most are only counted. */
   readonly id?: string;
   readonly kind: 'denied' | 'failed' | 'login';
   readonly principal: string;
