@@ -108,7 +108,13 @@ browserTest('a sign-in: nothing is in a cookie, an address, the history, a log o
 
   const { daemon, pageProcess } = desk.daemon;
   const records = auditRecords(daemon).filter(({ action }) => action === 'page-sign-in');
-  assert.deepEqual(records.at(-1)?.['args'], ['address=127.0.0.1', 'oidc=carol@example.org', 'how=oidc']);
+  assert.deepEqual(records.at(-1)?.['args'], [
+    'address=127.0.0.1',
+    'oidc=carol@example.org',
+    'how=oidc',
+    `issuer=${issuer.address}`,
+    'sub=id-carol',
+  ]);
   const session = String(await page.evaluate('sessionStorage.getItem("dovegate-session")'));
   const needles = [...issuer.secrets, verifier, state ?? '', nonce ?? '', session, client.clientSecret];
   assert.deepEqual(
