@@ -148,7 +148,8 @@ const columns: Column<AccessTold>[] = [
     title: 'asked',
     kind: 'short',
     line: 1,
-    cell: ({ asked }) => (asked === undefined ? 'before the kept records' : <Time at={asked} isDated />),
+    cell: ({ asked }) =>
+      asked === undefined ? 'before the kept records' : <Time at={asked} isExact isDated />,
   },
   {
     title: 'who',
@@ -190,7 +191,7 @@ const columns: Column<AccessTold>[] = [
     cell: ({ end, granted, until, said }) =>
       end === undefined && granted !== undefined && until !== undefined ? (
         <>
-          until <Time at={until} isDated />
+          until <Time at={until} isExact isDated />
         </>
       ) : (
         <Name value={said.end} max={200} />

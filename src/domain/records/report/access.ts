@@ -151,8 +151,21 @@ export function accessSentences(items: readonly GrantStory[], leftOut: number, i
   const unreviewed = broken.filter(({ entry }) => entry?.reviewed === undefined).length;
   const unkept = count(({ entry }) => entry === undefined);
   const refused = count(({ end }) => end?.action === 'refused');
+  const waiting = count(
+    ({ entry, end, isGranted }) => entry !== undefined && end === undefined && !isGranted,
+  );
+  const undecided = count(
+    ({ end, isGranted }) => end !== undefined && end.action !== 'refused' && !isGranted,
+  );
+  const parts = [
+    `${count(({ isGranted }) => isGranted)} granted`,
+    ...(waiting === 0 ? [] : [`${waiting} waiting`]),
+    `${refused} refused`,
+    ...(undecided === 0 ? [] : [`${undecided} over without a decision`]),
+    `${unused} granted and never used`,
+  ];
   return [
-    `${plural(items.length, 'request')}: ${count(({ isGranted }) => isGranted)} granted, ${refused} refused, ${unused} granted and never used`,
+    `${plural(items.length, 'request')}: ${parts.join(', ')}`,
     ...(broken.length === 0
       ? []
       : [`${broken.length} granted without an approval (break-glass), ${unreviewed} of them not reviewed`]),

@@ -106,8 +106,20 @@ void test('waiting, refused, never used, and without an approval', () => {
     ],
   );
   assert.deepEqual(accessSentences(items, 0), [
-    '4 requests: 2 granted, 1 refused, 2 granted and never used',
+    '4 requests: 2 granted, 1 waiting, 1 refused, 2 granted and never used',
     '1 granted without an approval (break-glass), 1 of them not reviewed',
+  ]);
+});
+
+void test('a request that is over without a decision neither waits nor was refused', () => {
+  const { items } = ledgerOf([
+    requested('E', start),
+    over('expired', 'E', start + hour, 'request'),
+    requested('V', start + 1),
+    over('revoked', 'V', start + 2, 'request'),
+  ]).finish();
+  assert.deepEqual(accessSentences(items, 0), [
+    '2 requests: 0 granted, 0 refused, 2 over without a decision, 0 granted and never used',
   ]);
 });
 
