@@ -7,7 +7,7 @@ import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
-import { stateSentence, waitsForReview } from './request.js';
+import { becameSentence, waitsForReview } from './request.js';
 import { RequestCard, requestPath } from './requests.js';
 import { type Column, Table } from './table.js';
 import { visible } from './visible.js';
@@ -98,6 +98,6 @@ const columns: Column<AccessItem>[] = [
     title: 'what became of it',
     kind: 'wide',
     line: 3,
-    cell: (item) => <Sentence text={stateSentence(item)} />,
+    cell: (item) => <Sentence text={becameSentence(item)} />,
   },
 ];

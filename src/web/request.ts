@@ -2,7 +2,7 @@
 
 import type { AccessItem } from '../domain/admin/page/access.js';
 import { accessStateWords, whyNotWords } from '../domain/admin/page/access-words.js';
-import { durationWords, plural } from '../domain/language/words/words.js';
+import { countWords, durationWords, plural, timesWords } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
 import { endWords, reviewWords } from '../domain/records/story/row.js';
 import { commandText } from './trail-rows.js';
@@ -14,6 +14,22 @@ export function stateSentence(item: AccessItem): string {
   return accessStateWords(item, (time) => `{${time}}`);
 }
 
+/** With marked times: how it is now, and of a grant that is over how often it was used. */
+export function becameSentence(item: AccessItem): string {
+  const { state, granted, used } = item;
+  if (granted === undefined || state === 'granted') return stateSentence(item);
+  return `${stateSentence(item)}, ${used === 0 ? 'never used' : `used ${timesWords(used)}`}`;
+}
+
+/** With marked times: `2 of 3, 1 left until {TIME}`. */
+export function usedSentence({ state, used, uses, until }: AccessItem): string {
+  const count = uses === undefined ? `${used}` : `${used} of ${uses}`;
+  const left = uses === undefined ? 'as often as wanted' : `${uses - used} left`;
+  return state === 'granted' && (uses === undefined || used < uses)
+    ? `${count}, ${left} until {${until}}`
+    : count;
+}
+
 export interface Moment {
   /** RFC 3339. */
   readonly time: string;
@@ -22,17 +38,20 @@ export interface Moment {
   readonly id?: string;
 }
 
-/** `uses`: admissions of its commands. In the order in which it happened; what is still to come is last. */
+/** `uses`: admissions of its commands, the first one first. In the order in which it happened; what is still to come is last. */
 export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Moment[] {
   const { to, reason, approved_by: approved, granted, until, ended, matches } = item;
+  // An admission whose command did not reach a mail server is no use: with one of those, none has a number.
+  const of = item.uses === undefined ? '' : ` of ${item.uses}`;
+  const useWords = (at: number): string => (uses.length === item.used ? `use ${at + 1}${of}` : 'used');
   const past: Moment[] = [
     { time: item.asked, what: `${to} asked${reason && `: ${reason}`}` },
     ...(matches === undefined ? [] : [{ time: item.asked, what: `it matches ${plural(matches, 'mail')}` }]),
     ...approved.map(({ principal, time }) => ({ time, what: `${principal} approved` })),
     ...(granted === undefined ? [] : [{ time: granted, what: `granted for ${termsWords(item)}` }]),
-    ...uses.map((use) => ({
+    ...uses.map((use, at) => ({
       time: textIn(use, 'time'),
-      what: `used: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}`,
+      what: `${useWords(at)}: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}`,
       id: textIn(use, 'id'),
     })),
     ...(ended === undefined ? [] : [{ time: ended, what: endedWords(item) }]),
@@ -54,13 +73,17 @@ export function termsWords({ for_ms: forMs, uses }: AccessItem): string {
   return `${durationWords(forMs)}, ${uses === undefined ? 'as often as wanted' : plural(uses, 'use')}`;
 }
 
-/** Of the requests that this approver is shown: `asked 3 times before: 2 granted, 1 refused`. */
-export function askedBefore(item: AccessItem, all: readonly AccessItem[]): string {
+const beforeMax = 3;
+
+/** Of the requests that this approver is shown, the newest first: `mailbox delete Old: refused by carol@desk`. With marked times. */
+export function askedBefore(item: AccessItem, all: readonly AccessItem[]): string[] {
   const others = all.filter(({ to, id, asked }) => to === item.to && id !== item.id && asked <= item.asked);
-  if (others.length === 0) return 'nothing that is still listed here';
-  const granted = others.filter((other) => other.granted !== undefined).length;
-  const refused = others.filter(({ state }) => state === 'refused').length;
-  return `${plural(others.length, 'request')}: ${granted} granted, ${refused} refused`;
+  if (others.length === 0) return ['no other request of theirs is known here'];
+  const shown = others.toSorted((one, other) => (one.asked < other.asked ? 1 : -1)).slice(0, beforeMax);
+  return [
+    ...shown.map((other) => `${other.command}: ${becameSentence(other)}`),
+    ...(others.length > shown.length ? [`and ${countWords(others.length - shown.length)} more`] : []),
+  ];
 }
 
 export function waitsForReview({ state, break_glass: isBroken, reviewed_by: reviewed }: AccessItem): boolean {

@@ -8,7 +8,15 @@ import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
 import { Ago, Button, Field, Name, Panel, Sentence } from './kit.js';
 import { Link } from './location.js';
-import { afterWords, askedBefore, type Step, stateSentence, termsWords, whyNoDecision } from './request.js';
+import {
+  afterWords,
+  askedBefore,
+  type Step,
+  stateSentence,
+  termsWords,
+  usedSentence,
+  whyNoDecision,
+} from './request.js';
 import { pathOf } from './route.js';
 import { useSession } from './session.js';
 import { effectWith } from './signs.js';
@@ -89,7 +97,7 @@ const commandWords = ({ rule }: CardProps['item']): string =>
   rule === undefined ? 'Command' : 'For example';
 
 export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardProps, 'all'>>) {
-  const { rule, users, uses, used, approvals, approved_by: approved, matches, place, policy } = item;
+  const { rule, users, approvals, approved_by: approved, matches, place, policy } = item;
   const names = approved.map(({ principal }) => principal).join(', ');
   const facts = [
     { what: commandWords(item), value: item.command },
@@ -107,10 +115,10 @@ export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardP
         : `${approved.length} of ${approvals}${names && `: ${names}`}`,
     },
     { what: item.granted === undefined ? 'Asks for' : 'Granted', value: termsWords(item) },
-    ...(item.granted === undefined
-      ? []
-      : [{ what: 'Used', value: `${used}${uses === undefined ? '' : ` of ${uses}`}` }]),
-    ...(all === undefined ? [] : [{ what: 'Asked before', value: askedBefore(item, all) }]),
+  ];
+  const sentences = [
+    ...(item.granted === undefined ? [] : [{ what: 'Used', texts: [usedSentence(item)] }]),
+    ...(all === undefined ? [] : [{ what: 'Asked before', texts: askedBefore(item, all) }]),
   ];
   return (
     <dl class="told">
@@ -129,6 +137,18 @@ export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardP
             ) : (
               <Name value={value} max={200} />
             )}
+          </dd>
+        </div>
+      ))}
+      {sentences.map(({ what, texts }) => (
+        <div key={what}>
+          <dt>{what}</dt>
+          <dd>
+            {texts.map((text, at) => (
+              <div key={at}>
+                <Sentence text={text} />
+              </div>
+            ))}
           </dd>
         </div>
       ))}

@@ -67,7 +67,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
     .getByText(/Recorded: granted until .* has it for 30 min, 2 uses\. To undo it, revoke it/)
     .waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
-  await page.getByText('0 of 2').waitFor();
+  await page.getByText('0 of 2, 2 left until').waitFor();
   await page.getByRole('button', { name: 'revoke asker@jobs' }).click();
   await dialog.getByRole('button', { name: 'revoke', exact: true }).click();
   await dialog.getByText(/Recorded: revoked by page:approver\. .* has nothing of it/).waitFor();
@@ -94,7 +94,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   assert.equal((await request('Other', 'ticket 4712')).status, '+');
   await page.goBack();
   await page.reload();
-  await page.getByText('1 request: 1 granted, 0 refused').waitFor();
+  await page.getByText('revoked by page:approver, never used').first().waitFor();
   assert.deepEqual(await findFaults(page), []);
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
   const refuse = dialog.getByRole('button', { name: 'refuse', exact: true });
@@ -138,7 +138,7 @@ browserTest(
     // Who approved it sees what it was used for, with the id of the command, and cannot open that.
     await visit(approver.page, `/access/${own}`);
     const seen = approver.page.getByRole('list', { name: 'The history of this request' });
-    await seen.getByText(/^used: mailbox create Nine of alice@example\.org, [0-9A-Z]{26}$/).waitFor();
+    await seen.getByText(/^use 1 of 9: mailbox create Nine of alice@example\.org, [0-9A-Z]{26}$/).waitFor();
     assert.equal(await seen.getByRole('link').count(), 0);
     assert.deepEqual(await findFaults(approver.page), []);
 
@@ -146,7 +146,7 @@ browserTest(
     const history = page.getByRole('list', { name: 'The history of this request' });
     await history.getByText('page:approver approved').waitFor();
     assert.deepEqual(await findFaults(page), []);
-    await history.getByRole('link', { name: 'used: mailbox create Nine of alice@example.org' }).click();
+    await history.getByRole('link', { name: 'use 1 of 9: mailbox create Nine of alice@example.org' }).click();
     const answer = page.getByRole('region', { name: 'What became of it' });
     await answer
       .getByRole('heading', {

@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AccessItem } from '../../src/domain/admin/page/access.js';
-import { waitsForReview, whyNoDecision } from '../../src/web/request.js';
+import {
+  askedBefore,
+  becameSentence,
+  momentsOf,
+  usedSentence,
+  waitsForReview,
+  whyNoDecision,
+} from '../../src/web/request.js';
 import { accessItem } from '../kit/access-item.js';
 
 const item = (more: Partial<AccessItem>): AccessItem => ({ ...accessItem, ...more });
@@ -44,4 +51,68 @@ void test('nothing is said where a decision is offered, or none is waited for', 
     assert.equal(whyNoDecision(each, { ...reader, isApprover: false }), undefined);
   }
   assert.equal(waitsForReview(broken), true);
+});
+
+void test('how often a grant was used, and what is left of it', () => {
+  const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
+  assert.equal(usedSentence(live), `2 of 3, 1 left until {${live.until}}`);
+  assert.equal(usedSentence({ ...live, used: 3 }), '3 of 3');
+  assert.equal(usedSentence({ ...live, uses: undefined }), `2, as often as wanted until {${live.until}}`);
+  assert.equal(usedSentence({ ...live, state: 'revoked' }), '2 of 3');
+});
+
+void test('what is over says how often it was used', () => {
+  const over = item({ state: 'revoked', ended_by: 'carol@desk', granted: waiting.asked, used: 1 });
+  assert.equal(becameSentence(over), 'revoked by carol@desk, used once');
+  assert.equal(
+    becameSentence({ ...over, used: 2, why: 'done' }),
+    'revoked by carol@desk: done, used 2 times',
+  );
+  assert.equal(becameSentence({ ...over, used: 0 }), 'revoked by carol@desk, never used');
+  assert.equal(becameSentence(item({ state: 'refused', ended_by: 'carol@desk' })), 'refused by carol@desk');
+});
+
+void test('each use has the words of its command, and its number where all uses are known', () => {
+  const use = (id: string, args: string[]) => ({
+    time: waiting.asked,
+    id,
+    command: 'fetch',
+    args,
+    user: 'bob',
+  });
+  const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
+  const uses = [use('C1', ['hdr.subject', 'all']), use('C2', ['text', 'all'])];
+  const told = (each: AccessItem) =>
+    momentsOf(each, uses)
+      .filter(({ id }) => id !== undefined)
+      .map(({ what }) => what);
+  assert.deepEqual(told(live), [
+    'use 1 of 3: fetch hdr.subject all of bob',
+    'use 2 of 3: fetch text all of bob',
+  ]);
+  // One of them did not reach a mail server, so none has a number.
+  assert.deepEqual(told({ ...live, used: 1 })[0], 'used: fetch hdr.subject all of bob');
+});
+
+void test('what the same person asked before: the last three, with what became of them', () => {
+  const now = item({ id: 'N', asked: '2026-11-26T12:00:00Z' });
+  assert.deepEqual(askedBefore(now, [now, item({ id: 'X', to: 'eve' })]), [
+    'no other request of theirs is known here',
+  ]);
+  const before = ['a', 'b', 'c', 'd'].map((command, at) =>
+    item({
+      id: command,
+      command,
+      asked: `2026-11-26T0${at}:00:00Z`,
+      state: 'refused',
+      ended_by: 'carol',
+      why: 'no',
+    }),
+  );
+  assert.deepEqual(askedBefore(now, [now, ...before]), [
+    'd: refused by carol: no',
+    'c: refused by carol: no',
+    'b: refused by carol: no',
+    'and 1 more',
+  ]);
 });
