@@ -1,6 +1,6 @@
 // How a command ended and what it can do, as a shape, a word and a colour.
 
-import type { TrailContent } from '../domain/admin/page/trail.js';
+import type { TrailContent } from '../domain/records/story/row.js';
 import { Name } from './kit.js';
 import { ShapeOf } from './shapes.js';
 import { classSign, decisionSign, effectWith, outcomeSign, type SignFacts } from './signs.js';

@@ -1,8 +1,7 @@
 // The one table of words, colours and shapes: how a command ended, and what a command can do. Every screen draws them by <Outcome> and
 // <Effect> of badge.tsx, with the words that the search of the trail takes.
 
-import type { TrailContent } from '../domain/admin/page/trail.js';
-import type { OutcomeClass } from '../domain/records/story/row.js';
+import { type OutcomeClass, shownEffect, type TrailContent } from '../domain/records/story/row.js';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'strange' | 'write' | 'content' | 'destroy';
 
@@ -92,8 +91,9 @@ export function decisionSign(decision: string): SignFacts {
 
 /** With what its record says of content, which only commands that read can show. */
 export function effectWith(effect: string, content: TrailContent | undefined): SignFacts {
-  if (content === undefined || effect !== 'read') return effectSign(effect);
-  const facts = effectSign(content === 'searched' ? content : 'content');
+  const shown = shownEffect(effect, content);
+  if (shown === effect) return effectSign(effect);
+  const facts = effectSign(content === 'searched' ? content : shown);
   return content === 'maybe' ? { ...facts, word: `${facts.word}?` } : facts;
 }
 

@@ -3,7 +3,7 @@
 
 import { type Exclusion, type ExclusionKey, exclusionKeys } from '../domain/admin/page/leave-out.js';
 import type { AskTrail } from '../domain/admin/page/trail.js';
-import { outcomeWords, rowKinds } from '../domain/records/story/row.js';
+import { outcomeWords, rowKinds, shownEffects } from '../domain/records/story/row.js';
 import { encoded } from './route.js';
 import { zoneOffsetMs } from './wording.js';
 
@@ -52,7 +52,7 @@ export const queryKeys: readonly KeyFacts[] = [
     key: 'effect',
     label: 'Effect',
     hint: 'the most that commands of this kind can do',
-    values: ['read', 'session', 'write', 'admin', 'destroy'],
+    values: shownEffects,
   },
   { key: 'session', label: 'Session', hint: 'the id of a session' },
   {

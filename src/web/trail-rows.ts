@@ -1,9 +1,16 @@
 // Rows of the trail as a screen shows them: columns, values of records as people read them, and what was looked through.
 
-import type { TrailContent, TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
+import type { TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
 import { asList, textIn, valueText } from '../domain/records/audit/stored.js';
-import { deedOf, kindOf, outcomeOf, requesterOf } from '../domain/records/story/row.js';
+import {
+  deedOf,
+  kindOf,
+  outcomeOf,
+  requesterOf,
+  shownEffect,
+  type TrailContent,
+} from '../domain/records/story/row.js';
 import type { QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
 
@@ -87,8 +94,9 @@ export function textOf(row: ShownRow, key: string): string {
 }
 
 /** What the search takes for a value of a row; empty: nothing. */
-export function queryValue(row: TrailRow, key: QueryKey): string {
+export function queryValue(row: ShownRow, key: QueryKey): string {
   if (key === 'outcome') return outcomeOf(row);
+  if (key === 'effect') return shownEffect(textIn(row.fields, key), row.content);
   if (key === 'principal') return requesterOf(row);
   return textIn(row.fields, key);
 }

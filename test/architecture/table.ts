@@ -116,10 +116,19 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['access-book', 'encode', 'keys', 'ledger', 'record', 'redact', 'stored'],
     builtins: ['crypto'],
   }),
-  // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences.
-  'domain/records/story': rule(['domain/language/codes', 'domain/language/words', 'domain/records/audit'], {
-    public: ['row', 'story', 'words', 'grant', 'incidents', 'owner'],
-  }),
+  // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences and `content`.
+  'domain/records/story': rule(
+    [
+      'domain/language/codes',
+      'domain/language/commands',
+      'domain/language/meaning',
+      'domain/language/words',
+      'domain/records/audit',
+    ],
+    {
+      public: ['content', 'row', 'story', 'words', 'grant', 'incidents', 'owner'],
+    },
+  ),
   'domain/records/trail': rule(
     [
       'domain/language/names',
@@ -153,8 +162,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What became of a grant: one fold over its records, and its sentences.
   'domain/records/report': rule(
     [
-      'domain/language/commands',
-      'domain/language/meaning',
       'domain/people/identity/user-name',
       'domain/records/audit',
       'domain/records/story',

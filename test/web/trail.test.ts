@@ -36,6 +36,7 @@ import {
   knownValues,
   lookedText,
   lookedWith,
+  queryValue,
   retiredTexts,
   trailColumns,
   usersText,
@@ -377,6 +378,23 @@ void test('a minus leaves out what has the value, in the line, as a chip and in 
   assert.ok(isOut({ user: 'bob@example.net' }));
   assert.ok(!isOut({ user: 'bob@example.net.org' }));
   assert.ok(!isOut({}));
+});
+
+void test('an effect is searched for, and left out, as it is shown', () => {
+  assert.deepEqual(filterOf('effect:content'), { effect: 'content' });
+  assert.deepEqual(
+    completeQuery('effect:con', {}).map(({ text }) => text),
+    ['content'],
+  );
+  for (const content of ['yes', 'searched', 'maybe'] as const) {
+    const shows = { ...row({ effect: 'read' }), content };
+    assert.equal(queryValue(shows, 'effect'), 'content');
+    assert.ok(isLeftOut(shows, [{ key: 'effect', value: 'content' }]), content);
+    assert.ok(!isLeftOut(shows, [{ key: 'effect', value: 'read' }]), content);
+    // A command that changes by a content key is shown as what it changes.
+    assert.equal(queryValue({ ...row({ effect: 'write' }), content }, 'effect'), 'write');
+  }
+  assert.ok(isLeftOut(row({ effect: 'read' }), [{ key: 'effect', value: 'read' }]));
 });
 
 void test('a command for all users says so, and one that touches others names them', () => {

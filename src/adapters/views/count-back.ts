@@ -4,6 +4,7 @@
 import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js';
 import type { Histogram } from '../../domain/admin/page/trail.js';
 import { parseTime } from '../../domain/records/audit/record.js';
+import { contentOf } from '../../domain/records/story/content.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/records/trail/search.js';
 import { createHistogram } from '../../domain/records/views/histogram.js';
 import { openMax } from '../../domain/records/views/look.js';
@@ -28,8 +29,10 @@ export async function countBack(
   const search = createSearch(filter);
   const looked = createLooked();
   const found = createHistogram();
+  const isByEffect = not.some(({ key }) => key === 'effect');
   const count = (row: ExchangeRow): void => {
-    if (!isLeftOut(row, not)) found.take(row);
+    const content = isByEffect ? contentOf(row.fields) : undefined;
+    if (!isLeftOut({ ...row, content }, not)) found.take(row);
   };
   const open: Entry[] = [];
   let isWhole = true;

@@ -2,15 +2,15 @@
 // rows, bytes or milliseconds gives a cursor, with which the next request goes on. Everything in an answer is made from lines that the view
 // shows. Of the files themselves only damage is told, which is the same for every view and every filter.
 
-import type { TrailContent, TrailEnd } from '../../domain/admin/page/trail.js';
+import type { TrailEnd } from '../../domain/admin/page/trail.js';
 import { countWords } from '../../domain/language/words/words.js';
 import { accessItemOf } from '../../domain/people/access/item.js';
 import { parseLine, readHead } from '../../domain/records/audit/record.js';
 import { argumentCount, textIn } from '../../domain/records/audit/stored.js';
 import { accessSentences, tellAccess } from '../../domain/records/report/access.js';
-import { contentOf } from '../../domain/records/report/touch.js';
+import { contentOf } from '../../domain/records/story/content.js';
 import { type GrantStory, grantSentences } from '../../domain/records/story/grant.js';
-import type { AccessTold, StoryTold } from '../../domain/records/story/row.js';
+import type { AccessTold, StoryTold, TrailContent } from '../../domain/records/story/row.js';
 import { foldStory, storyOfRow } from '../../domain/records/story/story.js';
 import { causeWords, tellStory } from '../../domain/records/story/words.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/records/trail/export.js';

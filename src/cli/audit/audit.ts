@@ -4,9 +4,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
 import { parseDuration, parseInstant } from '../../domain/judging/policy/policy.js';
-import { allEffects } from '../../domain/language/commands/catalog.js';
 import { formatTime } from '../../domain/records/audit/record.js';
-import { outcomeWords, rowKinds } from '../../domain/records/story/row.js';
+import { outcomeWords, rowKinds, shownEffects } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import type { TrailFilter } from '../../domain/records/trail/search.js';
 import { pickFilter } from '../../domain/records/views/filter.js';
@@ -324,7 +323,7 @@ export function addFilterOptions(command: Command): Command {
     .addOption(new Option('--outcome <word>', outcomeHelp).choices([...outcomeWords]))
     .option('--backend <backend>', 'the backend it went to')
     .addOption(
-      new Option('--effect <word>', 'the most that commands of this kind can do').choices([...allEffects]),
+      new Option('--effect <word>', 'the most that commands of this kind can do').choices([...shownEffects]),
     )
     .option('--since <when>', `sent at or after: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--until <when>', 'sent before that; a day counts to its end', (text) => readMoment(text, 'end'))

@@ -92,6 +92,17 @@ void test('it counts what a search from the start finds, through any view', asyn
   assert.equal(histogram.looked?.fromSeq, 1);
 });
 
+void test('an effect is left out of the bars as it is shown', async (t) => {
+  const directory = temporaryDirectory(t);
+  const records = ['text', 'uid'].map((field, at) => {
+    const fetch = { command: 'fetch', effect: 'read', args: [field, '--', 'all'], series: '2.4' } as const;
+    return { time: startMs + at, event: 'admission', session: 'S', id: `X${at}`, ...fetch } as const;
+  });
+  writeJournal(directory, [...records, { time: startMs + 9, event: 'session-close', session: 'S' }]);
+  const without = async (value: string) => (await ask({ directory, not: [{ key: 'effect', value }] })).rows;
+  assert.deepEqual([await without('read'), await without('content'), await without('write')], [1, 1, 2]);
+});
+
 void test('with times it covers what was asked for, as far as the journal goes', async (t) => {
   const { directory } = opened(t, 3_000);
   const within = { sinceMs: startMs + 600_000, untilMs: startMs + 1_200_000 };

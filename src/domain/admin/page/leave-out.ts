@@ -2,7 +2,7 @@
 // bars, by the same code. Pure.
 
 import { textIn } from '../../records/audit/stored.js';
-import { hasOutcome, outcomeOf, type StoryRow } from '../../records/story/row.js';
+import { hasOutcome, outcomeOf, type StoryRow, shownEffect } from '../../records/story/row.js';
 
 export const exclusionKeys = [
   'user',
@@ -27,7 +27,9 @@ export interface Exclusion {
 export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
   return not.some(({ key, value }) => {
     if (key === 'outcome' && hasOutcome(row, value)) return true;
-    const found = key === 'outcome' ? outcomeOf(row) : textIn(row.fields, key);
+    const recorded = textIn(row.fields, key);
+    const found =
+      key === 'outcome' ? outcomeOf(row) : key === 'effect' ? shownEffect(recorded, row.content) : recorded;
     if (key === 'command' && found.startsWith(`${value} `)) return true;
     const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;
     return matches(found, wanted);

@@ -1,6 +1,6 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
-import type { AccessTold, RowKind, StoryTold } from '../../records/story/row.js';
+import type { AccessTold, RowKind, StoryTold, TrailContent } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 import type { Exclusion } from './leave-out.js';
 
@@ -49,12 +49,6 @@ export interface TrailRow {
   /** The key `text` of the completion. */
   readonly said?: string;
 }
-
-/**
- * The command asks for content of mails; `searched`: only which mails have something in it; `maybe`: its record does not show it. Of pages
- * of the newest commands, and of one command.
- */
-export type TrailContent = 'yes' | 'searched' | 'maybe';
 
 export type TrailLine =
   /** `why`: why it did not go well, as its client was told. */

@@ -9,6 +9,21 @@ export interface StoryRow {
   readonly completedSeq?: number | undefined;
   /** The key `text` of the completion. */
   readonly said?: string | undefined;
+  readonly content?: TrailContent | undefined;
+}
+
+/**
+ * The command asks for content of mails; `searched`: only which mails have something in it; `maybe`: its record does not show it. Of pages
+ * of the newest commands, and of one command.
+ */
+export type TrailContent = 'yes' | 'searched' | 'maybe';
+
+/** What people are shown of what a command can do at most, and search for; weakest first. */
+export const shownEffects = ['read', 'session', 'content', 'write', 'admin', 'destroy'] as const;
+
+/** Of what is recorded. Only commands that read can show content. */
+export function shownEffect(effect: string, content: TrailContent | undefined): string {
+  return effect === 'read' && content !== undefined ? 'content' : effect;
 }
 
 /** What people do, as a search tells it apart: one row for a command, and for each record of something else. */

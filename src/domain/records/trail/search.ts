@@ -17,6 +17,7 @@ import {
   timeBefore,
 } from '../audit/record.js';
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
+import { contentOf } from '../story/content.js';
 import {
   classOfOutcome,
   hasOutcome,
@@ -25,6 +26,7 @@ import {
   type RowKind,
   requesterOf,
   rowKinds,
+  shownEffect,
 } from '../story/row.js';
 import { named, type Sketch } from './sketch.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
@@ -41,7 +43,7 @@ export interface TrailFilter {
   readonly backend?: string | undefined;
   readonly policy?: string | undefined;
   readonly decision?: string | undefined;
-  /** The strongest possible effect, a word of the catalog's list. */
+  /** The strongest possible effect as it is shown: a word of {@link shownEffects}. */
   readonly effect?: string | undefined;
   /** A word of the closed list, or `open`: without completion. */
   readonly outcome?: string | undefined;
@@ -331,7 +333,9 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       if (isCounted || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
         return false;
     }
-    for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
+    const effect = filter.effect && shownEffect(shown(record['effect']), contentOf(record));
+    if (effect !== filter.effect) return false;
+    for (const key of ['listener', 'policy', 'decision', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
     // A count for a request names it too, and is no command under it.
@@ -444,7 +448,7 @@ const isNameAlone = (wanted: string): boolean => !/[@*:]/.test(wanted);
 /** The most specific first: the search goes from one hit to the next. A match has one of each list. */
 function needlesOf(filter: TrailFilter): Buffer[][] {
   const needles: Buffer[][] = [];
-  const { id, session, grant, by, principal, command } = filter;
+  const { id, session, grant, by, principal, command, listener, policy, decision } = filter;
   const add = (...texts: string[]): number => needles.push(texts.map((one) => Buffer.from(one)));
   if (id !== undefined) add(`,"id":${quote(id)}`);
   if (session !== undefined) add(`,"session":${quote(session)}`);
@@ -456,8 +460,10 @@ function needlesOf(filter: TrailFilter): Buffer[][] {
   if (principal?.includes('*') === true) for (const part of partsOf(principal)) add(part);
   else if (principal !== undefined) add(quote(principal));
   if (command !== undefined) add(`,"command":${quote(command).slice(0, -1)}`);
-  for (const key of ['listener', 'policy', 'decision', 'effect'] as const)
-    if (filter[key] !== undefined) add(`,"${key}":${quote(filter[key])}`);
+  // Content is shown by commands that read.
+  const effect = filter.effect === 'content' ? 'read' : filter.effect;
+  for (const [key, value] of Object.entries({ listener, policy, decision, effect }))
+    if (value !== undefined) add(`,"${key}":${quote(value)}`);
   return needles;
 }
 

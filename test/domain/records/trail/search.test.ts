@@ -99,6 +99,25 @@ function idsOf(rows: readonly ExchangeRow[]): string {
   return rows.map(({ fields }) => String(fields['id'])).join('');
 }
 
+void test('an effect is found as it is shown: commands that read content are no other reading', () => {
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
+  const commands = [
+    ['A', 'fetch', 'read', ['uid', '--', 'all']],
+    ['B', 'fetch', 'read', ['text', '--', 'all']],
+    ['C', 'search', 'read', ['--', 'body', 'x']],
+    ['D', 'expunge', 'destroy', ['--', 'body', 'x']],
+  ] as const;
+  const lines = commands.flatMap(([id, command, effect, args]) => {
+    const admission = { event: 'admission', id, command, effect, args, series: '2.4' } as const;
+    return encodeRecord({ time: started, session: 'S', ...admission }).map((body) => ledger.seal(body));
+  });
+  const found = (effect: string): string => {
+    const search = createSearch({ effect });
+    return idsOf([...search.take(Buffer.from(lines.join(''))), ...search.finish()]);
+  };
+  assert.deepEqual(['read', 'content', 'destroy', 'write'].map(found), ['A', 'BC', 'D', '']);
+});
+
 for (const pieces of [1, 2, 3, 100]) {
   void test(`what is in the middle is found, ${pieces} lines a piece`, () => {
     const [first] = foundOfArguments({ id: 'A' }, pieces);
