@@ -26,6 +26,8 @@ export type QueryKey =
 
 interface KeyFacts {
   readonly key: QueryKey;
+  /** As the table calls it, where that is another word; the key is that of the command line. */
+  readonly alias?: string;
   readonly label: string;
   readonly hint: string;
   readonly values?: readonly string[];
@@ -36,7 +38,12 @@ const moments = 'a time ago (90m, 12h, 7d), today, yesterday, a day (2026-11-20)
 export const queryKeys: readonly KeyFacts[] = [
   { key: 'user', label: 'Mail user', hint: 'whom it touched; * stands for any characters' },
   { key: 'command', label: 'Command', hint: 'its name, or the first words of it: mailbox' },
-  { key: 'principal', label: 'Requester', hint: 'a name, or NAME@LISTENER; * stands for any characters' },
+  {
+    key: 'principal',
+    alias: 'requester',
+    label: 'Requester',
+    hint: 'a name, or NAME@LISTENER; * stands for any characters',
+  },
   {
     key: 'outcome',
     label: 'Outcome',
@@ -96,7 +103,7 @@ export function parseQuery(text: string, nowMs: number): ParsedQuery {
       return { problem: `"${word.text}" has no key. Write for example user:${quoted(word.text)}` };
     const isNot = word.text.startsWith('-');
     const name = word.text.slice(isNot ? 1 : 0, colon);
-    const key = queryKeys.find((each) => each.key === name)?.key;
+    const key = keyNamed(name)?.key;
     if (key === undefined)
       return {
         problem: `There is no key "${name}". The keys are ${queryKeys.map((each) => each.key).join(', ')}.`,
@@ -114,6 +121,10 @@ export function parseQuery(text: string, nowMs: number): ParsedQuery {
   }
   const parsed = withFilter(terms, nowMs);
   return 'problem' in parsed || not.length === 0 ? parsed : { ...parsed, not };
+}
+
+function keyNamed(name: string): KeyFacts | undefined {
+  return queryKeys.find(({ key, alias }) => key === name || alias === name);
 }
 
 export function canLeaveOut(key: QueryKey): key is ExclusionKey {
@@ -227,7 +238,11 @@ export function trailPath(terms: Terms): string {
 }
 
 /** The command that finds the same. It takes days for those of UTC, so they are written as times. */
-export function commandOf({ terms, filter }: Extract<ParsedQuery, { readonly terms: Terms }>): string {
+export function commandOf({
+  terms,
+  filter,
+  not = [],
+}: Extract<ParsedQuery, { readonly terms: Terms }>): string {
   const timeOf = { since: filter.sinceMs, until: filter.untilMs };
   const options = queryKeys.flatMap(({ key }) => {
     const value = terms[key];
@@ -236,7 +251,8 @@ export function commandOf({ terms, filter }: Extract<ParsedQuery, { readonly ter
     const isDay = atMs !== undefined && /^([a-z]+|[\d-]{10})$/.test(value);
     return [`--${key} ${shellQuoted(isDay ? new Date(atMs).toISOString().replace('.000Z', 'Z') : value)}`];
   });
-  return ['dovegate audit search', ...options].join(' ');
+  const without = not.map(({ key, value }) => `--not ${shellQuoted(`${key}:${value}`)}`);
+  return ['dovegate audit search', ...options, ...without].join(' ');
 }
 
 /** One word for a shell, in which nothing commands the terminal that it is pasted into. */
@@ -269,15 +285,18 @@ export function completeQuery(
   // A blank ends a word, but not within quotes.
   const word = last?.isClosed === true && /\s$/.test(line) ? undefined : last;
   const before = word === undefined ? line : line.slice(0, word.at);
-  const used = wordsOf(before).map(({ text, keyEnd }) => text.slice(0, Math.max(keyEnd, 0)));
+  const used = wordsOf(before).map(({ text, keyEnd }) => keyNamed(text.slice(0, Math.max(keyEnd, 0))));
   if (word === undefined || word.keyEnd < 0) {
     const start = word?.text ?? '';
     return queryKeys
-      .filter(({ key }) => key.startsWith(start) && !used.includes(key))
+      .filter((facts) => !used.includes(facts))
+      .flatMap(
+        ({ key, alias = '' }) => [key, alias].find((name) => name !== '' && name.startsWith(start)) ?? [],
+      )
       .slice(0, completionsMax)
-      .map(({ key }) => ({ text: `${key}:`, line: `${before}${key}:` }));
+      .map((name) => ({ text: `${name}:`, line: `${before}${name}:` }));
   }
-  const facts = queryKeys.find(({ key }) => key === word.text.slice(0, word.keyEnd));
+  const facts = keyNamed(word.text.slice(0, word.keyEnd));
   if (facts === undefined) return [];
   const start = word.text.slice(word.keyEnd + 1).toLowerCase();
   return [...new Set(facts.values ?? known[facts.key] ?? momentsOf(facts.key))]

@@ -248,6 +248,9 @@ void test('a line becomes a filter', () => {
   // A name alone is of any listener, as on the command line.
   assert.deepEqual(filterOf('principal:bob'), { principal: 'bob@*' });
   assert.deepEqual(filterOf('principal:bob@support'), { principal: 'bob@support' });
+  // As the column is called.
+  assert.deepEqual(filterOf('requester:bob'), { principal: 'bob@*' });
+  assert.match(String(filterOf('requester:bob principal:bob')), /^principal: stands there twice/);
   assert.deepEqual(filterOf('text:"a \\"b\\" \\\\ c:d"'), { text: 'a "b" \\ c:d' });
   assert.deepEqual(filterOf('text:a:b'), { text: 'a:b' });
 });
@@ -329,6 +332,9 @@ void test('a key is completed, then its value', () => {
   assert.deepEqual(offers('user:a o'), ['outcome:']);
   assert.ok(!offers('user:a ').includes('user:'));
   assert.deepEqual(offers('outcome:de'), ['denied']);
+  assert.deepEqual(offers('req'), ['requester:']);
+  assert.deepEqual(offers('requester:bob princ'), []);
+  assert.deepEqual(offers('requester:an', { principal: ['anna@desk'] }), ['anna@desk']);
   assert.deepEqual(offers('since:'), ['1h', '24h', '7d', '30d', 'today', 'yesterday']);
   const known = { user: ['alice@example.org', 'a b'] };
   assert.deepEqual(offers('user:AL', known), ['alice@example.org']);
@@ -341,6 +347,10 @@ void test('a key is completed, then its value', () => {
 void test('the command finds the same, and nothing in it is more than its words', () => {
   assert.equal(commandFor(''), 'dovegate audit search');
   assert.equal(commandFor('user:alice* since:7d'), "dovegate audit search --user 'alice*' --since 7d");
+  assert.equal(
+    commandFor('-requester:bob user:a -command:"quota get" effect:content'),
+    "dovegate audit search --user a --effect content --not principal:bob --not 'command:quota get'",
+  );
   const hostile = ['$(id)', "it's", '`id`', 'a\nb', '-x', '\u001b[2J', '\u202ea', "\\'\n;", '!x', '~', 'é'];
   for (const value of hostile) {
     const word = shellQuoted(value);

@@ -3,10 +3,12 @@
 import { type Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import { eachLine, type TrailFile } from '../../adapters/journal/trail.js';
+import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js';
 import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
+import { contentOf } from '../../domain/records/story/content.js';
 import {
   classOfOutcome,
   deedOf,
@@ -42,14 +44,19 @@ import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } f
 
 export type RowFormat = 'table' | 'json' | 'csv';
 
+interface SearchOptions {
+  readonly format: RowFormat;
+  readonly look?: 'search' | 'export';
+  readonly separator?: Separator | undefined;
+  readonly not?: readonly Exclusion[] | undefined;
+}
+
 /** Always 0: an empty result is an answer too. Throws as the readers do. */
 export async function auditSearch(
   screen: Screen,
   places: Places,
   filter: TrailFilter,
-  format: RowFormat,
-  look: 'search' | 'export' = 'search',
-  separator: Separator = ',',
+  { format, look = 'search', separator = ',', not = [] }: SearchOptions,
 ): Promise<number> {
   const journal = await openSource(screen, places);
   const { isOfHosts = false } = journal;
@@ -68,6 +75,7 @@ export async function auditSearch(
   if (format === 'csv') await screen.print(`${formatCsvHeader(separator, isOfHosts)}\r`);
   for (const part of journal.parts) {
     for await (const row of part.rows(filter, look)) {
+      if (not.length > 0 && isLeftOut({ ...row, content: contentOf(row.fields) }, not)) continue;
       isFound = true;
       isNameFound ||= isNamed(row);
       if (isRowCut(row.fields)) cut += 1;

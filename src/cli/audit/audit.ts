@@ -3,6 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
+import { type Exclusion, exclusionKeys } from '../../domain/admin/page/leave-out.js';
 import { parseDuration, parseInstant } from '../../domain/judging/policy/policy.js';
 import { formatTime } from '../../domain/records/audit/record.js';
 import { outcomeWords, rowKinds, shownEffects } from '../../domain/records/story/row.js';
@@ -115,7 +116,8 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   ) =>
     run(async (screen) => {
       const { auditSearch } = await import('./audit-search.js');
-      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format, look, separator);
+      const { not } = flags;
+      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), { format, look, separator, not });
     });
 
   addFilterOptions(fleetReader('search', 'find commands and how they ended, one row each'))
@@ -211,6 +213,8 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       const isOfFiles = flags.whole === true || flags.key.length > 0;
       if (flags.separator !== undefined && (flags.withProof === true || flags.format !== 'csv'))
         command.error("error: '--separator' is for CSV");
+      if (flags.withProof === true && flags.not !== undefined)
+        command.error("error: '--not' cannot be proven: it is not for '--with-proof'");
       if (flags.withProof === true && flags.socket !== undefined) {
         if (isOfFiles) command.error("error: '--whole' and '--key' are for files, not for '--socket'");
         return run(async (screen) => {
@@ -293,6 +297,7 @@ function parseCount(text: string): number {
 
 /** Options of commander; times in Unix milliseconds. */
 export type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
+  readonly not?: readonly Exclusion[];
   readonly since?: number;
   readonly until?: number;
 };
@@ -327,7 +332,15 @@ export function addFilterOptions(command: Command): Command {
     )
     .option('--since <when>', `sent at or after: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--until <when>', 'sent before that; a day counts to its end', (text) => readMoment(text, 'end'))
-    .option('--text <text>', 'text anywhere in one of its records');
+    .option('--text <text>', 'text anywhere in one of its records')
+    .option('--not <key:value>', 'leave out what has this value: outcome:ok; may be repeated', addExclusion);
+}
+
+function addExclusion(text: string, before: readonly Exclusion[] = []): readonly Exclusion[] {
+  const colon = text.indexOf(':');
+  const key = exclusionKeys.find((each) => each === text.slice(0, colon));
+  if (key !== undefined && colon < text.length - 1) return [...before, { key, value: text.slice(colon + 1) }];
+  throw new InvalidArgumentError(`It must be KEY:VALUE, with one of ${exclusionKeys.join(', ')}.`);
 }
 
 /** Throws a CommandFault if the time range ends before it begins: an empty result would look like an answer. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { auditSearch, createDamageWatch, type RowFormat } from '../../../src/cli/audit/audit-search.js';
+import type { Exclusion } from '../../../src/domain/admin/page/leave-out.js';
 import { Ledger, readClaim } from '../../../src/domain/records/audit/ledger.js';
 import { type AuditRecord } from '../../../src/domain/records/audit/record.js';
 import { type TrailFilter } from '../../../src/domain/records/trail/search.js';
@@ -16,9 +17,13 @@ async function search(
   filter: TrailFilter = {},
   format: RowFormat = 'json',
   columns?: number,
+  not: readonly Exclusion[] = [],
 ): Promise<{ lines: string[]; complaints: string }> {
   const screen = keepScreen(columns);
-  const code = await auditSearch(screen, { config: undefined, paths: [directory] }, filter, format);
+  const code = await auditSearch(screen, { config: undefined, paths: [directory] }, filter, {
+    format,
+    not,
+  });
   assert.equal(code, 0);
   return { lines: screen.lines(), complaints: screen.complaints() };
 }
@@ -52,6 +57,15 @@ void test('the table pairs both records of an exchange, and shows the text of cl
   assert.match(last ?? '', /open \(would be denied\)/);
 });
 
+void test('what is left out is in no row, as on the page', async (t) => {
+  const directory = await writeJournal(t, 5, varied);
+  const rowsWithout = async (...not: Exclusion[]): Promise<number> =>
+    (await search(directory, {}, 'json', undefined, not)).lines.length;
+  assert.equal(await rowsWithout({ key: 'outcome', value: 'denied' }), 4);
+  const ofCarol = { key: 'principal', value: 'carol' } as const;
+  assert.equal(await rowsWithout(ofCarol, { key: 'command', value: 'mailbox' }), 3);
+});
+
 void test('a search that dovegate made to count mails says so', async (t) => {
   const counted = (more: Partial<AuditRecord>) => (record: AuditRecord) =>
     record.event === 'admission' ? { ...record, command: 'search', for: 'E9', ...more } : record;
@@ -82,7 +96,7 @@ void test('CSV has a header, a line for each exchange that ends in CR LF, and no
 void test('several journals are searched one after the other', async (t) => {
   const screen = keepScreen();
   const paths = [await writeJournal(t, 2), await writeJournal(t, 3)];
-  await auditSearch(screen, { config: undefined, paths }, {}, 'json');
+  await auditSearch(screen, { config: undefined, paths }, {}, { format: 'json' });
   assert.equal(screen.lines().length, 5);
 });
 

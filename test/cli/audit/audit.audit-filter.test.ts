@@ -52,6 +52,19 @@ void test('a principal without listener is that one at any', () => {
   assert.equal(read('--principal', 'b*').principal, 'b*');
 });
 
+void test('what is left out has a key and a value', () => {
+  const command = addFilterOptions(new Command())
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  const given = ['--not', 'outcome:ok', '--not', 'command:mailbox list'];
+  assert.deepEqual(command.parse(given, { from: 'user' }).opts()['not'], [
+    { key: 'outcome', value: 'ok' },
+    { key: 'command', value: 'mailbox list' },
+  ]);
+  for (const wrong of ['ok', 'outcome:', 'since:1h', ':ok'])
+    assert.throws(() => command.parse(['--not', wrong], { from: 'user' }), /It must be KEY:VALUE/, wrong);
+});
+
 void test('times are moments; a day begins or ends there', () => {
   const range = (since: string, until: string) => {
     const { sinceMs, untilMs } = read('--since', since, '--until', until);
