@@ -1,6 +1,7 @@
 // Actions of operators on the running daemon: end a command, take a backend out of service and back, reload. An action without a record is
-// not done, and a drained backend stays drained across restarts.
+// not done, and a second record of the same `deed` says how it ended. A drained backend stays drained across restarts.
 
+import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import {
   type Act,
@@ -19,8 +20,13 @@ import { nearestName } from '../domain/language/names/nearest-name.js';
 import { text as textOf, time as timeText } from '../domain/language/seams/shape.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
-import { formatTime, parseLine, type RecordedPeer } from '../domain/records/audit/record.js';
-import { drainWords } from '../domain/records/story/row.js';
+import {
+  type AuditRecord,
+  formatTime,
+  parseLine,
+  type RecordedPeer,
+} from '../domain/records/audit/record.js';
+import { drainWords, notReplaced } from '../domain/records/story/row.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { RunningNames } from '../gateway/command/overdue.js';
 import type { Service } from '../gateway/session/service.js';
@@ -95,7 +101,9 @@ interface Parts {
   readonly log: Pick<Log, 'report'>;
   readonly journal: Pick<OpenJournal, 'appendDurable'>;
   readonly service: Pick<Service, 'kill'> & {
-    readonly find: (id: string) => Pick<RunningNames, 'clientMs' | 'isKilled'> | undefined;
+    readonly find: (
+      id: string,
+    ) => Pick<RunningNames, 'clientMs' | 'isKilled' | 'command' | 'principal' | 'backend'> | undefined;
   };
   readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };
   readonly served: {
@@ -125,7 +133,8 @@ export function createAct(parts: Parts): Act {
     const args = from === undefined || from.length === 0 ? {} : { args: from };
     // What the drain has cost stands where it ends.
     const cost = isOperatorAction(action, 'enable') ? parts.outages.refused(action.backend) : {};
-    const record = { time, event: 'operator', peer, action: kind, by, ...named, ...args, ...cost } as const;
+    const about = { deed: randomUUID(), ...named, ...killedOf(parts, action), ...args, ...cost };
+    const record = { time, event: 'operator', peer, action: kind, by, ...about } as const;
     const failed = (failure: ActionFailure, text: string): ActionResult => {
       parts.log.report({ event: 'admin-failed', level: 'error', text: `${action.kind}: ${text}` });
       return { kind: failure, text };
@@ -141,18 +150,27 @@ export function createAct(parts: Parts): Act {
     } catch (fault) {
       result = failed('undone', `recorded, but not done: ${messageOf(fault)}`);
     }
-    if (result.kind !== 'done') {
-      // Else the journal would say that it was done. It counts what it cannot take.
-      const text = result.text.split('\n', 2).join(': ');
-      const ending = { ...record, time: parts.clock.wallMs(), outcome: 'failed', text } as const;
-      await parts.journal.appendDurable(ending).catch(() => undefined);
-    }
+    const why = { outcome: 'failed', text: result.text.split('\n', 2).join(': ') } as const;
+    const how = result.kind === 'done' ? ({ outcome: 'ok' } as const) : why;
+    // The journal counts what it cannot take.
+    await parts.journal
+      .appendDurable({ ...record, time: parts.clock.wallMs(), ...how })
+      .catch(() => undefined);
     if (result.kind === 'undone') return result;
     const words = Object.values(named).filter((word) => word !== undefined);
     const text = `${[`${by}: ${kind}`, ...words].join(' ')}: ${result.text}`;
     parts.log.report({ event: 'operator', level: 'info', text });
     return result;
   };
+}
+
+/** What is killed, for people who may not see the records of commands. */
+function killedOf(
+  { service }: Parts,
+  action: OperatorAction,
+): Pick<AuditRecord, 'command' | 'backend' | 'to'> {
+  const found = isOperatorAction(action, 'kill') ? service.find(action.id) : undefined;
+  return found === undefined ? {} : { command: found.command, backend: found.backend, to: found.principal };
 }
 
 function peerOf({ by: _by, from: _from, loginUid, ...facts }: Operator): RecordedPeer {
@@ -292,7 +310,7 @@ async function carryOut(
       return { kind: 'done', text: `only uid ${users.confirm(action.user)} is ${action.user} now` };
     case 'reload': {
       const { isSuccess, hash, problems, unfinished = [], restart } = await reloader.reload();
-      const first = isSuccess ? `configuration ${hash} is served` : 'the configuration is not replaced';
+      const first = isSuccess ? `configuration ${hash} is served` : notReplaced;
       const later = restart.map((key) => `${key}: changed, and read only at a start`);
       const text = [first, ...problems, ...unfinished, ...later].join('\n');
       return { kind: isSuccess ? 'done' : 'failed', text };

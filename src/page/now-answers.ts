@@ -104,7 +104,7 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'journal-appended',
 ]);
 
-/** An incident without the name of the operator and why, and without commands. */
+/** An incident without the name of the operator and why, and without commands and their requesters. */
 export function narrowIncident(row: Incident): Incident {
   const { by, reason, left: _, ...shown } = row;
   if (by === undefined) return shown;

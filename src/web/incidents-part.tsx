@@ -1,7 +1,6 @@
 // A strip of the last 24 hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, stuck,
-// drained or restarted, when, how long, and what it has cost.
+// drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost.
 
-import { Fragment } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Incidents } from '../domain/admin/page/history.js';
 import { plural } from '../domain/language/words/words.js';
@@ -26,6 +25,9 @@ const tones: Readonly<Record<Incident['kind'], Tone>> = {
   stuck: 'bad',
   drained: 'warn',
   restarted: 'quiet',
+  reloaded: 'quiet',
+  'not reloaded': 'warn',
+  killed: 'quiet',
 };
 
 function useIncidents(): { readonly incidents?: Incidents; readonly fault?: string } {
@@ -66,15 +68,16 @@ export function IncidentsPart() {
           <>
             {incidents.rows.length > 0 && <Strip incidents={incidents} />}
             <Table
-              label="Outages, drains and restarts of the last 24 hours, newest first"
+              label="Outages and what operators did in the last 24 hours, newest first"
               rows={incidents.rows}
               columns={columnsOf(incidents.until)}
-              keyOf={({ kind, backend, since, until }) =>
-                `${kind} ${backend ?? ''} ${since ?? ''} ${until ?? ''}`
+              keyOf={({ kind, backend, since, until, left = [] }) =>
+                `${kind} ${backend ?? ''} ${since ?? ''} ${until ?? ''} ${left[0]?.id ?? ''}`
               }
               empty={
                 <Empty>
-                  No backend was down or drained in the last 24 hours, and dovegate was not restarted.
+                  In the last 24 hours no backend was down or drained, dovegate was neither restarted nor
+                  reloaded, and no command was killed.
                 </Empty>
               }
             />
@@ -119,15 +122,21 @@ function What({ text, left = [] }: Incident) {
   return (
     <>
       <Name value={text} max={400} />
-      {mayDo(session, 'audit') &&
-        left.map((id) => (
-          <Fragment key={id}>
-            {' '}
+      {left.map(({ id, command = 'a command', principal, backend }) => (
+        <p key={id}>
+          <Name
+            value={`${command}${principal === undefined ? '' : ` of ${principal}`}${backend === undefined ? '' : ` at ${backend}`}`}
+            max={120}
+          />{' '}
+          {mayDo(session, 'audit') ? (
             <Link to={pathOf('/trail/:id', id)}>
               <Name value={id} isCode />
             </Link>
-          </Fragment>
-        ))}
+          ) : (
+            <Name value={id} isCode />
+          )}
+        </p>
+      ))}
     </>
   );
 }

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Acknowledged, createAct, DrainedBackends } from '../../src/daemon/operator.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../src/domain/records/audit/ledger.js';
 import type { AuditRecord } from '../../src/domain/records/audit/record.js';
 import type { StoredRecord } from '../../src/domain/records/audit/stored.js';
 import { classOfRow, deedOf, outcomeOf } from '../../src/domain/records/story/row.js';
+import { createSearch } from '../../src/domain/records/trail/search.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { openFolder } from '../kit/folder.js';
 
@@ -93,11 +96,12 @@ void test('an action that fails says whether it was recorded; a name that is nea
 void test('kill says where the end waits for a client that does not read', async () => {
   let clientMs = 0;
   let isKilled = false;
-  let recorded = 0;
+  const recorded: StoredRecord[] = [];
+  const running = { command: 'expunge', principal: 'bob@support', backend: 'mail1' };
   const act = createAct({
     ...unasked,
-    journal: { appendDurable: async () => void (recorded += 1) },
-    service: { find: () => ({ clientMs, isKilled }), kill: () => true },
+    journal: { appendDurable: async (record) => void recorded.push({ ...record }) },
+    service: { find: () => ({ ...running, clientMs, isKilled }), kill: () => true },
     drained: { find: () => undefined, put: () => undefined },
   });
   const kill = async (): Promise<string> => (await act({ kind: 'kill', id: 'E1' }, { by: 'root' })).text;
@@ -107,10 +111,17 @@ void test('kill says where the end waits for a client that does not read', async
     await kill(),
     'E1 is ended; it may have run. Its client does not read: status lists it until the client reads or leaves, or limits.client_stall is over',
   );
-  assert.equal(recorded, 2);
+  assert.deepEqual(
+    recorded.map(({ outcome, deed, ...record }) => [outcome, deed === recorded[1]?.['deed'], deedOf(record)]),
+    [undefined, 'ok', undefined, 'ok'].map((outcome, at) => [
+      outcome,
+      at < 2,
+      'kill expunge bob@support mail1 E1',
+    ]),
+  );
   isKilled = true;
   assert.match(await kill(), /^E1 is ended already\. Its client does not read: /);
-  assert.equal(recorded, 2, 'it changes nothing, so it needs no record');
+  assert.equal(recorded.length, 4, 'it changes nothing, so it needs no record');
 });
 
 void test('a backend is taken out of service once, and the first one who did it stays named', async (t) => {
@@ -136,25 +147,24 @@ void test('a backend is taken out of service once, and the first one who did it 
     text: 'mail1 is drained already, by anna since 1970-01-01T00:00:00.000Z',
   };
   for (let at = 0; at < 3; at += 1) assert.deepEqual(await drain('bob'), again);
-  assert.deepEqual([recorded, drained.find('mail1')?.by], [1, 'anna']);
+  assert.deepEqual([recorded, drained.find('mail1')?.by], [2, 'anna']);
   const why = (reason: string) => act({ kind: 'drain', backend: 'mail1', reason }, { by: 'bob' });
   await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
   assert.equal((await why('two\nlines')).kind, 'refused');
-  recorded = 2;
   assert.equal((await why('new disk')).kind, 'done');
   assert.deepEqual(
     [last?.reason, new DrainedBackends(folder).find('mail1')?.reason],
     ['new disk', 'new disk'],
   );
-  recorded = 1;
+  recorded = 0;
   await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
   assert.deepEqual([last?.action, last?.count], ['enable', 7], 'how many commands it has cost');
   assert.equal((await drain('bob')).kind, 'done');
-  assert.deepEqual([recorded, drained.find('mail1')?.by], [3, 'bob']);
+  assert.deepEqual([recorded, drained.find('mail1')?.by], [4, 'bob']);
 });
 
 void test('nobody confirms the uid of their own name: the uid of before would be somebody else', async () => {
-  const recorded: unknown[] = [];
+  const recorded: StoredRecord[] = [];
   const confirmed: string[] = [];
   const carol = { users: ['carol', '1007'], accounts: [], keys: [], page: [], oidc: undefined };
   const persons = new Persons(new Map([['carol', carol]]), {
@@ -164,7 +174,7 @@ void test('nobody confirms the uid of their own name: the uid of before would be
   });
   const act = createAct({
     ...unasked,
-    journal: { appendDurable: (record) => Promise.resolve(void recorded.push(record)) },
+    journal: { appendDurable: async (record) => void recorded.push({ ...record }) },
     drained: { find: () => undefined, put: notAsked },
     served: { now: { settings: { backends: [] }, persons } },
     users: {
@@ -195,16 +205,16 @@ void test('nobody confirms the uid of their own name: the uid of before would be
   const other = { by: 'dave', uid: 1003, loginUid: 1003 };
   assert.deepEqual(await act(action, other), { kind: 'done', text: 'only uid 1002 is carol now' });
   assert.deepEqual(confirmed, ['carol']);
-  assert.deepEqual(recorded, [
-    {
-      time: 0,
-      event: 'operator',
-      peer: { uid: 1003, login_uid: 1003 },
-      action: 'confirm',
-      by: 'dave',
-      user: 'carol',
-    },
-  ]);
+  const begun = {
+    time: 0,
+    event: 'operator',
+    peer: { uid: 1003, login_uid: 1003 },
+    action: 'confirm',
+    deed: recorded[0]?.['deed'],
+    by: 'dave',
+    user: 'carol',
+  };
+  assert.deepEqual(recorded, [begun, { ...begun, outcome: 'ok' }]);
 });
 
 void test('what is wrong is acknowledged until a time, with a record; the oldest mark goes where there are too many', async () => {
@@ -231,30 +241,32 @@ void test('what is wrong is acknowledged until a time, with a record; the oldest
   assert.equal(acknowledged.find('99', 0)?.by, 'anna');
 });
 
-void test('a reload that was refused has a record that says so and why, and is no good one in the trail', async () => {
-  const rows: StoredRecord[] = [];
+void test('what an operator did is one row of the trail, with how it ended and why', async () => {
+  const ledger = new Ledger('p', undefined, 'ab');
+  let lines = '';
   let problems: readonly string[] = ['f.yaml:3:1: no backend "x"\n    x: 1', 'f.yaml:2:1: warning: z'];
   const act = createAct({
     ...unasked,
-    journal: { appendDurable: async (record) => void rows.push({ ...record }) },
+    journal: { appendDurable: async (record) => void (lines += ledger.seal(encodeBody(record))) },
     drained: { find: () => undefined, put: notAsked },
     reloader: {
       reload: async () => ({ atMs: 0, isSuccess: problems.length === 0, hash: 'abc', problems, restart: [] }),
     },
   });
-  const shown = (): string[] =>
-    rows
-      .splice(0)
-      .map((fields) => [deedOf(fields), outcomeOf({ fields }), classOfRow({ fields })].join(' | '));
+  const shown = (): string[] => {
+    const search = createSearch({ kind: 'operator' });
+    const rows = [...search.take(Buffer.from(lines)), ...search.finish()];
+    lines = '';
+    return rows.map((row) => [deedOf(row.fields), outcomeOf(row), classOfRow(row)].join(' | '));
+  };
   await act({ kind: 'reload' }, { by: 'root' });
   assert.deepEqual(shown(), [
-    'reload |  | ok',
     'reload the configuration is not replaced: f.yaml:3:1: no backend "x" | failed | failed',
   ]);
   problems = [];
   await act({ kind: 'reload' }, { by: 'root' });
-  assert.deepEqual(shown(), ['reload |  | ok']);
+  assert.deepEqual(shown(), ['reload | ok | ok']);
   const until = '2026-11-22T00:00:00.000Z';
   await act({ kind: 'acknowledge', text: 'key-expires panel old', until }, { by: 'anna' });
-  assert.deepEqual(shown(), [`acknowledge key-expires panel old until ${until} |  | ok`]);
+  assert.deepEqual(shown(), [`acknowledge key-expires panel old until ${until} | ok | ok`]);
 });

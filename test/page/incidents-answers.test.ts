@@ -38,13 +38,21 @@ function past(atMs: number): readonly JournalRecord[] {
       by: 'carol',
       args: ['"event":"start"'],
     },
-    { time: atMs + 90 * second, event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' },
+    {
+      time: atMs + 90 * second,
+      event: 'operator',
+      action: 'drain',
+      backend: 'mail1',
+      by: 'anna',
+      outcome: 'ok',
+    },
     {
       time: atMs + 150 * second,
       event: 'operator',
       action: 'enable',
       backend: 'mail1',
       by: 'bob',
+      outcome: 'ok',
       count: 0,
       requesters: 0,
     },
@@ -64,7 +72,14 @@ function past(atMs: number): readonly JournalRecord[] {
       }),
     ),
     { time: atMs + 320 * second, event: 'start', last_seq: 1395 },
-    { time: atMs + 330 * second, event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' },
+    {
+      time: atMs + 330 * second,
+      event: 'operator',
+      action: 'drain',
+      backend: 'mail1',
+      by: 'anna',
+      outcome: 'ok',
+    },
   ];
   const [some, more] = [recordsOf(300), recordsOf(400)].map((all) =>
     all.map((each) => ({ ...each, time: atMs })),
@@ -145,7 +160,7 @@ void test('an hour later: when, how long, why, by whom, what it has cost', async
   assert.deepEqual([trouble, since], [undefined, new Date(startMs + hourMs - 24 * hourMs).toISOString()]);
   look(rows, startMs);
   assert.deepEqual(
-    rows.flatMap(({ left = [] }) => left),
+    rows.flatMap(({ left = [] }) => left.map(({ id }) => id)),
     ['A', 'B'],
   );
   await ask();

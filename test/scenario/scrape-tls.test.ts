@@ -72,7 +72,7 @@ test('metrics over TLS with the token; nothing without, and wrong tokens are pac
   assert.equal(told.length, 10 + refused);
   assert.deepEqual(
     auditRecords(daemon).flatMap((each) =>
-      each['event'] === 'operator' ? [[each['action'], each['by']]] : [],
+      each['event'] === 'operator' && each['outcome'] === 'ok' ? [[each['action'], each['by']]] : [],
     ),
     [['drain', 'token']],
   );

@@ -2,7 +2,7 @@
 // and only those are parsed. They concern no mail user.
 
 import { isCount, parseLine, parseTime, readHead, readWord } from '../../domain/records/audit/record.js';
-import { isTurn, type Turn } from '../../domain/records/story/incidents.js';
+import { isTurn, type NamedCommand, namedIn, type Turn } from '../../domain/records/story/incidents.js';
 import type { Clock } from '../../ports/machine.js';
 import { filesSince, findTrail } from '../journal/trail.js';
 import { createLooked, piecesBack } from './newest-first.js';
@@ -82,17 +82,14 @@ const linesBackMax = 4096;
 
 /** The time of the last record of the run before, and the commands that the start ended for it. */
 function runBefore(bytes: Buffer, from: number, seq: number): Pick<Turn, 'before' | 'left'> {
-  const left: string[] = [];
+  const left: NamedCommand[] = [];
   for (let end = from, lines = linesBackMax; end > 0 && lines > 0; lines -= 1) {
     const at = end < 2 ? 0 : bytes.lastIndexOf(LF, end - 2) + 1;
     const line = bytes.toString('latin1', at, end);
     const head = readHead(line);
     if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= seq) return { before: head?.time, left };
-    const id =
-      head?.event === 'completion' && readWord(line, 'error') === 'stopped'
-        ? readWord(line, 'id')
-        : undefined;
-    if (id !== undefined) left.unshift(id);
+    if (head?.event === 'completion' && readWord(line, 'error') === 'stopped')
+      left.unshift(namedIn(parseLine(bytes.toString('utf8', at, end)) ?? {}));
     end = at;
   }
   return { left };

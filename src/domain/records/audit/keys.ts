@@ -105,6 +105,7 @@ const rows = {
   key: { ...own, ...quiet },
   signature: { ...own, ...quiet },
   action: { column: 33, ...shown },
+  deed: { ...others, ...quiet },
   by: {},
   count: { ...shown },
   requesters: { ...shown },

@@ -152,6 +152,8 @@ export interface AuditRecord {
   readonly backends?: readonly (string | RecordedPart)[] | undefined;
   readonly matches?: number | undefined;
   readonly action?: string | undefined;
+  /** What an operator did: the same in the record before it and in the one that says how it ended. */
+  readonly deed?: string | undefined;
   readonly by?: string | undefined;
   readonly count?: number | undefined;
   readonly requesters?: number | undefined;
@@ -181,7 +183,7 @@ export interface AuditRecord {
   /** RFC 3339. In retire: all records before it are gone. In access: when an undecided request expires, or a grant ends.
    * In a completion: from when on the same is within its limit. */
   readonly until?: string | undefined;
-  /** NAME@LISTENER of the owner of a request or grant, in records of what others do with it. */
+  /** NAME@LISTENER of the owner of a request or grant, or of a command, in records of what others do with it. */
   readonly to?: string | undefined;
   /** The id of an undecided request; a grant keeps it. */
   readonly request?: string | undefined;

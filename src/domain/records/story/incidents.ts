@@ -1,33 +1,41 @@
-// Outages, drains and restarts, folded from the records of them: when each began and ended, why, by whom, and what it has cost, with its
-// sentence. Pure. What no record says is left open: an end is not guessed.
+// Outages, drains, restarts, reloads and kills, folded from the records of them: when each began and ended, why, by whom, and what it has
+// cost, with its sentence. Pure. What no record says is left open: an end is not guessed.
 
 import { plural } from '../../language/words/words.js';
 import { formatTime } from '../audit/record.js';
 import { numberIn, type StoredRecord, textIn } from '../audit/stored.js';
-import { drainWords } from './row.js';
+import { drainWords, notReplaced } from './row.js';
 
 /** A record that an incident begins or ends with. */
 export interface Turn {
   readonly record: StoredRecord;
   /** Of a start: the time of the record before it. */
   readonly before?: string | undefined;
-  /** Of a start: the ids of commands that the run before left open, which it ended as unknown. */
-  readonly left?: readonly string[] | undefined;
+  /** Of a start: the commands that the run before left open, which it ended as unknown. */
+  readonly left?: readonly NamedCommand[] | undefined;
+}
+
+/** What everybody may know of a command: no arguments, no mail user. */
+export interface NamedCommand {
+  readonly id: string;
+  readonly command?: string | undefined;
+  readonly principal?: string | undefined;
+  readonly backend?: string | undefined;
 }
 
 /** Times are RFC 3339. */
 export interface Incident {
-  readonly kind: 'down' | 'stuck' | 'drained' | 'restarted';
+  readonly kind: 'down' | 'stuck' | 'drained' | 'restarted' | 'reloaded' | 'not reloaded' | 'killed';
   readonly backend?: string;
   /** Absent: before the records that were read. */
   readonly since?: string;
   /** Absent: no record says that it ended. */
   readonly until?: string;
-  /** An operator, for a drain, and why. */
+  /** An operator, and why: of a drain the reason, of a reload that was refused the first problem. */
   readonly by?: string;
   readonly reason?: string;
-  /** Of a restart without a stop: the ids of commands that had not ended, of many the first. */
-  readonly left?: readonly string[];
+  /** Of a restart without a stop: the commands that had not ended, of many the first; and what was killed. */
+  readonly left?: readonly NamedCommand[];
   readonly text: string;
 }
 
@@ -49,9 +57,8 @@ interface Cost {
 
 /** Whether a record is one of these. */
 export function isTurn(record: StoredRecord): boolean {
-  const event = textIn(record, 'event');
-  if (event === 'operator')
-    return /^(drain|enable)$/.test(textIn(record, 'action')) && record['outcome'] === undefined;
+  const { event, action, outcome } = record;
+  if (event === 'operator') return action === 'reload' ? outcome !== undefined : outcome === 'ok';
   return event === 'backend' || event === 'start' || event === 'stop';
 }
 
@@ -98,6 +105,18 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
           reason: textIn(record, 'reason'),
         });
         break;
+      case 'operator kill': {
+        const killed = { ...namedIn(record), principal: textIn(record, 'to') };
+        over.push({ kind: 'killed', since: time, until: time, by: textIn(record, 'by'), left: [killed] });
+        break;
+      }
+      case 'operator reload': {
+        const isDone = record['outcome'] === 'ok';
+        const reason = isDone ? {} : { reason: textIn(record, 'text').replace(`${notReplaced}: `, '') };
+        const kind = isDone ? 'reloaded' : 'not reloaded';
+        over.push({ kind, since: time, until: time, by: textIn(record, 'by'), ...reason });
+        break;
+      }
       case 'operator enable':
         end(drained, backend, { until: time, cost: costOf(record, drained) });
         break;
@@ -132,6 +151,12 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   });
 }
 
+export function namedIn(record: StoredRecord): NamedCommand {
+  const of = (key: string): string | undefined => textIn(record, key) || undefined;
+  const [command, principal, backend] = ['command', 'principal', 'backend'].map(of);
+  return { id: textIn(record, 'id'), command, principal, backend };
+}
+
 /** What a record says, and what was said before. */
 function costOf(record: StoredRecord, from: ReadonlyMap<string, Draft>): Cost {
   const { cost } = from.get(textIn(record, 'backend')) ?? {};
@@ -159,12 +184,18 @@ function textOf(draft: Draft): string {
       return isLost === true
         ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
         : 'dovegate was restarted.';
+    case 'reloaded':
+      return `The configuration was replaced by a reload ${drainWords({ by })}.`;
+    case 'not reloaded':
+      return `A reload ${drainWords({ by, reason })} was refused: the configuration before it stays.`;
+    case 'killed':
+      return `A command was killed ${drainWords({ by })}.`;
     default:
       return kind satisfies never;
   }
 }
 
-function leftWords({ length }: readonly string[]): string {
+function leftWords({ length }: readonly NamedCommand[]): string {
   return length === 0
     ? ''
     : ` ${plural(length, 'command', 'commands')} had not ended: whether they ran is not known.`;

@@ -44,7 +44,7 @@ export function kindOf({ event, action, session }: StoredRecord): RowKind | unde
 
 /** What somebody did beside commands and steps of access, as it was recorded: `drain mail1`, `acknowledge key-expires api until ...`. */
 export function deedOf(fields: StoredRecord): string {
-  const texts = ['action', 'backend', 'id', 'user', 'text', 'reason', 'args'].map((key) =>
+  const texts = ['action', 'command', 'to', 'backend', 'id', 'user', 'text', 'reason', 'args'].map((key) =>
     valueText(fields[key]),
   );
   const until = textIn(fields, 'until');
@@ -53,13 +53,13 @@ export function deedOf(fields: StoredRecord): string {
     .join(' ');
 }
 
-/** `open`: it has no end. Of a step of access, what was done; of what an operator did, `failed` where it was not done. */
+/** `open`: it has no end. Of a step of access, what was done; of a session and a look, '' unless it was refused. */
 export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   const kind = kindOf(fields);
-  if (kind === 'command') return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
   const action = textIn(fields, 'action');
   if (kind === 'access') return action;
-  return action === 'page-refused' ? 'refused' : textIn(fields, 'outcome');
+  if (kind !== 'command' && kind !== 'operator') return action === 'page-refused' ? 'refused' : '';
+  return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
 }
 
 export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
@@ -97,8 +97,8 @@ export function hasOutcome(row: StoryRow, wanted: string): boolean {
 
 export function classOfRow(row: StoryRow): OutcomeClass {
   const outcome = outcomeOf(row);
-  if (kindOf(row.fields) === 'command') return classOfOutcome(outcome);
-  if (outcome === 'failed') return 'failed';
+  const kind = kindOf(row.fields);
+  if (kind === 'command' || kind === 'operator') return classOfOutcome(outcome);
   return outcome === 'refused' ? 'denied' : 'ok';
 }
 
@@ -268,6 +268,9 @@ export interface Drain {
   readonly since?: string | undefined;
   readonly reason?: string | undefined;
 }
+
+/** Of a reload that was refused; the first problem follows. */
+export const notReplaced = 'the configuration is not replaced';
 
 /** `by anna since {TIME} (kernel update)` */
 export function drainWords({ by, since, reason = '' }: Drain): string {

@@ -128,7 +128,10 @@ export function foldStory(
       completion,
       foldGrant(records, grant),
       overdueStatus(lines),
-      textIn(find(own, 'operator'), 'by'),
+      textIn(
+        own.find(({ event, outcome }) => event === 'operator' && outcome === 'ok'),
+        'by',
+      ),
       use,
     ),
     records: {

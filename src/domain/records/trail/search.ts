@@ -14,6 +14,7 @@ import {
   parseLine,
   parseTime,
   readHead,
+  readWord,
   timeBefore,
 } from '../audit/record.js';
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
@@ -141,10 +142,9 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         if (kinds.has('command') && isAdmission(piece, eventAt) && (needles === undefined || hit < end))
           admit(piece, at, end, eventAt);
         else if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt);
-        else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
-          complete(piece, at, end, eventAt, rows);
-        else if (isDeed(piece, eventAt) && (needles === undefined || hit < end))
-          addDeed(piece, at, end, eventAt, rows);
+        else if (isCompletion(piece, eventAt)) complete(piece, at, end, eventAt, rows);
+        else if (isDeed(piece, eventAt))
+          addDeed(piece, at, end, eventAt, rows, needles === undefined || hit < end);
         at = end + 1;
       }
       // The caller reuses the piece.
@@ -158,8 +158,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
         if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt, show);
-        else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
-          complete(piece, at, end, eventAt, rows, show);
+        else if (isCompletion(piece, eventAt)) complete(piece, at, end, eventAt, rows, show);
+        else if (isDeed(piece, eventAt)) addDeed(piece, at, end, eventAt, rows, false, show);
         at = end + 1;
       }
       return rows;
@@ -192,10 +192,26 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     if (id !== undefined) here.set(id, at);
   }
 
-  function addDeed(piece: Buffer, at: number, end: number, eventAt: number, rows: ExchangeRow[]): void {
-    const time = timeBefore(piece, eventAt);
-    if (time < since || time >= until) return;
+  /** `isHit`: it may match. What an operator did waits for the record of how it ended. */
+  function addDeed(
+    piece: Buffer,
+    at: number,
+    end: number,
+    eventAt: number,
+    rows: ExchangeRow[],
+    isHit: boolean,
+    show?: (line: Buffer) => Buffer,
+  ): void {
+    if (!isHit && here.size + before.size === 0) return;
     const line = piece.subarray(at, end);
+    const deed = deedIn(line);
+    if (deed !== undefined && line.includes(outcomeText)) return finishOne(piece, line, deed, rows, show);
+    const time = timeBefore(piece, eventAt);
+    if (!isHit || time < since || time >= until) return;
+    if (deed !== undefined) {
+      if (kinds.has('operator') && here.size + before.size < waitingMax) here.set(deed, at);
+      return;
+    }
     if (text !== undefined && !line.includes(text)) return;
     const { prev: _, hash: _h, seq, ...fields } = parseLine(line.toString('utf8')) ?? {};
     const kind = kindOf(fields);
@@ -256,14 +272,22 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     rows: ExchangeRow[],
     show?: (line: Buffer) => Buffer,
   ): void {
-    if (here.size + before.size === 0) return;
-    const id = idAfter(piece, eventAt, end) ?? '';
+    if (here.size + before.size > 0)
+      finishOne(piece, piece.subarray(at, end), idAfter(piece, eventAt, end) ?? '', rows, show);
+  }
+
+  function finishOne(
+    piece: Buffer,
+    line: Buffer,
+    id: string,
+    rows: ExchangeRow[],
+    show: ((line: Buffer) => Buffer) | undefined,
+  ): void {
     const place = here.get(id);
     const admission = place === undefined ? before.get(id) : lineAt(piece, place);
     if (admission === undefined) return;
     if (place === undefined) drop(id);
     else here.delete(id);
-    const line = piece.subarray(at, end);
     const found = row(admission, show === undefined ? line : show(line), takeParts(id));
     if (found !== undefined) rows.push(found);
   }
@@ -290,11 +314,13 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     // A word may be split between two records.
     const hasWord = isAnywhere(text) || holdsText(admitted) || isRowCut(admitted ?? {});
     if (!hasWord) return undefined;
-    if (admitted === undefined || !isText(admitted['id']) || !isWanted(admitted)) return undefined;
+    if (admitted === undefined || !isText(admitted['id'] ?? admitted['deed']) || !isWanted(admitted))
+      return undefined;
     const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
     const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
-    const { event: _e, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
+    const { event, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
     const merged: Stored = {
+      ...(event !== 'admission' && { event }),
       ...fields,
       ...more,
       ...(fields['text'] !== undefined && { text: fields['text'] }),
@@ -404,6 +430,10 @@ function isAdmission(piece: Buffer, eventAt: number): boolean {
   return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x64;
 }
 
+function isCompletion(piece: Buffer, eventAt: number): boolean {
+  return piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f;
+}
+
 function isArguments(piece: Buffer, eventAt: number): boolean {
   return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x72;
 }
@@ -507,6 +537,13 @@ function recordAround(piece: Buffer, at: number): Stored | undefined {
 }
 
 const idText = Buffer.from(',"id":"');
+const outcomeText = Buffer.from(',"outcome":"');
+
+function deedIn(line: Buffer): string | undefined {
+  return line.includes(deedText) ? readWord(line.toString('latin1'), 'deed') : undefined;
+}
+
+const deedText = Buffer.from(',"deed":"');
 
 export function idAfter(piece: Buffer, eventAt: number, end: number): string | undefined {
   const at = piece.indexOf(idText, eventAt) + idText.length;

@@ -1,11 +1,13 @@
-// Goal: what an outage or a drain has cost is whole over restarts, and where a part of it is not known, it says so.
+// Goal: what an outage or a drain has cost is whole over restarts, and where a part of it is not known, it says so; reloads and kills are
+// there, with who did them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { foldIncidents } from '../../../../src/domain/records/story/incidents.js';
+import { foldIncidents, isTurn } from '../../../../src/domain/records/story/incidents.js';
+import { narrowIncident } from '../../../../src/page/now-answers.js';
 
 const mail1 = { event: 'backend', backend: 'mail1' } as const;
 const down = { ...mail1, action: 'down', error: 'no-such-code' };
-const drain = { event: 'operator', action: 'drain', backend: 'mail1', by: 'anna' };
+const drain = { event: 'operator', action: 'drain', backend: 'mail1', by: 'anna', outcome: 'ok' };
 const enable = { ...drain, action: 'enable' };
 const stop = { event: 'stop' };
 const start = { event: 'start', last_seq: 7 };
@@ -82,4 +84,54 @@ void test('a drain has the cost of each run', () => {
     'mail1 is drained by anna.',
     'mail1 was down. 9 commands of 9 requesters failed. dovegate was restarted before it was up again.',
   ]);
+});
+
+void test('a reload, one that was refused, a kill: when, by whom, and why; what was not done, or may not have been, is none', () => {
+  const time = '2026-11-28T10:00:00.000Z';
+  const reload = { time, event: 'operator', action: 'reload', by: 'SIGHUP' };
+  const text = 'the configuration is not replaced: dovegate.yaml:3:1: no backend "x"';
+  const kill = { ...reload, action: 'kill', by: 'anna', id: 'E1', to: 'bob@support', command: 'expunge' };
+  const records = [
+    reload,
+    { ...reload, outcome: 'ok' },
+    { ...reload, by: 'root', outcome: 'failed', text },
+    kill,
+    { ...kill, outcome: 'ok' },
+    { ...kill, outcome: 'failed' },
+    { ...drain, time, outcome: undefined },
+    { ...drain, time, outcome: 'failed' },
+  ];
+  const rows = foldIncidents(records.filter(isTurn).map((record) => ({ record })));
+  assert.deepEqual(
+    rows.map(({ since, until, ...row }) => [since === time && until === time, row]),
+    [
+      {
+        kind: 'reloaded',
+        by: 'SIGHUP',
+        text: 'The configuration was replaced by a reload by SIGHUP.',
+      },
+      {
+        kind: 'not reloaded',
+        by: 'root',
+        reason: 'dovegate.yaml:3:1: no backend "x"',
+        text: 'A reload by root (dovegate.yaml:3:1: no backend "x") was refused: the configuration before it stays.',
+      },
+      {
+        kind: 'killed',
+        by: 'anna',
+        left: [{ id: 'E1', command: 'expunge', principal: 'bob@support', backend: undefined }],
+        text: 'A command was killed by anna.',
+      },
+    ]
+      .toReversed()
+      .map((row) => [true, row]),
+  );
+  assert.deepEqual(
+    rows.map((row) => narrowIncident(row)).map(({ text: shown, left }) => [shown, left]),
+    [
+      ['The configuration was replaced by a reload by an operator.', undefined],
+      ['A reload by an operator was refused: the configuration before it stays.', undefined],
+      ['A command was killed by an operator.', undefined],
+    ].toReversed(),
+  );
 });

@@ -282,7 +282,7 @@ void test('what was left open at a crash is for the requester to find out', () =
 
 void test('what an operator ended names the operator, as far as the record of it is there', () => {
   const killed = { ...completion, outcome: 'unknown', error: 'killed', status: '-TEMPFAIL' };
-  const kill = { seq: 5, event: 'operator', action: 'kill', id: 'X', by: 'page:erin' };
+  const kill = { seq: 5, event: 'operator', action: 'kill', id: 'X', by: 'page:erin', outcome: 'ok' };
   assert.equal(told(admission, kill, killed).next, 'next: the operator page:erin, who ended it');
   assert.equal(told(admission, killed).next, 'next: an operator of dovegate');
   assert.equal(told(admission, { ...kill, id: 'Y' }, killed).next, 'next: an operator of dovegate');

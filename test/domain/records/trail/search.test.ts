@@ -317,6 +317,7 @@ void test('the whole history of a grant, once, with the commands under it', () =
 
 void test('what people did beside commands is found by its kind and by who did it, and nothing of it through a limited view', () => {
   const ledger = new Ledger('p', undefined, 'ab');
+  const drained = { event: 'operator', action: 'drain', deed: 'D1', by: 'carol', backend: 'mail1' } as const;
   const records: JournalRecord[] = [
     { time: started, event: 'session-open', session: 'S1', listener: 'support', principal: 'bob@support' },
     ...(['admission', 'completion'] as const).map((event) => ({
@@ -340,8 +341,9 @@ void test('what people did beside commands is found by its kind and by who did i
       args: [],
       ...of,
     })),
-    { time: started + 2, event: 'operator', action: 'drain', by: 'carol', backend: 'mail1' },
-    { time: started + 3, event: 'operator', action: 'kill', by: 'dave', id: 'E1' },
+    { time: started + 2, ...drained },
+    { time: started + 3, event: 'operator', action: 'kill', deed: 'D2', by: 'dave', id: 'E1' },
+    { time: started + 3, ...drained, outcome: 'ok' },
     {
       time: started + 4,
       event: 'operator',
@@ -379,9 +381,13 @@ void test('what people did beside commands is found by its kind and by who did i
     [{ principal: 'carol', kind: 'all' }, ['drain', 'page-sign-in', 'audit-search']],
     [{ backend: 'mail1', kind: 'all' }, ['drain']],
     [{ outcome: 'requested', kind: 'all' }, ['requested']],
+    // The kill has no end; both begin within the time.
+    [{ outcome: 'ok', kind: 'operator' }, ['drain']],
+    [{ outcome: 'open', kind: 'operator' }, ['kill']],
+    [{ kind: 'operator', untilMs: started + 3 }, ['drain']],
     [{ id: 'E1', kind: 'all' }, ['E1', 'kill']],
     [{ user: 'anna@example.com', kind: 'all' }, ['E1', 'requested']],
-    [{ kind: 'all', sinceMs: started + 3, untilMs: started + 5 }, ['kill', 'page-sign-in']],
+    [{ kind: 'all', sinceMs: started + 3, untilMs: started + 5 }, ['page-sign-in', 'kill']],
   ];
   for (const [filter, rows] of cases) {
     assert.deepEqual(found(filter), rows, JSON.stringify(filter));
