@@ -1,4 +1,4 @@
-// One command: the line of its time, who, what, why, the log of its backend, its session and its place in the chain.
+// Screen "exchange": one command, the line of its time, who, what, why, the log of its backend, its session and its place in the chain.
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';

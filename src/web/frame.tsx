@@ -59,9 +59,7 @@ export function Frame({ session }: { readonly session: Session }) {
                     <Link
                       key={path}
                       to={path}
-                      isHere={
-                        found?.screen.title === title || (path !== '/' && place.path.startsWith(`${path}/`))
-                      }
+                      isHere={found?.screen.title === title || found?.screen.of?.includes(title) === true}
                       title={`keys: g ${key}`}
                     >
                       <Icon name={title} />

@@ -1,4 +1,4 @@
-// One request or grant as one line of time. An auditor gets it from the journal, with all uses; an approver what the gate
+// Screen "request": one request or grant as one line of time. An auditor gets it from the journal, with all uses; an approver what the gate
 // knows of it, with the uses from the journal.
 
 import type { AccessItem } from '../domain/admin/page/access.js';

@@ -54,7 +54,7 @@ export function RequestsScreen({ query }: ScreenProps) {
   return (
     <>
       <div class="heading">
-        <h2>Requests and grants</h2>
+        <h2>Requests</h2>
         <Choice
           label="asked for or alive in"
           value={days}

@@ -11,6 +11,8 @@ export interface Screen {
   readonly title: string;
   /** The letter after `g`; absent: not in the menu, reached from another screen. */
   readonly key?: string;
+  /** Screens of the menu that it belongs to; absent: it is one itself. */
+  readonly of?: readonly string[];
   readonly roles: readonly PageRole[];
   /** Hidden from people who may see only some mail users. */
   readonly isWhole?: true;
@@ -36,13 +38,19 @@ export const screens: readonly Screen[] = [
   { path: '/backends', title: 'Backends', key: 'b', roles: everybody, load: backendsScreen },
   { path: '/approvals', title: 'Approvals', key: 'v', roles: ['approve'], load: approvalsScreen },
   { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], load: trailScreen },
-  { path: '/trail/:id', title: 'One command', roles: ['audit'], load: exchangeScreen },
+  { path: '/trail/:id', title: 'Exchange', of: ['Trail'], roles: ['audit'], load: exchangeScreen },
   { path: '/requests', title: 'Requests', key: 'r', roles: ['audit'], load: requestsScreen },
   { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], load: mailboxScreen },
   { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], load: mailboxScreen },
   { path: '/proof', title: 'Proof', key: 'p', roles: everybody, load: proofScreen },
   { path: '/access', title: 'Access', key: 'a', roles: ['audit'], isWhole: true, load: accessScreen },
-  { path: '/access/:id', title: 'One request', roles: ['approve', 'audit'], load: requestScreen },
+  {
+    path: '/access/:id',
+    title: 'Request',
+    of: ['Requests', 'Approvals'],
+    roles: ['approve', 'audit'],
+    load: requestScreen,
+  },
   { path: '/learn', title: 'Learn', key: 'l', roles: ['audit'], isWhole: true, load: learnScreen },
   { path: '/learn/:policy', title: 'Learn', roles: ['audit'], isWhole: true, load: learnScreen },
   {

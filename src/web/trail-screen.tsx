@@ -484,7 +484,7 @@ function Opened({ wanted, rows, onOpened }: OpenedProps) {
     );
   };
   return (
-    <aside class="opened" aria-label={isOther ? 'One record' : 'One command'}>
+    <aside class="opened" aria-label={isOther ? 'Record' : 'Exchange'}>
       <div class="row">
         {toNeighbor(-1, 'The row above', '[')}
         {toNeighbor(1, 'The row below', ']')}

@@ -137,6 +137,9 @@ browserTest(
     ];
     // Who approved it sees what it was used for, with the id of the command, and cannot open that.
     await visit(approver.page, `/access/${own}`);
+    const menuPlace = (of: Page): Promise<string | null> =>
+      of.getByRole('navigation', { name: 'Screens' }).locator('[aria-current=page]').textContent();
+    assert.match((await menuPlace(approver.page)) ?? '', /^Approvals/);
     const seen = approver.page.getByRole('list', { name: 'The history of this request' });
     await seen.getByText(/^use 1 of 9: mailbox create Nine of alice@example\.org, [0-9A-Z]{26}$/).waitFor();
     assert.equal(await seen.getByRole('link').count(), 0);
@@ -146,8 +149,12 @@ browserTest(
     const history = page.getByRole('list', { name: 'The history of this request' });
     await history.getByText('page:approver approved').waitFor();
     assert.deepEqual(await findFaults(page), []);
+    assert.equal(await menuPlace(page), 'Requests');
+    assert.match(await page.title(), /^Request /);
     await history.getByRole('link', { name: 'use 1 of 9: mailbox create Nine of alice@example.org' }).click();
     const answer = page.getByRole('region', { name: 'What became of it' });
+    assert.equal(await menuPlace(page), 'Trail');
+    assert.match(await page.title(), /^Exchange /);
     await answer
       .getByRole('heading', {
         name: `allowed by grant ${own}: asker@jobs asked, approved by page:approver, use 1 of 9`,

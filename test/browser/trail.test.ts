@@ -22,7 +22,7 @@ async function barriersOfPane(page: Page): Promise<readonly string[]> {
   const found: string[] = [];
   for (const colorScheme of schemes) {
     await page.emulateMedia({ colorScheme });
-    assert.ok(await page.getByRole('complementary', { name: /^One (command|record)$/ }).isVisible());
+    assert.ok(await page.getByRole('complementary', { name: /^(Exchange|Record)$/ }).isVisible());
     found.push(...(await findBarriers(page)));
   }
   return found;
@@ -38,7 +38,7 @@ browserTest('a row opens beside the list, and a step back does not search again'
   await settled(page);
   const before = looks();
   assert.ok(before.length >= 2);
-  const beside = page.getByRole('complementary', { name: 'One command' });
+  const beside = page.getByRole('complementary', { name: 'Exchange' });
   await rows.first().focus();
   await page.keyboard.press('Enter');
   await beside.getByText('user29@example.org').first().waitFor();
@@ -109,7 +109,7 @@ browserTest('drains, sign-ins and looks are found by their kind and by who did i
     .waitFor();
   await visit(page, '/trail?q=by%3Aoncall');
   await rows.filter({ hasText: 'drain mail2' }).click();
-  const record = page.getByRole('complementary', { name: 'One record' });
+  const record = page.getByRole('complementary', { name: 'Record' });
   await record.getByText('mail2').first().waitFor();
   assert.deepEqual(await barriersOfPane(page), []);
   assert.deepEqual(faults, []);
