@@ -94,8 +94,8 @@ export function patternsOf(names: readonly string[], defaultRealm: string | unde
   return isPlain && domains.size <= domainsMax ? [...domains].toSorted().map((domain) => `*@${domain}`) : [];
 }
 
-/** The beginning of the second line of a preset's file; the first line says what its rules cannot enforce. */
+/** The beginning of the second sentence of a preset's file; the first says what its rules cannot enforce. Each goes on after `#  `. */
 function aboutOf(text: string | undefined): string {
-  const [, about = ''] = /^# Not enforced: [^\n]*\n# ([^\n.:;]*)/.exec(text ?? '') ?? [];
-  return about;
+  const [, about = ''] = /^# Not enforced: .*\n(?:# {3}.*\n)*# ([^.:;]*)/.exec(text ?? '') ?? [];
+  return about.replaceAll(/\n# +/g, ' ');
 }

@@ -1,7 +1,8 @@
 // Goal: the domains of the mail users become patterns, if they are few and plain.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { patternsOf, whyNotListed } from '../../../src/cli/begin/machine.js';
+import { lookAtMachine, patternsOf, whyNotListed } from '../../../src/cli/begin/machine.js';
+import { readPage } from '../docs-page.js';
 
 void test('a pattern for each domain; none where there are many, or where users have none', () => {
   assert.deepEqual(patternsOf(['b@example.net', 'a@example.com', 'c@example.com', ''], undefined), [
@@ -24,4 +25,16 @@ void test('users that are not listed: a stopped Dovecot is another cause than a 
     whyNotListed(true),
     /userdb of this Dovecot cannot list its users, as with the driver static$/,
   );
+});
+
+void test('each preset that is offered says what it is for, from the beginning of that sentence', async () => {
+  const { presets } = await lookAtMachine();
+  assert.ok(presets.length > 10);
+  for (const { name, about } of presets) {
+    assert.match(about, /^[A-Z][^\n#]+$/, name);
+    assert.ok(
+      readPage(`config/presets/${name}.yaml`).includes(`\n# ${about.slice(0, 20)}`),
+      `${name}: ${about}`,
+    );
+  }
 });
