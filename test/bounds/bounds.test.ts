@@ -1,5 +1,5 @@
 // Goal: no bound is dead, unknown to operators or untested. The code uses each value, a test names it, and docs/limits.md has a line with
-// its value for each that somebody can meet. The mention in a test, as `bounds.KEY` in code or comment, says that this test reaches the
+// its value for each that somebody can meet, or names the setting whose default it is. The mention in a test, as `bounds.KEY` in code or comment, says that this test reaches the
 // bound.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -16,18 +16,27 @@ const joined = (path: string): string => read(path).replaceAll(/\n {2,}/g, ' ');
 interface Row {
   readonly key: string;
   readonly value: string;
-  readonly setting: string | undefined;
 }
 
-/** Of docs/limits.md: `- what (for each): value (setting) key`. */
-const rows: readonly Row[] = joined('docs/limits.md')
+const items = joined('docs/limits.md')
   .split('\n')
-  .filter((line) => /^- .*`\w+`$/.test(line))
-  .map((line) => {
-    const found = /^- \S.* \(.+\): ([^`(]+?)(?: \(`([^`]+)`\))? `(\w+)`$/.exec(line);
-    assert.ok(found !== null, line);
-    const [, value = '', setting, key = ''] = found;
-    return { key, value, setting };
+  .filter((line) => /^- .*`$/.test(line));
+
+const isOfSettings = (item: string): boolean => item.startsWith('- with a setting: ');
+
+/** The settings that docs/limits.md names in the place of their values. */
+const settings = items
+  .filter(isOfSettings)
+  .flatMap((item) => [...item.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name));
+
+/** Of docs/limits.md: `- what (for each): value key`. */
+const rows: readonly Row[] = items
+  .filter((item) => !isOfSettings(item))
+  .map((item) => {
+    const found = /^- \S.* \(.+\): ([^`(]+?) `(\w+)`$/.exec(item);
+    assert.ok(found !== null, item);
+    const [, value = '', key = ''] = found;
+    return { key, value };
   });
 
 /** These need no line there: nobody outside of the program sees that they are reached. */
@@ -93,37 +102,39 @@ void test('values are bytes, milliseconds or numbers of things', () => {
   for (const [key, value] of Object.entries(bounds)) assert.ok(Number.isSafeInteger(value) && value > 0, key);
 });
 
-void test('docs/limits.md has one line for each bound that somebody can meet, with its value', () => {
+/** The bounds that somebody can meet. */
+const met = Object.entries(asWritten).filter(([key]) => !unseen.has(key));
+
+void test('docs/limits.md has one line for each bound that somebody can meet, with its value, or names its setting', () => {
   const written = (value: string | number): string =>
     String(value).replace(
       /^([\d.]+)([A-Za-z]+)$/,
       (_, number, unit) => `${number} ${unit === 'm' ? 'min' : unit}`,
     );
-  const met = Object.entries(asWritten).filter(([key]) => !unseen.has(key));
-  assert.deepEqual(rows.map(({ key }) => key).toSorted(), met.map(([key]) => key).toSorted());
+  const shown = new Map(rows.map(({ key, value }) => [key, value]));
+  assert.equal(shown.size, rows.length);
   assert.deepEqual(
-    Object.fromEntries(rows.map(({ key, value }) => [key, value])),
-    Object.fromEntries(met.map(([key, value]) => [key, written(value)])),
+    Object.fromEntries(shown),
+    Object.fromEntries(met.filter(([key]) => shown.has(key)).map(([key, value]) => [key, written(value)])),
   );
-  assert.deepEqual(
-    [...unseen, ...byForm].filter((key) => !Object.hasOwn(asWritten, key)),
-    [],
-  );
-});
-
-void test('a setting that docs/limits.md names has this default, and no default of the table is without its setting', () => {
   const defaults = new Map(
     [...joined('docs/settings.md').matchAll(/^- `([^`]+)` \([^)]*?default ([^;)]+)\):/gm)].map(
       ([, name, value]) => [name, value],
     ),
   );
-  const texts = new Map<string, string>(Object.entries(asWritten));
-  for (const { key, setting } of rows)
-    if (setting !== undefined) assert.equal(defaults.get(setting), texts.get(key), key);
-  const named = new Set(rows.filter(({ setting }) => setting !== undefined).map(({ key }) => key));
-  const schema = read('src/domain/config/schema.ts');
+  const others = met.filter(([key]) => !shown.has(key));
   assert.deepEqual(
-    [...schema.matchAll(/\basWritten\.(\w+)/g)].map(([, key = '']) => key).filter((key) => !named.has(key)),
+    settings.map((name) => defaults.get(name) ?? '').toSorted(),
+    others.map(([, value]) => value).toSorted(),
+  );
+  const ofSchema = [...read('src/domain/config/schema.ts').matchAll(/\basWritten\.(\w+)/g)];
+  for (const [, key = ''] of ofSchema)
+    assert.ok(
+      others.some(([other]) => other === key),
+      key,
+    );
+  assert.deepEqual(
+    [...unseen, ...byForm].filter((key) => !Object.hasOwn(asWritten, key)),
     [],
   );
 });
