@@ -76,14 +76,14 @@ export function formatMessages(): string {
 
 What each code that dovegate writes means, and what to do. For somebody who reads a log line, a record or a message.
 
-This line says that the backend mail1 refused dovegate's password. Look up \`event\` first, then \`type\`, \`error\` or \`reason\`:
+This line says that the backend mail1 refused dovegate's password. Look up \`event\`, then \`type\`, \`error\` or \`reason\`:
 
 \`\`\`
 {"level":"error","time":"...","event":"dial-failed","backend":"mail1","type":"auth-rejected","text":"..."}
 \`\`\`
 
 - \`event\` of a log line: [lines of the log](#lines-of-the-log-event)
-- \`error\` of a record or a log line, \`type\` of \`dial-failed\`, \`[CODE]\` of a line for clients, \`code\` of an error over HTTP:
+- \`error\` of a record or a log line, \`type\` of \`dial-failed\`, \`[CODE]\` of a line for clients, \`code\` over HTTP:
   [commands that were denied or failed](#commands-that-were-denied-or-failed-error)
 - \`denial\` of a record: [what policy said](#decisions-denial-of-a-record-code-of-dovegate-explain---json)
 - \`reason\` of a session or an upstream: [why it ended](#why-a-session-or-an-upstream-ended-reason)
@@ -94,23 +94,22 @@ This line says that the backend mail1 refused dovegate's password. Look up \`eve
 - the exit code of a program: [exit codes](#exit-codes)
 
 _Client_ and _peer_ are who asks dovegate; _backend_ and _upstream_ are a Dovecot and a connection to it. Without
-"Do" there is nothing to do. Codes are never renamed: scripts, dashboards and journals hold them. Sentences beside them may
-change. In the log, \`type\`, \`error\` and \`reason\` are codes, \`text\` is a sentence, and \`count\` says how many. This
-page is made from the program (\`node scripts/make-messages.mjs\`).
+"Do" there is nothing to do. Codes are [never renamed](stability.md), sentences may change. In the log, \`type\`, \`error\`
+and \`reason\` are codes, \`text\` is a sentence, and \`count\` says how many. This page is made from the program
+(\`node scripts/make-messages.mjs\`).
 
 ## Lines of the log: \`event\`
 
-Lines that clients, backends or receivers can cause are rate-limited for each event and each listener, backend or receiver. A line
-\`suppressed\` has the number of those that were not written; \`dovegate_log_suppressed_total\` counts them.
+Lines that clients, backends or receivers can cause are rate-limited for each event and each listener, backend or
+receiver. A line \`suppressed\` has the number of those that were not written.
 
 ${listed(Object.entries(logCodes).map(([code, [levels, , means, ask]]) => item(code, levels, means, ask)))}
 
 ## Commands that were denied or failed: \`error\`
 
-Clients read these codes too: in the lines of dovegate on the log channel (\`dovegate: SENTENCE [CODE], id ID\`), over HTTP as
-\`code\` of an error, or in the header \`Dovegate-Code\` of a request that is refused whole. Programs decide by the code.
-**Without a code, and with an unknown one, the command may have run.** An empty status: the backend's own, or the answer is
-still to come.
+Clients read these codes too: in [lines of dovegate](protocol-notes.md#log-lines) on the log channel, over HTTP as
+\`code\` of an error, or in the header \`Dovegate-Code\` of a request that is refused whole. **Without a code, and with an
+unknown one, the command may have run.** "No status": the backend's own, or the answer is still to come.
 
 ${said()}
 
@@ -140,8 +139,8 @@ ${codes(noticeCodes)}
 
 ## What is wrong now: \`problems\` of \`dovegate status --json\`
 
-Those first from which commands suffer now: \`degrading\`, and red on the page. Then those to look at. Without **Do:** as for
-the event of that name.
+Those first from which commands suffer now: \`degrading\`, and red on the page. Then those to look at. Without **Do:**
+as for the event of that name.
 
 ${codes(foundCodes)}
 
