@@ -90,7 +90,7 @@ test('a denied command names the nearest rule and what it misses', async (t) => 
     'the client must say why',
     'at most 20 an hour',
     'what is missing:',
-    'query must hold savedbefore as the rule says, for every mail that it selects',
+    'query must hold savedbefore at least 30d, for every mail that it selects',
   ]);
   assert.match(told.text, /^denied: no rule allows "flags add" like this/);
 });

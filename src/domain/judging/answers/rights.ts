@@ -17,10 +17,7 @@ import {
   formatDuration,
   isKeyTest,
   isQueryTest,
-  type KeyCondition,
-  type KeyTest,
   type Policy,
-  type QueryTest,
   type Rate,
   type RequestRule,
   type Rule,
@@ -32,7 +29,8 @@ import {
   shownTermsOf,
   type ValueTest,
 } from '../policy/policy.js';
-import { comparesValues, describeBounds, describeTest, listOr } from '../policy/value-test.js';
+import { describeQuery } from '../policy/query.js';
+import { comparesValues, describeTest, listOr } from '../policy/value-test.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
@@ -281,43 +279,6 @@ function whereOf({ where, query }: Rule): string[] {
   if (where === undefined) return [];
   const tests = where.map(({ parameter, test }) => `${parameter}: ${describeTest(test)}`);
   return [...tests, ...(query === undefined ? [] : [`query: ${describeQuery(query)}`]), 'no other options'];
-}
-
-function describeQuery(query: QueryTest): string {
-  switch (query.kind) {
-    case 'any':
-      return 'any';
-    case 'equals':
-      return `exactly ${query.words.join(' ')}`;
-    case 'regex':
-      return `matches ${query.regex.source}`;
-    case 'keys': {
-      const groups = query.anyOf.map((group) => `(${group.map(describeKey).join(' and ')})`);
-      const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];
-      return parts.length === 0 ? 'any' : `every mail it selects has ${parts.join(' and ')}`;
-    }
-    default:
-      return query satisfies never;
-  }
-}
-
-function describeKey({ key, test }: KeyCondition): string {
-  return isKeyTest(test, 'absent') ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
-}
-
-function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): string {
-  switch (test.kind) {
-    case 'present':
-      return '';
-    case 'one-of':
-      return listOr(test.globs.texts);
-    case 'age':
-      return describeBounds(test, (seconds) => formatDuration(seconds * 1000));
-    case 'size':
-      return describeBounds(test, (bytes) => `${bytes} bytes`);
-    default:
-      return test satisfies never;
-  }
 }
 
 /**

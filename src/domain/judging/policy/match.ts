@@ -12,7 +12,7 @@ import {
   missingInQuery,
   queryPasses,
 } from './query.js';
-import { nameThatFails, passes, strikes, strikesMailboxes } from './value-test.js';
+import { describeDemand, nameThatFails, passes, strikes, strikesMailboxes } from './value-test.js';
 
 export interface Asked {
   readonly policy: Policy;
@@ -220,7 +220,7 @@ function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss 
 
 function describeMiss(parameter: string, test: ValueTest, isGiven: boolean): string {
   if (test.kind === 'absent') return `${parameter} must be absent`;
-  return isGiven ? `${parameter} must be as the rule says` : `${parameter} must be given`;
+  return isGiven ? describeDemand(parameter, test) : `${parameter} must be given`;
 }
 
 function describeOtherName(parameter: string, name: string, { mailboxNames }: Attempt): string {

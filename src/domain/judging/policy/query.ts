@@ -15,8 +15,8 @@ import {
 } from '../../language/commands/search-query.js';
 import { type GlobList, isMask } from '../../language/names/glob.js';
 import { doubtedNames, isMailboxMask, type MailboxNames } from '../../language/names/mailbox-names.js';
-import type { KeyCondition, KeyTest, QueryTest } from './policy.js';
-import { isSurelyOneOf, mayBeOneOf } from './value-test.js';
+import { formatDuration, isKeyTest, type KeyCondition, type KeyTest, type QueryTest } from './policy.js';
+import { describeBounds, isSurelyOneOf, listFew, listOr, mayBeOneOf } from './value-test.js';
 
 export interface JudgedQuery {
   readonly words: readonly string[];
@@ -91,12 +91,53 @@ function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] |
 }
 
 export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
-  if (test.kind !== 'keys' || query.tree === undefined) return 'query must be as the rule says';
+  if (test.kind === 'regex') return `query must match ${test.regex.source}`;
+  if (test.kind !== 'keys' || query.tree === undefined) return `query must be ${describeQuery(test)}`;
   const { tree } = query;
   const failed = test.conditions.find((condition) => !conditionHolds(condition, tree, query));
   if (failed === undefined) return 'query must hold one of the alternatives, for every mail that it selects';
   if (failed.test.kind === 'absent') return `query must not hold ${failed.key}`;
-  return `query must hold ${failed.key} as the rule says, for every mail that it selects`;
+  const demand = isKeyTest(failed.test, 'one-of')
+    ? `${failed.key} ${listFew(failed.test.globs.texts)}`
+    : describeKey(failed);
+  return `query must hold ${demand}, for every mail that it selects`;
+}
+
+export function describeQuery(query: QueryTest): string {
+  switch (query.kind) {
+    case 'any':
+      return 'any';
+    case 'equals':
+      return `exactly ${query.words.join(' ')}`;
+    case 'regex':
+      return `matches ${query.regex.source}`;
+    case 'keys': {
+      const groups = query.anyOf.map((group) => `(${group.map(describeKey).join(' and ')})`);
+      const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];
+      return parts.length === 0 ? 'any' : `every mail it selects has ${parts.join(' and ')}`;
+    }
+    default:
+      return query satisfies never;
+  }
+}
+
+function describeKey({ key, test }: KeyCondition): string {
+  return isKeyTest(test, 'absent') ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
+}
+
+function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): string {
+  switch (test.kind) {
+    case 'present':
+      return '';
+    case 'one-of':
+      return listOr(test.globs.texts);
+    case 'age':
+      return describeBounds(test, (seconds) => formatDuration(seconds * 1000));
+    case 'size':
+      return describeBounds(test, (bytes) => `${bytes} bytes`);
+    default:
+      return test satisfies never;
+  }
 }
 
 /** Whether the rule depends on a moving point in time: its answer may differ a moment later. */

@@ -198,6 +198,12 @@ export function describeTest(test: ValueTest): string {
   return `${describeComparison(test)}${test.isOptional ? ', or not given' : ''}`;
 }
 
+/** What a value that fails must be. */
+export function describeDemand(name: string, test: ValueTest): string {
+  if (test.kind === 'regex') return `${name} must match ${test.regex.source}`;
+  return `${name} must be ${test.kind === 'one-of' ? listFew(test.globs.texts) : describeTest(test)}`;
+}
+
 function describeComparison(test: Comparing): string {
   switch (test.kind) {
     case 'one-of':
@@ -211,6 +217,14 @@ function describeComparison(test: Comparing): string {
     default:
       return test satisfies never;
   }
+}
+
+/** A demand is one line in a log. */
+const fewTexts = 8;
+
+export function listFew(texts: readonly string[]): string {
+  const more = texts.length - fewTexts;
+  return listOr(more > 0 ? [...texts.slice(0, fewTexts), `one of ${more} more`] : texts);
 }
 
 export function listOr(texts: readonly string[]): string {

@@ -6,6 +6,7 @@ import type { ValueTest } from '../../../../src/domain/judging/policy/policy.js'
 import { createRegex } from '../../../../src/domain/judging/policy/regex.js';
 import {
   comparesValues,
+  describeDemand,
   describeTest,
   isSurelyOneOf,
   mayBeOneOf,
@@ -226,4 +227,15 @@ for (const [kind, [value, text, words]] of Object.entries(written)) {
 void test('only the bounds that there are', () => {
   assert.deepEqual(textOfTest(tests.atMost), { at_most: '5' });
   assert.equal(describeTest(tests.atMost), 'at most 5');
+});
+
+void test('a demand of many names is one line', () => {
+  const names = Array.from({ length: 20 }, (_, at) => `Folder${at}`);
+  const long: ValueTest = { kind: 'one-of', globs: new GlobList(names), isOptional: false };
+  assert.equal(
+    describeDemand('mailbox', long),
+    `mailbox must be ${names.slice(0, 8).join(', ')} or one of 12 more`,
+  );
+  assert.equal(describeDemand('mailbox', tests.regex), 'mailbox must match a+');
+  assert.equal(describeDemand('mailbox', tests.number), 'mailbox must be at least 2, at most 5');
 });
