@@ -220,7 +220,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         person === undefined
           ? floods.admit('login-failed', { network: networkOf(address ?? '-'), listener: pageName })
           : // By the name that its records are counted for, `by`.
-            floods.admit('refused', { origin: person, principal: person });
+            floods.admit('page-refused', { origin: person, principal: person });
       if (isAdmitted) {
         const by = person === undefined ? {} : { by: person };
         const from = address === undefined ? [] : [`address=${address}`];

@@ -403,7 +403,7 @@ export class ExchangeRecords {
   /** For a question that dovegate answers itself: as `admit`, but a flood of questions is only counted. */
   admitQuestion(source: FloodSource): Promise<void> | undefined {
     this.isBrief = true;
-    if (this.#parts.floods.admit('refused', source)) return this.admit();
+    if (this.#parts.floods.admit('question', source)) return this.admit();
     this.#state = 'counted';
     return undefined;
   }

@@ -21,8 +21,18 @@ export interface ExchangeNames {
   readonly command: string | undefined;
 }
 
-/** Kinds of events that are counted above a rate, each by itself: the key `action` of a `limit` record. */
-export const floodKinds = ['refused', 'session', 'turned-away', 'login-failed'] as const;
+/**
+ * Kinds of events that are counted above a rate, each by itself: the key `action` of a `limit` record. `refused`: commands that were not
+ * sent; `question`: what dovegate answered itself; `page-refused`: requests of people to the page.
+ */
+export const floodKinds = [
+  'refused',
+  'question',
+  'page-refused',
+  'session',
+  'turned-away',
+  'login-failed',
+] as const;
 export type FloodKind = (typeof floodKinds)[number];
 
 /** An exchange ended; observed once for each, refused ones included. Its line is made where it is written (`exchangeLine`). */

@@ -1,6 +1,6 @@
-// Records on their way to the journal: its port, records that no caller awaits, and the counts of a flood. Refusals, sessions, refused
-// connections and failed logins of one origin or network are recorded one by one up to a number each second; the number of the others
-// becomes one `limit` record a second. Everything is counted, also when the daemon stops or a table is full.
+// Records on their way to the journal: its port, records that no caller awaits, and the counts of a flood. Refusals, questions, sessions,
+// refused connections and failed logins of one origin or network are recorded one by one up to a number each second; the number of the
+// others becomes one `limit` record a second. Everything is counted, also when the daemon stops or a table is full.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { AuditRecord } from '../../domain/records/audit/record.js';
@@ -130,6 +130,8 @@ export function createFloodWatch(parts: {
   const { clock, journal, observe } = parts;
   const gates: Readonly<Record<FloodKind, FloodGate<FloodSource>>> = {
     refused: new FloodGate(gateLimits, joinSources),
+    question: new FloodGate(gateLimits, joinSources),
+    'page-refused': new FloodGate(gateLimits, joinSources),
     session: new FloodGate(gateLimits, joinSources),
     'turned-away': new FloodGate(gateLimits, joinSources),
     'login-failed': new FloodGate(gateLimits, joinSources),

@@ -50,6 +50,16 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
   });
 }
 
+void test('a flood of questions to dovegate is none of refusals', async () => {
+  const engine = openMemoryEngine({ settings });
+  const client = await engine.client(2);
+  for (let at = 0; at < 15; at += 1) await client.line('||dovegate can');
+  await client.line('|alice@example.org|mailbox delete|Work');
+  await engine.clock.advance(1000);
+  assert.deepEqual(limitsOf(engine), ['1000@support question 5']);
+  assert.equal(engine.recordsOf('admission').length, 11, 'questions leave refusals their records');
+});
+
 void test('refused input is thrown away in a flood as well', async () => {
   const engine = openMemoryEngine({ settings });
   const client = await engine.client(2);
