@@ -33,10 +33,11 @@ export function createDoors(
 ): ReadonlyMap<string, ListenerAccess> {
   const doorOf = (listener: ListenerSettings): ListenerAccess => {
     const { name, protocol, refusalCell, socket, from, tls, accounts, keys } = listener;
-    if (!isSocket(socket, 'tcp') && tls === undefined) return { ...kernelAccess, protocol, refusalCell };
+    const path = isSocket(socket, 'unix') && protocol === 'doveadm' ? socket.path : undefined;
+    const shown = { protocol, refusalCell, socket: path };
+    if (!isSocket(socket, 'tcp') && tls === undefined) return { ...kernelAccess, ...shown };
     return {
-      protocol,
-      refusalCell,
+      ...shown,
       isPreauthenticated: false,
       mayConnect: createGate(from),
       tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,

@@ -116,10 +116,8 @@ admin: { unix: admin.sock }
   await t.test('denied, requested, approved by a second person, used up', async () => {
     const denied = await fetch();
     assert.equal(denied.exit, 77, denied.text);
-    assert.match(
-      denied.stderr,
-      /available on request: dovegate request (--socket \S+ )?--user alice@example\.org --reason /,
-    );
+    const asks = `available on request: dovegate request --socket ${socket} --user alice@example.org --reason `;
+    assert.ok(denied.stderr.includes(asks), denied.stderr);
     const asked = await request(...reading);
     assert.equal(asked.matches, undefined, 'the number of mails is for approvers');
     assert.equal((await fetch()).exit, 77);

@@ -174,8 +174,10 @@ export async function ask(question: Question): Promise<number> {
     const typedOptions = Object.entries(question.where).flatMap(([name, value]) =>
       value === undefined ? [] : [`--${name} ${formatWords([value])} `],
     );
-    const options = typedOptions.join('');
-    return text.replace(/ available on request: .*?dovegate request /, (hint) => hint + options);
+    if (typedOptions.length === 0) return text;
+    // Instead of the socket that the server names: here it may have another path.
+    const named = /( available on request: .*?dovegate request )(?:--socket (?:'[^']*'|\S+) )?/;
+    return text.replace(named, (_, hint: string) => hint + typedOptions.join(''));
   }
 
   function releaseErrors(): void {

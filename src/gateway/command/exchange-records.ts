@@ -44,6 +44,8 @@ export interface SessionNames {
   /** Undefined: the doveadm protocol. */
   readonly protocol?: 'http' | undefined;
   readonly listener: string;
+  /** For the command that a denial proposes. */
+  readonly socket?: string | undefined;
   readonly peer: Peer;
   readonly recorded: RecordedPeer;
   readonly principal: string;

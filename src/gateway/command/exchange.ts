@@ -239,7 +239,7 @@ export class Exchange {
         isOwner && rule !== undefined && judgement.kind === 'judged'
           ? context.access.withheldFrom(askerOf(session, context), rule.hash, judgement.attempt.users)
           : undefined;
-      ending = refusalOf(judgement, subject.policy.name, withheld);
+      ending = refusalOf(judgement, subject.policy.name, names, withheld);
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;

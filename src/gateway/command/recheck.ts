@@ -15,6 +15,7 @@ import type { Server } from '../../protocol/releases.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
+import type { SessionNames } from './exchange-records.js';
 
 export interface AllowedCommand {
   readonly context: ExchangeContext;
@@ -31,12 +32,17 @@ export interface AllowedCommand {
  * The ending of a command that was not parsed or not allowed. `withheld`: the id of a grant that is not for processes without a login of a
  * person.
  */
-export function refusalOf(judgement: Judgement, policy: string, withheld?: string): Ending {
+export function refusalOf(
+  judgement: Judgement,
+  policy: string,
+  { socket }: SessionNames,
+  withheld?: string,
+): Ending {
   if (judgement.kind === 'unparsable') {
     return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
   }
   const { decision } = judgement;
-  const request = decision.onRequest && requestLine(judgement);
+  const request = decision.onRequest && requestLine(judgement, socket);
   if (request !== undefined && withheld !== undefined) {
     const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${request}`;
     return { kind: 'denied', code: 'grant-withheld', reason, policy };
@@ -83,7 +89,7 @@ export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending |
   const { clock, router } = context;
   const subject = subjectOf(first);
   const again = judgeFor(line, subject, router.table, [there], aliases, clock.wallMs());
-  const refusal = refusalOnRecheck(again, judgement, subject.policy.name);
+  const refusal = refusalOnRecheck(again, first, subject.policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   // These terms were met already.
   if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) return undefined;
@@ -143,7 +149,7 @@ function afterReload(
   if (there === undefined || !mayLeadThere(first, context, chosen, there)) return changedMeanwhile;
   const subject: Subject = { ...subjectOf(first), policy };
   const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
-  const refusal = refusalOnRecheck(again, judgement, policy.name);
+  const refusal = refusalOnRecheck(again, first, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   const unsaid = whyNoReason(again.decision.obligations, session.stated.reason);
   if (unsaid !== undefined) return { kind: 'denied', ...unsaid, policy: policy.name };
@@ -192,8 +198,13 @@ function mayLeadThere(
  * The backend differs from the judged one, or the policy changed. Undefined: the command means the same and is allowed, terms aside; it
  * must be the one in the admission.
  */
-function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Ending | undefined {
-  if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
+function refusalOnRecheck(
+  again: Judgement,
+  { judgement: first, session }: AllowedCommand,
+  policy: string,
+): Ending | undefined {
+  if (again.kind === 'unparsable' || again.decision.kind === 'deny')
+    return refusalOf(again, policy, session.names);
   if (again.unable !== undefined) return again.unable;
   if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
   const isSameThing =

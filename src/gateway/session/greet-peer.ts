@@ -38,6 +38,8 @@ export interface ListenerAccess {
   readonly protocol: 'doveadm' | 'http';
   /** For clients of minor 0; a session keeps what it had at its start. */
   readonly refusalCell: RefusalCell;
+  /** Of a UNIX socket that the daemon made, and of the doveadm protocol: where people of this host ask. */
+  readonly socket: string | undefined;
   /** The kernel identifies peers: no login. */
   readonly isPreauthenticated: boolean;
   /** Whether that address may connect; checked before a byte is read. */
@@ -54,6 +56,7 @@ export interface ListenerAccess {
 export const kernelAccess: ListenerAccess = {
   protocol: 'doveadm',
   refusalCell: false,
+  socket: undefined,
   isPreauthenticated: true,
   mayConnect: () => true,
   tls: 'none',

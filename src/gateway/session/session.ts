@@ -103,6 +103,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       session: newId(),
       protocol: undefined,
       listener,
+      socket: context.access(listener)?.socket,
       peer,
       recorded: recordedPeer(peer),
       principal,
@@ -296,7 +297,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
   /** Sets the peer, identified by the kernel or by a login; or returns why there is no place for another session of it. */
   logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): string | undefined {
-    const { session, listener } = this.names;
+    const { session, listener, socket } = this.names;
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
     const { context } = this.#start;
@@ -305,6 +306,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       session,
       protocol,
       listener,
+      socket,
       peer: known,
       recorded: recordedPeer(known),
       principal,

@@ -252,7 +252,7 @@ void test('wrong usage is 64, and nothing is asked', async (t) => {
 
 const denied = [
   '-NOPERM',
-  'dovegate: denied by policy support; available on request: dovegate request -- fetch [on-request]',
+  "dovegate: denied by policy support; available on request: dovegate request --socket '/run/the gate/a.sock' -- fetch [on-request]",
 ] as const;
 const sendArgs = ['--request', '--wait', '30s', '--user', 'bob@example.com', '--reason', 'ticket 4711'];
 const fetchLine = 'bob@example.com|fetch|--|hdr.subject|mailbox|INBOX|all';

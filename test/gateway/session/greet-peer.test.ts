@@ -54,6 +54,7 @@ function open(access: Partial<ListenerAccess>, options: MemoryEngineOptions = {}
     access: (clock) => ({
       protocol: 'doveadm',
       refusalCell: false,
+      socket: undefined,
       isPreauthenticated: false,
       tls: 'starttls',
       offer: () => offer,

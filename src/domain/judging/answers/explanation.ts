@@ -186,9 +186,10 @@ const requestLineMax = bounds.accessHintChars;
  * What asks for access to the command, as it would be typed into a shell, which runs nothing before the hidden words are put in again; a
  * reason is there as its pattern. Of a rule without approvals it says first that nobody has to be waited for.
  */
-export function requestLine({ attempt, args, decision: { onRequest } }: Judged): string {
+export function requestLine({ attempt, args, decision: { onRequest } }: Judged, socket?: string): string {
   const { approvals, reason } = onRequest?.terms ?? {};
   const soon = approvals === 0 ? 'at once, reviewed later: ' : '';
+  const at = socket === undefined ? [] : ['--socket', socket];
   const user = attempt.user === undefined ? [] : ['--user', attempt.user];
   const [first, ...others] = args;
   // Canonical arguments begin with `--`, which is needed only before a word that looks like an option.
@@ -201,7 +202,7 @@ export function requestLine({ attempt, args, decision: { onRequest } }: Judged):
     return `"\${SECRET${hidden === 1 ? '' : hidden}:?put the hidden word in here}"`;
   });
   const why = ['--reason', reason?.source ?? 'WHY'];
-  const asked = ['dovegate', 'request', ...user, ...why, '--', ...attempt.command.name.split(' ')];
+  const asked = ['dovegate', 'request', ...at, ...user, ...why, '--', ...attempt.command.name.split(' ')];
   const line = [soon + formatWords(asked), ...words].join(' ');
   return line.length <= requestLineMax ? line : `${line.slice(0, requestLineMax - 3)}...`;
 }
