@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
 import { findingKinds } from '../../src/domain/records/fleet/shapes.js';
+import { touchClasses } from '../../src/domain/records/report/touch.js';
 import { httpDifferences } from '../kit/http-vectors.js';
 import { runWarm } from '../kit/warm-program.js';
 import { example, needsDaemon, pages, readPage as read, runPage } from './docs-page.js';
@@ -223,6 +224,15 @@ test('each page of docs/ ends with what can go wrong', () => {
       /^## What can go wrong/,
       path,
     );
+});
+
+test('docs/audit-guide.md explains each word that a report has in WHAT', () => {
+  const page = proseOf(read('docs/audit-guide.md'));
+  const words = [...page.matchAll(/\*\*(.+?)\*\*|`(.+?)`/gs)].flatMap(([, bold = '', code = '']) => [
+    ...bold.split('; '),
+    code,
+  ]);
+  for (const { what } of touchClasses) assert.ok(words.includes(what), what);
 });
 
 test('the figures in README are those of docs/performance.md', () => {
