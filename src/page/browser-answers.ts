@@ -287,19 +287,17 @@ export function createBrowserAnswers(parts: BrowserParts) {
 
   async function expire(session: PageSession, person: PagePerson, why: string | undefined): Promise<void> {
     if (why === undefined) return;
-    sessions.leave(session);
-    log.report({
-      event: 'operator',
-      level: 'info',
-      text: `${person.name}: the sign-in was not renewed: ${why}`,
-    });
+    const text = `the sign-in was not renewed: ${why}`;
+    sessions.leave(session, text);
+    log.report({ event: 'operator', level: 'info', text: `${person.name}: ${text}` });
     await note('page-sign-out', person, session, 'not-renewed');
   }
 
   function me(session: PageSession, { name, roles, users }: PagePerson): PageReply {
     const view = users === undefined ? {} : { users };
     const { host, version } = parts;
-    const shown: Me = { name, roles, ...view, ends: formatTime(session.endsMs), host, version };
+    const isByIssuer = session.oidc !== undefined;
+    const shown: Me = { name, roles, ...view, isByIssuer, ends: formatTime(session.endsMs), host, version };
     return jsonReply(200, shown);
   }
 
@@ -372,7 +370,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
         return unauthorized(signInText);
       case 'ended':
         refuse('session-ended', peer, found.name, endpoint);
-        return unauthorized(`the session has ended; ${signInText}`);
+        return unauthorized(`${found.why ?? 'the session has ended'}; ${signInText}`);
       case 'crowded':
         return refusedReply(503, crowdedText);
       case 'live':

@@ -109,9 +109,10 @@ export function createOidc({ clock, log, people }: OidcParts) {
     }
   }
 
-  /** Forgets the answer, such as after a change of the secret. */
+  /** Forgets the answer, such as after a change of the secret, or of the issuer's keys. */
   function doubt(fault: unknown): void {
-    if (fault instanceof IssuerFault && fault.kind === 'away') known = undefined;
+    if (fault instanceof IssuerFault && (fault.kind === 'away' || fault.kind === 'new-key'))
+      known = undefined;
   }
 
   function provedBy(page: PageSettings, identity: Identity): OidcProved | undefined {
@@ -189,8 +190,13 @@ export function createOidc({ clock, log, people }: OidcParts) {
       const isDown = known?.key === key && 'fault' in known;
       // Other ways in must not wait for an issuer that is down.
       if (!isDown) await Promise.race([asked, pause(clock, patienceMs)]);
-      const text = known?.key === key && 'fault' in known ? known.fault.message : undefined;
-      return { at: new URL(page.oidc.issuer).host, ...(text !== undefined && { text }) };
+      const answer = known?.key === key ? known : undefined;
+      const signOut = answer && 'issuer' in answer ? answer.issuer.signOut : undefined;
+      return {
+        at: new URL(page.oidc.issuer).host,
+        ...(answer && 'fault' in answer && { text: answer.fault.message }),
+        ...(signOut !== undefined && { signOut }),
+      };
     },
 
     /** `origin`: of the page, as the browser has it. */
@@ -203,7 +209,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
       try {
         const issuer = await issuerNow(page);
         return {
-          address: issuer.address(secrets, redirectOf(origin)),
+          address: issuer.address(secrets, redirectOf(origin), body['asksWho'] === true),
           issuer: page.oidc.issuer,
         };
       } catch (fault) {

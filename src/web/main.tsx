@@ -7,7 +7,7 @@ import { type Api, AskFault, createApi, sentenceOf } from './api.js';
 import { Frame } from './frame.js';
 import { Button } from './kit.js';
 import { takeReturned } from './oidc.js';
-import { showTheme, themeChoice, token } from './session.js';
+import { issuerKnows, showTheme, themeChoice, token } from './session.js';
 import { Mark } from './shapes.js';
 import { Awaited, SignIn, type SignInText } from './sign-in.js';
 
@@ -34,7 +34,9 @@ function Page({ link }: { readonly link: string }) {
   );
   const enter = async ({ token: value }: Entered): Promise<void> => {
     token.keep(value);
-    setState(await whoAmI(api));
+    const next = await whoAmI(api);
+    if (next.at === 'inside' && next.me.isByIssuer && issuerKnows.read() !== '') issuerKnows.keep('');
+    setState(next);
   };
   const start = async (): Promise<void> => {
     const asked = askToEnter(api, link);
@@ -61,6 +63,7 @@ function Page({ link }: { readonly link: string }) {
     // It has the token before that is forgotten. Nothing stays on the screen until an answer comes, which may be never.
     const asked = api.json('POST /api/logout');
     token.forget();
+    if (state.at === 'inside' && state.me.isByIssuer) issuerKnows.keep('yes');
     setState({ at: 'outside', text: { text: signingOut, isGood: true } });
     asked.then(
       () => say({ text: 'You are signed out.', isGood: true }),

@@ -9,13 +9,13 @@ const keptName = 'dovegate-oidc';
 const base64url = (bytes: Uint8Array): string =>
   btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (each) => ({ '+': '-', '/': '_' })[each] ?? '');
 
-/** Leaves this page. Rejects with an AskFault. */
-export async function goToIssuer(api: Api): Promise<void> {
+/** Leaves this page. `asksWho`: somebody signed out here. Rejects with an AskFault. */
+export async function goToIssuer(api: Api, asksWho: boolean): Promise<void> {
   const [state = '', nonce = '', verifier = ''] = [1, 2, 3].map(() =>
     base64url(crypto.getRandomValues(new Uint8Array(32))),
   );
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
-  const body = { state, nonce, challenge: base64url(new Uint8Array(digest)) };
+  const body = { state, nonce, challenge: base64url(new Uint8Array(digest)), asksWho };
   const { address, issuer } = await api.json<OidcBegun>('POST /api/oidc/begin', { body });
   const kept = { state, nonce, verifier, issuer, back: window.location.href };
   window.sessionStorage.setItem(keptName, JSON.stringify(kept));

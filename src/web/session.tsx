@@ -58,6 +58,9 @@ export const zoneChoice = choiceOf('dovegate-zone');
 /** `light` or `dark`; else that of the system. */
 export const themeChoice = choiceOf('dovegate-theme');
 
+/** `yes`: somebody signed out here whom the issuer may still know. */
+export const issuerKnows = choiceOf('dovegate-issuer-knows');
+
 export function showTheme(theme: string): void {
   document.documentElement.dataset['theme'] = theme;
 }

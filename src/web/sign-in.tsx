@@ -6,6 +6,7 @@ import { type Api, sentenceOf } from './api.js';
 import { tabsAdvice } from './follow.js';
 import { Button, Field, Panel } from './kit.js';
 import { goToIssuer } from './oidc.js';
+import { issuerKnows } from './session.js';
 import { Mark } from './shapes.js';
 import { visible } from './visible.js';
 
@@ -44,6 +45,7 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
   const [password, setPassword] = useState('');
   const [said, setSaid] = useState(text);
   const [isBusy, setBusy] = useState(false);
+  const isKnown = issuerKnows.read() === 'yes';
   useEffect(() => {
     // Without an answer nothing is hidden.
     api.json<Ways>('GET /api/ways').then(setWays, () => setWays(all));
@@ -66,7 +68,7 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
   /** Clears the earlier message about the issuer. */
   const enterAtIssuer = async (): Promise<void> => {
     setWays((before) => (before?.oidc === undefined ? before : { ...before, oidc: { at: before.oidc.at } }));
-    await attempt(() => goToIssuer(api));
+    await attempt(() => goToIssuer(api, isKnown));
     setBusy(false);
   };
   const enter = (login: Login): Promise<void> =>
@@ -107,10 +109,21 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
       {ways?.oidc !== undefined && (
         <Panel title={`At ${ways.oidc.at}`}>
           {ways.oidc.text !== undefined && <p>It does not work now: {visible(ways.oidc.text)}.</p>}
+          {isKnown && (
+            <p>
+              {ways.oidc.at} may still know this browser; it will ask who signs in here next.
+              {ways.oidc.signOut === undefined && ' Sign out there, too, if others use this browser.'}
+            </p>
+          )}
           <div class="buttons">
             <Button isOff={isBusy} onClick={() => void enterAtIssuer()}>
               Sign in at {ways.oidc.at}
             </Button>
+            {isKnown && ways.oidc.signOut !== undefined && (
+              <a class="button" href={ways.oidc.signOut} rel="noreferrer">
+                Sign out at {ways.oidc.at}
+              </a>
+            )}
           </div>
         </Panel>
       )}

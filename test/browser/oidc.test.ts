@@ -28,7 +28,7 @@ globalThis.setTimeout = (run, ms, ...more) => real(run, ms === 3300000 ? 3000 : 
 let issuer: OidcIssuer;
 
 const desk = shareDesk(async (owner) => {
-  issuer = await openOidcIssuer(owner, client);
+  issuer = await openOidcIssuer(owner, { ...client, hasSignOut: true });
   return openPageDaemon(owner, {
     files: { 'oidc.secret': `${client.clientSecret}\n` },
     pageEnv: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(shortHour)}` },
@@ -130,6 +130,31 @@ browserTest('a sign-in: nothing is in a cookie, an address, the history, a log o
   assert.deepEqual(faults, []);
 });
 
+browserTest(
+  'who signs out reads that the issuer knows this browser, and is asked who comes next',
+  async (t) => {
+    const { page, faults } = await look(t);
+    const asked = async (): Promise<string | null> => {
+      const asking = page.waitForRequest(/\/authorize\?/);
+      await button(page).click();
+      const { searchParams } = new URL((await asking).url());
+      await menu(page).waitFor();
+      return searchParams.get('prompt');
+    };
+    await page.goto(`${desk.daemon.origin}/`);
+    assert.equal(await asked(), null);
+    await page.getByRole('button', { name: /^Sign out/ }).click();
+    await page.getByText(/may still know this browser; it will ask who signs in here next/).waitFor();
+    const link = page.getByRole('link', { name: /^Sign out at 127/ });
+    assert.equal(await link.getAttribute('href'), `${issuer.address}/end?client_id=${client.clientId}`);
+    await settled(page);
+    assert.deepEqual(await findBarriers(page), []);
+    assert.equal(await asked(), 'select_account');
+    assert.equal(await page.evaluate('localStorage.getItem("dovegate-issuer-knows")'), '');
+    assert.deepEqual(faults, []);
+  },
+);
+
 browserTest('whom no entry of persons names sees why nothing is there to approve', async (t) => {
   const { page, faults } = await look(t);
   issuer.person = { sub: 'id-dora' };
@@ -150,7 +175,7 @@ browserTest('a renewal goes unseen; who is removed at the issuer is out at the n
   await page.reload();
   await menu(page).waitFor();
   issuer.remove(carol.sub);
-  await said(page).filter({ hasText: 'the session has ended' }).waitFor();
+  await said(page).filter({ hasText: 'the sign-in was not renewed: 127' }).waitFor();
   const ends = auditRecords(desk.daemon.daemon).filter(({ args }) =>
     String(args).includes('how=not-renewed'),
   );

@@ -34,6 +34,8 @@ export interface OidcIssuerOptions {
   readonly isTerse?: boolean;
   /** Default true. */
   readonly hasRefresh?: boolean;
+  /** A place where browsers sign out. */
+  readonly hasSignOut?: boolean;
 }
 
 /** What is wrong from now on; nothing of it: {}. */
@@ -68,6 +70,8 @@ export interface OidcIssuer {
   readonly answers: readonly string[];
   /** Requests so far, as `METHOD /path`. */
   readonly requests: readonly string[];
+  /** Signs by a new key from now on, and publishes it alone. */
+  changeKey(): void;
   /** Ends the account of a person: nothing of theirs is renewed. */
   remove(sub: string): void;
   /** Nobody listens; resolves to what starts it again. */
@@ -84,8 +88,17 @@ interface Grant {
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): Promise<OidcIssuer> {
-  const { clientId, clientSecret, certificate, metadata = {}, isTerse = false, hasRefresh = true } = options;
-  const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const {
+    clientId,
+    clientSecret,
+    certificate,
+    metadata = {},
+    isTerse = false,
+    hasRefresh = true,
+    hasSignOut = false,
+  } = options;
+  let keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  let kid = 'one';
   const foreign = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const people = new Map<string, IssuerPerson>();
   const codes = new Map<string, Grant>();
@@ -104,7 +117,7 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
   function idToken({ sub, nonce }: Grant, isFirst: boolean): string {
     const { claims, header, signature } = issuer.faults;
     const now = Math.floor(Date.now() / 1000);
-    const head = { alg: signature === 'none' ? 'none' : 'RS256', kid: 'one', ...header };
+    const head = { alg: signature === 'none' ? 'none' : 'RS256', kid, ...header };
     const body = {
       iss: address,
       aud: clientId,
@@ -202,11 +215,12 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
         scopes_supported: ['openid', 'email', 'groups'],
         authorization_response_iss_parameter_supported: true,
         ...(isTerse && { userinfo_endpoint: `${address}/userinfo` }),
+        ...(hasSignOut && { end_session_endpoint: `${address}/end` }),
         ...metadata,
       });
     if (pathname === '/jwks')
       return json(response, 200, {
-        keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'one', use: 'sig', alg: 'RS256' }],
+        keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' }],
       });
     if (pathname === '/userinfo') {
       const sub = accesses.get((request.headers.authorization ?? '').replace(/^Bearer /, ''));
@@ -259,6 +273,10 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
     secrets,
     answers,
     requests,
+    changeKey() {
+      keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+      kid = `after ${kid}`;
+    },
     remove: (sub) => void people.delete(sub),
     async stop() {
       await close();

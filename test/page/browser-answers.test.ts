@@ -244,6 +244,7 @@ void test('a link signs in its person once; sign-ins and sign-outs are records',
   assert.deepEqual(JSON.parse(bodyOf(me)), {
     name: 'view',
     roles: ['view'],
+    isByIssuer: false,
     ends: '2026-01-02T11:04:05.000Z',
     host: 'gate',
     version: '1.2.3',

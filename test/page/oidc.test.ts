@@ -257,6 +257,56 @@ void test('somebody who is removed at the issuer, or is not the same there any m
   }
 });
 
+void test('whose sign-in the issuer ended reads why', async (t) => {
+  const { enter, issuer, clock, isIn, ask } = await desk(t);
+  const token = await enter();
+  issuer.remove(carol.sub);
+  await clock.advance(hourMs - 300_000);
+  await until(async () => !(await isIn(token)), 'the end of the session');
+  const text = textOf(await ask('me', undefined, { token }), 401);
+  assert.match(
+    text,
+    /the sign-in was not renewed: 127.* refused the sign-in: invalid_grant, .*; sign in: run/,
+  );
+});
+
+void test('a key that the issuer changed costs one sign-in, and at most one', async (t) => {
+  const { enter, issuer, visit, finish } = await desk(t);
+  await enter();
+  const asked = (): number => issuer.requests.filter((each) => each === 'GET /jwks').length;
+  const before = asked();
+  issuer.changeKey();
+  assert.match(textOf(await finish(await visit()), 401), /by a key that it did not publish/);
+  assert.equal(asked(), before, 'what was read counts for a moment');
+  await enter();
+  assert.equal(asked(), before + 1);
+});
+
+void test('after a sign-out the issuer asks who comes, and where to sign out there is said', async (t) => {
+  const secrets = { state: secret('a'), nonce: secret('a'), challenge: secret('a') };
+  for (const [metadata, prompt, signOut] of [
+    [{}, 'select_account', undefined],
+    [{ prompt_values_supported: ['none', 'login'] }, 'login', undefined],
+    [{ end_session_endpoint: 'http://other.example.com/end' }, 'select_account', undefined],
+    [
+      { end_session_endpoint: 'https://sso.example.com/end' },
+      'select_account',
+      'https://sso.example.com/end?client_id=dovegate',
+    ],
+  ] as const) {
+    const { ask, ways, enter } = await desk(t, { issuer: { metadata } });
+    const promptOf = async (asksWho: boolean): Promise<string | null> => {
+      const begun: OidcBegun = JSON.parse(textOf(await ask('oidc-begin', { ...secrets, asksWho }), 200));
+      return new URL(begun.address).searchParams.get('prompt');
+    };
+    assert.deepEqual([await promptOf(false), await promptOf(true)], [null, prompt]);
+    assert.equal((await ways()).oidc?.signOut, signOut);
+    const token = await enter();
+    const me: Me = JSON.parse(textOf(await ask('me', undefined, { token }), 200));
+    assert.equal(me.isByIssuer, true);
+  }
+});
+
 void test('somebody who leaves a group loses what it gave', async (t) => {
   const { enter, issuer, clock, isIn } = await desk(t);
   issuer.person = dave;

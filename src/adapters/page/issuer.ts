@@ -21,10 +21,11 @@ export interface IssuerOptions {
 
 /**
  * `away`: it does not answer, or not as an issuer does, or not to this client; `ended`: it does not renew the sign-in; `refused`: the
- * answer that came by the browser, or the token behind it, does not count. The message is a sentence for people.
+ * answer that came by the browser, or the token behind it, does not count; `new-key`: it may count by keys that were not read yet. The
+ * message is a sentence for people.
  */
 export class IssuerFault extends Error {
-  readonly kind: 'away' | 'ended' | 'refused';
+  readonly kind: 'away' | 'ended' | 'refused' | 'new-key';
   constructor(kind: IssuerFault['kind'], message: string, cause?: unknown) {
     super(message, { cause });
     this.kind = kind;
@@ -58,8 +59,10 @@ export interface Identity {
 }
 
 export interface Issuer {
-  /** The address for the browser. `redirect`: where the issuer sends it back to. */
-  address(challenge: Challenge, redirect: string): string;
+  /** Where a browser signs out there (RP-Initiated Logout 1.0); undefined: it has no such place. */
+  readonly signOut: string | undefined;
+  /** The address for the browser. `redirect`: where the issuer sends it back to. `asksWho`: also of a browser that it knows. */
+  address(challenge: Challenge, redirect: string, asksWho?: boolean): string;
   /** Rejects with an IssuerFault. */
   redeem(returned: Returned, redirect: string): Promise<Identity>;
   /** Rejects with an IssuerFault. */
@@ -94,8 +97,14 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   // Out of the log of every proxy, and out of headers.
   const mode = isOffered(metadata.response_modes_supported, 'fragment') ? { response_mode: 'fragment' } : {};
 
+  const { end_session_endpoint: end = '', prompt_values_supported: prompts } = metadata;
+  const isSelecting = !Array.isArray(prompts) || isOffered(prompts, 'select_account');
+  const asking = { prompt: isSelecting ? 'select_account' : 'login' };
+
   return {
-    address: ({ state, nonce, challenge }, redirect) =>
+    signOut:
+      URL.canParse(end) && isSafeAddress(new URL(end)) ? library.buildEndSessionUrl(config).href : undefined,
+    address: ({ state, nonce, challenge }, redirect, asksWho = false) =>
       library.buildAuthorizationUrl(config, {
         redirect_uri: redirect,
         scope: `openid email${scopes}`,
@@ -104,6 +113,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
         code_challenge: challenge,
         code_challenge_method: 'S256',
         ...mode,
+        ...(asksWho && asking),
       }).href,
     redeem: ({ response, state, nonce, verifier }, redirect) =>
       asked(async () => {
@@ -204,6 +214,8 @@ async function identityIn(
   };
 }
 
+const newKey = 'OAUTH_KEY_SELECTION_FAILED';
+
 /** Sentences for codes of the library that say that a sign-in does not count. */
 const sentences: ReadonlyMap<string, string> = new Map([
   ['OAUTH_JWT_CLAIM_COMPARISON_FAILED', 'its ID token is for another client, nonce or issuer'],
@@ -214,7 +226,7 @@ const sentences: ReadonlyMap<string, string> = new Map([
     'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED',
     'what it says of the person is of another one than its ID token',
   ],
-  ['OAUTH_KEY_SELECTION_FAILED', 'its ID token is signed by a key that it does not publish'],
+  [newKey, 'its ID token is signed by a key that it did not publish when it was asked; sign in again'],
 ]);
 
 const noSentences: typeof sentences = new Map();
@@ -244,7 +256,8 @@ function faultOf(
     code !== undefined && fault instanceof Error && fault.cause instanceof Error
       ? ` (${shown(fault.cause.message)})`
       : '';
-  if (sentence !== undefined) return new IssuerFault('refused', `${host}: ${sentence}${detail}`, fault);
+  if (sentence !== undefined)
+    return new IssuerFault(code === newKey ? 'new-key' : 'refused', `${host}: ${sentence}${detail}`, fault);
   return new IssuerFault(
     'away',
     `${host} does not answer as an issuer does: ${shown(messageOf(fault))}${detail}`,

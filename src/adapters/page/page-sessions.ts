@@ -37,8 +37,8 @@ export const isEntered = predicateOf<Entered>();
 export type Found =
   | { readonly kind: 'live'; readonly session: PageSession }
   | { readonly kind: 'crowded'; readonly name: string }
-  /** It was ended by a reload, by its age or by a sign-out. */
-  | { readonly kind: 'ended'; readonly name: string }
+  /** It was ended by a reload, by its age or by a sign-out; `why`: by something else, in words for the person. */
+  | { readonly kind: 'ended'; readonly name: string; readonly why?: string }
   | { readonly kind: 'unknown' };
 
 export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'opener' | 'address'> {
@@ -93,24 +93,24 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   /** By hash; of one person oldest first. */
   const links = new Map<string, Link>();
   const sessions = new Map<string, Session>();
-  /** By hash of an ended session or link: its person. */
-  const ended = new Map<string, string>();
+  /** By hash of an ended session or link. */
+  const ended = new Map<string, { readonly name: string; readonly why?: string }>();
 
   function newToken(): { readonly token: string; readonly hash: string } {
     const token = random(tokenBytes).toString('base64url');
     return { token, hash: sha256Hex(token) };
   }
 
-  function remember(hash: string, name: string): void {
-    ended.set(hash, name);
+  function remember(hash: string, name: string, why?: string): void {
+    ended.set(hash, { name, ...(why !== undefined && { why }) });
     const [oldest] = ended.keys();
     if (ended.size > endedMax && oldest !== undefined) ended.delete(oldest);
   }
 
-  function end(session: Session): void {
+  function end(session: Session, why?: string): void {
     if (!sessions.delete(session.hash)) return;
     session.timer.cancel();
-    remember(session.hash, session.name);
+    remember(session.hash, session.name, why);
     if (session.link !== undefined) remember(session.link, session.name);
     session.onEnd?.();
     for (const onEnd of session.running) onEnd();
@@ -217,8 +217,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
         end(opened);
         return { kind: 'used', name: opened.name };
       }
-      const name = ended.get(hash);
-      return name === undefined ? { kind: 'unknown' } : { kind: 'late', name };
+      const late = ended.get(hash);
+      return late === undefined ? { kind: 'unknown' } : { kind: 'late', name: late.name };
     },
 
     enter(signIn: SignIn): Entered {
@@ -230,8 +230,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       const hash = sha256Hex(token);
       const session = sessions.get(hash);
       if (session === undefined) {
-        const name = ended.get(hash);
-        return name === undefined ? { kind: 'unknown' } : { kind: 'ended', name };
+        const before = ended.get(hash);
+        return before === undefined ? { kind: 'unknown' } : { kind: 'ended', ...before };
       }
       if (!session.isStill()) {
         end(session);
@@ -259,8 +259,9 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       };
     },
 
-    leave(session: PageSession): void {
-      for (const each of sessions.values()) if (each === session) end(each);
+    /** `why`: in words for the person, where it is not by their own wish. */
+    leave(session: PageSession, why?: string): void {
+      for (const each of sessions.values()) if (each === session) end(each, why);
     },
 
     /** Call after a reload: ends the sessions that no longer hold. */

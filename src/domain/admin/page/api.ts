@@ -160,7 +160,10 @@ export interface Ways {
 export interface OidcWay {
   /** Its host. */
   readonly at: string;
+  /** Why it cannot be used. */
   readonly text?: string;
+  /** Where this browser signs out there. */
+  readonly signOut?: string;
 }
 
 /** The verifier stays in the browser until the end. Each is 43 characters of base64url. */
@@ -169,6 +172,8 @@ export interface OidcBegin {
   readonly nonce: string;
   /** SHA-256 of the verifier. */
   readonly challenge: string;
+  /** Also somebody whom the issuer still knows. */
+  readonly asksWho?: boolean;
 }
 
 export interface OidcBegun {
@@ -177,7 +182,7 @@ export interface OidcBegun {
 }
 
 /** Back from the issuer: what was made for `oidc-begin`, with the verifier, and what it answered. */
-export interface OidcFinish extends Pick<OidcBegun, 'issuer'>, Omit<OidcBegin, 'challenge'> {
+export interface OidcFinish extends Pick<OidcBegun, 'issuer'>, Pick<OidcBegin, 'state' | 'nonce'> {
   readonly verifier: string;
   /** The parameters behind `#` or `?`. */
   readonly response: string;
@@ -201,6 +206,8 @@ export interface Me {
   readonly roles: readonly PageRole[];
   /** Patterns of mail users; absent: all. */
   readonly users?: readonly string[];
+  /** By the word of the issuer. */
+  readonly isByIssuer: boolean;
   /** When the session ends; RFC 3339. */
   readonly ends: string;
   readonly host: string;
