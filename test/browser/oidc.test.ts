@@ -149,7 +149,7 @@ browserTest(
     assert.equal(await link.getAttribute('href'), `${issuer.address}/end?client_id=${client.clientId}`);
     await settled(page);
     assert.deepEqual(await findBarriers(page), []);
-    assert.equal(await asked(), 'select_account');
+    assert.equal(await asked(), 'login');
     assert.equal(await page.evaluate('localStorage.getItem("dovegate-issuer-knows")'), '');
     assert.deepEqual(faults, []);
   },

@@ -285,12 +285,12 @@ void test('a key that the issuer changed costs one sign-in, and at most one', as
 void test('after a sign-out the issuer asks who comes, and where to sign out there is said', async (t) => {
   const secrets = { state: secret('a'), nonce: secret('a'), challenge: secret('a') };
   for (const [metadata, prompt, signOut] of [
-    [{}, 'select_account', undefined],
-    [{ prompt_values_supported: ['none', 'login'] }, 'login', undefined],
-    [{ end_session_endpoint: 'http://other.example.com/end' }, 'select_account', undefined],
+    [{}, 'login', undefined],
+    [{ prompt_values_supported: ['none', 'select_account'] }, 'select_account', undefined],
+    [{ end_session_endpoint: 'http://other.example.com/end' }, 'login', undefined],
     [
       { end_session_endpoint: 'https://sso.example.com/end' },
-      'select_account',
+      'login',
       'https://sso.example.com/end?client_id=dovegate',
     ],
   ] as const) {

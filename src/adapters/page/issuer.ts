@@ -98,7 +98,8 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const mode = isOffered(metadata.response_modes_supported, 'fragment') ? { response_mode: 'fragment' } : {};
 
   const { end_session_endpoint: end = '', prompt_values_supported: prompts } = metadata;
-  const isSelecting = !Array.isArray(prompts) || isOffered(prompts, 'select_account');
+  // Of the values that ask who comes, each issuer must have `login` (OpenID Connect Core 1.0, 15.1).
+  const isSelecting = Array.isArray(prompts) && isOffered(prompts, 'select_account');
   const asking = { prompt: isSelecting ? 'select_account' : 'login' };
 
   return {
