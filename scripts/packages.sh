@@ -27,6 +27,7 @@ needs() {
 		echo "/usr/sbin/dovecot dovecot-core"
 		echo "/usr/lib/dovecot/modules/doveadm/*doveadm_sieve_plugin.so dovecot-sieve";;
 	audit)
+		echo "/usr/sbin/exim4 exim4-daemon-light"
 		echo "/usr/sbin/rsyslogd rsyslog"; echo "/usr/lib/*/rsyslog/lmnsd_gtls.so rsyslog-gnutls"
 		echo "/usr/bin/prometheus prometheus";;
 	fleet)

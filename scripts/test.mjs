@@ -31,7 +31,7 @@ const stageFolders = {
   page: ['browser'],
   fuzz: ['fuzz'],
   dovecot: ['dovecot'],
-  audit: ['rsyslog', 'prometheus'],
+  audit: ['rsyslog', 'prometheus', 'exim'],
   fleet: ['fleet'],
   systemd: ['systemd'],
   container: ['container'],

@@ -7,7 +7,7 @@ import { modules } from './table.js';
 
 /** Folders of test/ beside the modules of src/. */
 const others = new Set(
-  'architecture bench browser chaos container dovecot fleet fuzz kit kit-self model oracle package prometheus rsyslog scenario shells systemd vectors'.split(
+  'architecture bench browser chaos container dovecot exim fleet fuzz kit kit-self model oracle package prometheus rsyslog scenario shells systemd vectors'.split(
     ' ',
   ),
 );

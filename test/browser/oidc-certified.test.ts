@@ -1,5 +1,5 @@
-// Goal: people sign in at an issuer that nobody here wrote (node-oidc-provider, which is certified), in both of its habits: claims in the ID
-// token, and claims that must be asked for. Phases: a sign-in with consent, in its own forms; a renewal; signing out here, then there.
+// Goal: people sign in at an issuer that nobody here wrote (node-oidc-provider, which is certified), in both of its habits: claims in the
+// ID token, and claims that must be asked for. Phases: a sign-in with consent, in its own forms; a renewal; signing out here, then there.
 // What must not happen: a sign-in of somebody whom the page does not name; a next sign-in without a question.
 
 import assert from 'node:assert/strict';
@@ -32,7 +32,9 @@ async function openCertified(owner: Owner, conformIdTokenClaims: boolean): Promi
     else void answer(request, response);
   });
   const port = await listenHere(server);
-  owner.after(() => void server.close().closeAllConnections());
+  owner.after(() => {
+    server.close().closeAllConnections();
+  });
   const address = `http://127.0.0.1:${port}`;
   const grants: string[] = [];
   const settings = (origin: string): Configuration => ({

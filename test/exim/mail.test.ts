@@ -1,0 +1,205 @@
+// Goal: notices by mail reach a real mail server (Debian's Exim), however slow it is. Phases: a mail over STARTTLS, from a sender that
+// checks the certificate; a server that answers 20 s after the dot, then one that is slow at each word; a hundred notices of which that
+// server holds one. What must not happen: a mail that comes twice, or one that another has delayed.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import type { LookupFunction } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../src/adapters/host/clock.js';
+import { segmentName } from '../../src/adapters/journal/segments.js';
+import { sendMail } from '../../src/adapters/notices/mail.js';
+import { noticeOf } from '../../src/domain/admin/notices/notice.js';
+import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
+import { accessBody, accessLine, usualRequest } from '../kit/access-record.js';
+import { askHttp } from '../kit/ask-http.js';
+import { makeAuthority } from '../kit/certificates.js';
+import { startPage } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openGateway } from '../kit/gateway.js';
+import { isListening } from '../kit/nats.js';
+import { runProgram } from '../kit/program.js';
+import { type Skipped, skipped } from '../kit/skipped.js';
+import { until } from '../kit/until.js';
+
+/** Seconds after the dot: more than a whole attempt may take elsewhere. */
+const slowS = Number(process.env['DOVEGATE_SLOW_MAIL'] ?? 20);
+const authority = makeAuthority({ name: 'mail authority' });
+const setup = fileURLToPath(new URL('../../../scripts/packages.sh', import.meta.url));
+const program = '/usr/sbin/exim4';
+
+interface Exim {
+  readonly port: number;
+  /** Whole mails, as it keeps them, the first to come first. */
+  readonly mails: () => readonly string[];
+}
+
+async function openExim(t: TestContext): Promise<Exim | Skipped> {
+  if (process.getuid?.() !== 0) return skipped('a real Exim needs root');
+  const installed = await runProgram('bash', [setup, 'audit'], { timeoutMs: 10 * 60_000 });
+  if (installed.exit !== 0) return skipped(installed.text);
+  const folder = openFolder(t);
+  const [port = 0] = await freePorts(1);
+  const { certificatePem, keyPem } = authority.issue({ names: ['mail.example.com'] });
+  chmodSync(folder, 0o755);
+  // It writes as a user of its own.
+  for (const each of ['spool', 'mails']) {
+    mkdirSync(join(folder, each));
+    chmodSync(join(folder, each), 0o777);
+  }
+  const files = { 'tls.pem': certificatePem, 'tls.key': keyPem, 'exim.conf': configurationOf(folder, port) };
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(join(folder, name), text);
+    chmodSync(join(folder, name), 0o644);
+  }
+  let output = '';
+  const child: ChildProcess = spawn(program, ['-C', join(folder, 'exim.conf'), '-bdf'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (each: Buffer) => (output += String(each)));
+  t.after(async () => {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    if (child.exitCode === null && child.pid !== undefined) {
+      // With those that hold a connection.
+      process.kill(-child.pid, 'SIGKILL');
+      await ended;
+    }
+  });
+  await until(
+    async () => child.exitCode !== null || (await isListening('127.0.0.1', port)),
+    () => output,
+  );
+  assert.equal(child.exitCode, null, output);
+  const kept = join(folder, 'mails');
+  return {
+    port,
+    mails: () => {
+      const names = readdirSync(kept).filter((each) => each.startsWith('q'));
+      return names.map((each) => readFileSync(join(kept, each), 'utf8'));
+    },
+  };
+}
+
+/** `slow` in a mail: it thinks about that one; to `tarpit`: it thinks about each word. */
+function configurationOf(folder: string, port: number): string {
+  return `
+primary_hostname = mail.example.com
+spool_directory = ${folder}/spool
+log_file_path = ${folder}/spool/%slog
+pid_file_path = ${folder}/spool/pid
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = ${port}
+domainlist local_domains = example.com
+host_lookup =
+rfc1413_query_timeout = 0s
+queue_run_max = 0
+tls_advertise_hosts = *
+tls_certificate = ${folder}/tls.pem
+tls_privatekey = ${folder}/tls.key
+message_body_visible = 5000
+acl_smtp_rcpt = words
+acl_smtp_data = dot
+begin acl
+words:
+  accept local_parts = tarpit
+         delay = 6s
+  accept
+dot:
+  accept condition = \${if match{$message_body}{slow}}
+         delay = ${slowS}s
+  accept
+begin routers
+here:
+  driver = accept
+  transport = file
+begin transports
+file:
+  driver = appendfile
+  directory = ${folder}/mails
+  maildir_format = false
+  directory_file = q\${message_exim_id}
+  user = Debian-exim
+  create_directory = false
+`;
+}
+
+const lookup: LookupFunction = (_name, options, callback) => {
+  if (options.all === true) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+  else callback(null, '127.0.0.1', 4);
+};
+
+const from = 'dovegate@gate1.example.com';
+const idOf = (mail: string): string => /^Message-ID: (\S+)/im.exec(mail)?.[1] ?? '';
+
+void test('over STARTTLS, by a certificate that counts, to a server that is slow at each word', {
+  timeout: 120_000,
+}, async (t) => {
+  const exim = await openExim(t);
+  if ('skip' in exim) return t.skip(exim.skip);
+  const notice = noticeOf(accessLine(7, Date.now(), usualRequest), {
+    journal: 'ab'.repeat(16),
+    host: 'gate1',
+  });
+  assert.ok(notice !== undefined);
+  const folder = openFolder(t);
+  const to = (caFile: string) =>
+    sendMail(
+      { to: ['tarpit@example.com'], from, host: 'mail.example.com', port: exim.port, caFile },
+      notice,
+      { clock: systemClock, lookup },
+      new AbortController().signal,
+    );
+  const [own, other] = ['own.pem', 'other.pem'].map((name) => join(folder, name));
+  writeFileSync(own ?? '', authority.certificatePem);
+  writeFileSync(other ?? '', makeAuthority({ name: 'another authority' }).certificatePem);
+  await assert.rejects(to(other ?? ''), { code: 'tls-failed' });
+  await to(own ?? '');
+  await until(() => exim.mails().length > 0, 'the mail');
+  const [mail = '', ...more] = exim.mails();
+  assert.deepEqual(more, []);
+  assert.match(mail, /with esmtps +\(TLS1\.3\)/i);
+  assert.match(mail, /^Subject: .*anna/m);
+});
+
+void test('a hundred notices, one of which the server thinks about: each once, the others not late', {
+  timeout: 60_000 + slowS * 3000,
+}, async (t) => {
+  const exim = await openExim(t);
+  if ('skip' in exim) return t.skip(exim.skip);
+  const before = openDiskJournal(t);
+  const count = 100;
+  for (let number = 1; number <= count; number += 1) {
+    const reason = number === 5 ? 'a slow one' : `ticket ${number}`;
+    before.writeBodies(accessBody(Date.now() - 60_000 + number, { ...usualRequest, reason }));
+  }
+  const people = `{ oncall: { user: "${process.getuid?.() ?? 0}", role: view } }`;
+  const { daemon } = await openGateway(t, {
+    more: `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: ${people} } }
+notices: { leads: { mail: { to: [leads@example.com], from: ${from}, server: "127.0.0.1:${exim.port}" } } }`,
+    files: {
+      [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
+      [join('page-state', 'notices-leads.json')]: '-',
+    },
+  });
+  const page = await startPage(t, daemon, { args: ['--state', 'page-state'] });
+  const slow = (): boolean => exim.mails().some((each) => each.includes('a slow one'));
+  await until(
+    () => exim.mails().length >= count - 1,
+    () => `${exim.mails().length} mails: ${page.output()}`,
+  );
+  assert.ok(!slow(), 'the others waited for it');
+  await until(slow, 'the slow one');
+  await until(async () => {
+    const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
+    return body.includes(`dovegate_notices_delivered_total{receiver="leads"} ${count}\n`);
+  }, 'all are delivered');
+  const ids = exim.mails().map(idOf);
+  assert.equal(ids.length, count);
+  assert.equal(new Set(ids).size, count);
+});
