@@ -14,6 +14,7 @@ import {
   type AuditRecord,
   formatTime,
   type RecordedInput,
+  type RecordedOutcome,
   type RecordedPart,
   type RecordedPeer,
   type Redacted,
@@ -35,7 +36,7 @@ import {
   isLost,
   type Journal,
 } from '../outcome/journal.js';
-import type { LogLevel, Verdict } from '../outcome/outcome.js';
+import { type Ending, judgeEnding, type LogLevel, type Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { Stated } from './stated.js';
 
@@ -357,6 +358,8 @@ function isFaultOfUser({ status, verdict }: CompletionFacts, text: string): bool
   return userErrors.has(code) || /quota exceeded/i.test(text);
 }
 
+const denials: ReadonlySet<RecordedOutcome> = new Set(['denied', 'limited', 'unparsable']);
+
 export class ExchangeRecords {
   admission: Admission;
   /** The admission must be on disk before anything is sent; otherwise it is enough that it survives a crash of the daemon. */
@@ -419,13 +422,14 @@ export class ExchangeRecords {
   }
 
   /**
-   * For an exchange that ends without an admission. `hadUpstream`: it got an upstream before it was refused. False: it belongs to a flood
+   * For an exchange that may end without an admission. `hadUpstream`: it got an upstream before it was refused. False: it belongs to a flood
    * and is only counted.
    */
-  admitRefused(source: FloodSource, hadUpstream: boolean): boolean {
+  admitRefused(source: FloodSource, ending: Ending, hadUpstream: boolean): boolean {
     if (this.#state === 'open') {
       this.isBrief ||= !hadUpstream;
-      if (hadUpstream || this.#parts.floods.admit('refused', source)) this.admitQuietly();
+      const kind = denials.has(judgeEnding(ending).outcome) ? 'refused' : 'unsent';
+      if (hadUpstream || this.#parts.floods.admit(kind, source)) this.admitQuietly();
       else this.#state = 'counted';
     }
     return this.#state !== 'counted';

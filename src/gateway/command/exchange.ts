@@ -243,7 +243,7 @@ export class Exchange {
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;
-    this.isRecorded = records.admitRefused(names, this.isServed);
+    this.isRecorded = records.admitRefused(names, ending, this.isServed);
     const { reason: abortReason } = this.#abortable;
     const isSessionOver = abortReason === 'draining' || abortReason === 'killed';
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);

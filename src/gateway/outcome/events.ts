@@ -22,11 +22,12 @@ export interface ExchangeNames {
 }
 
 /**
- * Kinds of events that are counted above a rate, each by itself: the key `action` of a `limit` record. `refused`: commands that were not
- * sent; `question`: what dovegate answered itself; `page-refused`: requests of people to the page.
+ * Kinds of events that are counted above a rate, each by itself: the key `action` of a `limit` record. `refused`: commands that count as
+ * denied; `unsent`: others that were not sent; `question`: what dovegate answered itself; `page-refused`: requests of people to the page.
  */
 export const floodKinds = [
   'refused',
+  'unsent',
   'question',
   'page-refused',
   'session',

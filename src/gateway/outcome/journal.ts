@@ -130,6 +130,7 @@ export function createFloodWatch(parts: {
   const { clock, journal, observe } = parts;
   const gates: Readonly<Record<FloodKind, FloodGate<FloodSource>>> = {
     refused: new FloodGate(gateLimits, joinSources),
+    unsent: new FloodGate(gateLimits, joinSources),
     question: new FloodGate(gateLimits, joinSources),
     'page-refused': new FloodGate(gateLimits, joinSources),
     session: new FloodGate(gateLimits, joinSources),

@@ -60,6 +60,15 @@ void test('a flood of questions to dovegate is none of refusals', async () => {
   assert.equal(engine.recordsOf('admission').length, 11, 'questions leave refusals their records');
 });
 
+void test('a flood of commands that nobody refused, and that were not sent, is none of refusals', async () => {
+  const engine = openMemoryEngine({ settings });
+  const client = await engine.client(3);
+  for (let at = 0; at < 15; at += 1) await client.line('x|proxy-ttl=1|alice@example.org|quota get');
+  await engine.clock.advance(1000);
+  assert.deepEqual(limitsOf(engine), ['1000@support unsent 5']);
+  assert.ok(engine.recordsOf('completion').every(({ outcome }) => outcome === 'failed'));
+});
+
 void test('refused input is thrown away in a flood as well', async () => {
   const engine = openMemoryEngine({ settings });
   const client = await engine.client(2);
