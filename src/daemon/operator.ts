@@ -1,7 +1,6 @@
 // Actions of operators on the running daemon: end a command, take a backend out of service and back, reload. An action without a record is
 // not done, and a second record of the same `deed` says how it ended. A drained backend stays drained across restarts.
 
-import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import {
   type Act,
@@ -11,6 +10,7 @@ import {
   type Operator,
   type OperatorAction,
 } from '../adapters/admin/access.js';
+import { randomBytes } from '../adapters/host/clock.js';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
@@ -133,7 +133,13 @@ export function createAct(parts: Parts): Act {
     const args = from === undefined || from.length === 0 ? {} : { args: from };
     // What the drain has cost stands where it ends.
     const cost = isOperatorAction(action, 'enable') ? parts.outages.refused(action.backend) : {};
-    const about = { deed: randomUUID(), ...named, ...killedOf(parts, action), ...args, ...cost };
+    const about = {
+      deed: Buffer.from(randomBytes(8)).toString('hex'),
+      ...named,
+      ...killedOf(parts, action),
+      ...args,
+      ...cost,
+    };
     const record = { time, event: 'operator', peer, action: kind, by, ...about } as const;
     const failed = (failure: ActionFailure, text: string): ActionResult => {
       parts.log.report({ event: 'admin-failed', level: 'error', text: `${action.kind}: ${text}` });

@@ -67,6 +67,9 @@ function past(atMs: number): readonly JournalRecord[] {
         time: atMs + 319 * second,
         event: 'completion',
         id,
+        principal: 'bob@support',
+        command: 'fetch',
+        backend: 'mail1',
         outcome: 'unknown',
         error: 'stopped',
       }),
@@ -160,8 +163,8 @@ void test('an hour later: when, how long, why, by whom, what it has cost', async
   assert.deepEqual([trouble, since], [undefined, new Date(startMs + hourMs - 24 * hourMs).toISOString()]);
   look(rows, startMs);
   assert.deepEqual(
-    rows.flatMap(({ left = [] }) => left.map(({ id }) => id)),
-    ['A', 'B'],
+    rows.flatMap(({ left = [] }) => left),
+    ['A', 'B'].map((id) => ({ id, command: 'fetch', principal: 'bob@support', backend: 'mail1' })),
   );
   await ask();
   assert.equal(asked(), 1, 'the journal is not read for each who asks');

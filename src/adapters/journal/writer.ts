@@ -319,8 +319,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     // One completion after the other: there may be too many for one message.
     const unknown = [...ledger.open];
-    for (const [id, { session }] of unknown) {
-      const record: JournalRecord = { time: wallMs, event: 'completion', session, id, outcome: 'unknown' };
+    for (const [id, { seq: _, ...names }] of unknown) {
+      const record: JournalRecord = { time: wallMs, event: 'completion', ...names, id, outcome: 'unknown' };
       write([encodeBody({ ...record, error: 'stopped' })]);
     }
     const identity = {

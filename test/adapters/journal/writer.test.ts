@@ -230,7 +230,7 @@ void test('damage before the last whole record is left where it is', (t) => {
   );
 });
 
-void test('an exchange that outlived many segments is closed after a crash', (t) => {
+void test('an exchange that outlived many segments is closed after a crash, with its names', (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory, 4096);
   write(writer, admission('OLD'));
@@ -240,8 +240,11 @@ void test('an exchange that outlived many segments is closed after a crash', (t)
   write(writer, admission('NEW'));
   const records = restarted(directory, 4096);
   pairedIds(records);
-  const unknown = records.filter((record) => record['outcome'] === 'unknown').map((record) => record['id']);
-  assert.deepEqual(unknown, ['OLD', 'NEW']);
+  const unknown = records.filter((record) => record['outcome'] === 'unknown');
+  assert.deepEqual(
+    unknown.map(({ id, session, principal, command, backend }) => [id, session, principal, command, backend]),
+    ['OLD', 'NEW'].map((id) => [id, 'S1', 'bob@support', 'quota get', 'mail1']),
+  );
 });
 
 // bounds.segmentBytes

@@ -149,11 +149,17 @@ export type OpenExchanges = Map<string, OpenExchange>;
 
 export interface OpenExchange {
   readonly seq: number;
+  /** For the completion that a start writes in its place. */
   readonly session: string | undefined;
+  readonly principal: string | undefined;
+  readonly command: string | undefined;
+  readonly backend: string | undefined;
 }
 
 /** No daemon has as many exchanges at once; a forged journal must not fill the memory. */
 const openMax = bounds.openRecovered;
+
+const namesOfOpen = ['session', 'principal', 'command', 'backend'] as const;
 
 /** Tracks open exchanges: takes a line, and returns its head. Completed ones are added to `ended`. */
 export function noteExchange(
@@ -171,7 +177,10 @@ export function noteExchange(
     const known = open.get(id);
     if (known !== undefined) ended?.set(id, known);
     open.delete(id);
-  } else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
+  } else if (open.size < openMax) {
+    const [session, principal, command, backend] = namesOfOpen.map((key) => readWord(text, key));
+    open.set(id, { seq, session, principal, command, backend });
+  }
   return head;
 }
 
