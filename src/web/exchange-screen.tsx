@@ -4,8 +4,8 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
 import { countWords, durationWords } from '../domain/language/words/words.js';
-import { valueText } from '../domain/records/audit/stored.js';
-import { recordTitle, requestOf } from '../domain/records/story/row.js';
+import { textIn, valueText } from '../domain/records/audit/stored.js';
+import { recordTitle, requesterOf, requestOf } from '../domain/records/story/row.js';
 import { AskFault, sentenceOf } from './api.js';
 import { Effect, Outcome, Words } from './badge.js';
 import {
@@ -24,7 +24,7 @@ import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { shellQuoted, trailPath } from './trail-query.js';
 
-import { commandText, usersText } from './trail-rows.js';
+import { commandText, type ShownRow, usersText } from './trail-rows.js';
 
 type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
 
@@ -105,7 +105,7 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
     );
   return (
     <>
-      <About record={found[0]?.record ?? {}} />
+      <About row={{ fields: found[0]?.record ?? {} }} />
       {isLimited && <p class="hint">Of records that you do not see, time, event and seq are shown.</p>}
       {found.map(({ record }) => (
         <Raw key={valueText(record['seq'])} record={record} />
@@ -115,13 +115,18 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
 }
 
 /** What a record beside those of commands is. */
-export function About({ record }: { readonly record: StoredRecord }) {
-  const request = requestOf(record);
+export function About({ row }: { readonly row: ShownRow }) {
+  const { fields } = row;
+  const request = requestOf(fields);
   return (
     <section aria-label="What it is">
       <h2>
-        <Name value={recordTitle(record)} max={160} />
+        <Name value={recordTitle(fields)} max={160} />
       </h2>
+      <p>
+        <Time at={textIn(fields, 'time')} isExact isDated /> <Name value={requesterOf(row)} max={80} />{' '}
+        <Sentence text={commandText(row)} isExact />
+      </p>
       {request !== undefined && (
         <p>
           <Link to={pathOf('/access/:id', request)}>Who asked, who decided, and all its uses</Link>
@@ -191,7 +196,7 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
         <div class="said bad">
           {end.notes.slice(0, 10).map((note) => (
             <p key={note}>
-              <Name value={note} max={300} />
+              <Sentence text={note} />
             </p>
           ))}
         </div>
@@ -219,7 +224,7 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
       </h2>
       {next !== undefined && (
         <p>
-          <Name value={next} max={600} />
+          <Sentence text={next} />
         </p>
       )}
       <p class="exchange-head">
@@ -387,7 +392,12 @@ interface MomentProps {
 function Moment({ line: { time, text }, what }: MomentProps) {
   return (
     <li>
-      <Time at={time} isExact /> {what} {text !== '' && <Name value={text} max={160} />}
+      <Time at={time} isExact /> {what}
+      {text !== '' && (
+        <>
+          : <Name value={text} max={160} />
+        </>
+      )}
     </li>
   );
 }
@@ -435,7 +445,8 @@ function Chain({ all, end, isLimited }: Omit<ShownProps, 'story'>) {
   );
 }
 
-function Raw({ record }: { readonly record: StoredRecord }) {
+/** As it is stored, for who knows the journal. */
+export function Raw({ record }: { readonly record: StoredRecord }) {
   return (
     <dl class="told raw">
       {Object.entries(record).map(([key, value]) => (

@@ -213,7 +213,7 @@ function Findings({ last }: { readonly last: NonNullable<Proof['last']> }) {
             <li key={text}>
               <Sign tone={kind === 'fault' ? 'bad' : 'quiet'}>
                 {kind === 'fault' ? <strong>Fault. </strong> : 'No fault. '}
-                <Name value={text} max={1000} />
+                <Sentence text={text} />
               </Sign>
             </li>
           ))}

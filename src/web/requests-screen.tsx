@@ -9,7 +9,7 @@ import { hasWords } from './access.js';
 import { AskFault } from './api.js';
 import { useAnswer } from './asked.js';
 import { Choice } from './fields.js';
-import { AsCommand, Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
+import { AsCommand, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { requestPath } from './requests.js';
@@ -68,7 +68,7 @@ export function RequestsScreen({ query }: ScreenProps) {
         <>
           {[...(value.end.sentences ?? []), ...(value.end.notes ?? [])].map((text) => (
             <p key={text}>
-              <Name value={text} max={200} />.
+              <Sentence text={text} />.
             </p>
           ))}
           {unreviewed.length > 0 && (

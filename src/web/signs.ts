@@ -1,7 +1,7 @@
 // The one table of words, colours and shapes: how a command ended, and what a command can do. Every screen draws them by <Outcome> and
 // <Effect> of badge.tsx, with the words that the search of the trail takes.
 
-import { type OutcomeClass, shownEffect, type TrailContent } from '../domain/records/story/row.js';
+import { endWords, type OutcomeClass, shownEffect, type TrailContent } from '../domain/records/story/row.js';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'strange' | 'write' | 'content' | 'destroy';
 
@@ -44,6 +44,9 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
   open: sign('open', 'quiet', 'dots'),
 };
 
+/** Of access on request, whose steps are no exceptions. */
+const steps = ['requested', 'approved', 'granted', 'reviewed', 'revoked', 'ended', 'expired', 'used-up'];
+
 /** What a command can do, weakest first; `content`: shows mail content; `searched`: shows which mails contain something. */
 export const effects: Readonly<Record<string, SignFacts>> = {
   read: sign('read', 'quiet', 'eye'),
@@ -82,6 +85,7 @@ export function partWord(part: OutcomeClass): string {
 }
 
 export function outcomeSign(outcome: string): SignFacts {
+  if (steps.includes(outcome)) return sign(endWords(outcome, ''), 'quiet', 'ring');
   return (Object.hasOwn(outcomes, outcome) && outcomes[outcome]) || sign(outcome, 'strange', 'question');
 }
 

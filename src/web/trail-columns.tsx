@@ -6,7 +6,7 @@ import { valueText } from '../domain/records/audit/stored.js';
 import { kindOf, remarkOf, requestOf } from '../domain/records/story/row.js';
 import { Effect, Outcome, Words } from './badge.js';
 import { Dialog } from './dialog.js';
-import { Button, Duration, Name, Time } from './kit.js';
+import { Button, Duration, Name, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
 import type { Column } from './table.js';
@@ -14,6 +14,7 @@ import type { QueryKey } from './trail-query.js';
 import {
   allUsers,
   commandText,
+  isOfCommand,
   queryValue,
   type ShownRow,
   type TrailColumn,
@@ -119,7 +120,12 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         size: 'rest',
         line: 1,
         grows: true,
-        cell: (row) => pick(row, <Words value={commandText(row) || undefined} max={80} />),
+        cell: (row) =>
+          isOfCommand(row) ? (
+            pick(row, <Words value={commandText(row) || undefined} max={80} />)
+          ) : (
+            <Sentence text={commandText(row)} />
+          ),
       };
     case 'user':
       return {

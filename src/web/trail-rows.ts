@@ -40,8 +40,8 @@ export const trailColumns: readonly TrailColumn[] = [
   { id: 'policy', title: 'Policy', kind: 'text', key: 'policy' },
   { id: 'rule', title: 'Rule', kind: 'text', key: 'rule' },
   { id: 'text', title: 'Why', kind: 'text', key: 'text' },
-  { id: 'status', title: 'Status', kind: 'text', key: 'status' },
-  { id: 'error', title: 'Error', kind: 'text', key: 'error' },
+  { id: 'status', title: 'Status line', kind: 'text', key: 'status' },
+  { id: 'error', title: 'Error code', kind: 'text', key: 'error' },
   { id: 'users', title: 'All users', kind: 'text', key: 'users' },
   { id: 'session', title: 'Session', kind: 'text', key: 'session', query: 'session' },
   { id: 'id', title: 'Id', kind: 'text', key: 'id' },
@@ -71,12 +71,17 @@ export function columnsText(columns: readonly TrailColumn[]): string | null {
 }
 
 /** Command and arguments; the sign that ends the options is none of them. Else what was done. */
-export function commandText({ fields }: TrailRow): string {
+export function commandText({ fields, why }: ShownRow): string {
   const { command, args } = fields;
-  const kind = kindOf(fields);
-  if (kind !== 'command' && kind !== 'access') return deedOf(fields);
+  if (!isOfCommand({ fields })) return deedOf(fields, why);
   const list = asList(args);
   return [command, list === undefined ? args : withoutEnd(list)].map(valueText).join(' ').trim();
+}
+
+/** A command, or a step of access to one; else it is what somebody did, in words. */
+export function isOfCommand({ fields }: TrailRow): boolean {
+  const kind = kindOf(fields);
+  return kind === 'command' || kind === 'access';
 }
 
 /** The mail users of a command: its own, those it touches, or all of them. */

@@ -8,7 +8,7 @@ import { valueText } from '../domain/records/audit/stored.js';
 import { kindOf, requestOf } from '../domain/records/story/row.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
-import { About, ExchangeScreen } from './exchange-screen.js';
+import { About, ExchangeScreen, Raw } from './exchange-screen.js';
 import { Choice } from './fields.js';
 import { AsCommand, Button, Empty, Field, Name, Panel, Sentence, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
@@ -497,17 +497,11 @@ function Opened({ wanted, rows, onOpened }: OpenedProps) {
       </div>
       {isOther ? (
         <>
-          <About record={row.fields} />
-          <dl class="facts">
-            {Object.entries(row.fields).map(([key, value]) => (
-              <div key={key}>
-                <dt>{key}</dt>
-                <dd>
-                  <Name value={valueText(value)} max={400} />
-                </dd>
-              </div>
-            ))}
-          </dl>
+          <About row={row} />
+          <details>
+            <summary>The record as it is stored</summary>
+            <Raw record={row.fields} />
+          </details>
         </>
       ) : (
         <ExchangeScreen key={wanted} params={[wanted]} query={noQuery} />
@@ -561,7 +555,7 @@ function Notes({ found }: { readonly found: Finding | undefined }) {
           <p>{plural(notes.length, 'place', 'places')} of the journal could not be read as it should be:</p>
           {notes.slice(0, 10).map((note) => (
             <p key={note}>
-              <Name value={note} max={300} />
+              <Sentence text={note} />
             </p>
           ))}
           <p>

@@ -119,6 +119,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences and `content`.
   'domain/records/story': rule(
     [
+      'ports/transport',
       'domain/language/codes',
       'domain/language/commands',
       'domain/language/meaning',

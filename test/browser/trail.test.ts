@@ -99,12 +99,12 @@ browserTest('drains, sign-ins and looks are found by their kind and by who did i
   await rows.filter({ hasText: /oncall[^]*drain mail2/ }).waitFor();
   await kinds.getByRole('button', { name: 'sessions' }).click();
   await rows
-    .filter({ hasText: /oncall[^]*page-sign-in/ })
+    .filter({ hasText: /oncall[^]*signed in to the page/ })
     .first()
     .waitFor();
   await kinds.getByRole('button', { name: 'looks' }).click();
   await rows
-    .filter({ hasText: /auditor[^]*audit-search/ })
+    .filter({ hasText: /auditor[^]*searched the trail/ })
     .first()
     .waitFor();
   await visit(page, '/trail?q=by%3Aoncall');
@@ -118,7 +118,7 @@ browserTest('drains, sign-ins and looks are found by their kind and by who did i
   const shown = limited.page.locator('main [data-row]');
   await shown.first().waitFor();
   await settled(limited.page);
-  assert.equal(await shown.filter({ hasText: /oncall|page-sign-in|audit-search/ }).count(), 0);
+  assert.equal(await shown.filter({ hasText: /oncall|signed in|searched/ }).count(), 0);
   assert.equal(await limited.page.getByRole('button', { name: 'operators' }).count(), 0);
 });
 

@@ -8,7 +8,13 @@ import { browserTest, openPageDaemon, settled, shareDesk } from '../kit/page-dae
 const desk = shareDesk(async (owner) => {
   const daemon = await openPageDaemon(owner);
   const client = await daemon.client();
-  for (const user of ['alice@example.org', 'bob.longer-name@example.org', 'ceo@example.org'])
+  for (const user of [
+    'alice@example.org',
+    'bob.longer-name@example.org',
+    'ceo@example.org',
+    'greta@students.university-hospital.example.org',
+    'maximiliane.von-und-zu-hohenstein@students.university-hospital.example.org',
+  ])
     await client.ask({ user, fields: ['mailbox delete', 'INBOX'] });
   return daemon;
 });

@@ -11,8 +11,8 @@ import { accessSentences, tellAccess } from '../../domain/records/report/access.
 import { contentOf } from '../../domain/records/story/content.js';
 import { type GrantStory, grantSentences } from '../../domain/records/story/grant.js';
 import type { AccessTold, StoryTold, TrailContent } from '../../domain/records/story/row.js';
-import { foldStory, storyOfRow } from '../../domain/records/story/story.js';
-import { causeWords, tellStory } from '../../domain/records/story/words.js';
+import { foldStory } from '../../domain/records/story/story.js';
+import { tellStory, whyWords } from '../../domain/records/story/words.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/records/trail/export.js';
 import {
   createRetirements,
@@ -248,7 +248,7 @@ async function newestFirst(
     JSON.stringify({
       row,
       content: contentOf(row.fields),
-      why: causeWords(storyOfRow(row).ended.cause) || undefined,
+      why: whyWords(row) || undefined,
     } satisfies AnswerLine),
   );
   const { rows, ...end } = page;

@@ -18,7 +18,7 @@ import {
   requesterOf,
 } from '../../domain/records/story/row.js';
 import { storyOfRow } from '../../domain/records/story/story.js';
-import { countedWords } from '../../domain/records/story/words.js';
+import { countedWords, whyWords } from '../../domain/records/story/words.js';
 import {
   formatCsvHeader,
   formatCsvRow,
@@ -248,7 +248,9 @@ function commandOf(row: ExchangeRow): string {
   const counted = kind === 'command' ? countedWords(storyOfRow(row).asked) : '';
   const parts = [...[command, args].map(formatValue), counted && `(${counted})`];
   const isNamed = kind === 'command' || kind === 'access';
-  return printable(isNamed ? parts.filter((part) => part !== '').join(' ') : deedOf(row.fields));
+  return printable(
+    isNamed ? parts.filter((part) => part !== '').join(' ') : deedOf(row.fields, whyWords(row)),
+  );
 }
 
 function outcomeText(row: ExchangeRow): string {

@@ -42,13 +42,43 @@ export function kindOf({ event, action, session }: StoredRecord): RowKind | unde
   return action === 'explain' || action.startsWith('audit-') ? 'look' : 'operator';
 }
 
-/** What somebody did beside commands and steps of access, as it was recorded: `drain mail1`, `acknowledge key-expires api until ...`. */
-export function deedOf(fields: StoredRecord): string {
-  const texts = ['action', 'command', 'to', 'backend', 'id', 'user', 'text', 'reason', 'args'].map((key) =>
-    valueText(fields[key]),
-  );
+/** Of other records than those of commands: `action`, or `event` where there is none. What is not here is a word by itself. */
+const deeds: Readonly<Record<string, string>> = {
+  'session-open': 'connected',
+  'session-close': 'session over',
+  'page-open': 'asked for a link to the page',
+  'page-sign-in': 'signed in to the page',
+  'page-sign-out': 'signed out of the page',
+  'page-refused': 'was refused by the page',
+  'audit-verify': 'verified the journal',
+  'audit-search': 'searched the trail',
+  'audit-export': 'exported records',
+  'audit-extract': 'took an extract',
+  'audit-report': 'made a report of a mailbox',
+  'audit-survey': 'looked for like names',
+  'audit-access': 'looked at requests and grants',
+  'audit-show': 'looked at one id',
+  'audit-suggest': 'looked at what a policy has seen',
+  'audit-replay': 'tried a policy on the past',
+  explain: 'asked what becomes of a command',
+};
+
+/**
+ * What somebody did beside commands and steps of access: `drain mail1`, `signed in to the page how=link`. Times are as recorded.
+ * `closed`: of the end of a session, its `closedWords`.
+ */
+export function deedOf(fields: StoredRecord, closed = ''): string {
+  const action = textIn(fields, 'action') || textIn(fields, 'event');
+  const reason = textIn(fields, 'reason');
+  const texts = ['command', 'to', 'backend', 'id', 'user', 'text'].map((key) => valueText(fields[key]));
   const until = textIn(fields, 'until');
-  return [textIn(fields, 'action') === '' ? textIn(fields, 'event') : '', ...texts, until && `until ${until}`]
+  return [
+    (Object.hasOwn(deeds, action) && deeds[action]) || action,
+    ...texts,
+    action === 'session-close' ? closed && `(${closed})` : reason,
+    valueText(fields['args']),
+    until && `until ${until}`,
+  ]
     .filter(Boolean)
     .join(' ');
 }

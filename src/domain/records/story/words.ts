@@ -1,6 +1,7 @@
 // A story in words for a person. Every sentence about what became of a command is made here, with the words that its client got
 // (`domain/language/codes`). Texts are as recorded: callers make them harmless for where they are shown.
 
+import { type CloseReason, closeReasons } from '../../../ports/transport.js';
 import {
   codes,
   isCode,
@@ -13,8 +14,16 @@ import { decisionCodes, isDecisionCode } from '../../language/codes/decisions.js
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
 import { ownerWords } from './owner.js';
-import type { Asked, Fact, LifeStep, LoggedLine, StoryTold } from './row.js';
-import { type Cause, type foldStory, peerOf, type Right, type Story } from './story.js';
+import {
+  type Asked,
+  type Fact,
+  kindOf,
+  type LifeStep,
+  type LoggedLine,
+  type StoryRow,
+  type StoryTold,
+} from './row.js';
+import { type Cause, type foldStory, peerOf, type Right, type Story, storyOfRow } from './story.js';
 
 /** The sentence that the client got, or what stands in its place; '': it went well. */
 export function causeWords(cause: Cause): string {
@@ -66,6 +75,12 @@ export function countedWords({ countedFor }: Pick<Asked, 'countedFor'>): string 
   return `a count by dovegate for ${countedFor.kind === 'request' ? 'request ' : ''}${countedFor.id}`;
 }
 
+/** Of a row of a search: why a command ended as it did, or a session. '': nothing says it. */
+export function whyWords(row: StoryRow): string {
+  if (kindOf(row.fields) === 'command') return causeWords(storyOfRow(row).ended.cause);
+  return row.fields['event'] === 'session-close' ? closedWords(textIn(row.fields, 'reason')) : '';
+}
+
 type Folded = ReturnType<typeof foldStory>;
 
 export function tellStory(story: Folded): StoryTold {
@@ -100,9 +115,8 @@ export function tellStory(story: Folded): StoryTold {
         ['cells', 'Cells of the answer'],
         ['bytes_in', 'Bytes from the backend'],
         ['bytes_out', 'Bytes to the client'],
-        ['error', 'Error'],
-        ['denial', 'Denied for'],
       ]),
+      ...codeFacts(story.ended),
     ],
     why: whyOf(story),
     life: lifeOf(story),
@@ -163,8 +177,30 @@ function loggedLine(record: StoredRecord): LoggedLine {
   return {
     time: textIn(record, 'time'),
     level: textIn(record, 'level'),
-    text: valueText(record['text'] ?? record['reason']),
+    text: valueText(record['text']) || closedWords(textIn(record, 'reason')),
   };
+}
+
+/** Why a session ended, in the words of its code; another reason as it is. */
+export function closedWords(reason: string): string {
+  return isCloseReason(reason) ? plain(closeReasons[reason][0]) : reason;
+}
+
+function isCloseReason(text: string): text is CloseReason {
+  return Object.hasOwn(closeReasons, text);
+}
+
+/** What its codes mean, each with its code as the client got it. */
+function codeFacts({ error, denial }: Story['ended']): Fact[] {
+  const words = (code: string, means: string | undefined): string =>
+    means === undefined ? code : `${plain(means)} [${code}]`;
+  return [
+    { what: 'Error', value: words(error, isCode(error) ? codes[error].means : undefined) },
+    {
+      what: 'Denied for',
+      value: words(denial, isDecisionCode(denial) ? decisionCodes[denial][0] : undefined),
+    },
+  ].filter(({ value }) => value !== '');
 }
 
 function facts(record: StoredRecord | undefined, keys: readonly (readonly [string, string])[]): Fact[] {
@@ -202,21 +238,32 @@ function whoOf(story: Folded): Fact[] {
 function whyOf({ decided, records: { admission } }: Folded): Fact[] {
   if (admission === undefined) return [];
   return [
-    ...facts(admission, [['decision', 'Decision']]),
+    { what: 'Decision', value: saidWords(decided.decision) },
     { what: 'By', value: rightWords(decided) },
     ...(decided.right.kind === 'grant' ? [{ what: 'Rule', value: decided.right.place }] : []),
+    ...facts(admission, [['text', 'In words']]),
+    {
+      what: decided.isShadow ? 'The shadow would say' : 'Enforced, it would be',
+      value: saidWords(decided.would),
+    },
     ...facts(admission, [
-      ['text', 'In words'],
-      ['mode', 'Mode'],
-      ['would', 'Would have been'],
       ['series', 'Parsed as Dovecot'],
       ['version', 'Hash of the policy'],
     ]),
   ].filter(({ value }) => value !== '');
 }
 
+function saidWords(said: Story['decided']['decision']): string {
+  return said === undefined ? '' : said === 'deny' ? 'denied' : 'allowed';
+}
+
 /** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */
-function lifeOf({ sent: isKnownSent, records: { admission, completion } }: Folded): LifeStep[] {
+function lifeOf({
+  sent: isKnownSent,
+  decided,
+  ended,
+  records: { admission, completion },
+}: Folded): LifeStep[] {
   const admittedMs = timeOf(admission);
   const endedMs = timeOf(completion);
   const durationMs = numberIn(completion, 'duration_ms');
@@ -229,18 +276,17 @@ function lifeOf({ sent: isKnownSent, records: { admission, completion } }: Folde
   const recorded = within(admittedMs === undefined || cameMs === undefined ? undefined : admittedMs - cameMs);
   const sent = within(recorded === undefined || waitMs === undefined ? undefined : recorded + waitMs);
   const first = within(sent === undefined || firstMs === undefined ? undefined : sent + firstMs);
-  const decision = textIn(admission, 'decision');
+  const said = saidWords(decided.decision);
   const isOpen = completion === undefined;
   const mayBeSent = isOpen ? 'not known yet' : 'whether a backend got it is not recorded';
   const notSent = isKnownSent === 'maybe' ? mayBeSent : 'nothing was sent to a backend';
   const waited = waitMs === undefined ? '' : `after ${briefMs(waitMs)} of waiting for a connection`;
-  const [outcome, status] = [textIn(completion, 'outcome'), textIn(completion, 'status')];
   return [
     { what: 'came', ms: 0, about: 'its line was there in full' },
     {
       what: 'recorded',
       ms: recorded,
-      about: decision === '' ? 'with no decision' : `the policy had said ${decision}`,
+      about: said === '' ? 'with no decision' : `${said} by the policy`,
     },
     { what: 'sent', ms: isSent ? sent : undefined, about: isSent ? waited : notSent },
     ...(isSent
@@ -258,9 +304,16 @@ function lifeOf({ sent: isKnownSent, records: { admission, completion } }: Folde
       : {
           what: 'ended',
           ms: durationMs,
-          about: status === '' ? outcome : `${outcome}, answered with ${status}`,
+          about:
+            ended.status === '' ? ended.outcome : `${ended.outcome}, answered ${statusWords(ended.status)}`,
         },
   ];
+}
+
+/** `with success`, `with an error: no such user (-NOUSER)`. */
+function statusWords(status: string): string {
+  const [, word] = /^-([A-Z]*)/.exec(status) ?? [];
+  return word === undefined ? 'with success' : `with an error: ${statusMeaning(word)} (-${word})`;
 }
 
 /** Milliseconds since 1970; undefined: it is no time. */

@@ -229,6 +229,26 @@ void test('the line of time: what the records have of it, each step after the on
   assert.ok(told({ event: 'admission', id: 'X' }).life.every(({ ms = 0 }) => ms === 0));
 });
 
+void test('codes of records are words with their code behind, and those of another release stay as they are', () => {
+  const { what, life, closed } = told(
+    admission,
+    { ...completion, outcome: 'limited', error: 'over-limit', denial: 'no-reason', status: '-TEMPFAIL' },
+    { event: 'session-close', session: admission.session, reason: 'peer-ended' },
+  );
+  assert.deepEqual(what.slice(-2), [
+    { what: 'Error', value: 'over a rate, a limit or distinct_users of the policy [over-limit]' },
+    { what: 'Denied for', value: 'its rule asks for a reason, and the client gave none [no-reason]' },
+  ]);
+  assert.equal(life.at(-1)?.about, 'limited, answered with an error: temporary failure (-TEMPFAIL)');
+  assert.equal(life.find((step) => step.what === 'recorded')?.about, 'allowed by the policy');
+  assert.equal(closed?.text, 'the other side had said all that it wanted');
+  const strange = told(admission, { ...completion, error: 'soon', denial: 'toString' });
+  assert.deepEqual(
+    strange.what.slice(-2).map(({ value }) => value),
+    ['soon', 'toString'],
+  );
+});
+
 void test('who, what and why are what the records say, and nothing that they do not', () => {
   const one = told(admission, completion);
   assert.deepEqual(one.who, [
@@ -238,7 +258,7 @@ void test('who, what and why are what the records say, and nothing that they do 
   ]);
   assert.deepEqual(one.what, [{ what: 'Command', value: 'expunge' }]);
   assert.deepEqual(one.why, [
-    { what: 'Decision', value: 'allow' },
+    { what: 'Decision', value: 'allowed' },
     { what: 'By', value: 'rule d.yaml:7 of policy support' },
   ]);
   assert.deepEqual(
