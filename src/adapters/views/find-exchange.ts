@@ -9,7 +9,8 @@ import { GrantStory } from '../../domain/records/story/grant.js';
 import type { View } from '../../domain/records/views/view.js';
 import { type Piece } from '../journal/compressed.js';
 import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
-import { filesFrom } from './reading.js';
+import { piecesBack } from './newest-first.js';
+import { createDamageCount, filesFrom, seqOfLine } from './reading.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
@@ -92,7 +93,32 @@ export async function findExchange(
   // The grant may be for users that the view hides, too.
   if (!isWhole) return { id, all: allOf(await findAll(near, twinNeedles(byId, id), { last })), around: {} };
   const { found, around } = await findAround(trail, near, byId, id, last);
-  return { id, use, all: allOf(found), around };
+  const drain = await findDrain(trail, byId, nearBytes);
+  return { id, use, all: allOf([...found, ...drain]), around };
+}
+
+const drainText = Buffer.from(',"action":"drain"');
+
+/** Of a command that a drained backend did not take: the drain, the last one of it before; within so many bytes. */
+async function findDrain(
+  trail: Trail,
+  byId: readonly Found[],
+  bytesLeft = Infinity,
+): Promise<readonly Found[]> {
+  const met = byId.find(({ record: { error } }) => error === 'backend-drained');
+  if (met === undefined) return [];
+  let left = bytesLeft;
+  for await (const { bytes } of piecesBack(trail.files, seqOf(met), createDamageCount())) {
+    for (let at = bytes.lastIndexOf(drainText); at > 0; at = bytes.lastIndexOf(drainText, at - 1)) {
+      const line = bytes.subarray(bytes.lastIndexOf(LF, at) + 1, bytes.indexOf(LF, at));
+      const record = parseLine(line.toString('utf8')) ?? {};
+      if (record['outcome'] === 'ok' && record['backend'] === met.record['backend'])
+        return findSeq(trail, seqOfLine(line) ?? 0, true);
+    }
+    left -= bytes.length;
+    if (left <= 0) return [];
+  }
+  return [];
 }
 
 /** The steps of the grant that allowed it, up to its end, and the review, which comes later; where a step is retired, one copy of it. */
@@ -159,7 +185,11 @@ function newOf(found: readonly Found[], known: readonly Found[]): Found[] {
 
 async function findSeq(trail: Trail, seq: number, isNear: boolean): Promise<Found[]> {
   const files = isNear ? (await filesFrom(trail.files, seq)).slice(0, 2) : trail.files;
-  return findAll({ ...trail, files }, [Buffer.from(`{"seq":${seq},`)], { most: 1 });
+  const near = { ...trail, files };
+  const found = await findAll(near, [Buffer.from(`{"seq":${seq},`)], { most: 1 });
+  // What an operator did has two.
+  const deed = found[0] && wordOf(found[0], 'deed');
+  return deed === undefined ? found : findAll(near, [named('deed', deed)], { most: 2 });
 }
 
 /** An id is taken before its record is written; clocks of one host differ by less. */

@@ -60,6 +60,40 @@ function opened(t: TestContext) {
   return { directory, trail: findTrail([directory]), ids };
 }
 
+void test('a command that a drained backend did not take has the drain that it met, with both of its records', async (t) => {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  const deed = (action: string, backend: string, at: number, outcome?: 'ok' | 'failed'): JournalRecord => ({
+    ...{ time: startMs + at, event: 'operator', action, backend, by: 'erin', deed: `D${at}`, outcome },
+  });
+  const done = (action: string, backend: string, at: number, outcome: 'ok' | 'failed' = 'ok') => [
+    deed(action, backend, at),
+    deed(action, backend, at, outcome),
+  ];
+  const id = idAt(startMs + 10);
+  const refused = (error: string): readonly JournalRecord[] => [
+    ...done('drain', 'mail1', 1),
+    ...done('enable', 'mail1', 2),
+    ...done('drain', 'mail1', 3),
+    ...done('drain', 'mail2', 4),
+    ...done('drain', 'mail1', 5, 'failed'),
+    { time: startMs + 10, event: 'admission', id, command: 'fetch', users: ['a@example.org'], args: [] },
+    { time: startMs + 11, event: 'completion', id, outcome: 'failed', error, backend: 'mail1' },
+    ...done('drain', 'mail1', 12),
+  ];
+  const lines = refused('backend-drained').map((each) => ledger.seal(encodeBody(each)));
+  writeFileSync(join(directory, '00000001.jsonl'), lines.join(''));
+  const trail = findTrail([directory]);
+  const find = async (wanted: string, isWhole = true): Promise<readonly number[]> => {
+    const users = isWhole ? undefined : ['*@example.org'];
+    const found = await findExchange(trail, wanted, createView(users), { nearBytes: 1 << 20, isWhole });
+    return found.all.map(seqOf);
+  };
+  assert.deepEqual(await find(id), [5, 6, 11, 12]);
+  assert.deepEqual(await find(id, false), [11, 12]);
+  assert.deepEqual(await find('6'), [5, 6]);
+});
+
 void test('what is near an id is what reading everything finds', async (t) => {
   const { directory, trail, ids } = opened(t);
   const wanted = ids[1] ?? '';

@@ -12,7 +12,7 @@ import {
 } from '../audit/stored.js';
 import { foldGrant, type GrantStory } from './grant.js';
 import { ownerOf, type TroubleOwner } from './owner.js';
-import type { Asked, StoryRow } from './row.js';
+import type { Asked, Drain, StoryRow } from './row.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
 
@@ -64,8 +64,8 @@ export interface Ended {
   /** From when on the same is within its limit, RFC 3339; '': it was no limit that ends. */
   readonly until: string;
   readonly backend: string;
-  /** The operator who ended it; '': none did, or no record of it is among those that were read. */
-  readonly by: string;
+  /** Who ended it, or had drained its backend, and why; undefined: nobody, or no record of it is among those that were read. */
+  readonly operator: Drain | undefined;
   /** Who can change how it ended; undefined: it went well, or has not ended. */
   readonly owner: TroubleOwner | undefined;
 }
@@ -87,7 +87,7 @@ export type Cause =
 /** A search reads no steps of grants. */
 export function storyOfRow({ fields, completedSeq, said = '' }: StoryRow): Story {
   const completion = completedSeq === undefined ? undefined : { ...fields, text: said };
-  return tell(fields, completion, undefined, undefined, '');
+  return tell(fields, completion, undefined, undefined, undefined);
 }
 
 /** The records of a command, with those that others read beside it. */
@@ -128,10 +128,7 @@ export function foldStory(
       completion,
       foldGrant(records, grant),
       overdueStatus(lines),
-      textIn(
-        own.find(({ event, outcome }) => event === 'operator' && outcome === 'ok'),
-        'by',
-      ),
+      own.find(isDone) ?? records.find((record) => isDone(record) && record['action'] === 'drain'),
       use,
     ),
     records: {
@@ -144,6 +141,10 @@ export function foldStory(
       isPartMissing: recorded !== undefined && joined === undefined,
     },
   };
+}
+
+function isDone({ event, outcome }: StoredRecord): boolean {
+  return event === 'operator' && outcome === 'ok';
 }
 
 const overdueOpening = 'no answer in time: the client got ';
@@ -163,7 +164,7 @@ function tell(
   completion: StoredRecord | undefined,
   granted: GrantStory | undefined,
   overdue: string | undefined,
-  by: string,
+  deed: StoredRecord | undefined,
   use?: number,
 ): Story {
   const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), granted, use);
@@ -172,7 +173,7 @@ function tell(
     asked: askedOf(asked),
     decided,
     sent: sentOf(decided, completion),
-    ended: endedOf(asked, decided, completion, overdue, by),
+    ended: endedOf(asked, decided, completion, overdue, deed),
   };
 }
 
@@ -237,7 +238,7 @@ function endedOf(
   decided: Decided,
   completion: StoredRecord | undefined,
   overdue: string | undefined,
-  by: string,
+  deed: StoredRecord | undefined,
 ): Ended {
   const outcome = completion === undefined ? 'open' : textIn(completion, 'outcome');
   const status = textIn(completion, 'status');
@@ -250,7 +251,7 @@ function endedOf(
     denial,
     until: textIn(completion, 'until'),
     backend,
-    by,
+    operator: deed && { by: textIn(deed, 'by'), reason: textIn(deed, 'reason') },
     owner:
       completion === undefined || outcome === 'ok'
         ? undefined

@@ -16,6 +16,7 @@ import { approvedText } from './grant.js';
 import { ownerWords } from './owner.js';
 import {
   type Asked,
+  drainWords,
   type Fact,
   kindOf,
   type LifeStep,
@@ -154,15 +155,23 @@ export function storySentences(story: Folded): string[] {
 
 function nextOf({
   decided: { right, policy },
-  ended: { outcome, owner, error, denial, until, backend, by },
+  sent,
+  ended: { outcome, owner, error, denial, until, backend, operator },
 }: Story): string | undefined {
   if (owner === undefined) return undefined;
+  const look = sent === 'no' ? '' : 'look on the mail server whether it ran, and then ';
   // Its end went with the process: who asked can find it out.
-  if (owner === 'gate' && outcome === 'unknown')
-    return 'next: the requester, who can look on the mail server whether it ran, and then send it again';
+  if (owner === 'gate' && outcome === 'unknown') return `next: the requester, who can ${look}send it again`;
+  if (error === 'killed') {
+    const who = operator === undefined ? 'an operator of dovegate' : `the operator ${operator.by}`;
+    return `next: the requester, who can ${look}send it again, or ask ${who}, who ended it`;
+  }
+  if (error === 'backend-drained') {
+    const who = operator === undefined ? 'by an operator or the configuration' : drainWords(operator);
+    return `next: the requester, who can send it again when ${backend} is back in service; it was drained ${who}`;
+  }
   if (owner !== 'policy') {
     const ask = isDecisionCode(denial) ? decisionCodes[denial][1] : isCode(error) ? codes[error].ask : '';
-    if (by !== '' && owner === 'operator') return `next: the operator ${by}, who ended it`;
     return `next: ${ownerWords(owner, { backend })}${owner === 'requester' && ask ? `: ${plain(ask)}` : ''}`;
   }
   const none = denial === 'rule-misses' ? 'no rule fits it' : 'no rule yet';

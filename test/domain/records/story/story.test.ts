@@ -303,11 +303,29 @@ void test('what was left open at a crash is for the requester to find out', () =
 void test('what an operator ended names the operator, as far as the record of it is there', () => {
   const killed = { ...completion, outcome: 'unknown', error: 'killed', status: '-TEMPFAIL' };
   const kill = { seq: 5, event: 'operator', action: 'kill', id: 'X', by: 'page:erin', outcome: 'ok' };
-  assert.equal(told(admission, kill, killed).next, 'next: the operator page:erin, who ended it');
-  assert.equal(told(admission, killed).next, 'next: an operator of dovegate');
-  assert.equal(told(admission, { ...kill, id: 'Y' }, killed).next, 'next: an operator of dovegate');
+  const again = 'next: the requester, who can look on the mail server whether it ran, and then send it again';
+  const unknown = `${again}, or ask an operator of dovegate, who ended it`;
+  assert.equal(told(admission, kill, killed).next, `${again}, or ask the operator page:erin, who ended it`);
+  assert.equal(told(admission, killed).next, unknown);
+  for (const other of [
+    { ...kill, id: 'Y' },
+    { ...kill, outcome: 'failed' },
+  ])
+    assert.equal(told(admission, other, killed).next, unknown);
+  assert.match(
+    told(admission, kill, { ...killed, outcome: 'failed', sent: false }).next ?? '',
+    /who can send it again, or ask the operator page:erin, /,
+  );
   // It ended by itself before it could be ended.
   assert.equal(told(admission, kill, completion).next, undefined);
+});
+
+void test('what a drained backend did not take is sent again when it is back; who drained it, and why, is told', () => {
+  const refusedThere = { ...unsent, outcome: 'failed', error: 'backend-drained', backend: 'mail1' };
+  const drain = { event: 'operator', action: 'drain', backend: 'mail1', by: 'erin', reason: 'new disk' };
+  const next = 'next: the requester, who can send it again when mail1 is back in service; it was drained by ';
+  assert.equal(told(admission, refusedThere).next, `${next}an operator or the configuration`);
+  assert.equal(told({ ...drain, outcome: 'ok' }, admission, refusedThere).next, `${next}erin (new disk)`);
 });
 
 void test('who acts next after a denial: who writes policies, or the requester where it can be said better or asked for', () => {
