@@ -135,12 +135,7 @@ onDovecot('what was down an hour ago', openRealDovecot, async (t, lab) => {
   assert.deepEqual(
     rows.map(({ kind, backend, by }, index) => [kind, backend, by, text(index)]),
     [
-      [
-        'drained',
-        'mail1',
-        'root',
-        'mail1 was drained by root. N commands of at least 2 requesters were refused.',
-      ],
+      ['drained', 'mail1', 'root', 'mail1 was drained by root. N commands of at least 2 requesters failed.'],
       ['restarted', undefined, undefined, 'dovegate was restarted.'],
       ['down', 'mail1', undefined, 'mail1 was down: connection refused. N commands of 2 requesters failed.'],
       ['restarted', undefined, undefined, 'dovegate was restarted.'],

@@ -64,7 +64,13 @@ void test('a command that a drained backend did not take has the drain that it m
   const directory = temporaryDirectory(t);
   const ledger = new Ledger('dovegate 1', undefined, 'J');
   const deed = (action: string, backend: string, at: number, outcome?: 'ok' | 'failed'): JournalRecord => ({
-    ...{ time: startMs + at, event: 'operator', action, backend, by: 'erin', deed: `D${at}`, outcome },
+    time: startMs + at,
+    event: 'operator',
+    action,
+    backend,
+    by: 'erin',
+    deed: `D${at}`,
+    outcome,
   });
   const done = (action: string, backend: string, at: number, outcome: 'ok' | 'failed' = 'ok') => [
     deed(action, backend, at),

@@ -369,10 +369,7 @@ function backendDrained(
       ? ''
       : ` It is the only one of the route at ${fileOf(only.place)}: its users are not served.`;
   const rate = refusedPerSecond > 0 ? `, ${rateWords(refusedPerSecond)} a second now` : '';
-  const cost =
-    refused === 0
-      ? 'No commands were refused yet.'
-      : `${plural(refused, 'command was', 'commands were')} refused${rate}.`;
+  const cost = refused === 0 ? 'No commands failed yet.' : `${plural(refused, 'command')} failed${rate}.`;
   return [
     {
       code: 'backend-drained',

@@ -110,7 +110,7 @@ export interface RunningBackend {
     | undefined;
   /** Who drained it: the configuration, an operator, both, or nobody. */
   readonly drained: readonly Drain[];
-  /** Commands that were refused because it is drained, and how many are each second. */
+  /** Commands that failed because it is drained, and how many are each second. */
   readonly refused: number;
   readonly refusedPerSecond: number;
   readonly connections: number;

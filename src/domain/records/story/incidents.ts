@@ -167,7 +167,7 @@ function costOf(record: StoredRecord, from: ReadonlyMap<string, Draft>): Cost {
 }
 
 function textOf(draft: Draft): string {
-  const { kind, backend = '', until, by, reason, why = '', cost, isLost, isCut, left = [] } = draft;
+  const { kind, backend = '', until, by, reason, why = '', isLost, isCut, left = [] } = draft;
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'stuck':
@@ -176,10 +176,10 @@ function textOf(draft: Draft): string {
       const restarted = isCut === true ? ' dovegate was restarted before it was up again.' : '';
       const state =
         kind === 'down' ? 'down' : 'stuck, with commands that hung and new connections that failed';
-      return `${backend} ${verb} ${state}${cause}.${costWords(draft, 'failed')}${restarted}`;
+      return `${backend} ${verb} ${state}${cause}.${costWords(draft)}${restarted}`;
     }
     case 'drained':
-      return `${backend} ${verb} drained ${drainWords({ by, reason })}.${costWords(draft, cost?.count === 1 ? 'was refused' : 'were refused')}`;
+      return `${backend} ${verb} drained ${drainWords({ by, reason })}.${costWords(draft)}`;
     case 'restarted':
       return isLost === true
         ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
@@ -201,11 +201,11 @@ function leftWords({ length }: readonly NamedCommand[]): string {
     : ` ${plural(length, 'command', 'commands')} had not ended: whether they ran is not known.`;
 }
 
-function costWords({ until, cost, isLost, isCut }: Draft, what: string): string {
+function costWords({ until, cost, isLost, isCut }: Draft): string {
   if (cost === undefined) return isLost === true && isCut === true ? ' What it has cost is not known.' : '';
   const { count, requesters, isLeast } = cost;
   const since = isLost === true ? ' after dovegate ended without a stop; how many before is not known' : '';
-  if (count === 0) return ` No commands ${what}${since}.`;
+  if (count === 0) return ` No commands failed${since}.`;
   const [some, those] = [until === undefined ? 'At least ' : '', isLeast === true ? 'at least ' : ''];
-  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} ${what}${since}.`;
+  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} failed${since}.`;
 }

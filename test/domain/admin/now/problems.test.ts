@@ -168,7 +168,7 @@ void test('a drained backend: by whom, since when, why, what it costs; it degrad
   };
   assert.deepEqual(told({}), [
     'backend-drained',
-    'mail1 is drained by the configuration. No commands were refused yet.',
+    'mail1 is drained by the configuration. No commands failed yet.',
     'remove drained from backends.mail1, then dovegate reload',
     false,
     0,
@@ -182,7 +182,7 @@ void test('a drained backend: by whom, since when, why, what it costs; it degrad
     }),
     [
       'backend-drained',
-      `mail1 is drained by anna, on call since {${since}} (new disk). 412 commands were refused, 29 a second now.`,
+      `mail1 is drained by anna, on call since {${since}} (new disk). 412 commands failed, 29 a second now.`,
       'dovegate backend enable mail1',
       true,
       0,
@@ -191,7 +191,7 @@ void test('a drained backend: by whom, since when, why, what it costs; it degrad
   const [quiet, late] = [told({ drained: [{ by: 'anna', since }], refused: 1 }), find({ backends: [one] })];
   assert.deepEqual(
     [quiet[1], quiet[3]],
-    [`mail1 is drained by anna since {${since}}. 1 command was refused.`, false],
+    [`mail1 is drained by anna since {${since}}. 1 command failed.`, false],
   );
   const routes = [{ place: '/etc/dovegate/dovegate.yaml:12', backends: ['mail1'] }];
   const [only, ...more] = find({ backends: [one, backend('mail2')], routes });
@@ -274,7 +274,7 @@ void test('every backend of a route is down or drained, and others are up', () =
   assert.deepEqual(
     found.slice(1).map(({ text }) => text),
     [
-      'mail2 is drained by the configuration. No commands were refused yet. It is the only one of the route at dovegate.yaml:15: its users are not served.',
+      'mail2 is drained by the configuration. No commands failed yet. It is the only one of the route at dovegate.yaml:15: its users are not served.',
       'No backend of the route at dovegate.yaml:12 is up: mail1 down, mail2 drained. Its users are not served.',
     ],
   );

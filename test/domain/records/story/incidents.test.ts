@@ -68,16 +68,16 @@ void test('a drain has the cost of each run', () => {
   const sofar = { ...mail1, ...paid('stop', 40, 3), error: 'backend-drained' };
   assert.deepEqual(textsOf([drain]), ['mail1 is drained by anna.']);
   assert.deepEqual(textsOf([drain, { ...enable, ...paid('enable', 0, 0) }]), [
-    'mail1 was drained by anna. No commands were refused.',
+    'mail1 was drained by anna. No commands failed.',
   ]);
   assert.deepEqual(textsOf([drain, sofar, stop, start]), [
-    'mail1 is drained by anna. At least 40 commands of 3 requesters were refused.',
+    'mail1 is drained by anna. At least 40 commands of 3 requesters failed.',
   ]);
   assert.deepEqual(textsOf([drain, sofar, stop, start, { ...enable, ...paid('enable', 2, 1) }]), [
-    'mail1 was drained by anna. 42 commands of at least 3 requesters were refused.',
+    'mail1 was drained by anna. 42 commands of at least 3 requesters failed.',
   ]);
   assert.deepEqual(textsOf([drain, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. 1 command of 1 requester was refused after dovegate ended without a stop; how many before is not known.',
+    'mail1 was drained by anna. 1 command of 1 requester failed after dovegate ended without a stop; how many before is not known.',
   ]);
   // What an outage has cost is none of it.
   assert.deepEqual(textsOf([drain, down, { ...mail1, ...paid('stop', 9, 9) }, stop, start]).toSorted(), [
