@@ -377,16 +377,15 @@ function minuteOf(time: string): string {
 }
 
 const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
+  { title: 'time', cell: (line) => <span class="number">{spanWords(line)}</span> },
   { title: 'requester', cell: ({ requester }) => <Name value={requester} max={100} /> },
   {
     title: 'what',
     cell: ({ what, ...line }) => <Class group={line.class} what={what} />,
   },
   { title: 'count', kind: 'number', cell: ({ count }) => countWords(count) },
-  { title: 'time', cell: (line) => <span class="number">{spanWords(line)}</span> },
   {
     title: 'reason',
-    kind: 'wide',
     cell: ({ reason }) =>
       reason === '' ? <span class="faint">none stated</span> : <Name value={reason} max={1000} />,
   },

@@ -238,9 +238,9 @@ function Stored({ proof }: { readonly proof: Proof }) {
           title="newest signature"
           value={checkpoint === undefined ? 'none yet' : <Time at={checkpoint.at} isExact />}
         >
-          {checkpoint === undefined
-            ? 'one is made each minute'
-            : `up to record ${countWords(checkpoint.seq)}`}
+          {checkpoint !== undefined && `up to record ${countWords(checkpoint.seq)}; `}
+          {plural(Math.max(0, seq - (checkpoint?.seq ?? 0)), 'newer record is', 'newer records are')} not
+          signed yet
         </Tile>
         <Tile title="lag of copies" value={lagWords(proof.receivers)}>
           {plural(proof.receivers.length, 'receiver', 'receivers')}
@@ -335,8 +335,8 @@ function Words() {
         make all later ones again.
       </p>
       <p>
-        Once a minute dovegate signs the last hash with its key: a checkpoint. Records before it cannot be
-        made again without this key.
+        At each checkpoint (audit.checkpoint_interval) dovegate signs the last hash with its key. Records
+        before it cannot be made again without this key; those after it are not covered yet.
       </p>
       <p>
         Old files are removed by age or size (audit.keep, audit.max_size). A signed record says which ones, so

@@ -23,8 +23,20 @@ export function judgeProof({ last, seq, started, oldestSeq }: Proof): ProofState
       ],
       steps: [],
     };
-  const { isWhole, fromSeq, toSeq, fromTime, toTime, records, faultCount, at, by, signedBy, signedSeq } =
-    last;
+  const {
+    isWhole,
+    fromSeq,
+    toSeq,
+    fromTime,
+    toTime,
+    records,
+    faultCount,
+    at,
+    by,
+    signedBy,
+    signedSeq,
+    signedTime,
+  } = last;
   const checked = `${by} had it checked at {${at}}: ${plural(records, 'record', 'records')}${
     fromSeq === undefined || toSeq === undefined ? '' : `, ${countWords(fromSeq)} to ${countWords(toSeq)}`
   }${fromTime === undefined || toTime === undefined ? '' : `, of {${fromTime}} to {${toTime}}`}.`;
@@ -45,7 +57,9 @@ export function judgeProof({ last, seq, started, oldestSeq }: Proof): ProofState
         checked,
         ...(signedSeq === undefined || signedBy === undefined
           ? []
-          : [`All records up to ${countWords(signedSeq)} are under a signature of the key ${signedBy}.`]),
+          : [
+              `All records up to ${countWords(signedSeq)} are under a signature of the key ${signedBy}${signedTime === undefined ? '' : `, of {${signedTime}}`}.`,
+            ]),
         ...since,
         ...gone,
       ],

@@ -43,7 +43,7 @@ void test('whole: what was checked, what is signed, what came since', () => {
     title: 'Nothing is changed or missing',
     sentences: [
       'anna had it checked at {2026-11-21T08:00:00.000Z}: 1,000 records, 1 to 1,000, of {2026-11-01T00:00:00.000Z} to {2026-11-21T07:59:00.000Z}.',
-      'All records up to 990 are under a signature of the key KEY.',
+      'All records up to 990 are under a signature of the key KEY, of {2026-11-21T07:58:00.000Z}.',
       '200 records were written since then, which this check has not seen.',
     ],
     steps: [],

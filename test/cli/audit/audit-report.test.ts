@@ -93,12 +93,15 @@ void test('was anything deleted? The first sentence; what was denied or failed i
   assert.equal(lines[1], '2 commands may have deleted something; 2 attempts were denied.');
   const rows = lines.slice(lines.indexOf('') + 2);
   assert.deepEqual(
-    rows.map((line) =>
-      / {2}(may have deleted|read, no content|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' '),
-    ),
-    ['may have deleted 2', 'read, no content 3', 'tried, failed 1', 'tried, denied 2'],
+    rows
+      .map((line) =>
+        / {2}(may have deleted|read, no content|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' '),
+      )
+      // They begin within some milliseconds, or within one.
+      .toSorted(),
+    ['may have deleted 2', 'read, no content 3', 'tried, denied 2', 'tried, failed 1'],
   );
-  assert.match(rows.at(-1) ?? '', /asked to delete$/);
+  assert.match(rows.find((line) => line.includes('tried, denied')) ?? '', /asked to delete$/);
   const json = (await report(t, directory, { json: true })).lines.map((line) => JSON.parse(line));
   const { answer, may_have_deleted: deleted, delete_denied: denied, delete_failed: failed } = json[0].verdict;
   assert.deepEqual([answer, deleted, denied, failed], [lines[1], 2, 2, 0]);

@@ -1,7 +1,7 @@
 // Whether a journal contains everything that happened in a time, in plain sentences: from its verification and the requested time. Pure.
 // `isComplete` only if a trusted signature covers the whole time. Every reason against it has a sentence.
 
-import { countWords, plural } from '../../language/words/words.js';
+import { countWords, plural, timesWords } from '../../language/words/words.js';
 import { quoteUnlessPlain } from '../audit/encode.js';
 import { formatTime, parseTime } from '../audit/record.js';
 import type { RetiredRecords, Verdict } from '../trail/verify.js';
@@ -314,6 +314,6 @@ function notes({ notNamed, open, unknown, stopped, denied, counted }: TouchCount
     ...many(stopped, `never reached a mail server (${why})`, 'more '),
     ...(counted === 0
       ? []
-      : [`note: dovegate itself counted mails ${countWords(counted)} times, for a command or a request`]),
+      : [`note: dovegate itself counted mails ${timesWords(counted)}, for a command or a request`]),
   ];
 }

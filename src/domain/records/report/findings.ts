@@ -101,7 +101,7 @@ function notesOf(verdict: Verdict): Finding[] {
     notes.push(`So the oldest record is ${firstSeq}. What was before it cannot be read here any more.`);
   if (signedSeq !== undefined && lastSeq !== undefined && lastSeq > signedSeq)
     notes.push(
-      `${plural(lastSeq - signedSeq, 'newer record is', 'newer records are')} chained to the last signature and not signed yet. A signature is made once a minute.`,
+      `${plural(lastSeq - signedSeq, 'newer record is', 'newer records are')} not signed yet, and chained to the last signature, of ${timeOf(verdict.signedTime) ?? 'an unknown time'}, which is up to record ${signedSeq}.`,
     );
   const known = keys.flatMap((key) => keyOf(key) ?? []);
   if (known.length > 1 && !faults.some(({ kind }) => kind === 'key-change' || kind === 'untrusted'))

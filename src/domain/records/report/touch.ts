@@ -409,14 +409,15 @@ function countForOf({ countedFor, countedForRequest }: Touch): CountFor | undefi
   return countedFor === '' ? undefined : 'command';
 }
 
+/** In the order of time; what began at once, the gravest first. */
 function compareGroups(one: TouchGroup, other: TouchGroup): number {
   return (
-    compareTexts(one.requester, other.requester) ||
+    compareTexts(one.firstTime, other.firstTime) ||
     classOrder.indexOf(one.class) - classOrder.indexOf(other.class) ||
+    compareTexts(one.requester, other.requester) ||
     compareTexts(one.reason, other.reason) ||
     compareTexts(one.host ?? '', other.host ?? '') ||
-    compareTexts(one.grant, other.grant) ||
-    compareTexts(one.firstTime, other.firstTime)
+    compareTexts(one.grant, other.grant)
   );
 }
 

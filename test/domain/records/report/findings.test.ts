@@ -187,7 +187,7 @@ void test('what retention removed is no gap, and is explained; so are a loss of 
     'note: 1 file of old records was retired, all before 2026-10-20T08:00:00.000Z (they were older than audit.keep). Records of the journal say so, which is no gap.',
     'note: 3 files of old records were retired, all before 2026-10-22T08:00:00.000Z (audit.max_size was reached). Records of the journal say so, which is no gap.',
     'note: So the oldest record is 3. What was before it cannot be read here any more.',
-    'note: 3 newer records are chained to the last signature and not signed yet. A signature is made once a minute.',
+    'note: 3 newer records are not signed yet, and chained to the last signature, of 2026-11-20T09:00:00.000Z, which is up to record 9.',
     'note: 2 commands have no recorded end: running now, or how it ended is not known.',
     'note: Before the start at 2026-11-20T08:20:00.000Z (record 4) the memory of the run before was gone (3 places), so the last reads and outcomes before this start may be missing. Nobody need have done anything wrong.',
     'note: dovegate did not run from 2026-11-20T08:10:00.000Z to 2026-11-20T08:20:00.000Z, or the clock was set ahead meanwhile.',
