@@ -12,6 +12,7 @@ const labs = {
   soak: 'the same without faults: how memory grows; writes docs/soak.svg (root)',
   mutate: 'changes the code in one place at a time, and runs the tests of the module',
   matrix: 'unit and scenario tests under each supported Node',
+  world: 'a gate with a history, people and live traffic, for somebody who tries the page (root)',
   screenshots: 'pictures of every screen of the page, into docs/screens',
   picture: 'the terminal picture of README, from a run of the demo, into docs/terminal.svg',
   advisories: 'known vulnerabilities that concern the bill of materials',

@@ -24,8 +24,19 @@ export interface Made {
   readonly segments: number;
 }
 
-/** A journal like that of a busy gate: pairs of records, some refusals, a log line now and then. */
-export function makeJournal(directory: string, until: { records: number } | { bytes: number }): Made {
+/** What a journal tells, from when on, and the time from one exchange to the next. */
+export interface Told {
+  readonly exchange: (count: number, time: number, id: string) => readonly AuditRecord[];
+  readonly startedMs: number;
+  readonly stepMs: number;
+}
+
+/** Without `told` a journal like that of a busy gate: pairs of records, some refusals. */
+export function makeJournal(
+  directory: string,
+  until: { records: number } | { bytes: number },
+  told: Told = { exchange, startedMs: journalStartedMs, stepMs: 2 },
+): Made {
   const key = makeSignKey();
   const recordsMax = 'records' in until ? until.records : Number.POSITIVE_INFINITY;
   const bytesMax = 'bytes' in until ? until.bytes : Number.POSITIVE_INFINITY;
@@ -62,14 +73,15 @@ export function makeJournal(directory: string, until: { records: number } | { by
   };
   const nextId = createUlidSource();
   const isFull = (): boolean => ledger.seq >= recordsMax - 1 || bytes >= bytesMax;
+  let at = told.startedMs;
   for (let count = 0; !isFull(); count += 1) {
-    const at = journalStartedMs + count * 2;
+    at = told.startedMs + count * told.stepMs;
     if (inSegment >= segmentBytes) rotate(at);
-    for (const record of exchange(count, at, nextId(at, randomBytes(10))))
+    for (const record of told.exchange(count, at, nextId(at, randomBytes(10))))
       put(ledger.seal(encodeBody(record)));
     if (count % (checkpointEvery / 2) === 0) put(ledger.sealSigned(ledger.checkpoint(at)));
   }
-  put(ledger.sealSigned(ledger.checkpoint(journalStartedMs + ledger.seq)));
+  put(ledger.sealSigned(ledger.checkpoint(at + 1)));
   flush();
   closeSync(descriptor);
   writeFileSync(join(directory, 'checkpoint.json'), line);

@@ -1,0 +1,610 @@
+// `npm run lab -- world`: a world for people who try the page. Two real Dovecots, some days of records, live traffic, and one after the
+// other what happens to a mail system: an outage, a drain, reloads, a gate that is killed, refusals, access on request in every state. What
+// happened, when, and its ids in the journal are in FOLDER/facts.json, as this file knows it and not as the page tells it; how to get in is
+// in FOLDER/world.json. Then it goes on until it is ended.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { hashPassword } from '../../src/domain/people/identity/credentials.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
+import type { AuditRecord } from '../../src/domain/records/audit/record.js';
+import { exchange, makeJournal } from '../bench/load/journal.js';
+import { masterOf, serversOf, signal } from '../dovecot/server-processes.js';
+import { makeAuthority } from '../kit/certificates.js';
+import { runDovegate, startDaemon, startPage } from '../kit/daemon.js';
+import { type Lab, openLab } from '../kit/dovecot-lab.js';
+import { diskPlace, type Owner } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
+import { askPageAt, signIn, watchNow } from '../kit/page-client.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { askRaw, authorizationOf, encodePost } from '../kit/raw-http.js';
+import { until } from '../kit/until.js';
+
+const { values } = parseArgs({
+  options: {
+    folder: { type: 'string' },
+    /** Exchanges of the days before. */
+    history: { type: 'string', default: '30000' },
+    /** Seconds; what else lasts is half of it. */
+    outage: { type: 'string', default: '40' },
+    /** How long it goes on after the last happening; default: until it is ended. */
+    minutes: { type: 'string' },
+  },
+});
+const outageMs = Number(values.outage) * 1000;
+const folder = values.folder ?? mkdtempSync(join(diskPlace(), 'dovegate-world-'));
+mkdirSync(folder, { recursive: true });
+const path = (name: string): string => join(folder, name);
+const write = (name: string, text: string): void => writeFileSync(path(name), text, { mode: 0o600 });
+const writeJson = (name: string, value: unknown): void => write(name, `${JSON.stringify(value, null, 1)}\n`);
+
+const ends: (() => void | Promise<void>)[] = [];
+const owner: Owner = { after: (run) => void ends.unshift(run) };
+const over = new AbortController();
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => over.abort());
+
+const names = 'emil greta hans ida jonas klara lena marta nils olga paul rosa'.split(' ');
+const domains = ['example.com', 'example.net'] as const;
+const userAt = (domain: string, at: number): string => `${names[at % names.length]}@${domain}`;
+const trashed = 6;
+
+/** Mailboxes as people have them: some mails, some in the trash, and one mail that takes long to read. */
+async function fill(lab: Lab, domain: string): Promise<void> {
+  const users = [...names, 'ceo'].map((name) => `${name}@${domain}`);
+  await lab.addUsers(users.map((user) => `${user}:{plain}pw::::::`));
+  const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+  const ask = async (user: string, fields: readonly string[], input?: string): Promise<void> => {
+    client.sendCommand({ user, fields });
+    if (input !== undefined) await client.write(`${input}\r\n.\r\n`);
+    const { status, logs } = await client.readReply();
+    assert.equal(status, '+', `${fields.join(' ')}: ${JSON.stringify(logs)}`);
+  };
+  for (const user of users) {
+    await ask(user, ['mailbox create', 'Trash', 'Archive']);
+    const subjects = ['invoice 2026', 'lunch on Friday', 'your order', 'minutes of the meeting'];
+    for (const subject of subjects)
+      await ask(user, ['save'], `From: shop@example.org\r\nTo: ${user}\r\nSubject: ${subject}\r\n\r\nHello.`);
+    for (let count = user.startsWith('olga') ? -24 : 0; count < trashed; count += 1)
+      await ask(user, ['save', '-m', 'Trash'], `Subject: old ${count}\r\n\r\nGone.`);
+  }
+  const large = `Subject: pictures\r\n\r\n${`${'x'.repeat(70)}\r\n`.repeat(100_000)}`;
+  await ask(`olga@${domain}`, ['save', '-m', 'Archive'], large);
+  client.close();
+}
+
+const pagePeople = {
+  oncall: 'role: operate',
+  frank: 'role: audit',
+  petra: 'role: audit, users: ["*@example.net"]',
+  carol: 'role: approve',
+  dora: 'role: approve',
+} as const;
+type Person = keyof typeof pagePeople;
+const passwordOf = (name: string): string => `${name}-of-the-world`;
+
+async function main(): Promise<void> {
+  // Dovecots.
+  const labs: Lab[] = [];
+  for (const [at, release] of (['native', 'trixie'] as const).entries()) {
+    // Room for the large mail.
+    const room = at === 0 ? 'plugin {\n  quota_rule = *:storage=1G\n}\n' : 'quota_storage_size = 1G\n';
+    const lab = await openLab(owner, release, { users: false, extraConf: room });
+    if ('skip' in lab) throw new Error(lab.skip);
+    await fill(lab, domains[at] ?? '');
+    labs.push(lab);
+  }
+  const [mail1, mail2] = labs;
+  assert.ok(mail1 && mail2);
+
+  // The configuration.
+  const [port = 0, deskPort = 0, panelPort = 0] = await freePorts(3);
+  const authority = makeAuthority({ name: 'authority of the world' });
+  const hashes = new Map<string, string>();
+  for (const name of [...Object.keys(pagePeople), 'anna', 'bert', 'billing', 'migrator'])
+    hashes.set(name, await hashPassword(Buffer.from(passwordOf(name))));
+  const [panelKey = '', oldKey = ''] = [1, 2].map(() => makeKey(randomBytes(keyBytes)));
+  const day = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  const account = (name: string, policy: string): string =>
+    `${name}: { password_hash: "${hashes.get(name)}", policy: ${policy} }`;
+  const key = (text: string, days: number): string =>
+    `{ hash: "${hashKey(text)}", policy: billing, expires: ${day(days)} }`;
+  const backend = (lab: Lab, ca: string): string =>
+    `{ address: "localhost:${lab.port}", tls: starttls, ca: ${ca}, password_file: mail.password, shared_namespaces: [], connections: 6 }`;
+  const config = `version: 1
+listeners:
+  helpdesk: { unix: helpdesk.sock, mode: "0600", policy: helpdesk }
+  desk:
+    tcp: "127.0.0.1:${deskPort}"
+    tls: { mode: starttls, certificate: gate.crt, key: gate.key }
+    accounts:
+      ${account('anna', 'helpdesk')}
+      ${account('bert', 'helpdesk')}
+      ${account('billing', 'billing')}
+      ${account('migrator', 'migration')}
+  panel:
+    tcp: "127.0.0.1:${panelPort}"
+    protocol: http
+    tls: { mode: off }
+    keys:
+      panel: ${key(panelKey, 5)}
+      oldpanel: ${key(oldKey, -2)}
+backends:
+  mail1: ${backend(mail1, 'mail1.pem')}
+  mail2: ${backend(mail2, 'mail2.pem')}
+routes:
+  - { users: ["*@example.net"], backend: mail2 }
+  - { users: ["*"], backend: mail1 }
+policies:
+  helpdesk:
+    users: ["*@example.com", "*@example.net"]
+    except: ["ceo@example.com"]
+    allow:
+      - quota get
+      - mailbox list
+      - mailbox status
+      - { command: fetch, where: { field: [uid, guid, flags, size.physical], query: any } }
+      - { command: expunge, where: { query: { mailbox: [Trash, Junk] } }, reason: required, max_matches: 20, limit: 30/hour }
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 4h, scope: user, uses: 5, reason: { regex: "ticket [0-9]+.*" } }
+      - { command: search, content: true, approvals: 0, for: 2h, uses: 2, reason: { regex: "incident [0-9]+.*" } }
+      - { command: expunge, approvals: 1, for: 1h, reason: { regex: "ticket [0-9]+.*" } }
+    requests: { open: 5, wait: 12h }
+    limits: { rate: 1200/minute }
+  billing:
+    users: ["*@example.com", "*@example.net"]
+    allow: [quota get, mailbox status]
+    limits: { rate: 1200/minute }
+  migration:
+    users: ["*@example.com", "*@example.net"]
+    allow: [quota get, mailbox list, mailbox status, { command: fetch, content: true }]
+    on_request:
+      - { command: mailbox create, approvals: 1, for: 1h, scope: user }
+    requests: { open: 5, wait: 30s }
+persons:
+  anna: { accounts: [anna] }
+  bert: { accounts: [bert] }
+  carol: { page: [carol] }
+  dora: { page: [dora] }
+state: state
+audit: { directory: audit, memory: audit.ring, memory_size: 4MiB, reserve: 1MiB, segment: 256MiB, sign_key: sign.pem }
+admin:
+  unix: admin.sock
+  door: door.sock
+  page:
+    tcp: "127.0.0.1:${port}"
+    approve: true
+    people:
+${Object.entries(pagePeople)
+  .map(([name, rights]) => `      ${name}: { password_hash: "${hashes.get(name)}", ${rights} }`)
+  .join('\n')}
+`;
+  const tls = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const files = {
+    'gate.crt': tls.certificatePem,
+    'gate.key': tls.keyPem,
+    'mail.password': `${mail1.password}\n`,
+    'mail1.pem': readFileSync(mail1.caFile, 'utf8'),
+    'mail2.pem': readFileSync(mail2.caFile, 'utf8'),
+  };
+
+  // The days before.
+  mkdirSync(path('audit'), { mode: 0o700 });
+  const exchanges = Number(values.history);
+  const spanMs = 3 * 86_400_000;
+  const startedMs = Date.now() - spanMs;
+  const made = makeJournal(
+    path('audit'),
+    { records: exchanges * 2 },
+    { exchange: past(config), startedMs, stepMs: Math.floor(spanMs / (exchanges + 10)) },
+  );
+  write('sign.pem', made.key.secretPem);
+  /** The gate begins a segment of its own. */
+  const journal = path(`audit/${String(made.segments + 1).padStart(8, '0')}.jsonl`);
+
+  // The gate, and who uses it.
+  let daemon = await startDaemon(owner, { folder, config, files });
+  let page = await startPage(owner, daemon);
+  const openAs = (user: string): Promise<RawClient> =>
+    openRawClient({
+      port: deskPort,
+      minor: 2,
+      tls: 'starttls',
+      ca: authority.certificatePem,
+      serverName: 'localhost',
+      auth: { user, password: passwordOf(user) },
+      timeoutMs: 120_000,
+    });
+  const openDesk = (): Promise<RawClient> =>
+    openRawClient({ path: path('helpdesk.sock'), minor: 2, timeoutMs: 120_000 });
+  const post = (text: string, user: string): Promise<{ status: number }> =>
+    askRaw(
+      { port: panelPort },
+      encodePost({
+        authorization: authorizationOf.key(text),
+        body: JSON.stringify([['quotaGet', { user }, 'q']]),
+      }),
+    );
+  const isOver = (): boolean => over.signal.aborted;
+  const work = async (open: () => Promise<RawClient>, commands: readonly string[][], domain: string) => {
+    let client: RawClient | undefined;
+    for (let at = 0; !isOver(); at += 1) {
+      await pause(350 + 200 * Math.sin(performance.now() / 20_000 + (at % 7)));
+      const fields = commands[at % commands.length] ?? [];
+      client ??= await open().catch(() => undefined);
+      const reply = await client?.ask({ user: userAt(domain, at * 5), fields }).catch(() => undefined);
+      if (reply !== undefined) continue;
+      // The gate is gone.
+      client?.close();
+      client = undefined;
+    }
+    client?.close();
+  };
+  const helpdesk = [
+    ['quota get'],
+    ['mailbox status', 'messages vsize', 'INBOX'],
+    ['mailbox list'],
+    ['fetch', 'uid flags', 'mailbox', 'INBOX', '1:5'],
+  ];
+  const migration = [['mailbox list'], ['mailbox status', 'vsize', 'INBOX']];
+  const billed = [['quota get'], ['mailbox status', 'vsize', 'INBOX']];
+  const workers = domains.flatMap((domain) => [
+    work(() => openAs('anna'), helpdesk, domain),
+    work(() => openAs('bert'), helpdesk, domain),
+    work(() => openAs('billing'), billed, domain),
+    work(() => openAs('migrator'), migration, domain),
+    work(openDesk, helpdesk, domain),
+    (async () => {
+      for (let at = 0; !isOver(); at += 1) {
+        await post(panelKey, userAt(domain, at)).catch(() => undefined);
+        await pause(700);
+      }
+    })(),
+  ]);
+  owner.after(async () => {
+    over.abort();
+    await Promise.all(workers);
+  });
+
+  // What the journal has since the days before.
+  type Found = Readonly<Record<string, unknown>>;
+  const records = (): Found[] =>
+    readFileSync(journal, 'utf8')
+      .split('\n')
+      .slice(0, -1)
+      .map((line): Found => JSON.parse(line));
+  const recorded = async (wanted: Found, count = 1, since = ''): Promise<Found[]> => {
+    const isIt = (record: Found): boolean =>
+      String(record['time']) >= since &&
+      Object.entries(wanted).every(([name, value]) => record[name] === value);
+    const find = (): Found[] => records().filter(isIt);
+    await until(
+      () => find().length >= count,
+      () => `${count} records ${JSON.stringify(wanted)}`,
+    );
+    return find();
+  };
+  const ids = (found: readonly Found[]): unknown[] => found.map(({ id }) => id);
+
+  const facts: Found[] = [{ name: 'history', from: new Date(startedMs), exchanges }];
+  const happen = async (name: string, run: (from: string) => Promise<object>): Promise<void> => {
+    if (isOver()) return;
+    const from = new Date().toISOString();
+    const more = await run(from);
+    facts.push({ name, from, until: new Date().toISOString(), ...more });
+    writeJson('facts.json', facts);
+    console.log(`${from.slice(11, 19)} ${name}`);
+    await pause(outageMs / 8);
+  };
+  const half = (): Promise<void> => pause(outageMs / 2);
+  const tokens = new Map<string, string>();
+  const onPage = async <T>(who: Person, target: string, body?: object, method = 'POST'): Promise<T> => {
+    const token = tokens.get(who) ?? (await signIn(port, who, passwordOf(who)));
+    tokens.set(who, token);
+    const { status, body: text } = await askPageAt(port, method, target, { token, body });
+    assert.equal(status, 200, `${who} ${target}: ${text}`);
+    return JSON.parse(text);
+  };
+  /** As a requester, on a connection of its own; the answer, with the code of a refusal. */
+  const ask = async (who: string, user: string, fields: readonly string[], reason?: string) => {
+    const client = await openAs(who);
+    try {
+      if (reason !== undefined) client.send(`\t\tOPTION\tdovegate-reason=${reason}`);
+      const { status, logs, body } = await client.ask({ user, fields });
+      return { status, said: logs.map(({ text }) => text).join(' '), body: body.toString() };
+    } finally {
+      client.close();
+    }
+  };
+  const request = async (
+    who: string,
+    user: string,
+    reason: string,
+    line: readonly string[],
+  ): Promise<string> => {
+    const wish = ['dovegate request', '-u', user, '--reason', reason, '--', ...line];
+    const { status, said, body } = await ask(who, '', wish);
+    const id = /"id":"(\w+)"/.exec(body)?.[1];
+    assert.ok(status === '+' && id !== undefined, `${wish.join(' ')}: ${status} ${said}`);
+    return id;
+  };
+  const use = async (who: string, user: string, line: readonly string[]): Promise<void> => {
+    const { status, said } = await ask(who, user, line);
+    assert.equal(status, '+', said);
+  };
+  const text = ['fetch', 'text', 'mailbox', 'INBOX', '1'];
+  /** Asked for, given by a person for less, and used so often. */
+  const grant = async (
+    who: string,
+    user: string,
+    reason: string,
+    by: Person,
+    given: object,
+    times: number,
+  ) => {
+    const id = await request(who, user, reason, text);
+    await onPage(by, `/api/approvals/${id}/approve`, given);
+    for (let count = 0; count < times; count += 1) await use(who, user, text);
+    return {
+      id,
+      who,
+      user,
+      reason,
+      by,
+      given,
+      uses: ids(await recorded({ grant: id, event: 'admission' }, times)),
+    };
+  };
+
+  writeJson('world.json', {
+    pid: process.pid,
+    page: `http://127.0.0.1:${port}`,
+    people: Object.fromEntries(
+      Object.entries(pagePeople).map(([name, rights]) => [name, { password: passwordOf(name), rights }]),
+    ),
+    accounts: {
+      tcp: `127.0.0.1:${deskPort}`,
+      names: ['anna', 'bert', 'billing', 'migrator'].map(passwordOf),
+    },
+    panel: { http: `127.0.0.1:${panelPort}`, key: panelKey },
+    sockets: { helpdesk: path('helpdesk.sock'), admin: path('admin.sock') },
+    configuration: path('dovegate.yaml'),
+    journal: path('audit'),
+    facts: path('facts.json'),
+  });
+  await half();
+  await story();
+  console.log(`${path('world.json')}: the page is http://127.0.0.1:${port}`);
+  const left = values.minutes === undefined ? 2 ** 31 - 1 : Number(values.minutes) * 60_000;
+  await pause(left, undefined, { signal: over.signal }).catch(() => undefined);
+
+  async function story(): Promise<void> {
+    assert.ok(mail1 && mail2);
+    await happen('outage of mail2', async (from) => {
+      await mail2.stop();
+      const downAt = new Date().toISOString();
+      await pause(outageMs);
+      await mail2.start();
+      const [up] = await recorded({ event: 'backend', backend: 'mail2', action: 'up' }, 1, from);
+      const [down] = await recorded({ event: 'backend', backend: 'mail2', action: 'down' }, 1, from);
+      return { downAt, down, up };
+    });
+    await half();
+    await happen('drain of mail1', async (from) => {
+      await onPage('oncall', '/api/backend/mail1/drain', { reason: 'new kernel, change 1234' });
+      await half();
+      await onPage('oncall', '/api/backend/mail1/enable');
+      return { records: await recorded({ event: 'operator', backend: 'mail1' }, 2, from) };
+    });
+    const reload = async (commands: string) => {
+      const before = 'allow: [quota get, mailbox status]';
+      daemon.write('dovegate.yaml', config.replace(before, `allow: [${commands}]`));
+      const { exit, text: said } = await runDovegate(['reload', '--socket', path('admin.sock')]);
+      if (exit !== 0) daemon.write('dovegate.yaml', config);
+      return { commands, exit, said: said.slice(0, 400) };
+    };
+    await happen('reload that was refused: a command of billing is misspelt', () => reload('quota gt'));
+    await happen('reload that counts: billing may list mailboxes', () =>
+      reload('quota get, mailbox status, mailbox list'),
+    );
+    await half();
+    await happen('workers of mail1 stopped, and the gate killed with commands open', async (from) => {
+      const stopped = [masterOf(mail1), ...serversOf(mail1)];
+      const wake = (): void => {
+        for (const pid of stopped) signal(pid, 'SIGCONT');
+      };
+      owner.after(wake);
+      for (const pid of stopped) signal(pid, 'SIGSTOP');
+      await half();
+      const killedAt = new Date().toISOString();
+      await daemon.kill();
+      daemon = await startDaemon(owner, { folder });
+      const startedAt = new Date().toISOString();
+      await pause(outageMs / 4);
+      wake();
+      const wokenAt = new Date().toISOString();
+      const unknown = await recorded({ event: 'completion', outcome: 'unknown' }, 1, from);
+      return { stopped: stopped.length, killedAt, startedAt, wokenAt, unknown: ids(unknown) };
+    });
+    await half();
+    await happen('kill of a long command', async (from) => {
+      const slow = await openAs('migrator');
+      slow.setStopped(true);
+      slow.sendCommand({ user: 'olga@example.com', fields: ['fetch', 'text', 'mailbox', 'Archive', 'all'] });
+      const token = await signIn(port, 'oncall', passwordOf('oncall'));
+      const watch = await watchNow(owner, port, token);
+      const isLong = ({ command }: { readonly command: string }): boolean => command === 'fetch';
+      const find = () => watch.now.running.find((each) => each.principal === 'migrator@desk' && isLong(each));
+      await until(() => find() !== undefined, 'the long command');
+      await half();
+      const { id = '' } = find() ?? {};
+      await onPage('oncall', `/api/kill/${id}`);
+      watch.close();
+      slow.setStopped(false);
+      await slow.readReply({ keepBody: false }).catch(() => undefined);
+      slow.close();
+      const ended = await recorded({ event: 'completion', id }, 1, from);
+      return { id, ended, by: 'page:oncall' };
+    });
+    await happen('25 denials in a burst', async (from) => {
+      const client = await openAs('billing');
+      for (let at = 0; at < 25; at += 1)
+        await client.ask({
+          user: userAt('example.com', at),
+          fields: ['mailbox delete', 'Archive'],
+        });
+      client.close();
+      const wanted = { event: 'admission', principal: 'billing@desk', command: 'mailbox delete' };
+      // Ten a second are recorded, and the others counted.
+      const counted = await recorded(
+        { event: 'limit', principal: 'billing@desk', action: 'refused' },
+        1,
+        from,
+      );
+      return { denied: 25, ids: ids(await recorded(wanted, 1, from)), counted };
+    });
+    const trash = ['expunge', 'mailbox', 'Trash', 'all'];
+    const emptied = async (who: string, user: string, reason?: string) => {
+      const from = new Date().toISOString();
+      const said = await ask(who, user, trash, reason);
+      const wanted = { event: 'completion', principal: `${who}@desk`, command: 'expunge', user };
+      return { who, user, reason, ...said, ids: ids(await recorded(wanted, 1, from)) };
+    };
+    await happen('a denial for a missing reason', () => emptied('bert', 'hans@example.com'));
+    await happen('more mails than a rule permits', () =>
+      emptied('anna', 'olga@example.net', 'ticket 4705: full'),
+    );
+    await happen('a trash that was emptied', () => emptied('anna', 'emil@example.com', 'ticket 4700: full'));
+
+    const expiring = await request('migrator', 'paul@example.net', 'wave 7', ['mailbox create', 'Imported']);
+    const hours = 3_600_000;
+    await happen('request, approval, two uses', () =>
+      grant(
+        'anna',
+        'klara@example.com',
+        'ticket 4711: lost invoice',
+        'carol',
+        { forMs: 4 * hours, uses: 3 },
+        2,
+      ),
+    );
+    await happen('a request refused', async () => {
+      const id = await request('bert', 'lena@example.net', 'ticket 4720: curious', text);
+      await onPage('dora', `/api/approvals/${id}/refuse`, { reason: 'ask lena herself' });
+      return { id };
+    });
+    await happen('access that is used up, and one command too many', async () => {
+      const user = 'ida@example.com';
+      const given = await grant(
+        'bert',
+        user,
+        'ticket 4725: bounce',
+        'dora',
+        { forMs: hours / 2, uses: 1 },
+        1,
+      );
+      return { ...given, tooMany: await ask('bert', user, text) };
+    });
+    await happen('access that was revoked', async () => {
+      const terms = { forMs: hours, uses: 5 };
+      const given = await grant('bert', 'marta@example.net', 'ticket 4728: spam?', 'carol', terms, 1);
+      await onPage('dora', `/api/approvals/${given.id}/revoke`);
+      return { ...given, revokedBy: 'dora' };
+    });
+    const breakGlass = async (who: string, user: string, reason: string, word: string) => {
+      const line = ['search', 'mailbox', 'INBOX', 'subject', word];
+      const id = await request(who, user, reason, line);
+      await use(who, user, line);
+      return { id, who, user, reason };
+    };
+    await happen('break-glass, used and reviewed', async () => {
+      const given = await breakGlass('bert', 'nils@example.net', 'incident 88: phishing', 'invoice');
+      await onPage('carol', `/api/approvals/${given.id}/review`);
+      return { ...given, reviewedBy: 'carol' };
+    });
+    await happen('break-glass that nobody has reviewed', () =>
+      breakGlass('anna', 'rosa@example.com', 'incident 89: phishing', 'order'),
+    );
+    await happen('a request that waits', async () => ({
+      id: await request('anna', 'hans@example.com', 'ticket 4731: wants all of it gone', [
+        'expunge',
+        'mailbox',
+        'INBOX',
+        'all',
+      ]),
+    }));
+    await happen('a request that expired', async () => ({
+      id: expiring,
+      records: await recorded({ request: expiring, action: 'expired' }),
+    }));
+    await happen('a key that has expired is shown', async () => ({
+      status: (await post(oldKey, 'emil@example.com')).status,
+      expired: `oldpanel, on ${day(-2)}`,
+      ends: `panel, on ${day(5)}`,
+    }));
+    await happen('restart of the page', async () => {
+      await page.kill();
+      page = await startPage(owner, daemon);
+      tokens.clear();
+      return {};
+    });
+  }
+}
+
+/** The exchanges of the days before, by the policies that are in force: reading, and some refusals. */
+function past(config: string): (count: number, time: number, id: string) => readonly AuditRecord[] {
+  const { settings } = parseSettings('dovegate.yaml', { readText: () => config, glob: () => [] });
+  assert.ok(settings);
+  const versions = new Map([...settings.policies].map(([name, { version }]) => [name, version]));
+  const lines = config.split('\n');
+  const placeOf = (words: string): string =>
+    `${path('dovegate.yaml')}:${lines.findIndex((line) => line.includes(words)) + 1}`;
+  const teams = [
+    ['anna@desk', 'helpdesk', '- mailbox status'],
+    ['bert@desk', 'helpdesk', '- mailbox status'],
+    ['billing@desk', 'billing', 'allow: [quota get, mailbox status]'],
+    ['migrator@desk', 'migration', 'allow: [quota get, mailbox list'],
+  ] as const;
+  return (count, time, id) => {
+    const [principal, policy, words] = teams[(count * 7) % 4] ?? teams[0];
+    const domain = domains[count % 3 === 0 ? 1 : 0];
+    const user = userAt(domain, count);
+    const backend = domain === 'example.net' ? 'mail2' : 'mail1';
+    return exchange(count, time, id).map((record): AuditRecord => {
+      const isDenied = record.command === 'mailbox delete';
+      const [rule, args] = isDenied
+        ? [undefined, ['--', 'Archive']]
+        : [placeOf(words), ['--', 'messages vsize', 'INBOX']];
+      const own = {
+        listener: 'desk',
+        principal,
+        user,
+        backend,
+        command: isDenied ? record.command : 'mailbox status',
+      };
+      if (record.event !== 'admission')
+        return { ...record, ...own, ...(record.upstream && { upstream: `${backend}-1` }) };
+      const told = {
+        policy,
+        version: versions.get(policy),
+        rule,
+        args,
+        users: [user],
+        peer: { address: '127.0.0.1' },
+      };
+      return { ...record, ...own, ...told, series: backend === 'mail1' ? '2.3' : '2.4' };
+    });
+  };
+}
+
+try {
+  await main();
+} finally {
+  over.abort();
+  for (const end of ends) await end();
+}
+process.exit();
