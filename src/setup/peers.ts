@@ -4,6 +4,7 @@
 import { accountFiles } from '../adapters/host/account-files.js';
 import { localUserName, type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
 import { groupOf } from '../adapters/host/files.js';
+import { localSources } from '../adapters/host/name-service.js';
 import { type Finding, meantBy, type Severity } from '../domain/config/problem.js';
 import {
   isSocket,
@@ -182,23 +183,29 @@ export function inspectAccounts(
   ];
 }
 
-/** One user by its name in one person and by its uid in another is two persons in one: it could approve for itself. */
+/**
+ * One user by its name in one person and by its uid in another is two persons in one: it could approve for itself. One whom nobody knows
+ * could be anybody.
+ */
 function inspectPersons({ persons }: Settings, numbers: NameNumbers): Finding[] {
   // The directory is not asked here: one that is away would hold up a start for each name.
   const uidOf = (user: string): number | undefined =>
     numberIn(user)?.id ??
     accountFiles.uidOf(user) ??
     (numbers === systemNumbers ? undefined : numbers.uidOf(user));
+  const isLocal = accountFiles.sourcesOf('passwd').every((source) => localSources.has(source));
   const owners = new Map<number, { readonly person: string; readonly user: string }>();
   return [...persons].flatMap(([person, { users }]) =>
     users.flatMap((user): Finding[] => {
       const uid = uidOf(user);
-      if (uid === undefined) return [];
+      const tell = teller(`persons.${person}`);
+      const unknown = `this machine has no user ${user}, so no request over a UNIX socket is approved where it never had one; remove the name, or make the user`;
+      if (uid === undefined) return isLocal ? [tell('users', 'warning', unknown)] : [];
       const other = owners.get(uid) ?? { person, user };
       owners.set(uid, other);
       if (other.person === person) return [];
       const message = `${user} is the same user as ${other.user} of "${other.person}"; an identity is one person`;
-      return [teller(`persons.${person}`)('users', 'error', message)];
+      return [tell('users', 'error', message)];
     }),
   );
 }

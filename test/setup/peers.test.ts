@@ -89,7 +89,7 @@ void test('what is not known here lets nobody in, or ends the start, and both ar
   assert.deepEqual(namesIn(journal).groups, ['evil']);
 });
 
-void test('one user, by name and by uid, in two persons', () => {
+void test('persons: one user by name and by uid in two of them, and one that nobody knows', () => {
   const two = (one: string, other: string) =>
     settingsOf(`${sound}persons:\n  carol: { users: [${one}] }\n  dave: { users: [${other}] }\n`);
   const same = (uidOf: NameNumbers['uidOf'], settings: Settings) =>
@@ -101,7 +101,9 @@ void test('one user, by name and by uid, in two persons', () => {
   assert.deepEqual(same(uidOf, two('carol, "1002"', 'dave')), []);
   assert.deepEqual(
     same(() => undefined, two('carol', '"1002"')),
-    [],
+    [
+      'persons.carol.users: this machine has no user carol, so no request over a UNIX socket is approved where it never had one; remove the name, or make the user',
+    ],
   );
   const twoInOne = two('carol', '"1002"');
   const [problem] = inspectAccounts(twoInOne, root, { ...numbers, uidOf });

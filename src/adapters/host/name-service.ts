@@ -72,7 +72,7 @@ const ownerMs = 30_000;
 const muteMs = 60_000;
 const rangesMax = 64;
 /** Sources of users in nsswitch.conf that are files of this machine, or know only users of its own services. */
-const localSources: ReadonlySet<string> = new Set(['files', 'compat', 'systemd', 'db']);
+export const localSources: ReadonlySet<string> = new Set(['files', 'compat', 'systemd', 'db']);
 /** Uids from here on have one turn for each block of this size, which is that of a container. Each lower uid is somebody else. */
 const blockSize = 65_536;
 const namesTurn = 'names';
