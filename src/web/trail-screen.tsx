@@ -344,8 +344,8 @@ function Results(props: ResultsProps) {
           too, or all of them, are hidden.
         </p>
       )}
-      {(rows.length > 0 || isBusy) && (
-        <TrailHistogram kept={kept} parsed={parsed} rows={rows.length} onSpan={onSpan} />
+      {(rows.length > 0 || isBusy || isThrough) && (
+        <TrailHistogram {...{ kept, parsed, isThrough, onSpan }} rows={rows.length} />
       )}
       <div class={opened === undefined ? undefined : 'beside'}>
         <Panel
@@ -613,14 +613,17 @@ interface TrailHistogramProps {
   readonly parsed: Parsed;
   /** How many are in the table. */
   readonly rows: number;
+  readonly isThrough: boolean;
   readonly onSpan: (fromMs: number, toMs: number) => void;
 }
 
-function TrailHistogram({ kept, parsed: { filter, not = [] }, rows, onSpan }: TrailHistogramProps) {
+function TrailHistogram({ kept, parsed, rows, isThrough, onSpan }: TrailHistogramProps) {
+  const { filter, not = [] } = parsed;
   const { api } = useSession();
   const [before] = useState(kept.counted);
   const body = not.length === 0 ? { filter } : { filter, not };
-  const isDue = before === undefined && rows > 0;
+  // Where nothing has a record, something may be counted.
+  const isDue = before === undefined && (rows > 0 || isThrough);
   const { value = before, fault } = useAnswer(isDue ? JSON.stringify(body) : undefined, async (signal) => {
     kept.counted = await api.json<Counted>('POST /api/trail/histogram', { body, signal });
     return kept.counted;
@@ -632,7 +635,12 @@ function TrailHistogram({ kept, parsed: { filter, not = [] }, rows, onSpan }: Tr
       </p>
     );
   if (value === undefined) return <Empty>Counting …</Empty>;
-  if (value.buckets.length === 0) return null;
+  const counted = value.counted !== undefined && (
+    <p class="hint">
+      <Name value={value.counted} max={400} />
+    </p>
+  );
+  if (value.buckets.length === 0) return <>{counted}</>;
   const sum = value.buckets.reduce(
     (all, { ok, denied, failed, unknown }) => all + ok + denied + failed + unknown,
     0,
@@ -649,6 +657,7 @@ function TrailHistogram({ kept, parsed: { filter, not = [] }, rows, onSpan }: Tr
           atLeast={atLeast}
           onSpan={onSpan}
         />
+        {counted}
         {!value.isWhole && (
           <p class="hint">
             {value.looked?.fromTime === undefined ? (

@@ -138,7 +138,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/story',
     ],
     {
-      public: ['checkpoints', 'export', 'run-ends', 'search', 'sketch', 'verify'],
+      public: ['checkpoints', 'export', 'run-ends', 'search', 'sketch', 'user-search', 'verify'],
     },
   ),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
@@ -168,6 +168,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/story',
       'domain/records/trail',
       'domain/records/fleet/shapes',
+      'domain/records/views/only-counted',
       'domain/admin/page',
       'domain/language/words',
     ],
@@ -219,6 +220,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/records/views': rule(
     [
       'domain/language/names',
+      'domain/language/words',
       'domain/records/audit',
       'domain/records/story',
       'domain/records/trail',
@@ -226,7 +228,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/seams',
     ],
     {
-      public: ['asked', 'extract', 'extract-head', 'filter', 'histogram', 'look', 'view'],
+      public: ['asked', 'extract', 'extract-head', 'filter', 'histogram', 'look', 'only-counted', 'view'],
       builtins: ['crypto'],
       packages: ['zod'],
     },

@@ -99,7 +99,7 @@ export async function* searchTrail(
   passed?: (file: TrailFile, sketch: Sketch) => void,
 ): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
-  const mayHold = createSketchTest(filter);
+  const mayHold = createSketchTest(filter, true);
   for (const file of await filesSince(trail.files, filter.sinceMs)) {
     // A command that was found may have its completion in any later part.
     const wants = (sketch: Sketch): boolean => {

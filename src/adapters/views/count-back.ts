@@ -8,6 +8,7 @@ import { contentOf } from '../../domain/records/story/content.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/records/trail/search.js';
 import { createHistogram } from '../../domain/records/views/histogram.js';
 import { openMax } from '../../domain/records/views/look.js';
+import { createOnlyCounted, onlyCountedText } from '../../domain/records/views/only-counted.js';
 import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { filesSince, filesUntil, type Trail } from '../journal/trail.js';
@@ -29,6 +30,7 @@ export async function countBack(
   const search = createSearch(filter);
   const looked = createLooked();
   const found = createHistogram();
+  const counted = createOnlyCounted(filter, not);
   const isByEffect = not.some(({ key }) => key === 'effect');
   const count = (row: ExchangeRow): void => {
     const content = isByEffect ? contentOf(row.fields) : undefined;
@@ -40,7 +42,9 @@ export async function countBack(
   const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
   for await (const { bytes, newer } of piecesBack(files, undefined, createDamageCount())) {
     looked.take(bytes);
-    for (const row of search.take(view.take(bytes))) count(row);
+    const shown = view.take(bytes);
+    counted.take(shown);
+    for (const row of search.take(shown)) count(row);
     for (const later of newer) for (const row of search.takeEnds(later, show)) count(row);
     for (const admission of search.waiting()) {
       isWhole &&= open.length < openMax;
@@ -62,11 +66,13 @@ export async function countBack(
   const isTimed = sinceMs !== undefined || untilMs !== undefined;
   // As far as is asked for, and known: nothing is shown as empty that was not read.
   const fromMs = sinceMs === undefined ? undefined : Math.max(sinceMs, oldestMs ?? sinceMs);
+  const only = counted.finish();
   const toMs = isTimed ? Math.min(untilMs ?? Infinity, (newestMs ?? -Infinity) + 1) : undefined;
   return {
     rows: found.rows,
     histogram: {
       ...found.finish(range && fromMs, range && toMs),
+      ...(only !== undefined && { counted: `and ${onlyCountedText(only, filter)}` }),
       ...(range !== undefined && { looked: range }),
       isWhole: isWhole && ends.notes.length === 0,
     },

@@ -24,6 +24,7 @@ import {
   type TrailFilter,
 } from '../../domain/records/trail/search.js';
 import type { Verdict } from '../../domain/records/trail/verify.js';
+import type { OnlyCounter } from '../../domain/records/views/only-counted.js';
 import { createCover, createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
@@ -137,7 +138,7 @@ function reportedOf(
     whose: 'the key of the daemon, as it says itself',
     // A forged record may name any file.
     pathOf: (file) => (ownFiles.test(file) ? file : 'a file of the journal'),
-    rows: (filter) => rowsOf(trail, filter, users),
+    rows: (filter, counted) => rowsOf(trail, filter, users, counted),
     async survey(filter) {
       const survey = createSurvey(filter);
       const view = createView(users);
@@ -164,13 +165,18 @@ async function* rowsOf(
   trail: Trail,
   filter: TrailFilter,
   users: readonly string[] | undefined,
+  counted: OnlyCounter | undefined,
 ): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
   const covers = users === undefined ? () => true : createCover(users);
   const shown = (rows: readonly ExchangeRow[]) => rows.filter(({ fields }) => covers(fields));
   for (const file of await filesSince(trail.files, filter.sinceMs))
     for await (const piece of readToDamage(file))
-      if (piece !== undefined) yield* shown(search.take(piece.bytes));
+      if (piece !== undefined) {
+        // A view of some users hides the counts.
+        if (users === undefined) counted?.take(piece.bytes);
+        yield* shown(search.take(piece.bytes));
+      }
   yield* shown(search.finish());
 }
 

@@ -27,6 +27,7 @@ import type { Asked, Cursor, FileForm, NewestAsked } from '../../domain/records/
 import { createExtractDigest } from '../../domain/records/views/extract.js';
 import type { ExtractFacts } from '../../domain/records/views/extract-head.js';
 import { openMax } from '../../domain/records/views/look.js';
+import { createOnlyCounted, type OnlyCounted } from '../../domain/records/views/only-counted.js';
 import { createView, type View } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
@@ -66,6 +67,8 @@ export interface AnswerEnd {
   /** Of damage, one sentence each. */
   readonly notes?: readonly string[] | undefined;
   readonly retired?: readonly RetiredRecords[] | undefined;
+  /** Of this part of an answer: what has no records of its own. */
+  readonly counted?: OnlyCounted | undefined;
   readonly surveyed?: Surveyed | undefined;
   readonly content?: TrailContent | undefined;
   readonly id?: string | undefined;
@@ -275,6 +278,7 @@ async function search(
   const view = createView(task.users);
   const found = createSearch(filter);
   const retirements = createRetirements();
+  const counted = createOnlyCounted(filter);
   const digest = task.asked.look === 'extract' ? createExtractDigest() : undefined;
   const lines: string[] = [];
   let bytes = 0;
@@ -295,6 +299,7 @@ async function search(
   const reading = createReading(files, cursor?.after, view, clock);
   for await (const shown of reading.pieces()) {
     retirements.take(shown);
+    counted.take(shown);
     add(found.take(shown));
     if (isFull() || reading.elapsedMs() >= timeMs) {
       reading.stop();
@@ -325,7 +330,7 @@ async function search(
   return finish({ notes, retired, readTo, cursor: { after: next, open } });
 
   function finish(end: Omit<AnswerEnd, 'rows'>): TrailAnswer {
-    const answered = answer(lines, { rows: lines.length, ...end });
+    const answered = answer(lines, { rows: lines.length, counted: counted.finish(), ...end });
     if (digest === undefined) return answered;
     const isDamaged = notes.length > 0;
     const facts = { fromSeq: reading.firstSeq(), toSeq: readTo, isDamaged, sha256: digest.finish() };

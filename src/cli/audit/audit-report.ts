@@ -3,8 +3,9 @@
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';
+import type { Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
-import type { Trail } from '../../adapters/journal/trail.js';
+import type { Trail, TrailFile } from '../../adapters/journal/trail.js';
 import { readAccess } from '../../adapters/views/read-access.js';
 import type { MailboxLine } from '../../domain/admin/page/trail.js';
 import { printable } from '../../domain/records/audit/encode.js';
@@ -23,6 +24,7 @@ import {
 } from '../../domain/records/report/report.js';
 import { createDayBook, type GrantTold, type TouchDay } from '../../domain/records/report/touch.js';
 import type { Separator } from '../../domain/records/trail/export.js';
+import type { OnlyCounter } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -95,15 +97,21 @@ async function openHosts(
   const trails = hosts.flatMap(({ journals }) => journals.map(({ trail }) => trail));
   return {
     judge: (time) => judgeHosts(hosts, time),
-    async *rows(filter) {
+    async *rows(filter, counted) {
       for (const { host, journals } of hosts)
-        for (const { trail } of journals) yield* withHost(host, searchTrail(trail, filter));
+        for (const { trail } of journals) yield* withHost(host, searchTrail(trail, filter, lookFor(counted)));
     },
     survey: (filter) => surveyTrails(trails, filter),
     doubts: () => [],
     grants: (sinceMs) => grantsOf(trails, { sinceMs, user: mailbox }),
   };
 }
+
+const lookFor =
+  (counted: OnlyCounter | undefined) =>
+  (_: TrailFile, piece: Piece | undefined): void => {
+    if (piece !== undefined) counted?.take(piece.bytes);
+  };
 
 async function grantsOf(trails: readonly Trail[], asked: AccessAsked): Promise<(grant: string) => GrantTold> {
   const ledgers: AccessLedger[] = [];
@@ -122,7 +130,7 @@ async function openReported(
     const { trail } = checked;
     return {
       ...checked,
-      rows: (filter) => searchTrail(trail, filter),
+      rows: (filter, counted) => searchTrail(trail, filter, lookFor(counted)),
       survey: (filter) => surveyTrails([trail], filter),
       doubts: () => [],
       grants: (sinceMs) => grantsOf([trail], { sinceMs, user: mailbox }),
@@ -145,8 +153,9 @@ async function openReported(
     isChecked: true,
     whose: 'the key of the daemon, as it says itself',
     pathOf: (file) => file,
-    rows: (filter) =>
+    rows: (filter, counted) =>
       page.rows('report', filter, (end) => {
+        if (end.counted !== undefined) counted?.add(end.counted);
         for (const note of end.notes ?? []) notes.add(note);
       }),
     survey: (filter) => page.survey(filter),

@@ -36,6 +36,11 @@ import {
 } from '../../domain/records/trail/search.js';
 import type { Sketch } from '../../domain/records/trail/sketch.js';
 import type { RetiredRecords } from '../../domain/records/trail/verify.js';
+import {
+  createOnlyCounted,
+  type OnlyCounter,
+  onlyCountedText,
+} from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
@@ -73,8 +78,9 @@ export async function auditSearch(
   let isNameFound = false;
   let cut = 0;
   if (format === 'csv') await screen.print(`${formatCsvHeader(separator, isOfHosts)}\r`);
+  const counted = createOnlyCounted(filter, not);
   for (const part of journal.parts) {
-    for await (const row of part.rows(filter, look)) {
+    for await (const row of part.rows(filter, look, counted)) {
       if (not.length > 0 && isLeftOut({ ...row, content: contentOf(row.fields) }, not)) continue;
       isFound = true;
       isNameFound ||= isNamed(row);
@@ -88,6 +94,8 @@ export async function auditSearch(
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
   reportHidden(screen, table.hidden());
+  const only = counted.finish();
+  if (only !== undefined) screen.complain(`dovegate: and ${printable(onlyCountedText(only, filter))}`);
   if (cut > 0)
     screen.complain(
       `dovegate: ${plural(cut, 'command')} with arguments that were not recorded whole ("more, not recorded"): any name may stand there`,
@@ -101,7 +109,7 @@ export async function auditSearch(
 }
 
 interface Part {
-  rows(filter: TrailFilter, look: 'search' | 'export'): AsyncGenerator<ExchangeRow>;
+  rows(filter: TrailFilter, look: 'search' | 'export', counted: OnlyCounter): AsyncGenerator<ExchangeRow>;
   /** After the rows: faults of the journal, and what retention removed from the time range. */
   notes(): readonly string[];
   retired(): readonly RetiredRecords[];
@@ -129,11 +137,13 @@ function partOfTrail(trail: HostTrail): Part {
   const retirements = createRetirements();
   let sinceMs: number | undefined;
   return {
-    rows(filter, look) {
+    rows(filter, look, counted) {
       ({ sinceMs } = filter);
       const see = (file: TrailFile, piece: Piece | undefined): void => {
         damage.look(file, piece);
-        if (piece !== undefined) retirements.take(piece.bytes);
+        if (piece === undefined) return;
+        retirements.take(piece.bytes);
+        counted.take(piece.bytes);
       };
       // What others are given is read whole.
       const rows = searchTrail(trail, filter, see, look === 'search' ? damage.pass : undefined);
@@ -162,8 +172,9 @@ function partOfPage(page: AskedPage): Part {
   const notes = new Set<string>();
   const retired: RetiredRecords[] = [];
   return {
-    rows: (filter, look) =>
+    rows: (filter, look, counted) =>
       page.rows(look, filter, (end) => {
+        if (end.counted !== undefined) counted.add(end.counted);
         for (const note of end.notes ?? []) notes.add(printable(note));
         retired.push(...(end.retired ?? []));
       }),

@@ -103,6 +103,17 @@ void test('an effect is left out of the bars as it is shown', async (t) => {
   assert.deepEqual([await without('read'), await without('content'), await without('write')], [1, 1, 2]);
 });
 
+void test('what a flood left without records is told beside the bars, for the same search and view', async (t) => {
+  const directory = temporaryDirectory(t);
+  const flood = { event: 'limit', principal: 'anna@desk', action: 'refused', count: 15 } as const;
+  writeJournal(directory, [...recordsOf(9), { time: startMs + 20, ...flood }]);
+  const told = async (asking: Partial<Asking>) => (await ask({ directory, ...asking })).histogram.counted;
+  assert.equal(await told({}), 'and 15 more refusals were counted only: a flood limit');
+  assert.match(String(await told({ not: [{ key: 'command', value: 'who' }] })), /whether they match$/);
+  assert.equal(await told({ filter: { principal: 'bob@*' } }), undefined);
+  assert.equal(await told({ users: ours }), undefined);
+});
+
 void test('with times it covers what was asked for, as far as the journal goes', async (t) => {
   const { directory } = opened(t, 3_000);
   const within = { sinceMs: startMs + 600_000, untilMs: startMs + 1_200_000 };

@@ -36,23 +36,40 @@ async function askAll(
   task: ReadTask,
   filter: TrailFilter,
   clock?: typeof still,
-): Promise<{ rows: ExchangeRow[]; parts: number }> {
+): Promise<{ rows: ExchangeRow[]; parts: number; refused: number }> {
   const rows: ExchangeRow[] = [];
   let parts = 0;
+  let refused = 0;
   let cursor: Cursor | undefined;
   do {
     const part = await ask({ ...task, asked: { look: 'search', filter, cursor } }, clock);
     rows.push(...part.rows);
     parts += 1;
+    refused += part.end.counted?.refused ?? 0;
     ({ cursor } = part.end);
   } while (cursor !== undefined);
-  return { rows, parts };
+  return { rows, parts, refused };
 }
 
 function opened(t: TestContext, count = 3_000): { directory: string; all: Buffer } {
   const directory = temporaryDirectory(t);
   return { directory, all: writeJournal(directory, recordsOf(count)) };
 }
+
+void test('all parts together tell each count of a flood once', async (t) => {
+  const directory = temporaryDirectory(t);
+  const flood = { event: 'limit', principal: 'anna@desk', action: 'refused', count: 15 } as const;
+  writeJournal(
+    directory,
+    recordsOf(1_000).flatMap((record, at) =>
+      at % 100 === 0 ? [record, { time: record.time, ...flood }] : [record],
+    ),
+  );
+  const few = { rowsMax: 20, bytesMax: 4 << 20, timeMs: 60_000 };
+  const { parts, refused } = await askAll(taskOf(directory, { users: undefined, limits: few }), {});
+  assert.ok(parts > 5);
+  assert.equal(refused, 15 * Math.ceil(recordsOf(1_000).length / 100));
+});
 
 // bounds.lookRows, bounds.lookAnswerMs
 void test('a search in parts finds what a search of everything finds, in the same order', async (t) => {

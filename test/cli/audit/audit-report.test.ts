@@ -76,6 +76,25 @@ void test('first the verdict, then groups by day, requester, class and reason', 
   );
 });
 
+void test('refusals that were only counted may be of the mailbox, which makes no time incomplete', async (t) => {
+  const directory = await writeJournal(t, 4, (record, count) =>
+    record.event === 'completion' && count === 2
+      ? { time: record.time, event: 'limit', principal: 'bob@support', action: 'refused', count: 15 }
+      : varied(record, count),
+  );
+  const { code, lines } = await report(t, directory);
+  assert.equal(code, 0, lines.join('\n'));
+  const note =
+    '15 more that were refused or not sent were counted only (a flood limit), and no count says whether ';
+  assert.ok(lines.includes(`  note: ${note}they are of this mailbox`), lines.join('\n'));
+  const [json = ''] = (await report(t, directory, { json: true })).lines;
+  const { doubts } = JSON.parse(json).verdict;
+  assert.deepEqual(
+    doubts.map((doubt: unknown) => [Object(doubt).code, Object(doubt).serious]),
+    [['only-counted', false]],
+  );
+});
+
 /** Of eight: two deletions are sent, two are denied; a `mailbox create` fails; the rest are reads. */
 function deleting(record: AuditRecord, count: number): AuditRecord {
   const command = count < 4 ? 'expunge' : count === 4 ? 'mailbox create' : record.command;

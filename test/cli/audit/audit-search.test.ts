@@ -66,6 +66,23 @@ void test('what is left out is in no row, as on the page', async (t) => {
   assert.equal(await rowsWithout(ofCarol, { key: 'command', value: 'mailbox' }), 3);
 });
 
+const flooded = (record: AuditRecord, count: number): AuditRecord =>
+  record.event === 'completion' && count === 2
+    ? { time: record.time, event: 'limit', principal: 'bob@support', action: 'refused', count: 15 }
+    : record;
+
+void test('refusals that were only counted are told, also where nothing is found', async (t) => {
+  const directory = await writeJournal(t, 5, flooded);
+  const { lines, complaints } = await search(directory, { principal: 'bob@*' });
+  assert.equal(lines.length, 5);
+  assert.equal(complaints, 'dovegate: and 15 more refusals of bob were counted only: a flood limit\n');
+  const denied = await search(directory, { outcome: 'denied', listener: 'support' });
+  assert.match(denied.complaints, /^dovegate: and 15 more refusals were counted only: a flood limit\n/);
+  const ofUser = await search(directory, { user: 'alice@example.com' });
+  assert.match(ofUser.complaints, /^dovegate: and 15 more .* no count says whether they match\n$/);
+  assert.equal((await search(directory, { outcome: 'ok' })).complaints, '');
+});
+
 void test('a search that dovegate made to count mails says so', async (t) => {
   const counted = (more: Partial<AuditRecord>) => (record: AuditRecord) =>
     record.event === 'admission' ? { ...record, command: 'search', for: 'E9', ...more } : record;

@@ -108,6 +108,8 @@ export interface Histogram {
   readonly step: number;
   /** The oldest first; also those with nothing in them. At most 120. */
   readonly buckets: readonly HistogramBucket[];
+  /** What of it has no records of its own, in words. */
+  readonly counted?: string;
   readonly looked?: TrailEnd['looked'];
   /** False: time ran out, and older records were not read. `looked` says how far it came. */
   readonly isWhole: boolean;

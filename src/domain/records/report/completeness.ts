@@ -29,6 +29,8 @@ export type DoubtCode =
   | 'limited-view'
   /** The daemon could not return all rows. */
   | 'left-out'
+  /** Commands that did not reach a mail server, in a flood, have no records. */
+  | 'only-counted'
   /** Fleet: nothing came from the host for too long. */
   | 'silent'
   /** Fleet: another finding of the verifier, or one that a person accepted. */

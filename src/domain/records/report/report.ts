@@ -8,6 +8,7 @@ import { formatTime } from '../audit/record.js';
 import { formatArguments, formatCells, type Separator } from '../trail/export.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';
+import { createOnlyCounted, type OnlyCounter, onlyCountedText } from '../views/only-counted.js';
 import {
   type AskedTime,
   type Completeness,
@@ -33,8 +34,8 @@ import {
 
 export interface Reported extends Vouching {
   readonly verdict: Verdict;
-  /** The matching rows; called twice. */
-  rows(filter: TrailFilter): AsyncGenerator<ExchangeRow>;
+  /** The matching rows; called twice, the first time with what counts those without records. */
+  rows(filter: TrailFilter, counted?: OnlyCounter): AsyncGenerator<ExchangeRow>;
   survey(filter: TrailFilter): Promise<Surveyed>;
   /** Call after the rows: why some may be missing. */
   doubts(): readonly Doubt[];
@@ -89,7 +90,8 @@ export async function makeReport(
   const counter = createTouchCounter(isSigned ? journal.verdict.signedSeq : undefined);
   let isNamed = false;
   let isGranted = false;
-  for await (const touch of touches(journal, filter, mailbox)) {
+  const counted = createOnlyCounted(filter);
+  for await (const touch of touches(journal, filter, mailbox, { counted })) {
     counter.take(touch);
     isNamed ||= touch.by === 'named';
     isGranted ||= touch.grant !== '';
@@ -98,7 +100,11 @@ export async function makeReport(
   const time = { fromMs, toMs, nowMs };
   const judged =
     'verdict' in journal ? judgeCompleteness(journal.verdict, time, journal) : journal.judge(time);
-  const completeness = withDoubts(judged, journal.doubts());
+  const only = counted.finish();
+  const completeness = withDoubts(judged, [
+    ...journal.doubts(),
+    ...(only === undefined ? [] : [doubtOf(onlyCountedText(only, filter, ofMailbox))]),
+  ]);
   const { isComplete } = completeness;
   const { viewer } = journal;
   const sentences = reportSentences(completeness, counts, toMs !== undefined);
@@ -126,7 +132,7 @@ export async function makeReport(
   async function* texts(): AsyncGenerator<string> {
     yield* form.begin(head, completeness, counts);
     const ofGrant = isGranted ? await journal.grants?.(fromMs) : undefined;
-    for await (const touch of touches(journal, filter, mailbox, ofGrant))
+    for await (const touch of touches(journal, filter, mailbox, { ofGrant }))
       if (!isContentOnly || touch.showed !== 'no') yield* form.take(touch);
     yield* form.finish();
   }
@@ -138,9 +144,13 @@ const known = { names: [], isNamed: true } as const;
 const scopeNote =
   'note: of commands that went through dovegate; what mail programs do (IMAP, POP3), or root beside it, is not recorded';
 
+const ofMailbox = ['it is of this mailbox', 'they are of this mailbox'] as const;
+const doubtOf = (text: string): Doubt => ({ code: 'only-counted', text, isSerious: false });
+
 function withDoubts(completeness: Completeness, more: readonly Doubt[]): Completeness {
   if (more.length === 0) return completeness;
-  return { ...completeness, isComplete: false, doubts: [...completeness.doubts, ...more] };
+  const isComplete = completeness.isComplete && !more.some(({ isSerious }) => isSerious);
+  return { ...completeness, isComplete, doubts: [...completeness.doubts, ...more] };
 }
 
 /** As of the check: a running daemon continues to write. */
@@ -148,12 +158,18 @@ async function* touches(
   journal: Reported | ReportedFleet,
   filter: TrailFilter,
   mailbox: string,
-  ofGrant?: (grant: string) => GrantTold | undefined,
+  {
+    counted,
+    ofGrant,
+  }: {
+    readonly counted?: OnlyCounter;
+    readonly ofGrant?: ((grant: string) => GrantTold | undefined) | undefined;
+  },
 ): AsyncGenerator<Touch> {
   const isFleet = !('verdict' in journal);
   const read = createTouchReader(mailbox, isFleet, ofGrant);
   const { lastSeq = 0 } = isFleet ? { lastSeq: Infinity } : journal.verdict;
-  for await (const row of journal.rows(filter)) {
+  for await (const row of journal.rows(filter, counted)) {
     if ((row.admittedSeq ?? 0) <= lastSeq) yield read((row.completedSeq ?? 0) > lastSeq ? opened(row) : row);
   }
 }

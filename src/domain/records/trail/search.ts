@@ -461,14 +461,14 @@ function outcomesOf(wanted: string | undefined): readonly string[] | undefined {
 }
 
 /** What is looked for: see {@link TrailFilter.kind}. */
-function kindsOf({ kind, by, grant }: TrailFilter): ReadonlySet<RowKind> {
+export function kindsOf({ kind, by, grant }: TrailFilter): ReadonlySet<RowKind> {
   if (kind === 'all' || (kind === undefined && by !== undefined)) return new Set(rowKinds);
   if (kind !== undefined) return new Set([kind]);
   return new Set(grant === undefined ? ['command'] : ['command', 'access']);
 }
 
 /** A name alone is meant at any listener, and on the page. */
-function isPerson(name: string, wanted: string): boolean {
+export function isPerson(name: string, wanted: string): boolean {
   if (isFitting(name, wanted)) return true;
   return isNameAlone(wanted) && (name === `page:${wanted}` || isFitting(name, `${wanted}@*`));
 }
@@ -532,7 +532,8 @@ function lineAt(piece: Buffer, at: number): Buffer {
   return piece.subarray(at, from(piece.indexOf(0x0a, at), piece.length));
 }
 
-function recordAround(piece: Buffer, at: number): Stored | undefined {
+/** The record of the line in which a position is. */
+export function recordAround(piece: Buffer, at: number): Stored | undefined {
   return parseLine(lineAt(piece, piece.lastIndexOf(0x0a, at) + 1).toString('utf8'));
 }
 

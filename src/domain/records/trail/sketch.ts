@@ -85,16 +85,11 @@ interface SketchFilter {
   readonly untilMs?: number | undefined;
 }
 
-/** Whether a search may find a command that was admitted in a part. */
-export function createSketchTest({
-  user,
-  principal,
-  grant,
-  kind = 'command',
-  by,
-  sinceMs = -Infinity,
-  untilMs = Infinity,
-}: SketchFilter): (sketch: Sketch) => boolean {
+/** Whether a search may find a command that was admitted in a part; `isCounting`: or a count of some that may fit. */
+export function createSketchTest(
+  { user, principal, grant, kind = 'command', by, sinceMs = -Infinity, untilMs = Infinity }: SketchFilter,
+  isCounting = false,
+): (sketch: Sketch) => boolean {
   const since = Math.floor(sinceMs);
   const names = user === undefined ? [undefined] : [user, foldAscii(user)].map(tokenOfPattern);
   const users = names.includes(undefined) ? undefined : [anyUser, ...names.flatMap((name) => name ?? [])];
@@ -105,13 +100,18 @@ export function createSketchTest({
     ...(grant === undefined ? [] : [ofGrant(grant)]),
   ];
   return ({ minMs, maxMs, mayHold }) =>
-    maxMs >= since && minMs < untilMs && users?.some(mayHold) !== false && others.every(mayHold);
+    maxMs >= since &&
+    minMs < untilMs &&
+    ((users?.some(mayHold) !== false && others.every(mayHold)) || (isCounting && mayHold(counts)));
 }
 
 /** A mail user by its name, by what stands up to an @ in it, or from its last @ on. */
 export const named = (text: string): string => `u${text}`;
 const requester = (text: string): string => `p${text}`;
 const ofGrant = (id: string): string => `g${id}`;
+/** It counts commands that have no records, of whichever users. */
+const counts = 'counts';
+const countsText = /"event":"limit",[^\n]*"action":"(?:refused|unsent)"/;
 
 /** Undefined: the filter says nothing about names that fit the pattern. */
 function tokenOfPattern(pattern: string): string | undefined {
@@ -129,6 +129,7 @@ function tokensIn(all: string): ReadonlySet<string> | undefined {
     else lists.add(list);
   }
   const tokens = new Set([...found.p].map(decoded).map(requester));
+  if (countsText.test(all)) tokens.add(counts);
   for (const id of found.g) tokens.add(ofGrant(decoded(id)));
   const names: unknown[] = [...found.u].map(decoded);
   for (const list of lists) {

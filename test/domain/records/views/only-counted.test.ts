@@ -1,0 +1,126 @@
+// What a flood left without records: a count is told for the time and the people that were asked for, and is never said to fit what it
+// does not tell.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Exclusion } from '../../../../src/domain/admin/page/leave-out.js';
+import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../../../src/domain/records/audit/ledger.js';
+import type { JournalRecord } from '../../../../src/domain/records/audit/record.js';
+import type { TrailFilter } from '../../../../src/domain/records/trail/search.js';
+import { createSketchTest, makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
+import { createOnlyCounted, onlyCountedText } from '../../../../src/domain/records/views/only-counted.js';
+import { createView } from '../../../../src/domain/records/views/view.js';
+
+const startMs = Date.UTC(2026, 10, 20, 8);
+const limit = (action: string, count: number, more: Partial<JournalRecord> = {}): JournalRecord => ({
+  time: startMs,
+  event: 'limit',
+  origin: 'uid:1001',
+  principal: 'anna@desk',
+  action,
+  count,
+  ...more,
+});
+
+function linesOf(records: readonly JournalRecord[]): Buffer {
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
+  return Buffer.from(records.map((record) => ledger.seal(encodeBody(record))).join(''));
+}
+
+const flood = linesOf([
+  limit('refused', 15),
+  limit('question', 1000),
+  limit('session', 1000),
+  limit('refused', 7, { principal: 'bob@jobs', time: startMs + 60_000 }),
+  limit('unsent', 3),
+  limit('page-refused', 2, { principal: 'page:anna', origin: 'page:anna' }),
+]);
+
+function told(filter: TrailFilter, lines = flood, not: readonly Exclusion[] = []): string {
+  const counted = createOnlyCounted(filter, not);
+  counted.take(lines);
+  const { refused, unsent, unsure } = counted.finish() ?? { refused: 0, unsent: 0, unsure: 0 };
+  return `${refused} ${unsent} ${unsure}`;
+}
+
+const cases: readonly (readonly [TrailFilter, string])[] = [
+  // Questions to dovegate, sessions and what people ask of the page are no commands.
+  [{}, '22 3 0'],
+  [{ kind: 'command' }, '22 3 0'],
+  [{ kind: 'all' }, '24 3 0'],
+  [{ kind: 'session' }, '2 0 0'],
+  [{ kind: 'operator' }, '0 0 0'],
+  [{ principal: 'anna@*' }, '15 3 0'],
+  [{ principal: 'anna@jobs' }, '0 0 0'],
+  [{ by: 'anna' }, '17 3 0'],
+  [{ by: 'anna@desk' }, '15 3 0'],
+  [{ listener: 'jobs' }, '7 0 0'],
+  [{ sinceMs: startMs + 1 }, '7 0 0'],
+  [{ untilMs: startMs + 60_000 }, '15 3 0'],
+  [{ outcome: 'denied' }, '22 0 0'],
+  [{ outcome: 'ok' }, '0 0 0'],
+  [{ outcome: 'limited' }, '0 0 22'],
+  [{ outcome: 'failed' }, '0 0 3'],
+  // No count has these.
+  [{ user: 'alice@example.org', principal: 'bob@*' }, '0 0 7'],
+  [{ command: 'fetch', outcome: 'denied' }, '0 0 22'],
+  [{ text: 'ticket' }, '0 0 25'],
+  // A counted command has neither.
+  [{ id: 'X1' }, '0 0 0'],
+  [{ grant: 'G1' }, '0 0 0'],
+];
+for (const [filter, expected] of cases)
+  void test(`counts for ${JSON.stringify(filter)}`, () => {
+    assert.equal(told(filter), expected);
+  });
+
+void test('what is left out of the rows is left out of the counts, or nobody can say', () => {
+  const without = (key: Exclusion['key'], value: string): string => told({}, flood, [{ key, value }]);
+  assert.equal(without('principal', 'anna'), '7 0 0');
+  assert.equal(without('listener', 'jobs'), '15 3 0');
+  assert.equal(without('outcome', 'denied'), '0 3 0');
+  assert.equal(without('outcome', 'ok'), '22 3 0');
+  assert.equal(without('outcome', 'limited'), '0 3 22');
+  assert.equal(without('command', 'quota get'), '0 0 25');
+});
+
+void test('what was counted for several names of one human may be of any of them', () => {
+  const joint = linesOf([limit('refused', 5, { principal: undefined })]);
+  assert.equal(told({}, joint), '5 0 0');
+  assert.equal(told({ principal: 'anna@*' }, joint), '0 0 5');
+  assert.equal(told({ listener: 'desk' }, joint), '0 0 5');
+});
+
+void test('a view of some users shows no counts', () => {
+  assert.equal(told({}, createView(['*@example.com']).take(flood)), '0 0 0');
+});
+
+void test('in words', () => {
+  const text = (refused: number, unsent: number, unsure: number, filter: TrailFilter = {}): string =>
+    onlyCountedText({ refused, unsent, unsure }, filter);
+  assert.equal(
+    text(15, 0, 0, { principal: 'anna@*' }),
+    '15 more refusals of anna were counted only: a flood limit',
+  );
+  assert.equal(
+    text(1, 0, 0, { by: 'page:anna' }),
+    '1 more refusal of page:anna was counted only: a flood limit',
+  );
+  assert.equal(
+    text(2, 1, 1),
+    '2 more refusals and 1 more command that was not sent were counted only: a flood limit; and ' +
+      '1 more that was refused or not sent was counted only (a flood limit), and no count says whether it matches',
+  );
+  assert.match(text(0, 0, 2), /^2 more that were refused or not sent .* whether they match$/);
+});
+
+// A part that names nobody who is looked for may still count what was refused.
+void test('a part of a journal with such counts is read', () => {
+  const wantsOf = (action: string) => {
+    const quiet = Array.from({ length: 300 }, () => limit('session', 1, { principal: 'x@y' }));
+    const sketch = readSketch(makeSketch(linesOf([...quiet, limit(action, 1)]))) ?? assert.fail();
+    return (isCounting: boolean) => createSketchTest({ user: 'zoe@example.net' }, isCounting)(sketch);
+  };
+  assert.deepEqual([wantsOf('refused')(true), wantsOf('unsent')(true)], [true, true]);
+  assert.deepEqual([wantsOf('refused')(false), wantsOf('session')(true)], [false, false]);
+});
