@@ -422,7 +422,7 @@ export class ExchangeRecords {
   }
 
   /**
-   * For an exchange that may end without an admission. `hadUpstream`: it got an upstream before it was refused. False: it belongs to a flood
+   * For an exchange that ends without an admission. `hadUpstream`: it got an upstream before it was refused. False: it belongs to a flood
    * and is only counted.
    */
   admitRefused(source: FloodSource, ending: Ending, hadUpstream: boolean): boolean {
