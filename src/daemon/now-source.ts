@@ -46,6 +46,7 @@ export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeN
       runningCount: exchanges.length,
       waitingCount: exchanges.filter(({ isWaiting }) => isWaiting).length,
       troubles: troubles.map(({ row }) => row),
+      troublesSince: watch.troublesSince,
       backends: backendsOf(running),
     },
     runningUsers: oldest.map(({ user }) => user),

@@ -65,6 +65,7 @@ export class NowWatch {
   readonly #logins = new RefusedLogins();
   /** The oldest first; those that are the same stand together. */
   readonly #troubles: Kept[] = [];
+  #troublesSinceMs: number;
   #stall: { readonly atMs: number; readonly durationMs: number } | undefined;
   #timer: Timer | undefined;
   /** Called soon after the daemon got better or worse. */
@@ -74,6 +75,7 @@ export class NowWatch {
     this.#clock = clock;
     this.history = new History(clock.now());
     this.standing = new Standing(clock.wallMs());
+    this.#troublesSinceMs = clock.wallMs();
   }
 
   observe(event: EngineEvent): void {
@@ -94,6 +96,11 @@ export class NowWatch {
     const isOver = this.#stall === undefined || atMs - this.#stall.atMs > stallShownMs;
     if (isOver || durationMs >= (this.#stall?.durationMs ?? 0)) this.#stall = { atMs, durationMs };
     this.#turned();
+  }
+
+  /** From then on everything is counted: from the start, or from what had no room left. */
+  get troublesSince(): string {
+    return formatTime(this.#troublesSinceMs);
   }
 
   /** Newest first. */
@@ -130,7 +137,7 @@ export class NowWatch {
     let same: Kept | undefined;
     for (const each of kept) if (isSame(each.event, event)) same = each;
     if (same === undefined) {
-      if (kept.length === troublesMax) kept.shift();
+      if (kept.length === troublesMax) this.#troublesSinceMs = kept.shift()?.lastMs ?? nowMs;
       kept.push({ event, firstMs: nowMs, lastMs: nowMs, count: 1 });
       return;
     }

@@ -64,12 +64,22 @@ export function NowScreen({ query }: ScreenProps) {
       <Traffic query={query} />
       <IncidentsPart />
       <Running onKill={setKilling} />
-      <Panel title="Denied and failed" isTable>
+      <Panel title="Denied and failed" controls={<CountedSince />} isTable>
         <Troubles />
       </Panel>
       <AsCommand>sudo dovegate status</AsCommand>
       {killing !== undefined && <Kill command={killing} onClose={() => setKilling(undefined)} />}
     </>
+  );
+}
+
+function CountedSince() {
+  const since = useLive(({ now }) => now?.troublesSince);
+  if (since === undefined) return null;
+  return (
+    <span class="faint">
+      counted since <Time at={since} isExact />
+    </span>
   );
 }
 

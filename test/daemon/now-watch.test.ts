@@ -153,6 +153,7 @@ void test('each row says who can change it, and a denial its policy', () => {
 void test('the last 60 of a million, newest first, with the users beside them', () => {
   const clock = createFakeClock();
   const watch = new NowWatch(clock);
+  assert.equal(watch.troublesSince, '2026-01-02T03:04:05.000Z');
   for (let at = 0; at < 85; at += 1) {
     watch.observe({ ...ended, ...failed, exchange: { ...ended.exchange, id: `E${at}`, command: `c${at}` } });
     clock.advanceNow(1_000);
@@ -163,6 +164,7 @@ void test('the last 60 of a million, newest first, with the users beside them', 
     Array.from({ length: 60 }, (_, back) => `E${84 - back}`),
   );
   assert.equal(rows[0]?.row.at, '2026-01-02T03:05:29.000Z');
+  assert.equal(watch.troublesSince, '2026-01-02T03:04:29.000Z', 'that of the newest one without room');
   assert.ok(rows.every(({ user }) => user === 'zuluq7@example.org'));
   assert.deepEqual(
     [watch.history.rates(clock.now()).failed, watch.history.rates(clock.now()).perSecond],

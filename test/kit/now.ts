@@ -37,5 +37,6 @@ export const emptyNow: Now = {
   runningCount: 0,
   waitingCount: 0,
   troubles: [],
+  troublesSince: '2026-11-21T02:14:00.000Z',
   backends: [],
 };

@@ -230,6 +230,8 @@ export interface Now {
   readonly waitingCount: number;
   /** Newest first, at most 60. */
   readonly troubles: readonly Trouble[];
+  /** From then on all of them are counted; RFC 3339. */
+  readonly troublesSince: string;
   readonly backends: readonly BackendNow[];
 }
 
