@@ -53,9 +53,9 @@ export function createOutages(
         const isFailed = countedAs(outcome) === 'failed';
         if (isFailed && error === 'backend-drained') {
           const before = at(refused.get(backend) ?? nothing());
-          add(before, principal);
+          add(before, principal, backend, error);
           refused.set(backend, { ...before, here: before.here + 1 });
-        } else if (isFailed) add(outage, principal);
+        } else if (isFailed && outage !== undefined) add(outage, principal, backend, outage.error);
         if (outage?.stuckMs !== undefined && hangingAt(backend, running()).every((each) => each.id === id))
           up(backend, Math.round(clock.now() - outage.stuckMs));
       } else if (isEngineEvent(event, 'dial-failed')) {
@@ -85,6 +85,14 @@ export function createOutages(
         append({ action: 'stop', backend, error: 'backend-drained', ...costOf(tally) });
     },
   };
+
+  /** Recorded each time it has doubled: known after a crash, in few records. */
+  function add(tally: Tally, principal: string, backend: string, error: string): void {
+    tally.count += 1;
+    if (tally.by.size < bounds.outageRequesters) tally.by.add(principal);
+    if (Number.isInteger(Math.log2(tally.count)))
+      append({ action: 'cost', backend, error, ...costOf(tally) });
+  }
 
   function up(backend: string, duration_ms: number): void {
     append({ action: 'up', backend, duration_ms, ...costOf(failed.get(backend)) });
@@ -119,12 +127,6 @@ interface Refused extends Tally {
 
 const nothing = (): Refused => ({ count: 0, by: new Set(), step: 0, here: 0, last: 0 });
 const stepSeconds = 5;
-
-function add(tally: Tally | undefined, principal: string): void {
-  if (tally === undefined) return;
-  tally.count += 1;
-  if (tally.by.size < bounds.outageRequesters) tally.by.add(principal);
-}
 
 function costOf(tally: Tally | undefined): Cost {
   return { count: tally?.count ?? 0, requesters: tally?.by.size ?? 0 };

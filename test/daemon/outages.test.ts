@@ -44,25 +44,40 @@ void test('an outage and a drain, with what each has cost', () => {
   wallMs = 41_000;
   outages.observe({ kind: 'backend-up', backend: 'mail1', level: 'warn', duration_ms: 40_000 });
   fail({});
-  assert.deepEqual(records, [
-    {
-      time: 1_000,
-      event: 'backend',
-      action: 'down',
-      backend: 'mail1',
-      error: 'dial-refused',
-      text: 'connection refused',
-    },
-    {
-      time: 41_000,
-      event: 'backend',
-      action: 'up',
-      backend: 'mail1',
-      duration_ms: 40_000,
-      count: 3,
-      requesters: 1,
-    },
-  ]);
+  assert.deepEqual(
+    records.flatMap(({ action, backend, error, count }) =>
+      action === 'cost' ? [[backend, error, count]] : [],
+    ),
+    [
+      ['mail1', 'dial-refused', 1],
+      ['mail1', 'dial-refused', 2],
+      ['mail1', 'backend-drained', 1],
+      ['mail2', 'backend-drained', 1],
+    ],
+    'each time that it has doubled',
+  );
+  assert.deepEqual(
+    records.filter(({ action }) => action !== 'cost'),
+    [
+      {
+        time: 1_000,
+        event: 'backend',
+        action: 'down',
+        backend: 'mail1',
+        error: 'dial-refused',
+        text: 'connection refused',
+      },
+      {
+        time: 41_000,
+        event: 'backend',
+        action: 'up',
+        backend: 'mail1',
+        duration_ms: 40_000,
+        count: 3,
+        requesters: 1,
+      },
+    ],
+  );
   const refusedAt = (): readonly number[] =>
     ['mail1', 'mail2', 'mail3'].map((name) => outages.refused(name).count);
   assert.deepEqual(refusedAt(), [1, 1, 0]);
@@ -151,7 +166,8 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   ms += 20_000;
   end('C', {});
   end('A', { outcome: 'timeout', error: 'reply-timeout' });
-  assert.deepEqual(records, []);
+  const one = { action: 'cost', count: 1, requesters: 1 };
+  assert.deepEqual(records.splice(0), [{ time: ms, ...backend, error: 'dial-timeout', ...one }]);
   end('B', {});
   assert.deepEqual(records.splice(0), [
     { time: ms, ...backend, action: 'up', duration_ms: 32_000, count: 1, requesters: 1 },
@@ -165,6 +181,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   assert.deepEqual(records, [
     { time: ms, ...stuck, duration_ms: 30_000 },
     { time: ms, ...backend, action: 'down', error: 'dial-refused', text: 'connection refused' },
+    { time: ms, ...backend, error: 'dial-refused', ...one },
     { time: ms, ...backend, action: 'up', duration_ms: 5, count: 1, requesters: 1 },
   ]);
 });

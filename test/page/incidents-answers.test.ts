@@ -136,7 +136,7 @@ const expected = [
     'down',
     320,
     'mail2',
-    /^mail2 was down: .*\. What it has cost is not known\. dovegate was restarted before it was up again\.$/,
+    /^mail2 was down: .*\. No commands failed, as far as .*\. dovegate was restarted before it was up again\.$/,
     300,
   ],
   ['restarted', 203, undefined, 'dovegate was restarted.', 200],

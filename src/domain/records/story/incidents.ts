@@ -41,8 +41,13 @@ export interface Incident {
 
 type Draft = Omit<Incident, 'text'> & {
   readonly why?: string;
-  readonly cost?: Cost;
-  /** It ended without a stop, so what was paid before is not known. */
+  /** In the runs that are over. */
+  readonly cost?: Cost | undefined;
+  /** In the run that goes on, so far as it is recorded. */
+  readonly paid?: Cost | undefined;
+  /** Of a backend: commands that were there when dovegate ended without a stop. */
+  readonly hung?: number;
+  /** It ended without a stop, so only a part of what was paid before is known. */
   readonly isLost?: true;
   /** Over by a restart, not by itself. */
   readonly isCut?: true;
@@ -89,11 +94,15 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       }
       case 'backend up':
         if (!down.has(backend)) down.set(backend, { kind: 'down', backend });
-        end(down, backend, { until: time, cost: costOf(record, down) });
+        end(down, backend, { until: time, ...costAfter(from.get(backend), costIn(record)) });
         break;
+      case 'backend cost':
       case 'backend stop': {
         const draft = from.get(backend);
-        if (draft !== undefined) from.set(backend, { ...draft, cost: costOf(record, from) });
+        const paid = costIn(record);
+        const isOver = textIn(record, 'action') === 'stop';
+        if (draft !== undefined)
+          from.set(backend, { ...draft, ...(isOver ? costAfter(draft, paid) : { paid }) });
         break;
       }
       case 'operator drain':
@@ -118,7 +127,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         break;
       }
       case 'operator enable':
-        end(drained, backend, { until: time, cost: costOf(record, drained) });
+        end(drained, backend, { until: time, ...costAfter(drained.get(backend), costIn(record)) });
         break;
       case 'stop ':
         stopped = time;
@@ -128,8 +137,12 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
           const since = stopped ?? before;
           const lost = stopped === undefined ? { isLost: true as const } : {};
           // The next run finds out by itself what is down.
-          for (const name of down.keys()) end(down, name, { until: time, isCut: true, ...lost });
-          for (const [name, draft] of drained) drained.set(name, { ...draft, ...lost });
+          for (const [name, draft] of down) {
+            const hung = left.filter((each) => each.backend === name).length;
+            end(down, name, { until: time, isCut: true, hung, ...lost, ...costAfter(draft, draft.paid) });
+          }
+          for (const [name, draft] of drained)
+            drained.set(name, { ...draft, ...lost, ...costAfter(draft, draft.paid) });
           const open = stopped === undefined ? { left } : {};
           over.push({
             kind: 'restarted',
@@ -146,7 +159,16 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   }
   const newest = over.toSorted((one, other) => ((one.until ?? '') < (other.until ?? '') ? 1 : -1));
   return [...down.values(), ...drained.values(), ...newest].map((draft) => {
-    const { why: _, cost: _cost, isLost: _lost, isCut: _cut, left, ...shown } = draft;
+    const {
+      why: _,
+      cost: _cost,
+      paid: _paid,
+      hung: _hung,
+      isLost: _lost,
+      isCut: _cut,
+      left,
+      ...shown
+    } = draft;
     return { ...shown, ...(left !== undefined && { left: left.slice(0, leftMax) }), text: textOf(draft) };
   });
 }
@@ -157,13 +179,19 @@ export function namedIn(record: StoredRecord): NamedCommand {
   return { id: textIn(record, 'id'), command, principal, backend };
 }
 
-/** What a record says, and what was said before. */
-function costOf(record: StoredRecord, from: ReadonlyMap<string, Draft>): Cost {
-  const { cost } = from.get(textIn(record, 'backend')) ?? {};
-  const count = numberIn(record, 'count') ?? 0;
-  const requesters = numberIn(record, 'requesters') ?? 0;
-  if (cost === undefined) return { count, requesters };
-  return { count: cost.count + count, requesters: Math.max(cost.requesters, requesters), isLeast: true };
+function costIn(record: StoredRecord): Cost {
+  return { count: numberIn(record, 'count') ?? 0, requesters: numberIn(record, 'requesters') ?? 0 };
+}
+
+/** After a run, with what was paid before it. */
+function costAfter({ cost }: Pick<Draft, 'cost'> = {}, paid: Cost | undefined): Pick<Draft, 'cost' | 'paid'> {
+  return { ...sumOf(cost, paid), paid: undefined };
+}
+
+function sumOf(cost: Cost | undefined, paid: Cost | undefined): Pick<Draft, 'cost'> {
+  if (cost === undefined || paid === undefined) return { cost: cost ?? paid };
+  const requesters = Math.max(cost.requesters, paid.requesters);
+  return { cost: { count: cost.count + paid.count, requesters, isLeast: true } };
 }
 
 function textOf(draft: Draft): string {
@@ -201,11 +229,15 @@ function leftWords({ length }: readonly NamedCommand[]): string {
     : ` ${plural(length, 'command', 'commands')} had not ended: whether they ran is not known.`;
 }
 
-function costWords({ until, cost, isLost, isCut }: Draft): string {
-  if (cost === undefined) return isLost === true && isCut === true ? ' What it has cost is not known.' : '';
-  const { count, requesters, isLeast } = cost;
-  const since = isLost === true ? ' after dovegate ended without a stop; how many before is not known' : '';
-  if (count === 0) return ` No commands failed${since}.`;
-  const [some, those] = [until === undefined ? 'At least ' : '', isLeast === true ? 'at least ' : ''];
-  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} failed${since}.`;
+function costWords({ until, cost: before, paid, hung = 0, isLost, isCut }: Draft): string {
+  const { cost } = sumOf(before, paid);
+  const there = hung === 0 ? '' : ` ${plural(hung, 'command')} there had not ended when dovegate did.`;
+  if (cost === undefined && (isLost !== true || isCut !== true)) return there;
+  const { count = 0, requesters = 0, isLeast } = cost ?? {};
+  const lost = isLost === true ? '; the rest of the count went when dovegate ended without a stop' : '';
+  if (count === 0)
+    return ` No commands failed${isLost === true ? ', as far as was recorded before dovegate ended without a stop' : ''}.${there}`;
+  const some = until === undefined || isLost === true ? 'At least ' : '';
+  const those = isLeast === true ? 'at least ' : '';
+  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} failed${lost}.${there}`;
 }

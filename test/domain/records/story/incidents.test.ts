@@ -32,8 +32,19 @@ void test('an outage: over by itself, by a restart, by a crash', () => {
   assert.deepEqual(textsOf([down, { ...mail1, ...paid('stop', 1, 1) }, stop, start]), [
     'mail1 was down. 1 command of 1 requester failed. dovegate was restarted before it was up again.',
   ]);
+  const cut = 'dovegate was restarted before it was up again.';
   assert.deepEqual(textsOf([down, start]), [
-    'mail1 was down. What it has cost is not known. dovegate was restarted before it was up again.',
+    `mail1 was down. No commands failed, as far as was recorded before dovegate ended without a stop. ${cut}`,
+  ]);
+  const cost = { ...mail1, ...paid('cost', 8, 2) };
+  assert.deepEqual(textsOf([down, { ...mail1, ...paid('cost', 4, 1) }, cost]), [
+    'mail1 is down. At least 8 commands of 2 requesters failed.',
+  ]);
+  assert.deepEqual(textsOf([down, cost, { ...mail1, ...paid('up', 12, 2) }]), [
+    'mail1 was down. 12 commands of 2 requesters failed.',
+  ]);
+  assert.deepEqual(textsOf([down, cost, start]), [
+    `mail1 was down. At least 8 commands of 2 requesters failed; the rest of the count went when dovegate ended without a stop. ${cut}`,
   ]);
 });
 
@@ -64,6 +75,29 @@ void test('a backend that is stuck, and at last down, is one incident since its 
   ]);
 });
 
+void test('a backend that was stuck when dovegate ended without a stop: what had failed by then, and what had not ended there', () => {
+  const time = '2026-11-28T10:00:12.000Z';
+  const stuck = { time, ...mail1, action: 'stuck', error: 'dial-timeout', duration_ms: 12_000 };
+  const left = ['mail1', 'mail2', 'mail1'].map((backend, at) => ({ id: `E${at}`, backend }));
+  const text = (...more: readonly Readonly<Record<string, unknown>>[]): string | undefined =>
+    foldIncidents([
+      ...[stuck, ...more].map((record) => ({ record })),
+      { record: { time, ...start }, left },
+    ]).find(({ kind }) => kind === 'stuck')?.text;
+  const [was, cut] = [
+    'mail1 was stuck, with commands that hung and new connections that failed.',
+    '2 commands there had not ended when dovegate did. dovegate was restarted before it was up again.',
+  ];
+  assert.equal(
+    text(),
+    `${was} No commands failed, as far as was recorded before dovegate ended without a stop. ${cut}`,
+  );
+  assert.equal(
+    text({ time, ...mail1, ...paid('cost', 2, 1), error: 'dial-timeout' }),
+    `${was} At least 2 commands of 1 requester failed; the rest of the count went when dovegate ended without a stop. ${cut}`,
+  );
+});
+
 void test('a drain has the cost of each run', () => {
   const sofar = { ...mail1, ...paid('stop', 40, 3), error: 'backend-drained' };
   assert.deepEqual(textsOf([drain]), ['mail1 is drained by anna.']);
@@ -77,7 +111,11 @@ void test('a drain has the cost of each run', () => {
     'mail1 was drained by anna. 42 commands of at least 3 requesters failed.',
   ]);
   assert.deepEqual(textsOf([drain, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. 1 command of 1 requester failed after dovegate ended without a stop; how many before is not known.',
+    'mail1 was drained by anna. At least 1 command of 1 requester failed; the rest of the count went when dovegate ended without a stop.',
+  ]);
+  const before = { ...mail1, ...paid('cost', 16, 2), error: 'backend-drained' };
+  assert.deepEqual(textsOf([drain, before, start, { ...enable, ...paid('enable', 1, 1) }]), [
+    'mail1 was drained by anna. At least 17 commands of at least 2 requesters failed; the rest of the count went when dovegate ended without a stop.',
   ]);
   // What an outage has cost is none of it.
   assert.deepEqual(textsOf([drain, down, { ...mail1, ...paid('stop', 9, 9) }, stop, start]).toSorted(), [
