@@ -383,6 +383,9 @@ async function main(): Promise<void> {
 
 try {
   await main();
+} catch (fault) {
+  // What was ended in the middle of a happening is no fault.
+  if (!over.signal.aborted) throw fault;
 } finally {
   over.abort();
   for (const end of ends) await end();

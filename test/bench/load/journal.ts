@@ -81,7 +81,8 @@ export function makeJournal(
       put(ledger.seal(encodeBody(record)));
     if (count % (checkpointEvery / 2) === 0) put(ledger.sealSigned(ledger.checkpoint(at)));
   }
-  put(ledger.sealSigned(ledger.checkpoint(at + 1)));
+  put(ledger.seal(encodeBody({ time: at + 1, event: 'stop' })));
+  put(ledger.sealSigned({ ...ledger.checkpoint(at + 1), action: 'stop' }));
   flush();
   closeSync(descriptor);
   writeFileSync(join(directory, 'checkpoint.json'), line);
