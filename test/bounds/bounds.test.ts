@@ -1,6 +1,6 @@
 // Goal: no bound is dead, unknown to operators or untested. The code uses each value, a test names it, and docs/limits.md has a line with
-// its value for each that somebody can meet, or names the setting whose default it is. The mention in a test, as `bounds.KEY` in code or comment, says that this test reaches the
-// bound.
+// its value for each that somebody can meet, or names the setting whose default it is. The mention in a test, as `bounds.KEY` in code or
+// comment, says that this test reaches the bound.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
