@@ -16,7 +16,7 @@ import type {
   RunningBackend,
   RunningCertificate,
 } from '../domain/admin/now/running.js';
-import { type BackendSettings, formatListenerSocket } from '../domain/config/settings.js';
+import { type BackendSettings, formatHostPort, formatListenerSocket } from '../domain/config/settings.js';
 import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
@@ -222,9 +222,7 @@ export function faultNow(fault: UpstreamFault | undefined): RunningBackend['faul
 }
 
 function formatAddress(address: BackendSettings['address']): string {
-  if (address.kind === 'unix') return `unix:${address.path}`;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `${host}:${address.port}`;
+  return address.kind === 'unix' ? `unix:${address.path}` : formatHostPort(address);
 }
 
 function systemCode(fault: UpstreamFault): string | undefined {

@@ -5,7 +5,7 @@ import { isAccessDenied, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf } from '../../adapters/host/new-files.js';
 import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
-import type { BackendSettings } from '../../domain/config/settings.js';
+import { type BackendSettings, formatHostPort } from '../../domain/config/settings.js';
 import { daysWords } from '../../domain/language/words/words.js';
 import { Secret } from '../../domain/people/identity/credentials.js';
 import { type DialTarget, greet, serverOfBackend } from '../../gateway/pool/dial.js';
@@ -77,7 +77,10 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     const seen = fault.code === 'tls-failed' ? await lookAtCertificate(backend, clock) : undefined;
     const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
     const { todo, next } = adviceFor(fault, backend, options);
-    return bad(name, `${fault.message}${shown}`, todo, next);
+    const { address } = backend;
+    const place = address.kind === 'unix' ? address.path : formatHostPort(address);
+    const at = fault.code === 'dial-refused' ? '' : `${place}: `;
+    return bad(name, `${at}${fault.message}${shown}`, todo, next);
   }
 }
 
@@ -137,7 +140,7 @@ function adviceFor(
         : { todo: 'compare password_file with doveadm_password of that Dovecot' };
     case 'version-unsupported':
       return {
-        todo: 'look whether this is the doveadm service of a Dovecot 2.3 or 2.4, and whether series, release and newer fit it',
+        todo: 'correct address if this is not the inet_listener or unix_listener of "service doveadm" (2.3 or 2.4); series, release and newer must fit it',
       };
     case 'closed-early':
     case 'reply-timeout':

@@ -72,7 +72,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
     looks.push(
       bad(
         'daemon',
-        `${version} could not be reloaded, and serves what it had before`,
+        `${version} could not take the file, and serves what it had before`,
         'status names the cause',
         commands.status,
       ),

@@ -2,29 +2,33 @@
 // daemon asks with.
 
 import { createConnect } from '../../adapters/net/dial.js';
+import { lookupCodes } from '../../adapters/telemetry/codes.js';
 import type { Settings } from '../../domain/config/settings.js';
 import { foldAscii, type NameCase } from '../../domain/people/identity/user-name.js';
-import { Lookup, lookupLimits } from '../../gateway/lookup/lookup.js';
+import { Lookup, type LookupAnswer, lookupLimits } from '../../gateway/lookup/lookup.js';
 import type { Clock } from '../../ports/machine.js';
 import { whyOtherCase } from '../../setup/inspect.js';
-import { type Look, ok, warning } from './look.js';
+import { bad, type Look, ok, warning } from './look.js';
 
-/** Empty: there is no socket to ask at, or no user to ask for. */
+/** Empty: there is no socket to ask at. */
 export async function lookAtNames(
   { resolve, case: ofFile }: Settings['mailUsers'],
   users: readonly string[],
   clock: Clock,
 ): Promise<readonly Look[]> {
-  if (resolve === undefined || users.length === 0) return [];
+  if (resolve === undefined) return [];
   const address = { kind: 'unix', path: resolve } as const;
   const connect = createConnect(clock);
   const lookup = new Lookup({ address, connect, clock, limits: lookupLimits, tell: () => undefined });
   try {
-    for (const user of users) {
+    for (const user of users.length === 0 ? [nobody] : users) {
       const ofDovecot = await caseOf(lookup, user);
       if (ofDovecot === undefined) continue;
+      if (typeof ofDovecot === 'object') {
+        const [means, todo] = lookupCodes[ofDovecot.code];
+        return [bad(name, `${resolve} (mail_users.resolve): ${means}`, todo)];
+      }
       const why = whyOtherCase(ofDovecot, ofFile);
-      const name = 'mail users';
       return [
         why === undefined ? ok(name, `the auth service ${told[ofFile]}`) : warning(name, `Dovecot ${why}`),
       ];
@@ -35,20 +39,28 @@ export async function lookAtNames(
   }
 }
 
+const name = 'mail users';
+/** That it answers is known by any answer. */
+const nobody = 'dovegate-doctor';
+
 const told: Readonly<Record<NameCase, string>> = {
   fold: 'takes names in any case',
   keep: 'keeps the case of names',
 };
 
-/** Undefined: it knows neither spelling, or both as other users, or does not answer. */
-async function caseOf(lookup: Lookup, user: string): Promise<NameCase | undefined> {
+/** Undefined: it knows neither spelling, or both as other users. */
+async function caseOf(
+  lookup: Lookup,
+  user: string,
+): Promise<NameCase | Extract<LookupAnswer, { kind: 'failed' }> | undefined> {
   const other = user.replace(/^[^@]*/, swapCase);
   const asOther = await lookup.user(other);
   switch (asOther.kind) {
     case 'failed':
-      return undefined;
+      return asOther;
     case 'not-found': {
       const asGiven = await lookup.user(user);
+      if (asGiven.kind === 'failed') return asGiven;
       return 'user' in asGiven ? 'keep' : undefined;
     }
     case 'found':

@@ -84,6 +84,11 @@ export interface UnixSocket {
   readonly group?: string;
 }
 
+/** `[::1]:24245`, `mail1.example.com:24245`. */
+export function formatHostPort({ host, port }: HostAndPort): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`, `tcp:[::]:24246`. */
 export function formatListenerSocket(socket: ListenerSocket): string {
   switch (socket.kind) {
@@ -92,7 +97,7 @@ export function formatListenerSocket(socket: ListenerSocket): string {
     case 'systemd':
       return `systemd:${socket.name}`;
     case 'tcp':
-      return `tcp:${socket.host.includes(':') ? `[${socket.host}]` : socket.host}:${socket.port}`;
+      return `tcp:${formatHostPort(socket)}`;
     default:
       return socket satisfies never;
   }

@@ -135,7 +135,7 @@ export class HandshakeDial {
     if (this.#at === 'greeting' && text === '-') return this.#greetedAuthenticate();
     const steps =
       this.#readVersionLine(line) ??
-      this.#fail('version-unsupported', 'it is no doveadm server: its greeting is something else');
+      this.#fail('version-unsupported', `it is no doveadm server: ${greetingOf(text)}`);
     return this.#at === 'late-version' ? this.#ready() : steps;
   }
 
@@ -192,6 +192,20 @@ export class HandshakeDial {
     return [{ do: 'send', bytes: plain }];
   }
 }
+
+/** Of the services of Dovecot, the one that greets so. None of its words is told. */
+function greetingOf(line: string): string {
+  const [service] = services.find(([, greeting]) => greeting.test(line)) ?? [];
+  return service === undefined ? 'its greeting is something else' : `it greets as ${service} does`;
+}
+
+const services = [
+  ['IMAP', /^\* (?:OK|PREAUTH|BYE) /],
+  ['POP3', /^\+OK /],
+  ['LMTP or SMTP', /^220[ -]/],
+  ['ManageSieve', /^"IMPLEMENTATION" /],
+  ["Dovecot's auth service", /^VERSION\t\d+\t\d+$/],
+] as const;
 
 /** The demands on the server, and our data for it. */
 export interface HandshakeOptions {

@@ -149,6 +149,20 @@ void test('whatever else greets is no doveadm server', () => {
   }
 });
 
+void test('another service of Dovecot is named', () => {
+  for (const [greeting, named] of [
+    ['* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] Dovecot ready.\r\n', 'IMAP'],
+    ['+OK Dovecot ready.\r\n', 'POP3'],
+    ['220 mail Dovecot ready.\r\n', 'LMTP or SMTP'],
+    ['"IMPLEMENTATION" "Dovecot Pigeonhole"\r\n', 'ManageSieve'],
+    ['VERSION\t1\t2\nSPID\t17\n', "Dovecot's auth service"],
+  ] as const) {
+    const [step] = started().push(bytes(greeting)).slice(-1);
+    assert.ok(step?.do === 'fail');
+    assert.equal(step.message, `it is no doveadm server: it greets as ${named} does`);
+  }
+});
+
 void test('the server ends', () => {
   const silent = started();
   assert.equal(failure(silent.end()), 'closed-early');
