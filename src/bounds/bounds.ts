@@ -132,6 +132,7 @@ const values = {
   accessDecided: 50,
   questionSources: 4096,
   limiterEntries: 100_000,
+  candidateLimiterEntries: 20_000,
   judgementsRemembered: 4096,
   judgementBytes: '12MiB',
   knownLineBytes: '12MiB',

@@ -126,6 +126,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
   return {
     newId,
     limiter: new Limiter(limiterEntriesMax),
+    candidateLimiter: new Limiter(bounds.candidateLimiterEntries),
     turns: new KeyedSemaphore(),
     overdue: new OverdueCommands(clock, (text) => adapters.redactor.redact(text).hmac),
     floods: createFloodWatch({ clock, journal, observe }),

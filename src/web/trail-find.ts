@@ -143,7 +143,7 @@ const savedRowsMax = 200_000;
 export const csvHeader =
   'time,id,session,listener,principal,decision,outcome,status,command,args,user,effect,backend,upstream,policy,rule,would,' +
   'reason,sent,rows,cells,bytes_in,bytes_out,wait_ms,first_byte_ms,duration_ms,error,seq,completed_seq,' +
-  'completed_time,users,grant,action,for,denial';
+  'completed_time,users,grant,action,for,denial,shadow';
 
 export interface Saved {
   readonly texts: readonly string[];

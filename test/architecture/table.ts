@@ -78,7 +78,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   concurrency: rule(['ports'], { public: ['abortable', 'back-off', 'limits', 'ordered-set', 'waiting'] }),
 
   // What every answer to a client may be explained with; the client library has it too.
-  'domain/language/codes': rule([], { public: ['codes', 'decisions'] }),
+  'domain/language/codes': rule([], { public: ['codes', 'decisions', 'outcomes'] }),
   // What can be asked about access on request, and with what; the client library has it too.
   'domain/language/verbs': rule([], { public: ['verbs'] }),
   'domain/people/identity': rule([...protocol], {
@@ -276,6 +276,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'regex',
         'route',
         'value-test',
+        'outcome',
       ],
       packages: ['lru-cache'],
     },

@@ -15,6 +15,7 @@ export const ended: ExchangeEnded = {
   upstream: 'mail1-1',
   decision: 'allow',
   policy: 'support',
+  shadow: undefined,
   denial: undefined,
   rule: undefined,
   outcome: 'ok',

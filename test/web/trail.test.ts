@@ -67,8 +67,13 @@ void test('every kind of value has a text', () => {
 void test('a command without an end is open; what a policy would have said stands beside it', () => {
   assert.equal(outcomeOf(row({ outcome: 'ok' }, { completedSeq: 2 })), 'ok');
   assert.equal(outcomeOf(row({})), 'open');
-  assert.equal(remarkOf(row({ would: 'deny', mode: 'observe' })), 'would be denied');
-  assert.equal(remarkOf(row({ would: 'allow', mode: 'shadow' })), 'the shadow would allow');
+  assert.equal(remarkOf(row({ would: 'denied' })), 'the rules would deny it');
+  assert.equal(remarkOf(row({ shadow: 'served' })), 'the candidate would serve it');
+  assert.equal(
+    remarkOf(row({ would: 'no-reason', shadow: 'on-request' })),
+    'the rules would want a reason for it; the candidate would want a request for it',
+  );
+  assert.equal(remarkOf(row({ would: 'x', shadow: {} })), '');
   assert.equal(remarkOf(row({})), '');
 });
 

@@ -35,10 +35,12 @@ export interface ExchangeContext {
   readonly observe: Observe;
   readonly newId: () => string;
   readonly router: Router;
-  /** Outlives a reload, as do `limiter`, `turns`, `overdue`, `floods`, `questions`, `steps` and `buffered`. */
+  /** Outlives a reload, as do `limiter`, `candidateLimiter`, `turns`, `overdue`, `floods`, `questions`, `steps` and `buffered`. */
   readonly userLock: UserLock;
   readonly knownLines: AnswerCache<KnownLine>;
   readonly limiter: Limiter;
+  /** The counts of candidates. */
+  readonly candidateLimiter: Limiter;
   readonly turns: KeyedSemaphore;
   readonly overdue: OverdueCommands;
   readonly floods: FloodWatch;

@@ -4,8 +4,16 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { usersTouchedBy } from '../../domain/judging/policy/attempt.js';
-import { isAllowed, type Judged, type Judgement, type Subject } from '../../domain/judging/policy/judge.js';
-import type { RulePlace } from '../../domain/judging/policy/policy.js';
+import { isAllowed, type Judgement, type Subject } from '../../domain/judging/policy/judge.js';
+import {
+  areSame,
+  type Compared,
+  type Outcome,
+  type OutcomeKind,
+  whyOf,
+  withMatches,
+} from '../../domain/judging/policy/outcome.js';
+import type { Policy, RulePlace } from '../../domain/judging/policy/policy.js';
 import { isCode, type Said, saidOfStatus, sentenceOfError } from '../../domain/language/codes/codes.js';
 import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
 import type { Peer } from '../../domain/people/identity/peer.js';
@@ -71,7 +79,7 @@ export interface AdmissionFacts {
 
 export type RecordedJudgement = Pick<
   AuditRecord,
-  'rule' | 'series' | 'decision' | 'would' | 'mode' | 'args' | 'effect' | 'text' | 'users'
+  'rule' | 'series' | 'decision' | 'args' | 'effect' | 'text' | 'users'
 >;
 
 export function recordedJudgement(
@@ -83,16 +91,14 @@ export function recordedJudgement(
     const { effect, message: text, user } = judgement;
     return { decision: 'deny', effect, text, users: user === '' ? [] : [user] };
   }
-  const { decision, shadow } = judgement;
+  const { decision } = judgement;
   return {
     rule: decision.rule === undefined ? undefined : formatPlace(decision.rule),
     series: judgement.series.length > 0 ? judgement.series.join(' ') : undefined,
     decision: decision.kind,
-    would: (decision.would ?? shadow)?.kind,
-    mode: decision.would !== undefined ? 'observe' : shadow !== undefined ? 'shadow' : undefined,
     args: redactedWords(judgement.args, redact),
     effect: judgement.attempt.effect,
-    text: sayWhy(judgement),
+    text: decision.kind === 'deny' ? decision.reason : undefined,
     users: usersTouchedBy(judgement.attempt),
   };
 }
@@ -141,8 +147,6 @@ export function admissionOf(
     rule: recorded.rule,
     series: recorded.series,
     decision: recorded.decision,
-    would: recorded.would,
-    mode: recorded.mode,
     command: judgement.command,
     user: judgement.user,
     written: judgement.written,
@@ -159,12 +163,20 @@ export function admissionOf(
   };
 }
 
-function sayWhy({ decision, shadow }: Judged): string | undefined {
-  const why = decision.kind === 'deny' ? decision.reason : undefined;
-  if (shadow === undefined) return why;
-  const place = shadow.rule === undefined ? '' : `${formatPlace(shadow.rule)}: `;
-  const other = `the shadow would ${shadow.kind}: ${place}${shadow.reason}`;
-  return why === undefined ? other : `${why}; ${other}`;
+/** Keys of the admission: what its rules, or a candidate, would do instead, where a client would see a difference. */
+function differencesOf({ done, rules, candidate }: Compared, matches: number | undefined) {
+  const is = withMatches(done, matches);
+  const instead = (other: Outcome | undefined) => {
+    const settled = other && withMatches(other, matches);
+    return settled === undefined || areSame(settled, is) ? undefined : settled;
+  };
+  const why = (outcome: Outcome | undefined): string | undefined => {
+    if (outcome === undefined) return undefined;
+    const place = 'rule' in outcome && outcome.rule !== undefined ? `${formatPlace(outcome.rule)}: ` : '';
+    return `${place}${whyOf(outcome)}`;
+  };
+  const [would, shadow] = [instead(rules), instead(candidate)];
+  return { would: would?.kind, would_why: why(would), shadow: shadow?.kind, shadow_why: why(shadow) };
 }
 
 export interface CompletionFacts {
@@ -284,7 +296,7 @@ function withoutSecrets({ line, judgement }: LogFacts): string {
 }
 
 /** `isTold` false: it belongs to a flood and is only counted. */
-export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded {
+export function endedOf(facts: CompletionFacts, isTold: boolean, shadow?: OutcomeKind): ExchangeEnded {
   const { backend, upstream, verdict, status, judgement, bytesOut, waitMs, durationMs } = facts;
   const decision = judgement.kind === 'judged' ? judgement.decision : undefined;
   const denial = decision?.kind === 'deny' ? decision : undefined;
@@ -295,6 +307,7 @@ export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded 
     upstream,
     decision: decision?.kind ?? 'deny',
     policy: facts.policy,
+    shadow,
     denial: verdict.denial,
     rule: denial?.rule ?? denial?.nearest?.rule,
     outcome: verdict.outcome,
@@ -374,11 +387,24 @@ export class ExchangeRecords {
   #heldErrors: BackendLog[] | undefined;
   #fault: unknown;
   #isLost = false;
+  #compared: Compared | undefined;
 
   constructor(parts: RecordParts, admission: Admission, isStrict: boolean) {
     this.#parts = parts;
     this.admission = admission;
     this.isStrict = isStrict;
+  }
+
+  /** With what a policy that observes, or its candidate, would have done. */
+  compare({ mode, shadow }: Pick<Policy, 'mode' | 'shadow'>, outcomes: Compared): void {
+    if (mode === 'observe' || shadow !== undefined) this.#compared = outcomes;
+  }
+
+  /** Just before it is written: how many mails match is known by then, where that matters. */
+  #stamp(): void {
+    if (this.#compared !== undefined)
+      this.admission = { ...this.admission, ...differencesOf(this.#compared, this.admission.matches) };
+    this.admission.time = this.#parts.clock.wallMs();
   }
 
   /**
@@ -389,7 +415,7 @@ export class ExchangeRecords {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#state !== 'open') return this.#durable;
     this.#state = 'admitted';
-    this.admission.time = this.#parts.clock.wallMs();
+    this.#stamp();
     try {
       this.#durable = appendFirst(this.#parts.journal, this.admission, this.isStrict, this.isBrief);
     } catch (fault) {
@@ -417,7 +443,7 @@ export class ExchangeRecords {
   admitQuietly(): void {
     if (this.#state !== 'open') return;
     this.#state = 'admitted';
-    this.admission.time = this.#parts.clock.wallMs();
+    this.#stamp();
     this.#isLost = !this.#append(this.admission);
   }
 
@@ -484,7 +510,8 @@ export class ExchangeRecords {
     }
     // A use that the journal does not count must not be given back there: another command took the one that it counts.
     this.#append(completionOf(this.#isLost ? { ...facts, grant: undefined } : facts));
-    this.#parts.observe(endedOf(facts, this.#state !== 'counted'));
+    const shadow = this.#compared && differencesOf(this.#compared, this.admission.matches).shadow;
+    this.#parts.observe(endedOf(facts, this.#state !== 'counted', shadow));
   }
 
   /** False: it is lost. */

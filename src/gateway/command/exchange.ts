@@ -30,7 +30,7 @@ import {
 import { admissionOf, type CompletionFacts, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import type { RunningNames } from './overdue.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
-import { refusalOf, refuseByLimits } from './recheck.js';
+import { outcomesIn, refusalBy, refuseByJournal } from './recheck.js';
 
 /**
  * An outcome other than being sent, for an allowed command. `client-gone`, `draining`: it is recorded and not begun, for that reason.
@@ -199,12 +199,20 @@ export class Exchange {
       const budget = 'answer' in assessed ? assessed.budget : undefined;
       // With its text it may be another command than an overdue one: that is looked up before it is sent.
       const hasText = judgement.input === 'dot';
-      const refusal =
+      const hindrance =
         obstacle ??
         (this.#isDryRun || hasText
           ? undefined
           : context.overdue.refusal({ judgement: allowed, text: undefined }, names.origin, id)) ??
-        (budget === 'none' ? undefined : refuseByLimits(allowed, session, context, budget !== 'steps'));
+        (budget === 'none' ? undefined : refuseByJournal(allowed, session, context));
+      const isCounted = hindrance === undefined && budget !== 'none' && budget !== 'steps';
+      const outcomes = outcomesIn(allowed, session, context, isCounted);
+      // What does not get so far ends alike under every policy.
+      records.compare(
+        subject.policy,
+        hindrance === undefined ? outcomes : { ...outcomes, candidate: undefined },
+      );
+      const refusal = hindrance ?? refusalBy(outcomes.done, allowed, subject.policy.name, names);
       if (refusal !== undefined) {
         ending = refusal;
       } else if (grant !== undefined && !this.#isDryRun && !this.#take(grant, records)) {
@@ -239,7 +247,11 @@ export class Exchange {
         isOwner && rule !== undefined && judgement.kind === 'judged'
           ? context.access.withheldFrom(askerOf(session, context), rule.hash, judgement.attempt.users)
           : undefined;
-      ending = refusalOf(judgement, subject.policy.name, names, withheld);
+      const outcomes = outcomesIn(judgement, session, context, true);
+      records.compare(subject.policy, outcomes);
+      const refusal = refusalBy(outcomes.done, judgement, subject.policy.name, names, withheld);
+      if (refusal === undefined) throw new Error('what policy denies was served');
+      ending = refusal;
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;

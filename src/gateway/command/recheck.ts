@@ -5,9 +5,17 @@
 import { requestLine } from '../../domain/judging/answers/explanation.js';
 import { judgeFor, noAllUsers, whyUnfit } from '../../domain/judging/policy/assess.js';
 import type { GrantsAtHand } from '../../domain/judging/policy/grant.js';
-import { isSame, type Judged, type Judgement, type Subject } from '../../domain/judging/policy/judge.js';
+import {
+  isAllowed,
+  isSame,
+  type Judged,
+  type Judgement,
+  type Subject,
+} from '../../domain/judging/policy/judge.js';
+import { type Compared, candidateOf, type Outcome, outcomesOf } from '../../domain/judging/policy/outcome.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/judging/policy/route.js';
-import { areSameTerms, limitAsks, mostMatches, whyNoReason } from '../../domain/judging/policy/terms.js';
+import { areSameTerms, type LimitAsk, type Limiter, mostMatches } from '../../domain/judging/policy/terms.js';
 import type { Series } from '../../domain/language/commands/catalog.js';
 import { replyShape } from '../../domain/language/meaning/columns.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -29,56 +37,65 @@ export interface AllowedCommand {
 }
 
 /**
- * The ending of a command that was not parsed or not allowed. `withheld`: the id of a grant that is not for processes without a login of a
- * person.
+ * The refusal of what policy does not serve. `withheld`: the id of a grant that is not for processes without a login of a person.
  */
-export function refusalOf(
+export function refusalBy(
+  outcome: Outcome,
   judgement: Judgement,
   policy: string,
   { socket }: SessionNames,
   withheld?: string,
-): Ending {
-  if (judgement.kind === 'unparsable') {
-    return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
+): Ending | undefined {
+  switch (outcome.kind) {
+    case 'served':
+    case 'depends':
+      return undefined;
+    case 'unreadable':
+      return { kind: 'unparsable', code: outcome.code, reason: outcome.reason };
+    case 'over-limit':
+      return { kind: 'limited', limit: outcome.limit, retryAfterMs: outcome.retryAfterMs };
+    case 'denied':
+    case 'no-reason':
+      return { kind: 'denied', code: outcome.code, reason: outcome.reason, policy };
+    case 'on-request': {
+      const request = judgement.kind === 'judged' ? requestLine(judgement, socket) : undefined;
+      if (withheld === undefined)
+        return { kind: 'denied', code: outcome.code, reason: outcome.reason, policy, request };
+      const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${request}`;
+      return { kind: 'denied', code: 'grant-withheld', reason, policy };
+    }
+    default:
+      return outcome satisfies never;
   }
-  const { decision } = judgement;
-  const request = decision.onRequest && requestLine(judgement, socket);
-  if (request !== undefined && withheld !== undefined) {
-    const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${request}`;
-    return { kind: 'denied', code: 'grant-withheld', reason, policy };
-  }
-  return { kind: 'denied', code: decision.code, reason: decision.reason, policy, request };
 }
 
-/** The policy's demands beyond the rule: room for its records, a reason, and, where it `counts`, counts within its limits. */
-export function refuseByLimits(
-  { attempt, decision: { obligations } }: Judged,
-  { names: { origin }, subject: { policy }, stated: { reason } }: ExchangeSession,
-  { journal, limiter, clock }: ExchangeContext,
-  counts = true,
+/** Whether the journal has room for its records. Asked before limits: what the disk refuses must not use them up. */
+export function refuseByJournal(
+  { decision: { obligations } }: Judged,
+  { names: { origin } }: ExchangeSession,
+  { journal }: ExchangeContext,
 ): Ending | undefined {
-  // Checked before the limits: a command that the disk refuses must not use them up.
-  if (journal.space === 'reserve' && obligations?.emergency !== true) {
-    return { kind: 'refused', why: 'audit-reserve' };
-  }
-  if (journal.isOverShare(origin) && obligations?.emergency !== true) {
-    return { kind: 'refused', why: 'audit-share' };
-  }
-  const unsaid = whyNoReason(obligations, reason);
-  if (unsaid !== undefined) return { kind: 'denied', ...unsaid, policy: policy.name };
-  const asks = counts ? limitAsks(policy, obligations, attempt, origin) : [];
-  if (asks.length === 0) return undefined;
-  const verdict = limiter.admit(asks, clock.now());
-  switch (verdict.kind) {
-    case 'within':
-      return undefined;
-    case 'over':
-      return { ...verdict, kind: 'limited' };
-    case 'full':
-      return { kind: 'limited', limit: `a limit of policy ${policy.name}`, retryAfterMs: undefined };
-    default:
-      return verdict satisfies never;
-  }
+  if (obligations?.emergency === true) return undefined;
+  if (journal.space === 'reserve') return { kind: 'refused', why: 'audit-reserve' };
+  return journal.isOverShare(origin) ? { kind: 'refused', why: 'audit-share' } : undefined;
+}
+
+/** What becomes of it, and what a candidate for its policy would make of it. `counts`: it is counted, by both. */
+export function outcomesIn(
+  judgement: Judgement,
+  { names: { origin }, subject: { policy }, stated: { reason } }: ExchangeSession,
+  { limiter, candidateLimiter, clock }: ExchangeContext,
+  counts: boolean,
+): Compared {
+  const countIn = (by: Limiter) =>
+    counts ? (asks: readonly LimitAsk[]) => by.admit(asks, clock.now()) : undefined;
+  const given = { reason, origin };
+  const outcomes = outcomesOf(judgement, policy, { ...given, count: countIn(limiter) });
+  if (policy.shadow === undefined) return outcomes;
+  return {
+    ...outcomes,
+    candidate: candidateOf(judgement, policy, { ...given, count: countIn(candidateLimiter) }),
+  };
 }
 
 export const changedMeanwhile: Ending = { kind: 'refused', why: 'changed-meanwhile' };
@@ -89,10 +106,10 @@ export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending |
   const { clock, router } = context;
   const subject = subjectOf(first);
   const again = judgeFor(line, subject, router.table, [there], aliases, clock.wallMs());
-  const refusal = refusalOnRecheck(again, first, subject.policy.name);
-  if (refusal !== undefined || again.kind === 'unparsable') return refusal;
-  // These terms were met already.
-  if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) return undefined;
+  // The same terms were met already.
+  const hasSameTerms =
+    !isAllowed(again) || areSameTerms(again.decision.obligations, judgement.decision.obligations);
+  if (hasSameTerms) return refusalOnRecheck(again, first, subject.policy);
   return {
     kind: 'unroutable',
     reason: 'its rule has other terms at the backend that it leads to; ask for it there',
@@ -149,10 +166,8 @@ function afterReload(
   if (there === undefined || !mayLeadThere(first, context, chosen, there)) return changedMeanwhile;
   const subject: Subject = { ...subjectOf(first), policy };
   const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
-  const refusal = refusalOnRecheck(again, first, policy.name);
+  const refusal = refusalOnRecheck(again, first, policy);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
-  const unsaid = whyNoReason(again.decision.obligations, session.stated.reason);
-  if (unsaid !== undefined) return { kind: 'denied', ...unsaid, policy: policy.name };
   // The user, the alias look-up, the counting of mails and the filter of the reply were settled at the start, and cannot be tightened
   // afterwards.
   const before = session.subject.policy;
@@ -195,16 +210,17 @@ function mayLeadThere(
 }
 
 /**
- * The backend differs from the judged one, or the policy changed. Undefined: the command means the same and is allowed, terms aside; it
+ * The backend differs from the judged one, or the policy changed. Undefined: the command means the same and is allowed, limits aside; it
  * must be the one in the admission.
  */
 function refusalOnRecheck(
   again: Judgement,
-  { judgement: first, session }: AllowedCommand,
-  policy: string,
+  { judgement: first, session: { stated, names } }: AllowedCommand,
+  policy: Policy,
 ): Ending | undefined {
-  if (again.kind === 'unparsable' || again.decision.kind === 'deny')
-    return refusalOf(again, policy, session.names);
+  const { done } = outcomesOf(again, policy, { reason: stated.reason, origin: names.origin });
+  const refusal = refusalBy(done, again, policy.name, names);
+  if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   if (again.unable !== undefined) return again.unable;
   if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
   const isSameThing =

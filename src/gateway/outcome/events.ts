@@ -1,6 +1,7 @@
 // The events for observers: one closed union. An event is its own line of the log: its maker gives code, level, sentence and keys. It holds
 // no secret and no undecoded bytes.
 
+import type { OutcomeKind } from '../../domain/judging/policy/outcome.js';
 import type { RulePlace } from '../../domain/judging/policy/policy.js';
 import type { DecisionCode } from '../../domain/language/codes/decisions.js';
 import type { KeyRefusal } from '../../domain/people/keys/key.js';
@@ -44,6 +45,8 @@ export interface ExchangeEnded {
   readonly upstream: string | undefined;
   readonly decision: 'allow' | 'deny';
   readonly policy: string;
+  /** What a candidate for the policy would have made of it; undefined: the same, or there is none. */
+  readonly shadow: OutcomeKind | undefined;
   readonly denial: DecisionCode | undefined;
   readonly rule: RulePlace | undefined;
   readonly outcome: RecordedOutcome;

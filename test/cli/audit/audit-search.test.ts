@@ -34,7 +34,7 @@ function varied(record: AuditRecord, count: number): AuditRecord {
     if (count === 1) return { ...record, user: 'bob@example.org', command: 'mailbox list', backend: 'mail2' };
     if (count === 2)
       return { ...record, principal: 'carol@jobs', decision: 'deny', args: ['--', '\u001b]0;x\u0007'] };
-    if (count === 3) return { ...record, would: 'deny', reason: '=1+1' };
+    if (count === 3) return { ...record, would: 'denied', reason: '=1+1' };
     return record;
   }
   if (count === 1) return { ...record, backend: 'mail2', duration_ms: 1234.567 };
@@ -54,7 +54,7 @@ void test('the table pairs both records of an exchange, and shows the text of cl
   );
   assert.match(second ?? '', /bob@example.org +mailbox list +ok +mail2 +1235 +E1$/);
   assert.match(third ?? '', /carol@jobs +alice@example.com +quota get -- \\x1b\]0;x\\x07 +denied/);
-  assert.match(last ?? '', /open \(would be denied\)/);
+  assert.match(last ?? '', /open \(the rules would deny it\)/);
 });
 
 void test('what is left out is in no row, as on the page', async (t) => {

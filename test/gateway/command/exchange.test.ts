@@ -1,5 +1,5 @@
-// Goal: what an exchange asks besides its policy. Whom the userdb means is judged before anything is recorded as allowed or sent; what a
-// shadow says is recorded and changes nothing; a remembered judgement holds no longer than its rule.
+// Goal: what an exchange asks besides its policy. Whom the userdb means is judged before anything is recorded as allowed or sent; a
+// remembered judgement holds no longer than its rule.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lookupLimits } from '../../../src/gateway/lookup/lookup.js';
@@ -110,33 +110,6 @@ void describe('whom the userdb means', () => {
     });
     assert.deepEqual(sent, []);
     assert.equal(completion?.outcome, 'denied');
-  });
-});
-
-void describe('the shadow of a policy', () => {
-  const live = memorySettings.replace('allow:', 'shadow: candidate.yaml\n    allow:');
-  const candidate = 'users: ["*@example.org"]\nallow: [quota get, mailbox delete]\n';
-  const run = (line: string) => ask(line, { settings: live, files: { 'candidate.yaml': candidate } });
-
-  void test('a difference is recorded, and changes nothing', async () => {
-    const { sent, admission } = await run('|alice@example.org|search|mailbox|INBOX');
-    assert.equal(sent.length, 1);
-    assert.deepEqual([admission?.decision, admission?.would, admission?.mode], ['allow', 'deny', 'shadow']);
-    assert.match(admission?.text ?? '', /shadow/);
-  });
-
-  void test('what only the shadow would allow is denied', async () => {
-    const { sent, admission } = await run('|alice@example.org|mailbox delete|Old');
-    assert.deepEqual(sent, []);
-    assert.deepEqual([admission?.decision, admission?.would, admission?.mode], ['deny', 'allow', 'shadow']);
-  });
-
-  void test('agreement leaves no trace', async () => {
-    const { admission } = await run('|alice@example.org|quota get');
-    assert.deepEqual(
-      [admission?.decision, admission?.would, admission?.mode],
-      ['allow', undefined, undefined],
-    );
   });
 });
 

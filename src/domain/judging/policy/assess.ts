@@ -16,6 +16,7 @@ import {
   judge,
   judgeOnce,
   type Subject,
+  stricterDecision,
   unparsable,
 } from './judge.js';
 import type { Policy } from './policy.js';
@@ -239,7 +240,10 @@ function judgeForSeries(
   const isSameGrant = again.decision.grant === judgement.decision.grant;
   if (isSameGrant && areSameTerms(again.decision.obligations, judgement.decision.obligations)) {
     const holdsUntilMs = lesser(judgement.holdsUntilMs, again.holdsUntilMs);
-    return { ...judgement, holdsUntilMs, shadow: judgement.shadow ?? again.shadow };
+    const decision = stricterDecision(judgement.decision, again.decision);
+    const [one, other] = [judgement.shadow, again.shadow];
+    const shadow = one && other && stricterDecision(one, other);
+    return { ...judgement, decision, shadow, holdsUntilMs };
   }
   const { command, effect, user, input } = judgement;
   return unparsable({ command, effect, user, input }, 'backends-differ', backendsDiffer);

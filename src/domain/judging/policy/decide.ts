@@ -21,7 +21,7 @@ export interface Decision {
   readonly reason: string;
   /** For a denial: the rule that came nearest to allowing it, by itself or on request, and its unmet demands. */
   readonly nearest?: { readonly rule: RulePlace; readonly missing: readonly string[] };
-  /** Under `mode: observe`: the decision of enforce. */
+  /** Under `mode: observe`: the decision of enforce, where it denies or makes demands. */
   readonly would?: Decision;
   readonly obligations?: Obligations;
   /** For code `granted`: id of the grant; empty: as under a grant of its rule. */
@@ -35,7 +35,13 @@ export interface Decision {
 /** Evaluates one attempt at a time in Unix milliseconds. Pure. `grants`: those of its principal under this policy. */
 export function decide(policy: Policy, attempt: Attempt, nowMs: number, grants?: GrantsAtHand): Decision {
   const verdict = judge(policy, attempt, nowMs, grants);
-  if (verdict.kind === 'allow' || policy.mode === 'enforce' || !mayBeObserved(attempt)) return verdict;
+  if (policy.mode === 'enforce') return verdict;
+  if (verdict.kind === 'allow') return withoutDemands(verdict);
+  const beyond = whyBeyond(attempt);
+  if (beyond !== undefined) {
+    const reason = `${verdict.reason}; policy ${policy.name} observes, and this goes beyond that: ${beyond}`;
+    return { ...verdict, reason };
+  }
   return {
     kind: 'allow',
     code: 'observed',
@@ -47,6 +53,14 @@ export function decide(policy: Policy, attempt: Attempt, nowMs: number, grants?:
 }
 
 const noObligations: Obligations = { reason: false, limitKey: '', emergency: false };
+
+/** Observing refuses nothing by its rules; a deadline and what an emergency may do are no refusals. */
+function withoutDemands(verdict: Decision): Decision {
+  const { reason, limit, maxMatches, deadlineMs, emergency } = verdict.obligations ?? noObligations;
+  if (!reason && limit === undefined && maxMatches === undefined) return verdict;
+  const deadline = deadlineMs === undefined ? {} : { deadlineMs };
+  return { ...verdict, obligations: { ...noObligations, ...deadline, emergency }, would: verdict };
+}
 
 const none: readonly never[] = [];
 
@@ -145,36 +159,46 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
 }
 
 /**
- * Commands that observe mode permits without a rule: none that a file of the site added; none that reaches beyond the mailboxes of users
- * named one by one, and none with hidden effects: a duplex stream (`dsync-server`) reads, writes and deletes without a line that could be
- * recorded.
+ * Why observing does not serve it without a rule, for people; undefined: it does. What a file of the site added, what reaches beyond the
+ * mailboxes of users named one by one, and what has hidden effects: a duplex stream (`dsync-server`) reads, writes and deletes without a
+ * line that could be recorded.
  */
-function mayBeObserved(attempt: Attempt): boolean {
-  const { command, parsed } = attempt;
-  const reachesBeyond = command.params.some(
-    (parameter) =>
-      attempt.mustBeNamed.includes(parameter.name) &&
+function whyBeyond(attempt: Attempt): string | undefined {
+  const { command, parsed, masks } = attempt;
+  const [never] = attempt.never;
+  if (never !== undefined) return `nothing serves "${never}"`;
+  if (command.grant === 'never') return beyondObserving.root;
+  if (command.isAdded) return beyondObserving.added;
+  if (command.input === 'duplex') return beyondObserving.stream;
+  // A further user in a command about one user's mail gets something of it: rights, or is its source.
+  if (command.scope === 'user' && attempt.users.some((user) => user !== attempt.user))
+    return beyondObserving.other;
+  const parameter = command.params.find(
+    ({ name, role, danger }) =>
+      attempt.mustBeNamed.includes(name) &&
       // A field of the userdb concerns no other user. A dangerous parameter with this effect ends sessions of users that the command does
       // not name.
-      ((parameter.role !== undefined && parameter.role !== 'output-fields') ||
-        parameter.danger?.effect === 'session'),
+      ((role !== undefined && role !== 'output-fields') || danger?.effect === 'session'),
   );
-  // A further user in a command about one user's mail gets something of it: rights, or is its source.
-  const namesOthers = command.scope === 'user' && attempt.users.some((user) => user !== attempt.user);
-  return (
-    command.grant !== 'never' &&
-    !command.isAdded &&
-    command.input !== 'duplex' &&
-    attempt.never.length === 0 &&
-    !reachesBeyond &&
-    !namesOthers &&
-    !parsed.values.has('all-users') &&
-    attempt.everybody === 'none' &&
-    attempt.masks.length === 0 &&
-    !attempt.isCrowd &&
-    (attempt.user !== undefined || command.scope === 'server')
-  );
+  if (parameter !== undefined) return `its "${parameter.name}" ${beyondObserving.parameter}`;
+  if (parsed.values.has('all-users') || attempt.everybody !== 'none') return beyondObserving.all;
+  if (masks.length > 0) return beyondObserving.mask;
+  if (attempt.isCrowd) return beyondObserving.crowd;
+  return attempt.user === undefined && command.scope === 'user' ? beyondObserving.nobody : undefined;
 }
+
+/** What a policy that observes does not serve without a rule. The guide for moving lists all of it. */
+export const beyondObserving = {
+  root: 'it amounts to root on the mail server',
+  added: 'a file of this site added the command',
+  stream: 'what a stream of dsync does cannot be recorded',
+  parameter: 'reaches beyond the mailbox, to a file, a socket, a program, another host or other sessions',
+  other: 'it concerns a user beside the one whose mail it is about',
+  all: 'it is for all users, or names none',
+  mask: 'it is for a mask of users',
+  crowd: 'it names more users than limits.users permits',
+  nobody: 'it names no user',
+} as const;
 
 function deny(code: DecisionCode, reason: string, more: Partial<Decision> = {}): Decision {
   return { kind: 'deny', code, reason, ...more };

@@ -53,6 +53,7 @@ export interface Judged extends Known {
   readonly wantsUsernameCell: boolean;
   /** Why it cannot be carried out, even if policy allows it; undefined: the line itself has no obstacle. */
   readonly unable: Inability | undefined;
+  /** The decision of the candidate beside the policy; undefined: there is none. */
   readonly shadow: Decision | undefined;
   /** The judgement of the same line is valid until then, in Unix milliseconds; undefined: for the life of its policy. */
   readonly holdsUntilMs: number | undefined;
@@ -183,7 +184,8 @@ export function judgeOnce(
   if (known !== undefined && !mayBeLifted(known, context)) return known;
   const judgement = judge(line, series, context);
   if (judgement.kind !== 'judged' || judgement.args.some((word) => word.isSecret)) return judgement;
-  if (judgement.decision.grant === undefined && !mayBeLifted(judgement, context)) cache.keep(key, judgement);
+  const isGranted = judgement.decision.grant !== undefined || judgement.shadow?.grant !== undefined;
+  if (!isGranted && !mayBeLifted(judgement, context)) cache.keep(key, judgement);
   return judgement;
 }
 
@@ -239,9 +241,11 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
     const { attempt, wantsUsernameCell } = read;
     const decision = decide(policy, attempt, nowMs, grants);
     holdsUntilMs = lesser(holdsUntilMs, decision.holdsUntilMs);
-    if (policy.shadow !== undefined && candidate?.kind !== 'deny') {
-      candidate = enforced(decide(policy.shadow, attempt, nowMs));
-      holdsUntilMs = lesser(holdsUntilMs, candidate.holdsUntilMs);
+    if (policy.shadow !== undefined) {
+      // A rule that both have keeps its grants.
+      const beside = decide(policy.shadow, attempt, nowMs, grants);
+      candidate = candidate === undefined ? beside : stricterDecision(candidate, beside);
+      holdsUntilMs = lesser(holdsUntilMs, beside.holdsUntilMs);
     }
     const judged: Judged = {
       ...known,
@@ -261,10 +265,7 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
     worst = both;
   }
   if (worst === undefined) throw new Error('judged for no series');
-  // A shadow ignores grants, so a command under one is not compared.
-  const compared = worst.decision.grant === undefined ? candidate : undefined;
-  const differs = compared !== undefined && compared.kind !== enforced(worst.decision).kind;
-  return { ...worst, shadow: differs ? compared : undefined, holdsUntilMs };
+  return { ...worst, shadow: candidate, holdsUntilMs };
 }
 
 const seriesDiffer =
@@ -317,38 +318,50 @@ function isBadRequest(parsed: ParsedArguments | Unparsable): boolean {
  */
 function stricterOf(one: Judged, other: Judged): Judged | undefined {
   if (!isSame(one.args, other.args)) return undefined;
-  if (one.decision.kind === 'deny') return denialOf(one, other);
-  if (other.decision.kind === 'deny') return denialOf(other, one);
+  const decision = stricterDecision(one.decision, other.decision);
+  if (one.decision.kind === 'deny') return { ...one, decision };
+  if (other.decision.kind === 'deny') return { ...other, decision };
   if (one.wantsUsernameCell !== other.wantsUsernameCell || !areSamePeople(one.attempt, other.attempt)) {
     return undefined;
   }
   if (!mayShareGrant(one.decision, other.decision)) return undefined;
-  // In observe mode the record contains the denial. A grant that either needs is used up.
-  const isOther = one.decision.would === undefined && other.decision.would !== undefined;
-  const isGrantOfOther = one.decision.grant === undefined && other.decision.grant !== undefined;
-  const base = isOther || isGrantOfOther ? other : one;
+  const base = isBase(one.decision, other.decision) ? one : other;
   const second = base === one ? other : one;
-  const [terms, others] = [base.decision.obligations, second.decision.obligations];
-  const obligations =
-    terms === undefined || others === undefined ? (terms ?? others) : stricterTerms(terms, others);
   const args = base.args.map((word, at) =>
     second.args[at]?.isSecret === true ? { ...word, isSecret: true } : word,
   );
   const effect = strongerEffect(base.attempt.effect, second.attempt.effect);
+  const attempt = { ...base.attempt, effect };
+  return { ...base, args, attempt, unable: base.unable ?? second.unable, decision };
+}
+
+/** In observe mode the record names the denial. A grant that either needs is used up. */
+function isBase(one: Decision, other: Decision): boolean {
+  const isOther = one.code !== 'observed' && other.code === 'observed';
+  return !isOther && (one.grant !== undefined || other.grant === undefined);
+}
+
+/** If either of two may count: the denial, or else the terms of both. */
+export function stricterDecision(one: Decision, other: Decision): Decision {
+  if (one.kind === 'deny') return denialOf(one, other);
+  if (other.kind === 'deny') return denialOf(other, one);
+  const [base, second] = isBase(one, other) ? [one, other] : [other, one];
+  const [terms, others] = [base.obligations, second.obligations];
+  const obligations =
+    terms === undefined || others === undefined ? (terms ?? others) : stricterTerms(terms, others);
+  const isObserved = one.would !== undefined || other.would !== undefined;
   return {
     ...base,
-    args,
-    attempt: { ...base.attempt, effect },
-    unable: base.unable ?? second.unable,
-    decision: { ...base.decision, ...(obligations === undefined ? {} : { obligations }) },
+    ...(obligations === undefined ? {} : { obligations }),
+    ...(isObserved ? { would: stricterDecision(one.would ?? one, other.would ?? other) } : {}),
   };
 }
 
-/** The denial for both series. It is available on request only if one grant would be enough for both. */
-function denialOf(denied: Judged, { decision: other }: Judged): Judged {
-  const { onRequest, ...rest } = denied.decision;
+/** The denial for both. It is available on request only if one grant would be enough for both. */
+function denialOf(denied: Decision, other: Decision): Decision {
+  const { onRequest, ...rest } = denied;
   const isLifted = other.kind === 'allow' || other.onRequest?.hash === onRequest?.hash;
-  return onRequest === undefined || isLifted ? denied : { ...denied, decision: rest };
+  return onRequest === undefined || isLifted ? denied : rest;
 }
 
 function mayShareGrant(one: Decision, other: Decision): boolean {
@@ -360,11 +373,6 @@ function areSamePeople(one: Attempt, other: Attempt): boolean {
   const peopleOf = ({ users, masks, everybody }: Attempt): string =>
     [everybody, ...users, ...masks.map(({ value }) => `mask ${value}`)].join('\0');
   return one.command.scope === other.command.scope && peopleOf(one) === peopleOf(other);
-}
-
-/** The decision for comparisons: observe mode is ignored. */
-function enforced(decision: Decision): Decision {
-  return decision.would ?? decision;
 }
 
 export function isAllowed(judgement: Judgement): judgement is Judged {

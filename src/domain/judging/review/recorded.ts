@@ -24,6 +24,7 @@ import type { Attempt } from '../policy/attempt.js';
 import type { Decision } from '../policy/decide.js';
 import { underAnyGrant } from '../policy/grant.js';
 import type { Subject } from '../policy/judge.js';
+import { rulesOf } from '../policy/outcome.js';
 import type { Policy } from '../policy/policy.js';
 import {
   type Answers,
@@ -280,7 +281,7 @@ export function understand(
   for (const { judgement } of assessor.assess({ ...line, timeMs: lastMs }, policy).readings()) {
     if (judgement.kind === 'unparsable') return undefined;
     attempts.push(judgement.attempt);
-    const decision = judgement.decision.would ?? judgement.decision;
+    const decision = rulesOf(judgement.decision);
     if (worst === undefined || decision.kind === 'deny') worst = decision;
   }
   return worst === undefined ? undefined : { attempts, decision: worst };

@@ -6,6 +6,7 @@ import type { Settings } from '../../config/settings.js';
 import { originOfRecord } from '../../people/identity/origin.js';
 import { asDistanceMs, asTimeMs, parseLine } from '../../records/audit/record.js';
 import { argumentCount, asText, asTexts, joinArguments } from '../../records/audit/stored.js';
+import { rulesOf } from '../policy/outcome.js';
 import type { Obligations, Policy } from '../policy/policy.js';
 import { type Limiter, limitAsks } from '../policy/terms.js';
 import { RecordedAssessor, recordedLine } from './recorded.js';
@@ -101,7 +102,7 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
     const judged = judgeAgain(policy, record);
     const users = asTexts([user]);
     const attempt = judged?.attempt ?? { users, masks: [], everybody: 'none' };
-    const obligations = judged?.decision.obligations ?? obligationsOf(policy, record);
+    const obligations = (judged && rulesOf(judged.decision).obligations) ?? obligationsOf(policy, record);
     const origin = originOfRecord(record);
     for (const ask of limitAsks(policy, obligations, attempt, origin))
       limiter.replay(ask, agoMs, moment.nowMs);

@@ -137,8 +137,12 @@ export interface AuditRecord {
   readonly rule?: string | undefined;
   readonly series?: string | undefined;
   readonly decision?: 'allow' | 'deny' | undefined;
-  readonly would?: 'allow' | 'deny' | undefined;
-  readonly mode?: string | undefined;
+  /** What the rules of a policy that observes would have made of it: a word of `language/codes/outcomes`. Absent: what was done. */
+  readonly would?: string | undefined;
+  readonly would_why?: string | undefined;
+  /** What the candidate beside the policy would have made of it, likewise. */
+  readonly shadow?: string | undefined;
+  readonly shadow_why?: string | undefined;
   readonly reason?: string | undefined;
   readonly command?: string | undefined;
   readonly user?: string | undefined;

@@ -1,5 +1,6 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
+import { wouldWords } from '../../language/codes/outcomes.js';
 import type { RecordedOutcome } from '../audit/record.js';
 import { isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
@@ -132,14 +133,16 @@ export function classOfRow(row: StoryRow): OutcomeClass {
   return outcome === 'refused' ? 'denied' : 'ok';
 }
 
-/** Beside an outcome: who took a step of a grant of somebody else; what an observed policy, or a shadow, would have said. '': nothing. */
+/**
+ * Beside an outcome: who took a step of a grant of somebody else; what the rules of a policy that observes, or its candidate, would have
+ * done instead. '': nothing.
+ */
 export function remarkOf(row: StoryRow): string {
-  const { event, would, mode, principal } = row.fields;
+  const { event, would, shadow, principal } = row.fields;
   if (event === 'access')
     return principal === requesterOf(row) ? '' : `by ${textIn(row.fields, 'principal')}`;
-  if (mode === 'shadow' && would !== undefined)
-    return `the shadow would ${would === 'deny' ? 'deny' : 'allow'}`;
-  return would === 'deny' ? 'would be denied' : '';
+  const told = [wouldWords('would', would), wouldWords('shadow', shadow)];
+  return told.filter((text) => text !== undefined).join('; ');
 }
 
 /** The request or grant that a step of access is about; undefined: the record is no such step. */

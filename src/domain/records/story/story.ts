@@ -32,9 +32,8 @@ export interface Decided {
   readonly right: Right;
   /** Why the rules denied it; '': they did not. */
   readonly reason: string;
-  /** What an observed policy, or a shadow, would have said. */
-  readonly would: 'allow' | 'deny' | undefined;
-  readonly isShadow: boolean;
+  /** The policy observes, and its rules would not have served it. */
+  readonly isObserved: boolean;
 }
 
 export type Right =
@@ -197,19 +196,14 @@ function askedOf(record: StoredRecord): Asked {
   };
 }
 
-/** The shadow's words follow those of the decision. */
-const shadowText = /(?:^|; )the shadow would (?:allow|deny): /;
-
 function decidedOf(
   record: StoredRecord,
   grant: string,
   granted: GrantStory | undefined,
   use: number | undefined,
 ): Decided {
-  const { decision, would } = record;
+  const { decision } = record;
   const place = textIn(record, 'rule');
-  const isShadow = record['mode'] === 'shadow';
-  const [reason = ''] = isShadow ? textIn(record, 'text').split(shadowText) : [textIn(record, 'text')];
   return {
     decision: decision === 'allow' || decision === 'deny' ? decision : undefined,
     policy: textIn(record, 'policy'),
@@ -219,9 +213,8 @@ function decidedOf(
         : place === ''
           ? { kind: 'none' }
           : { kind: 'rule', place },
-    reason: decision === 'deny' ? reason : '',
-    would: would === 'allow' || would === 'deny' ? would : undefined,
-    isShadow,
+    reason: decision === 'deny' ? textIn(record, 'text') : '',
+    isObserved: decision === 'allow' && textIn(record, 'would') !== '',
   };
 }
 

@@ -11,6 +11,7 @@ import {
   statusMeaning,
 } from '../../language/codes/codes.js';
 import { decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
+import { wouldWords } from '../../language/codes/outcomes.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
 import { ownerWords } from './owner.js';
@@ -55,11 +56,11 @@ export function causeWords(cause: Cause): string {
 const lookup = 'lookup-';
 
 /** By which right it was sent, or what refused it. */
-export function rightWords({ right, policy, decision, would }: Story['decided']): string {
+export function rightWords({ right, policy, decision, isObserved }: Story['decided']): string {
   const ofPolicy = policy === '' ? '' : ` of policy ${policy}`;
   if (right.kind === 'grant') return `grant ${right.id}: ${grantWords(right)}`;
   if (right.kind === 'rule') return `rule ${right.place}${ofPolicy}`;
-  if (decision === 'allow' && would !== undefined) return `no rule${ofPolicy}, which only observes`;
+  if (isObserved) return `no rule${ofPolicy}, which only observes`;
   return decision === undefined ? 'no decision is recorded' : `no rule${ofPolicy}`;
 }
 
@@ -251,10 +252,7 @@ function whyOf({ decided, records: { admission } }: Folded): Fact[] {
     { what: 'By', value: rightWords(decided) },
     ...(decided.right.kind === 'grant' ? [{ what: 'Rule', value: decided.right.place }] : []),
     ...facts(admission, [['text', 'In words']]),
-    {
-      what: decided.isShadow ? 'The shadow would say' : 'Enforced, it would be',
-      value: saidWords(decided.would),
-    },
+    ...besides(admission),
     ...facts(admission, [
       ['series', 'Parsed as Dovecot'],
       ['version', 'Hash of the policy'],
@@ -264,6 +262,15 @@ function whyOf({ decided, records: { admission } }: Folded): Fact[] {
 
 function saidWords(said: Story['decided']['decision']): string {
   return said === undefined ? '' : said === 'deny' ? 'denied' : 'allowed';
+}
+
+/** What the rules of a policy that observes, and a candidate, would have done instead, and why. */
+function besides(admission: StoredRecord): Fact[] {
+  return (['would', 'shadow'] as const).flatMap((key) => {
+    const words = wouldWords(key, admission[key]);
+    const why = textIn(admission, `${key}_why`);
+    return words === undefined ? [] : [{ what: 'Beside it', value: why === '' ? words : `${words}: ${why}` }];
+  });
 }
 
 /** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */

@@ -33,6 +33,7 @@ import { usersTouchedBy } from '../../../../src/domain/judging/policy/attempt.js
 import type { Decision } from '../../../../src/domain/judging/policy/decide.js';
 import type { Judged, Judgement } from '../../../../src/domain/judging/policy/judge.js';
 import { unmetConditions } from '../../../../src/domain/judging/policy/match.js';
+import { rulesOf } from '../../../../src/domain/judging/policy/outcome.js';
 import { formatRate, type Policy } from '../../../../src/domain/judging/policy/policy.js';
 import {
   type Answers,
@@ -161,7 +162,9 @@ function textOf(judgement: Judgement, asked: AskedLine): string[] {
   return [
     ...decisionText(decision),
     ...(holdsUntilMs === decision.holdsUntilMs ? [] : [`in all: until ${untilText(holdsUntilMs)}`]),
-    ...(shadow === undefined ? [] : decisionText(shadow).map((text) => `shadow: ${text}`)),
+    ...(shadow === undefined || shadow.kind === rulesOf(decision).kind
+      ? []
+      : decisionText(shadow).map((text) => `shadow: ${text}`)),
     ...(unable === undefined ? [] : [`unable: ${unable.kind} ${unable.code}: ${unable.reason}`]),
     ...commandText(judgement, asked),
     ...attemptText(judgement),

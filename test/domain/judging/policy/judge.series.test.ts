@@ -38,7 +38,7 @@ function judged(name: string, series: readonly Series[], words: readonly string[
 const table: readonly (readonly [policy: string, words: readonly string[], becomes: readonly unknown[]])[] = [
   ['support', dated, ['allowed', true]],
   ['enforce', dated, ['rule-misses', undefined]],
-  ['watch', dated, ['observed', true]],
+  ['watch', dated, ['observed', false]],
   // To 2.3 the name of a user, to 2.4 an address.
   ['support', ['proxy kick', '10.0.0.1'], ['series-differ']],
   ['support', ['proxy kick', 'alice'], ['allowed', false]],

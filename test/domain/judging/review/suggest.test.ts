@@ -95,7 +95,7 @@ policies:
     # Seen and not suggested:
     #   once, last 2026-11-20 11:55 UTC, "mailbox delete": a rule of policy support denies "mailbox delete" (/etc/dovegate/d.yaml:16)
     #   once, last 2026-11-20 11:54 UTC, "quota get": policy support excepts a user of this command (/etc/dovegate/d.yaml:12)
-    #   once, last 2026-11-20 11:50 UTC, "who": no rule allows "who"
+    #   once, last 2026-11-20 11:50 UTC, "who": no rule allows "who"; policy support observes, and this goes beyond that: it is for a mask of users
     # Left out: 1, no command that could be read.
 `,
   );

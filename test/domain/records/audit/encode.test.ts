@@ -24,7 +24,7 @@ function sha256(text: string): string {
 /** The order of the documentation; keys that came later stand before `error`. */
 const documented =
   `time event journal format session id for listener peer principal policy version rule series decision
-  would mode reason command user args input effect backend upstream backends matches program catalog segment segment_hash
+  reason command user args input effect backend upstream backends matches program catalog segment segment_hash
   head oldest_seq key signature action by count requesters level text status outcome sent rows cells bytes_in bytes_out wait_ms
   first_byte_ms duration_ms logs users next_key open_seq step_ms steps_ms earliest lost torn until error`.split(
     /\s+/,
@@ -76,8 +76,6 @@ const everything: JournalRecord = {
   user: 'alice@example.com',
   command: 'expunge',
   reason: 'ticket 4711',
-  mode: 'observe',
-  would: 'deny',
   decision: 'allow',
   series: '2.3',
   rule: 'dovegate.yaml:17',

@@ -59,8 +59,8 @@ const endings: readonly (readonly [what: string, records: readonly object[], sen
   ['it went well', [admission, completion], ''],
   ['denied by the rules', [denied, refused], 'denied by policy support (no rule allows "expunge")'],
   [
-    'denied under a shadow',
-    [{ ...denied, mode: 'shadow', text: `${denied.text}; the shadow would deny: x.yaml:3: y` }, refused],
+    'denied beside a candidate',
+    [{ ...denied, shadow: 'served', shadow_why: 'x.yaml:3: y' }, refused],
     'denied by policy support (no rule allows "expunge")',
   ],
   [
@@ -146,7 +146,7 @@ void test('by which right: a rule, a grant with its approvers, or nothing that t
   const right = (...records: readonly object[]) => rightWords(fold(...records).decided);
   assert.equal(right(admission), 'rule d.yaml:7 of policy support');
   assert.equal(right(denied), 'no rule of policy support');
-  const observed = { ...admission, rule: undefined, would: 'deny', mode: 'observe' };
+  const observed = { ...admission, rule: undefined, would: 'denied' };
   assert.equal(right(observed), 'no rule of policy support, which only observes');
   assert.equal(right({ event: 'log', id: 'X' }), 'no decision is recorded');
   const under = { ...admission, grant: 'G' };

@@ -54,7 +54,6 @@ const full: Omit<JournalRecord, 'event'> = {
   series: '2.4',
   decision: 'deny',
   would: 'deny',
-  mode: 'shadow',
   user: 'secret@other.org',
   users: ['secret@other.org'],
   args: ['secret-arg', { hmac: 'abcd' }],
