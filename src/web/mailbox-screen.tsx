@@ -266,7 +266,9 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
         <dl class="answers">
           <div>
             <dt>Was anything deleted?</dt>
-            <dd class={head.counts.deleted > 0 ? 'destroy' : undefined}>{head.answer}</dd>
+            <dd class={head.counts.deleted + head.counts.maybeDeleted > 0 ? 'destroy' : undefined}>
+              {head.answer}
+            </dd>
           </div>
           <div>
             <dt>Was content of mails shown?</dt>

@@ -60,6 +60,7 @@ export const effects: Readonly<Record<string, SignFacts>> = {
 
 /** Classes of a mailbox report, whose words are those of the report. */
 const classes: Readonly<Record<string, SignFacts | undefined>> = {
+  deleted: effects['destroy'],
   destroyed: effects['destroy'],
   changed: effects['write'],
   content: effects['content'],

@@ -276,6 +276,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'regex',
         'route',
         'value-test',
+        'query',
         'outcome',
       ],
       packages: ['lru-cache'],

@@ -215,7 +215,7 @@ function createTextReport(screen: Screen, isFleet: boolean): ReportForm {
     begin({ mailbox, answer, sentences: [first = '', ...rest], isComplete, isContentOnly }, _, counts) {
       return [
         screen.paint('title', `who touched ${mailbox}${isContentOnly ? ' (content only)' : ''}`),
-        counts.deleted === 0 ? answer : screen.paint('doubtful', answer),
+        counts.deleted + counts.maybeDeleted === 0 ? answer : screen.paint('doubtful', answer),
         screen.paint(!isComplete ? 'bad' : counts.unsigned > 0 ? 'doubtful' : 'good', first),
         ...rest.map((text) => `  ${text}`),
         '',

@@ -174,8 +174,9 @@ export interface MailboxCounts {
   readonly denied: number;
   /** Searches by which dovegate counted mails, for a command or a request; not among `commands`. */
   readonly counted: number;
-  /** Of `commands`: may have deleted something. */
+  /** Of `commands`: deleted what they named, and may have deleted something. */
   readonly deleted: number;
+  readonly maybeDeleted: number;
   /** Would have deleted something: denied, and failed. */
   readonly deleteDenied: number;
   readonly deleteFailed: number;
@@ -189,6 +190,7 @@ export interface MailboxLine {
   readonly host?: string | undefined;
   readonly requester: string;
   readonly class:
+    | 'deleted'
     | 'destroyed'
     | 'changed'
     | 'content'

@@ -204,20 +204,27 @@ function momentText(time: string): string {
  * only.
  */
 export function deletionSentence(
-  { deleted, deleteDenied, deleteFailed }: Pick<TouchCounts, 'deleted' | 'deleteDenied' | 'deleteFailed'>,
+  {
+    deleted,
+    maybeDeleted,
+    deleteDenied,
+    deleteFailed,
+  }: Pick<TouchCounts, 'deleted' | 'maybeDeleted' | 'deleteDenied' | 'deleteFailed'>,
   isComplete: boolean,
   viewer?: string,
 ): string {
-  const isNone = deleted === 0;
+  const isNone = deleted + maybeDeleted === 0;
   const view = viewer === undefined ? '' : `${ofView(viewer)}, `;
-  const found = isNone
-    ? `${view === '' ? 'No' : `${view}no`} recorded command deleted anything`
-    : `${view}${plural(deleted, 'command')} may have deleted something`;
-  const tried = (count: number, one: string, many: string): string[] =>
-    count === 0 ? [] : [plural(count, `attempt ${one}`, `attempts ${many}`)];
+  const some = (count: number, what: string, one: string, many = one): string[] =>
+    count === 0 ? [] : [plural(count, `${what} ${one}`, `${what}s ${many}`)];
+  const did = [
+    ...some(deleted, 'command', 'deleted what it named', 'deleted what they named'),
+    ...some(maybeDeleted, 'command', 'may have deleted something'),
+  ].join('; ');
+  const found = isNone ? `${view === '' ? 'No' : `${view}no`} recorded command deleted anything` : view + did;
   const rest = [
-    ...tried(deleteDenied, 'was denied', 'were denied'),
-    ...tried(deleteFailed, 'failed', 'failed'),
+    ...some(deleteDenied, 'attempt', 'was denied', 'were denied'),
+    ...some(deleteFailed, 'attempt', 'failed'),
   ].join(', ');
   const doubt = isNone && !isComplete ? ' But the record is not proved complete.' : '';
   return `${found}${rest === '' ? '' : `; ${rest}`}.${doubt}`;

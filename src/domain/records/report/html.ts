@@ -47,11 +47,11 @@ export function createHtmlReport(): ReportForm {
   const book = createDayBook();
   let isEmpty = true;
   return {
-    begin(head, completeness, { deleted, unsigned }) {
+    begin(head, completeness, { deleted, maybeDeleted, unsigned }) {
       const { mailbox, period, isComplete, isNamed, isContentOnly, answer, sentences, madeAt, madeBy } = head;
       const [first = '', ...rest] = sentences;
       const title = escape(`Who touched ${mailbox}, ${period}`);
-      const tone = deleted > 0 ? 'bad' : !isNamed ? 'warn' : isComplete ? 'good' : 'quiet';
+      const tone = deleted + maybeDeleted > 0 ? 'bad' : !isNamed ? 'warn' : isComplete ? 'good' : 'quiet';
       return [
         '<!DOCTYPE html>',
         '<html lang="en"><head><meta charset="utf-8">',

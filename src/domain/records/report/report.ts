@@ -236,7 +236,8 @@ export function createJsonReport(): ReportForm {
         denied: counts.denied,
         counted: counts.counted,
         not_signed_yet: counts.unsigned,
-        may_have_deleted: counts.deleted,
+        deleted: counts.deleted,
+        may_have_deleted: counts.maybeDeleted,
         delete_denied: counts.deleteDenied,
         delete_failed: counts.deleteFailed,
         hosts: hosts?.map((host) => ({

@@ -16,10 +16,11 @@ import { createNameTest, type ExchangeRow } from '../trail/search.js';
 /** The result of a command. Commands that ran, or may have, get the strongest possible effect of their kind. */
 export type TouchClass = MailboxLine['class'];
 /** The strongest possible effect of a kind. `session`: ends or lists logins, asks dovegate. `unread`: the line was not parsed. */
-export type TouchKind = Exclude<TouchClass, 'counted' | 'denied' | 'failed'>;
+export type TouchKind = Exclude<TouchClass, 'deleted' | 'counted' | 'denied' | 'failed'>;
 
 /** The one table of classes, in the order of reports: text, CSV, JSON, HTML and the page take words and tones from here. */
 export const touchClasses: readonly MailboxClass[] = [
+  { class: 'deleted', what: 'deleted', tone: 'bad' },
   { class: 'destroyed', what: 'may have deleted', tone: 'bad' },
   { class: 'changed', what: 'changed', tone: 'warn' },
   { class: 'content', what: 'showed content', tone: 'warn' },
@@ -105,7 +106,7 @@ export function createTouchReader(
       time,
       day: time.slice(0, 10),
       requester: text('principal'),
-      class: classOf(story, kind, showed),
+      class: classOf(story, kind, showed, by === 'named' && fields['matches'] !== 0),
       kind,
       reason: text('reason') || (told?.reason ?? ''),
       command: text('command'),
@@ -135,11 +136,12 @@ function isForAll({ users, args }: ExchangeRow['fields']): boolean {
   return asList(users)?.includes('*') ?? asList(args)?.includes('-A') === true;
 }
 
-/** Rows before a failure reached the client, so the command counts by what it showed. */
+/** Rows before a failure reached the client, so the command counts by what it showed. `isMet`: it named the mailbox and found something. */
 function classOf(
   { asked, decided, sent, ended: { outcome } }: Story,
   kind: TouchKind,
   showed: Certainty,
+  isMet: boolean,
 ): TouchClass {
   if (sent === 'no') {
     if (outcome === 'unparsable') return kind === 'unread' ? 'unread' : 'failed';
@@ -148,7 +150,9 @@ function classOf(
     return isRefused ? 'denied' : 'failed';
   }
   if (outcome === 'failed' && showed === 'no') return 'failed';
-  return asked.countedFor === undefined ? kind : 'counted';
+  if (asked.countedFor !== undefined) return 'counted';
+  const hasDeleted = isMet && asked.effect === 'destroy' && !mirrors.has(asked.command);
+  return hasDeleted && sent === 'yes' && outcome === 'ok' ? 'deleted' : kind;
 }
 
 /** They make one side like the other, so they may delete what the other side lacks. */
@@ -219,6 +223,7 @@ export function createTouchCounter(signedSeq = Infinity): {
     denied: 0,
     counted: 0,
     deleted: 0,
+    maybeDeleted: 0,
     deleteDenied: 0,
     deleteFailed: 0,
   };
@@ -245,7 +250,8 @@ export function createTouchCounter(signedSeq = Infinity): {
       if (kind === 'destroyed' || (kind === 'unread' && reached !== 'no')) {
         if (group === 'denied') counts.deleteDenied += 1;
         else if (group === 'failed') counts.deleteFailed += 1;
-        else counts.deleted += 1;
+        else if (group === 'deleted') counts.deleted += 1;
+        else counts.maybeDeleted += 1;
       }
       if (reached === 'no') {
         counts.stopped += 1;

@@ -171,12 +171,21 @@ void test('the sentences of one that is not, and notes', () => {
   ]);
 });
 
-const deletions: readonly [number, number, number, boolean, string][] = [
-  [2, 2, 0, true, '2 commands may have deleted something; 2 attempts were denied.'],
-  [1, 1, 1, false, '1 command may have deleted something; 1 attempt was denied, 1 attempt failed.'],
-  [0, 0, 0, true, 'No recorded command deleted anything.'],
-  [0, 2, 1, true, 'No recorded command deleted anything; 2 attempts were denied, 1 attempt failed.'],
+const deletions: readonly [number, number, number, number, boolean, string][] = [
+  [0, 2, 2, 0, true, '2 commands may have deleted something; 2 attempts were denied.'],
+  [2, 0, 0, 0, true, '2 commands deleted what they named.'],
   [
+    1,
+    1,
+    1,
+    1,
+    false,
+    '1 command deleted what it named; 1 command may have deleted something; 1 attempt was denied, 1 attempt failed.',
+  ],
+  [0, 0, 0, 0, true, 'No recorded command deleted anything.'],
+  [0, 0, 2, 1, true, 'No recorded command deleted anything; 2 attempts were denied, 1 attempt failed.'],
+  [
+    0,
     0,
     1,
     0,
@@ -184,13 +193,16 @@ const deletions: readonly [number, number, number, boolean, string][] = [
     'No recorded command deleted anything; 1 attempt was denied. But the record is not proved complete.',
   ],
 ];
-for (const [deleted, deleteDenied, deleteFailed, isComplete, expected] of deletions)
+for (const [deleted, maybeDeleted, deleteDenied, deleteFailed, isComplete, expected] of deletions)
   void test(`was anything deleted? ${expected}`, () =>
-    assert.equal(deletionSentence({ deleted, deleteDenied, deleteFailed }, isComplete), expected));
+    assert.equal(
+      deletionSentence({ deleted, maybeDeleted, deleteDenied, deleteFailed }, isComplete),
+      expected,
+    ));
 
 void test('in a limited view the first sentence says whose view it is', () => {
-  const say = (deleted: number): string =>
-    deletionSentence({ deleted, deleteDenied: 0, deleteFailed: 0 }, false, 'eve');
+  const say = (maybeDeleted: number): string =>
+    deletionSentence({ deleted: 0, maybeDeleted, deleteDenied: 0, deleteFailed: 0 }, false, 'eve');
   assert.equal(
     say(0),
     'Of what eve may see, no recorded command deleted anything. But the record is not proved complete.',

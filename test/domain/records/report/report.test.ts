@@ -96,7 +96,7 @@ void test('for the page: a head, then days with lines that name their exchanges'
   const [head, ...days]: [MailboxHead, ...MailboxDay[]] = JSON.parse(`[${lines.join(',')}]`);
   assert.equal(isComplete, true);
   assert.equal(head.isComplete, true);
-  assert.equal(head.answer, '1 command may have deleted something.');
+  assert.equal(head.answer, '1 command deleted what it named.');
   assert.ok(
     days.every((day) => day.lines.every((line) => head.classes.some((one) => one.what === line.what))),
   );
@@ -110,7 +110,7 @@ void test('for the page: a head, then days with lines that name their exchanges'
     days.map(({ day, lines: all }) => [day, all.map(({ what, count, ids }) => [what, count, ids])]),
     [
       ['2026-11-20', [['read, no content', 2, ['E2', 'E4']]]],
-      ['2026-11-21', [['may have deleted', 1, ['E6']]]],
+      ['2026-11-21', [['deleted', 1, ['E6']]]],
     ],
   );
 });

@@ -54,7 +54,20 @@ const commands: readonly (readonly [
   ['text of no mail', 'fetch text mailbox INBOX all', 'content named yes no', { cells: 0 }],
   ['a word of the text', 'search body secret', 'searched named yes yes', { cells: 0 }],
   ['a place', 'search mailbox INBOX', 'read named yes no'],
-  ['destroyed by a word of the text', 'expunge body secret', 'destroyed named yes no'],
+  ['destroyed by a word of the text', 'expunge body secret', 'deleted named yes no'],
+  [
+    'deleted for everybody',
+    'expunge mailbox X all',
+    'destroyed all yes no',
+    { users: ['*'], user: undefined },
+  ],
+  ['deleted, and no mail matched before', 'expunge mailbox X all', 'destroyed named yes no', { matches: 0 }],
+  [
+    'a deletion without a known end',
+    'expunge mailbox X all',
+    'destroyed named yes no',
+    { outcome: 'unknown' },
+  ],
   ['flags', 'flags add \\Seen all', 'changed named yes no'],
   ['all mails, both ways', 'dsync-server', 'destroyed named yes yes', { cells: undefined }],
   // Of a file of the site, or of another release: what its rows show is not known.
@@ -251,6 +264,7 @@ void test('counts: what did not reach a mail server is apart', () => {
     stopped: 1,
     denied: 1,
     deleted: 0,
+    maybeDeleted: 0,
     deleteDenied: 0,
     deleteFailed: 0,
   });
@@ -275,6 +289,7 @@ void test('counts: a search in content is no content that was shown, and what is
 void test('counts: what may have deleted something, and what tried to', () => {
   const counter = createTouchCounter();
   const expunge = { ...plain, class: 'destroyed', kind: 'destroyed', command: 'expunge' } as const;
+  counter.take({ ...expunge, class: 'deleted' });
   counter.take(expunge);
   counter.take({ ...expunge, reached: 'maybe', outcome: 'open' });
   counter.take({ ...expunge, class: 'denied', reached: 'no', outcome: 'denied' });
@@ -284,8 +299,8 @@ void test('counts: what may have deleted something, and what tried to', () => {
   counter.take({ ...plain, class: 'unread', kind: 'unread', reached: 'maybe' });
   counter.take({ ...plain, class: 'unread', kind: 'unread', reached: 'no', outcome: 'unparsable' });
   counter.take({ ...plain, class: 'denied', reached: 'no', outcome: 'denied' });
-  const { deleted, deleteDenied, deleteFailed, denied, stopped } = counter.counts();
-  assert.deepEqual([deleted, deleteDenied, deleteFailed, denied, stopped], [3, 1, 2, 2, 4]);
+  const { deleted, maybeDeleted, deleteDenied, deleteFailed, denied, stopped } = counter.counts();
+  assert.deepEqual([deleted, maybeDeleted, deleteDenied, deleteFailed, denied, stopped], [1, 3, 1, 2, 2, 4]);
 });
 
 // Goal: a journal of many names does not fill the memory of the program that counts them.
