@@ -34,6 +34,7 @@ const icons: Readonly<Record<string, string>> = {
   Learn: 'M1.5 6L8 3l6.5 3L8 9zM4.5 7.5V11c2 1.5 5 1.5 7 0V7.5',
   Keys: 'M2.5 10.5a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0M6.8 8.7L13 2.5M10.5 5l2 2',
   out: 'M9.5 3H3v10h6.5M7 8h7M11.5 5.5L14 8l-2.5 2.5',
+  filter: 'M2.5 3.5h11L9.3 8.5V13l-2.6-1.5v-3z',
   help: shapes.question,
   empty: 'M2 9l2-5.5h8L14 9v4H2zM2 9h3.5l1 1.5h3l1-1.5H14',
 };

@@ -1,6 +1,5 @@
 // Columns of the trail: how each shows its value, and which of them are shown.
 
-import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { valueText } from '../domain/records/audit/stored.js';
 import { kindOf, remarkOf, requestOf } from '../domain/records/story/row.js';
@@ -9,8 +8,8 @@ import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
+import { Icon } from './shapes.js';
 import type { Column } from './table.js';
-import type { QueryKey } from './trail-query.js';
 import {
   allUsers,
   commandText,
@@ -24,45 +23,26 @@ import {
 } from './trail-rows.js';
 import { utcTime } from './wording.js';
 
-export type OnPick = (row: ShownRow, key: QueryKey) => void;
-
-/** A value that a click searches for; by keyboard `f` on its row has them all. */
-function Value({
-  row,
-  by,
-  onPick,
-  children,
-}: {
-  readonly row: ShownRow;
-  readonly by: QueryKey | undefined;
-  readonly onPick: OnPick;
-  readonly children: ComponentChildren;
-}) {
-  if (by === undefined || queryValue(row, by) === '') return <>{children}</>;
-  return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the row has the key f for it.
-    // biome-ignore lint/a11y/noStaticElementInteractions: the row has the key f for it.
-    <span
-      class="pick"
-      title="search by this value (key f)"
-      onClick={(event) => {
-        if (event.target instanceof HTMLButtonElement) return;
-        event.stopPropagation();
-        onPick(row, by);
-      }}
-    >
-      {children}
-    </span>
-  );
+/** Of each row; by keyboard it is `f`. */
+export function filterColumn(onPick: (row: ShownRow) => void): Column<ShownRow> {
+  return {
+    title: 'search by its values',
+    kind: 'action',
+    line: 1,
+    cell: (row) => (
+      <Button
+        kind="small"
+        label="search by the values of this row"
+        title="key: f"
+        onClick={() => onPick(row)}
+      >
+        <Icon name="filter" />
+      </Button>
+    ),
+  };
 }
 
-export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> {
-  const { title, kind, key = '', query: by } = column;
-  const pick = (row: ShownRow, children: ComponentChildren): ComponentChildren => (
-    <Value row={row} by={by} onPick={onPick}>
-      {children}
-    </Value>
-  );
+export function columnOf({ title, kind, key = '' }: TrailColumn): Column<ShownRow> {
   switch (kind) {
     case 'time':
       return {
@@ -90,9 +70,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
           const shown = <Outcome outcome={outcome} isPlain />;
           return (
             <>
-              {outcome !== '' && kindOf(row.fields) === 'command' ? (
-                pick(row, shown)
-              ) : request === undefined ? (
+              {request === undefined ? (
                 outcome !== '' && shown
               ) : (
                 <Link to={pathOf('/access/:id', request)}>{shown}</Link>
@@ -111,8 +89,9 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
       return {
         title,
         size: 'word',
-        cell: (row) =>
-          pick(row, <Effect effect={valueText(row.fields['effect'])} content={row.content} isPlain />),
+        cell: ({ fields, content }) => (
+          <Effect effect={valueText(fields['effect'])} content={content} isPlain />
+        ),
       };
     case 'command':
       return {
@@ -122,7 +101,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         grows: true,
         cell: (row) =>
           isOfCommand(row) ? (
-            pick(row, <Words value={commandText(row) || undefined} max={80} />)
+            <Words value={commandText(row) || undefined} max={80} />
           ) : (
             <Sentence text={commandText(row)} />
           ),
@@ -137,7 +116,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
           return text === allUsers ? (
             <strong>{allUsers}</strong>
           ) : (
-            pick(row, <Name value={text || undefined} max={40} />)
+            <Name value={text || undefined} max={40} />
           );
         },
       };
@@ -158,7 +137,7 @@ export function columnOf(column: TrailColumn, onPick: OnPick): Column<ShownRow> 
         title,
         size: key === 'backend' ? 'word' : 'name',
         line: key === 'principal' ? 2 : 0,
-        cell: (row) => pick(row, <Name value={textOf(row, key) || undefined} max={40} />),
+        cell: (row) => <Name value={textOf(row, key) || undefined} max={40} />,
       };
     default:
       return kind satisfies never;

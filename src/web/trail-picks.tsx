@@ -106,26 +106,18 @@ export function Presets({ wanted, onWanted }: ChipsProps) {
 
 interface PicksProps {
   readonly row: ShownRow;
-  /** The value that was clicked on; undefined: all of the row. */
-  readonly only: QueryKey | undefined;
   readonly wanted: Wanted;
   readonly onWanted: (wanted: Wanted) => void;
   readonly onClose: () => void;
 }
 
-export function Picks({ row, only, wanted, onWanted, onClose }: PicksProps) {
+export function Picks({ row, wanted, onWanted, onClose }: PicksProps) {
   const keys = queryKeys.flatMap(({ key, label }) =>
-    canLeaveOut(key) && (only === undefined || key === only) && queryValue(row, key) !== ''
-      ? [{ key, label }]
-      : [],
+    canLeaveOut(key) && queryValue(row, key) !== '' ? [{ key, label }] : [],
   );
   const id = wantedOf(row);
   return (
-    <Dialog
-      title={only === undefined ? 'Search by a value of this command' : `Search by ${labelOf(only)}`}
-      onClose={onClose}
-      isDrawer={only === undefined}
-    >
+    <Dialog title="Search by a value of this command" onClose={onClose} isDrawer>
       <dl class="facts">
         {keys.map(({ key, label }) => {
           const value = queryValue(row, key);

@@ -21,20 +21,19 @@ export interface TrailColumn {
   readonly title: string;
   readonly kind: 'time' | 'utc' | 'outcome' | 'effect' | 'command' | 'user' | 'text' | 'duration';
   readonly key?: string;
-  readonly query?: QueryKey;
 }
 
 export const trailColumns: readonly TrailColumn[] = [
   { id: 'time', title: 'Time', kind: 'time' },
   { id: 'utc', title: 'Time (UTC)', kind: 'utc' },
-  { id: 'principal', title: 'Requester', kind: 'text', key: 'principal', query: 'principal' },
-  { id: 'user', title: 'User', kind: 'user', key: 'user', query: 'user' },
-  { id: 'command', title: 'Command', kind: 'command', key: 'command', query: 'command' },
-  { id: 'effect', title: 'Effect', kind: 'effect', key: 'effect', query: 'effect' },
-  { id: 'outcome', title: 'Outcome', kind: 'outcome', query: 'outcome' },
-  { id: 'backend', title: 'Backend', kind: 'text', key: 'backend', query: 'backend' },
+  { id: 'principal', title: 'Requester', kind: 'text', key: 'principal' },
+  { id: 'user', title: 'User', kind: 'user', key: 'user' },
+  { id: 'command', title: 'Command', kind: 'command', key: 'command' },
+  { id: 'effect', title: 'Effect', kind: 'effect', key: 'effect' },
+  { id: 'outcome', title: 'Outcome', kind: 'outcome' },
+  { id: 'backend', title: 'Backend', kind: 'text', key: 'backend' },
   { id: 'ms', title: 'Took', kind: 'duration', key: 'duration_ms' },
-  { id: 'listener', title: 'Listener', kind: 'text', key: 'listener', query: 'listener' },
+  { id: 'listener', title: 'Listener', kind: 'text', key: 'listener' },
   { id: 'peer', title: 'Peer', kind: 'text', key: 'peer' },
   { id: 'reason', title: 'Reason', kind: 'text', key: 'reason' },
   { id: 'policy', title: 'Policy', kind: 'text', key: 'policy' },
@@ -43,7 +42,7 @@ export const trailColumns: readonly TrailColumn[] = [
   { id: 'status', title: 'Status line', kind: 'text', key: 'status' },
   { id: 'error', title: 'Error code', kind: 'text', key: 'error' },
   { id: 'users', title: 'All users', kind: 'text', key: 'users' },
-  { id: 'session', title: 'Session', kind: 'text', key: 'session', query: 'session' },
+  { id: 'session', title: 'Session', kind: 'text', key: 'session' },
   { id: 'id', title: 'Id', kind: 'text', key: 'id' },
 ];
 
@@ -54,14 +53,6 @@ export function columnsOf(text: string | null): readonly TrailColumn[] {
   const wanted = text === null ? usual : text.split(',');
   const chosen = trailColumns.filter(({ id }) => wanted.includes(id));
   return chosen.length > 0 ? chosen : trailColumns.filter(({ id }) => usual.includes(id));
-}
-
-const besideIds = ['time', 'principal', 'user', 'command', 'outcome'];
-
-/** Those that have room beside an opened row. */
-export function besideColumns(columns: readonly TrailColumn[]): readonly TrailColumn[] {
-  const few = columns.filter(({ id }) => besideIds.includes(id));
-  return few.length > 0 ? few : columns.slice(0, 4);
 }
 
 /** For the address; null: the usual ones. */

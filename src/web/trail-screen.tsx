@@ -18,7 +18,7 @@ import { type Session, useSession } from './session.js';
 import { outcomeSign } from './signs.js';
 import { Table } from './table.js';
 import { Histogram } from './time-chart.js';
-import { Columns, columnOf } from './trail-columns.js';
+import { Columns, columnOf, filterColumn } from './trail-columns.js';
 import { collectFile, type Finding, fileNameOf, findMore, findNewer, type SaveForm } from './trail-find.js';
 import { Chips, Kinds, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
@@ -33,7 +33,6 @@ import {
   trailPath,
 } from './trail-query.js';
 import {
-  besideColumns,
   columnsOf,
   columnsText,
   knownValues,
@@ -328,7 +327,7 @@ function Results(props: ResultsProps) {
   }, [isFollowing]);
   const latest = useRef(found);
   latest.current = found;
-  const [picked, setPicked] = useState<{ readonly row: ShownRow; readonly only: QueryKey | undefined }>();
+  const [picked, setPicked] = useState<ShownRow>();
   const rows = found?.rows ?? [];
   const isThrough = !isBusy && found?.before === undefined;
   const onSpan = (fromMs: number, toMs: number): void => {
@@ -379,9 +378,7 @@ function Results(props: ResultsProps) {
           <Table
             label="Commands, the newest first"
             rows={rows}
-            columns={(opened === undefined ? columns : besideColumns(columns)).map((column) =>
-              columnOf(column, (row, only) => setPicked({ row, only })),
-            )}
+            columns={[...columns.map(columnOf), filterColumn(setPicked)]}
             keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
             toneOf={(row) => {
               const { tone } = outcomeSign(queryValue(row, 'outcome'));
@@ -395,10 +392,10 @@ function Results(props: ResultsProps) {
               if (window.matchMedia('(min-width: 1100px)').matches) onOpened(id);
               else if (kindOf(row.fields) === 'command') go(pathOf('/trail/:id', id));
               else if (request !== undefined) go(pathOf('/access/:id', request));
-              else setPicked({ row, only: undefined });
+              else setPicked(row);
             }}
             onKey={(key, row) => {
-              if (key === 'f') setPicked({ row, only: undefined });
+              if (key === 'f') setPicked(row);
               return key === 'f';
             }}
             empty={isBusy || fault !== undefined ? null : <NothingFound found={found} terms={parsed.terms} />}
@@ -434,7 +431,7 @@ function Results(props: ResultsProps) {
       <AsCommand>{commandOf(parsed)}</AsCommand>
       {picked !== undefined && (
         <Picks
-          {...picked}
+          row={picked}
           wanted={wanted}
           onWanted={(next) => {
             setPicked(undefined);

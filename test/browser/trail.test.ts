@@ -28,6 +28,23 @@ async function barriersOfPane(page: Page): Promise<readonly string[]> {
   return found;
 }
 
+browserTest('a click on any value of a row opens the row, and its button searches by them', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  const row = page.locator('main [data-row]').nth(3);
+  const beside = page.getByRole('complementary', { name: 'One command' });
+  for (const text of ['quota get', 'user26@example.org', 'read', 'ok']) {
+    await row.getByText(text, { exact: true }).click();
+    await beside.getByText('user26@example.org').first().waitFor();
+    assert.equal(await page.getByRole('dialog').count(), 0, text);
+    await beside.getByRole('button', { name: 'Close' }).click();
+    await beside.waitFor({ state: 'detached' });
+  }
+  await row.getByRole('button', { name: 'search by the values of this row' }).press('Enter');
+  await page.getByRole('dialog').getByRole('button', { name: 'only mail user user26@example.org' }).click();
+  await page.waitForURL(/user%3Auser26/);
+  assert.deepEqual(faults, []);
+});
+
 browserTest('a row opens beside the list, and a step back does not search again', async (t) => {
   const { page, faults, requests } = await desk.signIn(t, 'auditor', '/trail');
   const looks = (): string[] =>

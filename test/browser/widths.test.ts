@@ -39,6 +39,26 @@ browserTest('Backends at 900 pixels and at 200 %', async (t) => {
   assert.deepEqual(faults, []);
 });
 
+browserTest('beside an opened row the list cuts no name, command or outcome', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  await page.locator('[data-row]').first().focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('complementary', { name: 'One command' }).waitFor();
+  for (const width of [1440, 1120]) {
+    await page.setViewportSize({ width, height: 900 });
+    await settled(page);
+    const cells = await page.evaluate<readonly [string, boolean][]>(`
+      [...document.querySelectorAll('[data-row] .cell')]
+        .filter((each) => each.checkVisibility() && each.textContent !== '')
+        .map((each) => [each.textContent, each.scrollWidth > each.clientWidth])`);
+    const cut = cells.filter(([, isCut]) => isCut);
+    assert.deepEqual(cut, [], `${width} px`);
+    assert.ok(cells.some(([text]) => text === 'bob.longer-name@example.org'));
+    assert.ok(cells.some(([text]) => text === 'mailbox delete INBOX'));
+  }
+  assert.deepEqual(faults, []);
+});
+
 browserTest('names of people and users are in one line', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
   await page.locator('[data-row]').getByText('alice@example.org').first().waitFor();
