@@ -5,7 +5,13 @@ import { useEffect, useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
 import { countWords, durationWords } from '../domain/language/words/words.js';
 import { textIn, valueText } from '../domain/records/audit/stored.js';
-import { recordTitle, requesterOf, requestOf } from '../domain/records/story/row.js';
+import {
+  recordTitle,
+  requesterOf,
+  requestOf,
+  rowOfDeed,
+  type StoryRow,
+} from '../domain/records/story/row.js';
 import { AskFault, sentenceOf } from './api.js';
 import { Effect, Outcome, Words } from './badge.js';
 import {
@@ -105,7 +111,7 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
     );
   return (
     <>
-      <About row={{ fields: found[0]?.record ?? {} }} />
+      <About row={rowOfDeed(found.map(({ record }) => record))} />
       {isLimited && <p class="hint">Of records that you do not see, time, event and seq are shown.</p>}
       {found.map(({ record }) => (
         <Raw key={valueText(record['seq'])} record={record} />
@@ -115,13 +121,13 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
 }
 
 /** What a record beside those of commands is. */
-export function About({ row }: { readonly row: ShownRow }) {
+export function About({ row }: { readonly row: StoryRow & Pick<ShownRow, 'why'> }) {
   const { fields } = row;
   const request = requestOf(fields);
   return (
     <section aria-label="What it is">
       <h2>
-        <Name value={recordTitle(fields)} max={160} />
+        <Name value={recordTitle(row)} max={160} />
       </h2>
       <p>
         <Time at={textIn(fields, 'time')} isExact isDated /> <Name value={requesterOf(row)} max={80} />{' '}

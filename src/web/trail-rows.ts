@@ -62,7 +62,7 @@ export function columnsText(columns: readonly TrailColumn[]): string | null {
 }
 
 /** Command and arguments; the sign that ends the options is none of them. Else what was done. */
-export function commandText({ fields, why }: ShownRow): string {
+export function commandText({ fields, why }: Pick<ShownRow, 'fields' | 'why'>): string {
   const { command, args } = fields;
   if (!isOfCommand({ fields })) return deedOf(fields, why);
   const list = asList(args);
@@ -70,7 +70,7 @@ export function commandText({ fields, why }: ShownRow): string {
 }
 
 /** A command, or a step of access to one; else it is what somebody did, in words. */
-export function isOfCommand({ fields }: TrailRow): boolean {
+export function isOfCommand({ fields }: Pick<TrailRow, 'fields'>): boolean {
   const kind = kindOf(fields);
   return kind === 'command' || kind === 'access';
 }

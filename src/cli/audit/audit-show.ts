@@ -11,6 +11,7 @@ import {
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
 import { isObject } from '../../domain/records/audit/stored.js';
 import { grantSentences } from '../../domain/records/story/grant.js';
+import { kindOf, recordTitle, rowOfDeed } from '../../domain/records/story/row.js';
 import { foldStory } from '../../domain/records/story/story.js';
 import { storySentences } from '../../domain/records/story/words.js';
 import { formatValue } from '../../domain/records/trail/export.js';
@@ -113,7 +114,8 @@ function describe(
     const title = `exchange ${printable(id)}: ${what}${what === '' ? '' : ', '}`;
     lines.push(screen.paint('title', title) + screen.paint(paintOfOutcome(outcome), printable(outcome)));
     for (const sentence of storySentences(story)) lines.push(`  ${printable(sentence)}`);
-  }
+  } else if (kindOf(records[0] ?? {}) === 'operator')
+    lines.push(screen.paint('title', printable(recordTitle(rowOfDeed(records)))));
   const isLocal = showsLocalTime(screen);
   const shown = new Map<string, string>();
   for (const found of all) {

@@ -38,6 +38,15 @@ void test('all records of an exchange in their order, with its log lines, its tw
     { time: 3, event: 'session-close', ...session, reason: 'client-ended' },
     { time: 3, event: 'session-close', session: 'S2', reason: 'not ours' },
   ];
+  const drain = {
+    time: 4,
+    event: 'operator',
+    action: 'drain',
+    deed: 'D',
+    by: 'erin',
+    backend: 'mail1',
+  } as const;
+  records.push(drain, { ...drain, outcome: 'ok' });
   for (const record of records) await journal.appendDurable(record);
   await journal.close();
 
@@ -65,6 +74,16 @@ void test('all records of an exchange in their order, with its log lines, its tw
   assert.deepEqual(json, [3, 4, 6, 7, 8, 10, 11]);
   const start = (await show(directory, '1')).screen.lines();
   assert.match(start[0] ?? '', /Z {2}start {2}seq 1, /, 'a record of no exchange is shown alone');
+  // By any of its two records.
+  const drained = (await show(directory, '14')).screen.lines();
+  assert.deepEqual(drained, (await show(directory, '13')).screen.lines());
+  assert.deepEqual(
+    [
+      drained[0],
+      ...drained.slice(1).flatMap((line) => /operator {2}seq (\d+)|outcome +(\w+)$/.exec(line)?.[0] ?? []),
+    ],
+    ['What the operator erin did: ok', 'operator  seq 13', 'operator  seq 14', 'outcome         ok'],
+  );
 });
 
 void test('what is not there is told, and what can be no id is refused', async (t) => {

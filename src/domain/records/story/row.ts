@@ -151,17 +151,25 @@ export function requestOf(fields: StoredRecord): string | undefined {
   return textIn(fields, 'grant') || textIn(fields, 'request') || undefined;
 }
 
-/** What a record beside those of commands is, for its heading. */
-export function recordTitle(fields: StoredRecord): string {
+/** Of a record beside those of commands; of what an operator did there are two. */
+export function rowOfDeed(records: readonly StoredRecord[]): StoryRow {
+  const [fields = {}] = records;
+  const outcome = records.map((record) => record['outcome']).find(isText);
+  return outcome === undefined ? { fields } : { fields: { ...fields, outcome }, completedSeq: 0 };
+}
+
+/** What it is, for its heading. */
+export function recordTitle(row: StoryRow): string {
+  const { fields } = row;
   const kind = kindOf(fields);
   switch (kind) {
     case 'access': {
       const by = textIn(fields, 'principal');
-      const to = requesterOf({ fields });
-      return `Access on request: ${outcomeOf({ fields })}${by === to ? '' : ` by ${by}`}, ${to}`;
+      const to = requesterOf(row);
+      return `Access on request: ${outcomeOf(row)}${by === to ? '' : ` by ${by}`}, ${to}`;
     }
     case 'operator':
-      return 'What an operator did';
+      return `What the operator ${requesterOf(row)} did: ${outcomeOf(row)}`;
     case 'session':
       return 'A session';
     case 'look':

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { parseLine } from '../../../../src/domain/records/audit/record.js';
-import { recordTitle, requestOf } from '../../../../src/domain/records/story/row.js';
+import { recordTitle, requestOf, rowOfDeed } from '../../../../src/domain/records/story/row.js';
 import { grantRecords, over, requested } from '../../../kit/access-records.js';
 
 const stored = (record: Parameters<typeof encodeBody>[0]) => parseLine(`{${encodeBody(record)}}`) ?? {};
@@ -19,8 +19,11 @@ void test('a step of access is named by what was done, by whom and for whom, and
     over('refused', 'G1', 0, 'request'),
   ])
     assert.equal(requestOf(stored(record)), 'G1');
-  assert.equal(recordTitle(stored(asked)), 'Access on request: requested, bob@support');
-  assert.equal(recordTitle(stored(approved)), 'Access on request: approved by carol@leads, bob@support');
+  assert.equal(recordTitle({ fields: stored(asked) }), 'Access on request: requested, bob@support');
+  assert.equal(
+    recordTitle({ fields: stored(approved) }),
+    'Access on request: approved by carol@leads, bob@support',
+  );
 });
 
 void test('every other record is no step of access', () => {
@@ -28,7 +31,7 @@ void test('every other record is no step of access', () => {
   const others: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
     [{ event: 'access' }, 'A record that belongs to no command'],
     [{ event: 'start', request: 'G1' }, 'A record that belongs to no command'],
-    [{ event: 'operator', action: 'drain', grant: 'G1' }, 'What an operator did'],
+    [{ event: 'operator', action: 'drain', by: 'erin', grant: 'G1' }, 'What the operator erin did: open'],
     [{ event: 'operator', action: 'page-sign-in' }, 'A session'],
     [{ event: 'session-open', session: 'S1' }, 'A session'],
     [{ event: 'operator', action: 'audit-show' }, 'A look at records'],
@@ -36,7 +39,13 @@ void test('every other record is no step of access', () => {
   ];
   for (const [record, title] of others) {
     assert.equal(requestOf(record), undefined, title);
-    assert.equal(recordTitle(record), title);
+    assert.equal(recordTitle(rowOfDeed([record])), title);
   }
+  const drain = { event: 'operator', action: 'drain', by: 'erin' };
+  for (const outcome of ['ok', 'failed'])
+    assert.equal(
+      recordTitle(rowOfDeed([drain, { ...drain, outcome }])),
+      `What the operator erin did: ${outcome}`,
+    );
   assert.equal(requestOf({ event: 'access', action: 'granted', grant: { cut: 'x' } }), undefined);
 });
