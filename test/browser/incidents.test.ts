@@ -1,12 +1,13 @@
 // Goal: what happened is on Now also when it is over, and for a page that was started anew meanwhile: an outage with its cause and its
-// cost, a drain with the person. What must not happen: an outage that only those know who looked at the time.
+// cost, a drain with the person, a command that was killed, reloads; also to people who see no trail. What must not happen: an outage that only those know who looked at the time.
 import assert from 'node:assert/strict';
+import { runDovegate } from '../kit/daemon.js';
 import { browserTest, settled, shareDesk, signIn } from '../kit/page-daemon.js';
 
 const desk = shareDesk();
 
 browserTest(
-  'an outage, a drain and a restart of the page: what, when, how long, what was lost',
+  'an outage, a kill, a drain, reloads and a restart of the page: what, when, how long, what was lost',
   async (t) => {
     const { page, faults } = await desk.signIn(t, 'oncall');
     const client = await desk.daemon.client();
@@ -21,6 +22,16 @@ browserTest(
     assert.match(await ask(), /^-TEMPFAIL/);
     await startAgain();
     await problems.waitFor({ state: 'detached' });
+
+    const { daemon, config } = desk.daemon;
+    const victim = await desk.daemon.client();
+    victim.sendCommand({ user: 'alice@example.org', fields: ['mailbox status', 'messages', 'held'] });
+    await desk.daemon.mail1.waitFor(({ commands }) => commands.length > 0, 'the command that is killed');
+    const kill = ['kill', '--older-than', '1ms', '--config', daemon.configFile];
+    const { exit, text } = await runDovegate(kill, { cwd: daemon.folder });
+    assert.equal(exit, 0, text);
+    await daemon.reload(config.replace('connections: 4', 'connections: none'), 'reload-failed');
+    await daemon.reload(config);
 
     await page.getByRole('link', { name: 'Backends', exact: true }).click();
     await page.getByRole('button', { name: 'drain mail2' }).click();
@@ -41,16 +52,25 @@ browserTest(
     await startPage();
     await page.goto('about:blank');
     await signIn(page, desk.daemon.origin, 'oncall');
-    const rows = page.getByRole('table', { name: /^Outages, drains/ }).locator('[data-row]');
+    const rows = page.getByRole('table', { name: /^Outages/ }).locator('[data-row]');
     await rows.first().waitFor();
     await settled(page);
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
-    assert.equal(texts.length, 2, texts.join('\n'));
+    assert.equal(texts.length, 5, texts.join('\n'));
     assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall \(kernel update\)\./);
+    assert.match(texts[1] ?? '', / reloaded The configuration was replaced by a reload by SIGHUP\.$/);
+    assert.match(
+      texts[2] ?? '',
+      /not reloaded A reload by SIGHUP \(.*dovegate\.yaml:\d+.*connections.*\) was refused: the configuration before it stays\.$/,
+    );
+    assert.match(
+      texts[3] ?? '',
+      /killed A command was killed by \S+\. mailbox status of \S+@support at mail1 01\w{24}$/,
+    );
     // In the words of the red sentence.
     assert.ok(
-      texts[1]?.endsWith(`mail1 was down: ${why}. 1 command of 1 requester failed.`),
-      `${why}, and ${texts[1]}`,
+      texts[4]?.endsWith(`mail1 was down: ${why}. 1 command of 1 requester failed.`),
+      `${why}, and ${texts[4]}`,
     );
   },
 );
