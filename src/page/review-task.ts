@@ -221,6 +221,7 @@ async function readUnder(
   const isLate = (): boolean => clock.now() - startedMs >= readMsMax;
   const notes: string[] = [];
   let isAll = true;
+  let readToMs: number | undefined;
   read: for (const file of await filesSince(findTrail([directory]).files, sinceMs)) {
     for await (const piece of readToDamage(file)) {
       if (isLate()) {
@@ -228,7 +229,10 @@ async function readUnder(
         break read;
       }
       if (piece === undefined) notes.push(`${file.path} is damaged: its end could not be read.`);
-      else takeAll(search.take(piece.bytes));
+      else {
+        takeAll(search.take(piece.bytes));
+        readToMs = lastTimeIn(piece.bytes) ?? readToMs;
+      }
     }
   }
   takeAll(search.finish());
@@ -238,8 +242,16 @@ async function readUnder(
     ...(firstMs === undefined ? {} : { from: formatTime(firstMs) }),
     ...(lastMs === undefined ? {} : { to: formatTime(lastMs) }),
     isAll,
+    ...(isAll || readToMs === undefined ? {} : { readTo: formatTime(readToMs) }),
     notes,
   };
+}
+
+/** Of the last record of whole lines: no text of a record holds this key with its quotes as they are. */
+function lastTimeIn(lines: Buffer): number | undefined {
+  const key = '"time":"';
+  const at = lines.lastIndexOf(key);
+  return at < 0 ? undefined : asTimeMs(lines.toString('latin1', at + key.length, at + key.length + 24));
 }
 
 const trialFile = '/trial/dovegate.yaml';

@@ -225,12 +225,20 @@ function OneProblem({ problem }: { readonly problem: Problem }) {
   );
 }
 
-/** For screen readers: announces a new problem, but not each change of a number in its sentence. */
+/** Long enough for a screen reader to take it up. */
+const saidMs = 3_000;
+
+/**
+ * For screen readers: announces a new problem, but not each change of a number in its sentence. Then its words are gone from here: who reads
+ * the page finds them once.
+ */
 function Announcer({ problem }: { readonly problem: Problem | undefined }) {
   const id = problem === undefined ? '' : `${problem.code} ${problem.backend ?? ''}`;
   const [said, setSaid] = useState('');
   useEffect(() => {
     setSaid(problem === undefined ? '' : spoken(problem));
+    const timer = window.setTimeout(() => setSaid(''), saidMs);
+    return () => window.clearTimeout(timer);
   }, [id]);
   return (
     <div class="unseen" role="alert">

@@ -11,6 +11,12 @@ import { type Column, Table } from './table.js';
 
 type Row = KeysTable['rows'][number];
 
+const kinds: Readonly<Record<Row['kind'], string>> = {
+  account: 'account',
+  key: 'HTTP key',
+  certificate: 'certificate',
+};
+
 export function KeysScreen() {
   const { api } = useSession();
   const configuration = useLive(({ now }) => now?.head.configHash);
@@ -22,7 +28,8 @@ export function KeysScreen() {
   if (value === undefined) return <Pending fault={fault}>Reading the keys …</Pending>;
   const at = minute ?? value.since;
   const columns: Column<Row>[] = [
-    { title: 'what', line: 1, grows: true, cell: (row) => <What row={row} /> },
+    { title: 'name', line: 1, grows: true, cell: (row) => <What row={row} /> },
+    { title: 'kind', line: 1, cell: ({ kind }) => kinds[kind] },
     { title: 'policy', isNamed: true, cell: (row) => <Name value={row.policy} /> },
     { title: 'ends', line: 3, isNamed: true, cell: (row) => <Ends row={row} now={at} /> },
     {
@@ -88,7 +95,7 @@ function rowTone({ ends, failures = 0 }: Row, now: string): string | undefined {
 }
 
 function What({ row }: { readonly row: Row }) {
-  const { kind, name, listener, what } = row;
+  const { name, listener, what } = row;
   return (
     <>
       <strong>
@@ -96,18 +103,13 @@ function What({ row }: { readonly row: Row }) {
       </strong>
       <br />
       <span class="faint">
-        {kind}
         {listener !== undefined && (
           <>
-            {' '}
-            of <Name value={listener} />
+            at <Name value={listener} />
+            {what !== '' && ', '}
           </>
         )}
-        {what !== '' && (
-          <>
-            , <Name value={what} max={100} />
-          </>
-        )}
+        {what !== '' && <Name value={what} max={100} />}
       </span>
     </>
   );

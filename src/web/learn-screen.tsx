@@ -145,8 +145,9 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
       <Looked looked={looked} />
       {groups.length === 0 ? (
         <Empty>
-          Nothing was seen under this policy in that time. Choose a longer one, or see in "Trail" whether its
-          clients came at all.
+          {looked.isAll
+            ? 'Nothing was seen under this policy in that time. Choose a longer one, or see in "Trail" whether its clients came at all.'
+            : 'Nothing was seen under this policy in what was read of that time.'}
         </Empty>
       ) : (
         <div class="learn">
@@ -279,7 +280,7 @@ function Group({ group }: { readonly group: SuggestedGroup }) {
 }
 
 function Looked({ looked }: { readonly looked: LookedThrough }) {
-  const { records, from, to, isAll, notes } = looked;
+  const { records, from, to, isAll, readTo, notes } = looked;
   return (
     <>
       <p>
@@ -295,8 +296,15 @@ function Looked({ looked }: { readonly looked: LookedThrough }) {
       {!isAll && (
         <p>
           <Sign tone="warn">
-            Time ran out: newer commands were not read. Choose a shorter time, or use the command, which reads
-            all of it.
+            Time ran out:{' '}
+            {readTo === undefined ? (
+              'nothing of that time was read'
+            ) : (
+              <>
+                the journal was read up to <Time at={readTo} isExact />, and what is newer is not counted here
+              </>
+            )}
+            . Choose a shorter time, or use the command, which reads all of it.
           </Sign>
         </p>
       )}
@@ -414,7 +422,9 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
     <>
       <p>
         {allowToDeny === 0 ? (
-          <Sign tone="good">Nothing that was allowed would have been denied.</Sign>
+          <Sign tone={looked.isAll ? 'good' : 'quiet'}>
+            Nothing that was allowed would have been denied{!looked.isAll && ', of what was read'}.
+          </Sign>
         ) : (
           <Sign tone="warn">
             {plural(allowToDeny, 'command that was allowed', 'commands that were allowed')} would have been

@@ -52,12 +52,22 @@ browserTest('a backend stops: the red sentence names it, and goes when it is bac
   const problems = page.getByRole('region', { name: 'What is wrong' }).filter({ hasText: /mail1/ });
   assert.equal(await problems.count(), 0);
 
+  await page.evaluate(`globalThis.heard = [];
+    new MutationObserver(() => {
+      for (const { textContent } of document.querySelectorAll('[role=alert]')) heard.push(textContent);
+    }).observe(document.body, { subtree: true, childList: true, characterData: true })`);
   const startAgain = await desk.daemon.stopMail1();
   const stoppedMs = performance.now();
   await problems.filter({ hasText: /mail1\s+is down since \d\d:\d\d[^]*refused/ }).waitFor();
   tellTime(t, 'from the end of mail1 to the red sentence', stoppedMs);
   const sentence = (await problems.innerText()).replace(/\s+/g, ' ');
   assert.match(sentence, /Try: systemctl status dovecot/);
+  // It is announced, and then who reads the page finds it once.
+  const heard = await page.evaluate<string>('heard.join()');
+  assert.match(heard, /mail1 is down since/);
+  const standing = async (): Promise<number> =>
+    (await page.locator('body').ariaSnapshot()).split('mail1 is down since').length - 1;
+  await until(async () => (await standing()) === 1, 'one sentence for who reads the page');
   await until(async () => /^\([1-9]\d*\)/.test(await page.title()), 'the number of problems in the title');
   await page.locator('header').filter({ hasText: 'degraded' }).waitFor();
   await page.keyboard.press('g');

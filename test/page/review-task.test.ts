@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Suggested } from '../../src/domain/admin/page/api.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { formatTime } from '../../src/domain/records/audit/record.js';
 import { type ReviewTask, review } from '../../src/page/review-task.js';
 import { settingsLines } from '../../src/setup/configuration-lines.js';
 import { writeJournal } from '../cli/desk.js';
@@ -156,6 +157,10 @@ void test('reading ends in time, and says how far it came', async (t) => {
   const { looked } = found.value;
   assert.equal(looked.isAll, false);
   assert.ok(looked.records > 0 && looked.records < 4, String(looked.records));
+  // The last of them, or its end.
+  assert.ok(
+    (looked.readTo ?? '') >= (looked.to ?? '~') && (looked.readTo ?? '~') < formatTime(recordedMs + 4000),
+  );
 });
 
 void test('a policy that is not served', async (t) => {

@@ -438,11 +438,12 @@ export interface SuggestedGroup {
 
 export interface LookedThrough {
   readonly records: number;
-  /** RFC 3339; `to`: the last record that was read. */
+  /** RFC 3339, of the first and the last of these commands. */
   readonly from?: string;
   readonly to?: string;
-  /** False: time or room ran out, and newer records were not read. */
+  /** False: time ran out, and records after `readTo` were not read; absent: none was. */
   readonly isAll: boolean;
+  readonly readTo?: string;
   /** Damage, and records that cannot be judged, a sentence each. */
   readonly notes: readonly string[];
 }
