@@ -8,13 +8,11 @@ import { Standing } from '../domain/admin/now/problems.js';
 import { RefusedLogins } from '../domain/admin/now/refused-logins.js';
 import type { Running } from '../domain/admin/now/running.js';
 import type { Trouble } from '../domain/admin/page/api.js';
-import { plain } from '../domain/language/codes/codes.js';
-import { decisionCodes } from '../domain/language/codes/decisions.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { ownerOf } from '../domain/records/story/owner.js';
-import { causeWords } from '../domain/records/story/words.js';
+import { denialWords } from '../domain/records/story/words.js';
 import {
   type EngineEvent,
   type ExchangeEnded,
@@ -246,11 +244,8 @@ function statusWord(status: string): string | undefined {
 /** As the client got it; where that repeats words of a client or a backend, what its code means. */
 function sentenceOf({ denial, rule, policy, error, text, isQuoting }: ExchangeEnded): string {
   if (denial !== undefined) {
-    const place =
-      rule === undefined ? '' : `, ${rule.file.slice(rule.file.lastIndexOf('/') + 1)}:${rule.line}`;
-    const offered = error === 'on-request' ? '; available on request' : '';
-    const reason = `${plain(decisionCodes[denial][0])}${place}`;
-    return `${capital(causeWords({ kind: 'denied', policy, reason }))}${offered}.`;
+    const place = rule === undefined ? '' : `${rule.file}:${rule.line}`;
+    return `${capital(denialWords(denial, { policy, place, isOffered: error === 'on-request' }))}.`;
   }
   return `${capital((isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0])}.`;
 }

@@ -10,7 +10,7 @@ import {
   sentenceOfError,
   statusMeaning,
 } from '../../language/codes/codes.js';
-import { decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
+import { type DecisionCode, decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
 import { wouldWords } from '../../language/codes/outcomes.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
@@ -53,6 +53,28 @@ export function causeWords(cause: Cause): string {
   }
 }
 
+/** Why policy denied a command: the same words wherever people look at it, none of which is of a client. `place`: of the rule; '': none. */
+export function denialWords(
+  denial: DecisionCode,
+  {
+    policy,
+    place,
+    isOffered,
+  }: { readonly policy: string; readonly place: string; readonly isOffered: boolean },
+): string {
+  const rule = place === '' ? '' : `, ${place.slice(place.lastIndexOf('/') + 1)}`;
+  const reason = `${plain(decisionCodes[denial][0])}${rule}`;
+  return `${causeWords({ kind: 'denied', policy, reason })}${isOffered ? '; available on request' : ''}`;
+}
+
+/** Why it ended as it did: a denial in those words, another end in those that the client got. */
+function endedWords({ decided: { policy, right }, ended }: Pick<Story, 'decided' | 'ended'>): string {
+  const { denial, error, cause } = ended;
+  if (!isDecisionCode(denial)) return causeWords(cause);
+  const place = right.kind === 'none' ? '' : right.place;
+  return denialWords(denial, { policy, place, isOffered: error === 'on-request' });
+}
+
 const lookup = 'lookup-';
 
 /** By which right it was sent, or what refused it. */
@@ -79,7 +101,7 @@ export function countedWords({ countedFor }: Pick<Asked, 'countedFor'>): string 
 
 /** Of a row of a search: why a command ended as it did, or a session. '': nothing says it. */
 export function whyWords(row: StoryRow): string {
-  if (kindOf(row.fields) === 'command') return causeWords(storyOfRow(row).ended.cause);
+  if (kindOf(row.fields) === 'command') return endedWords(storyOfRow(row));
   return row.fields['event'] === 'session-close' ? closedWords(textIn(row.fields, 'reason')) : '';
 }
 
@@ -130,7 +152,7 @@ export function tellStory(story: Folded): StoryTold {
 
 /** What became of it, in one sentence without its full stop: `denied by ...`, `failed: ...`, `allowed by grant G: ...`. */
 export function answerWords({ decided, ended }: Pick<Story, 'decided' | 'ended'>): string {
-  const cause = causeWords(ended.cause);
+  const cause = endedWords({ decided, ended });
   if (cause === '') return ended.outcome === 'ok' ? `allowed by ${rightWords(decided)}` : ended.outcome;
   return ended.outcome === 'open' || cause.startsWith(ended.outcome) ? cause : `${ended.outcome}: ${cause}`;
 }
@@ -140,6 +162,7 @@ function remarksOf({ asked, decided, ended, sent, records }: Folded): string[] {
   const counted = countedWords(asked);
   const isTold = ended.outcome === 'ok' || decided.right.kind !== 'grant';
   return [
+    ...(isDecisionCode(ended.denial) ? [`the client got: ${causeWords(ended.cause)}`] : []),
     ...(isTold ? [] : [`under ${rightWords(decided)}`]),
     ...(counted === '' ? [] : [counted]),
     ...(sent === 'maybe' && ended.outcome !== 'open' ? ['whether a backend got it is not recorded'] : []),

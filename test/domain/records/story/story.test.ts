@@ -12,8 +12,10 @@ import { foldStory, storyOfRow } from '../../../../src/domain/records/story/stor
 import {
   causeWords,
   countedWords,
+  denialWords,
   rightWords,
   tellStory,
+  whyWords,
 } from '../../../../src/domain/records/story/words.js';
 import { approved, approver, grantRecords, over, owner } from '../../../kit/access-records.js';
 
@@ -227,6 +229,28 @@ void test('the line of time: what the records have of it, each step after the on
   const odd = told({ ...admission, time: '2026-11-21T11:00:00.000Z' }, completion).life;
   assert.ok(odd.every(({ ms = 0 }) => ms >= 0 && ms <= 100));
   assert.ok(told({ event: 'admission', id: 'X' }).life.every(({ ms = 0 }) => ms === 0));
+});
+
+void test('a denial has the same words in a row, on its page and in Now, and what the client got is said beside them', () => {
+  const denied = { ...admission, decision: 'deny', text: 'no rule allows "expunge Secret"' };
+  const ended = { ...completion, outcome: 'denied', denial: 'no-rule', sent: false, status: '-NOPERM' };
+  const words = 'denied by policy support (no rule names the command, d.yaml:7)';
+  const { answer, remarks } = told(denied, ended);
+  const row = { fields: { ...denied, ...ended, event: undefined }, completedSeq: 6 };
+  const now = denialWords('no-rule', {
+    policy: 'support',
+    place: '/etc/dovegate/d.yaml:7',
+    isOffered: false,
+  });
+  assert.deepEqual([answer, whyWords(row), now], [words, words, words]);
+  assert.deepEqual(remarks, ['the client got: denied by policy support (no rule allows "expunge Secret")']);
+  const offered = told(denied, {
+    ...ended,
+    error: 'on-request',
+    text: 'denied by policy support; ask with X',
+  });
+  assert.equal(offered.answer, `${words}; available on request`);
+  assert.deepEqual(offered.remarks, ['the client got: denied by policy support; ask with X']);
 });
 
 void test('codes of records are words with their code behind, and those of another release stay as they are', () => {
