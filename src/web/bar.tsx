@@ -229,8 +229,8 @@ function OneProblem({ problem }: { readonly problem: Problem }) {
 const saidMs = 3_000;
 
 /**
- * For screen readers: announces a new problem, but not each change of a number in its sentence. Then its words are gone from here: who reads
- * the page finds them once.
+ * For screen readers: announces a new problem, but not each change of a number in its sentence. Then its words are gone from here: who
+ * reads the page finds them once.
  */
 function Announcer({ problem }: { readonly problem: Problem | undefined }) {
   const id = problem === undefined ? '' : `${problem.code} ${problem.backend ?? ''}`;

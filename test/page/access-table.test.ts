@@ -100,7 +100,7 @@ void test('what may be asked for, in the words of `can`, and who approves it', (
       says: [
         'approved by 1 person, for 1h, for one command line, 3 times',
         'also what mails say',
-        'the reason of the request matches ticket [0-9]+',
+        'the reason of the request matches ticket [0-9]+, as "ticket 1"',
       ],
       place: 'd.yaml:23',
     },

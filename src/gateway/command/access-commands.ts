@@ -8,6 +8,7 @@ import { assess, plainLine } from '../../domain/judging/policy/assess.js';
 import { lineOf } from '../../domain/judging/policy/grant.js';
 import { isAllowed, type Judged } from '../../domain/judging/policy/judge.js';
 import { formatDuration, type Policy, parseDuration } from '../../domain/judging/policy/policy.js';
+import { regexWords } from '../../domain/judging/policy/regex.js';
 import { nothingAsked } from '../../domain/judging/policy/route.js';
 import { mostMatches } from '../../domain/judging/policy/terms.js';
 import type { ParsedArguments } from '../../domain/language/commands/parse.js';
@@ -268,7 +269,7 @@ async function readWish(
   if (usesMax !== undefined && (uses ?? Infinity) > usesMax)
     return invalid(`its rule gives ${usesMax} uses at most`);
   if (terms.reason !== undefined && !terms.reason.matches(reason))
-    return invalid(`its rule wants a reason that matches ${terms.reason.source}`);
+    return invalid(`its rule wants a reason that ${regexWords(terms.reason)}`);
   const command = first.attempt.command.name;
   const canonical = [command, ...first.args.map(({ text }) => text)];
   const everybody = [...new Set([...users, ...others])];

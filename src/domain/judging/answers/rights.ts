@@ -30,7 +30,8 @@ import {
   type ValueTest,
 } from '../policy/policy.js';
 import { describeQuery } from '../policy/query.js';
-import { comparesValues, describeTest, listOr } from '../policy/value-test.js';
+import { regexWords } from '../policy/regex.js';
+import { comparesValues, describeComparison, describeParameter, listOr } from '../policy/value-test.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
@@ -98,7 +99,7 @@ export function describeRequestable(
     terms: shownTermsOf(rule.terms),
     says: [
       ...describeRule(rule, policy),
-      ...(reason === undefined ? [] : [`the reason of the request matches ${reason.source}`]),
+      ...(reason === undefined ? [] : [`the reason of the request ${regexWords(reason)}`]),
     ],
   };
 }
@@ -277,7 +278,7 @@ export function isForAllUsers({ allUsers, users }: Rule, policy: Pick<Policy, 'i
 
 function whereOf({ where, query }: Rule): string[] {
   if (where === undefined) return [];
-  const tests = where.map(({ parameter, test }) => `${parameter}: ${describeTest(test)}`);
+  const tests = where.map(({ parameter, test }) => describeParameter(parameter, test));
   return [...tests, ...(query === undefined ? [] : [`query: ${describeQuery(query)}`]), 'no other options'];
 }
 
@@ -290,8 +291,8 @@ export function describeDeny(
   { added }: Pick<Policy, 'added'>,
 ): string[] {
   const commands = commandsNamed(command, added);
-  const tests = where.map(
-    ({ parameter, test }) => `${parameter}: ${describeStrike(command, commands, parameter, test)}`,
+  const tests = where.map(({ parameter, test }) =>
+    describeParameter(parameter, test, describeStrike(command, commands, parameter, test)),
   );
   const [mailbox] = isQueryTest(query, 'keys') ? query.conditions : [];
   const reached = isKeyTest(mailbox?.test, 'one-of') ? listOr(mailbox.test.globs.texts) : undefined;
@@ -313,8 +314,8 @@ function describeStrike(
   commands: readonly Command[],
   name: string,
   test: ValueTest,
-): string {
-  if (!comparesValues(test)) return describeTest(test);
+): string | undefined {
+  if (!comparesValues(test)) return undefined;
   const parameters = commands.flatMap((each) => parameterNamed(each, name) ?? []);
   const isOf = (role: Parameter['role']): boolean => parameters.some((each) => each.role === role);
   // Without a source user it is the mail of the user whom `users` covers.
@@ -322,7 +323,7 @@ function describeStrike(
   const takesBelow =
     command === 'mailbox rename' || commands.some((each) => parameterNamed(each, 'recursive') !== undefined);
   return [
-    `may mean ${describeTest({ ...test, isOptional: false })}, in any case of letters`,
+    `may mean ${describeComparison({ ...test, isOptional: false })}, in any case of letters`,
     ...(isOf('mailbox') && takesBelow ? ['also by what is below it, where that is included'] : []),
     ...(isOf('user-mask-or-ip') ? ['or is an address'] : []),
     ...(mayLack ? ['or is not given'] : []),

@@ -16,6 +16,7 @@ import {
 import { type GlobList, isMask } from '../../language/names/glob.js';
 import { doubtedNames, isMailboxMask, type MailboxNames } from '../../language/names/mailbox-names.js';
 import { formatDuration, isKeyTest, type KeyCondition, type KeyTest, type QueryTest } from './policy.js';
+import { regexWords } from './regex.js';
 import { describeBounds, isSurelyOneOf, listFew, listOr, mayBeOneOf } from './value-test.js';
 
 export interface JudgedQuery {
@@ -110,7 +111,7 @@ export function describeQuery(query: QueryTest): string {
     case 'equals':
       return `exactly ${query.words.join(' ')}`;
     case 'regex':
-      return `matches ${query.regex.source}`;
+      return regexWords(query.regex);
     case 'keys': {
       const groups = query.anyOf.map((group) => `(${group.map(describeKey).join(' and ')})`);
       const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];

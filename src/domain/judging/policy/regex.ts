@@ -27,6 +27,41 @@ export function createRegex(source: string): RegexResult {
   }
 }
 
+/** In words for who has to write such a text: `matches ticket [0-9]+.*, as "ticket 1"`. */
+export function regexWords({ source }: Pick<Regex, 'source'>): string {
+  const example = exampleOf(source);
+  return `matches ${source}${example === undefined ? '' : `, as ${JSON.stringify(example)}`}`;
+}
+
+/** Longer ones say less than the expression. */
+const exampleMax = 40;
+const usualCodes = Array.from('1aA -', (point) => point.codePointAt(0) ?? 0);
+
+/** One of the shortest texts that match; undefined: it is empty or long, or has signs that nobody would take for an example. */
+export function exampleOf(source: string): string | undefined {
+  const { sets, follow, first, last, isEmpty } = parseRegex(source);
+  const signs = sets.map((ranges) => {
+    const has = (code: number): boolean => ranges.some(([low, high]) => code >= low && code <= high);
+    const code = usualCodes.find(has) ?? ranges[0]?.[0] ?? 0;
+    return code >= 0x20 && code < 0x7f ? String.fromCodePoint(code) : undefined;
+  });
+  const ends = new Set(last);
+  const seen = new Set<number>();
+  let texts = isEmpty ? [] : first.map((at) => ({ at, text: '' }));
+  for (let length = 0; length < exampleMax && texts.length > 0; length += 1) {
+    const next: typeof texts = [];
+    for (const { at, text } of texts) {
+      const sign = signs[at];
+      if (sign === undefined || seen.has(at)) continue;
+      seen.add(at);
+      if (ends.has(at)) return text + sign;
+      for (const to of follow[at] ?? []) next.push({ at: to, text: text + sign });
+    }
+    texts = next;
+  }
+  return undefined;
+}
+
 /** Sets of positions are bits in words of 31, so that they stay small integers. */
 const wordBits = 31;
 /** A word's bits are processed eight at a time: one look-up gives the successors of any eight positions. */

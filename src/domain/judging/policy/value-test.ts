@@ -5,6 +5,7 @@
 import { type GlobList, mayOverlap } from '../../language/names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../../language/names/mailbox-names.js';
 import type { Bounds, ValueTest } from './policy.js';
+import { regexWords } from './regex.js';
 
 export function passes(test: ValueTest, values: readonly string[] | undefined): boolean {
   if (test.kind === 'any') return true;
@@ -191,20 +192,26 @@ export function textOfTest(test: ValueTest): WrittenTest {
   }
 }
 
-export function describeTest(test: ValueTest): string {
-  if (test.kind === 'any') return 'any value, or none';
-  if (test.kind === 'present') return 'given, with any value';
-  if (test.kind === 'absent') return 'not given';
-  return `${describeComparison(test)}${test.isOptional ? ', or not given' : ''}`;
+/** `field: uid or guid`, `mask is given, whatever it is`. `compared`: instead of the words of a comparison. */
+export function describeParameter(parameter: string, test: ValueTest, compared?: string): string {
+  if (test.kind === 'any') return `${parameter} is given or not, whatever it is`;
+  if (test.kind === 'present') return `${parameter} is given, whatever it is`;
+  if (test.kind === 'absent') return `${parameter} is not given`;
+  return `${parameter}: ${compared ?? describeComparison(test)}`;
 }
 
 /** What a value that fails must be. */
 export function describeDemand(name: string, test: ValueTest): string {
+  if (!comparesValues(test)) return describeParameter(name, test);
   if (test.kind === 'regex') return `${name} must match ${test.regex.source}`;
-  return `${name} must be ${test.kind === 'one-of' ? listFew(test.globs.texts) : describeTest(test)}`;
+  return `${name} must be ${test.kind === 'one-of' ? listFew(test.globs.texts) : describeComparison(test)}`;
 }
 
-function describeComparison(test: Comparing): string {
+export function describeComparison(test: Comparing): string {
+  return `${comparisonWords(test)}${test.isOptional ? ', or not given' : ''}`;
+}
+
+function comparisonWords(test: Comparing): string {
   switch (test.kind) {
     case 'one-of':
       return listOr(test.globs.texts);
@@ -213,7 +220,7 @@ function describeComparison(test: Comparing): string {
     case 'number':
       return describeBounds(test, String);
     case 'regex':
-      return `matches ${test.regex.source}`;
+      return regexWords(test.regex);
     default:
       return test satisfies never;
   }

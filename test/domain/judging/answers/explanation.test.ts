@@ -84,7 +84,7 @@ void test('available on request: by which rule, and how to ask for it', () => {
   assert.deepEqual(onRequest, {
     command: 'fetch',
     terms: { approvals: 2, for: '2h', scope: 'user', uses: 200 },
-    says: ['also what mails say', 'the reason of the request matches ticket [0-9]+'],
+    says: ['also what mails say', 'the reason of the request matches ticket [0-9]+, as "ticket 1"'],
   });
   assert.equal(
     request,

@@ -78,7 +78,7 @@ void test('what is available on request, and whose requests may be approved', ()
     'scope user',
     'uses 200',
     'if also what mails say',
-    'if the reason of the request matches ticket [0-9]+',
+    'if the reason of the request matches ticket [0-9]+, as "ticket 1"',
     'on-request expunge',
     'effect destroy',
     'approvals 2',
@@ -148,7 +148,9 @@ void test('every part of a rule is put into words', () => {
   assert.deepEqual(where('search', 'query: { equals: mailbox INBOX all }'), [
     'query: exactly mailbox INBOX all',
   ]);
-  assert.deepEqual(where('search', 'query: { regex: "mailbox .* all" }'), ['query: matches mailbox .* all']);
+  assert.deepEqual(where('search', 'query: { regex: "mailbox .* all" }'), [
+    'query: matches mailbox .* all, as "mailbox  all"',
+  ]);
   assert.deepEqual(where('search', 'query: any'), ['query: any']);
   assert.deepEqual(
     says(

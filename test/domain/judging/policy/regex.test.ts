@@ -5,7 +5,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { bounds } from '../../../../src/bounds/bounds.js';
-import { createRegex, type Regex, regexTextMax } from '../../../../src/domain/judging/policy/regex.js';
+import {
+  createRegex,
+  exampleOf,
+  type Regex,
+  regexTextMax,
+} from '../../../../src/domain/judging/policy/regex.js';
 import {
   parseRegex,
   type Ranges,
@@ -35,6 +40,24 @@ const table: readonly (readonly [source: string, yes: readonly string[], no: rea
   ['\\d+\\s\\w', ['12 x', '3\t_'], ['12x', 'a b']],
   ['\\D\\S\\W', ['ab-'], ['1b-', 'a -', 'abc']],
 ];
+
+void test('an example is a text that matches, as somebody would type it; there is none where it would say nothing', () => {
+  const examples = {
+    'ticket [0-9]+.*': 'ticket 1',
+    '(INC|CHG)-\\d{6}': 'INC-111111',
+    '[^a-z0-9]+ by \\w+': 'A by 1',
+    '^.{3,}$': '111',
+    '': undefined,
+    'a*': undefined,
+    'a{50}': undefined,
+    '\\n|ä': undefined,
+  };
+  for (const [source, text] of Object.entries(examples)) assert.equal(exampleOf(source), text, source);
+  for (const [source] of table) {
+    const text = exampleOf(source);
+    assert.ok(text === undefined || regex(source).matches(text), `${source}: ${text}`);
+  }
+});
 
 for (const [source, yes, no] of table) {
   void test(`/${source}/`, () => {

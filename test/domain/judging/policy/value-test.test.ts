@@ -7,7 +7,7 @@ import { createRegex } from '../../../../src/domain/judging/policy/regex.js';
 import {
   comparesValues,
   describeDemand,
-  describeTest,
+  describeParameter,
   isSurelyOneOf,
   mayBeOneOf,
   nameThatFails,
@@ -16,6 +16,7 @@ import {
   strikesMailboxes,
   textOfTest,
 } from '../../../../src/domain/judging/policy/value-test.js';
+
 import { GlobList } from '../../../../src/domain/language/names/glob.js';
 import {
   createMailboxNames,
@@ -203,30 +204,30 @@ void test('the mailbox of a query too', () => {
 type Written = readonly [test: ValueTest, text: ReturnType<typeof textOfTest>, words: string];
 
 const written: Readonly<Record<ValueTest['kind'], Written>> = {
-  any: [tests.any, 'any', 'any value, or none'],
-  present: [tests.present, 'present', 'given, with any value'],
-  absent: [tests.absent, 'absent', 'not given'],
-  'one-of': [oneOf('a', 'b', 'c*'), ['a', 'b', 'c*'], 'a, b or c*'],
-  equals: [{ ...tests.equals, values: ['a', 'b c'] }, { equals: ['a', 'b c'] }, 'exactly "a" "b c"'],
-  number: [tests.number, { at_least: '2', at_most: '5' }, 'at least 2, at most 5'],
-  regex: [regex('[a-z]+'), { regex: '[a-z]+' }, 'matches [a-z]+'],
+  any: [tests.any, 'any', 'x is given or not, whatever it is'],
+  present: [tests.present, 'present', 'x is given, whatever it is'],
+  absent: [tests.absent, 'absent', 'x is not given'],
+  'one-of': [oneOf('a', 'b', 'c*'), ['a', 'b', 'c*'], 'x: a, b or c*'],
+  equals: [{ ...tests.equals, values: ['a', 'b c'] }, { equals: ['a', 'b c'] }, 'x: exactly "a" "b c"'],
+  number: [tests.number, { at_least: '2', at_most: '5' }, 'x: at least 2, at most 5'],
+  regex: [regex('[a-z]+'), { regex: '[a-z]+' }, 'x: matches [a-z]+, as "a"'],
 };
 
 for (const [kind, [value, text, words]] of Object.entries(written)) {
   void test(`a test of kind "${kind}" is written as in a configuration, and in words`, () => {
     assert.deepEqual(textOfTest(value), text);
-    assert.equal(describeTest(value), words);
+    assert.equal(describeParameter('x', value), words);
     if (!comparesValues(value)) return;
     const optional = { ...value, isOptional: true };
     const map = kind === 'one-of' ? { one_of: text } : text;
     assert.deepEqual(textOfTest(optional), Object.assign({ optional: true }, map));
-    assert.equal(describeTest(optional), `${words}, or not given`);
+    assert.equal(describeParameter('x', optional), `${words}, or not given`);
   });
 }
 
 void test('only the bounds that there are', () => {
   assert.deepEqual(textOfTest(tests.atMost), { at_most: '5' });
-  assert.equal(describeTest(tests.atMost), 'at most 5');
+  assert.equal(describeParameter('x', tests.atMost), 'x: at most 5');
 });
 
 void test('a demand of many names is one line', () => {
