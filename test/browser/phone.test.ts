@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { phone } from '../kit/browser.js';
-import { browserTest, openPageDaemon, settled, shareDesk } from '../kit/page-daemon.js';
+import { auditRecords } from '../kit/gateway.js';
+import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../kit/page-daemon.js';
+import { until } from '../kit/until.js';
 
 const desk = shareDesk(async (owner) => {
   const daemon = await openPageDaemon(owner);
@@ -144,5 +146,22 @@ browserTest('denied and failed on a phone: eight of a cause on the first screen'
       .filter((row) => row.getBoundingClientRect().bottom - said <= bottom).length;
   })()`);
   assert.ok(shown >= 8, `${shown} failures on the first screen`);
+  assert.deepEqual(faults, []);
+});
+
+browserTest('what a flood left without records is told, also where no row is found', async (t) => {
+  const client = await desk.daemon.client();
+  for (let at = 0; at < 30; at += 1)
+    await client.ask({ user: 'alice@example.org', fields: ['mailbox delete', 'A'] });
+  await until(
+    () =>
+      auditRecords(desk.daemon.daemon).some(({ event, action }) => event === 'limit' && action === 'refused'),
+    'a count of refusals',
+  );
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail?q=outcome:denied', { size: phone });
+  await page.getByText(/^and \d+ more refusals were counted only: a flood limit$/).waitFor();
+  await visit(page, '/trail?q=command:nothing');
+  await page.getByText('No command matches.').waitFor();
+  await page.getByText(/^and \d+ more that were .* no count says whether they match$/).waitFor();
   assert.deepEqual(faults, []);
 });
