@@ -110,7 +110,8 @@ function columnsOf(now: string): Column<Incident>[] {
       title: 'for',
       kind: 'number',
       line: 1,
-      cell: ({ since, until = now }) => since !== undefined && <Duration ms={msBetween(since, until)} />,
+      cell: ({ since, until = now }) =>
+        since !== undefined && since !== until && <Duration ms={msBetween(since, until)} />,
     },
     { title: 'what', line: 1, grows: true, cell: ({ kind }) => <Sign tone={tones[kind]}>{kind}</Sign> },
     { title: 'what happened', kind: 'wide', line: 3, cell: (row) => <What {...row} /> },

@@ -28,8 +28,8 @@ browserTest(
     victim.sendCommand({ user: 'alice@example.org', fields: ['mailbox status', 'messages', 'held'] });
     await desk.daemon.mail1.waitFor(({ commands }) => commands.length > 0, 'the command that is killed');
     const kill = ['kill', '--older-than', '1ms', '--config', daemon.configFile];
-    const { exit, text } = await runDovegate(kill, { cwd: daemon.folder });
-    assert.equal(exit, 0, text);
+    const killed = await runDovegate(kill, { cwd: daemon.folder });
+    assert.equal(killed.exit, 0, killed.text);
     await daemon.reload(config.replace('connections: 4', 'connections: none'), 'reload-failed');
     await daemon.reload(config);
 

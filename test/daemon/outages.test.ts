@@ -5,7 +5,9 @@ import { bounds } from '../../src/bounds/bounds.js';
 import { createOutages } from '../../src/daemon/outages.js';
 import type { RunningExchange } from '../../src/domain/admin/now/running.js';
 import { codes } from '../../src/domain/language/codes/codes.js';
-import type { AuditRecord } from '../../src/domain/records/audit/record.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
+import { type AuditRecord, formatTime, parseLine } from '../../src/domain/records/audit/record.js';
+import { foldIncidents, type Turn } from '../../src/domain/records/story/incidents.js';
 import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
 import { ended } from '../kit/exchange-ended.js';
 import { exchange } from '../kit/running.js';
@@ -184,4 +186,29 @@ void test('a backend that is stuck: since its commands hang, until the last one 
     { time: ms, ...backend, error: 'dial-refused', ...one },
     { time: ms, ...backend, action: 'up', duration_ms: 5, count: 1, requesters: 1 },
   ]);
+});
+
+void test('after a crash the incident says at least half of what it has cost', () => {
+  const turns: Turn[] = [];
+  const take = (record: AuditRecord): undefined => {
+    turns.push({ record: parseLine(`{${encodeBody(record)}}`) ?? {} });
+  };
+  const outages = createOutages(
+    { now: () => 0, wallMs: () => 7 },
+    () => 'connection refused',
+    () => [],
+  );
+  outages.recordIn({ append: take });
+  outages.observe({ kind: 'backend-down', backend: 'mail1', level: 'error', type: 'dial-refused', text: '' });
+  for (let at = 0; at < 1_000; at += 1) {
+    outages.observe({ ...ended, outcome: 'failed', error: 'dial-refused' });
+    outages.observe({ ...ended, outcome: 'failed', error: 'backend-drained', backend: 'mail2' });
+  }
+  assert.ok(turns.length < 25, `${turns.length} records`);
+  turns.push({ record: { time: formatTime(9), event: 'start', last_seq: 30 } });
+  const [, down] = foldIncidents(turns);
+  assert.match(
+    down?.text ?? '',
+    /^mail1 was down: connection refused\. At least 512 commands of 1 requester failed; /,
+  );
 });
