@@ -2,7 +2,7 @@
 // knows of it, with the uses from the journal.
 
 import type { AccessItem } from '../domain/admin/page/access.js';
-import type { Uses } from '../domain/admin/page/api.js';
+import type { AccessTable, Uses } from '../domain/admin/page/api.js';
 import type { TrailLine } from '../domain/admin/page/trail.js';
 import type { StoredRecord } from '../domain/records/audit/stored.js';
 import { useApprovals } from './approvals.js';
@@ -42,6 +42,10 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
     }
     return { ...grant, uses };
   });
+  const seesRules = isAuditor && session.me.users === undefined;
+  const { value: table } = useAnswer(seesRules ? 'access' : undefined, (signal) =>
+    session.api.json<AccessTable>('GET /api/access', { signal }),
+  );
   const all = [...(approvals ?? []), ...decided];
   const known = all.find((each) => each.id === id);
   const item = value?.item ?? known;
@@ -101,7 +105,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
         <RequestCard item={known} all={all} onDone={askAgain} />
       ) : (
         <Panel title="What it permits">
-          <Told item={item} />
+          <Told item={item} policies={table?.policies} />
           <WhyNot text={whyNoDecision(item, { isApprover, listed: known, whyNone: whyNone ?? unknown })} />
         </Panel>
       )}

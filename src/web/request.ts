@@ -2,6 +2,7 @@
 
 import type { AccessItem } from '../domain/admin/page/access.js';
 import { accessStateWords, whyNotWords } from '../domain/admin/page/access-words.js';
+import type { AccessTable } from '../domain/admin/page/api.js';
 import { countWords, durationWords, plural, timesWords } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
 import { endWords, reviewWords } from '../domain/records/story/row.js';
@@ -28,6 +29,24 @@ export function usedSentence({ state, used, uses, until }: AccessItem): string {
   return state === 'granted' && (uses === undefined || used < uses)
     ? `${count}, ${left} until {${until}}`
     : count;
+}
+
+/**
+ * Where its rule was when it was asked, and where it is today, if that is known: the rules of its policy for its command. Undefined: what is
+ * served is not known to its reader.
+ */
+export function ruleWords(item: AccessItem, policies: AccessTable['policies'] | undefined): string {
+  const { place, policy, command } = item;
+  const named = `policy ${policy}`;
+  if (place === undefined) return named;
+  const rules = policies?.find(({ name }) => name === policy)?.onRequest ?? [];
+  const today = rules
+    .filter((rule) => `${command} `.startsWith(`${rule.command} `))
+    .flatMap((rule) => rule.place ?? []);
+  if (policies === undefined) return `${place} when asked, ${named}`;
+  if (today.includes(place)) return `${place}, ${named}`;
+  const now = today.length === 0 ? 'no rule offers it today' : `today it is at ${today.join(' or ')}`;
+  return `${place} when asked, ${named}; ${now}`;
 }
 
 export interface Moment {

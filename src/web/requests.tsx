@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
-import type { Approvals } from '../domain/admin/page/api.js';
+import type { AccessTable, Approvals } from '../domain/admin/page/api.js';
 import { plural } from '../domain/language/words/words.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
@@ -11,6 +11,7 @@ import { Link } from './location.js';
 import {
   afterWords,
   askedBefore,
+  ruleWords,
   type Step,
   stateSentence,
   termsWords,
@@ -96,8 +97,14 @@ export function WhyNot({ text }: { readonly text: string | undefined }) {
 const commandWords = ({ rule }: CardProps['item']): string =>
   rule === undefined ? 'Command' : 'For example';
 
-export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardProps, 'all'>>) {
-  const { rule, users, approvals, approved_by: approved, matches, place, policy } = item;
+type ToldProps = Pick<CardProps, 'item'> &
+  Partial<Pick<CardProps, 'all'>> & {
+    /** As they are served. */
+    readonly policies?: AccessTable['policies'] | undefined;
+  };
+
+export function Told({ item, all, policies }: ToldProps) {
+  const { rule, users, approvals, approved_by: approved, matches } = item;
   const names = approved.map(({ principal }) => principal).join(', ');
   const facts = [
     { what: commandWords(item), value: item.command },
@@ -107,7 +114,7 @@ export function Told({ item, all }: Pick<CardProps, 'item'> & Partial<Pick<CardP
       ? []
       : [{ what: 'Mails', value: `${plural(matches, 'mail matches', 'mails match')} now` }]),
     { what: 'Reason given', value: item.reason },
-    { what: 'Rule', value: `${place === undefined ? '' : `${place}, `}policy ${policy}` },
+    { what: 'Rule', value: ruleWords(item, policies) },
     {
       what: 'Approvals',
       value: item.break_glass

@@ -151,6 +151,7 @@ browserTest(
     assert.deepEqual(await findFaults(page), []);
     assert.equal(await menuPlace(page), 'Requests');
     assert.match(await page.title(), /^Request /);
+    await page.getByText(/^\S+dovegate\.yaml:\d+, policy support$/).waitFor();
     await history.getByRole('link', { name: 'use 1 of 9: mailbox create Nine of alice@example.org' }).click();
     const answer = page.getByRole('region', { name: 'What became of it' });
     assert.equal(await menuPlace(page), 'Trail');

@@ -7,6 +7,7 @@ import {
   askedBefore,
   becameSentence,
   momentsOf,
+  ruleWords,
   usedSentence,
   waitsForReview,
   whyNoDecision,
@@ -14,6 +15,21 @@ import {
 import { accessItem } from '../kit/access-item.js';
 
 const item = (more: Partial<AccessItem>): AccessItem => ({ ...accessItem, ...more });
+const policyShown = {
+  name: 'support',
+  place: '/etc/d.yaml:30',
+  isObserving: false,
+  users: [],
+  except: [],
+  limits: [],
+  cells: [],
+  content: { commands: [], onRequest: [], mayAll: false },
+  allow: [],
+  deny: [],
+  approve: [],
+  approvers: [],
+};
+const ruleShown = { effect: 'destroy', says: [] };
 const waiting = item({ id: 'R1', policy: 'support', state: 'requested' });
 const broken = item({ id: 'B1', policy: 'support', state: 'granted', break_glass: true, approvals: 0 });
 const reader = { isApprover: true, listed: undefined, whyNone: undefined };
@@ -51,6 +67,28 @@ void test('nothing is said where a decision is offered, or none is waited for', 
     assert.equal(whyNoDecision(each, { ...reader, isApprover: false }), undefined);
   }
   assert.equal(waitsForReview(broken), true);
+});
+
+void test('the line of its rule is that of then, and of today where that is known', () => {
+  const asked = item({ policy: 'support', place: '/etc/d.yaml:40', command: 'mailbox delete Old' });
+  const served = (...rules: readonly (readonly [command: string, line: number])[]) => [
+    {
+      ...policyShown,
+      onRequest: rules.map(([command, line]) => ({ ...ruleShown, command, place: `/etc/d.yaml:${line}` })),
+    },
+  ];
+  const words = (policies?: ReturnType<typeof served>): string => ruleWords(asked, policies);
+  assert.equal(words(), '/etc/d.yaml:40 when asked, policy support');
+  assert.equal(words(served(['mailbox delete', 40])), '/etc/d.yaml:40, policy support');
+  assert.equal(
+    words(served(['fetch', 40], ['mailbox delete', 41])),
+    '/etc/d.yaml:40 when asked, policy support; today it is at /etc/d.yaml:41',
+  );
+  assert.equal(
+    words(served(['mailbox del', 40])),
+    '/etc/d.yaml:40 when asked, policy support; no rule offers it today',
+  );
+  assert.equal(ruleWords({ ...asked, place: undefined }, []), 'policy support');
 });
 
 void test('how often a grant was used, and what is left of it', () => {
