@@ -326,12 +326,14 @@ test('doctor: a Dovecot that is not there, another service of it, one without th
     await doctor('127.0.0.1:1'),
     /cannot connect to 127\.0\.0\.1:1: nobody listens there; look at the address/,
   );
-  for (const greeting of ['* OK Dovecot ready.\r\n', 'VERSION\t1\t2\nMECH\tPLAIN\nDONE\n']) {
-    const port = await openServer(t, undefined, greeting);
-    assert.match(
-      await doctor(`127.0.0.1:${port}`),
-      /it is no doveadm server.*; look whether this is the doveadm service/,
-    );
+  for (const [greeting, service] of [
+    ['* OK Dovecot ready.\r\n', 'IMAP'],
+    ['VERSION\t1\t2\nMECH\tPLAIN\nDONE\n', "Dovecot's auth service"],
+  ] as const) {
+    const address = `127.0.0.1:${await openServer(t, undefined, greeting)}`;
+    const said = await doctor(address);
+    const named = `${address}: it is no doveadm server: it greets as ${service} does; correct address`;
+    assert.ok(said.includes(named), said);
   }
   const dovecot = await openScriptedDovecot({ owner: t, password: 'another' });
   assert.match(await doctor(dovecot.address), /compare password_file with doveadm_password of that Dovecot/);
