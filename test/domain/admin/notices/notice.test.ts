@@ -2,6 +2,7 @@
 // in a notice; a reason that is a link, markup or a mention in a chat, a header of a mail, or HTML; a break-glass that nobody is told of.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { z } from 'zod';
 import { bounds } from '../../../../src/bounds/bounds.js';
 import { NoticeFault } from '../../../../src/domain/admin/notices/fault.js';
 import { chatJsonOf, jsonOf, mailOf } from '../../../../src/domain/admin/notices/forms.js';
@@ -18,9 +19,18 @@ import { allSeries, commandsOf } from '../../../../src/domain/language/commands/
 import { parseArguments } from '../../../../src/domain/language/commands/parse.js';
 import { canonicalWords } from '../../../../src/domain/language/meaning/canonical.js';
 import { recordKeys } from '../../../../src/domain/records/audit/keys.js';
+import { textOf } from '../../../architecture/project.js';
+import { fencesOf } from '../../../cli/docs-steps.js';
 import { type AccessFacts, accessLine, usualRequest } from '../../../kit/access-record.js';
 import { hostileTexts } from '../../../kit/page-daemon.js';
 import { lineOf, secretWords } from '../../../kit/secret-lines.js';
+
+const shownNotice = z.object({
+  timestamp: z.string(),
+  data: z
+    .object({ host: z.string(), journal: z.string(), seq: z.number() })
+    .catchall(z.union([z.string(), z.number(), z.array(z.string())])),
+});
 
 const source = { journal: 'ab'.repeat(16), host: 'gate1' };
 const timeMs = Date.UTC(2026, 10, 26, 8, 30);
@@ -85,6 +95,17 @@ void test('a request, in JSON, in a chat and as a mail', () => {
   const { subject, text } = mailOf(notice);
   assert.equal(subject, 'dovegate gate1: temporary access requested (anna@support)');
   assert.match(text, /^reason: ticket 4711$/m);
+});
+
+void test('docs/access-approve.md shows a request as a program and as people in a chat get it', () => {
+  const fences = fencesOf(textOf('docs/access-approve.md'));
+  const shown = fences.find(({ language }) => language === 'json')?.text ?? '';
+  const { data, timestamp } = shownNotice.parse(JSON.parse(shown));
+  const { host, journal, seq, ...facts } = data;
+  const id = `${journal}.${seq}`;
+  const notice: Notice = { id, event: 'requested', timeMs: Date.parse(timestamp), host, facts };
+  assert.equal(JSON.stringify(JSON.parse(shown)), jsonOf(notice));
+  assert.equal(fences.find(({ language }) => language === 'text')?.text, `${chatText(notice)}\n`);
 });
 
 void test('the end of a request is when it lapses, the end of a grant is that of the access', () => {
