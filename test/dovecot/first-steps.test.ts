@@ -9,6 +9,8 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { readPage } from '../cli/docs-page.js';
+import { fencesOf } from '../cli/docs-steps.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { builtProgram, startDaemon } from '../kit/daemon.js';
 import { type Lab, openLab, type Release } from '../kit/dovecot-lab.js';
@@ -125,6 +127,15 @@ onDovecot('five commands from nothing to an answer', openLab, async (t, lab) => 
     .split('\n')
     .filter((line) => /^(?:bad|warning) /.test(line) && !/audit\.memory|^warning +clock/.test(line));
   assert.deepEqual(notOk, [], green.text);
+  const looksIn = (text: string): string[] => [
+    ...new Set([...text.matchAll(/^(?:ok|warning) +(\S+(?: \S+)*)/gm)].map(([, name = '']) => name)),
+  ];
+  const shown = fencesOf(readPage('docs/quickstart.md')).find(({ text }) => text.startsWith('ok '));
+  assert.deepEqual(
+    looksIn(green.stdout.toString()),
+    looksIn(shown?.text ?? ''),
+    'the page shows these looks',
+  );
   const refused = await ask(stranger);
   assert.notEqual(refused.exit, 0, refused.text);
 
