@@ -226,6 +226,14 @@ test('each page of docs/ ends with what can go wrong', () => {
     );
 });
 
+test('docs/page.md names each screen of the page by its title', () => {
+  const titles = [...read('src/web/screens.tsx').matchAll(/\btitle: '([^']+)'/g)].map(([, title]) => title);
+  const [, list = ''] = /^## The screens\n.*?\n\n(- .*?)\n\n/ms.exec(read('docs/page.md')) ?? [];
+  const named = [...list.matchAll(/^- \*\*([^*]+)\*\*: /gm)].map(([, name]) => name);
+  assert.ok(titles.length > 10);
+  assert.deepEqual(new Set(named), new Set(titles));
+});
+
 test('docs/audit-guide.md explains each word that a report has in WHAT', () => {
   const page = proseOf(read('docs/audit-guide.md'));
   const words = [...page.matchAll(/\*\*(.+?)\*\*|`(.+?)`/gs)].flatMap(([, bold = '', code = '']) => [
