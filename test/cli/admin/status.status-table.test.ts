@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatStatus, isClosed } from '../../../src/cli/admin/status.js';
 import type { Paint } from '../../../src/cli/output/screen.js';
+import { textOf } from '../../architecture/project.js';
+import { fencesOf } from '../docs-steps.js';
 
 /** A pipe: no width, no colors. */
 const pipe = { columns: undefined, paint: (_: Paint, text: string): string => text };
@@ -290,4 +292,12 @@ test('parts that the daemon could not make are named', () => {
   assert.match(text, /^not shown +problems, page\S+: the log of dovegate says why; report it$/m);
   assert.ok(!text.includes('\u001b'));
   assert.doesNotMatch(formatStatus(full, pipe), /not shown/);
+});
+
+void test('docs/access-approve.md shows the table of receivers of notices', () => {
+  const fault = { code: 'status', status: 500, for_ms: 42_000 };
+  const notices = [{ receiver: 'chat', state: 'down', fault, delivered: 3, failed: 6, dropped: 0 }];
+  const shown = fencesOf(textOf('docs/access-approve.md')).find(({ text }) => text.startsWith('NOTICES '));
+  const printed = formatStatus({ page: { notices } }, pipe).replaceAll(/ +$/gm, '');
+  assert.ok(printed.endsWith(`\n${shown?.text.trimEnd()}`), printed);
 });
