@@ -218,6 +218,7 @@ function lookAtClosed(
     problems,
     configHash: '',
     observing: [],
+    candidates: [],
     listeners,
     backends: [],
     routes: [],

@@ -61,6 +61,8 @@ export class NowWatch {
   readonly standing: Standing;
   readonly #clock: Clock;
   readonly #logins = new RefusedLogins();
+  /** By policy: what its candidate would have made something else of. */
+  readonly #differing = new Map<string, number>();
   /** The oldest first; those that are the same stand together. */
   readonly #troubles: Kept[] = [];
   #troublesSinceMs: number;
@@ -81,6 +83,8 @@ export class NowWatch {
       const as = countedAs(event.outcome);
       this.history.ended(this.#clock.now(), as);
       if (as !== 'other') this.#add(event);
+      const { policy, shadow } = event;
+      if (shadow !== undefined) this.#differing.set(policy, (this.#differing.get(policy) ?? 0) + 1);
     } else if (isEngineEvent(event, 'login-failed')) {
       if (event.type === 'gone') return;
       this.#loginFailed(event);
@@ -99,6 +103,11 @@ export class NowWatch {
   /** From then on everything is counted: from the start, or from what had no room left. */
   get troublesSince(): string {
     return formatTime(this.#troublesSinceMs);
+  }
+
+  /** Commands of that policy that would have ended differently under a candidate for it, since the start. */
+  differing(policy: string): number {
+    return this.#differing.get(policy) ?? 0;
   }
 
   /** Newest first. */

@@ -105,6 +105,18 @@ export function lookAt(gate: Gate): Running {
     configHash: () => settings.hash,
     observing: () =>
       [...settings.policies.values()].filter(({ mode }) => mode === 'observe').map(({ name }) => name),
+    candidates: () =>
+      [...settings.policies.values()].flatMap(({ name, shadow }) =>
+        shadow === undefined
+          ? []
+          : [
+              {
+                policy: name,
+                place: `${shadow.place.file}:${shadow.place.line}`,
+                differing: gate.watch?.differing(name) ?? 0,
+              },
+            ],
+      ),
     listeners() {
       const sessions = service.sessionsByListener();
       return settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({

@@ -3,7 +3,7 @@
 
 import { type Exclusion, type ExclusionKey, exclusionKeys } from '../domain/admin/page/leave-out.js';
 import type { AskTrail } from '../domain/admin/page/trail.js';
-import { outcomeWords, rowKinds, shownEffects } from '../domain/records/story/row.js';
+import { besideWords, outcomeWords, rowKinds, shownEffects } from '../domain/records/story/row.js';
 import { encoded } from './route.js';
 import { zoneOffsetMs } from './wording.js';
 
@@ -18,6 +18,8 @@ export type QueryKey =
   | 'backend'
   | 'decision'
   | 'effect'
+  | 'would'
+  | 'shadow'
   | 'session'
   | 'kind'
   | 'by'
@@ -60,6 +62,18 @@ export const queryKeys: readonly KeyFacts[] = [
     label: 'Effect',
     hint: 'the most that commands of this kind can do',
     values: shownEffects,
+  },
+  {
+    key: 'would',
+    label: 'The rules would',
+    hint: 'what the rules of a policy that observes would have done instead',
+    values: besideWords,
+  },
+  {
+    key: 'shadow',
+    label: 'The candidate would',
+    hint: 'what the candidate for its policy would have done instead',
+    values: besideWords,
   },
   { key: 'session', label: 'Session', hint: 'the id of a session' },
   {

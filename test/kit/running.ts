@@ -88,6 +88,7 @@ export const healthy: Running = {
   state: 'serving',
   configHash: 'aa',
   observing: [],
+  candidates: [],
   listeners: [
     { name: 'support', address: 'unix:/run/support.sock', sessions: 2, unauthenticated: 0, sessionsMax: 200 },
   ],

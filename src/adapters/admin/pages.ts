@@ -112,6 +112,7 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   uptime_ms: ({ uptimeMs }) => Math.round(uptimeMs),
   config: ({ configHash }) => configHash,
   observing: ({ observing }) => (observing.length === 0 ? undefined : observing),
+  candidates: ({ candidates }) => (candidates.length === 0 ? undefined : candidates),
   ready: (running) => whyNotReady(running).length === 0,
   reasons: (running) => whyNotReady(running),
   listeners: ({ listeners }) =>

@@ -79,6 +79,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'backend',
     'outcome',
   );
+  const shadowDiffers = tally(
+    'shadow_differs_total',
+    'Commands that would have ended differently under the candidate of their policy, by what it would have done.',
+    'policy',
+    'outcome',
+  );
   const exchangeSeconds = histogram(
     'exchange_duration_seconds',
     'From a command line to the end of its reply, of commands that were allowed and had a backend.',
@@ -150,6 +156,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     const { listener, command } = exchange;
     const label = command !== undefined && commands.has(command) ? command : 'other';
     exchanges.add(1, listener, label, decision, outcome);
+    if (event.shadow !== undefined) shadowDiffers.add(1, event.policy, event.shadow);
     relayed.add(bytesIn, 'in');
     relayed.add(bytesOut, 'out');
     relayed.add(bytesUp, 'up');

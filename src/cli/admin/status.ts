@@ -94,6 +94,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ],
     ...missingOf(values['not_shown'], screen),
     ...observersOf(values['observing']),
+    ...candidatesOf(values['candidates']),
     ...(isServing ? [['journal', journalOf(journal, screen)], ...memoryOf(journal, screen)] : []),
     ...accessOf(values['access'], screen),
     ...personsOf(values['access'], screen),
@@ -395,6 +396,17 @@ function observersOf(observing: unknown): readonly string[][] {
   if (names.length === 0) return [];
   const which = `${names.length === 1 ? 'policy' : 'policies'} ${names.join(', ')}`;
   return [['observes', `${which}: nothing is denied that only touches mailboxes of users named one by one`]];
+}
+
+function candidatesOf(candidates: unknown): readonly string[][] {
+  return listOf(candidates).map((each) => {
+    const differing = number(each['differing']);
+    const told =
+      differing === 0
+        ? 'no command would have ended differently since the start'
+        : `${plural(differing, 'command')} would have ended differently since the start: audit search --shadow any`;
+    return ['candidate', `of policy ${text(each['policy'])}, ${text(each['place'])}: ${told}`];
+  });
 }
 
 function texts(value: unknown): readonly string[] {

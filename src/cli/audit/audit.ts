@@ -6,7 +6,7 @@ import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js'
 import { type Exclusion, exclusionKeys } from '../../domain/admin/page/leave-out.js';
 import { parseDuration, parseInstant } from '../../domain/judging/policy/policy.js';
 import { formatTime } from '../../domain/records/audit/record.js';
-import { outcomeWords, rowKinds, shownEffects } from '../../domain/records/story/row.js';
+import { besideWords, outcomeWords, rowKinds, shownEffects } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import type { TrailFilter } from '../../domain/records/trail/search.js';
 import { pickFilter } from '../../domain/records/views/filter.js';
@@ -305,6 +305,9 @@ export type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
 const outcomeHelp =
   'how it ended; open: no end is recorded. denied, failed, unknown: all that counts as that';
 
+const wouldHelp = 'what the rules of a policy that observes would have done instead; any: something else';
+const shadowHelp = 'what the candidate for its policy (shadow) would have done instead; any: something else';
+
 /** Adds the options that choose commands, the same for search and export. */
 export function addFilterOptions(command: Command): Command {
   return command
@@ -326,6 +329,8 @@ export function addFilterOptions(command: Command): Command {
     )
     .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))
     .addOption(new Option('--outcome <word>', outcomeHelp).choices([...outcomeWords]))
+    .addOption(new Option('--would <word>', wouldHelp).choices([...besideWords]))
+    .addOption(new Option('--shadow <word>', shadowHelp).choices([...besideWords]))
     .option('--backend <backend>', 'the backend it went to')
     .addOption(
       new Option('--effect <word>', 'the most that commands of this kind can do').choices([...shownEffects]),

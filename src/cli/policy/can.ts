@@ -34,10 +34,16 @@ export async function can(options: CanOptions): Promise<number> {
     const place = 'socket' in options ? options.socket : options;
     const rights = await askDaemon(place, 'dovegate can', [], rightsOfRows);
     // Under the keys of `asJson`, as far as the daemon reports them.
-    const { isObserving, ...same } = rights;
+    const { isObserving, hasCandidate, ...same } = rights;
     const allow = same.allow.map((right) => ({ ...right, doveadm: isForRealDoveadm(right) }));
     const onRequest = same.onRequest.map(({ terms, ...right }) => ({ ...right, ...terms }));
-    const json = { ...same, allow, onRequest, mode: isObserving ? 'observe' : 'enforce' };
+    const json = {
+      ...same,
+      allow,
+      onRequest,
+      mode: isObserving ? 'observe' : 'enforce',
+      candidate: hasCandidate,
+    };
     stdout(options.json ? formatJsonLines(json) : formatRights(rights));
     return exitCodes.ok;
   }
@@ -64,6 +70,7 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
     place: formatPlace(policy.place),
     version: policy.version,
     mode: policy.mode,
+    candidate: policy.shadow && formatPlace(policy.shadow.place),
     users: policy.users.texts,
     except: policy.except.texts,
     limits: { rate: rateAsJson(rate), distinct_users: rateAsJson(distinctUsers), at_once: atOnce },
@@ -96,7 +103,12 @@ function ruleAsJson(rule: Rule, says: readonly string[]): Readonly<Record<string
 /** `read`: the source of the rights; undefined: the daemon does not say where rules are written. */
 function formatRights(rights: Rights, read?: { listener: ListenerSettings; policy: Policy }): string {
   const { principal, isObserving, users, except, limits, logs, debug } = rights;
-  const mode = isObserving ? ', observes only: other ordinary commands are allowed too, and recorded' : '';
+  const mode = [
+    ...(isObserving ? [', observes only: other ordinary commands are allowed too, and recorded'] : []),
+    ...(rights.hasCandidate
+      ? ['; a candidate is judged beside it, and what it would do is only recorded']
+      : []),
+  ].join('');
   const head = [
     ['listener', `${plain(rights.listener)}${read === undefined ? '' : ` ${whoMayConnect(read.listener)}`}`],
     ...(principal === undefined ? [] : [['requester', plain(principal)]]),

@@ -10,7 +10,7 @@ import {
   type ListenerSocket,
   type Settings,
 } from '../../domain/config/settings.js';
-import { formatTarget } from '../../domain/judging/policy/policy.js';
+import { formatTarget, type Policy } from '../../domain/judging/policy/policy.js';
 import { allEffects } from '../../domain/language/commands/catalog.js';
 import { identitiesOf } from '../../domain/people/identity/person.js';
 import type { Key } from '../../domain/people/keys/key.js';
@@ -21,7 +21,7 @@ import { loadConfiguration } from '../../setup/configuration.js';
 import { askDovecot } from '../../setup/doveconf.js';
 import { summarise } from '../../setup/inspect.js';
 import { formatPeers } from '../../setup/peers.js';
-import { CommandFault, stdout } from '../output/output.js';
+import { CommandFault, formatPlace, stdout } from '../output/output.js';
 
 export interface CheckOptions {
   readonly config: string;
@@ -108,10 +108,20 @@ export function describeSettings(settings: Settings): string {
   for (const [name, person] of settings.persons)
     lines.push(`person ${name}: ${identitiesOf(person).join(' ')}`);
   for (const policy of settings.policies.values()) {
-    lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`);
-    for (const line of policy.effectiveText.split('\n')) lines.push(`  ${line}`);
+    lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`, ...textOf(policy));
+    const { shadow } = policy;
+    if (shadow === undefined) continue;
+    const place = formatPlace(shadow.place);
+    lines.push(
+      `candidate of policy ${policy.name}, ${place} ${shadow.version.slice(0, 16)}:`,
+      ...textOf(shadow),
+    );
   }
   return lines.join('\n');
+}
+
+function textOf({ effectiveText }: Policy): string[] {
+  return effectiveText.split('\n').map((line) => `  ${line}`);
 }
 
 /** When a command may be sent: its record is on disk, or in memory that survives a crash of the daemon. */

@@ -134,13 +134,13 @@ function placesOf(file: string, root: MapNode | undefined): Places {
   ]);
 }
 
-/** One text for one meaning: without places, keys in order, policies by their version. */
+/** One text for one meaning: without places, keys in order, policies and their candidates by their version. */
 function hashOf(settings: Omit<Settings, 'hash' | 'places'>): string {
   const { policies, catalog, tests: _, ...rest } = settings;
   const plain = {
     ...rest,
     catalog: catalog?.files.map(({ hash }) => hash),
-    policies: [...policies].map(([name, { version }]) => [name, version]),
+    policies: [...policies].map(([name, { version, shadow }]) => [name, version, shadow?.version]),
   };
   return sha256Hex(
     JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : canonical(value))),

@@ -41,7 +41,14 @@ async function valuesOf(metrics: Metrics): Promise<ReadonlyMap<string, number>> 
 test('exchanges, bytes, times, dials, log lines and records are counted under their names', async () => {
   const { metrics } = open();
   metrics.observe(ended);
-  metrics.observe({ ...ended, outcome: 'failed', bytesIn: 0, bytesOut: 10, bytesUp: 7 });
+  metrics.observe({
+    ...ended,
+    outcome: 'failed',
+    shadow: 'over-limit',
+    bytesIn: 0,
+    bytesOut: 10,
+    bytesUp: 7,
+  });
   metrics.observe({
     ...ended,
     backend: undefined,
@@ -83,6 +90,7 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     'dovegate_exchanges_total{listener="support",command="quota get",decision="allow",outcome="ok"}': 1,
     'dovegate_exchanges_total{listener="support",command="quota get",decision="allow",outcome="failed"}': 1,
     'dovegate_exchanges_total{listener="support",command="quota get",decision="deny",outcome="denied"}': 1,
+    'dovegate_shadow_differs_total{policy="support",outcome="over-limit"}': 1,
     'dovegate_backend_exchanges_total{backend="mail1",outcome="ok"}': 1,
     'dovegate_backend_exchanges_total{backend="mail1",outcome="failed"}': 1,
     'dovegate_relayed_bytes_total{direction="in"}': 100,

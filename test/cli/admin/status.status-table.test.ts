@@ -136,7 +136,15 @@ void test('in the line of the journal, or one of its own: a slow disk, no memory
     formatStatus({ ...full, observing: ['support', 'watch'] }, pipe),
     /^observes +policies support, watch: nothing is denied that only touches mailboxes of users named one by one$/m,
   );
-  assert.doesNotMatch(formatStatus(full, pipe), /observes/);
+  const candidates = [
+    { policy: 'support', place: '/etc/dovegate/next.yaml:1', differing: 12 },
+    { policy: 'watch', place: '/etc/dovegate/w.yaml:3', differing: 0 },
+  ];
+  assert.match(
+    formatStatus({ ...full, candidates }, pipe),
+    /^candidate +of policy support, \S+next\.yaml:1: 12 commands would have ended .*--shadow any\ncandidate +of policy watch, .*: no command /m,
+  );
+  assert.doesNotMatch(formatStatus(full, pipe), /observes|candidate/);
 });
 
 void test('a daemon that says something else', () => {

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readFromDisk } from '../../../src/adapters/host/process.js';
 import { describeSettings } from '../../../src/cli/policy/check.js';
+import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { hash, withJobs } from '../../domain/config/jobs.js';
 import { parse, settingsOf, sound } from '../../domain/config/sound.js';
 import type { ProgramResult } from '../../kit/program.js';
@@ -159,6 +161,19 @@ test('a policy that observes is a warning, once, since its users and exceptions 
   assert.deepEqual(linesWith(await run('check'), 'observes'), [
     'dovegate.yaml:26:11: warning: policies.watch.mode: observes: users, except and deny do not hold for commands that only touch mailboxes of users named one by one',
   ]);
+});
+
+test('a candidate stands below its policy, and can says that there is one', async (t) => {
+  const { run, folder } = openDesk(t, deskConfiguration.replace('mode: enforce', 'shadow: next.yaml'));
+  writeFileSync(join(folder, 'next.yaml'), 'users: ["*"]\nallow: [who]\n');
+  const settings = parseSettings(join(folder, 'dovegate.yaml'), readFromDisk).settings ?? assert.fail();
+  assert.match(
+    describeSettings(settings),
+    /^candidate of policy watch, \S*next\.yaml:1 [0-9a-f]{16}:\n {2}version: 1\n[^]*? {6}- who$/m,
+  );
+  assert.match((await run('can', '--listener', 'audit')).text, /; a candidate is judged beside it/);
+  const json = JSON.parse((await run('can', '--listener', 'audit', '--json')).stdout.toString());
+  assert.match(json.candidate, /next\.yaml:1$/);
 });
 
 test('dsync-server in front of a Dovecot that is not known to be 2.4.5 is a warning at each backend', async (t) => {

@@ -29,6 +29,12 @@ export interface Running {
   readonly problems?: readonly string[];
   readonly configHash: string;
   readonly observing: readonly string[];
+  /** The candidates beside policies, their FILE:LINE, and how many commands would have ended differently since the start. */
+  readonly candidates: readonly {
+    readonly policy: string;
+    readonly place: string;
+    readonly differing: number;
+  }[];
   readonly listeners: readonly RunningListener[];
   readonly backends: readonly RunningBackend[];
   /** In the order in which they are tried; `place`: FILE:LINE. */

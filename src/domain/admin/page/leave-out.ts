@@ -13,6 +13,8 @@ export const exclusionKeys = [
   'backend',
   'decision',
   'effect',
+  'would',
+  'shadow',
   'session',
 ] as const;
 export type ExclusionKey = (typeof exclusionKeys)[number];

@@ -15,6 +15,8 @@ export interface AskTrail {
     readonly decision?: string;
     readonly effect?: string;
     readonly outcome?: string;
+    readonly would?: string;
+    readonly shadow?: string;
     readonly id?: string;
     readonly session?: string;
     readonly grant?: string;

@@ -139,6 +139,8 @@ export interface Rights {
   readonly policy: string;
   /** Other ordinary commands are allowed too, and recorded. */
   readonly isObserving: boolean;
+  /** A candidate is judged beside it. */
+  readonly hasCandidate: boolean;
   readonly users: readonly string[];
   readonly except: readonly string[];
   /** `60 a minute`. */
@@ -158,6 +160,7 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     principal,
     policy: policy.name,
     isObserving: policy.mode === 'observe',
+    hasCandidate: policy.shadow !== undefined,
     users: policy.users.texts,
     except: policy.except.texts,
     limits: [
@@ -211,6 +214,7 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
     ...rowsOf('principal', rights.principal),
     ['policy', rights.policy],
     ['mode', rights.isObserving ? 'observe' : 'enforce'],
+    ...rowsOf('candidate', rights.hasCandidate ? 'beside it' : undefined),
     ...rowsOf('user', ...rights.users),
     ...rowsOf('except', ...rights.except),
     ...rowsOf('limit', ...rights.limits),
@@ -238,6 +242,7 @@ export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
     principal: first('principal'),
     policy,
     isObserving: first('mode') === 'observe',
+    hasCandidate: first('candidate') !== undefined,
     users: valuesOf(parts, 'user'),
     except: valuesOf(parts, 'except'),
     limits: valuesOf(parts, 'limit'),

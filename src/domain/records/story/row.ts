@@ -1,6 +1,6 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
-import { wouldWords } from '../../language/codes/outcomes.js';
+import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
 import type { RecordedOutcome } from '../audit/record.js';
 import { isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
@@ -112,6 +112,11 @@ const classes: Readonly<Record<RecordedOutcome | 'open', OutcomeClass>> = {
 
 /** The words that a search takes for how a command ended. */
 export const outcomeWords: readonly string[] = Object.keys(classes);
+
+/** Finds each command of which something else would have become. */
+export const anyWord = 'any';
+/** The words that a search takes for what would have become of a command. */
+export const besideWords: readonly string[] = [...policyOutcomeWords, anyWord];
 
 export function classOfOutcome(outcome: string): OutcomeClass {
   return isKnown(outcome) ? classes[outcome] : 'unknown';

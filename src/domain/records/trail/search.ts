@@ -20,6 +20,7 @@ import {
 import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
 import { contentOf } from '../story/content.js';
 import {
+  anyWord,
   classOfOutcome,
   hasOutcome,
   kindOf,
@@ -48,6 +49,9 @@ export interface TrailFilter {
   readonly effect?: string | undefined;
   /** A word of the closed list, or `open`: without completion. */
   readonly outcome?: string | undefined;
+  /** What the rules of a policy that observes, or a candidate, would have made of it: a word of `policyOutcomes`; `any`: something else. */
+  readonly would?: string | undefined;
+  readonly shadow?: string | undefined;
   readonly id?: string | undefined;
   readonly session?: string | undefined;
   /** Commands under this grant, and its access records. */
@@ -64,6 +68,8 @@ export interface TrailFilter {
 }
 
 type Stored = Readonly<Record<string, unknown>>;
+
+const besideKeys = ['would', 'shadow'] as const;
 
 /**
  * One exchange: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or one record of another kind:
@@ -364,6 +370,10 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     for (const key of ['listener', 'policy', 'decision', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
+    for (const key of besideKeys) {
+      const isFound = filter[key] === anyWord ? record[key] !== undefined : record[key] === filter[key];
+      if (filter[key] !== undefined && !isFound) return false;
+    }
     // A count for a request names it too, and is no command under it.
     const grant = record['event'] === 'access' ? (record['grant'] ?? record['request']) : record['grant'];
     if (filter.grant !== undefined && grant !== filter.grant) return false;
@@ -494,6 +504,8 @@ function needlesOf(filter: TrailFilter): Buffer[][] {
   const effect = filter.effect === 'content' ? 'read' : filter.effect;
   for (const [key, value] of Object.entries({ listener, policy, decision, effect }))
     if (value !== undefined) add(`,"${key}":${quote(value)}`);
+  for (const key of besideKeys)
+    if (filter[key] !== undefined) add(`,"${key}":${filter[key] === anyWord ? '"' : quote(filter[key])}`);
   return needles;
 }
 

@@ -9,7 +9,7 @@ import type { TrailFilter } from '../trail/search.js';
 
 export const filterTexts = [
   ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
-  ...(['id', 'session', 'grant', 'by', 'kind', 'text'] as const),
+  ...(['would', 'shadow', 'id', 'session', 'grant', 'by', 'kind', 'text'] as const),
 ] as const;
 export const filterTimes = ['sinceMs', 'untilMs'] as const;
 

@@ -39,6 +39,8 @@ const exchange = fc.record({
   peerUser: fc.constantFrom(...names),
   command: fc.constantFrom('quota get', 'mailbox list', 'mailbox', undefined),
   decision: fc.constantFrom('allow', 'deny'),
+  would: fc.constantFrom(undefined, 'denied', 'no-reason'),
+  shadow: fc.constantFrom(undefined, 'denied', 'served'),
   listener: fc.constantFrom('support', 'jobs'),
   reason: fc.option(word, { nil: undefined }),
   users: userLists,
@@ -72,6 +74,8 @@ const values = fc.record({
   command: fc.constantFrom('mailbox', 'mailbox list', 'quota', 'quota get'),
   listener: fc.constantFrom('support', '*'),
   decision: fc.constantFrom('allow', 'deny'),
+  would: fc.constantFrom('any', 'denied'),
+  shadow: fc.constantFrom('any', 'served', 'depends'),
   backend: fc.constantFrom('mail1', 'mail3'),
   outcome: fc.constantFrom('ok', 'failed', 'open'),
   sinceMs: fc.integer({ min: 0, max: 12 }).map((at) => startMs + at * 500),
@@ -99,7 +103,7 @@ function linesOf(
     const id = `E${String(at).padStart(at % 2 === 0 ? 25 : 3, '0')}`;
     const { user, principal, command, decision, listener, reason } = each;
     const peer = { uid: 1, user: each.peerUser };
-    const { users, args } = each;
+    const { users, args, would, shadow } = each;
     const asked = {
       session: 'S',
       id,
@@ -107,6 +111,8 @@ function linesOf(
       peer,
       principal,
       decision,
+      would,
+      shadow,
       reason,
       command,
       user,
@@ -178,6 +184,8 @@ function expected(lines: Made, asked: TrailFilter): string[] {
       (asked.command === undefined || command === asked.command || command.startsWith(`${asked.command} `)) &&
       (asked.listener === undefined || record.listener === asked.listener) &&
       (asked.decision === undefined || record.decision === asked.decision) &&
+      isBeside(record.would, asked.would) &&
+      isBeside(record.shadow, asked.shadow) &&
       (asked.backend === undefined || (end?.record.backend ?? record.backend) === asked.backend) &&
       (asked.outcome === undefined || (end?.record.outcome ?? 'open') === asked.outcome) &&
       (asked.sinceMs === undefined || timeMs >= asked.sinceMs) &&
@@ -188,6 +196,10 @@ function expected(lines: Made, asked: TrailFilter): string[] {
     if (isWanted) found.push(record.id);
   }
   return found.toSorted((one, other) => one.localeCompare(other));
+}
+
+function isBeside(recorded: unknown, asked: string | undefined): boolean {
+  return asked === undefined || (asked === 'any' ? recorded !== undefined : recorded === asked);
 }
 
 void test('a search by bytes finds what a search by parsing everything finds', () => {
