@@ -15,6 +15,8 @@ import { type Skipped, skipped } from '../kit/skipped.js';
 export interface Machine {
   /** Version of its systemd. */
   readonly systemd: number;
+  /** Its process 1, as this machine counts it. */
+  readonly leader: number;
   /** A folder that is `/mnt/test` inside. */
   readonly folder: string;
   /** A path of the machine as this process reaches it; sockets too. */
@@ -125,6 +127,7 @@ export async function openMachine(
     (await run('systemctl', 'show', '--value', '-p', name, unit)).trim();
   return {
     systemd,
+    leader,
     folder: work,
     path,
     run,
