@@ -1,5 +1,6 @@
 // Goal: what happened is on Now also when it is over, and for a page that was started anew meanwhile: an outage with its cause and its
-// cost, a drain with the person, a command that was killed, reloads; also to people who see no trail. What must not happen: an outage that only those know who looked at the time.
+// cost, a drain with the person, a command that was killed, reloads; also to people who see no trail. What must not happen: an outage
+// that only those know who looked at the time.
 import assert from 'node:assert/strict';
 import { runDovegate } from '../kit/daemon.js';
 import { browserTest, settled, shareDesk, signIn } from '../kit/page-daemon.js';

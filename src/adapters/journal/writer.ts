@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { encodeBody, lineBytesMax } from '../../domain/records/audit/encode.js';
-import { journalFormat, Ledger, sealBytesMax } from '../../domain/records/audit/ledger.js';
+import { journalFormat, Ledger, namesOfOpen, sealBytesMax } from '../../domain/records/audit/ledger.js';
 import {
   type AuditRecord,
   formatTime,
@@ -319,8 +319,9 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     // One completion after the other: there may be too many for one message.
     const unknown = [...ledger.open];
-    for (const [id, { seq: _, ...names }] of unknown) {
-      const record: JournalRecord = { time: wallMs, event: 'completion', ...names, id, outcome: 'unknown' };
+    for (const [id, exchange] of unknown) {
+      const named = { id, ...namesOfOpen(exchange) };
+      const record: JournalRecord = { time: wallMs, event: 'completion', ...named, outcome: 'unknown' };
       write([encodeBody({ ...record, error: 'stopped' })]);
     }
     const identity = {

@@ -149,17 +149,20 @@ export type OpenExchanges = Map<string, OpenExchange>;
 
 export interface OpenExchange {
   readonly seq: number;
-  /** For the completion that a start writes in its place. */
-  readonly session: string | undefined;
-  readonly principal: string | undefined;
-  readonly command: string | undefined;
-  readonly backend: string | undefined;
+  /** The line of its admission. */
+  readonly line: string;
+}
+
+/** What is said of an open exchange in the completion that a start writes in the place of its own. */
+export function namesOfOpen({ line }: OpenExchange) {
+  const [session, principal, command, backend] = (
+    ['session', 'principal', 'command', 'backend'] as const
+  ).map((key) => readWord(line, key));
+  return { session, principal, command, backend };
 }
 
 /** No daemon has as many exchanges at once; a forged journal must not fill the memory. */
 const openMax = bounds.openRecovered;
-
-const namesOfOpen = ['session', 'principal', 'command', 'backend'] as const;
 
 /** Tracks open exchanges: takes a line, and returns its head. Completed ones are added to `ended`. */
 export function noteExchange(
@@ -177,10 +180,7 @@ export function noteExchange(
     const known = open.get(id);
     if (known !== undefined) ended?.set(id, known);
     open.delete(id);
-  } else if (open.size < openMax) {
-    const [session, principal, command, backend] = namesOfOpen.map((key) => readWord(text, key));
-    open.set(id, { seq, session, principal, command, backend });
-  }
+  } else if (open.size < openMax) open.set(id, { seq, line: text });
   return head;
 }
 

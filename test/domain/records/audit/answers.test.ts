@@ -17,6 +17,7 @@ import {
   genesisHash,
   journalFormat,
   Ledger,
+  namesOfOpen,
   noteExchange,
   type OpenExchanges,
   parsePublicKey,
@@ -332,6 +333,11 @@ const claims = [
   line.slice(0, 7) + line.slice(-149),
 ];
 
+/** With the names that the completion of a start has. */
+function shownOpen(open: OpenExchanges): unknown {
+  return [...open].map(([id, exchange]) => [id, { seq: exchange.seq, ...namesOfOpen(exchange) }]);
+}
+
 function chain(): Ledger {
   const ledger = new Ledger('p', undefined, 'j');
   for (const [at, record] of (
@@ -351,7 +357,7 @@ function chain(): Ledger {
 }
 const stateOf = (ledger: Ledger) => {
   const { journal, seq, hash, stepsMs, open, oldestSeq, timeMs, openSeq } = ledger;
-  return { journal, seq, hash, stepsMs, open: [...open], oldestSeq, timeMs, openSeq };
+  return { journal, seq, hash, stepsMs, open: shownOpen(open), oldestSeq, timeMs, openSeq };
 };
 
 /** Faults of records: `A` an admission with two argument records, `1` and `2` these; `B` another one; else an event. */
@@ -414,13 +420,13 @@ const ofChain: readonly Asked[] = [
   ['journalFormat', () => journalFormat],
   ['state at the beginning', () => stateOf(new Ledger('p', undefined, 'j'))],
   ['state', () => stateOf(chain())],
-  ['open at', () => [0, 1, 2, 3, 9].map((seq) => [...chain().openAt(seq)])],
+  ['open at', () => [0, 1, 2, 3, 9].map((seq) => shownOpen(chain().openAt(seq)))],
   [
     'open at, settled',
     () => {
       const ledger = chain();
       ledger.settle();
-      return [...ledger.openAt(9)];
+      return shownOpen(ledger.openAt(9));
     },
   ],
   [
@@ -436,7 +442,12 @@ const ofChain: readonly Asked[] = [
         oldestSeq: 2,
         timeMs: 77,
       });
-      return [stateOf(ledger), [...ledger.openAt(9)], ledger.beginSegment('f'), ledger.beginSegment('g')];
+      return [
+        stateOf(ledger),
+        shownOpen(ledger.openAt(9)),
+        ledger.beginSegment('f'),
+        ledger.beginSegment('g'),
+      ];
     },
   ],
   [
@@ -463,7 +474,7 @@ const ofChain: readonly Asked[] = [
         'admission","id":"d"',
         'completion","session":"S","id":"a"',
       ].map((text, at) => noteExchange(open, at, `,"time":"${formatTime(0)}","event":"${text}`, ended));
-      return [heads, [...open], [...ended], noteExchange(open, 1, 'no line') ?? 'none'];
+      return [heads, shownOpen(open), shownOpen(ended), noteExchange(open, 1, 'no line') ?? 'none'];
     },
   ],
   ['checkpoint', () => signed.checkpoint(time)],
