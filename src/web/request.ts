@@ -31,10 +31,7 @@ export function usedSentence({ state, used, uses, until }: AccessItem): string {
     : count;
 }
 
-/**
- * Where its rule was when it was asked, and where it is today, if that is known: the rules of its policy for its command. Undefined: what is
- * served is not known to its reader.
- */
+/** Where its rule was when it was asked, and where those for its command are today. `policies`: undefined: not for its reader. */
 export function ruleWords(item: AccessItem, policies: AccessTable['policies'] | undefined): string {
   const { place, policy, command } = item;
   const named = `policy ${policy}`;

@@ -62,6 +62,7 @@ export async function can(options: CanOptions): Promise<number> {
 function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<string, unknown>> {
   const { rate, distinctUsers, atOnce } = policy.limits;
   const { socket } = listener;
+  const { onRequest: offered } = rightsOf(policy, listener.name, undefined);
   const rateAsJson = (each: Rate | undefined) => each && { count: each.count, window_ms: each.windowMs };
   return {
     listener: listener.name,
@@ -81,9 +82,9 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
       doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule, policy) }),
     })),
     deny: policy.deny.map((rule) => ruleAsJson(rule, describeDeny(rule, policy))),
-    onRequest: policy.onRequest.map((rule) => {
+    onRequest: policy.onRequest.map((rule, at) => {
       const { terms, says } = describeRequestable(rule, policy);
-      return { ...ruleAsJson(rule, says), ...terms };
+      return { ...ruleAsJson(rule, says), ...terms, example: offered[at]?.example };
     }),
     approve: policy.approve,
   };
@@ -124,7 +125,10 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     ...(limits.length === 0 ? [] : [['at most', plain(limits.join(', '))]]),
     ['log lines', `${logsShown[logs] ?? plain(logs)}${debug ? ', and debug lines on request' : ''}`],
   ];
-  const requestable = rights.onRequest.map((right) => ({ ...right, says: sayRequestable(right) }));
+  const requestable = rights.onRequest.map((right) => ({
+    ...right,
+    says: [...sayRequestable(right), ...(right.example === '' ? [] : [`as: ${right.example}`])],
+  }));
   return [
     formatColumns(head),
     '',

@@ -10,6 +10,7 @@ import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
 import { formatDuration, type Policy, requestTermKeys } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
+import { requestWords } from './example.js';
 import {
   type AnswerPart,
   type AnswerRow,
@@ -189,8 +190,6 @@ const requestLineMax = bounds.accessHintChars;
 export function requestLine({ attempt, args, decision: { onRequest } }: Judged, socket?: string): string {
   const { approvals, reason } = onRequest?.terms ?? {};
   const soon = approvals === 0 ? 'at once, reviewed later: ' : '';
-  const at = socket === undefined ? [] : ['--socket', socket];
-  const user = attempt.user === undefined ? [] : ['--user', attempt.user];
   const [first, ...others] = args;
   // Canonical arguments begin with `--`, which is needed only before a word that looks like an option.
   const isPlain =
@@ -201,8 +200,7 @@ export function requestLine({ attempt, args, decision: { onRequest } }: Judged, 
     hidden += 1;
     return `"\${SECRET${hidden === 1 ? '' : hidden}:?put the hidden word in here}"`;
   });
-  const why = ['--reason', reason?.source ?? 'WHY'];
-  const asked = ['dovegate', 'request', ...at, ...user, ...why, '--', ...attempt.command.name.split(' ')];
+  const asked = [...requestWords(attempt.user, reason, socket), ...attempt.command.name.split(' ')];
   const line = [soon + formatWords(asked), ...words].join(' ');
   return line.length <= requestLineMax ? line : `${line.slice(0, requestLineMax - 3)}...`;
 }

@@ -32,6 +32,7 @@ import {
 import { describeQuery } from '../policy/query.js';
 import { regexWords } from '../policy/regex.js';
 import { comparesValues, describeComparison, describeParameter, listOr } from '../policy/value-test.js';
+import { exampleOfRequest } from './example.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
@@ -87,7 +88,11 @@ export interface RequestableRule extends RuleInWords {
   readonly terms: ShownTerms;
 }
 
-export type RequestableRight = Right & RequestableRule;
+export type RequestableRight = Right &
+  RequestableRule & {
+    /** As it would be typed into a shell. */
+    readonly example: string;
+  };
 
 export function describeRequestable(
   rule: RequestRule,
@@ -173,7 +178,8 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     allow: policy.allow.map((rule) => rightOf(rule, describeRule(rule, policy), policy)),
     deny: policy.deny.map((rule) => rightOf(rule, describeDeny(rule, policy), policy)),
     onRequest: policy.onRequest.map((rule) => {
-      return { ...describeRequestable(rule, policy), effect: effectOfName(rule.command, policy.added) };
+      const effect = effectOfName(rule.command, policy.added);
+      return { ...describeRequestable(rule, policy), effect, example: exampleOfRequest(rule, policy) };
     }),
     approve: policy.approve,
   };
@@ -224,14 +230,14 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
     ...rights.deny.flatMap((right) => rule('deny', right)),
     ...rights.onRequest.flatMap((right): AnswerRow[] => {
       const [head, ...more] = rowsOfRequestable(right);
-      return head === undefined ? [] : [head, ['effect', right.effect], ...more];
+      return head === undefined ? [] : [head, ['effect', right.effect], ...more, ['example', right.example]];
     }),
     ...rowsOf('approve', ...rights.approve),
   ];
 }
 
 export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
-  const parts = partsOf(rows, ['effect', 'if', ...requestTermKeys]);
+  const parts = partsOf(rows, ['effect', 'if', 'example', ...requestTermKeys]);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];
   const policy = first('policy');
   const listener = first('listener');
@@ -252,7 +258,11 @@ export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
     deny: rules('deny'),
     onRequest: parts
       .filter(({ what }) => what === 'on-request')
-      .map((part) => ({ ...requestableOfPart(part), effect: moreOf(part, 'effect')[0] ?? '' })),
+      .map((part) => ({
+        ...requestableOfPart(part),
+        effect: moreOf(part, 'effect')[0] ?? '',
+        example: moreOf(part, 'example')[0] ?? '',
+      })),
     approve: valuesOf(parts, 'approve'),
   };
 }

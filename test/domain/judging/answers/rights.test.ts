@@ -10,7 +10,10 @@ import {
   rightsOfRows,
   rowsOfRights,
 } from '../../../../src/domain/judging/answers/rights.js';
+import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
+import { judge } from '../../../../src/domain/judging/policy/judge.js';
 import { sayRequestTerms } from '../../../../src/domain/judging/policy/policy.js';
+import { judgeContext } from '../../../kit/judge-line.js';
 import { policyOf, sound, withPolicies } from '../../config/sound.js';
 
 const textOfRights = withPolicies(`  support:
@@ -57,6 +60,43 @@ void test('the rows of a policy', () => {
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
 });
 
+void test('an example of a rule of on_request is offered by that rule', () => {
+  for (const [rule, words] of [
+    ['fetch, content: true, where: { field: [text, body], query: any }', 'fetch text QUERY'],
+    [
+      'fetch, content: true, where: { field: ["body.*"], query: { mailbox: [INBOX], savedbefore: { at_least: 30d } } }',
+      'fetch FIELD mailbox INBOX savedbefore 30d',
+    ],
+    ['expunge, where: { query: { mailbox: [Trash, "Junk*"] } }', 'expunge mailbox Trash all'],
+    ['mailbox delete, where: { mailbox: ["Old*", Older], recursive: present }', 'mailbox delete -r MAILBOX'],
+    ['mailbox create, where: { mailbox: { regex: "Project [0-9]{2}" } }', "mailbox create 'Project 11'"],
+    ['copy', 'copy DESTINATION-MAILBOX QUERY'],
+  ] as const) {
+    const policy = policyOf(
+      withPolicies(
+        `  support: { users: ["bob@example.com"], allow: [], on_request: [{ command: ${rule}, approvals: 1, for: 1h }] }\n`,
+      ),
+    );
+    const [{ example } = assert.fail()] = rightsOf(policy, 'support', undefined).onRequest;
+    assert.equal(example, `dovegate request --user bob@example.com --reason WHY -- ${words}`, rule);
+    // With its capitals replaced, the rule offers it.
+    const typed = words
+      .replace('QUERY', 'mailbox INBOX all')
+      .replace('FIELD', 'body.1')
+      .replace('DESTINATION-MAILBOX', 'New')
+      .replace(/\bMAILBOX$/, 'Older');
+    const judged = judge(
+      plainLine(
+        'bob@example.com',
+        (typed.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", '')),
+      ),
+      ['2.4'],
+      judgeContext(policy),
+    );
+    assert.ok(judged.kind === 'judged' && judged.decision.onRequest !== undefined, typed);
+  }
+});
+
 void test('what is available on request, and whose requests may be approved', () => {
   const policy = policyOf(
     withPolicies(`  support:
@@ -79,12 +119,14 @@ void test('what is available on request, and whose requests may be approved', ()
     'uses 200',
     'if also what mails say',
     'if the reason of the request matches ticket [0-9]+, as "ticket 1"',
+    "example dovegate request --user USER@example.com --reason 'ticket [0-9]+' -- fetch FIELD QUERY",
     'on-request expunge',
     'effect destroy',
     'approvals 2',
     'for 30m',
     'scope command',
     'uses 1',
+    'example dovegate request --user USER@example.com --reason WHY -- expunge QUERY',
     'approve support',
   ]);
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
