@@ -60,7 +60,6 @@ async function caseOf(
       return asOther;
     case 'not-found': {
       const asGiven = await lookup.user(user);
-      if (asGiven.kind === 'failed') return asGiven;
       return 'user' in asGiven ? 'keep' : undefined;
     }
     case 'found':
