@@ -276,7 +276,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'regex',
         'route',
         'value-test',
-        'query',
         'outcome',
       ],
       packages: ['lru-cache'],

@@ -31,7 +31,7 @@ test('the usual policy', async (t) => {
       [
         '\talice@example.org\tmailbox delete\tINBOX',
         '-NOPERM',
-        /^dovegate: denied by policy support \(no rule allows "mailbox delete"\) \[denied\], id [0-9A-Z]{26}$/,
+        /^dovegate: denied by policy support \(no rule allows "mailbox delete"\); what is allowed: dovegate can --socket \S+ \[denied\], id [0-9A-Z]{26}$/,
       ],
       ['\tceo@example.org\tquota get', '-NOPERM', /excepts a user/],
       ['\tbob@elsewhere.org\tquota get', '-NOPERM', /does not hold for a user/],

@@ -77,6 +77,7 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
     limits: { rate: rateAsJson(rate), distinct_users: rateAsJson(distinctUsers), at_once: atOnce },
     logs: policy.logs,
     debug: policy.debug,
+    contact: policy.contact,
     allow: policy.allow.map((rule) => ({
       ...ruleAsJson(rule, describeRule(rule, policy)),
       doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule, policy) }),
@@ -103,7 +104,7 @@ function ruleAsJson(rule: Rule, says: readonly string[]): Readonly<Record<string
 
 /** `read`: the source of the rights; undefined: the daemon does not say where rules are written. */
 function formatRights(rights: Rights, read?: { listener: ListenerSettings; policy: Policy }): string {
-  const { principal, isObserving, users, except, limits, logs, debug } = rights;
+  const { principal, isObserving, users, except, limits, logs, debug, contact } = rights;
   const mode = [
     ...(isObserving ? [', observes only: other ordinary commands are allowed too, and recorded'] : []),
     ...(rights.hasCandidate
@@ -124,6 +125,7 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     ...(except.length === 0 ? [] : [['except', plain(except.join(' '))]]),
     ...(limits.length === 0 ? [] : [['at most', plain(limits.join(', '))]]),
     ['log lines', `${logsShown[logs] ?? plain(logs)}${debug ? ', and debug lines on request' : ''}`],
+    ...(contact === undefined ? [] : [['contact', plain(contact)]]),
   ];
   const requestable = rights.onRequest.map((right) => ({
     ...right,

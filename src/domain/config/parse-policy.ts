@@ -205,8 +205,9 @@ function candidateIn(tree: MapNode, name: string): MapNode {
 
 type EffectiveParts = Omit<
   Required<PolicyParts>,
-  'added' | 'place' | 'usersPlace' | 'exceptPlace' | 'shadow' | 'effectiveText' | 'version'
->;
+  'added' | 'place' | 'usersPlace' | 'exceptPlace' | 'contact' | 'shadow' | 'effectiveText' | 'version'
+> &
+  Pick<PolicyParts, 'contact'>;
 
 function effectiveText(
   { mailUsers, catalog }: Pick<PolicyReading, 'mailUsers' | 'catalog'>,
@@ -216,7 +217,8 @@ function effectiveText(
   },
 ): string {
   const { rate, distinctUsers, atOnce } = policy.limits;
-  const { mode, users, except, logs, debug, weight, allow, deny, onRequest, requests, approve } = policy;
+  const { mode, users, except, logs, debug, contact, weight, allow, deny, onRequest, requests, approve } =
+    policy;
   const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
   const text = {
     version: 1,
@@ -236,6 +238,7 @@ function effectiveText(
         except,
         logs,
         debug,
+        contact,
         weight: weight === 1 ? undefined : weight,
         limits: {
           rate: rate && formatRate(rate),

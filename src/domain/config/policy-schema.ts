@@ -235,6 +235,10 @@ export const policy = section(
       .prefault('filtered')
       .describe('log lines of backends that reach the client'),
     debug: flag().describe('whether clients may ask for debug lines'),
+    contact: text('whom to ask, in one line')
+      .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]{1,200}$/u, { error: 'must be one line of at most 200 characters' })
+      .optional()
+      .describe('whom to ask, as "helpdesk@example.com": shown to who is denied'),
     weight: count(1, 100)
       .prefault(1)
       .describe('turns of each requester while others wait for the same backend'),

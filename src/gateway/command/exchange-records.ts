@@ -59,6 +59,8 @@ export interface SessionNames {
   readonly recorded: RecordedPeer;
   readonly principal: string;
   readonly origin: string;
+  /** What lists the rights of this listener, as it would be typed. */
+  readonly can?: string | undefined;
 }
 
 export function formatPlace(place: RulePlace): string {

@@ -7,6 +7,8 @@ import { Abortable } from '../../concurrency/abortable.js';
 import type { GrantsAtHand } from '../../domain/judging/policy/grant.js';
 import { isAllowed, type Judgement } from '../../domain/judging/policy/judge.js';
 import { deadlineMsOf, mostMatches } from '../../domain/judging/policy/terms.js';
+import { helpWith } from '../../domain/language/codes/codes.js';
+import type { DecisionCode } from '../../domain/language/codes/decisions.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
@@ -382,7 +384,8 @@ export class Exchange {
     const { writer, names } = this.#session;
     const isSeveral = changesOf(judgement) === 'several';
     const verdict = judgeEnding(ending, isSeveral);
-    const { status, closeFor } = respond(writer, ending, verdict, this.id);
+    const said = withHelp(verdict, ending, this.#session);
+    const { status, closeFor } = respond(writer, ending, said, this.id);
     const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
     const drained = isUnread ? undefined : writer.flush(unreadBytesMax);
@@ -451,6 +454,22 @@ function isLiftable(judgement: Judgement): boolean {
  * Dovecot 2.3 gives its rights up for its first user, and then `sync` cannot look its user up (measured on 2.3.13).
  */
 const unreadBytesMax = bounds.unreadBytes;
+
+/** Their sentences say by themselves what to do. */
+const saysWhatToDo: ReadonlySet<DecisionCode> = new Set([
+  'no-user',
+  'no-reason',
+  'reason-short',
+  'too-many-matches',
+]);
+
+/** A denial as its client gets it. */
+function withHelp(verdict: Verdict, ending: Ending, { names, subject }: ExchangeSession): Verdict {
+  if (!isEnding(ending, 'denied') || verdict.text === undefined) return verdict;
+  const isPlain = ending.request === undefined && !saysWhatToDo.has(ending.code);
+  const help = helpWith({ can: isPlain ? names.can : undefined, contact: subject.policy.contact });
+  return { ...verdict, text: verdict.text + help };
+}
 
 /**
  * Sends our log line and status, unless the backend's own status was sent already. `status`: the status line of the reply, without LF, even

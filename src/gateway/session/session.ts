@@ -301,7 +301,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
     const { context } = this.#start;
-    const protocol = context.access(listener)?.protocol === 'http' ? 'http' : undefined;
+    const { protocol: spoken, can } = context.access(listener) ?? {};
+    const protocol = spoken === 'http' ? 'http' : undefined;
     this.names = {
       session,
       protocol,
@@ -311,6 +312,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       recorded: recordedPeer(known),
       principal,
       origin: context.origin(known, login),
+      can,
     };
     this.#login = login;
     this.#isGreeted = true;

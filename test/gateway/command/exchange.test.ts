@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lookupLimits } from '../../../src/gateway/lookup/lookup.js';
+import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
@@ -144,4 +145,16 @@ void test('a rule that ends while its command waits allows it no more', async ()
   await settle();
   assert.equal(engine.commands.length, 1);
   assert.match(waiting.said(), /\n-NOPERM\n$/);
+});
+
+void test('who is denied reads what is allowed and whom to ask; the records have the reason alone', async () => {
+  const settings = memorySettings.replace('    allow:', '    contact: help@example.org\n    allow:');
+  const { said, completion } = await ask('|alice@example.org|expunge|mailbox|INBOX|all', {
+    settings,
+    access: () => ({ ...kernelAccess, can: 'dovegate can --socket /run/dovegate/support.sock' }),
+  });
+  const denied = 'dovegate: denied by policy support (no rule allows "expunge")';
+  const help = 'what is allowed: dovegate can --socket /run/dovegate/support.sock; contact: help@example.org';
+  assert.ok(said.includes(`${denied}; ${help} [denied], id `), said);
+  assert.deepEqual([completion?.outcome, completion?.text], ['denied', undefined]);
 });

@@ -29,9 +29,14 @@ import {
   shownTermsOf,
   type ValueTest,
 } from '../policy/policy.js';
-import { describeQuery } from '../policy/query.js';
 import { regexWords } from '../policy/regex.js';
-import { comparesValues, describeComparison, describeParameter, listOr } from '../policy/value-test.js';
+import {
+  comparesValues,
+  describeComparison,
+  describeParameter,
+  describeQuery,
+  listOr,
+} from '../policy/value-test.js';
 import { exampleOfRequest } from './example.js';
 
 /** One row: `allow` and `quota get`. */
@@ -152,6 +157,7 @@ export interface Rights {
   readonly limits: readonly string[];
   readonly logs: string;
   readonly debug: boolean;
+  readonly contact?: string | undefined;
   readonly allow: readonly Right[];
   readonly deny: readonly Right[];
   readonly onRequest: readonly RequestableRight[];
@@ -175,6 +181,7 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     ],
     logs: policy.logs,
     debug: policy.debug,
+    ...(policy.contact !== undefined && { contact: policy.contact }),
     allow: policy.allow.map((rule) => rightOf(rule, describeRule(rule, policy), policy)),
     deny: policy.deny.map((rule) => rightOf(rule, describeDeny(rule, policy), policy)),
     onRequest: policy.onRequest.map((rule) => {
@@ -226,6 +233,7 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
     ...rowsOf('limit', ...rights.limits),
     ['logs', rights.logs],
     ...rowsOf('debug', rights.debug ? 'yes' : undefined),
+    ...rowsOf('contact', rights.contact),
     ...rights.allow.flatMap((right) => rule('allow', right)),
     ...rights.deny.flatMap((right) => rule('deny', right)),
     ...rights.onRequest.flatMap((right): AnswerRow[] => {
@@ -254,6 +262,7 @@ export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
     limits: valuesOf(parts, 'limit'),
     logs: first('logs') ?? '',
     debug: first('debug') === 'yes',
+    ...(first('contact') !== undefined && { contact: first('contact') }),
     allow: rules('allow'),
     deny: rules('deny'),
     onRequest: parts

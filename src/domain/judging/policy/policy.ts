@@ -250,6 +250,8 @@ export interface PolicyTraits {
   readonly mode: 'enforce' | 'observe';
   readonly logs: 'none' | 'filtered' | 'full';
   readonly debug: boolean;
+  /** Whom to ask: shown to who is denied. */
+  readonly contact?: string;
   /** Turns of each of its principals among the waiters for the same backend; usually 1. */
   readonly weight: number;
   readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };

@@ -15,9 +15,8 @@ import {
 } from '../../language/commands/search-query.js';
 import { type GlobList, isMask } from '../../language/names/glob.js';
 import { doubtedNames, isMailboxMask, type MailboxNames } from '../../language/names/mailbox-names.js';
-import { formatDuration, isKeyTest, type KeyCondition, type KeyTest, type QueryTest } from './policy.js';
-import { regexWords } from './regex.js';
-import { describeBounds, isSurelyOneOf, listFew, listOr, mayBeOneOf } from './value-test.js';
+import { isKeyTest, type KeyCondition, type KeyTest, type QueryTest } from './policy.js';
+import { describeKey, describeQuery, isSurelyOneOf, listFew, mayBeOneOf } from './value-test.js';
 
 export interface JudgedQuery {
   readonly words: readonly string[];
@@ -102,43 +101,6 @@ export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
     ? `${failed.key} ${listFew(failed.test.globs.texts)}`
     : describeKey(failed);
   return `query must hold ${demand}, for every mail that it selects`;
-}
-
-export function describeQuery(query: QueryTest): string {
-  switch (query.kind) {
-    case 'any':
-      return 'any';
-    case 'equals':
-      return `exactly ${query.words.join(' ')}`;
-    case 'regex':
-      return regexWords(query.regex);
-    case 'keys': {
-      const groups = query.anyOf.map((group) => `(${group.map(describeKey).join(' and ')})`);
-      const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];
-      return parts.length === 0 ? 'any' : `every mail it selects has ${parts.join(' and ')}`;
-    }
-    default:
-      return query satisfies never;
-  }
-}
-
-function describeKey({ key, test }: KeyCondition): string {
-  return isKeyTest(test, 'absent') ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
-}
-
-function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): string {
-  switch (test.kind) {
-    case 'present':
-      return '';
-    case 'one-of':
-      return listOr(test.globs.texts);
-    case 'age':
-      return describeBounds(test, (seconds) => formatDuration(seconds * 1000));
-    case 'size':
-      return describeBounds(test, (bytes) => `${bytes} bytes`);
-    default:
-      return test satisfies never;
-  }
 }
 
 /** Whether the rule depends on a moving point in time: its answer may differ a moment later. */

@@ -4,7 +4,15 @@
 // whatever its case.
 import { type GlobList, mayOverlap } from '../../language/names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../../language/names/mailbox-names.js';
-import type { Bounds, ValueTest } from './policy.js';
+import {
+  type Bounds,
+  formatDuration,
+  isKeyTest,
+  type KeyCondition,
+  type KeyTest,
+  type QueryTest,
+  type ValueTest,
+} from './policy.js';
 import { regexWords } from './regex.js';
 
 export function passes(test: ValueTest, values: readonly string[] | undefined): boolean {
@@ -253,4 +261,41 @@ export function textOfBounds<Value>(
 export function describeBounds<Value>(bounds: Bounds<Value>, format: (value: Value) => string): string {
   const written = Object.entries(textOfBounds(bounds, format));
   return written.map(([key, value]) => `${key.replace('_', ' ')} ${value}`).join(', ');
+}
+
+export function describeQuery(query: QueryTest): string {
+  switch (query.kind) {
+    case 'any':
+      return 'any';
+    case 'equals':
+      return `exactly ${query.words.join(' ')}`;
+    case 'regex':
+      return regexWords(query.regex);
+    case 'keys': {
+      const groups = query.anyOf.map((group) => `(${group.map(describeKey).join(' and ')})`);
+      const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];
+      return parts.length === 0 ? 'any' : `every mail it selects has ${parts.join(' and ')}`;
+    }
+    default:
+      return query satisfies never;
+  }
+}
+
+export function describeKey({ key, test }: KeyCondition): string {
+  return isKeyTest(test, 'absent') ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
+}
+
+function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): string {
+  switch (test.kind) {
+    case 'present':
+      return '';
+    case 'one-of':
+      return listOr(test.globs.texts);
+    case 'age':
+      return describeBounds(test, (seconds) => formatDuration(seconds * 1000));
+    case 'size':
+      return describeBounds(test, (bytes) => `${bytes} bytes`);
+    default:
+      return test satisfies never;
+  }
 }

@@ -506,6 +506,18 @@ export function saidOfStatus(status: string, lastLog: string): Said {
   return say('backend-failed', statusMeaning(status));
 }
 
+/** Behind the sentence of a denial, for its client alone. `can`: the command that lists what is allowed; `contact`: of the policy. */
+export function helpWith({
+  can,
+  contact,
+}: {
+  readonly can?: string | undefined;
+  readonly contact?: string | undefined;
+}): string {
+  const list = can === undefined ? '' : `; what is allowed: ${can}`;
+  return contact === undefined ? list : `${list}; contact: ${contact}`;
+}
+
 const prefix = 'dovegate: ';
 
 export function formatSaid({ code, sentence, retryAfterS, id }: Said): string {

@@ -25,6 +25,7 @@ const textOfRights = withPolicies(`  support:
     deny: [mailbox delete]
     limits: { rate: 60/minute, distinct_users: 50/hour, at_once: 2 }
     debug: true
+    contact: helpdesk@example.com
   watch: { mode: observe, users: ["*"], allow: [who] }
 `);
 
@@ -44,6 +45,7 @@ void test('the rows of a policy', () => {
       'limit 2 at once',
       'logs filtered',
       'debug yes',
+      'contact helpdesk@example.com',
       'allow quota get',
       'effect read',
       'allow fetch',
