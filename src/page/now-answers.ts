@@ -104,10 +104,10 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'journal-appended',
 ]);
 
-/** An incident without the name of the operator and why, and without commands and their requesters. */
+/** An incident without the name of the operator and why, without words of the file, and without commands and their requesters. */
 export function narrowIncident(row: Incident): Incident {
   const { by, reason, left: _, ...shown } = row;
-  if (by === undefined) return shown;
+  if (by === undefined) return { ...shown, text: shown.text.replace(` (${reason})`, '') };
   const text = shown.text.replace(drainWords({ by, reason }), () => 'by an operator');
   return { ...shown, by: 'an operator', text };
 }

@@ -401,6 +401,7 @@ const table = {
     'TEMPFAIL',
     'an operator ended it',
     'an operator ended it (`dovegate kill`); the client reads `outcome-unknown` where it had been sent',
+    'find out whether it ran, then send it again; `dovegate audit show ID` names the operator',
   ),
   'grant-ended': refused(
     'TEMPFAIL',

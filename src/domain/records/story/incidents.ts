@@ -31,7 +31,7 @@ export interface Incident {
   readonly since?: string;
   /** Absent: no record says that it ended. */
   readonly until?: string;
-  /** An operator, and why: of a drain the reason, of a reload that was refused the first problem. */
+  /** An operator, and why: of a drain the reason; the first problem of a file that a reload or a start did not take. */
   readonly by?: string;
   readonly reason?: string;
   /** Of a restart without a stop: the commands that had not ended, of many the first; and what was killed. */
@@ -144,12 +144,14 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
           for (const [name, draft] of drained)
             drained.set(name, { ...draft, ...lost, ...costAfter(draft, draft.paid) });
           const open = stopped === undefined ? { left } : {};
+          const reason = textIn(record, 'reason');
           over.push({
             kind: 'restarted',
             ...(since !== undefined && { since }),
             until: time,
             ...lost,
             ...open,
+            ...(reason !== '' && { reason }),
           });
         }
         stopped = undefined;
@@ -209,9 +211,11 @@ function textOf(draft: Draft): string {
     case 'drained':
       return `${backend} ${verb} drained ${drainWords({ by, reason })}.${costWords(draft)}`;
     case 'restarted':
-      return isLost === true
-        ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
-        : 'dovegate was restarted.';
+      return `${
+        isLost === true
+          ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
+          : 'dovegate was restarted.'
+      }${reason === undefined ? '' : ` Its file has problems (${reason}): what was served before is served again.`}`;
     case 'reloaded':
       return `The configuration was replaced by a reload ${drainWords({ by })}.`;
     case 'not reloaded':

@@ -124,6 +124,26 @@ void test('a drain has the cost of each run', () => {
   ]);
 });
 
+void test('a start that did not take its file says so, and to a limited view without the words of the file', () => {
+  const time = '2026-11-28T10:00:00.000Z';
+  const reason = 'dovegate.yaml:3:1: no backend "x"';
+  for (const [before, words] of [
+    [[{ time, ...stop }], 'dovegate was restarted.'],
+    [[], 'dovegate ended without a stop, and was started again.'],
+  ] as const) {
+    const [row = assert.fail('none')] = foldIncidents(
+      [...before, { time, ...start, reason }].map((record) => ({ record })),
+    );
+    assert.equal(
+      row.text,
+      `${words} Its file has problems (${reason}): what was served before is served again.`,
+    );
+    const narrow = narrowIncident(row);
+    assert.equal(narrow.text, `${words} Its file has problems: what was served before is served again.`);
+    assert.equal(narrow.reason, undefined);
+  }
+});
+
 void test('a reload, one that was refused, a kill: when, by whom, and why; what was not done, or may not have been, is none', () => {
   const time = '2026-11-28T10:00:00.000Z';
   const reload = { time, event: 'operator', action: 'reload', by: 'SIGHUP' };
