@@ -41,7 +41,7 @@ export function formatFilter(filter: TrailFilter): string[] {
   const words: string[] = [];
   for (const key of filterTexts) if (filter[key] !== undefined) words.push(`${key}=${filter[key]}`);
   for (const key of filterTimes)
-    if (filter[key] !== undefined) words.push(`${key}=${formatTime(filter[key])}`);
+    if (filter[key] !== undefined) words.push(`${key.slice(0, -2)}=${formatTime(filter[key])}`);
   return words;
 }
 

@@ -49,7 +49,7 @@ void test('filters and cursors', () => {
   assert.deepEqual(parseAsked('me', 'anything'), { look: 'me' });
   assert.deepEqual(formatFilter({ user: 'a', sinceMs: 5, untilMs: undefined }), [
     'user=a',
-    'sinceMs=1970-01-01T00:00:00.005Z',
+    'since=1970-01-01T00:00:00.005Z',
   ]);
 });
 
