@@ -1,14 +1,14 @@
 // Problems of the files that settings name: readable, protected from others, valid certificates, an unchanged signing key.
 // `check`, `serve` and a reload call the same functions, so a start finds nothing that `check` could not report.
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { PoorMemory, Unsafe } from '../adapters/host/files.js';
 import { howToInstall, type OptionalPackage } from '../adapters/host/optional-packages.js';
 import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { parseSecret } from '../domain/admin/notices/receiver.js';
-import type { Finding } from '../domain/config/problem.js';
+import { type Finding, placeIn } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
 import { sinkFilesOf, sinkLibraryOf } from '../domain/config/sinks.js';
@@ -355,18 +355,23 @@ export interface FolderChecks {
   readonly inTheWay: (path: string) => string | undefined;
 }
 
+/** That of the unit, which makes it. */
+const ownFolder = '/var/lib/dovegate';
+
+const isWithin = (above: string, path: string): boolean => `${path}/`.startsWith(`${above}/`);
+
 /** What is missing is no error: the unit of systemd makes `/var/lib/dovegate`. */
 export function inspectFolders(
-  { audit, state }: Settings,
+  { audit, state, places }: Settings,
   { where, inTheWay }: FolderChecks,
   daemonName: string,
 ): readonly Finding[] {
   const folders = [
-    ['audit.directory', audit.directory],
-    ['state', state],
+    ['audit.directory', audit.directory, `${ownFolder}/audit`],
+    ['state', state, ownFolder],
   ] as const;
   const told = new Set<string>();
-  return folders.flatMap(([path, folder]): Finding[] => {
+  return folders.flatMap(([path, folder, usual]): Finding[] => {
     const other = inTheWay(folder);
     if (other !== undefined) {
       const message = `${folder} cannot be a directory: ${other} is none; move that away, or name another place`;
@@ -376,8 +381,14 @@ export function inspectFolders(
     // One command makes what both need.
     if (closed === undefined || told.has(closed.missing)) return [];
     told.add(closed.missing);
-    const todo = formatWords(['install', '-d', '-o', daemonName, '-m', '0711', closed.missing]);
-    const message = `${folder} is not there, and ${daemonName}, the user of the daemon, may not make it in ${closed.above}, so "dovegate serve" would not start; run: ${todo} (a unit with StateDirectory= does that at its start)`;
+    const makes = formatWords(['install', '-d', '-o', daemonName, '-m', '0711', closed.missing]);
+    const byUnit = isWithin(ownFolder, folder)
+      ? 'a unit with StateDirectory= does that at its start'
+      : `a unit with ProtectSystem= also needs ReadWritePaths=${closed.missing}`;
+    const todo = isWithin(dirname(placeIn(places, path).file), folder)
+      ? `a path without "/" at its beginning is one beside its file: write ${usual}`
+      : `run: ${makes} (${byUnit})`;
+    const message = `${folder} is not there, and ${daemonName}, the user of the daemon, may not make it in ${closed.above}, so "dovegate serve" would not start; ${todo}`;
     return [{ path, message, severity: 'warning', code: 'doubtful' }];
   });
 }

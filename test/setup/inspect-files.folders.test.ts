@@ -9,6 +9,12 @@ import { settingsOf, sound } from '../domain/config/sound.js';
 import { openFolder } from '../kit/folder.js';
 
 const settings = settingsOf(`${sound}audit: { directory: /lib/gate/audit }\nstate: /lib/gate\n`);
+const toldOf = (text: string, above: string, missing: string): readonly string[] =>
+  inspectFolders(
+    settingsOf(`${sound}${text}`),
+    { where: () => ({ above, missing }), inTheWay: () => undefined },
+    'dovegate',
+  ).map(({ message }) => message);
 
 void test('a folder that the daemon may not make is a warning with the command, once for both', () => {
   const closed = { above: '/lib', missing: '/lib/gate' };
@@ -16,12 +22,27 @@ void test('a folder that the daemon may not make is a warning with the command, 
   assert.deepEqual(
     told.map(({ severity, path, message }) => `${severity} ${path}: ${message}`),
     [
-      'warning audit.directory: /lib/gate/audit is not there, and dovegate, the user of the daemon, may not make it in /lib, so "dovegate serve" would not start; run: install -d -o dovegate -m 0711 /lib/gate (a unit with StateDirectory= does that at its start)',
+      'warning audit.directory: /lib/gate/audit is not there, and dovegate, the user of the daemon, may not make it in /lib, so "dovegate serve" would not start; run: install -d -o dovegate -m 0711 /lib/gate (a unit with ProtectSystem= also needs ReadWritePaths=/lib/gate)',
     ],
   );
   assert.deepEqual(
     inspectFolders(settings, { where: () => undefined, inTheWay: () => undefined }, 'dovegate'),
     [],
+  );
+});
+
+void test('the folder of the unit is made by it, and a path beside the file is told what to write instead', () => {
+  const [usual = ''] = toldOf(
+    'state: /var/lib/dovegate\naudit: { directory: /var/lib/dovegate/audit }\n',
+    '/var/lib',
+    '/var/lib/dovegate',
+  );
+  assert.match(usual, /\(a unit with StateDirectory= does that at its start\)$/);
+  const beside = 'audit: { directory: audit }\nstate: var/lib/dovegate\n';
+  const [journal = ''] = toldOf(beside, '/etc/dovegate', '/etc/dovegate/audit');
+  assert.match(
+    journal,
+    /may not make it in \/etc\/dovegate, .*; a path without "\/" at its beginning is one beside its file: write \/var\/lib\/dovegate\/audit$/,
   );
 });
 
