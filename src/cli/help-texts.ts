@@ -52,7 +52,7 @@ can: 0 printed, 64 no such listener, 69 no daemon at the socket, 78 the configur
 dovegate can --listener support
 dovegate can --socket /run/dovegate/support.sock
 
-test: 0 all as expected, 1 some are not, 78 the configuration
+test: 0 all as expected, 1 some are not, 65 records are missing that --replay should have judged, 78 the configuration
 dovegate test --coverage
 dovegate test --config ./new.yaml --replay /var/lib/dovegate/audit
 

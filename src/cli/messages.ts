@@ -15,6 +15,10 @@ const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], Meaning
   0: ['it was done'],
   1: ['a check failed, or the request was not carried out', 'read the output'],
   64: ['wrong usage, or a command that the daemon answers with `-USAGE`', '`--help`'],
+  65: [
+    'records of a journal are missing, and the answer is without them',
+    '`dovegate audit verify` says which',
+  ],
   69: ['no daemon there', 'start it; look at `--config` or `--socket`'],
   70: ['a bug of ours', 'report it, with the output'],
   75: ['a command that policy allows and that cannot be carried out now', '`dovegate explain` says why'],

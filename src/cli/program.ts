@@ -187,6 +187,13 @@ interface Where {
   readonly socket?: string;
 }
 
+interface TestFlags {
+  readonly config: string;
+  readonly coverage: boolean;
+  readonly replay?: string;
+  readonly acceptHoles: boolean;
+}
+
 interface CanFlags extends Where, Who {
   readonly json: boolean;
   readonly http?: string;
@@ -272,7 +279,8 @@ function addPolicyCommands(program: Command, end: End): void {
       '--replay <dir>',
       'judge the records of an audit journal instead, and print decisions that would change',
     )
-    .action(async ({ replay, ...options }: { config: string; coverage: boolean; replay?: string }) => {
+    .option('--accept-holes', 'with --replay: end by what was judged, though records are missing', false)
+    .action(async ({ replay, ...options }: TestFlags) => {
       if (replay === undefined) end((await import('./policy/test.js')).test(options));
       else end(await (await import('./policy/replay.js')).replay({ ...options, directory: replay }));
     });

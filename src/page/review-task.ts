@@ -3,6 +3,7 @@
 // somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
 
 import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
+import { createUnseenWatch } from '../adapters/journal/unseen.js';
 import { bounds } from '../bounds/bounds.js';
 import type {
   Checked,
@@ -219,17 +220,18 @@ async function readUnder(
     }
   };
   const isLate = (): boolean => clock.now() - startedMs >= readMsMax;
-  const notes: string[] = [];
+  const trail = findTrail([directory]);
+  const unseen = createUnseenWatch(trail, { sinceMs, isPart: false });
   let isAll = true;
   let readToMs: number | undefined;
-  read: for (const file of await filesSince(findTrail([directory]).files, sinceMs)) {
+  read: for (const file of await filesSince(trail.files, sinceMs)) {
     for await (const piece of readToDamage(file)) {
       if (isLate()) {
         isAll = false;
         break read;
       }
-      if (piece === undefined) notes.push(`${file.path} is damaged: its end could not be read.`);
-      else {
+      unseen.look(file, piece);
+      if (piece !== undefined) {
         takeAll(search.take(piece.bytes));
         readToMs = lastTimeIn(piece.bytes) ?? readToMs;
       }
@@ -237,13 +239,17 @@ async function readUnder(
   }
   takeAll(search.finish());
   const { firstMs, lastMs } = span;
+  const { holes, notes } = unseen.finish();
   return {
     records: 0,
     ...(firstMs === undefined ? {} : { from: formatTime(firstMs) }),
     ...(lastMs === undefined ? {} : { to: formatTime(lastMs) }),
     isAll,
     ...(isAll || readToMs === undefined ? {} : { readTo: formatTime(readToMs) }),
-    notes,
+    notes: [
+      ...holes.map((hole) => `Records are missing: ${hole}.`),
+      ...notes.map((note) => `Left out: ${note}.`),
+    ],
   };
 }
 

@@ -104,6 +104,8 @@ export const exitCodes = {
   ok: 0,
   failed: 1,
   usage: 64,
+  /** The answer leaves out what could not be read. */
+  incomplete: 65,
   unavailable: 69,
   bug: 70,
   /** Allowed, but not possible now: there is no route, or no answer. */

@@ -417,6 +417,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'ports',
       'concurrency',
+      'domain/language/words',
       'domain/records/audit',
       'domain/records/trail',
       'gateway/outcome',
@@ -425,7 +426,16 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/threads',
     ],
     {
-      public: ['compressed', 'journal', 'kept-end', 'maintenance', 'search-trail', 'segments', 'trail'],
+      public: [
+        'compressed',
+        'journal',
+        'kept-end',
+        'maintenance',
+        'search-trail',
+        'segments',
+        'trail',
+        'unseen',
+      ],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
   ),

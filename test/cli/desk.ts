@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../src/domain/records/audit/ledger.js';
+import type { AuditRecord } from '../../src/domain/records/audit/record.js';
 import { admission, type Sent } from '../domain/judging/review/recording.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import type { ProgramResult } from '../kit/program.js';
@@ -78,11 +79,12 @@ export function linesOf({ stdout }: ProgramResult): string[] {
     .filter((line) => line !== '');
 }
 
-/** Writes what listeners of this configuration recorded: two segments, the first of them compressed. */
+/** Writes what listeners of this configuration recorded: two segments, the first of them compressed. `more`: at the end. */
 export function writeJournal(
   folder: string,
   sent: readonly (Sent & { readonly listener: string })[],
   configuration: string = deskConfiguration,
+  more: readonly AuditRecord[] = [],
 ): void {
   const { settings } = parseSettings('dovegate.yaml', { readText: () => configuration, glob: () => [] });
   assert.ok(settings);
@@ -96,6 +98,7 @@ export function writeJournal(
     const segment = at < sent.length / 2 ? 0 : 1;
     segments[segment] += ledger.seal(encodeBody(admitted)) + ledger.seal(encodeBody(completed));
   }
+  for (const record of more) segments[1] += ledger.seal(encodeBody(record));
   mkdirSync(join(folder, 'audit'));
   writeFileSync(join(folder, 'audit', '00000001.jsonl.gz'), gzipSync(segments[0] ?? ''));
   writeFileSync(join(folder, 'audit', '00000002.jsonl'), segments[1] ?? '');

@@ -1,6 +1,7 @@
 // Goal: what was seen under a policy, in groups whose text put together is a policy that allows it; a text is checked alone; what it would
 // have refused is told; reading ends in time and says so.
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Suggested } from '../../src/domain/admin/page/api.js';
@@ -211,4 +212,25 @@ ${boxes.map((box) => `      - { command: mailbox delete, where: { mailbox: ${box
   assert.ok(found.kind === 'suggested', JSON.stringify(found));
   assert.equal(found.value.groups.length, 200);
   assert.deepEqual(found.value.looked.notes, ['There are 205 groups; the first 200 are here.']);
+});
+
+void test('what the journal lacks, and what it only counted, is said', async (t) => {
+  const folder = openFolder(t);
+  const seen = { listener: 'audit', user: 'bob@example.com', words: ['mailbox', 'list'], atMs: recordedMs };
+  const flood = { time: recordedMs, event: 'limit', action: 'refused', count: 16 } as const;
+  writeJournal(folder, [seen, seen, seen, seen], configuration, [flood]);
+  const file = join(folder, 'audit', '00000002.jsonl');
+  const lines = readFileSync(file, 'utf8').split('\n');
+  writeFileSync(file, lines.toSpliced(1, 1).join('\n'));
+  const yaml = 'policies: { watch: { users: ["*"], allow: [mailbox list] } }';
+  for (const kind of ['suggest', 'replay'] as const) {
+    const answer = await review(taskIn(folder, { kind, yaml }), createFakeClock());
+    assert.ok(answer.kind === 'suggested' || answer.kind === 'replayed');
+    const looked = answer.kind === 'suggested' ? answer.value.looked : answer.value.result?.looked;
+    assert.match(
+      looked?.notes[0] ?? '',
+      /^Records are missing: \S+ has 4 records, but their numbers go from 5 to 9\.$/,
+    );
+    assert.equal(looked?.notes[1], 'Left out: 16 refused commands of a flood, which were only counted.');
+  }
 });

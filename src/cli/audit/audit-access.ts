@@ -1,5 +1,6 @@
 // `dovegate audit access`: who had access on request to whose mail, granted by whom, how it was used, and what was never used.
 
+import { createDamageWatch } from '../../adapters/journal/unseen.js';
 import { readAccess } from '../../adapters/views/read-access.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
 import { type AccessAsked, accessSentences, tellAccess } from '../../domain/records/report/access.js';
@@ -8,7 +9,7 @@ import { exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
 import { isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
-import { createDamageWatch, reportDamage } from './audit-search.js';
+import { reportDamage } from './audit-search.js';
 import { type Column, createTable, reportHidden } from './audit-table.js';
 
 export interface AccessFlags {

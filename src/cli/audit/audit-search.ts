@@ -1,12 +1,12 @@
 // `dovegate audit search` and `dovegate audit export`: exchanges, one row each, from journals that may be damaged.
 
-import { type Piece } from '../../adapters/journal/compressed.js';
+import type { Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
-import { eachLine, type TrailFile } from '../../adapters/journal/trail.js';
+import type { TrailFile } from '../../adapters/journal/trail.js';
+import { createDamageWatch, describeRetired } from '../../adapters/journal/unseen.js';
 import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js';
 import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
-import { readClaim } from '../../domain/records/audit/ledger.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import {
@@ -34,7 +34,6 @@ import {
   type Surveyed,
   type TrailFilter,
 } from '../../domain/records/trail/search.js';
-import type { Sketch } from '../../domain/records/trail/sketch.js';
 import type { RetiredRecords } from '../../domain/records/trail/verify.js';
 import {
   createOnlyCounted,
@@ -183,11 +182,6 @@ function partOfPage(page: AskedPage): Part {
   };
 }
 
-export function describeRetired({ by, until, segments }: RetiredRecords): string {
-  const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
-  return printable(`records before ${until ?? '?'} were retired${cause}, ${plural(segments, 'segment')}`);
-}
-
 function describeUnnamed({ names }: Surveyed, { user = '' }: TrailFilter): string {
   const found = 'the commands found are for all users, or for a mask or a list';
   return names.length === 0 ? '' : `no record names "${printable(user)}": ${found}${describeMeant(names)}`;
@@ -279,89 +273,4 @@ export function paintOfOutcome(outcome: string): Paint {
   const as = classOfOutcome(outcome);
   if (as === 'ok') return 'good';
   return as === 'denied' ? 'bad' : 'doubtful';
-}
-
-/** The start of a record, `{"se`, as a number. */
-const recordStart = 0x7b227365;
-/** No record is longer. */
-const recordBytesMax = 7168;
-/** More are counted and not printed. */
-const notesMax = 10;
-
-/** Watches one trail while it is read, in constant memory. */
-export function createDamageWatch(): {
-  /** `piece` undefined: the rest of the file is unreadable. */
-  readonly look: (file: TrailFile, piece: Piece | undefined) => void;
-  /** A part of the file that is not read. */
-  readonly pass: (file: TrailFile, sketch: Sketch) => void;
-  /** Call at the end; one sentence each, harmless for a terminal. */
-  readonly notes: () => string[];
-} {
-  const notes: string[] = [];
-  let path: string | undefined;
-  let lines = 0;
-  let wrong = 0;
-  let firstWrong = 0;
-  let firstSeq: number | undefined;
-  let lastSeq: number | undefined;
-  let seqBefore: number | undefined;
-
-  return {
-    look(file, piece) {
-      enter(file);
-      if (piece === undefined) notes.push(`${path} is damaged: its end could not be read`);
-      else count(piece);
-    },
-    pass(file, { firstSeq: first, lines: passed }) {
-      enter(file);
-      firstSeq ??= first;
-      lines += passed;
-      lastSeq = first + passed - 1;
-    },
-    notes() {
-      close();
-      const shown = notes.slice(0, notesMax).map(printable);
-      return notes.length > notesMax ? [...shown, `and ${notes.length - notesMax} more`] : shown;
-    },
-  };
-
-  function enter(file: TrailFile): void {
-    if (path !== file.path) close();
-    ({ path } = file);
-  }
-
-  function count(piece: Piece): void {
-    let last: Buffer | undefined;
-    eachLine(piece, (line, isWhole) => {
-      // After the last LF there may be an unfinished record, from a running daemon or a power cut.
-      if (!isWhole && line.length < recordBytesMax) return;
-      lines += 1;
-      if (line.length > 8 && line.readUInt32BE(0) === recordStart && line[line.length - 1] === 0x7d) {
-        firstSeq ??= readClaim(line)?.seq;
-        last = line;
-      } else {
-        wrong += 1;
-        if (wrong === 1) firstWrong = lines;
-      }
-    });
-    if (last !== undefined) lastSeq = readClaim(last)?.seq;
-  }
-
-  function close(): void {
-    if (wrong > 0)
-      notes.push(
-        `${path}: ${plural(wrong, 'line is not a record', 'lines are not records')}, the first at line ${firstWrong}`,
-      );
-    if (firstSeq !== undefined && lastSeq !== undefined) {
-      if (seqBefore !== undefined && firstSeq !== seqBefore + 1)
-        notes.push(`${path}: begins with seq ${firstSeq}, but ${seqBefore + 1} comes next`);
-      if (wrong === 0 && lines !== lastSeq - firstSeq + 1)
-        notes.push(`${path}: has ${lines} records, but their numbers go from ${firstSeq} to ${lastSeq}`);
-      seqBefore = lastSeq;
-    }
-    lines = 0;
-    wrong = 0;
-    firstSeq = undefined;
-    lastSeq = undefined;
-  }
 }

@@ -1,6 +1,7 @@
 // `dovegate audit show`: all records of one exchange, with its log lines and its session.
 // It is found by its id, or by the seq of any of its records, as search and verify name them.
 
+import { createDamageWatch } from '../../adapters/journal/unseen.js';
 import {
   type Found,
   type FoundExchange,
@@ -22,7 +23,7 @@ import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
-import { createDamageWatch, paintOfOutcome, reportDamage } from './audit-search.js';
+import { paintOfOutcome, reportDamage } from './audit-search.js';
 import { formatLocal, showsLocalTime } from './audit-table.js';
 
 type Stored = Readonly<Record<string, unknown>>;

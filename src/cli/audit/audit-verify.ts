@@ -9,6 +9,7 @@ import { standardConfig } from '../../adapters/host/process.js';
 import { checkTrail, verifyTrail } from '../../adapters/journal/search-trail.js';
 import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
+import { describeRetired } from '../../adapters/journal/unseen.js';
 import { plural } from '../../domain/language/words/words.js';
 import { formatJson, formatWords, printable } from '../../domain/records/audit/encode.js';
 import { parsePublicKey } from '../../domain/records/audit/ledger.js';
@@ -31,7 +32,6 @@ import {
   trailAt,
 } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
-import { describeRetired } from './audit-search.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface VerifyFlags {

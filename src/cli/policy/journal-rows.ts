@@ -1,21 +1,30 @@
-// Rows of an audit journal for subcommands that review policies.
+// Rows of an audit journal for subcommands that review policies, and what those rows leave out.
 
+import { statSync } from 'node:fs';
 import { searchTrail } from '../../adapters/journal/search-trail.js';
 import { findTrail } from '../../adapters/journal/trail.js';
+import { createUnseenWatch, type Unseen } from '../../adapters/journal/unseen.js';
 import type { ExchangeRow, TrailFilter } from '../../domain/records/trail/search.js';
 import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
-/** Every exchange of a directory of segments, or of one segment. Throws a CommandFault. */
-export async function* readRows(path: string, filter: TrailFilter = {}): AsyncGenerator<ExchangeRow> {
+/** Gives `take` every exchange of a directory of segments, or of one segment. Rejects with a CommandFault. */
+export async function readRows(
+  path: string,
+  take: (row: ExchangeRow) => void,
+  filter: TrailFilter = {},
+): Promise<Unseen> {
   try {
     const trail = findTrail([path]);
     if (trail.files.length === 0) {
       const text = `${path} holds no segment of an audit journal (*.jsonl, *.jsonl.gz)`;
       throw new CommandFault(exitCodes.configuration, text);
     }
-    yield* searchTrail(trail, filter);
+    const { sinceMs, listener } = filter;
+    const unseen = createUnseenWatch(trail, { sinceMs, listener, isPart: !statSync(path).isDirectory() });
+    for await (const row of searchTrail(trail, filter, unseen.look)) take(row);
+    return unseen.finish();
   } catch (fault) {
     if (!(fault instanceof JournalFault)) throw fault;
     throw new CommandFault(exitCodes.configuration, fault.message);

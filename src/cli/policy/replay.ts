@@ -9,7 +9,7 @@ import {
 import { plural, timesWords } from '../../domain/language/words/words.js';
 import { formatTime } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
-import { formatCanonical, formatPlace, plain, stdout } from '../output/output.js';
+import { formatCanonical, formatPlace, plain, stderr, stdout } from '../output/output.js';
 import { readRows } from './journal-rows.js';
 import { openSettings } from './named-listener.js';
 import { formatCoverage } from './test.js';
@@ -19,27 +19,37 @@ export interface ReplayOptions {
   readonly coverage: boolean;
   /** A directory of an audit journal, or one segment of it. */
   readonly directory: string;
+  readonly acceptHoles: boolean;
 }
 
 /** How many kinds of changes are printed; the counts cover all of them. */
 const shownMax = 200;
 
-/** Exit code 0: every decision would be the same; 1: some would differ; 78: configuration, or no records there. */
+/**
+ * Exit code 0: every decision would be the same; 1: some would differ; 65: records are missing or damaged, unless that is accepted; 78:
+ * configuration, or no records there.
+ */
 export async function replay(options: ReplayOptions): Promise<number> {
   const settings = openSettings(options.config);
   const coverage = new Coverage(settings.policies.values());
   const judging = createReplay(settings, ({ readings }) => {
     if (options.coverage) coverage.take(readings());
   });
-  for await (const row of readRows(options.directory)) judging.take(row);
+  const { holes, notes } = await readRows(options.directory, (row) => judging.take(row));
   const result = judging.finish();
   for (const change of result.changes.slice(0, shownMax)) stdout(formatChange(change));
   const more = result.changes.length - shownMax;
   if (more > 0) stdout(`and ${plural(more, 'more kind')} of changes\n`);
-  stdout(summaryOf(result));
+  stdout([summaryOf(result), ...notes.map((note) => `not judged: ${note}`)].join('\n'));
   if (options.coverage) stdout(`\n${formatCoverage(coverage.rules(), 'record')}`);
+  for (const hole of holes) stderr(`dovegate: ${hole}`);
+  if (holes.length > 0) stderr(`dovegate: ${partial}`);
+  if (holes.length > 0 && !options.acceptHoles) return exitCodes.incomplete;
   return result.changes.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
+
+const partial =
+  'what these records held was not judged; `dovegate audit verify` shows what is missing, --accept-holes ends by the rest';
 
 function formatChange(change: ReplayChange): string {
   const { from, to, words, count, users, listener, principal, lastMs, rule } = change;

@@ -22,12 +22,12 @@ export async function suggest(options: SuggestOptions): Promise<number> {
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const whose = isNamed ? { principal: principalAt(listener.name, options).text } : {};
   const filter = { listener: listener.name, ...whose, sinceMs: options.sinceMs };
-  for await (const row of readRows(directory, filter)) sightings.take(row);
+  const unseen = await readRows(directory, (row) => sightings.take(row), filter);
   if (sightings.lines.length === 0) {
     const text = `${directory} holds no command of listener ${listener.name} in that time`;
     throw new CommandFault(exitCodes.failed, text);
   }
-  const suggestion = suggestPolicy(sightings, { settings, policy, listener: listener.name, nowMs });
+  const suggestion = suggestPolicy(sightings, { settings, policy, listener: listener.name, nowMs, unseen });
   stdout(suggestion.text.trimEnd());
   return suggestion.rules === 0 ? exitCodes.failed : exitCodes.ok;
 }

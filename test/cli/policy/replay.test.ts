@@ -1,6 +1,6 @@
 // Goal: a journal, compressed or not, is judged by a configuration; what would change is told with how often, by whom and why.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deskConfiguration, linesOf, openDesk, writeJournal } from '../desk.js';
@@ -69,6 +69,38 @@ test('--coverage tells which rules no record was decided by', async (t) => {
       'dovegate.yaml:28  watch  allow  quota get',
     ],
   );
+});
+
+test('a journal with a hole is 65, unless that is accepted; what was not judged is said', async (t) => {
+  const { run, folder } = openDesk(t);
+  const many = Array.from({ length: 30 }, (_, at) => ({ ...sent[0], atMs: atMs + at }));
+  writeJournal(folder, many);
+  const directory = join(folder, 'audit');
+  const [first = '', second = ''] = readdirSync(directory).toSorted();
+  const lines = readFileSync(join(directory, second), 'utf8').split('\n');
+  writeFileSync(join(directory, second), lines.toSpliced(3, 2).join('\n'));
+  const told = await run('test', '--replay', 'audit');
+  assert.equal(told.exit, 65, told.text);
+  assert.match(told.stderr, /has \d+ records, but their numbers go from \d+ to \d+\n.*--accept-holes/);
+  assert.equal((await run('test', '--replay', 'audit', '--accept-holes')).exit, 0);
+
+  writeFileSync(join(directory, second), lines.join('\n'));
+  assert.equal((await run('test', '--replay', 'audit')).exit, 0);
+  rmSync(join(directory, first));
+  const begun = await run('test', '--replay', 'audit');
+  assert.equal(begun.exit, 65, begun.text);
+  assert.match(begun.stderr, /its first record is \d+, and it does not say that earlier ones were retired/);
+  // A segment that is named alone is judged alone.
+  assert.equal((await run('test', '--replay', `audit/${second}`)).exit, 0);
+});
+
+test('refusals that a flood limit only counted are no hole, and are said', async (t) => {
+  const { run, folder } = openDesk(t);
+  const flood = { event: 'limit', action: 'refused', count: 90, principal: 'carol@support' } as const;
+  writeJournal(folder, sent, deskConfiguration, [{ time: atMs, ...flood }]);
+  const told = await run('test', '--replay', 'audit');
+  assert.equal(told.exit, 0, told.text);
+  assert.match(told.text, /^not judged: 90 refused commands of a flood, which were only counted$/m);
 });
 
 test('a directory without a journal is 78', async (t) => {

@@ -1,6 +1,6 @@
 // Goal: suggest reads the journal of the configuration, of one listener, as far back as asked; what it prints is a configuration.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deskConfiguration, openDesk, writeJournal } from '../desk.js';
@@ -31,6 +31,28 @@ test('what the listener did in that time, as a file that check takes', async (t)
   writeFileSync(join(folder, 'watch.yaml'), told.stdout);
   writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
   assert.equal((await run('check')).text, 'dovegate.yaml: no problems\n');
+});
+
+test('what the journal lacks is said above the rules, what it only counted below them', async (t) => {
+  const { run, folder } = openDesk(t, configuration);
+  const atMs = Date.now() - dayMs;
+  const words = ['search', 'subject', 'salary'];
+  const sent = Array.from({ length: 6 }, () => ({ listener: 'audit', user: 'bob', words, atMs }));
+  const flood = { event: 'limit', action: 'refused', count: 90 } as const;
+  writeJournal(folder, sent, deskConfiguration, [
+    { ...flood, time: atMs, principal: 'carol@audit' },
+    { ...flood, time: atMs, principal: 'carol@support' },
+    { ...flood, time: atMs - 9 * dayMs, principal: 'carol@audit' },
+  ]);
+  const whole = await run('suggest', '--listener', 'audit');
+  assert.doesNotMatch(whole.text, /WARNING: records/);
+  assert.match(whole.text, /^ {4}# Left out: 90 refused commands of a flood, which were only counted\.$/m);
+  assert.match(whole.text, /^ {4}# 6 of them hold words that are recorded as digests/m);
+  const file = join(folder, 'audit', '00000002.jsonl');
+  const lines = readFileSync(file, 'utf8').split('\n');
+  writeFileSync(file, lines.toSpliced(2, 1).join('\n'));
+  const told = await run('suggest', '--listener', 'audit');
+  assert.match(told.text, /^# WARNING: records are missing, .*: \S+ has \d+ records, but their numbers go/m);
 });
 
 test('nothing seen is 1, no journal 78, a wrong duration 64', async (t) => {

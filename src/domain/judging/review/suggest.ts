@@ -36,6 +36,8 @@ export interface SuggestRequest {
   readonly policy: Policy;
   readonly listener: string | undefined;
   readonly nowMs: number;
+  /** Sentences about what the records leave out: what should be there, and what is no fault of theirs. */
+  readonly unseen?: { readonly holes: readonly string[]; readonly notes: readonly string[] };
 }
 
 export interface SuggestedKind {
@@ -154,7 +156,7 @@ function findKinds(
       ...kindsOfRefused(refused),
     ],
     notes: { users: usersNotes(sorted, policy) },
-    remarks: gapRemarks(sorted.unreadable, sightings),
+    remarks: gapRemarks(sorted.unreadable, sightings, request.unseen?.notes),
   };
 }
 
@@ -394,7 +396,11 @@ function whatIsTold({ command }: RuleText): string {
   return command === 'user' ? 'what a userdb holds' : 'what mails say';
 }
 
-function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allowed: number): string[] {
+function headOf(
+  sightings: Sightings,
+  { policy, listener, unseen }: SuggestRequest,
+  allowed: number,
+): string[] {
   const { lines } = sightings;
   const all = lines.reduce((sum, { count }) => sum + count, 0);
   const first = lines.reduce((least, { firstMs }) => Math.min(least, firstMs), Number.POSITIVE_INFINITY);
@@ -404,6 +410,9 @@ function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allo
   return [
     `Suggested by what ${listener === undefined ? `was judged by policy ${policy.name}` : `listener ${listener} did`}${span}: ${all} records, of which this allows ${allowed}.`,
     `Read it before it takes the place of policy ${policy.name} (${place}).`,
+    ...(unseen?.holes ?? []).map(
+      (hole) => `WARNING: records are missing, and what they held is not here: ${hole}.`,
+    ),
     ...(sightings.isOverfull
       ? ['WARNING: there were more kinds of lines than are looked at; use a shorter --since.']
       : []),
@@ -438,7 +447,11 @@ function refusedRemarks(kinds: readonly SuggestedKind[]): string[] {
   return rows.length === 0 ? [] : ['Seen and not suggested:', ...rows];
 }
 
-function gapRemarks(unreadable: number, { passedOver }: Sightings): string[] {
+function gapRemarks(
+  unreadable: number,
+  { passedOver, lines }: Sightings,
+  notes: readonly string[] = [],
+): string[] {
   const whys = {
     unreadable: 'no command that could be read',
     cut: 'too long to be recorded whole',
@@ -446,7 +459,12 @@ function gapRemarks(unreadable: number, { passedOver }: Sightings): string[] {
     'unknown-form': 'of another form than this version writes',
     failed: 'which the mail server answered with an error',
   };
+  const opaque = lines.reduce((sum, { line, count }) => sum + (line.isOpaque ? count : 0), 0);
   return [
+    ...notes.map((note) => `Left out: ${note}.`),
+    ...(opaque === 0
+      ? []
+      : [`${opaque} of them hold words that are recorded as digests; no rule names these.`]),
     ...[...passedOver].map(([why, count]) => `Left out: ${count}, ${whys[why]}.`),
     ...(unreadable === 0 ? [] : [`Left out: ${unreadable}, which this version cannot read any more.`]),
   ];

@@ -17,7 +17,17 @@ import {
   readWord,
   timeBefore,
 } from '../audit/record.js';
-import { argumentCount, asList, asObject, asText, asTexts, isText, joinArguments } from '../audit/stored.js';
+import {
+  argumentCount,
+  asList,
+  asNumber,
+  asObject,
+  asText,
+  asTexts,
+  isText,
+  joinArguments,
+  textIn,
+} from '../audit/stored.js';
 import { contentOf } from '../story/content.js';
 import {
   anyWord,
@@ -32,7 +42,7 @@ import {
 } from '../story/row.js';
 import { named, type Sketch } from './sketch.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
-import { noteRetired, type RetiredRecords } from './verify.js';
+import { damagesOf, noteRetired, type RetiredRecords } from './verify.js';
 
 /** All given fields must match. */
 export interface TrailFilter {
@@ -731,4 +741,48 @@ export function createRetirements(): {
       return [...retired.values()].filter(({ until }) => until === undefined || until > after);
     },
   };
+}
+
+const unrecordedTexts = ['limit', 'start'].map((event) => Buffer.from(`"event":"${event}"`));
+
+/** What the journal itself says that it does not hold. */
+export function createUnrecorded({
+  sinceMs = 0,
+  listener,
+}: {
+  readonly sinceMs?: number | undefined;
+  readonly listener?: string | undefined;
+}): {
+  take(piece: Buffer): void;
+  /** Refused commands that belonged to a flood. */
+  readonly counted: number;
+  /** What starts found to be missing. */
+  readonly damages: readonly string[];
+} {
+  const damages: string[] = [];
+  let counted = 0;
+  return {
+    take(piece) {
+      for (const text of unrecordedTexts)
+        for (let at = piece.indexOf(text); at >= 0; at = piece.indexOf(text, at + 1)) {
+          const record = recordAround(piece, at);
+          if (record !== undefined && (parseTime(asText(record['time']) ?? '') ?? 0) >= sinceMs) look(record);
+        }
+    },
+    get counted() {
+      return counted;
+    },
+    get damages() {
+      return damages;
+    },
+  };
+
+  function look(record: Stored): void {
+    if (record['event'] === 'start')
+      for (const { text } of damagesOf(record)) damages.push(`at ${textIn(record, 'time')} ${text}`);
+    const principal = textIn(record, 'principal');
+    const isOurs = listener === undefined || principal === '' || principal.endsWith(`@${listener}`);
+    if (record['event'] === 'limit' && record['action'] === 'refused' && isOurs)
+      counted += asNumber(record['count']) ?? 0;
+  }
 }
