@@ -34,7 +34,7 @@ needs() {
 		echo "/usr/sbin/nats-server nats-server"; echo "ip iproute2"; echo "prlimit util-linux"
 		echo "/usr/lib/*/faketime/libfaketimeMT.so.1 libfaketime"; echo "mkfs.ext4 e2fsprogs";;
 	debian) echo "debootstrap debootstrap";;
-	systemd) needs debian; echo "systemd-nspawn systemd-container"; echo "rpmbuild rpm";;
+	systemd) needs debian; echo "systemd-nspawn systemd-container"; echo "rpmbuild rpm"; echo "ip iproute2";;
 	container) needs systemd; needs dovecot; echo "buildah buildah"; echo "crun crun";;
 	bench)
 		echo "/usr/sbin/haproxy haproxy"; echo "cc gcc"; echo "/usr/include/stdio.h libc6-dev"

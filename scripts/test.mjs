@@ -5,6 +5,7 @@
 //   node scripts/test.mjs check           lint, unit and architecture tests
 //   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario page fuzz dovecot audit fleet systemd container
 //   node scripts/test.mjs file PATH...    single test files (test/protocol/command.test.ts)
+//   node scripts/test.mjs plan [STAGE...] what would be done, and nothing else
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
 // DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted: both when the stage is named, else the first
@@ -160,7 +161,9 @@ function inOrder(entries) {
 const asked = process.argv.slice(2);
 const noSkip = process.env.DOVEGATE_NO_SKIP === '1';
 
-await ownRun();
+const isPlan = asked[0] === 'plan';
+if (isPlan) asked.shift();
+else await ownRun();
 if (asked[0] === 'file') {
   installPackages(asked.slice(1).map(stageOf));
   install();
@@ -223,6 +226,7 @@ function plan() {
   ].join('\n');
 }
 console.log(plan());
+if (isPlan) process.exit(0);
 
 installPackages(stages);
 install();
