@@ -2,6 +2,7 @@
 // what the policy of that text would have decided. Runs in a thread; reading ends after a while and says how far it came. The text of
 // somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
 
+import { readFromDisk } from '../adapters/host/process.js';
 import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
 import { createUnseenWatch } from '../adapters/journal/unseen.js';
 import { bounds } from '../bounds/bounds.js';
@@ -12,11 +13,11 @@ import type {
   Suggested,
   SuggestedGroup,
 } from '../domain/admin/page/api.js';
-import { parseSettings } from '../domain/config/parse-settings.js';
-import type { MailUserSettings, Settings } from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
 import type { Policy } from '../domain/judging/policy/policy.js';
+import { type NamesOfUsers, parseAlone } from '../domain/judging/review/alone.js';
 import { effectOf } from '../domain/judging/review/generalise.js';
-import { formatValue, linesOfRule } from '../domain/judging/review/policy-text.js';
+import { linesOfRule } from '../domain/judging/review/policy-text.js';
 import { Sightings } from '../domain/judging/review/recorded.js';
 import { createReplay } from '../domain/judging/review/replay.js';
 import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/judging/review/suggest.js';
@@ -26,9 +27,6 @@ import { asTimeMs, formatTime } from '../domain/records/audit/record.js';
 import { createSearch, type ExchangeRow } from '../domain/records/trail/search.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
-
-/** What the names of mail users are, for reading a policy alone. */
-export type NamesOfUsers = Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve'>;
 
 export type ReviewTask =
   | {
@@ -76,9 +74,9 @@ export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallM
       return { kind: 'suggested', value: await suggested(task, settings, policy, clock) };
     }
     case 'check':
-      return { kind: 'checked', value: { problems: parseAlone(task).problems } };
+      return { kind: 'checked', value: { problems: parseText(task).problems } };
     case 'replay': {
-      const { policy, problems } = parseAlone(task);
+      const { policy, problems } = parseText(task);
       if (policy === undefined) return { kind: 'replayed', value: { problems } };
       const settings = settingsIn(task.settings);
       if (!settings.policies.has(task.policy)) return refused(task.policy);
@@ -260,11 +258,9 @@ function lastTimeIn(lines: Buffer): number | undefined {
   return at < 0 ? undefined : asTimeMs(lines.toString('latin1', at + key.length, at + key.length + 24));
 }
 
-const trialFile = '/trial/dovegate.yaml';
 const policyFile = '/trial/policy.yaml';
 
-/** Reads the text as a file that a configuration includes, in one that has nothing else. */
-function parseAlone({
+function parseText({
   policy: name,
   yaml,
   names,
@@ -273,28 +269,8 @@ function parseAlone({
   readonly yaml: string;
   readonly names: NamesOfUsers;
 }): { readonly policy: Policy | undefined; readonly problems: Checked['problems'] } {
-  const { characters, defaultRealm, resolve } = names;
-  const mailUsers = {
-    characters,
-    ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }),
-    ...(resolve === undefined ? {} : { resolve }),
-  };
-  const trial = [
-    'version: 1',
-    `include: [${policyFile}]`,
-    `listeners: { trial: { unix: /trial, policy: ${formatValue(name)} } }`,
-    'backends: { trial: { address: "unix:/trial" } }',
-    'routes: [{ users: ["*"], backend: trial }]',
-    `mail_users: ${formatValue(mailUsers)}`,
-  ].join('\n');
-  const { settings, problems } = parseSettings(trialFile, {
-    readText(path) {
-      if (path === trialFile) return trial;
-      if (path === policyFile) return yaml;
-      throw new Error('other files are not read here; dovegate check reads them');
-    },
-    glob: () => [],
-  });
+  const { presetText } = readFromDisk;
+  const { settings, problems } = parseAlone({ file: policyFile, yaml, policy: name, names, presetText });
   const shown = problems.filter(({ file, severity }) => file === policyFile || severity === 'error');
   const told = shown.slice(0, problemsMax).map(({ severity, file, line, column, path, message }) => {
     // One that is not in the text is of what the text lacks.

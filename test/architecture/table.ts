@@ -335,6 +335,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     {
       public: [
+        'alone',
         'replay',
         'spent',
         'suggest',
@@ -344,6 +345,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'recorded',
         'suggested-rule',
       ],
+      packages: ['yaml'],
     },
   ),
 

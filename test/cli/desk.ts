@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { readFromDisk } from '../../src/adapters/host/process.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../src/domain/records/audit/ledger.js';
@@ -86,7 +87,11 @@ export function writeJournal(
   configuration: string = deskConfiguration,
   more: readonly AuditRecord[] = [],
 ): void {
-  const { settings } = parseSettings('dovegate.yaml', { readText: () => configuration, glob: () => [] });
+  const { settings } = parseSettings('dovegate.yaml', {
+    readText: () => configuration,
+    glob: () => [],
+    presetText: readFromDisk.presetText,
+  });
   assert.ok(settings);
   const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
   const segments = ['', ''];

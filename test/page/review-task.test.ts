@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readFromDisk } from '../../src/adapters/host/process.js';
 import type { Suggested } from '../../src/domain/admin/page/api.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { formatTime } from '../../src/domain/records/audit/record.js';
@@ -24,7 +25,12 @@ policies:
   strict: { users: ["*@example.com"], allow: [quota get] }
 `;
 function linesOf(text: string): readonly string[] {
-  const { settings: read } = parseSettings('/etc/dovegate/d.yaml', { readText: () => text, glob: () => [] });
+  const { presetText } = readFromDisk;
+  const { settings: read } = parseSettings('/etc/dovegate/d.yaml', {
+    readText: () => text,
+    glob: () => [],
+    presetText,
+  });
   assert.ok(read !== undefined);
   return [...settingsLines(read)];
 }
@@ -212,6 +218,28 @@ ${boxes.map((box) => `      - { command: mailbox delete, where: { mailbox: ${box
   assert.ok(found.kind === 'suggested', JSON.stringify(found));
   assert.equal(found.value.groups.length, 200);
   assert.deepEqual(found.value.looked.notes, ['There are 205 groups; the first 200 are here.']);
+});
+
+void test('what the policy has besides stays: presets, denials, rules that nobody used', async (t) => {
+  const folder = openFolder(t);
+  const seen = { listener: 'audit', user: 'bob@example.com', words: ['sieve', 'list'], atMs: recordedMs };
+  const text = configuration.replace(
+    'allow: [quota get] }',
+    'use: [presets/support-desk], deny: [index], allow: [sieve get] }',
+  );
+  writeJournal(folder, [seen, seen], text);
+  const task = taskIn(folder, { lines: linesOf(text) });
+  const found = await review(task, createFakeClock());
+  assert.ok(found.kind === 'suggested', JSON.stringify(found));
+  const yaml = textOf(found.value, ['sieve list']);
+  assert.match(yaml, /^ {4}use: \[presets\/support-desk\]\n {4}# not used since .*\n {4}deny: \[index\]$/m);
+  assert.match(yaml, /^ {6}- sieve list\n {6}# not used since .*\n {6}- sieve get$/m);
+  const checked = await review(taskIn(folder, { kind: 'check', yaml }), createFakeClock());
+  assert.ok(checked.kind === 'checked');
+  assert.deepEqual(
+    checked.value.problems.filter(({ severity }) => severity === 'error'),
+    [],
+  );
 });
 
 void test('what the journal lacks, and what it only counted, is said', async (t) => {

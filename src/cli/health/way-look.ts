@@ -11,6 +11,7 @@ import {
 } from '../../domain/config/settings.js';
 import { assess, fateOf, plainLine } from '../../domain/judging/policy/assess.js';
 import { nothingAsked } from '../../domain/judging/policy/route.js';
+import { doctorsReason } from '../../domain/judging/review/recorded.js';
 import { plural } from '../../domain/language/words/words.js';
 import { principalOf } from '../../domain/people/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
@@ -28,7 +29,6 @@ const ofUser: readonly (readonly string[])[] = [
 const ofServer: readonly (readonly string[])[] = [['service status'], ['process status'], ['instance list']];
 
 const answerMs = 10_000;
-const doctorsReason = 'dovegate doctor';
 
 interface Way {
   readonly listener: ListenerSettings;

@@ -20,14 +20,21 @@ export async function suggest(options: SuggestOptions): Promise<number> {
   const sightings = new Sightings({ listener: listener.name, added: policy.added });
   const { directory } = settings.audit;
   const isNamed = options.uid !== undefined || options.account !== undefined;
-  const whose = isNamed ? { principal: principalAt(listener.name, options).text } : {};
-  const filter = { listener: listener.name, ...whose, sinceMs: options.sinceMs };
+  const principal = isNamed ? principalAt(listener.name, options).text : undefined;
+  const filter = { listener: listener.name, principal, sinceMs: options.sinceMs };
   const unseen = await readRows(directory, (row) => sightings.take(row), filter);
   if (sightings.lines.length === 0) {
     const text = `${directory} holds no command of listener ${listener.name} in that time`;
     throw new CommandFault(exitCodes.failed, text);
   }
-  const suggestion = suggestPolicy(sightings, { settings, policy, listener: listener.name, nowMs, unseen });
+  const suggestion = suggestPolicy(sightings, {
+    settings,
+    policy,
+    listener: listener.name,
+    nowMs,
+    unseen,
+    whose: principal,
+  });
   stdout(suggestion.text.trimEnd());
   return suggestion.rules === 0 ? exitCodes.failed : exitCodes.ok;
 }

@@ -78,6 +78,7 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     usersPlace: cursor.place('users'),
     except: new GlobList(text.except, { isAnyCase: true }),
     exceptPlace: cursor.place('except'),
+    ...(raw.use.length > 0 && { use: raw.use }),
     ...(shadow && { shadow }),
     ...(reading.catalog && { added: reading.catalog.added }),
     effectiveText: effective,
@@ -205,7 +206,15 @@ function candidateIn(tree: MapNode, name: string): MapNode {
 
 type EffectiveParts = Omit<
   Required<PolicyParts>,
-  'added' | 'place' | 'usersPlace' | 'exceptPlace' | 'contact' | 'shadow' | 'effectiveText' | 'version'
+  | 'added'
+  | 'place'
+  | 'usersPlace'
+  | 'exceptPlace'
+  | 'contact'
+  | 'use'
+  | 'shadow'
+  | 'effectiveText'
+  | 'version'
 > &
   Pick<PolicyParts, 'contact'>;
 

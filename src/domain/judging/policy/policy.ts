@@ -268,6 +268,8 @@ export interface Policy extends PolicyTraits {
   readonly exceptPlace: RulePlace;
   /** Whether it covers everybody: no user is outside, none is excepted. */
   readonly isForEverybody: boolean;
+  /** Shipped presets, as they are written; their rules are among the others. */
+  readonly use?: readonly unknown[];
   readonly allow: readonly Rule[];
   readonly deny: readonly Rule[];
   readonly onRequest: readonly RequestRule[];

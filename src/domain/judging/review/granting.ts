@@ -61,10 +61,18 @@ export function remedyFor(denied: DeniedCommand): Remedy {
   return grants.length === 0 ? { grants, ...more } : { grants: [grant, ...grants] };
 }
 
-function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedCommand): Remedy {
-  if (decision.code !== 'no-rule' && decision.code !== 'rule-misses') return nothing;
+/** The rule that would permit a command for which there is none: what it demands less than the rule that comes nearest; or why not here. */
+export function ruleThatPermits({ policy, mailUsers, attempts, decision, nowMs }: DeniedCommand):
+  | {
+      readonly rule: RuleText;
+      readonly parsed: Rule;
+      readonly near: Rule | undefined;
+      readonly unmet: readonly string[];
+    }
+  | { readonly hindrance?: string } {
+  if (decision.code !== 'no-rule' && decision.code !== 'rule-misses') return {};
   const hindrance = whyNotHere(policy, attempts);
-  if (hindrance !== undefined) return { grants: [], hindrance };
+  if (hindrance !== undefined) return { hindrance };
   const sights = [{ seen: { firstMs: nowMs, lastMs: nowMs }, attempts, decision }];
   const trial: Trial = { policy, mailUsers, nowMs };
   const isRoot = attempts.some(({ command }) => command.grant === 'never');
@@ -81,14 +89,16 @@ function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedComm
     .find((each) => tryOut(each.rule, sights, trial) === undefined);
   const read = found && policyOf(found.rule, trial);
   const [parsed] = read === undefined || typeof read === 'string' ? [] : read.allow;
-  if (found === undefined || parsed === undefined) {
-    if (near === undefined) return nothing;
-    return {
-      grants: [],
-      hindrance: `there is no rule that keeps what ${placeOf(near)} demands and allows this, too`,
-    };
-  }
-  const { rule, unmet } = found;
+  if (found !== undefined && parsed !== undefined) return { ...found, parsed, near };
+  if (near === undefined) return {};
+  return { hindrance: `there is no rule that keeps what ${placeOf(near)} demands and allows this, too` };
+}
+
+function ruleRemedy(denied: DeniedCommand): Remedy {
+  const permitting = ruleThatPermits(denied);
+  if (!('rule' in permitting)) return { grants: [], ...permitting };
+  const { rule, parsed, near, unmet } = permitting;
+  const { policy, attempts } = denied;
   const lines = linesOfRule({ comments: [], rule, isCommentedOut: false });
   // The rules of its presets stand in other files; without rules of its own it has no list yet.
   const hasList = policy.allow.some(({ place }) => place.file === policy.place.file);

@@ -46,6 +46,9 @@ export type UnjudgeableWhy =
   /** An option is recorded as a digest, so it is unknown which one it was. */
   | 'hidden';
 
+/** The reason that `dovegate doctor` states. */
+export const doctorsReason = 'dovegate doctor';
+
 export interface RecordedLine {
   readonly kind: 'line';
   readonly timeMs: number;
@@ -70,6 +73,8 @@ export interface RecordedLine {
   /** The mail server answered with an error. */
   readonly isFailed: boolean;
   readonly hasReason: boolean;
+  /** `dovegate doctor` sent it. */
+  readonly isProbe: boolean;
   readonly isGranted: boolean;
   /** Some words are digests: rules on them cannot be evaluated. */
   readonly isOpaque: boolean;
@@ -115,6 +120,7 @@ export function recordedLine(row: ExchangeRow, added?: AddedCommands): Recorded 
     isObstructed: !isRefused && sent === 'no',
     isFailed: ended.error === 'backend-failed',
     hasReason: saysWhy(asked.reason),
+    isProbe: asked.reason === doctorsReason,
     isGranted: textIn(fields, 'grant') !== '',
     isOpaque: args.some(isDigested),
   };
@@ -210,7 +216,7 @@ export interface SightingsOf {
  * reported, and nothing is dropped.
  */
 export class Sightings {
-  readonly passedOver = new Map<UnjudgeableWhy | 'failed', number>();
+  readonly passedOver = new Map<UnjudgeableWhy | 'failed' | 'probe', number>();
   taken = 0;
   readonly #of: SightingsOf;
   readonly #linesMax: number;
@@ -230,6 +236,7 @@ export class Sightings {
     if (listener !== undefined && line.listener !== listener) return;
     if (policy !== undefined && line.policy !== policy) return;
     if (line.isFailed) return this.#passOver('failed');
+    if (line.isProbe) return this.#passOver('probe');
     this.taken += 1;
     const { decision, isGranted, series, user, words, touched } = line;
     const key = JSON.stringify([decision, isGranted, series, user, words, touched]);
@@ -249,7 +256,7 @@ export class Sightings {
     if (seen.principals.size < principalsMax) seen.principals.add(line.principal);
   }
 
-  #passOver(why: UnjudgeableWhy | 'failed'): void {
+  #passOver(why: UnjudgeableWhy | 'failed' | 'probe'): void {
     this.passedOver.set(why, (this.passedOver.get(why) ?? 0) + 1);
   }
 

@@ -1,19 +1,23 @@
-// Owns the suggestion: the smallest readable policy that allows what a listener was seen doing. It reads no journal and prints nothing; the
-// text is its result. Nothing that present policy denies in so many words comes back. Its `users` stay as they are. What amounts to root,
+// Owns the suggestion: the policy that is there, with the rules that it lacks to allow what was seen. It reads no journal and prints nothing;
+// the text is its result. Nothing that present policy denies in so many words comes back. What an operator wrote stays as it is. What amounts to root,
 // or concerns all users at once, is shown as a comment with a warning and never granted.
 
+import { parse } from 'yaml';
 import { bounds } from '../../../bounds/bounds.js';
 import type { Settings } from '../../config/settings.js';
 import { allEffects } from '../../language/commands/catalog.js';
 import { plural, timesWords } from '../../language/words/words.js';
 import { formatTime } from '../../records/audit/record.js';
+import { asList, asObject } from '../../records/audit/stored.js';
 import type { Attempt } from '../policy/attempt.js';
 import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
 import { effectOf, leftOpen, mayWiden, togetherKey, userPattern } from './generalise.js';
+import { ruleThatPermits } from './granting.js';
 import {
   formatComment,
   formatPolicy,
   formatValue,
+  linesOfRule,
   linesOfTraits,
   type Plain,
   type WrittenPolicy,
@@ -21,13 +25,14 @@ import {
 } from './policy-text.js';
 import { RecordedAssessor, type Sightings, understand } from './recorded.js';
 import {
-  decidingRule,
   findRule,
   graveRule,
+  policyOf,
   type RuleText,
   type Sight,
   type Trial,
   usesOf,
+  whyNotAllowed,
 } from './suggested-rule.js';
 
 export interface SuggestRequest {
@@ -35,6 +40,8 @@ export interface SuggestRequest {
   /** The policy of the listener today: its users, exceptions, denials and limits stay. */
   readonly policy: Policy;
   readonly listener: string | undefined;
+  /** The sightings are of this principal alone. */
+  readonly whose?: string | undefined;
   readonly nowMs: number;
   /** Sentences about what the records leave out: what should be there, and what is no fault of theirs. */
   readonly unseen?: { readonly holes: readonly string[]; readonly notes: readonly string[] };
@@ -47,10 +54,10 @@ export interface SuggestedKind {
    */
   readonly kind: 'rule' | 'once' | 'root' | 'everybody' | 'refused';
   readonly command: string;
-  /** With its comments; undefined for `refused`. */
+  /** With its comments; undefined: no rule would do, or it is one of a preset. */
   readonly written: WrittenRule | undefined;
   readonly why: string | undefined;
-  /** The rule of the present policy that allows all of them; undefined: none, or several. */
+  /** The rule of the present policy that allows them. */
   readonly allowedBy?: RulePlace | undefined;
   readonly sights: readonly Sight[];
 }
@@ -63,6 +70,8 @@ export interface Suggestion {
 }
 
 interface Sorted {
+  /** By the rule of the policy that allows them. */
+  readonly allowed: ReadonlyMap<RulePlace, Sight[]>;
   readonly wanted: ReadonlyMap<string, Sight[]>;
   readonly root: ReadonlyMap<string, Sight[]>;
   readonly everybody: ReadonlyMap<string, Sight[]>;
@@ -79,7 +88,7 @@ interface Refused {
 
 export function suggest(sightings: Sightings, request: SuggestRequest): Suggestion {
   const { policy } = request;
-  const { kinds, notes, remarks } = findKinds(sightings, request);
+  const { kinds, unused, notes, remarks } = findKinds(sightings, request);
   const rules = kinds.filter(({ kind }) => kind === 'rule');
   const allowed = rules.reduce((sum, { sights }) => sum + countOf(sights), 0);
   const text = formatPolicy({
@@ -87,7 +96,7 @@ export function suggest(sightings: Sightings, request: SuggestRequest): Suggesti
     comments: headOf(sightings, request, allowed),
     traits: traitsOf(policy),
     notes,
-    allow: kinds.flatMap(({ written }) => written ?? []),
+    allow: [...kinds.flatMap(({ written }) => written ?? []), ...unused],
     remarks: [...refusedRemarks(kinds), ...remarks],
   });
   return { text, rules: rules.length, allowed };
@@ -102,12 +111,15 @@ export interface SuggestedParts {
 
 export function suggestParts(sightings: Sightings, request: SuggestRequest): SuggestedParts {
   const { policy } = request;
-  const { kinds, notes, remarks } = findKinds(sightings, request);
+  const { kinds, unused, notes, remarks } = findKinds(sightings, request);
   const lines = linesOfTraits({ traits: traitsOf(policy), notes });
   return {
     kinds,
     before: ['policies:', `  ${formatValue(policy.name)}:`, ...lines],
-    after: remarks.map((text) => `    ${formatComment(text)}`),
+    after: [
+      ...unused.flatMap(linesOfRule).map((line) => `      ${line}`),
+      ...remarks.map((text) => `    ${formatComment(text)}`),
+    ],
   };
 }
 
@@ -116,48 +128,123 @@ function findKinds(
   request: SuggestRequest,
 ): {
   readonly kinds: readonly SuggestedKind[];
+  readonly unused: readonly WrittenRule[];
   readonly notes: NonNullable<WrittenPolicy['notes']>;
   readonly remarks: readonly string[];
 } {
   const { policy, settings, nowMs } = request;
   const sorted = sortOut(sightings, request);
   const trial: Trial = { policy, mailUsers: settings.mailUsers, nowMs };
-  const rules: SuggestedKind[] = [];
   const refused = [...sorted.refused];
-  for (const sights of byEffect(sorted.wanted).flatMap(apart)) {
-    const found = findRule(sights, trial);
-    if (found.kind === 'none') {
+  const added = byEffect(sorted.wanted).flatMap((wanted) => {
+    const rules = apart(wanted).flatMap((sights): Added[] => {
+      const found = findRule(sights, trial);
+      if (found.kind === 'rule') return [{ ...found, sights, isOnce: isOnce(sights), within: [] }];
       refused.push(...sights.map((sight) => ({ sight, why: found.why })));
-      continue;
-    }
-    const allowedBy = decidingRule(sights, policy)?.place;
-    // What is allowed today stays allowed.
-    const isOnce = allowedBy === undefined && countOf(sights) === 1 && !mayWiden(attemptsOf(sights));
-    const comments = [
-      ...(isOnce ? ['Not granted, since it was seen once: a monthly job?'] : []),
-      seenComment(sights),
-      ...notesOf(sights, found.rule, policy),
-    ];
-    const written = { comments, rule: found.rule, isCommentedOut: isOnce };
-    const kind = isOnce ? 'once' : 'rule';
-    const why = isOnce ? 'seen once: a monthly job?' : undefined;
-    rules.push({ kind, command: nameOf(sights), written, why, allowedBy, sights });
-  }
+      return [];
+    });
+    return withoutThoseWithin(rules, trial);
+  });
   const grave = (kind: 'root' | 'everybody', sights: readonly Sight[]): SuggestedKind => {
     const grant = kind === 'root' ? 'root_equivalent' : 'all_users';
     const written = warnedRule(sights, trial, grant);
     return { kind, command: nameOf(sights), written, why: whyWarned[grant], sights };
   };
+  const kept = keptRules(request, sorted.allowed, sightings);
   return {
     kinds: [
-      ...rules,
+      ...kept.used,
+      ...added.map(kindOfAdded),
       ...[...sorted.root.values()].map((sights) => grave('root', sights)),
       ...[...sorted.everybody.values()].map((sights) => grave('everybody', sights)),
-      ...kindsOfRefused(refused),
+      ...kindsOfRefused(refused, trial),
     ],
-    notes: { users: usersNotes(sorted, policy) },
+    unused: kept.unused,
+    notes: { users: usersNotes(sorted, policy), use: kept.ofPresets },
     remarks: gapRemarks(sorted.unreadable, sightings, request.unseen?.notes),
   };
+}
+
+/** A rule that the policy lacks. `within`: sights of other such rules that it allows as well. */
+interface Added {
+  readonly rule: RuleText;
+  readonly sights: readonly Sight[];
+  readonly isOnce: boolean;
+  readonly within: readonly Sight[];
+}
+
+function isOnce(sights: readonly Sight[]): boolean {
+  return countOf(sights) === 1 && !mayWiden(attemptsOf(sights));
+}
+
+function withoutThoseWithin(rules: readonly Added[], trial: Trial): readonly Added[] {
+  const policies = rules.length < 2 ? [] : rules.map(({ rule }) => policyOf(rule, trial));
+  const left = new Map(rules.entries());
+  for (const [at, { sights }] of rules.entries()) {
+    const wider = [...left].find(([other, { isOnce: isComment }]) => {
+      const policy = policies[other];
+      if (other === at || isComment || policy === undefined || typeof policy === 'string') return false;
+      return whyNotAllowed(policy, sights, trial) === undefined;
+    });
+    if (wider === undefined) continue;
+    const [index, rule] = wider;
+    left.set(index, { ...rule, within: [...rule.within, ...sights, ...(left.get(at)?.within ?? [])] });
+    left.delete(at);
+  }
+  return [...left.values()];
+}
+
+function kindOfAdded({ rule, sights: own, isOnce: isComment, within }: Added): SuggestedKind {
+  const sights = [...own, ...within];
+  const comments = [
+    ...(isComment ? ['Not granted, since it was seen once: a monthly job?'] : []),
+    seenComment(sights),
+    ...notesOf(own, rule),
+  ];
+  const written = { comments, rule, isCommentedOut: isComment };
+  const why = isComment ? 'seen once: a monthly job?' : undefined;
+  return { kind: isComment ? 'once' : 'rule', command: nameOf(sights), written, why, sights };
+}
+
+/** The rules that the policy has, as they are written, with what was seen of each. */
+function keptRules(
+  { policy, listener, whose }: SuggestRequest,
+  allowed: ReadonlyMap<RulePlace, readonly Sight[]>,
+  { lines }: Sightings,
+): {
+  readonly used: readonly SuggestedKind[];
+  readonly unused: readonly WrittenRule[];
+  readonly ofPresets: readonly string[];
+} {
+  const sinceMs = lines.reduce((least, { firstMs }) => Math.min(least, firstMs), Number.POSITIVE_INFINITY);
+  const by = whose === undefined ? '' : ` by ${whose}`;
+  const at = listener === undefined || by !== '' ? '' : ` at listener ${listener}`;
+  const unusedSince = `not used${by}${at}${Number.isFinite(sinceMs) ? ` since ${minuteOf(sinceMs)}` : ''}`;
+  const used: SuggestedKind[] = [];
+  const unused: WrittenRule[] = [];
+  const idle: string[] = [];
+  const { allow } = writtenLists(policy);
+  for (const [index, { place, command }] of policy.allow.entries()) {
+    const sights = allowed.get(place) ?? [];
+    const plain = withNumbers(plainOf(allow[index]));
+    const rule = typeof plain === 'object' && !isList(plain) ? plain : { command: plain };
+    const isOwn = place.file === policy.place.file;
+    const comments = sights.length === 0 ? [unusedSince] : [seenComment(sights)];
+    const written = isOwn ? { comments, rule, isCommentedOut: false } : undefined;
+    if (sights.length > 0)
+      used.push({ kind: 'rule', command, written, why: undefined, allowedBy: place, sights });
+    else if (written === undefined) idle.push(command);
+    else unused.push(written);
+  }
+  return { used, unused, ofPresets: idle.length === 0 ? [] : [`${unusedSince}: ${idle.join(', ')}`] };
+}
+
+/** The rules of the lists of a policy as they are written; those of its presets come last. */
+function writtenLists(policy: Policy): Readonly<Record<'allow' | 'deny' | 'on_request', readonly unknown[]>> {
+  const { policies } = asObject(parse(policy.effectiveText)) ?? {};
+  const lists = asObject(asObject(policies)?.[policy.name]) ?? {};
+  const listOf = (key: string): readonly unknown[] => asList(lists[key]) ?? [];
+  return { allow: listOf('allow'), deny: listOf('deny'), on_request: listOf('on_request') };
 }
 
 function nameOf([first]: readonly Sight[]): string {
@@ -184,6 +271,7 @@ function apart(sights: readonly Sight[]): Sight[][] {
 }
 
 function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): Sorted {
+  const allowed = new Map<RulePlace, Sight[]>(policy.allow.map(({ place }) => [place, []]));
   const wanted = new Map<string, Sight[]>();
   const root = new Map<string, Sight[]>();
   const everybody = new Map<string, Sight[]>();
@@ -199,7 +287,11 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     }
     const sight: Sight = { seen, ...understood };
     const { attempts, decision } = understood;
-    if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
+    const isServed =
+      seen.line.decision === 'allow' && decision.kind === 'allow' && decision.rule !== undefined;
+    const ofRule = isServed && !seen.line.isGranted ? allowed.get(decision.rule) : undefined;
+    if (ofRule !== undefined) ofRule.push(sight);
+    else if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
     else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
     else if (saidToBeDenied.has(decision.code)) refused.push({ sight, why: withPlace(decision) });
     else if (decision.code === 'user') {
@@ -209,7 +301,7 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
     else add(wanted, sight);
   }
-  return { wanted, root, everybody, refused, outside, unreadable };
+  return { allowed, wanted, root, everybody, refused, outside, unreadable };
 }
 
 /** Access for a time never becomes access for good. */
@@ -247,14 +339,16 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
     ...(atOnce === undefined ? {} : { at_once: atOnce }),
   };
   const except = policy.except.texts;
-  const deny = policy.deny.map((rule) => plainOf(rule.meaning));
-  const onRequest = policy.onRequest.map(({ meaning }) => withNumbers(plainOf(meaning)));
+  const written = writtenLists(policy);
+  const deny = written.deny.map(plainOf).filter((_, at) => policy.deny[at]?.place.file === policy.place.file);
+  const onRequest = written.on_request.map((rule) => withNumbers(plainOf(rule)));
   const { requests, approve } = policy;
   const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
   return {
     mode: 'enforce',
     users: policy.users.texts,
     ...(except.length === 0 ? {} : { except }),
+    ...(policy.use === undefined ? {} : { use: plainOf(policy.use) }),
     ...(deny.length === 0 ? {} : { deny }),
     ...(onRequest.length === 0 ? {} : { on_request: onRequest }),
     ...(isUsual ? {} : { requests: { open: requests.open, wait: formatDuration(requests.waitMs) } }),
@@ -262,6 +356,8 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
     ...(Object.keys(limits).length === 0 ? {} : { limits }),
     ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
     ...(policy.debug ? { debug: true } : {}),
+    ...(policy.contact === undefined ? {} : { contact: policy.contact }),
+    ...(policy.weight === 1 ? {} : { weight: policy.weight }),
   };
 }
 
@@ -269,9 +365,11 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
 const patternsShown = bounds.suggestedUsers;
 
 /** Comments below `users`: seen users that it does not cover; for a policy for everybody, all seen users. */
-function usersNotes({ wanted, outside }: Sorted, { users }: Policy): string[] {
+function usersNotes({ allowed, wanted, outside }: Sorted, { users }: Policy): string[] {
   const rest = countPatterns(outside, (user) => !users.matches(user));
-  const seen = users.isEverything ? countPatterns([...wanted.values()].flat(), () => true) : '';
+  const seen = users.isEverything
+    ? countPatterns([...allowed.values(), ...wanted.values()].flat(), () => true)
+    : '';
   return [
     ...(seen === '' ? [] : [`Seen: ${seen}`]),
     ...(rest === '' ? [] : [`Seen for other users, and not added: ${rest}`]),
@@ -318,7 +416,18 @@ function warnedRule(
   grant: 'root_equivalent' | 'all_users',
 ): WrittenRule {
   const comments = [`WARNING, not granted: ${whyWarned[grant]}.`, seenComment(sights)];
-  return { comments, rule: graveRule(sights, trial, grant), isCommentedOut: true };
+  const permitting = permit(sights, trial);
+  const rule = 'rule' in permitting ? permitting.rule : graveRule(sights, trial, grant);
+  return { comments, rule, isCommentedOut: true };
+}
+
+/** As `explain` has it. */
+function permit(sights: readonly Sight[], trial: Trial): ReturnType<typeof ruleThatPermits> {
+  const [decision] = sights.flatMap((sight) => (sight.decision.kind === 'deny' ? sight.decision : []));
+  const isOffered = decision?.onRequest !== undefined;
+  return decision === undefined || isOffered
+    ? {}
+    : ruleThatPermits({ ...trial, attempts: attemptsOf(sights), decision });
 }
 
 const whyWarned = {
@@ -347,15 +456,11 @@ function minuteOf(ms: number): string {
   return `${formatTime(ms).slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): string[] {
+function notesOf(sights: readonly Sight[], rule: RuleText): string[] {
   const attempts = sights.flatMap((sight) => sight.attempts);
   const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
   const named = [...new Set(attempts.flatMap((attempt) => attempt.mustBeNamed))].toSorted();
   const shared = [...new Set(attempts.flatMap((attempt) => attempt.shared ?? []))].toSorted();
-  const deciding = decidingRule(sights, policy);
-  const hasTerms = ['reason', 'limit', 'max_matches', 'deadline', 'emergency', 'expires'].some(
-    (key) => key in rule,
-  );
   return [
     ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
     ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
@@ -366,9 +471,6 @@ function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): stri
         )),
     ...shapeNotes(attempts, rule),
     ...(named.length === 0 ? [] : [`note: refused unless named, as here: ${named.join(', ')}`]),
-    ...(deciding === undefined || !hasTerms
-      ? []
-      : [`terms as in ${deciding.place.file}:${deciding.place.line}`]),
   ];
 }
 
@@ -419,7 +521,7 @@ function headOf(
   ];
 }
 
-function kindsOfRefused(refused: readonly Refused[]): SuggestedKind[] {
+function kindsOfRefused(refused: readonly Refused[], trial: Trial): SuggestedKind[] {
   const kinds = new Map<string, { readonly command: string; readonly why: string; sights: Sight[] }>();
   for (const { sight, why } of refused) {
     const command = nameOf([sight]);
@@ -428,18 +530,22 @@ function kindsOfRefused(refused: readonly Refused[]): SuggestedKind[] {
     kind.sights.push(sight);
     kinds.set(key, kind);
   }
-  return [...kinds.values()].map(({ command, why, sights }) => ({
-    kind: 'refused',
-    command,
-    written: undefined,
-    why,
-    sights,
-  }));
+  return [...kinds.values()].map(({ command, why, sights }) => {
+    const permitting = permit(sights, trial);
+    if (!('rule' in permitting)) {
+      const { hindrance } = permitting;
+      const all = hindrance === undefined ? why : `${why}; ${hindrance}`;
+      return { kind: 'refused', command, written: undefined, why: all, sights };
+    }
+    const comments = [`Not granted, since it was denied: ${why}.`, seenComment(sights)];
+    const written = { comments, rule: permitting.rule, isCommentedOut: true };
+    return { kind: 'refused', command, written, why, sights };
+  });
 }
 
 function refusedRemarks(kinds: readonly SuggestedKind[]): string[] {
-  const rows = kinds.flatMap(({ kind, command, why, sights }) => {
-    if (kind !== 'refused') return [];
+  const rows = kinds.flatMap(({ kind, command, written, why, sights }) => {
+    if (kind !== 'refused' || written !== undefined) return [];
     const count = countOf(sights);
     const last = minuteOf(lastOf(sights));
     return [`  ${timesWords(count)}, last ${last}, "${command}": ${why ?? ''}`];
@@ -458,6 +564,7 @@ function gapRemarks(
     hidden: 'hiding which option a secret belongs to',
     'unknown-form': 'of another form than this version writes',
     failed: 'which the mail server answered with an error',
+    probe: 'which `dovegate doctor` sent',
   };
   const opaque = lines.reduce((sum, { line, count }) => sum + (line.isOpaque ? count : 0), 0);
   return [

@@ -1,14 +1,14 @@
 // Finds one rule: the narrowest that permits every seen line of a command, tested with the policy code. A suggestion must have been parsed
 // by the configuration's own parser and evaluated.
 
-import { parseSettings } from '../../config/parse-settings.js';
 import type { MailUserSettings } from '../../config/settings.js';
 import { GlobList } from '../../language/names/glob.js';
 import { formatEnd } from '../../records/audit/record.js';
 import { decide } from '../policy/decide.js';
 import { formatDuration, formatRate, type Policy, type Rule } from '../policy/policy.js';
+import { parseAlone } from './alone.js';
 import { allNarrowness, mayWiden, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
-import { formatPolicy, formatValue, type Plain } from './policy-text.js';
+import { formatPolicy, type Plain } from './policy-text.js';
 import type { SeenLine, Understood } from './recorded.js';
 
 export interface Sight extends Understood {
@@ -78,16 +78,6 @@ export function usesOf(sights: readonly TriedLine[]): Use[] {
   );
 }
 
-export function decidingRule(sights: readonly TriedLine[], policy: Policy): Rule | undefined {
-  const places = new Set(
-    sights.map(({ decision }) => (decision.kind === 'allow' ? decision.rule : undefined)),
-  );
-  const [only] = places;
-  return places.size === 1 && only !== undefined
-    ? policy.allow.find((rule) => rule.place === only)
-    : undefined;
-}
-
 /** The rule of that narrowness; untested. */
 export function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrowness: Narrowness): RuleText {
   const uses = usesOf(sights);
@@ -101,7 +91,6 @@ export function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrown
     ...(isForSome ? { users: own } : {}),
     ...(uses.some(({ attempt }) => attempt.shared !== undefined) ? { shared: true } : {}),
     ...(uses.some(({ attempt }) => attempt.content.length > 0) ? { content: true } : {}),
-    ...termsOf(decidingRule(sights, policy)),
   };
 }
 
@@ -110,8 +99,7 @@ function covers(patterns: readonly string[], ofPolicy: readonly string[]): boole
   return ofPolicy.every((pattern) => list.matches(pattern));
 }
 
-export function termsOf(rule: Rule | undefined): RuleText {
-  if (rule === undefined) return {};
+export function termsOf(rule: Rule): RuleText {
   const { reason, limit, maxMatches, deadlineMs, emergency } = rule.obligations;
   return {
     ...(reason ? { reason: 'required' } : {}),
@@ -126,10 +114,18 @@ export function termsOf(rule: Rule | undefined): RuleText {
 
 export function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Trial): string | undefined {
   const policy = policyOf(rule, trial);
-  if (typeof policy === 'string') return policy;
+  return typeof policy === 'string' ? policy : whyNotAllowed(policy, sights, trial);
+}
+
+/** By a policy that was parsed; undefined: it permits all of them, then and now. */
+export function whyNotAllowed(
+  policy: Policy,
+  sights: readonly TriedLine[],
+  { nowMs }: Trial,
+): string | undefined {
   for (const { attempts, seen } of sights) {
     for (const attempt of attempts) {
-      for (const atMs of [seen.lastMs, trial.nowMs]) {
+      for (const atMs of [seen.lastMs, nowMs]) {
         const decision = decide(policy, attempt, atMs);
         if (decision.kind === 'deny') return decision.nearest?.missing[0] ?? decision.reason;
       }
@@ -140,22 +136,19 @@ export function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Tria
 
 /** Parsed like a configuration; a string is its fault. */
 export function policyOf(rule: RuleText, { policy, mailUsers }: Trial): Policy | string {
-  const { characters, defaultRealm } = mailUsers;
-  const names = { characters, ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }) };
-  const text = [
-    'listeners: { trial: { unix: /trial, policy: trial } }',
-    'backends: { trial: { address: "unix:/trial" } }',
-    'routes: [{ users: ["*"], backend: trial }]',
-    `mail_users: ${formatValue(names)}`,
-    formatPolicy({
-      name: 'trial',
-      comments: [],
-      traits: { users: policy.users.texts, except: policy.except.texts },
-      allow: [{ comments: [], rule, isCommentedOut: false }],
-      remarks: [],
-    }),
-  ].join('\n');
-  const { settings, problems } = parseSettings('trial', { readText: () => text, glob: () => [] });
+  const yaml = formatPolicy({
+    name: 'trial',
+    comments: [],
+    traits: { users: policy.users.texts, except: policy.except.texts },
+    allow: [{ comments: [], rule, isCommentedOut: false }],
+    remarks: [],
+  });
+  const { settings, problems } = parseAlone({
+    file: '/trial/rule.yaml',
+    yaml,
+    policy: 'trial',
+    names: mailUsers,
+  });
   const read = settings?.policies.get('trial');
   return (
     read ?? problems.find(({ severity }) => severity === 'error')?.message ?? 'the rule cannot be written'

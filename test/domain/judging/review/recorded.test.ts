@@ -52,6 +52,7 @@ void test('words, user, series and who asked', () => {
     backend: 'mail1',
     isObstructed: false,
     hasReason: true,
+    isProbe: false,
     isFailed: false,
     isGranted: false,
     isOpaque: false,

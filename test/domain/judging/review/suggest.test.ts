@@ -2,14 +2,28 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseSettings } from '../../../../src/domain/config/parse-settings.js';
+import type { Settings } from '../../../../src/domain/config/settings.js';
 import { Sightings } from '../../../../src/domain/judging/review/recorded.js';
 import { type Suggestion, suggest } from '../../../../src/domain/judging/review/suggest.js';
 import { parse, settingsOf, sound } from '../../config/sound.js';
 import { record, recordedMs } from './recording.js';
 import { wordsOf } from './seeing.js';
 
+/** With one preset, `presets/desk`. */
+function parseWithPreset(text: string): Settings {
+  const presetText = (name: string) =>
+    name === 'desk' ? 'allow: [quota get, who]\ndeny: [index]\n' : undefined;
+  const { settings, problems } = parseSettings('/etc/dovegate/d.yaml', {
+    readText: () => text,
+    glob: () => [],
+    presetText,
+  });
+  return settings ?? assert.fail(JSON.stringify(problems));
+}
+
 function suggestion(policy: string, ...lines: string[]): Suggestion {
-  const settings = settingsOf(
+  const settings = parseWithPreset(
     `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
   );
   const sightings = new Sightings({ listener: 'support' });
@@ -95,7 +109,7 @@ policies:
     # Seen and not suggested:
     #   once, last 2026-11-20 11:55 UTC, "mailbox delete": a rule of policy support denies "mailbox delete" (/etc/dovegate/d.yaml:16)
     #   once, last 2026-11-20 11:54 UTC, "quota get": policy support excepts a user of this command (/etc/dovegate/d.yaml:12)
-    #   once, last 2026-11-20 11:50 UTC, "who": no rule allows "who"; policy support observes, and this goes beyond that: it is for a mask of users
+    #   once, last 2026-11-20 11:50 UTC, "who": no rule allows "who"; policy support observes, and this goes beyond that: it is for a mask of users; no rule here can allow it for this mask of users: it needs users: ["*"] and no except in policy support
     # Left out: 1, no command that could be read.
 `,
   );
@@ -137,14 +151,22 @@ void test('on_request stays as it is, and what a grant allowed does not become a
   );
 });
 
-void test('nothing that was allowed gives a policy that allows nothing', () => {
+void test('nothing that was allowed gives no new rule; what was denied is one in comments, as explain has it', () => {
   const { text, rules, allowed } = suggestion(
     'users: ["*@example.com"]\n    allow: [quota get]',
     'bob@example.com: sieve list',
   );
   assert.deepEqual([rules, allowed], [0, 0]);
-  assert.match(text, /users: \["\*@example\.com"\]\n {4}allow: \[\]\n/);
-  assert.match(text, /once, last .*"sieve list": no rule allows "sieve list"/);
+  assert.ok(
+    text.endsWith(`    allow:
+      # Not granted, since it was denied: no rule allows "sieve list".
+      # once for 1 user by carol@support, last 2026-11-20 12:00 UTC; effect: read
+      # - sieve list
+      # not used at listener support since 2026-11-20 12:00 UTC
+      - quota get
+`),
+    text,
+  );
 });
 
 void test('the users of the policy stay; other users are a comment with their count', () => {
@@ -186,20 +208,96 @@ function ruleOf({ text }: Suggestion, command: string): string[] {
     .map((line) => line.trim());
 }
 
-void test('under enforce the terms of the deciding rule stay, and the rule is named', () => {
-  const suggested = suggestion(
-    'users: ["*@example.com"]\n    allow: [{ command: mailbox list, reason: required, limit: 5/day, emergency: true, expires: 2099-01-01 }, { command: quota get, limit: 7/hour }]',
-    'bob@example.com: mailbox list INBOX',
+void test('what an operator wrote stays as it is; only what no rule allows is new', () => {
+  const { text, rules, allowed } = suggestion(
+    `users: ["*@example.com"]
+    use: [presets/desk]
+    weight: 3
+    contact: helpdesk@example.com
+    deny: [mailbox delete]
+    allow:
+      - { command: mailbox create, where: { mailbox: ["Projects/*"] }, reason: required, limit: 5/day, max_users: 7, expires: 2099-01-01 }
+      - { command: reload, root_equivalent: true }
+      - sieve list`,
+    'bob@example.com: mailbox create Projects/x',
+    ': reload',
     'bob@example.com: quota get',
+    'bob@example.com: mailbox create Other',
   );
-  assert.deepEqual(ruleOf(suggested, 'mailbox list'), [
-    'reason: required',
-    'limit: 5/day',
-    'emergency: true',
-    'expires: "2099-01-01"',
-  ]);
-  assert.deepEqual(ruleOf(suggested, 'quota get'), ['limit: 7/hour']);
-  assert.match(suggested.text, /# terms as in \/etc\/dovegate\/d\.yaml:11\n {6}- command: quota get\n/);
+  assert.deepEqual([rules, allowed], [3, 3]);
+  assert.ok(
+    text.includes(`    users: ["*@example.com"]
+    use: [presets/desk]
+    # not used at listener support since 2026-11-20 11:57 UTC: who
+`),
+    text,
+  );
+  assert.ok(
+    text.includes(`    deny: [mailbox delete]
+    contact: helpdesk@example.com
+    weight: 3
+    allow:
+      # once for 1 user by carol@support, last 2026-11-20 12:00 UTC; effect: write
+      - command: mailbox create
+        expires: "2099-01-01"
+        limit: 5/day
+        max_users: 7
+        reason: required
+        where: { mailbox: ["Projects/*"] }
+      # once by dave@support, last 2026-11-20 11:59 UTC; effect: admin
+      - command: reload
+        root_equivalent: true
+      # Not granted, since it was denied: no rule allows "mailbox create" like this: mailbox must be Projects/*.
+      # once for 1 user by dave@support, last 2026-11-20 11:57 UTC; effect: write
+      # - command: mailbox create
+      #   where: { mailbox: [Other] }
+      #   reason: required
+      #   limit: 5/day
+      #   max_users: 7
+      #   expires: "2099-01-01"
+      # not used at listener support since 2026-11-20 11:57 UTC
+      - sieve list
+`),
+    text,
+  );
+  // Read back, it is what it was.
+  const again = parseWithPreset(sound.replace(/policies:[^]*/, text)).policies.get('support');
+  assert.deepEqual(
+    again?.allow.map(({ command }) => command),
+    ['mailbox create', 'reload', 'sieve list', 'quota get', 'who'],
+  );
+  assert.deepEqual([again?.weight, again?.contact], [3, 'helpdesk@example.com']);
+  assert.deepEqual(
+    again?.deny.map(({ command }) => command),
+    ['mailbox delete', 'index'],
+  );
+});
+
+void test('a rule that lies within another is left out, and is counted there', () => {
+  const line = (age: string) => `bob@example.com: expunge mailbox Trash savedbefore ${age}`;
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const both = suggestion(policy, line('30d'), line('7d'), line('7d'), line('30d'), line('90d'));
+  assert.equal(both.text.match(/- command: expunge/g)?.length, 1, both.text);
+  assert.match(
+    both.text,
+    /# 5 times for 1 user by 2 principals.*\n.*expunge\n.*savedbefore: \{ at_least: 7d \}/,
+  );
+  // What was seen once is a comment, and no rule that another one could lie within.
+  const once = suggestion(policy, line('30d'), line('30d'), line('7d'));
+  assert.match(once.text, /^ {6}# 2 times .*\n {6}- command: expunge\n.*at_least: 30d/m);
+  assert.match(once.text, /^ {6}# once .*\n {6}# - command: expunge\n.*at_least: 7d/m);
+});
+
+void test('what doctor sent is not what people do', () => {
+  const settings = settingsOf(sound.replace('allow:', 'mode: observe\n    allow:'));
+  const sightings = new Sightings({ listener: 'support' });
+  const sent = { user: 'bob@example.com', principal: 'root@support', reason: 'dovegate doctor' };
+  sightings.take(record(settings, 'support', { ...sent, words: ['mailbox', 'list'] }));
+  const policy = settings.policies.get('support') ?? assert.fail();
+  const { text, rules } = suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
+  assert.equal(rules, 0);
+  assert.doesNotMatch(text, /mailbox list/);
+  assert.match(text, /^ {4}# Left out: 1, which `dovegate doctor` sent\.$/m);
 });
 
 void test('what destroys is held to the domains where it was seen', () => {

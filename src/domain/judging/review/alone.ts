@@ -1,0 +1,59 @@
+// Reads policies alone: candidates, texts of the page, trials of a rule. They are parsed as the included file of a configuration that has
+// nothing else, so no other file is needed, nor within their reach.
+
+import { type ParsedSettings, parseSettings } from '../../config/parse-settings.js';
+import type { MailUserSettings } from '../../config/settings.js';
+import { formatValue } from './policy-text.js';
+
+/** What the names of mail users are. */
+export type NamesOfUsers = Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve'> &
+  Partial<Pick<MailUserSettings, 'case'>>;
+
+const aroundFile = '/trial/dovegate.yaml';
+
+/** `file`: its name in problems. `presetText`: of the shipped preset of that name. `catalog`: files with commands, by their paths. */
+export interface Alone {
+  readonly file: string;
+  readonly yaml: string;
+  /** A policy that it must have. */
+  readonly policy: string;
+  readonly names: NamesOfUsers;
+  readonly presetText?: (name: string) => string | undefined;
+  readonly catalog?: ReadonlyMap<string, string>;
+}
+
+export function parseAlone({
+  file,
+  yaml,
+  policy,
+  names,
+  presetText,
+  catalog = new Map(),
+}: Alone): ParsedSettings {
+  const { characters, defaultRealm, resolve } = names;
+  const mailUsers = {
+    characters,
+    ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }),
+    ...(resolve === undefined ? {} : { resolve }),
+    ...(names.case === undefined ? {} : { case: names.case }),
+  };
+  const around = [
+    'version: 1',
+    `include: [${formatValue(file)}]`,
+    `listeners: { trial: { unix: /trial, policy: ${formatValue(policy)} } }`,
+    'backends: { trial: { address: "unix:/trial" } }',
+    'routes: [{ users: ["*"], backend: trial }]',
+    `mail_users: ${formatValue(mailUsers)}`,
+    ...(catalog.size === 0 ? [] : [`catalog: ${formatValue([...catalog.keys()])}`]),
+  ].join('\n');
+  return parseSettings(aroundFile, {
+    readText(path) {
+      if (path === aroundFile) return around;
+      const text = path === file ? yaml : catalog.get(path);
+      if (text !== undefined) return text;
+      throw new Error('other files are not read here; dovegate check reads them');
+    },
+    glob: () => [],
+    ...(presetText && { presetText }),
+  });
+}
