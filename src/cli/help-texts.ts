@@ -54,11 +54,11 @@ dovegate can --socket /run/dovegate/support.sock
 
 test: 0 all as expected, 1 some are not, 65 records are missing that --replay should have judged, 78 the configuration
 dovegate test --coverage
-dovegate test --config ./new.yaml --replay /var/lib/dovegate/audit
+dovegate test --replay /var/lib/dovegate/audit --candidate support-next.yaml
 
-suggest: 0 printed, 1 nothing to suggest, 64 no such listener, 78 the configuration, or no journal
-dovegate suggest --listener support
-dovegate suggest --listener support --since 30d --uid 1001
+suggest: 0 printed, 1 nothing to suggest, 64 no such listener or policy, 78 the configuration, or no journal
+dovegate suggest --policy support --since 30d > support-next.yaml
+dovegate suggest --listener support --since 30d --uid anna
 
 hash-password: 0 printed, 1 no password, or two different ones, 64 one that nobody could log in with
 dovegate hash-password

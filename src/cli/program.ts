@@ -2,6 +2,7 @@
 // the others cost no start time.
 
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
+import { uidOf } from '../adapters/host/accounts.js';
 import { allSeries, type Series } from '../domain/language/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/people/identity/credentials.js';
 import { minorsOf } from '../protocol/releases.js';
@@ -187,10 +188,18 @@ interface Where {
   readonly socket?: string;
 }
 
+interface SuggestFlags extends Who {
+  readonly config: string;
+  readonly listener?: string;
+  readonly policy?: string;
+  readonly since?: number;
+}
+
 interface TestFlags {
   readonly config: string;
   readonly coverage: boolean;
   readonly replay?: string;
+  readonly candidate?: string;
   readonly acceptHoles: boolean;
 }
 
@@ -215,7 +224,9 @@ function addPolicyCommands(program: Command, end: End): void {
   const listener = 'the listener, by its name in the configuration';
   const withClient = (command: Command, user: string, account: string): Command =>
     command
-      .addOption(new Option('--uid <n>', `${user}, by the uid of the system`).argParser(parseUid))
+      .addOption(
+        new Option('--uid <user>', `${user}, by the uid or the name on this machine`).argParser(parseUid),
+      )
       .addOption(new Option('--account <name>', account).conflicts('uid'));
   const explain = program
     .command('explain')
@@ -279,8 +290,14 @@ function addPolicyCommands(program: Command, end: End): void {
       '--replay <dir>',
       'judge the records of an audit journal instead, and print decisions that would change',
     )
+    .option(
+      '--candidate <file>',
+      'with --replay: a file with policies, as suggest prints it, in the place of those',
+    )
     .option('--accept-holes', 'with --replay: end by what was judged, though records are missing', false)
-    .action(async ({ replay, ...options }: TestFlags) => {
+    .action(async ({ replay, ...options }: TestFlags, command: Command) => {
+      if (replay === undefined && (options.acceptHoles || options.candidate !== undefined))
+        command.error("error: '--accept-holes' and '--candidate' go with '--replay <dir>'");
       if (replay === undefined) end((await import('./policy/test.js')).test(options));
       else end(await (await import('./policy/replay.js')).replay({ ...options, directory: replay }));
     });
@@ -288,16 +305,26 @@ function addPolicyCommands(program: Command, end: End): void {
     .command('suggest')
     .description('print the smallest readable policy that allows what the journal shows of a listener')
     .addOption(configOption())
-    .requiredOption('--listener <name>', listener)
+    .addOption(new Option('--listener <name>', listener))
+    .addOption(
+      new Option('--policy <name>', 'what all people of this policy did, at whatever listener').conflicts([
+        'listener',
+        'uid',
+        'account',
+      ]),
+    )
     .addOption(
       new Option('--since <when>', `how far to look back in the audit journal: ${momentHelp}`)
         .argParser((text) => readMoment(text, 'start'))
         .default(undefined, '7d'),
     );
   withClient(suggest, 'what this user did', 'what this account did').action(
-    async ({ since, ...options }: Who & { config: string; listener: string; since?: number }) => {
+    async ({ since, policy, listener: name, config, uid, account }: SuggestFlags, command: Command) => {
       const sinceMs = since ?? readMoment('7d', 'start');
-      end(await (await import('./policy/suggest.js')).suggest({ ...options, sinceMs }));
+      const { suggest: run } = await import('./policy/suggest.js');
+      if (policy !== undefined) return end(await run({ config, policy, sinceMs }));
+      if (name !== undefined) return end(await run({ config, listener: name, uid, account, sinceMs }));
+      command.error("error: either '--listener <name>', or '--policy <name>'");
     },
   );
 }
@@ -329,8 +356,9 @@ function parseClient(text: string): number {
 }
 
 function parseUid(text: string): number {
-  if (/^\d{1,10}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a number.');
+  const uid = /^\d{1,10}$/.test(text) ? Number(text) : uidOf(text);
+  if (uid !== undefined) return uid;
+  throw new InvalidArgumentError('It must be a number, and no user of this machine has this name.');
 }
 
 function addHashPassword(program: Command, end: End): void {

@@ -25,6 +25,19 @@ export function openSettings(config: string): Settings {
   throw new CommandFault(exitCodes.configuration, lines.join('\n'));
 }
 
+/** Throws a CommandFault. */
+export function namedPolicy(
+  { policies }: Settings,
+  name: string,
+  exitCode: number = exitCodes.usage,
+): Policy {
+  const policy = policies.get(name);
+  if (policy !== undefined) return policy;
+  const names = [...policies.keys()];
+  const meant = meantBy(name, names, `; there are: ${names.join(', ')}`);
+  throw new CommandFault(exitCode, `the configuration has no policy "${name}"${meant}`);
+}
+
 /** The listener of that name, with the policy for this client (for everybody if none is named). Throws a CommandFault. */
 export function openListener(choice: ListenerChoice): {
   readonly settings: Settings;

@@ -1,5 +1,10 @@
 // `dovegate test --replay`: evaluates past records with a configuration and lists the decisions that would change.
 
+import { resolve } from 'node:path';
+import { readFromDisk } from '../../adapters/host/process.js';
+import { formatProblem } from '../../domain/config/problem.js';
+import type { Settings } from '../../domain/config/settings.js';
+import { parseAlone, policyNamesIn } from '../../domain/judging/review/alone.js';
 import {
   Coverage,
   createReplay,
@@ -9,9 +14,9 @@ import {
 import { plural, timesWords } from '../../domain/language/words/words.js';
 import { formatTime } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
-import { formatCanonical, formatPlace, plain, stderr, stdout } from '../output/output.js';
+import { CommandFault, formatCanonical, formatPlace, plain, stderr, stdout } from '../output/output.js';
 import { readRows } from './journal-rows.js';
-import { openSettings } from './named-listener.js';
+import { namedPolicy, openSettings } from './named-listener.js';
 import { formatCoverage } from './test.js';
 
 export interface ReplayOptions {
@@ -20,6 +25,8 @@ export interface ReplayOptions {
   /** A directory of an audit journal, or one segment of it. */
   readonly directory: string;
   readonly acceptHoles: boolean;
+  /** A file with policies in the place of those of the configuration, as `suggest` prints them. */
+  readonly candidate?: string | undefined;
 }
 
 /** How many kinds of changes are printed; the counts cover all of them. */
@@ -30,7 +37,8 @@ const shownMax = 200;
  * configuration, or no records there.
  */
 export async function replay(options: ReplayOptions): Promise<number> {
-  const settings = openSettings(options.config);
+  const opened = openSettings(options.config);
+  const settings = options.candidate === undefined ? opened : withCandidate(opened, options.candidate);
   const coverage = new Coverage(settings.policies.values());
   const judging = createReplay(settings, ({ readings }) => {
     if (options.coverage) coverage.take(readings());
@@ -46,6 +54,36 @@ export async function replay(options: ReplayOptions): Promise<number> {
   if (holes.length > 0) stderr(`dovegate: ${partial}`);
   if (holes.length > 0 && !options.acceptHoles) return exitCodes.incomplete;
   return result.changes.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Throws a CommandFault. */
+function withCandidate(settings: Settings, file: string): Settings {
+  const { presetText, readText } = readFromDisk;
+  const read = (path: string): string => {
+    try {
+      return readText(path);
+    } catch (cause) {
+      throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
+    }
+  };
+  const path = resolve(file);
+  const yaml = read(path);
+  const [policy] = policyNamesIn(yaml);
+  if (policy === undefined)
+    throw new CommandFault(
+      exitCodes.configuration,
+      `${file}: holds no policies: NAME: ..., as suggest prints it`,
+    );
+  const catalog = new Map(settings.catalog?.files.map((each) => [each.path, read(each.path)]));
+  const parsed = parseAlone({ file: path, yaml, policy, names: settings.mailUsers, presetText, catalog });
+  const errors = parsed.problems.filter(({ severity }) => severity === 'error');
+  if (parsed.settings === undefined) {
+    const lines = errors.map((problem) => formatProblem(problem, parsed.texts.get(problem.file)));
+    throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+  }
+  const { policies } = parsed.settings;
+  for (const name of policies.keys()) namedPolicy(settings, name, exitCodes.configuration);
+  return { ...settings, policies: new Map([...settings.policies, ...policies]) };
 }
 
 const partial =

@@ -71,6 +71,42 @@ test('--coverage tells which rules no record was decided by', async (t) => {
   );
 });
 
+test('a candidate is judged in the place of its policy, as suggest prints it', async (t) => {
+  const { run, folder } = openDesk(t);
+  writeJournal(folder, sent);
+  writeFileSync(
+    join(folder, 'next.yaml'),
+    'policies:\n  support:\n    users: ["*@example.com"]\n    allow: [mailbox list]\n',
+  );
+  const told = await run('test', '--replay', 'audit', '--candidate', 'next.yaml', '--coverage');
+  assert.equal(told.exit, 1, told.text);
+  assert.match(told.text, /^ {4}now: {2}no rule allows "quota get"$/m);
+  assert.match(told.text, /^4 records judged: 2 as before, 2 allow -> deny, 0 deny -> allow$/m);
+  assert.match(told.text, /^ {2}\S*next\.yaml:4 +support +allow +mailbox list$/m);
+
+  const wrong: readonly (readonly [text: string, exit: number, said: RegExp])[] = [
+    [
+      'policies: { support: { users: ["*"], allow: [mailbox lst] } }',
+      78,
+      /next\.yaml:1:\d+: .*did you mean mailbox list/,
+    ],
+    [
+      'policies: { suport: { users: ["*"], allow: [who] } }',
+      78,
+      /has no policy "suport"; did you mean support\?/,
+    ],
+    ['{}', 78, /next\.yaml: .*policies: NAME/],
+  ];
+  for (const [text, exit, said] of wrong) {
+    writeFileSync(join(folder, 'next.yaml'), text);
+    const refused = await run('test', '--replay', 'audit', '--candidate', 'next.yaml');
+    assert.equal(refused.exit, exit, refused.text);
+    assert.match(refused.stderr, said);
+  }
+  assert.equal((await run('test', '--replay', 'audit', '--candidate', 'nowhere.yaml')).exit, 78);
+  assert.equal((await run('test', '--candidate', 'next.yaml')).exit, 64);
+});
+
 test('a journal with a hole is 65, unless that is accepted; what was not judged is said', async (t) => {
   const { run, folder } = openDesk(t);
   const many = Array.from({ length: 30 }, (_, at) => ({ ...sent[0], atMs: atMs + at }));

@@ -56,6 +56,45 @@ test('what the journal lacks is said above the rules, what it only counted below
   assert.match(told.text, /^# WARNING: records are missing, .*: \S+ has \d+ records, but their numbers go/m);
 });
 
+test('of a policy: what all its people did, at whatever listener', async (t) => {
+  const { run, folder } = openDesk(t, configuration.replace('policy: support }', 'policy: watch }'));
+  const atMs = Date.now() - dayMs;
+  const both = configuration.replace('policy: support }', 'policy: watch }');
+  writeJournal(
+    folder,
+    [
+      { listener: 'audit', user: 'bob', words: ['mailbox', 'list'], atMs, principal: 'anna@audit' },
+      { listener: 'support', user: 'bob', words: ['sieve', 'list'], atMs },
+    ],
+    both,
+  );
+  const told = await run('suggest', '--policy', 'watch');
+  assert.equal(told.exit, 0, told.text);
+  assert.match(
+    told.stdout.toString(),
+    /^# Suggested by what was judged by policy watch from .*: 2 records, of which this allows 2\.$/m,
+  );
+  assert.match(told.text, /- mailbox list\n[^]*- sieve list\n/);
+  assert.match(told.text, /^ {6}# not used since [^\n]*\n {6}- quota get$/m);
+  const nobody = await run('suggest', '--policy', 'wach');
+  assert.equal(nobody.exit, 64);
+  assert.match(nobody.stderr, /has no policy "wach"; did you mean watch\?/);
+  assert.equal((await run('suggest', '--policy', 'watch', '--listener', 'audit')).exit, 64);
+  assert.equal((await run('suggest')).exit, 64);
+});
+
+test('a person is named by name, too', async (t) => {
+  const { run, folder } = openDesk(t, configuration);
+  const sent = { listener: 'audit', user: 'bob', words: ['mailbox', 'list'], atMs: Date.now() - dayMs };
+  writeJournal(folder, [{ ...sent, principal: 'root@audit' }]);
+  const told = await run('suggest', '--listener', 'audit', '--uid', 'root');
+  assert.equal(told.exit, 0, told.text);
+  assert.match(told.text, /^ {6}# not used by root@audit since .*$/m);
+  const nobody = await run('suggest', '--listener', 'audit', '--uid', 'no-such-user');
+  assert.equal(nobody.exit, 64);
+  assert.match(nobody.stderr, /no user of this machine has this name/);
+});
+
 test('nothing seen is 1, no journal 78, a wrong duration 64', async (t) => {
   const { run, folder } = openDesk(t, configuration);
   assert.equal((await run('suggest', '--listener', 'audit')).exit, 78);

@@ -1,13 +1,24 @@
 // Reads policies alone: candidates, texts of the page, trials of a rule. They are parsed as the included file of a configuration that has
 // nothing else, so no other file is needed, nor within their reach.
 
+import { parse } from 'yaml';
 import { type ParsedSettings, parseSettings } from '../../config/parse-settings.js';
 import type { MailUserSettings } from '../../config/settings.js';
+import { asObject } from '../../records/audit/stored.js';
 import { formatValue } from './policy-text.js';
 
 /** What the names of mail users are. */
 export type NamesOfUsers = Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve'> &
   Partial<Pick<MailUserSettings, 'case'>>;
+
+/** The policies that a text has, as far as it is YAML. */
+export function policyNamesIn(yaml: string): string[] {
+  try {
+    return Object.keys(asObject(asObject(parse(yaml))?.['policies']) ?? {});
+  } catch {
+    return [];
+  }
+}
 
 const aroundFile = '/trial/dovegate.yaml';
 

@@ -1,6 +1,6 @@
-// Owns the suggestion: the policy that is there, with the rules that it lacks to allow what was seen. It reads no journal and prints nothing;
-// the text is its result. Nothing that present policy denies in so many words comes back. What an operator wrote stays as it is. What amounts to root,
-// or concerns all users at once, is shown as a comment with a warning and never granted.
+// Owns the suggestion: the policy that is there, with the rules that it lacks to allow what was seen. It reads no journal and prints
+// nothing; the text is its result. Nothing that present policy denies in so many words comes back. What an operator wrote stays as it is.
+// What amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
 
 import { parse } from 'yaml';
 import { bounds } from '../../../bounds/bounds.js';
@@ -512,6 +512,7 @@ function headOf(
   return [
     `Suggested by what ${listener === undefined ? `was judged by policy ${policy.name}` : `listener ${listener} did`}${span}: ${all} records, of which this allows ${allowed}.`,
     `Read it before it takes the place of policy ${policy.name} (${place}).`,
+    'As it stands it can be named as shadow:, judged on the past (test --replay DIR --candidate FILE), and pasted.',
     ...(unseen?.holes ?? []).map(
       (hole) => `WARNING: records are missing, and what they held is not here: ${hole}.`,
     ),

@@ -72,6 +72,7 @@ void test('the whole text', () => {
     text,
     `# Suggested by what listener support did from 2026-11-20 11:49 UTC to 2026-11-20 12:00 UTC: 11 records, of which this allows 4.
 # Read it before it takes the place of policy support (/etc/dovegate/d.yaml:9).
+# As it stands it can be named as shadow:, judged on the past (test --replay DIR --candidate FILE), and pasted.
 policies:
   support:
     mode: enforce
