@@ -216,6 +216,12 @@ function checkAllow(
     const message = `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`;
     cursor.error([], message);
   }
+  // Dovecot answers USAGE without the one and without the other.
+  const isCopying = parameters.filter(({ name }) => destinations.includes(name)).length > 1;
+  if (isCopying && !named.some((name) => destinations.includes(name))) {
+    const message = `never matches what a Dovecot runs: "${command}" goes to a ${destinations.join(' or ')}, so where must name one of them`;
+    cursor.warning([], message);
+  }
   if (raw.maxMatches !== undefined) {
     if (!roles.has('search-query') || commands.some((each) => each.scope !== 'user'))
       cursor.error(['max_matches'], 'is for commands that take a search query');
@@ -226,6 +232,8 @@ function checkAllow(
     cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
   }
 }
+
+const destinations = ['destination', 'default-destination'];
 
 /** Parameters that a rule must name, and that the command has in every series that has the command. */
 function unnamedIn(commands: readonly Command[], named: readonly string[]): string[] {
