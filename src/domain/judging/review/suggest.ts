@@ -139,7 +139,10 @@ function findKinds(
   const added = byEffect(sorted.wanted).flatMap((wanted) => {
     const rules = apart(wanted).flatMap((sights): Added[] => {
       const found = findRule(sights, trial);
-      if (found.kind === 'rule') return [{ ...found, sights, isOnce: isOnce(sights), within: [] }];
+      const checks = (rule: RuleText) =>
+        mayWiden(attemptsOf(sights)) ? [] : leftOpen(usesOf(sights), whereIn(rule));
+      if (found.kind === 'rule')
+        return [{ ...found, sights, isOnce: isOnce(sights), checks: checks(found.rule), within: [] }];
       refused.push(...sights.map((sight) => ({ sight, why: found.why })));
       return [];
     });
@@ -170,6 +173,8 @@ interface Added {
   readonly rule: RuleText;
   readonly sights: readonly Sight[];
   readonly isOnce: boolean;
+  /** Of which words it takes any value. */
+  readonly checks: readonly string[];
   readonly within: readonly Sight[];
 }
 
@@ -181,9 +186,11 @@ function withoutThoseWithin(rules: readonly Added[], trial: Trial): readonly Add
   const policies = rules.length < 2 ? [] : rules.map(({ rule }) => policyOf(rule, trial));
   const left = new Map(rules.entries());
   for (const [at, { sights }] of rules.entries()) {
-    const wider = [...left].find(([other, { isOnce: isComment }]) => {
+    const wider = [...left].find(([other, { isOnce: isComment, checks }]) => {
       const policy = policies[other];
-      if (other === at || isComment || policy === undefined || typeof policy === 'string') return false;
+      if (other === at || policy === undefined || typeof policy === 'string') return false;
+      // Whoever takes a rule out that is doubtful must not lose others by it.
+      if (isComment || checks.length > 0) return false;
       return whyNotAllowed(policy, sights, trial) === undefined;
     });
     if (wider === undefined) continue;
@@ -194,12 +201,12 @@ function withoutThoseWithin(rules: readonly Added[], trial: Trial): readonly Add
   return [...left.values()];
 }
 
-function kindOfAdded({ rule, sights: own, isOnce: isComment, within }: Added): SuggestedKind {
+function kindOfAdded({ rule, sights: own, isOnce: isComment, checks, within }: Added): SuggestedKind {
   const sights = [...own, ...within];
   const comments = [
     ...(isComment ? ['Not granted, since it was seen once: a monthly job?'] : []),
     seenComment(sights),
-    ...notesOf(own, rule),
+    ...notesOf(own, rule, checks),
   ];
   const written = { comments, rule, isCommentedOut: isComment };
   const why = isComment ? 'seen once: a monthly job?' : undefined;
@@ -456,7 +463,7 @@ function minuteOf(ms: number): string {
   return `${formatTime(ms).slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-function notesOf(sights: readonly Sight[], rule: RuleText): string[] {
+function notesOf(sights: readonly Sight[], rule: RuleText, checks: readonly string[]): string[] {
   const attempts = sights.flatMap((sight) => sight.attempts);
   const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
   const named = [...new Set(attempts.flatMap((attempt) => attempt.mustBeNamed))].toSorted();
@@ -464,11 +471,7 @@ function notesOf(sights: readonly Sight[], rule: RuleText): string[] {
   return [
     ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
     ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
-    ...(mayWiden(attempts)
-      ? []
-      : leftOpen(usesOf(sights), whereIn(rule)).map(
-          (name) => `CHECK: any value of ${name}, of which some were seen`,
-        )),
+    ...checks.map((name) => `CHECK: any value of ${name}, of which some were seen`),
     ...shapeNotes(attempts, rule),
     ...(named.length === 0 ? [] : [`note: refused unless named, as here: ${named.join(', ')}`]),
   ];

@@ -289,6 +289,18 @@ void test('a rule that lies within another is left out, and is counted there', (
   assert.match(once.text, /^ {6}# once .*\n {6}# - command: expunge\n.*at_least: 7d/m);
 });
 
+void test('a rule that is to be checked takes no other one in: who takes it out keeps the rest', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const boxes = Array.from(
+    { length: 300 },
+    (_, at) => `bob@example.com: expunge mailbox Box${at} savedbefore 30d`,
+  );
+  const trash = 'bob@example.com: expunge mailbox Trash savedbefore 60d';
+  const { text } = suggestion(policy, ...boxes, trash, trash);
+  assert.match(text, /# CHECK: any value of query mailbox.*\n {6}- command: expunge\n.*mailbox: present/);
+  assert.match(text, /^ {6}- command: expunge\n.*mailbox: \[Trash\], savedbefore: \{ at_least: 60d \}/m);
+});
+
 void test('what doctor sent is not what people do', () => {
   const settings = settingsOf(sound.replace('allow:', 'mode: observe\n    allow:'));
   const sightings = new Sightings({ listener: 'support' });
