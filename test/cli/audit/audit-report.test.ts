@@ -115,7 +115,7 @@ void test('was anything deleted? The first sentence; what was denied or failed i
     rows
       .map((line) => / {2}(deleted|read, no content|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' '))
       // They begin within some milliseconds, or within one.
-      .toSorted(),
+      .toSorted((one = '', other = '') => (one < other ? -1 : 1)),
     ['deleted 2', 'read, no content 3', 'tried, denied 2', 'tried, failed 1'],
   );
   assert.match(rows.find((line) => line.includes('tried, denied')) ?? '', /asked to delete$/);
