@@ -232,11 +232,11 @@ void test('the line of time: what the records have of it, each step after the on
 });
 
 void test('a denial has the same words in a row, on its page and in Now, and what the client got is said beside them', () => {
-  const refused = { ...admission, decision: 'deny', text: 'no rule allows "expunge Secret"' };
+  const denial = { ...admission, decision: 'deny', text: 'no rule allows "expunge Secret"' };
   const ended = { ...completion, outcome: 'denied', denial: 'no-rule', sent: false, status: '-NOPERM' };
   const words = 'denied by policy support (no rule names the command, d.yaml:7)';
-  const { answer, remarks } = told(refused, ended);
-  const row = { fields: { ...refused, ...ended, event: undefined }, completedSeq: 6 };
+  const { answer, remarks } = told(denial, ended);
+  const row = { fields: { ...denial, ...ended, event: undefined }, completedSeq: 6 };
   const now = denialWords('no-rule', {
     policy: 'support',
     place: '/etc/dovegate/d.yaml:7',
@@ -244,7 +244,7 @@ void test('a denial has the same words in a row, on its page and in Now, and wha
   });
   assert.deepEqual([answer, whyWords(row), now], [words, words, words]);
   assert.deepEqual(remarks, ['the client got: denied by policy support (no rule allows "expunge Secret")']);
-  const offered = told(denied, {
+  const offered = told(denial, {
     ...ended,
     error: 'on-request',
     text: 'denied by policy support; ask with X',
