@@ -7,6 +7,7 @@ import { chmodSync, existsSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { askHttp } from '../kit/ask-http.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
@@ -32,6 +33,7 @@ audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
 admin: { unix: /run/dovegate/admin.sock }
 `;
 
+const noLast = `/etc/systemd/system/${service}.d/no-last.conf`;
 const broken = configuration.replace('policy: support', 'policy: suport');
 
 async function install(machine: Machine, what: 'install' | 'uninstall'): Promise<void> {
@@ -317,6 +319,28 @@ for (const release of releases) {
       );
       const copy = await machine.run('stat', '-c', '%U %a', '/var/lib/dovegate/served-configuration.json');
       assert.equal(copy.trim(), 'dovegate 600');
+      const admin = { socketPath: machine.path('/run/dovegate/admin.sock') };
+      const ready = await askHttp(admin, '/readyz');
+      assert.equal(ready.status, 200);
+      assert.match(ready.body, /"code": "last-served",\s+"text": ".*dovegate\.yaml:4:\d+: .*suport/);
+      assert.match((await askHttp(admin, '/metrics')).body, /^dovegate_config_reload_success 0$/m);
+      assert.match(
+        await machine.run('journalctl', '-u', service),
+        /"event":"last-served".*dovegate\.yaml:4:/,
+      );
+
+      // With --no-last at the end of the unit's own line it refuses: clients hear FILE:LINE.
+      const own = /^ExecStart=.*$/m.exec(await machine.run('systemctl', 'cat', service))?.[0] ?? '';
+      machine.write(noLast, `[Service]\nExecStart=\n${own} --no-last\n`);
+      await machine.run('systemctl', 'daemon-reload');
+      await machine.run('systemctl', 'restart', service);
+      assert.match(await machine.property(service, 'StatusText'), /^closed: .*dovegate\.yaml:4$/);
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '-TEMPFAIL');
+      await machine.run('rm', noLast);
+      await machine.run('systemctl', 'daemon-reload');
+      await machine.run('systemctl', 'restart', service);
+      assert.match(await machine.property(service, 'StatusText'), before);
+
       machine.write('/etc/dovegate/dovegate.yaml', configuration);
       const pid = await mainPid();
       await machine.run('systemctl', 'reload', service);
