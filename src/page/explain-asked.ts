@@ -19,9 +19,9 @@ import { explainQuestion, recordedWords } from '../domain/judging/answers/own-qu
 import { ruleAt } from '../domain/judging/answers/rights.js';
 import { fateOf, plainLine } from '../domain/judging/policy/assess.js';
 import type { Subject } from '../domain/judging/policy/judge.js';
+import { isOutcome, rulesOf } from '../domain/judging/policy/outcome.js';
 import type { Policy, RulePlace } from '../domain/judging/policy/policy.js';
 import type { RoutingTable } from '../domain/judging/policy/route.js';
-import { whyNoReason } from '../domain/judging/policy/terms.js';
 import { type Remedy, remedyFor } from '../domain/judging/review/granting.js';
 import { formatTest } from '../domain/judging/review/policy-text.js';
 import { policyOfPerson, runTests } from '../domain/judging/review/replay.js';
@@ -97,12 +97,12 @@ export async function explainAsked(
   if ('status' in who) return who;
   const { policy, principal } = who;
   const subject: Subject = { listener: listener.name, principal, clientMinor: newestMinor, policy };
-  const found = explainQuestion(table, subject, line, clock.wallMs());
+  const found = explainQuestion(table, subject, line, clock.wallMs(), { reason: asked.reason, origin: '' });
   const explanation = explanationOf(found);
   const { judgement } = found;
-  const decision = judgement.kind === 'judged' ? (judgement.decision.would ?? judgement.decision) : undefined;
-  const deciding = judgement.kind === 'judged' ? judgement.decision : undefined;
-  const unsaid = deciding?.kind === 'allow' ? whyNoReason(deciding.obligations, asked.reason) : undefined;
+  const decision = judgement.kind === 'judged' ? rulesOf(judgement.decision) : undefined;
+  const done = found.outcomes?.done;
+  const unsaid = isOutcome(done, 'no-reason') ? done : undefined;
   const fate =
     explanation.decision === 'allow' && explanation.obstacle !== undefined
       ? 'obstacle'

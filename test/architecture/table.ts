@@ -285,6 +285,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...protocol,
       'domain/language/names',
+      'domain/language/codes',
       'domain/language/commands',
       'domain/language/meaning',
       'domain/records/audit',

@@ -17,9 +17,11 @@ import type { RuleInWords } from '../../domain/judging/answers/rights.js';
 import { plainLine } from '../../domain/judging/policy/assess.js';
 import { underAnyGrant } from '../../domain/judging/policy/grant.js';
 import type { Judgement, Subject } from '../../domain/judging/policy/judge.js';
+import { rulesOf } from '../../domain/judging/policy/outcome.js';
 import { sayRequestTerms, shownTermsOf } from '../../domain/judging/policy/policy.js';
 import type { Grant, Remedy } from '../../domain/judging/review/granting.js';
 import { codes, isCode } from '../../domain/language/codes/codes.js';
+import { wouldWords } from '../../domain/language/codes/outcomes.js';
 import type { Series } from '../../domain/language/commands/catalog.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -95,8 +97,7 @@ async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
   const line = plainLine(options.user, options.words);
   const explained = explainLine(line, subject, table, systemClock.wallMs());
   const { judgement } = explained;
-  const decision =
-    judgement.kind === 'unparsable' ? undefined : (judgement.decision.would ?? judgement.decision);
+  const decision = judgement.kind === 'unparsable' ? undefined : rulesOf(judgement.decision);
   const { rule, nearest } = decision ?? {};
   const remedy: Remedy =
     decision?.kind === 'deny'
@@ -132,11 +133,11 @@ async function askForExplanation({
   const args = [...(user === '' ? [] : ['-u', user]), '--', ...words];
   const explanation = await askDaemon(socket, 'dovegate explain', args, explanationOfRows);
   // Under the keys of `asJson`, as far as the daemon reports them; rules by their text.
-  const { decision, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
+  const { decision, outcome, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
   const isRead = decision !== 'unparsable';
   const json = {
     decision: isRead ? decision : 'deny',
-    outcome: isRead ? obstacle && 'obstacle' : decision,
+    outcome: obstacle === undefined ? outcome : 'obstacle',
     obstacle,
     ...more,
     args: isRead ? sent.slice(1) : undefined,
@@ -156,10 +157,12 @@ function backendsAsJson(backends: readonly string[], noBackend: string | undefin
 
 function asJson(explained: Explained): Readonly<Record<string, unknown>> {
   const { policy, judgement, backends, noBackend } = explained;
-  const { obstacle } = explanationOf(explained);
+  const { obstacle, outcome, shadow } = explanationOf(explained);
   return {
     ...answerAsJson(judgement),
-    ...(obstacle === undefined ? {} : { outcome: 'obstacle', obstacle }),
+    outcome: obstacle === undefined ? outcome : 'obstacle',
+    obstacle,
+    shadow,
     policy: policy.name,
     version: policy.version,
     principal: explained.principal,
@@ -171,7 +174,7 @@ function asJson(explained: Explained): Readonly<Record<string, unknown>> {
 function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
   if (judgement.kind === 'unparsable') {
     const { code, message, command, effect } = judgement;
-    return { decision: 'deny', outcome: 'unparsable', code, reason: message, command, effect };
+    return { decision: 'deny', code, reason: message, command, effect };
   }
   const { attempt, args, decision } = judgement;
   const { rule, nearest, would, obligations, onRequest } = decision;
@@ -206,6 +209,7 @@ function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
 function formatExplanation({ explanation, ...places }: Shown, words: readonly string[]): string {
   const { principal, command, sent, concerns, effect, terms, later, rule, nearest, differs, onRequest } =
     explanation;
+  const beside = wouldWords('shadow', explanation.shadow);
   const { backends, noBackend, series } = explanation;
   const read = plain(series.join(' and as '));
   const backend =
@@ -221,6 +225,7 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
     ['backend', backend],
     ...(terms.length === 0 ? [] : [['on terms', plain(terms.join('; '))]]),
     ...later.map((text) => ['not yet', plain(text)]),
+    ...(beside === undefined ? [] : [['beside it', beside]]),
   ];
   const headline = plain(sayExplanation(explanation, places.rule, commandMeant(words)));
   const parts = [headline, formatColumns(rows, '  ')];

@@ -103,7 +103,7 @@ function formatChange(change: ReplayChange): string {
     `${from} -> ${to === 'obstacle' ? 'not carried out' : to}  ${formatCanonical(words)}`,
     plain(`    ${timesWords(count)}, last ${formatTime(lastMs)}, by ${principal} at ${listener}${whose}`),
     plain(
-      `    then: ${from === 'allow' ? `allowed by ${change.before || 'observing'}` : `denied: ${change.before}`}`,
+      `    then: ${from === 'allow' ? `allowed by ${change.before || 'observing'}` : `refused: ${change.before || from}`}`,
     ),
     `    now:  ${plain(change.reason)}${near}`,
     ...(change.isOpaque
@@ -114,11 +114,13 @@ function formatChange(change: ReplayChange): string {
 }
 
 function summaryOf(result: ReplayResult): string {
-  const { judged, opaque, withoutClient, allowToDeny, denyToAllow, toObstacle, notJudged } = result;
-  const same = judged - allowToDeny - denyToAllow - toObstacle;
+  const { judged, opaque, withoutClient, allowToDeny, denyToAllow, otherwise, toObstacle, notJudged } =
+    result;
+  const same = judged - allowToDeny - denyToAllow - otherwise - toObstacle;
   const lines = [
     `${plural(judged, 'record')} judged: ${same} as before, ${allowToDeny} allow -> deny, ${denyToAllow} deny -> allow`,
   ];
+  if (otherwise > 0) lines.push(`${otherwise} would be refused otherwise, or if too many mails match`);
   if (toObstacle > 0) {
     lines.push(`${toObstacle} would be allowed, and could not be carried out`);
   }

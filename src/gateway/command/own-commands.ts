@@ -91,7 +91,10 @@ export function assessOwnCommand(
     const asked = { ...plainLine(user, read.values.get('command') ?? []), fault: line.fault };
     const grants = context.access.grantsOf(askerOf(session, context));
     const holder = grants === undefined ? subject : { ...subject, grants };
-    const explained = explainQuestion(context.router.table, holder, asked, context.clock.wallMs());
+    const explained = explainQuestion(context.router.table, holder, asked, context.clock.wallMs(), {
+      reason: session.stated.reason,
+      origin: session.names.origin,
+    });
     words = recordedWords(asked, explained.judgement);
     reply = () => encodeRows(rowsOfExplanation(explanationOf(explained)));
   }
@@ -152,7 +155,9 @@ export function answerDryRun(
   { subject, line, matches }: DryRun,
   admit: () => Promise<void> | undefined,
 ): Promise<Ending> {
-  const explained = explainQuestion(context.router.table, subject, line, context.clock.wallMs());
+  const { stated, names } = session;
+  const given = { reason: stated.reason, origin: names.origin };
+  const explained = explainQuestion(context.router.table, subject, line, context.clock.wallMs(), given);
   return answerOwn(session, subject, admit, () =>
     encodeRows([...rowsOfExplanation(explanationOf(explained)), ...rowsOf('mails', matches?.toString())]),
   );

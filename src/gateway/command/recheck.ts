@@ -12,7 +12,7 @@ import {
   type Judgement,
   type Subject,
 } from '../../domain/judging/policy/judge.js';
-import { type Compared, candidateOf, type Outcome, outcomesOf } from '../../domain/judging/policy/outcome.js';
+import { type Compared, comparedOf, type Outcome, outcomesOf } from '../../domain/judging/policy/outcome.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/judging/policy/route.js';
 import { areSameTerms, type LimitAsk, type Limiter, mostMatches } from '../../domain/judging/policy/terms.js';
@@ -50,7 +50,7 @@ export function refusalBy(
     case 'served':
     case 'depends':
       return undefined;
-    case 'unreadable':
+    case 'unparsable':
       return { kind: 'unparsable', code: outcome.code, reason: outcome.reason };
     case 'over-limit':
       return { kind: 'limited', limit: outcome.limit, retryAfterMs: outcome.retryAfterMs };
@@ -89,13 +89,8 @@ export function outcomesIn(
 ): Compared {
   const countIn = (by: Limiter) =>
     counts ? (asks: readonly LimitAsk[]) => by.admit(asks, clock.now()) : undefined;
-  const given = { reason, origin };
-  const outcomes = outcomesOf(judgement, policy, { ...given, count: countIn(limiter) });
-  if (policy.shadow === undefined) return outcomes;
-  return {
-    ...outcomes,
-    candidate: candidateOf(judgement, policy, { ...given, count: countIn(candidateLimiter) }),
-  };
+  const given = { reason, origin, count: countIn(limiter) };
+  return comparedOf(judgement, policy, given, { ...given, count: countIn(candidateLimiter) });
 }
 
 export const changedMeanwhile: Ending = { kind: 'refused', why: 'changed-meanwhile' };

@@ -242,7 +242,7 @@ test('under observe it says both: allowed, and what enforce would say', async (t
   assert.equal(told.exit, 0);
   assert.equal(
     linesOf(told)[0],
-    'allowed, since policy watch observes only; enforced, it would be denied: no rule allows "mailbox list"',
+    'allowed, since policy watch observes only; the rules would deny it: no rule allows "mailbox list"',
   );
 });
 

@@ -475,8 +475,8 @@ export interface Replayed extends Checked {
     readonly denyToAllow: number;
     /** The most frequent first, at most 50. */
     readonly changes: readonly {
-      readonly from: 'allow' | 'deny';
-      readonly to: 'allow' | 'deny' | 'obstacle';
+      readonly from: string;
+      readonly to: string;
       readonly words: readonly string[];
       readonly count: number;
       readonly users: number;

@@ -3,11 +3,13 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import type { CommandLine } from '../../../protocol/command.js';
+import { wouldWords } from '../../language/codes/outcomes.js';
 import { conditionsIn } from '../../language/commands/search-query.js';
 import { formatWords } from '../../records/audit/encode.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
+import { areSame, type Compared, comparedOf, type Given, nothingGiven, whyOf } from '../policy/outcome.js';
 import { formatDuration, type Policy, requestTermKeys } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
 import { requestWords } from './example.js';
@@ -32,6 +34,7 @@ export function explainLine(
   subject: Subject,
   table: RoutingTable,
   nowMs: number,
+  given: Given = nothingGiven,
 ): Explained {
   const found = assess(line, subject, table, nothingAsked, nowMs);
   const { judgement, destinations, obstacle, questions } = found;
@@ -45,6 +48,7 @@ export function explainLine(
     policy: subject.policy,
     principal: subject.principal,
     judgement,
+    outcomes: comparedOf(judgement, subject.policy, given),
     obstacle: fateOf(found) === 'obstacle' ? obstacle : undefined,
     backends: noBackend === undefined ? destinations.map(({ name }) => name) : [],
     noBackend,
@@ -64,6 +68,8 @@ export interface Explained {
   readonly policy: Policy;
   readonly principal: string;
   readonly judgement: Judgement;
+  /** What becomes of it by policy, with what is stated and counted; undefined: dovegate answers it. */
+  readonly outcomes: Compared | undefined;
   readonly obstacle: Obstacle | undefined;
   /** Its possible backends; none if `noBackend` says why. */
   readonly backends: readonly string[];
@@ -80,6 +86,9 @@ export interface NearestRule extends RuleInWords {
 export interface Explanation {
   readonly decision: 'allow' | 'deny' | 'unparsable';
   readonly code: string;
+  /** What becomes of it by policy, and what its candidate would do instead: words of `policyOutcomes`. */
+  readonly outcome: string | undefined;
+  readonly shadow: string | undefined;
   /** For an allowed command with an obstacle: its code for machines; `noBackend` is for people. */
   readonly obstacle: string | undefined;
   readonly reason: string;
@@ -107,8 +116,12 @@ export interface Explanation {
 
 export function explanationOf(explained: Explained): Explanation {
   const { policy, principal, judgement, readings } = explained;
+  const { done, candidate } = explained.outcomes ?? {};
   const around = {
     policy: policy.name,
+    outcome: done?.kind,
+    shadow:
+      done === undefined || candidate === undefined || areSame(done, candidate) ? undefined : candidate.kind,
     principal,
     obstacle: explained.obstacle && codeOf(explained.obstacle),
     backends: explained.backends,
@@ -129,7 +142,7 @@ export function explanationOf(explained: Explained): Explanation {
     decision: decision.kind,
     code: decision.code,
     reason: decision.reason,
-    would: decision.would?.reason,
+    would: explained.outcomes && wouldBe(explained.outcomes),
     rule: decision.rule && ruleAt(policy, decision.rule),
     command: attempt.command.name,
     sent: sentOf(judgement),
@@ -141,6 +154,10 @@ export function explanationOf(explained: Explained): Explanation {
     request: decision.onRequest && requestLine(judgement),
     ...around,
   };
+}
+
+function wouldBe({ done, rules }: Compared): string | undefined {
+  return areSame(done, rules) ? undefined : `${wouldWords('would', rules.kind)}: ${whyOf(rules)}`;
 }
 
 /**
@@ -159,7 +176,7 @@ export function sayExplanation(explanation: Explanation, place?: string, meant?:
     return `denied${by}: ${reason}${request === undefined ? '' : `; available on request: ${request}`}`;
   }
   if (obstacle !== undefined) return `allowed${by}, and it cannot be carried out: ${noBackend ?? obstacle}`;
-  if (would !== undefined) return `allowed, since ${reason}; enforced, it would be denied: ${would}`;
+  if (would !== undefined) return `allowed, since policy ${policy} observes only; ${would}`;
   const what = rule === undefined ? reason : `a rule of policy ${policy}`;
   return by === '' ? `allowed: ${what}` : `allowed${by}, ${what}`;
 }
@@ -281,6 +298,8 @@ export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
     ['decision', explanation.decision],
     ['code', explanation.code],
     ['reason', explanation.reason],
+    ...rowsOf('outcome', explanation.outcome),
+    ...rowsOf('shadow', explanation.shadow),
     ...rowsOf('obstacle', explanation.obstacle),
     ...rowsOf('would', explanation.would),
     ['policy', explanation.policy],
@@ -318,6 +337,8 @@ export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | und
     decision,
     code: first('code') ?? '',
     reason: first('reason') ?? '',
+    outcome: first('outcome'),
+    shadow: first('shadow'),
     obstacle: first('obstacle'),
     would: first('would'),
     policy: first('policy') ?? '',

@@ -8,6 +8,7 @@ import { type ParsedArguments, parseArguments } from '../../language/commands/pa
 import type { CanonicalWord } from '../../language/meaning/canonical.js';
 import { doubtedNames } from '../../language/names/mailbox-names.js';
 import { faultyLine, type Judgement, type Subject, unparsable } from '../policy/judge.js';
+import type { Given } from '../policy/outcome.js';
 import type { RoutingTable } from '../policy/route.js';
 import { type Explained, explainLine } from './explanation.js';
 
@@ -84,13 +85,14 @@ export function explainQuestion(
   subject: Subject,
   line: CommandLine,
   nowMs: number,
+  given?: Given,
 ): Explained {
   const own = readOwn(line);
-  if (own === undefined) return explainLine(line, subject, table, nowMs);
+  if (own === undefined) return explainLine(line, subject, table, nowMs, given);
   // The line inside the inner question is not looked at, however deep it is nested.
   const judgement = judgeOwn(subject, line, own, []);
   const { policy, principal } = subject;
   const noBackend = 'dovegate answers it';
   const around = { policy, principal, obstacle: undefined, backends: [], noBackend };
-  return { ...around, judgement, readings: [], later: [] };
+  return { ...around, judgement, outcomes: undefined, readings: [], later: [] };
 }

@@ -2,6 +2,7 @@
 // shadow, `explain`, policy tests, replay and suggest say the same, because they ask here. Obstacles that are no policy (a route, a full
 // disk) are not its business.
 
+import { predicateOf } from '../../../kinds/kinds.js';
 import type { DecisionCode } from '../../language/codes/decisions.js';
 import type { Decision } from './decide.js';
 import type { Judgement, UnjudgeableCode } from './judge.js';
@@ -10,7 +11,7 @@ import { type LimitAsk, type LimitVerdict, limitAsks, mostMatches, whyNoReason }
 
 /** Its kinds have their words in `language/codes/outcomes`. */
 export type Outcome =
-  | { readonly kind: 'unreadable'; readonly code: UnjudgeableCode; readonly reason: string }
+  | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly reason: string }
   | { readonly kind: 'served'; readonly rule: RulePlace | undefined }
   /** Served if so many mails match at most. */
   | { readonly kind: 'depends'; readonly rule: RulePlace | undefined; readonly most: number }
@@ -33,6 +34,8 @@ interface Denial {
   readonly rule: RulePlace | undefined;
 }
 
+export const isOutcome = predicateOf<Outcome>();
+
 export type OutcomeKind = Outcome['kind'];
 
 export interface Given {
@@ -41,8 +44,10 @@ export interface Given {
   /** Whose counts they are. */
   readonly origin: string;
   /** Takes the counts, or refuses them. Undefined: nothing is counted, and so nothing is over a limit. */
-  readonly count?: ((asks: readonly LimitAsk[]) => LimitVerdict) | undefined;
+  readonly count?: Count | undefined;
 }
+
+export type Count = (asks: readonly LimitAsk[]) => LimitVerdict;
 
 export const nothingGiven: Given = { reason: undefined, origin: '' };
 
@@ -60,8 +65,8 @@ export interface Compared extends Outcomes {
 export function outcomesOf(judgement: Judgement, policy: Policy, given: Given): Outcomes {
   if (judgement.kind === 'unparsable') {
     const { code, message: reason } = judgement;
-    const unreadable: Outcome = { kind: 'unreadable', code, reason };
-    return { done: unreadable, rules: unreadable };
+    const unparsable: Outcome = { kind: 'unparsable', code, reason };
+    return { done: unparsable, rules: unparsable };
   }
   const { decision } = judgement;
   const rules = byRules(rulesOf(decision), judgement, policy, given);
@@ -73,13 +78,29 @@ export function outcomesOf(judgement: Judgement, policy: Policy, given: Given): 
 export function candidateOf(judgement: Judgement, { shadow }: Policy, given: Given): Outcome | undefined {
   if (shadow === undefined || judgement.kind === 'unparsable' || judgement.shadow === undefined)
     return undefined;
-  const { count } = given;
-  const countBeside = (asks: readonly LimitAsk[]): LimitVerdict => {
-    const verdict = count?.(asks);
-    return verdict === undefined || verdict.kind === 'full' ? { kind: 'within' } : verdict;
+  const count = given.count && exceptFull(given.count);
+  return outcomesOf({ ...judgement, decision: judgement.shadow }, shadow, { ...given, count }).done;
+}
+
+/** Counts beside those of the daemon: that their table is full says nothing of a policy. */
+export function exceptFull(count: Count): Count {
+  return (asks) => {
+    const verdict = count(asks);
+    return verdict.kind === 'full' ? { kind: 'within' } : verdict;
   };
-  return outcomesOf({ ...judgement, decision: judgement.shadow }, shadow, { ...given, count: countBeside })
-    .done;
+}
+
+/** `besideGiven`: the counts of candidates. */
+export function comparedOf(
+  judgement: Judgement,
+  policy: Policy,
+  given: Given,
+  besideGiven: Given = given,
+): Compared {
+  const outcomes = outcomesOf(judgement, policy, given);
+  return policy.shadow === undefined
+    ? outcomes
+    : { ...outcomes, candidate: candidateOf(judgement, policy, besideGiven) };
 }
 
 /** The decision of the rules alone: whether the policy observes is left out. */
@@ -136,7 +157,7 @@ export function whyOf(outcome: Outcome): string {
       return `it is served if at most ${outcome.most} mails match`;
     case 'over-limit':
       return `it is over ${outcome.limit}`;
-    case 'unreadable':
+    case 'unparsable':
     case 'denied':
     case 'on-request':
     case 'no-reason':

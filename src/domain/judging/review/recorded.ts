@@ -15,16 +15,17 @@ import {
 } from '../../language/commands/catalog.js';
 import { isDigested, recordedWords } from '../../language/meaning/canonical.js';
 import { isMask } from '../../language/names/glob.js';
+import { originOfRecord } from '../../people/identity/origin.js';
 import { parseTime } from '../../records/audit/record.js';
 import { asText, numberIn, textIn } from '../../records/audit/stored.js';
-import { storyOfRow } from '../../records/story/story.js';
+import { type Story, storyOfRow } from '../../records/story/story.js';
 import type { ExchangeRow } from '../../records/trail/search.js';
 import { type Assessment, assess, plainLine, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Decision } from '../policy/decide.js';
 import { underAnyGrant } from '../policy/grant.js';
 import type { Subject } from '../policy/judge.js';
-import { rulesOf } from '../policy/outcome.js';
+import { type OutcomeKind, rulesOf } from '../policy/outcome.js';
 import type { Policy } from '../policy/policy.js';
 import {
   type Answers,
@@ -34,7 +35,6 @@ import {
   type UserdbAnswer,
   userdbKey,
 } from '../policy/route.js';
-import { saysWhy } from '../policy/terms.js';
 
 export type UnjudgeableWhy =
   /** It is not an exchange, or has an unknown form. */
@@ -72,9 +72,14 @@ export interface RecordedLine {
   readonly isObstructed: boolean;
   /** The mail server answered with an error. */
   readonly isFailed: boolean;
-  readonly hasReason: boolean;
   /** `dovegate doctor` sent it. */
   readonly isProbe: boolean;
+  /** Whose counts it used; the reason that was stated; how many mails matched, where they were counted. */
+  readonly origin: string;
+  readonly reason: string | undefined;
+  readonly matches: number | undefined;
+  /** What became of it by policy. */
+  readonly done: OutcomeKind;
   readonly isGranted: boolean;
   /** Some words are digests: rules on them cannot be evaluated. */
   readonly isOpaque: boolean;
@@ -119,11 +124,22 @@ export function recordedLine(row: ExchangeRow, added?: AddedCommands): Recorded 
     backend: ended.backend || undefined,
     isObstructed: !isRefused && sent === 'no',
     isFailed: ended.error === 'backend-failed',
-    hasReason: saysWhy(asked.reason),
     isProbe: asked.reason === doctorsReason,
+    origin: originOfRecord(fields),
+    reason: asked.reason || undefined,
+    matches: numberIn(fields, 'matches'),
+    done: doneOf(decided, ended),
     isGranted: textIn(fields, 'grant') !== '',
     isOpaque: args.some(isDigested),
   };
+}
+
+/** By what refused it: what came in the way later is no policy. */
+function doneOf({ decision }: Story['decided'], { outcome, denial, error }: Story['ended']): OutcomeKind {
+  if (denial === 'no-reason' || denial === 'reason-short') return 'no-reason';
+  if (error === 'on-request') return 'on-request';
+  if (error === 'over-limit' || error === 'limits-full') return 'over-limit';
+  return decision === 'deny' || outcome === 'denied' ? 'denied' : 'served';
 }
 
 /**

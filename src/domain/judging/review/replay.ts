@@ -18,16 +18,24 @@ import {
   type Assessment,
   assess,
   describeObstacle,
-  type Fate,
   fateOf,
   plainLine,
   readingsOf,
   type SeriesReading,
 } from '../policy/assess.js';
 import { underAnyGrant } from '../policy/grant.js';
-import type { Subject } from '../policy/judge.js';
+import { isAllowed, type Subject } from '../policy/judge.js';
+import {
+  exceptFull,
+  isOutcome,
+  type OutcomeKind,
+  outcomesOf,
+  whyOf,
+  withMatches,
+} from '../policy/outcome.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import { nothingAsked, type RoutingTable } from '../policy/route.js';
+import { Limiter } from '../policy/terms.js';
 import {
   type RecordedAssessment,
   RecordedAssessor,
@@ -36,9 +44,12 @@ import {
   type UnjudgeableWhy,
 } from './recorded.js';
 
+/** What became of a command by policy, in the words of policy tests where they have one. */
+export type ReplayWord = 'allow' | 'deny' | Exclude<OutcomeKind, 'served' | 'denied' | 'unparsable'>;
+
 export interface ReplayChange {
-  readonly from: 'allow' | 'deny';
-  readonly to: 'allow' | 'deny' | 'obstacle';
+  readonly from: ReplayWord;
+  readonly to: ReplayWord | 'obstacle';
   readonly listener: string;
   readonly words: readonly string[];
   /** The deciding line of that time, or the reason of the denial. */
@@ -63,6 +74,8 @@ export interface ReplayResult {
   readonly withoutClient: number;
   readonly allowToDeny: number;
   readonly denyToAllow: number;
+  /** Refused then and now, and otherwise; or served then, and it would depend on how many mails match. */
+  readonly otherwise: number;
   /** Policy allowed them then as now, and something else would stand in their way that did not then. */
   readonly toObstacle: number;
   readonly notJudged: ReadonlyMap<UnjudgeableWhy | 'no-listener', number>;
@@ -96,6 +109,7 @@ export function createReplay(
   onJudged: (judged: RecordedAssessment) => void = () => undefined,
 ): { take(row: ExchangeRow): void; finish(): ReplayResult } {
   const assessor = new RecordedAssessor(settings);
+  const limiter = new Limiter(bounds.limiterEntries);
   const changes = new Map<string, ReplayChange>();
   const notJudged = new Map<UnjudgeableWhy | 'no-listener', number>();
   const counts = {
@@ -104,6 +118,7 @@ export function createReplay(
     withoutClient: 0,
     allowToDeny: 0,
     denyToAllow: 0,
+    otherwise: 0,
     toObstacle: 0,
     untold: 0,
   };
@@ -120,22 +135,24 @@ export function createReplay(
     counts.judged += 1;
     if (line.isOpaque) counts.opaque += 1;
     if (line.client === undefined) counts.withoutClient += 1;
-    const answer = answerOf(judged.assessment, line);
-    // A recorded obstacle may have been a route, or a limit of that moment.
-    if (answer.decision === line.decision || (answer.decision === 'obstacle' && line.isObstructed)) return;
-    if (line.decision === 'deny') counts.denyToAllow += 1;
-    else if (answer.decision === 'obstacle') counts.toObstacle += 1;
-    else counts.allowToDeny += 1;
-    keep(line, answer);
+    const answer = answerOf(judged.assessment, line, policy, limiter);
+    const before = wordOf(line.done);
+    // A recorded obstacle may have been a route of that moment.
+    if (answer.word === before || (answer.word === 'obstacle' && line.isObstructed)) return;
+    if (answer.word === 'obstacle') counts.toObstacle += 1;
+    else if (answer.word === 'allow') counts.denyToAllow += 1;
+    else if (before === 'allow' && answer.word !== 'depends') counts.allowToDeny += 1;
+    else counts.otherwise += 1;
+    keep(line, before, answer);
   }
 
   function skip(why: UnjudgeableWhy | 'no-listener'): void {
     notJudged.set(why, (notJudged.get(why) ?? 0) + 1);
   }
 
-  function keep(line: RecordedLine, answer: Answer): void {
+  function keep(line: RecordedLine, before: ReplayWord, answer: Answer): void {
     const { listener, words, principal, isOpaque } = line;
-    const key = JSON.stringify([line.decision, listener, words, answer.reason]);
+    const key = JSON.stringify([before, listener, words, answer.word, answer.reason]);
     let change = changes.get(key);
     if (change === undefined) {
       if (changes.size >= changesMax) {
@@ -143,11 +160,11 @@ export function createReplay(
         return;
       }
       change = {
-        from: line.decision,
-        to: answer.decision,
+        from: before,
+        to: answer.word,
         listener,
         words,
-        before: (line.decision === 'allow' ? line.rule : line.text) ?? '',
+        before: (before === 'allow' ? line.rule : line.text) ?? '',
         reason: answer.reason,
         rule: answer.rule,
         isOpaque,
@@ -174,32 +191,38 @@ export function createReplay(
 }
 
 interface Answer {
-  readonly decision: Exclude<Fate, 'unparsable'>;
+  readonly word: ReplayChange['to'];
   readonly reason: string;
   readonly rule: RulePlace | undefined;
 }
 
-/** A reason that is demanded must have been stated then. */
-function answerOf(assessment: Assessment, line: RecordedLine): Answer {
-  const { judgement, obstacle } = assessment;
-  if (judgement.kind === 'unparsable') {
-    return { decision: 'deny', reason: judgement.message, rule: undefined };
-  }
-  const { kind, reason, rule, nearest, obligations } = judgement.decision;
-  if (kind === 'deny') return { decision: 'deny', reason, rule: rule ?? nearest?.rule };
-  const isWidened = line.decision === 'deny';
-  if (obstacle !== undefined && !isWidened) {
-    return { decision: 'obstacle', reason: describeObstacle(obstacle), rule };
-  }
-  if (obligations?.reason === true && !line.hasReason) {
-    return { decision: 'deny', reason: 'the client must say why, and did not', rule };
-  }
+/** What is no command that can be read is refused, too. */
+function wordOf(kind: OutcomeKind): ReplayWord {
+  if (kind === 'served') return 'allow';
+  return kind === 'denied' || kind === 'unparsable' ? 'deny' : kind;
+}
+
+/** With the reason that was stated, the mails that were counted, and counts of the time of the record. */
+function answerOf(
+  { judgement, obstacle }: Assessment,
+  line: RecordedLine,
+  policy: Policy,
+  limiter: Limiter,
+): Answer {
+  const isWidened = line.done !== 'served';
+  if (obstacle !== undefined && !isWidened && isAllowed(judgement))
+    return { word: 'obstacle', reason: describeObstacle(obstacle), rule: judgement.decision.rule };
+  const count = exceptFull((asks) => limiter.admit(asks, line.timeMs));
+  const { reason, origin, matches } = line;
+  const outcome = withMatches(outcomesOf(judgement, policy, { reason, origin, count }).done, matches);
+  const rule = 'rule' in outcome ? outcome.rule : undefined;
+  const why =
+    isOutcome(outcome, 'served') && judgement.kind === 'judged' ? judgement.decision.reason : whyOf(outcome);
   // The obstacle may be gone tomorrow; what policy allows stays allowed.
-  if (obstacle !== undefined) {
-    const why = `${reason}; it could not be carried out now: ${describeObstacle(obstacle)}`;
-    return { decision: 'allow', reason: why, rule };
-  }
-  return { decision: 'allow', reason, rule };
+  const stopped =
+    obstacle === undefined ? '' : `; it could not be carried out now: ${describeObstacle(obstacle)}`;
+  const word = wordOf(outcome.kind);
+  return { word, reason: word === 'allow' ? why + stopped : why, rule };
 }
 
 export interface CoveredRule {

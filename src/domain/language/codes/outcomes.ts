@@ -8,7 +8,7 @@ export const policyOutcomes = {
   'on-request': 'want a request for it',
   'no-reason': 'want a reason for it',
   'over-limit': 'refuse it, over a limit',
-  unreadable: 'not understand it',
+  unparsable: 'not understand it',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type PolicyOutcome = keyof typeof policyOutcomes;

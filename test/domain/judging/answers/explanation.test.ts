@@ -14,6 +14,7 @@ import {
 import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
 import { type GrantsAtHand, underAnyGrant } from '../../../../src/domain/judging/policy/grant.js';
 import { judge } from '../../../../src/domain/judging/policy/judge.js';
+import { comparedOf, nothingGiven } from '../../../../src/domain/judging/policy/outcome.js';
 import { allSeries, type Series } from '../../../../src/domain/language/commands/catalog.js';
 import { judgeContext } from '../../../kit/judge-line.js';
 import { policyOf, withPolicies } from '../../config/sound.js';
@@ -42,10 +43,12 @@ function explained(
   const [user = '', ...command] = words;
   const judgeFor = (which: readonly Series[]) =>
     judge(plainLine(user, command), which, judgeContext(policy, { grants }));
+  const judgement = judgeFor(series);
   const explanation = explanationOf({
     policy,
     principal: 'anna@support',
-    judgement: judgeFor(series),
+    judgement,
+    outcomes: comparedOf(judgement, policy, nothingGiven),
     obstacle: undefined,
     backends: ['mail1'],
     noBackend: undefined,
@@ -144,7 +147,8 @@ void test('terms, observing, and what cannot be read', () => {
   ]);
   const observed = explained(['bob', 'quota', 'get'], { policy: 'watch' });
   assert.equal(observed.decision, 'allow');
-  assert.match(observed.would ?? '', /no rule allows/);
+  assert.equal(observed.would, 'the rules would deny it: no rule allows "quota get"');
+  assert.deepEqual([explained(words).outcome, observed.outcome], ['no-reason', 'served']);
   const unknown = explained(['bob', 'quota', 'gte'], { series: allSeries });
   assert.deepEqual([unknown.decision, unknown.code, unknown.sent], ['unparsable', 'command-unknown', []]);
   assert.deepEqual(unknown.differs, []);

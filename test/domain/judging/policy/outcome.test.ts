@@ -61,7 +61,7 @@ const table: readonly (readonly [
   // A reason is asked for before anything is counted.
   [['mailbox subscribe', 'A'], undefined, 'no-reason', /must say why/],
   [['expunge', 'mailbox', 'Trash', 'all'], undefined, 'depends', /at most 3 mails/],
-  [['quota', 'got'], undefined, 'unreadable', /no such command/],
+  [['quota', 'got'], undefined, 'unparsable', /no such command/],
 ];
 
 for (const policy of [support, watch]) {
@@ -75,7 +75,7 @@ for (const policy of [support, watch]) {
       });
       assert.equal(ruled.kind, kind, words.join(' '));
       assert.match(whyOf(ruled), why);
-      const isServed = policy === watch && kind !== 'unreadable';
+      const isServed = policy === watch && kind !== 'unparsable';
       assert.equal(done.kind, isServed ? 'served' : kind, words.join(' '));
     }
     const users = (user: string) =>

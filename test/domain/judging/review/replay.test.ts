@@ -89,7 +89,8 @@ void test('a reason that is demanded now must have been said then', () => {
   const demanding = withRules('[{ command: quota get, reason: required }, mailbox list]');
   const said = { ...(work[0] ?? assert.fail()), reason: 'ticket 5' };
   const [change] = replayed(demanding).changes;
-  assert.equal(change?.reason, 'the client must say why, and did not');
+  assert.deepEqual([change?.from, change?.to], ['allow', 'no-reason']);
+  assert.match(change?.reason ?? '', /^the client must say why: /);
   assert.deepEqual(replayed(demanding, [said]).changes, []);
 });
 
@@ -116,9 +117,35 @@ void test('a record under a grant is judged as under a grant of its rule', () =>
   assert.deepEqual([gone?.from, gone?.to], ['allow', 'deny']);
   const [narrower] = by(requestable('[{ command: mailbox delete, users: ["a*@example.com"] }]')).changes;
   assert.deepEqual([narrower?.from, narrower?.to], ['allow', 'deny']);
-  // What was denied then, and is available on request now, stays denied.
+  // What was denied then, and is available on request now, is refused otherwise.
   const denied = record(before, 'support', { ...granted, isGranted: false });
-  assert.deepEqual(by(then, denied).changes, []);
+  const { changes, otherwise } = by(then, denied);
+  assert.deepEqual([changes[0]?.from, changes[0]?.to, otherwise], ['deny', 'on-request', 1]);
+});
+
+void test('limits count by the times of the records, and mails that were counted decide', () => {
+  const limited = withRules('[{ command: quota get, limit: 2/minute }, mailbox list]');
+  const at = (seconds: number): Sent => ({
+    ...(work[0] ?? assert.fail()),
+    atMs: recordedMs + seconds * 1000,
+  });
+  const many = replayed(limited, [0, 10, 20, 50, 90].map(at));
+  assert.deepEqual([many.allowToDeny, many.changes.length], [2, 1]);
+  assert.deepEqual([many.changes[0]?.to, many.changes[0]?.count], ['over-limit', 2]);
+  assert.equal(many.changes[0]?.reason, 'it is over the limit of a rule of policy support (2/minute)');
+
+  const narrow = withRules('[{ command: expunge, max_matches: 5 }]');
+  const expunge: Sent = { user: 'bob@example.com', words: ['expunge', 'mailbox', 'Trash', 'all'] };
+  const wide = withRules('[expunge]');
+  const counted = (matches?: number): ReplayResult => {
+    const row = record(wide, 'support', expunge);
+    const replay = createReplay(narrow);
+    replay.take({ ...row, fields: { ...row.fields, ...(matches === undefined ? {} : { matches }) } });
+    return replay.finish();
+  };
+  const words = [undefined, 5, 6].map((matches) => counted(matches).changes[0]?.to);
+  assert.deepEqual(words, ['depends', undefined, 'deny']);
+  assert.deepEqual([counted().otherwise, counted(6).allowToDeny], [1, 1]);
 });
 
 void test('tests ask whether a command is available on request, and what a grant allows', () => {
