@@ -6,6 +6,7 @@ import type { Meaning } from '../domain/admin/now/running.js';
 import { problemCodes } from '../domain/config/problem.js';
 import { type Repeat, codes as saidCodes } from '../domain/language/codes/codes.js';
 import { decisionCodes } from '../domain/language/codes/decisions.js';
+import { policyOutcomes } from '../domain/language/codes/outcomes.js';
 import { journalCodes } from '../ports/faults.js';
 import type { exitCodes } from '../ports/machine.js';
 import { closeReasons } from '../ports/transport.js';
@@ -124,6 +125,12 @@ ${codes(lookupCodes)}
 ## Decisions: \`denial\` of a record, \`code\` of \`dovegate explain --json\`
 
 ${codes(decisionCodes)}
+
+## Outcomes: \`would\` and \`shadow\` of a record, \`outcome\` of \`dovegate explain --json\`
+
+What the rules of a policy that observes, or its candidate, would do with the command, where that differs from what was done.
+
+${codes(Object.fromEntries(Object.entries(policyOutcomes).map(([kind, does]) => [kind, [does] as const])))}
 
 ## Why a session or an upstream ended: \`reason\`
 

@@ -1,7 +1,9 @@
 // Goal: every table of test/domain/judging/policy/cases comes out as it says. The tables are the specification that operators can read.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { beyondObserving } from '../../../../src/domain/judging/policy/decide.js';
 import { type Asked, ask, matches, missesOf } from '../../../../src/domain/judging/policy/match.js';
 import { allSeries, commandsOf } from '../../../../src/domain/language/commands/catalog.js';
 import { type Case, caseFiles, casesNowMs, judge, readCases, testCases } from './cases.js';
@@ -56,6 +58,13 @@ void test('a bare name permits no parameter that a rule must name', () => {
     }
   }
   assert.ok(tried > 70, `${tried} parameters were denied`);
+});
+
+void test('the guide for moving lists whole what observing does not serve', () => {
+  const guide = readFileSync(new URL('../../../../../docs/migrate-from-root.md', import.meta.url), 'utf8');
+  const list = guide.slice(0, guide.indexOf('**In this step the policy only records.**'));
+  const missing = Object.values(beyondObserving).filter((text) => !list.includes(text));
+  assert.deepEqual(missing, []);
 });
 
 void test('observe mode lets no duplex command through without a rule, whatever its options', () => {
