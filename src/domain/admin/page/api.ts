@@ -419,7 +419,7 @@ export interface SuggestedGroup {
    */
   readonly kind: 'rule' | 'once' | 'root' | 'everybody' | 'refused';
   readonly command: string;
-  /** The rule as lines of YAML with its comments, without indentation; empty for `refused`. */
+  /** The rule as lines of YAML with its comments, without indentation; empty where no rule would do, or a preset has it. */
   readonly yaml: readonly string[];
   readonly effect: string;
   readonly seen: number;
