@@ -225,7 +225,7 @@ void test('two Dovecots over TLS: an account, a key, one edit', { timeout: 1_800
   const [key = ''] = /^dvg_\S+$/m.exec(said) ?? [];
   const [keyLine = ''] = /^panel: \{.*$/m.exec(said) ?? [];
   const file = '/etc/dovegate/dovegate.yaml';
-  const written = replaced(replaced(edit ?? '', /scrypt[^"]*/, hash), /panel: \{.*/, keyLine);
+  const written = replaced(replaced(edit ?? '', /scrypt[^"]*/, hash), /panel:\s*\{[^}]*\}/, keyLine);
   machine.write(file, replaced(readFileSync(machine.path(file), 'utf8'), /^listeners:\n/m, written));
   const looked = await machine.run('bash', '-c', ['set -e', ...commandsOf(after ?? '')].join('\n'));
   assert.match(looked, /^all \d+ looks are ok$/m);
