@@ -60,7 +60,8 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     keys:
       graph: { hash: "${hashKey(far)}", policy: support, expires: 2099-01-01, from: [192.0.2.0/24] }
       modoboa: { hash: "${hashKey(near)}", policy: support, expires: 2099-01-01 }`,
-    files: filesOf(authority),
+    policy: ' { users: ["*@example.org"], allow: [quota get, mailbox list, who], shadow: next.yaml }',
+    files: { ...filesOf(authority), 'next.yaml': 'users: ["*"]\nallow: [who]\n' },
     // So small that one client fills it.
     audit:
       '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, max_size: 32KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }] }',
