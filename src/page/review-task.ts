@@ -167,7 +167,7 @@ async function replayed(
 ): Promise<NonNullable<Replayed['result']>> {
   const judging = createReplay(settings);
   const looked = await readUnder(task, clock, (row) => judging.take(row));
-  const { judged, opaque, allowToDeny, denyToAllow, notJudged, changes } = judging.finish();
+  const { judged, opaque, allowToDeny, denyToAllow, otherwise, notJudged, changes } = judging.finish();
   const skipped = [...notJudged.values()].reduce((sum, count) => sum + count, 0);
   const notes = [
     ...looked.notes,
@@ -178,6 +178,7 @@ async function replayed(
     looked: { ...looked, records: judged, notes },
     allowToDeny,
     denyToAllow,
+    otherwise,
     changes: changes.slice(0, changesMax).map((change) => ({
       from: change.from,
       to: change.to,

@@ -417,7 +417,7 @@ function Past({ policy, yaml, sinceMs }: PastProps) {
 }
 
 function Result({ result }: { readonly result: NonNullable<Replayed['result']> }) {
-  const { looked, allowToDeny, denyToAllow, changes } = result;
+  const { looked, allowToDeny, denyToAllow, otherwise, changes } = result;
   return (
     <>
       <p>
@@ -431,7 +431,9 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
             denied.
           </Sign>
         )}{' '}
-        {denyToAllow > 0 && `${countWords(denyToAllow)} that were denied would have been allowed.`}
+        {denyToAllow > 0 && `${countWords(denyToAllow)} that were denied would have been allowed. `}
+        {otherwise > 0 &&
+          `${countWords(otherwise)} would have been refused otherwise, or if too many mails had matched.`}
       </p>
       <Looked looked={looked} />
       <ul class="groups">

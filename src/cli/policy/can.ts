@@ -155,7 +155,8 @@ masks of users, all users at once and mailboxes that others share, unless a rule
 
 const whatObservingServes = `The policy observes: a command that only touches mailboxes of users named one by one is
 served and recorded, also where it is not listed, and for users outside of "for users" or under "except" and "never".
-Denied are masks, all users at once, and arguments that name a file, a socket, another user, a program or a remote place.`;
+No reason is demanded, and no limit refuses. Denied are masks, all users at once, and arguments that name a file, a socket,
+another user, a program or a remote place.`;
 
 const notForRealDoveadm = `* Dovecot's own "doveadm -S" cannot send it: it asks its own machine about server commands, and has no place for
   a reason. "dovegate send" can, and so can dovegate under the name of doveadm.`;

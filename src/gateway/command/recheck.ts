@@ -90,6 +90,8 @@ export function outcomesIn(
   const countIn = (by: Limiter) =>
     counts ? (asks: readonly LimitAsk[]) => by.admit(asks, clock.now()) : undefined;
   const given = { reason, origin, count: countIn(limiter) };
+  // Nearly no policy has a candidate.
+  if (policy.shadow === undefined) return outcomesOf(judgement, policy, given);
   return comparedOf(judgement, policy, given, { ...given, count: countIn(candidateLimiter) });
 }
 

@@ -473,6 +473,8 @@ export interface Replayed extends Checked {
     readonly looked: LookedThrough;
     readonly allowToDeny: number;
     readonly denyToAllow: number;
+    /** It would be refused otherwise than then, or depend on how many mails match. */
+    readonly otherwise: number;
     /** The most frequent first, at most 50. */
     readonly changes: readonly {
       readonly from: string;
