@@ -6,6 +6,7 @@ import { copyFileSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { readAudit } from '../kit/traces.js';
+import { until } from '../kit/until.js';
 import { ask, configuration, configure, type Machine, openBackend, openMachine } from './machine.js';
 import { packageOf } from './packages.js';
 
