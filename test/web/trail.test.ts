@@ -242,6 +242,9 @@ function commandFor(line: string): string {
 
 void test('a line becomes a filter', () => {
   assert.deepEqual(filterOf('kind:look by:carol grant:G1'), { kind: 'look', by: 'carol', grant: 'G1' });
+  assert.deepEqual(filterOf('would:any shadow:denied'), { would: 'any', shadow: 'denied' });
+  assert.match(String(filterOf('shadow:no')), /^shadow: is one of served, /);
+  assert.equal(commandFor('shadow:any'), 'dovegate audit search --shadow any');
   assert.match(String(filterOf('kind:none')), /^kind: is one of command, access, /);
   assert.deepEqual(filterOf(''), {});
   assert.deepEqual(filterOf('  user:alice*  command:"mailbox list" outcome:failed since:7d '), {
@@ -366,6 +369,14 @@ void test('the command finds the same, and nothing in it is more than its words'
     });
     assert.equal(said, value);
   }
+});
+
+void test('what a candidate would have done can be left out, each or all', () => {
+  const [same, denied, served] = [undefined, 'denied', 'served'].map((shadow) => row({ shadow }));
+  const left = (value: string) =>
+    [same, denied, served].map((each) => isLeftOut(each ?? assert.fail(), [{ key: 'shadow', value }]));
+  assert.deepEqual(left('any'), [false, true, true]);
+  assert.deepEqual(left('denied'), [false, true, false]);
 });
 
 void test('a minus leaves out what has the value, in the line, as a chip and in rows', () => {

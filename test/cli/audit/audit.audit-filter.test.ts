@@ -12,7 +12,13 @@ function read(...args: string[]): TrailFilter {
   return filterOf(command.opts());
 }
 
+function pickedFrom(...args: string[]): object {
+  return Object.fromEntries(Object.entries(read(...args)).filter(([, value]) => value !== undefined));
+}
+
 void test('options become a filter', () => {
+  assert.deepEqual(pickedFrom('--would', 'any', '--shadow', 'denied'), { would: 'any', shadow: 'denied' });
+  assert.throws(() => read('--shadow', 'deny'), /Allowed choices are served, /);
   const given = ['--user', 'a*', '--command', 'mailbox list', '--decision', 'deny', '--outcome', 'open'];
   const more = [
     '--effect',

@@ -173,6 +173,16 @@ void describe('a candidate beside it', () => {
     assert.deepEqual(differing, [undefined, undefined, 'served', undefined, undefined]);
   });
 
+  void test('a question counts in its rate, too', async () => {
+    const policy = `    shadow: candidate.yaml\n    allow: [quota get]`;
+    const beside = 'users: ["*@example.org"]\nlimits: { rate: 1/minute }\nallow: [quota get]\n';
+    const { told } = await becomes({ policy, candidate: beside }, ['||dovegate can|--', `${user}quota get`]);
+    assert.deepEqual(told, [
+      ['ok', undefined],
+      ['ok', 'over-limit'],
+    ]);
+  });
+
   void test('agreement leaves no trace, nor does what no policy decides', async () => {
     const policy = '    shadow: candidate.yaml\n    allow: [quota get]';
     const beside = 'users: ["*@example.org"]\nallow: [quota get]\n';

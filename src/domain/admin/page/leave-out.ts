@@ -2,7 +2,7 @@
 // bars, by the same code. Pure.
 
 import { textIn } from '../../records/audit/stored.js';
-import { hasOutcome, outcomeOf, type StoryRow, shownEffect } from '../../records/story/row.js';
+import { anyWord, hasOutcome, outcomeOf, type StoryRow, shownEffect } from '../../records/story/row.js';
 
 export const exclusionKeys = [
   'user',
@@ -32,6 +32,7 @@ export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
     const recorded = textIn(row.fields, key);
     const found =
       key === 'outcome' ? outcomeOf(row) : key === 'effect' ? shownEffect(recorded, row.content) : recorded;
+    if ((key === 'would' || key === 'shadow') && value === anyWord) return found !== '';
     if (key === 'command' && found.startsWith(`${value} `)) return true;
     const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;
     return matches(found, wanted);

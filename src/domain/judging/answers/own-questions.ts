@@ -25,7 +25,7 @@ export function readOwn({ words, named }: CommandLine): OwnLine | undefined {
 
 /** Every client that is served may ask for its own rights. */
 export function judgeOwn(
-  { listener, principal }: Subject,
+  { listener, principal, policy }: Subject,
   line: CommandLine,
   { command, read }: OwnLine,
   args: readonly CanonicalWord[],
@@ -35,10 +35,11 @@ export function judgeOwn(
   if (read.kind === 'unparsable') return unparsable(known, read.code, read.message);
   if (line.user !== '')
     return unparsable(known, 'user-surplus', `"${command.name}" is for who asks; -u names a user`);
+  const decision = { kind: 'allow', code: 'allowed', reason: 'everybody may ask what he may' } as const;
   return {
     ...known,
     kind: 'judged',
-    decision: { kind: 'allow', code: 'allowed', reason: 'everybody may ask what he may' },
+    decision,
     attempt: {
       listener,
       principal,
@@ -65,7 +66,7 @@ export function judgeOwn(
     args,
     wantsUsernameCell: false,
     unable: undefined,
-    shadow: undefined,
+    shadow: policy.shadow && decision,
     holdsUntilMs: undefined,
   };
 }
