@@ -15,7 +15,6 @@ import { visible } from './visible.js';
 export function ApprovalsScreen() {
   const { approvals, decided, more, whyNone, fault, askAgain } = useApprovals();
   if (approvals === undefined) return <Pending fault={fault}>Reading the requests …</Pending>;
-  const all = [...approvals, ...decided];
   const cards = (title: string, items: readonly AccessItem[], empty: string) => (
     <section aria-label={title}>
       <h2>
@@ -26,7 +25,7 @@ export function ApprovalsScreen() {
       ) : (
         <div class="exchange-parts">
           {items.map((item) => (
-            <RequestCard key={item.id} item={item} all={all} onDone={askAgain} />
+            <RequestCard key={item.id} item={item} onDone={askAgain} />
           ))}
         </div>
       )}
@@ -71,7 +70,7 @@ const columns: Column<AccessItem>[] = [
     title: 'over since',
     kind: 'short',
     line: 1,
-    cell: ({ ended, asked }) => <Time at={ended ?? asked} isDated />,
+    cell: ({ ended, asked }) => <Time at={ended ?? asked} isDated isExact />,
   },
   {
     title: 'who',

@@ -46,8 +46,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
   const { value: table } = useAnswer(seesRules ? 'access' : undefined, (signal) =>
     session.api.json<AccessTable>('GET /api/access', { signal }),
   );
-  const all = [...(approvals ?? []), ...decided];
-  const known = all.find((each) => each.id === id);
+  const known = [...(approvals ?? []), ...decided].find((each) => each.id === id);
   const item = value?.item ?? known;
   if (item === undefined) {
     if (isBusy || (approvals === undefined && isApprover && unknown === undefined))
@@ -102,7 +101,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
         )}
       </Panel>
       {known !== undefined && known.may.length > 0 ? (
-        <RequestCard item={known} all={all} onDone={askAgain} />
+        <RequestCard item={known} policies={table?.policies} onDone={askAgain} />
       ) : (
         <Panel title="What it permits">
           <Told item={item} policies={table?.policies} />

@@ -3,7 +3,7 @@
 import type { AccessItem } from '../domain/admin/page/access.js';
 import { accessStateWords, whyNotWords } from '../domain/admin/page/access-words.js';
 import type { AccessTable } from '../domain/admin/page/api.js';
-import { countWords, durationWords, plural, timesWords } from '../domain/language/words/words.js';
+import { durationWords, plural, timesWords } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
 import { endWords, reviewWords } from '../domain/records/story/row.js';
 import { commandText } from './trail-rows.js';
@@ -35,12 +35,11 @@ export function usedSentence({ state, used, uses, until }: AccessItem): string {
 export function ruleWords(item: AccessItem, policies: AccessTable['policies'] | undefined): string {
   const { place, policy, command } = item;
   const named = `policy ${policy}`;
-  if (place === undefined) return named;
-  const rules = policies?.find(({ name }) => name === policy)?.onRequest ?? [];
+  if (place === undefined || policies === undefined) return named;
+  const rules = policies.find(({ name }) => name === policy)?.onRequest ?? [];
   const today = rules
     .filter((rule) => `${command} `.startsWith(`${rule.command} `))
     .flatMap((rule) => rule.place ?? []);
-  if (policies === undefined) return `${place} when asked, ${named}`;
   if (today.includes(place)) return `${place}, ${named}`;
   const now = today.length === 0 ? 'no rule offers it today' : `today it is at ${today.join(' or ')}`;
   return `${place} when asked, ${named}; ${now}`;
@@ -91,15 +90,55 @@ export function termsWords({ for_ms: forMs, uses }: AccessItem): string {
 
 const beforeMax = 3;
 
-/** Of the requests that this approver is shown, the newest first: `mailbox delete Old: refused by carol@desk`. With marked times. */
-export function askedBefore(item: AccessItem, all: readonly AccessItem[]): string[] {
-  const others = all.filter(({ to, id, asked }) => to === item.to && id !== item.id && asked <= item.asked);
-  if (others.length === 0) return ['no other request of theirs is known here'];
-  const shown = others.toSorted((one, other) => (one.asked < other.asked ? 1 : -1)).slice(0, beforeMax);
-  return [
-    ...shown.map((other) => `${other.command}: ${becameSentence(other)}`),
-    ...(others.length > shown.length ? [`and ${countWords(others.length - shown.length)} more`] : []),
+/** Of the requests that this approver is shown, what the same person asked before, the newest first; and how many more there are. */
+export function askedBefore(
+  item: AccessItem,
+  all: readonly AccessItem[],
+): { readonly shown: readonly AccessItem[]; readonly more: number } {
+  const others = all
+    .filter(({ to, id, asked }) => to === item.to && id !== item.id && asked <= item.asked)
+    .toSorted((one, other) => (one.asked < other.asked ? 1 : -1));
+  return { shown: others.slice(0, beforeMax), more: Math.max(0, others.length - beforeMax) };
+}
+
+/** With marked times; undefined: nobody has to decide. */
+export function deadlineSentence({ state, until }: AccessItem): string | undefined {
+  return state === 'requested' ? `by {${until}}, or it lapses` : undefined;
+}
+
+export function isOver({ state }: AccessItem): boolean {
+  return state !== 'requested' && state !== 'granted';
+}
+
+/** What a grant of it permits, as a whole: `this command only, once`. */
+export function permitsWords({ scope, rule, users, uses }: AccessItem): string {
+  const often = uses === undefined ? 'as often as wanted' : timesWords(uses);
+  if (scope === 'command') return `this command only, ${often}`;
+  if (rule === undefined) return `what its rule said then, ${often}; that rule is gone or was changed`;
+  const [name, ...says] = rule;
+  return `every ${name} of ${users.join(', ')} (${says.join(', ')}), ${often}; one use is one command`;
+}
+
+/** What it does to mails, as far as it was counted and can be said; undefined: nothing. */
+export function mailsWords(item: AccessItem): string | undefined {
+  const { matches, effect, scope, break_glass: isBroken } = item;
+  const of = scope === 'user' ? ' the example' : '';
+  const isDestroying = effect === 'destroy';
+  const known = matches !== undefined;
+  const seen = isBroken ? 'were counted when it was asked' : 'an approver saw';
+  const words = [
+    ...(known && !isOver(item) ? [`${plural(matches, 'mail matches', 'mails match')}${of} now`] : []),
+    ...(known && isOver(item) ? [`${plural(matches, 'mail')} matched${of}, as counted last`] : []),
+    ...(known && isDestroying && !isOver(item) ? [`more than ${seen} cannot be deleted`] : []),
+    ...(isDestroying ? ['deleted mails do not come back'] : []),
   ];
+  return words.length === 0 ? undefined : words.join('; ');
+}
+
+/** What an approval of a command that destroys lets happen. */
+export function lossWords({ matches, users }: AccessItem): string {
+  const what = matches === undefined ? 'what it deletes goes' : `${plural(matches, 'mail goes', 'mails go')}`;
+  return `With your approval ${what} for good, of ${users.join(', ')}: dovegate cannot bring it back.`;
 }
 
 export function waitsForReview({ state, break_glass: isBroken, reviewed_by: reviewed }: AccessItem): boolean {

@@ -1,16 +1,24 @@
 // A request or grant as a card, and the question before each step.
 
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { AccessTable, Approvals } from '../domain/admin/page/api.js';
-import { plural } from '../domain/language/words/words.js';
+import { countWords } from '../domain/language/words/words.js';
+import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
-import { Ago, Button, Field, Name, Panel, Sentence } from './kit.js';
+import { Ago, Button, Field, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import {
   afterWords,
   askedBefore,
+  becameSentence,
+  deadlineSentence,
+  isOver,
+  lossWords,
+  mailsWords,
+  permitsWords,
   ruleWords,
   type Step,
   stateSentence,
@@ -28,12 +36,11 @@ export function requestPath(id: string): string {
 
 interface CardProps {
   readonly item: AccessItem;
-  /** Those that the reader is shown: for what the requester asked before. */
-  readonly all: readonly AccessItem[];
+  readonly policies?: ToldProps['policies'];
   readonly onDone: () => void;
 }
 
-export function RequestCard({ item, all, onDone }: CardProps) {
+export function RequestCard({ item, policies, onDone }: CardProps) {
   const [step, setStep] = useState<Step>();
   const { to, may, effect, content } = item;
   const has = (each: Step): boolean => may.includes(each);
@@ -57,7 +64,7 @@ export function RequestCard({ item, all, onDone }: CardProps) {
       <p>
         <Sentence text={stateSentence(item)} />
       </p>
-      <Told item={item} all={all} />
+      <Told item={item} policies={policies} />
       <WhyNot text={whyNoDecision(item, { isApprover: true, listed: item, whyNone: undefined })} />
       <div class="toolbar">
         <span class="buttons">
@@ -93,73 +100,85 @@ export function WhyNot({ text }: { readonly text: string | undefined }) {
   );
 }
 
-/** Of a rule for all that it permits, the command is one of many. */
-const commandWords = ({ rule }: CardProps['item']): string =>
-  rule === undefined ? 'Command' : 'For example';
+interface ToldProps {
+  readonly item: AccessItem;
+  /** As they are served. */
+  readonly policies?: AccessTable['policies'] | undefined;
+}
 
-type ToldProps = Pick<CardProps, 'item'> &
-  Partial<Pick<CardProps, 'all'>> & {
-    /** As they are served. */
-    readonly policies?: AccessTable['policies'] | undefined;
-  };
-
-export function Told({ item, all, policies }: ToldProps) {
-  const { rule, users, approvals, approved_by: approved, matches } = item;
+export function Told({ item, policies }: ToldProps) {
+  const { scope, users, approved_by: approved, granted } = item;
+  const { approvals, decided } = useApprovals();
   const names = approved.map(({ principal }) => principal).join(', ');
-  const facts = [
-    { what: commandWords(item), value: item.command },
-    ...(rule === undefined ? [] : [{ what: 'Permits', value: rule.join(', ') }]),
-    { what: 'Mail of', value: users.join(', ') },
-    ...(matches === undefined
-      ? []
-      : [{ what: 'Mails', value: `${plural(matches, 'mail matches', 'mails match')} now` }]),
-    { what: 'Reason given', value: item.reason },
-    { what: 'Rule', value: ruleWords(item, policies) },
-    {
-      what: 'Approvals',
-      value: item.break_glass
-        ? 'none needed (break-glass)'
-        : `${approved.length} of ${approvals}${names && `: ${names}`}`,
-    },
-    { what: item.granted === undefined ? 'Asks for' : 'Granted', value: termsWords(item) },
-  ];
-  const sentences = [
-    ...(item.granted === undefined ? [] : [{ what: 'Used', texts: [usedSentence(item)] }]),
-    ...(all === undefined ? [] : [{ what: 'Asked before', texts: askedBefore(item, all) }]),
+  const past = granted === undefined ? 'Would have permitted' : 'Permitted';
+  const facts: readonly (readonly [what: string, value: ComponentChildren])[] = [
+    ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
+    // Of a rule for all that it permits, the command is one of many.
+    [scope === 'user' ? 'For example' : 'Command', <Words value={item.command} max={200} />],
+    [isOver(item) ? past : 'Permits', <Name value={permitsWords(item)} max={600} />],
+    ['Mail of', <Name value={users.join(', ')} max={200} />],
+    ['Mails', textOf(mailsWords(item))],
+    ['Reason given', <Name value={item.reason} max={200} />],
+    ['Decide', textOf(deadlineSentence(item))],
+    [
+      'Approvals',
+      item.break_glass ? (
+        'none needed (break-glass)'
+      ) : (
+        <Name value={`${approved.length} of ${item.approvals}${names && `: ${names}`}`} max={200} />
+      ),
+    ],
+    [
+      granted === undefined ? 'Asks for' : 'Granted',
+      item.state === 'requested' ? `${termsWords(item)}; the time begins at the approval` : termsWords(item),
+    ],
+    ['Used', granted === undefined ? undefined : <Sentence text={usedSentence(item)} />],
+    ['Rule', <Name value={ruleWords(item, policies)} max={200} />],
+    [
+      'Asked before',
+      approvals === undefined ? undefined : <AskedBefore item={item} all={[...approvals, ...decided]} />,
+    ],
   ];
   return (
     <dl class="told">
-      <div>
-        <dt>Effect</dt>
-        <dd>
-          <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />
-        </dd>
-      </div>
-      {facts.map(({ what, value }) => (
-        <div key={what}>
-          <dt>{what}</dt>
-          <dd>
-            {what === commandWords(item) ? (
-              <Words value={value} max={200} />
-            ) : (
-              <Name value={value} max={200} />
-            )}
-          </dd>
-        </div>
-      ))}
-      {sentences.map(({ what, texts }) => (
-        <div key={what}>
-          <dt>{what}</dt>
-          <dd>
-            {texts.map((text, at) => (
-              <div key={at}>
-                <Sentence text={text} />
-              </div>
-            ))}
-          </dd>
-        </div>
-      ))}
+      {facts.map(
+        ([what, value]) =>
+          value !== undefined && (
+            <div key={what}>
+              <dt>{what}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+      )}
     </dl>
+  );
+}
+
+function textOf(text: string | undefined): ComponentChildren {
+  return text === undefined ? undefined : <Sentence text={text} />;
+}
+
+interface BeforeProps {
+  readonly item: AccessItem;
+  readonly all: readonly AccessItem[];
+}
+
+function AskedBefore({ item, all }: BeforeProps) {
+  const { shown, more } = askedBefore(item, all);
+  if (shown.length === 0) return <>no other request of theirs is known here</>;
+  return (
+    <>
+      {shown.map((other) => (
+        <div key={other.id}>
+          <Link to={requestPath(other.id)}>
+            <Time at={other.asked} isExact />
+          </Link>{' '}
+          <Words value={other.command} max={120} /> of <Name value={other.users.join(', ')} max={80} />:{' '}
+          <Sentence text={becameSentence(other)} />
+        </div>
+      ))}
+      {more > 0 && <div>and {countWords(more)} more</div>}
+    </>
   );
 }
 
@@ -205,7 +224,7 @@ function Decide({ item, step, onClose }: DecideProps) {
     <Confirm
       title={titles[step]}
       doit={step}
-      isDanger={step === 'revoke'}
+      isDanger={step === 'revoke' || (isApproval && item.effect === 'destroy')}
       obstacle={obstacle}
       onDo={run}
       onClose={onClose}
@@ -213,6 +232,17 @@ function Decide({ item, step, onClose }: DecideProps) {
       <p>
         <Name value={item.to} />
       </p>
+      {isApproval && item.effect === 'destroy' && (
+        <p class="said bad">
+          <Name value={lossWords(item)} max={600} />
+        </p>
+      )}
+      {step === 'review' && (
+        <p>
+          A review says that a person has looked at what was done; it gives and takes nothing, and cannot be
+          taken back. See <Link to={requestPath(item.id)}>what was done under it</Link>.
+        </p>
+      )}
       <Told item={item} />
       {isApproval && (
         <>
@@ -221,17 +251,25 @@ function Decide({ item, step, onClose }: DecideProps) {
             value={minutes}
             onInput={setMinutes}
             placeholder={String(Math.ceil(item.for_ms / 60_000))}
-            hint="Fewer than asked for; empty: all of them."
+            hint="From the approval on. Fewer than asked for; empty: all of them."
           />
           <Field
             label="Uses"
             value={uses}
             onInput={setUses}
+            hint="Fewer than asked for; empty: all of them."
             {...(item.uses !== undefined && { placeholder: String(item.uses) })}
           />
         </>
       )}
-      {isEnd && <Field label={`Why you ${step} it`} value={reason} onInput={setReason} />}
+      {isEnd && (
+        <Field
+          label={`Why you ${step} it`}
+          value={reason}
+          onInput={setReason}
+          hint={`The requester reads it${step === 'revoke' ? '; it may be empty' : ''}.`}
+        />
+      )}
     </Confirm>
   );
 }

@@ -6,7 +6,11 @@ import type { AccessItem } from '../../src/domain/admin/page/access.js';
 import {
   askedBefore,
   becameSentence,
+  deadlineSentence,
+  lossWords,
+  mailsWords,
   momentsOf,
+  permitsWords,
   ruleWords,
   usedSentence,
   waitsForReview,
@@ -78,7 +82,7 @@ void test('the line of its rule is that of then, and of today where that is know
     },
   ];
   const words = (policies?: ReturnType<typeof served>): string => ruleWords(asked, policies);
-  assert.equal(words(), '/etc/d.yaml:40 when asked, policy support');
+  assert.equal(words(), 'policy support');
   assert.equal(words(served(['mailbox delete', 40])), '/etc/d.yaml:40, policy support');
   assert.equal(
     words(served(['fetch', 40], ['mailbox delete', 41])),
@@ -132,25 +136,44 @@ void test('each use has the words of its command, and its number where all uses 
   assert.deepEqual(told({ ...live, used: 1 })[0], 'used: fetch hdr.subject all of bob');
 });
 
-void test('what the same person asked before: the last three, with what became of them', () => {
+void test('what the same person asked before: the last three, the newest first', () => {
   const now = item({ id: 'N', asked: '2026-11-26T12:00:00Z' });
-  assert.deepEqual(askedBefore(now, [now, item({ id: 'X', to: 'eve' })]), [
-    'no other request of theirs is known here',
-  ]);
-  const before = ['a', 'b', 'c', 'd'].map((command, at) =>
-    item({
-      id: command,
-      command,
-      asked: `2026-11-26T0${at}:00:00Z`,
-      state: 'refused',
-      ended_by: 'carol',
-      why: 'no',
-    }),
+  assert.deepEqual(askedBefore(now, [now, item({ id: 'X', to: 'eve' })]), { shown: [], more: 0 });
+  const before = ['a', 'b', 'c', 'd'].map((id, at) => item({ id, asked: `2026-11-26T0${at}:00:00Z` }));
+  const later = item({ id: 'L', asked: '2026-11-26T13:00:00Z' });
+  const { shown, more } = askedBefore(now, [now, ...before, later]);
+  assert.deepEqual([shown.map(({ id }) => id), more], [['d', 'c', 'b'], 1]);
+});
+
+void test('a request says until when it waits, and nothing else does', () => {
+  assert.equal(deadlineSentence(waiting), `by {${waiting.until}}, or it lapses`);
+  for (const state of ['granted', 'expired', 'refused'] as const)
+    assert.equal(deadlineSentence(item({ state })), undefined);
+});
+
+void test('what it permits is one command, or all of a rule, and how often', () => {
+  assert.equal(permitsWords(item({ uses: 1 })), 'this command only, once');
+  assert.equal(permitsWords(item({ uses: undefined })), 'this command only, as often as wanted');
+  const rule = ['fetch', 'any mail and folder', 'also what mails say'];
+  assert.equal(
+    permitsWords(item({ scope: 'user', rule, uses: 3 })),
+    'every fetch of bob@example.com (any mail and folder, also what mails say), 3 times; one use is one command',
   );
-  assert.deepEqual(askedBefore(now, [now, ...before]), [
-    'd: refused by carol: no',
-    'c: refused by carol: no',
-    'b: refused by carol: no',
-    'and 1 more',
-  ]);
+  assert.match(permitsWords(item({ scope: 'user', uses: 1 })), /once; that rule is gone or was changed$/);
+});
+
+void test('of mails: how many match, what bounds them, and that they are gone for good', () => {
+  const destroys = item({ effect: 'destroy', matches: 4 });
+  assert.equal(mailsWords(item({ matches: 1 })), '1 mail matches now');
+  assert.equal(mailsWords(item({ matches: 0 })), '0 mails match now');
+  assert.equal(mailsWords(item({ matches: 2, scope: 'user' })), '2 mails match the example now');
+  assert.equal(mailsWords(item({ matches: 2, state: 'refused' })), '2 mails matched, as counted last');
+  assert.equal(mailsWords(item({})), undefined);
+  assert.equal(
+    mailsWords(destroys),
+    '4 mails match now; more than an approver saw cannot be deleted; deleted mails do not come back',
+  );
+  assert.equal(mailsWords({ ...destroys, matches: undefined }), 'deleted mails do not come back');
+  assert.match(lossWords(destroys), /4 mails go for good, of bob@example\.com/);
+  assert.match(lossWords({ ...destroys, matches: undefined }), /what it deletes goes for good/);
 });

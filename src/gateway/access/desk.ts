@@ -8,6 +8,7 @@ import type { AccessItem } from '../../domain/admin/page/access.js';
 import { describeRule } from '../../domain/judging/answers/rights.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/judging/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/judging/policy/policy.js';
+import { commandsNamed } from '../../domain/language/commands/catalog.js';
 import type { AccessStep, AccessValues, AccessVerb } from '../../domain/language/verbs/verbs.js';
 import {
   type ApprovalRights,
@@ -604,7 +605,10 @@ export class AccessDesk {
     const rule = this.#ruleOf(entry);
     const policy = this.rights.policies.get(entry.requested.policy ?? '');
     if (rule === undefined || policy === undefined || entry.requested.scope !== 'user') return undefined;
-    return [rule.command, ...describeRule(rule, policy)];
+    const commands = commandsNamed(rule.command, policy.added);
+    const takesMails = commands.every(({ params }) => params.some(({ role }) => role === 'search-query'));
+    const open = takesMails ? 'any mail and folder' : 'any arguments';
+    return [rule.command, ...(rule.where === undefined ? [open] : []), ...describeRule(rule, policy)];
   }
 
   #whyNoApproval(asker: Asker, entry: AccessEntry): string | undefined {
