@@ -103,7 +103,9 @@ interface Parts {
   readonly service: Pick<Service, 'kill'> & {
     readonly find: (
       id: string,
-    ) => Pick<RunningNames, 'clientMs' | 'isKilled' | 'command' | 'principal' | 'backend'> | undefined;
+    ) =>
+      | Pick<RunningNames, 'clientMs' | 'durationMs' | 'isKilled' | 'command' | 'principal' | 'backend'>
+      | undefined;
   };
   readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };
   readonly served: {
@@ -170,13 +172,15 @@ export function createAct(parts: Parts): Act {
   };
 }
 
-/** What is killed, for people who may not see the records of commands. */
+/** What is killed, and how long it has run, for people who may not see the records of commands. */
 function killedOf(
   { service }: Parts,
   action: OperatorAction,
-): Pick<AuditRecord, 'command' | 'backend' | 'to'> {
+): Pick<AuditRecord, 'command' | 'backend' | 'to' | 'duration_ms'> {
   const found = isOperatorAction(action, 'kill') ? service.find(action.id) : undefined;
-  return found === undefined ? {} : { command: found.command, backend: found.backend, to: found.principal };
+  if (found === undefined) return {};
+  const { command, backend, principal: to, durationMs } = found;
+  return { command, backend, to, duration_ms: Math.round(durationMs) };
 }
 
 function peerOf({ by: _by, from: _from, loginUid, ...facts }: Operator): RecordedPeer {

@@ -66,7 +66,7 @@ browserTest(
     );
     assert.match(
       texts[3] ?? '',
-      /killed A command was killed by \S+\. mailbox status of \S+@support at mail1 01\w{24}$/,
+      /killed A command was killed by \S+ after \d[\d.]* m?s\. mailbox status of \S+@support at mail1 01\w{24}$/,
     );
     // In the words of the red sentence.
     assert.ok(

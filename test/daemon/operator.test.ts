@@ -97,7 +97,7 @@ void test('kill says where the end waits for a client that does not read', async
   let clientMs = 0;
   let isKilled = false;
   const recorded: StoredRecord[] = [];
-  const running = { command: 'expunge', principal: 'bob@support', backend: 'mail1' };
+  const running = { command: 'expunge', principal: 'bob@support', backend: 'mail1', durationMs: 20_000.4 };
   const act = createAct({
     ...unasked,
     journal: { appendDurable: async (record) => void recorded.push({ ...record }) },
@@ -112,10 +112,16 @@ void test('kill says where the end waits for a client that does not read', async
     'E1 is ended; it may have run. Its client does not read: status lists it until the client reads or leaves, or limits.client_stall is over',
   );
   assert.deepEqual(
-    recorded.map(({ outcome, deed, ...record }) => [outcome, deed === recorded[1]?.['deed'], deedOf(record)]),
+    recorded.map(({ outcome, deed, duration_ms, ...record }) => [
+      outcome,
+      deed === recorded[1]?.['deed'],
+      duration_ms,
+      deedOf(record),
+    ]),
     [undefined, 'ok', undefined, 'ok'].map((outcome, at) => [
       outcome,
       at < 2,
+      20_000,
       'kill expunge bob@support mail1 E1',
     ]),
   );

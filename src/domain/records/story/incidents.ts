@@ -1,7 +1,7 @@
 // Outages, drains, restarts, reloads and kills, folded from the records of them: when each began and ended, why, by whom, and what it has
 // cost, with its sentence. Pure. What no record says is left open: an end is not guessed.
 
-import { plural } from '../../language/words/words.js';
+import { durationWords, plural } from '../../language/words/words.js';
 import { formatTime } from '../audit/record.js';
 import { numberIn, type StoredRecord, textIn } from '../audit/stored.js';
 import { drainWords, notReplaced } from './row.js';
@@ -87,9 +87,14 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       case 'backend stuck':
       case 'backend down': {
         const kind = textIn(record, 'action') === 'stuck' ? 'stuck' : 'down';
-        const since = formatTime(Date.parse(time) - (numberIn(record, 'duration_ms') ?? 0));
         // Nothing hangs any more when it is down at last.
-        down.set(backend, { backend, since, ...down.get(backend), kind, why: textIn(record, 'text') });
+        down.set(backend, {
+          backend,
+          since: sinceIn(record),
+          ...down.get(backend),
+          kind,
+          why: textIn(record, 'text'),
+        });
         break;
       }
       case 'backend up':
@@ -116,7 +121,13 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         break;
       case 'operator kill': {
         const killed = { ...namedIn(record), principal: textIn(record, 'to') };
-        over.push({ kind: 'killed', since: time, until: time, by: textIn(record, 'by'), left: [killed] });
+        over.push({
+          kind: 'killed',
+          since: sinceIn(record),
+          until: time,
+          by: textIn(record, 'by'),
+          left: [killed],
+        });
         break;
       }
       case 'operator reload': {
@@ -175,6 +186,10 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   });
 }
 
+function sinceIn(record: StoredRecord): string {
+  return formatTime(Date.parse(textIn(record, 'time')) - (numberIn(record, 'duration_ms') ?? 0));
+}
+
 export function namedIn(record: StoredRecord): NamedCommand {
   const of = (key: string): string | undefined => textIn(record, key) || undefined;
   const [command, principal, backend] = ['command', 'principal', 'backend'].map(of);
@@ -197,7 +212,7 @@ function sumOf(cost: Cost | undefined, paid: Cost | undefined): Pick<Draft, 'cos
 }
 
 function textOf(draft: Draft): string {
-  const { kind, backend = '', until, by, reason, why = '', isLost, isCut, left = [] } = draft;
+  const { kind, backend = '', since = '', until, by, reason, why = '', isLost, isCut, left = [] } = draft;
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'stuck':
@@ -221,7 +236,7 @@ function textOf(draft: Draft): string {
     case 'not reloaded':
       return `A reload ${drainWords({ by, reason })} was refused: the configuration before it stays.`;
     case 'killed':
-      return `A command was killed ${drainWords({ by })}.`;
+      return `A command was killed ${drainWords({ by })} after ${durationWords(Date.parse(until ?? '') - Date.parse(since))}.`;
     default:
       return kind satisfies never;
   }

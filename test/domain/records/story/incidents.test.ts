@@ -148,7 +148,8 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
   const time = '2026-11-28T10:00:00.000Z';
   const reload = { time, event: 'operator', action: 'reload', by: 'SIGHUP' };
   const text = 'the configuration is not replaced: dovegate.yaml:3:1: no backend "x"';
-  const kill = { ...reload, action: 'kill', by: 'anna', id: 'E1', to: 'bob@support', command: 'expunge' };
+  const killed = { id: 'E1', to: 'bob@support', command: 'expunge', duration_ms: 20_100 };
+  const kill = { ...reload, action: 'kill', by: 'anna', ...killed };
   const records = [
     reload,
     { ...reload, outcome: 'ok' },
@@ -161,7 +162,10 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
   ];
   const rows = foldIncidents(records.filter(isTurn).map((record) => ({ record })));
   assert.deepEqual(
-    rows.map(({ since, until, ...row }) => [since === time && until === time, row]),
+    rows.map(({ since = '', until, ...row }) => [
+      until === time && Date.parse(time) - Date.parse(since),
+      row,
+    ]),
     [
       {
         kind: 'reloaded',
@@ -178,18 +182,18 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
         kind: 'killed',
         by: 'anna',
         left: [{ id: 'E1', command: 'expunge', principal: 'bob@support', backend: undefined }],
-        text: 'A command was killed by anna.',
+        text: 'A command was killed by anna after 20 s.',
       },
     ]
       .toReversed()
-      .map((row) => [true, row]),
+      .map((row) => [row.kind === 'killed' ? 20_100 : 0, row]),
   );
   assert.deepEqual(
     rows.map((row) => narrowIncident(row)).map(({ text: shown, left }) => [shown, left]),
     [
       ['The configuration was replaced by a reload by an operator.', undefined],
       ['A reload by an operator was refused: the configuration before it stays.', undefined],
-      ['A command was killed by an operator.', undefined],
+      ['A command was killed by an operator after 20 s.', undefined],
     ].toReversed(),
   );
 });
