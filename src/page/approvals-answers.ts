@@ -14,6 +14,7 @@ import type { Approvals, Endpoint, Uses } from '../domain/admin/page/api.js';
 import { accessSteps } from '../domain/language/verbs/verbs.js';
 import { parseLine } from '../domain/records/audit/record.js';
 import { asObject, type StoredRecord } from '../domain/records/audit/stored.js';
+import { usesAmong } from '../domain/records/story/row.js';
 import type { Daemon } from './daemon.js';
 import { lookInto, type TrailParts } from './trail-answers.js';
 
@@ -67,17 +68,17 @@ export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<End
 }
 
 const usesMax = bounds.accessListed;
-const keysOfUses = ['time', 'id', 'command', 'args', 'user'] as const;
+const keysOfUses = ['time', 'id', 'command', 'args', 'user', 'outcome'] as const;
 
 /** The first admissions in an answer about a request. */
 function usesIn(text: string): StoredRecord[] {
-  const uses: StoredRecord[] = [];
-  for (const line of text.split('\n')) {
+  const found = text.split('\n').flatMap((line) => {
     const record = asObject(asObject(parseLine(line)?.['found'])?.['record']);
-    if (record?.['event'] !== 'admission' || uses.length >= usesMax) continue;
-    uses.push(Object.fromEntries(keysOfUses.map((key) => [key, record[key]])));
-  }
-  return uses;
+    return record === undefined ? [] : [record];
+  });
+  return usesAmong(found)
+    .slice(0, usesMax)
+    .map((use) => Object.fromEntries(keysOfUses.map((key) => [key, use[key]])));
 }
 
 /** By the code of the desk, and of the door. */

@@ -5,14 +5,16 @@ import type { AccessItem } from '../domain/admin/page/access.js';
 import type { AccessTable, Uses } from '../domain/admin/page/api.js';
 import type { TrailLine } from '../domain/admin/page/trail.js';
 import type { StoredRecord } from '../domain/records/audit/stored.js';
+import { usesAmong } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
-import { momentsOf, stateSentence, whyNoDecision } from './request.js';
+import { againLine, isOver, momentsOf, permitsTitle, stateSentence, whyNoDecision } from './request.js';
 import { RequestCard, Told, WhyNot } from './requests.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
+import { visible } from './visible.js';
 
 interface Read {
   readonly item?: AccessItem | undefined;
@@ -33,14 +35,14 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
       const asked = { params: [id], signal };
       return { sentences: [], ...(await session.api.json<Uses>('GET /api/approvals/:id/uses', asked)) };
     }
-    const uses: StoredRecord[] = [];
+    const records: StoredRecord[] = [];
     let grant: { readonly item?: AccessItem; readonly sentences: readonly string[] } = { sentences: [] };
     const lines = session.api.lines<TrailLine>('POST /api/trail/show', { body: { wanted: id }, signal });
     for await (const line of lines) {
-      if ('found' in line && line.found.record['event'] === 'admission') uses.push(line.found.record);
+      if ('found' in line) records.push(line.found.record);
       else if ('end' in line && line.end.grant !== undefined) ({ grant } = line.end);
     }
-    return { ...grant, uses };
+    return { ...grant, uses: usesAmong(records) };
   });
   const seesRules = isAuditor && session.me.users === undefined;
   const { value: table } = useAnswer(seesRules ? 'access' : undefined, (signal) =>
@@ -77,6 +79,11 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
         <p>
           <Name value={item.to} max={80} /> for <Name value={item.users.join(', ')} max={120} />
         </p>
+        {isOver(item) && (
+          <p>
+            <Name value={item.to} max={80} /> can ask again: <code>{visible(againLine(item))}</code>
+          </p>
+        )}
       </section>
       <Panel title="Its history">
         <ol class="log" aria-label="The history of this request">
@@ -103,7 +110,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
       {known !== undefined && known.may.length > 0 ? (
         <RequestCard item={known} policies={table?.policies} onDone={askAgain} />
       ) : (
-        <Panel title="What it permits">
+        <Panel title={permitsTitle(item)}>
           <Told item={item} policies={table?.policies} />
           <WhyNot text={whyNoDecision(item, { isApprover, listed: known, whyNone: whyNone ?? unknown })} />
         </Panel>

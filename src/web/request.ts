@@ -1,12 +1,15 @@
 // A request for access and what became of it, in words: its line of time, what its requester asked before, what a decision leaves behind.
 
 import type { AccessItem } from '../domain/admin/page/access.js';
-import { accessStateWords, whyNotWords } from '../domain/admin/page/access-words.js';
+import { accessStateWords, endSentence, whyNotWords } from '../domain/admin/page/access-words.js';
 import type { AccessTable } from '../domain/admin/page/api.js';
+import { hiddenWord, requestWords } from '../domain/language/words/asking.js';
 import { durationWords, plural, timesWords } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
-import { endWords, reviewWords } from '../domain/records/story/row.js';
+import { reviewWords } from '../domain/records/story/row.js';
+import { outcomeSign } from './signs.js';
 import { commandText } from './trail-rows.js';
+import { formatCommand } from './words.js';
 
 export type Step = AccessItem['may'][number];
 
@@ -66,10 +69,10 @@ export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Mome
     ...(granted === undefined ? [] : [{ time: granted, what: `granted for ${termsWords(item)}` }]),
     ...uses.map((use, at) => ({
       time: textIn(use, 'time'),
-      what: `${useWords(at)}: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}`,
+      what: `${useWords(at)}: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}: ${useEnded(use)}`,
       id: textIn(use, 'id'),
     })),
-    ...(ended === undefined ? [] : [{ time: ended, what: endedWords(item) }]),
+    ...(ended === undefined ? [] : [{ time: ended, what: endSentence(item) }]),
     ...(item.reviewed_by === undefined
       ? []
       : [{ time: item.reviewed_by.time, what: reviewWords(item.reviewed_by.principal) }]),
@@ -79,8 +82,16 @@ export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Mome
   return [...past, { time: until, what: granted === undefined ? 'it lapses if nobody decides' : 'it ends' }];
 }
 
-function endedWords({ state, ended_by: by = '', why }: AccessItem): string {
-  return `${endWords(state, by)}${why === undefined ? '' : `: ${why}`}`;
+function useEnded(use: StoredRecord): string {
+  const outcome = textIn(use, 'outcome');
+  return outcome === '' ? 'no end is recorded' : outcomeSign(outcome).word;
+}
+
+/** What its requester can do once it is over, as words of a shell. */
+export function againLine({ users: [user], command }: AccessItem): string {
+  let hidden = 0;
+  const shown = command.replaceAll('[secret]', () => hiddenWord((hidden += 1)));
+  return `${formatCommand(requestWords(user, undefined))} ${shown}`;
 }
 
 /** `30 min, 2 uses`. */
@@ -110,6 +121,11 @@ export function isOver({ state }: AccessItem): boolean {
   return state !== 'requested' && state !== 'granted';
 }
 
+export function permitsTitle(item: AccessItem): string {
+  if (!isOver(item)) return 'What it permits';
+  return item.granted === undefined ? 'What it would have permitted' : 'What it permitted';
+}
+
 /** What a grant of it permits, as a whole: `this command only, once`. */
 export function permitsWords({ scope, rule, users, uses }: AccessItem): string {
   const often = uses === undefined ? 'as often as wanted' : timesWords(uses);
@@ -137,7 +153,7 @@ export function mailsWords(item: AccessItem): string | undefined {
 
 /** What an approval of a command that destroys lets happen. */
 export function lossWords({ matches, users }: AccessItem): string {
-  const what = matches === undefined ? 'what it deletes goes' : `${plural(matches, 'mail goes', 'mails go')}`;
+  const what = matches === undefined ? 'what it deletes goes' : plural(matches, 'mail goes', 'mails go');
   return `With your approval ${what} for good, of ${users.join(', ')}: dovegate cannot bring it back.`;
 }
 

@@ -15,9 +15,9 @@ import {
   askedBefore,
   becameSentence,
   deadlineSentence,
-  isOver,
   lossWords,
   mailsWords,
+  permitsTitle,
   permitsWords,
   ruleWords,
   type Step,
@@ -110,12 +110,11 @@ export function Told({ item, policies }: ToldProps) {
   const { scope, users, approved_by: approved, granted } = item;
   const { approvals, decided } = useApprovals();
   const names = approved.map(({ principal }) => principal).join(', ');
-  const past = granted === undefined ? 'Would have permitted' : 'Permitted';
   const facts: readonly (readonly [what: string, value: ComponentChildren])[] = [
     ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
     // Of a rule for all that it permits, the command is one of many.
     [scope === 'user' ? 'For example' : 'Command', <Words value={item.command} max={200} />],
-    [isOver(item) ? past : 'Permits', <Name value={permitsWords(item)} max={600} />],
+    [permitsTitle(item), <Name value={permitsWords(item)} max={600} />],
     ['Mail of', <Name value={users.join(', ')} max={200} />],
     ['Mails', textOf(mailsWords(item))],
     ['Reason given', <Name value={item.reason} max={200} />],

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AccessItem } from '../../src/domain/admin/page/access.js';
 import {
+  againLine,
   askedBefore,
   becameSentence,
   deadlineSentence,
@@ -12,6 +13,7 @@ import {
   momentsOf,
   permitsWords,
   ruleWords,
+  stateSentence,
   usedSentence,
   waitsForReview,
   whyNoDecision,
@@ -105,13 +107,33 @@ void test('how often a grant was used, and what is left of it', () => {
 
 void test('what is over says how often it was used', () => {
   const over = item({ state: 'revoked', ended_by: 'carol@desk', granted: waiting.asked, used: 1 });
-  assert.equal(becameSentence(over), 'revoked by carol@desk, used once');
+  assert.equal(becameSentence(over), 'revoked by carol@desk: no reason was given, used once');
   assert.equal(
     becameSentence({ ...over, used: 2, why: 'done' }),
     'revoked by carol@desk: done, used 2 times',
   );
-  assert.equal(becameSentence({ ...over, used: 0 }), 'revoked by carol@desk, never used');
+  assert.match(becameSentence({ ...over, used: 0 }), /^revoked by carol@desk: .*, never used$/);
   assert.equal(becameSentence(item({ state: 'refused', ended_by: 'carol@desk' })), 'refused by carol@desk');
+});
+
+void test('what is over says why, and how its requester asks again', () => {
+  const [asked, until] = ['2026-11-26T10:00:00Z', '2026-11-26T10:00:30Z'];
+  const late = item({ state: 'expired', asked, until });
+  const given = 'within 30 s, the time that policy support gives';
+  assert.equal(stateSentence(late), `expired: nobody decided ${given}`);
+  const half = { ...late, approvals: 2, approved_by: [{ principal: 'carol', time: asked }] };
+  assert.equal(stateSentence(half), `expired: 1 of 2 approved it ${given}`);
+  assert.equal(stateSentence({ ...late, granted: asked }), 'expired: its 1 h are over');
+  assert.equal(stateSentence(item({ state: 'used-up' })), 'used up');
+  assert.equal(
+    stateSentence(item({ state: 'used-up', break_glass: true, granted: asked })),
+    'used up, not reviewed',
+  );
+  const command = "search subject [secret] 'a b'";
+  assert.equal(
+    againLine(item({ command })),
+    `dovegate request --user bob@example.com --reason WHY -- search subject "\${SECRET:?put the hidden word in here}" 'a b'`,
+  );
 });
 
 void test('each use has the words of its command, and its number where all uses are known', () => {
@@ -121,6 +143,7 @@ void test('each use has the words of its command, and its number where all uses 
     command: 'fetch',
     args,
     user: 'bob',
+    ...(id === 'C1' && { outcome: 'failed' }),
   });
   const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
   const uses = [use('C1', ['hdr.subject', 'all']), use('C2', ['text', 'all'])];
@@ -129,11 +152,11 @@ void test('each use has the words of its command, and its number where all uses 
       .filter(({ id }) => id !== undefined)
       .map(({ what }) => what);
   assert.deepEqual(told(live), [
-    'use 1 of 3: fetch hdr.subject all of bob',
-    'use 2 of 3: fetch text all of bob',
+    'use 1 of 3: fetch hdr.subject all of bob: failed',
+    'use 2 of 3: fetch text all of bob: no end is recorded',
   ]);
   // One of them did not reach a mail server, so none has a number.
-  assert.deepEqual(told({ ...live, used: 1 })[0], 'used: fetch hdr.subject all of bob');
+  assert.deepEqual(told({ ...live, used: 1 })[0], 'used: fetch hdr.subject all of bob: failed');
 });
 
 void test('what the same person asked before: the last three, the newest first', () => {

@@ -639,7 +639,8 @@ export class AccessDesk {
     const isDecider = this.#isApprover(asker, entry);
     const may = stepsFor(entry, whyNot === undefined, isDecider);
     const live = this.#live.get(entry.id);
-    const matches = this.#seesMatches(asker, entry) ? live?.matches : undefined;
+    const counted = live === undefined ? countedLast(entry) : live.matches;
+    const matches = this.#seesMatches(asker, entry) ? counted : undefined;
     if (matches !== undefined) live?.shown.set(asker.principal, matches);
     const isLate = entry.state === 'granted' && entry.ended === undefined && !this.isLive(entry.id);
     return this.#shown(entry, {
@@ -667,6 +668,11 @@ export class AccessDesk {
 /** The kernel named the peer that asked, or that will use what an approver gave. */
 function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
   return bound?.credential === undefined;
+}
+
+/** As its records have it. */
+function countedLast({ approvals, requested }: AccessEntry): number | undefined {
+  return approvals.at(-1)?.matches ?? requested.matches;
 }
 
 const ruleGone = 'its rule is gone or was changed';

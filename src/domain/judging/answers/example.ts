@@ -2,6 +2,7 @@
 // Words in capitals are for its reader to replace.
 
 import { commandsNamed, type Parameter } from '../../language/commands/catalog.js';
+import { requestWords } from '../../language/words/asking.js';
 import { formatWords } from '../../records/audit/encode.js';
 import {
   formatDuration,
@@ -11,15 +12,8 @@ import {
   type RequestRule,
   type ValueTest,
 } from '../policy/policy.js';
-import { exampleOf, type Regex } from '../policy/regex.js';
+import { exampleOf } from '../policy/regex.js';
 import { passes } from '../policy/value-test.js';
-
-/** What asks for access; a reason is there as its pattern, so that nobody sends it unread. */
-export function requestWords(user: string | undefined, reason: Regex | undefined, socket?: string): string[] {
-  const at = socket === undefined ? [] : ['--socket', socket];
-  const whose = user === undefined ? [] : ['--user', user];
-  return ['dovegate', 'request', ...at, ...whose, '--reason', reason?.source ?? 'WHY', '--'];
-}
 
 export function exampleOfRequest(rule: RequestRule, policy: Pick<Policy, 'users' | 'added'>): string {
   const command = commandsNamed(rule.command, policy.added).at(-1);
@@ -29,7 +23,11 @@ export function exampleOfRequest(rule: RequestRule, policy: Pick<Policy, 'users'
   const words = [false, true].flatMap((isPositional) =>
     params.filter((each) => each.isPositional === isPositional).flatMap((each) => wordsOf(each, rule)),
   );
-  return formatWords([...requestWords(user, rule.terms.reason), ...rule.command.split(' '), ...words]);
+  return formatWords([
+    ...requestWords(user, rule.terms.reason?.source),
+    ...rule.command.split(' '),
+    ...words,
+  ]);
 }
 
 function wordsOf(parameter: Parameter, { where = [], query }: RequestRule): readonly string[] {

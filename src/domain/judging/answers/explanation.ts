@@ -5,6 +5,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import type { CommandLine } from '../../../protocol/command.js';
 import { wouldWords } from '../../language/codes/outcomes.js';
 import { conditionsIn } from '../../language/commands/search-query.js';
+import { hiddenWord, requestWords } from '../../language/words/asking.js';
 import { formatWords } from '../../records/audit/encode.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
@@ -12,7 +13,6 @@ import type { Judged, Judgement, Subject } from '../policy/judge.js';
 import { areSame, type Compared, comparedOf, type Given, nothingGiven, whyOf } from '../policy/outcome.js';
 import { formatDuration, type Policy, requestTermKeys } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
-import { requestWords } from './example.js';
 import {
   type AnswerPart,
   type AnswerRow,
@@ -215,9 +215,9 @@ export function requestLine({ attempt, args, decision: { onRequest } }: Judged, 
   const words = (isPlain ? others : args).map(({ text, isSecret }) => {
     if (!isSecret) return formatWords([text]);
     hidden += 1;
-    return `"\${SECRET${hidden === 1 ? '' : hidden}:?put the hidden word in here}"`;
+    return hiddenWord(hidden);
   });
-  const asked = [...requestWords(attempt.user, reason, socket), ...attempt.command.name.split(' ')];
+  const asked = [...requestWords(attempt.user, reason?.source, socket), ...attempt.command.name.split(' ')];
   const line = [soon + formatWords(asked), ...words].join(' ');
   return line.length <= requestLineMax ? line : `${line.slice(0, requestLineMax - 3)}...`;
 }

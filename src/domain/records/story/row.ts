@@ -93,6 +93,19 @@ export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
 }
 
+/** The admissions among the records of a grant, each with the outcome that its completion has. */
+export function usesAmong(records: readonly StoredRecord[]): StoredRecord[] {
+  const uses = new Map<string, StoredRecord>();
+  for (const record of records) {
+    const id = textIn(record, 'id');
+    const use = uses.get(id);
+    if (record['event'] === 'admission') uses.set(id, record);
+    else if (record['event'] === 'completion' && use !== undefined)
+      uses.set(id, { ...use, outcome: record['outcome'] });
+  }
+  return [...uses.values()];
+}
+
 export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
 export type OutcomeClass = (typeof outcomeClasses)[number];
 
