@@ -7,6 +7,7 @@ import { countedAs } from '../domain/admin/now/history.js';
 import { hangingAt } from '../domain/admin/now/problems.js';
 import type { Running } from '../domain/admin/now/running.js';
 import { codes } from '../domain/language/codes/codes.js';
+import { notUpBefore } from '../domain/records/story/incidents.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
 
@@ -36,13 +37,15 @@ export function createOutages(
   let journal: Pick<OpenJournal, 'append'> | undefined;
   const failed = new Map<string, Outage>();
   const refused = new Map<string, Refused>();
+  const opened = new Set<string>();
+  const sinceStart = (backend: string) => (opened.has(backend) ? {} : { reason: notUpBefore });
   // The journal counts what it cannot take.
   const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void =>
     void journal?.append({ time: clock.wallMs(), event: 'backend', ...record }, true);
 
   return {
-    recordIn(opened) {
-      journal = opened;
+    recordIn(open) {
+      journal = open;
     },
     observe(event) {
       if (isEngineEvent(event, 'exchange-ended')) {
@@ -69,8 +72,9 @@ export function createOutages(
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
         failed.set(backend, { count: 0, by: new Set(), ...failed.get(backend), error, stuckMs: undefined });
-        append({ action: 'down', backend, error, text: whyDown(backend) });
-      } else if (isEngineEvent(event, 'backend-up')) up(event.backend, event.duration_ms);
+        append({ action: 'down', backend, error, text: whyDown(backend), ...sinceStart(backend) });
+      } else if (isEngineEvent(event, 'upstream-opened')) opened.add(event.backend);
+      else if (isEngineEvent(event, 'backend-up')) up(event.backend, event.duration_ms);
     },
     refused: (backend) => costOf(refused.get(backend)),
     refusedPerSecond(backend) {

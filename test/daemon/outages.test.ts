@@ -7,7 +7,7 @@ import type { RunningExchange } from '../../src/domain/admin/now/running.js';
 import { codes } from '../../src/domain/language/codes/codes.js';
 import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { type AuditRecord, formatTime, parseLine } from '../../src/domain/records/audit/record.js';
-import { foldIncidents, type Turn } from '../../src/domain/records/story/incidents.js';
+import { foldIncidents, notUpBefore, type Turn } from '../../src/domain/records/story/incidents.js';
 import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
 import { ended } from '../kit/exchange-ended.js';
 import { exchange } from '../kit/running.js';
@@ -68,6 +68,7 @@ void test('an outage and a drain, with what each has cost', () => {
         backend: 'mail1',
         error: 'dial-refused',
         text: 'connection refused',
+        reason: notUpBefore,
       },
       {
         time: 41_000,
@@ -175,6 +176,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
     { time: ms, ...backend, action: 'up', duration_ms: 32_000, count: 1, requesters: 1 },
   ]);
 
+  outages.observe({ kind: 'upstream-opened', backend: 'mail1', level: 'info' });
   hang('D', 30_000);
   outages.observe(dialFails);
   outages.observe({ ...dialFails, kind: 'backend-down', text: 'secret words', type: 'dial-refused' });

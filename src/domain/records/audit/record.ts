@@ -19,9 +19,10 @@ type AuditEvent =
   | 'log'
   | 'limit'
   /**
-   * `action` `down` with the fault as `error`, or `stuck` with how long commands have hung there; `up` with how long it was so, and the
-   * `count` of commands of so many `requesters` that failed there. `cost`: what has been paid so far, each time that it has doubled, and
-   * `stop`: when dovegate stops; for the outage or, with the `error` `backend-drained`, for the drain.
+   * `action` `down` with the fault as `error`, and as `reason` that it was not up since the start, or `stuck` with how long commands have
+   * hung there; `up` with how long it was so, and the `count` of commands of so many `requesters` that failed there. `cost`: what has
+   * been paid so far, each time that it has doubled, and `stop`: when dovegate stops; for the outage or, with the `error`
+   * `backend-drained`, for the drain.
    */
   | 'backend'
   /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */

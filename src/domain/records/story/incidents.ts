@@ -49,8 +49,8 @@ type Draft = Omit<Incident, 'text'> & {
   readonly hung?: number;
   /** It ended without a stop, so only a part of what was paid before is known. */
   readonly isLost?: true;
-  /** Over by a restart, not by itself. */
-  readonly isCut?: true;
+  /** Over by a restart, not by itself; `went on`: and not over by it, since the next run found it so at its first attempt. */
+  readonly restart?: 'cut' | 'went on';
 };
 
 interface Cost {
@@ -67,6 +67,9 @@ export function isTurn(record: StoredRecord): boolean {
   return event === 'backend' || event === 'start' || event === 'stop';
 }
 
+/** The `reason` of a record that a backend is down or stuck: no connection to it was opened in this run. */
+export const notUpBefore = 'not up since the start';
+
 const leftMax = 10;
 
 /** Newest first; what has not ended comes before. `turns`: the oldest first. */
@@ -74,11 +77,17 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   const over: Draft[] = [];
   const down = new Map<string, Draft>();
   const drained = new Map<string, Draft>();
+  /** Those that were down at the last start. */
+  let cut = new Map<string, Draft>();
   let stopped: string | undefined;
   const end = (from: Map<string, Draft>, backend: string, ended: Partial<Draft>): void => {
     const begun = from.get(backend);
     if (begun !== undefined) over.push({ ...begun, ...ended });
     from.delete(backend);
+  };
+  const goOn = (backend: string): void => {
+    const { until: _, ...begun } = cut.get(backend) ?? {};
+    if (cut.delete(backend)) down.set(backend, { kind: 'down', ...begun, restart: 'went on' });
   };
   for (const { record, before, left = [] } of turns) {
     const [time, backend] = [textIn(record, 'time'), textIn(record, 'backend')];
@@ -87,6 +96,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       case 'backend stuck':
       case 'backend down': {
         const kind = textIn(record, 'action') === 'stuck' ? 'stuck' : 'down';
+        if (textIn(record, 'reason') === notUpBefore) goOn(backend);
         // Nothing hangs any more when it is down at last.
         down.set(backend, {
           backend,
@@ -148,10 +158,15 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
           const since = stopped ?? before;
           const lost = stopped === undefined ? { isLost: true as const } : {};
           // The next run finds out by itself what is down.
-          for (const [name, draft] of down) {
-            const hung = left.filter((each) => each.backend === name).length;
-            end(down, name, { until: time, isCut: true, hung, ...lost, ...costAfter(draft, draft.paid) });
-          }
+          over.push(...cut.values());
+          cut = new Map(
+            [...down].map(([name, draft]) => {
+              const hung = (draft.hung ?? 0) + left.filter((each) => each.backend === name).length;
+              const ended = { until: time, restart: 'cut' as const, hung, ...lost };
+              return [name, { ...draft, ...ended, ...costAfter(draft, draft.paid) }];
+            }),
+          );
+          down.clear();
           for (const [name, draft] of drained)
             drained.set(name, { ...draft, ...lost, ...costAfter(draft, draft.paid) });
           const open = stopped === undefined ? { left } : {};
@@ -170,7 +185,9 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       default:
     }
   }
-  const newest = over.toSorted((one, other) => ((one.until ?? '') < (other.until ?? '') ? 1 : -1));
+  const newest = [...cut.values(), ...over].toSorted((one, other) =>
+    (one.until ?? '') < (other.until ?? '') ? 1 : -1,
+  );
   return [...down.values(), ...drained.values(), ...newest].map((draft) => {
     const {
       why: _,
@@ -178,7 +195,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       paid: _paid,
       hung: _hung,
       isLost: _lost,
-      isCut: _cut,
+      restart: _restart,
       left,
       ...shown
     } = draft;
@@ -212,13 +229,13 @@ function sumOf(cost: Cost | undefined, paid: Cost | undefined): Pick<Draft, 'cos
 }
 
 function textOf(draft: Draft): string {
-  const { kind, backend = '', since = '', until, by, reason, why = '', isLost, isCut, left = [] } = draft;
+  const { kind, backend = '', since = '', until, by, reason, why = '', isLost, restart, left = [] } = draft;
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'stuck':
     case 'down': {
       const cause = why === '' ? '' : `: ${why}`;
-      const restarted = isCut === true ? ' dovegate was restarted before it was up again.' : '';
+      const restarted = restart === undefined ? '' : ` dovegate was restarted ${restartWords[restart]}.`;
       const state =
         kind === 'down' ? 'down' : 'stuck, with commands that hung and new connections that failed';
       return `${backend} ${verb} ${state}${cause}.${costWords(draft)}${restarted}`;
@@ -242,16 +259,18 @@ function textOf(draft: Draft): string {
   }
 }
 
+const restartWords = { cut: 'before it was up again', 'went on': 'meanwhile' } as const;
+
 function leftWords({ length }: readonly NamedCommand[]): string {
   return length === 0
     ? ''
     : ` ${plural(length, 'command', 'commands')} had not ended: whether they ran is not known.`;
 }
 
-function costWords({ until, cost: before, paid, hung = 0, isLost, isCut }: Draft): string {
+function costWords({ until, cost: before, paid, hung = 0, isLost, restart }: Draft): string {
   const { cost } = sumOf(before, paid);
   const there = hung === 0 ? '' : ` ${plural(hung, 'command')} there had not ended when dovegate did.`;
-  if (cost === undefined && (isLost !== true || isCut !== true)) return there;
+  if (cost === undefined && (isLost !== true || restart !== 'cut')) return there;
   const { count = 0, requesters = 0, isLeast } = cost ?? {};
   const lost = isLost === true ? '; the rest of the count went when dovegate ended without a stop' : '';
   if (count === 0)

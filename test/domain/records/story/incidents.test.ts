@@ -2,7 +2,12 @@
 // there, with who did them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { foldIncidents, isTurn } from '../../../../src/domain/records/story/incidents.js';
+import {
+  foldIncidents,
+  isTurn,
+  notUpBefore,
+  type Turn,
+} from '../../../../src/domain/records/story/incidents.js';
 import { narrowIncident } from '../../../../src/page/now-answers.js';
 
 const mail1 = { event: 'backend', backend: 'mail1' } as const;
@@ -95,6 +100,45 @@ void test('a backend that was stuck when dovegate ended without a stop: what had
   assert.equal(
     text({ time, ...mail1, ...paid('cost', 2, 1), error: 'dial-timeout' }),
     `${was} At least 2 commands of 1 requester failed; the rest of the count went when dovegate ended without a stop. ${cut}`,
+  );
+});
+
+void test('an outage that a restart found again at its first attempt is one, and another one is another', () => {
+  const at = (seconds: number): string => `2026-11-28T15:08:${seconds}.000Z`;
+  const stuck = { time: at(30), ...mail1, action: 'stuck', duration_ms: 12_000 };
+  const crash = {
+    record: { time: at(39), ...start },
+    before: at(38),
+    left: [{ id: 'E1', backend: 'mail1' }],
+  };
+  const again = { time: at(46), ...down, text: 'no greeting', reason: notUpBefore };
+  const up = { time: at(50), ...mail1, ...paid('up', 72, 6) };
+  const of = (...turns: readonly Turn[]): readonly unknown[] =>
+    foldIncidents(turns)
+      .filter(({ kind }) => kind !== 'restarted')
+      .map(({ kind, since, until, text }) => [kind, since, until, text]);
+  const told = (verb: string, count: string): string =>
+    `mail1 ${verb} down: no greeting.${count} 1 command there had not ended when dovegate did. dovegate was restarted meanwhile.`;
+  const lost = '; the rest of the count went when dovegate ended without a stop.';
+  assert.deepEqual(of({ record: stuck }, crash, { record: again }), [
+    ['down', at(18), undefined, told('is', '')],
+  ]);
+  const whole = of({ record: stuck }, crash, { record: again }, { record: up });
+  const some = ` At least 72 commands of 6 requesters failed${lost}`;
+  assert.deepEqual(whole, [['down', at(18), at(50), told('was', some)]]);
+  const other = of({ record: stuck }, crash, { record: { ...again, reason: undefined } }, { record: up });
+  assert.deepEqual(
+    other.map((row) => Array.isArray(row) && row.slice(0, 3)),
+    [
+      ['down', at(46), at(50)],
+      ['stuck', at(18), at(39)],
+    ],
+  );
+  const quiet = { record: { time: at(45), ...start }, before: at(44) };
+  assert.equal(
+    of({ record: stuck }, crash, quiet, { record: again }).length,
+    2,
+    'the run between is not known',
   );
 });
 
