@@ -199,13 +199,16 @@ void test('backends that refuse, are silent, show another name or want another p
   assert.match(bad('nobody'), /nobody listens there; look at the address/);
   assert.match(
     bad('older'),
-    /it is Dovecot 2\.3, but `series` says 2\.4; .*, and whether series, release and newer fit it$/,
+    /it is Dovecot 2\.3, but `series` says 2\.4; .*; series, release and newer must fit it$/,
   );
   assert.match(
     looks.get('warning backend newer') ?? '',
     /it is newer than this dovegate knows and gets reads only \(backends\.newer\.newer\); upgrade dovegate/,
   );
-  assert.match(bad('future'), /it announces minor 5, .*`newer` is refuse; .*, release and newer fit it$/);
+  assert.match(
+    bad('future'),
+    /it announces minor 5, .*`newer` is refuse; .*, release and newer must fit it$/,
+  );
   assert.match(bad('socket'), /there is no such socket; let Dovecot listen there/);
   assert.ok(!found.text.includes('Quail7'));
   // Nothing was sent to a server that had not shown what was demanded.

@@ -53,11 +53,13 @@ test('what is available on request stands apart, and so do the policies that it 
     line.replaceAll(/ {2,}/g, '  '),
   );
   const at = told.indexOf('on request (dovegate request):');
-  assert.deepEqual(told.slice(at + 1, at + 6), [
+  assert.deepEqual(told.slice(at + 1, at + 8), [
     'mailbox list  read  dovegate.yaml:17',
     'approved by 1 person, for 2h, for the users of the request, 20 times',
+    'as: dovegate request --user USER@example.com --reason WHY -- mailbox list',
     'expunge  destroy  dovegate.yaml:18',
     'approved by 2 persons, for 1h, for one command line, once',
+    'as: dovegate request --user USER@example.com --reason WHY -- expunge QUERY',
     'may approve requests of: support',
   ]);
   const json = JSON.parse((await run('can', '--listener', 'support', '--json')).stdout.toString());
