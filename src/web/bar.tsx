@@ -116,13 +116,17 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
 export function Problems() {
   const isStale = useLive((live) => live.isStale);
   const problems = useLive(({ now }) => now?.head.problems) ?? [];
-  const isFirstScreen = usePlace().path === '/';
-  const [opened, setOpen] = useState<boolean | undefined>();
-  const [isListed, setListed] = useState(false);
+  const session = useSession();
+  const { path } = usePlace();
+  // What was opened on one screen is not open on the next.
+  const [opened, setOpened] = useState({ path, isOpen: path === '/' });
+  const [listedAt, setListedAt] = useState<string>();
+  const isListed = listedAt === path;
   // Now says everything that degrades, in a sentence each.
-  const isOpen = opened ?? isFirstScreen;
+  const isOpen = opened.path === path ? opened.isOpen : path === '/';
   const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
-  const quiet = problems.filter(({ isDegrading }) => !isDegrading);
+  // Keys and certificates are for who can act on them; to an approver they would look like decisions that wait.
+  const quiet = mayDo(session, 'operate') ? problems.filter(({ isDegrading }) => !isDegrading) : [];
   const fresh = quiet.filter(({ acknowledged }) => acknowledged === undefined);
   return (
     <>
@@ -132,7 +136,7 @@ export function Problems() {
           <div class="first">
             <OneProblem problem={first} />
             {others.length > 0 && (
-              <Button kind="small" isOpen={isOpen} onClick={() => setOpen(!isOpen)}>
+              <Button kind="small" isOpen={isOpen} onClick={() => setOpened({ path, isOpen: !isOpen })}>
                 {isOpen ? 'Only the first' : `and ${others.length} more`}
               </Button>
             )}
@@ -143,7 +147,7 @@ export function Problems() {
       {quiet.length > 0 && (
         <section class="problems quiet" aria-label="To look at">
           <p>
-            <Button kind="small" isOpen={isListed} onClick={() => setListed(!isListed)}>
+            <Button kind="small" isOpen={isListed} onClick={() => setListedAt(isListed ? undefined : path)}>
               {fresh.length > 0
                 ? `${plural(fresh.length, 'thing', 'things')} to look at`
                 : `${countWords(quiet.length)} acknowledged`}
@@ -165,10 +169,10 @@ export function Problems() {
 const hoursOffered = [4, 24, 168] as const;
 
 function Acknowledge({ problem: { key, acknowledged, text } }: { readonly problem: Problem }) {
-  const session = useSession();
+  const { api } = useSession();
   const [said, setSaid] = useState('');
   const acknowledge = (hours: number): void => {
-    session.api
+    api
       .json<Done>('POST /api/acknowledge/:problem/:hours', { params: [key, String(hours)] })
       .then(() => setSaid(''))
       .catch((error: unknown) => setSaid(sentenceOf(error)));
@@ -181,7 +185,6 @@ function Acknowledge({ problem: { key, acknowledged, text } }: { readonly proble
         </span>
       )}
       {acknowledged === undefined &&
-        mayDo(session, 'operate') &&
         hoursOffered.map((hours) => (
           <Button
             key={hours}

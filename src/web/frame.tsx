@@ -11,7 +11,7 @@ import { Following, useLive } from './live.js';
 import { go, Link, type Place, usePlace } from './location.js';
 import { matchPath, type ScreenProps } from './route.js';
 import { type Screen, screens } from './screens.js';
-import { mayDo, type Session, SessionContext, zoneChoice } from './session.js';
+import { mayDo, type Session, SessionContext, useSession, zoneChoice } from './session.js';
 import { Icon } from './shapes.js';
 import { walkRows } from './table.js';
 import { showUtc } from './wording.js';
@@ -237,14 +237,18 @@ function Help({
   readonly screens: readonly Screen[];
   readonly onClose: () => void;
 }) {
+  const seesTrail = seen.some(({ path }) => path === '/trail');
+  const only = (isOffered: boolean, those: [string, string][]) => (isOffered ? those : []);
   const keys: [string, string][] = [
     ...seen.flatMap(({ key, title }): [string, string][] => (key === undefined ? [] : [[`g ${key}`, title]])),
     ['/', 'to the search line'],
     ['j, k', 'next row, previous row'],
     ['Enter', 'opens a row'],
-    ['f', 'on a row of the trail: searches by its values'],
-    ['[, ]', 'in the trail, beside an opened row: the row above, the row below'],
-    ['K', 'on a running command: ends it, after a question (role operate)'],
+    ...only(seesTrail, [
+      ['f', 'on a row of the trail: searches by its values'],
+      ['[, ]', 'in the trail, beside an opened row: the row above, the row below'],
+    ]),
+    ...only(mayDo(useSession(), 'operate'), [['K', 'on a running command: ends it, after a question']]),
     ['?', 'this help'],
     ['Escape', 'closes a dialog'],
   ];
