@@ -433,7 +433,7 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
         )}{' '}
         {denyToAllow > 0 && `${countWords(denyToAllow)} that were denied would have been allowed. `}
         {otherwise > 0 &&
-          `${countWords(otherwise)} would have been refused otherwise, or if too many mails had matched.`}
+          `${countWords(otherwise)} would have ended otherwise, or depended on how many mails match.`}
       </p>
       <Looked looked={looked} />
       <ul class="groups">
