@@ -60,7 +60,7 @@ export function ApprovalsScreen() {
           empty={<Empty>Nothing was decided that is kept here.</Empty>}
         />
       </Panel>
-      <AsCommand>dovegate requests --socket /run/dovegate/SOCKET</AsCommand>
+      <AsCommand>dovegate requests --socket PATH</AsCommand>
     </>
   );
 }

@@ -51,25 +51,32 @@ export function Effect({ effect, content, isPlain }: EffectProps) {
 interface WordsProps {
   readonly value: string | undefined;
   readonly max: number;
+  /** In monospace; it is, unless it stands in a sentence. */
+  readonly isCode?: boolean;
 }
 
-/** Words of a command: what no record holds is one sign, with its digest on hover where there is one. */
-export function Words({ value, max }: WordsProps) {
+/** What no record holds is one sign, wherever it stands; with a part of its digest on hover where there is one. */
+export function Words({ value, max, isCode = true }: WordsProps) {
   const pieces = value?.split(/(\bhmac:[0-9a-f]{64}\b|\[secret\])/) ?? [];
-  if (pieces.length < 2) return <Name value={value} max={max} isCode />;
+  if (pieces.length < 2) return <Name value={value} max={max} isCode={isCode} />;
   return (
     <>
       {pieces.map((piece, at) =>
         at % 2 === 1 ? (
-          <span key={at} class="badge quiet secret" title={piece}>
-            secret
+          <span key={at} class="badge quiet secret" title={hiddenTitle(piece)}>
+            hidden word
           </span>
         ) : piece === '' ? null : (
-          <Name key={at} value={piece} max={max} isCode />
+          <Name key={at} value={piece} max={max} isCode={isCode} />
         ),
       )}
     </>
   );
+}
+
+function hiddenTitle(piece: string): string {
+  const digest = piece.startsWith('hmac:') ? ` Here it is its digest, ${piece.slice(0, 17)}…` : '';
+  return `Not shown, since it may say what mails say, or be a secret: no record holds it.${digest}`;
 }
 
 /** A class of a mailbox report, in the words of the report. */

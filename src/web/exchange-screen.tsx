@@ -234,7 +234,7 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
         </p>
       )}
       <p class="exchange-head">
-        <Name value={commandText(row)} max={200} isCode />
+        <Words value={commandText(row)} max={200} />
         <Outcome outcome={outcome} />
         <Effect effect={asked.effect} content={content} />
         <span>

@@ -8,6 +8,7 @@ import type { StoredRecord } from '../domain/records/audit/stored.js';
 import { usesAmong } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
+import { Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { againLine, isOver, momentsOf, permitsTitle, stateSentence, whyNoDecision } from './request.js';
@@ -91,10 +92,17 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
             <li key={at}>
               <Time at={time} isExact isDated />{' '}
               {command === undefined || !isAuditor ? (
-                <Name value={command === undefined ? what : `${what}, ${command}`} max={400} />
+                <>
+                  <Words value={what} max={400} isCode={false} />
+                  {command !== undefined && (
+                    <span class="faint">
+                      , command <Name value={command} />
+                    </span>
+                  )}
+                </>
               ) : (
                 <Link to={pathOf('/trail/:id', command)}>
-                  <Name value={what} max={200} />
+                  <Words value={what} max={200} isCode={false} />
                 </Link>
               )}
             </li>
@@ -108,14 +116,16 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
         )}
       </Panel>
       {known !== undefined && known.may.length > 0 ? (
-        <RequestCard item={known} policies={table?.policies} onDone={askAgain} />
+        <RequestCard item={known} policies={table?.policies} isAlone onDone={askAgain} />
       ) : (
         <Panel title={permitsTitle(item)}>
           <Told item={item} policies={table?.policies} />
           <WhyNot text={whyNoDecision(item, { isApprover, listed: known, whyNone: whyNone ?? unknown })} />
         </Panel>
       )}
-      <AsCommand>{isAuditor ? `dovegate audit show ${id}` : `dovegate requests ${id}`}</AsCommand>
+      <AsCommand>
+        {isAuditor ? `dovegate audit show ${id}` : `dovegate requests --socket PATH ${id}`}
+      </AsCommand>
     </>
   );
 }

@@ -179,7 +179,7 @@ export function whyNoDecision(
     return why && `You may not ${why}.`;
   }
   if (!isApprover)
-    return `Your role only looks. People with the role approve ${step} it here, and people whose policy has "${item.policy}" in \`approve\` by: dovegate ${step} ${item.id}`;
+    return `Your role only looks. People with the role approve ${step} it here, and people whose policy has "${item.policy}" in \`approve\` by: dovegate ${step} --socket PATH ${item.id}`;
   return `You may not ${step} it: ${whyNone ?? 'the gate does not list it to you, since it is over, or concerns users that you do not see'}.`;
 }
 
@@ -189,9 +189,9 @@ export function afterWords(item: AccessItem | undefined): string {
   const { id, to, state } = item;
   const now = `Recorded: ${stateSentence(item)}.`;
   if (state === 'requested')
-    return `${now} Another person must approve it, too. To undo it, refuse the request: dovegate refuse ${id}`;
+    return `${now} Another person must approve it, too. To undo it, refuse the request: dovegate refuse --socket PATH ${id}`;
   if (state === 'granted' && item.reviewed_by === undefined)
-    return `${now} ${to} has it for ${termsWords(item)}. To undo it, revoke it here or with: dovegate revoke ${id}`;
+    return `${now} ${to} has it for ${termsWords(item)}. To undo it, revoke it here or with: dovegate revoke --socket PATH ${id}`;
   if (item.reviewed_by !== undefined) return `${now} A review cannot be taken back.`;
-  return `${now} ${to} has nothing of it, and can ask again; an approver can give it with: dovegate grant`;
+  return `${now} ${to} has nothing of it, and can ask again; an approver can give it with: dovegate grant --socket PATH`;
 }

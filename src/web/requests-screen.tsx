@@ -8,6 +8,7 @@ import type { AccessTold } from '../domain/records/story/row.js';
 import { hasWords } from './access.js';
 import { AskFault } from './api.js';
 import { useAnswer } from './asked.js';
+import { Words } from './badge.js';
 import { Choice } from './fields.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
@@ -167,7 +168,7 @@ const columns: Column<AccessTold>[] = [
     grows: true,
     cell: ({ command, users = [], reason = '' }) => (
       <>
-        <Name value={command} max={120} isCode /> of <Name value={users.join(', ')} max={80} />
+        <Words value={command} max={120} /> of <Name value={users.join(', ')} max={80} />
         {reason !== '' && (
           <p class="why faint">
             <Name value={reason} max={120} />

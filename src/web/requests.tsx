@@ -37,10 +37,12 @@ export function requestPath(id: string): string {
 interface CardProps {
   readonly item: AccessItem;
   readonly policies?: ToldProps['policies'];
+  /** On its own page, which says its state and has its history. */
+  readonly isAlone?: boolean;
   readonly onDone: () => void;
 }
 
-export function RequestCard({ item, policies, onDone }: CardProps) {
+export function RequestCard({ item, policies, isAlone = false, onDone }: CardProps) {
   const [step, setStep] = useState<Step>();
   const { to, may, effect, content } = item;
   const has = (each: Step): boolean => may.includes(each);
@@ -61,16 +63,18 @@ export function RequestCard({ item, policies, onDone }: CardProps) {
         </span>
       }
     >
-      <p>
-        <Sentence text={stateSentence(item)} />
-      </p>
+      {!isAlone && (
+        <p>
+          <Sentence text={stateSentence(item)} />
+        </p>
+      )}
       <Told item={item} policies={policies} />
       <WhyNot text={whyNoDecision(item, { isApprover: true, listed: item, whyNone: undefined })} />
       <div class="toolbar">
         <span class="buttons">
           {button('approve', 'main')}
           {button('review', 'main')}
-          <Link to={requestPath(item.id)}>Its history</Link>
+          {!isAlone && <Link to={requestPath(item.id)}>Its history</Link>}
         </span>
         <span class="buttons">
           {button('refuse', 'plain')}
@@ -81,6 +85,7 @@ export function RequestCard({ item, policies, onDone }: CardProps) {
         <Decide
           item={item}
           step={step}
+          isAlone={isAlone}
           onClose={() => {
             setStep(undefined);
             onDone();
@@ -191,10 +196,11 @@ const titles: Readonly<Record<Step, string>> = {
 interface DecideProps {
   readonly item: AccessItem;
   readonly step: Step;
+  readonly isAlone: boolean;
   readonly onClose: () => void;
 }
 
-function Decide({ item, step, onClose }: DecideProps) {
+function Decide({ item, step, isAlone, onClose }: DecideProps) {
   const { api } = useSession();
   const [minutes, setMinutes] = useState('');
   const [uses, setUses] = useState('');
@@ -239,7 +245,14 @@ function Decide({ item, step, onClose }: DecideProps) {
       {step === 'review' && (
         <p>
           A review says that a person has looked at what was done; it gives and takes nothing, and cannot be
-          taken back. See <Link to={requestPath(item.id)}>what was done under it</Link>.
+          taken back.{' '}
+          {isAlone ? (
+            'What was done is in the history on this page.'
+          ) : (
+            <>
+              See <Link to={requestPath(item.id)}>what was done under it</Link>.
+            </>
+          )}
         </p>
       )}
       <Told item={item} />

@@ -58,9 +58,9 @@ void test('whoever only looks reads who decides', () => {
   const onlooker = { ...reader, isApprover: false };
   assert.match(
     whyNoDecision(waiting, onlooker) ?? '',
-    /^Your role only looks\. .*"support".*dovegate approve R1$/,
+    /^Your role only looks\. .*"support".*dovegate approve --socket PATH R1$/,
   );
-  assert.match(whyNoDecision(broken, onlooker) ?? '', /dovegate review B1$/);
+  assert.match(whyNoDecision(broken, onlooker) ?? '', /dovegate review --socket PATH B1$/);
 });
 
 void test('nothing is said where a decision is offered, or none is waited for', () => {
