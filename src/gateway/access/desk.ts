@@ -178,6 +178,21 @@ export class AccessDesk {
     });
   }
 
+  /** How the last grant for this ended, in words; undefined: none is known. `line`: its {@link lineOf}. */
+  lastOver(asker: Asker, rule: string, users: readonly string[], line: string): string | undefined {
+    let last: AccessEntry | undefined;
+    const look = (entry: AccessEntry): void => {
+      const { policy, bound, scope, users: granted } = entry.requested;
+      if (bound?.rule !== rule || entry.granted === undefined || !isOwnedBy(entry, asker)) return;
+      if (policy !== asker.policy.name || !users.every((user) => granted?.includes(user))) return;
+      if (scope !== 'user' && bound.line !== this.#parts.digest(line)) return;
+      if ((last?.ended?.time ?? 0) <= (entry.ended?.time ?? 0)) last = entry;
+    };
+    for (const entry of this.#ended.entries) look(entry);
+    for (const entry of this.#book.entries) if (entry.state === 'unreviewed') look(entry);
+    return last && `access ${last.id} ${overWords[last.ended?.action ?? ''] ?? 'is over'}`;
+  }
+
   isLive(id: string): boolean {
     const entry = this.#book.find(id);
     return entry?.state === 'granted' && this.#isInTime(entry);
@@ -669,6 +684,11 @@ export class AccessDesk {
 function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
   return bound?.credential === undefined;
 }
+
+const overWords: Readonly<Partial<Record<string, string>>> = {
+  'used-up': 'is used up',
+  revoked: 'was revoked',
+};
 
 /** As its records have it. */
 function countedLast({ approvals, requested }: AccessEntry): number | undefined {

@@ -4,8 +4,8 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
-import type { GrantsAtHand } from '../../domain/judging/policy/grant.js';
-import { isAllowed, type Judgement } from '../../domain/judging/policy/judge.js';
+import { type GrantsAtHand, lineOf } from '../../domain/judging/policy/grant.js';
+import { isAllowed, type Judged, type Judgement } from '../../domain/judging/policy/judge.js';
 import { deadlineMsOf, mostMatches } from '../../domain/judging/policy/terms.js';
 import { helpWith } from '../../domain/language/codes/codes.js';
 import type { DecisionCode } from '../../domain/language/codes/decisions.js';
@@ -32,7 +32,7 @@ import {
 import { admissionOf, type CompletionFacts, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import type { RunningNames } from './overdue.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
-import { outcomesIn, refusalBy, refuseByJournal } from './recheck.js';
+import { type BesideGrants, outcomesIn, refusalBy, refuseByJournal } from './recheck.js';
 
 /**
  * An outcome other than being sent, for an allowed command. `client-gone`, `draining`: it is recorded and not begun, for that reason.
@@ -244,14 +244,10 @@ export class Exchange {
         else ending = await (grant === undefined ? this.#send(command) : this.#sendUnder(grant, command));
       }
     } else {
-      const rule = judgement.kind === 'judged' ? judgement.decision.onRequest : undefined;
-      const withheld =
-        isOwner && rule !== undefined && judgement.kind === 'judged'
-          ? context.access.withheldFrom(askerOf(session, context), rule.hash, judgement.attempt.users)
-          : undefined;
+      const beside = judgement.kind === 'judged' ? this.#besideGrants(judgement, isOwner) : undefined;
       const outcomes = outcomesIn(judgement, session, context, true);
       records.compare(subject.policy, outcomes);
-      const refusal = refusalBy(outcomes.done, judgement, subject.policy.name, names, withheld);
+      const refusal = refusalBy(outcomes.done, judgement, subject.policy.name, names, beside);
       if (refusal === undefined) throw new Error('what policy denies was served');
       ending = refusal;
     }
@@ -263,6 +259,16 @@ export class Exchange {
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
     const backend = this.#attempts.at(-1)?.backend ?? destinations[0]?.name;
     return this.#complete(shown, ending, backend, destinations, closeFor, records, input);
+  }
+
+  #besideGrants({ decision, attempt, args }: Judged, isOwner: boolean): BesideGrants | undefined {
+    const { access } = this.#context;
+    const rule = decision.onRequest?.hash;
+    if (rule === undefined) return undefined;
+    const asker = askerOf(this.#session, this.#context);
+    const { users, command } = attempt;
+    const withheld = isOwner ? access.withheldFrom(asker, rule, users) : undefined;
+    return { withheld, over: access.lastOver(asker, rule, users, lineOf(command.name, args)) };
   }
 
   /** Takes a use of a grant, which its admission names. False: there is none. */

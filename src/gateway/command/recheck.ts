@@ -36,15 +36,20 @@ export interface AllowedCommand {
   readonly grants: GrantsAtHand | undefined;
 }
 
-/**
- * The refusal of what policy does not serve. `withheld`: the id of a grant that is not for processes without a login of a person.
- */
+export interface BesideGrants {
+  /** The id of a grant that is not for processes without a login of a person. */
+  readonly withheld?: string | undefined;
+  /** How the last grant for it ended. */
+  readonly over?: string | undefined;
+}
+
+/** The refusal of what policy does not serve. */
 export function refusalBy(
   outcome: Outcome,
   judgement: Judgement,
   policy: string,
   { socket }: SessionNames,
-  withheld?: string,
+  { withheld, over }: BesideGrants = {},
 ): Ending | undefined {
   switch (outcome.kind) {
     case 'served':
@@ -58,10 +63,11 @@ export function refusalBy(
     case 'no-reason':
       return { kind: 'denied', code: outcome.code, reason: outcome.reason, policy };
     case 'on-request': {
-      const request = judgement.kind === 'judged' ? requestLine(judgement, socket) : undefined;
+      const line = judgement.kind === 'judged' ? requestLine(judgement, socket) : undefined;
+      const request = line === undefined || over === undefined ? line : `${over}, ask again: ${line}`;
       if (withheld === undefined)
         return { kind: 'denied', code: outcome.code, reason: outcome.reason, policy, request };
-      const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${request}`;
+      const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${line}`;
       return { kind: 'denied', code: 'grant-withheld', reason, policy };
     }
     default:

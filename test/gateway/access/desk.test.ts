@@ -171,7 +171,14 @@ void test('denied with the command that asks, requested, approved, used, used up
   // The rule, and another mailbox of it: a grant of scope `user` is for the rule.
   await ask(anna, '|bob@example.org|fetch|text|mailbox|Sent|all');
   assert.equal(sent().length, 2);
-  assert.match((await ask(anna, readingLine)).text, /on-request/);
+  const again = (await ask(anna, readingLine)).text;
+  assert.ok(
+    again.includes(`request: access ${asked.id} is used up, ask again: dovegate request --user bob`),
+    again,
+  );
+  // It says nothing of another mail user, and nothing to another principal.
+  const [other, elses] = [await ask(anna, readingLine.replace('bob', 'eve')), await ask(carol, readingLine)];
+  for (const { text: said } of [other, elses]) assert.doesNotMatch(said, /is used up/);
   assert.equal(sent().length, 2);
   const actions = records.flatMap(({ record }) => (record.event === 'access' ? record.action : []));
   assert.deepEqual(actions, ['requested', 'approved', 'granted', 'used-up']);
