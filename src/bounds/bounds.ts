@@ -336,7 +336,6 @@ const values = {
   accessBytes: '32MiB',
   accessApprovals: 8,
   accessUnreviewedMs: '30d',
-  accessViewed: 20_000,
   // The page's process, which may have been taken over.
   doorConnections: 64,
   doorStreams: 8,

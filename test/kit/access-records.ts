@@ -8,7 +8,7 @@ export const approver = 'carol@leads';
 type Change = Partial<Omit<AccessRecord, 'event' | 'action'>>;
 
 function access(action: AccessAction, time: number, change: Change): AccessRecord {
-  return { time, event: 'access', action, ...change };
+  return { time, event: 'access', action, users: ['anna@example.com'], ...change };
 }
 
 /** A request for one command, which expires after a day. */
@@ -27,7 +27,6 @@ export function requested(id: string, time: number, change: Change = {}): Access
     args: ['hdr.subject', 'mailbox', 'INBOX', 'all'],
     effect: 'read',
     matches: 12,
-    users: ['anna@example.com'],
     duration_ms: 3_600_000,
     until: formatTime(time + 86_400_000),
     request: id,
@@ -72,11 +71,14 @@ export function over(
   id: string,
   time: number,
   of: 'request' | 'grant' = 'grant',
+  change: Change = {},
 ): AccessRecord {
-  return access(action, time, { principal: approver, to: owner, [of]: id });
+  return access(action, time, { principal: approver, to: owner, [of]: id, ...change });
 }
 
 /** The records of a live grant. */
 export function grantRecords(id: string, time: number, change: Change = {}): AccessRecord[] {
-  return [requested(id, time, change), approved(id, time + 1), granted(id, time + 2)];
+  const { users } = change;
+  const of = users === undefined ? {} : { users };
+  return [requested(id, time, change), approved(id, time + 1, of), granted(id, time + 2, of)];
 }

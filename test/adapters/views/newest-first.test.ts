@@ -12,6 +12,7 @@ import {
   type TrailFilter,
 } from '../../../src/domain/records/trail/search.js';
 import { createView } from '../../../src/domain/records/views/view.js';
+import { over, requested } from '../../kit/access-records.js';
 import { temporaryDirectory } from '../journal/reading.js';
 import { type Answer, ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';
 
@@ -129,6 +130,22 @@ void test('pages from the end hold what a search from the start finds', async (t
       assert.deepEqual((await allPages({ directory, users, filter, bytesMax: 20_000 })).rows, wanted, what);
     }
   }
+});
+
+void test('a step of access far behind its request is found through a view', async (t) => {
+  const directory = temporaryDirectory(t);
+  const users = ['alice1@example.com'];
+  const expired = over('expired', 'R1', startMs + 4_000, 'request', { users });
+  writeJournal(directory, [requested('R1', startMs, { users }), ...recordsOf(3_000), expired]);
+  const { rows } = await page({
+    directory,
+    users: ours,
+    filter: { kind: 'access', user: 'alice1@example.com' },
+  });
+  assert.deepEqual(
+    rows.map(({ fields }) => fields['action']),
+    ['expired', 'requested'],
+  );
 });
 
 void test('a page says which records it looked through, the same for every filter that finds nothing', async (t) => {

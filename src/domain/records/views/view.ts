@@ -92,13 +92,10 @@ export interface View {
 const openMax = bounds.openViewed;
 /** Completed exchanges that may still get log lines. */
 const endedMax = bounds.endedViewed;
-const requestsMax = bounds.accessViewed;
 const seqPattern = /^\{"seq":(\d{1,16}),/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const usersOpening = ',"users":["';
 const argumentsHead = `${eventOpening}arguments"`;
-const accessHead = `${eventOpening}access"`;
-const requestedText = ',"action":"requested"';
 const plainNames = /^[ !#-[\]-z|~]+(?:","[ !#-[\]-z|~]+)*$/;
 /** A foreign line may contain anything. */
 const damagedLine = '{}\n';
@@ -110,8 +107,6 @@ export function createView(users: readonly string[] | undefined): View {
   const globs = new GlobList(users);
   const open = new Set<string>();
   const ended = new Set<string>();
-  /** Shown requests for access, which have users: later records of theirs have only the id. */
-  const requests = new Set<string>();
 
   return {
     take(piece) {
@@ -144,14 +139,12 @@ export function createView(users: readonly string[] | undefined): View {
 
   /** For a line of an exchange. False: the parsed record decides. */
   function isSurelyHidden(text: string): boolean {
-    if (text.startsWith(accessHead, text.indexOf(eventOpening)) && !text.includes(requestedText))
-      return !requests.has(readWord(text, 'grant') ?? readWord(text, 'request') ?? '');
-    const id = readWord(text, 'id') ?? readWord(text, 'request');
-    if (id === undefined) return true;
     const at = text.indexOf(usersOpening);
     // Completions and log lines have no users, and argument records follow their admission.
-    if (at < 0 || text.startsWith(argumentsHead, text.indexOf(eventOpening)))
-      return !open.has(id) && !ended.has(id);
+    if (at < 0 || text.startsWith(argumentsHead, text.indexOf(eventOpening))) {
+      const id = readWord(text, 'id');
+      return id === undefined || (!open.has(id) && !ended.has(id));
+    }
     const names = text.slice(at + usersOpening.length, text.indexOf('"]', at));
     // Escapes, lists that were cut, bytes beyond ASCII.
     if (!plainNames.test(names)) return false;
@@ -161,7 +154,8 @@ export function createView(users: readonly string[] | undefined): View {
   /** Completions, log lines and argument records: they follow their admission, and one whose admission was not seen is hidden. */
   function isShown(record: Stored): boolean {
     const { event, id } = record;
-    if (event === 'access') return isAccessShown(record);
+    // Each step names the users of its request: a reader may begin at any of them.
+    if (event === 'access') return covers(record);
     if (!isText(id)) return false;
     if (event === 'admission') {
       if (!covers(record) || open.size >= openMax) return false;
@@ -176,33 +170,22 @@ export function createView(users: readonly string[] | undefined): View {
     }
     return true;
   }
-
-  function isAccessShown(record: Stored): boolean {
-    const { action, grant, request } = record;
-    const id = grant ?? request;
-    if (!isText(id)) return false;
-    if (action !== 'requested') return requests.has(id);
-    if (!covers(record)) return false;
-    requests.add(id);
-    if (requests.size > requestsMax) for (const oldest of requests) return requests.delete(oldest);
-    return true;
-  }
 }
 
 /**
- * Whether an admission certainly concerns these users and no others. Not covered: admissions without named users (commands for a server,
- * questions to dovegate), with cut lists, and of unparsed lines, which have no `args`: their users are unknown.
+ * Whether an admission, or a step of access, certainly concerns these users and no others. Not covered: admissions without named users
+ * (commands for a server, questions to dovegate), with cut lists, and of unparsed lines, which have no `args`: their users are unknown.
  */
-export function createCover(users: readonly string[]): (admission: Stored) => boolean {
+export function createCover(users: readonly string[]): (record: Stored) => boolean {
   const globs = new GlobList(users);
   // A mask with two @ matches no user, and may contain any name before the second one.
   const isMaskCovered = (mask: string): boolean =>
     mask.indexOf('@') === mask.lastIndexOf('@') && isWithin(mask, globs);
   const isCovered = (user: unknown): boolean =>
     isText(user) && user !== '' && (isMask(user) ? isMaskCovered(user) : globs.matches(user));
-  return ({ user, users: touched, args }) => {
+  return ({ event, user, users: touched, args }) => {
     const all = asList(touched) ?? [];
-    if (asList(args) === undefined || all.length === 0) return false;
+    if ((event !== 'access' && asList(args) === undefined) || all.length === 0) return false;
     return all.every(isCovered) && (user === undefined || user === '' || isCovered(user));
   };
 }
