@@ -130,9 +130,11 @@ export function permitsTitle(item: AccessItem): string {
 export function permitsWords({ scope, rule, users, uses }: AccessItem): string {
   const often = uses === undefined ? 'as often as wanted' : timesWords(uses);
   if (scope === 'command') return `this command only, ${often}`;
-  if (rule === undefined) return `what its rule said then, ${often}; that rule is gone or was changed`;
-  const [name, ...says] = rule;
-  return `every ${name} of ${users.join(', ')} (${says.join(', ')}), ${often}; one use is one command`;
+  // A journal has the rule's place alone; and one that is gone has no words.
+  const [name, ...says] = rule ?? [];
+  const what = name === undefined ? 'all that its rule permits' : `every ${name}`;
+  const how = says.length === 0 ? '' : ` (${says.join(', ')})`;
+  return `${what} of ${users.join(', ')}${how}, ${often}; one use is one command`;
 }
 
 /** What it does to mails, as far as it was counted and can be said; undefined: nothing. */

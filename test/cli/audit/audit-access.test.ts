@@ -66,7 +66,7 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   assert.equal(await auditShow(shown, places, 'G1', false), 0);
   assert.deepEqual(shown.lines().slice(0, 5), [
     'access G1:',
-    `  revoked by ${approver}`,
+    `  revoked by ${approver}: no reason was given`,
     `  ${owner} asked for fetch hdr.subject mailbox INBOX all of ${anna}: ticket 4711`,
     `  approved by ${approver}`,
     '  used 1 of 3: quota get',
@@ -99,7 +99,7 @@ void test('nobody is named for an end that nobody made, and uses of an older seg
   assert.deepEqual([end.action, 'by' in end], ['expired', false]);
   const table = keepScreen();
   await auditAccess(table, places, {});
-  assert.match(table.lines().join('\n'), / 2 of 3 +expired /);
+  assert.match(table.lines().join('\n'), / 2 of 3 +expired: its time of 1 h is over /);
 });
 
 void test('the built program finds a grant with its history, in each form and with a configuration', async (t) => {

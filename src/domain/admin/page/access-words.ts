@@ -1,7 +1,7 @@
 // The state of a request or a grant in words, for the terminal and the page.
 
-import { durationWords, plural } from '../../language/words/words.js';
-import { endWords, reviewWords } from '../../records/story/row.js';
+import { plural } from '../../language/words/words.js';
+import { endingWords, reviewWords } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 
 /** `approve it: nobody approves a request of their own`; undefined: its reader may, or nothing waits for them. */
@@ -29,18 +29,17 @@ export function accessStateWords(item: AccessItem, timeWords: (time: string) => 
   }
 }
 
-/** How and why it ended: `expired: nobody decided within 12 h, the time that policy support gives`. */
 export function endSentence(item: AccessItem): string {
-  const why = item.why ?? whyOver(item);
-  return `${endWords(item.state, item.ended_by ?? '')}${why === undefined ? '' : `: ${why}`}`;
-}
-
-function whyOver(item: AccessItem): string | undefined {
   const { state, granted, approvals, approved_by: approved, asked, until, policy } = item;
-  if (state === 'revoked') return 'no reason was given';
-  if (state !== 'expired') return undefined;
-  if (granted !== undefined) return `its ${durationWords(item.for_ms)} are over`;
-  const who = approved.length === 0 ? 'nobody decided' : `${approved.length} of ${approvals} approved it`;
-  const wait = durationWords(Date.parse(until) - Date.parse(asked));
-  return `${who} within ${wait}, the time that policy ${policy} gives`;
+  return endingWords({
+    action: state,
+    by: item.ended_by,
+    why: item.why,
+    isGranted: granted !== undefined,
+    approved: approved.length,
+    needed: approvals,
+    waitMs: Date.parse(until) - Date.parse(asked),
+    forMs: item.for_ms,
+    policy,
+  });
 }

@@ -6,7 +6,7 @@ import { AccessBook, type AccessEntry, enderOf, endings, type Followed } from '.
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
 import { asTexts, textIn } from '../audit/stored.js';
-import { endWords, reviewWords } from './row.js';
+import { endingWords, endWords, reviewWords } from './row.js';
 
 const namesMax = 50;
 /** Stands for names of commands beyond the limit. */
@@ -175,7 +175,20 @@ function whereNot(isLimited: boolean): string {
 }
 
 export function endText({ end, entry }: GrantStory, isLimited = false): string {
-  if (end !== undefined) return `${endWords(end.action, end.by)}${end.why && `: ${end.why}`}`;
+  if (end !== undefined && entry === undefined)
+    return `${endWords(end.action, end.by)}${end.why && `: ${end.why}`}`;
+  if (end !== undefined && entry !== undefined) {
+    const { requested, granted, approvals, untilMs } = entry;
+    return endingWords({
+      ...end,
+      isGranted: granted !== undefined,
+      approved: approvals.length,
+      needed: requested.approvals ?? 1,
+      waitMs: untilMs - requested.time,
+      forMs: (granted ?? requested).duration_ms ?? 0,
+      policy: requested.policy ?? '',
+    });
+  }
   if (entry === undefined) return `its end is ${isLimited ? whereNot(true) : 'not in the kept records'}`;
   return entry.granted === undefined ? 'waits' : `until ${entry.granted.until ?? '?'}`;
 }

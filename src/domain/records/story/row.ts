@@ -1,6 +1,7 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
 import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
+import { durationWords } from '../../language/words/words.js';
 import type { RecordedOutcome } from '../audit/record.js';
 import { isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
@@ -318,6 +319,43 @@ export function reviewWords(by: string | undefined = ''): string {
 /** How a request or a grant ended: `used up`, `revoked by carol@leads`. */
 export function endWords(action: string, by: string): string {
   return `${action === 'used-up' ? 'used up' : action}${by && ` by ${by}`}`;
+}
+
+export interface AccessEnd {
+  readonly action: string;
+  readonly by?: string | undefined;
+  /** As somebody gave it. */
+  readonly why?: string | undefined;
+  readonly isGranted: boolean;
+  /** Approvals that count, of those that it needed. */
+  readonly approved: number;
+  readonly needed: number;
+  /** How long it waited for a decision at most, and how long the access lasted. */
+  readonly waitMs: number;
+  readonly forMs: number;
+  readonly policy: string;
+}
+
+/** How and why: `expired: nobody decided within 12 h, the time that policy support gives`. */
+export function endingWords(end: AccessEnd): string {
+  const why = end.why || whyEnded(end);
+  return `${endWords(end.action, end.by ?? '')}${why === undefined ? '' : `: ${why}`}`;
+}
+
+function whyEnded({
+  action,
+  isGranted,
+  approved,
+  needed,
+  waitMs,
+  forMs,
+  policy,
+}: AccessEnd): string | undefined {
+  if (action === 'revoked') return 'no reason was given';
+  if (action !== 'expired') return undefined;
+  if (isGranted) return `its time of ${durationWords(forMs)} is over`;
+  const who = approved === 0 ? 'nobody decided' : `${approved} of ${needed} approved it`;
+  return `${who} within ${durationWords(waitMs)}, the time that policy ${policy} gives`;
 }
 
 /** Who took a backend out of service. Without `by`: the configuration. */

@@ -66,7 +66,7 @@ void test('one request: who asked, who approved, how it was used, how it ended',
   assert.deepEqual([item.used, item.usesMax, [...item.commands]], [2, 3, [['fetch', 2]]]);
   assert.deepEqual([item.firstUse, item.lastUse], [formatTime(start + 100), formatTime(start + 300)]);
   assert.equal(approvedText(item), `approved by ${approver}`);
-  assert.equal(endText(item), `revoked by ${approver}`);
+  assert.equal(endText(item), `revoked by ${approver}: no reason was given`);
   assert.deepEqual(accessSentences(items, 0), ['1 request: 1 granted, 0 refused, 0 granted and never used']);
 });
 
@@ -102,7 +102,7 @@ void test('waiting, refused, never used, and without an approval', () => {
       ['W', 'approved by nobody', 'waits'],
       ['R', 'approved by nobody', `refused by ${approver}: ask anna`],
       ['N', `approved by ${approver}`, `until ${formatTime(start + 5 + hour)}`],
-      ['B', 'without an approval (break-glass), not reviewed', 'expired'],
+      ['B', 'without an approval (break-glass), not reviewed', 'expired: its time of 1 h is over'],
     ],
   );
   assert.deepEqual(accessSentences(items, 0), [

@@ -43,7 +43,7 @@ void test('every part of it, as the records say', () => {
   assert.deepEqual(said(story), [
     `approved by ${approver}, dave@leads`,
     '1 of 3: fetch',
-    `revoked by ${approver}`,
+    `revoked by ${approver}: no reason was given`,
   ]);
   assert.deepEqual([story.to, story.needed], [owner, 2]);
   assert.equal(story.command, 'fetch hdr.subject mailbox INBOX all');
@@ -66,7 +66,7 @@ void test('of a request that waits, how many of how many; of one without approva
   assert.deepEqual(said(storyOf(reviewed)), [
     `without an approval (break-glass), reviewed by ${approver}`,
     'never',
-    'expired',
+    'expired: its time of 1 h is over',
   ]);
 });
 
@@ -136,7 +136,7 @@ void test('copies at the head of a segment say what they copy, and nothing twice
   assert.deepEqual(said(storyOf(after)), [
     `approved by ${approver}`,
     '1 of 3: fetch',
-    `revoked by ${approver}`,
+    `revoked by ${approver}: no reason was given`,
   ]);
   assert.equal(storyOf(after).end?.time, formatTime(start + hour));
 });
