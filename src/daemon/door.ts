@@ -399,7 +399,8 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   }
 
   function factsNow(): DoorFacts {
-    const { atMs, sinks, backends } = lookAt(gate);
+    const { atMs, sinks, backends, exchanges } = lookAt(gate);
+    const running = new Set(exchanges.map(({ principal }) => principal));
     return {
       atMs,
       seq: journal.seq,
@@ -409,7 +410,12 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       ),
       certificates: gate.certificates.expiries(),
       used: served.now.settings.listeners.flatMap(({ name: listener, accounts, keys: all }) =>
-        [...accounts, ...all].map(({ name }) => ({ listener, name, ...gate.keys.usage(listener, name) })),
+        [...accounts, ...all].map(({ name }) => ({
+          listener,
+          name,
+          ...gate.keys.usage(listener, name),
+          ...(running.has(`${name}@${listener}`) && { lastUsedMs: atMs }),
+        })),
       ),
     };
   }

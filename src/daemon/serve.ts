@@ -231,6 +231,7 @@ async function open(
     },
     () => service.running(),
   );
+  const guard = createLoginGuard(clock);
   const observe: Observe = (event) => {
     loop.noted();
     if (isEngineEvent(event, 'audit-failed')) losses.failed(event.text);
@@ -238,6 +239,7 @@ async function open(
     endpoints?.metrics.observe(event);
     endpoints?.watch.observe(event);
     outages.observe(event);
+    if (isEngineEvent(event, 'exchange-ended')) guard.keyUses.ran(event.exchange.principal, clock.wallMs());
   };
   const orphans = watchOrphans(native, clock);
   opened.add('the watch of orphans', () => orphans.end());
@@ -333,7 +335,6 @@ async function open(
   lasting.access.turnTo(accessRightsOf(settings, known.persons, names.hasUser, names.hasDirectory));
   opened.add('access on request', () => lasting.access.close());
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
-  const guard = createLoginGuard(clock);
   const doorsOf = (now: Settings) =>
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await names.numbersOf(namesIn(settings));

@@ -21,11 +21,13 @@ export function keysTable(
   const usage = (listener: string, name: string): Partial<DoorFacts['used'][number]> =>
     byName.get(JSON.stringify([listener, name])) ?? {};
   const usedAs = (listener: string, name: string): Omit<Row, 'kind' | 'name' | 'what'> => {
-    const { lastUsedMs, lastFrom, failures = 0 } = usage(listener, name);
+    const { lastUsedMs, lastFrom, failures = 0, lastFailedMs, failedFrom } = usage(listener, name);
     return {
       ...(lastUsedMs === undefined ? {} : { lastUsed: formatTime(lastUsedMs) }),
       ...(lastFrom === undefined ? {} : { lastFrom }),
       failures,
+      ...(lastFailedMs === undefined ? {} : { lastFailed: formatTime(lastFailedMs) }),
+      ...(failedFrom === undefined ? {} : { failedFrom }),
       isUnused: lastUsedMs === undefined || nowMs - lastUsedMs > unusedMs,
     };
   };

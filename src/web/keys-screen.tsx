@@ -48,7 +48,14 @@ export function KeysScreen() {
         ) : row.failures === 0 ? (
           <span class="faint">none</span>
         ) : (
-          <Sign tone="warn">{countWords(row.failures)}</Sign>
+          <>
+            <Sign tone="warn">{countWords(row.failures)}</Sign>
+            {row.lastFailed !== undefined && (
+              <p class="why faint">
+                last <Time at={row.lastFailed} /> from <Name value={row.failedFrom} />
+              </p>
+            )}
+          </>
         ),
     },
   ];
@@ -77,8 +84,8 @@ export function KeysScreen() {
         />
       </Panel>
       <p class="faint">
-        Failures are counted since <Time at={value.since} />, the start of dovegate. The last command before
-        it is from the journal.
+        Failures are counted since <Time at={value.since} />, the start of dovegate. The last use is the last
+        sign-in or command; one before the start is from the journal.
       </p>
       <AsCommand>sudo dovegate status</AsCommand>
     </>

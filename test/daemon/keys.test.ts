@@ -50,7 +50,7 @@ void test('what is shown', () => {
   );
   const watch = watchKeys({ clock, report: () => undefined, listeners: () => listeners, uses });
   uses.used('panel', 'b', 5000, '192.0.2.7');
-  uses.refused('panel', 'b');
+  uses.refused('panel', 'b', 6000, '192.0.2.7');
   const common = { listener: 'panel', policy: 'support' };
   const expiresMs = Date.UTC(2026, 6, 1);
   assert.deepEqual(watch.shown(), [

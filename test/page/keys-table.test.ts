@@ -17,7 +17,7 @@ void test('accounts, keys and certificates in the order of their ends', () => {
   const uses = new KeyUses();
   uses.used('web', 'a', nowMs - 91 * dayMs, '192.0.2.7');
   uses.used('web', 'panel', nowMs - 1000, '2001:db8:0:0::/64');
-  uses.refused('web', 'panel');
+  uses.refused('web', 'panel', nowMs - 2000, '192.0.2.8');
   const expiries = [
     { role: 'listener', name: 'web', leftMs: 3 * dayMs },
     { role: 'backend', name: 'mail1', leftMs: -dayMs },
@@ -73,6 +73,8 @@ void test('accounts, keys and certificates in the order of their ends', () => {
       lastUsed: '2026-01-01T23:59:59.000Z',
       lastFrom: '2001:db8:0:0::/64',
       failures: 1,
+      lastFailed: '2026-01-01T23:59:58.000Z',
+      failedFrom: '192.0.2.8',
       isUnused: false,
     },
   ]);

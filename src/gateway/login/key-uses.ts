@@ -1,4 +1,4 @@
-// When each key and each account was last used since the start of the daemon, for people who replace or revoke one. Outlives a reload.
+// When each key and each account was last used, by a sign-in or a command, since the start of the daemon, for people who replace or revoke one. Outlives a reload.
 
 /** Usage of a key or an account; times of the wall clock. */
 export interface KeyUsage {
@@ -6,6 +6,8 @@ export interface KeyUsage {
   readonly lastFrom: string | undefined;
   /** How often it was refused: an expired or replaced key, a key from the wrong place, or an account with a wrong password. */
   readonly failures: number;
+  readonly lastFailedMs?: number;
+  readonly failedFrom?: string;
 }
 
 const unused: KeyUsage = { lastUsedMs: undefined, lastFrom: undefined, failures: 0 };
@@ -26,8 +28,17 @@ export class KeyUses {
     usage.lastFrom = from;
   }
 
-  refused(listener: string, key: string): void {
-    this.#usageOf(listener, key).failures += 1;
+  /** A command of somebody who may have signed in long ago. Whoever has not signed in uses no key. */
+  ran(principal: string, nowMs: number): void {
+    const usage = this.#byKey.get(principal);
+    if (usage?.lastUsedMs !== undefined) usage.lastUsedMs = nowMs;
+  }
+
+  refused(listener: string, key: string, nowMs: number, from: string): void {
+    const usage = this.#usageOf(listener, key);
+    usage.failures += 1;
+    usage.lastFailedMs = nowMs;
+    usage.failedFrom = from;
   }
 
   #usageOf(listener: string, key: string): Writable {
@@ -41,7 +52,7 @@ export class KeyUses {
   }
 }
 
-/** A name has neither a blank nor an `@`. */
+/** As the principal. A name has neither a blank nor an `@`. */
 function idOf(listener: string, key: string): string {
   return `${key}@${listener}`;
 }

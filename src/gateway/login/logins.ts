@@ -172,7 +172,7 @@ export class Logins {
       return { result: 'ok', login: { account: key.name, stamp, authorities: undefined, isKey: true } };
     }
     const isRefused = isKeyAnswer(found, 'refused');
-    if (isRefused) keyUses.refused(this.#listener, found.key.name);
+    if (isRefused) keyUses.refused(this.#listener, found.key.name, nowMs, network);
     const waitMs = wrongKeys.take(network, clock.now());
     if (waitMs !== undefined) {
       await pause(clock, waitMs, signal);
@@ -223,7 +223,7 @@ export class Logins {
     const answer = await queue.check(login, signal);
     if (answer === 'crowded' || answer === 'gone') return { result: answer };
     if (answer === 'wrong' || found === undefined) {
-      if (found !== undefined) keyUses.refused(listener, user);
+      if (found !== undefined) keyUses.refused(listener, user, clock.wallMs(), network);
       return { result: 'failed' };
     }
     remembered.remember(known, clock.now());

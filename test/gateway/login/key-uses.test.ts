@@ -8,8 +8,17 @@ void test('uses and failures by listener and key', () => {
   assert.deepEqual(uses.of('panel', 'modoboa'), { lastUsedMs: undefined, lastFrom: undefined, failures: 0 });
   uses.used('panel', 'modoboa', 1000, '192.0.2.7');
   uses.used('panel', 'modoboa', 2000, '192.0.2.7');
-  uses.refused('panel', 'modoboa');
-  uses.refused('graph', 'modoboa');
-  assert.deepEqual(uses.of('panel', 'modoboa'), { lastUsedMs: 2000, lastFrom: '192.0.2.7', failures: 1 });
-  assert.deepEqual(uses.of('graph', 'modoboa'), { lastUsedMs: undefined, lastFrom: undefined, failures: 1 });
+  const [nobody, refused] = [
+    { lastUsedMs: undefined, lastFrom: undefined },
+    { failures: 1, lastFailedMs: 3000, failedFrom: '192.0.2.8' },
+  ];
+  uses.refused('panel', 'modoboa', 3000, '192.0.2.8');
+  uses.refused('graph', 'modoboa', 3000, '192.0.2.8');
+  const used = { lastUsedMs: 2000, lastFrom: '192.0.2.7', ...refused };
+  assert.deepEqual(uses.of('panel', 'modoboa'), used);
+  assert.deepEqual(uses.of('graph', 'modoboa'), { ...nobody, ...refused });
+  for (const name of ['modoboa@panel', 'modoboa@graph', 'other@panel']) uses.ran(name, 9000);
+  assert.deepEqual(uses.of('panel', 'modoboa'), { ...used, lastUsedMs: 9000 });
+  assert.deepEqual(uses.of('graph', 'modoboa'), { ...nobody, ...refused });
+  assert.deepEqual(uses.of('panel', 'other'), { ...nobody, failures: 0 });
 });

@@ -67,6 +67,8 @@ void test('what failed is told by the name of the key where there is one, by the
     lastUsedMs: undefined,
     lastFrom: undefined,
     failures: 3,
+    lastFailedMs: clock.wallMs(),
+    failedFrom: '192.0.2.1',
   });
 });
 

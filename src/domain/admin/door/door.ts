@@ -73,6 +73,8 @@ export interface DoorFacts {
     readonly lastUsedMs?: number | undefined;
     readonly lastFrom?: string | undefined;
     readonly failures: number;
+    readonly lastFailedMs?: number | undefined;
+    readonly failedFrom?: string | undefined;
   }[];
 }
 

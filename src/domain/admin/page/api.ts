@@ -556,6 +556,8 @@ export interface KeysTable {
     /** The network that it was used from, as 192.0.2.7/32. */
     readonly lastFrom?: string;
     readonly failures?: number;
+    readonly lastFailed?: string;
+    readonly failedFrom?: string;
     /** Not since the start of the daemon, or not for 90 days. */
     readonly isUnused: boolean;
   }[];
