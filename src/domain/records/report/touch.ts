@@ -177,7 +177,7 @@ function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): Touch
 
 function showedOf(
   { cells }: ExchangeRow['fields'],
-  { outcome }: Story['ended'],
+  { outcome, givenBytes }: Story['ended'],
   asked: Asked,
   reached: Certainty,
 ): Certainty {
@@ -187,7 +187,7 @@ function showedOf(
   if (isWithoutRows && outcome === 'ok' && !asked.isAnsweredByNone) return 'no';
   if (asked.content === 'maybe' || reached === 'maybe') return 'maybe';
   // Rows before a command broke off reached the client.
-  const hasRows = (asNumber(cells) ?? 0) > 0;
+  const hasRows = (asNumber(cells) ?? 0) > 0 || givenBytes > 0;
   return hasRows || outcome === 'ok' ? 'yes' : 'maybe';
 }
 

@@ -4,6 +4,7 @@
 import {
   argumentCount,
   asList,
+  asNumber,
   asObject,
   asTexts,
   joinArguments,
@@ -63,6 +64,8 @@ export interface Ended {
   /** From when on the same is within its limit, RFC 3339; '': it was no limit that ends. */
   readonly until: string;
   readonly backend: string;
+  /** That went to the client of what a backend answered, so it ran; 0: no record shows that some did. */
+  readonly givenBytes: number;
   /** Who ended it, or had drained its backend, and why; undefined: nobody, or no record of it is among those that were read. */
   readonly operator: Drain | undefined;
   /** Who can change how it ended; undefined: it went well, or has not ended. */
@@ -244,6 +247,7 @@ function endedOf(
     denial,
     until: textIn(completion, 'until'),
     backend,
+    givenBytes: givenOf(completion),
     operator: deed && { by: textIn(deed, 'by'), reason: textIn(deed, 'reason') },
     owner:
       completion === undefined || outcome === 'ok'
@@ -259,6 +263,14 @@ function endedOf(
         ? { kind: 'open', status: overdue }
         : causeOf({ outcome, status, error, backend, sentence: textIn(completion, 'text') }, decided),
   };
+}
+
+/** What dovegate itself says in an answer is shorter, and is counted with it. */
+const ownBytesMax = 4096;
+
+function givenOf(completion: StoredRecord | undefined): number {
+  const bytes = asNumber(completion?.['bytes_out']) ?? 0;
+  return asNumber(completion?.['first_byte_ms']) !== undefined && bytes > ownBytesMax ? bytes : 0;
 }
 
 function causeOf(

@@ -12,6 +12,7 @@ import {
 } from '../../language/codes/codes.js';
 import { type DecisionCode, decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
 import { wouldWords } from '../../language/codes/outcomes.js';
+import { bytesWords } from '../../language/words/words.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
 import { ownerWords } from './owner.js';
@@ -67,13 +68,19 @@ export function denialWords(
   return `${causeWords({ kind: 'denied', policy, reason })}${isOffered ? '; available on request' : ''}`;
 }
 
-/** Why it ended as it did: a denial in those words, another end in those that the client got. */
+/** Why it ended as it did: a denial in those words, another end in those that the client got, unless a record knows more than they do. */
 function endedWords({ decided: { policy, right }, ended }: Pick<Story, 'decided' | 'ended'>): string {
-  const { denial, error, cause } = ended;
-  if (!isDecisionCode(denial)) return causeWords(cause);
+  const { denial, error, cause, givenBytes } = ended;
+  if (!isDecisionCode(denial)) {
+    const ran = `it ran, in part: ${bytesWords(givenBytes)} went to the client`;
+    return givenBytes === 0 ? causeWords(cause) : causeWords(cause).replace(isUnknownRun, ran);
+  }
   const place = right.kind === 'none' ? '' : right.place;
   return denialWords(denial, { policy, place, isOffered: error === 'on-request' });
 }
+
+/** The end of such sentences in `codes`. */
+const isUnknownRun = /whether (?:the command|it) ran is not known$/;
 
 const lookup = 'lookup-';
 
@@ -178,12 +185,14 @@ export function storySentences(story: Folded): string[] {
 }
 
 function nextOf({
+  asked: { effect },
   decided: { right, policy },
   sent,
-  ended: { outcome, owner, error, denial, until, backend, operator },
+  ended: { outcome, owner, error, denial, until, backend, operator, givenBytes },
 }: Story): string | undefined {
   if (owner === undefined) return undefined;
-  const look = sent === 'no' ? '' : 'look on the mail server whether it ran, and then ';
+  const isNothingOpen = sent === 'no' || (effect === 'read' && givenBytes > 0);
+  const look = isNothingOpen ? '' : 'look on the mail server whether it ran, and then ';
   // Its end went with the process: who asked can find it out.
   if (owner === 'gate' && outcome === 'unknown') return `next: the requester, who can ${look}send it again`;
   if (error === 'killed') {
@@ -268,10 +277,10 @@ function whoOf(story: Folded): Fact[] {
   ];
 }
 
-function whyOf({ decided, records: { admission } }: Folded): Fact[] {
+function whyOf({ decided, ended, records: { admission } }: Folded): Fact[] {
   if (admission === undefined) return [];
   return [
-    { what: 'Decision', value: saidWords(decided.decision) },
+    { what: 'Decision', value: saidWords(decided, ended) },
     { what: 'By', value: rightWords(decided) },
     ...(decided.right.kind === 'grant' ? [{ what: 'Rule', value: decided.right.place }] : []),
     ...facts(admission, [['text', 'In words']]),
@@ -283,8 +292,12 @@ function whyOf({ decided, records: { admission } }: Folded): Fact[] {
   ].filter(({ value }) => value !== '');
 }
 
-function saidWords(said: Story['decided']['decision']): string {
-  return said === undefined ? '' : said === 'deny' ? 'denied' : 'allowed';
+/** What the rules said, and what refused it all the same. */
+function saidWords({ decision, right }: Story['decided'], { outcome, denial }: Story['ended']): string {
+  if (decision !== 'allow') return decision === undefined ? '' : 'denied';
+  if (outcome !== 'denied') return 'allowed';
+  const why = isDecisionCode(denial) ? `, but ${plain(decisionCodes[denial][0])}` : ', but not this time';
+  return `denied: a ${right.kind === 'grant' ? 'grant' : 'rule'} allows it${why}`;
 }
 
 /** What the rules of a policy that observes, and a candidate, would have done instead, and why. */
@@ -315,7 +328,7 @@ function lifeOf({
   const recorded = within(admittedMs === undefined || cameMs === undefined ? undefined : admittedMs - cameMs);
   const sent = within(recorded === undefined || waitMs === undefined ? undefined : recorded + waitMs);
   const first = within(sent === undefined || firstMs === undefined ? undefined : sent + firstMs);
-  const said = saidWords(decided.decision);
+  const said = saidWords(decided, ended);
   const isOpen = completion === undefined;
   const mayBeSent = isOpen ? 'not known yet' : 'whether a backend got it is not recorded';
   const notSent = isKnownSent === 'maybe' ? mayBeSent : 'nothing was sent to a backend';
@@ -325,7 +338,7 @@ function lifeOf({
     {
       what: 'recorded',
       ms: recorded,
-      about: said === '' ? 'with no decision' : `${said} by the policy`,
+      about: said || 'with no decision',
     },
     { what: 'sent', ms: isSent ? sent : undefined, about: isSent ? waited : notSent },
     ...(isSent

@@ -92,6 +92,12 @@ const commands: readonly (readonly [
   ['failed after rows', 'fetch text all', 'content named yes yes', { outcome: 'failed' }],
   ['broken off after rows', 'fetch text all', 'content named yes yes', { outcome: 'aborted' }],
   ['broken off before rows', 'fetch text all', 'content named yes maybe', empty('unknown')],
+  [
+    'broken off within a row',
+    'fetch text all',
+    'content named yes yes',
+    { ...empty('unknown'), bytes_out: 4_103_858, first_byte_ms: 7 },
+  ],
   ['everybody', 'fetch text all', 'content all yes maybe', { users: ['*'], user: undefined }],
   ['a mask', 'quota get', 'read mask yes no', { users: ['*@example.com'], user: undefined }],
   ['a list that was cut', 'quota get', 'read mask yes no', { users: ['a@b', { more: 3 }], user: 'a@b' }],

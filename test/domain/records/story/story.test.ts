@@ -253,6 +253,28 @@ void test('a denial has the same words in a row, on its page and in Now, and wha
   assert.deepEqual(offered.remarks, ['the client got: denied by policy support; ask with X']);
 });
 
+void test('a rule that allows it and a reason that refuses it are one answer wherever the page has it', () => {
+  const { why, life } = told(admission, { ...refused, denial: 'no-reason' });
+  const words = 'denied: a rule allows it, but its rule asks for a reason, and the client gave none';
+  assert.deepEqual(why[0], { what: 'Decision', value: words });
+  assert.equal(life.find((step) => step.what === 'recorded')?.about, words);
+});
+
+void test('of what has sent bytes to the client it is known that it ran', () => {
+  const killed = {
+    ...completion,
+    outcome: 'unknown',
+    error: 'killed',
+    text: 'an operator ended it; whether the command ran is not known',
+  };
+  const { answer, next } = told({ ...admission, effect: 'read' }, { ...killed, bytes_out: 4_103_858 });
+  assert.equal(answer, 'unknown: an operator ended it; it ran, in part: 3.9 MiB went to the client');
+  assert.match(next ?? '', /^next: the requester, who can send it again/);
+  // No more than a sentence of ours, or no byte of the backend.
+  for (const little of [{ bytes_out: 90 }, { bytes_out: 9000, first_byte_ms: undefined }])
+    assert.match(told(admission, { ...killed, ...little }).answer, /whether the command ran is not known$/);
+});
+
 void test('codes of records are words with their code behind, and those of another release stay as they are', () => {
   const { what, life, closed } = told(
     admission,
@@ -264,7 +286,7 @@ void test('codes of records are words with their code behind, and those of anoth
     { what: 'Denied for', value: 'its rule asks for a reason, and the client gave none [no-reason]' },
   ]);
   assert.equal(life.at(-1)?.about, 'limited, answered with an error: temporary failure (-TEMPFAIL)');
-  assert.equal(life.find((step) => step.what === 'recorded')?.about, 'allowed by the policy');
+  assert.equal(life.find((step) => step.what === 'recorded')?.about, 'allowed');
   assert.equal(closed?.text, 'the other side had said all that it wanted');
   const strange = told(admission, { ...completion, error: 'soon', denial: 'toString' });
   assert.deepEqual(
