@@ -132,7 +132,11 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
           columns={columns}
           onColumns={(next) => go(placeOf(line, columnsText(next), opened), true)}
           opened={opened}
-          onOpened={(next) => go(placeOf(line, query.get('columns'), next), true)}
+          onOpened={(next) => {
+            // A step back from what was opened leads to the same search, with what it found.
+            go(placeOf(line, query.get('columns'), next), opened !== undefined);
+            keptOf.get(session)?.set(entryName(), asked);
+          }}
           onRows={(rows) => setKnown(knownValues(rows))}
         />
       )}
