@@ -99,7 +99,7 @@ export function effectWith(effect: string, content: TrailContent | undefined): S
   const shown = shownEffect(effect, content);
   if (shown === effect) return effectSign(effect);
   const facts = effectSign(content === 'searched' ? content : shown);
-  return content === 'maybe' ? { ...facts, word: `${facts.word}?` } : facts;
+  return content === 'maybe' ? { ...facts, word: `perhaps ${facts.word}` } : facts;
 }
 
 export function effectSign(effect: string): SignFacts {

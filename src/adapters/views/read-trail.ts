@@ -181,13 +181,14 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
   const { admission } = story?.records ?? {};
   // Rules name users of others, too.
   const version = isWhole ? textIn(admission, 'version') || undefined : undefined;
+  const content = admission && contentOf(admission);
   return answer(lines, {
     rows: lines.length,
     id,
-    story: story && tellStory(story),
+    story: story && tellStory(story, content),
     grant: grant && tellGrant(grant),
     use,
-    content: admission && contentOf(admission),
+    content,
     notes: damage.notes(),
     around: isWhole ? { before: before && neighborOf(before), after: after && neighborOf(after) } : undefined,
     checkpoint,
@@ -200,7 +201,7 @@ function tellGrant(grant: GrantStory): AnswerEnd['grant'] {
   if (entry === undefined) return { sentences: grantSentences(grant) };
   const { approvals, requested } = entry;
   const { matches, command, args } = requested;
-  const view = { approvals, matches, content: contentOf({ command, args }) === 'yes' || undefined };
+  const view = { approvals, matches, content: contentOf({ command, args }) !== undefined || undefined };
   const item = accessItemOf(entry, { ...view, rule: undefined, isMine: false, seesPlace: true, may: [] });
   return { item: { ...item, used, why: grant.end?.why || undefined }, sentences: grantSentences(grant) };
 }

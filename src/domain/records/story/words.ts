@@ -25,6 +25,8 @@ import {
   type LoggedLine,
   type StoryRow,
   type StoryTold,
+  shownEffect,
+  type TrailContent,
 } from './row.js';
 import { type Cause, type foldStory, peerOf, type Right, type Story, storyOfRow } from './story.js';
 
@@ -114,7 +116,7 @@ export function whyWords(row: StoryRow): string {
 
 type Folded = ReturnType<typeof foldStory>;
 
-export function tellStory(story: Folded): StoryTold {
+export function tellStory(story: Folded, content?: TrailContent): StoryTold {
   const { asked, ended, records } = story;
   const { admission, completion, logs, opened, closed } = records;
   return {
@@ -128,7 +130,7 @@ export function tellStory(story: Folded): StoryTold {
     grant: story.decided.right.kind === 'grant' ? story.decided.right.id : undefined,
     who: whoOf(story),
     what: [
-      ...facts(admission ?? completion, [
+      ...facts({ ...(admission ?? completion), effect: shownEffect(asked.effect, content) }, [
         ['command', 'Command'],
         ['user', 'Mail user'],
         ['written', 'As the client wrote it'],

@@ -260,6 +260,11 @@ void test('a rule that allows it and a reason that refuses it are one answer whe
   assert.equal(life.find((step) => step.what === 'recorded')?.about, words);
 });
 
+void test('the most that a command can do is told as its badge has it', () => {
+  const most = tellStory(fold({ ...admission, effect: 'read' }, completion), 'yes').what;
+  assert.deepEqual(most[1], { what: 'The most it can do', value: 'content' });
+});
+
 void test('of what has sent bytes to the client it is known that it ran', () => {
   const killed = {
     ...completion,
