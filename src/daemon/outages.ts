@@ -6,7 +6,7 @@ import { bounds } from '../bounds/bounds.js';
 import { countedAs } from '../domain/admin/now/history.js';
 import { hangingAt } from '../domain/admin/now/problems.js';
 import type { Running } from '../domain/admin/now/running.js';
-import { codes } from '../domain/language/codes/codes.js';
+import { codes, plain } from '../domain/language/codes/codes.js';
 import { notUpBefore } from '../domain/records/story/incidents.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
@@ -68,7 +68,7 @@ export function createOutages(
         const duration_ms = Math.round(Math.max(...hanging.map(({ durationMs }) => durationMs)));
         failed.set(backend, { count: 0, by: new Set(), error, stuckMs: clock.now() - duration_ms });
         // It is not down, so Now has no words for the fault.
-        append({ action: 'stuck', backend, error, duration_ms, text: codes[error].means });
+        append({ action: 'stuck', backend, error, duration_ms, text: plain(codes[error].means) });
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
         failed.set(backend, { count: 0, by: new Set(), ...failed.get(backend), error, stuckMs: undefined });

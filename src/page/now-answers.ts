@@ -108,7 +108,8 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
 export function narrowIncident(row: Incident): Incident {
   const { by, reason, left: _, ...shown } = row;
   if (by === undefined) return { ...shown, text: shown.text.replace(` (${reason})`, '') };
-  const text = shown.text.replace(drainWords({ by, reason }), () => 'by an operator');
+  const said = row.kind === 'not reloaded' ? { by } : { by, reason };
+  const text = shown.text.replace(`: ${reason}`, '').replace(drainWords(said), () => 'by an operator');
   return { ...shown, by: 'an operator', text };
 }
 

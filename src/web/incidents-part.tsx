@@ -30,6 +30,11 @@ const tones: Readonly<Record<Incident['kind'], Tone>> = {
   killed: 'quiet',
 };
 
+/** A restart that somebody wanted is no warning. */
+function toneOf({ kind, isLost }: Incident): Tone {
+  return kind === 'restarted' && isLost === true ? 'warn' : tones[kind];
+}
+
 function useIncidents(): { readonly incidents?: Incidents; readonly fault?: string } {
   const { api } = useSession();
   const [known, setKnown] = useState<ReturnType<typeof useIncidents>>({});
@@ -104,7 +109,8 @@ function columnsOf(now: string): Column<Incident>[] {
     {
       title: 'until',
       line: 1,
-      cell: ({ until }) => (until === undefined ? 'now' : <Time at={until} isExact />),
+      cell: ({ since, until }) =>
+        until === undefined ? 'now' : until !== since && <Time at={until} isExact />,
     },
     {
       title: 'for',
@@ -113,7 +119,7 @@ function columnsOf(now: string): Column<Incident>[] {
       cell: ({ since, until = now }) =>
         since !== undefined && since !== until && <Duration ms={msBetween(since, until)} />,
     },
-    { title: 'what', line: 1, grows: true, cell: ({ kind }) => <Sign tone={tones[kind]}>{kind}</Sign> },
+    { title: 'what', line: 1, grows: true, cell: (row) => <Sign tone={toneOf(row)}>{row.kind}</Sign> },
     { title: 'what happened', kind: 'wide', line: 3, cell: (row) => <What {...row} /> },
   ];
 }
@@ -160,11 +166,12 @@ function Strip({ incidents: { rows, until: now } }: { readonly incidents: Incide
             <rect width={width} height="12" class="ground" />
             {rows
               .filter(({ backend = '' }) => backend === lane)
-              .map(({ kind, since, until = now }, place) => {
+              .map((row, place) => {
+                const { since, until = now } = row;
                 const from = since === undefined ? 0 : at(since);
                 const long = Math.max(leastWidth, at(until) - from);
                 const x = Math.min(from, width - long);
-                return <rect key={place} x={x} width={long} height="12" class={`filled ${tones[kind]}`} />;
+                return <rect key={place} x={x} width={long} height="12" class={`filled ${toneOf(row)}`} />;
               })}
           </svg>
         </p>

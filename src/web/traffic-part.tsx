@@ -205,7 +205,7 @@ function Names({ of, history, span, at, when, all: shown, measure }: NamesProps)
               `average in ${spanTexts.find(({ value }) => value === span)?.text}`
             ) : (
               <>
-                average since <Time at={since} isExact={isFine} />
+                average since <Time at={since} isExact={isFine} />, when the process of the page was started
               </>
             )}
             , up to <Time at={history.until} isExact={isFine} />

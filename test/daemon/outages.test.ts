@@ -163,7 +163,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   outages.observe(dialFails);
   outages.observe(dialFails);
   const backend = { event: 'backend', backend: 'mail1' };
-  const text = codes['dial-timeout'].means;
+  const text = codes['dial-timeout'].means.replaceAll('`', '');
   const stuck = { ...backend, action: 'stuck', error: 'dial-timeout', text };
   assert.deepEqual(records.splice(0), [{ time: 100_000, ...stuck, duration_ms: 12_000 }]);
   ms += 20_000;

@@ -36,6 +36,8 @@ export interface Incident {
   readonly reason?: string;
   /** Of a restart without a stop: the commands that had not ended, of many the first; and what was killed. */
   readonly left?: readonly NamedCommand[];
+  /** dovegate ended without a stop, so only a part of what was paid before is known. */
+  readonly isLost?: true;
   readonly text: string;
 }
 
@@ -47,8 +49,6 @@ type Draft = Omit<Incident, 'text'> & {
   readonly paid?: Cost | undefined;
   /** Of a backend: commands that were there when dovegate ended without a stop. */
   readonly hung?: number;
-  /** It ended without a stop, so only a part of what was paid before is known. */
-  readonly isLost?: true;
   /** Over by a restart, not by itself; `went on`: and not over by it, since the next run found it so at its first attempt. */
   readonly restart?: 'cut' | 'went on';
 };
@@ -189,16 +189,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
     (one.until ?? '') < (other.until ?? '') ? 1 : -1,
   );
   return [...down.values(), ...drained.values(), ...newest].map((draft) => {
-    const {
-      why: _,
-      cost: _cost,
-      paid: _paid,
-      hung: _hung,
-      isLost: _lost,
-      restart: _restart,
-      left,
-      ...shown
-    } = draft;
+    const { why: _, cost: _cost, paid: _paid, hung: _hung, restart: _restart, left, ...shown } = draft;
     return { ...shown, ...(left !== undefined && { left: left.slice(0, leftMax) }), text: textOf(draft) };
   });
 }
@@ -251,7 +242,7 @@ function textOf(draft: Draft): string {
     case 'reloaded':
       return `The configuration was replaced by a reload ${drainWords({ by })}.`;
     case 'not reloaded':
-      return `A reload ${drainWords({ by, reason })} was refused: the configuration before it stays.`;
+      return `A reload ${drainWords({ by })} was refused, and the configuration before it stays${reason === undefined ? '' : `: ${reason}`}.`;
     case 'killed':
       return `A command was killed ${drainWords({ by })} after ${durationWords(Date.parse(until ?? '') - Date.parse(since))}.`;
     default:
