@@ -31,7 +31,7 @@ async function barriersOfPane(page: Page): Promise<readonly string[]> {
 browserTest('a click on any value of a row opens the row, and its button searches by them', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
   const row = page.locator('main [data-row]').nth(3);
-  const beside = page.getByRole('complementary', { name: 'One command' });
+  const beside = page.getByRole('complementary', { name: 'Exchange' });
   for (const text of ['quota get', 'user26@example.org', 'read', 'ok']) {
     await row.getByText(text, { exact: true }).click();
     await beside.getByText('user26@example.org').first().waitFor();

@@ -43,7 +43,7 @@ browserTest('beside an opened row the list cuts no name, command or outcome', as
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
   await page.locator('[data-row]').first().focus();
   await page.keyboard.press('Enter');
-  await page.getByRole('complementary', { name: 'One command' }).waitFor();
+  await page.getByRole('complementary', { name: 'Exchange' }).waitFor();
   for (const width of [1440, 1120]) {
     await page.setViewportSize({ width, height: 900 });
     await settled(page);

@@ -1,5 +1,5 @@
 // Goal: notices by mail reach a real mail server (Debian's Exim), however slow it is. Phases: a mail over STARTTLS, from a sender that
-// checks the certificate; a server that answers 20 s after the dot, then one that is slow at each word; a hundred notices of which that
+// checks the certificate; a server that answers half a minute after the dot, then one that is slow at each word; many notices of which that
 // server holds one. What must not happen: a mail that comes twice, or one that another has delayed.
 
 import assert from 'node:assert/strict';
@@ -27,7 +27,7 @@ import { type Skipped, skipped } from '../kit/skipped.js';
 import { until } from '../kit/until.js';
 
 /** Seconds after the dot: more than a whole attempt may take elsewhere. */
-const slowS = Number(process.env['DOVEGATE_SLOW_MAIL'] ?? 20);
+const slowS = Number(process.env['DOVEGATE_SLOW_MAIL'] ?? 30);
 const authority = makeAuthority({ name: 'mail authority' });
 const setup = fileURLToPath(new URL('../../../scripts/packages.sh', import.meta.url));
 const program = '/usr/sbin/exim4';
@@ -167,13 +167,14 @@ void test('over STARTTLS, by a certificate that counts, to a server that is slow
   assert.match(mail, /^Subject: .*anna/m);
 });
 
-void test('a hundred notices, one of which the server thinks about: each once, the others not late', {
+void test('many notices, one of which the server thinks about: each once, the others not late', {
   timeout: 60_000 + slowS * 3000,
 }, async (t) => {
   const exim = await openExim(t);
   if ('skip' in exim) return t.skip(exim.skip);
   const before = openDiskJournal(t);
-  const count = 100;
+  // The others have as long as it takes: on a busy machine a mail is some tenths of a second.
+  const count = slowS >= 60 ? 100 : 40;
   for (let number = 1; number <= count; number += 1) {
     const reason = number === 5 ? 'a slow one' : `ticket ${number}`;
     before.writeBodies(accessBody(Date.now() - 60_000 + number, { ...usualRequest, reason }));
