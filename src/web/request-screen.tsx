@@ -11,7 +11,7 @@ import { useAnswer } from './asked.js';
 import { Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
-import { againLine, isOver, momentsOf, permitsTitle, stateSentence, whyNoDecision } from './request.js';
+import { againLine, isOver, momentsOf, stateSentence, whyNoDecision } from './request.js';
 import { RequestCard, Told, WhyNot } from './requests.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
@@ -118,7 +118,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
       {known !== undefined && known.may.length > 0 ? (
         <RequestCard item={known} policies={table?.policies} isAlone onDone={askAgain} />
       ) : (
-        <Panel title={permitsTitle(item)}>
+        <Panel title="The request">
           <Told item={item} policies={table?.policies} />
           <WhyNot text={whyNoDecision(item, { isApprover, listed: known, whyNone: whyNone ?? unknown })} />
         </Panel>

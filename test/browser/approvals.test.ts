@@ -112,6 +112,11 @@ browserTest('without the role there is no such screen, and no such answer', asyn
   const { page } = await desk.signIn(t, 'auditor', '/approvals');
   await page.getByText('Not for this role').waitFor();
   assert.equal(await page.getByRole('link', { name: 'Approvals' }).count(), 0);
+  // The help has the keys of the roles that somebody has.
+  await page.keyboard.press('?');
+  const keys = page.getByRole('dialog', { name: 'Keys' });
+  await keys.getByText('on a row of the trail: searches by its values').waitFor();
+  assert.equal(await keys.getByText('ends it, after a question').count(), 0);
 });
 
 browserTest(
