@@ -456,9 +456,10 @@ function Troubles() {
             commands.
           </Empty>
         }
+        opens={({ rows: several, id }) => several !== undefined || (isAuditor && id !== undefined)}
         onOpen={(row) => {
           if (row.rows !== undefined) setOpened(causeKey(row) === opened ? undefined : causeKey(row));
-          else if (isAuditor && row.id !== undefined) go(pathOf('/trail/:id', row.id));
+          else if (row.id !== undefined) go(pathOf('/trail/:id', row.id));
         }}
       />
       {!isAuditor && rows.length > 0 && (

@@ -27,18 +27,23 @@ interface TableProps<T> {
   /** Instead of a table without rows. */
   readonly empty: ComponentChildren;
   readonly onOpen?: (row: T) => void;
+  /** Absent: each row opens. One that does not must not look as if it did. */
+  readonly opens?: (row: T) => boolean;
   /** A key on a row that has the focus: true if it meant something. */
   readonly onKey?: (key: string, row: T) => boolean;
   readonly toneOf?: (row: T) => string | undefined;
 }
 
-export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, toneOf }: TableProps<T>) {
+export function Table<T>(shown: TableProps<T>) {
+  const { label, rows, columns, keyOf, empty, onKey, toneOf } = shown;
+  const openOf = (row: T) => (shown.opens?.(row) === false ? undefined : shown.onOpen);
   if (rows.length === 0) return <>{empty}</>;
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLTableRowElement>, row: T): void => {
     // Of a button within the row.
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
-    const isOpened = event.key === 'Enter' && onOpen !== undefined;
-    if (isOpened) onOpen(row);
+    const open = openOf(row);
+    const isOpened = event.key === 'Enter' && open !== undefined;
+    if (isOpened) open(row);
     if (isOpened || onKey?.(event.key, row) === true) {
       event.preventDefault();
       event.stopPropagation();
@@ -70,9 +75,9 @@ export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, to
               role="row"
               data-row
               tabIndex={-1}
-              class={`${toneOf?.(row) ?? ''} ${onOpen === undefined ? '' : 'opens'}`}
+              class={`${toneOf?.(row) ?? ''} ${openOf(row) === undefined ? '' : 'opens'}`}
               onKeyDown={(event) => onKeyDown(event, row)}
-              onClick={onOpen === undefined ? undefined : (event) => isOfRow(event) && onOpen(row)}
+              onClick={(event) => isOfRow(event) && openOf(row)?.(row)}
             >
               {columns.map(({ title, kind, line = 2, grows, isNamed, cell }) => (
                 <td

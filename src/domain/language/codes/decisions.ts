@@ -11,7 +11,7 @@ export const decisionCodes = {
   never: ['something that no rule can allow'],
   'deny-rule': ['a line of `deny`'],
   'no-rule': ['no rule names the command', 'add one'],
-  'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
+  'rule-misses': ['a rule allows this command, but not like this', 'see `missing`'],
   // What a command meets only after a rule has allowed it.
   'no-reason': ['its rule asks for a reason, and the client gave none', 'say why'],
   'reason-short': ['its rule asks for a reason, and the given one says nothing', 'say why, in words'],
