@@ -225,6 +225,8 @@ interface HistogramProps {
   readonly bars: readonly HistogramBucket[];
   /** Seconds. */
   readonly step: number;
+  /** Milliseconds since 1970: the end of what was searched, within the last bar. */
+  readonly untilMs: number;
   /** There are so many, or more: not all are in the bars. */
   readonly atLeast?: number | undefined;
   /** The span that was chosen; absent: bars cannot be chosen. */
@@ -232,7 +234,7 @@ interface HistogramProps {
 }
 
 /** Bars by outcome. A click takes the time of a bar, a drag that of several; by keyboard arrows and Enter. */
-export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps) {
+export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: HistogramProps) {
   const { place, width } = useWidth();
   const [cursor, setCursor] = useState<number | undefined>();
   const [start, setStart] = useState<number | undefined>();
@@ -242,9 +244,9 @@ export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps
   const most = ticks.at(-1) ?? 1;
   const room = (width - left - right) / Math.max(1, bars.length);
   const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
-  const last = bars.at(-1)?.at ?? '';
   const today = useToday();
   const clock = (at: string): string => localTime(at, today, step < 60);
+  const endMs = Math.min(untilMs, Date.parse(bars.at(-1)?.at ?? '') + step * 1000);
   const reading = (bar: HistogramBucket | undefined): string =>
     bar === undefined
       ? ''
@@ -367,7 +369,7 @@ export function Histogram({ label, bars, step, atLeast, onSpan }: HistogramProps
         })}
         <span class={cursor === undefined ? 'wide-only' : undefined}>
           {cursor === undefined
-            ? `${clock(bars[0]?.at ?? '')} to ${clock(last)}`
+            ? `${clock(bars[0]?.at ?? '')} to ${Number.isNaN(endMs) ? '' : clock(new Date(endMs).toISOString())}`
             : clock(bars[marked?.[0] ?? 0]?.at ?? '')}
         </span>
       </p>

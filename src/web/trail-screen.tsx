@@ -66,6 +66,8 @@ type Parsed = Extract<ParsedQuery, { readonly terms: Terms }>;
 interface Kept {
   readonly round: number;
   readonly line: string;
+  /** When it was asked, by the clock of the daemon. */
+  readonly atMs: number;
   /** Times that are counted from now are counted once for a search and its next pages. */
   readonly parsed: ParsedQuery;
   found?: Finding;
@@ -85,7 +87,7 @@ function searchFor(session: Session, line: string, nowMs: number, isNew: boolean
   const known = all.get(entry);
   if (!isNew && known?.line === line) return known;
   rounds += 1;
-  const kept: Kept = { round: rounds, line, parsed: parseQuery(line, nowMs) };
+  const kept: Kept = { round: rounds, line, atMs: nowMs, parsed: parseQuery(line, nowMs) };
   all.set(entry, kept);
   for (const oldest of all.keys()) if (all.size > keptMax) all.delete(oldest);
   return kept;
@@ -655,6 +657,7 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan }: TrailHistogra
           label="Commands found"
           bars={value.buckets}
           step={value.step}
+          untilMs={filter.untilMs ?? kept.atMs}
           atLeast={atLeast}
           onSpan={onSpan}
         />
