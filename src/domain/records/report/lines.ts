@@ -57,7 +57,7 @@ const triedTexts: Readonly<Record<TouchKind, string>> = {
 
 const countTexts: Readonly<Record<CountFor, string>> = {
   command: 'a count that dovegate made for a command',
-  request: 'a count that dovegate made for the approvers of a request',
+  request: 'a count that dovegate made for a request for access',
 };
 
 export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {

@@ -94,7 +94,7 @@ export async function makeReport(
   for await (const touch of touches(journal, filter, mailbox, { counted })) {
     counter.take(touch);
     isNamed ||= touch.by === 'named';
-    isGranted ||= touch.grant !== '';
+    isGranted ||= touch.grant !== '' || touch.countedForRequest !== '';
   }
   const counts = counter.counts();
   const time = { fromMs, toMs, nowMs };

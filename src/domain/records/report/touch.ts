@@ -41,7 +41,7 @@ export interface Touch {
   readonly requester: string;
   readonly class: TouchClass;
   readonly kind: TouchKind;
-  /** As the client stated it; else that of the grant's request, where the journal says so; empty: none. */
+  /** As the client stated it; else that of the grant's request, or of the request that it was counted for, where the journal says so; empty: none. */
   readonly reason: string;
   readonly command: string;
   readonly args: string;
@@ -101,7 +101,8 @@ export function createTouchReader(
     );
     const kind = kindOf(fields, asked);
     const grant = text('grant');
-    const told = grant === '' ? undefined : ofGrant(grant);
+    const request = grant || text('request');
+    const told = request === '' ? undefined : ofGrant(request);
     return {
       time,
       day: time.slice(0, 10),
@@ -124,7 +125,7 @@ export function createTouchReader(
       listener: text('listener'),
       backend: text('backend'),
       grant,
-      approvedBy: told?.approvedBy ?? '',
+      approvedBy: grant === '' ? '' : (told?.approvedBy ?? ''),
       ...(isFleet && { host: text('host') }),
       seq: admittedSeq,
       completedSeq,
@@ -289,7 +290,7 @@ export interface TouchGroup
     | 'approvedBy'
   > {
   /**
-   * Searches that dovegate made by itself, to count mails for a command, or for the approvers of a request. Undefined: a client sent them.
+   * Searches that dovegate made by itself, to count mails for a command, or for a request for access. Undefined: a client sent them.
    */
   readonly countFor: CountFor | undefined;
   readonly count: number;

@@ -53,7 +53,7 @@ const notes: readonly [Partial<TouchGroup>, string][] = [
   [{ by: 'all' }, 'may have touched it: all users, or nobody can tell whose'],
   [{ by: 'mask' }, 'may have touched it: by a mask, or a list that was cut'],
   [{ countFor: 'command' }, 'a count that dovegate made for a command'],
-  [{ countFor: 'request' }, 'a count that dovegate made for the approvers of a request'],
+  [{ countFor: 'request' }, 'a count that dovegate made for a request for access'],
 ];
 
 for (const [more, note] of notes) {

@@ -30,6 +30,12 @@ function row(line: string, more: Readonly<Record<string, unknown>> = {}, user = 
   };
 }
 
+void test('a count for a request has its reason, and no approver', () => {
+  const ofGrant = (id: string) => ({ approvedBy: 'approved by carol', reason: `reason of ${id}` });
+  const { reason, approvedBy } = createTouchReader(bob, false, ofGrant)(row('search all', { request: 'R' }));
+  assert.deepEqual([reason, approvedBy], ['reason of R', '']);
+});
+
 function short({ class: kind, by, reached, showed }: Touch): string {
   return `${kind} ${by} ${reached} ${showed}`;
 }
