@@ -1,4 +1,5 @@
-// When each key and each account was last used, by a sign-in or a command, since the start of the daemon, for people who replace or revoke one. Outlives a reload.
+// When each key and each account was last used, by a sign-in or a command, since the start of the daemon, for people who replace or
+// revoke one. Outlives a reload.
 
 /** Usage of a key or an account; times of the wall clock. */
 export interface KeyUsage {

@@ -41,7 +41,7 @@ export interface Touch {
   readonly requester: string;
   readonly class: TouchClass;
   readonly kind: TouchKind;
-  /** As the client stated it; else that of the grant's request, or of the request that it was counted for, where the journal says so; empty: none. */
+  /** As the client stated it; else of the request of its grant, or that it was counted for, where the journal has it; empty: none. */
   readonly reason: string;
   readonly command: string;
   readonly args: string;
