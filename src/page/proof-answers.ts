@@ -155,7 +155,9 @@ export function createProofHandlers(
         ? undefined
         : {
             viewer: name,
-            text: `${name} sees the records of ${users.join(' ')} only: commands that touch other users too, or all of them, are hidden`,
+            text:
+              `${name} sees the records of ${users.join(' ')} only: commands that touch other users too, or all of them, ` +
+              'are hidden; a person without "users" in admin.page.people can make a complete report',
           };
     const task = { long: 'report', directory, ownKey, report: full, form, users, limits } as const;
     // Whatever fails here fails at the record of the look, too, which decides.
