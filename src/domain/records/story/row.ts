@@ -3,7 +3,7 @@
 import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
 import { durationWords } from '../../language/words/words.js';
 import type { RecordedOutcome } from '../audit/record.js';
-import { isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
+import { asList, isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
 /** A row of a search: the keys of the admission, then those of the completion. */
 export interface StoryRow {
@@ -78,10 +78,21 @@ export function deedOf(fields: StoredRecord, closed = ''): string {
     (Object.hasOwn(deeds, action) && deeds[action]) || action,
     ...texts,
     action === 'session-close' ? closed && `(${closed})` : reason,
-    valueText(fields['args']),
+    kindOf(fields) === 'look' ? lookedFor(fields['args']) : valueText(fields['args']),
     until && `until ${until}`,
   ]
     .filter(Boolean)
+    .join(' ');
+}
+
+/** What was looked for; of a search its bars and its further pages are looks of their own. */
+function lookedFor(args: unknown): string {
+  const words = (asList(args) ?? [args]).map(valueText);
+  return words
+    .map((word) => {
+      if (word === 'as=histogram') return '(counted over time)';
+      return word.replace(/^wanted=/, '').replace(/^before=(\d+)$/, '(older than record $1)');
+    })
     .join(' ');
 }
 

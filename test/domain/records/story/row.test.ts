@@ -4,10 +4,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { parseLine } from '../../../../src/domain/records/audit/record.js';
-import { recordTitle, requestOf, rowOfDeed } from '../../../../src/domain/records/story/row.js';
+import { deedOf, recordTitle, requestOf, rowOfDeed } from '../../../../src/domain/records/story/row.js';
 import { grantRecords, over, requested } from '../../../kit/access-records.js';
 
 const stored = (record: Parameters<typeof encodeBody>[0]) => parseLine(`{${encodeBody(record)}}`) ?? {};
+
+void test('a look says in words what it was', () => {
+  const look = (action: string, args: readonly string[]) => deedOf({ event: 'operator', action, args });
+  assert.equal(look('audit-show', ['wanted=01M8']), 'looked at one id 01M8');
+  assert.equal(
+    look('audit-search', ['user=a@b', 'as=histogram', 'before=7']),
+    'searched the trail user=a@b (counted over time) (older than record 7)',
+  );
+  assert.equal(deedOf({ event: 'operator', action: 'drain', args: ['before=7'] }), 'drain before=7');
+});
 
 void test('a step of access is named by what was done, by whom and for whom, and leads to its request', () => {
   const [asked = assert.fail(), approved = assert.fail(), granted = assert.fail()] = grantRecords('G1', 0);
