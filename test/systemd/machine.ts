@@ -105,7 +105,11 @@ export async function openMachine(
 
   const isUp = async (leader: number): Promise<boolean> => {
     const state = await inside(leader, ['systemctl', 'is-system-running']);
-    if (/^(degraded|maintenance)/.test(state.text)) throw new Error(`it boots as ${state.text}${output}`);
+    if (/^(degraded|maintenance)/.test(state.text)) {
+      const failed = await inside(leader, ['systemctl', '--failed', '--plain', '--no-legend', '--no-pager']);
+      const said = await inside(leader, ['journalctl', '-b', '-p', 'notice', '-n', '40', '--no-pager']);
+      throw new Error(`it boots as ${state.text.trim()}: ${failed.text}${said.text}${output}`);
+    }
     return state.text.startsWith('running');
   };
   const leader = await poll('the container boots', 300_000, async () => {
