@@ -205,7 +205,8 @@ function Names({ of, history, span, at, when, all: shown, measure }: NamesProps)
               `average in ${spanTexts.find(({ value }) => value === span)?.text}`
             ) : (
               <>
-                average since <Time at={since} isExact={isFine} />, when the process of the page was started
+                average since <Time at={since} isExact={isFine} />
+                <span class="wide-only">, when the process of the page was started</span>
               </>
             )}
             , up to <Time at={history.until} isExact={isFine} />
