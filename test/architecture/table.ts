@@ -423,6 +423,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
       'domain/records/audit',
       'domain/records/trail',
+      'domain/records/views',
       'gateway/outcome',
       'adapters/host/native',
       'adapters/host/regular-file',

@@ -4,9 +4,10 @@
 import { plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
-import { createRetirements, createUnrecorded } from '../../domain/records/trail/search.js';
+import { createRetirements, createStartDamages } from '../../domain/records/trail/search.js';
 import type { Sketch } from '../../domain/records/trail/sketch.js';
 import type { RetiredRecords } from '../../domain/records/trail/verify.js';
+import { createOnlyCounted } from '../../domain/records/views/only-counted.js';
 import type { Piece } from './compressed.js';
 import { eachLine, type Trail, type TrailFile } from './trail.js';
 
@@ -32,7 +33,8 @@ export function createUnseenWatch(
 ): { readonly look: (file: TrailFile, piece: Piece | undefined) => void; readonly finish: () => Unseen } {
   const damage = createDamageWatch();
   const retirements = createRetirements();
-  const unrecorded = createUnrecorded({ sinceMs, listener });
+  const starts = createStartDamages(sinceMs);
+  const counted = createOnlyCounted({ sinceMs, listener, outcome: 'denied' });
   let begun: number | undefined;
   return {
     look(file, piece) {
@@ -41,10 +43,13 @@ export function createUnseenWatch(
       damage.look(file, piece);
       if (piece === undefined) return;
       retirements.take(piece.bytes);
-      unrecorded.take(piece.bytes);
+      starts.take(piece.bytes);
+      counted.take(piece.bytes);
     },
     finish() {
-      const { counted, damages } = unrecorded;
+      // Of a human with several names nobody knows at which listener: they are told, too.
+      const { refused = 0, unsure = 0 } = counted.finish() ?? {};
+      const left = refused + unsure;
       const isCutOff = (begun ?? 1) > 1 && retirements.since(undefined).length === 0;
       return {
         holes: [
@@ -52,13 +57,11 @@ export function createUnseenWatch(
             ? [`its first record is ${begun}, and it does not say that earlier ones were retired`]
             : []),
           ...damage.notes(),
-          ...damages.map(printable),
+          ...starts.damages.map(printable),
         ],
         notes: [
           ...retirements.since(sinceMs).map(describeRetired),
-          ...(counted === 0
-            ? []
-            : [`${plural(counted, 'refused command')} of a flood, which were only counted`]),
+          ...(left === 0 ? [] : [`${plural(left, 'refused command')} of a flood, which were only counted`]),
         ],
       };
     },

@@ -6,7 +6,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import type { MailboxClass, MailboxCounts, MailboxLine } from '../../admin/page/trail.js';
 import { formatJson } from '../audit/encode.js';
 import { asList, asNumber } from '../audit/stored.js';
-import { type Asked, askedOf } from '../story/content.js';
+import { askedOf, type ContentAsked } from '../story/content.js';
 import { classOfOutcome } from '../story/row.js';
 import { type Certainty, type Story, storyOfRow } from '../story/story.js';
 import { causeWords } from '../story/words.js';
@@ -159,7 +159,7 @@ function classOf(
 /** They make one side like the other, so they may delete what the other side lacks. */
 const mirrors = new Set<unknown>(['backup', 'dsync-server', 'sync']);
 
-function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): TouchKind {
+function kindOf({ effect, command }: ExchangeRow['fields'], asked: ContentAsked): TouchKind {
   switch (effect) {
     case 'read':
       if (asked.content === 'no') return 'read';
@@ -179,7 +179,7 @@ function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): Touch
 function showedOf(
   { cells }: ExchangeRow['fields'],
   { outcome, givenBytes }: Story['ended'],
-  asked: Asked,
+  asked: ContentAsked,
   reached: Certainty,
 ): Certainty {
   if (asked.content === 'no' || reached === 'no') return 'no';

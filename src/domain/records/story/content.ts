@@ -12,13 +12,13 @@ import type { Certainty } from './story.js';
  * Whether a command reads content; whether it searches in content and shows none; and whether even an answer without rows reveals some, as
  * with a search.
  */
-export interface Asked {
+export interface ContentAsked {
   readonly content: Certainty;
   readonly isSearch?: boolean;
   readonly isAnsweredByNone: boolean;
 }
 
-const nothing: Asked = { content: 'no', isAnsweredByNone: false };
+const nothing: ContentAsked = { content: 'no', isAnsweredByNone: false };
 
 /** They return mails, files of mails, or a key to them. */
 const givers = new Set(
@@ -29,13 +29,13 @@ const givers = new Set(
 /** Their content depends on the arguments. */
 const dependents = new Set(['fetch', 'search', 'user']);
 
-export function askedOf({ command: name, series, args }: StoredRecord, isWireUser: boolean): Asked {
+export function askedOf({ command: name, series, args }: StoredRecord, isWireUser: boolean): ContentAsked {
   if (!isText(name)) return nothing;
   if (givers.has(name)) return { content: 'yes', isAnsweredByNone: true };
   // Of a command that a file of the site added, or another release has, nothing is known here.
   const isForeign = commandsNamed(name).length === 0 && !name.startsWith('dovegate ');
   const content = isForeign || dependents.has(name) ? 'maybe' : 'no';
-  const unknown: Asked = { content, isAnsweredByNone: true };
+  const unknown: ContentAsked = { content, isAnsweredByNone: true };
   const known = seriesOf(series);
   // Judged for several series, it shows content if it does so in one of them.
   const readings = known.map((each) => parsedIn(each, name, args));

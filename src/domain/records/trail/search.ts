@@ -20,7 +20,6 @@ import {
 import {
   argumentCount,
   asList,
-  asNumber,
   asObject,
   asText,
   asTexts,
@@ -220,7 +219,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   ): void {
     if (!isHit && here.size + before.size === 0) return;
     const line = piece.subarray(at, end);
-    const deed = deedIn(line);
+    const deed = isOperator(piece, eventAt) ? deedIn(line) : undefined;
     if (deed !== undefined && line.includes(outcomeText)) return finishOne(piece, line, deed, rows, show);
     const time = timeBefore(piece, eventAt);
     if (!isHit || time < since || time >= until) return;
@@ -442,7 +441,9 @@ function withoutEnd(line: Buffer): Buffer {
 /** `access`, `operator`, `session-open`, `session-close`. */
 function isDeed(piece: Buffer, eventAt: number): boolean {
   const [first, second] = [piece[eventAt], piece[eventAt + 1]];
-  return (first === 0x61 && second === 0x63) || first === 0x6f || (first === 0x73 && second === 0x65);
+  return (
+    (first === 0x61 && second === 0x63) || isOperator(piece, eventAt) || (first === 0x73 && second === 0x65)
+  );
 }
 
 /** `admission`, and not `arguments`. */
@@ -452,6 +453,10 @@ function isAdmission(piece: Buffer, eventAt: number): boolean {
 
 function isCompletion(piece: Buffer, eventAt: number): boolean {
   return piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f;
+}
+
+function isOperator(piece: Buffer, eventAt: number): boolean {
+  return piece[eventAt] === 0x6f;
 }
 
 function isArguments(piece: Buffer, eventAt: number): boolean {
@@ -743,46 +748,23 @@ export function createRetirements(): {
   };
 }
 
-const unrecordedTexts = ['limit', 'start'].map((event) => Buffer.from(`"event":"${event}"`));
+const startText = Buffer.from('"event":"start"');
 
-/** What the journal itself says that it does not hold. */
-export function createUnrecorded({
-  sinceMs = 0,
-  listener,
-}: {
-  readonly sinceMs?: number | undefined;
-  readonly listener?: string | undefined;
-}): {
+/** What starts found to be missing. */
+export function createStartDamages(sinceMs = 0): {
   take(piece: Buffer): void;
-  /** Refused commands that belonged to a flood. */
-  readonly counted: number;
-  /** What starts found to be missing. */
   readonly damages: readonly string[];
 } {
   const damages: string[] = [];
-  let counted = 0;
   return {
     take(piece) {
-      for (const text of unrecordedTexts)
-        for (let at = piece.indexOf(text); at >= 0; at = piece.indexOf(text, at + 1)) {
-          const record = recordAround(piece, at);
-          if (record !== undefined && (parseTime(asText(record['time']) ?? '') ?? 0) >= sinceMs) look(record);
-        }
+      for (let at = piece.indexOf(startText); at >= 0; at = piece.indexOf(startText, at + 1)) {
+        const record = recordAround(piece, at);
+        const time = textIn(record, 'time');
+        if (record?.['event'] !== 'start' || (parseTime(time) ?? 0) < sinceMs) continue;
+        for (const { text } of damagesOf(record)) damages.push(`at ${time} ${text}`);
+      }
     },
-    get counted() {
-      return counted;
-    },
-    get damages() {
-      return damages;
-    },
+    damages,
   };
-
-  function look(record: Stored): void {
-    if (record['event'] === 'start')
-      for (const { text } of damagesOf(record)) damages.push(`at ${textIn(record, 'time')} ${text}`);
-    const principal = textIn(record, 'principal');
-    const isOurs = listener === undefined || principal === '' || principal.endsWith(`@${listener}`);
-    if (record['event'] === 'limit' && record['action'] === 'refused' && isOurs)
-      counted += asNumber(record['count']) ?? 0;
-  }
 }
