@@ -13,7 +13,6 @@ import { type Account, type Login, parsePasswordHash } from '../domain/people/id
 import { originOf } from '../domain/people/identity/origin.js';
 import { createGate, type Peer } from '../domain/people/identity/peer.js';
 import type { Persons } from '../domain/people/identity/person.js';
-import { formatWords } from '../domain/records/audit/encode.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { kernelAccess, type ListenerAccess, type SessionContext } from '../gateway/session/greet-peer.js';
 import type { ServedListener } from '../gateway/session/service.js';
@@ -36,8 +35,7 @@ export function createDoors(
     const { name, protocol, refusalCell, socket, from, tls, accounts, keys } = listener;
     const path = isSocket(socket, 'unix') && protocol === 'doveadm' ? socket.path : undefined;
     const shown = { protocol, refusalCell, socket: path };
-    if (!isSocket(socket, 'tcp') && tls === undefined)
-      return { ...kernelAccess, ...shown, can: canAt(listener) };
+    if (!isSocket(socket, 'tcp') && tls === undefined) return { ...kernelAccess, ...shown };
     return {
       ...shown,
       isPreauthenticated: false,
@@ -49,12 +47,6 @@ export function createDoors(
     };
   };
   return new Map(listeners.map((listener) => [listener.name, doorOf(listener)]));
-}
-
-/** Only the units of systemd know the path of a socket that they hand over. */
-function canAt({ protocol, socket }: ListenerSettings): string | undefined {
-  if (protocol === 'http') return undefined;
-  return `dovegate can --socket ${isSocket(socket, 'unix') ? formatWords([socket.path]) : 'SOCKET'}`;
 }
 
 function accountOf({ passwordHash: written, ...account }: ListenerSettings['accounts'][number]): Account {

@@ -293,7 +293,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
     ],
     {
-      public: ['rights', 'explanation', 'command-list', 'own-questions'],
+      public: ['rights', 'explanation', 'example', 'command-list', 'own-questions'],
     },
   ),
   // Who asks for access for a time, who may approve it, and what each step records.

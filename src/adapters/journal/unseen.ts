@@ -1,5 +1,5 @@
-// What a reading of a journal did not see, for whoever draws conclusions from it: damage, records that are missing, that retention removed,
-// or that a flood limit only counted.
+// Tells what is missing from a journal that was read: damaged lines, lost records, records that retention removed, and refusals that a
+// flood limit only counted. Suggest, replay and Learn say it beside their conclusions.
 
 import { plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';

@@ -21,7 +21,7 @@ export interface IssuerOptions {
 
 /**
  * `away`: it does not answer, or not as an issuer does, or not to this client; `ended`: it does not renew the sign-in; `refused`: the
- * answer that came by the browser, or the token behind it, does not count; `new-key`: it may count by keys that were not read yet. The
+ * answer that came by the browser, or the token behind it, is not valid; `new-key`: its key was not among those that were read. The
  * message is a sentence for people.
  */
 export class IssuerFault extends Error {
@@ -98,7 +98,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const mode = isOffered(metadata.response_modes_supported, 'fragment') ? { response_mode: 'fragment' } : {};
 
   const { end_session_endpoint: end = '', prompt_values_supported: prompts } = metadata;
-  // Of the values that ask who comes, each issuer must have `login` (OpenID Connect Core 1.0, 15.1).
+  // Every issuer must support `login` (OpenID Connect Core 1.0, 15.1), so it stands where the metadata does not list the better value.
   const isSelecting = Array.isArray(prompts) && isOffered(prompts, 'select_account');
   const asking = { prompt: isSelecting ? 'select_account' : 'login' };
 

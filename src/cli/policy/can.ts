@@ -1,6 +1,7 @@
 // `dovegate can`: the rights of a listener, in the style of `sudo -l`. It reads the configuration, or asks the daemon.
 
 import { formatListenerSocket, isSocket, type ListenerSettings } from '../../domain/config/settings.js';
+import { exampleOfRequest } from '../../domain/judging/answers/example.js';
 import {
   describeDeny,
   describeRequestable,
@@ -62,7 +63,6 @@ export async function can(options: CanOptions): Promise<number> {
 function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<string, unknown>> {
   const { rate, distinctUsers, atOnce } = policy.limits;
   const { socket } = listener;
-  const { onRequest: offered } = rightsOf(policy, listener.name, undefined);
   const rateAsJson = (each: Rate | undefined) => each && { count: each.count, window_ms: each.windowMs };
   return {
     listener: listener.name,
@@ -83,9 +83,9 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
       doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule, policy) }),
     })),
     deny: policy.deny.map((rule) => ruleAsJson(rule, describeDeny(rule, policy))),
-    onRequest: policy.onRequest.map((rule, at) => {
+    onRequest: policy.onRequest.map((rule) => {
       const { terms, says } = describeRequestable(rule, policy);
-      return { ...ruleAsJson(rule, says), ...terms, example: offered[at]?.example };
+      return { ...ruleAsJson(rule, says), ...terms, example: exampleOfRequest(rule, policy) };
     }),
     approve: policy.approve,
   };

@@ -19,7 +19,7 @@ import {
 /** Whose records, and since when in Unix milliseconds: of the named principals, for their policy; otherwise of everybody. */
 export type SuggestOptions = { readonly sinceMs: number } & (
   | ListenerChoice
-  /** What was judged by it, whoever asked. */
+  /** All commands that this policy decided, of every requester. */
   | { readonly config: string; readonly policy: string }
 );
 

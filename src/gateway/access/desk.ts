@@ -181,11 +181,12 @@ export class AccessDesk {
   /** How the last grant for this ended, in words; undefined: none is known. `line`: its {@link lineOf}. */
   lastOver(asker: Asker, rule: string, users: readonly string[], line: string): string | undefined {
     let last: AccessEntry | undefined;
+    let digest: string | undefined;
     const look = (entry: AccessEntry): void => {
       const { policy, bound, scope, users: granted } = entry.requested;
       if (bound?.rule !== rule || entry.granted === undefined || !isOwnedBy(entry, asker)) return;
       if (policy !== asker.policy.name || !users.every((user) => granted?.includes(user))) return;
-      if (scope !== 'user' && bound.line !== this.#parts.digest(line)) return;
+      if (scope !== 'user' && bound.line !== (digest ??= this.#parts.digest(line))) return;
       if ((last?.ended?.time ?? 0) <= (entry.ended?.time ?? 0)) last = entry;
     };
     for (const entry of this.#ended.entries) look(entry);

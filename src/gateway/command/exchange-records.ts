@@ -59,8 +59,7 @@ export interface SessionNames {
   readonly recorded: RecordedPeer;
   readonly principal: string;
   readonly origin: string;
-  /** What lists the rights of this listener, as it would be typed. */
-  readonly can?: string | undefined;
+  readonly isPreauthenticated?: boolean;
 }
 
 export function formatPlace(place: RulePlace): string {

@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
+import { canLine } from '../../domain/judging/answers/explanation.js';
 import { type GrantsAtHand, lineOf } from '../../domain/judging/policy/grant.js';
 import { isAllowed, type Judged, type Judgement } from '../../domain/judging/policy/judge.js';
 import { deadlineMsOf, mostMatches } from '../../domain/judging/policy/terms.js';
@@ -473,7 +474,9 @@ const saysWhatToDo: ReadonlySet<DecisionCode> = new Set([
 function withHelp(verdict: Verdict, ending: Ending, { names, subject }: ExchangeSession): Verdict {
   if (!isEnding(ending, 'denied') || verdict.text === undefined) return verdict;
   const isPlain = ending.request === undefined && !saysWhatToDo.has(ending.code);
-  const help = helpWith({ can: isPlain ? names.can : undefined, contact: subject.policy.contact });
+  // Where somebody logs in, the line would lack how.
+  const hasCan = isPlain && names.isPreauthenticated === true && names.protocol === undefined;
+  const help = helpWith({ can: hasCan ? canLine(names.socket) : undefined, contact: subject.policy.contact });
   return { ...verdict, text: verdict.text + help };
 }
 

@@ -40,8 +40,6 @@ export interface ListenerAccess {
   readonly refusalCell: RefusalCell;
   /** Of a UNIX socket that the daemon made, and of the doveadm protocol: where people of this host ask. */
   readonly socket: string | undefined;
-  /** What lists the rights of its clients, as they would type it. */
-  readonly can?: string | undefined;
   /** The kernel identifies peers: no login. */
   readonly isPreauthenticated: boolean;
   /** Whether that address may connect; checked before a byte is read. */

@@ -301,7 +301,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
     const { context } = this.#start;
-    const { protocol: spoken, can } = context.access(listener) ?? {};
+    const { protocol: spoken, isPreauthenticated = false } = context.access(listener) ?? {};
     const protocol = spoken === 'http' ? 'http' : undefined;
     this.names = {
       session,
@@ -312,7 +312,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       recorded: recordedPeer(known),
       principal,
       origin: context.origin(known, login),
-      can,
+      isPreauthenticated,
     };
     this.#login = login;
     this.#isGreeted = true;

@@ -151,7 +151,7 @@ void test('who is denied reads what is allowed and whom to ask; the records have
   const settings = memorySettings.replace('    allow:', '    contact: help@example.org\n    allow:');
   const { said, completion } = await ask('|alice@example.org|expunge|mailbox|INBOX|all', {
     settings,
-    access: () => ({ ...kernelAccess, can: 'dovegate can --socket /run/dovegate/support.sock' }),
+    access: () => ({ ...kernelAccess, socket: '/run/dovegate/support.sock' }),
   });
   const denied = 'dovegate: denied by policy support (no rule allows "expunge")';
   const help = 'what is allowed: dovegate can --socket /run/dovegate/support.sock; contact: help@example.org';

@@ -172,7 +172,7 @@ export interface OidcBegin {
   readonly nonce: string;
   /** SHA-256 of the verifier. */
   readonly challenge: string;
-  /** Also somebody whom the issuer still knows. */
+  /** Whether the issuer must ask who signs in, even in a browser that it knows. */
   readonly asksWho?: boolean;
 }
 

@@ -1,5 +1,5 @@
-// An example of what a rule of `on_request` offers, as it would be typed into a shell: with what the rule demands, where one text says it.
-// Words in capitals are for its reader to replace.
+// Writes a shell line that asks for what a rule of `on_request` offers. Where the rule demands a value, the line has one that satisfies
+// it. Words in capitals are for the reader to replace.
 
 import { commandsNamed, type Parameter } from '../../language/commands/catalog.js';
 import { requestWords } from '../../language/words/asking.js';

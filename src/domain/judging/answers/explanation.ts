@@ -5,7 +5,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import type { CommandLine } from '../../../protocol/command.js';
 import { wouldWords } from '../../language/codes/outcomes.js';
 import { conditionsIn } from '../../language/commands/search-query.js';
-import { hiddenWord, requestWords } from '../../language/words/asking.js';
+import { canWords, hiddenWord, requestWords } from '../../language/words/asking.js';
 import { formatWords } from '../../records/audit/encode.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
@@ -199,6 +199,11 @@ function sentOf({ attempt, args }: Judged): string[] {
 }
 
 const requestLineMax = bounds.accessHintChars;
+
+/** What lists the rights of a listener, as it would be typed into a shell. */
+export function canLine(socket: string | undefined): string {
+  return formatWords(canWords(socket));
+}
 
 /**
  * What asks for access to the command, as it would be typed into a shell, which runs nothing before the hidden words are put in again; a

@@ -37,7 +37,7 @@ export function regexWords({ source }: Pick<Regex, 'source'>): string {
 const exampleMax = 40;
 const usualCodes = Array.from('1aA -', (point) => point.codePointAt(0) ?? 0);
 
-/** One of the shortest texts that match; undefined: it is empty or long, or has signs that nobody would take for an example. */
+/** One of the shortest texts that match. Undefined: that text is empty, too long, or not plain ASCII. */
 export function exampleOf(source: string): string | undefined {
   const { sets, follow, first, last, isEmpty } = parseRegex(source);
   const signs = sets.map((ranges) => {

@@ -1,5 +1,10 @@
-// What asks for access, as words of a shell: the one form of denials, of `can` and of the page. Words in capitals are for its reader to
-// replace.
+// What asks for rights and for access, as words of a shell: the one form of denials, of `can` and of the page. Words in capitals are for
+// their reader to replace.
+
+/** `socket`: undefined: only the unit of systemd that hands it over knows its path. */
+export function canWords(socket: string | undefined): string[] {
+  return ['dovegate', 'can', '--socket', socket ?? 'SOCKET'];
+}
 
 /** `reason`: the pattern that it must match, so that nobody sends it unread. */
 export function requestWords(
