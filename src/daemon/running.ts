@@ -229,6 +229,7 @@ export function faultNow(fault: UpstreamFault | undefined): RunningBackend['faul
       ...faultOf(errorCodes, fault.code, fault.message),
       system: systemCode(fault),
       tlsCause: fault.tlsCause,
+      isSilent: fault.code === 'dial-timeout' && fault.phase !== 'dial',
     }
   );
 }

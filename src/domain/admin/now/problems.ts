@@ -389,16 +389,20 @@ const orLonger = ' or longer (it was not reached since dovegate started, or chan
 type DownFault = NonNullable<RunningBackend['fault']>;
 
 /** Without a word of the backend. */
-export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFault): string {
+export function whyDown({ code, system = '', tlsCause, isSilent, why: [why] }: DownFault): string {
   if (tlsCause !== undefined) return tlsWords[tlsCause];
   // The error of another fault is about something else, as a file that could not be read.
   if (code === 'dial-refused') return systemWords[system] ?? why;
   if (code === 'auth-rejected' && (system === 'ENOENT' || system === 'EACCES'))
     return `the file of its password cannot be read (${system})`;
+  if (code === 'dial-timeout') return isSilent === true ? silentWords : 'no connection in time';
   // It is no command that failed, so there was no status to come.
   if (code === 'closed-early') return 'it ended the connection before it greeted';
   return why;
 }
+
+const silentWords =
+  'it accepts connections and sends no greeting, as a Dovecot whose processes hang, or that is at its process_limit';
 
 const tlsWords: Readonly<Record<TlsCause, string>> = {
   expired: 'its certificate has expired',
@@ -422,7 +426,7 @@ const systemWords: Readonly<Record<string, string>> = {
 
 function tryAt(
   { name, host, passwordFiles, caFile }: RunningBackend,
-  { code, system, tlsCause }: DownFault,
+  { code, system, tlsCause, isSilent }: DownFault,
 ): string {
   const there = host === undefined ? '' : ` on ${host}`;
   const status = `systemctl status dovecot${there}`;
@@ -434,7 +438,9 @@ function tryAt(
       if (system === 'EACCES') return `give dovegate the right to open the socket (backends.${name}.address)`;
       return status;
     case 'dial-timeout':
-      return `ping ${host ?? 'localhost'}; ${status}; raise process_limit of service doveadm if it is reached`;
+      return isSilent === true
+        ? `${status}; raise process_limit of service doveadm if it is reached`
+        : `ping ${host ?? 'localhost'}; ${status}`;
     case 'auth-rejected': {
       const files = passwordFiles.length === 0 ? '' : ` (${passwordFiles.join(', ')})`;
       return `compare backends.${name}.password_file${files} with doveadm_password${there}`;

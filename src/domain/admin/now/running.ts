@@ -112,7 +112,12 @@ export interface RunningBackend {
   readonly hasBeenUp: boolean;
   /** Why it is down. `system`: the system's code, such as ECONNREFUSED. */
   readonly fault:
-    | (Fault & { readonly system?: string | undefined; readonly tlsCause?: TlsCause | undefined })
+    | (Fault & {
+        readonly system?: string | undefined;
+        readonly tlsCause?: TlsCause | undefined;
+        /** A connection came about, and then nothing came in time. */
+        readonly isSilent?: boolean | undefined;
+      })
     | undefined;
   /** Who drained it: the configuration, an operator, both, or nobody. */
   readonly drained: readonly Drain[];

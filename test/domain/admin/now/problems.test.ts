@@ -101,7 +101,7 @@ const advice: readonly (readonly [code: string, system: string | undefined, why:
   ['dial-refused', 'EHOSTUNREACH', /: no route to its host\./, /^ping mail1\.example\.com$/],
   ['dial-refused', 'EACCES', /: permission denied for its socket\./, /right to open the socket/],
   ['dial-refused', 'ESOMETHING', /: what the table says\./, /^systemctl status dovecot on/],
-  ['dial-timeout', undefined, /: what the table says\./, /^ping .*systemctl status dovecot.*process_limit/],
+  ['dial-timeout', undefined, /: no connection in time\./, /^ping .*; systemctl status dovecot on mail1/],
   [
     'auth-rejected',
     undefined,
@@ -132,6 +132,14 @@ for (const [code, system, why, hint] of advice) {
     assert.match(tried, hint);
   });
 }
+
+void test('a backend that accepts connections and says nothing is no matter of the network', () => {
+  const silent = down('mail1', 'dial-timeout');
+  const backends = [{ ...silent, fault: silent.fault && { ...silent.fault, isSilent: true } }];
+  const [, text = '', tried = ''] = first({ backends });
+  assert.match(text, /: it accepts connections and sends no greeting, .*process_limit\./);
+  assert.match(tried, /^systemctl status dovecot on mail1\.example\.com; raise process_limit/);
+});
 
 void test('a backend is down for its certificate: the cause, and what to do about that one', () => {
   const cases = [
