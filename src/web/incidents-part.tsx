@@ -5,6 +5,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Incidents } from '../domain/admin/page/history.js';
 import { plural } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
+import { Effect } from './badge.js';
 import { Duration, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
@@ -129,12 +130,13 @@ function What({ text, left = [] }: Incident) {
   return (
     <>
       <Name value={text} max={400} />
-      {left.map(({ id, command = 'a command', principal, backend }) => (
+      {left.map(({ id, command = 'a command', effect, principal, backend }) => (
         <p key={id}>
           <Name
             value={`${command}${principal === undefined ? '' : ` of ${principal}`}${backend === undefined ? '' : ` at ${backend}`}`}
             max={120}
           />{' '}
+          <Effect effect={effect} />{' '}
           {mayDo(session, 'audit') ? (
             <Link to={pathOf('/trail/:id', id)}>
               <Name value={id} isCode />

@@ -69,6 +69,7 @@ function past(atMs: number): readonly JournalRecord[] {
         id,
         principal: 'bob@support',
         command: 'fetch',
+        effect: id === 'A' ? 'read' : 'destroy',
         backend: 'mail1',
         outcome: 'unknown',
         error: 'stopped',
@@ -129,7 +130,7 @@ const expected = [
     'restarted',
     320,
     undefined,
-    'dovegate ended without a stop, and was started again. 2 commands had not ended: whether they ran is not known.',
+    'dovegate ended without a stop, and was started again. 2 commands had not ended: whether they ran is not known, and 1 of them may have changed something.',
     310,
   ],
   [
@@ -164,7 +165,10 @@ void test('an hour later: when, how long, why, by whom, what it has cost', async
   look(rows, startMs);
   assert.deepEqual(
     rows.flatMap(({ left = [] }) => left),
-    ['A', 'B'].map((id) => ({ id, command: 'fetch', principal: 'bob@support', backend: 'mail1' })),
+    [
+      ['A', 'read'],
+      ['B', 'destroy'],
+    ].map(([id, effect]) => ({ id, command: 'fetch', effect, principal: 'bob@support', backend: 'mail1' })),
   );
   await ask();
   assert.equal(asked(), 1, 'the journal is not read for each who asks');

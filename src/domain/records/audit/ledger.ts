@@ -155,10 +155,10 @@ export interface OpenExchange {
 
 /** What is said of an open exchange in the completion that a start writes in the place of its own. */
 export function namesOfOpen({ line }: OpenExchange) {
-  const [session, principal, command, backend] = (
-    ['session', 'principal', 'command', 'backend'] as const
+  const [session, principal, command, effect, backend] = (
+    ['session', 'principal', 'command', 'effect', 'backend'] as const
   ).map((key) => readWord(line, key));
-  return { session, principal, command, backend };
+  return { session, principal, command, effect, backend };
 }
 
 /** No daemon has as many exchanges at once; a forged journal must not fill the memory. */

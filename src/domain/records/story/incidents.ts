@@ -19,6 +19,7 @@ export interface Turn {
 export interface NamedCommand {
   readonly id: string;
   readonly command?: string | undefined;
+  readonly effect?: string | undefined;
   readonly principal?: string | undefined;
   readonly backend?: string | undefined;
 }
@@ -200,8 +201,8 @@ function sinceIn(record: StoredRecord): string {
 
 export function namedIn(record: StoredRecord): NamedCommand {
   const of = (key: string): string | undefined => textIn(record, key) || undefined;
-  const [command, principal, backend] = ['command', 'principal', 'backend'].map(of);
-  return { id: textIn(record, 'id'), command, principal, backend };
+  const [command, effect, principal, backend] = ['command', 'effect', 'principal', 'backend'].map(of);
+  return { id: textIn(record, 'id'), command, effect, principal, backend };
 }
 
 function costIn(record: StoredRecord): Cost {
@@ -252,10 +253,12 @@ function textOf(draft: Draft): string {
 
 const restartWords = { cut: 'before it was up again', 'went on': 'meanwhile' } as const;
 
-function leftWords({ length }: readonly NamedCommand[]): string {
-  return length === 0
-    ? ''
-    : ` ${plural(length, 'command', 'commands')} had not ended: whether they ran is not known.`;
+function leftWords(left: readonly NamedCommand[]): string {
+  if (left.length === 0) return '';
+  // Without an effect in its record it may have done anything.
+  const changing = left.filter(({ effect }) => effect !== 'read').length;
+  const most = changing === 0 ? 'none changes anything' : `${changing} of them may have changed something`;
+  return ` ${plural(left.length, 'command', 'commands')} had not ended: whether they ran is not known, and ${most}.`;
 }
 
 function costWords({ until, cost: before, paid, hung = 0, isLost, restart }: Draft): string {

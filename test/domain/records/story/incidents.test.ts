@@ -225,7 +225,9 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
       {
         kind: 'killed',
         by: 'anna',
-        left: [{ id: 'E1', command: 'expunge', principal: 'bob@support', backend: undefined }],
+        left: [
+          { id: 'E1', command: 'expunge', effect: undefined, principal: 'bob@support', backend: undefined },
+        ],
         text: 'A command was killed by anna after 20 s.',
       },
     ]
