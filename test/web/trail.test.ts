@@ -406,6 +406,24 @@ void test('a minus leaves out what has the value, in the line, as a chip and in 
   assert.ok(!isOut({}));
 });
 
+void test('a person is left out of what they did on the page, too, and so is a kind', () => {
+  const look = row({ event: 'operator', action: 'audit-search', by: 'page:frank' });
+  const other = row({ event: 'operator', action: 'audit-search', by: 'page:franka' });
+  for (const line of [
+    '-requester:frank',
+    '-principal:frank',
+    '-by:frank',
+    '-requester:page:frank',
+    '-kind:look',
+  ]) {
+    const parsed = parseQuery(line, 0);
+    assert.ok('terms' in parsed, line);
+    const { not = [] } = parsed;
+    assert.ok(isLeftOut(look, not), line);
+    assert.equal(isLeftOut(other, not), line === '-kind:look', line);
+  }
+});
+
 void test('an effect is searched for, and left out, as it is shown', () => {
   assert.deepEqual(filterOf('effect:content'), { effect: 'content' });
   assert.deepEqual(

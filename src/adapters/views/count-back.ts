@@ -3,12 +3,17 @@
 
 import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js';
 import type { Histogram } from '../../domain/admin/page/trail.js';
+import { countWords } from '../../domain/language/words/words.js';
 import { parseTime } from '../../domain/records/audit/record.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/records/trail/search.js';
 import { createHistogram } from '../../domain/records/views/histogram.js';
 import { openMax } from '../../domain/records/views/look.js';
-import { createOnlyCounted, onlyCountedText } from '../../domain/records/views/only-counted.js';
+import {
+  createOnlyCounted,
+  type OnlyCounted,
+  onlyCountedText,
+} from '../../domain/records/views/only-counted.js';
 import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { filesSince, filesUntil, type Trail } from '../journal/trail.js';
@@ -67,16 +72,24 @@ export async function countBack(
   // As far as is asked for, and known: nothing is shown as empty that was not read.
   const fromMs = sinceMs === undefined ? undefined : Math.max(sinceMs, oldestMs ?? sinceMs);
   const only = counted.finish();
+  const isAll = isWhole && ends.notes.length === 0;
   const toMs = isTimed ? Math.min(untilMs ?? Infinity, (newestMs ?? -Infinity) + 1) : undefined;
   return {
     rows: found.rows,
     histogram: {
       ...found.finish(range && fromMs, range && toMs),
-      ...(only !== undefined && { counted: `and ${onlyCountedText(only, filter)}` }),
+      ...(only !== undefined && {
+        counted: `and ${onlyCountedText(only, filter)}${isAll ? sumWords(only, found.rows) : ''}`,
+      }),
       ...(range !== undefined && { looked: range }),
-      isWhole: isWhole && ends.notes.length === 0,
+      isWhole: isAll,
     },
   };
+}
+
+/** With those that have records, where nobody doubts that they fit. */
+function sumWords({ refused, unsent, unsure }: OnlyCounted, rows: number): string {
+  return unsure > 0 ? '' : `; ${countWords(rows + refused + unsent)} in all`;
 }
 
 function msOf(time: string | undefined): number | undefined {

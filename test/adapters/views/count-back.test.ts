@@ -108,7 +108,7 @@ void test('what a flood left without records is told beside the bars, for the sa
   const flood = { event: 'limit', principal: 'anna@desk', action: 'refused', count: 15 } as const;
   writeJournal(directory, [...recordsOf(9), { time: startMs + 20, ...flood }]);
   const told = async (asking: Partial<Asking>) => (await ask({ directory, ...asking })).histogram.counted;
-  assert.equal(await told({}), 'and 15 more refusals were counted only: a flood limit');
+  assert.equal(await told({}), 'and 15 more refusals were counted only: a flood limit; 24 in all');
   assert.match(String(await told({ not: [{ key: 'command', value: 'who' }] })), /whether they match$/);
   assert.equal(await told({ filter: { principal: 'bob@*' } }), undefined);
   assert.equal(await told({ users: ours }), undefined);

@@ -1,8 +1,18 @@
 // Which rows of a search are left out: `-command:"quota get"`. The browser leaves them out of its rows, and the page's process out of its
 // bars, by the same code. Pure.
 
-import { textIn } from '../../records/audit/stored.js';
-import { anyWord, hasOutcome, outcomeOf, type StoryRow, shownEffect } from '../../records/story/row.js';
+import { isText, textIn } from '../../records/audit/stored.js';
+import {
+  anyWord,
+  hasOutcome,
+  isFitting,
+  isPerson,
+  kindOf,
+  outcomeOf,
+  requesterOf,
+  type StoryRow,
+  shownEffect,
+} from '../../records/story/row.js';
 
 export const exclusionKeys = [
   'user',
@@ -16,6 +26,8 @@ export const exclusionKeys = [
   'would',
   'shadow',
   'session',
+  'kind',
+  'by',
 ] as const;
 export type ExclusionKey = (typeof exclusionKeys)[number];
 
@@ -25,30 +37,21 @@ export interface Exclusion {
   readonly value: string;
 }
 
-/** Whether a row is left out. A command is meant with all that begin with its words, a requester at every listener. */
+/** Whether a row is left out. A command is meant with all that begin with its words, a name alone at every listener and on the page. */
 export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
   return not.some(({ key, value }) => {
     if (key === 'outcome' && hasOutcome(row, value)) return true;
+    if (key === 'by')
+      return [row.fields['by'], row.fields['principal']].some(
+        (name) => isText(name) && isPerson(name, value),
+      );
+    if (key === 'principal') return isPerson(requesterOf(row), value);
+    if (key === 'kind') return kindOf(row.fields) === value;
     const recorded = textIn(row.fields, key);
     const found =
       key === 'outcome' ? outcomeOf(row) : key === 'effect' ? shownEffect(recorded, row.content) : recorded;
     if ((key === 'would' || key === 'shadow') && value === anyWord) return found !== '';
     if (key === 'command' && found.startsWith(`${value} `)) return true;
-    const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;
-    return matches(found, wanted);
+    return isFitting(found, value);
   });
-}
-
-function matches(text: string, pattern: string): boolean {
-  const [start = '', ...parts] = pattern.split('*');
-  if (parts.length === 0) return text === pattern;
-  if (!text.startsWith(start)) return false;
-  let at = start.length;
-  const end = parts.pop() ?? '';
-  for (const part of parts) {
-    const found = text.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return text.length - end.length >= at && text.endsWith(end);
 }

@@ -220,6 +220,29 @@ export function requesterOf({ fields }: StoryRow): string {
   );
 }
 
+/** A name alone is meant at any listener, and on the page. */
+export function isPerson(name: string, wanted: string): boolean {
+  if (isFitting(name, wanted)) return true;
+  return isNameAlone(wanted) && (name === `page:${wanted}` || isFitting(name, `${wanted}@*`));
+}
+
+export const isNameAlone = (wanted: string): boolean => !/[@*:]/.test(wanted);
+
+/** Whether a text fits a pattern of a search, in which `*` stands for any characters. */
+export function isFitting(text: string, pattern: string): boolean {
+  const [start = '', ...parts] = pattern.split('*');
+  if (parts.length === 0) return text === pattern;
+  if (!text.startsWith(start)) return false;
+  let at = start.length;
+  const end = parts.pop() ?? '';
+  for (const part of parts) {
+    const found = text.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return text.length - end.length >= at && text.endsWith(end);
+}
+
 export interface Asked {
   /** RFC 3339, as it was recorded. */
   readonly time: string;

@@ -32,6 +32,9 @@ import {
   anyWord,
   classOfOutcome,
   hasOutcome,
+  isFitting,
+  isNameAlone,
+  isPerson,
   kindOf,
   outcomeWords,
   type RowKind,
@@ -40,7 +43,7 @@ import {
   shownEffect,
 } from '../story/row.js';
 import { named, type Sketch } from './sketch.js';
-import { createUserSearch, isFitting, shown } from './user-search.js';
+import { createUserSearch, shown } from './user-search.js';
 import { damagesOf, noteRetired, type RetiredRecords } from './verify.js';
 
 /** All given fields must match. */
@@ -491,14 +494,6 @@ export function kindsOf({ kind, by, grant }: TrailFilter): ReadonlySet<RowKind> 
   if (kind !== undefined) return new Set([kind]);
   return new Set(grant === undefined ? ['command'] : ['command', 'access']);
 }
-
-/** A name alone is meant at any listener, and on the page. */
-export function isPerson(name: string, wanted: string): boolean {
-  if (isFitting(name, wanted)) return true;
-  return isNameAlone(wanted) && (name === `page:${wanted}` || isFitting(name, `${wanted}@*`));
-}
-
-const isNameAlone = (wanted: string): boolean => !/[@*:]/.test(wanted);
 
 /** The most specific first: the search goes from one hit to the next. A match has one of each list. */
 function needlesOf(filter: TrailFilter): Buffer[][] {

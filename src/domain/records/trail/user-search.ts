@@ -5,6 +5,7 @@ import { GlobList, globLengthMax, isMask, maskCovers, mayOverlap } from '../../l
 import { foldAscii } from '../../people/identity/user-name.js';
 import { quote } from '../audit/encode.js';
 import { asCut, asList, asObject, asTexts, isText } from '../audit/stored.js';
+import { isFitting } from '../story/row.js';
 
 /** A matcher for one pattern: a name, in which `*` stands for any characters. */
 export interface UserSearch {
@@ -78,11 +79,6 @@ function coverTest(pattern: string): (mask: string) => boolean {
   if (pattern.length > globLengthMax) return () => true;
   const globs = new GlobList([pattern]);
   return (mask) => mayOverlap(mask, globs);
-}
-
-/** Whether a text fits a pattern of a search, in which `*` stands for any characters and a `?` for itself. */
-export function isFitting(text: string, pattern: string): boolean {
-  return maskCovers(pattern, text, (ofPattern, ofText) => ofPattern === ofText);
 }
 
 export function shown(value: unknown): string {

@@ -5,10 +5,9 @@ import type { Exclusion } from '../../admin/page/leave-out.js';
 import { countWords, plural } from '../../language/words/words.js';
 import { parseTime } from '../audit/record.js';
 import { asNumber, type StoredRecord, textIn } from '../audit/stored.js';
-import { classOfOutcome } from '../story/row.js';
+import { classOfOutcome, isFitting, isPerson } from '../story/row.js';
 import type { Certainty } from '../story/story.js';
-import { isPerson, kindsOf, recordAround, type TrailFilter } from '../trail/search.js';
-import { isFitting } from '../trail/user-search.js';
+import { kindsOf, recordAround, type TrailFilter } from '../trail/search.js';
 
 export interface OnlyCounted {
   /** Those that fit: counted as denied, and not sent for another reason. */
