@@ -496,6 +496,12 @@ function Why({ row, seesRules }: WhyProps) {
             <Link to={`/access?policy=${encodeURIComponent(policy)}`}>its rules</Link>
           </>
         )}
+        {row.kind === 'denied' && row.owner === 'policy' && (
+          <>
+            . Nothing was sent. Next: the person who writes policies, if this should be allowed;{' '}
+            <code>dovegate can</code> shows the requester what is
+          </>
+        )}
       </p>
     </>
   );
