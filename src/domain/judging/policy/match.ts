@@ -30,7 +30,7 @@ export function ask(policy: Policy, attempt: Attempt, nowMs: number): Asked {
 const movingMs = 1000;
 
 /** An unmet demand, for people; the text is made on request only. */
-type Miss = string | (() => string);
+type Miss = string | (() => readonly string[]);
 
 type Check = (rule: Rule, asked: Asked) => Miss | undefined;
 
@@ -211,11 +211,12 @@ function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
 
 function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss | undefined {
   const { values } = attempt.parsed;
-  if (!passes(test, values.get(parameter))) return () => describeMiss(parameter, test, values.has(parameter));
+  if (!passes(test, values.get(parameter)))
+    return () => [describeMiss(parameter, test, values.has(parameter))];
   const role = parameterNamed(attempt.command, parameter)?.role;
   if (role !== 'mailbox' && role !== 'mailbox-mask') return undefined;
   const failing = nameThatFails(test, values.get(parameter), attempt.mailboxNames);
-  return failing === undefined ? undefined : () => describeOtherName(parameter, failing, attempt);
+  return failing === undefined ? undefined : () => [describeOtherName(parameter, failing, attempt)];
 }
 
 function describeMiss(parameter: string, test: ValueTest, isGiven: boolean): string {

@@ -90,12 +90,18 @@ function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] |
   return places.length > 1 ? [...each, all] : each;
 }
 
-export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
-  if (test.kind === 'regex') return `query must match ${test.regex.source}`;
-  if (test.kind !== 'keys' || query.tree === undefined) return `query must be ${describeQuery(test)}`;
+/** Each condition that does not hold, so that the rule that comes nearest is the one that lacks least of the query, too. */
+export function missingInQuery(test: QueryTest, query: JudgedQuery): readonly string[] {
+  if (test.kind === 'regex') return [`query must match ${test.regex.source}`];
+  if (test.kind !== 'keys' || query.tree === undefined) return [`query must be ${describeQuery(test)}`];
   const { tree } = query;
-  const failed = test.conditions.find((condition) => !conditionHolds(condition, tree, query));
-  if (failed === undefined) return 'query must hold one of the alternatives, for every mail that it selects';
+  const failed = test.conditions.filter((condition) => !conditionHolds(condition, tree, query));
+  return failed.length === 0
+    ? ['query must hold one of the alternatives, for every mail that it selects']
+    : failed.map(missingCondition);
+}
+
+function missingCondition(failed: KeyCondition): string {
   if (failed.test.kind === 'absent') return `query must not hold ${failed.key}`;
   const demand = isKeyTest(failed.test, 'one-of')
     ? `${failed.key} ${listFew(failed.test.globs.texts)}`

@@ -6,6 +6,9 @@ import { test } from 'node:test';
 import { beyondObserving } from '../../../../src/domain/judging/policy/decide.js';
 import { type Asked, ask, matches, missesOf } from '../../../../src/domain/judging/policy/match.js';
 import { allSeries, commandsOf } from '../../../../src/domain/language/commands/catalog.js';
+import { createUserNames } from '../../../../src/domain/people/identity/user-name.js';
+import { judgeLine } from '../../../kit/judge-line.js';
+import { settingsOf, sound } from '../../config/sound.js';
 import { type Case, caseFiles, casesNowMs, judge, readCases, testCases } from './cases.js';
 
 for (const name of caseFiles) testCases(name);
@@ -121,6 +124,29 @@ void test('a rule matches exactly when it misses nothing', () => {
     }
   }
   assert.ok(compared > 500);
+});
+
+void test('of two rules for a query the one that lacks less of it is the nearest', () => {
+  const rule = (mailbox: string, age: string): string =>
+    `      - { command: expunge, where: { query: { mailbox: [${mailbox}], savedbefore: { at_least: ${age} } } } }\n`;
+  const settings = settingsOf(
+    sound.replace('    allow: [quota get]\n', `    allow:\n${rule('Trash', '30d')}${rule('Junk', '7d')}`),
+  );
+  const policy = settings.policies.get('support') ?? assert.fail();
+  const reasonOf = (mailbox: string, age: string): string => {
+    const words = ['expunge', 'mailbox', mailbox, 'savedbefore', age];
+    const asked = {
+      listener: 'support',
+      principal: 'carol@support',
+      user: 'bob@example.com',
+      words,
+      clientMinor: 4,
+    };
+    const judged = judgeLine(policy, asked, '2.4', [], createUserNames(settings.mailUsers), casesNowMs);
+    return judged.kind === 'judged' ? judged.decision.reason : assert.fail();
+  };
+  assert.match(reasonOf('Junk', '6d'), /query must hold savedbefore at least 1w/);
+  assert.match(reasonOf('Trash', '8d'), /query must hold savedbefore .*30d/);
 });
 
 void test('what is missing names nothing that the client sent', () => {
