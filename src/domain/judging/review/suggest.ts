@@ -469,7 +469,9 @@ function notesOf(sights: readonly Sight[], rule: RuleText, checks: readonly stri
   const named = [...new Set(attempts.flatMap((attempt) => attempt.mustBeNamed))].toSorted();
   const shared = [...new Set(attempts.flatMap((attempt) => attempt.shared ?? []))].toSorted();
   return [
-    ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
+    ...(content.length === 0
+      ? []
+      : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}${besideWords(rule)}`]),
     ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
     ...checks.map((name) => `CHECK: any value of ${name}, of which some were seen`),
     ...shapeNotes(attempts, rule),
@@ -490,11 +492,25 @@ function shapeNotes(attempts: readonly Attempt[], rule: RuleText): string[] {
   if (mayWiden(attempts)) return [];
   const names = JSON.stringify(rule['where'] ?? '').match(/"[^"]*\d[^"]*"/g) ?? [];
   const shapes = groupBy(names, (name) => name.slice(1, -1).replace(/\d[\d._:T-]*/g, '*'));
-  return [...shapes].flatMap(([shape, all]) =>
-    all.length < 3
-      ? []
-      : [`note: ${formatValue(shape)} has ${all.length} of these names, and others that nobody has seen`],
-  );
+  return [...shapes].flatMap(([shape, all]) => {
+    const [first = ''] = all;
+    const others = `${formatValue(shape)} has ${all.length === 1 ? 'it' : `${all.length} of these names`}, and others that nobody has seen`;
+    if (dayInName.test(first))
+      return [`CHECK: ${first} holds a day, so the name of another day is denied; ${others}`];
+    return all.length < 3 ? [] : [`note: ${others}`];
+  });
+}
+
+/** `2026-11-28`, `20261128`, `2026-11`: one day's use does not show that the next day has another name. */
+const dayInName =
+  /(?<!\d)(?:19|20)\d\d(?:[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))(?!\d)/;
+
+/** A rule says which keys a query must have, and leaves the others open: with `content` those that read mails, too. */
+function besideWords(rule: RuleText): string {
+  const { query } = whereIn(rule);
+  const isOpenQuery =
+    rule['command'] === 'search' && (typeof query !== 'object' || isList(query) || !('equals' in query));
+  return isOpenQuery ? '; keys beside these are open, as body and header' : '';
 }
 
 function whatIsTold({ command }: RuleText): string {

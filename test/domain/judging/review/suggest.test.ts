@@ -301,6 +301,32 @@ void test('a rule that is to be checked takes no other one in: who takes it out 
   assert.match(text, /^ {6}- command: expunge\n.*mailbox: \[Trash\], savedbefore: \{ at_least: 60d \}/m);
 });
 
+void test('a name with a day in it is to be checked, after one day too: the next day has another name', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  for (const [name, shape] of [
+    ['Restored-2026-11-28', 'Restored-*'],
+    ['Old_20261128', 'Old_*'],
+    ['2026-11', '*'],
+  ] as const) {
+    const line = `bob@example.com: mailbox create ${name}`;
+    const { text } = suggestion(policy, line, line);
+    const check = `# CHECK: "${name}" holds a day, so the name of another day is denied; "${shape}" has it, and`;
+    assert.ok(text.includes(check), text);
+  }
+  const line = 'bob@example.com: mailbox create Ticket-20261328';
+  assert.doesNotMatch(suggestion(policy, line, line).text, /holds a day/);
+});
+
+void test('a rule with content that names keys of a query says that others beside them are open', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const line = 'bob@example.com: search mailbox INBOX subject invoice';
+  const { text } = suggestion(policy, line, line);
+  assert.match(
+    text,
+    /# note: it tells what mails say: key subject; keys beside these are open, as body and header$/m,
+  );
+});
+
 void test('what doctor sent is not what people do', () => {
   const settings = settingsOf(sound.replace('allow:', 'mode: observe\n    allow:'));
   const sightings = new Sightings({ listener: 'support' });
