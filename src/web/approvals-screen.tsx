@@ -8,12 +8,13 @@ import { Effect, Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { becameSentence, waitsForReview } from './request.js';
-import { RequestCard, requestPath } from './requests.js';
+import { RequestCard, requestPath, useDeciding } from './requests.js';
 import { type Column, Table } from './table.js';
 import { visible } from './visible.js';
 
 export function ApprovalsScreen() {
-  const { approvals, decided, more, whyNone, fault, askAgain } = useApprovals();
+  const { approvals, decided, more, whyNone, fault } = useApprovals();
+  const { onStep, dialog } = useDeciding(false);
   if (approvals === undefined) return <Pending fault={fault}>Reading the requests …</Pending>;
   const cards = (title: string, items: readonly AccessItem[], empty: string) => (
     <section aria-label={title}>
@@ -25,7 +26,7 @@ export function ApprovalsScreen() {
       ) : (
         <div class="exchange-parts">
           {items.map((item) => (
-            <RequestCard key={item.id} item={item} onDone={askAgain} />
+            <RequestCard key={item.id} item={item} onStep={(step) => onStep(item, step)} />
           ))}
         </div>
       )}
@@ -61,6 +62,7 @@ export function ApprovalsScreen() {
         />
       </Panel>
       <AsCommand>dovegate requests --socket PATH</AsCommand>
+      {dialog}
     </>
   );
 }

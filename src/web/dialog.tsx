@@ -46,6 +46,7 @@ export function Dialog({ title, onClose, isDrawer, children }: DialogProps) {
 
 interface ConfirmProps {
   readonly title: string;
+  /** The question; gone when it is done. */
   readonly children: ComponentChildren;
   /** The word on the button: "drain mail1". */
   readonly doit: string;
@@ -74,7 +75,7 @@ export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClo
     typeof state === 'object' ? state : { text: state === 'asking' ? obstacle : undefined, isDone: false };
   return (
     <Dialog title={title} onClose={onClose}>
-      {children}
+      {!said.isDone && children}
       <p role="status" class={said.isDone ? 'said good' : 'said bad'}>
         <Sentence text={said.text ?? ''} />
       </p>

@@ -12,7 +12,7 @@ import { Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { againLine, isOver, momentsOf, stateSentence, whyNoDecision } from './request.js';
-import { RequestCard, Told, WhyNot } from './requests.js';
+import { RequestCard, Told, useDeciding, WhyNot } from './requests.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
 import { visible } from './visible.js';
@@ -29,7 +29,8 @@ const usesMax = 50;
 export function RequestScreen({ params: [id = ''] }: ScreenProps) {
   const session = useSession();
   const isAuditor = mayDo(session, 'audit');
-  const { approvals, decided, whyNone, fault: unknown, askAgain } = useApprovals();
+  const { approvals, decided, whyNone, fault: unknown } = useApprovals();
+  const { onStep, dialog } = useDeciding(true);
   const isApprover = mayDo(session, 'approve');
   const { value, fault, isBusy } = useAnswer<Read>(id, async (signal) => {
     if (!isAuditor) {
@@ -116,7 +117,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
         )}
       </Panel>
       {known !== undefined && known.may.length > 0 ? (
-        <RequestCard item={known} policies={table?.policies} isAlone onDone={askAgain} />
+        <RequestCard item={known} policies={table?.policies} isAlone onStep={(step) => onStep(known, step)} />
       ) : (
         <Panel title="The request">
           <Told item={item} policies={table?.policies} />
@@ -126,6 +127,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
       <AsCommand>
         {isAuditor ? `dovegate audit show ${id}` : `dovegate requests --socket PATH ${id}`}
       </AsCommand>
+      {dialog}
     </>
   );
 }

@@ -193,7 +193,7 @@ export function afterWords(item: AccessItem | undefined): string {
   if (state === 'requested')
     return `${now} Another person must approve it, too. To undo it, refuse the request: dovegate refuse --socket PATH ${id}`;
   if (state === 'granted' && item.reviewed_by === undefined)
-    return `${now} ${to} has it for ${termsWords(item)}. To undo it, revoke it here or with: dovegate revoke --socket PATH ${id}`;
+    return `${now} ${to} has it for ${termsWords(item)}. To undo it, press "revoke" in its card, or run: dovegate revoke --socket PATH ${id}`;
   if (item.reviewed_by !== undefined) return `${now} A review cannot be taken back.`;
   return `${now} ${to} has nothing of it, and can ask again; an approver can give it with: dovegate grant --socket PATH`;
 }

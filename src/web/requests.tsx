@@ -39,16 +39,16 @@ interface CardProps {
   readonly policies?: ToldProps['policies'];
   /** On its own page, which says its state and has its history. */
   readonly isAlone?: boolean;
-  readonly onDone: () => void;
+  /** Asks before the step is taken. */
+  readonly onStep: (step: Step) => void;
 }
 
-export function RequestCard({ item, policies, isAlone = false, onDone }: CardProps) {
-  const [step, setStep] = useState<Step>();
+export function RequestCard({ item, policies, isAlone = false, onStep }: CardProps) {
   const { to, may, effect, content } = item;
   const has = (each: Step): boolean => may.includes(each);
   const button = (each: Step, kind: 'main' | 'plain') =>
     has(each) && (
-      <Button kind={kind} label={`${each} ${to}`} onClick={() => setStep(each)}>
+      <Button kind={kind} label={`${each} ${to}`} onClick={() => onStep(each)}>
         {each}
       </Button>
     );
@@ -81,19 +81,25 @@ export function RequestCard({ item, policies, isAlone = false, onDone }: CardPro
           {item.state !== 'requested' && button('revoke', 'plain')}
         </span>
       </div>
-      {step !== undefined && (
-        <Decide
-          item={item}
-          step={step}
-          isAlone={isAlone}
-          onClose={() => {
-            setStep(undefined);
-            onDone();
-          }}
-        />
-      )}
     </Panel>
   );
+}
+
+interface Deciding {
+  readonly onStep: (item: AccessItem, step: Step) => void;
+  readonly dialog: ComponentChildren;
+}
+
+/** The question before a step is of the screen: the card goes to another place when the step is taken. */
+export function useDeciding(isAlone: boolean): Deciding {
+  const { askAgain } = useApprovals();
+  const [asked, setAsked] = useState<{ readonly item: AccessItem; readonly step: Step }>();
+  const onStep = (item: AccessItem, step: Step): void => setAsked({ item, step });
+  const onClose = (): void => {
+    setAsked(undefined);
+    askAgain();
+  };
+  return { onStep, dialog: asked && <Decide {...asked} isAlone={isAlone} onClose={onClose} /> };
 }
 
 export function WhyNot({ text }: { readonly text: string | undefined }) {

@@ -64,8 +64,16 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await dialog.getByRole('button', { name: 'approve', exact: true }).click();
   // It closes with what holds now, and how to undo it.
   await dialog
-    .getByText(/Recorded: granted until .* has it for 30 min, 2 uses\. To undo it, revoke it/)
+    .getByText(
+      /Recorded: granted until .* has it for 30 min, 2 uses\. To undo it, press "revoke" in its card/,
+    )
     .waitFor();
+  // What was asked is over, and the answer stays when the list behind it is newer.
+  assert.equal(await dialog.getByLabel('Minutes').count(), 0);
+  assert.equal(await dialog.getByText('0 of 1').count(), 0);
+  await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`);
+  await page.getByText('0 of 2, 2 left until').waitFor({ state: 'attached' });
+  assert.equal(await dialog.getByText(/^Recorded: granted until/).isVisible(), true);
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByText('0 of 2, 2 left until').waitFor();
   await page.getByRole('button', { name: 'revoke asker@jobs' }).click();
