@@ -11,7 +11,6 @@ import {
   type Asker,
   identitiesOf,
   loginIdentitiesOf,
-  pagePrefix,
   whyNobody,
   whyNotApprove,
 } from '../domain/people/access/asker.js';
@@ -20,6 +19,7 @@ import type { Peer } from '../domain/people/identity/peer.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { identityOfUser } from '../domain/people/identity/user-word.js';
 import type { RecordedPeer } from '../domain/records/audit/record.js';
+import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';

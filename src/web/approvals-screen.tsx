@@ -42,13 +42,15 @@ export function ApprovalsScreen() {
           : `Nothing is shown: ${visible(whyNone)}.`,
       )}
       {cards(
-        'To be reviewed',
+        'Without an approval (break-glass), to be reviewed',
         approvals.filter(waitsForReview),
         'No access without an approval (break-glass) waits for a review.',
       )}
       {cards(
         'Live',
-        approvals.filter((item) => item.state !== 'requested' && !waitsForReview(item)),
+        approvals
+          .filter((item) => item.state !== 'requested' && !waitsForReview(item))
+          .toSorted(({ granted: one = '' }, { granted: other = '' }) => (one < other ? 1 : -1)),
         'Nobody else has access on request now.',
       )}
       {more > 0 && <p class="faint">{plural(more, 'newer one is', 'newer ones are')} not shown.</p>}
@@ -68,6 +70,12 @@ export function ApprovalsScreen() {
 }
 
 const columns: Column<AccessItem>[] = [
+  {
+    title: 'asked',
+    kind: 'short',
+    line: 1,
+    cell: ({ asked }) => <Time at={asked} isDated isExact />,
+  },
   {
     title: 'over since',
     kind: 'short',

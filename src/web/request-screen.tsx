@@ -11,7 +11,7 @@ import { useAnswer } from './asked.js';
 import { Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
-import { againLine, isOver, momentsOf, stateSentence, whyNoDecision } from './request.js';
+import { againLine, isLapsed, isOver, momentsOf, stateSentence, whyNoDecision } from './request.js';
 import { RequestCard, Told, useDeciding, WhyNot } from './requests.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
@@ -84,6 +84,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
         {isOver(item) && (
           <p>
             <Name value={item.to} max={80} /> can ask again: <code>{visible(againLine(item))}</code>
+            {isLapsed(item) && '; agree with an approver first, or it lapses again'}
           </p>
         )}
       </section>

@@ -1,4 +1,5 @@
-// A request for access and what became of it, in words: its line of time, what its requester asked before, what a decision leaves behind.
+// A request for access and what became of it, in words: its line of time, the other requests of its requester, what a decision leaves
+// behind.
 
 import type { AccessItem } from '../domain/admin/page/access.js';
 import { accessStateWords, endSentence, whyNotWords } from '../domain/admin/page/access-words.js';
@@ -6,7 +7,7 @@ import type { AccessTable } from '../domain/admin/page/api.js';
 import { hiddenWord, requestWords } from '../domain/language/words/asking.js';
 import { durationWords, plural, timesWords } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
-import { reviewWords } from '../domain/records/story/row.js';
+import { personWords, reviewWords } from '../domain/records/story/row.js';
 import { outcomeSign } from './signs.js';
 import { commandText } from './trail-rows.js';
 import { formatCommand } from './words.js';
@@ -15,14 +16,17 @@ export type Step = AccessItem['may'][number];
 
 /** With marked times, for `<Sentence>`. */
 export function stateSentence(item: AccessItem): string {
-  return accessStateWords(item, (time) => `{${time}}`);
+  return accessStateWords(item, marked);
 }
 
-/** With marked times: how it is now, and of a grant that is over how often it was used. */
+const marked = (time: string): string => `{${time}}`;
+
+/** With marked times: how it is now, and of a grant how often it was used. */
 export function becameSentence(item: AccessItem): string {
-  const { state, granted, used } = item;
-  if (granted === undefined || state === 'granted') return stateSentence(item);
-  return `${stateSentence(item)}, ${used === 0 ? 'never used' : `used ${timesWords(used)}`}`;
+  const { granted, used, uses } = item;
+  if (granted === undefined) return stateSentence(item);
+  const often = uses === undefined ? timesWords(used) : `${used} of ${uses}`;
+  return accessStateWords(item, marked, `, ${used === 0 ? 'never used' : `used ${often}`}`);
 }
 
 /** With marked times: `2 of 3, 1 left until {TIME}`. */
@@ -65,8 +69,15 @@ export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Mome
   const past: Moment[] = [
     { time: item.asked, what: `${to} asked${reason && `: ${reason}`}` },
     ...(matches === undefined ? [] : [{ time: item.asked, what: `it matches ${plural(matches, 'mail')}` }]),
-    ...approved.map(({ principal, time }) => ({ time, what: `${principal} approved` })),
-    ...(granted === undefined ? [] : [{ time: granted, what: `granted for ${termsWords(item)}` }]),
+    ...approved.map(({ principal, time }) => ({ time, what: `${personWords(principal)} approved` })),
+    ...(granted === undefined
+      ? []
+      : [
+          {
+            time: granted,
+            what: `granted${item.break_glass ? ' without an approval (break-glass)' : ''} for ${termsWords(item)}`,
+          },
+        ]),
     ...uses.map((use, at) => ({
       time: textIn(use, 'time'),
       what: `${useWords(at)}: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}: ${useEnded(use)}`,
@@ -99,17 +110,17 @@ export function termsWords({ for_ms: forMs, uses }: AccessItem): string {
   return `${durationWords(forMs)}, ${uses === undefined ? 'as often as wanted' : plural(uses, 'use')}`;
 }
 
-const beforeMax = 3;
+const othersMax = 3;
 
-/** Of the requests that this approver is shown, what the same person asked before, the newest first; and how many more there are. */
-export function askedBefore(
+/** Of the requests that this approver is shown, the others of the same person, the newest first; and how many more there are. */
+export function othersOf(
   item: AccessItem,
   all: readonly AccessItem[],
 ): { readonly shown: readonly AccessItem[]; readonly more: number } {
   const others = all
-    .filter(({ to, id, asked }) => to === item.to && id !== item.id && asked <= item.asked)
+    .filter(({ to, id }) => to === item.to && id !== item.id)
     .toSorted((one, other) => (one.asked < other.asked ? 1 : -1));
-  return { shown: others.slice(0, beforeMax), more: Math.max(0, others.length - beforeMax) };
+  return { shown: others.slice(0, othersMax), more: Math.max(0, others.length - othersMax) };
 }
 
 /** With marked times; undefined: nobody has to decide. */
@@ -119,6 +130,11 @@ export function deadlineSentence({ state, until }: AccessItem): string | undefin
 
 export function isOver({ state }: AccessItem): boolean {
   return state !== 'requested' && state !== 'granted';
+}
+
+/** Nobody decided in time. */
+export function isLapsed({ state, granted }: AccessItem): boolean {
+  return state === 'expired' && granted === undefined;
 }
 
 export function permitsTitle(item: AccessItem): string {
@@ -147,16 +163,18 @@ export function mailsWords(item: AccessItem): string | undefined {
   const words = [
     ...(known && !isOver(item) ? [`${plural(matches, 'mail matches', 'mails match')}${of} now`] : []),
     ...(known && isOver(item) ? [`${plural(matches, 'mail')} matched${of}, as counted last`] : []),
-    ...(known && isDestroying && !isOver(item) ? [`more than ${seen} cannot be deleted`] : []),
+    ...(known && isDestroying && !isOver(item)
+      ? [`if more match than ${seen}, the command is refused and deletes nothing`]
+      : []),
     ...(isDestroying ? ['deleted mails do not come back'] : []),
   ];
   return words.length === 0 ? undefined : words.join('; ');
 }
 
 /** What an approval of a command that destroys lets happen. */
-export function lossWords({ matches, users }: AccessItem): string {
-  const what = matches === undefined ? 'what it deletes goes' : plural(matches, 'mail goes', 'mails go');
-  return `With your approval ${what} for good, of ${users.join(', ')}: dovegate cannot bring it back.`;
+export function lossWords({ to, matches, users }: AccessItem): string {
+  const what = matches === undefined ? '' : ` (now ${plural(matches, 'mail')})`;
+  return `Your approval deletes nothing yet: ${to} must still send the command, and until then you can revoke it. What it deletes${what} of ${users.join(', ')} is gone for good: dovegate cannot bring it back.`;
 }
 
 export function waitsForReview({ state, break_glass: isBroken, reviewed_by: reviewed }: AccessItem): boolean {
@@ -195,5 +213,5 @@ export function afterWords(item: AccessItem | undefined): string {
   if (state === 'granted' && item.reviewed_by === undefined)
     return `${now} ${to} has it for ${termsWords(item)}. To undo it, press "revoke" in its card, or run: dovegate revoke --socket PATH ${id}`;
   if (item.reviewed_by !== undefined) return `${now} A review cannot be taken back.`;
-  return `${now} ${to} has nothing of it, and can ask again; an approver can give it with: dovegate grant --socket PATH`;
+  return `${now} ${to} has nothing of it, and can ask again: ${againLine(item)}`;
 }

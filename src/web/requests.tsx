@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { AccessTable, Approvals } from '../domain/admin/page/api.js';
 import { countWords } from '../domain/language/words/words.js';
+import { personWords } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
@@ -12,11 +13,11 @@ import { Ago, Button, Field, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import {
   afterWords,
-  askedBefore,
   becameSentence,
   deadlineSentence,
   lossWords,
   mailsWords,
+  othersOf,
   permitsTitle,
   permitsWords,
   ruleWords,
@@ -60,6 +61,11 @@ export function RequestCard({ item, policies, isAlone = false, onStep }: CardPro
       controls={
         <span class="faint">
           asked <Ago at={item.asked} /> ago
+          {item.granted !== undefined && (
+            <>
+              , granted <Ago at={item.granted} /> ago
+            </>
+          )}
         </span>
       }
     >
@@ -120,7 +126,7 @@ interface ToldProps {
 export function Told({ item, policies }: ToldProps) {
   const { scope, users, approved_by: approved, granted } = item;
   const { approvals, decided } = useApprovals();
-  const names = approved.map(({ principal }) => principal).join(', ');
+  const names = approved.map(({ principal }) => personWords(principal)).join(', ');
   const facts: readonly (readonly [what: string, value: ComponentChildren])[] = [
     ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
     // Of a rule for all that it permits, the command is one of many.
@@ -145,8 +151,8 @@ export function Told({ item, policies }: ToldProps) {
     ['Used', granted === undefined ? undefined : <Sentence text={usedSentence(item)} />],
     ['Rule', <Name value={ruleWords(item, policies)} max={200} />],
     [
-      'Asked before',
-      approvals === undefined ? undefined : <AskedBefore item={item} all={[...approvals, ...decided]} />,
+      'Other requests',
+      approvals === undefined ? undefined : <Others item={item} all={[...approvals, ...decided]} />,
     ],
   ];
   return (
@@ -168,14 +174,14 @@ function textOf(text: string | undefined): ComponentChildren {
   return text === undefined ? undefined : <Sentence text={text} />;
 }
 
-interface BeforeProps {
+interface OthersProps {
   readonly item: AccessItem;
   readonly all: readonly AccessItem[];
 }
 
-function AskedBefore({ item, all }: BeforeProps) {
-  const { shown, more } = askedBefore(item, all);
-  if (shown.length === 0) return <>no other request of theirs is known here</>;
+function Others({ item, all }: OthersProps) {
+  const { shown, more } = othersOf(item, all);
+  if (shown.length === 0) return <>none of the same requester is known here</>;
   return (
     <>
       {shown.map((other) => (
@@ -185,6 +191,11 @@ function AskedBefore({ item, all }: BeforeProps) {
           </Link>{' '}
           <Words value={other.command} max={120} /> of <Name value={other.users.join(', ')} max={80} />:{' '}
           <Sentence text={becameSentence(other)} />
+          {other.reason !== '' && (
+            <p class="why faint">
+              <Name value={other.reason} max={120} />
+            </p>
+          )}
         </div>
       ))}
       {more > 0 && <div>and {countWords(more)} more</div>}

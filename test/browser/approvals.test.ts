@@ -79,39 +79,39 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.getByRole('button', { name: 'revoke asker@jobs' }).click();
   await dialog.getByRole('button', { name: 'revoke', exact: true }).click();
   await dialog
-    .getByText(/Recorded: revoked by page:approver: no reason was given\. .* has nothing of it/)
+    .getByText(/Recorded: revoked by approver \(page\): no reason was given\. .* has nothing of it/)
     .waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByText('Nobody else has access on request now.').waitFor();
   // What was decided stays, and has a page of its own, as one line of time.
   const decided = page.getByRole('table', { name: 'Decided, and over' });
-  await decided.getByText('revoked by page:approver').waitFor();
+  await decided.getByText('revoked by approver (page)').waitFor();
   await decided.getByRole('link', { name: 'asker@jobs' }).click();
   const history = page.getByRole('list', { name: 'The history of this request' });
-  await history.getByText('page:approver approved').waitFor();
+  await history.getByText('approver (page) approved').waitFor();
   assert.deepEqual(await findFaults(page), []);
   const steps = (await history.getByRole('listitem').allTextContents()).map((text) =>
     text.replace(/^.*?\d\d:\d\d:\d\d /, ''),
   );
   assert.match(steps[0] ?? '', /^asker@jobs asked: ticket 4711/);
   assert.deepEqual(steps.slice(1), [
-    'page:approver approved',
+    'approver (page) approved',
     'granted for 30 min, 2 uses',
-    'revoked by page:approver: no reason was given',
+    'revoked by approver (page): no reason was given',
   ]);
   assert.equal(await page.locator(hostileElements).count(), 0);
 
   assert.equal((await request('Other', 'ticket 4712')).status, '+');
   await page.goBack();
   await page.reload();
-  await page.getByText('revoked by page:approver: no reason was given, never used').first().waitFor();
+  await page.getByText('revoked by approver (page), never used: no reason was given').first().waitFor();
   assert.deepEqual(await findFaults(page), []);
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
   const refuse = dialog.getByRole('button', { name: 'refuse', exact: true });
   assert.equal(await refuse.isDisabled(), true);
   await dialog.getByLabel('Why you refuse it').fill('ask alice herself');
   await refuse.click();
-  await dialog.getByText(/Recorded: refused by page:approver: ask alice herself\./).waitFor();
+  await dialog.getByText(/Recorded: refused by approver \(page\): ask alice herself\./).waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByText('Nothing waits.').waitFor();
 });
@@ -163,7 +163,7 @@ browserTest(
 
     const { page } = await desk.signIn(t, 'auditor', `/access/${own}`);
     const history = page.getByRole('list', { name: 'The history of this request' });
-    await history.getByText('page:approver approved').waitFor();
+    await history.getByText('approver (page) approved').waitFor();
     assert.deepEqual(await findFaults(page), []);
     assert.equal(await menuPlace(page), 'Requests');
     assert.match(await page.title(), /^Request /);
@@ -174,7 +174,7 @@ browserTest(
     assert.match(await page.title(), /^Exchange /);
     await answer
       .getByRole('heading', {
-        name: `allowed by grant ${own}: asker@jobs asked, approved by page:approver, use 1 of 9`,
+        name: `allowed by grant ${own}: asker@jobs asked, approved by approver (page), use 1 of 9`,
       })
       .waitFor();
     await answer.getByRole('link', { name: 'Who asked, who approved, and all its uses' }).click();
@@ -199,7 +199,7 @@ browserTest(
       .click();
     const beside = page.getByRole('region', { name: 'What it is' });
     await beside
-      .getByRole('heading', { name: 'Access on request: approved by page:approver, asker@jobs' })
+      .getByRole('heading', { name: 'Access on request: approved by approver (page), asker@jobs' })
       .waitFor();
     assert.deepEqual(await findFaults(page), []);
     await beside.getByRole('link', { name: 'Who asked, who decided, and all its uses' }).click();
@@ -215,7 +215,7 @@ browserTest(
     assert.equal(await list.getByText('alice@example.org').count(), 0);
     await page.getByLabel('Show rows with').fill('nine');
     const row = list.getByRole('row', { name: /mailbox create Nine/ });
-    await row.getByText('approved by page:approver').waitFor();
+    await row.getByText('approved by approver (page)').waitFor();
     await row.getByText('1 of 9: mailbox create').waitFor();
     await row.getByRole('link', { name: 'asker@jobs' }).click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
@@ -232,7 +232,7 @@ browserTest(
     await visit(page, `/trail?q=${encodeURIComponent('kind:all since:24h')}`);
     const rows = page.locator('main [data-row]');
     await rows
-      .filter({ hasText: /granted\s*by page:approver/ })
+      .filter({ hasText: /granted\s*by approver \(page\)/ })
       .first()
       .waitFor();
     await settled(page);

@@ -4,13 +4,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AccessItem } from '../../src/domain/admin/page/access.js';
 import {
+  afterWords,
   againLine,
-  askedBefore,
   becameSentence,
   deadlineSentence,
+  isLapsed,
   lossWords,
   mailsWords,
   momentsOf,
+  othersOf,
   permitsWords,
   ruleWords,
   stateSentence,
@@ -107,12 +109,16 @@ void test('how often a grant was used, and what is left of it', () => {
 
 void test('what is over says how often it was used', () => {
   const over = item({ state: 'revoked', ended_by: 'carol@desk', granted: waiting.asked, used: 1 });
-  assert.equal(becameSentence(over), 'revoked by carol@desk: no reason was given, used once');
+  // What somebody typed stands last, so that nothing else is taken for it.
+  assert.equal(becameSentence(over), 'revoked by carol@desk, used 1 of 1: no reason was given');
+  const byPage = { ...over, used: 2, uses: undefined, why: 'done', ended_by: 'page:carol' };
+  assert.equal(becameSentence(byPage), 'revoked by carol (page), used 2 times: done');
   assert.equal(
-    becameSentence({ ...over, used: 2, why: 'done' }),
-    'revoked by carol@desk: done, used 2 times',
+    becameSentence({ ...over, used: 0, break_glass: true }),
+    'revoked by carol@desk, never used (break-glass, not reviewed): no reason was given',
   );
-  assert.match(becameSentence({ ...over, used: 0 }), /^revoked by carol@desk: .*, never used$/);
+  const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
+  assert.equal(becameSentence(live), `granted until {${live.until}}, used 2 of 3`);
   assert.equal(becameSentence(item({ state: 'refused', ended_by: 'carol@desk' })), 'refused by carol@desk');
 });
 
@@ -127,7 +133,7 @@ void test('what is over says why, and how its requester asks again', () => {
   assert.equal(stateSentence(item({ state: 'used-up' })), 'used up');
   assert.equal(
     stateSentence(item({ state: 'used-up', break_glass: true, granted: asked })),
-    'used up, not reviewed',
+    'used up (break-glass, not reviewed)',
   );
   const command = "search subject [secret] 'a b'";
   assert.equal(
@@ -159,13 +165,30 @@ void test('each use has the words of its command, and its number where all uses 
   assert.deepEqual(told({ ...live, used: 1 })[0], 'used: fetch hdr.subject all of bob: failed');
 });
 
-void test('what the same person asked before: the last three, the newest first', () => {
+void test('the other requests of the same person, earlier and later: three, the newest first', () => {
   const now = item({ id: 'N', asked: '2026-11-26T12:00:00Z' });
-  assert.deepEqual(askedBefore(now, [now, item({ id: 'X', to: 'eve' })]), { shown: [], more: 0 });
-  const before = ['a', 'b', 'c', 'd'].map((id, at) => item({ id, asked: `2026-11-26T0${at}:00:00Z` }));
+  assert.deepEqual(othersOf(now, [now, item({ id: 'X', to: 'eve' })]), { shown: [], more: 0 });
+  const before = ['a', 'b', 'c'].map((id, at) => item({ id, asked: `2026-11-26T0${at}:00:00Z` }));
   const later = item({ id: 'L', asked: '2026-11-26T13:00:00Z' });
-  const { shown, more } = askedBefore(now, [now, ...before, later]);
-  assert.deepEqual([shown.map(({ id }) => id), more], [['d', 'c', 'b'], 1]);
+  const { shown, more } = othersOf(now, [now, ...before, later]);
+  assert.deepEqual([shown.map(({ id }) => id), more], [['L', 'c', 'b'], 1]);
+});
+
+void test('the history of access without an approval says so', () => {
+  const granted = momentsOf({ ...broken, granted: broken.asked }, []).map(({ what }) => what);
+  assert.ok(granted.includes('granted without an approval (break-glass) for 1 h, 1 use'), granted.join('\n'));
+});
+
+void test('only a request that nobody decided lapses', () => {
+  assert.equal(isLapsed(item({ state: 'expired' })), true);
+  assert.equal(isLapsed(item({ state: 'expired', granted: waiting.asked })), false);
+});
+
+void test('after a refusal its approver reads the whole line that asks again', () => {
+  assert.match(
+    afterWords(item({ state: 'refused', ended_by: 'page:carol', why: 'no' })),
+    /^Recorded: refused by carol \(page\): no\. anna@support has nothing of it, and can ask again: dovegate request .* -- fetch /,
+  );
 });
 
 void test('a request says until when it waits, and nothing else does', () => {
@@ -194,9 +217,12 @@ void test('of mails: how many match, what bounds them, and that they are gone fo
   assert.equal(mailsWords(item({})), undefined);
   assert.equal(
     mailsWords(destroys),
-    '4 mails match now; more than an approver saw cannot be deleted; deleted mails do not come back',
+    '4 mails match now; if more match than an approver saw, the command is refused and deletes nothing; deleted mails do not come back',
   );
   assert.equal(mailsWords({ ...destroys, matches: undefined }), 'deleted mails do not come back');
-  assert.match(lossWords(destroys), /4 mails go for good, of bob@example\.com/);
-  assert.match(lossWords({ ...destroys, matches: undefined }), /what it deletes goes for good/);
+  assert.match(
+    lossWords(destroys),
+    /^Your approval deletes nothing yet: anna@support must still send .* What it deletes \(now 4 mails\) of bob@example\.com is gone/,
+  );
+  assert.match(lossWords({ ...destroys, matches: undefined }), /What it deletes of bob@example\.com is gone/);
 });

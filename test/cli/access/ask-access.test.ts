@@ -125,7 +125,7 @@ void test('granted at once where no approval is needed', async (t) => {
   });
   const said = await gate.run('request', ...why, '--wait', '5s', ...fetchWords);
   assert.equal(said.exit, 0);
-  assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00, not reviewed: /);
+  assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00 \(break-glass, not reviewed\): /);
   assert.match(said.text, /^approvals {2,}none needed; not reviewed$/m);
   // Where the rule is written is not for requesters.
   assert.match(said.text, /^rule {2,}policy support$/m);

@@ -9,27 +9,30 @@ export function whyNotWords({ state, why_not: why }: AccessItem): string | undef
   return why && `${state === 'requested' ? 'approve' : 'review'} it: ${why}`;
 }
 
-/** The state in words: `granted until 26 Nov 16:00`, `used up, reviewed by carol@leads`. `timeWords`: a time as its reader sees it. */
-export function accessStateWords(item: AccessItem, timeWords: (time: string) => string): string {
+/**
+ * The state in words: `granted until 26 Nov 16:00`, `used up (break-glass, reviewed by carol@leads)`. `timeWords`: a time as its reader
+ * sees it. `more`: stands before what somebody typed, so that nothing is taken for that.
+ */
+export function accessStateWords(item: AccessItem, timeWords: (time: string) => string, more = ''): string {
   const { state, approvals, approved_by: approved, until, reviewed_by: reviewed } = item;
-  const review = item.break_glass ? `, ${reviewWords(reviewed?.principal)}` : '';
+  const review = item.break_glass ? ` (break-glass, ${reviewWords(reviewed?.principal)})` : '';
   switch (state) {
     case 'requested':
       return `waits for ${plural(Math.max(approvals - approved.length, 1), 'approval')}`;
     case 'granted':
-      return `granted until ${timeWords(until)}${review}`;
+      return `granted until ${timeWords(until)}${more}${review}`;
     case 'refused':
     case 'revoked':
     case 'ended':
     case 'expired':
     case 'used-up':
-      return `${endSentence(item)}${review}`;
+      return endSentence(item, `${more}${review}`);
     default:
       return state satisfies never;
   }
 }
 
-export function endSentence(item: AccessItem): string {
+export function endSentence(item: AccessItem, more?: string): string {
   const { state, granted, approvals, approved_by: approved, asked, until, policy } = item;
   return endingWords({
     action: state,
@@ -41,5 +44,6 @@ export function endSentence(item: AccessItem): string {
     waitMs: Date.parse(until) - Date.parse(asked),
     forMs: item.for_ms,
     policy,
+    more,
   });
 }

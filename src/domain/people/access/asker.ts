@@ -5,6 +5,7 @@
 import type { Policy } from '../../judging/policy/policy.js';
 import { type AccessEntry, isBound } from '../../records/audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../../records/audit/record.js';
+import { pagePrefix } from '../../records/audit/stored.js';
 import { originOfRecord } from '../identity/origin.js';
 import { ownersOf, type Peer } from '../identity/peer.js';
 import type { Persons } from '../identity/person.js';
@@ -387,8 +388,6 @@ export function countingApprovals(
     return true;
   });
 }
-
-export const pagePrefix = 'page:';
 
 export function actorKeys(asker: Asker): Partial<AuditRecord> {
   const { session, listener, peer, origin, principal, policy, identities } = asker;

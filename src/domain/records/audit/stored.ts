@@ -114,3 +114,6 @@ function joinList(records: readonly StoredRecord[], key: 'args' | 'users'): unkn
   }
   return pieces.length === 0 ? joined : undefined;
 }
+
+/** Before the name of a person of the page. */
+export const pagePrefix = 'page:';

@@ -6,7 +6,7 @@ import { AccessBook, type AccessEntry, enderOf, endings, type Followed } from '.
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
 import { asTexts, textIn } from '../audit/stored.js';
-import { endingWords, endWords, reviewWords } from './row.js';
+import { endingWords, endWords, personWords, reviewWords } from './row.js';
 
 const namesMax = 50;
 /** Stands for names of commands beyond the limit. */
@@ -148,7 +148,7 @@ export function approvedText(story: GrantStory | undefined, isLimited = false): 
   const { entry, needed = 1, isGranted } = story ?? {};
   if (entry === undefined) return `approvers are ${whereNot(isLimited)}`;
   if (needed === 0) return `without an approval (break-glass), ${reviewWords(entry.reviewed?.principal)}`;
-  const names = entry.approvals.map(({ principal }) => principal).join(', ');
+  const names = entry.approvals.map(({ principal = '' }) => personWords(principal)).join(', ');
   const missing = needed - entry.approvals.length;
   if (missing <= 0)
     return `approved by ${names}${entry.requested.by === undefined ? '' : ', who gave it without a request'}`;

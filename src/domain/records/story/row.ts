@@ -3,7 +3,7 @@
 import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
 import { durationWords } from '../../language/words/words.js';
 import type { RecordedOutcome } from '../audit/record.js';
-import { asList, isText, type StoredRecord, textIn, valueText } from '../audit/stored.js';
+import { asList, isText, pagePrefix, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
 /** A row of a search: the keys of the admission, then those of the completion. */
 export interface StoryRow {
@@ -170,7 +170,7 @@ export function classOfRow(row: StoryRow): OutcomeClass {
 export function remarkOf(row: StoryRow): string {
   const { event, would, shadow, principal } = row.fields;
   if (event === 'access')
-    return principal === requesterOf(row) ? '' : `by ${textIn(row.fields, 'principal')}`;
+    return principal === requesterOf(row) ? '' : `by ${personWords(textIn(row.fields, 'principal'))}`;
   const told = [wouldWords('would', would), wouldWords('shadow', shadow)];
   return told.filter((text) => text !== undefined).join('; ');
 }
@@ -196,7 +196,7 @@ export function recordTitle(row: StoryRow): string {
     case 'access': {
       const by = textIn(fields, 'principal');
       const to = requesterOf(row);
-      return `Access on request: ${outcomeOf(row)}${by === to ? '' : ` by ${by}`}, ${to}`;
+      return `Access on request: ${outcomeOf(row)}${by === to ? '' : ` by ${personWords(by)}`}, ${to}`;
     }
     case 'operator':
       return `What the operator ${requesterOf(row)} did: ${outcomeOf(row)}`;
@@ -347,12 +347,17 @@ export interface AccessTold {
 
 /** Of a grant without approval. */
 export function reviewWords(by: string | undefined = ''): string {
-  return by === '' ? 'not reviewed' : `reviewed by ${by}`;
+  return by === '' ? 'not reviewed' : `reviewed by ${personWords(by)}`;
 }
 
 /** How a request or a grant ended: `used up`, `revoked by carol@leads`. */
 export function endWords(action: string, by: string): string {
-  return `${action === 'used-up' ? 'used up' : action}${by && ` by ${by}`}`;
+  return `${action === 'used-up' ? 'used up' : action}${by && ` by ${personWords(by)}`}`;
+}
+
+/** `carol (page)` for a person of the page; another name as it is. */
+export function personWords(principal: string): string {
+  return principal.startsWith(pagePrefix) ? `${principal.slice(pagePrefix.length)} (page)` : principal;
 }
 
 export interface AccessEnd {
@@ -368,12 +373,14 @@ export interface AccessEnd {
   readonly waitMs: number;
   readonly forMs: number;
   readonly policy: string;
+  /** Stands before the reason, which somebody may have typed. */
+  readonly more?: string | undefined;
 }
 
 /** How and why: `expired: nobody decided within 12 h, the time that policy support gives`. */
 export function endingWords(end: AccessEnd): string {
   const why = end.why || whyEnded(end);
-  return `${endWords(end.action, end.by ?? '')}${why === undefined ? '' : `: ${why}`}`;
+  return `${endWords(end.action, end.by ?? '')}${end.more ?? ''}${why === undefined ? '' : `: ${why}`}`;
 }
 
 function whyEnded({
