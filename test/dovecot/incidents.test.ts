@@ -130,12 +130,17 @@ onDovecot('what was down an hour ago', openRealDovecot, async (t, lab) => {
   const { body } = await askPageAt(port, 'GET', '/api/incidents', { token });
   const { rows }: Incidents = JSON.parse(body);
   assert.deepEqual((await anHourLater(daemon)).rows, rows);
-  const costs = rows.map(({ text }) => Number(/ (\d+|No) commands/.exec(text)?.[1]?.replace('No', '0')));
+  const costs = rows.map(({ text }) => Number(/ (\d+|No) commands?/.exec(text)?.[1]?.replace('No', '0')));
   const text = (index: number): string => (rows[index]?.text ?? '').replace(/\d+(?= commands)/, 'N');
   assert.deepEqual(
     rows.map(({ kind, backend, by }, index) => [kind, backend, by, text(index)]),
     [
-      ['drained', 'mail1', 'root', 'mail1 was drained by root. N commands of at least 2 requesters failed.'],
+      [
+        'drained',
+        'mail1',
+        'root',
+        'mail1 was drained by root. N commands of at least 2 requesters were refused, and nothing of them was sent.',
+      ],
       ['restarted', undefined, undefined, 'dovegate was restarted.'],
       [
         'down',

@@ -141,7 +141,7 @@ const expected = [
     300,
   ],
   ['restarted', 203, undefined, 'dovegate was restarted.', 200],
-  ['drained', 150, 'mail1', 'mail1 was drained by anna. No commands failed.', 90],
+  ['drained', 150, 'mail1', 'mail1 was drained by anna. No command was refused.', 90],
   ['down', 40, 'mail2', 'mail2 was down: connection refused. 412 commands of 4 requesters failed.', 0],
 ] as const;
 

@@ -261,15 +261,19 @@ function leftWords(left: readonly NamedCommand[]): string {
   return ` ${plural(left.length, 'command', 'commands')} had not ended: whether they ran is not known, and ${most}.`;
 }
 
-function costWords({ until, cost: before, paid, hung = 0, isLost, restart }: Draft): string {
+function costWords({ kind, until, cost: before, paid, hung = 0, isLost, restart }: Draft): string {
   const { cost } = sumOf(before, paid);
   const there = hung === 0 ? '' : ` ${plural(hung, 'command')} there had not ended when dovegate did.`;
   if (cost === undefined && (isLost !== true || restart !== 'cut')) return there;
   const { count = 0, requesters = 0, isLeast } = cost ?? {};
   const lost = isLost === true ? '; the rest of the count went when dovegate ended without a stop' : '';
   if (count === 0)
-    return ` No commands failed${isLost === true ? ', as far as was recorded before dovegate ended without a stop' : ''}.${there}`;
+    return ` ${kind === 'drained' ? 'No command was refused' : 'No commands failed'}${isLost === true ? ', as far as was recorded before dovegate ended without a stop' : ''}.${there}`;
   const some = until === undefined || isLost === true ? 'At least ' : '';
   const those = isLeast === true ? 'at least ' : '';
-  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} failed${lost}.${there}`;
+  const became =
+    kind === 'drained'
+      ? `${count === 1 ? 'was' : 'were'} refused, and nothing of ${count === 1 ? 'it' : 'them'} was sent`
+      : 'failed';
+  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} ${became}${lost}.${there}`;
 }

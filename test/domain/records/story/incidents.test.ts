@@ -146,20 +146,20 @@ void test('a drain has the cost of each run', () => {
   const sofar = { ...mail1, ...paid('stop', 40, 3), error: 'backend-drained' };
   assert.deepEqual(textsOf([drain]), ['mail1 is drained by anna.']);
   assert.deepEqual(textsOf([drain, { ...enable, ...paid('enable', 0, 0) }]), [
-    'mail1 was drained by anna. No commands failed.',
+    'mail1 was drained by anna. No command was refused.',
   ]);
   assert.deepEqual(textsOf([drain, sofar, stop, start]), [
-    'mail1 is drained by anna. At least 40 commands of 3 requesters failed.',
+    'mail1 is drained by anna. At least 40 commands of 3 requesters were refused, and nothing of them was sent.',
   ]);
   assert.deepEqual(textsOf([drain, sofar, stop, start, { ...enable, ...paid('enable', 2, 1) }]), [
-    'mail1 was drained by anna. 42 commands of at least 3 requesters failed.',
+    'mail1 was drained by anna. 42 commands of at least 3 requesters were refused, and nothing of them was sent.',
   ]);
   assert.deepEqual(textsOf([drain, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. At least 1 command of 1 requester failed; the rest of the count went when dovegate ended without a stop.',
+    'mail1 was drained by anna. At least 1 command of 1 requester was refused, and nothing of it was sent; the rest of the count went when dovegate ended without a stop.',
   ]);
   const before = { ...mail1, ...paid('cost', 16, 2), error: 'backend-drained' };
   assert.deepEqual(textsOf([drain, before, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. At least 17 commands of at least 2 requesters failed; the rest of the count went when dovegate ended without a stop.',
+    'mail1 was drained by anna. At least 17 commands of at least 2 requesters were refused, and nothing of them was sent; the rest of the count went when dovegate ended without a stop.',
   ]);
   // What an outage has cost is none of it.
   assert.deepEqual(textsOf([drain, down, { ...mail1, ...paid('stop', 9, 9) }, stop, start]).toSorted(), [
