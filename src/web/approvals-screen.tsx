@@ -6,7 +6,7 @@ import { countWords, plural } from '../domain/language/words/words.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
-import { Link } from './location.js';
+import { go, Link } from './location.js';
 import { becameSentence, waitsForReview } from './request.js';
 import { RequestCard, requestPath, useDeciding } from './requests.js';
 import { type Column, Table } from './table.js';
@@ -60,6 +60,7 @@ export function ApprovalsScreen() {
           rows={decided}
           columns={columns}
           keyOf={({ id }) => id}
+          onOpen={({ id }) => go(requestPath(id))}
           empty={<Empty>Nothing was decided that is kept here.</Empty>}
         />
       </Panel>

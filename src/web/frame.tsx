@@ -223,9 +223,13 @@ function isWriting(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable]');
 }
 
+function searchLine(): HTMLElement | null {
+  return document.querySelector<HTMLElement>('main input[type=search], main [data-search]');
+}
+
 /** Moves the focus to the search line of this screen, else opens the screen with the search. */
 function search(seen: readonly Screen[]): void {
-  const line = document.querySelector<HTMLElement>('main input[type=search], main [data-search]');
+  const line = searchLine();
   if (line !== null) line.focus();
   else if (seen.some(({ path }) => path === '/trail')) go('/trail');
 }
@@ -241,7 +245,7 @@ function Help({
   const only = (isOffered: boolean, those: [string, string][]) => (isOffered ? those : []);
   const keys: [string, string][] = [
     ...seen.flatMap(({ key, title }): [string, string][] => (key === undefined ? [] : [[`g ${key}`, title]])),
-    ['/', 'to the search line'],
+    ...only(seesTrail || searchLine() !== null, [['/', 'to the search line']]),
     ['j, k', 'next row, previous row'],
     ['Enter', 'opens a row'],
     ...only(seesTrail, [

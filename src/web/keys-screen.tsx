@@ -85,7 +85,7 @@ export function KeysScreen() {
       </Panel>
       <p class="faint">
         Failures are counted since <Time at={value.since} />, the start of dovegate. The last use is the last
-        sign-in or command; one before the start is from the journal.
+        sign-in or command; one before the start is looked for in the journal.
       </p>
       <AsCommand>sudo dovegate status</AsCommand>
     </>
@@ -136,13 +136,9 @@ function Used({ row, since, now }: { readonly row: Row; readonly since: string; 
   if (row.kind === 'certificate') return <span class="faint nothing">–</span>;
   if (row.lastUsed === undefined)
     return Date.parse(now) - Date.parse(since) > unusedMs ? (
-      <Sign tone="warn">
-        not since <Time at={since} />
-      </Sign>
+      <Sign tone="warn">no use found</Sign>
     ) : (
-      <span class="faint">
-        not since <Time at={since} />
-      </span>
+      <span class="faint">no use found</span>
     );
   return (
     <>

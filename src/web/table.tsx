@@ -26,6 +26,7 @@ interface TableProps<T> {
   readonly keyOf: (row: T) => string;
   /** Instead of a table without rows. */
   readonly empty: ComponentChildren;
+  /** Rows that open nothing and know no key take no focus. */
   readonly onOpen?: (row: T) => void;
   /** Absent: each row opens. One that does not must not look as if it did. */
   readonly opens?: (row: T) => boolean;
@@ -74,7 +75,7 @@ export function Table<T>(shown: TableProps<T>) {
               key={keyOf(row)}
               role="row"
               data-row
-              tabIndex={-1}
+              tabIndex={openOf(row) === undefined && onKey === undefined ? undefined : -1}
               class={`${toneOf?.(row) ?? ''} ${openOf(row) === undefined ? '' : 'opens'}`}
               onKeyDown={(event) => onKeyDown(event, row)}
               onClick={(event) => isOfRow(event) && openOf(row)?.(row)}
@@ -111,7 +112,7 @@ function isOfRow({ target }: MouseEvent): boolean {
 let last = { path: '', at: -1 };
 
 export function walkRows(step: 1 | -1): void {
-  const rows = [...document.querySelectorAll<HTMLElement>('main [data-row]')];
+  const rows = [...document.querySelectorAll<HTMLElement>('main [data-row][tabindex]')];
   const at = rows.findIndex((row) => row === document.activeElement || row.contains(document.activeElement));
   const path = window.location.pathname;
   // A row that had the focus may be gone: its successor has its place.

@@ -142,6 +142,8 @@ export function HistoryPanel({ title, of, asked, span, measure, controls }: Hist
     <Panel title={title} controls={controls}>
       {history === undefined ? (
         <Pending fault={asked.fault}>Reading what was counted …</Pending>
+      ) : !all.some(({ value }) => value === measure) ? (
+        <Empty>A denied command goes to no backend, so there is nothing to show here: see "By team".</Empty>
       ) : history.series.length === 0 ? (
         <Empty>
           {history.trouble === undefined ? (

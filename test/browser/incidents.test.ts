@@ -56,6 +56,8 @@ browserTest(
     const rows = page.getByRole('table', { name: /^Outages/ }).locator('[data-row]');
     await rows.first().waitFor();
     await settled(page);
+    // They open nothing, so they take no focus.
+    assert.equal(await rows.first().getAttribute('tabindex'), null);
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
     assert.equal(texts.length, 5, texts.join('\n'));
     assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall \(kernel update\)\./);
