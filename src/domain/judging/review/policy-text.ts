@@ -48,7 +48,8 @@ export function linesOfTraits({ traits, notes = {} }: Pick<WrittenPolicy, 'trait
 }
 
 export function linesOfRule({ comments, rule, isCommentedOut }: WrittenRule): string[] {
-  const [[, command] = ['', ''], ...more] = Object.entries(rule);
+  const { command = '', ...keys } = rule;
+  const more = Object.entries(keys);
   const lines =
     more.length === 0
       ? [`- ${formatValue(command)}`]

@@ -274,6 +274,23 @@ void test('what an operator wrote stays as it is; only what no rule allows is ne
   );
 });
 
+void test('a rule of an operator for all users stays one', () => {
+  const policy = `mode: observe
+    users: ["*"]
+    allow: [quota get, { command: quota get, all_users: true }, { command: who, all_users: true }]`;
+  const { text } = suggestion(policy, 'bob@example.com: quota get', ': who');
+  const kept = parse(sound.replace(/policies:[^]*/, text)).settings?.policies.get('support');
+  assert.deepEqual(
+    kept?.allow.map(({ command, allUsers }) => [command, allUsers]),
+    [
+      ['quota get', false],
+      ['who', true],
+      ['quota get', true],
+    ],
+    text,
+  );
+});
+
 void test('a rule that lies within another is left out, and is counted there', () => {
   const line = (age: string) => `bob@example.com: expunge mailbox Trash savedbefore ${age}`;
   const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
