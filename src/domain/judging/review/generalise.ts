@@ -52,9 +52,9 @@ export function mayWiden(attempts: readonly Attempt[]): boolean {
 
 /**
  * Two commands with the same key can be one rule that allows nothing but the two: they differ in users, in one mailbox, in the day of a
- * date, or in words that no rule can name.
+ * date, or in words that no rule can name. `isWhole`: they do not differ in mailboxes or dates either.
  */
-export function togetherKey(attempts: readonly Attempt[]): string {
+export function togetherKey(attempts: readonly Attempt[], isWhole = false): string {
   return JSON.stringify(
     attempts.map(({ series, parsed, command }) => {
       const { query } = parsed;
@@ -67,7 +67,7 @@ export function togetherKey(attempts: readonly Attempt[]): string {
         ...keys.flatMap(({ key, values }) => (key.name === 'mailbox' ? values : [])),
       ];
       const mailbox = (values: readonly string[]): readonly string[] =>
-        mailboxes.length === 1 ? [] : values;
+        mailboxes.length === 1 && !isWhole ? [] : values;
       const words = given.map(({ name, role }) => {
         const values = parsed.values.get(name) ?? [];
         if (userRoles.has(role)) return [name];
@@ -80,7 +80,7 @@ export function togetherKey(attempts: readonly Attempt[]): string {
             const isAge = key.values[0] === 'interval' || searchTime(series, of[0] ?? '')?.kind === 'age';
             return [
               key.name,
-              ...(key.class === 'date' && !isAge ? [] : comparedKeys.has(key.name) || isAge ? of : []),
+              ...(comparedKeys.has(key.name) || isAge || (isWhole && key.class === 'date') ? of : []),
             ];
           }),
         ];

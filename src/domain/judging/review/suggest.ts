@@ -274,7 +274,15 @@ const attemptsOf = (sights: readonly Sight[]): Attempt[] => sights.flatMap(({ at
 /** What one rule may allow: all that is harmless, and of the rest what differs in nothing that matters. */
 function apart(sights: readonly Sight[]): Sight[][] {
   const groups = groupBy(sights, ({ attempts }) => (mayWiden(attempts) ? '' : togetherKey(attempts)));
-  return [...groups.values()];
+  return [...groups].flatMap(([key, group]) => (key === '' ? [group] : byDomains(group)));
+}
+
+/** Where two of them differ in a mailbox and in a domain, one rule would allow the mailbox of the one for the domain of the other. */
+function byDomains(sights: readonly Sight[]): Sight[][] {
+  const same = groupBy(sights, ({ attempts }) => togetherKey(attempts, true));
+  const domainsOf = (group: readonly Sight[]): string =>
+    JSON.stringify([...new Set(attemptsOf(group).flatMap(({ users }) => users.map(userPattern)))].toSorted());
+  return [...groupBy([...same.values()], domainsOf).values()].map((groups) => groups.flat());
 }
 
 function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): Sorted {
