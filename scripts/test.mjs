@@ -54,6 +54,7 @@ const longest = [
   'scenario/tls-reload',
   'fleet/cut-stream',
   'dovecot/bypass',
+  'dovecot/site',
   'scenario/docs',
   'dovecot/stalled-upload',
   'scenario/brute-force',

@@ -316,8 +316,8 @@ function seenOf(
   };
 }
 
-/** Without what differs between two runs of the same thing. */
-function comparable(known: ReadonlySet<string>, text: string): string {
+/** Without what differs between two runs of the same thing. `known`: identifiers of mailboxes that do not. */
+export function comparable(known: ReadonlySet<string>, text: string): string {
   const now = Date.now() / 1000;
   return (
     text
