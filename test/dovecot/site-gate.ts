@@ -108,10 +108,14 @@ log: { level: info }
   };
 }
 
-/** What became of the line of a row by policy; `unparsable`: it was not read. */
+/**
+ * What became of the line of a row by policy; `unparsable`: it was not read. What policy allowed and this series cannot carry out (`-A` on
+ * Dovecot 2.3) is served.
+ */
 export function doneIn(row: ExchangeRow): string {
   const line = recordedLine(row);
-  return line?.kind !== 'line' || textIn(row.fields, 'outcome') === 'unparsable' ? 'unparsable' : line.done;
+  if (line?.kind !== 'line') return 'unparsable';
+  return textIn(row.fields, 'outcome') === 'unparsable' && !line.isObstructed ? 'unparsable' : line.done;
 }
 
 /** The lines, each with its row: a lane asks one after the other. */
