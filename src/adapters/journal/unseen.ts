@@ -47,7 +47,7 @@ export function createUnseenWatch(
       counted.take(piece.bytes);
     },
     finish() {
-      // Of a human with several names nobody knows at which listener: they are told, too.
+      // Counts of a person with several names have no listener, so they are included.
       const { refused = 0, unsure = 0 } = counted.finish() ?? {};
       const left = refused + unsure;
       const isCutOff = (begun ?? 1) > 1 && retirements.since(undefined).length === 0;

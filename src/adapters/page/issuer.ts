@@ -21,7 +21,7 @@ export interface IssuerOptions {
 
 /**
  * `away`: it does not answer, or not as an issuer does, or not to this client; `ended`: it does not renew the sign-in; `refused`: the
- * answer that came by the browser, or the token behind it, is not valid; `new-key`: its key was not among those that were read. The
+ * answer that the browser brought is not valid, or the token is not; `new-key`: the token is signed with a key that was not read yet. The
  * message is a sentence for people.
  */
 export class IssuerFault extends Error {

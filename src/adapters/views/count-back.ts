@@ -87,7 +87,7 @@ export async function countBack(
   };
 }
 
-/** With those that have records, where nobody doubts that they fit. */
+/** The total, recorded commands included; empty if some counts may not match the search. */
 function sumWords({ refused, unsent, unsure }: OnlyCounted, rows: number): string {
   return unsure > 0 ? '' : `; ${countWords(rows + refused + unsent)} in all`;
 }

@@ -474,7 +474,7 @@ const saysWhatToDo: ReadonlySet<DecisionCode> = new Set([
 function withHelp(verdict: Verdict, ending: Ending, { names, subject }: ExchangeSession): Verdict {
   if (!isEnding(ending, 'denied') || verdict.text === undefined) return verdict;
   const isPlain = ending.request === undefined && !saysWhatToDo.has(ending.code);
-  // Where somebody logs in, the line would lack how.
+  // A listener with logins needs options for the login, which the line does not have.
   const hasCan = isPlain && names.isPreauthenticated === true && names.protocol === undefined;
   const help = helpWith({ can: hasCan ? canLine(names.socket) : undefined, contact: subject.policy.contact });
   return { ...verdict, text: verdict.text + help };

@@ -11,7 +11,7 @@ export function whyNotWords({ state, why_not: why }: AccessItem): string | undef
 
 /**
  * The state in words: `granted until 26 Nov 16:00`, `used up (break-glass, reviewed by carol@leads)`. `timeWords`: a time as its reader
- * sees it. `more`: stands before what somebody typed, so that nothing is taken for that.
+ * sees it. `more`: comes before the typed reason, so that nobody reads it as a part of the reason.
  */
 export function accessStateWords(item: AccessItem, timeWords: (time: string) => string, more = ''): string {
   const { state, approvals, approved_by: approved, until, reviewed_by: reviewed } = item;

@@ -373,7 +373,7 @@ export interface AccessEnd {
   readonly waitMs: number;
   readonly forMs: number;
   readonly policy: string;
-  /** Stands before the reason, which somebody may have typed. */
+  /** Comes before the reason, so that nobody reads it as a part of a typed reason. */
   readonly more?: string | undefined;
 }
 
