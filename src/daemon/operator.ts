@@ -2,19 +2,13 @@
 // not done, and a second record of the same `deed` says how it ended. A drained backend stays drained across restarts.
 
 import * as z from 'zod';
-import {
-  type Act,
-  type ActionFailure,
-  type ActionResult,
-  isOperatorAction,
-  type Operator,
-  type OperatorAction,
-} from '../adapters/admin/access.js';
+import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
 import { randomBytes } from '../adapters/host/clock.js';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
+import type { ActionFailure, ActionResult } from '../domain/admin/door/door.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { nearestName } from '../domain/language/names/nearest-name.js';
 import { text as textOf, time as timeText } from '../domain/language/seams/shape.js';

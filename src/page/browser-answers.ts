@@ -31,7 +31,7 @@ import { type Daemon, isChanged } from './daemon.js';
 import { createOidc } from './oidc.js';
 import type { People } from './people.js';
 
-const refusals = { unknown: 404, failed: 409, unrecorded: 503, undone: 503 } as const;
+const refusals = { unknown: 404, refused: 403, failed: 409, unrecorded: 503, undone: 503 } as const;
 
 export type PageHandlers = Partial<Record<Endpoint, PageHandler>>;
 

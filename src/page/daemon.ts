@@ -9,8 +9,8 @@ import { DoorFault } from '../adapters/page/door-client.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import {
+  type ActionResult,
   type DoorAccessed,
-  type DoorDone,
   type DoorFacts,
   type DoorHead,
   type DoorKnown,
@@ -145,9 +145,9 @@ export class Daemon {
     what: string,
     from: readonly string[],
     more: Pick<DoorAction, 'hours' | 'reason'> = {},
-  ): Promise<DoorDone> {
+  ): Promise<ActionResult> {
     const asked = { as: this.#as(who, ['operate']), kind, what, from, ...more };
-    const done: DoorDone = JSON.parse(await this.#call('operate', asked));
+    const done: ActionResult = JSON.parse(await this.#call('operate', asked));
     return done;
   }
 

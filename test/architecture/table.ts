@@ -523,6 +523,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/people/identity',
       'domain/records/audit',
+      'domain/admin/door',
       'domain/admin/now/problems',
       'domain/admin/now/running',
       'gateway/outcome',

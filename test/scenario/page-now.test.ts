@@ -168,6 +168,14 @@ test('four windows of one person, no fifth; a person who is taken out sees no mo
   assert.equal(oncall.hasEnded, false);
 });
 
+test('an act that is refused says why, as a refusal', async (t) => {
+  const page = await openPage(t);
+  const token = await signIn(page.port, 'oncall', password);
+  const body = { reason: 'new\ndisk' };
+  const drained = await askPageAt(page.port, 'POST', '/api/backend/mail1/drain', { token, body });
+  assert.deepEqual([drained.status, JSON.parse(drained.body).text], [403, 'a reason is one line of text']);
+});
+
 async function waitForEnd(window: NowWatcher): Promise<void> {
   await window.waitFor(() => window.hasEnded, 'the end of the stream');
 }

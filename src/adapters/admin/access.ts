@@ -3,6 +3,7 @@
 // and metrics need no token; where other machines can connect, everything does. No web page gets in by a name that resolves to this
 // address. An action is a POST, and says who asked for it.
 
+import type { ActionResult } from '../../domain/admin/door/door.js';
 import type { Secret } from '../../domain/people/identity/credentials.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { type ForeignSource, foreignSource } from '../http/source.js';
@@ -77,15 +78,6 @@ export interface Operator {
   readonly address?: string | undefined;
   /** For the record: where a person of the page is, whose process is the peer. */
   readonly from?: readonly string[];
-}
-
-/** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
-export type ActionFailure = 'unrecorded' | 'undone';
-
-/** The text is a sentence. `unknown`: there is no such thing. `already`: done before, so no record. `refused`: not by this operator. */
-export interface ActionResult {
-  readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;
-  readonly text: string;
 }
 
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */

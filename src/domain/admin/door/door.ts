@@ -27,7 +27,7 @@ export const doorCalls = {
   record: 'POST /record',
   /** DoorExtract -> SignedExtract, after a record. */
   sign: 'POST /sign',
-  /** -> DoorDone. */
+  /** -> ActionResult. */
   operate: 'POST /operate',
   /** DoorAccess -> DoorAccessed. */
   access: 'POST /access',
@@ -125,8 +125,12 @@ export type RecordedAction = keyof typeof recordedActions;
 /** Looks whose rules and records name other mail users: only for people who may see all of them. */
 export const unlimitedActions: readonly RecordedAction[] = ['audit-suggest', 'audit-replay', 'explain'];
 
-export interface DoorDone {
-  readonly kind: 'done' | 'already' | 'unknown' | 'failed' | 'unrecorded' | 'undone';
+/** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
+export type ActionFailure = 'unrecorded' | 'undone';
+
+/** The text is a sentence. `unknown`: there is no such thing. `already`: done before, so no record. `refused`: not by this operator. */
+export interface ActionResult {
+  readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;
   readonly text: string;
 }
 
