@@ -63,6 +63,20 @@ test('SIGTERM: probes hear that it drains, idle clients are closed, what runs is
   assert.equal(known.at(-1), 'stop');
 });
 
+test('a command that came before SIGTERM is served, though the daemon had no time to read it', async (t) => {
+  const { client, daemon } = await openGateway(t);
+  const clients = await Promise.all([client(), client(), client()]);
+  await clients[0]?.ask(quota);
+  // Each is older than the second that a new one has for its first command.
+  await pause(1_100);
+  daemon.signal('SIGSTOP');
+  for (const each of clients) each.sendCommand(quota);
+  daemon.signal('SIGTERM');
+  daemon.signal('SIGCONT');
+  for (const each of clients) assert.equal((await each.readReply()).status, '+');
+  assert.deepEqual(await daemon.exited, { code: 0, signal: null });
+});
+
 test('what hangs is given up when a second SIGTERM comes, and told so, also to those who wait', async (t) => {
   const { client, daemon, backend } = await openGateway(t, {
     backend: { script: hangs },

@@ -120,10 +120,14 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const isNew = reason === 'draining' && this.#exchanges === 0;
     const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
     // An unauthenticated peer that keeps its side open must not delay a stop, so it is closed abruptly.
-    if (leftMs <= 0) return this.#close(reason, this.standing !== 'known');
-    this.#firstCommand = clock.setTimer(leftMs, () => {
+    const close = (): void => {
       if (!this.#isServing) this.#close(reason, this.standing !== 'known');
-    });
+    };
+    if (reason === 'revoked') return close();
+    // What came while this process had no time to read it is read first.
+    const closeSoon = (): void => void clock.nextTurn().then(close);
+    if (leftMs <= 0) closeSoon();
+    else this.#firstCommand = clock.setTimer(leftMs, closeSoon);
   }
 
   /** A request of an unauthenticated peer is not served: its proof may have to wait long. */
