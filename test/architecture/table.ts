@@ -92,7 +92,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['crypto', 'zlib'],
   }),
   'domain/language/names': rule(['domain/people/identity/user-name'], {
-    public: ['glob', 'mailbox-names', 'nearest-name'],
+    public: ['glob', 'mailbox-names', 'mask', 'nearest-name'],
   }),
   'domain/language/commands': rule(
     [...protocol, 'domain/language/verbs', 'domain/language/names', 'domain/people/identity/user-name'],
@@ -123,6 +123,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/codes',
       'domain/language/commands',
       'domain/language/meaning',
+      'domain/language/names',
       'domain/language/words',
       'domain/records/audit',
     ],

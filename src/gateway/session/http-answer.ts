@@ -8,7 +8,7 @@ import type { Judged } from '../../domain/judging/policy/judge.js';
 import type { Code, Said } from '../../domain/language/codes/codes.js';
 import { errorTypeOf } from '../../domain/language/commands/named.js';
 import { type ReplyShape, replyRows } from '../../domain/language/meaning/columns.js';
-import { maskCovers } from '../../domain/language/names/glob.js';
+import { maskCovers } from '../../domain/language/names/mask.js';
 import { foldAscii } from '../../domain/people/identity/user-name.js';
 import { WireFault } from '../../ports/faults.js';
 import type { HttpHead, HttpRequest, Transport } from '../../ports/transport.js';

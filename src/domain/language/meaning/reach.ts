@@ -12,8 +12,9 @@ import {
 import { type Unparsable, unparsable } from '../commands/getopt.js';
 import { type ParsedArguments, withoutParameters } from '../commands/parse.js';
 import { conditionsIn, namesMailbox } from '../commands/search-query.js';
-import { isAddress, isMask, maskCovers } from '../names/glob.js';
+import { isAddress, isMask } from '../names/glob.js';
 import { usualSharedPrefixes } from '../names/mailbox-names.js';
+import { maskCovers } from '../names/mask.js';
 
 /** Repeatable positionals whose values are not changed one after the other. */
 const notNames: ReadonlySet<string | undefined> = new Set(['acl-right', 'mail-flags', 'search-query']);

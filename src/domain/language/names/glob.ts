@@ -9,6 +9,7 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import { foldAscii } from '../../people/identity/user-name.js';
+import { maskCovers } from './mask.js';
 
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
 export const globLengthMax = bounds.patternChars;
@@ -231,37 +232,4 @@ function fitsEnd(mask: string, pattern: string): boolean {
 /** In a pattern a `?` is literal; treating it as any character only adds overlaps. */
 function isAlike(one: string | undefined, other: string | undefined): boolean {
   return one === other || one === '?' || other === '?';
-}
-
-/**
- * Whether a mask matches a text. A star takes as little as possible, and the last one takes more when that fails: at worst linear in mask
- * times text. `isEqual`: compares a character of the mask with one of the text.
- */
-export function maskCovers(mask: string, text: string, isEqual = isMatch): boolean {
-  let inMask = 0;
-  let inText = 0;
-  let star = -1;
-  let afterStar = 0;
-  while (inText < text.length) {
-    if (mask[inMask] === '*') {
-      star = inMask;
-      afterStar = inText;
-      inMask += 1;
-    } else if (inMask < mask.length && isEqual(mask[inMask], text[inText])) {
-      inMask += 1;
-      inText += 1;
-    } else if (star !== -1) {
-      afterStar += 1;
-      inText = afterStar;
-      inMask = star + 1;
-    } else {
-      return false;
-    }
-  }
-  while (mask[inMask] === '*') inMask += 1;
-  return inMask === mask.length;
-}
-
-function isMatch(ofMask: string | undefined, ofText: string | undefined): boolean {
-  return ofMask === ofText || ofMask === '?';
 }

@@ -9,7 +9,7 @@
 // Nothing here asks a server. What the configuration does not say is doubted: a name may be several mailboxes then. A rule that allows must
 // match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
 import { foldAscii } from '../../people/identity/user-name.js';
-import { maskCovers } from './glob.js';
+import { maskCovers } from './mask.js';
 
 export interface Namespace {
   /** Empty, or ends with the separator. */

@@ -1,6 +1,7 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
 import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
+import { maskCovers } from '../../language/names/mask.js';
 import { durationWords } from '../../language/words/words.js';
 import type { RecordedOutcome } from '../audit/record.js';
 import { asList, isText, pagePrefix, type StoredRecord, textIn, valueText } from '../audit/stored.js';
@@ -229,19 +230,7 @@ export function isPerson(name: string, wanted: string): boolean {
 export const isNameAlone = (wanted: string): boolean => !/[@*:]/.test(wanted);
 
 /** Whether a text fits a pattern of a search, in which `*` stands for any characters. */
-export function isFitting(text: string, pattern: string): boolean {
-  const [start = '', ...parts] = pattern.split('*');
-  if (parts.length === 0) return text === pattern;
-  if (!text.startsWith(start)) return false;
-  let at = start.length;
-  const end = parts.pop() ?? '';
-  for (const part of parts) {
-    const found = text.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return text.length - end.length >= at && text.endsWith(end);
-}
+export const isFitting = (text: string, pattern: string): boolean => maskCovers(pattern, text, Object.is);
 
 export interface Asked {
   /** RFC 3339, as it was recorded. */

@@ -1,7 +1,8 @@
 // Which exchanges concern a user: by the users that an admission names, and by a mask that covers the name. Pure. A record that does not
 // name all of its users is a hit: a user must not be missed because a list was too long to be recorded.
 
-import { GlobList, globLengthMax, isMask, maskCovers, mayOverlap } from '../../language/names/glob.js';
+import { GlobList, globLengthMax, isMask, mayOverlap } from '../../language/names/glob.js';
+import { maskCovers } from '../../language/names/mask.js';
 import { foldAscii } from '../../people/identity/user-name.js';
 import { quote } from '../audit/encode.js';
 import { asCut, asList, asObject, asTexts, isText } from '../audit/stored.js';

@@ -9,7 +9,8 @@ import {
   touchedUsers,
   userdbContent,
 } from '../../../../src/domain/language/meaning/reach.js';
-import { isAddress, maskCovers } from '../../../../src/domain/language/names/glob.js';
+import { isAddress } from '../../../../src/domain/language/names/glob.js';
+import { maskCovers } from '../../../../src/domain/language/names/mask.js';
 import { accept } from '../commands/reading.js';
 import { withoutArguments } from './parsed-command.js';
 
