@@ -7,7 +7,7 @@ import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { go, Link } from './location.js';
-import { becameSentence, waitsForReview } from './request.js';
+import { becameSentence, isOver, waitsForReview } from './request.js';
 import { RequestCard, requestPath, useDeciding } from './requests.js';
 import { type Column, Table } from './table.js';
 import { visible } from './visible.js';
@@ -32,6 +32,7 @@ export function ApprovalsScreen() {
       )}
     </section>
   );
+  const unreviewed = approvals.filter((item) => waitsForReview(item) && !isOver(item)).length;
   return (
     <>
       {cards(
@@ -52,6 +53,9 @@ export function ApprovalsScreen() {
           .filter((item) => item.state !== 'requested' && !waitsForReview(item))
           .toSorted(({ granted: one = '' }, { granted: other = '' }) => (one < other ? 1 : -1)),
         'Nobody else has access on request now.',
+      )}
+      {unreviewed > 0 && (
+        <p class="faint">{plural(unreviewed, 'more is', 'more are')} live, and to be reviewed: above.</p>
       )}
       {more > 0 && <p class="faint">{plural(more, 'newer one is', 'newer ones are')} not shown.</p>}
       <Panel title="Decided, and over" isTable>

@@ -21,12 +21,18 @@ export function stateSentence(item: AccessItem): string {
 
 const marked = (time: string): string => `{${time}}`;
 
-/** With marked times: how it is now, and of a grant how often it was used. */
+/** With marked times: how it is now, and of a grant who approved it and how often it was used. */
 export function becameSentence(item: AccessItem): string {
   const { granted, used, uses } = item;
   if (granted === undefined) return stateSentence(item);
   const often = uses === undefined ? timesWords(used) : `${used} of ${uses}`;
-  return accessStateWords(item, marked, `, ${used === 0 ? 'never used' : `used ${often}`}`);
+  const approved = approvers(item) && `, approved by ${approvers(item)}`;
+  return accessStateWords(item, marked, `${approved}, ${used === 0 ? 'never used' : `used ${often}`}`);
+}
+
+/** '': nobody. */
+export function approvers({ approved_by: approved }: AccessItem): string {
+  return approved.map(({ principal }) => personWords(principal)).join(' and ');
 }
 
 /** With marked times: `2 of 3, 1 left until {TIME}`. */
@@ -144,7 +150,8 @@ export function permitsTitle(item: AccessItem): string {
 
 /** What a grant of it permits, as a whole: `this command only, once`. */
 export function permitsWords({ scope, rule, users, uses }: AccessItem): string {
-  const often = uses === undefined ? 'as often as wanted' : timesWords(uses);
+  const often =
+    uses === undefined ? 'as often as wanted' : `${timesWords(uses)}${uses === 1 ? '' : ' in all'}`;
   if (scope === 'command') return `this command only, ${often}`;
   // A journal has the rule's place alone; and one that is gone has no words.
   const [name, ...says] = rule ?? [];

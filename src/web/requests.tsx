@@ -5,7 +5,6 @@ import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { AccessTable, Approvals } from '../domain/admin/page/api.js';
 import { countWords } from '../domain/language/words/words.js';
-import { personWords } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
@@ -13,6 +12,7 @@ import { Ago, Button, Field, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import {
   afterWords,
+  approvers,
   becameSentence,
   deadlineSentence,
   lossWords,
@@ -63,7 +63,7 @@ export function RequestCard({ item, policies, isAlone = false, onStep }: CardPro
           asked <Ago at={item.asked} /> ago
           {item.granted !== undefined && (
             <>
-              , granted <Ago at={item.granted} /> ago
+              , granted <Time at={item.granted} isExact />
             </>
           )}
         </span>
@@ -124,9 +124,9 @@ interface ToldProps {
 }
 
 export function Told({ item, policies }: ToldProps) {
-  const { scope, users, approved_by: approved, granted } = item;
+  const { scope, users, approved_by: approved, granted, to } = item;
   const { approvals, decided } = useApprovals();
-  const names = approved.map(({ principal }) => personWords(principal)).join(', ');
+  const names = approvers(item);
   const facts: readonly (readonly [what: string, value: ComponentChildren])[] = [
     ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
     // Of a rule for all that it permits, the command is one of many.
@@ -151,7 +151,7 @@ export function Told({ item, policies }: ToldProps) {
     ['Used', granted === undefined ? undefined : <Sentence text={usedSentence(item)} />],
     ['Rule', <Name value={ruleWords(item, policies)} max={200} />],
     [
-      'Other requests',
+      `Other requests of ${to}`,
       approvals === undefined ? undefined : <Others item={item} all={[...approvals, ...decided]} />,
     ],
   ];
@@ -193,7 +193,7 @@ function Others({ item, all }: OthersProps) {
           <Sentence text={becameSentence(other)} />
           {other.reason !== '' && (
             <p class="why faint">
-              <Name value={other.reason} max={120} />
+              asked with the reason: <Name value={other.reason} max={120} />
             </p>
           )}
         </div>

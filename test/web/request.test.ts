@@ -118,7 +118,11 @@ void test('what is over says how often it was used', () => {
     'revoked by carol@desk, never used (break-glass, not reviewed): no reason was given',
   );
   const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
-  assert.equal(becameSentence(live), `granted until {${live.until}}, used 2 of 3`);
+  const approved = { ...live, approved_by: [{ principal: 'carol@desk', time: waiting.asked }] };
+  assert.equal(
+    becameSentence(approved),
+    `granted until {${live.until}}, approved by carol@desk, used 2 of 3`,
+  );
   assert.equal(becameSentence(item({ state: 'refused', ended_by: 'carol@desk' })), 'refused by carol@desk');
 });
 
@@ -203,7 +207,7 @@ void test('what it permits is one command, or all of a rule, and how often', () 
   const rule = ['fetch', 'any mail and folder', 'also what mails say'];
   assert.equal(
     permitsWords(item({ scope: 'user', rule, uses: 3 })),
-    'every fetch of bob@example.com (any mail and folder, also what mails say), 3 times; one use is one command',
+    'every fetch of bob@example.com (any mail and folder, also what mails say), 3 times in all; one use is one command',
   );
   assert.match(permitsWords(item({ scope: 'user', uses: 1 })), /^all that its rule permits of bob@/);
 });
