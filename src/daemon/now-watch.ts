@@ -11,8 +11,8 @@ import type { Trouble } from '../domain/admin/page/api.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
-import { ownerOf } from '../domain/records/story/owner.js';
-import { denialWords } from '../domain/records/story/words.js';
+import { ownerOf, ownerWords } from '../domain/records/story/owner.js';
+import { denialWords, nextWords } from '../domain/records/story/words.js';
 import {
   type EngineEvent,
   type ExchangeEnded,
@@ -38,6 +38,8 @@ interface Kept {
   firstMs: number;
   lastMs: number;
   count: number;
+  /** Those with a record of their own. */
+  recorded: number;
 }
 
 /** An outage has one cause and many requesters and commands. */
@@ -113,9 +115,10 @@ export class NowWatch {
   /** Newest first. */
   troubles(): readonly TroubleRow[] {
     const rows: TroubleRow[] = [];
-    for (const { event, lastMs, firstMs, count } of this.#troubles) {
+    for (const { event, lastMs, firstMs, count, recorded } of this.#troubles) {
       const { row, user } = rowOf(event, lastMs);
-      rows.push({ row: count === 1 ? row : { ...row, count, since: formatTime(firstMs) }, user });
+      const several = { count, since: formatTime(firstMs), ...(recorded < count && { recorded }) };
+      rows.push({ row: count === 1 ? row : { ...row, ...several }, user });
     }
     return rows.toReversed();
   }
@@ -145,7 +148,7 @@ export class NowWatch {
     for (const each of kept) if (isSame(each.event, event)) same = each;
     if (same === undefined) {
       if (kept.length === troublesMax) this.#troublesSinceMs = kept.shift()?.lastMs ?? nowMs;
-      kept.push({ event, firstMs: nowMs, lastMs: nowMs, count: 1 });
+      kept.push({ event, firstMs: nowMs, lastMs: nowMs, count: 1, recorded: recordsOf(event) });
       return;
     }
     // It is the newest again.
@@ -154,6 +157,7 @@ export class NowWatch {
     if (isRecorded(event) || !isRecorded(same.event)) same.event = event;
     same.lastMs = nowMs;
     same.count += 1;
+    same.recorded += recordsOf(event);
   }
 
   #loginFailed({ listener, address, account, why }: LoginFailed): void {
@@ -176,6 +180,11 @@ export class NowWatch {
 /** Of a flood of refusals most are only counted. */
 function isRecorded(event: Troubling): boolean {
   return event.level !== undefined;
+}
+
+/** Failed logins and refused sessions are counted together in records of their own. */
+function recordsOf(event: Troubling): number {
+  return isEngineEvent(event, 'exchange-ended') && !isRecorded(event) ? 0 : 1;
 }
 
 function isSame(one: Troubling, other: Troubling): boolean {
@@ -243,7 +252,10 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
   const owner = ownerOf({ outcome, denial, error, status: statusWord(status) });
   const by = denial !== undefined || owner === 'policy' ? { policy: event.policy } : {};
   const found = isRecorded(event) ? { id } : {};
-  return { row: { at, ...found, kind, principal, ...where, text: sentenceOf(event), owner, ...by }, user };
+  const next = nextWords(owner, { denial, error, backend, policy: event.policy, place: placeWords(event) });
+  const isSaid = next === ownerWords(owner, { backend });
+  const why = { text: sentenceOf(event), owner, ...(!isSaid && { next }), ...by };
+  return { row: { at, ...found, kind, principal, ...where, ...why }, user };
 }
 
 function statusWord(status: string): string | undefined {
@@ -253,10 +265,15 @@ function statusWord(status: string): string | undefined {
 /** As the client got it; where that repeats words of a client or a backend, what its code means. */
 function sentenceOf({ denial, rule, policy, error, text, isQuoting }: ExchangeEnded): string {
   if (denial !== undefined) {
-    const place = rule === undefined ? '' : `${rule.file}:${rule.line}`;
+    const place = placeWords({ rule });
     return `${capital(denialWords(denial, { policy, place, isOffered: error === 'on-request' }))}.`;
   }
   return `${capital((isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0])}.`;
+}
+
+/** Where its rule is written; '': no rule decided. */
+function placeWords({ rule }: Pick<ExchangeEnded, 'rule'>): string {
+  return rule === undefined ? '' : `${rule.file}:${rule.line}`;
 }
 
 function capital(text: string): string {

@@ -361,6 +361,9 @@ function Troubles() {
         <>
           <Outcome outcome={row.kind} />
           {row.count !== undefined && <strong class="number"> {countWords(row.count)}×</strong>}
+          {row.recorded !== undefined && (
+            <span class="faint"> {countWords(row.recorded)} of them with a record</span>
+          )}
         </>
       ),
     },
@@ -484,7 +487,7 @@ interface WhyProps {
 }
 
 function Why({ row, seesRules }: WhyProps) {
-  const { text, policy } = row;
+  const { text, policy, next } = row;
   return (
     <>
       <Sentence text={text} />
@@ -496,10 +499,10 @@ function Why({ row, seesRules }: WhyProps) {
             <Link to={`/access?policy=${encodeURIComponent(policy)}`}>its rules</Link>
           </>
         )}
-        {row.kind === 'denied' && row.owner === 'policy' && (
+        {row.kind === 'denied' && row.owner === 'policy' && '. Nothing was sent'}
+        {next !== undefined && (
           <>
-            . Nothing was sent. Next: the person who writes policies, if this should be allowed;{' '}
-            <code>dovegate can</code> shows the requester what is
+            . Next: <Name value={next} max={400} />
           </>
         )}
       </p>

@@ -178,7 +178,7 @@ export function certificateLeft(
 ): { readonly tone: 'quiet' | 'warn' | 'bad'; readonly words: string } {
   const leftMs = Date.parse(ends) - Date.parse(now);
   if (Number.isNaN(leftMs)) return { tone: 'quiet', words: ends };
-  if (leftMs < 0) return { tone: 'bad', words: `ended on ${dayWords(ends)}` };
+  if (leftMs < 0) return { tone: 'bad', words: `its last day was ${dayWords(ends)}` };
   const days = Math.floor(leftMs / 86_400_000);
   const words = `${daysWords(leftMs)} left, until ${dayWords(ends)}`;
   return { tone: days < 3 ? 'bad' : days < 21 ? 'warn' : 'quiet', words };

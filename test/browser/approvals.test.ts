@@ -104,7 +104,10 @@ browserTest('a request is approved for less, and revoked; another one is refused
   assert.equal((await request('Other', 'ticket 4712')).status, '+');
   await page.goBack();
   await page.reload();
-  await page.getByText('revoked by approver (page), approved by approver (page), never used: no reason was given').first().waitFor();
+  await page
+    .getByText('revoked by approver (page), approved by approver (page), never used: no reason was given')
+    .first()
+    .waitFor();
   assert.deepEqual(await findFaults(page), []);
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
   const refuse = dialog.getByRole('button', { name: 'refuse', exact: true });

@@ -64,7 +64,7 @@ browserTest(
     assert.match(texts[1] ?? '', / reloaded The configuration was replaced by a reload by SIGHUP\.$/);
     assert.match(
       texts[2] ?? '',
-      /not reloaded A reload by SIGHUP was refused, and the configuration before it stays: .*dovegate\.yaml:\d+.*connections.*\.$/,
+      /not reloaded A reload by SIGHUP was refused, and the configuration before it stayed: .*dovegate\.yaml:\d+.*connections.*\.$/,
     );
     assert.match(
       texts[3] ?? '',

@@ -215,12 +215,31 @@ void test('of a flood the row has the id of the last one that is recorded, and n
   const watch = new NowWatch(createFakeClock());
   const refused = (id: string, level: 'info' | undefined) =>
     watch.observe({ ...ended, ...denied, denial: 'no-rule', level, exchange: { ...ended.exchange, id } });
-  const seen = () => watch.troubles().map(({ row: { id, count } }) => [id, count]);
+  const seen = () => watch.troubles().map(({ row: { id, count, recorded } }) => [id, count, recorded]);
   refused('E1', undefined);
-  assert.deepEqual(seen(), [[undefined, undefined]]);
+  assert.deepEqual(seen(), [[undefined, undefined, undefined]]);
   for (const id of ['E2', 'E3']) refused(id, 'info');
   for (const id of ['E4', 'E5']) refused(id, undefined);
-  assert.deepEqual(seen(), [['E3', 5]]);
+  assert.deepEqual(seen(), [['E3', 5, 2]]);
+});
+
+void test('what can be done about a denial stands with it, and nothing where the cause says it all', () => {
+  const next = (more: Partial<ExchangeEnded>): string | undefined => {
+    const watch = new NowWatch(createFakeClock());
+    watch.observe({ ...ended, ...more });
+    return watch.troubles()[0]?.row.next;
+  };
+  const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support)';
+  assert.equal(next({ ...denied, denial: 'no-rule' }), writer);
+  assert.equal(
+    next({ ...denied, denial: 'no-rule', error: 'on-request' }),
+    `the requester, who can ask for access with that command; or ${writer}`,
+  );
+  assert.equal(
+    next({ ...denied, denial: 'no-reason' }),
+    'the requester: say why: dovegate send --reason TEXT',
+  );
+  assert.equal(next({ ...failed, status: '-NOTPOSSIBLE' }), undefined);
 });
 
 void test('a record that could not be written: nothing was sent to any backend', () => {

@@ -108,8 +108,8 @@ interface Got {
 
 /** Who acts next, where the requester could have asked otherwise. */
 const askedOtherwise: ReadonlyMap<string, string> = new Map([
-  ['denied: no reason', 'next: the requester: say why'],
-  ['denied: a reason of a blank', 'next: the requester: say why, in words'],
+  ['denied: no reason', 'next: the requester: say why: dovegate send --reason TEXT'],
+  ['denied: a reason of a blank', 'next: the requester: say why, in words: dovegate send --reason TEXT'],
   ['denied: too many mails', 'next: the requester: narrow the query'],
 ]);
 

@@ -167,7 +167,7 @@ test('each fault: -TEMPFAIL, one clear log line, and the daemon goes on', async 
         const reply = await one.ask({ user, fields: ['quota get'] });
         assert.equal(reply.status, '-TEMPFAIL');
         const told = new RegExp(
-          `^dovegate: backend ${name} is not reachable \\(([a-z-]+)\\) \\[(?:\\1|not-done)\\], id `,
+          `^dovegate: backend ${name} (?:is not reachable|did not answer in time) \\(([a-z-]+)\\) \\[(?:\\1|not-done)\\], id `,
         );
         assert.match(reply.logs[0]?.text ?? '', told);
       }

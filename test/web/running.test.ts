@@ -168,7 +168,7 @@ void test('a certificate: how long it lasts, and how urgent that is', () => {
     ['2026-12-11T12:00:00Z', 'warn', '20 days left, until 11 Dec 2026'],
     ['2026-11-22T13:00:00Z', 'bad', '1 day left, until 22 Nov 2026'],
     ['2026-11-21T13:00:00Z', 'bad', 'less than a day left, until 21 Nov 2026'],
-    ['2026-11-21T11:59:59Z', 'bad', 'ended on 21 Nov 2026'],
+    ['2026-11-21T11:59:59Z', 'bad', 'its last day was 21 Nov 2026'],
     ['soon', 'quiet', 'soon'],
   ];
   for (const [ends, tone, words] of cases) assert.deepEqual(certificateLeft(ends, now), { tone, words });

@@ -329,6 +329,8 @@ export interface Trouble {
   readonly at: string;
   /** How many are the same; absent: it is one. */
   readonly count?: number;
+  /** Of several: how many have a record of their own, where it is not all of them. */
+  readonly recorded?: number;
   /** When the first of several was. */
   readonly since?: string;
   /** Of several that are the same: of the last one that is recorded, as is the user. Absent: none is; of a flood most are only counted. */
@@ -342,6 +344,8 @@ export interface Trouble {
   /** The rule or the error, as a sentence; without names of mail users and arguments. */
   readonly text: string;
   readonly owner: TroubleOwner;
+  /** Who can do what about it. */
+  readonly next?: string;
   readonly policy?: string;
 }
 

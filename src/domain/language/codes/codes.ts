@@ -277,7 +277,7 @@ const table = {
     'correct `address`, start the backend',
   ),
   'dial-timeout': passing(
-    away,
+    'backend {backend} did not answer in time ({reason})',
     'no connection or no greeting in time; a Dovecot at its `process_limit` accepts and says nothing',
     'raise `process_limit`, or lower the `connections` of all gates',
   ),

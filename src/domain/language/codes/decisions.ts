@@ -13,8 +13,14 @@ export const decisionCodes = {
   'no-rule': ['no rule names the command', 'add one'],
   'rule-misses': ['a rule allows this command, but not like this', 'see `missing`'],
   // What a command meets only after a rule has allowed it.
-  'no-reason': ['its rule asks for a reason, and the client gave none', 'say why'],
-  'reason-short': ['its rule asks for a reason, and the given one says nothing', 'say why, in words'],
+  'no-reason': [
+    'its rule asks for a reason, and the client gave none',
+    'say why: `dovegate send --reason TEXT`',
+  ],
+  'reason-short': [
+    'its rule asks for a reason, and the given one says nothing',
+    'say why, in words: `dovegate send --reason TEXT`',
+  ],
   'too-many-matches': ['more mails match than its rule or its grant permits', 'narrow the query'],
   'not-served': ['its peer is not served any more since a reload'],
   'grant-withheld': [

@@ -243,7 +243,7 @@ function textOf(draft: Draft): string {
     case 'reloaded':
       return `The configuration was replaced by a reload ${drainWords({ by })}.`;
     case 'not reloaded':
-      return `A reload ${drainWords({ by })} was refused, and the configuration before it stays${reason === undefined ? '' : `: ${reason}`}.`;
+      return `A reload ${drainWords({ by })} was refused, and the configuration before it stayed${reason === undefined ? '' : `: ${reason}`}.`;
     case 'killed':
       return `A command was killed ${drainWords({ by })} after ${durationWords(Date.parse(until ?? '') - Date.parse(since))}.`;
     default:

@@ -15,7 +15,7 @@ import { wouldWords } from '../../language/codes/outcomes.js';
 import { bytesWords } from '../../language/words/words.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
-import { ownerWords } from './owner.js';
+import { ownerWords, type TroubleOwner } from './owner.js';
 import {
   type Asked,
   drainWords,
@@ -205,16 +205,34 @@ function nextOf({
     const who = operator === undefined ? 'by an operator or the configuration' : drainWords(operator);
     return `next: the requester, who can send it again when ${backend} is back in service; it was drained ${who}`;
   }
+  const place = right.kind === 'rule' ? right.place : '';
+  return `next: ${nextWords(owner, { denial, error, backend, policy, place, until })}`;
+}
+
+/** Who can do what about a command that ended so, without its story; `place`: of the rule that refused it, or ''. */
+export function nextWords(
+  owner: TroubleOwner,
+  { denial, error, backend, policy, place, until = '' }: NextFacts,
+): string {
   if (owner !== 'policy') {
     const ask = isDecisionCode(denial) ? decisionCodes[denial][1] : isCode(error) ? codes[error].ask : '';
-    return `next: ${ownerWords(owner, { backend })}${owner === 'requester' && ask ? `: ${plain(ask)}` : ''}`;
+    return `${ownerWords(owner, { backend })}${owner === 'requester' && ask ? `: ${plain(ask)}` : ''}`;
   }
   const none = denial === 'rule-misses' ? 'no rule fits it' : 'no rule yet';
-  const rule = right.kind === 'rule' ? `rule ${right.place}` : none;
+  const rule = place === '' ? none : `rule ${place}`;
   const writer = `the person who writes policies, if this should be allowed (${rule}, policy ${policy})`;
   const can =
     error === 'on-request' ? 'ask for access with that command' : until && `send it again after ${until}`;
-  return can ? `next: the requester, who can ${can}; or ${writer}` : `next: ${writer}`;
+  return can ? `the requester, who can ${can}; or ${writer}` : writer;
+}
+
+interface NextFacts {
+  readonly denial: string | undefined;
+  readonly error: string | undefined;
+  readonly backend?: string | undefined;
+  readonly policy: string;
+  readonly place: string;
+  readonly until?: string | undefined;
 }
 
 function loggedLine(record: StoredRecord): LoggedLine {

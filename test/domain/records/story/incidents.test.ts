@@ -220,7 +220,7 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
         kind: 'not reloaded',
         by: 'root',
         reason: 'dovegate.yaml:3:1: no backend "x"',
-        text: 'A reload by root was refused, and the configuration before it stays: dovegate.yaml:3:1: no backend "x".',
+        text: 'A reload by root was refused, and the configuration before it stayed: dovegate.yaml:3:1: no backend "x".',
       },
       {
         kind: 'killed',
@@ -238,7 +238,7 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
     rows.map((row) => narrowIncident(row)).map(({ text: shown, left }) => [shown, left]),
     [
       ['The configuration was replaced by a reload by an operator.', undefined],
-      ['A reload by an operator was refused, and the configuration before it stays.', undefined],
+      ['A reload by an operator was refused, and the configuration before it stayed.', undefined],
       ['A command was killed by an operator after 20 s.', undefined],
     ].toReversed(),
   );

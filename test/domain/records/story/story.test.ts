@@ -391,8 +391,8 @@ void test('who acts next after a denial: who writes policies, or the requester w
   const misses = told(denied, { ...refused, denial: 'rule-misses' }).next ?? '';
   assert.match(misses, /\(no rule fits it, policy support\)/);
   for (const [denial, next] of [
-    ['no-reason', 'say why'],
-    ['reason-short', 'say why, in words'],
+    ['no-reason', 'say why: dovegate send --reason TEXT'],
+    ['reason-short', 'say why, in words: dovegate send --reason TEXT'],
     ['too-many-matches', 'narrow the query'],
     ['grant-withheld', 'log in, or ask for access'],
   ])
