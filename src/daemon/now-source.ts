@@ -112,7 +112,7 @@ function backendsOf({ backends, certificates, atMs }: Running): readonly Backend
       health,
       text: fault && whyDown(fault),
       since: health === 'drained' ? undefined : formatTime(sinceMs),
-      mayBeLonger: (fault !== undefined && !backend.hasBeenUp) || undefined,
+      mayBeLonger: backend.mayBeLonger || undefined,
       connections,
       dialing,
       idle,

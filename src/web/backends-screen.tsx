@@ -192,7 +192,7 @@ function State({ backend }: { readonly backend: BackendNow }) {
       {backend.since !== undefined && (
         <p class="why faint">
           {backend.isUp ? 'up' : 'down'} for <Ago at={backend.since} />, since <Time at={backend.since} />
-          {backend.mayBeLonger === true && ' or longer: not reached since dovegate started'}
+          {backend.mayBeLonger === true && ' or longer: dovegate has looked since then'}
         </p>
       )}
       {backend.text !== undefined && (

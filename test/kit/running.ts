@@ -17,7 +17,7 @@ export function backend(name: string, more: Partial<RunningBackend> = {}): Runni
     newer: undefined,
     health: 'up',
     sinceMs: 0,
-    hasBeenUp: true,
+    mayBeLonger: false,
     fault: undefined,
     drained: [],
     refused: 0,

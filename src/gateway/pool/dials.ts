@@ -214,6 +214,7 @@ export class Health {
   #aliveMs: number;
   #changedMs: number;
   #hasBeenUp = false;
+  #hasBeenDown = false;
   /** Failures before the last successful dial, and when that was. */
   #before = { failures: 0, upMs: 0 };
 
@@ -237,9 +238,9 @@ export class Health {
     return this.#changedMs;
   }
 
-  /** A dial has succeeded once. Until then it may have been down for longer than `changedMs` says. */
-  get hasBeenUp(): boolean {
-    return this.#hasBeenUp;
+  /** It may be up or down for longer than `changedMs` says: it was so when dovegate first looked. */
+  get mayBeLonger(): boolean {
+    return this.fault === undefined ? !this.#hasBeenDown : !this.#hasBeenUp;
   }
 
   get hasFailedBefore(): boolean {
@@ -319,6 +320,7 @@ export class Health {
     }
     const isNew = was.at !== 'down' && was.at !== 'probing';
     const sinceMs = isNew ? clock.now() : was.sinceMs;
+    this.#hasBeenDown = true;
     if (isNew) this.#changedMs = clock.wallMs();
     const timer = clock.setTimer(pauseMs, () => {
       this.#become({ at: 'probing', fault, failures, sinceMs });

@@ -101,7 +101,7 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   snapshot(): PoolSnapshot {
-    const { state, fault, failed, changedMs, hasBeenUp } = this.#dials.health;
+    const { state, fault, failed, changedMs, mayBeLonger } = this.#dials.health;
     const { idle, leased, overdue } = this.#open;
     const nowMs = this.#options.clock.now();
     const oldest = this.#queue.oldest;
@@ -117,7 +117,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       oldestWaitMs: oldest === undefined ? 0 : nowMs - oldest.sinceMs,
       isNewer: this.server?.isNewer === true,
       changedMs,
-      hasBeenUp,
+      mayBeLonger,
       fault,
     };
   }
@@ -450,7 +450,7 @@ export interface PoolSnapshot {
   readonly oldestWaitMs: number;
   /** When its health last became up or down, on the wall clock. */
   readonly changedMs: number;
-  readonly hasBeenUp: boolean;
+  readonly mayBeLonger: boolean;
   readonly fault: UpstreamFault | undefined;
   /** `drained`: it takes no commands; else what is known of its health. */
   readonly health: HealthState['at'] | 'drained';

@@ -303,7 +303,7 @@ function touched({ isDamaged, isAppended, directory }: RunningJournal): FoundPro
 /** Several of them. */
 function allDown(down: readonly RunningBackend[]): FoundProblem {
   const sinceMs = Math.max(...down.map((backend) => backend.sinceMs));
-  const longer = down.some(({ hasBeenUp }) => hasBeenUp) ? '' : orLonger;
+  const longer = down.every(({ mayBeLonger }) => mayBeLonger) ? orLonger : '';
   return {
     code: 'backends-down',
     text: `No backend is up since ${timeOf(sinceMs)}${longer}: ${down.map(({ name }) => name).join(', ')}. All commands for them fail.`,
@@ -314,14 +314,14 @@ function allDown(down: readonly RunningBackend[]): FoundProblem {
 }
 
 function backendDown(backend: RunningBackend): FoundProblem[] {
-  const { name, fault, waiters, sinceMs, hasBeenUp } = backend;
+  const { name, fault, waiters, sinceMs, mayBeLonger } = backend;
   if (fault === undefined) return [];
   const effect =
     waiters === 0 ? 'Its commands fail.' : `${plural(waiters, 'command waits', 'commands wait')}.`;
   return [
     {
       code: 'backend-down',
-      text: `${name} is down since ${timeOf(sinceMs)}${hasBeenUp ? '' : orLonger}: ${whyDown(fault)}. ${effect}`,
+      text: `${name} is down since ${timeOf(sinceMs)}${mayBeLonger ? orLonger : ''}: ${whyDown(fault)}. ${effect}`,
       try: tryAt(backend, fault),
       backend: name,
       isDegrading: true,

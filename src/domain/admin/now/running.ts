@@ -108,8 +108,8 @@ export interface RunningBackend {
   readonly health: BackendHealth;
   /** Since when it is up, or not. */
   readonly sinceMs: number;
-  /** It was reached since the start. Until then it may be down for longer than `sinceMs` says. */
-  readonly hasBeenUp: boolean;
+  /** It may be so for longer than `sinceMs` says: it was so when dovegate first looked. */
+  readonly mayBeLonger: boolean;
   /** Why it is down. `system`: the system's code, such as ECONNREFUSED. */
   readonly fault:
     | (Fault & {

@@ -364,7 +364,7 @@ export interface BackendNow {
   /** Why it is down. */
   readonly text?: string | undefined;
   readonly since?: string | undefined;
-  /** It is down, and was not up since the daemon started: it may be down for longer. */
+  /** It may be so for longer: it was so when dovegate first looked. */
   readonly mayBeLonger?: boolean | undefined;
   readonly connections: number;
   readonly dialing: number;

@@ -233,7 +233,7 @@ void test('no backend is up: one sentence for all of them, then each', () => {
 });
 
 void test('a daemon that was started within an outage says that it may be longer', () => {
-  const [, text] = first({ backends: [{ ...down('mail1'), hasBeenUp: false }, backend('mail2')] });
+  const [, text] = first({ backends: [{ ...down('mail1'), mayBeLonger: true }, backend('mail2')] });
   assert.match(
     text ?? '',
     /^mail1 is down since \{[^}]*\} or longer \(it was not reached since dovegate started, or changed its settings\): /,
