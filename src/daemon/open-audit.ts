@@ -11,11 +11,17 @@ import {
   writeAtomically,
 } from '../adapters/host/files.js';
 import { hostName, processId, programVersion } from '../adapters/host/process.js';
-import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
+import {
+  type JournalEvent,
+  type JournalOptions,
+  type OpenJournal,
+  openJournal,
+} from '../adapters/journal/journal.js';
 import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { openShipping as open, type Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { policyListOf } from '../domain/config/policy-list.js';
 import type { AuditSettings, Settings } from '../domain/config/settings.js';
 import type { Limiter } from '../domain/judging/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/judging/review/spent.js';
@@ -41,7 +47,9 @@ const tendIntervalMs = 60_000;
  * JournalFault if the directory is not writable, or another daemon has it.
  */
 export async function openAudit(
-  { audit: settings, state, catalog, hash }: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash'>,
+  configured: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash' | 'policies' | 'listeners'>,
+  /** Its files that were changed since the run before, and all of them. */
+  files: JournalOptions['files'],
   /** Why this run does not begin with the file; undefined: it does. */
   reason: string | undefined,
   signKey: SignKey,
@@ -52,6 +60,7 @@ export async function openAudit(
   shippedSeq: () => number | undefined,
   observe: (event: JournalEvent) => void,
 ): Promise<OpenJournal> {
+  const { audit: settings, state, catalog, hash } = configured;
   const isNews = createCheckpointNews();
   // Opening replaces the note in `state`.
   const former = readKept(state)?.directory;
@@ -77,6 +86,8 @@ export async function openAudit(
     program: `dovegate ${programVersion}`,
     catalog: catalogOf(catalog),
     version: hash,
+    policies: policyListOf(configured).hash,
+    files,
     reason,
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),

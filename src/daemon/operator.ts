@@ -29,7 +29,7 @@ import type { Clock } from '../ports/machine.js';
 import type { KnownUsers } from './known-users.js';
 import type { Outages } from './outages.js';
 import type { Pools } from './pools.js';
-import type { Reloader } from './reload.js';
+import type { Asker, Reloader } from './reload.js';
 import type { Switch } from './served.js';
 
 const nameCharsMax = 64;
@@ -148,7 +148,7 @@ export function createAct(parts: Parts): Act {
     }
     let result: ActionResult;
     try {
-      result = await carryOut(parts, action, operator);
+      result = await carryOut(parts, action, operator, { by, peer, deed: about.deed });
     } catch (fault) {
       result = failed('undone', `recorded, but not done: ${messageOf(fault)}`);
     }
@@ -280,6 +280,7 @@ async function carryOut(
   parts: Parts,
   action: Exclude<OperatorAction, { kind: 'revoke' }>,
   { by }: Operator,
+  asker: Asker,
 ): Promise<ActionResult> {
   const { service, pools, served, drained, clock, reloader, users, outages } = parts;
   switch (action.kind) {
@@ -313,7 +314,7 @@ async function carryOut(
     case 'confirm':
       return { kind: 'done', text: `only uid ${users.confirm(action.user)} is ${action.user} now` };
     case 'reload': {
-      const { isSuccess, hash, problems, unfinished = [], restart } = await reloader.reload();
+      const { isSuccess, hash, problems, unfinished = [], restart } = await reloader.reload(asker);
       const first = isSuccess ? `configuration ${hash} is served` : notReplaced;
       const later = restart.map((key) => `${key}: changed, and read only at a start`);
       const text = [first, ...problems, ...unfinished, ...later].join('\n');

@@ -2,14 +2,18 @@
 // before the switch; sessions, running commands and counters stay.
 
 import { type NameNumbers, ourselves } from '../adapters/host/accounts.js';
+import { changeOf } from '../adapters/host/files.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { changedFiles } from '../domain/config/kept-files.js';
+import { policyListOf } from '../domain/config/policy-list.js';
 import { type Finding, formatProblem, placeIn } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
-import { formatTime } from '../domain/records/audit/record.js';
+import { plural } from '../domain/language/words/words.js';
+import { type AuditRecord, formatTime } from '../domain/records/audit/record.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
@@ -46,6 +50,8 @@ export interface ReloadParts {
   readonly journal: Pick<OpenJournal, 'keepPolicy' | 'append' | 'checkpoint'>;
   /** Replaces the copy of the files that a start serves when they have problems. */
   readonly keep: (kept: string) => Promise<void>;
+  /** The copy before; undefined: there is none. */
+  readonly copyBefore: () => Promise<string | undefined>;
   readonly lifecycle: Lifecycle;
   readonly served: Pick<Switch, 'now' | 'turnTo'>;
   readonly pools: Pick<Pools, 'prepare'>;
@@ -62,6 +68,9 @@ export interface ReloadParts {
   readonly doorsOf: (settings: Settings) => Served['doors'];
 }
 
+/** Who asked for a reload: the keys of the operator's record, in that of the reload. */
+export type Asker = Pick<AuditRecord, 'by' | 'peer' | 'deed'>;
+
 /** Read only at the start: the sections, and for some of them the exceptions. */
 const onlyAtStart = ['audit', 'admin', 'state'] as const;
 
@@ -70,6 +79,8 @@ export class Reloader {
   readonly #parts: ReloadParts;
   #running: Promise<Reloaded> | undefined;
   #next: Promise<Reloaded> | undefined;
+  /** Of the reload that begins next. */
+  #askers: Asker[] = [];
   #begun = 0;
   last: Reloaded | undefined;
 
@@ -82,7 +93,8 @@ export class Reloader {
   }
 
   /** Resolves to the result of the first reload that begins after the call. Rejects only because of a bug, which ends no later reload. */
-  reload(): Promise<Reloaded> {
+  reload(asker: Asker): Promise<Reloaded> {
+    this.#askers.push(asker);
     if (this.#running === undefined) return this.#begin();
     const begin = (): Promise<Reloaded> => this.#begin();
     this.#next ??= this.#running.then(begin, begin);
@@ -92,15 +104,17 @@ export class Reloader {
   #begin(): Promise<Reloaded> {
     this.#next = undefined;
     this.#begun += 1;
-    this.#running = this.#run().finally(() => {
+    const askers = this.#askers;
+    this.#askers = [];
+    this.#running = this.#run(askers).finally(() => {
       // The waiting reload has already taken its place, or none waits.
       if (this.#next === undefined) this.#running = undefined;
     });
     return this.#running;
   }
 
-  async #run(): Promise<Reloaded> {
-    this.last = reportResult(this.#parts, await reloadOnce(this.#parts, this.last?.lastMs));
+  async #run(askers: readonly Asker[]): Promise<Reloaded> {
+    this.last = reportResult(this.#parts, await reloadOnce(this.#parts, askers, this.last?.lastMs));
     return this.last;
   }
 
@@ -114,7 +128,11 @@ export class Reloader {
   }
 }
 
-async function reloadOnce(parts: ReloadParts, lastMs: number | undefined): Promise<Reloaded> {
+async function reloadOnce(
+  parts: ReloadParts,
+  askers: readonly Asker[],
+  lastMs: number | undefined,
+): Promise<Reloaded> {
   const { lifecycle, clock, served } = parts;
   const kept = (problems: readonly string[]): Reloaded => {
     const { hash } = served.now.settings;
@@ -127,7 +145,7 @@ async function reloadOnce(parts: ReloadParts, lastMs: number | undefined): Promi
   lifecycle.become('reloading');
   try {
     parts.onReloading();
-    return await replaceAll(parts, kept);
+    return await replaceAll(parts, askers, kept);
   } catch (fault) {
     return kept([messageOf(fault)]);
   } finally {
@@ -141,6 +159,7 @@ async function reloadOnce(parts: ReloadParts, lastMs: number | undefined): Promi
  */
 async function replaceAll(
   parts: ReloadParts,
+  askers: readonly Asker[],
   kept: (problems: readonly string[]) => Reloaded,
 ): Promise<Reloaded> {
   const { clock, log, journal, lifecycle, served, service, shipping } = parts;
@@ -175,6 +194,17 @@ async function replaceAll(
       unfinished.push(`${what}: ${messageOf(fault)}`);
     }
   };
+  const list = policyListOf(settings);
+  // Its hash in the record says what is in force even where the text is not kept.
+  await step('the list of policies', () => journal.keepPolicy(list.hash, list.text));
+  const was = policyListOf(served.now.settings).hash;
+  let files: readonly string[] = [];
+  await step('the changed files', async () => {
+    if (copy === undefined) return;
+    const { changed, all } = filesChanged(await parts.copyBefore(), copy);
+    // A reload that was given up left a copy of what was not served.
+    files = changed.length === 0 && list.hash !== was ? all : changed;
+  });
   // Before the journal names it: whatever ends the process between the two, a copy of an older policy is not what the journal names.
   if (copy !== undefined) await step('the copy of the configuration', () => parts.keep(copy));
   // No wait between this check and the last commit: a draining daemon is never switched, and no other task sees half of a configuration.
@@ -196,6 +226,11 @@ async function replaceAll(
     event: 'reload',
     version: hash,
     catalog: catalogOf(settings.catalog),
+    policies: list.hash,
+    was,
+    ...askers[0],
+    ...(askers.length > 1 && { count: askers.length }),
+    ...(files.length > 0 && { args: files }),
   } as const;
   journal.append(record);
   await Promise.all([
@@ -216,6 +251,27 @@ async function replaceAll(
   ]);
   const restart = needsRestart(before.settings, settings);
   return { atMs: clock.wallMs(), isSuccess: true, hash, problems, unfinished, restart };
+}
+
+const filesNamedMax = 8;
+
+/** With the owner and the time of each: no kernel tells who wrote a file. */
+export function filesChanged(
+  before: string | undefined,
+  now: string,
+): { readonly changed: readonly string[]; readonly all: readonly string[] } {
+  const { changed, all } = changedFiles(before, now);
+  return { changed: named(changed), all: named(all) };
+}
+
+function named(paths: readonly string[]): readonly string[] {
+  const texts = paths.slice(0, filesNamedMax).map((path) => {
+    const found = changeOf(path);
+    const what = found === undefined ? 'not there' : `of uid ${found.uid}, changed ${formatTime(found.ms)}`;
+    return path.startsWith('presets/') ? `${path}: shipped` : `${path}: ${what}`;
+  });
+  const more = paths.length - texts.length;
+  return more > 0 ? [...texts, `and ${plural(more, 'more file')}`] : texts;
 }
 
 /** The groups of people who may see a part of the journal, looked up while everything else continues. */

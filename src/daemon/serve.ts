@@ -4,17 +4,19 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
 import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
-import { replaceFile } from '../adapters/host/regular-file.js';
+import { readRegularFile, replaceFile } from '../adapters/host/regular-file.js';
 import { isJournalEvent } from '../adapters/journal/journal.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
+import { bounds } from '../bounds/bounds.js';
 import { pause } from '../concurrency/waiting.js';
 import { whyDown } from '../domain/admin/now/problems.js';
 import { whyNotReady } from '../domain/admin/now/running.js';
 import { keptName } from '../domain/config/kept-files.js';
+import { policyListOf } from '../domain/config/policy-list.js';
 import type { Settings } from '../domain/config/settings.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
@@ -54,7 +56,7 @@ import {
 import { Acknowledged, createAct, DrainedBackends } from './operator.js';
 import { createOutages } from './outages.js';
 import { Pools } from './pools.js';
-import { keepPolicies, Reloader } from './reload.js';
+import { filesChanged, keepPolicies, Reloader } from './reload.js';
 import { faultNow, type Gate, type GateStart, lookAt } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
@@ -250,8 +252,15 @@ async function open(
   opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
   let freeBytes: number | undefined;
   const signKey = openSignKey(settings);
+  /** What cannot be read is as none: all files count as changed then. */
+  const copyBefore = (): Promise<string | undefined> =>
+    readRegularFile(`${settings.state}/${keptName}`, bounds.configurationFileBytes).then(
+      String,
+      () => undefined,
+    );
   const journal = await openAudit(
     settings,
+    kept === undefined ? undefined : filesChanged(await copyBefore(), kept),
     last?.problems[0]?.split('\n', 1).join(''),
     signKey,
     native,
@@ -281,6 +290,11 @@ async function open(
   opened.add('what outages have cost', () => outages.end());
   shipping.start({ id: journal.found.journal, seq: () => journal.seq });
   await keepPolicies(settings, journal);
+  const list = policyListOf(settings);
+  await journal.keepPolicy(list.hash, list.text).catch((fault: unknown) => {
+    const text = `the list of policies is not kept, so audit policies has no words for this change: ${messageOf(fault)}`;
+    log.report({ event: 'configuration-warning', level: 'warn', text });
+  });
   const adapters = {
     clock,
     connect,
@@ -382,6 +396,7 @@ async function open(
     ...parts,
     load: () => loadBeside(config, clock, { asksForAccounts: false }),
     keep,
+    copyBefore,
     listeners,
     onReloading: () => manager.reloading(),
     onReloaded: (reloaded) => {

@@ -321,7 +321,16 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/admin/door',
     ],
     {
-      public: ['parse-settings', 'settings', 'sinks', 'problem', 'parse-fleet', 'read-files', 'kept-files'],
+      public: [
+        'parse-settings',
+        'settings',
+        'sinks',
+        'problem',
+        'parse-fleet',
+        'read-files',
+        'kept-files',
+        'policy-list',
+      ],
       builtins: ['path'],
       packages: ['yaml', 'zod'],
     },

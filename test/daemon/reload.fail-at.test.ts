@@ -88,6 +88,10 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       },
       checkpoint: () => waits('checkpoint'),
     },
+    copyBefore: async () => {
+      await waits('copyBefore');
+      return copy;
+    },
     keep: async (text) => {
       await waits('keep');
       copy = text;
@@ -151,7 +155,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       return new Map();
     },
   });
-  const first = await reloader.reload();
+  const first = await reloader.reload({ by: 'root' });
   assert.ok(switchedWhile.every((at) => at === 'reloading'));
   assert.equal(sockets, 0);
   if (afterPrepare !== undefined) return;
@@ -169,7 +173,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
   }
 
   isFirst = false;
-  const second = await reloader.reload();
+  const second = await reloader.reload({ by: 'root' });
   assert.deepEqual([second.isSuccess, now.settings.hash], [true, fresh.settings.hash]);
   assert.equal(records.length, isNew ? 2 : 1);
   assert.equal(sockets, 0);

@@ -45,6 +45,7 @@ function openReloader() {
     log: { report: () => undefined, setLevel: unused },
     journal: { keepPolicy: unused, append: unused, checkpoint: unused },
     keep: unused,
+    copyBefore: unused,
     lifecycle,
     served: { now, turnTo: unused },
     pools: { prepare: unused },
@@ -80,12 +81,12 @@ const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(res
 // bounds.reloads
 void test('200 requests while one runs: one reload follows, of what the file holds then, and all get its result', async () => {
   const { reloader, reads, finishAll, fileIs } = openReloader();
-  const first = reloader.reload();
+  const first = reloader.reload({ by: 'root' });
   await turn();
   assert.equal(reads(), 1);
   const later = Array.from({ length: 200 }, (_, at) => {
     fileIs(`request ${at}`);
-    return reloader.reload();
+    return reloader.reload({ by: 'root' });
   });
   await turn();
   assert.equal(reads(), 1, 'one at a time');
@@ -93,19 +94,19 @@ void test('200 requests while one runs: one reload follows, of what the file hol
   assert.deepEqual((await first).problems, ['first']);
   for (const each of await Promise.all(later)) assert.deepEqual(each.problems, ['request 199']);
   assert.equal(reads(), 2);
-  await reloader.reload();
+  await reloader.reload({ by: 'root' });
   assert.equal(reads(), 3);
 });
 
 void test('a request that comes while the joined one reads is one more', async () => {
   const { reloader, reads, finish, finishAll, fileIs } = openReloader();
-  const all = [reloader.reload(), reloader.reload()];
+  const all = [reloader.reload({ by: 'root' }), reloader.reload({ by: 'root' })];
   await turn();
   finish();
   await turn();
   assert.equal(reads(), 2);
   fileIs('later');
-  all.push(reloader.reload(), reloader.reload());
+  all.push(reloader.reload({ by: 'root' }), reloader.reload({ by: 'root' }));
   finishAll();
   const problems = (await Promise.all(all)).map((each) => each.problems[0]);
   assert.deepEqual(problems, ['first', 'first', 'later', 'later']);
@@ -114,8 +115,8 @@ void test('a request that comes while the joined one reads is one more', async (
 
 void test('a reload that cannot even say how it came out ends no later one, also one that waited for it', async () => {
   const { reloader, reads, finish, finishAll, breakClock } = openReloader();
-  const first = reloader.reload();
-  const waiting = reloader.reload();
+  const first = reloader.reload({ by: 'root' });
+  const waiting = reloader.reload({ by: 'root' });
   await turn();
   breakClock(true);
   finish();
@@ -124,6 +125,6 @@ void test('a reload that cannot even say how it came out ends no later one, also
   await turn();
   finishAll();
   assert.deepEqual((await waiting).problems, ['first']);
-  assert.deepEqual((await reloader.reload()).problems, ['first']);
+  assert.deepEqual((await reloader.reload({ by: 'root' })).problems, ['first']);
   assert.equal(reads(), 3);
 });

@@ -172,6 +172,16 @@ export function groupOf(path: string): number | undefined {
   }
 }
 
+/** Who owns a file, and its last change in Unix milliseconds, a time that no program can set. Undefined: it is gone. */
+export function changeOf(path: string): { readonly uid: number; readonly ms: number } | undefined {
+  try {
+    const { uid, ctimeMs } = statSync(path);
+    return { uid, ms: Math.floor(ctimeMs) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** Made with `text()` if missing: atomically, of mode 0600, on disk when this returns. Throws the system's error. */
 export function readOrMakeFile(path: string, text: () => string): string {
   const known = readIfThere(path, secretBytesMax);

@@ -26,6 +26,10 @@ export interface WriterOptions {
   readonly catalog: string;
   /** Hash of the configuration that this run begins with. */
   readonly version?: string | undefined;
+  /** Hash of the list of its policies. */
+  readonly policies?: string | undefined;
+  /** What of its files was changed since the run before, each with owner and time; and all of them, where no change is known. */
+  readonly files?: { readonly changed: readonly string[]; readonly all: readonly string[] } | undefined;
   /** Why that is not what the files say; undefined: it is. */
   readonly reason?: string | undefined;
   /** PEM of the Ed25519 key that signs checkpoints; undefined: they are not signed. */
@@ -346,10 +350,10 @@ export class WriterThread extends JournalThread<Order, Report> {
 
   constructor(options: WriterOptions, clock: Clock) {
     const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
-    const { reserveBytes, memory, version, reason } = options;
+    const { reserveBytes, memory, version, policies, files, reason } = options;
     const rope = new BellRope();
     // Only named fields: functions cannot be sent to a thread.
-    const named = { directory, stateDirectory, groupId, program, catalog, version, reason };
+    const named = { directory, stateDirectory, groupId, program, catalog, version, policies, files, reason };
     const narrow = { ...named, segmentBytes, signKey, reserveBytes, memory };
     super({ role: 'write', options: narrow, shared: rope.memory });
     this.#rope = rope;

@@ -20,6 +20,8 @@ export interface KnownEnd {
   readonly oldestSeq: number | undefined;
   /** Hash of the configuration that was in force. */
   readonly version: string | undefined;
+  /** Hash of the list of its policies. */
+  readonly policies: string | undefined;
   readonly key: string | undefined;
   readonly nextKey: string | undefined;
   /** It ends an orderly stop. */
@@ -46,7 +48,7 @@ export function readEndLine(text: string | undefined): KnownEnd | undefined {
   const link = readNext(Buffer.from(text));
   const record = parseLine(text);
   if (link === undefined || record === undefined) return undefined;
-  const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action, version } = record;
+  const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action, version, policies } = record;
   if (key !== undefined && !isRightlySigned(text, key)) return undefined;
   return {
     line: text,
@@ -55,6 +57,7 @@ export function readEndLine(text: string | undefined): KnownEnd | undefined {
     journal: asText(journal),
     oldestSeq: asCount(oldestSeq),
     version: asText(version),
+    policies: asText(policies),
     key: asText(key),
     nextKey: asText(nextKey),
     isStop: record['event'] === 'checkpoint' && action === 'stop',

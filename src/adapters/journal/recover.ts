@@ -67,6 +67,7 @@ export interface Tail {
   readonly stepsMs: number;
   /** Hash of the configuration that the last start or reload took; undefined: no record that was read has it. */
   readonly version: string | undefined;
+  readonly policies: string | undefined;
   /** The oldest record that retention left, according to the last checkpoint. */
   readonly oldestSeq: number;
   /** `cut`: the checkpoint beside the segments names a later record. `rewritten`: that record differs here. */
@@ -121,6 +122,7 @@ const nothing: End = {
   key: undefined,
   stepsMs: 0,
   version: undefined,
+  policies: undefined,
   oldestSeq: 1,
   damage: undefined,
   openSeq: undefined,
@@ -137,6 +139,7 @@ export function tailOfGone(tail: Tail, known: KnownEnd, segment = 0): Tail {
     timeMs: asTimeMs(time),
     journal: known.journal,
     version: known.version,
+    policies: known.policies,
     key: known.nextKey ?? known.key,
     stepsMs: asDistanceMs(stepsMs) ?? 0,
     damage: undefined,
@@ -205,6 +208,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
     key: asText(signing),
     journal: asText(journal) ?? end.journal,
     version: (isOwn ? asText(record?.['version']) : undefined) ?? end.version,
+    policies: (isOwn ? asText(record?.['policies']) : undefined) ?? end.policies,
     stepsMs: asDistanceMs(record?.['steps_ms']) ?? end.stepsMs + stepOf(end, link.seq, record?.['step_ms']),
     oldestSeq: asCount(record?.['oldest_seq']) ?? end.oldestSeq,
     openSeq: end.bytes === 0 ? asCount(record?.['open_seq']) : end.openSeq,

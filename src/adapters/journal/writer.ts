@@ -67,6 +67,15 @@ const lookIntervalMs = 100;
 
 export type Writer = ReturnType<typeof createWriter>;
 
+/** If no file is known to be changed and the policies are, the copy is not of the run before: a crash amid a reload, or another release. */
+function whatChanged(
+  { policies, files }: WriterOptions,
+  was: string | undefined,
+): readonly string[] | undefined {
+  const named = files?.changed.length === 0 && policies !== was ? files.all : files?.changed;
+  return named?.length === 0 ? undefined : named;
+}
+
 export function createWriter(options: WriterOptions, journal: string) {
   const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
   const { reserveBytes, plainBytesMax: segmentMax = bounds.plainSegmentBytes } = options;
@@ -330,6 +339,9 @@ export function createWriter(options: WriterOptions, journal: string) {
       program,
       catalog: catalog || undefined,
       version: options.version,
+      policies: options.policies,
+      was: ledger.policies,
+      args: whatChanged(options, ledger.policies),
       reason: options.reason,
     };
     const ofRing = left?.state === undefined ? recovered.lack : left;
@@ -544,7 +556,13 @@ export function createWriter(options: WriterOptions, journal: string) {
     const left = tail?.open ?? ledger.openAt(target.seq);
     if (hasLedger) access.setBack();
     else access = readWritten(directory, target.segment);
-    ledger.resume({ ...target, journal: order.journal, version: tail?.version, open: left });
+    ledger.resume({
+      ...target,
+      journal: order.journal,
+      version: tail?.version,
+      policies: tail?.policies,
+      open: left,
+    });
     hasLedger = true;
     isBroken = false;
     position = target.position;

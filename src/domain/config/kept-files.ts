@@ -43,6 +43,28 @@ export function keeping(read: ReadFiles) {
   };
 }
 
+/**
+ * The files, and the presets, whose texts differ between two copies; without the first, or where it is damaged, all of them. `all`: those
+ * of the second copy.
+ */
+export function changedFiles(
+  before: string | undefined,
+  now: string,
+): { readonly changed: readonly string[]; readonly all: readonly string[] } {
+  const [old, fresh] = [textsIn(before), textsIn(now)];
+  const all = [...fresh.keys()];
+  const paths = new Set([...all, ...old.keys()]);
+  return { changed: [...paths].filter((path) => old.get(path) !== fresh.get(path)), all };
+}
+
+function textsIn(copy: string | undefined): ReadonlyMap<string, string> {
+  const kept = copy === undefined ? undefined : keptShape.safeParse(parseLine(copy)).data;
+  return new Map([
+    ...(kept?.texts ?? []),
+    ...(kept?.presets ?? []).map(([name, text]) => [`presets/${name}`, text] as const),
+  ]);
+}
+
 /** What `keeping` kept; undefined: the text is none of it, or not whole. */
 export function readKept(
   text: string,

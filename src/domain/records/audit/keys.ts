@@ -96,6 +96,8 @@ const rows = {
   matches: { ...command, ...shown },
   program: { ...own },
   catalog: { ...quiet },
+  policies: { ...quiet },
+  was: { ...quiet },
   segment: { ...own },
   segment_hash: { ...own, ...quiet },
   head: { ...own, ...quiet },

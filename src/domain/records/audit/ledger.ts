@@ -199,6 +199,8 @@ export interface LedgerState {
   readonly timeMs: number;
   /** Hash of the configuration that the last start or reload took; undefined: no record that was read has it. */
   readonly version?: string | undefined;
+  /** Hash of the list of policies of that record; likewise. */
+  readonly policies?: string | undefined;
 }
 
 export class Ledger implements LedgerState {
@@ -209,6 +211,7 @@ export class Ledger implements LedgerState {
   open: OpenExchanges = new Map();
   oldestSeq = 1;
   version: string | undefined;
+  policies: string | undefined;
   readonly signer: Signer | undefined;
   readonly #program: string;
   #resumedMs = 0;
@@ -236,14 +239,15 @@ export class Ledger implements LedgerState {
   }
 
   /** Continues from a position in the chain: after a start, or after sealed lines did not reach the disk. */
-  resume({ journal, seq, hash: head, stepsMs, open, oldestSeq, timeMs, version }: LedgerState): void {
+  resume({ journal, seq, hash: head, stepsMs, open, oldestSeq, timeMs, ...kept }: LedgerState): void {
     this.journal = journal;
     this.seq = seq;
     this.hash = head;
     this.stepsMs = stepsMs;
     this.open = open;
     this.oldestSeq = oldestSeq;
-    this.version = version ?? this.version;
+    this.version = kept.version ?? this.version;
+    this.policies = kept.policies ?? this.policies;
     this.#resumedMs = timeMs;
     this.#lastTime = '';
     this.#earliest = '';
@@ -286,12 +290,13 @@ export class Ledger implements LedgerState {
   /** The next checkpoint, without its optional parts. */
   checkpoint(wallMs: number): OwnRecord {
     const names = { journal: this.journal, format: journalFormat, program: this.#program };
-    const { version } = this;
+    const { version, policies } = this;
     return {
       time: wallMs,
       event: 'checkpoint',
       ...names,
       version,
+      policies,
       head: this.hash,
       oldest_seq: this.oldestSeq,
     };
@@ -311,7 +316,10 @@ export class Ledger implements LedgerState {
     const { time, event } = noteExchange(this.open, this.seq, line, this.#ended) ?? {};
     this.#lastTime = time ?? '';
     if (this.#lastTime < this.#earliest) this.#earliest = this.#lastTime;
-    if (event === 'start' || event === 'reload') this.version = readWord(line, 'version');
+    if (event === 'start' || event === 'reload') {
+      this.version = readWord(line, 'version');
+      this.policies = readWord(line, 'policies');
+    }
     if (event !== 'clock') return;
     const step = parseLine(line)?.['step_ms'];
     if (isDistanceMs(step)) this.stepsMs += step;

@@ -210,6 +210,10 @@ export interface AuditRecord {
   readonly error?: string | undefined;
   /** In start and reload: the hash of the command tables, and of each file that adds commands. */
   readonly catalog?: string | undefined;
+  /** In start, reload and checkpoint: the hash of the list of all policies and of who has which (`config/policy-list`). */
+  readonly policies?: string | undefined;
+  /** In start and reload: that of the start or reload before. Absent: there was none. */
+  readonly was?: string | undefined;
 }
 
 export type AccessRecord = AuditRecord & { readonly event: 'access' };

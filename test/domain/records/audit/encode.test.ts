@@ -24,7 +24,7 @@ function sha256(text: string): string {
 /** The order of the documentation; keys that came later stand before `error`. */
 const documented =
   `time event journal format session id for listener peer principal policy version rule series decision
-  reason command user args input effect backend upstream backends matches program catalog segment segment_hash
+  reason command user args input effect backend upstream backends matches program catalog policies was segment segment_hash
   head oldest_seq key signature action by count requesters level text status outcome sent rows cells bytes_in bytes_out wait_ms
   first_byte_ms duration_ms logs users next_key open_seq step_ms steps_ms earliest lost torn until error`.split(
     /\s+/,
@@ -64,6 +64,8 @@ const everything: JournalRecord = {
   head: 'ab',
   segment_hash: 'cd',
   segment: '00000001.jsonl',
+  was: 'ea',
+  policies: 'eb',
   catalog: 'ef',
   program: 'dovegate 0.1.0',
   matches: 500,
@@ -196,6 +198,11 @@ void test('the worst record of all fits', () => {
     ...Object.fromEntries(
       recordKeys.map((key) => [key, numbers.test(key) ? Number.MAX_SAFE_INTEGER : worst]),
     ),
+    // What the program itself makes, always of one length.
+    version: sha256('1'),
+    policies: sha256('2'),
+    was: sha256('3'),
+    deed: '0123456789abcdef',
     args: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
     backends: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
     peer: { user: worst, exe: worst, unit: worst, address: worst, certificate: worst },
@@ -341,7 +348,8 @@ void test('what one record was too long for is whole in the next', () => {
   const long = '\u0001'.repeat(70_000);
   const short: JournalRecord = { time, event: 'admission', user: name };
   const texts = `session id for listener principal policy version rule series decision would mode outcome reason command effect
-    backend upstream program catalog segment segment_hash head key signature action by level text status error journal next_key`;
+    backend upstream program catalog policies was segment segment_hash head key signature action by level text status error journal
+    next_key`;
   const others = Object.fromEntries(texts.split(/\s+/).map((key) => [key, long]));
   const args = Array.from({ length: 500 }, () => long.slice(0, 60));
   const peer = { user: long, exe: long, unit: long, address: long, certificate: long };

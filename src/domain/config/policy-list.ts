@@ -1,0 +1,77 @@
+// The list of all policies by name and version, and of who has which: the text that records of starts and reloads name by its hash. It is
+// kept beside the texts of policies, so it leads from the version in an admission to the reload that brought it. It is JSON, which is YAML,
+// too; equal lists have equal texts.
+import * as z from 'zod';
+import { sha256Hex } from '../people/identity/credentials.js';
+import { parseLine } from '../records/audit/record.js';
+import type { Settings } from './settings.js';
+
+const names = z.array(z.string());
+const peers = z.object({ users: names, groups: names });
+const versions = z.object({ version: z.string(), shadow: z.string().optional() });
+const login = z.object({ name: z.string(), policy: z.string() });
+const listener = z.object({
+  /** Who may connect; absent: it does not say. */
+  peers: peers.optional(),
+  /** The first one applies that has no peers, or those of the person. */
+  policies: z.array(z.object({ policy: z.string(), peers: peers.optional() })),
+  accounts: z.array(login),
+  keys: z.array(login),
+});
+const listShape = z.object({
+  policies: z.record(z.string(), versions),
+  listeners: z.record(z.string(), listener),
+});
+
+export type PolicyList = z.infer<typeof listShape>;
+export type ListedListener = z.infer<typeof listener>;
+
+export function policyListOf({ policies, listeners }: Pick<Settings, 'policies' | 'listeners'>): {
+  readonly hash: string;
+  readonly text: string;
+} {
+  const list: PolicyList = {
+    policies: byName([...policies.values()], ({ version, shadow }) => ({
+      version,
+      ...(shadow && { shadow: shadow.version }),
+    })),
+    listeners: byName(listeners, ({ peers: may, policies: choices, accounts, keys }) => ({
+      ...(may && { peers: peersOf(may) }),
+      policies: choices.map(({ policy, peers: whose }) => ({
+        policy,
+        ...(whose && { peers: peersOf(whose) }),
+      })),
+      accounts: accounts.map(loginOf),
+      keys: keys.map(loginOf),
+    })),
+  };
+  const text = `${JSON.stringify(list, undefined, 1)}\n`;
+  return { hash: sha256Hex(text), text };
+}
+
+/** Undefined: the text is none of it. */
+export function parsePolicyList(text: string): PolicyList | undefined {
+  return listShape.safeParse(parseLine(text)).data;
+}
+
+function byName<Named extends { readonly name: string }, Value>(
+  all: readonly Named[],
+  of: (one: Named) => Value,
+): Record<string, Value> {
+  const sorted = all.toSorted((one, other) => (one.name < other.name ? -1 : 1));
+  return Object.fromEntries(sorted.map((one) => [one.name, of(one)]));
+}
+
+function loginOf({ name, policy }: z.infer<typeof login>): z.infer<typeof login> {
+  return { name, policy };
+}
+
+function peersOf({
+  users,
+  groups,
+}: {
+  readonly users: readonly (string | number)[];
+  readonly groups: readonly (string | number)[];
+}): z.infer<typeof peers> {
+  return { users: users.map(String), groups: groups.map(String) };
+}
