@@ -92,6 +92,10 @@ audit access: 0 printed, also if nobody had access, 64 wrong usage, 78 no journa
 dovegate audit access --since 30d
 dovegate audit access --user bob@example.com --since 2026-11-01 --json
 
+audit policies: 0 printed, also if nothing was changed, 64 wrong usage, 65 the text of a policy is missing or wrong, 78 no journal there
+dovegate audit policies --since 30d
+dovegate audit policies --diff 4711
+
 audit export: 0 written, 1 not all of it can be proved (--with-proof), 78 no journal there
 dovegate audit export --since 7d > week.csv
 dovegate audit export --user alice@example.com --since 7d --with-proof > proof.txt

@@ -47,7 +47,7 @@ const tendIntervalMs = 60_000;
  * JournalFault if the directory is not writable, or another daemon has it.
  */
 export async function openAudit(
-  configured: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash' | 'policies' | 'listeners'>,
+  configured: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash' | 'policies' | 'listeners' | 'backends'>,
   /** Its files that were changed since the run before, and all of them. */
   files: JournalOptions['files'],
   /** Why this run does not begin with the file; undefined: it does. */

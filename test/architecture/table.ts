@@ -352,6 +352,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'suggest',
         'generalise',
         'granting',
+        'policy-changes',
+        'policy-periods',
         'policy-text',
         'recorded',
         'suggested-rule',

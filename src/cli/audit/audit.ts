@@ -17,6 +17,7 @@ import { openScreen, type Screen } from '../output/screen.js';
 import type { AccessFlags } from './audit-access.js';
 import type { CheckProofFlags } from './audit-check-proof.js';
 import type { Places } from './audit-places.js';
+import type { PoliciesFlags } from './audit-policies.js';
 import type { ProofFlags } from './audit-proof.js';
 import type { ReportFlags } from './audit-report.js';
 import type { TailFlags } from './audit-tail.js';
@@ -193,6 +194,19 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       run(async (screen) => {
         const { auditAccess } = await import('./audit-access.js');
         return auditAccess(screen, placesOf(flags, paths), flags);
+      }),
+    );
+
+  fleetReader('policies', 'who changed the policies, what that permits, and what ran under it')
+    .argument('[place...]', placesText)
+    .option('--since <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
+    .option('--until <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
+    .option('--diff <seq>', 'the texts of the policies that this record changed, line by line', parseSeq)
+    .addOption(new Option('--json', 'one line of JSON for each change').conflicts('diff'))
+    .action((paths: string[], flags: Flags & PoliciesFlags) =>
+      run(async (screen) => {
+        const { auditPolicies } = await import('./audit-policies.js');
+        return auditPolicies(screen, placesOf(flags, paths), flags);
       }),
     );
 

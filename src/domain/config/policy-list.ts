@@ -1,6 +1,6 @@
-// The list of all policies by name and version, and of who has which: the text that records of starts and reloads name by its hash. It is
-// kept beside the texts of policies, so it leads from the version in an admission to the reload that brought it. It is JSON, which is YAML,
-// too; equal lists have equal texts.
+// The list of all policies by name and version, of who has which, and of what they mean at each backend: the text that records of starts
+// and reloads name by its hash. It is kept beside the texts of policies, so it leads from the version in an admission to the reload that
+// brought it. It is JSON, which is YAML, too; equal lists have equal texts.
 import * as z from 'zod';
 import { sha256Hex } from '../people/identity/credentials.js';
 import { parseLine } from '../records/audit/record.js';
@@ -18,15 +18,30 @@ const listener = z.object({
   accounts: z.array(login),
   keys: z.array(login),
 });
+const namespace = z.object({
+  prefix: z.string(),
+  separator: z.string(),
+  inbox: z.boolean(),
+  aliasFor: z.string().optional(),
+  kind: z.enum(['private', 'shared', 'public']),
+});
+/** Which names of mailboxes are those of others; absent: it is not configured. */
+const backend = z.object({ shared: names.optional(), namespaces: z.array(namespace).optional() });
 const listShape = z.object({
   policies: z.record(z.string(), versions),
   listeners: z.record(z.string(), listener),
+  backends: z.record(z.string(), backend),
 });
 
 export type PolicyList = z.infer<typeof listShape>;
 export type ListedListener = z.infer<typeof listener>;
+export type ListedBackend = z.infer<typeof backend>;
 
-export function policyListOf({ policies, listeners }: Pick<Settings, 'policies' | 'listeners'>): {
+export function policyListOf({
+  policies,
+  listeners,
+  backends,
+}: Pick<Settings, 'policies' | 'listeners' | 'backends'>): {
   readonly hash: string;
   readonly text: string;
 } {
@@ -43,6 +58,10 @@ export function policyListOf({ policies, listeners }: Pick<Settings, 'policies' 
       })),
       accounts: accounts.map(loginOf),
       keys: keys.map(loginOf),
+    })),
+    backends: byName(backends, ({ sharedNamespaces, namespaces }) => ({
+      ...(sharedNamespaces && { shared: [...sharedNamespaces] }),
+      ...(namespaces && { namespaces: [...namespaces] }),
     })),
   };
   const text = `${JSON.stringify(list, undefined, 1)}\n`;

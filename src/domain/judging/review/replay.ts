@@ -92,15 +92,22 @@ const usersMax = bounds.replayUsers;
  * Records do not contain a person's groups: if a listener has policies by person, the recorded policy is used, or the one for everybody if
  * that policy is gone. An account or a key has one policy; a removed one gets the recorded policy, or the first.
  */
-function policyNameFor(listener: ListenerSettings, { policy, principal }: RecordedLine): string {
+function policyNameFor(listener: ListenerSettings, line: RecordedLine): string {
+  return whichPolicy(listener.policies, loginsOf(listener), line);
+}
+
+export function whichPolicy(
+  policies: readonly { readonly policy: string; readonly peers?: unknown }[],
+  logins: readonly { readonly name: string; readonly policy: string }[],
+  { policy, principal }: Pick<RecordedLine, 'policy' | 'principal'>,
+): string {
   const name = parsePrincipal(principal)?.name;
-  const logins = loginsOf(listener);
   const login =
     logins.find((each) => each.name === name) ?? logins.find((each) => each.policy === policy) ?? logins[0];
   if (login !== undefined) return login.policy;
-  const names = listener.policies.map((choice) => choice.policy);
+  const names = policies.map((choice) => choice.policy);
   if (policy !== undefined && names.includes(policy)) return policy;
-  return policyOfAnybody(listener) ?? names[0] ?? '';
+  return policyOfAnybody({ policies }) ?? names[0] ?? '';
 }
 
 /** By the settings of the other configuration; `onJudged` sees every assessment. */
@@ -188,6 +195,16 @@ export function createReplay(
       changes: [...changes.values()].toSorted((a, b) => b.count - a.count),
     }),
   };
+}
+
+/** What a policy would have made of a recorded line, with the counts of `limiter`. */
+export function replayAnswer(
+  assessor: RecordedAssessor,
+  line: RecordedLine,
+  policy: Policy,
+  limiter: Limiter,
+): Answer {
+  return answerOf(assessor.assess(line, policy).assessment, line, policy, limiter);
 }
 
 interface Answer {

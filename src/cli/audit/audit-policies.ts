@@ -1,0 +1,242 @@
+// `dovegate audit policies`: what each start and reload changed in the policies, who brought it, how long it was in force, which commands
+// ran under it, and which of these the policies before would have denied.
+
+import { dirname } from 'node:path';
+import { searchTrail } from '../../adapters/journal/search-trail.js';
+import { eachLine, readPolicyText } from '../../adapters/journal/trail.js';
+import { createUnseenWatch } from '../../adapters/journal/unseen.js';
+import { type Change, listOf, type TextOf } from '../../domain/judging/review/policy-changes.js';
+import { createPolicyPeriods, type PolicyPeriod } from '../../domain/judging/review/policy-periods.js';
+import { durationWords, plural, timesWords } from '../../domain/language/words/words.js';
+import { formatJson, printable } from '../../domain/records/audit/encode.js';
+import { readClaim } from '../../domain/records/audit/ledger.js';
+import { formatTime, parseTime, readHead } from '../../domain/records/audit/record.js';
+import { numberIn } from '../../domain/records/audit/stored.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import { type HostTrail, type Places, trailsOf } from './audit-places.js';
+import { reportDamage } from './audit-search.js';
+
+export interface PoliciesFlags {
+  readonly since?: number;
+  readonly until?: number;
+  readonly diff?: number;
+  readonly json?: boolean;
+}
+
+const named: ReadonlySet<string> = new Set(['start', 'reload', 'checkpoint']);
+
+/** 0: everything is said; 65: a text is missing, or is not that of its hash. Throws as the readers do. */
+export async function auditPolicies(screen: Screen, places: Places, flags: PoliciesFlags): Promise<number> {
+  const { since, until, diff, json = false } = flags;
+  let exitCode: number = exitCodes.ok;
+  let shown = 0;
+  for (const trail of await trailsOf(screen, places)) {
+    const textOf: TextOf = (hash) => readPolicyText(directoryOf(trail), hash);
+    const { periods, faults, holes, notes } = await periodsOf(trail, textOf, {
+      sinceMs: since,
+      untilMs: until,
+    });
+    const wanted = periods.filter(({ seq, time }) =>
+      diff === undefined ? isWithin(time, since, until) : seq === diff,
+    );
+    shown += wanted.length;
+    for (const period of wanted) {
+      const lines =
+        diff !== undefined
+          ? diffOf(period, textOf)
+          : json
+            ? [formatJson({ host: trail.host, ...jsonOf(period) })]
+            : linesOf(period, trail.host, screen);
+      for (const line of lines) await screen.print(line);
+    }
+    reportDamage(screen, holes);
+    for (const note of notes) screen.complain(`dovegate: not counted: ${note}`);
+    for (const fault of faults) screen.complain(`dovegate: ${printable(fault)}`);
+    if (faults.size > 0) exitCode = exitCodes.incomplete;
+  }
+  await screen.flush();
+  if (diff !== undefined && shown === 0)
+    throw new CommandFault(
+      exitCodes.usage,
+      `record ${diff} changed no policies; audit policies shows which did`,
+    );
+  if (shown === 0 && !json) screen.complain('dovegate: no start or reload in this time changed the policies');
+  return exitCode;
+}
+
+function isWithin(time: string, sinceMs = -Infinity, untilMs = Infinity): boolean {
+  const ms = parseTime(time) ?? 0;
+  return ms >= sinceMs && ms < untilMs;
+}
+
+/** A segment alone has the texts of its directory. */
+function directoryOf({ files }: HostTrail): string {
+  return dirname(files[0]?.path ?? '');
+}
+
+/** All of a journal: what was in force at a time is said by the records before it. */
+async function periodsOf(
+  trail: HostTrail,
+  textOf: TextOf,
+  within: { readonly sinceMs: number | undefined; readonly untilMs: number | undefined },
+) {
+  const unseen = createUnseenWatch(trail, { sinceMs: within.sinceMs, isPart: false });
+  const texts = new Map<string, string | undefined>();
+  const once: TextOf = (hash) => {
+    if (!texts.has(hash)) texts.set(hash, textOf(hash));
+    return texts.get(hash);
+  };
+  const reading = createPolicyPeriods(once);
+  const rows = searchTrail(trail, { untilMs: within.untilMs }, (file, piece) => {
+    unseen.look(file, piece);
+    if (piece !== undefined)
+      eachLine(piece, (line) => {
+        const text = line.toString('latin1', 0, 100);
+        if (!named.has(readHead(text)?.event ?? '')) return;
+        const claim = readClaim(line);
+        if (claim !== undefined) reading.takeLine(line.toString('utf8'), claim.seq);
+      });
+  });
+  for await (const row of rows) reading.takeRow(row);
+  return { periods: reading.periods, faults: reading.faults, ...unseen.finish() };
+}
+
+const paints = { '+': 'bad', '-': 'good', '~': 'doubtful' } as const;
+
+function linesOf(period: PolicyPeriod, host: string | undefined, screen: Screen): string[] {
+  const { changes, files, commands, newly, redacted, unjudged, unlisted, isOlder, was, seq } = period;
+  const of = host === undefined ? '' : `${host}: `;
+  const what = isOlder
+    ? 'in force before the first record that is left'
+    : `${period.event}${period.event === 'reload' ? ` by ${whoOf(period)}` : ''}`;
+  const head = `${of}${period.time.slice(0, 19).replace('T', ' ')} UTC  ${what}, record ${seq}`;
+  const said = (change: Change): string =>
+    `  ${screen.paint(paints[change.sign], printable(`${change.sign} ${change.words}`))}`;
+  const counts = [
+    `${plural(commands, 'command')} ran under it`,
+    ...(was === undefined || isOlder ? [] : [beforeWords(newly)]),
+    ...(redacted > 0 ? [`${redacted} with words that are not recorded cannot be judged`] : []),
+    ...(unjudged > 0 ? [`${unjudged} cannot be judged otherwise`] : []),
+    ...(unlisted > 0 ? [`${unlisted} of a policy that its list does not name`] : []),
+  ];
+  return [
+    screen.paint('title', printable(head)),
+    `  ${forceOf(period)}`,
+    ...changes.map(said),
+    ...(was === undefined && !isOlder ? ['  these are the first policies of this journal'] : []),
+    ...files.map((file) => printable(`  file: ${file}`)),
+    `  ${counts.join('; ')}`,
+    ...[...newly.values()].map(({ command, principal, count, reason }) =>
+      printable(`    ${command} by ${principal}, ${timesWords(count)}: ${reason}`),
+    ),
+    '',
+  ];
+}
+
+function beforeWords(newly: PolicyPeriod['newly']): string {
+  const count = [...newly.values()].reduce((sum, each) => sum + each.count, 0);
+  return count === 0
+    ? 'the policies before would have denied none of them'
+    : `the policies before would have denied ${count} of them`;
+}
+
+function forceOf({ time, until }: PolicyPeriod): string {
+  if (until === undefined) return 'in force since then';
+  const ms = (parseTime(until) ?? 0) - (parseTime(time) ?? 0);
+  return `in force for ${durationWords(ms)}, until ${until.slice(0, 19).replace('T', ' ')}`;
+}
+
+function whoOf({ by = 'somebody unknown', peer = {} }: PolicyPeriod): string {
+  const ids = (['uid', 'login_uid'] as const).flatMap((key) => {
+    const id = numberIn(peer, key);
+    return id === undefined ? [] : [`${key.replace('_', ' ')} ${id}`];
+  });
+  return ids.length === 0 ? by : `${by} (${ids.join(', ')})`;
+}
+
+function jsonOf(period: PolicyPeriod): Readonly<Record<string, unknown>> {
+  const { list, before: _, hasSameBackends: __, newly, isOlder, time, until, ...same } = period;
+  const ms = until === undefined ? undefined : (parseTime(until) ?? 0) - (parseTime(time) ?? 0);
+  return {
+    time: formatTime(parseTime(time) ?? 0),
+    ...same,
+    until,
+    ms,
+    older: isOlder || undefined,
+    versions:
+      list && Object.fromEntries(Object.entries(list.policies).map(([name, of]) => [name, of.version])),
+    newly: [...newly.values()],
+  };
+}
+
+/** The texts of the policies that differ, and of the list, as lines. */
+function diffOf({ policies, was }: PolicyPeriod, textOf: TextOf): string[] {
+  const [before, after] = [was, policies].map((hash) => listOf(hash, textOf)?.policies ?? {});
+  const names = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})]);
+  const pairs = [...names]
+    .toSorted()
+    .map((name) => [`policy ${name}`, before?.[name]?.version, after?.[name]?.version] as const);
+  return [...pairs, ['who has which policy', was, policies] as const]
+    .filter(([, old, fresh]) => old !== fresh)
+    .flatMap(([what, old, fresh]) => [
+      `${what}: ${old ?? 'none'} -> ${fresh ?? 'none'}`,
+      ...changedLines(textIn(old, textOf), textIn(fresh, textOf)).map(printable),
+      '',
+    ]);
+}
+
+function textIn(hash: string | undefined, textOf: TextOf): string {
+  return hash === undefined ? '' : (textOf(hash) ?? 'its text is missing, or is not that of its hash\n');
+}
+
+/** More pairs of lines than this are not compared: all of the one are shown, then all of the other. */
+const pairsMax = 4_000_000;
+const around = 3;
+
+/** The lines that differ, with some around them: `-` is of the first alone, `+` of the second, a blank is of both. */
+function changedLines(before: string, after: string): string[] {
+  const [old, fresh] = [before, after].map((text) =>
+    text.split('\n').slice(0, text.endsWith('\n') ? -1 : undefined),
+  );
+  const all = compared(before === '' ? [] : (old ?? []), after === '' ? [] : (fresh ?? []));
+  const near = all.map((_, at) =>
+    all.slice(Math.max(0, at - around), at + around + 1).some((line) => line[0] !== ' '),
+  );
+  return all.flatMap((line, at) => {
+    if (near[at] === true) return [line];
+    return at === 0 || near[at - 1] === true ? ['...'] : [];
+  });
+}
+
+/** The longest common subsequence, from its end. */
+function compared(old: readonly string[], fresh: readonly string[]): string[] {
+  if (old.length * fresh.length > pairsMax)
+    return [...old.map((line) => `-${line}`), ...fresh.map((line) => `+${line}`)];
+  const width = fresh.length + 1;
+  const longest = new Uint32Array((old.length + 1) * width);
+  const at = (row: number, column: number): number => longest[row * width + column] ?? 0;
+  for (let row = old.length - 1; row >= 0; row -= 1)
+    for (let column = fresh.length - 1; column >= 0; column -= 1)
+      longest[row * width + column] =
+        old[row] === fresh[column]
+          ? at(row + 1, column + 1) + 1
+          : Math.max(at(row + 1, column), at(row, column + 1));
+  const lines: string[] = [];
+  let [row, column] = [0, 0];
+  while (row < old.length || column < fresh.length) {
+    if (row < old.length && column < fresh.length && old[row] === fresh[column]) {
+      lines.push(` ${old[row]}`);
+      row += 1;
+      column += 1;
+    } else if (column >= fresh.length || (row < old.length && at(row + 1, column) >= at(row, column + 1))) {
+      lines.push(`-${old[row]}`);
+      row += 1;
+    } else {
+      lines.push(`+${fresh[column]}`);
+      column += 1;
+    }
+  }
+  return lines;
+}

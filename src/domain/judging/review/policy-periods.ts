@@ -1,0 +1,242 @@
+// Which policies were in force when: each start and reload that changed them begins a period, until the next one. Of each, what it changed,
+// who brought it, the changed files, how many commands ran under it, and which of these the policies before would have denied. Lines and
+// rows of one journal come in their order.
+
+import { parse, stringify } from 'yaml';
+import { bounds } from '../../../bounds/bounds.js';
+import type { ListedBackend, ListedListener, PolicyList } from '../../config/policy-list.js';
+import { parseLine } from '../../records/audit/record.js';
+import { asObject, asText, asTexts, textIn } from '../../records/audit/stored.js';
+import type { ExchangeRow } from '../../records/trail/search.js';
+import type { Policy } from '../policy/policy.js';
+import { Limiter } from '../policy/terms.js';
+import { parseAlone } from './alone.js';
+import { type Change, changesBetween, listOf, type TextOf } from './policy-changes.js';
+import { RecordedAssessor, recordedLine } from './recorded.js';
+import { changesMax, replayAnswer, whichPolicy } from './replay.js';
+
+type Stored = Readonly<Record<string, unknown>>;
+
+/** Commands of one name and requester that ran, and would not have before. */
+export interface Newly {
+  readonly command: string;
+  readonly principal: string;
+  /** Why the policy before would have denied the first of them. */
+  readonly reason: string;
+  count: number;
+}
+
+export interface PolicyPeriod {
+  readonly seq: number;
+  /** RFC 3339 of its record. */
+  readonly time: string;
+  readonly event: 'start' | 'reload';
+  /** Hashes of the lists; `was` undefined: there was none. */
+  readonly policies: string;
+  readonly was: string | undefined;
+  /** Who reloaded; undefined in a start. */
+  readonly by: string | undefined;
+  readonly peer: Stored | undefined;
+  readonly deed: string | undefined;
+  readonly files: readonly string[];
+  /** By name; undefined: the text of the list is missing. */
+  readonly list: PolicyList | undefined;
+  /** That of `was`, likewise. */
+  readonly before: PolicyList | undefined;
+  /** Backends are read as before. */
+  readonly hasSameBackends: boolean;
+  readonly changes: readonly Change[];
+  /** The period was in force before the first record that was read. */
+  readonly isOlder: boolean;
+  /** RFC 3339 of the record that ended it; undefined: none did. */
+  until: string | undefined;
+  /** Commands that were sent to be judged while it was in force. */
+  commands: number;
+  /** Of those allowed: what the policies before would have denied; what hides words; what else nobody can judge. */
+  readonly newly: Map<string, Newly>;
+  redacted: number;
+  unjudged: number;
+  /** Admissions of a policy or a version that no list names. */
+  unlisted: number;
+}
+
+export interface PolicyPeriods {
+  /** A line of a start, a reload or a checkpoint, with its seq. */
+  takeLine(line: string, seq: number): void;
+  takeRow(row: ExchangeRow): void;
+  /** Since the last `start` or `reload`: every one but those that changed nothing. */
+  readonly periods: readonly PolicyPeriod[];
+  /** What is missing or wrong, one sentence each. */
+  readonly faults: ReadonlySet<string>;
+}
+
+export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
+  const periods: PolicyPeriod[] = [];
+  const faults = new Set<string>();
+  const judges = new Map<string, ReturnType<typeof judgeOf>>();
+
+  function takeLine(line: string, seq: number): void {
+    const record = parseLine(line);
+    const policies = asText(record?.['policies']);
+    if (record === undefined || policies === undefined) return;
+    const last = periods.at(-1);
+    const { event } = record;
+    // A checkpoint says what is in force at the beginning of what was read.
+    if (event !== 'start' && event !== 'reload') {
+      if (last === undefined) begin(record, seq, { policies, was: policies, isOlder: true });
+      return;
+    }
+    const was = asText(record['was']);
+    if (last !== undefined && was !== last.policies)
+      faults.add(
+        `record ${seq} says that other policies were in force before it than the records do: one is missing`,
+      );
+    const isOlder = last === undefined && was === policies;
+    if (last?.policies === policies && was === policies) return;
+    if (last !== undefined) last.until = textIn(record, 'time');
+    begin(record, seq, { policies, was, isOlder });
+  }
+
+  function begin(
+    record: Stored,
+    seq: number,
+    { policies, was, isOlder }: { policies: string; was: string | undefined; isOlder: boolean },
+  ): void {
+    const missing = (what: string): void => {
+      const why = periods.length === 0 ? 'is no longer kept' : 'is missing, or is not that of its hash';
+      faults.add(`${what} ${why}: record ${seq} cannot be put in words`);
+    };
+    const [list, before] = [listOf(policies, textOf), listOf(was, textOf)];
+    periods.push({
+      seq,
+      time: textIn(record, 'time'),
+      event: record['event'] === 'reload' ? 'reload' : 'start',
+      policies,
+      was,
+      by: asText(record['by']),
+      peer: asObject(record['peer']),
+      deed: asText(record['deed']),
+      files: asTexts(record['args']),
+      list,
+      before,
+      hasSameBackends: JSON.stringify(list?.backends) === JSON.stringify(before?.backends),
+      changes: isOlder ? [] : changesBetween(was, policies, textOf, missing),
+      isOlder,
+      until: undefined,
+      commands: 0,
+      newly: new Map(),
+      redacted: 0,
+      unjudged: 0,
+      unlisted: 0,
+    });
+  }
+
+  function takeRow(row: ExchangeRow): void {
+    const { admittedSeq: seq = 0, fields } = row;
+    const at = periods.findLastIndex((each) => each.seq <= seq);
+    const [policy, version] = [textIn(fields, 'policy'), textIn(fields, 'version')];
+    if (at < 0 || version === '') return;
+    const names = (each: PolicyPeriod | undefined): boolean =>
+      each?.list?.policies[policy]?.version === version;
+    // An admission that was under way when the policies changed may come behind the record of it.
+    const period = periods[!names(periods[at]) && names(periods[at - 1]) ? at - 1 : at];
+    if (period === undefined) return;
+    period.commands += 1;
+    if (period.list !== undefined && !names(period)) period.unlisted += 1;
+    if (!period.isOlder && period.was !== undefined) compare(period, row, version);
+  }
+
+  /** By the one answer of replay, as of the time of the record. */
+  function compare(period: PolicyPeriod, row: ExchangeRow, version: string): void {
+    const { fields } = row;
+    if (fields['decision'] !== 'allow') return;
+    const { before } = period;
+    const [listener, principal] = [textIn(fields, 'listener'), textIn(fields, 'principal')];
+    const choices = before?.listeners[listener];
+    if (before === undefined) {
+      period.unjudged += 1;
+      return;
+    }
+    const recorded = { policy: textIn(fields, 'policy'), principal };
+    const name = choices === undefined ? '' : nameFor(choices, recorded);
+    const old = before.policies[name]?.version;
+    if (old === version && period.hasSameBackends) return;
+    if (old === undefined) return note(period, row, `${principal} had no policy`);
+    const backend = backendOf(before, textIn(fields, 'backend'));
+    const known = JSON.stringify([name, old, backend]);
+    const judge = judges.has(known) ? judges.get(known) : judgeOf(name, old, backend, textOf);
+    judges.set(known, judge);
+    const line = judge && recordedLine(row, judge.added);
+    if (line !== undefined && line.kind === 'line' && line.done !== 'served') return;
+    if (judge === undefined || (line !== undefined && line.kind === 'unjudgeable')) period.unjudged += 1;
+    else if (line === undefined) return;
+    else if (line.isOpaque) period.redacted += 1;
+    else {
+      const { word, reason } = replayAnswer(judge.assessor, line, judge.policy, judge.limiter);
+      if (word === 'depends') period.unjudged += 1;
+      else if (word !== 'allow' && word !== 'obstacle') note(period, row, reason);
+    }
+  }
+
+  function note({ newly }: PolicyPeriod, { fields }: ExchangeRow, reason: string): void {
+    const [command, principal] = [textIn(fields, 'command'), textIn(fields, 'principal')];
+    const key = `${command}\0${principal}`;
+    const known = newly.get(key);
+    if (known !== undefined) known.count += 1;
+    else if (newly.size < changesMax) newly.set(key, { command, principal, reason, count: 1 });
+  }
+
+  return { takeLine, takeRow, periods, faults };
+}
+
+function nameFor(
+  { policies, accounts, keys }: ListedListener,
+  recorded: { readonly policy: string; readonly principal: string },
+): string {
+  return whichPolicy(policies, [...accounts, ...keys], recorded);
+}
+
+/** As it was to the backend of a command; undefined: which one it was is not known, and they differ. */
+function backendOf({ backends }: PolicyList, name: string): ListedBackend | undefined {
+  const [one, ...others] = Object.values(backends);
+  const isOne = others.every((each) => JSON.stringify(each) === JSON.stringify(one));
+  return backends[name] ?? (isOne ? one : undefined);
+}
+
+/** A policy as its text was; undefined: there is no text, or this release does not read it. */
+function judgeOf(name: string, version: string, backend: ListedBackend | undefined, textOf: TextOf) {
+  const text = textOf(version);
+  const whole = text === undefined ? undefined : asObject(parse(text));
+  if (whole === undefined || backend === undefined) return undefined;
+  const { policies, limits, mail_users: users, catalog } = whole;
+  const names = asObject(users) ?? {};
+  const [defaultRealm, resolve] = [asText(names['default_realm']), asText(names['resolve'])];
+  const files = asTexts(catalog).map((hash) => [`/trial/${hash}.yaml`, textOf(hash) ?? ''] as const);
+  const { settings } = parseAlone({
+    file: '/trial/policy.yaml',
+    yaml: stringify({ policies, ...(limits === undefined ? {} : { limits }) }),
+    policy: name,
+    names: {
+      characters: textIn(names, 'characters'),
+      ...(defaultRealm !== undefined && { defaultRealm }),
+      ...(resolve !== undefined && { resolve }),
+      ...(names['case'] === 'keep' && { case: 'keep' }),
+    },
+    catalog: new Map(files),
+  });
+  const policy: Policy | undefined = settings?.policies.get(name);
+  if (settings === undefined || policy === undefined) return undefined;
+  return {
+    policy,
+    added: settings.catalog?.added,
+    assessor: new RecordedAssessor({
+      ...settings,
+      backends: settings.backends.map((each) => ({
+        ...each,
+        sharedNamespaces: backend.shared,
+        namespaces: backend.namespaces?.map((one) => ({ aliasFor: undefined, ...one })),
+      })),
+    }),
+    limiter: new Limiter(bounds.limiterEntries),
+  };
+}

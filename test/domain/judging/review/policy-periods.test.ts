@@ -1,0 +1,221 @@
+// Goal: a change of policies is said in words of one sign, and commands are counted under the policies that were in force. What must not
+// happen: a widening with another sign, a sentence from a text that is missing, a judgement about words that are not recorded.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseSettings } from '../../../../src/domain/config/parse-settings.js';
+import { policyListOf } from '../../../../src/domain/config/policy-list.js';
+import type { Settings } from '../../../../src/domain/config/settings.js';
+import { changesBetween } from '../../../../src/domain/judging/review/policy-changes.js';
+import { createPolicyPeriods } from '../../../../src/domain/judging/review/policy-periods.js';
+import { hash } from '../../config/jobs.js';
+import { record, type Sent } from './recording.js';
+
+interface Written {
+  readonly policies: string;
+  readonly listeners?: string;
+  readonly backend?: string;
+}
+
+/** What the journal keeps: the texts of every list and policy, by their hashes. */
+const kept = new Map<string, string>();
+
+function settingsOf({ policies, listeners, backend = '' }: Written): Settings {
+  const text = `version: 1
+listeners: ${listeners ?? '{ desk: { unix: /run/desk.sock, policy: desk } }'}
+backends: { mail1: { address: "unix:/run/doveadm-server"${backend} } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+${policies}`;
+  const { settings, problems } = parseSettings('/etc/dovegate.yaml', {
+    readText: () => text,
+    glob: () => [],
+  });
+  assert.ok(settings !== undefined, JSON.stringify(problems));
+  for (const { version, effectiveText, shadow } of settings.policies.values()) {
+    kept.set(version, effectiveText);
+    if (shadow !== undefined) kept.set(shadow.version, shadow.effectiveText);
+  }
+  const list = policyListOf(settings);
+  kept.set(list.hash, list.text);
+  return settings;
+}
+
+const desk = (keys: string): Written => ({ policies: `  desk: { ${keys} }` });
+const textOf = (of: string): string | undefined => kept.get(of);
+
+function said(before: Written | undefined, after: Written): string[] {
+  const [old, fresh] = [before, after].map((each) => each && policyListOf(settingsOf(each)).hash);
+  const changes = changesBetween(old, fresh ?? '', textOf, (what) => assert.fail(what));
+  return changes.map(({ sign, words }) => `${sign} ${words}`);
+}
+
+const plain = 'users: ["*@a.org"], allow: [quota get, mailbox list]';
+const accounts = (all: string): string =>
+  `{ web: { tcp: 127.0.0.1:1, tls: { mode: off }, accounts: { ${all} } } }`;
+const password = `password_hash: "${hash}"`;
+
+for (const [what, before, after, ...expected] of [
+  [
+    'a rule more',
+    desk(plain),
+    desk('users: ["*@a.org"], allow: [expunge, quota get, mailbox list, search]'),
+    '+ desk may now: expunge, search',
+  ],
+  [
+    'a rule less',
+    desk(plain),
+    desk('users: ["*@a.org"], allow: [quota get]'),
+    '- desk may no longer: mailbox list',
+  ],
+  [
+    'the same rule with a condition',
+    desk(plain),
+    desk('users: ["*@a.org"], allow: [quota get, { command: mailbox list, users: ["x@a.org"] }]'),
+    '~ desk: its allow rule for mailbox list is now { users: [x@a.org] }, and was without conditions',
+  ],
+  [
+    'another order',
+    desk(plain),
+    desk('users: ["*@a.org"], allow: [mailbox list, quota get]'),
+    '~ desk: its allow rules have another order',
+  ],
+  ['a denial more', desk(plain), desk(`${plain}, deny: [expunge]`), '- desk is now denied: expunge'],
+  ['a denial less', desk(`${plain}, deny: [expunge]`), desk(plain), '+ desk is no longer denied: expunge'],
+  [
+    'users',
+    desk(plain),
+    desk('users: ["*@b.org"], allow: [quota get, mailbox list]'),
+    '+ desk now covers: *@b.org',
+    '- desk no longer covers: *@a.org',
+  ],
+  ['an exception more', desk(plain), desk(`${plain}, except: [ceo@a.org]`), '- desk excepts now: ceo@a.org'],
+  [
+    'an exception less',
+    desk(`${plain}, except: [ceo@a.org]`),
+    desk(plain),
+    '+ desk no longer excepts: ceo@a.org',
+  ],
+  ['observing', desk(plain), desk(`mode: observe, ${plain}`), '+ desk: mode is now observe, and was enforce'],
+  ['enforcing', desk(`mode: observe, ${plain}`), desk(plain), '- desk: mode is now enforce, and was observe'],
+  [
+    'a limit',
+    desk(plain),
+    desk(`${plain}, limits: { rate: 5/minute }`),
+    '~ desk: limits is now { rate: 5/minute }, and was {}',
+  ],
+  [
+    'nothing but its form',
+    desk(plain),
+    {
+      policies:
+        '  desk:\n    users: ["*@a.org"]\n    allow:\n      - quota get\n      - command: mailbox list',
+    },
+  ],
+  [
+    'shared namespaces',
+    { ...desk(plain), backend: ', shared_namespaces: []' },
+    { ...desk(plain), backend: ', shared_namespaces: ["shared/"]' },
+    '~ the shared namespaces of mail1 are now [shared/], and were []',
+  ],
+] as const satisfies readonly (readonly [string, Written, Written, ...string[]])[])
+  void test(`words: ${what}`, () => assert.deepEqual(said(before, after), expected));
+
+void test('words: who has which policy', () => {
+  const policies = `  desk: { ${plain} }\n  more: { users: ["*@a.org"], allow: [quota get] }`;
+  const of = (all: string): Written => ({ policies, listeners: accounts(all) });
+  const one = `bob: { policy: desk, ${password} }`;
+  assert.deepEqual(
+    said(of(one), of(`bob: { policy: more, ${password} }, eve: { policy: desk, ${password} }`)),
+    [
+      '~ account bob at web has policy more now, and had desk',
+      '+ account eve at web is new, with policy desk',
+    ],
+  );
+  assert.deepEqual(said(of(`${one}, eve: { policy: desk, ${password} }`), of(one)), [
+    '- account eve at web is gone',
+  ]);
+  const unix = (choice: string): Written => ({
+    policies,
+    listeners: `{ desk: { unix: /run/desk.sock, ${choice} } }`,
+  });
+  assert.deepEqual(said(unix('policy: desk'), unix('policy: more')), [
+    '~ at desk now everybody has more, and before everybody has desk',
+  ]);
+  assert.deepEqual(said(unix('policy: desk'), of(one)), [
+    '- listener desk is gone',
+    '+ listener web is new, with account bob: desk',
+  ]);
+});
+
+function periodsOf(...all: readonly Settings[]) {
+  const periods = createPolicyPeriods(textOf);
+  let was: string | undefined;
+  for (const [at, settings] of all.entries()) {
+    const { hash: policies } = policyListOf(settings);
+    const time = `2026-11-20T12:0${at}:00.000Z`;
+    periods.takeLine(
+      JSON.stringify({ time, event: at === 0 ? 'start' : 'reload', policies, was }),
+      10 * at + 1,
+    );
+    was = policies;
+  }
+  return periods;
+}
+
+void test('what the policies before would have denied is counted, and what hides its words is not judged', () => {
+  const own = (keys: string): Settings => settingsOf({ ...desk(keys), backend: ', shared_namespaces: []' });
+  const before = own('users: ["*@example.org"], allow: [quota get, search]');
+  const rules = '[quota get, mailbox list, { command: search, content: true }]';
+  const after = own(`users: ["*@example.org"], allow: ${rules}`);
+  const periods = periodsOf(before, after);
+  const sent = (words: readonly string[], more: Partial<Sent> = {}) =>
+    periods.takeRow({ ...record(after, 'desk', { user: 'a@example.org', words, ...more }), admittedSeq: 15 });
+  sent(['quota get']);
+  sent(['search', 'all']);
+  sent(['mailbox list']);
+  sent(['mailbox list']);
+  sent(['search', 'body', 'secret']);
+  sent(['expunge', 'mailbox', 'INBOX', 'all']);
+  const [first, second] = periods.periods;
+  assert.deepEqual([first?.commands, second?.commands], [0, 6]);
+  const newly = [...(second?.newly.values() ?? [])].map(({ command, count }) => [command, count]);
+  assert.deepEqual([newly, second?.redacted, second?.unjudged], [[['mailbox list', 2]], 1, 0]);
+  assert.deepEqual([first?.until, periods.faults.size], [second?.time, 0]);
+});
+
+void test('a record that is missing between two changes is said, and so is a version that no list names', () => {
+  const one = settingsOf(desk(plain));
+  const two = settingsOf(desk('users: ["*@a.org"], allow: [quota get]'));
+  const periods = periodsOf(one);
+  const time = '2026-11-20T13:00:00.000Z';
+  const lists = { policies: policyListOf(one).hash, was: policyListOf(two).hash };
+  periods.takeLine(JSON.stringify({ time, event: 'reload', ...lists }), 11);
+  assert.match([...periods.faults].join(), /^record 11 says that other policies were in force before it/);
+  periods.takeRow({
+    ...record(settingsOf(desk('users: ["*"], allow: [quota get]')), 'desk', {
+      user: 'a@a.org',
+      words: ['quota get'],
+    }),
+    admittedSeq: 12,
+  });
+  assert.equal(periods.periods.at(-1)?.unlisted, 1);
+});
+
+void test('a restart with the same policies is no change, and a text that is missing gives no words', () => {
+  const one = settingsOf(desk(plain));
+  assert.equal(periodsOf(one, one, one).periods.length, 1);
+  const other = settingsOf(desk('users: ["*@a.org"], allow: [search]'));
+  const { version = '' } = other.policies.get('desk') ?? {};
+  const periods = createPolicyPeriods((of) => (of === version ? undefined : textOf(of)));
+  const lists = [one, other].map((each) => policyListOf(each).hash);
+  for (const [at, policies] of lists.entries())
+    periods.takeLine(
+      JSON.stringify({ time: '2026-11-20T12:00:00.000Z', event: 'start', policies, was: lists[at - 1] }),
+      at + 1,
+    );
+  assert.deepEqual(periods.periods.at(-1)?.changes, []);
+  assert.match(
+    [...periods.faults].join(),
+    /^the text [0-9a-f]{64} of policy desk is missing, or is not that of its hash/,
+  );
+});
