@@ -1,7 +1,7 @@
 // Goal: who widened a policy is found, also if nobody used it and it was taken back. Rounds of random edits of three policies and of
-// who has which, each brought by a reload of an operator, a signal, a restart or a crash; between them commands of every kind. What must not
-// happen: a command counted under other policies than those in force, a widening that is not said with its time, who reloaded and the file,
-// a command that ran and that the policies before deny, and that is not counted as such.
+// who has which, each brought by a reload of an operator, a signal, a restart or a crash; between them commands of every kind. What
+// must not happen: a command counted under other policies than those in force, a widening that is not said with its time, who reloaded
+// and the file, a command that ran and that the policies before deny, and that is not counted as such.
 // DOVEGATE_ROUNDS=10 makes the 50 edits of the published figure.
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
