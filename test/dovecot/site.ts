@@ -444,7 +444,8 @@ function reachOf({ words, place: { age } }: Pick<Line, 'words' | 'place'>): numb
 
 /**
  * Lines that nobody has run: as one of `bases`, but with another mailbox, on younger mail, with another option or for another domain. What
- * is within a line of `seen` is none: older mail of the same mailbox. So many different ones; fewer if there are no more.
+ * is within a line of `seen` is none: older mail of the same mailbox, or old mail of one of which all was taken. So many different ones;
+ * fewer if there are no more.
  */
 export function relativesOf(
   bases: readonly Line[],
@@ -455,9 +456,11 @@ export function relativesOf(
   const random = seededRandom(seed);
   /** By policy, domain and words but the age, and but a subject, which a suggestion says to check: how far it reached. */
   const known = new Map<string, number>();
-  const keyOf = ({ lane, user, make, place }: Line): string => {
+  const keyOf = ({ lane, user, make, place }: Line, isOfAll = false): string => {
     const words = make({ ...place, age: place.age === '' ? '' : 'AGE' });
-    return JSON.stringify([lane.policy, domainOf(user), words.filter((word) => !subjects.includes(word))]);
+    const at = words.indexOf('AGE');
+    const read = isOfAll && at > 0 ? words.toSpliced(at - 1, 2, 'all') : words;
+    return JSON.stringify([lane.policy, domainOf(user), read.filter((word) => !subjects.includes(word))]);
   };
   for (const line of seen) {
     const key = keyOf(line);
@@ -485,6 +488,7 @@ export function relativesOf(
     ]);
     const relative: Line = { ...line, ...other, words: line.make(other.place) };
     if ((known.get(keyOf(relative)) ?? Number.POSITIVE_INFINITY) <= reachOf(relative)) continue;
+    if (known.has(keyOf(relative, true))) continue;
     found.set(JSON.stringify([relative.lane.listener, relative.user, relative.words]), relative);
   }
   return [...found.values()];
