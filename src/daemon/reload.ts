@@ -50,7 +50,7 @@ export interface ReloadParts {
   readonly journal: Pick<OpenJournal, 'keepPolicy' | 'append' | 'checkpoint'>;
   /** Replaces the copy of the files that a start serves when they have problems. */
   readonly keep: (kept: string) => Promise<void>;
-  /** The copy before; undefined: there is none. */
+  /** The copy of the files that are served now; undefined: there is none. */
   readonly copyBefore: () => Promise<string | undefined>;
   readonly lifecycle: Lifecycle;
   readonly served: Pick<Switch, 'now' | 'turnTo'>;
@@ -68,8 +68,13 @@ export interface ReloadParts {
   readonly doorsOf: (settings: Settings) => Served['doors'];
 }
 
-/** Who asked for a reload: the keys of the operator's record, in that of the reload. */
+/** Who asked for a reload. The record of the reload has these keys of the operator's record. */
 export type Asker = Pick<AuditRecord, 'by' | 'peer' | 'deed'>;
+
+interface Asked {
+  readonly asker: Asker;
+  readonly count: number;
+}
 
 /** Read only at the start: the sections, and for some of them the exceptions. */
 const onlyAtStart = ['audit', 'admin', 'state'] as const;
@@ -79,8 +84,8 @@ export class Reloader {
   readonly #parts: ReloadParts;
   #running: Promise<Reloaded> | undefined;
   #next: Promise<Reloaded> | undefined;
-  /** Of the reload that begins next. */
-  #askers: Asker[] = [];
+  /** The first request for the reload that begins next, and how many there are. */
+  #asked: Asked | undefined;
   #begun = 0;
   last: Reloaded | undefined;
 
@@ -94,7 +99,7 @@ export class Reloader {
 
   /** Resolves to the result of the first reload that begins after the call. Rejects only because of a bug, which ends no later reload. */
   reload(asker: Asker): Promise<Reloaded> {
-    this.#askers.push(asker);
+    this.#asked = { asker: this.#asked?.asker ?? asker, count: (this.#asked?.count ?? 0) + 1 };
     if (this.#running === undefined) return this.#begin();
     const begin = (): Promise<Reloaded> => this.#begin();
     this.#next ??= this.#running.then(begin, begin);
@@ -104,17 +109,17 @@ export class Reloader {
   #begin(): Promise<Reloaded> {
     this.#next = undefined;
     this.#begun += 1;
-    const askers = this.#askers;
-    this.#askers = [];
-    this.#running = this.#run(askers).finally(() => {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    this.#running = this.#run(asked).finally(() => {
       // The waiting reload has already taken its place, or none waits.
       if (this.#next === undefined) this.#running = undefined;
     });
     return this.#running;
   }
 
-  async #run(askers: readonly Asker[]): Promise<Reloaded> {
-    this.last = reportResult(this.#parts, await reloadOnce(this.#parts, askers, this.last?.lastMs));
+  async #run(asked: Asked | undefined): Promise<Reloaded> {
+    this.last = reportResult(this.#parts, await reloadOnce(this.#parts, asked, this.last?.lastMs));
     return this.last;
   }
 
@@ -130,7 +135,7 @@ export class Reloader {
 
 async function reloadOnce(
   parts: ReloadParts,
-  askers: readonly Asker[],
+  asked: Asked | undefined,
   lastMs: number | undefined,
 ): Promise<Reloaded> {
   const { lifecycle, clock, served } = parts;
@@ -145,7 +150,7 @@ async function reloadOnce(
   lifecycle.become('reloading');
   try {
     parts.onReloading();
-    return await replaceAll(parts, askers, kept);
+    return await replaceAll(parts, asked, kept);
   } catch (fault) {
     return kept([messageOf(fault)]);
   } finally {
@@ -159,7 +164,7 @@ async function reloadOnce(
  */
 async function replaceAll(
   parts: ReloadParts,
-  askers: readonly Asker[],
+  asked: Asked | undefined,
   kept: (problems: readonly string[]) => Reloaded,
 ): Promise<Reloaded> {
   const { clock, log, journal, lifecycle, served, service, shipping } = parts;
@@ -195,14 +200,14 @@ async function replaceAll(
     }
   };
   const list = policyListOf(settings);
-  // Its hash in the record says what is in force even where the text is not kept.
+  // If the text cannot be stored, its hash in the record still identifies the policies in force.
   await step('the list of policies', () => journal.keepPolicy(list.hash, list.text));
   const was = policyListOf(served.now.settings).hash;
   let files: readonly string[] = [];
   await step('the changed files', async () => {
     if (copy === undefined) return;
     const { changed, all } = filesChanged(await parts.copyBefore(), copy);
-    // A reload that was given up left a copy of what was not served.
+    // A reload that failed may have replaced the copy already: then no file differs from it, although the policies do.
     files = changed.length === 0 && list.hash !== was ? all : changed;
   });
   // Before the journal names it: whatever ends the process between the two, a copy of an older policy is not what the journal names.
@@ -228,8 +233,8 @@ async function replaceAll(
     catalog: catalogOf(settings.catalog),
     policies: list.hash,
     was,
-    ...askers[0],
-    ...(askers.length > 1 && { count: askers.length }),
+    ...asked?.asker,
+    ...(asked !== undefined && asked.count > 1 && { count: asked.count }),
     ...(files.length > 0 && { args: files }),
   } as const;
   journal.append(record);
@@ -255,7 +260,7 @@ async function replaceAll(
 
 const filesNamedMax = 8;
 
-/** With the owner and the time of each: no kernel tells who wrote a file. */
+/** Each with its owner and the time of its last change. The kernel does not record who wrote a file. */
 export function filesChanged(
   before: string | undefined,
   now: string,
