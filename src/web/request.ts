@@ -26,11 +26,12 @@ export function becameSentence(item: AccessItem): string {
   const { granted, used, uses } = item;
   if (granted === undefined) return stateSentence(item);
   const often = uses === undefined ? timesWords(used) : `${used} of ${uses}`;
-  const approved = approvers(item) && `, approved by ${approvers(item)}`;
+  const names = approvers(item);
+  const approved = names && `, approved by ${names}`;
   return accessStateWords(item, marked, `${approved}, ${used === 0 ? 'never used' : `used ${often}`}`);
 }
 
-/** '': nobody. */
+/** Names of the approvers for people; '': there is none. */
 export function approvers({ approved_by: approved }: AccessItem): string {
   return approved.map(({ principal }) => personWords(principal)).join(' and ');
 }

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { pick, seededRandom } from '../kit/chunkings.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
@@ -49,21 +50,10 @@ function changesOf(daemon: Daemon): readonly unknown[] {
   return auditRecords(daemon).filter(({ event }) => event === 'start' || event === 'reload');
 }
 
-/** A small generator, so that a failure comes again: the seed is in the test's name. */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 1127);
 
 void test(`${edits} random edits, reloads and restarts, of seed ${seed}: each change and each command is found`, async (t) => {
-  const random = randomOf(seed);
-  const pick = <Item>(list: readonly Item[]): Item =>
-    list[random(list.length)] ?? assert.fail('an empty list');
+  const random = seededRandom(seed);
   let world: World = {
     allowed: { billing: ['quota get'], support: ['quota get', 'mailbox list'], admins: ['search'] },
     of: { billing: 'billing', support: 'support', admins: 'admins' },
@@ -88,7 +78,7 @@ void test(`${edits} random edits, reloads and restarts, of seed ${seed}: each ch
     const last = expected.at(-1) ?? assert.fail('no change');
     for (const listener of names) {
       const client = await openRawClient({ path: daemon.path(`${listener}.sock`), minor: 2 });
-      for (const command of commands.filter(() => random(2) === 0)) {
+      for (const command of commands.filter(() => random() < 0.5)) {
         const { status } = await client.ask({
           user: 'alice@example.org',
           fields: [command, ...(wordsOf[command] ?? [])],
@@ -107,10 +97,14 @@ void test(`${edits} random edits, reloads and restarts, of seed ${seed}: each ch
   await send();
   for (let n = 0; n < edits; n += 1) {
     const next = structuredClone(world);
-    const name = pick(names);
-    if (random(4) === 0) next.of[name] = pick(names.filter((each) => each !== world.of[name]));
+    const name = pick(random, names);
+    if (random() < 0.25)
+      next.of[name] = pick(
+        random,
+        names.filter((each) => each !== world.of[name]),
+      );
     else {
-      const command = pick(commands);
+      const command = pick(random, commands);
       const has = world.allowed[name];
       const without = has.filter((each) => each !== command);
       next.allowed[name] =
@@ -124,7 +118,7 @@ void test(`${edits} random edits, reloads and restarts, of seed ${seed}: each ch
     );
     before = world;
     world = next;
-    const how = pick(['operator', 'SIGHUP', 'restart', 'crash'] as const);
+    const how = pick(random, ['operator', 'SIGHUP', 'restart', 'crash'] as const);
     writeFileSync(configFile, opened.configuration({ more, ...textOf(world) }));
     // Its line in the log may be that of the reload before.
     if (how === 'SIGHUP') daemon.signal('SIGHUP');
@@ -138,7 +132,7 @@ void test(`${edits} random edits, reloads and restarts, of seed ${seed}: each ch
     expected.push({ how, wider, newly: new Map(), allowed: 0 });
     await until(() => changesOf(daemon).length === expected.length, 'the record of the change');
     // Not everything that is permitted is used.
-    if (random(3) > 0) await send();
+    if (random() < 2 / 3) await send();
   }
 
   const told = await runWarm(['audit', 'policies', '--config', configFile, '--json'], { cwd: folder });

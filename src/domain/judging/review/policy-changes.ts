@@ -1,5 +1,5 @@
-// What one list of policies permits that another did not, in words: `+` is wider, `-` is narrower, `~` may be either. Texts are compared as
-// they were in force, so a rule that another one covers counts, too.
+// The differences between two lists of policies, in words: `+` permits more, `-` permits less, `~` may be either. The effective texts are
+// compared, so a rule that another rule already covers counts as a difference, too.
 
 import { parse } from 'yaml';
 import {
@@ -16,7 +16,7 @@ export interface Change {
   readonly words: string;
 }
 
-/** The text of this hash, checked against it; undefined: it is missing, or another one. */
+/** Returns the text with this hash; undefined: it is missing, or does not match the hash. */
 export type TextOf = (hash: string) => string | undefined;
 
 type Stored = Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ export function listOf(hash: string | undefined, textOf: TextOf): PolicyList | u
   return text === undefined ? undefined : parsePolicyList(text);
 }
 
-/** Between the lists of two hashes. `missing` takes what cannot be said because a text is missing. `before` undefined: there was none. */
+/** `before` and `after` are hashes of lists; `before` undefined: there was none. `missing` is called with the name of each missing text. */
 export function changesBetween(
   before: string | undefined,
   after: string,
@@ -102,12 +102,14 @@ function changesOfText(name: string, before: Stored, after: Stored, isNew: boole
     const [one, two] = [itemsOf(old[key]), itemsOf(fresh[key])];
     const come = new Map([...two].filter(([text]) => !one.has(text)));
     const gone = new Map([...one].filter(([text]) => !two.has(text)));
-    // A rule of the same command with other conditions permits more, or less, or something else.
+    // A rule for the same command with other conditions may permit more, less, or something else.
+    let isOtherwise = false;
     for (const [text, rule] of gone) {
       const other = [...come].find(([, each]) => commandOf(each) === commandOf(rule));
       if (other === undefined || !isRuleList(key)) continue;
       gone.delete(text);
       come.delete(other[0]);
+      isOtherwise = true;
       changes.push({
         sign: '~',
         words: `${name}: its ${key} rule for ${commandOf(rule)} is now ${conditionsOf(other[1])}, and was ${conditionsOf(rule)}`,
@@ -115,9 +117,9 @@ function changesOfText(name: string, before: Stored, after: Stored, isNew: boole
     }
     if (come.size > 0) changes.push({ sign: added, words: `${name} ${now}: ${wordsOf(come.values())}` });
     if (gone.size > 0) changes.push({ sign: removed, words: `${name} ${no}: ${wordsOf(gone.values())}` });
-    const isSame =
+    const isReordered =
       come.size === 0 && gone.size === 0 && JSON.stringify([...one]) !== JSON.stringify([...two]);
-    if (isSame && isRuleList(key) && !changes.some(({ words }) => words.includes(`its ${key} rule`)))
+    if (isReordered && isRuleList(key) && !isOtherwise)
       changes.push({ sign: '~', words: `${name}: its ${key} rules have another order` });
   }
   if (isNew) return changes;
@@ -210,7 +212,7 @@ function changesOfListener(
   return changes;
 }
 
-/** Which mailboxes count as those of others decides what rules without `shared` permit. */
+/** Namespaces matter: a rule without `shared` permits no mailbox of another user. */
 function changesOfBackend(
   name: string,
   before: ListedBackend | undefined,
@@ -233,7 +235,7 @@ function choicesOf({ policies }: ListedListener): string {
   const choices = policies.map(({ policy, peers }) =>
     peers === undefined ? `everybody has ${policy}` : `${said(peers)} has ${policy}`,
   );
-  return choices.join(', then ') || 'nobody has a policy';
+  return choices.join(', then ') || 'no peer has a policy';
 }
 
 function whoHas(listener: ListedListener): string {
