@@ -271,7 +271,7 @@ function sentenceOf({ denial, rule, policy, error, text, isQuoting }: ExchangeEn
   return `${capital((isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0])}.`;
 }
 
-/** Where its rule is written; '': no rule decided. */
+/** The place of the rule that decided; '': no rule did. */
 function placeWords({ rule }: Pick<ExchangeEnded, 'rule'>): string {
   return rule === undefined ? '' : `${rule.file}:${rule.line}`;
 }

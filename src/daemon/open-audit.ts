@@ -48,7 +48,7 @@ const tendIntervalMs = 60_000;
  */
 export async function openAudit(
   configured: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash' | 'policies' | 'listeners' | 'backends'>,
-  /** Its files that were changed since the run before, and all of them. */
+  /** The changed files of the configuration, and all of them. */
   files: JournalOptions['files'],
   /** Why this run does not begin with the file; undefined: it does. */
   reason: string | undefined,

@@ -252,7 +252,7 @@ async function open(
   opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
   let freeBytes: number | undefined;
   const signKey = openSignKey(settings);
-  /** What cannot be read is as none: all files count as changed then. */
+  /** Undefined also if it cannot be read: then all files count as changed. */
   const copyBefore = (): Promise<string | undefined> =>
     readRegularFile(`${settings.state}/${keptName}`, bounds.configurationFileBytes).then(
       String,

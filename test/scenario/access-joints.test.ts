@@ -81,7 +81,7 @@ async function openPanel(
   return { gateway, argsOf, as: (who, verb, ...args) => runWarm(argsOf(who, verb, args)) };
 }
 
-/** What is listed for somebody. Whoever looks until it is there may be over the rate of questions, and then asks again. */
+/** The requests that a person sees. Asks again while the person is over the rate of questions. */
 async function listOf(as: Panel['as'], who: string): Promise<readonly AccessItem[]> {
   let list = await as(who, 'requests', '--json');
   while (list.exit === 75 && /questions a minute/.test(list.text)) {

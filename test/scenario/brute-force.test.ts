@@ -124,7 +124,7 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
     `RSS ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at most, ${rssOf(daemon).toFixed(0)} MiB after`,
   );
   t.diagnostic(`answers: ${JSON.stringify([...answers])}`);
-  // Behind a hash of each guess it would be a thousand times the calm login.
+  // If the login waited for a hash of each guess, it would take a thousand times as long as in calm.
   assert.ok(delayMs <= Math.max(1000, 20 * calmMs), `delayed by ${delayMs} ms`);
   assert.ok(most - before < 192, `${most - before} MiB more`);
   assert.equal(answers.get('+\n'), undefined, 'no guess is right');

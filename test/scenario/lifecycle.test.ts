@@ -67,7 +67,7 @@ test('a command that came before SIGTERM is served, though the daemon had no tim
   const { client, daemon } = await openGateway(t);
   const clients = await Promise.all([client(), client(), client()]);
   await clients[0]?.ask(quota);
-  // Each is older than the second that a new one has for its first command.
+  // A new connection has one second for its first command; these must be older.
   await pause(1_100);
   daemon.signal('SIGSTOP');
   for (const each of clients) each.sendCommand(quota);

@@ -172,7 +172,7 @@ export function groupOf(path: string): number | undefined {
   }
 }
 
-/** Who owns a file, and its last change in Unix milliseconds, a time that no program can set. Undefined: it is gone. */
+/** The owner of a file, and its ctime in Unix milliseconds, which programs cannot set. Undefined: the file is gone. */
 export function changeOf(path: string): { readonly uid: number; readonly ms: number } | undefined {
   try {
     const { uid, ctimeMs } = statSync(path);

@@ -28,7 +28,7 @@ export interface WriterOptions {
   readonly version?: string | undefined;
   /** Hash of the list of its policies. */
   readonly policies?: string | undefined;
-  /** What of its files was changed since the run before, each with owner and time; and all of them, where no change is known. */
+  /** `changed`: the files that changed since the previous run, with owner and time; `all`: all files, likewise. */
   readonly files?: { readonly changed: readonly string[]; readonly all: readonly string[] } | undefined;
   /** Why that is not what the files say; undefined: it is. */
   readonly reason?: string | undefined;

@@ -67,7 +67,7 @@ const lookIntervalMs = 100;
 
 export type Writer = ReturnType<typeof createWriter>;
 
-/** If no file is known to be changed and the policies are, the copy is not of the run before: a crash amid a reload, or another release. */
+/** If the policies changed but no file did, the copy is newer than the previous run (a crash during a reload): names all files. */
 function whatChanged(
   { policies, files }: WriterOptions,
   was: string | undefined,

@@ -1,5 +1,5 @@
-// `dovegate audit policies`: what each start and reload changed in the policies, who brought it, how long it was in force, which commands
-// ran under it, and which of these the policies before would have denied.
+// `dovegate audit policies`: for each start and reload that changed the policies, the changes in words, who reloaded, how long they were in
+// force, how many commands ran under them, and which of these the previous policies would have denied.
 
 import { dirname } from 'node:path';
 import { searchTrail } from '../../adapters/journal/search-trail.js';
@@ -27,7 +27,7 @@ export interface PoliciesFlags {
 
 const named: ReadonlySet<string> = new Set(['start', 'reload', 'checkpoint']);
 
-/** 0: everything is said; 65: a text is missing, or is not that of its hash. Throws as the readers do. */
+/** 0: complete; 65: a text is missing, or does not match its hash. Throws the faults of the readers. */
 export async function auditPolicies(screen: Screen, places: Places, flags: PoliciesFlags): Promise<number> {
   const { since, until, diff, json = false } = flags;
   let exitCode: number = exitCodes.ok;
@@ -71,12 +71,12 @@ function isWithin(time: string, sinceMs = -Infinity, untilMs = Infinity): boolea
   return ms >= sinceMs && ms < untilMs;
 }
 
-/** A segment alone has the texts of its directory. */
+/** The texts are in the directory of the segments, also for a single segment. */
 function directoryOf({ files }: HostTrail): string {
   return dirname(files[0]?.path ?? '');
 }
 
-/** All of a journal: what was in force at a time is said by the records before it. */
+/** Reads the whole journal: the policies in force at a time follow from the records before it. */
 async function periodsOf(
   trail: HostTrail,
   textOf: TextOf,
@@ -191,11 +191,11 @@ function textIn(hash: string | undefined, textOf: TextOf): string {
   return hash === undefined ? '' : (textOf(hash) ?? 'its text is missing, or is not that of its hash\n');
 }
 
-/** More pairs of lines than this are not compared: all of the one are shown, then all of the other. */
+/** With more pairs of lines, the texts are not compared: the old text is printed, then the new one. */
 const pairsMax = 4_000_000;
 const around = 3;
 
-/** The lines that differ, with some around them: `-` is of the first alone, `+` of the second, a blank is of both. */
+/** The differing lines with their context: `-` only in the old text, `+` only in the new one, a blank in both. */
 function changedLines(before: string, after: string): string[] {
   const [old, fresh] = [before, after].map((text) =>
     text.split('\n').slice(0, text.endsWith('\n') ? -1 : undefined),

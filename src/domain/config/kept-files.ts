@@ -44,8 +44,8 @@ export function keeping(read: ReadFiles) {
 }
 
 /**
- * The files, and the presets, whose texts differ between two copies; without the first, or where it is damaged, all of them. `all`: those
- * of the second copy.
+ * `changed`: the files and presets whose texts differ between two copies; all of them if the first copy is missing or damaged. `all`: the
+ * files and presets of the second copy.
  */
 export function changedFiles(
   before: string | undefined,

@@ -1,6 +1,6 @@
-// The list of all policies by name and version, of who has which, and of what they mean at each backend: the text that records of starts
-// and reloads name by its hash. It is kept beside the texts of policies, so it leads from the version in an admission to the reload that
-// brought it. It is JSON, which is YAML, too; equal lists have equal texts.
+// The list of policies: the version of each, which listeners, accounts and keys have it, and the namespaces of each backend. Records of
+// starts and reloads contain the hash of its text, and the journal keeps the text beside the texts of policies. With it, the version in an
+// admission leads to the reload that introduced it. The text is JSON, and equal lists have equal texts.
 import * as z from 'zod';
 import { sha256Hex } from '../people/identity/credentials.js';
 import { parseLine } from '../records/audit/record.js';
@@ -11,9 +11,9 @@ const peers = z.object({ users: names, groups: names });
 const versions = z.object({ version: z.string(), shadow: z.string().optional() });
 const login = z.object({ name: z.string(), policy: z.string() });
 const listener = z.object({
-  /** Who may connect; absent: it does not say. */
+  /** Who may connect; absent: the listener has no such restriction. */
   peers: peers.optional(),
-  /** The first one applies that has no peers, or those of the person. */
+  /** The first entry without peers, or with the peer of the connection, applies. */
   policies: z.array(z.object({ policy: z.string(), peers: peers.optional() })),
   accounts: z.array(login),
   keys: z.array(login),
@@ -25,7 +25,7 @@ const namespace = z.object({
   aliasFor: z.string().optional(),
   kind: z.enum(['private', 'shared', 'public']),
 });
-/** Which names of mailboxes are those of others; absent: it is not configured. */
+/** The namespaces that hold mailboxes of other users; absent: not configured. */
 const backend = z.object({ shared: names.optional(), namespaces: z.array(namespace).optional() });
 const listShape = z.object({
   policies: z.record(z.string(), versions),
@@ -68,7 +68,7 @@ export function policyListOf({
   return { hash: sha256Hex(text), text };
 }
 
-/** Undefined: the text is none of it. */
+/** Undefined: the text is not a policy list. */
 export function parsePolicyList(text: string): PolicyList | undefined {
   return listShape.safeParse(parseLine(text)).data;
 }

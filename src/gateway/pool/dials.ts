@@ -238,7 +238,7 @@ export class Health {
     return this.#changedMs;
   }
 
-  /** It may be up or down for longer than `changedMs` says: it was so when dovegate first looked. */
+  /** The state may be older than `changedMs`: it was the same when dovegate first looked. */
   get mayBeLonger(): boolean {
     return this.fault === undefined ? !this.#hasBeenDown : !this.#hasBeenUp;
   }

@@ -124,7 +124,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       if (!this.#isServing) this.#close(reason, this.standing !== 'known');
     };
     if (reason === 'revoked') return close();
-    // What came while this process had no time to read it is read first.
+    // Bytes that arrived before the drain may be unread: one turn of the event loop reads them.
     const closeSoon = (): void => void clock.nextTurn().then(close);
     if (leftMs <= 0) closeSoon();
     else this.#firstCommand = clock.setTimer(leftMs, closeSoon);

@@ -108,7 +108,7 @@ export interface RunningBackend {
   readonly health: BackendHealth;
   /** Since when it is up, or not. */
   readonly sinceMs: number;
-  /** It may be so for longer than `sinceMs` says: it was so when dovegate first looked. */
+  /** Its state may be older than `sinceMs`: it was the same when dovegate first looked. */
   readonly mayBeLonger: boolean;
   /** Why it is down. `system`: the system's code, such as ECONNREFUSED. */
   readonly fault:

@@ -329,7 +329,7 @@ export interface Trouble {
   readonly at: string;
   /** How many are the same; absent: it is one. */
   readonly count?: number;
-  /** Of several: how many have a record of their own, where it is not all of them. */
+  /** Of several: the number with a record of their own; absent: all of them. */
   readonly recorded?: number;
   /** When the first of several was. */
   readonly since?: string;
@@ -344,7 +344,7 @@ export interface Trouble {
   /** The rule or the error, as a sentence; without names of mail users and arguments. */
   readonly text: string;
   readonly owner: TroubleOwner;
-  /** Who can do what about it. */
+  /** The next step, and the person for it. */
   readonly next?: string;
   readonly policy?: string;
 }
@@ -364,7 +364,7 @@ export interface BackendNow {
   /** Why it is down. */
   readonly text?: string | undefined;
   readonly since?: string | undefined;
-  /** It may be so for longer: it was so when dovegate first looked. */
+  /** Its state may be older than `since`: it was the same when dovegate first looked. */
   readonly mayBeLonger?: boolean | undefined;
   readonly connections: number;
   readonly dialing: number;

@@ -1,6 +1,6 @@
-// Which policies were in force when: each start and reload that changed them begins a period, until the next one. Of each, what it changed,
-// who brought it, the changed files, how many commands ran under it, and which of these the policies before would have denied. Lines and
-// rows of one journal come in their order.
+// The policies in force over time. Each start and reload that changed them begins a period, which lasts until the next one. It has the
+// changes in words, who reloaded, the changed files, the number of commands, and the commands that the previous policies would have denied.
+// Lines and rows of one journal must come in their order.
 
 import { parse, stringify } from 'yaml';
 import { bounds } from '../../../bounds/bounds.js';
@@ -17,11 +17,11 @@ import { changesMax, replayAnswer, whichPolicy } from './replay.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
-/** Commands of one name and requester that ran, and would not have before. */
+/** Commands with one name and requester that ran, and that the previous policies would have denied. */
 export interface Newly {
   readonly command: string;
   readonly principal: string;
-  /** Why the policy before would have denied the first of them. */
+  /** Why the previous policy would have denied the first of them. */
   readonly reason: string;
   count: number;
 }
@@ -41,9 +41,9 @@ export interface PolicyPeriod {
   readonly files: readonly string[];
   /** By name; undefined: the text of the list is missing. */
   readonly list: PolicyList | undefined;
-  /** That of `was`, likewise. */
+  /** The list of `was`; undefined: there is none, or its text is missing. */
   readonly before: PolicyList | undefined;
-  /** Backends are read as before. */
+  /** The namespaces of the backends did not change. */
   readonly hasSameBackends: boolean;
   readonly changes: readonly Change[];
   /** The period was in force before the first record that was read. */
@@ -52,8 +52,9 @@ export interface PolicyPeriod {
   until: string | undefined;
   /** Commands that were sent to be judged while it was in force. */
   commands: number;
-  /** Of those allowed: what the policies before would have denied; what hides words; what else nobody can judge. */
+  /** Allowed commands that the previous policies would have denied. */
   readonly newly: Map<string, Newly>;
+  /** Allowed commands that cannot be judged: because words are recorded as digests only, and for other reasons. */
   redacted: number;
   unjudged: number;
   /** Admissions of a policy or a version that no list names. */
@@ -64,7 +65,7 @@ export interface PolicyPeriods {
   /** A line of a start, a reload or a checkpoint, with its seq. */
   takeLine(line: string, seq: number): void;
   takeRow(row: ExchangeRow): void;
-  /** Since the last `start` or `reload`: every one but those that changed nothing. */
+  /** Without the starts and reloads that changed nothing. */
   readonly periods: readonly PolicyPeriod[];
   /** What is missing or wrong, one sentence each. */
   readonly faults: ReadonlySet<string>;
@@ -81,7 +82,7 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
     if (record === undefined || policies === undefined) return;
     const last = periods.at(-1);
     const { event } = record;
-    // A checkpoint says what is in force at the beginning of what was read.
+    // The first checkpoint gives the policies in force before the first start or reload that was read.
     if (event !== 'start' && event !== 'reload') {
       if (last === undefined) begin(record, seq, { policies, was: policies, isOlder: true });
       return;
@@ -138,7 +139,7 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
     if (at < 0 || version === '') return;
     const names = (each: PolicyPeriod | undefined): boolean =>
       each?.list?.policies[policy]?.version === version;
-    // An admission that was under way when the policies changed may come behind the record of it.
+    // An admission in progress during a reload may be recorded after it.
     const period = periods[!names(periods[at]) && names(periods[at - 1]) ? at - 1 : at];
     if (period === undefined) return;
     period.commands += 1;
@@ -146,7 +147,7 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
     if (!period.isOlder && period.was !== undefined) compare(period, row, version);
   }
 
-  /** By the one answer of replay, as of the time of the record. */
+  /** Judges with the function that replay uses, at the time of the record. */
   function compare(period: PolicyPeriod, row: ExchangeRow, version: string): void {
     const { fields } = row;
     if (fields['decision'] !== 'allow') return;
@@ -196,14 +197,14 @@ function nameFor(
   return whichPolicy(policies, [...accounts, ...keys], recorded);
 }
 
-/** As it was to the backend of a command; undefined: which one it was is not known, and they differ. */
+/** The namespaces of the command's backend; undefined: the backend is unknown, and several differ. */
 function backendOf({ backends }: PolicyList, name: string): ListedBackend | undefined {
   const [one, ...others] = Object.values(backends);
   const isOne = others.every((each) => JSON.stringify(each) === JSON.stringify(one));
   return backends[name] ?? (isOne ? one : undefined);
 }
 
-/** A policy as its text was; undefined: there is no text, or this release does not read it. */
+/** Parses the stored text of a policy; undefined: it is missing, or this release cannot parse it. */
 function judgeOf(name: string, version: string, backend: ListedBackend | undefined, textOf: TextOf) {
   const text = textOf(version);
   const whole = text === undefined ? undefined : asObject(parse(text));

@@ -1,4 +1,4 @@
-// Whether a text fits a mask with stars. Also for the browser, so nothing of Node is used.
+// Matches a text against a mask with `*`. Beside `glob.ts`, because the browser loads this file: it uses nothing of Node.
 
 /**
  * Whether a mask matches a text. A star takes as little as possible, and the last one takes more when that fails: at worst linear in mask

@@ -209,7 +209,7 @@ function nextOf({
   return `next: ${nextWords(owner, { denial, error, backend, policy, place, until })}`;
 }
 
-/** Who can do what about a command that ended so, without its story; `place`: of the rule that refused it, or ''. */
+/** The next step and the person for it, from the codes of a command's end; `place`: of the rule that refused it, or ''. */
 export function nextWords(
   owner: TroubleOwner,
   { denial, error, backend, policy, place, until = '' }: NextFacts,
