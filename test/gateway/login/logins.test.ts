@@ -90,14 +90,15 @@ void test('a name that is no account, or has no password, costs a hash like any 
   const costs = new Map<string, number>();
   for (const user of ['migrator', 'nobody', 'robot']) {
     for (let n = 0; n < 9; n += 1) {
-      const startMs = performance.now();
+      // Processor time, not elapsed time: others may keep the machine busy.
+      const before = process.cpuUsage();
       await logins.byPassword(trying(user, `wrong ${n}`, { address: `192.0.2.${n}` }));
-      costs.set(user, Math.min(costs.get(user) ?? Infinity, performance.now() - startMs));
+      costs.set(user, Math.min(costs.get(user) ?? Infinity, process.cpuUsage(before).user));
     }
   }
   const [most, least] = [Math.max(...costs.values()), Math.min(...costs.values())];
   // Without a hash it would be a hundredth.
-  assert.ok(least > most / 4, JSON.stringify([...costs]));
+  assert.ok(least > most / 10, JSON.stringify([...costs]));
 });
 
 void test('twenty at once with the right password are one hash, and all are in', async () => {
