@@ -12,7 +12,8 @@ import { networkOf } from '../domain/people/identity/peer.js';
 import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { ownerOf, ownerWords } from '../domain/records/story/owner.js';
-import { denialWords, nextWords } from '../domain/records/story/words.js';
+import { givenOf } from '../domain/records/story/story.js';
+import { denialWords, nextWords, ranWords } from '../domain/records/story/words.js';
 import {
   type EngineEvent,
   type ExchangeEnded,
@@ -201,6 +202,7 @@ function isSame(one: Troubling, other: Troubling): boolean {
       one.policy === other.policy &&
       one.rule?.line === other.rule?.line &&
       one.rule?.file === other.rule?.file &&
+      givenOf(one) > 0 === givenOf(other) > 0 &&
       placeOf(one) === placeOf(other)
     );
   }
@@ -263,12 +265,14 @@ function statusWord(status: string): string | undefined {
 }
 
 /** As the client got it; where that repeats words of a client or a backend, what its code means. */
-function sentenceOf({ denial, rule, policy, error, text, isQuoting }: ExchangeEnded): string {
+function sentenceOf(ended: ExchangeEnded): string {
+  const { denial, rule, policy, error, text, isQuoting } = ended;
   if (denial !== undefined) {
     const place = placeWords({ rule });
     return `${capital(denialWords(denial, { policy, place, isOffered: error === 'on-request' }))}.`;
   }
-  return `${capital((isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0])}.`;
+  const said = (isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0];
+  return `${capital(ranWords(said, givenOf(ended)))}.`;
 }
 
 /** The place of the rule that decided; '': no rule did. */

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowWatch } from '../../src/daemon/now-watch.js';
+import { foldStory } from '../../src/domain/records/story/story.js';
+import { tellStory } from '../../src/domain/records/story/words.js';
 import type { ExchangeEnded, LoginFailed } from '../../src/gateway/outcome/events.js';
 import { ended as example } from '../kit/exchange-ended.js';
 import { createFakeClock } from '../kit/fake-clock.js';
@@ -208,6 +210,22 @@ void test('those that are the same are one row, also with others in between: the
   assert.deepEqual(
     watch.troubles().map(({ row }) => row.count),
     [undefined, 2, undefined, undefined, undefined, undefined, 2, 300, 300],
+  );
+});
+
+void test('what a client got a part of has run: Now says so in the words of its story, in a row of its own', () => {
+  const watch = new NowWatch(createFakeClock());
+  const text = 'an operator ended it; whether the command ran is not known';
+  const killed = { ...ended, ...failed, error: 'killed', text, isQuoting: false } as const;
+  watch.observe({ ...killed, outcome: 'unknown' });
+  watch.observe({ ...killed, outcome: 'unknown', bytesIn: 4_103_700, bytesOut: 4_103_858 });
+  const completion = { event: 'completion', id: 'X', outcome: 'unknown', error: 'killed', text };
+  const story = foldStory([{ ...completion, bytes_in: 4_103_700, bytes_out: 4_103_858 }], 'X');
+  const words = tellStory(story).answer.replace('unknown: an', 'An');
+  assert.match(words, /; it ran, in part: /);
+  assert.deepEqual(
+    watch.troubles().map(({ row }) => row.text),
+    [`${words}.`, 'An operator ended it; whether the command ran is not known.'],
   );
 });
 

@@ -4,10 +4,10 @@
 import {
   argumentCount,
   asList,
-  asNumber,
   asObject,
   asTexts,
   joinArguments,
+  numberIn,
   type StoredRecord,
   textIn,
 } from '../audit/stored.js';
@@ -64,7 +64,7 @@ export interface Ended {
   /** From when on the same is within its limit, RFC 3339; '': it was no limit that ends. */
   readonly until: string;
   readonly backend: string;
-  /** That went to the client of what a backend answered, so it ran; 0: no record shows that some did. */
+  /** As `givenOf` says. */
   readonly givenBytes: number;
   /** Who ended it, or had drained its backend, and why; undefined: nobody, or no record of it is among those that were read. */
   readonly operator: Drain | undefined;
@@ -247,7 +247,10 @@ function endedOf(
     denial,
     until: textIn(completion, 'until'),
     backend,
-    givenBytes: givenOf(completion),
+    givenBytes: givenOf({
+      bytesIn: numberIn(completion, 'bytes_in') ?? 0,
+      bytesOut: numberIn(completion, 'bytes_out') ?? 0,
+    }),
     operator: deed && { by: textIn(deed, 'by'), reason: textIn(deed, 'reason') },
     owner:
       completion === undefined || outcome === 'ok'
@@ -268,9 +271,15 @@ function endedOf(
 /** What dovegate itself says in an answer is shorter, and is counted with it. */
 const ownBytesMax = 4096;
 
-function givenOf(completion: StoredRecord | undefined): number {
-  const bytes = asNumber(completion?.['bytes_out']) ?? 0;
-  return asNumber(completion?.['first_byte_ms']) !== undefined && bytes > ownBytesMax ? bytes : 0;
+/** Bytes of a backend's answer that went to the client, so it ran; 0: nothing shows that some did. */
+export function givenOf({
+  bytesIn,
+  bytesOut,
+}: {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}): number {
+  return bytesIn > 0 && bytesOut > ownBytesMax ? bytesOut : 0;
 }
 
 function causeOf(

@@ -12,7 +12,6 @@ import {
 } from '../../language/codes/codes.js';
 import { type DecisionCode, decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
 import { wouldWords } from '../../language/codes/outcomes.js';
-import { bytesWords } from '../../language/words/words.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 import { approvedText } from './grant.js';
 import { ownerWords, type TroubleOwner } from './owner.js';
@@ -73,15 +72,18 @@ export function denialWords(
 /** Why it ended as it did: a denial in those words, another end in those that the client got, unless a record knows more than they do. */
 function endedWords({ decided: { policy, right }, ended }: Pick<Story, 'decided' | 'ended'>): string {
   const { denial, error, cause, givenBytes } = ended;
-  if (!isDecisionCode(denial)) {
-    const ran = `it ran, in part: ${bytesWords(givenBytes)} went to the client`;
-    return givenBytes === 0 ? causeWords(cause) : causeWords(cause).replace(isUnknownRun, ran);
-  }
+  if (!isDecisionCode(denial)) return ranWords(causeWords(cause), givenBytes);
   const place = right.kind === 'none' ? '' : right.place;
   return denialWords(denial, { policy, place, isOffered: error === 'on-request' });
 }
 
-/** The end of such sentences in `codes`. */
+/** A sentence of `codes`, also where its client got a part of the answer, which shows that it ran. */
+export function ranWords(sentence: string, givenBytes: number): string {
+  const ran = 'it ran, in part: some of its answer went to the client';
+  return givenBytes === 0 ? sentence : sentence.replace(isUnknownRun, ran);
+}
+
+/** The end of such sentences. */
 const isUnknownRun = /whether (?:the command|it) ran is not known$/;
 
 const lookup = 'lookup-';

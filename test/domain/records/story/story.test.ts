@@ -272,11 +272,17 @@ void test('of what has sent bytes to the client it is known that it ran', () => 
     error: 'killed',
     text: 'an operator ended it; whether the command ran is not known',
   };
-  const { answer, next } = told({ ...admission, effect: 'read' }, { ...killed, bytes_out: 4_103_858 });
-  assert.equal(answer, 'unknown: an operator ended it; it ran, in part: 3.9 MiB went to the client');
+  const { answer, next } = told(
+    { ...admission, effect: 'read' },
+    { ...killed, bytes_in: 4_103_700, bytes_out: 4_103_858 },
+  );
+  assert.equal(
+    answer,
+    'unknown: an operator ended it; it ran, in part: some of its answer went to the client',
+  );
   assert.match(next ?? '', /^next: the requester, who can send it again/);
   // No more than a sentence of ours, or no byte of the backend.
-  for (const little of [{ bytes_out: 90 }, { bytes_out: 9000, first_byte_ms: undefined }])
+  for (const little of [{ bytes_out: 90 }, { bytes_out: 9000, bytes_in: 0 }])
     assert.match(told(admission, { ...killed, ...little }).answer, /whether the command ran is not known$/);
 });
 
