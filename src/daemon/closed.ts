@@ -217,6 +217,7 @@ function lookAtClosed(
     state: 'closed',
     problems,
     configHash: '',
+    loaded: { since: start.started },
     observing: [],
     candidates: [],
     listeners,

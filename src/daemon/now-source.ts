@@ -21,7 +21,7 @@ export function judge(running: Running, watch: NowWatch): readonly FoundProblem[
 }
 
 export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeNow {
-  const { exchanges, atMs, version, started, configHash } = running;
+  const { exchanges, atMs, version, started, configHash, loaded } = running;
   const problems = judge(running, watch).map((problem) => {
     const { code, text, try: hint, backend, isDegrading } = problem;
     const key = keyOf(problem);
@@ -35,7 +35,7 @@ export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeN
   return {
     now: {
       at,
-      head: { host: hostName(), version, state, since, started, configHash, socket, problems },
+      head: { host: hostName(), version, state, since, started, configHash, loaded, socket, problems },
       tiles: {
         ...watch.history.rates(nowMs),
         waiting: running.backends.reduce((sum, { waiters }) => sum + waiters, 0),

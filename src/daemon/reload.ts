@@ -14,6 +14,7 @@ import { type Finding, formatProblem, placeIn } from '../domain/config/problem.j
 import type { Settings } from '../domain/config/settings.js';
 import { plural } from '../domain/language/words/words.js';
 import { type AuditRecord, formatTime } from '../domain/records/audit/record.js';
+import type { Loaded } from '../domain/records/story/row.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
@@ -37,6 +38,8 @@ export interface Reloaded {
   readonly hash: string;
   /** Why the old one was kept; otherwise warnings. */
   readonly problems: readonly string[];
+  /** Those that had changed. */
+  readonly files?: readonly string[];
   readonly unfinished?: readonly string[];
   readonly restart: readonly string[];
   /** Since a start that found problems in the file: when the configuration that is served was read. */
@@ -88,6 +91,8 @@ export class Reloader {
   #asked: Asked | undefined;
   #begun = 0;
   last: Reloaded | undefined;
+  /** By the last one that succeeded; undefined: the start's is served. */
+  loaded: Loaded | undefined;
 
   constructor(parts: ReloadParts) {
     this.#parts = parts;
@@ -120,6 +125,9 @@ export class Reloader {
 
   async #run(asked: Asked | undefined): Promise<Reloaded> {
     this.last = reportResult(this.#parts, await reloadOnce(this.#parts, asked, this.last?.lastMs));
+    const { isSuccess, atMs, files } = this.last;
+    if (isSuccess)
+      this.loaded = { since: formatTime(atMs), by: asked?.asker.by ?? 'somebody unknown', files };
     return this.last;
   }
 
@@ -255,7 +263,7 @@ async function replaceAll(
     step('the checkpoint', () => journal.checkpoint()),
   ]);
   const restart = needsRestart(before.settings, settings);
-  return { atMs: clock.wallMs(), isSuccess: true, hash, problems, unfinished, restart };
+  return { atMs: clock.wallMs(), isSuccess: true, hash, problems, files, unfinished, restart };
 }
 
 const filesNamedMax = 8;

@@ -68,6 +68,8 @@ export interface Gate {
 
 /** When it started: RFC 3339, and on the monotonic clock. */
 export interface GateStart {
+  /** Of its configuration, those that had changed since the run before; undefined: not known. */
+  readonly files?: readonly string[] | undefined;
   readonly started: string;
   readonly startedMs: number;
 }
@@ -103,6 +105,7 @@ export function lookAt(gate: Gate): Running {
     state: () => (lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving'),
     problems: () => undefined,
     configHash: () => settings.hash,
+    loaded: () => reloader.loaded ?? { since: start.started, files: start.files },
     observing: () =>
       [...settings.policies.values()].filter(({ mode }) => mode === 'observe').map(({ name }) => name),
     candidates: () =>

@@ -216,7 +216,16 @@ async function open(
     (name) => served.now.settings.catalog?.added.has(name) === true,
   );
   opened.add('the admin endpoints', () => endpoints?.close());
-  const start: GateStart = { started: formatTime(clock.wallMs()), startedMs: clock.now() };
+  /** Undefined also if it cannot be read: then all files count as changed. */
+  const copyBefore = (): Promise<string | undefined> =>
+    readRegularFile(`${settings.state}/${keptName}`, bounds.configurationFileBytes).then(
+      String,
+      () => undefined,
+    );
+  const before = await copyBefore();
+  const files = kept === undefined ? undefined : filesChanged(before, kept);
+  const started = { started: formatTime(clock.wallMs()), startedMs: clock.now() };
+  const start: GateStart = { ...started, files: before === undefined ? undefined : files?.changed };
   const losses = createLossLog(log, clock);
   const loop = watchLoopLag(clock, (lagMs) => {
     if (lagMs < stallMs) return;
@@ -252,15 +261,9 @@ async function open(
   opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
   let freeBytes: number | undefined;
   const signKey = openSignKey(settings);
-  /** Undefined also if it cannot be read: then all files count as changed. */
-  const copyBefore = (): Promise<string | undefined> =>
-    readRegularFile(`${settings.state}/${keptName}`, bounds.configurationFileBytes).then(
-      String,
-      () => undefined,
-    );
   const journal = await openAudit(
     settings,
-    kept === undefined ? undefined : filesChanged(await copyBefore(), kept),
+    files,
     last?.problems[0]?.split('\n', 1).join(''),
     signKey,
     native,

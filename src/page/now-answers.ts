@@ -7,7 +7,7 @@ import { bounds } from '../bounds/bounds.js';
 import type { FoundCode } from '../domain/admin/now/problems.js';
 import type { BackendNow, Endpoint, Now } from '../domain/admin/page/api.js';
 import { isAmong } from '../domain/admin/page/roles.js';
-import type { Incident } from '../domain/records/story/incidents.js';
+import { changedWords, type Incident } from '../domain/records/story/incidents.js';
 import { drainWords } from '../domain/records/story/row.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { createCover } from '../domain/records/views/view.js';
@@ -86,7 +86,7 @@ function narrow(now: Now): Now {
     .map((problem) => ({ ...problem, acknowledged: undefined }));
   return {
     ...now,
-    head: { ...now.head, problems },
+    head: { ...now.head, problems, loaded: { since: now.head.loaded.since } },
     running: [],
     troubles: [],
     backends: now.backends.map(withoutPeople),
@@ -104,9 +104,10 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'journal-appended',
 ]);
 
-/** An incident without the name of the operator and why, without words of the file, and without commands and their requesters. */
+/** An incident without the name of the operator and why, without words and names of files, and without commands and their requesters. */
 export function narrowIncident(row: Incident): Incident {
-  const { by, reason, left: _, ...shown } = row;
+  const { by, reason, files, left: _, ...others } = row;
+  const shown = { ...others, text: others.text.replace(changedWords(files), '') };
   if (by === undefined) return { ...shown, text: shown.text.replace(` (${reason})`, '') };
   const said = row.kind === 'not reloaded' ? { by } : { by, reason };
   const text = shown.text.replace(`: ${reason}`, '').replace(drainWords(said), () => 'by an operator');

@@ -78,7 +78,7 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
       {head !== undefined && (
         <>
           <span>
-            running since <Time at={head.started} />
+            started <Time at={head.started} />
           </span>
           <span title={`hash of the configuration: ${visible(head.configHash)}`}>
             configuration <code>{visible(head.configHash.slice(0, 8))}</code>

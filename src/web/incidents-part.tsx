@@ -129,7 +129,7 @@ function What({ text, left = [] }: Incident) {
   const session = useSession();
   return (
     <>
-      <Name value={text} max={400} />
+      <Sentence text={text} />
       {left.map(({ id, command = 'a command', effect, principal, backend }) => (
         <p key={id}>
           <Name

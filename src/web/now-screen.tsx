@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import type { Done, JournalNow, RunningCommand, Trouble } from '../domain/admin/page/api.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from '../domain/language/words/words.js';
 import { ownerWords } from '../domain/records/story/owner.js';
+import { loadedWords } from '../domain/records/story/row.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import { FirstSteps } from './first-steps.js';
@@ -41,6 +42,7 @@ import {
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { Traffic } from './traffic-part.js';
+import { visible } from './visible.js';
 
 export function NowScreen({ query }: ScreenProps) {
   const isKnown = useLive(({ now }) => now !== undefined);
@@ -63,6 +65,7 @@ export function NowScreen({ query }: ScreenProps) {
       <FirstSteps />
       <Traffic query={query} />
       <IncidentsPart />
+      <Configuration />
       <Running onKill={setKilling} />
       <Panel title="Denied and failed" controls={<CountedSince />} isTable>
         <Troubles />
@@ -124,6 +127,21 @@ function Tiles() {
       </Tile>
       <JournalTile journal={journal} />
     </div>
+  );
+}
+
+/** Which configuration is served. Its reloads are among the incidents. */
+function Configuration() {
+  const head = useLive(({ now }) => now?.head);
+  if (head === undefined) return null;
+  const { configHash, loaded } = head;
+  return (
+    <Panel title="Configuration" label="Configuration">
+      <p>
+        <code title={configHash}>{visible(configHash.slice(0, 16))}</code>,{' '}
+        <Sentence text={loadedWords(loaded)} />
+      </p>
+    </Panel>
   );
 }
 

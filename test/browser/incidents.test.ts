@@ -32,7 +32,12 @@ browserTest(
     const killed = await runDovegate(kill, { cwd: daemon.folder });
     assert.equal(killed.exit, 0, killed.text);
     await daemon.reload(config.replace('connections: 4', 'connections: none'), 'reload-failed');
-    await daemon.reload(config);
+    const panel = page.getByRole('region', { name: 'Configuration' });
+    assert.match(await panel.innerText(), /, loaded .* by the start; /);
+    await daemon.reload(`${config}\n# as before\n`);
+    await panel
+      .getByText(/, loaded .* by a reload by SIGHUP; changed: .*dovegate\.yaml: of uid \d+, changed /)
+      .waitFor();
 
     await page.getByRole('link', { name: 'Backends', exact: true }).click();
     await page.getByRole('button', { name: 'drain mail2' }).click();
@@ -61,7 +66,10 @@ browserTest(
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
     assert.equal(texts.length, 5, texts.join('\n'));
     assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall \(kernel update\)\./);
-    assert.match(texts[1] ?? '', / reloaded The configuration was replaced by a reload by SIGHUP\.$/);
+    assert.match(
+      texts[1] ?? '',
+      / reloaded The configuration was replaced by a reload by SIGHUP\. Changed: \S+dovegate\.yaml: of uid \d+, changed [\d:]+\.$/,
+    );
     assert.match(
       texts[2] ?? '',
       /not reloaded A reload by SIGHUP was refused, and the configuration before it stayed: .*dovegate\.yaml:\d+.*connections.*\.$/,

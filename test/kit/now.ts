@@ -22,6 +22,7 @@ export const emptyNow: Now = {
     since: '2026-11-21T02:14:00.000Z',
     started: '2026-11-21T02:14:00.000Z',
     configHash: 'abc',
+    loaded: { since: '2026-11-21T02:14:00.000Z', files: [] },
     problems: [],
   },
   tiles: {

@@ -87,6 +87,7 @@ export const healthy: Running = {
   uptimeMs: 60_000.4,
   state: 'serving',
   configHash: 'aa',
+  loaded: { since: '2026-11-21T02:14:00.000Z', by: 'anna', files: ['/etc/dovegate/dovegate.yaml: of uid 0'] },
   observing: [],
   candidates: [],
   listeners: [

@@ -155,6 +155,7 @@ void test('another problem and another state are drawn at once; a number that mo
     since: '2026-11-21T02:14:00Z',
     started: '2026-11-21T02:14:00Z',
     configHash: '',
+    loaded: { since: '2026-11-21T02:14:00.000Z' },
     problems: [
       {
         code: 'queue-grows',

@@ -111,6 +111,7 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   started: ({ started }) => started,
   uptime_ms: ({ uptimeMs }) => Math.round(uptimeMs),
   config: ({ configHash }) => configHash,
+  loaded: ({ loaded }) => loaded,
   observing: ({ observing }) => (observing.length === 0 ? undefined : observing),
   candidates: ({ candidates }) => (candidates.length === 0 ? undefined : candidates),
   ready: (running) => whyNotReady(running).length === 0,

@@ -28,7 +28,7 @@ export interface IncidentsRead {
   readonly isThrough: boolean;
 }
 
-const marks = ['backend', 'start', 'stop', 'operator'].map((event) => `","event":"${event}"`);
+const marks = ['backend', 'start', 'stop', 'reload', 'operator'].map((event) => `","event":"${event}"`);
 const LF = 0x0a;
 
 /** Rejects with a JournalFault where the journal cannot be read. */

@@ -7,7 +7,7 @@ import { durationWords, plural } from '../../domain/language/words/words.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
 import { asList, asNumber, asTexts } from '../../domain/records/audit/stored.js';
 
-import { reviewWords } from '../../domain/records/story/row.js';
+import { loadedWords, reviewWords } from '../../domain/records/story/row.js';
 
 import { exitCodes } from '../../ports/machine.js';
 import { type Column, createTable } from '../audit/audit-table.js';
@@ -77,7 +77,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
       ? [
           [
             'configuration',
-            `${text(values['config']).slice(0, 16)}${reloadOf(valuesOf(values['reload']), screen)}`,
+            `${text(values['config']).slice(0, 16)}${loadedOf(valuesOf(values['loaded']))}${reloadOf(valuesOf(values['reload']), screen)}`,
           ],
         ]
       : []),
@@ -303,10 +303,10 @@ export function isClosed(told: unknown): boolean {
   return valuesOf(told)['state'] === 'closed';
 }
 
-/** Up to the time of the start. A daemon without a reachable backend is not serving. */
+/** Up to the time of the start of its process. A daemon without a reachable backend is not serving. */
 function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>): string {
   const isReachable = listOf(reasons).every(({ code }) => code !== 'backends-down');
-  return isReachable ? `${text(state)} since` : `${paint('bad', 'not serving')}, started`;
+  return `${isReachable ? text(state) : paint('bad', 'not serving')}, started`;
 }
 
 /** The problems, those that degrade first, and what to try, or who knows of it. */
@@ -342,13 +342,22 @@ function stateOf(backend: Values): string {
   return newer === undefined ? 'up' : `up, newer than dovegate knows (newer: ${text(newer)})`;
 }
 
+function loadedOf({ since, by, files }: Values): string {
+  if (since === undefined) return '';
+  const words = loadedWords({
+    since: text(since),
+    ...(by !== undefined && { by: text(by) }),
+    ...(files !== undefined && { files: texts(files) }),
+  });
+  return `, ${words.replaceAll(/[{}]/g, '')}`;
+}
+
 function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {
-  if (reload['time'] === undefined) return '';
   const restart = texts(reload['restart_needed']);
   const waiting = restart.length > 0 ? `; after a restart: ${restart.join(' ')}` : '';
+  if (reload['success'] !== false) return waiting;
   const failed = reload['last_read'] === undefined ? 'RELOAD FAILED' : 'SERVES THE LAST CONFIGURATION SINCE';
-  const result = reload['success'] === true ? 'reloaded' : paint('bad', failed);
-  return `, ${result} ${text(reload['time'])}${waiting}`;
+  return `, ${paint('bad', failed)} ${text(reload['time'])}${waiting}`;
 }
 
 function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {

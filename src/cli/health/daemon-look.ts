@@ -97,7 +97,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   const before = settings.hash === undefined ? ', with the configuration that it read before' : '';
   if (looks.every(({ name }) => name !== 'daemon'))
     looks.unshift(
-      ok('daemon', `${version}, ${textOf(status['state'])} since ${textOf(status['started'])}${before}`),
+      ok('daemon', `${version}, ${textOf(status['state'])}, started ${textOf(status['started'])}${before}`),
     );
   return [
     ...looks,

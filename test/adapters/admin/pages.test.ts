@@ -136,6 +136,11 @@ test('status.json: all of the snapshot, in the words of the records', async () =
     started: '2026-01-02T03:04:05.000Z',
     uptime_ms: 60_000,
     config: 'aa',
+    loaded: {
+      since: '2026-11-21T02:14:00.000Z',
+      by: 'anna',
+      files: ['/etc/dovegate/dovegate.yaml: of uid 0'],
+    },
     problems: [
       {
         code: 'ship-away',

@@ -68,7 +68,7 @@ void test('all is well: green, and the command is recorded as that of who ran it
   assert.equal(asked.exit, 0, asked.text);
   const looks = looksIn(asked);
   assert.match(looks.get('ok backend mail1') ?? '', /^Dovecot 2\.4 greeted in \d+ ms$/);
-  assert.match(looks.get('ok daemon') ?? '', /serving since/);
+  assert.match(looks.get('ok daemon') ?? '', /serving, started/);
   assert.match(looks.get('ok way to mail1') ?? '', /^quota get of alice@example\.com through support: /);
   assert.match(looks.get('ok journal chain') ?? '', /^the last segment is whole to its end/);
   assert.match(looks.get('ok journal') ?? '', /is writable/);
@@ -251,7 +251,10 @@ void test('beside a file with errors everything else is looked at, the running d
   assert.equal(found.exit, 78, found.text);
   const looks = looksIn(found);
   assert.match(looks.get('bad configuration') ?? '', /did you mean quota get\?/);
-  assert.match(looks.get('ok daemon') ?? '', /serving since .*, with the configuration that it read before$/);
+  assert.match(
+    looks.get('ok daemon') ?? '',
+    /serving, started .*, with the configuration that it read before$/,
+  );
   assert.match(looks.get('ok backend mail1') ?? '', /greeted/);
   assert.match(looks.get('ok listener support') ?? '', /mode 0600/);
   assert.match(looks.get('ok journal chain') ?? '', /^the last segment is whole to its end/);

@@ -19,6 +19,7 @@ const full = {
   state: 'serving',
   started: '2026-01-01T00:00:00.000Z',
   config: 'abcdef0123456789abcdef',
+  loaded: { since: '2026-01-01T12:00:00.000Z', by: 'anna', files: ['/etc/dovegate/dovegate.yaml: of uid 0'] },
   ready: false,
   reasons: [{ code: 'backends-down', text: 'no backend is up' }],
   journal: { state: 'writable', space: 'normal', unsynced_ms: 999, memory: '/run/dovegate/audit.ring' },
@@ -81,7 +82,7 @@ void test('listeners, backends and what runs', () => {
   assert.equal(
     shown,
     `dovegate       1.2.3, not serving, started 2026-01-01T00:00:00.000Z
-configuration  abcdef0123456789, RELOAD FAILED 2026-01-02T00:00:00.000Z; after a restart: admin.unix
+configuration  abcdef0123456789, loaded 2026-01-01T12:00:00.000Z by a reload by anna; changed: /etc/dovegate/dovegate.yaml: of uid 0, RELOAD FAILED 2026-01-02T00:00:00.000Z; after a restart: admin.unix
 ready          no: no backend is up
 journal        writable, space normal
 memory         /run/dovegate/audit.ring
@@ -166,7 +167,7 @@ void test('a daemon that is not configured: its problems, and nothing that it do
     listeners: [{ listener: 'support', sessions: 1, sessions_max: 1000, address: 'systemd:support' }],
   };
   const shown = formatStatus(status, pipe);
-  assert.match(shown, /closed since .*\nready +no: dovegate is not configured: dovegate\.yaml:3:1/);
+  assert.match(shown, /closed, started .*\nready +no: dovegate is not configured: dovegate\.yaml:3:1/);
   assert.match(shown, /\ndovegate\.yaml:3:1: no such key\n {4}supp\S+rt: 1\n {4}\^\n/);
   assert.ok(!shown.includes('\u001b') && !shown.includes('journal'));
   assert.deepEqual(

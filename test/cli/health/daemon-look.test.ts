@@ -14,7 +14,7 @@ const said = (status: Readonly<Record<string, unknown>>, metrics = ''): string[]
   );
 
 void test('serving, closed, not ready, another configuration, none', () => {
-  assert.deepEqual(said({})[0], 'ok daemon: dovegate 0.1.0, serving since then');
+  assert.deepEqual(said({})[0], 'ok daemon: dovegate 0.1.0, serving, started then');
   assert.match(said({ state: 'closed' })[0] ?? '', /^bad daemon: .* refuses all clients/);
   assert.match(
     said({ state: 'closed', problems: ['listener team: no socket\nmore'] })[0] ?? '',
@@ -94,7 +94,7 @@ void test('beside a file with errors: what runs, and never another start', () =>
   const [serving] = lookAtDaemon({ status: { ...good, config: 'other' }, metrics: '' }, broken, commands);
   assert.equal(
     serving?.text,
-    'dovegate 0.1.0, serving since then, with the configuration that it read before',
+    'dovegate 0.1.0, serving, started then, with the configuration that it read before',
   );
   assert.equal(serving?.status, 'ok');
   for (const told of [{ why: 'no daemon answers' }, { status: { ...good, state: 'closed' }, metrics: '' }])

@@ -1,7 +1,7 @@
 // How the gate is at one moment. `status`, readiness, metrics, present problems, the door and the page are views of this snapshot, and
 // read nothing else. Its parts are made when they are read first: a view that reads one makes no other, and reading one may throw.
 
-import type { Drain } from '../../records/story/row.js';
+import type { Drain, Loaded } from '../../records/story/row.js';
 import type { BackendHealth, ReceiverNow } from '../page/api.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
 
@@ -28,6 +28,7 @@ export interface Running {
   /** Of a gate in state `closed`: its problems, as `check` prints them. */
   readonly problems?: readonly string[];
   readonly configHash: string;
+  readonly loaded: Loaded;
   readonly observing: readonly string[];
   /** The candidates beside policies, their FILE:LINE, and how many commands would have ended differently since the start. */
   readonly candidates: readonly {

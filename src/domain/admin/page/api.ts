@@ -4,7 +4,7 @@
 
 import type { StoredRecord } from '../../records/audit/stored.js';
 import type { TroubleOwner } from '../../records/story/owner.js';
-import type { Drain } from '../../records/story/row.js';
+import type { Drain, Loaded } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 import { type PageRole, pageRoles } from './roles.js';
 
@@ -249,8 +249,10 @@ export interface NowHead {
   /** `blind`: nothing can be recorded, or nothing is known. `not serving`: no backend can be reached. */
   readonly state: 'serving' | 'degraded' | 'not serving' | 'draining' | 'blind';
   readonly since: string;
+  /** Of the process. */
   readonly started: string;
   readonly configHash: string;
+  readonly loaded: Loaded;
   /** The first UNIX socket where commands are taken; absent: there is none. */
   readonly socket?: string | undefined;
   /** Present problems: those that degrade first, which are the red sentences, then the others; the worst of each first. */

@@ -3,8 +3,8 @@
 
 import { durationWords, plural } from '../../language/words/words.js';
 import { formatTime } from '../audit/record.js';
-import { numberIn, type StoredRecord, textIn } from '../audit/stored.js';
-import { drainWords, notReplaced } from './row.js';
+import { asTexts, numberIn, type StoredRecord, textIn } from '../audit/stored.js';
+import { drainWords, filesWords, notReplaced } from './row.js';
 
 /** A record that an incident begins or ends with. */
 export interface Turn {
@@ -35,6 +35,8 @@ export interface Incident {
   /** An operator, and why: of a drain the reason; the first problem of a file that a reload or a start did not take. */
   readonly by?: string;
   readonly reason?: string;
+  /** Of a reload and a restart: the files that had changed, with their owners and times. */
+  readonly files?: readonly string[];
   /** Of a restart without a stop: the commands that had not ended, of many the first; and what was killed. */
   readonly left?: readonly NamedCommand[];
   /** dovegate ended without a stop, so only a part of what was paid before is known. */
@@ -65,7 +67,7 @@ interface Cost {
 export function isTurn(record: StoredRecord): boolean {
   const { event, action, outcome } = record;
   if (event === 'operator') return action === 'reload' ? outcome !== undefined : outcome === 'ok';
-  return event === 'backend' || event === 'start' || event === 'stop';
+  return event === 'backend' || event === 'start' || event === 'stop' || event === 'reload';
 }
 
 /** The `reason` of a record that a backend is down or stuck: no connection to it was opened in this run. */
@@ -81,6 +83,8 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   /** Those that were down at the last start. */
   let cut = new Map<string, Draft>();
   let stopped: string | undefined;
+  /** Of the last reload that was done: its operator's record follows. */
+  let files: readonly string[] | undefined;
   const end = (from: Map<string, Draft>, backend: string, ended: Partial<Draft>): void => {
     const begun = from.get(backend);
     if (begun !== undefined) over.push({ ...begun, ...ended });
@@ -143,11 +147,16 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       }
       case 'operator reload': {
         const isDone = record['outcome'] === 'ok';
-        const reason = isDone ? {} : { reason: textIn(record, 'text').replace(`${notReplaced}: `, '') };
+        const more = isDone
+          ? files && { files }
+          : { reason: textIn(record, 'text').replace(`${notReplaced}: `, '') };
         const kind = isDone ? 'reloaded' : 'not reloaded';
-        over.push({ kind, since: time, until: time, by: textIn(record, 'by'), ...reason });
+        over.push({ kind, since: time, until: time, by: textIn(record, 'by'), ...more });
         break;
       }
+      case 'reload ':
+        files = asTexts(record['args']);
+        break;
       case 'operator enable':
         end(drained, backend, { until: time, ...costAfter(drained.get(backend), costIn(record)) });
         break;
@@ -172,6 +181,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
             drained.set(name, { ...draft, ...lost, ...costAfter(draft, draft.paid) });
           const open = stopped === undefined ? { left } : {};
           const reason = textIn(record, 'reason');
+          const changed = asTexts(record['args']);
           over.push({
             kind: 'restarted',
             ...(since !== undefined && { since }),
@@ -179,6 +189,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
             ...lost,
             ...open,
             ...(reason !== '' && { reason }),
+            ...(changed.length > 0 && { files: changed }),
           });
         }
         stopped = undefined;
@@ -221,7 +232,19 @@ function sumOf(cost: Cost | undefined, paid: Cost | undefined): Pick<Draft, 'cos
 }
 
 function textOf(draft: Draft): string {
-  const { kind, backend = '', since = '', until, by, reason, why = '', isLost, restart, left = [] } = draft;
+  const {
+    kind,
+    backend = '',
+    since = '',
+    until,
+    by,
+    reason,
+    files,
+    why = '',
+    isLost,
+    restart,
+    left = [],
+  } = draft;
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'stuck':
@@ -239,9 +262,9 @@ function textOf(draft: Draft): string {
         isLost === true
           ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
           : 'dovegate was restarted.'
-      }${reason === undefined ? '' : ` Its file has problems (${reason}): what was served before is served again.`}`;
+      }${reason === undefined ? '' : ` Its file has problems (${reason}): what was served before is served again.`}${changedWords(files)}`;
     case 'reloaded':
-      return `The configuration was replaced by a reload ${drainWords({ by })}.`;
+      return `The configuration was replaced by a reload ${drainWords({ by })}.${changedWords(files)}`;
     case 'not reloaded':
       return `A reload ${drainWords({ by })} was refused, and the configuration before it stayed${reason === undefined ? '' : `: ${reason}`}.`;
     case 'killed':
@@ -249,6 +272,13 @@ function textOf(draft: Draft): string {
     default:
       return kind satisfies never;
   }
+}
+
+/** '': not known. Times are marked. */
+export function changedWords(files: readonly string[] | undefined): string {
+  if (files === undefined) return '';
+  const words = filesWords(files);
+  return ` ${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }
 
 const restartWords = { cut: 'before it was up again', 'went on': 'meanwhile' } as const;

@@ -399,6 +399,25 @@ export interface Drain {
 /** Of a reload that was refused; the first problem follows. */
 export const notReplaced = 'the configuration is not replaced';
 
+/** How the configuration that is served came to be: by the start, or by whose reload. */
+export interface Loaded {
+  /** RFC 3339. */
+  readonly since: string;
+  readonly by?: string | undefined;
+  /** Those that had changed, with their owners and times; absent: they are not told. */
+  readonly files?: readonly string[] | undefined;
+}
+
+/** `loaded {TIME} by a reload by anna; changed: dovegate.yaml: of uid 0, changed TIME` */
+export function loadedWords({ since, by, files }: Loaded): string {
+  const who = by === undefined ? 'the start' : `a reload ${drainWords({ by })}`;
+  return `loaded {${since}} by ${who}${files === undefined ? '' : `; ${filesWords(files)}`}`;
+}
+
+export function filesWords(files: readonly string[]): string {
+  return files.length === 0 ? 'no file had changed' : `changed: ${files.join('; ')}`;
+}
+
 /** `by anna since {TIME} (kernel update)` */
 export function drainWords({ by, since, reason = '' }: Drain): string {
   const from = since === undefined ? '' : ` since {${since}}`;

@@ -194,8 +194,10 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
   const text = 'the configuration is not replaced: dovegate.yaml:3:1: no backend "x"';
   const killed = { id: 'E1', to: 'bob@support', command: 'expunge', duration_ms: 20_100 };
   const kill = { ...reload, action: 'kill', by: 'anna', ...killed };
+  const file = '/etc/dovegate/dovegate.yaml: of uid 0';
   const records = [
     reload,
+    { time, event: 'reload', args: [file] },
     { ...reload, outcome: 'ok' },
     { ...reload, by: 'root', outcome: 'failed', text },
     kill,
@@ -214,7 +216,8 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
       {
         kind: 'reloaded',
         by: 'SIGHUP',
-        text: 'The configuration was replaced by a reload by SIGHUP.',
+        files: [file],
+        text: `The configuration was replaced by a reload by SIGHUP. Changed: ${file}.`,
       },
       {
         kind: 'not reloaded',
@@ -242,4 +245,14 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
       ['A command was killed by an operator after 20 s.', undefined],
     ].toReversed(),
   );
+  assert.equal(
+    'files' in narrowIncident(rows.find(({ kind }) => kind === 'reloaded') ?? assert.fail()),
+    false,
+  );
+  // Nothing had changed, and a restart with another file.
+  assert.deepEqual(textsOf([{ event: 'reload' }, { ...reload, outcome: 'ok' }]), [
+    'The configuration was replaced by a reload by SIGHUP. No file had changed.',
+  ]);
+  const [restart] = foldIncidents([{ record: { ...start, time, args: [file] } }]);
+  assert.equal(restart?.text, `dovegate ended without a stop, and was started again. Changed: ${file}.`);
 });
