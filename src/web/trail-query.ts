@@ -3,6 +3,7 @@
 
 import { type Exclusion, type ExclusionKey, exclusionKeys } from '../domain/admin/page/leave-out.js';
 import type { AskTrail } from '../domain/admin/page/trail.js';
+import { momentForms, parseMoment } from '../domain/language/words/moments.js';
 import { besideWords, outcomeWords, rowKinds, shownEffects } from '../domain/records/story/row.js';
 import { encoded } from './route.js';
 import { zoneOffsetMs } from './wording.js';
@@ -35,8 +36,6 @@ interface KeyFacts {
   readonly values?: readonly string[];
 }
 
-const moments = 'a time ago (90m, 12h, 7d), today, yesterday, a day (2026-11-20), or a time with its zone';
-
 export const queryKeys: readonly KeyFacts[] = [
   { key: 'user', label: 'Mail user', hint: 'whom it touched; * stands for any characters' },
   { key: 'command', label: 'Command', hint: 'its name, or the first words of it: mailbox' },
@@ -52,8 +51,8 @@ export const queryKeys: readonly KeyFacts[] = [
     hint: 'how it ended; denied, failed and unknown find all that is counted as that',
     values: outcomeWords,
   },
-  { key: 'since', label: 'Since', hint: moments },
-  { key: 'until', label: 'Until', hint: moments },
+  { key: 'since', label: 'Since', hint: momentForms },
+  { key: 'until', label: 'Until', hint: momentForms },
   { key: 'listener', label: 'Listener', hint: 'the listener that took it' },
   { key: 'backend', label: 'Backend', hint: 'the backend it went to' },
   { key: 'decision', label: 'Decision', hint: 'of the policy', values: ['allow', 'deny'] },
@@ -153,8 +152,8 @@ export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
     if (values !== undefined && !values.includes(value))
       return { problem: `${key}: is one of ${values.join(', ')}; "${value}" is not.` };
     if (key === 'since' || key === 'until') {
-      const atMs = parseMoment(value, key === 'since' ? 'start' : 'end', nowMs);
-      if (atMs === undefined) return { problem: `${key}: is ${moments}; "${value}" is none of these.` };
+      const atMs = parseMoment(value, key === 'since' ? 'start' : 'end', nowMs, zoneOffsetMs);
+      if (atMs === undefined) return { problem: `${key}: is ${momentForms}; "${value}" is none of these.` };
       filter[key === 'since' ? 'sinceMs' : 'untilMs'] = atMs;
     } else if (key === 'principal') filter.principal = /[@*]/.test(value) ? value : `${value}@*`;
     else if (key === 'kind') filter.kind = [...rowKinds, 'all' as const].find((kind) => kind === value);
@@ -163,37 +162,6 @@ export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
   if (filter.sinceMs !== undefined && filter.untilMs !== undefined && filter.sinceMs >= filter.untilMs)
     return { problem: 'since: is not before until:, so nothing can be found.' };
   return { terms, filter };
-}
-
-const dayMs = 86_400_000;
-const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: dayMs };
-
-/** `edge`: which end of a day is meant. Days are those of the times that are shown. */
-function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number | undefined {
-  const [, count, unit = ''] = /^(\d{1,6})(s|m|h|d)$/.exec(text) ?? [];
-  if (count !== undefined) return nowMs - Number(count) * (unitMs[unit] ?? 0);
-  const clockMs = nowMs + zoneOffsetMs(nowMs);
-  const today = clockMs - (clockMs % dayMs);
-  const named = new Map([
-    ['today', today],
-    ['yesterday', today - dayMs],
-  ]);
-  const day = named.get(text) ?? parseDay(text);
-  if (day !== undefined) return instantOf(edge === 'start' ? day : day + dayMs);
-  const isInstant = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?([Zz]|[+-]\d\d:\d\d)$/.test(text);
-  const atMs = isInstant ? Date.parse(text.replace(' ', 'T').toUpperCase()) : Number.NaN;
-  return Number.isNaN(atMs) ? undefined : atMs;
-}
-
-/** When a clock of the shown zone has this time, as if it were in UTC. The offset may change on that day. */
-function instantOf(clockMs: number): number {
-  const nearMs = clockMs - zoneOffsetMs(clockMs);
-  return clockMs - zoneOffsetMs(nearMs);
-}
-
-function parseDay(text: string): number | undefined {
-  const atMs = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
-  return Number.isNaN(atMs) || new Date(atMs).toISOString().slice(0, 10) !== text ? undefined : atMs;
 }
 
 interface Word {
@@ -242,7 +210,7 @@ export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): strin
 
 /** The terms of a day in UTC, as reports count days; a search takes a day alone for one of the times that are shown. */
 export function dayTerms(day: string): Pick<Terms, 'since' | 'until'> {
-  const next = new Date((parseDay(day) ?? 0) + dayMs).toISOString().slice(0, 10);
+  const next = new Date(parseMoment(day, 'end', 0) ?? 0).toISOString().slice(0, 10);
   return { since: `${day}T00:00Z`, until: `${next}T00:00Z` };
 }
 
@@ -251,7 +219,7 @@ export function trailPath(terms: Terms): string {
   return line === '' ? '/trail' : `/trail?q=${encoded(line)}`;
 }
 
-/** The command that finds the same. It takes days for those of UTC, so they are written as times. */
+/** The command that finds the same. It takes days and times for those of UTC, so they are written with their zone. */
 export function commandOf({
   terms,
   filter,
@@ -262,8 +230,8 @@ export function commandOf({
     const value = terms[key];
     if (value === undefined || value === '') return [];
     const atMs = key === 'since' || key === 'until' ? timeOf[key] : undefined;
-    const isDay = atMs !== undefined && /^([a-z]+|[\d-]{10})$/.test(value);
-    return [`--${key} ${shellQuoted(isDay ? new Date(atMs).toISOString().replace('.000Z', 'Z') : value)}`];
+    const isOfZone = atMs !== undefined && !/^\d+[a-z]+$|:\S*([Zz]|[+-]\d\d:\d\d)$/.test(value);
+    return [`--${key} ${shellQuoted(isOfZone ? new Date(atMs).toISOString().replace('.000Z', 'Z') : value)}`];
   });
   const without = not.map(({ key, value }) => `--not ${shellQuoted(`${key}:${value}`)}`);
   return ['dovegate audit search', ...options, ...without].join(' ');

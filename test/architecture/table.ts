@@ -68,7 +68,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   kinds: { imports: [], public: ['kinds'], builtins: [], packages: [] },
   ports: rule([], { public: ['faults', 'machine', 'transport'] }),
   // Words for people: the same in commands, reports and the browser.
-  'domain/language/words': { imports: [], public: ['words', 'asking'], builtins: [], packages: [] },
+  'domain/language/words': {
+    imports: [],
+    public: ['words', 'asking', 'moments'],
+    builtins: [],
+    packages: [],
+  },
   protocol: rule(['ports'], { public: ['lines', 'command', 'minors', 'releases', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors', 'protocol/releases'], {
     public: ['accept', 'dial'],

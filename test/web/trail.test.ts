@@ -283,6 +283,11 @@ void test('times are read as the command line reads them, days in the zone of th
   assert.equal(since('2026-10-25'), Date.parse('2026-10-24T22:00:00Z'));
   assert.equal(until('2026-10-25'), Date.parse('2026-10-25T23:00:00Z'));
   assert.equal(commandFor('since:today'), 'dovegate audit search --since 2026-11-20T23:00:00Z');
+  // What people type, in the zone of the times that are shown: it is 23:00 there.
+  assert.equal(since('02:30'), Date.parse('2026-11-21T01:30:00Z'));
+  assert.equal(since('23:30'), Date.parse('2026-11-20T22:30:00Z'));
+  assert.equal(since('"20 Nov 01:30"'), Date.parse('2026-11-20T00:30:00Z'));
+  assert.equal(commandFor('since:02:30'), 'dovegate audit search --since 2026-11-21T01:30:00Z');
   showUtc(true);
   t.after(() => showUtc(false));
   assert.equal(since('today'), Date.parse('2026-11-21T00:00:00Z'));
@@ -290,7 +295,9 @@ void test('times are read as the command line reads them, days in the zone of th
     sinceMs: Date.parse('2026-10-31T00:00:00Z'),
     untilMs: Date.parse('2026-11-01T00:00:00Z'),
   });
-  for (const wrong of 'soon 7 2026-02-30 2026-11-20T10:00:00 -1d 1e3d constructor __proto__'.split(' '))
+  for (const wrong of 'soon 7 2026-02-30 2026-11-20T25:00:00 10:00Z -1d 1e3d constructor __proto__'.split(
+    ' ',
+  ))
     assert.match(String(filterOf(`since:${wrong}`)), /^since: is a time ago .* is none of these\.$/, wrong);
 });
 

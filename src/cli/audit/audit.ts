@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
 import { type Exclusion, exclusionKeys } from '../../domain/admin/page/leave-out.js';
-import { parseDuration, parseInstant } from '../../domain/judging/policy/policy.js';
+import { momentForms, parseMoment } from '../../domain/language/words/moments.js';
 import { formatTime } from '../../domain/records/audit/record.js';
 import { besideWords, outcomeWords, rowKinds, shownEffects } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
@@ -386,22 +386,4 @@ export function readMoment(text: string, edge: 'start' | 'end'): number {
   return atMs;
 }
 
-const dayMs = 86_400_000;
-
-export const momentHelp =
-  '90m or 2d (before now), today, yesterday, 2026-11-20 (days in UTC), or a time of RFC 3339 with its zone';
-
-/** Unix milliseconds; undefined: it is not a moment. `edge`: the end of a day to use. `nowMs`: the wall clock. */
-export function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number | undefined {
-  const agoMs = parseDuration(text);
-  if (agoMs !== undefined) return nowMs - agoMs;
-  const startOfDay = text === 'today' ? 0 : text === 'yesterday' ? dayMs : undefined;
-  if (startOfDay !== undefined) {
-    const startMs = nowMs - (nowMs % dayMs) - startOfDay;
-    return edge === 'start' ? startMs : startMs + dayMs;
-  }
-  const atMs = parseInstant(text);
-  // A day alone means its end.
-  const isDay = !/[Tt ]/.test(text);
-  return atMs !== undefined && isDay && edge === 'start' ? atMs - dayMs : atMs;
-}
+export const momentHelp = `${momentForms}; in UTC where it has no zone`;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Command } from 'commander';
-import { addFilterOptions, filterOf, parseMoment } from '../../../src/cli/audit/audit.js';
+import { addFilterOptions, filterOf } from '../../../src/cli/audit/audit.js';
+import { parseMoment } from '../../../src/domain/language/words/moments.js';
 import { type TrailFilter } from '../../../src/domain/records/trail/search.js';
 
 function read(...args: string[]): TrailFilter {
@@ -120,11 +121,25 @@ const cases: readonly (readonly [text: string, start: number | undefined, end: n
   ['2026-11-19T10:00:00.250+01:00', day(19, 9) + 250, day(19, 9) + 250],
   ['', undefined, undefined],
   ['tomorrow', undefined, undefined],
-  ['Today', undefined, undefined],
+  ['Today', day(20), day(21)],
   ['2026-02-30', undefined, undefined],
-  ['2026-11-19T10:00:00', undefined, undefined],
+  ['2026-11-19T10:00:00', day(19, 10), day(19, 10)],
+  ['2026-11-19 10:00', day(19, 10), day(19, 10)],
+  ['2h', now - 2 * 3_600_000, now - 2 * 3_600_000],
+  // The last time that a clock had it.
+  ['10:00', day(20, 10), day(20, 10)],
+  ['13:00', day(19, 13), day(19, 13)],
+  ['yesterday 01:30', day(19, 1) + 30 * 60_000, day(19, 1) + 30 * 60_000],
+  ['19 Nov', day(19), day(20)],
+  ['19nov 10:00:01', day(19, 10) + 1000, day(19, 10) + 1000],
+  ['28 Nov', Date.UTC(2025, 10, 28), Date.UTC(2025, 10, 29)],
+  ['28-Nov-2024', Date.UTC(2024, 10, 28), Date.UTC(2024, 10, 29)],
+  ['30 Feb', undefined, undefined],
+  ['19 Foo', undefined, undefined],
+  ['24:00', undefined, undefined],
+  ['10', undefined, undefined],
+  ['10:00Z', undefined, undefined],
   ['-1d', undefined, undefined],
-  ['10:00', undefined, undefined],
 ];
 
 test('a moment, as the start or the end of a day', () => {
