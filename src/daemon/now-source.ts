@@ -120,6 +120,7 @@ function backendsOf({ backends, certificates, atMs }: Running): readonly Backend
       waiting,
       oldestWaitMs: Math.round(oldestWaitMs),
       failed,
+      countedSince: formatTime(backend.countedMs),
       certificateEnds:
         ends !== undefined && Number.isFinite(ends.leftMs) ? formatTime(atMs + ends.leftMs) : undefined,
       drained,

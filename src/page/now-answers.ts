@@ -141,6 +141,7 @@ export function formatBackends(backends: readonly BackendNow[]): string {
     ['waiting', ({ waiting }) => waiting],
     ['oldest_wait_ms', ({ oldestWaitMs }) => oldestWaitMs],
     ...steps.map((step) => [`failed_${step}`, ({ failed }: BackendNow) => failed[step] ?? 0] as const),
+    ['failed_since', ({ countedSince }) => countedSince],
     ['certificate_ends', ({ certificateEnds }) => certificateEnds],
     ['drained_by', ({ drained }) => drained.map(({ by = 'configuration' }) => by).join('; ')],
   ];

@@ -310,6 +310,9 @@ function Failed({ backend }: { readonly backend: BackendNow }) {
           <span class="number">{countWords(count)}</span> at {step}
         </span>
       ))}
+      <span class="faint">
+        since <Time at={backend.countedSince} />
+      </span>
     </>
   );
 }

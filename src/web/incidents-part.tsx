@@ -1,12 +1,13 @@
-// A strip of the last 24 hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, stuck,
-// drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost.
+// A strip of the last hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, stuck,
+// drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost. A row, or its mark in the strip, shows the time
+// around it.
 
 import { useEffect, useState } from 'preact/hooks';
 import type { Incidents } from '../domain/admin/page/history.js';
 import { plural } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { Effect } from './badge.js';
-import { Duration, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
+import { Duration, Empty, Name, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
 import { mayDo, useSession } from './session.js';
@@ -16,7 +17,9 @@ import { type Column, Table } from './table.js';
 type Incident = Incidents['rows'][number];
 
 const againMs = 10_000;
-const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+/** Beside an incident that is shown. */
+const leastBesideMs = 300_000;
 /** Of the width of the strip: less is not seen. */
 const leastWidth = 3;
 const width = 1000;
@@ -63,26 +66,56 @@ function useIncidents(): { readonly incidents?: Incidents; readonly fault?: stri
   return known;
 }
 
+const spans = [
+  { value: '1', text: 'last hour' },
+  { value: '6', text: '6 h' },
+  { value: '24', text: '24 h' },
+] as const;
+
 export function IncidentsPart() {
   const { incidents, fault } = useIncidents();
+  const [hours, setHours] = useState<(typeof spans)[number]['value']>('24');
+  const [seen, setSeen] = useState<string>();
+  const until = incidents?.until ?? '';
+  const from = new Date((Date.parse(until) || 0) - Number(hours) * hourMs).toISOString();
+  const rows = (incidents?.rows ?? []).filter((row) => row.until === undefined || row.until >= from);
+  const chosen = rows.find((row) => keyOf(row) === seen);
+  const see = (row: Incident): void => setSeen(row === chosen ? undefined : keyOf(row));
+  const choice = (
+    <Segments
+      label="Time of the incidents"
+      value={chosen === undefined ? hours : undefined}
+      options={spans}
+      onChange={(next) => {
+        setHours(next);
+        setSeen(undefined);
+      }}
+    />
+  );
   return (
     <div class="later incidents">
-      <Panel title="Incidents of 24 hours" isTable>
+      <Panel title="Incidents" controls={choice} isTable>
         {incidents === undefined ? (
           <Pending fault={fault}>Reading the journal …</Pending>
         ) : (
           <>
-            {incidents.rows.length > 0 && <Strip incidents={incidents} />}
+            {rows.length > 0 && (
+              <Strip
+                rows={rows}
+                {...(chosen === undefined ? { from, until } : around(chosen, until))}
+                onSee={see}
+              />
+            )}
             <Table
-              label="Outages and what operators did in the last 24 hours, newest first"
-              rows={incidents.rows}
-              columns={columnsOf(incidents.until)}
-              keyOf={({ kind, backend, since, until, left = [] }) =>
-                `${kind} ${backend ?? ''} ${since ?? ''} ${until ?? ''} ${left[0]?.id ?? ''}`
-              }
+              label={`Outages and what operators did, ${hoursWords(hours)}, newest first`}
+              rows={rows}
+              columns={columnsOf(until)}
+              keyOf={keyOf}
+              onOpen={see}
+              toneOf={(row) => (row === chosen ? 'here' : undefined)}
               empty={
                 <Empty>
-                  In the last 24 hours no backend was down or drained, dovegate was neither restarted nor
+                  In {hoursWords(hours)} no backend was down or drained, dovegate was neither restarted nor
                   reloaded, and no command was killed.
                 </Empty>
               }
@@ -97,6 +130,23 @@ export function IncidentsPart() {
       </Panel>
     </div>
   );
+}
+
+function hoursWords(hours: string): string {
+  return hours === '1' ? 'the last hour' : `the last ${hours} hours`;
+}
+
+/** A reload, a kill and a second one of the same moment differ in what was hit. */
+function keyOf({ kind, backend = '', since = '', text, left = [] }: Incident): string {
+  return `${kind} ${backend} ${since} ${left[0]?.id ?? ''} ${since === '' ? text : ''}`;
+}
+
+/** The time of an incident, with as much again around it, and enough to see the others beside it. */
+function around({ since, until }: Incident, now: string): { readonly from: string; readonly until: string } {
+  const [beginMs, endMs] = [Date.parse(since ?? until ?? now), Date.parse(until ?? now)];
+  const besideMs = Math.max(leastBesideMs, (endMs - beginMs) / 2);
+  const [from, to] = [beginMs - besideMs, Math.min(endMs + besideMs, Date.parse(now))];
+  return { from: new Date(from).toISOString(), until: new Date(to).toISOString() };
 }
 
 function columnsOf(now: string): Column<Incident>[] {
@@ -154,30 +204,56 @@ function msBetween(since: string, until: string): number {
   return Math.max(0, Date.parse(until) - Date.parse(since));
 }
 
-/** For the eye; the rows under it say the same. */
-function Strip({ incidents: { rows, until: now } }: { readonly incidents: Incidents }) {
-  const begin = Date.parse(now) - dayMs;
-  const at = (time: string): number => Math.max(0, ((Date.parse(time) - begin) / dayMs) * width);
+interface StripProps {
+  readonly rows: readonly Incident[];
+  /** RFC 3339, as `until`. */
+  readonly from: string;
+  readonly until: string;
+  readonly onSee: (row: Incident) => void;
+}
+
+/** For the eye and the pointer; the rows under it say the same, and do the same with a key. */
+function Strip({ rows, from, until, onSee }: StripProps) {
+  const begin = Date.parse(from);
+  const wholeMs = Date.parse(until) - begin;
+  const at = (time: string): number =>
+    Math.min(width, Math.max(0, ((Date.parse(time) - begin) / wholeMs) * width));
+  const within = rows.filter((row) => (row.since ?? '') <= until && (row.until ?? until) >= from);
   const lanes = [...new Set(rows.map(({ backend = '' }) => backend))].toSorted();
   return (
-    <div class="strip" role="img" aria-label={`24 hours: ${plural(rows.length, 'incident')}, listed below`}>
+    <div class="strip" role="img" aria-label={`${plural(within.length, 'incident')}, listed below`}>
       {lanes.map((lane) => (
         <p key={lane}>
           <Name value={lane === '' ? 'dovegate' : lane} max={20} />
           <svg viewBox={`0 0 ${width} 12`} preserveAspectRatio="none" aria-hidden="true">
             <rect width={width} height="12" class="ground" />
-            {rows
+            {within
               .filter(({ backend = '' }) => backend === lane)
-              .map((row, place) => {
-                const { since, until = now } = row;
-                const from = since === undefined ? 0 : at(since);
-                const long = Math.max(leastWidth, at(until) - from);
-                const x = Math.min(from, width - long);
-                return <rect key={place} x={x} width={long} height="12" class={`filled ${toneOf(row)}`} />;
+              .map((row) => {
+                const start = row.since === undefined ? 0 : at(row.since);
+                const long = Math.max(leastWidth, at(row.until ?? until) - start);
+                const x = Math.min(start, width - long);
+                return (
+                  <rect
+                    key={keyOf(row)}
+                    x={x}
+                    width={long}
+                    height="12"
+                    class={`filled ${toneOf(row)}`}
+                    onClick={() => onSee(row)}
+                  />
+                );
               })}
           </svg>
         </p>
       ))}
+      <p class="faint">
+        <span />
+        <span class="ends">
+          <Time at={from} isExact />
+          <Time at={until} isExact />
+        </span>
+      </p>
     </div>
   );
 }

@@ -30,6 +30,7 @@ export function backend(name: string, more: Partial<RunningBackend> = {}): Runni
     waiters: 0,
     oldestWaitMs: 0,
     failed: { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 },
+    countedMs: 0,
     queue: 1000,
     passwordFiles: ['/etc/dovegate/mail.password'],
     caFile: '/etc/dovegate/ca.pem',

@@ -26,6 +26,7 @@ const up: BackendNow = {
   oldestWaitMs: 1234,
   failed: { dial: 1, tls: 2, greeting: 3, authentication: 4, reply: 5 },
   certificateEnds: '2027-01-01T00:00:00.000Z',
+  countedSince: '2026-11-20T00:00:00.000Z',
   drained: [],
 };
 
@@ -43,14 +44,15 @@ void test('one line each, after the names of the columns', () => {
     waiting: 0,
     oldestWaitMs: 0,
     failed: {},
+    countedSince: '2026-11-20T00:00:00.000Z',
     drained: [],
   };
   assert.equal(
     formatBackends([up, down]),
     [
-      'backend,address,series,status,health,since,error,connections_max,dialing,idle,leased,waiting,oldest_wait_ms,failed_dial,failed_tls,failed_greeting,failed_authentication,failed_reply,certificate_ends,drained_by',
-      'mail1,mail1.example.com:24245,2.4,up,up,2026-11-21T02:14:00.000Z,,10,0,2,8,3,1234,1,2,3,4,5,2027-01-01T00:00:00.000Z,',
-      'mail2,unix:/run/dovecot/doveadm-server,,down,down,,connection refused,10,0,0,0,0,0,0,0,0,0,0,,',
+      'backend,address,series,status,health,since,error,connections_max,dialing,idle,leased,waiting,oldest_wait_ms,failed_dial,failed_tls,failed_greeting,failed_authentication,failed_reply,failed_since,certificate_ends,drained_by',
+      'mail1,mail1.example.com:24245,2.4,up,up,2026-11-21T02:14:00.000Z,,10,0,2,8,3,1234,1,2,3,4,5,2026-11-20T00:00:00.000Z,2027-01-01T00:00:00.000Z,',
+      'mail2,unix:/run/dovecot/doveadm-server,,down,down,,connection refused,10,0,0,0,0,0,0,0,0,0,0,2026-11-20T00:00:00.000Z,,',
       '',
     ].join('\r\n'),
   );

@@ -40,6 +40,7 @@ const backend: BackendNow = {
   waiting: 0,
   oldestWaitMs: 0,
   failed: {},
+  countedSince: '2026-11-20T00:00:00Z',
   drained: [],
 };
 

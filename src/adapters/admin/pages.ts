@@ -127,11 +127,12 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   backends: ({ backends }) =>
     backends.map((each) => {
       const { name, address, series, newer, connections, drained, health, fault, sinceMs } = each;
-      const { dialing, idle, leased, overdue, waiters, failed, oldestWaitMs } = each;
+      const { dialing, idle, leased, overdue, waiters, failed, countedMs, oldestWaitMs } = each;
       const [up, text, since] = [isUp(each), whyNotUp(each), formatTime(sinceMs)];
       const state = { backend: name, up, address, series, newer, connections, drained, health, text, since };
       const counts = { dialing, idle, leased, overdue, waiters };
-      return { ...state, code: fault?.code, ...counts, failed, oldest_wait_ms: Math.round(oldestWaitMs) };
+      const dials = { failed, failed_since: formatTime(countedMs) };
+      return { ...state, code: fault?.code, ...counts, ...dials, oldest_wait_ms: Math.round(oldestWaitMs) };
     }),
   routes: routesOf,
   journal: ({ journal }) => ({

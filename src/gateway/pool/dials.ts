@@ -211,6 +211,8 @@ export class Health {
   readonly #parts: HealthParts;
   #state: HealthState = { at: 'up', timer: undefined };
   #isWatched = false;
+  /** Since when `failed` counts, on the wall clock. */
+  readonly countedMs: number;
   #aliveMs: number;
   #changedMs: number;
   #hasBeenUp = false;
@@ -221,7 +223,8 @@ export class Health {
   constructor(parts: HealthParts) {
     this.#parts = parts;
     this.#aliveMs = parts.clock.now();
-    this.#changedMs = parts.clock.wallMs();
+    this.countedMs = parts.clock.wallMs();
+    this.#changedMs = this.countedMs;
   }
 
   get state(): HealthState {

@@ -101,7 +101,7 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   snapshot(): PoolSnapshot {
-    const { state, fault, failed, changedMs, mayBeLonger } = this.#dials.health;
+    const { state, fault, failed, countedMs, changedMs, mayBeLonger } = this.#dials.health;
     const { idle, leased, overdue } = this.#open;
     const nowMs = this.#options.clock.now();
     const oldest = this.#queue.oldest;
@@ -109,6 +109,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       health: this.#mode === 'serving' ? state.at : 'drained',
       queue: this.#options.limits.queue,
       failed,
+      countedMs,
       dialing: this.#dials.count,
       idle: idle.length,
       leased: leased.length,
@@ -457,6 +458,8 @@ export interface PoolSnapshot {
   /** How many may wait. */
   readonly queue: number;
   readonly failed: Readonly<Record<UpstreamPhase, number>>;
+  /** Since when these are counted, on the wall clock. */
+  readonly countedMs: number;
 }
 
 /** An exchange that requests an upstream. An object, so that a command needs no closures for it. */

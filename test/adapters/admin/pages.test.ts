@@ -176,6 +176,7 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       drained: [],
       ...counts,
       failed,
+      failed_since: '1970-01-01T00:00:00.000Z',
       oldest_wait_ms: 0,
     })),
     routes: [

@@ -133,8 +133,10 @@ export interface RunningBackend {
   readonly overdue: number;
   readonly waiters: number;
   readonly oldestWaitMs: number;
-  /** Failures so far, by the step that failed: dial, tls, greeting, authentication, reply. */
+  /** Failed dials, by the step that failed: dial, tls, greeting, authentication, reply. */
   readonly failed: Readonly<Record<string, number>>;
+  /** Since when these are counted: the start, or the reload that changed its settings. */
+  readonly countedMs: number;
   /** `limits.queue`. */
   readonly queue: number;
   readonly passwordFiles: readonly string[];

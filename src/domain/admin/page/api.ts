@@ -374,7 +374,9 @@ export interface BackendNow {
   readonly leased: number;
   readonly waiting: number;
   readonly oldestWaitMs: number;
+  /** Dials, by the step that failed, since `countedSince`. */
   readonly failed: Readonly<Record<string, number>>;
+  readonly countedSince: string;
   /** The last day of its certificate. */
   readonly certificateEnds?: string | undefined;
   readonly drained: readonly Drain[];

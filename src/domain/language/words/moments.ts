@@ -18,8 +18,8 @@ const momentPattern =
   /^(?:(today|yesterday)|(\d{4})-(\d\d)-(\d\d)|(\d{1,2})[ -]?([a-z]{3})(?:[ -](\d{4}))?)?(?:(?:^|[t ])(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3})\d*)?)?)?(z|[+-]\d\d:\d\d)?$/i;
 
 /**
- * Unix milliseconds; undefined: it is none. `edge`: which end of a day is meant. `offsetMs`: of the zone of what has none, at a time. A time
- * of day, and a day without its year, are the last ones that were.
+ * Unix milliseconds; undefined: it is none. `edge`: which end of a day is meant. `offsetMs`: of the zone that is meant where none is said,
+ * at a time. A time of day, and a day without its year, are the last ones that were.
  */
 export function parseMoment(
   text: string,
