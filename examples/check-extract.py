@@ -24,7 +24,7 @@ command = ["openssl", "pkey", "-pubin", "-in", sys.argv[2], "-noout"]
 if subprocess.run(command, capture_output=True).returncode != 0: give_up(f"the key cannot be read: {sys.argv[2]}")
 try: extract = open(sys.argv[1], "rb")
 except OSError: give_up(f"the extract cannot be read: {sys.argv[1]}")
-number, head, rows, asked, parts, count = 0, None, [], None, 0, 0
+number, head, rows, asked, parts, count, only, counts = 0, None, [], None, 0, 0, 0, 0
 for number, line in enumerate(extract, 1):
     mark, text = line[:2], line[2:-1]
     if not line.endswith(b"\n"): stop("the line has no end")
@@ -37,6 +37,10 @@ for number, line in enumerate(extract, 1):
         question = said["by"], said["view"], said["filter"]
         if asked not in (None, question): stop("this part answers another question than the part before it")
         asked, head, parts, count = question, None, parts + 1, count + len(rows)
+        # Rows of a flood limit: each is for so many refusals, or commands that were not sent, without rows of their own.
+        floods = [one["count"] for one in map(json.loads, rows) if one.get("event") == "limit"]
+        counts, only = counts + len(floods), only + sum(floods)
     elif mark != b"# ": stop("this is not a line of an extract")
 if asked is None or head is not None: stop("the end of the file is missing")
 print(f"proved: shown to {json.dumps(asked[0])}: {count} rows, {parts} parts")
+if counts: print(f"{counts} of these rows are counts of a flood limit: {only} more have no rows")

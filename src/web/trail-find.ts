@@ -2,6 +2,7 @@
 
 import { type Exclusion, isLeftOut } from '../domain/admin/page/leave-out.js';
 import type { AskTrail, TrailCursor, TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
+import { onlyCountedWords } from '../domain/language/words/words.js';
 import { type Api, AskFault } from './api.js';
 import { type Looked, lookedWith, type ShownRow } from './trail-rows.js';
 
@@ -143,11 +144,13 @@ const savedRowsMax = 200_000;
 export const csvHeader =
   'time,id,session,listener,principal,decision,outcome,status,command,args,user,effect,backend,upstream,policy,rule,would,' +
   'reason,sent,rows,cells,bytes_in,bytes_out,wait_ms,first_byte_ms,duration_ms,error,seq,completed_seq,' +
-  'completed_time,users,grant,action,for,denial,shadow';
+  'completed_time,users,grant,action,for,denial,shadow,count';
 
 export interface Saved {
   readonly texts: readonly string[];
+  /** Without those that a flood limit only counted: `counted` has their number in words, or ''. */
   readonly rows: number;
+  readonly counted: string;
   /** False: there are more, which only the command line gives. */
   readonly isWhole: boolean;
   readonly notes: readonly string[];
@@ -161,6 +164,7 @@ export async function collectFile(
   const texts: string[] = form === 'csv' ? [`${csvHeader}\r\n`] : [];
   const notes = new Set<string>();
   let rows = 0;
+  const only = { refused: 0, unsent: 0, unsure: 0, records: 0 };
   for (let cursor: TrailCursor | undefined; ; ) {
     const body: AskTrail = {
       filter: options.filter,
@@ -176,10 +180,18 @@ export async function collectFile(
     );
     for (const note of part.end.notes ?? []) notes.add(note);
     rows += part.lines.length;
+    for (const key of ['refused', 'unsent', 'unsure', 'records'] as const)
+      only[key] += part.end.counted?.[key] ?? 0;
     options.onRows(rows);
     ({ cursor } = part.end);
     if (cursor === undefined || rows >= savedRowsMax)
-      return { texts, rows, isWhole: cursor === undefined, notes: [...notes] };
+      return {
+        texts,
+        rows: rows - only.records,
+        counted: onlyCountedWords(only),
+        isWhole: cursor === undefined,
+        notes: [...notes],
+      };
   }
 }
 

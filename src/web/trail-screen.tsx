@@ -334,6 +334,7 @@ function Results(props: ResultsProps) {
   const latest = useRef(found);
   latest.current = found;
   const [picked, setPicked] = useState<ShownRow>();
+  const [onlyCounted, setOnlyCounted] = useState(kept.counted?.onlyCounted);
   const rows = found?.rows ?? [];
   const isThrough = !isBusy && found?.before === undefined;
   const onSpan = (fromMs: number, toMs: number): void => {
@@ -350,7 +351,11 @@ function Results(props: ResultsProps) {
         </p>
       )}
       {(rows.length > 0 || isBusy || isThrough) && (
-        <TrailHistogram {...{ kept, parsed, isThrough, onSpan }} rows={rows.length} />
+        <TrailHistogram
+          {...{ kept, parsed, isThrough, onSpan }}
+          rows={rows.length}
+          onCounted={setOnlyCounted}
+        />
       )}
       <div class={opened === undefined ? undefined : 'beside'}>
         <Panel
@@ -360,7 +365,10 @@ function Results(props: ResultsProps) {
                 ? 'Commands'
                 : 'What people did'}{' '}
               <span class="count">
-                {isThrough ? countWords(rows.length) : `the newest ${countWords(rows.length)}`}
+                {isThrough ? '' : 'the newest '}
+                {onlyCounted === undefined
+                  ? countWords(rows.length)
+                  : `${plural(rows.length, 'row')}, and ${onlyCounted}`}
               </span>
             </>
           }
@@ -618,9 +626,11 @@ interface TrailHistogramProps {
   readonly rows: number;
   readonly isThrough: boolean;
   readonly onSpan: (fromMs: number, toMs: number) => void;
+  /** What has no rows. */
+  readonly onCounted: (words: string | undefined) => void;
 }
 
-function TrailHistogram({ kept, parsed, rows, isThrough, onSpan }: TrailHistogramProps) {
+function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: TrailHistogramProps) {
   const { filter, not = [] } = parsed;
   const { api } = useSession();
   const [before] = useState(kept.counted);
@@ -629,6 +639,7 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan }: TrailHistogra
   const isDue = before === undefined && (rows > 0 || isThrough);
   const { value = before, fault } = useAnswer(isDue ? JSON.stringify(body) : undefined, async (signal) => {
     kept.counted = await api.json<Counted>('POST /api/trail/histogram', { body, signal });
+    onCounted(kept.counted.onlyCounted);
     return kept.counted;
   });
   if (fault !== undefined)
@@ -702,7 +713,8 @@ export function TrailSave({ filter }: { readonly filter: AskTrail['filter'] }) {
       );
       const more = saved.isWhole ? '' : ' There are more: the command line gives all of them.';
       const damage = saved.notes.length > 0 ? ' The journal is damaged, so some may be missing.' : '';
-      setSaid(`${plural(saved.rows, 'command', 'commands')} saved.${more}${damage}`);
+      const counted = saved.counted && `, and ${saved.counted}: rows with a count say when and of whom`;
+      setSaid(`${plural(saved.rows, 'row')} saved${counted}.${more}${damage}`);
     } catch (error) {
       if (own.signal.aborted) setSaid('Stopped; nothing was saved.');
       else setSaid(sentenceOf(error));

@@ -2,6 +2,7 @@
 // and eight of them are on the first screen of the trail; a bar of the histogram that is touched becomes the time of the search.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { phone } from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
 import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../kit/page-daemon.js';
@@ -160,6 +161,13 @@ browserTest('what a flood left without records is told, also where no row is fou
   );
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail?q=outcome:denied', { size: phone });
   await page.getByText(/^and \d+ more refusals were counted only: a flood limit; \d+ in all$/).waitFor();
+  // Beside the number of the rows, and in each file that is saved.
+  await page.getByText(/^\d+ rows, and \d+ refusals only counted$/).waitFor();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save with proof' }).click();
+  const file = readFileSync(await (await download).path(), 'utf8');
+  assert.match(file, /^\* \{.*"event":"limit".*"action":"refused","count":\d+/m);
+  await page.getByText(/^\d+ rows saved, and \d+ refusals only counted: rows with a count/).waitFor();
   await visit(page, '/trail?q=command:nothing');
   await page.getByText('No command matches.').waitFor();
   await page.getByText(/^and \d+ more that were .* no count says whether they match$/).waitFor();

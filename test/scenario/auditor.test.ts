@@ -50,7 +50,7 @@ function programsOfThePage(): { readonly python: string; readonly byHand: string
   const [byHand] = fences.filter(({ language, text }) => language === 'sh' && text.includes('pkeyutl'));
   assert.ok(byHand !== undefined, 'the page has it');
   const lines = python.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
-  assert.ok(lines.length <= 40, `${lines.length} lines`);
+  assert.ok(lines.length <= 42, `${lines.length} lines`);
   return { python, byHand: byHand.text };
 }
 

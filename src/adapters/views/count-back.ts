@@ -3,7 +3,7 @@
 
 import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js';
 import type { Histogram } from '../../domain/admin/page/trail.js';
-import { countWords } from '../../domain/language/words/words.js';
+import { countWords, onlyCountedWords } from '../../domain/language/words/words.js';
 import { parseTime } from '../../domain/records/audit/record.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/records/trail/search.js';
@@ -80,6 +80,7 @@ export async function countBack(
       ...found.finish(range && fromMs, range && toMs),
       ...(only !== undefined && {
         counted: `and ${onlyCountedText(only, filter)}${isAll ? sumWords(only, found.rows) : ''}`,
+        onlyCounted: onlyCountedWords(only),
       }),
       ...(range !== undefined && { looked: range }),
       isWhole: isAll,

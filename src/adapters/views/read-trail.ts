@@ -27,7 +27,7 @@ import type { Asked, Cursor, FileForm, NewestAsked } from '../../domain/records/
 import { createExtractDigest } from '../../domain/records/views/extract.js';
 import type { ExtractFacts } from '../../domain/records/views/extract-head.js';
 import { openMax } from '../../domain/records/views/look.js';
-import { createOnlyCounted, type OnlyCounted } from '../../domain/records/views/only-counted.js';
+import { createOnlyCounted, type OnlyCounted, withCounts } from '../../domain/records/views/only-counted.js';
 import { createView, type View } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
@@ -281,6 +281,7 @@ async function search(
   const retirements = createRetirements();
   const counted = createOnlyCounted(filter);
   const digest = task.asked.look === 'extract' ? createExtractDigest() : undefined;
+  const isHandedOn = task.asked.look === 'extract' || task.asked.look === 'export';
   const lines: string[] = [];
   let bytes = 0;
   const add = (rows: readonly ExchangeRow[]): void => {
@@ -300,8 +301,11 @@ async function search(
   const reading = createReading(files, cursor?.after, view, clock);
   for await (const shown of reading.pieces()) {
     retirements.take(shown);
-    counted.take(shown);
-    add(found.take(shown));
+    const counts = counted.take(shown);
+    const rows = found.take(shown);
+    // Only what is handed on has the counts as rows: a search says their sum.
+    if (!isHandedOn || counts.length === 0) add(rows);
+    else for await (const row of withCounts(rows, counts)) add([row]);
     if (isFull() || reading.elapsedMs() >= timeMs) {
       reading.stop();
       break;

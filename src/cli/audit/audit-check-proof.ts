@@ -11,6 +11,7 @@ import {
   proofKindOf,
 } from '../../domain/records/report/proof.js';
 import { createExtractChecker, type ExtractVerdict } from '../../domain/records/views/extract.js';
+import { countsInFileText } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -71,7 +72,7 @@ export async function auditCheckProof(
 }
 
 function describe(path: string, verdict: ProofVerdict): string[] {
-  const { fault, records, lines, runs, fromSeq, toSeq, journal } = verdict;
+  const { fault, records, lines, runs, fromSeq, toSeq, journal, counted } = verdict;
   if (fault !== undefined) return [];
   const range = `seq ${fromSeq ?? 0} to ${toSeq ?? 0}`;
   const named = journal === undefined ? '' : `, journal ${printable(journal)}`;
@@ -80,12 +81,13 @@ function describe(path: string, verdict: ProofVerdict): string[] {
     runs === 1
       ? `  nothing is missing from ${range}`
       : `  in ${runs} runs: lines between the runs are not in the file`,
+    ...(counted === undefined ? [] : [`  ${countsInFileText(counted, 'record')}`]),
   ];
 }
 
 /** What an extract proves, and what it does not. */
 function describeExtract(path: string, verdict: ExtractVerdict): string[] {
-  const { fault, asked, parts, rows, fromSeq, toSeq, gaps, isDamaged } = verdict;
+  const { fault, asked, parts, rows, fromSeq, toSeq, gaps, isDamaged, counted } = verdict;
   if (fault !== undefined || asked === undefined) return [];
   const { by, view, filter } = asked;
   const whom = typeof view === 'string' ? view : `the records of ${view.join(', ')} only`;
@@ -93,6 +95,7 @@ function describeExtract(path: string, verdict: ExtractVerdict): string[] {
   return [
     `${printable(path)}: an extract of ${plural(rows, 'row')} in ${plural(parts, 'part')}, seq ${fromSeq ?? 0} to ${toSeq ?? 0}`,
     printable(`  dovegate showed them to ${by}, who sees ${whom}, for: ${question}`),
+    ...(counted === undefined ? [] : [`  ${countsInFileText(counted, 'row')}`]),
     ...(gaps === 0 ? [] : [`  NOT looked through: records in ${plural(gaps, 'place')} between its parts`]),
     ...(isDamaged ? ['  some lines of the journal could not be read'] : []),
     '  that no other record fits is said by dovegate and its signature; the chain does not show it',
@@ -101,11 +104,30 @@ function describeExtract(path: string, verdict: ExtractVerdict): string[] {
 
 function formatVerdict(path: string, verdict: ProofVerdict | ExtractVerdict, isProved: boolean): string {
   const head = { target: path, proved: isProved };
-  const { fault, keys, fromSeq: first_seq, toSeq: last_seq } = verdict;
+  const { fault, keys, fromSeq: first_seq, toSeq: last_seq, counted } = verdict;
+  const only_counted = counted && {
+    records: counted.records,
+    refused: counted.refused,
+    unsent: counted.unsent,
+    first_seq: counted.fromSeq,
+    last_seq: counted.toSeq,
+  };
   if ('parts' in verdict) {
     const { parts, rows, asked, gaps, isDamaged: damaged } = verdict;
-    return formatJson({ ...head, parts, rows, first_seq, last_seq, ...asked, gaps, damaged, keys, fault });
+    const told = { parts, rows, first_seq, last_seq, only_counted, ...asked, gaps, damaged, keys, fault };
+    return formatJson({ ...head, ...told });
   }
   const { records, lines, runs, journal } = verdict;
-  return formatJson({ ...head, records, lines, runs, first_seq, last_seq, journal, keys, fault });
+  return formatJson({
+    ...head,
+    records,
+    lines,
+    runs,
+    first_seq,
+    last_seq,
+    only_counted,
+    journal,
+    keys,
+    fault,
+  });
 }

@@ -2,8 +2,9 @@
 // alone (domain/records/report/proof.ts defines the file). The journal is checked first and then read twice more, so that memory holds
 // one bit for each found record, and no line.
 
+import type { Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail } from '../../adapters/journal/search-trail.js';
-import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
+import { eachLine, readToDamage, type TrailFile } from '../../adapters/journal/trail.js';
 import { plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
@@ -15,9 +16,10 @@ import {
   formatProofTitle,
   type SeqSet,
 } from '../../domain/records/report/proof.js';
-import type { TrailFilter } from '../../domain/records/trail/search.js';
+import type { ExchangeRow, TrailFilter } from '../../domain/records/trail/search.js';
 import { formatExtract } from '../../domain/records/views/extract.js';
 import { filterTexts } from '../../domain/records/views/filter.js';
+import { countIn, createOnlyCounted, withCounts } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -103,7 +105,12 @@ async function choose(
   const { lastSeq = signedSeq } = verdict;
   const chosen = createSeqSet();
   let unsigned = 0;
-  for await (const { admittedSeq, completedSeq, argumentSeqs = [], fields } of searchTrail(trail, filter)) {
+  const counted = createOnlyCounted(filter);
+  const counts: ExchangeRow[] = [];
+  const see = (_file: TrailFile, piece: Piece | undefined): void =>
+    void (piece && counts.push(...counted.take(piece.bytes)));
+  const rows = withCounts(searchTrail(trail, filter, see), counts);
+  for await (const { admittedSeq, completedSeq, argumentSeqs = [], fields } of rows) {
     if (argumentSeqs.length < argumentCount(fields))
       throw new CommandFault(
         exitCodes.failed,
@@ -175,6 +182,7 @@ export async function auditExtract(screen: Screen, places: Places, filter: Trail
   if (!isAsked(places)) await journalsOf(screen, places);
   const page = await openPage(screen, places);
   let count = 0;
+  let counts = 0;
   let key = '';
   for await (const { rows, signed } of page.extracts(filter)) {
     const lines = formatExtract(signed, rows);
@@ -184,12 +192,15 @@ export async function auditExtract(screen: Screen, places: Places, filter: Trail
         'the signature of the extract is not right; do not use this output',
       );
     for (const line of lines) await screen.print(line);
-    count += rows.length;
+    const ofCounts = rows.filter(({ fields }) => countIn(fields) !== undefined).length;
+    counts += ofCounts;
+    count += rows.length - ofCounts;
     key = String(parseLine(signed.head)?.['key']);
     if (screen.isGone) return exitCodes.ok;
   }
   await screen.flush();
-  const what = `${plural(count, 'command')} in an extract signed by ${plain(key)}`;
+  const more = counts === 0 ? '' : ` and ${plural(counts, 'count')} of a flood`;
+  const what = `${plural(count, 'command')}${more} in an extract signed by ${plain(key)}`;
   screen.complain(`dovegate: ${what}; it is no proof by the chain`);
   return exitCodes.ok;
 }

@@ -36,9 +36,11 @@ import {
 } from '../../domain/records/trail/search.js';
 import type { RetiredRecords } from '../../domain/records/trail/verify.js';
 import {
+  countIn,
   createOnlyCounted,
   type OnlyCounter,
   onlyCountedText,
+  withCounts,
 } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
@@ -80,9 +82,10 @@ export async function auditSearch(
   const counted = createOnlyCounted(filter, not);
   for (const part of journal.parts) {
     for await (const row of part.rows(filter, look, counted)) {
-      if (not.length > 0 && isLeftOut({ ...row, content: contentOf(row.fields) }, not)) continue;
-      isFound = true;
-      isNameFound ||= isNamed(row);
+      const isCount = countIn(row.fields) !== undefined;
+      if (!isCount && not.length > 0 && isLeftOut({ ...row, content: contentOf(row.fields) }, not)) continue;
+      isFound ||= !isCount;
+      isNameFound ||= !isCount && isNamed(row);
       if (isRowCut(row.fields)) cut += 1;
       for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
@@ -138,14 +141,17 @@ function partOfTrail(trail: HostTrail): Part {
   return {
     rows(filter, look, counted) {
       ({ sinceMs } = filter);
+      const counts: ExchangeRow[] = [];
       const see = (file: TrailFile, piece: Piece | undefined): void => {
         damage.look(file, piece);
         if (piece === undefined) return;
         retirements.take(piece.bytes);
-        counted.take(piece.bytes);
+        const found = counted.take(piece.bytes);
+        if (look === 'export') counts.push(...found);
       };
       // What others are given is read whole.
-      const rows = searchTrail(trail, filter, see, look === 'search' ? damage.pass : undefined);
+      const found = searchTrail(trail, filter, see, look === 'search' ? damage.pass : undefined);
+      const rows = look === 'search' ? found : withCounts(found, counts);
       return trail.host === undefined ? rows : withHost(trail.host, rows);
     },
     notes: () => damage.notes(),

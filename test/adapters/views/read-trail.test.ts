@@ -68,7 +68,17 @@ void test('all parts together tell each count of a flood once', async (t) => {
   const few = { rowsMax: 20, bytesMax: 4 << 20, timeMs: 60_000 };
   const { parts, refused } = await askAll(taskOf(directory, { users: undefined, limits: few }), {});
   assert.ok(parts > 5);
-  assert.equal(refused, 15 * Math.ceil(recordsOf(1_000).length / 100));
+  const counts = Math.ceil(recordsOf(1_000).length / 100);
+  assert.equal(refused, 15 * counts);
+  // What is handed on has them as rows, which its digest covers.
+  const limits = { ...few, rowsMax: 10_000 };
+  const task = taskOf(directory, { users: undefined, limits });
+  for (const look of ['extract', 'export', 'search'] as const) {
+    const { text, rows } = await readTrail({ ...task, asked: { look, filter: {} } }, { now: () => 0 });
+    const found = text.match(/"event":"limit"/g)?.length ?? 0;
+    assert.equal(found, look === 'search' ? 0 : counts, look);
+    assert.equal(JSON.parse(text.trimEnd().split('\n').at(-1) ?? '').end.rows, rows);
+  }
 });
 
 // bounds.lookRows, bounds.lookAnswerMs

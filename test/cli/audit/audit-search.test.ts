@@ -84,6 +84,29 @@ void test('refusals that were only counted are told, also where nothing is found
   assert.equal((await search(directory, { outcome: 'ok' })).complaints, '');
 });
 
+void test('an export has the counts as rows, since a file is handed on alone', async (t) => {
+  const places = { config: undefined, paths: [await writeJournal(t, 5, flooded)] };
+  const exported = async (filter: TrailFilter, format: RowFormat): Promise<string[]> => {
+    const screen = keepScreen();
+    await auditSearch(screen, places, filter, { format, look: 'export' });
+    assert.match(screen.complaints(), /15 more/);
+    return screen.lines();
+  };
+  const rows = (await exported({ user: 'alice@example.com' }, 'json')).map((line) => JSON.parse(line));
+  const [count, ...others] = rows.filter(({ event }) => event === 'limit');
+  assert.deepEqual(others, []);
+  assert.deepEqual([count.count, count.principal, count.action], [15, 'bob@support', 'refused']);
+  // In the order of the journal.
+  const seqs: number[] = rows.map(({ completed_seq }) => completed_seq ?? Infinity);
+  assert.deepEqual(
+    seqs,
+    seqs.toSorted((one, other) => one - other),
+  );
+  const csv = await exported({ outcome: 'denied' }, 'csv');
+  assert.match(csv[0] ?? '', /,count\r?$/);
+  assert.match(csv[1] ?? '', /,refused,,,,15\r?$/);
+});
+
 void test('a search that dovegate made to count mails says so', async (t) => {
   const counted = (more: Partial<AuditRecord>) => (record: AuditRecord) =>
     record.event === 'admission' ? { ...record, command: 'search', for: 'E9', ...more } : record;

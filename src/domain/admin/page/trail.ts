@@ -67,6 +67,8 @@ export type TrailLine =
 
 export interface TrailEnd {
   readonly rows: number;
+  /** Of an export and an extract: what of this part has no rows of its own. `records` of `rows` are the counts of it. */
+  readonly counted?: Readonly<Record<'refused' | 'unsent' | 'unsure' | 'records', number>>;
   readonly cursor?: TrailCursor;
   /** For a page of the newest commands: the position of the next one; absent: this is the last one. */
   readonly before?: number;
@@ -110,8 +112,9 @@ export interface Histogram {
   readonly step: number;
   /** The oldest first; also those with nothing in them. At most 120. */
   readonly buckets: readonly HistogramBucket[];
-  /** What of it has no records of its own, in words. */
+  /** What of it has no records of its own, in words, and beside the number of rows. */
   readonly counted?: string;
+  readonly onlyCounted?: string;
   readonly looked?: TrailEnd['looked'];
   /** False: time ran out, and older records were not read. `looked` says how far it came. */
   readonly isWhole: boolean;

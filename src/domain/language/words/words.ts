@@ -56,6 +56,29 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${countWords(count)} ${count === 1 ? one : many}`;
 }
 
+/** `15 refusals`, `3 commands that were not sent`; of a flood limit, which left no record of each. '': none. */
+export function refusedWords(refused: number, unsent: number, more = ''): string {
+  return [
+    ...(refused === 0 ? [] : [plural(refused, `${more}refusal`)]),
+    ...(unsent === 0
+      ? []
+      : [plural(unsent, `${more}command that was not sent`, `${more}commands that were not sent`)]),
+  ].join(' and ');
+}
+
+/** `15 refusals only counted`: what has no row of its own, beside the number of rows. '': nothing. */
+export function onlyCountedWords({ refused, unsent, unsure }: Counts): string {
+  const sure = refusedWords(refused, unsent);
+  const texts = [sure, unsure === 0 ? '' : `${countWords(unsure)} that may match`].filter(Boolean);
+  return texts.length === 0 ? '' : `${texts.join(' and ')} only counted`;
+}
+
+interface Counts {
+  readonly refused: number;
+  readonly unsent: number;
+  readonly unsure: number;
+}
+
 export function timesWords(count: number): string {
   return count === 1 ? 'once' : plural(count, 'time');
 }

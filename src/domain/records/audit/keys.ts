@@ -107,7 +107,7 @@ const rows = {
   action: { column: 33, ...shown },
   deed: { ...others, ...quiet },
   by: {},
-  count: { ...shown },
+  count: { column: 37, ...shown },
   requesters: { ...shown },
   level: { ...shown },
   text: { ...shown },

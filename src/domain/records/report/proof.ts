@@ -20,6 +20,7 @@ import {
   unsignedLine,
 } from '../audit/ledger.js';
 import { readHead, readWord } from '../audit/record.js';
+import { type CountsInFile, createCountsInFile } from '../views/only-counted.js';
 
 /** A set of record numbers, in 8 KiB for every 65,536 numbers with at least one member: there may be many. */
 export interface SeqSet {
@@ -168,6 +169,7 @@ export function formatProofTitle({ journal, keys, question, isWhole }: ProofTitl
     isWhole
       ? 'It proves that these records stand in the journal, and that nothing is missing between the first line and the last.'
       : 'It proves that these records stand in the journal. It does not prove that there are no others: see --whole.',
+    'A record "limit" is for so many refusals, or commands that were not sent, without records: a flood limit only counted them.',
     'Lines with # are not signed and prove nothing.',
   ];
   return lines.map((line) => `# ${line}`.trimEnd());
@@ -190,6 +192,8 @@ export interface ProofVerdict {
   readonly fromSeq: number | undefined;
   readonly toSeq: number | undefined;
   readonly journal: string | undefined;
+  /** Among the requested records. */
+  readonly counted: CountsInFile | undefined;
   /** The signing keys. If no key was given: the first one, and whether there are others. */
   readonly keys: readonly string[];
   readonly isMoreKeys: boolean;
@@ -213,6 +217,7 @@ export function createProofChecker(trusted: readonly string[]): ProofChecker {
   let fromSeq: number | undefined;
   let toSeq: number | undefined;
   let fault: ProofVerdict['fault'];
+  const counts = createCountsInFile();
 
   return {
     take(line, isWhole) {
@@ -228,7 +233,7 @@ export function createProofChecker(trusted: readonly string[]): ProofChecker {
         fault = { line: number, text: 'the end of the file is missing, or counts other lines' };
       if (fault === undefined && lines === 0) fault = { line: number, text: 'there is no record in it' };
       const numbers = { records: count['* '], lines, runs: count['= '], fromSeq, toSeq };
-      return { fault, ...numbers, journal, keys: [...keys], isMoreKeys };
+      return { fault, ...numbers, journal, counted: counts.finish(), keys: [...keys], isMoreKeys };
     },
   };
 
@@ -254,6 +259,7 @@ export function createProofChecker(trusted: readonly string[]): ProofChecker {
     const why = mark === '= ' ? whyNotSigned(record.toString('utf8')) : undefined;
     if (why !== undefined) return why;
     count[mark] += 1;
+    if (mark === '* ') counts.take(record);
     before = mark === '= ' ? undefined : link;
     fromSeq ??= seq;
     toSeq = seq;

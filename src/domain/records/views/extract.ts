@@ -20,6 +20,7 @@ import { isText } from '../audit/stored.js';
 import { formatJsonRow } from '../trail/export.js';
 import type { ExchangeRow } from '../trail/search.js';
 import type { SignedExtract } from './extract-head.js';
+import { type CountsInFile, createCountsInFile } from './only-counted.js';
 
 export function createExtractDigest(): { take(row: ExchangeRow): void; finish(): string } {
   const hash = createHash('sha256');
@@ -33,6 +34,8 @@ export const extractNotes: readonly string[] = [
   '# dovegate audit extract 1: rows that dovegate showed for this question, signed by the key of the journal.',
   '# It is no proof by the chain: that the rows stand in the journal, and that there are no others, is said by dovegate and its signature.',
   '# sha256 is over the lines with *, without these two characters; the signature (!) is over the line with @, without them and its end.',
+  '# A row with a count is for so many refusals, or commands that were not sent, without rows: a flood limit only counted them.',
+  '# It says who and when, and no more, so it is here wherever it may fit the question.',
   '# Check it with: dovegate audit check-proof FILE --key KEY; or with examples/check-extract.py of dovegate, python3 and openssl.',
   '# KEY is the public key, from another place than this file. Lines with # are not signed and prove nothing.',
 ];
@@ -81,6 +84,8 @@ export interface ExtractVerdict {
   readonly gaps: number;
   /** Some lines of the journal could not be read. */
   readonly isDamaged: boolean;
+  /** Among the rows. */
+  readonly counted: CountsInFile | undefined;
 }
 
 export interface ExtractChecker {
@@ -102,6 +107,7 @@ export function createExtractChecker(trusted: readonly string[]): ExtractChecker
   let toSeq: number | undefined;
   let [number, parts, rows, gaps] = [0, 0, 0, 0];
   const keys = new Set<string>();
+  const counts = createCountsInFile();
 
   return {
     take(line, isWhole) {
@@ -113,7 +119,18 @@ export function createExtractChecker(trusted: readonly string[]): ExtractChecker
     finish() {
       if (fault === undefined && (part !== undefined || parts === 0))
         fault = { line: number, text: 'the signature at the end of the file is missing' };
-      return { fault, parts, rows, asked, fromSeq, toSeq, gaps, isDamaged, keys: [...keys] };
+      return {
+        fault,
+        parts,
+        rows,
+        asked,
+        fromSeq,
+        toSeq,
+        gaps,
+        isDamaged,
+        counted: counts.finish(),
+        keys: [...keys],
+      };
     },
   };
 
@@ -127,6 +144,7 @@ export function createExtractChecker(trusted: readonly string[]): ExtractChecker
       case '* ':
         if (part === undefined) return 'no part was begun for this row';
         part.hash.update(body).update('\n');
+        counts.take(body);
         inPart += 1;
         return undefined;
       case '! ':

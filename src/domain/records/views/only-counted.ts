@@ -1,13 +1,14 @@
 // What a flood left without records: `limit` records count commands and requests to the page that were refused, and commands that were not
 // sent for another reason. A count says who and when. Whether it fits what else a search asks for is unknown, and told as such.
+// A file that is handed on has these records among its rows, so that what covers the rows covers the counts.
 
 import type { Exclusion } from '../../admin/page/leave-out.js';
-import { countWords, plural } from '../../language/words/words.js';
-import { parseTime } from '../audit/record.js';
-import { asNumber, type StoredRecord, textIn } from '../audit/stored.js';
+import { countWords, refusedWords } from '../../language/words/words.js';
+import { asCount, parseLine, parseTime } from '../audit/record.js';
+import { type StoredRecord, textIn } from '../audit/stored.js';
 import { classOfOutcome, isFitting, isPerson } from '../story/row.js';
 import type { Certainty } from '../story/story.js';
-import { kindsOf, recordAround, type TrailFilter } from '../trail/search.js';
+import { type ExchangeRow, kindsOf, recordAround, type TrailFilter } from '../trail/search.js';
 
 export interface OnlyCounted {
   /** Those that fit: counted as denied, and not sent for another reason. */
@@ -15,6 +16,8 @@ export interface OnlyCounted {
   readonly unsent: number;
   /** Nobody can say whether they fit. */
   readonly unsure: number;
+  /** Of these counts. */
+  readonly records: number;
 }
 
 const limitText = Buffer.from('"event":"limit"');
@@ -25,19 +28,27 @@ const untold = ['user', 'command', 'backend', 'policy', 'decision', 'effect', 's
 export type OnlyCounter = ReturnType<typeof createOnlyCounted>;
 
 export function createOnlyCounted(filter: TrailFilter, not: readonly Exclusion[] = []) {
-  const sum = { refused: 0, unsent: 0, unsure: 0 };
+  const sum = { refused: 0, unsent: 0, unsure: 0, records: 0 };
   return {
-    /** Whole lines, as a view shows them. */
-    take(piece: Buffer): void {
+    /** Whole lines, as a view shows them. Returns the records of those that fit, and of those of which nobody can say it. */
+    take(piece: Buffer): ExchangeRow[] {
+      const rows: ExchangeRow[] = [];
       for (let at = piece.indexOf(limitText); at >= 0; at = piece.indexOf(limitText, at + 1)) {
         const record = recordAround(piece, at) ?? {};
-        const count = asNumber(record['count']) ?? 0;
-        const fit = fitOf(record, filter, not);
+        const count = countIn(record);
+        const fit = count === undefined ? 'no' : fitOf(record, filter, not);
+        if (count === undefined || fit === 'no') continue;
         if (fit === 'maybe') sum.unsure += count;
-        else if (fit === 'yes') sum[record['action'] === 'unsent' ? 'unsent' : 'refused'] += count;
+        else sum[classOfCount(record)] += count;
+        sum.records += 1;
+        const { prev: _, hash: _h, seq, ...fields } = record;
+        const [ofSeq, time] = [asCount(seq), textIn(record, 'time')];
+        rows.push({ fields, admittedSeq: ofSeq, completedSeq: ofSeq, completedTime: time });
       }
+      return rows;
     },
-    add({ refused, unsent, unsure }: OnlyCounted): void {
+    add({ refused, unsent, unsure, records }: OnlyCounted): void {
+      sum.records += records;
       sum.refused += refused;
       sum.unsent += unsent;
       sum.unsure += unsure;
@@ -48,6 +59,71 @@ export function createOnlyCounted(filter: TrailFilter, not: readonly Exclusion[]
   };
 }
 
+/** How many a record stands for; undefined: it is no such record. */
+export function countIn(record: StoredRecord): number | undefined {
+  return record['event'] === 'limit' ? asCount(record['count']) : undefined;
+}
+
+function classOfCount(record: StoredRecord): 'refused' | 'unsent' {
+  return record['action'] === 'unsent' ? 'unsent' : 'refused';
+}
+
+/** The rows of a search with those of counts among them, in the order of the journal; `counts` is emptied. */
+export async function* withCounts(
+  rows: AsyncIterable<ExchangeRow> | Iterable<ExchangeRow>,
+  counts: ExchangeRow[],
+): AsyncGenerator<ExchangeRow> {
+  for await (const row of rows) {
+    while ((counts[0]?.completedSeq ?? Infinity) < (row.completedSeq ?? Infinity)) yield* counts.splice(0, 1);
+    yield row;
+  }
+  yield* counts.splice(0);
+}
+
+/** What the lines of a file say of counts, for those who check the file. */
+export interface CountsInFile {
+  readonly records: number;
+  readonly refused: number;
+  readonly unsent: number;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
+export function createCountsInFile(): {
+  take(line: Buffer): void;
+  /** Undefined: there is none. */
+  finish(): CountsInFile | undefined;
+} {
+  let found: CountsInFile | undefined;
+  return {
+    take(line) {
+      if (!line.includes(limitText)) return;
+      const record = parseLine(line.toString('utf8')) ?? {};
+      const count = countIn(record);
+      if (count === undefined) return;
+      const seq = asCount(record['seq']) ?? 0;
+      const { records, refused, unsent, fromSeq } = found ?? none;
+      const sum = { records: records + 1, refused, unsent, fromSeq: Math.min(fromSeq, seq), toSeq: seq };
+      sum[classOfCount(record)] += count;
+      found = sum;
+    },
+    finish: () => found,
+  };
+}
+
+const none: CountsInFile = { records: 0, refused: 0, unsent: 0, fromSeq: Infinity, toSeq: 0 };
+
+/** `2 of these rows are counts (seq 90 to 120): of 15 refusals that a flood limit only counted` */
+export function countsInFileText(
+  { records, refused, unsent, fromSeq, toSeq }: CountsInFile,
+  what: 'row' | 'record',
+): string {
+  const are =
+    records === 1 ? `1 of these ${what}s is a count` : `${countWords(records)} of these ${what}s are counts`;
+  const where = fromSeq === toSeq ? `seq ${fromSeq}` : `seq ${fromSeq} to ${toSeq}`;
+  return `${are} (${where}) of ${refusedWords(refused, unsent)} that a flood limit only counted`;
+}
+
 /** `isOne`: what nobody can say of one; `areMany`: of several. */
 export function onlyCountedText(
   { refused, unsent, unsure }: OnlyCounted,
@@ -55,12 +131,7 @@ export function onlyCountedText(
   [isOne, areMany]: readonly [string, string] = ['it matches', 'they match'],
 ): string {
   const who = by ?? principal.replace(/@\*$/, '');
-  const sure = [
-    ...(refused === 0 ? [] : [plural(refused, 'more refusal')]),
-    ...(unsent === 0
-      ? []
-      : [plural(unsent, 'more command that was not sent', 'more commands that were not sent')]),
-  ].join(' and ');
+  const sure = refusedWords(refused, unsent, 'more ');
   const were = refused + unsent === 1 ? 'was' : 'were';
   const texts = [
     ...(sure === '' ? [] : [`${sure}${who && ` of ${who}`} ${were} counted only: a flood limit`]),

@@ -97,7 +97,7 @@ void test('a view of some users shows no counts', () => {
 
 void test('in words', () => {
   const text = (refused: number, unsent: number, unsure: number, filter: TrailFilter = {}): string =>
-    onlyCountedText({ refused, unsent, unsure }, filter);
+    onlyCountedText({ refused, unsent, unsure, records: 1 }, filter);
   assert.equal(
     text(15, 0, 0, { principal: 'anna@*' }),
     '15 more refusals of anna were counted only: a flood limit',
