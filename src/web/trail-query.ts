@@ -17,7 +17,7 @@ export type QueryKey =
   | 'until'
   | 'listener'
   | 'backend'
-  | 'decision'
+  | 'policy'
   | 'effect'
   | 'would'
   | 'shadow'
@@ -55,7 +55,7 @@ export const queryKeys: readonly KeyFacts[] = [
   { key: 'until', label: 'Until', hint: momentForms },
   { key: 'listener', label: 'Listener', hint: 'the listener that took it' },
   { key: 'backend', label: 'Backend', hint: 'the backend it went to' },
-  { key: 'decision', label: 'Decision', hint: 'of the policy', values: ['allow', 'deny'] },
+  { key: 'policy', label: 'Policy', hint: 'the policy that was in force for it' },
   {
     key: 'effect',
     label: 'Effect',

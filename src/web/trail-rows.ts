@@ -106,7 +106,7 @@ export function wantedOf({ fields, admittedSeq }: TrailRow): string | undefined 
 
 export function knownValues(rows: readonly TrailRow[]): Partial<Record<QueryKey, readonly string[]>> {
   const known: Partial<Record<QueryKey, readonly string[]>> = {};
-  for (const key of ['user', 'command', 'principal', 'listener', 'backend', 'session'] as const) {
+  for (const key of ['user', 'command', 'principal', 'listener', 'backend', 'policy', 'session'] as const) {
     const values = rows.flatMap(({ fields }) => {
       const value = textIn(fields, key);
       return value !== '' && value.length < 200 ? [value] : [];

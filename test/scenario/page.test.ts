@@ -85,7 +85,7 @@ const hostile: readonly Record<string, unknown>[] = [
   { text: '"prev"' },
   { text: '"hash"' },
   { text: '{' },
-  { decision: 'deny' },
+  { policy: 'support' },
   { outcome: 'denied' },
   { outcome: 'unparsable' },
   { outcome: 'open' },

@@ -305,6 +305,8 @@ void test('what is wrong is said in a sentence', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['alice', /^"alice" has no key\. Write for example user:alice$/],
     ['"alice b"', /user:"alice b"$/],
+    // Whatever said no is in one class, `outcome:denied`.
+    ['decision:deny', /^There is no key "decision"/],
     ['usr:alice', /^There is no key "usr"\. The keys are user, command, /],
     ['user:', /^user: has no value\.$/],
     ['user:"alice', /^A quote is not closed/],

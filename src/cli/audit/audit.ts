@@ -332,6 +332,7 @@ export function addFilterOptions(command: Command): Command {
     .option('--command <name>', 'the command, or its first words: mailbox finds mailbox list')
     .option('--principal <name>', 'the requester: bob, bob@LISTENER; * matches any characters')
     .option('--listener <name>', 'the listener that took it')
+    .option('--policy <name>', 'the policy that was in force for it')
     .option('--session <id>', 'all commands of one session')
     .option('--grant <id>', 'all commands under one grant, with its request, approvals and end')
     .option('--by <name>', 'all that this person did: operator, approver, auditor, requester')
@@ -341,7 +342,6 @@ export function addFilterOptions(command: Command): Command {
         'all',
       ]),
     )
-    .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))
     .addOption(new Option('--outcome <word>', outcomeHelp).choices([...outcomeWords]))
     .addOption(new Option('--would <word>', wouldHelp).choices([...besideWords]))
     .addOption(new Option('--shadow <word>', shadowHelp).choices([...besideWords]))

@@ -20,7 +20,7 @@ function pickedFrom(...args: string[]): object {
 void test('options become a filter', () => {
   assert.deepEqual(pickedFrom('--would', 'any', '--shadow', 'denied'), { would: 'any', shadow: 'denied' });
   assert.throws(() => read('--shadow', 'deny'), /Allowed choices are served, /);
-  const given = ['--user', 'a*', '--command', 'mailbox list', '--decision', 'deny', '--outcome', 'open'];
+  const given = ['--user', 'a*', '--command', 'mailbox list', '--policy', 'support', '--outcome', 'open'];
   const more = [
     '--effect',
     'write',
@@ -38,7 +38,7 @@ void test('options become a filter', () => {
   assert.deepEqual(filter, {
     user: 'a*',
     command: 'mailbox list',
-    decision: 'deny',
+    policy: 'support',
     outcome: 'open',
     effect: 'write',
     backend: 'mail1',
@@ -85,10 +85,9 @@ void test('times are moments; a day begins or ends there', () => {
   assert.deepEqual([today % 86_400_000, tomorrow - today], [0, 86_400_000]);
 });
 
-void test('what is no time, decision, outcome or effect is refused', () => {
+void test('what is no time, outcome or effect is refused', () => {
   assert.throws(() => read('--since', '2026-02-30'));
   assert.throws(() => read('--until', 'tomorrow'));
-  assert.throws(() => read('--decision', 'maybe'));
   assert.throws(() => read('--outcome', 'fine'));
   assert.throws(() => read('--effect', 'harmless'));
 });

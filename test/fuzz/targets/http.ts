@@ -282,7 +282,7 @@ const door: Target = {
 const pageSeeds = [
   { filter: { user: 'alice', sinceMs: 0, text: 'x' }, cursor: { after: 3, open: [1, 2] } },
   { filter: {}, newest: { before: 5, rows: 10 } },
-  { filter: { id: 'E1', decision: 'allow' }, as: 'csv' },
+  { filter: { id: 'E1', policy: 'p' }, as: 'csv' },
   { wanted: 'E1-2' },
   { listener: 'support', words: ['mailbox', 'list', '*'], user: 'alice', uid: 5, reason: 'r' },
   { listener: 'support', json: '[["who",{},"t"]]' },

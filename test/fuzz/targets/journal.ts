@@ -223,7 +223,7 @@ const search: Target = {
       { user: 'alice@example.com' },
       { user: '*@example.com' },
       { id: 'E1-0' },
-      { text: 'INBOX', decision: 'allow' },
+      { text: 'INBOX', policy: 'p' },
       { outcome: 'ok', sinceMs: 0 },
     ]);
     const looking = createSearch(filter);

@@ -21,7 +21,7 @@ export const exclusionKeys = [
   'outcome',
   'listener',
   'backend',
-  'decision',
+  'policy',
   'effect',
   'would',
   'shadow',

@@ -12,7 +12,7 @@ export interface AskTrail {
     readonly command?: string;
     readonly listener?: string;
     readonly backend?: string;
-    readonly decision?: string;
+    readonly policy?: string;
     readonly effect?: string;
     readonly outcome?: string;
     readonly would?: string;

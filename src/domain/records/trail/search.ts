@@ -56,7 +56,6 @@ export interface TrailFilter {
   readonly listener?: string | undefined;
   readonly backend?: string | undefined;
   readonly policy?: string | undefined;
-  readonly decision?: string | undefined;
   /** The strongest possible effect as it is shown: a word of {@link shownEffects}. */
   readonly effect?: string | undefined;
   /** A word of the closed list, or `open`: without completion. */
@@ -379,7 +378,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     }
     const effect = filter.effect && shownEffect(shown(record['effect']), contentOf(record));
     if (effect !== filter.effect) return false;
-    for (const key of ['listener', 'policy', 'decision', 'id', 'session'] as const) {
+    for (const key of ['listener', 'policy', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
     for (const key of besideKeys) {
@@ -498,7 +497,7 @@ export function kindsOf({ kind, by, grant }: TrailFilter): ReadonlySet<RowKind> 
 /** The most specific first: the search goes from one hit to the next. A match has one of each list. */
 function needlesOf(filter: TrailFilter): Buffer[][] {
   const needles: Buffer[][] = [];
-  const { id, session, grant, by, principal, command, listener, policy, decision } = filter;
+  const { id, session, grant, by, principal, command, listener, policy } = filter;
   const add = (...texts: string[]): number => needles.push(texts.map((one) => Buffer.from(one)));
   if (id !== undefined) add(`,"id":${quote(id)}`);
   if (session !== undefined) add(`,"session":${quote(session)}`);
@@ -512,7 +511,7 @@ function needlesOf(filter: TrailFilter): Buffer[][] {
   if (command !== undefined) add(`,"command":${quote(command).slice(0, -1)}`);
   // Content is shown by commands that read.
   const effect = filter.effect === 'content' ? 'read' : filter.effect;
-  for (const [key, value] of Object.entries({ listener, policy, decision, effect }))
+  for (const [key, value] of Object.entries({ listener, policy, effect }))
     if (value !== undefined) add(`,"${key}":${quote(value)}`);
   for (const key of besideKeys)
     if (filter[key] !== undefined) add(`,"${key}":${filter[key] === anyWord ? '"' : quote(filter[key])}`);

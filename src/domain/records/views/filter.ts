@@ -8,7 +8,7 @@ import { rowKinds } from '../story/row.js';
 import type { TrailFilter } from '../trail/search.js';
 
 export const filterTexts = [
-  ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
+  ...(['user', 'principal', 'command', 'listener', 'backend', 'policy', 'effect', 'outcome'] as const),
   ...(['would', 'shadow', 'id', 'session', 'grant', 'by', 'kind', 'text'] as const),
 ] as const;
 export const filterTimes = ['sinceMs', 'untilMs'] as const;

@@ -23,7 +23,7 @@ export interface OnlyCounted {
 const limitText = Buffer.from('"event":"limit"');
 /** What is only counted has no id, and used no grant. */
 const ofRecords = ['id', 'grant'] as const;
-const untold = ['user', 'command', 'backend', 'policy', 'decision', 'effect', 'session', 'text'] as const;
+const untold = ['user', 'command', 'backend', 'policy', 'effect', 'session', 'text'] as const;
 
 export type OnlyCounter = ReturnType<typeof createOnlyCounted>;
 

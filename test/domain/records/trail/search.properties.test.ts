@@ -38,7 +38,7 @@ const exchange = fc.record({
   principal: fc.constantFrom('bob@support', 'bobby@support', 'bob@jobs'),
   peerUser: fc.constantFrom(...names),
   command: fc.constantFrom('quota get', 'mailbox list', 'mailbox', undefined),
-  decision: fc.constantFrom('allow', 'deny'),
+  policy: fc.constantFrom('p', 'q'),
   would: fc.constantFrom(undefined, 'denied', 'no-reason'),
   shadow: fc.constantFrom(undefined, 'denied', 'served'),
   listener: fc.constantFrom('support', 'jobs'),
@@ -73,7 +73,7 @@ const values = fc.record({
   principal: fc.constantFrom('bob@*', 'bob@support', '*@jobs', '*'),
   command: fc.constantFrom('mailbox', 'mailbox list', 'quota', 'quota get'),
   listener: fc.constantFrom('support', '*'),
-  decision: fc.constantFrom('allow', 'deny'),
+  policy: fc.constantFrom('p', 'q'),
   would: fc.constantFrom('any', 'denied'),
   shadow: fc.constantFrom('any', 'served', 'depends'),
   backend: fc.constantFrom('mail1', 'mail3'),
@@ -101,7 +101,7 @@ function linesOf(
   for (const [at, each] of exchanges.entries()) {
     const time = startMs + at * 500;
     const id = `E${String(at).padStart(at % 2 === 0 ? 25 : 3, '0')}`;
-    const { user, principal, command, decision, listener, reason } = each;
+    const { user, principal, command, policy, listener, reason } = each;
     const peer = { uid: 1, user: each.peerUser };
     const { users, args, would, shadow } = each;
     const asked = {
@@ -110,7 +110,8 @@ function linesOf(
       listener,
       peer,
       principal,
-      decision,
+      policy,
+      decision: 'allow',
       would,
       shadow,
       reason,
@@ -183,7 +184,7 @@ function expected(lines: Made, asked: TrailFilter): string[] {
       (asked.principal === undefined || matchesGlob(record.principal, asked.principal)) &&
       (asked.command === undefined || command === asked.command || command.startsWith(`${asked.command} `)) &&
       (asked.listener === undefined || record.listener === asked.listener) &&
-      (asked.decision === undefined || record.decision === asked.decision) &&
+      (asked.policy === undefined || record.policy === asked.policy) &&
       isBeside(record.would, asked.would) &&
       isBeside(record.shadow, asked.shadow) &&
       (asked.backend === undefined || (end?.record.backend ?? record.backend) === asked.backend) &&
