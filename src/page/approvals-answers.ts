@@ -68,7 +68,7 @@ export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<End
 }
 
 const usesMax = bounds.accessListed;
-const keysOfUses = ['time', 'id', 'command', 'args', 'user', 'outcome'] as const;
+const keysOfUses = ['time', 'event', 'id', 'command', 'args', 'user', 'outcome', 'grant'] as const;
 
 /** The first admissions in an answer about a request. */
 function usesIn(text: string): StoredRecord[] {

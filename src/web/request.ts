@@ -7,7 +7,7 @@ import type { AccessTable } from '../domain/admin/page/api.js';
 import { hiddenWord, requestWords } from '../domain/language/words/asking.js';
 import { durationWords, plural, timesWords } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
-import { personWords, reviewWords } from '../domain/records/story/row.js';
+import { isTry, personWords, reviewWords } from '../domain/records/story/row.js';
 import { outcomeSign } from './signs.js';
 import { commandText } from './trail-rows.js';
 import { formatCommand } from './words.js';
@@ -67,12 +67,19 @@ export interface Moment {
   readonly id?: string;
 }
 
-/** `uses`: admissions of its commands, the first one first. In the order in which it happened; what is still to come is last. */
-export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Moment[] {
+/**
+ * `commands`: admissions of its uses, and of what was tried when it was over, the first one first. In the order in which it happened; what
+ * is still to come is last.
+ */
+export function momentsOf(item: AccessItem, commands: readonly StoredRecord[]): Moment[] {
   const { to, reason, approved_by: approved, granted, until, ended, matches } = item;
   // An admission whose command did not reach a mail server is no use: with one of those, none has a number.
   const of = item.uses === undefined ? '' : ` of ${item.uses}`;
-  const useWords = (at: number): string => (uses.length === item.used ? `use ${at + 1}${of}` : 'used');
+  const uses = commands.filter((use) => !isTry(use));
+  const useWords = (use: StoredRecord): string => {
+    if (isTry(use)) return 'tried when it was over';
+    return uses.length === item.used ? `use ${uses.indexOf(use) + 1}${of}` : 'used';
+  };
   const past: Moment[] = [
     { time: item.asked, what: `${to} asked${reason && `: ${reason}`}` },
     ...(matches === undefined ? [] : [{ time: item.asked, what: `it matches ${plural(matches, 'mail')}` }]),
@@ -85,9 +92,9 @@ export function momentsOf(item: AccessItem, uses: readonly StoredRecord[]): Mome
             what: `granted${item.break_glass ? ' without an approval (break-glass)' : ''} for ${termsWords(item)}`,
           },
         ]),
-    ...uses.map((use, at) => ({
+    ...commands.map((use) => ({
       time: textIn(use, 'time'),
-      what: `${useWords(at)}: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}: ${useEnded(use)}`,
+      what: `${useWords(use)}: ${commandText({ fields: { command: use['command'], args: use['args'] } })} of ${textIn(use, 'user')}: ${useEnded(use)}`,
       id: textIn(use, 'id'),
     })),
     ...(ended === undefined ? [] : [{ time: ended, what: endSentence(item) }]),

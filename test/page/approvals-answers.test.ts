@@ -122,7 +122,16 @@ void test('an approver sees the uses of what is listed to them, each look with a
   const { status, uses, recorded, text } = await askAs(who, 'uses', '', listed, directory);
   assert.equal(status, 200, text);
   assert.deepEqual(uses, [
-    { time: formatTime(startMs + 9), id: 'U1', command: 'fetch', args: ['text'], user: anna, outcome: 'ok' },
+    {
+      time: formatTime(startMs + 9),
+      event: 'admission',
+      id: 'U1',
+      command: 'fetch',
+      args: ['text'],
+      user: anna,
+      outcome: 'ok',
+      grant: '01M',
+    },
   ]);
   assert.deepEqual(recorded, [['carol', { action: 'audit-show', from: [], args: ['wanted=01M'], rows: 5 }]]);
   // One that the gate does not list, and a role without approvals: nothing is read.

@@ -169,6 +169,19 @@ void test('each use has the words of its command, and its number where all uses 
   assert.deepEqual(told({ ...live, used: 1 })[0], 'used: fetch hdr.subject all of bob: failed');
 });
 
+void test('what was tried when it was over has no number of a use', () => {
+  const use = { time: waiting.asked, event: 'admission', id: 'C1', command: 'fetch', user: 'bob' };
+  const records = [
+    { ...use, grant: 'G', outcome: 'ok' },
+    { ...use, id: 'C2', request: 'G', outcome: 'denied' },
+  ];
+  const told = momentsOf(item({ state: 'used-up', granted: waiting.asked, uses: 1, used: 1 }), records);
+  assert.deepEqual(
+    told.filter(({ id }) => id !== undefined).map(({ what }) => what),
+    ['use 1 of 1: fetch of bob: ok', 'tried when it was over: fetch of bob: denied'],
+  );
+});
+
 void test('the other requests of the same person, earlier and later: three, the newest first', () => {
   const now = item({ id: 'N', asked: '2026-11-26T12:00:00Z' });
   assert.deepEqual(othersOf(now, [now, item({ id: 'X', to: 'eve' })]), { shown: [], more: 0 });

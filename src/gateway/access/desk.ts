@@ -178,8 +178,8 @@ export class AccessDesk {
     });
   }
 
-  /** How the last grant for this ended, in words; undefined: none is known. `line`: its {@link lineOf}. */
-  lastOver(asker: Asker, rule: string, users: readonly string[], line: string): string | undefined {
+  /** The last grant for this, with how it ended in words; undefined: none is known. `line`: its {@link lineOf}. */
+  lastOver(asker: Asker, rule: string, users: readonly string[], line: string): GrantOver | undefined {
     let last: AccessEntry | undefined;
     let digest: string | undefined;
     const look = (entry: AccessEntry): void => {
@@ -191,7 +191,8 @@ export class AccessDesk {
     };
     for (const entry of this.#ended.entries) look(entry);
     for (const entry of this.#book.entries) if (entry.state === 'unreviewed') look(entry);
-    return last && `access ${last.id} ${overWords[last.ended?.action ?? ''] ?? 'is over'}`;
+    if (last === undefined) return undefined;
+    return { id: last.id, words: `access ${last.id} ${overWords[last.ended?.action ?? ''] ?? 'is over'}` };
   }
 
   isLive(id: string): boolean {
@@ -684,6 +685,11 @@ export class AccessDesk {
 /** The kernel named the peer that asked, or that will use what an approver gave. */
 function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
   return bound?.credential === undefined;
+}
+
+export interface GrantOver {
+  readonly id: string;
+  readonly words: string;
 }
 
 const overWords: Readonly<Partial<Record<string, string>>> = {

@@ -199,6 +199,8 @@ export interface CompletionFacts {
   readonly waitMs: number | undefined;
   readonly durationMs: number;
   readonly grant?: string | undefined;
+  /** The grant that was over. */
+  readonly request?: string | undefined;
 }
 
 export function completionOf(facts: CompletionFacts): AuditRecord {
@@ -228,6 +230,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     duration_ms: facts.durationMs,
     logs: count?.logs && Object.fromEntries(count.logs),
     text: verdict.outcome === 'ok' && verdict.text === undefined ? undefined : textOf(facts),
+    request: facts.request,
     grant: facts.grant,
     error: verdict.error,
     denial: verdict.denial,

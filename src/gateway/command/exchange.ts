@@ -66,6 +66,8 @@ export class Exchange {
   /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
   #grant: string | undefined = undefined;
+  /** That was over when it came. */
+  #over: string | undefined = undefined;
   #records: ExchangeRecords | undefined = undefined;
   #turnMs = 0;
 
@@ -220,6 +222,7 @@ export class Exchange {
         ending = refusal;
       } else if (grant !== undefined && !this.#isDryRun && !this.#take(grant, records)) {
         ending = { kind: 'grant-over', grant, policy: subject.policy.name };
+        this.#triedAfter(grant, records);
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names));
       } else {
@@ -248,6 +251,7 @@ export class Exchange {
       const beside = judgement.kind === 'judged' ? this.#besideGrants(judgement, isOwner) : undefined;
       const outcomes = outcomesIn(judgement, session, context, true);
       records.compare(subject.policy, outcomes);
+      if (beside?.over !== undefined && !this.#isDryRun) this.#triedAfter(beside.over.id, records);
       const refusal = refusalBy(outcomes.done, judgement, subject.policy.name, names, beside);
       if (refusal === undefined) throw new Error('what policy denies was served');
       ending = refusal;
@@ -270,6 +274,12 @@ export class Exchange {
     const { users, command } = attempt;
     const withheld = isOwner ? access.withheldFrom(asker, rule, users) : undefined;
     return { withheld, over: access.lastOver(asker, rule, users, lineOf(command.name, args)) };
+  }
+
+  /** Its grant is over: the records name it, so that they are in its history. */
+  #triedAfter(request: string, records: ExchangeRecords): void {
+    this.#over = request;
+    records.admission = { ...records.admission, request };
   }
 
   /** Takes a use of a grant, which its admission names. False: there is none. */
@@ -424,7 +434,10 @@ export class Exchange {
 
   #record(
     records: ExchangeRecords,
-    known: Omit<CompletionFacts, 'time' | 'verdict' | 'parts' | 'durationMs' | 'grant' | keyof Progress>,
+    known: Omit<
+      CompletionFacts,
+      'time' | 'verdict' | 'parts' | 'durationMs' | 'grant' | 'request' | keyof Progress
+    >,
     verdict: Verdict,
   ): void {
     const { clock, access } = this.#context;
@@ -440,6 +453,7 @@ export class Exchange {
       waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
       durationMs: clock.now() - this.#startMs,
       grant: this.#grant,
+      request: this.#over,
     });
     if (this.#grant !== undefined) access.done(this.#grant, isSent);
   }

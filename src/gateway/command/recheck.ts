@@ -20,6 +20,7 @@ import type { Series } from '../../domain/language/commands/catalog.js';
 import { replyShape } from '../../domain/language/meaning/columns.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Server } from '../../protocol/releases.js';
+import type { GrantOver } from '../access/desk.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
@@ -39,8 +40,8 @@ export interface AllowedCommand {
 export interface BesideGrants {
   /** The id of a grant that is not for processes without a login of a person. */
   readonly withheld?: string | undefined;
-  /** How the last grant for it ended. */
-  readonly over?: string | undefined;
+  /** The last grant for it, and how it ended. */
+  readonly over?: GrantOver | undefined;
 }
 
 /** The refusal of what policy does not serve. */
@@ -64,7 +65,7 @@ export function refusalBy(
       return { kind: 'denied', code: outcome.code, reason: outcome.reason, policy };
     case 'on-request': {
       const line = judgement.kind === 'judged' ? requestLine(judgement, socket) : undefined;
-      const request = line === undefined || over === undefined ? line : `${over}, ask again: ${line}`;
+      const request = line === undefined || over === undefined ? line : `${over.words}, ask again: ${line}`;
       if (withheld === undefined)
         return { kind: 'denied', code: outcome.code, reason: outcome.reason, policy, request };
       const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${line}`;

@@ -176,6 +176,12 @@ void test('denied with the command that asks, requested, approved, used, used up
     again.includes(`request: access ${asked.id} is used up, ask again: dovegate request --user bob`),
     again,
   );
+  // Both records name the grant that was over, so that its history has them; they are no use of it.
+  const tries = records.slice(-2).map(({ record: { event, request, grant } }) => [event, request, grant]);
+  assert.deepEqual(tries, [
+    ['admission', asked.id, undefined],
+    ['completion', asked.id, undefined],
+  ]);
   // It says nothing of another mail user, and nothing to another principal.
   const [other, elses] = [await ask(anna, readingLine.replace('bob', 'eve')), await ask(carol, readingLine)];
   for (const { text: said } of [other, elses]) assert.doesNotMatch(said, /is used up/);

@@ -190,7 +190,10 @@ export interface AuditRecord {
   readonly until?: string | undefined;
   /** NAME@LISTENER of the owner of a request or grant, or of a command, in records of what others do with it. */
   readonly to?: string | undefined;
-  /** The id of an undecided request; a grant keeps it. */
+  /**
+   * The id of an undecided request; a grant keeps it. In a command: with `for` mails were counted for it, else it came after that grant was
+   * over, and was denied.
+   */
   readonly request?: string | undefined;
   /** The id of a grant: in `granted` and all later access records, and in admissions and completions under it. */
   readonly grant?: string | undefined;

@@ -7,7 +7,7 @@ import type { Followed } from '../audit/access-book.js';
 import { type AuditRecord, eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
 import { asList, asText, asTexts, isText } from '../audit/stored.js';
 import { approvedText, endText, GrantStory, usedText } from '../story/grant.js';
-import type { AccessTold } from '../story/row.js';
+import { type AccessTold, isTry, triedWords } from '../story/row.js';
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
 
@@ -31,7 +31,7 @@ export interface AccessAsked {
 
 const itemsMax = bounds.accessReported;
 const openMax = bounds.openSearched;
-const grantText = Buffer.from(',"grant":"');
+const idTexts = [',"grant":"', ',"request":"'].map((text) => Buffer.from(text));
 
 export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): AccessLedger {
   const items = new Map<string, GrantStory>();
@@ -55,7 +55,7 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
         if (
           line !== undefined &&
           timeBefore(piece, eventAt) < until &&
-          (isAccess || line.includes(grantText))
+          (isAccess || idTexts.some((text) => line.includes(text)))
         )
           follow(parseLine(line.toString('utf8')) ?? {});
         at = end + 1;
@@ -74,6 +74,8 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
     const of = record.grant ?? record.request;
     // A search by which dovegate counts mails for a command is no use of its own.
     if (!isText(of) || (record.event !== 'access' && record.for !== undefined)) return;
+    // What was tried when a grant was over is no sign of an older one.
+    if (isTry(record)) return void items.get(of)?.follow(record);
     const story = items.get(of) ?? add(of, record);
     const { id, command } = record;
     if (!isText(id)) return void story?.follow(record);
@@ -131,6 +133,7 @@ export function tellAccess(story: GrantStory, isLimited = false): AccessTold {
     until: granted?.until,
     uses: story.usesMax,
     used: story.used,
+    tried: story.tried || undefined,
     commands: Object.fromEntries(story.commands),
     first_use: story.firstUse,
     last_use: story.lastUse,
@@ -138,7 +141,7 @@ export function tellAccess(story: GrantStory, isLimited = false): AccessTold {
     end: end && { action: end.action, by: end.by === '' ? undefined : end.by, time: end.time, why: end.why },
     said: {
       by: story.isGranted ? approvedText(story, isLimited) : '',
-      used: usedText(story),
+      used: [usedText(story), story.tried === 0 ? '' : triedWords(story.tried)].filter(Boolean).join('; '),
       end: endText(story, isLimited),
     },
   };

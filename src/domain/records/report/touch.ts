@@ -101,7 +101,8 @@ export function createTouchReader(
     );
     const kind = kindOf(fields, asked);
     const grant = text('grant');
-    const request = grant || text('request');
+    const countedForRequest = text('for') && text('request');
+    const request = grant || countedForRequest;
     const told = request === '' ? undefined : ofGrant(request);
     return {
       time,
@@ -119,7 +120,7 @@ export function createTouchReader(
       outcome: ended.outcome,
       why: causeWords(ended.cause),
       countedFor: text('for'),
-      countedForRequest: text('request'),
+      countedForRequest,
       id: text('id'),
       session: text('session'),
       listener: text('listener'),

@@ -6,7 +6,7 @@ import { AccessBook, type AccessEntry, enderOf, endings, type Followed } from '.
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
 import { asTexts, textIn } from '../audit/stored.js';
-import { endingWords, endWords, personWords, reviewWords } from './row.js';
+import { endingWords, endWords, isTry, personWords, reviewWords, triedWords } from './row.js';
 
 const namesMax = 50;
 /** Stands for names of commands beyond the limit. */
@@ -31,6 +31,8 @@ export class GrantStory {
   readonly #first: Followed;
   /** Uses that the book does not count: of what it does not know, or no longer. */
   #usedBeside = 0;
+  /** Commands that came when it was over, and were denied. */
+  tried = 0;
   #isNamedGrant = false;
 
   /** `first`: of its records the first that is there; it is followed, too. */
@@ -43,6 +45,10 @@ export class GrantStory {
   follow(record: Followed, use = ''): string | undefined {
     const text = (key: keyof Followed): string => textIn(record, key);
     const [event, action, time] = [text('event'), text('action'), text('time')];
+    if (isTry(record)) {
+      if (event === 'admission') this.tried += 1;
+      return undefined;
+    }
     const ended = this.#book.follow(toldOf(record));
     const isFollowed = this.#book.find(this.id) !== undefined;
     this.entry = this.#book.find(this.id) ?? ended ?? this.entry;
@@ -166,6 +172,7 @@ export function grantSentences(story: GrantStory): string[] {
     endText(story),
     `${to} asked for ${command}${whose}${reason && `: ${reason}`}`,
     ...(isGranted ? [approvedText(story), used === 0 ? 'never used' : `used ${usedText(story)}`] : []),
+    ...(story.tried === 0 ? [] : [triedWords(story.tried)]),
   ];
 }
 

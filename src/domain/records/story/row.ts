@@ -2,7 +2,7 @@
 
 import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
 import { maskCovers } from '../../language/names/mask.js';
-import { durationWords } from '../../language/words/words.js';
+import { countWords, durationWords } from '../../language/words/words.js';
 import type { RecordedOutcome } from '../audit/record.js';
 import { asList, isText, pagePrefix, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
@@ -117,6 +117,15 @@ export function usesAmong(records: readonly StoredRecord[]): StoredRecord[] {
       uses.set(id, { ...use, outcome: record['outcome'] });
   }
   return [...uses.values()];
+}
+
+/** Whether a command is no use of the grant that it names: it came when that was over, and was denied. */
+export function isTry({ event, grant }: { readonly event?: unknown; readonly grant?: unknown }): boolean {
+  return (event === 'admission' || event === 'completion') && grant === undefined;
+}
+
+export function triedWords(times: number): string {
+  return `tried ${times === 1 ? 'once more' : `${countWords(times)} times more`} when it was over, denied`;
 }
 
 export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
@@ -318,6 +327,8 @@ export interface AccessTold {
   readonly until?: string | undefined;
   readonly uses?: number | undefined;
   readonly used: number;
+  /** Commands that came when it was over, and were denied. */
+  readonly tried?: number | undefined;
   readonly commands: Readonly<Record<string, number>>;
   readonly first_use?: string | undefined;
   readonly last_use?: string | undefined;

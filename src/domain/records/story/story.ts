@@ -181,15 +181,13 @@ function tell(
 
 function askedOf(record: StoredRecord): Asked {
   const [command, request] = [textIn(record, 'for'), textIn(record, 'request')];
-  const counted = command !== '' || request !== '';
   return {
     time: textIn(record, 'time'),
     listener: textIn(record, 'listener'),
     session: textIn(record, 'session'),
     principal: textIn(record, 'principal'),
-    countedFor: counted
-      ? { kind: request === '' ? 'command' : 'request', id: request || command }
-      : undefined,
+    countedFor:
+      command === '' ? undefined : { kind: request === '' ? 'command' : 'request', id: request || command },
     reason: textIn(record, 'reason'),
     command: textIn(record, 'command'),
     user: textIn(record, 'user'),

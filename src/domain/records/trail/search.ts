@@ -65,7 +65,7 @@ export interface TrailFilter {
   readonly shadow?: string | undefined;
   readonly id?: string | undefined;
   readonly session?: string | undefined;
-  /** Commands under this grant, and its access records. */
+  /** Commands under this grant, those that were tried when it was over, and its access records. */
   readonly grant?: string | undefined;
   /** Who did it: an operator or a person of the page, an approver, a requester. */
   readonly by?: string | undefined;
@@ -372,7 +372,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     }
     if (by !== undefined) {
       // What dovegate counted for a command or a request is nothing that a person did.
-      const isCounted = record['event'] === 'admission' && (record['for'] ?? record['request']) !== undefined;
+      const isCounted = record['event'] === 'admission' && record['for'] !== undefined;
       if (isCounted || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
         return false;
     }
@@ -385,9 +385,10 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       const isFound = filter[key] === anyWord ? record[key] !== undefined : record[key] === filter[key];
       if (filter[key] !== undefined && !isFound) return false;
     }
-    // A count for a request names it too, and is no command under it.
-    const grant = record['event'] === 'access' ? (record['grant'] ?? record['request']) : record['grant'];
-    if (filter.grant !== undefined && grant !== filter.grant) return false;
+    // A count for a request names it too, and is no command of its history.
+    const request =
+      record['event'] === 'access' || record['for'] === undefined ? record['request'] : undefined;
+    if (filter.grant !== undefined && (record['grant'] ?? request) !== filter.grant) return false;
     const { command } = filter;
     const name = shown(record['command']);
     if (command !== undefined && name !== command && !name.startsWith(`${command} `)) return false;

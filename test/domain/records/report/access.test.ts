@@ -11,6 +11,7 @@ import {
   type AccessAsked,
   accessSentences,
   createAccessLedger,
+  tellAccess,
   toldBy,
 } from '../../../../src/domain/records/report/access.js';
 import { approvedText, endText, usedText } from '../../../../src/domain/records/story/grant.js';
@@ -48,6 +49,28 @@ function ledgerOf(records: readonly AuditRecord[], asked: AccessAsked = {}) {
   ledger.take(textOf(records));
   return ledger;
 }
+
+void test('what was tried when a grant was over is said beside its uses, and makes no request of its own', () => {
+  const tried = (id: string, request: string, time: number): AuditRecord[] => [
+    { time, event: 'admission', id, principal: owner, command: 'fetch', decision: 'deny', request },
+    { time, event: 'completion', id, outcome: 'denied', sent: false, request },
+  ];
+  const records = [
+    ...grantRecords('A', start),
+    ...use('1', 'A', start + 100),
+    over('used-up', 'A', start + 200),
+    ...tried('2', 'A', start + 300),
+    ...tried('3', 'A', start + 400),
+    ...tried('4', 'older', start + 500),
+  ];
+  const { items } = ledgerOf(records).finish();
+  const [told, ...others] = items.map((item) => tellAccess(item));
+  assert.deepEqual(others, []);
+  assert.deepEqual(
+    [told?.used, told?.tried, told?.said.used],
+    [1, 2, '1 of 3: fetch; tried 2 times more when it was over, denied'],
+  );
+});
 
 void test('one request: who asked, who approved, how it was used, how it ended', () => {
   const { items } = ledgerOf([

@@ -197,6 +197,7 @@ void test('what is proved: numbers, range, journal and key', () => {
     runs: 2,
     fromSeq: 3,
     toSeq: 30,
+    counted: undefined,
     keys: [key.key],
     isMoreKeys: false,
   });

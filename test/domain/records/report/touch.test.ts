@@ -32,7 +32,11 @@ function row(line: string, more: Readonly<Record<string, unknown>> = {}, user = 
 
 void test('a count for a request has its reason, and no approver', () => {
   const ofGrant = (id: string) => ({ approvedBy: 'approved by carol', reason: `reason of ${id}` });
-  const { reason, approvedBy } = createTouchReader(bob, false, ofGrant)(row('search all', { request: 'R' }));
+  const { reason, approvedBy } = createTouchReader(
+    bob,
+    false,
+    ofGrant,
+  )(row('search all', { for: 'E', request: 'R' }));
   assert.deepEqual([reason, approvedBy], ['reason of R', '']);
 });
 

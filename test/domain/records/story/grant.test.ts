@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AccessBook, carriedOf } from '../../../../src/domain/records/audit/access-book.js';
 import { type AuditRecord, formatTime } from '../../../../src/domain/records/audit/record.js';
-import { approvedText, endText, GrantStory, usedText } from '../../../../src/domain/records/story/grant.js';
+import {
+  approvedText,
+  endText,
+  GrantStory,
+  grantSentences,
+  usedText,
+} from '../../../../src/domain/records/story/grant.js';
 import {
   approved,
   approver,
@@ -48,6 +54,23 @@ void test('every part of it, as the records say', () => {
   assert.deepEqual([story.to, story.needed], [owner, 2]);
   assert.equal(story.command, 'fetch hdr.subject mailbox INBOX all');
   assert.deepEqual([story.firstUse, story.lastTime], [formatTime(start + 4), formatTime(start + 5)]);
+});
+
+void test('what was tried when it was over is in its story, and is no use', () => {
+  const tried = { principal: owner, decision: 'deny', request: 'G' } as const;
+  const records: readonly AuditRecord[] = [
+    ...grantRecords('G', start, { uses: 1 }),
+    use(start + 4),
+    over('used-up', 'G', start + 5),
+    { time: start + 9, event: 'admission', ...tried },
+    { time: start + 9, event: 'completion', sent: false, request: 'G' },
+  ];
+  const story = storyOf(records);
+  assert.deepEqual([story.used, story.tried], [1, 1]);
+  assert.deepEqual(grantSentences(story).slice(-2), [
+    'used 1 of 3: fetch',
+    'tried once more when it was over, denied',
+  ]);
 });
 
 void test('of a request that waits, how many of how many; of one without approval, its review', () => {

@@ -294,20 +294,23 @@ void test('the whole history of a grant, once, with the commands under it', () =
   add({ time: started + 40, event: 'admission', id: 'E2', ...command, grant: 'G2' });
   add({ time: started + 41, event: 'admission', id: 'E3', ...command, reason: ',"grant":"G1"' });
   add(over('revoked', 'G1', started + 50));
+  // It came when the grant was over; mails that dovegate counted for the request are no command of anybody.
+  add({ time: started + 60, event: 'admission', id: 'E4', ...command, decision: 'deny', request: 'G1' });
+  add({ time: started + 61, event: 'admission', id: 'E5', ...command, for: 'E4', request: 'G1' });
   const found = (filter: TrailFilter, pieces: readonly string[] = [lines.join('')]): string[] => {
     const search = createSearch(filter);
     const rows = [...pieces.flatMap((piece) => search.take(Buffer.from(piece))), ...search.finish()];
     return rows.map(({ fields }) => String(fields['action'] ?? fields['id']));
   };
-  const history = ['requested', 'approved', 'granted', 'E1', 'revoked'];
+  const history = ['requested', 'approved', 'granted', 'E1', 'revoked', 'E4'];
   assert.deepEqual(found({ grant: 'G1' }), history);
   assert.deepEqual(found({ grant: 'G1' }, lines), history);
   assert.deepEqual(found({ grant: 'G1', sinceMs: started + 2, untilMs: started + 50 }), ['granted', 'E1']);
-  assert.deepEqual(found({ grant: 'G1', kind: 'command' }), ['E1']);
+  assert.deepEqual(found({ grant: 'G1', kind: 'command' }), ['E1', 'E4']);
   assert.deepEqual(found({ grant: 'G1', kind: 'access' }), ['requested', 'approved', 'granted', 'revoked']);
   assert.deepEqual(found({ grant: 'G1', user: 'anna@example.com' }), history);
   assert.deepEqual(found({ grant: 'G1', by: 'carol' }), ['approved', 'granted', 'revoked']);
-  assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3']);
+  assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3', 'E4', 'E5']);
   assert.deepEqual(found({ grant: 'G3' }), []);
   const limited = createView(['*@example.com'])
     .take(Buffer.from(lines.join('')))
@@ -332,7 +335,7 @@ void test('what people did beside commands is found by its kind and by who did i
       ...(event === 'completion' && { outcome: 'ok' as const }),
     })),
     // Counted for approvers, and for a command of hers.
-    ...[{ request: 'G1' }, { for: 'E1' }].map((of, at) => ({
+    ...[{ for: 'C9', request: 'G1' }, { for: 'E1' }].map((of, at) => ({
       time: started + 1,
       event: 'admission' as const,
       id: `C${at}`,
