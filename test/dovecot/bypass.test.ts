@@ -336,6 +336,30 @@ onDovecot('tricks that work there do not work through the daemon', openTrickedDo
     });
     assert.ok(!existsSync(flagToo));
   });
+
+  await t.test('a destination below a folder leads out of it', async (sub) => {
+    const mail = join(lab.folder, 'mail');
+    const [night, index] = [join(mail, 'night', 'Maildir'), join(mail, 'index')];
+    await ask(lab, [alice, 'backup', 'maildir:~/copy/../../night/Maildir']);
+    await ask(lab, [alice, 'backup', `maildir:~/copy/tue:INDEX=${lab.inRoot(index)}`]);
+    assert.ok(existsSync(night), 'the mails are there');
+    // 2.4 has an option for it.
+    if (lab.series === '2.3') assert.ok(existsSync(index));
+    for (const path of [night, index]) rmSync(path, { recursive: true, force: true });
+    await holds(sub, lab, {
+      policy: `
+    users: ["*@example.org"]
+    allow:
+      - { command: backup, root_equivalent: true, where: { destination: ["maildir:~/copy/*"] } }`,
+      refused: [
+        [alice, 'backup', 'maildir:~/copy/../../night/Maildir'],
+        [alice, 'backup', 'maildir:~/copy/wed/../../../night/Maildir'],
+        [alice, 'backup', `maildir:~/copy/wed:INDEX=${lab.inRoot(index)}`],
+      ],
+      honest: [[alice, 'backup', 'maildir:~/copy/wed']],
+    });
+    for (const path of [night, index]) assert.ok(!existsSync(path));
+  });
 });
 
 /** What a nightly expunge may do. */

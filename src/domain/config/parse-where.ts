@@ -7,6 +7,7 @@ import { createRegex } from '../judging/policy/regex.js';
 import {
   type Command,
   listOfText,
+  locationRoles,
   type Parameter,
   parameterNamed,
   userRoles,
@@ -77,7 +78,11 @@ export function parseWhere(
       at.error([], `"${command}" has no parameter ${JSON.stringify(name)}${hint}`, 'unknown-name');
     } else if (parameter.role === 'search-query') query = parseQuery(at, kind);
     else {
-      const test = parseValueTest(at, parameter, kind, comparedAs(command, parameter, kind, nameCase));
+      const fold = comparedAs(command, parameter, kind, nameCase);
+      // What denies holds wherever it may be meant.
+      const isLocation = kind === 'allow' && locationRoles.has(parameter.role);
+      const globs: MakeGlobs = (texts) => new GlobList(texts.map(fold), { isLocation });
+      const test = parseValueTest(at, parameter, kind, { fold, globs });
       if (test !== undefined) tests.push({ parameter: parameter.name, test });
     }
   }
@@ -88,7 +93,7 @@ function parseValueTest(
   cursor: Cursor,
   parameter: Parameter,
   kind: RuleKind,
-  fold: Fold,
+  compared: Compared,
 ): ValueTest | undefined {
   const word = cursor.source();
   if (word === 'any') return { kind: kind === 'deny' ? 'present' : 'any' };
@@ -104,12 +109,16 @@ function parseValueTest(
     return undefined;
   }
   return cursor.kind() === 'map'
-    ? parseComparison(cursor, parameter, fold)
-    : { kind: 'one-of', globs: new GlobList(patterns(cursor, []).map(fold)), isOptional: false };
+    ? parseComparison(cursor, parameter, compared)
+    : { kind: 'one-of', globs: compared.globs(patterns(cursor, [])), isOptional: false };
 }
 
 /** `{ one_of: ... }`, `{ equals: ... }`, `{ regex: ... }`, `{ at_least: ..., at_most: ... }`, each with `optional`. */
-function parseComparison(cursor: Cursor, parameter: Parameter, fold: Fold): ValueTest | undefined {
+function parseComparison(
+  cursor: Cursor,
+  parameter: Parameter,
+  { fold, globs }: Compared,
+): ValueTest | undefined {
   const kinds = (['one_of', 'equals', 'regex'] as const).filter((key) => cursor.has(key));
   const isNumber = cursor.has('at_least') || cursor.has('at_most');
   if (kinds.length + (isNumber ? 1 : 0) !== 1) {
@@ -138,10 +147,16 @@ function parseComparison(cursor: Cursor, parameter: Parameter, fold: Fold): Valu
   }
   if (kind === 'equals') return { kind, values: cursor.words('equals').map(fold), isOptional };
   if (kind !== 'one_of') return kind satisfies undefined;
-  return { kind: 'one-of', globs: new GlobList(patterns(cursor, ['one_of']).map(fold)), isOptional };
+  return { kind: 'one-of', globs: globs(patterns(cursor, ['one_of'])), isOptional };
 }
 
 type Fold = (text: string) => string;
+type MakeGlobs = (texts: readonly string[]) => GlobList;
+
+interface Compared {
+  readonly fold: Fold;
+  readonly globs: MakeGlobs;
+}
 
 /** Names of users are compared as in the attempt, and fields in lower case; in a `deny` all values are. */
 function comparedAs(command: string, { name, role }: Parameter, kind: RuleKind, nameCase: NameCase): Fold {

@@ -1,7 +1,13 @@
 // Matches one rule with one attempt, and lists the rule's unmet demands. Anything that the rule does not mention must be harmless: each
 // check below refuses unless the rule permits it.
-import { type Command, listOfText, type Parameter, parameterNamed } from '../../language/commands/catalog.js';
-import { isAddress, isWithin, mayOverlap } from '../../language/names/glob.js';
+import {
+  type Command,
+  listOfText,
+  locationRoles,
+  type Parameter,
+  parameterNamed,
+} from '../../language/commands/catalog.js';
+import { isAddress, isWithin, leadsOut, mayOverlap } from '../../language/names/glob.js';
 import type { Attempt, AttemptMask } from './attempt.js';
 import type { ParameterTest, Policy, QueryTest, Rule, ValueTest } from './policy.js';
 import {
@@ -12,7 +18,14 @@ import {
   missingInQuery,
   queryPasses,
 } from './query.js';
-import { describeDemand, nameThatFails, passes, strikes, strikesMailboxes } from './value-test.js';
+import {
+  comparesValues,
+  describeDemand,
+  nameThatFails,
+  passes,
+  strikes,
+  strikesMailboxes,
+} from './value-test.js';
 
 export interface Asked {
   readonly policy: Policy;
@@ -214,6 +227,8 @@ function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss 
   if (!passes(test, values.get(parameter)))
     return () => [describeMiss(parameter, test, values.has(parameter))];
   const role = parameterNamed(attempt.command, parameter)?.role;
+  if (test.kind === 'regex' && locationRoles.has(role) && values.get(parameter)?.some(leadsOut) === true)
+    return `${parameter} must have no ".." in it`;
   if (role !== 'mailbox' && role !== 'mailbox-mask') return undefined;
   const failing = nameThatFails(test, values.get(parameter), attempt.mailboxNames);
   return failing === undefined ? undefined : () => [describeOtherName(parameter, failing, attempt)];
@@ -289,6 +304,7 @@ function strikesValues(
 ): boolean {
   if (role === 'acl-id' && attempt.aclIds.length > 0 && strikes(test, attempt.aclIds, false)) return true;
   const isMailbox = role === 'mailbox' || role === 'mailbox-mask';
+  if (comparesValues(test) && locationRoles.has(role) && values?.some(leadsOut) === true) return true;
   if (values === undefined || !isMailbox) {
     return strikes(test, values, role === 'user-mask' || role === 'user-mask-or-ip');
   }

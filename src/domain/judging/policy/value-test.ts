@@ -212,7 +212,10 @@ export function describeParameter(parameter: string, test: ValueTest, compared?:
 export function describeDemand(name: string, test: ValueTest): string {
   if (!comparesValues(test)) return describeParameter(name, test);
   if (test.kind === 'regex') return `${name} must match ${test.regex.source}`;
-  return `${name} must be ${test.kind === 'one-of' ? listFew(test.globs.texts) : describeComparison(test)}`;
+  if (test.kind !== 'one-of') return `${name} must be ${describeComparison(test)}`;
+  const { texts, isLocation } = test.globs;
+  const hasStar = isLocation && texts.some((text) => text.includes('*'));
+  return `${name} must be ${listFew(texts)}${hasStar ? ', where * takes no "..", ":" or "%"' : ''}`;
 }
 
 export function describeComparison(test: Comparing): string {

@@ -68,6 +68,19 @@ export const userRoles: ReadonlySet<Parameter['role']> = new Set([
   'source-user',
 ]);
 
+/** Places of a server, or of another one: files, sockets, where mails lie. A pattern stands for names in them, see `glob.ts`. */
+export const locationRoles: ReadonlySet<Parameter['role']> = new Set([
+  'content-file',
+  'dict-uri',
+  'file-path',
+  'file-path-write',
+  'fs-args',
+  'fs-path',
+  'mail-location',
+  'remote-destination',
+  'socket',
+]);
+
 function isRole(word: string): word is Role {
   return cautionOfRole.has(word);
 }

@@ -3,6 +3,8 @@
 //   *    any run of characters that holds no `@`, the empty run too
 //   **   any run of characters
 //   a pattern that is `*` alone (or `**`) matches every text, the empty one too
+// In the place of a location (`isLocation`: a file, a socket, a mail location, another host) a star, also one alone, stands for names only:
+// it takes no `:` and no `%`, behind which a server reads options and variables, and no pattern with a star matches a way out (`..`).
 // Masks have `*` (any run of characters, `@` too) and `?` (any character). Case is the caller's matter. Matching a pattern looks at each
 // character of the text once: no backtracking, so that a hostile text costs no more than an honest one of its length. A comparison of a
 // mask that is not sure leads to a refusal: not within, and may overlap.
@@ -25,10 +27,15 @@ export class GlobList {
   #isEverything = false;
   #hasDomains = false;
   readonly isAnyCase: boolean;
+  readonly isLocation: boolean;
 
-  /** `isAnyCase`: for ASCII letters of either case, as what denies is compared; the patterns are in lower case. */
-  constructor(texts: readonly string[] = [], { isAnyCase = false } = {}) {
+  /**
+   * `isAnyCase`: for ASCII letters of either case, as what denies is compared; the patterns are in lower case. `isLocation`: the texts are
+   * locations.
+   */
+  constructor(texts: readonly string[] = [], { isAnyCase = false, isLocation = false } = {}) {
     this.isAnyCase = isAnyCase;
+    this.isLocation = isLocation;
     this.add(texts);
   }
 
@@ -38,7 +45,9 @@ export class GlobList {
       if (text.length > globLengthMax) throw new RangeError('the pattern is too long');
       this.texts.push(text);
       this.#written.add(text);
-      if (text === '*' || text === '**') this.#isEverything = true;
+      if (this.isLocation) {
+        if (text.includes('*')) this.#others.push(ofLocations(text));
+      } else if (text === '*' || text === '**') this.#isEverything = true;
       else if (isDomain(text)) this.#hasDomains = true;
       else if (text.includes('*')) this.#others.push(oneStar(text) ?? simulate(text));
     }
@@ -60,12 +69,29 @@ export class GlobList {
       const at = text.indexOf('@');
       if (at >= 0 && text.indexOf('@', at + 1) < 0 && this.#written.has(`*${text.slice(at)}`)) return true;
     }
+    if (this.isLocation && leadsOut(text)) return false;
     return this.#others.some((matches) => matches(text));
   }
 
   has(pattern: string): boolean {
     return this.#written.has(pattern);
   }
+}
+
+/** Whether a part of a location is `..`: of its path, or of the value of an option. */
+export function leadsOut(location: string): boolean {
+  return /(?:^|[/:=])\.\.(?:$|[/:])/.test(location);
+}
+
+/** A text that has no more of these signs than the pattern has none of them where the pattern has a star. */
+function ofLocations(pattern: string): (text: string) => boolean {
+  const matches = oneStar(pattern) ?? simulate(pattern);
+  const signs = signsIn(pattern);
+  return (text) => signsIn(text) === signs && matches(text);
+}
+
+function signsIn(text: string): string {
+  return text.replaceAll(/[^:%]/g, '');
 }
 
 /** `*@domain` without a further star or `@`. */
