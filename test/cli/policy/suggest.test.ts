@@ -23,7 +23,10 @@ test('what the listener did in that time, as a file that check takes', async (t)
   assert.equal(told.exit, 0, told.text);
   assert.doesNotMatch(told.text, /mailbox list|\u001b/);
   assert.match(told.text, /^ {6}# not used at listener audit since .*\n {6}- quota get$/m);
-  assert.match(told.text, /^ {6}- mailbox status\n {6}# 2 times .*\n {6}- command: mailbox create\n/m);
+  assert.match(
+    told.text,
+    /^ {6}- mailbox status\n {6}# 2 times .*\n {6}# widened: 1 user to \*@example\.com\n {6}- command: mailbox create\n/m,
+  );
   const month = await run('suggest', '--listener', 'audit', '--since', '4w');
   assert.match(month.text, /^ {6}- mailbox list$/m);
 

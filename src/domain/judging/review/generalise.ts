@@ -3,7 +3,13 @@
 // place where nothing bypasses them. A word of which only the digest is known is never written. What only reads may become wider than what
 // was seen; what changes something, or shows what mails say, keeps its mailbox, age and options together.
 
-import { type Effect, type Parameter, strongerEffect, userRoles } from '../../language/commands/catalog.js';
+import {
+  type Effect,
+  locationRoles,
+  type Parameter,
+  strongerEffect,
+  userRoles,
+} from '../../language/commands/catalog.js';
 import {
   conditionsIn,
   conditionsOfAll,
@@ -13,7 +19,8 @@ import {
   searchTime,
 } from '../../language/commands/search-query.js';
 import { isDigest } from '../../language/meaning/canonical.js';
-import { GlobList } from '../../language/names/glob.js';
+import { GlobList, leadsOut } from '../../language/names/glob.js';
+import { plural } from '../../language/words/words.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Plain } from './policy-text.js';
 
@@ -51,8 +58,8 @@ export function mayWiden(attempts: readonly Attempt[]): boolean {
 }
 
 /**
- * Two commands with the same key can be one rule that allows nothing but the two: they differ in users, in one mailbox, in the day of a
- * date, or in words that no rule can name. `isWhole`: they do not differ in mailboxes or dates either.
+ * Two commands with the same key can be one rule that allows nothing but the two: they differ in users, in one mailbox, in the day in the
+ * name of one of several, in the day of a date, or in words that no rule can name. `isWhole`: they do not differ in mailboxes or dates either.
  */
 export function togetherKey(attempts: readonly Attempt[], isWhole = false): string {
   return JSON.stringify(
@@ -66,8 +73,12 @@ export function togetherKey(attempts: readonly Attempt[], isWhole = false): stri
           .flatMap(({ name }) => parsed.values.get(name) ?? []),
         ...keys.flatMap(({ key, values }) => (key.name === 'mailbox' ? values : [])),
       ];
-      const mailbox = (values: readonly string[]): readonly string[] =>
-        mailboxes.length === 1 && !isWhole ? [] : values;
+      const dayed = mailboxes.filter((name) => withoutDay(name) !== name);
+      const mailbox = (values: readonly string[]): readonly string[] => {
+        if (isWhole) return values;
+        if (mailboxes.length === 1) return [];
+        return dayed.length === 1 ? values.map(withoutDay) : values;
+      };
       const words = given.map(({ name, role }) => {
         const values = parsed.values.get(name) ?? [];
         if (userRoles.has(role)) return [name];
@@ -88,6 +99,18 @@ export function togetherKey(attempts: readonly Attempt[], isWhole = false): stri
       return [series, ...words];
     }),
   );
+}
+
+/** `2026-11-28`, `20261128`, `2026-11`. */
+export const dateInName =
+  /(?<!\d)(?:19|20)\d\d(?:[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))(?!\d)/;
+/** `Mon`, `monday`. */
+const weekdayInName =
+  /(?<![A-Za-z])(?:mon|tue(?:s)?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?(?![A-Za-z])/i;
+
+/** A job that names the day does one thing every day. The star is none of a pattern yet. */
+function withoutDay(name: string): string {
+  return name.replace(dateInName, '*').replace(weekdayInName, '*');
 }
 
 const mailboxRoles: ReadonlySet<Parameter['role']> = new Set(['mailbox', 'mailbox-mask']);
@@ -124,6 +147,53 @@ export function leftOpen(uses: readonly Use[], where: Readonly<Record<string, Pl
 }
 
 const isOpen = (condition: Plain): boolean => condition === 'present' || condition === 'any';
+
+/**
+ * What a rule allows beyond what was seen, as `2 users to *@example.com`; what {@link leftOpen} names is not among it. `users`: for whom
+ * the rule holds.
+ */
+export function widenings(
+  uses: readonly Use[],
+  { where, users }: { readonly where: Readonly<Record<string, Plain>>; readonly users: readonly string[] },
+): string[] {
+  const attempts = uses.map(({ attempt }) => attempt);
+  const seen = new Set(attempts.flatMap((attempt) => attempt.users));
+  const isWider = seen.size > 0 && users.some((pattern) => !seen.has(pattern));
+  const wide = isWider ? [`${plural(seen.size, 'user')} to ${shortList(users)}`] : [];
+  for (const [name, { role, type, isPositional }] of parametersIn(attempts)) {
+    if (type === 'bool' || role === 'search-query' || name === 'all-users') continue;
+    const values = new Set(attempts.flatMap(({ parsed }) => parsed.values.get(name) ?? []));
+    const condition = where[name];
+    const from = `${plural(values.size, 'value')} of ${name}`;
+    if (condition === undefined ? isPositional || Object.keys(where).length === 0 : isOpen(condition)) {
+      if (mayWiden(attempts)) wide.push(`${from} to any`);
+      continue;
+    }
+    const texts = patternsIn(condition, maskRoles.has(role));
+    if (texts.some((text) => !values.has(text))) wide.push(`${from} to ${shortList(texts)}`);
+  }
+  return wide;
+}
+
+/** `isOfUsers`: an expression is wider than what was seen; elsewhere it is what was seen. */
+function patternsIn(condition: Plain | undefined, isOfUsers: boolean): readonly string[] {
+  if (typeof condition === 'string') return [condition];
+  if (typeof condition !== 'object') return [];
+  if (isTexts(condition)) return condition.map(String);
+  const { one_of: oneOf, regex } = condition;
+  return oneOf !== undefined && typeof oneOf === 'object' && isTexts(oneOf)
+    ? oneOf.map(String)
+    : isOfUsers && typeof regex === 'string'
+      ? [regex]
+      : [];
+}
+
+const isTexts = (value: Plain): value is readonly Plain[] => Array.isArray(value);
+
+function shortList(texts: readonly string[]): string {
+  const shown = texts.slice(0, 3).join(', ');
+  return texts.length > 3 ? `${shown} and ${texts.length - 3} more` : shown;
+}
 
 /** The pattern for a user: everybody of the domain, or the literal name if it has none. */
 export function userPattern(name: string): string {
@@ -196,14 +266,33 @@ function conditionFor(
   );
   const values = distinct([...withReadings(written, readings)]);
   if (values.some(isDigest)) return whatever;
-  if (userRoles.has(role)) {
-    const masks = new Set(given.flatMap((attempt) => attempt.masks.map(({ value }) => value)));
-    const patterns = values.map((value) => (masks.has(value.toLowerCase()) ? value : userPattern(value)));
-    return listOf(distinct(patterns), isAlways);
-  }
+  if (maskRoles.has(role)) return usersOrMasks(values, isAlways);
+  if (userRoles.has(role)) return listOf(distinct(values.map(userPattern)), isAlways);
   const most = isTight ? many : name === 'field' ? fewFields : few;
-  if (values.length > most) return type === 'int' ? boundsOf(values, isAlways) : whatever;
+  if (values.length > most) {
+    if (type === 'int') return boundsOf(values, isAlways);
+    const places = locationRoles.has(role) ? placePatterns(values) : undefined;
+    return places === undefined || places.length > most ? whatever : listOf(places, isAlways);
+  }
   return values.some((value) => value.includes('*')) ? exactly(values, isAlways) : listOf(values, isAlways);
+}
+
+const maskRoles: ReadonlySet<Parameter['role']> = new Set(['user-mask', 'user-mask-or-ip']);
+
+/** A pattern of a domain would allow that mask, too, and with it the list of all who are there; an expression allows single users only. */
+function usersOrMasks(values: readonly string[], isAlways: boolean): Plain {
+  const isSingle = (value: string): boolean => !/[*?]/.test(value);
+  if (values.length <= few || !values.every(isSingle)) return listOf(values, isAlways);
+  const regex = distinct(values.map((value) => userPattern(value).replace(/[\\^$.+?()[\]{}|/]/g, '\\$&')))
+    .map((pattern) => pattern.replace('*', '[^*?@]+'))
+    .join('|');
+  return isAlways ? { regex } : { regex, optional: true };
+}
+
+/** Any day, and any user of a domain, in the places that were seen; undefined: they have no such form. */
+function placePatterns(values: readonly string[]): readonly string[] | undefined {
+  if (values.some((value) => value.includes('*') || leadsOut(value))) return undefined;
+  return distinct(values.map((value) => withoutDay(value).replaceAll(/[^/:=]+@/g, '*@')));
 }
 
 function distinct(values: readonly string[]): string[] {

@@ -11,7 +11,15 @@ import { formatTime } from '../../records/audit/record.js';
 import { asList, asObject } from '../../records/audit/stored.js';
 import type { Attempt } from '../policy/attempt.js';
 import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
-import { effectOf, leftOpen, mayWiden, togetherKey, userPattern } from './generalise.js';
+import {
+  dateInName,
+  effectOf,
+  leftOpen,
+  mayWiden,
+  togetherKey,
+  userPattern,
+  widenings,
+} from './generalise.js';
 import { ruleThatPermits } from './granting.js';
 import {
   formatComment,
@@ -157,7 +165,7 @@ function findKinds(
   return {
     kinds: [
       ...kept.used,
-      ...added.map(kindOfAdded),
+      ...added.map((each) => kindOfAdded(each, policy.users.texts)),
       ...[...sorted.root.values()].map((sights) => grave('root', sights)),
       ...[...sorted.everybody.values()].map((sights) => grave('everybody', sights)),
       ...kindsOfRefused(refused, trial),
@@ -201,11 +209,15 @@ function withoutThoseWithin(rules: readonly Added[], trial: Trial): readonly Add
   return [...left.values()];
 }
 
-function kindOfAdded({ rule, sights: own, isOnce: isComment, checks, within }: Added): SuggestedKind {
+function kindOfAdded(
+  { rule, sights: own, isOnce: isComment, checks, within }: Added,
+  ofPolicy: readonly string[],
+): SuggestedKind {
   const sights = [...own, ...within];
   const comments = [
     ...(isComment ? ['Not granted, since it was seen once: a monthly job?'] : []),
     seenComment(sights),
+    ...widenedNote(own, rule, ofPolicy),
     ...notesOf(own, rule, checks),
   ];
   const written = { comments, rule, isCommentedOut: isComment };
@@ -386,7 +398,7 @@ function usersNotes({ allowed, wanted, outside }: Sorted, { users }: Policy): st
     ? countPatterns([...allowed.values(), ...wanted.values()].flat(), () => true)
     : '';
   return [
-    ...(seen === '' ? [] : [`Seen: ${seen}`]),
+    ...(seen === '' ? [] : [`Domains seen: ${seen}`]),
     ...(rest === '' ? [] : [`Seen for other users, and not added: ${rest}`]),
   ];
 }
@@ -471,6 +483,14 @@ function minuteOf(ms: number): string {
   return `${formatTime(ms).slice(0, 16).replace('T', ' ')} UTC`;
 }
 
+function widenedNote(sights: readonly Sight[], rule: RuleText, ofPolicy: readonly string[]): string[] {
+  const { users } = rule;
+  const texts =
+    users !== undefined && typeof users === 'object' && isList(users) ? users.map(String) : ofPolicy;
+  const wide = widenings(usesOf(sights), { where: whereIn(rule), users: texts });
+  return wide.length === 0 ? [] : [`widened: ${wide.join('; ')}`];
+}
+
 function notesOf(sights: readonly Sight[], rule: RuleText, checks: readonly string[]): string[] {
   const attempts = sights.flatMap((sight) => sight.attempts);
   const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
@@ -495,23 +515,38 @@ function whereIn({ where }: RuleText): Readonly<Record<string, Plain>> {
   return typeof where === 'object' && !isList(where) ? where : {};
 }
 
-/** Names that differ in a number, as those of days, have a glob that tomorrow's would fit, too; whether it may is for a person to say. */
+/** Names that differ in a number, as those of days: what tomorrow's would fit, too; whether it may is for a person to say. */
 function shapeNotes(attempts: readonly Attempt[], rule: RuleText): string[] {
   if (mayWiden(attempts)) return [];
-  const names = JSON.stringify(rule['where'] ?? '').match(/"[^"]*\d[^"]*"/g) ?? [];
+  const { query, ...others } = whereIn(rule);
+  // A query has no expressions for one of its keys.
+  return [
+    ...shapesIn(others, (name) => `{ regex: ${formatValue(anyDate(name))} }`),
+    ...shapesIn(query, (_name, shape) => formatValue(shape)),
+  ];
+}
+
+function shapesIn(where: Plain | undefined, write: (name: string, shape: string) => string): string[] {
+  const names = JSON.stringify(where ?? '').match(/"[^"]*\d[^"]*"/g) ?? [];
   const shapes = groupBy(names, (name) => name.slice(1, -1).replace(/\d[\d._:T-]*/g, '*'));
   return [...shapes].flatMap(([shape, all]) => {
     const [first = ''] = all;
-    const others = `${formatValue(shape)} has ${all.length === 1 ? 'it' : `${all.length} of these names`}, and others that nobody has seen`;
-    if (dayInName.test(first))
-      return [`CHECK: ${first} holds a day, so the name of another day is denied; ${others}`];
-    return all.length < 3 ? [] : [`note: ${others}`];
+    const has = all.length === 1 ? 'has it' : `has all ${all.length} of these names`;
+    if (dateInName.test(first))
+      return [
+        `CHECK: ${first} holds a day, so the name of another day is denied; ${write(first.slice(1, -1), shape)} ${has}, and others that nobody has seen`,
+      ];
+    return all.length < 3 ? [] : [`note: ${formatValue(shape)} ${has}, and others that nobody has seen`];
   });
 }
 
-/** `2026-11-28`, `20261128`, `2026-11`: one day's use does not show that the next day has another name. */
-const dayInName =
-  /(?<!\d)(?:19|20)\d\d(?:[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))(?!\d)/;
+/** Of a name: the expression for it with any date. */
+function anyDate(name: string): string {
+  const { index = 0, 0: date = '' } = dateInName.exec(name) ?? {};
+  const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  const digits = literal(date).replace(/\d+/g, (run) => `[0-9]{${run.length}}`);
+  return literal(name.slice(0, index)) + digits + literal(name.slice(index + date.length));
+}
 
 /** A rule says which keys a query must have, and leaves the others open: with `content` those that read mails, too. */
 function besideWords(rule: RuleText): string {

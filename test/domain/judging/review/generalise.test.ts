@@ -65,11 +65,28 @@ void test('what must be named is named, also in what only reads', () => {
   );
 });
 
-void test('masks of users stand for themselves, users for their domain', () => {
+void test('masks of users and users stand for themselves: the pattern of a domain would allow its mask, too', () => {
   assert.equal(
     where('narrow', 'who *@example.com', 'who bob@example.net'),
-    '{ mask: ["*@example.com", "*@example.net"] }',
+    '{ mask: ["*@example.com", bob@example.net] }',
   );
+  assert.equal(where('tight', 'user bob@example.net'), '{ user-mask: [bob@example.net] }');
+  const many = Array.from({ length: 9 }, (_, at) => `user u${at}@example.net`);
+  assert.equal(where('tight', ...many), '{ user-mask: { regex: "[^*?@]+@example\\\\.net" } }');
+});
+
+void test('more places than a list has: any day, any user of a domain, and nothing beside them', () => {
+  const nights = Array.from(
+    { length: 10 },
+    (_, at) => `backup mdbox:/backup/2026-11-${at + 10}/u${at}@example.com`,
+  );
+  assert.equal(where('named', ...nights), '{ destination: ["mdbox:/backup/*/*@example.com"] }');
+  assert.equal(where('named', ...nights, 'backup mdbox:/backup/../x'), '{ destination: present }');
+  const others = Array.from({ length: 10 }, (_, at) => `backup mdbox:/backup${at}/x`);
+  assert.equal(where('named', ...others), '{ destination: present }');
+});
+
+void test('the domain of a user', () => {
   assert.equal(userPattern('bob@example.com'), '*@example.com');
   assert.equal(userPattern('bob'), 'bob');
 });

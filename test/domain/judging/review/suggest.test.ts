@@ -87,15 +87,18 @@ policies:
       - quota get
       # Not granted, since it was seen once: a monthly job?
       # once for 1 user by carol@support, last 2026-11-20 11:58 UTC; effect: read
+      # widened: 1 user to *@example.com
       # note: it tells what mails say: field hdr
       # - command: fetch
       #   where: { field: [hdr.subject, uid], query: { mailbox: [INBOX] } }
       #   content: true
       # 2 times for 2 users by 2 principals, last 2026-11-20 11:57 UTC; effect: write
+      # widened: 2 users to *@example.com
       - command: mailbox create
         where: { mailbox: [Old stuff] }
       # Not granted, since it was seen once: a monthly job?
       # once for 1 user by dave@support, last 2026-11-20 11:49 UTC; effect: destroy
+      # widened: 1 user to *@example.com
       # note: refused unless named, as here: delete-empty-mailbox
       # - command: expunge
       #   where: { delete-empty-mailbox: present, query: { mailbox: [Trash], deleted: present } }
@@ -192,7 +195,7 @@ void test('the users of the policy stay; other users are a comment with their co
   assert.deepEqual([all.rules, all.allowed], [3, 5]);
   assert.match(
     all.text,
-    /^ {4}users: \["\*"\]\n {4}# Seen: "\*@example\.com" \(2 commands\), "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)\n {4}allow:$/m,
+    /^ {4}users: \["\*"\]\n {4}# Domains seen: "\*@example\.com" \(2 commands\), "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)\n {4}allow:$/m,
   );
 
   // Any number of domains is one line: bounds.suggestedUsers.
@@ -298,12 +301,12 @@ void test('a rule that lies within another is left out, and is counted there', (
   assert.equal(both.text.match(/- command: expunge/g)?.length, 1, both.text);
   assert.match(
     both.text,
-    /# 5 times for 1 user by 2 principals.*\n.*expunge\n.*savedbefore: \{ at_least: 7d \}/,
+    /# 5 times for 1 user by 2 principals.*\n.*widened.*\n.*expunge\n.*savedbefore: \{ at_least: 7d \}/,
   );
   // What was seen once is a comment, and no rule that another one could lie within.
   const once = suggestion(policy, line('30d'), line('30d'), line('7d'));
-  assert.match(once.text, /^ {6}# 2 times .*\n {6}- command: expunge\n.*at_least: 30d/m);
-  assert.match(once.text, /^ {6}# once .*\n {6}# - command: expunge\n.*at_least: 7d/m);
+  assert.match(once.text, /^ {6}# 2 times .*\n.*widened.*\n {6}- command: expunge\n.*at_least: 30d/m);
+  assert.match(once.text, /^ {6}# once .*\n.*widened.*\n {6}# - command: expunge\n.*at_least: 7d/m);
 });
 
 void test('a rule that is to be checked takes no other one in: who takes it out keeps the rest', () => {
@@ -321,17 +324,48 @@ void test('a rule that is to be checked takes no other one in: who takes it out 
 void test('a name with a day in it is to be checked, after one day too: the next day has another name', () => {
   const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
   for (const [name, shape] of [
-    ['Restored-2026-11-28', 'Restored-*'],
-    ['Old_20261128', 'Old_*'],
-    ['2026-11', '*'],
+    ['Restored-2026-11-28', 'Restored-[0-9]{4}-[0-9]{2}-[0-9]{2}'],
+    ['Old_20261128', 'Old_[0-9]{8}'],
+    ['2026-11', '[0-9]{4}-[0-9]{2}'],
   ] as const) {
     const line = `bob@example.com: mailbox create ${name}`;
     const { text } = suggestion(policy, line, line);
-    const check = `# CHECK: "${name}" holds a day, so the name of another day is denied; "${shape}" has it, and`;
+    const check = `# CHECK: "${name}" holds a day, so the name of another day is denied; { regex: "${shape}" } has it, and`;
     assert.ok(text.includes(check), text);
   }
   const line = 'bob@example.com: mailbox create Ticket-20261328';
   assert.doesNotMatch(suggestion(policy, line, line).text, /holds a day/);
+});
+
+void test('a job that names the day is one job: seen on three days, it is not seen once', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const move = (day: string): string => `bob@example.com: move Archive/${day} mailbox INBOX savedbefore 90d`;
+  const { text } = suggestion(policy, move('2026-11-18'), move('2026-11-19'), move('2026-11-20'));
+  assert.match(
+    text,
+    /^ {6}# 3 times for 1 user .*\n {6}# widened: 1 user to \*@example\.com\n {6}# CHECK: "Archive\/2026-11-18" holds a day.* \{ regex: "Archive\/\[0-9\]\{4\}-\[0-9\]\{2\}-\[0-9\]\{2\}" \} has all 3.*\n {6}- command: move\n {8}where: \{ destination-mailbox: \[Archive\/2026-11-18, Archive\/2026-11-19, Archive\/2026-11-20\], query: \{ mailbox: \[INBOX\], savedbefore: \{ at_least: 90d \} \} \}$/m,
+  );
+  const weekly = suggestion(policy, move('Mon'), move('Tue'));
+  assert.match(weekly.text, /^ {6}# 2 times .*\n.*\n {6}- command: move\n.*\[Archive\/Mon, Archive\/Tue\]/m);
+  // Two days in one line could be crossed.
+  const both = suggestion(policy, ...['Mon', 'Tue'].map((day) => move(day).replace('INBOX', `In/${day}`)));
+  assert.match(both.text, /# - command: move\n.*\n(?: +#.*\n)* +# - command: move\n/);
+});
+
+void test('what looks one user up is no right to list all, and what is widened says from what to what', () => {
+  const policy = 'mode: observe\n    users: ["*"]\n    allow: [quota get]';
+  const look = ': user alice@example.org';
+  const { text } = suggestion(policy, look, look);
+  assert.match(text, /- command: user\n {8}where: \{ user-mask: \[alice@example\.org\] \}\n/);
+  const list = suggestion(
+    policy,
+    'bob@example.com: mailbox status messages INBOX',
+    'eve@example.com: quota get',
+  );
+  assert.match(
+    list.text,
+    /# once .*\n {6}# widened: 1 user to \*; 1 value of field to any; 1 value of mailbox-mask to any\n {6}- mailbox status$/m,
+  );
 });
 
 void test('a rule with content that names keys of a query says that others beside them are open', () => {
