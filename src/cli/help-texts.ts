@@ -57,7 +57,7 @@ dovegate test --coverage
 dovegate test --replay /var/lib/dovegate/audit --candidate support-next.yaml
 
 suggest: 0 printed, 1 nothing to suggest, 64 no such listener or policy, 78 the configuration, or no journal
-dovegate suggest --policy support --since 30d > support-next.yaml
+dovegate suggest --all --since 30d > next.yaml
 dovegate suggest --listener support --since 30d --uid anna
 
 hash-password: 0 printed, 1 no password, or two different ones, 64 one that nobody could log in with

@@ -192,6 +192,7 @@ interface SuggestFlags extends Who {
   readonly config: string;
   readonly listener?: string;
   readonly policy?: string;
+  readonly all?: true;
   readonly since?: number;
 }
 
@@ -314,17 +315,21 @@ function addPolicyCommands(program: Command, end: End): void {
       ]),
     )
     .addOption(
+      new Option('--all', 'every policy, in one file').conflicts(['listener', 'policy', 'uid', 'account']),
+    )
+    .addOption(
       new Option('--since <when>', `how far to look back in the audit journal: ${momentHelp}`)
         .argParser((text) => readMoment(text, 'start'))
         .default(undefined, '7d'),
     );
   withClient(suggest, 'what this user did', 'what this account did').action(
-    async ({ since, policy, listener: name, config, uid, account }: SuggestFlags, command: Command) => {
+    async ({ since, policy, listener: name, config, uid, account, all }: SuggestFlags, command: Command) => {
       const sinceMs = since ?? readMoment('7d', 'start');
       const { suggest: run } = await import('./policy/suggest.js');
+      if (all === true) return end(await run({ config, isForAll: all, sinceMs }));
       if (policy !== undefined) return end(await run({ config, policy, sinceMs }));
       if (name !== undefined) return end(await run({ config, listener: name, uid, account, sinceMs }));
-      command.error("error: either '--listener <name>', or '--policy <name>'");
+      command.error("error: one of '--listener <name>', '--policy <name>' and '--all'");
     },
   );
 }

@@ -104,6 +104,7 @@ export function* inspect(
   yield* inspectModes(files, settings, why, isForDaemon);
   if (settings === undefined) return;
   if (isForDaemon) yield inspectModesOfPolicies(settings);
+  if (isForDaemon) yield inspectSharedLogins(settings);
   if (isForDaemon) yield inspectReleases(settings);
   if (dovecot !== undefined) yield inspectNames(settings, dovecot);
   if (isForDaemon) yield inspectIssuer(settings, isInstalled, readIfReadable);
@@ -179,6 +180,23 @@ function inspectModesOfPolicies({ policies }: Settings): readonly Finding[] {
       severity: 'warning',
       code: 'too-open',
     }));
+}
+
+/** The name by which Dovecot's own clients log in unless `doveadm_username` says another: with one password, it is everybody. */
+const sharedLogin = 'doveadm';
+
+/** For a person, as above: a port that was taken over from Dovecot, after its policy has begun to enforce. */
+function inspectSharedLogins({ listeners, policies }: Settings): readonly Finding[] {
+  return listeners.flatMap(({ name, accounts }) =>
+    accounts
+      .filter((account) => account.name === sharedLogin && policies.get(account.policy)?.mode === 'enforce')
+      .map(() => ({
+        path: `listeners.${name}.accounts`,
+        message: `"${sharedLogin}" is whoever knows the password of Dovecot's old port: give each program a socket or an account of its own, and take this one out (dovegate audit search --listener ${name} --since 7d: who still uses it)`,
+        severity: 'warning',
+        code: 'too-open',
+      })),
+  );
 }
 
 /** The first release that does not take stored mail for commands of dsync (CVE-2026-33606). */

@@ -4,7 +4,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { Sightings } from '../../domain/judging/review/recorded.js';
-import { suggest as suggestPolicy } from '../../domain/judging/review/suggest.js';
+import { type Suggestion, suggest as suggestPolicy } from '../../domain/judging/review/suggest.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, stdout } from '../output/output.js';
 import { readRows } from './journal-rows.js';
@@ -21,31 +21,64 @@ export type SuggestOptions = { readonly sinceMs: number } & (
   | ListenerChoice
   /** All commands that this policy decided, of every requester. */
   | { readonly config: string; readonly policy: string }
+  /** Every policy of the file, in one text. */
+  | { readonly config: string; readonly isForAll: true }
 );
 
 /** Exit code 0; 1: there is nothing to suggest; 64: no such listener or policy; 78: configuration, or no journal. */
 export async function suggest(options: SuggestOptions): Promise<number> {
-  const { settings, policy, of, what } = openWhose(options);
-  const nowMs = systemClock.wallMs();
-  const { listener, principal: whose } = of;
-  const sightings = new Sightings({ ...of, added: policy.added });
-  const { directory } = settings.audit;
-  const filter = { ...of, sinceMs: options.sinceMs };
-  const unseen = await readRows(directory, (row) => sightings.take(row), filter);
-  if (sightings.lines.length === 0)
-    throw new CommandFault(exitCodes.failed, `${directory} holds no command of ${what} in that time`);
-  const suggestion = suggestPolicy(sightings, { settings, policy, listener, nowMs, unseen, whose });
+  const { sinceMs } = options;
+  if ('isForAll' in options) return suggestAll(options);
+  const whose = openWhose(options);
+  const { settings, what } = whose;
+  const suggestion = await suggestFor(whose, sinceMs);
+  if (suggestion === undefined)
+    throw new CommandFault(
+      exitCodes.failed,
+      `${settings.audit.directory} holds no command of ${what} in that time`,
+    );
   stdout(suggestion.text.trimEnd());
   return suggestion.rules === 0 ? exitCodes.failed : exitCodes.ok;
 }
 
-/** Whose records are read. Throws a CommandFault. */
-function openWhose(options: SuggestOptions): {
+/** Policies without records stand there as they are, so that the text can take the place of all. */
+async function suggestAll({ config, sinceMs }: { config: string; sinceMs: number }): Promise<number> {
+  const settings = openSettings(config);
+  const texts: string[] = [];
+  let rules = 0;
+  for (const [name, policy] of settings.policies) {
+    const whose = { settings, policy, of: { policy: name }, what: `policy ${name}` };
+    const suggestion = await suggestFor(whose, sinceMs, true);
+    rules += suggestion?.rules ?? 0;
+    texts.push(suggestion?.text.replace(/^policies:\n/m, texts.length === 0 ? '$&' : '') ?? '');
+  }
+  stdout(texts.join('\n').trimEnd());
+  return rules === 0 ? exitCodes.failed : exitCodes.ok;
+}
+
+/** Undefined: there is no record of it, and `isKept` is not said. */
+async function suggestFor(
+  { settings, policy, of }: Whose,
+  sinceMs: number,
+  isKept = false,
+): Promise<Suggestion | undefined> {
+  const nowMs = systemClock.wallMs();
+  const { listener, principal: whose } = of;
+  const sightings = new Sightings({ ...of, added: policy.added });
+  const unseen = await readRows(settings.audit.directory, (row) => sightings.take(row), { ...of, sinceMs });
+  if (sightings.lines.length === 0 && !isKept) return undefined;
+  return suggestPolicy(sightings, { settings, policy, listener, nowMs, unseen, whose });
+}
+
+interface Whose {
   readonly settings: Settings;
   readonly policy: Policy;
   readonly of: { readonly listener?: string; readonly policy?: string; readonly principal?: string };
   readonly what: string;
-} {
+}
+
+/** Whose records are read. Throws a CommandFault. */
+function openWhose(options: Exclude<SuggestOptions, { readonly isForAll: true }>): Whose {
   if ('policy' in options) {
     const settings = openSettings(options.config);
     const { policy } = options;

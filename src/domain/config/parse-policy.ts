@@ -27,6 +27,7 @@ import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from '.
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
 import type { Sources } from './read-files.js';
+import type { RawConfiguration } from './schema.js';
 import { without } from './schema-parts.js';
 import type { MailUserSettings } from './settings.js';
 import { validate } from './validate.js';
@@ -40,18 +41,53 @@ export interface PolicyReading {
   readonly catalog: CatalogSettings | undefined;
 }
 
-/** Every policy, by name, with its valid rules; faults are reported. */
+/** Every policy, by name, with its valid rules; faults are reported. `cursor` stands above `policies`. */
 export function parsePolicies(
-  raw: Readonly<Record<string, RawPolicy>>,
+  { policies, shadow: file }: Pick<RawConfiguration, 'policies' | 'shadow'>,
   cursor: Cursor,
   reading: PolicyReading,
 ): ReadonlyMap<string, Policy> {
+  const shadow = parseShadows(file, Object.keys(policies), cursor, reading);
   return new Map(
-    Object.entries(raw).map(([name, each]) => [name, parsePolicy(name, each, cursor.down(name), reading)]),
+    Object.entries(policies).map(([name, each]) => [
+      name,
+      parsePolicy(name, each, cursor.down('policies', name), { ...reading, candidate: shadow(name) }),
+    ]),
   );
 }
 
-function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: PolicyReading): Policy {
+/** The candidates of one file for several policies, by the name of each. */
+function parseShadows(
+  file: string | undefined,
+  names: readonly string[],
+  cursor: Cursor,
+  { sources }: PolicyReading,
+): (name: string) => MapNode | undefined {
+  const tree = file === undefined ? undefined : loadShadow(file, cursor, sources);
+  const policies = tree && policiesIn(tree);
+  if (tree !== undefined && policies === undefined)
+    cursor.error(['shadow'], `${file} holds no policies: NAME: ..., as suggest --all prints it`);
+  const unknown = policies?.items.map(({ key }) => key.source ?? '').filter((name) => !names.includes(name));
+  for (const name of unknown ?? [])
+    cursor.error(
+      ['shadow'],
+      `${file} has a candidate for ${name}, and there is no such policy`,
+      'unknown-name',
+    );
+  return (name) => policies && policyIn(policies, name);
+}
+
+function loadShadow(file: string, cursor: Cursor, sources: Sources): MapNode | undefined {
+  return sources.load(file, { place: cursor.place('shadow'), path: cursor.path('shadow') });
+}
+
+/** `candidate`: of the file for several policies; a `shadow` of its own wins. */
+function parsePolicy(
+  name: string,
+  raw: RawPolicy,
+  cursor: Cursor,
+  { candidate, ...reading }: PolicyReading & { readonly candidate?: MapNode | undefined },
+): Policy {
   const presets = raw.use.flatMap((_, index) => parsePreset(cursor.down('use', index), reading) ?? []);
   const own = rulesOf(raw, cursor, reading);
   const text = {
@@ -69,7 +105,9 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     const message = 'has no meaning in mode observe, which refuses next to nothing; take it out';
     cursor.error(['on_request'], message, 'key-conflict');
   }
-  const shadow = parseShadow(name, raw.shadow, cursor, reading);
+  const named = raw.shadow === undefined ? undefined : loadShadow(raw.shadow, cursor, reading.sources);
+  const beside = raw.shadow === undefined ? candidate : named && candidateIn(named, name);
+  const shadow = beside && parseShadow(name, beside, reading);
   const effective = effectiveText(reading, text);
   const policy = createPolicy({
     ...text,
@@ -179,16 +217,9 @@ function valueOf(source: string): string | number | boolean {
   return source === 'true' || source === 'false' ? source === 'true' : source;
 }
 
-/** A candidate for the policy: a file with the content of the policy, or with the output of `suggest`. */
-function parseShadow(
-  name: string,
-  file: string | undefined,
-  cursor: Cursor,
-  reading: PolicyReading,
-): Policy | undefined {
-  if (file === undefined) return undefined;
-  const tree = reading.sources.load(file, { place: cursor.place('shadow'), path: cursor.path('shadow') });
-  const valid = tree && validate(policySchema, candidateIn(tree, name), reading.problems);
+/** A candidate for the policy, as the file of it has it. */
+function parseShadow(name: string, tree: MapNode, reading: PolicyReading): Policy | undefined {
+  const valid = validate(policySchema, tree, reading.problems);
   if (valid?.value.shadow !== undefined) {
     valid.cursor.error(['shadow'], 'a shadow has no shadow of its own');
     return undefined;
@@ -196,12 +227,20 @@ function parseShadow(
   return valid && parsePolicy(name, valid.value, valid.cursor, reading);
 }
 
-/** The policy of that name if the file has nothing else; else the whole file. */
+/** The policy of that name, if the file has it and nothing but policies; else the whole file. */
 function candidateIn(tree: MapNode, name: string): MapNode {
+  const policies = policiesIn(tree);
+  return (policies && policyIn(policies, name)) ?? tree;
+}
+
+function policiesIn(tree: MapNode): MapNode | undefined {
   const policies = tree.items.length === 1 ? entryOf(tree, 'policies')?.value : undefined;
-  if (!isMap<Scalar, Node>(policies) || policies.items.length !== 1) return tree;
+  return isMap<Scalar, Node>(policies) ? policies : undefined;
+}
+
+function policyIn(policies: MapNode, name: string): MapNode | undefined {
   const only = entryOf(policies, name)?.value;
-  return isMap<Scalar, Node>(only) ? only : tree;
+  return isMap<Scalar, Node>(only) ? only : undefined;
 }
 
 type EffectiveParts = Omit<

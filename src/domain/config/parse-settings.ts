@@ -99,7 +99,7 @@ function build(
     backends: parseBackends(raw.backends, cursor.down('backends')),
     routes: parseRoutes(raw.routes, cursor.down('routes'), mailUsers),
     serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands'), catalog?.added),
-    policies: parsePolicies(raw.policies, cursor.down('policies'), { ...reading, mailUsers, catalog }),
+    policies: parsePolicies(raw, cursor, { ...reading, mailUsers, catalog }),
     persons: parsePersons(raw.persons, cursor.down('persons')),
     tests: raw.tests.map((test, index) => ({ ...test, place: cursor.place('tests', index) })),
     mailUsers,
@@ -219,7 +219,7 @@ function behind(path: string, text: string): string {
 
 /** Sections whose errors say nothing about the others. */
 const ownSections =
-  /^(?:catalog|listeners|mail_users|backends|routes|policies|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
+  /^(?:catalog|listeners|mail_users|backends|routes|policies|shadow|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
 
 /** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
 function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {

@@ -453,6 +453,11 @@ export const configurationSchema = section('a configuration', {
       .optional(),
   ).describe('file, or list of files, with commands of plugins that the catalog does not have'),
   policies: named(policy, 'policies').default({}),
+  shadow: file('a file with candidates for policies')
+    .optional()
+    .describe(
+      'file with candidates for policies by name, as `suggest --all` prints; each is the `shadow` of its policy',
+    ),
   persons: named(person, 'persons')
     .default({})
     .describe('which identities are the same human; nobody approves a request of his own'),

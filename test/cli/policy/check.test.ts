@@ -163,6 +163,25 @@ test('a policy that observes is a warning, once, since its users and exceptions 
   ]);
 });
 
+test('the shared login of an old port is a warning, as soon as its policy enforces', async (t) => {
+  const port = (mode: string): string =>
+    deskConfiguration
+      .replace(
+        /^listeners:\n/m,
+        '$&  old: { tcp: 127.0.0.1:1, tls: { mode: "off" }, accounts: { doveadm: { policy: watch, password_hash: "scrypt$32768$8$1$8GfmOVmE/ekoduHREcnl5w==$GMj7qWFNdetJBxAguhb5EOodmSTL/Fug19nJ4A4VH9M=" } } }\n',
+      )
+      .replace('mode: enforce', `mode: ${mode}`);
+  for (const mode of ['observe', 'enforce']) {
+    const { run } = openDesk(t, port(mode));
+    const [found = ''] = linesWith(await run('check'), 'old port');
+    assert.equal(
+      /listeners\.old\.accounts: "doveadm" is whoever knows/.test(found),
+      mode === 'enforce',
+      found,
+    );
+  }
+});
+
 test('a candidate stands below its policy, and can says that there is one', async (t) => {
   const { run, folder } = openDesk(t, deskConfiguration.replace('mode: enforce', 'shadow: next.yaml'));
   writeFileSync(join(folder, 'next.yaml'), 'users: ["*"]\nallow: [who]\n');

@@ -37,6 +37,29 @@ test('what the listener did in that time, as a file that check takes', async (t)
   assert.equal((await run('check')).text, 'dovegate.yaml: no problems\n');
 });
 
+test('all policies in one file: the shadow of each at once, and then in the place of all', async (t) => {
+  const { run, folder } = openDesk(t, configuration);
+  const atMs = Date.now() - dayMs;
+  writeJournal(folder, [
+    { listener: 'audit', user: 'bob', words: ['mailbox', 'status', 'all', 'INBOX'], atMs },
+  ]);
+  const told = await run('suggest', '--all');
+  assert.equal(told.exit, 0, told.text);
+  assert.equal(told.text.match(/^policies:$/gm)?.length, 1);
+  assert.match(told.text, /^ {2}watch:\n(?: {4}.*\n)* {6}- mailbox status$/m);
+  // Without a record it stands as it is.
+  assert.match(told.text, /^ {2}support:\n(?: {4}.*\n)* {6}# not used\n {6}- /m);
+  writeFileSync(join(folder, 'next.yaml'), told.stdout);
+  writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
+  const file = join(folder, 'dovegate.yaml');
+  writeFileSync(file, `${configuration}shadow: next.yaml\n`);
+  assert.equal((await run('check', '--verbose')).text.match(/^candidate of policy/gm)?.length, 2);
+  assert.equal((await run('test', '--replay', 'audit', '--candidate', 'next.yaml')).exit, 0);
+  const rest = configuration.slice(0, configuration.indexOf('policies:'));
+  writeFileSync(file, `include: [next.yaml]\n${rest}${audit}`);
+  assert.equal((await run('check')).text, 'dovegate.yaml: no problems\n');
+});
+
 test('what the journal lacks is said above the rules, what it only counted below them', async (t) => {
   const { run, folder } = openDesk(t, configuration);
   const atMs = Date.now() - dayMs;

@@ -59,7 +59,8 @@ export function mayWiden(attempts: readonly Attempt[]): boolean {
 
 /**
  * Two commands with the same key can be one rule that allows nothing but the two: they differ in users, in one mailbox, in the day in the
- * name of one of several, in the day of a date, or in words that no rule can name. `isWhole`: they do not differ in mailboxes or dates either.
+ * name of one of several, in the day of a date, or in words that no rule can name. `isWhole`: they do not differ in mailboxes or dates
+ * either.
  */
 export function togetherKey(attempts: readonly Attempt[], isWhole = false): string {
   return JSON.stringify(
