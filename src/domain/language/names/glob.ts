@@ -83,7 +83,7 @@ export function leadsOut(location: string): boolean {
   return /(?:^|[/:=])\.\.(?:$|[/:])/.test(location);
 }
 
-/** A text that has no more of these signs than the pattern has none of them where the pattern has a star. */
+/** With as many of those signs as the pattern has, in their order, no star stands for one. */
 function ofLocations(pattern: string): (text: string) => boolean {
   const matches = oneStar(pattern) ?? simulate(pattern);
   const signs = signsIn(pattern);
