@@ -126,14 +126,16 @@ export function createAct(parts: Parts): Act {
     const peer = peerOf(operator);
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
-    const args = from === undefined || from.length === 0 ? {} : { args: from };
     // What the drain has cost stands where it ends.
-    const cost = isOperatorAction(action, 'enable') ? parts.outages.refused(action.backend) : {};
+    const { args: hit = [], ...cost } = isOperatorAction(action, 'enable')
+      ? parts.outages.refused(action.backend)
+      : {};
+    const args = [...(from ?? []), ...hit];
     const about = {
       deed: Buffer.from(randomBytes(8)).toString('hex'),
       ...named,
       ...killedOf(parts, action),
-      ...args,
+      ...(args.length > 0 && { args }),
       ...cost,
     };
     const record = { time, event: 'operator', peer, action: kind, by, ...about } as const;

@@ -7,7 +7,7 @@ import { countedAs } from '../domain/admin/now/history.js';
 import { hangingAt } from '../domain/admin/now/problems.js';
 import type { Running } from '../domain/admin/now/running.js';
 import { codes, plain } from '../domain/language/codes/codes.js';
-import { notUpBefore } from '../domain/records/story/incidents.js';
+import { notUpBefore, requesterWords } from '../domain/records/story/incidents.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
 
@@ -17,7 +17,9 @@ export interface Outages {
   observe(event: EngineEvent): void;
   /** What it costs that this backend is drained, since it is, or since the start. */
   refused(backend: string): Cost;
-  /** The same a second, of the last seconds. */
+  /** Commands that failed since it is down or stuck. */
+  lost(backend: string): number;
+  /** Of `refused`, those a second, of the last seconds. */
   refusedPerSecond(backend: string): number;
   /** Call when a backend was drained, or is back in service. */
   turned(backend: string): void;
@@ -25,8 +27,8 @@ export interface Outages {
   end(): void;
 }
 
-/** Commands, and requesters up to `bounds.outageRequesters`. */
-type Cost = Readonly<Record<'count' | 'requesters', number>>;
+/** Commands, and requesters up to `bounds.outageRequesters`; `args`: those with the most, as `requesterWords` says. */
+type Cost = Readonly<Record<'count' | 'requesters', number>> & { readonly args?: readonly string[] };
 
 /** `whyDown`: what Now says of a backend that is down, so that its record says the same; `running`: the commands that run. */
 export function createOutages(
@@ -66,17 +68,18 @@ export function createOutages(
         const hanging = failed.has(backend) ? [] : hangingAt(backend, running());
         if (hanging.length === 0) return;
         const duration_ms = Math.round(Math.max(...hanging.map(({ durationMs }) => durationMs)));
-        failed.set(backend, { count: 0, by: new Set(), error, stuckMs: clock.now() - duration_ms });
+        failed.set(backend, { count: 0, by: new Map(), error, stuckMs: clock.now() - duration_ms });
         // It is not down, so Now has no words for the fault.
         append({ action: 'stuck', backend, error, duration_ms, text: plain(codes[error].means) });
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
-        failed.set(backend, { count: 0, by: new Set(), ...failed.get(backend), error, stuckMs: undefined });
+        failed.set(backend, { count: 0, by: new Map(), ...failed.get(backend), error, stuckMs: undefined });
         append({ action: 'down', backend, error, text: whyDown(backend), ...sinceStart(backend) });
       } else if (isEngineEvent(event, 'upstream-opened')) opened.add(event.backend);
       else if (isEngineEvent(event, 'backend-up')) up(event.backend, event.duration_ms);
     },
     refused: (backend) => costOf(refused.get(backend)),
+    lost: (backend) => failed.get(backend)?.count ?? 0,
     refusedPerSecond(backend) {
       const { here, last } = at(refused.get(backend) ?? nothing());
       return Math.max(here, last) / stepSeconds;
@@ -93,7 +96,9 @@ export function createOutages(
   /** Recorded each time it has doubled: known after a crash, in few records. */
   function add(tally: Tally, principal: string, backend: string, error: string): void {
     tally.count += 1;
-    if (tally.by.size < bounds.outageRequesters) tally.by.add(principal);
+    const before = tally.by.get(principal);
+    if (before !== undefined || tally.by.size < bounds.outageRequesters)
+      tally.by.set(principal, (before ?? 0) + 1);
     if (Number.isInteger(Math.log2(tally.count)))
       append({ action: 'cost', backend, error, ...costOf(tally) });
   }
@@ -113,7 +118,7 @@ export function createOutages(
 
 interface Tally {
   count: number;
-  readonly by: Set<string>;
+  readonly by: Map<string, number>;
 }
 
 interface Outage extends Tally {
@@ -129,9 +134,11 @@ interface Refused extends Tally {
   readonly last: number;
 }
 
-const nothing = (): Refused => ({ count: 0, by: new Set(), step: 0, here: 0, last: 0 });
+const nothing = (): Refused => ({ count: 0, by: new Map(), step: 0, here: 0, last: 0 });
 const stepSeconds = 5;
 
 function costOf(tally: Tally | undefined): Cost {
-  return { count: tally?.count ?? 0, requesters: tally?.by.size ?? 0 };
+  const { count = 0, by = new Map<string, number>() } = tally ?? {};
+  const args = requesterWords(by);
+  return { count, requesters: by.size, ...(args.length > 0 && { args }) };
 }

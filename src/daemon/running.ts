@@ -53,7 +53,7 @@ export interface Gate {
   readonly served: Switch;
   readonly drained: DrainedBackends;
   readonly acknowledged: Acknowledged;
-  readonly outages: Pick<Outages, 'refused' | 'refusedPerSecond' | 'turned'>;
+  readonly outages: Pick<Outages, 'refused' | 'lost' | 'refusedPerSecond' | 'turned'>;
   readonly access: AccessDesk;
   readonly users: KnownUsers;
   readonly reloader: Reloader;
@@ -217,6 +217,7 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
       sinceMs: changedMs,
       fault: faultNow(fault),
       drained: [...(backend.drained ? [{}] : []), ...(by === undefined ? [] : [by])],
+      lost: outages.lost(name),
       refused: outages.refused(name).count,
       refusedPerSecond: outages.refusedPerSecond(name),
       connections,

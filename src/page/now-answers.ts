@@ -7,7 +7,7 @@ import { bounds } from '../bounds/bounds.js';
 import type { FoundCode } from '../domain/admin/now/problems.js';
 import type { BackendNow, Endpoint, Now } from '../domain/admin/page/api.js';
 import { isAmong } from '../domain/admin/page/roles.js';
-import { changedWords, type Incident } from '../domain/records/story/incidents.js';
+import { changedWords, hitWords, type Incident } from '../domain/records/story/incidents.js';
 import { drainWords } from '../domain/records/story/row.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { createCover } from '../domain/records/views/view.js';
@@ -106,8 +106,8 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
 
 /** An incident without the name of the operator and why, without words and names of files, and without commands and their requesters. */
 export function narrowIncident(row: Incident): Incident {
-  const { by, reason, files, left: _, ...others } = row;
-  const shown = { ...others, text: others.text.replace(changedWords(files), '') };
+  const { by, reason, files, hit, left: _, ...others } = row;
+  const shown = { ...others, text: others.text.replace(changedWords(files), '').replace(hitWords(hit), '') };
   if (by === undefined) return { ...shown, text: shown.text.replace(` (${reason})`, '') };
   const said = row.kind === 'not reloaded' ? { by } : { by, reason };
   const text = shown.text.replace(`: ${reason}`, '').replace(drainWords(said), () => 'by an operator');

@@ -211,20 +211,28 @@ function OneProblem({ problem }: { readonly problem: Problem }) {
         {problem.try !== undefined && (
           <>
             {' '}
-            Try:{' '}
-            {tryPieces(problem.try).map(({ text, isCommand }, at) =>
-              isCommand ? (
-                <code key={at} class="try">
-                  {visible(text)}
-                </code>
-              ) : (
-                visible(text)
-              ),
-            )}
+            <Try what={problem.try} />
           </>
         )}
       </span>
     </p>
+  );
+}
+
+export function Try({ what }: { readonly what: string }) {
+  return (
+    <>
+      Try:{' '}
+      {tryPieces(what).map(({ text, isCommand }, at) =>
+        isCommand ? (
+          <code key={at} class="try">
+            {visible(text)}
+          </code>
+        ) : (
+          visible(text)
+        ),
+      )}
+    </>
   );
 }
 

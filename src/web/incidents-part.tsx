@@ -7,7 +7,9 @@ import type { Incidents } from '../domain/admin/page/history.js';
 import { plural } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { Effect } from './badge.js';
+import { Try } from './bar.js';
 import { Duration, Empty, Name, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
+import { useLive } from './live.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
 import { mayDo, useSession } from './session.js';
@@ -175,11 +177,21 @@ function columnsOf(now: string): Column<Incident>[] {
   ];
 }
 
-function What({ text, left = [] }: Incident) {
+function What({ kind, backend, until, text, left = [] }: Incident) {
   const session = useSession();
+  const next = useLive(
+    ({ now }) =>
+      until === undefined &&
+      now?.head.problems.find((each) => each.code === `backend-${kind}` && each.backend === backend)?.try,
+  );
   return (
     <>
       <Sentence text={text} />
+      {next !== undefined && next !== false && (
+        <p class="why">
+          <Try what={next} />
+        </p>
+      )}
       {left.map(({ id, command = 'a command', effect, principal, backend }) => (
         <p key={id}>
           <Name

@@ -78,6 +78,7 @@ void test('an outage and a drain, with what each has cost', () => {
         duration_ms: 40_000,
         count: 3,
         requesters: 1,
+        args: ['requester=bob@support 3'],
       },
     ],
   );
@@ -113,11 +114,12 @@ void test('a stop says what was paid so far for what is not over, and by how man
     fail(principal, { backend: 'mail3', error: 'backend-drained' });
   records.length = 0;
   outages.end();
+  const args = [0, 1, 2, 3, 4].map((uid) => `requester=uid:${uid} 1`);
   const [count, requesters] = [2 * bounds.outageRequesters, bounds.outageRequesters];
   const stop = { time: 7, event: 'backend', action: 'stop' };
   assert.deepEqual(records, [
-    { ...stop, backend: 'mail1', error: 'dial-timeout', count, requesters },
-    { ...stop, backend: 'mail3', error: 'backend-drained', count: 3, requesters: 2 },
+    { ...stop, backend: 'mail1', error: 'dial-timeout', count, requesters, args },
+    { ...stop, backend: 'mail3', error: 'backend-drained', count: 3, requesters: 2, args: ['requester=anna 2', 'requester=bob 1'] },
   ]);
 });
 
@@ -169,11 +171,12 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   ms += 20_000;
   end('C', {});
   end('A', { outcome: 'timeout', error: 'reply-timeout' });
-  const one = { action: 'cost', count: 1, requesters: 1 };
+  const paid = { count: 1, requesters: 1, args: ['requester=bob@support 1'] };
+  const one = { action: 'cost', ...paid };
   assert.deepEqual(records.splice(0), [{ time: ms, ...backend, error: 'dial-timeout', ...one }]);
   end('B', {});
   assert.deepEqual(records.splice(0), [
-    { time: ms, ...backend, action: 'up', duration_ms: 32_000, count: 1, requesters: 1 },
+    { time: ms, ...backend, action: 'up', duration_ms: 32_000, ...paid },
   ]);
 
   outages.observe({ kind: 'upstream-opened', backend: 'mail1', level: 'info' });
@@ -186,7 +189,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
     { time: ms, ...stuck, duration_ms: 30_000 },
     { time: ms, ...backend, action: 'down', error: 'dial-refused', text: 'connection refused' },
     { time: ms, ...backend, error: 'dial-refused', ...one },
-    { time: ms, ...backend, action: 'up', duration_ms: 5, count: 1, requesters: 1 },
+    { time: ms, ...backend, action: 'up', duration_ms: 5, ...paid },
   ]);
 });
 

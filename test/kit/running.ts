@@ -20,6 +20,7 @@ export function backend(name: string, more: Partial<RunningBackend> = {}): Runni
     mayBeLonger: false,
     fault: undefined,
     drained: [],
+    lost: 0,
     refused: 0,
     refusedPerSecond: 0,
     connections: 4,

@@ -314,10 +314,13 @@ function allDown(down: readonly RunningBackend[]): FoundProblem {
 }
 
 function backendDown(backend: RunningBackend): FoundProblem[] {
-  const { name, fault, waiters, sinceMs, mayBeLonger } = backend;
+  const { name, fault, waiters, lost, sinceMs, mayBeLonger } = backend;
   if (fault === undefined) return [];
-  const effect =
-    waiters === 0 ? 'Its commands fail.' : `${plural(waiters, 'command waits', 'commands wait')}.`;
+  const effects = [
+    ...(lost === 0 ? [] : [`${plural(lost, 'command')} failed.`]),
+    ...(waiters === 0 ? [] : [`${plural(waiters, 'command waits', 'commands wait')}.`]),
+  ];
+  const effect = effects.join(' ') || 'Its commands fail.';
   return [
     {
       code: 'backend-down',
@@ -340,7 +343,7 @@ export function hangingAt(name: string, exchanges: Running['exchanges']): Runnin
 
 /** Its workers are stopped or hang: the system accepts connections for them, so it is not down, and nothing ends there. */
 function backendStuck(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
-  const { name, host, health, fault } = backend;
+  const { name, host, health, fault, lost } = backend;
   if (fault !== undefined || (health !== 'pausing' && health !== 'retrying')) return [];
   const hanging = hangingAt(name, exchanges);
   if (hanging.length === 0) return [];
@@ -349,7 +352,7 @@ function backendStuck(backend: RunningBackend, { exchanges }: Pick<Running, 'exc
   return [
     {
       code: 'backend-stuck',
-      text: `${name} does not answer: new connections to it fail, and ${plural(hanging.length, 'command hangs', 'commands hang')} there, the first for ${longest}.`,
+      text: `${name} does not answer: new connections to it fail, and ${plural(hanging.length, 'command hangs', 'commands hang')} there, the first for ${longest}.${lost === 0 ? '' : ` ${plural(lost, 'command')} failed.`}`,
       try: `look whether its workers are stopped or hang${there}: ps -C doveadm-server -o pid,stat,wchan; journalctl -u dovecot${there}`,
       backend: name,
       isDegrading: true,

@@ -122,6 +122,8 @@ export interface RunningBackend {
     | undefined;
   /** Who drained it: the configuration, an operator, both, or nobody. */
   readonly drained: readonly Drain[];
+  /** Commands that failed since it is down or stuck. */
+  readonly lost: number;
   /** Commands that failed because it is drained, and how many are each second. */
   readonly refused: number;
   readonly refusedPerSecond: number;

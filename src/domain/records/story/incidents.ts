@@ -1,7 +1,7 @@
 // Outages, drains, restarts, reloads and kills, folded from the records of them: when each began and ended, why, by whom, and what it has
 // cost, with its sentence. Pure. What no record says is left open: an end is not guessed.
 
-import { durationWords, plural } from '../../language/words/words.js';
+import { countWords, durationWords, plural } from '../../language/words/words.js';
 import { formatTime } from '../audit/record.js';
 import { asTexts, numberIn, type StoredRecord, textIn } from '../audit/stored.js';
 import { drainWords, filesWords, notReplaced } from './row.js';
@@ -39,6 +39,8 @@ export interface Incident {
   readonly files?: readonly string[];
   /** Of a restart without a stop: the commands that had not ended, of many the first; and what was killed. */
   readonly left?: readonly NamedCommand[];
+  /** Of an outage and a drain: whose commands it has cost, the most first. */
+  readonly hit?: readonly string[];
   /** dovegate ended without a stop, so only a part of what was paid before is known. */
   readonly isLost?: true;
   readonly text: string;
@@ -59,6 +61,8 @@ type Draft = Omit<Incident, 'text'> & {
 interface Cost {
   readonly count: number;
   readonly requesters: number;
+  /** Commands of those with the most. */
+  readonly by: ReadonlyMap<string, number>;
   /** Of several runs, whose requesters may be the same ones. */
   readonly isLeast?: true;
 }
@@ -201,8 +205,14 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
     (one.until ?? '') < (other.until ?? '') ? 1 : -1,
   );
   return [...down.values(), ...drained.values(), ...newest].map((draft) => {
-    const { why: _, cost: _cost, paid: _paid, hung: _hung, restart: _restart, left, ...shown } = draft;
-    return { ...shown, ...(left !== undefined && { left: left.slice(0, leftMax) }), text: textOf(draft) };
+    const { why: _, cost, paid, hung: _hung, restart: _restart, left, ...shown } = draft;
+    const hit = hitIn(sumOf(cost, paid).cost ?? { count: 0, requesters: 0, by: new Map() });
+    return {
+      ...shown,
+      ...(hit.length > 0 && { hit }),
+      ...(left !== undefined && { left: left.slice(0, leftMax) }),
+      text: textOf(draft),
+    };
   });
 }
 
@@ -217,7 +227,23 @@ export function namedIn(record: StoredRecord): NamedCommand {
 }
 
 function costIn(record: StoredRecord): Cost {
-  return { count: numberIn(record, 'count') ?? 0, requesters: numberIn(record, 'requesters') ?? 0 };
+  const by = asTexts(record['args']).flatMap((text): [string, number][] => {
+    const [, name, count] = /^requester=(.*) (\d{1,15})$/s.exec(text) ?? [];
+    return name === undefined ? [] : [[name, Number(count)]];
+  });
+  const [count, requesters] = ['count', 'requesters'].map((key) => numberIn(record, key) ?? 0);
+  return { count: count ?? 0, requesters: requesters ?? 0, by: new Map(by) };
+}
+
+const requestersNamed = 5;
+
+function mostOf(by: ReadonlyMap<string, number>): readonly (readonly [name: string, count: number])[] {
+  return [...by].toSorted(([, one], [, other]) => other - one).slice(0, requestersNamed);
+}
+
+/** Whose commands an outage or a drain has cost most, as its records have it in `args`. */
+export function requesterWords(by: ReadonlyMap<string, number>): readonly string[] {
+  return mostOf(by).map(([name, count]) => `requester=${name} ${count}`);
 }
 
 /** After a run, with what was paid before it. */
@@ -228,7 +254,9 @@ function costAfter({ cost }: Pick<Draft, 'cost'> = {}, paid: Cost | undefined): 
 function sumOf(cost: Cost | undefined, paid: Cost | undefined): Pick<Draft, 'cost'> {
   if (cost === undefined || paid === undefined) return { cost: cost ?? paid };
   const requesters = Math.max(cost.requesters, paid.requesters);
-  return { cost: { count: cost.count + paid.count, requesters, isLeast: true } };
+  const by = new Map(cost.by);
+  for (const [name, count] of paid.by) by.set(name, (by.get(name) ?? 0) + count);
+  return { cost: { count: cost.count + paid.count, requesters, by, isLeast: true } };
 }
 
 function textOf(draft: Draft): string {
@@ -295,7 +323,7 @@ function costWords({ kind, until, cost: before, paid, hung = 0, isLost, restart 
   const { cost } = sumOf(before, paid);
   const there = hung === 0 ? '' : ` ${plural(hung, 'command')} there had not ended when dovegate did.`;
   if (cost === undefined && (isLost !== true || restart !== 'cut')) return there;
-  const { count = 0, requesters = 0, isLeast } = cost ?? {};
+  const { count = 0, requesters = 0, by = new Map<string, number>(), isLeast } = cost ?? {};
   const lost = isLost === true ? '; the rest of the count went when dovegate ended without a stop' : '';
   if (count === 0)
     return ` ${kind === 'drained' ? 'No command was refused' : 'No commands failed'}${isLost === true ? ', as far as was recorded before dovegate ended without a stop' : ''}.${there}`;
@@ -305,5 +333,15 @@ function costWords({ kind, until, cost: before, paid, hung = 0, isLost, restart 
     kind === 'drained'
       ? `${count === 1 ? 'was' : 'were'} refused, and nothing of ${count === 1 ? 'it' : 'them'} was sent`
       : 'failed';
-  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} ${became}${lost}.${there}`;
+  return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} ${became}${lost}.${hitWords(hitIn({ count, requesters, by }))}${there}`;
+}
+
+function hitIn({ requesters, by }: Cost): readonly string[] {
+  const names = mostOf(by).map(([name, count]) => `${name} ${countWords(count)}`);
+  return requesters > names.length && names.length > 0 ? [...names, 'others'] : names;
+}
+
+/** '': not known. */
+export function hitWords(hit: readonly string[] = []): string {
+  return hit.length === 0 ? '' : ` By requester: ${hit.join(', ')}.`;
 }

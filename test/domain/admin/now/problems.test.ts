@@ -79,6 +79,8 @@ void test('what makes the state comes first, and what degrades nothing behind it
 });
 
 void test('a backend is down: since when, why, who waits, what to try', () => {
+  const [, cost] = first({ backends: [down('mail1', 'dial-refused', 'ECONNREFUSED', { lost: 412 })] });
+  assert.match(cost ?? '', /: connection refused\. 412 commands failed\.$/);
   assert.deepEqual(first({ backends: [down('mail1', 'dial-refused', 'ECONNREFUSED', { waiters: 3 })] }), [
     'backend-down',
     'mail1 is down since {2026-11-21T02:14:00.000Z}: connection refused. 3 commands wait.',

@@ -53,6 +53,22 @@ void test('an outage: over by itself, by a restart, by a crash', () => {
   ]);
 });
 
+void test('what an outage or a drain has cost is told by requester, over restarts, and not to whom names are not shown', () => {
+  const args = (...requesters: readonly string[]) => ({
+    args: ['address=127.0.0.1', ...requesters.map((each) => `requester=${each}`)],
+  });
+  const by = { ...mail1, ...paid('up', 1_215, 3), ...args('anna@desk 1200', 'a b@desk 15') };
+  const words = 'mail1 was down. 1,215 commands of 3 requesters failed.';
+  assert.deepEqual(textsOf([down, by]), [`${words} By requester: anna@desk 1,200, a b@desk 15, others.`]);
+  const cost = { ...mail1, ...paid('cost', 8, 2), ...args('bob@desk 7', 'anna@desk 1') };
+  const [text = ''] = textsOf([down, cost, start, { ...down, reason: notUpBefore }, by]);
+  assert.match(text, / By requester: anna@desk 1,201, a b@desk 15, bob@desk 7\./);
+  const drained = { ...enable, ...paid('', 9, 1), action: 'enable', ...args('bob@desk 9') };
+  const [row = assert.fail()] = foldIncidents([drain, drained].map((record) => ({ record })));
+  assert.match(row.text, / By requester: bob@desk 9\.$/);
+  assert.doesNotMatch(JSON.stringify(narrowIncident(row)), /bob/);
+});
+
 void test('a backend that is stuck, and at last down, is one incident since its commands hang', () => {
   const stuck = { ...mail1, action: 'stuck', error: 'no-such-code', duration_ms: 12_000 };
   const words = 'stuck, with commands that hung and new connections that failed';
