@@ -65,7 +65,10 @@ browserTest(
     await settled(page);
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
     assert.equal(texts.length, 5, texts.join('\n'));
-    assert.match(texts[0] ?? '', /now .*drained mail2 is drained by oncall \(kernel update\)\. Try: dovegate backend enable mail2$/);
+    assert.match(
+      texts[0] ?? '',
+      /now .*drained mail2 is drained by oncall \(kernel update\)\. Try: dovegate backend enable mail2$/,
+    );
     assert.match(
       texts[1] ?? '',
       / reloaded The configuration was replaced by a reload by SIGHUP\. Changed: \S+dovegate\.yaml: of uid \d+, changed [\d:]+\.$/,
@@ -81,7 +84,9 @@ browserTest(
     // In the words of the red sentence.
     const [, requester = ''] = /mailbox status of (\S+) at mail1/.exec(texts[3] ?? '') ?? [];
     assert.ok(
-      texts[4]?.endsWith(`mail1 was down: ${why}. 1 command of 1 requester failed. By requester: ${requester} 1.`),
+      texts[4]?.endsWith(
+        `mail1 was down: ${why}. 1 command of 1 requester failed. By requester: ${requester} 1.`,
+      ),
       `${why}, and ${texts[4]}`,
     );
     // The last hour, and the time around one of them, by a key and by its mark in the strip.

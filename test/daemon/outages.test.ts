@@ -119,7 +119,14 @@ void test('a stop says what was paid so far for what is not over, and by how man
   const stop = { time: 7, event: 'backend', action: 'stop' };
   assert.deepEqual(records, [
     { ...stop, backend: 'mail1', error: 'dial-timeout', count, requesters, args },
-    { ...stop, backend: 'mail3', error: 'backend-drained', count: 3, requesters: 2, args: ['requester=anna 2', 'requester=bob 1'] },
+    {
+      ...stop,
+      backend: 'mail3',
+      error: 'backend-drained',
+      count: 3,
+      requesters: 2,
+      args: ['requester=anna 2', 'requester=bob 1'],
+    },
   ]);
 });
 
@@ -175,9 +182,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   const one = { action: 'cost', ...paid };
   assert.deepEqual(records.splice(0), [{ time: ms, ...backend, error: 'dial-timeout', ...one }]);
   end('B', {});
-  assert.deepEqual(records.splice(0), [
-    { time: ms, ...backend, action: 'up', duration_ms: 32_000, ...paid },
-  ]);
+  assert.deepEqual(records.splice(0), [{ time: ms, ...backend, action: 'up', duration_ms: 32_000, ...paid }]);
 
   outages.observe({ kind: 'upstream-opened', backend: 'mail1', level: 'info' });
   hang('D', 30_000);
