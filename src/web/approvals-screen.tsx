@@ -3,16 +3,22 @@
 
 import type { AccessItem } from '../domain/admin/page/access.js';
 import { countWords, plural } from '../domain/language/words/words.js';
+import { isDecidedBy } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
-import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
+import { AsCommand, Button, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { go, Link } from './location.js';
 import { becameSentence, isOver, waitsForReview } from './request.js';
 import { RequestCard, requestPath, useDeciding } from './requests.js';
+import { encoded, type ScreenProps } from './route.js';
+import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { visible } from './visible.js';
 
-export function ApprovalsScreen() {
+export function ApprovalsScreen({ query }: ScreenProps) {
+  const session = useSession();
+  const { name } = session.me;
+  const isMine = query.get('by') === 'me';
   const { approvals, decided, more, whyNone, fault } = useApprovals();
   const { onStep, dialog } = useDeciding(false);
   if (approvals === undefined) return <Pending fault={fault}>Reading the requests …</Pending>;
@@ -32,6 +38,12 @@ export function ApprovalsScreen() {
       )}
     </section>
   );
+  // What lives was decided, too.
+  const mine = [...approvals, ...decided].filter(({ ended_by: by, ...item }) =>
+    isDecidedBy({ ...item, end: { by } }, name),
+  );
+  const listed = isMine ? mine : decided;
+  const title = isMine ? 'Decided by you' : 'Decided, and over';
   const unreviewed = approvals.filter((item) => waitsForReview(item) && !isOver(item)).length;
   return (
     <>
@@ -58,10 +70,29 @@ export function ApprovalsScreen() {
         <p class="faint">{plural(unreviewed, 'more is', 'more are')} live, and to be reviewed: above.</p>
       )}
       {more > 0 && <p class="faint">{plural(more, 'newer one is', 'newer ones are')} not shown.</p>}
-      <Panel title="Decided, and over" isTable>
+      <Panel
+        title={title}
+        controls={
+          <>
+            <Button
+              kind="small"
+              isDown={isMine}
+              onClick={() => go(isMine ? '/approvals' : '/approvals?by=me', true)}
+            >
+              my decisions
+            </Button>
+            {mayDo(session, 'audit') && (
+              <Link to={`/requests?days=all&by=${encoded(name)}`} class="button small">
+                all of mine, from the journal
+              </Link>
+            )}
+          </>
+        }
+        isTable
+      >
         <Table
-          label="Decided, and over"
-          rows={decided}
+          label={title}
+          rows={listed}
           columns={columns}
           keyOf={({ id }) => id}
           onOpen={({ id }) => go(requestPath(id))}

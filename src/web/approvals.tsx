@@ -5,6 +5,7 @@ import { createContext } from 'preact';
 import { useContext, useEffect, useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { Approvals } from '../domain/admin/page/api.js';
+import { countWords } from '../domain/language/words/words.js';
 import { sentenceOf } from './api.js';
 import { mayDo, type Session } from './session.js';
 
@@ -38,8 +39,12 @@ export function useApprovals(): ApprovalsState {
   return useContext(ApprovalsContext);
 }
 
-export function waitingFor({ approvals = [] }: ApprovalsState): number {
-  return approvals.filter(({ may }) => may.includes('approve') || may.includes('review')).length;
+/** `2 to approve`, `1 to review`: what this person may do, each with its number. */
+export function waitingFor({ approvals = [] }: ApprovalsState): string[] {
+  return (['approve', 'review'] as const).flatMap((step) => {
+    const count = approvals.filter(({ may }) => may.includes(step)).length;
+    return count === 0 ? [] : [`${countWords(count)} to ${step}`];
+  });
 }
 
 export function useFollowingApprovals(session: Session): ApprovalsState {

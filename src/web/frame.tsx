@@ -64,7 +64,12 @@ export function Frame({ session }: { readonly session: Session }) {
                     >
                       <Icon name={title} />
                       {title}
-                      {title === 'Approvals' && waiting > 0 && <span class="badge warn">{waiting}</span>}
+                      {title === 'Approvals' &&
+                        waiting.map((text) => (
+                          <span key={text} class="badge warn">
+                            {text}
+                          </span>
+                        ))}
                     </Link>
                   ))}
               </nav>

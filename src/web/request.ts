@@ -5,9 +5,9 @@ import type { AccessItem } from '../domain/admin/page/access.js';
 import { accessStateWords, endSentence, whyNotWords } from '../domain/admin/page/access-words.js';
 import type { AccessTable } from '../domain/admin/page/api.js';
 import { hiddenWord, requestWords } from '../domain/language/words/asking.js';
-import { durationWords, plural, timesWords } from '../domain/language/words/words.js';
+import { plural, timesWords } from '../domain/language/words/words.js';
 import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
-import { isTry, personWords, reviewWords } from '../domain/records/story/row.js';
+import { givenWords, isTry, personWords, reviewWords, termsWords } from '../domain/records/story/row.js';
 import { outcomeSign } from './signs.js';
 import { commandText } from './trail-rows.js';
 import { formatCommand } from './words.js';
@@ -89,7 +89,7 @@ export function momentsOf(item: AccessItem, commands: readonly StoredRecord[]): 
       : [
           {
             time: granted,
-            what: `granted${item.break_glass ? ' without an approval (break-glass)' : ''} for ${termsWords(item)}`,
+            what: `granted${item.break_glass ? ' without an approval (break-glass)' : ''} for ${givenWords(item)}`,
           },
         ]),
     ...commands.map((use) => ({
@@ -117,11 +117,6 @@ export function againLine({ users: [user], command }: AccessItem): string {
   let hidden = 0;
   const shown = command.replaceAll('[secret]', () => hiddenWord((hidden += 1)));
   return `${formatCommand(requestWords(user, undefined))} ${shown}`;
-}
-
-/** `30 min, 2 uses`. */
-export function termsWords({ for_ms: forMs, uses }: AccessItem): string {
-  return `${durationWords(forMs)}, ${uses === undefined ? 'as often as wanted' : plural(uses, 'use')}`;
 }
 
 const othersMax = 3;

@@ -2,6 +2,7 @@
 // without an approval and waits for its review stands on top. Of users that they see, as the journal has it; each look is recorded.
 
 import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
 import { countWords } from '../domain/language/words/words.js';
 import type { AccessTold } from '../domain/records/story/row.js';
@@ -10,13 +11,14 @@ import { AskFault } from './api.js';
 import { useAnswer } from './asked.js';
 import { Words } from './badge.js';
 import { Choice } from './fields.js';
-import { AsCommand, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { requestPath } from './requests.js';
 import type { ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { type Column, Table } from './table.js';
+import { shellQuoted } from './trail-query.js';
 
 const dayMs = 86_400_000;
 const spans = [
@@ -36,10 +38,15 @@ export function RequestsScreen({ query }: ScreenProps) {
   const clock = useDaemonMs();
   const days = spans.find(({ value }) => value === query.get('days'))?.value ?? '30';
   const wanted = query.get('with') ?? '';
+  const by = query.get('by') ?? '';
+  const [name, setName] = useState(by);
   const to = (next: Readonly<Record<string, string>>): void =>
-    go(`/requests?${new URLSearchParams({ days, with: wanted, ...next }).toString()}`, true);
-  const { value, fault, isBusy } = useAnswer<Read>(clock && days, async (signal) => {
-    const filter = days === 'all' ? {} : { sinceMs: Math.max(0, (clock?.() ?? 0) - Number(days) * dayMs) };
+    go(`/requests?${new URLSearchParams({ days, with: wanted, by, ...next }).toString()}`, true);
+  const { value, fault, isBusy } = useAnswer<Read>(clock && `${days} ${by}`, async (signal) => {
+    const filter = {
+      ...(days !== 'all' && { sinceMs: Math.max(0, (clock?.() ?? 0) - Number(days) * dayMs) }),
+      ...(by !== '' && { by }),
+    };
     const items: AccessTold[] = [];
     for await (const line of api.lines<TrailLine>('POST /api/trail/requests', { body: { filter }, signal })) {
       if ('access' in line) items.push(line.access);
@@ -62,6 +69,14 @@ export function RequestsScreen({ query }: ScreenProps) {
           options={spans}
           onInput={(next) => to({ days: next })}
         />
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            to({ by: name.trim() });
+          }}
+        >
+          <Field label="decided by" value={name} onInput={setName} />
+        </form>
       </div>
       {value === undefined || isBusy ? (
         <Pending fault={fault}>Reading the journal …</Pending>
@@ -96,7 +111,7 @@ export function RequestsScreen({ query }: ScreenProps) {
           />
         </>
       )}
-      <AsCommand>{`dovegate audit access${days === 'all' ? '' : ` --since ${days}d`}`}</AsCommand>
+      <AsCommand>{`dovegate audit access${days === 'all' ? '' : ` --since ${days}d`}${by === '' ? '' : ` --by ${shellQuoted(by)}`}`}</AsCommand>
     </>
   );
 }

@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { AccessTable, Approvals } from '../domain/admin/page/api.js';
 import { countWords } from '../domain/language/words/words.js';
+import { givenWords, termsWords } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
@@ -23,7 +24,6 @@ import {
   ruleWords,
   type Step,
   stateSentence,
-  termsWords,
   usedSentence,
   whyNoDecision,
 } from './request.js';
@@ -146,7 +146,7 @@ export function Told({ item, policies }: ToldProps) {
     ],
     [
       granted === undefined ? 'Asks for' : 'Granted',
-      item.state === 'requested' ? `${termsWords(item)}; the time begins at the approval` : termsWords(item),
+      item.state === 'requested' ? `${termsWords(item)}; the time begins at the approval` : givenWords(item),
     ],
     ['Used', granted === undefined ? undefined : <Sentence text={usedSentence(item)} />],
     ['Rule', <Name value={ruleWords(item, policies)} max={200} />],

@@ -53,7 +53,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   const { page } = await desk.signIn(t, 'approver', '/approvals');
   const menu = page.getByRole('navigation', { name: 'Screens' });
   await page.getByText('asker@jobs').first().waitFor();
-  await menu.getByText('1', { exact: true }).waitFor();
+  await menu.getByText('1 to approve', { exact: true }).waitFor();
   assert.equal(await page.locator(hostileElements).count(), 0);
   assert.deepEqual(await findFaults(page), []);
   await page.getByRole('button', { name: 'approve asker@jobs' }).click();
@@ -86,7 +86,10 @@ browserTest('a request is approved for less, and revoked; another one is refused
   // What was decided stays, and has a page of its own, as one line of time.
   const decided = page.getByRole('table', { name: 'Decided, and over' });
   await decided.getByText('revoked by approver (page)').waitFor();
-  await decided.getByRole('link', { name: 'asker@jobs' }).click();
+  await page.getByRole('button', { name: 'my decisions' }).click();
+  const mine = page.getByRole('table', { name: 'Decided by you' });
+  await mine.getByText('revoked by approver (page)').waitFor();
+  await mine.getByRole('link', { name: 'asker@jobs' }).click();
   const history = page.getByRole('list', { name: 'The history of this request' });
   await history.getByText('approver (page) approved').waitFor();
   assert.deepEqual(await findFaults(page), []);
@@ -96,7 +99,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   assert.match(steps[0] ?? '', /^asker@jobs asked: ticket 4711/);
   assert.deepEqual(steps.slice(1), [
     'approver (page) approved',
-    'granted for 30 min, 2 uses',
+    'granted for 30 min, 2 uses (2 h, 9 uses were asked for)',
     'revoked by approver (page): no reason was given',
   ]);
   assert.equal(await page.locator(hostileElements).count(), 0);
@@ -211,6 +214,13 @@ browserTest(
     // All requests are a list.
     await visit(page, '/requests');
     const list = page.getByRole('table', { name: 'All' });
+    await list.getByRole('link', { name: 'asker@jobs' }).first().waitFor();
+    await page.getByLabel('decided by').fill('nobody');
+    await page.getByLabel('decided by').press('Enter');
+    await page.getByText('Nobody had or asked for access in this time.').waitFor();
+    await page.getByText('dovegate audit access --since 30d --by nobody').waitFor();
+    await page.getByLabel('decided by').fill('approver');
+    await page.getByLabel('decided by').press('Enter');
     await list.getByRole('link', { name: 'asker@jobs' }).first().waitFor();
     assert.deepEqual(await findFaults(page), []);
     await page.getByLabel('Show rows with').fill('ticket 9 other.test');

@@ -16,12 +16,13 @@ export interface AccessFlags {
   readonly since?: number;
   readonly until?: number;
   readonly user?: string;
+  readonly by?: string;
   readonly json?: boolean;
 }
 
 /** Always 0: that nobody had access is an answer too. Throws as the readers do. */
 export async function auditAccess(screen: Screen, places: Places, flags: AccessFlags): Promise<number> {
-  const { since, until, user, json = false } = flags;
+  const { since, until, user, by, json = false } = flags;
   const table = createTable<Hosted>(
     places.fleet === undefined ? columns : [{ name: 'HOST', text: ({ host = '' }) => host }, ...columns],
     screen,
@@ -30,6 +31,7 @@ export async function auditAccess(screen: Screen, places: Places, flags: AccessF
     sinceMs: since,
     untilMs: until,
     user,
+    by,
   })) {
     if (json) for (const item of told) await screen.print(formatJson({ host, ...item }));
     else {

@@ -189,6 +189,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--since <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--until <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--user <name>', 'only access to the mail of this user; * matches any characters')
+    .option('--by <name>', 'only what this person approved, gave, refused, revoked or reviewed')
     .option('--json', 'one line of JSON for each request')
     .action((paths: string[], flags: Flags & AccessFlags) =>
       run(async (screen) => {

@@ -68,7 +68,7 @@ void test('a table for people, a line of JSON for programs, and the grant beside
     'access G1:',
     `  revoked by ${approver}: no reason was given`,
     `  ${owner} asked for fetch hdr.subject mailbox INBOX all of ${anna}: ticket 4711`,
-    `  approved by ${approver}`,
+    `  approved by ${approver}, for 1 h, 3 uses`,
     '  used 1 of 3: quota get',
   ]);
   const events = shown.lines().flatMap((line) => /^\S+Z {2}([\w-]+)/.exec(line)?.[1] ?? []);

@@ -42,6 +42,8 @@ export interface AccessItem {
   /** Of an undecided request: when it expires; of a grant: its end. */
   readonly until: string;
   readonly for_ms: number;
+  /** What was asked for, where its approvals gave less. */
+  readonly asked_for?: { readonly for_ms: number; readonly uses?: number | undefined } | undefined;
   /** How often a grant may be used. Absent: as often as its time permits. */
   readonly uses?: number | undefined;
   readonly used: number;

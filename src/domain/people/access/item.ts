@@ -4,7 +4,7 @@
 
 import { type AccessItem, type AccessState, accessEnds } from '../../admin/page/access.js';
 import type { AccessStep } from '../../language/verbs/verbs.js';
-import { type AccessEntry, enderOf } from '../../records/audit/access-book.js';
+import { type AccessEntry, accessTermsOf, enderOf } from '../../records/audit/access-book.js';
 import { formatCommand } from '../../records/audit/encode.js';
 import { type AuditRecord, formatTime } from '../../records/audit/record.js';
 
@@ -23,7 +23,6 @@ export interface AccessView {
 
 export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
   const { requested, granted, reviewed, ended } = entry;
-  const { duration_ms: forMs = 0, uses } = granted ?? requested;
   return {
     id: entry.id,
     state: view.state ?? stateOf(entry),
@@ -42,8 +41,7 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     asked: formatTime(requested.time),
     granted: granted && formatTime(granted.time),
     until: formatTime(entry.untilMs),
-    for_ms: forMs,
-    uses,
+    ...accessTermsOf(entry),
     used: entry.used,
     matches: view.matches,
     break_glass: requested.approvals === 0,

@@ -59,6 +59,18 @@ const countedMs = 86_400_000;
 /** The actions after which nothing of it lives. */
 export const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
 
+/** What a request asks for, or its grant gives; and what was asked for, where that was more. */
+export function accessTermsOf({ requested, granted }: Pick<AccessEntry, 'requested' | 'granted'>): {
+  readonly for_ms: number;
+  readonly uses: number | undefined;
+  readonly asked_for: { readonly for_ms: number; readonly uses: number | undefined } | undefined;
+} {
+  const asked = { for_ms: requested.duration_ms ?? 0, uses: requested.uses };
+  const given = granted === undefined ? asked : { for_ms: granted.duration_ms ?? 0, uses: granted.uses };
+  const isSame = asked.for_ms === given.for_ms && asked.uses === given.uses;
+  return { ...given, asked_for: isSame ? undefined : asked };
+}
+
 /** Who ended it; '': nobody, and its record names the owner. */
 export function enderOf({ action, principal, by }: Followed): string {
   if (action !== 'refused' && action !== 'revoked') return '';

@@ -7,7 +7,7 @@ import type { Followed } from '../audit/access-book.js';
 import { type AuditRecord, eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
 import { asList, asText, asTexts, isText } from '../audit/stored.js';
 import { approvedText, endText, GrantStory, usedText } from '../story/grant.js';
-import { type AccessTold, isTry, triedWords } from '../story/row.js';
+import { type AccessTold, isDecidedBy, isTry, triedWords } from '../story/row.js';
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
 
@@ -27,13 +27,15 @@ export interface AccessAsked {
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
   readonly user?: string | undefined;
+  /** Who decided about it. */
+  readonly by?: string | undefined;
 }
 
 const itemsMax = bounds.accessReported;
 const openMax = bounds.openSearched;
 const idTexts = [',"grant":"', ',"request":"'].map((text) => Buffer.from(text));
 
-export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): AccessLedger {
+export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked): AccessLedger {
   const items = new Map<string, GrantStory>();
   const until = untilMs === undefined ? '~' : formatTime(untilMs);
   const since = sinceMs === undefined ? '' : formatTime(sinceMs);
@@ -64,7 +66,11 @@ export function createAccessLedger({ sinceMs, untilMs, user }: AccessAsked): Acc
     find: (id) => items.get(id),
     finish() {
       return {
-        items: [...items.values()].filter(({ end, lastTime }) => end === undefined || lastTime >= since),
+        items: [...items.values()].filter(
+          (item) =>
+            (item.end === undefined || item.lastTime >= since) &&
+            (by === undefined || isDecidedBy(tellAccess(item), by)),
+        ),
         leftOut,
       };
     },

@@ -2,11 +2,18 @@
 // records of one id, in their order, with the fold by which the gate itself decides (`AccessBook`), so nobody is shown an approval that did
 // not count. A trail may begin in the middle: what lived then stands at the head of each segment. What is not there any more is said.
 
-import { AccessBook, type AccessEntry, enderOf, endings, type Followed } from '../audit/access-book.js';
+import {
+  AccessBook,
+  type AccessEntry,
+  accessTermsOf,
+  enderOf,
+  endings,
+  type Followed,
+} from '../audit/access-book.js';
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
 import { asTexts, textIn } from '../audit/stored.js';
-import { endingWords, endWords, isTry, personWords, reviewWords, triedWords } from './row.js';
+import { endingWords, endWords, givenWords, isTry, personWords, reviewWords, triedWords } from './row.js';
 
 const namesMax = 50;
 /** Stands for names of commands beyond the limit. */
@@ -171,9 +178,17 @@ export function grantSentences(story: GrantStory): string[] {
   return [
     endText(story),
     `${to} asked for ${command}${whose}${reason && `: ${reason}`}`,
-    ...(isGranted ? [approvedText(story), used === 0 ? 'never used' : `used ${usedText(story)}`] : []),
+    ...(isGranted
+      ? [`${approvedText(story)}${givenText(story)}`, used === 0 ? 'never used' : `used ${usedText(story)}`]
+      : []),
     ...(story.tried === 0 ? [] : [triedWords(story.tried)]),
   ];
+}
+
+/** `, for 30 min, 2 uses (1 h, 3 uses were asked for)`; '': before a grant, or it is not in the kept records. */
+export function givenText({ entry }: GrantStory): string {
+  if (entry?.granted === undefined) return '';
+  return `, for ${givenWords(accessTermsOf(entry))}`;
 }
 
 /** Of a request that concerns users that a limited view hides, too, or that is older than the journal. */

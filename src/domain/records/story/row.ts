@@ -2,7 +2,7 @@
 
 import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
 import { maskCovers } from '../../language/names/mask.js';
-import { countWords, durationWords } from '../../language/words/words.js';
+import { countWords, durationWords, plural } from '../../language/words/words.js';
 import type { RecordedOutcome } from '../audit/record.js';
 import { asList, isText, pagePrefix, type StoredRecord, textIn, valueText } from '../audit/stored.js';
 
@@ -348,6 +348,39 @@ export interface AccessTold {
 /** Of a grant without approval. */
 export function reviewWords(by: string | undefined = ''): string {
   return by === '' ? 'not reviewed' : `reviewed by ${personWords(by)}`;
+}
+
+interface Terms {
+  readonly for_ms: number;
+  readonly uses?: number | undefined;
+}
+
+/** `30 min, 2 uses`. */
+export function termsWords({ for_ms: forMs, uses }: Terms): string {
+  return `${durationWords(forMs)}, ${uses === undefined ? 'as often as wanted' : plural(uses, 'use')}`;
+}
+
+/** What a grant gives; where an approval shortened it: `30 min, 2 uses (1 h, 3 uses were asked for)`. */
+export function givenWords(item: Terms & { readonly asked_for?: Terms | undefined }): string {
+  const { asked_for: asked } = item;
+  return `${termsWords(item)}${asked === undefined ? '' : ` (${termsWords(asked)} were asked for)`}`;
+}
+
+interface Decided {
+  readonly to: string;
+  readonly approved_by?: readonly { readonly principal: string }[] | undefined;
+  readonly given_by?: string | undefined;
+  readonly reviewed_by?: { readonly principal: string } | undefined;
+  readonly end?: { readonly by?: string | undefined } | undefined;
+}
+
+/** Whether this person approved, gave, refused, took back or reviewed it. Who withdraws an own request decides nothing. */
+export function isDecidedBy(
+  { to, approved_by = [], given_by, reviewed_by, end }: Decided,
+  by: string,
+): boolean {
+  const names = [...approved_by.map(({ principal }) => principal), given_by, reviewed_by?.principal, end?.by];
+  return names.some((name) => name !== undefined && name !== to && isPerson(name, by));
 }
 
 /** How a request or a grant ended: `used up`, `revoked by carol@leads`. */

@@ -80,7 +80,7 @@ export function parseAsked(look: Look, body: string): Asked | string {
   return whyNotOf(look, asked) ?? { look, ...asked };
 }
 
-const keysOfRequests: ReadonlySet<string> = new Set(['user', 'sinceMs', 'untilMs']);
+const keysOfRequests: ReadonlySet<string> = new Set(['user', 'by', 'sinceMs', 'untilMs']);
 
 function whyNotOf(look: Look, asked: RowsAsked): string | undefined {
   const { cursor: from, newest: page, not, as } = asked;

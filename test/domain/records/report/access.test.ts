@@ -72,6 +72,27 @@ void test('what was tried when a grant was over is said beside its uses, and mak
   );
 });
 
+void test('those about which somebody decided, whatever the decision was, and nobody by taking back an own request', () => {
+  const records = [
+    ...grantRecords('A', start),
+    requested('B', start),
+    over('refused', 'B', start + 5, 'request', { principal: 'page:carol' }),
+    requested('C', start),
+    over('revoked', 'C', start + 5, 'request', { principal: owner }),
+    requested('D', start, { approvals: 0 }),
+    granted('D', start + 1),
+    over('reviewed', 'D', start + 5, 'grant', { principal: 'dave@leads' }),
+  ];
+  const of = (by: string): string[] =>
+    ledgerOf(records, { by })
+      .finish()
+      .items.map(({ id }) => id);
+  assert.deepEqual(of('carol'), ['A', 'B']);
+  assert.deepEqual(of('page:carol'), ['B']);
+  assert.deepEqual(of('dave@leads'), ['D']);
+  assert.deepEqual(of(owner), []);
+});
+
 void test('one request: who asked, who approved, how it was used, how it ended', () => {
   const { items } = ledgerOf([
     ...grantRecords('A', start),

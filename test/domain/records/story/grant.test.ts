@@ -73,6 +73,15 @@ void test('what was tried when it was over is in its story, and is no use', () =
   ]);
 });
 
+void test('what was asked for stays in the story of a grant that gives less', () => {
+  const [asked, ok, given] = grantRecords('G', start);
+  const shorter = { ...(given ?? assert.fail()), duration_ms: 600_000, uses: 1 };
+  assert.equal(
+    grantSentences(storyOf([asked ?? assert.fail(), ok ?? assert.fail(), shorter]))[2],
+    `approved by ${approver}, for 10 min, 1 use (1 h, 3 uses were asked for)`,
+  );
+});
+
 void test('of a request that waits, how many of how many; of one without approval, its review', () => {
   const waiting = [requested('G', start, { approvals: 2 })];
   assert.deepEqual(said(storyOf(waiting)), ['approved by nobody, of 2 who must', '', 'waits']);
