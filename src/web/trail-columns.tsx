@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks';
 import { valueText } from '../domain/records/audit/stored.js';
-import { kindOf, remarkOf, requestOf } from '../domain/records/story/row.js';
+import { isExchange, remarkOf, requestOf } from '../domain/records/story/row.js';
 import { Effect, Outcome, Words } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Sentence, Time } from './kit.js';
@@ -129,7 +129,7 @@ export function columnOf({ title, kind, key = '' }: TrailColumn): Column<ShownRo
         cell: ({ fields }) => {
           const value = fields[key];
           // Of a grant it is how long it lives.
-          return kindOf(fields) === 'command' && typeof value === 'number' ? <Duration ms={value} /> : '';
+          return isExchange(fields) && typeof value === 'number' ? <Duration ms={value} /> : '';
         },
       };
     case 'text':

@@ -1,7 +1,7 @@
 // What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
 
 import type { Exclusion } from '../domain/admin/page/leave-out.js';
-import { kindOf } from '../domain/records/story/row.js';
+import { isExchange } from '../domain/records/story/row.js';
 import { Dialog } from './dialog.js';
 import { Button, Chip, Name, Segments } from './kit.js';
 import { go } from './location.js';
@@ -151,7 +151,7 @@ export function Picks({ row, wanted, onWanted, onClose }: PicksProps) {
         <Button onClick={onClose}>Close</Button>
         {id !== undefined && (
           <Button kind="main" onClick={() => go(pathOf('/trail/:id', id))}>
-            {kindOf(row.fields) === 'command' ? 'Open this command' : 'Open this record'}
+            {isExchange(row.fields) ? 'Open this command' : 'Open this record'}
           </Button>
         )}
       </div>

@@ -4,7 +4,10 @@ import type { TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
 import { asList, textIn, valueText } from '../domain/records/audit/stored.js';
 import {
+  countedForOf,
+  countedWords,
   deedOf,
+  isExchange,
   kindOf,
   outcomeOf,
   requesterOf,
@@ -66,13 +69,14 @@ export function commandText({ fields, why }: Pick<ShownRow, 'fields' | 'why'>): 
   const { command, args } = fields;
   if (!isOfCommand({ fields })) return deedOf(fields, why);
   const list = asList(args);
-  return [command, list === undefined ? args : withoutEnd(list)].map(valueText).join(' ').trim();
+  const counted = countedWords({ countedFor: countedForOf(fields) });
+  const words = [command, list === undefined ? args : withoutEnd(list)].map(valueText);
+  return [...words, counted && `(${counted})`].join(' ').trim();
 }
 
 /** A command, or a step of access to one; else it is what somebody did, in words. */
 export function isOfCommand({ fields }: Pick<TrailRow, 'fields'>): boolean {
-  const kind = kindOf(fields);
-  return kind === 'command' || kind === 'access';
+  return isExchange(fields) || kindOf(fields) === 'access';
 }
 
 /** The mail users of a command: its own, those it touches, or all of them. */
@@ -100,7 +104,7 @@ export function queryValue(row: ShownRow, key: QueryKey): string {
 /** What a screen opens for a row: the id of a command, else the seq of the record; undefined: nothing says which one it is. */
 export function wantedOf({ fields, admittedSeq }: TrailRow): string | undefined {
   const id = textIn(fields, 'id');
-  if (kindOf(fields) === 'command' && /^[0-9A-Za-z-]{1,64}$/.test(id)) return id;
+  if (isExchange(fields) && /^[0-9A-Za-z-]{1,64}$/.test(id)) return id;
   return admittedSeq === undefined ? undefined : String(admittedSeq);
 }
 

@@ -5,7 +5,7 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { AskTrail, Histogram as Counted } from '../domain/admin/page/trail.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
-import { kindOf, requestOf } from '../domain/records/story/row.js';
+import { isExchange, requestOf } from '../domain/records/story/row.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
 import { About, ExchangeScreen, Raw } from './exchange-screen.js';
@@ -404,7 +404,7 @@ function Results(props: ResultsProps) {
               const request = requestOf(row.fields);
               if (id === undefined) return;
               if (window.matchMedia('(min-width: 1100px)').matches) onOpened(id);
-              else if (kindOf(row.fields) === 'command') go(pathOf('/trail/:id', id));
+              else if (isExchange(row.fields)) go(pathOf('/trail/:id', id));
               else if (request !== undefined) go(pathOf('/access/:id', request));
               else setPicked(row);
             }}
@@ -468,7 +468,7 @@ interface OpenedProps {
 function Opened({ wanted, rows, onOpened }: OpenedProps) {
   const at = rows.findIndex((row) => wantedOf(row) === wanted);
   const row = rows[at];
-  const isOther = row !== undefined && kindOf(row.fields) !== 'command';
+  const isOther = row !== undefined && !isExchange(row.fields);
   const neighborOf = (step: 1 | -1): string | undefined => {
     const next = at < 0 ? undefined : rows[at + step];
     return next && wantedOf(next);
@@ -736,6 +736,10 @@ export function TrailSave({ filter }: { readonly filter: AskTrail['filter'] }) {
         All commands that the search finds, the oldest first. "With proof" is an extract that the key of the
         journal signs: it proves that dovegate showed these rows for this question. A proof by the chain,
         which needs the lines between, is made from the files: dovegate audit export --with-proof.
+      </p>
+      <p class="hint">
+        It is checked with <code>dovegate audit check-proof FILE --key KEY</code>; KEY is a copy of the public
+        key of the journal (key.pub) that came another way than the file.
       </p>
     </section>
   );

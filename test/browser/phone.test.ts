@@ -167,6 +167,7 @@ browserTest('what a flood left without records is told, also where no row is fou
   await page.getByRole('button', { name: 'Save with proof' }).click();
   const file = readFileSync(await (await download).path(), 'utf8');
   assert.match(file, /^\* \{.*"event":"limit".*"action":"refused","count":\d+/m);
+  await page.getByText('dovegate audit check-proof FILE --key KEY', { exact: true }).waitFor();
   await page.getByText(/^\d+ rows saved, and \d+ refusals only counted: rows with a count/).waitFor();
   await visit(page, '/trail?q=command:nothing');
   await page.getByText('No command matches.').waitFor();

@@ -64,6 +64,11 @@ void test('every kind of value has a text', () => {
   for (const [value, text] of cases) assert.equal(valueText(value), text);
 });
 
+void test('a search by which dovegate counted mails says so in its row', () => {
+  const fields = { command: 'search', args: ['all'], for: 'E9', request: 'R1' };
+  assert.equal(commandText({ fields }), 'search all (counted by dovegate for request R1)');
+});
+
 void test('a command without an end is open; what a policy would have said stands beside it', () => {
   assert.equal(outcomeOf(row({ outcome: 'ok' }, { completedSeq: 2 })), 'ok');
   assert.equal(outcomeOf(row({})), 'open');

@@ -277,7 +277,7 @@ async function search(
 ): Promise<TrailAnswer> {
   const { rowsMax, bytesMax, timeMs } = task.limits;
   const view = createView(task.users);
-  const found = createSearch(filter);
+  const found = createSearch({ ...filter, isWithCounts: task.asked.look === 'report' });
   const retirements = createRetirements();
   const counted = createOnlyCounted(filter);
   const digest = task.asked.look === 'extract' ? createExtractDigest() : undefined;

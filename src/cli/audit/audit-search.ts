@@ -11,14 +11,16 @@ import { asNumber } from '../../domain/records/audit/stored.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import {
   classOfOutcome,
+  countedForOf,
+  countedWords,
   deedOf,
+  isExchange,
   kindOf,
   outcomeOf,
   remarkOf,
   requesterOf,
 } from '../../domain/records/story/row.js';
-import { storyOfRow } from '../../domain/records/story/story.js';
-import { countedWords, whyWords } from '../../domain/records/story/words.js';
+import { whyWords } from '../../domain/records/story/words.js';
 import {
   formatCsvHeader,
   formatCsvRow,
@@ -256,9 +258,9 @@ export function formatMoment(time: unknown): string {
 function commandOf(row: ExchangeRow): string {
   const { command, args } = row.fields;
   const kind = kindOf(row.fields);
-  const counted = kind === 'command' ? countedWords(storyOfRow(row).asked) : '';
+  const counted = countedWords({ countedFor: countedForOf(row.fields) });
   const parts = [...[command, args].map(formatValue), counted && `(${counted})`];
-  const isNamed = kind === 'command' || kind === 'access';
+  const isNamed = isExchange(row.fields) || kind === 'access';
   return printable(
     isNamed ? parts.filter((part) => part !== '').join(' ') : deedOf(row.fields, whyWords(row)),
   );

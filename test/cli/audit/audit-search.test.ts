@@ -111,10 +111,10 @@ void test('a search that dovegate made to count mails says so', async (t) => {
   const counted = (more: Partial<AuditRecord>) => (record: AuditRecord) =>
     record.event === 'admission' ? { ...record, command: 'search', for: 'E9', ...more } : record;
   for (const [more, note] of [
-    [{}, '(a count by dovegate for E9)'],
-    [{ request: 'R1' }, '(a count by dovegate for request R1)'],
+    [{}, '(counted by dovegate for E9)'],
+    [{ request: 'R1' }, '(counted by dovegate for request R1)'],
   ] as const) {
-    const { lines } = await search(await writeJournal(t, 1, counted(more)), {}, 'table');
+    const { lines } = await search(await writeJournal(t, 1, counted(more)), { kind: 'count' }, 'table');
     assert.ok(lines[1]?.includes(`search ${note} `), lines.join('\n'));
   }
 });

@@ -85,7 +85,7 @@ export async function makeReport(
   form: ReportForm,
 ): Promise<CountedReport> {
   const { mailbox, fromMs, toMs, nowMs, isContentOnly, host, madeBy } = asked;
-  const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs };
+  const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs, isWithCounts: true };
   const isSigned = 'verdict' in journal && journal.isChecked;
   const counter = createTouchCounter(isSigned ? journal.verdict.signedSeq : undefined);
   let isNamed = false;

@@ -30,12 +30,31 @@ export function shownEffect(effect: string, content: TrailContent | undefined): 
 }
 
 /** What people do, as a search tells it apart: one row for a command, and for each record of something else. */
-export const rowKinds = ['command', 'access', 'operator', 'session', 'look'] as const;
+export const rowKinds = ['command', 'access', 'operator', 'session', 'look', 'count'] as const;
 export type RowKind = (typeof rowKinds)[number];
 
+/** A row of a command, or of a search by which dovegate counted mails, which is nobody's command. */
+export function isExchange({ event }: StoredRecord): boolean {
+  return event === undefined;
+}
+
+/** What dovegate itself counted mails for: a command, or a request for access. Undefined: a client sent it. */
+export function countedForOf(record: StoredRecord): Asked['countedFor'] {
+  const [command, request] = [textIn(record, 'for'), textIn(record, 'request')];
+  if (command === '') return undefined;
+  return request === '' ? { kind: 'command', id: command } : { kind: 'request', id: request };
+}
+
+/** Of a search that dovegate made to count mails; '': a client sent it. */
+export function countedWords({ countedFor }: Pick<Asked, 'countedFor'>): string {
+  if (countedFor === undefined) return '';
+  return `counted by dovegate for ${countedFor.kind === 'request' ? 'request ' : ''}${countedFor.id}`;
+}
+
 /** Undefined: nobody did it, or a view hides what it was. A row of a command has no event. */
-export function kindOf({ event, action, session }: StoredRecord): RowKind | undefined {
-  if (event === undefined) return 'command';
+export function kindOf(fields: StoredRecord): RowKind | undefined {
+  const { event, action, session } = fields;
+  if (isExchange(fields)) return countedForOf(fields) === undefined ? 'command' : 'count';
   if (event === 'session-open' || event === 'session-close') return isText(session) ? 'session' : undefined;
   if (!isText(action)) return undefined;
   if (event === 'access') return 'access';
@@ -102,7 +121,7 @@ export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   const kind = kindOf(fields);
   const action = textIn(fields, 'action');
   if (kind === 'access') return action;
-  if (kind !== 'command' && kind !== 'operator') return action === 'page-refused' ? 'refused' : '';
+  if (!isExchange(fields) && kind !== 'operator') return action === 'page-refused' ? 'refused' : '';
   return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
 }
 
@@ -169,7 +188,7 @@ export function hasOutcome(row: StoryRow, wanted: string): boolean {
 export function classOfRow(row: StoryRow): OutcomeClass {
   const outcome = outcomeOf(row);
   const kind = kindOf(row.fields);
-  if (kind === 'command' || kind === 'operator') return classOfOutcome(outcome);
+  if (isExchange(row.fields) || kind === 'operator') return classOfOutcome(outcome);
   return outcome === 'refused' ? 'denied' : 'ok';
 }
 
@@ -215,6 +234,7 @@ export function recordTitle(row: StoryRow): string {
     case 'look':
       return 'A look at records';
     case 'command':
+    case 'count':
     case undefined:
       return 'A record that belongs to no command';
     default:

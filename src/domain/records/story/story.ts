@@ -13,7 +13,7 @@ import {
 } from '../audit/stored.js';
 import { foldGrant, type GrantStory } from './grant.js';
 import { ownerOf, type TroubleOwner } from './owner.js';
-import type { Asked, Drain, StoryRow } from './row.js';
+import { type Asked, countedForOf, type Drain, type StoryRow } from './row.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
 
@@ -180,14 +180,12 @@ function tell(
 }
 
 function askedOf(record: StoredRecord): Asked {
-  const [command, request] = [textIn(record, 'for'), textIn(record, 'request')];
   return {
     time: textIn(record, 'time'),
     listener: textIn(record, 'listener'),
     session: textIn(record, 'session'),
     principal: textIn(record, 'principal'),
-    countedFor:
-      command === '' ? undefined : { kind: request === '' ? 'command' : 'request', id: request || command },
+    countedFor: countedForOf(record),
     reason: textIn(record, 'reason'),
     command: textIn(record, 'command'),
     user: textIn(record, 'user'),

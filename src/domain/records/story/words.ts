@@ -16,10 +16,10 @@ import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.
 import { approvedText } from './grant.js';
 import { ownerWords, type TroubleOwner } from './owner.js';
 import {
-  type Asked,
+  countedWords,
   drainWords,
   type Fact,
-  kindOf,
+  isExchange,
   type LifeStep,
   type LoggedLine,
   type StoryRow,
@@ -104,15 +104,9 @@ function grantWords({ story, use }: Extract<Right, { readonly kind: 'grant' }>):
   return `${asked}${approvedText(story)}${use === undefined ? '' : `, use ${use}${of}`}`;
 }
 
-/** Of a search that dovegate made to count mails; '': a client sent it. */
-export function countedWords({ countedFor }: Pick<Asked, 'countedFor'>): string {
-  if (countedFor === undefined) return '';
-  return `a count by dovegate for ${countedFor.kind === 'request' ? 'request ' : ''}${countedFor.id}`;
-}
-
 /** Of a row of a search: why a command ended as it did, or a session. '': nothing says it. */
 export function whyWords(row: StoryRow): string {
-  if (kindOf(row.fields) === 'command') return endedWords(storyOfRow(row));
+  if (isExchange(row.fields)) return endedWords(storyOfRow(row));
   return row.fields['event'] === 'session-close' ? closedWords(textIn(row.fields, 'reason')) : '';
 }
 

@@ -71,6 +71,8 @@ export interface TrailFilter {
   readonly by?: string | undefined;
   /** Absent: commands; with `grant` its access records too, with `by` all that this person did. */
   readonly kind?: RowKind | 'all' | undefined;
+  /** Not of a search: a report has the searches by which dovegate counted mails, too. */
+  readonly isWithCounts?: boolean | undefined;
   /** Milliseconds since 1970 of the admission: from, and before. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
@@ -129,6 +131,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   const isForAll = filter.user === undefined || /^\*+$/.test(filter.user);
   const user = isForAll ? undefined : createUserSearch(filter.user ?? '');
   const kinds = kindsOf(filter);
+  const isOfExchanges = kinds.has('command') || kinds.has('count');
   const own = needlesOf(filter);
   const isByUser = user?.needles !== undefined && filter.id === undefined && filter.session === undefined;
   /** Every match contains one of these; undefined: there is no such text. Ids and sessions are the most specific, then users. */
@@ -156,7 +159,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         }
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
-        if (kinds.has('command') && isAdmission(piece, eventAt) && (needles === undefined || hit < end))
+        if (isOfExchanges && isAdmission(piece, eventAt) && (needles === undefined || hit < end))
           admit(piece, at, end, eventAt);
         else if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt);
         else if (isCompletion(piece, eventAt)) complete(piece, at, end, eventAt, rows);
@@ -364,6 +367,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   }
 
   function isWanted(record: Stored): boolean {
+    const isCount = record['event'] === 'admission' && record['for'] !== undefined;
+    if (record['event'] === 'admission' && !kinds.has(isCount ? 'count' : 'command')) return false;
     if (user?.isWanted(record) === false) return false;
     if (principal !== undefined) {
       // What is left of a name that was cut fits patterns only.
@@ -372,8 +377,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     }
     if (by !== undefined) {
       // What dovegate counted for a command or a request is nothing that a person did.
-      const isCounted = record['event'] === 'admission' && record['for'] !== undefined;
-      if (isCounted || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
+      if (isCount || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
         return false;
     }
     const effect = filter.effect && shownEffect(shown(record['effect']), contentOf(record));
@@ -489,10 +493,11 @@ function outcomesOf(wanted: string | undefined): readonly string[] | undefined {
 }
 
 /** What is looked for: see {@link TrailFilter.kind}. */
-export function kindsOf({ kind, by, grant }: TrailFilter): ReadonlySet<RowKind> {
+export function kindsOf({ kind, by, grant, id, isWithCounts }: TrailFilter): ReadonlySet<RowKind> {
   if (kind === 'all' || (kind === undefined && by !== undefined)) return new Set(rowKinds);
   if (kind !== undefined) return new Set([kind]);
-  return new Set(grant === undefined ? ['command'] : ['command', 'access']);
+  const counts = isWithCounts === true || id !== undefined ? (['count'] as const) : [];
+  return new Set(grant === undefined ? ['command', ...counts] : ['command', 'access', ...counts]);
 }
 
 /** The most specific first: the search goes from one hit to the next. A match has one of each list. */
@@ -521,7 +526,7 @@ function needlesOf(filter: TrailFilter): Buffer[][] {
 
 /** Other records than those of commands are few: their events are found without a look at each line. */
 function eventNeedles(kinds: ReadonlySet<RowKind>): Buffer[] | undefined {
-  return kinds.has('command')
+  return kinds.has('command') || kinds.has('count')
     ? undefined
     : ['access', 'operator', 'session-'].map((event) => Buffer.from(`"event":"${event}`));
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { type AuditRecord, formatTime } from '../../../../src/domain/records/audit/record.js';
 import {
   classOfOutcome,
+  countedWords,
   outcomeOf,
   remarkOf,
   requesterOf,
@@ -11,7 +12,6 @@ import {
 import { foldStory, storyOfRow } from '../../../../src/domain/records/story/story.js';
 import {
   causeWords,
-  countedWords,
   denialWords,
   rightWords,
   tellStory,
@@ -185,10 +185,10 @@ void test('an approver is no requester, and a count of dovegate is not of a clie
     completedSeq: 1,
   };
   assert.deepEqual([requesterOf(own), remarkOf(own)], ['anna@support', '']);
-  assert.equal(countedWords(fold({ ...admission, for: 'E' }).asked), 'a count by dovegate for E');
+  assert.equal(countedWords(fold({ ...admission, for: 'E' }).asked), 'counted by dovegate for E');
   assert.equal(
     countedWords(fold({ ...admission, for: 'E', request: 'R' }).asked),
-    'a count by dovegate for request R',
+    'counted by dovegate for request R',
   );
   assert.equal(countedWords(fold(admission).asked), '');
   assert.deepEqual(['ok', 'limited', 'partly', 'aborted', 'open', ''].map(classOfOutcome), [

@@ -310,7 +310,7 @@ void test('the whole history of a grant, once, with the commands under it', () =
   assert.deepEqual(found({ grant: 'G1', kind: 'access' }), ['requested', 'approved', 'granted', 'revoked']);
   assert.deepEqual(found({ grant: 'G1', user: 'anna@example.com' }), history);
   assert.deepEqual(found({ grant: 'G1', by: 'carol' }), ['approved', 'granted', 'revoked']);
-  assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3', 'E4', 'E5']);
+  assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3', 'E4']);
   assert.deepEqual(found({ grant: 'G3' }), []);
   const limited = createView(['*@example.com'])
     .take(Buffer.from(lines.join('')))
@@ -367,8 +367,12 @@ void test('what people did beside commands is found by its kind and by who did i
     return rows.map(({ fields: { id, action, event } }) => String(action ?? event ?? id));
   };
   const cases: readonly (readonly [TrailFilter, readonly string[]])[] = [
-    [{}, ['E1', 'C0', 'C1']],
-    [{ kind: 'command' }, ['E1', 'C0', 'C1']],
+    // Mails that dovegate counted itself are nobody's commands: they are found where they are asked for.
+    [{}, ['E1']],
+    [{ kind: 'command' }, ['E1']],
+    [{ kind: 'count' }, ['C0', 'C1']],
+    [{ isWithCounts: true }, ['E1', 'C0', 'C1']],
+    [{ id: 'C1' }, ['C1']],
     [{ kind: 'access' }, ['requested', 'revoked']],
     [{ kind: 'operator' }, ['drain', 'kill']],
     [{ kind: 'session' }, ['session-open', 'page-sign-in', 'session-close']],
