@@ -52,7 +52,13 @@ function addInit(program: Command, end: End): void {
         'the Dovecot: local, unix:PATH or HOST:PORT; again for several, each with its mail users: HOST:PORT=*@example.com',
       ).argParser(several),
     )
-    .option('--team <name>', 'who may use it: the name of a team (default with --members: support)')
+    .addOption(
+      new Option(
+        '--team <name>',
+        'who may use it: the name of a team (default with --members: support); again for several, each as NAME=MEMBERS',
+      ).argParser(several),
+    )
+    .option('--observe', 'instead of a preset: policies that only observe, in a file of their own')
     .option('--members <names>', 'its users, and groups with % in front (default: the group of its name)')
     .option('--preset <name>', 'what they may do, docs/presets.md (default with --mail-users: support-desk)')
     .addOption(

@@ -5,7 +5,14 @@ import { join, resolve } from 'node:path';
 import { nearestName } from '../../domain/language/names/nearest-name.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
-import { type Answers, type BackendPlace, socketName, type TcpBackend, type UnixBackend } from './draft.js';
+import {
+  type Answers,
+  type BackendPlace,
+  socketName,
+  type TcpBackend,
+  type Team,
+  type UnixBackend,
+} from './draft.js';
 import type { Machine } from './machine.js';
 
 /** As typed; undefined: not given. */
@@ -13,9 +20,11 @@ export interface InitOptions {
   readonly directory?: string;
   /** Each with `=` and the patterns of its mail users, where there are several. */
   readonly backend?: readonly string[];
-  readonly team?: string;
+  /** Each a name, or NAME=MEMBERS. */
+  readonly team?: readonly string[];
   /** Users, and groups with a leading `%`. */
   readonly members?: string;
+  readonly observe?: boolean;
   readonly preset?: string;
   /** NAME=VALUE. */
   readonly with?: readonly string[];
@@ -117,16 +126,18 @@ function defaultTeam({ gidOf, person }: Machine): string | undefined {
 export function linesOf(options: InitOptions): Partial<Record<Question['option'], string>> {
   const { directory, backend, journal, members, mailUsers } = options;
   const parameters = options.with;
-  const team = options.team ?? (members === undefined ? undefined : 'support');
+  const teams = options.team ?? (members === undefined ? undefined : ['support']);
   const preset =
     options.preset ?? (mailUsers === undefined && parameters === undefined ? undefined : 'support-desk');
   return {
     ...(directory !== undefined && { directory }),
     ...(backend !== undefined && { backend: backend.join(' ') }),
-    ...(team !== undefined && { team: `${team} ${members ?? ''}`.trim() }),
-    ...(preset !== undefined && {
-      preset: [preset, ...(parameters ?? []), mailUsers ?? ''].join(' ').trim(),
-    }),
+    ...(teams !== undefined && { team: `${teams.join('; ').replaceAll('=', ' ')} ${members ?? ''}`.trim() }),
+    ...(options.observe === true ? { preset: mailUsers ?? '' } : {}),
+    ...(preset !== undefined &&
+      options.observe !== true && {
+        preset: [preset, ...(parameters ?? []), mailUsers ?? ''].join(' ').trim(),
+      }),
     ...(journal !== undefined && { journal }),
   };
 }
@@ -240,12 +251,20 @@ function localBackend(
   };
 }
 
+/** Teams, with a semicolon between them. */
+export function parseTeams(text: string, machine: Machine, daemonUser: string): Answers['teams'] {
+  const [first = '', ...others] = text.split(';');
+  const all: Answers['teams'] = [
+    parseTeam(first, machine, daemonUser),
+    ...others.map((each) => parseTeam(each, machine, daemonUser)),
+  ];
+  const twice = all.find(({ team }, at) => all.findIndex((each) => each.team === team) < at);
+  if (twice !== undefined) throw wrong(`"${twice.team}" is named twice`);
+  return all;
+}
+
 /** NAME USER... %GROUP...; without members, the group of that name if it exists. */
-export function parseTeam(
-  text: string,
-  machine: Machine,
-  daemonUser: string,
-): Pick<Answers, 'team' | 'users' | 'groups'> {
+function parseTeam(text: string, machine: Machine, daemonUser: string): Team {
   const [team = '', ...members] = wordsOf(text);
   if (!/^[a-zA-Z0-9][\w.-]{0,63}$/.test(team))
     throw wrong('the name of a team has 1 to 64 letters, digits, dots, dashes and underscores');
@@ -290,6 +309,18 @@ export function parsePreset(
     parameters: new Map(parameters),
     mailUsers: patterns.length === 0 ? mailUsers : [...new Set(patterns)],
   };
+}
+
+/** PATTERN... of policies that observe. */
+export function parseObserved(
+  text: string,
+  { mailUsers, noMailUsers }: Pick<Machine, 'mailUsers' | 'noMailUsers'>,
+): Pick<Answers, 'preset' | 'parameters' | 'mailUsers'> {
+  const patterns = wordsOf(text);
+  for (const pattern of patterns) if (!mailUserPattern.test(pattern)) throw wrong(wrongPattern);
+  if (patterns.length === 0 && mailUsers.length === 0) throw wrong(whoseMailboxes({ noMailUsers }));
+  const users = patterns.length === 0 ? mailUsers : [...new Set(patterns)];
+  return { preset: undefined, parameters: new Map(), mailUsers: users };
 }
 
 /** The paths of all other files, by the directory of the configuration. */

@@ -42,15 +42,22 @@ export type TcpBackend = BackendPlace & {
 
 export type BackendAnswer = UnixBackend | TcpBackend;
 
+/** Who may use one socket. */
+export interface Team {
+  readonly team: string;
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+}
+
 export interface Answers {
   /** The directory of the configuration; absolute, like all paths here. */
   readonly directory: string;
   /** At least one. */
   readonly backends: readonly BackendAnswer[];
-  readonly team: string;
-  readonly users: readonly string[];
-  readonly groups: readonly string[];
-  readonly preset: string;
+  /** At least one; each has a socket. */
+  readonly teams: readonly [Team, ...Team[]];
+  /** Undefined: the policies only observe, and stand in a file of their own, which what `suggest --all` prints replaces. */
+  readonly preset: string | undefined;
   /** Parameters of the preset; one value is a text, several are a list. */
   readonly parameters: ReadonlyMap<string, readonly string[]>;
   /** Patterns of the mail users that the team may name. */
@@ -64,6 +71,7 @@ export interface Answers {
 }
 
 export const configurationName = 'dovegate.yaml';
+export const policiesName = 'policies.yaml';
 export const snippetName = 'dovecot-snippet.conf';
 export const socketName = 'dovegate-doveadm';
 
@@ -86,31 +94,21 @@ export interface DraftParts {
   readonly serverCommands?: readonly string[];
 }
 
+/** Without the policies where these observe. */
 export function draftConfiguration(
   answers: Answers,
   { tests = [], serverCommands = [] }: DraftParts = {},
 ): string {
-  const { backends, team, users, groups, preset, parameters, mailUsers, journal, runDirectory } = answers;
-  const people = [
-    ...(users.length > 0 ? [`users: ${list(users)}`] : []),
-    ...(groups.length > 0 ? [`groups: ${list(groups)}`] : []),
-  ];
-  const values = [...parameters].map(
-    ([name, value]) => `${quote(name)}: ${value.length === 1 ? quote(value.join()) : list(value)}`,
-  );
-  const use = quote(`presets/${preset}`);
+  const { backends, teams, preset, journal, runDirectory } = answers;
+  const include = `# The policies. They observe: docs/migrate-from-root.md\ninclude: [${policiesName}]\n`;
   return `# Written by "dovegate init". What each key means: docs/configuration.md. After a change:
 #   dovegate check, dovegate test, dovegate reload
 version: 1
-
+${preset === undefined ? `\n${include}` : ''}
 # A socket for each team. The kernel says who connects; everybody but these people is refused. To add or remove a person of
 # "users", change it and run dovegate reload: their groups do not matter. For "groups", usermod or gpasswd is enough.
 listeners:
-  ${quote(team)}:
-    unix: ${quote(teamSocket(answers))}
-    mode: "0666"
-    peers: { ${people.join(', ')} }
-    policy: ${quote(team)}
+${teams.map((each) => draftListener(each, runDirectory)).join('\n')}
 
 # The Dovecots.
 backends:
@@ -120,13 +118,7 @@ ${backends.map(draftBackend).join('\n')}
 routes:
 ${backends.map(({ name, users: there }) => `  - { users: ${list(there)}, backend: ${name} }`).join('\n')}
 ${draftServerCommands(serverCommands)}${draftNames(backends)}
-policies:
-  ${quote(team)}:
-    users: ${list(mailUsers)}
-    use:
-      - ${values.length === 0 ? use : `{ preset: ${use}, with: { ${values.join(', ')} } }`}
-
-# What the policy is meant to allow and to refuse, as it was when this file was written: dovegate test
+${preset === undefined ? '' : `${draftPolicies(answers)}\n`}# What the policy is meant to allow and to refuse, as it was when this file was written: dovegate test
 tests:${tests.length === 0 ? ' []' : `\n${tests.join('\n')}`}
 
 state: ${quote(answers.stateDirectory)}
@@ -139,8 +131,38 @@ admin:
 `;
 }
 
-export function teamSocket({ runDirectory, team }: Answers): string {
+function draftListener({ team, users, groups }: Team, runDirectory: string): string {
+  const people = [
+    ...(users.length > 0 ? [`users: ${list(users)}`] : []),
+    ...(groups.length > 0 ? [`groups: ${list(groups)}`] : []),
+  ];
+  return `  ${quote(team)}:
+    unix: ${quote(socketOf(team, runDirectory))}
+    mode: "0666"
+    peers: { ${people.join(', ')} }
+    policy: ${quote(team)}`;
+}
+
+export function draftPolicies({ teams, preset, parameters, mailUsers }: Answers): string {
+  const values = [...parameters].map(
+    ([name, value]) => `${quote(name)}: ${value.length === 1 ? quote(value.join()) : list(value)}`,
+  );
+  const use = quote(`presets/${preset ?? ''}`);
+  const rules =
+    preset === undefined
+      ? ['allow: []']
+      : ['use:', `  - ${values.length === 0 ? use : `{ preset: ${use}, with: { ${values.join(', ')} } }`}`];
+  const observing = ['mode: observe', 'logs: full # error texts of Dovecot itself, as without a gate'];
+  const lines = [...(preset === undefined ? observing : []), `users: ${list(mailUsers)}`, ...rules];
+  return `policies:\n${teams.map(({ team }) => `  ${quote(team)}:\n${lines.map((line) => `    ${line}\n`).join('')}`).join('')}`;
+}
+
+function socketOf(team: string, runDirectory: string): string {
   return join(runDirectory, `${team}.sock`);
+}
+
+export function teamSocket({ runDirectory, teams: [{ team }] }: Answers): string {
+  return socketOf(team, runDirectory);
 }
 
 export function adminSocket({ runDirectory }: Answers): string {
@@ -151,13 +173,14 @@ export function adminSocket({ runDirectory }: Answers): string {
  * The commands of the policy that name no mailbox user and change something: with several Dovecots each needs a line that says where it
  * goes.
  */
-export function serverCommandsOf({ backends, policies }: Settings, team: string): readonly string[] {
+export function serverCommandsOf({ backends, policies }: Settings): readonly string[] {
   if (backends.length < 2) return [];
   const changing = allSeries
     .flatMap((series) => commandsOf(series))
     .filter(({ name, scope, effect }) => scope === 'server' && effect !== 'read' && name !== 'user')
     .map(({ name }) => name);
-  return [...new Set(changing)].filter((name) => policies.get(team)?.allowByCommand.has(name) === true);
+  const all = [...policies.values()];
+  return [...new Set(changing)].filter((name) => all.some(({ allowByCommand }) => allowByCommand.has(name)));
 }
 
 function draftServerCommands(names: readonly string[]): string {
@@ -278,6 +301,7 @@ export function testsFor(
   parse: (text: string) => Settings | undefined,
   serverCommands: readonly string[] = [],
 ): readonly string[] {
+  if (answers.preset === undefined) return [];
   // The role may be for one user only.
   const [user] = answers.parameters.get('user') ?? answers.parameters.get('probe') ?? [];
   const named = user ?? userOf(answers.mailUsers[0] ?? '*');
@@ -285,7 +309,7 @@ export function testsFor(
     const fill = (word: string): string => (word === 'USER' ? named : word);
     const who = each.user === '' ? '' : `user: ${quote(fill(each.user))}, `;
     const words = list(each.words.map(fill));
-    return `  - { listener: ${quote(answers.team)}, ${who}command: ${words}, expect: ${expect} }`;
+    return `  - { listener: ${quote(answers.teams[0].team)}, ${who}command: ${words}, expect: ${expect} }`;
   };
   const passing = (expect: PolicyTest['expect']): string[] => {
     const lines = candidates.map((each) => lineOf(each, expect));

@@ -31,9 +31,10 @@ import {
   linesOf,
   parseBackends,
   parseDirectory,
+  parseObserved,
   parsePreset,
   parseShared,
-  parseTeam,
+  parseTeams,
   placesFor,
   type Question,
   questionsFor,
@@ -43,9 +44,12 @@ import {
   type BackendAnswer,
   configurationName,
   draftConfiguration,
+  draftPolicies,
   draftSnippet,
+  policiesName,
   serverCommandsOf,
   snippetName,
+  type Team,
   teamSocket,
   testsFor,
 } from './draft.js';
@@ -119,18 +123,19 @@ async function gather(
   // Whose Dovecots are named by their mail users has said whom the policy is about.
   const there = [...new Set(asked.flatMap(({ users }) => users))];
   if (!there.includes('*')) known = { ...machine, mailUsers: there };
-  const team = await take(2, directory, (text) => parseTeam(text, machine, daemonUser));
+  const teams = await take(2, directory, (text) => parseTeams(text, machine, daemonUser));
   const partly = {
     ...placesFor(directory),
-    ...team,
+    teams,
     daemonUser,
     backends,
     journal: join(directory, 'audit'),
   };
   // The roles define their parameters and their form.
   const role = await take(3, directory, (text) => {
-    const parsed = parsePreset(text, known);
-    parseDraft(draftConfiguration({ ...partly, ...parsed }), directory);
+    const parsed = flags.observe === true ? parseObserved(text, known) : parsePreset(text, known);
+    const all = { ...partly, ...parsed };
+    parseDraft(draftConfiguration(all), all);
     return parsed;
   });
   return { ...partly, ...role, journal: await take(4, directory, parseDirectory) };
@@ -302,11 +307,16 @@ async function passwordFor(
 }
 
 /** The settings of a text without a file. Throws a CommandFault with its problems. */
-function parseDraft(text: string, directory: string): Settings {
+function parseDraft(text: string, answers: Answers): Settings {
+  const { directory } = answers;
   const file = join(directory, configurationName);
+  const drafts = new Map([
+    [file, text],
+    [join(directory, policiesName), draftPolicies(answers)],
+  ]);
   const read = {
     ...readFromDisk,
-    readText: (path: string) => (path === file ? text : readFromDisk.readText(path)),
+    readText: (path: string) => drafts.get(path) ?? readFromDisk.readText(path),
   };
   const { settings, problems, texts } = parseSettings(file, read, { nowMs: systemClock.wallMs() });
   if (settings !== undefined) return settings;
@@ -338,10 +348,10 @@ interface Written {
 
 /** Writes and checks everything, or leaves nothing behind. Throws a CommandFault. */
 function write(answers: Answers, machine: Machine): Written {
-  const { directory, backends, daemonUser, journal, stateDirectory, runDirectory } = answers;
+  const { directory, backends, daemonUser, journal, stateDirectory, runDirectory, preset } = answers;
   const nowMs = systemClock.wallMs();
-  const parse = (text: string): Settings => parseDraft(text, directory);
-  const serverCommands = serverCommandsOf(parse(draftConfiguration(answers)), answers.team);
+  const parse = (text: string): Settings => parseDraft(text, answers);
+  const serverCommands = serverCommandsOf(parse(draftConfiguration(answers)));
   const tests = testsFor(answers, nowMs, parse, serverCommands);
   const text = draftConfiguration(answers, { tests, serverCommands });
   parse(text);
@@ -365,6 +375,16 @@ function write(answers: Answers, machine: Machine): Written {
     files.putAside(directory, snippetName);
     files.putAside(directory, configurationName);
     if (snippet !== undefined) files.file(directory, snippetName, snippet, 0o644, undefined);
+    if (preset === undefined) {
+      files.putAside(directory, policiesName);
+      files.file(
+        directory,
+        policiesName,
+        draftPolicies(answers),
+        daemon === undefined ? 0o600 : 0o640,
+        readers,
+      );
+    }
     files.file(directory, configurationName, text, daemon === undefined ? 0o600 : 0o640, readers);
     const configuration = join(directory, configurationName);
     const loaded = loadConfiguration(configuration, { isForDaemon: true });
@@ -474,9 +494,11 @@ function report(
     ...kept,
     ...warnings,
     verdict,
-    `all ${tests.length} tests of the policy passed`,
+    ...(answers.preset === undefined
+      ? ['the policies observe: docs/migrate-from-root.md says how it goes on']
+      : [`all ${tests.length} tests of the policy passed`]),
     `the policy covers the mailboxes of ${plain(answers.mailUsers.join(' '))} (--mail-users)`,
-    ...(machine.isRoot && answers.groups.length === 0 && answers.users.every((name) => name === 'root')
+    ...(machine.isRoot && answers.teams.every(isRootAlone)
       ? [`only root may use it: add the people of the team to "peers" in ${configuration}`]
       : []),
     ...(note === undefined ? [] : ['', note]),
@@ -502,6 +524,9 @@ function knownUser({ backends, mailUsers }: Answers, { mailUser }: Machine): str
     ? mailUser
     : undefined;
 }
+
+const isRootAlone = ({ groups, users }: Team): boolean =>
+  groups.length === 0 && users.every((name) => name === 'root');
 
 const asRoot = `warning: the daemon would run as root; "npm run install:system" makes the user dovegate for it, or give --run-as USER`;
 

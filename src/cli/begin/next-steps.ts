@@ -32,7 +32,8 @@ export function nextSteps(
   { configuration, isRoot, hasSnippet, mailUser, isReplaced }: Situation,
   exists: (path: string) => boolean = existsSync,
 ): readonly string[] {
-  const { directory, backends, daemonUser, users } = answers;
+  const { directory, backends, daemonUser, teams } = answers;
+  const { users } = teams[0];
   const snippet = join(directory, snippetName);
   const config = configuration === standardFile ? '' : ` --config ${configuration}`;
   const isService =

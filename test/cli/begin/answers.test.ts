@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   type InitOptions,
+  linesOf,
   parseBackends,
   parseDirectory,
   parsePreset,
-  parseTeam,
+  parseTeams,
   questionsFor,
 } from '../../../src/cli/begin/answers.js';
 import type { Machine } from '../../../src/cli/begin/machine.js';
@@ -46,7 +47,7 @@ const refuses = (run: () => unknown, said: RegExp, of?: string): void =>
   );
 
 void test('a team: users, groups with % in front, and the group of its name where nobody is named', () => {
-  const team = (text: string) => parseTeam(text, machine(), 'dovegate');
+  const team = (text: string) => parseTeams(text, machine(), 'dovegate')[0];
   assert.deepEqual(team('support'), { team: 'support', users: ['root'], groups: ['support'] });
   assert.deepEqual(team('desk anna, bert %helpdesk'), {
     team: 'desk',
@@ -54,17 +55,27 @@ void test('a team: users, groups with % in front, and the group of its name wher
     groups: ['helpdesk'],
   });
   // Without root nobody but the one who runs the daemon sets it up.
-  assert.deepEqual(parseTeam('desk bert', machine({ isRoot: false }), 'anna').users, ['anna', 'bert']);
+  assert.deepEqual(parseTeams('desk bert', machine({ isRoot: false }), 'anna')[0].users, ['anna', 'bert']);
   refuses(() => team('desk'), /who is in "desk"\?.*there is no group "desk"/);
   refuses(() => team('desk carla'), /no user "carla"/);
   refuses(() => team('desk %admins'), /no group "admins"; .*groupadd/);
   refuses(() => team('admin anna'), /operators/);
 });
 
+void test('several teams: each with its members, and no name twice', () => {
+  const lines = linesOf({ team: ['support=anna,bert', 'desk=%helpdesk'], observe: true, mailUsers: '*' });
+  assert.deepEqual(lines, { team: 'support anna,bert; desk %helpdesk', preset: '*' });
+  assert.deepEqual(parseTeams(lines.team ?? '', machine(), 'dovegate'), [
+    { team: 'support', users: ['root', 'anna', 'bert'], groups: [] },
+    { team: 'desk', users: ['root'], groups: ['helpdesk'] },
+  ]);
+  refuses(() => parseTeams('desk anna; desk bert', machine(), 'dovegate'), /"desk" is named twice/);
+});
+
 void test('hostile names of a team are refused: they become the name of a file', () => {
-  for (const name of ['../x', 'a/b', '.hidden', '-x', '', `a${'b'.repeat(64)}`, 'ä', 'a;b', '"', '$(id)'])
+  for (const name of ['../x', 'a/b', '.hidden', '-x', '', `a${'b'.repeat(64)}`, 'ä', '"', '$(id)'])
     refuses(
-      () => parseTeam(`${name} anna`, machine(), 'dovegate'),
+      () => parseTeams(`${name} anna`, machine(), 'dovegate'),
       /name of a team|no user|who is in "anna"/,
       name,
     );

@@ -27,7 +27,7 @@ function parse(text: string): Settings {
 
 /** The whole file, with its tests, which pass. */
 function settingsFor(given: Answers): Settings {
-  const serverCommands = serverCommandsOf(parse(draftConfiguration(given)), given.team);
+  const serverCommands = serverCommandsOf(parse(draftConfiguration(given)));
   const tests = testsFor(given, nowMs, parse, serverCommands);
   const settings = parse(draftConfiguration(given, { tests, serverCommands }));
   assert.deepEqual(
@@ -38,7 +38,10 @@ function settingsFor(given: Answers): Settings {
 }
 
 void test('the file says what was answered', () => {
-  const settings = settingsFor({ ...answers, groups: ['helpdesk'] });
+  const settings = settingsFor({
+    ...answers,
+    teams: [{ team: 'support', users: ['root', 'anna'], groups: ['helpdesk'] }],
+  });
   const [listener] = settings.listeners;
   assert.deepEqual(listener?.socket, { kind: 'unix', path: '/run/dovegate/support.sock', mode: 0o666 });
   assert.deepEqual(listener?.peers, { users: ['root', 'anna'], groups: ['helpdesk'] });
@@ -126,7 +129,7 @@ void test('several Dovecots: each with its mail users, and a line for each comma
       ['mail2', []],
     ],
   );
-  const text = draftConfiguration(several, { serverCommands: serverCommandsOf(settings, 'support') });
+  const text = draftConfiguration(several, { serverCommands: serverCommandsOf(settings) });
   assert.match(
     text,
     /\nroutes:\n {2}- \{ users: \["\*@example\.com", "bob@example\.net"\], backend: mail1 \}\n {2}- \{ users: \["\*"\], backend: mail2 \}\n/,
@@ -140,7 +143,7 @@ void test('several Dovecots: each with its mail users, and a line for each comma
     { ...several, preset: 'quota-billing' },
     { ...several, backends: [second] },
   ])
-    assert.deepEqual(serverCommandsOf(parse(draftConfiguration(other)), 'support'), []);
+    assert.deepEqual(serverCommandsOf(parse(draftConfiguration(other))), []);
   const lines = draftSnippet(several) ?? '';
   assert.match(lines, /^# On 2001:db8::1 and mail2\.example\.com:\n/);
   assert.equal(lines.match(/inet_listener/g)?.length, 1, 'the same file for both');
@@ -148,7 +151,10 @@ void test('several Dovecots: each with its mail users, and a line for each comma
 
 void test('hostile texts stay texts', () => {
   const evil = 'x"\n  admin: { tcp: 0.0.0.0:1 } # \u2028\u0085';
-  const settings = settingsFor({ ...answers, users: ['root', evil, 'yes', '~'], groups: ['null', '0x10'] });
+  const settings = settingsFor({
+    ...answers,
+    teams: [{ team: 'support', users: ['root', evil, 'yes', '~'], groups: ['null', '0x10'] }],
+  });
   assert.deepEqual(settings.listeners[0]?.peers, {
     users: ['root', evil, 'yes', '~'],
     groups: ['null', '0x10'],

@@ -21,9 +21,7 @@ export const local = {
 export const answers: Answers = {
   directory: '/etc/dovegate',
   backends: [local],
-  team: 'support',
-  users: ['root', 'anna'],
-  groups: [],
+  teams: [{ team: 'support', users: ['root', 'anna'], groups: [] }],
   preset: 'support-desk',
   parameters: new Map(),
   mailUsers: ['*@example.com'],

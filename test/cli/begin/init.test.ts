@@ -136,6 +136,24 @@ exec "$@"`;
 
 const team = ['--team', 'support', '--members', me, '--run-as', me];
 
+void test('policies that observe stand in a file that others can replace', async (t) => {
+  const { place, init, files } = openMachine(t, found('2.4'));
+  const teams = ['desk', 'jobs'].flatMap((name) => ['--team', `${name}=${me}`]);
+  const options = ['--observe', '--mail-users', '*', '--run-as', me, ...teams];
+  const { text, exit } = await init('--defaults', '--directory', place, ...options);
+  assert.equal(exit, 0, text);
+  assert.match(text, /\nthe policies observe: docs\/migrate-from-root\.md/);
+  assert.ok(files().includes('policies.yaml'));
+  const policy = (name: string): string =>
+    `  ${name}:\n    mode: observe\n    logs: full # error texts of Dovecot itself, as without a gate\n    users: ["*"]\n    allow: []\n`;
+  assert.equal(
+    readFileSync(join(place, 'policies.yaml'), 'utf8'),
+    `policies:\n${policy('desk')}${policy('jobs')}`,
+  );
+  const sockets = readFileSync(join(place, 'dovegate.yaml'), 'utf8').match(/unix: \S+(?:desk|jobs)\.sock/g);
+  assert.equal(sockets?.length, 2);
+});
+
 for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
   void test(`with Dovecot ${series}: what it writes passes check and its tests`, async (t) => {
     const { place, init, files } = openMachine(t, found(series));

@@ -1,6 +1,7 @@
 // Goal: the commands that are left to type, each whole, for each kind of machine.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Answers } from '../../../src/cli/begin/draft.js';
 import { nextSteps } from '../../../src/cli/begin/next-steps.js';
 import { answers, local } from './examples.js';
 
@@ -25,7 +26,12 @@ void test('on a host with Dovecot and systemd', () => {
 });
 
 void test('without systemd, with a place of its own, for a Dovecot that listens already', () => {
-  const own = { ...answers, directory: '/srv/gate', runDirectory: '/srv/gate/run', users: ['root'] };
+  const own: Answers = {
+    ...answers,
+    directory: '/srv/gate',
+    runDirectory: '/srv/gate/run',
+    teams: [{ team: 'support', users: ['root'], groups: [] }],
+  };
   const more = {
     ...situation,
     configuration: '/srv/gate/dovegate.yaml',
@@ -58,7 +64,11 @@ void test('a second time, the daemon that runs takes the new file; Dovecots else
 });
 
 void test('names of a directory service stand as they would be typed', () => {
-  const named = { ...answers, users: ['root', 'CORP\\anna'], daemonUser: 'CORP\\gate' };
+  const named: Answers = {
+    ...answers,
+    teams: [{ team: 'support', users: ['root', 'CORP\\anna'], groups: [] }],
+    daemonUser: 'CORP\\gate',
+  };
   const steps = nextSteps(named, situation, () => false);
   assert.ok(
     steps.some((step) => step.startsWith("runuser -u 'CORP\\gate' -- dovegate serve")),
