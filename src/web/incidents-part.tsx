@@ -177,12 +177,12 @@ function columnsOf(now: string): Column<Incident>[] {
   ];
 }
 
-function What({ kind, backend, until, text, left = [] }: Incident) {
+function What({ kind, backend: place, until, text, left = [] }: Incident) {
   const session = useSession();
   const next = useLive(
     ({ now }) =>
       until === undefined &&
-      now?.head.problems.find((each) => each.code === `backend-${kind}` && each.backend === backend)?.try,
+      now?.head.problems.find((each) => each.code === `backend-${kind}` && each.backend === place)?.try,
   );
   return (
     <>
