@@ -1,7 +1,7 @@
 // The common parts of all forms of a report: their input, and the lines for people. Text of records is made harmless here.
 
 import type { MailboxLine } from '../../admin/page/trail.js';
-import { countWords } from '../../language/words/words.js';
+import { countWords, plural } from '../../language/words/words.js';
 import { printable } from '../audit/encode.js';
 import type { Completeness } from './completeness.js';
 import {
@@ -67,6 +67,9 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
       count === 1 ? name : `${name} (${countWords(count)})`,
     );
     const notes = [
+      ...(group.kind === 'destroyed' && group.matches !== undefined
+        ? [plural(group.matches, 'mail matched', 'mails matched')]
+        : []),
       ...(group.grant === '' ? [] : [grantNote(group)]),
       ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
       ...(group.countFor === undefined ? [] : [countTexts[group.countFor]]),

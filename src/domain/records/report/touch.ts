@@ -10,7 +10,7 @@ import { askedOf, type ContentAsked } from '../story/content.js';
 import { classOfOutcome } from '../story/row.js';
 import { type Certainty, type Story, storyOfRow } from '../story/story.js';
 import { causeWords } from '../story/words.js';
-import { formatValue } from '../trail/export.js';
+import { formatArguments, formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
 
 /** The result of a command. Commands that ran, or may have, get the strongest possible effect of their kind. */
@@ -60,6 +60,8 @@ export interface Touch {
   readonly countedFor: string;
   /** The request for access that it was made for. */
   readonly countedForRequest: string;
+  /** Mails that its query matched, as dovegate counted them. */
+  readonly matches?: number | undefined;
   readonly id: string;
   readonly session: string;
   readonly listener: string;
@@ -121,6 +123,7 @@ export function createTouchReader(
       why: causeWords(ended.cause),
       countedFor: text('for'),
       countedForRequest,
+      ...(asNumber(fields['matches']) !== undefined && { matches: asNumber(fields['matches']) }),
       id: text('id'),
       session: text('session'),
       listener: text('listener'),
@@ -295,6 +298,8 @@ export interface TouchGroup
    */
   readonly countFor: CountFor | undefined;
   readonly count: number;
+  /** Mails that their queries matched, where each of them was counted. */
+  readonly matches?: number | undefined;
   readonly firstTime: string;
   readonly lastTime: string;
   /** Their names, with how many there were of each; at most {@link namesMax}. */
@@ -315,6 +320,7 @@ const groupsMax = bounds.reportGroups;
 /** Two commands that overlap midnight end within the next day, nearly always. */
 const daysHeld = 2;
 const namesMax = 50;
+const nameCharsMax = 120;
 const idsMax = 20;
 
 export const others = '(others)';
@@ -376,6 +382,7 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
         approvedBy: touch.approvedBy,
         countFor: countForOf(touch),
         count: 0,
+        matches: 0,
         firstTime: time,
         lastTime: time,
         commands: new Map<string, number>(),
@@ -384,10 +391,14 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
       day.set(key, group);
     }
     group.count += 1;
+    const { matches } = touch;
+    group.matches =
+      group.matches === undefined || matches === undefined ? undefined : group.matches + matches;
     if (group.ids.length < idsMax && touch.id !== '') group.ids.push(touch.id);
     if (time < group.firstTime) group.firstTime = time;
     if (time > group.lastTime) group.lastTime = time;
-    const name = group.commands.size < namesMax || group.commands.has(touch.command) ? touch.command : others;
+    const own = nameOf(touch);
+    const name = group.commands.size < namesMax || group.commands.has(own) ? own : others;
     group.commands.set(name, (group.commands.get(name) ?? 0) + 1);
   }
 
@@ -402,6 +413,12 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
     }
     return days;
   }
+}
+
+/** What deletes is named with its arguments, which say the folder. */
+function nameOf({ kind, command, args }: Touch): string {
+  const all = kind === 'destroyed' ? `${command} ${formatArguments(args)}`.trim() : command;
+  return all.length > nameCharsMax ? `${all.slice(0, nameCharsMax)}…` : all;
 }
 
 function keyOf(touch: Touch, requester: string, reason: string): string {

@@ -367,8 +367,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   }
 
   function isWanted(record: Stored): boolean {
-    const isCount = record['event'] === 'admission' && record['for'] !== undefined;
-    if (record['event'] === 'admission' && !kinds.has(isCount ? 'count' : 'command')) return false;
+    const isOwnCount = record['event'] === 'admission' && record['for'] !== undefined;
+    if (record['event'] === 'admission' && !kinds.has(isOwnCount ? 'count' : 'command')) return false;
     if (user?.isWanted(record) === false) return false;
     if (principal !== undefined) {
       // What is left of a name that was cut fits patterns only.
@@ -377,7 +377,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     }
     if (by !== undefined) {
       // What dovegate counted for a command or a request is nothing that a person did.
-      if (isCount || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
+      if (isOwnCount || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
         return false;
     }
     const effect = filter.effect && shownEffect(shown(record['effect']), contentOf(record));

@@ -50,6 +50,8 @@ const notes: readonly [Partial<TouchGroup>, string][] = [
   [{ outcome: 'timeout' }, 'broken off (timeout): may have run'],
   [{ outcome: 'unknown', showed: 'maybe' }, 'broken off (unknown): may have run; may have shown content'],
   [{ outcome: 'open', reached: 'maybe' }, 'no end is recorded'],
+  [{ class: 'deleted', kind: 'destroyed', matches: 12 }, '12 mails matched'],
+  [{ class: 'deleted', kind: 'destroyed', matches: undefined }, ''],
   [{ by: 'all' }, 'may have touched it: all users, or nobody can tell whose'],
   [{ by: 'mask' }, 'may have touched it: by a mask, or a list that was cut'],
   [{ countFor: 'command' }, 'a count that dovegate made for a command'],

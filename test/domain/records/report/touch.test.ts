@@ -30,6 +30,21 @@ function row(line: string, more: Readonly<Record<string, unknown>> = {}, user = 
   };
 }
 
+void test('what deletes is named with its folder, and its mails are added up where all were counted', () => {
+  const groupOf = (...rows: readonly ExchangeRow[]) => {
+    const book = createDayBook();
+    return [...rows.flatMap((one) => book.take(read(one))), ...book.finish()].flatMap(({ groups }) => groups);
+  };
+  const [counted] = groupOf(
+    row('expunge mailbox Trash all', { matches: 7 }),
+    row('expunge mailbox Trash all', { matches: 5 }),
+  );
+  assert.deepEqual([...(counted?.commands ?? [])], [['expunge mailbox Trash all', 2]]);
+  assert.equal(counted?.matches, 12);
+  const [unknown] = groupOf(row('expunge mailbox Trash all', { matches: 7 }), row('expunge mailbox X all'));
+  assert.equal(unknown?.matches, undefined);
+});
+
 void test('a count for a request has its reason, and no approver', () => {
   const ofGrant = (id: string) => ({ approvedBy: 'approved by carol', reason: `reason of ${id}` });
   const { reason, approvedBy } = createTouchReader(
