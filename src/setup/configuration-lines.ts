@@ -54,7 +54,12 @@ type Tagged =
   /** A line: more items of the list at that line. */
   | { readonly $: 'more'; readonly of: readonly unknown[]; readonly to: number }
   | { readonly $: 'text'; readonly of: readonly string[] }
-  | { readonly $: 'globs'; readonly of: readonly string[]; readonly isAnyCase: boolean }
+  | {
+      readonly $: 'globs';
+      readonly of: readonly string[];
+      readonly isAnyCase: boolean;
+      readonly isLocation: boolean;
+    }
   | { readonly $: 'map'; readonly of: readonly (readonly [unknown, unknown])[] }
   | { readonly $: 'set'; readonly of: readonly unknown[] }
   | { readonly $: 'regex' | 'bigint' | 'commands'; readonly of: string }
@@ -117,7 +122,11 @@ export function* settingsLines(settings: Settings): Generator<string> {
     if (value instanceof Map) return `{"$":"map","of":${yield* list(value)}}`;
     if (value instanceof Set) return `{"$":"set","of":${yield* list(value)}}`;
     if (value instanceof GlobList)
-      return yield* list(value.texts, '{"$":"globs","of":[', `],"isAnyCase":${value.isAnyCase}}`);
+      return yield* list(
+        value.texts,
+        '{"$":"globs","of":[',
+        `],"isAnyCase":${value.isAnyCase},"isLocation":${value.isLocation}}`,
+      );
     if (isRegex(value)) return yield* object({ $: 'regex', of: value.source });
     if (value instanceof AddedCommands) {
       const line = lineOf.get(value) ?? (yield* own(yield* object({ $: 'commands', of: value.table })));
