@@ -186,6 +186,95 @@ for (const release of releases) {
   });
 }
 
+/** The move of a site whose jobs run doveadm as root, by the commands of the guide; only names and files of jobs are put in. */
+void test('seven jobs move from root to enforced policies', { timeout: 600_000 }, async (t) => {
+  const machine = await openHost(t, 'bookworm', 'mail1.example.com');
+  if ('skip' in machine) return t.skip(machine.skip);
+  await putPackage(machine);
+  const sh = (line: string): Promise<string> => machine.run('sh', '-c', line);
+  const jobs = {
+    helpdesk: 'doveadm mailbox status -u alice@example.com messages INBOX',
+    backup: 'doveadm backup -u bob@example.com maildir:/srv/mail/backup-$1/bob@example.com',
+    monitor: 'doveadm mailbox list -u alice@example.com',
+    archive: 'doveadm mailbox create -u bob@example.com Archive-$1',
+    panel: 'doveadm search -u bob@example.com mailbox INBOX all',
+    probe: 'doveadm who',
+    janitor: 'doveadm expunge -u bob@example.com mailbox INBOX savedbefore 30d',
+  };
+  const names = Object.keys(jobs);
+  for (const [name, line] of Object.entries(jobs)) {
+    if (name !== 'backup') await machine.run('useradd', name).catch(() => undefined);
+    machine.write(`/usr/local/bin/${name}-job`, `#!/bin/sh\n${line}\n`);
+  }
+  await sh('chmod 755 /usr/local/bin/*-job');
+  const blocks = fencesBelow('docs/migrate-from-root.md', 'The move in commands').map(({ text }) =>
+    commandsOf(text),
+  );
+  const [first = [], scripts = [], next = [], last = []] = blocks;
+  const [install = '', init = '', snippet = '', enable = '', explain = ''] = first;
+  await sh(installs(install));
+  const teams = names.map((name) => `--team ${name}=${name}`).join(' ');
+  await sh(`${init.replace(/--team.*/, '')} ${teams}`);
+  await sh(snippet);
+  await sh(enable);
+  const asked = await machine.try(
+    'sh',
+    '-c',
+    replaced(explain, /mdbox:.*/, 'maildir:/srv/mail/backup-mon/bob@example.com'),
+  );
+  assert.match(asked.text, /root_equivalent: true/);
+  // The first edit: rules for what reaches beyond a mailbox.
+  const file = '/etc/dovegate/policies.yaml';
+  const rule = (text: string, name: string, line: string): string =>
+    text.replace(
+      new RegExp(`^( {2}${name}:\\n(?: {4}.*\\n)*? {4}allow:) \\[\\]`, 'm'),
+      `$1\n      - ${line}`,
+    );
+  let text = readFileSync(machine.path(file), 'utf8');
+  text = rule(
+    text,
+    'backup',
+    '{ command: backup, root_equivalent: true, where: { destination: ["maildir:/srv/mail/backup-*/*@example.com"] } }',
+  );
+  text = rule(text, 'probe', '{ command: who, all_users: true }');
+  machine.write(file, text);
+  await sh('dovegate check && dovegate reload');
+  const [mail = '', server = ''] = scripts;
+  for (const name of names) {
+    const line = name === 'probe' ? server.replaceAll('panel', name) : mail.replaceAll('backup', name);
+    await sh(line);
+  }
+  const work = async (day: string): Promise<readonly string[]> => {
+    const failed: string[] = [];
+    for (const name of names) {
+      const done = await asPerson(machine, name, `/usr/local/bin/${name}-job ${day}`);
+      if (done.exit !== 0) failed.push(`${name}: ${done.text}`);
+    }
+    return failed;
+  };
+  assert.deepEqual(await work('mon'), []);
+  assert.deepEqual(await work('tue'), []);
+  const [suggest = '', shadow = '', replay = ''] = next;
+  await sh(suggest);
+  // The second edit: the name of a day.
+  const path = '/etc/dovegate/next.yaml';
+  const candidates = readFileSync(machine.path(path), 'utf8');
+  machine.write(path, replaced(candidates, /mailbox: \[Archive-mon, Archive-tue\]/, 'mailbox: "Archive-*"'));
+  await sh(shadow);
+  assert.match(await sh(replay), /0 allow -> deny/);
+  assert.deepEqual(await work('wed'), []);
+  const [differs = '', enforce = '', end = ''] = last;
+  assert.doesNotMatch(await sh(differs), /would deny/);
+  await sh(enforce);
+  assert.deepEqual(await work('thu'), []);
+  assert.doesNotMatch(await sh('dovegate status'), /observes/);
+  const stolen =
+    'doveadm backup -S /run/dovegate/backup.sock -u bob@example.com maildir:/srv/mail/backup-x/../alice@example.com';
+  assert.equal((await asPerson(machine, 'backup', stolen)).exit, 77);
+  await sh(end);
+  t.diagnostic(`${blocks.flat().length} commands, 3 edits`);
+});
+
 // One test for both: a Dovecot 2.3 and one of 2.4.
 void test('two Dovecots over TLS: an account, a key, one edit', { timeout: 1_800_000 }, async (t) => {
   const gate = 'gate.example.com';
