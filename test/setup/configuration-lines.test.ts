@@ -19,6 +19,7 @@ policies:
       - quota get
       - { command: mailbox create, users: ${JSON.stringify(many)}, where: { mailbox: [A, "B*"] } }
       - { command: expunge, where: { query: { mailbox: [Trash, "Junk*"] } } }
+      - { command: backup, root_equivalent: true, where: { destination: "maildir:/backup/*" } }
     on_request:
       - { command: mailbox delete, users: ${JSON.stringify(many)}, reason: { regex: "ticket [0-9]+" }, uses: 3 }
     requests: { open: 2, wait: 2h }
@@ -36,6 +37,10 @@ void test('no line holds more than a few hundred patterns, and the settings are 
   for (const line of lines) builder.push(line);
   const built = builder.settings();
   assert.deepEqual([...settingsLines(built)], lines);
+  const [here, there] = [settings, built].map((each) =>
+    JSON.stringify(each.policies.get('support')?.allow.map(({ where, users: of }) => [where, of])),
+  );
+  assert.equal(there, here);
   assert.deepEqual([...built.persons.keys()], ['carol', 'dave']);
   assert.deepEqual(built.persons.get('dave')?.users, ['1001']);
   const [requestable] = built.policies.get('support')?.onRequestByCommand.get('mailbox delete') ?? [];
