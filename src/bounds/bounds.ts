@@ -336,6 +336,7 @@ const values = {
   accessBytes: '32MiB',
   accessApprovals: 8,
   accessUnreviewedMs: '30d',
+  locks: 200,
   // The page's process, which may have been taken over.
   doorConnections: 64,
   doorStreams: 8,

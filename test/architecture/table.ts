@@ -118,7 +118,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/records/audit': rule([], {
-    public: ['access-book', 'encode', 'keys', 'ledger', 'record', 'redact', 'stored'],
+    public: ['access-book', 'encode', 'keys', 'ledger', 'lock-book', 'record', 'redact', 'stored'],
     builtins: ['crypto'],
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences and `content`.

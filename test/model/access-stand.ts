@@ -2,7 +2,7 @@
 // restart is one after a kill, and makes a new desk of what the real start takes from that list: what no checkpoint covers gives nothing.
 
 import assert from 'node:assert/strict';
-import { LiveAccess } from '../../src/adapters/journal/live-access.js';
+import { Books, LiveAccess } from '../../src/adapters/journal/live-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
 import { accessEnds } from '../../src/domain/admin/page/access.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
@@ -126,7 +126,7 @@ export class AccessStand {
     const book = new AccessBook();
     const over = new LastEnds();
     for (const record of this.#records.slice(0, this.#covered)) over.add(book.follow({ ...record }));
-    const live = new LiveAccess(book, over, { why: undefined, uncounted: new Set() });
+    const live = new LiveAccess(new Books(book, over), { why: undefined, uncounted: new Set() });
     for (const record of this.#records.slice(this.#covered)) live.note(Buffer.from(encodeBody(record)));
     // The start writes its own checkpoint.
     this.#covered = this.#records.length;

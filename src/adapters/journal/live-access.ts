@@ -1,9 +1,10 @@
-// The live requests and grants of temporary access, beside the chain that is written: the writer follows each record, and copies what lives
-// to the head of each segment and after each start, behind what ended last. A start reads the last head and what follows it, so one
-// segment, or two after a crash. After a start, only what a checkpoint covers that this host signed is alive. Records after it can end
-// access, not give it: so somebody who can write to the directory, but has no key, cannot grant anything.
+// The live requests and grants of temporary access, and the locks, beside the chain that is written: the writer follows each record, and
+// copies what lives to the head of each segment and after each start, behind what ended last. A start reads the last head and what
+// follows it, so one segment, or two after a crash. After a start, only what a checkpoint covers that this host signed is alive. Records
+// after it can end access, not give it: so somebody who can write to the directory, but has no key, cannot grant anything. Locks are the
+// other way round: each that is found is in force, and only what such a checkpoint covers lifts one.
 //
-//   checkpoint, "carries":2    access, "carried":true    access, "carried":true    checkpoint      a head
+//   checkpoint, "carries":2    access, "carried":true    lock, "carried":true    checkpoint      a head
 
 import { bounds } from '../../bounds/bounds.js';
 import {
@@ -15,6 +16,7 @@ import {
   LastEnds,
 } from '../../domain/records/audit/access-book.js';
 import { readNext } from '../../domain/records/audit/ledger.js';
+import { concernsLocks, LockBook } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
 import { readSegment } from './chain.js';
@@ -29,8 +31,7 @@ const unsignedText = 'no signed checkpoint covers it';
 const redactedText = 'its arguments are not in the journal in full';
 
 export class LiveAccess {
-  readonly #book: AccessBook;
-  readonly #over: LastEnds;
+  readonly #books: Books;
   #pending: Line[] = [];
   #start: StartAccess | undefined;
   /** What does not live on is in the book yet. */
@@ -38,26 +39,24 @@ export class LiveAccess {
   #isRecovering: boolean;
 
   /** `start`: a start found it, and the ring of the previous run comes next. */
-  constructor(book = new AccessBook(), over = new LastEnds(), start?: StartAccess) {
-    this.#book = book;
-    this.#over = over;
+  constructor(books = new Books(), start?: StartAccess) {
+    this.#books = books;
     this.#start = start;
     this.#isOpening = start !== undefined;
     this.#isRecovering = start !== undefined;
   }
 
   note(body: Buffer): void {
-    if (!concernsAccess(body, this.#book.size + this.#pending.length)) return;
+    if (!this.#books.concerns(body, this.#pending.length)) return;
     const record = parseLine(`{${body.toString('utf8')}}`);
     if (record === undefined) return;
-    if (this.#isRecovering && this.#start !== undefined)
-      takeAway(this.#book, this.#over, this.#start.uncounted, record);
+    if (this.#isRecovering && this.#start !== undefined) this.#books.takeAway(record, this.#start.uncounted);
     else this.#pending.push(record);
   }
 
   /** From now on the chain will not be set back before this position. */
   settle(): void {
-    for (const record of this.#pending) this.#over.add(this.#book.follow(record));
+    for (const record of this.#pending) this.#books.follow(record);
     this.#pending = [];
   }
 
@@ -68,10 +67,19 @@ export class LiveAccess {
 
   /** `endsMost`: of what ended. */
   carried(nowMs: number, endsMost: number = bounds.accessDecided): AuditRecord[] {
-    const isSettled = this.#pending.length === 0;
-    const [book, over] = isSettled ? [this.#book, this.#over] : [this.#book.copy(), this.#over.copy()];
-    for (const record of this.#pending) over.add(book.follow(record));
-    return [...over.carried(nowMs, endsMost), ...book.carried(nowMs, this.#isLeft)];
+    const books = this.#pending.length === 0 ? this.#books : this.#books.copy();
+    for (const record of this.#pending) books.follow(record);
+    const { over, access, locks } = books;
+    return [
+      ...over.carried(nowMs, endsMost),
+      ...access.carried(nowMs, this.#isLeft),
+      ...locks.carried(nowMs),
+    ];
+  }
+
+  /** The gate did not run for so long, or its clock was set ahead meanwhile: the time of a lock is time that the gate runs. */
+  pauseLocks(ms: number): void {
+    this.#books.locks.shift(ms);
   }
 
   /** All of the ring's records were noted: those from now on are this run's. */
@@ -93,7 +101,7 @@ export class LiveAccess {
   ends(wallMs: number, nowMs: number): AuditRecord[] {
     const ends: AuditRecord[] = [];
     this.settle();
-    for (const entry of this.#book.entries) {
+    for (const entry of this.#books.access.entries) {
       const { id, state, requested, granted, untilMs, usesLeft } = entry;
       if (state === 'unreviewed') continue;
       const text = this.#whyNot(entry);
@@ -134,14 +142,42 @@ export interface StartAccess {
   readonly uncounted: Set<string>;
 }
 
-/** Follows a record that no checkpoint covers. */
-function takeAway(book: AccessBook, over: LastEnds, uncounted: Set<string>, record: Line): void {
-  const { event, action, carried, grant, request } = record;
-  // A completion gives a use back; a review ends an obligation.
-  if (carried === true || event === 'completion' || action === 'reviewed') return;
-  const id = grant ?? request;
-  if (event === 'access' && givingActions.has(action) && isText(id)) uncounted.add(id);
-  over.add(book.follow(record));
+/** What the records of a journal say lives: access, how it ended last, and locks. */
+export class Books {
+  readonly access: AccessBook;
+  readonly over: LastEnds;
+  readonly locks: LockBook;
+
+  constructor(access = new AccessBook(), over = new LastEnds(), locks = new LockBook()) {
+    this.access = access;
+    this.over = over;
+    this.locks = locks;
+  }
+
+  copy(): Books {
+    return new Books(this.access.copy(), this.over.copy(), this.locks.copy());
+  }
+
+  /** Whether they could change by an encoded record. `more`: so many entries may come before it. */
+  concerns(body: Buffer, more: number): boolean {
+    return concernsAccess(body, this.access.size + more) || concernsLocks(body, this.locks.size + more);
+  }
+
+  follow(record: Line): void {
+    this.over.add(this.access.follow(record));
+    this.locks.follow(record);
+  }
+
+  /** Follows a record that no checkpoint covers. */
+  takeAway(record: Line, uncounted: Set<string>): void {
+    this.locks.followUnproven(record);
+    const { event, action, carried, grant, request } = record;
+    // A completion gives a use back; a review ends an obligation.
+    if (carried === true || event === 'completion' || action === 'reviewed') return;
+    const id = grant ?? request;
+    if (event === 'access' && givingActions.has(action) && isText(id)) uncounted.add(id);
+    this.over.add(this.access.follow(record));
+  }
 }
 
 /** A line that a book follows, or a checkpoint. */
@@ -184,7 +220,7 @@ function readItems(directory: string, segment: Segment): Item[] {
 function itemOf(bytes: Buffer, segment: Segment, at: number): Item | undefined {
   const body = bytes.subarray(bytes.indexOf(0x2c) + 1);
   const isCheckpoint = isEvent(body, 'ch');
-  if (!isCheckpoint && !concernsAccess(body, 1)) return undefined;
+  if (!isCheckpoint && !concernsAccess(body, 1) && !concernsLocks(body, 1)) return undefined;
   const record = parseLine(bytes.toString('utf8'));
   return record === undefined ? undefined : { segment, at, record, isCheckpoint };
 }
@@ -207,9 +243,9 @@ function lastHead(items: readonly Item[]): Head | undefined {
 
 /** What lives at the end of a segment, for a thread that continues a chain it has not written. */
 export function readWritten(directory: string, number: number): LiveAccess {
-  const [book, over] = [new AccessBook(), new LastEnds()];
-  for (const { record } of findHead(directory, number) ?? []) over.add(book.follow(record));
-  return new LiveAccess(book, over);
+  const books = new Books();
+  for (const { record } of findHead(directory, number) ?? []) books.follow(record);
+  return new LiveAccess(books);
 }
 
 /** Why nothing lives on; undefined: the end of the journal is the one that `state` knows, under this host's signature. */
@@ -240,21 +276,28 @@ export interface AccessEnd {
 export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   const head = end.segment === undefined ? undefined : findHead(directory, end.segment);
   const start: StartAccess = { why: undefined, uncounted: new Set() };
-  const [book, over] = [new AccessBook(), new LastEnds()];
-  // Most journals have no live access, and nothing more is read: the hashes of a large segment take a second.
-  if (head?.some(({ record }) => record['event'] === 'access') !== true)
-    return new LiveAccess(book, over, start);
-  const key = end.doubt === undefined ? end.key : undefined;
+  const books = new Books();
+  // Most journals have neither, and nothing more is read: the hashes of a large segment take a second.
+  if (head?.some(({ record: { event } }) => event === 'access' || event === 'lock') !== true)
+    return new LiveAccess(books, start);
+  const { key } = end;
   const proven = key === undefined ? undefined : prove(directory, head, { ...end, key });
-  if (proven === undefined) {
-    // Their ends are recorded.
-    for (const { record } of head) book.follow(record);
-    const why = end.doubt ?? 'the journal differs from what was signed';
-    return new LiveAccess(book, over, { ...start, why });
+  if (proven !== undefined && end.doubt === undefined) {
+    for (const record of proven.covered) books.follow(record);
+    for (const record of proven.rest) books.takeAway(record, start.uncounted);
+    return new LiveAccess(books, start);
   }
-  for (const record of proven.covered) over.add(book.follow(record));
-  for (const record of proven.rest) takeAway(book, over, start.uncounted, record);
-  return new LiveAccess(book, over, start);
+  for (const { record } of head) {
+    // Their ends are recorded.
+    books.access.follow(record);
+    // Nothing is lost to locks with `state`. Without a key nobody ever vouched for more than the lines say.
+    if (proven === undefined && key !== undefined) books.locks.followUnproven(record);
+    else if (proven === undefined) books.locks.follow(record);
+  }
+  for (const record of proven?.covered ?? []) books.locks.follow(record);
+  for (const record of proven?.rest ?? []) books.locks.followUnproven(record);
+  const why = end.doubt ?? 'the journal differs from what was signed';
+  return new LiveAccess(books, { ...start, why });
 }
 
 /** Checks the chain from a head to the end of the journal. Undefined: it is broken, or the head is not signed. */

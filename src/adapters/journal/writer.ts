@@ -325,7 +325,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // A long stop and a clock set ahead look the same; for retention the time does not count.
       write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })]);
-    }
+    } else access.pauseLocks(Math.max(0, aheadMs));
     // One completion after the other: there may be too many for one message.
     const unknown = [...ledger.open];
     for (const [id, exchange] of unknown) {

@@ -163,7 +163,7 @@ export class AccessBook {
   }
 
   #followAccess(raw: Followed): AccessEntry | undefined {
-    const record = asAccess(raw);
+    const record = uncarried(raw, 'access');
     const id = record.grant ?? record.request;
     if (!isText(id)) return undefined;
     const isCarried = raw.carried === true;
@@ -311,14 +311,18 @@ export class LastEnds {
   }
 }
 
+/** A copy of a record for the head of a segment. */
+export function carriedRecord(record: AuditRecord, nowMs: number, change: Partial<AuditRecord>): AuditRecord {
+  return { ...record, ...change, time: nowMs, at: formatTime(record.time), carried: true };
+}
+
 /** The records from which another book gets an entry, with this time; of a dropped one, the last record ends it again. */
 export function carriedOf(entry: AccessEntry, nowMs: number): AuditRecord[] {
   const records: AuditRecord[] = [];
   const { state, requested, approvals, granted, reviewed, ended, used } = entry;
   const until = formatTime(entry.untilMs);
   const add = (record: AccessRecord | undefined, change: Partial<AuditRecord> = {}): void => {
-    if (record === undefined) return;
-    records.push({ ...record, ...change, time: nowMs, at: formatTime(record.time), carried: true });
+    if (record !== undefined) records.push(carriedRecord(record, nowMs, change));
   };
   add(requested, state === 'requested' ? { until } : {});
   for (const each of approvals) add(each);
@@ -365,13 +369,20 @@ export function concernsAccess(body: Buffer, size: number): boolean {
   return isEvent(body, 'cl');
 }
 
-/** Whether the event of an encoded record (without `seq`) begins so: `access`, `admission`, `completion`, `clock`, `checkpoint`. */
-export function isEvent(body: Buffer, start: 'ac' | 'ad' | 'co' | 'cl' | 'ch'): boolean {
-  return body[eventAt] === start.charCodeAt(0) && body[eventAt + 1] === start.charCodeAt(1);
+/**
+ * Whether the event of an encoded record (without `seq`) begins so: `access`, `admission`, `completion`, `clock`, `checkpoint`, `lock`.
+ * Only `lock` needs three characters, beside `log`.
+ */
+export function isEvent(body: Buffer, start: 'ac' | 'ad' | 'co' | 'cl' | 'ch' | 'loc'): boolean {
+  for (let at = 0; at < start.length; at += 1) if (body[eventAt + at] !== start.charCodeAt(at)) return false;
+  return true;
 }
 
 /** In its form before it was encoded: a carried record becomes the one that was carried. */
-function asAccess(raw: Followed): AccessRecord {
+export function uncarried<Event extends AuditRecord['event']>(
+  raw: Followed,
+  event: Event,
+): AuditRecord & { readonly event: Event } {
   const kept: Record<string, unknown> = {};
   for (const key of recordKeys) {
     const value = raw[key];
@@ -382,7 +393,7 @@ function asAccess(raw: Followed): AccessRecord {
   if (asList(users)?.every(isText) !== true) delete kept['users'];
   const time = raw.at ?? raw.time;
   const timeMs = asTimeMs(time) ?? time;
-  return { ...kept, time: isDistanceMs(timeMs) ? timeMs : 0, event: 'access' };
+  return { ...kept, time: isDistanceMs(timeMs) ? timeMs : 0, event };
 }
 
 function isArgument(value: unknown): boolean {

@@ -144,6 +144,7 @@ const rows = {
   request: { ...others, ...shown },
   grant: { ...others, column: 32, ...shown },
   scope: { isWord: true, ...others, ...shown },
+  lock: { ...others, ...shown },
   approvals: { ...others, ...shown },
   uses: { ...others, ...shown },
   used: { ...others, ...shown },

@@ -437,7 +437,7 @@ export interface ArgumentsFault {
 }
 
 /** Records that may come between an admission and its argument records: the journal makes them when it writes a group. */
-const between: ReadonlySet<string> = new Set(['checkpoint', 'retire', 'access']);
+const between: ReadonlySet<string> = new Set(['checkpoint', 'retire', 'access', 'lock']);
 /** Records of a start before its own record. */
 const ofStart: ReadonlySet<string> = new Set(['clock', 'completion']);
 

@@ -26,7 +26,14 @@ type AuditEvent =
    */
   | 'backend'
   /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
-  | 'access';
+  | 'access'
+  /**
+   * A lock, which stops somebody or something, or its end; `action` is a {@link LockAction}. What it stops: `user`, `backend`,
+   * `listener`, or else the human with these `identities`, whose name or key is `to`.
+   */
+  | 'lock';
+
+export type LockAction = 'locked' | 'unlocked' | 'expired';
 
 export type AccessAction =
   | 'requested'
@@ -186,7 +193,7 @@ export interface AuditRecord {
   /** Beside `users`: the server keeps the case of names, so those that differ in case only are two users. Absent: they are one. */
   readonly case?: 'keep' | undefined;
   /** RFC 3339. In retire: all records before it are gone. In access: when an undecided request expires, or a grant ends.
-   * In a completion: from when on the same is within its limit. */
+   * In lock: when it ends. In a completion: from when on the same is within its limit. */
   readonly until?: string | undefined;
   /** NAME@LISTENER of the owner of a request or grant, or of a command, in records of what others do with it. */
   readonly to?: string | undefined;
@@ -198,6 +205,8 @@ export interface AuditRecord {
   /** The id of a grant: in `granted` and all later access records, and in admissions and completions under it. */
   readonly grant?: string | undefined;
   readonly scope?: 'command' | 'user' | undefined;
+  /** The id of a lock: in its own records, and in the completions of what it stopped. */
+  readonly lock?: string | undefined;
   /** The number of approvals that a request needs; 0: break-glass. */
   readonly approvals?: number | undefined;
   /** The number of commands that a grant permits; absent: no limit. */
@@ -220,6 +229,7 @@ export interface AuditRecord {
 }
 
 export type AccessRecord = AuditRecord & { readonly event: 'access' };
+export type LockRecord = AuditRecord & { readonly event: 'lock' };
 
 export type JournalRecord = AuditRecord | OwnRecord;
 
@@ -262,7 +272,7 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly last_hash?: string | undefined;
   /** In a start record: lines that were appended after the end of the previous run, and the file that they were moved to. */
   readonly appended?: TornTail | undefined;
-  /** In a checkpoint: so many carried records follow it, then a checkpoint: what ended last, and all access that lives. */
+  /** In a checkpoint: so many carried records follow it, then a checkpoint: what ended last, all access that lives, and all locks. */
   readonly carries?: number | undefined;
 }
 

@@ -43,7 +43,7 @@ export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0
     ): AppendedFault | undefined {
       let found: AppendedFault | undefined;
       // A segment that a start begins has a head: the live access that its first checkpoint announces.
-      const isCarried = event === 'access' && carriesLeft > 0;
+      const isCarried = (event === 'access' || event === 'lock') && carriesLeft > 0;
       const isFirst = isCarried || isOpening(event, head);
       if (isCarried) carriesLeft -= 1;
       else carriesLeft = event === 'checkpoint' ? Number(record?.['carries'] ?? 0) : 0;

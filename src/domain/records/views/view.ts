@@ -55,6 +55,7 @@ export const decisions: Readonly<Record<Event, Decision>> = {
   access: 'by-users',
   reload: 'hidden',
   operator: 'hidden',
+  lock: 'hidden',
   'session-open': 'hidden',
   'session-close': 'hidden',
   limit: 'hidden',

@@ -203,6 +203,7 @@ void test('the worst record of all fits', () => {
     policies: sha256('2'),
     was: sha256('3'),
     deed: '0123456789abcdef',
+    ...Object.fromEntries(['request', 'grant', 'lock'].map((key) => [key, '01KDYAK3487FXJ0FWSFTT3D0WN'])),
     args: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
     backends: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
     peer: { user: worst, exe: worst, unit: worst, address: worst, certificate: worst },

@@ -1,0 +1,122 @@
+// Goal: the book of locks follows the records, and what it carries makes an equal book. What must not happen: a step of the clock that
+// changes how long a lock lasts; a record that nobody vouches for that lifts, shortens or changes one; records that make it grow without
+// limit.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { bounds } from '../../../../src/bounds/bounds.js';
+import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
+import { concernsLocks, LockBook, lockTarget } from '../../../../src/domain/records/audit/lock-book.js';
+import { formatTime, type JournalRecord, parseLine } from '../../../../src/domain/records/audit/record.js';
+import { lockExpired, locked, unlocked } from '../../../kit/lock-records.js';
+
+const t = 1_800_000_000_000;
+const hour = 3_600_000;
+const step = (ms: number): JournalRecord => ({ time: t, event: 'clock', step_ms: ms });
+
+/** As a reader of the journal sees a record. */
+function read(record: JournalRecord): Readonly<Record<string, unknown>> {
+  return parseLine(`{"seq":1,${encodeBody(record)}}`) ?? {};
+}
+
+function bookOf(...records: readonly JournalRecord[]): LockBook {
+  const book = new LockBook();
+  for (const record of records) book.follow(read(record));
+  return book;
+}
+
+function left(book: LockBook, nowMs = t): string[] {
+  return [...book.entries].map(({ id, untilMs }) => `${id} ${(untilMs - nowMs) / hour}h`);
+}
+
+void test('a lock is in force up to the record of its end', () => {
+  const book = bookOf(
+    locked('L1', t),
+    locked('L2', t, { to: undefined, identities: undefined, backend: 'mail1' }),
+  );
+  assert.deepEqual(left(book), ['L1 1h', 'L2 1h']);
+  assert.deepEqual(
+    [...book.entries].map(({ locked: record }) => lockTarget(record)),
+    ['carol', 'backend:mail1'],
+  );
+  book.follow(unlocked('L1', t + 1));
+  assert.deepEqual(left(book), ['L2 1h']);
+  book.follow(unlocked('L1', t + 2));
+  book.follow(lockExpired('L2', t + 3));
+  assert.equal(book.size, 0);
+});
+
+void test('a lock lasts as long after a step of the clock, forward or back', () => {
+  for (const ms of [hour, -hour, 400 * 24 * hour])
+    assert.deepEqual(left(bookOf(locked('L1', t), step(ms)), t + ms), ['L1 1h']);
+  const paused = bookOf(locked('L1', t));
+  paused.shift(2 * hour);
+  assert.deepEqual(left(paused), ['L1 3h']);
+});
+
+void test('a record that nobody vouches for locks and prolongs, and does nothing else', () => {
+  const book = bookOf(locked('L1', t));
+  const before = structuredClone([...book.entries]);
+  for (const record of [
+    unlocked('L1', t + 1),
+    lockExpired('L1', t + 1),
+    step(-hour),
+    locked('L1', t, { until: formatTime(t + 1), identities: ['uid:1'], carried: true, at: formatTime(t) }),
+  ])
+    book.followUnproven(read(record));
+  assert.deepEqual([...book.entries], before);
+  book.followUnproven(read(locked('L2', t)));
+  book.followUnproven(read(step(hour)));
+  assert.deepEqual(left(book), ['L1 2h', 'L2 2h']);
+  book.followUnproven(read(locked('L1', t, { until: formatTime(t + 9 * hour), identities: ['uid:1'] })));
+  assert.deepEqual(left(book), ['L1 9h', 'L2 2h']);
+  assert.equal(book.find('L1')?.locked.identities?.[0], 'person:carol');
+});
+
+void test('what a book carries makes an equal book, whatever came before', () => {
+  const record = fc.tuple(
+    fc.constantFrom('L1', 'L2', 'L3'),
+    fc.constantFrom(0, 1, 2, 3),
+    fc.integer({ min: -hour, max: hour }),
+  );
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 30 }), (steps) => {
+      const book = bookOf(
+        ...steps.map(
+          ([id, kind, ms]) => [locked(id, t), unlocked(id, t), lockExpired(id, t), step(ms)][kind] ?? step(0),
+        ),
+      );
+      const again = new LockBook();
+      for (const each of book.carried(t + hour)) again.follow(read(each));
+      assert.deepEqual(left(again), left(book));
+      assert.deepEqual(again.carried(t), book.carried(t));
+      const copy = book.copy();
+      copy.follow(unlocked('L1', t));
+      assert.deepEqual(left(again), left(book));
+    }),
+  );
+});
+
+// bounds.locks
+void test('the book is bounded, and takes no lock of nothing', () => {
+  const book = bookOf(...Array.from({ length: bounds.locks + 5 }, (_, at) => locked(`L${at}`, t)));
+  assert.equal(book.size, bounds.locks);
+  book.follow(locked('L0', t, { until: formatTime(t + 2 * hour) }));
+  assert.equal(book.find('L0')?.untilMs, t + 2 * hour);
+  for (const change of [
+    { identities: undefined },
+    { identities: [] },
+    { until: 'soon' },
+    { until: undefined },
+  ])
+    assert.equal(bookOf(locked('L1', t, change)).size, 0);
+});
+
+void test('records that do not concern locks are recognized by their bytes', () => {
+  const bodies = (record: JournalRecord): Buffer => Buffer.from(encodeBody(record));
+  assert.ok(concernsLocks(bodies(locked('L1', t)), 0));
+  assert.ok(!concernsLocks(bodies({ time: t, event: 'log', text: 'lock' }), 1));
+  assert.ok(!concernsLocks(bodies(step(1)), 0));
+  assert.ok(concernsLocks(bodies(step(1)), 1));
+});
