@@ -278,6 +278,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'decide',
         'grant',
         'judge',
+        'lock',
         'match',
         'regex',
         'route',
@@ -380,7 +381,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // Requests and grants of access: who has which, until when.
   'gateway/access': rule([...belowGateway, 'domain/admin/page/access', 'gateway/outcome'], {
-    public: ['desk', 'live-entry', 'result'],
+    public: ['desk', 'live-entry', 'locks', 'result'],
   }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],

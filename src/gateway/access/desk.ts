@@ -54,6 +54,7 @@ import type { Observe } from '../outcome/events.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
 import { AccessLimits } from './access-limits.js';
 import { type CountMails, countFirst, LiveEntry } from './live-entry.js';
+import { Locks } from './locks.js';
 import {
   type AccessResult,
   denied,
@@ -100,6 +101,7 @@ export class AccessDesk {
   readonly #byOwner = new Map<string, Set<string>>();
   readonly #limits: AccessLimits;
   readonly #journal: AccessJournal;
+  readonly locks: Locks;
   /** Steps run one after the other; an end does not wait for them. */
   #last: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
@@ -117,8 +119,10 @@ export class AccessDesk {
     this.#parts = parts;
     this.#journal = new AccessJournal(parts.journal, parts.clock);
     this.#limits = new AccessLimits(parts.clock);
+    const { clock, newId } = parts;
+    const ofLocks = { clock, newId, journal: this.#journal, onMade: () => this.#sweepSoon() };
+    this.locks = new Locks(ofLocks, records);
     for (const record of records) this.#ended.add(this.#book.follow(record));
-    const { clock } = parts;
     const nowMs = clock.wallMs();
     for (const entry of this.#book.entries) {
       const { matches } = entry.granted ?? entry.requested;
@@ -134,6 +138,7 @@ export class AccessDesk {
   /** The configuration in force. Requests and grants of rules that are gone end. */
   turnTo(rights: AccessRights): void {
     this.rights = rights;
+    this.locks.persons = rights.persons;
     this.#sweep();
     for (const entry of this.#book.entries)
       if (entry.state !== 'unreviewed' && this.#ruleOf(entry) === undefined)
@@ -484,6 +489,8 @@ export class AccessDesk {
   }
 
   #whyUnsure(asker: Asker, isKernels: boolean): AccessResult | undefined {
+    const lock = this.locks.on(asker);
+    if (lock !== undefined) return denied(this.locks.sentence(lock));
     const why = whyUnsure(asker, isKernels, this.rights.persons);
     return why === undefined ? undefined : refused('access-identity', why);
   }
@@ -594,7 +601,7 @@ export class AccessDesk {
   }
 
   #sweepSoon(): void {
-    if (this.#book.size === 0 && !this.#journal.hasWaiting) return;
+    if (this.#book.size + this.locks.size === 0 && !this.#journal.hasWaiting) return;
     this.#timer ??= this.#parts.clock.setTimer(sweepMs, () => {
       this.#timer = undefined;
       this.#sweep();
@@ -604,6 +611,7 @@ export class AccessDesk {
 
   #sweep(): void {
     this.#journal.flush();
+    this.locks.sweep();
     for (const entry of this.#book.entries)
       if (entry.state !== 'unreviewed' && !this.#isInTime(entry)) this.#end(entry, 'expired');
   }

@@ -35,6 +35,7 @@ import {
 import type { RelayTarget } from '../relay/reply-writer.js';
 import type { Destination, KnownLine } from './assessment.js';
 import { type ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
+import { lockableOf, lockedEnding } from './locked.js';
 import { type AllowedCommand, recheck } from './recheck.js';
 
 export interface DispatchedCommand extends AllowedCommand {
@@ -253,6 +254,11 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       limits: { deadlineMs: deadlineMsOf(judgement, deadlineMs), replyIdleMs, clientStallMs, logLinesMax },
       count,
       cutOff: () => (abortable.isAborted ? cutOff(abortable, true) : undefined),
+      whyNotBegin: () => {
+        const locked = lockedIn(this.#command, upstream);
+        if (locked !== undefined) this.isSent = false;
+        return locked;
+      },
       holdOverdue: judgement.attempt.effect === 'read' ? undefined : (leased) => this.#holdOverdue(leased),
       onLog: (line) => records.logged({ names, id, judgement, upstream, line }, count.logLines),
     };
@@ -263,7 +269,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   }
 
   #holdOverdue(upstream: Upstream): HeldOverdue | undefined {
-    const { context, id, input, judgement, session } = this.#command;
+    const { context, id, input, judgement, session, aliases } = this.#command;
     const names = exchangeNamesOf(session.names, id, judgement);
     const sinceMs = this.sinceMs ?? context.clock.now();
     return context.overdue.hold({
@@ -271,6 +277,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       judgement,
       text: input?.textDigest,
       origin: this.origin,
+      lockable: lockableOf(session, judgement, [{ name: upstream.backend }], aliases),
       sinceMs,
       upstream,
     });
@@ -296,6 +303,13 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
 /** Nothing was sent, so the upstream may serve another command. */
 function unsent(value: Ending): Promise<LeaseEnd<Ending>> {
   return Promise.resolve({ value, closeFor: undefined });
+}
+
+function lockedIn(
+  { context, session, judgement, aliases }: DispatchedCommand,
+  { backend: name }: Upstream,
+): Ending | undefined {
+  return lockedEnding(context, session, judgement, [{ name }], aliases);
 }
 
 export function cutOff({ reason }: Abortable, isSent: boolean): Ending {
@@ -341,10 +355,11 @@ export function outgoingCommand(
  * with a JournalFault if the search could not be recorded, and with the upstream's faults.
  */
 async function countMatches(
-  { context, session, judgement, records, tried, id: exchange }: DispatchedCommand,
+  command: DispatchedCommand,
   upstream: Upstream,
   most: number,
 ): Promise<{ readonly matches?: number; readonly end?: LeaseEnd<Ending> }> {
+  const { context, session, judgement, records, tried, id: exchange } = command;
   const { clock, journal, observe, redact } = context;
   const search = searchOf(judgement, upstream);
   const { user } = search;
@@ -359,6 +374,8 @@ async function countMatches(
   try {
     await appendFirst(journal, admission, context.strict.has('read'));
     if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
+    const value = lockedIn(command, upstream);
+    if (value !== undefined) return { end: { value, closeFor: undefined } };
     isSent = true;
     const answer = await askSearch(context, upstream, search.line);
     if (answer === 'over-share') isOverShare = true;

@@ -232,6 +232,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     text: verdict.outcome === 'ok' && verdict.text === undefined ? undefined : textOf(facts),
     request: facts.request,
     grant: facts.grant,
+    lock: verdict.lock,
     error: verdict.error,
     denial: verdict.denial,
     until:

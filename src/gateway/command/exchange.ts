@@ -7,9 +7,11 @@ import { Abortable } from '../../concurrency/abortable.js';
 import { canLine } from '../../domain/judging/answers/explanation.js';
 import { type GrantsAtHand, lineOf } from '../../domain/judging/policy/grant.js';
 import { isAllowed, type Judged, type Judgement } from '../../domain/judging/policy/judge.js';
+import { lockOn } from '../../domain/judging/policy/lock.js';
 import { deadlineMsOf, mostMatches } from '../../domain/judging/policy/terms.js';
 import { helpWith } from '../../domain/language/codes/codes.js';
 import type { DecisionCode } from '../../domain/language/codes/decisions.js';
+import type { LockEntry } from '../../domain/records/audit/lock-book.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
@@ -17,7 +19,7 @@ import { type DuplexEnd, type Ending, isEnding, judgeEnding, type Verdict } from
 import { CommandInput } from '../relay/input.js';
 import { waitForPeer } from '../relay/relay.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
-import { askerOf, countForAccess } from './access-commands.js';
+import { askerOf, countForAccess, isAccessCommand } from './access-commands.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
 import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
@@ -31,6 +33,7 @@ import {
   recordedParts,
 } from './dispatch.js';
 import { admissionOf, type CompletionFacts, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
+import { lockableOf, lockedEnding } from './locked.js';
 import type { RunningNames } from './overdue.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { type BesideGrants, outcomesIn, refusalBy, refuseByJournal } from './recheck.js';
@@ -120,6 +123,13 @@ export class Exchange {
     };
   }
 
+  /** Whether that lock stops it, or will once it is about to be sent. */
+  isBound(lock: LockEntry): boolean {
+    const backends = this.#attempts.map(({ backend: name }) => ({ name }));
+    const what = lockableOf(this.#session, this.#judgement, backends);
+    return lockOn([lock], what, this.#context.access.locks.persons) !== undefined;
+  }
+
   get #isWaiting(): boolean {
     const running = this.#attempts.filter(({ ending }) => ending === undefined);
     return running.length > 0 && running.every(({ waitMs }) => waitMs === undefined);
@@ -188,6 +198,12 @@ export class Exchange {
       nameCase: context.router.table.userNames.nameCase,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
+    // Everybody may ask what they may do, and read there that they are locked.
+    const isQuestion = 'answer' in assessed && !isAccessCommand(judgement.command ?? '');
+    const locked =
+      isQuestion || judgement.kind !== 'judged'
+        ? undefined
+        : lockedEnding(context, session, judgement, destinations, aliases);
     const grant = allowed?.decision.grant;
     const isStrict = isAllowed(shown) && (grant !== undefined || strict.has(shown.attempt.effect));
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
@@ -205,6 +221,7 @@ export class Exchange {
       // With its text it may be another command than an overdue one: that is looked up before it is sent.
       const hasText = judgement.input === 'dot';
       const hindrance =
+        locked ??
         obstacle ??
         (this.#isDryRun || hasText
           ? undefined
@@ -254,7 +271,7 @@ export class Exchange {
       if (beside?.over !== undefined && !this.#isDryRun) this.#triedAfter(beside.over.id, records);
       const refusal = refusalBy(outcomes.done, judgement, subject.policy.name, names, beside);
       if (refusal === undefined) throw new Error('what policy denies was served');
-      ending = refusal;
+      ending = locked ?? refusal;
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;

@@ -6,6 +6,9 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Judged } from '../../domain/judging/policy/judge.js';
+import { type Lockable, lockOn } from '../../domain/judging/policy/lock.js';
+import type { Persons } from '../../domain/people/identity/person.js';
+import type { LockEntry } from '../../domain/records/audit/lock-book.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { ExchangeNames } from '../outcome/events.js';
 import type { Ending } from '../outcome/outcome.js';
@@ -38,6 +41,7 @@ export interface Meant {
 export interface OverdueCommand extends Meant {
   readonly names: ExchangeNames;
   readonly origin: string;
+  readonly lockable: Lockable;
   /** When it began to wait for its upstream. */
   readonly sinceMs: number;
   readonly upstream: Pick<Upstream, 'backend' | 'close'>;
@@ -161,6 +165,13 @@ export class OverdueCommands {
         commands.filter(({ names }) => names.id !== id),
       );
     return isKnown;
+  }
+
+  /** The ids of those that a lock stops. */
+  boundBy(lock: LockEntry, persons: Pick<Persons, 'sharesHuman'>): readonly string[] {
+    return [...this.#held].flatMap(({ command: { names, lockable } }) =>
+      lockOn([lock], lockable, persons) === undefined ? [] : [names.id],
+    );
   }
 
   /** At the end of the daemon: their outcomes stay unknown. */

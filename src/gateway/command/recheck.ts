@@ -25,6 +25,7 @@ import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import type { SessionNames } from './exchange-records.js';
+import { lockedEnding } from './locked.js';
 
 export interface AllowedCommand {
   readonly context: ExchangeContext;
@@ -130,7 +131,9 @@ export function recheck(
   destination: Destination,
   server: Server,
 ): Ending | undefined {
-  const { context, session, judgement, destinations } = first;
+  const { context, session, judgement, destinations, aliases } = first;
+  const locked = lockedEnding(context, session, judgement, [destination], aliases);
+  if (locked !== undefined) return locked;
   const { grant } = judgement.decision;
   if (grant !== undefined && grant !== '' && !context.access.isLive(grant))
     return { kind: 'grant-over', grant, policy: session.subject.policy.name };

@@ -28,6 +28,7 @@ export interface Verdict {
   readonly level: LogLevel;
   /** Set if, and only if, policy denied it. */
   readonly denial?: DecisionCode;
+  readonly lock?: string;
 }
 
 /** Every value of the key; `lookup-` is followed by the code of the look-up. */
@@ -59,6 +60,8 @@ export type Ending =
       readonly request?: string | undefined;
     }
   | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }
+  /** `lock`: the id of the lock that stops it. */
+  | { readonly kind: 'locked'; readonly lock: string; readonly values: Readonly<Record<string, string>> }
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /** `limit`: which one, and how much. `retryAfterMs`: the time until it is within it again; undefined: the tables are full. */
@@ -229,6 +232,8 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     }
     case 'grant-over':
       return withSentence('denied', 'grant-over', { reason: ending.grant });
+    case 'locked':
+      return withSentence('denied', ending.kind, ending.values, { lock: ending.lock, isQuoting: true });
     case 'access':
       return judgeAccess(ending.code, ending.reason);
     case 'unparsable':

@@ -78,6 +78,8 @@ export interface Conversation {
   readonly limits: RelayLimits;
   readonly count: RelayCount;
   cutOff(): Ending | undefined;
+  /** Asked before the first byte of a command whose text did not come with it. */
+  whyNotBegin?(): Ending | undefined;
   /** For a change: asks for a place where it may go on after its deadline; undefined: there is none. Absent: the upstream is closed. */
   readonly holdOverdue?: ((upstream: Upstream) => HeldOverdue | undefined) | undefined;
   onLog(line: LogLine): void;

@@ -242,6 +242,8 @@ async function send(
     const pieces = toPieces(next);
     if (pieces === undefined) return { kind: 'input-ended', why: 'command-like' };
     const wholes = withLine(line, pieces);
+    const late = line === nothing ? undefined : talk.whyNotBegin?.();
+    if (late !== undefined) return late;
     if (pieces.length > 0) line = nothing;
     for (const [at, whole] of wholes.entries()) {
       if (text.end !== undefined) return endOfText(text.end);

@@ -4,6 +4,8 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { networkOf, type Peer, principalOf } from '../../domain/people/identity/peer.js';
+import type { Persons } from '../../domain/people/identity/person.js';
+import type { LockEntry } from '../../domain/records/audit/lock-book.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import type { OverdueCommands, RunningNames } from '../command/overdue.js';
@@ -53,6 +55,8 @@ export interface Service {
   find(id: string): RunningNames | undefined;
   /** Ends a running command; false: it does not run. */
   kill(id: string): boolean;
+  /** Ends the running commands that a lock stops; returns how many. */
+  killBound(lock: LockEntry, persons: Pick<Persons, 'sharesHuman'>): number;
   /** After a reload, or a new certificate: ends the sessions whose listener, right or proof is gone, each after its exchange. */
   reviewRights(): void;
   /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
@@ -248,6 +252,14 @@ export function createService({
       const exchange = runningOf(id);
       exchange?.abort('killed');
       return overdue.kill(id) || exchange !== undefined;
+    },
+    killBound(lock, persons) {
+      const running = [...roster].flatMap(({ running: exchange }) =>
+        exchange?.isBound(lock) === true ? [exchange.id] : [],
+      );
+      const ids = new Set([...running, ...overdue.boundBy(lock, persons)]);
+      for (const id of ids) this.kill(id);
+      return ids.size;
     },
     reviewRights() {
       for (const session of roster) if (!session.isPermitted()) session.drain('revoked');

@@ -316,7 +316,11 @@ function strikesValues(
   return strikesMailboxes(test, values, attempt.mailboxNames, { isMask, withWhatIsBelow });
 }
 
-function mayTouch(users: NonNullable<Rule['users']>, attempt: Attempt): boolean {
+/** Whether a command may touch the mail of one of these users, as far as is known. */
+export function mayTouch(
+  users: NonNullable<Rule['users']>,
+  attempt: Pick<Attempt, 'users' | 'aliases' | 'masks' | 'everybody'>,
+): boolean {
   return (
     attempt.everybody !== 'none' ||
     attempt.users.some((user) => users.matches(user)) ||

@@ -169,6 +169,12 @@ const table = {
     'a grant allowed it, and ended before the command was sent: its time is over, its uses are used up, or it was revoked',
     'ask for access again',
   ),
+  locked: refused(
+    'NOPERM',
+    '{target} is locked by {by} until {until}: {reason}',
+    'an operator stopped this person, key, listener, backend or mail user for a time; the completion has the id of the `lock`',
+    'ask the operator that the sentence names; `dovegate unlock` lifts it',
+  ),
   'access-denied': refused(
     'NOPERM',
     'not permitted: {reason}',

@@ -1,0 +1,31 @@
+// Whether a lock stops a command: asked when it is judged, and again whenever it is about to be sent.
+
+import type { Judgement } from '../../domain/judging/policy/judge.js';
+import type { Lockable } from '../../domain/judging/policy/lock.js';
+import { identitiesOf } from '../../domain/people/access/asker.js';
+import { isPerson } from '../../domain/people/identity/origin.js';
+import type { Ending } from '../outcome/outcome.js';
+import type { ExchangeContext, ExchangeSession } from './context.js';
+
+/** `backends`: where it goes; `aliases`: other names of its users, as a look-up found them. */
+export function lockableOf(
+  { names, proof }: Pick<ExchangeSession, 'names' | 'proof'>,
+  judgement: Judgement | undefined,
+  backends: readonly { readonly name: string }[],
+  aliases: readonly string[] = [],
+): Lockable {
+  const { peer, origin, listener } = names;
+  const attempt = judgement?.kind === 'judged' ? judgement.attempt : undefined;
+  const touched = attempt && { ...attempt, aliases: [...attempt.aliases, ...aliases] };
+  const identities = [...identitiesOf(peer, proof), ...(isPerson(origin) ? [origin] : [])];
+  return { identities, listener, backends, touched };
+}
+
+/** Undefined: no lock stops it. */
+export function lockedEnding(
+  { access: { locks } }: Pick<ExchangeContext, 'access'>,
+  ...command: Parameters<typeof lockableOf>
+): Ending | undefined {
+  // Nearly always there is none.
+  return locks.size === 0 ? undefined : locks.endingOn(lockableOf(...command));
+}

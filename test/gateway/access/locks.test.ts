@@ -1,0 +1,300 @@
+// Goal: what a lock stops, with the engine's own sessions: whom it holds for, and each place where a command of theirs is about to be sent.
+// What must not happen: a command of a locked one at a backend after the lock; a command of another one that is stopped; a lock that ends
+// by a step of the clock, or by a lift without its record.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import type { LockEntry } from '../../../src/domain/records/audit/lock-book.js';
+import type { LockWish } from '../../../src/gateway/access/locks.js';
+import { settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
+import { allSynced, type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
+
+const hour = 3_600_000;
+const good = replyPacket('\n+\n');
+const settings = `
+version: 1
+listeners:
+  support: { unix: /run/dovegate/support.sock, policy: support }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 1 } }
+routes: [{ users: ["*"], backend: mail1 }]
+persons: { anna: { users: [anna, anna-admin] }, carol: { users: [carol] } }
+policies:
+  support:
+    users: ["*@example.org"]
+    allow:
+      - quota get
+      - save
+      - { command: mailbox status, masks: true, all_users: true }
+      - { command: expunge, max_matches: 5 }
+    on_request: [{ command: mailbox list, approvals: 1, for: 1h }]
+    approve: [support]
+`;
+const uids = { anna: 1001, 'anna-admin': 1011, carol: 1002 };
+const anna = { uid: 1001, user: 'anna', loginUid: 1001 };
+const carol = { uid: 1002, user: 'carol', loginUid: 1002 };
+const quota = '|bob@example.org|quota get';
+const ofAnna = { to: 'anna', identities: ['person:anna', 'key:robot'] };
+
+function open(more = ''): MemoryEngine {
+  return openMemoryEngine({ settings: settings + more, uids });
+}
+
+function lockIn({ exchanges }: MemoryEngine, of: Partial<LockWish> = ofAnna, kill = (_lock: LockEntry) => 0) {
+  const wish = { by: 'root', reason: 'stolen', forMs: 2 * hour, ...of };
+  const made = exchanges.access.locks.lock(wish, kill);
+  assert.ok(made);
+  return made;
+}
+
+function end(engine: MemoryEngine): readonly unknown[] {
+  const { outcome, error, sent, lock } = engine.recordsOf('completion').at(-1) ?? {};
+  return [outcome, error, sent, lock];
+}
+
+void test('a locked person: the client reads by whom, until when and why; others go on', async () => {
+  const engine = open();
+  const [her, other] = [await engine.client(2, anna), await engine.client(2, carol)];
+  await her.line(quota);
+  assert.equal(engine.commands.length, 1);
+  const { lock } = lockIn(engine);
+  const untilText = new Date(engine.clock.wallMs() + 2 * hour).toISOString();
+  await her.line(quota);
+  assert.ok(her.said().includes(`anna is locked by root until ${untilText}: stolen [locked]`), her.said());
+  assert.ok(her.said().endsWith('-NOPERM\n'));
+  assert.deepEqual(end(engine), ['denied', 'locked', false, lock.id]);
+  assert.equal(engine.commands.length, 1);
+  await other.line(quota);
+  assert.equal(engine.commands.length, 2);
+  assert.deepEqual(end(engine), ['ok', undefined, true, undefined]);
+});
+
+void test('the same human by another uid, a login under sudo, and a key; another human is not held', async () => {
+  const engine = open();
+  lockIn(engine);
+  for (const who of [anna, { uid: 1011, user: 'anna-admin' }, { uid: 0, user: 'root', loginUid: 1001 }]) {
+    const client = await engine.client(2, who);
+    await client.line(quota);
+    assert.match(client.said(), /\[locked\]/, JSON.stringify(who));
+  }
+  const { locks } = engine.exchanges.access;
+  assert.ok(locks.on({ identities: ['key:robot'] }));
+  assert.ok(locks.on({ identities: ['account:x', 'name:anna'] }));
+  assert.equal(locks.on({ identities: ['uid:1002', 'name:carol'] }), undefined);
+  assert.equal(engine.commands.length, 0);
+});
+
+void test('a listener, a backend, and a mail user under each name and mask', async () => {
+  for (const [of, stopped, free] of [
+    [{ listener: 'support' }, [quota], []],
+    [{ backend: 'mail1' }, [quota], []],
+    [{ backend: 'mail2', listener: undefined }, [], [quota]],
+    [
+      { user: 'bob@example.org' },
+      [quota, '|BOB@example.org|quota get', '||mailbox status|-A|messages|INBOX'],
+      ['|eve@example.org|quota get'],
+    ],
+  ] as const) {
+    const engine = open();
+    const client = await engine.client(2, anna);
+    lockIn(engine, of);
+    for (const line of stopped) {
+      const before = client.said().length;
+      await client.line(line);
+      assert.match(client.said().slice(before), /is locked by root .*\[locked\]/, line);
+      assert.equal(engine.commands.length, 0);
+    }
+    for (const [at, line] of free.entries()) {
+      await client.line(line);
+      assert.equal(engine.commands.length, at + 1, client.said());
+    }
+  }
+});
+
+void test('a mail user is locked by aliases and by masks that may be the user', () => {
+  const engine = open();
+  lockIn(engine, { user: 'bob@example.org' });
+  const { locks } = engine.exchanges.access;
+  const nothing = { users: [], aliases: [], masks: [], everybody: 'none' } as const;
+  const mask = (value: string, isUserMask = true) => ({ masks: [{ parameter: 'user', value, isUserMask }] });
+  for (const [touched, isBound] of [
+    [{ aliases: ['bob@example.org'] }, true],
+    [{ users: ['bob@example.com'] }, false],
+    [mask('b*@example.org'), true],
+    [mask('e*@example.org'), false],
+    [mask('192.0.2.1', false), true],
+    [{ everybody: 'listing' }, true],
+    [{}, false],
+  ] as const)
+    assert.equal(
+      locks.on({ touched: { ...nothing, ...touched } }) !== undefined,
+      isBound,
+      JSON.stringify(touched),
+    );
+});
+
+void test('a command that waits for its connection is not sent', async () => {
+  const engine = open();
+  engine.setAnswer(() => undefined);
+  const [first, her] = [await engine.client(2, carol), await engine.client(2, anna)];
+  await first.line(quota);
+  await her.line('|eve@example.org|quota get');
+  assert.equal(engine.commands.length, 1);
+  lockIn(engine);
+  engine.setAnswer(() => good);
+  engine.commands[0]?.end.peer.send(good);
+  await settle();
+  assert.match(her.said(), /\[locked\]/);
+  assert.equal(engine.commands.length, 1);
+});
+
+void test('a command that waits for its record is not sent', async () => {
+  const engine = open(allSynced.replace('audit', '\naudit'));
+  const her = await engine.client(2, anna);
+  engine.setJournal('hold');
+  await her.line(quota);
+  lockIn(engine);
+  engine.setJournal('take');
+  await settle();
+  assert.match(her.said(), /\[locked\]/);
+  assert.equal(engine.commands.length, 0);
+});
+
+void test('neither the search that counts mails is sent after its record, nor the command after its answer', async () => {
+  const expunge = '|bob@example.org|expunge|mailbox|Trash|all';
+  const engine = open('\naudit: { strict: [read] }\n');
+  const her = await engine.client(2, anna);
+  engine.setJournal('hold');
+  await her.line(expunge);
+  lockIn(engine);
+  engine.setJournal('take');
+  await settle();
+  assert.equal(engine.commands.length, 0);
+  assert.match(her.said(), /\[locked\]/);
+  const twin = engine.recordsOf('completion').find(({ command }) => command === 'search');
+  assert.deepEqual([twin?.sent, twin?.outcome], [false, 'failed']);
+
+  const again = open();
+  again.setAnswer((line) => (line.includes('search') ? undefined : good));
+  const other = await again.client(2, anna);
+  await other.line(expunge);
+  assert.equal(again.commands.length, 1);
+  lockIn(again);
+  again.commands[0]?.end.peer.send(good);
+  await settle();
+  assert.equal(again.commands.length, 1);
+  assert.match(other.said(), /\[locked\]/);
+});
+
+void test('a text whose command line was not sent yet is not sent', async () => {
+  const engine = open();
+  const her = await engine.client(2, anna);
+  await her.line('|bob@example.org|save');
+  lockIn(engine);
+  await her.line('Subject: x');
+  await her.line('.');
+  assert.equal(engine.commands.length, 0);
+  assert.match(her.said(), /\[locked\]/);
+  await her.line(quota);
+  assert.equal(her.said().match(/\[locked\]/g)?.length, 2);
+});
+
+void test('kill ends what runs and what waits, of the locked one only', async () => {
+  const engine = open();
+  engine.setAnswer(() => undefined);
+  const clients = [await engine.client(2, anna), await engine.client(2, carol), await engine.client(2, anna)];
+  for (const client of clients) await client.line(quota);
+  assert.equal(engine.service.running().length, 3);
+  const { persons } = engine.exchanges.access.locks;
+  const { count, recorded } = lockIn(engine, ofAnna, (lock) => engine.service.killBound(lock, persons));
+  assert.equal(count, 2);
+  assert.equal(await recorded, undefined);
+  assert.equal(engine.recordsOf('lock').at(-1)?.count, 2);
+  await settle();
+  assert.deepEqual(
+    clients.map((client) => client.said().includes('[')),
+    [true, false, true],
+  );
+});
+
+void test('a locked person decides nothing about access', async () => {
+  const engine = open();
+  const [her, other] = [await engine.client(2, anna), await engine.client(2, carol)];
+  await other.line('||dovegate request|-u|bob@example.org|--reason|ticket 1|--|mailbox list|INBOX');
+  const [, id = ''] = /"id":"(\w+)"/.exec(other.said()) ?? [];
+  lockIn(engine);
+  for (const line of [`approve|${id}`, `refuse|--reason|no way|${id}`, 'requests'])
+    await her.line(`||dovegate ${line}`);
+  assert.equal(her.said().match(/\[locked\]/g)?.length, 3, her.said());
+  await her.line('||dovegate can');
+  assert.ok(her.said().endsWith('+\n'));
+});
+
+void test('in force before its record: a disk that fails gets it later, and the answer says so', async () => {
+  const engine = open();
+  engine.setJournal('refuse');
+  const { recorded } = lockIn(engine);
+  assert.ok(engine.exchanges.access.locks.on({ identities: ['uid:1001'] }));
+  assert.match((await recorded) ?? '', /the disk refuses/);
+  engine.setJournal('take');
+  assert.equal(engine.recordsOf('lock').length, 0);
+  await engine.clock.advance(2_000);
+  assert.deepEqual(
+    engine.recordsOf('lock').map(({ action, by }) => [action, by]),
+    [['locked', 'root']],
+  );
+});
+
+void test('a lift takes effect once its record is on disk', async () => {
+  const engine = open();
+  const { lock, recorded } = lockIn(engine);
+  await recorded;
+  const { locks } = engine.exchanges.access;
+  engine.setJournal('later');
+  assert.match((await locks.lift(lock, { by: 'carol', reason: 'found' })) ?? '', /later/);
+  assert.equal(locks.size, 1);
+  // A start that finds the lift finds the lock again after it.
+  assert.deepEqual(
+    engine.recordsOf('lock').map(({ action }) => action),
+    ['locked', 'unlocked', 'locked'],
+  );
+  engine.setJournal('hold');
+  const lifted = locks.lift(lock, { by: 'carol', reason: 'found' });
+  await settle();
+  assert.equal(locks.size, 1);
+  engine.setJournal('take');
+  assert.equal(await lifted, undefined);
+  assert.equal(locks.size, 0);
+  assert.equal(engine.recordsOf('lock').at(-1)?.reason, 'found');
+});
+
+void test('a lock ends after its time, whatever becomes of the wall clock', async () => {
+  for (const leapMs of [0, 30 * 24 * hour, -30 * 24 * hour]) {
+    const engine = open();
+    lockIn(engine);
+    const { locks } = engine.exchanges.access;
+    engine.clock.leap(leapMs);
+    await engine.clock.advance(2 * hour - 1_000);
+    assert.ok(locks.on({ identities: ['uid:1001'] }));
+    await engine.clock.advance(1_000);
+    assert.equal(locks.on({ identities: ['uid:1001'] }), undefined);
+    await engine.clock.advance(1_000);
+    assert.deepEqual(
+      engine.recordsOf('lock').map(({ action }) => action),
+      ['locked', 'expired'],
+    );
+    assert.equal(locks.size, 0);
+  }
+});
+
+// bounds.locks
+void test('so many locks at once', () => {
+  const engine = open();
+  for (let at = 0; at < bounds.locks; at += 1) lockIn(engine, { backend: `mail${at}` });
+  const one = { by: 'root', reason: 'x', forMs: hour, backend: 'more' };
+  assert.equal(
+    engine.exchanges.access.locks.lock(one, () => 0),
+    undefined,
+  );
+});
