@@ -337,6 +337,7 @@ const values = {
   accessApprovals: 8,
   accessUnreviewedMs: '30d',
   locks: 200,
+  lockMs: '7d',
   // The page's process, which may have been taken over.
   doorConnections: 64,
   doorStreams: 8,

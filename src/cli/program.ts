@@ -9,6 +9,7 @@ import { minorsOf } from '../protocol/releases.js';
 import { addAccess } from './access-commands.js';
 import type { DoctorOptions } from './admin/doctor.js';
 import type { KillOptions } from './admin/kill.js';
+import type { LockOptions, UnlockOptions } from './admin/lock.js';
 import type { ReloadOptions, WhichDaemon } from './admin/operate.js';
 import type { StatusOptions } from './admin/status.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
@@ -160,6 +161,25 @@ function addDaemonCommands(program: Command, end: End): void {
       const why = reason === undefined ? '' : `/${encodeURIComponent(reason)}`;
       const path = `/backend/${encodeURIComponent(name)}/${action}${why}`;
       end(await (await import('./admin/operate.js')).post(options, path));
+    });
+  withDaemon(program.command('lock'))
+    .description('stop a person, key, listener, backend or mail user at once, for a time')
+    .argument(
+      '<target>',
+      'a person of persons, user or account; or key:NAME, listener:NAME, backend:NAME, user:NAME',
+    )
+    .requiredOption('--for <duration>', 'how long: 30m, 2h, at most 7d', parseWait)
+    .requiredOption('--reason <text>', 'why; status, page, journal and the client that is refused say it')
+    .option('--kill', 'end their commands under way, too', false)
+    .action(async (target: string, options: LockOptions) => {
+      end(await (await import('./admin/lock.js')).lock(target, options));
+    });
+  withDaemon(program.command('unlock'))
+    .description('lift a lock, by its id in status, or all of a target')
+    .argument('<target>')
+    .requiredOption('--reason <text>', 'why; the journal says it')
+    .action(async (target: string, options: UnlockOptions) => {
+      end(await (await import('./admin/lock.js')).unlock(target, options));
     });
   withDaemon(program.command('confirm'))
     .description('of the uids that a user of persons had, let only the newest count; status lists such users')

@@ -237,6 +237,7 @@ function lookAtClosed(
       memory: undefined,
       whyNoMemory: undefined,
     },
+    locks: [],
     sinks: [],
     certificates: [],
     keys: [],

@@ -17,7 +17,6 @@ import {
 import { isPerson } from '../domain/people/identity/origin.js';
 import type { Peer } from '../domain/people/identity/peer.js';
 import type { Persons } from '../domain/people/identity/person.js';
-import { identityOfUser } from '../domain/people/identity/user-word.js';
 import type { RecordedPeer } from '../domain/records/audit/record.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessResult } from '../gateway/access/result.js';
@@ -25,6 +24,7 @@ import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';
 import type { AccessCode } from '../gateway/outcome/outcome.js';
 import { pageName } from '../setup/certificates.js';
+import { wordsOnPage } from './lock-actions.js';
 
 const isOff =
   'approvals on the page are off; an operator can set admin.page.approve: true, or use dovegate approve';
@@ -62,16 +62,13 @@ export async function decideOnPage(
  * socket of a listener: the process that got it may be behind sudo or su.
  */
 function askerOnPage(
-  { name, user, users, oidc }: PagePerson,
+  person: PagePerson,
   { policies }: Settings,
   persons: Persons,
   peer: RecordedPeer,
   opener: LinkOpener | undefined,
 ): Asker {
-  const own = [
-    ...(user === undefined ? [] : [identityOfUser(user), `name:${user}`]),
-    ...[oidc?.email, oidc?.sub].flatMap((each) => (each === undefined ? [] : [`oidc:${each}`])),
-  ];
+  const { name, users } = person;
   const linked: Peer | undefined = opener && { listener: pageName, ...opener };
   const shown = linked === undefined ? [] : identitiesOf(linked, { kind: 'kernel' });
   const principal = `${pagePrefix}${name}`;
@@ -89,9 +86,7 @@ function askerOnPage(
       approve: [...policies.keys()],
     },
     peer,
-    identities: [
-      ...new Set([principal, `name:${name}`, ...own, ...shown, ...(isPerson(origin) ? [origin] : [])]),
-    ],
+    identities: [...new Set([...wordsOnPage(person), ...shown, ...(isPerson(origin) ? [origin] : [])])],
     loginIdentities: linked && loginIdentitiesOf(linked),
     login: undefined,
     credential: undefined,

@@ -54,6 +54,7 @@ import { withGroup } from '../setup/sockets.js';
 import { decideOnPage, isEnd } from './door-access.js';
 import { type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
+import { wordsOnPage } from './lock-actions.js';
 import { judge, makeNow, receiversOf } from './now-source.js';
 import { NowStates } from './now-states.js';
 import type { NowWatch } from './now-watch.js';
@@ -119,7 +120,7 @@ const toldMs = 30_000;
 
 /** Serves until it is closed. Rejects with a ListenFault. */
 export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
-  const { clock, log, journal, gate, watch, floods, act, directory, ownKey, sign, place } = parts;
+  const { clock, log, journal, gate, watch, floods, act, access, directory, ownKey, sign, place } = parts;
   const { served } = gate;
   const budget = new DoorBudget();
   let told: (DoorPage & { readonly atMs: number }) | undefined;
@@ -188,7 +189,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
           ? undefined
           : notes.whyNot('acts', person.name, [...from, kind, what, reason ?? '']);
         if (why !== undefined) return { given: refused(why), isNothing: true };
-        const operator = { ...peer, by: person.name, from };
+        const operator = { ...peer, by: person.name, from, person: wordsOnPage(person) };
         const until = formatTime(clock.wallMs() + hours * 3_600_000);
         const named =
           kind === 'acknowledge'
@@ -353,7 +354,10 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     if (asked !== settings.generation)
       return { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
     const person = served.now.settings.admin?.page?.people.find((each) => each.name === name);
-    if (person?.roles.includes(role) === true && roles?.includes(role) !== false) return person;
+    const isTheirs = person?.roles.includes(role) === true && roles?.includes(role) !== false;
+    const lock = person && access.locks.on({ identities: wordsOnPage(person) });
+    if (lock !== undefined) return { code: 'person', text: access.locks.sentence(lock) };
+    if (person !== undefined && isTheirs) return person;
     return { code: 'person', text: `${name} may not do this with the role "${role}"` };
   }
 

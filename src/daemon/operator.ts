@@ -2,7 +2,7 @@
 // not done, and a second record of the same `deed` says how it ended. A drained backend stays drained across restarts.
 
 import * as z from 'zod';
-import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
+import { isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
 import { randomBytes } from '../adapters/host/clock.js';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
@@ -116,14 +116,17 @@ interface Parts {
   readonly acknowledged: Pick<Acknowledged, 'put'>;
 }
 
-export function createAct(parts: Parts): Act {
+/** All actions but locks. */
+type Action = Exclude<OperatorAction, { kind: 'lock' | 'unlock' }>;
+export type OtherAct = (action: Action, operator: Operator) => Promise<ActionResult>;
+
+export function createAct(parts: Parts): OtherAct {
   return async (action, operator) => {
     const nothing = whatIsNothing(parts, action, operator);
     if (nothing !== undefined) return nothing;
     // In force at once, with a record of its own.
     if (isOperatorAction(action, 'revoke')) return revoke(parts, action.id, operator);
-    const { by, from } = operator;
-    const peer = peerOf(operator);
+    const { by, peer, ...args } = recordedOperator(operator);
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
     // What the drain has cost stands where it ends.
@@ -171,7 +174,7 @@ export function createAct(parts: Parts): Act {
 /** What is killed, and how long it has run, for people who may not see the records of commands. */
 function killedOf(
   { service }: Parts,
-  action: OperatorAction,
+  action: Action,
 ): Pick<AuditRecord, 'command' | 'backend' | 'to' | 'duration_ms'> {
   const found = isOperatorAction(action, 'kill') ? service.find(action.id) : undefined;
   if (found === undefined) return {};
@@ -179,13 +182,18 @@ function killedOf(
   return { command, backend, to, duration_ms: Math.round(durationMs) };
 }
 
-function peerOf({ by: _by, from: _from, loginUid, ...facts }: Operator): RecordedPeer {
-  return loginUid === undefined ? facts : { ...facts, login_uid: loginUid };
+/** Who acts, as a record has it. */
+export function recordedOperator(operator: Operator): Pick<AuditRecord, 'args'> & {
+  readonly by: string;
+  readonly peer: RecordedPeer;
+} {
+  const { by, from = [], person: _person, loginUid, ...facts } = operator;
+  const peer = loginUid === undefined ? facts : { ...facts, login_uid: loginUid };
+  return { by, peer, ...(from.length > 0 && { args: from }) };
 }
 
 async function revoke({ access }: Parts, id: string, operator: Operator): Promise<ActionResult> {
-  const { by } = operator;
-  const peer = peerOf(operator);
+  const { by, peer } = recordedOperator(operator);
   const policy = { name: '', version: '', users: nobody, except: nobody, approve: [] };
   const principal = `operator:${by}`;
   const asker = {
@@ -209,7 +217,7 @@ const nobody = new GlobList([]);
 /** The result of an action that changes nothing, which needs no record: otherwise who repeats it fills the journal. */
 function whatIsNothing(
   parts: Parts,
-  action: OperatorAction,
+  action: Action,
   operator: Operator,
 ): (ActionResult & { readonly kind: 'unknown' | 'already' | 'refused' }) | undefined {
   const { pools, service, drained } = parts;
@@ -280,7 +288,7 @@ const unread =
 
 async function carryOut(
   parts: Parts,
-  action: Exclude<OperatorAction, { kind: 'revoke' }>,
+  action: Exclude<Action, { kind: 'revoke' }>,
   { by }: Operator,
   asker: Asker,
 ): Promise<ActionResult> {

@@ -1,6 +1,7 @@
 // The parts of a serving gate, and the one snapshot of it (`domain/admin/now/running`): numbers, codes and names of the configuration.
 // Texts of faults may quote a backend, and stand beside the meaning of their code.
 
+import type { NameService } from '../adapters/host/name-service.js';
 import { programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
@@ -56,6 +57,7 @@ export interface Gate {
   readonly outages: Pick<Outages, 'refused' | 'lost' | 'refusedPerSecond' | 'turned'>;
   readonly access: AccessDesk;
   readonly users: KnownUsers;
+  readonly names: Pick<NameService, 'uidOf' | 'hasUser'>;
   readonly reloader: Reloader;
   readonly shipping: Shipping;
   readonly certificates: Certificates;
@@ -162,6 +164,7 @@ export function lookAt(gate: Gate): Running {
       moved_users: gate.users.moved,
       list: () => gate.access.all(bounds.accessShown),
     }),
+    locks: () => gate.access.locks.entries.map((lock) => gate.access.locks.shown(lock)),
     sinks: () =>
       shipping.sinks.map(({ state, ...sink }) => ({
         ...sink,

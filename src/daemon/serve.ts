@@ -45,6 +45,7 @@ import { watchKeys } from './keys.js';
 import { KnownUsers } from './known-users.js';
 import { drain, Lifecycle } from './lifecycle.js';
 import { createListeners } from './listeners.js';
+import { withLocks } from './lock-actions.js';
 import {
   createLossLog,
   openAudit,
@@ -427,7 +428,7 @@ async function open(
     watch,
     page: () => door?.told(),
   };
-  const act = createAct(gate);
+  const act = withLocks(createAct(gate), gate);
   if (last !== undefined) reloader.keepLast(last);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {

@@ -778,7 +778,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // What is asked of a running daemon, and told to it.
   'cli/admin': rule([...belowCli, 'cli/output', 'cli/health', 'cli/audit'], {
-    public: ['ask-status', 'doctor', 'kill', 'operate', 'status'],
+    public: ['ask-status', 'doctor', 'kill', 'lock', 'operate', 'status'],
     builtins: terminal,
     packages: ['picocolors', 'zod'],
   }),

@@ -16,7 +16,7 @@ const sourcesOf = (folder: string): string[] =>
 const makers = ['daemon', 'gateway', 'adapters/shipping'];
 
 /** Records of the journal have an `event`, too. */
-const ofRecords = new Set(['backend', 'reload']);
+const ofRecords = new Set(['backend', 'lock', 'reload']);
 
 void test('docs/messages.md is the page of this program (else: npm run build:test, node scripts/make-messages.mjs)', () => {
   const words = (text: string): string => text.replaceAll(/\s+/g, ' ');

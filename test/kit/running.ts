@@ -114,6 +114,7 @@ export const healthy: Running = {
     memory: '/run/dovegate/audit.ring',
     whyNoMemory: undefined,
   },
+  locks: [],
   sinks: [],
   certificates: [],
   keys: [],

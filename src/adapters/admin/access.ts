@@ -62,6 +62,17 @@ export type OperatorAction =
   | { readonly kind: 'confirm'; readonly user: string }
   /** What is wrong and degrades nothing, by its key, is known until that time (RFC 3339). */
   | { readonly kind: 'acknowledge'; readonly text: string; readonly until: string }
+  /** Stops a person, key, listener, backend or mail user at once. */
+  | {
+      readonly kind: 'lock';
+      readonly target: string;
+      readonly forMs: number;
+      readonly reason: string;
+      /** Ends their commands under way, too. */
+      readonly kills: boolean;
+    }
+  /** By the id of a lock, or all of a target. */
+  | { readonly kind: 'unlock'; readonly target: string; readonly reason: string }
   | { readonly kind: 'reload' };
 
 export const isOperatorAction = predicateOf<OperatorAction>();
@@ -78,14 +89,27 @@ export interface Operator {
   readonly address?: string | undefined;
   /** For the record: where a person of the page is, whose process is the peer. */
   readonly from?: readonly string[];
+  /** The words of that person; undefined: at the admin endpoints. */
+  readonly person?: readonly string[];
 }
 
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
 export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
 
+/** The time is in milliseconds. */
+function lockOf(kills: boolean) {
+  return (target: string, forMs = '', reason = ''): OperatorAction => ({
+    kind: 'lock',
+    target,
+    forMs: /^[0-9]{1,12}$/.test(forMs) ? Number(forMs) : 0,
+    reason,
+    kills,
+  });
+}
+
 export const actionRoutes: readonly (readonly [
   route: string,
-  of: (word: string, more?: string) => OperatorAction,
+  of: (word: string, more?: string, last?: string) => OperatorAction,
 ])[] = [
   ['POST /kill/:id', (id) => ({ kind: 'kill', id })],
   ['POST /access/:id/revoke', (id) => ({ kind: 'revoke', id })],
@@ -93,5 +117,8 @@ export const actionRoutes: readonly (readonly [
   ['POST /backend/:name/drain/:reason', (backend, reason) => ({ kind: 'drain', backend, reason })],
   ['POST /backend/:name/enable', (backend) => ({ kind: 'enable', backend })],
   ['POST /user/:name/confirm', (user) => ({ kind: 'confirm', user })],
+  ['POST /lock/:target/:for/:reason', lockOf(false)],
+  ['POST /lock/:target/:for/:reason/kill', lockOf(true)],
+  ['POST /unlock/:target/:reason', (target, reason = '') => ({ kind: 'unlock', target, reason })],
   ['POST /reload', () => ({ kind: 'reload' })],
 ];

@@ -56,7 +56,7 @@ function endpointsOf(options: AdminOptions) {
   const pages = [...createPages(options)].map(([path, page]) => [`GET ${path}`, page] as const);
   const actions = actionRoutes.map(([route, of]) => [route, { isHarmless: false, of }] as const);
   const paths = [...pages, ...actions].map(([route]) =>
-    route.replace(/^\w+ /, '').replace(/:\w+/, (word) => word.slice(1).toUpperCase()),
+    route.replace(/^\w+ /, '').replace(/:\w+/g, (word) => word.slice(1).toUpperCase()),
   );
   return {
     find: createRoutes<Page | (typeof actions)[number][1]>([...pages, ...actions]),
@@ -121,8 +121,8 @@ async function respond(
   if (refused !== undefined) return refusalAnswers[refused];
   const { endpoint, params } = found;
   if ('answer' in endpoint) return endpoint.answer();
-  const [word = '', more] = params;
-  return change(endpoint.of(word, more), door, request.socket, path, options);
+  const [word = '', more, last] = params;
+  return change(endpoint.of(word, more, last), door, request.socket, path, options);
 }
 
 /** The right token is never delayed: a scraper that shares its address with a guesser must still be served. */

@@ -154,6 +154,7 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
     memory_fault: journal.whyNoMemory,
   }),
   access: ({ access }) => access && { ...access, list: access.list() },
+  locks: ({ locks }) => locks,
   shipping: ({ sinks }) =>
     sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq }) => ({
       sink: name,

@@ -79,6 +79,7 @@ function severityOf({ event, decision, outcome, error, level }: Readonly<Record<
       return 'warning';
     case 'access':
     case 'clock':
+    case 'lock':
     case 'operator':
     case 'reload':
     case 'retire':

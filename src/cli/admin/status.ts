@@ -117,6 +117,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ...table(backendColumns, listOf(values['backends'])),
     ...table(keyColumns, listOf(values['keys'])),
     ...table(noticeColumns, listOf(valuesOf(values['page'])['notices'])),
+    ...table(lockColumns, listOf(values['locks'])),
     ...table(accessColumns, listOf(valuesOf(values['access'])['list'])),
     ...table(exchangeColumns, listOf(values['exchanges'])),
   ];
@@ -212,6 +213,14 @@ const keyColumns: readonly Column<Values>[] = [
   },
   { name: 'LAST-USED', text: named('last_used', 'not since the start'), goes: 2 },
   { name: 'REFUSED', text: named('failures') },
+];
+
+const lockColumns: readonly Column<Values>[] = [
+  { name: 'LOCKED', text: named('target'), cellsMin: 10 },
+  { name: 'BY', text: named('by') },
+  { name: 'UNTIL', text: (row) => text(row['until']).slice(0, 16).replace('T', ' ') },
+  { name: 'LOCK', text: named('id'), goes: 2 },
+  { name: 'REASON', text: named('reason'), cellsMin: 10, goes: 1 },
 ];
 
 const accessColumns: readonly Column<Values>[] = [

@@ -6,7 +6,12 @@ import { bounds } from '../../bounds/bounds.js';
 import { type Lockable, lockOn } from '../../domain/judging/policy/lock.js';
 import { sentenceOf } from '../../domain/language/codes/codes.js';
 import { Persons } from '../../domain/people/identity/person.js';
-import { LockBook, type LockEntry, lockTarget } from '../../domain/records/audit/lock-book.js';
+import {
+  LockBook,
+  type LockEntry,
+  lockTarget,
+  type ShownLock,
+} from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, formatTime, type LockRecord } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Ending } from '../outcome/outcome.js';
@@ -23,17 +28,6 @@ export type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason'>;
 
 /** Undefined: it is on disk; a text: why not. */
 type Recorded = Promise<string | undefined>;
-
-/** A lock for people and programs. */
-export interface ShownLock {
-  readonly id: string;
-  readonly target: string;
-  readonly by: string;
-  readonly reason: string;
-  /** RFC 3339. */
-  readonly since: string;
-  readonly until: string;
-}
 
 export interface LocksParts {
   readonly clock: Clock;

@@ -192,6 +192,7 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       memory: '/run/dovegate/audit.ring',
     },
     // Whoever is not there makes the daemon no less ready.
+    locks: [],
     shipping: [
       {
         sink: 'logs:6514',

@@ -1,6 +1,7 @@
 // How the gate is at one moment. `status`, readiness, metrics, present problems, the door and the page are views of this snapshot, and
 // read nothing else. Its parts are made when they are read first: a view that reads one makes no other, and reading one may throw.
 
+import type { ShownLock } from '../../records/audit/lock-book.js';
 import type { Drain, Loaded } from '../../records/story/row.js';
 import type { BackendHealth, ReceiverNow } from '../page/api.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
@@ -51,6 +52,7 @@ export interface Running {
     readonly moved_users: readonly { readonly user: string; readonly uids: readonly number[] }[];
     readonly list: () => readonly unknown[];
   };
+  readonly locks: readonly ShownLock[];
   readonly sinks: readonly RunningSink[];
   readonly certificates: readonly RunningCertificate[];
   readonly keys: readonly RunningKey[];

@@ -31,10 +31,19 @@ export function lockOn(
           ? backends?.some(({ name }) => name === locked.backend)
           : locked.listener !== undefined
             ? listener === locked.listener
-            : identities !== undefined && persons.sharesHuman(locked.identities ?? [], identities);
+            : identities !== undefined && isHeld(locked, identities, persons);
     if (isBound === true) return lock;
   }
   return undefined;
+}
+
+/** A key is locked alone, without its human. */
+function isHeld(
+  { to = '', identities: held = [] }: LockRecord,
+  identities: readonly string[],
+  persons: Pick<Persons, 'sharesHuman'>,
+): boolean {
+  return to.startsWith('key:') ? identities.includes(to) : persons.sharesHuman(held, identities);
 }
 
 const users = new WeakMap<LockRecord, GlobList>();

@@ -108,6 +108,14 @@ export class Persons {
     return proven === this.personOf(identities) ? proven : undefined;
   }
 
+  /** Every word of a person, also those of uids that its users had; undefined: there is no such person. */
+  wordsOf(person: string): readonly string[] | undefined {
+    const found = this.#persons.get(person);
+    if (found === undefined) return undefined;
+    const users = found.users.filter((user) => numberIn(user) === undefined).map((user) => `name:${user}`);
+    return [...users, ...[...this.#byWord].flatMap(([word, names]) => (names.has(person) ? [word] : []))];
+  }
+
   /** Whether a person is a user of that name or uid in the configuration. */
   names(person: string, user: string, uid: number | undefined): boolean {
     const { users = [] } = this.#persons.get(person) ?? {};

@@ -13,6 +13,17 @@ export interface LockEntry {
   readonly untilMs: number;
 }
 
+/** A lock for people and programs. */
+export interface ShownLock {
+  readonly id: string;
+  readonly target: string;
+  readonly by: string;
+  readonly reason: string;
+  /** RFC 3339. */
+  readonly since: string;
+  readonly until: string;
+}
+
 export class LockBook {
   readonly #entries = new Map<string, LockEntry>();
 

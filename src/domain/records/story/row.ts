@@ -58,6 +58,7 @@ export function kindOf(fields: StoredRecord): RowKind | undefined {
   if (event === 'session-open' || event === 'session-close') return isText(session) ? 'session' : undefined;
   if (!isText(action)) return undefined;
   if (event === 'access') return 'access';
+  if (event === 'lock') return 'operator';
   if (event !== 'operator') return undefined;
   // Sign-ins of the page.
   if (action.startsWith('page-')) return 'session';
@@ -90,9 +91,13 @@ const deeds: Readonly<Record<string, string>> = {
  * `closed`: of the end of a session, its `closedWords`.
  */
 export function deedOf(fields: StoredRecord, closed = ''): string {
-  const action = textIn(fields, 'action') || textIn(fields, 'event');
+  const event = textIn(fields, 'event');
+  const action = textIn(fields, 'action') || event;
   const reason = textIn(fields, 'reason');
-  const texts = ['command', 'to', 'backend', 'id', 'user', 'text'].map((key) => valueText(fields[key]));
+  const lockOf = event === 'lock' ? ['listener', 'lock'] : [];
+  const texts = ['command', 'to', 'backend', 'id', 'user', 'text', ...lockOf].map((key) =>
+    valueText(fields[key]),
+  );
   const until = textIn(fields, 'until');
   return [
     (Object.hasOwn(deeds, action) && deeds[action]) || action,
@@ -122,6 +127,8 @@ export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   const action = textIn(fields, 'action');
   if (kind === 'access') return action;
   if (!isExchange(fields) && kind !== 'operator') return action === 'page-refused' ? 'refused' : '';
+  // In force as soon as it is recorded.
+  if (fields['event'] === 'lock') return 'ok';
   return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
 }
 
@@ -245,9 +252,8 @@ export function recordTitle(row: StoryRow): string {
 /** Whose request or grant a step is about; else who did it. An approver acts on the access of somebody else. */
 export function requesterOf({ fields }: StoryRow): string {
   const { event } = fields;
-  return (
-    (event === 'access' && textIn(fields, 'to')) || textIn(fields, event === 'operator' ? 'by' : 'principal')
-  );
+  const key = event === 'operator' || event === 'lock' ? 'by' : 'principal';
+  return (event === 'access' && textIn(fields, 'to')) || textIn(fields, key);
 }
 
 /** A name alone is meant at any listener, and on the page. */

@@ -528,7 +528,7 @@ function needlesOf(filter: TrailFilter): Buffer[][] {
 function eventNeedles(kinds: ReadonlySet<RowKind>): Buffer[] | undefined {
   return kinds.has('command') || kinds.has('count')
     ? undefined
-    : ['access', 'operator', 'session-'].map((event) => Buffer.from(`"event":"${event}`));
+    : ['access', 'lock', 'operator', 'session-'].map((event) => Buffer.from(`"event":"${event}`));
 }
 
 /** The parts of a pattern as they occur in a line: the first after a quote, the last before one, also in a cut value. */
