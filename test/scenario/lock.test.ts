@@ -55,7 +55,7 @@ async function open(owner: Parameters<typeof openGateway>[0], backend = {}): Pro
     more: `persons: { anna: { users: ["${annas.join('", "')}"], accounts: [carol], keys: [robot] } }
 limits: { queue: 2000, queue_timeout: 5m }
 admin: { unix: admin.sock }`,
-    files: filesOf(authority),
+    files: { ...filesOf(authority), robot: key, 'authority.pem': authority.certificatePem },
     mail1: { connections: '8' },
     backend,
   });
@@ -187,6 +187,23 @@ test('the same human by each way in; what may be locked, and who lifts it', asyn
   const shown = await program('status');
   assert.match(shown.text, /LOCKED +BY +UNTIL.*\n.*anna +root/);
 
+  assert.match(shown.text, /^anna is locked by root until .* \(her laptop was stolen\)$/m);
+  const told = await runWarm([
+    'can',
+    '--http',
+    url,
+    '--ca',
+    daemon.path('authority.pem'),
+    '--key-file',
+    daemon.path('robot'),
+  ]);
+  assert.match(told.text, /^locked +anna is locked by root until /m);
+  const client = await as(annas[0] ?? 0);
+  const explained = await client.ask({
+    user: '',
+    fields: ['dovegate explain', '-u', 'bob@example.org', '--', 'quota', 'get'],
+  });
+  assert.match(explained.body.toString(), /locked\tanna is locked by root until /);
   assert.match((await program('unlock', 'dave', '--reason', 'x')).text, /there is no lock dave/);
   const lifted = await program('unlock', 'anna', '--reason', 'it was found');
   assert.deepEqual([lifted.exit, lifted.text.trim()], [0, 'anna is unlocked']);

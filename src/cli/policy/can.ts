@@ -112,6 +112,7 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
       : []),
   ].join('');
   const head = [
+    ...(rights.locked === undefined ? [] : [['locked', plain(rights.locked)]]),
     ['listener', `${plain(rights.listener)}${read === undefined ? '' : ` ${whoMayConnect(read.listener)}`}`],
     ...(principal === undefined ? [] : [['requester', plain(principal)]]),
     [

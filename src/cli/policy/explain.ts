@@ -63,7 +63,8 @@ const exitCodeOfDecision: Readonly<Record<Explanation['decision'], number>> = {
 };
 
 /** As the daemon answers: some allowed commands cannot be carried out as written (`-USAGE`), others not now (`-TEMPFAIL`). */
-function exitCodeOf({ decision, obstacle }: Explanation): number {
+function exitCodeOf({ decision, obstacle, locked }: Explanation): number {
+  if (locked !== undefined) return exitCodes.notPermitted;
   if (obstacle === undefined) return exitCodeOfDecision[decision];
   const isUsage = isCode(obstacle) && codes[obstacle].status === 'USAGE';
   return isUsage ? exitCodes.usage : exitCodes.notCarriedOut;

@@ -32,6 +32,7 @@ import {
 } from './access-commands.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
+import { lockableOf } from './locked.js';
 import { changedMeanwhile } from './recheck.js';
 
 export interface OwnAssessment extends AssessedCommand {
@@ -85,7 +86,14 @@ export function assessOwnCommand(
     return { ...nowhere, judgement, obstacle: undefined, answer };
   }
   let words: readonly CanonicalWord[] = [];
-  let reply = (): Buffer => rightsFor(subject);
+  const { locks } = context.access;
+  const lockedBy = (judged: Judgement | undefined, backends: readonly string[] = []): string | undefined => {
+    if (locks.size === 0) return undefined;
+    const to = backends.map((name) => ({ name }));
+    const lock = locks.on(lockableOf(session, judged, to));
+    return lock && locks.sentence(lock);
+  };
+  let reply = (): Buffer => rightsFor(subject, lockedBy(undefined));
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
     const asked = { ...plainLine(user, read.values.get('command') ?? []), fault: line.fault };
@@ -96,7 +104,10 @@ export function assessOwnCommand(
       origin: session.names.origin,
     });
     words = recordedWords(asked, explained.judgement);
-    reply = () => encodeRows(rowsOfExplanation(explanationOf(explained)));
+    reply = () => {
+      const locked = lockedBy(explained.judgement, explained.backends);
+      return encodeRows(rowsOfExplanation({ ...explanationOf(explained), locked }));
+    };
   }
   return {
     ...nowhere,
@@ -187,16 +198,13 @@ function encodeRows(rows: readonly AnswerRow[]): Buffer {
 /** The answer of `can` for each policy. A policy may have thousands of rules, and clients can ask without end. */
 const saidOfPolicies = new WeakMap<Policy, Buffer>();
 
-function rightsFor({ policy, listener, principal }: Subject): Buffer {
+function rightsFor({ policy, listener, principal }: Subject, locked: string | undefined): Buffer {
   const isOfAsker = ([what]: AnswerRow): boolean => what === 'listener' || what === 'principal';
   let said = saidOfPolicies.get(policy);
   if (said === undefined) {
     said = encodeRows(rowsOfRights(rightsOf(policy, listener, principal)).filter((row) => !isOfAsker(row)));
     saidOfPolicies.set(policy, said);
   }
-  const asker: AnswerRow[] = [
-    ['listener', listener],
-    ['principal', principal],
-  ];
+  const asker: AnswerRow[] = [['listener', listener], ['principal', principal], ...rowsOf('locked', locked)];
   return Buffer.concat([encodeRows(asker), said]);
 }

@@ -3,6 +3,7 @@
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
 import { countWords, durationWords, plural, rateWords } from '../../language/words/words.js';
+import type { ShownLock } from '../../records/audit/lock-book.js';
 import { drainWords } from '../../records/story/row.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
@@ -62,6 +63,10 @@ export const foundCodes = {
   'backend-drained': [
     'a backend is drained: by whom, since when, why, and what it costs',
     'enable it when its work is done',
+  ],
+  locked: [
+    'somebody or something is locked: by whom, until when, why (a mail user is not named)',
+    '`dovegate unlock` when it is settled',
   ],
   'lookup-failing': ["Dovecot's auth service does not answer"],
   'key-stolen': [
@@ -127,6 +132,7 @@ function problemsOf(running: Running): readonly FoundProblem[] {
     ...journalReserve(journal),
     ...down.flatMap(backendDown),
     ...backends.flatMap((backend) => backendDrained(backend, running)),
+    ...locksInForce(running.locks),
     ...(areAllDown ? [] : running.routes.flatMap((route) => routeDown(route, backends))),
     ...notDrained.flatMap((backend) => backendStuck(backend, running)),
     ...lookups.map(lookupFailing),
@@ -384,6 +390,21 @@ function backendDrained(
       isDegrading: refusedPerSecond > 0 || unserved.length > 0 || !backends.some(isUp),
     },
   ];
+}
+
+const locksShown = 5;
+
+function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
+  const shown = locks.slice(0, locksShown).map(({ id, target, by, reason, since, until }): FoundProblem => {
+    const isUser = target.startsWith('user:');
+    const what = isUser ? 'a mail user' : target.replace(':', ' ');
+    const text = `${what} is locked by ${by} until {${until}}${isUser ? '' : ` (${reason})`}`;
+    const sinceMs = Date.parse(since);
+    return { code: 'locked', text, try: `dovegate unlock ${id}`, about: id, isDegrading: false, sinceMs };
+  });
+  const more = locks.length - shown.length;
+  const text = `${plural(more, 'more lock is', 'more locks are')} in force: dovegate status lists them`;
+  return more === 0 ? shown : [...shown, { code: 'locked', text, about: 'more', isDegrading: false }];
 }
 
 /** A daemon that was started within an outage does not know its beginning, nor does the pool of a changed backend. */

@@ -112,6 +112,8 @@ export interface Explanation {
   readonly request: string | undefined;
   /** If the answer depends on the series: a sentence for each. */
   readonly differs: readonly string[];
+  /** The sentence of the lock that stops it, whatever the policy says; only a daemon knows it. */
+  readonly locked?: string | undefined;
 }
 
 export function explanationOf(explained: Explained): Explanation {
@@ -165,7 +167,8 @@ function wouldBe({ done, rules }: Compared): string | undefined {
  * nearly.
  */
 export function sayExplanation(explanation: Explanation, place?: string, meant?: string): string {
-  const { decision, reason, would, policy, obstacle, noBackend, command, rule } = explanation;
+  const { decision, reason, would, policy, obstacle, noBackend, command, rule, locked } = explanation;
+  if (locked !== undefined) return `stopped: ${locked}`;
   const by = place === undefined ? '' : ` by ${place}`;
   if (decision === 'unparsable') {
     const hint = command !== undefined || meant === undefined ? '' : `; did you mean "${meant}"?`;
@@ -300,6 +303,7 @@ function answerOf(judgement: Judgement): string {
 export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
   const { rule, nearest, onRequest } = explanation;
   return [
+    ...rowsOf('locked', explanation.locked),
     ['decision', explanation.decision],
     ['code', explanation.code],
     ['reason', explanation.reason],
@@ -362,6 +366,7 @@ export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | und
     onRequest: onRequest && requestableOfPart(onRequest),
     request: first('request'),
     differs: valuesOf(parts, 'differs'),
+    ...(first('locked') !== undefined && { locked: first('locked') }),
   };
 }
 

@@ -148,6 +148,8 @@ export interface Rights {
   readonly principal: string | undefined;
   readonly policy: string;
   /** Other ordinary commands are allowed too, and recorded. */
+  /** The sentence of a lock that stops all of it; only a daemon knows it. */
+  readonly locked?: string | undefined;
   readonly isObserving: boolean;
   /** A candidate is judged beside it. */
   readonly hasCandidate: boolean;
@@ -254,6 +256,7 @@ export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
   return {
     listener,
     principal: first('principal'),
+    ...(first('locked') !== undefined && { locked: first('locked') }),
     policy,
     isObserving: first('mode') === 'observe',
     hasCandidate: first('candidate') !== undefined,

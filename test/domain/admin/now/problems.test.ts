@@ -639,3 +639,40 @@ test('a backend that is newer than dovegate knows says what it gets', () => {
     assert.match(found?.try ?? '', /^upgrade dovegate/);
   }
 });
+
+void test('locks in force: by whom, until when and why, without a mail user; above five their number', () => {
+  const lock = {
+    by: 'root',
+    reason: 'stolen',
+    since: '2026-11-21T02:00:00.000Z',
+    until: '2026-11-21T04:00:00.000Z',
+  };
+  const locks = ['carol', 'key:panel', 'user:bob@example.com', 'backend:mail1', 'a', 'b', 'c'].map(
+    (target, at) => ({
+      ...lock,
+      target,
+      id: `L${at}`,
+    }),
+  );
+  const found = find({ locks });
+  assert.deepEqual(
+    found.map(({ code, text, try: ask }) => [code, text, ask]),
+    [
+      ['locked', 'carol is locked by root until {2026-11-21T04:00:00.000Z} (stolen)', 'dovegate unlock L0'],
+      [
+        'locked',
+        'key panel is locked by root until {2026-11-21T04:00:00.000Z} (stolen)',
+        'dovegate unlock L1',
+      ],
+      ['locked', 'a mail user is locked by root until {2026-11-21T04:00:00.000Z}', 'dovegate unlock L2'],
+      [
+        'locked',
+        'backend mail1 is locked by root until {2026-11-21T04:00:00.000Z} (stolen)',
+        'dovegate unlock L3',
+      ],
+      ['locked', 'a is locked by root until {2026-11-21T04:00:00.000Z} (stolen)', 'dovegate unlock L4'],
+      ['locked', '2 more locks are in force: dovegate status lists them', undefined],
+    ],
+  );
+  assert.ok(found.every(({ isDegrading }) => !isDegrading));
+});
