@@ -57,8 +57,7 @@ export function withLocks(act: OtherAct, parts: LockParts): Act {
     if (lock !== undefined) return { kind: 'refused', text: parts.access.locks.sentence(lock) };
     if (!isOperatorAction(action, 'lock') && !isOperatorAction(action, 'unlock'))
       return act(action, operator);
-    if (!mayLock(operator))
-      return refused('root at the admin socket locks and unlocks, and people of the page with "operate"');
+    if (!mayLock(operator)) return refused('only root, at the admin socket, locks and unlocks');
     const why = whyNotSaid(action.reason);
     if (why !== undefined) return refused(why);
     const result = await (isOperatorAction(action, 'lock')

@@ -216,8 +216,8 @@ test('the same human by each way in; what may be locked, and who lifts it', asyn
     ['backend:mail1', true, true, true],
     ['user:BOB@example.org', true, true, true],
   ] as const) {
-    const made = await program('lock', target, '--for', '1h', '--reason', 'x');
-    assert.equal(made.exit, 0, made.text);
+    const made = await program('lock', target, '--for', '1h', '--reason', 'x', '--kill');
+    assert.match(made.text, / is locked until \S+, lock \w{26}; 0 commands ended$/m);
     assert.equal(await overHttp(), isKeys ? 'locked' : 'ok', target);
     assert.equal((await (await as(annas[0] ?? 0)).ask(quota())).status === '-NOPERM', isHers, target);
     assert.equal((await other.ask(quota())).status === '-NOPERM', isOthers, target);
@@ -272,6 +272,7 @@ test('kill -9 at random moments: what was answered holds after the start', async
   /** Undefined: the answer to the last step did not come. */
   let isHeld: boolean | undefined = false;
   let checked = 0;
+  let isOver = false;
   const post = async (path: string): Promise<number> => {
     const where = { socketPath: first.path('admin.sock'), path, method: 'POST', agent: false };
     const [answer] = await once(request(where).end(), 'response');
@@ -281,7 +282,7 @@ test('kill -9 at random moments: what was answered holds after the start', async
   };
   const steps = async (): Promise<void> => {
     try {
-      for (let isLocking = isHeld !== true; ; isLocking = !isLocking) {
+      for (let isLocking = isHeld !== true; !isOver; isLocking = !isLocking) {
         isHeld = undefined;
         const status = await post(isLocking ? '/lock/anna/3600000/stolen' : '/unlock/anna/found');
         // One that was not answered before the last kill may have been there.
@@ -295,8 +296,10 @@ test('kill -9 at random moments: what was answered holds after the start', async
     }
   };
   for (let round = 0; round < rounds; round += 1) {
+    isOver = false;
     const done = steps();
-    await pause(Math.random() * 60);
+    await pause(Math.random() * 200);
+    isOver = true;
     await daemon.kill();
     await done;
     daemon = await startDaemon(t, { folder: first.folder });

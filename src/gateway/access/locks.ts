@@ -124,7 +124,7 @@ export class Locks {
     const why = await journal.record([record]);
     if (why === undefined) this.#forget(record);
     // The record of the lift may be on disk all the same.
-    else journal.appendEnd({ ...lock.locked, until: this.shown(lock).until });
+    else journal.appendEnd({ ...lock.locked, time: record.time, until: this.shown(lock).until });
     return why;
   }
 

@@ -400,7 +400,14 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
     const what = isUser ? 'a mail user' : target.replace(':', ' ');
     const text = `${what} is locked by ${by} until {${until}}${isUser ? '' : ` (${reason})`}`;
     const sinceMs = Date.parse(since);
-    return { code: 'locked', text, try: `dovegate unlock ${id}`, about: id, isDegrading: false, sinceMs };
+    return {
+      code: 'locked',
+      text,
+      try: `dovegate unlock ${id} --reason TEXT`,
+      about: id,
+      isDegrading: false,
+      sinceMs,
+    };
   });
   const more = locks.length - shown.length;
   const text = `${plural(more, 'more lock is', 'more locks are')} in force: dovegate status lists them`;

@@ -658,19 +658,31 @@ void test('locks in force: by whom, until when and why, without a mail user; abo
   assert.deepEqual(
     found.map(({ code, text, try: ask }) => [code, text, ask]),
     [
-      ['locked', 'carol is locked by root until {2026-11-21T04:00:00.000Z} (stolen)', 'dovegate unlock L0'],
+      [
+        'locked',
+        'carol is locked by root until {2026-11-21T04:00:00.000Z} (stolen)',
+        'dovegate unlock L0 --reason TEXT',
+      ],
       [
         'locked',
         'key panel is locked by root until {2026-11-21T04:00:00.000Z} (stolen)',
-        'dovegate unlock L1',
+        'dovegate unlock L1 --reason TEXT',
       ],
-      ['locked', 'a mail user is locked by root until {2026-11-21T04:00:00.000Z}', 'dovegate unlock L2'],
+      [
+        'locked',
+        'a mail user is locked by root until {2026-11-21T04:00:00.000Z}',
+        'dovegate unlock L2 --reason TEXT',
+      ],
       [
         'locked',
         'backend mail1 is locked by root until {2026-11-21T04:00:00.000Z} (stolen)',
-        'dovegate unlock L3',
+        'dovegate unlock L3 --reason TEXT',
       ],
-      ['locked', 'a is locked by root until {2026-11-21T04:00:00.000Z} (stolen)', 'dovegate unlock L4'],
+      [
+        'locked',
+        'a is locked by root until {2026-11-21T04:00:00.000Z} (stolen)',
+        'dovegate unlock L4 --reason TEXT',
+      ],
       ['locked', '2 more locks are in force: dovegate status lists them', undefined],
     ],
   );
