@@ -126,14 +126,14 @@ export function createAct(parts: Parts): OtherAct {
     if (nothing !== undefined) return nothing;
     // In force at once, with a record of its own.
     if (isOperatorAction(action, 'revoke')) return revoke(parts, action.id, operator);
-    const { by, peer, ...args } = recordedOperator(operator);
+    const { by, peer, args: from = [] } = recordedOperator(operator);
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
     // What the drain has cost stands where it ends.
     const { args: hit = [], ...cost } = isOperatorAction(action, 'enable')
       ? parts.outages.refused(action.backend)
       : {};
-    const args = [...(from ?? []), ...hit];
+    const args = [...from, ...hit];
     const about = {
       deed: Buffer.from(randomBytes(8)).toString('hex'),
       ...named,
