@@ -272,7 +272,6 @@ test('kill -9 at random moments: what was answered holds after the start', async
   /** Undefined: the answer to the last step did not come. */
   let isHeld: boolean | undefined = false;
   let checked = 0;
-  let isOver = false;
   const post = async (path: string): Promise<number> => {
     const where = { socketPath: first.path('admin.sock'), path, method: 'POST', agent: false };
     const [answer] = await once(request(where).end(), 'response');
@@ -280,9 +279,9 @@ test('kill -9 at random moments: what was answered holds after the start', async
     await once(answer, 'end');
     return answer.statusCode;
   };
-  const steps = async (): Promise<void> => {
+  const steps = async (over: AbortSignal): Promise<void> => {
     try {
-      for (let isLocking = isHeld !== true; !isOver; isLocking = !isLocking) {
+      for (let isLocking = isHeld !== true; !over.aborted; isLocking = !isLocking) {
         isHeld = undefined;
         const status = await post(isLocking ? '/lock/anna/3600000/stolen' : '/unlock/anna/found');
         // One that was not answered before the last kill may have been there.
@@ -296,10 +295,10 @@ test('kill -9 at random moments: what was answered holds after the start', async
     }
   };
   for (let round = 0; round < rounds; round += 1) {
-    isOver = false;
-    const done = steps();
+    const over = new AbortController();
+    const done = steps(over.signal);
     await pause(Math.random() * 200);
-    isOver = true;
+    over.abort();
     await daemon.kill();
     await done;
     daemon = await startDaemon(t, { folder: first.folder });
