@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks';
 import { valueText } from '../domain/records/audit/stored.js';
-import { isExchange, remarkOf, requestOf } from '../domain/records/story/row.js';
+import { allUsers, isExchange, remarkOf, requestOf } from '../domain/records/story/row.js';
 import { Effect, Outcome, Words } from './badge.js';
 import { Dialog } from './dialog.js';
 import { Button, Duration, Name, Sentence, Time } from './kit.js';
@@ -11,7 +11,6 @@ import { pathOf } from './route.js';
 import { Icon } from './shapes.js';
 import type { Column } from './table.js';
 import {
-  allUsers,
   commandText,
   isOfCommand,
   queryValue,

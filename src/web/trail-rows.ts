@@ -4,6 +4,7 @@ import type { TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
 import { asList, textIn, valueText } from '../domain/records/audit/stored.js';
 import {
+  allUsers,
   countedForOf,
   countedWords,
   deedOf,
@@ -84,8 +85,6 @@ export function usersText({ fields: { user, users } }: TrailRow): string {
   if (asList(users)?.includes('*') === true) return allUsers;
   return valueText(user) || valueText(users);
 }
-
-export const allUsers = 'all users';
 
 /** What a column of texts shows. */
 export function textOf(row: ShownRow, key: string): string {

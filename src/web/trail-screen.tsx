@@ -43,6 +43,7 @@ import {
   type TrailColumn,
   wantedOf,
 } from './trail-rows.js';
+import { WhosePart } from './whose-part.js';
 
 /** Of an address without a search. */
 const usualLine = 'since:24h';
@@ -662,28 +663,33 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: Tr
   // Commands came meanwhile, or time ran out.
   const atLeast = !value.isWhole || rows > sum ? Math.max(rows, sum) : undefined;
   return (
-    <section class="panel" aria-label="Commands over time">
-      <div class="inside">
-        <Histogram
-          label="Commands found"
-          bars={value.buckets}
-          step={value.step}
-          untilMs={filter.untilMs ?? kept.atMs}
-          atLeast={atLeast}
-          onSpan={onSpan}
-        />
-        {counted}
-        {!value.isWhole && (
-          <p class="hint">
-            {value.looked?.fromTime === undefined ? (
-              'Time ran out: older commands are not counted.'
-            ) : (
-              <Sentence text={`Time ran out: commands before {${value.looked.fromTime}} are not counted.`} />
-            )}
-          </p>
-        )}
-      </div>
-    </section>
+    <>
+      <section class="panel" aria-label="Commands over time">
+        <div class="inside">
+          <Histogram
+            label="Commands found"
+            bars={value.buckets}
+            step={value.step}
+            untilMs={filter.untilMs ?? kept.atMs}
+            atLeast={atLeast}
+            onSpan={onSpan}
+          />
+          {counted}
+          {!value.isWhole && (
+            <p class="hint">
+              {value.looked?.fromTime === undefined ? (
+                'Time ran out: older commands are not counted.'
+              ) : (
+                <Sentence
+                  text={`Time ran out: commands before {${value.looked.fromTime}} are not counted.`}
+                />
+              )}
+            </p>
+          )}
+        </div>
+      </section>
+      <WhosePart whose={value.whose} isOpen={filter.effect === 'content'} command={commandOf(parsed)} />
+    </>
   );
 }
 

@@ -185,3 +185,25 @@ browserTest(
     assert.deepEqual(faults, []);
   },
 );
+
+browserTest('whose mail content was shown is listed for the commands of a search', async (t) => {
+  const client = await desk.daemon.client();
+  for (const user of ['shown@example.org', 'shown@example.org', 'hidden@other.test']) {
+    client.sendCommand({ user, fields: ['fetch', 'text', 'mailbox', 'INBOX', 'all'] });
+    await client.readReply();
+  }
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail?q=since:24h');
+  const part = page.getByRole('region', { name: 'Mail content shown', exact: true });
+  await part.getByText('Whose mail content was shown: 2 rows').waitFor();
+  await visit(page, '/trail?q=effect:content');
+  const row = part.getByRole('row').filter({ hasText: 'shown@example.org' });
+  await row.filter({ hasText: '2' }).waitFor();
+  assert.deepEqual(await findBarriers(page), []);
+  assert.deepEqual(await findFaintText(page), []);
+  await row.getByRole('link', { name: 'shown@example.org' }).click();
+  await page.waitForURL(/\/mailbox\/shown%40example.org/);
+  const other = await desk.signIn(t, 'limited', '/trail?q=effect:content');
+  await other.page.getByText('Whose mail content was shown: 1 row').waitFor();
+  assert.equal(await other.page.getByText('hidden@other.test').count(), 0);
+  assert.deepEqual(faults, []);
+});

@@ -5,6 +5,7 @@ import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js'
 import type { Histogram } from '../../domain/admin/page/trail.js';
 import { countWords, onlyCountedWords } from '../../domain/language/words/words.js';
 import { parseTime } from '../../domain/records/audit/record.js';
+import { createWhose } from '../../domain/records/report/whose.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/records/trail/search.js';
 import { createHistogram } from '../../domain/records/views/histogram.js';
@@ -35,11 +36,14 @@ export async function countBack(
   const search = createSearch(filter);
   const looked = createLooked();
   const found = createHistogram();
+  const whose = createWhose();
   const counted = createOnlyCounted(filter, not);
   const isByEffect = not.some(({ key }) => key === 'effect');
   const count = (row: ExchangeRow): void => {
     const content = isByEffect ? contentOf(row.fields) : undefined;
-    if (!isLeftOut({ ...row, content }, not)) found.take(row);
+    if (isLeftOut({ ...row, content }, not)) return;
+    found.take(row);
+    whose.take(row);
   };
   const open: Entry[] = [];
   let isWhole = true;
@@ -82,6 +86,7 @@ export async function countBack(
         counted: `and ${onlyCountedText(only, filter)}${isAll ? sumWords(only, found.rows) : ''}`,
         onlyCounted: onlyCountedWords(only),
       }),
+      whose: whose.finish(),
       ...(range !== undefined && { looked: range }),
       isWhole: isAll,
     },

@@ -8,6 +8,7 @@ import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js'
 import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
+import { createWhose } from '../../domain/records/report/whose.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import {
   classOfOutcome,
@@ -48,7 +49,15 @@ import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type HostTrail, type Places, trailsOf } from './audit-places.js';
-import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
+import {
+  type Column,
+  createTable,
+  formatLocal,
+  formatMoment,
+  reportHidden,
+  showsLocalTime,
+} from './audit-table.js';
+import { printWhose } from './audit-whose.js';
 
 export type RowFormat = 'table' | 'json' | 'csv';
 
@@ -57,6 +66,8 @@ interface SearchOptions {
   readonly look?: 'search' | 'export';
   readonly separator?: Separator | undefined;
   readonly not?: readonly Exclusion[] | undefined;
+  /** Whose mail content was shown, instead of rows. */
+  readonly isByOwner?: boolean | undefined;
 }
 
 /** Always 0: an empty result is an answer too. Throws as the readers do. */
@@ -64,7 +75,7 @@ export async function auditSearch(
   screen: Screen,
   places: Places,
   filter: TrailFilter,
-  { format, look = 'search', separator = ',', not = [] }: SearchOptions,
+  { format, look = 'search', separator = ',', not = [], isByOwner = false }: SearchOptions,
 ): Promise<number> {
   const journal = await openSource(screen, places);
   const { isOfHosts = false } = journal;
@@ -76,6 +87,7 @@ export async function auditSearch(
     // RFC 4180 ends its lines in CR LF.
     csv: (row) => [`${formatCsvRow(row, separator, isOfHosts)}\r`],
   };
+  const whose = createWhose();
   const isNamed = createNameTest(filter);
   let isFound = false;
   let isNameFound = false;
@@ -89,13 +101,15 @@ export async function auditSearch(
       isFound ||= !isCount;
       isNameFound ||= !isCount && isNamed(row);
       if (isRowCut(row.fields)) cut += 1;
-      for (const line of linesOf[format](row)) await screen.print(line);
+      if (isByOwner) whose.take(row);
+      else for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
     reportDamage(screen, part.notes());
     for (const each of part.retired()) screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
   }
   for (const line of table.finish()) await screen.print(line);
+  if (isByOwner && isFound) await printWhose(screen, whose.finish(), format === 'json');
   await screen.flush();
   reportHidden(screen, table.hidden());
   const only = counted.finish();
@@ -248,11 +262,6 @@ const withLocalTime: readonly Column<ExchangeRow>[] = exchangeColumns.flatMap((c
 
 function cell(key: string): (row: ExchangeRow) => string {
   return ({ fields }) => printable(formatValue(fields[key]));
-}
-
-/** `2026-11-20 08:22:34`: the time of a record, to the second. */
-export function formatMoment(time: unknown): string {
-  return printable(formatValue(time).slice(0, 19).replace('T', ' '));
 }
 
 function commandOf(row: ExchangeRow): string {

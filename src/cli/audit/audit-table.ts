@@ -1,7 +1,9 @@
 // Rows as a table in the width of the terminal: values are cut, then columns are left out; without a terminal nothing is cut.
 // Memory holds the first rows only.
 
+import { printable } from '../../domain/records/audit/encode.js';
 import { asTimeMs, formatTime } from '../../domain/records/audit/record.js';
+import { formatValue } from '../../domain/records/trail/export.js';
 import type { Paint, Screen } from '../output/screen.js';
 
 export interface Column<Row> {
@@ -156,6 +158,11 @@ export function showsLocalTime({ columns }: Screen): boolean {
 /** Every change to summer time is between them. */
 const january = Date.UTC(2026, 0, 1);
 const july = Date.UTC(2026, 6, 1);
+
+/** `2026-11-20 08:22:34`: the time of a record, to the second. */
+export function formatMoment(time: unknown): string {
+  return printable(formatValue(time).slice(0, 19).replace('T', ' '));
+}
 
 /** `2026-11-20 09:22:34 +01:00`: a recorded time in the zone of this process; empty: it is not a time. */
 export function formatLocal(time: unknown): string {

@@ -110,22 +110,24 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
   const search = (
     paths: string[],
-    flags: Flags & FilterOptions,
+    flags: Flags & FilterOptions & { readonly byOwner?: boolean },
     format: 'table' | 'json' | 'csv',
     look: 'search' | 'export',
     separator?: Separator,
   ) =>
     run(async (screen) => {
       const { auditSearch } = await import('./audit-search.js');
-      const { not } = flags;
-      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), { format, look, separator, not });
+      const { not, byOwner: isByOwner } = flags;
+      const options = { format, look, separator, not, isByOwner };
+      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), options);
     });
 
   addFilterOptions(fleetReader('search', 'find commands and how they ended, one row each'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
-    .option('--json', 'one line of JSON for each command')
-    .action((paths: string[], flags: Flags & FilterOptions) =>
+    .option('--by-owner', 'instead of commands: whose mail content they showed, how often, and to whom')
+    .option('--json', 'one line of JSON for each command; with --by-owner for each mail user')
+    .action((paths: string[], flags: Flags & FilterOptions & { readonly byOwner?: boolean }) =>
       search(paths, flags, flags.json === true ? 'json' : 'table', 'search'),
     );
 

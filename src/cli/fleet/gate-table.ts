@@ -4,8 +4,7 @@ import { plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { noHost } from '../../domain/records/fleet/findings.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../../domain/records/fleet/shapes.js';
-import { formatMoment } from '../audit/audit-search.js';
-import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
+import { type Column, createTable, formatMoment, reportHidden } from '../audit/audit-table.js';
 import type { Screen } from '../output/screen.js';
 
 const columns: readonly Column<GateRow>[] = [

@@ -125,6 +125,49 @@ void test('in a terminal no line is wider than it, and outcomes have a colour', 
   assert.match(lines.join('\n'), /<good:ok *>[^]*<bad:denied *>[^]*<doubtful:open/);
 });
 
+/** Commands that showed mail: of one user, once more of all, and one that was denied. */
+function showing(record: AuditRecord, count: number): AuditRecord {
+  const isDenied = count === 3;
+  if (record.event === 'completion')
+    return isDenied ? { ...record, outcome: 'denied', sent: false } : { ...record, cells: 2 };
+  const all = count === 2 ? { user: undefined, users: ['*'] } : {};
+  const asked = { command: 'fetch', args: ['--', 'text', 'mailbox', 'INBOX', 'all'] };
+  return {
+    ...record,
+    ...asked,
+    ...all,
+    ...(isDenied && { decision: 'deny' as const, user: 'eve@example.com' }),
+  };
+}
+
+void test('by owner: whose mail was shown, how often, and to whom', async (t) => {
+  const places = { config: undefined, paths: [await writeJournal(t, 4, showing)] };
+  const asked = async (format: RowFormat, not: readonly Exclusion[] = []) => {
+    const screen = keepScreen();
+    assert.equal(
+      await auditSearch(screen, places, { effect: 'content' }, { format, not, isByOwner: true }),
+      0,
+    );
+    return { lines: screen.lines(), complaints: screen.complaints() };
+  };
+  const [header, first, second, ...rest] = (await asked('table')).lines;
+  assert.match(header ?? '', /^USER +SHOWED +SEARCHED +MAYBE +UNDER GRANT +LAST \(UTC\) +TO$/);
+  assert.match(first ?? '', /^alice@example\.com +2 +0 +0 +0 +[-\d]{10} [:\d]{8} +bob@support$/);
+  assert.match(second ?? '', /^all users +1 +0 +0 /);
+  assert.deepEqual(rest, []);
+  const owners = (await asked('json')).lines.map((line) => JSON.parse(line));
+  assert.deepEqual(
+    owners.map(({ user, showed, requesters }) => [user, showed, requesters]),
+    [
+      ['alice@example.com', 2, ['bob@support']],
+      [undefined, 1, ['bob@support']],
+    ],
+  );
+  const none = await asked('table', [{ key: 'outcome', value: 'ok' }]);
+  assert.deepEqual(none.lines, []);
+  assert.match(none.complaints, /none of the commands found showed mail content/);
+});
+
 void test('CSV has a header, a line for each exchange that ends in CR LF, and no formula', async (t) => {
   const { lines } = await search(await writeJournal(t, 5, varied), {}, 'csv');
   assert.equal(lines.length, 6);

@@ -115,9 +115,35 @@ export interface Histogram {
   /** What of it has no records of its own, in words, and beside the number of rows. */
   readonly counted?: string;
   readonly onlyCounted?: string;
+  readonly whose: Whose;
   readonly looked?: TrailEnd['looked'];
   /** False: time ran out, and older records were not read. `looked` says how far it came. */
   readonly isWhole: boolean;
+}
+
+/** Whose mail content the commands showed. */
+export interface Whose {
+  readonly owners: readonly OwnerShown[];
+  /** How often mail of further users was shown: there is a bound. */
+  readonly further: number;
+}
+
+export interface OwnerShown {
+  /** A mail user as recorded, or in words: a mask, all users, users that were not recorded. */
+  readonly what: string;
+  /** Absent: no one mail user. */
+  readonly user?: string | undefined;
+  /** Commands, each in one of these; as in a report of a mailbox. */
+  readonly showed: number;
+  readonly searched: number;
+  readonly maybeShowed: number;
+  /** Of these: under a grant. */
+  readonly granted: number;
+  /** RFC 3339, of the last one. */
+  readonly lastTime: string;
+  /** The first ones. */
+  readonly requesters: readonly string[];
+  readonly isMoreRequesters: boolean;
 }
 
 export interface HistogramBucket {

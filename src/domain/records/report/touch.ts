@@ -137,7 +137,7 @@ export function createTouchReader(
   };
 }
 
-function isForAll({ users, args }: ExchangeRow['fields']): boolean {
+export function isForAll({ users, args }: ExchangeRow['fields']): boolean {
   return asList(users)?.includes('*') ?? asList(args)?.includes('-A') === true;
 }
 
@@ -180,7 +180,8 @@ function kindOf({ effect, command }: ExchangeRow['fields'], asked: ContentAsked)
   }
 }
 
-function showedOf(
+/** Whether content of mails came to the client, as far as the command reached a mail server, and this mailbox. */
+export function showedOf(
   { cells }: ExchangeRow['fields'],
   { outcome, givenBytes }: Story['ended'],
   asked: ContentAsked,

@@ -154,6 +154,9 @@ export function triedWords(times: number): string {
   return `tried ${times === 1 ? 'once more' : `${countWords(times)} times more`} when it was over, denied`;
 }
 
+/** In the place of names. */
+export const allUsers = 'all users';
+
 export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
 export type OutcomeClass = (typeof outcomeClasses)[number];
 
