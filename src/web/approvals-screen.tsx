@@ -116,7 +116,7 @@ const columns: Column<AccessItem>[] = [
     title: 'over since',
     kind: 'short',
     line: 1,
-    cell: ({ ended, asked }) => <Time at={ended ?? asked} isDated isExact />,
+    cell: ({ ended }) => ended !== undefined && <Time at={ended} isDated isExact />,
   },
   {
     title: 'who',

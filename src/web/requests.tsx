@@ -146,7 +146,9 @@ export function Told({ item, policies }: ToldProps) {
     ],
     [
       granted === undefined ? 'Asks for' : 'Granted',
-      item.state === 'requested' ? `${termsWords(item)}; the time begins at the approval` : givenWords(item),
+      item.state === 'requested'
+        ? `${termsWords(item)}; the time begins at the approval${item.may.includes('approve') ? ', which may give less time and fewer uses' : ''}`
+        : givenWords(item),
     ],
     ['Used', granted === undefined ? undefined : <Sentence text={usedSentence(item)} />],
     ['Rule', <Name value={ruleWords(item, policies)} max={200} />],
