@@ -121,7 +121,7 @@ const commands: readonly (readonly [
     'broken off within a row',
     'fetch text all',
     'content named yes yes',
-    { ...empty('unknown'), bytes_out: 4_103_858, first_byte_ms: 7 },
+    { ...empty('unknown'), bytes_in: 4_103_850, bytes_out: 4_103_858, first_byte_ms: 7 },
   ],
   ['everybody', 'fetch text all', 'content all yes maybe', { users: ['*'], user: undefined }],
   ['a mask', 'quota get', 'read mask yes no', { users: ['*@example.com'], user: undefined }],
