@@ -1,7 +1,16 @@
 // A booted systemd for a test: a Debian root of the release that was asked for, in a container without a network, with what was
 // changed in it gone at the end. The root is made once by lab/setup. This file owns the container's process and its folder.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -71,9 +80,13 @@ export async function openMachine(
   const folder = makeFolder();
   const work = join(folder, 'work');
   mkdirSync(work);
+  const group = makeGroup(basename(folder));
   const container = spawn(
-    'systemd-nspawn',
+    'sh',
     [
+      '-c',
+      'echo $$ > "$0/cgroup.procs"; exec systemd-nspawn "$@"',
+      group,
       '--quiet',
       '--boot',
       '--register=no',
@@ -100,7 +113,10 @@ export async function openMachine(
     stream.on('data', (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-10_000);
     });
-  owner.after(() => stop(container));
+  owner.after(async () => {
+    await stop(container);
+    removeGroup(group);
+  });
   removeAfter(owner, folder);
 
   let isSecond = false;
@@ -232,6 +248,28 @@ function leaderOf(pid: number): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * A control group for one machine: those that share their starter's share the groups of all units, too, and each removes what the other
+ * is about to use.
+ */
+function makeGroup(name: string): string {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8');
+  const [, hierarchy] = /^\S+ (\S+) cgroup2 /m.exec(mounts) ?? [];
+  const [, own] = /^0::(\S+)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
+  if (hierarchy === undefined || own === undefined)
+    throw new Error('there are no control groups of version 2');
+  const group = join(hierarchy, own, name);
+  mkdirSync(group);
+  return group;
+}
+
+/** With all below it, the deepest first; its processes have ended. */
+function removeGroup(group: string): void {
+  for (const entry of readdirSync(group, { withFileTypes: true }))
+    if (entry.isDirectory()) removeGroup(join(group, entry.name));
+  rmdirSync(group);
 }
 
 /** Asks every 50 ms until there is an answer. */
