@@ -160,7 +160,7 @@ admin:
       .map((line) => JSON.parse(line));
     assert.deepEqual(
       rows.map(({ action, command }) => action ?? command),
-      ['requested', 'approved', 'granted', 'fetch', 'used-up'],
+      ['requested', 'approved', 'granted', 'fetch', 'used-up', 'fetch'],
       place[0],
     );
     const refusal = await runWarm(['audit', 'search', '--grant', second.id, ...place]);

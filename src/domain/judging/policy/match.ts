@@ -304,7 +304,7 @@ function strikesValues(
 ): boolean {
   if (role === 'acl-id' && attempt.aclIds.length > 0 && strikes(test, attempt.aclIds, false)) return true;
   const isMailbox = role === 'mailbox' || role === 'mailbox-mask';
-  if (comparesValues(test) && locationRoles.has(role) && values?.some(leadsOut) === true) return true;
+  if (locationRoles.has(role) && comparesValues(test) && values?.some(leadsOut) === true) return true;
   if (values === undefined || !isMailbox) {
     return strikes(test, values, role === 'user-mask' || role === 'user-mask-or-ip');
   }

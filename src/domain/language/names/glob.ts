@@ -69,7 +69,6 @@ export class GlobList {
       const at = text.indexOf('@');
       if (at >= 0 && text.indexOf('@', at + 1) < 0 && this.#written.has(`*${text.slice(at)}`)) return true;
     }
-    if (this.isLocation && leadsOut(text)) return false;
     return this.#others.some((matches) => matches(text));
   }
 
@@ -87,7 +86,7 @@ export function leadsOut(location: string): boolean {
 function ofLocations(pattern: string): (text: string) => boolean {
   const matches = oneStar(pattern) ?? simulate(pattern);
   const signs = signsIn(pattern);
-  return (text) => signsIn(text) === signs && matches(text);
+  return (text) => signsIn(text) === signs && !leadsOut(text) && matches(text);
 }
 
 function signsIn(text: string): string {
