@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core';
 import { findBarriers, findFaintText, schemes } from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
 import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../kit/page-daemon.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const desk = shareDesk(async (owner) => {
   const daemon = await openPageDaemon(owner);
@@ -187,7 +188,11 @@ browserTest(
 );
 
 browserTest('whose mail content was shown is listed for the commands of a search', async (t) => {
-  const client = await desk.daemon.client();
+  const { client: open, daemon } = desk.daemon;
+  // A test before has drained it.
+  const enable = ['backend', 'enable', 'mail2', '--socket', daemon.path('admin.sock')];
+  assert.equal((await runWarm(enable)).exit, 0);
+  const client = await open();
   for (const user of ['shown@example.org', 'shown@example.org', 'hidden@other.test']) {
     client.sendCommand({ user, fields: ['fetch', 'text', 'mailbox', 'INBOX', 'all'] });
     await client.readReply();
