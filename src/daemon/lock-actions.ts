@@ -1,5 +1,5 @@
 // `lock` and `unlock`: who may, what they may name, and what may never be locked. Root at the admin socket and people of the page with
-// `operate` lock and lift. Nobody locks root, or the last person who operates on the page; nobody lifts a lock on oneself. A locked person
+// `operate` lock and lift. Root and the last operator of the page cannot be locked, and nobody lifts a lock on oneself. A locked person
 // takes no other action either, at whatever door.
 
 import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
@@ -49,7 +49,7 @@ export function wordsOnPage({ name, user, oidc }: PagePerson): readonly string[]
   ];
 }
 
-/** Locks and lifts; everything else is for `act`, and for nobody who is locked. */
+/** Locks and lifts; all other actions go to `act`, and whoever is locked is refused them. */
 export function withLocks(act: OtherAct, parts: LockParts): Act {
   return async (action, operator) => {
     const words = wordsOf(operator);

@@ -1,7 +1,7 @@
 // The live requests and grants of temporary access, and the locks, beside the chain that is written: the writer follows each record, and
 // copies what lives to the head of each segment and after each start, behind what ended last. A start reads the last head and what
 // follows it, so one segment, or two after a crash. After a start, only what a checkpoint covers that this host signed is alive. Records
-// after it can end access, not give it: so somebody who can write to the directory, but has no key, cannot grant anything. Locks are the
+// after it can end access, not give it: so without the key, nobody who can write to the directory grants anything. Locks are the
 // other way round: each that is found is in force, and only what such a checkpoint covers lifts one.
 //
 //   checkpoint, "carries":2    access, "carried":true    lock, "carried":true    checkpoint      a head
@@ -77,7 +77,7 @@ export class LiveAccess {
     ];
   }
 
-  /** The gate did not run for so long, or its clock was set ahead meanwhile: the time of a lock is time that the gate runs. */
+  /** Time in which the gate did not run, or by which its clock was set ahead: a lock lasts that much longer. */
   pauseLocks(ms: number): void {
     this.#books.locks.shift(ms);
   }
@@ -290,7 +290,7 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   for (const { record } of head) {
     // Their ends are recorded.
     books.access.follow(record);
-    // Nothing is lost to locks with `state`. Without a key nobody ever vouched for more than the lines say.
+    // A lost `state` ends no lock. Where no key is known, nothing was ever signed, and the lines count as they are.
     if (proven === undefined && key !== undefined) books.locks.followUnproven(record);
     else if (proven === undefined) books.locks.follow(record);
   }

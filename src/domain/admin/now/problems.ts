@@ -65,7 +65,7 @@ export const foundCodes = {
     'enable it when its work is done',
   ],
   locked: [
-    'somebody or something is locked: by whom, until when, why (a mail user is not named)',
+    'a lock is in force: on whom or what, by whom, until when, why (a mail user is not named)',
     '`dovegate unlock` when it is settled',
   ],
   'lookup-failing': ["Dovecot's auth service does not answer"],

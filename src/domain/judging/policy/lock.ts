@@ -1,4 +1,4 @@
-// Which lock stops somebody or something: the one function that the gate, its answers, approvals and the page ask. A lock of a person holds
+// Finds the lock that stops a person or a command: the gate, its answers, approvals and the page all ask here. A lock of a person holds
 // for the human, as approvals know one (`persons`, else uids and names), and one of a mail user for each command that may touch that user's
 // mail.
 
