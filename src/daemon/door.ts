@@ -2,7 +2,7 @@
 // says which process asks. Each call is checked against the settings that are served, since the page may have been taken
 // over. What is recorded or signed is composed here. Calls cost a bounded number of records, of bytes and of signatures.
 
-import type { Act } from '../adapters/admin/access.js';
+import type { Act, OperatorAction } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';
 import type { FindPeer } from '../adapters/host/find-peer.js';
 import type { NameService } from '../adapters/host/name-service.js';
@@ -18,6 +18,7 @@ import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
 import {
+  type ActionResult,
   type DoorCall,
   type DoorFacts,
   type DoorHead,
@@ -29,7 +30,7 @@ import {
   recordedActions,
   unlimitedActions,
 } from '../domain/admin/door/door.js';
-import type { DoorCaller, DoorPage } from '../domain/admin/door/parse.js';
+import type { DoorAction, DoorCaller, DoorPage } from '../domain/admin/door/parse.js';
 import {
   parseAccessCall,
   parseActionCall,
@@ -106,6 +107,10 @@ export interface OpenDoor {
 /** The page closes its idle connections earlier, so none is closed here during a call. */
 const keptMs = 60_000;
 
+/** Refused for no rate, unless they change nothing. */
+const takesAway: ReadonlySet<DoorAction['kind']> = new Set(['kill', 'drain', 'lock']);
+const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
+
 const limits: HttpLimits = {
   connectionsMax: bounds.doorConnections,
   pipelinedMax: 1,
@@ -181,24 +186,18 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }),
     operate: decided(
       parseActionCall,
-      ({ kind }) => (kind === 'enable' || kind === 'acknowledge' ? 'enable' : undefined),
-      async ({ as, kind, from, what, reason, hours = 1 }, peer, isEnding) => {
-        const person = personOf(as, ['operate']);
+      ({ kind }) => (takesAway.has(kind) ? undefined : 'enable'),
+      async (asked, peer, isEnding) => {
+        const { kind, from, what, reason } = asked;
+        const person = personOf(asked.as, ['operate']);
         if ('code' in person) return { given: refused(person), isNothing: true };
         const why = isEnding
           ? undefined
           : notes.whyNot('acts', person.name, [...from, kind, what, reason ?? '']);
         if (why !== undefined) return { given: refused(why), isNothing: true };
         const operator = { ...peer, by: person.name, from, person: wordsOnPage(person) };
-        const until = formatTime(clock.wallMs() + hours * 3_600_000);
-        const named =
-          kind === 'acknowledge'
-            ? { kind, text: what, until }
-            : kind === 'kill'
-              ? { kind, id: what }
-              : { kind, backend: what, reason };
-        const done = await act(named, operator);
-        return { given: json(200, done), isNothing: done.kind === 'unknown' || done.kind === 'already' };
+        const done = await act(actionOf(asked, clock.wallMs()), operator);
+        return { given: json(200, done), isNothing: nothings.has(done.kind) };
       },
     ),
     access: decided(
@@ -440,6 +439,27 @@ export function withoutSecrets(settings: Settings): Settings {
       })),
     })),
   };
+}
+
+function actionOf(
+  { kind, what, reason, forMs = 0, kills = false, hours = 1 }: DoorAction,
+  nowMs: number,
+): OperatorAction {
+  switch (kind) {
+    case 'kill':
+      return { kind, id: what };
+    case 'acknowledge':
+      return { kind, text: what, until: formatTime(nowMs + hours * 3_600_000) };
+    case 'lock':
+      return { kind, target: what, forMs, reason: reason ?? '', kills };
+    case 'unlock':
+      return { kind, target: what, reason: reason ?? '' };
+    case 'drain':
+    case 'enable':
+      return { kind, backend: what, reason };
+    default:
+      return kind satisfies never;
+  }
 }
 
 function isCall(text: string): text is DoorCall {

@@ -15,7 +15,7 @@ import {
 } from '../adapters/page/page-sessions.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
-import type { LinkOpener } from '../domain/admin/door/parse.js';
+import type { DoorAction, LinkOpener } from '../domain/admin/door/parse.js';
 import { type Endpoint, type Entered, type Me, mayAsk, type Ways } from '../domain/admin/page/api.js';
 import { isAmong, whyNotAsked } from '../domain/admin/page/roles.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
@@ -71,6 +71,7 @@ const requestsMax = bounds.personRequests;
 const ends: ReadonlySet<Endpoint> = new Set([
   'kill',
   'drain',
+  'lock',
   ...accessSteps.filter((step) => verbRow(step).costs === 'end'),
 ]);
 const textCharsMax = 256;
@@ -312,7 +313,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   async function operate(
-    kind: 'kill' | 'drain' | 'enable' | 'acknowledge',
+    kind: DoorAction['kind'],
     what: string,
     person: PagePerson,
     from: readonly string[],
@@ -415,6 +416,18 @@ export function createBrowserAnswers(parts: BrowserParts) {
       operate('enable', backend, person, fromOf(peer.address, session)),
     acknowledge: ({ params: [problem = '', hours = ''], peer }, session, person) =>
       operate('acknowledge', problem, person, fromOf(peer.address, session), { hours: Number(hours) }),
+    async lock({ peer, readBody }, session, person) {
+      const read = lockBody.safeParse(parseBody(await readBody()));
+      if (!read.success) return refusedReply(400, notLocked);
+      const { target, ...more } = read.data;
+      return operate('lock', target, person, fromOf(peer.address, session), more);
+    },
+    async unlock({ peer, readBody }, session, person) {
+      const read = unlockBody.safeParse(parseBody(await readBody()));
+      if (!read.success) return refusedReply(400, notLocked);
+      const { target, reason } = read.data;
+      return operate('unlock', target, person, fromOf(peer.address, session), { reason });
+    },
     kill: ({ params: [id = ''], peer }, session, person) =>
       operate('kill', id, person, fromOf(peer.address, session)),
   };
@@ -519,5 +532,13 @@ function parseBody(text: string | undefined): Body | undefined {
 }
 
 const word = z.string().min(1).max(textCharsMax).optional().catch(undefined);
+const lockBody = z.object({
+  target: z.string().min(1).max(bounds.doorNameChars),
+  reason: z.string(),
+  forMs: z.number().int(),
+  kills: z.boolean(),
+});
+const unlockBody = lockBody.pick({ target: true, reason: true });
+const notLocked = 'a lock needs a target and a reason, and forMs and kills where it is made';
 const drainBody = z.object({ reason: z.string().min(1).optional().catch(undefined) });
 const signIn = z.object({ link: word, name: word, password: word });

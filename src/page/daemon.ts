@@ -141,10 +141,10 @@ export class Daemon {
 
   async operate(
     who: Asking,
-    kind: 'kill' | 'drain' | 'enable' | 'acknowledge',
+    kind: DoorAction['kind'],
     what: string,
     from: readonly string[],
-    more: Pick<DoorAction, 'hours' | 'reason'> = {},
+    more: Omit<DoorAction, 'as' | 'kind' | 'what' | 'from'> = {},
   ): Promise<ActionResult> {
     const asked = { as: this.#as(who, ['operate']), kind, what, from, ...more };
     const done: ActionResult = JSON.parse(await this.#call('operate', asked));

@@ -25,6 +25,7 @@ import {
 } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
+import { LocksPart } from './locks-part.js';
 import { pathOf, type ScreenProps } from './route.js';
 import {
   backendState,
@@ -67,6 +68,7 @@ export function NowScreen({ query }: ScreenProps) {
       <IncidentsPart />
       <Configuration />
       <Running onKill={setKilling} />
+      {mayDo(session, 'operate') && <LocksPart />}
       <Panel title="Denied and failed" controls={<CountedSince />} isTable>
         <Troubles />
       </Panel>

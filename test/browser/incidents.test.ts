@@ -109,3 +109,40 @@ browserTest(
     await page.locator('tr.here', { hasText: 'mail2 is drained' }).waitFor();
   },
 );
+
+browserTest(
+  'who operates locks a listener and lifts it, with a reason, and its clients read by whom and why',
+  async (t) => {
+    const { page, faults } = await desk.signIn(t, 'oncall');
+    const client = await desk.daemon.client();
+    const ask = async (): Promise<string> =>
+      (await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status;
+    const locks = page.getByRole('region', { name: 'Locks', exact: true });
+    const dialog = page.getByRole('dialog');
+    await locks.getByText('Nobody and nothing is locked.').waitFor();
+    await locks.getByRole('button', { name: 'Lock …' }).click();
+    await dialog.getByLabel('Who or what').fill('listener:nowhere');
+    await dialog.getByRole('button', { name: 'lock', exact: true }).click();
+    await dialog.getByText('give a reason: say why').waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await locks.getByRole('button', { name: 'Lock …' }).click();
+    await dialog.getByLabel('Who or what').fill('listener:support');
+    await dialog.getByLabel('Reason').fill('it asks in a loop');
+    await dialog.getByRole('button', { name: 'lock', exact: true }).click();
+    await dialog.getByText(/listener:support is locked until/).waitFor();
+    assert.equal(await ask(), '-NOPERM');
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await locks.getByText(/listener support is locked by oncall until .* \(it asks in a loop\)/).waitFor();
+    await locks.getByRole('button', { name: /^unlock/ }).click();
+    await dialog.getByLabel('Reason').fill('mended');
+    await dialog.getByRole('button', { name: 'unlock', exact: true }).click();
+    await dialog.getByText(/is unlocked/).waitFor();
+    assert.notEqual(await ask(), '-NOPERM');
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await locks.getByText('Nobody and nothing is locked.').waitFor();
+    assert.ok(
+      faults.every((fault) => fault.includes('403') && fault.includes('/api/lock')),
+      faults.join(),
+    );
+  },
+);

@@ -156,7 +156,8 @@ void test('role by endpoint: what the table has, of several roles what one of th
       const token = await enter(person.name);
       await settle();
       const before = refusals().length;
-      const reply = await ask(endpoint, { token });
+      const lock = { target: 'carol', reason: 'lost', forMs: 1, kills: false };
+      const reply = await ask(endpoint, { token, body: lock });
       if (reply.status === 200) allowed.push(endpoint);
       else {
         assert.equal(reply.status, 403, `${person.name} ${endpoint}: ${bodyOf(reply)}`);
@@ -173,7 +174,7 @@ void test('role by endpoint: what the table has, of several roles what one of th
       allowed,
       all.filter((endpoint) => either.has(endpoint)),
     );
-    assert.equal(acted.length, person.roles.includes('operate') ? 4 : 0);
+    assert.equal(acted.length, person.roles.includes('operate') ? 6 : 0);
   }
 });
 
@@ -189,7 +190,18 @@ void test('a refusal names all roles that somebody has', async () => {
 const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'history', 'incidents', 'backends-csv'];
 const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   view: [...everybody, 'proof', 'verify'],
-  operate: [...everybody, 'drain', 'enable', 'acknowledge', 'kill', 'proof', 'verify', 'keys'],
+  operate: [
+    ...everybody,
+    'drain',
+    'enable',
+    'acknowledge',
+    'kill',
+    'lock',
+    'unlock',
+    'proof',
+    'verify',
+    'keys',
+  ],
   audit: [
     ...everybody,
     ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'requests', 'show'] as const),

@@ -90,10 +90,14 @@ export const parseExtractCall = readerOf(extractCall);
 const actionCall = z.object({
   as: caller,
   from,
-  kind: z.enum(['kill', 'drain', 'enable', 'acknowledge']),
+  kind: z.enum(['kill', 'drain', 'enable', 'acknowledge', 'lock', 'unlock']),
+  /** Its id or name. */
   what: nameText,
-  /** Of a drain. */
+  /** Of a drain, a lock and its lift. */
   reason: argument('reason'),
+  /** Of a lock, as is whether it ends what runs. */
+  forMs: count.max(bounds.lockMs).optional(),
+  kills: z.boolean().optional(),
   /** For how long what is wrong is acknowledged. */
   hours: z.number().int().min(1).max(720).optional(),
 });

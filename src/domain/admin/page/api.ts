@@ -39,6 +39,10 @@ export const endpoints = {
   /** A problem that degrades nothing, by its key, for so many hours -> Done. */
   acknowledge: 'POST /api/acknowledge/:problem/:hours',
   kill: 'POST /api/kill/:id',
+  /** LockWanted -> Done. */
+  lock: 'POST /api/lock',
+  /** By the id of a lock or its target: `target` and `reason` -> Done. */
+  unlock: 'POST /api/unlock',
   /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
   search: 'POST /api/trail/search',
   /** AskTrail, of which only the filter counts -> Histogram (trail.ts). To be asked after the rows: it reads all that the filter covers. */
@@ -102,6 +106,8 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   enable: ['operate'],
   acknowledge: ['operate'],
   kill: ['operate'],
+  lock: ['operate'],
+  unlock: ['operate'],
   search: ['audit'],
   histogram: ['audit'],
   export: ['audit'],
@@ -272,6 +278,15 @@ export interface Problem {
   /** Stays the same while the sentence changes. */
   readonly key: string;
   readonly acknowledged?: { readonly by: string; readonly until: string } | undefined;
+}
+
+export interface LockWanted {
+  /** As `dovegate lock` reads it: a person, `key:NAME`, `listener:NAME`, `backend:NAME` or `user:NAME`. */
+  readonly target: string;
+  readonly forMs: number;
+  readonly reason: string;
+  /** What runs is ended, too. */
+  readonly kills: boolean;
 }
 
 export interface NowTiles {
