@@ -123,7 +123,7 @@ browserTest(
     await locks.getByRole('button', { name: 'Lock …' }).click();
     await dialog.getByLabel('Who or what').fill('listener:nowhere');
     await dialog.getByRole('button', { name: 'lock', exact: true }).click();
-    await dialog.getByText('give a reason: say why').waitFor();
+    await dialog.getByText('say why, with a reason (--reason)').waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
     await locks.getByRole('button', { name: 'Lock …' }).click();
     await dialog.getByLabel('Who or what').fill('listener:support');

@@ -331,7 +331,7 @@ export class AccessDesk {
       const above = this.#whyTooMany(entry);
       if (above !== undefined) return refused('access-changed', above);
       const { matches } = this.#live.get(id) ?? {};
-      const before = countingApprovals(entry, this.rights);
+      const before = this.#counting(entry);
       const nowMs = this.#parts.clock.wallMs();
       const approved = approvedRecord(asker, entry, before, nowMs, matches, shorter);
       return this.#decide(asker, entry, [approved]);
@@ -339,7 +339,7 @@ export class AccessDesk {
   }
 
   #whyTooMany(entry: AccessEntry): string | undefined {
-    const approvals = countingApprovals(entry, this.rights);
+    const approvals = this.#counting(entry);
     return whyTooMany(entry, approvals, this.#live.get(entry.id)?.matches);
   }
 
@@ -535,11 +535,15 @@ export class AccessDesk {
     return this.#decide(asker, entry, approved);
   }
 
+  #counting(entry: AccessEntry): readonly AuditRecord[] {
+    return countingApprovals(entry, this.rights, (identities) => this.locks.on({ identities }) !== undefined);
+  }
+
   /** Records further approvals, and the grant if they are enough; all of them are checked again then. */
   async #decide(asker: Asker, entry: AccessEntry, more: readonly AuditRecord[]): Promise<AccessResult> {
     const { requested, id } = entry;
     const needed = requested.approvals ?? 1;
-    const all = [...countingApprovals(entry, this.rights), ...more];
+    const all = [...this.#counting(entry), ...more];
     const isEnough = all.length >= needed;
     const nowMs = this.#parts.clock.wallMs();
     const granted = isEnough ? grantedRecord(asker, entry, all, nowMs) : undefined;
@@ -638,7 +642,7 @@ export class AccessDesk {
 
   #whyNoApproval(asker: Asker, entry: AccessEntry): string | undefined {
     const { persons } = this.rights;
-    const why = whyNoApproval(asker, approvableOf(entry, countingApprovals(entry, this.rights)), persons);
+    const why = whyNoApproval(asker, approvableOf(entry, this.#counting(entry)), persons);
     if (why !== undefined || !isMadeBy(asker, entry, persons)) return why;
     return 'you gave this access, so another person must approve it';
   }
@@ -679,7 +683,7 @@ export class AccessDesk {
   }
 
   #shown(entry: AccessEntry, view: Omit<AccessView, 'approvals' | 'content' | 'rule'>): AccessItem {
-    const approvals = countingApprovals(entry, this.rights);
+    const approvals = this.#counting(entry);
     const content = this.#ruleOf(entry)?.content === true && entry.requested.effect === 'read';
     return accessItemOf(entry, {
       ...view,

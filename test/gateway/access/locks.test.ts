@@ -19,7 +19,7 @@ listeners:
   support: { unix: /run/dovegate/support.sock, policy: support }
 backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 1 } }
 routes: [{ users: ["*"], backend: mail1 }]
-persons: { anna: { users: [anna, anna-admin] }, carol: { users: [carol] } }
+persons: { anna: { users: [anna, anna-admin] }, carol: { users: [carol] }, dave: { users: [dave] }, erin: { users: [erin] } }
 policies:
   support:
     users: ["*@example.org"]
@@ -28,10 +28,12 @@ policies:
       - save
       - { command: mailbox status, masks: true, all_users: true }
       - { command: expunge, max_matches: 5 }
-    on_request: [{ command: mailbox list, approvals: 1, for: 1h }]
+    on_request:
+      - { command: mailbox list, approvals: 1, for: 1h }
+      - { command: mailbox subscribe, approvals: 2, for: 1h }
     approve: [support]
 `;
-const uids = { anna: 1001, 'anna-admin': 1011, carol: 1002 };
+const uids = { anna: 1001, 'anna-admin': 1011, carol: 1002, dave: 1003, erin: 1004 };
 const anna = { uid: 1001, user: 'anna', loginUid: 1001 };
 const carol = { uid: 1002, user: 'carol', loginUid: 1002 };
 const quota = '|bob@example.org|quota get';
@@ -229,6 +231,26 @@ void test('a locked person decides nothing about access', async () => {
   assert.equal(her.said().match(/\[locked\]/g)?.length, 3, her.said());
   await her.line('||dovegate can');
   assert.ok(her.said().endsWith('+\n'));
+});
+
+void test('what a person approved before the lock does not count while it is in force', async () => {
+  const engine = open();
+  const her = await engine.client(2, anna);
+  const other = await engine.client(2, carol);
+  const third = await engine.client(2, { uid: 1003, user: 'dave', loginUid: 1003 });
+  const fourth = await engine.client(2, { uid: 1004, user: 'erin', loginUid: 1004 });
+  await other.line('||dovegate request|-u|bob@example.org|--reason|ticket 2|--|mailbox subscribe|INBOX');
+  const [, id = ''] = /"id":"(\w+)"/.exec(other.said()) ?? [];
+  await her.line(`||dovegate approve|${id}`);
+  const { lock } = lockIn(engine);
+  const granted = (): number =>
+    engine.recordsOf('access').filter(({ action }) => action === 'granted').length;
+  await third.line(`||dovegate approve|${id}`);
+  assert.match(third.said(), /"state":"requested"/);
+  assert.equal(granted(), 0);
+  assert.equal(await engine.exchanges.access.locks.lift(lock, { by: 'root', reason: 'found' }), undefined);
+  await fourth.line(`||dovegate approve|${id}`);
+  assert.equal(granted(), 1, fourth.said());
 });
 
 void test('in force before its record: a disk that fails gets it later, and the answer says so', async () => {

@@ -363,12 +363,13 @@ export interface ApprovalRights {
 }
 
 /**
- * The approvals that count by this configuration: of approvers, each of another person than the requester and than those before. After the
- * grant they are those that counted for it.
+ * The approvals that count by this configuration: of approvers, each of another person than the requester and than those before, and of
+ * nobody who is locked now. After the grant they are those that counted for it.
  */
 export function countingApprovals(
   entry: AccessEntry,
   { persons, policies, approvesOnPage }: ApprovalRights,
+  isLocked: (words: readonly string[]) => boolean,
 ): readonly AuditRecord[] {
   const { state, requested, approvals } = entry;
   if (state !== 'requested') return approvals;
@@ -383,6 +384,7 @@ export function countingApprovals(
       ? approvesOnPage(principal.slice(pagePrefix.length), asked.users)
       : policy !== undefined && isApprover({ policy }, asked);
     if (!may || !isOnePerson({ identities, loginIdentities }, persons)) return false;
+    if (isLocked([...identities, ...loginIdentities])) return false;
     if (humans.some((each) => persons.sharesHuman(each, identities))) return false;
     humans.push(identities);
     return true;

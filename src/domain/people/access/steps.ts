@@ -41,7 +41,7 @@ export function whyNoReason(verb: AccessVerb, reason: string | undefined): strin
 export function whyNotSaid(text: string): string | undefined {
   if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
   if (/\p{Cc}/u.test(text)) return 'a reason is one line of text';
-  if (text.trim() === '') return 'give a reason: say why';
+  if (text.trim() === '') return 'say why, with a reason (--reason)';
   return hasVisible(text) ? undefined : 'say why, in characters that can be seen';
 }
 
