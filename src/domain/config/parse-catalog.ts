@@ -6,6 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import {
   AddedCommands,
   allEffects,
+  allHolds,
   allRoles,
   commandNames,
   mailParametersOf,
@@ -42,6 +43,8 @@ const command = strict('a command', {
   scope: oneOf(['user', 'server']),
   effect: oneOf(allEffects).prefault('admin'),
   grant: oneOf(['normal', 'explicit', 'never']).prefault('explicit'),
+  hold: oneOf(allHolds).optional(),
+  hold_why: text('why').optional(),
   input: z
     .literal('none', {
       error: 'must be none: a command that reads a text, or speaks both ways, cannot be added',
@@ -131,6 +134,8 @@ export function parseCatalog(
 /** Its row in the table; undefined: it is left out, and the problems say why. */
 function readCommand(raw: RawCommand, series: Series, at: Cursor, earlier: Earlier[]): string | undefined {
   const { name, scope, effect, grant, permutes, params } = raw;
+  const changing = scope === 'user' ? 'named' : 'all';
+  const { hold = effect === 'read' || effect === 'session' ? 'keeps' : changing } = raw;
   if (earlier.length >= bounds.addedCommands) {
     at.error(
       [],
@@ -151,7 +156,7 @@ function readCommand(raw: RawCommand, series: Series, at: Cursor, earlier: Earli
     return problem === undefined;
   });
   if (areGood.includes(false)) return undefined;
-  const traits = [scope, effect, grant, 'none', ...(permutes ? [] : ['ordered'])].join(' ');
+  const traits = [scope, effect, grant, hold, 'none', ...(permutes ? [] : ['ordered'])].join(' ');
   return [series, name, traits, params.map(wordOf).join(' ')].join(' | ').trimEnd();
 }
 

@@ -3,7 +3,7 @@
 // commands. A command that is not here does not exist and must be refused.
 import type { CommandSpotter } from '../../../protocol/text.js';
 import { accessArguments, allVerbs, verbRow } from '../verbs/verbs.js';
-import { catalogSources, commandTable } from './data.js';
+import { catalogSources, commandTable, holdReasons } from './data.js';
 
 /** Releases that read command lines alike. `2.3`: 2.3.0 to 2.3.21.1. `2.4`: 2.4.0 and newer. */
 export type Series = keyof typeof catalogSources;
@@ -161,6 +161,12 @@ const allInputKinds = ['none', 'dot', 'duplex'] as const;
 /** Whether a rule may allow it by a pattern, only by name, or only by name and saying that it amounts to root. */
 const allGrants = ['normal', 'explicit', 'never'] as const;
 
+/**
+ * What becomes of a command while a mailbox is held: `keeps`: it destroys, hides, moves and changes no mail. `named`: it may, of the users
+ * that it names, those in its arguments too. `all`: it may, and whose cannot be known.
+ */
+export const allHolds = ['keeps', 'named', 'all'] as const;
+
 /** A command of one series, frozen, the same object at each look-up. Two series have an object each, also for equal names. */
 export interface Command {
   /** Its words joined by one blank; sent upstream as one field. */
@@ -170,6 +176,7 @@ export interface Command {
   readonly scope: 'user' | 'server';
   readonly effect: Effect;
   readonly grant: (typeof allGrants)[number];
+  readonly hold: (typeof allHolds)[number];
   /** The possible input after the line; `inputOf` decides. */
   readonly input: (typeof allInputKinds)[number];
   /** In the order of Dovecot's own table, which is the order of the canonical form. */
@@ -262,7 +269,7 @@ function firstWordOf(name: string): string {
 }
 
 function commandOf(name = '', traits = '', params = '', mailParams = '', isAdded = false): Command {
-  const [scope, effect, grant, input, order] = traits.split(' ');
+  const [scope, effect, grant, hold, input, order] = traits.split(' ');
   if (scope !== 'user' && scope !== 'server') throw new Error(`catalog data: scope of ${name}`);
   const words = scope === 'user' ? `${mailParams} ${params}` : params;
   const parameters = words
@@ -275,6 +282,7 @@ function commandOf(name = '', traits = '', params = '', mailParams = '', isAdded
     scope,
     effect: oneOf(allEffects, effect, name),
     grant: oneOf(allGrants, grant, name),
+    hold: oneOf(allHolds, hold, name),
     input: oneOf(allInputKinds, input, name),
     params: Object.freeze(parameters),
     permutes: order !== 'ordered',
@@ -339,14 +347,18 @@ export function mailParametersOf(series: Series): readonly Parameter[] {
  * `dovegate` as a first word is reserved for them.
  */
 export const ownCommands: readonly Command[] = Object.freeze([
-  commandOf('dovegate can', 'server session normal none'),
+  commandOf('dovegate can', 'server session normal keeps none'),
   ...['dovegate explain', 'dovegate dry-run'].map((name) =>
-    commandOf(name, 'server session normal none ordered', 'u/user:str?=user <command:array=sub-commands'),
+    commandOf(
+      name,
+      'server session normal keeps none ordered',
+      'u/user:str?=user <command:array=sub-commands',
+    ),
   ),
   ...allVerbs.map((verb) =>
     commandOf(
       `dovegate ${verb}`,
-      'server session normal none ordered',
+      'server session normal keeps none ordered',
       verbRow(verb)
         .takes.map((name) => accessArguments[name].word)
         .join(' '),
@@ -375,7 +387,7 @@ export function commandNamed(series: Series, name: string, added = noneAdded): C
 
 /** A command that only others know: nothing of it is known here, so it counts as one that may change anything. */
 export function commandOfOthers(name: string): Command {
-  return commandOf(name, 'server admin explicit none', '', '', true);
+  return commandOf(name, 'server admin explicit all none', '', '', true);
 }
 
 export function commandsNamed(name: string, added?: AddedCommands): readonly Command[] {
@@ -386,6 +398,14 @@ export function commandsNamed(name: string, added?: AddedCommands): readonly Com
 export function commandsOf(series: Series, added = noneAdded): readonly Command[] {
   const all = [...tableOf(series).rows.keys(), ...added.names(series)];
   return all.flatMap((name) => commandNamed(series, name, added) ?? []);
+}
+
+let reasons: ReadonlyMap<string, string> | undefined;
+
+/** Why a command is not `keeps`, for people; continues a sentence after its name. */
+export function whyNotKept({ name }: Pick<Command, 'name'>): string {
+  reasons ??= new Map(rowsOf(holdReasons).map(([command = '', why = '']) => [command, why]));
+  return reasons.get(name) ?? 'can change mail';
 }
 
 let names: ReadonlySet<string> | undefined;

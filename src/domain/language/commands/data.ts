@@ -5,13 +5,13 @@
 export const catalogSources = {
   '2.3': {
     dovecot: '2.3.19.1',
-    hash: '0e82019b3161129095fa21c770c7347fefa55a4cee97e816e840c77ec5bdda9f',
+    hash: '1abbd4a36f822f701df803766eaa92fd5c86755d70e2a2a60ec64cd8b9e31fef',
     mailParams:
       'A/all-users:bool?=all-users S/socket-path:str?=socket u/user:str?=user trans-flags:int?=internal F/user-file:istream?=user-file',
   },
   '2.4': {
     dovecot: '2.4.1, compared with revision f28b5a9 (after 2.4.4)',
-    hash: '14f16e7e0d5c4e9f4eaa51e1043920dff798c3c8ab7c8ce7e63039e1f87c2393',
+    hash: '1ead3cf52dab42d9f055c9f7af6de8849f74234984dc59a119cd8dae3010ef38',
     mailParams:
       'A/all-users:bool?=all-users S/socket-path:str?=socket u/user:str?=user trans-flags:int?=internal no-userdb-lookup:bool?=internal F/user-file:istream?=user-file',
   },
@@ -19,174 +19,228 @@ export const catalogSources = {
 
 /** SERIES | NAME | TRAITS | PARAMETERS, one word each; by name. */
 export const commandTable = `
-2.3 2.4 | acl add | user admin explicit none | <mailbox:str=mailbox <id:str=acl-id <right:array=acl-right
-2.3 2.4 | acl debug | user read normal none | <mailbox:str=mailbox
-2.3 2.4 | acl delete | user admin explicit none | <mailbox:str=mailbox <id:str=acl-id
-2.3 2.4 | acl get | user read normal none | m/match-me:bool? <mailbox:str=mailbox
-2.3 2.4 | acl recalc | user write normal none |
-2.3 2.4 | acl remove | user admin explicit none | <mailbox:str=mailbox <id:str=acl-id <right:array=acl-right
-2.3 2.4 | acl rights | user read normal none | <mailbox:str=mailbox
-2.3 2.4 | acl set | user admin explicit none | <mailbox:str=mailbox <id:str=acl-id <right:array=acl-right
-2.3 2.4 | altmove | user write normal none | r/reverse:bool? <query:array=search-query
-2.4 | auth cache flush | server admin normal none | a/socket-path:str?=socket <user-mask:array?=user-mask
-2.3 | auth cache flush | server admin normal none | a/socket-path:str?=socket <user:array?=user-mask
-2.3 | backup | user admin never none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? U/replicator-notify:bool? l/lock-timeout:int? r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int? d/default-destination:bool?=flag-remote E/legacy-dsync:bool? <destination:array?=remote-destination
-2.4 | backup | user admin never none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? l/lock-timeout:int?+ r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int?+ p/destination-option:array?=setting-override <destination:array?=remote-destination
-2.3 | batch | user admin never none ordered | <separator:str=keyword <args:array=sub-commands
-2.3 | copy | user write explicit none | <destination-mailbox:str=mailbox <source-type:str?=keyword <source-user:str?=source-user <query:array=search-query
-2.4 | copy | user write explicit none | <destination-mailbox:str=mailbox <source-user:str?@user=source-user <query:array=search-query
-2.3 2.4 | deduplicate | user destroy explicit none | m/by-msgid:bool? <query:array=search-query
-2.3 | dict get | server read never none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key
-2.4 | dict get | server read never none | u/user:str?=user <filter-name:str=config-filter <key:str=dict-key
-2.3 | dict inc | server write never none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key <difference:int
-2.4 | dict inc | server write never none | u/user:str?=user t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key <difference:int
-2.3 | dict iter | server read never none | u/user:str?=user 1/exact:bool? R/recurse:bool? V/no-value:bool? <dict-uri:str=dict-uri <prefix:str=dict-key
-2.4 | dict iter | server read never none | u/user:str?=user 1/exact:bool? R/recurse:bool? V/no-value:bool? <filter-name:str=config-filter <prefix:str=dict-key
-2.3 | dict set | server write never none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key <value:str=value
-2.4 | dict set | server write never none | u/user:str?=user t/timestamp:int?+ e/expire-secs:int?+ <filter-name:str=config-filter <key:str=dict-key <value:str=value
-2.3 | dict unset | server write never none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key
-2.4 | dict unset | server write never none | u/user:str?=user t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key
-2.3 | director add | server admin never none | a/socket-path:str?=socket t/tag:str?=director-tag <host:str=host <vhost-count:str?
-2.3 | director down | server admin never none | a/socket-path:str?=socket <host:str=host
-2.3 | director dump | server read explicit none | a/socket-path:str?=socket
-2.3 | director flush | server session explicit none | a/socket-path:str?=socket F/force-flush:bool? max-parallel:int? <host:str=host
-2.3 | director kick | server session explicit none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field <user:str=user
-2.3 | director map | server read explicit none | a/socket-path:str?=socket f/users-file:istream?=user-file h/hash-map:bool? u/user-map:bool? <host:str?=host
-2.3 | director move | server session explicit none | a/socket-path:str?=socket <user:str=user <host:str=host
-2.3 | director remove | server admin never none | a/socket-path:str?=socket <host:str=host
-2.3 | director ring add | server admin never none | a/socket-path:str?=socket <ip:str=ip <port:str?=port
-2.3 | director ring remove | server admin never none | a/socket-path:str?=socket <ip:str=ip <port:str?=port
-2.3 | director ring status | server read explicit none | a/socket-path:str?=socket
-2.3 | director status | server read explicit none | a/socket-path:str?=socket <user:str?=user <tag:str?=director-tag
-2.3 | director up | server admin never none | a/socket-path:str?=socket <host:str=host
-2.3 | director update | server admin never none | a/socket-path:str?=socket <host:str=host <vhost-count:str
-2.3 | dsync-server | user admin explicit duplex | E/legacy-dsync:bool? r/rawlog:str?=file-path-write T/timeout:int? U/replicator-notify:bool? <ignore-arg:str?=internal
-2.4 | dsync-server | user admin explicit duplex | r/rawlog:str?=file-path-write T/timeout:int?+ <ignore-arg:str?=internal
-2.3 2.4 | expunge | user destroy explicit none | d/delete-empty-mailbox:bool? <query:array=search-query
-2.3 2.4 | fetch | user read explicit none | field:array?=output-fields <fieldstr:str=output-fields <query:array=search-query
-2.3 2.4 | flags add | user write normal none | flag:array?=mail-flags <flagstr:str=mail-flags <query:array=search-query
-2.3 2.4 | flags remove | user write normal none | flag:array?=mail-flags <flagstr:str=mail-flags <query:array=search-query
-2.3 2.4 | flags replace | user write normal none | flag:array?=mail-flags <flagstr:str=mail-flags <query:array=search-query
-2.3 2.4 | force-resync | user write explicit none | f/fsck:bool? <mailbox-mask:str=mailbox-mask
-2.4 | fs copy | server write never none | <filter-name:str=config-filter <source-path:str=fs-path <destination-path:str=fs-path
-2.3 | fs copy | server write never none | <fs-driver:str=fs-driver <fs-args:str=fs-args <source-path:str=fs-path <destination-path:str=fs-path
-2.3 | fs delete | server destroy never none | R/recursive:bool? n/max-parallel:int? <fs-driver:str=fs-driver <fs-args:str=fs-args <path:array=fs-path
-2.4 | fs delete | server destroy never none | R/recursive:bool? n/max-parallel:int?+ <filter-name:str=config-filter <path:array=fs-path
-2.4 | fs get | server read never none | <filter-name:str=config-filter <path:str=fs-path
-2.3 | fs get | server read never none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
-2.4 | fs iter | server read never none | C/no-cache:bool? O/object-ids:bool? <filter-name:str=config-filter <path:str=fs-path
-2.3 | fs iter | server read never none | C/no-cache:bool? O/object-ids:bool? <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
-2.4 | fs iter-dirs | server read never none | <filter-name:str=config-filter <path:str=fs-path
-2.3 | fs iter-dirs | server read never none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
-2.4 | fs metadata | server read never none | <filter-name:str=config-filter <path:str=fs-path
-2.3 | fs metadata | server read never none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
-2.3 | fs put | server write never none | h/hash:str?=name <fs-driver:str=fs-driver <fs-args:str=fs-args <input-path:str=file-path <path:str=fs-path
-2.4 | fs put | server write never none | h/hash:str?=name m/metadata:array?=value <filter-name:str=config-filter <input-path:str=file-path <path:str=fs-path
-2.4 | fs stat | server read never none | <filter-name:str=config-filter <path:str=fs-path
-2.3 | fs stat | server read never none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
-2.3 2.4 | fts expand | user read normal none | <query:array=search-query
-2.4 | fts flatcurve check | user read normal none | <mailbox-mask:array=mailbox-mask
-2.4 | fts flatcurve remove | user destroy normal none | <mailbox-mask:array=mailbox-mask
-2.4 | fts flatcurve rotate | user write normal none | <mailbox-mask:array=mailbox-mask
-2.4 | fts flatcurve stats | user read normal none | <mailbox-mask:array=mailbox-mask
-2.3 2.4 | fts lookup | user read normal none | <query:array=search-query
-2.3 2.4 | fts optimize | user write normal none | <namespace:str?=namespace
-2.3 2.4 | fts rescan | user write normal none | <namespace:str?=namespace
-2.3 2.4 | fts tokenize | user read normal none | l/language:str?=language <text:array=text
-2.3 | import | user write never none | U/source-user:str?=source-user s/subscribe:bool? <source-location:str=mail-location <dest-parent-mailbox:str=mailbox <query:array=search-query
-2.4 | import | user write never none | U/source-user:str?=source-user s/subscribe:bool? p/source-option:array?=setting-override <source-location:str=mail-location <dest-parent-mailbox:str=mailbox <query:array=search-query
-2.4 | index | user write normal none | q/queue:bool? n/max-recent:int?+ <mailbox-mask:array=mailbox-mask
-2.3 | index | user write normal none | q/queue:bool? n/max-recent:str? <mailbox-mask:str=mailbox-mask
-2.4 | indexer add | server write explicit none | h/head:bool? n/max-recent:str? <user:str=user <mailbox:str=mailbox
-2.4 | indexer list | server read explicit none | <user-mask:str?=user-mask
-2.4 | indexer remove | server write explicit none | <user-mask:str=user-mask <mailbox-mask:str?=mailbox-mask
-2.3 2.4 | instance list | server read explicit none | c/show-config:bool? <name:str?=instance-name
-2.3 2.4 | instance remove | server admin never none | <name:str=instance-name
-2.3 | kick | server session explicit none | a/socket-path:str?=socket f/force:bool? <mask:array=user-mask-or-ip
-2.4 | kick | server session explicit none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field h/dest-host:str?=host <mask:array=user-mask-or-ip
-2.3 | log errors | server read explicit none | s/since:int?
-2.4 | log errors | server read explicit none | s/since:int?+
-2.3 2.4 | log find | server read never none | <log-dir:str?=file-path
-2.3 2.4 | log reopen | server admin explicit none |
-2.3 2.4 | log test | server write explicit none |
-2.4 | mail dict get | user read never none | <filter-name:str=config-filter <key:str=dict-key
-2.4 | mail dict inc | user write never none | t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key <difference:int
-2.4 | mail dict iter | user read never none | 1/exact:bool? R/recurse:bool? V/no-value:bool? <filter-name:str=config-filter <prefix:str=dict-key
-2.4 | mail dict set | user write never none | t/timestamp:int?+ e/expire-secs:int?+ <filter-name:str=config-filter <key:str=dict-key <value:str=value
-2.4 | mail dict unset | user write never none | t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key
-2.4 | mail fs copy | user write never none | <filter-name:str=config-filter <source-path:str=fs-path <destination-path:str=fs-path
-2.4 | mail fs delete | user destroy never none | R/recursive:bool? n/max-parallel:int?+ <filter-name:str=config-filter <path:array=fs-path
-2.4 | mail fs get | user read never none | <filter-name:str=config-filter <path:str=fs-path
-2.4 | mail fs iter | user read never none | C/no-cache:bool? O/object-ids:bool? <filter-name:str=config-filter <path:str=fs-path
-2.4 | mail fs iter-dirs | user read never none | <filter-name:str=config-filter <path:str=fs-path
-2.4 | mail fs metadata | user read never none | <filter-name:str=config-filter <path:str=fs-path
-2.4 | mail fs put | user write never none | h/hash:str?=name <filter-name:str=config-filter <input-path:str=file-path <path:str=fs-path
-2.4 | mail fs stat | user read never none | <filter-name:str=config-filter <path:str=fs-path
-2.3 | mailbox cache decision | user write normal none | a/all:bool? f/fieldstr:str?=cache-fields l/last-used:int? d/decision:str?=keyword <mailbox:array=mailbox
-2.4 | mailbox cache decision | user write normal none | a/all:bool? f/fieldstr:str?=cache-fields l/last-used:int?+ d/decision:str?=keyword <mailbox:array=mailbox
-2.3 2.4 | mailbox cache purge | user write normal none | <mailbox:array=mailbox
-2.3 2.4 | mailbox cache remove | user write normal none | <query:array=search-query
-2.3 2.4 | mailbox create | user write normal none | s/subscriptions:bool? g/guid:str?=guid <mailbox:array=mailbox
-2.3 2.4 | mailbox cryptokey export | user read never none | U/user-key:bool? <mailbox:str?=mailbox
-2.3 2.4 | mailbox cryptokey generate | user admin never none | U/user-key-only:bool? R/re-encrypt-box-keys:bool? f/force:bool? <mailbox:str?=mailbox
-2.3 2.4 | mailbox cryptokey list | user read explicit none | U/user-key:bool? <mailbox:str?=mailbox
-2.3 2.4 | mailbox cryptokey password | user admin never none | C/clear-password:bool? N/ask-new-password:bool? n/new-password:str?=secret O/ask-old-password:bool? o/old-password:str?=secret
-2.3 2.4 | mailbox delete | user destroy explicit none | e/require-empty:bool? s/subscriptions:bool? r/recursive:bool? Z/unsafe:bool? <mailbox:array=mailbox
-2.3 2.4 | mailbox list | user read normal none | 7/mutf7:bool? 8/utf8:bool? s/subscriptions:bool? <mailbox-mask:array?=mailbox-mask
-2.3 2.4 | mailbox metadata get | user read explicit none | s/allow-empty-mailbox-name:bool? <mailbox:str=mailbox <key:str=metadata-key
-2.3 2.4 | mailbox metadata list | user read explicit none | s/allow-empty-mailbox-name:bool? p/prepend-prefix:bool? <mailbox:str=mailbox <key-prefix:str?=metadata-key
-2.3 2.4 | mailbox metadata set | user write explicit none | s/allow-empty-mailbox-name:bool? <mailbox:str=mailbox <key:str=metadata-key <value:str=metadata-value
-2.3 2.4 | mailbox metadata unset | user write explicit none | s/allow-empty-mailbox-name:bool? <mailbox:str=mailbox <key:str=metadata-key
-2.3 2.4 | mailbox mutf7 | server read normal none | 7/to-utf8:bool? 8/from-utf8:bool? <name:array=text
-2.3 2.4 | mailbox path | user read normal none | <mailbox:array=mailbox t/type:str?=keyword
-2.3 2.4 | mailbox rename | user write normal none | s/subscriptions:bool? <mailbox:str=mailbox <new-name:str=mailbox
-2.3 2.4 | mailbox status | user read normal none | t/total-sum:bool? f/field:array?=output-fields <fieldstr:str=output-fields <mailbox-mask:array=mailbox-mask
-2.3 2.4 | mailbox subscribe | user write normal none | <mailbox:array=mailbox
-2.3 2.4 | mailbox unsubscribe | user write normal none | <mailbox:array=mailbox
-2.4 | mailbox update | user write explicit none | g/mailbox-guid:str?=mailbox-guid V/uid-validity:int?+ N/min-next-uid:int?+ R/min-first-recent-uid:int?+ H/min-highest-modseq:int?+ P/min-highest-pvt-modseq:int?+ <mailbox:str=mailbox
-2.3 | mailbox update | user write explicit none | g/mailbox-guid:str?=mailbox-guid V/uid-validity:str? N/min-next-uid:str? R/min-first-recent-uid:str? H/min-highest-modseq:str? P/min-highest-pvt-modseq:str? <mailbox:str=mailbox
-2.3 | move | user destroy explicit none | <destination-mailbox:str=mailbox <source-type:str?=keyword <source-user:str?=source-user <query:array=search-query
-2.4 | move | user destroy explicit none | <destination-mailbox:str=mailbox <source-user:str?@user=source-user <query:array=search-query
-2.3 | oldstats dump | server read normal none | s/socket-path:str?=socket <type:str=name <filter:str?=stats-filter
-2.3 | oldstats reset | server write normal none | s/socket-path:str?=socket
-2.3 2.4 | penalty | server read normal none | a/socket-path:str?=socket <netmask:str?=net-mask
-2.3 2.4 | process status | server read explicit none | <service:array?=service-name
-2.4 | proxy kick | server session explicit none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field h/dest-host:str?=host <mask:array=user-mask-or-ip
-2.3 | proxy kick | server session explicit none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field h/host:str?=host <user:array?=user-mask
-2.3 | proxy list | server read explicit none | a/socket-path:str?=socket
-2.4 | proxy list | server read explicit none | a/socket-path:str?=socket 1/separate-connections:bool? f/passdb-field:str?=userdb-field <mask:array?=user-mask-or-ip
-2.3 2.4 | purge | user destroy normal none |
-2.3 2.4 | quota get | user read normal none |
-2.3 2.4 | quota recalc | user write normal none |
-2.3 2.4 | rebuild attachments | user write explicit none | <query:array=search-query
-2.3 2.4 | reload | server admin never none |
-2.3 | replicator add | server admin explicit none | a/socket-path:str?=socket <user-mask:str=user-mask
-2.3 | replicator dsync-status | server read explicit none | a/socket-path:str?=socket
-2.3 | replicator remove | server admin explicit none | a/socket-path:str?=socket <user:str=user
-2.3 | replicator replicate | server admin explicit none | a/socket-path:str?=socket f/full-sync:bool? p/priority:str? <user-mask:str=user-mask
-2.3 | replicator status | server read explicit none | a/socket-path:str?=socket <user-mask:str?=user-mask
-2.3 | save | user write explicit dot | m/mailbox:str?=mailbox <file:istream?=content-file
-2.4 | save | user write explicit dot | m/mailbox:str?=mailbox U/uid:int?+ g/guid:str?=guid r/received-date:str? <file:istream?=content-file
-2.3 2.4 | search | user read normal none | <query:array=search-query
-2.3 2.4 | service status | server read explicit none | <service:array?=service-name
-2.3 2.4 | service stop | server admin never none | <service:array=service-name
-2.3 2.4 | sieve activate | user write explicit none | <scriptname:str=sieve-script
-2.3 2.4 | sieve deactivate | user write explicit none |
-2.3 2.4 | sieve delete | user destroy explicit none | a/ignore-active:bool? <scriptname:array=sieve-script
-2.3 2.4 | sieve get | user read normal none | <scriptname:str=sieve-script
-2.3 2.4 | sieve list | user read normal none |
-2.3 2.4 | sieve put | user write explicit dot | a/activate:bool? <scriptname:str=sieve-script <file:istream?=content-file
-2.3 2.4 | sieve rename | user write explicit none | <oldname:str=sieve-script <newname:str=sieve-script
-2.3 | sis deduplicate | server write never none | <root-dir:str=file-path <queue-dir:str=file-path
-2.3 2.4 | sis find | server read never none | <root-dir:str=file-path <hash:str=name
-2.3 2.4 | stats add | server admin explicit none | <name:str=metric-name <filter:str=stats-filter exporter:str?=stats-exporter exporter-include:str? description:str? fields:str?=stats-fields group-by:str?
-2.3 2.4 | stats dump | server read normal none | s/socket-path:str?=socket r/reset:bool? f/fields:str?=output-fields
-2.3 2.4 | stats remove | server admin explicit none | <name:str=metric-name
-2.4 | stats reopen | server admin explicit none |
-2.3 2.4 | stop | server admin never none |
-2.3 | sync | user admin never none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? U/replicator-notify:bool? l/lock-timeout:int? r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int? d/default-destination:bool?=flag-remote E/legacy-dsync:bool? <destination:array?=remote-destination 1/oneway-sync:bool?
-2.4 | sync | user admin never none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? l/lock-timeout:int?+ r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int?+ p/destination-option:array?=setting-override <destination:array?=remote-destination 1/oneway-sync:bool?
-2.3 2.4 | user | server read explicit none | a/socket-path:str?=socket x/auth-info:array?=auth-info f/field:str?=output-fields e/expand-field:str?=var-expansion u/userdb-only:bool? <user-mask:array=user-mask
-2.3 | who | server read normal none | a/socket-path:str?=socket 1/separate-connections:bool? <mask:array?=user-mask-or-ip
-2.4 | who | server read normal none | a/socket-path:str?=socket 1/separate-connections:bool? f/passdb-field:str?=userdb-field <mask:array?=user-mask-or-ip
+2.3 2.4 | acl add | user admin explicit named none | <mailbox:str=mailbox <id:str=acl-id <right:array=acl-right
+2.3 2.4 | acl debug | user read normal keeps none | <mailbox:str=mailbox
+2.3 2.4 | acl delete | user admin explicit named none | <mailbox:str=mailbox <id:str=acl-id
+2.3 2.4 | acl get | user read normal keeps none | m/match-me:bool? <mailbox:str=mailbox
+2.3 2.4 | acl recalc | user write normal keeps none |
+2.3 2.4 | acl remove | user admin explicit named none | <mailbox:str=mailbox <id:str=acl-id <right:array=acl-right
+2.3 2.4 | acl rights | user read normal keeps none | <mailbox:str=mailbox
+2.3 2.4 | acl set | user admin explicit named none | <mailbox:str=mailbox <id:str=acl-id <right:array=acl-right
+2.3 2.4 | altmove | user write normal named none | r/reverse:bool? <query:array=search-query
+2.4 | auth cache flush | server admin normal keeps none | a/socket-path:str?=socket <user-mask:array?=user-mask
+2.3 | auth cache flush | server admin normal keeps none | a/socket-path:str?=socket <user:array?=user-mask
+2.3 | backup | user admin never all none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? U/replicator-notify:bool? l/lock-timeout:int? r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int? d/default-destination:bool?=flag-remote E/legacy-dsync:bool? <destination:array?=remote-destination
+2.4 | backup | user admin never all none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? l/lock-timeout:int?+ r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int?+ p/destination-option:array?=setting-override <destination:array?=remote-destination
+2.3 | batch | user admin never all none ordered | <separator:str=keyword <args:array=sub-commands
+2.3 | copy | user write explicit keeps none | <destination-mailbox:str=mailbox <source-type:str?=keyword <source-user:str?=source-user <query:array=search-query
+2.4 | copy | user write explicit keeps none | <destination-mailbox:str=mailbox <source-user:str?@user=source-user <query:array=search-query
+2.3 2.4 | deduplicate | user destroy explicit named none | m/by-msgid:bool? <query:array=search-query
+2.3 | dict get | server read never keeps none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key
+2.4 | dict get | server read never keeps none | u/user:str?=user <filter-name:str=config-filter <key:str=dict-key
+2.3 | dict inc | server write never all none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key <difference:int
+2.4 | dict inc | server write never all none | u/user:str?=user t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key <difference:int
+2.3 | dict iter | server read never keeps none | u/user:str?=user 1/exact:bool? R/recurse:bool? V/no-value:bool? <dict-uri:str=dict-uri <prefix:str=dict-key
+2.4 | dict iter | server read never keeps none | u/user:str?=user 1/exact:bool? R/recurse:bool? V/no-value:bool? <filter-name:str=config-filter <prefix:str=dict-key
+2.3 | dict set | server write never all none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key <value:str=value
+2.4 | dict set | server write never all none | u/user:str?=user t/timestamp:int?+ e/expire-secs:int?+ <filter-name:str=config-filter <key:str=dict-key <value:str=value
+2.3 | dict unset | server write never all none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key
+2.4 | dict unset | server write never all none | u/user:str?=user t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key
+2.3 | director add | server admin never keeps none | a/socket-path:str?=socket t/tag:str?=director-tag <host:str=host <vhost-count:str?
+2.3 | director down | server admin never keeps none | a/socket-path:str?=socket <host:str=host
+2.3 | director dump | server read explicit keeps none | a/socket-path:str?=socket
+2.3 | director flush | server session explicit keeps none | a/socket-path:str?=socket F/force-flush:bool? max-parallel:int? <host:str=host
+2.3 | director kick | server session explicit keeps none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field <user:str=user
+2.3 | director map | server read explicit keeps none | a/socket-path:str?=socket f/users-file:istream?=user-file h/hash-map:bool? u/user-map:bool? <host:str?=host
+2.3 | director move | server session explicit keeps none | a/socket-path:str?=socket <user:str=user <host:str=host
+2.3 | director remove | server admin never keeps none | a/socket-path:str?=socket <host:str=host
+2.3 | director ring add | server admin never keeps none | a/socket-path:str?=socket <ip:str=ip <port:str?=port
+2.3 | director ring remove | server admin never keeps none | a/socket-path:str?=socket <ip:str=ip <port:str?=port
+2.3 | director ring status | server read explicit keeps none | a/socket-path:str?=socket
+2.3 | director status | server read explicit keeps none | a/socket-path:str?=socket <user:str?=user <tag:str?=director-tag
+2.3 | director up | server admin never keeps none | a/socket-path:str?=socket <host:str=host
+2.3 | director update | server admin never keeps none | a/socket-path:str?=socket <host:str=host <vhost-count:str
+2.3 | dsync-server | user admin explicit all duplex | E/legacy-dsync:bool? r/rawlog:str?=file-path-write T/timeout:int? U/replicator-notify:bool? <ignore-arg:str?=internal
+2.4 | dsync-server | user admin explicit all duplex | r/rawlog:str?=file-path-write T/timeout:int?+ <ignore-arg:str?=internal
+2.3 2.4 | expunge | user destroy explicit named none | d/delete-empty-mailbox:bool? <query:array=search-query
+2.3 2.4 | fetch | user read explicit keeps none | field:array?=output-fields <fieldstr:str=output-fields <query:array=search-query
+2.3 2.4 | flags add | user write normal named none | flag:array?=mail-flags <flagstr:str=mail-flags <query:array=search-query
+2.3 2.4 | flags remove | user write normal named none | flag:array?=mail-flags <flagstr:str=mail-flags <query:array=search-query
+2.3 2.4 | flags replace | user write normal named none | flag:array?=mail-flags <flagstr:str=mail-flags <query:array=search-query
+2.3 2.4 | force-resync | user write explicit named none | f/fsck:bool? <mailbox-mask:str=mailbox-mask
+2.4 | fs copy | server write never all none | <filter-name:str=config-filter <source-path:str=fs-path <destination-path:str=fs-path
+2.3 | fs copy | server write never all none | <fs-driver:str=fs-driver <fs-args:str=fs-args <source-path:str=fs-path <destination-path:str=fs-path
+2.3 | fs delete | server destroy never all none | R/recursive:bool? n/max-parallel:int? <fs-driver:str=fs-driver <fs-args:str=fs-args <path:array=fs-path
+2.4 | fs delete | server destroy never all none | R/recursive:bool? n/max-parallel:int?+ <filter-name:str=config-filter <path:array=fs-path
+2.4 | fs get | server read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.3 | fs get | server read never keeps none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
+2.4 | fs iter | server read never keeps none | C/no-cache:bool? O/object-ids:bool? <filter-name:str=config-filter <path:str=fs-path
+2.3 | fs iter | server read never keeps none | C/no-cache:bool? O/object-ids:bool? <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
+2.4 | fs iter-dirs | server read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.3 | fs iter-dirs | server read never keeps none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
+2.4 | fs metadata | server read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.3 | fs metadata | server read never keeps none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
+2.3 | fs put | server write never all none | h/hash:str?=name <fs-driver:str=fs-driver <fs-args:str=fs-args <input-path:str=file-path <path:str=fs-path
+2.4 | fs put | server write never all none | h/hash:str?=name m/metadata:array?=value <filter-name:str=config-filter <input-path:str=file-path <path:str=fs-path
+2.4 | fs stat | server read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.3 | fs stat | server read never keeps none | <fs-driver:str=fs-driver <fs-args:str=fs-args <path:str=fs-path
+2.3 2.4 | fts expand | user read normal keeps none | <query:array=search-query
+2.4 | fts flatcurve check | user read normal keeps none | <mailbox-mask:array=mailbox-mask
+2.4 | fts flatcurve remove | user destroy normal keeps none | <mailbox-mask:array=mailbox-mask
+2.4 | fts flatcurve rotate | user write normal keeps none | <mailbox-mask:array=mailbox-mask
+2.4 | fts flatcurve stats | user read normal keeps none | <mailbox-mask:array=mailbox-mask
+2.3 2.4 | fts lookup | user read normal keeps none | <query:array=search-query
+2.3 2.4 | fts optimize | user write normal keeps none | <namespace:str?=namespace
+2.3 2.4 | fts rescan | user write normal keeps none | <namespace:str?=namespace
+2.3 2.4 | fts tokenize | user read normal keeps none | l/language:str?=language <text:array=text
+2.3 | import | user write never all none | U/source-user:str?=source-user s/subscribe:bool? <source-location:str=mail-location <dest-parent-mailbox:str=mailbox <query:array=search-query
+2.4 | import | user write never all none | U/source-user:str?=source-user s/subscribe:bool? p/source-option:array?=setting-override <source-location:str=mail-location <dest-parent-mailbox:str=mailbox <query:array=search-query
+2.4 | index | user write normal keeps none | q/queue:bool? n/max-recent:int?+ <mailbox-mask:array=mailbox-mask
+2.3 | index | user write normal keeps none | q/queue:bool? n/max-recent:str? <mailbox-mask:str=mailbox-mask
+2.4 | indexer add | server write explicit keeps none | h/head:bool? n/max-recent:str? <user:str=user <mailbox:str=mailbox
+2.4 | indexer list | server read explicit keeps none | <user-mask:str?=user-mask
+2.4 | indexer remove | server write explicit keeps none | <user-mask:str=user-mask <mailbox-mask:str?=mailbox-mask
+2.3 2.4 | instance list | server read explicit keeps none | c/show-config:bool? <name:str?=instance-name
+2.3 2.4 | instance remove | server admin never keeps none | <name:str=instance-name
+2.3 | kick | server session explicit keeps none | a/socket-path:str?=socket f/force:bool? <mask:array=user-mask-or-ip
+2.4 | kick | server session explicit keeps none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field h/dest-host:str?=host <mask:array=user-mask-or-ip
+2.3 | log errors | server read explicit keeps none | s/since:int?
+2.4 | log errors | server read explicit keeps none | s/since:int?+
+2.3 2.4 | log find | server read never keeps none | <log-dir:str?=file-path
+2.3 2.4 | log reopen | server admin explicit keeps none |
+2.3 2.4 | log test | server write explicit keeps none |
+2.4 | mail dict get | user read never keeps none | <filter-name:str=config-filter <key:str=dict-key
+2.4 | mail dict inc | user write never all none | t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key <difference:int
+2.4 | mail dict iter | user read never keeps none | 1/exact:bool? R/recurse:bool? V/no-value:bool? <filter-name:str=config-filter <prefix:str=dict-key
+2.4 | mail dict set | user write never all none | t/timestamp:int?+ e/expire-secs:int?+ <filter-name:str=config-filter <key:str=dict-key <value:str=value
+2.4 | mail dict unset | user write never all none | t/timestamp:int?+ <filter-name:str=config-filter <key:str=dict-key
+2.4 | mail fs copy | user write never all none | <filter-name:str=config-filter <source-path:str=fs-path <destination-path:str=fs-path
+2.4 | mail fs delete | user destroy never all none | R/recursive:bool? n/max-parallel:int?+ <filter-name:str=config-filter <path:array=fs-path
+2.4 | mail fs get | user read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.4 | mail fs iter | user read never keeps none | C/no-cache:bool? O/object-ids:bool? <filter-name:str=config-filter <path:str=fs-path
+2.4 | mail fs iter-dirs | user read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.4 | mail fs metadata | user read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.4 | mail fs put | user write never all none | h/hash:str?=name <filter-name:str=config-filter <input-path:str=file-path <path:str=fs-path
+2.4 | mail fs stat | user read never keeps none | <filter-name:str=config-filter <path:str=fs-path
+2.3 | mailbox cache decision | user write normal named none | a/all:bool? f/fieldstr:str?=cache-fields l/last-used:int? d/decision:str?=keyword <mailbox:array=mailbox
+2.4 | mailbox cache decision | user write normal named none | a/all:bool? f/fieldstr:str?=cache-fields l/last-used:int?+ d/decision:str?=keyword <mailbox:array=mailbox
+2.3 2.4 | mailbox cache purge | user write normal named none | <mailbox:array=mailbox
+2.3 2.4 | mailbox cache remove | user write normal named none | <query:array=search-query
+2.3 2.4 | mailbox create | user write normal keeps none | s/subscriptions:bool? g/guid:str?=guid <mailbox:array=mailbox
+2.3 2.4 | mailbox cryptokey export | user read never keeps none | U/user-key:bool? <mailbox:str?=mailbox
+2.3 2.4 | mailbox cryptokey generate | user admin never named none | U/user-key-only:bool? R/re-encrypt-box-keys:bool? f/force:bool? <mailbox:str?=mailbox
+2.3 2.4 | mailbox cryptokey list | user read explicit keeps none | U/user-key:bool? <mailbox:str?=mailbox
+2.3 2.4 | mailbox cryptokey password | user admin never named none | C/clear-password:bool? N/ask-new-password:bool? n/new-password:str?=secret O/ask-old-password:bool? o/old-password:str?=secret
+2.3 2.4 | mailbox delete | user destroy explicit named none | e/require-empty:bool? s/subscriptions:bool? r/recursive:bool? Z/unsafe:bool? <mailbox:array=mailbox
+2.3 2.4 | mailbox list | user read normal keeps none | 7/mutf7:bool? 8/utf8:bool? s/subscriptions:bool? <mailbox-mask:array?=mailbox-mask
+2.3 2.4 | mailbox metadata get | user read explicit keeps none | s/allow-empty-mailbox-name:bool? <mailbox:str=mailbox <key:str=metadata-key
+2.3 2.4 | mailbox metadata list | user read explicit keeps none | s/allow-empty-mailbox-name:bool? p/prepend-prefix:bool? <mailbox:str=mailbox <key-prefix:str?=metadata-key
+2.3 2.4 | mailbox metadata set | user write explicit named none | s/allow-empty-mailbox-name:bool? <mailbox:str=mailbox <key:str=metadata-key <value:str=metadata-value
+2.3 2.4 | mailbox metadata unset | user write explicit named none | s/allow-empty-mailbox-name:bool? <mailbox:str=mailbox <key:str=metadata-key
+2.3 2.4 | mailbox mutf7 | server read normal keeps none | 7/to-utf8:bool? 8/from-utf8:bool? <name:array=text
+2.3 2.4 | mailbox path | user read normal keeps none | <mailbox:array=mailbox t/type:str?=keyword
+2.3 2.4 | mailbox rename | user write normal named none | s/subscriptions:bool? <mailbox:str=mailbox <new-name:str=mailbox
+2.3 2.4 | mailbox status | user read normal keeps none | t/total-sum:bool? f/field:array?=output-fields <fieldstr:str=output-fields <mailbox-mask:array=mailbox-mask
+2.3 2.4 | mailbox subscribe | user write normal keeps none | <mailbox:array=mailbox
+2.3 2.4 | mailbox unsubscribe | user write normal named none | <mailbox:array=mailbox
+2.4 | mailbox update | user write explicit named none | g/mailbox-guid:str?=mailbox-guid V/uid-validity:int?+ N/min-next-uid:int?+ R/min-first-recent-uid:int?+ H/min-highest-modseq:int?+ P/min-highest-pvt-modseq:int?+ <mailbox:str=mailbox
+2.3 | mailbox update | user write explicit named none | g/mailbox-guid:str?=mailbox-guid V/uid-validity:str? N/min-next-uid:str? R/min-first-recent-uid:str? H/min-highest-modseq:str? P/min-highest-pvt-modseq:str? <mailbox:str=mailbox
+2.3 | move | user destroy explicit named none | <destination-mailbox:str=mailbox <source-type:str?=keyword <source-user:str?=source-user <query:array=search-query
+2.4 | move | user destroy explicit named none | <destination-mailbox:str=mailbox <source-user:str?@user=source-user <query:array=search-query
+2.3 | oldstats dump | server read normal keeps none | s/socket-path:str?=socket <type:str=name <filter:str?=stats-filter
+2.3 | oldstats reset | server write normal keeps none | s/socket-path:str?=socket
+2.3 2.4 | penalty | server read normal keeps none | a/socket-path:str?=socket <netmask:str?=net-mask
+2.3 2.4 | process status | server read explicit keeps none | <service:array?=service-name
+2.4 | proxy kick | server session explicit keeps none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field h/dest-host:str?=host <mask:array=user-mask-or-ip
+2.3 | proxy kick | server session explicit keeps none | a/socket-path:str?=socket f/passdb-field:str?=userdb-field h/host:str?=host <user:array?=user-mask
+2.3 | proxy list | server read explicit keeps none | a/socket-path:str?=socket
+2.4 | proxy list | server read explicit keeps none | a/socket-path:str?=socket 1/separate-connections:bool? f/passdb-field:str?=userdb-field <mask:array?=user-mask-or-ip
+2.3 2.4 | purge | user destroy normal named none |
+2.3 2.4 | quota get | user read normal keeps none |
+2.3 2.4 | quota recalc | user write normal keeps none |
+2.3 2.4 | rebuild attachments | user write explicit named none | <query:array=search-query
+2.3 2.4 | reload | server admin never keeps none |
+2.3 | replicator add | server admin explicit named none | a/socket-path:str?=socket <user-mask:str=user-mask
+2.3 | replicator dsync-status | server read explicit keeps none | a/socket-path:str?=socket
+2.3 | replicator remove | server admin explicit keeps none | a/socket-path:str?=socket <user:str=user
+2.3 | replicator replicate | server admin explicit named none | a/socket-path:str?=socket f/full-sync:bool? p/priority:str? <user-mask:str=user-mask
+2.3 | replicator status | server read explicit keeps none | a/socket-path:str?=socket <user-mask:str?=user-mask
+2.3 | save | user write explicit keeps dot | m/mailbox:str?=mailbox <file:istream?=content-file
+2.4 | save | user write explicit keeps dot | m/mailbox:str?=mailbox U/uid:int?+ g/guid:str?=guid r/received-date:str? <file:istream?=content-file
+2.3 2.4 | search | user read normal keeps none | <query:array=search-query
+2.3 2.4 | service status | server read explicit keeps none | <service:array?=service-name
+2.3 2.4 | service stop | server admin never keeps none | <service:array=service-name
+2.3 2.4 | sieve activate | user write explicit named none | <scriptname:str=sieve-script
+2.3 2.4 | sieve deactivate | user write explicit named none |
+2.3 2.4 | sieve delete | user destroy explicit named none | a/ignore-active:bool? <scriptname:array=sieve-script
+2.3 2.4 | sieve get | user read normal keeps none | <scriptname:str=sieve-script
+2.3 2.4 | sieve list | user read normal keeps none |
+2.3 2.4 | sieve put | user write explicit named dot | a/activate:bool? <scriptname:str=sieve-script <file:istream?=content-file
+2.3 2.4 | sieve rename | user write explicit named none | <oldname:str=sieve-script <newname:str=sieve-script
+2.3 | sis deduplicate | server write never all none | <root-dir:str=file-path <queue-dir:str=file-path
+2.3 2.4 | sis find | server read never keeps none | <root-dir:str=file-path <hash:str=name
+2.3 2.4 | stats add | server admin explicit keeps none | <name:str=metric-name <filter:str=stats-filter exporter:str?=stats-exporter exporter-include:str? description:str? fields:str?=stats-fields group-by:str?
+2.3 2.4 | stats dump | server read normal keeps none | s/socket-path:str?=socket r/reset:bool? f/fields:str?=output-fields
+2.3 2.4 | stats remove | server admin explicit keeps none | <name:str=metric-name
+2.4 | stats reopen | server admin explicit keeps none |
+2.3 2.4 | stop | server admin never keeps none |
+2.3 | sync | user admin never all none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? U/replicator-notify:bool? l/lock-timeout:int? r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int? d/default-destination:bool?=flag-remote E/legacy-dsync:bool? <destination:array?=remote-destination 1/oneway-sync:bool?
+2.4 | sync | user admin never all none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? l/lock-timeout:int?+ r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int?+ p/destination-option:array?=setting-override <destination:array?=remote-destination 1/oneway-sync:bool?
+2.3 2.4 | user | server read explicit keeps none | a/socket-path:str?=socket x/auth-info:array?=auth-info f/field:str?=output-fields e/expand-field:str?=var-expansion u/userdb-only:bool? <user-mask:array=user-mask
+2.3 | who | server read normal keeps none | a/socket-path:str?=socket 1/separate-connections:bool? <mask:array?=user-mask-or-ip
+2.4 | who | server read normal keeps none | a/socket-path:str?=socket 1/separate-connections:bool? f/passdb-field:str?=userdb-field <mask:array?=user-mask-or-ip
+`;
+
+/** NAME | WHY: of those that a hold stops, for people; continues a sentence after the name. */
+export const holdReasons = `
+acl add | can take the right to see a mailbox from somebody
+acl delete | can take the right to see a mailbox from somebody
+acl remove | can take the right to see a mailbox from somebody
+acl set | can take the right to see a mailbox from somebody
+altmove | moves mail to another storage
+backup | deletes and replaces mail of the side that it writes to, which can be anybody's
+batch | runs other commands, for anybody
+deduplicate | deletes mail
+dict inc | writes to any place where mail or what belongs to it can be
+dict set | writes to any place where mail or what belongs to it can be
+dict unset | writes to any place where mail or what belongs to it can be
+dsync-server | deletes and replaces mail of the side that it writes to, which can be anybody's
+expunge | deletes mail
+flags add | marks mail as deleted, which hides it, or changes its flags
+flags remove | marks mail as deleted, which hides it, or changes its flags
+flags replace | marks mail as deleted, which hides it, or changes its flags
+force-resync | can lose mail and flags of an index that is damaged
+fs copy | writes to any place where mail or what belongs to it can be
+fs delete | writes to any place where mail or what belongs to it can be
+fs put | writes to any place where mail or what belongs to it can be
+import | opens mail at any location
+mail dict inc | writes to any place where mail or what belongs to it can be
+mail dict set | writes to any place where mail or what belongs to it can be
+mail dict unset | writes to any place where mail or what belongs to it can be
+mail fs copy | writes to any place where mail or what belongs to it can be
+mail fs delete | writes to any place where mail or what belongs to it can be
+mail fs put | writes to any place where mail or what belongs to it can be
+mailbox cache decision | can lose what only the cache knows, as when a mail was saved
+mailbox cache purge | can lose what only the cache knows, as when a mail was saved
+mailbox cache remove | can lose what only the cache knows, as when a mail was saved
+mailbox cryptokey generate | can make mail unreadable that is encrypted
+mailbox cryptokey password | can make mail unreadable that is encrypted
+mailbox delete | deletes mailboxes with their mail
+mailbox metadata set | changes attributes of a mailbox, which can be its keys
+mailbox metadata unset | changes attributes of a mailbox, which can be its keys
+mailbox rename | moves a mailbox to another name
+mailbox unsubscribe | hides a mailbox from clients that show subscribed ones
+mailbox update | changes by what clients know mailboxes and mail
+move | takes mail out of a mailbox
+purge | removes deleted mail from the files of its storage
+rebuild attachments | changes the flags of mail
+replicator add | brings deletions from another server
+replicator replicate | brings deletions from another server
+sieve activate | changes what becomes of mail that arrives
+sieve deactivate | changes what becomes of mail that arrives
+sieve delete | changes what becomes of mail that arrives
+sieve put | changes what becomes of mail that arrives
+sieve rename | changes what becomes of mail that arrives
+sis deduplicate | writes to any place where mail or what belongs to it can be
+sync | deletes and replaces mail of the side that it writes to, which can be anybody's
 `;

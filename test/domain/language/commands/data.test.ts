@@ -13,7 +13,7 @@ import {
   type Parameter,
   type Series,
 } from '../../../../src/domain/language/commands/catalog.js';
-import { catalogSources, commandTable } from '../../../../src/domain/language/commands/data.js';
+import { catalogSources, commandTable, holdReasons } from '../../../../src/domain/language/commands/data.js';
 import { testAnswers } from './approved.js';
 
 test('the generated tables are those that the checked-in source gives', () => {
@@ -40,8 +40,8 @@ function notationOf(parameter: Parameter): string {
   return `${before}${name}:${type}${after}${role === undefined ? '' : `=${role}`}`;
 }
 
-function rowOf({ name, scope, effect, grant, input, permutes, params }: Command): string {
-  const traits = [scope, effect, grant, input, ...(permutes ? [] : ['ordered'])].join(' ');
+function rowOf({ name, scope, effect, grant, hold, input, permutes, params }: Command): string {
+  const traits = [scope, effect, grant, hold, input, ...(permutes ? [] : ['ordered'])].join(' ');
   return [name, traits, params.map(notationOf).join(' ')].join(' | ');
 }
 
@@ -58,21 +58,36 @@ for (const series of allSeries) {
   });
 }
 
+test('each command that is not kept has a reason, and no other one has', () => {
+  const all = allSeries.flatMap((series) => commandsOf(series));
+  assert.equal(new Set(all.map(({ name }) => name)).size, 141);
+  const changing = new Set(all.filter(({ hold }) => hold !== 'keeps').map(({ name }) => name));
+  const reasons = holdReasons.trim().split('\n');
+  assert.deepEqual(
+    reasons.map((row) => row.split(' | ')[0]),
+    [...changing].toSorted(),
+  );
+  for (const { name, effect, hold } of all) {
+    if (effect === 'destroy' && !name.startsWith('fts ')) assert.notEqual(hold, 'keeps', name);
+    if (effect === 'read' || effect === 'session') assert.equal(hold, 'keeps', name);
+  }
+});
+
 test('our own commands', () => {
   const words = 'u/user:str?=user <command:array=sub-commands';
   const wish = 'u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands';
   assert.deepEqual(ownCommands.map(rowOf), [
-    'dovegate can | server session normal none | ',
-    `dovegate explain | server session normal none ordered | ${words}`,
-    `dovegate dry-run | server session normal none ordered | ${words}`,
-    `dovegate request | server session normal none ordered | ${wish}`,
-    `dovegate grant | server session normal none ordered | to:str?=name ${wish}`,
-    'dovegate requests | server session normal none ordered | after:str?',
-    'dovegate access | server session normal none ordered | <id:str',
-    'dovegate approve | server session normal none ordered | for:str? uses:str? <id:str',
-    'dovegate refuse | server session normal none ordered | reason:str?=text <id:str',
-    'dovegate revoke | server session normal none ordered | reason:str?=text <id:str',
-    'dovegate review | server session normal none ordered | <id:str',
+    'dovegate can | server session normal keeps none | ',
+    `dovegate explain | server session normal keeps none ordered | ${words}`,
+    `dovegate dry-run | server session normal keeps none ordered | ${words}`,
+    `dovegate request | server session normal keeps none ordered | ${wish}`,
+    `dovegate grant | server session normal keeps none ordered | to:str?=name ${wish}`,
+    'dovegate requests | server session normal keeps none ordered | after:str?',
+    'dovegate access | server session normal keeps none ordered | <id:str',
+    'dovegate approve | server session normal keeps none ordered | for:str? uses:str? <id:str',
+    'dovegate refuse | server session normal keeps none ordered | reason:str?=text <id:str',
+    'dovegate revoke | server session normal keeps none ordered | reason:str?=text <id:str',
+    'dovegate review | server session normal keeps none ordered | <id:str',
   ]);
 });
 
