@@ -34,9 +34,9 @@ dovegate backend enable mail1
 
 lock: 0 locked, 1 no such target, or in force and not recorded, 69 no daemon there, 77 not permitted
 dovegate lock carol --for 2h --reason "her laptop was stolen" --kill
-dovegate lock user:bob@example.com --for 1d --reason "case 17"
+dovegate lock user:bob@example.com --destroying --reason "case 17"
 
-unlock: 0 lifted, 1 no such lock, or not recorded, 69 no daemon there, 77 not permitted
+unlock: 0 lifted, or the first of two steps of a hold done, 1 no such lock, or not recorded, 69 no daemon there, 77 not permitted
 dovegate unlock carol --reason "the laptop was found"
 dovegate unlock 01KAF3W2Q8T5 --reason "a mistake"
 

@@ -163,19 +163,28 @@ function addDaemonCommands(program: Command, end: End): void {
       end(await (await import('./admin/operate.js')).post(options, path));
     });
   withDaemon(program.command('lock'))
-    .description('stop a person, key, listener, backend or mail user at once, for a time')
+    .description(
+      'stop a person, key, listener, backend or mail user at once, for a time; or hold the mail of a mail user',
+    )
     .argument(
       '<target>',
       'a person of persons, user or account; or key:NAME, listener:NAME, backend:NAME, user:NAME',
     )
-    .requiredOption('--for <duration>', 'how long: 30m, 2h, at most 7d', parseWait)
+    .option('--for <duration>', 'how long: 30m, 2h, at most 7d; a hold has no end without it', parseWait)
+    .option(
+      '--destroying',
+      'a hold of user:NAME: stop only what could destroy, hide, move or change that mail; two persons lift it',
+      false,
+    )
     .requiredOption('--reason <text>', 'why; status, page, journal and the client that is refused say it')
     .option('--kill', 'end their commands under way, too', false)
     .action(async (target: string, options: LockOptions) => {
       end(await (await import('./admin/lock.js')).lock(target, options));
     });
   withDaemon(program.command('unlock'))
-    .description('lift a lock, by its id in status, or all of a target')
+    .description(
+      'lift a lock or hold, by its id in status, or all of a target; of a hold as one of two persons',
+    )
     .argument('<target>')
     .requiredOption('--reason <text>', 'why; the journal says it')
     .action(async (target: string, options: UnlockOptions) => {

@@ -1,6 +1,7 @@
 // `lock` and `unlock`: who may, what they may name, and what may never be locked. Root at the admin socket and people of the page with
 // `operate` lock and lift. Root and the last operator of the page cannot be locked, and nobody lifts a lock on oneself. A locked person
-// takes no other action either, at whatever door.
+// takes no other action either, at whatever door. A hold is lifted by two persons of `persons`, none of them the one whose mail it is. Root
+// counts by its login; without a login of a person it is one person, and the other one acts on the page.
 
 import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';
@@ -10,16 +11,19 @@ import { bounds } from '../bounds/bounds.js';
 import type { ActionResult } from '../domain/admin/door/door.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import { loginsOf } from '../domain/config/settings.js';
-import { lockOn } from '../domain/judging/policy/lock.js';
+import { heldNames } from '../domain/judging/policy/hold.js';
+import { stopOn } from '../domain/judging/policy/lock.js';
+import { nothingKnown, userdbKey } from '../domain/judging/policy/route.js';
 import { isMask } from '../domain/language/names/glob.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
-import type { UserNames } from '../domain/people/identity/user-name.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
+import { isHold, type LockEntry } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
-import type { LockWish } from '../gateway/access/locks.js';
+import type { LockLift, LockWish } from '../gateway/access/locks.js';
+import type { Router } from '../gateway/command/assessment.js';
 import type { Service } from '../gateway/session/service.js';
 import { type OtherAct, recordedOperator } from './operator.js';
 
@@ -31,7 +35,7 @@ export interface LockParts {
     readonly now: {
       readonly settings: Pick<Settings, 'listeners' | 'backends' | 'persons' | 'admin'>;
       readonly persons: Persons;
-      readonly exchanges: { readonly router: { readonly table: { readonly userNames: UserNames } } };
+      readonly exchanges: { readonly router: Pick<Router, 'table' | 'ask'> };
     };
   };
   readonly service: Pick<Service, 'killBound'>;
@@ -53,8 +57,8 @@ export function wordsOnPage({ name, user, oidc }: PagePerson): readonly string[]
 export function withLocks(act: OtherAct, parts: LockParts): Act {
   return async (action, operator) => {
     const words = wordsOf(operator);
-    const lock = isRoot(operator) ? undefined : parts.access.locks.on({ identities: words });
-    if (lock !== undefined) return { kind: 'refused', text: parts.access.locks.sentence(lock) };
+    const stop = isRoot(operator) ? undefined : parts.access.locks.on({ identities: words });
+    if (stop !== undefined) return { kind: 'refused', text: parts.access.locks.sentence(stop) };
     if (!isOperatorAction(action, 'lock') && !isOperatorAction(action, 'unlock'))
       return act(action, operator);
     if (!mayLock(operator)) return refused('only root, at the admin socket, locks and unlocks');
@@ -94,15 +98,20 @@ function wordsOf({ person, uid, loginUid, user }: Operator): readonly string[] {
 
 async function lockNow(
   parts: LockParts,
-  { target, forMs, reason, kills }: LockDeed & { kind: 'lock' },
+  { target, isHold: holds, forMs, reason, kills }: LockDeed & { kind: 'lock' },
   operator: Operator,
 ): Promise<ActionResult> {
   const { access, service } = parts;
-  if (!Number.isSafeInteger(forMs) || forMs <= 0 || forMs > bounds.lockMs)
-    return refused(`a lock is for more than nothing and at most ${durationWords(bounds.lockMs)}`);
-  const of = await readTarget(parts, target);
-  if (typeof of === 'string') return { kind: 'unknown', text: of };
-  const wish = { ...of, ...recordedOperator(operator), reason, forMs };
+  const isTime = forMs === undefined ? holds : Number.isSafeInteger(forMs) && forMs > 0;
+  if (!isTime || (!holds && (forMs ?? 0) > bounds.lockMs))
+    return refused(
+      `a lock is for more than nothing and at most ${durationWords(bounds.lockMs)}; a hold has any end or none`,
+    );
+  const found = await readTarget(parts, target);
+  if (typeof found === 'string') return { kind: 'unknown', text: found };
+  const { doubt = '', ...of } = found;
+  if (holds && of.user === undefined) return refused('a hold is of a mail user: user:NAME');
+  const wish = { ...of, ...recordedOperator(operator), reason, forMs, isHold: holds };
   const why = whyNever(parts, wish);
   if (why !== undefined) return refused(why);
   const { locks } = access;
@@ -110,32 +119,125 @@ async function lockNow(
   if (made === undefined) return refused(`there are ${bounds.locks} locks already; lift one first`);
   const { until } = locks.shown(made.lock);
   const ended = made.count === undefined ? '' : `; ${plural(made.count, 'command')} ended`;
-  const done = `${target} is locked until ${until}, lock ${made.lock.id}${ended}`;
+  const end = until === undefined ? '' : ` until ${until}`;
+  const about = holds ? `${holdOfThisGate}${doubt}${whyNoTwo(parts, made.lock)}` : '';
+  const [state, noun] = holds ? ['held', 'hold'] : ['locked', 'lock'];
+  const done = `${target} is ${state}${end}, ${noun} ${made.lock.id}${ended}${about}`;
   const fault = await made.recorded;
   if (fault === undefined) return { kind: 'done', text: done };
   return { kind: 'undone', text: `${done}; in force, but not recorded yet, which is tried again: ${fault}` };
 }
 
+const holdOfThisGate =
+  '; what could destroy, hide, move or change that mail is refused here. It binds this gate only: not IMAP, not LDA and LMTP, not ' +
+  'autoexpunge, and no other way to Dovecot';
+
 async function liftNow(
-  { access: { locks } }: LockParts,
+  parts: LockParts,
   { target, reason }: LockDeed & { kind: 'unlock' },
   operator: Operator,
   words: readonly string[],
 ): Promise<ActionResult> {
+  const { locks } = parts.access;
   const found = locks.entries.filter((lock) => [lock.id, locks.shown(lock).target].includes(target));
   if (found.length === 0)
     return { kind: 'unknown', text: `there is no lock ${target}; dovegate status lists them` };
   if (found.some(({ locked }) => locks.persons.sharesHuman(locked.identities ?? [], words)))
     return refused('nobody lifts a lock on oneself; ask another operator');
   const lift = { ...recordedOperator(operator), reason };
-  const faults = await Promise.all(found.map((lock) => locks.lift(lock, lift)));
-  const fault = faults.find((each) => each !== undefined);
-  if (fault !== undefined)
-    return { kind: 'unrecorded', text: `${target} stays locked, because that cannot be recorded: ${fault}` };
-  return { kind: 'done', text: `${target} is unlocked` };
+  const results = await Promise.all(
+    found.map((lock) =>
+      isHold(lock) ? liftHold(parts, lock, operator, lift) : liftOne(parts, lock, target, lift),
+    ),
+  );
+  const kind = results.find((each) => each.kind !== 'done')?.kind ?? 'done';
+  return { kind, text: [...new Set(results.map(({ text }) => text))].join('; ') };
 }
 
-type Target = Pick<LockWish, 'to' | 'identities' | 'user' | 'backend' | 'listener'>;
+async function liftOne(
+  { access: { locks } }: LockParts,
+  lock: LockEntry,
+  target: string,
+  lift: LockLift,
+): Promise<ActionResult> {
+  const fault = await locks.lift(lock, lift);
+  if (fault === undefined) return { kind: 'done', text: `${target} is unlocked` };
+  return { kind: 'unrecorded', text: `${target} stays locked, because that cannot be recorded: ${fault}` };
+}
+
+async function liftHold(
+  parts: LockParts,
+  lock: LockEntry,
+  operator: Operator,
+  lift: LockLift,
+): Promise<ActionResult> {
+  const { locks } = parts.access;
+  const { persons } = parts.served.now;
+  const { target } = locks.shown(lock);
+  const words = wordsOfLifter(operator, persons);
+  if (words === undefined) return refused('two persons of `persons` lift a hold, and you are none of them');
+  if (persons.sharesHuman(wordsOfHeld(lock), words))
+    return refused('nobody lifts a hold of their own mail; ask two others');
+  const { asked } = lock;
+  if (asked === undefined) {
+    const fault = await locks.askLift(lock, { ...lift, identities: words });
+    if (fault !== undefined)
+      return { kind: 'unrecorded', text: `${target} stays held, because that cannot be recorded: ${fault}` };
+    const text = `${target} stays held until a second person lifts it, with dovegate unlock ${lock.id}`;
+    return { kind: 'done', text };
+  }
+  const before = asked.identities ?? rootAlone;
+  const stays = `${target} stays held: ${asked.by ?? ''} asked to lift it, and the second is another person`;
+  if (persons.sharesHuman(before, words)) return refused(stays);
+  const isUnsure = [before, words].some(isRootAlone) && ![before, words].some(isOnPage);
+  if (isUnsure) return refused(`${stays}: of root without a login of a person it is not known who it is`);
+  return liftOne(parts, lock, target, lift);
+}
+
+/** The words of root without a login of a person. */
+const rootAlone: readonly string[] = ['uid:0', 'name:root'];
+const isRootAlone = (words: readonly string[]): boolean => words.includes('uid:0');
+const isOnPage = (words: readonly string[]): boolean => words.some((word) => word.startsWith(pagePrefix));
+
+/** Undefined: somebody of the page who is no person of `persons`. */
+function wordsOfLifter({ loginUid, person }: Operator, persons: Persons): readonly string[] | undefined {
+  if (person !== undefined) return persons.provenBy(person) === undefined ? undefined : person;
+  const login = [`uid:${loginUid ?? 0}`];
+  return persons.provenBy(login) === undefined ? rootAlone : login;
+}
+
+/** The words that whoever has that mail may have: the name alone, too. */
+function wordsOfHeld(lock: LockEntry): readonly string[] {
+  return heldNames(lock).texts.flatMap((name) => {
+    const names = [name, name.split('@', 1)[0] ?? name];
+    return [...names.map((each) => `name:${each}`), `oidc:${name}`];
+  });
+}
+
+/** What to say where fewer than two could lift it; '': two can. */
+function whyNoTwo({ served }: LockParts, lock: LockEntry): string {
+  const { persons, settings } = served.now;
+  const held = wordsOfHeld(lock);
+  const onPage = (settings.admin?.page?.people ?? []).flatMap((each) => {
+    const words = wordsOnPage(each);
+    const person = each.roles.includes('operate') ? persons.provenBy(words) : undefined;
+    return person === undefined || persons.sharesHuman(held, words) ? [] : [person];
+  });
+  const byLogin = [...settings.persons].flatMap(([name, { users }]) =>
+    users.length === 0 || persons.sharesHuman(held, [`person:${name}`]) ? [] : [name],
+  );
+  // Root without a login is one more beside somebody on the page.
+  if (onPage.length > 0 || new Set([...onPage, ...byLogin]).size > 1) return '';
+  return (
+    '. Two persons lift it, and fewer than two could now: name them in `persons`, with `users` by which they log in here and become ' +
+    'root, or with `page` and the role operate'
+  );
+}
+
+type Target = Pick<LockWish, 'to' | 'identities' | 'user' | 'users' | 'backend' | 'listener'> & {
+  /** What may not be known of the names of a mail user. */
+  readonly doubt?: string;
+};
 
 /** A text: there is nothing of that name. */
 async function readTarget({ served, names }: LockParts, target: string): Promise<Target | string> {
@@ -151,14 +253,32 @@ async function readTarget({ served, names }: LockParts, target: string): Promise
       return settings.listeners.some((each) => each.name === name) ? { listener: name } : missing;
     case 'backend':
       return settings.backends.some((each) => each.name === name) ? { backend: name } : missing;
-    case 'user': {
-      const user = exchanges.router.table.userNames.normalise(name);
-      if (user.kind === 'refused' || isMask(user.name)) return `${name} is no name of one mail user`;
-      return { user: user.name };
-    }
+    case 'user':
+      return readUser(exchanges.router, name);
     default:
       return readPerson({ served, names }, target);
   }
+}
+
+/** With the names that the userdb gives for it. */
+async function readUser(
+  { table, ask }: LockParts['served']['now']['exchanges']['router'],
+  name: string,
+): Promise<Target | string> {
+  const found = table.userNames.normalise(name);
+  if (found.kind === 'refused' || isMask(found.name)) return `${name} is no name of one mail user`;
+  const user = found.name;
+  if (!table.asksUserdb)
+    return { user, doubt: '. Without `resolve` in the configuration no other name of that user is known' };
+  const users = [user];
+  const asker = { principal: 'lock', origin: 'lock' };
+  const answer = (await ask([{ kind: 'userdb', users }], nothingKnown, asker)).userdb.get(userdbKey(users));
+  if (answer?.kind === 'resolved')
+    return answer.aliases.length === 0 ? { user } : { user, users: [user, ...answer.aliases] };
+  return {
+    user,
+    doubt: `. The userdb did not answer (${answer?.code ?? 'failed'}): no other name of that user is known`,
+  };
 }
 
 /** A person of `persons`, or who has that name or uid on this host, at a listener or on the page. */
@@ -197,6 +317,6 @@ function whyNever({ access: { locks }, served }: LockParts, wish: LockWish): str
   const lock = { id: '', untilMs: 0, locked: { time: 0, event: 'lock', ...wish } } as const;
   const isLast =
     free.length > 0 &&
-    free.every((person) => lockOn([lock], { identities: wordsOnPage(person) }, persons) !== undefined);
+    free.every((person) => stopOn([lock], { identities: wordsOnPage(person) }, persons) !== undefined);
   return isLast ? 'that is the last person who operates on the page' : undefined;
 }

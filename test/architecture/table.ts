@@ -288,6 +288,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'attempt',
         'decide',
         'grant',
+        'hold',
         'judge',
         'lock',
         'match',

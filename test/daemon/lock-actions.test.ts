@@ -25,11 +25,11 @@ admin:
       carol: { user: carol, roles: [operate] }
       dave: { user: dave, roles: [audit] }
 `;
-const uids = { anna: 1001, carol: 1002, root: 0, boss: 1009 };
+const uids = { anna: 1001, carol: 1002, root: 0, boss: 1009, bob: 1003 };
 const root: Operator = { by: 'root', uid: 0, user: 'root', loginUid: 0 };
 
-function open() {
-  const engine = openMemoryEngine({ settings, uids });
+function open(text = settings) {
+  const engine = openMemoryEngine({ settings: text, uids });
   const all: Readonly<Record<string, number>> = uids;
   const users = {
     uidsOf: (name: string) => [all[name] ?? []].flat(),
@@ -71,10 +71,12 @@ function open() {
     };
   };
   const lock = (target: string, operator: Operator, forMs = 3_600_000) =>
-    act({ kind: 'lock', target, forMs, reason: 'stolen', kills: false }, operator);
+    act({ kind: 'lock', target, isHold: false, forMs, reason: 'stolen', kills: false }, operator);
+  const hold = (target: string, operator: Operator = root, forMs?: number) =>
+    act({ kind: 'lock', target, isHold: true, forMs, reason: 'case 17', kills: false }, operator);
   const unlock = (target: string, operator: Operator) =>
     act({ kind: 'unlock', target, reason: 'found' }, operator);
-  return { engine, act, onPage, lock, unlock, others };
+  return { engine, act, onPage, lock, hold, unlock, others };
 }
 
 void test('root and people who operate on the page lock and lift; nobody else does', async () => {
@@ -140,4 +142,99 @@ void test('a lock is for a time, and its record is tried again', async () => {
     /^dave is locked until .*; in force, but not recorded yet, which is tried again: the disk refuses$/,
   );
   assert.ok(engine.exchanges.access.locks.on({ identities: ['name:dave'] }));
+});
+
+const bob = 'user:bob@example.org';
+
+void test('a hold says whom it binds, and what is not known of the names of its user', async () => {
+  const { engine, hold, lock } = open();
+  const { kind, text } = await hold('user:BOB@example.org');
+  assert.equal(kind, 'done');
+  assert.match(
+    text,
+    /^user:BOB@example\.org is held, hold \w{26}; what could destroy, .* binds this gate only: not IMAP, not LDA and LMTP, not autoexpunge, and no other way to Dovecot\. Without `resolve` .* is known$/,
+  );
+  const [{ action, user, until, duration_ms: ms } = {}] = engine.recordsOf('lock');
+  assert.deepEqual([action, user, until, ms], ['held', 'bob@example.org', undefined, undefined]);
+  assert.match((await hold(bob, root, 3_600_000)).text, / is held until \d{4}-/);
+  for (const forMs of [0, -1, 0.5, Number.NaN]) assert.equal((await hold(bob, root, forMs)).kind, 'refused');
+  for (const target of ['anna', 'key:x', 'backend:mail1', 'user:*@example.org'])
+    assert.notEqual((await hold(target)).kind, 'done', target);
+  // A lock of a person counts no hold.
+  assert.equal((await lock('dave', root)).kind, 'done');
+  assert.equal(engine.exchanges.access.locks.on({ identities: ['name:bob'] }), undefined);
+});
+
+void test('two persons lift a hold: the first asks, the second lifts; it survives what one does alone', async () => {
+  const { engine, onPage, hold, unlock } = open();
+  const held = () => engine.exchanges.access.locks.entries.length;
+  const [anna, carol] = [onPage('anna'), onPage('carol')];
+  const annaAsRoot = { ...root, loginUid: 1001 };
+  const carolAsRoot = { ...root, loginUid: 1002 };
+  const rootAlone: Operator = { by: 'root', uid: 0, user: 'root' };
+  for (const [first, alike, second] of [
+    [anna, [anna, annaAsRoot], carol],
+    [annaAsRoot, [annaAsRoot, anna, rootAlone, { ...root, loginUid: 4_711 }], carolAsRoot],
+    [rootAlone, [rootAlone, annaAsRoot], anna],
+    [anna, [], rootAlone],
+  ] as const) {
+    assert.equal((await hold(bob)).kind, 'done');
+    assert.match((await unlock(bob, first)).text, /^user:bob@example\.org stays held until a second person/);
+    for (const each of alike) {
+      const { kind, text } = await unlock(bob, each);
+      assert.equal(kind, 'refused', text);
+      assert.match(text, /stays held: .* asked to lift it, and the second is another person/);
+    }
+    assert.equal(held(), 1);
+    assert.deepEqual(await unlock(bob, second), { kind: 'done', text: `${bob} is unlocked` });
+    assert.equal(held(), 0);
+  }
+  assert.deepEqual(
+    engine
+      .recordsOf('lock')
+      .slice(0, 3)
+      .map(({ action, by }) => [action, by]),
+    [
+      ['held', 'root'],
+      ['unlock-asked', 'anna'],
+      ['unlocked', 'carol'],
+    ],
+  );
+});
+
+void test('neither who is held lifts it, nor somebody who is no person of `persons`', async () => {
+  const { onPage, hold, unlock } = open();
+  for (const user of ['anna@example.org', 'anna']) {
+    await hold(`user:${user}`);
+    for (const operator of [onPage('anna'), { ...root, loginUid: 1001 }])
+      assert.match((await unlock(`user:${user}`, operator)).text, /nobody lifts a hold of their own mail/);
+  }
+  const stranger = open(settings.replace(', carol: { users: [carol], page: [carol] }', ''));
+  await stranger.hold(bob);
+  assert.match((await stranger.unlock(bob, stranger.onPage('carol'))).text, /you are none of them/);
+});
+
+void test('where fewer than two could lift it, the answer to the hold says so', async () => {
+  const few = /fewer than two could now: name them in `persons`/;
+  assert.doesNotMatch((await open().hold(bob)).text, few);
+  const noPage = settings.replace(/ {2}page:\n[^]*/, '').replaceAll(/, page: \[\w+\]/g, '');
+  assert.doesNotMatch((await open(noPage).hold(bob)).text, few);
+  const one = noPage.replace(/persons: .*/, 'persons: { anna: { users: [anna] } }');
+  assert.match((await open(one).hold(bob)).text, few);
+  const none = noPage.replace(/persons: .*/, '');
+  assert.match((await open(none).hold(bob)).text, few);
+  const two = noPage.replace(/persons: .*/, 'persons: { anna: { users: [anna] }, bob: { users: [bob] } }');
+  assert.match((await open(two).hold(bob)).text, few);
+});
+
+void test('a step of a lift that is not recorded is not done', async () => {
+  const { engine, onPage, hold, unlock } = open();
+  await hold(bob);
+  engine.setJournal('refuse');
+  assert.equal((await unlock(bob, onPage('anna'))).kind, 'unrecorded');
+  engine.setJournal('take');
+  assert.match((await unlock(bob, onPage('carol'))).text, /stays held until a second person/);
+  engine.setJournal('refuse');
+  assert.equal((await unlock(bob, onPage('anna'))).kind, 'unrecorded');
+  assert.equal(engine.exchanges.access.locks.entries.length, 1);
 });

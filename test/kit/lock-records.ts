@@ -16,6 +16,17 @@ export function locked(id: string, time: number, change: Change = {}): LockRecor
   return lock('locked', id, time, { ...about, ...of, until, ...change });
 }
 
+/** Of a mail user, without an end. */
+export function held(id: string, time: number, change: Change = {}): LockRecord {
+  const about = { by: 'root', peer: { uid: 0 }, reason: 'case 17', user: 'bob@example.org' };
+  return lock('held', id, time, { ...about, ...change });
+}
+
+export function unlockAsked(id: string, time: number, change: Change = {}): LockRecord {
+  const about = { by: 'anna', user: 'bob@example.org', identities: ['page:anna'], reason: 'it is over' };
+  return lock('unlock-asked', id, time, { ...about, ...change });
+}
+
 export function unlocked(id: string, time: number): LockRecord {
   return lock('unlocked', id, time, { by: 'root', peer: { uid: 0 }, to: 'carol', reason: 'it was found' });
 }

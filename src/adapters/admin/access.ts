@@ -62,16 +62,18 @@ export type OperatorAction =
   | { readonly kind: 'confirm'; readonly user: string }
   /** What is wrong and degrades nothing, by its key, is known until that time (RFC 3339). */
   | { readonly kind: 'acknowledge'; readonly text: string; readonly until: string }
-  /** Stops a person, key, listener, backend or mail user at once. */
+  /** Stops a person, key, listener, backend or mail user at once; a hold stops only what could change the mail of that user. */
   | {
       readonly kind: 'lock';
       readonly target: string;
-      readonly forMs: number;
+      readonly isHold: boolean;
+      /** Undefined: a hold without an end. */
+      readonly forMs: number | undefined;
       readonly reason: string;
       /** Ends their commands under way, too. */
       readonly kills: boolean;
     }
-  /** By the id of a lock, or all of a target. */
+  /** By the id of a lock or hold, or all of a target. */
   | { readonly kind: 'unlock'; readonly target: string; readonly reason: string }
   | { readonly kind: 'reload' };
 
@@ -96,12 +98,13 @@ export interface Operator {
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
 export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
 
-/** The time is in milliseconds. */
-function lockOf(kills: boolean) {
+/** The time is in milliseconds; of a hold, `-` is none. */
+function lockOf({ isHold = false, kills = false }) {
   return (target: string, forMs = '', reason = ''): OperatorAction => ({
     kind: 'lock',
     target,
-    forMs: /^[0-9]{1,12}$/.test(forMs) ? Number(forMs) : 0,
+    isHold,
+    forMs: isHold && forMs === '-' ? undefined : /^[0-9]{1,12}$/.test(forMs) ? Number(forMs) : 0,
     reason,
     kills,
   });
@@ -117,8 +120,10 @@ export const actionRoutes: readonly (readonly [
   ['POST /backend/:name/drain/:reason', (backend, reason) => ({ kind: 'drain', backend, reason })],
   ['POST /backend/:name/enable', (backend) => ({ kind: 'enable', backend })],
   ['POST /user/:name/confirm', (user) => ({ kind: 'confirm', user })],
-  ['POST /lock/:target/:for/:reason', lockOf(false)],
-  ['POST /lock/:target/:for/:reason/kill', lockOf(true)],
+  ['POST /lock/:target/:for/:reason', lockOf({})],
+  ['POST /lock/:target/:for/:reason/kill', lockOf({ kills: true })],
+  ['POST /hold/:target/:for/:reason', lockOf({ isHold: true })],
+  ['POST /hold/:target/:for/:reason/kill', lockOf({ isHold: true, kills: true })],
   ['POST /unlock/:target/:reason', (target, reason = '') => ({ kind: 'unlock', target, reason })],
   ['POST /reload', () => ({ kind: 'reload' })],
 ];

@@ -1,9 +1,12 @@
 // `dovegate lock` and `unlock`: at the admin socket of the daemon.
 
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
 import { post, type WhichDaemon } from './operate.js';
 
 export interface LockOptions extends WhichDaemon {
-  readonly for: number;
+  readonly for?: number;
+  readonly destroying: boolean;
   readonly reason: string;
   readonly kill: boolean;
 }
@@ -14,8 +17,11 @@ export interface UnlockOptions extends WhichDaemon {
 
 /** Exit code as of `post`. */
 export function lock(target: string, options: LockOptions): Promise<number> {
-  const { for: forMs, reason, kill } = options;
-  return post(options, pathOf('lock', target, String(forMs), reason, ...(kill ? ['kill'] : [])));
+  const { for: forMs, destroying, reason, kill } = options;
+  if (forMs === undefined && !destroying)
+    throw new CommandFault(exitCodes.usage, 'a lock needs --for; only a hold (--destroying) has no end');
+  const time = forMs === undefined ? '-' : String(forMs);
+  return post(options, pathOf(destroying ? 'hold' : 'lock', target, time, reason, ...(kill ? ['kill'] : [])));
 }
 
 export function unlock(target: string, options: UnlockOptions): Promise<number> {

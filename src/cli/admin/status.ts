@@ -215,10 +215,17 @@ const keyColumns: readonly Column<Values>[] = [
   { name: 'REFUSED', text: named('failures') },
 ];
 
+function lockedUntil({ until, hold, asked }: Values): string {
+  const end = text(until).slice(0, 16).replace('T', ' ');
+  if (hold !== true) return end;
+  const asker = text(asked);
+  return `${end || 'two lift it'} (hold${asker && `; ${asker} asked to lift it`})`;
+}
+
 const lockColumns: readonly Column<Values>[] = [
   { name: 'LOCKED', text: named('target'), cellsMin: 10 },
   { name: 'BY', text: named('by') },
-  { name: 'UNTIL', text: (row) => text(row['until']).slice(0, 16).replace('T', ' ') },
+  { name: 'UNTIL', text: lockedUntil },
   { name: 'LOCK', text: named('id'), goes: 2 },
   { name: 'REASON', text: named('reason'), cellsMin: 10, goes: 1 },
 ];

@@ -113,6 +113,7 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
   ].join('');
   const head = [
     ...(rights.locked === undefined ? [] : [['locked', plain(rights.locked)]]),
+    ...(rights.held ?? []).map((each) => ['held', plain(each)]),
     ['listener', `${plain(rights.listener)}${read === undefined ? '' : ` ${whoMayConnect(read.listener)}`}`],
     ...(principal === undefined ? [] : [['requester', plain(principal)]]),
     [

@@ -1,12 +1,16 @@
-// The locks in force. One is in force as soon as it is made, and recorded then: its record is kept and tried again until the journal takes
-// it. A lift takes effect once its record is on disk, under a signed checkpoint. A lock ends by the time that the gate runs: no step of the
-// wall clock ends or prolongs one.
+// The locks and holds in force. One is in force as soon as it is made, and recorded then: its record is kept and tried again until the
+// journal takes it. A lift, and the first of the two steps of one of a hold, take effect once their record is on disk, under a signed
+// checkpoint. A lock ends by the time that the gate runs: no step of the wall clock ends or prolongs one.
 
 import { bounds } from '../../bounds/bounds.js';
-import { type Lockable, lockOn } from '../../domain/judging/policy/lock.js';
+import { heldNames } from '../../domain/judging/policy/hold.js';
+import { type Lockable, type Stop, stopOn } from '../../domain/judging/policy/lock.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
 import { sentenceOf } from '../../domain/language/codes/codes.js';
 import { Persons } from '../../domain/people/identity/person.js';
 import {
+  endText,
+  isHold,
   LockBook,
   type LockEntry,
   lockTarget,
@@ -17,14 +21,14 @@ import type { Clock } from '../../ports/machine.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { AccessJournal } from './access-journal.js';
 
-/** What is locked, by whom and why, for `forMs`. */
+/** What is locked or held, by whom and why, for `forMs`; undefined: without an end. */
 export type LockWish = Pick<
   AuditRecord,
-  'to' | 'identities' | 'user' | 'backend' | 'listener' | 'by' | 'peer' | 'args' | 'reason'
-> & { readonly forMs: number };
+  'to' | 'identities' | 'user' | 'users' | 'backend' | 'listener' | 'by' | 'peer' | 'args' | 'reason'
+> & { readonly forMs: number | undefined; readonly isHold?: boolean };
 
-/** Who lifts one, and why. */
-export type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason'>;
+/** Who lifts one, and why. `identities`: of the first who lifts a hold. */
+export type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason' | 'identities'>;
 
 /** Undefined: it is on disk; a text: why not. */
 type Recorded = Promise<string | undefined>;
@@ -62,35 +66,59 @@ export class Locks {
     return [...this.#book.entries].filter((lock) => this.#leftMs(lock) > 0);
   }
 
-  on(what: Lockable): LockEntry | undefined {
-    return this.size === 0 ? undefined : lockOn(this.entries, what, this.persons);
+  on(what: Lockable): Stop | undefined {
+    return this.size === 0 ? undefined : stopOn(this.entries, what, this.persons);
   }
 
   endingOn(what: Lockable): (Ending & { readonly kind: 'locked' }) | undefined {
-    const lock = this.on(what);
-    return lock && { kind: 'locked', lock: lock.id, values: this.#valuesOf(lock) };
+    const stop = this.on(what);
+    return stop && { kind: 'locked', lock: stop.lock.id, ...this.#saying(stop) };
   }
 
   /** `carol is locked by root until 2026-11-20T10:00:00.000Z: her laptop was stolen`. */
-  sentence(lock: LockEntry): string {
-    return sentenceOf('locked', this.#valuesOf(lock));
+  sentence(stop: Stop): string {
+    const { code, values } = this.#saying(stop);
+    return sentenceOf(code, values);
   }
 
-  #valuesOf(lock: LockEntry): Readonly<Record<'target' | 'by' | 'until' | 'reason', string>> {
-    const { target, by, until, reason } = this.shown(lock);
-    return { target: target.replace(':', ' '), by, until, reason };
+  /** The holds of users whom a policy lets name, in sentences. */
+  heldFor({ users, except }: Pick<Policy, 'users' | 'except'>): string[] {
+    return this.entries.flatMap((lock) => {
+      const isNamed = heldNames(lock).texts.some((user) => users.matches(user) && !except.matches(user));
+      const why = 'what could destroy, hide, move or change its mail is refused';
+      return isHold(lock) && isNamed ? [this.sentence({ lock, hold: { lock, isNamed, why } })] : [];
+    });
+  }
+
+  #saying({ lock, hold }: Stop): Pick<Ending & { readonly kind: 'locked' }, 'code' | 'values'> {
+    const { id, target, by, since, until = '', reason } = this.shown(lock);
+    const name = target.replace(':', ' ');
+    if (hold === undefined) return { code: 'locked', values: { target: name, by, until, reason } };
+    const { isNamed, why } = hold;
+    // Whose mailbox it is and why stays with those who may name the user.
+    const about = isNamed ? { target: name, reason } : { target: 'a mailbox', reason: `that of hold ${id}` };
+    return { code: 'held', values: { ...about, by, since, why } };
   }
 
   shown(lock: LockEntry): ShownLock {
-    const { id, locked } = lock;
+    const { id, locked, asked } = lock;
     const { by = '', reason = '', time } = locked;
-    const until = formatTime(this.#parts.clock.wallMs() + this.#leftMs(lock));
-    return { id, target: lockTarget(locked), by, reason, since: formatTime(time), until };
+    const until = endText(this.#parts.clock.wallMs() + this.#leftMs(lock));
+    return {
+      id,
+      target: lockTarget(locked),
+      by,
+      reason,
+      since: formatTime(time),
+      ...(until !== undefined && { until }),
+      hold: isHold(lock),
+      ...(asked?.by !== undefined && { asked: asked.by }),
+    };
   }
 
   /** In force when this returns, at a time when there is a place. `count`: of what it ended. */
   lock(
-    { forMs, ...wish }: LockWish,
+    { forMs, isHold: holds = false, ...wish }: LockWish,
     kill: (lock: LockEntry) => number | undefined,
   ):
     | { readonly lock: LockEntry; readonly count: number | undefined; readonly recorded: Recorded }
@@ -99,20 +127,18 @@ export class Locks {
     const { clock, newId, journal, onMade } = this.#parts;
     const time = clock.wallMs();
     const id = newId();
-    const until = formatTime(time + forMs);
     const record: LockRecord = {
       time,
       event: 'lock',
-      action: 'locked',
+      action: holds ? 'held' : 'locked',
       lock: id,
       ...wish,
-      duration_ms: forMs,
-      until,
+      ...(forMs !== undefined && { duration_ms: forMs, until: formatTime(time + forMs) }),
     };
     this.#book.follow(record);
     const lock = this.#book.find(id);
     if (lock === undefined) throw new Error('a lock of nothing was made');
-    this.#endsMs.set(id, clock.now() + forMs);
+    this.#endsMs.set(id, clock.now() + (forMs ?? Number.POSITIVE_INFINITY));
     onMade();
     const count = kill(lock);
     return { lock, count, recorded: journal.recordEnd({ ...record, count }) };
@@ -120,7 +146,7 @@ export class Locks {
 
   async lift(lock: LockEntry, lift: LockLift): Recorded {
     const { journal } = this.#parts;
-    const record = this.#endOf(lock, 'unlocked', lift);
+    const record = this.#recordOf(lock, 'unlocked', lift);
     const why = await journal.record([record]);
     if (why === undefined) this.#forget(record);
     // The record of the lift may be on disk all the same.
@@ -128,11 +154,19 @@ export class Locks {
     return why;
   }
 
+  /** The first of the two who lift a hold. */
+  async askLift(lock: LockEntry, lift: LockLift): Recorded {
+    const record = this.#recordOf(lock, 'unlock-asked', lift);
+    const why = await this.#parts.journal.record([record]);
+    if (why === undefined) this.#book.follow(record);
+    return why;
+  }
+
   /** Those whose time is over end. */
   sweep(): void {
     for (const lock of this.#book.entries) {
       if (this.#leftMs(lock) > 0) continue;
-      const record = this.#endOf(lock, 'expired', {});
+      const record = this.#recordOf(lock, 'expired', {});
       this.#forget(record);
       this.#parts.journal.appendEnd(record);
     }
@@ -142,7 +176,11 @@ export class Locks {
     return (this.#endsMs.get(id) ?? 0) - this.#parts.clock.now();
   }
 
-  #endOf({ id, locked }: LockEntry, action: 'unlocked' | 'expired', lift: LockLift): LockRecord {
+  #recordOf(
+    { id, locked }: LockEntry,
+    action: 'unlock-asked' | 'unlocked' | 'expired',
+    lift: LockLift,
+  ): LockRecord {
     const { to, user, backend, listener } = locked;
     const of = { to, user, backend, listener };
     return { time: this.#parts.clock.wallMs(), event: 'lock', action, lock: id, ...of, ...lift };

@@ -7,7 +7,7 @@ import { Abortable } from '../../concurrency/abortable.js';
 import { canLine } from '../../domain/judging/answers/explanation.js';
 import { type GrantsAtHand, lineOf } from '../../domain/judging/policy/grant.js';
 import { isAllowed, type Judged, type Judgement } from '../../domain/judging/policy/judge.js';
-import { lockOn } from '../../domain/judging/policy/lock.js';
+import { stopOn } from '../../domain/judging/policy/lock.js';
 import { deadlineMsOf, mostMatches } from '../../domain/judging/policy/terms.js';
 import { helpWith } from '../../domain/language/codes/codes.js';
 import type { DecisionCode } from '../../domain/language/codes/decisions.js';
@@ -127,7 +127,7 @@ export class Exchange {
   isBound(lock: LockEntry): boolean {
     const backends = this.#attempts.map(({ backend: name }) => ({ name }));
     const what = lockableOf(this.#session, this.#judgement, backends);
-    return lockOn([lock], what, this.#context.access.locks.persons) !== undefined;
+    return stopOn([lock], what, this.#context.access.locks.persons) !== undefined;
   }
 
   get #isWaiting(): boolean {

@@ -1,4 +1,4 @@
-// Whether a lock stops a command: asked when it is judged, and again whenever it is about to be sent.
+// Whether a lock or a hold stops a command: asked when it is judged, and again whenever it is about to be sent.
 
 import type { Judgement } from '../../domain/judging/policy/judge.js';
 import type { Lockable } from '../../domain/judging/policy/lock.js';
@@ -9,7 +9,7 @@ import type { ExchangeContext, ExchangeSession } from './context.js';
 
 /** `backends`: where it goes; `aliases`: other names of its users, as a look-up found them. */
 export function lockableOf(
-  { names, proof }: Pick<ExchangeSession, 'names' | 'proof'>,
+  { names, proof, subject: { policy } }: Pick<ExchangeSession, 'names' | 'proof' | 'subject'>,
   judgement: Judgement | undefined,
   backends: readonly { readonly name: string }[],
   aliases: readonly string[] = [],
@@ -18,7 +18,7 @@ export function lockableOf(
   const attempt = judgement?.kind === 'judged' ? judgement.attempt : undefined;
   const touched = attempt && { ...attempt, aliases: [...attempt.aliases, ...aliases] };
   const identities = [...identitiesOf(peer, proof), ...(isPerson(origin) ? [origin] : [])];
-  return { identities, listener, backends, touched };
+  return { identities, listener, backends, touched, policy };
 }
 
 /** Undefined: no lock stops it. */

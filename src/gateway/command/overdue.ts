@@ -6,7 +6,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Judged } from '../../domain/judging/policy/judge.js';
-import { type Lockable, lockOn } from '../../domain/judging/policy/lock.js';
+import { type Lockable, stopOn } from '../../domain/judging/policy/lock.js';
 import type { Persons } from '../../domain/people/identity/person.js';
 import type { LockEntry } from '../../domain/records/audit/lock-book.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -170,7 +170,7 @@ export class OverdueCommands {
   /** The ids of those that a lock stops. */
   boundBy(lock: LockEntry, persons: Pick<Persons, 'sharesHuman'>): readonly string[] {
     return [...this.#held].flatMap(({ command: { names, lockable } }) =>
-      lockOn([lock], lockable, persons) === undefined ? [] : [names.id],
+      stopOn([lock], lockable, persons) === undefined ? [] : [names.id],
     );
   }
 

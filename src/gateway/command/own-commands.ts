@@ -90,10 +90,10 @@ export function assessOwnCommand(
   const lockedBy = (judged: Judgement | undefined, backends: readonly string[] = []): string | undefined => {
     if (locks.size === 0) return undefined;
     const to = backends.map((name) => ({ name }));
-    const lock = locks.on(lockableOf(session, judged, to));
-    return lock && locks.sentence(lock);
+    const stop = locks.on(lockableOf(session, judged, to));
+    return stop && locks.sentence(stop);
   };
-  let reply = (): Buffer => rightsFor(subject, lockedBy(undefined));
+  let reply = (): Buffer => rightsFor(subject, lockedBy(undefined), locks.heldFor(subject.policy));
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
     const asked = { ...plainLine(user, read.values.get('command') ?? []), fault: line.fault };
@@ -198,13 +198,22 @@ function encodeRows(rows: readonly AnswerRow[]): Buffer {
 /** The answer of `can` for each policy. A policy may have thousands of rules, and clients can ask without end. */
 const saidOfPolicies = new WeakMap<Policy, Buffer>();
 
-function rightsFor({ policy, listener, principal }: Subject, locked: string | undefined): Buffer {
+function rightsFor(
+  { policy, listener, principal }: Subject,
+  locked: string | undefined,
+  held: readonly string[],
+): Buffer {
   const isOfAsker = ([what]: AnswerRow): boolean => what === 'listener' || what === 'principal';
   let said = saidOfPolicies.get(policy);
   if (said === undefined) {
     said = encodeRows(rowsOfRights(rightsOf(policy, listener, principal)).filter((row) => !isOfAsker(row)));
     saidOfPolicies.set(policy, said);
   }
-  const asker: AnswerRow[] = [['listener', listener], ['principal', principal], ...rowsOf('locked', locked)];
+  const asker: AnswerRow[] = [
+    ['listener', listener],
+    ['principal', principal],
+    ...rowsOf('locked', locked),
+    ...rowsOf('held', ...held),
+  ];
   return Buffer.concat([encodeRows(asker), said]);
 }

@@ -61,7 +61,12 @@ export type Ending =
     }
   | { readonly kind: 'grant-over'; readonly grant: string; readonly policy: string }
   /** `lock`: the id of the lock that stops it. */
-  | { readonly kind: 'locked'; readonly lock: string; readonly values: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'locked';
+      readonly code: 'locked' | 'held';
+      readonly lock: string;
+      readonly values: Readonly<Record<string, string>>;
+    }
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /** `limit`: which one, and how much. `retryAfterMs`: the time until it is within it again; undefined: the tables are full. */
@@ -233,7 +238,7 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     case 'grant-over':
       return withSentence('denied', 'grant-over', { reason: ending.grant });
     case 'locked':
-      return withSentence('denied', ending.kind, ending.values, { lock: ending.lock, isQuoting: true });
+      return withSentence('denied', ending.code, ending.values, { lock: ending.lock, isQuoting: true });
     case 'access':
       return judgeAccess(ending.code, ending.reason);
     case 'unparsable':

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LockBook } from '../../../src/domain/records/audit/lock-book.js';
 import type { AuditRecord, JournalRecord } from '../../../src/domain/records/audit/record.js';
-import { lockExpired, locked, unlocked } from '../../kit/lock-records.js';
+import { held, lockExpired, locked, unlockAsked, unlocked } from '../../kit/lock-records.js';
 import {
   append,
   checkpoint,
@@ -36,7 +36,10 @@ type Options = Parameters<typeof startRun>[1];
 function locksAt({ found }: Run, nowMs: number): string[] {
   const book = new LockBook();
   for (const record of found.access.records) book.follow(record);
-  return [...book.entries].map(({ id, untilMs }) => `${id} ${Math.round((untilMs - nowMs) / minute)}m`);
+  return [...book.entries].map(({ id, untilMs, asked }) => {
+    const end = Number.isFinite(untilMs) ? `${Math.round((untilMs - nowMs) / minute)}m` : 'held';
+    return `${id} ${end}${asked === undefined ? '' : `, ${asked.by ?? ''} asked`}`;
+  });
 }
 
 function assertLocks(place: Place, locks: readonly string[], options: Options = {}): void {
@@ -172,5 +175,40 @@ void test('lines that somebody appends lift nothing', (t) => {
     end(locking(place));
     append(place, [unlocked('L1', t0), lockExpired('L2', t0)]);
     assertLocks(place, both);
+  }
+});
+
+void test('a hold stays through stops, crashes, segments, and a `state` that is lost or of before', (t) => {
+  for (const isKilled of [false, true]) {
+    const place = placeFor(t);
+    const end = (run: Run): void => (isKilled ? kill(run) : stop(run, t0));
+    end(startRun(place, { wallMs: t0 }));
+    cpSync(place.state, join(place.elsewhere, 'before'), { recursive: true });
+    const run = startRun(place, { wallMs: t0, segmentBytes: 16_384 });
+    write(run, held('H1', t0), held('H2', t0), unlockAsked('H2', t0));
+    for (let at = 0; at < 100; at += 1) write(run, { time: t0 + at, event: 'log', text: 'x'.repeat(500) });
+    checkpoint(run, t0 + 100);
+    end(run);
+    assertLocks(place, ['H1 held', 'H2 held, anna asked']);
+    assertLocks(place, ['H1 held', 'H2 held, anna asked'], { wallMs: t0 + 5 * 365 * day });
+    rmSync(place.state, { recursive: true });
+    cpSync(join(place.elsewhere, 'before'), place.state, { recursive: true });
+    assertLocks(place, ['H1 held', 'H2 held, anna asked']);
+    rmSync(place.state, { recursive: true });
+    mkdirSync(place.state);
+    // What nobody vouches for asks nothing.
+    assertLocks(place, ['H1 held', 'H2 held'], { secretPem: fixedKey(2).secretPem });
+  }
+});
+
+void test('lines that somebody appends neither ask to lift a hold nor lift it', (t) => {
+  for (const end of [(run: Run) => stop(run, t0), kill]) {
+    const place = placeFor(t);
+    const run = startRun(place, { wallMs: t0 });
+    write(run, held('H1', t0));
+    checkpoint(run, t0);
+    end(run);
+    append(place, [unlockAsked('H1', t0), unlocked('H1', t0)]);
+    assertLocks(place, ['H1 held']);
   }
 });

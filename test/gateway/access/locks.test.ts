@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
+import { commandNamed } from '../../../src/domain/language/commands/catalog.js';
+import { parseArguments } from '../../../src/domain/language/commands/parse.js';
 import type { LockEntry } from '../../../src/domain/records/audit/lock-book.js';
 import type { LockWish } from '../../../src/gateway/access/locks.js';
 import { settle } from '../../kit/fake-clock.js';
@@ -118,7 +120,11 @@ void test('a mail user is locked by aliases and by masks that may be the user', 
   const engine = open();
   lockIn(engine, { user: 'bob@example.org' });
   const { locks } = engine.exchanges.access;
-  const nothing = { users: [], aliases: [], masks: [], everybody: 'none' } as const;
+  const command = commandNamed('2.4', 'quota get') ?? assert.fail();
+  const parsed = parseArguments('2.4', command, []);
+  assert.ok(parsed.kind === 'parsed');
+  const nobody = { users: [], aliases: [], masks: [], everybody: 'none' } as const;
+  const nothing = { command, parsed, ...nobody, shared: undefined, isSharedUnsaid: false };
   const mask = (value: string, isUserMask = true) => ({ masks: [{ parameter: 'user', value, isUserMask }] });
   for (const [touched, isBound] of [
     [{ aliases: ['bob@example.org'] }, true],

@@ -68,6 +68,10 @@ export const foundCodes = {
     'a lock is in force: on whom or what, by whom, until when, why (a mail user is not named)',
     '`dovegate unlock` when it is settled',
   ],
+  held: [
+    'a hold is in force: by whom, since when, and who asked to lift it (the mail user is not named)',
+    '`dovegate unlock` by two persons when it is settled',
+  ],
   'lookup-failing': ["Dovecot's auth service does not answer"],
   'key-stolen': [
     'a key of an HTTP listener was used three times or more from where it is not permitted, within ten minutes',
@@ -395,13 +399,16 @@ function backendDrained(
 const locksShown = 5;
 
 function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
-  const shown = locks.slice(0, locksShown).map(({ id, target, by, reason, since, until }): FoundProblem => {
+  const shown = locks.slice(0, locksShown).map((lock): FoundProblem => {
+    const { id, target, by, reason, since, until, hold, asked } = lock;
     const isUser = target.startsWith('user:');
     const what = isUser ? 'a mail user' : target.replace(':', ' ');
-    const text = `${what} is locked by ${by} until {${until}}${isUser ? '' : ` (${reason})`}`;
+    const end = until === undefined ? '' : ` until {${until}}`;
+    const second = asked === undefined ? '' : `; ${asked} asked to lift that, and another person must`;
+    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}`;
     const sinceMs = Date.parse(since);
     return {
-      code: 'locked',
+      code: hold ? 'held' : 'locked',
       text,
       try: `dovegate unlock ${id} --reason TEXT`,
       about: id,

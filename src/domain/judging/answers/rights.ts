@@ -150,6 +150,8 @@ export interface Rights {
   /** Other ordinary commands are allowed too, and recorded. */
   /** The sentence of a lock that stops all of it; only a daemon knows it. */
   readonly locked?: string | undefined;
+  /** Sentences of the holds of its users. */
+  readonly held?: readonly string[];
   readonly isObserving: boolean;
   /** A candidate is judged beside it. */
   readonly hasCandidate: boolean;
@@ -257,6 +259,7 @@ export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
     listener,
     principal: first('principal'),
     ...(first('locked') !== undefined && { locked: first('locked') }),
+    ...(first('held') !== undefined && { held: valuesOf(parts, 'held') }),
     policy,
     isObserving: first('mode') === 'observe',
     hasCandidate: first('candidate') !== undefined,

@@ -1,55 +1,60 @@
-// Finds the lock that stops a person or a command: the gate, its answers, approvals and the page all ask here. A lock of a person holds
-// for the human, as approvals know one (`persons`, else uids and names), and one of a mail user for each command that may touch that user's
-// mail.
+// Finds the lock or hold that stops a person or a command: the gate, its answers, approvals and the page all ask here. A lock of a person
+// holds for the human, as approvals know one (`persons`, else uids and names), and one of a mail user for each command that may touch that
+// user's mail; a hold only for commands that could destroy, hide, move or change it.
 
-import { GlobList } from '../../language/names/glob.js';
 import type { Persons } from '../../people/identity/person.js';
-import type { LockEntry } from '../../records/audit/lock-book.js';
+import { isHold, type LockEntry } from '../../records/audit/lock-book.js';
 import type { LockRecord } from '../../records/audit/record.js';
-import type { Attempt } from './attempt.js';
+import { type Holdable, type HoldRefusal, heldNames, refusalOfHolds } from './hold.js';
 import { mayTouch } from './match.js';
+import type { Policy } from './policy.js';
 
 export interface Lockable {
   /** Words of the human, as of an asker. */
   readonly identities?: readonly string[];
   readonly listener?: string | undefined;
   readonly backends?: readonly { readonly name: string }[];
-  readonly touched?: Pick<Attempt, 'users' | 'aliases' | 'masks' | 'everybody'> | undefined;
+  readonly touched?: Holdable | undefined;
+  readonly policy?: Pick<Policy, 'users' | 'except'>;
 }
 
-export function lockOn(
-  locks: Iterable<LockEntry>,
+export type Stop = { readonly lock: LockEntry; readonly hold?: HoldRefusal };
+
+export function stopOn(
+  locks: readonly LockEntry[],
+  what: Lockable,
+  persons: Pick<Persons, 'sharesHuman'>,
+): Stop | undefined {
+  const lock = lockOn(locks, what, persons);
+  if (lock !== undefined) return { lock };
+  const hold = holdOn(locks, what);
+  return hold && { lock: hold.lock, hold };
+}
+
+function holdOn(locks: readonly LockEntry[], { touched, policy }: Lockable): HoldRefusal | undefined {
+  return touched && refusalOfHolds(locks.filter(isHold), touched, policy);
+}
+
+function lockOn(
+  locks: readonly LockEntry[],
   { identities, listener, backends, touched }: Lockable,
   persons: Pick<Persons, 'sharesHuman'>,
 ): LockEntry | undefined {
-  for (const lock of locks) {
+  return locks.find((lock) => {
     const { locked } = lock;
-    const isBound =
-      locked.user !== undefined
-        ? touched !== undefined && mayTouch(usersOf(locked, locked.user), touched)
-        : locked.backend !== undefined
-          ? backends?.some(({ name }) => name === locked.backend)
-          : locked.listener !== undefined
-            ? listener === locked.listener
-            : identities !== undefined && isHeld(locked, identities, persons);
-    if (isBound === true) return lock;
-  }
-  return undefined;
+    if (isHold(lock)) return false;
+    if (locked.user !== undefined) return touched !== undefined && mayTouch(heldNames(lock), touched);
+    if (locked.backend !== undefined) return backends?.some(({ name }) => name === locked.backend);
+    if (locked.listener !== undefined) return listener === locked.listener;
+    return identities !== undefined && isBound(locked, identities, persons);
+  });
 }
 
 /** A key is locked alone, without its human. */
-function isHeld(
+function isBound(
   { to = '', identities: held = [] }: LockRecord,
   identities: readonly string[],
   persons: Pick<Persons, 'sharesHuman'>,
 ): boolean {
   return to.startsWith('key:') ? identities.includes(to) : persons.sharesHuman(held, identities);
-}
-
-const users = new WeakMap<LockRecord, GlobList>();
-
-function usersOf(locked: LockRecord, user: string): GlobList {
-  const known = users.get(locked) ?? new GlobList([user]);
-  users.set(locked, known);
-  return known;
 }

@@ -175,6 +175,12 @@ const table = {
     'an operator stopped this person, key, listener, backend or mail user for a time; the completion has the id of the `lock`',
     'ask the operator that the sentence names; `dovegate unlock` lifts it',
   ),
+  held: refused(
+    'NOPERM',
+    '{target} is held by {by} since {since}, reason: {reason}; {why}',
+    'an operator holds the mailbox: no command that could destroy, hide, move or change its mail; the completion has the id of the `lock`',
+    'ask the operator that the sentence names; two persons lift it with `dovegate unlock`',
+  ),
   'access-denied': refused(
     'NOPERM',
     'not permitted: {reason}',

@@ -9,8 +9,12 @@ import { isText } from './stored.js';
 export interface LockEntry {
   readonly id: string;
   readonly locked: LockRecord;
-  /** Unix ms, after all steps of the clock, forward too. The key `until` of the record does not follow the clock. */
+  /**
+   * Unix ms, after all steps of the clock, forward too; infinite: it has no end. The key `until` of the record does not follow the clock.
+   */
   readonly untilMs: number;
+  /** Of a hold: the first of the two who lift it. */
+  readonly asked?: LockRecord;
 }
 
 /** A lock for people and programs. */
@@ -21,7 +25,16 @@ export interface ShownLock {
   readonly reason: string;
   /** RFC 3339. */
   readonly since: string;
-  readonly until: string;
+  /** Absent: it has no end. */
+  readonly until?: string;
+  /** It stops only what could change mail. */
+  readonly hold: boolean;
+  /** Who asked to lift it. */
+  readonly asked?: string;
+}
+
+export function isHold({ locked }: LockEntry): boolean {
+  return locked.action === 'held';
 }
 
 export class LockBook {
@@ -35,19 +48,21 @@ export class LockBook {
     } else if (record.event === 'lock') {
       const { lock: id, action } = record;
       if (!isText(id)) return;
-      if (action === 'locked') this.#add(id, uncarried(record, 'lock'));
+      if (action === 'locked' || action === 'held') this.#add(id, uncarried(record, 'lock'));
+      else if (action === 'unlock-asked') this.#ask(id, uncarried(record, 'lock'));
       else if (action === 'unlocked' || action === 'expired') this.#entries.delete(id);
     }
   }
 
-  /** Follows a record that nobody vouches for: it can lock, or prolong a lock, and neither lift, shorten nor change one. */
+  /** Follows a record that nobody vouches for: it can lock, hold, or prolong either, and neither lift, shorten nor change one. */
   followUnproven(record: Followed): void {
     const { event, action, lock: id, step_ms: step, until } = record;
     if (event === 'clock' && isDistanceMs(step) && step > 0) this.shift(step);
-    if (event !== 'lock' || action !== 'locked') return;
+    if (event !== 'lock' || (action !== 'locked' && action !== 'held')) return;
     const known = this.#entries.get(String(id));
     if (known === undefined) return this.follow(record);
-    const untilMs = Math.max(known.untilMs, parseTime(String(until)) ?? 0);
+    const endMs = until === undefined && isHold(known) ? Number.POSITIVE_INFINITY : parseTime(String(until));
+    const untilMs = Math.max(known.untilMs, endMs ?? 0);
     this.#entries.set(known.id, { ...known, untilMs });
   }
 
@@ -77,20 +92,33 @@ export class LockBook {
 
   /** The records from which another book becomes equal, with this time. */
   carried(nowMs: number): AuditRecord[] {
-    return [...this.#entries.values()].map(({ locked, untilMs }) =>
-      carriedRecord(locked, nowMs, { until: formatTime(untilMs) }),
-    );
+    return [...this.#entries.values()].flatMap(({ locked, untilMs, asked }) => [
+      carriedRecord(locked, nowMs, { until: endText(untilMs) }),
+      ...(asked === undefined ? [] : [carriedRecord(asked, nowMs, {})]),
+    ]);
   }
 
   #add(id: string, locked: LockRecord): void {
-    const untilMs = parseTime(locked.until ?? '');
-    const { user, backend, listener, identities = [] } = locked;
-    const isOfNothing =
-      [user, backend, listener].every((each) => each === undefined) && identities.length === 0;
+    const { action, until, user, backend, listener, identities = [] } = locked;
+    const isHeld = action === 'held';
+    const untilMs = isHeld && until === undefined ? Number.POSITIVE_INFINITY : parseTime(until ?? '');
+    const isOfNothing = isHeld
+      ? user === undefined
+      : [user, backend, listener].every((each) => each === undefined) && identities.length === 0;
     if (untilMs === undefined || isOfNothing) return;
     if (!this.#entries.has(id) && this.#entries.size >= bounds.locks) return;
     this.#entries.set(id, { id, locked, untilMs });
   }
+
+  #ask(id: string, asked: LockRecord): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined && isHold(entry)) this.#entries.set(id, { ...entry, asked });
+  }
+}
+
+/** Undefined: there is none. */
+export function endText(untilMs: number): string | undefined {
+  return Number.isFinite(untilMs) ? formatTime(untilMs) : undefined;
 }
 
 /** Whether a book could change by an encoded record (without `seq`). `size`: the number of its entries. */

@@ -28,12 +28,16 @@ type AuditEvent =
   /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
   | 'access'
   /**
-   * A lock, which stops somebody or something, or its end; `action` is a {@link LockAction}. What it stops: `user`, `backend`,
-   * `listener`, or else the human with these `identities`, whose name or key is `to`.
+   * A lock, which stops somebody or something, or its end; `action` is a {@link LockAction}. What it stops: `user` (with all of its
+   * names in `users`), `backend`, `listener`, or else the human with these `identities`, whose name or key is `to`.
    */
   | 'lock';
 
-export type LockAction = 'locked' | 'unlocked' | 'expired';
+/**
+ * `held`: a hold of a mail user, which stops only what could change the mail, and need not end. `unlock-asked`: the first of the two who
+ * lift a hold, with their `identities`.
+ */
+export type LockAction = 'locked' | 'held' | 'unlock-asked' | 'unlocked' | 'expired';
 
 export type AccessAction =
   | 'requested'

@@ -69,6 +69,7 @@ export function kindOf(fields: StoredRecord): RowKind | undefined {
 const deeds: Readonly<Record<string, string>> = {
   'session-open': 'connected',
   'session-close': 'session over',
+  'unlock-asked': 'asked to lift the hold of',
   'page-open': 'asked for a link to the page',
   'page-sign-in': 'signed in to the page',
   'page-sign-out': 'signed out of the page',

@@ -7,9 +7,14 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { bounds } from '../../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
-import { concernsLocks, LockBook, lockTarget } from '../../../../src/domain/records/audit/lock-book.js';
+import {
+  concernsLocks,
+  isHold,
+  LockBook,
+  lockTarget,
+} from '../../../../src/domain/records/audit/lock-book.js';
 import { formatTime, type JournalRecord, parseLine } from '../../../../src/domain/records/audit/record.js';
-import { lockExpired, locked, unlocked } from '../../../kit/lock-records.js';
+import { held, lockExpired, locked, unlockAsked, unlocked } from '../../../kit/lock-records.js';
 
 const t = 1_800_000_000_000;
 const hour = 3_600_000;
@@ -74,17 +79,60 @@ void test('a record that nobody vouches for locks and prolongs, and does nothing
   assert.equal(book.find('L1')?.locked.identities?.[0], 'person:carol');
 });
 
+void test('a hold needs no end; it is lifted by a record, and the first step of a lift is carried', () => {
+  const book = bookOf(held('H1', t), held('H2', t, { until: formatTime(t + hour) }));
+  assert.deepEqual(left(book), ['H1 Infinityh', 'H2 1h']);
+  assert.ok([...book.entries].every(isHold));
+  book.follow(step(hour));
+  book.follow(unlockAsked('H1', t + 1));
+  book.follow(unlockAsked('nothing', t + 1));
+  const again = new LockBook();
+  for (const each of book.carried(t + 2 * hour)) again.follow(read(each));
+  assert.deepEqual(left(again), ['H1 Infinityh', 'H2 2h']);
+  assert.deepEqual(again.find('H1')?.asked?.identities, ['page:anna']);
+  assert.equal(again.find('H1')?.asked?.time, t + 1);
+  assert.deepEqual(again.carried(t), book.carried(t));
+  again.follow(unlocked('H1', t + 3));
+  assert.deepEqual(left(again), ['H2 2h']);
+  // A lock is lifted by one.
+  const locks = bookOf(locked('L1', t), unlockAsked('L1', t));
+  assert.equal(locks.find('L1')?.asked, undefined);
+  for (const change of [{ user: undefined }, { until: 'soon' }])
+    assert.equal(bookOf(held('H1', t, change)).size, 0);
+});
+
+void test('a record that nobody vouches for holds and prolongs a hold, and neither asks nor lifts', () => {
+  const book = bookOf(held('H1', t, { until: formatTime(t + hour) }), locked('L1', t));
+  for (const record of [
+    unlockAsked('H1', t),
+    unlocked('H1', t),
+    lockExpired('H1', t),
+    held('L1', t),
+    locked('H1', t, { until: formatTime(t) }),
+  ])
+    book.followUnproven(read(record));
+  assert.deepEqual(left(book), ['H1 1h', 'L1 1h']);
+  assert.equal(book.find('H1')?.asked, undefined);
+  assert.ok(!isHold(book.find('L1') ?? assert.fail()));
+  book.followUnproven(read(held('H1', t)));
+  book.followUnproven(read(held('H2', t)));
+  assert.deepEqual(left(book), ['H1 Infinityh', 'L1 1h', 'H2 Infinityh']);
+});
+
 void test('what a book carries makes an equal book, whatever came before', () => {
   const record = fc.tuple(
     fc.constantFrom('L1', 'L2', 'L3'),
-    fc.constantFrom(0, 1, 2, 3),
+    fc.constantFrom(0, 1, 2, 3, 4, 5),
     fc.integer({ min: -hour, max: hour }),
   );
   fc.assert(
     fc.property(fc.array(record, { maxLength: 30 }), (steps) => {
       const book = bookOf(
         ...steps.map(
-          ([id, kind, ms]) => [locked(id, t), unlocked(id, t), lockExpired(id, t), step(ms)][kind] ?? step(0),
+          ([id, kind, ms]) =>
+            [locked(id, t), unlocked(id, t), lockExpired(id, t), step(ms), held(id, t), unlockAsked(id, t)][
+              kind
+            ] ?? step(0),
         ),
       );
       const again = new LockBook();
