@@ -7,16 +7,12 @@ import { test } from 'node:test';
 import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
 import { type Holdable, refusalOfHolds } from '../../../../src/domain/judging/policy/hold.js';
 import { judge } from '../../../../src/domain/judging/policy/judge.js';
-import {
-  allSeries,
-  commandNamed,
-  commandsOf,
-  type Series,
-} from '../../../../src/domain/language/commands/catalog.js';
+import { allSeries, commandsOf, type Series } from '../../../../src/domain/language/commands/catalog.js';
 import { GlobList } from '../../../../src/domain/language/names/glob.js';
 import type { LockEntry } from '../../../../src/domain/records/audit/lock-book.js';
 import { judgeContext } from '../../../kit/judge-line.js';
 import { held } from '../../../kit/lock-records.js';
+import { plainArguments } from '../../../kit/plain-arguments.js';
 import { policyOf, withPolicies } from '../../config/sound.js';
 
 const bob = 'bob@example.com';
@@ -54,43 +50,11 @@ function refusal(user: string, line: string, where: Where = {}) {
   return found && [found.isNamed, found.why];
 }
 
-const options: Readonly<Record<string, string[]>> = { 'mailbox cache decision': ['-a'] };
-
-/** Arguments that each command takes, where it needs some. */
-function argumentsOf(series: Series, name: string): string[] {
-  const words: Record<string, string> = {
-    'search-query': 'mailbox INBOX all',
-    'mailbox-guid': '0123456789abcdef0123456789abcdef',
-    user: anna,
-    'user-mask': anna,
-    'user-mask-or-ip': anna,
-    'mail-flags': '\\Seen',
-    'output-fields': name === 'mailbox status' ? 'all' : 'uid',
-    'acl-id': 'owner',
-    'acl-right': 'lookup',
-    'dict-uri': 'file:/x',
-    'dict-key': 'priv/x',
-    'metadata-key': '/private/x',
-    'mail-location': 'maildir:/x',
-    'remote-destination': 'tcp:x',
-    'sub-commands': 'x',
-  };
-  const command = commandNamed(series, name) ?? assert.fail(name);
-  return command.params
-    .filter(
-      ({ isPositional, isOptional, name: param }) =>
-        isPositional && (!isOptional || ['destination', 'user', 'user-mask', 'mask'].includes(param)),
-    )
-    .flatMap(({ role = '', type }) =>
-      (words[role] ?? (type === 'int' ? '1' : name === 'oldstats dump' ? 'global' : 'x')).split(' '),
-    );
-}
-
 void test('each command of the catalog for the held user, and for another one', () => {
   let stopped = 0;
   for (const series of allSeries)
     for (const { name, hold, scope } of commandsOf(series)) {
-      const words = [...name.split(' '), ...(options[name] ?? []), '--', ...argumentsOf(series, name)];
+      const words = [...name.split(' '), ...plainArguments(series, name, anna)];
       const isAdding = name === 'flags add';
       const own = refusalOfHolds([holdOf(bob)], attemptOf(scope === 'user' ? bob : '', words, { series }));
       const other = refusalOfHolds([holdOf(bob)], attemptOf(scope === 'user' ? anna : '', words, { series }));
