@@ -373,6 +373,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'policy-changes',
         'policy-periods',
         'policy-text',
+        'policy-words',
         'recorded',
         'suggested-rule',
       ],

@@ -40,6 +40,7 @@ interface Told {
   readonly changes: readonly { readonly sign: string; readonly words: string }[];
   readonly versions: Readonly<Record<string, string>>;
   readonly commands: number;
+  readonly denied: number;
   readonly newly: readonly { readonly command: string; readonly principal: string; readonly count: number }[];
   readonly redacted: number;
   readonly unjudged: number;

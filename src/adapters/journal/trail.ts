@@ -196,6 +196,26 @@ export function readPolicyText(directory: string, version: string): string | und
   return createHash('sha256').update(text).digest('hex') === version ? text : undefined;
 }
 
+/** As `readPolicyText`; each text is read once. */
+export function readPolicyTexts(directory: string): (version: string) => string | undefined {
+  const texts = new Map<string, string | undefined>();
+  return (version) => {
+    if (!texts.has(version)) texts.set(version, readPolicyText(directory, version));
+    return texts.get(version);
+  };
+}
+
+const policyEvents: ReadonlySet<string> = new Set(['start', 'reload', 'checkpoint']);
+
+/** The lines of the records that name the policies in force. */
+export function eachPolicyLine(piece: Piece, take: (line: string, seq: number) => void): void {
+  eachLine(piece, (line) => {
+    if (!policyEvents.has(readHead(line.toString('latin1', 0, 100))?.event ?? '')) return;
+    const claim = readClaim(line);
+    if (claim !== undefined) take(line.toString('utf8'), claim.seq);
+  });
+}
+
 /** The file in pieces of whole lines. Throws the system's error, or the decoder's for a damaged gzip file. `wants`: for searches only. */
 export function readPieces(file: TrailFile, wants?: Wants): AsyncGenerator<Piece> {
   const isPassing = file.checked === undefined && wants !== undefined;

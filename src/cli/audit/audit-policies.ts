@@ -3,15 +3,14 @@
 
 import { dirname } from 'node:path';
 import { searchTrail } from '../../adapters/journal/search-trail.js';
-import { eachLine, readPolicyText } from '../../adapters/journal/trail.js';
+import { eachPolicyLine, readPolicyTexts } from '../../adapters/journal/trail.js';
 import { createUnseenWatch } from '../../adapters/journal/unseen.js';
 import { type Change, listOf, type TextOf } from '../../domain/judging/review/policy-changes.js';
 import { createPolicyPeriods, type PolicyPeriod } from '../../domain/judging/review/policy-periods.js';
-import { durationWords, plural, timesWords } from '../../domain/language/words/words.js';
+import { periodWords } from '../../domain/judging/review/policy-words.js';
+import { durationWords } from '../../domain/language/words/words.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
-import { readClaim } from '../../domain/records/audit/ledger.js';
-import { formatTime, parseTime, readHead } from '../../domain/records/audit/record.js';
-import { numberIn } from '../../domain/records/audit/stored.js';
+import { formatTime, parseTime } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -25,15 +24,13 @@ export interface PoliciesFlags {
   readonly json?: boolean;
 }
 
-const named: ReadonlySet<string> = new Set(['start', 'reload', 'checkpoint']);
-
 /** 0: complete; 65: a text is missing, or does not match its hash. Throws the faults of the readers. */
 export async function auditPolicies(screen: Screen, places: Places, flags: PoliciesFlags): Promise<number> {
   const { since, until, diff, json = false } = flags;
   let exitCode: number = exitCodes.ok;
   let shown = 0;
   for (const trail of await trailsOf(screen, places)) {
-    const textOf: TextOf = (hash) => readPolicyText(directoryOf(trail), hash);
+    const textOf = readPolicyTexts(directoryOf(trail));
     const { periods, faults, holes, notes } = await periodsOf(trail, textOf, {
       sinceMs: since,
       untilMs: until,
@@ -83,21 +80,10 @@ async function periodsOf(
   within: { readonly sinceMs: number | undefined; readonly untilMs: number | undefined },
 ) {
   const unseen = createUnseenWatch(trail, { sinceMs: within.sinceMs, isPart: false });
-  const texts = new Map<string, string | undefined>();
-  const once: TextOf = (hash) => {
-    if (!texts.has(hash)) texts.set(hash, textOf(hash));
-    return texts.get(hash);
-  };
-  const reading = createPolicyPeriods(once);
+  const reading = createPolicyPeriods(textOf);
   const rows = searchTrail(trail, { untilMs: within.untilMs }, (file, piece) => {
     unseen.look(file, piece);
-    if (piece !== undefined)
-      eachLine(piece, (line) => {
-        const text = line.toString('latin1', 0, 100);
-        if (!named.has(readHead(text)?.event ?? '')) return;
-        const claim = readClaim(line);
-        if (claim !== undefined) reading.takeLine(line.toString('utf8'), claim.seq);
-      });
+    if (piece !== undefined) eachPolicyLine(piece, (...line) => reading.takeLine(...line));
   });
   for await (const row of rows) reading.takeRow(row);
   return { periods: reading.periods, faults: reading.faults, ...unseen.finish() };
@@ -106,54 +92,27 @@ async function periodsOf(
 const paints = { '+': 'bad', '-': 'good', '~': 'doubtful' } as const;
 
 function linesOf(period: PolicyPeriod, host: string | undefined, screen: Screen): string[] {
-  const { changes, files, commands, newly, redacted, unjudged, unlisted, isOlder, was, seq } = period;
   const of = host === undefined ? '' : `${host}: `;
-  const what = isOlder
-    ? 'in force before the first record that is left'
-    : `${period.event}${period.event === 'reload' ? ` by ${whoOf(period)}` : ''}`;
-  const head = `${of}${period.time.slice(0, 19).replace('T', ' ')} UTC  ${what}, record ${seq}`;
-  const said = (change: Change): string =>
-    `  ${screen.paint(paints[change.sign], printable(`${change.sign} ${change.words}`))}`;
-  const counts = [
-    `${plural(commands, 'command')} ran under it`,
-    ...(was === undefined || isOlder ? [] : [beforeWords(newly)]),
-    ...(redacted > 0 ? [`${redacted} with words that are not recorded cannot be judged`] : []),
-    ...(unjudged > 0 ? [`${unjudged} cannot be judged otherwise`] : []),
-    ...(unlisted > 0 ? [`${unlisted} of a policy that its list does not name`] : []),
-  ];
+  const said = periodWords(period);
+  const head = `${of}${period.time.slice(0, 19).replace('T', ' ')} UTC  ${said.began}, record ${period.seq}`;
+  const changed = ({ sign, words }: Change): string =>
+    `  ${screen.paint(paints[sign], printable(`${sign} ${words}`))}`;
   return [
     screen.paint('title', printable(head)),
     `  ${forceOf(period)}`,
-    ...changes.map(said),
-    ...(was === undefined && !isOlder ? ['  these are the first policies of this journal'] : []),
-    ...files.map((file) => printable(`  file: ${file}`)),
-    `  ${counts.join('; ')}`,
-    ...[...newly.values()].map(({ command, principal, count, reason }) =>
-      printable(`    ${command} by ${principal}, ${timesWords(count)}: ${reason}`),
-    ),
+    ...period.changes.map(changed),
+    ...said.notes.map((note) => `  ${note}`),
+    ...period.files.map((file) => printable(`  file: ${file}`)),
+    `  ${said.counts.join('; ')}`,
+    ...said.newly.map((each) => printable(`    ${each}`)),
     '',
   ];
-}
-
-function beforeWords(newly: PolicyPeriod['newly']): string {
-  const count = [...newly.values()].reduce((sum, each) => sum + each.count, 0);
-  return count === 0
-    ? 'the policies before would have denied none of them'
-    : `the policies before would have denied ${count} of them`;
 }
 
 function forceOf({ time, until }: PolicyPeriod): string {
   if (until === undefined) return 'in force since then';
   const ms = (parseTime(until) ?? 0) - (parseTime(time) ?? 0);
   return `in force for ${durationWords(ms)}, until ${until.slice(0, 19).replace('T', ' ')}`;
-}
-
-function whoOf({ by = 'somebody unknown', peer = {} }: PolicyPeriod): string {
-  const ids = (['uid', 'login_uid'] as const).flatMap((key) => {
-    const id = numberIn(peer, key);
-    return id === undefined ? [] : [`${key.replace('_', ' ')} ${id}`];
-  });
-  return ids.length === 0 ? by : `${by} (${ids.join(', ')})`;
 }
 
 function jsonOf(period: PolicyPeriod): Readonly<Record<string, unknown>> {

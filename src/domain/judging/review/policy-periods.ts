@@ -52,7 +52,8 @@ export interface PolicyPeriod {
   until: string | undefined;
   /** Commands that were sent to be judged while it was in force. */
   commands: number;
-  /** Allowed commands that the previous policies would have denied. */
+  /** Allowed commands that the previous policies would have denied: all of them, and their first kinds. */
+  denied: number;
   readonly newly: Map<string, Newly>;
   /** Allowed commands that cannot be judged: because words are recorded as digests only, and for other reasons. */
   redacted: number;
@@ -125,6 +126,7 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
       isOlder,
       until: undefined,
       commands: 0,
+      denied: 0,
       newly: new Map(),
       redacted: 0,
       unjudged: 0,
@@ -179,7 +181,9 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
     }
   }
 
-  function note({ newly }: PolicyPeriod, { fields }: ExchangeRow, reason: string): void {
+  function note(period: PolicyPeriod, { fields }: ExchangeRow, reason: string): void {
+    const { newly } = period;
+    period.denied += 1;
     const [command, principal] = [textIn(fields, 'command'), textIn(fields, 'principal')];
     const key = `${command}\0${principal}`;
     const known = newly.get(key);

@@ -1,0 +1,50 @@
+// The sentences about a period of policies: how it began, and what ran under it, compared with the policies before.
+
+import { plural, timesWords } from '../../language/words/words.js';
+import { numberIn } from '../../records/audit/stored.js';
+import type { PolicyPeriod } from './policy-periods.js';
+
+export interface PeriodWords {
+  /** `reload by root (uid 0, login uid 1000)` */
+  readonly began: string;
+  readonly notes: readonly string[];
+  /** `3 commands ran under it`, and what the policies before would have done. */
+  readonly counts: readonly string[];
+  /** The kinds of commands that the policies before would have denied. */
+  readonly newly: readonly string[];
+}
+
+export function periodWords(period: PolicyPeriod): PeriodWords {
+  const { event, commands, denied, newly, redacted, unjudged, unlisted, isOlder, was } = period;
+  return {
+    began: isOlder
+      ? 'in force before the first record that is left'
+      : `${event}${event === 'reload' ? ` by ${whoOf(period)}` : ''}`,
+    notes: was === undefined && !isOlder ? ['these are the first policies of this journal'] : [],
+    counts: [
+      `${plural(commands, 'command')} ran under it`,
+      ...(was === undefined || isOlder ? [] : [beforeWords(denied)]),
+      ...(redacted > 0 ? [`${redacted} with words that are not recorded cannot be judged`] : []),
+      ...(unjudged > 0 ? [`${unjudged} cannot be judged otherwise`] : []),
+      ...(unlisted > 0 ? [`${unlisted} of a policy that its list does not name`] : []),
+    ],
+    newly: [...newly.values()].map(
+      ({ command, principal, count, reason }) =>
+        `${command} by ${principal}, ${timesWords(count)}: ${reason}`,
+    ),
+  };
+}
+
+function beforeWords(count: number): string {
+  return count === 0
+    ? 'the policies before would have denied none of them'
+    : `the policies before would have denied ${count} of them`;
+}
+
+function whoOf({ by = 'somebody unknown', peer = {} }: PolicyPeriod): string {
+  const ids = (['uid', 'login_uid'] as const).flatMap((key) => {
+    const id = numberIn(peer, key);
+    return id === undefined ? [] : [`${key.replace('_', ' ')} ${id}`];
+  });
+  return ids.length === 0 ? by : `${by} (${ids.join(', ')})`;
+}
