@@ -392,6 +392,7 @@ const values = {
   reviewKinds: 5000,
   grantLineBytes: '4KiB',
   reviewGroups: 200,
+  reviewPeriods: 200,
   reviewChanges: 50,
   reviewYamlChars: '48KiB',
   // Sign-in at an issuer of OpenID Connect.

@@ -20,7 +20,7 @@ import { createReviewHandlers, type ReviewParts } from './review-answers.js';
 export interface AccessParts extends ReviewParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs'>;
   readonly names: Pick<NameService, 'loginOf'>;
-  readonly daemon: Pick<Daemon, 'told' | 'record' | 'facts'>;
+  readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts'>;
   readonly certificates: () => DoorFacts['certificates'];
   readonly pastUses: FindPastUses;
 }
@@ -29,7 +29,7 @@ const principalOf = ({ listener, name }: DoorFacts['used'][number]): string => `
 
 export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
   const { clock, names, daemon, log, certificates, pastUses } = parts;
-  const { suggest, check, replay } = createReviewHandlers(parts);
+  const { suggest, check, replay, policies } = createReviewHandlers(parts);
 
   return {
     explain: unlimited(async ({ body, who, isStill }) => {
@@ -57,6 +57,7 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
     suggest: unlimited(suggest),
     check: unlimited(check),
     replay: unlimited(replay),
+    policies: unlimited(policies),
     access: unlimited(async () => {
       const { told } = daemon;
       return told === undefined

@@ -1,4 +1,5 @@
-// The page's answers that review a policy by the journal: suggest, check of a text, replay. Each runs in a thread, and is recorded first.
+// The page's answers that review policies by the journal: suggest, check of a text, replay, and what was changed in them. Each runs in a
+// thread, and is recorded first.
 // The page never writes a configuration.
 
 import {
@@ -8,8 +9,8 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import type { Endpoint } from '../domain/admin/page/api.js';
-import { parseReview } from '../domain/admin/page/requests.js';
+import type { Endpoint, LookedThrough } from '../domain/admin/page/api.js';
+import { parsePolicies, parseReview } from '../domain/admin/page/requests.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -21,53 +22,70 @@ import type { ReviewAnswer, ReviewTask } from './review-task.js';
 export interface ReviewParts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;
-  readonly daemon: Pick<Daemon, 'told' | 'record'>;
+  readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush'>;
   readonly looks: Pick<Looks, 'review'>;
 }
 
-type Reviewed = 'suggest' | 'check' | 'replay';
+type OfOne = 'suggest' | 'check' | 'replay';
+type Reviewed = OfOne | 'policies';
 type Asked = { readonly policy: string; readonly yaml: string; readonly sinceMs: number };
 
 const weekMs = 7 * 86_400_000;
 
 export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {
   const handler =
-    (what: Reviewed): PageHandler =>
-    (request) =>
-      answer(parts, what, request);
-  return { suggest: handler('suggest'), check: handler('check'), replay: handler('replay') };
+    (what: OfOne): PageHandler =>
+    (request) => {
+      const { told: known } = parts.daemon;
+      if (known === undefined) return Promise.resolve(unanswered);
+      const parsed = parseReview(request.body);
+      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
+      const asked = { ...parsed, sinceMs: parsed.sinceMs ?? parts.clock.wallMs() - weekMs };
+      if (what !== 'suggest' && asked.yaml === '')
+        return Promise.resolve(refusedReply(400, 'yaml: must be the text of a policy'));
+      if (!known.settings.policies.has(asked.policy))
+        return Promise.resolve(refusedReply(404, `there is no policy ${JSON.stringify(asked.policy)}`));
+      const args = [`policy=${asked.policy}`, `since=${formatTime(asked.sinceMs)}`];
+      return answer(parts, what, request, { task: taskOf(known, what, asked), args });
+    };
+  return {
+    suggest: handler('suggest'),
+    check: handler('check'),
+    replay: handler('replay'),
+    policies(request) {
+      const { told: known } = parts.daemon;
+      if (known === undefined) return Promise.resolve(unanswered);
+      const parsed = parsePolicies(request.body);
+      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
+      const { sinceMs } = parsed;
+      const task = { kind: 'policies', directory: known.head.directory, sinceMs } as const;
+      const args = sinceMs === undefined ? [] : [`since=${formatTime(sinceMs)}`];
+      return answer(parts, 'policies', request, { task, args });
+    },
+  };
 }
 
+const unanswered = refusedReply(503, 'dovegate does not answer; ask again when it runs');
+
+/** `args`: of the record. */
 async function answer(
-  parts: ReviewParts,
+  { log, daemon, looks }: ReviewParts,
   what: Reviewed,
-  { body, who, isStill, signal }: PageRequest,
+  { who, isStill, signal }: PageRequest,
+  { task, args }: { readonly task: ReviewTask; readonly args: readonly string[] },
 ): ReturnType<PageHandler> {
-  const { clock, log, daemon, looks } = parts;
-  const { told: known } = daemon;
-  if (known === undefined) return refusedReply(503, 'dovegate does not answer; ask again when it runs');
-  const parsed = parseReview(body);
-  if (typeof parsed === 'string') return refusedReply(400, parsed);
-  const asked = { ...parsed, sinceMs: parsed.sinceMs ?? clock.wallMs() - weekMs };
-  if (what !== 'suggest' && asked.yaml === '') return refusedReply(400, 'yaml: must be the text of a policy');
-  if (!known.settings.policies.has(asked.policy))
-    return refusedReply(404, `there is no policy ${JSON.stringify(asked.policy)}`);
   let found: ReviewAnswer;
   try {
-    found = await looks.review(taskOf(known, what, asked), who.name, signal);
+    // Of a change just now. Whatever fails here fails at the record of the look, too, which decides.
+    if (what !== 'check') await daemon.flush().catch(() => undefined);
+    found = await looks.review(task, who.name, signal);
     if (found.kind === 'refused') return refusedReply(409, found.text);
     if (what !== 'check') {
-      const looked =
-        found.kind === 'suggested'
-          ? found.value.looked
-          : found.kind === 'replayed'
-            ? found.value.result?.looked
-            : undefined;
       await daemon.record(who, {
         action: `audit-${what}`,
         from: who.from,
-        args: [`policy=${asked.policy}`, `since=${formatTime(asked.sinceMs)}`],
-        rows: looked?.records ?? 0,
+        args,
+        rows: lookedOf(found)?.records ?? 0,
       });
     }
   } catch (fault) {
@@ -85,9 +103,23 @@ async function answer(
   return jsonReply(200, found.value);
 }
 
+function lookedOf(found: Exclude<ReviewAnswer, { kind: 'refused' }>): LookedThrough | undefined {
+  switch (found.kind) {
+    case 'suggested':
+    case 'policies':
+      return found.value.looked;
+    case 'replayed':
+      return found.value.result?.looked;
+    case 'checked':
+      return undefined;
+    default:
+      return found satisfies never;
+  }
+}
+
 const changed = refusedReply(403, 'the configuration was changed meanwhile; sign in again');
 
-function taskOf({ settings, head: { directory } }: Told, what: Reviewed, asked: Asked): ReviewTask {
+function taskOf({ settings, head: { directory } }: Told, what: OfOne, asked: Asked): ReviewTask {
   const { mailUsers } = settings;
   const { policy, yaml, sinceMs } = asked;
   const { characters, defaultRealm, resolve } = mailUsers;

@@ -1,14 +1,22 @@
-// Reviews a policy by the journal, for the page: what was seen under it and which rules would allow that, whether a text is a policy, and
-// what the policy of that text would have decided. Runs in a thread; reading ends after a while and says how far it came. The text of
+// Reviews policies by the journal, for the page: what was seen under one and which rules would allow that, whether a text is a policy, what
+// the policy of that text would have decided, and what was changed in the policies. Runs in a thread; reading ends after a while and says how far it came. The text of
 // somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
 
 import { readFromDisk } from '../adapters/host/process.js';
-import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
+import type { Piece } from '../adapters/journal/compressed.js';
+import {
+  eachPolicyLine,
+  filesSince,
+  findTrail,
+  readPolicyTexts,
+  readToDamage,
+} from '../adapters/journal/trail.js';
 import { createUnseenWatch } from '../adapters/journal/unseen.js';
 import { bounds } from '../bounds/bounds.js';
 import type {
   Checked,
   LookedThrough,
+  PolicyHistory,
   Replayed,
   Suggested,
   SuggestedGroup,
@@ -17,12 +25,15 @@ import type { Settings } from '../domain/config/settings.js';
 import type { Policy } from '../domain/judging/policy/policy.js';
 import { type NamesOfUsers, parseAlone } from '../domain/judging/review/alone.js';
 import { effectOf } from '../domain/judging/review/generalise.js';
+import { createPolicyPeriods, type PolicyPeriod } from '../domain/judging/review/policy-periods.js';
 import { linesOfRule } from '../domain/judging/review/policy-text.js';
+import { periodWords } from '../domain/judging/review/policy-words.js';
 import { Sightings } from '../domain/judging/review/recorded.js';
 import { createReplay } from '../domain/judging/review/replay.js';
 import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/judging/review/suggest.js';
 import { usesOf } from '../domain/judging/review/suggested-rule.js';
 import { isDigest } from '../domain/language/meaning/canonical.js';
+import { plural } from '../domain/language/words/words.js';
 import { asTimeMs, formatTime } from '../domain/records/audit/record.js';
 import { createSearch, type ExchangeRow } from '../domain/records/trail/search.js';
 import type { Clock } from '../ports/machine.js';
@@ -45,13 +56,15 @@ export type ReviewTask =
       readonly yaml: string;
       readonly names: NamesOfUsers;
       readonly sinceMs: number;
-    };
+    }
+  | { readonly kind: 'policies'; readonly directory: string; readonly sinceMs: number | undefined };
 
 /** A sentence: it cannot be done. */
 export type ReviewAnswer =
   | { readonly kind: 'suggested'; readonly value: Suggested }
   | { readonly kind: 'checked'; readonly value: Checked }
   | { readonly kind: 'replayed'; readonly value: Replayed }
+  | { readonly kind: 'policies'; readonly value: PolicyHistory }
   | { readonly kind: 'refused'; readonly text: string };
 
 /** How long the journal is read at most. What follows takes a fraction of it. */
@@ -59,10 +72,13 @@ const readMsMax = bounds.reviewReadMs;
 /** Kinds of commands that are reviewed: each is judged, and rules are tried on it. */
 const kindsMax = bounds.reviewKinds;
 const groupsMax = bounds.reviewGroups;
+const periodsMax = bounds.reviewPeriods;
 const whoMax = 20;
 const changesMax = bounds.reviewChanges;
 const wordsMax = 40;
 const wordCharsMax = 500;
+/** `dovegate audit policies` shows the rest. */
+const changeCharsMax = 2000;
 const problemsMax = 50;
 
 export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallMs'>): Promise<ReviewAnswer> {
@@ -84,6 +100,8 @@ export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallM
       const result = await replayed(task, { ...settings, policies }, clock);
       return { kind: 'replayed', value: { problems, result } };
     }
+    case 'policies':
+      return { kind: 'policies', value: await policiesIn(task, clock) };
     default:
       return task satisfies never;
   }
@@ -154,9 +172,7 @@ function groupOf({ kind, command, written, why, allowedBy, sights }: SuggestedKi
 function wordsShown(words: readonly string[]): string[] {
   const shown = words
     .slice(0, wordsMax)
-    .map((word) =>
-      isDigest(word) ? '[secret]' : word.length > wordCharsMax ? `${word.slice(0, wordCharsMax)}...` : word,
-    );
+    .map((word) => (isDigest(word) ? '[secret]' : cutTo(word, wordCharsMax)));
   return words.length > wordsMax ? [...shown, '...'] : shown;
 }
 
@@ -192,15 +208,81 @@ async function replayed(
   };
 }
 
-/** Reads what was judged by a policy since a time, as far as time permits. Rejects with a JournalFault. */
+/** What `dovegate audit policies` says. Where time runs out, the changes are complete for longer than what ran under them. */
+async function policiesIn(
+  { directory, sinceMs }: Extract<ReviewTask, { kind: 'policies' }>,
+  clock: Pick<Clock, 'now'>,
+): Promise<PolicyHistory> {
+  const reading = createPolicyPeriods(readPolicyTexts(directory));
+  const looked = await readUnder(
+    { directory, policy: undefined, sinceMs },
+    clock,
+    (row) => reading.takeRow(row),
+    (piece) => eachPolicyLine(piece, (...line) => reading.takeLine(...line)),
+  );
+  const within = reading.periods.filter(({ time }) => (asTimeMs(time) ?? 0) >= (sinceMs ?? 0));
+  const shown = within.toReversed().slice(0, periodsMax);
+  const notes = [
+    ...looked.notes,
+    ...[...reading.faults].slice(0, problemsMax).map((fault) => `${fault}.`),
+    ...(within.length > shown.length
+      ? [`There were ${within.length} changes; the last ${shown.length} are here.`]
+      : []),
+  ];
+  const records = within.reduce((sum, { commands }) => sum + commands, 0);
+  return { looked: { ...looked, records, notes }, periods: shown.map(periodShown) };
+}
+
+function periodShown(period: PolicyPeriod): PolicyHistory['periods'][number] {
+  const { seq, time, until, isOlder, changes, files, commands, denied, redacted, unjudged, unlisted } =
+    period;
+  const { began, notes, counts, newly } = periodWords(period);
+  const more = changes.length - changesMax;
+  return {
+    seq,
+    time,
+    ...(until === undefined ? {} : { until }),
+    isOlder,
+    began,
+    changes: [
+      ...changes
+        .slice(0, changesMax)
+        .map(({ sign, words }) => ({ sign, words: cutTo(words, changeCharsMax) })),
+      ...(more > 0 ? [{ sign: '~', words: `and ${plural(more, 'more change')}` } as const] : []),
+    ],
+    notes,
+    files: files.slice(0, changesMax).map((file) => cutTo(file, changeCharsMax)),
+    counts,
+    newly: newly.slice(0, changesMax).map((each) => cutTo(each, changeCharsMax)),
+    commands,
+    denied,
+    redacted,
+    unjudged,
+    unlisted,
+  };
+}
+
+function cutTo(text: string, charsMax: number): string {
+  return text.length > charsMax ? `${text.slice(0, charsMax)}...` : text;
+}
+
+/**
+ * Reads what was judged by a policy, or by any, since a time, as far as time permits. `hear` gets each piece before its rows, and the pieces of
+ * as much time again after the last row. Rejects with a JournalFault.
+ */
 async function readUnder(
   {
     directory,
     policy,
     sinceMs,
-  }: { readonly directory: string; readonly policy: string; readonly sinceMs: number },
+  }: {
+    readonly directory: string;
+    readonly policy: string | undefined;
+    readonly sinceMs: number | undefined;
+  },
   clock: Pick<Clock, 'now'>,
   take: (row: ExchangeRow) => void,
+  hear?: (piece: Piece) => void,
 ): Promise<LookedThrough> {
   const startedMs = clock.now();
   const search = createSearch({ sinceMs, policy });
@@ -225,15 +307,14 @@ async function readUnder(
   let readToMs: number | undefined;
   read: for (const file of await filesSince(trail.files, sinceMs)) {
     for await (const piece of readToDamage(file)) {
-      if (isLate()) {
-        isAll = false;
-        break read;
-      }
+      if (isLate()) isAll = false;
+      if (!isAll && (hear === undefined || clock.now() - startedMs >= 2 * readMsMax)) break read;
       unseen.look(file, piece);
-      if (piece !== undefined) {
-        takeAll(search.take(piece.bytes));
-        readToMs = lastTimeIn(piece.bytes) ?? readToMs;
-      }
+      if (piece === undefined) continue;
+      hear?.(piece);
+      if (!isAll) continue;
+      takeAll(search.take(piece.bytes));
+      readToMs = lastTimeIn(piece.bytes) ?? readToMs;
     }
   }
   takeAll(search.finish());

@@ -26,6 +26,7 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
     names: withoutDirectory,
     daemon: {
       told: { head: doorHead, settings, numbers: systemNumbers },
+      flush: () => Promise.resolve(),
       async record({ name: by }, note) {
         await append();
         records.push({ by, ...note });
@@ -101,7 +102,7 @@ void test('a person whose session ended meanwhile gets no answer', async () => {
 
 void test('a limited view gets none of it', async () => {
   const { ask, records } = desk();
-  for (const endpoint of ['explain', 'access', 'keys', 'suggest', 'check', 'replay'] as const) {
+  for (const endpoint of ['explain', 'access', 'keys', 'suggest', 'check', 'replay', 'policies'] as const) {
     const { status, value } = await ask(endpoint, question, { users: ['*@example.com'] });
     assert.equal(status, 403);
     assert.match(value.text, /^alice sees the records of \*@example\.com only/);
@@ -129,6 +130,26 @@ void test('a review of the journal is recorded before it is shown, a check of a 
   assert.equal((await ask('check', text)).status, 200);
   assert.equal(records.length, 1);
   assert.equal(tasks.length, 2);
+});
+
+void test('a look at what was changed in the policies is recorded before it is shown', async () => {
+  const value = { looked: { records: 7, isAll: true, notes: [] }, periods: [] };
+  const { ask, records, tasks } = desk(undefined, () => ({ kind: 'policies', value }));
+  assert.deepEqual(await ask('policies'), {
+    status: 400,
+    value: { text: 'the request is not JSON' },
+  });
+  assert.deepEqual(await ask('policies', '{}'), { status: 200, value });
+  assert.equal((await ask('policies', '{"sinceMs":0}')).status, 200);
+  assert.equal((await ask('policies', '{"sinceMs":"x"}')).status, 400);
+  assert.equal(tasks.length, 2);
+  assert.deepEqual(
+    records.map(({ action, args, rows }) => [action, args, rows]),
+    [
+      ['audit-policies', [], 7],
+      ['audit-policies', ['since=1970-01-01T00:00:00.000Z'], 7],
+    ],
+  );
 });
 
 void test('a review without a record, without a thread, of what there is not', async () => {

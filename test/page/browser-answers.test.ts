@@ -205,7 +205,7 @@ const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   audit: [
     ...everybody,
     ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'requests', 'show'] as const),
-    ...(['explain', 'suggest', 'check', 'replay', 'access', 'proof', 'verify', 'keys'] as const),
+    ...(['explain', 'suggest', 'check', 'replay', 'policies', 'access', 'proof', 'verify', 'keys'] as const),
   ],
   approve: [
     ...everybody,

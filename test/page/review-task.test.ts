@@ -1,17 +1,21 @@
 // Goal: what was seen under a policy, in groups whose text put together is a policy that allows it; a text is checked alone; what it would
 // have refused is told; reading ends in time and says so.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readFromDisk } from '../../src/adapters/host/process.js';
 import type { Suggested } from '../../src/domain/admin/page/api.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { policyListOf } from '../../src/domain/config/policy-list.js';
+import type { Settings } from '../../src/domain/config/settings.js';
+import { encodeBody } from '../../src/domain/records/audit/encode.js';
+import { Ledger } from '../../src/domain/records/audit/ledger.js';
 import { formatTime } from '../../src/domain/records/audit/record.js';
 import { type ReviewTask, review } from '../../src/page/review-task.js';
 import { settingsLines } from '../../src/setup/configuration-lines.js';
 import { writeJournal } from '../cli/desk.js';
-import { recordedMs } from '../domain/judging/review/recording.js';
+import { admission, recordedMs, type Sent } from '../domain/judging/review/recording.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { openFolder } from '../kit/folder.js';
 
@@ -24,7 +28,7 @@ policies:
   watch: { mode: observe, users: ["*@example.com"], allow: [quota get] }
   strict: { users: ["*@example.com"], allow: [quota get] }
 `;
-function linesOf(text: string): readonly string[] {
+function settingsIn(text: string): Settings {
   const { presetText } = readFromDisk;
   const { settings: read } = parseSettings('/etc/dovegate/d.yaml', {
     readText: () => text,
@@ -32,8 +36,10 @@ function linesOf(text: string): readonly string[] {
     presetText,
   });
   assert.ok(read !== undefined);
-  return [...settingsLines(read)];
+  return read;
 }
+
+const linesOf = (text: string): readonly string[] => [...settingsLines(settingsIn(text))];
 
 const settings = linesOf(configuration);
 const names = { characters: 'abcdefghijklmnopqrstuvwxyz@.', defaultRealm: 'example.com' };
@@ -45,7 +51,12 @@ function taskIn(
     policy = 'watch',
     yaml = '',
     lines = settings,
-  }: { kind?: ReviewTask['kind']; policy?: string; yaml?: string; lines?: readonly string[] } = {},
+  }: {
+    kind?: Exclude<ReviewTask['kind'], 'policies'>;
+    policy?: string;
+    yaml?: string;
+    lines?: readonly string[];
+  } = {},
 ): ReviewTask {
   const directory = join(folder, 'audit');
   return { kind, names, yaml, settings: lines, directory, policy, sinceMs: 0 };
@@ -261,4 +272,134 @@ void test('what the journal lacks, and what it only counted, is said', async (t)
     );
     assert.equal(looked?.notes[1], 'Left out: 16 refused commands of a flood, which were only counted.');
   }
+});
+
+/** A journal of several configurations, with the texts of their policies; each takes effect by a record, and some commands follow. */
+function writeChanges(
+  folder: string,
+  all: readonly { readonly text: string; readonly sent?: readonly Sent[]; readonly by?: string }[],
+): string {
+  const directory = join(folder, 'audit');
+  mkdirSync(join(directory, 'policies'), { recursive: true });
+  const keep = (hash: string, text: string): void =>
+    writeFileSync(join(directory, 'policies', `${hash}.yaml`), text);
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
+  let was: string | undefined;
+  for (const [at, { text, sent = [], by }] of all.entries()) {
+    const read = settingsIn(text);
+    const { hash: policies, text: list } = policyListOf(read);
+    keep(policies, list);
+    for (const { version, effectiveText } of read.policies.values()) keep(version, effectiveText);
+    const time = recordedMs + at * 60_000;
+    let lines = '';
+    const peer = { listener: 'admin', uid: 0, login_uid: 1000 };
+    const files = { args: ['/etc/d.yaml: of uid 0, changed 2026-11-20T11:59:00.000Z'] };
+    const change = {
+      time,
+      event: by === undefined ? 'start' : 'reload',
+      policies,
+      ...(was && { was }),
+      ...files,
+    };
+    lines += ledger.seal(
+      encodeBody(by === undefined ? { ...change, event: 'start' } : { ...change, event: 'reload', by, peer }),
+    );
+    was = policies;
+    for (const [nth, each] of sent.entries()) {
+      const id = `E${at}-${nth}`;
+      const admitted = admission(read, 'audit', { ...each, atMs: time + 1000 }, id);
+      const outcome = admitted.decision === 'deny' ? 'denied' : 'ok';
+      const completed = { time: time + 1005, event: 'completion', session: 'S', id, outcome } as const;
+      lines += ledger.seal(encodeBody(admitted)) + ledger.seal(encodeBody(completed));
+    }
+    writeFileSync(join(directory, `${String(at + 1).padStart(8, '0')}.jsonl`), lines);
+  }
+  return directory;
+}
+
+const allowing = (allow: string): string =>
+  configuration.replace(
+    'mode: observe, users: ["*@example.com"], allow: [quota get]',
+    `users: ["*@example.com"], allow: [${allow}]`,
+  );
+
+// bounds.reviewPeriods
+void test('of many changes of the policies the last 200 are shown, and a note has their number', async (t) => {
+  const [one, two] = [allowing('quota get'), allowing('quota get, expunge')];
+  const all = Array.from({ length: 203 }, (_, at) => ({ text: at % 2 === 0 ? one : two, by: 'root' }));
+  const directory = writeChanges(openFolder(t), all);
+  const found = await review({ kind: 'policies', directory, sinceMs: undefined }, createFakeClock());
+  assert.ok(found.kind === 'policies');
+  assert.equal(found.value.periods.length, 200);
+  assert.equal(found.value.periods[0]?.seq, 203);
+  assert.deepEqual(found.value.looked.notes, ['There were 203 changes; the last 200 are here.']);
+});
+
+void test('where time runs out, the changes are shown for longer than what ran under them', async (t) => {
+  const sent = [{ user: 'bob@example.com', words: ['quota', 'get'] }];
+  const directory = writeChanges(openFolder(t), [
+    { text: allowing('quota get'), sent },
+    { text: allowing('quota get, expunge'), by: 'root', sent },
+  ]);
+  let nowMs = 0;
+  // Each look at the clock takes two seconds.
+  const clock = { wallMs: () => recordedMs, now: () => (nowMs += 2000) };
+  const found = await review({ kind: 'policies', directory, sinceMs: undefined }, clock);
+  assert.ok(found.kind === 'policies');
+  const { looked, periods } = found.value;
+  assert.deepEqual([looked.isAll, looked.readTo], [false, formatTime(recordedMs + 1005)]);
+  assert.deepEqual(
+    periods.map(({ began, commands }) => [began, commands]),
+    [
+      ['reload by root (uid 0, login uid 1000)', 0],
+      ['start', 1],
+    ],
+  );
+});
+
+void test('who changed the policies, what that permits, and what ran under it that the ones before would have denied', async (t) => {
+  const sent = (...words: string[]): Sent => ({ user: 'bob@example.com', words });
+  const directory = writeChanges(openFolder(t), [
+    { text: allowing('quota get'), sent: [sent('quota', 'get'), sent('expunge', 'all')] },
+    {
+      text: allowing('quota get, expunge, mailbox list'),
+      by: 'root',
+      sent: [sent('quota', 'get'), sent('expunge', 'mailbox', 'Trash', 'all'), sent('mailbox', 'list')],
+    },
+    { text: allowing('quota get'), by: 'SIGHUP' },
+  ]);
+  const found = await review({ kind: 'policies', directory, sinceMs: undefined }, createFakeClock());
+  assert.ok(found.kind === 'policies', JSON.stringify(found));
+  const { looked, periods } = found.value;
+  assert.deepEqual([looked.records, looked.isAll, looked.notes], [5, true, []]);
+  const [last, wide, first] = periods;
+  assert.deepEqual(
+    periods.map(({ began, commands, denied, redacted, unjudged, unlisted }) => [
+      began,
+      [commands, denied, redacted, unjudged, unlisted],
+    ]),
+    [
+      ['reload by SIGHUP (uid 0, login uid 1000)', [0, 0, 0, 0, 0]],
+      ['reload by root (uid 0, login uid 1000)', [3, 2, 0, 0, 0]],
+      ['start', [2, 0, 0, 0, 0]],
+    ],
+  );
+  assert.deepEqual(wide?.changes, [{ sign: '+', words: 'watch may now: expunge, mailbox list' }]);
+  assert.deepEqual(wide.files, ['/etc/d.yaml: of uid 0, changed 2026-11-20T11:59:00.000Z']);
+  assert.deepEqual([first?.until, wide.until, last?.until], [wide.time, last?.time, undefined]);
+  assert.deepEqual(wide.counts, [
+    '3 commands ran under it',
+    'the policies before would have denied 2 of them',
+  ]);
+  assert.match(wide.newly.join(), /^expunge by carol@audit, once: no rule allows "expunge"/);
+  assert.deepEqual(first?.notes, ['these are the first policies of this journal']);
+
+  const later = await review({ kind: 'policies', directory, sinceMs: recordedMs + 1 }, createFakeClock());
+  assert.ok(later.kind === 'policies');
+  assert.deepEqual(later.value.periods, [last, wide]);
+
+  rmSync(join(directory, 'policies', `${policyListOf(settingsIn(allowing('quota get'))).hash}.yaml`));
+  const missing = await review({ kind: 'policies', directory, sinceMs: undefined }, createFakeClock());
+  assert.ok(missing.kind === 'policies');
+  assert.match(missing.value.looked.notes.join(), /cannot be put in words\./);
 });

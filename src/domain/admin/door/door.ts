@@ -118,12 +118,18 @@ export const recordedActions = {
   'audit-show': ['audit', 'approve'],
   'audit-suggest': ['audit'],
   'audit-replay': ['audit'],
+  'audit-policies': ['audit'],
   explain: ['audit'],
 } as const satisfies Readonly<Record<string, readonly PageRole[] | undefined>>;
 export type RecordedAction = keyof typeof recordedActions;
 
 /** Looks whose rules and records name other mail users: only for people who may see all of them. */
-export const unlimitedActions: readonly RecordedAction[] = ['audit-suggest', 'audit-replay', 'explain'];
+export const unlimitedActions: readonly RecordedAction[] = [
+  'audit-suggest',
+  'audit-replay',
+  'audit-policies',
+  'explain',
+];
 
 /** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
 export type ActionFailure = 'unrecorded' | 'undone';

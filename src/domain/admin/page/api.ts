@@ -67,6 +67,8 @@ export const endpoints = {
   check: 'POST /api/check',
   /** Replay -> Replayed: what the policy of that text would have decided about past commands. */
   replay: 'POST /api/replay',
+  /** AskPolicies -> PolicyHistory: who changed the policies, and what ran under them. */
+  policies: 'POST /api/policies',
   /** -> AccessTable. */
   access: 'GET /api/access',
   /** -> Proof: the part that is known without reading the journal. */
@@ -116,11 +118,12 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   survey: ['audit'],
   requests: ['audit'],
   show: ['audit'],
-  // Rules and their records name mail users: people with a limited view get 403 for these five.
+  // Rules and their records name mail users: people with a limited view get 403 for these six.
   explain: ['audit'],
   suggest: ['audit'],
   check: ['audit'],
   replay: ['audit'],
+  policies: ['audit'],
   access: ['audit'],
   proof: everybody,
   verify: everybody,
@@ -510,6 +513,36 @@ export interface Replayed extends Checked {
       readonly reason: string;
     }[];
   };
+}
+
+export interface PolicyHistory {
+  readonly looked: LookedThrough;
+  /** Each start and reload that changed the policies, the last one first; at most 200. */
+  readonly periods: readonly {
+    /** Of its record. */
+    readonly seq: number;
+    /** RFC 3339; `until` absent: they are in force. */
+    readonly time: string;
+    readonly until?: string;
+    /** In force before the first record that is left: what it changed is not known. */
+    readonly isOlder: boolean;
+    /** Words: "reload by root (uid 0, login uid 1000)". */
+    readonly began: string;
+    /** `+` permits more, `-` permits less, `~` may be either. */
+    readonly changes: readonly { readonly sign: '+' | '-' | '~'; readonly words: string }[];
+    readonly notes: readonly string[];
+    /** Those that had changed, with their owners and times. */
+    readonly files: readonly string[];
+    /** The numbers below in words. */
+    readonly counts: readonly string[];
+    /** The kinds of commands that the policies before would have denied. */
+    readonly newly: readonly string[];
+    readonly commands: number;
+    readonly denied: number;
+    readonly redacted: number;
+    readonly unjudged: number;
+    readonly unlisted: number;
+  }[];
 }
 
 /** Rows: listeners, accounts and keys; columns: classes of effect; the cells are those of the row's policy. */

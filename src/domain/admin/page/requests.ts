@@ -69,3 +69,7 @@ const review = z.object({
   sinceMs: distanceMs.optional(),
 });
 export const parseReview = readerOf(review);
+
+/** Absent: all that is kept. */
+const policies = z.object({ sinceMs: distanceMs.optional() });
+export const parsePolicies = readerOf(policies);

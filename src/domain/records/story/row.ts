@@ -84,6 +84,7 @@ const deeds: Readonly<Record<string, string>> = {
   'audit-show': 'looked at one id',
   'audit-suggest': 'looked at what a policy has seen',
   'audit-replay': 'tried a policy on the past',
+  'audit-policies': 'looked at what was changed in the policies',
   explain: 'asked what becomes of a command',
 };
 
