@@ -266,6 +266,9 @@ const terms = new Set([
   ...requestTermKeys,
 ]);
 
+/** In the one spelling of a rule all scalars are texts, but for these: a text of policies must be one that can be read. */
+const counts = new Set(['max_matches', 'max_users', 'approvals', 'uses']);
+
 /** The rule in one spelling, and the key of its counter: the same without its terms. */
 function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unknown; limitKey: string } {
   const plain = cursor.plain();
@@ -273,11 +276,17 @@ function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unkno
   const about = kind === 'request' ? 'on_request ' : '';
   if (typeof plain !== 'object' || plain === null)
     return { meaning: plain, limitKey: `${about}${String(plain)}` };
-  const entries = Object.entries(plain);
+  const entries = Object.entries(plain).map(([key, value]): [string, unknown] => [
+    key,
+    counts.has(key) ? Number(value) : value,
+  ]);
   const isName = entries.length === 1;
   const text = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), { lineWidth: 0 });
   // A rule may be as long as its list of users, and its counter is looked for at each command.
-  return { meaning: isName ? entries[0]?.[1] : plain, limitKey: sha256Hex(about + text) };
+  return {
+    meaning: isName ? entries[0]?.[1] : Object.fromEntries(entries),
+    limitKey: sha256Hex(about + text),
+  };
 }
 
 /** Warns about rules without effect: those for everybody in a policy with limited users; those covered by an earlier rule. */

@@ -270,7 +270,7 @@ persons: { carol: { users: [carol, "1001"], oidc: carol@example.com } }
 `);
   const text = describeSettings(settings ?? assert.fail());
   assert.match(text, /^person carol: user:carol uid:1001 oidc:carol@example\.com$/m);
-  assert.match(text, /\n +on_request:\n +- approvals: "2"\n +command: expunge\n/);
+  assert.match(text, /\n +on_request:\n +- approvals: 2\n +command: expunge\n/);
   assert.match(text, /\n +approve:\n +- support/);
 });
 

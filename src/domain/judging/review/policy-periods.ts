@@ -213,7 +213,10 @@ function judgeOf(name: string, version: string, backend: ListedBackend | undefin
   const text = textOf(version);
   const whole = text === undefined ? undefined : asObject(parse(text));
   if (whole === undefined || backend === undefined) return undefined;
-  const { policies, limits, mail_users: users, catalog } = whole;
+  const { policies: stored, limits, mail_users: users, catalog } = whole;
+  // It names other policies, which this text does not have, and decides about no command.
+  const { approve: _, ...own } = asObject(asObject(stored)?.[name]) ?? {};
+  const policies = { [name]: own };
   const names = asObject(users) ?? {};
   const [defaultRealm, resolve] = [asText(names['default_realm']), asText(names['resolve'])];
   const files = asTexts(catalog).map((hash) => [`/trial/${hash}.yaml`, textOf(hash) ?? ''] as const);

@@ -1,7 +1,10 @@
 // Goal: a change of policies is said in words of one sign, and commands are counted under the policies that were in force. What must not
 // happen: a widening with another sign, a sentence from a text that is missing, a judgement about words that are not recorded.
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { test } from 'node:test';
+import { readFromDisk } from '../../../../src/adapters/host/process.js';
 import { parseSettings } from '../../../../src/domain/config/parse-settings.js';
 import { policyListOf } from '../../../../src/domain/config/policy-list.js';
 import type { Settings } from '../../../../src/domain/config/settings.js';
@@ -29,6 +32,7 @@ ${policies}`;
   const { settings, problems } = parseSettings('/etc/dovegate.yaml', {
     readText: () => text,
     glob: () => [],
+    presetText: readFromDisk.presetText,
   });
   assert.ok(settings !== undefined, JSON.stringify(problems));
   for (const { version, effectiveText, shadow } of settings.policies.values()) {
@@ -40,7 +44,9 @@ ${policies}`;
   return settings;
 }
 
-const desk = (keys: string): Written => ({ policies: `  desk: { ${keys} }` });
+const desk = (keys: string, other = ''): Written => ({
+  policies: `  desk: { ${keys} }${other === '' ? '' : `\n  other: ${other}`}`,
+});
 const textOf = (of: string): string | undefined => kept.get(of);
 
 function said(before: Written | undefined, after: Written): string[] {
@@ -182,6 +188,55 @@ void test('what the policies before would have denied is counted, and what hides
   assert.deepEqual([newly, second?.redacted, second?.unjudged], [[['mailbox list', 2]], 1, 0]);
   assert.deepEqual([first?.until, periods.faults.size], [second?.time, 0]);
 });
+
+const given: Readonly<Record<string, string>> = {
+  'gdpr-erasure': 'user: x@a.org, expires: 2030-01-01',
+  'gdpr-export': 'user: x@a.org, expires: 2030-01-01',
+  migration: 'destination: "tcps:new.example.com:24245"',
+  monitoring: 'probe: x@a.org',
+};
+const presets = readdirSync('config/presets')
+  .map((file) => basename(file, '.yaml'))
+  .map((name) =>
+    given[name] === undefined ? `presets/${name}` : `{ preset: presets/${name}, with: { ${given[name]} } }`,
+  );
+const terms = [
+  '{ command: expunge, max_matches: 5, max_users: 3, limit: 20/hour, reason: required, deadline: 5m }',
+  '{ command: fetch, where: { field: [uid, flags], query: { larger: { at_least: 1MiB } } }, expires: 2030-01-01 }',
+  '{ command: search, content: true, all_users: true, shared: true, emergency: true }',
+];
+for (const [what, keys] of [
+  ['limits', 'mode: observe, logs: full, debug: true, weight: 3, limits: { rate: 60/minute, at_once: 2 }'],
+  [
+    'conditions of rules',
+    `deny: [mailbox delete, { command: save, users: ["x@a.org"] }], allow: [${terms.join()}]`,
+  ],
+  [
+    'access on request',
+    'on_request: [{ command: expunge, approvals: 2, uses: 3, for: 2h, reason: { regex: "T-[0-9]+" } }, { command: [search, fetch], scope: command }]',
+  ],
+  ['approvals of others', 'approve: [other], requests: { open: 3, wait: 2h }'],
+  ...presets.map((name) => [name, `use: [${name}]`] as const),
+] as const)
+  void test(`a policy judges again by its text: ${what}`, () => {
+    const own = keys.includes('allow: ') ? keys : `${keys}, allow: []`;
+    const of = (allow: string): Settings =>
+      settingsOf({
+        ...desk(
+          `users: ["*"], ${own.replace('allow: [', `allow: [${allow}`)}`,
+          '{ users: ["*"], allow: [], approve: [desk], on_request: [{ command: expunge }] }',
+        ),
+        backend: ', shared_namespaces: []',
+      });
+    const after = of('quota get, ');
+    const periods = periodsOf(of(''), after);
+    periods.takeRow({
+      ...record(after, 'desk', { user: 'a@example.org', words: ['quota', 'get'] }),
+      admittedSeq: 15,
+    });
+    const { commands, unjudged, redacted, unlisted } = periods.periods[1] ?? assert.fail('no change');
+    assert.deepEqual([commands, unjudged, redacted, unlisted], [1, 0, 0, 0]);
+  });
 
 void test('a record that is missing between two changes is said, and so is a version that no list names', () => {
   const one = settingsOf(desk(plain));
