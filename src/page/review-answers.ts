@@ -9,9 +9,10 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import type { Endpoint, LookedThrough } from '../domain/admin/page/api.js';
+import type { Endpoint, LookedThrough, PolicyHistory } from '../domain/admin/page/api.js';
 import { parsePolicies, parseReview } from '../domain/admin/page/requests.js';
 import { formatTime } from '../domain/records/audit/record.js';
+import { formatCell } from '../domain/records/trail/export.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { settingsLines } from '../setup/configuration-lines.js';
@@ -57,10 +58,13 @@ export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, 
       if (known === undefined) return Promise.resolve(unanswered);
       const parsed = parsePolicies(request.body);
       if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
-      const { sinceMs } = parsed;
+      const { sinceMs, form } = parsed;
       const task = { kind: 'policies', directory: known.head.directory, sinceMs } as const;
-      const args = sinceMs === undefined ? [] : [`since=${formatTime(sinceMs)}`];
-      return answer(parts, 'policies', request, { task, args });
+      const args = [
+        ...(sinceMs === undefined ? [] : [`since=${formatTime(sinceMs)}`]),
+        ...(form === undefined ? [] : [`as=${form}`]),
+      ];
+      return answer(parts, 'policies', request, { task, args, isFile: form === 'csv' });
     },
   };
 }
@@ -72,7 +76,11 @@ async function answer(
   { log, daemon, looks }: ReviewParts,
   what: Reviewed,
   { who, isStill, signal }: PageRequest,
-  { task, args }: { readonly task: ReviewTask; readonly args: readonly string[] },
+  {
+    task,
+    args,
+    isFile = false,
+  }: { readonly task: ReviewTask; readonly args: readonly string[]; readonly isFile?: boolean },
 ): ReturnType<PageHandler> {
   let found: ReviewAnswer;
   try {
@@ -100,7 +108,30 @@ async function answer(
     return refusedReply(503, text);
   }
   if (!isStill()) return changed;
-  return jsonReply(200, found.value);
+  return isFile && found.kind === 'policies'
+    ? { status: 200, type: 'text/csv; charset=utf-8', body: csvOf(found.value) }
+    : jsonReply(200, found.value);
+}
+
+const csvColumns = [
+  ...(['time', 'until', 'began', 'changes', 'files', 'commands', 'denied', 'newly'] as const),
+  ...(['redacted', 'unjudged', 'unlisted', 'seq'] as const),
+];
+
+/** A spreadsheet takes a cell that begins with a sign for a formula. */
+const signWords = { '+': 'wider', '-': 'narrower', '~': 'either' } as const;
+
+function csvOf({ periods }: PolicyHistory): string {
+  const lines = periods.map((period) => {
+    const cells = {
+      ...period,
+      changes: period.changes.map(({ sign, words }) => `${signWords[sign]}: ${words}`).join('; '),
+      files: period.files.join('; '),
+      newly: period.newly.join('; '),
+    };
+    return csvColumns.map((column) => formatCell(cells[column])).join(',');
+  });
+  return [csvColumns.join(','), ...lines, ''].join('\r\n');
 }
 
 function lookedOf(found: Exclude<ReviewAnswer, { kind: 'refused' }>): LookedThrough | undefined {

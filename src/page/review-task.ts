@@ -1,6 +1,6 @@
-// Reviews policies by the journal, for the page: what was seen under one and which rules would allow that, whether a text is a policy, what
-// the policy of that text would have decided, and what was changed in the policies. Runs in a thread; reading ends after a while and says how far it came. The text of
-// somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
+// Reviews policies by the journal, for the page: what was seen under one and which rules would allow that, whether a text is a policy,
+// what the policy of that text would have decided, and what was changed in the policies. Runs in a thread; reading ends after a while and
+// says how far it came. The text of somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
 
 import { readFromDisk } from '../adapters/host/process.js';
 import type { Piece } from '../adapters/journal/compressed.js';
@@ -267,8 +267,8 @@ function cutTo(text: string, charsMax: number): string {
 }
 
 /**
- * Reads what was judged by a policy, or by any, since a time, as far as time permits. `hear` gets each piece before its rows, and the pieces of
- * as much time again after the last row. Rejects with a JournalFault.
+ * Reads what was judged by a policy, or by any, since a time, as far as time permits. `hear` gets each piece before its rows, and for as
+ * long again those without rows. Rejects with a JournalFault.
  */
 async function readUnder(
   {

@@ -43,14 +43,17 @@ export function AccessScreen({ query }: ScreenProps) {
           </>
         }
         controls={
-          <input
-            type="text"
-            aria-label="Show rows with"
-            placeholder="show rows with …"
-            value={wanted}
-            spellcheck={false}
-            onInput={(event) => setWanted(event.currentTarget.value)}
-          />
+          <>
+            <Link to="/policies">What was changed in the policies</Link>
+            <input
+              type="text"
+              aria-label="Show rows with"
+              placeholder="show rows with …"
+              value={wanted}
+              spellcheck={false}
+              onInput={(event) => setWanted(event.currentTarget.value)}
+            />
+          </>
         }
         isTable
       >

@@ -1,4 +1,4 @@
-// More fields and texts of the screens: a choice, a text of several lines, and a text to take along.
+// More fields and texts of the screens: a choice, one of a time, a text of several lines, and a text to take along.
 
 import type { TargetedInputEvent } from 'preact';
 import { useId } from 'preact/hooks';
@@ -31,6 +31,25 @@ export function Choice({ label, value, options, onInput }: ChoiceProps) {
       </select>
     </div>
   );
+}
+
+const dayMs = 86_400_000;
+/** How far back a screen looks, in days. */
+export const spans = [
+  { value: '1', text: 'the last day' },
+  { value: '7', text: 'the last 7 days' },
+  { value: '30', text: 'the last 30 days' },
+  { value: 'all', text: 'all that is kept' },
+] as const;
+type Span = (typeof spans)[number]['value'];
+
+export function spanOf(text: string | null): Span {
+  return spans.find(({ value }) => value === text)?.value ?? '30';
+}
+
+/** `nowMs`: by the clock of the daemon. */
+export function sinceOf(span: Span, nowMs = 0): { readonly sinceMs?: number } {
+  return span === 'all' ? {} : { sinceMs: Math.max(0, nowMs - Number(span) * dayMs) };
 }
 
 interface LongFieldProps {

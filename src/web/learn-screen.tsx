@@ -1,14 +1,7 @@
 // Screen "learn": what was seen under a policy, in groups to tick, and the policy that comes of it, checked and tried out on the past.
 
 import { useState } from 'preact/hooks';
-import type {
-  AccessTable,
-  Checked,
-  LookedThrough,
-  Replayed,
-  Suggested,
-  SuggestedGroup,
-} from '../domain/admin/page/api.js';
+import type { AccessTable, Checked, Replayed, Suggested, SuggestedGroup } from '../domain/admin/page/api.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
@@ -17,6 +10,7 @@ import { AsCommand, Button, Empty, Name, Panel, Pending, Sentence, Sign, Time } 
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
+import { Looked } from './looked.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { shownCommand } from './words.js';
@@ -276,44 +270,6 @@ function Group({ group }: { readonly group: SuggestedGroup }) {
         )}
       </p>
     </div>
-  );
-}
-
-function Looked({ looked }: { readonly looked: LookedThrough }) {
-  const { records, from, to, isAll, readTo, notes } = looked;
-  return (
-    <>
-      <p>
-        Looked through {plural(records, 'command', 'commands')}
-        {from !== undefined && to !== undefined && (
-          <>
-            {' '}
-            from <Time at={from} /> to <Time at={to} />
-          </>
-        )}
-        .
-      </p>
-      {!isAll && (
-        <p>
-          <Sign tone="warn">
-            Time ran out:{' '}
-            {readTo === undefined ? (
-              'nothing of that time was read'
-            ) : (
-              <>
-                the journal was read up to <Time at={readTo} isExact />, and what is newer is not counted here
-              </>
-            )}
-            . Choose a shorter time, or use the command, which reads all of it.
-          </Sign>
-        </p>
-      )}
-      {notes.map((note) => (
-        <p key={note} class="faint">
-          <Sentence text={note} />
-        </p>
-      ))}
-    </>
   );
 }
 

@@ -10,7 +10,7 @@ import { hasWords } from './access.js';
 import { AskFault } from './api.js';
 import { useAnswer } from './asked.js';
 import { Words } from './badge.js';
-import { Choice } from './fields.js';
+import { Choice, sinceOf, spanOf, spans } from './fields.js';
 import { AsCommand, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
@@ -20,14 +20,6 @@ import { useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { shellQuoted } from './trail-query.js';
 
-const dayMs = 86_400_000;
-const spans = [
-  { value: '1', text: 'the last day' },
-  { value: '7', text: 'the last 7 days' },
-  { value: '30', text: 'the last 30 days' },
-  { value: 'all', text: 'all that is kept' },
-] as const;
-
 interface Read {
   readonly items: readonly AccessTold[];
   readonly end: TrailEnd;
@@ -36,7 +28,7 @@ interface Read {
 export function RequestsScreen({ query }: ScreenProps) {
   const { api } = useSession();
   const clock = useDaemonMs();
-  const days = spans.find(({ value }) => value === query.get('days'))?.value ?? '30';
+  const days = spanOf(query.get('days'));
   const wanted = query.get('with') ?? '';
   const by = query.get('by') ?? '';
   const [name, setName] = useState(by);
@@ -44,7 +36,7 @@ export function RequestsScreen({ query }: ScreenProps) {
     go(`/requests?${new URLSearchParams({ days, with: wanted, by, ...next }).toString()}`, true);
   const { value, fault, isBusy } = useAnswer<Read>(clock && `${days} ${by}`, async (signal) => {
     const filter = {
-      ...(days !== 'all' && { sinceMs: Math.max(0, (clock?.() ?? 0) - Number(days) * dayMs) }),
+      ...sinceOf(days, clock?.()),
       ...(by !== '' && { by }),
     };
     const items: AccessTold[] = [];

@@ -26,6 +26,7 @@ const exchangeScreen = async () => (await import('./exchange-screen.js')).Exchan
 const keysScreen = async () => (await import('./keys-screen.js')).KeysScreen;
 const learnScreen = async () => (await import('./learn-screen.js')).LearnScreen;
 const mailboxScreen = async () => (await import('./mailbox-screen.js')).MailboxScreen;
+const policiesScreen = async () => (await import('./policies-screen.js')).PoliciesScreen;
 const proofScreen = async () => (await import('./proof-screen.js')).ProofScreen;
 const requestsScreen = async () => (await import('./requests-screen.js')).RequestsScreen;
 const requestScreen = async () => (await import('./request-screen.js')).RequestScreen;
@@ -44,6 +45,14 @@ export const screens: readonly Screen[] = [
   { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], load: mailboxScreen },
   { path: '/proof', title: 'Proof', key: 'p', roles: everybody, load: proofScreen },
   { path: '/access', title: 'Access', key: 'a', roles: ['audit'], isWhole: true, load: accessScreen },
+  {
+    path: '/policies',
+    title: 'Policies',
+    of: ['Access'],
+    roles: ['audit'],
+    isWhole: true,
+    load: policiesScreen,
+  },
   {
     path: '/access/:id',
     title: 'Request',

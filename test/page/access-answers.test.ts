@@ -142,6 +142,7 @@ void test('a look at what was changed in the policies is recorded before it is s
   assert.deepEqual(await ask('policies', '{}'), { status: 200, value });
   assert.equal((await ask('policies', '{"sinceMs":0}')).status, 200);
   assert.equal((await ask('policies', '{"sinceMs":"x"}')).status, 400);
+  assert.equal((await ask('policies', '{"form":"pdf"}')).status, 400);
   assert.equal(tasks.length, 2);
   assert.deepEqual(
     records.map(({ action, args, rows }) => [action, args, rows]),

@@ -67,7 +67,7 @@ export const endpoints = {
   check: 'POST /api/check',
   /** Replay -> Replayed: what the policy of that text would have decided about past commands. */
   replay: 'POST /api/replay',
-  /** AskPolicies -> PolicyHistory: who changed the policies, and what ran under them. */
+  /** -> PolicyHistory, or the same as CSV: who changed the policies, and what ran under them. */
   policies: 'POST /api/policies',
   /** -> AccessTable. */
   access: 'GET /api/access',

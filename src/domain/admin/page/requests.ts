@@ -71,5 +71,9 @@ const review = z.object({
 export const parseReview = readerOf(review);
 
 /** Absent: all that is kept. */
-const policies = z.object({ sinceMs: distanceMs.optional() });
+const policies = z.object({
+  sinceMs: distanceMs.optional(),
+  /** `csv`: the answer is a file for a spreadsheet. */
+  form: z.literal('csv', { error: 'must be csv' }).optional(),
+});
 export const parsePolicies = readerOf(policies);
