@@ -8,7 +8,7 @@ import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { changedFiles } from '../domain/config/kept-files.js';
+import { changedFiles, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';
 import { policyListOf } from '../domain/config/policy-list.js';
 import { type Finding, formatProblem, placeIn } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
@@ -40,6 +40,8 @@ export interface Reloaded {
   readonly problems: readonly string[];
   /** Those that had changed. */
   readonly files?: readonly string[];
+  /** Where none had: the change before. */
+  readonly lastChange?: LastChange;
   readonly unfinished?: readonly string[];
   readonly restart: readonly string[];
   /** Since a start that found problems in the file: when the configuration that is served was read. */
@@ -77,6 +79,10 @@ export type Asker = Pick<AuditRecord, 'by' | 'peer' | 'deed'>;
 interface Asked {
   readonly asker: Asker;
   readonly count: number;
+}
+
+function byOf(asked: Asked | undefined): string {
+  return asked?.asker.by ?? 'somebody unknown';
 }
 
 /** Read only at the start: the sections, and for some of them the exceptions. */
@@ -125,9 +131,8 @@ export class Reloader {
 
   async #run(asked: Asked | undefined): Promise<Reloaded> {
     this.last = reportResult(this.#parts, await reloadOnce(this.#parts, asked, this.last?.lastMs));
-    const { isSuccess, atMs, files } = this.last;
-    if (isSuccess)
-      this.loaded = { since: formatTime(atMs), by: asked?.asker.by ?? 'somebody unknown', files };
+    const { isSuccess, atMs, files, lastChange } = this.last;
+    if (isSuccess) this.loaded = { since: formatTime(atMs), by: byOf(asked), files, before: lastChange };
     return this.last;
   }
 
@@ -212,14 +217,20 @@ async function replaceAll(
   await step('the list of policies', () => journal.keepPolicy(list.hash, list.text));
   const was = policyListOf(served.now.settings).hash;
   let files: readonly string[] = [];
+  let copied: string | undefined;
   await step('the changed files', async () => {
     if (copy === undefined) return;
-    const { changed, all } = filesChanged(await parts.copyBefore(), copy);
+    copied = await parts.copyBefore();
+    const { changed, all } = filesChanged(copied, copy);
     // A reload that failed may have replaced the copy already: then no file differs from it, although the policies do.
     files = changed.length === 0 && list.hash !== was ? all : changed;
   });
   // Before the journal names it: whatever ends the process between the two, a copy of an older policy is not what the journal names.
-  if (copy !== undefined) await step('the copy of the configuration', () => parts.keep(copy));
+  const change = { since: formatTime(clock.wallMs()), by: byOf(asked), files: [...files] };
+  if (copy !== undefined)
+    await step('the copy of the configuration', () =>
+      parts.keep(withChange(copy, copied, files.length === 0 ? undefined : change)),
+    );
   // No wait between this check and the last commit: a draining daemon is never switched, and no other task sees half of a configuration.
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();
@@ -263,7 +274,17 @@ async function replaceAll(
     step('the checkpoint', () => journal.checkpoint()),
   ]);
   const restart = needsRestart(before.settings, settings);
-  return { atMs: clock.wallMs(), isSuccess: true, hash, problems, files, unfinished, restart };
+  const lastChange = files.length === 0 ? lastChangeIn(copied) : undefined;
+  return {
+    atMs: clock.wallMs(),
+    isSuccess: true,
+    hash,
+    problems,
+    files,
+    ...(lastChange && { lastChange }),
+    unfinished,
+    restart,
+  };
 }
 
 const filesNamedMax = 8;

@@ -20,6 +20,7 @@ import type {
 import { type BackendSettings, formatHostPort, formatListenerSocket } from '../domain/config/settings.js';
 import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
+import type { Loaded } from '../domain/records/story/row.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { journalCodes, type UpstreamFault } from '../ports/faults.js';
@@ -72,6 +73,8 @@ export interface Gate {
 export interface GateStart {
   /** Of its configuration, those that had changed since the run before; undefined: not known. */
   readonly files?: readonly string[] | undefined;
+  /** The last change before it. */
+  readonly before?: Loaded['before'];
   readonly started: string;
   readonly startedMs: number;
 }
@@ -107,7 +110,7 @@ export function lookAt(gate: Gate): Running {
     state: () => (lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving'),
     problems: () => undefined,
     configHash: () => settings.hash,
-    loaded: () => reloader.loaded ?? { since: start.started, files: start.files },
+    loaded: () => reloader.loaded ?? { since: start.started, files: start.files, before: start.before },
     observing: () =>
       [...settings.policies.values()].filter(({ mode }) => mode === 'observe').map(({ name }) => name),
     candidates: () =>

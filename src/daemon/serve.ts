@@ -15,7 +15,7 @@ import { bounds } from '../bounds/bounds.js';
 import { pause } from '../concurrency/waiting.js';
 import { whyDown } from '../domain/admin/now/problems.js';
 import { whyNotReady } from '../domain/admin/now/running.js';
-import { keptName } from '../domain/config/kept-files.js';
+import { keptName, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';
 import { policyListOf } from '../domain/config/policy-list.js';
 import type { Settings } from '../domain/config/settings.js';
 import { formatTime } from '../domain/records/audit/record.js';
@@ -226,7 +226,8 @@ async function open(
   const before = await copyBefore();
   const files = kept === undefined ? undefined : filesChanged(before, kept);
   const started = { started: formatTime(clock.wallMs()), startedMs: clock.now() };
-  const start: GateStart = { ...started, files: before === undefined ? undefined : files?.changed };
+  const changed = before === undefined ? undefined : files?.changed;
+  const start: GateStart = { ...started, files: changed, before: lastChangeIn(before) };
   const losses = createLossLog(log, clock);
   const loop = watchLoopLag(clock, (lagMs) => {
     if (lagMs < stallMs) return;
@@ -452,7 +453,7 @@ async function open(
   lifecycle.become('serving');
   const listening = settings.listeners.map((listener) => listener.name).join(' ');
   if (kept !== undefined)
-    await keep(kept).catch((fault: unknown) => {
+    await keep(withChange(kept, before, changeOfStart(start))).catch((fault: unknown) => {
       const why = `a start with a file that has problems will not serve this configuration: ${messageOf(fault)}`;
       log.report({ event: 'configuration-warning', level: 'warn', text: why });
     });
@@ -502,6 +503,12 @@ async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own)
 }
 
 /** The text for the service manager; reasons for not serving come first. */
+/** Undefined: it changed nothing. */
+function changeOfStart({ started, files }: GateStart): LastChange | undefined {
+  if (files === undefined) return { since: started };
+  return files.length === 0 ? undefined : { since: started, files: [...files] };
+}
+
 function statusLine(gate: Gate, reloaded = gate.reloader.last): string {
   const { listeners, hash } = gate.served.now.settings;
   const reasons = whyNotReady(lookAt(gate))

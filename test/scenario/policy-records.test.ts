@@ -65,16 +65,31 @@ void test('starts and reloads name the policies, who asked, and the changed file
 
   // The same once more: nothing was changed, and that is said, too.
   await daemon.reload();
+  const status = async (): Promise<string> =>
+    (await runWarm(['status', '--config', file], { cwd: folder })).text;
+  const byAsker = `the change before: loaded \\S+ by a reload by ${String(byOperator['by'])}; changed: ${file}: of uid ${uid}, changed `;
+  assert.match(
+    await status(),
+    new RegExp(`, loaded \\S+ by a reload by SIGHUP; no file had changed; ${byAsker}`),
+  );
   const bySignal = changesOf(daemon)[2] ?? {};
   assert.deepEqual([bySignal['by'], bySignal['args']], ['SIGHUP', undefined]);
   assert.equal(bySignal['policies'], bySignal['was']);
 
-  await daemon.kill();
+  // A start is not who changed the configuration, nor is the one after it.
+  let run: Daemon = daemon;
+  for (let starts = 0; starts < 2; starts += 1) {
+    await run.kill();
+    run = await startDaemon(t, { folder });
+    assert.match(await status(), new RegExp(`, loaded \\S+ by the start; no file had changed; ${byAsker}`));
+  }
+
+  await run.kill();
   daemon.write('dovegate.yaml', configuration({ policy: of('quota get, mailbox list') }));
   const again = await startDaemon(t, { folder });
   const client2 = await openRawClient({ path: again.path('support.sock'), minor: 2, owner: t });
   assert.equal((await client2.ask(quota)).status, '+');
-  const restarted = changesOf(again)[3] ?? {};
+  const restarted = changesOf(again)[5] ?? {};
   assert.equal(restarted['event'], 'start');
   assert.notEqual(restarted['policies'], restarted['was']);
   assert.match(String(restarted['args']), named(file));
@@ -88,7 +103,7 @@ void test('starts and reloads name the policies, who asked, and the changed file
   const next = policyListOf(settings);
   mkdirSync(again.path(`audit/policies/${next.hash}.yaml`));
   await again.reload();
-  const unkept = changesOf(again)[4] ?? {};
+  const unkept = changesOf(again)[6] ?? {};
   assert.deepEqual([unkept['policies'], unkept['was']], [next.hash, restarted['policies']]);
   assert.ok(
     again.logs.some(

@@ -5,7 +5,7 @@ import { holdProcess } from '../../adapters/host/process.js';
 import { pause } from '../../concurrency/waiting.js';
 import { durationWords, plural } from '../../domain/language/words/words.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
-import { asList, asNumber, asTexts } from '../../domain/records/audit/stored.js';
+import { asList, asNumber, asObject, asTexts } from '../../domain/records/audit/stored.js';
 
 import { loadedWords, reviewWords } from '../../domain/records/story/row.js';
 
@@ -358,14 +358,19 @@ function stateOf(backend: Values): string {
   return newer === undefined ? 'up' : `up, newer than dovegate knows (newer: ${text(newer)})`;
 }
 
-function loadedOf({ since, by, files }: Values): string {
-  if (since === undefined) return '';
-  const words = loadedWords({
+function loadedOf(loaded: Values): string {
+  if (loaded['since'] === undefined) return '';
+  const before = asObject(loaded['before']);
+  const words = loadedWords({ ...loadIn(loaded), ...(before && { before: loadIn(before) }) });
+  return `, ${words.replaceAll(/[{}]/g, '')}`;
+}
+
+function loadIn({ since, by, files }: Values) {
+  return {
     since: text(since),
     ...(by !== undefined && { by: text(by) }),
     ...(files !== undefined && { files: texts(files) }),
-  });
-  return `, ${words.replaceAll(/[{}]/g, '')}`;
+  };
 }
 
 function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {

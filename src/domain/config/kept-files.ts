@@ -15,7 +15,12 @@ const keptShape = z.object({
   texts: pairs(z.string()),
   lists: pairs(z.array(z.string())),
   presets: pairs(z.string()),
+  /** The last start or reload for which a file had changed; `by` absent: a start. */
+  changed: z
+    .object({ since: z.string(), by: z.string().optional(), files: z.array(z.string()).optional() })
+    .optional(),
 });
+export type LastChange = NonNullable<z.infer<typeof keptShape>['changed']>;
 
 /** Reads as `read` does, and keeps all that was read. */
 export function keeping(read: ReadFiles) {
@@ -55,6 +60,16 @@ export function changedFiles(
   const all = [...fresh.keys()];
   const paths = new Set([...all, ...old.keys()]);
   return { changed: [...paths].filter((path) => old.get(path) !== fresh.get(path)), all };
+}
+
+/** The copy with the change that made it; undefined: no file had changed, and the change is that of the copy before. */
+export function withChange(copy: string, before: string | undefined, change: LastChange | undefined): string {
+  const changed = change ?? lastChangeIn(before);
+  return changed === undefined ? copy : JSON.stringify({ ...parseLine(copy), changed });
+}
+
+export function lastChangeIn(copy: string | undefined): LastChange | undefined {
+  return copy === undefined ? undefined : keptShape.safeParse(parseLine(copy)).data?.changed;
 }
 
 function textsIn(copy: string | undefined): ReadonlyMap<string, string> {

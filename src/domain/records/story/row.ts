@@ -481,12 +481,18 @@ export interface Loaded {
   readonly by?: string | undefined;
   /** Those that had changed, with their owners and times; absent: they are not told. */
   readonly files?: readonly string[] | undefined;
+  /** The last change before it: of a start, and of a reload for which no file had changed. */
+  readonly before?: Omit<Loaded, 'before'> | undefined;
 }
 
-/** `loaded {TIME} by a reload by anna; changed: dovegate.yaml: of uid 0, changed TIME` */
-export function loadedWords({ since, by, files }: Loaded): string {
+/**
+ * `loaded {TIME} by a reload by anna; changed: dovegate.yaml: of uid 0, changed TIME`; a start is not who changed it, so the last change
+ * before it follows: `loaded {TIME} by the start; no file had changed; the change before: loaded {TIME} by a reload by anna; ...`
+ */
+export function loadedWords({ since, by, files, before }: Loaded): string {
   const who = by === undefined ? 'the start' : `a reload ${drainWords({ by })}`;
-  return `loaded {${since}} by ${who}${files === undefined ? '' : `; ${filesWords(files)}`}`;
+  const own = `loaded {${since}} by ${who}${files === undefined ? '' : `; ${filesWords(files)}`}`;
+  return before === undefined ? own : `${own}; the change before: ${loadedWords(before)}`;
 }
 
 export function filesWords(files: readonly string[]): string {
