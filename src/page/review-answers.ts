@@ -11,6 +11,7 @@ import {
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Endpoint, LookedThrough, PolicyHistory } from '../domain/admin/page/api.js';
 import { parsePolicies, parseReview } from '../domain/admin/page/requests.js';
+import { mailUsersSection } from '../domain/config/settings.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { messageOf } from '../ports/faults.js';
@@ -151,21 +152,23 @@ function lookedOf(found: Exclude<ReviewAnswer, { kind: 'refused' }>): LookedThro
 const changed = refusedReply(403, 'the configuration was changed meanwhile; sign in again');
 
 function taskOf({ settings, head: { directory } }: Told, what: OfOne, asked: Asked): ReviewTask {
-  const { mailUsers } = settings;
   const { policy, yaml, sinceMs } = asked;
-  const { characters, defaultRealm, resolve } = mailUsers;
-  const names = {
-    characters,
-    ...(defaultRealm === undefined ? {} : { defaultRealm }),
-    ...(resolve === undefined ? {} : { resolve }),
-  };
+  const mailUsers = mailUsersSection(settings.mailUsers);
   switch (what) {
     case 'suggest':
       return { kind: what, settings: [...settingsLines(settings)], directory, policy, sinceMs };
     case 'check':
-      return { kind: what, policy, yaml, names };
+      return { kind: what, policy, yaml, mailUsers };
     case 'replay':
-      return { kind: what, settings: [...settingsLines(settings)], directory, policy, yaml, names, sinceMs };
+      return {
+        kind: what,
+        settings: [...settingsLines(settings)],
+        directory,
+        policy,
+        yaml,
+        mailUsers,
+        sinceMs,
+      };
     default:
       return what satisfies never;
   }

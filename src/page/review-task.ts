@@ -23,7 +23,7 @@ import type {
 } from '../domain/admin/page/api.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Policy } from '../domain/judging/policy/policy.js';
-import { type NamesOfUsers, parseAlone } from '../domain/judging/review/alone.js';
+import { parseAlone } from '../domain/judging/review/alone.js';
 import { effectOf } from '../domain/judging/review/generalise.js';
 import { createPolicyPeriods, type PolicyPeriod } from '../domain/judging/review/policy-periods.js';
 import { linesOfRule } from '../domain/judging/review/policy-text.js';
@@ -39,6 +39,9 @@ import { createSearch, type ExchangeRow } from '../domain/records/trail/search.j
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
 
+/** The section `mail_users`. */
+type MailUsers = Readonly<Record<string, unknown>>;
+
 export type ReviewTask =
   | {
       readonly kind: 'suggest';
@@ -47,14 +50,14 @@ export type ReviewTask =
       readonly policy: string;
       readonly sinceMs: number;
     }
-  | { readonly kind: 'check'; readonly policy: string; readonly yaml: string; readonly names: NamesOfUsers }
+  | { readonly kind: 'check'; readonly policy: string; readonly yaml: string; readonly mailUsers: MailUsers }
   | {
       readonly kind: 'replay';
       readonly settings: readonly string[];
       readonly directory: string;
       readonly policy: string;
       readonly yaml: string;
-      readonly names: NamesOfUsers;
+      readonly mailUsers: MailUsers;
       readonly sinceMs: number;
     }
   | { readonly kind: 'policies'; readonly directory: string; readonly sinceMs: number | undefined };
@@ -345,14 +348,14 @@ const policyFile = '/trial/policy.yaml';
 function parseText({
   policy: name,
   yaml,
-  names,
+  mailUsers,
 }: {
   readonly policy: string;
   readonly yaml: string;
-  readonly names: NamesOfUsers;
+  readonly mailUsers: MailUsers;
 }): { readonly policy: Policy | undefined; readonly problems: Checked['problems'] } {
   const { presetText } = readFromDisk;
-  const { settings, problems } = parseAlone({ file: policyFile, yaml, policy: name, names, presetText });
+  const { settings, problems } = parseAlone({ file: policyFile, yaml, policy: name, mailUsers, presetText });
   const shown = problems.filter(({ file, severity }) => file === policyFile || severity === 'error');
   const told = shown.slice(0, problemsMax).map(({ severity, file, line, column, path, message }) => {
     // One that is not in the text is of what the text lacks.

@@ -144,6 +144,6 @@ void test('the threads of the page: a search, a check with its progress, a text 
   for await (const { part } of looks.readLong({ long: 'verify', directory, ownKey: '' }, 'a', never()))
     parts.push(part);
   assert.deepEqual(parts, ['progress', 'verified']);
-  const check = { kind: 'check', policy: 'p', yaml: 'allow: []', names: { characters: 'abc' } } as const;
+  const check = { kind: 'check', policy: 'p', yaml: 'allow: []', mailUsers: { characters: 'abc' } } as const;
   assert.equal((await looks.review(check, 'c', never())).kind, 'checked');
 });

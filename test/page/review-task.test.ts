@@ -42,7 +42,7 @@ function settingsIn(text: string): Settings {
 const linesOf = (text: string): readonly string[] => [...settingsLines(settingsIn(text))];
 
 const settings = linesOf(configuration);
-const names = { characters: 'abcdefghijklmnopqrstuvwxyz@.', defaultRealm: 'example.com' };
+const mailUsers = { characters: 'abcdefghijklmnopqrstuvwxyz@.', default_realm: 'example.com' };
 
 function taskIn(
   folder: string,
@@ -59,7 +59,7 @@ function taskIn(
   } = {},
 ): ReviewTask {
   const directory = join(folder, 'audit');
-  return { kind, names, yaml, settings: lines, directory, policy, sinceMs: 0 };
+  return { kind, mailUsers, yaml, settings: lines, directory, policy, sinceMs: 0 };
 }
 
 /** As the page puts it together. */

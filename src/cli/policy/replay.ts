@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { readFromDisk } from '../../adapters/host/process.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import type { Settings } from '../../domain/config/settings.js';
+import { mailUsersSection, type Settings } from '../../domain/config/settings.js';
 import { parseAlone, policyNamesIn } from '../../domain/judging/review/alone.js';
 import {
   Coverage,
@@ -75,7 +75,8 @@ function withCandidate(settings: Settings, file: string): Settings {
       `${file}: holds no policies: NAME: ..., as suggest prints it`,
     );
   const catalog = new Map(settings.catalog?.files.map((each) => [each.path, read(each.path)]));
-  const parsed = parseAlone({ file: path, yaml, policy, names: settings.mailUsers, presetText, catalog });
+  const mailUsers = mailUsersSection(settings.mailUsers);
+  const parsed = parseAlone({ file: path, yaml, policy, mailUsers, presetText, catalog });
   const errors = parsed.problems.filter(({ severity }) => severity === 'error');
   if (parsed.settings === undefined) {
     const lines = errors.map((problem) => formatProblem(problem, parsed.texts.get(problem.file)));

@@ -29,7 +29,7 @@ import type { ProblemList } from './problem.js';
 import type { Sources } from './read-files.js';
 import type { RawConfiguration } from './schema.js';
 import { without } from './schema-parts.js';
-import type { MailUserSettings } from './settings.js';
+import { type MailUserSettings, mailUsersSection } from './settings.js';
 import { validate } from './validate.js';
 
 export interface PolicyReading {
@@ -270,12 +270,7 @@ function effectiveText(
   const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
   const text = {
     version: 1,
-    mail_users: {
-      default_realm: mailUsers.defaultRealm,
-      characters: mailUsers.characters,
-      resolve: mailUsers.resolve,
-      case: mailUsers.case === 'fold' ? undefined : mailUsers.case,
-    },
+    mail_users: mailUsersSection(mailUsers),
     // What a rule for such a command permits depends on the file.
     catalog: catalog?.files.map(({ hash }) => hash),
     limits: mailUsers.perLineMax === usersPerLine ? undefined : { users: mailUsers.perLineMax },

@@ -154,6 +154,21 @@ export interface MailUserSettings extends RawMailUsers {
   readonly perLineMax: number;
 }
 
+/** As the section `mail_users` of a text has it, for texts that are read again. */
+export function mailUsersSection({
+  defaultRealm,
+  characters,
+  resolve,
+  case: nameCase,
+}: Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve' | 'case'>) {
+  return {
+    default_realm: defaultRealm,
+    characters,
+    resolve,
+    case: nameCase === 'fold' ? undefined : nameCase,
+  };
+}
+
 export interface AuditSettings extends Omit<RawAudit, 'ship'> {
   /** Receivers of every record; their names differ. */
   readonly ship: readonly SinkSettings[];

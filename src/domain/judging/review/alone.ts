@@ -3,13 +3,8 @@
 
 import { parse } from 'yaml';
 import { type ParsedSettings, parseSettings } from '../../config/parse-settings.js';
-import type { MailUserSettings } from '../../config/settings.js';
 import { asObject } from '../../records/audit/stored.js';
 import { formatValue } from './policy-text.js';
-
-/** What the names of mail users are. */
-export type NamesOfUsers = Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve'> &
-  Partial<Pick<MailUserSettings, 'case'>>;
 
 /** The policies that a text has, as far as it is YAML. */
 export function policyNamesIn(yaml: string): string[] {
@@ -28,7 +23,8 @@ export interface Alone {
   readonly yaml: string;
   /** A policy that it must have. */
   readonly policy: string;
-  readonly names: NamesOfUsers;
+  /** The section `mail_users`. */
+  readonly mailUsers: Readonly<Record<string, unknown>>;
   readonly presetText?: (name: string) => string | undefined;
   readonly catalog?: ReadonlyMap<string, string>;
 }
@@ -37,24 +33,17 @@ export function parseAlone({
   file,
   yaml,
   policy,
-  names,
+  mailUsers,
   presetText,
   catalog = new Map(),
 }: Alone): ParsedSettings {
-  const { characters, defaultRealm, resolve } = names;
-  const mailUsers = {
-    characters,
-    ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }),
-    ...(resolve === undefined ? {} : { resolve }),
-    ...(names.case === undefined ? {} : { case: names.case }),
-  };
   const around = [
     'version: 1',
     `include: [${formatValue(file)}]`,
     `listeners: { trial: { unix: /trial, policy: ${formatValue(policy)} } }`,
     'backends: { trial: { address: "unix:/trial" } }',
     'routes: [{ users: ["*"], backend: trial }]',
-    `mail_users: ${formatValue(mailUsers)}`,
+    `mail_users: ${JSON.stringify(mailUsers)}`,
     ...(catalog.size === 0 ? [] : [`catalog: ${formatValue([...catalog.keys()])}`]),
   ].join('\n');
   return parseSettings(aroundFile, {

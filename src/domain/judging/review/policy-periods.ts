@@ -217,19 +217,12 @@ function judgeOf(name: string, version: string, backend: ListedBackend | undefin
   // It names other policies, which this text does not have, and decides about no command.
   const { approve: _, ...own } = asObject(asObject(stored)?.[name]) ?? {};
   const policies = { [name]: own };
-  const names = asObject(users) ?? {};
-  const [defaultRealm, resolve] = [asText(names['default_realm']), asText(names['resolve'])];
   const files = asTexts(catalog).map((hash) => [`/trial/${hash}.yaml`, textOf(hash) ?? ''] as const);
   const { settings } = parseAlone({
     file: '/trial/policy.yaml',
     yaml: stringify({ policies, ...(limits === undefined ? {} : { limits }) }),
     policy: name,
-    names: {
-      characters: textIn(names, 'characters'),
-      ...(defaultRealm !== undefined && { defaultRealm }),
-      ...(resolve !== undefined && { resolve }),
-      ...(names['case'] === 'keep' && { case: 'keep' }),
-    },
+    mailUsers: asObject(users) ?? {},
     catalog: new Map(files),
   });
   const policy: Policy | undefined = settings?.policies.get(name);

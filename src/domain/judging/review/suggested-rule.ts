@@ -1,7 +1,7 @@
 // Finds one rule: the narrowest that permits every seen line of a command, tested with the policy code. A suggestion must have been parsed
 // by the configuration's own parser and evaluated.
 
-import type { MailUserSettings } from '../../config/settings.js';
+import { type MailUserSettings, mailUsersSection } from '../../config/settings.js';
 import { GlobList } from '../../language/names/glob.js';
 import { formatEnd } from '../../records/audit/record.js';
 import { decide } from '../policy/decide.js';
@@ -147,7 +147,7 @@ export function policyOf(rule: RuleText, { policy, mailUsers }: Trial): Policy |
     file: '/trial/rule.yaml',
     yaml,
     policy: 'trial',
-    names: mailUsers,
+    mailUsers: mailUsersSection(mailUsers),
   });
   const read = settings?.policies.get('trial');
   return (
