@@ -4,7 +4,8 @@
 // and the file, a command that ran and that the policies before deny, and that is not counted as such.
 // DOVEGATE_ROUNDS=10 makes the 50 edits of the published figure.
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { pick, seededRandom } from '../kit/chunkings.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
@@ -201,6 +202,23 @@ void test('for a while billing could expunge: it is said though nobody did, with
   assert.match(diff.text, /^policy support: [0-9a-f]{64} -> [0-9a-f]{64}\n[^]*\n\+ +- expunge\n/);
   assert.equal((await ask('--diff', '1')).exit, 0);
   assert.equal((await ask('--diff', '999')).exit, 64);
+
+  // The mirror of a fleet has the records without the texts: by whom and when, and no words.
+  const [segment = ''] = readdirSync(daemon.path('audit')).filter((name) => name.endsWith('.jsonl'));
+  const { journal } = auditRecords(daemon)[0] ?? {};
+  const mirrored = join('mirror', 'gate1', String(journal));
+  mkdirSync(daemon.path(mirrored), { recursive: true });
+  copyFileSync(daemon.path(join('audit', segment)), daemon.path(join(mirrored, segment)));
+  const fleet = await runWarm(['audit', 'policies', '--fleet', daemon.path('mirror')], {
+    cwd: daemon.folder,
+  });
+  assert.equal(fleet.exit, 65, fleet.text);
+  assert.match(
+    fleet.text,
+    new RegExp(`^gate1: [^\\n]+ reload by SIGHUP, record ${seq}\n {2}in force for `, 'm'),
+  );
+  assert.match(fleet.text, new RegExp(`record ${seq} cannot be put in words`));
+  assert.doesNotMatch(fleet.text, /may now/);
 
   const { policies } = JSON.parse((await ask('--json')).text.split('\n')[1] ?? '');
   rmSync(daemon.path(`audit/policies/${policies}.yaml`));
