@@ -3,7 +3,7 @@
 
 import type { AccessItem } from '../domain/admin/page/access.js';
 import { countWords, plural } from '../domain/language/words/words.js';
-import { isDecidedBy } from '../domain/records/story/row.js';
+import { decisionsOf, givenWords } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { AsCommand, Button, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
@@ -39,9 +39,7 @@ export function ApprovalsScreen({ query }: ScreenProps) {
     </section>
   );
   // What lives was decided, too.
-  const mine = [...approvals, ...decided].filter(({ ended_by: by, ...item }) =>
-    isDecidedBy({ ...item, end: { by } }, name),
-  );
+  const mine = [...approvals, ...decided].filter((item) => decidedBy(item, name).length > 0);
   const listed = isMine ? mine : decided;
   const title = isMine ? 'Decided by you' : 'Decided, and over';
   const unreviewed = approvals.filter((item) => waitsForReview(item) && !isOver(item)).length;
@@ -93,7 +91,7 @@ export function ApprovalsScreen({ query }: ScreenProps) {
         <Table
           label={title}
           rows={listed}
-          columns={columns}
+          columns={isMine ? [decidedColumn(name), ...columns] : columns}
           keyOf={({ id }) => id}
           onOpen={({ id }) => go(requestPath(id))}
           empty={<Empty>Nothing was decided that is kept here.</Empty>}
@@ -103,6 +101,24 @@ export function ApprovalsScreen({ query }: ScreenProps) {
       {dialog}
     </>
   );
+}
+
+function decidedBy({ state, ended_by: by, ended = '', ...item }: AccessItem, name: string) {
+  return decisionsOf({ ...item, end: { action: state, by, time: ended } }, name);
+}
+
+function decidedColumn(name: string): Column<AccessItem> {
+  return {
+    title: 'you decided',
+    kind: 'short',
+    line: 1,
+    cell: (item) =>
+      decidedBy(item, name).map(({ what, time }) => (
+        <div key={what}>
+          {what} <Time at={time} isDated isExact />
+        </div>
+      )),
+  };
 }
 
 const columns: Column<AccessItem>[] = [
@@ -143,6 +159,11 @@ const columns: Column<AccessItem>[] = [
     title: 'what became of it',
     kind: 'wide',
     line: 3,
-    cell: (item) => <Sentence text={becameSentence(item)} />,
+    cell: (item) => (
+      <>
+        <Sentence text={becameSentence(item)} />
+        {item.granted !== undefined && <p class="why faint">given: {givenWords(item)}</p>}
+      </>
+    ),
   },
 ];

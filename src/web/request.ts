@@ -10,6 +10,7 @@ import { type StoredRecord, textIn } from '../domain/records/audit/stored.js';
 import { givenWords, isTry, personWords, reviewWords, termsWords } from '../domain/records/story/row.js';
 import { outcomeSign } from './signs.js';
 import { commandText } from './trail-rows.js';
+import { visible } from './visible.js';
 import { formatCommand } from './words.js';
 
 export type Step = AccessItem['may'][number];
@@ -27,8 +28,13 @@ export function becameSentence(item: AccessItem): string {
   if (granted === undefined) return stateSentence(item);
   const often = uses === undefined ? timesWords(used) : `${used} of ${uses}`;
   const names = approvers(item);
-  const approved = names && `, approved by ${names}`;
-  return accessStateWords(item, marked, `${approved}, ${used === 0 ? 'never used' : `used ${often}`}`);
+  const approved = names && `; approved by ${names}`;
+  return accessStateWords(item, marked, `${approved}; ${used === 0 ? 'never used' : `used ${often}`}`);
+}
+
+/** One of many: for what names a card or a button of it to somebody who does not see where it stands. Harmless. */
+export function requestName({ id, to, command, users }: AccessItem): string {
+  return visible(`${to}: ${command} of ${users.join(', ')}, ${id}`);
 }
 
 /** Names of the approvers for people; '': there is none. */

@@ -5,7 +5,7 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { TrailEnd, TrailLine } from '../domain/admin/page/trail.js';
 import { countWords } from '../domain/language/words/words.js';
-import type { AccessTold } from '../domain/records/story/row.js';
+import { type AccessTold, decisionsOf } from '../domain/records/story/row.js';
 import { hasWords } from './access.js';
 import { AskFault } from './api.js';
 import { useAnswer } from './asked.js';
@@ -82,12 +82,14 @@ export function RequestsScreen({ query }: ScreenProps) {
           {unreviewed.length > 0 && (
             <Listed
               title="Without an approval (break-glass), to be reviewed"
+              by={by}
               items={unreviewed}
               of={unreviewed}
             />
           )}
           <Listed
             title="All"
+            by={by}
             items={shown}
             of={all}
             controls={
@@ -114,12 +116,14 @@ function isUnreviewed({ approvals, granted, reviewed_by: reviewed }: AccessTold)
 
 interface ListedProps {
   readonly title: string;
+  /** Whose decisions are asked for; '': those of all. */
+  readonly by: string;
   readonly items: readonly AccessTold[];
   readonly of: readonly AccessTold[];
   readonly controls?: ComponentChildren;
 }
 
-function Listed({ title, items, of, controls }: ListedProps) {
+function Listed({ title, by, items, of, controls }: ListedProps) {
   return (
     <Panel
       title={
@@ -137,7 +141,7 @@ function Listed({ title, items, of, controls }: ListedProps) {
       <Table
         label={title}
         rows={items}
-        columns={columns}
+        columns={columnsOf(by)}
         keyOf={({ id }) => id}
         toneOf={(item) => (isUnreviewed(item) ? 'tone-warn' : '')}
         onOpen={({ id }) => go(requestPath(id))}
@@ -151,13 +155,24 @@ function Listed({ title, items, of, controls }: ListedProps) {
   );
 }
 
-const columns: Column<AccessTold>[] = [
+const columnsOf = (by: string): Column<AccessTold>[] => [
   {
     title: 'asked',
     kind: 'short',
     line: 1,
     cell: ({ asked }) =>
       asked === undefined ? 'before the kept records' : <Time at={asked} isExact isDated />,
+  },
+  {
+    title: 'decided',
+    kind: 'short',
+    line: 1,
+    cell: (item) =>
+      decisionsOf(item, by || undefined).map(({ what, time }, at) => (
+        <div key={at}>
+          {what} <Time at={time} isExact isDated />
+        </div>
+      )),
   },
   {
     title: 'who',

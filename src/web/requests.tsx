@@ -21,6 +21,7 @@ import {
   othersOf,
   permitsTitle,
   permitsWords,
+  requestName,
   ruleWords,
   type Step,
   stateSentence,
@@ -49,14 +50,14 @@ export function RequestCard({ item, policies, isAlone = false, onStep }: CardPro
   const has = (each: Step): boolean => may.includes(each);
   const button = (each: Step, kind: 'main' | 'plain') =>
     has(each) && (
-      <Button kind={kind} label={`${each} ${to}`} onClick={() => onStep(each)}>
+      <Button kind={kind} label={`${each} ${requestName(item)}`} onClick={() => onStep(each)}>
         {each}
       </Button>
     );
   return (
     <Panel
       title={<Name value={to} max={80} />}
-      label={to}
+      label={requestName(item)}
       tone={effectWith(effect, content === true ? 'yes' : undefined).tone}
       controls={
         <span class="faint">

@@ -79,7 +79,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.getByRole('button', { name: 'revoke asker@jobs' }).click();
   await dialog.getByRole('button', { name: 'revoke', exact: true }).click();
   await dialog
-    .getByText(/Recorded: revoked by approver \(page\): no reason was given\. .* has nothing of it/)
+    .getByText(/Recorded: revoked by approver \(page\), without a reason\. .* has nothing of it/)
     .waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByText('Nobody else has access on request now.').waitFor();
@@ -89,6 +89,10 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.getByRole('button', { name: 'my decisions' }).click();
   const mine = page.getByRole('table', { name: 'Decided by you' });
   await mine.getByText('revoked by approver (page)').waitFor();
+  // When they decided what, and what was given of what was asked for.
+  await mine.getByText(/^approved .*\d\d:\d\d:\d\d$/).waitFor();
+  await mine.getByText(/^revoked .*\d\d:\d\d:\d\d$/).waitFor();
+  await mine.getByText('given: 30 min, 2 uses (2 h, 9 uses were asked for)').waitFor();
   await mine.getByRole('link', { name: 'asker@jobs' }).click();
   const history = page.getByRole('list', { name: 'The history of this request' });
   await history.getByText('approver (page) approved').waitFor();
@@ -100,7 +104,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   assert.deepEqual(steps.slice(1), [
     'approver (page) approved',
     'granted for 30 min, 2 uses (2 h, 9 uses were asked for)',
-    'revoked by approver (page): no reason was given',
+    'revoked by approver (page), without a reason',
   ]);
   assert.equal(await page.locator(hostileElements).count(), 0);
 
@@ -108,7 +112,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.goBack();
   await page.reload();
   await page
-    .getByText('revoked by approver (page), approved by approver (page), never used: no reason was given')
+    .getByText('revoked by approver (page), without a reason; approved by approver (page); never used')
     .first()
     .waitFor();
   assert.deepEqual(await findFaults(page), []);

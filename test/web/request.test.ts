@@ -14,6 +14,7 @@ import {
   momentsOf,
   othersOf,
   permitsWords,
+  requestName,
   ruleWords,
   stateSentence,
   usedSentence,
@@ -110,18 +111,18 @@ void test('how often a grant was used, and what is left of it', () => {
 void test('what is over says how often it was used', () => {
   const over = item({ state: 'revoked', ended_by: 'carol@desk', granted: waiting.asked, used: 1 });
   // What somebody typed stands last, so that nothing else is taken for it.
-  assert.equal(becameSentence(over), 'revoked by carol@desk, used 1 of 1: no reason was given');
+  assert.equal(becameSentence(over), 'revoked by carol@desk, without a reason; used 1 of 1');
   const byPage = { ...over, used: 2, uses: undefined, why: 'done', ended_by: 'page:carol' };
-  assert.equal(becameSentence(byPage), 'revoked by carol (page), used 2 times: done');
+  assert.equal(becameSentence(byPage), 'revoked by carol (page); used 2 times; the reason of the end: done');
   assert.equal(
     becameSentence({ ...over, used: 0, break_glass: true }),
-    'revoked by carol@desk, never used (break-glass, not reviewed): no reason was given',
+    'revoked by carol@desk, without a reason; never used (break-glass, not reviewed)',
   );
   const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
   const approved = { ...live, approved_by: [{ principal: 'carol@desk', time: waiting.asked }] };
   assert.equal(
     becameSentence(approved),
-    `granted until {${live.until}}, approved by carol@desk, used 2 of 3`,
+    `granted until {${live.until}}; approved by carol@desk; used 2 of 3`,
   );
   assert.equal(becameSentence(item({ state: 'refused', ended_by: 'carol@desk' })), 'refused by carol@desk');
 });
@@ -189,6 +190,12 @@ void test('the other requests of the same person, earlier and later: three, the 
   const later = item({ id: 'L', asked: '2026-11-26T13:00:00Z' });
   const { shown, more } = othersOf(now, [now, ...before, later]);
   assert.deepEqual([shown.map(({ id }) => id), more], [['L', 'c', 'b'], 1]);
+});
+
+void test('two of the same requester have names of their own, and a forged text does not hide in one', () => {
+  const [one, other] = ['G1', 'G2'].map((id) => requestName(item({ id, command: 'fetch \u202Egnp all' })));
+  assert.equal(one, 'anna@support: fetch \\u{202e}gnp all of bob@example.com, G1');
+  assert.notEqual(one, other);
 });
 
 void test('the history of access without an approval says so', () => {

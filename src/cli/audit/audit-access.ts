@@ -4,7 +4,7 @@ import { createDamageWatch } from '../../adapters/journal/unseen.js';
 import { readAccess } from '../../adapters/views/read-access.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
 import { type AccessAsked, accessSentences, tellAccess } from '../../domain/records/report/access.js';
-import type { AccessTold } from '../../domain/records/story/row.js';
+import { type AccessTold, decisionsOf } from '../../domain/records/story/row.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
 import { isAsked, openPage } from './ask-page.js';
@@ -24,7 +24,9 @@ export interface AccessFlags {
 export async function auditAccess(screen: Screen, places: Places, flags: AccessFlags): Promise<number> {
   const { since, until, user, by, json = false } = flags;
   const table = createTable<Hosted>(
-    places.fleet === undefined ? columns : [{ name: 'HOST', text: ({ host = '' }) => host }, ...columns],
+    places.fleet === undefined
+      ? columnsOf(by)
+      : [{ name: 'HOST', text: ({ host = '' }) => host }, ...columnsOf(by)],
     screen,
   );
   for await (const { host, told, sentences, leftOut, notes } of readers(screen, places, {
@@ -80,8 +82,18 @@ async function* readers(screen: Screen, places: Places, asked: AccessAsked): Asy
 
 type Hosted = AccessTold & { readonly host?: string | undefined };
 
-const columns: readonly Column<Hosted>[] = [
-  { name: 'ASKED (UTC)', text: ({ asked = '' }) => printable(asked.slice(0, 19).replace('T', ' ')) },
+/** `decider`: whose decisions are asked for; undefined: those of all. */
+const columnsOf = (decider: string | undefined): readonly Column<Hosted>[] => [
+  { name: 'ASKED (UTC)', text: ({ asked = '' }) => secondOf(asked) },
+  {
+    name: 'DECIDED (UTC)',
+    text: (item) =>
+      decisionsOf(item, decider)
+        .map(({ what, time }) => `${printable(what)} ${secondOf(time)}`)
+        .join(', '),
+    cellsMin: 28,
+    goes: 4,
+  },
   { name: 'WHO', text: ({ to }) => printable(to), cellsMin: 10 },
   { name: 'MAIL OF', text: ({ users = [] }) => printable(users.join(' ')), cellsMin: 10 },
   {
@@ -100,3 +112,5 @@ const columns: readonly Column<Hosted>[] = [
   { name: 'END', text: ({ said: { end } }) => printable(end), cellsMin: 8, goes: 3 },
   { name: 'ID', text: ({ id }) => printable(id), goes: 1 },
 ];
+
+const secondOf = (time: string): string => printable(time.slice(0, 19).replace('T', ' '));

@@ -167,7 +167,13 @@ void test('requests and grants are those of the view, with each use that it show
   assert.deepEqual(
     limited.told.map(({ id, used, said }) => [id, used, said.by, said.used, said.end]),
     [
-      ['OURS', 1, `approved by ${approver}`, '1 of 3: fetch', `revoked by ${approver}: no reason was given`],
+      [
+        'OURS',
+        1,
+        `approved by ${approver}, for 1 h, 3 uses`,
+        '1 of 3: fetch',
+        `revoked by ${approver}, without a reason`,
+      ],
       // It concerns a user of somebody else, too; what it did to alice is shown as a command.
       ['BOTH', 1, 'approvers are not shown in this view', '1: fetch', 'its end is not shown in this view'],
     ],

@@ -49,7 +49,7 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   assert.ok(!lines.join('').includes('\u001b'));
   assert.match(
     lines.find((line) => line.includes('G1')) ?? '',
-    new RegExp(`approved by ${approver} +1 of 3: `),
+    new RegExp(`approved [\\d-]+ [\\d:]+, revoked .* approved by ${approver}, for 1 h, 3 uses +1 of 3: `),
   );
   assert.match(lines.find((line) => line.includes('G2')) ?? '', / never /);
   const json = keepScreen();
@@ -66,7 +66,7 @@ void test('a table for people, a line of JSON for programs, and the grant beside
   assert.equal(await auditShow(shown, places, 'G1', false), 0);
   assert.deepEqual(shown.lines().slice(0, 5), [
     'access G1:',
-    `  revoked by ${approver}: no reason was given`,
+    `  revoked by ${approver}, without a reason`,
     `  ${owner} asked for fetch hdr.subject mailbox INBOX all of ${anna}: ticket 4711`,
     `  approved by ${approver}, for 1 h, 3 uses`,
     '  used 1 of 3: quota get',

@@ -438,7 +438,7 @@ void test('access without approval is limited, listed, and reviewed by another p
   const over = (await ask(carol, `||dovegate access|${first.id}`)).item;
   assert.equal(
     over && accessStateWords(over, String),
-    'revoked by carol@support (break-glass, reviewed by carol@support): no reason was given',
+    'revoked by carol@support, without a reason (break-glass, reviewed by carol@support)',
   );
   assert.equal(over?.ended_by, 'carol@support');
 });

@@ -6,8 +6,8 @@ import { plural } from '../../language/words/words.js';
 import type { Followed } from '../audit/access-book.js';
 import { type AuditRecord, eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
 import { asList, asText, asTexts, isText } from '../audit/stored.js';
-import { approvedText, endText, GrantStory, usedText } from '../story/grant.js';
-import { type AccessTold, isDecidedBy, isTry, triedWords } from '../story/row.js';
+import { approvedText, endText, GrantStory, givenText, usedText } from '../story/grant.js';
+import { type AccessTold, decisionsOf, isTry, triedWords } from '../story/row.js';
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
 
@@ -69,7 +69,7 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked):
         items: [...items.values()].filter(
           (item) =>
             (item.end === undefined || item.lastTime >= since) &&
-            (by === undefined || isDecidedBy(tellAccess(item), by)),
+            (by === undefined || decisionsOf(tellAccess(item), by).length > 0),
         ),
         leftOut,
       };
@@ -146,7 +146,7 @@ export function tellAccess(story: GrantStory, isLimited = false): AccessTold {
     reviewed_by: reviewed && step(reviewed),
     end: end && { action: end.action, by: end.by === '' ? undefined : end.by, time: end.time, why: end.why },
     said: {
-      by: story.isGranted ? approvedText(story, isLimited) : '',
+      by: story.isGranted ? `${approvedText(story, isLimited)}${givenText(story)}` : '',
       used: [usedText(story), story.tried === 0 ? '' : triedWords(story.tried)].filter(Boolean).join('; '),
       end: endText(story, isLimited),
     },

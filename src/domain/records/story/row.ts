@@ -399,19 +399,35 @@ export function givenWords(item: Terms & { readonly asked_for?: Terms | undefine
 
 interface Decided {
   readonly to: string;
-  readonly approved_by?: readonly { readonly principal: string }[] | undefined;
+  readonly approved_by?: readonly AccessStepTold[] | undefined;
   readonly given_by?: string | undefined;
-  readonly reviewed_by?: { readonly principal: string } | undefined;
-  readonly end?: { readonly by?: string | undefined } | undefined;
+  readonly granted?: string | undefined;
+  readonly reviewed_by?: AccessStepTold | undefined;
+  readonly end?:
+    | { readonly action: string; readonly by?: string | undefined; readonly time: string }
+    | undefined;
 }
 
-/** Whether this person approved, gave, refused, took back or reviewed it. Who withdraws an own request decides nothing. */
-export function isDecidedBy(
-  { to, approved_by = [], given_by, reviewed_by, end }: Decided,
-  by: string,
-): boolean {
-  const names = [...approved_by.map(({ principal }) => principal), given_by, reviewed_by?.principal, end?.by];
-  return names.some((name) => name !== undefined && name !== to && isPerson(name, by));
+/**
+ * What this person decided about it, each with its time: approved or gave it, refused it, took it back, reviewed it. `by` undefined:
+ * anybody. Who withdraws an own request decides nothing.
+ */
+export function decisionsOf(
+  { to, approved_by = [], given_by, granted = '', reviewed_by, end }: Decided,
+  by: string | undefined,
+): readonly { readonly what: string; readonly time: string }[] {
+  const steps = [
+    ...approved_by.map((step) => ({ what: 'approved', ...step })),
+    { what: 'given', principal: given_by, time: granted },
+    { what: end?.action ?? '', principal: end?.by, time: end?.time ?? '' },
+    { what: 'reviewed', principal: undefined, time: '', ...reviewed_by },
+  ];
+  return steps
+    .filter(
+      ({ principal }) =>
+        principal !== undefined && principal !== to && (by === undefined || isPerson(principal, by)),
+    )
+    .map(({ what, time }) => ({ what, time }));
 }
 
 /** How a request or a grant ended: `used up`, `revoked by carol@leads`. */
@@ -437,30 +453,27 @@ export interface AccessEnd {
   readonly waitMs: number;
   readonly forMs: number;
   readonly policy: string;
-  /** Comes before the reason, so that nobody reads it as a part of a typed reason. */
+  /** What else is to be said: `; used 1 of 5`. It comes before a typed reason, so that nobody reads it as a part of that. */
   readonly more?: string | undefined;
 }
 
-/** How and why: `expired: nobody decided within 12 h, the time that policy support gives`. */
+/**
+ * How and why: `expired: nobody decided within 12 h, the time that policy support gives`,
+ * `revoked by carol, without a reason; used 1 of 5`, `revoked by carol; used 1 of 5; the reason of the end: wrong mailbox`.
+ */
 export function endingWords(end: AccessEnd): string {
-  const why = end.why || whyEnded(end);
-  return `${endWords(end.action, end.by ?? '')}${end.more ?? ''}${why === undefined ? '' : `: ${why}`}`;
+  const { action, by = '', why = '', more = '' } = end;
+  const how = endWords(action, by);
+  if (why !== '') return `${how}${more}${more === '' ? '' : '; the reason of the end'}: ${why}`;
+  return `${how}${whyEnded(end)}${more}`;
 }
 
-function whyEnded({
-  action,
-  isGranted,
-  approved,
-  needed,
-  waitMs,
-  forMs,
-  policy,
-}: AccessEnd): string | undefined {
-  if (action === 'revoked') return 'no reason was given';
-  if (action !== 'expired') return undefined;
-  if (isGranted) return `its time of ${durationWords(forMs)} is over`;
+function whyEnded({ action, isGranted, approved, needed, waitMs, forMs, policy }: AccessEnd): string {
+  if (action === 'revoked') return ', without a reason';
+  if (action !== 'expired') return '';
+  if (isGranted) return `: its time of ${durationWords(forMs)} is over`;
   const who = approved === 0 ? 'nobody decided' : `${approved} of ${needed} approved it`;
-  return `${who} within ${durationWords(waitMs)}, the time that policy ${policy} gives`;
+  return `: ${who} within ${durationWords(waitMs)}, the time that policy ${policy} gives`;
 }
 
 /** Who took a backend out of service. Without `by`: the configuration. */

@@ -110,7 +110,7 @@ void test('one request: who asked, who approved, how it was used, how it ended',
   assert.deepEqual([item.used, item.usesMax, [...item.commands]], [2, 3, [['fetch', 2]]]);
   assert.deepEqual([item.firstUse, item.lastUse], [formatTime(start + 100), formatTime(start + 300)]);
   assert.equal(approvedText(item), `approved by ${approver}`);
-  assert.equal(endText(item), `revoked by ${approver}: no reason was given`);
+  assert.equal(endText(item), `revoked by ${approver}, without a reason`);
   assert.deepEqual(accessSentences(items, 0), ['1 request: 1 granted, 0 refused, 0 granted and never used']);
 });
 

@@ -49,7 +49,7 @@ void test('every part of it, as the records say', () => {
   assert.deepEqual(said(story), [
     `approved by ${approver}, dave@leads`,
     '1 of 3: fetch',
-    `revoked by ${approver}: no reason was given`,
+    `revoked by ${approver}, without a reason`,
   ]);
   assert.deepEqual([story.to, story.needed], [owner, 2]);
   assert.equal(story.command, 'fetch hdr.subject mailbox INBOX all');
@@ -168,7 +168,7 @@ void test('copies at the head of a segment say what they copy, and nothing twice
   assert.deepEqual(said(storyOf(after)), [
     `approved by ${approver}`,
     '1 of 3: fetch',
-    `revoked by ${approver}: no reason was given`,
+    `revoked by ${approver}, without a reason`,
   ]);
   assert.equal(storyOf(after).end?.time, formatTime(start + hour));
 });

@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { parseLine } from '../../../../src/domain/records/audit/record.js';
-import { deedOf, recordTitle, requestOf, rowOfDeed } from '../../../../src/domain/records/story/row.js';
+import {
+  decisionsOf,
+  deedOf,
+  recordTitle,
+  requestOf,
+  rowOfDeed,
+} from '../../../../src/domain/records/story/row.js';
 import { grantRecords, over, requested } from '../../../kit/access-records.js';
 
 const stored = (record: Parameters<typeof encodeBody>[0]) => parseLine(`{${encodeBody(record)}}`) ?? {};
@@ -58,4 +64,27 @@ void test('every other record is no step of access', () => {
       `What the operator erin did: ${outcome}`,
     );
   assert.equal(requestOf({ event: 'access', action: 'granted', grant: { cut: 'x' } }), undefined);
+});
+
+void test('a decision has its time, and withdrawing an own request is none', () => {
+  const item = {
+    to: 'anna@desk',
+    granted: '2',
+    approved_by: [
+      { principal: 'carol@leads', time: '1' },
+      { principal: 'dave@leads', time: '2' },
+    ],
+    end: { action: 'revoked', by: 'carol@leads', time: '3' },
+  };
+  assert.deepEqual(decisionsOf(item, 'carol'), [
+    { what: 'approved', time: '1' },
+    { what: 'revoked', time: '3' },
+  ]);
+  assert.deepEqual(
+    decisionsOf(item, undefined).map(({ time }) => time),
+    ['1', '2', '3'],
+  );
+  const withdrawn = { ...item, approved_by: [], end: { ...item.end, by: 'anna@desk' } };
+  assert.deepEqual(decisionsOf(withdrawn, 'anna@desk'), []);
+  assert.deepEqual(decisionsOf({ ...withdrawn, given_by: 'ops' }, 'ops'), [{ what: 'given', time: '2' }]);
 });
