@@ -2,7 +2,7 @@
 // or that is certainly a mistake, is a problem. A value that does not fit its parameter is never read as plain text instead.
 
 import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../judging/policy/policy.js';
-import { durationForm, type ParameterTest, parseDuration } from '../judging/policy/policy.js';
+import { durationForm, isValueTest, type ParameterTest, parseDuration } from '../judging/policy/policy.js';
 import { createRegex } from '../judging/policy/regex.js';
 import {
   type Command,
@@ -13,7 +13,7 @@ import {
   userRoles,
 } from '../language/commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../language/commands/search-query.js';
-import { GlobList, globLengthMax } from '../language/names/glob.js';
+import { GlobList, globLengthMax, isUserAPart, userSign } from '../language/names/glob.js';
 import { foldAscii, foldFor, type NameCase } from '../people/identity/user-name.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
@@ -80,13 +80,30 @@ export function parseWhere(
     else {
       const fold = comparedAs(command, parameter, kind, nameCase);
       // What denies holds wherever it may be meant.
-      const isLocation = kind === 'allow' && locationRoles.has(parameter.role);
-      const globs: MakeGlobs = (texts) => new GlobList(texts.map(fold), { isLocation });
+      const isPlace = locationRoles.has(parameter.role);
+      const globs: MakeGlobs = (texts) =>
+        new GlobList(texts.map(fold), { isLocation: kind === 'allow' && isPlace });
+      const hasUser = kind === 'allow' && commands.every(({ scope }) => scope === 'user');
       const test = parseValueTest(at, parameter, kind, { fold, globs });
+      const fault = isPlace && test !== undefined ? userSignFault(test, hasUser) : undefined;
+      if (fault !== undefined) at.error([], fault);
       if (test !== undefined) tests.push({ parameter: parameter.name, test });
     }
   }
   return { tests, query };
+}
+
+/** Why `<user>` cannot stand there. Read as plain text it would match nothing, and a `deny` of it would deny nothing. */
+function userSignFault(test: ValueTest, hasUser: boolean): string | undefined {
+  const isExact = isValueTest(test, 'equals');
+  const patternTexts = isValueTest(test, 'one-of') ? test.globs.texts : [];
+  const signed = (isExact ? test.values : patternTexts).filter((text) => text.includes(userSign));
+  if (signed.length === 0) return undefined;
+  if (!hasUser || isExact)
+    return `${userSign} stands in patterns only, of an allow and for a command with -u`;
+  return signed.every(isUserAPart)
+    ? undefined
+    : `${userSign} must be a whole part of a path: a "/" before it, and "/", ":" or nothing after it`;
 }
 
 function parseValueTest(

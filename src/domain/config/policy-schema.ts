@@ -87,7 +87,11 @@ const commandName = text('the full name of a command');
 /** Of rules of every list that allows. */
 const ruleKeys = {
   command: commandName,
-  where: where.optional().describe('conditions on its parameters ([conditions](policies.md#conditions))'),
+  where: where
+    .optional()
+    .describe(
+      'conditions on its parameters ([conditions](policies.md#conditions)); in a location `<user>` is the user of the command',
+    ),
   users: users
     .min(1, { error: 'must hold at least one pattern' })
     .optional()

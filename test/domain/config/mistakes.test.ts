@@ -22,6 +22,8 @@ const values = new Map([
   ['<key>', key],
   ['<KEY>', key.toUpperCase()],
   ['<pin>', `sha256:${'ab'.repeat(32)}`],
+  // Of the language itself.
+  ['<user>', '<user>'],
 ]);
 
 for (const name of readdirSync(folder)) {

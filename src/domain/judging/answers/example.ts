@@ -106,5 +106,5 @@ function keyWords({ key, test }: KeyCondition): string[] {
 
 /** A pattern is no name. */
 function plainText(text: string | undefined, placeholder: string): string {
-  return text === undefined || /[*?\\]/.test(text) ? placeholder : text;
+  return text === undefined || /[*?\\]|<user>/.test(text) ? placeholder : text;
 }

@@ -56,6 +56,7 @@ export function judgeOwn(
       isCrowd: false,
       everybody: 'none',
       shared: undefined,
+      soleUser: undefined,
       isSharedUnsaid: false,
       mailboxNames: doubtedNames,
       content: [],

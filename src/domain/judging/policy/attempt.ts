@@ -31,6 +31,8 @@ export interface Attempt {
   readonly aclIds: readonly string[];
   readonly effect: Effect;
   readonly user: string | undefined;
+  /** The user, unless it may concern more of them: one location would be for all of these. */
+  readonly soleUser: string | undefined;
   /** Every user that is named literally, the wire user included, in normal form. */
   readonly users: readonly string[];
   /** The aliases of these users according to the userdb, in normal form; without the `users`. Evaluated like them. */
@@ -122,6 +124,8 @@ export function attemptOf(
     aclIds = idsWithNames(given, inArguments, names);
   }
   const { mustBeNamed, never } = cautionsIn(given);
+  const everybody = everybodyIn(touched);
+  const isForOne = everybody === 'none' && touched.masks.length + strangers.length === 0;
   const attempt: Attempt = {
     listener: context.listener,
     principal: context.principal,
@@ -131,12 +135,13 @@ export function attemptOf(
     aclIds,
     effect: effectOf(given),
     user,
+    soleUser: isForOne ? user : undefined,
     users,
     aliases,
     masks: [...touched.masks, ...strangers].map((mask) => maskOf(given, mask, userNames)),
     named,
     isCrowd: named > userNames.perLineMax,
-    everybody: everybodyIn(touched),
+    everybody,
     shared: sharedReach(given, sharedNamespaces),
     isSharedUnsaid: sharedNamespaces === undefined,
     mailboxNames,

@@ -224,7 +224,7 @@ function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
 
 function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss | undefined {
   const { values } = attempt.parsed;
-  if (!passes(test, values.get(parameter)))
+  if (!passes(test, values.get(parameter), attempt.soleUser))
     return () => [describeMiss(parameter, test, values.has(parameter))];
   const role = parameterNamed(attempt.command, parameter)?.role;
   if (test.kind === 'regex' && locationRoles.has(role) && values.get(parameter)?.some(leadsOut) === true)

@@ -2,7 +2,7 @@
 // text and in words. All code that depends on the kind of a test is here, except for its reading (config/parse-where.ts). A test of an
 // `allow` passes only if every value passes, for every mailbox that a name may be. One of a `deny` applies if any value may be meant,
 // whatever its case.
-import { type GlobList, mayOverlap } from '../../language/names/glob.js';
+import { type GlobList, mayOverlap, userSign } from '../../language/names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../../language/names/mailbox-names.js';
 import {
   type Bounds,
@@ -15,12 +15,13 @@ import {
 } from './policy.js';
 import { regexWords } from './regex.js';
 
-export function passes(test: ValueTest, values: readonly string[] | undefined): boolean {
+/** `user`: of the command, for conditions on locations. */
+export function passes(test: ValueTest, values: readonly string[] | undefined, user?: string): boolean {
   if (test.kind === 'any') return true;
   if (test.kind === 'present') return values !== undefined;
   if (test.kind === 'absent') return values === undefined;
   if (values === undefined) return test.isOptional;
-  return values.length > 0 && passesAll(test, values);
+  return values.length > 0 && passesAll(test, values, user);
 }
 
 type Comparing = Exclude<ValueTest, { readonly kind: 'any' | 'present' | 'absent' }>;
@@ -30,10 +31,10 @@ export function comparesValues(test: ValueTest): test is Comparing {
   return test.kind !== 'any' && test.kind !== 'present' && test.kind !== 'absent';
 }
 
-function passesAll(test: Comparing, values: readonly string[]): boolean {
+function passesAll(test: Comparing, values: readonly string[], user: string | undefined): boolean {
   switch (test.kind) {
     case 'one-of':
-      return values.every((value) => test.globs.matches(value));
+      return values.every((value) => test.globs.matches(value, user));
     case 'equals':
       return (
         values.length === test.values.length && values.every((value, index) => value === test.values[index])
@@ -215,7 +216,14 @@ export function describeDemand(name: string, test: ValueTest): string {
   if (test.kind !== 'one-of') return `${name} must be ${describeComparison(test)}`;
   const { texts, isLocation } = test.globs;
   const hasStar = isLocation && texts.some((text) => text.includes('*'));
-  return `${name} must be ${listFew(texts)}${hasStar ? ', where * takes no "..", ":" or "%"' : ''}`;
+  const says = [...(hasStar ? ['* takes no "..", ":" or "%"'] : []), ...userSays(test.globs)];
+  return `${name} must be ${listFew(texts)}${says.length === 0 ? '' : `, where ${says.join(', and ')}`}`;
+}
+
+function userSays({ texts, isLocation }: GlobList): readonly string[] {
+  return isLocation && texts.some((text) => text.includes(userSign))
+    ? [`${userSign} is the user of the command`]
+    : [];
 }
 
 export function describeComparison(test: Comparing): string {
@@ -225,7 +233,7 @@ export function describeComparison(test: Comparing): string {
 function comparisonWords(test: Comparing): string {
   switch (test.kind) {
     case 'one-of':
-      return listOr(test.globs.texts);
+      return [listOr(test.globs.texts), ...userSays(test.globs)].join(', where ');
     case 'equals':
       return `exactly ${test.values.map((value) => JSON.stringify(value)).join(' ')}`;
     case 'number':

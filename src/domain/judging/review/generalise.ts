@@ -19,7 +19,7 @@ import {
   searchTime,
 } from '../../language/commands/search-query.js';
 import { isDigest } from '../../language/meaning/canonical.js';
-import { GlobList, leadsOut } from '../../language/names/glob.js';
+import { GlobList, leadsOut, withUserSign } from '../../language/names/glob.js';
 import { plural } from '../../language/words/words.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Plain } from './policy-text.js';
@@ -64,7 +64,7 @@ export function mayWiden(attempts: readonly Attempt[]): boolean {
  */
 export function togetherKey(attempts: readonly Attempt[], isWhole = false): string {
   return JSON.stringify(
-    attempts.map(({ series, parsed, command }) => {
+    attempts.map(({ series, parsed, command, soleUser }) => {
       const { query } = parsed;
       const keys = query === undefined ? [] : conditionsOfAll(query);
       const given = command.params.filter(({ name }) => parsed.values.has(name));
@@ -84,6 +84,8 @@ export function togetherKey(attempts: readonly Attempt[], isWhole = false): stri
         const values = parsed.values.get(name) ?? [];
         if (userRoles.has(role)) return [name];
         if (mailboxRoles.has(role)) return [name, ...mailbox(values)];
+        if (locationRoles.has(role))
+          return [name, ...values.map((value) => withUserSign(value, soleUser) ?? value)];
         if (role !== 'search-query' || query === undefined || !isNameable(query)) return [name, ...values];
         return [
           name,
@@ -265,7 +267,8 @@ function conditionFor(
       ? (parsed.values.get(name) ?? []).flatMap((value) => mailboxNames.readings(value))
       : [],
   );
-  const values = distinct([...withReadings(written, readings)]);
+  const signed = locationRoles.has(role) ? withUsers(given, name) : undefined;
+  const values = signed ?? distinct([...withReadings(written, readings)]);
   if (values.some(isDigest)) return whatever;
   if (maskRoles.has(role)) return usersOrMasks(values, isAlways);
   if (userRoles.has(role)) return listOf(distinct(values.map(userPattern)), isAlways);
@@ -288,6 +291,15 @@ function usersOrMasks(values: readonly string[], isAlways: boolean): Plain {
     .map((pattern) => pattern.replace('*', '[^*?@]+'))
     .join('|');
   return isAlways ? { regex } : { regex, optional: true };
+}
+
+/** With `<user>`, where the location of each line has the user of that line; undefined: not all of them do. */
+function withUsers(given: readonly Attempt[], name: string): readonly string[] | undefined {
+  const signed = given.flatMap(({ soleUser, parsed }) =>
+    (parsed.values.get(name) ?? []).map((value) => withUserSign(value, soleUser)),
+  );
+  const found = signed.filter((each) => each !== undefined);
+  return found.length === signed.length ? distinct(found) : undefined;
 }
 
 /** Any day, and any user of a domain, in the places that were seen; undefined: they have no such form. */

@@ -5,6 +5,8 @@
 //   a pattern that is `*` alone (or `**`) matches every text, the empty one too
 // In the place of a location (`isLocation`: a file, a socket, a mail location, another host) a star, also one alone, stands for names only:
 // it takes no `:` and no `%`, behind which a server reads options and variables, and no pattern with a star matches a way out (`..`).
+// There `<user>`, a whole part of a path, is the user of the command; no variable of a server has that form (`%u`, `%{user}`). A star
+// before it stands within one part of the path and leaves none empty: else `/backup//mon` would be the folder of all for a user "mon".
 // Masks have `*` (any run of characters, `@` too) and `?` (any character). Case is the caller's matter. Matching a pattern looks at each
 // character of the text once: no backtracking, so that a hostile text costs no more than an honest one of its length. A comparison of a
 // mask that is not sure leads to a refusal: not within, and may overlap.
@@ -16,6 +18,33 @@ import { maskCovers } from './mask.js';
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
 export const globLengthMax = bounds.patternChars;
 
+/** In a location: the user of the command. */
+export const userSign = '<user>';
+
+/** Whether each `<user>` is a whole part of a path; options may follow. */
+export function isUserAPart(location: string): boolean {
+  return !location.replaceAll(/(?<=\/)<user>(?=$|[/:])/g, '').includes(userSign);
+}
+
+/** Whether a server reads the name as one folder, whatever stands around it. */
+function isFolder(user: string): boolean {
+  return user !== '.' && !user.includes('..') && /^[^/\\:%*?<>\s\p{Cc}]+$/u.test(user);
+}
+
+/** The location with `<user>` in the place of this one; undefined: it has no such part, or is none to be generalized. */
+export function withUserSign(location: string, user: string | undefined): string | undefined {
+  if (user === undefined || !isFolder(user) || location.includes('*') || leadsOut(location)) return undefined;
+  // An option stands behind the last part, and a star would not take its value.
+  const signed = location
+    .split('/')
+    .map((part, at) => {
+      const [name = '', ...options] = part.split(':');
+      return at > 0 && name === user ? [userSign, ...options].join(':') : part;
+    })
+    .join('/');
+  return signed === location ? undefined : signed;
+}
+
 /**
  * Patterns of which one must match. Equal to testing each of them, but a pattern without a star is one look-up, and so are all of the form
  * `*@domain`: ten thousand customers cost as much as one. Complete before its first use; {@link add} is for its builder.
@@ -23,7 +52,7 @@ export const globLengthMax = bounds.patternChars;
 export class GlobList {
   readonly texts: string[] = [];
   readonly #written = new Set<string>();
-  readonly #others: ((text: string) => boolean)[] = [];
+  readonly #others: ((text: string, user: string | undefined) => boolean)[] = [];
   #isEverything = false;
   #hasDomains = false;
   readonly isAnyCase: boolean;
@@ -44,6 +73,10 @@ export class GlobList {
     for (const text of texts) {
       if (text.length > globLengthMax) throw new RangeError('the pattern is too long');
       this.texts.push(text);
+      if (this.isLocation && text.includes(userSign)) {
+        this.#others.push(ofUser(text));
+        continue;
+      }
       this.#written.add(text);
       if (this.isLocation) {
         if (text.includes('*')) this.#others.push(ofLocations(text));
@@ -61,7 +94,8 @@ export class GlobList {
     return this.isAnyCase ? foldAscii(text) : text;
   }
 
-  matches(given: string): boolean {
+  /** `user`: of the command, for locations; undefined: it has none, or several. */
+  matches(given: string, user?: string): boolean {
     const text = this.isAnyCase ? foldAscii(given) : given;
     // A pattern matches its own text, too.
     if (this.#isEverything || this.#written.has(text)) return true;
@@ -69,7 +103,7 @@ export class GlobList {
       const at = text.indexOf('@');
       if (at >= 0 && text.indexOf('@', at + 1) < 0 && this.#written.has(`*${text.slice(at)}`)) return true;
     }
-    return this.#others.some((matches) => matches(text));
+    return this.#others.some((matches) => matches(text, user));
   }
 
   has(pattern: string): boolean {
@@ -87,6 +121,37 @@ function ofLocations(pattern: string): (text: string) => boolean {
   const matches = oneStar(pattern) ?? simulate(pattern);
   const signs = signsIn(pattern);
   return (text) => signsIn(text) === signs && !leadsOut(text) && matches(text);
+}
+
+/** Part by part up to the last `<user>`, behind which all is the user's own. */
+function ofUser(pattern: string): (text: string, user: string | undefined) => boolean {
+  const at = pattern.lastIndexOf(userSign);
+  const parts = pattern
+    .slice(0, at)
+    .split('/')
+    .slice(0, -1)
+    .map((part): ((text: string, user: string) => boolean) => {
+      const matches = ofText(part.replace(userSign, ''));
+      if (part.startsWith(userSign))
+        return (text, user) => text.startsWith(user) && matches(text.slice(user.length));
+      return (text) => matches(text) && (text === part || !/^\.?$/.test(text));
+    });
+  const rest = ofText(pattern.slice(at + userSign.length));
+  const signs = signsIn(pattern);
+  return (text, user) => {
+    if (user === undefined || !isFolder(user) || signsIn(text) !== signs || leadsOut(text)) return false;
+    let from = 0;
+    for (const matches of parts) {
+      const end = text.indexOf('/', from);
+      if (end < 0 || !matches(text.slice(from, end), user)) return false;
+      from = end + 1;
+    }
+    return text.startsWith(user, from) && rest(text.slice(from + user.length));
+  };
+}
+
+function ofText(pattern: string): (text: string) => boolean {
+  return pattern.includes('*') ? (oneStar(pattern) ?? simulate(pattern)) : (text) => text === pattern;
 }
 
 function signsIn(text: string): string {

@@ -6,6 +6,7 @@ import {
   effectOf,
   type Narrowness,
   queryConditions,
+  togetherKey,
   userPattern,
   whereFor,
 } from '../../../../src/domain/judging/review/generalise.js';
@@ -84,6 +85,26 @@ void test('more places than a list has: any day, any user of a domain, and nothi
   assert.equal(where('named', ...nights, 'backup mdbox:/backup/../x'), '{ destination: present }');
   const others = Array.from({ length: 10 }, (_, at) => `backup mdbox:/backup${at}/x`);
   assert.equal(where('named', ...others), '{ destination: present }');
+});
+
+void test('a place that has the user of each line has <user>, and so holds for their own only', () => {
+  const lineOf = (user: string, line: string) =>
+    attemptsOf(line).map((attempt) => ({ attempt: { ...attempt, soleUser: user }, firstMs: recordedMs }));
+  const text = (...uses: ReturnType<typeof lineOf>[]) =>
+    formatValue(whereFor(uses.flat(), 'named') ?? 'none');
+  const own = ['u1', 'u2'].map((user) => lineOf(user, `backup mdbox:/backup/mon/${user}`));
+  assert.equal(text(...own), '{ destination: ["mdbox:/backup/mon/<user>"] }');
+  const nights = Array.from({ length: 10 }, (_, at) =>
+    lineOf('u1', `backup mdbox:/backup/2026-11-${at + 10}/u1`),
+  );
+  assert.equal(text(...nights), '{ destination: ["mdbox:/backup/*/<user>"] }');
+  const other = lineOf('u1', 'backup mdbox:/backup/mon/u3');
+  assert.equal(
+    text(...own, other),
+    '{ destination: ["mdbox:/backup/mon/u1", "mdbox:/backup/mon/u2", "mdbox:/backup/mon/u3"] }',
+  );
+  const keys = own.flat().map(({ attempt }) => togetherKey([attempt]));
+  assert.equal(keys[0], keys[1]);
 });
 
 void test('the domain of a user', () => {

@@ -7,8 +7,10 @@ import {
   GlobList,
   globLengthMax,
   isMask,
+  isUserAPart,
   isWithin,
   mayOverlap,
+  withUserSign,
 } from '../../../../src/domain/language/names/glob.js';
 
 const table: readonly (readonly [pattern: string, text: string, expected: boolean])[] = [
@@ -241,4 +243,87 @@ void test('no user that a mask matches is outside of what it is within, or insid
     }),
     { numRuns: 15_000 * rounds },
   );
+});
+
+void test('<user> is one folder, whatever the name of the user is', () => {
+  const places = new GlobList(['mdbox:/backup/*/<user>', 'maildir:/mail/<user>/**'], { isLocation: true });
+  const isOwn = (text: string, user: string | undefined): boolean => places.matches(text, user);
+  for (const user of [
+    'alice',
+    'alice@example.com',
+    '.alice',
+    'a=b',
+    '-x',
+    'jos\u00e9',
+    '{user}',
+    '$&',
+    '[a]',
+  ])
+    assert.ok(isOwn(`mdbox:/backup/mon/${user}`, user) && isOwn(`maildir:/mail/${user}/new`, user), user);
+  const hostile = [
+    '',
+    '.',
+    '..',
+    'a..',
+    '../x',
+    'a/b',
+    '/',
+    'a\\b',
+    'a:b',
+    'a:INDEX=/x',
+    '%u',
+    '%{user}',
+    '*',
+    '**',
+  ];
+  for (const user of [...hostile, '?', 'a b', 'a\n', 'a\0', '\u0085', '<user>', undefined])
+    for (const name of [user ?? '', 'alice', '*', '<user>'])
+      assert.equal(
+        isOwn(`mdbox:/backup/mon/${name}`, user) || isOwn(`maildir:/mail/${name}/new`, user),
+        false,
+        user,
+      );
+  // What a star stands for is one part of the path, and not an empty one.
+  for (const text of [
+    '/backup/mon',
+    '/backup//mon',
+    '/backup/./mon',
+    '/backup/a/b/mon',
+    '/backup/x:y/mon',
+    '/backup/%h/mon',
+  ])
+    assert.equal(isOwn(`mdbox:${text}`, 'mon'), false, text);
+});
+
+void test('a location has <user> where its user is a whole part of the path', () => {
+  const pairs: readonly (readonly [
+    location: string,
+    user: string | undefined,
+    expected: string | undefined,
+  ])[] = [
+    ['mdbox:/backup/mon/bob@a.org', 'bob@a.org', 'mdbox:/backup/mon/<user>'],
+    ['mdbox:/b/bob:INDEX=/i/bob', 'bob', 'mdbox:/b/<user>:INDEX=/i/<user>'],
+    ['mdbox:/backup/bobby', 'bob', undefined],
+    ['mdbox:bob/x', 'bob', undefined],
+    ['mdbox:/backup/bob', undefined, undefined],
+    ['mdbox:/backup/../bob', 'bob', undefined],
+    ['mdbox:/backup/*/bob', 'bob', undefined],
+    ['mdbox:/backup/..', '..', undefined],
+  ];
+  for (const [location, user, expected] of pairs) {
+    const signed = withUserSign(location, user);
+    assert.equal(signed, expected, location);
+    if (signed === undefined) continue;
+    assert.ok(isUserAPart(signed));
+    assert.ok(new GlobList([signed], { isLocation: true }).matches(location, user), location);
+  }
+  for (const text of [
+    'mdbox:<user>',
+    '/a/x<user>',
+    '/a/<user>x',
+    '/a/<user>*',
+    '/a/*<user>',
+    '/<user>/%<user>',
+  ])
+    assert.equal(isUserAPart(text), false, text);
 });
