@@ -269,7 +269,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
           </ul>
         </>
       )}
-      {toAllow.map(({ into, place, lines, also }) => (
+      {toAllow.map(({ into, edit, lines, also }) => (
         <details key={into} open>
           <summary>To allow it</summary>
           {also.length > 0 && <p>The lines below would allow as well:</p>}
@@ -281,10 +281,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
             ))}
           </ul>
           <p>
-            Add to <Name value={into} isCode />{' '}
-            <span class="faint">
-              <Name value={place} max={80} />
-            </span>
+            To allow it, <Name value={edit} max={200} />:
           </p>
           <TakeAlong label={`Lines for ${into}`} text={`${lines.join('\n')}\n`} fileName="rule.yaml" />
         </details>

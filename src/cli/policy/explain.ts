@@ -246,10 +246,9 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
   return parts.join('\n\n');
 }
 
-function sayGrant({ into, place, lines, also }: Grant): string {
+function sayGrant({ edit, lines, also }: Grant): string {
   const others = also.length === 0 ? '' : `the lines below would allow as well:\n${indent(also)}\n`;
-  const how = lines[0]?.startsWith('- ') === true ? '' : ', in line with its other keys';
-  return `${others}to allow it, add to ${plain(into)} (${plain(place)})${how}:\n${indent(lines)}`;
+  return `${others}to allow it, ${plain(edit)}:\n${indent(lines)}`;
 }
 
 function sayRule({ command, says }: RuleInWords): string {

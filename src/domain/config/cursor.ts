@@ -117,6 +117,14 @@ export class Cursor {
     return isMap(node) ? 'map' : isSeq(node) ? 'list' : node && 'scalar';
   }
 
+  /** How a list is written; undefined: it is none. */
+  listForm(...path: PropertyKey[]): 'block' | 'flow' | 'empty' | undefined {
+    const { node } = this.down(...path).#point;
+    if (!isSeq<Node>(node)) return undefined;
+    if (node.items.length === 0) return 'empty';
+    return node.flow === true ? 'flow' : 'block';
+  }
+
   has(...path: PropertyKey[]): boolean {
     return this.kind(...path) !== undefined;
   }

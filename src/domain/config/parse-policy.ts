@@ -9,6 +9,7 @@ import {
   type PolicyParts,
   type Rule,
   usualRequests,
+  type WrittenList,
 } from '../judging/policy/policy.js';
 import { noneAdded } from '../language/commands/catalog.js';
 import { GlobList } from '../language/names/glob.js';
@@ -116,6 +117,7 @@ function parsePolicy(
     usersPlace: cursor.place('users'),
     except: new GlobList(text.except, { isAnyCase: true }),
     exceptPlace: cursor.place('except'),
+    written: { allow: writtenAt(cursor, 'allow'), users: writtenAt(cursor, 'users') },
     ...(raw.use.length > 0 && { use: raw.use }),
     ...(shadow && { shadow }),
     ...(reading.catalog && { added: reading.catalog.added }),
@@ -125,6 +127,11 @@ function parsePolicy(
   checkReach(policy, cursor);
   checkRequestable(policy, cursor);
   return policy;
+}
+
+function writtenAt(cursor: Cursor, key: string): WrittenList | undefined {
+  const form = cursor.listForm(key);
+  return form && { place: cursor.place(key), form };
 }
 
 function rulesOf(
@@ -252,6 +259,7 @@ type EffectiveParts = Omit<
   | 'contact'
   | 'use'
   | 'shadow'
+  | 'written'
   | 'effectiveText'
   | 'version'
 > &

@@ -101,7 +101,7 @@ test('a denial prints the lines to paste and what else they allow; pasted, they 
       'bob',
       'flags add \\Seen mailbox Trash savedbefore 10d',
       [
-        /\nto allow it, add to policies\.support\.allow \(dovegate\.yaml:11\):\n {2}- command: flags add\n {4}where: /,
+        /\nto allow it, add to policies\.support\.allow \(dovegate\.yaml:14\):\n {2}- command: flags add\n {4}where: /,
         /\nthe lines below would allow as well:\n {2}more than the rule at dovegate\.yaml:19 allows: query\n {2}the same for every user of \*@example\.com but those that the policy excepts\n/,
         /savedbefore at least 10d\nto allow it, add/,
         /\n {4}reason: required\n {4}limit: 20\/hour\n/,
@@ -118,7 +118,10 @@ test('a denial prints the lines to paste and what else they allow; pasted, they 
     [
       'dora@example.org',
       'quota get',
-      [/policies\.support\.users .*:\n {2}- dora@example\.org\n/, /everything else that/],
+      [
+        /insert before the closing \] of policies\.support\.users .*:\n {2}, dora@example\.org\n/,
+        /everything else that/,
+      ],
     ],
     ['dora@example.org', 'mailbox create New', [/policies\.support\.users/, /policies\.support\.allow/]],
     ['', 'reload', [/root_equivalent: true/, /amounts to root on the mail server/]],
@@ -143,10 +146,9 @@ test('a denial prints the lines to paste and what else they allow; pasted, they 
           `${pasted}    deny: [mailbox delete]`,
         );
       } else {
-        const names = lines.map((line) => line.replace('- ', ', '));
         configuration = configuration.replace(
           '"*@example.net"]\n    except',
-          `"*@example.net"${names.join('')}]\n    except`,
+          `"*@example.net"${lines.join('')}]\n    except`,
         );
       }
     }
@@ -158,6 +160,40 @@ test('a denial prints the lines to paste and what else they allow; pasted, they 
     const again = await openDesk(t, configuration).run('explain', ...args);
     assert.equal(again.exit, 0, `${words}\n${again.text}`);
   }
+});
+
+test('what is said to edit is said by how the list is written, and pasted as it is it allows the command', async (t) => {
+  const start = deskConfiguration.indexOf('    allow:\n      - quota get');
+  const end = deskConfiguration.indexOf('  watch:\n');
+  const written = (allow: string) =>
+    `${deskConfiguration.slice(0, start)}    ${allow}\n${deskConfiguration.slice(end)}`;
+  const paste: Readonly<Record<string, (lines: readonly string[]) => string>> = {
+    'allow: []': (lines) => lines.join('\n    '),
+    'allow: [quota get]': (lines) => `allow: [quota get${lines.join('\n      ')}]`,
+    'allow: [{ command: quota get }, who]': (lines) =>
+      `allow: [{ command: quota get }, who${lines.join('\n      ')}]`,
+    'allow:\n      - who': (lines) => ['allow:', '- who', ...lines].join('\n      '),
+  };
+  for (const [allow, edited] of Object.entries(paste))
+    for (const words of ['mailbox delete Old', 'mailbox list', 'fetch text all']) {
+      const args = ['--listener', 'support', '--user', 'bob', '--', ...words.split(' ')];
+      const told = await openDesk(t, written(allow)).run('explain', ...args);
+      assert.equal(told.exit, 77, told.text);
+      const [, edit = '', shown = ''] =
+        /\nto allow it, (.*):\n([^]*)$/.exec(told.text) ?? assert.fail(told.text);
+      assert.match(
+        edit,
+        allow === 'allow: []'
+          ? /^replace "allow: \[\]" of policies\.support \(.*:14\) with$/
+          : /\.allow \(.*:14\)$/,
+      );
+      const lines = shown
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.slice(2));
+      const again = await openDesk(t, written(edited(lines))).run('explain', ...args);
+      assert.equal(again.exit, 0, `${edited(lines)}\n${again.text}`);
+    }
 });
 
 test('a policy with presets only has no list yet: the lines begin with allow:, and pasted in line with use: they allow it', async (t) => {

@@ -419,6 +419,8 @@ export interface Explained {
   readonly toAllow?: readonly {
     readonly into: string;
     readonly place: string;
+    /** Where the lines go. */
+    readonly edit: string;
     readonly lines: readonly string[];
     readonly also: readonly string[];
   }[];

@@ -257,6 +257,12 @@ export interface PolicyTraits {
   readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
 }
 
+/** How a list stands in the file: `block` with dashes, `flow` in brackets; `empty`: nothing in the brackets. */
+export interface WrittenList {
+  readonly place: RulePlace;
+  readonly form: 'block' | 'flow' | 'empty';
+}
+
 /** The permissions of one team. Made by {@link createPolicy}. */
 export interface Policy extends PolicyTraits {
   readonly name: string;
@@ -271,6 +277,8 @@ export interface Policy extends PolicyTraits {
   /** Shipped presets, as they are written; their rules are among the others. */
   readonly use?: readonly unknown[];
   readonly allow: readonly Rule[];
+  /** For who edits the file. Absent: its file has no such key. */
+  readonly written?: { readonly allow?: WrittenList | undefined; readonly users?: WrittenList | undefined };
   readonly deny: readonly Rule[];
   readonly onRequest: readonly RequestRule[];
   /** The same rules by command, each list in the order of the file. */

@@ -17,8 +17,10 @@ import { policyOf, type RuleText, ruleFor, type Trial, tryOut } from './suggeste
 export interface Grant {
   /** `policies.support.allow`, or `policies.support`. */
   readonly into: string;
-  /** FILE:LINE of that policy. */
+  /** FILE:LINE of that list, or of the policy. */
   readonly place: string;
+  /** Where the lines go so that they can be pasted as they are, as `add to policies.support.allow (FILE:LINE)`. */
+  readonly edit: string;
   /** YAML, without indentation. */
   readonly lines: readonly string[];
   readonly also: readonly string[];
@@ -47,10 +49,14 @@ export function remedyFor(denied: DeniedCommand): Remedy {
   if (decision.code !== 'user') return nothing;
   const named = attempts.flatMap(({ users, aliases }) => [...users, ...aliases]);
   const missing = [...new Set(named.filter((user) => !policy.users.matches(user)))];
+  const names = missing.map((user) => formatValue(user));
   const grant: Grant = {
-    into: `policies.${policy.name}.users`,
-    place: placeOf(policy),
-    lines: missing.map((user) => `- ${formatValue(user)}`),
+    ...editOf(
+      policy,
+      'users',
+      names.map((name) => `- ${name}`),
+      names,
+    ),
     also: [`everything else that policy ${policy.name} allows, for ${missing.join(', ')}`],
   };
   const wider = { ...policy, users: new GlobList([...policy.users.texts, ...missing]) };
@@ -100,8 +106,6 @@ function ruleRemedy(denied: DeniedCommand): Remedy {
   const { rule, parsed, near, unmet } = permitting;
   const { policy, attempts } = denied;
   const lines = linesOfRule({ comments: [], rule, isCommentedOut: false });
-  // The rules of its presets stand in other files; without rules of its own it has no list yet.
-  const hasList = policy.allow.some(({ place }) => place.file === policy.place.file);
   const more =
     near === undefined || unmet.length === 0
       ? []
@@ -109,13 +113,43 @@ function ruleRemedy(denied: DeniedCommand): Remedy {
   return {
     grants: [
       {
-        into: `policies.${policy.name}${hasList ? '.allow' : ''}`,
-        place: placeOf(policy),
-        lines: hasList ? lines : ['allow:', ...lines.map((line) => `  ${line}`)],
+        ...editOf(policy, 'allow', lines, [
+          formatValue(Object.keys(rule).length === 1 ? (rule['command'] ?? '') : rule),
+        ]),
         also: [...more, ...whoElse(parsed, policy, attempts), ...whatElse(parsed, policy, attempts)],
       },
     ],
   };
+}
+
+/** `inBrackets`: the items as a list in brackets has them. */
+function editOf(
+  policy: Policy,
+  key: 'allow' | 'users',
+  lines: readonly string[],
+  inBrackets: readonly string[],
+): Omit<Grant, 'also'> {
+  const { name, written = {} } = policy;
+  const list = written[key];
+  const into = `policies.${name}`;
+  const place = placeOf(list ?? policy);
+  const withKey = [`${key}:`, ...lines.map((line) => `  ${line}`)];
+  const form = list?.form;
+  switch (form) {
+    case 'block':
+      return { into: `${into}.${key}`, place, edit: `add to ${into}.${key} (${place})`, lines };
+    case 'flow': {
+      const edit = `insert before the closing ] of ${into}.${key} (${place})`;
+      return { into: `${into}.${key}`, place, edit, lines: inBrackets.map((text) => `, ${text}`) };
+    }
+    case 'empty':
+      return { into, place, edit: `replace "${key}: []" of ${into} (${place}) with`, lines: withKey };
+    case undefined:
+      // The rules of presets stand in other files.
+      return { into, place, edit: `add to ${into} (${place}), in line with its other keys`, lines: withKey };
+    default:
+      return form satisfies never;
+  }
 }
 
 /** The rule of `allow` that comes nearest; one of `on_request` may be nearer. */

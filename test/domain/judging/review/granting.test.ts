@@ -2,6 +2,7 @@
 // happen: lines for what a person denied, and lines that lose a condition of the rule that comes nearest.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parse as parseYaml, stringify } from 'yaml';
 import { type Grant, type Remedy, remedyFor } from '../../../../src/domain/judging/review/granting.js';
 import { createUserNames } from '../../../../src/domain/people/identity/user-name.js';
 import { judgeLine } from '../../../kit/judge-line.js';
@@ -14,7 +15,9 @@ function grants(policyText: string, user: string, line: string): readonly Grant[
 }
 
 function remedy(policyText: string, user: string, line: string): Remedy {
-  const { settings, problems } = parse(withPolicies(`  support: ${policyText}\n`));
+  // Lists with dashes, as most people write them; how other lists are edited is tested with `explain`.
+  const written = stringify(parseYaml(policyText)).replaceAll(/^/gm, '    ').trimEnd();
+  const { settings, problems } = parse(withPolicies(`  support:\n${written}\n`));
   assert.ok(settings, JSON.stringify(problems));
   const policy = settings.policies.get('support') ?? assert.fail();
   const asked = {
