@@ -5,6 +5,7 @@ import { readFromDisk } from '../../adapters/host/process.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { mailUsersSection, type Settings } from '../../domain/config/settings.js';
 import { parseAlone, policyNamesIn } from '../../domain/judging/review/alone.js';
+import { leftOutWords } from '../../domain/judging/review/recorded.js';
 import {
   Coverage,
   createReplay,
@@ -135,13 +136,7 @@ function summaryOf(result: ReplayResult): string {
       `${opaque} of them with secrets or words of mails, which are recorded as digests and were judged as unknown words`,
     );
   }
-  const whys = {
-    unreadable: 'no command that could be read then',
-    cut: 'too long to be recorded whole',
-    hidden: 'hiding which option a secret belongs to',
-    'unknown-form': 'of another form than this version writes',
-    'no-listener': 'of listeners that this configuration does not have',
-  };
+  const whys = { ...leftOutWords, 'no-listener': 'of listeners that this configuration does not have' };
   for (const [why, count] of notJudged) lines.push(`${count} not judged: ${whys[why]}`);
   return lines.join('\n');
 }

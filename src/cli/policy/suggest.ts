@@ -6,7 +6,7 @@ import type { Policy } from '../../domain/judging/policy/policy.js';
 import { Sightings } from '../../domain/judging/review/recorded.js';
 import { type Suggestion, suggest as suggestPolicy } from '../../domain/judging/review/suggest.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, stdout } from '../output/output.js';
+import { CommandFault, stderr, stdout } from '../output/output.js';
 import { readRows } from './journal-rows.js';
 import {
   type ListenerChoice,
@@ -30,13 +30,8 @@ export async function suggest(options: SuggestOptions): Promise<number> {
   const { sinceMs } = options;
   if ('isForAll' in options) return suggestAll(options);
   const whose = openWhose(options);
-  const { settings, what } = whose;
   const suggestion = await suggestFor(whose, sinceMs);
-  if (suggestion === undefined)
-    throw new CommandFault(
-      exitCodes.failed,
-      `${settings.audit.directory} holds no command of ${what} in that time`,
-    );
+  if (suggestion === undefined) throw new CommandFault(exitCodes.failed, noneOf(whose));
   stdout(suggestion.text.trimEnd());
   return suggestion.rules === 0 ? exitCodes.failed : exitCodes.ok;
 }
@@ -56,17 +51,24 @@ async function suggestAll({ config, sinceMs }: { config: string; sinceMs: number
   return rules === 0 ? exitCodes.failed : exitCodes.ok;
 }
 
+const noneOf = ({ settings, what }: Whose): string =>
+  `${settings.audit.directory} holds no command of ${what} in that time`;
+
 /** Undefined: there is no record of it, and `isKept` is not said. */
 async function suggestFor(
-  { settings, policy, of }: Whose,
+  whoseRecords: Whose,
   sinceMs: number,
   isKept = false,
 ): Promise<Suggestion | undefined> {
+  const { settings, policy, of } = whoseRecords;
   const nowMs = systemClock.wallMs();
   const { listener, principal: whose } = of;
   const sightings = new Sightings({ ...of, added: policy.added });
   const unseen = await readRows(settings.audit.directory, (row) => sightings.take(row), { ...of, sinceMs });
-  if (sightings.lines.length === 0 && !isKept) return undefined;
+  if (sightings.lines.length === 0) {
+    if (!isKept) return undefined;
+    stderr(`dovegate: ${noneOf(whoseRecords)}: it is printed as it stands`);
+  }
   return suggestPolicy(sightings, { settings, policy, listener, nowMs, unseen, whose });
 }
 

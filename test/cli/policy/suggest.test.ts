@@ -49,6 +49,11 @@ test('all policies in one file: the shadow of each at once, and then in the plac
   assert.match(told.text, /^ {2}watch:\n(?: {4}.*\n)* {6}- mailbox status$/m);
   // Without a record it stands as it is.
   assert.match(told.text, /^ {2}support:\n(?: {4}.*\n)* {6}# not used\n {6}- /m);
+  assert.match(
+    told.text,
+    /^dovegate: .*\/audit holds no command of policy support in that time: it is printed as it stands$/m,
+  );
+  assert.doesNotMatch(told.text, /no command of policy watch/);
   writeFileSync(join(folder, 'next.yaml'), told.stdout);
   writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
   const file = join(folder, 'dovegate.yaml');

@@ -46,6 +46,18 @@ export type UnjudgeableWhy =
   /** An option is recorded as a digest, so it is unknown which one it was. */
   | 'hidden';
 
+/** A row that is left out: it cannot be judged, or nobody's work sent it. */
+export type LeftOutWhy = UnjudgeableWhy | 'probe';
+
+/** After a count. */
+export const leftOutWords: Readonly<Record<LeftOutWhy, string>> = {
+  unreadable: 'no command that could be read then',
+  cut: 'too long to be recorded whole',
+  hidden: 'hiding which option a secret belongs to',
+  'unknown-form': 'of another form than this version writes',
+  probe: 'which `dovegate doctor` sent',
+};
+
 /** The reason that `dovegate doctor` states. */
 export const doctorsReason = 'dovegate doctor';
 
@@ -232,7 +244,7 @@ export interface SightingsOf {
  * reported, and nothing is dropped.
  */
 export class Sightings {
-  readonly passedOver = new Map<UnjudgeableWhy | 'failed' | 'probe', number>();
+  readonly passedOver = new Map<LeftOutWhy | 'failed', number>();
   taken = 0;
   readonly #of: SightingsOf;
   readonly #linesMax: number;
@@ -272,7 +284,7 @@ export class Sightings {
     if (seen.principals.size < principalsMax) seen.principals.add(line.principal);
   }
 
-  #passOver(why: UnjudgeableWhy | 'failed' | 'probe'): void {
+  #passOver(why: LeftOutWhy | 'failed'): void {
     this.passedOver.set(why, (this.passedOver.get(why) ?? 0) + 1);
   }
 

@@ -37,11 +37,11 @@ import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import { nothingAsked, type RoutingTable } from '../policy/route.js';
 import { Limiter } from '../policy/terms.js';
 import {
+  type LeftOutWhy,
   type RecordedAssessment,
   RecordedAssessor,
   type RecordedLine,
   recordedLine,
-  type UnjudgeableWhy,
 } from './recorded.js';
 
 /** What became of a command by policy, in the words of policy tests where they have one. */
@@ -78,7 +78,7 @@ export interface ReplayResult {
   readonly otherwise: number;
   /** Policy allowed them then as now, and something else would stand in their way that did not then. */
   readonly toObstacle: number;
-  readonly notJudged: ReadonlyMap<UnjudgeableWhy | 'no-listener', number>;
+  readonly notJudged: ReadonlyMap<LeftOutWhy | 'no-listener', number>;
   readonly changes: readonly ReplayChange[];
   /** Changed records beyond the {@link changesMax} kinds that are kept. */
   readonly untold: number;
@@ -118,7 +118,7 @@ export function createReplay(
   const assessor = new RecordedAssessor(settings);
   const limiter = new Limiter(bounds.limiterEntries);
   const changes = new Map<string, ReplayChange>();
-  const notJudged = new Map<UnjudgeableWhy | 'no-listener', number>();
+  const notJudged = new Map<LeftOutWhy | 'no-listener', number>();
   const counts = {
     judged: 0,
     opaque: 0,
@@ -137,6 +137,7 @@ export function createReplay(
     const listener = settings.listeners.find((each) => each.name === line.listener);
     const policy = listener === undefined ? undefined : settings.policies.get(policyNameFor(listener, line));
     if (policy === undefined) return skip('no-listener');
+    if (line.isProbe) return skip('probe');
     const judged = assessor.assess(line, policy);
     onJudged(judged);
     counts.judged += 1;
@@ -153,7 +154,7 @@ export function createReplay(
     keep(line, before, answer);
   }
 
-  function skip(why: UnjudgeableWhy | 'no-listener'): void {
+  function skip(why: LeftOutWhy | 'no-listener'): void {
     notJudged.set(why, (notJudged.get(why) ?? 0) + 1);
   }
 

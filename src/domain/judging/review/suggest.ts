@@ -31,7 +31,7 @@ import {
   type WrittenPolicy,
   type WrittenRule,
 } from './policy-text.js';
-import { RecordedAssessor, type Sightings, understand } from './recorded.js';
+import { leftOutWords, RecordedAssessor, type Sightings, understand } from './recorded.js';
 import {
   findRule,
   graveRule,
@@ -621,14 +621,7 @@ function gapRemarks(
   { passedOver, lines }: Sightings,
   notes: readonly string[] = [],
 ): string[] {
-  const whys = {
-    unreadable: 'no command that could be read',
-    cut: 'too long to be recorded whole',
-    hidden: 'hiding which option a secret belongs to',
-    'unknown-form': 'of another form than this version writes',
-    failed: 'which the mail server answered with an error',
-    probe: 'which `dovegate doctor` sent',
-  };
+  const whys = { ...leftOutWords, failed: 'which the mail server answered with an error' };
   const opaque = lines.reduce((sum, { line, count }) => sum + (line.isOpaque ? count : 0), 0);
   return [
     ...notes.map((note) => `Left out: ${note}.`),

@@ -37,6 +37,12 @@ void test('the same policies change nothing; what nobody could read is counted a
   assert.deepEqual([...result.notJudged], [['unreadable', 1]]);
 });
 
+void test("what doctor sent is nobody's work: it is counted apart, and no change", () => {
+  const probe: Sent = { user: 'bob@example.com', words: ['quota', 'get'], reason: 'dovegate doctor' };
+  const result = replayed(withRules('[mailbox list]'), [probe, { ...probe, reason: 'ticket 7' }]);
+  assert.deepEqual([result.judged, result.allowToDeny, [...result.notJudged]], [1, 1, [['probe', 1]]]);
+});
+
 void test('changes in both directions, each kind once, with how often and for whom', () => {
   const result = replayed(withRules('[mailbox list, sieve list]'));
   assert.deepEqual([result.allowToDeny, result.denyToAllow], [2, 1]);

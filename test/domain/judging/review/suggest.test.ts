@@ -114,7 +114,7 @@ policies:
     #   once, last 2026-11-20 11:55 UTC, "mailbox delete": a rule of policy support denies "mailbox delete" (/etc/dovegate/d.yaml:16)
     #   once, last 2026-11-20 11:54 UTC, "quota get": policy support excepts a user of this command (/etc/dovegate/d.yaml:12)
     #   once, last 2026-11-20 11:50 UTC, "who": no rule allows "who"; policy support observes, and this goes beyond that: it is for a mask of users; no rule here can allow it for this mask of users: it needs users: ["*"] and no except in policy support
-    # Left out: 1, no command that could be read.
+    # Left out: 1, no command that could be read then.
 `,
   );
 });
