@@ -442,7 +442,7 @@ export function withoutSecrets(settings: Settings): Settings {
 }
 
 function actionOf(
-  { kind, what, reason, forMs = 0, kills = false, hours = 1 }: DoorAction,
+  { kind, what, reason, forMs, kills = false, isHold = false, hours = 1 }: DoorAction,
   nowMs: number,
 ): OperatorAction {
   switch (kind) {
@@ -451,7 +451,7 @@ function actionOf(
     case 'acknowledge':
       return { kind, text: what, until: formatTime(nowMs + hours * 3_600_000) };
     case 'lock':
-      return { kind, target: what, forMs, reason: reason ?? '', kills };
+      return { kind, target: what, isHold, forMs, reason: reason ?? '', kills };
     case 'unlock':
       return { kind, target: what, reason: reason ?? '' };
     case 'drain':

@@ -535,10 +535,11 @@ const word = z.string().min(1).max(textCharsMax).optional().catch(undefined);
 const lockBody = z.object({
   target: z.string().min(1).max(bounds.doorNameChars),
   reason: z.string(),
-  forMs: z.number().int(),
+  forMs: z.number().int().optional(),
   kills: z.boolean(),
+  isHold: z.boolean(),
 });
 const unlockBody = lockBody.pick({ target: true, reason: true });
-const notLocked = 'a lock needs a target and a reason, and forMs and kills where it is made';
+const notLocked = 'a lock needs a target and a reason, and kills and isHold where it is made';
 const drainBody = z.object({ reason: z.string().min(1).optional().catch(undefined) });
 const signIn = z.object({ link: word, name: word, password: word });

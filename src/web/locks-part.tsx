@@ -12,11 +12,12 @@ import { visible } from './visible.js';
 
 const hoursOffered = ['1', '2', '8', '24', '168'];
 const hourMs = 3_600_000;
+const held = 'held';
 
 export function LocksPart() {
   const problems = useLive(({ now }) => now?.head.problems) ?? [];
   const [asked, setAsked] = useState<'lock' | Problem>();
-  const locks = problems.filter(({ code }) => code === 'locked');
+  const locks = problems.filter(({ code }) => code === 'locked' || code === 'held');
   const onClose = (): void => setAsked(undefined);
   return (
     <Panel
@@ -28,7 +29,7 @@ export function LocksPart() {
         </Button>
       }
     >
-      {locks.length === 0 && <p class="faint">Nobody and nothing is locked.</p>}
+      {locks.length === 0 && <p class="faint">Nobody and nothing is locked or held.</p>}
       {locks.map((lock) => (
         <p key={lock.key}>
           <Sentence text={lock.text} />{' '}
@@ -50,7 +51,7 @@ export function LocksPart() {
 
 /** Undefined: it stands for those that are not listed. */
 function idOf({ key }: Problem): string | undefined {
-  return /^locked ([0-9A-Z]{26})$/.exec(key)?.[1];
+  return /^(?:locked|held) ([0-9A-Z]{26})$/.exec(key)?.[1];
 }
 
 function Lock({ onClose }: { readonly onClose: () => void }) {
@@ -59,7 +60,10 @@ function Lock({ onClose }: { readonly onClose: () => void }) {
   const [hours, setHours] = useState('2');
   const [reason, setReason] = useState('');
   const [kills, setKills] = useState(false);
-  const body: LockWanted = { target: target.trim(), forMs: Number(hours) * hourMs, reason, kills };
+  const isHold = hours === held;
+  const time = isHold ? {} : { forMs: Number(hours) * hourMs };
+  const body: LockWanted = { target: target.trim(), ...time, reason, kills, isHold };
+  const options = hoursOffered.map((value) => ({ value, text: durationWords(Number(value) * hourMs) }));
   return (
     <Confirm
       title="Lock somebody or something?"
@@ -77,7 +81,7 @@ function Lock({ onClose }: { readonly onClose: () => void }) {
       <Choice
         label="For"
         value={hours}
-        options={hoursOffered.map((value) => ({ value, text: durationWords(Number(value) * hourMs) }))}
+        options={[...options, { value: held, text: 'until two persons lift it: a hold of a mail user' }]}
         onInput={setHours}
       />
       <Field label="Reason" value={reason} onInput={setReason} />
@@ -86,9 +90,11 @@ function Lock({ onClose }: { readonly onClose: () => void }) {
         end what runs of it, too
       </label>
       <p>
-        A person is locked under every name, key and account, on the page and as approver, too. Clients read
-        who locked and why. In a terminal:{' '}
-        <code>{`sudo dovegate lock ${target || 'WHO'} --for ${hours}h --reason TEXT`}</code>
+        {isHold
+          ? 'Refused is what could destroy, hide, move or change that mail, by this gate only: not by IMAP. '
+          : 'A person is locked under every name, key and account, on the page and as approver, too. '}
+        Clients read who did it and why. In a terminal:{' '}
+        <code>{`sudo dovegate lock ${target || 'WHO'} ${isHold ? '--destroying' : `--for ${hours}h`} --reason TEXT`}</code>
       </p>
     </Confirm>
   );
@@ -110,7 +116,7 @@ function Unlock({ lock, onClose }: { readonly lock: Problem; readonly onClose: (
       </p>
       <Field label="Reason" value={reason} onInput={setReason} />
       <p>
-        It is lifted once that is recorded. In a terminal:{' '}
+        It is lifted once that is recorded, and a hold once a second person lifts it, too. In a terminal:{' '}
         <code>{`sudo dovegate unlock ${id} --reason TEXT`}</code>
       </p>
     </Confirm>

@@ -119,7 +119,7 @@ browserTest(
       (await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status;
     const locks = page.getByRole('region', { name: 'Locks', exact: true });
     const dialog = page.getByRole('dialog');
-    await locks.getByText('Nobody and nothing is locked.').waitFor();
+    await locks.getByText('Nobody and nothing is locked or held.').waitFor();
     await locks.getByRole('button', { name: 'Lock …' }).click();
     await dialog.getByLabel('Who or what').fill('listener:nowhere');
     await dialog.getByRole('button', { name: 'lock', exact: true }).click();
@@ -139,7 +139,7 @@ browserTest(
     await dialog.getByText(/is unlocked/).waitFor();
     assert.notEqual(await ask(), '-NOPERM');
     await dialog.getByRole('button', { name: 'Close' }).click();
-    await locks.getByText('Nobody and nothing is locked.').waitFor();
+    await locks.getByText('Nobody and nothing is locked or held.').waitFor();
     assert.ok(
       faults.every((fault) => fault.includes('403') && fault.includes('/api/lock')),
       faults.join(),

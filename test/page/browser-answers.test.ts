@@ -156,7 +156,7 @@ void test('role by endpoint: what the table has, of several roles what one of th
       const token = await enter(person.name);
       await settle();
       const before = refusals().length;
-      const lock = { target: 'carol', reason: 'lost', forMs: 1, kills: false };
+      const lock = { target: 'carol', reason: 'lost', kills: false, isHold: true };
       const reply = await ask(endpoint, { token, body: lock });
       if (reply.status === 200) allowed.push(endpoint);
       else {

@@ -95,9 +95,10 @@ const actionCall = z.object({
   what: nameText,
   /** Of a drain, a lock and its lift. */
   reason: argument('reason'),
-  /** Of a lock, as is whether it ends what runs. */
-  forMs: count.max(bounds.lockMs).optional(),
+  /** Of a lock, as is whether it ends what runs and is a hold, which may have no end. */
+  forMs: count.optional(),
   kills: z.boolean().optional(),
+  isHold: z.boolean().optional(),
   /** For how long what is wrong is acknowledged. */
   hours: z.number().int().min(1).max(720).optional(),
 });

@@ -286,10 +286,13 @@ export interface Problem {
 export interface LockWanted {
   /** As `dovegate lock` reads it: a person, `key:NAME`, `listener:NAME`, `backend:NAME` or `user:NAME`. */
   readonly target: string;
-  readonly forMs: number;
+  /** Undefined: a hold without an end. */
+  readonly forMs?: number;
   readonly reason: string;
   /** What runs is ended, too. */
   readonly kills: boolean;
+  /** Of a mail user: only what could change that mail is refused, and two persons lift it. */
+  readonly isHold: boolean;
 }
 
 export interface NowTiles {
