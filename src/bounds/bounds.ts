@@ -380,6 +380,7 @@ const values = {
   lookHeapMiB: 384,
   histogramMs: '5s',
   histogramBuckets: 120,
+  causesShown: 200,
   ownersShown: 1000,
   ownerRequesters: 20,
   ownerNameChars: 400,

@@ -36,11 +36,13 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
   unparsable: sign('unparsable', 'warn', 'stop'),
   login: sign('no login', 'warn', 'stop'),
   refused: sign('refused', 'warn', 'stop'),
+  unanswered: sign('unanswered', 'warn', 'stop'),
   failed: sign('failed', 'bad', 'cross'),
   partly: sign('partly', 'bad', 'cross'),
   timeout: sign('timeout', 'bad', 'cross'),
   aborted: sign('aborted', 'bad', 'cross'),
   unknown: sign('unknown', 'strange', 'question'),
+  'not-ok': sign('not-ok', 'warn', 'triangle'),
   open: sign('open', 'quiet', 'dots'),
 };
 

@@ -1,7 +1,7 @@
 // What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
 
 import type { Exclusion } from '../domain/admin/page/leave-out.js';
-import { isExchange } from '../domain/records/story/row.js';
+import { isExchange, isOfRequests, notOk } from '../domain/records/story/row.js';
 import { Dialog } from './dialog.js';
 import { Button, Chip, Name, Segments } from './kit.js';
 import { go } from './location.js';
@@ -33,6 +33,7 @@ export function Chips({ wanted, onWanted }: ChipsProps) {
   // What a button above shows as pressed needs no chip.
   const isPressed = (key: QueryKey, value: string): boolean =>
     key === 'kind' ||
+    (key === 'outcome' && value === notOk) ||
     (key === 'since' && terms.until === undefined && presets.some((each) => each.value === value));
   const set = queryKeys.filter(({ key }) => (terms[key] ?? '') !== '' && !isPressed(key, terms[key] ?? ''));
   if (set.length === 0 && not.length === 0) return null;
@@ -70,14 +71,31 @@ const kinds = [
 
 /** A limited view has no other records than those of commands and access. */
 export function Kinds({ wanted, onWanted, isLimited }: ChipsProps & { readonly isLimited: boolean }) {
-  const { kind, by, grant } = wanted.terms;
+  const { kind, by, grant, outcome } = wanted.terms;
+  const isMore = grant !== undefined || isOfRequests(outcome);
   return (
     <Segments
       label="What people did"
-      value={kind ?? (by === undefined ? (grant === undefined ? 'command' : undefined) : 'all')}
+      value={kind ?? (by === undefined ? (isMore ? undefined : 'command') : 'all')}
       options={isLimited ? kinds.filter(({ value }) => /^(command|access|all)$/.test(value)) : kinds}
       onChange={(value) => onWanted({ ...wanted, terms: { ...wanted.terms, kind: value } })}
     />
+  );
+}
+
+/** Everything that somebody did not get, in one list. */
+export function NotOk({ wanted, onWanted }: ChipsProps) {
+  const { outcome, ...terms } = wanted.terms;
+  const isDown = outcome === notOk;
+  return (
+    <Button
+      kind="small"
+      isDown={isDown}
+      title="denied, failed and unanswered: commands, and requests for access"
+      onClick={() => onWanted({ ...wanted, terms: isDown ? terms : { ...terms, outcome: notOk } })}
+    >
+      Not ok
+    </Button>
   );
 }
 

@@ -1,7 +1,12 @@
 // The search line of the trail: `user:alice* command:expunge since:7d outcome:failed`, its values in quotes where they hold blanks; as a
 // filter, as fields, as completion, and as the command that finds the same.
 
-import { type Exclusion, type ExclusionKey, exclusionKeys } from '../domain/admin/page/leave-out.js';
+import {
+  type Exclusion,
+  type ExclusionKey,
+  exclusionKeys,
+  withoutOk,
+} from '../domain/admin/page/leave-out.js';
 import type { AskTrail } from '../domain/admin/page/trail.js';
 import { momentForms, parseMoment } from '../domain/language/words/moments.js';
 import { besideWords, outcomeWords, rowKinds, shownEffects } from '../domain/records/story/row.js';
@@ -48,7 +53,7 @@ export const queryKeys: readonly KeyFacts[] = [
   {
     key: 'outcome',
     label: 'Outcome',
-    hint: 'how it ended; denied, failed and unknown find all that is counted as that',
+    hint: 'how it ended; denied, failed and unknown find all that is counted as that, not-ok all that somebody did not get',
     values: outcomeWords,
   },
   { key: 'since', label: 'Since', hint: momentForms },
@@ -132,8 +137,10 @@ export function parseQuery(text: string, nowMs: number): ParsedQuery {
       return { problem: `${key}: stands there twice; a search takes each key once.` };
     terms[key] = value;
   }
+  const meant = withoutOk(terms.outcome, not);
+  if (meant.outcome !== undefined) terms.outcome = meant.outcome;
   const parsed = withFilter(terms, nowMs);
-  return 'problem' in parsed || not.length === 0 ? parsed : { ...parsed, not };
+  return 'problem' in parsed || meant.not.length === 0 ? parsed : { ...parsed, not: meant.not };
 }
 
 function keyNamed(name: string): KeyFacts | undefined {

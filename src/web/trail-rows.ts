@@ -5,6 +5,7 @@ import { plural } from '../domain/language/words/words.js';
 import { asList, textIn, valueText } from '../domain/records/audit/stored.js';
 import {
   allUsers,
+  backendOf,
   countedForOf,
   countedWords,
   deedOf,
@@ -51,18 +52,21 @@ export const trailColumns: readonly TrailColumn[] = [
 ];
 
 const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'ms'];
+/** Of a search for what did not go well. */
+const usualOfTrouble = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'text'];
 
-/** Of the address: names with commas; what is no column is left out. */
-export function columnsOf(text: string | null): readonly TrailColumn[] {
-  const wanted = text === null ? usual : text.split(',');
+/** Of the address: names with commas; what is no column is left out. `isWhy`: the search is for what did not go well. */
+export function columnsOf(text: string | null, isWhy: boolean): readonly TrailColumn[] {
+  const ofSearch = isWhy ? usualOfTrouble : usual;
+  const wanted = text === null ? ofSearch : text.split(',');
   const chosen = trailColumns.filter(({ id }) => wanted.includes(id));
-  return chosen.length > 0 ? chosen : trailColumns.filter(({ id }) => usual.includes(id));
+  return chosen.length > 0 ? chosen : trailColumns.filter(({ id }) => ofSearch.includes(id));
 }
 
 /** For the address; null: the usual ones. */
-export function columnsText(columns: readonly TrailColumn[]): string | null {
+export function columnsText(columns: readonly TrailColumn[], isWhy: boolean): string | null {
   const text = columns.map(({ id }) => id).join(',');
-  return text === usual.join(',') ? null : text;
+  return text === (isWhy ? usualOfTrouble : usual).join(',') ? null : text;
 }
 
 /** Command and arguments; the sign that ends the options is none of them. Else what was done. */
@@ -89,6 +93,7 @@ export function usersText({ fields: { user, users } }: TrailRow): string {
 /** What a column of texts shows. */
 export function textOf(row: ShownRow, key: string): string {
   if (key === 'principal') return requesterOf(row);
+  if (key === 'backend') return backendOf(row);
   return valueText(key === 'text' ? (row.why ?? row.fields[key]) : row.fields[key]);
 }
 
@@ -97,6 +102,7 @@ export function queryValue(row: ShownRow, key: QueryKey): string {
   if (key === 'outcome') return outcomeOf(row);
   if (key === 'effect') return shownEffect(textIn(row.fields, key), row.content);
   if (key === 'principal') return requesterOf(row);
+  if (key === 'backend') return backendOf(row);
   return textIn(row.fields, key);
 }
 

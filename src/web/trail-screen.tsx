@@ -5,9 +5,10 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { AskTrail, Histogram as Counted } from '../domain/admin/page/trail.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
-import { isExchange, requestOf } from '../domain/records/story/row.js';
+import { isExchange, isOfTrouble, notOk, requestOf } from '../domain/records/story/row.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
+import { CausesPart } from './causes-part.js';
 import { About, ExchangeScreen, Raw } from './exchange-screen.js';
 import { Choice } from './fields.js';
 import { AsCommand, Button, Empty, Field, Name, Panel, Sentence, saveFile } from './kit.js';
@@ -20,7 +21,7 @@ import { Table } from './table.js';
 import { Histogram } from './time-chart.js';
 import { Columns, columnOf, filterColumn } from './trail-columns.js';
 import { collectFile, type Finding, fileNameOf, findMore, findNewer, type SaveForm } from './trail-find.js';
-import { Chips, Kinds, Picks, Presets, type Wanted } from './trail-picks.js';
+import { Chips, Kinds, NotOk, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
   commandOf,
   completeQuery,
@@ -97,10 +98,11 @@ function searchFor(session: Session, line: string, nowMs: number, isNew: boolean
 function Search({ query, clock }: { readonly query: URLSearchParams; readonly clock: () => number }) {
   const session = useSession();
   const line = query.get('q') ?? usualLine;
-  const columns = columnsOf(query.get('columns'));
   const [asked, setAsked] = useState(() => searchFor(session, line, clock(), false));
   if (asked.line !== line) setAsked(searchFor(session, line, clock(), false));
   const { parsed } = asked;
+  const isWhy = 'terms' in parsed && isOfTrouble(parsed.filter.outcome);
+  const columns = columnsOf(query.get('columns'), isWhy);
   const [known, setKnown] = useState<Partial<Record<QueryKey, readonly string[]>>>({});
   // The same once more is asked anew: commands came meanwhile.
   const search = (next: string): void =>
@@ -133,7 +135,7 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
           wanted={wanted}
           onWanted={onWanted}
           columns={columns}
-          onColumns={(next) => go(placeOf(line, columnsText(next), opened), true)}
+          onColumns={(next) => go(placeOf(line, columnsText(next, isWhy), opened), true)}
           opened={opened}
           onOpened={(next) => {
             // A step back from what was opened leads to the same search, with what it found.
@@ -195,6 +197,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
       <div class="chips search-more">
         <Presets wanted={wanted} onWanted={onWanted} />
         <Kinds wanted={wanted} onWanted={onWanted} isLimited={me.users !== undefined} />
+        <NotOk wanted={wanted} onWanted={onWanted} />
         <Button kind="small" isOpen={isFields} onClick={() => setFields(!isFields)}>
           Fields
         </Button>
@@ -362,9 +365,11 @@ function Results(props: ResultsProps) {
         <Panel
           title={
             <>
-              {(parsed.filter.kind ?? 'command') === 'command' && parsed.filter.by === undefined
-                ? 'Commands'
-                : 'What people did'}{' '}
+              {parsed.filter.outcome === notOk
+                ? 'What did not go well'
+                : (parsed.filter.kind ?? 'command') === 'command' && parsed.filter.by === undefined
+                  ? 'Commands'
+                  : 'What people did'}{' '}
               <span class="count">
                 {isThrough ? '' : 'the newest '}
                 {onlyCounted === undefined
@@ -688,6 +693,12 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: Tr
           )}
         </div>
       </section>
+      <CausesPart
+        causes={value.causes}
+        isOpen={isOfTrouble(filter.outcome)}
+        terms={parsed.terms}
+        command={commandOf(parsed)}
+      />
       <WhosePart whose={value.whose} isOpen={filter.effect === 'content'} command={commandOf(parsed)} />
     </>
   );

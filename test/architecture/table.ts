@@ -189,6 +189,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'html',
         'lines',
         'touch',
+        'causes',
         'whose',
       ],
       builtins: ['crypto'],

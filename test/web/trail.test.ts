@@ -83,14 +83,19 @@ void test('a command without an end is open; what a policy would have said stand
 });
 
 void test('columns stand in the address; what is none is left out', () => {
-  const usual = columnsOf(null);
-  assert.equal(columnsText(usual), null);
+  const usual = columnsOf(null, false);
+  assert.equal(columnsText(usual, false), null);
   assert.deepEqual(
-    columnsOf('id,nothing,time').map(({ id }) => id),
+    columnsOf('id,nothing,time', false).map(({ id }) => id),
     ['time', 'id'],
   );
-  assert.deepEqual(columnsOf('nothing'), usual);
-  assert.equal(columnsText(columnsOf('id,time')), 'time,id');
+  assert.deepEqual(columnsOf('nothing', false), usual);
+  assert.equal(columnsText(columnsOf('id,time', false), false), 'time,id');
+  // Of what did not go well it is shown why, without a choice.
+  const ofTrouble = columnsOf(null, true);
+  assert.ok(ofTrouble.some(({ id }) => id === 'text'));
+  assert.equal(columnsText(ofTrouble, true), null);
+  assert.equal(columnsText(usual, true), usual.map(({ id }) => id).join(','));
   assert.equal(new Set(trailColumns.map(({ title }) => title)).size, trailColumns.length);
 });
 
@@ -397,11 +402,10 @@ void test('a minus leaves out what has the value, in the line, as a chip and in 
   const line = 'user:alice* -command:"quota get" -outcome:ok';
   const parsed = parseQuery(line, 0);
   assert.ok('terms' in parsed);
-  assert.deepEqual(parsed.not, [
-    { key: 'command', value: 'quota get' },
-    { key: 'outcome', value: 'ok' },
-  ]);
-  assert.equal(formatQuery(parsed.terms, parsed.not), line);
+  assert.deepEqual(parsed.not, [{ key: 'command', value: 'quota get' }]);
+  // A list without what went well has the refused requests for access, too, which the reader has to look for.
+  assert.equal(parsed.filter.outcome, 'not-ok');
+  assert.equal(formatQuery(parsed.terms, parsed.not), 'user:alice* outcome:not-ok -command:"quota get"');
   assert.ok('problem' in parseQuery('-since:7d', 0));
   assert.ok('problem' in parseQuery('-nothing:x', 0));
 

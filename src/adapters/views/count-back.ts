@@ -5,6 +5,7 @@ import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js'
 import type { Histogram } from '../../domain/admin/page/trail.js';
 import { countWords, onlyCountedWords } from '../../domain/language/words/words.js';
 import { parseTime } from '../../domain/records/audit/record.js';
+import { createCauses } from '../../domain/records/report/causes.js';
 import { createWhose } from '../../domain/records/report/whose.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/records/trail/search.js';
@@ -36,6 +37,7 @@ export async function countBack(
   const search = createSearch(filter);
   const looked = createLooked();
   const found = createHistogram();
+  const causes = createCauses();
   const whose = createWhose();
   const counted = createOnlyCounted(filter, not);
   const isByEffect = not.some(({ key }) => key === 'effect');
@@ -43,6 +45,7 @@ export async function countBack(
     const content = isByEffect ? contentOf(row.fields) : undefined;
     if (isLeftOut({ ...row, content }, not)) return;
     found.take(row);
+    causes.take(row);
     whose.take(row);
   };
   const open: Entry[] = [];
@@ -86,6 +89,7 @@ export async function countBack(
         counted: `and ${onlyCountedText(only, filter)}${isAll ? sumWords(only, found.rows) : ''}`,
         onlyCounted: onlyCountedWords(only),
       }),
+      causes: causes.finish(),
       whose: whose.finish(),
       ...(range !== undefined && { looked: range }),
       isWhole: isAll,

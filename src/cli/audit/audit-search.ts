@@ -8,14 +8,17 @@ import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js'
 import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
+import { createCauses } from '../../domain/records/report/causes.js';
 import { createWhose } from '../../domain/records/report/whose.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import {
+  backendOf,
   classOfOutcome,
   countedForOf,
   countedWords,
   deedOf,
   isExchange,
+  isOfTrouble,
   kindOf,
   outcomeOf,
   remarkOf,
@@ -49,6 +52,7 @@ import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type HostTrail, type Places, trailsOf } from './audit-places.js';
+import { printCauses, printWhose } from './audit-summaries.js';
 import {
   type Column,
   createTable,
@@ -57,7 +61,6 @@ import {
   reportHidden,
   showsLocalTime,
 } from './audit-table.js';
-import { printWhose } from './audit-whose.js';
 
 export type RowFormat = 'table' | 'json' | 'csv';
 
@@ -66,8 +69,8 @@ interface SearchOptions {
   readonly look?: 'search' | 'export';
   readonly separator?: Separator | undefined;
   readonly not?: readonly Exclusion[] | undefined;
-  /** Whose mail content was shown, instead of rows. */
-  readonly isByOwner?: boolean | undefined;
+  /** Instead of rows: whose mail content was shown, or why what was found did not go well. */
+  readonly by?: 'owner' | 'cause' | undefined;
 }
 
 /** Always 0: an empty result is an answer too. Throws as the readers do. */
@@ -75,11 +78,11 @@ export async function auditSearch(
   screen: Screen,
   places: Places,
   filter: TrailFilter,
-  { format, look = 'search', separator = ',', not = [], isByOwner = false }: SearchOptions,
+  { format, look = 'search', separator = ',', not = [], by }: SearchOptions,
 ): Promise<number> {
   const journal = await openSource(screen, places);
   const { isOfHosts = false } = journal;
-  const shown = exchangeColumnsFor(screen);
+  const shown = exchangeColumnsFor(screen, filter);
   const table = createTable(isOfHosts ? [hostColumn, ...shown] : shown, screen);
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
@@ -88,6 +91,7 @@ export async function auditSearch(
     csv: (row) => [`${formatCsvRow(row, separator, isOfHosts)}\r`],
   };
   const whose = createWhose();
+  const causes = createCauses();
   const isNamed = createNameTest(filter);
   let isFound = false;
   let isNameFound = false;
@@ -101,7 +105,8 @@ export async function auditSearch(
       isFound ||= !isCount;
       isNameFound ||= !isCount && isNamed(row);
       if (isRowCut(row.fields)) cut += 1;
-      if (isByOwner) whose.take(row);
+      if (by === 'owner') whose.take(row);
+      else if (by === 'cause') causes.take(row);
       else for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
@@ -109,7 +114,8 @@ export async function auditSearch(
     for (const each of part.retired()) screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
   }
   for (const line of table.finish()) await screen.print(line);
-  if (isByOwner && isFound) await printWhose(screen, whose.finish(), format === 'json');
+  if (by === 'owner' && isFound) await printWhose(screen, whose.finish(), format === 'json');
+  if (by === 'cause' && isFound) await printCauses(screen, causes.finish(), format === 'json');
   await screen.flush();
   reportHidden(screen, table.hidden());
   const only = counted.finish();
@@ -244,15 +250,25 @@ const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'USER', text: cell('user'), cellsMin: 14 },
   { name: 'COMMAND', text: commandOf, cellsMin: 14 },
   { name: 'OUTCOME', text: outcomeText, cellsMin: 7, paint: (row) => paintOfOutcome(outcomeOf(row)) },
-  { name: 'BACKEND', text: cell('backend'), cellsMin: 5, goes: 3 },
+  { name: 'BACKEND', text: (row) => printable(backendOf(row)), cellsMin: 5, goes: 3 },
   { name: 'MS', isNumber: true, text: durationOf, goes: 2 },
   { name: 'ID', text: cell('id'), goes: 4 },
 ];
 
-/** The columns of a found exchange, with local times if they help. */
-export function exchangeColumnsFor(screen: Screen): readonly Column<ExchangeRow>[] {
-  return showsLocalTime(screen) ? withLocalTime : exchangeColumns;
+/** The columns of a found exchange, with local times if they help, and why, where the search is for what did not go well. */
+export function exchangeColumnsFor(
+  screen: Screen,
+  { outcome }: Pick<TrailFilter, 'outcome'> = {},
+): readonly Column<ExchangeRow>[] {
+  const columns = showsLocalTime(screen) ? withLocalTime : exchangeColumns;
+  return isOfTrouble(outcome) ? [...columns, whyColumn] : columns;
 }
+
+const whyColumn: Column<ExchangeRow> = {
+  name: 'WHY',
+  text: (row) => printable(whyWords(row)),
+  cellsMin: 14,
+};
 
 const withLocalTime: readonly Column<ExchangeRow>[] = exchangeColumns.flatMap((column) =>
   column.name === 'TIME (UTC)'

@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
-import { type Exclusion, exclusionKeys } from '../../domain/admin/page/leave-out.js';
+import { type Exclusion, exclusionKeys, withoutOk } from '../../domain/admin/page/leave-out.js';
 import { momentForms, parseMoment } from '../../domain/language/words/moments.js';
 import { formatTime } from '../../domain/records/audit/record.js';
 import { besideWords, outcomeWords, rowKinds, shownEffects } from '../../domain/records/story/row.js';
@@ -110,24 +110,31 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
   const search = (
     paths: string[],
-    flags: Flags & FilterOptions & { readonly byOwner?: boolean },
+    flags: Flags & FilterOptions & SummaryOptions,
     format: 'table' | 'json' | 'csv',
     look: 'search' | 'export',
     separator?: Separator,
   ) =>
     run(async (screen) => {
       const { auditSearch } = await import('./audit-search.js');
-      const { not, byOwner: isByOwner } = flags;
-      const options = { format, look, separator, not, isByOwner };
-      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), options);
+      const { not, outcome } = withoutOk(flags.outcome, flags.not ?? []);
+      const by = flags.byOwner === true ? 'owner' : flags.byCause === true ? 'cause' : undefined;
+      const options = { format, look, separator, not, by } as const;
+      return auditSearch(screen, placesOf(flags, paths), filterOf({ ...flags, outcome }), options);
     });
 
   addFilterOptions(fleetReader('search', 'find commands and how they ended, one row each'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .option('--by-owner', 'instead of commands: whose mail content they showed, how often, and to whom')
-    .option('--json', 'one line of JSON for each command; with --by-owner for each mail user')
-    .action((paths: string[], flags: Flags & FilterOptions & { readonly byOwner?: boolean }) =>
+    .addOption(
+      new Option(
+        '--by-cause',
+        'instead of commands: why they did not go well, alike ones in one row, with first and last time',
+      ).conflicts('byOwner'),
+    )
+    .option('--json', 'one line of JSON for each command; with --by-owner, --by-cause for each row')
+    .action((paths: string[], flags: Flags & FilterOptions & SummaryOptions) =>
       search(paths, flags, flags.json === true ? 'json' : 'table', 'search'),
     );
 
@@ -319,8 +326,13 @@ export type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
   readonly until?: number;
 };
 
+interface SummaryOptions {
+  readonly byOwner?: boolean;
+  readonly byCause?: boolean;
+}
+
 const outcomeHelp =
-  'how it ended; open: no end is recorded. denied, failed, unknown: all that counts as that';
+  'how it ended; open: no end is recorded. denied, failed, unknown: all that counts as that; not-ok: all that was not got, requests for access too';
 
 const wouldHelp = 'what the rules of a policy that observes would have done instead; any: something else';
 const shadowHelp = 'what the candidate for its policy (shadow) would have done instead; any: something else';

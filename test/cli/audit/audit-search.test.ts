@@ -125,6 +125,27 @@ void test('in a terminal no line is wider than it, and outcomes have a colour', 
   assert.match(lines.join('\n'), /<good:ok *>[^]*<bad:denied *>[^]*<doubtful:open/);
 });
 
+void test('a search for what did not go well says why, and groups alike ones by their cause', async (t) => {
+  const denied = (record: AuditRecord): AuditRecord =>
+    record.event === 'completion'
+      ? { ...record, outcome: 'denied', sent: false, denial: 'no-rule', status: '-NOPERM' }
+      : { ...record, decision: 'deny', command: 'mailbox delete', policy: 'support' };
+  const directory = await writeJournal(t, 6, denied);
+  const { lines } = await search(directory, { outcome: 'not-ok' }, 'table');
+  assert.match(lines[0] ?? '', / WHY$/);
+  assert.match(lines[1] ?? '', /\(no rule names the command\)$/);
+  // It went to no backend.
+  assert.doesNotMatch(lines.join(''), /mail1/);
+  assert.equal((await search(directory, { backend: 'mail1' })).lines.length, 0);
+  const screen = keepScreen();
+  const places = { config: undefined, paths: [directory] };
+  await auditSearch(screen, places, { outcome: 'not-ok' }, { format: 'table', by: 'cause' });
+  const [header, first, ...rest] = screen.lines();
+  assert.match(header ?? '', /^TIMES +OUTCOME +COMMAND +WHY +FIRST \(UTC\) +LAST \(UTC\) +OF$/);
+  assert.match(first ?? '', /^ *6 +denied +mailbox delete +.*no rule names the command\) +2026/);
+  assert.deepEqual(rest, []);
+});
+
 /** Commands that showed mail: of one user, once more of all, and one that was denied. */
 function showing(record: AuditRecord, count: number): AuditRecord {
   const isDenied = count === 3;
@@ -144,10 +165,7 @@ void test('by owner: whose mail was shown, how often, and to whom', async (t) =>
   const places = { config: undefined, paths: [await writeJournal(t, 4, showing)] };
   const asked = async (format: RowFormat, not: readonly Exclusion[] = []) => {
     const screen = keepScreen();
-    assert.equal(
-      await auditSearch(screen, places, { effect: 'content' }, { format, not, isByOwner: true }),
-      0,
-    );
+    assert.equal(await auditSearch(screen, places, { effect: 'content' }, { format, not, by: 'owner' }), 0);
     return { lines: screen.lines(), complaints: screen.complaints() };
   };
   const [header, first, second, ...rest] = (await asked('table')).lines;

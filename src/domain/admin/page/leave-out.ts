@@ -4,10 +4,12 @@
 import { isText, textIn } from '../../records/audit/stored.js';
 import {
   anyWord,
+  backendOf,
   hasOutcome,
   isFitting,
   isPerson,
   kindOf,
+  notOk,
   outcomeOf,
   requesterOf,
   type StoryRow,
@@ -37,6 +39,15 @@ export interface Exclusion {
   readonly value: string;
 }
 
+/** `-outcome:ok` is a search for `not-ok`, which the reader has to know: it finds refused requests for access, too. */
+export function withoutOk(
+  outcome: string | undefined,
+  not: readonly Exclusion[],
+): { readonly outcome: string | undefined; readonly not: readonly Exclusion[] } {
+  const rest = not.filter(({ key, value }) => key !== 'outcome' || value !== 'ok');
+  return outcome === undefined && rest.length < not.length ? { outcome: notOk, not: rest } : { outcome, not };
+}
+
 /** Whether a row is left out. A command is meant with all that begin with its words, a name alone at every listener and on the page. */
 export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
   return not.some(({ key, value }) => {
@@ -49,7 +60,13 @@ export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
     if (key === 'kind') return kindOf(row.fields) === value;
     const recorded = textIn(row.fields, key);
     const found =
-      key === 'outcome' ? outcomeOf(row) : key === 'effect' ? shownEffect(recorded, row.content) : recorded;
+      key === 'outcome'
+        ? outcomeOf(row)
+        : key === 'backend'
+          ? backendOf(row)
+          : key === 'effect'
+            ? shownEffect(recorded, row.content)
+            : recorded;
     if ((key === 'would' || key === 'shadow') && value === anyWord) return found !== '';
     if (key === 'command' && found.startsWith(`${value} `)) return true;
     return isFitting(found, value);

@@ -115,10 +115,34 @@ export interface Histogram {
   /** What of it has no records of its own, in words, and beside the number of rows. */
   readonly counted?: string;
   readonly onlyCounted?: string;
+  readonly causes: Causes;
   readonly whose: Whose;
   readonly looked?: TrailEnd['looked'];
   /** False: time ran out, and older records were not read. `looked` says how far it came. */
   readonly isWhole: boolean;
+}
+
+/** Why what was found did not go well: alike commands and requests for access in one row each. */
+export interface Causes {
+  /** The most frequent first. */
+  readonly causes: readonly CauseShown[];
+  /** How many came of further causes: there is a bound. */
+  readonly further: number;
+}
+
+export interface CauseShown {
+  /** As a search finds it: `denied`, `failed`, `refused`. */
+  readonly outcome: string;
+  readonly command: string;
+  /** Of the last one; '': no record says it. */
+  readonly why: string;
+  readonly count: number;
+  /** RFC 3339. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  /** The first ones. */
+  readonly requesters: readonly string[];
+  readonly isMoreRequesters: boolean;
 }
 
 /** Whose mail content the commands showed. */

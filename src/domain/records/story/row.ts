@@ -123,15 +123,25 @@ function lookedFor(args: unknown): string {
     .join(' ');
 }
 
-/** `open`: it has no end. Of a step of access, what was done; of a session and a look, '' unless it was refused. */
+/**
+ * `open`: it has no end. Of a step of access, what was done, and `unanswered` where a request expired without a grant; of a session and a
+ * look, '' unless it was refused.
+ */
 export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   const kind = kindOf(fields);
   const action = textIn(fields, 'action');
-  if (kind === 'access') return action;
+  if (kind === 'access')
+    return action === 'expired' && textIn(fields, 'grant') === '' ? 'unanswered' : action;
   if (!isExchange(fields) && kind !== 'operator') return action === 'page-refused' ? 'refused' : '';
   // In force as soon as it is recorded.
   if (fields['event'] === 'lock') return 'ok';
   return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
+}
+
+/** The backend that a command was sent to, or could not be sent to; '': it was refused before, and nothing went there. */
+export function backendOf(row: StoryRow): string {
+  const isRefused = isExchange(row.fields) && row.fields['sent'] !== true && classOfRow(row) === 'denied';
+  return isRefused ? '' : textIn(row.fields, 'backend');
 }
 
 /** The admissions among the records of a grant, each with the outcome that its completion has. */
@@ -162,8 +172,11 @@ export const allUsers = 'all users';
 export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
 export type OutcomeClass = (typeof outcomeClasses)[number];
 
-/** `denied`: refused by policy or a limit, or not understood; nothing ran. `unknown`: it may have run. */
-const classes: Readonly<Record<RecordedOutcome | 'open', OutcomeClass>> = {
+/**
+ * `denied`: refused by policy, a limit or an approver, not answered, or not understood; nothing ran. `unknown`: it may have run. Other
+ * steps of access went well.
+ */
+const classes: Readonly<Record<RecordedOutcome | 'open' | RefusedStep, OutcomeClass>> = {
   ok: 'ok',
   failed: 'failed',
   partly: 'failed',
@@ -171,13 +184,31 @@ const classes: Readonly<Record<RecordedOutcome | 'open', OutcomeClass>> = {
   denied: 'denied',
   unparsable: 'denied',
   limited: 'denied',
+  refused: 'denied',
+  unanswered: 'denied',
   unknown: 'unknown',
   aborted: 'unknown',
   open: 'unknown',
 };
 
-/** The words that a search takes for how a command ended. */
-export const outcomeWords: readonly string[] = Object.keys(classes);
+/** What a request for access came to, where nobody got anything by it. */
+type RefusedStep = 'refused' | 'unanswered';
+
+/** Finds everything that somebody did not get: each command and request whose class is another one than `ok`. */
+export const notOk = 'not-ok';
+
+/** The words that a search takes for how a command, or a request for access, ended. */
+export const outcomeWords: readonly string[] = [...Object.keys(classes), notOk];
+
+/** Whether a search for this outcome is meant for requests for access, too, where it names no kind. */
+export function isOfRequests(outcome: string | undefined): boolean {
+  return outcome === notOk || outcome === 'refused' || outcome === 'unanswered';
+}
+
+/** Whether a search for this outcome finds only what did not go well. */
+export function isOfTrouble(outcome: string | undefined): boolean {
+  return outcome !== undefined && outcome !== 'ok';
+}
 
 /** Finds each command of which something else would have become. */
 export const anyWord = 'any';
@@ -194,14 +225,15 @@ function isKnown(outcome: string): outcome is keyof typeof classes {
 
 /** The word of a class finds all that is counted as it. */
 export function hasOutcome(row: StoryRow, wanted: string): boolean {
-  return outcomeOf(row) === wanted || classOfRow(row) === wanted;
+  const as = classOfRow(row);
+  return outcomeOf(row) === wanted || as === wanted || (wanted === notOk && as !== 'ok');
 }
 
 export function classOfRow(row: StoryRow): OutcomeClass {
   const outcome = outcomeOf(row);
   const kind = kindOf(row.fields);
-  if (isExchange(row.fields) || kind === 'operator') return classOfOutcome(outcome);
-  return outcome === 'refused' ? 'denied' : 'ok';
+  if (isExchange(row.fields) || kind === 'operator' || isKnown(outcome)) return classOfOutcome(outcome);
+  return 'ok';
 }
 
 /**

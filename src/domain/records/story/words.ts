@@ -18,10 +18,13 @@ import { ownerWords, type TroubleOwner } from './owner.js';
 import {
   countedWords,
   drainWords,
+  endWords,
   type Fact,
   isExchange,
+  kindOf,
   type LifeStep,
   type LoggedLine,
+  outcomeOf,
   type StoryRow,
   type StoryTold,
   shownEffect,
@@ -104,9 +107,13 @@ function grantWords({ story, use }: Extract<Right, { readonly kind: 'grant' }>):
   return `${asked}${approvedText(story)}${use === undefined ? '' : `, use ${use}${of}`}`;
 }
 
-/** Of a row of a search: why a command ended as it did, or a session. '': nothing says it. */
+/** Of a row of a search: why a command ended as it did, a request for access came to nothing, or a session ended. '': nothing says it. */
 export function whyWords(row: StoryRow): string {
   if (isExchange(row.fields)) return endedWords(storyOfRow(row));
+  const outcome = outcomeOf(row);
+  if (outcome === 'unanswered') return 'nobody decided in time';
+  if (outcome === 'refused' && kindOf(row.fields) === 'access')
+    return `${endWords(outcome, textIn(row.fields, 'principal'))}: ${textIn(row.fields, 'reason') || 'no reason was given'}`;
   return row.fields['event'] === 'session-close' ? closedWords(textIn(row.fields, 'reason')) : '';
 }
 

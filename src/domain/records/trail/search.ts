@@ -30,12 +30,15 @@ import {
 import { contentOf } from '../story/content.js';
 import {
   anyWord,
+  backendOf,
   classOfOutcome,
   hasOutcome,
   isFitting,
   isNameAlone,
+  isOfRequests,
   isPerson,
   kindOf,
+  notOk,
   outcomeWords,
   type RowKind,
   requesterOf,
@@ -58,7 +61,7 @@ export interface TrailFilter {
   readonly policy?: string | undefined;
   /** The strongest possible effect as it is shown: a word of {@link shownEffects}. */
   readonly effect?: string | undefined;
-  /** A word of the closed list, or `open`: without completion. */
+  /** A word of {@link outcomeWords}; `open`: without completion. */
   readonly outcome?: string | undefined;
   /** What the rules of a policy that observes, or a candidate, would have made of it: a word of `policyOutcomes`; `any`: something else. */
   readonly would?: string | undefined;
@@ -69,7 +72,7 @@ export interface TrailFilter {
   readonly grant?: string | undefined;
   /** Who did it: an operator or a person of the page, an approver, a requester. */
   readonly by?: string | undefined;
-  /** Absent: commands; with `grant` its access records too, with `by` all that this person did. */
+  /** Absent: commands; with `grant`, and an outcome of requests, access records too; with `by` all that this person did. */
   readonly kind?: RowKind | 'all' | undefined;
   /** Not of a search: a report has the searches by which dovegate counted mails, too. */
   readonly isWithCounts?: boolean | undefined;
@@ -347,7 +350,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     };
     const ending = { fields: merged, completedSeq: ended && 0 };
     if (filter.outcome !== undefined && !hasOutcome(ending, filter.outcome)) return undefined;
-    if (filter.backend !== undefined && merged['backend'] !== filter.backend) return undefined;
+    if (filter.backend !== undefined && backendOf(ending) !== filter.backend) return undefined;
     const argumentSeqs = admitted === recorded ? undefined : seqsOf(records);
     return {
       ...(argumentSeqs === undefined ? {} : { argumentSeqs }),
@@ -488,16 +491,17 @@ function memberOf(key: string, value: string): Buffer {
 
 /** What a completion may say; undefined: anything, as words that are not known count as unknown. */
 function outcomesOf(wanted: string | undefined): readonly string[] | undefined {
-  if (wanted === undefined || wanted === 'unknown') return undefined;
+  if (wanted === undefined || wanted === 'unknown' || wanted === notOk) return undefined;
   return [wanted, ...outcomeWords.filter((word) => classOfOutcome(word) === wanted)];
 }
 
 /** What is looked for: see {@link TrailFilter.kind}. */
-export function kindsOf({ kind, by, grant, id, isWithCounts }: TrailFilter): ReadonlySet<RowKind> {
+export function kindsOf({ kind, by, grant, id, outcome, isWithCounts }: TrailFilter): ReadonlySet<RowKind> {
   if (kind === 'all' || (kind === undefined && by !== undefined)) return new Set(rowKinds);
   if (kind !== undefined) return new Set([kind]);
   const counts = isWithCounts === true || id !== undefined ? (['count'] as const) : [];
-  return new Set(grant === undefined ? ['command', ...counts] : ['command', 'access', ...counts]);
+  const isWithAccess = grant !== undefined || isOfRequests(outcome);
+  return new Set(isWithAccess ? ['command', 'access', ...counts] : ['command', ...counts]);
 }
 
 /** The most specific first: the search goes from one hit to the next. A match has one of each list. */

@@ -6,6 +6,7 @@ import { isMask } from '../../language/names/glob.js';
 import { foldAscii } from '../../people/identity/user-name.js';
 import { isCount, parseLine, parseTime } from '../audit/record.js';
 import { asList, isText } from '../audit/stored.js';
+import { isOfRequests } from '../story/row.js';
 import { shown } from './user-search.js';
 
 export interface Sketch {
@@ -81,20 +82,31 @@ interface SketchFilter {
   readonly grant?: string | undefined;
   readonly kind?: string | undefined;
   readonly by?: string | undefined;
+  readonly outcome?: string | undefined;
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
 }
 
 /** Whether a search may find a command that was admitted in a part; `isCounting`: or a count of some that may fit. */
 export function createSketchTest(
-  { user, principal, grant, kind = 'command', by, sinceMs = -Infinity, untilMs = Infinity }: SketchFilter,
+  {
+    user,
+    principal,
+    grant,
+    kind = 'command',
+    by,
+    outcome,
+    sinceMs = -Infinity,
+    untilMs = Infinity,
+  }: SketchFilter,
   isCounting = false,
 ): (sketch: Sketch) => boolean {
   const since = Math.floor(sinceMs);
   const names = user === undefined ? [undefined] : [user, foldAscii(user)].map(tokenOfPattern);
   const users = names.includes(undefined) ? undefined : [anyUser, ...names.flatMap((name) => name ?? [])];
   // Other records name who asked in other keys.
-  const isOfCommands = kind === 'command' && by === undefined && grant === undefined;
+  const isOfCommands =
+    kind === 'command' && by === undefined && grant === undefined && !isOfRequests(outcome);
   const others = [
     ...(principal === undefined || principal.includes('*') || !isOfCommands ? [] : [requester(principal)]),
     ...(grant === undefined ? [] : [ofGrant(grant)]),

@@ -6,7 +6,7 @@ import type { Exclusion } from '../../admin/page/leave-out.js';
 import { countWords, refusedWords } from '../../language/words/words.js';
 import { asCount, parseLine, parseTime } from '../audit/record.js';
 import { type StoredRecord, textIn } from '../audit/stored.js';
-import { classOfOutcome, isFitting, isPerson } from '../story/row.js';
+import { classOfOutcome, isFitting, isPerson, notOk } from '../story/row.js';
 import type { Certainty } from '../story/story.js';
 import { type ExchangeRow, kindsOf, recordAround, type TrailFilter } from '../trail/search.js';
 
@@ -156,7 +156,7 @@ function fitOf(record: StoredRecord, filter: TrailFilter, not: readonly Exclusio
   const timeMs = parseTime(textIn(record, 'time')) ?? 0;
   if (timeMs < sinceMs || timeMs >= untilMs) return 'no';
   let isSure = untold.every((key) => filter[key] === undefined);
-  if (outcome !== undefined) {
+  if (outcome !== undefined && outcome !== notOk) {
     const group = classOfOutcome(outcome);
     if (group === 'ok' || (group === 'denied') !== (action !== 'unsent')) return 'no';
     isSure &&= outcome === 'denied';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../../src/bounds/bounds.js';
-import { isLeftOut } from '../../../../src/domain/admin/page/leave-out.js';
+import { isLeftOut, withoutOk } from '../../../../src/domain/admin/page/leave-out.js';
 import { recordedLine } from '../../../../src/domain/judging/review/recorded.js';
 import { AccessBook } from '../../../../src/domain/records/audit/access-book.js';
 import { encodeBody, encodeRecord } from '../../../../src/domain/records/audit/encode.js';
@@ -11,7 +11,8 @@ import type {
   JournalRecord,
   RecordedOutcome,
 } from '../../../../src/domain/records/audit/record.js';
-import { outcomeClasses } from '../../../../src/domain/records/story/row.js';
+import { outcomeClasses, outcomeOf } from '../../../../src/domain/records/story/row.js';
+import { whyWords } from '../../../../src/domain/records/story/words.js';
 import {
   createSearch,
   createSurvey,
@@ -19,6 +20,7 @@ import {
   isRowCut,
   type TrailFilter,
 } from '../../../../src/domain/records/trail/search.js';
+import { createSketchTest } from '../../../../src/domain/records/trail/sketch.js';
 import { createHistogram } from '../../../../src/domain/records/views/histogram.js';
 import { createView } from '../../../../src/domain/records/views/view.js';
 import { grantRecords, over, requested } from '../../../kit/access-records.js';
@@ -413,6 +415,59 @@ void test('what people did beside commands is found by its kind and by who did i
         .toString(),
     ]),
     [],
+  );
+});
+
+void test('all that a person did not get is one list: commands, and requests that were refused or not answered', () => {
+  const ledger = new Ledger('p', undefined, 'ab');
+  const command = { principal: 'bob@support', command: 'fetch', args: [], users: ['anna@example.com'] };
+  const ended = (id: string, outcome: RecordedOutcome): JournalRecord[] => [
+    { time: started, event: 'admission', id, ...command },
+    { time: started, event: 'completion', id, outcome, sent: false },
+  ];
+  const records: JournalRecord[] = [
+    ...ended('E1', 'ok'),
+    ...ended('E2', 'denied'),
+    ...ended('E3', 'limited'),
+    ...ended('E4', 'failed'),
+    requested('R1', started),
+    over('refused', 'R1', started, 'request', { reason: 'ask anna' }),
+    requested('R2', started),
+    over('expired', 'R2', started, 'request', { principal: 'bob@support' }),
+    ...grantRecords('G1', started),
+    over('expired', 'G1', started, 'grant', { principal: 'bob@support' }),
+    over('refused', 'R3', started, 'request', { to: 'eve@support' }),
+  ];
+  const all = Buffer.from(records.map((record) => ledger.seal(encodeBody(record))).join(''));
+  const found = (filter: TrailFilter): string[] => {
+    const search = createSearch(filter);
+    return [...search.take(all), ...search.finish()].map(
+      (row) => `${String(row.fields['id'] ?? row.fields['request'])} ${outcomeOf(row)} ${whyWords(row)}`,
+    );
+  };
+  const got = found({ principal: 'bob@*', outcome: 'not-ok' });
+  assert.deepEqual(
+    got.map((each) => each.split(' ', 2).join(' ')),
+    ['E2 denied', 'E3 limited', 'E4 failed', 'R1 refused', 'R2 unanswered'],
+  );
+  assert.deepEqual(got.slice(3), [
+    'R1 refused refused by carol@leads: ask anna',
+    'R2 unanswered nobody decided in time',
+  ]);
+  assert.deepEqual(found({ principal: 'bob@*', outcome: 'unanswered' }).length, 1);
+  assert.deepEqual(found({ outcome: 'refused' }).length, 2);
+  assert.deepEqual(found({ outcome: 'not-ok', kind: 'command' }).length, 3);
+  assert.deepEqual(withoutOk(undefined, [{ key: 'outcome', value: 'ok' }]), { outcome: 'not-ok', not: [] });
+  // What the words of a part tell of requesters is no reason to pass over a refusal, which an approver wrote.
+  assert.equal(
+    createSketchTest({ principal: 'bob@support', outcome: 'not-ok' })({
+      firstSeq: 1,
+      lines: 1,
+      minMs: 0,
+      maxMs: 1,
+      mayHold: (token) => token !== 'pbob@support',
+    }),
+    true,
   );
 });
 
