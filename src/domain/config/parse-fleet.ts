@@ -76,6 +76,7 @@ const fleetSchema = section(
     state: file('a directory').prefault('/var/lib/dovegate-fleet'),
     open_after: as('openMs', duration('2h')),
     drift: duration('5s'),
+    policy_changes: as('tellsPolicies', z.boolean({ error: 'must be true or false' }).default(false)),
     checkpoint_key: as('checkpointKeyFile', file('a file with an Ed25519 key in PEM (PKCS#8)').optional()),
     metrics: text('an address of this machine and a port, as 127.0.0.1:9148, or off').prefault(
       '127.0.0.1:9148',

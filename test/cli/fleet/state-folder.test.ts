@@ -19,6 +19,7 @@ const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => 
   verifiers: new Map(),
   state,
   openMs: 1,
+  tellsPolicies: false,
   driftMs: 1,
   metrics: undefined,
   replicas: 1,

@@ -38,6 +38,8 @@ export interface ChainContext {
   /** The records that were reported missing from that one on are all there. */
   readonly filled: (seq: number) => void;
   readonly isAccepted: (finding: FleetFinding) => boolean;
+  /** Each change of the policies is a finding. */
+  readonly tellsPolicies: boolean;
 }
 
 /** Lines of gates have at most 7 KiB; much longer ones are neither hashed nor parsed. */
@@ -445,6 +447,7 @@ export class Chain {
       // Policies that are no longer in use are never recorded again.
       this.#policies.clear();
       this.#policyText = '';
+      if (this.#context.tellsPolicies) this.#notePolicies(record, link.seq, head);
     }
     if (isText(program)) state.program = shown(program);
     if (isText(catalog)) state.catalog = shown(catalog);
@@ -455,6 +458,14 @@ export class Chain {
       this.#tell('unlinked', link.seq, `head is not the hash of the record before; ${compare}`, head);
     }
     this.#noteSignature(text, record, link.seq, head);
+  }
+
+  #notePolicies({ policies, was, by }: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
+    // The first policies of a journal are no change.
+    if (!isText(policies) || !isText(was) || policies === was) return;
+    const who = isText(by) ? `a reload by ${shown(by)}` : 'a start';
+    const text = `${who} brought other policies; look there what they permit: dovegate audit policies --diff ${seq}`;
+    this.#tell('policy-changed', seq, text, head);
   }
 
   #noteSignature(text: string, record: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {

@@ -37,6 +37,8 @@ export interface FleetOptions {
   readonly openMs: number;
   /** A larger difference of clocks is a finding. */
   readonly driftMs: number;
+  /** Each change of the policies is a finding. */
+  readonly tellsPolicies?: boolean;
   /** The public keys of this verifier's checkpoints in base64, oldest first; undefined: the key of the first one that is read. */
   readonly verifier?: VerifierKeys | undefined;
   readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
@@ -377,6 +379,7 @@ class Verifier implements Fleet {
         );
       },
       isAccepted: (finding: FleetFinding) => this.#findings.isAccepted(finding),
+      tellsPolicies: this.#options.tellsPolicies === true,
     };
   }
 

@@ -53,6 +53,8 @@ export const findingKinds = [
   'open',
   /** A policy, the catalog or the release is another one than at most other hosts. */
   'differs',
+  /** A start or a reload brought other policies; only where `policy_changes` asks for it. */
+  'policy-changed',
   /** The host's clock and the server's are apart. */
   'clock-apart',
   /** The mirror of a host has taken its share of the verifier's disk. */

@@ -66,6 +66,16 @@ export function goesOn(act: (gate: PaperGate) => void, from = 0): () => PaperMes
   };
 }
 
+/** A reload that changes the policies, one that does not, and a start that does. */
+const otherPolicies = goesOn((gate) => {
+  const [one, two, three] = ['1', '2', '3'].map((digit) => digit.repeat(64));
+  const peer = { listener: 'admin', uid: 1001 };
+  gate.put({ time: gate.nowMs, event: 'reload', policies: two, was: one, by: 'anna\u202e', peer });
+  gate.put({ time: gate.nowMs, event: 'reload', policies: two, was: two, by: 'SIGHUP' });
+  gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, policies: three, was: two });
+  gate.checkpoint();
+});
+
 export function at(stream: readonly PaperMessage[], index: number): PaperMessage {
   const found = stream[index];
   assert.ok(found !== undefined);
@@ -126,6 +136,8 @@ export const tamperings: Readonly<Record<string, Tampering>> = {
     fork.checkpoint();
     return [...blocks(gate.lines.slice(0, 15), 100), block(fork.lines.slice(2))];
   },
+  'other policies, by a reload and a start': { tamper: otherPolicies, more: { tellsPolicies: true } },
+  'other policies, which nobody wants to be told': otherPolicies,
   'a start that found its end cut off': goesOn((gate) => {
     gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, error: 'journal-cut' });
     gate.checkpoint();
