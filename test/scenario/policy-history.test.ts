@@ -202,6 +202,9 @@ void test('for a while billing could expunge: it is said though nobody did, with
   assert.match(diff.text, /^policy support: [0-9a-f]{64} -> [0-9a-f]{64}\n[^]*\n\+ +- expunge\n/);
   assert.equal((await ask('--diff', '1')).exit, 0);
   assert.equal((await ask('--diff', '999')).exit, 64);
+  const socket = await ask('--socket', 'page.sock');
+  assert.equal(socket.exit, 64);
+  assert.match(socket.text, /open the page, and there Access, "What was changed in the policies"/);
 
   // The mirror of a fleet has the records without the texts: by whom and when, and no words.
   const [segment = ''] = readdirSync(daemon.path('audit')).filter((name) => name.endsWith('.jsonl'));

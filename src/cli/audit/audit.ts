@@ -213,8 +213,14 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--until <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--diff <seq>', 'the texts of the policies that this record changed, line by line', parseSeq)
     .addOption(new Option('--json', 'one line of JSON for each change').conflicts('diff'))
+    .addOption(new Option('--socket <path>').hideHelp())
     .action((paths: string[], flags: Flags & PoliciesFlags) =>
       run(async (screen) => {
+        if (flags.socket !== undefined)
+          throw new CommandFault(
+            exitCodes.usage,
+            'audit policies needs the files of the journal, with the texts beside them: without rights on them, open the page, and there Access, "What was changed in the policies"',
+          );
         const { auditPolicies } = await import('./audit-policies.js');
         return auditPolicies(screen, placesOf(flags, paths), flags);
       }),
