@@ -51,7 +51,7 @@ async function open(owner: Parameters<typeof openGateway>[0], backend = {}): Pro
     protocol: http
     tls: { certificate: gate.crt, key: gate.key }
     keys: { robot: { hash: "${hashKey(key)}", policy: support } }`,
-    policy: '\n    users: ["*@example.org"]\n    allow: [quota get]',
+    policy: '\n    users: ["*@example.org"]\n    allow: [quota get, mailbox delete]',
     audit: '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 64KiB }',
     more: `persons: { anna: { users: ["${annas.join('", "')}"], accounts: [carol], keys: [robot] } }
 limits: { queue: 2000, queue_timeout: 5m }
@@ -265,6 +265,48 @@ test('a lock survives a restart, kill -9, and a `state` of before; its time runs
   restore('state-locked');
   daemon = await startDaemon(t, { folder: first.folder });
   assert.equal(await isLocked(await her()), false);
+});
+
+test('a hold has no end, survives kill -9 and a `state` of before, and one person alone does not lift it', async (t) => {
+  const { as, program, daemon: first, backend } = await open(t);
+  let daemon = first;
+  cpSync(first.path('state'), first.path('state-before'), { recursive: true });
+  const deleted = { user: 'bob@example.org', fields: ['mailbox delete', 'Old'] };
+  const isHeld = async (): Promise<boolean> => {
+    const client = await as(others[0] ?? 0);
+    const { status, logs } = await client.ask(deleted);
+    const text = logs.map((log) => log.text).join();
+    if (status === '-NOPERM')
+      assert.match(text, /user bob@example\.org is held by root since \S+, reason: case 17; .* \[held\]/);
+    assert.equal((await client.ask(quota())).status, '+');
+    client.close();
+    return status === '-NOPERM';
+  };
+  assert.equal(await isHeld(), false);
+  assert.equal((await program('lock', 'user:bob@example.org', '--reason', 'x')).exit, 64);
+  assert.notEqual((await program('lock', 'carol', '--destroying', '--reason', 'x')).exit, 0);
+  const made = await program('lock', 'user:bob@example.org', '--destroying', '--reason', 'case 17');
+  assert.equal(made.exit, 0, made.text);
+  assert.match(made.text, /^user:bob@example\.org is held, hold \w{26}; .* binds this gate only: not IMAP/);
+  assert.match((await program('status')).text, /user:bob@example\.org +root +two lift it \(hold\)/);
+  const asked = await program('unlock', 'user:bob@example.org', '--reason', 'over');
+  assert.equal(asked.exit, 0, asked.text);
+  for (const isRestored of [false, true]) {
+    await daemon.kill();
+    if (isRestored) {
+      rmSync(first.path('state'), { recursive: true });
+      cpSync(first.path('state-before'), first.path('state'), { recursive: true });
+    }
+    daemon = await startDaemon(t, { folder: first.folder });
+    const before = backend.commands.length;
+    assert.equal(await isHeld(), true);
+    assert.equal(backend.commands.length - before, 1);
+    assert.match((await program('status')).text, /two lift it \(hold; root asked to lift it\)/);
+    const again = await program('unlock', 'user:bob@example.org', '--reason', 'over');
+    assert.notEqual(again.exit, 0);
+    assert.match(again.text, /root asked to lift it, and the second is another person/);
+  }
+  assert.equal((await verify(daemon)).exit, 0);
 });
 
 test('kill -9 at random moments: what was answered holds after the start', async (t) => {

@@ -326,3 +326,94 @@ void test('so many locks at once', () => {
     undefined,
   );
 });
+
+const expungeIn = (user: string): string => `|${user}|expunge|mailbox|Trash|all`;
+const ofBob = { user: 'bob@example.org', isHold: true, forMs: undefined, reason: 'case 17' };
+
+void test('a hold: what could change the mail is not sent, and the rest goes on', async () => {
+  const engine = open();
+  const client = await engine.client(2, anna);
+  const { lock } = lockIn(engine, ofBob);
+  await client.line(expungeIn('BOB@example.org'));
+  assert.match(
+    client.said(),
+    /user bob@example\.org is held by root since \S+, reason: case 17; "expunge" deletes mail \[held\]/,
+  );
+  assert.ok(client.said().endsWith('-NOPERM\n'));
+  assert.deepEqual(end(engine), ['denied', 'held', false, lock.id]);
+  assert.equal(engine.commands.length, 0);
+  for (const line of [quota, '|eve@example.org|quota get']) await client.line(line);
+  assert.equal(engine.commands.length, 2);
+  const before = client.said().length;
+  await client.line('||dovegate can');
+  assert.match(
+    client.said().slice(before),
+    /held\tuser bob@example\.org is held by root since [^\t]*; what could destroy/,
+  );
+  await client.line(`||dovegate explain|-u|bob@example.org|--|expunge|mailbox|Trash|all`);
+  assert.match(
+    client.said(),
+    /locked\tuser bob@example\.org is held by root since [^\t]*; "expunge" deletes mail\t/,
+  );
+});
+
+void test('a hold stops what waits, what counts its mails, and lifts with its second step only', async () => {
+  const engine = open('\naudit: { strict: [read] }\n');
+  const her = await engine.client(2, anna);
+  engine.setJournal('hold');
+  await her.line(expungeIn('bob@example.org'));
+  const { lock, recorded } = lockIn(engine, ofBob);
+  engine.setJournal('take');
+  await settle();
+  assert.equal(engine.commands.length, 0);
+  assert.match(her.said(), /\[held\]/);
+  await recorded;
+  const { locks } = engine.exchanges.access;
+  engine.setJournal('refuse');
+  assert.match((await locks.askLift(lock, { by: 'anna', reason: 'over' })) ?? '', /the disk refuses/);
+  const askedBy = (): string | undefined => locks.entries[0]?.asked?.by;
+  assert.equal(askedBy(), undefined);
+  engine.setJournal('take');
+  assert.equal(await locks.askLift(lock, { by: 'anna', reason: 'over' }), undefined);
+  assert.equal(askedBy(), 'anna');
+  assert.equal(locks.size, 1);
+  assert.equal(await locks.lift(lock, { by: 'carol', reason: 'over' }), undefined);
+  assert.equal(locks.size, 0);
+});
+
+void test('a hold without an end outlasts every step of the clock; one with an end expires', async () => {
+  const engine = open();
+  lockIn(engine, ofBob);
+  lockIn(engine, { ...ofBob, forMs: 30 * 24 * hour });
+  engine.clock.leap(4_000 * 24 * hour);
+  await engine.clock.advance(30 * 24 * hour);
+  const { locks } = engine.exchanges.access;
+  assert.deepEqual(
+    locks.entries.map((lock) => locks.shown(lock).until),
+    [undefined],
+  );
+});
+
+void test('kill ends what a hold stops, and not what it lets through', async () => {
+  const engine = open();
+  engine.setAnswer(() => undefined);
+  const clients = [await engine.client(2, anna), await engine.client(2, carol)];
+  for (const [at, client] of clients.entries())
+    await client.line(at === 0 ? expungeIn('bob@example.org') : quota);
+  const { persons } = engine.exchanges.access.locks;
+  const { count } = lockIn(engine, ofBob, (lock) => engine.service.killBound(lock, persons));
+  assert.equal(count, 1);
+});
+
+void test('who may not name the held user reads neither the user nor the reason', async () => {
+  const engine = open();
+  lockIn(engine, { ...ofBob, user: 'bob@example.com' });
+  const client = await engine.client(2, anna);
+  await client.line('|eve@example.org|expunge|mailbox-guid|0123456789abcdef0123456789abcdef|all');
+  assert.match(
+    client.said(),
+    /a mailbox is held by root since \S+, reason: that of hold \w{26}; "expunge" deletes mail/,
+  );
+  await client.line('||dovegate can');
+  assert.ok(!client.said().includes('bob@example.com') && !client.said().includes('case 17'));
+});
