@@ -15,8 +15,10 @@ export interface DoveadmSocket {
 
 export interface DoveadmPort {
   readonly port: number;
-  /** TLS from the first byte. */
-  readonly isTls: boolean;
+  /** As written; `*` and `::`: all of this machine. */
+  readonly addresses: readonly string[];
+  /** The HTTP API, which speaks another protocol. */
+  readonly isHttp: boolean;
 }
 
 export interface DovecotFacts {
@@ -24,6 +26,9 @@ export interface DovecotFacts {
   readonly series: Series;
   readonly sockets: readonly DoveadmSocket[];
   readonly ports: readonly DoveadmPort[];
+  /** `doveadm_password` and `doveadm_api_key`: without them its ports refuse everybody. */
+  readonly isPasswordSet: boolean;
+  readonly isApiKeySet: boolean;
   /** The prefixes of shared namespaces; undefined: they cannot be determined. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly defaultRealm: string | undefined;
@@ -58,7 +63,9 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     series,
     baseDirectory,
     sockets: listeners.flatMap((each) => socketOf(each, baseDirectory)),
-    ports: listeners.flatMap(portOf),
+    ports: listeners.flatMap((each) => portOf(each, addressesIn(top.settings.get('listen')))),
+    isPasswordSet: set('doveadm_password') !== '',
+    isApiKeySet: set('doveadm_api_key') !== '',
     // A namespace for one protocol or some clients may have another type or prefix there.
     sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
@@ -115,11 +122,17 @@ function socketOf({ name, settings }: Block, baseDirectory: string): DoveadmSock
   return [{ path: unquoted(whole), mode, user: settings.get('user') ?? '' }];
 }
 
-function portOf({ name, settings }: Block): DoveadmPort[] {
+/** `address` in 2.3, `listen` in 2.4; else that of all services. */
+function portOf({ name, settings }: Block, usual: readonly string[]): DoveadmPort[] {
   const port = Number(settings.get('port') ?? 0);
-  // The HTTP API, which speaks another protocol.
-  if (!/^inet_listener\b/.test(name) || name.startsWith('inet_listener http') || !(port > 0)) return [];
-  return [{ port, isTls: settings.get('ssl') === 'yes' }];
+  if (!/^inet_listener\b/.test(name) || !(port > 0)) return [];
+  const own = addressesIn(settings.get('address') ?? settings.get('listen'));
+  const addresses = own.length > 0 ? own : usual.length > 0 ? usual : ['*', '::'];
+  return [{ port, addresses, isHttp: name.startsWith('inet_listener http') }];
+}
+
+function addressesIn(text = ''): readonly string[] {
+  return text.split(/[,\s]+/).flatMap((each) => (each === '' ? [] : each.replaceAll(/[[\]]/g, '')));
 }
 
 function hasNamespaceWithin({ blocks }: Block): boolean {

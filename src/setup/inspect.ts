@@ -244,7 +244,7 @@ function inspectNames(
     address.kind === 'unix'
       ? sockets.some(({ path }) => path === address.path)
       : (address.host === 'localhost' || isLoopback(address.host)) &&
-        ports.some(({ port }) => port === address.port),
+        ports.some(({ port, isHttp }) => !isHttp && port === address.port),
   );
   const why = whyOtherCase(nameCase, mailUsers.case);
   if (local === undefined || why === undefined) return [];

@@ -20,7 +20,7 @@ for (const [series, version, firstPort] of [
   ['2.3', '2.3.19.1', 41241],
   ['2.4', '2.4.1-4', 41251],
 ] as const)
-  void test(`${series}: version, sockets, ports without the HTTP API, shared namespaces`, () => {
+  void test(`${series}: version, sockets, ports, shared namespaces`, () => {
     const { sockets: found = [], ...rest } = parseDoveconf(printed(series)) ?? {};
     assert.deepEqual(
       found.toSorted((one, other) => one.path.localeCompare(other.path)),
@@ -30,13 +30,32 @@ for (const [series, version, firstPort] of [
       ...common,
       version,
       series,
-      ports: [
-        { port: firstPort, isTls: false },
-        { port: firstPort + 1, isTls: true },
-      ],
+      ports: [0, 1, 2].map((at) => ({
+        port: firstPort + at,
+        addresses: ['127.0.0.1'],
+        isHttp: at === 2,
+      })),
+      isPasswordSet: true,
+      isApiKeySet: false,
       baseDirectory: '/srv/lab/run',
     });
   });
+
+void test('where its ports are: as the listener says, else as all services, else everywhere', () => {
+  const portsOf = (series: string, listener: string, more = '') =>
+    parseDoveconf(
+      `# ${series}.1 (x): f\n${more}service doveadm {\n  ${listener.includes('{') ? listener : `${listener} {`}\n    port = 24245\n  }\n}\n`,
+    )?.ports;
+  // As `doveconf -n` of 2.3.19 and 2.4.1 prints them.
+  const own = portsOf('2.3', 'inet_listener {\n    address = 192.0.2.1, [::1]');
+  assert.deepEqual(own, [{ port: 24245, addresses: ['192.0.2.1', '::1'], isHttp: false }]);
+  const newer = portsOf('2.4', 'inet_listener doveadm {\n    listen = 127.0.0.1 ::1');
+  assert.deepEqual(newer?.[0]?.addresses, ['127.0.0.1', '::1']);
+  assert.deepEqual(portsOf('2.3', 'inet_listener')?.[0]?.addresses, ['*', '::']);
+  assert.deepEqual(portsOf('2.4', 'inet_listener http', 'listen = 10.0.0.1\n'), [
+    { port: 24245, addresses: ['10.0.0.1'], isHttp: true },
+  ]);
+});
 
 void test('whether the case of names is kept', () => {
   for (const [format, nameCase] of [

@@ -37,11 +37,8 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
   const screen = openScreen();
   try {
     const [service, dovecot] = await Promise.all([lookAtService(config), askDovecot()]);
-    const loaded = loadConfiguration(config, {
-      isForDaemon: true,
-      unitUid: service?.uid,
-      dovecot: typeof dovecot === 'string' ? undefined : dovecot,
-    });
+    const facts = typeof dovecot === 'string' ? undefined : dovecot;
+    const loaded = loadConfiguration(config, { isForDaemon: true, unitUid: service?.uid, dovecot: facts });
     const isWhole = loaded.settings !== undefined;
     const errors = loaded.found.filter(({ severity }) => severity === 'error');
     const left = isWhole ? undefined : findSettings(config, readFromDisk);
@@ -61,6 +58,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
             users: user,
             commands,
             service,
+            dovecot: facts,
             daemonUid,
             isWhole,
             hasJournal: left === undefined || left.hiding.length === 0,

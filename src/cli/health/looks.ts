@@ -8,8 +8,10 @@ import { packaged } from '../../adapters/host/packaged.js';
 import { isProgramEnd, runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
+import type { DovecotFacts } from '../../setup/doveconf.js';
 import { lookAtBackend } from './backend-look.js';
 import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
+import { lookAtDovecotPorts } from './dovecot-look.js';
 import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
@@ -28,6 +30,8 @@ export interface LookOptions {
   readonly hasJournal: boolean;
   readonly service: Service | undefined;
   readonly daemonUid: number | undefined;
+  /** Of this machine; undefined: there is none, or it does not say. */
+  readonly dovecot: DovecotFacts | undefined;
   readonly commands: DaemonCommands & {
     readonly verify: string;
     /** The command that gives Dovecot the lines of `init`; undefined: there are none here. */
@@ -85,6 +89,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...ways,
     ...journal,
     ...streams,
+    ...(options.dovecot === undefined ? [] : lookAtDovecotPorts(options.dovecot, settings)),
     clockLook,
     ...lookAtRuntime(process.execPath, process.versions.node, clock.wallMs()),
   ];
