@@ -8,6 +8,7 @@ import type { AccessItem } from '../../domain/admin/page/access.js';
 import { describeRule } from '../../domain/judging/answers/rights.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/judging/policy/grant.js';
 import { formatDuration, type Policy, type RequestRule } from '../../domain/judging/policy/policy.js';
+import type { DecisionCode } from '../../domain/language/codes/decisions.js';
 import { commandsNamed } from '../../domain/language/commands/catalog.js';
 import type { AccessStep, AccessValues, AccessVerb } from '../../domain/language/verbs/verbs.js';
 import {
@@ -197,7 +198,8 @@ export class AccessDesk {
     for (const entry of this.#ended.entries) look(entry);
     for (const entry of this.#book.entries) if (entry.state === 'unreviewed') look(entry);
     if (last === undefined) return undefined;
-    return { id: last.id, words: `access ${last.id} ${overWords[last.ended?.action ?? ''] ?? 'is over'}` };
+    const [code, words] = overs[last.ended?.action ?? ''] ?? (['grant-ended', 'is over'] as const);
+    return { id: last.id, code, words: `access ${last.id} ${words}` };
   }
 
   isLive(id: string): boolean {
@@ -701,12 +703,14 @@ function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
 
 export interface GrantOver {
   readonly id: string;
+  /** What a denial of the same is recorded for. */
+  readonly code: DecisionCode;
   readonly words: string;
 }
 
-const overWords: Readonly<Partial<Record<string, string>>> = {
-  'used-up': 'is used up',
-  revoked: 'was revoked',
+const overs: Readonly<Partial<Record<string, readonly [code: DecisionCode, words: string]>>> = {
+  'used-up': ['grant-used-up', 'is used up'],
+  revoked: ['grant-revoked', 'was revoked'],
 };
 
 /** As its records have it. */

@@ -68,7 +68,7 @@ export function refusalBy(
       const line = judgement.kind === 'judged' ? requestLine(judgement, socket) : undefined;
       const request = line === undefined || over === undefined ? line : `${over.words}, ask again: ${line}`;
       if (withheld === undefined)
-        return { kind: 'denied', code: outcome.code, reason: outcome.reason, policy, request };
+        return { kind: 'denied', code: over?.code ?? outcome.code, reason: outcome.reason, policy, request };
       const reason = `grant ${withheld} was given without a request, so it is not for processes without a login (cron, at, a service) or in that of root: log in, or ask: ${line}`;
       return { kind: 'denied', code: 'grant-withheld', reason, policy };
     }

@@ -11,6 +11,7 @@ import { accessStateWords } from '../../../src/domain/admin/page/access-words.js
 import type { Peer } from '../../../src/domain/people/identity/peer.js';
 import { type Person, Persons } from '../../../src/domain/people/identity/person.js';
 import { AccessBook, type AccessEntry, LastEnds } from '../../../src/domain/records/audit/access-book.js';
+import { denialWords } from '../../../src/domain/records/story/words.js';
 import { AccessLimits } from '../../../src/gateway/access/access-limits.js';
 import { requested as requestRecord } from '../../kit/access-records.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
@@ -182,6 +183,12 @@ void test('denied with the command that asks, requested, approved, used, used up
     ['admission', asked.id, undefined],
     ['completion', asked.id, undefined],
   ]);
+  // What people are shown begins with it: the rules are as they were when it was allowed.
+  assert.equal(records.at(-1)?.record.denial, 'grant-used-up');
+  assert.equal(
+    denialWords('grant-used-up', { policy: 'support', place: '/x/dovegate.yaml:8', isOffered: true }),
+    'denied by policy support (the access that was given for it is used up, dovegate.yaml:8); available on request',
+  );
   // It says nothing of another mail user, and nothing to another principal.
   const [other, elses] = [await ask(anna, readingLine.replace('bob', 'eve')), await ask(carol, readingLine)];
   for (const { text: said } of [other, elses]) assert.doesNotMatch(said, /is used up/);

@@ -23,6 +23,9 @@ export const decisionCodes = {
   ],
   'too-many-matches': ['more mails match than its rule or its grant permits', 'narrow the query'],
   'not-served': ['its peer is not served any more since a reload'],
+  'grant-used-up': ['the access that was given for it is used up', 'ask for access again'],
+  'grant-revoked': ['the access that was given for it was revoked', 'ask for access again'],
+  'grant-ended': ['the access that was given for it is over', 'ask for access again'],
   'grant-withheld': [
     'its grant, given without a request, is not for processes without a login',
     'log in, or ask for access',

@@ -17,7 +17,7 @@ const ofRequester = new Set(
   (
     'user-unknown,exists,client-gone,client-stall,client-slow,over-share,input-cut,input-late,' +
     'input-too-long,input-command-like,grant-over,access-unknown,access-invalid,' +
-    'no-user,no-reason,reason-short,too-many-matches,grant-withheld'
+    'no-user,no-reason,reason-short,too-many-matches,grant-withheld,grant-used-up,grant-revoked,grant-ended'
   ).split(','),
 );
 const ofPolicy = new Set(['denied', 'over-limit']);
