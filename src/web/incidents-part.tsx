@@ -109,7 +109,7 @@ export function IncidentsPart() {
               />
             )}
             <Table
-              label={`Outages and what operators did, ${hoursWords(hours)}, newest first`}
+              label={`Outages and what operators did, ${hoursWords(hours)}, what goes on first, then what began last`}
               rows={rows}
               columns={columnsOf(until)}
               keyOf={keyOf}

@@ -130,7 +130,7 @@ const expected = [
     'restarted',
     320,
     undefined,
-    'dovegate ended without a stop, and was started again. 2 commands had not ended: whether they ran is not known, and 1 of them may have changed something.',
+    'dovegate ended without a stop, and was started again. 2 commands were under way and got no answer: whether they ran is not known, and 1 of them may have changed something.',
     310,
   ],
   [

@@ -52,6 +52,9 @@ type Draft = Omit<Incident, 'text'> & {
   readonly cost?: Cost | undefined;
   /** In the run that goes on, so far as it is recorded. */
   readonly paid?: Cost | undefined;
+  /** The time of the record of `paid`; of an end without a stop, from when on nothing is counted until then. */
+  readonly paidAt?: string | undefined;
+  readonly lostFrom?: string | undefined;
   /** Of a backend: commands that were there when dovegate ended without a stop. */
   readonly hung?: number;
   /** Over by a restart, not by itself; `went on`: and not over by it, since the next run found it so at its first attempt. */
@@ -79,7 +82,7 @@ export const notUpBefore = 'not up since the start';
 
 const leftMax = 10;
 
-/** Newest first; what has not ended comes before. `turns`: the oldest first. */
+/** What has not ended comes first; of those, and of the others, what began last. `turns`: the oldest first. */
 export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   const over: Draft[] = [];
   const down = new Map<string, Draft>();
@@ -98,7 +101,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
     const { until: _, ...begun } = cut.get(backend) ?? {};
     if (cut.delete(backend)) down.set(backend, { kind: 'down', ...begun, restart: 'went on' });
   };
-  for (const { record, before, left = [] } of turns) {
+  for (const { record, before, left } of turns) {
     const [time, backend] = [textIn(record, 'time'), textIn(record, 'backend')];
     const from = textIn(record, 'error') === 'backend-drained' ? drained : down;
     switch (`${textIn(record, 'event')} ${textIn(record, 'action')}`) {
@@ -126,7 +129,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         const paid = costIn(record);
         const isOver = textIn(record, 'action') === 'stop';
         if (draft !== undefined)
-          from.set(backend, { ...draft, ...(isOver ? costAfter(draft, paid) : { paid }) });
+          from.set(backend, { ...draft, ...(isOver ? costAfter(draft, paid) : { paid, paidAt: time }) });
         break;
       }
       case 'operator drain':
@@ -171,19 +174,21 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
         if (numberIn(record, 'last_seq') !== undefined) {
           const since = stopped ?? before;
           const lost = stopped === undefined ? { isLost: true as const } : {};
+          const lostOf = ({ paidAt: lostFrom }: Draft) =>
+            stopped === undefined ? { ...lost, lostFrom } : {};
           // The next run finds out by itself what is down.
           over.push(...cut.values());
           cut = new Map(
             [...down].map(([name, draft]) => {
-              const hung = (draft.hung ?? 0) + left.filter((each) => each.backend === name).length;
-              const ended = { until: time, restart: 'cut' as const, hung, ...lost };
+              const hung = (draft.hung ?? 0) + (left ?? []).filter((each) => each.backend === name).length;
+              const ended = { until: time, restart: 'cut' as const, hung, ...lostOf(draft) };
               return [name, { ...draft, ...ended, ...costAfter(draft, draft.paid) }];
             }),
           );
           down.clear();
           for (const [name, draft] of drained)
-            drained.set(name, { ...draft, ...lost, ...costAfter(draft, draft.paid) });
-          const open = stopped === undefined ? { left } : {};
+            drained.set(name, { ...draft, ...lostOf(draft), ...costAfter(draft, draft.paid) });
+          const open = stopped === undefined && left !== undefined ? { left } : {};
           const reason = textIn(record, 'reason');
           const changed = asTexts(record['args']);
           over.push({
@@ -201,11 +206,21 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       default:
     }
   }
-  const newest = [...cut.values(), ...over].toSorted((one, other) =>
-    (one.until ?? '') < (other.until ?? '') ? 1 : -1,
-  );
-  return [...down.values(), ...drained.values(), ...newest].map((draft) => {
-    const { why: _, cost, paid, hung: _hung, restart: _restart, left, ...shown } = draft;
+  return [
+    ...[...down.values(), ...drained.values()].toSorted(byStart),
+    ...[...cut.values(), ...over].toReversed().toSorted(byStart),
+  ].map((draft) => {
+    const {
+      why: _,
+      cost,
+      paid,
+      paidAt: _at,
+      lostFrom: _from,
+      hung: _hung,
+      restart: _restart,
+      ...more
+    } = draft;
+    const { left, ...shown } = more;
     const hit = hitIn(sumOf(cost, paid).cost ?? { count: 0, requesters: 0, by: new Map() });
     return {
       ...shown,
@@ -214,6 +229,12 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       text: textOf(draft),
     };
   });
+}
+
+/** What began before the records that were read began first. */
+function byStart(one: Draft, other: Draft): number {
+  const [a, b] = [one, other].map(({ since = '', until = '' }) => `${since} ${until}`);
+  return a === b ? 0 : (a ?? '') < (b ?? '') ? 1 : -1;
 }
 
 function sinceIn(record: StoredRecord): string {
@@ -235,7 +256,7 @@ function costIn(record: StoredRecord): Cost {
   return { count: count ?? 0, requesters: requesters ?? 0, by: new Map(by) };
 }
 
-const requestersNamed = 5;
+const requestersNamed = 20;
 
 function mostOf(by: ReadonlyMap<string, number>): readonly (readonly [name: string, count: number])[] {
   return [...by].toSorted(([, one], [, other]) => other - one).slice(0, requestersNamed);
@@ -260,19 +281,7 @@ function sumOf(cost: Cost | undefined, paid: Cost | undefined): Pick<Draft, 'cos
 }
 
 function textOf(draft: Draft): string {
-  const {
-    kind,
-    backend = '',
-    since = '',
-    until,
-    by,
-    reason,
-    files,
-    why = '',
-    isLost,
-    restart,
-    left = [],
-  } = draft;
+  const { kind, backend = '', since = '', until, by, reason, files, why = '', isLost, restart, left } = draft;
   const verb = until === undefined ? 'is' : 'was';
   switch (kind) {
     case 'stuck':
@@ -311,20 +320,27 @@ export function changedWords(files: readonly string[] | undefined): string {
 
 const restartWords = { cut: 'before it was up again', 'went on': 'meanwhile' } as const;
 
-function leftWords(left: readonly NamedCommand[]): string {
-  if (left.length === 0) return '';
+/** What was lost: commands without an answer. Undefined: the records before are not kept. */
+function leftWords(left: readonly NamedCommand[] | undefined): string {
+  if (left === undefined) return '';
+  if (left.length === 0) return ' No command was lost: none was under way.';
   // Without an effect in its record it may have done anything.
   const changing = left.filter(({ effect }) => effect !== 'read').length;
   const most = changing === 0 ? 'none changes anything' : `${changing} of them may have changed something`;
-  return ` ${plural(left.length, 'command', 'commands')} had not ended: whether they ran is not known, and ${most}.`;
+  const was =
+    left.length === 1
+      ? 'was under way and got no answer: whether it'
+      : 'were under way and got no answer: whether they';
+  return ` ${plural(left.length, 'command')} ${was} ran is not known, and ${most}.`;
 }
 
-function costWords({ kind, until, cost: before, paid, hung = 0, isLost, restart }: Draft): string {
+function costWords({ kind, until, cost: before, paid, hung = 0, isLost, lostFrom, restart }: Draft): string {
   const { cost } = sumOf(before, paid);
   const there = hung === 0 ? '' : ` ${plural(hung, 'command')} there had not ended when dovegate did.`;
   if (cost === undefined && (isLost !== true || restart !== 'cut')) return there;
   const { count = 0, requesters = 0, by = new Map<string, number>(), isLeast } = cost ?? {};
-  const lost = isLost === true ? '; the rest of the count went when dovegate ended without a stop' : '';
+  const from = lostFrom === undefined ? 'last before' : `from {${lostFrom}} until`;
+  const lost = isLost === true ? `; not counted: what came ${from} dovegate ended without a stop` : '';
   if (count === 0)
     return ` ${kind === 'drained' ? 'No command was refused' : 'No commands failed'}${isLost === true ? ', as far as was recorded before dovegate ended without a stop' : ''}.${there}`;
   const some = until === undefined || isLost === true ? 'At least ' : '';
@@ -338,7 +354,8 @@ function costWords({ kind, until, cost: before, paid, hung = 0, isLost, restart 
 
 function hitIn({ requesters, by }: Cost): readonly string[] {
   const names = mostOf(by).map(([name, count]) => `${name} ${countWords(count)}`);
-  return requesters > names.length && names.length > 0 ? [...names, 'others'] : names;
+  const more = requesters - names.length;
+  return more > 0 && names.length > 0 ? [...names, `and ${plural(more, 'other')}`] : names;
 }
 
 /** '': not known. */

@@ -49,7 +49,7 @@ void test('an outage: over by itself, by a restart, by a crash', () => {
     'mail1 was down. 12 commands of 2 requesters failed.',
   ]);
   assert.deepEqual(textsOf([down, cost, start]), [
-    `mail1 was down. At least 8 commands of 2 requesters failed; the rest of the count went when dovegate ended without a stop. ${cut}`,
+    `mail1 was down. At least 8 commands of 2 requesters failed; not counted: what came from {2026-11-28T10:00:01.000Z} until dovegate ended without a stop. ${cut}`,
   ]);
 });
 
@@ -59,7 +59,9 @@ void test('what an outage or a drain has cost is told by requester, over restart
   });
   const by = { ...mail1, ...paid('up', 1_215, 3), ...args('anna@desk 1200', 'a b@desk 15') };
   const words = 'mail1 was down. 1,215 commands of 3 requesters failed.';
-  assert.deepEqual(textsOf([down, by]), [`${words} By requester: anna@desk 1,200, a b@desk 15, others.`]);
+  assert.deepEqual(textsOf([down, by]), [
+    `${words} By requester: anna@desk 1,200, a b@desk 15, and 1 other.`,
+  ]);
   const cost = { ...mail1, ...paid('cost', 8, 2), ...args('bob@desk 7', 'anna@desk 1') };
   const [text = ''] = textsOf([down, cost, start, { ...down, reason: notUpBefore }, by]);
   assert.match(text, / By requester: anna@desk 1,201, a b@desk 15, bob@desk 7\./);
@@ -115,7 +117,7 @@ void test('a backend that was stuck when dovegate ended without a stop: what had
   );
   assert.equal(
     text({ time, ...mail1, ...paid('cost', 2, 1), error: 'dial-timeout' }),
-    `${was} At least 2 commands of 1 requester failed; the rest of the count went when dovegate ended without a stop. ${cut}`,
+    `${was} At least 2 commands of 1 requester failed; not counted: what came from {${time}} until dovegate ended without a stop. ${cut}`,
   );
 });
 
@@ -135,7 +137,7 @@ void test('an outage that a restart found again at its first attempt is one, and
       .map(({ kind, since, until, text }) => [kind, since, until, text]);
   const told = (verb: string, count: string): string =>
     `mail1 ${verb} down: no greeting.${count} 1 command there had not ended when dovegate did. dovegate was restarted meanwhile.`;
-  const lost = '; the rest of the count went when dovegate ended without a stop.';
+  const lost = '; not counted: what came last before dovegate ended without a stop.';
   assert.deepEqual(of({ record: stuck }, crash, { record: again }), [
     ['down', at(18), undefined, told('is', '')],
   ]);
@@ -171,11 +173,11 @@ void test('a drain has the cost of each run', () => {
     'mail1 was drained by anna. 42 commands of at least 3 requesters were refused, and nothing of them was sent.',
   ]);
   assert.deepEqual(textsOf([drain, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. At least 1 command of 1 requester was refused, and nothing of it was sent; the rest of the count went when dovegate ended without a stop.',
+    'mail1 was drained by anna. At least 1 command of 1 requester was refused, and nothing of it was sent; not counted: what came last before dovegate ended without a stop.',
   ]);
   const before = { ...mail1, ...paid('cost', 16, 2), error: 'backend-drained' };
   assert.deepEqual(textsOf([drain, before, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. At least 17 commands of at least 2 requesters were refused, and nothing of them was sent; the rest of the count went when dovegate ended without a stop.',
+    'mail1 was drained by anna. At least 17 commands of at least 2 requesters were refused, and nothing of them was sent; not counted: what came from {2026-11-28T10:00:01.000Z} until dovegate ended without a stop.',
   ]);
   // What an outage has cost is none of it.
   assert.deepEqual(textsOf([drain, down, { ...mail1, ...paid('stop', 9, 9) }, stop, start]).toSorted(), [
@@ -222,6 +224,10 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
     { ...drain, time, outcome: undefined },
     { ...drain, time, outcome: 'failed' },
   ];
+  // What began last comes first: the command was killed after 20 s.
+  const inOrder = (one: { readonly text?: unknown }, other: { readonly text?: unknown }): number =>
+    ['refused', 'replaced', 'killed'].findIndex((word) => String(one.text).includes(word)) -
+    ['refused', 'replaced', 'killed'].findIndex((word) => String(other.text).includes(word));
   const rows = foldIncidents(records.filter(isTurn).map((record) => ({ record })));
   assert.deepEqual(
     rows.map(({ since = '', until, ...row }) => [
@@ -250,7 +256,7 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
         text: 'A command was killed by anna after 20 s.',
       },
     ]
-      .toReversed()
+      .toSorted(inOrder)
       .map((row) => [row.kind === 'killed' ? 20_100 : 0, row]),
   );
   assert.deepEqual(
@@ -259,7 +265,7 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
       ['The configuration was replaced by a reload by an operator.', undefined],
       ['A reload by an operator was refused, and the configuration before it stayed.', undefined],
       ['A command was killed by an operator after 20 s.', undefined],
-    ].toReversed(),
+    ].toSorted(([one], [other]) => inOrder({ text: one }, { text: other })),
   );
   assert.equal(
     'files' in narrowIncident(rows.find(({ kind }) => kind === 'reloaded') ?? assert.fail()),
@@ -271,4 +277,43 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
   ]);
   const [restart] = foldIncidents([{ record: { ...start, time, args: [file] } }]);
   assert.equal(restart?.text, `dovegate ended without a stop, and was started again. Changed: ${file}.`);
+});
+
+void test('what goes on comes first, and then what began last', () => {
+  const at = (minute: number): string => `2026-11-28T10:0${minute}:00.000Z`;
+  const rows = foldIncidents(
+    [
+      { time: at(0), ...down },
+      { time: at(1), ...down, backend: 'mail2' },
+      { time: at(2), ...mail1, ...paid('up', 3, 1) },
+      { time: at(3), ...drain, backend: 'mail3' },
+      { time: at(4), ...down },
+      { time: at(5), ...mail1, ...paid('up', 3, 1) },
+    ].map((record) => ({ record })),
+  );
+  assert.deepEqual(
+    rows.map(({ backend, since, until }) => [backend, since?.slice(14, 16), until?.slice(14, 16)]),
+    [
+      ['mail3', '03', undefined],
+      ['mail2', '01', undefined],
+      ['mail1', '04', '05'],
+      ['mail1', '00', '02'],
+    ],
+  );
+});
+
+void test('after a crash: from when on nothing was counted, and what was lost', () => {
+  const time = '2026-11-28T10:00:00.000Z';
+  const cost = { time: '2026-11-28T10:00:07.000Z', ...mail1, ...paid('cost', 68, 2) };
+  const rows = foldIncidents([
+    ...[{ time, ...down }, cost].map((record) => ({ record })),
+    { record: { time: '2026-11-28T10:00:09.000Z', ...start }, before: '2026-11-28T10:00:08.000Z', left: [] },
+  ]);
+  assert.deepEqual(
+    rows.map(({ text }) => text),
+    [
+      'dovegate ended without a stop, and was started again. No command was lost: none was under way.',
+      'mail1 was down. At least 68 commands of 2 requesters failed; not counted: what came from {2026-11-28T10:00:07.000Z} until dovegate ended without a stop. dovegate was restarted before it was up again.',
+    ],
+  );
 });
