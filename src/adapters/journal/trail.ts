@@ -389,7 +389,7 @@ export function filesSince(
 }
 
 /** The largest assumed change of the clock, back and forth, within one file. */
-const clockDoubtMs = 3_600_000;
+export const clockDoubtMs = 3_600_000;
 
 /**
  * The files that may contain records up to a time, with an hour of doubt for steps of the clock; undefined: all. Found by binary search. A

@@ -52,7 +52,13 @@ export async function countBack(
   let isWhole = true;
 
   const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
-  for await (const { bytes, newer } of piecesBack(files, undefined, createDamageCount())) {
+  for await (const { bytes, newer } of piecesBack(
+    files,
+    undefined,
+    createDamageCount(),
+    undefined,
+    filter.sinceMs,
+  )) {
     looked.take(bytes);
     const shown = view.take(bytes);
     counted.take(shown);

@@ -2,7 +2,7 @@
 // does. A page says what a search of everything says, through any view. A piece is read forward, as the view demands. Where the end of a
 // command is in later records, they are looked through for it, so that no row depends on where the page before it ended.
 
-import { formatTime, readHead } from '../../domain/records/audit/record.js';
+import { formatTime, parseTime, readHead } from '../../domain/records/audit/record.js';
 import { asText } from '../../domain/records/audit/stored.js';
 import {
   createRetirements,
@@ -17,6 +17,7 @@ import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Wants } from '../journal/compressed.js';
 import {
+  clockDoubtMs,
   filesSince,
   filesUntil,
   firstSeqOf,
@@ -80,8 +81,8 @@ export async function readNewest(
   let isStopped = false;
 
   const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
-  const pass = (sketch: Sketch): void => looked.pass(sketch);
-  for await (const { bytes, newer } of piecesBack(files, newest.before, damage, wants && { wants, pass })) {
+  const by = wants && { wants, pass: (sketch: Sketch): void => looked.pass(sketch) };
+  for await (const { bytes, newer } of piecesBack(files, newest.before, damage, by, filter.sinceMs)) {
     looked.take(bytes);
     const shown = view.take(bytes);
     retirements.take(shown);
@@ -203,12 +204,16 @@ export interface PieceBack {
   readonly newer: readonly Buffer[];
 }
 
-/** The files from their end, or from the record before a seq, in pieces of whole lines. An empty piece: a part was passed over. */
+/**
+ * The files from their end, or from the record before a seq, in pieces of whole lines. An empty piece: a part was passed over. `sinceMs`: the
+ * rest of a file whose records are all older is not read.
+ */
 export async function* piecesBack(
   files: readonly TrailFile[],
   before: number | undefined,
   damage: Pick<ReturnType<typeof createDamageCount>, 'look'>,
   by?: { readonly wants: Wants; readonly pass: (sketch: Sketch) => void },
+  sinceMs = -Infinity,
 ): AsyncGenerator<PieceBack> {
   let newer: readonly Buffer[] = [];
   let pieceBytes = before === undefined ? firstPieceBytes : pieceBytesMax;
@@ -240,6 +245,9 @@ export async function* piecesBack(
       // No row is made from two pieces with a gap between them.
       newer = bytes.length === 0 ? [] : [bytes, ...newer].slice(0, 2);
       pieceBytes = Math.min(pieceBytes * 2, pieceBytesMax);
+      // A file may go back for days: the open one does until it is full.
+      const first = firstRecord(bytes)?.time;
+      if (first !== undefined && (parseTime(first) ?? Infinity) + clockDoubtMs < sinceMs) break;
     }
   }
 }

@@ -41,7 +41,7 @@ export async function readIncidents(
   const turns: Turn[] = [];
   let isThrough = true;
   const files = await filesSince(findTrail([directory]).files, sinceMs);
-  for await (const { bytes } of piecesBack(files, before, createDamageCount())) {
+  for await (const { bytes } of piecesBack(files, before, createDamageCount(), undefined, sinceMs)) {
     looked.take(bytes);
     turns.unshift(
       ...turnsIn(bytes)
