@@ -21,7 +21,7 @@ import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { openShipping as open, type Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { policyListOf } from '../domain/config/policy-list.js';
+import { type ListedSettings, policyListOf } from '../domain/config/policy-list.js';
 import type { AuditSettings, Settings } from '../domain/config/settings.js';
 import type { Limiter } from '../domain/judging/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/judging/review/spent.js';
@@ -47,7 +47,7 @@ const tendIntervalMs = 60_000;
  * JournalFault if the directory is not writable, or another daemon has it.
  */
 export async function openAudit(
-  configured: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash' | 'policies' | 'listeners' | 'backends'>,
+  configured: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash'> & ListedSettings,
   /** The changed files of the configuration, and all of them. */
   files: JournalOptions['files'],
   /** Why this run does not begin with the file; undefined: it does. */

@@ -1,8 +1,11 @@
-// The list of policies: the version of each, which listeners, accounts and keys have it, and the namespaces of each backend. Records of
-// starts and reloads contain the hash of its text, and the journal keeps the text beside the texts of policies. With it, the version in an
-// admission leads to the reload that introduced it. The text is JSON, and equal lists have equal texts.
+// The list of policies: the version of each, which listeners, accounts and keys have it, the namespaces of each backend, and in words
+// where commands go and who is one person. Records of starts and reloads contain the hash of its text, and the journal keeps the text
+// beside the texts of policies. With it, the version in an admission leads to the reload that introduced it. The text is JSON, and equal
+// lists have equal texts.
 import * as z from 'zod';
+import { formatTarget } from '../judging/policy/policy.js';
 import { sha256Hex } from '../people/identity/credentials.js';
+import { identitiesOf } from '../people/identity/person.js';
 import { parseLine } from '../records/audit/record.js';
 import type { Settings } from './settings.js';
 
@@ -31,17 +34,32 @@ const listShape = z.object({
   policies: z.record(z.string(), versions),
   listeners: z.record(z.string(), listener),
   backends: z.record(z.string(), backend),
+  /** In their order: `*@example.com -> mail1`. */
+  routes: names,
+  /** Where commands for a server go; `default`: those that only read and have no line of their own. */
+  serverCommands: z.record(z.string(), z.string()),
+  /** The identities of each person. */
+  persons: z.record(z.string(), z.string()),
 });
 
 export type PolicyList = z.infer<typeof listShape>;
 export type ListedListener = z.infer<typeof listener>;
 export type ListedBackend = z.infer<typeof backend>;
 
+/** The settings that the list describes. */
+export type ListedSettings = Pick<
+  Settings,
+  'policies' | 'listeners' | 'backends' | 'routes' | 'serverCommands' | 'persons'
+>;
+
 export function policyListOf({
   policies,
   listeners,
   backends,
-}: Pick<Settings, 'policies' | 'listeners' | 'backends'>): {
+  routes,
+  serverCommands,
+  persons,
+}: ListedSettings): {
   readonly hash: string;
   readonly text: string;
 } {
@@ -63,6 +81,14 @@ export function policyListOf({
       ...(sharedNamespaces && { shared: [...sharedNamespaces] }),
       ...(namespaces && { namespaces: [...namespaces] }),
     })),
+    routes: routes.map(({ users, target }) => `${users.texts.join(' ')} -> ${formatTarget(target)}`),
+    serverCommands: Object.fromEntries(
+      [['default', serverCommands.default] as const, ...serverCommands.byCommand].map(([name, target]) => [
+        name,
+        target.kind === 'backend' ? target.backend : target.kind,
+      ]),
+    ),
+    persons: Object.fromEntries([...persons].map(([name, person]) => [name, identitiesOf(person).join(' ')])),
   };
   const text = `${JSON.stringify(list, undefined, 1)}\n`;
   return { hash: sha256Hex(text), text };

@@ -21,7 +21,14 @@ export type TextOf = (hash: string) => string | undefined;
 
 type Stored = Readonly<Record<string, unknown>>;
 
-const noList: PolicyList = { policies: {}, listeners: {}, backends: {} };
+const noList: PolicyList = {
+  policies: {},
+  listeners: {},
+  backends: {},
+  routes: [],
+  serverCommands: {},
+  persons: {},
+};
 
 export function listOf(hash: string | undefined, textOf: TextOf): PolicyList | undefined {
   const text = hash === undefined ? undefined : textOf(hash);
@@ -50,6 +57,29 @@ export function changesBetween(
     ...listeners.flatMap((name) => changesOfListener(name, old.listeners[name], fresh.listeners[name])),
     ...namesIn(old.backends, fresh.backends).flatMap((name) =>
       changesOfBackend(name, old.backends[name], fresh.backends[name]),
+    ),
+    ...(before === undefined ? [] : changesAround(old, fresh)),
+  ];
+}
+
+/** Where commands go, and who is one person. */
+function changesAround(old: PolicyList, fresh: PolicyList): Change[] {
+  const change = (words: string): Change => ({ sign: '~', words });
+  const come = fresh.routes.filter((route) => !old.routes.includes(route));
+  const gone = old.routes.filter((route) => !fresh.routes.includes(route));
+  const isReordered = come.length + gone.length === 0 && old.routes.join('\n') !== fresh.routes.join('\n');
+  const texts = [
+    ['server_commands', old.serverCommands, fresh.serverCommands],
+    ['person', old.persons, fresh.persons],
+  ] as const;
+  return [
+    ...come.map((route) => change(`route ${route} is new`)),
+    ...gone.map((route) => change(`route ${route} is gone`)),
+    ...(isReordered ? [change('the routes have another order')] : []),
+    ...texts.flatMap(([what, one, two]) =>
+      namesIn(one, two)
+        .filter((name) => one[name] !== two[name])
+        .map((name) => change(`${what} ${name} is now ${said(two[name])}, and was ${said(one[name])}`)),
     ),
   ];
 }

@@ -17,16 +17,27 @@ interface Written {
   readonly policies: string;
   readonly listeners?: string;
   readonly backend?: string;
+  readonly routes?: string;
+  readonly more?: string;
 }
 
 /** What the journal keeps: the texts of every list and policy, by their hashes. */
 const kept = new Map<string, string>();
 
-function settingsOf({ policies, listeners, backend = '' }: Written): Settings {
+const usualRoutes = '[{ users: ["*"], backend: mail1 }]';
+
+function settingsOf({
+  policies,
+  listeners,
+  backend = '',
+  routes = usualRoutes,
+  more = '',
+}: Written): Settings {
   const text = `version: 1
 listeners: ${listeners ?? '{ desk: { unix: /run/desk.sock, policy: desk } }'}
 backends: { mail1: { address: "unix:/run/doveadm-server"${backend} } }
-routes: [{ users: ["*"], backend: mail1 }]
+routes: ${routes}
+${more}
 policies:
 ${policies}`;
   const { settings, problems } = parseSettings('/etc/dovegate.yaml', {
@@ -122,6 +133,19 @@ for (const [what, before, after, ...expected] of [
     { ...desk(plain), backend: ', shared_namespaces: []' },
     { ...desk(plain), backend: ', shared_namespaces: ["shared/"]' },
     '~ the shared namespaces of mail1 are now [shared/], and were []',
+  ],
+  [
+    'routes',
+    desk(plain),
+    { ...desk(plain), routes: '[{ users: ["*@a.org"], backend: mail1 }, { users: ["*"], backend: mail1 }]' },
+    '~ route *@a.org -> mail1 is new',
+  ],
+  [
+    'persons and server commands',
+    { ...desk(plain), more: 'persons: { anna: { users: [anna] } }' },
+    { ...desk(plain), more: 'persons: { anna: { users: [anna, bob] } }\nserver_commands: { who: mail1 }' },
+    '~ server_commands who is now mail1, and was not set',
+    '~ person anna is now user:anna user:bob, and was user:anna',
   ],
 ] as const satisfies readonly (readonly [string, Written, Written, ...string[]])[])
   void test(`words: ${what}`, () => assert.deepEqual(said(before, after), expected));
