@@ -10,6 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { commandNames, commandsOf } from '../../src/domain/language/commands/catalog.js';
 import type { Lab, Release } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
@@ -37,6 +38,8 @@ const aliases = `${boss}:{plain}pw::::::userdb_user=${victim}
 ${chief}:{plain}pw::::::userdb_user=${boss}
 `;
 
+const password = 'doveadm_password = Quail7+Tundra/xylem9\n';
+
 interface Line {
   readonly user: string;
   readonly fields: readonly string[];
@@ -50,8 +53,33 @@ async function openSharing(owner: Owner, release: Release): ReturnType<typeof op
   if ('skip' in lab) return lab;
   appendFileSync(join(lab.folder, 'passwd'), aliases);
   const shared = sharedNamespace[lab.series](lab.inRoot(join(lab.folder, 'mail')));
-  const password = 'doveadm_password = Quail7+Tundra/xylem9\n';
   await lab.writeExtraConf(`${password}${realm[lab.series]} = example.org\n${shared}${userdbListener}`);
+  return lab;
+}
+
+/** Mail in files of several, of which some can lie elsewhere. */
+const mdbox: Readonly<Record<Lab['series'], string>> = {
+  '2.3': `mail_location = mdbox:~/mdbox:ALT=~/alt
+mail_attribute_dict = file:%h/dovecot-attributes
+`,
+  '2.4': `mail_driver = mdbox
+mail_path = ~/mdbox
+mail_alt_path = ~/alt
+mail_attribute {
+  dict file {
+    path = %{home}/dovecot-attributes
+  }
+}
+`,
+};
+
+async function openMdbox(owner: Owner, release: Release): ReturnType<typeof openRealDovecot> {
+  const lab = await openRealDovecot(owner, release);
+  if ('skip' in lab) return lab;
+  appendFileSync(join(lab.folder, 'passwd'), aliases);
+  await lab.writeExtraConf(
+    `${password}${realm[lab.series]} = example.org\n${mdbox[lab.series]}${userdbListener}`,
+  );
   return lab;
 }
 
@@ -59,6 +87,44 @@ onDovecot('a held mailbox stays as it was, byte for byte', openSharing, async (t
   const ask = (line: Line): Promise<RawReply> => askAt(lab.unixPreauth, line);
   await fill(ask);
   const guid = (await ask({ user: victim, fields: ['mailbox status', 'guid', 'INBOX'] })).cells.at(-1) ?? '';
+  const { gateway, through, before, home } = await hold(t, lab, '["shared/"]', (user) =>
+    linesOf(lab, user, guid),
+  );
+  for (const line of [
+    { user: victim, fields: ['fetch', 'uid flags', 'mailbox', 'INBOX', 'all'] },
+    { user: alice, fields: ['copy', 'Archive', 'user', victim, 'mailbox', 'INBOX', 'all'] },
+    { user: victim, fields: ['save', '-m', 'Drafts'], input: 'Subject: new\r\n\r\ntext\r\n.\r\n' },
+    { user: victim, fields: ['copy', 'Drafts', 'user', alice, 'mailbox', 'Archive', 'all'] },
+    { user: victim, fields: ['flags add', '\\Flagged', 'mailbox', 'Drafts', 'all'] },
+    { user: bob, fields: ['expunge', 'mailbox', 'INBOX', 'all'] },
+    { user: bob, fields: ['mailbox delete', 'Archive'] },
+  ])
+    assert.equal((await through(line)).status, '+', titleOf(line));
+  const { files, mails } = await stateOf(home, ask);
+  const isDraft = (text: string): boolean => /Drafts/.test(text);
+  assert.deepEqual(
+    files.filter((file) => !isDraft(file)),
+    before.files.filter((file) => !isDraft(file)),
+  );
+  assert.ok(mails.length > before.mails.length);
+  const held = (await gateway.finish()).filter(({ record }) => record['error'] === 'held');
+  assert.ok(held.length > 0 && held.every(({ record }) => record['sent'] === false));
+});
+
+onDovecot('a held mailbox of mdbox, with another storage and attributes', openMdbox, async (t, lab) => {
+  await fillMdbox((line) => askAt(lab.unixPreauth, line));
+  const { gateway } = await hold(t, lab, '[]', linesOfMdbox);
+  await gateway.finish();
+});
+
+/** Tries each line without a hold and, by each name of the user, with one, and looks at the mailbox. */
+async function hold(
+  t: TestContext,
+  lab: Lab,
+  sharedNamespaces: string,
+  linesFor: (user: string) => readonly Line[],
+) {
+  const ask = (line: Line): Promise<RawReply> => askAt(lab.unixPreauth, line);
   const home = join(lab.folder, 'mail', victim);
   const saved = join(lab.folder, 'saved');
   execFileSync('cp', ['-a', home, saved]);
@@ -68,7 +134,7 @@ onDovecot('a held mailbox stays as it was, byte for byte', openSharing, async (t
   };
   const gateway = await openRealGateway(t, lab, {
     way: 'unix',
-    sharedNamespaces: '["shared/"]',
+    sharedNamespaces,
     policy: policyFor([...commandNames()]),
     more: `mail_users: { resolve: ${join(lab.folder, 'run', 'dovegate-userdb')}, default_realm: example.org }
 admin: { unix: admin.sock }
@@ -78,7 +144,7 @@ admin: { unix: admin.sock }
   assert.equal((await through({ user: alice, fields: ['quota get'] })).status, '+');
 
   const before = await stateOf(home, ask);
-  const lines = linesOf(lab, victim, guid);
+  const lines = linesFor(victim);
   const untold: string[] = [];
   for (const line of lines) {
     if (line.isSilent === true) continue;
@@ -113,9 +179,7 @@ admin: { unix: admin.sock }
     'case 17',
   ]);
   assert.equal(lock.exit, 0, lock.text);
-  const byName = [victim, 'victim', 'VICTIM@Example.ORG', boss, chief].flatMap((name) =>
-    linesOf(lab, name, guid),
-  );
+  const byName = [victim, 'victim', 'VICTIM@Example.ORG', boss, chief].flatMap((name) => linesFor(name));
   const passed: string[] = [];
   for (const line of [...byName, ...others]) {
     const { status, logs } = await through(line);
@@ -126,26 +190,41 @@ admin: { unix: admin.sock }
   assert.deepEqual(passed, [], 'each of them is refused');
   assert.deepEqual(await stateOf(home, ask), before);
 
-  for (const line of [
-    { user: victim, fields: ['fetch', 'uid flags', 'mailbox', 'INBOX', 'all'] },
-    { user: alice, fields: ['copy', 'Archive', 'user', victim, 'mailbox', 'INBOX', 'all'] },
-    { user: victim, fields: ['save', '-m', 'Drafts'], input: 'Subject: new\r\n\r\ntext\r\n.\r\n' },
-    { user: victim, fields: ['copy', 'Drafts', 'user', alice, 'mailbox', 'Archive', 'all'] },
-    { user: victim, fields: ['flags add', '\\Flagged', 'mailbox', 'Drafts', 'all'] },
-    { user: bob, fields: ['expunge', 'mailbox', 'INBOX', 'all'] },
-    { user: bob, fields: ['mailbox delete', 'Archive'] },
-  ])
-    assert.equal((await through(line)).status, '+', titleOf(line));
-  const { files, mails } = await stateOf(home, ask);
-  const isDraft = (text: string): boolean => /Drafts/.test(text);
-  assert.deepEqual(
-    files.filter((file) => !isDraft(file)),
-    before.files.filter((file) => !isDraft(file)),
-  );
-  assert.ok(mails.length > before.mails.length);
-  const held = (await gateway.finish()).filter(({ record }) => record['error'] === 'held');
-  assert.ok(held.length > 0 && held.every(({ record }) => record['sent'] === false));
-});
+  return { gateway, through, before, home };
+}
+
+/** Mail whose flags are in the index alone, deleted mail that is still in its files, and a comment. */
+async function fillMdbox(ask: (line: Line) => Promise<RawReply>): Promise<void> {
+  const own = async (fields: readonly string[], input?: string): Promise<void> => {
+    const { status } = await ask({ user: victim, fields, ...(input !== undefined && { input }) });
+    assert.equal(status, '+', fields.join(' '));
+  };
+  await own(['mailbox create', 'Archive', 'Dupes']);
+  for (const mailbox of ['INBOX', 'INBOX', 'Archive', 'Dupes', 'Dupes'])
+    await own(['save', '-m', mailbox], 'Message-ID: <one@example.org>\r\nSubject: one\r\n\r\ntext\r\n.\r\n');
+  await own(['flags add', '\\Seen', 'mailbox', 'INBOX', '1']);
+  await own(['expunge', 'mailbox', 'INBOX', '2']);
+  await own(['mailbox metadata set', 'INBOX', '/private/comment', 'mine']);
+}
+
+function linesOfMdbox(user: string): readonly Line[] {
+  const inbox = ['mailbox', 'INBOX', 'all'];
+  return [
+    ['purge'],
+    ['altmove', ...inbox],
+    ['expunge', ...inbox],
+    ['flags add', '\\Deleted', ...inbox],
+    ['flags remove', '\\Seen', ...inbox],
+    ['flags replace', '\\Answered', ...inbox],
+    ['move', 'Archive', ...inbox],
+    ['deduplicate', '-m', 'mailbox', 'Dupes', 'all'],
+    ['mailbox delete', 'Archive'],
+    ['mailbox rename', 'Archive', 'Kept'],
+    ['mailbox update', '--min-next-uid', '500', 'INBOX'],
+    ['mailbox metadata set', 'INBOX', '/private/comment', 'another'],
+    ['mailbox metadata unset', 'INBOX', '/private/comment'],
+  ].map((fields) => ({ user, fields }));
+}
 
 /** Mail that each line below can change. */
 async function fill(ask: (line: Line) => Promise<RawReply>): Promise<void> {
@@ -193,6 +272,7 @@ function linesOf(lab: Lab, user: string, guid: string): readonly Line[] {
     ['sieve delete', 'other'],
     ['sieve rename', 'other', 'third'],
     ['backup', '-R', `maildir:${inRoot(`${alice}/Maildir`)}`],
+    ['sync', `maildir:${inRoot(`${alice}/Maildir`)}`],
     ['import', `maildir:${inRoot(`${alice}/Maildir`)}`, 'Imported', 'all'],
   ];
   const shared = (name: string): string => `shared/${victim}/${name}`;
@@ -209,6 +289,7 @@ function linesOf(lab: Lab, user: string, guid: string): readonly Line[] {
       ? [
           ['fs delete', 'posix', prefix, 'Maildir/subscriptions'],
           ['fs put', 'posix', prefix, lab.inRoot(join(lab.folder, 'passwd')), 'Maildir/subscriptions'],
+          ['fs copy', 'posix', prefix, 'Maildir/dovecot-uidlist', 'Maildir/subscriptions'],
           ['dict set', `file:${inRoot(`${victim}/Maildir/subscriptions`)}`, 'shared/x', 'y'],
         ]
       : [['expunge', '-A', ...inbox]];
@@ -255,7 +336,7 @@ async function stateOf(home: string, ask: (line: Line) => Promise<RawReply>): Pr
 }
 
 const derived =
-  /dovecot[.](list[.])?index|dovecot-uidvalidity|maildirsize|[.]lock$|[/]tmp[/]|[.]dovecot[.]sieve$|svbin$|[.]dovecot[.]lda/;
+  /dovecot[.](list[.]|map[.])?index|dovecot-uidvalidity|maildirsize|[.]lock$|[/]tmp[/]|[.]dovecot[.]sieve$|svbin$|[.]dovecot[.]lda/;
 
 function filesIn(home: string): string[] {
   return readdirSync(home, { recursive: true, withFileTypes: true })
