@@ -87,7 +87,7 @@ onDovecot('a held mailbox stays as it was, byte for byte', openSharing, async (t
   const ask = (line: Line): Promise<RawReply> => askAt(lab.unixPreauth, line);
   await fill(ask);
   const guid = (await ask({ user: victim, fields: ['mailbox status', 'guid', 'INBOX'] })).cells.at(-1) ?? '';
-  const { gateway, through, before, home } = await hold(t, lab, '["shared/"]', (user) =>
+  const { gateway, through, before, home } = await tryLines(t, lab, '["shared/"]', (user) =>
     linesOf(lab, user, guid),
   );
   for (const line of [
@@ -113,12 +113,12 @@ onDovecot('a held mailbox stays as it was, byte for byte', openSharing, async (t
 
 onDovecot('a held mailbox of mdbox, with another storage and attributes', openMdbox, async (t, lab) => {
   await fillMdbox((line) => askAt(lab.unixPreauth, line));
-  const { gateway } = await hold(t, lab, '[]', linesOfMdbox);
+  const { gateway } = await tryLines(t, lab, '[]', linesOfMdbox);
   await gateway.finish();
 });
 
 /** Tries each line without a hold and, by each name of the user, with one, and looks at the mailbox. */
-async function hold(
+async function tryLines(
   t: TestContext,
   lab: Lab,
   sharedNamespaces: string,
