@@ -1,6 +1,6 @@
 // How a command ended and what it can do, as a shape, a word and a colour.
 
-import type { TrailContent } from '../domain/records/story/row.js';
+import { hiddenSentences, hiddenWordForm, type TrailContent } from '../domain/records/story/row.js';
 import { Name } from './kit.js';
 import { ShapeOf } from './shapes.js';
 import { classSign, decisionSign, effectWith, outcomeSign, type SignFacts } from './signs.js';
@@ -57,7 +57,7 @@ interface WordsProps {
 
 /** What no record holds is one sign, wherever it stands; with a part of its digest on hover where there is one. */
 export function Words({ value, max, isCode = true }: WordsProps) {
-  const pieces = value?.split(/(\bhmac:[0-9a-f]{64}\b|\[secret\])/) ?? [];
+  const pieces = value?.split(hiddenWordForm) ?? [];
   if (pieces.length < 2) return <Name value={value} max={max} isCode={isCode} />;
   return (
     <>
@@ -75,8 +75,8 @@ export function Words({ value, max, isCode = true }: WordsProps) {
 }
 
 function hiddenTitle(piece: string): string {
-  const digest = piece.startsWith('hmac:') ? ` Here it is its digest, ${piece.slice(0, 17)}…` : '';
-  return `Not shown, since it may say what mails say, or be a secret: no record holds it.${digest}`;
+  const digest = piece.startsWith('hmac:') ? `; here it is its digest, ${piece.slice(0, 17)}…` : '';
+  return `${hiddenSentences(piece).join('')}${digest}`;
 }
 
 /** A class of a mailbox report, in the words of the report. */

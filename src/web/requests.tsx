@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { AccessTable, Approvals } from '../domain/admin/page/api.js';
 import { countWords } from '../domain/language/words/words.js';
-import { givenWords, termsWords } from '../domain/records/story/row.js';
+import { givenWords, hiddenSentences, termsWords } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
@@ -128,10 +128,12 @@ export function Told({ item, policies }: ToldProps) {
   const { scope, users, approved_by: approved, granted, to } = item;
   const { approvals, decided } = useApprovals();
   const names = approvers(item);
+  const hidden = hiddenSentences(item.command);
   const facts: readonly (readonly [what: string, value: ComponentChildren])[] = [
     ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
     // Of a rule for all that it permits, the command is one of many.
     [scope === 'user' ? 'For example' : 'Command', <Words value={item.command} max={200} />],
+    ['Hidden words', hidden.length === 0 ? undefined : <Sentence text={hidden.join('; ')} />],
     [permitsTitle(item), <Name value={permitsWords(item)} max={600} />],
     ['Mail of', <Name value={users.join(', ')} max={200} />],
     ['Mails', textOf(mailsWords(item))],

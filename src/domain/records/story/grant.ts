@@ -13,7 +13,16 @@ import {
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
 import { asTexts, textIn } from '../audit/stored.js';
-import { endingWords, endWords, givenWords, isTry, personWords, reviewWords, triedWords } from './row.js';
+import {
+  endingWords,
+  endWords,
+  givenWords,
+  hiddenSentences,
+  isTry,
+  personWords,
+  reviewWords,
+  triedWords,
+} from './row.js';
 
 const namesMax = 50;
 /** Stands for names of commands beyond the limit. */
@@ -178,6 +187,7 @@ export function grantSentences(story: GrantStory): string[] {
   return [
     endText(story),
     `${to} asked for ${command}${whose}${reason && `: ${reason}`}`,
+    ...hiddenSentences(command),
     ...(isGranted
       ? [`${approvedText(story)}${givenText(story)}`, used === 0 ? 'never used' : `used ${usedText(story)}`]
       : []),

@@ -24,6 +24,16 @@ export type TrailContent = 'yes' | 'searched' | 'maybe';
 /** What people are shown of what a command can do at most, and search for; weakest first. */
 export const shownEffects = ['read', 'session', 'content', 'write', 'admin', 'destroy'] as const;
 
+/** In a text of a command: a word that no record holds. With groups, for `split`. */
+export const hiddenWordForm = /(\bhmac:[0-9a-f]{64}\b|\[secret\])/;
+const hiddenWords =
+  'a hidden word ("hmac:" in records) is held by no record, since it may be a secret, or say what mails say';
+
+/** What stands in the place of some of its words, where there are such. */
+export function hiddenSentences(command: string): readonly string[] {
+  return hiddenWordForm.test(command) ? [hiddenWords] : [];
+}
+
 /** Of what is recorded. Only commands that read can show content. */
 export function shownEffect(effect: string, content: TrailContent | undefined): string {
   return effect === 'read' && content !== undefined ? 'content' : effect;

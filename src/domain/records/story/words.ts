@@ -20,6 +20,7 @@ import {
   drainWords,
   endWords,
   type Fact,
+  hiddenSentences,
   isExchange,
   kindOf,
   type LifeStep,
@@ -179,6 +180,7 @@ function remarksOf({ asked, decided, ended, sent, records }: Folded): string[] {
     ...(counted === '' ? [] : [counted]),
     ...(sent === 'maybe' && ended.outcome !== 'open' ? ['whether a backend got it is not recorded'] : []),
     ...(records.admission === undefined ? ['its admission is not in the kept records'] : []),
+    ...hiddenSentences((asked.args ?? []).map(valueText).join(' ')),
     ...(records.isPartMissing ? ['argument records are missing: dovegate audit verify'] : []),
   ];
 }

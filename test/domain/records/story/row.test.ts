@@ -7,6 +7,7 @@ import { parseLine } from '../../../../src/domain/records/audit/record.js';
 import {
   decisionsOf,
   deedOf,
+  hiddenSentences,
   recordTitle,
   requestOf,
   rowOfDeed,
@@ -87,4 +88,11 @@ void test('a decision has its time, and withdrawing an own request is none', () 
   const withdrawn = { ...item, approved_by: [], end: { ...item.end, by: 'anna@desk' } };
   assert.deepEqual(decisionsOf(withdrawn, 'anna@desk'), []);
   assert.deepEqual(decisionsOf({ ...withdrawn, given_by: 'ops' }, 'ops'), [{ what: 'given', time: '2' }]);
+});
+
+void test('a hidden word is explained where one stands, and nowhere else', () => {
+  for (const text of [`search subject hmac:${'0a'.repeat(32)}`, "search subject [secret] 'a b'"])
+    assert.match(hiddenSentences(text).join(), /a hidden word .* is held by no record/);
+  for (const text of ['', 'search subject hmac:12', 'mailbox list secret'])
+    assert.deepEqual(hiddenSentences(text), []);
 });
