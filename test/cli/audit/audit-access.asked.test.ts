@@ -43,7 +43,10 @@ test('a limited auditor lists the requests of their users, as a table and as JSO
   assert.match(table.stderr, /eve sees the records of \*@example\.com only/);
   const lines = table.stdout.toString().split('\n');
   assert.equal(lines[0], '2 requests: 1 granted, 1 waiting, 0 refused, 1 granted and never used');
-  assert.match(lines.find((line) => line.includes('G1')) ?? '', new RegExp(`approved by ${approver} +never`));
+  assert.match(
+    lines.find((line) => line.includes('G1')) ?? '',
+    new RegExp(`approved by ${approver}, for 1 h, 3 uses +never`),
+  );
   assert.match(lines.find((line) => line.includes('R1')) ?? '', / waits /);
   assert.doesNotMatch(table.text, /G2|other\.org/);
   const json = await runWarm([
