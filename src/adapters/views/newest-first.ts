@@ -205,8 +205,8 @@ export interface PieceBack {
 }
 
 /**
- * The files from their end, or from the record before a seq, in pieces of whole lines. An empty piece: a part was passed over. `sinceMs`: the
- * rest of a file whose records are all older is not read.
+ * The files from their end, or from the record before a seq, in pieces of whole lines. An empty piece: a part was passed over. `sinceMs`:
+ * the rest of a file whose records are all older is not read.
  */
 export async function* piecesBack(
   files: readonly TrailFile[],
