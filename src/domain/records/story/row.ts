@@ -149,9 +149,19 @@ export function outcomeOf({ fields, completedSeq }: StoryRow): string {
 }
 
 /** The backend that a command was sent to, or could not be sent to; '': it was refused before, and nothing went there. */
+export function backendMet(
+  { outcome, backend }: { readonly outcome: string; readonly backend: string },
+  sent: unknown,
+): string {
+  return sent !== true && classOfOutcome(outcome) === 'denied' ? '' : backend;
+}
+
+/** Of a row of a search, as {@link backendMet}; of what an operator did, the backend that it was done to. */
 export function backendOf(row: StoryRow): string {
-  const isRefused = isExchange(row.fields) && row.fields['sent'] !== true && classOfRow(row) === 'denied';
-  return isRefused ? '' : textIn(row.fields, 'backend');
+  const backend = textIn(row.fields, 'backend');
+  return isExchange(row.fields)
+    ? backendMet({ outcome: outcomeOf(row), backend }, row.fields['sent'])
+    : backend;
 }
 
 /** The admissions among the records of a grant, each with the outcome that its completion has. */

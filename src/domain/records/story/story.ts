@@ -13,7 +13,7 @@ import {
 } from '../audit/stored.js';
 import { foldGrant, type GrantStory } from './grant.js';
 import { ownerOf, type TroubleOwner } from './owner.js';
-import { type Asked, countedForOf, type Drain, type StoryRow } from './row.js';
+import { type Asked, backendMet, countedForOf, type Drain, type StoryRow } from './row.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
 
@@ -63,6 +63,7 @@ export interface Ended {
   readonly denial: string;
   /** From when on the same is within its limit, RFC 3339; '': it was no limit that ends. */
   readonly until: string;
+  /** As `backendMet` says. */
   readonly backend: string;
   /** As `givenOf` says. */
   readonly givenBytes: number;
@@ -235,7 +236,8 @@ function endedOf(
   const outcome = completion === undefined ? 'open' : textIn(completion, 'outcome');
   const status = textIn(completion, 'status');
   const [error, denial] = [textIn(completion, 'error'), textIn(completion, 'denial')];
-  const backend = textIn(completion, 'backend') || textIn(asked, 'backend');
+  const named = textIn(completion, 'backend') || textIn(asked, 'backend');
+  const backend = backendMet({ outcome, backend: named }, completion?.['sent']);
   return {
     outcome,
     status,

@@ -144,7 +144,7 @@ export function tellStory(story: Folded, content?: TrailContent): StoryTold {
         ['matches', 'Mails that match'],
         ['tag', "The client's name for it"],
       ]),
-      ...facts(completion, [
+      ...facts(completion && { ...completion, backend: ended.backend }, [
         ['input', 'Input'],
         ['backend', 'Backend'],
         ['upstream', 'Connection'],

@@ -429,3 +429,13 @@ void test('who acts next after a denial: who writes policies, or the requester w
   assert.equal(next, 'next: the mail server mail1');
   assert.match(told(denied, refused).answer, /^denied by policy support/);
 });
+
+void test('a command that was refused before one was asked met no backend; one that could not be sent names it', () => {
+  const backendIn = (change: object) =>
+    told({ ...admission, backend: 'mail1' }, { ...unsent, backend: 'mail1', ...change }).what.find(
+      ({ what }) => what === 'Backend',
+    )?.value;
+  assert.equal(backendIn({ outcome: 'denied' }), undefined);
+  assert.equal(backendIn({ outcome: 'limited', error: 'over-limit' }), undefined);
+  assert.equal(backendIn({ outcome: 'failed', error: 'dial-refused' }), 'mail1');
+});
