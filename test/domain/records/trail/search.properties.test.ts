@@ -187,7 +187,9 @@ function expected(lines: Made, asked: TrailFilter): string[] {
       (asked.policy === undefined || record.policy === asked.policy) &&
       isBeside(record.would, asked.would) &&
       isBeside(record.shadow, asked.shadow) &&
-      (asked.backend === undefined || (end?.record.backend ?? record.backend) === asked.backend) &&
+      // Of these completions none says that it was sent, so a refused command met no backend.
+      (asked.backend === undefined ||
+        (end?.record.outcome !== 'denied' && (end?.record.backend ?? record.backend) === asked.backend)) &&
       (asked.outcome === undefined || (end?.record.outcome ?? 'open') === asked.outcome) &&
       (asked.sinceMs === undefined || timeMs >= asked.sinceMs) &&
       (asked.untilMs === undefined || timeMs < asked.untilMs) &&
