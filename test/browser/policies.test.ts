@@ -37,11 +37,14 @@ browserTest('who changed the policies, what that permits, and what ran under it'
   const [last = '', wide = '', first = ''] = texts;
   assert.match(
     last,
-    /reload by SIGHUP[^]*support may no longer: mailbox delete[^]*since then[^]*0 commands ran/,
+    /reload by SIGHUP[^]*support may no longer: mailbox delete[^]*since then[^]*0 commands of all policies ran/,
   );
   assert.match(wide, /support may now: mailbox delete/);
   assert.match(wide, /dovegate\.yaml: of uid \d+, changed /);
-  assert.match(wide, /until [^]*2 commands ran under it\s+the policies before would have denied 1 of them/);
+  assert.match(
+    wide,
+    /until [^]*2 commands of all policies ran then\s+1 used what is new: the policies before would have denied it/,
+  );
   assert.match(wide, /mailbox delete by \S+, once: no rule allows "mailbox delete"/);
   assert.match(first, /start[^]*these are the first policies of this journal/);
 

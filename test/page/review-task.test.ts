@@ -388,8 +388,8 @@ void test('who changed the policies, what that permits, and what ran under it th
   assert.deepEqual(wide.files, ['/etc/d.yaml: of uid 0, changed 2026-11-20T11:59:00.000Z']);
   assert.deepEqual([first?.until, wide.until, last?.until], [wide.time, last?.time, undefined]);
   assert.deepEqual(wide.counts, [
-    '3 commands ran under it',
-    'the policies before would have denied 2 of them',
+    '3 commands of all policies ran then',
+    '2 used what is new: the policies before would have denied them',
   ]);
   assert.match(wide.newly.join(), /^expunge by carol@audit, once: no rule allows "expunge"/);
   assert.deepEqual(first?.notes, ['these are the first policies of this journal']);

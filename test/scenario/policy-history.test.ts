@@ -196,7 +196,10 @@ void test('for a while billing could expunge: it is said though nobody did, with
   const block =
     /reload by SIGHUP, record (\d+)\n {2}in force for [^\n]+, until [^\n]+\n {2}\+ support may now: expunge\n/;
   const [, seq = ''] = block.exec(text) ?? assert.fail(text);
-  assert.match(text, /\n {2}0 commands ran under it; the policies before would have denied none of them\n/);
+  assert.match(
+    text,
+    /\n {2}0 commands of all policies ran then; nobody used what is new: the policies before would have denied none of them\n/,
+  );
   assert.match(text, /in force since then\n {2}- support may no longer: expunge\n/);
   const diff = await ask('--diff', seq);
   assert.match(diff.text, /^policy support: [0-9a-f]{64} -> [0-9a-f]{64}\n[^]*\n\+ +- expunge\n/);

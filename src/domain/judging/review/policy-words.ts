@@ -8,7 +8,7 @@ export interface PeriodWords {
   /** `reload by root (uid 0, login uid 1000)` */
   readonly began: string;
   readonly notes: readonly string[];
-  /** `3 commands ran under it`, and what the policies before would have done. */
+  /** `3 commands of all policies ran then`, and what the policies before would have done. */
   readonly counts: readonly string[];
   /** The kinds of commands that the policies before would have denied. */
   readonly newly: readonly string[];
@@ -22,8 +22,8 @@ export function periodWords(period: PolicyPeriod): PeriodWords {
       : `${event}${event === 'reload' ? ` by ${whoOf(period)}` : ''}`,
     notes: was === undefined && !isOlder ? ['these are the first policies of this journal'] : [],
     counts: [
-      `${plural(commands, 'command')} ran under it`,
-      ...(was === undefined || isOlder ? [] : [beforeWords(denied)]),
+      `${plural(commands, 'command')} of all policies ran then`,
+      ...(was === undefined || isOlder ? [] : [beforeWords(denied, redacted + unjudged + unlisted === 0)]),
       ...(redacted > 0 ? [`${redacted} with words that are not recorded cannot be judged`] : []),
       ...(unjudged > 0 ? [`${unjudged} cannot be judged otherwise`] : []),
       ...(unlisted > 0 ? [`${unlisted} of a policy that its list does not name`] : []),
@@ -35,10 +35,10 @@ export function periodWords(period: PolicyPeriod): PeriodWords {
   };
 }
 
-function beforeWords(count: number): string {
-  return count === 0
-    ? 'the policies before would have denied none of them'
-    : `the policies before would have denied ${count} of them`;
+function beforeWords(count: number, isWhole: boolean): string {
+  if (count > 0)
+    return `${count} used what is new: the policies before would have denied ${count === 1 ? 'it' : 'them'}`;
+  return `${isWhole ? 'nobody used what is new: ' : ''}the policies before would have denied none of them`;
 }
 
 function whoOf({ by = 'somebody unknown', peer = {} }: PolicyPeriod): string {
