@@ -142,14 +142,14 @@ onDovecot('what was down an hour ago', openRealDovecot, async (t, lab) => {
         'root',
         'mail1 was drained by root. N commands of at least 2 requesters were refused, and nothing of them was sent. By requester: N.',
       ],
-      ['restarted', undefined, undefined, 'dovegate was restarted.'],
+      ['restarted', undefined, undefined, 'dovegate was stopped and started again.'],
       [
         'down',
         'mail1',
         undefined,
         'mail1 was down: connection refused. N commands of at least 2 requesters failed. By requester: N. dovegate was restarted meanwhile.',
       ],
-      ['restarted', undefined, undefined, 'dovegate was restarted.'],
+      ['restarted', undefined, undefined, 'dovegate was stopped and started again.'],
       ['stuck', 'mail1', undefined, text(4)],
     ],
   );

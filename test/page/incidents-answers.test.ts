@@ -130,7 +130,7 @@ const expected = [
     'restarted',
     320,
     undefined,
-    'dovegate ended without a stop, and was started again. 2 commands were under way and got no answer: whether they ran is not known, and 1 of them may have changed something.',
+    'dovegate crashed or was killed, and was started again. 2 commands were under way and got no answer: whether they ran is not known, and 1 of them may have changed something.',
     310,
   ],
   [
@@ -140,7 +140,7 @@ const expected = [
     /^mail2 was down: .*\. No commands failed, as far as .*\. dovegate was restarted before it was up again\.$/,
     300,
   ],
-  ['restarted', 203, undefined, 'dovegate was restarted.', 200],
+  ['restarted', 203, undefined, 'dovegate was stopped and started again.', 200],
   ['drained', 150, 'mail1', 'mail1 was drained by anna. No command was refused.', 90],
   ['down', 40, 'mail2', 'mail2 was down: connection refused. 412 commands of 4 requesters failed.', 0],
 ] as const;

@@ -41,7 +41,7 @@ export interface Incident {
   readonly left?: readonly NamedCommand[];
   /** Of an outage and a drain: whose commands it has cost, the most first. */
   readonly hit?: readonly string[];
-  /** dovegate ended without a stop, so only a part of what was paid before is known. */
+  /** dovegate crashed or was killed, so only a part of what was paid before is known. */
   readonly isLost?: true;
   readonly text: string;
 }
@@ -55,7 +55,7 @@ type Draft = Omit<Incident, 'text'> & {
   /** The time of the record of `paid`; of an end without a stop, from when on nothing is counted until then. */
   readonly paidAt?: string | undefined;
   readonly lostFrom?: string | undefined;
-  /** Of a backend: commands that were there when dovegate ended without a stop. */
+  /** Of a backend: commands that were there when dovegate crashed or was killed. */
   readonly hung?: number;
   /** Over by a restart, not by itself; `went on`: and not over by it, since the next run found it so at its first attempt. */
   readonly restart?: 'cut' | 'went on';
@@ -297,8 +297,8 @@ function textOf(draft: Draft): string {
     case 'restarted':
       return `${
         isLost === true
-          ? `dovegate ended without a stop, and was started again.${leftWords(left)}`
-          : 'dovegate was restarted.'
+          ? `dovegate crashed or was killed, and was started again.${leftWords(left)}`
+          : 'dovegate was stopped and started again.'
       }${reason === undefined ? '' : ` Its file has problems (${reason}): what was served before is served again.`}${changedWords(files)}`;
     case 'reloaded':
       return `The configuration was replaced by a reload ${drainWords({ by })}.${changedWords(files)}`;
@@ -340,9 +340,9 @@ function costWords({ kind, until, cost: before, paid, hung = 0, isLost, lostFrom
   if (cost === undefined && (isLost !== true || restart !== 'cut')) return there;
   const { count = 0, requesters = 0, by = new Map<string, number>(), isLeast } = cost ?? {};
   const from = lostFrom === undefined ? 'last before' : `from {${lostFrom}} until`;
-  const lost = isLost === true ? `; not counted: what came ${from} dovegate ended without a stop` : '';
+  const lost = isLost === true ? `; not counted: what came ${from} dovegate crashed or was killed` : '';
   if (count === 0)
-    return ` ${kind === 'drained' ? 'No command was refused' : 'No commands failed'}${isLost === true ? ', as far as was recorded before dovegate ended without a stop' : ''}.${there}`;
+    return ` ${kind === 'drained' ? 'No command was refused' : 'No commands failed'}${isLost === true ? ', as far as was recorded before dovegate crashed or was killed' : ''}.${there}`;
   const some = until === undefined || isLost === true ? 'At least ' : '';
   const those = isLeast === true ? 'at least ' : '';
   const became =

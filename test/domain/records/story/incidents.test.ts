@@ -39,7 +39,7 @@ void test('an outage: over by itself, by a restart, by a crash', () => {
   ]);
   const cut = 'dovegate was restarted before it was up again.';
   assert.deepEqual(textsOf([down, start]), [
-    `mail1 was down. No commands failed, as far as was recorded before dovegate ended without a stop. ${cut}`,
+    `mail1 was down. No commands failed, as far as was recorded before dovegate crashed or was killed. ${cut}`,
   ]);
   const cost = { ...mail1, ...paid('cost', 8, 2) };
   assert.deepEqual(textsOf([down, { ...mail1, ...paid('cost', 4, 1) }, cost]), [
@@ -49,7 +49,7 @@ void test('an outage: over by itself, by a restart, by a crash', () => {
     'mail1 was down. 12 commands of 2 requesters failed.',
   ]);
   assert.deepEqual(textsOf([down, cost, start]), [
-    `mail1 was down. At least 8 commands of 2 requesters failed; not counted: what came from {2026-11-28T10:00:01.000Z} until dovegate ended without a stop. ${cut}`,
+    `mail1 was down. At least 8 commands of 2 requesters failed; not counted: what came from {2026-11-28T10:00:01.000Z} until dovegate crashed or was killed. ${cut}`,
   ]);
 });
 
@@ -98,7 +98,7 @@ void test('a backend that is stuck, and at last down, is one incident since its 
   ]);
 });
 
-void test('a backend that was stuck when dovegate ended without a stop: what had failed by then, and what had not ended there', () => {
+void test('a backend that was stuck when dovegate crashed or was killed: what had failed by then, and what had not ended there', () => {
   const time = '2026-11-28T10:00:12.000Z';
   const stuck = { time, ...mail1, action: 'stuck', error: 'dial-timeout', duration_ms: 12_000 };
   const left = ['mail1', 'mail2', 'mail1'].map((backend, at) => ({ id: `E${at}`, backend }));
@@ -113,11 +113,11 @@ void test('a backend that was stuck when dovegate ended without a stop: what had
   ];
   assert.equal(
     text(),
-    `${was} No commands failed, as far as was recorded before dovegate ended without a stop. ${cut}`,
+    `${was} No commands failed, as far as was recorded before dovegate crashed or was killed. ${cut}`,
   );
   assert.equal(
     text({ time, ...mail1, ...paid('cost', 2, 1), error: 'dial-timeout' }),
-    `${was} At least 2 commands of 1 requester failed; not counted: what came from {${time}} until dovegate ended without a stop. ${cut}`,
+    `${was} At least 2 commands of 1 requester failed; not counted: what came from {${time}} until dovegate crashed or was killed. ${cut}`,
   );
 });
 
@@ -137,7 +137,7 @@ void test('an outage that a restart found again at its first attempt is one, and
       .map(({ kind, since, until, text }) => [kind, since, until, text]);
   const told = (verb: string, count: string): string =>
     `mail1 ${verb} down: no greeting.${count} 1 command there had not ended when dovegate did. dovegate was restarted meanwhile.`;
-  const lost = '; not counted: what came last before dovegate ended without a stop.';
+  const lost = '; not counted: what came last before dovegate crashed or was killed.';
   assert.deepEqual(of({ record: stuck }, crash, { record: again }), [
     ['down', at(18), undefined, told('is', '')],
   ]);
@@ -173,11 +173,11 @@ void test('a drain has the cost of each run', () => {
     'mail1 was drained by anna. 42 commands of at least 3 requesters were refused, and nothing of them was sent.',
   ]);
   assert.deepEqual(textsOf([drain, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. At least 1 command of 1 requester was refused, and nothing of it was sent; not counted: what came last before dovegate ended without a stop.',
+    'mail1 was drained by anna. At least 1 command of 1 requester was refused, and nothing of it was sent; not counted: what came last before dovegate crashed or was killed.',
   ]);
   const before = { ...mail1, ...paid('cost', 16, 2), error: 'backend-drained' };
   assert.deepEqual(textsOf([drain, before, start, { ...enable, ...paid('enable', 1, 1) }]), [
-    'mail1 was drained by anna. At least 17 commands of at least 2 requesters were refused, and nothing of them was sent; not counted: what came from {2026-11-28T10:00:01.000Z} until dovegate ended without a stop.',
+    'mail1 was drained by anna. At least 17 commands of at least 2 requesters were refused, and nothing of them was sent; not counted: what came from {2026-11-28T10:00:01.000Z} until dovegate crashed or was killed.',
   ]);
   // What an outage has cost is none of it.
   assert.deepEqual(textsOf([drain, down, { ...mail1, ...paid('stop', 9, 9) }, stop, start]).toSorted(), [
@@ -190,8 +190,8 @@ void test('a start that did not take its file says so, and to a limited view wit
   const time = '2026-11-28T10:00:00.000Z';
   const reason = 'dovegate.yaml:3:1: no backend "x"';
   for (const [before, words] of [
-    [[{ time, ...stop }], 'dovegate was restarted.'],
-    [[], 'dovegate ended without a stop, and was started again.'],
+    [[{ time, ...stop }], 'dovegate was stopped and started again.'],
+    [[], 'dovegate crashed or was killed, and was started again.'],
   ] as const) {
     const [row = assert.fail('none')] = foldIncidents(
       [...before, { time, ...start, reason }].map((record) => ({ record })),
@@ -276,7 +276,7 @@ void test('a reload, one that was refused, a kill: when, by whom, and why; what 
     'The configuration was replaced by a reload by SIGHUP. No file had changed.',
   ]);
   const [restart] = foldIncidents([{ record: { ...start, time, args: [file] } }]);
-  assert.equal(restart?.text, `dovegate ended without a stop, and was started again. Changed: ${file}.`);
+  assert.equal(restart?.text, `dovegate crashed or was killed, and was started again. Changed: ${file}.`);
 });
 
 void test('what goes on comes first, and then what began last', () => {
@@ -312,8 +312,8 @@ void test('after a crash: from when on nothing was counted, and what was lost', 
   assert.deepEqual(
     rows.map(({ text }) => text),
     [
-      'dovegate ended without a stop, and was started again. No command was lost: none was under way.',
-      'mail1 was down. At least 68 commands of 2 requesters failed; not counted: what came from {2026-11-28T10:00:07.000Z} until dovegate ended without a stop. dovegate was restarted before it was up again.',
+      'dovegate crashed or was killed, and was started again. No command was lost: none was under way.',
+      'mail1 was down. At least 68 commands of 2 requesters failed; not counted: what came from {2026-11-28T10:00:07.000Z} until dovegate crashed or was killed. dovegate was restarted before it was up again.',
     ],
   );
 });
