@@ -208,11 +208,12 @@ function quoted(value: string): string {
 }
 
 export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): string {
+  const wordOf = (of: string): string => keyNamed(of)?.alias ?? of;
   const wanted = queryKeys.flatMap(({ key }) => {
     const value = terms[key];
-    return value === undefined || value === '' ? [] : [`${key}:${quoted(value)}`];
+    return value === undefined || value === '' ? [] : [`${wordOf(key)}:${quoted(value)}`];
   });
-  return [...wanted, ...not.map(({ key, value }) => `-${key}:${quoted(value)}`)].join(' ');
+  return [...wanted, ...not.map(({ key, value }) => `-${wordOf(key)}:${quoted(value)}`)].join(' ');
 }
 
 /** The terms of a day in UTC, as reports count days; a search takes a day alone for one of the times that are shown. */
