@@ -112,7 +112,10 @@ function isOfRow({ target }: MouseEvent): boolean {
 let last = { path: '', at: -1 };
 
 export function walkRows(step: 1 | -1): void {
-  const rows = [...document.querySelectorAll<HTMLElement>('main [data-row][tabindex]')];
+  // Rows of a closed summary take no focus.
+  const rows = [...document.querySelectorAll<HTMLElement>('main [data-row][tabindex]')].filter((row) =>
+    row.checkVisibility(),
+  );
   const at = rows.findIndex((row) => row === document.activeElement || row.contains(document.activeElement));
   const path = window.location.pathname;
   // A row that had the focus may be gone: its successor has its place.

@@ -101,7 +101,7 @@ browserTest('a value of a row becomes the search, and is left out by a minus', a
   // Not those of the causes above them.
   const rows = page.locator('[data-row]:not(details [data-row])');
   await rows.nth(11).waitFor();
-  await rows.first().focus();
+  await page.keyboard.press('j');
   await page.keyboard.press('f');
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'without command quota get' }).click();

@@ -41,7 +41,8 @@ browserTest('Backends at 900 pixels and at 200 %', async (t) => {
 
 browserTest('beside an opened row the list cuts no name, command or outcome', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
-  await page.locator('[data-row]').first().focus();
+  // Not that of a cause above the rows.
+  await page.locator('[data-row]:not(details [data-row])').first().focus();
   await page.keyboard.press('Enter');
   await page.getByRole('complementary', { name: 'Exchange' }).waitFor();
   for (const width of [1440, 1120]) {
