@@ -105,14 +105,39 @@ export function togetherKey(attempts: readonly Attempt[], isWhole = false): stri
 }
 
 /** `2026-11-28`, `20261128`, `2026-11`. */
-export const dateInName =
+const dateInName =
   /(?<!\d)(?:19|20)\d\d(?:[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))(?!\d)/;
 /** `Mon`, `monday`. */
 const weekdayInName =
   /(?<![A-Za-z])(?:mon|tue(?:s)?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?(?![A-Za-z])/i;
 
+/** The first day in a name, and an expression for that of any other day in the same form; undefined: it holds none. */
+export function dayIn(
+  name: string,
+): { readonly at: number; readonly text: string; readonly any: string } | undefined {
+  const found = dateInName.exec(name) ?? weekdayInName.exec(name);
+  if (found === null) return undefined;
+  const { index: at, 0: text } = found;
+  const digits = text.replaceAll('.', '\\.').replace(/\d+/g, (run) => `[0-9]{${run.length}}`);
+  return { at, text, any: /\d/.test(text) ? digits : anyWeekday(text) };
+}
+
+/** As long as this one, and in the case of it: `(?:Mon|Tue|...)`. */
+function anyWeekday(text: string): string {
+  const whole = 'monday tuesday wednesday thursday friday saturday sunday'.split(' ');
+  const days = /day$/i.test(text) ? whole : whole.map((day) => day.slice(0, 3));
+  const cased = days.map((day) =>
+    text === text.toUpperCase()
+      ? day.toUpperCase()
+      : text === text.toLowerCase()
+        ? day
+        : day.charAt(0).toUpperCase() + day.slice(1),
+  );
+  return `(?:${cased.join('|')})`;
+}
+
 /** A job that names the day does one thing every day. The star is none of a pattern yet. */
-function withoutDay(name: string): string {
+export function withoutDay(name: string): string {
   return name.replace(dateInName, '*').replace(weekdayInName, '*');
 }
 

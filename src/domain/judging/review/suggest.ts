@@ -12,13 +12,14 @@ import { asList, asObject } from '../../records/audit/stored.js';
 import type { Attempt } from '../policy/attempt.js';
 import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
 import {
-  dateInName,
+  dayIn,
   effectOf,
   leftOpen,
   mayWiden,
   togetherKey,
   userPattern,
   widenings,
+  withoutDay,
 } from './generalise.js';
 import { ruleThatPermits } from './granting.js';
 import {
@@ -521,18 +522,19 @@ function shapeNotes(attempts: readonly Attempt[], rule: RuleText): string[] {
   const { query, ...others } = whereIn(rule);
   // A query has no expressions for one of its keys.
   return [
-    ...shapesIn(others, (name) => `{ regex: ${formatValue(anyDate(name))} }`),
+    ...shapesIn(others, (name) => `{ regex: ${formatValue(anyDay(name))} }`),
     ...shapesIn(query, (_name, shape) => formatValue(shape)),
   ];
 }
 
 function shapesIn(where: Plain | undefined, write: (name: string, shape: string) => string): string[] {
-  const names = JSON.stringify(where ?? '').match(/"[^"]*\d[^"]*"/g) ?? [];
-  const shapes = groupBy(names, (name) => name.slice(1, -1).replace(/\d[\d._:T-]*/g, '*'));
+  const texts = JSON.stringify(where ?? '').match(/"[^"]+"/g) ?? [];
+  const names = texts.filter((name) => /\d/.test(name) || dayIn(name) !== undefined);
+  const shapes = groupBy(names, (name) => withoutDay(name.slice(1, -1)).replace(/\d[\d._:T-]*/g, '*'));
   return [...shapes].flatMap(([shape, all]) => {
     const [first = ''] = all;
     const has = all.length === 1 ? 'has it' : `has all ${all.length} of these names`;
-    if (dateInName.test(first))
+    if (dayIn(first) !== undefined)
       return [
         `CHECK: ${first} holds a day, so the name of another day is denied; ${write(first.slice(1, -1), shape)} ${has}, and others that nobody has seen`,
       ];
@@ -540,12 +542,11 @@ function shapesIn(where: Plain | undefined, write: (name: string, shape: string)
   });
 }
 
-/** Of a name: the expression for it with any date. */
-function anyDate(name: string): string {
-  const { index = 0, 0: date = '' } = dateInName.exec(name) ?? {};
-  const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-  const digits = literal(date).replace(/\d+/g, (run) => `[0-9]{${run.length}}`);
-  return literal(name.slice(0, index)) + digits + literal(name.slice(index + date.length));
+/** Of a name: the expression for it with any day. */
+function anyDay(name: string): string {
+  const { at = 0, text = '', any = '' } = dayIn(name) ?? {};
+  const literal = (of: string): string => of.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  return literal(name.slice(0, at)) + any + literal(name.slice(at + text.length));
 }
 
 /** A rule says which keys a query must have, and leaves the others open: with `content` those that read mails, too. */

@@ -327,6 +327,8 @@ void test('a name with a day in it is to be checked, after one day too: the next
     ['Restored-2026-11-28', 'Restored-[0-9]{4}-[0-9]{2}-[0-9]{2}'],
     ['Old_20261128', 'Old_[0-9]{8}'],
     ['2026-11', '[0-9]{4}-[0-9]{2}'],
+    ['Archive-mon', 'Archive-(?:mon|tue|wed|thu|fri|sat|sun)'],
+    ['Monday', '(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)'],
   ] as const) {
     const line = `bob@example.com: mailbox create ${name}`;
     const { text } = suggestion(policy, line, line);
@@ -346,7 +348,7 @@ void test('a job that names the day is one job: seen on three days, it is not se
     /^ {6}# 3 times for 1 user .*\n {6}# widened: 1 user to \*@example\.com\n {6}# CHECK: "Archive\/2026-11-18" holds a day.* \{ regex: "Archive\/\[0-9\]\{4\}-\[0-9\]\{2\}-\[0-9\]\{2\}" \} has all 3.*\n {6}- command: move\n {8}where: \{ destination-mailbox: \[Archive\/2026-11-18, Archive\/2026-11-19, Archive\/2026-11-20\], query: \{ mailbox: \[INBOX\], savedbefore: \{ at_least: 90d \} \} \}$/m,
   );
   const weekly = suggestion(policy, move('Mon'), move('Tue'));
-  assert.match(weekly.text, /^ {6}# 2 times .*\n.*\n {6}- command: move\n.*\[Archive\/Mon, Archive\/Tue\]/m);
+  assert.match(weekly.text, /^ {6}# 2 times .*\n.*\n {6}# CHECK: "Archive\/Mon" holds a day.*\n {6}- command: move\n.*\[Archive\/Mon, Archive\/Tue\]/m);
   // Two days in one line could be crossed.
   const both = suggestion(policy, ...['Mon', 'Tue'].map((day) => move(day).replace('INBOX', `In/${day}`)));
   assert.match(both.text, /# - command: move\n.*\n(?: +#.*\n)* +# - command: move\n/);
