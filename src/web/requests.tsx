@@ -264,6 +264,12 @@ function Decide({ item, step, isAlone, onClose }: DecideProps) {
           <Name value={lossWords(item)} max={600} />
         </p>
       )}
+      {step === 'revoke' && (
+        <p>
+          What is left of it is gone at once: the next command is denied. One that runs is ended, but a change
+          that has begun is finished. It cannot be taken back; who had it may ask again.
+        </p>
+      )}
       {step === 'review' && (
         <p>
           A review says that a person has looked at what was done; it gives and takes nothing, and cannot be
@@ -287,13 +293,15 @@ function Decide({ item, step, isAlone, onClose }: DecideProps) {
             placeholder={String(Math.ceil(item.for_ms / 60_000))}
             hint="From the approval on. Fewer than asked for; empty: all of them."
           />
-          <Field
-            label="Uses"
-            value={uses}
-            onInput={setUses}
-            hint="Fewer than asked for; empty: all of them."
-            {...(item.uses !== undefined && { placeholder: String(item.uses) })}
-          />
+          {item.uses !== 1 && (
+            <Field
+              label="Uses"
+              value={uses}
+              onInput={setUses}
+              hint="Fewer than asked for; empty: all of them."
+              {...(item.uses !== undefined && { placeholder: String(item.uses) })}
+            />
+          )}
         </>
       )}
       {isEnd && (

@@ -77,6 +77,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByText('0 of 2, 2 left until').waitFor();
   await page.getByRole('button', { name: 'revoke asker@jobs' }).click();
+  await dialog.getByText(/the next command is denied\. One that runs is ended/).waitFor();
   await dialog.getByRole('button', { name: 'revoke', exact: true }).click();
   await dialog
     .getByText(/Recorded: revoked by approver \(page\), without a reason\. .* has nothing of it/)
