@@ -53,7 +53,7 @@ export function wordsOnPage({ name, user, oidc }: PagePerson): readonly string[]
   ];
 }
 
-/** Locks and lifts; all other actions go to `act`, and whoever is locked is refused them. */
+/** Carries out locks and lifts; other actions go to `act`. Whoever is locked may do none. */
 export function withLocks(act: OtherAct, parts: LockParts): Act {
   return async (action, operator) => {
     const words = wordsOf(operator);
@@ -199,14 +199,14 @@ const rootAlone: readonly string[] = ['uid:0', 'name:root'];
 const isRootAlone = (words: readonly string[]): boolean => words.includes('uid:0');
 const isOnPage = (words: readonly string[]): boolean => words.some((word) => word.startsWith(pagePrefix));
 
-/** Undefined: somebody of the page who is no person of `persons`. */
+/** Undefined: a person of the page whom `persons` does not name. */
 function wordsOfLifter({ loginUid, person }: Operator, persons: Persons): readonly string[] | undefined {
   if (person !== undefined) return persons.provenBy(person) === undefined ? undefined : person;
   const login = [`uid:${loginUid ?? 0}`];
   return persons.provenBy(login) === undefined ? rootAlone : login;
 }
 
-/** The words that whoever has that mail may have: the name alone, too. */
+/** The words of the owner of that mail; also the name without its domain. */
 function wordsOfHeld(lock: LockEntry): readonly string[] {
   return heldNames(lock).texts.flatMap((name) => {
     const names = [name, name.split('@', 1)[0] ?? name];
