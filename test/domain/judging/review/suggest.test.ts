@@ -348,7 +348,10 @@ void test('a job that names the day is one job: seen on three days, it is not se
     /^ {6}# 3 times for 1 user .*\n {6}# widened: 1 user to \*@example\.com\n {6}# CHECK: "Archive\/2026-11-18" holds a day.* \{ regex: "Archive\/\[0-9\]\{4\}-\[0-9\]\{2\}-\[0-9\]\{2\}" \} has all 3.*\n {6}- command: move\n {8}where: \{ destination-mailbox: \[Archive\/2026-11-18, Archive\/2026-11-19, Archive\/2026-11-20\], query: \{ mailbox: \[INBOX\], savedbefore: \{ at_least: 90d \} \} \}$/m,
   );
   const weekly = suggestion(policy, move('Mon'), move('Tue'));
-  assert.match(weekly.text, /^ {6}# 2 times .*\n.*\n {6}# CHECK: "Archive\/Mon" holds a day.*\n {6}- command: move\n.*\[Archive\/Mon, Archive\/Tue\]/m);
+  assert.match(
+    weekly.text,
+    /^ {6}# 2 times .*\n.*\n {6}# CHECK: "Archive\/Mon" holds a day.*\n {6}- command: move\n.*\[Archive\/Mon, Archive\/Tue\]/m,
+  );
   // Two days in one line could be crossed.
   const both = suggestion(policy, ...['Mon', 'Tue'].map((day) => move(day).replace('INBOX', `In/${day}`)));
   assert.match(both.text, /# - command: move\n.*\n(?: +#.*\n)* +# - command: move\n/);
