@@ -177,7 +177,7 @@ browserTest(
     await history.getByText('approver (page) approved').waitFor();
     assert.deepEqual(await findFaults(page), []);
     assert.equal(await menuPlace(page), 'Requests');
-    assert.match(await page.title(), /^Request /);
+    assert.match(await page.title(), /^(?:\(\d+\) )?Request /);
     await page.getByText(/^\S+dovegate\.yaml:\d+, policy support$/).waitFor();
     await history.getByRole('link', { name: 'use 1 of 9: mailbox create Nine of alice@example.org' }).click();
     const answer = page.getByRole('region', { name: 'What became of it' });
