@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isForRealDoveadm } from '../../src/domain/judging/answers/rights.js';
 import { allSeries, commandsOf, type Series } from '../../src/domain/language/commands/catalog.js';
 import type { Release } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
@@ -61,6 +62,7 @@ onDovecot('what is sent means the same after rewriting', openTwinWorlds, async (
     const title = `doveadm ${name} ${args.join(' ')}`;
     if (isOnlyRead !== true) assert.equal(result.exit, 0, `${title}: ${result.text}`);
     assert.equal(recorded.length, 1, `${title}: ${result.text}`);
+    assert.ok(isForRealDoveadm({ command: name, says: [] }), title);
     for (const one of recorded) await checkForm(twins, one, { isOnlyRead: isOnlyRead === true, title });
     count += 1;
   }

@@ -35,15 +35,15 @@ test('the rules of a listener, with users, exceptions and limits', async (t) => 
 
 test('what the real doveadm cannot send over a socket is marked', async (t) => {
   const rules =
-    '[quota get, who, { command: sync, root_equivalent: true }, user, { command: purge, reason: required }]';
+    '[quota get, who, { command: backup, root_equivalent: true }, user, { command: purge, reason: required }]';
   const { run } = openDesk(t, deskConfiguration.replace(/allow: \[quota get\]\n$/, `allow: ${rules}\n`));
   const told = linesOf(await run('can', '--listener', 'audit'));
   const marked = told.flatMap((line) => /^(\w+(?: \w+)?) +\w+ \*/.exec(line)?.[1] ?? []);
-  assert.deepEqual(marked, ['who', 'sync', 'user', 'purge']);
+  assert.deepEqual(marked, ['who', 'user', 'purge']);
   const json = JSON.parse((await run('can', '--listener', 'audit', '--json')).stdout.toString());
   assert.deepEqual(
     json.allow.map(({ doveadm }: { doveadm: boolean }) => doveadm),
-    [true, false, false, false, false],
+    [true, false, true, false, false],
   );
 });
 

@@ -202,16 +202,14 @@ function rightOf({ command }: Rule, says: readonly string[], { added }: Pick<Pol
 
 const needsReason = 'the client must say why';
 
-/** Commands about a user without `-S`, as the usage of doveadm 2.3.19 lists them. */
-const withoutSocket: ReadonlySet<string> = new Set(['backup', 'batch', 'dsync-server', 'sync']);
-
 /**
- * Whether Dovecot's own `doveadm -S` can send what the rule permits. It uses `-S` for commands about one user only, because it runs the
- * others (`who`, `kick`) on its own machine, and it cannot send a reason.
+ * Whether Dovecot's own `doveadm -S` can send what the rule permits. It uses `-S` for every command about one user (also `backup` and
+ * `sync`, whose usage does not list it), runs the others (`who`, `kick`) on its own machine, and cannot send a reason. 2.3.13 alone
+ * sends `-S` itself on with `backup`, `batch` and `sync`, which is refused.
  */
 export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
   const isServerCommand = commandsNamed(command).some(({ scope }) => scope === 'server');
-  return !isServerCommand && !withoutSocket.has(command) && !says.includes(needsReason);
+  return !isServerCommand && !says.includes(needsReason);
 }
 
 export function effectOfName(name: string, added?: AddedCommands): Effect {
