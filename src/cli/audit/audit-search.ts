@@ -224,16 +224,19 @@ function describeNothing(
   { records, all, firstTime, lastTime, names }: Surveyed,
   filter: TrailFilter,
 ): string {
-  const { user, sinceMs, untilMs } = filter;
+  const { user, sinceMs, untilMs, would, shadow } = filter;
   const whose = user === undefined ? '' : ` for "${printable(user)}"`;
   const isTimed = sinceMs !== undefined || untilMs !== undefined;
   const range = `from ${formatMoment(firstTime)} to ${formatMoment(lastTime)} UTC`;
   const among = isTimed
     ? `${plural(records, 'record')} in this time (of ${all} ${range})`
     : `${plural(all, 'record')} ${range}`;
-  return all === 0
-    ? 'the journal holds no records'
-    : `no command${whose} was found among ${among}${describeMeant(names)}`;
+  if (all === 0) return 'the journal holds no records';
+  // An empty answer is the good one here.
+  const voice = shadow === 'any' ? 'the candidate' : would === 'any' ? 'the rules' : undefined;
+  return voice === undefined
+    ? `no command${whose} was found among ${among}${describeMeant(names)}`
+    : `nothing${whose} would have ended differently under ${voice}: ${among} looked at${describeMeant(names)}`;
 }
 
 /** Prints the faults of a journal on stderr; its readable part was used. */

@@ -80,6 +80,16 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
     none.stderr,
     /^dovegate: no command for "bob" was found among \d+ records from [-\d]+ [:\d]+ to [-\d]+ [:\d]+ UTC; did you mean bob@example\.org\?\n$/,
   );
+  for (const [by, voice] of [
+    ['--shadow', 'the candidate'],
+    ['--would', 'the rules'],
+  ] as const)
+    assert.match(
+      (await audit('search', directory, by, 'any')).stderr,
+      new RegExp(
+        `^dovegate: nothing would have ended differently under ${voice}: \\d+ records from .* looked at\n$`,
+      ),
+    );
   const early = await audit('search', directory, '--until', '2020-01-01', '--json');
   assert.match(early.stderr, /^dovegate: no command was found among 0 records in this time \(of \d+ from /);
   assert.match((await audit('search', directory)).text, /alice@example\.org +quota get -- +ok +mail1 /);
