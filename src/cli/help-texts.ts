@@ -54,7 +54,7 @@ dovegate page open --socket /run/dovegate/page.sock
 
 explain: 0 allowed, 64 the daemon would answer -USAGE, 75 -TEMPFAIL, 77 denied, 78 the configuration
 dovegate explain --listener support --user bob@example.com -- quota get
-dovegate explain --socket /run/dovegate/support.sock --user bob@example.com -- mailbox delete Old
+dovegate explain --listener backup --user bob@example.com --lines /usr/local/bin/backup-job
 
 can: 0 printed, 64 no such listener, 69 no daemon at the socket, 78 the configuration
 dovegate can --listener support

@@ -254,6 +254,7 @@ interface ExplainFlags extends Where, Who {
   readonly granted: boolean;
   readonly user: string;
   readonly json: boolean;
+  readonly lines?: string;
 }
 
 function addPolicyCommands(program: Command, end: End): void {
@@ -266,8 +267,8 @@ function addPolicyCommands(program: Command, end: End): void {
       .addOption(new Option('--account <name>', account).conflicts('uid'));
   const explain = program
     .command('explain')
-    .description('print what would become of a command line, and why')
-    .argument('<command...>', 'after --: the words of the command line, its name split or joined')
+    .description('print what would become of a command line, or of those of a script, and why')
+    .argument('[command...]', 'after --: the words of the command line, its name split or joined')
     .addOption(configOption())
     .addOption(new Option('--listener <name>', listener))
     .addOption(socketOption('series', 'client', 'granted'));
@@ -285,6 +286,12 @@ function addPolicyCommands(program: Command, end: End): void {
     )
     .option('--granted', 'as under a grant of a rule of on_request', false)
     .option('--user <name>', 'the mailbox user of the command line', '')
+    .addOption(
+      new Option(
+        '--lines <file>',
+        'instead, each call of doveadm in this script or crontab; -: stdin; --user: where a variable names it',
+      ).conflicts(['socket', 'json']),
+    )
     .option('--json', 'print JSON', false)
     .action(async (words: string[], flags: ExplainFlags, command: Command) => {
       const { uid, account, user, json, client: clientMinor, granted: isGranted } = flags;
@@ -293,8 +300,16 @@ function addPolicyCommands(program: Command, end: End): void {
       if (words.length === 1 && recordId.test(id))
         command.error(`error: explain takes a command; dovegate audit show ${id} prints the record`);
       const from = placeOf(flags, command);
-      const asker = 'socket' in from ? from : { ...from, uid, account, series, clientMinor, isGranted };
-      end(await (await import('./policy/explain.js')).explain({ user, words, json, ...asker }));
+      const run = await import('./policy/explain.js');
+      if ((flags.lines === undefined) === (words.length === 0))
+        command.error("error: either a command, or '--lines <file>'");
+      if ('socket' in from) return end(await run.explain({ user, words, json, ...from }));
+      const asker = { ...from, uid, account, series, clientMinor, isGranted, user, words, json };
+      end(
+        flags.lines === undefined
+          ? await run.explain(asker)
+          : await run.explainLines({ ...asker, file: flags.lines }),
+      );
     });
   const can = program
     .command('can')

@@ -1,6 +1,7 @@
 // `dovegate explain`: the decision on a command line, and the line of the configuration behind it. It contacts no backend: it
 // evaluates the files as the daemon does, or asks the daemon for its decision.
 
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../../adapters/host/clock.js';
 import { commandMeant } from '../../domain/config/problem.js';
 import { routingTableOf } from '../../domain/config/settings.js';
@@ -26,7 +27,14 @@ import type { Series } from '../../domain/language/commands/catalog.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { newestMinor } from '../../protocol/minors.js';
-import { formatCanonical, formatColumns, formatPlace, plain, stdout } from '../output/output.js';
+import {
+  CommandFault,
+  formatCanonical,
+  formatColumns,
+  formatPlace,
+  plain,
+  stdout,
+} from '../output/output.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
 
@@ -45,6 +53,8 @@ export type ExplainOptions = {
     })
   | { readonly socket: string }
 );
+
+type ExplainHere = Extract<ExplainOptions, ListenerChoice>;
 
 /** An explanation as text and as JSON; with places of rules if the configuration was read. */
 interface Shown {
@@ -78,9 +88,54 @@ export async function explain(options: ExplainOptions): Promise<number> {
   return exitCodeOf(explanation);
 }
 
+/**
+ * Each call of doveadm in a script, `-` being stdin. Exit code: 0: all are allowed; 1: there is none; 77: some are not; 64: or cannot be
+ * asked about.
+ */
+export async function explainLines({ file, ...options }: ExplainHere & { file: string }): Promise<number> {
+  const { linesOfScript, withStars } = await import('./script-lines.js');
+  const lines = linesOfScript(readScript(file), options.user);
+  const name = file === '-' ? 'stdin' : file;
+  if (lines.length === 0) throw new CommandFault(exitCodes.failed, `${name}: no line calls doveadm`);
+  let exitCode: number = exitCodes.ok;
+  let allowed = 0;
+  for (const { number, text, asked, fault, instead } of lines) {
+    const parts = [`${plain(name)}:${number}: ${plain(text)}`];
+    if (fault !== undefined) parts.push(`  not asked about: ${plain(fault)}`);
+    const shown = asked && (await explainHere({ ...options, ...asked }));
+    if (shown !== undefined) {
+      const { explanation, rule, remedy } = shown;
+      parts.push(`  ${plain(sayExplanation(explanation, rule, undefined))}`);
+      if (instead !== undefined) parts.push(`  "doveadm -S" does not send it: ${instead}`);
+      if (explanation.decision === 'deny')
+        for (const { edit, lines: yaml } of remedy?.grants ?? [])
+          parts.push(
+            `  to allow it, ${plain(edit)}:`,
+            ...yaml.map((line) => `    ${plain(withStars(line))}`),
+          );
+      if (explanation.decision === 'deny' && remedy?.hindrance !== undefined)
+        parts.push(`  ${plain(remedy.hindrance)}`);
+    }
+    const code = shown === undefined ? exitCodes.usage : exitCodeOf(shown.explanation);
+    if (code === exitCodes.ok) allowed += 1;
+    exitCode = exitCode === exitCodes.notPermitted || code === exitCodes.ok ? exitCode : code;
+    stdout(parts.join('\n'));
+  }
+  stdout(`${plain(name)}: ${allowed} of ${lines.length} calls of doveadm are allowed`);
+  return exitCode;
+}
+
+function readScript(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (fault) {
+    throw new CommandFault(exitCodes.usage, `${file}: ${fault instanceof Error ? fault.message : ''}`);
+  }
+}
+
 type Asked<Options> = Extract<ExplainOptions, Options>;
 
-async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
+async function explainHere(options: ExplainHere): Promise<Shown> {
   // Loaded on demand: reading configurations takes most of a command's time.
   const [{ openListener, principalAt }, { remedyFor }] = await Promise.all([
     import('./named-listener.js'),
