@@ -151,7 +151,7 @@ test('every command of a sh block is one that there is, with options that it has
       const script = /\bnpm run ([\w:]+)/.exec(line)?.[1];
       if (script !== undefined) assert.ok(Object.hasOwn(scripts.scripts, script), `${path}: ${line}`);
       if (word === 'docker') continue;
-      for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| |$|\)|;)/g)) {
+      for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| | && |$|\)|;)/g)) {
         const name = /^(?:audit fleet |audit |key )?[a-z-]+/.exec(rest)?.[0] ?? '';
         if (name === 'help' || name === '') continue;
         if (!help.has(name)) help.set(name, (await runWarm([...name.split(' '), '--help'])).text);

@@ -24,6 +24,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { summarise } from '../../setup/inspect.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
+import { lookAtDovecotPorts } from '../health/dovecot-look.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
 import {
   type BackendAsked,
@@ -484,6 +485,12 @@ function report(
     machine.dovecot === undefined
       ? machine.noDovecot
       : `Dovecot ${machine.dovecot.version} is on this machine`;
+  const doors =
+    machine.dovecot === undefined || machine.dovecot.ports.length === 0
+      ? []
+      : lookAtDovecotPorts(machine.dovecot, written).map(({ text, todo }) =>
+          todo === undefined ? text : `warning: ${text}; to end it: ${todo}`,
+        );
   const note = machine.dovecot?.wantsTlsOnSockets === true ? wantsTls : undefined;
   const lines = [
     plain(dovecot ?? ''),
@@ -501,6 +508,7 @@ function report(
     ...(machine.isRoot && answers.teams.every(isRootAlone)
       ? [`only root may use it: add the people of the team to "peers" in ${configuration}`]
       : []),
+    ...(doors.length === 0 ? [] : ['', ...doors.map(plain)]),
     ...(note === undefined ? [] : ['', note]),
     ...(answers.daemonUser === 'root' ? ['', asRoot] : []),
     ...(snippet === undefined

@@ -154,6 +154,20 @@ void test('policies that observe stand in a file that others can replace', async
   assert.equal(sockets?.length, 2);
 });
 
+void test("Dovecot's own ports are named, with what closes those that others reach", async (t) => {
+  const { place, init, script } = openMachine(t, found('2.3'));
+  const options = ['--defaults', '--replace', '--directory', place, ...team];
+  const port = 'the Dovecot of this machine serves doveadm at';
+  const here = await init(...options);
+  assert.match(here.text, new RegExp(`^${port} 127\\.0\\.0\\.1:41241, for programs of this machine`, 'm'));
+  script('doveconf', `/bin/sed '/^listen = /d' ${data}doveconf-2.3.txt`);
+  const open = await init(...options);
+  assert.match(
+    open.text,
+    new RegExp(`^warning: ${port} \\*:41241, .* get past dovegate; to end it: take that inet_listener`, 'm'),
+  );
+});
+
 for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
   void test(`with Dovecot ${series}: what it writes passes check and its tests`, async (t) => {
     const { place, init, files } = openMachine(t, found(series));
