@@ -779,7 +779,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/optional-packages',
     ],
     {
-      public: ['backend-look', 'look', 'looks', 'daemon-look', 'start-look'],
+      public: ['backend-look', 'look', 'looks', 'daemon-look', 'start-look', 'dovecot-look'],
       // crypto: when certificates end.
       builtins: [...terminal, 'crypto'],
     },
