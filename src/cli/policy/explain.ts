@@ -99,6 +99,8 @@ export async function explainLines({ file, ...options }: ExplainHere & { file: s
   if (lines.length === 0) throw new CommandFault(exitCodes.failed, `${name}: no line calls doveadm`);
   let exitCode: number = exitCodes.ok;
   let allowed = 0;
+  // The lines of each edit, to be pasted at once.
+  const grants = new Map<string, readonly (readonly string[])[]>();
   for (const { number, text, asked, fault, instead } of lines) {
     const parts = [`${plain(name)}:${number}: ${plain(text)}`];
     if (fault !== undefined) parts.push(`  not asked about: ${plain(fault)}`);
@@ -109,10 +111,7 @@ export async function explainLines({ file, ...options }: ExplainHere & { file: s
       if (instead !== undefined) parts.push(`  "doveadm -S" does not send it: ${instead}`);
       if (explanation.decision === 'deny')
         for (const { edit, lines: yaml } of remedy?.grants ?? [])
-          parts.push(
-            `  to allow it, ${plain(edit)}:`,
-            ...yaml.map((line) => `    ${plain(withStars(line))}`),
-          );
+          grants.set(edit, [...(grants.get(edit) ?? []), yaml.map(withStars)]);
       if (explanation.decision === 'deny' && remedy?.hindrance !== undefined)
         parts.push(`  ${plain(remedy.hindrance)}`);
     }
@@ -121,9 +120,18 @@ export async function explainLines({ file, ...options }: ExplainHere & { file: s
     exitCode = exitCode === exitCodes.notPermitted || code === exitCodes.ok ? exitCode : code;
     stdout(parts.join('\n'));
   }
+  for (const [edit, all] of grants) {
+    const key = all.flat().find((line) => line === allowKey);
+    const rules = new Set(all.map((yaml) => yaml.filter((line) => line !== allowKey).join('\n')));
+    const yaml = [...rules].flatMap((rule) => rule.split('\n'));
+    stdout(`to allow what is denied, ${plain(edit)}:\n${indent(key === undefined ? yaml : [key, ...yaml])}`);
+  }
   stdout(`${plain(name)}: ${allowed} of ${lines.length} calls of doveadm are allowed`);
   return exitCode;
 }
+
+/** Begins the lines for a policy without rules. */
+const allowKey = 'allow:';
 
 function readScript(file: string): string {
   try {

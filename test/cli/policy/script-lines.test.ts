@@ -83,3 +83,18 @@ test('explain --lines: the decision on each call, and the rules', async (t) => {
   assert.equal((await run('explain', ...options, 'none')).exit, 1);
   assert.equal((await run('explain', ...options, 'job', '--', 'who')).exit, 64);
 });
+
+test('the rules for all denied calls are lines to paste at once, each of them once', async (t) => {
+  const empty = deskConfiguration.replace(
+    /users: \["\*@example\.com"\]\n {4}allow: \[quota get\]\n$/,
+    'users: ["*"]\n    allow: []\n',
+  );
+  const { folder, run } = openDesk(t, empty);
+  writeFileSync(join(folder, 'job'), "doveadm who\ndoveadm user 'a*'\ndoveadm who\n");
+  const told = await run('explain', '--listener', 'audit', '--lines', 'job');
+  assert.equal(told.exit, 77, told.text);
+  assert.match(
+    told.text,
+    /^to allow what is denied, replace "allow: \[\]" of policies\.watch \(\S+\) with:\n {2}allow:\n {4}- command: who\n(?: {6}.*\n)+ {4}- command: user\n(?: {6}.*\n)+job: 0 of 3/m,
+  );
+});
