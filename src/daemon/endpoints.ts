@@ -115,8 +115,13 @@ async function doorsOf(
 /** From the kernel on a UNIX socket. Over TCP the token proves an operator, of whom only the address is known. */
 async function whoIs(socket: AdminConnection, door: Door, findPeer: FindPeer): Promise<Operator | undefined> {
   if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress };
-  const { uid, gid, pid, user, loginUid } = await findPeer('admin', descriptorOf(socket)).describe();
-  return uid === undefined ? undefined : { by: user ?? String(uid), uid, gid, pid, user, loginUid };
+  const { uid, gid, pid, user, loginUid, loginUser } = await findPeer(
+    'admin',
+    descriptorOf(socket),
+  ).describe();
+  return uid === undefined
+    ? undefined
+    : { by: user ?? String(uid), uid, gid, pid, user, loginUid, loginUser };
 }
 
 async function readToken(path: string): Promise<Secret> {

@@ -1,7 +1,7 @@
 // `lock` and `unlock`: who may, what they may name, and what may never be locked. Root at the admin socket and people of the page with
 // `operate` lock and lift. Root and the last operator of the page cannot be locked, and nobody lifts a lock on oneself. A locked person
-// takes no other action either, at whatever door. A hold is lifted by two persons of `persons`, none of them the one whose mail it is. Root
-// counts by its login; without a login of a person it is one person, and the other one acts on the page.
+// takes no action at any door, also not as root behind their login. A hold is lifted by two persons of `persons`, none of them the one whose
+// mail it is. Root counts by its login; without a login of a person it is one person, and the other one acts on the page.
 
 import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';
@@ -11,11 +11,11 @@ import { bounds } from '../bounds/bounds.js';
 import type { ActionResult } from '../domain/admin/door/door.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import { loginsOf } from '../domain/config/settings.js';
-import { heldNames } from '../domain/judging/policy/hold.js';
 import { stopOn } from '../domain/judging/policy/lock.js';
 import { nothingKnown, userdbKey } from '../domain/judging/policy/route.js';
 import { isMask } from '../domain/language/names/glob.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
+import { identitiesOf } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
@@ -57,7 +57,7 @@ export function wordsOnPage({ name, user, oidc }: PagePerson): readonly string[]
 export function withLocks(act: OtherAct, parts: LockParts): Act {
   return async (action, operator) => {
     const words = wordsOf(operator);
-    const stop = isRoot(operator) ? undefined : parts.access.locks.on({ identities: words });
+    const stop = parts.access.locks.on({ identities: words });
     if (stop !== undefined) return { kind: 'refused', text: parts.access.locks.sentence(stop) };
     if (!isOperatorAction(action, 'lock') && !isOperatorAction(action, 'unlock'))
       return act(action, operator);
@@ -81,19 +81,16 @@ function refused(text: string): ActionResult {
   return { kind: 'refused', text };
 }
 
-function isRoot({ person, uid }: Operator): boolean {
-  return person === undefined && uid === 0;
-}
-
 function mayLock({ person, uid }: Operator): boolean {
   return person !== undefined || (uid !== undefined && [0, ourselves().uid].includes(uid));
 }
 
-/** On the page the peer is the page's process. */
-function wordsOf({ person, uid, loginUid, user }: Operator): readonly string[] {
+/** Of root only those of the login behind it: plain root can always lift. On the page the peer is the page's process. */
+function wordsOf(operator: Operator): readonly string[] {
+  const { person, uid, loginUid, loginUser } = operator;
   if (person !== undefined) return person;
-  const uids = [uid, loginUid].flatMap((each) => (each === undefined ? [] : [`uid:${each}`]));
-  return user === undefined ? uids : [...uids, `name:${user}`];
+  if (uid !== 0) return identitiesOf(operator, { kind: 'kernel' });
+  return loginUid === 0 ? [] : identitiesOf({ loginUid, loginUser }, { kind: 'kernel' });
 }
 
 async function lockNow(
@@ -111,16 +108,18 @@ async function lockNow(
   if (typeof found === 'string') return { kind: 'unknown', text: found };
   const { doubt = '', ...of } = found;
   if (holds && of.user === undefined) return refused('a hold is of a mail user: user:NAME');
-  const wish = { ...of, ...recordedOperator(operator), reason, forMs, isHold: holds };
-  const why = whyNever(parts, wish);
+  const why = whyNever(parts, of);
   if (why !== undefined) return refused(why);
+  const { words: held } = await wordsOfHeld(parts, of);
+  const owner = holds ? { identities: parts.served.now.persons.withPersons(held) } : {};
+  const wish = { ...of, ...owner, ...recordedOperator(operator), reason, forMs, isHold: holds };
   const { locks } = access;
   const made = locks.lock(wish, (lock) => (kills ? service.killBound(lock, locks.persons) : undefined));
   if (made === undefined) return refused(`there are ${bounds.locks} locks already; lift one first`);
   const { until } = locks.shown(made.lock);
   const ended = made.count === undefined ? '' : `; ${plural(made.count, 'command')} ended`;
   const end = until === undefined ? '' : ` until ${until}`;
-  const about = holds ? `${holdOfThisGate}${doubt}${whyNoTwo(parts, made.lock)}` : '';
+  const about = holds ? `${holdOfThisGate}${doubt}${whyNoTwo(parts, made.lock.locked.identities)}` : '';
   const [state, noun] = holds ? ['held', 'hold'] : ['locked', 'lock'];
   const done = `${target} is ${state}${end}, ${noun} ${made.lock.id}${ended}${about}`;
   const fault = await made.recorded;
@@ -142,7 +141,8 @@ async function liftNow(
   const found = locks.entries.filter((lock) => [lock.id, locks.shown(lock).target].includes(target));
   if (found.length === 0)
     return { kind: 'unknown', text: `there is no lock ${target}; dovegate status lists them` };
-  if (found.some(({ locked }) => locks.persons.sharesHuman(locked.identities ?? [], words)))
+  const ofPeople = found.filter((lock) => !isHold(lock));
+  if (ofPeople.some(({ locked }) => locks.persons.sharesHuman(locked.identities ?? [], words)))
     return refused('nobody lifts a lock on oneself; ask another operator');
   const lift = { ...recordedOperator(operator), reason };
   const results = await Promise.all(
@@ -176,8 +176,13 @@ async function liftHold(
   const { target } = locks.shown(lock);
   const words = wordsOfLifter(operator, persons);
   if (words === undefined) return refused('two persons of `persons` lift a hold, and you are none of them');
-  if (persons.sharesHuman(wordsOfHeld(lock), words))
+  const { words: held, unanswered } = await wordsOfHeld(parts, lock.locked);
+  if (persons.sharesHuman([...(lock.locked.identities ?? []), ...held], words))
     return refused('nobody lifts a hold of their own mail; ask two others');
+  if (unanswered !== undefined)
+    return refused(
+      `the name service does not answer for "${unanswered}", so it is not known whether that mail is yours; ask again later`,
+    );
   const { asked } = lock;
   if (asked === undefined) {
     const fault = await locks.askLift(lock, { ...lift, identities: words });
@@ -196,28 +201,37 @@ async function liftHold(
 
 /** The words of root without a login of a person. */
 const rootAlone: readonly string[] = ['uid:0', 'name:root'];
-const isRootAlone = (words: readonly string[]): boolean => words.includes('uid:0');
-const isOnPage = (words: readonly string[]): boolean => words.some((word) => word.startsWith(pagePrefix));
+const isRootAlone = ([first]: readonly string[]): boolean => first === rootAlone[0];
+const isOnPage = ([first]: readonly string[]): boolean => first?.startsWith(pagePrefix) === true;
 
-/** Undefined: a person of the page whom `persons` does not name. */
-function wordsOfLifter({ loginUid, person }: Operator, persons: Persons): readonly string[] | undefined {
-  if (person !== undefined) return persons.provenBy(person) === undefined ? undefined : person;
-  const login = [`uid:${loginUid ?? 0}`];
-  return persons.provenBy(login) === undefined ? rootAlone : login;
+/** The first word is the one by which they act. Undefined: a person of the page whom `persons` does not name. */
+function wordsOfLifter(operator: Operator, persons: Persons): readonly string[] | undefined {
+  const { loginUid = 0, loginUser, person } = operator;
+  const words = person ?? identitiesOf({ loginUid, loginUser }, { kind: 'kernel' });
+  const isKnown = (person !== undefined || loginUid !== 0) && persons.provenBy(words) !== undefined;
+  if (isKnown) return persons.withPersons(words);
+  return person === undefined ? rootAlone : undefined;
 }
 
-/** The words of the owner of that mail; also the name without its domain. */
-function wordsOfHeld(lock: LockEntry): readonly string[] {
-  return heldNames(lock).texts.flatMap((name) => {
-    const names = [name, name.split('@', 1)[0] ?? name];
-    return [...names.map((each) => `name:${each}`), `oidc:${name}`];
+/** The words of the owner of that mail, also of the names without their domain. `unanswered`: of this one the uid is unknown now. */
+async function wordsOfHeld(
+  { names }: Pick<LockParts, 'names'>,
+  { user, users }: Pick<LockWish, 'user' | 'users'>,
+): Promise<{ readonly words: readonly string[]; readonly unanswered: string | undefined }> {
+  const mails = [...new Set([...(user === undefined ? [] : [user]), ...(users ?? [])])];
+  const all = [...new Set(mails.flatMap((mail) => [mail, mail.split('@', 1)[0] ?? mail]))];
+  const uids = await Promise.all(all.map((name) => names.uidOf(name)));
+  const words = all.flatMap((name, at) => {
+    const uid = uids[at];
+    const own = [`name:${name}`, `person:${name}`, `oidc:${name}`];
+    return uid !== undefined && isIdAnswer(uid, 'found') ? [...own, `uid:${uid.id}`] : own;
   });
+  return { words, unanswered: all.find((_, at) => uids[at]?.kind === 'unanswered') };
 }
 
 /** What to say where fewer than two could lift it; '': two can. */
-function whyNoTwo({ served }: LockParts, lock: LockEntry): string {
+function whyNoTwo({ served }: LockParts, held: readonly string[] = []): string {
   const { persons, settings } = served.now;
-  const held = wordsOfHeld(lock);
   const onPage = (settings.admin?.page?.people ?? []).flatMap((each) => {
     const words = wordsOnPage(each);
     const person = each.roles.includes('operate') ? persons.provenBy(words) : undefined;
@@ -287,7 +301,7 @@ async function readPerson(
   to: string,
 ): Promise<Target | string> {
   const own = served.now.persons.wordsOf(to);
-  if (own !== undefined) return { to, identities: [`person:${to}`, ...own] };
+  if (own !== undefined) return { to, identities: own };
   const number = numberIn(to);
   if (number !== undefined)
     return number.id === undefined ? `no system has the uid ${to}` : { to, identities: [`uid:${number.id}`] };
@@ -303,7 +317,7 @@ async function readPerson(
 }
 
 /** Why this may not be locked; undefined: it may. */
-function whyNever({ access: { locks }, served }: LockParts, wish: LockWish): string | undefined {
+function whyNever({ access: { locks }, served }: LockParts, wish: Target): string | undefined {
   const { identities } = wish;
   if (identities === undefined) return undefined;
   const { persons, settings } = served.now;

@@ -12,6 +12,7 @@ import type { ActionFailure, ActionResult } from '../domain/admin/door/door.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { nearestName } from '../domain/language/names/nearest-name.js';
 import { text as textOf, time as timeText } from '../domain/language/seams/shape.js';
+import { identitiesOf } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import {
@@ -187,7 +188,7 @@ export function recordedOperator(operator: Operator): Pick<AuditRecord, 'args'> 
   readonly by: string;
   readonly peer: RecordedPeer;
 } {
-  const { by, from = [], person: _person, loginUid, ...facts } = operator;
+  const { by, from = [], person: _person, loginUid, loginUser: _loginUser, ...facts } = operator;
   const peer = loginUid === undefined ? facts : { ...facts, login_uid: loginUid };
   return { by, peer, ...(from.length > 0 && { args: from }) };
 }
@@ -261,15 +262,15 @@ function whatIsNothing(
 function whyNoConfirm(
   { users, served }: Parts,
   user: string,
-  { by, uid, loginUid, user: name = by }: Operator,
+  operator: Operator,
 ): (ActionResult & { readonly kind: 'unknown' | 'refused' }) | undefined {
   const moved = users.moved.find((each) => each.user === user);
   if (moved === undefined) return { kind: 'unknown', text: `no user ${user} of persons has got another uid` };
-  if (uid === undefined)
+  if (operator.uid === undefined)
     return { kind: 'refused', text: 'a token does not say who asks: confirm over the admin socket' };
-  const own = [uid, loginUid].flatMap((each) => (each === undefined ? [] : [`uid:${each}`]));
+  const own = identitiesOf({ ...operator, user: operator.user ?? operator.by }, { kind: 'kernel' });
   const theirs = [`name:${user}`, ...moved.uids.map((each) => `uid:${each}`)];
-  if (!served.now.persons.sharesHuman([...own, `name:${name}`], theirs)) return undefined;
+  if (!served.now.persons.sharesHuman(own, theirs)) return undefined;
   return {
     kind: 'refused',
     text: `${user} may be you, and nobody confirms a uid of their own: ask another operator`,

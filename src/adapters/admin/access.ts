@@ -88,6 +88,8 @@ export interface Operator {
   readonly pid?: number | undefined;
   readonly user?: string | undefined;
   readonly loginUid?: number | undefined;
+  /** The system's name of the login uid, where it differs from `uid`. */
+  readonly loginUser?: string | undefined;
   readonly address?: string | undefined;
   /** For the record: where a person of the page is, whose process is the peer. */
   readonly from?: readonly string[];

@@ -45,7 +45,7 @@ export type Proof =
  * subordinate uids), `account:anna`, `key:anna`, and `name:anna` for each name: an account, a key and a UNIX user of one name are taken for
  * one human.
  */
-export function identitiesOf(peer: Peer, proof: Proof): readonly string[] {
+export function identitiesOf(peer: Omit<Peer, 'listener'>, proof: Proof): readonly string[] {
   const words = new Set<string>();
   if (proof.kind !== 'kernel') words.add(`${proof.kind}:${proof.name}`).add(`name:${proof.name}`);
   const { uid, loginUid, user, loginUser } = peer;

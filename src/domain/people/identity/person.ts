@@ -39,6 +39,8 @@ export interface UserUids {
   readonly uidOf: (name: string) => number | undefined;
 }
 
+const prefix = 'person:';
+
 const noUids: UserUids = { uidsOf: () => [], isUnknown: () => false, uidOf: () => undefined };
 
 /**
@@ -108,12 +110,20 @@ export class Persons {
     return proven === this.personOf(identities) ? proven : undefined;
   }
 
-  /** Every word of a person, also those of uids that its users had; undefined: there is no such person. */
+  /** Every word and name of a person, also the uids that its users had; undefined: there is no such person. */
   wordsOf(person: string): readonly string[] | undefined {
-    const found = this.#persons.get(person);
-    if (found === undefined) return undefined;
-    const users = found.users.filter((user) => numberIn(user) === undefined).map((user) => `name:${user}`);
-    return [...users, ...[...this.#byWord].flatMap(([word, names]) => (names.has(person) ? [word] : []))];
+    if (!this.#persons.has(person)) return undefined;
+    const words = [this.#byName, this.#byWord].flatMap((index) =>
+      [...index].flatMap(([word, names]) => (names.has(person) ? [word] : [])),
+    );
+    return [...new Set([`${prefix}${person}`, ...words])];
+  }
+
+  /** These words, then those of each person who may be meant: in a record they are the same human after `persons` was changed, too. */
+  withPersons(identities: readonly string[]): readonly string[] {
+    const persons = this.#personsOf(identities, [this.#byWord, this.#byName]);
+    for (const word of identities) if (word.startsWith(prefix)) persons.add(word.slice(prefix.length));
+    return [...new Set([...identities, ...[...persons].flatMap((person) => this.wordsOf(person) ?? [])])];
   }
 
   /** Whether a person is a user of that name or uid in the configuration. */
@@ -134,7 +144,8 @@ export class Persons {
     const known = this.#compared.get(identities);
     if (known !== undefined) return known;
     const found = new Set(identities.map(folded));
-    for (const name of this.#personsOf(identities, [this.#byWord, this.#byName])) found.add(`person:${name}`);
+    for (const name of this.#personsOf(identities, [this.#byWord, this.#byName]))
+      found.add(`${prefix}${name}`);
     this.#compared.set(identities, found);
     return found;
   }
@@ -142,7 +153,7 @@ export class Persons {
   #personsOf(
     identities: readonly string[],
     indexes: readonly ReadonlyMap<string, ReadonlySet<string>>[],
-  ): ReadonlySet<string> {
+  ): Set<string> {
     const found = new Set<string>();
     for (const word of identities)
       for (const index of indexes) for (const name of index.get(folded(word)) ?? []) found.add(name);
