@@ -2,7 +2,8 @@
 // copies what lives to the head of each segment and after each start, behind what ended last. A start reads the last head and what
 // follows it, so one segment, or two after a crash. After a start, only what a checkpoint covers that this host signed is alive. Records
 // after it can end access, not give it: so without the key, nobody who can write to the directory grants anything. Locks are the
-// other way round: each that is found is in force, and only what such a checkpoint covers lifts one.
+// other way round: each that is found is in force, and only what such a checkpoint covers lifts one, or one that `state` names: so
+// another key brings no lifted lock back.
 //
 //   checkpoint, "carries":2    access, "carried":true    lock, "carried":true    checkpoint      a head
 
@@ -268,6 +269,8 @@ export interface AccessEnd {
   readonly hash: string;
   readonly journal: string;
   readonly key: string | undefined;
+  /** Of the last checkpoint that `state` knows: it vouches for the records before it also where another key signed them, or none. */
+  readonly hashInState: string | undefined;
   /** Why nothing may live on, according to the start. */
   readonly doubt: string | undefined;
 }
@@ -300,11 +303,11 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   return new LiveAccess(books, { ...start, why });
 }
 
-/** Checks the chain from a head to the end of the journal. Undefined: it is broken, or the head is not signed. */
+/** Checks the chain from a head to the end of the journal. Undefined: it is broken, or nobody vouches for the head. */
 function prove(
   directory: string,
   [first]: Head,
-  { segment: last = 0, hash, journal, key }: AccessEnd & { readonly key: string },
+  { segment: last = 0, hash, hashInState, journal, key }: AccessEnd & { readonly key: string },
 ): { readonly covered: readonly Line[]; readonly rest: readonly Line[] } | undefined {
   const records: Line[] = [];
   let covered: number | undefined;
@@ -322,7 +325,8 @@ function prove(
       before = link?.hash;
       const item = isRight ? itemOf(bytes, segment, 0) : undefined;
       if (item?.isCheckpoint === false) records.push(item.record);
-      else if (item !== undefined && isOurs(item.record, bytes)) covered = records.length;
+      else if (item !== undefined && (before === hashInState || isOurs(item.record, bytes)))
+        covered = records.length;
       return isRight;
     });
     if (!isRight) return undefined;

@@ -29,6 +29,8 @@ export interface RunEnd {
   readonly reportedSeq: number;
   /** `state` knows this journal in this directory. */
   readonly isInState: boolean;
+  /** The hash of the checkpoint that `state` knows, whoever signed it. */
+  readonly hashInState: string | undefined;
   /** `state` knows another journal in this directory. */
   readonly isOther: boolean;
   /** `state` knows a journal in this directory, of which nothing is left: its segments are not there, nor a checkpoint. */
@@ -61,7 +63,8 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   const isGone = isEmpty && own !== undefined;
   const { segment, reportedSeq = 0 } = own ?? {};
   const isInState = own !== undefined;
-  return { known, isOrderly, reportedSeq, isInState, isOther, keys, ring, isGone, segment };
+  const hashInState = own?.hash;
+  return { known, isOrderly, reportedSeq, isInState, hashInState, isOther, keys, ring, isGone, segment };
 }
 
 function journalIn(directory: string): string | undefined {

@@ -289,6 +289,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       hash: tail.hash,
       journal: ledger.journal,
       key: ledger.signer?.key,
+      hashInState: end.hashInState,
       doubt: doubtOf(end, tail.key, ledger.signer?.key, damage ?? appended?.file),
     });
     /** Lost, and perhaps put back later: its name is not used again. */

@@ -169,6 +169,28 @@ void test('without `state` and with another key, or without any, locks stay', (t
   }
 });
 
+void test('a lifted lock does not come back with another key, nor one in force end', async (t) => {
+  const other = { secretPem: fixedKey(2).secretPem };
+  for (const isKilled of [false, true])
+    for (const [name, before, after] of [
+      ['another key', {}, other],
+      ['a key for the first time', { isSigned: false }, {}],
+      ['without a key from now on', {}, { isSigned: false }],
+    ] as const) {
+      const place = placeFor(t);
+      const run = locking(place, before);
+      write(run, held('H1', t0), unlocked('L1', t0 + minute));
+      checkpoint(run, t0 + minute);
+      if (isKilled) kill(run);
+      else stop(run, t0 + minute);
+      assert.deepEqual(
+        locksAt(startRun(place, { wallMs: later, ...after }), later),
+        ['L2 119m', 'H1 held'],
+        name,
+      );
+    }
+});
+
 void test('lines that somebody appends lift nothing', (t) => {
   for (const end of [(run: Run) => stop(run, t0), kill]) {
     const place = placeFor(t);
