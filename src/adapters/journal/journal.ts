@@ -392,7 +392,10 @@ export class OpenJournal implements Journal {
     return this.#driver.mark.stepsMs;
   }
 
-  /** A clock that was set back must not look like tampering. A step whose record finds no space is seen again by the next call. */
+  /**
+   * A clock that was set back must not look like tampering. A step whose record finds no space is seen again by the next call, and small
+   * steps once they are a large one together.
+   */
   #noteClockStep(): number {
     const wallMs = this.#clock.wallMs();
     const offsetMs = wallMs - this.#clock.now();
@@ -401,8 +404,8 @@ export class OpenJournal implements Journal {
       const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
       if (!this.#driver.add([encodeBody(record)], this.#driver.whole)) return wallMs;
       this.#steppedMs = this.#clock.now();
+      this.#clockOffsetMs = offsetMs;
     }
-    this.#clockOffsetMs = offsetMs;
     return wallMs;
   }
 

@@ -1,7 +1,7 @@
 // The records of access on request on their way to the journal. A step counts once its records are on disk; an end counts at once, so its
 // record is kept and tried again until the journal takes it.
 
-import type { AuditRecord } from '../../domain/records/audit/record.js';
+import { type AuditRecord, formatTime, parseTime } from '../../domain/records/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Journal } from '../outcome/journal.js';
@@ -13,14 +13,14 @@ type Recorded = Promise<string | undefined>;
 
 export class AccessJournal {
   readonly #journal: StepJournal;
-  readonly #clock: Pick<Clock, 'wallMs'>;
-  /** Ends that are in force and not in the journal yet; at most one for each request and grant. */
-  #waiting: AuditRecord[] = [];
+  readonly #clock: Pick<Clock, 'wallMs' | 'now'>;
+  /** Ends that are in force and not in the journal yet; at most one for each request and grant. `offsetMs`: of the wall clock then. */
+  #waiting: { readonly record: AuditRecord; readonly offsetMs: number }[] = [];
   /** What the next checkpoint must cover, and whether one is under way. */
   #isUnsigned = false;
   #isSigning = false;
 
-  constructor(journal: StepJournal, clock: Pick<Clock, 'wallMs'>) {
+  constructor(journal: StepJournal, clock: Pick<Clock, 'wallMs' | 'now'>) {
     this.#journal = journal;
     this.#clock = clock;
   }
@@ -47,7 +47,7 @@ export class AccessJournal {
       this.signSoon();
       return undefined;
     } catch (fault) {
-      this.#waiting.push(record);
+      this.#keep(record);
       return messageOf(fault);
     }
   }
@@ -55,7 +55,7 @@ export class AccessJournal {
   /** An end by itself. */
   appendEnd(record: AuditRecord): void {
     if (this.#journal.append(record) === undefined) this.signSoon();
-    else this.#waiting.push(record);
+    else this.#keep(record);
   }
 
   /**
@@ -85,6 +85,20 @@ export class AccessJournal {
   flush(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const record of waiting) this.appendEnd({ ...record, time: this.#clock.wallMs() });
+    const [time, offsetMs] = [this.#clock.wallMs(), this.#offsetMs];
+    for (const { record, offsetMs: before } of waiting) {
+      const endMs = parseTime(record.until ?? '');
+      // By the clock of now: the record of a step since then is already in the journal.
+      const until = endMs === undefined ? {} : { until: formatTime(endMs + offsetMs - before) };
+      this.appendEnd({ ...record, ...until, time });
+    }
+  }
+
+  #keep(record: AuditRecord): void {
+    this.#waiting.push({ record, offsetMs: this.#offsetMs });
+  }
+
+  get #offsetMs(): number {
+    return this.#clock.wallMs() - this.#clock.now();
   }
 }

@@ -48,13 +48,14 @@ export class Locks {
   /** When each ends, by the monotonic clock. */
   readonly #endsMs = new Map<string, number>();
 
-  /** `records`: as a start found them in the journal. */
+  /** `records`: as a start found them in the journal, each with the time at which it was read: by that clock it has its end. */
   constructor(parts: LocksParts, records: readonly AuditRecord[]) {
     this.#parts = parts;
-    for (const record of records) this.#book.follow(record);
-    const { clock } = parts;
-    for (const { id, untilMs } of this.#book.entries)
-      this.#endsMs.set(id, clock.now() + untilMs - clock.wallMs());
+    for (const record of records) {
+      this.#book.follow(record);
+      const lock = this.#book.find(record.lock ?? '');
+      if (lock !== undefined) this.#endsMs.set(lock.id, parts.clock.now() + lock.untilMs - record.time);
+    }
   }
 
   get size(): number {

@@ -440,6 +440,19 @@ void test('a step of the wall clock is a record of its own', async (t) => {
   assert.equal(Math.round(Number(records[0]?.['step_ms']) / 1000), -3600);
 });
 
+void test('small steps of the wall clock count together', async (t) => {
+  const directory = temporaryDirectory(t);
+  let aheadMs = 0;
+  const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
+  const { journal } = await openFor(t, directory, { clock });
+  for (let count = 0; count < 10; count += 1) {
+    aheadMs += 700;
+    await journal.appendDurable({ ...completion('A'), time: clock.wallMs() });
+  }
+  await journal.close();
+  assert.ok(Math.abs(journal.stepsMs - 7_000) <= 1_000, `${journal.stepsMs}`);
+});
+
 void test('a step of the wall clock that finds the memory full is recorded as soon as there is room', async (t) => {
   const directory = join(temporaryDirectory(t), 'audit');
   const clock = hourBackClock();

@@ -7,13 +7,16 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { commandNamed } from '../../../src/domain/language/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/language/commands/parse.js';
-import type { LockEntry } from '../../../src/domain/records/audit/lock-book.js';
-import type { LockWish } from '../../../src/gateway/access/locks.js';
-import { settle } from '../../kit/fake-clock.js';
+import { LockBook, type LockEntry } from '../../../src/domain/records/audit/lock-book.js';
+import { AccessJournal } from '../../../src/gateway/access/access-journal.js';
+import { Locks, type LockWish } from '../../../src/gateway/access/locks.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { locked } from '../../kit/lock-records.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { allSynced, type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
 
 const hour = 3_600_000;
+const fail = () => Promise.reject(new Error('no disk'));
 const good = replyPacket('\n+\n');
 const settings = `
 version: 1
@@ -274,6 +277,21 @@ void test('in force before its record: a disk that fails gets it later, and the 
   );
 });
 
+void test('a lock whose record comes after a step of the clock has its end by the clock of then', async () => {
+  for (const leapMs of [30 * 24 * hour, -30 * 24 * hour]) {
+    const engine = open();
+    engine.setJournal('refuse');
+    await lockIn(engine).recorded;
+    engine.clock.leap(leapMs);
+    engine.setJournal('take');
+    await engine.clock.advance(2_000);
+    const [{ until = '', action } = {}] = engine.recordsOf('lock');
+    assert.equal(action, 'locked');
+    const leftMs = Date.parse(until) - engine.clock.wallMs();
+    assert.ok(Math.abs(leftMs - 2 * hour + 2_000) < 5, `${leftMs}`);
+  }
+});
+
 void test('a lift takes effect once its record is on disk', async () => {
   const engine = open();
   const { lock, recorded } = lockIn(engine);
@@ -313,6 +331,26 @@ void test('a lock ends after its time, whatever becomes of the wall clock', asyn
       ['locked', 'expired'],
     );
     assert.equal(locks.size, 0);
+  }
+});
+
+void test('a step of the clock between the journal and the locks of a start neither ends nor prolongs one', () => {
+  for (const leapMs of [0, 30 * 24 * hour, -30 * 24 * hour]) {
+    const clock = createFakeClock();
+    const book = new LockBook();
+    book.follow(locked('L1', clock.wallMs()));
+    const records = book.carried(clock.wallMs() + hour / 2);
+    clock.leap(leapMs);
+    const journal = new AccessJournal(
+      { append: () => undefined, appendDurable: fail, checkpoint: fail },
+      clock,
+    );
+    const locks = new Locks({ clock, journal, newId: () => '', onMade: () => undefined }, records);
+    const [lock] = locks.entries;
+    assert.ok(lock);
+    assert.equal(locks.shown(lock).until, new Date(clock.wallMs() + hour / 2).toISOString());
+    clock.advanceNow(hour / 2);
+    assert.deepEqual(locks.entries, []);
   }
 });
 
