@@ -337,7 +337,10 @@ const values = {
   accessApprovals: 8,
   accessUnreviewedMs: '30d',
   locks: 200,
+  locksOfPeople: 150,
   lockMs: '7d',
+  holdMs: '3650d',
+  liftAskMs: '1d',
   // The page's process, which may have been taken over.
   doorConnections: 64,
   doorStreams: 8,

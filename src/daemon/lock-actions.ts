@@ -99,10 +99,12 @@ async function lockNow(
   operator: Operator,
 ): Promise<ActionResult> {
   const { access, service } = parts;
-  const isTime = forMs === undefined ? holds : Number.isSafeInteger(forMs) && forMs > 0;
-  if (!isTime || (!holds && (forMs ?? 0) > bounds.lockMs))
+  const mostMs = holds ? bounds.holdMs : bounds.lockMs;
+  const isTime = forMs === undefined ? holds : Number.isSafeInteger(forMs) && forMs > 0 && forMs <= mostMs;
+  if (!isTime)
     return refused(
-      `a lock is for more than nothing and at most ${durationWords(bounds.lockMs)}; a hold has any end or none`,
+      `a lock is for more than nothing and at most ${durationWords(bounds.lockMs)}, ` +
+        `a hold for at most ${durationWords(bounds.holdMs)} or without an end`,
     );
   const found = await readTarget(parts, target);
   if (typeof found === 'string') return { kind: 'unknown', text: found };
@@ -114,8 +116,13 @@ async function lockNow(
   const owner = holds ? { identities: parts.served.now.persons.withPersons(held) } : {};
   const wish = { ...of, ...owner, ...recordedOperator(operator), reason, forMs, isHold: holds };
   const { locks } = access;
-  const made = locks.lock(wish, (lock) => (kills ? service.killBound(lock, locks.persons) : undefined));
-  if (made === undefined) return refused(`there are ${bounds.locks} locks already; lift one first`);
+  const isOnPage = operator.person !== undefined;
+  const most = isOnPage ? bounds.locksOfPeople : bounds.locks;
+  const made = locks.lock(wish, most, (lock) => (kills ? service.killBound(lock, locks.persons) : undefined));
+  if (made === undefined) {
+    const others = isOnPage ? ', and the other places are for root at the admin socket' : '';
+    return refused(`there are ${plural(most, 'lock')} already${others}; lift one first`);
+  }
   const { until } = locks.shown(made.lock);
   const ended = made.count === undefined ? '' : `; ${plural(made.count, 'command')} ended`;
   const end = until === undefined ? '' : ` until ${until}`;
@@ -188,13 +195,13 @@ async function liftHold(
     const fault = await locks.askLift(lock, { ...lift, identities: words });
     if (fault !== undefined)
       return { kind: 'unrecorded', text: `${target} stays held, because that cannot be recorded: ${fault}` };
-    const text = `${target} stays held until a second person lifts it, with dovegate unlock ${lock.id}`;
+    const text = `${target} stays held until a second person lifts it, within ${durationWords(bounds.liftAskMs)}, with dovegate unlock ${lock.id}`;
     return { kind: 'done', text };
   }
-  const before = asked.identities ?? rootAlone;
-  const stays = `${target} stays held: ${asked.by ?? ''} asked to lift it, and the second is another person`;
+  const { by = '', identities: before = rootAlone } = asked.record;
+  const stays = `${target} stays held: ${by} asked to lift it, and the second is another person`;
   if (persons.sharesHuman(before, words)) return refused(stays);
-  const isUnsure = [before, words].some(isRootAlone) && ![before, words].some(isOnPage);
+  const isUnsure = [before, words].some(isRootAlone) && ![before, words].some(isOfPage);
   if (isUnsure) return refused(`${stays}: of root without a login of a person it is not known who it is`);
   return liftOne(parts, lock, target, lift);
 }
@@ -202,7 +209,7 @@ async function liftHold(
 /** The words of root without a login of a person. */
 const rootAlone: readonly string[] = ['uid:0', 'name:root'];
 const isRootAlone = ([first]: readonly string[]): boolean => first === rootAlone[0];
-const isOnPage = ([first]: readonly string[]): boolean => first?.startsWith(pagePrefix) === true;
+const isOfPage = ([first]: readonly string[]): boolean => first?.startsWith(pagePrefix) === true;
 
 /** The first word is the one by which they act. Undefined: a person of the page whom `persons` does not name. */
 function wordsOfLifter(operator: Operator, persons: Persons): readonly string[] | undefined {

@@ -346,6 +346,70 @@ void test('where fewer than two could lift it, the answer to the hold says so', 
   assert.match((await open(two).hold(bob)).text, few);
 });
 
+// bounds.holdMs
+void test('a hold has an end within a bound, or none', async () => {
+  const { hold } = open();
+  for (const forMs of [bounds.holdMs + 1, 999_999_999_999, 8.64e15, Number.MAX_SAFE_INTEGER])
+    assert.deepEqual(await hold(bob, root, forMs), {
+      kind: 'refused',
+      text: 'a lock is for more than nothing and at most 7 days, a hold for at most 3,650 days or without an end',
+    });
+  assert.match((await hold(bob, root, bounds.holdMs)).text, / is held until \d{4}-/);
+});
+
+// bounds.locksOfPeople, bounds.locks
+void test('people on the page leave places for locks of root', async () => {
+  const { onPage, hold, lock, unlock } = open();
+  const anna = onPage('anna');
+  const user = (at: number): string => `user:u${at}@example.org`;
+  for (let at = 0; at < bounds.locksOfPeople; at += 1)
+    assert.equal((await (at % 2 === 0 ? hold(user(at), anna) : lock(user(at), anna))).kind, 'done');
+  for (const made of [lock('dave', anna), hold(bob, onPage('carol'))])
+    assert.deepEqual(await made, {
+      kind: 'refused',
+      text: 'there are 150 locks already, and the other places are for root at the admin socket; lift one first',
+    });
+  assert.equal((await lock('anna', root)).kind, 'done');
+  assert.equal((await unlock(user(1), root)).kind, 'done');
+  for (let at = bounds.locksOfPeople; at < bounds.locks; at += 1)
+    assert.equal((await lock(user(at), root)).kind, 'done');
+  assert.deepEqual(await lock(bob, root), {
+    kind: 'refused',
+    text: 'there are 200 locks already; lift one first',
+  });
+});
+
+// bounds.liftAskMs
+void test('what one asked to lift is over after a day, and the next one asks again', async () => {
+  const { engine, onPage, hold, unlock } = open();
+  const [anna, carol] = [onPage('anna'), onPage('carol')];
+  const { locks } = engine.exchanges.access;
+  const shown = () =>
+    locks.entries.map((lock) => locks.shown(lock)).map(({ asked, asked_until: until }) => [asked, until]);
+  await hold(bob);
+  assert.match(
+    (await unlock(bob, anna)).text,
+    /stays held until a second person lifts it, within 1 day, with dovegate unlock/,
+  );
+  engine.clock.leap(30 * 86_400_000);
+  engine.clock.advanceNow(bounds.liftAskMs - 1);
+  assert.deepEqual(shown(), [['anna', new Date(engine.clock.wallMs() + 1).toISOString()]]);
+  engine.clock.advanceNow(1);
+  assert.deepEqual(shown(), [[undefined, undefined]]);
+  assert.match((await unlock(bob, carol)).text, /stays held until a second person lifts it/);
+  assert.deepEqual(shown().flat()[0], 'carol');
+  assert.equal((await unlock(bob, anna)).kind, 'done');
+  assert.deepEqual(
+    engine.recordsOf('lock').map(({ action, duration_ms: ms }) => [action, ms]),
+    [
+      ['held', undefined],
+      ['unlock-asked', bounds.liftAskMs],
+      ['unlock-asked', bounds.liftAskMs],
+      ['unlocked', undefined],
+    ],
+  );
+});
+
 void test('a step of a lift that is not recorded is not done', async () => {
   const { engine, onPage, hold, unlock } = open();
   await hold(bob);

@@ -23,7 +23,14 @@ export function held(id: string, time: number, change: Change = {}): LockRecord 
 }
 
 export function unlockAsked(id: string, time: number, change: Change = {}): LockRecord {
-  const about = { by: 'anna', user: 'bob@example.org', identities: ['page:anna'], reason: 'it is over' };
+  const until = formatTime(time + 86_400_000);
+  const about = {
+    by: 'anna',
+    user: 'bob@example.org',
+    identities: ['page:anna'],
+    reason: 'it is over',
+    until,
+  };
   return lock('unlock-asked', id, time, { ...about, ...change });
 }
 

@@ -215,11 +215,11 @@ const keyColumns: readonly Column<Values>[] = [
   { name: 'REFUSED', text: named('failures') },
 ];
 
-function lockedUntil({ until, hold, asked }: Values): string {
-  const end = text(until).slice(0, 16).replace('T', ' ');
-  if (hold !== true) return end;
+function lockedUntil({ until, hold, asked, asked_until: askedUntil }: Values): string {
+  const [end, askEnd] = [until, askedUntil].map((time) => text(time).slice(0, 16).replace('T', ' '));
+  if (hold !== true) return end ?? '';
   const asker = text(asked);
-  return `${end || 'two lift it'} (hold${asker && `; ${asker} asked to lift it`})`;
+  return `${end || 'two lift it'} (hold${asker && `; ${asker} asked to lift it, until ${askEnd}`})`;
 }
 
 const lockColumns: readonly Column<Values>[] = [

@@ -47,6 +47,8 @@ export class Locks {
   readonly #book = new LockBook();
   /** When each ends, by the monotonic clock. */
   readonly #endsMs = new Map<string, number>();
+  /** The same of who asked to lift a hold. */
+  readonly #asksEndMs = new Map<string, number>();
 
   /** `records`: as a start found them in the journal, each with the time at which it was read: by that clock it has its end. */
   constructor(parts: LocksParts, records: readonly AuditRecord[]) {
@@ -54,7 +56,10 @@ export class Locks {
     for (const record of records) {
       this.#book.follow(record);
       const lock = this.#book.find(record.lock ?? '');
-      if (lock !== undefined) this.#endsMs.set(lock.id, parts.clock.now() + lock.untilMs - record.time);
+      if (lock === undefined) continue;
+      const offsetMs = parts.clock.now() - record.time;
+      this.#endsMs.set(lock.id, lock.untilMs + offsetMs);
+      this.#asksEndMs.set(lock.id, (lock.asked?.untilMs ?? 0) + offsetMs);
     }
   }
 
@@ -64,7 +69,10 @@ export class Locks {
 
   /** In force, the oldest first. */
   get entries(): readonly LockEntry[] {
-    return [...this.#book.entries].filter((lock) => this.#leftMs(lock) > 0);
+    const inForce = [...this.#book.entries].filter((lock) => this.#leftMs(lock) > 0);
+    return inForce.map((lock) =>
+      this.#leftMs(lock, this.#asksEndMs) > 0 ? lock : { ...lock, asked: undefined },
+    );
   }
 
   on(what: Lockable): Stop | undefined {
@@ -104,7 +112,9 @@ export class Locks {
   shown(lock: LockEntry): ShownLock {
     const { id, locked, asked } = lock;
     const { by = '', reason = '', time } = locked;
-    const until = endText(this.#parts.clock.wallMs() + this.#leftMs(lock));
+    const nowMs = this.#parts.clock.wallMs();
+    const until = endText(nowMs + this.#leftMs(lock));
+    const askedUntil = formatTime(nowMs + this.#leftMs(lock, this.#asksEndMs));
     return {
       id,
       target: lockTarget(locked),
@@ -113,18 +123,19 @@ export class Locks {
       since: formatTime(time),
       ...(until !== undefined && { until }),
       hold: isHold(lock),
-      ...(asked?.by !== undefined && { asked: asked.by }),
+      ...(asked !== undefined && { asked: asked.record.by ?? '', asked_until: askedUntil }),
     };
   }
 
-  /** In force when this returns, at a time when there is a place. `count`: of what it ended. */
+  /** In force when this returns, where fewer than `most` are. `count`: of what it ended. */
   lock(
     { forMs, isHold: holds = false, ...wish }: LockWish,
+    most: number,
     kill: (lock: LockEntry) => number | undefined,
   ):
     | { readonly lock: LockEntry; readonly count: number | undefined; readonly recorded: Recorded }
     | undefined {
-    if (this.size >= bounds.locks) return undefined;
+    if (this.size >= most) return undefined;
     const { clock, newId, journal, onMade } = this.#parts;
     const time = clock.wallMs();
     const id = newId();
@@ -157,10 +168,16 @@ export class Locks {
 
   /** The first of the two who lift a hold. */
   async askLift(lock: LockEntry, lift: LockLift): Recorded {
-    const record = this.#recordOf(lock, 'unlock-asked', lift);
-    const why = await this.#parts.journal.record([record]);
-    if (why === undefined) this.#book.follow(record);
-    return why;
+    const { clock, journal } = this.#parts;
+    const endMs = clock.now() + bounds.liftAskMs;
+    const step = this.#recordOf(lock, 'unlock-asked', lift);
+    const until = formatTime(step.time + bounds.liftAskMs);
+    const record: LockRecord = { ...step, duration_ms: bounds.liftAskMs, until };
+    const why = await journal.record([record]);
+    if (why !== undefined) return why;
+    this.#book.follow(record);
+    this.#asksEndMs.set(lock.id, endMs);
+    return undefined;
   }
 
   /** Those whose time is over end. */
@@ -173,8 +190,8 @@ export class Locks {
     }
   }
 
-  #leftMs({ id }: LockEntry): number {
-    return (this.#endsMs.get(id) ?? 0) - this.#parts.clock.now();
+  #leftMs({ id }: LockEntry, endsMs = this.#endsMs): number {
+    return (endsMs.get(id) ?? 0) - this.#parts.clock.now();
   }
 
   #recordOf(
@@ -189,6 +206,6 @@ export class Locks {
 
   #forget(record: LockRecord): void {
     this.#book.follow(record);
-    this.#endsMs.delete(record.lock ?? '');
+    for (const ends of [this.#endsMs, this.#asksEndMs]) ends.delete(record.lock ?? '');
   }
 }

@@ -38,7 +38,7 @@ function locksAt({ found }: Run, nowMs: number): string[] {
   for (const record of found.access.records) book.follow(record);
   return [...book.entries].map(({ id, untilMs, asked }) => {
     const end = Number.isFinite(untilMs) ? `${Math.round((untilMs - nowMs) / minute)}m` : 'held';
-    return `${id} ${end}${asked === undefined ? '' : `, ${asked.by ?? ''} asked`}`;
+    return `${id} ${end}${asked === undefined ? '' : `, ${asked.record.by ?? ''} asked`}`;
   });
 }
 

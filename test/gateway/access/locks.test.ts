@@ -50,7 +50,7 @@ function open(more = ''): MemoryEngine {
 
 function lockIn({ exchanges }: MemoryEngine, of: Partial<LockWish> = ofAnna, kill = (_lock: LockEntry) => 0) {
   const wish = { by: 'root', reason: 'stolen', forMs: 2 * hour, ...of };
-  const made = exchanges.access.locks.lock(wish, kill);
+  const made = exchanges.access.locks.lock(wish, bounds.locks, kill);
   assert.ok(made);
   return made;
 }
@@ -360,7 +360,7 @@ void test('so many locks at once', () => {
   for (let at = 0; at < bounds.locks; at += 1) lockIn(engine, { backend: `mail${at}` });
   const one = { by: 'root', reason: 'x', forMs: hour, backend: 'more' };
   assert.equal(
-    engine.exchanges.access.locks.lock(one, () => 0),
+    engine.exchanges.access.locks.lock(one, bounds.locks, () => 0),
     undefined,
   );
 });
@@ -409,7 +409,7 @@ void test('a hold stops what waits, what counts its mails, and lifts with its se
   const { locks } = engine.exchanges.access;
   engine.setJournal('refuse');
   assert.match((await locks.askLift(lock, { by: 'anna', reason: 'over' })) ?? '', /the disk refuses/);
-  const askedBy = (): string | undefined => locks.entries[0]?.asked?.by;
+  const askedBy = (): string | undefined => locks.entries[0]?.asked?.record.by;
   assert.equal(askedBy(), undefined);
   engine.setJournal('take');
   assert.equal(await locks.askLift(lock, { by: 'anna', reason: 'over' }), undefined);

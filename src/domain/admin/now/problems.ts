@@ -400,11 +400,12 @@ const locksShown = 5;
 
 function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
   const shown = locks.slice(0, locksShown).map((lock): FoundProblem => {
-    const { id, target, by, reason, since, until, hold, asked } = lock;
+    const { id, target, by, reason, since, until, hold, asked, asked_until: askedUntil = '' } = lock;
     const isUser = target.startsWith('user:');
     const what = isUser ? 'a mail user' : target.replace(':', ' ');
     const end = until === undefined ? '' : ` until {${until}}`;
-    const second = asked === undefined ? '' : `; ${asked} asked to lift that, and another person must`;
+    const second =
+      asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
     const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}`;
     const sinceMs = Date.parse(since);
     return {

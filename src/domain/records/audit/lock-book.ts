@@ -13,8 +13,8 @@ export interface LockEntry {
    * Unix ms, after all steps of the clock, forward too; infinite: it has no end. The key `until` of the record does not follow the clock.
    */
   readonly untilMs: number;
-  /** Of a hold: the first of the two who lift it. */
-  readonly asked?: LockRecord;
+  /** Of a hold: the first of the two who lift it, and until when the second can, as `untilMs`. */
+  readonly asked?: { readonly record: LockRecord; readonly untilMs: number } | undefined;
 }
 
 /** A lock for people and programs. */
@@ -29,8 +29,9 @@ export interface ShownLock {
   readonly until?: string;
   /** It stops only what could change mail. */
   readonly hold: boolean;
-  /** Who asked to lift it. */
+  /** Who asked to lift it, and until when that counts. */
   readonly asked?: string;
+  readonly asked_until?: string;
 }
 
 export function isHold({ locked }: LockEntry): boolean {
@@ -68,7 +69,10 @@ export class LockBook {
 
   /** All ends come so much later: the clock was set ahead, or the gate did not run. */
   shift(ms: number): void {
-    for (const [id, entry] of this.#entries) this.#entries.set(id, { ...entry, untilMs: entry.untilMs + ms });
+    for (const [id, { asked, ...entry }] of this.#entries) {
+      const later = asked && { ...asked, untilMs: asked.untilMs + ms };
+      this.#entries.set(id, { ...entry, untilMs: entry.untilMs + ms, asked: later });
+    }
   }
 
   find(id: string): LockEntry | undefined {
@@ -94,7 +98,7 @@ export class LockBook {
   carried(nowMs: number): AuditRecord[] {
     return [...this.#entries.values()].flatMap(({ locked, untilMs, asked }) => [
       carriedRecord(locked, nowMs, { until: endText(untilMs) }),
-      ...(asked === undefined ? [] : [carriedRecord(asked, nowMs, {})]),
+      ...(asked === undefined ? [] : [carriedRecord(asked.record, nowMs, { until: endText(asked.untilMs) })]),
     ]);
   }
 
@@ -112,7 +116,9 @@ export class LockBook {
 
   #ask(id: string, asked: LockRecord): void {
     const entry = this.#entries.get(id);
-    if (entry !== undefined && isHold(entry)) this.#entries.set(id, { ...entry, asked });
+    const untilMs = parseTime(asked.until ?? '');
+    if (entry === undefined || !isHold(entry) || untilMs === undefined) return;
+    this.#entries.set(id, { ...entry, asked: { record: asked, untilMs } });
   }
 }
 

@@ -689,12 +689,19 @@ void test('locks in force: by whom, until when and why, without a mail user; abo
   );
   assert.ok(found.every(({ isDegrading }) => !isDegrading));
   const { until: _until, ...held } = { ...lock, target: 'user:bob@example.com', id: 'H1', hold: true };
-  const holds = find({ locks: [held, { ...held, asked: 'anna' }, { ...held, until: lock.until }] });
+  const holds = find({
+    locks: [held, { ...held, asked: 'anna', asked_until: lock.until }, { ...held, until: lock.until }],
+  });
   assert.deepEqual(
     holds.map(({ code, text }) => [code, text]),
     [
       ['held', 'a mail user is held by root'],
-      ['held', 'a mail user is held by root; anna asked to lift that, and another person must'],
+      [
+        'held',
+        'a mail user is held by root; anna asked to lift that, and another person must by {' +
+          lock.until +
+          '}',
+      ],
       ['held', 'a mail user is held by root until {2026-11-21T04:00:00.000Z}'],
     ],
   );

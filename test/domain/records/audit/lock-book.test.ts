@@ -89,8 +89,14 @@ void test('a hold needs no end; it is lifted by a record, and the first step of 
   const again = new LockBook();
   for (const each of book.carried(t + 2 * hour)) again.follow(read(each));
   assert.deepEqual(left(again), ['H1 Infinityh', 'H2 2h']);
-  assert.deepEqual(again.find('H1')?.asked?.identities, ['page:anna']);
-  assert.equal(again.find('H1')?.asked?.time, t + 1);
+  assert.deepEqual(again.find('H1')?.asked?.record.identities, ['page:anna']);
+  assert.equal(again.find('H1')?.asked?.record.time, t + 1);
+  // Counted as locks are: a step of the clock after it moves it, too.
+  const day = 24 * hour;
+  assert.equal(again.find('H1')?.asked?.untilMs, t + 1 + day);
+  again.follow(step(hour));
+  assert.equal(again.find('H1')?.asked?.untilMs, t + 1 + day + hour);
+  again.follow(step(-hour));
   assert.deepEqual(again.carried(t), book.carried(t));
   again.follow(unlocked('H1', t + 3));
   assert.deepEqual(left(again), ['H2 2h']);
