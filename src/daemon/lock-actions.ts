@@ -126,7 +126,7 @@ async function lockNow(
   const { until } = locks.shown(made.lock);
   const ended = made.count === undefined ? '' : `; ${plural(made.count, 'command')} ended`;
   const end = until === undefined ? '' : ` until ${until}`;
-  const about = holds ? `${holdOfThisGate}${doubt}${whyNoTwo(parts, made.lock.locked.identities)}` : '';
+  const about = holds ? `${holdOfThisGate}${doubt}${whyNoTwo(parts, made.lock.locked.identities)}` : doubt;
   const [state, noun] = holds ? ['held', 'hold'] : ['locked', 'lock'];
   const done = `${target} is ${state}${end}, ${noun} ${made.lock.id}${ended}${about}`;
   const fault = await made.recorded;

@@ -3,8 +3,7 @@
 // checkpoint. A lock ends by the time that the gate runs: no step of the wall clock ends or prolongs one.
 
 import { bounds } from '../../bounds/bounds.js';
-import { heldNames } from '../../domain/judging/policy/hold.js';
-import { type Lockable, type Stop, stopOn } from '../../domain/judging/policy/lock.js';
+import { type Lockable, mayName, type Stop, stopOn } from '../../domain/judging/policy/lock.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { sentenceOf } from '../../domain/language/codes/codes.js';
 import { Persons } from '../../domain/people/identity/person.js';
@@ -18,7 +17,7 @@ import {
 } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, formatTime, type LockRecord } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
-import type { Ending } from '../outcome/outcome.js';
+import type { LockedEnding } from '../outcome/outcome.js';
 import type { AccessJournal } from './access-journal.js';
 
 /** What is locked or held, by whom and why, for `forMs`; undefined: without an end. */
@@ -79,9 +78,9 @@ export class Locks {
     return this.size === 0 ? undefined : stopOn(this.entries, what, this.persons);
   }
 
-  endingOn(what: Lockable): (Ending & { readonly kind: 'locked' }) | undefined {
+  endingOn(what: Lockable): LockedEnding | undefined {
     const stop = this.on(what);
-    return stop && { kind: 'locked', lock: stop.lock.id, ...this.#saying(stop) };
+    return stop && { kind: 'locked', lock: stop.lock.id, isNamed: stop.isNamed, ...this.#saying(stop) };
   }
 
   /** `carol is locked by root until 2026-11-20T10:00:00.000Z: her laptop was stolen`. */
@@ -91,22 +90,23 @@ export class Locks {
   }
 
   /** The holds of users whom a policy lets name, in sentences. */
-  heldFor({ users, except }: Pick<Policy, 'users' | 'except'>): string[] {
+  heldFor(policy: Pick<Policy, 'users' | 'except'>): string[] {
     return this.entries.flatMap((lock) => {
-      const isNamed = heldNames(lock).texts.some((user) => users.matches(user) && !except.matches(user));
+      const isNamed = mayName(policy, lock);
       const why = 'what could destroy, hide, move or change its mail is refused';
-      return isHold(lock) && isNamed ? [this.sentence({ lock, hold: { lock, isNamed, why } })] : [];
+      return isHold(lock) && isNamed ? [this.sentence({ lock, isNamed, hold: { lock, isNamed, why } })] : [];
     });
   }
 
-  #saying({ lock, hold }: Stop): Pick<Ending & { readonly kind: 'locked' }, 'code' | 'values'> {
+  #saying({ lock, hold, isNamed }: Stop): Pick<LockedEnding, 'code' | 'values'> {
     const { id, target, by, since, until = '', reason } = this.shown(lock);
     const name = target.replace(':', ' ');
-    if (hold === undefined) return { code: 'locked', values: { target: name, by, until, reason } };
-    const { isNamed, why } = hold;
     // Whose mailbox it is and why stays with those who may name the user.
-    const about = isNamed ? { target: name, reason } : { target: 'a mailbox', reason: `that of hold ${id}` };
-    return { code: 'held', values: { ...about, by, since, why } };
+    const noun = hold === undefined ? 'lock' : 'hold';
+    const hidden = { target: 'a mailbox', reason: `that of ${noun} ${id}` };
+    const about = isNamed ? { target: name, reason } : hidden;
+    if (hold === undefined) return { code: 'locked', values: { ...about, by, until } };
+    return { code: 'held', values: { ...about, by, since, why: hold.why } };
   }
 
   shown(lock: LockEntry): ShownLock {

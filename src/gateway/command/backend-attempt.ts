@@ -269,7 +269,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   }
 
   #holdOverdue(upstream: Upstream): HeldOverdue | undefined {
-    const { context, id, input, judgement, session, aliases } = this.#command;
+    const { context, id, input, judgement, session } = this.#command;
     const names = exchangeNamesOf(session.names, id, judgement);
     const sinceMs = this.sinceMs ?? context.clock.now();
     return context.overdue.hold({
@@ -277,7 +277,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       judgement,
       text: input?.textDigest,
       origin: this.origin,
-      lockable: lockableOf(session, judgement, [{ name: upstream.backend }], aliases),
+      lockable: lockableOf(session, judgement, [{ name: upstream.backend }]),
       sinceMs,
       upstream,
     });
@@ -306,10 +306,10 @@ function unsent(value: Ending): Promise<LeaseEnd<Ending>> {
 }
 
 function lockedIn(
-  { context, session, judgement, aliases }: DispatchedCommand,
+  { context, session, judgement }: DispatchedCommand,
   { backend: name }: Upstream,
 ): Ending | undefined {
-  return lockedEnding(context, session, judgement, [{ name }], aliases);
+  return lockedEnding(context, session, judgement, [{ name }]);
 }
 
 export function cutOff({ reason }: Abortable, isSent: boolean): Ending {

@@ -66,6 +66,8 @@ export class Exchange {
   readonly #isDryRun: boolean;
   #isKilled = false;
   #judgement: Judgement | undefined = undefined;
+  /** What locks are asked with; of a dry run that of the command within. */
+  #assessed: Pick<AssessedCommand, 'judgement' | 'destinations'> | undefined = undefined;
   /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
   #grant: string | undefined = undefined;
@@ -125,8 +127,9 @@ export class Exchange {
 
   /** Whether that lock stops it, or will once it is about to be sent. */
   isBound(lock: LockEntry): boolean {
-    const backends = this.#attempts.map(({ backend: name }) => ({ name }));
-    const what = lockableOf(this.#session, this.#judgement, backends);
+    const { judgement, destinations = [] } = this.#assessed ?? {};
+    const backends = [...destinations, ...this.#attempts.map(({ backend: name }) => ({ name }))];
+    const what = lockableOf(this.#session, judgement, backends);
     return stopOn([lock], what, this.#context.access.locks.persons) !== undefined;
   }
 
@@ -180,6 +183,7 @@ export class Exchange {
       knownLine = key === undefined ? undefined : knownLineOf(line, assessed, context.redact);
       if (key !== undefined && knownLine !== undefined) context.knownLines.keep(key, knownLine);
     }
+    this.#assessed = assessed;
     const { judgement, destinations, aliases, obstacle } = assessed;
     const shown = this.#isDryRun ? judgementOnDryRun(subject, line, judgement) : judgement;
     this.#judgement = shown;
@@ -203,7 +207,7 @@ export class Exchange {
     const locked =
       isQuestion || judgement.kind !== 'judged'
         ? undefined
-        : lockedEnding(context, session, judgement, destinations, aliases);
+        : lockedEnding(context, session, judgement, destinations);
     const grant = allowed?.decision.grant;
     const isStrict = isAllowed(shown) && (grant !== undefined || strict.has(shown.attempt.effect));
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
@@ -271,7 +275,8 @@ export class Exchange {
       if (beside?.over !== undefined && !this.#isDryRun) this.#triedAfter(beside.over.id, records);
       const refusal = refusalBy(outcomes.done, judgement, subject.policy.name, names, beside);
       if (refusal === undefined) throw new Error('what policy denies was served');
-      ending = locked ?? refusal;
+      // A line that policy denies anyway says nothing of the locks of users whom its client may not name.
+      ending = locked?.isNamed === true ? locked : refusal;
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;

@@ -4,19 +4,17 @@ import type { Judgement } from '../../domain/judging/policy/judge.js';
 import type { Lockable } from '../../domain/judging/policy/lock.js';
 import { identitiesOf } from '../../domain/people/access/asker.js';
 import { isPerson } from '../../domain/people/identity/origin.js';
-import type { Ending } from '../outcome/outcome.js';
+import type { LockedEnding } from '../outcome/outcome.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 
-/** `backends`: where it goes; `aliases`: other names of its users, as a look-up found them. */
+/** `backends`: where it goes. */
 export function lockableOf(
   { names, proof, subject: { policy } }: Pick<ExchangeSession, 'names' | 'proof' | 'subject'>,
   judgement: Judgement | undefined,
   backends: readonly { readonly name: string }[],
-  aliases: readonly string[] = [],
 ): Lockable {
   const { peer, origin, listener } = names;
-  const attempt = judgement?.kind === 'judged' ? judgement.attempt : undefined;
-  const touched = attempt && { ...attempt, aliases: [...attempt.aliases, ...aliases] };
+  const touched = judgement?.kind === 'judged' ? judgement.attempt : undefined;
   const identities = [...identitiesOf(peer, proof), ...(isPerson(origin) ? [origin] : [])];
   return { identities, listener, backends, touched, policy };
 }
@@ -25,7 +23,7 @@ export function lockableOf(
 export function lockedEnding(
   { access: { locks } }: Pick<ExchangeContext, 'access'>,
   ...command: Parameters<typeof lockableOf>
-): Ending | undefined {
+): LockedEnding | undefined {
   // Nearly always there is none.
   return locks.size === 0 ? undefined : locks.endingOn(lockableOf(...command));
 }

@@ -12,7 +12,7 @@ import {
 } from '../../domain/judging/answers/own-questions.js';
 import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/judging/answers/rights.js';
 import { plainLine } from '../../domain/judging/policy/assess.js';
-import { type Judgement, type Subject, unparsable } from '../../domain/judging/policy/judge.js';
+import { isAllowed, type Judgement, type Subject, unparsable } from '../../domain/judging/policy/judge.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { resolveOwnCommand } from '../../domain/language/commands/catalog.js';
 import { parseArguments } from '../../domain/language/commands/parse.js';
@@ -91,7 +91,8 @@ export function assessOwnCommand(
     if (locks.size === 0) return undefined;
     const to = backends.map((name) => ({ name }));
     const stop = locks.on(lockableOf(session, judged, to));
-    return stop && locks.sentence(stop);
+    const isSaid = judged === undefined || isAllowed(judged);
+    return stop && (stop.isNamed || isSaid) ? locks.sentence(stop) : undefined;
   };
   let reply = (): Buffer => rightsFor(subject, lockedBy(undefined), locks.heldFor(subject.policy));
   if (read.kind === 'parsed' && read.values.has('command')) {

@@ -131,8 +131,8 @@ export function recheck(
   destination: Destination,
   server: Server,
 ): Ending | undefined {
-  const { context, session, judgement, destinations, aliases } = first;
-  const locked = lockedEnding(context, session, judgement, [destination], aliases);
+  const { context, session, judgement, destinations } = first;
+  const locked = lockedEnding(context, session, judgement, [destination]);
   if (locked !== undefined) return locked;
   const { grant } = judgement.decision;
   if (grant !== undefined && grant !== '' && !context.access.isLive(grant))

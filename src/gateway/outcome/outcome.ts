@@ -31,6 +31,9 @@ export interface Verdict {
   readonly lock?: string;
 }
 
+/** Of a command that a lock or a hold stops. */
+export type LockedEnding = Extract<Ending, { kind: 'locked' }>;
+
 /** Every value of the key; `lookup-` is followed by the code of the look-up. */
 export type ErrorCode = Code | `lookup-${string}`;
 
@@ -65,6 +68,8 @@ export type Ending =
       readonly kind: 'locked';
       readonly code: 'locked' | 'held';
       readonly lock: string;
+      /** Whether it says whose mailbox it is, where it is of a mail user. */
+      readonly isNamed: boolean;
       readonly values: Readonly<Record<string, string>>;
     }
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }

@@ -444,7 +444,7 @@ void test('kill ends what a hold stops, and not what it lets through', async () 
 });
 
 void test('who may not name the held user reads neither the user nor the reason', async () => {
-  const engine = open();
+  const engine = openMemoryEngine({ settings: settings.replace('max_matches: 5', 'shared: true'), uids });
   lockIn(engine, { ...ofBob, user: 'bob@example.com' });
   const client = await engine.client(2, anna);
   await client.line('|eve@example.org|expunge|mailbox-guid|0123456789abcdef0123456789abcdef|all');
@@ -454,4 +454,74 @@ void test('who may not name the held user reads neither the user nor the reason'
   );
   await client.line('||dovegate can');
   assert.ok(!client.said().includes('bob@example.com') && !client.said().includes('case 17'));
+});
+
+const resolved = '\nmail_users: { resolve: /run/dovecot/dovegate-userdb }\n';
+const meant: Readonly<Record<string, string>> = {
+  'info@example.org': 'USER|bob@example.org',
+  'sales@example.org': 'USER|bob@example.com',
+  'mute@example.org': 'FAIL',
+};
+
+function openResolved(): MemoryEngine {
+  const auth = (_kind: string, user: string): string => meant[user] ?? `USER|${user}`;
+  return openMemoryEngine({ settings: settings + resolved, uids, auth });
+}
+
+void test('by an alias: who may name the user reads about a lock, others neither the user nor that there is one', async () => {
+  for (const of of [{ user: 'bob@example.com' }, { ...ofBob, user: 'bob@example.com' }]) {
+    const engine = openResolved();
+    lockIn(engine, { reason: 'case 17', ...of });
+    const client = await engine.client(2, anna);
+    for (const line of [
+      '|sales@example.org|quota get',
+      expungeIn('sales@example.org'),
+      '|bob@example.com|quota get',
+      expungeIn('bob@example.com'),
+      '||mailbox status|-A|messages|INBOX',
+    ]) {
+      await client.line(line);
+      await engine.clock.advance(0);
+    }
+    assert.equal(client.said().match(/-NOPERM/g)?.length, 5, client.said());
+    assert.doesNotMatch(client.said(), /case 17|\[locked\]|\[held\]|user bob@example\.com is/);
+    assert.equal(engine.commands.length, 0);
+  }
+  const engine = openResolved();
+  lockIn(engine, { user: 'bob@example.org', reason: 'case 17' });
+  const client = await engine.client(2, anna);
+  await client.line('|info@example.org|quota get');
+  await engine.clock.advance(0);
+  assert.match(client.said(), /user bob@example\.org is locked by root until \S+: case 17 \[locked\]/);
+  assert.equal(engine.commands.length, 0);
+});
+
+void test('kill ends what runs under an alias, as a lock and a hold refuse it', async () => {
+  for (const [of, line] of [
+    [{ user: 'bob@example.org' }, '|info@example.org|quota get'],
+    [ofBob, expungeIn('info@example.org')],
+    // The search that counts its mails.
+    [ofBob, '||dovegate dry-run|-u|info@example.org|--|expunge|mailbox|Trash|all'],
+  ] as const) {
+    const engine = openResolved();
+    engine.setAnswer(() => undefined);
+    const clients = [await engine.client(2, anna), await engine.client(2, carol)];
+    for (const client of clients) await client.line(line);
+    await engine.clock.advance(0);
+    assert.equal(engine.service.running().length, 2);
+    const { persons } = engine.exchanges.access.locks;
+    const { count } = lockIn(engine, of, (lock) => engine.service.killBound(lock, persons));
+    assert.equal(count, 2);
+  }
+});
+
+void test('while the userdb does not answer, nothing is sent that could be a held mailbox', async () => {
+  const engine = openResolved();
+  lockIn(engine, ofBob);
+  const client = await engine.client(2, anna);
+  await client.line(expungeIn('mute@example.org'));
+  await engine.clock.advance(0);
+  assert.equal(engine.commands.length, 0);
+  assert.ok(client.said().endsWith('-TEMPFAIL\n'), client.said());
+  assert.match(client.said(), /look/);
 });

@@ -18,7 +18,12 @@ export interface Lockable {
   readonly policy?: Pick<Policy, 'users' | 'except'>;
 }
 
-export type Stop = { readonly lock: LockEntry; readonly hold?: HoldRefusal };
+export interface Stop {
+  readonly lock: LockEntry;
+  readonly hold?: HoldRefusal;
+  /** Whether the client may read whose mailbox it is, and why: its policy lets it name the user, and the line does. */
+  readonly isNamed: boolean;
+}
 
 export function stopOn(
   locks: readonly LockEntry[],
@@ -26,9 +31,15 @@ export function stopOn(
   persons: Pick<Persons, 'sharesHuman'>,
 ): Stop | undefined {
   const lock = lockOn(locks, what, persons);
-  if (lock !== undefined) return { lock };
+  if (lock !== undefined) return { lock, isNamed: mayName(what.policy, lock) };
   const hold = holdOn(locks, what);
-  return hold && { lock: hold.lock, hold };
+  return hold && { lock: hold.lock, hold, isNamed: hold.isNamed && mayName(what.policy, hold.lock) };
+}
+
+/** Undefined: the policy of nobody. */
+export function mayName(policy: Lockable['policy'], { locked: { user } }: LockEntry): boolean {
+  if (user === undefined || policy === undefined) return true;
+  return policy.users.matches(user) && !policy.except.matches(user);
 }
 
 function holdOn(locks: readonly LockEntry[], { touched, policy }: Lockable): HoldRefusal | undefined {
@@ -37,10 +48,10 @@ function holdOn(locks: readonly LockEntry[], { touched, policy }: Lockable): Hol
 
 function lockOn(
   locks: readonly LockEntry[],
-  { identities, listener, backends, touched }: Lockable,
+  { identities, listener, backends, touched, policy }: Lockable,
   persons: Pick<Persons, 'sharesHuman'>,
 ): LockEntry | undefined {
-  return locks.find((lock) => {
+  const stopping = locks.filter((lock) => {
     const { locked } = lock;
     if (isHold(lock)) return false;
     if (locked.user !== undefined) return touched !== undefined && mayTouch(heldNames(lock), touched);
@@ -48,6 +59,7 @@ function lockOn(
     if (locked.listener !== undefined) return listener === locked.listener;
     return identities !== undefined && isBound(locked, identities, persons);
   });
+  return stopping.find((lock) => mayName(policy, lock)) ?? stopping[0];
 }
 
 /** A key is locked alone, without its human. */
