@@ -1,7 +1,7 @@
 // `lock` and `unlock`: who may, what they may name, and what may never be locked. Root at the admin socket and people of the page with
 // `operate` lock and lift. Root and the last operator of the page cannot be locked, and nobody lifts a lock on oneself. A locked person
-// takes no action at any door, also not as root behind their login. A hold is lifted by two persons of `persons`, none of them the one whose
-// mail it is. Root counts by its login; without a login of a person it is one person, and the other one acts on the page.
+// takes no action at any door, also not as root behind their login. A hold is lifted by two persons of `persons`, none of them the one
+// whose mail it is. Root counts by its login; without a login of a person it is one person, and the other one acts on the page.
 
 import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';
@@ -233,7 +233,11 @@ async function wordsOfHeld(
     const own = [`name:${name}`, `person:${name}`, `oidc:${name}`];
     return uid !== undefined && isIdAnswer(uid, 'found') ? [...own, `uid:${uid.id}`] : own;
   });
-  return { words, unanswered: all.find((_, at) => uids[at]?.kind === 'unanswered') };
+  const unanswered = all.find((_, at) => {
+    const uid = uids[at];
+    return uid !== undefined && isIdAnswer(uid, 'unanswered');
+  });
+  return { words, unanswered };
 }
 
 /** What to say where fewer than two could lift it; '': two can. */
