@@ -170,7 +170,11 @@ function addDaemonCommands(program: Command, end: End): void {
       '<target>',
       'a person of persons, user or account; or key:NAME, listener:NAME, backend:NAME, user:NAME',
     )
-    .option('--for <duration>', 'how long: 30m, 2h, at most 7d; a hold has no end without it', parseWait)
+    .option(
+      '--for <duration>',
+      'how long: 30m, 2h, at most 7d; a hold at most 3650d, and without it until two persons lift it',
+      parseWait,
+    )
     .option(
       '--destroying',
       'a hold of user:NAME: stop only what could destroy, hide, move or change that mail; two persons lift it',

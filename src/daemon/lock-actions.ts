@@ -5,7 +5,7 @@
 
 import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
 import { ourselves } from '../adapters/host/accounts.js';
-import { isIdAnswer, type NameService } from '../adapters/host/name-service.js';
+import { type IdAnswer, isIdAnswer, type NameService } from '../adapters/host/name-service.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { ActionResult } from '../domain/admin/door/door.js';
@@ -233,11 +233,9 @@ async function wordsOfHeld(
     const own = [`name:${name}`, `person:${name}`, `oidc:${name}`];
     return uid !== undefined && isIdAnswer(uid, 'found') ? [...own, `uid:${uid.id}`] : own;
   });
-  const unanswered = all.find((_, at) => {
-    const uid = uids[at];
-    return uid !== undefined && isIdAnswer(uid, 'unanswered');
-  });
-  return { words, unanswered };
+  const isUnanswered = (uid: IdAnswer | undefined): boolean =>
+    uid !== undefined && isIdAnswer(uid, 'unanswered');
+  return { words, unanswered: all.find((_, at) => isUnanswered(uids[at])) };
 }
 
 /** What to say where fewer than two could lift it; '': two can. */

@@ -38,6 +38,6 @@ function lookAtPort(
   const line = `${series === '2.3' ? 'address' : 'listen'} = 127.0.0.1`;
   const todo = isUsed
     ? `write "${line}" into that inet_listener of service doveadm, then doveadm reload`
-    : 'take that inet_listener out of service doveadm, or write "port = 0" into it, then doveadm reload';
+    : 'once no job uses it, take that inet_listener out of service doveadm, or write "port = 0" into it, then doveadm reload';
   return warning(name, `${what}: others who reach it and know ${secrets} get past dovegate`, todo);
 }

@@ -164,7 +164,10 @@ void test("Dovecot's own ports are named, with what closes those that others rea
   const open = await init(...options);
   assert.match(
     open.text,
-    new RegExp(`^warning: ${port} \\*:41241, .* get past dovegate; to end it: take that inet_listener`, 'm'),
+    new RegExp(
+      `^warning: ${port} \\*:41241, .* get past dovegate; to end it: once no job uses it, take that inet_listener`,
+      'm',
+    ),
   );
 });
 

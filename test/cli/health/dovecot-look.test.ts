@@ -28,7 +28,7 @@ for (const series of ['2.3', '2.4'])
     assert.match(
       first,
       new RegExp(
-        `^warning: ${what} at \\*:\\d+, \\[::\\]:\\d+: others who reach it and know doveadm_password get past dovegate: take that inet_listener out`,
+        `^warning: ${what} at \\*:\\d+, \\[::\\]:\\d+: others who reach it and know doveadm_password get past dovegate: once no job uses it, take that inet_listener out`,
       ),
     );
     assert.match(http, new RegExp(`^warning: ${what} over HTTP at`));

@@ -179,7 +179,7 @@ const table = {
     'NOPERM',
     '{target} is held by {by} since {since}, reason: {reason}; {why}',
     'an operator holds the mailbox: no command that could destroy, hide, move or change its mail; the completion has the id of the `lock`',
-    'ask the operator that the sentence names; two persons lift it with `dovegate unlock`',
+    'ask the operator that the sentence names; two persons lift it with `dovegate unlock`, the second within a day',
   ),
   'access-denied': refused(
     'NOPERM',
