@@ -29,7 +29,7 @@ export interface DovecotFacts {
   /** `doveadm_password` and `doveadm_api_key`: without them its ports refuse everybody. */
   readonly isPasswordSet: boolean;
   readonly isApiKeySet: boolean;
-  /** The prefixes of shared namespaces; undefined: they cannot be determined. */
+  /** The prefixes below which mail of others may be: of shared, public and virtual namespaces; undefined: they cannot be determined. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly defaultRealm: string | undefined;
   /** Whether it takes names that differ in case for one user: `auth_username_format`. */
@@ -139,15 +139,24 @@ function hasNamespaceWithin({ blocks }: Block): boolean {
   return blocks.some((each) => /^namespace\b/.test(each.name) || hasNamespaceWithin(each));
 }
 
-/** A prefix ends where the owner's name begins: `%%u` in 2.3, `$user` in 2.4. */
+/**
+ * A prefix ends where the owner's name begins: `%%u` in 2.3, `$user` in 2.4. Virtual mailboxes show mail of shared and public ones, where
+ * there are any.
+ */
 function sharedOf(blocks: readonly Block[]): readonly string[] | undefined {
-  const shared = blocks.filter(
-    ({ name, settings }) =>
-      /^namespace\b/.test(name) && !['private', ''].includes(settings.get('type') ?? ''),
-  );
+  const namespaces = blocks.filter(({ name }) => /^namespace\b/.test(name));
+  const isOfOthers = ({ settings }: Block): boolean => !['private', ''].includes(settings.get('type') ?? '');
+  if (!namespaces.some(isOfOthers)) return [];
+  const shared = namespaces.filter((each) => isOfOthers(each) || isVirtual(each));
   const prefixes = shared.map(({ settings }) => (settings.get('prefix') ?? '').replace(/[%$].*$/, ''));
   const isSure = prefixes.every((prefix) => /^[^\p{Cc}"\\*?]*[/.]$/u.test(prefix));
   return isSure ? [...new Set(prefixes)] : undefined;
+}
+
+function isVirtual({ settings }: Block): boolean {
+  return (
+    settings.get('mail_driver') === 'virtual' || settings.get('location')?.startsWith('virtual:') === true
+  );
 }
 
 export const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;

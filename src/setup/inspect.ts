@@ -35,7 +35,7 @@ import { strikesAlways } from '../domain/judging/policy/match.js';
 import type { Policy, Rule } from '../domain/judging/policy/policy.js';
 import { plural } from '../domain/language/words/words.js';
 import { isLoopback } from '../domain/people/identity/peer.js';
-import type { NameCase } from '../domain/people/identity/user-name.js';
+import { foldAscii, type NameCase } from '../domain/people/identity/user-name.js';
 import { formatWords } from '../domain/records/audit/encode.js';
 import { isSince } from '../protocol/releases.js';
 import type { DovecotFacts } from './doveconf.js';
@@ -233,23 +233,45 @@ export function whyOtherCase(ofDovecot: NameCase, ofFile: NameCase): string | un
   return `${what}; write mail_users: { case: ${ofDovecot} }`;
 }
 
-type DovecotHere = Pick<DovecotFacts, 'nameCase' | 'sockets' | 'ports'>;
+type DovecotHere = Pick<DovecotFacts, 'nameCase' | 'sockets' | 'ports' | 'sharedNamespaces'>;
 
 /** Nothing is known of a Dovecot elsewhere, nor of a second one here. */
 function inspectNames(
   { backends, mailUsers }: Settings,
-  { nameCase, sockets, ports }: DovecotHere,
+  { nameCase, sockets, ports, sharedNamespaces = [] }: DovecotHere,
 ): readonly Finding[] {
-  const local = backends.find(({ address }) =>
+  const local = backends.filter(({ address }) =>
     address.kind === 'unix'
       ? sockets.some(({ path }) => path === address.path)
       : (address.host === 'localhost' || isLoopback(address.host)) &&
         ports.some(({ port, isHttp }) => !isHttp && port === address.port),
   );
+  if (local.length === 0) return [];
   const why = whyOtherCase(nameCase, mailUsers.case);
-  if (local === undefined || why === undefined) return [];
-  const message = `the Dovecot of this machine ${why}`;
-  return [{ path: 'mail_users.case', message, severity: 'warning', code: 'doubtful' }];
+  const otherCase: readonly Finding[] =
+    why === undefined
+      ? []
+      : [
+          {
+            path: 'mail_users.case',
+            message: `the Dovecot of this machine ${why}`,
+            severity: 'warning',
+            code: 'doubtful',
+          },
+        ];
+  return [...otherCase, ...local.flatMap((each) => unlistedNamespaces(each, sharedNamespaces))];
+}
+
+function unlistedNamespaces(
+  { name, sharedNamespaces: said }: Settings['backends'][number],
+  known: readonly string[],
+): readonly Finding[] {
+  const listed = said?.map(foldAscii);
+  const unlisted = known.filter((prefix) => listed?.includes(foldAscii(prefix)) === false);
+  if (unlisted.length === 0) return [];
+  const message = `does not list ${unlisted.join(' ')}, where its Dovecot can show mail of others (shared, public or virtual mailboxes): rules and holds let names there pass`;
+  const path = `backends.${name}`;
+  return [{ path, message, severity: 'warning', code: 'namespaces-unsaid' }];
 }
 
 interface Account {

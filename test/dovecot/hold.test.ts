@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { commandNames, commandsOf } from '../../src/domain/language/commands/catalog.js';
@@ -19,7 +19,7 @@ import { openRawClient, type RawReply } from '../kit/raw-client.js';
 import { runWarm } from '../kit/warm-program.js';
 import { policyFor } from './http-twins.js';
 import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
-import { sharedNamespace } from './shared-namespace.js';
+import { sharedNamespace, virtualNamespace } from './shared-namespace.js';
 
 const bob = 'bob@example.org';
 const victim = 'victim@example.org';
@@ -53,7 +53,14 @@ async function openSharing(owner: Owner, release: Release): ReturnType<typeof op
   if ('skip' in lab) return lab;
   appendFileSync(join(lab.folder, 'passwd'), aliases);
   const shared = sharedNamespace[lab.series](lab.inRoot(join(lab.folder, 'mail')));
-  await lab.writeExtraConf(`${password}${realm[lab.series]} = example.org\n${shared}${userdbListener}`);
+  const virtual = virtualNamespace[lab.series];
+  await lab.writeExtraConf(
+    `${password}${realm[lab.series]} = example.org\n${shared}${virtual}${userdbListener}`,
+  );
+  const folder = join(lab.folder, 'mail', alice, 'virtual');
+  mkdirSync(join(folder, 'all'), { recursive: true });
+  writeFileSync(join(folder, 'all', 'dovecot-virtual'), `shared/${victim}/INBOX\n  all\n`);
+  execFileSync('chown', ['-R', '--reference', join(folder, '..'), folder]);
   return lab;
 }
 
@@ -87,7 +94,7 @@ onDovecot('a held mailbox stays as it was, byte for byte', openSharing, async (t
   const ask = (line: Line): Promise<RawReply> => askAt(lab.unixPreauth, line);
   await fill(ask);
   const guid = (await ask({ user: victim, fields: ['mailbox status', 'guid', 'INBOX'] })).cells.at(-1) ?? '';
-  const { gateway, through, before, home } = await tryLines(t, lab, '["shared/"]', (user) =>
+  const { gateway, through, before, home } = await tryLines(t, lab, '["shared/", "virtual/"]', (user) =>
     linesOf(lab, user, guid),
   );
   for (const line of [
@@ -238,6 +245,8 @@ async function fill(ask: (line: Line) => Promise<RawReply>): Promise<void> {
   await own(['save', '-m', 'Old'], 'Subject: old\r\n\r\ntext\r\n.\r\n');
   await own(['flags add', '\\Seen', 'mailbox', 'INBOX', '1']);
   await own(['acl set', 'Archive', `user=${bob}`, 'lookup', 'read']);
+  const rights = ['lookup', 'read', 'write', 'write-seen', 'write-deleted', 'insert', 'expunge'];
+  await own(['acl set', 'INBOX', `user=${alice}`, ...rights]);
   for (const script of ['main', 'other']) await own(['sieve put', script], 'keep;\r\n.\r\n');
   await own(['sieve activate', 'main']);
 }
@@ -281,6 +290,10 @@ function linesOf(lab: Lab, user: string, guid: string): readonly Line[] {
     ['expunge', 'mailbox', shared('INBOX'), 'all'],
     ['flags add', '\\Deleted', 'mailbox', shared('INBOX'), 'all'],
     ['backup', `maildir:${inRoot(`${victim}/Maildir`)}`],
+    // No mailbox is named: the INBOX that victim shares is one of them.
+    ['flags add', '\\Deleted', 'all'],
+    ['flags replace', '\\Answered', 'all'],
+    ['expunge', 'mailbox', 'virtual/all', 'all'],
   ];
   const uploads = [{ user, fields: ['sieve put', 'other'], input: 'discard;\r\n.\r\n' }];
   const prefix = `prefix=${inRoot(`${victim}/`)}`;
@@ -298,8 +311,11 @@ function linesOf(lab: Lab, user: string, guid: string): readonly Line[] {
     ...ofAlice.map((fields) => ({ user: alice, fields })),
     ...uploads,
     ...ofSeries.map((fields) => ({ user: '', fields })),
-    // Only refused: this Dovecot lets alice list nothing below the INBOX, and says no itself where a mail would be taken out.
+    // Only refused: this Dovecot lets alice list nothing below the INBOX, and says no itself where a mail would be taken out. The virtual
+    // mailbox has another state by then.
     ...[
+      ['flags add', '\\Deleted', 'mailbox', 'v*', 'all'],
+      ['move', 'Archive', 'mailbox', 'virtual/all', 'all'],
       ['expunge', 'mailbox-guid', guid, 'all'],
       ['expunge', 'mailbox', 's*', 'all'],
       ['move', 'Archive', 'mailbox', shared('INBOX'), 'all'],

@@ -33,3 +33,26 @@ acl_sharing_map {
 }
 `,
 };
+
+/** Virtual mailboxes below `virtual/`, each a folder of the user with a file dovecot-virtual. */
+export const virtualNamespace: Readonly<Record<Lab['series'], string>> = {
+  '2.3': `mail_plugins = $mail_plugins virtual
+namespace virtual {
+  separator = /
+  prefix = virtual/
+  location = virtual:~/virtual
+  subscriptions = no
+}
+`,
+  '2.4': `mail_plugins {
+  virtual = yes
+}
+namespace virtual {
+  separator = /
+  prefix = virtual/
+  mail_driver = virtual
+  mail_path = ~/virtual
+  subscriptions = no
+}
+`,
+};

@@ -111,6 +111,21 @@ void test('a prefix that does not end before a separator, and one that is only a
       assert.equal(parseDoveconf(`# 2.4.1 (x): f\n${outer}\n`)?.sharedNamespaces, undefined, outer);
 });
 
+void test('virtual namespaces beside shared ones, whose mail they can show', () => {
+  const virtual = {
+    '2.3': 'namespace virt {\nlocation = virtual:~/virtual\nprefix = virtual/\n}\n',
+    '2.4': 'namespace virt {\nmail_driver = virtual\nmail_path = ~/virtual\nprefix = virtual/\n}\n',
+  };
+  const prefix = { '2.3': 'shared/%%u/', '2.4': 'shared/$user/' };
+  for (const series of ['2.3', '2.4'] as const) {
+    const of = (more: string): readonly string[] | undefined =>
+      parseDoveconf(`# ${series}.1 (x): f\n${virtual[series]}${more}`)?.sharedNamespaces;
+    assert.deepEqual(of(''), []);
+    const shared = `namespace shared {\nprefix = ${prefix[series]}\ntype = shared\n}\n`;
+    assert.deepEqual(of(shared), ['virtual/', 'shared/']);
+  }
+});
+
 void test('doveadm_port with doveadm_ssl makes doveadm want TLS on sockets', () => {
   const of = (more: string): boolean | undefined =>
     parseDoveconf(`# 2.3.21 (x): f\n${more}`)?.wantsTlsOnSockets;

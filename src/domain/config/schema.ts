@@ -121,7 +121,7 @@ const backend = section(
       .describe('what a Dovecot gets that is newer than this dovegate knows: everything, reads, nothing'),
     shared_namespaces: listOf(sharedPrefix, 'prefixes, as ["shared/"]')
       .optional()
-      .describe('prefixes of its shared and public namespaces, `[]` for none'),
+      .describe('prefixes of its shared, public and virtual namespaces, `[]` for none'),
     namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
       .min(1, { error: 'must hold at least one namespace' })
       .optional()

@@ -420,3 +420,25 @@ void test('a Dovecot of this machine that keeps the case of names, and a file th
     assert.match(file, /dovegate.yaml:10:21: .*mail_users.case: .* takes names in any case/);
   }
 });
+
+void test('a Dovecot of this machine with shared and virtual mailboxes that the file does not list', async (t) => {
+  const folder = openFolder(t);
+  const fakes = fakePrograms(t);
+  const spaces =
+    'namespace {\\n  type = shared\\n  prefix = shared/$user/\\n}\\nnamespace {\\n  mail_driver = virtual\\n  prefix = Virtual/\\n}\\n';
+  const socket = 'service doveadm {\\n  unix_listener /run/no-dovecot {\\n    mode = 0600\\n  }\\n}\\n';
+  fakes.write('doveconf', `printf '# 2.4.1 (x): f\\n${socket}${spaces}'`);
+  for (const subcommand of ['check', 'doctor'])
+    for (const [listed, said] of [
+      ['["shared/"]', / backends.mail1: does not list Virtual\/, where its Dovecot can show mail of others/],
+      ['[]', / backends.mail1: does not list shared\/ Virtual\/, where /],
+      ['["Shared/", "virtual/"]', undefined],
+    ] as const) {
+      const file = join(folder, 'dovegate.yaml');
+      const backend = `  mail1: { address: "unix:/run/no-dovecot", shared_namespaces: ${listed} }`;
+      writeFileSync(file, configurationFor(backend));
+      const { text } = await runWarm([subcommand, '--config', file], { env: { PATH: fakes.path } });
+      if (said === undefined) assert.doesNotMatch(text, /does not list/);
+      else assert.match(text, said);
+    }
+});

@@ -58,6 +58,7 @@ export function judgeOwn(
       shared: undefined,
       soleUser: undefined,
       isSharedUnsaid: false,
+      isSharedNamed: false,
       mailboxNames: doubtedNames,
       content: [],
       mustBeNamed: [],

@@ -8,13 +8,14 @@ import type { ParsedArguments } from '../../language/commands/parse.js';
 import {
   contentAsked,
   effectOf,
+  namedSharedReach,
   sharedReach,
   type TouchedUsers,
   touchedUsers,
   type UserArgument,
 } from '../../language/meaning/reach.js';
 import { isAddress, isMask } from '../../language/names/glob.js';
-import { doubtedNames, type MailboxNames, usualSharedPrefixes } from '../../language/names/mailbox-names.js';
+import { doubtedNames, type MailboxNames } from '../../language/names/mailbox-names.js';
 import { foldAscii, type UserNames } from '../../people/identity/user-name.js';
 import type { Policy } from './policy.js';
 
@@ -48,6 +49,8 @@ export interface Attempt {
   readonly shared: string | undefined;
   /** The backend does not declare its shared namespaces, so the usual prefixes counted. */
   readonly isSharedUnsaid: boolean;
+  /** It names a mailbox there, or a mask for some; else `shared` is of a query without a mailbox. */
+  readonly isSharedNamed: boolean;
   readonly mailboxNames: MailboxNames;
   /** The parameters that read the content of mails, for people: `field hdr`, `key text`; for `user`: the userdb fields that it shows. */
   readonly content: readonly string[];
@@ -144,6 +147,7 @@ export function attemptOf(
     everybody,
     shared: sharedReach(given, sharedNamespaces),
     isSharedUnsaid: sharedNamespaces === undefined,
+    isSharedNamed: namedSharedReach(given, sharedNamespaces) !== undefined,
     mailboxNames,
     content: contentAsked(given),
     mustBeNamed,
@@ -264,9 +268,7 @@ export function usersTouchedBy(attempt: Attempt): readonly string[] {
  * Whether it names a mailbox in a shared namespace, whose owner only the server knows. Listing all mailboxes that a user sees, and a search
  * that names no mailbox, do not count.
  */
-function namesSharedMailbox({ parsed, shared, isSharedUnsaid }: Attempt): boolean {
-  if (shared === undefined) return false;
-  const reach = isSharedUnsaid ? sharedReach(parsed, usualSharedPrefixes) : shared;
-  if (reach !== 'mailbox-mask') return reach !== undefined;
-  return parsed.values.get(reach)?.some((mask) => !/^[*%]/.test(mask)) === true;
+function namesSharedMailbox({ parsed, shared, isSharedNamed }: Attempt): boolean {
+  if (shared !== 'mailbox-mask') return isSharedNamed;
+  return parsed.values.get(shared)?.some((mask) => !/^[*%]/.test(mask)) === true;
 }

@@ -256,18 +256,30 @@ export function reconcileUserOptions(
  * The first parameter whose value can reach mailboxes of other people, which a user sees below the prefix of a shared namespace. doveadm
  * ignores ACLs, so a client that may name `shared/victim/INBOX` can read the victim's mail. Reaching are: a mailbox name in such a
  * namespace or with one below it, a mask that can match one, a missing mask that means `*`, a GUID (which is looked up everywhere), a query
- * with any of these.
+ * with any of these, and one that names no mailbox: it finds, and changes, mail of the INBOX that somebody shares with the user, and of
+ * virtual mailboxes (measured on 2.3.19.1 and 2.4.1: test/dovecot/hold.test.ts).
  * @param prefixes of the backend's shared namespaces, each with its separator at the end; `[]`: it has none; undefined: not declared. Then
- * the usual ones count, and a query without a mailbox counts as reaching them; with declared ones it does not, because servers search only
- * private namespaces unless a mailbox is named (measured on 2.3.13 and 2.4.5).
+ * the usual ones count.
  */
 export function sharedReach(
   parsed: ParsedArguments,
   prefixes: readonly string[] | undefined,
 ): string | undefined {
-  const folded = prefixes?.map(foldAscii) ?? usualSharedPrefixes;
+  if (prefixes?.length === 0) return undefined;
+  const { command, query } = parsed;
+  const isOpen = query !== undefined && !namesMailbox(query);
+  const named = namedSharedReach(parsed, prefixes);
+  if (named !== undefined || !isOpen) return named;
+  return command.params.find(({ role }) => role === 'search-query')?.name;
+}
+
+/** As {@link sharedReach}, without a query that reaches them only because it names no mailbox. */
+export function namedSharedReach(
+  { command, values, query }: ParsedArguments,
+  prefixes: readonly string[] = usualSharedPrefixes,
+): string | undefined {
+  const folded = prefixes.map(foldAscii);
   if (folded.length === 0) return undefined;
-  const { command, values, query } = parsed;
   // Without a mask it lists everything that `*` does, and in shared namespaces too (measured on 2.3.19.1 and 2.4.1).
   if (command.name === 'mailbox list' && !values.has('mailbox-mask')) return 'mailbox-mask';
   const maskReachesOne = (mask: string): boolean => {
@@ -281,12 +293,13 @@ export function sharedReach(
     if (role === 'mailbox' || role === 'namespace')
       return given.map(foldAscii).some((text) => folded.some((prefix) => nameReaches(text, prefix)));
     if (role !== 'search-query') return role === 'mailbox-guid' || name === 'all-namespaces';
-    if (query === undefined) return false;
-    if (prefixes === undefined && !namesMailbox(query)) return true;
     // Wherever in the tree a mailbox is named, the server may open it.
-    return conditionsIn(query).some(
-      ({ key, values: [mailbox = ''] }) =>
-        key.name === 'mailbox-guid' || (key.name === 'mailbox' && maskReachesOne(mailbox)),
+    return (
+      query !== undefined &&
+      conditionsIn(query).some(
+        ({ key, values: [mailbox = ''] }) =>
+          key.name === 'mailbox-guid' || (key.name === 'mailbox' && maskReachesOne(mailbox)),
+      )
     );
   });
   return reaching?.name;

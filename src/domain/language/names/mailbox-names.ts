@@ -36,9 +36,12 @@ export interface MailboxNames {
   readonly isInboxDoubted: boolean;
 }
 
-/** Used if a configuration does not declare the prefixes; case does not matter. */
+/**
+ * Used if a configuration does not declare the prefixes; case does not matter. A virtual mailbox shows mail of any other one that its user
+ * sees, also of one that somebody shares.
+ */
 export const usualSharedPrefixes: readonly string[] =
-  'shared/,shared.,public/,public.,user/,user.,users/,users.,other users/,other users.,#shared/,#public/,#users/,~'.split(
+  'shared/,shared.,public/,public.,user/,user.,users/,users.,other users/,other users.,#shared/,#public/,#users/,virtual/,virtual.,~'.split(
     ',',
   );
 
