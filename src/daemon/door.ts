@@ -19,6 +19,7 @@ import { bounds } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
 import {
   type ActionResult,
+  type DoorBeat,
   type DoorCall,
   type DoorFacts,
   type DoorHead,
@@ -135,7 +136,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   let pages = 0;
   const redact = (word: string): Redacted => served.now.exchanges.redact(word);
   const notes = new DoorNotes({ clock, journal, redact, onError });
-  const settings = new DoorSettings(clock, settingsText);
+  const settings = new DoorSettings(clock, settingsText, lockedPeople);
   const states = new NowStates({
     clock,
     make: () => makeNow(lookAt(gate), watch, clock.now()),
@@ -360,6 +361,19 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     return { code: 'person', text: `${name} may not do this with the role "${role}"` };
   }
 
+  /** Each person of the page who is locked, with why. */
+  function lockedPeople(): Readonly<Record<string, string>> {
+    const { locks } = access;
+    if (locks.size === 0) return {};
+    const people = served.now.settings.admin?.page?.people ?? [];
+    return Object.fromEntries(
+      people.flatMap((person) => {
+        const stop = locks.on({ identities: wordsOnPage(person) });
+        return stop === undefined ? [] : [[person.name, locks.sentence(stop)]];
+      }),
+    );
+  }
+
   function streamOf(pieces: AsyncGenerator<string>): HttpAnswer {
     if (streams >= bounds.doorStreams)
       return refused({ code: 'busy', text: 'too many streams are open' }, 503);
@@ -495,13 +509,19 @@ const beatMs = 1_000;
 class DoorSettings {
   readonly #clock: Pick<Clock, 'setTimer'>;
   readonly #textOf: (generation: number) => Iterable<string>;
+  readonly #locked: () => DoorBeat['locked'];
   readonly #reviewed = new Wakes();
   #generation: number;
 
   /** `textOf` makes the text of the settings that are served now. */
-  constructor(clock: Pick<Clock, 'setTimer' | 'wallMs'>, textOf: (generation: number) => Iterable<string>) {
+  constructor(
+    clock: Pick<Clock, 'setTimer' | 'wallMs'>,
+    textOf: (generation: number) => Iterable<string>,
+    locked: () => DoorBeat['locked'],
+  ) {
     this.#clock = clock;
     this.#textOf = textOf;
+    this.#locked = locked;
     // Above that of every daemon before this one: what the page had from them is stale.
     this.#generation = clock.wallMs();
   }
@@ -519,7 +539,7 @@ class DoorSettings {
   async *watch(signal: AbortSignal): AsyncGenerator<string> {
     for (let sent = 0; !signal.aborted; ) {
       if (sent === this.#generation) {
-        yield '{"beat":1}\n';
+        yield `${JSON.stringify({ beat: 1, locked: this.#locked() } satisfies DoorBeat)}\n`;
         await this.#reviewed.next(signal, { clock: this.#clock, ms: beatMs });
         continue;
       }

@@ -11,7 +11,7 @@ import { type Explain, parseExplain } from '../domain/admin/page/requests.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { accessTable } from './access-table.js';
-import { type Daemon, isChanged } from './daemon.js';
+import { type Daemon, statusOfChange, whyChanged } from './daemon.js';
 import { explainAsked, judgingBy } from './explain-asked.js';
 import { keysTable } from './keys-table.js';
 import type { FindPastUses } from './past-uses.js';
@@ -49,7 +49,8 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
         await daemon.record(who, { action: 'explain', from: who.from, args });
         return !isStill() || daemon.told !== told ? changed : jsonReply(200, explained);
       } catch (fault) {
-        if (isChanged(fault)) return changed;
+        const why = whyChanged(fault);
+        if (why !== undefined) return refusedReply(statusOfChange(fault), why);
         log.report({ event: 'admin-failed', level: 'error', text: `/api/explain: ${messageOf(fault)}` });
         return refusedReply(503, `the question could not be recorded: ${messageOf(fault)}`);
       }

@@ -27,7 +27,7 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { pageName } from '../setup/certificates.js';
-import { type Daemon, isChanged } from './daemon.js';
+import { type Daemon, statusOfChange, whyChanged } from './daemon.js';
 import { createOidc } from './oidc.js';
 import type { People } from './people.js';
 
@@ -39,7 +39,7 @@ export interface BrowserParts {
   readonly clock: Clock;
   readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'record' | 'refused' | 'operate'>;
-  readonly people: Pick<People, 'page' | 'byName'>;
+  readonly people: Pick<People, 'page' | 'byName' | 'whyLocked'>;
   readonly guard: LoginGuard;
   /** The page's certificate, with the authorities of client certificates. */
   readonly offer: () => TlsOffer | undefined;
@@ -102,7 +102,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const stamp = stampOf(person);
     return () => {
       const now = people.byName(person.name);
-      if (now === undefined || stampOf(now) !== stamp) return false;
+      if (now === undefined || stampOf(now) !== stamp || people.whyLocked(now.name) !== undefined)
+        return false;
       return proved === undefined || loginsNow().policyOf(proved, offer()?.clientCa) !== undefined;
     };
   }
@@ -155,6 +156,11 @@ export function createBrowserAnswers(parts: BrowserParts) {
       if (person === undefined) throw new Error('the person is gone');
       await note('page-sign-in', person, session, how, words);
     } catch (fault) {
+      const changed = whyChanged(fault);
+      if (changed !== undefined) {
+        sessions.leave(session, changed);
+        return refusedReply(statusOfChange(fault), changed);
+      }
       log.report({
         event: 'admin-failed',
         level: 'error',
@@ -238,6 +244,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
     // A reload came in between.
     if (person === undefined) return refusedReply(401, signInText);
     const { name } = person;
+    const locked = people.whyLocked(name);
+    if (locked !== undefined) return refusedReply(403, locked);
     const isStill = watchOf(person, proved);
     // A connection may be older than what its certificate counts under now.
     if (!isStill()) {
@@ -266,6 +274,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
       return refusedReply(proved.status, proved.text);
     }
     const { person, signIn } = proved;
+    const locked = people.whyLocked(person.name);
+    if (locked !== undefined) return refusedReply(403, locked);
     const isSame = watchOf(person);
     // Nobody is there for the token; or a reload came in between.
     if (signal.aborted || !isSame()) return refusedReply(401, signInText);
@@ -325,7 +335,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
         ? jsonReply(200, { text: done.text })
         : refusedReply(refusals[done.kind], done.text);
     } catch (fault) {
-      if (isChanged(fault)) return refusedReply(409, 'the configuration was changed meanwhile; ask again');
+      const changed = whyChanged(fault);
+      if (changed !== undefined) return refusedReply(statusOfChange(fault), changed);
       log.report({ event: 'admin-failed', level: 'error', text: `${kind}: ${messageOf(fault)}` });
       return refusedReply(503, `this failed: ${messageOf(fault)}`);
     }
@@ -371,7 +382,9 @@ export function createBrowserAnswers(parts: BrowserParts) {
         return unauthorized(signInText);
       case 'ended':
         refuse('session-ended', peer, found.name, endpoint);
-        return unauthorized(`${found.why ?? 'the session has ended'}; ${signInText}`);
+        return unauthorized(
+          `${people.whyLocked(found.name) ?? found.why ?? 'the session has ended'}; ${signInText}`,
+        );
       case 'crowded':
         return refusedReply(503, crowdedText);
       case 'live':

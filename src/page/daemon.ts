@@ -11,6 +11,7 @@ import { pause } from '../concurrency/waiting.js';
 import {
   type ActionResult,
   type DoorAccessed,
+  type DoorBeat,
   type DoorFacts,
   type DoorHead,
   type DoorKnown,
@@ -57,7 +58,7 @@ export interface DaemonParts {
   readonly log: Pick<Log, 'report'>;
   readonly names: Pick<NameService, 'numbersOf'>;
   readonly client: DoorClient;
-  /** Called and awaited after each change of the settings, before the next one. */
+  /** Called and awaited after each change of the settings and of who is locked, before the next one. */
   readonly onSettings: () => Promise<void> | void;
 }
 
@@ -66,6 +67,7 @@ const retryMs = 500;
 export class Daemon {
   readonly #parts: DaemonParts;
   #told: Told | undefined;
+  #locked: DoorBeat['locked'] = {};
   #away: DoorFault | undefined = new DoorFault('away', 'dovegate was not asked yet');
   readonly #ended = new AbortController();
 
@@ -76,6 +78,11 @@ export class Daemon {
   /** Undefined: nothing came from the daemon since the start of this process. */
   get told(): Told | undefined {
     return this.#told;
+  }
+
+  /** Why a person may do nothing, as the daemon said within the last second; undefined: no lock stops them. */
+  whyLocked(name: string): string | undefined {
+    return Object.hasOwn(this.#locked, name) ? this.#locked[name] : undefined;
   }
 
   /** Why it cannot be asked now, as a sentence; undefined: it can. */
@@ -189,7 +196,14 @@ export class Daemon {
     let head: DoorHead | undefined;
     let builder = createSettingsBuilder();
     for await (const line of lines) {
-      if (line.startsWith('{"beat"')) continue;
+      if (line.startsWith('{"beat"')) {
+        const { locked } = beatIn(line);
+        const isOther = Object.keys(locked).join('\n') !== Object.keys(this.#locked).join('\n');
+        this.#locked = locked;
+        // Ends what they have open.
+        if (isOther) await onSettings();
+        continue;
+      }
       if (line !== '') {
         if (head === undefined) head = headIn(line);
         else builder.push(line);
@@ -207,9 +221,16 @@ export class Daemon {
   }
 }
 
-/** Whether the daemon serves other settings now, or the person has changed. */
-export function isChanged(fault: unknown): boolean {
-  return fault instanceof DoorFault && (fault.code === 'stale' || fault.code === 'person');
+/** The sentence for a person where the daemon serves other settings now, or lets them do this no longer; undefined: another fault. */
+export function whyChanged(fault: unknown): string | undefined {
+  if (!(fault instanceof DoorFault)) return undefined;
+  if (fault.code === 'stale') return 'the configuration was changed meanwhile; ask again';
+  return fault.code === 'person' ? fault.message : undefined;
+}
+
+/** 409: to be asked again. */
+export function statusOfChange(fault: unknown): 403 | 409 {
+  return fault instanceof DoorFault && fault.code === 'stale' ? 409 : 403;
 }
 
 /** The sentence for a person who asked for records; undefined: not a fault of the door, and its text is for the log only. */
@@ -217,6 +238,11 @@ export function whyNotShown(fault: unknown): string | undefined {
   return fault instanceof DoorFault
     ? `nothing can be recorded, so nothing is shown: ${fault.message}`
     : undefined;
+}
+
+function beatIn(line: string): DoorBeat {
+  const beat: DoorBeat = JSON.parse(line);
+  return beat;
 }
 
 function headIn(line: string): DoorHead {

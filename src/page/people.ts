@@ -4,9 +4,9 @@ import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import type { Daemon } from './daemon.js';
 
 export class People {
-  readonly #daemon: Pick<Daemon, 'told'>;
+  readonly #daemon: Pick<Daemon, 'told' | 'whyLocked'>;
 
-  constructor(daemon: Pick<Daemon, 'told'>) {
+  constructor(daemon: Pick<Daemon, 'told' | 'whyLocked'>) {
     this.#daemon = daemon;
   }
 
@@ -16,6 +16,11 @@ export class People {
 
   byName(name: string): PagePerson | undefined {
     return this.page?.people.find((each) => each.name === name);
+  }
+
+  /** Undefined: no lock stops them. */
+  whyLocked(name: string): string | undefined {
+    return this.#daemon.whyLocked(name);
   }
 
   /** Two names of one number were refused when the daemon read the settings. */

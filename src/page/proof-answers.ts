@@ -22,7 +22,7 @@ import { formatTime } from '../domain/records/audit/record.js';
 import { type ReportAsked, whyNoReport } from '../domain/records/report/report.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { type Daemon, isChanged, type Told, whyNotShown } from './daemon.js';
+import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
 import { createFleetLook } from './fleet-look.js';
 import { LookRefused, type Looks } from './looks.js';
 import { seesOwnOnly } from './now-answers.js';
@@ -224,7 +224,8 @@ export function createProofHandlers(
   /** The sentence for people about a fault; its own text may name files, and goes to the log. */
   function told({ endpoint, signal }: PageRequest, fault: unknown): string {
     if (fault instanceof LookRefused) return fault.message;
-    if (isChanged(fault)) return 'the configuration was changed meanwhile; ask again';
+    const changed = whyChanged(fault);
+    if (changed !== undefined) return changed;
     if (!signal.aborted)
       log.report({ event: 'admin-failed', level: 'error', text: `${endpoint}: ${messageOf(fault)}` });
     return (

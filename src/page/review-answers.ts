@@ -17,7 +17,7 @@ import { formatCell } from '../domain/records/trail/export.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { settingsLines } from '../setup/configuration-lines.js';
-import { type Daemon, isChanged, type Told, whyNotShown } from './daemon.js';
+import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
@@ -99,7 +99,8 @@ async function answer(
     }
   } catch (fault) {
     if (fault instanceof LookRefused) return refusedReply(503, fault.message);
-    if (isChanged(fault)) return changed;
+    const why = whyChanged(fault);
+    if (why !== undefined) return refusedReply(403, why);
     // Nobody is there to be answered.
     if (signal.aborted) return refusedReply(503, 'given up');
     log.report({ event: 'admin-failed', level: 'error', text: `/api/${what}: ${messageOf(fault)}` });

@@ -16,7 +16,7 @@ import { extractNotes } from '../domain/records/views/extract.js';
 import { formatFilter } from '../domain/records/views/filter.js';
 import { type Look, lookAt, lookPath, mayLook } from '../domain/records/views/look.js';
 import { messageOf } from '../ports/faults.js';
-import { type Daemon, isChanged, whyNotShown } from './daemon.js';
+import { type Daemon, whyChanged, whyNotShown } from './daemon.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { People } from './people.js';
 
@@ -94,6 +94,8 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
   try {
     await daemon.record(person, { action: 'page-open', from: fromOf(who) });
   } catch (fault) {
+    const why = whyChanged(fault);
+    if (why !== undefined) return plainAnswer(403, why);
     log.report({ event: 'admin-failed', level: 'error', text: `${openPath}: ${messageOf(fault)}` });
     // As at the sign-in: somebody who sees no records may come while nothing can be recorded.
     if (person.roles.includes('audit'))
@@ -139,7 +141,8 @@ export async function lookInto(
     return await answerLook(parts, look);
   } catch (fault) {
     if (fault instanceof LookRefused) return { status: 503, text: fault.message };
-    if (isChanged(fault)) return changed;
+    const why = whyChanged(fault);
+    if (why !== undefined) return { status: 403, text: why };
     // Nobody is there to be answered.
     if (look.signal.aborted) return { status: 503, text: 'given up' };
     const text = `${lookPath(look.asked.look)}: ${messageOf(fault)}`;

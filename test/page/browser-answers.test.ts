@@ -1,6 +1,7 @@
 // Who gets what of the page: the whole table of roles and endpoints, the ways in, and the record of what was refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DoorFault } from '../../src/adapters/page/door-client.js';
 import {
   jsonReply,
   type PageHandler,
@@ -54,6 +55,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
   const acted: unknown[][] = [];
   const now = {
     people,
+    locked: new Map<string, string>(),
     offer: { clientCa: authorities } as Pick<TlsOffer, 'clientCa'>,
   };
   const settings = { page: { approve: false, people } };
@@ -79,6 +81,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
         return settings.page;
       },
       byName: (name) => settings.page.people.find((each) => each.name === name),
+      whyLocked: (name) => now.locked.get(name),
     },
     guard: createLoginGuard(clock),
     offer: () => ({ certificate: { chain: '', key: '' }, protocols: [], ...now.offer }),
@@ -362,6 +365,28 @@ void test('a person who is gone, or not the same any more, is out at once; strea
   const token = await enter('audit');
   replace(usual.map((person) => ({ ...person })));
   assert.equal((await ask('me', { token })).status, 200, 'a reload without a change for this person');
+});
+
+void test('a person who is locked is out, and reads why; a refusal by the daemon has its own words', async () => {
+  const { ask, enter, door, now } = desk();
+  const token = await enter('audit');
+  const why = 'audit is locked by root until 2026-11-20T10:00:00.000Z: a stolen laptop';
+  now.locked.set('audit', why);
+  door.review();
+  const out = await ask('me', { token });
+  assert.deepEqual([out.status, bodyOf(out).includes(why)], [401, true], bodyOf(out));
+  now.locked.clear();
+  for (const [code, status] of [
+    ['person', 403],
+    ['stale', 409],
+  ] as const) {
+    const late = desk({ append: () => Promise.reject(new DoorFault(code, why)) });
+    const reply = await late.ask('redeem', {
+      body: { link: late.door.link(usual.find(({ name }) => name === 'view') ?? assert.fail(), opener) },
+    });
+    assert.equal(reply.status, status, bodyOf(reply));
+    assert.match(bodyOf(reply), code === 'person' ? /a stolen laptop/ : /the configuration was changed/);
+  }
 });
 
 void test('a password: right, wrong, of nobody; the hash that is replaced ends the session', async () => {

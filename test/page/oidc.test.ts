@@ -70,6 +70,7 @@ async function desk(t: TestContext, options: DeskOptions = {}) {
         return page;
       },
       byName: (name) => page.people.find((each) => each.name === name),
+      whyLocked: () => undefined,
     },
     guard: createLoginGuard(clock),
     offer: () => undefined,

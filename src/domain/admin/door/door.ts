@@ -13,7 +13,7 @@ export const standardDoor = '/run/dovegate/door.sock';
 
 /** Every call, as `METHOD PATH`. */
 export const doorCalls = {
-  /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; `{"beat":1}` each second. */
+  /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; a DoorBeat each second. */
   settings: 'GET /settings',
   /** -> lines of MadeNow, 1 a second, at most 5 while the daemon gets better or worse. */
   now: 'GET /now',
@@ -51,6 +51,12 @@ export interface DoorHead {
   readonly directory: string;
   readonly journal: string;
   readonly ownKey: string;
+}
+
+export interface DoorBeat {
+  readonly beat: 1;
+  /** Why each person of the page who is locked may do nothing, by name. */
+  readonly locked: Readonly<Record<string, string>>;
 }
 
 /** What is shown now, without mail users, and whom the rows named: one for each, `''` for nobody. */

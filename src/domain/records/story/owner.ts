@@ -1,6 +1,6 @@
 // Who can change that a command was denied or failed: the first thing that somebody on call has to know. Also for the browser.
 
-/** People who write policies, the requester, who drains and kills, the people of the mail server, or those of dovegate's own host. */
+/** People who write policies, the requester, who drains, kills, locks and holds, the people of the mail server, or those of dovegate's own host. */
 export type TroubleOwner = 'policy' | 'requester' | 'operator' | 'server' | 'gate';
 
 /**
@@ -21,7 +21,7 @@ const ofRequester = new Set(
   ).split(','),
 );
 const ofPolicy = new Set(['denied', 'over-limit']);
-const ofOperator = new Set(['killed', 'backend-drained']);
+const ofOperator = new Set(['killed', 'backend-drained', 'locked', 'held']);
 /** Of the status of a backend: what was asked for is not there, or cannot be. */
 const statusesOfRequester = new Set(['NOUSER', 'NOTFOUND', 'DATAERR', 'USAGE', 'EXPIRED', 'CHANGED']);
 
@@ -56,11 +56,11 @@ export function ownerOf(ended: {
   readonly status: string | undefined;
 }): TroubleOwner {
   const { outcome, denial, error, status } = ended;
+  if (error !== undefined && ofOperator.has(error)) return 'operator';
   if (outcome === 'denied') return ofRequester.has(denial ?? error ?? '') ? 'requester' : 'policy';
   if (error === undefined)
     return status !== undefined && statusesOfRequester.has(status) ? 'requester' : 'server';
   if (ofPolicy.has(error)) return 'policy';
-  if (ofOperator.has(error)) return 'operator';
   if (outcome === 'unparsable' || ofRequester.has(error)) return 'requester';
   return ofServer.has(error) || /^(lookup|reply)-/.test(error) ? 'server' : 'gate';
 }

@@ -221,7 +221,8 @@ export function nextWords(
 ): string {
   if (owner !== 'policy') {
     const ask = isDecisionCode(denial) ? decisionCodes[denial][1] : isCode(error) ? codes[error].ask : '';
-    return `${ownerWords(owner, { backend })}${owner === 'requester' && ask ? `: ${plain(ask)}` : ''}`;
+    const isAsked = owner === 'requester' || error === 'locked' || error === 'held';
+    return `${ownerWords(owner, { backend })}${isAsked && ask ? `: ${plain(ask)}` : ''}`;
   }
   const none = denial === 'rule-misses' ? 'no rule fits it' : 'no rule yet';
   const rule = place === '' ? none : `rule ${place}`;

@@ -448,11 +448,14 @@ function withoutEnd(line: Buffer): Buffer {
   return line[line.length - 1] === 0x0a ? line.subarray(0, -1) : line;
 }
 
-/** `access`, `operator`, `session-open`, `session-close`. */
+/** `access`, `lock` (and not `log`), `operator`, `session-open`, `session-close`. */
 function isDeed(piece: Buffer, eventAt: number): boolean {
   const [first, second] = [piece[eventAt], piece[eventAt + 1]];
   return (
-    (first === 0x61 && second === 0x63) || isOperator(piece, eventAt) || (first === 0x73 && second === 0x65)
+    (first === 0x61 && second === 0x63) ||
+    (first === 0x6c && piece[eventAt + 2] === 0x63) ||
+    isOperator(piece, eventAt) ||
+    (first === 0x73 && second === 0x65)
   );
 }
 

@@ -428,6 +428,11 @@ void test('who acts next after a denial: who writes policies, or the requester w
   assert.match(answer, /^failed: the backend says: /);
   assert.equal(next, 'next: the mail server mail1');
   assert.match(told(denied, refused).answer, /^denied by policy support/);
+  // The policy allows it: who locked or holds can lift that.
+  for (const error of ['locked', 'held']) {
+    const stopped = told(admission, { ...refused, error }).next;
+    assert.match(stopped ?? '', /^next: an operator of dovegate: ask the operator that the sentence names; /);
+  }
 });
 
 void test('a command that was refused before one was asked met no backend; one that could not be sent names it', () => {

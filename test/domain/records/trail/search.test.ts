@@ -361,6 +361,15 @@ void test('what people did beside commands is found by its kind and by who did i
     { ...over('revoked', 'G1', started + 6), principal: 'page:carol', to: undefined },
     { time: started + 7, event: 'session-close', session: 'S1', principal: 'bob@support', reason: 'idle' },
     { time: started + 8, event: 'limit', principal: 'bob@support', count: 3 },
+    ...(['held', 'unlock-asked', 'unlocked'] as const).map((action) => ({
+      time: started + 9,
+      event: 'lock' as const,
+      action,
+      lock: 'L1',
+      user: 'vera@example.com',
+      by: 'erin',
+    })),
+    { time: started + 9, event: 'log', id: 'E9', level: 'info', text: 'lock' },
   ];
   const lines = records.map((record) => ledger.seal(encodeBody(record)));
   const found = (filter: TrailFilter, pieces: readonly string[] = lines): string[] => {
@@ -376,7 +385,9 @@ void test('what people did beside commands is found by its kind and by who did i
     [{ isWithCounts: true }, ['E1', 'C0', 'C1']],
     [{ id: 'C1' }, ['C1']],
     [{ kind: 'access' }, ['requested', 'revoked']],
-    [{ kind: 'operator' }, ['drain', 'kill']],
+    [{ kind: 'operator' }, ['drain', 'held', 'unlock-asked', 'unlocked', 'kill']],
+    [{ by: 'erin' }, ['held', 'unlock-asked', 'unlocked']],
+    [{ user: 'vera@example.com', kind: 'operator' }, ['held', 'unlock-asked', 'unlocked']],
     [{ kind: 'session' }, ['session-open', 'page-sign-in', 'session-close']],
     [{ kind: 'look' }, ['audit-search']],
     // One person by the names of listeners, of the page, and as an operator.
@@ -391,7 +402,7 @@ void test('what people did beside commands is found by its kind and by who did i
     [{ backend: 'mail1', kind: 'all' }, ['drain']],
     [{ outcome: 'requested', kind: 'all' }, ['requested']],
     // The kill has no end; both begin within the time.
-    [{ outcome: 'ok', kind: 'operator' }, ['drain']],
+    [{ outcome: 'ok', kind: 'operator' }, ['drain', 'held', 'unlock-asked', 'unlocked']],
     [{ outcome: 'open', kind: 'operator' }, ['kill']],
     [{ kind: 'operator', untilMs: started + 3 }, ['drain']],
     [{ id: 'E1', kind: 'all' }, ['E1', 'kill']],
