@@ -60,7 +60,7 @@ function headLines({ series, source }) {
 function holdLines(all) {
   const lines = new Map();
   for (const { name, hold, hold_why: why } of all.flatMap(({ source }) => source.commands)) {
-    if (!['keeps', 'named', 'all'].includes(hold) || !why)
+    if (!['keeps', 'into', 'named', 'all'].includes(hold) || !why)
       throw new Error(`${name}: no hold, or no hold_why`);
     const line = `${name} | ${hold} | ${why}`;
     if ((lines.get(name) ?? line) !== line) throw new Error(`${name}: the series differ in hold`);

@@ -126,7 +126,7 @@ void test('a mail user is locked by aliases and by masks that may be the user', 
   const command = commandNamed('2.4', 'quota get') ?? assert.fail();
   const parsed = parseArguments('2.4', command, []);
   assert.ok(parsed.kind === 'parsed');
-  const nobody = { users: [], aliases: [], masks: [], everybody: 'none' } as const;
+  const nobody = { user: undefined, users: [], aliases: [], masks: [], everybody: 'none' } as const;
   const nothing = { command, parsed, ...nobody, shared: undefined, isSharedUnsaid: false };
   const mask = (value: string, isUserMask = true) => ({ masks: [{ parameter: 'user', value, isUserMask }] });
   for (const [touched, isBound] of [

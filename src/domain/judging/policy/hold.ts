@@ -19,7 +19,7 @@ export interface HoldRefusal {
 
 export type Holdable = Pick<
   Attempt,
-  'command' | 'parsed' | 'users' | 'aliases' | 'masks' | 'everybody' | 'shared' | 'isSharedUnsaid'
+  'command' | 'parsed' | 'user' | 'users' | 'aliases' | 'masks' | 'everybody' | 'shared' | 'isSharedUnsaid'
 >;
 
 /** By the first of these holds that names the user, else by the first one. `policy`: whose users a list may say. */
@@ -34,14 +34,21 @@ export function refusalOfHolds(
   const what = `"${command.name}" ${whyNotKept(command)}`;
   const userMasks = masks.filter(({ isUserMask }) => isUserMask);
   const isForAll = everybody === 'option';
-  const meant = { ...attempt, masks: userMasks, everybody: isForAll ? everybody : 'none' } as const;
+  // The mail that is copied stays. Which of the aliases are of the user who gets it is not known.
+  const users = command.hold === 'into' && attempt.user !== undefined ? [attempt.user] : attempt.users;
+  const meant = {
+    ...attempt,
+    users,
+    masks: userMasks,
+    everybody: isForAll ? everybody : 'none',
+  } as const;
   const named = holds.find((lock) => mayTouch(heldNames(lock), meant));
   if (named !== undefined) {
     const isForSeveral = isForAll || userMasks.length > 0;
     return { lock: named, isNamed: true, why: isForSeveral ? `${what}; ${without(holds, policy)}` : what };
   }
   if (command.hold === 'all') return { lock: first, isNamed: false, why: `${what}, also of that one` };
-  if (shared !== undefined) {
+  if (shared !== undefined && !(command.hold === 'into' && shared === 'query')) {
     const unsaid = attempt.isSharedUnsaid ? ' (the backend does not say its shared_namespaces)' : '';
     const why = `${what}, and by ${shared} it may reach mailboxes of others${unsaid}`;
     return { lock: first, isNamed: false, why };

@@ -163,9 +163,9 @@ const allGrants = ['normal', 'explicit', 'never'] as const;
 
 /**
  * What becomes of a command while a mailbox is held: `keeps`: it destroys, hides, moves and changes no mail. `named`: it may, of the users
- * that it names, those in its arguments too. `all`: it may, and whose cannot be known.
+ * that it names, those in its arguments too. `into`: it may, of the user of its line. `all`: it may, and whose cannot be known.
  */
-export const allHolds = ['keeps', 'named', 'all'] as const;
+export const allHolds = ['keeps', 'into', 'named', 'all'] as const;
 
 /** A command of one series, frozen, the same object at each look-up. Two series have an object each, also for equal names. */
 export interface Command {

@@ -5,13 +5,13 @@
 export const catalogSources = {
   '2.3': {
     dovecot: '2.3.19.1',
-    hash: '1abbd4a36f822f701df803766eaa92fd5c86755d70e2a2a60ec64cd8b9e31fef',
+    hash: '57cae5e67cb57f2bf84e0c5bb3cde8303c4384bd816903605d2c2991d1393edc',
     mailParams:
       'A/all-users:bool?=all-users S/socket-path:str?=socket u/user:str?=user trans-flags:int?=internal F/user-file:istream?=user-file',
   },
   '2.4': {
     dovecot: '2.4.1, compared with revision f28b5a9 (after 2.4.4)',
-    hash: '1ead3cf52dab42d9f055c9f7af6de8849f74234984dc59a119cd8dae3010ef38',
+    hash: 'e7387b94825f68476a53082a1c021d106fef6aeb049b39706f6989b5ab19aba4',
     mailParams:
       'A/all-users:bool?=all-users S/socket-path:str?=socket u/user:str?=user trans-flags:int?=internal no-userdb-lookup:bool?=internal F/user-file:istream?=user-file',
   },
@@ -33,8 +33,8 @@ export const commandTable = `
 2.3 | backup | user admin never all none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? U/replicator-notify:bool? l/lock-timeout:int? r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int? d/default-destination:bool?=flag-remote E/legacy-dsync:bool? <destination:array?=remote-destination
 2.4 | backup | user admin never all none ordered | f/full-sync:bool? P/purge-remote:bool? R/reverse-sync:bool? l/lock-timeout:int?+ r/rawlog:str?=file-path-write m/mailbox:str?=mailbox g/mailbox-guid:str?=mailbox-guid n/namespace:array?=namespace N/all-namespaces:bool? x/exclude-mailbox:array?=mailbox-mask a/all-mailbox:str?=mailbox s/state:str?=sync-state t/sync-since-time:str? e/sync-until-time:str? O/sync-flags:str?=mail-flags I/sync-max-size:str? T/timeout:int?+ p/destination-option:array?=setting-override <destination:array?=remote-destination
 2.3 | batch | user admin never all none ordered | <separator:str=keyword <args:array=sub-commands
-2.3 | copy | user write explicit keeps none | <destination-mailbox:str=mailbox <source-type:str?=keyword <source-user:str?=source-user <query:array=search-query
-2.4 | copy | user write explicit keeps none | <destination-mailbox:str=mailbox <source-user:str?@user=source-user <query:array=search-query
+2.3 | copy | user write explicit into none | <destination-mailbox:str=mailbox <source-type:str?=keyword <source-user:str?=source-user <query:array=search-query
+2.4 | copy | user write explicit into none | <destination-mailbox:str=mailbox <source-user:str?@user=source-user <query:array=search-query
 2.3 2.4 | deduplicate | user destroy explicit named none | m/by-msgid:bool? <query:array=search-query
 2.3 | dict get | server read never keeps none | u/user:str?=user <dict-uri:str=dict-uri <key:str=dict-key
 2.4 | dict get | server read never keeps none | u/user:str?=user <filter-name:str=config-filter <key:str=dict-key
@@ -165,8 +165,8 @@ export const commandTable = `
 2.3 | replicator remove | server admin explicit keeps none | a/socket-path:str?=socket <user:str=user
 2.3 | replicator replicate | server admin explicit named none | a/socket-path:str?=socket f/full-sync:bool? p/priority:str? <user-mask:str=user-mask
 2.3 | replicator status | server read explicit keeps none | a/socket-path:str?=socket <user-mask:str?=user-mask
-2.3 | save | user write explicit keeps dot | m/mailbox:str?=mailbox <file:istream?=content-file
-2.4 | save | user write explicit keeps dot | m/mailbox:str?=mailbox U/uid:int?+ g/guid:str?=guid r/received-date:str? <file:istream?=content-file
+2.3 | save | user write explicit into dot | m/mailbox:str?=mailbox <file:istream?=content-file
+2.4 | save | user write explicit into dot | m/mailbox:str?=mailbox U/uid:int?+ g/guid:str?=guid r/received-date:str? <file:istream?=content-file
 2.3 2.4 | search | user read normal keeps none | <query:array=search-query
 2.3 2.4 | service status | server read explicit keeps none | <service:array?=service-name
 2.3 2.4 | service stop | server admin never keeps none | <service:array=service-name
@@ -200,6 +200,7 @@ acl set | can take the right to see a mailbox from somebody
 altmove | moves mail to another storage
 backup | deletes and replaces mail of the side that it writes to, which can be anybody's
 batch | runs other commands, for anybody
+copy | adds mail, and near the quota Dovecot's plugin trash deletes other mail for it
 deduplicate | deletes mail
 dict inc | writes to any place where mail or what belongs to it can be
 dict set | writes to any place where mail or what belongs to it can be
@@ -236,6 +237,7 @@ purge | removes deleted mail from the files of its storage
 rebuild attachments | changes the flags of mail
 replicator add | brings deletions from another server
 replicator replicate | brings deletions from another server
+save | adds mail, and near the quota Dovecot's plugin trash deletes other mail for it
 sieve activate | changes what becomes of mail that arrives
 sieve deactivate | changes what becomes of mail that arrives
 sieve delete | changes what becomes of mail that arrives

@@ -70,6 +70,7 @@ void test('each command of the catalog for the held user, and for another one', 
 
 void test('the forms of a line', () => {
   const deletes = '"expunge" deletes mail';
+  const adds = "adds mail, and near the quota Dovecot's plugin trash deletes other mail for it";
   const takes = '"move" takes mail out of a mailbox';
   for (const [user, line, expected, where] of [
     [bob, 'expunge mailbox INBOX all', [true, deletes]],
@@ -79,8 +80,15 @@ void test('the forms of a line', () => {
     [anna, `move Trash user ${bob} mailbox INBOX all`, [true, takes]],
     [bob, `move Trash user ${anna} mailbox INBOX all`, [true, takes]],
     [anna, `copy Trash user ${bob} mailbox INBOX all`, undefined],
-    [bob, `copy Trash user ${anna} mailbox INBOX all`, undefined],
-    [bob, 'save', undefined],
+    [bob, `copy Trash user ${anna} mailbox INBOX all`, [true, `"copy" ${adds}`]],
+    [bob, 'save', [true, `"save" ${adds}`]],
+    [
+      anna,
+      'save -m shared/bob/INBOX',
+      [false, `"save" ${adds}, and by mailbox it may reach mailboxes of others`],
+      { shared: ['shared/'] },
+    ],
+    [anna, 'copy Trash all', undefined, { shared: ['shared/'] }],
     [bob, 'fetch uid mailbox INBOX all', undefined],
     [bob, 'flags add \\Seen mailbox INBOX all', undefined],
     [bob, 'flags add $Label mailbox INBOX all', undefined],
