@@ -22,9 +22,10 @@ import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js
 import { isHold, type LockEntry } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
-import type { LockLift, LockWish } from '../gateway/access/locks.js';
+import { isByOneName, type LockLift, type LockWish } from '../gateway/access/locks.js';
 import type { Router } from '../gateway/command/assessment.js';
 import type { Service } from '../gateway/session/service.js';
+import type { Clock } from '../ports/machine.js';
 import { type OtherAct, recordedOperator } from './operator.js';
 
 type LockDeed = Extract<OperatorAction, { kind: 'lock' | 'unlock' }>;
@@ -296,12 +297,44 @@ async function readUser(
   const users = [user];
   const asker = { principal: 'lock', origin: 'lock' };
   const answer = (await ask([{ kind: 'userdb', users }], nothingKnown, asker)).userdb.get(userdbKey(users));
-  if (answer?.kind === 'resolved')
-    return answer.aliases.length === 0 ? { user } : { user, users: [user, ...answer.aliases] };
+  if (answer?.kind === 'resolved') return { user, users: [user, ...answer.aliases] };
   return {
     user,
-    doubt: `. The userdb did not answer (${answer?.code ?? 'failed'}): no other name of that user is known`,
+    doubt: `. The userdb did not answer (${answer?.code ?? 'failed'}): no other name of that user is known until it does, and it is asked again`,
   };
+}
+
+const namesAgainMs = 5_000;
+
+/** Asks again for the other names of mail users who are locked or held, until the userdb has said them. Returns what ends it. */
+export function followNames(
+  { access: { locks }, served }: LockParts,
+  clock: Pick<Clock, 'setTimer'>,
+): () => void {
+  let timer = clock.setTimer(namesAgainMs, again);
+  let isOver = false;
+  return () => {
+    isOver = true;
+    timer.cancel();
+  };
+
+  function again(): void {
+    void askAgain()
+      // The next time is soon.
+      .catch(() => undefined)
+      .finally(() => {
+        if (!isOver) timer = clock.setTimer(namesAgainMs, again);
+      });
+  }
+
+  async function askAgain(): Promise<void> {
+    const { router } = served.now.exchanges;
+    if (!router.table.asksUserdb) return;
+    for (const lock of locks.entries.filter(isByOneName)) {
+      const found = await readUser(router, lock.locked.user ?? '');
+      if (typeof found === 'object' && found.users !== undefined) locks.learn(lock, found.users);
+    }
+  }
 }
 
 /** A person of `persons`, or who has that name or uid on this host, at a listener or on the page. */

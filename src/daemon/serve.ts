@@ -45,7 +45,7 @@ import { watchKeys } from './keys.js';
 import { KnownUsers } from './known-users.js';
 import { drain, Lifecycle } from './lifecycle.js';
 import { createListeners } from './listeners.js';
-import { withLocks } from './lock-actions.js';
+import { followNames, withLocks } from './lock-actions.js';
 import {
   createLossLog,
   openAudit,
@@ -430,6 +430,7 @@ async function open(
     page: () => door?.told(),
   };
   const act = withLocks(createAct(gate), gate);
+  opened.add('the names of who is locked', followNames(gate, clock));
   if (last !== undefined) reloader.keepLast(last);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {

@@ -5,9 +5,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Operator, OperatorAction } from '../../src/adapters/admin/access.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import { withLocks, wordsOnPage } from '../../src/daemon/lock-actions.js';
+import { followNames, type LockParts, withLocks, wordsOnPage } from '../../src/daemon/lock-actions.js';
+import { type UserdbAnswer, userdbKey } from '../../src/domain/judging/policy/route.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
-import { openMemoryEngine } from '../kit/memory-engine.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
+import { type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
 
 const settings = `
 version: 1
@@ -29,7 +31,7 @@ const uids = { anna: 1001, carol: 1002, root: 0, boss: 1009, bob: 1003 };
 const bob = 'user:bob@example.org';
 const root: Operator = { by: 'root', uid: 0, user: 'root', loginUid: 0 };
 
-function open(text = settings) {
+function open(text = settings, more: (engine: MemoryEngine) => Partial<LockParts> = () => ({})) {
   const engine = openMemoryEngine({ settings: text, uids });
   const all: Readonly<Record<string, number>> = uids;
   const users = {
@@ -51,23 +53,24 @@ function open(text = settings) {
     Object.assign(now, { settings: read, persons: new Persons(read.persons, users) });
     engine.exchanges.access.locks.persons = now.persons;
   };
-  const act = withLocks(
-    async (action) => {
-      others.push(action);
-      return { kind: 'done', text: '' };
+  const parts: LockParts = {
+    access: engine.exchanges.access,
+    served: {
+      now,
     },
-    {
-      access: engine.exchanges.access,
-      served: { now },
-      service: engine.service,
-      names: {
-        uidOf: async (name) =>
-          name in all ? { kind: 'found', id: all[name] ?? 0 } : { kind: isAway ? 'unanswered' : 'none' },
-        hasUser: async (name) => ['dave', 'root'].includes(name),
-      },
-      log: { report: () => undefined },
+    service: engine.service,
+    names: {
+      uidOf: async (name) =>
+        name in all ? { kind: 'found', id: all[name] ?? 0 } : { kind: isAway ? 'unanswered' : 'none' },
+      hasUser: async (name) => ['dave', 'root'].includes(name),
     },
-  );
+    log: { report: () => undefined },
+    ...more(engine),
+  };
+  const act = withLocks(async (action) => {
+    others.push(action);
+    return { kind: 'done', text: '' };
+  }, parts);
   const onPage = (name: string): Operator => {
     const person = now.settings.admin?.page?.people.find((each) => each.name === name);
     assert.ok(person);
@@ -88,7 +91,7 @@ function open(text = settings) {
   const setAway = (away: boolean): void => {
     isAway = away;
   };
-  return { engine, turn, setAway, act, onPage, lock, hold, unlock, others };
+  return { engine, parts, turn, setAway, act, onPage, lock, hold, unlock, others };
 }
 
 void test('root and people who operate on the page lock and lift; nobody else does', async () => {
@@ -420,4 +423,55 @@ void test('a step of a lift that is not recorded is not done', async () => {
   engine.setJournal('refuse');
   assert.equal((await unlock(bob, onPage('anna'))).kind, 'unrecorded');
   assert.equal(engine.exchanges.access.locks.entries.length, 1);
+});
+
+void test('the other names of a mail user are asked for again until the userdb has said them', async () => {
+  let isAnswering = false;
+  const { engine, parts, hold } = open(settings, ({ settings: own, exchanges }) => ({
+    served: {
+      now: {
+        settings: own,
+        persons: new Persons(own.persons),
+        exchanges: {
+          router: {
+            table: { ...exchanges.router.table, asksUserdb: true },
+            ask: async ([question], known) => {
+              const users = question?.kind === 'userdb' ? question.users : [];
+              const answer: UserdbAnswer = isAnswering
+                ? { kind: 'resolved', aliases: ['bob@example.org'] }
+                : { kind: 'failed', code: 'reply-timeout' };
+              return { ...known, userdb: new Map([[userdbKey(users), answer]]) };
+            },
+          },
+        },
+      },
+    },
+  }));
+  const clock = createFakeClock();
+  const end = followNames(parts, clock);
+  const { locks } = parts.access;
+  assert.match((await hold('user:robert@example.org')).text, /did not answer .*, and it is asked again/);
+  const shown = () => locks.entries.map((lock) => locks.shown(lock).isByOneName);
+  const tick = async (): Promise<void> => {
+    await clock.advance(5_000);
+    await settle();
+  };
+  await tick();
+  assert.deepEqual(shown(), [true]);
+  isAnswering = true;
+  await tick();
+  assert.deepEqual(shown(), [undefined]);
+  assert.deepEqual(locks.entries[0]?.locked.users, ['robert@example.org', 'bob@example.org']);
+  assert.equal(locks.entries[0]?.untilMs, Infinity);
+  const made = engine.recordsOf('lock');
+  assert.deepEqual(
+    made.map(({ users, lock }) => [users, lock === made[0]?.lock]),
+    [
+      [undefined, true],
+      [['robert@example.org', 'bob@example.org'], true],
+    ],
+  );
+  await tick();
+  assert.equal(engine.recordsOf('lock').length, 2);
+  end();
 });

@@ -124,6 +124,7 @@ export class Locks {
       ...(until !== undefined && { until }),
       hold: isHold(lock),
       ...(asked !== undefined && { asked: asked.record.by ?? '', asked_until: askedUntil }),
+      ...(isByOneName(lock) && { isByOneName: true }),
     };
   }
 
@@ -154,6 +155,16 @@ export class Locks {
     onMade();
     const count = kill(lock);
     return { lock, count, recorded: journal.recordEnd({ ...record, count }) };
+  }
+
+  /** All names of its mail user are known now. */
+  learn({ id }: LockEntry, users: readonly string[]): void {
+    const lock = this.#book.find(id);
+    if (lock === undefined || !isByOneName(lock)) return;
+    const { until } = this.shown(lock);
+    const record = { ...lock.locked, users, ...(until !== undefined && { until }) };
+    this.#book.follow(record);
+    this.#parts.journal.appendEnd({ ...record, time: this.#parts.clock.wallMs() });
   }
 
   async lift(lock: LockEntry, lift: LockLift): Recorded {
@@ -208,4 +219,9 @@ export class Locks {
     this.#book.follow(record);
     for (const ends of [this.#endsMs, this.#asksEndMs]) ends.delete(record.lock ?? '');
   }
+}
+
+/** Whether nobody knows the other names of the mail user that it is for. */
+export function isByOneName({ locked: { user, users } }: LockEntry): boolean {
+  return user !== undefined && users === undefined;
 }

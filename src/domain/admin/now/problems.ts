@@ -46,7 +46,7 @@ export const foundCodes = {
   'audit-failed': ['records do not reach the disk; the state on the page is "blind"'],
   'audit-missing': [
     'files of the journal were moved away or removed, and its records go on in new ones',
-    'put the files back beside the new ones, then `dovegate audit verify`',
+    'put the files back beside the new ones, then `dovegate audit verify`; lock and hold again what those records had',
   ],
   'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
   'audit-reserve': ['the disk of the records is full but for its reserve'],
@@ -226,8 +226,8 @@ function missingRecords({ missing, directory }: RunningJournal): FoundProblem[] 
   return [
     {
       code: 'audit-missing',
-      text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there.`,
-      try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; find out who can write to ${directory}`,
+      text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there. Locks and holds that only those records have are not in force.`,
+      try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; lock and hold again what dovegate audit search --kind operator shows; find out who can write to ${directory}`,
       isDegrading: false,
       ...(sinceMs === undefined ? {} : { sinceMs }),
     },
@@ -400,13 +400,25 @@ const locksShown = 5;
 
 function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
   const shown = locks.slice(0, locksShown).map((lock): FoundProblem => {
-    const { id, target, by, reason, since, until, hold, asked, asked_until: askedUntil = '' } = lock;
+    const {
+      id,
+      target,
+      by,
+      reason,
+      since,
+      until,
+      hold,
+      asked,
+      asked_until: askedUntil = '',
+      isByOneName,
+    } = lock;
     const isUser = target.startsWith('user:');
     const what = isUser ? 'a mail user' : target.replace(':', ' ');
     const end = until === undefined ? '' : ` until {${until}}`;
     const second =
       asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
-    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}`;
+    const unknown = isByOneName ? '; other names of that user are not known, and not covered' : '';
+    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${unknown}`;
     const sinceMs = Date.parse(since);
     return {
       code: hold ? 'held' : 'locked',

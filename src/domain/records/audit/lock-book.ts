@@ -32,6 +32,8 @@ export interface ShownLock {
   /** Who asked to lift it, and until when that counts. */
   readonly asked?: string;
   readonly asked_until?: string;
+  /** Of a mail user whose other names, if there are any, the userdb has not said: they are not covered. */
+  readonly isByOneName?: true;
 }
 
 export function isHold({ locked }: LockEntry): boolean {
@@ -111,7 +113,9 @@ export class LockBook {
       : [user, backend, listener].every((each) => each === undefined) && identities.length === 0;
     if (untilMs === undefined || isOfNothing) return;
     if (!this.#entries.has(id) && this.#entries.size >= bounds.locks) return;
-    this.#entries.set(id, { id, locked, untilMs });
+    // Once more: the other names of a mail user are known now.
+    const asked = isHeld ? this.#entries.get(id)?.asked : undefined;
+    this.#entries.set(id, { id, locked, untilMs, ...(asked !== undefined && { asked }) });
   }
 
   #ask(id: string, asked: LockRecord): void {
