@@ -1,6 +1,6 @@
 // Who can change that a command was denied or failed: the first thing that somebody on call has to know. Also for the browser.
 
-/** People who write policies, the requester, who drains, kills, locks and holds, the people of the mail server, or those of dovegate's own host. */
+/** People who write policies, the requester, who drains, kills, locks and holds, the people of the mail server, or of dovegate's host. */
 export type TroubleOwner = 'policy' | 'requester' | 'operator' | 'server' | 'gate';
 
 /**
