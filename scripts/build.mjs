@@ -36,7 +36,6 @@ const whole = [
   'cli/doveadm/doveadm',
   'cli/serve-command',
   'adapters/journal/journal-thread',
-  'adapters/nats/nats-thread',
   'page/look-thread',
   'setup/configuration-thread',
 ];

@@ -29,9 +29,10 @@ import { root } from './setup.mjs';
 const triplets = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
 /**
- * By number, so that volumes and Kubernetes can name them. A container that runs `page` is 10002; the daemon must be in this group then.
+ * By number, so that volumes and Kubernetes can name them. A container that runs `page` is 10002, one that runs `ship` is 10003. The
+ * daemon must be in their groups then, since it gives them their doors, and all of them in the last one, which may read the journal.
  */
-const [dovegate, page] = [10001, 10002];
+const [dovegate, page, ship, journal] = [10001, 10002, 10003, 10004];
 
 /** They give fresh volumes their owner. The state may be passed, not listed: the journal below it has its own mode (audit.group). */
 const folders = [
@@ -39,7 +40,8 @@ const folders = [
   ['/run/dovegate', dovegate, 0o755],
   ['/run/dovegate-door', dovegate, 0o755],
   ['/run/dovegate-page', page, 0o700],
-  ['/var/lib/dovegate-page', page, 0o700],
+  ['/run/dovegate-ship', dovegate, 0o755],
+  ['/var/lib/dovegate-ship', ship, 0o700],
   ['/var/lib/dovegate', dovegate, 0o711],
   ['/var/lib/dovegate/audit', dovegate, 0o700],
 ];
@@ -48,9 +50,16 @@ const files = {
   '/etc/passwd': `root:x:0:0:root:/root:/usr/sbin/nologin
 dovegate:x:${dovegate}:${dovegate}::/var/lib/dovegate:/usr/sbin/nologin
 dovegate-page:x:${page}:${page}::/:/usr/sbin/nologin
+dovegate-ship:x:${ship}:${ship}::/:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `,
-  '/etc/group': `root:x:0:\ndovegate:x:${dovegate}:\ndovegate-page:x:${page}:\nnogroup:x:65534:\n`,
+  '/etc/group': `root:x:0:
+dovegate:x:${dovegate}:
+dovegate-page:x:${page}:dovegate
+dovegate-ship:x:${ship}:dovegate
+dovegate-journal:x:${journal}:dovegate,dovegate-page,dovegate-ship
+nogroup:x:65534:
+`,
   '/etc/nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
 };
 

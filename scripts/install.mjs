@@ -80,6 +80,8 @@ const { what, prefix, destdir, node, doveadm } = readArgs();
 const unitsLib = prefix === '/usr' ? '/usr/lib' : '/usr/local/lib';
 /** People who may connect to the socket of the page. */
 const people = 'dovegate-people';
+/** Who reads the whole journal. */
+const journal = 'dovegate-journal';
 const program = `${prefix}/lib/dovegate`;
 const main = `${program}/dist/main.js`;
 const configuration = '/etc/dovegate';
@@ -90,6 +92,8 @@ const units = [
   ['dovegate-fleet.service', `${unitsLib}/systemd/system/dovegate-fleet.service`],
   ['dovegate-page.service', `${unitsLib}/systemd/system/dovegate-page.service`],
   ['dovegate-page.socket', `${unitsLib}/systemd/system/dovegate-page.socket`],
+  ['dovegate-ship.path', `${unitsLib}/systemd/system/dovegate-ship.path`],
+  ['dovegate-ship.service', `${unitsLib}/systemd/system/dovegate-ship.service`],
   ['dovegate@.socket', `${unitsLib}/systemd/system/dovegate@.socket`],
   ['sysusers.conf', `${unitsLib}/sysusers.d/dovegate.conf`],
   ['tmpfiles.conf', `${unitsLib}/tmpfiles.d/dovegate.conf`],
@@ -337,7 +341,11 @@ function makeUsers(passes, works) {
   const todo = [
     [passes('id', 'dovegate'), [...system, '--home-dir', '/var/lib/dovegate', 'dovegate']],
     [passes('id', 'dovegate-page'), [...system, '--home-dir', '/', '--user-group', 'dovegate-page']],
-    [false, ['usermod', '--append', '--groups', 'dovegate-page', 'dovegate']],
+    [passes('id', 'dovegate-ship'), [...system, '--home-dir', '/', '--user-group', 'dovegate-ship']],
+    [passes('getent', 'group', journal), ['groupadd', '--system', journal]],
+    [false, ['usermod', '--append', '--groups', `dovegate-page,dovegate-ship,${journal}`, 'dovegate']],
+    [false, ['usermod', '--append', '--groups', journal, 'dovegate-page']],
+    [false, ['usermod', '--append', '--groups', journal, 'dovegate-ship']],
     [passes('getent', 'group', people), ['groupadd', '--system', people]],
   ];
   for (const [isDone, command] of todo)
@@ -360,7 +368,7 @@ function uninstall() {
   // Folders that are empty now may have been made by us.
   for (const [, path] of [...units, ...names.flatMap(completionsOf)]) removeEmpty(dirname(path));
   console.log(
-    `dovegate is removed; left: ${configuration}, /var/lib/dovegate (the journal), the users dovegate and dovegate-page`,
+    `dovegate is removed; left: ${configuration}, /var/lib/dovegate (the journal), the users dovegate, dovegate-page and dovegate-ship`,
   );
   process.stdout.write(inDovecot.stdout ?? '');
 }

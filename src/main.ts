@@ -32,7 +32,7 @@ try {
   );
   code = exitCodes.bug;
 }
-const isService = args[0] === 'serve' || (args[0] === 'page' && args[1] !== 'open');
+const isService = args[0] === 'serve' || args[0] === 'ship' || (args[0] === 'page' && args[1] !== 'open');
 const unwritten = await outputs.end(isService ? serviceOutputMs : undefined);
 if (unwritten !== undefined) {
   process.stderr.write(`dovegate: the output cannot be written whole: ${unwritten.message}\n`);

@@ -48,6 +48,10 @@ reload: 0 reloaded, 69 no daemon there, 77 not permitted, 78 problems; the old c
 dovegate reload
 dovegate reload --pid 4711
 
+ship: 0 ended by a signal, or there is no receiver, 70 internal error, 78 it could not start
+dovegate ship
+dovegate ship --door /run/dovegate/ship.sock --state /var/lib/dovegate-ship
+
 page open: 0 printed, 1 there is no page for browsers, 69 no daemon there, 77 not permitted, 78 no socket is named
 dovegate page open
 dovegate page open --socket /run/dovegate/page.sock

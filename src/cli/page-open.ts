@@ -2,8 +2,8 @@
 // page, once. Only the link goes to stdout.
 
 import { packaged } from '../adapters/host/packaged.js';
-import { pageStateDirectory, readFromDisk } from '../adapters/host/process.js';
-import { standardDoor } from '../domain/admin/door/door.js';
+import { readFromDisk } from '../adapters/host/process.js';
+import { standardDoor } from '../domain/config/admin-schema.js';
 import { findSettings } from '../domain/config/parse-settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { exitCodeOf, findDaemon } from './admin/operate.js';
@@ -18,14 +18,13 @@ export interface PageOpenOptions {
 export interface PageOptions {
   readonly config: string;
   readonly door?: string;
-  readonly state?: string;
 }
 
 /** Runs until a signal; resolves to the exit code. */
-export async function servePage({ config, door, state }: PageOptions): Promise<number> {
+export async function servePage({ config, door }: PageOptions): Promise<number> {
   // The page's user cannot read the configuration of the packaged service.
   const path = door ?? findSettings(config, readFromDisk).settings?.admin?.door ?? standardDoor;
-  return (await import('../page/page.js')).page({ door: path, state: state ?? pageStateDirectory() });
+  return (await import('../page/page.js')).page({ door: path });
 }
 
 /** Exit code 0; 1: there is no page for browsers; 77: not permitted. Rejects with a CommandFault (69: no daemon answers). */

@@ -22,6 +22,7 @@ import type { CheckOptions } from './policy/check.js';
 import { configOption, type End, numberParser, parseWait, runCommands, several } from './run-commands.js';
 import { addSend } from './send-command.js';
 import { addServe } from './serve-command.js';
+import type { ShipOptions } from './ship.js';
 
 /** Runs the subcommand that the arguments after the program's name select, and resolves to the exit code. */
 export function runDovegate(args: readonly string[]): Promise<number> {
@@ -33,6 +34,7 @@ export function runDovegate(args: readonly string[]): Promise<number> {
     addHashPassword(program, end);
     addKey(program, end);
     addPage(program, end);
+    addShip(program, end);
     registerFleet(registerAudit(program, end), end, async (config) =>
       (await import('./admin/operate.js')).findDaemon({ config }),
     );
@@ -458,16 +460,27 @@ function addKey(program: Command, end: End): void {
     });
 }
 
+function addShip(program: Command, end: End): void {
+  program
+    .command('ship')
+    .description("send records and notices to the configuration's receivers, beside dovegate serve")
+    .addOption(configOption('the configuration file, which names audit.door; it need not be readable'))
+    .option('--door <path>', 'audit.door itself; no file is read then')
+    .option(
+      '--state <directory>',
+      'its own state: how far receivers are; default: $STATE_DIRECTORY, else /var/lib/dovegate-ship',
+    )
+    .action(async (options: ShipOptions) => {
+      end(await (await import('./ship.js')).serveShip(options));
+    });
+}
+
 function addPage(program: Command, end: End): void {
   const page = program
     .command('page')
     .description("the page's own process, beside dovegate serve")
     .addOption(configOption('the configuration file, which names admin.door; it need not be readable'))
     .option('--door <path>', 'admin.door itself; no file is read then')
-    .option(
-      '--state <directory>',
-      'its own state: how far receivers of notices are; default: $STATE_DIRECTORY, else /var/lib/dovegate-page',
-    )
     .action(async (options: PageOptions) => {
       end(await (await import('./page-open.js')).servePage(options));
     });

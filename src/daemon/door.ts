@@ -3,16 +3,10 @@
 // over. What is recorded or signed is composed here. Calls cost a bounded number of records, of bytes and of signatures.
 
 import type { Act, OperatorAction } from '../adapters/admin/access.js';
-import { ourselves } from '../adapters/host/accounts.js';
 import type { FindPeer } from '../adapters/host/find-peer.js';
-import type { NameService } from '../adapters/host/name-service.js';
-import { packaged } from '../adapters/host/packaged.js';
 import { hostName, programVersion } from '../adapters/host/process.js';
-import { createRoutes } from '../adapters/http/routes.js';
-import { type HttpAnswer, type HttpCall, type HttpLimits, openHttpServer } from '../adapters/http/server.js';
+import type { HttpAnswer, HttpCall } from '../adapters/http/server.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import { bindUnix, type UnixPlace } from '../adapters/net/listen.js';
-import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { CountedExchanges } from '../adapters/telemetry/metrics.js';
 import { bounds } from '../bounds/bounds.js';
@@ -23,11 +17,8 @@ import {
   type DoorCall,
   type DoorFacts,
   type DoorHead,
-  type DoorKnown,
   type DoorRefusal,
   doorCalls,
-  doorVersion,
-  doorVersionHeader,
   recordedActions,
   unlimitedActions,
 } from '../domain/admin/door/door.js';
@@ -52,31 +43,25 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
 import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
-import { withGroup } from '../setup/sockets.js';
 import { decideOnPage, isEnd } from './door-access.js';
 import { type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
+import {
+  called,
+  type DoorPlace,
+  json,
+  linesOf,
+  openDoorServer,
+  refused,
+  tooLong,
+  tooOften,
+} from './door-server.js';
 import { wordsOnPage } from './lock-actions.js';
 import { judge, makeNow, receiversOf } from './now-source.js';
 import { NowStates } from './now-states.js';
 import type { NowWatch } from './now-watch.js';
 import { type Gate, lookAt } from './running.js';
 import { trafficOf } from './traffic.js';
-
-/** Also the name of its group. */
-const { pageUser } = packaged;
-
-export interface DoorPlace extends UnixPlace {
-  readonly pageUid: number | undefined;
-}
-
-/** For the group of the page's user where there is one; else for our own user. */
-export async function doorPlace(path: string, names: Pick<NameService, 'numbersOf'>): Promise<DoorPlace> {
-  const numbers = await names.numbersOf({ users: [pageUser], groups: [pageUser] });
-  const gid = numbers.gidOf(pageUser);
-  const mode = gid === undefined ? 0o600 : 0o660;
-  return { path, mode, uid: undefined, gid, pageUid: numbers.uidOf(pageUser) };
-}
 
 export interface DoorParts {
   readonly gate: Gate;
@@ -105,22 +90,9 @@ export interface OpenDoor {
   close(): Promise<void>;
 }
 
-/** The page closes its idle connections earlier, so none is closed here during a call. */
-const keptMs = 60_000;
-
 /** Refused for no rate, unless they change nothing. */
 const takesAway: ReadonlySet<DoorAction['kind']> = new Set(['kill', 'drain', 'lock']);
 const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
-
-const limits: HttpLimits = {
-  connectionsMax: bounds.doorConnections,
-  pipelinedMax: 1,
-  handshakeMs: bounds.adminConnectionMs,
-  kept: { headMs: bounds.adminConnectionMs, requestMs: bounds.adminConnectionMs, idleMs: keptMs },
-  headBytesMax: bounds.adminHeadBytes,
-  headFieldsMax: bounds.adminHeadFields,
-  unreadMs: bounds.pageUnreadMs,
-};
 
 const toldMs = 30_000;
 
@@ -130,7 +102,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const { served } = gate;
   const budget = new DoorBudget();
   let told: (DoorPage & { readonly atMs: number }) | undefined;
-  const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
   let streams = 0;
   let pages = 0;
@@ -237,22 +208,18 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }),
     page: called(parsePageCall, (page) => {
       told = { ...page, atMs: clock.now() };
-      return Promise.resolve(json(200, { seq: journal.seq } satisfies DoorKnown));
+      return Promise.resolve(json(200, {}));
     }),
   };
 
-  const find = createRoutes(
-    Object.entries(doorCalls).flatMap(([call, route]): [string, DoorCall][] =>
-      isCall(call) ? [[route, call]] : [],
-    ),
-  );
-  const server = await openHttpServer({
+  const server = await openDoorServer({
     clock,
-    limits,
-    bind: (acceptor) => withGroup('admin.door', pageUser, () => bindUnix(acceptor, place, onError)),
-    headers: { 'Cache-Control': 'no-store', [doorVersionHeader]: String(doorVersion) },
-    refusal: (status, text) => json(status, { code: 'malformed', text } satisfies DoorRefusal),
-    answer,
+    findPeer: parts.findPeer,
+    place,
+    calls: doorCalls,
+    take: (call, bytes) => budget.take(call, bytes, clock.now()),
+    bodyMax: doorBodyMax,
+    handlers,
     onError,
   });
 
@@ -266,58 +233,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     },
     close: () => server.close(),
   };
-
-  async function answer(call: HttpCall): Promise<HttpAnswer> {
-    const { request, path } = call;
-    const { socket } = request;
-    let peer = peers.get(socket);
-    if (peer === undefined) {
-      peer = peerOf(descriptorOf(socket));
-      peers.set(socket, peer);
-    }
-    const who = await peer;
-    if (who === undefined) {
-      const answered = refused({ code: 'person', text: 'this process may not ask here' }, 403);
-      return { ...answered, headers: { Connection: 'close' } };
-    }
-    call.work('page');
-    const found = find(request.method ?? '', path);
-    if (found?.kind !== 'found')
-      return refused(
-        {
-          code: 'version',
-          text: `there is no such call; this daemon speaks version ${doorVersion} of the door`,
-        },
-        404,
-      );
-    // Before a byte of the body is read.
-    if (request.headers['transfer-encoding'] !== undefined) return refused(unsaid, 411);
-    const bytes = Number(request.headers['content-length'] ?? 0);
-    const isTooLong = bytes > doorBodyMax(found.endpoint);
-    const waitMs = budget.take(found.endpoint, isTooLong ? 0 : bytes, clock.now());
-    if (waitMs !== undefined) return refused(tooOften(waitMs));
-    return isTooLong ? refused(tooLong, 413) : handlers[found.endpoint](call, who);
-  }
-
-  /** Undefined: it may not ask. The mode of the socket permits all members of its group, and people may have been added to it. */
-  async function peerOf(descriptor: number | undefined): Promise<RecordedPeer | undefined> {
-    const { uid, gid, pid, user, exe, unit } = await parts.findPeer('admin.door', descriptor).describe();
-    if (uid === undefined) return undefined;
-    const mayAsk = [0, ourselves().uid, place.pageUid].includes(uid);
-    return mayAsk ? { uid, gid, pid, user, exe, unit } : undefined;
-  }
-
-  function called<Asked>(
-    parse: (body: string) => Asked | string,
-    run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
-  ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
-    return async ({ readBody }, peer) => {
-      const body = await readBody(bounds.doorBodyBytes);
-      if (body === undefined) return refused(tooLong, 413);
-      const asked = parse(body);
-      return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
-    };
-  }
 
   /** Reads the short body of a person's step. `budgetOf`: the budget that it counts in; undefined: it takes a right away. */
   function decided<Asked>(
@@ -377,7 +292,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   function streamOf(pieces: AsyncGenerator<string>): HttpAnswer {
     if (streams >= bounds.doorStreams)
       return refused({ code: 'busy', text: 'too many streams are open' }, 503);
-    return { status: 200, type: 'application/x-ndjson; charset=utf-8', pieces: counted(pieces) };
+    return linesOf(counted(pieces));
   }
 
   async function* counted(pieces: AsyncGenerator<string>): AsyncGenerator<string> {
@@ -422,6 +337,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       atMs,
       seq: journal.seq,
       receivers: receiversOf(sinks),
+      notices: gate.shipping.told?.notices ?? [],
       series: Object.fromEntries(
         backends.flatMap(({ name, series }) => (series === undefined ? [] : [[name, series]])),
       ),
@@ -475,34 +391,6 @@ function actionOf(
       return kind satisfies never;
   }
 }
-
-function isCall(text: string): text is DoorCall {
-  return Object.hasOwn(doorCalls, text);
-}
-
-function json(status: number, value: unknown): HttpAnswer {
-  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
-}
-
-function refused(refusal: DoorRefusal, status = statusOf[refusal.code]): HttpAnswer {
-  return json(status, refusal);
-}
-
-const tooLong: DoorRefusal = { code: 'malformed', text: 'the call is too long' };
-const unsaid: DoorRefusal = { code: 'malformed', text: 'a call says how long it is (Content-Length)' };
-
-function tooOften(waitMs: number): DoorRefusal {
-  return { code: 'busy', text: `the page asks too often; try again in ${waitMs} ms` };
-}
-
-const statusOf: Readonly<Record<DoorRefusal['code'], number>> = {
-  stale: 409,
-  person: 403,
-  busy: 429,
-  unrecorded: 503,
-  malformed: 400,
-  version: 404,
-};
 
 const beatMs = 1_000;
 

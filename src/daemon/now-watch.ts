@@ -53,9 +53,6 @@ const turns: ReadonlySet<EngineEvent['kind']> = new Set([
   'lookup-working',
   'backend-down',
   'backend-up',
-  'ship-away',
-  'ship-connected',
-  'audit-forked',
   'audit-failed',
 ]);
 

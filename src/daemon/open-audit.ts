@@ -1,8 +1,7 @@
-// Opens the journal and its users: the signing key, the log of journal events, the receivers of records, and the limits that the last
+// Opens the journal and its users: the signing key, the log of journal events, and the limits that the last
 // hour's records have used. A configured key that is missing is never replaced by another one.
 
 import { gidOf } from '../adapters/host/accounts.js';
-import { randomFraction } from '../adapters/host/clock.js';
 import {
   makeFolder,
   readIfThere,
@@ -10,7 +9,7 @@ import {
   readText,
   writeAtomically,
 } from '../adapters/host/files.js';
-import { hostName, processId, programVersion } from '../adapters/host/process.js';
+import { programVersion } from '../adapters/host/process.js';
 import {
   type JournalEvent,
   type JournalOptions,
@@ -19,7 +18,6 @@ import {
 } from '../adapters/journal/journal.js';
 import { readKept } from '../adapters/journal/kept-end.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
-import { openShipping as open, type Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type ListedSettings, policyListOf } from '../domain/config/policy-list.js';
 import type { AuditSettings, Settings } from '../domain/config/settings.js';
@@ -30,11 +28,8 @@ import { countWords, plural } from '../domain/language/words/words.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/records/audit/ledger.js';
 import { isCount, parseLine } from '../domain/records/audit/record.js';
 import { createRedactor, makeHmacKey, type Redactor } from '../domain/records/audit/redact.js';
-import type { Observe } from '../gateway/outcome/events.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';
-import type { Connect } from '../ports/transport.js';
-import { sinksOf } from './receivers.js';
 
 /** Opening reads the remains of a crash, which an exchange of hours can spread over many segments: it gets this many deadlines. */
 const openDeadlines = 30;
@@ -397,25 +392,6 @@ export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>)
     const setting = signKeyFile === undefined ? 'state' : 'audit.sign_key';
     throw new Error(`${setting}: ${path}: ${messageOf(cause)}`, { cause });
   }
-}
-
-/** When it resolves, the position of shipping is known; nothing is sent before `start`. Never rejects. */
-export function openShipping(
-  settings: Settings,
-  clock: Clock,
-  connect: Connect,
-  observe: Observe,
-): Promise<Shipping> {
-  return open({
-    sinks: sinksOf(settings),
-    stateDirectory: settings.state,
-    directory: settings.audit.directory,
-    sender: { hostName: hostName(), processId },
-    connect,
-    clock,
-    chance: randomFraction,
-    observe,
-  });
 }
 
 /** A start must not take minutes: with the default size this is 512 MiB, read in seconds. */

@@ -7,7 +7,7 @@ import { countedAs } from '../domain/admin/now/history.js';
 import { hangingAt } from '../domain/admin/now/problems.js';
 import type { Running } from '../domain/admin/now/running.js';
 import { codes, plain } from '../domain/language/codes/codes.js';
-import { notUpBefore, requesterWords } from '../domain/records/story/incidents.js';
+import { notUpBefore, requesterWords } from '../domain/records/story/cost.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/machine.js';
 

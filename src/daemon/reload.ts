@@ -5,7 +5,6 @@ import { type NameNumbers, ourselves } from '../adapters/host/accounts.js';
 import { changeOf } from '../adapters/host/files.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { changedFiles, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';
@@ -19,7 +18,7 @@ import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
+import { type Certificates, tlsFilesOf } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/inspect.js';
 import { inspectAccounts, inspectReaders, namesIn } from '../setup/peers.js';
 import { accessRightsOf, type ConfiguredContext } from './engine-parts.js';
@@ -28,8 +27,8 @@ import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
 import { catalogOf } from './open-audit.js';
 import type { Pools } from './pools.js';
-import { sinksOf } from './receivers.js';
 import { createServed, type Served, type Switch } from './served.js';
+import type { Shipped } from './shipped.js';
 
 export interface Reloaded {
   /** Milliseconds since 1970. */
@@ -63,7 +62,7 @@ export interface ReloadParts {
   readonly listeners: Pick<Listeners, 'prepare'>;
   readonly certificates: Pick<Certificates, 'prepare'>;
   readonly service: Pick<Service, 'reviewRights'>;
-  readonly shipping: Pick<Shipping, 'replace'>;
+  readonly shipping: Pick<Shipped, 'replace'>;
   readonly access: Pick<AccessDesk, 'turnTo'>;
   readonly users: Pick<KnownUsers, 'prepare'>;
   readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser' | 'hasDirectory'>;
@@ -201,7 +200,6 @@ async function replaceAll(
   const certificates = parts.certificates.prepare(
     tlsFilesOf(settings),
     settings.backends.map(({ name }) => name),
-    receiverCertificatesOf(settings),
   );
   const sockets = await parts.listeners.prepare(settings.listeners, numbers);
   const unfinished: string[] = [];
@@ -269,7 +267,7 @@ async function replaceAll(
       );
     }),
     step('sessions', () => service.reviewRights()),
-    step('receivers', () => shipping.replace(sinksOf(settings))),
+    step('receivers', () => shipping.replace(settings)),
     step('log.level', () => log.setLevel(settings.log.level)),
     step('the checkpoint', () => journal.checkpoint()),
   ]);

@@ -4,7 +4,6 @@
 import type { NameService } from '../adapters/host/name-service.js';
 import { programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import type { Shipping } from '../adapters/shipping/shipping.js';
 import { errorCodes, lookupCodes, meaningIn, noticeCodes, shipCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
@@ -17,7 +16,12 @@ import type {
   RunningBackend,
   RunningCertificate,
 } from '../domain/admin/now/running.js';
-import { type BackendSettings, formatHostPort, formatListenerSocket } from '../domain/config/settings.js';
+import {
+  type BackendSettings,
+  formatHostPort,
+  formatListenerSocket,
+  type Settings,
+} from '../domain/config/settings.js';
 import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import type { Loaded } from '../domain/records/story/row.js';
@@ -41,6 +45,7 @@ import type { Outages } from './outages.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
+import type { Shipped } from './shipped.js';
 
 export interface Gate {
   readonly lifecycle: Lifecycle;
@@ -60,7 +65,7 @@ export interface Gate {
   readonly users: KnownUsers;
   readonly names: Pick<NameService, 'uidOf' | 'hasUser'>;
   readonly reloader: Reloader;
-  readonly shipping: Shipping;
+  readonly shipping: Shipped;
   readonly certificates: Certificates;
   readonly keys: KeyWatch;
   /** Undefined: there is no `admin`, so nobody asks. */
@@ -169,24 +174,34 @@ export function lookAt(gate: Gate): Running {
     }),
     locks: () => gate.access.locks.entries.map((lock) => gate.access.locks.shown(lock)),
     sinks: () =>
-      shipping.sinks.map(({ state, ...sink }) => ({
+      shipping.sinks.map(({ code = '', text = '', ...sink }) => ({
         ...sink,
-        state: state.at,
         fault:
-          state.at === 'away'
-            ? faultOf(shipCodes, state.code, state.text)
-            : state.at === 'forked'
-              ? faultOf(foundCodes, 'audit-forked', state.text)
+          sink.state === 'away'
+            ? faultOf(shipCodes, code, text)
+            : sink.state === 'forked'
+              ? faultOf(foundCodes, 'audit-forked', text)
               : undefined,
       })),
+    ship() {
+      if (!shipping.isNeeded) return undefined;
+      const { ageMs = 0, notices, problem } = shipping.told ?? {};
+      return {
+        isThere: notices !== undefined,
+        isAbsent: notices === undefined && shipping.isAbsent,
+        ageMs,
+        problem,
+        names: [...settings.audit.ship, ...(settings.notices ?? [])].map(({ name }) => name),
+        notices: (notices ?? []).map(({ fault, ...each }) => ({
+          ...each,
+          fault: fault && { ...fault, why: meaningIn(noticeCodes, fault.code) },
+        })),
+      };
+    },
     certificates: () => certificatesOf(gate),
     keys: () => gate.keys.shown(),
     exchanges: () => service.running(),
-    page: () =>
-      settings.admin?.page && {
-        told: pageOf(gate),
-        untold: gate.page() === undefined ? (settings.notices ?? []).map(({ name }) => name) : [],
-      },
+    page: () => settings.admin?.page && { told: gate.page() },
     reload: () => reloader.last,
     lookups: () =>
       [...exchanges.failingServices].map(([socket, { sinceMs, code }]) => ({
@@ -258,27 +273,30 @@ function systemCode(fault: UpstreamFault): string | undefined {
   return undefined;
 }
 
-function pageOf({ page }: Gate): PageTold | undefined {
-  const told = page();
-  if (told === undefined) return undefined;
-  const notices = told.notices?.map(({ fault, ...each }) => ({
-    ...each,
-    fault: fault && { ...fault, why: meaningIn(noticeCodes, fault.code) },
-  }));
-  return { ...told, notices };
+/** The servers of one that has several, each with a certificate of its own. */
+function serversOf(sink: Settings['audit']['ship'][number]): readonly string[] {
+  return sink.kind === 'nats' ? sink.servers.map(formatHostPort) : [];
 }
 
-function certificatesOf({ certificates, page, served }: Gate): RunningCertificate[] {
+function certificatesOf({ certificates, page, served, shipping }: Gate): RunningCertificate[] {
   const { settings } = served.now;
   const files = [...tlsFilesOf(settings), ...pageTlsFilesOf(settings)];
-  const shown = receiverCertificatesOf(settings).map((each) => ({ ...each, clientCa: undefined }));
+  const shown = receiverCertificatesOf(settings.audit.ship).map((each) => ({ ...each, clientCa: undefined }));
+  const { certificates: ofReceivers = [], ageMs: shipAgeMs = 0 } = shipping.told ?? {};
+  // Of the settings only: what is said of others would be as many rows as somebody likes.
+  const known = new Set(settings.audit.ship.flatMap((sink) => [sink.name, ...serversOf(sink)]));
+  const receivers = new Map(
+    ofReceivers
+      .filter(({ name }) => known.has(name))
+      .map((each) => [`${each.role} ${each.name}`, { ...each, leftMs: each.leftMs - shipAgeMs }]),
+  );
   const { certificates: ofPage = [], ageMs = 0 } = page() ?? {};
   const told = ofPage.flatMap(({ role, leftMs }) =>
     role === 'listener' || role === 'client-ca'
       ? [{ role, name: pageName, leftMs: leftMs - ageMs } as const]
       : [],
   );
-  return [...certificates.expiries(), ...told].map(({ role, name, leftMs }) => {
+  return [...certificates.expiries(), ...told, ...receivers.values()].map(({ role, name, leftMs }) => {
     const isOthers = role === 'backend' || role === 'receiver';
     const own = isOthers
       ? undefined

@@ -3,6 +3,7 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
+import { packaged } from '../adapters/host/packaged.js';
 import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
 import { readRegularFile, replaceFile } from '../adapters/host/regular-file.js';
 import { isJournalEvent } from '../adapters/journal/journal.js';
@@ -13,6 +14,7 @@ import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import { bounds } from '../bounds/bounds.js';
 import { pause } from '../concurrency/waiting.js';
+import { standardShipDoor } from '../domain/admin/door/ship.js';
 import { whyDown } from '../domain/admin/now/problems.js';
 import { whyNotReady } from '../domain/admin/now/running.js';
 import { keptName, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';
@@ -24,7 +26,7 @@ import { isEngineEvent, type Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
-import { adminName, createCertificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
+import { adminName, createCertificates, tlsFilesOf } from '../setup/certificates.js';
 import { loadConfiguration } from '../setup/configuration.js';
 import { isReading, loadBeside, readingEnded } from '../setup/configuration-beside.js';
 import { type LoadedConfiguration, summarise } from '../setup/inspect.js';
@@ -40,26 +42,22 @@ import { namesIn } from '../setup/peers.js';
 import { PassedSockets } from '../setup/sockets.js';
 import type { serveClosed } from './closed.js';
 import type { OpenDoor } from './door.js';
+import { doorPlace } from './door-server.js';
 import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
 import { watchKeys } from './keys.js';
 import { KnownUsers } from './known-users.js';
 import { drain, Lifecycle } from './lifecycle.js';
 import { createListeners } from './listeners.js';
 import { followNames, withLocks } from './lock-actions.js';
-import {
-  createLossLog,
-  openAudit,
-  openRedactor,
-  openShipping,
-  openSignKey,
-  rebuildLimits,
-} from './open-audit.js';
+import { createLossLog, openAudit, openRedactor, openSignKey, rebuildLimits } from './open-audit.js';
 import { Acknowledged, createAct, DrainedBackends } from './operator.js';
 import { createOutages } from './outages.js';
 import { Pools } from './pools.js';
 import { filesChanged, keepPolicies, Reloader } from './reload.js';
 import { faultNow, type Gate, type GateStart, lookAt } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
+import { type OpenShipDoor, openShipDoor } from './ship-door.js';
+import { Shipped } from './shipped.js';
 
 /** Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk. */
 const endMs = 15_000;
@@ -207,7 +205,7 @@ async function open(
   opened: Opened,
   end: End,
 ) {
-  const { clock, stop, native, manager, names, findPeer, log } = own;
+  const { clock, native, manager, names, findPeer, log } = own;
   // Without these settings, nothing is counted and nothing listens; and what counts is not loaded, as the door below.
   const admin = settings.admin && (await import('./endpoints.js'));
   const endpoints = admin?.createEndpoints(
@@ -258,9 +256,14 @@ async function open(
   opened.add('the watch of orphans', () => orphans.end());
   const sockets = new PassedSockets(own.passed, native);
   const connect = createConnect(clock);
-  const shipping = await openShipping(settings, clock, connect, observe);
-  // After the journal: its stop record is shipped like any other.
-  opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
+  const shipping = new Shipped({ clock, log, stateDirectory: settings.state });
+  shipping.replace(settings);
+  await shipping.open(settings.audit.directory);
+  let shipDoor: OpenShipDoor | undefined;
+  let shipDoors: Promise<void> = Promise.resolve();
+  opened.add('what was shipped', () => shipping.close());
+  // After the journal: its stop record is told like any other.
+  opened.add('the door of dovegate ship', () => shipDoor?.close());
   let freeBytes: number | undefined;
   const signKey = openSignKey(settings);
   const journal = await openAudit(
@@ -276,7 +279,7 @@ async function open(
     (event) => {
       if (isJournalEvent(event, 'synced')) endpoints?.metrics.recordsSynced(event.records, event.durationMs);
       else if (isJournalEvent(event, 'tended')) ({ freeBytes } = event.tended);
-      shipping.nudge();
+      shipDoor?.nudge();
     },
   );
   outages.recordIn(journal);
@@ -293,7 +296,8 @@ async function open(
     losses.flush();
   });
   opened.add('what outages have cost', () => outages.end());
-  shipping.start({ id: journal.found.journal, seq: () => journal.seq });
+  const { directory } = settings.audit;
+  shipping.start({ id: journal.found.journal, directory, seq: () => journal.seq });
   await keepPolicies(settings, journal);
   const list = policyListOf(settings);
   await journal.keepPolicy(list.hash, list.text).catch((fault: unknown) => {
@@ -328,10 +332,9 @@ async function open(
     report: (event) => log.report({ ...event }),
     // The authorities of clients may differ. This can happen during the start, so the service exists already.
     onReplaced: () => service.reviewRights(),
-    shownByReceivers: () => shipping.certificates,
   });
   opened.add('certificates', () => certificates.close());
-  certificates.prepare(tlsFilesOf(settings), [], receiverCertificatesOf(settings)).commit();
+  certificates.prepare(tlsFilesOf(settings), []).commit();
   const pools = new Pools(
     adapters,
     (name) => drained.find(name) !== undefined,
@@ -406,6 +409,7 @@ async function open(
     onReloading: () => manager.reloading(),
     onReloaded: (reloaded) => {
       door?.review();
+      void openShip();
       manager.ready(statusLine(gate, reloaded));
     },
     doorsOf,
@@ -438,18 +442,18 @@ async function open(
     await endpoints.open(settings.admin, () => lookAt(gate), act, offer, journal);
     const { page, door: path } = settings.admin;
     if (page !== undefined) {
-      const { doorPlace, openDoor } = await import('./door.js');
-      const { directory } = settings.audit;
+      const { openDoor } = await import('./door.js');
       const { watch: watched, metrics } = endpoints;
       const { floods } = lasting;
       const signing = { ownKey: signKey.key, sign: signKey.sign };
-      const place = await doorPlace(path, names);
+      const place = await doorPlace({ setting: 'admin.door', path, user: packaged.pageUser }, names);
       const about = { gate, watch: watched, floods, findPeer, act, directory };
       const counted = { exchanges: metrics.exchanges, access: lasting.access };
       door = await openDoor({ clock, log, journal, place, ...counted, ...about, ...signing });
       opened.add('the door of the page', () => door?.close());
     }
   }
+  await openShip();
   first.commit();
   lifecycle.become('serving');
   const listening = settings.listeners.map((listener) => listener.name).join(' ');
@@ -468,6 +472,27 @@ async function open(
   const collection = clock.setTimer(collectMs, () => native.releaseMemory());
   opened.add('the collection behind the start', () => collection.cancel());
   return { ...gate, listeners, act };
+
+  /** Its door is there as long as there is a receiver. Where it cannot be, commands are served even so. Never rejects. */
+  function openShip(): Promise<void> {
+    shipDoors = shipDoors.then(openShipNow).catch((fault: unknown) => {
+      log.report({ event: 'listen-failed', level: 'error', text: messageOf(fault) });
+    });
+    return shipDoors;
+  }
+
+  async function openShipNow(): Promise<void> {
+    if (!shipping.isNeeded) {
+      const retired = shipDoor;
+      shipDoor = undefined;
+      return retired?.retire();
+    }
+    if (shipDoor !== undefined) return shipDoor.review();
+    const path = served.now.settings.audit.door ?? standardShipDoor;
+    const place = await doorPlace({ setting: 'audit.door', path, user: packaged.shipUser }, names);
+    const about = { shipped: shipping, settings: () => served.now.settings };
+    shipDoor = await openShipDoor({ clock, log, place, findPeer, journal, ...about });
+  }
 }
 
 async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {

@@ -1,6 +1,6 @@
 // Requests for access on the page: the list, and each step of one. The daemon decides; here only the form of a step is looked at.
 
-import { DoorFault } from '../adapters/page/door-client.js';
+import { DoorFault } from '../adapters/door/door-client.js';
 import {
   jsonReply,
   type PageHandler,

@@ -2,19 +2,19 @@
 // it. Without the daemon nothing is recorded, so nothing of records is shown. What was told last is kept, so sessions go on when it is
 // back. A daemon of a version that is not known is not asked.
 
+import type { DoorClient } from '../adapters/door/door-client.js';
+import { DoorFault } from '../adapters/door/door-client.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
-import type { DoorClient } from '../adapters/page/door-client.js';
-import { DoorFault } from '../adapters/page/door-client.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import {
   type ActionResult,
   type DoorAccessed,
   type DoorBeat,
+  type DoorCall,
   type DoorFacts,
   type DoorHead,
-  type DoorKnown,
   type DoorTraffic,
   type MadeNow,
   type RecordedAction,
@@ -57,7 +57,7 @@ export interface DaemonParts {
   readonly clock: Clock;
   readonly log: Pick<Log, 'report'>;
   readonly names: Pick<NameService, 'numbersOf'>;
-  readonly client: DoorClient;
+  readonly client: DoorClient<DoorCall>;
   /** Called and awaited after each change of the settings and of who is locked, before the next one. */
   readonly onSettings: () => Promise<void> | void;
 }
@@ -170,9 +170,8 @@ export class Daemon {
     await this.#call('refused', refused);
   }
 
-  async tell(page: DoorPage): Promise<DoorKnown> {
-    const known: DoorKnown = JSON.parse(await this.#call('page', page));
-    return known;
+  async tell(page: DoorPage): Promise<void> {
+    await this.#call('page', page);
   }
 
   close(): void {
@@ -180,7 +179,7 @@ export class Daemon {
     this.#parts.client.close();
   }
 
-  async #call(...asked: Parameters<DoorClient['call']>): Promise<string> {
+  async #call(...asked: Parameters<DoorClient<DoorCall>['call']>): Promise<string> {
     if (this.#away !== undefined) throw new DoorFault(this.#away.code, this.#away.message);
     return this.#parts.client.call(...asked);
   }

@@ -2,6 +2,7 @@
 // comes through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files. It goes on without the daemon,
 // and says so: sessions are kept, and nothing that needs a record is answered.
 
+import { createDoorClient } from '../adapters/door/door-client.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
 import {
@@ -15,12 +16,12 @@ import { openHttpServer, plainAnswer } from '../adapters/http/server.js';
 import { bindInherited, bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { descriptorOf } from '../adapters/net/transport.js';
-import { createDoorClient } from '../adapters/page/door-client.js';
 import { createPageFiles } from '../adapters/page/page-files.js';
 import { openPageServer, pageAddress, pagePlace } from '../adapters/page/page-server.js';
 import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adapters/page/people-socket.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
+import { doorCalls } from '../domain/admin/door/door.js';
 import type { LinkOpener } from '../domain/admin/door/parse.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
 import { networkOf } from '../domain/people/identity/peer.js';
@@ -38,7 +39,6 @@ import { Daemon } from './daemon.js';
 import { createHistoryAnswers } from './history-answers.js';
 import { createIncidentsAnswers } from './incidents-answers.js';
 import { createLooks } from './looks.js';
-import { createNotices } from './notices.js';
 import { createNowHandlers } from './now-answers.js';
 import { NowStream } from './now-stream.js';
 import { createPastUses } from './past-uses.js';
@@ -57,12 +57,10 @@ const passedNames = { unix: 'page', tcp: 'page-tcp' } as const;
 
 export interface PageProcessOptions {
   readonly door: string;
-  /** The directory of its own state: how far receivers of notices are. */
-  readonly state: string;
 }
 
 /** Runs until a signal ends it; resolves to the exit code. */
-export async function page({ door, state }: PageProcessOptions): Promise<number> {
+export async function page({ door }: PageProcessOptions): Promise<number> {
   nameProcess('page');
   // Commands come before people who look at them.
   yieldToOthers();
@@ -74,7 +72,7 @@ export async function page({ door, state }: PageProcessOptions): Promise<number>
     const own = await fatal.race(openProcess(log, fatal, opened));
     leaveHalfToOthers(own.native);
     const { manager, stop } = own;
-    const { status, unserved } = await fatal.race(open({ door, state }, log, own, opened));
+    const { status, unserved } = await fatal.race(open({ door }, log, own, opened));
     manager.ready(status());
     manager.follow(status);
     manager.watch(() => true);
@@ -110,7 +108,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     clock,
     log,
     names,
-    client: createDoorClient(options.door, clock),
+    client: createDoorClient({ path: options.door, calls: doorCalls }, clock),
     onSettings: () => review(),
   });
   opened.add('the door', () => daemon.close());
@@ -126,9 +124,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   opened.add('looks at the journal', () => looks.close());
   const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
   const parts = { clock, log, names, daemon, people, looks };
-  const notices = createNotices({ clock, log, directory: options.state });
-  opened.add('notices', () => notices.close());
-  const proof = createProofHandlers({ ...parts, notices: () => notices.receivers });
+  const proof = createProofHandlers(parts);
   const charts = createHistoryAnswers(clock, daemon);
   opened.add('samples of the traffic', () => charts.close());
   const past = createIncidentsAnswers(clock, daemon, looks);
@@ -218,27 +214,23 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
 
   /** Call after new settings. */
   async function review(): Promise<void> {
-    const { settings, head } = daemon.told ?? {};
-    if (settings === undefined || head === undefined) return;
+    const { settings } = daemon.told ?? {};
+    if (settings === undefined) return;
     log.setLevel(settings.log.level);
     lookAtSecrets(settings);
     readCertificate();
     browsers.review();
     await listen();
     if (!hasServed && people.page !== undefined) return;
-    // After the sockets: a second process of the page has none, and would send each notice again.
-    notices.replace(settings.notices ?? [], head);
     log.report({ event: 'page-opened', level: problem() === undefined ? 'info' : 'warn', text: status() });
     tell();
   }
 
-  /** Reports secrets that others can read, and uses them: `check` refuses them, but the daemon reads none of these files at a reload. */
-  function lookAtSecrets({ admin, notices: receivers = [] }: Settings): void {
-    const ofNotices = receivers.map((each) => (each.kind === 'webhook' ? each.secretFile : undefined));
-    for (const file of new Set([admin?.page?.oidc?.clientSecretFile, ...ofNotices])) {
-      const unsafe = file === undefined ? undefined : whyUnsafe(file, true, trustedByUs());
-      if (unsafe !== undefined) log.report({ event: 'secret-unsafe', level: 'warn', text: unsafe.text });
-    }
+  /** Reports a secret that others can read, and uses it: `check` refuses it, but the daemon does not read this file at a reload. */
+  function lookAtSecrets({ admin }: Settings): void {
+    const file = admin?.page?.oidc?.clientSecretFile;
+    const unsafe = file === undefined ? undefined : whyUnsafe(file, true, trustedByUs());
+    if (unsafe !== undefined) log.report({ event: 'secret-unsafe', level: 'warn', text: unsafe.text });
   }
 
   function readCertificate(): void {
@@ -376,13 +368,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
       watchers: stream.watchers,
       ...browsers.counts,
       problem: problem(),
-      ...(daemon.told?.settings.notices && { notices: notices.receivers }),
     };
-    daemon
-      .tell(told)
-      .then(({ seq }) => {
-        if (seq !== undefined) notices.reached(seq);
-      })
-      .catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
+    daemon.tell(told).catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
   }
 }

@@ -32,7 +32,6 @@ export interface ProofParts {
   readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts'>;
   readonly looks: Pick<Looks, 'readLong'>;
-  readonly notices?: () => readonly NoticeReceiver[];
 }
 
 /** How long the measured size is reused: measuring looks at every file, and everybody may ask. */
@@ -89,7 +88,7 @@ export function createProofHandlers(
       ...(signal?.aborted === false && 'by' in now && { running: asSeen(now) }),
       started: head.started,
       receivers: facts.receivers,
-      notices: noticesNow(parts.notices?.() ?? []),
+      notices: noticesNow(facts.notices),
       fleet: others,
     };
     return jsonReply(200, shown);

@@ -286,8 +286,8 @@ export const adminName = '(admin)';
 
 export const pageName = '(page)';
 
-export function receiverCertificatesOf({ audit }: Pick<Settings, 'audit'>): readonly NamedCertificate[] {
-  return audit.ship.flatMap(({ name, client }) =>
+export function receiverCertificatesOf(ship: Settings['audit']['ship']): readonly NamedCertificate[] {
+  return ship.flatMap(({ name, client }) =>
     client === undefined ? [] : [{ name, certificate: client.certificateFile }],
   );
 }

@@ -14,7 +14,13 @@ import {
   type ProblemLine,
   type ThreadOrder,
 } from './configuration-lines.js';
-import { inspect, type LoadedConfiguration, type LoadOptions, loadedOf } from './inspect.js';
+import {
+  inspect,
+  type LoadedConfiguration,
+  type LoadOptions,
+  loadedOf,
+  withJournalGroup,
+} from './inspect.js';
 
 let threads = 0;
 
@@ -60,7 +66,7 @@ export async function loadBeside(
         hasSettings = true;
       }
     });
-    const settings = hasSettings ? builder.settings() : undefined;
+    const settings = hasSettings ? withJournalGroup(builder.settings()) : undefined;
     const inspected: Finding[] = [];
     for (const problems of inspect(settings, files, options)) {
       inspected.push(...problems);

@@ -6,7 +6,13 @@ import { readFromDisk } from '../adapters/host/process.js';
 import { keeping } from '../domain/config/kept-files.js';
 import { parseSettings, reportProblems } from '../domain/config/parse-settings.js';
 import type { ReadFiles } from '../domain/config/read-files.js';
-import { inspect, type LoadedConfiguration, type LoadOptions, loadedOf } from './inspect.js';
+import {
+  inspect,
+  type LoadedConfiguration,
+  type LoadOptions,
+  loadedOf,
+  withJournalGroup,
+} from './inspect.js';
 
 /** Reads `file` and its includes, or the copy of them at `path`. Never throws: failures are problems. */
 export function loadConfiguration(
@@ -17,7 +23,8 @@ export function loadConfiguration(
   const nowMs = systemClock.wallMs();
   const kept = keeping(copy?.read ?? readFromDisk);
   const parsed = parseSettings(file, kept.read, { nowMs });
+  const settings = parsed.settings && withJournalGroup(parsed.settings);
   const files = copy === undefined ? parsed.files : new Map([[copy.path, undefined]]);
-  const inspected = [...inspect(parsed.settings, files, options)].flat();
-  return loadedOf(parsed.settings, reportProblems(parsed, inspected), kept.text(file, nowMs));
+  const inspected = [...inspect(settings, files, options)].flat();
+  return loadedOf(settings, reportProblems(parsed, inspected), kept.text(file, nowMs));
 }

@@ -1,12 +1,9 @@
-// A backend or NATS receiver, ready to dial: with the text of its authorities, and with its passwords, which are read at each
+// A backend, ready to dial: with the text of its authorities, and with its passwords, which are read at each
 // dial.
 
 import { readSecretFile, readText } from '../adapters/host/files.js';
-import { hostName } from '../adapters/host/process.js';
 import type { BackendSettings } from '../domain/config/settings.js';
-import type { NatsSinkSettings } from '../domain/config/sinks.js';
 import { Secret } from '../domain/people/identity/credentials.js';
-import { hostWordOf } from '../domain/records/fleet/block.js';
 import type { Address, TlsDemand } from '../ports/transport.js';
 
 interface DialTarget {
@@ -54,12 +51,4 @@ async function readPassword(path: string): Promise<Secret | Error> {
   } catch (fault) {
     return fault instanceof Error ? fault : new Error(String(fault));
   }
-}
-
-/** The subject prefix of this gate, and how to dial its receiver. */
-export function natsTargetOf(sink: NatsSinkSettings) {
-  const { hostWord: host = hostWordOf(hostName()), servers, caFile, credentialsFile, client } = sink;
-  // An inbox of its own: with it the server's rights can keep answers, which may hold records, from other hosts.
-  const inbox = `_INBOX.${host}`;
-  return { host, link: { servers, caFile, credentialsFile, client, name: `dovegate ${host}`, inbox } };
 }

@@ -133,7 +133,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/audit',
     ],
     {
-      public: ['content', 'row', 'story', 'words', 'grant', 'incidents', 'owner'],
+      public: ['content', 'cost', 'row', 'story', 'words', 'grant', 'incidents', 'owner'],
     },
   ),
   'domain/records/trail': rule(
@@ -159,7 +159,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
     ],
     {
-      public: ['block', 'fleet', 'shapes', 'checkpoint', 'findings'],
+      public: ['block', 'fleet', 'names', 'shapes', 'checkpoint', 'findings'],
       builtins: ['crypto'],
       packages: ['zod'],
     },
@@ -251,9 +251,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['zod'],
     },
   ),
-  // What the page's process asks of the daemon.
+  // What the processes of page and ship ask of the daemon.
   'domain/admin/door': rule(
     [
+      'domain/config',
       'domain/language/verbs',
       'domain/records/audit',
       'domain/admin/notices/receiver',
@@ -262,7 +263,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/views',
     ],
     {
-      public: ['door', 'parse'],
+      public: ['door', 'parse', 'ship', 'ship-event'],
       packages: ['zod'],
     },
   ),
@@ -337,10 +338,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/fleet',
       'domain/admin/notices/receiver',
       'domain/admin/page',
-      'domain/admin/door',
     ],
     {
       public: [
+        'admin-schema',
         'parse-settings',
         'settings',
         'sinks',
@@ -464,6 +465,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     {
       public: [
         'compressed',
+        'has-record',
         'journal',
         'kept-end',
         'maintenance',
@@ -505,13 +507,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/clock',
       'adapters/host/optional-packages',
       'adapters/host/system-trust',
-      'adapters/threads',
     ],
     {
-      public: ['dial', 'fault', 'link', 'link-thread', 'rights', 'servers'],
-      // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate. worker_threads: a gate's link has a thread of its
-      // own.
-      builtins: ['fs', 'net', 'tls', 'crypto', 'worker_threads'],
+      public: ['dial', 'fault', 'link', 'rights', 'servers'],
+      // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate.
+      builtins: ['fs', 'net', 'tls', 'crypto'],
       packages: ['@nats-io/transport-node'],
     },
   ),
@@ -522,6 +522,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/records/audit',
       'domain/records/fleet',
+      'domain/admin/door/ship-event',
       'gateway/outcome',
       'adapters/journal',
       'adapters/nats',
@@ -539,6 +540,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/audit',
       'domain/language/codes',
       'domain/people/keys/key',
+      'domain/admin/door/ship-event',
       'domain/admin/notices',
       'domain/admin/now/problems',
       'domain/admin/now/running',
@@ -564,6 +566,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     { public: ['access', 'admin', 'pages'] },
   ),
 
+  // Asking the daemon at one of its doors.
+  'adapters/door': rule(['ports', 'domain/admin/door', 'adapters/http/ask'], {
+    public: ['door-client'],
+    builtins: ['http'],
+  }),
   // HTTP for the page: its files, who has a session, and requests of people.
   'adapters/page': rule(
     [
@@ -578,15 +585,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/system-trust',
     ],
     {
-      public: [
-        'door-client',
-        'issuer',
-        'page-request',
-        'page-files',
-        'page-server',
-        'page-sessions',
-        'people-socket',
-      ],
+      public: ['issuer', 'page-request', 'page-files', 'page-server', 'page-sessions', 'people-socket'],
       builtins: ['fs', 'path', 'crypto', 'http', 'url', 'zlib'],
       packages: ['openid-client'],
     },
@@ -639,10 +638,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'configuration-beside',
         'configuration-lines',
         'inspect',
+        'inspect-beside',
         'certificates',
         'life',
         'peers',
         'dial-target',
+        'nats-target',
         'doveconf',
         'sockets',
       ],
@@ -687,12 +688,29 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     { public: ['mcp'], builtins: ['fs', 'util'], packages: ['@modelcontextprotocol/server'] },
   ),
-  daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
-    public: ['serve'],
-    builtins: ['process'],
-    // The shapes of files in the state directory.
-    packages: ['zod'],
-  }),
+  // It talks to clients, backends and Dovecot's auth service: nothing that talks to a receiver or a browser is here.
+  daemon: rule(
+    [
+      'domain/*',
+      'setup',
+      ...protocol,
+      'ports',
+      'concurrency',
+      'gateway/*',
+      'adapters/admin',
+      'adapters/host',
+      'adapters/http',
+      'adapters/journal',
+      'adapters/net',
+      'adapters/telemetry',
+    ],
+    {
+      public: ['serve'],
+      builtins: ['path', 'process'],
+      // The shapes of files in the state directory.
+      packages: ['zod'],
+    },
+  ),
   // The page's own process. Of the gateway only the defense of logins, which reaches no backend.
   page: rule(
     [
@@ -703,14 +721,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'gateway/login',
       'adapters/page',
+      'adapters/door',
       'adapters/views',
       'adapters/host',
       'adapters/http',
       'adapters/journal',
       'adapters/net',
-      'adapters/notices',
-      'adapters/shipping/find-record',
-      'adapters/shipping/follow',
       'adapters/telemetry',
     ],
     {
@@ -719,6 +735,25 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       // The shapes of requests of the browser, and of files that others write.
       packages: ['zod'],
     },
+  ),
+
+  // The process that sends records and notices. It knows the gate by its door only.
+  ship: rule(
+    [
+      'domain/*',
+      'setup',
+      'ports',
+      'concurrency',
+      'adapters/door',
+      'adapters/host',
+      'adapters/journal',
+      'adapters/nats',
+      'adapters/net',
+      'adapters/notices',
+      'adapters/shipping',
+      'adapters/telemetry',
+    ],
+    { public: ['ship'], builtins: ['fs', 'process'] },
   ),
 
   'cli/output': rule(['ports', 'domain/language/words', ...domain], {
@@ -770,6 +805,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...belowCli,
       'domain/records/fleet/block',
+      'domain/records/fleet/names',
       'cli/output',
       'gateway/lookup',
       'gateway/pool',
@@ -796,7 +832,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: terminal,
     packages: ['picocolors', 'zod'],
   }),
-  cli: rule([...belowCli, 'domain/admin/now', 'cli/*', 'daemon/serve', 'page/page'], {
+  cli: rule([...belowCli, 'domain/admin/now', 'cli/*', 'daemon/serve', 'page/page', 'ship/ship'], {
     public: ['program', 'help', 'send-command', 'serve-command'],
     builtins: terminal,
     packages: ['commander', 'picocolors'],

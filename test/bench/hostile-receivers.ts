@@ -1,8 +1,8 @@
 // `npm run bench -- hostile-receivers [SECONDS] [ROUNDS] [NAME]`: what commands notice of a hostile receiver of the journal. For each way
-// to be hostile (test/kit/hostile-nats, test/kit/hostile-syslog; `NAME`: only those whose name contains it), a daemon ships to such a
-// receiver while clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Each daemon is new and warmed
-// up first. Printed: commands a second, the 99th percentile and the daemon's peak of memory, medians, each beside that of the harmless
-// runs. The first row compares two harmless receivers: so much differs by chance.
+// to be hostile (test/kit/hostile-nats, test/kit/hostile-syslog; `NAME`: only those whose name contains it), the process that ships has
+// such a receiver while clients send 500 commands a second; in turn with it, nobody listens at the receiver. Each daemon is new and warmed
+// up first. Printed: commands a second, the 99th percentile and the peaks of memory of the gate and of the process that ships, medians,
+// each beside that of the harmless runs. The first row compares two harmless receivers: so much differs by chance.
 
 import { copyFileSync, readFileSync } from 'node:fs';
 import { misdeeds, openHostileNats } from '../kit/hostile-nats.js';
@@ -22,6 +22,7 @@ interface Measured {
   readonly perSecond: number;
   readonly p99: number;
   readonly peakMiB: number;
+  readonly shipMiB: number;
 }
 
 let daemons = 0;
@@ -37,10 +38,11 @@ async function measure(bench: Bench, tls: number, sink: string): Promise<Measure
   const paced = { target: daemon.socket, line, clients, perSecond: commandsPerSecond };
   await bench.load({ ...paced, seconds: warmingSeconds });
   const { commands, seconds: took, p99 } = await bench.load({ ...paced, seconds });
-  const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
-  const peakMiB = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  const peakOf = (pid: number): number =>
+    Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+  const peaks = { peakMiB: peakOf(daemon.pid), shipMiB: peakOf(daemon.shipPid) };
   await daemon.stop();
-  return { perSecond: commands / took, p99, peakMiB };
+  return { perSecond: commands / took, p99, ...peaks };
 }
 
 const medianOf = (figures: readonly number[]): number =>
@@ -64,7 +66,7 @@ async function compare(
     return `${bad.toFixed(0).padStart(6)} beside ${good.toFixed(0).padStart(6)}`;
   };
   console.log(
-    `${name.padEnd(48)} commands/s ${shown('perSecond')}   p99 us ${shown('p99')}   peak MiB ${shown('peakMiB')}`,
+    `${name.padEnd(48)} commands/s ${shown('perSecond')}   p99 us ${shown('p99')}   peak MiB ${shown('peakMiB')}   of ship ${shown('shipMiB')}`,
   );
 }
 

@@ -68,7 +68,7 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
     2,
     'stop',
     (world, random) => {
-      const keeper = pick(random, [world.gate, world.gate, world.page, world.watch]);
+      const keeper = pick(random, [world.gate, world.gate, world.page, world.ship, world.watch]);
       return {
         target: keeper.name,
         run: () => stopFor((name) => keeper.signal(name), 500 + random() * 5_000),
@@ -86,17 +86,17 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
       },
     }),
   ],
-  [
+  ...(['ship', 'watch'] as const).map((target): readonly [number, string, Maker] => [
     1,
     'kill',
     (world) => ({
-      target: 'watch',
+      target,
       run: async () => {
-        await world.watch.kill();
-        await world.watch.start();
+        await world[target].kill();
+        await world[target].start();
       },
     }),
-  ],
+  ]),
   [
     2,
     'nats-kill',

@@ -35,7 +35,7 @@ async function sample(of: World): Promise<void> {
   for (let number = 0; !state.isOver; number += 1) {
     const at = Date.now();
     const metrics = state.isQuiet ? await of.metrics().catch(() => undefined) : undefined;
-    for (const keeper of [of.gate, of.page, of.watch]) {
+    for (const keeper of [of.gate, of.page, of.ship, of.watch]) {
       const found = sampleOf(keeper.pid);
       if (found === undefined) continue;
       // A soak measures what clients wait, and how the heap itself grows.
@@ -106,7 +106,7 @@ try {
   console.error(`the run ended after ${((Date.now() - begun) / 1_000).toFixed(0)} s:`, error);
 } finally {
   state.isOver = true;
-  for (const keeper of [world?.gate, world?.page, world?.watch]) await keeper?.kill();
+  for (const keeper of [world?.gate, world?.page, world?.ship, world?.watch]) await keeper?.kill();
   await evidence.close();
   for (const end of ends.toReversed()) await end();
 }
@@ -168,6 +168,7 @@ async function work(): Promise<void> {
   ).catch((error: unknown) => console.error(String(error)));
   const gateExit = await of.gate.stop();
   if (gateExit !== 0) console.error(`the gate ended with ${String(gateExit)}`);
+  await of.ship.stop();
   await of.page.stop();
   await of.watch.stop();
   cpSync(of.journal, evidence.path('journal'), { recursive: true });

@@ -1,5 +1,6 @@
 // Everything that a run consists of: two instances of a real Dovecot with users and mails, a relay before each, three NATS servers, the
-// gate on a disk and a clock of its own, the verifier of the fleet, the page with watchers.
+// gate on a disk and a clock of its own, the process that ships its records, the verifier of the fleet, the
+// page with watchers.
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,6 +32,7 @@ export interface World {
   readonly nats: NatsCluster;
   readonly gate: Keeper;
   readonly page: Keeper;
+  readonly ship: Keeper;
   readonly watch: Keeper;
   readonly places: Places;
   readonly pagePort: number;
@@ -182,6 +184,7 @@ ${version.yaml}
 state: disk/state
 limits: { reply_idle: 60s, queue_timeout: 20s, client_stall: 20s, input_time: 60s, drain: 15s }
 audit:
+  door: ship.sock
   directory: disk/audit
   memory: shm/audit.ring
   memory_size: 4MiB
@@ -228,6 +231,14 @@ admin:
     isReady: async () => (await askHttp({ host: '127.0.0.1', port: pagePort }, '/')).status < 500,
   });
 
+  const ship = makeKeeper({
+    name: 'ship',
+    command: node('ship', '--config', config, '--state', 'ship-state'),
+    cwd: folder,
+    log: evidence.path('ship.log'),
+    isReady: async () => JSON.parse((await askHttp(admin, '/status.json')).body).ship?.connected === true,
+  });
+
   const fleetConfig = writeFleet(nats, host, 'verifier');
   const adminConfig = writeFleet(nats, host, 'admin');
   const dovegate = async (args: readonly string[]): Promise<{ exit: number; text: string }> => {
@@ -254,6 +265,7 @@ admin:
     isReady: async () => existsSync(join(nats.folder, 'state-verifier')),
   });
   await watch.start();
+  await ship.start();
   await page.start();
 
   const policyLine = (from: number, until: number | undefined, version: string, broken = false): void =>
@@ -290,6 +302,7 @@ admin:
     nats,
     gate,
     page,
+    ship,
     watch,
     pagePort,
     pagePassword,

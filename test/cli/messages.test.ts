@@ -13,7 +13,7 @@ const sourcesOf = (folder: string): string[] =>
   readdirSync(new URL(`src/${folder}/`, root), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .map((file) => read(`src/${folder}/${file}`));
-const makers = ['daemon', 'gateway', 'adapters/shipping'];
+const makers = ['daemon', 'gateway', 'adapters/shipping', 'ship'];
 
 /** Records of the journal have an `event`, too. */
 const ofRecords = new Set(['backend', 'lock', 'reload']);
@@ -34,7 +34,7 @@ void test('a code has one sentence, and one of what to do, in 360 characters at 
 });
 
 void test('every event of the log that a source names is in the table, and every one of the table is named', () => {
-  const writing = ['adapters/telemetry', 'daemon', 'page', 'setup']
+  const writing = ['adapters/telemetry', 'daemon', 'page', 'setup', 'ship']
     .flatMap(sourcesOf)
     .filter((text) => !/const logCodes/.test(text));
   const named = new Set<string>();

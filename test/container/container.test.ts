@@ -214,7 +214,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
     async () => {
       writeFileSync(
         join(etc, 'dovegate.yaml'),
-        configuration.replace('audit: {', 'audit: { group: dovegate-page,').replace(
+        configuration.replace('audit: {', 'audit: { group: dovegate-journal,').replace(
           /^admin: .*$/m,
           `admin:
   unix: /run/dovegate/admin.sock
@@ -229,20 +229,21 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
       mkdirSync(door);
       const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
       chownSync(door, uid, gid);
-      const group = 10002;
+      const [own, journals] = [10002, 10004];
       const daemon = startContainer(t, image, {
         name: `dovegate-${process.pid}-gate`,
         folder,
         binds,
         volumes: { '/run/dovegate-door': door },
-        groups: [group],
+        groups: [own, journals],
       });
       const page = startContainer(t, image, {
         name: `dovegate-${process.pid}-page`,
         folder: join(folder, 'page'),
         binds: { [journal]: '/var/lib/dovegate/audit', [door]: '/run/dovegate-door' },
         memory: ['/run/dovegate-page'],
-        user: `${group}:${group}`,
+        user: `${own}:${own}`,
+        groups: [journals],
         command: ['page', '--door', '/run/dovegate-door/door.sock'],
       });
       const both = (): string => `${daemon.output()}\n${page.output()}`;

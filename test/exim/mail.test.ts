@@ -17,7 +17,7 @@ import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, accessLine, usualRequest } from '../kit/access-record.js';
 import { askHttp } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
-import { startPage } from '../kit/daemon.js';
+import { startShip } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
@@ -179,20 +179,20 @@ void test('many notices, one of which the server thinks about: each once, the ot
     const reason = number === 5 ? 'a slow one' : `ticket ${number}`;
     before.writeBodies(accessBody(Date.now() - 60_000 + number, { ...usualRequest, reason }));
   }
-  const people = `{ oncall: { user: "${process.getuid?.() ?? 0}", role: view } }`;
   const { daemon } = await openGateway(t, {
-    more: `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: ${people} } }
+    audit: '{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB }',
+    more: `admin: { unix: admin.sock }
 notices: { leads: { mail: { to: [leads@example.com], from: ${from}, server: "127.0.0.1:${exim.port}" } } }`,
     files: {
       [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
-      [join('page-state', 'notices-leads.json')]: '-',
+      [join('ship-state', 'notices-leads.json')]: '-',
     },
   });
-  const page = await startPage(t, daemon, { args: ['--state', 'page-state'] });
+  const ship = await startShip(t, daemon);
   const slow = (): boolean => exim.mails().some((each) => each.includes('a slow one'));
   await until(
     () => exim.mails().length >= count - 1,
-    () => `${exim.mails().length} mails: ${page.output()}`,
+    () => `${exim.mails().length} mails: ${ship.output()}`,
   );
   assert.ok(!slow(), 'the others waited for it');
   await until(slow, 'the slow one', 60_000 + slowS * 1000);

@@ -1,5 +1,5 @@
 // Goal: before a certificate on the way to the stream ends, everybody who looks is warned, on a real server whose certificates end in five
-// days: the gate by its log, metrics, problems, check and doctor, whose link lives in a thread; the verifier by verify, watch and status.
+// days: the gate by the log of the process that ships, by metrics, problems, check and doctor; the verifier by verify, watch and status.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -43,7 +43,7 @@ void test('certificates that end in five days', { timeout: 600_000 }, async (t) 
       daysIn((await askHttp(admin, '/metrics')).body, 'dovegate_certificate_expiry_seconds');
     await until(async () => (await days())[`receiver ${place}`] !== undefined, 'the server showed it');
     assert.deepEqual(await days(), { [`receiver ${place}`]: 5, [`receiver-client ${place}`]: 5 });
-    const told = gate.daemon
+    const told = gate.ship
       .output()
       .split('\n')
       .filter((line) => line.includes('"certificate-expires"'))
@@ -63,7 +63,7 @@ void test('certificates that end in five days', { timeout: 600_000 }, async (t) 
       new RegExp(`stream server ${place}.*; the certificate of the server expires in 5 days`),
     );
     assert.match(doctor.text, /gate\.pem: the certificate that is shown to the server expires in 5 days/);
-    await gate.daemon.stop();
+    await gate.stop();
   });
 
   await t.test('the verifier', async () => {

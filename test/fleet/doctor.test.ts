@@ -5,7 +5,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
-import { startDaemon } from '../kit/daemon.js';
+import { startDaemon, startShip } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
@@ -35,7 +35,7 @@ routes: [{ users: ["*"], backend: mail1 }]
 policies: { support: { users: ["*"], allow: [quota get] } }
 state: state
 admin: { unix: admin.sock }
-audit: { directory: audit, memory: off, reserve: 4KiB, ship: [${JSON.stringify(sink)}] }
+audit: { door: ship.sock, directory: audit, memory: off, reserve: 4KiB, ship: [${JSON.stringify(sink)}] }
 `;
 }
 
@@ -152,7 +152,8 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
   const small = { ...Object(config), max_bytes: 64 };
   assert.equal((await nats.api('STREAM.UPDATE.DOVEGATE_AUDIT_gate1', small))['error'], undefined);
   const daemon = await startDaemon(t, { config: configurationFor(nats) });
-  await daemon.waitForLog(({ event, type }) => event === 'ship-away' && type === 'stream-full', 'it is full');
+  const ship = await startShip(t, daemon);
+  await ship.waitForLog(({ event, type }) => event === 'ship-away' && type === 'stream-full', 'it is full');
   let full: readonly Shown[] = [];
   await until(async () => {
     full = await looksOf(daemon.configFile);

@@ -25,7 +25,7 @@ test('a gate whose journal was appended to while it was stopped', { timeout: 600
   await gate.untilAnswered(50);
   await gate.rest();
   await gate.catchUp();
-  await gate.daemon.stop();
+  await gate.stop();
 
   const directory = gate.daemon.path('audit');
   const path = join(directory, segmentFiles(directory).at(-1) ?? '');

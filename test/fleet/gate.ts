@@ -1,4 +1,4 @@
-// A daemon that ships to a real nats-server, with clients that send commands all the time; and what it has on disk, byte for byte.
+// A daemon whose records go to a real nats-server, with clients that send commands all the time; and what it has on disk, byte for byte.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import { segmentFiles } from '../adapters/journal/reading.js';
 import { askHttp } from '../kit/ask-http.js';
-import { type Daemon, startDaemon } from '../kit/daemon.js';
+import { type Daemon, type Exit, startDaemon, startShip } from '../kit/daemon.js';
 import type { Owner } from '../kit/folder.js';
 import { openGateway } from '../kit/gateway.js';
 import type { Nats } from '../kit/nats.js';
@@ -16,6 +16,8 @@ import { until } from '../kit/until.js';
 export interface FleetGate {
   /** The one that runs now, or ran last. */
   readonly daemon: Daemon;
+  /** The process that ships: the one that runs now, or ran last. */
+  readonly ship: Daemon;
   /** Public key of its checkpoints, in base64. */
   readonly key: string;
   /** Commands that were carried out so far. */
@@ -28,7 +30,11 @@ export interface FleetGate {
   /** Resolves when clients had so many more answers. */
   untilAnswered(more: number, ms?: number): Promise<void>;
   kill(): Promise<void>;
-  /** Again, on what it left. */
+  /** Also `dovegate ship`, which is started again. */
+  killShip(): Promise<void>;
+  /** Both in order; how the daemon ended. */
+  stop(): Promise<Exit>;
+  /** Again, on what it left; `dovegate ship` too, where it was stopped. */
   start(): Promise<void>;
   /** Records that the receiver does not have yet. */
   lag(): Promise<number>;
@@ -65,7 +71,7 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
   const urls = servers.map((server) => `tls://${server.host}:${server.port}`).join(',');
   const sink = `{ nats: "${urls}", host: ${host}, ca: fleet-ca.pem, certificate: gate.pem, key: gate.key, settle: ${settle} }`;
   const { daemon: first } = await openGateway(owner, {
-    audit: `{ directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}]${audit} }`,
+    audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}]${audit} }`,
     more: 'admin: { unix: admin.sock }',
     files: {
       'fleet-ca.pem': read(caFile),
@@ -75,6 +81,8 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
     },
   });
   let daemon = first;
+  let ship = await startShip(owner, first);
+  let isShipping = true;
   let answered = 0;
   let refused = 0;
   let stop = new AbortController();
@@ -109,6 +117,9 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
     get daemon() {
       return daemon;
     },
+    get ship() {
+      return ship;
+    },
     get answered() {
       return answered;
     },
@@ -132,9 +143,22 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
     async kill() {
       await daemon.kill();
     },
+    async killShip() {
+      await ship.kill();
+      ship = await startShip(owner, first);
+    },
+    async stop() {
+      const exit = await daemon.stop();
+      // Once it was told the last record, it sends that too.
+      assert.deepEqual(await ship.stop(), { code: 0, signal: null });
+      isShipping = false;
+      return exit;
+    },
     async start() {
       const config = readFileSync(first.configFile, 'utf8');
       daemon = await startDaemon(owner, { config, folder: first.folder });
+      if (!isShipping) ship = await startShip(owner, first);
+      isShipping = true;
     },
     async lag() {
       const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
@@ -148,13 +172,17 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
     },
     async untilShipped() {
       const isNear = async (): Promise<boolean> => (await gate.lag()) < 500;
-      await until(isNear, `records arrive\n${daemon.output().slice(-4000)}`, 300_000);
+      await until(isNear, () => `records arrive\n${ship.output().slice(-4000)}`, 300_000);
     },
     async catchUp(ms = 300_000) {
       const beganMs = performance.now();
       // Nothing is behind, twice: records of the last answers may not have been on disk yet.
       for (let left = 2; left > 0; left -= 1) {
-        await until(async () => (await gate.lag()) === 0, `no lag\n${daemon.output().slice(-4000)}`, ms);
+        await until(
+          async () => (await gate.lag()) === 0,
+          () => `no lag\n${ship.output().slice(-4000)}`,
+          ms,
+        );
         if (left > 1) await new Promise((resolve) => setTimeout(resolve, 200));
       }
       return Math.round(performance.now() - beganMs);

@@ -1,16 +1,12 @@
-// Run by hostile-server.test.ts: opens links to a hostile server, as a gate does in a thread or as a command does, and prints what came of
-// it.
-import { systemClock } from '../../src/adapters/host/clock.js';
+// Run by hostile-server.test.ts: opens links to a hostile server, and prints what came of it.
 import { NatsFault } from '../../src/adapters/nats/fault.js';
 import { openNats } from '../../src/adapters/nats/link.js';
-import { createLinkThread, type OpenLink } from '../../src/adapters/nats/link-thread.js';
 
 const settings = JSON.parse(process.argv[2] ?? '');
 const rounds = Number(process.argv[3]);
-const open: OpenLink = process.argv[4] === 'thread' ? createLinkThread(systemClock) : openNats;
 const { signal } = new AbortController();
 // The library is loaded.
-await open({ ...settings, servers: [{ host: '127.0.0.1', port: 1 }] }, signal).catch(() => undefined);
+await openNats({ ...settings, servers: [{ host: '127.0.0.1', port: 1 }] }, signal).catch(() => undefined);
 const before = process.resourceUsage().maxRSS;
 let stallMs = 0;
 let beatMs = performance.now();
@@ -22,7 +18,7 @@ setInterval(() => {
 const faults: string[] = [];
 for (let round = 0; round < rounds; round += 1) {
   try {
-    const link = await open(settings, signal);
+    const link = await openNats(settings, signal);
     try {
       await link.publish('dovegate.audit.gate1.a', [], Buffer.alloc(256 << 10), 0);
       await link.lastOf('DOVEGATE_AUDIT', 'dovegate.audit.gate1.a');

@@ -16,18 +16,12 @@ const grownMiBMax = 64;
 /** What a link says whose time is over. */
 const tooLate = /^dial-timeout: | within \d+ s/;
 const outcomeShape = z.object({ faults: z.array(z.string()), grownMiB: z.number() });
-/** The bounds are the same in both: some are tried in a thread too. */
-const inThread = /flood|without end|4 GB|not the protocol|escape|other types/;
-const cases = Object.entries(misdeeds).flatMap(([name, misdeed]) => [
-  { name, misdeed, where: 'process' },
-  ...(inThread.test(name) ? [{ name, misdeed, where: 'thread' }] : []),
-]);
 
 // bounds.natsTlsRate: TLS records of one byte
 void test('a hostile server', { concurrency: 6 }, async (t) => {
   await Promise.all(
-    cases.map(({ name, misdeed, where }) =>
-      t.test(`${name}, in a ${where}`, async (each) => {
+    Object.entries(misdeeds).map(([name, misdeed]) =>
+      t.test(name, async (each) => {
         const server = await openHostileNats(each, misdeed);
         const links = rounds + (misdeed.sane ?? 0);
         const { shows = /./ } = misdeed;
@@ -36,7 +30,6 @@ void test('a hostile server', { concurrency: 6 }, async (t) => {
             child,
             JSON.stringify(server.settings),
             String(links),
-            where,
           ]);
           assert.match(text, /^\{"faults":[^\n]*\}\n$/, 'nothing else is printed');
           const { faults, grownMiB } = outcomeShape.parse(JSON.parse(stdout.toString()));

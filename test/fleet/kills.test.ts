@@ -1,6 +1,6 @@
 // Goal: whatever is killed, and whenever the network is cut, the stream of a real nats-server ends with every record of the journal, each
-// once, byte for byte. Rounds, under load all the time: the server killed, the gate killed, both killed at once, the cable between them
-// pulled out. Then the gate catches up, and `audit fleet verify` says that the trail is complete.
+// once, byte for byte. Rounds, under load all the time: the server killed, the gate killed, the process that ships killed, server and gate
+// killed at once, the cable between them pulled out. Then the gate catches up, and `audit fleet verify` says that the trail is complete.
 // DOVEGATE_ROUNDS=17 makes the 100,000 records and 50 kills of the published figure, DOVEGATE_NATS="native trixie" on two releases.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -32,7 +32,7 @@ for (const release of natsReleases)
     const beganMs = performance.now();
     const gate = await openFleetGate(t, nats, { host });
     gate.work();
-    const counts = { server: 0, gate: 0, both: 0, cuts: 0 };
+    const counts = { server: 0, gate: 0, ship: 0, both: 0, cuts: 0 };
     /** Nothing is killed or cut that does not ship. */
     const ship = async (answers: number): Promise<void> => {
       await gate.untilAnswered(answers);
@@ -52,6 +52,11 @@ for (const release of natsReleases)
       await gate.kill();
       counts.gate += 1;
       await gate.start();
+
+      await ship(answersEach);
+      await pause(Math.random() * 200);
+      await gate.killShip();
+      counts.ship += 1;
 
       await ship(answersEach);
       await pause(Math.random() * 200);
@@ -76,7 +81,7 @@ for (const release of natsReleases)
     await gate.untilAnswered(100);
     await gate.rest();
     const caughtUpMs = await gate.catchUp();
-    assert.deepEqual(await gate.daemon.stop(), { code: 0, signal: null });
+    assert.deepEqual(await gate.stop(), { code: 0, signal: null });
 
     const administrator = await openAdministrator(t, nats);
     const messages = await administrator.readAll(`dovegate.audit.${host}.*`);
@@ -91,12 +96,12 @@ for (const release of natsReleases)
     });
     const { exit, findings, document, text } = await verifier.verify();
     assert.deepEqual([exit, findings], [0, []], text);
-    assert.ok(!gate.daemon.output().includes('wrong-sequence'), gate.daemon.output());
+    assert.ok(!gate.ship.output().includes('wrong-sequence'), gate.ship.output());
     assert.equal(document['records'], records, text);
     const { server, both, cuts } = counts;
     t.diagnostic(
       `nats-server ${nats.version}: ${records} records in ${messages.length} messages; SIGKILLs: ${server} of the server, ${counts.gate} of ` +
-        `the gate, ${both} of both; ${cuts} cuts; ${gate.answered} commands, ${gate.refused} refused; caught up in ${caughtUpMs} ms; ` +
+        `the gate, ${counts.ship} of dovegate ship, ${both} of server and gate; ${cuts} cuts; ${gate.answered} commands, ${gate.refused} refused; caught up in ${caughtUpMs} ms; ` +
         `${((performance.now() - beganMs) / 1000).toFixed(0)} s in all`,
     );
   });

@@ -46,12 +46,12 @@ for (const release of natsReleases)
 
     await nats.kill();
     nats.restoreStore('old');
-    for (const { daemon } of gates) daemon.signal('SIGSTOP');
+    for (const { ship } of gates) ship.signal('SIGSTOP');
     await nats.start();
     const administrator = await openAdministrator(t, nats);
     const restored = Buffer.concat((await administrator.readAll(chains)).map(({ bytes }) => bytes));
     assert.ok(restored.length < seen.length / 2, `${restored.length} bytes of ${seen.length} are left`);
-    for (const { daemon } of gates) daemon.signal('SIGCONT');
+    for (const { ship } of gates) ship.signal('SIGCONT');
     busy.work();
     await busy.untilAnswered(200);
     await busy.rest();
@@ -59,7 +59,7 @@ for (const release of natsReleases)
 
     const after = await verifier.verify();
     assert.deepEqual([after.exit, after.findings], [0, []], after.text);
-    for (const gate of gates) assert.deepEqual(await gate.daemon.stop(), { code: 0, signal: null });
+    for (const gate of gates) assert.deepEqual(await gate.stop(), { code: 0, signal: null });
     for (const [at, host] of hosts.entries()) {
       const messages = await administrator.readAll(`dovegate.audit.${host}.*`);
       assertSameLines(
@@ -67,12 +67,12 @@ for (const release of natsReleases)
         gates[at]?.journal() ?? Buffer.alloc(0),
       );
     }
-    const told = busy.daemon.logs.filter(({ event }) => String(event).startsWith('ship-'));
+    const told = busy.ship.logs.filter(({ event }) => String(event).startsWith('ship-'));
     assert.ok(
       told.some(({ event }) => event === 'ship-restarted'),
-      busy.daemon.output(),
+      busy.ship.output(),
     );
-    assert.ok(!told.some(({ event }) => event === 'ship-missing'), busy.daemon.output());
+    assert.ok(!told.some(({ event }) => event === 'ship-missing'), busy.ship.output());
     const atEnd = await verifier.verify();
     assert.deepEqual([atEnd.exit, atEnd.findings], [0, []], atEnd.text);
     t.diagnostic(`nats-server ${nats.version}: ${String(atEnd.document['records'])} records verified`);

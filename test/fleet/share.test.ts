@@ -59,7 +59,7 @@ for (const release of natsReleases)
     const whole = await desk.run('verify', '--whole');
     assert.equal(whole.exit, 0, whole.text);
 
-    for (const gate of gates) await gate.daemon.stop();
+    for (const gate of gates) await gate.stop();
     for (const [at, host] of hosts.entries())
       assertSameLines(await storedOfOwn(t, nats, host), gates[at]?.journal() ?? Buffer.alloc(0));
     const read = await desk.run('verify');
@@ -104,10 +104,7 @@ test('a gate fills its stream: it alone waits, and goes on serving', { timeout: 
   await assert.rejects(fill(200_000), isFull);
   // A message that is larger than any of a gate is refused, whatever room there is.
   await assert.rejects(thief.publish(subject, [], Buffer.alloc(1 << 20), 0), NatsFault);
-  await until(
-    () => full.daemon.logs.some(({ type }) => type === 'stream-full'),
-    'the gate says why it waits',
-  );
+  await until(() => full.ship.logs.some(({ type }) => type === 'stream-full'), 'the gate says why it waits');
   await until(async () => (await full.lag()) > 50, 'its records wait');
   await Promise.all(gates.map((gate) => gate.untilAnswered(100)));
   assert.deepEqual([full.refused, other.refused], [0, 0]);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { askHttp } from '../kit/ask-http.js';
-import { type Daemon, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon, startShip } from '../kit/daemon.js';
 import { addMemory, openFolder } from '../kit/folder.js';
 import { type Gateway, openGateway } from '../kit/gateway.js';
 import { type Nats, type NatsOptions, openNatsServer } from '../kit/nats.js';
@@ -37,7 +37,7 @@ async function openStream(t: TestContext, options: Partial<NatsOptions> = {}): P
 
 function auditOf(ship: readonly string[]): string {
   const more = ship.length === 0 ? '' : `, ship: [${ship.join(', ')}]`;
-  return `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s${more} }`;
+  return `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s${more} }`;
 }
 
 /** A receiver as YAML; the files are those that `openDaemon` gives. */
@@ -102,9 +102,11 @@ void test('two machines with one journal: both stop shipping, both serve, both s
   if (nats === undefined) return;
   const sink = sinkOf(nats, byCertificate);
   const gateway = await openDaemon(t, nats, [sink], ['gate1.pem', 'gate1.key']);
+  const earlier = await startShip(t, gateway.daemon);
   await serves(gateway.daemon);
   await caughtUp(gateway.daemon);
   await gateway.daemon.stop();
+  await earlier.stop();
   const config = readFileSync(gateway.daemon.configFile, 'utf8');
   const copy = openFolder(t);
   cpSync(gateway.daemon.folder, copy, {
@@ -113,12 +115,15 @@ void test('two machines with one journal: both stop shipping, both serve, both s
   });
   addMemory(copy);
   const first = await startDaemon(t, { config, folder: gateway.daemon.folder });
+  const ships = [await startShip(t, first)];
   await caughtUp(first);
   const second = await startDaemon(t, { config, folder: copy });
-  for (const daemon of [first, second]) {
-    const told = await daemon.waitForLog(({ event }) => event === 'audit-forked', 'audit-forked');
-    assert.equal(told['level'], 'error');
+  ships.push(await startShip(t, second));
+  for (const [at, daemon] of [first, second].entries()) {
+    const told = await ships[at]?.waitForLog(({ event }) => event === 'audit-forked', 'audit-forked');
+    assert.equal(told?.['level'], 'error');
     await serves(daemon);
+    await until(async () => (await sinksOf(daemon))[0]?.state === 'forked', 'it is shown');
     const [shown] = await sinksOf(daemon);
     assert.deepEqual([shown?.state, shown?.fault?.code, shown?.safe_seq], ['forked', 'audit-forked', 0]);
     assert.equal((await askHttp({ socketPath: daemon.path('admin.sock') }, '/readyz')).status, 200);
@@ -134,18 +139,19 @@ void test('two machines with one journal: both stop shipping, both serve, both s
   const seq = first.audit().length;
   await until(() => first.audit().length > seq + 2, 'the journal goes on');
   assert.deepEqual((await readShipped(nats, journal)).lines, before.lines);
-  for (const daemon of [first, second]) {
-    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-    assert.equal(daemon.logs.filter(({ event }) => event === 'audit-forked').length, 1);
-  }
+  for (const each of [first, second, ...ships])
+    assert.deepEqual(await each.stop(), { code: 0, signal: null });
+  for (const ship of ships) assert.equal(ship.logs.filter(({ event }) => event === 'audit-forked').length, 1);
 
   // What the message says to do: another journal.
   rmSync(join(copy, 'audit'), { recursive: true });
   rmSync(join(copy, 'state/audit-end.json'));
   mkdirSync(join(copy, 'audit'), { mode: 0o700 });
   const third = await startDaemon(t, { config, folder: copy });
+  const last = await startShip(t, third);
   await caughtUp(third);
   await third.stop();
+  await last.stop();
   assert.deepEqual(
     (await readShipped(nats, journalOf(third))).lines,
     third.audit().map(({ text }) => text),
@@ -174,11 +180,14 @@ void test('a reload of an included file adds such a receiver, changes it and rem
   assert.equal(checked.exit, 78);
   assert.match(checked.text, /^\S+\/ship\.yaml:3:\d+: audit\.ship\[0\]\.host: must be 1 to 63 letters/m);
   await serves(daemon);
+  let ship = await startShip(t, daemon);
+  assert.deepEqual(await ship.exited, { code: 0, signal: null }, 'there is no receiver');
   await reload([sinkOf(nats, byCertificate)]);
+  ship = await startShip(t, daemon);
   await caughtUp(daemon);
   // Another user, who may not write there: told; then right again.
   await reload([sinkOf(nats, 'certificate: gate2.pem, key: gate2.key')]);
-  const away = await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it has no rights');
+  const away = await ship.waitForLog(({ event }) => event === 'ship-away', 'that it has no rights');
   assert.equal(away['type'], 'no-rights');
   await serves(daemon);
   await reload([sinkOf(nats, `${byCertificate}, settle: 0s`)]);
@@ -187,12 +196,16 @@ void test('a reload of an included file adds such a receiver, changes it and rem
   const journal = journalOf(daemon);
   await reload([]);
   await until(async () => (await sinksOf(daemon)).length === 0, 'it is gone');
+  assert.deepEqual(await ship.exited, { code: 0, signal: null });
   const { lines } = await readShipped(nats, journal);
   await serves(daemon);
   await until(() => daemon.audit().length > lines.length + 1, 'the journal goes on');
   await reload([sinkOf(nats, byCertificate)]);
+  ship = await startShip(t, daemon);
   await serves(daemon);
+  await ship.waitForLog(({ event }) => event === 'ship-connected', 'it is connected');
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.deepEqual(await ship.stop(), { code: 0, signal: null });
   const all = daemon.audit().map(({ text }) => text);
   assert.deepEqual((await readShipped(nats, journal)).lines, all, 'its stop record too');
 });
@@ -208,6 +221,7 @@ void test('no secret of a command and none of the credentials is in a block or i
   const sink = sinkOf(nats, 'credentials: gate1.creds');
   const gateway: Gateway = await openDaemon(t, nats, [sink], ['gate1.creds']);
   const { daemon } = gateway;
+  const ship = await startShip(t, daemon);
   const client = await gateway.client();
   client.sendCommand({ user: 'alice@example.org', fields: ['search', 'subject', 'a-password-of-alice'] });
   await client.readReply();
@@ -223,15 +237,16 @@ void test('no secret of a command and none of the credentials is in a block or i
   await nats.kill();
   await nats.start();
   const isTold = (): boolean =>
-    daemon.logs.some(
+    ship.logs.some(
       ({ event, type }) => event === 'ship-away' && type !== 'closed-early' && type !== 'dial-refused',
     );
   await until(isTold, 'that the credentials are not right');
   const shown = await Promise.all(['/status.json', '/metrics', '/'].map((path) => ask(daemon, path)));
   await daemon.stop();
+  await ship.stop();
   const half = seed.slice(0, 20);
   assert.deepEqual(daemon.grepSecrets([...secrets, half]), []);
   await nats.stop();
-  const output = `${shown.join('\n')}\n${nats.output()}`;
+  const output = `${shown.join('\n')}\n${ship.output()}\n${nats.output()}`;
   assert.deepEqual(findSecrets([...secrets, half], join(nats.folder, 'store'), [], output), []);
 });

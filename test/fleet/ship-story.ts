@@ -7,11 +7,10 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { type NatsSettings } from '../../src/adapters/nats/dial.js';
 import { openNats } from '../../src/adapters/nats/link.js';
-import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { createNatsCarrier } from '../../src/adapters/shipping/nats-carrier.js';
 import { openShipping, type Shipping, type Sink } from '../../src/adapters/shipping/shipping.js';
+import type { ShipEvent } from '../../src/domain/admin/door/ship-event.js';
 import { type BlockHead, readHeadOf, readSubject } from '../../src/domain/records/fleet/block.js';
-import type { ShipEvent } from '../../src/gateway/outcome/events.js';
 import { closeBefore } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { type Nats, type NatsOptions, openNatsServer } from '../kit/nats.js';
@@ -79,8 +78,7 @@ export async function openShipStory(
       const sink: Sink = {
         name,
         key: name,
-        carrier: (parts) =>
-          createNatsCarrier({ ...parts, receiver, openLink: createLinkThread(systemClock) }),
+        carrier: (parts) => createNatsCarrier({ ...parts, receiver, openLink: openNats }),
       };
       shipping = await openShipping({
         sinks: [sink],
@@ -107,7 +105,7 @@ export async function openShipStory(
     },
     caughtUp: () =>
       until(
-        () => story.state.lagRecords === 0 && story.state.state.at === 'connected',
+        () => story.state.sentSeq === journal.seq && story.state.state.at === 'connected',
         `everything is shipped: ${JSON.stringify(events)}`,
       ),
     shipped: () => readShipped(nats, journal.id),

@@ -1,6 +1,7 @@
-// Calls at `admin.door`, as the page or something in its place makes them.
+// Calls at a door, as the page, dovegate ship or something in their place makes them.
 import { request } from 'node:http';
 import type { DoorHead } from '../../src/domain/admin/door/door.js';
+import type { ShipHead } from '../../src/domain/admin/door/ship.js';
 import type { Daemon } from './daemon.js';
 import type { Owner } from './folder.js';
 
@@ -11,11 +12,16 @@ export interface DoorAnswer {
 }
 
 /** One call, over a connection of its own. */
-export function askDoor(daemon: Pick<Daemon, 'path'>, path: string, body: unknown): Promise<DoorAnswer> {
+export function askDoor(
+  daemon: Pick<Daemon, 'path'>,
+  path: string,
+  body: unknown,
+  door = 'door.sock',
+): Promise<DoorAnswer> {
   return new Promise((resolve, reject) => {
     let isAnswered = false;
     const asked = request(
-      { socketPath: daemon.path('door.sock'), method: 'POST', path, agent: false },
+      { socketPath: daemon.path(door), method: 'POST', path, agent: false },
       (response) => {
         isAnswered = true;
         let text = '';
@@ -31,10 +37,34 @@ export function askDoor(daemon: Pick<Daemon, 'path'>, path: string, body: unknow
     asked.on('error', (error: NodeJS.ErrnoException) => {
       // A refusal may come, and the connection end, while the rest of a large body is still being written.
       if (isAnswered) return;
-      if (error.code === 'EPIPE' || error.code === 'ECONNRESET') resolve(askDoor(daemon, path, body));
+      if (error.code === 'EPIPE' || error.code === 'ECONNRESET') resolve(askDoor(daemon, path, body, door));
       else reject(error);
     });
     asked.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+}
+
+/** What a daemon tells `dovegate ship` first. `owner`: the stream stays open until its end, as that of `dovegate ship` does. */
+export function shipHeadOf(daemon: Pick<Daemon, 'path'>, owner?: Owner): Promise<ShipHead> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { socketPath: daemon.path('ship.sock'), path: '/receivers', agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+          const [line, rest] = text.split('\n', 2);
+          if (rest === undefined) return;
+          const { head, code }: { head?: ShipHead; code?: string } = JSON.parse(line ?? '');
+          if (head === undefined) reject(new Error(`refused: ${code}`));
+          else resolve(head);
+          if (owner === undefined) response.destroy();
+        });
+        response.on('error', () => undefined);
+      },
+    );
+    asked.on('error', reject).end();
+    owner?.after(() => void asked.destroy());
   });
 }
 

@@ -230,6 +230,21 @@ export function startPage(
   return startDaemon(owner, { startEvent: 'page-opened', ...options, folder, command: 'page' });
 }
 
+/** The process that ships, beside a daemon whose configuration has `audit.door`. Its state is beside that of the daemon. */
+export function startShip(
+  owner: Owner,
+  { folder }: Pick<Daemon, 'folder'>,
+  options: Omit<DaemonOptions, 'config' | 'folder' | 'command'> = {},
+): Promise<Daemon> {
+  const args = ['--state', shipStateOf({ folder }), ...(options.args ?? [])];
+  return startDaemon(owner, { ...options, args, folder, command: 'ship' });
+}
+
+/** Where a process of `startShip` keeps how far receivers are. */
+export function shipStateOf({ folder }: Pick<Daemon, 'folder'>): string {
+  return join(folder, 'ship-state');
+}
+
 /** Another subcommand of the built program, run to its end. */
 export function runDovegate(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
   return runProgram(process.execPath, [builtProgram, ...args], options);

@@ -71,20 +71,39 @@ export function doorMessages(generation: number, person = 'ann') {
         signIns: 3,
         refusedSignIns: 4,
         problem: 'it cannot',
-        notices: [
-          {
-            name: 'chat',
-            delivered: 1,
-            failed: 2,
-            dropped: 0,
-            lagMs: 1.5,
-            fault: { code: 'status', status: 500, forMs: 7 },
-          },
-        ],
       },
     ],
   ] as const satisfies readonly (readonly [path: string, message: object])[];
 }
+
+/** The same of the process that ships records. */
+export const shipMessage = {
+  version: '1.2.3',
+  journal: 'a'.repeat(32),
+  sinks: [
+    {
+      name: 'logs.example.com:6514',
+      state: 'away',
+      code: 'dial-refused',
+      text: 'nobody listens',
+      sentSeq: 5,
+      lagMs: 1.5,
+      safe: { segment: 1, bytes: 900, seq: 4, hash: 'ab'.repeat(32) },
+    },
+  ],
+  notices: [
+    {
+      name: 'chat',
+      delivered: 1,
+      failed: 2,
+      dropped: 0,
+      lagMs: 1.5,
+      fault: { code: 'status', status: 500, forMs: 7 },
+    },
+  ],
+  certificates: [{ role: 'receiver', name: 'logs.example.com:6514', leftMs: 5 }],
+  problem: 'it cannot',
+} as const;
 
 /** The message once for each number in it, with that number replaced. `place`: such as `notices.0.fault.forMs`. */
 export function withNumber(

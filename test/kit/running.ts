@@ -81,6 +81,14 @@ export const pageTold: PageTold = {
   ageMs: 0,
 };
 
+export const shipTold: NonNullable<Running['ship']> = {
+  isThere: true,
+  isAbsent: false,
+  ageMs: 0,
+  names: [],
+  notices: [],
+};
+
 export const healthy: Running = {
   version: '1.2.3',
   runtime: 'v20.19.0',

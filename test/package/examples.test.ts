@@ -18,19 +18,21 @@ function problemsOf(text: string): string[] {
   );
 }
 
+/** With `ship`, which is there as a comment. */
 function documentsOf(path: string): unknown[] {
+  const text = textOf(path).replace(/^( *)# (?= *(?:- [./{a-z]|# |[a-z][\w-]*:(?: |$)))/gim, '$1');
   // As kubectl and compose read it: 0440 is octal.
-  return parseAllDocuments(textOf(path), { version: '1.1' }).map((document) => {
+  return parseAllDocuments(text, { version: '1.1' }).map((document) => {
     assert.deepEqual(document.errors, []);
     return document.toJS();
   });
 }
 
-/** Users of the image, each with its group. */
-const [user = [], pageUser = []] = [
-  ...(/\[dovegate, page\] = \[(\d+), (\d+)\]/.exec(textOf('scripts/image.mjs')) ?? []),
-]
-  .slice(1)
+const [, numbers = ''] =
+  /\[dovegate, page, ship, journal\] = \[([\d, ]+)\]/.exec(textOf('scripts/image.mjs')) ?? [];
+/** Users of the image, each with its group, and the group of those who read the journal. */
+const [user = [], pageUser = [], shipUser = [], [journalGroup] = []] = numbers
+  .split(', ')
   .map((number) => [Number(number), Number(number)]);
 /** Folders of the image, which give a fresh volume its owner. */
 const folders = [...textOf('scripts/image.mjs').matchAll(/^ {2}\['(\/\S+)', \w+, 0o/gm)].map(
@@ -38,6 +40,14 @@ const folders = [...textOf('scripts/image.mjs').matchAll(/^ {2}\['(\/\S+)', \w+,
 );
 
 void test('compose: the configuration is sound, the sockets belong to whom Dovecot and the image name', () => {
+  const other = z.object({
+    image: z.string(),
+    command: z.tuple([z.enum(['page', 'ship']), z.literal('--door'), z.string()]),
+    user: z.string(),
+    group_add: z.tuple([z.string()]),
+    read_only: z.literal(true),
+    volumes: z.array(z.string()),
+  });
   const shape = z.object({
     configs: z.object({ dovegate: z.object({ content: z.string() }) }),
     services: z.object({
@@ -45,41 +55,46 @@ void test('compose: the configuration is sound, the sockets belong to whom Dovec
       dovegate: z.object({
         image: z.string(),
         read_only: z.literal(true),
-        group_add: z.tuple([z.string(), z.string()]),
+        group_add: z.array(z.string()),
         volumes: z.array(z.string()),
       }),
-      page: z.object({
-        image: z.string(),
-        command: z.tuple([z.literal('page'), z.literal('--door'), z.string()]),
-        user: z.string(),
-        read_only: z.literal(true),
-        volumes: z.array(z.string()),
-      }),
+      page: other,
+      ship: other,
     }),
+    volumes: z.record(z.string(), z.null()),
   });
   const [compose] = documentsOf('config/compose.example.yaml').map((each) => shape.parse(each));
   assert.ok(compose !== undefined);
   const { content } = compose.configs.dovegate;
   assert.deepEqual(problemsOf(content), []);
-  const { page, dovegate } = compose.services;
-  const [group, shared] = dovegate.group_add;
-  // The page is another user, with the daemon's journal and door, and nothing that it could write or read a secret in.
-  assert.deepEqual(
-    [page.image, page.user, shared],
-    [dovegate.image, pageUser.join(':'), String(pageUser[1])],
-  );
-  const [, , door] = page.command;
-  assert.ok(content.includes(`door: ${door}\n`) && content.includes('group: dovegate-page }'));
+  const { page, ship, dovegate } = compose.services;
+  const [group, ...shared] = dovegate.group_add;
+  assert.deepEqual(shared, [pageUser[1], journalGroup].map(String));
   const directory = /directory: (\S+),/.exec(content)?.[1];
-  assert.deepEqual(
-    page.volumes.map((volume) => volume.replace(/^(\w+):/, '')),
-    // The last is its own: how far receivers of notices are.
-    [`${directory}:ro`, `${dirname(door)}:ro`, 'page-state:/var/lib/dovegate-page'],
-  );
-  for (const volume of page.volumes.slice(0, 2)) {
-    assert.ok(dovegate.volumes.includes(volume.replace(/:ro$/, '')), volume);
-    assert.ok(folders.includes(volume.split(':')[1] ?? ''), volume);
+  assert.ok(content.includes('group: dovegate-journal }'));
+  // Others are other users, with the daemon's journal and a door, and nothing of it that they could write or read a secret in.
+  const own = { page: [], ship: ['ship-state:/var/lib/dovegate-ship', './ship:/etc/dovegate/ship:ro'] };
+  for (const [name, { image, user: runs, group_add: groups, command, volumes }, who] of [
+    ['page', page, pageUser],
+    ['ship', ship, shipUser],
+  ] as const) {
+    assert.deepEqual([image, runs, groups], [dovegate.image, who.join(':'), [String(journalGroup)]], name);
+    const [subcommand, , door] = command;
+    assert.equal(subcommand, name);
+    const given = volumes.slice(0, 2);
+    assert.deepEqual(
+      given.map((volume) => volume.replace(/^[\w-]+:/, '')),
+      [`${directory}:ro`, `${dirname(door)}:ro`],
+    );
+    assert.deepEqual(volumes.slice(2), own[name]);
+    for (const volume of given) {
+      assert.ok(dovegate.volumes.includes(volume.replace(/:ro$/, '')), volume);
+      assert.ok(folders.includes(volume.split(':')[1] ?? ''), volume);
+    }
+    for (const volume of volumes.filter((each) => !each.startsWith('.')))
+      assert.ok((volume.split(':')[0] ?? '') in compose.volumes, volume);
   }
+  assert.ok(content.includes(`door: ${page.command[2]}\n`));
   assert.match(content, new RegExp(`group: "${group}"`));
   const { dockerfile_inline: dovecot } = compose.services.dovecot.build;
   assert.match(dovecot, new RegExp(`useradd --uid ${user[0]} dovegate`));
@@ -200,8 +215,12 @@ for (const path of manifests)
     const { text, pod, all, daemon, volumes, services } = readManifest(path);
     assert.deepEqual(problemsOf(text), []);
     const own = all.filter(({ image }) => /\/dovegate:/.test(image));
+    const others = new Map([
+      ['page', pageUser],
+      ['ship', shipUser],
+    ]);
     for (const { name, securityContext: who } of own)
-      assert.deepEqual([who.runAsUser, who.runAsGroup], name === 'page' ? pageUser : user, name);
+      assert.deepEqual([who.runAsUser, who.runAsGroup], others.get(name) ?? user, name);
     for (const { volumeMounts } of all)
       for (const { name } of volumeMounts) assert.ok(volumes.includes(name), name);
     for (const { name, secret } of pod.volumes)
@@ -229,34 +248,32 @@ for (const path of manifests)
     assert.ok(textOf('Dockerfile').includes(JSON.stringify(script)), 'the probe of the image');
   });
 
-void test('kubernetes: the page has the door and the journal, and nothing else of the daemon', () => {
+void test('kubernetes: page and ship have a door and the journal, and nothing else of the daemon', () => {
   const { text, pod, all, daemon } = readManifest('config/kubernetes-standalone.example.yaml');
-  const [maker, page] = ['folders', 'page'].map((name) => all.find((each) => each.name === name));
-  assert.ok(maker !== undefined && page !== undefined);
-  assert.deepEqual(pod.securityContext.supplementalGroups, pageUser.slice(1));
-  const door = page.args?.[2] ?? '';
-  assert.deepEqual(page.args, ['page', '--door', door]);
-  assert.ok(text.includes(`door: ${door}\n`) && text.includes('group: dovegate-page }'));
+  const find = (name: string) => all.find((each) => each.name === name) ?? assert.fail(name);
+  const [maker, page, ship] = [find('folders'), find('page'), find('ship')];
+  assert.deepEqual(pod.securityContext.supplementalGroups, [pageUser[1], journalGroup]);
+  assert.ok(text.includes('group: dovegate-journal }') && text.includes(`door: ${page.args?.[2]}\n`));
   const directory = /directory: (\S+),/.exec(text)?.[1];
-  const shared = page.volumeMounts.filter(({ name }) =>
-    daemon.volumeMounts.some((each) => each.name === name),
-  );
-  assert.deepEqual(
-    shared.map(({ mountPath, readOnly }) => [mountPath, readOnly]),
-    [
-      [directory, true],
-      [dirname(door), true],
-      // A folder of its own in the volume: how far receivers of notices are.
-      ['/var/lib/dovegate-page', undefined],
-    ],
-  );
+  const ofDaemon = daemon.volumeMounts.map(({ name }) => name);
+  for (const { name, args, volumeMounts } of [page, ship]) {
+    const door = args?.[2] ?? '';
+    assert.deepEqual(args, [name, '--door', door]);
+    const given = volumeMounts.filter((each) => ofDaemon.includes(each.name) || each.name === 'ship-door');
+    assert.deepEqual(
+      given.map(({ mountPath, readOnly }) => [mountPath, readOnly]),
+      [
+        [directory, true],
+        [dirname(door), true],
+      ],
+    );
+    assert.ok(folders.includes(dirname(door)), door);
+  }
   // The first container makes the folder of the journal, and one for records in memory that outlives the others.
   const memory = dirname(/memory: (\S+),/.exec(text)?.[1] ?? '');
   const [program, , script = ''] = maker.command ?? [];
   assert.equal(program, 'node');
-  assert.ok(
-    script.includes(`for (const path of ['${memory}', '${directory}', '${dirname(directory ?? '')}/page'])`),
-  );
+  assert.ok(script.includes(`for (const path of ['${memory}', '${directory}'])`));
   const volume = maker.volumeMounts.find(({ mountPath }) => memory.startsWith(`${mountPath}/`))?.name;
   assert.ok(daemon.volumeMounts.some(({ name }) => name === volume));
   assert.equal(pod.volumes.find(({ name }) => name === volume)?.emptyDir?.medium, 'Memory');

@@ -32,7 +32,15 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
         records.push({ by, ...note });
       },
       facts: () =>
-        Promise.resolve({ atMs: 0, seq: 1, receivers: [], series: {}, certificates: [], used: [] }),
+        Promise.resolve({
+          atMs: 0,
+          seq: 1,
+          receivers: [],
+          notices: [],
+          series: {},
+          certificates: [],
+          used: [],
+        }),
     },
     certificates: () => [],
     pastUses: () => Promise.resolve(new Map()),

@@ -1,8 +1,8 @@
 // A decision on the page that is refused has the status of its cause: what was asked wrongly, who may not, what is not there, what changed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DoorFault } from '../../src/adapters/door/door-client.js';
 import { systemNumbers } from '../../src/adapters/host/accounts.js';
-import { DoorFault } from '../../src/adapters/page/door-client.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
 import { readTrail } from '../../src/adapters/views/read-trail.js';
 import type { DoorAccessed } from '../../src/domain/admin/door/door.js';

@@ -1,7 +1,7 @@
 // Who gets what of the page: the whole table of roles and endpoints, the ways in, and the record of what was refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DoorFault } from '../../src/adapters/page/door-client.js';
+import { DoorFault } from '../../src/adapters/door/door-client.js';
 import {
   jsonReply,
   type PageHandler,

@@ -1,7 +1,7 @@
 // The history as people get it: from samples every 10 s, with gaps and a sentence while the daemon cannot be asked or is too old.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { DoorFault } from '../../src/adapters/page/door-client.js';
+import { DoorFault } from '../../src/adapters/door/door-client.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
 import type { DoorTraffic } from '../../src/domain/admin/door/door.js';
 import type { History } from '../../src/domain/admin/page/history.js';

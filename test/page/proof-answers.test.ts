@@ -66,6 +66,7 @@ function desk(
           atMs: 1_000,
           seq: 12,
           receivers: [{ name: 'siem', state: 'connected', lagRecords: 2, safeSeq: 10 }],
+          notices: [],
           series: {},
           certificates: [],
           used: [],

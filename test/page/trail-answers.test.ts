@@ -2,9 +2,9 @@
 // while a search runs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DoorFault } from '../../src/adapters/door/door-client.js';
 import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { TextAnswer } from '../../src/adapters/http/server.js';
-import { DoorFault } from '../../src/adapters/page/door-client.js';
 import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapters/page/page-request.js';
 import type { SocketPeer } from '../../src/adapters/page/people-socket.js';
 import type { Endpoint } from '../../src/domain/admin/page/api.js';

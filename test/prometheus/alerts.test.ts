@@ -75,6 +75,10 @@ DovegateAuditDiskFilling never fires, step 5m
   dovegate_audit_free_bytes{HOST}: 5000000000x30
 DovegateAuditDiskSlow is quiet at 2m and fires at 3m, value 8s
   dovegate_audit_unsynced_seconds{HOST}: 0.02x4 8x20
+DovegateShipAway is quiet at 6m and fires at 7m
+  dovegate_audit_ship_up{HOST}: 1x4 0x40
+DovegateNoticesAway is quiet at 6m and fires at 7m
+  dovegate_notices_up{HOST,receiver="hook"}: 1x4 0x40
 DovegateReceiverAway is quiet at 6m and fires at 7m
   dovegate_audit_ship_connected{HOST,sink="logs:6514"}: 1x4 0x40
 DovegateJournalForked is quiet at 1m45s and fires at 3m

@@ -5,11 +5,13 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createDoorClient } from '../../src/adapters/door/door-client.js';
 import { systemClock } from '../../src/adapters/host/clock.js';
-import { createDoorClient } from '../../src/adapters/page/door-client.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import { serveWatchMetrics } from '../../src/cli/fleet/watch-metrics.js';
+import { doorCalls } from '../../src/domain/admin/door/door.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
+import { askDoor, shipHeadOf } from '../kit/ask-door.js';
 import { askHttp } from '../kit/ask-http.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
@@ -64,7 +66,7 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     files: { ...filesOf(authority), 'next.yaml': 'users: ["*"]\nallow: [who]\n' },
     // So small that one client fills it.
     audit:
-      '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, max_size: 32KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }] }',
+      '{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, max_size: 32KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }] }',
     more: `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: { oncall: { user: "${process.getuid?.() ?? 0}", role: view } } } }`,
     backend: {
       script: async (_command, connection) => {
@@ -88,11 +90,15 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
   for (const key of [far, near])
     await askRaw({ port: panel }, encodePost({ body: '[]', authorization: authorizationOf.key(key) }));
   // As the page's process tells of itself.
-  const receiver = { name: 'chat', delivered: 1, failed: 1, dropped: 1, lagMs: 1 };
   const told = { version: '1', certificates: [], people: 1, watchers: 0, signIns: 1, refusedSignIns: 0 };
-  const door = createDoorClient(daemon.path('door.sock'), systemClock);
-  await door.call('page', { ...told, notices: [receiver] });
+  const door = createDoorClient({ path: daemon.path('door.sock'), calls: doorCalls }, systemClock);
+  await door.call('page', told);
   door.close();
+  // As dovegate ship tells of receivers.
+  const { journal } = await shipHeadOf(daemon, t);
+  const receiver = { name: 'chat', delivered: 1, failed: 1, dropped: 1, lagMs: 1 };
+  const claims = { version: '1', journal, sinks: [], notices: [receiver], certificates: [] };
+  assert.equal((await askDoor(daemon, '/shipped', claims, 'ship.sock')).status, 200);
   // Of a backend that is gone: a dial that fails.
   await backend.close();
   let text = '';

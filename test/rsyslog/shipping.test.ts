@@ -1,6 +1,7 @@
-// Goal: every record reaches a real rsyslog, whatever goes away in between. Phases, under load all the time: rsyslog stopped and
-// started; the daemon killed and started; rsyslog stopped, the daemon killed, both started; an end in order. What must not happen: a
-// record that rsyslog never wrote, an order that the overlap does not explain, a file of its that does not verify, a command that waits.
+// Goal: every record reaches a real rsyslog, whatever goes away in between. Phases, under load all the time: rsyslog stopped and started;
+// the daemon killed and started; dovegate ship killed and started; rsyslog stopped, both killed, all started; an end in order. What must
+// not happen: a record that rsyslog never wrote, an order that the overlap does not explain, a file of its that does not verify, a command
+// that waits.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import { readMessage } from '../adapters/shipping/rfc5424.js';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
-import { type Daemon, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon, startShip } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openRsyslog, type Rsyslog } from '../kit/rsyslog-lab.js';
@@ -76,17 +77,16 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
   const rsyslog = await openRsyslog(t, authority, ['gate1.example.com']);
   if ('skip' in rsyslog) return t.skip(rsyslog.skip);
   const first = await begin(t, rsyslog);
-  let { daemon, load } = first;
+  let { daemon, ship, load } = first;
   let commands = 0;
   const caughtUpMs: number[] = [];
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
   let connections = 0;
   const countConnections = (): void => {
-    connections += daemon.logs.filter(({ event }) => event === 'ship-connected').length;
+    connections += ship.logs.filter(({ event }) => event === 'ship-connected').length;
   };
   const killDaemon = async (): Promise<void> => {
     await daemon.kill();
-    countConnections();
     await load.end();
     commands += load.counts.done;
   };
@@ -94,12 +94,20 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
     daemon = await startDaemon(t, { config: readFileSync(daemon.configFile, 'utf8'), folder: daemon.folder });
     load = openLoad(daemon.path('support.sock'), 4);
   };
+  const killShip = async (): Promise<void> => {
+    await ship.kill();
+    countConnections();
+  };
   /** Everything that is on disk now has come. */
   const catchUp = async (): Promise<void> => {
     const behind = lastSeq(daemon);
     const hasCaughtUp = (): boolean => (receivedSeqs(rsyslog).at(-1) ?? 0) >= behind;
     const beganMs = performance.now();
-    await until(hasCaughtUp, () => `${behind}\n${daemon.output()}\n${rsyslog.output()}`, 300_000);
+    await until(
+      hasCaughtUp,
+      () => `${behind}\n${daemon.output()}\n${ship.output()}\n${rsyslog.output()}`,
+      300_000,
+    );
     caughtUpMs.push(Math.round(performance.now() - beganMs));
   };
 
@@ -107,11 +115,11 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
     // rsyslog goes away in order, and comes back after a while.
     await pause(1000);
     await catchUp();
-    const told = daemon.logs.length;
+    const told = ship.logs.length;
     await rsyslog.stop();
     await until(
-      () => daemon.logs.slice(told).some(({ event }) => event === 'ship-away'),
-      () => daemon.output(),
+      () => ship.logs.slice(told).some(({ event }) => event === 'ship-away'),
+      () => ship.output(),
     );
     const { done } = load.counts;
     await until(
@@ -124,17 +132,23 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
     await killDaemon();
     await startAgain();
     await pause(500);
-    // The daemon is killed while rsyslog is away, and both come back.
+    await killShip();
+    ship = await startShip(t, daemon);
+    await pause(500);
+    // Both are killed while rsyslog is away, and all come back.
     await rsyslog.stop();
     await pause(500);
     await killDaemon();
+    await killShip();
     await rsyslog.start();
+    ship = await startShip(t, daemon);
     await startAgain();
   }
   await pause(500);
   await load.end();
   commands += load.counts.done;
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.deepEqual(await ship.stop(), { code: 0, signal: null });
   countConnections();
   const written = daemon.audit().map(({ text }) => text);
   await rsyslog.stop();
@@ -194,8 +208,8 @@ const ask = (daemon: Daemon, path: string): Promise<Got> =>
 void test('a receiver that does not know us: told, shown in lag and status, and no command waits for it', async (t) => {
   const rsyslog = await openRsyslog(t, authority, ['gate2.example.com']);
   if ('skip' in rsyslog) return t.skip(rsyslog.skip);
-  const { daemon, load } = await begin(t, rsyslog);
-  const away = await daemon.waitForLog(({ event }) => event === 'ship-away', 'that the receiver is away');
+  const { daemon, ship, load } = await begin(t, rsyslog);
+  const away = await ship.waitForLog(({ event }) => event === 'ship-away', 'that the receiver is away');
   assert.equal(away['type'], 'closed-early');
   const { done } = load.counts;
   await until(
@@ -204,12 +218,17 @@ void test('a receiver that does not know us: told, shown in lag and status, and 
   );
   await load.end();
   assert.equal((await ask(daemon, '/readyz')).status, 200);
-  const { body } = await ask(daemon, '/status.json');
-  const [sink] = JSON.parse(body).shipping;
-  assert.deepEqual([sink.sink, sink.state, sink.safe_seq], [`127.0.0.1:${rsyslog.port}`, 'away', 0]);
+  const sinkNow = async () => JSON.parse((await ask(daemon, '/status.json')).body).shipping[0];
+  await until(async () => (await sinkNow()).state === 'away', 'it is shown');
+  const sink = await sinkNow();
+  assert.deepEqual(
+    [sink.sink, sink.safe_seq, sink.fault.code],
+    [`127.0.0.1:${rsyslog.port}`, 0, 'closed-early'],
+  );
   const metrics = (await ask(daemon, '/metrics')).body;
   assert.match(metrics, /^dovegate_audit_ship_lag_records\{sink="127\.0\.0\.1:\d+"\} \d+$/m);
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.deepEqual(await ship.stop(), { code: 0, signal: null });
   assert.deepEqual(receivedSeqs(rsyslog), []);
 });
 
@@ -217,9 +236,9 @@ async function begin(t: TestContext, rsyslog: Rsyslog) {
   const sink = `{ syslog: "127.0.0.1:${rsyslog.port}", server_name: localhost, ca: ca.pem, certificate: gate.pem, key: gate.key }`;
   const { daemon } = await openGateway(t, {
     authority,
-    audit: `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 256KiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}] }`,
+    audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 256KiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}] }`,
     more: 'admin: { unix: admin.sock }',
     files: { 'gate.pem': shown.certificatePem, 'gate.key': shown.keyPem, 'sign.pem': signKey.secretPem },
   });
-  return { daemon, load: openLoad(daemon.path('support.sock'), 4) };
+  return { daemon, ship: await startShip(t, daemon), load: openLoad(daemon.path('support.sock'), 4) };
 }

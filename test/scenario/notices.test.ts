@@ -1,8 +1,8 @@
-// Goal: notices come from the page's process, at least once, and the gate does nothing for them. Phases: a daemon that goes on with a
-// journal which has records of access; the page is killed between the sending of a notice and the storing of its place, and started again;
-// a receiver that fails, in the metrics, the status and the problems; a second page beside the first. Then the same daemon with and without
-// notices, side by side. What must not happen: a notice that is lost, a duplicate with another id, a file, a descriptor, a thread or a
-// record of the gate more.
+// Goal: notices come from the process that ships, at least once, and the gate does nothing for them. Phases: a daemon that goes on with a
+// journal which has records of access; dovegate ship is killed between the sending of a notice and the storing of its place, and started
+// again; a receiver that fails, in the metrics, the status and the problems; a second process beside the first. Then the same daemon with
+// and without notices, side by side. What must not happen: a notice that is lost, a duplicate with another id, a file, a descriptor, a
+// thread or a record of the gate more.
 
 import assert from 'node:assert/strict';
 import { chmodSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
@@ -13,12 +13,11 @@ import { segmentName } from '../../src/adapters/journal/segments.js';
 import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, usualRequest } from '../kit/access-record.js';
 import { askHttp } from '../kit/ask-http.js';
-import { type Daemon, runDovegate, startPage } from '../kit/daemon.js';
+import { type Daemon, runDovegate, startShip } from '../kit/daemon.js';
 import { listenHere } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { until } from '../kit/until.js';
 
-const uid = process.getuid?.() ?? 0;
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}\n`;
 
 interface Chat {
@@ -45,16 +44,12 @@ async function openChat(t: TestContext): Promise<Chat> {
   return Object.assign(chat, { port });
 }
 
-function settings(notices: string): string {
-  return `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: { oncall: { user: "${uid}", role: view } } } }\n${notices}`;
-}
+const settings = (notices: string): string => `admin: { unix: admin.sock }\n${notices}`;
+const auditWith = (more = ''): string =>
+  `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB${more} }`;
 
 const noticesTo = (port: number): string =>
   `notices: { chat: { webhook: "http://127.0.0.1:${port}/hook", secret_file: hook } }`;
-
-function openPage(t: TestContext, daemon: Daemon): Promise<Daemon> {
-  return startPage(t, daemon, { args: ['--state', 'page-state'] });
-}
 
 void test('killed between sending and storing, then a receiver that fails', {
   timeout: 600_000,
@@ -67,19 +62,20 @@ void test('killed between sending and storing, then a receiver that fails', {
     before.writeBodies(accessBody(nowMs - 50_000, { ...usualRequest, action }));
   before.write(20, { time: nowMs - 40_000 });
   const { daemon } = await openGateway(t, {
+    audit: auditWith(),
     more: settings(noticesTo(chat.port)),
     files: {
       hook: secret,
       [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
       // Not of us: what is young enough comes.
-      [join('page-state', 'notices-chat.json')]: '-',
+      [join('ship-state', 'notices-chat.json')]: '-',
     },
   });
   let killed: Promise<unknown> | undefined;
-  const first = await openPage(t, daemon);
+  const first = await startShip(t, daemon);
   chat.answer = (response) => {
     if (chat.ids.length === 2) {
-      // It has left the page, and no answer comes before the end of it.
+      // It has left the process, and no answer comes before the end of it.
       killed = first.kill();
       return;
     }
@@ -88,7 +84,7 @@ void test('killed between sending and storing, then a receiver that fails', {
   await until(() => killed !== undefined, 'the second notice');
   await killed;
   chat.answer = (response) => void response.writeHead(204).end();
-  const second = await openPage(t, daemon);
+  const second = await startShip(t, daemon);
   await until(
     () => chat.ids.length >= 5,
     () => `all: ${chat.ids.join()} ${second.output()}`,
@@ -106,10 +102,10 @@ void test('killed between sending and storing, then a receiver that fails', {
   await second.stop();
 
   // The place is of before: all of them come again, to a receiver that takes none.
-  writeFileSync(daemon.path(join('page-state', 'notices-chat.json')), '-');
+  writeFileSync(daemon.path(join('ship-state', 'notices-chat.json')), '-');
   chat.answer = (response) => void response.writeHead(500).end('<b>evil</b>');
   chmodSync(daemon.path('hook'), 0o644);
-  const third = await openPage(t, daemon);
+  const third = await startShip(t, daemon);
   const unsafe = await third.waitForLog(
     ({ event }) => event === 'secret-unsafe',
     'the secret that others can read',
@@ -118,9 +114,9 @@ void test('killed between sending and storing, then a receiver that fails', {
   await third.waitForLog(({ event }) => event === 'notices-away', 'the failing receiver');
   await until(async () => /^dovegate_notices_up\{receiver="chat"\} 0$/m.test(await metrics()), 'up is 0');
   const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
-  const { page, problems } = JSON.parse(body);
-  assert.equal(page.notices[0].receiver, 'chat');
-  assert.deepEqual([page.notices[0].fault.code, page.notices[0].fault.status], ['status', 500]);
+  const { ship, problems } = JSON.parse(body);
+  assert.equal(ship.notices[0].receiver, 'chat');
+  assert.deepEqual([ship.notices[0].fault.code, ship.notices[0].fault.status], ['status', 500]);
   assert.match(
     problems.find(({ code }: { code: string }) => code === 'notices-away').text,
     /^The receiver of notices chat takes none since \S+: it answers with an HTTP status that is no success \(500\)\.$/,
@@ -132,68 +128,65 @@ void test('killed between sending and storing, then a receiver that fails', {
   assert.match(doctor.stdout.toString(), /notices chat\b.*has failed for \d+ s/);
   assert.doesNotMatch(third.output() + body + shown.stdout.toString(), /evil/);
 
-  // The page's process dies: nobody is told, and the gate says so at once.
+  // The process dies: nobody is told, and the gate says so at once; it is a problem once a restart takes less.
   await third.kill();
   const told = async () =>
     JSON.parse((await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json')).body);
   let looks = 0;
   await until(async () => {
     looks += 1;
-    return (await told()).page.connected === false;
-  }, 'the page is gone');
+    return (await told()).ship.connected === false;
+  }, 'it is gone');
   // One every 20 ms: within 5 s, or on a busy machine after as many answers of the gate.
   assert.ok(looks <= 250, `${looks} looks`);
+  assert.deepEqual((await told()).ship, { connected: false, notices: [] });
+  await daemon.waitForLog(({ event }) => event === 'ship-absent', 'nobody ships');
   const dead = await told();
-  assert.deepEqual(dead.page, { connected: false, notices: [{ receiver: 'chat', told: false }] });
   assert.deepEqual(
     // The journal is of another host.
     dead.problems.flatMap(({ code, text }: { code: string; text: string }) =>
       code === 'audit-damaged' ? [] : [[code, text.split(':')[0]]],
     ),
-    [['notices-away', 'Receivers of notices are told nothing (chat)']],
+    [['ship-absent', 'Receivers get nothing (chat)']],
   );
-  // It was down before, too: metrics that are a moment old say the same of "up".
-  await until(
-    async () => !/^dovegate_notices_(?!up)\w+\{/m.test(await metrics()),
-    'no metrics of what the page told',
-  );
-  assert.match(await metrics(), /^dovegate_notices_up\{receiver="chat"\} 0$/m);
+  await until(async () => !/^dovegate_notices_\w+\{/m.test(await metrics()), 'no metrics of what was told');
+  assert.match(await metrics(), /^dovegate_audit_ship_up 0$/m);
   const gone = await runDovegate(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
-  assert.match(gone.stdout.toString(), /^chat +not told: the page's process does not run/m);
+  assert.match(gone.stdout.toString(), /Receivers get nothing \(chat\): dovegate ship does not run/);
   const asked = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
-  assert.match(asked.stdout.toString(), /notices chat\b.*is told nothing: the page's process does not run/);
+  assert.match(asked.stdout.toString(), /\bship\b.*does not ask the daemon, so receivers get nothing/);
   assert.deepEqual(daemon.grepSecrets([secret.trim().slice(6)]), []);
 });
 
-void test('a second page finds its sockets taken: it ends, and sends nothing', {
+void test('a second process is told nothing, and sends nothing', {
   timeout: 300_000,
 }, async (t) => {
   const chat = await openChat(t);
   const before = openDiskJournal(t);
   before.writeBodies(accessBody(Date.now() - 5000, usualRequest));
   const { daemon } = await openGateway(t, {
+    audit: auditWith(),
     more: settings(noticesTo(chat.port)),
     files: {
       hook: secret,
       [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
-      [join('page-state', 'notices-chat.json')]: '-',
+      [join('ship-state', 'notices-chat.json')]: '-',
     },
   });
-  const first = await openPage(t, daemon);
+  const one = await startShip(t, daemon);
   await until(() => chat.ids.length === 1, 'the notice');
+  const other = await startShip(t, daemon);
+  await other.waitForLog(({ event }) => event === 'door-away', 'that it is refused');
   // A process that sends notices would send it again.
-  writeFileSync(daemon.path(join('page-state', 'notices-chat.json')), '-');
-  const args = ['page', '--config', 'dovegate.yaml', '--state', 'page-state'];
-  const second = await runDovegate(args, { cwd: daemon.folder });
-  assert.equal(second.exit, 78, second.stdout.toString());
-  assert.match(
-    second.stdout.toString(),
-    /none of its sockets could be opened \(\S*page\.sock: another process listens there; stop it first\); .* start the page again/,
-  );
+  one.signal('SIGSTOP');
+  writeFileSync(daemon.path(join('ship-state', 'notices-chat.json')), '-');
   assert.equal(chat.ids.length, 1);
-  const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
-  assert.equal(JSON.parse(body).page.connected, true);
-  await first.stop();
+  await one.kill();
+  await until(() => chat.ids.length === 2, 'the other one takes over');
+  const shipNow = async () =>
+    JSON.parse((await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json')).body).ship;
+  await until(async () => (await shipNow()).connected === true, 'it is there');
+  await other.stop();
 });
 
 /** What a process holds: descriptors by kind and file, threads. */
@@ -228,21 +221,22 @@ void test('the gate is the same with notices and without', { timeout: 600_000 },
     const before = openDiskJournal(t);
     before.writeBodies(accessBody(Date.now() - 5000, usualRequest));
     const gateway = await openGateway(t, {
+      audit: auditWith(', ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }]'),
       more: settings(notices),
       files: {
         hook: secret,
         [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
-        [join('page-state', 'notices-chat.json')]: '-',
+        [join('ship-state', 'notices-chat.json')]: '-',
       },
     });
     const { daemon } = gateway;
-    const page = await openPage(t, daemon);
+    const ship = await startShip(t, daemon);
     await ask(gateway);
     await until(async () => {
       const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
-      return JSON.parse(body).page.connected === true;
-    }, 'the page tells of itself');
-    return { daemon, page };
+      return JSON.parse(body).ship.connected === true;
+    }, 'it tells of itself');
+    return { daemon, ship };
   };
   const both = [await open(''), await open(noticesTo(chat.port))];
   await until(() => chat.ids.length > 0, 'the notice');
@@ -256,9 +250,9 @@ void test('the gate is the same with notices and without', { timeout: 600_000 },
     () => `both hold the same: ${JSON.stringify(held)}`,
   );
   const seen = [];
-  for (const { daemon, page } of both) {
+  for (const { daemon, ship } of both) {
     const files = readdirSync(daemon.path('state'), { recursive: true }).map(String).toSorted();
-    await page.stop();
+    await ship.stop();
     await daemon.stop();
     const records = auditRecords(daemon).map(({ event, action }) => JSON.stringify([event, action]));
     seen.push({ files, records: records.filter((each) => !each.startsWith('["checkpoint"')) });

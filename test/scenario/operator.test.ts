@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { askHttp } from '../kit/ask-http.js';
-import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
+import { builtProgram, type Daemon, startDaemon, startShip } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
@@ -213,7 +213,9 @@ test('a reload: policies, listeners and limits of sessions that are open; a file
 });
 
 test('files with problems, and with other receivers', async (t) => {
-  const gateway = await openGateway(t, { more });
+  const withDoor =
+    '{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB }';
+  const gateway = await openGateway(t, { more, audit: withDoor });
   const { daemon } = gateway;
 
   await t.test(
@@ -251,7 +253,7 @@ test('files with problems, and with other receivers', async (t) => {
       return status.shipping.map(({ sink }: { sink: string }) => sink);
     };
     const reloadWith = async (ship: string): Promise<void> => {
-      const audit = `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [${ship}] }`;
+      const audit = `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [${ship}] }`;
       daemon.write('dovegate.yaml', gateway.configuration({ audit }));
       const reload = await dovegate(daemon, 'reload');
       assert.deepEqual([reload.exit, /read only at a start/.test(reload.text)], [0, false], reload.text);
@@ -260,9 +262,11 @@ test('files with problems, and with other receivers', async (t) => {
     // No receiver listens on port 1.
     await reloadWith('{ syslog: "127.0.0.1:1", ca: ca.pem }');
     assert.deepEqual(await receivers(), ['127.0.0.1:1']);
-    await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it is away');
+    const ship = await startShip(t, daemon);
+    await ship.waitForLog(({ event }) => event === 'ship-away', 'that it is away');
     await reloadWith('');
     assert.deepEqual(await receivers(), []);
+    assert.deepEqual(await ship.exited, { code: 0, signal: null }, 'there is no receiver any more');
     assert.equal((await daemon.stop()).code, 0);
   });
 });

@@ -254,7 +254,8 @@ test('a daemon of another version: the page says so in its log and at its socket
     server.close();
     server.closeAllConnections();
   });
-  const sentence = /dovegate speaks version 7 of admin\.door, and this page 1; upgrade the older one/;
+  const sentence =
+    /dovegate speaks version 7 of its door at \S+door\.sock, and this program 1; upgrade the older one/;
   await page.waitForLog((record) => isAway(record) && sentence.test(String(record['text'])), 'the version');
   const searched = await search(port, token);
   assert.deepEqual([searched.status, sentence.test(textOf(searched))], [503, true], searched.body);

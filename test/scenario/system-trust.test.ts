@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import { makeAuthority } from '../kit/certificates.js';
-import { runDovegate } from '../kit/daemon.js';
+import { runDovegate, startShip } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import { listenHere } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
@@ -82,9 +82,11 @@ test('a receiver of records: an authority that only the system has', async (t) =
     connections += 1;
   });
   const port = await listen(t, receiver);
-  const audit = `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [{ syslog: "127.0.0.1:${port}" }] }`;
-  const { daemon } = await openGateway(t, { audit, env: list.env });
+  const audit = `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [{ syslog: "127.0.0.1:${port}" }] }`;
+  const { daemon } = await openGateway(t, { audit });
+  const ship = await startShip(t, daemon, { env: list.env });
   await until(() => connections > 0, 'the receiver is reached');
+  await ship.stop();
   await daemon.stop();
 });
 

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { whatIsNoFolder, whereNotMade } from '../../src/adapters/host/files.js';
-import { inspectFolders } from '../../src/setup/inspect-files.js';
+import { inspectFolders } from '../../src/setup/inspect-beside.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { openFolder } from '../kit/folder.js';
 

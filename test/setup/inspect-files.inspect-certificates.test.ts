@@ -30,8 +30,8 @@ void test('each in its file; an end that is near is a warning', (t) => {
   writeFileSync(join(folder, 'ca'), authority.certificatePem);
   const told = (ca: string, nowMs = Date.now()) => {
     const settings = settingsOf(withJobs(tls(ca)));
-    return located(settings, [...inspectCertificates(settings, nowMs, undefined)].flat()).map((line) =>
-      line.replace(`${folder}/`, ''),
+    return located(settings, [...inspectCertificates(tlsFilesOf(settings), nowMs, undefined)].flat()).map(
+      (line) => line.replace(`${folder}/`, ''),
     );
   };
   const at = '4:3: ';
@@ -57,7 +57,7 @@ void test('a UNIX socket has none; a credential is not looked at before its serv
     ['jobs'],
   );
   const told = (credentials: string | undefined) =>
-    inspectCertificates(settings, Date.now(), credentials).map(({ severity }) => severity);
+    inspectCertificates(tlsFilesOf(settings), Date.now(), credentials).map(({ severity }) => severity);
   assert.deepEqual(told(undefined), ['warning']);
   assert.deepEqual(told('/run/credentials/s'), ['error']);
 });

@@ -175,6 +175,7 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
       failures,
     })),
   page: ({ page }) => page && pageOf(page),
+  ship: ({ ship }) => ship && shipOf(ship),
   reload: ({ reload }) =>
     reload && {
       time: timeOf(reload.atMs),
@@ -235,12 +236,9 @@ function statusOf(
   return { ...shown, not_shown: missing.length === 0 ? undefined : missing };
 }
 
-function pageOf({ told, untold }: NonNullable<Running['page']>): unknown {
-  if (told === undefined) {
-    const notices = untold.map((receiver) => ({ receiver, told: false }));
-    return { connected: false, notices: notices.length === 0 ? undefined : notices };
-  }
-  const { version, people, watchers, signIns, refusedSignIns, problem, notices } = told;
+function pageOf({ told }: NonNullable<Running['page']>): unknown {
+  if (told === undefined) return { connected: false };
+  const { version, people, watchers, signIns, refusedSignIns, problem } = told;
   return {
     connected: true,
     problem,
@@ -249,7 +247,14 @@ function pageOf({ told, untold }: NonNullable<Running['page']>): unknown {
     watchers,
     sign_ins: signIns,
     refused_sign_ins: refusedSignIns,
-    notices: notices?.map(({ name, delivered, failed, dropped, lagMs, fault }) => ({
+  };
+}
+
+function shipOf({ isThere, problem, notices }: NonNullable<Running['ship']>): unknown {
+  return {
+    connected: isThere,
+    problem,
+    notices: notices.map(({ name, delivered, failed, dropped, lagMs, fault }) => ({
       receiver: name,
       state: noticeState({ delivered, fault }),
       delivered,

@@ -63,7 +63,7 @@ function isForAllRecords({ gid, name }: { readonly gid: number; readonly name: s
   return (
     gid === 0 ||
     name === packaged.user ||
-    name === packaged.pageUser ||
+    [packaged.pageUser, packaged.shipUser, packaged.journalGroup].some((each) => each === name) ||
     gid === placeOf(packaged.journal)?.gid
   );
 }

@@ -4,6 +4,8 @@
 export const packaged = {
   user: 'dovegate',
   pageUser: 'dovegate-page',
+  shipUser: 'dovegate-ship',
+  journalGroup: 'dovegate-journal',
   file: '/etc/dovegate/dovegate.yaml',
   state: '/var/lib/dovegate',
   journal: '/var/lib/dovegate/audit',

@@ -79,10 +79,10 @@ export function standardConfig(): string {
 
 export const standardConfigHelp = `$DOVEGATE_CONFIG, else ${packaged.file}`;
 
-/** Where the page keeps its own state: as systemd says, or as the package has it. */
-export function pageStateDirectory(): string {
+/** Where `dovegate ship` keeps its own state: as systemd says, or as the package has it. */
+export function shipStateDirectory(): string {
   const [first] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
-  return first === undefined || first === '' ? '/var/lib/dovegate-page' : first;
+  return first === undefined || first === '' ? '/var/lib/dovegate-ship' : first;
 }
 
 export function descriptorsMax(): number | undefined {

@@ -75,6 +75,17 @@ export interface NatsLink {
   close(): Promise<void>;
 }
 
+/** A message without its bytes: its headers show the position of its records. */
+export type FoundMessage = Pick<FleetMessage, 'streamSeq' | 'storedMs' | 'subject' | 'header'>;
+
+/** What a gate's records need of it. */
+export interface GateLink
+  extends Pick<NatsLink, 'place' | 'serverValidTo' | 'isClustered' | 'ended' | 'publish' | 'close'> {
+  lastOf(stream: string, subject: string): Promise<FoundMessage | undefined>;
+}
+
+export type OpenLink = (settings: NatsSettings, signal: AbortSignal) => Promise<GateLink>;
+
 /** Answers of JetStream's API are shorter. */
 const answerBytes = bounds.natsAnswerBytes;
 const answerMs = bounds.natsAnswerMs;

@@ -114,8 +114,15 @@ export function createFollower(
         if (batch !== undefined) return batch;
         if (position.seq >= untilSeq) return undefined;
         const at = reader?.segment.number ?? position.segment;
-        const following = (await findSegments(directory)).find(({ number }) => number > at);
-        if (following === undefined) return undefined;
+        const segments = await findSegments(directory);
+        const following = segments.find(({ number }) => number > at);
+        if (following === undefined) {
+          if (reader !== undefined || at < 0 || segments.some(({ number }) => number === at))
+            return undefined;
+          // An older copy of the journal was put back, or the position is of no journal.
+          await rewind(`${segmentName(at)} is not in the journal`);
+          continue;
+        }
         // Another segment has begun, so this one gets no more records; but some may have come since the read.
         const rest = await scan(untilSeq);
         if (rest !== undefined) return rest;

@@ -18,7 +18,7 @@ import {
 } from '../../domain/records/fleet/block.js';
 import { type NatsSettings } from '../nats/dial.js';
 import { NatsFault } from '../nats/fault.js';
-import type { FoundMessage, GateLink, OpenLink } from '../nats/link-thread.js';
+import type { FoundMessage, GateLink, OpenLink } from '../nats/link.js';
 import { createServerOrder } from '../nats/servers.js';
 import { type Carrier, type CarrierParts, ForkedFault, type Line, type LineNews } from './carrier.js';
 import { type Batch, beginning, type Follower, type Position } from './follow.js';

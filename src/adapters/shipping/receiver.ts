@@ -3,7 +3,7 @@
 // receiver is read and dropped, and its rate is limited.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { ShipFaultCode } from '../../gateway/outcome/events.js';
+import type { ShipFaultCode } from '../../domain/admin/door/ship-event.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';

@@ -5,7 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { backOffMs } from '../../concurrency/back-off.js';
 import { pause, Wakes } from '../../concurrency/waiting.js';
-import type { ShipEvent } from '../../gateway/outcome/events.js';
+import type { ShipEvent } from '../../domain/admin/door/ship-event.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type Carrier, ForkedFault, type Line } from './carrier.js';
@@ -90,9 +90,12 @@ export function startShipper(options: ShipperOptions) {
     get state(): ShipperState {
       return state;
     },
-    /** The last record that the receiver certainly has, also after a restart. */
-    get safeSeq(): number {
-      return Math.min(kept.seq, carrier.safe.seq);
+    /** After the last record that the receiver certainly has, also after a restart. */
+    get safe(): Position {
+      return kept.seq < carrier.safe.seq ? kept : carrier.safe;
+    },
+    get sentSeq(): number {
+      return carrier.sentSeq;
     },
     get lagRecords(): number {
       return Math.max(untilSeq() - carrier.sentSeq, 0);

@@ -1,10 +1,9 @@
-// All receivers of a journal's records: one shipper each, and their common position for the journal. A record that any of them may still
-// need counts as not shipped.
+// All receivers of a journal's records: one shipper each.
 
 import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Carrier, CarrierParts } from './carrier.js';
-import { beginning } from './follow.js';
+import { beginning, type Position } from './follow.js';
 import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';
 import { type Shipper, type ShipperParts, type ShipperState, startShipper } from './shipper.js';
 
@@ -43,7 +42,7 @@ interface Entry {
   certificate: { readonly name: string; readonly validTo: string } | undefined;
 }
 
-/** Reads the positions, so that the journal knows them before it removes anything. Never rejects. */
+/** Reads the positions. Never rejects. */
 export async function openShipping(options: ShippingOptions) {
   let entries = options.sinks.map((sink) => entryOf(sink, undefined));
   await Promise.all(entries.map(load));
@@ -53,18 +52,14 @@ export async function openShipping(options: ShippingOptions) {
   let changes: Promise<unknown> = Promise.resolve();
 
   return {
-    /** The last record that every receiver certainly has; undefined: there is no receiver. */
-    get shippedSeq(): number | undefined {
-      return entries.length === 0 ? undefined : Math.min(...entries.map(safeSeqOf));
-    },
-    /** `lagRecords`: on disk and not sent yet, the oldest for `lagMs`; `safeSeq`: the last record that it certainly has. */
+    /** `lagMs`: how long the oldest record that was not sent has been on disk; `safe`: after the last one that it certainly has. */
     get sinks() {
       return entries.map((entry) => {
         const { sink, shipper } = entry;
-        const safeSeq = safeSeqOf(entry);
-        const lagRecords = shipper?.lagRecords ?? Math.max((shipped?.seq() ?? 0) - safeSeq, 0);
+        const safe = safeOf(entry);
         const state: ShipperState = shipper?.state ?? { at: 'connecting' };
-        return { name: sink.name, state, lagRecords, lagMs: shipper?.lagMs ?? 0, safeSeq };
+        const sentSeq = shipper?.sentSeq ?? safe.seq;
+        return { name: sink.name, state, lagMs: shipper?.lagMs ?? 0, sentSeq, safe };
       });
     },
     get certificates() {
@@ -97,6 +92,8 @@ export async function openShipping(options: ShippingOptions) {
         }
       });
     },
+    /** Resolves when the changes so far are through: receivers that were removed have ended. */
+    settled: (): Promise<unknown> => changes,
     nudge(): void {
       for (const { shipper } of entries) shipper?.nudge();
     },
@@ -154,9 +151,9 @@ export async function openShipping(options: ShippingOptions) {
   }
 }
 
-function safeSeqOf({ shipper, kept, before }: Entry): number {
-  if (shipper !== undefined) return shipper.safeSeq;
-  return before === undefined ? (kept?.position.seq ?? 0) : safeSeqOf(before);
+function safeOf({ shipper, kept, before }: Entry): Position {
+  if (shipper !== undefined) return shipper.safe;
+  return before === undefined ? (kept?.position ?? beginning) : safeOf(before);
 }
 
 async function endAll(entries: readonly Entry[]): Promise<void> {

@@ -2,11 +2,12 @@
 // table where they are made, as those of `error` in domain/language/codes. docs/messages.md is generated from all. A code is never renamed
 // or reused. The compiler refuses a table without one of the codes of its list.
 
+import type { ShipFaultCode } from '../../domain/admin/door/ship-event.js';
 import type { NoticeFaultCode } from '../../domain/admin/notices/fault.js';
 import type { Meaning } from '../../domain/admin/now/running.js';
 import { codes, plain } from '../../domain/language/codes/codes.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
-import type { EngineEvent, ExchangeCode, ShipFaultCode } from '../../gateway/outcome/events.js';
+import type { EngineEvent, ExchangeCode } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import { installCommand } from '../host/optional-packages.js';
 
@@ -252,13 +253,13 @@ const listed = {
   'door-away': [
     ['warn'],
     { ours: 'once each time the daemon goes' },
-    'the page cannot ask the daemon: `text` says why; it tries again each half second',
+    'the page, or `dovegate ship`, cannot ask the daemon: `text` says why; it tries again each half second',
     'systemctl status dovegate',
   ],
   'secret-unsafe': [
     ['warn'],
     { ours: 'once for each file, at a start of the page and after a reload' },
-    'other users can read or change a secret file of the page, which still uses it; `text` has its path',
+    'other users can read or change a secret file of the page or of `dovegate ship`, which still uses it; `text` has its path',
     'run the command in `text`, and replace the secret if somebody may have read it',
   ],
   'issuer-away': [
@@ -432,6 +433,12 @@ const listed = {
     'records are sent again: the journal is another one, or the receiver has lost what it had',
     '`dovegate audit verify`, and compare with what the receiver has',
   ],
+  'ship-absent': [
+    ['warn'],
+    { ours: 'when nobody ships for 30 s' },
+    'receivers are configured, and `dovegate ship` does not ask what to send; records wait on disk',
+    '`systemctl start dovegate-ship.path`, or start `dovegate ship` beside the daemon',
+  ],
   'audit-forked': [
     ['error'],
     'receiver',
@@ -445,10 +452,10 @@ const listed = {
     '`dovegate audit verify`',
   ],
   'ship-position-failed': [
-    ['error'],
+    ['error', 'warn'],
     'receiver',
-    'how far a receiver was served cannot be written; after a restart more is sent again',
-    'make `state` writable',
+    'how far a receiver was served cannot be written; after a restart more is sent again. warn: of the daemon, which lets no record go',
+    'make `/var/lib/dovegate-ship`, or `state` of the daemon, writable',
   ],
   // the daemon itself
   started: [['info'], atStart, 'listeners are bound, commands are served'],

@@ -307,6 +307,10 @@ const gauges: Readonly<Record<string, Rows>> = {
     ],
   },
   receivers: {
+    audit_ship_up: [
+      '1: `dovegate ship` asks the daemon what to send. 0: it does not, and receivers get nothing. Absent without receivers.',
+      ({ ship }) => ship && Number(ship.isThere),
+    ],
     'audit_ship_connected{sink}': [
       '1: records can be sent to this receiver.',
       ({ sinks }) => sinks.map(({ name, state }) => [name, Number(state === 'connected')]),
@@ -367,33 +371,31 @@ const gauges: Readonly<Record<string, Rows>> = {
     ],
     page_people: ['People who are signed in to the page.', ({ page }) => page && (page.told?.people ?? 0)],
   },
-  // The page's process tells of them; without it they are down, and nothing else is known.
+  // `dovegate ship` tells of them; without it they are down, and nothing else is known.
   notices: {
     'notices_up{receiver}': [
-      '1: the last notice was taken. 0: it was not, or the process of the page does not run. Absent before the first since its start.',
-      ({ page }) => [
-        ...(page?.untold ?? []).map((name): Labelled => [name, 0]),
-        ...(page?.told?.notices ?? []).flatMap((each): Labelled[] => {
+      '1: the last notice was taken. 0: it was not. Absent before the first since the start of `dovegate ship`, and without it.',
+      ({ ship }) =>
+        ship?.notices.flatMap((each): readonly Labelled[] => {
           const state = noticeState(each);
           return state === 'unknown' ? [] : [[each.name, Number(state === 'up')]];
         }),
-      ],
     ],
     'notices_lag_seconds{receiver}': [
       'How long the oldest notice that was not delivered has waited; 0: none waits.',
-      ({ page }) => page?.told?.notices?.map(({ name, lagMs }) => [name, lagMs / 1000]),
+      ({ ship }) => ship?.notices.map(({ name, lagMs }) => [name, lagMs / 1000]),
     ],
     'notices_delivered_total{receiver}': [
-      'Notices that a receiver has taken since the page was started.',
-      ({ page }) => page?.told?.notices?.map(({ name, delivered }) => [name, delivered]),
+      'Notices that a receiver has taken since `dovegate ship` was started.',
+      ({ ship }) => ship?.notices.map(({ name, delivered }) => [name, delivered]),
     ],
     'notices_failed_total{receiver}': [
-      'Attempts that failed since the page was started.',
-      ({ page }) => page?.told?.notices?.map(({ name, failed }) => [name, failed]),
+      'Attempts that failed since `dovegate ship` was started.',
+      ({ ship }) => ship?.notices.map(({ name, failed }) => [name, failed]),
     ],
     'notices_dropped_total{receiver}': [
       'Notices that were too old before they could be delivered.',
-      ({ page }) => page?.told?.notices?.map(({ name, dropped }) => [name, dropped]),
+      ({ ship }) => ship?.notices.map(({ name, dropped }) => [name, dropped]),
     ],
   },
   versions: {

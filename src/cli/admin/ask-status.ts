@@ -15,20 +15,22 @@ const askMs = 5_000;
 const pageMs = 6_000;
 const againMs = 500;
 
-/** As `askStatus`, but right after a start of the daemon it is asked again until the page has found it. */
+/** As `askStatus`, but right after a start of the daemon it is asked again until the page and what ships have found it. */
 export async function askSettled(config: string, socket: string | undefined): Promise<Told> {
   for (;;) {
     const told = await askStatus(config, socket);
-    if (!isPageLate(told, systemClock.wallMs())) return told;
+    if (!isLate(told, systemClock.wallMs())) return told;
     await pause(systemClock, againMs);
   }
 }
 
-/** The daemon has just started, and its page has not asked it yet. */
-export function isPageLate(told: Told, wallMs: number): boolean {
-  if ('why' in told || told.status['page'] === undefined) return false;
-  const ageMs = wallMs - (parseTime(textOf(told.status['started'])) ?? 0);
-  return valuesOf(told.status['page'])['connected'] === false && ageMs >= 0 && ageMs < pageMs;
+/** The daemon has just started, and its page, or what ships its records, has not asked it yet. */
+export function isLate(told: Told, wallMs: number): boolean {
+  if ('why' in told) return false;
+  const { status } = told;
+  const ageMs = wallMs - (parseTime(textOf(status['started'])) ?? 0);
+  const isMissing = [status['page'], status['ship']].some((each) => valuesOf(each)['connected'] === false);
+  return isMissing && ageMs >= 0 && ageMs < pageMs;
 }
 
 /** `socket`: of the daemon; undefined: as the file says. */

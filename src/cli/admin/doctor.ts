@@ -16,6 +16,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { askDovecot } from '../../setup/doveconf.js';
 import { daemonUidOf, type LoadedConfiguration, summarise } from '../../setup/inspect.js';
+import { inspectBeside } from '../../setup/inspect-beside.js';
 import type { Look } from '../health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from '../health/looks.js';
 import { plain, stdout } from '../output/output.js';
@@ -38,7 +39,11 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
   try {
     const [service, dovecot] = await Promise.all([lookAtService(config), askDovecot()]);
     const facts = typeof dovecot === 'string' ? undefined : dovecot;
-    const loaded = loadConfiguration(config, { isForDaemon: true, unitUid: service?.uid, dovecot: facts });
+    const loaded = loadConfiguration(config, {
+      beside: inspectBeside,
+      unitUid: service?.uid,
+      dovecot: facts,
+    });
     const isWhole = loaded.settings !== undefined;
     const errors = loaded.found.filter(({ severity }) => severity === 'error');
     const left = isWhole ? undefined : findSettings(config, readFromDisk);

@@ -116,7 +116,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ...table(listenerColumns, listOf(values['listeners'])),
     ...table(backendColumns, listOf(values['backends'])),
     ...table(keyColumns, listOf(values['keys'])),
-    ...table(noticeColumns, listOf(valuesOf(values['page'])['notices'])),
+    ...table(noticeColumns, listOf(valuesOf(values['ship'])['notices'])),
     ...table(lockColumns, listOf(values['locks'])),
     ...table(accessColumns, listOf(valuesOf(values['access'])['list'])),
     ...table(exchangeColumns, listOf(values['exchanges'])),

@@ -23,6 +23,7 @@ import { formatJsonLines, formatWords } from '../../domain/records/audit/encode.
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { summarise } from '../../setup/inspect.js';
+import { inspectBeside } from '../../setup/inspect-beside.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
 import { lookAtDovecotPorts } from '../health/dovecot-look.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
@@ -388,7 +389,7 @@ function write(answers: Answers, machine: Machine): Written {
     }
     files.file(directory, configurationName, text, daemon === undefined ? 0o600 : 0o640, readers);
     const configuration = join(directory, configurationName);
-    const loaded = loadConfiguration(configuration, { isForDaemon: true });
+    const loaded = loadConfiguration(configuration, { beside: inspectBeside });
     const { settings } = loaded;
     if (settings === undefined)
       throw new CommandFault(

@@ -16,9 +16,9 @@ import {
   checkpointSubject,
   type FleetStream,
   hostStreamOf,
-  verifierName,
   verifierQuestions,
 } from '../../domain/records/fleet/block.js';
+import { verifierName } from '../../domain/records/fleet/names.js';
 import { judgeStrength, maxMessagesOf } from '../../domain/records/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';

@@ -4,10 +4,11 @@
 
 import { realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
+import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
+import { packaged } from '../../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
@@ -17,6 +18,7 @@ import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { daemonUidOf, summarise } from '../../setup/inspect.js';
+import { inspectBeside } from '../../setup/inspect-beside.js';
 import { readAsked } from '../audit/fleet-places.js';
 import { CommandFault, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -51,14 +53,17 @@ export async function fleetJoin(
   const release = holdProcess();
   try {
     const given = await readJoinFile(file);
-    const before = loadConfiguration(config, { isForDaemon: true });
+    const before = loadConfiguration(config, { beside: inspectBeside });
     if (before.settings === undefined)
       throw new CommandFault(
         exitCodes.configuration,
         [...before.problems, `${summarise(config, before)}; nothing was changed`].join('\n'),
       );
     const { directory } = before.settings.audit;
-    writeFiles(config, given, ownerFor(daemonUidOf(before.settings, new Set([config]), undefined)));
+    // In the package, a user of its own sends records.
+    const sender = realpathSync(config) === packaged.file ? uidOf(packaged.shipUser) : undefined;
+    const uid = sender ?? daemonUidOf(before.settings, new Set([config]), undefined);
+    writeFiles(config, given, ownerFor(uid));
     include(config);
     screen.complain(`${config} sends the journal of this gate as ${given.host} to ${given.servers}`);
     const code = await reloadAndWait(screen, config, given, findDaemon);
@@ -91,13 +96,13 @@ async function readJoinFile(path: string | undefined): Promise<JoinFile> {
   return file;
 }
 
-/** Undefined: the daemon runs as the user of this process. */
+/** Undefined: who reads the files is the user of this process. */
 function ownerFor(uid: number | undefined): Owner | undefined {
   if (uid === undefined || uid === ourselves().uid) return undefined;
   return { uid, gid: gidsOf(uid)[0] ?? uid };
 }
 
-function writeFiles(config: string, given: JoinFile, daemon: Owner | undefined): void {
+function writeFiles(config: string, given: JoinFile, sender: Owner | undefined): void {
   const folder = join(dirname(resolve(config)), folderName);
   const lines = [
     '# Written by "dovegate audit fleet join", which writes it again (docs/audit-fleet.md).',
@@ -113,7 +118,7 @@ function writeFiles(config: string, given: JoinFile, daemon: Owner | undefined):
   ];
   attempt(folder, () => {
     new NewFiles().folder(folder, 0o755, undefined);
-    writeAtomically(join(folder, 'gate.key'), given.key, 0o600, daemon);
+    writeAtomically(join(folder, 'gate.key'), given.key, 0o600, sender);
     writeAtomically(join(folder, 'gate.pem'), given.certificate, 0o644);
     writeAtomically(join(folder, 'ca.pem'), given.authority, 0o644);
     writeAtomically(join(folder, includedName), lines.join('\n'), 0o644);
@@ -153,7 +158,7 @@ function include(config: string): void {
     const found = modeOf(path);
     attempt(path, () => writeAtomically(path, withLine(text, line), found?.mode ?? 0o600, found));
   }
-  const loaded = loadConfiguration(config, { isForDaemon: true });
+  const loaded = loadConfiguration(config, { beside: inspectBeside });
   if (loaded.settings !== undefined) return;
   if (!isIncluded) {
     const found = modeOf(path);

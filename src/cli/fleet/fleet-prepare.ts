@@ -13,7 +13,8 @@ import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host
 import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { formatWords } from '../../domain/records/audit/encode.js';
-import { administratorName, isHostWord, verifierName } from '../../domain/records/fleet/block.js';
+import { administratorName } from '../../domain/records/fleet/block.js';
+import { isHostWord, verifierName } from '../../domain/records/fleet/names.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';

@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { text } from '../../domain/language/seams/shape.js';
 import { parseLine } from '../../domain/records/audit/record.js';
-import { isHostWord, verifierName } from '../../domain/records/fleet/block.js';
+import { isHostWord, verifierName } from '../../domain/records/fleet/names.js';
 
 const format = 'dovegate-fleet-join-1';
 export const joinBytesMax = bounds.joinFileBytes;

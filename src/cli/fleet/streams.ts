@@ -3,12 +3,8 @@
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
-import {
-  checkpointStreamOf,
-  type FleetStream,
-  hostStreamOf,
-  isHostWord,
-} from '../../domain/records/fleet/block.js';
+import { checkpointStreamOf, type FleetStream, hostStreamOf } from '../../domain/records/fleet/block.js';
+import { isHostWord } from '../../domain/records/fleet/names.js';
 
 export interface SeenStream {
   readonly stream: FleetStream;

@@ -102,6 +102,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   return [
     ...looks,
     ...receiversIn(status),
+    ...shipIn(status),
     ...pageIn(status),
     ...endingIn(told.metrics, settings),
     lookAtDescriptors(told.metrics, settings),
@@ -161,24 +162,36 @@ function pageIn(status: Values): Look[] {
   if (isText(problem))
     return [warning('page', problem, 'its log has more', 'journalctl -u dovegate-page -n 20')];
   if (connected === true)
-    return [
-      ok('page', `dovegate page ${textOf(version)}, ${String(people)} signed in`),
-      ...noticesIn(valuesOf(status['page'])),
-    ];
+    return [ok('page', `dovegate page ${textOf(version)}, ${String(people)} signed in`)];
   const text = 'its process does not ask the daemon, so nobody can open the page or search as a person';
   return [
     warning('page', text, 'start it, and read its log', 'systemctl enable --now dovegate-page.service'),
-    ...noticesIn(valuesOf(status['page'])),
   ];
 }
 
-function noticesIn({ notices }: Values): Look[] {
-  return listOf(notices).map((receiver) => {
+/** The process that ships records and notices; nothing where the configuration has no receivers. */
+function shipIn(status: Values): Look[] {
+  if (status['ship'] === undefined) return [];
+  const { connected, problem, notices } = valuesOf(status['ship']);
+  if (connected !== true)
+    return [
+      warning(
+        'ship',
+        'dovegate ship does not ask the daemon, so receivers get nothing',
+        'start it, and read its log',
+        'systemctl start dovegate-ship.path',
+      ),
+    ];
+  const faults = isText(problem)
+    ? [warning('ship', problem, 'its log has more', 'journalctl -u dovegate-ship -n 20')]
+    : [];
+  return [...faults, ...noticesIn(listOf(notices))];
+}
+
+function noticesIn(notices: readonly Values[]): Look[] {
+  return notices.map((receiver) => {
     const name = `notices ${textOf(receiver['receiver'])}`;
-    if (receiver['told'] === false)
-      return warning(name, "is told nothing: the page's process does not run", 'start the page, as above');
-    if (receiver['state'] === 'unknown')
-      return ok(name, "none was sent since the page's process was started");
+    if (receiver['state'] === 'unknown') return ok(name, 'none was sent since dovegate ship was started');
     if (receiver['fault'] === undefined) return ok(name, `${textOf(receiver['delivered'])} delivered`);
     const { code, status, for_ms: forMs } = valuesOf(receiver['fault']);
     const known = Object.entries(noticeCodes).find(([each]) => each === code)?.[1];

@@ -7,7 +7,7 @@ import type { Settings } from '../../domain/config/settings.js';
 import { foldAscii, type NameCase } from '../../domain/people/identity/user-name.js';
 import { Lookup, type LookupAnswer, lookupLimits } from '../../gateway/lookup/lookup.js';
 import type { Clock } from '../../ports/machine.js';
-import { whyOtherCase } from '../../setup/inspect.js';
+import { whyOtherCase } from '../../setup/inspect-beside.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 /** Empty: there is no socket to ask at. */

@@ -8,10 +8,11 @@ import { NatsFault, type NatsFaultCode } from '../../adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { NatsSinkSettings } from '../../domain/config/sinks.js';
-import { hostStreamOf, subjectOf, verifierName } from '../../domain/records/fleet/block.js';
+import { hostStreamOf, subjectOf } from '../../domain/records/fleet/block.js';
+import { verifierName } from '../../domain/records/fleet/names.js';
 import type { Clock } from '../../ports/machine.js';
 import { expirySentence, warnMs } from '../../setup/certificates.js';
-import { natsTargetOf } from '../../setup/dial-target.js';
+import { natsTargetOf } from '../../setup/nats-target.js';
 import { listOf, textOf, type Values, valuesOf } from './daemon-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 

@@ -20,6 +20,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { askDovecot } from '../../setup/doveconf.js';
 import { summarise } from '../../setup/inspect.js';
+import { inspectBeside } from '../../setup/inspect-beside.js';
 import { formatPeers } from '../../setup/peers.js';
 import { CommandFault, formatPlace, stdout } from '../output/output.js';
 
@@ -37,7 +38,7 @@ export async function check({ config, verbose, json, start }: CheckOptions): Pro
   const release = holdProcess();
   const dovecot = await askDovecot().finally(release);
   const loaded = loadConfiguration(config, {
-    isForDaemon: true,
+    beside: inspectBeside,
     dovecot: typeof dovecot === 'string' ? undefined : dovecot,
   });
   if (json) {

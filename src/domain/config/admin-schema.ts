@@ -2,7 +2,6 @@
 // person, is an error: a proof without verification, one that two people share, a person without one.
 
 import type * as z from 'zod';
-import { standardDoor } from '../admin/door/door.js';
 import { type PageRole, pageRoles } from '../admin/page/roles.js';
 import { isOfThisMachine } from '../people/identity/peer.js';
 import { foldAscii } from '../people/identity/user-name.js';
@@ -27,6 +26,9 @@ import {
   userPatterns,
   word,
 } from './schema-parts.js';
+
+/** The socket at which the page's process asks. */
+export const standardDoor = '/run/dovegate/door.sock';
 
 function tcpPlace(port: number) {
   return hostAndPort(

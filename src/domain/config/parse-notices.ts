@@ -7,12 +7,10 @@ import type { NoticeSettings, WebhookSettings } from './settings.js';
 
 /** `cursor` is at the whole configuration. */
 export function parseNotices(
-  { notices, admin }: Pick<RawConfiguration, 'notices' | 'admin'>,
+  { notices }: Pick<RawConfiguration, 'notices'>,
   cursor: Cursor,
 ): NoticeSettings[] {
   const all = Object.entries(notices);
-  if (all.length > 0 && admin?.page === undefined)
-    cursor.error(['notices'], 'needs admin.page: the process of the page sends them', 'missing-key');
   if (all.length > bounds.noticeReceivers)
     cursor.error(['notices'], `must hold at most ${bounds.noticeReceivers} receivers`);
   const receivers = all.flatMap(([name, raw]) => receiverOf(name, raw));

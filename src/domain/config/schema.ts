@@ -31,6 +31,7 @@ import {
   pins,
   section,
   size,
+  socketFile,
   strict,
   text,
   timer,
@@ -195,7 +196,11 @@ const route = section('a route', {
 
 const audit = section('the audit settings', {
   directory: file('a directory').prefault('/var/lib/dovegate/audit').describe('directory of the journal'),
-  group: word.optional().describe('group that may read the journal; default: nobody'),
+  group: word
+    .optional()
+    .describe(
+      'group that may read the journal; default: dovegate-journal, where there is one that the daemon is in; else nobody',
+    ),
   strict: listOf(oneOf(allEffects), 'effects')
     .transform((effects): ReadonlySet<Effect> => new Set(effects))
     .prefault(['write', 'destroy', 'session', 'admin'])
@@ -247,7 +252,13 @@ const audit = section('the audit settings', {
   hmac_key: as('hmacKeyFile', file('a file with a key of at least 16 bytes').optional()).describe(
     'key under which secret arguments are recorded; default: made in the directory',
   ),
+  door: socketFile('the path of a UNIX socket for dovegate ship')
+    .optional()
+    .describe(
+      'socket at which `dovegate ship` asks; default: /run/dovegate/ship.sock, where there are receivers',
+    ),
   ship: listOf(sinkSchema, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]')
+    .max(bounds.shipReceivers, { error: `must hold at most ${bounds.shipReceivers} receivers` })
     .default([])
     .describe('receivers of every record'),
 });

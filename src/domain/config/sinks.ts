@@ -1,7 +1,7 @@
 // The receivers of `audit.ship`: syslog receivers, and streams of NATS. Each kind is declared here: its keys, its settings, its files, the
 // library that it needs; its carrier is in adapters/shipping, and daemon/receivers.ts joins the two.
 import type * as z from 'zod';
-import { defaultStream, isHostWord, verifierName } from '../records/fleet/block.js';
+import { defaultStream, isHostWord, verifierName } from '../records/fleet/names.js';
 import type { Cursor } from './cursor.js';
 import {
   as,

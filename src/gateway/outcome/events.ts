@@ -117,28 +117,12 @@ export interface SessionRefused extends EventLine<'session-refused'> {
   readonly principal: string | undefined;
 }
 
-/** On the way of the records to a receiver; `sink` is its `HOST:PORT`. Each is reported once, when it begins. */
-export interface ShipEvent
-  extends EventLine<
-    | 'ship-connected'
-    | 'ship-away'
-    | 'ship-missing'
-    | 'ship-damaged'
-    | 'ship-restarted'
-    | 'ship-position-failed'
-    | 'audit-forked'
-  > {
-  readonly sink: string;
-  readonly text: string;
-}
-
 /** All events for observers. The keys that are named here are read by more than the log. */
 export type EngineEvent =
   | ExchangeEnded
   | BackendLog
   | LoginFailed
   | SessionRefused
-  | ShipEvent
   | (Counted<'login'> & { readonly listener: string; readonly type: Exclude<LoginResult, LoginFailure> })
   /** A request of an HTTP listener was answered. */
   | (Counted<'http-request'> & { readonly listener: string; readonly status: number })
@@ -208,20 +192,3 @@ export function exchangeLine(event: ExchangeEnded): EventLine<ExchangeCode> {
 export function toMicroseconds(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
-
-/** Why records do not go to a receiver. A closed list: logs and dashboards hold it. */
-export type ShipFaultCode =
-  | 'dial-refused' // nobody listens, no route, no such name
-  | 'dial-timeout' // no connection or no TLS handshake in time
-  | 'tls-failed' // certificate, name, pin, or a file of ours
-  | 'closed-early' // it ended the connection
-  | 'stalled' // it takes nothing any more
-  | 'auth-rejected' // it does not know us
-  | 'no-rights' // we may not write there, or not ask what is there
-  | 'no-stream' // there is no such stream, or the servers have no JetStream
-  | 'stream-full' // the stream takes no more
-  | 'wrong-sequence' // somebody else writes there, or it changes its mind about what it has
-  | 'refused' // the server refuses, with words of its own
-  | 'library-missing' // the optional packages are not installed
-  | 'journal-unreadable' // not its fault: a file of the journal cannot be read
-  | 'internal'; // a bug of ours

@@ -178,6 +178,22 @@ void test('a journal that is not what was shipped is given out anew, as a whole'
   }
 });
 
+void test('a place in a segment that is not there, and none behind it: everything is given out anew', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(20);
+  const shipped = follow(t, journal);
+  await shipped.all();
+  const at = shipped.position();
+  journal.write(5);
+  const { follower, all, faults } = follow(t, journal);
+  await follower.seek({ ...at, segment: at.segment + 900 });
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['not-continued'],
+  );
+});
+
 void test('a directory that cannot be read is told, and read when it is back', async (t) => {
   const journal = openDiskJournal(t);
   journal.write(2);

@@ -277,15 +277,15 @@ void test('where it stands is kept, and the next run goes on there', async (t) =
   const { journal, records, until } = story;
   const first = await story.start();
   await shipMuch(story, first);
-  await until(() => first.safeSeq > 0);
+  await until(() => first.safe.seq > 0);
   await ended(story, first);
-  const { safeSeq } = first;
+  const { seq: safeSeq } = first.safe;
   const kept = await story.file.load();
   assert.deepEqual([kept?.journal, kept?.position.seq], [journal.id, safeSeq]);
   journal.rotate();
   journal.write(5);
   const second = await story.start();
-  assert.equal(second.safeSeq, safeSeq);
+  assert.equal(second.safe.seq, safeSeq);
   await until(() => records(1).at(-1) === journal.lines.at(-1));
   assert.deepEqual(records(1), journal.lines.slice(safeSeq));
   await ended(story, second);
@@ -301,11 +301,11 @@ void test('a position that cannot be kept is told once and stops nothing', async
   await until(() => kinds(story).includes('ship-position-failed'));
   await shipMuch(story, running);
   assert.deepEqual(records(0), journal.lines);
-  assert.equal(running.safeSeq, 0);
+  assert.equal(running.safe.seq, 0);
   assert.deepEqual(kinds(story), ['ship-connected', 'ship-position-failed']);
   rmSync(way);
   await shipMuch(story, running);
-  await until(() => running.safeSeq > 0);
+  await until(() => running.safe.seq > 0);
   await ended(story, running);
 });
 

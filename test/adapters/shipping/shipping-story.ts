@@ -6,7 +6,7 @@ import { beginning } from '../../../src/adapters/shipping/follow.js';
 import { createPositionFile, type PositionFile } from '../../../src/adapters/shipping/position.js';
 import { type Shipper, type ShipperOptions, startShipper } from '../../../src/adapters/shipping/shipper.js';
 import { createSyslogCarrier } from '../../../src/adapters/shipping/syslog-carrier.js';
-import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
+import type { ShipEvent } from '../../../src/domain/admin/door/ship-event.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import type { Connect, TlsDemand } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';

@@ -1,19 +1,20 @@
-// Several receivers of one journal: each gets all of it, and the journal hears of what the last of them still needs.
+// Several receivers of one journal: each gets all of it, and says how far it is.
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { NatsFault } from '../../../src/adapters/nats/fault.js';
-import type { GateLink } from '../../../src/adapters/nats/link-thread.js';
+import type { GateLink } from '../../../src/adapters/nats/link.js';
 import { createNatsCarrier } from '../../../src/adapters/shipping/nats-carrier.js';
 import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { openShipping, type Sink } from '../../../src/adapters/shipping/shipping.js';
 import { createSyslogCarrier } from '../../../src/adapters/shipping/syslog-carrier.js';
 import { bounds } from '../../../src/bounds/bounds.js';
-import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
+import type { ShipEvent } from '../../../src/domain/admin/door/ship-event.js';
 import type { TlsDemand } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
+import { leastSafe } from '../../kit/least-safe.js';
 import { createMemoryDialler } from '../../kit/memory-backend.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
 import { readFrames } from './rfc5424.js';
@@ -80,7 +81,7 @@ function open(t: TestContext, names: readonly string[]) {
 void test('nobody to ship to: nothing is held back, nothing runs', async (t) => {
   const { opened, journal, clock } = open(t, []);
   const shipping = await opened();
-  assert.equal(shipping.shippedSeq, undefined);
+  assert.equal(leastSafe(shipping), undefined);
   shipping.start({ id: journal.id, seq: () => journal.seq });
   shipping.nudge();
   assert.deepEqual(shipping.sinks, []);
@@ -97,14 +98,14 @@ void test('each receiver gets everything, and the slowest counts', async (t) => 
   await fileOf('one').save({ journal: journal.id, position });
   const shipping = await opened();
   // Before anything runs, too: the journal may tidy up as soon as it is open.
-  assert.equal(shipping.shippedSeq, 0);
+  assert.equal(leastSafe(shipping), 0);
   await fileOf('two').save({ journal: journal.id, position: { ...position, seq: 3, hash } });
   const again = await opened();
-  assert.equal(again.shippedSeq, 3);
+  assert.equal(leastSafe(again), 3);
 
   shipping.start({ id: journal.id, seq: () => journal.seq });
   await until(() => shipping.sinks.every(({ state }) => state.at === 'connected'));
-  assert.ok(shipping.sinks.every(({ lagRecords }) => lagRecords === 0));
+  assert.ok(shipping.sinks.every(({ sentSeq }) => sentSeq === journal.seq));
   const got = dialler.ends.map(({ peer }) =>
     readFrames(peer.received()).messages.map(({ text }) => String(text)),
   );
@@ -116,7 +117,7 @@ void test('each receiver gets everything, and the slowest counts', async (t) => 
     ],
   );
   assert.deepEqual(
-    shipping.sinks.map(({ name, state, safeSeq }) => [name, state.at, safeSeq]),
+    shipping.sinks.map(({ name, state, safe }) => [name, state.at, safe.seq]),
     [
       ['one:6514', 'connected', 12],
       ['two:6514', 'connected', 0],
@@ -136,7 +137,7 @@ void test('receivers come, go and change while records are shipped; who is the s
   const shipping = await opened();
   shipping.start({ id: journal.id, seq: () => journal.seq });
   const isUp = (): boolean =>
-    shipping.sinks.every(({ state, lagRecords }) => state.at === 'connected' && lagRecords === 0);
+    shipping.sinks.every(({ state, sentSeq }) => state.at === 'connected' && sentSeq === journal.seq);
   const hosts = (): string[] =>
     dialler.ends.map(({ address }) => (address.kind === 'tcp' ? address.host : ''));
   const namesNow = (): string[] => shipping.sinks.map(({ name }) => name);
@@ -145,7 +146,7 @@ void test('receivers come, go and change while records are shipped; who is the s
   // Who goes is not waited for by the journal from that moment on; who comes is, at once.
   shipping.replace([sinkOf('one'), sinkOf('three')]);
   assert.deepEqual(namesNow(), ['one:6514', 'three:6514']);
-  assert.equal(shipping.shippedSeq, 0);
+  assert.equal(leastSafe(shipping), 0);
   const two = dialler.ends.find(({ address }) => address.kind === 'tcp' && address.host === 'two');
   await until(() => two?.peer.isEnded === true);
   two?.peer.end();
@@ -167,7 +168,7 @@ void test('receivers come, go and change while records are shipped; who is the s
 
   for (const { peer } of dialler.ends) peer.end();
   shipping.replace([]);
-  assert.equal(shipping.shippedSeq, undefined);
+  assert.equal(leastSafe(shipping), undefined);
   await shipping.end();
   assert.equal(clock.timers, 0);
 });
@@ -186,7 +187,7 @@ void test('a position of another journal, or none that can be read, is told, and
       ['ship-restarted', 'one:6514'],
     ],
   );
-  await until(() => shipping.sinks.every(({ lagRecords }) => lagRecords === 0));
+  await until(() => shipping.sinks.every(({ sentSeq }) => sentSeq === journal.seq));
   for (const { peer } of dialler.ends) {
     assert.equal(readFrames(peer.received()).messages.length, 5);
     peer.end();
@@ -247,7 +248,7 @@ async function shipAll(journal: DiskJournal, link: Pick<GateLink, 'lastOf' | 'pu
   });
   const until = untilBy(clock);
   shipping.start({ id: journal.id, seq: () => journal.seq });
-  await until(() => shipping.sinks[0]?.lagRecords === 0);
+  await until(() => shipping.sinks[0]?.sentSeq === journal.seq);
   let isOver = false;
   const ended = shipping.end().then(() => {
     isOver = true;

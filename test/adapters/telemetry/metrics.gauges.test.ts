@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { createGauges } from '../../../src/adapters/telemetry/metrics.js';
 import type { Running } from '../../../src/domain/admin/now/running.js';
-import { backend, drained, exchange, fault, healthy, pageTold } from '../../kit/running.js';
+import { backend, drained, exchange, fault, healthy, pageTold, shipTold } from '../../kit/running.js';
 
 const fail = (text: string): never => assert.fail(text);
 const key = { policy: 'panel', expiresMs: undefined, failures: 0 };
@@ -98,10 +98,8 @@ test('what cannot be set is absent and told, and everything else is there', asyn
     get journal(): typeof journal {
       throw new RangeError('no such number');
     },
-    page: {
-      untold: [],
-      told: { ...pageTold, notices: [{ name: 'chat', delivered: -1, failed: 0, dropped: 0, lagMs: 0 }] },
-    },
+    page: { told: pageTold },
+    ship: { ...shipTold, notices: [{ name: 'chat', delivered: -1, failed: 0, dropped: 0, lagMs: 0 }] },
   });
   const left = await shown(registry);
   const gone = [...whole].filter((line) => !left.has(line));
@@ -117,7 +115,7 @@ test('what cannot be set is absent and told, and everything else is there', asyn
   );
 });
 
-test('a receiver that was told nothing since the start of the page is neither up nor down', async () => {
+test('a receiver that was told nothing since the start of dovegate ship is neither up nor down', async () => {
   const registry = new Registry();
   const receiver = { delivered: 0, failed: 0, dropped: 0, lagMs: 0 };
   const late = { code: 'timeout', forMs: 1, why: ['it did not take it', 'repair it'] } as const;
@@ -126,16 +124,13 @@ test('a receiver that was told nothing since the start of the page is neither up
     fail,
   )({
     ...first,
-    page: {
-      untold: [],
-      told: {
-        ...pageTold,
-        notices: [
-          { name: 'new', ...receiver },
-          { name: 'good', ...receiver, delivered: 1 },
-          { name: 'bad', ...receiver, delivered: 1, fault: late },
-        ],
-      },
+    ship: {
+      ...shipTold,
+      notices: [
+        { name: 'new', ...receiver },
+        { name: 'good', ...receiver, delivered: 1 },
+        { name: 'bad', ...receiver, delivered: 1, fault: late },
+      ],
     },
   });
   const up = [...(await shown(registry))].filter((line) => line.startsWith('dovegate_notices_up'));

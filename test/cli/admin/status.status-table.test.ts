@@ -307,6 +307,6 @@ void test('docs/access-approve.md shows the table of receivers of notices', () =
   const fault = { code: 'status', status: 500, for_ms: 42_000 };
   const notices = [{ receiver: 'chat', state: 'down', fault, delivered: 3, failed: 6, dropped: 0 }];
   const shown = fencesOf(textOf('docs/access-approve.md')).find(({ text }) => text.startsWith('NOTICES '));
-  const printed = formatStatus({ page: { notices } }, pipe).replaceAll(/ +$/gm, '');
+  const printed = formatStatus({ ship: { notices } }, pipe).replaceAll(/ +$/gm, '');
   assert.ok(printed.endsWith(`\n${shown?.text.trimEnd()}`), printed);
 });

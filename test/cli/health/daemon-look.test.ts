@@ -1,7 +1,7 @@
 // Goal: what the daemon says of itself becomes lines: not ready, closed, without descriptors, receivers that are away.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isPageLate } from '../../../src/cli/admin/ask-status.js';
+import { isLate } from '../../../src/cli/admin/ask-status.js';
 import { lookAtDaemon, type Told } from '../../../src/cli/health/daemon-look.js';
 import { settingsOf, sound } from '../../domain/config/sound.js';
 
@@ -75,18 +75,20 @@ void test('a daemon that runs and has lost its socket is restarted, not started'
   assert.match(gone?.text ?? '', /runs, and the folder of its sockets is gone/);
 });
 
-void test('right after a start the page may not have asked yet; later that is a warning', () => {
+void test('right after a start the page and ship may not have asked yet; later that is a warning', () => {
   const told = (page?: object): Told => ({
     status: { started: '2026-11-26T10:00:00.000Z', ...(page === undefined ? {} : { page }) },
     metrics: '',
   });
   const startMs = Date.parse('2026-11-26T10:00:00.000Z');
-  assert.ok(isPageLate(told({ connected: false }), startMs + 1_000));
-  assert.ok(!isPageLate(told({ connected: true }), startMs + 1_000));
-  assert.ok(!isPageLate(told({ connected: false }), startMs + 60_000));
-  assert.ok(!isPageLate(told({ connected: false }), startMs - 60_000), 'the clock went back');
-  assert.ok(!isPageLate(told(), startMs + 1_000), 'without a page');
-  assert.ok(!isPageLate({ why: 'no daemon answers' }, startMs));
+  assert.ok(isLate(told({ connected: false }), startMs + 1_000));
+  assert.ok(!isLate(told({ connected: true }), startMs + 1_000));
+  assert.ok(!isLate(told({ connected: false }), startMs + 60_000));
+  assert.ok(!isLate(told({ connected: false }), startMs - 60_000), 'the clock went back');
+  assert.ok(!isLate(told(), startMs + 1_000), 'without a page');
+  const started = '2026-11-26T10:00:00.000Z';
+  assert.ok(isLate({ status: { started, ship: { connected: false } }, metrics: '' }, startMs + 1_000));
+  assert.ok(!isLate({ why: 'no daemon answers' }, startMs));
 });
 
 void test('beside a file with errors: what runs, and never another start', () => {
@@ -120,6 +122,24 @@ void test('a receiver that is away', () => {
     'ok receiver more:6514: connected',
     'bad receiver nats1:4222: another record 7',
   ]);
+});
+
+void test('the process that ships: away, without its rights, and what it says of receivers of notices', () => {
+  const of = (ship: unknown): string[] => said({ ship }).filter((line) => /^\w+ (?:ship|notices)/.test(line));
+  assert.deepEqual(of(undefined), []);
+  assert.deepEqual(of({ connected: false, notices: [] }), [
+    'warning ship: dovegate ship does not ask the daemon, so receivers get nothing',
+  ]);
+  const notices = [
+    { receiver: 'new', state: 'unknown', delivered: 0 },
+    { receiver: 'chat', state: 'up', delivered: 3 },
+  ];
+  assert.deepEqual(of({ connected: true, problem: 'cannot read the journal', notices }), [
+    'warning ship: cannot read the journal',
+    'ok notices new: none was sent since dovegate ship was started',
+    'ok notices chat: 3 delivered',
+  ]);
+  assert.deepEqual(of({ connected: true, notices: [] }), []);
 });
 
 void test('a syslog receiver whose certificate ends', () => {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { timerMsMax } from '../../../src/domain/config/schema-parts.js';
 import { recordedBytesMax } from '../../../src/domain/records/audit/encode.js';
 import { settingsOf, sound, told } from './sound.js';
@@ -11,7 +12,7 @@ void test('every simple key of the other sections', () => {
 mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-", case: keep }
 state: state
 audit: { directory: audit, group: auditors, strict: [write, destroy], memory: ring, memory_size: 2MiB, segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
-         max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
+         max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac, door: ship.sock }
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, min_rate: 1KiB, log_lines: 8, handshake: 4s, drain: 6s,
           input: 1MiB, input_time: 7s, buffered: 2MiB, users: 250, http_body: 4MiB, http_commands: 7,
@@ -41,6 +42,7 @@ log: { level: debug }
     checkpointIntervalMs: 5000,
     signKeyFile: '/etc/dovegate/key.pem',
     hmacKeyFile: '/etc/dovegate/hmac',
+    door: '/etc/dovegate/ship.sock',
     ship: [],
   });
   assert.deepEqual(settings.admin, {
@@ -280,4 +282,12 @@ void test('sign-in at an issuer: the files are relative, and an id may be a numb
     clientSecretFile: '/etc/dovegate/oidc.secret',
   });
   assert.deepEqual(admin.page.people[0]?.oidc, { sub: '0815' });
+});
+
+// bounds.shipReceivers
+void test('records have so many receivers', () => {
+  const text = (count: number): string =>
+    `${sound}audit: { ship: [${Array.from({ length: count }, (_, at) => `{ syslog: "logs${at}:6514" }`).join(', ')}] }\n`;
+  assert.equal(settingsOf(text(bounds.shipReceivers)).audit.ship.length, bounds.shipReceivers);
+  assert.match(told(text(bounds.shipReceivers + 1)).join(), /audit\.ship: must hold at most 16 receivers/);
 });

@@ -15,6 +15,7 @@ import {
   parseRecordCall,
   parseRefusedCall,
 } from '../../../src/domain/admin/door/parse.js';
+import { parseShipClaims, type ShipClaims } from '../../../src/domain/admin/door/ship.js';
 import { findProblems } from '../../../src/domain/admin/now/problems.js';
 import type { Running } from '../../../src/domain/admin/now/running.js';
 import { endpoints } from '../../../src/domain/admin/page/api.js';
@@ -24,9 +25,9 @@ import { parseAsked } from '../../../src/domain/records/views/asked.js';
 import { looks } from '../../../src/domain/records/views/look.js';
 import { createJsonEncoder, createRowsEncoder } from '../../../src/protocol/http-api/rows.js';
 import { pick, type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
-import { doorMessages, extremes, withNumber } from '../../kit/door-messages.js';
+import { doorMessages, extremes, shipMessage, withNumber } from '../../kit/door-messages.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
-import { healthy, pageTold } from '../../kit/running.js';
+import { healthy, pageTold, shipTold } from '../../kit/running.js';
 import { bytesOf, type Target } from '../campaign/target.js';
 import { makeRequest, readStrictly, type Told, tell } from './head-subjects.js';
 import { body, cells, checkBody, columnsOf, decode } from './http-subjects.js';
@@ -211,8 +212,9 @@ const calls = [
   parseAccessCall,
   parseRefusedCall,
   parsePageCall,
+  parseShipClaims,
 ];
-const doorSeeds = doorMessages(3).flatMap(([, message]) => [
+const doorSeeds = [...doorMessages(3).map(([, message]) => message), shipMessage].flatMap((message) => [
   message,
   ...extremes.flatMap((extreme) => withNumber(message, extreme).map(({ message: changed }) => changed)),
 ]);
@@ -224,12 +226,31 @@ function assertInRange(value: unknown): void {
 }
 
 /** What the gate makes of what the page told: sentences and metrics. */
-function assertShown({ certificates, notices = [], people }: DoorPage): void {
-  const told = notices.map(({ fault, ...each }) => ({ ...each, fault: fault && { ...fault, why } }));
+function assertShown({ certificates, people }: DoorPage): void {
   const running: Running = {
     ...healthy,
     certificates: certificates.map(({ leftMs }) => ({ role: 'listener', name: 'page', leftMs })),
-    page: { untold: [], told: { ...pageTold, people, notices: told } },
+    page: { told: { ...pageTold, people } },
+  };
+  findProblems(running);
+  setGauges(running);
+}
+
+/** And of what is said of receivers. */
+function assertShipShown({ sinks, notices, certificates, problem }: ShipClaims): void {
+  const told = notices.map(({ fault, ...each }) => ({ ...each, fault: fault && { ...fault, why } }));
+  const running: Running = {
+    ...healthy,
+    certificates,
+    sinks: sinks.map(({ name, state, sentSeq, lagMs, safe, text = '' }) => ({
+      name,
+      state,
+      lagMs,
+      lagRecords: sentSeq,
+      safeSeq: safe?.seq ?? 0,
+      fault: state === 'connected' ? undefined : { code: 'refused', text, why },
+    })),
+    ship: { ...shipTold, problem, notices: told },
   };
   findProblems(running);
   setGauges(running);
@@ -246,7 +267,7 @@ function assertNoPollution(): void {
 const door: Target = {
   name: 'door',
   isWhole: true,
-  what: "the page's process: its calls to the daemon, by somebody who took it over",
+  what: "the page's process and dovegate ship: their calls to the daemon, by somebody who took one over",
   bytesMax: 2048,
   seeds: () => doorSeeds.map((seed) => Buffer.from(JSON.stringify(seed))),
   tokens: [
@@ -270,6 +291,8 @@ const door: Target = {
     });
     const page = parsePageCall(text);
     if (typeof page !== 'string') assertShown(page);
+    const claims = parseShipClaims(text);
+    if (typeof claims !== 'string') assertShipShown(claims);
     assertNoPollution();
     // What was taken is taken again as it is.
     for (const [at, answer] of answers.entries())

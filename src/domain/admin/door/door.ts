@@ -2,14 +2,13 @@
 // Each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the page has.
 // The daemon checks all three, and composes by itself whatever it writes or signs.
 
+import type { NoticeReceiver } from '../notices/receiver.js';
 import type { AccessItem } from '../page/access.js';
 import type { JournalNow, Now } from '../page/api.js';
 import type { PageRole } from '../page/roles.js';
 
 /** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
 export const doorVersion = 1;
-
-export const standardDoor = '/run/dovegate/door.sock';
 
 /** Every call, as `METHOD PATH`. */
 export const doorCalls = {
@@ -33,7 +32,7 @@ export const doorCalls = {
   access: 'POST /access',
   /** DoorRefused: recorded as often as strangers may have something recorded. */
   refused: 'POST /refused',
-  /** DoorPage -> DoorKnown. */
+  /** DoorPage -> {}. */
   page: 'POST /page',
 } as const;
 export type DoorCall = keyof typeof doorCalls;
@@ -71,6 +70,8 @@ export interface DoorFacts {
   readonly atMs: number;
   readonly seq: number;
   readonly receivers: JournalNow['receivers'];
+  /** What `dovegate ship` said of receivers of notices. */
+  readonly notices: readonly NoticeReceiver[];
   readonly series: Readonly<Record<string, string>>;
   readonly certificates: readonly { readonly role: string; readonly name: string; readonly leftMs: number }[];
   readonly used: readonly {
@@ -158,11 +159,6 @@ export type DoorAccessed =
     }
   /** Why not, as a sentence, and whether it may be asked again. `code`: of domain/language/codes. */
   | { readonly text: string; readonly isPassing: boolean; readonly code: string };
-
-export interface DoorKnown {
-  /** The last record on disk: up to it the page may send notices. */
-  readonly seq: number;
-}
 
 export interface DoorRefusal {
   /** `stale`: the page has other settings; `person`: not there, or not with this role; `busy`: too much within a time; `unrecorded`. */

@@ -14,7 +14,6 @@ import {
 } from '../../language/verbs/verbs.js';
 import { asObject, isText } from '../../records/audit/stored.js';
 import { trailFilter } from '../../records/views/filter.js';
-import { noticeReceivers } from '../notices/receiver.js';
 import { pageRoles } from '../page/roles.js';
 import { type RecordedAction, recordedActions } from './door.js';
 
@@ -167,7 +166,6 @@ const pageCall = z.object({
   signIns: count,
   refusedSignIns: count,
   problem: longText.optional(),
-  notices: noticeReceivers.optional(),
 });
 export type DoorPage = Readonly<z.infer<typeof pageCall>>;
 export const parsePageCall = readerOf(pageCall);

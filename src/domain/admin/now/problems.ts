@@ -86,7 +86,8 @@ export const foundCodes = {
   'key-expires': ['the same of a key of an HTTP listener'],
   'audit-forked': ['the stream holds another journal under the id of this one'],
   'ship-away': ['a receiver gets no records'],
-  'notices-away': ['a receiver of notices takes none, or the process of the page does not run'],
+  'ship-absent': ['receivers get nothing, since `dovegate ship` does not run'],
+  'notices-away': ['a receiver of notices takes none'],
   'audit-lost': ['records never reached the disk since the start'],
   'audit-damaged': ['the start found signed records missing, or other ones in their place'],
   'journal-appended': ['the start found lines that no run of the daemon wrote'],
@@ -123,8 +124,7 @@ export function findProblems(running: Running): readonly FoundProblem[] {
 
 /** A gate that stops drains its backends, and that is no problem of theirs. */
 function problemsOf(running: Running): readonly FoundProblem[] {
-  const { journal, sinks, lookups, refusedKeys, atMs } = running;
-  const { told, untold = [] } = running.page ?? {};
+  const { journal, sinks, ship, lookups, refusedKeys, atMs } = running;
   const backends = running.state === 'draining' ? [] : running.backends;
   const notDrained = backends.filter(({ health }) => health !== 'drained');
   const down = backends.filter(({ fault }) => fault !== undefined);
@@ -147,8 +147,8 @@ function problemsOf(running: Running): readonly FoundProblem[] {
     ...findEnds(running, true),
     ...sinks.flatMap((sink) => sinkForked(sink, journal)),
     ...sinks.flatMap(sinkAway),
-    ...(told?.notices ?? []).flatMap((each) => noticesAway(each, atMs - (told?.ageMs ?? 0))),
-    ...untoldReceivers(untold),
+    ...(ship === undefined ? [] : shipAbsent(ship, sinks)),
+    ...(ship?.notices ?? []).flatMap((each) => noticesAway(each, atMs - (ship?.ageMs ?? 0))),
     ...lostRecords(journal),
     ...touched(journal),
     ...stalled(running.stall),
@@ -731,14 +731,17 @@ function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProb
   ];
 }
 
-function untoldReceivers(names: readonly string[]): FoundProblem[] {
-  if (names.length === 0) return [];
+function shipAbsent(
+  { isAbsent, names }: NonNullable<Running['ship']>,
+  sinks: readonly RunningSink[],
+): FoundProblem[] {
+  if (!isAbsent) return [];
   return [
     {
-      code: 'notices-away',
-      text: `Receivers of notices are told nothing (${names.join(', ')}): the page's process does not run, or does not answer. Once it runs, it sends what they missed.`,
-      try: 'systemctl enable --now dovegate-page.service, and read its log',
-      isDegrading: false,
+      code: 'ship-absent',
+      text: `Receivers get nothing (${names.join(', ')}): dovegate ship does not run, or does not ask. Once it runs, it sends what they missed.`,
+      try: 'systemctl start dovegate-ship.path, and read the log of dovegate-ship.service',
+      isDegrading: sinks.length > 0,
     },
   ];
 }

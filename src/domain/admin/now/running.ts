@@ -62,8 +62,20 @@ export interface Running {
     | {
         /** What it last said of itself; undefined: it is not there. */
         readonly told: PageTold | undefined;
-        /** Receivers of notices that get none while it is not there. */
-        readonly untold: readonly string[];
+      }
+    | undefined;
+  /** Of the process that ships records and notices; undefined: the settings name no receivers. */
+  readonly ship?:
+    | {
+        readonly isThere: boolean;
+        /** For longer than a restart of it takes. */
+        readonly isAbsent: boolean;
+        /** How old what it said is. */
+        readonly ageMs: number;
+        readonly problem?: string | undefined;
+        /** All receivers, who get nothing while it is not there. */
+        readonly names: readonly string[];
+        readonly notices: readonly RunningNotices[];
       }
     | undefined;
   /** `problems`: why the old configuration was kept, else warnings. `restart`: changed settings that are read only at a start. */
@@ -254,13 +266,11 @@ export interface PageTold {
   readonly signIns: number;
   readonly refusedSignIns: number;
   readonly problem?: string | undefined;
-  /** Undefined: the settings name no receivers of notices. */
-  readonly notices?: readonly RunningNotices[] | undefined;
   /** How old this is. */
   readonly ageMs: number;
 }
 
-/** A receiver of notices. `forMs`: how long attempts had failed when the page's process said so. */
+/** A receiver of notices. `forMs`: how long attempts had failed when it was said. */
 export interface RunningNotices {
   readonly name: string;
   readonly delivered: number;
@@ -277,7 +287,7 @@ export interface RunningNotices {
     | undefined;
 }
 
-/** `unknown`: none was sent since the page's process was started. */
+/** `unknown`: none was sent since `dovegate ship` was started. */
 export function noticeState({
   delivered,
   fault,

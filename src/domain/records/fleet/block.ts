@@ -19,12 +19,12 @@
 //   Dovegate-Head: 77c1...          of that record in the journal of the gate that left the mark; - where it has none
 //   Dovegate-Text: this journal ends with record 4090
 
+import { isHostWord } from './names.js';
+
 /** Every subject: chains, marks, checkpoints of fleets, and misplaced ones. */
 export const allSubjects = '>';
 /** The subject of the verifiers' checkpoints. */
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
-/** The stream of the checkpoints, and the prefix of the names of the others. */
-export const defaultStream = 'DOVEGATE_AUDIT';
 /** The verifier's requests to JetStream, after `$JS.API.`: it reads all streams of its account. */
 export const verifierQuestions = [
   'STREAM.NAMES',
@@ -35,8 +35,6 @@ export const verifierQuestions = [
   'CONSUMER.MSG.NEXT.*.>',
   'CONSUMER.DELETE.*.>',
 ];
-/** The user who reads all of them. No host may have this name: its answers would go to the verifier's subjects. */
-export const verifierName = 'verifier';
 /** The server's user who makes the streams. No host may have this name: a server has each user once. */
 export const administratorName = 'administrator';
 
@@ -51,20 +49,8 @@ export const headerNames = {
 /** With this header, any other stream refuses the message. */
 export const streamHeader = 'Nats-Expected-Stream';
 
-const hostPattern = /^[A-Za-z0-9_-]{1,63}$/;
 const journalPattern = /^[0-9a-f]{32}$/;
 const hashPattern = /^[0-9a-f]{64}$/;
-
-/** One token of a subject: no dot, no wildcard. */
-export function isHostWord(text: string): boolean {
-  return hostPattern.test(text);
-}
-
-/** The token for a machine's name: `mail1.example.com` is `mail1_example_com`. Two names may share a token. */
-export function hostWordOf(name: string): string {
-  const word = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63) || 'gate';
-  return word === verifierName ? `gate_${word}` : word;
-}
 
 export function subjectOf(host: string, journal: string): string {
   return `dovegate.audit.${host}.${journal}`;

@@ -23,7 +23,8 @@ import {
   unsignedLine,
 } from '../audit/ledger.js';
 import { formatTime, parseLine, parseTime } from '../audit/record.js';
-import { isHostWord, readSubject, subjectOf } from './block.js';
+import { readSubject, subjectOf } from './block.js';
+import { isHostWord } from './names.js';
 import type { ExpectedHead } from './saved.js';
 import type { SignedStrength } from './streams.js';
 

@@ -4,6 +4,7 @@
 import { countWords, durationWords, plural } from '../../language/words/words.js';
 import { formatTime } from '../audit/record.js';
 import { asTexts, numberIn, type StoredRecord, textIn } from '../audit/stored.js';
+import { mostOf, notUpBefore } from './cost.js';
 import { drainWords, filesWords, notReplaced } from './row.js';
 
 /** A record that an incident begins or ends with. */
@@ -76,9 +77,6 @@ export function isTurn(record: StoredRecord): boolean {
   if (event === 'operator') return action === 'reload' ? outcome !== undefined : outcome === 'ok';
   return event === 'backend' || event === 'start' || event === 'stop' || event === 'reload';
 }
-
-/** The `reason` of a record that a backend is down or stuck: no connection to it was opened in this run. */
-export const notUpBefore = 'not up since the start';
 
 const leftMax = 10;
 
@@ -254,17 +252,6 @@ function costIn(record: StoredRecord): Cost {
   });
   const [count, requesters] = ['count', 'requesters'].map((key) => numberIn(record, key) ?? 0);
   return { count: count ?? 0, requesters: requesters ?? 0, by: new Map(by) };
-}
-
-const requestersNamed = 20;
-
-function mostOf(by: ReadonlyMap<string, number>): readonly (readonly [name: string, count: number])[] {
-  return [...by].toSorted(([, one], [, other]) => other - one).slice(0, requestersNamed);
-}
-
-/** Whose commands an outage or a drain has cost most, as its records have it in `args`. */
-export function requesterWords(by: ReadonlyMap<string, number>): readonly string[] {
-  return mostOf(by).map(([name, count]) => `requester=${name} ${count}`);
 }
 
 /** After a run, with what was paid before it. */

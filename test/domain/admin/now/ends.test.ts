@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findEnds } from '../../../../src/domain/admin/now/ends.js';
 import { findProblems } from '../../../../src/domain/admin/now/problems.js';
-import { healthy, pageTold } from '../../../kit/running.js';
+import { healthy, shipTold } from '../../../kit/running.js';
 
 void test('ends that no date has', () => {
   const sentence = (leftMs: number): string | undefined => {
@@ -15,7 +15,7 @@ void test('ends that no date has', () => {
     assert.equal(sentence(leftMs), sentence(-1_000), String(leftMs));
   const fault = { code: 'timeout', forMs: 1e300, why: ['it is away'] } as const;
   const notices = [{ name: 'chat', delivered: 0, failed: 0, dropped: 0, lagMs: 0, fault }];
-  const [found] = findProblems({ ...healthy, page: { told: { ...pageTold, notices }, untold: [] } });
+  const [found] = findProblems({ ...healthy, ship: { ...shipTold, notices } });
   assert.equal(
     found?.text,
     'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it is away.',

@@ -23,7 +23,7 @@ import {
   exchange,
   fault,
   healthy,
-  pageTold,
+  shipTold,
 } from '../../../kit/running.js';
 
 const nowMs = healthy.atMs;
@@ -364,21 +364,25 @@ void test('a receiver of notices takes none: its name, since when, and the meani
   const why = ['it answers with an HTTP status that is no success', 'correct the URL'] as const;
   const notice = { name: 'chat', delivered: 0, failed: 1, dropped: 0, lagMs: 0 };
   const notices = [{ ...notice, fault: { code: 'status', status: 500, forMs: nowMs - 300, why } }];
-  const page = { told: { ...pageTold, notices, ageMs: 300 }, untold: [] };
-  assert.deepEqual(first({ page }), [
+  const ship = { ...shipTold, notices, ageMs: 300 };
+  assert.deepEqual(first({ ship }), [
     'notices-away',
     'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it answers with an HTTP status that is no success (500).',
     'correct the URL',
   ]);
-  assert.equal(find({ page })[0]?.isDegrading, false);
+  assert.equal(find({ ship })[0]?.isDegrading, false);
 });
 
-void test('without the process of the page its receivers of notices are told nothing', () => {
-  assert.deepEqual(first({ page: { told: undefined, untold: ['chat', 'mail'] } }), [
-    'notices-away',
-    "Receivers of notices are told nothing (chat, mail): the page's process does not run, or does not answer. Once it runs, it sends what they missed.",
-    'systemctl enable --now dovegate-page.service, and read its log',
+void test('without dovegate ship receivers get nothing, once it is away for longer than a restart takes', () => {
+  const ship = { ...shipTold, isThere: false, isAbsent: true, names: ['logs:6514', 'chat'] };
+  assert.deepEqual(first({ ship }), [
+    'ship-absent',
+    'Receivers get nothing (logs:6514, chat): dovegate ship does not run, or does not ask. Once it runs, it sends what they missed.',
+    'systemctl start dovegate-ship.path, and read the log of dovegate-ship.service',
   ]);
+  assert.equal(find({ ship })[0]?.isDegrading, false, 'notices alone');
+  assert.equal(find({ ship, sinks: [sink('logs:6514', 'connecting', 5)] })[0]?.isDegrading, true);
+  assert.deepEqual(find({ ship: { ...ship, isAbsent: false } }), []);
 });
 
 void test('who waits for a slow client is named, with what ends it', () => {

@@ -6,6 +6,7 @@ import { isObject } from '../../../../src/domain/records/audit/stored.js';
 import * as block from '../../../../src/domain/records/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../../src/domain/records/fleet/checkpoint.js';
 import { createFleet } from '../../../../src/domain/records/fleet/fleet.js';
+import * as fleetNames from '../../../../src/domain/records/fleet/names.js';
 import { newChain, readState } from '../../../../src/domain/records/fleet/saved.js';
 import { judgeSignature } from '../../../../src/domain/records/fleet/signatures.js';
 import { type Asked, compareAnswers, inLines } from '../../../kit/approved.js';
@@ -89,7 +90,10 @@ void test('subjects, streams and headers', () => {
     ...heads.map((one): Asked => [`write ${one.kind} ${json(one)}`, () => json(block.formatHead('J', one))]),
     inLines(
       'words',
-      words.map((word) => [json(word), () => json([block.isHostWord(word), block.hostWordOf(word)])]),
+      words.map((word) => [
+        json(word),
+        () => json([fleetNames.isHostWord(word), fleetNames.hostWordOf(word)]),
+      ]),
     ),
     ['streams', () => json([block.hostStreamOf('P', 'gate1'), block.checkpointStreamOf('P')])],
     [
@@ -98,9 +102,9 @@ void test('subjects, streams and headers', () => {
         json([
           block.allSubjects,
           block.checkpointSubject,
-          block.defaultStream,
+          fleetNames.defaultStream,
           block.verifierQuestions,
-          block.verifierName,
+          fleetNames.verifierName,
           block.administratorName,
           block.headerNames,
           block.streamHeader,

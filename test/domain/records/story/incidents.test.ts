@@ -2,12 +2,8 @@
 // there, with who did them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  foldIncidents,
-  isTurn,
-  notUpBefore,
-  type Turn,
-} from '../../../../src/domain/records/story/incidents.js';
+import { notUpBefore } from '../../../../src/domain/records/story/cost.js';
+import { foldIncidents, isTurn, type Turn } from '../../../../src/domain/records/story/incidents.js';
 import { narrowIncident } from '../../../../src/page/now-answers.js';
 
 const mail1 = { event: 'backend', backend: 'mail1' } as const;

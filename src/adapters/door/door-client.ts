@@ -1,15 +1,9 @@
-// Asks the daemon at `admin.door`, over a UNIX socket. Connections are kept for the next call. Whatever the other side does, a call ends:
-// after its time, or with the connection.
+// Asks the daemon at one of its doors, over a UNIX socket. Connections are kept for the next call. Whatever the other side does, a call
+// ends: after its time, or with the connection.
 
 import { Agent, type RequestOptions } from 'node:http';
 import { bounds } from '../../bounds/bounds.js';
-import {
-  type DoorCall,
-  type DoorRefusal,
-  doorCalls,
-  doorVersion,
-  doorVersionHeader,
-} from '../../domain/admin/door/door.js';
+import { type DoorRefusal, doorVersion, doorVersionHeader } from '../../domain/admin/door/door.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { ask, openAnswer } from '../http/ask.js';
@@ -24,12 +18,18 @@ export class DoorFault extends Error {
   }
 }
 
-export interface DoorClient {
+export interface DoorClient<Call extends string> {
   /** The text of the answer. Rejects with a DoorFault. */
-  call(call: DoorCall, body?: unknown): Promise<string>;
+  call(call: Call, body?: unknown): Promise<string>;
   /** The lines of a stream, without their ends, up to the abort. Rejects with a DoorFault; also where nothing came for `silentMs`. */
-  lines(call: DoorCall, signal: AbortSignal): AsyncGenerator<string, void, undefined>;
+  lines(call: Call, signal: AbortSignal): AsyncGenerator<string, void, undefined>;
   close(): void;
+}
+
+export interface Door<Call extends string> {
+  readonly path: string;
+  /** `METHOD PATH` of each call. */
+  readonly calls: Readonly<Record<Call, string>>;
 }
 
 /** Longer than a reload keeps the daemon busy. */
@@ -42,17 +42,19 @@ const socketsMax = bounds.doorConnections / 4;
 const lineCharsMax = 64 * 1024 ** 2;
 const bytesMax = 4 * 1024 ** 2;
 
-export function createDoorClient(path: string, clock: Clock): DoorClient {
+export function createDoorClient<Call extends string>(
+  { path, calls }: Door<Call>,
+  clock: Clock,
+): DoorClient<Call> {
   const agent = new Agent({ keepAlive: true, maxSockets: socketsMax, timeout: keptMs });
   const away = (cause: unknown): DoorFault =>
     cause instanceof DoorFault
       ? cause
       : new DoorFault('away', `dovegate does not answer at ${path}: ${messageOf(cause)}`, cause);
 
-  const optionsOf = (call: DoorCall, body: string | undefined): RequestOptions => {
-    const [method, target] = doorCalls[call].split(' ');
+  const optionsOf = (call: Call, body: string | undefined, isStream: boolean): RequestOptions => {
+    const [method, target] = calls[call].split(' ');
     const headers = { Host: 'localhost', [doorVersionHeader]: String(doorVersion) };
-    const isStream = body === undefined && (call === 'settings' || call === 'now');
     return {
       socketPath: path,
       method,
@@ -66,7 +68,7 @@ export function createDoorClient(path: string, clock: Clock): DoorClient {
     async call(call, value) {
       const body = value === undefined ? undefined : JSON.stringify(value);
       try {
-        const { status, body: text } = await ask(optionsOf(call, body), body, {
+        const { status, body: text } = await ask(optionsOf(call, body, false), body, {
           clock,
           ms: callMs,
           bytesMax,
@@ -86,11 +88,11 @@ export function createDoorClient(path: string, clock: Clock): DoorClient {
       const silent = (): void => own.abort(new Error(`nothing came for ${silentMs / 1000} s`));
       let timer = clock.setTimer(silentMs, silent);
       try {
-        const response = await openAnswer({ ...optionsOf(call, undefined), signal: own.signal });
+        const response = await openAnswer({ ...optionsOf(call, undefined, true), signal: own.signal });
         const isRefused = response.statusCode !== 200;
         const version = Number(response.headers[doorVersionHeader]);
         if (version !== doorVersion) {
-          const text = `dovegate speaks version ${version} of admin.door, and this page ${doorVersion}`;
+          const text = `dovegate speaks version ${version} of its door at ${path}, and this program ${doorVersion}`;
           throw new DoorFault('version', `${text}; upgrade the older one, and start both again`);
         }
         let rest = '';

@@ -14,7 +14,7 @@ import { pause as pauseBy, Wakes } from '../../src/concurrency/waiting.js';
 import { NoticeFault } from '../../src/domain/admin/notices/fault.js';
 import type { Notice } from '../../src/domain/admin/notices/notice.js';
 import { type NoticeEvent, noticeEvents } from '../../src/domain/admin/notices/receiver.js';
-import { type NoticeFeed, startNoticeFeed } from '../../src/page/notice-feed.js';
+import { type NoticeFeed, startNoticeFeed } from '../../src/ship/notice-feed.js';
 import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { type AccessFacts, accessBody, usualRequest } from '../kit/access-record.js';

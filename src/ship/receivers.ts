@@ -1,15 +1,14 @@
 // The receivers of records: a row for each kind, from its settings to the carrier that reaches it.
 
 import { readText } from '../adapters/host/files.js';
-import { createLinkThread } from '../adapters/nats/link-thread.js';
+import { openNats } from '../adapters/nats/link.js';
 import type { Carrier, CarrierParts } from '../adapters/shipping/carrier.js';
 import { createNatsCarrier } from '../adapters/shipping/nats-carrier.js';
 import type { Sink } from '../adapters/shipping/shipping.js';
 import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
-import type { Settings } from '../domain/config/settings.js';
 import type { SinkSettings, SyslogSinkSettings } from '../domain/config/sinks.js';
 import type { TlsDemand } from '../ports/transport.js';
-import { natsTargetOf } from '../setup/dial-target.js';
+import { natsTargetOf } from '../setup/nats-target.js';
 
 function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
   switch (sink.kind) {
@@ -23,17 +22,16 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
     }
     case 'nats': {
       const { stream, settleMs } = sink;
-      // A link of its own: a fault in its thread does not affect others.
-      const openLink = createLinkThread(parts.clock);
-      return createNatsCarrier({ ...parts, receiver: { ...natsTargetOf(sink), stream, settleMs }, openLink });
+      const receiver = { ...natsTargetOf(sink), stream, settleMs };
+      return createNatsCarrier({ ...parts, receiver, openLink: openNats });
     }
     default:
       return sink satisfies never;
   }
 }
 
-export function sinksOf({ audit }: Settings): readonly Sink[] {
-  return audit.ship.map((sink) => ({
+export function sinksOf(settings: readonly SinkSettings[]): readonly Sink[] {
+  return settings.map((sink) => ({
     name: sink.name,
     key: JSON.stringify(sink),
     carrier: (parts) => carrierOf(sink, parts),

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { noticeEvents } from '../../src/domain/admin/notices/receiver.js';
 import type { NoticeSettings, WebhookSettings } from '../../src/domain/config/settings.js';
-import { createNotices } from '../../src/page/notices.js';
+import { createNotices } from '../../src/ship/notices.js';
 import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
 import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, usualRequest } from '../kit/access-record.js';

@@ -1,5 +1,5 @@
 // The receivers of notices that the settings name, each with a feed of its own. A receiver that is down, slow or hostile delays no other
-// one, and nothing else of the page.
+// one, nor records on their way.
 
 import { randomFraction } from '../adapters/host/clock.js';
 import { createLookup } from '../adapters/notices/connection.js';
@@ -10,12 +10,14 @@ import { noticeCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { asWritten } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
-import type { DoorHead } from '../domain/admin/door/door.js';
+import type { ShipHead } from '../domain/admin/door/ship.js';
 import type { Notice } from '../domain/admin/notices/notice.js';
 import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
 import type { NoticeSettings } from '../domain/config/settings.js';
 import type { Clock } from '../ports/machine.js';
 import { type NoticeFeed, startNoticeFeed } from './notice-feed.js';
+
+type NoticeSource = Pick<ShipHead, 'directory' | 'journal' | 'host'>;
 
 export interface NoticesParts {
   readonly clock: Clock;
@@ -28,13 +30,13 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
   const wakes = new Wakes();
   const lookup = createLookup();
   let untilSeq: number | undefined;
-  let wanted: { readonly settings: readonly NoticeSettings[]; readonly head: DoorHead } | undefined;
+  let wanted: { readonly settings: readonly NoticeSettings[]; readonly head: NoticeSource } | undefined;
   let changes: Promise<void> = Promise.resolve();
   let isClosed = false;
 
   return {
     /** Takes the receivers of the settings that are served now. Does not wait. */
-    replace(settings: readonly NoticeSettings[], head: DoorHead): void {
+    replace(settings: readonly NoticeSettings[], head: NoticeSource): void {
       // The numbers of another journal say nothing of this one.
       if (wanted !== undefined && wanted.head.journal !== head.journal) untilSeq = undefined;
       wanted = { settings, head };
@@ -77,7 +79,7 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
     }
   }
 
-  function start(settings: NoticeSettings, { directory: records, journal, host }: DoorHead): NoticeFeed {
+  function start(settings: NoticeSettings, { directory: records, journal, host }: NoticeSource): NoticeFeed {
     const { name, events } = settings;
     return startNoticeFeed({
       name,

@@ -3,7 +3,6 @@
 // The place is stored after each, so that a notice may come twice, with the same id, and none is lost. One that a mail server has whole and
 // does not answer for is set aside, and the later ones go on: if its end stays unknown, it is repeated once.
 
-import { findSegments, segmentName } from '../adapters/journal/segments.js';
 import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
 import { findRecord } from '../adapters/shipping/find-record.js';
 import { beginning, createFollower, isFollowFault, type Position } from '../adapters/shipping/follow.js';
@@ -107,7 +106,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       };
     },
     close() {
-      ended.abort(new Error('the page is stopping'));
+      ended.abort(new Error('dovegate ship is stopping'));
       return running;
     },
   };
@@ -165,7 +164,6 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       pauses = 0;
     }
     if (batch === undefined) {
-      if (await isBehindAll()) return true;
       await tellDropped();
       if (position.seq !== savedSeq && clock.now() - savedMs >= saveMs) await save();
       return false;
@@ -193,17 +191,6 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
       await follower.seek(position);
       throw cause;
     }
-    return true;
-  }
-
-  /** Later records exist, but no segment at the position or after it: an older copy of the journal was put back. */
-  async function isBehindAll(): Promise<boolean> {
-    const { segment, seq } = position;
-    if (seq >= parts.untilSeq()) return false;
-    if ((await findSegments(directory)).some(({ number }) => number >= segment)) return false;
-    position = beginning;
-    await follower.seek(position);
-    again(`${segmentName(segment)} is not in the journal`);
     return true;
   }
 

@@ -1,0 +1,25 @@
+// `dovegate ship`: the process that sends records and notices.
+
+import { readFromDisk, shipStateDirectory } from '../adapters/host/process.js';
+import { standardShipDoor } from '../domain/admin/door/ship.js';
+import { findSettings } from '../domain/config/parse-settings.js';
+import { exitCodes } from '../ports/machine.js';
+import { stderr } from './output/output.js';
+
+export interface ShipOptions {
+  readonly config: string;
+  readonly door?: string;
+  readonly state?: string;
+}
+
+/** Runs until a signal, or until there is no receiver; resolves to the exit code. */
+export async function serveShip({ config, door, state }: ShipOptions): Promise<number> {
+  // The user of the packaged service cannot read the configuration.
+  const settings = door === undefined ? findSettings(config, readFromDisk).settings : undefined;
+  if (settings !== undefined && settings.audit.ship.length + (settings.notices ?? []).length === 0) {
+    stderr(`${config} has no receivers (audit.ship, notices), so nothing is shipped`);
+    return exitCodes.ok;
+  }
+  const path = door ?? settings?.audit.door ?? standardShipDoor;
+  return (await import('../ship/ship.js')).ship({ door: path, state: state ?? shipStateDirectory() });
+}

@@ -1,0 +1,13 @@
+// A NATS receiver, ready to dial.
+
+import { hostName } from '../adapters/host/process.js';
+import type { NatsSinkSettings } from '../domain/config/sinks.js';
+import { hostWordOf } from '../domain/records/fleet/names.js';
+
+/** The subject prefix of this gate, and how to dial its receiver. */
+export function natsTargetOf(sink: NatsSinkSettings) {
+  const { hostWord: host = hostWordOf(hostName()), servers, caFile, credentialsFile, client } = sink;
+  // An inbox of its own: with it the server's rights can keep answers, which may hold records, from other hosts.
+  const inbox = `_INBOX.${host}`;
+  return { host, link: { servers, caFile, credentialsFile, client, name: `dovegate ${host}`, inbox } };
+}
