@@ -337,16 +337,19 @@ export function followNames(
   }
 }
 
-/** A person of `persons`, or who has that name or uid on this host, at a listener or on the page. */
+/** A person of `persons`, or who has that name or uid on this host, at a listener or on the page, with all that is known of the human. */
 async function readPerson(
   { served, names }: Pick<LockParts, 'served' | 'names'>,
   to: string,
 ): Promise<Target | string> {
-  const own = served.now.persons.wordsOf(to);
+  const { persons } = served.now;
+  const own = persons.wordsOf(to);
   if (own !== undefined) return { to, identities: own };
   const number = numberIn(to);
   if (number !== undefined)
-    return number.id === undefined ? `no system has the uid ${to}` : { to, identities: [`uid:${number.id}`] };
+    return number.id === undefined
+      ? `no system has the uid ${to}`
+      : { to, identities: persons.withPersons([`uid:${number.id}`]) };
   const [uid, hasUser] = await Promise.all([names.uidOf(to), names.hasUser(to)]);
   const { listeners, admin } = served.now.settings;
   const onPage = admin?.page?.people.find(({ name }) => name === to);
@@ -355,7 +358,7 @@ async function readPerson(
     return `there is no person, user or account ${to}; or write key:, listener:, backend: or user: before it`;
   const words = new Set([`name:${to}`, ...(onPage === undefined ? [] : wordsOnPage(onPage))]);
   if (isIdAnswer(uid, 'found')) words.add(`uid:${uid.id}`);
-  return { to, identities: [...words] };
+  return { to, identities: persons.withPersons([...words]) };
 }
 
 /** Why this may not be locked; undefined: it may. */

@@ -413,6 +413,17 @@ void test('what one asked to lift is over after a day, and the next one asks aga
   );
 });
 
+void test('a user of a person is locked with all of the human, also after persons was changed', async () => {
+  const { engine, turn, lock } = open(
+    settings.replace('carol: { users: [carol], page: [carol] }', 'c: { users: [carol, bob] }'),
+  );
+  assert.equal((await lock('carol', root)).kind, 'done');
+  turn(settings.replace('carol: { users: [carol], page: [carol] }, ', ''));
+  const { locks } = engine.exchanges.access;
+  assert.ok(locks.on({ identities: ['uid:1003'] }), 'by the other user');
+  assert.equal(locks.on({ identities: ['uid:1001'] }), undefined);
+});
+
 void test('a step of a lift that is not recorded is not done', async () => {
   const { engine, onPage, hold, unlock } = open();
   await hold(bob);
