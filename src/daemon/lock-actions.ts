@@ -187,6 +187,15 @@ async function liftHold(
   const { words: held, unanswered } = await wordsOfHeld(parts, lock.locked);
   if (persons.sharesHuman([...(lock.locked.identities ?? []), ...held], words))
     return refused('nobody lifts a hold of their own mail; ask two others');
+  const alias = await aliasOfHeld(parts, lock.locked, words);
+  if (alias === 'unanswered')
+    return refused(
+      'the userdb does not answer, so it is not known whether that mail is yours; ask again later',
+    );
+  if (alias !== undefined)
+    return refused(
+      `nobody lifts a hold of their own mail, and ${alias} is a name of that user; ask two others`,
+    );
   if (unanswered !== undefined)
     return refused(
       `the name service does not answer for "${unanswered}", so it is not known whether that mail is yours; ask again later`,
@@ -205,6 +214,28 @@ async function liftHold(
   const isUnsure = [before, words].some(isRootAlone) && ![before, words].some(isOfPage);
   if (isUnsure) return refused(`${stays}: of root without a login of a person it is not known who it is`);
   return liftOne(parts, lock, target, lift);
+}
+
+/** A name of theirs that is one of the mail user who is held, by the userdb; undefined: none is. */
+async function aliasOfHeld(
+  { served }: LockParts,
+  { user = '', users = [user] }: Pick<LockWish, 'user' | 'users'>,
+  words: readonly string[],
+): Promise<string | undefined> {
+  const { router } = served.now.exchanges;
+  if (!router.table.asksUserdb) return undefined;
+  const [, domain] = /(@.*)$/s.exec(user) ?? [];
+  const names = words.flatMap((word) => {
+    const [, name] = /^(?:name|person|page|oidc|user):(.+)$/s.exec(word) ?? [];
+    return name === undefined ? [] : domain === undefined ? [name] : [name, `${name}${domain}`];
+  });
+  for (const name of new Set(names)) {
+    const found = await readUser(router, name);
+    if (typeof found === 'string') continue;
+    if (found.users === undefined) return 'unanswered';
+    if (found.users.some((each) => users.includes(each))) return name;
+  }
+  return undefined;
 }
 
 /** The words of root without a login of a person. */

@@ -436,6 +436,47 @@ void test('a step of a lift that is not recorded is not done', async () => {
   assert.equal(engine.exchanges.access.locks.entries.length, 1);
 });
 
+void test('whose name is one of the mail user who is held, by the userdb, does not lift that', async () => {
+  let isAnswering = true;
+  const asked: string[] = [];
+  const { onPage, hold, unlock } = open(settings, ({ settings: own, exchanges }) => ({
+    served: {
+      now: {
+        settings: own,
+        persons: new Persons(own.persons),
+        exchanges: {
+          router: {
+            table: { ...exchanges.router.table, asksUserdb: true },
+            ask: async ([question], known) => {
+              const users = question?.kind === 'userdb' ? question.users : [];
+              asked.push(...users);
+              const aliases = users.includes('carol@example.org') ? ['bob@example.org'] : [];
+              const answer: UserdbAnswer = isAnswering
+                ? { kind: 'resolved', aliases }
+                : { kind: 'failed', code: 'reply-timeout' };
+              return { ...known, userdb: new Map([[userdbKey(users), answer]]) };
+            },
+          },
+        },
+      },
+    },
+  }));
+  assert.equal((await hold(bob)).kind, 'done');
+  const own = await unlock(bob, onPage('carol'));
+  assert.deepEqual(
+    [own.kind, own.text],
+    [
+      'refused',
+      'nobody lifts a hold of their own mail, and carol@example.org is a name of that user; ask two others',
+    ],
+  );
+  assert.ok(asked.includes('carol'), 'also without the domain');
+  isAnswering = false;
+  assert.match((await unlock(bob, onPage('anna'))).text, /^the userdb does not answer/);
+  isAnswering = true;
+  assert.match((await unlock(bob, onPage('anna'))).text, /stays held until a second person/);
+});
+
 void test('the other names of a mail user are asked for again until the userdb has said them', async () => {
   let isAnswering = false;
   const { engine, parts, hold } = open(settings, ({ settings: own, exchanges }) => ({

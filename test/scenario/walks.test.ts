@@ -36,7 +36,8 @@ rm -rf /etc/dovegate/*
 for user in dovegate dovegate-page anna bob carol eve frank; do
   id -u $user > /dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin $user
 done
-groupadd --force support; groupadd --force dovegate-people; usermod --append --groups support,dovegate-page dovegate
+groupadd --force support; groupadd --force dovegate-people; groupadd --force dovegate-journal
+usermod --append --groups support,dovegate-page,dovegate-journal dovegate; usermod --append --groups dovegate-journal dovegate-page
 chown dovegate:dovegate /var/lib/dovegate; chmod 711 /var/lib/dovegate
 # On a host systemd makes the socket of the page.
 chown dovegate:dovegate-page /run/dovegate; chmod 775 /run/dovegate
@@ -207,11 +208,11 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
     [1, 'runuser -u bob -- cat /var/lib/dovegate/audit/key.pub'],
     // Somebody who was added, and has not logged in again.
     [0, `setpriv --reuid=eve --regid=eve --clear-groups dovegate audit search 2>&1 | grep -q 'log in again'`],
-    [0, 'gpasswd --delete eve auditors'],
+    [0, 'gpasswd --delete eve dovegate-journal'],
     [78, asks],
     // The group that sees all records is named to nobody.
     [0, `runuser -u eve -- dovegate audit search 2>&1 | grep -q 'and few others .*ask for a role'`],
-    [1, 'runuser -u eve -- dovegate audit search 2>&1 | grep -q auditors'],
+    [1, 'runuser -u eve -- dovegate audit search 2>&1 | grep -q dovegate-journal'],
     // Over the socket frank needs no group; anna, who is not named, gets nothing.
     [
       0,
@@ -221,7 +222,7 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
     [0, `! ${overSocket('anna')}`],
     // Who may see a part of the journal must not be able to read the files.
     [0, 'dovegate check'],
-    [0, 'usermod --append --groups auditors frank'],
+    [0, 'usermod --append --groups dovegate-journal frank'],
     [78, 'dovegate check'],
   ]);
 });

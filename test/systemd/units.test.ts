@@ -272,7 +272,8 @@ for (const release of releases) {
       const audit = '/var/lib/dovegate/audit';
       const modes = async (...files: string[]): Promise<string> =>
         (await machine.run('stat', '-c', '%U %G %a', ...files.map((file) => `${audit}${file}`))).trim();
-      assert.equal(await modes('', '/00000001.jsonl'), 'dovegate dovegate 700\ndovegate dovegate 600');
+      const packaged = 'dovegate dovegate-journal 750\ndovegate dovegate-journal 640';
+      assert.equal(await modes('', '/00000001.jsonl'), packaged);
       await machine.run('groupadd', 'auditors');
       const asAuditor = (...command: string[]) =>
         machine.try('setpriv', '--reuid=65534', '--regid=auditors', '--clear-groups', ...command);
@@ -302,7 +303,7 @@ for (const release of releases) {
       machine.write('/etc/dovegate/dovegate.yaml', configuration);
       await machine.run('systemctl', 'restart', service);
       assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
-      assert.equal(await modes('', '/00000001.jsonl'), 'dovegate auditors 700\ndovegate auditors 600');
+      assert.equal(await modes('', '/00000001.jsonl'), packaged);
     });
 
     await t.test('a broken file at a restart: what was served before is served, until a reload', async () => {
