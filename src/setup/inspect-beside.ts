@@ -54,7 +54,8 @@ function checksHere(files: BesideParts['files'], daemon: Account | undefined): O
     isInstalled,
     whyUnreadable,
     whyUnsafe(path, isSecret, user) {
-      const account = user === undefined ? daemon : accountOf(user);
+      // Without that user, its process runs as the daemon's.
+      const account = (user === undefined ? undefined : accountOf(user)) ?? daemon;
       return whyUnsafe(path, isSecret, trustedByUs(account === undefined ? [] : [account]));
     },
     // Its user exists where its service does.
