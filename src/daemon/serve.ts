@@ -44,6 +44,7 @@ import type { serveClosed } from './closed.js';
 import type { OpenDoor } from './door.js';
 import { doorPlace } from './door-server.js';
 import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
+import { keepLocks } from './kept-locks.js';
 import { watchKeys } from './keys.js';
 import { KnownUsers } from './known-users.js';
 import { drain, Lifecycle } from './lifecycle.js';
@@ -315,6 +316,12 @@ async function open(
   const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);
   opened.add('counts of floods', () => lasting.floods.tell());
+  const { found } = journal;
+  const isMissing = journal.missing !== undefined || found.isGap || found.damage !== undefined;
+  const lost = { journal: found.journal, isMissing };
+  const { locks } = lasting.access;
+  const keptLocks = await keepLocks({ stateDirectory: settings.state, log, locks, ...lost });
+  opened.add('locks beside the journal', () => keptLocks.saved());
   const service = createService({
     sessionsMax: sessionsWithin(settings, log),
     clock,

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -21,6 +21,7 @@ import { freePorts } from '../kit/free-ports.js';
 import { type Gateway, openGateway } from '../kit/gateway.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
 const rounds = 5 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -280,6 +281,53 @@ test('a lock survives a restart, kill -9, and a `state` of before; its time runs
   restore('state-locked');
   daemon = await startDaemon(t, { folder: first.folder });
   assert.equal(await isLocked(await her()), false);
+});
+
+test('a start without the journal, or with an older copy of it: locks and holds stay, also once its files are back', async (t) => {
+  const { as, program, daemon: first } = await open(t);
+  let daemon = first;
+  const isLocked = async (): Promise<boolean> => {
+    const client = await as(annas[1] ?? 0);
+    const { status } = await client.ask(quota());
+    client.close();
+    return status === '-NOPERM';
+  };
+  const isHeld = async (): Promise<boolean> => {
+    const client = await as(others[0] ?? 0);
+    const { status } = await client.ask({ user: 'bob@example.org', fields: ['mailbox delete', 'Old'] });
+    client.close();
+    return status === '-NOPERM';
+  };
+  const start = async (change: () => void): Promise<void> => {
+    await daemon.kill();
+    change();
+    daemon = await startDaemon(t, { folder: first.folder });
+  };
+  const [audit, old, older] = ['audit', 'audit-old', 'audit-older'].map((name) => first.path(name));
+  assert.ok(audit !== undefined && old !== undefined && older !== undefined);
+  cpSync(audit, older, { recursive: true });
+  assert.equal((await program('lock', 'anna', '--for', '1h', '--reason', 'stolen')).exit, 0);
+  assert.equal(
+    (await program('lock', 'user:bob@example.org', '--destroying', '--reason', 'case 17')).exit,
+    0,
+  );
+  const isKept = (text: string) => () => readFileSync(first.path('state/locks.json'), 'utf8').includes(text);
+  await until(isKept('case 17'), 'the hold is kept');
+  await start(() => renameSync(audit, old));
+  assert.ok(daemon.logs.some((each) => each['event'] === 'locks-kept'));
+  assert.deepEqual([await isLocked(), await isHeld()], [true, true], 'none of it');
+  await start(() => cpSync(old, audit, { recursive: true, force: false }));
+  assert.deepEqual([await isLocked(), await isHeld()], [true, true], 'its files are back');
+  await start(() => {
+    rmSync(audit, { recursive: true });
+    cpSync(older, audit, { recursive: true });
+  });
+  assert.deepEqual([await isLocked(), await isHeld()], [true, true], 'an older copy');
+  // What was lifted then is over.
+  assert.equal((await program('unlock', 'anna', '--reason', 'found')).exit, 0);
+  await until(() => !isKept('stolen')(), 'the lift is kept');
+  await start(() => renameSync(audit, first.path('audit-last')));
+  assert.deepEqual([await isLocked(), await isHeld()], [false, true]);
 });
 
 test('a hold has no end, survives kill -9 and a `state` of before, and one person alone does not lift it', async (t) => {

@@ -408,6 +408,12 @@ const listed = {
     'records were retired before every receiver had them (`audit.unshipped_max`)',
     'they are gone there; the gap shows in what it stored',
   ],
+  'locks-kept': [
+    ['warn'],
+    { ours: 'at most once for each start, and for each change of a lock' },
+    'the journal had lost records of locks, which begin anew from `state`; or `state` cannot be read or written',
+    '`dovegate status`, and lift those that are over; make `state` writable',
+  ],
   'limits-not-rebuilt': [
     ['warn'],
     atStart,

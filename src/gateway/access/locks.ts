@@ -42,6 +42,8 @@ export interface LocksParts {
 
 export class Locks {
   persons: Pick<Persons, 'sharesHuman'> = new Persons(new Map());
+  /** Called after each change of what is in force. */
+  onChanged: () => void = () => undefined;
   readonly #parts: LocksParts;
   readonly #book = new LockBook();
   /** When each ends, by the monotonic clock. */
@@ -153,8 +155,24 @@ export class Locks {
     if (lock === undefined) throw new Error('a lock of nothing was made');
     this.#endsMs.set(id, clock.now() + (forMs ?? Number.POSITIVE_INFINITY));
     onMade();
+    this.onChanged();
     const count = kill(lock);
     return { lock, count, recorded: journal.recordEnd({ ...record, count }) };
+  }
+
+  /** One whose records the journal does not have any more, with its time again. False: it is there, or is of nothing. */
+  restore(locked: LockRecord): boolean {
+    const { clock, journal, onMade } = this.#parts;
+    const { lock: id = '', duration_ms: forMs } = locked;
+    if (this.#book.find(id) !== undefined) return false;
+    const time = clock.wallMs();
+    const record = { ...locked, time, ...(forMs !== undefined && { until: formatTime(time + forMs) }) };
+    this.#book.follow(record);
+    if (this.#book.find(id) === undefined) return false;
+    this.#endsMs.set(id, clock.now() + (forMs ?? Number.POSITIVE_INFINITY));
+    onMade();
+    journal.appendEnd(record);
+    return true;
   }
 
   /** All names of its mail user are known now. */
@@ -164,6 +182,7 @@ export class Locks {
     const { until } = this.shown(lock);
     const record = { ...lock.locked, users, ...(until !== undefined && { until }) };
     this.#book.follow(record);
+    this.onChanged();
     this.#parts.journal.appendEnd({ ...record, time: this.#parts.clock.wallMs() });
   }
 
@@ -218,6 +237,7 @@ export class Locks {
   #forget(record: LockRecord): void {
     this.#book.follow(record);
     for (const ends of [this.#endsMs, this.#asksEndMs]) ends.delete(record.lock ?? '');
+    this.onChanged();
   }
 }
 

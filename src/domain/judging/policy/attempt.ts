@@ -9,7 +9,7 @@ import {
   contentAsked,
   effectOf,
   namedSharedReach,
-  sharedReach,
+  openSharedReach,
   type TouchedUsers,
   touchedUsers,
   type UserArgument,
@@ -128,6 +128,7 @@ export function attemptOf(
   }
   const { mustBeNamed, never } = cautionsIn(given);
   const everybody = everybodyIn(touched);
+  const sharedNamed = namedSharedReach(given, sharedNamespaces);
   const isForOne = everybody === 'none' && touched.masks.length + strangers.length === 0;
   const attempt: Attempt = {
     listener: context.listener,
@@ -145,9 +146,9 @@ export function attemptOf(
     named,
     isCrowd: named > userNames.perLineMax,
     everybody,
-    shared: sharedReach(given, sharedNamespaces),
+    shared: sharedNamed ?? openSharedReach(given, sharedNamespaces),
     isSharedUnsaid: sharedNamespaces === undefined,
-    isSharedNamed: namedSharedReach(given, sharedNamespaces) !== undefined,
+    isSharedNamed: sharedNamed !== undefined,
     mailboxNames,
     content: contentAsked(given),
     mustBeNamed,

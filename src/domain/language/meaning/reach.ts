@@ -265,15 +265,19 @@ export function sharedReach(
   parsed: ParsedArguments,
   prefixes: readonly string[] | undefined,
 ): string | undefined {
-  if (prefixes?.length === 0) return undefined;
-  const { command, query } = parsed;
-  const isOpen = query !== undefined && !namesMailbox(query);
-  const named = namedSharedReach(parsed, prefixes);
-  if (named !== undefined || !isOpen) return named;
+  return namedSharedReach(parsed, prefixes) ?? openSharedReach(parsed, prefixes);
+}
+
+/** The part of {@link sharedReach} that is a query which names no mailbox. */
+export function openSharedReach(
+  { command, query }: ParsedArguments,
+  prefixes: readonly string[] | undefined,
+): string | undefined {
+  if (prefixes?.length === 0 || query === undefined || namesMailbox(query)) return undefined;
   return command.params.find(({ role }) => role === 'search-query')?.name;
 }
 
-/** As {@link sharedReach}, without a query that reaches them only because it names no mailbox. */
+/** The other part: what names them. */
 export function namedSharedReach(
   { command, values, query }: ParsedArguments,
   prefixes: readonly string[] = usualSharedPrefixes,

@@ -1,0 +1,101 @@
+// Locks and holds in force, once more in `state`. The journal is their database: a start that finds records of it missing takes from here
+// those that it does not have, with their time again, since in doubt a lock stays; what is in the journal counts where it is whole.
+//
+//   {"journal":"<32 hex>","locks":[{"lock":"01KAF3W2Q8T5...","action":"locked","to":"carol","identities":["person:carol"],...}]}
+
+import * as z from 'zod';
+import { readRegularFile, replaceFile } from '../adapters/host/regular-file.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
+import { count, fit } from '../domain/language/seams/shape.js';
+import { type LockRecord, parseLine } from '../domain/records/audit/record.js';
+import type { Locks } from '../gateway/access/locks.js';
+import { messageOf } from '../ports/faults.js';
+
+const word = z.string().max(bounds.besideFileBytes);
+const words = z.array(word);
+
+const kept = z.object({
+  journal: z.string(),
+  locks: z
+    .array(
+      z.object({
+        lock: word,
+        action: z.enum(['locked', 'held']),
+        to: word.optional(),
+        identities: words.optional(),
+        user: word.optional(),
+        users: words.optional(),
+        backend: word.optional(),
+        listener: word.optional(),
+        by: word.optional(),
+        args: words.optional(),
+        reason: word.optional(),
+        duration_ms: count.optional(),
+      }),
+    )
+    .max(bounds.locks),
+});
+
+export interface KeptLocksParts {
+  readonly stateDirectory: string;
+  readonly log: Pick<Log, 'report'>;
+  readonly locks: Locks;
+  /** The id of the journal, and whether records of it are missing. */
+  readonly journal: string;
+  readonly isMissing: boolean;
+}
+
+/** Takes what the journal lost, and keeps every change from then on. Never rejects. */
+export async function keepLocks({ stateDirectory, log, locks, journal, isMissing }: KeptLocksParts) {
+  const path = `${stateDirectory}/locks.json`;
+  const report = (text: string): void => log.report({ event: 'locks-kept', level: 'warn', text });
+  const before = await readKept(path).catch((fault: unknown) => {
+    report(`locks beside the journal are not known: ${messageOf(fault)}`);
+    return undefined;
+  });
+  if (before !== undefined && (isMissing || before.journal !== journal)) {
+    const back = before.locks.filter((each) => locks.restore({ ...each, time: 0, event: 'lock' }));
+    if (back.length > 0)
+      report(
+        `the journal lacks the records of ${back.length} locks and holds, which begin anew; lift those that are over`,
+      );
+  }
+  let saved = Promise.resolve();
+  let isDue = false;
+  const save = (): Promise<void> => {
+    if (isDue) return saved;
+    isDue = true;
+    saved = saved.then(async () => {
+      isDue = false;
+      const all = locks.entries.map(({ locked }) => {
+        const { time: _time, event: _event, peer: _peer, until: _until, count: _count, ...rest } = locked;
+        return rest;
+      });
+      await replaceFile(path, `${JSON.stringify({ journal, locks: all })}\n`).catch((fault: unknown) =>
+        report(`locks in force are in the journal only: ${messageOf(fault)}`),
+      );
+    });
+    return saved;
+  };
+  locks.onChanged = () => void save();
+  await save();
+  return { saved: (): Promise<void> => saved };
+}
+
+async function readKept(
+  path: string,
+): Promise<
+  { readonly journal: string; readonly locks: readonly Omit<LockRecord, 'time' | 'event'>[] } | undefined
+> {
+  let text: string;
+  try {
+    text = (await readRegularFile(path, bounds.besideFileBytes)).toString('utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const found = fit(kept, parseLine(text));
+  if (typeof found === 'string') throw new Error(`${path}: ${found}`);
+  return found;
+}
