@@ -316,9 +316,8 @@ async function open(
   const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);
   opened.add('counts of floods', () => lasting.floods.tell());
-  const { found } = journal;
-  const isMissing = journal.missing !== undefined || found.isGap || found.damage !== undefined;
-  const lost = { journal: found.journal, isMissing };
+  const { damage, isGap, journal: id } = journal.found;
+  const lost = { journal: id, isMissing: journal.missing !== undefined || isGap || damage !== undefined };
   const { locks } = lasting.access;
   const keptLocks = await keepLocks({ stateDirectory: settings.state, log, locks, ...lost });
   opened.add('locks beside the journal', () => keptLocks.saved());

@@ -286,7 +286,7 @@ test('a lock survives a restart, kill -9, and a `state` of before; its time runs
 test('a start without the journal, or with an older copy of it: locks and holds stay, also once its files are back', async (t) => {
   const { as, program, daemon: first } = await open(t);
   let daemon = first;
-  const isLocked = async (): Promise<boolean> => {
+  const isHerLocked = async (): Promise<boolean> => {
     const client = await as(annas[1] ?? 0);
     const { status } = await client.ask(quota());
     client.close();
@@ -315,19 +315,19 @@ test('a start without the journal, or with an older copy of it: locks and holds 
   await until(isKept('case 17'), 'the hold is kept');
   await start(() => renameSync(audit, old));
   assert.ok(daemon.logs.some((each) => each['event'] === 'locks-kept'));
-  assert.deepEqual([await isLocked(), await isHeld()], [true, true], 'none of it');
+  assert.deepEqual([await isHerLocked(), await isHeld()], [true, true], 'none of it');
   await start(() => cpSync(old, audit, { recursive: true, force: false }));
-  assert.deepEqual([await isLocked(), await isHeld()], [true, true], 'its files are back');
+  assert.deepEqual([await isHerLocked(), await isHeld()], [true, true], 'its files are back');
   await start(() => {
     rmSync(audit, { recursive: true });
     cpSync(older, audit, { recursive: true });
   });
-  assert.deepEqual([await isLocked(), await isHeld()], [true, true], 'an older copy');
+  assert.deepEqual([await isHerLocked(), await isHeld()], [true, true], 'an older copy');
   // What was lifted then is over.
   assert.equal((await program('unlock', 'anna', '--reason', 'found')).exit, 0);
   await until(() => !isKept('stolen')(), 'the lift is kept');
   await start(() => renameSync(audit, first.path('audit-last')));
-  assert.deepEqual([await isLocked(), await isHeld()], [false, true]);
+  assert.deepEqual([await isHerLocked(), await isHeld()], [false, true]);
 });
 
 test('a hold has no end, survives kill -9 and a `state` of before, and one person alone does not lift it', async (t) => {

@@ -110,7 +110,7 @@ for (const [name, textOf] of Object.entries(configurations)) {
       .replaceAll(/\/etc\/dovegate(?:-secret|-tls)?\//g, `${folder}/`)
       .replaceAll('/run/dovegate/', `${folder}/`)
       .replaceAll('/var/lib/dovegate', join(folder, 'lib'))
-      .replaceAll(/\bgroup: (?:"\d+"|dovegate-page)/g, `group: "${process.getgid?.()}"`)
+      .replaceAll(/\bgroup: (?:"\d+"|dovegate-journal)/g, `group: "${process.getgid?.()}"`)
       .replaceAll(/\/run\/dovegate-(?:door|page)\//g, `${folder}/`)
       .replace(/^audit:$/m, `audit:\n  memory: ${folder}/audit.ring\n  memory_size: 1MiB`);
     const daemon = await startDaemon(t, {
