@@ -43,6 +43,7 @@ audit:
   directory: /var/lib/dovegate/audit
   memory: off
   reserve: 4KiB
+  door: /run/ship.sock
 admin: { unix: /run/admin.sock }
 `;
 
@@ -65,6 +66,17 @@ for (const release of natsReleases)
         }),
       ),
     );
+    // As the path unit does once there is a receiver.
+    const ships = await Promise.all(
+      gates.map((name) =>
+        startDaemon(t, {
+          command: 'ship',
+          folder: machines.of(name).path('/etc/dovegate'),
+          args: ['--door', '/run/ship.sock', '--state', '/var/lib/dovegate-ship'],
+          launcher: machines.of(name).launcher,
+        }),
+      ),
+    );
     const there = machines.of(verifier);
     const lines = setup();
     assert.ok(countOf(lines) <= commandsMax, `${countOf(lines)} commands`);
@@ -75,7 +87,7 @@ for (const release of natsReleases)
       said = text;
       if (first === '') first = text;
       const log: string = exit === 0 ? '' : (await machines.of(server).run('cat /run/nats.log')).text;
-      assert.equal(exit, 0, `${line}\n${text}\n${log}`);
+      assert.equal(exit, 0, `${line}\n${text}\n${log}\n${ships.map((each) => each.output()).join('\n')}`);
       assert.doesNotMatch(text, /PRIVATE KEY/);
     }
     assert.match(said, /^passed: /);
