@@ -4,7 +4,7 @@
 //   {"journal":"<32 hex>","locks":[{"lock":"01KAF3W2Q8T5...","action":"locked","to":"carol","identities":["person:carol"],...}]}
 
 import * as z from 'zod';
-import { readRegularFile, replaceFile } from '../adapters/host/regular-file.js';
+import { readOwnFile, replaceFile } from '../adapters/host/regular-file.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { count, fit } from '../domain/language/seams/shape.js';
@@ -88,13 +88,8 @@ async function readKept(
 ): Promise<
   { readonly journal: string; readonly locks: readonly Omit<LockRecord, 'time' | 'event'>[] } | undefined
 > {
-  let text: string;
-  try {
-    text = (await readRegularFile(path, bounds.besideFileBytes)).toString('utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = await readOwnFile(path);
+  if (text === undefined) return undefined;
   const found = fit(kept, parseLine(text));
   if (typeof found === 'string') throw new Error(`${path}: ${found}`);
   return found;

@@ -6,7 +6,7 @@
 
 import { join } from 'node:path';
 import * as z from 'zod';
-import { readRegularFile, replaceFile } from '../adapters/host/regular-file.js';
+import { readOwnFile, replaceFile } from '../adapters/host/regular-file.js';
 import { hasRecord } from '../adapters/journal/has-record.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
@@ -211,13 +211,8 @@ export class Shipped {
 const absentMs = 30_000;
 
 async function readKept(path: string): Promise<z.infer<typeof kept> | undefined> {
-  let text: string;
-  try {
-    text = (await readRegularFile(path, bounds.besideFileBytes)).toString('utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = await readOwnFile(path);
+  if (text === undefined) return undefined;
   const found = fit(kept, parseLine(text));
   if (typeof found === 'string') throw new Error(`${path}: ${found}`);
   return found;

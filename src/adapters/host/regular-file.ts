@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
 
 const safely = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -121,6 +122,16 @@ export function syncDirectory(directory: string): void {
     fsyncSync(opened);
   } finally {
     closeSync(opened);
+  }
+}
+
+/** The text of a file that a program of ours keeps for its next start; undefined: there is none. Rejects as `readRegularFile`. */
+export async function readOwnFile(path: string): Promise<string | undefined> {
+  try {
+    return (await readRegularFile(path, bounds.besideFileBytes)).toString('utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

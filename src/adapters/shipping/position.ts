@@ -7,10 +7,9 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bounds } from '../../bounds/bounds.js';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
-import { readRegularFile, replaceFile, syncFolder } from '../host/regular-file.js';
+import { readOwnFile, replaceFile, syncFolder } from '../host/regular-file.js';
 import type { Position } from './follow.js';
 
 /** One position a second is kept, so that minutes of the fastest journal use little memory. */
@@ -77,13 +76,8 @@ export function createPositionFile(directory: string, sink: string) {
   return {
     /** Undefined: nothing was ever shipped there. Rejects with the system's error, or for a foreign file. */
     async load(): Promise<KeptPosition | undefined> {
-      let text: string;
-      try {
-        text = (await readRegularFile(path, bounds.besideFileBytes)).toString('utf8');
-      } catch (error) {
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-        throw error;
-      }
+      const text = await readOwnFile(path);
+      if (text === undefined) return undefined;
       const kept = readKept(text, sink);
       if (kept === undefined) throw new Error(`${path} holds no position of ${sink}`);
       return kept;
