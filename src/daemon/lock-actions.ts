@@ -54,7 +54,7 @@ export function wordsOnPage({ name, user, oidc }: PagePerson): readonly string[]
   ];
 }
 
-/** Carries out locks and lifts; other actions go to `act`. Whoever is locked may do none. */
+/** Carries out locks and lifts, and hands other actions to `act`. An operator who is locked is refused all of them. */
 export function withLocks(act: OtherAct, parts: LockParts): Act {
   return async (action, operator) => {
     const words = wordsOf(operator);
@@ -86,7 +86,7 @@ function mayLock({ person, uid }: Operator): boolean {
   return person !== undefined || (uid !== undefined && [0, ourselves().uid].includes(uid));
 }
 
-/** Of root only those of the login behind it: plain root can always lift. On the page the peer is the page's process. */
+/** The words that a lock is compared with. For root these are the words of the login: root without one is never locked. */
 function wordsOf(operator: Operator): readonly string[] {
   const { person, uid, loginUid, loginUser } = operator;
   if (person !== undefined) return person;

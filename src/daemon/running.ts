@@ -283,7 +283,7 @@ function certificatesOf({ certificates, page, served, shipping }: Gate): Running
   const files = [...tlsFilesOf(settings), ...pageTlsFilesOf(settings)];
   const shown = receiverCertificatesOf(settings.audit.ship).map((each) => ({ ...each, clientCa: undefined }));
   const { certificates: ofReceivers = [], ageMs: shipAgeMs = 0 } = shipping.told ?? {};
-  // Of the settings only: what is said of others would be as many rows as somebody likes.
+  // Only receivers of the settings: else the process that ships could add rows without end.
   const known = new Set(settings.audit.ship.flatMap((sink) => [sink.name, ...serversOf(sink)]));
   const receivers = new Map(
     ofReceivers

@@ -1,4 +1,4 @@
-// Whether a journal has the record at a position, as somebody else claims. One look at its file, whatever is claimed.
+// Checks a position that another process reports: whether the journal has that record there. It reads one piece of one file.
 
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';

@@ -303,7 +303,7 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   return new LiveAccess(books, { ...start, why });
 }
 
-/** Checks the chain from a head to the end of the journal. Undefined: it is broken, or nobody vouches for the head. */
+/** Checks the chain from a head to the end of the journal. Undefined: the chain is broken, or no signature covers the head. */
 function prove(
   directory: string,
   [first]: Head,

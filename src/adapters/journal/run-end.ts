@@ -29,7 +29,7 @@ export interface RunEnd {
   readonly reportedSeq: number;
   /** `state` knows this journal in this directory. */
   readonly isInState: boolean;
-  /** The hash of the checkpoint that `state` knows, whoever signed it. */
+  /** The hash of the checkpoint that `state` names, under any key. */
   readonly hashInState: string | undefined;
   /** `state` knows another journal in this directory. */
   readonly isOther: boolean;

@@ -259,7 +259,7 @@ const listed = {
   'secret-unsafe': [
     ['warn'],
     { ours: 'once for each file, at a start of the page and after a reload' },
-    'other users can read or change a secret file of the page or of `dovegate ship`, which still uses it; `text` has its path',
+    'other users can read or change a secret file of the page or of `dovegate ship`; it is used all the same; `text` names it',
     'run the command in `text`, and replace the secret if somebody may have read it',
   ],
   'issuer-away': [
