@@ -410,8 +410,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       }
       const turn = lineTurns.enter(this.#share, origin);
       if (turn !== undefined) {
+        // Its line came before a drain: it is served, however many turns that takes.
+        this.isBusy = true;
         await turn;
-        // A drain closed the transport meanwhile.
+        this.isBusy = false;
+        // An abort closed the transport meanwhile.
         if (transport.closedFor !== undefined) return this.endsFor ?? 'draining';
       }
       // The peer left during the previous command, or while this one waited: it is not begun.

@@ -491,6 +491,23 @@ void test('drain while a session waits for its turn: its next command came befor
   await assertEnds(engine);
 });
 
+void test('drain while several sessions wait for their turns: each command that came before is answered', async () => {
+  const engine = openMemoryEngine({ workMs: 3 });
+  const clients = await Promise.all([engine.client(0), engine.client(0), engine.client(0)]);
+  const ended = () => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
+  // Each has been answered before, so a drain gives none of them time for a first command.
+  for (const client of clients) await client.line('|alice@example.org|quota get');
+  for (let n = 0; n < 10; n += 1) await settle();
+  // A turn of the loop has time for one of them.
+  for (const client of clients) client.peer.send('\tbob@elsewhere.org\tquota get\n');
+  for (let n = 0; n < 20; n += 1) await Promise.resolve();
+  assert.ok(ended() < 6, 'some wait');
+  const drained = engine.service.drain();
+  await drained;
+  assert.equal(ended(), 6);
+  await assertEnds(engine);
+});
+
 void test('abort: what runs is given up and told so', async () => {
   const engine = openMemoryEngine();
   engine.setAnswer(() => undefined);
