@@ -1,5 +1,5 @@
-// Locks and holds in force, once more in `state`. The journal is their database: a start that finds records of it missing takes from here
-// those that it does not have, with their time again, since in doubt a lock stays; what is in the journal counts where it is whole.
+// A copy of the locks and holds in force, in `state`. The journal is their database, and alone counts where it is whole. A start that finds
+// records of it missing takes from the copy what it lacks, with the whole time again: in doubt a lock stays.
 //
 //   {"journal":"<32 hex>","locks":[{"lock":"01KAF3W2Q8T5...","action":"locked","to":"carol","identities":["person:carol"],...}]}
 
@@ -79,7 +79,8 @@ export async function keepLocks({ stateDirectory, log, locks, journal, isMissing
     return saved;
   };
   locks.onChanged = () => void save();
-  await save();
+  // Most gates have none, and a start writes nothing then.
+  if (locks.size + (before?.locks.length ?? 0) > 0) await save();
   return { saved: (): Promise<void> => saved };
 }
 

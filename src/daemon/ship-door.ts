@@ -7,7 +7,7 @@ import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
-import { Wakes } from '../concurrency/waiting.js';
+import { pause, Wakes } from '../concurrency/waiting.js';
 import { parseShipClaims, type ShipHead, type ShipLine, shipCalls } from '../domain/admin/door/ship.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Clock } from '../ports/machine.js';
@@ -118,7 +118,7 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
         if (isLast) return;
         await wakes.next(signal, { clock, ms: beatMs });
         const waitMs = atMs + gatherMs - clock.now();
-        if (waitMs > 0 && !isClosing) await wakes.next(signal, { clock, ms: waitMs });
+        if (waitMs > 0) await pause(clock, waitMs, signal);
       }
     } finally {
       told = undefined;

@@ -94,6 +94,32 @@ function open(text = settings, more: (engine: MemoryEngine) => Partial<LockParts
   return { engine, parts, turn, setAway, act, onPage, lock, hold, unlock, others };
 }
 
+/** `aliasesOf`: other names of these users; undefined: the userdb does not answer. */
+function openWithUserdb(aliasesOf: (users: readonly string[]) => readonly string[] | undefined) {
+  return open(settings, ({ settings: own, exchanges }) => ({
+    served: {
+      now: {
+        settings: own,
+        persons: new Persons(own.persons),
+        exchanges: {
+          router: {
+            table: { ...exchanges.router.table, asksUserdb: true },
+            ask: async ([question], known) => {
+              const users = question?.kind === 'userdb' ? question.users : [];
+              const aliases = aliasesOf(users);
+              const answer: UserdbAnswer =
+                aliases === undefined
+                  ? { kind: 'failed', code: 'reply-timeout' }
+                  : { kind: 'resolved', aliases };
+              return { ...known, userdb: new Map([[userdbKey(users), answer]]) };
+            },
+          },
+        },
+      },
+    },
+  }));
+}
+
 void test('root and people who operate on the page lock and lift; nobody else does', async () => {
   const { engine, onPage, lock, unlock } = open();
   for (const operator of [
@@ -439,28 +465,10 @@ void test('a step of a lift that is not recorded is not done', async () => {
 void test('whose name is one of the mail user who is held, by the userdb, does not lift that', async () => {
   let isAnswering = true;
   const asked: string[] = [];
-  const { onPage, hold, unlock } = open(settings, ({ settings: own, exchanges }) => ({
-    served: {
-      now: {
-        settings: own,
-        persons: new Persons(own.persons),
-        exchanges: {
-          router: {
-            table: { ...exchanges.router.table, asksUserdb: true },
-            ask: async ([question], known) => {
-              const users = question?.kind === 'userdb' ? question.users : [];
-              asked.push(...users);
-              const aliases = users.includes('carol@example.org') ? ['bob@example.org'] : [];
-              const answer: UserdbAnswer = isAnswering
-                ? { kind: 'resolved', aliases }
-                : { kind: 'failed', code: 'reply-timeout' };
-              return { ...known, userdb: new Map([[userdbKey(users), answer]]) };
-            },
-          },
-        },
-      },
-    },
-  }));
+  const { onPage, hold, unlock } = openWithUserdb((users) => {
+    asked.push(...users);
+    return isAnswering ? (users.includes('carol@example.org') ? ['bob@example.org'] : []) : undefined;
+  });
   assert.equal((await hold(bob)).kind, 'done');
   const own = await unlock(bob, onPage('carol'));
   assert.deepEqual(
@@ -479,26 +487,7 @@ void test('whose name is one of the mail user who is held, by the userdb, does n
 
 void test('the other names of a mail user are asked for again until the userdb has said them', async () => {
   let isAnswering = false;
-  const { engine, parts, hold } = open(settings, ({ settings: own, exchanges }) => ({
-    served: {
-      now: {
-        settings: own,
-        persons: new Persons(own.persons),
-        exchanges: {
-          router: {
-            table: { ...exchanges.router.table, asksUserdb: true },
-            ask: async ([question], known) => {
-              const users = question?.kind === 'userdb' ? question.users : [];
-              const answer: UserdbAnswer = isAnswering
-                ? { kind: 'resolved', aliases: ['bob@example.org'] }
-                : { kind: 'failed', code: 'reply-timeout' };
-              return { ...known, userdb: new Map([[userdbKey(users), answer]]) };
-            },
-          },
-        },
-      },
-    },
-  }));
+  const { engine, parts, hold } = openWithUserdb(() => (isAnswering ? ['bob@example.org'] : undefined));
   const clock = createFakeClock();
   const end = followNames(parts, clock);
   const { locks } = parts.access;
