@@ -44,6 +44,8 @@ for (const release of natsReleases)
       Object.fromEntries(hosts.map((host, at) => [host, { key: gates[at]?.key ?? '', silent_after: '1h' }])),
     );
     for (const gate of gates) gate.work();
+    // A host of which nothing came yet is a finding, too.
+    for (const host of hosts) await until(() => hasRecords(nats, host), `the stream of ${host} has records`);
     const watch = startWatch(nats, desk);
     await Promise.all(gates.map((gate) => gate.untilAnswered(100)));
     for (const gate of gates) await gate.rest();
@@ -134,6 +136,11 @@ test('a gate fills its stream: it alone waits, and goes on serving', { timeout: 
   assert.equal((await nats.api(`STREAM.UPDATE.${prefix}_gate1`, larger))['error'], undefined);
   await full.catchUp();
 });
+
+async function hasRecords(nats: Nats, host: string): Promise<boolean> {
+  const { state } = await nats.api(`STREAM.INFO.${prefix}_${host}`);
+  return Number(Object(state).messages) > 0;
+}
 
 async function storedOfOwn(t: TestContext, nats: Nats, host: string): Promise<Buffer> {
   const administrator = await openAdministrator(t, nats, `${prefix}_${host}`);
