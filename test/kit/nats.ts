@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect as connectNats, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import type { NatsSettings } from '../../src/adapters/nats/dial.js';
-import { verifierQuestions } from '../../src/domain/records/fleet/block.js';
+import { gateSubjectsOf, verifierQuestions, verifierSubjects } from '../../src/domain/records/fleet/block.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
@@ -276,11 +276,11 @@ export function rightsOf(user: string, stream: string, hasOneStream = false): Ri
   const subscribe = { allow: [`_INBOX.${user}.>`] };
   if (user !== 'verifier') {
     const own = `dovegate.audit.${user}.*`;
-    const asked = hasOneStream ? stream : `${stream}_${user}`;
-    return { publish: { allow: [own, `${api}.DIRECT.GET.${asked}.${own}`] }, subscribe };
+    const allow = hasOneStream ? [own, `${api}.DIRECT.GET.${stream}.${own}`] : gateSubjectsOf(stream, user);
+    return { publish: { allow }, subscribe };
   }
   const asked = verifierQuestions.map((subject) => `${api}.${subject}`);
-  return { publish: { allow: ['dovegate.fleet.checkpoint', ...asked] }, subscribe };
+  return { publish: { allow: [...verifierSubjects, ...asked] }, subscribe };
 }
 
 /**

@@ -13,10 +13,11 @@ import { printable } from '../../domain/records/audit/encode.js';
 import {
   administratorName,
   checkpointStreamOf,
-  checkpointSubject,
   type FleetStream,
+  gateSubjectsOf,
   hostStreamOf,
   verifierQuestions,
+  verifierSubjects,
 } from '../../domain/records/fleet/block.js';
 import { verifierName } from '../../domain/records/fleet/names.js';
 import { judgeStrength, maxMessagesOf } from '../../domain/records/streams/strength.js';
@@ -270,10 +271,7 @@ export function formatRights({ stream, hosts }: FleetSettings): string {
     `  publish: [${publish.map(quote).join(',\n        ')}]`,
     `  subscribe: [${subscribe.map(quote).join(', ')}] } }${more}]`,
   ];
-  const ownOf = (host: string): string[] => {
-    const { name, subjects } = hostStreamOf(stream, host);
-    return subjects.flatMap((own) => [own, `$JS.API.DIRECT.GET.${name}.${own}`]);
-  };
+  const ownOf = (host: string): readonly string[] => gateSubjectsOf(stream, host);
   const accountOf = (host: string): string => `GATE_${host}`;
   // All streams of this account are the fleet's, and a word of a subject has no wildcard for a part of it.
   const api = verifierQuestions.map((subject) => `$JS.API.${subject}`);
@@ -285,7 +283,7 @@ export function formatRights({ stream, hosts }: FleetSettings): string {
     'jetstream: enabled',
     ...user(
       verifierName,
-      { publish: [checkpointSubject, ...api], subscribe: [`${verifierInbox}.>`] },
+      { publish: [...verifierSubjects, ...api], subscribe: [`${verifierInbox}.>`] },
       // The user that makes the streams.
       `, { user: ${quote(administratorName)} }`,
     ),

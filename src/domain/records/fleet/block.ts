@@ -25,6 +25,10 @@ import { isHostWord } from './names.js';
 export const allSubjects = '>';
 /** The subject of the verifiers' checkpoints. */
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
+/** Signed words of the fleet to one gate, by their kind. The last one of a subject counts; a gate asks for those to its own host only. */
+export function toHostSubject(host: string, kind: string): string {
+  return `dovegate.fleet.to.${host}.${kind}`;
+}
 /** The verifier's requests to JetStream, after `$JS.API.`: it reads all streams of its account. */
 export const verifierQuestions = [
   'STREAM.NAMES',
@@ -56,6 +60,11 @@ export function subjectOf(host: string, journal: string): string {
   return `dovegate.audit.${host}.${journal}`;
 }
 
+/** Whether it is a subject of {@link toHostSubject}. */
+export function isToHost(subject: string): boolean {
+  return subject.startsWith('dovegate.fleet.to.');
+}
+
 export function readSubject(
   subject: string,
 ): { readonly host: string; readonly journal: string } | undefined {
@@ -78,10 +87,22 @@ export function hostStreamOf(prefix: string, host: string): FleetStream {
   return { name: `${prefix}_${host}`, host, subjects: [`dovegate.audit.${host}.*`] };
 }
 
-/** The stream of the checkpoints. */
+/** The stream of the checkpoints, and of words to the gates. */
 export function checkpointStreamOf(prefix: string): FleetStream {
-  return { name: prefix, host: undefined, subjects: [checkpointSubject] };
+  return { name: prefix, host: undefined, subjects: [checkpointSubject, toHostSubject('*', '*')] };
 }
+
+/** All subjects that a gate may send to: its chains, the last message of each, and words of the fleet to it. */
+export function gateSubjectsOf(prefix: string, host: string): readonly string[] {
+  const { name, subjects } = hostStreamOf(prefix, host);
+  return [
+    ...subjects.flatMap((own) => [own, `$JS.API.DIRECT.GET.${name}.${own}`]),
+    `$JS.API.DIRECT.GET.${prefix}.${toHostSubject(host, '*')}`,
+  ];
+}
+
+/** All subjects that the verifier may send to, but for questions to JetStream. */
+export const verifierSubjects = [checkpointSubject, toHostSubject('*', '*')];
 
 export type BlockHead =
   | {

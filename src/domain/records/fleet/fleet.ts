@@ -8,7 +8,14 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
-import { checkpointSubject, type FleetStream, hostStreamOf, readHeadOf, readSubject } from './block.js';
+import {
+  checkpointSubject,
+  type FleetStream,
+  hostStreamOf,
+  isToHost,
+  readHeadOf,
+  readSubject,
+} from './block.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
 import type { ReadCheckpoint } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
@@ -170,7 +177,7 @@ class Verifier implements Fleet {
     if (message.subject === checkpointSubject && from.host === undefined) {
       const { heads, by } = this.#log.takeMessage(message);
       for (const head of heads) this.#await(head, by);
-    } else this.#takeOfGate(message, from);
+    } else if (from.host !== undefined || !isToHost(message.subject)) this.#takeOfGate(message, from);
     return this.#news;
   }
 
