@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
+import { makeAuthority } from '../kit/certificates.js';
 import { openLab } from '../kit/dovecot-lab.js';
 import { makeFolder, removeAfter } from '../kit/folder.js';
 import { openRawClient } from '../kit/raw-client.js';
@@ -89,7 +90,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
   });
   chmodSync(join(backendFolder, 'backend.sock'), 0o666);
   const binds = { [etc]: '/etc/dovegate', [backendFolder]: '/backend' };
-  const container = startContainer(t, image, { name: `dovegate-${process.pid}`, folder, binds });
+  const container = startContainer(image, { name: `dovegate-${process.pid}`, folder, binds });
   t.after(() => backend.close());
   removeAfter(t, folder);
   const [, ...healthcheck] = image.config.Healthcheck.Test;
@@ -191,7 +192,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
       writeFileSync(join(etc, 'dovegate.yaml'), configuration.replace('policy: support', 'policy: suport'));
       const wrong = /dovegate\.yaml:3:\d+: .*did you mean support\?/;
       const start = (name: string, ...more: readonly string[]) =>
-        startContainer(t, image, {
+        startContainer(image, {
           name: `dovegate-${process.pid}-${name}`,
           folder,
           binds,
@@ -230,14 +231,14 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
       const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
       chownSync(door, uid, gid);
       const [own, journals] = [10002, 10004];
-      const daemon = startContainer(t, image, {
+      const daemon = startContainer(image, {
         name: `dovegate-${process.pid}-gate`,
         folder,
         binds,
         volumes: { '/run/dovegate-door': door },
         groups: [own, journals],
       });
-      const page = startContainer(t, image, {
+      const page = startContainer(image, {
         name: `dovegate-${process.pid}-page`,
         folder: join(folder, 'page'),
         binds: { [journal]: '/var/lib/dovegate/audit', [door]: '/run/dovegate-door' },
@@ -270,6 +271,86 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
       );
       await page.signal('TERM');
       assert.equal(await page.exited, 0, page.output());
+      await daemon.signal('TERM');
+      assert.equal(await daemon.exited, 0, daemon.output());
+    },
+  );
+
+  await t.test(
+    'what sends records in another container: it has its door, the journal and its files, and nothing else',
+    async () => {
+      const authority = makeAuthority({ name: 'receivers' });
+      const { certificatePem, keyPem } = authority.issue({ names: ['localhost'] });
+      const [own, journals] = [10003, 10004];
+      const made = (name: string): string => {
+        mkdirSync(join(folder, name));
+        return join(folder, name);
+      };
+      const [door, kept, files] = [made('ship-door'), made('ship-state'), made('ship-files')];
+      writeFileSync(join(files, 'ca.pem'), authority.certificatePem);
+      writeFileSync(join(files, 'receiver.pem'), certificatePem);
+      writeFileSync(join(files, 'receiver.key'), keyPem, { mode: 0o600 });
+      chownSync(join(files, 'receiver.key'), own, own);
+      chownSync(kept, own, own);
+      const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
+      chownSync(door, uid, gid);
+      writeFileSync(
+        join(etc, 'dovegate.yaml'),
+        configuration.replace(
+          'reserve: 4KiB',
+          `reserve: 4KiB, group: dovegate-journal, door: /run/dovegate-ship/ship.sock, ship: [{ syslog: "127.0.0.1:6514", server_name: localhost, ca: /etc/dovegate/ship/ca.pem }]`,
+        ),
+      );
+      const daemon = startContainer(image, {
+        name: `dovegate-${process.pid}-sends`,
+        folder,
+        binds,
+        volumes: { '/run/dovegate-ship': door },
+        groups: [own, journals],
+      });
+      const ship = startContainer(image, {
+        name: `dovegate-${process.pid}-ship`,
+        folder: join(folder, 'ship'),
+        binds: {
+          [container.volume('/var/lib/dovegate/audit')]: '/var/lib/dovegate/audit',
+          [door]: '/run/dovegate-ship',
+          [files]: '/etc/dovegate/ship',
+        },
+        volumes: { '/var/lib/dovegate-ship': kept },
+        user: `${own}:${own}`,
+        groups: [journals],
+        command: ['ship', '--door', '/run/dovegate-ship/ship.sock'],
+      });
+      const both = (): string => `${daemon.output()}\n${ship.output()}`;
+      // The receiver is inside, since a container has a network of its own here.
+      const receive = `const fs = require('node:fs');
+        const of = (name) => fs.readFileSync('/etc/dovegate/ship/' + name);
+        require('node:tls').createServer({ cert: of('receiver.pem'), key: of('receiver.key') }, (socket) => {
+          let text = '';
+          socket.on('data', (chunk) => {
+            text += chunk;
+            if (!text.includes('alice@example.org')) return;
+            console.log('received');
+            process.exit();
+          });
+        }).listen(6514);
+        setTimeout(() => process.exit(1), 20_000);`;
+      const received = await poll(both, limitMs, async () => {
+        const { exit, text } = await ship.exec('node', '-e', receive);
+        return exit === 0 ? text : undefined;
+      });
+      assert.equal(received, 'received\n');
+      const tries = `const fs = require('node:fs');
+        const attempt = (use) => { try { return use(); } catch (fault) { return fault.code; } };
+        console.log(['/etc/dovegate/dovegate.yaml', '/etc/dovegate/mail1.password', '/var/lib/dovegate/audit/hmac.key']
+          .map((path) => attempt(() => fs.readFileSync(path))).join());
+        for (const path of ['/var/lib/dovegate/audit/x', '/run/dovegate-ship/x', '/var/lib/dovegate-ship/x']) console.log(attempt(() => fs.writeFileSync(path, '')));`;
+      assert.match(
+        (await ship.exec('node', '-e', tries)).text,
+        /^ENOENT,ENOENT,EACCES\n(?:EROFS|EACCES)\nEROFS\nundefined\n$/,
+      );
+      await ship.signal('TERM');
+      assert.equal(await ship.exited, 0, ship.output());
       await daemon.signal('TERM');
       assert.equal(await daemon.exited, 0, daemon.output());
     },

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
-import type { Owner } from '../kit/folder.js';
+import { endBefore, type Owner } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 import { type Skipped, skipped } from '../kit/skipped.js';
 import { whyNoMachine } from '../systemd/machine.js';
@@ -134,8 +134,8 @@ async function checked(file: string, args: readonly string[]): Promise<string> {
   return done.stdout.toString();
 }
 
-/** Starts one; ends with its owner. */
-export function startContainer(owner: Owner, image: Image, options: ContainerOptions): Container {
+/** Starts one; it ends before its folder goes. */
+export function startContainer(image: Image, options: ContainerOptions): Container {
   const { name, folder, binds, volumes = {}, memory = [], groups = [] } = options;
   const { user = image.config.User, command = image.config.Cmd } = options;
   const bundle = join(folder, name);
@@ -211,7 +211,7 @@ export function startContainer(owner: Owner, image: Image, options: ContainerOpt
     container.once('close', (code) => resolve(code ?? -1));
   });
   const run = (...args: string[]): Promise<ProgramResult> => runProgram(crun[0], [...crun.slice(1), ...args]);
-  owner.after(async () => {
+  endBefore(folder, async () => {
     await run('delete', '--force', name);
     await exited;
   });
