@@ -9,6 +9,7 @@ import { checkpointSubject, hostStreamOf, subjectOf } from '../../src/domain/rec
 import {
   type ReadCheckpoint,
   readCheckpoint,
+  type SignedHead,
   signCheckpoint,
 } from '../../src/domain/records/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../src/domain/records/fleet/fleet.js';
@@ -43,7 +44,7 @@ type Streams = Record<StreamName, PaperMessage[]>;
 /** What a verifier knew after one of its runs. */
 interface Memory {
   readonly saved: unknown;
-  readonly heads: readonly ExpectedHead[];
+  readonly heads: readonly SignedHead[];
   readonly read: Readonly<Record<StreamName, number>>;
   readonly signed: ReadCheckpoint;
 }
@@ -110,7 +111,7 @@ function makeWorld(random: Random): World {
     const { secretPem } = own[isReplaced ? 1 : 0];
     const nextKey = memories.length === 1 ? own[1].key : undefined;
     const { line } = signCheckpoint(
-      { heads, findings: 0, nextKey },
+      { heads, findings: {}, nextKey },
       memories.at(-1)?.signed,
       secretPem,
       started,
@@ -256,7 +257,7 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
     const before = readCheckpoint(streams.checkpoints.at(-1)?.body ?? '');
     const { heads } = pick(random, world.memories);
     const nextKey = random() < 0.3 ? strange.key : undefined;
-    const { line } = signCheckpoint({ heads, findings: 0, nextKey }, before, strange.secretPem, started);
+    const { line } = signCheckpoint({ heads, findings: {}, nextKey }, before, strange.secretPem, started);
     streams.checkpoints.push(logged(line));
     if (random() < 0.5) scene.file = [...scene.file, line];
   },

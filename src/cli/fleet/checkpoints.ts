@@ -3,9 +3,11 @@
 
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink } from '../../adapters/nats/link.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { parseSignKey } from '../../domain/records/audit/ledger.js';
 import { checkpointSubject } from '../../domain/records/fleet/block.js';
 import {
+  countFindings,
   type ReadCheckpoint,
   readCheckpoint,
   signCheckpoint,
@@ -26,14 +28,14 @@ const triesMax = 5;
 export async function sealCheckpoint(
   link: NatsLink,
   folder: StateFolder,
-  stream: string,
+  { stream, cell }: Pick<FleetSettings, 'stream' | 'cell'>,
   fleet: Fleet,
   findings: readonly FleetFinding[],
   nowMs: number,
   warn: (text: string) => void,
 ): Promise<void> {
   const secretPem = folder.signKey();
-  const seen = { heads: fleet.heads(), findings: findings.length, streams: fleet.strengths() };
+  const seen = { cell, heads: fleet.heads(), findings: countFindings(findings), streams: fleet.strengths() };
   const before = newestLine(fleet, parseSignKey(secretPem).key, folder);
   folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
   try {

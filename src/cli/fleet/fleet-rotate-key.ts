@@ -4,7 +4,7 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText } from '../../adapters/host/files.js';
 import { makeSignKey, parseSignKey } from '../../domain/records/audit/ledger.js';
-import { signCheckpoint } from '../../domain/records/fleet/checkpoint.js';
+import { countFindings, signCheckpoint } from '../../domain/records/fleet/checkpoint.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
@@ -21,7 +21,7 @@ export async function fleetRotateKey(
   newFile: string | undefined,
 ): Promise<number> {
   const settings = readFleetSettings(config, screen);
-  const { checkpointKeyFile, state } = settings;
+  const { cell, checkpointKeyFile, state } = settings;
   if (newFile === undefined && checkpointKeyFile !== undefined)
     throw new CommandFault(
       exitCodes.usage,
@@ -39,8 +39,8 @@ export async function fleetRotateKey(
       throw new CommandFault(exitCodes.failed, `the key in ${newFile} has signed here already; make another`);
     const fleet = openFleet(settings, keys, folder.load()?.fleet);
     const nowMs = systemClock.wallMs();
-    const findings = fleet.status(nowMs).findings.length;
-    const seen = { heads: fleet.heads(), findings, streams: fleet.strengths(), nextKey };
+    const findings = countFindings(fleet.status(nowMs).findings);
+    const seen = { cell, heads: fleet.heads(), findings, streams: fleet.strengths(), nextKey };
     const before = newestLine(fleet, parseSignKey(oldPem).key, folder);
     const { line, seq } = signCheckpoint(seen, before, oldPem, nowMs);
     folder.replaceKey(line, nextKey, newFile === undefined ? newPem : undefined);

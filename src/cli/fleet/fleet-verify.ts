@@ -32,7 +32,6 @@ export interface VerifyFlags {
 /** Exit code 0; 1: something is wrong. Throws a CommandFault or a NatsFault; what was read before is kept. */
 export async function fleetVerify(screen: Screen, config: string, flags: VerifyFlags): Promise<number> {
   const settings = readFleetSettings(config, screen);
-  const { stream } = settings;
   const folder = await openStateFolder(settings);
   const release = holdProcess();
   const certificates = watchStreamCertificates(settings, () => undefined);
@@ -80,7 +79,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       let found = fleet.judge(judgedMs);
       const count = fleet.records - recordsBefore;
       if (count > 0) {
-        await sealCheckpoint(link, folder, stream, fleet, found, judgedMs, (text) =>
+        await sealCheckpoint(link, folder, settings, fleet, found, judgedMs, (text) =>
           screen.complain(`dovegate: ${printable(text)}`),
         );
         // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.

@@ -395,12 +395,13 @@ class Watch {
     if (link === undefined || this.#lag !== 0 || fleet.records === this.#sealedRecords) return;
     this.#sealedMs = nowMs;
     this.#sealedRecords = fleet.records;
-    const { stream } = this.#settings;
     const warn = (text: string): void => this.#tell('checkpoint-not-sent', { text });
-    sealCheckpoint(link, this.#folder, stream, fleet, this.#findings, nowMs, warn).catch((fault: unknown) => {
-      this.#fault ??= fault;
-      this.stop();
-    });
+    sealCheckpoint(link, this.#folder, this.#settings, fleet, this.#findings, nowMs, warn).catch(
+      (fault: unknown) => {
+        this.#fault ??= fault;
+        this.stop();
+      },
+    );
   }
 
   #tell(event: string, fields: Readonly<Record<string, unknown>>): void {

@@ -6,7 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { isOfThisMachine } from '../people/identity/peer.js';
 import { parsePublicKey } from '../records/audit/ledger.js';
 import { administratorName } from '../records/fleet/block.js';
-import { defaultStream, isHostWord, verifierName } from '../records/fleet/names.js';
+import { defaultStream, hostPattern, isHostWord, verifierName } from '../records/fleet/names.js';
 import { type ExpectedHost, noKeyYet } from '../records/fleet/shapes.js';
 import { type Cursor } from './cursor.js';
 import { parseYaml } from './parse-yaml.js';
@@ -33,7 +33,7 @@ import {
 import { validate } from './validate.js';
 
 /** A public key as text; 32 bytes in base64 are not a plausible path. */
-const keyText = /^[A-Za-z0-9+/]{43}=$/;
+export const keyText = /^[A-Za-z0-9+/]{43}=$/;
 
 const host = section('a host', {
   key: file('a public key in base64, or the file that holds it', keyText).optional(),
@@ -53,6 +53,10 @@ const serversForm = 'servers, as tls://nats1.example.com:4222,tls://nats2.exampl
 const fleetSchema = section(
   'the settings of a fleet',
   {
+    cell: matching(
+      hostPattern,
+      'must be one word: letters, digits, dashes and underscores, at most 63',
+    ).optional(),
     // Without it, the rest is still checked.
     nats: natsServers(serversForm).optional(),
     stream: matching(
@@ -178,6 +182,11 @@ function settingsOf(
     ['checkpoint_key', raw.checkpointKeyFile, true],
   ] as const)
     checkFile(cursor.down(key), path, files, isSecret);
+  if (Object.keys(raw.hosts).length > hostsMax)
+    cursor.error(
+      ['hosts'],
+      `must list at most ${hostsMax} hosts: one cluster carries no more streams; make another cell, with servers, a verifier and a fleet.yaml of its own`,
+    );
   const hosts = new Map<string, ExpectedHost>();
   for (const [name, value] of Object.entries(raw.hosts)) {
     if (!isHostWord(name))
@@ -231,7 +240,11 @@ function checkFile(
  * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate joins: a missing file, or an empty one that a
  * shell made for the output of `join`, is a warning, and no key is valid until then.
  */
-function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | undefined): string | undefined {
+export function keyAt(
+  path: string | undefined,
+  cursor: Cursor,
+  files: FleetFiles | undefined,
+): string | undefined {
   if (path === undefined) return undefined;
   if (keyText.test(path)) return parsePublicKey(path);
   if (files?.isMissing(path) === true) return withoutKey(cursor, path);
@@ -253,6 +266,7 @@ function withoutKey(cursor: Cursor, path: string): string {
   return noKeyYet;
 }
 
+const hostsMax = bounds.fleetHosts;
 const verifiersMax = bounds.fleetVerifiers;
 const verifierKeysMax = bounds.fleetVerifierKeys;
 
@@ -284,7 +298,11 @@ function verifiersAt(
 }
 
 /** `cursor`: at a verifier. The key itself, or those of a file: a PEM text, or base64 with a line for each, oldest first. */
-function verifierKeysAt(path: string, cursor: Cursor, files: FleetFiles | undefined): readonly string[] {
+export function verifierKeysAt(
+  path: string,
+  cursor: Cursor,
+  files: FleetFiles | undefined,
+): readonly string[] {
   if (keyText.test(path)) return keysIn(path) ?? [];
   if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return [];
   const keys = keysIn(files.readText(path));

@@ -107,7 +107,7 @@ void test('the key of checkpoints is replaced as a whole, whatever interrupts it
   const oldPem = folder.signKey();
   const { key: oldKey } = parseSignKey(oldPem);
   assert.deepEqual(folder.publicKeys(), [oldKey]);
-  const { line } = signCheckpoint({ heads: [], findings: 0, nextKey: next.key }, undefined, oldPem, 0);
+  const { line } = signCheckpoint({ heads: [], findings: {}, nextKey: next.key }, undefined, oldPem, 0);
   folder.close();
 
   // The new key was written, and no line names it yet: it never was.
@@ -135,7 +135,7 @@ void test('the key of checkpoints is replaced as a whole, whatever interrupts it
   writeFileSync(newFile, third.secretPem);
   const named = (file: string) => openStateFolder({ ...settingsAt(state), checkpointKeyFile: file });
   const outside = await named(oldFile);
-  const seen = { heads: [], findings: 0, nextKey: third.key };
+  const seen = { heads: [], findings: {}, nextKey: third.key };
   const { line: last } = signCheckpoint(seen, readCheckpoint(line), next.secretPem, 0);
   outside.replaceKey(last, third.key, undefined);
   assert.throws(

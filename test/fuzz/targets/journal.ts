@@ -374,11 +374,12 @@ const stream = blocks(gate.lines, 3);
 const head = {
   host: 'gate1',
   journal,
+  from: 1,
   seq: 3,
   hash: readLink(Buffer.from(gate.lines[2]?.trimEnd() ?? ''))?.hash ?? '',
   storedMs: 0,
 };
-const fleetLine = signCheckpoint({ heads: [head], findings: 0 }, undefined, secretPem, 0).line;
+const fleetLine = signCheckpoint({ heads: [head], findings: {} }, undefined, secretPem, 0).line;
 
 /** Headers, an empty line, the body. */
 function written({ subject, headers, body }: PaperMessage): string {

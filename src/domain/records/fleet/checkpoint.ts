@@ -1,13 +1,14 @@
 // Signed statements of the heads of all journals: lines of a chain of their own. Kept in a file and in the stream, and by anyone who wants
 // to prove them later.
 //
-//     {"seq":1,"time":"...","event":"fleet","hosts":[
-//       {"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
-//      "findings":0,"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
+//     {"seq":1,"time":"...","event":"fleet","cell":"north","hosts":[
+//       {"host":"mail-gate-3","journal":"2f0c...","from":1,"seq":4112,"hash":"9a0f...","stored":"..."}],
+//      "findings":{"silent":2},"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
 //      "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //
-// `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. The last line of a key that is replaced has
-// "next_key" after "key": the new one, which signs from the next line on.
+// `cell`: absent where fleet.yaml names none. `from`: the first record of the journal that was read there. `findings`: how many of each
+// kind stand. `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. The last line of a key that is
+// replaced has "next_key" after "key": the new one, which signs from the next line on.
 
 import { hash } from 'node:crypto';
 import * as z from 'zod';
@@ -26,12 +27,13 @@ import { formatTime, parseLine, parseTime } from '../audit/record.js';
 import { readSubject, subjectOf } from './block.js';
 import { isHostWord } from './names.js';
 import type { ExpectedHead } from './saved.js';
+import { type FleetFinding, type FleetFindingKind, findingKinds } from './shapes.js';
 import type { SignedStrength } from './streams.js';
 
 const word = textOf(bounds.fleetLineBytes);
 
 const signedHead = z
-  .object({ host: word.refine(isHostWord), journal: word, seq: count, hash: word, stored: time })
+  .object({ host: word.refine(isHostWord), journal: word, from: count, seq: count, hash: word, stored: time })
   .refine(({ host, journal }) => readSubject(subjectOf(host, journal)) !== undefined)
   .transform(({ stored, ...head }) => ({ ...head, storedMs: parseTime(stored) ?? 0 }));
 
@@ -39,8 +41,9 @@ const signedLine = z.object({
   seq: count,
   time,
   event: z.literal('fleet'),
+  cell: word.refine(isHostWord).optional(),
   hosts: z.array(signedHead),
-  findings: count,
+  findings: z.partialRecord(z.enum(findingKinds), count),
   streams: z.array(
     z
       .object({ stream: word, replicas: count, max_age: count })
@@ -50,6 +53,23 @@ const signedLine = z.object({
   key: word,
   next_key: word.refine((key) => parsePublicKey(key) === key).optional(),
 });
+
+export interface SignedHead extends ExpectedHead {
+  /** The first record of the journal that this verifier has read. */
+  readonly from: number;
+}
+
+/** How many of each kind; kinds without one are absent. */
+export type FindingCounts = Readonly<Partial<Record<FleetFindingKind, number>>>;
+
+export function countFindings(findings: readonly FleetFinding[]): FindingCounts {
+  const counts: Partial<Record<FleetFindingKind, number>> = {};
+  for (const kind of findingKinds) {
+    const many = findings.filter((one) => one.kind === kind).length;
+    if (many > 0) counts[kind] = many;
+  }
+  return counts;
+}
 
 export interface FleetCheckpoint {
   /** Without LF. */
@@ -63,8 +83,10 @@ export interface FleetCheckpoint {
 export interface ReadCheckpoint extends FleetCheckpoint {
   /** RFC 3339: when it was signed. */
   readonly time: string;
-  readonly heads: readonly ExpectedHead[];
-  readonly findings: number;
+  /** Of the verifier's fleet.yaml; undefined: it names none. */
+  readonly cell: string | undefined;
+  readonly heads: readonly SignedHead[];
+  readonly findings: FindingCounts;
   readonly streams: readonly SignedStrength[];
   /** Public key in base64; the caller must check whether it is trusted. */
   readonly key: string;
@@ -79,8 +101,9 @@ const lineBytesMax = bounds.fleetCheckpointBytes;
 /** Makes the line after another one; throws a TypeError if the key is not an Ed25519 key in PEM. */
 export function signCheckpoint(
   seen: {
-    readonly heads: readonly ExpectedHead[];
-    readonly findings: number;
+    readonly cell?: string | undefined;
+    readonly heads: readonly SignedHead[];
+    readonly findings: FindingCounts;
     readonly streams?: readonly SignedStrength[];
     readonly nextKey?: string | undefined;
   },
@@ -90,9 +113,10 @@ export function signCheckpoint(
 ): FleetCheckpoint {
   const signer = parseSignKey(secretPem);
   const hosts = JSON.stringify(
-    seen.heads.map(({ host, journal, seq, hash: head, storedMs }) => ({
+    seen.heads.map(({ host, journal, from, seq, hash: head, storedMs }) => ({
       host,
       journal,
+      from,
       seq,
       hash: head,
       stored: formatTime(storedMs),
@@ -109,7 +133,9 @@ export function signCheckpoint(
   const prev = before?.hash ?? genesisHash;
   const root = hash('sha256', hosts, 'hex');
   const next = seen.nextKey === undefined ? '' : `,"next_key":"${seen.nextKey}"`;
-  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${seen.findings},"streams":${streams},"root":"${root}","key":"${signer.key}"${next}`;
+  const cell = seen.cell === undefined ? '' : `,"cell":"${seen.cell}"`;
+  const findings = JSON.stringify(seen.findings);
+  const named = `"time":"${formatTime(nowMs)}","event":"fleet"${cell},"hosts":${hosts},"findings":${findings},"streams":${streams},"root":"${root}","key":"${signer.key}"${next}`;
   const signature = signer.sign(`{"seq":${seq},${named},"prev":"${prev}"}`);
   const { line } = sealLine(seq, `${named},"signature":"${signature}"`, prev);
   return { line: line.trimEnd(), seq, root };
@@ -124,9 +150,9 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const signed = unsignedLine(text, 'fleet');
   const record = signedLine.safeParse(parsed).data;
   if (link === undefined || record === undefined || signed === undefined) return undefined;
-  const { seq, time: at, hosts: heads, findings, streams, root, key, next_key: nextKey } = record;
+  const { seq, time: at, cell, hosts: heads, findings, streams, root, key, next_key: nextKey } = record;
   if (seq !== link.seq || hash('sha256', JSON.stringify(parsed?.['hosts']), 'hex') !== root) return undefined;
   if (!isSignedBy(key, signed.text, signed.signature)) return undefined;
   const { prev, hash: own } = link;
-  return { line: text, seq, root, time: at, heads, findings, streams, key, nextKey, prev, hash: own };
+  return { line: text, seq, root, time: at, cell, heads, findings, streams, key, nextKey, prev, hash: own };
 }

@@ -17,7 +17,7 @@ import {
   readSubject,
 } from './block.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
-import type { ReadCheckpoint } from './checkpoint.js';
+import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
@@ -66,7 +66,7 @@ export interface Fleet {
   readonly late: Late | undefined;
   /** Findings of this run, counted ones included. */
   readonly faults: number;
-  heads(): readonly ExpectedHead[];
+  heads(): readonly SignedHead[];
   /**
    * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the stream's. Returns new findings.
    */
@@ -181,12 +181,12 @@ class Verifier implements Fleet {
     return this.#news;
   }
 
-  heads(): readonly ExpectedHead[] {
+  heads(): readonly SignedHead[] {
     const heads = [...this.#chains.values()].flat().map(({ state }) => {
-      const { host, journal, seq, hash, storedMs } = state;
-      return { host, journal, seq, hash, storedMs };
+      const { host, journal, firstSeq: from, seq, hash, storedMs } = state;
+      return { host, journal, from, seq, hash, storedMs };
     });
-    const order = (head: ExpectedHead) => `${head.host} ${head.journal}`;
+    const order = (head: SignedHead) => `${head.host} ${head.journal}`;
     return heads.filter(({ seq }) => seq > 0).toSorted((one, other) => (order(one) < order(other) ? -1 : 1));
   }
 

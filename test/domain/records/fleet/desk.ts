@@ -1,9 +1,12 @@
 // Verifiers that sign lines, and one that reads them after the records of a gate.
 import { makeSignKey } from '../../../../src/domain/records/audit/ledger.js';
 import { checkpointSubject } from '../../../../src/domain/records/fleet/block.js';
-import { readCheckpoint, signCheckpoint } from '../../../../src/domain/records/fleet/checkpoint.js';
+import {
+  readCheckpoint,
+  type SignedHead,
+  signCheckpoint,
+} from '../../../../src/domain/records/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../../src/domain/records/fleet/fleet.js';
-import type { ExpectedHead } from '../../../../src/domain/records/fleet/saved.js';
 import {
   blocks,
   fleetOf,
@@ -29,9 +32,9 @@ export const forger = makeSignKey();
 export class Desk {
   readonly lines: string[] = [];
   #pem: string;
-  readonly #heads: readonly ExpectedHead[];
+  readonly #heads: readonly SignedHead[];
 
-  constructor(pem: string, heads: readonly ExpectedHead[] = headsOf(), lines: readonly string[] = []) {
+  constructor(pem: string, heads: readonly SignedHead[] = headsOf(), lines: readonly string[] = []) {
     this.#pem = pem;
     this.#heads = heads;
     this.lines.push(...lines);
@@ -53,17 +56,22 @@ export class Desk {
     return new Desk(pem, this.#heads, this.lines.slice(0, lines));
   }
 
-  #sign(findings: number, nextKey: string | undefined): this {
+  #sign(unended: number, nextKey: string | undefined): this {
     const last = this.lines.at(-1);
     const before = last === undefined ? undefined : readCheckpoint(last);
     this.lines.push(
-      signCheckpoint({ heads: this.#heads, findings, nextKey }, before, this.#pem, started).line,
+      signCheckpoint(
+        { heads: this.#heads, findings: unended === 0 ? {} : { open: unended }, nextKey },
+        before,
+        this.#pem,
+        started,
+      ).line,
     );
     return this;
   }
 }
 
-export function headsOf(): readonly ExpectedHead[] {
+export function headsOf(): readonly SignedHead[] {
   const fleet = fleetOf();
   for (const [at, one] of stream.entries()) takeOne(fleet, message(one, at + 1));
   return fleet.heads();

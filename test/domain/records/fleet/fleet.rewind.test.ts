@@ -45,7 +45,7 @@ void test('what was accepted stays accepted when it is read a second time, and w
 });
 
 void test('a checkpoint of the fleet whose signature stands elsewhere, or is spelled differently, is none', () => {
-  const named = { heads: [], findings: 0, nextKey: makeSignKey().key };
+  const named = { heads: [], findings: {}, nextKey: makeSignKey().key };
   const { line } = signCheckpoint(named, undefined, key.secretPem, started);
   const body = line.slice('{"seq":1,'.length, line.indexOf(',"prev":'));
   const [signature = ''] = /,"signature":"[^"]*"/.exec(body) ?? [];
@@ -65,7 +65,7 @@ void test('a state that was lost is made up for by the checkpoints in the stream
   const stream = blocks(gate.lines);
   const whole = fleetOf();
   takeAll(whole, stream);
-  const { line } = signCheckpoint({ heads: whole.heads(), findings: 0 }, undefined, key.secretPem, started);
+  const { line } = signCheckpoint({ heads: whole.heads(), findings: {} }, undefined, key.secretPem, started);
   const fleet = fleetOf(undefined, { verifier: { name: undefined, keys: [key.key] } });
   takeAll(fleet, [...stream.slice(0, 3), logged(line)]);
   assert.deepEqual(told(fleet.judge(started)), [['cut-in-stream', 'gate1', 16]]);
@@ -99,7 +99,7 @@ void test('the last head that was read is missed, however many signed ones come 
     takeAll(fleet, more);
     stream.push(...more);
     const before = lines.length === 0 ? undefined : readCheckpoint(lines.at(-1) ?? '');
-    const seen = { heads: fleet.heads(), findings: 0 };
+    const seen = { heads: fleet.heads(), findings: {} };
     lines.push(signCheckpoint(seen, before, key.secretPem, started).line);
   }
   gate.exchanges(2);

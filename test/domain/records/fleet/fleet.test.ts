@@ -187,10 +187,10 @@ void test('so many keys that a host names are trusted; the oldest goes first', (
 
 // bounds.fleetCheckpointBytes
 void test('a checkpoint that is far too long is not read', () => {
-  const head = { host: 'gate1', journal, seq: 1, hash: 'ab'.repeat(32), storedMs: started };
+  const head = { host: 'gate1', journal, from: 1, seq: 1, hash: 'ab'.repeat(32), storedMs: started };
   const lineOf = (hosts: number): string => {
     const heads = Array.from({ length: hosts }, () => head);
-    return signCheckpoint({ heads, findings: 0 }, undefined, key.secretPem, started).line;
+    return signCheckpoint({ heads, findings: {} }, undefined, key.secretPem, started).line;
   };
   const bytesEach = (lineOf(1_001).length - lineOf(1).length) / 1_000;
   const hosts = Math.floor(bounds.fleetCheckpointBytes / bytesEach);

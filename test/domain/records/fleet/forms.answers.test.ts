@@ -115,23 +115,23 @@ void test('subjects, streams and headers', () => {
 
 void test('lines of checkpoints', () => {
   const signer = parseSignKey(key.secretPem);
-  const head = { host: 'gate1', journal, seq: 16, hash: 'ab'.repeat(32), storedMs: started };
+  const head = { host: 'gate1', journal, from: 1, seq: 16, hash: 'ab'.repeat(32), storedMs: started };
   const strength = { stream: 'DOVEGATE_AUDIT', replicas: 3, maxAgeMs: 1000 };
   const first = signCheckpoint(
-    { heads: [head], findings: 2, streams: [strength] },
+    { cell: 'north', heads: [head], findings: { open: 2 }, streams: [strength] },
     undefined,
     key.secretPem,
     started,
   );
   const next = makeSignKey().key;
   const second = signCheckpoint(
-    { heads: [], findings: 0, nextKey: next },
+    { heads: [], findings: {}, nextKey: next },
     { seq: 1, hash: head.hash },
     key.secretPem,
     started,
   );
   const stored = '2026-11-20T08:00:00.000Z';
-  const host = { host: 'gate1', journal, seq: 16, hash: head.hash, stored };
+  const host = { host: 'gate1', journal, from: 1, seq: 16, hash: head.hash, stored };
   const stream = { stream: 'S', replicas: 3, max_age: 1000 };
   /** A line with this in it, and with the right root, signature and hash, whatever it says. */
   const made = (change: Readonly<Record<string, unknown>>, seq = 1): string => {
@@ -141,7 +141,7 @@ void test('lines of checkpoints', () => {
       time: stored,
       event: 'fleet',
       hosts,
-      findings: 0,
+      findings: {},
       streams: [stream],
       root,
       key: signer.key,
@@ -173,7 +173,9 @@ void test('lines of checkpoints', () => {
     { hosts: [{ ...host, stored: 'yesterday' }] },
     { hosts: [{ ...host, more: 1 }] },
     { hosts: [host, 1] },
-    { findings: '0' },
+    { findings: 0 },
+    { findings: { odd: 1 } },
+    { cell: 'two words' },
     { root: 5 },
     { root: 'x' },
     { key: 5 },
@@ -228,7 +230,7 @@ void test('lines of checkpoints', () => {
     ['bytes', () => json(readCheckpoint(Buffer.from(first.line))) === json(readCheckpoint(first.line))],
     ['another hash', () => shown(first.line.replace(/"hash":"[0-9a-f]{4}(?=[^"]*"\}$)/, '"hash":"0000'))],
     ['no line', () => shown('')],
-    ['no key', () => outcomeOf(() => signCheckpoint({ heads: [], findings: 0 }, undefined, 'x', started))],
+    ['no key', () => outcomeOf(() => signCheckpoint({ heads: [], findings: {} }, undefined, 'x', started))],
     ...['{}', first.line.replace(/"signature":"[^"]*"/, '"signature":"x"')].map(
       (line): Asked => [`line ${line.length}`, () => shown(line)],
     ),

@@ -4,9 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../../src/domain/records/audit/ledger.js';
-import { readCheckpoint } from '../../../../src/domain/records/fleet/checkpoint.js';
+import { readCheckpoint, type SignedHead } from '../../../../src/domain/records/fleet/checkpoint.js';
 import { createFleet } from '../../../../src/domain/records/fleet/fleet.js';
-import type { ExpectedHead } from '../../../../src/domain/records/fleet/saved.js';
 import { Desk, first, forger, found, gate, headsOf, open, own, reopened, second, take } from './desk.js';
 import { blocks, message, optionsOf, PaperGate, started, takeOne } from './paper-stream.js';
 
@@ -176,10 +175,11 @@ void test("a gate's key is replaced: untrusted until the new one is listed, and 
 
 // bounds.fleetAwaitedForOthers
 void test('journals that another verifier invents take no room of those that this one has signed for', () => {
-  const bogus = (count: number, from: number): ExpectedHead[] =>
+  const bogus = (count: number, from: number): SignedHead[] =>
     Array.from({ length: count }, (_, number) => ({
       host: 'gate1',
       journal: (from + number).toString(16).padStart(32, '0'),
+      from: 1,
       seq: 1,
       hash: 'ab'.repeat(32),
       storedMs: started,

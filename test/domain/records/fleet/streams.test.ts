@@ -47,7 +47,7 @@ function weakIn(fleet: Fleet): readonly string[] {
 /** A line that was kept elsewhere, from when the stream had so many replicas. */
 function kept(replicas: number): ReadCheckpoint {
   const streams = [{ stream: 'DOVEGATE_AUDIT', replicas, maxAgeMs: dayMs }];
-  const { line } = signCheckpoint({ heads: [], findings: 0, streams }, undefined, key.secretPem, started);
+  const { line } = signCheckpoint({ heads: [], findings: {}, streams }, undefined, key.secretPem, started);
   return readCheckpoint(line) ?? assert.fail();
 }
 
@@ -98,7 +98,7 @@ void test('a lost state is made up for by the signed line in the stream, and by 
   see(whole, 3);
   whole.judge(started);
   const other = { stream: 'S_gate1', replicas: 7, maxAgeMs: 0 };
-  const seen = { heads: whole.heads(), findings: 0, streams: [...whole.strengths(), other] };
+  const seen = { heads: whole.heads(), findings: {}, streams: [...whole.strengths(), other] };
   const { line } = signCheckpoint(seen, undefined, key.secretPem, started);
   const read = readCheckpoint(line);
   assert.deepEqual(read?.streams, [{ stream: 'DOVEGATE_AUDIT', replicas: 3, maxAgeMs: dayMs }, other]);
