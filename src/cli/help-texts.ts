@@ -152,6 +152,10 @@ audit fleet rotate-key: 0 replaced, 1 not another key, 64 usage, 75 another one 
 dovegate audit fleet rotate-key
 dovegate audit fleet rotate-key --new-key /etc/dovegate/verifier-2.key
 
+audit fleet cells verify: 0 nothing is wrong, 1 something is, 78 the list of the cells
+dovegate audit fleet cells verify
+dovegate audit fleet cells verify --checkpoint /srv/cells/kept.jsonl
+
 audit fleet status: 0 nothing is wrong, 1 something is, 69 there is no status yet, 78 the settings
 dovegate audit fleet status
 dovegate audit fleet status --json

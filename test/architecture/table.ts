@@ -159,7 +159,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
     ],
     {
-      public: ['block', 'fleet', 'names', 'shapes', 'checkpoint', 'findings'],
+      public: ['block', 'cells', 'fleet', 'names', 'shapes', 'checkpoint', 'findings'],
       builtins: ['crypto'],
       packages: ['zod'],
     },
@@ -346,6 +346,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'settings',
         'sinks',
         'problem',
+        'parse-cells',
         'parse-fleet',
         'read-files',
         'kept-files',
@@ -466,6 +467,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: [
         'compressed',
         'has-record',
+        'join-trails',
         'journal',
         'kept-end',
         'maintenance',

@@ -126,7 +126,7 @@ test('pages that lead to one another can be followed together: their configurati
 /** Programs of the system that the pages call, and words of the shell, besides dovegate. */
 const foreign = new Set(
   `apt-get base64 buildah cat chmod chown cp curl docker done doveadm dovecot dpkg-deb export for grep groupadd install journalctl
-  kubectl ln ls mkdir mv node git gpasswd nats-server npm openssl promtool python3 rm runuser scp sed sh source ssh sudo systemctl
+  kubectl ln ls mkdir mv node git gpasswd nats-server npm openssl promtool python3 rm rsync runuser scp sed sh source ssh sudo systemctl
   systemd-sysusers systemd-tmpfiles tail tar timeout umask userdel usermod`.split(/\s+/),
 );
 
@@ -152,7 +152,7 @@ test('every command of a sh block is one that there is, with options that it has
       if (script !== undefined) assert.ok(Object.hasOwn(scripts.scripts, script), `${path}: ${line}`);
       if (word === 'docker') continue;
       for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| | && |$|\)|;)/g)) {
-        const name = /^(?:audit fleet |audit |key )?[a-z-]+/.exec(rest)?.[0] ?? '';
+        const name = /^(?:audit fleet cells |audit fleet |audit |key )?[a-z-]+/.exec(rest)?.[0] ?? '';
         if (name === 'help' || name === '') continue;
         if (!help.has(name)) help.set(name, (await runWarm([...name.split(' '), '--help'])).text);
         const text = help.get(name) ?? '';

@@ -10,6 +10,7 @@ import { packaged } from '../../adapters/host/packaged.js';
 import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
 import { ask } from '../../adapters/http/ask.js';
+import { joinTrails } from '../../adapters/journal/join-trails.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
@@ -25,7 +26,7 @@ import type { MirroredHost } from './fleet-places.js';
 export interface Places {
   readonly config: string | undefined;
   readonly paths: readonly string[];
-  /** fleet.yaml, or the directory of its mirror: the journals of all hosts. */
+  /** fleet.yaml, cells.yaml, or a directory of mirrors: the journals of all hosts. */
   readonly fleet?: string | undefined;
   /** `admin.page.unix` of a daemon, which is asked instead. */
   readonly socket?: string | undefined;
@@ -156,12 +157,21 @@ export interface HostTrail extends Trail {
 /** The chosen journals with all their files. Throws a CommandFault or a JournalFault if there is none. */
 export async function trailsOf(screen: Screen, places: Places): Promise<readonly HostTrail[]> {
   const journals = await flushedJournalsOf(screen, places);
-  return journals.paths.map((path) => ({ ...trailAt(path), host: hostOf(journals, path)?.host }));
+  const trails: HostTrail[] = [];
+  for (const path of journals.paths)
+    trails.push({ ...(await trailIn(journals, path)), host: hostOf(journals, path)?.host });
+  return trails;
 }
 
 /** Undefined: the journal is of no fleet. */
 export function hostOf({ hosts }: Journals, path: string): MirroredHost | undefined {
   return hosts?.find(({ paths }) => paths.includes(path));
+}
+
+/** The trail at one of the paths, with what other cells have of it. Rejects as `trailAt` throws. */
+export function trailIn(journals: Journals, path: string, state?: string): Promise<Trail> {
+  const elsewhere = hostOf(journals, path)?.elsewhere?.get(path) ?? [];
+  return joinTrails([trailAt(path, state), ...elsewhere.map((other) => trailAt(other))]);
 }
 
 /** The trail at one path; `state`: of its daemon. Throws a CommandFault or a JournalFault if there is none. */

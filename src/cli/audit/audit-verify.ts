@@ -30,6 +30,7 @@ import {
   readBeginning,
   readSmallFile,
   trailAt,
+  trailIn,
 } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
 import type { MirroredHost } from './fleet-places.js';
@@ -108,7 +109,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
     await screen.print(format(checked, received, screen));
   };
   for (const directory of directories) {
-    const { files, kept } = trailAt(directory, stateDirectory);
+    const { files, kept } = await trailIn(journals, directory, stateDirectory);
     const trust = hosts === undefined ? general : trustOfHost(general, hostOf(journals, directory));
     const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, requestOf(trust));
     const compared = comparedWithSecret(followed, trust, directory);
@@ -155,7 +156,7 @@ export async function checkJournal(
     config === undefined && key.length === 0
       ? trustBeside(directory)
       : trustOf(screen, { key }, config, directory, signKeyFile);
-  return checkAt(directory, trust, stateDirectory);
+  return checkAt(directory, trailAt(directory, stateDirectory), trust);
 }
 
 /** The same for each journal of a fleet, by its host. */
@@ -164,19 +165,19 @@ export async function checkHosts(
   places: Places,
   key: readonly string[],
 ): Promise<readonly { readonly host: string; readonly journals: readonly CheckedJournal[] }[]> {
-  const { hosts = [] } = await flushedJournalsOf(screen, places);
+  const journals = await flushedJournalsOf(screen, places);
   const general = trustOf(screen, { key }, undefined, '', undefined);
   const checked: { readonly host: string; readonly journals: readonly CheckedJournal[] }[] = [];
-  for (const host of hosts) {
-    const journals: CheckedJournal[] = [];
-    for (const path of host.paths) journals.push(await checkAt(path, trustOfHost(general, host)));
-    checked.push({ host: host.host, journals });
+  for (const host of journals.hosts ?? []) {
+    const own: CheckedJournal[] = [];
+    for (const path of host.paths)
+      own.push(await checkAt(path, await trailIn(journals, path), trustOfHost(general, host)));
+    checked.push({ host: host.host, journals: own });
   }
   return checked;
 }
 
-async function checkAt(directory: string, trust: Trust, stateDirectory?: string): Promise<CheckedJournal> {
-  const found = trailAt(directory, stateDirectory);
+async function checkAt(directory: string, found: Trail, trust: Trust): Promise<CheckedJournal> {
   const checked = await checkTrail(found, { trustedKeys: trust.keys, ownKey: trust.own, faultsMax });
   const { trail } = checked;
   const verdict = comparedWithSecret(checked.verdict, trust, directory);

@@ -31,7 +31,7 @@ interface Flags {
 }
 
 const fleetHelp =
-  'the journals of all hosts, as fleet verify keeps them: fleet.yaml, or the directory of the mirror';
+  'the journals of all hosts, as fleet verify keeps them: fleet.yaml, cells.yaml, or a directory of mirrors';
 const socketHelp = 'ask the daemon at admin.page.unix instead, without rights on files';
 
 type ExportFlags = Flags &

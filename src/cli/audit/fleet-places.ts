@@ -2,7 +2,7 @@
 // directory for each journal of each host.
 
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
 import {
   isMissing,
@@ -15,12 +15,18 @@ import {
 } from '../../adapters/host/files.js';
 import { fileName, listSegments } from '../../adapters/journal/segments.js';
 import {
+  type CellSettings,
+  type CellsSettings,
+  isOfCells,
+  parseCells,
+} from '../../domain/config/parse-cells.js';
+import {
   type FleetFiles,
   type FleetReader,
   type FleetSettings,
   parseFleetSettings,
 } from '../../domain/config/parse-fleet.js';
-import { formatProblem } from '../../domain/config/problem.js';
+import { formatProblem, type Problem } from '../../domain/config/problem.js';
 import { parsePublicKey } from '../../domain/records/audit/ledger.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -43,7 +49,27 @@ export function readFleetSettings(
   // The settings name the state, so they must be safe before its owner counts.
   const state = parseFleetSettings(path, content, filesFor(us), 'state').settings?.state;
   const files = filesFor(trustedWith(state));
-  const { settings, problems } = parseFleetSettings(path, content, files, reader);
+  return settingsOf(parseFleetSettings(path, content, files, reader), content, screen);
+}
+
+/** Warns on stderr. Throws a CommandFault with all problems. */
+export function readCells(path: string, screen: Pick<Screen, 'complain'>): CellsSettings {
+  const content = readAsked(path);
+  const us = trustedByUs();
+  const files = { readText, whyUnreadable, isMissing, whyUnsafe: whyUnsafeFor(us) };
+  return settingsOf(parseCells(path, content, files), content, screen);
+}
+
+const whyUnsafeFor =
+  (trusted: Trusted) =>
+  (file: string, isSecret: boolean): ReturnType<typeof whyUnsafe> =>
+    whyUnsafe(file, isSecret, trusted);
+
+function settingsOf<Settings>(
+  { settings, problems }: { readonly settings: Settings | undefined; readonly problems: readonly Problem[] },
+  content: string,
+  screen: Pick<Screen, 'complain'>,
+): Settings {
   const lines = problems.map((problem) => formatProblem(problem, content));
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   for (const line of lines) screen.complain(line);
@@ -102,19 +128,53 @@ function writtenMs(path: string): number {
     : (statSync(join(path, fileName(last)), { throwIfNoEntry: false })?.mtimeMs ?? 0);
 }
 
+/** How far a mirrored journal goes: its segments are cut and numbered as those of the gate. */
+function reachOf(path: string): number {
+  const last = listSegments(path).at(-1);
+  if (last === undefined) return 0;
+  const bytes = statSync(join(path, fileName(last)), { throwIfNoEntry: false })?.size ?? 0;
+  // Closed ones are compressed.
+  return last.number + (last.isCompressed ? 1 : bytes / (bytes + 1)) / 2;
+}
+
 export interface MirroredHost {
+  /** Of several cells: `CELL/HOST`. */
   readonly host: string;
   /** Its listed key in base64; undefined: none is. */
   readonly key: string | undefined;
   /** The directories of its journals, the one that is written last. */
   readonly paths: readonly string[];
+  /** The directories where other cells have the same journals, by that of the cell where it goes on. */
+  readonly elsewhere?: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Listed hosts, also without a journal, and others in the mirror. `place`: fleet.yaml, or that directory. Throws a CommandFault. */
+/**
+ * Listed hosts, also without a journal, and others in the mirror. `place`: fleet.yaml, the directory of its mirror, cells.yaml, or a
+ * directory with a copy of the state of each cell. Throws a CommandFault.
+ */
 export function mirroredHosts(screen: Pick<Screen, 'complain'>, place: string): readonly MirroredHost[] {
-  const isMirror = statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
-  const settings = isMirror ? undefined : readFleetSettings(place, screen, 'journals');
-  const mirror = settings === undefined ? place : mirrorIn(settings.state);
+  if (statSync(place, { throwIfNoEntry: false })?.isDirectory() === true) {
+    const cells = cellsIn(place);
+    return cells.length === 0 ? hostsIn(place, new Map()) : joinCells(cells.map((cell) => ofCell(cell)));
+  }
+  if (isOfCells(place, readAsked(place)))
+    return joinCells(readCells(place, screen).cells.map((cell) => ofCell(cell)));
+  const { state, hosts } = readFleetSettings(place, screen, 'journals');
+  return hostsIn(mirrorIn(state), new Map([...hosts].map(([host, { key }]) => [host, key])));
+}
+
+/** Directories below one, each with a mirror in it. */
+function cellsIn(place: string): readonly Pick<CellSettings, 'name' | 'directory' | 'hosts'>[] {
+  const names = foldersIn(place).filter((name) => isThere(mirrorIn(join(place, name))));
+  return names.map((name) => ({ name, directory: join(place, name), hosts: undefined }));
+}
+
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** `listed`: their keys. */
+function hostsIn(mirror: string, listed: ReadonlyMap<string, string | undefined>): readonly MirroredHost[] {
   let journals: ReturnType<typeof mirroredJournals>;
   try {
     journals = mirroredJournals(mirror);
@@ -122,11 +182,45 @@ export function mirroredHosts(screen: Pick<Screen, 'complain'>, place: string): 
     const text = `${mirror}, the mirror of the fleet, cannot be read: "dovegate audit fleet verify" makes it, as its user`;
     throw new CommandFault(exitCodes.configuration, text, cause);
   }
-  const listed = settings?.hosts ?? new Map<string, { readonly key: string | undefined }>();
   const hosts = [...new Set([...listed.keys(), ...journals.map(({ host }) => host)])];
   return hosts.toSorted().map((host) => {
     const paths = journals.filter((one) => one.host === host).map(({ path }) => path);
-    const key = listed.get(host)?.key;
+    const key = listed.get(host);
     return { host, key: key === undefined ? undefined : parsePublicKey(key), paths };
   });
+}
+
+interface Cell {
+  readonly name: string;
+  readonly hosts: readonly MirroredHost[];
+}
+
+function ofCell({ name, directory, hosts }: Pick<CellSettings, 'name' | 'directory' | 'hosts'>): Cell {
+  return { name, hosts: hostsIn(mirrorIn(directory), hosts ?? new Map()) };
+}
+
+/** A host of two cells is one where its journals are: at the cell that has the newest lines, with what the others have of it. */
+function joinCells(cells: readonly Cell[]): readonly MirroredHost[] {
+  const places = new Map<string, string[]>();
+  for (const { host, paths } of cells.flatMap(({ hosts }) => hosts))
+    for (const path of paths) {
+      const key = `${host} ${basename(path)}`;
+      places.set(key, [...(places.get(key) ?? []), path]);
+    }
+  for (const [key, paths] of places)
+    places.set(
+      key,
+      paths.toSorted((one, other) => reachOf(other) - reachOf(one)),
+    );
+  const placesOf = (host: string, path: string): readonly string[] =>
+    places.get(`${host} ${basename(path)}`) ?? [];
+  return cells.flatMap(({ name, hosts }) =>
+    hosts.flatMap(({ host, key, paths }) => {
+      const own = paths.filter((path) => placesOf(host, path)[0] === path);
+      // All of it goes on in another cell.
+      if (paths.length > 0 && own.length === 0) return [];
+      const elsewhere = new Map(own.map((path) => [path, placesOf(host, path).slice(1)]));
+      return [{ host: cells.length > 1 ? `${name}/${host}` : host, key, paths: own, elsewhere }];
+    }),
+  );
 }

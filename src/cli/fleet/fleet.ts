@@ -6,12 +6,14 @@ import type { NatsFaultCode } from '../../adapters/nats/fault.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
+import type { CellsFlags } from './cells-verify.js';
 import type { InitFlags } from './fleet-init.js';
 import type { FindDaemon } from './fleet-join.js';
 import type { PrepareFlags } from './fleet-prepare.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
 const standardFleet = '/etc/dovegate/fleet.yaml';
+const standardCells = '/etc/dovegate/cells.yaml';
 
 interface Flags {
   readonly config: string;
@@ -113,6 +115,20 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
     (flags: Flags) =>
       run(async (screen) => (await import('./fleet-watch.js')).fleetWatch(screen, flags.config)),
   );
+
+  fleet
+    .command('cells')
+    .description('many cells, each with servers and a verifier of its own')
+    .command('verify')
+    .description(
+      'check the signed lines of all cells, and say which host is missing, late, changed or in two cells',
+    )
+    .addOption(new Option('--config <file>', 'the list of the cells').default(standardCells))
+    .option('--checkpoint <file>', 'lines that were kept elsewhere: they must be there')
+    .option('--json', 'one JSON document', false)
+    .action((flags: Flags & CellsFlags) =>
+      run(async (screen) => (await import('./cells-verify.js')).cellsVerify(screen, flags.config, flags)),
+    );
 
   add('rotate-key', 'replace the key that signs what was seen; the old key signs for the new one')
     .option('--new-key <file>', 'with checkpoint_key: the private key that replaces it (audit keygen)')
