@@ -311,6 +311,7 @@ const values = {
   accessReported: 20_000,
   reportRequesters: 10_000,
   reportGroups: 2000,
+  reportKept: 1000,
   replayChanges: 10_000,
   replayUsers: 1000,
   reviewedLines: 200_000,

@@ -108,6 +108,24 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.deepEqual([kept?.seq, kept?.signed_seq, kept?.signed_by], [12, 12, whole.signKey?.key]);
   });
 
+  // bounds.reportKept: beyond it the rows are read twice, from the same files.
+  await t.test('at once: the same rows from the mirror as it lies, and never complete', async () => {
+    const { rows } = await report();
+    const quick = await report('--unverified');
+    assert.deepEqual([quick.exit, quick.verdict.complete, quick.rows], [1, false, rows], quick.text);
+    assert.deepEqual(
+      quick.verdict.doubts.map(({ code }) => code),
+      ['unverified'],
+    );
+    const table = await desk.read('report', '--mailbox', alice, '--unverified');
+    assert.match(table.text, /^NOT proved complete from .* UTC: one reason stands below; what was found: /m);
+    assert.match(table.text, /^ {2}nothing was verified/m);
+    const nobody = await desk.read('report', '--mailbox', 'nobody@example.org', '--unverified');
+    assert.match(nobody.text, /what was found: /);
+    const single = await runWarm(['audit', 'report', '--mailbox', alice, '--unverified', nats.folder]);
+    assert.equal(single.exit, 64, single.text);
+  });
+
   await t.test('the rows of a host are those that its own journal gives', async () => {
     const directory = join(nats.folder, 'own');
     mkdirSync(directory);

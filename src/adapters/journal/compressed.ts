@@ -24,6 +24,9 @@ const compressedBytesMax = bounds.compressedBytes;
 /** Limit of held text of a compressed file; a longer one is inflated once for each window. */
 const windowBytes = bounds.inflatedBytes;
 
+/** A member holds about as much text as a chunk: it is inflated in one, without copies. */
+const inMembers = { maxOutputLength: windowBytes, chunkSize: chunkBytes };
+
 /** The whole lines of bytes that may begin within a line. Without a line end, all of them: that is not a line of the journal. */
 export function lastLines(bytes: Buffer, length: number, isStart: boolean): Piece {
   const start = isStart ? 0 : bytes.indexOf(0x0a) + 1;
@@ -95,7 +98,7 @@ async function* wantedMembers(file: FileHandle, path: string, wants: Wants): Asy
     if (member.sketch === undefined || at + member.bytes > size || wants(member.sketch)) {
       const packed = Buffer.allocUnsafe(member.bytes);
       const { bytesRead: length } = await file.read(packed, 0, packed.length, at);
-      const text = gunzipSync(packed.subarray(0, length), { maxOutputLength: windowBytes });
+      const text = gunzipSync(packed.subarray(0, length), inMembers);
       textBytes += text.length;
       if (textBytes > bounds.plainSegmentBytes)
         throw tooLarge(`the text of ${path}`, bounds.plainSegmentBytes);
@@ -198,7 +201,7 @@ function readWhole(path: string): Buffer {
 /** Undefined: it is damaged, too long, or not a member. */
 function inflateMember(bytes: Buffer): Buffer | undefined {
   try {
-    return gunzipSync(bytes, { maxOutputLength: windowBytes });
+    return gunzipSync(bytes, inMembers);
   } catch {
     return undefined;
   }

@@ -7,15 +7,18 @@ import type { Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import type { Trail, TrailFile } from '../../adapters/journal/trail.js';
 import { readAccess } from '../../adapters/views/read-access.js';
+import { bounds } from '../../bounds/bounds.js';
 import type { MailboxLine } from '../../domain/admin/page/trail.js';
 import { printable } from '../../domain/records/audit/encode.js';
+import { formatTime, readHead } from '../../domain/records/audit/record.js';
 import { type AccessAsked, type AccessLedger, toldBy } from '../../domain/records/report/access.js';
-import { judgeHosts } from '../../domain/records/report/hosts.js';
+import { judgeHosts, unverifiedHosts } from '../../domain/records/report/hosts.js';
 import { createHtmlReport } from '../../domain/records/report/html.js';
 import { formatSpan, linesOf, type ReportForm } from '../../domain/records/report/lines.js';
 import {
   createCsvReport,
   createJsonReport,
+  filterOf,
   makeReport,
   type ReportAsked,
   type Reported,
@@ -24,12 +27,14 @@ import {
 } from '../../domain/records/report/report.js';
 import { createDayBook, type GrantTold, type TouchDay } from '../../domain/records/report/touch.js';
 import type { Separator } from '../../domain/records/trail/export.js';
-import type { OnlyCounter } from '../../domain/records/views/only-counted.js';
+import { createSearch, type ExchangeRow, type TrailSearch } from '../../domain/records/trail/search.js';
+import type { Sketch } from '../../domain/records/trail/sketch.js';
+import { createOnlyCounted, type OnlyCounter } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { describeView, isAsked, isInView, openPage } from './ask-page.js';
-import type { Places } from './audit-places.js';
+import { type Places, trailsOf } from './audit-places.js';
 import { withHost } from './audit-search.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 import { checkHosts, checkJournal } from './audit-verify.js';
@@ -39,6 +44,7 @@ export interface ReportFlags {
   readonly from?: number;
   readonly to?: number;
   readonly content?: boolean;
+  readonly unverified?: boolean;
   readonly key: readonly string[];
   readonly json?: boolean;
   readonly csv?: boolean;
@@ -50,7 +56,13 @@ export interface ReportFlags {
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
   const asked = askedOf(flags);
   const isFleet = places.fleet !== undefined;
-  const journal = await (isFleet ? openHosts : openReported)(screen, places, flags);
+  if (flags.unverified === true && (!isFleet || flags.key.length > 0))
+    throw new CommandFault(exitCodes.usage, '--unverified is for --fleet, without --key');
+  const journal = !isFleet
+    ? await openReported(screen, places, flags)
+    : flags.unverified === true
+      ? await openUnverified(screen, places, flags)
+      : await openHosts(screen, places, flags.key, asked);
   return printReport(screen, journal, asked, formOf(screen, flags, isFleet));
 }
 
@@ -91,21 +103,80 @@ async function printReport(
 async function openHosts(
   screen: Screen,
   places: Places,
-  { key, mailbox }: Pick<ReportFlags, 'key' | 'mailbox'>,
+  key: readonly string[],
+  asked: ReportAsked,
 ): Promise<ReportedFleet> {
-  const hosts = await checkHosts(screen, places, key);
+  // Most journals hold nothing of one mailbox: they are read once, and not for the rows again.
+  const filter = filterOf(asked);
+  const looks = new Map<string, { readonly search: TrailSearch; readonly counted: OnlyCounter }>();
+  const wanted = new Set<string>();
+  const hosts = await checkHosts(screen, places, key, (path, piece) => {
+    if (wanted.has(path)) return;
+    const look = looks.get(path) ?? { search: createSearch(filter), counted: createOnlyCounted(filter) };
+    looks.set(path, look);
+    look.counted.take(piece.bytes);
+    const isFound = [...look.search.take(piece.bytes)].length > 0;
+    if (isFound || look.search.waiting().length > 0 || look.counted.finish() !== undefined) wanted.add(path);
+  });
+  looks.clear();
   const trails = hosts.flatMap(({ journals }) => journals.map(({ trail }) => trail));
   return {
     judge: (time) => judgeHosts(hosts, time),
-    async *rows(filter, counted) {
+    async *rows(named, counted) {
       for (const { host, journals } of hosts)
-        for (const { trail } of journals) yield* withHost(host, searchTrail(trail, filter, lookFor(counted)));
+        for (const { trail, directory } of journals)
+          if (wanted.has(directory)) yield* withHost(host, searchTrail(trail, named, lookFor(counted)));
+    },
+    survey: (named) => surveyTrails(trails, named),
+    doubts: () => [],
+    grants: (sinceMs) => grantsOf(trails, { sinceMs, user: asked.mailbox }),
+  };
+}
+
+/** The same from the mirror as it lies: by the sketches of its segments, and without a verdict. */
+async function openUnverified(
+  screen: Screen,
+  places: Places,
+  { mailbox }: Pick<ReportFlags, 'mailbox'>,
+): Promise<ReportedFleet> {
+  const trails = await trailsOf(screen, places);
+  let firstTime = '';
+  const saw = (time: string): void => {
+    if (firstTime === '' || time < firstTime) firstTime = time;
+  };
+  /** The rows of the first reading; undefined: there are too many to be held. */
+  let kept: ExchangeRow[] | undefined;
+  return {
+    judge: (time) => unverifiedHosts(firstTime, time),
+    async *rows(filter, counted) {
+      if (kept !== undefined) {
+        yield* kept;
+        return;
+      }
+      let found: ExchangeRow[] | undefined = [];
+      for (const trail of trails) {
+        const look = (_: TrailFile, piece: Piece | undefined): void => {
+          if (piece === undefined) return;
+          const { time } = readHead(piece.bytes.toString('latin1', 0, headChars)) ?? {};
+          if (time !== undefined) saw(time);
+          counted?.take(piece.bytes);
+        };
+        const passed = (_: TrailFile, { minMs }: Sketch): void => saw(formatTime(minMs));
+        for await (const row of withHost(trail.host ?? '', searchTrail(trail, filter, look, passed))) {
+          if (found?.push(row) === bounds.reportKept) found = undefined;
+          yield row;
+        }
+      }
+      kept = found;
     },
     survey: (filter) => surveyTrails(trails, filter),
     doubts: () => [],
     grants: (sinceMs) => grantsOf(trails, { sinceMs, user: mailbox }),
   };
 }
+
+/** Holds seq, time and event of a record. */
+const headChars = 100;
 
 const lookFor =
   (counted: OnlyCounter | undefined) =>

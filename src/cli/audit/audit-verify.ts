@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { whyNoRight } from '../../adapters/host/files.js';
 import { standardConfig } from '../../adapters/host/process.js';
+import type { Piece } from '../../adapters/journal/compressed.js';
 import { checkTrail, verifyTrail } from '../../adapters/journal/search-trail.js';
 import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
@@ -131,6 +132,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
 }
 
 export interface CheckedJournal {
+  readonly directory: string;
   /** Reading it again returns the checked text, or an error. */
   readonly trail: Trail;
   readonly verdict: Verdict;
@@ -159,11 +161,12 @@ export async function checkJournal(
   return checkAt(directory, trailAt(directory, stateDirectory), trust);
 }
 
-/** The same for each journal of a fleet, by its host. */
+/** The same for each journal of a fleet, by its host. `hear` gets every verified piece, with the directory. */
 export async function checkHosts(
   screen: Screen,
   places: Places,
   key: readonly string[],
+  hear?: (path: string, piece: Piece) => void,
 ): Promise<readonly { readonly host: string; readonly journals: readonly CheckedJournal[] }[]> {
   const journals = await flushedJournalsOf(screen, places);
   const general = trustOf(screen, { key }, undefined, '', undefined);
@@ -171,20 +174,33 @@ export async function checkHosts(
   for (const host of journals.hosts ?? []) {
     const own: CheckedJournal[] = [];
     for (const path of host.paths)
-      own.push(await checkAt(path, await trailIn(journals, path), trustOfHost(general, host)));
+      own.push(
+        await checkAt(path, await trailIn(journals, path), trustOfHost(general, host), (piece) =>
+          hear?.(path, piece),
+        ),
+      );
     checked.push({ host: host.host, journals: own });
   }
   return checked;
 }
 
-async function checkAt(directory: string, found: Trail, trust: Trust): Promise<CheckedJournal> {
-  const checked = await checkTrail(found, { trustedKeys: trust.keys, ownKey: trust.own, faultsMax });
+async function checkAt(
+  directory: string,
+  found: Trail,
+  trust: Trust,
+  hear?: (piece: Piece) => void,
+): Promise<CheckedJournal> {
+  const request = { trustedKeys: trust.keys, ownKey: trust.own, faultsMax };
+  const checked = await checkTrail(found, request, (_, piece) => {
+    if (piece !== undefined) hear?.(piece);
+  });
   const { trail } = checked;
   const verdict = comparedWithSecret(checked.verdict, trust, directory);
   const byName = new Map(trail.files.map(({ name, path }) => [name, path]));
   return {
     trail,
     verdict,
+    directory,
     isChecked: isChecked(trust),
     keys: trust.own === undefined ? trust.keys : [...trust.keys, trust.own],
     whose: trust.text.replace(/^ by /, ''),

@@ -57,6 +57,8 @@ export interface CellsSettings {
 
 /** Whether a text is meant as cells.yaml, and not as fleet.yaml. */
 export function isOfCells(path: string, content: string): boolean {
+  // A fleet of a thousand hosts takes a quarter of a second to parse.
+  if (!content.includes('cells')) return false;
   const list = new ProblemList();
   const root = parseYaml(path, content, list);
   return root !== undefined && createCursor(root, list).has('cells');

@@ -12,6 +12,8 @@ export type DoubtCode =
   /** Something is changed, missing, or signed by an untrusted key. */
   | 'fault'
   | 'unsigned'
+  /** Nothing was verified: the reader asked for an answer at once. */
+  | 'unverified'
   | 'empty'
   /** The journal, or what retention left of it, begins after the time does. */
   | 'begins-later'

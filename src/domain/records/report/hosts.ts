@@ -24,6 +24,22 @@ export interface HostTrail {
   readonly journals: readonly HostJournal[];
 }
 
+/** Of journals that were not verified. `firstTime`: of the first record that was seen; empty: none was. */
+export function unverifiedHosts(firstTime: string, { fromMs, toMs, nowMs }: AskedTime): Completeness {
+  const text =
+    'nothing was verified (--unverified): records may be missing or changed, and by the sketches of segments, which nobody signs, most were passed over';
+  return {
+    isComplete: false,
+    from: fromMs === undefined ? firstTime : formatTime(fromMs),
+    to: firstTime === '' ? '' : formatTime(Math.min(toMs ?? nowMs, nowMs)),
+    signedTo: undefined,
+    signedBy: undefined,
+    whose: '',
+    doubts: [{ code: 'unverified', text, isSerious: true }],
+    hosts: [],
+  };
+}
+
 export function judgeHosts(trails: readonly HostTrail[], asked: AskedTime): Completeness {
   const judged = trails.map((trail) => judgeHost(trail, asked));
   const times = judged

@@ -72,6 +72,15 @@ export function whyNoReport({
   return fromMs !== undefined && toMs !== undefined && fromMs >= toMs ? 'time' : undefined;
 }
 
+/** What its rows are searched with. */
+export function filterOf({
+  mailbox,
+  fromMs,
+  toMs,
+}: Pick<ReportAsked, 'mailbox' | 'fromMs' | 'toMs'>): TrailFilter {
+  return { user: mailbox, sinceMs: fromMs, untilMs: toMs, isWithCounts: true };
+}
+
 export interface CountedReport {
   readonly counts: TouchCounts;
   readonly isComplete: boolean;
@@ -85,7 +94,7 @@ export async function makeReport(
   form: ReportForm,
 ): Promise<CountedReport> {
   const { mailbox, fromMs, toMs, nowMs, isContentOnly, host, madeBy } = asked;
-  const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs, isWithCounts: true };
+  const filter = filterOf(asked);
   const isSigned = 'verdict' in journal && journal.isChecked;
   const counter = createTouchCounter(isSigned ? journal.verdict.signedSeq : undefined);
   let isNamed = false;
