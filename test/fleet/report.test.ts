@@ -108,6 +108,37 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.deepEqual([kept?.seq, kept?.signed_seq, kept?.signed_by], [12, 12, whole.signKey?.key]);
   });
 
+  await t.test('a view of some users shows what it would show on a gate, whatever is asked', async () => {
+    const view = ['--view', 'alice@*'] as const;
+    const rowsOf = async (...args: string[]): Promise<readonly Row[]> => {
+      const { stdout } = await desk.read('search', '--json', ...args);
+      const lines = stdout.toString().split('\n');
+      return lines.filter((line) => line !== '').map((line): Row => JSON.parse(line));
+    };
+    const [all, seen] = [await rowsOf(), await rowsOf(...view)];
+    const isOf = (name: string) => (row: Row) => JSON.stringify(row['users']) === JSON.stringify([name]);
+    const own = all.filter(isOf(alice));
+    assert.ok(own.length > 0 && own.length < all.length);
+    assert.deepEqual(
+      seen.map(({ id }) => id),
+      own.map(({ id }) => id),
+    );
+    for (const row of seen) assert.ok(!('prev' in row) && !('hash' in row) && isOf(alice)(row));
+    const other = all.find(isOf('bob@example.org'));
+    assert.deepEqual(await rowsOf(...view, '--user', 'bob*'), []);
+    const hidden = await desk.read('search', '--user', 'bob@example.com', ...view);
+    assert.doesNotMatch(hidden.text, /did you mean/);
+    assert.match(hidden.text, /--view sees the records of alice@\* only/);
+    assert.equal((await desk.read('show', String(other?.['id']))).exit, 0);
+    assert.equal((await desk.read('show', String(other?.['id']), ...view)).exit, 1);
+    const csv = await desk.read('export', ...view);
+    assert.equal(csv.stdout.toString().trimEnd().split('\r\n').length, own.length + 1);
+    assert.doesNotMatch(csv.stdout.toString(), /bob@/);
+    assert.equal((await desk.read('access', ...view)).exit, 0);
+    assert.equal((await desk.read('export', '--with-proof', ...view)).exit, 64);
+    assert.equal((await runWarm(['audit', 'search', '--socket', 'x.sock', ...view])).exit, 64);
+  });
+
   // bounds.reportKept: beyond it the rows are read twice, from the same files.
   await t.test('at once: the same rows from the mirror as it lies, and never complete', async () => {
     const { rows } = await report();

@@ -15,6 +15,7 @@ import {
   type Verdict,
   type Verifier,
 } from '../../domain/records/trail/verify.js';
+import { createView, type View } from '../../domain/records/views/view.js';
 import { type CheckedText, createTextDigest } from './checked.js';
 import type { Piece } from './compressed.js';
 import {
@@ -90,13 +91,15 @@ export async function checkTrail(
 
 /**
  * At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. `passed`: the
- * text of parts that hold nothing of it by their sketch is not read; without it, all is.
+ * text of parts that hold nothing of it by their sketch is not read; without it, all is. `view`: a new one, of what is shown; `look` gets
+ * that, too, and all is read.
  */
 export async function* searchTrail(
   trail: Trail,
   filter: TrailFilter,
-  look?: (file: TrailFile, piece: Piece | undefined) => void,
+  look?: (file: TrailFile, piece: Piece | undefined, shown: Buffer) => void,
   passed?: (file: TrailFile, sketch: Sketch) => void,
+  view?: Pick<View, 'take'>,
 ): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
   const mayHold = createSketchTest(filter, true);
@@ -107,23 +110,35 @@ export async function* searchTrail(
       if (!isWanted) passed?.(file, sketch);
       return isWanted;
     };
-    for await (const piece of readToDamage(file, passed && wants)) {
-      look?.(file, piece);
-      if (piece !== undefined) yield* search.take(piece.bytes);
+    for await (const piece of readToDamage(file, view === undefined && passed ? wants : undefined)) {
+      const bytes = piece?.bytes ?? nothing;
+      const shown = view?.take(bytes) ?? bytes;
+      look?.(file, piece, shown);
+      yield* search.take(shown);
     }
   }
   yield* search.finish();
 }
 
-/** An overview of the trails, with user names similar to the requested one; unreadable parts are left out. */
-export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter): Promise<Surveyed> {
+const nothing = Buffer.alloc(0);
+
+/** An overview of the trails, with user names similar to the requested one; unreadable parts are left out. `users`: of a view. */
+export async function surveyTrails(
+  trails: readonly Trail[],
+  filter: TrailFilter,
+  users?: readonly string[],
+): Promise<Surveyed> {
   const survey = createSurvey(filter);
-  for (const file of trails.flatMap(({ files }) => files)) {
-    try {
-      for await (const { bytes } of readPieces(file, (sketch) => !survey.takeSketch(sketch)))
-        survey.take(bytes);
-    } catch {
-      // The search has reported it before.
+  const wants = (sketch: Sketch): boolean => !survey.takeSketch(sketch);
+  for (const { files } of trails) {
+    const view = createView(users);
+    for (const file of files) {
+      try {
+        for await (const { bytes } of readPieces(file, users === undefined ? wants : undefined))
+          survey.take(view.take(bytes));
+      } catch {
+        // The search has reported it before.
+      }
     }
   }
   return survey.finish();

@@ -25,7 +25,7 @@ import { type Look, lookPath } from '../../domain/records/views/look.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import type { Places } from './audit-places.js';
+import { type Places, viewWords } from './audit-places.js';
 
 /** Over the socket of the page. All methods reject with a CommandFault (69: no daemon answers; 77: not permitted). */
 export interface AskedPage {
@@ -267,6 +267,5 @@ export function isInView({ users }: Myself, mailbox: string): boolean {
 
 /** The scope of a limited view; undefined: everything is visible. */
 export function describeView({ name, users }: Myself): string | undefined {
-  if (users === undefined) return undefined;
-  return `${name} sees the records of ${users.map((each) => printable(each)).join(' ')} only: commands that touch other users too, or all of them, are hidden`;
+  return users === undefined ? undefined : viewWords(name, users);
 }

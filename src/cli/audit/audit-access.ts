@@ -5,6 +5,7 @@ import { readAccess } from '../../adapters/views/read-access.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
 import { type AccessAsked, accessSentences, tellAccess } from '../../domain/records/report/access.js';
 import { type AccessTold, decisionsOf } from '../../domain/records/story/row.js';
+import { createView } from '../../domain/records/views/view.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
 import { isAsked, openPage } from './ask-page.js';
@@ -67,12 +68,13 @@ async function* readers(screen: Screen, places: Places, asked: AccessAsked): Asy
   }
   for (const trail of await trailsOf(screen, places)) {
     const damage = createDamageWatch();
-    const ledger = await readAccess(trail, asked, undefined, (file, piece) => damage.look(file, piece));
+    const isLimited = places.view !== undefined;
+    const ledger = await readAccess(trail, asked, createView(places.view), damage.look);
     const { items, leftOut } = ledger.finish();
-    const sentences = accessSentences(items, leftOut);
+    const sentences = accessSentences(items, leftOut, isLimited);
     yield {
       host: trail.host,
-      told: items.map((story) => tellAccess(story)),
+      told: items.map((story) => tellAccess(story, isLimited)),
       sentences,
       leftOut,
       notes: damage.notes(),

@@ -28,6 +28,8 @@ export interface Places {
   readonly paths: readonly string[];
   /** fleet.yaml, cells.yaml, or a directory of mirrors: the journals of all hosts. */
   readonly fleet?: string | undefined;
+  /** Patterns of mail users: only what somebody who answers for these may see. */
+  readonly view?: readonly string[] | undefined;
   /** `admin.page.unix` of a daemon, which is asked instead. */
   readonly socket?: string | undefined;
   /** All words of the command line after the name of the program. */
@@ -157,10 +159,16 @@ export interface HostTrail extends Trail {
 /** The chosen journals with all their files. Throws a CommandFault or a JournalFault if there is none. */
 export async function trailsOf(screen: Screen, places: Places): Promise<readonly HostTrail[]> {
   const journals = await flushedJournalsOf(screen, places);
+  if (places.view !== undefined) screen.complain(`dovegate: ${viewWords('--view', places.view)}`);
   const trails: HostTrail[] = [];
   for (const path of journals.paths)
     trails.push({ ...(await trailIn(journals, path)), host: hostOf(journals, path)?.host });
   return trails;
+}
+
+/** What a limited view shows; `name`: whose it is. */
+export function viewWords(name: string, users: readonly string[]): string {
+  return `${name} sees the records of ${users.map((each) => printable(each)).join(' ')} only: commands that touch other users too, or all of them, are hidden`;
 }
 
 /** Undefined: the journal is of no fleet. */

@@ -48,6 +48,7 @@ import {
   onlyCountedText,
   withCounts,
 } from '../../domain/records/views/only-counted.js';
+import { createView } from '../../domain/records/views/view.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
@@ -153,10 +154,15 @@ async function openSource(screen: Screen, places: Places): Promise<Source> {
   }
   const trails = await trailsOf(screen, places);
   const isOfHosts = places.fleet !== undefined;
-  return { parts: trails.map(partOfTrail), isOfHosts, survey: (filter) => surveyTrails(trails, filter) };
+  const { view } = places;
+  return {
+    parts: trails.map((trail) => partOfTrail(trail, view)),
+    isOfHosts,
+    survey: (filter) => surveyTrails(trails, filter, view),
+  };
 }
 
-function partOfTrail(trail: HostTrail): Part {
+function partOfTrail(trail: HostTrail, users: readonly string[] | undefined): Part {
   const damage = createDamageWatch();
   const retirements = createRetirements();
   let sinceMs: number | undefined;
@@ -164,15 +170,15 @@ function partOfTrail(trail: HostTrail): Part {
     rows(filter, look, counted) {
       ({ sinceMs } = filter);
       const counts: ExchangeRow[] = [];
-      const see = (file: TrailFile, piece: Piece | undefined): void => {
+      const see = (file: TrailFile, piece: Piece | undefined, shown: Buffer): void => {
         damage.look(file, piece);
-        if (piece === undefined) return;
-        retirements.take(piece.bytes);
-        const found = counted.take(piece.bytes);
+        retirements.take(shown);
+        const found = counted.take(shown);
         if (look === 'export') counts.push(...found);
       };
       // What others are given is read whole.
-      const found = searchTrail(trail, filter, see, look === 'search' ? damage.pass : undefined);
+      const view = users && createView(users);
+      const found = searchTrail(trail, filter, see, look === 'search' ? damage.pass : undefined, view);
       const rows = look === 'search' ? found : withCounts(found, counts);
       return trail.host === undefined ? rows : withHost(trail.host, rows);
     },

@@ -88,8 +88,8 @@ async function* exchangesOf(
   }
   for (const trail of await trailsOf(screen, places)) {
     const damage = createDamageWatch();
-    const options = { look: damage.look, isWhole: true };
-    const found = await findExchange(trail, wanted, createView(undefined), options);
+    const options = { look: damage.look, isWhole: places.view === undefined };
+    const found = await findExchange(trail, wanted, createView(places.view), options);
     const said = found.grant && grantSentences(found.grant);
     yield { ...found, said, notes: damage.notes(), host: trail.host };
   }

@@ -27,11 +27,14 @@ interface Flags {
   readonly config?: string;
   readonly socket?: string;
   readonly fleet?: string;
+  readonly view?: readonly string[];
   readonly json?: boolean;
 }
 
 const fleetHelp =
   'the journals of all hosts, as fleet verify keeps them: fleet.yaml, cells.yaml, or a directory of mirrors';
+const viewHelp =
+  'show only what somebody may see who answers for these mail users; * matches any characters; also several times';
 const socketHelp = 'ask the daemon at admin.page.unix instead, without rights on files';
 
 type ExportFlags = Flags &
@@ -60,15 +63,26 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     reader(name, summary).option('--fleet <file>', fleetHelp);
 
   const placesOf = (
-    { config, socket, fleet: place }: Flags,
+    { config, socket, fleet: place, view = [] }: Flags,
     paths: readonly string[] | string | undefined,
-  ): Places => ({
-    config,
-    paths: [paths ?? []].flat(),
-    words: program.args,
-    fleet: place,
-    ...(socket !== undefined && { socket }),
-  });
+  ): Places => {
+    if (view.length > 0 && socket !== undefined)
+      throw new CommandFault(
+        exitCodes.usage,
+        '--view is for files: over --socket, "people" decides who sees what',
+      );
+    return {
+      config,
+      paths: [paths ?? []].flat(),
+      words: program.args,
+      fleet: place,
+      ...(view.length > 0 && { view }),
+      ...(socket !== undefined && { socket }),
+    };
+  };
+
+  const viewer = (name: string, summary: string): Command =>
+    fleetReader(name, summary).option('--view <pattern>', viewHelp, addText, []);
 
   const run = async (work: (screen: Screen) => Promise<number>): Promise<void> => {
     const screen = openScreen();
@@ -123,7 +137,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       return auditSearch(screen, placesOf(flags, paths), filterOf({ ...flags, outcome }), options);
     });
 
-  addFilterOptions(fleetReader('search', 'find commands and how they ended, one row each'))
+  addFilterOptions(viewer('search', 'find commands and how they ended, one row each'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .option('--by-owner', 'instead of commands: whose mail content they showed, how often, and to whom')
@@ -138,7 +152,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       search(paths, flags, flags.json === true ? 'json' : 'table', 'search'),
     );
 
-  fleetReader('show', 'show all records of one command, with its log lines and its session')
+  viewer('show', 'show all records of one command, with its log lines and its session')
     .argument('<id>', 'the id of the command, or the seq of one of its records')
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
@@ -193,7 +207,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       );
     });
 
-  fleetReader('access', 'who had access on request to whose mail, granted by whom, and how it was used')
+  viewer('access', 'who had access on request to whose mail, granted by whom, and how it was used')
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .option('--since <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
@@ -227,7 +241,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       }),
     );
 
-  addFilterOptions(fleetReader('export', 'like search, for other programs; safe in a spreadsheet'))
+  addFilterOptions(viewer('export', 'like search, for other programs; safe in a spreadsheet'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv'))
@@ -244,6 +258,8 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       const isOfFiles = flags.whole === true || flags.key.length > 0;
       if (flags.separator !== undefined && (flags.withProof === true || flags.format !== 'csv'))
         command.error("error: '--separator' is for CSV");
+      if (flags.withProof === true && (flags.view ?? []).length > 0)
+        command.error("error: '--view' hides records, which '--with-proof' cannot: it is not for both");
       if (flags.withProof === true && flags.not !== undefined)
         command.error("error: '--not' cannot be proven: it is not for '--with-proof'");
       if (flags.withProof === true && flags.socket !== undefined) {
