@@ -187,6 +187,10 @@ void test('a host moves between two cells, and the one that it leaves is lost an
     list({ north: ['gate-2'], south: ['gate-1'] });
     const found = await look(config);
     assert.deepEqual([found.exit, found.findings], [0, []], found.text);
+    const { exit, text } = await runWarm(['audit', 'fleet', 'cells', 'verify', '--config', config]);
+    assert.equal(exit, 0, text);
+    assert.match(text, /^passed: 2 cells, 3 hosts: every root follows the one before/);
+    assert.match(text, /^north +\d+ +\d{4}-\d{2}-\d{2} .* 2 +2 +0$/m);
   });
 
   await t.test('both mirrors are one trail: each command once, and the whole verified', async () => {

@@ -223,7 +223,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const done = await desk.run('verify', '--checkpoint', kept);
     assert.equal(done.exit, 0, done.text);
     assert.match(done.text, /^the kept line names the ends of 2 journals: all are in the stream$/m);
-    writeFileSync(kept, `${text.replace('"findings":0', '"findings":1')}\n`);
+    writeFileSync(kept, `${text.replace('"findings":{}', '"findings":{"open":1}')}\n`);
     const changed = await desk.run('verify', '--checkpoint', kept);
     assert.equal(changed.exit, 1);
     assert.match(changed.stderr, /is no checkpoint of a fleet, or it was changed/);
