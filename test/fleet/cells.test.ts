@@ -214,6 +214,20 @@ void test('a host moves between two cells, and the one that it leaves is lost an
     assert.deepEqual((await search(copies)).ids.toSorted(), ids.toSorted());
     const alone = await search(verifiers.north.config);
     assert.deepEqual(alone.hosts, ['gate-1', 'gate-2']);
+    // A cell of which only the roots were copied is said to be left out.
+    rmSync(join(copies, 'north', 'journals'), { recursive: true });
+    const part = join(folder, 'part.yaml');
+    writeFileSync(
+      part,
+      readFileSync(config, 'utf8').replaceAll(stateOf(verifiers.north), join(copies, 'north')),
+      {
+        mode: 0o600,
+      },
+    );
+    const left = await runWarm(['audit', 'search', '--fleet', part, '--json']);
+    assert.equal(left.exit, 0, left.text);
+    assert.match(left.stderr, /no copy of the mirror of cell north .*no journal of north\/gate-2/s);
+    assert.ok(left.stdout.toString().includes('"host":"south/gate-1"'));
     rmSync(copies, { recursive: true });
   });
 

@@ -155,10 +155,12 @@ export interface MirroredHost {
 export function mirroredHosts(screen: Pick<Screen, 'complain'>, place: string): readonly MirroredHost[] {
   if (statSync(place, { throwIfNoEntry: false })?.isDirectory() === true) {
     const cells = cellsIn(place);
-    return cells.length === 0 ? hostsIn(place, new Map()) : joinCells(cells.map((cell) => ofCell(cell)));
+    return cells.length === 0
+      ? hostsIn(place, new Map())
+      : joinCells(cells.map((cell) => ofCell(screen, cell)));
   }
   if (isOfCells(place, readAsked(place)))
-    return joinCells(readCells(place, screen).cells.map((cell) => ofCell(cell)));
+    return joinCells(readCells(place, screen).cells.map((cell) => ofCell(screen, cell)));
   const { state, hosts } = readFleetSettings(place, screen, 'journals');
   return hostsIn(mirrorIn(state), new Map([...hosts].map(([host, { key }]) => [host, key])));
 }
@@ -195,8 +197,14 @@ interface Cell {
   readonly hosts: readonly MirroredHost[];
 }
 
-function ofCell({ name, directory, hosts }: Pick<CellSettings, 'name' | 'directory' | 'hosts'>): Cell {
-  return { name, hosts: hostsIn(mirrorIn(directory), hosts ?? new Map()) };
+function ofCell(
+  screen: Pick<Screen, 'complain'>,
+  { name, directory, hosts = new Map() }: Pick<CellSettings, 'name' | 'directory' | 'hosts'>,
+): Cell {
+  const mirror = mirrorIn(directory);
+  if (isThere(mirror)) return { name, hosts: hostsIn(mirror, hosts) };
+  screen.complain(`dovegate: there is no copy of the mirror of cell ${name} in ${directory}`);
+  return { name, hosts: [...hosts.keys()].map((host) => ({ host, key: undefined, paths: [] })) };
 }
 
 /** A host of two cells is one where its journals are: at the cell that has the newest lines, with what the others have of it. */

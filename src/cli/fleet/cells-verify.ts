@@ -6,6 +6,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import {
   eachLine,
   findTrail,
+  firstSeqOf,
   fromLast,
   readPiecesBack,
   type TrailFile,
@@ -25,6 +26,7 @@ import {
   judgeCells,
 } from '../../domain/records/fleet/cells.js';
 import { readCheckpoint } from '../../domain/records/fleet/checkpoint.js';
+import { JournalFault, messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { type Column, createTable, formatMoment, reportHidden } from '../audit/audit-table.js';
 import { mirrorIn, readAsked, readCells } from '../audit/fleet-places.js';
@@ -39,6 +41,19 @@ export interface CellsFlags {
 
 /** Exit code 0; 1: something is wrong. Throws a CommandFault. */
 export async function cellsVerify(screen: Screen, config: string, flags: CellsFlags): Promise<number> {
+  try {
+    return await verify(screen, config, flags);
+  } catch (fault) {
+    const isOfFiles = fault instanceof JournalFault || (fault instanceof Error && 'syscall' in fault);
+    if (!isOfFiles) throw fault;
+    throw new CommandFault(
+      exitCodes.configuration,
+      `the copies of a cell cannot be read: ${messageOf(fault)}`,
+    );
+  }
+}
+
+async function verify(screen: Screen, config: string, flags: CellsFlags): Promise<number> {
   const { cells, rootEveryMs } = readCells(config, screen);
   const logs = cells.map((cell) => new CellLog(cell));
   if (flags.checkpoint !== undefined) expectKept(flags.checkpoint, logs);
@@ -134,10 +149,12 @@ async function findRecord(directory: string, seq: number): Promise<Held> {
   const { files } = findTrail([directory]);
   const [file] = await fromLast(files, seq, (line) => readClaim(line)?.seq);
   if (file === undefined) return 'absent';
-  return findIn(file, seq, file === files[0]);
+  // Nobody signs where a mirror begins: `audit verify` looks for the reason.
+  if (file === files[0] && ((await firstSeqOf(file)) ?? 0) > seq) return 'gone';
+  return findIn(file, seq);
 }
 
-async function findIn(file: TrailFile, seq: number, isFirst: boolean): Promise<Held> {
+async function findIn(file: TrailFile, seq: number): Promise<Held> {
   // An empty piece was passed over by its sketch, which nobody signed: where it lies, the record is not found.
   const wants = (sketch: { readonly firstSeq: number; readonly lines: number }): boolean =>
     seq >= sketch.firstSeq && seq < sketch.firstSeq + sketch.lines;
@@ -155,7 +172,7 @@ async function findIn(file: TrailFile, seq: number, isFirst: boolean): Promise<H
     if (found !== undefined) return found;
     if (firstSeq < seq) return 'absent';
   }
-  return isFirst && firstSeq > seq && firstSeq !== Infinity ? 'gone' : 'absent';
+  return 'absent';
 }
 
 const columnsAt = (nowMs: number): readonly Column<CellRow>[] => [

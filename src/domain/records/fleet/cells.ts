@@ -381,7 +381,7 @@ async function judgeCell(
     if (isRecord(own) && own.hash !== hash)
       tell('changed', `its mirror has another record ${seq} of this journal than its roots sign`, of);
     else if (isRecord(own)) mirrored += 1;
-    else if (own === 'absent' && isNewest) {
+    else if (own !== undefined && isNewest) {
       const text = `root ${root} signs record ${seq}, and its mirror does not have it: the journal was cut there, or the copy of the mirror is older than that of the roots`;
       tell('cut', text, of);
     } else if (

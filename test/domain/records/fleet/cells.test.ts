@@ -243,6 +243,14 @@ void test('a mirror that does not hold what the newest root signs', async () => 
   assert.deepEqual(await look([north], { mirror: { 'north a 10': 'absent' } }), ['north a cut 10']);
   const other: Held = { hash: hashOf(10, 'bb'), prev: hashOf(9) };
   assert.deepEqual(await look([north], { mirror: { 'north a 10': other } }), ['north a changed 10']);
+  // A mirror that begins behind it: retention does not do that.
+  assert.deepEqual(await look([north], { mirror: { 'north a 10': 'gone' } }), ['north a cut 10']);
+  north.root([head('a', 8, 1), head('b', 7, 0)]);
+  assert.deepEqual(
+    await look([north], { mirror: { 'north a 10': 'gone' } }),
+    [],
+    'it may be gone by retention',
+  );
 });
 
 void test('a host moves: the new cell goes on where the old one ended, or before', async () => {
