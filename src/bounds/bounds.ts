@@ -434,6 +434,14 @@ const values = {
   noticeRetryMaxMs: '5m',
   noticeWaitMs: '1h',
   noticeKeptMs: '1d',
+  // Time stamps of an authority.
+  stampMs: '30s',
+  stampAnswerBytes: '64KiB',
+  stampCertificates: 16,
+  stampSkewMs: '5m',
+  stampSpreadMs: '1h',
+  stampRetryMaxMs: '1h',
+  stampDays: 4000,
   // Operators and files.
   yamlDepth: 32,
   fleetVerifiers: 16,

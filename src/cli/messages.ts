@@ -7,6 +7,7 @@ import { problemCodes } from '../domain/config/problem.js';
 import { type Repeat, codes as saidCodes } from '../domain/language/codes/codes.js';
 import { decisionCodes } from '../domain/language/codes/decisions.js';
 import { policyOutcomes } from '../domain/language/codes/outcomes.js';
+import { stampCodes } from '../domain/records/stamps/fault.js';
 import { journalCodes } from '../ports/faults.js';
 import type { exitCodes } from '../ports/machine.js';
 import { closeReasons } from '../ports/transport.js';
@@ -147,6 +148,10 @@ ${codes(shipCodes)}
 ## Receivers of notices: \`type\` of \`notices-away\`
 
 ${codes(noticeCodes)}
+
+## Time stamps: \`type\` of \`stamps-away\`, and of \`dovegate audit verify --stamps\`
+
+${codes(stampCodes)}
 
 ## What is wrong now: \`problems\` of \`dovegate status --json\`
 

@@ -16,10 +16,11 @@ export interface ShipOptions {
 export async function serveShip({ config, door, state }: ShipOptions): Promise<number> {
   // The user of the packaged service cannot read the configuration.
   const settings = door === undefined ? findSettings(config, readFromDisk).settings : undefined;
-  if (settings !== undefined && settings.audit.ship.length + (settings.notices ?? []).length === 0) {
-    stderr(`${config} has no receivers (audit.ship, notices), so nothing is shipped`);
+  const { audit, notices = [] } = settings ?? {};
+  if (audit !== undefined && audit.ship.length + notices.length === 0 && audit.stamps === undefined) {
+    stderr(`${config} has no receivers (audit.ship, audit.stamps, notices), so nothing is shipped`);
     return exitCodes.ok;
   }
-  const path = door ?? settings?.audit.door ?? standardShipDoor;
+  const path = door ?? audit?.door ?? standardShipDoor;
   return (await import('../ship/ship.js')).ship({ door: path, state: state ?? shipStateDirectory() });
 }

@@ -24,6 +24,7 @@ import {
 } from '../domain/config/settings.js';
 import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
+import { stampCodes } from '../domain/records/stamps/fault.js';
 import type { Loaded } from '../domain/records/story/row.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
@@ -185,17 +186,28 @@ export function lookAt(gate: Gate): Running {
       })),
     ship() {
       if (!shipping.isNeeded) return undefined;
-      const { ageMs = 0, notices, problem } = shipping.told ?? {};
+      const { ageMs = 0, notices, problem, stamps } = shipping.told ?? {};
+      const authority = settings.audit.stamps;
       return {
         isThere: notices !== undefined,
         isAbsent: notices === undefined && shipping.isAbsent,
         ageMs,
         problem,
-        names: [...settings.audit.ship, ...(settings.notices ?? [])].map(({ name }) => name),
+        names: [
+          ...[...settings.audit.ship, ...(settings.notices ?? [])].map(({ name }) => name),
+          ...(authority === undefined ? [] : [new URL(authority.url).host]),
+        ],
         notices: (notices ?? []).map(({ fault, ...each }) => ({
           ...each,
           fault: fault && { ...fault, why: meaningIn(noticeCodes, fault.code) },
         })),
+        stamps: authority &&
+          stamps && {
+            authority: new URL(authority.url).host,
+            lastMs: stamps.lastMs,
+            failed: stamps.failed,
+            fault: stamps.fault && { ...stamps.fault, why: stampCodes[stamps.fault.code] },
+          },
       };
     },
     certificates: () => certificatesOf(gate),

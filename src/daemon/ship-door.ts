@@ -136,6 +136,7 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
       journal: journal.found.journal,
       sinks: audit.ship,
       notices,
+      stamps: audit.stamps,
     };
   }
 }

@@ -84,7 +84,7 @@ function inspectOne(
   const unsafe = checks.whyUnsafe(file, isSecret, process.user);
   return [
     ...(unsafe === undefined ? [] : [unsafeFile(path, unsafe)]),
-    ...(path.endsWith('.ca') ? withoutAuthority(path, file) : []),
+    ...(/\.(?:ca|authority)$/.test(path) ? withoutAuthority(path, file) : []),
     ...closedTo(process, { path, file }, checks, isSecret),
     ...(isSecret && checks.isOpenToDaemon(file) ? [openToDaemon(process, path, file)] : []),
   ];
@@ -154,6 +154,8 @@ function receiverFiles({ audit, notices = [] }: Settings): readonly NamedFile[] 
     ...audit.ship.flatMap((sink, index) =>
       sinkFilesOf(sink).map(([key, file]) => ({ path: `audit.ship[${index}].${key}`, file })),
     ),
+    { path: 'audit.stamps.authority', file: audit.stamps?.authorityFile },
+    { path: 'audit.stamps.ca', file: audit.stamps?.caFile },
     ...notices.flatMap((each) => {
       const path = `notices.${each.name}`;
       const secretFile = each.kind === 'webhook' ? each.secretFile : undefined;
@@ -165,15 +167,20 @@ function receiverFiles({ audit, notices = [] }: Settings): readonly NamedFile[] 
   ];
 }
 
-/** If the system has no list of authorities: a problem for each receiver of records without an own one. */
+/** If the system has no list of authorities: a problem for each receiver of records, or authority of time stamps, without an own one. */
 function inspectReceiverTrust(
   { audit }: Pick<Settings, 'audit'>,
   { listFile }: Pick<OtherChecks, 'listFile'>,
 ): readonly Finding[] {
   if (listFile !== undefined) return [];
-  return audit.ship.flatMap(({ caFile }, index) =>
-    caFile === undefined ? [withoutTrust(`audit.ship[${index}].ca`)] : [],
-  );
+  const { stamps } = audit;
+  const isDoubtful = stamps?.caFile === undefined && stamps?.url.startsWith('https:') === true;
+  return [
+    ...audit.ship.flatMap(({ caFile }, index) =>
+      caFile === undefined ? [withoutTrust(`audit.ship[${index}].ca`)] : [],
+    ),
+    ...(isDoubtful ? [withoutTrust('audit.stamps.ca')] : []),
+  ];
 }
 
 /** Optional libraries that are needed, and not installed. */

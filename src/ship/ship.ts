@@ -1,5 +1,6 @@
-// `dovegate ship`: records and notices on their way to receivers, in a process of their own. What is to be sent, and where, it is told at
-// `audit.door`; of the disk it reads the journal, the files of the receivers, and its own state. It goes on without the gate.
+// `dovegate ship`: records and notices on their way to receivers, and time stamps from an authority, in a process of their own. What is to
+// be sent, and where, it is told at `audit.door`; of the disk it reads the journal, the files of the receivers, and its own state. It goes
+// on without the gate.
 
 import { existsSync } from 'node:fs';
 import { createDoorClient } from '../adapters/door/door-client.js';
@@ -18,6 +19,7 @@ import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import { type ClaimedSink, type ShipClaims, type ShipHead, shipCalls } from '../domain/admin/door/ship.js';
 import { sinkFilesOf } from '../domain/config/sinks.js';
+import { plural } from '../domain/language/words/words.js';
 import { messageOf } from '../ports/faults.js';
 import { exitCodes, type Timer } from '../ports/machine.js';
 import { createCertificates, receiverCertificatesOf } from '../setup/certificates.js';
@@ -25,6 +27,7 @@ import { Opened, openProcess, watchFatalErrors } from '../setup/life.js';
 import { Gate } from './gate.js';
 import { createNotices } from './notices.js';
 import { sinksOf } from './receivers.js';
+import { createStamps } from './stamps.js';
 
 const tellMs = 1_000;
 /** Time for the end, beyond that of the receivers. */
@@ -110,6 +113,8 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
   });
   const notices = createNotices({ clock, log, directory: state });
   opened.add('notices', () => notices.close());
+  const stamps = createStamps({ clock, log, directory: state, untilSeq: () => seq ?? 0 });
+  opened.add('stamps', () => stamps.close());
   opened.add('records', async () => {
     await changes;
     await shipping?.sinks.end();
@@ -137,8 +142,9 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
   function status(): string {
     if (head === undefined) return `waits for dovegate: ${gate.away ?? 'it has not said what to send'}`;
     const why = problem() ?? gate.away;
-    const count = head.sinks.length + head.notices.length;
-    return why === undefined ? `sends to ${count} receivers` : `sends to ${count} receivers: ${why}`;
+    const receivers = plural(head.sinks.length + head.notices.length, 'receiver');
+    const sends = `sends to ${receivers}${head.stamps === undefined ? '' : ', and takes time stamps'}`;
+    return why === undefined ? sends : `${sends}: ${why}`;
   }
 
   function problem(): string | undefined {
@@ -181,7 +187,8 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     }
     notices.replace(now.notices, now);
     notices.reached(seq);
-    if (sinks.length + now.notices.length > 0) return;
+    await stamps.replace(now);
+    if (sinks.length + now.notices.length > 0 || now.stamps !== undefined) return;
     await shipping.sinks.settled();
     if (head === now) finish();
   }
@@ -232,6 +239,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
         return { name, state: at.at, ...why, sentSeq, lagMs, ...(safe.seq > 0 && { safe }) };
       }),
       notices: notices.receivers,
+      stamps: stamps.claim,
       certificates: certificates
         .expiries()
         .flatMap(({ role, name, leftMs }) =>

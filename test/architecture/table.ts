@@ -36,6 +36,8 @@ const belowCli = [
   'domain/language/words',
   'domain/config',
   'domain/judging/review',
+  'domain/language/der',
+  'domain/records/stamps',
   'domain/records/trail',
   'domain/records/report',
   'domain/records/story',
@@ -52,6 +54,7 @@ const belowCli = [
   'adapters/http/ask',
   'adapters/journal',
   'adapters/shipping',
+  'adapters/stamps',
   'adapters/telemetry',
   'adapters/views',
   'gateway/outcome',
@@ -86,6 +89,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/language/codes': rule([], { public: ['codes', 'decisions', 'outcomes'] }),
   // What can be asked about access on request, and with what; the client library has it too.
   'domain/language/verbs': rule([], { public: ['verbs'] }),
+  // DER: certificates, and time stamps of an authority.
+  'domain/language/der': rule([], { public: ['read', 'write'] }),
   'domain/people/identity': rule([...protocol], {
     public: ['peer', 'origin', 'credentials', 'person', 'user-name', 'user-word'],
     // net: addresses, no sockets.
@@ -147,6 +152,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['checkpoints', 'export', 'run-ends', 'search', 'sketch', 'user-search', 'verify'],
     },
   ),
+  // What a time stamp of an authority proves.
+  'domain/records/stamps': rule(['domain/language/der'], {
+    public: ['certificate', 'fault', 'stamp'],
+    builtins: ['crypto'],
+  }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
   'domain/records/fleet': rule(
     [
@@ -260,6 +270,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/admin/notices/receiver',
       'domain/admin/page',
       'domain/language/seams',
+      'domain/records/stamps/fault',
       'domain/records/views',
     ],
     {
@@ -345,6 +356,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'parse-settings',
         'settings',
         'sinks',
+        'stamps',
         'problem',
         'parse-cells',
         'parse-fleet',
@@ -611,6 +623,24 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['nodemailer', 'zod'],
     },
   ),
+  // Time stamps: asked of an authority, and kept.
+  'adapters/stamps': rule(
+    [
+      'ports',
+      'concurrency',
+      'domain/admin/notices/fault',
+      'domain/records/audit/record',
+      'domain/records/audit/stored',
+      'domain/records/stamps',
+      'adapters/host/regular-file',
+      'adapters/http/ask',
+      'adapters/notices/connection',
+    ],
+    {
+      public: ['stamp-folder', 'stamper'],
+      builtins: ['crypto', 'fs', 'https', 'net', 'path', 'url'],
+    },
+  ),
   // The page itself, in the browser.
   web: {
     imports: [
@@ -753,6 +783,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/net',
       'adapters/notices',
       'adapters/shipping',
+      'adapters/stamps',
       'adapters/telemetry',
     ],
     { public: ['ship'], builtins: ['fs', 'process'] },

@@ -203,7 +203,7 @@ test('without a receiver it ends with 0', async (t) => {
   const { daemon } = await openGateway(t, { ...usual, audit: auditOf([]) });
   const { exit, text } = await runDovegate(['ship', '--config', daemon.path('dovegate.yaml')]);
   assert.equal(exit, 0);
-  assert.match(text, /has no receivers \(audit\.ship, notices\), so nothing is shipped/);
+  assert.match(text, /has no receivers \(audit\.ship, audit\.stamps, notices\), so nothing is shipped/);
   assert.equal((await statusOf(daemon)).ship, undefined);
 });
 

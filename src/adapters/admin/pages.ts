@@ -250,7 +250,7 @@ function pageOf({ told }: NonNullable<Running['page']>): unknown {
   };
 }
 
-function shipOf({ isThere, problem, notices }: NonNullable<Running['ship']>): unknown {
+function shipOf({ isThere, problem, notices, stamps }: NonNullable<Running['ship']>): unknown {
   return {
     connected: isThere,
     problem,
@@ -263,6 +263,12 @@ function shipOf({ isThere, problem, notices }: NonNullable<Running['ship']>): un
       lag_ms: Math.round(lagMs),
       fault: fault && { code: fault.code, status: fault.status, for_ms: Math.round(fault.forMs) },
     })),
+    stamps: stamps && {
+      authority: stamps.authority,
+      last: stamps.lastMs === undefined ? undefined : new Date(stamps.lastMs).toISOString().slice(0, 10),
+      failed: stamps.failed,
+      fault: stamps.fault && { code: stamps.fault.code, for_ms: Math.round(stamps.fault.forMs) },
+    },
   };
 }
 

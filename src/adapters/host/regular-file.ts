@@ -136,12 +136,12 @@ export async function readOwnFile(path: string): Promise<string | undefined> {
 }
 
 /** As `replaceWhole`, where other work must not wait for the disk; its directory is made. One call at a time. */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await rm(`${path}.new`, { force: true });
   const file = await open(`${path}.new`, 'wx', 0o600);
   try {
-    await file.writeFile(text);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

@@ -24,6 +24,8 @@ export interface AskLimits {
   readonly silentMs?: number;
   /** 0: only the status counts, and nothing behind the head is read. */
   readonly bytesMax: number;
+  /** `latin1`: the body is bytes, one in each character. */
+  readonly encoding?: 'utf8' | 'latin1';
 }
 
 export interface Answer {
@@ -63,7 +65,7 @@ export function openAnswer(options: RequestOptions, body?: string | Uint8Array):
 export async function ask(
   options: RequestOptions,
   body: string | Uint8Array | undefined,
-  { clock, ms, silentMs, bytesMax }: AskLimits,
+  { clock, ms, silentMs, bytesMax, encoding = 'utf8' }: AskLimits,
   take?: (piece: string) => void,
 ): Promise<Answer> {
   const late = new AbortController();
@@ -88,13 +90,13 @@ export async function ask(
     }
     let text = '';
     let bytes = 0;
-    for await (const read of response.setEncoding('utf8')) {
+    for await (const read of response.setEncoding(encoding)) {
       const piece = String(read);
       silence?.cancel();
       silence = hear();
       if (take !== undefined && status === 200) take(piece);
       else {
-        bytes += Buffer.byteLength(piece);
+        bytes += Buffer.byteLength(piece, encoding);
         if (bytes > bytesMax) throw new AskFault('too-long', `the answer has more than ${bytesMax} bytes`);
         text += piece;
       }

@@ -238,6 +238,13 @@ const listed = {
     'as the code says',
   ],
   'notices-back': [['info'], 'receiver', 'a receiver takes notices again'],
+  'stamps-away': [
+    ['warn'],
+    'receiver',
+    'no time stamp was taken; it is tried again, and logged when the code changes',
+    'as the code says',
+  ],
+  'stamps-taken': [['info'], 'receiver', 'the stamp of a day was stored'],
   'notices-again': [
     ['warn'],
     'receiver',

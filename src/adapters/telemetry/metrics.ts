@@ -398,6 +398,20 @@ const gauges: Readonly<Record<string, Rows>> = {
       ({ ship }) => ship?.notices.map(({ name, dropped }) => [name, dropped]),
     ],
   },
+  stamps: {
+    stamps_up: [
+      '1: the last time stamp was taken. 0: attempts fail. Absent without an authority, and without `dovegate ship`.',
+      ({ ship }) => ship?.stamps && Number(ship.stamps.fault === undefined),
+    ],
+    stamps_last_timestamp_seconds: [
+      'The day of the last time stamp, in Unix time; 0: there is none.',
+      ({ ship }) => ship?.stamps && (ship.stamps.lastMs ?? 0) / 1000,
+    ],
+    stamps_failed_total: [
+      'Attempts to take a time stamp that failed since `dovegate ship` was started.',
+      ({ ship }) => ship?.stamps?.failed,
+    ],
+  },
   versions: {
     'build_info{version,node}': [
       '1; the versions of the program and of its runtime.',

@@ -45,6 +45,8 @@ export interface Journals {
   readonly signKeyFile?: string | undefined;
   readonly stateDirectory?: string | undefined;
   readonly hmacKeyFile?: string | undefined;
+  /** The authority of time stamps; undefined: not known. */
+  readonly stamps?: { readonly authorityFile: string } | undefined;
   /** `admin.unix` of the daemon that writes there; undefined: not known. */
   readonly adminSocket?: string | undefined;
   /** `admin.page.unix` of that daemon. */

@@ -17,7 +17,7 @@ import { parsePublicKey } from '../../domain/records/audit/ledger.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
 import { proofKindOf } from '../../domain/records/report/proof.js';
-import type { KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
+import type { Fault, KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
 import type { TrailFault, Verdict } from '../../domain/records/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -34,6 +34,7 @@ import {
   trailIn,
 } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
+import { type JudgedStamps, readStamped, stampLines, stampsJson } from './audit-stamps.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface VerifyFlags {
@@ -43,6 +44,9 @@ export interface VerifyFlags {
   readonly from?: number;
   readonly unsigned?: boolean;
   readonly received?: boolean;
+  /** A folder of time stamps of the journal, and a file with the certificates that they must chain to. */
+  readonly stamps?: string;
+  readonly authority?: string;
   /** Accept the host's own key, which signed the end of the journal. */
   readonly acceptKey?: boolean;
   readonly json?: boolean;
@@ -71,6 +75,7 @@ interface Checked extends Received {
   readonly isPassed: boolean;
   readonly trust: Trust;
   readonly hasConfig: boolean;
+  readonly stamps?: JudgedStamps | undefined;
 }
 
 const faultsMax = 20;
@@ -89,36 +94,44 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   const directories = paths.filter(isDirectory);
   const named = paths.filter((path) => !directories.includes(path));
   for (const path of named) demandNoProof(path, flags.key);
+  const stamped = flags.stamps === undefined ? undefined : readStamped(flags.stamps, authorityOf());
 
   const requestOf = (trust: Trust) => ({ trustedKeys: trust.keys, ownKey: trust.own, fromSeq, faultsMax });
   let isGood = hosts?.every((host) => host.paths.length > 0) ?? true;
   const report = async (
     target: string,
-    files: readonly TrailFile[],
-    found: Received,
+    files: readonly Pick<TrailFile, 'name' | 'path'>[],
+    found: Received & { readonly stamps?: JudgedStamps | undefined },
     trust: Trust,
     base?: string,
   ): Promise<void> => {
-    const isPassed = found.verdict.faults.length === 0 && (isChecked(trust) || unsigned);
+    const isWhole = found.verdict.faults.length === 0 && (found.stamps?.faults ?? []).length === 0;
+    const isPassed = isWhole && (isChecked(trust) || unsigned);
     isGood &&= isPassed;
     const byName = new Map(files.map(({ name, path }) => [name, path]));
     const pathOf = (file: string): string =>
       byName.get(file) ?? (base === undefined ? file : join(base, file));
     const host = base === undefined ? undefined : hostOf(journals, base)?.host;
-    const checked = { ...found, target, host, pathOf, isPassed, trust, hasConfig: config !== undefined };
+    const hasConfig = config !== undefined;
+    const checked = { ...found, target, host, pathOf, isPassed, trust, hasConfig };
     const format = flags.json === true ? formatReport : describe;
     await screen.print(format(checked, received, screen));
   };
   for (const directory of directories) {
     const { files, kept } = await trailIn(journals, directory, stateDirectory);
     const trust = hosts === undefined ? general : trustOfHost(general, hostOf(journals, directory));
-    const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, requestOf(trust));
+    const followed = await verifyTrail(
+      { files, kept: [...kept, ...extra, ...(stamped?.kept ?? [])] },
+      { ...requestOf(trust), ...(stamped && { onCheckpoint: stamped.onCheckpoint }) },
+    );
     const compared = comparedWithSecret(followed, trust, directory);
     const isAccepted = flags.acceptKey === true && config !== undefined;
     const found = isAccepted ? accept(screen, trust, config, directory, compared) : compared;
     // Earlier records can be retired; the verdict has checked that.
     const verdict = withMissing(found, fromSeq, false);
-    await report(directory, files, { verdict, copies: 0, others: 0 }, trust, directory);
+    const stamps = stamped?.judge(verdict);
+    const shown = [...files, ...(stamped?.files ?? [])];
+    await report(directory, shown, { verdict, copies: 0, others: 0, stamps }, trust, directory);
   }
   if (named.length > 0) {
     const files = named.map((path) => fileAt(path, received));
@@ -129,6 +142,15 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   }
   await screen.flush();
   return isGood ? exitCodes.ok : exitCodes.failed;
+
+  function authorityOf(): string {
+    if (paths.length !== 1 || directories.length !== 1)
+      throw new CommandFault(exitCodes.usage, '--stamps is for one journal: name its directory');
+    const file = flags.authority ?? journals.stamps?.authorityFile;
+    if (file !== undefined) return file;
+    const text = 'name the certificates that the stamps must chain to: --authority FILE';
+    throw new CommandFault(exitCodes.usage, text);
+  }
 }
 
 export interface CheckedJournal {
@@ -382,7 +404,8 @@ function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict
 
 function describe(checked: Checked, isReceived: boolean, screen: Screen): string {
   const { verdict, copies, others, pathOf, isPassed } = checked;
-  const { records, firstSeq, lastSeq, firstTime, lastTime, journal, faults, faultCount } = verdict;
+  const { records, firstSeq, lastSeq, firstTime, lastTime, journal } = verdict;
+  const { faults, faultCount } = faultsOf(checked);
   const range = firstSeq === undefined ? '' : `, seq ${firstSeq} to ${lastSeq ?? firstSeq}`;
   const id = journal === undefined ? '' : `, journal ${printable(journal)}`;
   const lines = [`${printable(checked.target)}: ${plural(records, 'record')}${range}${id}`];
@@ -408,6 +431,11 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
       lines.push(`  ${screen.paint('doubtful', printable(text))}`);
     }
   lines.push(`  ${printable(describeSignatures(checked))}`);
+  const { found: stamped } = checked.stamps ?? {};
+  // They are right, and the journal is another one.
+  for (const { kind, text } of stamped === undefined ? [] : stampLines(stamped))
+    if (kind === 'warning' || faultCount === 0)
+      lines.push(`  ${kind === 'warning' ? screen.paint('doubtful', text) : text}`);
   if (isPassed) {
     lines.push(screen.paint('good', 'passed'));
   } else if (faultCount > 0) {
@@ -422,7 +450,16 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
   return lines.join('\n');
 }
 
-function describeFault({ file, line, seq, kind, text }: TrailFault, pathOf: Checked['pathOf']): string {
+/** Those of the journal, and those of its stamps. */
+function faultsOf({ verdict, stamps }: Pick<Checked, 'verdict' | 'stamps'>) {
+  const ofStamps = stamps?.faults ?? [];
+  return {
+    faults: [...verdict.faults, ...ofStamps.slice(0, faultsMax)],
+    faultCount: verdict.faultCount + ofStamps.length,
+  };
+}
+
+function describeFault({ file, line, seq, kind, text }: Fault<string>, pathOf: Checked['pathOf']): string {
   const path = file === '' ? '' : line === 0 ? `${pathOf(file)}: ` : `${pathOf(file)}:${line}: `;
   const number = seq === undefined ? '' : `seq ${seq}: `;
   return printable(`${path}${number}${kind}: ${text}`);
@@ -458,7 +495,8 @@ function describeSignatures({ verdict, trust, hasConfig }: Checked): string {
 
 function formatReport(checked: Checked, isReceived: boolean): string {
   const { verdict, copies, others, pathOf, trust } = checked;
-  const { firstTime, lastTime, faults, open } = verdict;
+  const { firstTime, lastTime, open } = verdict;
+  const { faults, faultCount } = faultsOf(checked);
   return formatJson({
     target: checked.target,
     host: checked.host,
@@ -475,7 +513,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     signed_seq: verdict.signedSeq,
     keys: verdict.keys,
     earlier_keys: verdict.earlierKeys ?? [],
-    fault_count: verdict.faultCount,
+    fault_count: faultCount,
     faults: faults.map(({ file, line, seq, kind, text }) => ({ file: pathOf(file), line, seq, kind, text })),
     open_count: verdict.openCount,
     open: open.map(({ id, seq, file, line }) => ({ id, seq, file: pathOf(file), line })),
@@ -484,6 +522,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     torn: verdict.isTorn,
     newer: verdict.isNewer,
     ...(isReceived && { copies, others }),
+    ...(checked.stamps?.found && { stamps: stampsJson(checked.stamps.found) }),
   });
 }
 
@@ -498,8 +537,8 @@ export async function auditVerifyAsked(
   { key, json = false, ...flags }: VerifyFlags,
   clock: { readonly now: () => number },
 ): Promise<number> {
-  const { from, checkpoint, received, unsigned } = flags;
-  const ofFiles = [from, checkpoint, received, unsigned, flags.acceptKey];
+  const { from, checkpoint, received, unsigned, stamps, authority } = flags;
+  const ofFiles = [from, checkpoint, received, unsigned, stamps, authority, flags.acceptKey];
   const isOfFiles = ofFiles.some((flag) => flag !== undefined);
   if (isOfFiles || key.length > 0)
     throw new CommandFault(

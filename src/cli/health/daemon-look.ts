@@ -6,6 +6,7 @@ import type { Settings } from '../../domain/config/settings.js';
 import { agoWords } from '../../domain/language/words/words.js';
 import { isCount, isDistanceMs } from '../../domain/records/audit/record.js';
 import { asList, asNumber, asObject, asText, isText } from '../../domain/records/audit/stored.js';
+import { stampCodes } from '../../domain/records/stamps/fault.js';
 import { expirySentence, warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
 
@@ -172,7 +173,7 @@ function pageIn(status: Values): Look[] {
 /** The process that ships records and notices; nothing where the configuration has no receivers. */
 function shipIn(status: Values): Look[] {
   if (status['ship'] === undefined) return [];
-  const { connected, problem, notices } = valuesOf(status['ship']);
+  const { connected, problem, notices, stamps } = valuesOf(status['ship']);
   if (connected !== true)
     return [
       warning(
@@ -185,7 +186,24 @@ function shipIn(status: Values): Look[] {
   const faults = isText(problem)
     ? [warning('ship', problem, 'its log has more', 'journalctl -u dovegate-ship -n 20')]
     : [];
-  return [...faults, ...noticesIn(listOf(notices))];
+  return [
+    ...faults,
+    ...noticesIn(listOf(notices)),
+    ...(stamps === undefined ? [] : [stampsIn(valuesOf(stamps))]),
+  ];
+}
+
+function stampsIn({ authority, last, fault }: Values): Look {
+  const name = `stamps ${textOf(authority)}`;
+  const taken = isText(last) ? `the last one is of ${last}` : 'there is none yet';
+  if (fault === undefined) return ok(name, taken);
+  const { code, for_ms: forMs } = valuesOf(fault);
+  const [means, ask] = Object.entries(stampCodes).find(([each]) => each === code)?.[1] ?? [
+    textOf(code),
+    'look at it',
+  ];
+  const seconds = isDistanceMs(forMs) ? ` for ${agoWords(forMs)}` : '';
+  return warning(name, `none is taken${seconds}: ${means}; ${taken}`, ask);
 }
 
 function noticesIn(notices: readonly Values[]): Look[] {

@@ -209,7 +209,7 @@ export function withoutDoubtful(
   return {
     ...settings,
     backends: settings.backends.filter(({ name }) => isSound(`backends.${name}`)),
-    audit: { ...settings.audit, ship: isSound('audit') ? settings.audit.ship : [] },
+    audit: isSound('audit') ? settings.audit : { ...without(settings.audit, 'stamps'), ship: [] },
   };
 }
 

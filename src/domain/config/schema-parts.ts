@@ -226,6 +226,14 @@ export function parsed<Value extends object | number>(
   });
 }
 
+/** A URL of HTTP without a user and a password; a text: why it is none. `instead`: of the password. */
+export function urlOf(written: string, example: string, instead: string): URL | string {
+  const url = URL.canParse(written) ? new URL(written) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
+    return `must be a URL, as ${example}`;
+  return url.username === '' && url.password === '' ? url : `a URL holds no user and no password; ${instead}`;
+}
+
 export function hostAndPort(what: string, error: string) {
   return parsed(what, parseHostAndPort, error);
 }

@@ -35,10 +35,12 @@ import {
   strict,
   text,
   timer,
+  urlOf,
   userPatterns,
   word,
 } from './schema-parts.js';
 import { sinkSchema } from './sinks.js';
+import { stampsSchema } from './stamps.js';
 
 const namespace = section('a namespace', {
   prefix: z
@@ -261,6 +263,7 @@ const audit = section('the audit settings', {
     .max(bounds.shipReceivers, { error: `must hold at most ${bounds.shipReceivers} receivers` })
     .default([])
     .describe('receivers of every record'),
+  stamps: stampsSchema.optional(),
 });
 
 /** All segments together: bytes, or a share of the file system (above 0, at most 1). */
@@ -294,11 +297,8 @@ const noticeMail = section('a mail', {
 });
 
 function webhookOf(written: string): URL | string {
-  const url = URL.canParse(written) ? new URL(written) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
-    return 'must be a URL, as https://chat.example.com/hooks/x';
-  if (url.username !== '' || url.password !== '')
-    return 'a URL holds no user and no password; use secret_file';
+  const url = urlOf(written, 'https://chat.example.com/hooks/x', 'use secret_file');
+  if (typeof url === 'string') return url;
   const host = hostOf(url);
   return url.protocol === 'https:' || isOfThisMachine(host)
     ? url

@@ -82,6 +82,8 @@ interface StartOptions {
   /** False: `audit.memory: off`. */
   readonly hasRing?: boolean;
   readonly plainBytesMax?: number;
+  /** The id of a journal that begins. */
+  readonly journal?: string;
 }
 
 /** A start of the daemon's writer. Throws where the journal cannot be opened. */
@@ -95,7 +97,10 @@ export function startRun(place: Place, options: StartOptions = {}): Run {
   const { plainBytesMax } = options;
   const limits = plainBytesMax === undefined ? {} : { plainBytesMax };
   const key = isSigned ? secretPem : undefined;
-  const writer = createWriter({ ...names, ...places, ...limits, signKey: key }, 'ab'.repeat(16));
+  const writer = createWriter(
+    { ...names, ...places, ...limits, signKey: key },
+    options.journal ?? 'ab'.repeat(16),
+  );
   writer.attach(ring.reader());
   const locked = writer.carryOut({ do: 'open', lock: undefined, wallMs });
   if (locked.kind !== 'lock') throw new Error(JSON.stringify(locked));

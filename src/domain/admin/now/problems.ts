@@ -17,6 +17,7 @@ import {
   type RunningJournal,
   type RunningNotices,
   type RunningSink,
+  type RunningStamps,
   slowMsMin,
   type TlsCause,
 } from './running.js';
@@ -88,6 +89,7 @@ export const foundCodes = {
   'ship-away': ['a receiver gets no records'],
   'ship-absent': ['receivers get nothing, since `dovegate ship` does not run'],
   'notices-away': ['a receiver of notices takes none'],
+  'stamps-away': ['no time stamp is taken from the authority'],
   'audit-lost': ['records never reached the disk since the start'],
   'audit-damaged': ['the start found signed records missing, or other ones in their place'],
   'journal-appended': ['the start found lines that no run of the daemon wrote'],
@@ -149,6 +151,7 @@ function problemsOf(running: Running): readonly FoundProblem[] {
     ...sinks.flatMap(sinkAway),
     ...(ship === undefined ? [] : shipAbsent(ship, sinks)),
     ...(ship?.notices ?? []).flatMap((each) => noticesAway(each, atMs - (ship?.ageMs ?? 0))),
+    ...(ship?.stamps === undefined ? [] : stampsAway(ship.stamps, atMs - ship.ageMs)),
     ...lostRecords(journal),
     ...touched(journal),
     ...stalled(running.stall),
@@ -725,6 +728,23 @@ function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProb
       code: 'notices-away',
       text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
       ...(ask !== undefined && { try: ask }),
+      isDegrading: false,
+      sinceMs,
+    },
+  ];
+}
+
+function stampsAway({ authority, lastMs, fault }: RunningStamps, toldMs: number): FoundProblem[] {
+  if (fault === undefined) return [];
+  const [means, ask] = fault.why;
+  const sinceMs = Math.round(toldMs - fault.forMs);
+  const last =
+    lastMs === undefined ? 'there is none yet' : `the last one is of ${timeOf(lastMs).slice(0, 10)}`;
+  return [
+    {
+      code: 'stamps-away',
+      text: `No time stamp is taken from ${authority} since ${timeOf(sinceMs)}, and ${last}: ${means}.`,
+      try: ask,
       isDegrading: false,
       sinceMs,
     },

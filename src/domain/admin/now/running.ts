@@ -76,6 +76,8 @@ export interface Running {
         /** All receivers, who get nothing while it is not there. */
         readonly names: readonly string[];
         readonly notices: readonly RunningNotices[];
+        /** Undefined: none are taken, or it is not there. */
+        readonly stamps?: RunningStamps | undefined;
       }
     | undefined;
   /** `problems`: why the old configuration was kept, else warnings. `restart`: changed settings that are read only at a start. */
@@ -268,6 +270,16 @@ export interface PageTold {
   readonly problem?: string | undefined;
   /** How old this is. */
   readonly ageMs: number;
+}
+
+/** The authority of time stamps. `lastMs`: the day of the last stamp. `forMs`: how long attempts had failed when it was said. */
+export interface RunningStamps {
+  readonly authority: string;
+  readonly lastMs: number | undefined;
+  readonly failed: number;
+  readonly fault?:
+    | { readonly code: string; readonly forMs: number; readonly why: readonly [string, string] }
+    | undefined;
 }
 
 /** A receiver of notices. `forMs`: how long attempts had failed when it was said. */

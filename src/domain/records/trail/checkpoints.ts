@@ -43,6 +43,15 @@ const keysMax = bounds.signingKeys;
 export interface KeptCheckpoint {
   readonly file: string;
   readonly text: string;
+  /** The line was there at this time (RFC 3339), by the stamp of an authority. Its record may be retired by now. */
+  readonly stampedAt?: string;
+}
+
+interface Expected extends Pick<KeptCheckpoint, 'file'> {
+  readonly seq: number;
+  readonly hash: string;
+  readonly key: string | undefined;
+  readonly stampedAt: string | undefined;
 }
 
 /** Kept by a start that found records missing or different from this checkpoint. The last one, `checkpoint.json`, is never so old. */
@@ -62,10 +71,8 @@ export function createCheckpointVerifier(
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   /** In the order in which they first signed. */
   const keys = new Set<string>();
-  const expected = new Map<
-    number,
-    { readonly file: string; readonly hash: string; readonly key: string | undefined }
-  >();
+  /** Several files may name one record, and not the same. */
+  const expected = new Map<number, Expected[]>();
   let signedSeq: number | undefined;
   let signedTime: string | undefined;
   let signedBy: string | undefined;
@@ -82,7 +89,7 @@ export function createCheckpointVerifier(
   const firstKeys = new Set<string>();
   /** Of these, the keys whose signatures count only because a trusted key signed them later. */
   const earlierKeys = new Set<string>();
-  for (const { file, text } of kept) expect(file, text);
+  for (const each of kept) expect(each);
 
   return {
     /**
@@ -101,9 +108,12 @@ export function createCheckpointVerifier(
       const found = expected.get(seq);
       if (found === undefined) return;
       expected.delete(seq);
-      if (found.hash === hash) return;
-      const text = `the record is not the one that ${found.file} names`;
-      report({ kind: 'rewritten', file, line, seq, text });
+      for (const { hash: expectedHash, file: by, stampedAt } of found) {
+        if (expectedHash === hash) continue;
+        const anew = `, which was there at ${stampedAt}: whoever has the signing key wrote the journal anew after that`;
+        const text = `the record is not the one that ${by} names${stampedAt === undefined ? '' : anew}`;
+        report({ kind: 'rewritten', file, line, seq, text });
+      }
     },
     /** The oldest record that retention left, according to the records that count; 0: unknown. */
     get oldestSeq() {
@@ -114,9 +124,9 @@ export function createCheckpointVerifier(
      * trusted key, or, if none was given, of any key. `keys`: in the order in which they first signed.
      */
     finish(last: Place, firstSeq: number) {
-      for (const [seq, { file, key }] of expected) {
+      for (const { seq, file, key, stampedAt } of [...expected.values()].flat()) {
         // Its records were retired, which a signed record explains (verify.ts checks that), or are not part of the check.
-        if (seq < firstSeq && evidenceFile.test(file)) continue;
+        if (seq < firstSeq && (evidenceFile.test(file) || stampedAt !== undefined)) continue;
         if (trust.size > 0 && !trust.has(key ?? '')) {
           report({ kind: 'untrusted', file, line: 1, seq, text: 'no trusted key signed this checkpoint' });
         } else if (seq > (last.seq ?? 0)) {
@@ -184,7 +194,7 @@ export function createCheckpointVerifier(
     report({ kind: 'retire-untrusted', ...place, text });
   }
 
-  function expect(file: string, text: string): void {
+  function expect({ file, text, stampedAt }: KeptCheckpoint): void {
     const line = text.trimEnd();
     const link = readLink(Buffer.from(line));
     const record = parseLine(line);
@@ -197,6 +207,7 @@ export function createCheckpointVerifier(
       report({ kind: 'bad-signature', file, line: 1, seq: link?.seq, text: fault });
       return;
     }
-    expected.set(link.seq, { file, hash: link.hash, key });
+    const { seq, hash } = link;
+    expected.set(seq, [...(expected.get(seq) ?? []), { seq, hash, file, key, stampedAt }]);
   }
 }

@@ -119,6 +119,8 @@ export interface TrailOptions {
   /** True: files end where a receiver of records cut them, not at segments. */
   readonly isShipped?: boolean;
   readonly faultsMax: number;
+  /** Called for each checkpoint of the trail, with its time as it is written. */
+  readonly onCheckpoint?: (seq: number, time: string) => void;
 }
 
 /** Records may be a little older than the previous one: they are numbered in the order in which they were handed over. */
@@ -437,6 +439,7 @@ export function createVerifier(options: TrailOptions) {
     const { seq } = link;
     const counts =
       (event === 'checkpoint' || event === 'retire') && checkpoints.judge(whole, record, { file, line, seq });
+    if (event === 'checkpoint') options.onCheckpoint?.(seq, asText(record['time']) ?? '');
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }

@@ -1,0 +1,70 @@
+// A folder of stamps: for each day `DATE.tsr`, the answer of the authority, and `DATE.jsonl`, the line that it stamps with its LF, so that
+// `openssl ts -verify` needs nothing else.
+
+import { readdirSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
+import { readRegular, replaceFile } from '../host/regular-file.js';
+
+const form = /^(\d{4}-\d\d-\d\d)\.tsr$/;
+
+/** Rejects with the system's error. */
+export async function stampDays(folder: string): Promise<string[]> {
+  try {
+    return daysOf(await readdir(folder));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** On disk when it resolves, also after a power cut. Removes the oldest beyond the bound. Rejects with the system's error. */
+export async function storeStamp(folder: string, day: string, line: Buffer, answer: Buffer): Promise<void> {
+  // The line first: a stamp without its line proves nothing.
+  await replaceFile(join(folder, lineName(day)), line);
+  await replaceFile(join(folder, stampName(day)), answer);
+  for (const old of (await stampDays(folder)).slice(0, -bounds.stampDays))
+    for (const name of [stampName(old), lineName(old)]) await rm(join(folder, name), { force: true });
+}
+
+export interface StoredStamp {
+  readonly day: string;
+  /** Names within the folder. */
+  readonly file: string;
+  readonly answer: Buffer;
+  /** Undefined: it is not there, or cannot be read. */
+  readonly line: Buffer | undefined;
+}
+
+/** In the order of their days. Throws the system's error for a folder that cannot be read. */
+export function readStamps(folder: string): StoredStamp[] {
+  const read = (name: string): Buffer | undefined => {
+    try {
+      return readRegular(join(folder, name), bounds.stampAnswerBytes);
+    } catch {
+      return undefined;
+    }
+  };
+  return daysOf(readdirSync(folder))
+    .slice(-bounds.stampDays)
+    .map((day) => ({
+      day,
+      file: stampName(day),
+      // An empty one is no stamp.
+      answer: read(stampName(day)) ?? Buffer.alloc(0),
+      line: read(lineName(day)),
+    }));
+}
+
+function daysOf(names: readonly string[]): string[] {
+  return names.flatMap((name) => form.exec(name)?.[1] ?? []).toSorted();
+}
+
+function stampName(day: string): string {
+  return `${day}.tsr`;
+}
+
+function lineName(day: string): string {
+  return `${day}.jsonl`;
+}

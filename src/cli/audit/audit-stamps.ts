@@ -1,0 +1,198 @@
+// The time stamps of a journal, for `dovegate audit verify --stamps`. What a stamp covers was there at its time, also to whoever has the
+// signing key since. Stamps are kept elsewhere than the journal, so one that is missing is not seen, but that its day has none is.
+
+import { join } from 'node:path';
+import { readStamps } from '../../adapters/stamps/stamp-folder.js';
+import { plural } from '../../domain/language/words/words.js';
+import { printable } from '../../domain/records/audit/encode.js';
+import { readClaim } from '../../domain/records/audit/ledger.js';
+import { formatTime, parseLine, parseTime } from '../../domain/records/audit/record.js';
+import { asText } from '../../domain/records/audit/stored.js';
+import { readAuthority } from '../../domain/records/stamps/certificate.js';
+import { StampFault, type StampFaultCode } from '../../domain/records/stamps/fault.js';
+import { checkStamp, type Stamp, stampDay, whyOddTime } from '../../domain/records/stamps/stamp.js';
+import type { Fault, KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
+import type { Verdict } from '../../domain/records/trail/verify.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import { readSmallFile } from './audit-places.js';
+
+export interface FoundStamps {
+  readonly count: number;
+  /** Of them, those of records that are not in the journal any more. */
+  readonly retired: number;
+  readonly firstDay: string;
+  readonly lastDay: string;
+  /** The last record that one covers, and the time of that stamp. */
+  readonly seq: number;
+  readonly time: string;
+  readonly signer: string;
+  /** Days without one, from the first stamp up to the day before the last record. */
+  readonly missing: readonly { readonly from: string; readonly to: string }[];
+}
+
+/** One that proves nothing, one whose time does not fit to its record, or those of another journal. */
+export type StampFinding = Fault<'stamp' | 'stamp-time' | 'stamp-foreign'>;
+
+export interface JudgedStamps {
+  readonly faults: readonly StampFinding[];
+  /** Undefined: none is right. */
+  readonly found: FoundStamps | undefined;
+}
+
+interface Stamped extends Stamp {
+  readonly file: string;
+  readonly day: string;
+  readonly seq: number;
+  readonly journal: string | undefined;
+  readonly checkpointMs: number;
+  nextMs: number | undefined;
+}
+
+const dayMs = 86_400_000;
+const shownMax = 5;
+
+/** `authorityFile`: what they must chain to. Throws a CommandFault for files that cannot be read. */
+export function readStamped(folder: string, authorityFile: string) {
+  const authority = readAuthority(readSmallFile(authorityFile, true));
+  if (authority.length === 0)
+    throw new CommandFault(exitCodes.configuration, `${authorityFile} holds no certificate (PEM)`);
+  const stored = read(folder);
+  const faults: StampFinding[] = [];
+  const kept: KeptCheckpoint[] = [];
+  const stamps: Stamped[] = [];
+  for (const { day, file, answer, line } of stored) {
+    try {
+      if (line === undefined) throw new StampFault('other-bytes', `${day}.jsonl is not there`);
+      const stamp = checkStamp(answer, line, authority);
+      const text = line.toString('utf8').trimEnd();
+      const { event, journal, time } = parseLine(text) ?? {};
+      const link = readClaim(Buffer.from(text));
+      if (event !== 'checkpoint' || link === undefined)
+        throw new StampFault('other-bytes', 'no checkpoint of a journal');
+      const checkpointMs = parseTime(asText(time) ?? '') ?? 0;
+      const named = { file, day, seq: link.seq, journal: asText(journal), checkpointMs, nextMs: undefined };
+      stamps.push({ ...stamp, ...named });
+      kept.push({ file, text, stampedAt: formatTime(Math.floor(stamp.timeMs)) });
+      if (stampDay(stamp.timeMs) !== day) faults.push(faultOf(file, link.seq, 'other-day'));
+    } catch (fault) {
+      if (!(fault instanceof StampFault)) throw fault;
+      faults.push({ kind: 'stamp', file, line: 0, seq: undefined, text: `${fault.message}; ${fault.ask}` });
+    }
+  }
+  if (stored.length === 0)
+    faults.push({
+      kind: 'stamp',
+      file: '',
+      line: 0,
+      seq: undefined,
+      text: `${folder} holds no stamp (DATE.tsr)`,
+    });
+  const open = stamps.toSorted((one, other) => one.seq - other.seq);
+
+  return {
+    kept,
+    /** For their paths in messages. */
+    files: stored.map(({ file }) => ({ name: file, path: join(folder, file) })),
+    /** Call for each checkpoint, in their order. */
+    onCheckpoint: (seq: number, time: string): void => {
+      for (let first = open[0]; first !== undefined && first.seq < seq; first = open[0]) {
+        first.nextMs = parseTime(time);
+        open.shift();
+      }
+    },
+    judge(verdict: Verdict): JudgedStamps {
+      const odd = stamps.flatMap((each) => {
+        const why = whyOddTime(each, each.checkpointMs, each.nextMs);
+        return why === undefined ? [] : [faultOf(each.file, each.seq, why)];
+      });
+      const foreign = stamps.filter(({ journal }) => journal !== verdict.journal);
+      const [one] = foreign;
+      const of: StampFinding[] =
+        one === undefined
+          ? []
+          : [
+              {
+                kind: 'stamp-foreign',
+                file: one.file,
+                line: 0,
+                seq: one.seq,
+                text: `${plural(foreign.length, 'stamp is', 'stamps are')} of journal ${one.journal ?? ''}: if an older journal was put away, put its stamps there; if not, somebody began this one anew`,
+              },
+            ];
+      return { faults: [...faults, ...of, ...odd], found: foundOf(stamps, verdict) };
+    },
+  };
+}
+
+function read(folder: string) {
+  try {
+    return readStamps(folder);
+  } catch (error) {
+    throw new CommandFault(exitCodes.configuration, `${folder} cannot be read`, error);
+  }
+}
+
+function faultOf(file: string, seq: number, code: StampFaultCode): StampFinding {
+  const fault = new StampFault(code);
+  return { kind: 'stamp-time', file, line: 0, seq, text: `${fault.message}; ${fault.ask}` };
+}
+
+function foundOf(stamps: readonly Stamped[], { firstSeq = 0, lastTime }: Verdict): FoundStamps | undefined {
+  const last = stamps.at(-1);
+  const first = stamps[0];
+  if (first === undefined || last === undefined) return undefined;
+  const { seq, timeMs, signer } = stamps.reduce((most, each) => (each.seq > most.seq ? each : most), last);
+  return {
+    count: stamps.length,
+    retired: stamps.filter((each) => each.seq < firstSeq).length,
+    firstDay: first.day,
+    lastDay: last.day,
+    seq,
+    time: formatTime(Math.floor(timeMs)),
+    signer,
+    missing: missingDays(new Set(stamps.map(({ day }) => day)), first.day, parseTime(lastTime)),
+  };
+}
+
+/** The day of the last record may get its stamp yet. */
+function missingDays(days: ReadonlySet<string>, from: string, untilMs = 0): { from: string; to: string }[] {
+  const missing: { from: string; to: string }[] = [];
+  const until = stampDay(untilMs);
+  let isOpen = false;
+  for (let atMs = Date.parse(from), day = from; day < until; atMs += dayMs, day = stampDay(atMs)) {
+    const last = missing.at(-1);
+    if (days.has(day)) isOpen = false;
+    else if (isOpen && last !== undefined) last.to = day;
+    else {
+      missing.push({ from: day, to: day });
+      isOpen = true;
+    }
+  }
+  return missing;
+}
+
+export function stampLines({ count, retired, firstDay, lastDay, seq, time, signer, missing }: FoundStamps) {
+  const range =
+    firstDay === lastDay ? `of ${firstDay}` : `of ${plural(count, 'day')} from ${firstDay} to ${lastDay}`;
+  const lines: { readonly kind: 'stamped' | 'warning'; readonly text: string }[] = [];
+  const of = `stamped ${range}: what is here up to seq ${seq} was there at ${time}, by ${signer}`;
+  lines.push({ kind: 'stamped', text: printable(of) });
+  if (retired > 0)
+    lines.push({
+      kind: 'stamped',
+      text: `${plural(retired, 'stamp is', 'stamps are')} of records that retention removed`,
+    });
+  if (missing.length > 0) {
+    const shown = missing.slice(0, shownMax).map(({ from, to }) => (from === to ? from : `${from} to ${to}`));
+    const more =
+      missing.length > shown.length ? `, and ${plural(missing.length - shown.length, 'other time')}` : '';
+    const text = `warning: no stamp of ${shown.join(', ')}${more}: what is of those days was there at the next stamp, and nothing says that it was before`;
+    lines.push({ kind: 'warning', text });
+  }
+  return lines;
+}
+
+export function stampsJson({ firstDay, lastDay, ...rest }: FoundStamps): Readonly<Record<string, unknown>> {
+  return { ...rest, first_day: firstDay, last_day: lastDay };
+}
