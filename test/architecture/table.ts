@@ -794,7 +794,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['util'],
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
-    public: ['audit', 'audit-search', 'audit-table', 'fleet-places'],
+    public: ['audit', 'audit-search', 'audit-stamps', 'audit-table', 'fleet-places'],
     builtins: terminal,
     packages: ['commander', 'picocolors', 'zod'],
   }),
@@ -811,7 +811,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     {
       public: ['fleet'],
       // crypto: certificates of a fleet. net: addresses in them, no sockets.
-      builtins: ['fs', 'path', 'http', 'crypto', 'net'],
+      builtins: ['fs', 'path', 'http', 'crypto', 'net', 'readline'],
       packages: ['commander', 'prom-client', 'zod'],
     },
   ),

@@ -28,6 +28,8 @@ export interface AuthorityOptions {
   readonly notAfter?: Date;
   /** The extended key usage; default: what RFC 3161 demands. */
   readonly purpose?: string;
+  /** Who issues the certificate that signs: the root, an authority under it, or a certificate that may issue none. */
+  readonly under?: 'root' | 'middle' | 'leaf';
 }
 
 export interface StampAuthority {
@@ -37,6 +39,8 @@ export interface StampAuthority {
   readonly folder: string;
   readonly signer: X509Certificate;
   readonly key: KeyObject;
+  /** Undefined: the root. */
+  readonly issuer: X509Certificate | undefined;
   /** By `openssl ts`, now. */
   answer(request: Buffer): Buffer;
   /** A server of it. `listener`: what it does instead. */
@@ -52,7 +56,12 @@ const dayMs = 86_400_000;
 const digits = (date: Date): string => `${date.toISOString().replaceAll(/[-:T]|\..*/g, '')}Z`;
 
 export function makeStampAuthority(owner: Owner, options: AuthorityOptions = {}): StampAuthority {
-  const { name = 'Stamps of the test', keys = 'rsa', purpose = 'critical,timeStamping' } = options;
+  const {
+    name = 'Stamps of the test',
+    keys = 'rsa',
+    purpose = 'critical,timeStamping',
+    under = 'root',
+  } = options;
   const notBefore = options.notBefore ?? new Date(Date.now() - dayMs);
   const notAfter = options.notAfter ?? new Date(Date.now() + 1000 * dayMs);
   const folder = makeFolder();
@@ -62,7 +71,7 @@ export function makeStampAuthority(owner: Owner, options: AuthorityOptions = {})
     'index.txt': '',
     serial: '1000\n',
     tsserial: '01\n',
-    'c.cnf': configuration(purpose),
+    'c.cnf': configuration(purpose, under),
   }))
     writeFileSync(join(folder, file), text);
   const made = {
@@ -77,70 +86,17 @@ export function makeStampAuthority(owner: Owner, options: AuthorityOptions = {})
     '-enddate',
     digits(new Date(Date.now() + 4000 * dayMs)),
   ];
-  openssl(
-    folder,
-    'req',
-    ...common,
-    '-new',
-    '-keyout',
-    'root.key',
-    '-out',
-    'root.csr',
-    '-subj',
-    `/CN=${name}`,
-  );
-  openssl(
-    folder,
-    'ca',
-    '-config',
-    'c.cnf',
-    '-batch',
-    '-selfsign',
-    '-keyfile',
-    'root.key',
-    '-in',
-    'root.csr',
-    '-out',
-    'root.pem',
-    '-notext',
-    '-extensions',
-    'root',
-    ...year,
-  );
-  openssl(
-    folder,
-    'req',
-    ...common,
-    '-new',
-    '-keyout',
-    'tsa.key',
-    '-out',
-    'tsa.csr',
-    '-subj',
-    `/CN=${name} 1`,
-  );
-  openssl(
-    folder,
-    'ca',
-    '-config',
-    'c.cnf',
-    '-batch',
-    '-cert',
-    'root.pem',
-    '-keyfile',
-    'root.key',
-    '-in',
-    'tsa.csr',
-    '-out',
-    'tsa.pem',
-    '-notext',
-    '-extensions',
-    'tsa',
-    '-startdate',
-    digits(notBefore),
-    '-enddate',
-    digits(notAfter),
-  );
+  const issue = (file: string, subject: string, kind: string, by: string, dates: readonly string[]): void => {
+    const request = ['-new', '-keyout', `${file}.key`, '-out', `${file}.csr`, '-subj', `/CN=${subject}`];
+    openssl(folder, 'req', ...common, ...request);
+    const issuer = by === file ? ['-selfsign'] : ['-cert', `${by}.pem`];
+    const how = ['-batch', ...issuer, '-keyfile', `${by}.key`, '-extensions', kind, ...dates, '-notext'];
+    openssl(folder, 'ca', '-config', 'c.cnf', ...how, '-in', `${file}.csr`, '-out', `${file}.pem`);
+  };
+  issue('root', name, 'root', 'root', year);
+  if (under !== 'root') issue('middle', `${name} 0`, under === 'middle' ? 'middle' : 'tsa', 'root', year);
+  const time = ['-startdate', digits(notBefore), '-enddate', digits(notAfter)];
+  issue('tsa', `${name} 1`, 'tsa', under === 'root' ? 'root' : 'middle', time);
   const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
   let count = 0;
   const authority: StampAuthority = {
@@ -148,24 +104,14 @@ export function makeStampAuthority(owner: Owner, options: AuthorityOptions = {})
     rootFile: join(folder, 'root.pem'),
     folder,
     signer: new X509Certificate(read('tsa.pem')),
+    issuer: under === 'root' ? undefined : new X509Certificate(read('middle.pem')),
     key: createPrivateKey(read('tsa.key')),
     answer(request) {
       count += 1;
       const [query, reply] = [`q${count}`, `r${count}`];
       writeFileSync(join(folder, query), request);
-      openssl(
-        folder,
-        'ts',
-        '-reply',
-        '-config',
-        'c.cnf',
-        '-section',
-        'stamps',
-        '-queryfile',
-        query,
-        '-out',
-        reply,
-      );
+      const from = ['-config', 'c.cnf', '-section', 'stamps', '-queryfile', query];
+      openssl(folder, 'ts', '-reply', ...from, '-out', reply);
       const bytes = readFileSync(join(folder, reply));
       for (const file of [query, reply]) rmSync(join(folder, file));
       return bytes;
@@ -193,7 +139,7 @@ export function makeStampAuthority(owner: Owner, options: AuthorityOptions = {})
   return authority;
 }
 
-function configuration(purpose: string): string {
+function configuration(purpose: string, under: string): string {
   return `
 [req]
 distinguished_name = name
@@ -215,6 +161,11 @@ commonName = supplied
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,keyCertSign,cRLSign
 subjectKeyIdentifier = hash
+[middle]
+basicConstraints = critical,CA:TRUE,pathlen:0
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [tsa]
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature
@@ -225,7 +176,7 @@ authorityKeyIdentifier = keyid
 dir = .
 serial = tsserial
 signer_cert = tsa.pem
-certs = root.pem
+certs = ${under === 'root' ? 'root' : 'middle'}.pem
 signer_key = tsa.key
 signer_digest = sha256
 default_policy = 1.3.6.1.4.1.99999.1

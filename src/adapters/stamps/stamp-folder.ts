@@ -39,9 +39,9 @@ export interface StoredStamp {
 
 /** In the order of their days. Throws the system's error for a folder that cannot be read. */
 export function readStamps(folder: string): StoredStamp[] {
-  const read = (name: string): Buffer | undefined => {
+  const read = (name: string, bytesMax: number): Buffer | undefined => {
     try {
-      return readRegular(join(folder, name), bounds.stampAnswerBytes);
+      return readRegular(join(folder, name), bytesMax);
     } catch {
       return undefined;
     }
@@ -52,8 +52,9 @@ export function readStamps(folder: string): StoredStamp[] {
       day,
       file: stampName(day),
       // An empty one is no stamp.
-      answer: read(stampName(day)) ?? Buffer.alloc(0),
-      line: read(lineName(day)),
+      answer: read(stampName(day), bounds.stampAnswerBytes) ?? Buffer.alloc(0),
+      // That of a verifier names all hosts.
+      line: read(lineName(day), bounds.fleetCheckpointBytes),
     }));
 }
 

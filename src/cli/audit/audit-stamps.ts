@@ -40,73 +40,100 @@ export interface JudgedStamps {
   readonly found: FoundStamps | undefined;
 }
 
-interface Stamped extends Stamp {
+interface Stamped {
   readonly file: string;
   readonly day: string;
-  readonly seq: number;
-  readonly journal: string | undefined;
-  readonly checkpointMs: number;
+  readonly text: string;
+  readonly stamp: Stamp;
+  readonly line: StampedLine & { readonly journal: string | undefined };
+  /** Of the next checkpoint in the journal. */
   nextMs: number | undefined;
 }
 
 const dayMs = 86_400_000;
 const shownMax = 5;
 
-/** `authorityFile`: what they must chain to. Throws a CommandFault for files that cannot be read. */
-export function readStamped(folder: string, authorityFile: string) {
+/** What a stamped line says of itself. */
+export interface StampedLine {
+  readonly seq: number;
+  readonly timeMs: number;
+}
+
+/**
+ * The stamps of a folder that are right, with what `read` makes of the line in each (undefined: it is none), and what is wrong with the
+ * others. `authorityFile`: what they must chain to. Throws a CommandFault for files that cannot be read.
+ */
+export function checkStamps<Line extends StampedLine>(
+  folder: string,
+  authorityFile: string,
+  read: (text: string) => Line | undefined,
+) {
   const authority = readAuthority(readSmallFile(authorityFile, true));
   if (authority.length === 0)
     throw new CommandFault(exitCodes.configuration, `${authorityFile} holds no certificate (PEM)`);
-  const stored = read(folder);
+  const stored = openFolder(folder);
   const faults: StampFinding[] = [];
-  const kept: KeptCheckpoint[] = [];
-  const stamps: Stamped[] = [];
-  for (const { day, file, answer, line } of stored) {
+  const stamps: { file: string; day: string; stamp: Stamp; text: string; line: Line }[] = [];
+  for (const { day, file, answer, line: bytes } of stored) {
     try {
-      if (line === undefined) throw new StampFault('other-bytes', `${day}.jsonl is not there`);
-      const stamp = checkStamp(answer, line, authority);
-      const text = line.toString('utf8').trimEnd();
-      const { event, journal, time } = parseLine(text) ?? {};
-      const link = readClaim(Buffer.from(text));
-      if (event !== 'checkpoint' || link === undefined)
-        throw new StampFault('other-bytes', 'no checkpoint of a journal');
-      const checkpointMs = parseTime(asText(time) ?? '') ?? 0;
-      const named = { file, day, seq: link.seq, journal: asText(journal), checkpointMs, nextMs: undefined };
-      stamps.push({ ...stamp, ...named });
-      kept.push({ file, text, stampedAt: formatTime(Math.floor(stamp.timeMs)) });
-      if (stampDay(stamp.timeMs) !== day) faults.push(faultOf(file, link.seq, 'other-day'));
+      if (bytes === undefined) throw new StampFault('other-bytes', `${day}.jsonl is not there`);
+      const stamp = checkStamp(answer, bytes, authority);
+      const text = bytes.toString('utf8').trimEnd();
+      const line = read(text);
+      if (line === undefined) throw new StampFault('other-bytes', 'no signed checkpoint');
+      stamps.push({ file, day, stamp, text, line });
+      if (stampDay(stamp.timeMs) !== day) faults.push(faultOf(file, line.seq, 'other-day'));
     } catch (fault) {
       if (!(fault instanceof StampFault)) throw fault;
       faults.push({ kind: 'stamp', file, line: 0, seq: undefined, text: `${fault.message}; ${fault.ask}` });
     }
   }
-  if (stored.length === 0)
-    faults.push({
-      kind: 'stamp',
-      file: '',
-      line: 0,
-      seq: undefined,
-      text: `${folder} holds no stamp (DATE.tsr)`,
-    });
-  const open = stamps.toSorted((one, other) => one.seq - other.seq);
+  const text = `${folder} holds no stamp (DATE.tsr)`;
+  if (stored.length === 0) faults.push({ kind: 'stamp', file: '', line: 0, seq: undefined, text });
+  return { files: stored.map(({ file }) => file), faults, stamps };
+}
+
+/** A finding if a stamp was not taken while its line was the newest. `nextMs`: the time of the next one. */
+export function oddTimeIn(
+  { file, stamp, line }: { readonly file: string; readonly stamp: Stamp; readonly line: StampedLine },
+  nextMs: number | undefined,
+): StampFinding[] {
+  const why = whyOddTime(stamp, line.timeMs, nextMs);
+  return why === undefined ? [] : [faultOf(file, line.seq, why)];
+}
+
+/** Those of the journal of a gate. Throws as `checkStamps`. */
+export function readStamped(folder: string, authorityFile: string) {
+  const checked = checkStamps(folder, authorityFile, (text) => {
+    const { event, journal, time } = parseLine(text) ?? {};
+    const link = readClaim(Buffer.from(text));
+    if (event !== 'checkpoint' || link === undefined) return undefined;
+    return { seq: link.seq, timeMs: parseTime(asText(time) ?? '') ?? 0, journal: asText(journal) };
+  });
+  const stamps = checked.stamps.map((each): Stamped => ({ ...each, nextMs: undefined }));
+  const kept = stamps.map(
+    ({ file, text, stamp }): KeptCheckpoint => ({
+      file,
+      text,
+      stampedAt: formatTime(Math.floor(stamp.timeMs)),
+    }),
+  );
+  const open = stamps.toSorted((one, other) => one.line.seq - other.line.seq);
 
   return {
     kept,
     /** For their paths in messages. */
-    files: stored.map(({ file }) => ({ name: file, path: join(folder, file) })),
+    files: checked.files.map((file) => ({ name: file, path: join(folder, file) })),
     /** Call for each checkpoint, in their order. */
     onCheckpoint: (seq: number, time: string): void => {
-      for (let first = open[0]; first !== undefined && first.seq < seq; first = open[0]) {
+      for (let first = open[0]; first !== undefined && first.line.seq < seq; first = open[0]) {
         first.nextMs = parseTime(time);
         open.shift();
       }
     },
     judge(verdict: Verdict): JudgedStamps {
-      const odd = stamps.flatMap((each) => {
-        const why = whyOddTime(each, each.checkpointMs, each.nextMs);
-        return why === undefined ? [] : [faultOf(each.file, each.seq, why)];
-      });
-      const foreign = stamps.filter(({ journal }) => journal !== verdict.journal);
+      const odd = stamps.flatMap((each) => oddTimeIn(each, each.nextMs));
+      const foreign = stamps.filter(({ line }) => line.journal !== verdict.journal);
       const [one] = foreign;
       const of: StampFinding[] =
         one === undefined
@@ -116,16 +143,16 @@ export function readStamped(folder: string, authorityFile: string) {
                 kind: 'stamp-foreign',
                 file: one.file,
                 line: 0,
-                seq: one.seq,
-                text: `${plural(foreign.length, 'stamp is', 'stamps are')} of journal ${one.journal ?? ''}: if an older journal was put away, put its stamps there; if not, somebody began this one anew`,
+                seq: one.line.seq,
+                text: `${plural(foreign.length, 'stamp is', 'stamps are')} of journal ${one.line.journal ?? ''}: if an older journal was put away, put its stamps there; if not, somebody began this one anew`,
               },
             ];
-      return { faults: [...faults, ...of, ...odd], found: foundOf(stamps, verdict) };
+      return { faults: [...checked.faults, ...of, ...odd], found: foundOf(stamps, verdict) };
     },
   };
 }
 
-function read(folder: string) {
+function openFolder(folder: string) {
   try {
     return readStamps(folder);
   } catch (error) {
@@ -142,13 +169,14 @@ function foundOf(stamps: readonly Stamped[], { firstSeq = 0, lastTime }: Verdict
   const last = stamps.at(-1);
   const first = stamps[0];
   if (first === undefined || last === undefined) return undefined;
-  const { seq, timeMs, signer } = stamps.reduce((most, each) => (each.seq > most.seq ? each : most), last);
+  const most = stamps.reduce((one, each) => (each.line.seq > one.line.seq ? each : one), last);
+  const { timeMs, signer } = most.stamp;
   return {
     count: stamps.length,
-    retired: stamps.filter((each) => each.seq < firstSeq).length,
+    retired: stamps.filter(({ line }) => line.seq < firstSeq).length,
     firstDay: first.day,
     lastDay: last.day,
-    seq,
+    seq: most.line.seq,
     time: formatTime(Math.floor(timeMs)),
     signer,
     missing: missingDays(new Set(stamps.map(({ day }) => day)), first.day, parseTime(lastTime)),
@@ -156,7 +184,11 @@ function foundOf(stamps: readonly Stamped[], { firstSeq = 0, lastTime }: Verdict
 }
 
 /** The day of the last record may get its stamp yet. */
-function missingDays(days: ReadonlySet<string>, from: string, untilMs = 0): { from: string; to: string }[] {
+export function missingDays(
+  days: ReadonlySet<string>,
+  from: string,
+  untilMs = 0,
+): { from: string; to: string }[] {
   const missing: { from: string; to: string }[] = [];
   const until = stampDay(untilMs);
   let isOpen = false;

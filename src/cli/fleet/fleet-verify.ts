@@ -16,6 +16,7 @@ import { describeVerdict, describeVerifiers, printGates } from './gate-table.js'
 import { openMirrorOf } from './mirror.js';
 import { natsOf, openFleet, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
+import { checkLineStamps } from './stamps.js';
 import { openStateFolder } from './state-folder.js';
 import { describeEnds, watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader } from './stream-reader.js';
@@ -25,6 +26,8 @@ const stopped = 'stopped before the end; the next run goes on from there';
 export interface VerifyFlags {
   readonly whole: boolean;
   readonly checkpoint?: string;
+  /** A folder of time stamps of signed lines. */
+  readonly stamps?: string;
   readonly accept: boolean;
   readonly json: boolean;
 }
@@ -101,14 +104,19 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       certificates: rows,
     };
     folder.writeStatus(status);
+    const odd = flags.stamps === undefined ? undefined : await checkLineStamps(flags.stamps, settings);
+    const isPassed = findings.length === 0 && (odd ?? []).length === 0;
     const tookMs = systemClock.now() - startMs;
-    if (flags.json) await screen.print(formatJsonLines({ passed: findings.length === 0, ...status }));
+    if (flags.json)
+      await screen.print(formatJsonLines({ passed: isPassed, ...status, ...(odd && { stamp_faults: odd }) }));
     else {
       const keptEnds = flags.checkpoint === undefined ? undefined : heads?.length;
       await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds });
+      for (const text of odd ?? []) await screen.print(screen.paint('bad', printable(text)));
+      if (odd?.length === 0) await screen.print('each stamp is of a line that is here, and of its time');
     }
     await screen.flush();
-    return findings.length === 0 ? exitCodes.ok : exitCodes.failed;
+    return isPassed ? exitCodes.ok : exitCodes.failed;
   } catch (fault) {
     if (!stop.signal.aborted || fault instanceof CommandFault) throw fault;
     throw new CommandFault(exitCodes.notCarriedOut, stopped);

@@ -14,6 +14,7 @@ import {
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import { createServerOrder } from '../../adapters/nats/servers.js';
+import type { Stamper } from '../../adapters/stamps/stamper.js';
 import { backOffMs } from '../../concurrency/back-off.js';
 import { pause } from '../../concurrency/waiting.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
@@ -26,6 +27,7 @@ import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
 import { type Mirror, openMirrorOf } from './mirror.js';
 import { natsOf, openFleet, whyUnlisted } from './open-settings.js';
+import { startStampsOf } from './stamps.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader, type StreamReader } from './stream-reader.js';
@@ -108,6 +110,7 @@ class Watch {
   #sealedMs: number;
   #sealedRecords: number;
   readonly #certificates: ReturnType<typeof watchStreamCertificates>;
+  readonly #stamper: Stamper | undefined;
   #tick: Timer | undefined;
   #fault: unknown;
 
@@ -124,6 +127,7 @@ class Watch {
     this.#sealedMs = parseTime(describeCheckpoint(folder)?.at ?? '') ?? 0;
     this.#sealedRecords = fleet.records;
     this.#certificates = watchStreamCertificates(settings, (event, fields) => this.#tell(event, fields));
+    this.#stamper = startStampsOf(settings, folder, (event, fields) => this.#tell(event, fields));
   }
 
   #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
@@ -145,7 +149,7 @@ class Watch {
     const refuse = (text: string): void => this.#tell('reload-refused', { text });
     try {
       const next = readFleetSettings(this.#config, this.#screen);
-      const fixed = (['state', 'stream', 'metrics', 'checkpointKeyFile'] as const).filter(
+      const fixed = (['state', 'stream', 'metrics', 'checkpointKeyFile', 'stamps'] as const).filter(
         (key) => JSON.stringify(next[key]) !== JSON.stringify(this.#settings[key]),
       );
       if (fixed.length > 0) return refuse(`a restart is needed for another ${fixed.join(', ')}`);
@@ -165,6 +169,7 @@ class Watch {
       isUp: this.#link !== undefined && this.#away === undefined,
       lag: this.#lag,
       certificates: this.#certificates.rows(),
+      stamps: this.#stamper?.state,
     };
   }
 
@@ -195,6 +200,7 @@ class Watch {
     } finally {
       this.#tick?.cancel();
       this.#certificates.close();
+      await this.#stamper?.close();
     }
     if (this.#fault !== undefined) throw this.#fault;
     this.#reader.save();

@@ -105,6 +105,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
   add('verify', 'read what is new in the stream, and say whether anything is missing or was changed')
     .option('--whole', 'read everything again; findings that were accepted stay accepted', false)
     .option('--checkpoint <file>', 'a line that was kept elsewhere: its heads must be there; implies --whole')
+    .option('--stamps <directory>', 'time stamps of the signed lines: DATE.tsr and DATE.jsonl')
     .option('--accept', 'from now on, do not report what earlier runs found in the trail', false)
     .option('--json', 'one JSON document', false)
     .action((flags: Flags & VerifyFlags) =>

@@ -71,6 +71,7 @@ const stateFormat = 1;
 const statusName = 'status.json';
 /** The private key of checkpoints if the settings name none. */
 export const ownKeyName = 'checkpoint.key';
+export const linesName = 'checkpoints.jsonl';
 
 export type StateFolder = Awaited<ReturnType<typeof openStateFolder>>;
 
@@ -110,7 +111,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       return pem;
     });
   const lastLine = () => {
-    const line = lastLinesOf(at('checkpoints.jsonl')).at(-1);
+    const line = lastLinesOf(at(linesName)).at(-1);
     return line === undefined ? undefined : readCheckpoint(line);
   };
   const publicKeys = (): readonly string[] => readPublicKeys(folder);
@@ -166,15 +167,13 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       });
     },
     lastCheckpoints(most: number): readonly string[] {
-      return attempt('checkpoints.jsonl cannot be read', () =>
-        lastLinesOf(at('checkpoints.jsonl')).slice(-most),
-      );
+      return attempt('checkpoints.jsonl cannot be read', () => lastLinesOf(at(linesName)).slice(-most));
     },
     /** Adds a line; on disk when it returns. */
     addCheckpoint(line: string): void {
       attempt('checkpoints.jsonl cannot be written', () => {
         const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
-        const file = openSync(at('checkpoints.jsonl'), flags, 0o600);
+        const file = openSync(at(linesName), flags, 0o600);
         try {
           writeSync(file, `${isTorn(file) ? '\n' : ''}${line.trimEnd()}\n`);
           fsyncSync(file);

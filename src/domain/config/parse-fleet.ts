@@ -30,6 +30,7 @@ import {
   timer,
   without,
 } from './schema-parts.js';
+import { stampsSchema } from './stamps.js';
 import { validate } from './validate.js';
 
 /** A public key as text; 32 bytes in base64 are not a plausible path. */
@@ -92,6 +93,7 @@ const fleetSchema = section(
     max_size: text('a size, as 100GiB').optional(),
     mirror_keep: as('mirrorKeepMs', duration('400d')),
     mirror_share: text('a size, as 100GiB').optional(),
+    stamps: stampsSchema.optional(),
   },
   undefined,
   { 'key-conflict': certificateConflicts },
@@ -187,6 +189,11 @@ function settingsOf(
       ['hosts'],
       `must list at most ${hostsMax} hosts: one cluster carries no more streams; make another cell, with servers, a verifier and a fleet.yaml of its own`,
     );
+  for (const [key, path] of [
+    ['authority', raw.stamps?.authorityFile],
+    ['ca', raw.stamps?.caFile],
+  ] as const)
+    checkFile(cursor.down('stamps', key), path, files, false);
   const hosts = new Map<string, ExpectedHost>();
   for (const [name, value] of Object.entries(raw.hosts)) {
     if (!isHostWord(name))

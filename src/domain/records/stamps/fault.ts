@@ -60,11 +60,11 @@ export const stampCodes = {
   ],
   weak: ['a key or hash of it is too weak to prove anything', 'take another authority'],
   'too-early': [
-    'its time is before that of the checkpoint in it: the clock of the gate was ahead, or the authority lies',
-    'set the clock of the gate by NTP; if it was right, take another authority',
+    'its time is before that of the checkpoint in it: the clock of its host was ahead, or the authority lies',
+    'set the clock of that host by NTP; if it was right, take another authority',
   ],
   'too-late': [
-    'it was made long after later checkpoints: its record may have been written anew until then, or the clock of the gate was behind',
+    'it was made long after later checkpoints: its record may have been written anew until then, or the clock of its host was behind',
     'compare the record with a copy from before that time',
   ],
   'clocks-apart': [
@@ -76,8 +76,8 @@ export const stampCodes = {
     'give it the name of its day; if that file is there, one of the two was replaced',
   ],
   unsigned: [
-    'the journal has no signed checkpoint to be stamped yet',
-    '`dovegate audit verify`: checkpoints are signed with `audit.sign_key`',
+    'there is no signed checkpoint to be stamped yet',
+    'wait for the first one; of a gate, `dovegate audit verify` says what is signed',
   ],
   'journal-unreadable': ['a file of the journal cannot be read', '`dovegate audit verify`'],
   'state-file': ['the stamp cannot be stored', 'give the process its state directory (`--state`)'],

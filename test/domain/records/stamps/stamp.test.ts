@@ -140,6 +140,23 @@ void test('a certificate that had expired, or was not valid yet, stamps nothing;
   );
 });
 
+void test('an authority under the root may issue the certificate, and whoever has one for stamps may not', (t) => {
+  const under = makeStampAuthority(t, { under: 'middle', keys: 'ec' });
+  const answer = under.answer(makeStampRequest(stamped, nonce));
+  assert.equal(codeOf(answer, under), undefined);
+  assert.equal(codeOf(answer, { root: String(under.issuer) }), undefined, 'trusted itself');
+  assert.equal(codeOf(paperStamp(under, paper), under), 'untrusted', 'without the one between');
+  const { issuer } = under;
+  assert.ok(issuer !== undefined);
+  assert.equal(
+    codeOf(paperStamp(under, { ...paper, certificates: [issuer, under.signer] }), under),
+    undefined,
+  );
+
+  const leaf = makeStampAuthority(t, { under: 'leaf', keys: 'ec' });
+  assert.equal(codeOf(leaf.answer(makeStampRequest(stamped, nonce)), leaf), 'untrusted');
+});
+
 void test('at most so many certificates are looked at', (t) => {
   const authority = makeStampAuthority(t, { keys: 'ec' });
   const root = new X509Certificate(authority.root);
