@@ -37,8 +37,8 @@ export interface StoredStamp {
   readonly line: Buffer | undefined;
 }
 
-/** In the order of their days. Throws the system's error for a folder that cannot be read. */
-export function readStamps(folder: string): StoredStamp[] {
+/** In the order of their days, one at a time. Throws the system's error for a folder that cannot be read. */
+export function* readStamps(folder: string): Generator<StoredStamp> {
   const read = (name: string, bytesMax: number): Buffer | undefined => {
     try {
       return readRegular(join(folder, name), bytesMax);
@@ -46,16 +46,11 @@ export function readStamps(folder: string): StoredStamp[] {
       return undefined;
     }
   };
-  return daysOf(readdirSync(folder))
-    .slice(-bounds.stampDays)
-    .map((day) => ({
-      day,
-      file: stampName(day),
-      // An empty one is no stamp.
-      answer: read(stampName(day), bounds.stampAnswerBytes) ?? Buffer.alloc(0),
-      // That of a verifier names all hosts.
-      line: read(lineName(day), bounds.fleetCheckpointBytes),
-    }));
+  for (const day of daysOf(readdirSync(folder)).slice(-bounds.stampDays)) {
+    // An empty answer is no stamp. A line of a verifier names all hosts.
+    const answer = read(stampName(day), bounds.stampAnswerBytes) ?? Buffer.alloc(0);
+    yield { day, file: stampName(day), answer, line: read(lineName(day), bounds.fleetCheckpointBytes) };
+  }
 }
 
 function daysOf(names: readonly string[]): string[] {

@@ -3,6 +3,7 @@
 
 import { join } from 'node:path';
 import { readStamps } from '../../adapters/stamps/stamp-folder.js';
+import { bounds } from '../../bounds/bounds.js';
 import { plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
@@ -43,9 +44,8 @@ export interface JudgedStamps {
 interface Stamped {
   readonly file: string;
   readonly day: string;
-  readonly text: string;
   readonly stamp: Stamp;
-  readonly line: StampedLine & { readonly journal: string | undefined };
+  readonly line: StampedLine & { readonly journal: string | undefined; readonly text: string };
   /** Of the next checkpoint in the journal. */
   nextMs: number | undefined;
 }
@@ -71,17 +71,17 @@ export function checkStamps<Line extends StampedLine>(
   const authority = readAuthority(readSmallFile(authorityFile, true));
   if (authority.length === 0)
     throw new CommandFault(exitCodes.configuration, `${authorityFile} holds no certificate (PEM)`);
-  const stored = openFolder(folder);
+  const files: string[] = [];
   const faults: StampFinding[] = [];
-  const stamps: { file: string; day: string; stamp: Stamp; text: string; line: Line }[] = [];
-  for (const { day, file, answer, line: bytes } of stored) {
+  const stamps: { file: string; day: string; stamp: Stamp; line: Line }[] = [];
+  for (const { day, file, answer, line: bytes } of openFolder(folder)) {
+    files.push(file);
     try {
       if (bytes === undefined) throw new StampFault('other-bytes', `${day}.jsonl is not there`);
       const stamp = checkStamp(answer, bytes, authority);
-      const text = bytes.toString('utf8').trimEnd();
-      const line = read(text);
+      const line = read(bytes.toString('utf8').trimEnd());
       if (line === undefined) throw new StampFault('other-bytes', 'no signed checkpoint');
-      stamps.push({ file, day, stamp, text, line });
+      stamps.push({ file, day, stamp, line });
       if (stampDay(stamp.timeMs) !== day) faults.push(faultOf(file, line.seq, 'other-day'));
     } catch (fault) {
       if (!(fault instanceof StampFault)) throw fault;
@@ -89,8 +89,8 @@ export function checkStamps<Line extends StampedLine>(
     }
   }
   const text = `${folder} holds no stamp (DATE.tsr)`;
-  if (stored.length === 0) faults.push({ kind: 'stamp', file: '', line: 0, seq: undefined, text });
-  return { files: stored.map(({ file }) => file), faults, stamps };
+  if (files.length === 0) faults.push({ kind: 'stamp', file: '', line: 0, seq: undefined, text });
+  return { files, faults, stamps };
 }
 
 /** A finding if a stamp was not taken while its line was the newest. `nextMs`: the time of the next one. */
@@ -105,16 +105,17 @@ export function oddTimeIn(
 /** Those of the journal of a gate. Throws as `checkStamps`. */
 export function readStamped(folder: string, authorityFile: string) {
   const checked = checkStamps(folder, authorityFile, (text) => {
+    if (text.length > bounds.besideFileBytes) return undefined;
     const { event, journal, time } = parseLine(text) ?? {};
     const link = readClaim(Buffer.from(text));
     if (event !== 'checkpoint' || link === undefined) return undefined;
-    return { seq: link.seq, timeMs: parseTime(asText(time) ?? '') ?? 0, journal: asText(journal) };
+    return { seq: link.seq, timeMs: parseTime(asText(time) ?? '') ?? 0, journal: asText(journal), text };
   });
   const stamps = checked.stamps.map((each): Stamped => ({ ...each, nextMs: undefined }));
   const kept = stamps.map(
-    ({ file, text, stamp }): KeptCheckpoint => ({
+    ({ file, stamp, line }): KeptCheckpoint => ({
       file,
-      text,
+      text: line.text,
       stampedAt: formatTime(Math.floor(stamp.timeMs)),
     }),
   );
@@ -133,7 +134,8 @@ export function readStamped(folder: string, authorityFile: string) {
     },
     judge(verdict: Verdict): JudgedStamps {
       const odd = stamps.flatMap((each) => oddTimeIn(each, each.nextMs));
-      const foreign = stamps.filter(({ line }) => line.journal !== verdict.journal);
+      const { journal } = verdict;
+      const foreign = stamps.filter(({ line }) => journal !== undefined && line.journal !== journal);
       const [one] = foreign;
       const of: StampFinding[] =
         one === undefined
@@ -152,9 +154,9 @@ export function readStamped(folder: string, authorityFile: string) {
   };
 }
 
-function openFolder(folder: string) {
+function* openFolder(folder: string): ReturnType<typeof readStamps> {
   try {
-    return readStamps(folder);
+    yield* readStamps(folder);
   } catch (error) {
     throw new CommandFault(exitCodes.configuration, `${folder} cannot be read`, error);
   }

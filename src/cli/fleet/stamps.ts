@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { randomFraction, systemClock } from '../../adapters/host/clock.js';
 import { type Stamper, stampFolderOf, startStamper } from '../../adapters/stamps/stamper.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
-import { readClaim } from '../../domain/records/audit/ledger.js';
+import { readLink } from '../../domain/records/audit/ledger.js';
 import { parseTime } from '../../domain/records/audit/record.js';
 import { readCheckpoint } from '../../domain/records/fleet/checkpoint.js';
 import { StampFault } from '../../domain/records/stamps/fault.js';
@@ -60,7 +60,8 @@ export async function checkLineStamps(
   // Those whose next line comes.
   let before: typeof open = [];
   for await (const text of createInterface({ input: createReadStream(join(state, linesName)) })) {
-    const seq = readClaim(Buffer.from(text))?.seq ?? 0;
+    const link = readLink(Buffer.from(text));
+    const seq = link?.seq ?? 0;
     if (before.length > 0) {
       const nextMs = parseTime(/"time":"([^"]+)"/.exec(text)?.[1] ?? '');
       found.push(...before.flatMap((each) => oddTimeIn(each, nextMs)));
@@ -69,7 +70,7 @@ export async function checkLineStamps(
     while (open[0] !== undefined && open[0].line.seq <= seq) {
       const [each] = open.splice(0, 1);
       if (each === undefined) break;
-      if (each.text === text) before.push(each);
+      if (link?.isIntact === true && link.hash === each.line.hash) before.push(each);
       else found.push(missing(each.file, each.line.seq));
     }
   }

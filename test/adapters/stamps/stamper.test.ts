@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
+import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readStamps, storeStamp } from '../../../src/adapters/stamps/stamp-folder.js';
@@ -12,8 +13,10 @@ import { asWritten, bounds } from '../../../src/bounds/bounds.js';
 import { formatTime } from '../../../src/domain/records/audit/record.js';
 import type { StampFaultCode } from '../../../src/domain/records/stamps/fault.js';
 import { makeStampRequest, stampDay } from '../../../src/domain/records/stamps/stamp.js';
+import { makeAuthority } from '../../kit/certificates.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
+import { listenHere } from '../../kit/free-ports.js';
 import { makeStampAuthority, nonceOf, paperStamp, type StampAuthority } from '../../kit/stamp-authority.js';
 import { until } from '../../kit/until.js';
 
@@ -30,6 +33,7 @@ const dayMs = 86_400_000;
 
 interface StageOptions {
   readonly url: string;
+  readonly caFile?: string;
   readonly authority: StampAuthority;
   readonly lineMs?: number;
   readonly authorityFile?: string;
@@ -38,7 +42,7 @@ interface StageOptions {
 /** The fake clock begins now: openssl has no other time. */
 function startAt(
   t: TestContext,
-  { url, authority, lineMs, authorityFile = authority.rootFile }: StageOptions,
+  { url, authority, lineMs, caFile, authorityFile = authority.rootFile }: StageOptions,
 ): Stage {
   const clock = createFakeClock();
   clock.leap(Date.now() - clock.wallMs());
@@ -49,7 +53,7 @@ function startAt(
   const stamper = startStamper({
     clock,
     chance: () => 0,
-    settings: { url, authorityFile },
+    settings: { url, authorityFile, caFile },
     folder,
     newest() {
       asked += 1;
@@ -90,7 +94,7 @@ void test('a stamp of openssl is stored with its line, and one a day is taken', 
   await until(() => days.length === 1 || codes.length > 0, 'the first stamp');
   assert.deepEqual(codes, []);
   const [day = ''] = days;
-  const [stored] = readStamps(folder);
+  const [stored] = [...readStamps(folder)];
   assert.equal(stored?.day, day);
   assert.match(String(stored?.line), /^\{"time":"[^"]+"\}\n$/);
   assert.ok(stored !== undefined && stored.answer.length > 500);
@@ -136,7 +140,7 @@ void test('a day is not stamped again after a restart, and never without its lin
     writeFileSync(join(folder, `${stampDay(Date.UTC(2027, 0, 1) + at * dayMs)}.tsr`), '');
   await storeStamp(folder, '2040-01-01', Buffer.from('line\n'), Buffer.from('answer'));
   assert.ok(!existsSync(join(folder, '2026-01-02.tsr')) && !existsSync(join(folder, '2026-01-02.jsonl')));
-  assert.equal(readStamps(folder).length, bounds.stampDays);
+  assert.equal([...readStamps(folder)].length, bounds.stampDays);
 });
 
 const flood = (request: Parameters<RequestListener>[0], response: Parameters<RequestListener>[1]): void => {
@@ -276,5 +280,41 @@ void test('an authority that is away, or whose file is none', async (t) => {
     await until(() => without.codes.length > 0, 'no certificates');
     assert.deepEqual(without.codes, ['authority-file']);
     assert.equal(without.asked(), 0);
+  }
+});
+
+void test('over https: its server is known by `ca`, and its name', async (t) => {
+  const authority = makeStampAuthority(t, { keys: 'ec' });
+  const trust = makeAuthority({ name: 'of servers' });
+  const folder = openFolder(t);
+  const caFile = join(folder, 'ca.pem');
+  writeFileSync(caFile, trust.certificatePem);
+  const listen = async (name: string): Promise<string> => {
+    const { certificatePem: cert, keyPem: key } = trust.issue({ names: [name] });
+    const server = createServer({ cert, key }, (request, response) => {
+      const pieces: Buffer[] = [];
+      request.on('data', (piece: Buffer) => pieces.push(piece));
+      request.on('end', () => response.end(authority.answer(Buffer.concat(pieces))));
+    });
+    const port = await listenHere(server);
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return `https://127.0.0.1:${port}/tsr`;
+  };
+  const url = await listen('127.0.0.1');
+  const good = startAt(t, { url, authority, caFile });
+  await until(() => good.days.length + good.codes.length > 0, 'the stamp');
+  assert.deepEqual(good.codes, []);
+  const cases: readonly (readonly [StampFaultCode, StageOptions])[] = [
+    ['tls-failed', { url: await listen('127.0.0.2'), authority, caFile }],
+    ['tls-failed', { url, authority }],
+    ['ca-file', { url, authority, caFile: join(folder, 'gone') }],
+  ];
+  for (const [code, options] of cases) {
+    const { codes } = startAt(t, options);
+    await until(() => codes.length > 0, code);
+    assert.deepEqual(codes, [code]);
   }
 });
