@@ -272,6 +272,7 @@ const values = {
   natsAnswerMs: '5s',
   natsStoredMs: '3s',
   natsAnswerBytes: '64KiB',
+  natsStreams: 4096,
   natsSuspects: 1024,
   lagMoments: 256,
   unshippedBytes: '10GiB',

@@ -90,8 +90,7 @@ async function dumpStream(of: World): Promise<void> {
   const never = new AbortController().signal;
   const name = 'DOVEGATE_AUDIT_gate1';
   const { lastSeq } = await link.info(name);
-  const options = { subject: 'dovegate.audit.gate1.*', untilSeq: lastSeq, signal: never };
-  for await (const { streamSeq, subject, header, bytes } of link.read(name, { streamSeq: 1 }, options)) {
+  for await (const { streamSeq, subject, header, bytes } of link.read(name, 1, lastSeq, never)) {
     const again = header('Dovegate-End') === '' ? {} : { again: true };
     evidence.write('stream', { seq: streamSeq, subject, data: bytes.toString(), ...again });
   }

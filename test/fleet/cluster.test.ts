@@ -13,7 +13,7 @@ import { createNatsCarrier } from '../../src/adapters/shipping/nats-carrier.js';
 import { openShipping, type Sink } from '../../src/adapters/shipping/shipping.js';
 import { readHeadOf } from '../../src/domain/records/fleet/block.js';
 import { closeBefore } from '../adapters/journal/reading.js';
-import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
+import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { seededRandom } from '../kit/chunkings.js';
 import { leastSafe } from '../kit/least-safe.js';
 import { type NatsCluster, openNatsCluster } from '../kit/nats-cluster.js';
@@ -44,12 +44,11 @@ async function statesOf(cluster: NatsCluster): Promise<string> {
   return (await Promise.all(states)).join('; ');
 }
 
-async function readLines(cluster: NatsCluster, journal: DiskJournal): Promise<readonly string[]> {
+async function readLines(cluster: NatsCluster): Promise<readonly string[]> {
   return useNats(cluster.settingsOf('verifier'), never, async (link) => {
     const { lastSeq } = await link.info(stream);
     const found = new Map<number, string>();
-    const options = { subject: `dovegate.audit.${host}.${journal.id}`, untilSeq: lastSeq, signal: never };
-    for await (const { header, bytes } of link.read(stream, { streamSeq: 1 }, options)) {
+    for await (const { header, bytes } of link.read(stream, 1, lastSeq, never)) {
       const head = readHeadOf(header);
       assert.ok(head?.kind === 'block');
       for (const [at, line] of bytes.toString().trimEnd().split('\n').entries()) {
@@ -218,7 +217,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
   const tries: string[] = [];
   const isRead = async (): Promise<boolean> => {
     try {
-      lines = await readLines(cluster, journal);
+      lines = await readLines(cluster);
       tries.push(String(lines.length));
     } catch (error) {
       lines = [];

@@ -93,8 +93,7 @@ for (const release of natsReleases) {
     await until(async () => (await verifier.info(stream)).lastSeq === count, 'all are stored');
 
     const stop = new AbortController();
-    const messages = verifier.read(stream, { streamSeq: 1 }, { subject: '>', signal: stop.signal });
-    for await (const { streamSeq } of messages) {
+    for await (const { streamSeq } of verifier.read(stream, 1, count, stop.signal)) {
       if (streamSeq > 1) continue;
       // The reader rests: what was delivered meanwhile lies in our memory.
       let before = -1;

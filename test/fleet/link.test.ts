@@ -211,7 +211,7 @@ const noNext = {
 };
 
 onEach('what a user may not do is refused at once', { others: { reader: noNext } }, async (t, nats) => {
-  const { gate, verifier } = await begin(t, nats);
+  const { gate, neighbour, verifier } = await begin(t, nats);
   const other = `dovegate.audit.gate2.${journal}`;
   await fails(
     gate.publish(other, [], Buffer.from('x'), 0),
@@ -222,19 +222,16 @@ onEach('what a user may not do is refused at once', { others: { reader: noNext }
   await fails(gate.info(stream), 'no-rights');
   await fails(gate.messageAt(stream, 1), 'no-rights');
   await fails(gate.createStream('OTHER', asItIsMade), 'no-rights');
-  const from = { streamSeq: 1 };
-  await fails(readAll(gate.read(stream, from, { subject: 'dovegate.>', signal: never })), 'no-rights');
+  await neighbour.publish(other, [], Buffer.from('x'), 0);
+  await fails(readAll(gate.read(stream, 1, 1, never)), 'no-rights');
+  await fails(readAll(gate.read(stream, 1, 100, never)), 'no-rights');
   await fails(verifier.publish(subject, [], Buffer.from('x'), 0), 'no-rights');
   // Answers to others, which may hold their records.
   const curious = await open(t, { ...nats.settingsOf('gate2'), inbox: '_INBOX.gate1' });
   await fails(curious.lastOf(stream, other), 'no-rights', /Subscription to "_INBOX\.gate1/);
   // One that may make a consumer, and not ask it.
   const reader = await open(t, nats.settingsOf('reader'));
-  await fails(
-    readAll(reader.read(stream, from, { subject: 'dovegate.>', signal: never })),
-    'no-rights',
-    /MSG\.NEXT/,
-  );
+  await fails(readAll(reader.read(stream, 1, 100, never)), 'no-rights', /MSG\.NEXT/);
   // None of it ended a connection.
   assert.equal(await gate.lastOf(stream, subject), undefined);
 });
@@ -285,18 +282,19 @@ onEach('a message is stored once, behind the one that was expected', {}, async (
   const code = silent ? 'dial-timeout' : 'no-stream';
   await fails(gate.publish(subject, [], Buffer.from('x'), 0), code);
   await fails(verifier.info(stream), 'no-stream');
-  const signal = never;
-  const subjects = 'dovegate.>';
-  await fails(readAll(verifier.read(stream, { streamSeq: 1 }, { subject: subjects, signal })), 'no-stream');
+  await fails(readAll(verifier.read(stream, 1, 1, never)), 'no-stream');
+  await fails(readAll(verifier.read(stream, 1, 100, never)), 'no-stream');
 
   await admin.createStream(stream, asItIsMade);
   const made = await verifier.info(stream);
   assert.deepEqual(
-    { ...made, created: '' },
+    { ...made, created: '', firstMs: 0, lastMs: 0 },
     {
       created: '',
       firstSeq: made.firstSeq,
       lastSeq: 0,
+      firstMs: 0,
+      lastMs: 0,
       messages: 0,
       bytes: 0,
       subjects: ['dovegate.audit.>', 'dovegate.fleet.checkpoint'],
@@ -387,11 +385,11 @@ onEach('a stream that takes no more, and one with other settings', {}, async (t,
   );
 });
 
-onEach('messages are read from a number or a time, and to a number', {}, async (t, nats) => {
+onEach('messages are read from a number to a number', {}, async (t, nats) => {
   const { gate, neighbour, verifier } = await begin(t, nats);
   const other = `dovegate.audit.gate2.${journal}`;
-  const read = (from: number, untilSeq?: number, of = 'dovegate.>'): Promise<number[]> =>
-    readAll(verifier.read(stream, { streamSeq: from }, { subject: of, untilSeq, signal: never }));
+  const read = (from: number, untilSeq: number, signal = never): Promise<number[]> =>
+    readAll(verifier.read(stream, from, untilSeq, signal));
   assert.deepEqual(await read(1, 0), [], 'an empty stream has an end');
 
   await fill(gate, 700, 100);
@@ -400,48 +398,20 @@ onEach('messages are read from a number or a time, and to a number', {}, async (
     Array.from({ length: 700 }, (_, at) => at + 1),
   );
   assert.deepEqual(await read(690, 695), [690, 691, 692, 693, 694, 695]);
-  assert.deepEqual(await read(0, 2), [1, 2]);
+  assert.deepEqual(await read(1, 2), [1, 2]);
   await fill(neighbour, 3, 100, other);
-  assert.deepEqual(await read(699, 703), [699, 700, 701, 702, 703]);
-  assert.deepEqual(await read(1, 703, other), [701, 702, 703]);
-  assert.deepEqual(await read(699, 703, subject), [699, 700], 'the last one is of another subject');
-  assert.deepEqual(await read(701, 703, subject), []);
-  assert.deepEqual(await read(800, 703), []);
+  assert.deepEqual(await read(697, 703), [697, 698, 699, 700, 701, 702, 703]);
+  assert.deepEqual(await read(702, 703), [702, 703], 'few are requested one by one');
+  // What is not there yet is not waited for.
+  assert.deepEqual(await read(702, 704), [702, 703]);
+  assert.deepEqual(await read(700, 800), [700, 701, 702, 703]);
+  assert.deepEqual(await read(800, 803), []);
 
-  const at = (await verifier.messageAt(stream, 701))?.storedMs ?? 0;
-  const byTime = { subject: other, untilSeq: 703, signal: never };
-  assert.deepEqual(await readAll(verifier.read(stream, { storedMs: at }, byTime)), [701, 702, 703]);
-
-  // Without an end it waits for what comes, until it is stopped.
-  const stop = new AbortController();
-  const seen: FleetMessage[] = [];
-  const reading = (async () => {
-    const options = { subject: 'dovegate.>', signal: stop.signal };
-    for await (const message of verifier.read(stream, { streamSeq: 702 }, options)) {
-      seen.push(message);
-      if (message.streamSeq === 703)
-        await neighbour.publish(other, [['Dovegate-Head', 'h']], Buffer.from('late'), 703);
-      if (message.streamSeq === 704) stop.abort();
-    }
-  })();
-  await reading;
-  assert.deepEqual(
-    seen.map(({ streamSeq }) => streamSeq),
-    [702, 703, 704],
-  );
-  const late = seen[2];
-  assert.deepEqual(
-    [late?.subject, late?.bytes.toString(), late?.header('Dovegate-Head')],
-    [other, 'late', 'h'],
-  );
-  // Who stops early, and who is stopped before the first, leaves nothing behind.
-  for await (const message of verifier.read(stream, { streamSeq: 1 }, { subject: subject, signal: never })) {
+  // A reader that stops early, and one that is stopped before the first, leave nothing behind.
+  for await (const message of verifier.read(stream, 1, 700, never)) {
     if (message.streamSeq === 3) break;
   }
-  assert.deepEqual(
-    await readAll(verifier.read(stream, { streamSeq: 1 }, { subject, signal: stop.signal })),
-    [],
-  );
+  assert.deepEqual(await read(1, 700, AbortSignal.abort()), []);
   await verifier.info(stream);
   const { consumers } = await nats.api(`CONSUMER.LIST.${stream}`);
   assert.deepEqual(consumers ?? [], []);
@@ -455,8 +425,7 @@ onEach('a slow reader is sent some MiB, and the rest when it goes on', {}, async
   const last = await fill(gate, 4, 1_048_000);
   const seqs: number[] = [];
   let sent = 0;
-  const options = { subject: 'dovegate.>', untilSeq: last, signal: never };
-  for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options)) {
+  for await (const { streamSeq } of verifier.read(stream, 1, last, never)) {
     seqs.push(streamSeq);
     if (streamSeq !== 1) continue;
     // Longer than what is sent ahead takes; the consumer's own number says how far it came.
@@ -474,6 +443,31 @@ onEach('a slow reader is sent some MiB, and the rest when it goes on', {}, async
     seqs,
     Array.from({ length: last }, (_, at) => at + 1),
   );
+
+  // Whatever happens to its consumer, a read ends.
+  const readAfter = async (act: (name: string, config: object) => Promise<unknown>): Promise<void> => {
+    for await (const { streamSeq } of verifier.read(stream, 1, last, never)) {
+      if (streamSeq !== 1) continue;
+      const { consumers } = await nats.api(`CONSUMER.LIST.${stream}`);
+      const [consumer] = Array.isArray(consumers) ? consumers : [];
+      await act(consumer.name, consumer.config);
+    }
+  };
+  await fails(
+    readAfter((name) => nats.api(`CONSUMER.DELETE.${stream}.${name}`)),
+    'closed-early',
+  );
+  const elsewhere = { filter_subject: 'dovegate.audit.none' };
+  await fails(
+    readAfter((name, config) =>
+      nats.api(`CONSUMER.CREATE.${stream}.${name}.${elsewhere.filter_subject}`, {
+        stream_name: stream,
+        config: { ...config, ...elsewhere },
+      }),
+    ),
+    'closed-early',
+    /nothing came for 10 s/,
+  );
 });
 
 onEach(
@@ -482,12 +476,14 @@ onEach(
   async (t, nats) => {
     const { admin, gate, verifier } = await begin(t, nats);
     const before = await admin.info(stream);
-    const last = await fill(gate, 3, 1_000);
+    const last = await fill(gate, 100, 128 << 10);
     const seen: number[] = [];
+    let isKilled = false;
     const reading = (async () => {
-      const options = { subject: 'dovegate.>', signal: never };
-      for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options))
+      for await (const { streamSeq } of verifier.read(stream, 1, last, never)) {
         seen.push(streamSeq);
+        if (seen.length === 3) await until(() => isKilled, 'the server is killed');
+      }
     })();
     const publishing = (async () => {
       for (let seq = last; ; ) seq = (await gate.publish(subject, [], Buffer.from('x'), seq)).streamSeq;
@@ -496,8 +492,9 @@ onEach(
       fails(reading, 'closed-early', /ended the connection/),
       fails(publishing, 'closed-early'),
     ]);
-    await until(() => seen.length > last + 10, 'messages are read while others are published');
+    await until(() => seen.length === 3, 'messages are read while others are published');
     await nats.kill();
+    isKilled = true;
     await ends;
     for (const link of [admin, gate, verifier]) assert.equal((await link.ended)?.code, 'closed-early');
     await fails(gate.publish(subject, [], Buffer.from('x'), last), 'closed-early');
@@ -518,24 +515,20 @@ onEach(
     await nats.start();
     const writer = await open(t, nats.settingsOf('gate1'));
     const more = await fill(writer, 5, 100);
+    const early = more - 5;
     await nats.stop();
     nats.restoreStore('early');
     await nats.start();
     const back = await open(t, nats.settingsOf('verifier'));
     const info = await back.info(stream);
-    assert.deepEqual([info.created, info.lastSeq], [before.created, more - 5]);
+    assert.deepEqual([info.created, info.lastSeq], [before.created, early]);
 
     // A stream that is removed ends its reader.
-    const from = { streamSeq: info.lastSeq };
-    const rest: number[] = [];
     const removed = (async () => {
-      for await (const { streamSeq } of back.read(stream, from, { subject: 'dovegate.>', signal: never })) {
-        rest.push(streamSeq);
-        await nats.api(`STREAM.DELETE.${stream}`);
-      }
+      for await (const { streamSeq } of back.read(stream, 1, early, never))
+        if (streamSeq === 1) await nats.api(`STREAM.DELETE.${stream}`);
     })();
     await fails(removed, 'closed-early');
-    assert.deepEqual(rest, [info.lastSeq]);
     await fails(back.info(stream), 'no-stream');
     await back.close();
     assert.equal(await back.ended, undefined, 'closed here');
@@ -552,14 +545,18 @@ onEach(
     const admin = await open(t, nats.settingsOf('admin'));
     await admin.createStream(stream, asItIsMade);
     const verifier = await open(t, nats.settingsOf('verifier'));
-    const last = await fill(lonely, 1, 100);
+    const last = await fill(lonely, 100, 128 << 10);
+    let isFrozen = false;
     let seen = 0;
     const reading = (async () => {
-      const options = { subject: 'dovegate.>', signal: never };
-      for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options)) seen = streamSeq;
+      for await (const { streamSeq } of verifier.read(stream, 1, last, never)) {
+        seen = streamSeq;
+        if (streamSeq === 1) await until(() => isFrozen, 'the server stands still');
+      }
     })();
-    await until(() => seen === last, 'the reader is at the end');
+    await until(() => seen === 1, 'it reads');
     await nats.freeze();
+    isFrozen = true;
     t.after(() => nats.thaw());
     const stop = new AbortController();
     const stopped = openNats(nats.settingsOf('gate1'), stop.signal);

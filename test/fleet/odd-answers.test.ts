@@ -21,7 +21,8 @@ tls: { cert_file: "${folder}/server.pem", key_file: "${folder}/server.key", ca_f
   if (skipOf(t, nats)) return;
   const responder = await nats.connect('admin');
   t.after(() => responder.close());
-  const state = { first_seq: 1, last_seq: 0, messages: 0, bytes: 0 };
+  const zero = '0001-01-01T00:00:00Z';
+  const state = { first_seq: 1, last_seq: 0, first_ts: zero, last_ts: zero, messages: 0, bytes: 0 };
   const good = { created: '2026-11-20T08:00:00Z', state, config: {} };
   let answer: object = good;
   responder.subscribe('$JS.API.STREAM.INFO.*', {
@@ -38,6 +39,7 @@ tls: { cert_file: "${folder}/server.pem", key_file: "${folder}/server.key", ca_f
     { ...good, state: { ...state, first_seq: undefined } },
     { ...good, state: { ...state, last_seq: -1 } },
     { ...good, state: { ...state, bytes: 1e300 } },
+    { ...good, state: { ...state, last_ts: 'noon' } },
   ]) {
     answer = odd;
     await assert.rejects(

@@ -148,12 +148,8 @@ export async function readShipped(nats: Nats, journal: string): Promise<Shipped>
     const lines: string[] = [];
     const heads: BlockHead[] = [];
     if (lastSeq === 0) return { lines, heads };
-    const options = {
-      subject: 'dovegate.audit.>',
-      untilSeq: lastSeq,
-      signal: AbortSignal.timeout(300_000),
-    };
-    for await (const { subject, header, bytes } of verifier.read(stream, { streamSeq: 1 }, options)) {
+    const signal = AbortSignal.timeout(300_000);
+    for await (const { subject, header, bytes } of verifier.read(stream, 1, lastSeq, signal)) {
       if (readSubject(subject)?.journal !== journal) continue;
       const head = readHeadOf(header) ?? assert.fail('a message without the headers of ours');
       heads.push(head);

@@ -21,7 +21,7 @@ export interface Watching {
   stop(): Promise<{ readonly code: number | null; readonly ms: number }>;
 }
 
-export function startWatch(nats: Nats, desk: Desk, command = 'watch'): Watching {
+export function startWatch(nats: Nats, desk: Pick<Desk, 'config'>, command = 'watch'): Watching {
   const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', command, '--config', desk.config], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -4,14 +4,15 @@
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
-import { asList, asObject, asText, isText } from '../../domain/records/audit/stored.js';
+import { asList, asObject, asText, asTexts, isText } from '../../domain/records/audit/stored.js';
+import { allSubjects } from '../../domain/records/fleet/block.js';
 import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import { configOf, type StreamConfig, type StreamWish } from '../../domain/records/streams/made.js';
 import { systemClock } from '../host/clock.js';
 import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
-import { type ReadDoor, type ReadTask, readStream } from './read.js';
+import { type ReadDoor, type ReadTask, readStream, readsAtOnce } from './read.js';
 import { findRights, type StreamRight } from './rights.js';
 import { type NatsServer, placeOf } from './servers.js';
 
@@ -20,6 +21,9 @@ export interface StreamInfo {
   readonly created: string;
   readonly firstSeq: number;
   readonly lastSeq: number;
+  /** When these were stored, by the server's clock in milliseconds since 1970; without messages they prove nothing. */
+  readonly firstMs: number;
+  readonly lastMs: number;
   readonly messages: number;
   readonly bytes: number;
   readonly subjects: readonly string[];
@@ -47,23 +51,18 @@ export interface NatsLink {
     expected: number,
   ): Promise<{ readonly streamSeq: number; readonly isDuplicate: boolean }>;
   info(stream: string): Promise<StreamInfo>;
-  /** The streams of the account, at most the first 1,024 in the server's order. */
-  streamNames(): Promise<readonly string[]>;
+  /**
+   * All streams of the account, 256 with each request. Undefined: it is there, and no server described it in time. A stream may be missing
+   * if another one was removed meanwhile.
+   */
+  streams(): Promise<ReadonlyMap<string, StreamInfo | undefined>>;
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
-  /** The first message from a number on, of a subject (wildcards too; default: all). Undefined: none. */
-  messageFrom(stream: string, streamSeq: number, subject?: string): Promise<FleetMessage | undefined>;
-  /** From a number on, at most a few MiB ahead. Waits for new ones; `untilSeq`: ends there. Rejects when the connection ends. */
-  read(
-    stream: string,
-    from: { readonly streamSeq: number } | { readonly storedMs: number },
-    options: {
-      readonly subject: string;
-      readonly untilSeq?: number | undefined;
-      /** Reads ahead as little as possible: for one of many reads at a time. */
-      readonly isOneOfMany?: boolean | undefined;
-      readonly signal: AbortSignal;
-    },
-  ): AsyncIterable<FleetMessage>;
+  /** The first message from a number on. Undefined: none. */
+  messageFrom(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
+  /** From one number to another; at most a few MiB ahead. Rejects when the connection ends, and when nothing comes for 10 s. */
+  read(stream: string, fromSeq: number, untilSeq: number, signal: AbortSignal): AsyncIterable<FleetMessage>;
+  /** The reads that may be under way together. */
+  readonly readsAtOnce: number;
   /** Makes the stream of `fleet init`; changes nothing where it exists. */
   createStream(stream: string, wish: StreamWish): Promise<void>;
   /**
@@ -96,6 +95,8 @@ const aliveMs = 1_000;
 /** The error for a stream of this name with other settings. */
 const streamExists = 10_058;
 const noMessage = 404;
+/** So many messages are requested one by one, with two messages each; a consumer takes some five more than it reads. */
+const singlesMax = 4;
 
 /** Tries the servers in their order. Rejects with a NatsFault, or with the signal's reason. */
 export function openNats(
@@ -216,12 +217,13 @@ function linkOf(
       throw faultOfRequest(thrown, doing);
     }
   };
-  const readAnswer = (answer: Msg, doing: string): Readonly<Record<string, unknown>> => {
-    if (answer.data.length > answerBytes)
-      throw new NatsFault('refused', `cannot ${doing}: the answer is longer than ${answerBytes / 1024} KiB`);
+  const notOfJetStream = (doing: string) =>
+    new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
+  const readAnswer = (answer: Msg, doing: string, bytesMax: number = answerBytes) => {
+    if (answer.data.length > bytesMax)
+      throw new NatsFault('refused', `cannot ${doing}: the answer is longer than ${bytesMax / 1024} KiB`);
     const value = parseLine(answer.string());
-    if (value === undefined)
-      throw new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
+    if (value === undefined) throw notOfJetStream(doing);
     const error = asObject(value['error']);
     if (error === undefined) return value;
     const { err_code: errorCode, code, description } = error;
@@ -231,10 +233,31 @@ function linkOf(
     const payload = body === undefined ? undefined : JSON.stringify(body);
     return readAnswer(await request(`$JS.API.${subject}`, doing, payload), doing);
   };
-  const look = async (stream: string) => {
-    const doing = `look at stream ${stream} at ${place}`;
-    const { created, state, config } = await ask(`STREAM.INFO.${stream}`, undefined, doing);
-    return { created, state: asObject(state) ?? {}, config: asObject(config) ?? {} };
+  const readInfo = (
+    stream: string,
+    { created, state, config: described }: Readonly<Record<string, unknown>>,
+    doing: string,
+  ): StreamInfo => {
+    const { first_seq: firstSeq, last_seq: lastSeq, messages, bytes, ...times } = asObject(state) ?? {};
+    const config = asObject(described) ?? {};
+    const isInfo = isCount(firstSeq) && isCount(lastSeq) && isCount(messages) && isCount(bytes);
+    const [firstMs, lastMs] = [timeOf(times['first_ts']), timeOf(times['last_ts'])];
+    if (!isInfo || !isText(created) || firstMs === undefined || lastMs === undefined)
+      throw notOfJetStream(doing);
+    if (config['allow_direct'] === true) indirect.delete(stream);
+    else indirect.add(stream);
+    return {
+      created,
+      firstSeq,
+      lastSeq,
+      firstMs,
+      lastMs,
+      messages,
+      bytes,
+      subjects: subjectsIn(config),
+      maxBytes: Number(config['max_bytes'] ?? -1) > 0 ? Number(config['max_bytes']) : undefined,
+      config,
+    };
   };
   /** A stream with direct requests off does not answer them, like a missing one. */
   const direct = async (
@@ -268,23 +291,23 @@ function linkOf(
     untilSeq = Number.MAX_SAFE_INTEGER,
   ): Promise<FleetMessage | undefined> => {
     const { signal } = new AbortController();
-    for await (const message of readStream(door, {
-      stream,
-      from,
-      subject,
-      untilSeq,
-      isOneOfMany: true,
-      signal,
-    }))
-      return message;
+    for await (const message of readStream(door, { stream, from, subject, untilSeq, signal })) return message;
     return undefined;
   };
+  const messageAt: NatsLink['messageAt'] = (stream, streamSeq) =>
+    indirect.has(stream)
+      ? readFirst(stream, { streamSeq }, allSubjects, streamSeq)
+      : direct(
+          stream,
+          stream,
+          `ask ${place} for message ${streamSeq} of ${stream}`,
+          JSON.stringify({ seq: streamSeq }),
+        );
   const door: ReadDoor = {
     connection,
     place,
     inbox,
     intake,
-    ended,
     endings,
     refusals,
     ask,
@@ -299,23 +322,15 @@ function linkOf(
       indirect.has(stream)
         ? readFirst(stream, { isLast: true }, subject)
         : direct(stream, `${stream}.${subject}`, `ask ${place} for the last message of ${subject}`),
-    messageAt: (stream, streamSeq) =>
+    messageAt,
+    messageFrom: (stream, streamSeq) =>
       indirect.has(stream)
-        ? readFirst(stream, { streamSeq }, '>', streamSeq)
-        : direct(
-            stream,
-            stream,
-            `ask ${place} for message ${streamSeq} of ${stream}`,
-            JSON.stringify({ seq: streamSeq }),
-          ),
-    messageFrom: (stream, streamSeq, subject = '>') =>
-      indirect.has(stream)
-        ? readFirst(stream, { streamSeq }, subject)
+        ? readFirst(stream, { streamSeq }, allSubjects)
         : direct(
             stream,
             stream,
             `ask ${place} for the first message of ${stream} from ${streamSeq} on`,
-            JSON.stringify({ seq: streamSeq, next_by_subj: subject }),
+            JSON.stringify({ seq: streamSeq, next_by_subj: allSubjects }),
           ),
     async publish(subject, headers, bytes, expected) {
       const doing = `publish to ${subject} at ${place}`;
@@ -332,40 +347,48 @@ function linkOf(
       return { streamSeq, isDuplicate };
     },
     async info(stream) {
-      const { created, state, config } = await look(stream);
-      const { first_seq: firstSeq, last_seq: lastSeq, messages, bytes } = state;
-      const isInfo = isCount(firstSeq) && isCount(lastSeq) && isCount(messages) && isCount(bytes);
-      if (!isInfo || !isText(created))
-        throw new NatsFault(
-          'refused',
-          `cannot look at stream ${stream} at ${place}: the answer is not of JetStream`,
-        );
-      if (config['allow_direct'] === true) indirect.delete(stream);
-      else indirect.add(stream);
-      return {
-        created,
-        firstSeq,
-        lastSeq,
-        messages,
-        bytes,
-        subjects: subjectsIn(config),
-        maxBytes: Number(config['max_bytes'] ?? -1) > 0 ? Number(config['max_bytes']) : undefined,
-        config,
-      };
+      const doing = `look at stream ${stream} at ${place}`;
+      return readInfo(stream, await ask(`STREAM.INFO.${stream}`, undefined, doing), doing);
     },
-    async streamNames() {
-      const { streams } = await ask('STREAM.NAMES', undefined, `list the streams at ${place}`);
-      return asList(streams)?.map(String) ?? [];
+    async streams() {
+      const doing = `list the streams at ${place}`;
+      const found = new Map<string, StreamInfo | undefined>();
+      for (let offset = 0, total = 1; offset < total; ) {
+        intake.ask(intake.payloadMax);
+        const answer = await request('$JS.API.STREAM.LIST', doing, JSON.stringify({ offset }));
+        const page = readAnswer(answer, doing, intake.payloadMax);
+        const { total: all, limit } = page;
+        const streams = asList(page['streams']);
+        if (!isCount(all) || !isCount(limit) || limit === 0 || streams === undefined)
+          throw notOfJetStream(doing);
+        if (all > bounds.natsStreams)
+          throw new NatsFault('refused', `cannot ${doing}: there are more than ${bounds.natsStreams}`);
+        for (const one of streams.map((stream) => asObject(stream) ?? {})) {
+          const name = asText(asObject(one['config'])?.['name']);
+          if (name === undefined) throw notOfJetStream(doing);
+          found.set(name, readInfo(name, one, doing));
+        }
+        // Those without a server have an empty state there, too.
+        for (const name of asTexts(page['missing'])) found.set(name, undefined);
+        total = all;
+        offset += limit;
+      }
+      return found;
     },
-    read: (stream, from, options) =>
-      readStream(door, {
-        stream,
-        from,
-        subject: options.subject,
-        untilSeq: options.untilSeq,
-        isOneOfMany: options.isOneOfMany === true,
-        signal: options.signal,
-      }),
+    readsAtOnce: readsAtOnce(intake),
+    async *read(stream, fromSeq, untilSeq, signal) {
+      let streamSeq = fromSeq;
+      // A replica that lacks one may be behind: then the consumer's server is asked.
+      if (!indirect.has(stream) && untilSeq - fromSeq < singlesMax) {
+        for (; streamSeq <= untilSeq && !signal.aborted; streamSeq += 1) {
+          const message = await messageAt(stream, streamSeq);
+          if (message === undefined) break;
+          yield message;
+        }
+      }
+      if (streamSeq <= untilSeq)
+        yield* readStream(door, { stream, from: { streamSeq }, subject: allSubjects, untilSeq, signal });
+    },
     async createStream(stream, wanted) {
       const doing = `make stream ${stream} at ${place}`;
       const body = configOf(stream, wanted);
@@ -410,6 +433,12 @@ function isAlive(connection: NatsConnection): Promise<boolean> {
       () => settle(false),
     );
   });
+}
+
+/** RFC 3339 with up to nanoseconds, as servers write it. */
+function timeOf(text: unknown): number | undefined {
+  const ms = Date.parse(asText(text) ?? '');
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 export function subjectsIn({ subjects }: Readonly<Record<string, unknown>>): readonly string[] {

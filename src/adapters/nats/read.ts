@@ -1,31 +1,32 @@
-// Reads messages of a stream in their order, by a pull consumer of our own: the library's consumer continues silently after a loss, and has
-// no bound in bytes. At most a few MiB are requested ahead of the reader. The numbers of the deliveries have no gap. Silence of the server
-// ends the read. Nothing is acknowledged: only the reader has the position, and the server removes an unused consumer.
+// Reads messages of a stream in their order up to a number, by a pull consumer of our own: the library's consumer continues silently
+// after a loss, and has no bound in bytes. At most a few MiB are requested ahead of the reader. The numbers of the deliveries have no gap.
+// What is read is there already, so no heartbeat is needed: silence of the server ends the read. Nothing is acknowledged: only the reader
+// has the position, and the server removes an unused consumer.
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import { bounds } from '../../bounds/bounds.js';
 import { Wakes } from '../../concurrency/waiting.js';
 import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
 import type { Timer } from '../../ports/machine.js';
 import { systemClock } from '../host/clock.js';
 import { NatsFault } from './fault.js';
-import type { Intake } from './intake.js';
+import { type Intake, intakeLimits } from './intake.js';
 
 /** The size of one pull; two are under way, so that the server need not wait for us. */
-const pull = { messages: 256, bytesMin: 2 << 20, expiresMs: 30_000, heartbeatMs: 2_000 } as const;
+const pull = { messages: 256, bytesMin: 2 << 20, expiresMs: 30_000, atOnce: 2 } as const;
 /** Bytes of a message beyond the limit in bytes: its line, and the cost of a line. */
 const envelopeBytes = 1 << 10;
-/** Without a message or heartbeat for so long, the pull may have ended silently, or the server is gone. */
-const silenceMs = 2.5 * pull.heartbeatMs;
+/** Without a message for so long, the pull may have ended silently, or the server is gone. */
+const silenceMs = bounds.natsAnswerMs;
 const watchMs = 500;
 /** The server removes a consumer without pulls after this time: it must outlive a slow reader. */
 const inactiveMs = 10 * 60_000;
 
 export interface ReadTask {
   readonly stream: string;
-  readonly from: { readonly streamSeq: number } | { readonly storedMs: number } | { readonly isLast: true };
+  readonly from: { readonly streamSeq: number } | { readonly isLast: true };
   readonly subject: string;
-  readonly untilSeq: number | undefined;
-  readonly isOneOfMany: boolean;
+  readonly untilSeq: number;
   readonly signal: AbortSignal;
 }
 
@@ -34,13 +35,26 @@ export interface ReadDoor {
   readonly place: string;
   readonly inbox: string;
   readonly intake: Intake;
-  readonly ended: Promise<NatsFault | undefined>;
   /** Called when the connection ends. A promise would keep a reference to each request, and it lives for months. */
   readonly endings: Set<(fault: NatsFault | undefined) => void>;
   /** Called with the server's error when it refuses something without a pending request. */
   readonly refusals: Set<(thrown: Error) => void>;
   /** One request to JetStream's API; rejects with a NatsFault. */
   readonly ask: (subject: string, body: unknown, doing: string) => Promise<Readonly<Record<string, unknown>>>;
+}
+
+/** The most that a read requests ahead of its reader. */
+function bytesAheadOf({ payloadMax }: Pick<Intake, 'payloadMax'>): number {
+  return pull.atOnce * (pullBytesOf(payloadMax) + pull.messages * envelopeBytes);
+}
+
+function pullBytesOf(payloadMax: number): number {
+  return Math.max(pull.bytesMin, payloadMax + (64 << 10));
+}
+
+/** The number of reads whose requests the intake of one connection permits together; 7 of them with the usual `max_payload`. */
+export function readsAtOnce(intake: Pick<Intake, 'payloadMax'>): number {
+  return Math.max(1, Math.floor(intakeLimits.askedBytes / bytesAheadOf(intake)));
 }
 
 export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerator<FleetMessage, void, void> {
@@ -58,14 +72,14 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
     if (connection.isClosed()) return;
     connection.publish(`$JS.API.CONSUMER.DELETE.${stream}.${consumer}`);
   };
-  // A read with an end, and no message up to it.
-  if (untilSeq !== undefined && made['num_pending'] === 0) {
+  if (made['num_pending'] === 0) {
     remove();
     return;
   }
 
+  if (connection.isClosed()) throw new NatsFault('closed-early', `cannot ${doing}: the connection ended`);
   const inbox = `${door.inbox}.${crypto.randomUUID()}`;
-  const bytesMax = Math.max(task.isOneOfMany ? 0 : pull.bytesMin, door.intake.payloadMax + (64 << 10));
+  const bytesMax = pullBytesOf(door.intake.payloadMax);
   const queue: { readonly message: Msg; readonly place: Delivery }[] = [];
   let queuedBytes = 0;
   let asked = 0;
@@ -111,7 +125,6 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
         batch: pull.messages,
         max_bytes: bytesMax,
         expires: pull.expiresMs * 1_000_000,
-        idle_heartbeat: pull.heartbeatMs * 1_000_000,
       };
       connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, JSON.stringify(request), {
         reply: `${inbox}.${pulls}`,
@@ -120,7 +133,6 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   };
   const onStatus = (message: Msg): void => {
     const { code = 0, description = '' } = message.headers ?? {};
-    if (code === 100) return;
     const words = description.toLowerCase();
     if (code === 408 || (code === 409 && /maxbytes|batch completed/.test(words))) {
       asked = Math.max(0, asked - Number(message.headers?.get('Nats-Pending-Messages') ?? 0));
@@ -157,9 +169,9 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   door.refusals.add(onRefusal);
   const onAbort = (): void => end();
   signal.addEventListener('abort', onAbort);
-  void door.ended.then((why) =>
-    end(why ?? new NatsFault('closed-early', `cannot ${doing}: the connection was closed here`)),
-  );
+  const onEnd = (why: NatsFault | undefined): void =>
+    end(why ?? new NatsFault('closed-early', `cannot ${doing}: the connection was closed here`));
+  door.endings.add(onEnd);
   try {
     askMore();
     watch();
@@ -174,9 +186,9 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
       }
       queuedBytes -= sizeOf(next.message);
       const { streamSeq, pending } = next.place;
-      if (untilSeq !== undefined && streamSeq > untilSeq) return;
+      if (streamSeq > untilSeq) return;
       yield messageOf(next.message, next.place);
-      if (untilSeq !== undefined && (streamSeq === untilSeq || pending === 0)) return;
+      if (streamSeq === untilSeq || pending === 0) return;
       if (asked <= pull.messages) askMore();
     }
   } finally {
@@ -184,6 +196,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
     silence?.cancel();
     signal.removeEventListener('abort', onAbort);
     door.refusals.delete(onRefusal);
+    door.endings.delete(onEnd);
     if (!connection.isClosed()) {
       subscription.unsubscribe();
       remove();
@@ -215,9 +228,7 @@ function configOf(name: string, { from, subject }: ReadTask): Readonly<Record<st
 
 function startOf(from: ReadTask['from']): Readonly<Record<string, unknown>> {
   if ('isLast' in from) return { deliver_policy: 'last' };
-  return 'streamSeq' in from
-    ? { deliver_policy: 'by_start_sequence', opt_start_seq: Math.max(1, from.streamSeq) }
-    : { deliver_policy: 'by_start_time', opt_start_time: new Date(from.storedMs).toISOString() };
+  return { deliver_policy: 'by_start_sequence', opt_start_seq: Math.max(1, from.streamSeq) };
 }
 
 interface Delivery {

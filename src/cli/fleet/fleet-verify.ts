@@ -64,12 +64,8 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
       isRewound = true;
       const isShown = screen.columns !== undefined && !flags.json;
-      const left = streams.reduce(
-        (sum, { stream: { name }, info }) => sum + Math.max(0, (info?.lastSeq ?? 0) - fleet.seqIn(name)),
-        0,
-      );
-      const progress = createProgress(isShown, left);
-      await reader.read(link, { isEndless: false, signal: stop.signal }, () =>
+      const progress = createProgress(isShown, reader.unread);
+      await reader.read(link, stop.signal, () =>
         progress.show(reader.messages, fleet.records - recordsBefore),
       );
       progress.clear();

@@ -1,5 +1,6 @@
-// `dovegate audit fleet watch`: reads the stream without end, reports each problem at its beginning and its end, and writes
-// metrics and a status. An unreachable server is reported, and not taken for the silence of hosts.
+// `dovegate audit fleet watch`: reads the streams in rounds, each as `verify` does it, reports each problem at its beginning and its
+// end, and writes metrics and a status. An unreachable server is reported, and not taken for the silence of hosts. Every request of a
+// round has a time limit, so no server can keep it waiting.
 
 import { randomFraction, systemClock } from '../../adapters/host/clock.js';
 import { loadNative } from '../../adapters/host/native.js';
@@ -20,7 +21,7 @@ import { pause } from '../../concurrency/waiting.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatTime, parseTime } from '../../domain/records/audit/record.js';
 import type { FleetFinding, FleetStatus } from '../../domain/records/fleet/shapes.js';
-import { exitCodes, type Timer } from '../../ports/machine.js';
+import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -34,11 +35,11 @@ import { createStreamReader, type StreamReader } from './stream-reader.js';
 import { createFillBook, createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
 import { serveWatchMetrics } from './watch-metrics.js';
 
-const tickMs = 1_000;
-/** Interval of the questions whether everything was read. */
-const confirmMs = 2_000;
-/** Interval of the checks whether read messages still exist; the state is saved then, too. */
-const compareMs = 60_000;
+/** The pause between two rounds grows with the hosts: 1,000 of them cost the server as little as 100. */
+const pauseOfHostMs = 10;
+const pauseMinMs = 1_000;
+const pauseMaxMs = 10_000;
+const saveMs = 60_000;
 const statusMinMs = 2_000;
 const statusMaxMs = 30_000;
 const checkpointMs = 3_600_000;
@@ -95,23 +96,24 @@ class Watch {
   #session = new AbortController();
   /** Read again at SIGHUP; used when the connection has ended. */
   #next: FleetSettings | undefined;
-  #link: NatsLink | undefined;
   readonly #order = createServerOrder();
   #away: FleetStatus['away'];
   #awayCode = '';
+  /** Attempts since a message or the end of a round. */
+  #failures = 0;
+  /** Undefined: there is no connection. */
   #lag: number | undefined;
-  /** Everything was read once on this connection: only then missing messages can be reported. */
-  #isWhole = false;
   #findings: readonly FleetFinding[] = [];
   #status: FleetStatus;
+  #checkpoint: FleetStatus['checkpoint'];
   #rightsMs = -Infinity;
+  #savedMs = -Infinity;
   #writtenMs = -Infinity;
   #writtenText = '';
   #sealedMs: number;
   #sealedRecords: number;
   readonly #certificates: ReturnType<typeof watchStreamCertificates>;
   readonly #stamper: Stamper | undefined;
-  #tick: Timer | undefined;
   #fault: unknown;
 
   constructor(screen: Screen, config: string, settings: FleetSettings, folder: StateFolder) {
@@ -124,7 +126,8 @@ class Watch {
     this.#reader = this.#open(settings, saved);
     const { fleet } = this.#reader;
     this.#status = fleet.status(systemClock.wallMs());
-    this.#sealedMs = parseTime(describeCheckpoint(folder)?.at ?? '') ?? 0;
+    this.#checkpoint = describeCheckpoint(folder);
+    this.#sealedMs = parseTime(this.#checkpoint?.at ?? '') ?? 0;
     this.#sealedRecords = fleet.records;
     this.#certificates = watchStreamCertificates(settings, (event, fields) => this.#tell(event, fields));
     this.#stamper = startStampsOf(settings, folder, (event, fields) => this.#tell(event, fields));
@@ -163,10 +166,10 @@ class Watch {
 
   numbers() {
     return {
-      status: this.#status,
+      status: this.#present(),
       findings: this.#findings,
       hosts: new Set(this.#settings.hosts.keys()),
-      isUp: this.#link !== undefined && this.#away === undefined,
+      isUp: this.#lag !== undefined && this.#away === undefined,
       lag: this.#lag,
       certificates: this.#certificates.rows(),
       stamps: this.#stamper?.state,
@@ -176,36 +179,31 @@ class Watch {
   /** Runs until it is stopped. Rejects with a CommandFault if the state cannot be saved. */
   async run(): Promise<void> {
     this.#tell('started', { stream: this.#settings.stream, streamSeq: this.#reader.fleet.streamSeq });
-    this.#look();
-    let failures = 0;
+    this.#writeStatus();
     try {
       while (!this.#stop.signal.aborted) {
         this.#session = new AbortController();
         this.#adopt();
         try {
-          await this.#follow(() => {
-            failures = 0;
-          });
+          await this.#follow(this.#session.signal);
         } catch (fault) {
-          if (this.#fault !== undefined) throw this.#fault;
+          if (fault instanceof CommandFault) throw fault;
           if (this.#session.signal.aborted) continue;
           if (!(fault instanceof NatsFault)) throw fault;
           this.#order.passOver();
           this.#lost(fault);
-          failures += 1;
-          const ms = backOffMs(failures, retry.firstMs, retry.mostMs, randomFraction());
+          this.#failures += 1;
+          const ms = backOffMs(this.#failures, retry.firstMs, retry.mostMs, randomFraction());
           await pause(systemClock, ms, this.#session.signal);
         }
       }
     } finally {
-      this.#tick?.cancel();
       this.#certificates.close();
       await this.#stamper?.close();
     }
     if (this.#fault !== undefined) throw this.#fault;
     this.#reader.save();
-    this.#judge();
-    this.#writeStatus(systemClock.wallMs());
+    this.#writeStatus();
     this.#tell('stopped', { streamSeq: this.#reader.fleet.streamSeq });
   }
 
@@ -221,51 +219,20 @@ class Watch {
     this.#tell('reloaded', { hosts: next.hosts.size });
   }
 
-  /** One connection, to its end. Rejects with a NatsFault. */
-  async #follow(onInspected: () => void): Promise<void> {
-    const session = this.#session;
-    const { signal } = session;
-    const reader = this.#reader;
+  /** One connection, to its end. Rejects with a NatsFault, or with a CommandFault. */
+  async #follow(signal: AbortSignal): Promise<void> {
     const settings = natsOf(this.#settings, 'watch');
     const link = await openNats({ ...settings, servers: this.#order.of(settings.servers) }, signal);
     this.#order.took(link.place);
     this.#certificates.saw(link);
-    this.#link = link;
-    let timer: Timer | undefined;
+    const pauseMs = this.#settings.hosts.size * pauseOfHostMs;
     try {
-      await reader.inspect(link, systemClock.wallMs());
-      if (systemClock.now() - this.#rightsMs >= rightsMs) {
-        await reader.lookAtRights(link);
-        this.#rightsMs = systemClock.now();
+      for (let isFirst = true; !signal.aborted; isFirst = false) {
+        await this.#round(link, signal, isFirst);
+        await pause(systemClock, Math.min(Math.max(pauseMs, pauseMinMs), pauseMaxMs), signal);
       }
-      onInspected();
-      if (this.#away !== undefined) this.#tell('stream-back', {});
-      this.#away = undefined;
-      this.#awayCode = '';
-      const confirm = (comparedMs: number): void => {
-        timer = systemClock.setTimer(confirmMs, () => {
-          const isDue = systemClock.now() - comparedMs >= compareMs;
-          const done = (): void => confirm(isDue ? systemClock.now() : comparedMs);
-          // If it fails, the read fails too; if the stream is another one, the next connection inspects it.
-          void this.#confirm(link, reader, isDue).then(
-            (isSame) => (isSame ? done() : session.abort()),
-            () => done(),
-          );
-        });
-      };
-      await this.#confirm(link, reader, false);
-      confirm(systemClock.now());
-      await reader.read(link, { isEndless: true, signal }, (findings) => {
-        this.#knowledge.heard(reader.storedMs);
-        this.#noteCaught(reader);
-        for (const finding of findings) this.#begin(finding);
-      });
-      if (!signal.aborted) throw new NatsFault('closed-early', 'the server ended the read');
     } finally {
-      timer?.cancel();
-      this.#link = undefined;
       this.#lag = undefined;
-      this.#isWhole = false;
       const closed = link.close().catch(() => undefined);
       await Promise.race([
         closed,
@@ -274,15 +241,38 @@ class Watch {
     }
   }
 
-  /** Whether the streams are the ones that are read, and the lag. Rejects with a NatsFault. */
-  async #confirm(link: NatsLink, reader: StreamReader, isCompared: boolean): Promise<boolean> {
-    const { lag, isSame } = await reader.compare(link, isCompared);
-    if (this.#link !== link || !isSame) return isSame;
-    this.#lag = lag;
-    this.#noteCaught(reader);
-    if (isCompared) this.#attempt(() => reader.save());
-    if (isCompared) void this.#tend();
-    return true;
+  /** As `verify`. Rejects with a NatsFault, or with a CommandFault. */
+  async #round(link: NatsLink, signal: AbortSignal, isFirst: boolean): Promise<void> {
+    const reader = this.#reader;
+    const startMs = systemClock.wallMs();
+    await reader.inspect(link, startMs);
+    if (systemClock.now() - this.#rightsMs >= rightsMs) {
+      await reader.lookAtRights(link);
+      this.#rightsMs = systemClock.now();
+    }
+    this.#lag = reader.unread;
+    await reader.read(link, signal, (findings) => {
+      this.#back();
+      this.#knowledge.heard(reader.storedMs);
+      for (const finding of findings) this.#begin(finding);
+      if (systemClock.now() - this.#writtenMs < statusMinMs) return;
+      this.#lag = reader.unread;
+      this.#writeStatus();
+    });
+    if (signal.aborted) return;
+    this.#back();
+    this.#lag = 0;
+    this.#knowledge.confirmed(startMs);
+    if (isFirst) compareCheckpoints(this.#folder, reader.fleet);
+    this.#judge();
+    const nowMs = systemClock.wallMs();
+    if (nowMs - this.#sealedMs >= checkpointMs) await this.#seal(link, nowMs);
+    if (systemClock.now() - this.#savedMs >= saveMs) {
+      reader.save();
+      this.#savedMs = systemClock.now();
+      void this.#tend();
+    }
+    this.#writeStatusIfDue();
   }
 
   async #tend(): Promise<void> {
@@ -296,20 +286,12 @@ class Watch {
       this.#next ??= this.#settings;
       this.#session.abort();
     } catch (fault) {
-      this.#attempt(() => {
-        throw fault;
-      });
+      // A fault of the disk ends the service: systemd starts it again.
+      this.#fault = fault;
+      this.stop();
     } finally {
       this.#isTending = false;
     }
-  }
-
-  /** A reader has caught up. With many streams, hardly ever all are read to their ends at once, but each at some time. */
-  #noteCaught({ caughtMs, fleet }: StreamReader): void {
-    if (caughtMs === 0) return;
-    this.#knowledge.confirmed(caughtMs);
-    if (!this.#isWhole) compareCheckpoints(this.#folder, fleet);
-    this.#isWhole = true;
   }
 
   #lost(fault: NatsFault): void {
@@ -321,53 +303,29 @@ class Watch {
     if (!isKnown) this.#tell('stream-away', { code: fault.code, text: fault.message });
     this.#awayCode = fault.code;
     this.#away = { since: this.#away?.since ?? formatTime(nowMs), text: fault.message };
+    this.#writeStatusIfDue();
   }
 
-  /** Every second: problems, the status, the hourly checkpoint. */
-  #look(): void {
-    this.#tick = systemClock.setTimer(tickMs, () => {
-      this.#attempt(() => {
-        this.#judge();
-        const nowMs = systemClock.wallMs();
-        const age = systemClock.now() - this.#writtenMs;
-        if (age >= statusMaxMs || (age >= statusMinMs && this.#textOfStatus() !== this.#writtenText))
-          this.#writeStatus(nowMs);
-        if (nowMs - this.#sealedMs >= checkpointMs) this.#seal(nowMs);
-      });
-      this.#look();
-    });
+  #back(): void {
+    this.#failures = 0;
+    if (this.#away !== undefined) this.#tell('stream-back', {});
+    this.#away = undefined;
+    this.#awayCode = '';
   }
 
-  /** A fault of the disk ends the service: systemd starts it again. */
-  #attempt(run: () => void): void {
-    try {
-      run();
-    } catch (fault) {
-      this.#fault ??= fault;
-      this.stop();
-    }
-  }
-
+  /** Of what the last round has read. */
   #judge(): void {
     const { fleet } = this.#reader;
     const { hosts } = this.#settings;
     const { knownMs } = this.#knowledge;
-    const { streamSeq, records } = fleet;
-    this.#status = { ...this.#status, streamSeq, records, away: this.#away };
-    if (!this.#isWhole) return;
     this.#findings = fleet.judge(knownMs).filter((finding) => {
       const silentMs = hosts.get(finding.host)?.silentMs ?? 0;
       return this.#book.has(finding) || !this.#knowledge.isExcused(finding, silentMs);
     });
-    for (const line of this.#book.update(this.#findings, systemClock.wallMs())) this.#print(line);
-    this.#status = {
-      ...fleet.status(knownMs),
-      findings: this.#findings,
-      checkpoint: this.#status.checkpoint,
-      away: this.#away,
-    };
-    for (const line of this.#fills.update(this.#status.streams ?? [], systemClock.wallMs()))
-      this.#print(line);
+    const nowMs = systemClock.wallMs();
+    for (const line of this.#book.update(this.#findings, nowMs)) this.#print(line);
+    this.#status = { ...fleet.status(knownMs), findings: this.#findings };
+    for (const line of this.#fills.update(this.#status.streams ?? [], nowMs)) this.#print(line);
   }
 
   /** Reported at once, even if much is still to be read. */
@@ -376,38 +334,45 @@ class Watch {
     if (line !== undefined) this.#print(line);
   }
 
+  #present(): FleetStatus {
+    const { streamSeq, records } = this.#reader.fleet;
+    const certificates = this.#certificates.rows();
+    return {
+      ...this.#status,
+      streamSeq,
+      records,
+      checkpoint: this.#checkpoint,
+      certificates,
+      away: this.#away,
+    };
+  }
+
   #textOfStatus(): string {
-    const { at: _, ...rest } = this.#status;
+    const { at: _, ...rest } = this.#present();
     return JSON.stringify(rest);
   }
 
-  #writeStatus(nowMs: number): void {
-    this.#status = {
-      ...this.#status,
-      at: formatTime(nowMs),
-      checkpoint: describeCheckpoint(this.#folder),
-      certificates: this.#certificates.rows(),
-      away: this.#away,
-    };
-    this.#folder.writeStatus(this.#status);
+  #writeStatusIfDue(): void {
+    const age = systemClock.now() - this.#writtenMs;
+    if (age >= statusMaxMs || (age >= statusMinMs && this.#textOfStatus() !== this.#writtenText))
+      this.#writeStatus();
+  }
+
+  #writeStatus(): void {
+    this.#folder.writeStatus({ ...this.#present(), at: formatTime(systemClock.wallMs()) });
     this.#writtenMs = systemClock.now();
     this.#writtenText = this.#textOfStatus();
   }
 
-  /** When everything is read, and something is new. */
-  #seal(nowMs: number): void {
-    const link = this.#link;
+  /** When something is new. */
+  async #seal(link: NatsLink, nowMs: number): Promise<void> {
     const { fleet } = this.#reader;
-    if (link === undefined || this.#lag !== 0 || fleet.records === this.#sealedRecords) return;
+    if (fleet.records === this.#sealedRecords) return;
     this.#sealedMs = nowMs;
     this.#sealedRecords = fleet.records;
     const warn = (text: string): void => this.#tell('checkpoint-not-sent', { text });
-    sealCheckpoint(link, this.#folder, this.#settings, fleet, this.#findings, nowMs, warn).catch(
-      (fault: unknown) => {
-        this.#fault ??= fault;
-        this.stop();
-      },
-    );
+    await sealCheckpoint(link, this.#folder, this.#settings, fleet, this.#findings, nowMs, warn);
+    this.#checkpoint = describeCheckpoint(this.#folder);
   }
 
   #tell(event: string, fields: Readonly<Record<string, unknown>>): void {

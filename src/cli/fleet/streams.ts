@@ -16,34 +16,32 @@ const strangersMax = bounds.fleetStrangers;
 
 /**
  * The streams of these hosts and of others that have one, in the order of reading. The stream of the checkpoints is examined
- * first, so that everything a checkpoint names is already in the others. Rejects with a NatsFault, also if there is no stream
- * of the checkpoints.
+ * first, so that everything a checkpoint names is already in the others. All others are listed with few requests; one that is
+ * known and not listed is asked for. Rejects with a NatsFault, also if there is no stream of the checkpoints.
  */
 export async function lookAtStreams(
   link: NatsLink,
   prefix: string,
-  hosts: Iterable<string>,
+  hosts: ReadonlyMap<string, unknown>,
+  isKnown: (name: string) => boolean,
 ): Promise<readonly [SeenStream & { readonly info: StreamInfo }, ...SeenStream[]]> {
   const info = await link.info(prefix);
   const first = { stream: checkpointStreamOf(prefix), info };
-  const listed = [...hosts];
-  const strangers = (await hostsOf(link, prefix)).filter((host) => !listed.includes(host));
-  const others = [...listed, ...strangers.slice(0, strangersMax)].map(async (host): Promise<SeenStream> => {
-    const own = hostStreamOf(prefix, host);
-    return { stream: own, info: await lookAtStream(link, own) };
-  });
-  return [first, ...(await Promise.all(others))];
-}
-
-/** Hosts that have a stream; empty if we may not list them. */
-async function hostsOf(link: NatsLink, prefix: string): Promise<readonly string[]> {
+  const listed = await link.streams();
   const start = `${prefix}_`;
-  const names = await link.streamNames().catch((fault: unknown) => {
-    if (fault instanceof NatsFault && fault.code === 'no-rights') return [];
-    throw fault;
-  });
-  const hosts = names.filter((name) => name.startsWith(start)).map((name) => name.slice(start.length));
-  return hosts.filter((host) => isHostWord(host)).toSorted();
+  const strangers = [...listed.keys()]
+    .filter((name) => name.startsWith(start))
+    .map((name) => name.slice(start.length))
+    .filter((host) => isHostWord(host) && !hosts.has(host))
+    .toSorted();
+  const others: SeenStream[] = [];
+  for (const host of [...hosts.keys(), ...strangers.slice(0, strangersMax)]) {
+    const stream = hostStreamOf(prefix, host);
+    const described = listed.get(stream.name);
+    const isDoubtful = described === undefined && (listed.has(stream.name) || isKnown(stream.name));
+    others.push({ stream, info: isDoubtful ? await lookAtStream(link, stream) : described });
+  }
+  return [first, ...others];
 }
 
 /** Undefined: there is no such stream. Rejects with a NatsFault. */

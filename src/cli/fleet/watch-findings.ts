@@ -84,36 +84,46 @@ export function formatEvent(nowMs: number, event: string, fields: Readonly<Recor
   return formatJson({ time: formatTime(nowMs), event, ...fields });
 }
 
-/** A longer time without news means an interruption: confirmations come every few seconds. */
+/** After a loss, a longer time in which nothing was stored is the server's absence. */
 const absenceMs = 10_000;
 const absencesMax = 100;
+/** Steps of that length for which it is kept that something was stored: some days. */
+const stepsMax = 65_536;
 
-/** If it leaps, the server was away, and silence is nobody's fault. What was stored while only we were away causes no leap. */
+/** While the server is away, silence is nobody's fault. What was stored while only we were away is no absence. */
 export function createKnowledge() {
   let knownMs = 0;
   let isLive = false;
+  let isLost = false;
+  /** Since the loss: when something was stored, once for each step. */
+  const stored = new Map<number, number>();
   const absences: { readonly fromMs: number; readonly toMs: number }[] = [];
-  const advance = (ms: number): void => {
-    if (ms <= knownMs) return;
-    if (isLive && ms - knownMs > absenceMs) {
-      absences.push({ fromMs: knownMs, toMs: ms });
-      if (absences.length > absencesMax) absences.shift();
-    }
-    knownMs = ms;
-  };
   return {
     /** Milliseconds since 1970; 0: nothing is known. */
     get knownMs() {
       return knownMs;
     },
-    /** A message stored at this time was read, and so was everything before it. */
-    heard: advance,
-    /** At this time the server said that everything had been read. */
+    /** A message stored at this time was read. */
+    heard(ms: number): void {
+      if (isLost && ms > knownMs && stored.size < stepsMax) stored.set(Math.floor(ms / absenceMs), ms);
+    },
+    /** What was stored before this time was read, of all streams. */
     confirmed(ms: number): void {
-      advance(ms);
+      const times = isLost
+        ? [...stored.values(), ms].filter((time) => time <= ms).toSorted((a, b) => a - b)
+        : [];
+      for (const toMs of times) {
+        if (toMs - knownMs > absenceMs) absences.push({ fromMs: knownMs, toMs });
+        knownMs = Math.max(knownMs, toMs);
+      }
+      absences.splice(0, absences.length - absencesMax);
+      knownMs = Math.max(knownMs, ms);
+      stored.clear();
+      isLost = false;
       isLive = true;
     },
     lost(nowMs: number): void {
+      isLost = true;
       if (isLive) return;
       knownMs = Math.max(knownMs, nowMs);
       isLive = true;

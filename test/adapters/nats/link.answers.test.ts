@@ -14,6 +14,9 @@ import { settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { until } from '../../kit/until.js';
 
+const emptyState =
+  '{"first_seq":0,"last_seq":0,"messages":0,"bytes":0,"first_ts":"0001-01-01T00:00:00Z","last_ts":"0001-01-01T00:00:00Z"}';
+
 /** It has TLS, lets everybody in, answers pings while it is `alive`, and questions by `answer`, and keeps what it was sent. */
 async function openMuteServer(t: TestContext) {
   const authority = makeAuthority({ name: 'mute' });
@@ -94,16 +97,51 @@ test('an answer about a stream that is longer than 64 KiB is refused', { timeout
   const link = await openNats(settings);
   t.after(() => link.close());
   const answerOf = (bytes: number): string => {
-    const [before, after] = [
-      '{"created":"now","state":{"first_seq":0,"last_seq":0,"messages":0,"bytes":0},"config":{"description":"',
-      '"}}',
-    ];
+    const [before, after] = [`{"created":"now","state":${emptyState},"config":{"description":"`, '"}}'];
     return `${before}${'x'.repeat(bytes - before.length - after.length)}${after}`;
   };
   heard.answer = answerOf(65_536);
   assert.equal((await link.info('S')).created, 'now');
   heard.answer = answerOf(65_537);
   await assert.rejects(link.info('S'), { code: 'refused', message: /longer than 64 KiB/ });
+});
+
+// bounds.natsStreams
+test('the streams are listed page by page, and an account with too many of them is refused', {
+  timeout: 60_000,
+}, async (t) => {
+  const { heard, settings } = await openMuteServer(t);
+  const link = await openNats(settings);
+  t.after(() => link.close());
+  const infoOf = (name: string): string =>
+    `{"created":"now","state":${emptyState},"config":{"name":"${name}"}}`;
+  heard.answer = `{"total":513,"limit":256,"streams":[${infoOf('A')},${infoOf('B')}],"missing":["B","C"]}`;
+  const listed = await link.streams();
+  assert.deepEqual(
+    [...listed].map(([name, info]) => [name, info?.created]),
+    [
+      ['A', 'now'],
+      ['B', undefined],
+      ['C', undefined],
+    ],
+  );
+  assert.deepEqual(heard.text.match(/\{"offset":\d+\}/g), [
+    '{"offset":0}',
+    '{"offset":256}',
+    '{"offset":512}',
+  ]);
+  heard.answer = '{"total":4096,"limit":4096,"streams":[]}';
+  assert.equal((await link.streams()).size, 0);
+  heard.answer = '{"total":4097,"limit":4096,"streams":[]}';
+  await assert.rejects(link.streams(), { code: 'refused', message: /there are more than 4096/ });
+  for (const odd of [
+    '{"total":1,"limit":0,"streams":[]}',
+    '{"total":1,"limit":1}',
+    '{"total":1,"limit":1,"streams":[{}]}',
+  ]) {
+    heard.answer = odd;
+    await assert.rejects(link.streams(), { code: 'refused', message: /not of JetStream/ });
+  }
 });
 
 test('a duplicate without a number is one: the message with its id is proposed and not stored', {

@@ -31,7 +31,7 @@ export function toHostSubject(host: string, kind: string): string {
 }
 /** The verifier's requests to JetStream, after `$JS.API.`: it reads all streams of its account. */
 export const verifierQuestions = [
-  'STREAM.NAMES',
+  'STREAM.LIST',
   'STREAM.INFO.*',
   'DIRECT.GET.*',
   'DIRECT.GET.*.>',

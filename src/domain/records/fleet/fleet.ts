@@ -57,6 +57,8 @@ export interface Fleet {
    * those of hosts. Returns new findings, in their order.
    */
   take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
+  /** Whether a message goes on right behind what was taken of its journal, as its headers say. */
+  follows(message: Pick<FleetMessage, 'subject' | 'header'>): boolean;
   /** The position in all streams: the sum of the last messages' numbers. */
   readonly streamSeq: number;
   /** The last message that was taken from a stream; 0: none yet. */
@@ -179,6 +181,13 @@ class Verifier implements Fleet {
       for (const head of heads) this.#await(head, by);
     } else if (from.host !== undefined || !isToHost(message.subject)) this.#takeOfGate(message, from);
     return this.#news;
+  }
+
+  follows({ subject, header }: Pick<FleetMessage, 'subject' | 'header'>): boolean {
+    const { host = '', journal } = readSubject(subject) ?? {};
+    const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+    const head = readHeadOf(header);
+    return chain !== undefined && head?.kind === 'block' && head.first === chain.state.seq + 1;
   }
 
   heads(): readonly SignedHead[] {
