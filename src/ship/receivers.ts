@@ -7,6 +7,7 @@ import { createNatsCarrier } from '../adapters/shipping/nats-carrier.js';
 import type { Sink } from '../adapters/shipping/shipping.js';
 import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
 import type { SinkSettings, SyslogSinkSettings } from '../domain/config/sinks.js';
+import { verifierKeysIn } from '../domain/records/fleet/checkpoint.js';
 import type { TlsDemand } from '../ports/transport.js';
 import { natsTargetOf } from '../setup/nats-target.js';
 
@@ -21,13 +22,19 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
       return createSyslogCarrier({ ...parts, receiver: { address: { kind: 'tcp', host, port }, demand } });
     }
     case 'nats': {
-      const { stream, settleMs } = sink;
-      const receiver = { ...natsTargetOf(sink), stream, settleMs };
+      const { stream, settleMs, verifiers } = sink;
+      const verifierKeys = verifiers.length === 0 ? undefined : () => verifiers.flatMap(signingKeyOf);
+      const receiver = { ...natsTargetOf(sink), stream, settleMs, verifierKeys };
       return createNatsCarrier({ ...parts, receiver, openLink: openNats });
     }
     default:
       return sink satisfies never;
   }
+}
+
+/** Of a file the last key, which signs: a replaced one counts no more. None from any other file. Throws the system's error. */
+function signingKeyOf(verifier: string): readonly string[] {
+  return (verifierKeysIn(verifier) ?? verifierKeysIn(readText(verifier)) ?? []).slice(-1);
 }
 
 export function sinksOf(settings: readonly SinkSettings[]): readonly Sink[] {

@@ -169,7 +169,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
     ],
     {
-      public: ['block', 'cells', 'fleet', 'names', 'shapes', 'checkpoint', 'findings'],
+      public: ['block', 'cells', 'fleet', 'names', 'shapes', 'checkpoint', 'findings', 'mirrored'],
       builtins: ['crypto'],
       packages: ['zod'],
     },

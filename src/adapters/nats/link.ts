@@ -74,14 +74,11 @@ export interface NatsLink {
   close(): Promise<void>;
 }
 
-/** A message without its bytes: its headers show the position of its records. */
-export type FoundMessage = Pick<FleetMessage, 'streamSeq' | 'storedMs' | 'subject' | 'header'>;
-
 /** What a gate's records need of it. */
-export interface GateLink
-  extends Pick<NatsLink, 'place' | 'serverValidTo' | 'isClustered' | 'ended' | 'publish' | 'close'> {
-  lastOf(stream: string, subject: string): Promise<FoundMessage | undefined>;
-}
+export type GateLink = Pick<
+  NatsLink,
+  'place' | 'serverValidTo' | 'isClustered' | 'ended' | 'lastOf' | 'publish' | 'close'
+>;
 
 export type OpenLink = (settings: NatsSettings, signal: AbortSignal) => Promise<GateLink>;
 

@@ -15,6 +15,8 @@ export interface CarrierParts {
   readonly clock: Clock;
   /** Records are sent again: the receiver lost acknowledged ones, or got those of another journal before. */
   readonly restarted: (text: string) => void;
+  /** A word of the fleet to this gate does not count. */
+  readonly refused: (text: string) => void;
   /** The name of the receiver or `HOST:PORT`, and the expiry of its certificate. */
   readonly onCertificate: (name: string, validTo: string) => void;
 }

@@ -4,6 +4,7 @@
 
 import { readClaim } from '../../domain/records/audit/ledger.js';
 import { predicateOf } from '../../kinds/kinds.js';
+import { JournalFault } from '../../ports/faults.js';
 import { findSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
 import { findRecord } from './find-record.js';
 
@@ -92,6 +93,16 @@ export function createFollower(
       isFirst = false;
       isFound = true;
       return isThere ? 'same' : 'gone';
+    },
+    /** After that record, without moving; undefined: it is not there. Rejects with the system's error. */
+    async positionOf(seq: number): Promise<Position | undefined> {
+      try {
+        const found = await findRecord(directory, seq);
+        if (found.seq === seq) return { segment: found.segment, bytes: found.end, seq, hash: found.hash };
+      } catch (fault) {
+        if (!(fault instanceof JournalFault)) throw fault;
+      }
+      return undefined;
     },
     /** Before that record. False: it is not there, and the follower stays where it is. Rejects as `next`. */
     async goBefore(seq: number): Promise<boolean> {

@@ -4,7 +4,8 @@
 // (sent-blocks). A record is safe when it was acknowledged long enough ago, is still there, and is not to be sent again. A block without an
 // answer is repeated unchanged and not enlarged: a server that stood still may store the first one later, and a cluster of 2.9.10 puts it
 // in the place of the other. If the stream holds another journal, a mark is left and nothing more is sent. A message names the stream of
-// this host, so that no other stores it.
+// this host, so that no other stores it. With keys of verifiers, a record is safe only when one of them has also signed that it is in its
+// mirror (domain/records/fleet/mirrored). What is covered once stays so: an older line takes nothing back.
 
 import { bounds } from '../../bounds/bounds.js';
 import { pause } from '../../concurrency/waiting.js';
@@ -15,10 +16,14 @@ import {
   readHeadOf,
   streamHeader,
   subjectOf,
+  toHostSubject,
 } from '../../domain/records/fleet/block.js';
+import { judgeMirrored, mirroredKind } from '../../domain/records/fleet/mirrored.js';
+import type { FleetMessage } from '../../domain/records/fleet/shapes.js';
+import { messageOf } from '../../ports/faults.js';
 import { type NatsSettings } from '../nats/dial.js';
 import { NatsFault } from '../nats/fault.js';
-import type { FoundMessage, GateLink, OpenLink } from '../nats/link.js';
+import type { GateLink, OpenLink } from '../nats/link.js';
 import { createServerOrder } from '../nats/servers.js';
 import { type Carrier, type CarrierParts, ForkedFault, type Line, type LineNews } from './carrier.js';
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
@@ -32,6 +37,8 @@ export interface StreamReceiver {
   readonly host: string;
   /** The time after which an acknowledgement is relied on; 0: at once. */
   readonly settleMs: number;
+  /** The keys of verifiers, read for each question; undefined: what the stream has counts. Throws the system's error. */
+  readonly verifierKeys?: (() => readonly string[]) | undefined;
 }
 
 export interface NatsOptions extends Omit<CarrierParts, 'sender' | 'connect'> {
@@ -46,6 +53,8 @@ export interface NatsOptions extends Omit<CarrierParts, 'sender' | 'connect'> {
 const batches = { bytes: bounds.natsBatchBytes, lines: bounds.natsBatchLines };
 /** A replica that answers may lag behind the others for a moment. */
 const replicaMs = 1_000;
+/** Interval of the questions for what verifiers have mirrored; as `settle`, if that is less. They say it every ten minutes. */
+const coverMsMax = 300_000;
 /** Of replicas that count differently: a cluster has at most five. */
 const driftsMax = 8;
 
@@ -55,6 +64,9 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   const { name: stream } = hostStreamOf(options.receiver.stream, host);
   const subject = subjectOf(host, journal);
   const lookEveryMs = Math.min(Math.max(settleMs / 10, 1_000), 30_000);
+  const { verifierKeys } = options.receiver;
+  const mirroredSubject = toHostSubject(host, mirroredKind);
+  const coverEveryMs = settleMs === 0 ? coverMsMax : Math.min(Math.max(settleMs, 1_000), coverMsMax);
   const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
   /** After the last record in the stream, by its last answer. */
   let at = options.position;
@@ -62,6 +74,10 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   /** The last record that was in the stream, by any of its answers: a replica that answers later may lack it. */
   let known = options.position.seq;
   let confirmed = options.position;
+  /** After the last record that a verifier has mirrored. What an earlier run kept as safe was covered then. */
+  let covered = options.position;
+  /** The last reason for which a line did not count. */
+  let toldRefusal: string | undefined;
   let isDoubted = false;
   let forked: string | undefined;
   const order = createServerOrder();
@@ -78,7 +94,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return at.seq;
     },
     get safe(): Position {
-      return confirmed;
+      return verifierKeys !== undefined && covered.seq < confirmed.seq ? covered : confirmed;
     },
     get batchUntil(): number {
       return sentUntil > at.seq ? sentUntil : Infinity;
@@ -121,6 +137,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     /** The stream's number of the last message of this journal; 0: none. */
     let expected = 0;
     let lookedMs = clock.now();
+    let coveredMs = -Infinity;
     /** Refused blocks in a row. */
     let refusals = 0;
     /** The stream has another message with the id of this block, as any writer can make: the block goes without an id. */
@@ -136,6 +153,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         acknowledged(batch, answer);
         goTo(batch.position);
         if (!(await fill())) await confirm();
+        await cover();
       },
       async idle(): Promise<number | undefined> {
         const before = at;
@@ -143,7 +161,9 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         else if (await fill()) return 0;
         else await confirm();
         if (at !== before) return 0;
-        return at.seq > confirmed.seq || sent.dueMs !== undefined ? lookEveryMs : undefined;
+        await cover();
+        if (at.seq > confirmed.seq || sent.dueMs !== undefined) return lookEveryMs;
+        return isUncovered() ? coverEveryMs : undefined;
       },
       finish: () => Promise.resolve(),
       close,
@@ -257,14 +277,14 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return [...formatHead(journal, head), [streamHeader, stream]];
     }
 
-    async function find(): Promise<FoundMessage | undefined> {
+    async function find(): Promise<FleetMessage | undefined> {
       const message = await link.lastOf(stream, subject);
       expected = message?.streamSeq ?? 0;
       return message;
     }
 
     /** Read twice if the answer is behind the last one. */
-    async function lastMessage(): Promise<FoundMessage | undefined> {
+    async function lastMessage(): Promise<FleetMessage | undefined> {
       const message = await find();
       const head = message && readHeadOf(message.header);
       if (head === undefined ? at.seq === 0 : head.kind === 'mark' || (head.end ?? head).last >= at.seq)
@@ -274,7 +294,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     }
 
     /** The last record in the stream; it may belong to another journal. */
-    async function readEnd(message: FoundMessage): Promise<{ readonly last: number; readonly hash: string }> {
+    async function readEnd(message: FleetMessage): Promise<{ readonly last: number; readonly hash: string }> {
       const head = readHeadOf(message.header);
       if (head === undefined) {
         return fork(`the last message of ${subject} in ${stream} is not from a gate`, {
@@ -308,6 +328,43 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       throw fault;
     }
 
+    /** Asks for the last line of the verifiers, now and then. Without one that counts, nothing changes. */
+    async function cover(): Promise<void> {
+      if (!isUncovered() || clock.now() - coveredMs < coverEveryMs) return;
+      coveredMs = clock.now();
+      const why = await takeMirrored();
+      if (why !== undefined && why !== toldRefusal)
+        options.refused(`the last message of ${mirroredSubject} in ${options.receiver.stream}: ${why}`);
+      toldRefusal = why;
+    }
+
+    /** Why the last line does not count; undefined: it does, or there is none yet for this journal. */
+    async function takeMirrored(): Promise<string | undefined> {
+      let message: FleetMessage | undefined;
+      let keys: readonly string[];
+      try {
+        keys = verifierKeys?.() ?? [];
+        message = await link.lastOf(options.receiver.stream, mirroredSubject);
+      } catch (fault) {
+        // The end of the connection, or of its patience, is nothing that a person must look at here.
+        const isPassing = fault instanceof NatsFault && !/^(?:no-rights|no-stream|refused)$/.test(fault.code);
+        return isPassing ? toldRefusal : messageOf(fault);
+      }
+      if (message === undefined) return undefined;
+      const read = judgeMirrored(message.bytes, { host, keys });
+      if (typeof read === 'string') return read;
+      // Of the journal before this one; an older line covers no more than is covered.
+      if (read.journal !== journal || read.seq <= covered.seq) return undefined;
+      if (read.seq > untilSeq())
+        return `it covers record ${read.seq}, and the journal ends with ${untilSeq()}`;
+      const position = await follower.positionOf(read.seq);
+      // Retired already, or damaged.
+      if (position === undefined) return undefined;
+      if (position.hash !== read.hash) return `it covers another record ${read.seq} than this journal has`;
+      covered = position;
+      return undefined;
+    }
+
     /** The settled position decides how far the journal may be retired. */
     async function confirm(): Promise<void> {
       const candidate = settling.safe(clock.now());
@@ -319,6 +376,10 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       }
       confirmed = candidate;
     }
+  }
+
+  function isUncovered(): boolean {
+    return verifierKeys !== undefined && covered.seq < confirmed.seq;
   }
 
   function forkedFor(text: string, isMarked: boolean): ForkedFault {

@@ -143,6 +143,7 @@ export async function openShipping(options: ShippingOptions) {
       connect,
       clock,
       restarted: (text) => restarted(sink, text),
+      refused: (text) => options.observe({ kind: 'mirrored-refused', level: 'error', text, sink: sink.name }),
       onCertificate(name, validTo) {
         entry.certificate = { name, validTo };
       },

@@ -446,6 +446,12 @@ const listed = {
     'records are sent again: the journal is another one, or the receiver has lost what it had',
     '`dovegate audit verify`, and compare with what the receiver has',
   ],
+  'mirrored-refused': [
+    ['error'],
+    'receiver',
+    'the last line by which a verifier says what it has mirrored does not count, or cannot be asked for; the gate keeps its records',
+    'look who may publish to the subject that `text` names, and compare `audit.ship[].verifiers` with `checkpoint.pub` of the verifier',
+  ],
   'ship-absent': [
     ['warn'],
     { ours: 'when nobody ships for 30 s' },

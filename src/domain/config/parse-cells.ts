@@ -5,10 +5,10 @@ import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { isHostWord } from '../records/fleet/names.js';
 import { type Cursor, createCursor } from './cursor.js';
-import { type FleetFiles, keyAt, keyText, verifierKeysAt } from './parse-fleet.js';
+import { type FleetFiles, keyAt, verifierKeysAt } from './parse-fleet.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
-import { count, duration, file, section } from './schema-parts.js';
+import { count, duration, file, keyText, section } from './schema-parts.js';
 import { validate } from './validate.js';
 
 const host = section('a host of a cell', {

@@ -6,6 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { isOfThisMachine } from '../people/identity/peer.js';
 import { parsePublicKey } from '../records/audit/ledger.js';
 import { administratorName } from '../records/fleet/block.js';
+import { verifierKeysIn } from '../records/fleet/checkpoint.js';
 import { defaultStream, hostPattern, isHostWord, verifierName } from '../records/fleet/names.js';
 import { type ExpectedHost, noKeyYet } from '../records/fleet/shapes.js';
 import { type Cursor } from './cursor.js';
@@ -19,6 +20,7 @@ import {
   duration,
   file,
   type HostAndPort,
+  keyText,
   matching,
   natsServers,
   parseHostAndPort,
@@ -32,9 +34,6 @@ import {
 } from './schema-parts.js';
 import { stampsSchema } from './stamps.js';
 import { validate } from './validate.js';
-
-/** A public key as text; 32 bytes in base64 are not a plausible path. */
-export const keyText = /^[A-Za-z0-9+/]{43}=$/;
 
 const host = section('a host', {
   key: file('a public key in base64, or the file that holds it', keyText).optional(),
@@ -310,27 +309,15 @@ export function verifierKeysAt(
   cursor: Cursor,
   files: FleetFiles | undefined,
 ): readonly string[] {
-  if (keyText.test(path)) return keysIn(path) ?? [];
+  if (keyText.test(path)) return verifierKeysIn(path) ?? [];
   if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return [];
-  const keys = keysIn(files.readText(path));
+  const keys = verifierKeysIn(files.readText(path));
   if (keys !== undefined) return keys;
   cursor.error(
     ['key'],
     `${path} must hold Ed25519 public keys in base64, one a line, at most ${verifierKeysMax}; copy checkpoint.pub of that verifier`,
   );
   return [];
-}
-
-/** Undefined: there is none, or there are too many. */
-function keysIn(content: string): readonly string[] | undefined {
-  const whole = parsePublicKey(content);
-  if (whole !== undefined) return [whole];
-  const keys = content
-    .trim()
-    .split(/\s*\n\s*/)
-    .map((line) => parsePublicKey(line));
-  const valid = keys.filter((key) => key !== undefined);
-  return valid.length === keys.length && keys.length <= verifierKeysMax ? valid : undefined;
 }
 
 function metricsAt(written: string, cursor: Cursor): FleetSettings['metrics'] {

@@ -208,6 +208,9 @@ export function file(what: string, unless?: RegExp) {
     });
 }
 
+/** A public key as text; 32 bytes in base64 are not a plausible path. */
+export const keyText = /^[A-Za-z0-9+/]{43}=$/;
+
 export const ca = as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
   "accepted authorities, PEM; default: the system's",
 );

@@ -1,6 +1,7 @@
 // The receivers of `audit.ship`: syslog receivers, and streams of NATS. Each kind is declared here: its keys, its settings, its files, the
 // library that it needs; its carrier is in adapters/shipping, and daemon/receivers.ts joins the two.
 import type * as z from 'zod';
+import { bounds } from '../../bounds/bounds.js';
 import { defaultStream, isHostWord, verifierName } from '../records/fleet/names.js';
 import type { Cursor } from './cursor.js';
 import {
@@ -14,6 +15,8 @@ import {
   hasNone,
   hostAndPort,
   isSecondOf,
+  keyText,
+  listOf,
   natsServers,
   pins,
   section,
@@ -52,6 +55,15 @@ const natsKeys = {
   settle: duration('5m').describe(
     'nats: kept here so long after an acknowledgement; `0s` only where the servers sync always',
   ),
+  verifiers: listOf(
+    file('a public key in base64, or the file with the keys of a verifier, as its checkpoint.pub', keyText),
+    'public keys in base64, or files with those of a verifier, as checkpoint.pub',
+  )
+    .max(bounds.fleetVerifiers, { error: `must list at most ${bounds.fleetVerifiers} verifiers` })
+    .default([])
+    .describe(
+      'nats: keys or files `checkpoint.pub`: records are kept until one of these verifiers has mirrored them',
+    ),
 };
 
 export const sinkSchema = section(
@@ -142,7 +154,12 @@ function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
     case 'syslog':
       return [];
     case 'nats':
-      return [['credentials', sink.credentialsFile]];
+      return [
+        ['credentials', sink.credentialsFile],
+        ...sink.verifiers
+          .filter((verifier) => !keyText.test(verifier))
+          .map((path) => ['verifiers', path] as const),
+      ];
     default:
       return sink satisfies never;
   }

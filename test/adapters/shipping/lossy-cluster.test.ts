@@ -5,12 +5,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { NatsFault } from '../../../src/adapters/nats/fault.js';
-import type { FoundMessage, GateLink, OpenLink } from '../../../src/adapters/nats/link.js';
+import type { GateLink, OpenLink } from '../../../src/adapters/nats/link.js';
 import { placeOf } from '../../../src/adapters/nats/servers.js';
 import { createNatsCarrier } from '../../../src/adapters/shipping/nats-carrier.js';
 import { openShipping } from '../../../src/adapters/shipping/shipping.js';
 import { headerNames, readHeadOf } from '../../../src/domain/records/fleet/block.js';
 import { createFleet } from '../../../src/domain/records/fleet/fleet.js';
+import type { FleetMessage } from '../../../src/domain/records/fleet/shapes.js';
 import { type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 import { leastSafe } from '../../kit/least-safe.js';
@@ -103,12 +104,12 @@ class LossyCluster {
     }
   }
 
-  #lastOf(at: number, subject: string): FoundMessage | undefined {
+  #lastOf(at: number, subject: string): FleetMessage | undefined {
     const replica = this.replicas[at] ?? [];
     const last = replica.at(-1);
     if (last === undefined) return undefined;
     const header = (key: string): string => last.headers.get(key) ?? '';
-    return { streamSeq: replica.length, storedMs: 0, subject, header };
+    return { streamSeq: replica.length, storedMs: 0, subject, header, bytes: last.bytes };
   }
 
   #publish(

@@ -293,6 +293,7 @@ void test('a block without an answer is sent again as it was, also when there ar
         storedMs: 0,
         subject,
         header: (name: string) => values.get(name) ?? '',
+        bytes: Buffer.alloc(0),
       };
       return Promise.resolve(last && message);
     },

@@ -198,6 +198,7 @@ audit:
       host: mail-gate-3
       credentials: nats.creds
       settle: 0s
+      verifiers: [verifier.pub, ${'A'.repeat(43)}=]
       ca: ca.pem
     - nats: tls://nats2:4222
       certificate: gate.pem
@@ -215,6 +216,7 @@ audit:
       hostWord: 'mail-gate-3',
       credentialsFile: '/etc/dovegate/nats.creds',
       settleMs: 0,
+      verifiers: ['/etc/dovegate/verifier.pub', `${'A'.repeat(43)}=`],
       caFile: '/etc/dovegate/ca.pem',
     },
     {
@@ -223,6 +225,7 @@ audit:
       servers: [{ host: 'nats2', port: 4222 }],
       stream: 'DOVEGATE_AUDIT',
       settleMs: 300_000,
+      verifiers: [],
       client: { certificateFile: '/etc/dovegate/gate.pem', keyFile: '/etc/dovegate/gate.key' },
     },
   ]);

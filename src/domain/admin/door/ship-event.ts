@@ -26,6 +26,7 @@ export interface ShipEvent {
     | 'ship-damaged'
     | 'ship-restarted'
     | 'ship-position-failed'
+    | 'mirrored-refused'
     | 'audit-forked';
   readonly level: 'info' | 'error';
   readonly text: string;

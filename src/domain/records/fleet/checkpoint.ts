@@ -156,3 +156,18 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const { prev, hash: own } = link;
   return { line: text, seq, root, time: at, cell, heads, findings, streams, key, nextKey, prev, hash: own };
 }
+
+/**
+ * The public keys of a verifier, as `checkpoint.pub` of its state holds them: base64, one a line, oldest first; or one in PEM. Undefined:
+ * there is none, or there are too many.
+ */
+export function verifierKeysIn(content: string): readonly string[] | undefined {
+  const whole = parsePublicKey(content);
+  if (whole !== undefined) return [whole];
+  const keys = content
+    .trim()
+    .split(/\s*\n\s*/)
+    .map((line) => parsePublicKey(line));
+  const valid = keys.filter((key) => key !== undefined);
+  return valid.length === keys.length && keys.length <= bounds.fleetVerifierKeys ? valid : undefined;
+}
