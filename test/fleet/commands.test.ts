@@ -58,7 +58,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     for (const command of ['init', 'verify']) {
       const said = await desk.run(command);
       assert.equal(said.exit, 1, said.text);
-      assert.match(said.text, /max_age is 1h, must be 400d \(keep\)/);
+      assert.match(said.text, /max_age is 1h, must be 7d \(keep\)/);
       assert.match(said.text, /discard is "old" \(a full stream removes the oldest records\), must be "new"/);
     }
     await nats.api('STREAM.UPDATE.DOVEGATE_AUDIT', Object(config));

@@ -58,7 +58,7 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
     const { exit, text } = await weakened();
     assert.equal(exit, 1);
     for (const words of [
-      'max_age is 1h, must be 400d',
+      'max_age is 1h, must be 7d',
       'discard is "old"',
       'max_msgs_per_subject is 100',
       'max_bytes is 1000000 (a lower limit removes the oldest records), must be 1048576 (share)',
@@ -77,11 +77,26 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
     assert.equal(refused.exit, 77, refused.text);
     const repaired = await admin.run('init', '--repair');
     assert.equal(repaired.exit, 0, repaired.text);
-    assert.match(repaired.text, /^repaired: stream DOVEGATE_AUDIT_gate1: max_age is 1h, must be 400d/m);
+    assert.match(repaired.text, /^repaired: stream DOVEGATE_AUDIT_gate1: max_age is 1h, must be 7d/m);
     assert.deepEqual(await configNow(), asMade);
     assert.deepEqual(await weakened(), { exit: 0, text: '' });
     assert.match((await admin.run('init', '--repair')).text, /was not changed/);
   });
+
+  await t.test(
+    'a stream without compression is not weak; init repairs it where the server can compress',
+    async () => {
+      const can = !nats.version.startsWith('2.9.');
+      assert.equal(Reflect.get(asMade, 'compression'), can ? 's2' : undefined);
+      await update({ compression: 'none' });
+      assert.deepEqual(await weakened(), { exit: 0, text: '' });
+      const said = await admin.run('init');
+      assert.equal(/compression is "none", must be "s2"/.test(said.text), can, said.text);
+      const repaired = await admin.run('init', '--repair');
+      assert.equal(repaired.exit, 0, repaired.text);
+      assert.deepEqual(await configNow(), asMade);
+    },
+  );
 
   await t.test('what stops the trail is found and repaired, in both streams', async () => {
     const checkpoints = 'DOVEGATE_AUDIT';

@@ -20,7 +20,8 @@ import {
   verifierSubjects,
 } from '../../domain/records/fleet/block.js';
 import { verifierName } from '../../domain/records/fleet/names.js';
-import { judgeStrength, maxMessagesOf } from '../../domain/records/streams/strength.js';
+import { madeCompression } from '../../domain/records/streams/made.js';
+import { judgeCompression, judgeStrength, maxMessagesOf } from '../../domain/records/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
@@ -70,9 +71,7 @@ export async function fleetInit(
   for (const line of repairs) await screen.print(printable(line));
   const warnings = [
     ...made.flatMap(({ stream, info }) =>
-      judgeStrength(info.config, wantedOf(stream, settings)).map(
-        ({ text }) => `stream ${stream.name}: ${text}`,
-      ),
+      judgeAsMade(stream, info, settings).map(({ text }) => `stream ${stream.name}: ${text}`),
     ),
     ...whatDiffers(made, settings),
   ];
@@ -170,13 +169,23 @@ interface Difference {
   readonly whyNot?: string | undefined;
 }
 
+/** What is weaker than `init` makes it, and what takes more disk. */
+function judgeAsMade(
+  stream: FleetStream,
+  { config }: MadeStream['info'],
+  settings: FleetSettings,
+): readonly Difference[] {
+  const large = judgeCompression(config);
+  return [...judgeStrength(config, wantedOf(stream, settings)), ...(large === undefined ? [] : [large])];
+}
+
 /** All differences that an update could change, in the order of the updates. */
 function judgeStream(
   stream: FleetStream,
   info: MadeStream['info'],
   settings: FleetSettings,
 ): readonly Difference[] {
-  const weak = judgeStrength(info.config, wantedOf(stream, settings));
+  const weak = judgeAsMade(stream, info, settings);
   if (stream.host === undefined) return weak;
   const above = judgeExcess(stream.host, info, settings.shares.get(stream.host));
   return [
@@ -239,6 +248,8 @@ function formatCommand({ stream, maxBytes }: Wish, { replicas, keepMs }: FleetSe
     '--dupe-window 2m',
     `--replicas ${replicas}`,
     '--deny-delete --deny-purge --allow-direct --no-allow-rollup',
+    // A server of 2.9 takes it for nothing.
+    `--compression ${madeCompression}`,
     '--defaults',
   ];
   return [`nats stream add ${stream.name}`, ...options].join(' \\\n  ');

@@ -218,7 +218,7 @@ state: ${JSON.stringify(resolve(state))}
 
 # For "dovegate audit fleet init", which makes the streams.
 replicas: 1 # 3 in a cluster
-keep: 400d # as audit.keep of the gates
+keep: 7d # of the streams; the mirror is the archive (mirror_keep)
 # share: 10GiB # of the server's disk, for each gate
 `;
 }

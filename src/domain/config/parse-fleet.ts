@@ -87,7 +87,7 @@ const fleetSchema = section(
       '127.0.0.1:9148',
     ),
     replicas: count(1, 5).prefault(1),
-    keep: duration('400d'),
+    keep: duration('7d'),
     share: text('a size, as 20GiB').optional(),
     max_size: text('a size, as 100GiB').optional(),
     mirror_keep: as('mirrorKeepMs', duration('400d')),

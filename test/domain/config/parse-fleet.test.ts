@@ -36,7 +36,7 @@ void test('the least that can be said, and what is taken for the rest', () => {
     tellsPolicies: false,
     metrics: { host: '127.0.0.1', port: 9148 },
     replicas: 1,
-    keepMs: 400 * 86_400_000,
+    keepMs: 7 * 86_400_000,
     maxBytes: undefined,
     shares: new Map([['mail-gate-3', 10 * 1024 ** 3]]),
     mirrorKeepMs: 400 * 86_400_000,

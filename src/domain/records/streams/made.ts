@@ -16,6 +16,9 @@ export const requiredConfig = {
   max_msgs_per_subject: -1,
 } as const;
 
+/** On the disk of a server that can, from 2.10 on. Others do not read the property, and do not answer it. */
+export const madeCompression = 's2';
+
 /** In a millisecond. */
 export const nanoseconds = 1_000_000;
 const duplicatesMs = 120_000;
@@ -42,6 +45,7 @@ export function configOf(name: string, settings: StreamWish): StreamConfig {
     name,
     subjects,
     ...requiredConfig,
+    compression: madeCompression,
     duplicate_window: duplicateWindowMs(settings.maxAgeMs) * nanoseconds,
     num_replicas: settings.replicas,
     max_age: maxAge,

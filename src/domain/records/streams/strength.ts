@@ -4,7 +4,13 @@
 import { bounds } from '../../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { asList, asNumber, isText } from '../audit/stored.js';
-import { duplicateWindowMs, nanoseconds, requiredConfig, type StreamConfig } from './made.js';
+import {
+  duplicateWindowMs,
+  madeCompression,
+  nanoseconds,
+  requiredConfig,
+  type StreamConfig,
+} from './made.js';
 
 export interface StreamRow {
   readonly stream: string;
@@ -119,6 +125,17 @@ export function leastShareMiB({ bytes, messages }: HeldStream): number {
     Math.ceil(bytes / filling.from / perMiB),
     Math.ceil(messages / filling.from / maxMessagesOf(perMiB)),
   );
+}
+
+/**
+ * A stream without it keeps its records no less, so it is no weakness. Undefined: it has it, or its server does not know the property.
+ */
+export function judgeCompression({
+  compression,
+}: StreamConfig): { readonly property: string; readonly text: string; readonly repair: unknown } | undefined {
+  if (compression === undefined || compression === madeCompression) return undefined;
+  const text = `compression is ${shown(compression)}, must be "${madeCompression}" (the records take more of the server's disk)`;
+  return { property: 'compression', text, repair: madeCompression };
 }
 
 export function strengthOf(config: StreamConfig): Strength {

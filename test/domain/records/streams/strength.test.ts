@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../../src/bounds/bounds.js';
-import type { StreamConfig } from '../../../../src/domain/records/streams/made.js';
+import { configOf, type StreamConfig } from '../../../../src/domain/records/streams/made.js';
 import {
   describeFill,
   describeWeakness,
+  judgeCompression,
   judgeShare,
   judgeStrength,
   leastShareMiB,
@@ -42,7 +43,7 @@ const made: StreamConfig = {
   storage: 'file',
   num_replicas: 3,
   duplicate_window: hourNs / 30,
-  compression: 'none',
+  compression: 's2',
   allow_direct: true,
   mirror_direct: false,
   sealed: false,
@@ -73,6 +74,21 @@ void test('a stream as init makes it, or a stronger one, is not weak', () => {
     metadata: { team: 'audit' },
   };
   assert.deepEqual(said(stronger, asked), []);
+});
+
+void test('a stream without compression is no weaker; init changes it where the server knows how', () => {
+  assert.deepEqual(said({ compression: 'none' }), []);
+  // nats-server 2.9 does not say.
+  assert.equal(judgeCompression({}), undefined);
+  assert.equal(
+    judgeCompression(configOf('S', { replicas: 1, maxAgeMs: 0, maxBytes: 1, subjects: [] })),
+    undefined,
+  );
+  assert.deepEqual(judgeCompression({ ...made, compression: 'none' }), {
+    property: 'compression',
+    text: 'compression is "none", must be "s2" (the records take more of the server\'s disk)',
+    repair: 's2',
+  });
 });
 
 const weak: readonly (readonly [StreamConfig, string])[] = [
