@@ -150,7 +150,7 @@ void test('what somebody without the key can put there covers nothing', async (t
     'signed by a key that is not listed': [sign(endOf(journal, 20), stranger), /^.*key \S+ signed it/],
     'signed for another host': [sign(endOf(journal, 20, { host: 'gate2' })), /it is about host gate2/],
     'a checkpoint of the fleet, by the same key': [
-      signCheckpoint({ heads, findings: 0 }, undefined, verifier.secretPem, signedMs).line,
+      signCheckpoint({ heads, findings: {} }, undefined, verifier.secretPem, signedMs).line,
       /is not a line of a verifier/,
     ],
     'another record under this seq, as of a mirror that was lied to': [
