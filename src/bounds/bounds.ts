@@ -284,6 +284,7 @@ const values = {
   fleetShareBytes: '10GiB',
   fleetLogBytes: '1GiB',
   fleetMirrorBytes: '100GiB',
+  fleetMirroredMs: '10m',
   fleetOpen: 10_000,
   fleetPolicies: 1000,
   fleetRecent: 512,

@@ -53,6 +53,8 @@ export interface FleetGateOptions {
   readonly host: string;
   /** Of the receiver. */
   readonly settle?: string;
+  /** Lines of a `checkpoint.pub`: the receiver waits for this verifier. The file is `verifier.pub` in the daemon's folder. */
+  readonly verifier?: string;
   /** More of `audit`, as YAML on the line. */
   readonly audit?: string;
   /** How many send at once; default 4. */
@@ -64,12 +66,12 @@ const restMs = 4;
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGateOptions): Promise<FleetGate> {
-  const { host, settle = '2s', audit = '', clients = 4 } = options;
+  const { host, settle = '2s', audit = '', clients = 4, verifier } = options;
   const { servers, caFile, client } = nats.settingsOf(host);
   const signKey = makeSignKey();
   const read = (file = ''): string => readFileSync(file, 'utf8');
   const urls = servers.map((server) => `tls://${server.host}:${server.port}`).join(',');
-  const sink = `{ nats: "${urls}", host: ${host}, ca: fleet-ca.pem, certificate: gate.pem, key: gate.key, settle: ${settle} }`;
+  const sink = `{ nats: "${urls}", host: ${host}, ca: fleet-ca.pem, certificate: gate.pem, key: gate.key, settle: ${settle}${verifier === undefined ? '' : ', verifiers: [verifier.pub]'} }`;
   const { daemon: first } = await openGateway(owner, {
     audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}]${audit} }`,
     more: 'admin: { unix: admin.sock }',
@@ -78,6 +80,7 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
       'gate.pem': read(client?.certificateFile),
       'gate.key': read(client?.keyFile),
       'sign.pem': signKey.secretPem,
+      ...(verifier !== undefined && { 'verifier.pub': verifier }),
     },
   });
   let daemon = first;

@@ -98,6 +98,8 @@ DovegateFleetStreamFilling never fires
   dovegate_fleet_stream_bytes{FLEET,stream="DOVEGATE_AUDIT_a"}: 790x60
   dovegate_fleet_stream_max_bytes{FLEET,stream="DOVEGATE_AUDIT_a"}: 1000x60
   dovegate_fleet_stream_bytes{FLEET,stream="DOVEGATE_AUDIT_b"}: 5000x60
+DovegateFleetNotMirrored is quiet at 6m and fires at 7m
+  dovegate_fleet_unmirrored_ratio{FLEET,host="mail-gate-1"}: 0.4x4 0.6x40
 DovegateFleetNotRead is quiet at 6m and fires at 7m
   dovegate_fleet_up{FLEET}: 1x4 0x40
 DovegateFleetCertificateEnds is quiet at 15s and fires at 1m

@@ -37,6 +37,8 @@ async function watched(): Promise<string> {
     hosts: new Set(['gate1']),
     isUp: true,
     lag: 0,
+    keepMs: 1,
+    mirroredMs: new Map([['gate1', 0]]),
     certificates: [{ role: 'server', name: 'nats1:4222', ends: time }],
     stamps: { lastMs: 0, failed: 0, fault: undefined },
   }));

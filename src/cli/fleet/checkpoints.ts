@@ -43,7 +43,7 @@ export async function sealCheckpoint(
     let expected = last?.streamSeq ?? 0;
     for (const line of folder.lastCheckpoints(recentMax)) {
       if ((readCheckpoint(line)?.seq ?? 0) <= fleet.signed.seq) continue;
-      expected = await publishLine(link, stream, line, expected);
+      expected = await publishLine(link, stream, checkpointSubject, line, expected);
     }
   } catch (fault) {
     if (!(fault instanceof NatsFault)) throw fault;
@@ -52,14 +52,20 @@ export async function sealCheckpoint(
 }
 
 /** Other verifiers publish there too: if one was faster, it asks again. Returns the line's number in the stream. */
-async function publishLine(link: NatsLink, stream: string, line: string, expected: number): Promise<number> {
+export async function publishLine(
+  link: NatsLink,
+  stream: string,
+  subject: string,
+  line: string,
+  expected: number,
+): Promise<number> {
   const bytes = Buffer.from(`${line}\n`);
   for (let at = expected, left = triesMax; ; left -= 1) {
     try {
-      return (await link.publish(checkpointSubject, [], bytes, at)).streamSeq;
+      return (await link.publish(subject, [], bytes, at)).streamSeq;
     } catch (fault) {
       if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence' || left <= 1) throw fault;
-      at = (await link.lastOf(stream, checkpointSubject))?.streamSeq ?? 0;
+      at = (await link.lastOf(stream, subject))?.streamSeq ?? 0;
     }
   }
 }

@@ -14,6 +14,7 @@ import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { openMirrorOf } from './mirror.js';
+import { createMirroredLines } from './mirrored.js';
 import { natsOf, openFleet, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { checkLineStamps } from './stamps.js';
@@ -48,6 +49,10 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const fleet = openFleet(settings, keys, saved?.fleet);
     const mirror = openMirrorOf(settings, fleet);
     const reader = createStreamReader(fleet, settings, saved, folder, () => saved?.told ?? [], mirror);
+    const mirroredLines = createMirroredLines({
+      folder,
+      warn: (text) => screen.complain(`dovegate: ${printable(text)}`),
+    });
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);
@@ -75,6 +80,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       }
       const judgedMs = systemClock.wallMs();
       compareCheckpoints(folder, fleet);
+      fleet.seeMirrored(reader.behindMs);
       let found = fleet.judge(judgedMs);
       const count = fleet.records - recordsBefore;
       if (count > 0) {
@@ -84,6 +90,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
         // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
         if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(judgedMs);
       }
+      await mirroredLines.say(link, settings, { fleet, mirror }, found, judgedMs);
       return { findings: found, nowMs: judgedMs, read: count };
     });
     reader.save();

@@ -27,6 +27,7 @@ import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
 import { type Mirror, openMirrorOf } from './mirror.js';
+import { createMirroredLines } from './mirrored.js';
 import { natsOf, openFleet, whyUnlisted } from './open-settings.js';
 import { startStampsOf } from './stamps.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
@@ -92,6 +93,9 @@ class Watch {
   #reader: StreamReader;
   #mirror: Mirror | undefined;
   #isTending = false;
+  readonly #mirroredLines: ReturnType<typeof createMirroredLines>;
+  /** Everything that was stored before was read. */
+  #caughtMs = 0;
   /** Ends the present connection, for another one. */
   #session = new AbortController();
   /** Read again at SIGHUP; used when the connection has ended. */
@@ -123,6 +127,10 @@ class Watch {
     this.#folder = folder;
     const saved = folder.load();
     this.#book = createFindingBook(saved?.told ?? []);
+    this.#mirroredLines = createMirroredLines({
+      folder,
+      warn: (text) => this.#tell('mirrored-not-sent', { text }),
+    });
     this.#reader = this.#open(settings, saved);
     const { fleet } = this.#reader;
     this.#status = fleet.status(systemClock.wallMs());
@@ -170,6 +178,8 @@ class Watch {
       findings: this.#findings,
       hosts: new Set(this.#settings.hosts.keys()),
       isUp: this.#lag !== undefined && this.#away === undefined,
+      keepMs: this.#settings.keepMs,
+      mirroredMs: this.#mirroredMs(),
       lag: this.#lag,
       certificates: this.#certificates.rows(),
       stamps: this.#stamper?.state,
@@ -263,6 +273,7 @@ class Watch {
     this.#back();
     this.#lag = 0;
     this.#knowledge.confirmed(startMs);
+    this.#caughtMs = startMs;
     if (isFirst) compareCheckpoints(this.#folder, reader.fleet);
     this.#judge();
     const nowMs = systemClock.wallMs();
@@ -270,9 +281,22 @@ class Watch {
     if (systemClock.now() - this.#savedMs >= saveMs) {
       reader.save();
       this.#savedMs = systemClock.now();
+      if (this.#mirror !== undefined) {
+        const mirrored = { fleet: reader.fleet, mirror: this.#mirror };
+        await this.#mirroredLines.say(link, this.#settings, mirrored, this.#findings, nowMs);
+      }
       void this.#tend();
     }
     this.#writeStatusIfDue();
+  }
+
+  /** By host: what was stored before is in the mirror. Empty until all streams were read once. */
+  #mirroredMs(): ReadonlyMap<string, number> {
+    const { behindMs } = this.#reader;
+    if (this.#caughtMs === 0) return behindMs;
+    return new Map(
+      [...this.#settings.hosts.keys()].map((host) => [host, behindMs.get(host) ?? this.#caughtMs]),
+    );
   }
 
   async #tend(): Promise<void> {
@@ -318,6 +342,7 @@ class Watch {
     const { fleet } = this.#reader;
     const { hosts } = this.#settings;
     const { knownMs } = this.#knowledge;
+    fleet.seeMirrored(this.#mirroredMs());
     this.#findings = fleet.judge(knownMs).filter((finding) => {
       const silentMs = hosts.get(finding.host)?.silentMs ?? 0;
       return this.#book.has(finding) || !this.#knowledge.isExcused(finding, silentMs);

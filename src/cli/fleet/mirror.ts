@@ -59,6 +59,13 @@ export interface MirrorOptions {
   readonly shares: ReadonlyMap<string, number>;
   /** Called once for each time that a host's share is used up. */
   readonly full: (host: string, bytes: number) => void;
+  /** Called for records that are not here although the verifier found nothing wrong: the stream dropped them before they came. */
+  readonly lacks: (of: {
+    readonly host: string;
+    readonly journal: string;
+    readonly first: number;
+    readonly last: number;
+  }) => void;
   /** A segment goes when its gate has retired it, and nothing was written to it for so long by our own clock. */
   readonly keepMs: number;
 }
@@ -67,8 +74,11 @@ export interface Mirror {
   /** The last record of a journal that is there; 0: none. */
   endOf(host: string, journal: string): number;
   isFull(host: string): boolean;
-  /** `isClean`: the verifier found nothing wrong with it. `late`: what it filled of a hole. Throws a CommandFault. */
-  take(message: FleetMessage, isClean: boolean, late?: Fleet['late']): void;
+  /**
+   * `isClean`: the verifier found nothing wrong with it. `late`: what it filled of a hole. False: the share of its host is used up, and the
+   * message is not here. Throws a CommandFault.
+   */
+  take(message: FleetMessage, isClean: boolean, late?: Fleet['late']): boolean;
   /** On disk when it returns. Throws a CommandFault. */
   save(): void;
   /** Puts late records into their segments, compresses closed ones, and removes old ones. Rejects with a CommandFault. */
@@ -110,6 +120,11 @@ export function openMirrorOf(
       const text = `its mirror has its share of ${bytesWords(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share"`;
       fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
     },
+    lacks({ host, journal, first, last }) {
+      const text = `the mirror has no records ${first} to ${last}, and the stream has them no more: fetch them from the host's own journal, if it still has them`;
+      const time = formatTime(systemClock.wallMs());
+      fleet.note({ kind: 'not-mirrored', host, journal, seq: first, time, text });
+    },
   });
 }
 
@@ -120,7 +135,7 @@ type Attempt = <Result>(run: () => Result) => Result;
 const blockBytes = 4096;
 
 /** For the process that has the state. */
-export function openMirror({ state, shares, full, keepMs }: MirrorOptions): Mirror {
+export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions): Mirror {
   const root = mirrorIn(state);
   const journals = new Map<string, Journal>();
   const used = new Map<string, number>();
@@ -228,15 +243,18 @@ export function openMirror({ state, shares, full, keepMs }: MirrorOptions): Mirr
     take(message, isClean, late) {
       const named = readSubject(message.subject);
       const head = readHeadOf(message.header);
-      if (named === undefined || !shares.has(named.host) || message.bytes.length === 0) return;
-      attempt(() => {
+      if (named === undefined || !shares.has(named.host) || message.bytes.length === 0) return true;
+      return attempt(() => {
         const to = journalOf(named.host, named.journal);
         const { bytes } = message;
         if (late !== undefined && !isFull(named.host)) keepLate(to, linesBetween(bytes, late));
-        if (head?.kind === 'block' && isClean && head.last <= to.seq) return;
-        if (isFull(named.host)) return;
+        if (head?.kind === 'block' && isClean && head.last <= to.seq) return true;
+        if (isFull(named.host)) return false;
+        if (head?.kind === 'block' && isClean && to.seq > 0 && head.first > to.seq + 1)
+          lacks({ ...named, first: to.seq + 1, last: head.first - 1 });
         const follows = head?.kind === 'block' && isClean && head.first === to.seq + 1;
         takeLines(to, bytes, follows, follows ? head.last : 0);
+        return true;
       });
     },
     save() {

@@ -109,13 +109,13 @@ export function whyUnlisted(settings: FleetSettings, keys: readonly string[]): s
 
 /** `keys`: that signed its checkpoints, oldest first. Throws a CommandFault for a foreign or damaged state. */
 export function openFleet(settings: FleetSettings, keys: readonly string[], saved: unknown): Fleet {
-  const { stream, hosts, openMs, driftMs, tellsPolicies, state, verifiers } = settings;
+  const { stream, hosts, openMs, driftMs, keepMs, tellsPolicies, state, verifiers } = settings;
   const name = ownName(settings, keys);
   const others = new Map([...verifiers].filter(([other]) => other !== name));
   const listed = name === undefined ? [] : (verifiers.get(name) ?? []);
   const verifier = { name, keys: [...new Set([...listed, ...keys])] };
   try {
-    return createFleet({ stream, hosts, openMs, driftMs, tellsPolicies, verifier, others }, saved);
+    return createFleet({ stream, hosts, openMs, driftMs, keepMs, tellsPolicies, verifier, others }, saved);
   } catch (fault) {
     if (!(fault instanceof TypeError)) throw fault;
     const text = `the state in ${state}: ${fault.message}; move state.json away and leave the other files: everything is verified again`;

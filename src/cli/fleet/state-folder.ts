@@ -55,6 +55,13 @@ const savedStream = z.strictObject({
     .readonly()
     .optional(),
   gone: z.strictObject({ firstSeq: count, deleted: count }).readonly(),
+  /** Numbers of some read messages, and when each was stored: how old messages were that are removed. */
+  times: z
+    .array(z.tuple([count, distanceMs]).readonly())
+    .readonly()
+    .optional(),
+  /** When the first message that is not in the mirror was stored, as `storedMs`; undefined: all that were read are there. */
+  behindMs: distanceMs.optional(),
 });
 export type SavedStream = Readonly<z.infer<typeof savedStream>>;
 

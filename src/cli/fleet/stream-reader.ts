@@ -8,7 +8,7 @@ import { type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
 import { type StreamRight } from '../../adapters/nats/rights.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatTime } from '../../domain/records/audit/record.js';
-import { headerNames, readSubject } from '../../domain/records/fleet/block.js';
+import { headerNames, hostStreamOf, readSubject } from '../../domain/records/fleet/block.js';
 import { noHost } from '../../domain/records/fleet/findings.js';
 import type { Fleet } from '../../domain/records/fleet/fleet.js';
 import type { FleetFinding, FleetMessage } from '../../domain/records/fleet/shapes.js';
@@ -17,6 +17,10 @@ import { wantedOf } from './open-settings.js';
 import { nothingGone, type SavedState, type SavedStream, type StateFolder } from './state-folder.js';
 import { lookAtStreams, type SeenStream } from './streams.js';
 
+/** Of the messages of a stream's `keep`: at their times it is known whether what was removed was old enough. */
+const timesMax = 8;
+/** Clocks of server and verifier may differ by the rest. */
+const agePart = 0.9;
 const messagesPerSave = 1_000;
 
 export interface StreamReader {
@@ -26,6 +30,8 @@ export interface StreamReader {
   readonly messages: number;
   /** Messages that the streams had at the last look, and that were not read. */
   readonly unread: number;
+  /** By host: when the first message that is not in the mirror was stored. Absent: all that were read are there. */
+  readonly behindMs: ReadonlyMap<string, number>;
   /** New findings, of the streams beside what was read; after one everything is read again. Rejects with a NatsFault. */
   inspect(
     link: NatsLink,
@@ -43,12 +49,14 @@ interface Cursor extends SavedStream {
   created: string | undefined;
   last: SavedStream['last'];
   gone: SavedStream['gone'];
+  behindMs: number | undefined;
+  times: NonNullable<SavedStream['times']>;
 }
 
 type Present = SeenStream & { readonly info: StreamInfo };
 
-function cursorOf({ created, last, gone }: SavedStream): Cursor {
-  return { created, last, gone };
+function cursorOf({ created, last, gone, behindMs, times = [] }: SavedStream): Cursor {
+  return { created, last, gone, behindMs, times };
 }
 
 /** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. Without `mirror` nothing is mirrored. */
@@ -92,7 +100,7 @@ export function createStreamReader(
   };
   /** Lines about messages removed from a stream since the last report. */
   const findGone = (name: string, info: StreamInfo, nowMs: number): readonly string[] => {
-    const { gone, last } = cursorIn(name);
+    const { gone, last, times } = cursorIn(name);
     const texts: string[] = [];
     const deleted = deletedOf(info);
     if (deleted > gone.deleted)
@@ -100,11 +108,14 @@ export function createStreamReader(
         `${deleted - gone.deleted} of the messages between the first and the last of ${name} were deleted; look who may, and whether deny_delete and deny_purge are on; "fleet verify --whole" says what is missing`,
       );
     if (info.firstSeq <= gone.firstSeq) return texts;
-    // The age of removed messages is unknown, but no fleet is silent for half of the time for which it keeps its trail.
-    const oldestMs = info.messages > 0 ? info.firstMs : last?.storedMs;
-    if (oldestMs !== undefined && (keepMs === 0 || nowMs - oldestMs < keepMs / 2))
+    const known = last === undefined ? times : [...times, [last.streamSeq, last.storedMs] as const];
+    const removedMs = known.findLast(([streamSeq]) => streamSeq < info.firstSeq)?.[1];
+    // Of a stream of which nothing was read, the next one must do: few hosts are silent for half of the time for which it keeps them.
+    const oldestMs = known.length > 0 || info.messages === 0 ? undefined : info.firstMs;
+    const [atMs, leastMs] = removedMs === undefined ? [oldestMs, keepMs / 2] : [removedMs, agePart * keepMs];
+    if (atMs !== undefined && (keepMs === 0 || nowMs - atMs < leastMs))
       texts.push(
-        `messages before ${info.firstSeq} of ${name} were removed before their age ("keep"): the next one, or the last that was read, was stored at ${formatTime(oldestMs)}; look at its max_age and who may purge it; "fleet verify --whole" says what is missing`,
+        `messages before ${info.firstSeq} of ${name} were removed before their age ("keep"): one of them, or the next, was stored at ${formatTime(atMs)}; look at its max_age and who may purge it; "fleet verify --whole" says what is missing`,
       );
     const readSeq = fleet.seqIn(name);
     if (readSeq > 0 && info.firstSeq > readSeq + 1)
@@ -148,7 +159,10 @@ export function createStreamReader(
     info.messages === 0 ? 0 : Math.max(0, info.lastSeq - Math.max(info.firstSeq - 1, fleet.seqIn(name)));
   const rewind = (): void => {
     fleet.rewind([]);
-    for (const cursor of cursors.values()) cursor.last = undefined;
+    for (const cursor of cursors.values()) {
+      cursor.last = undefined;
+      cursor.times = [];
+    }
   };
 
   /** False: what was read of it is not there any more. */
@@ -168,10 +182,15 @@ export function createStreamReader(
       if (!isSame) return false;
       const { faults } = fleet;
       const findings = fleet.take(message, stream);
-      if (host === hostOf(message)) mirror?.take(message, fleet.faults === faults, fleet.late);
       const { streamSeq, subject } = message;
       ({ storedMs } = message);
+      if (mirror !== undefined && host === hostOf(message)) {
+        const isMirrored = mirror.take(message, fleet.faults === faults, fleet.late);
+        cursor.behindMs = isMirrored ? undefined : (cursor.behindMs ?? storedMs);
+      }
       cursor.last = { streamSeq, subject, head: message.header(headerNames.head), storedMs };
+      if (storedMs - (cursor.times.at(-1)?.[1] ?? -Infinity) >= keepMs / timesMax)
+        cursor.times = [...cursor.times, [streamSeq, storedMs] as const].slice(-timesMax);
       messages += 1;
       take(findings);
       if (messages % messagesPerSave === 0) reader.save();
@@ -240,6 +259,14 @@ export function createStreamReader(
     get unread() {
       return present.reduce((sum, one) => sum + unreadOf(one), 0);
     },
+    get behindMs() {
+      return new Map(
+        [...hosts.keys()].flatMap((host) => {
+          const ms = cursors.get(hostStreamOf(prefix, host).name)?.behindMs;
+          return ms === undefined ? [] : [[host, ms] as const];
+        }),
+      );
+    },
     async inspect(link, nowMs) {
       const streams = await look(link);
       const findings: FleetFinding[] = [];
@@ -304,16 +331,13 @@ export function createStreamReader(
     save() {
       // First: the mirror must hold everything in the state.
       mirror?.save();
-      const { created, last, gone } = cursorIn(prefix);
+      const savedOf = ({ created, last, gone, behindMs, times }: Cursor): SavedStream => {
+        return { created, last, gone, behindMs, times };
+      };
       const others = [...cursors]
         .filter(([name]) => name !== prefix)
-        .map(([stream, { created: made, last: read, gone: lost }]) => ({
-          stream,
-          created: made,
-          last: read,
-          gone: lost,
-        }));
-      folder.save({ created, last, gone, others, fleet: fleet.save(), told: told() });
+        .map(([stream, cursor]) => ({ stream, ...savedOf(cursor) }));
+      folder.save({ ...savedOf(cursorIn(prefix)), others, fleet: fleet.save(), told: told() });
     },
   };
   return reader;

@@ -16,6 +16,10 @@ export interface WatchNumbers {
   readonly hosts: ReadonlySet<string>;
   readonly isUp: boolean;
   readonly lag: number | undefined;
+  /** How long the streams keep records; 0: for ever. */
+  readonly keepMs: number;
+  /** By host: what was stored before that time is in the mirror. */
+  readonly mirroredMs: ReadonlyMap<string, number>;
   readonly certificates: NonNullable<FleetStatus['certificates']>;
   /** Undefined: no time stamps are taken. */
   readonly stamps: StamperState | undefined;
@@ -39,6 +43,11 @@ export async function serveWatchMetrics(
   const seq = gauge('seq', 'The last record of a host that was verified.', 'host');
   const found = gauge('findings', 'What is wrong, and was not accepted.', 'host', 'kind');
   const lag = gauge('lag_messages', 'Messages of the stream that were not read yet.');
+  const unmirrored = gauge(
+    'unmirrored_ratio',
+    'Age of the oldest records of a host that may not be in the mirror, in parts of `keep`: at 1 the stream drops them.',
+    'host',
+  );
   const certificateEnd = gauge(
     'certificate_expiry_seconds',
     'How long the certificate of the server, or the one that it is shown, still holds; below 0: it has expired.',
@@ -58,7 +67,7 @@ export async function serveWatchMetrics(
   });
 
   const render = (): Promise<string> => {
-    const { status, findings, hosts, isUp, lag: behind, certificates, stamps } = now();
+    const { status, findings, hosts, isUp, lag: behind, keepMs, mirroredMs, certificates, stamps } = now();
     registry.resetMetrics();
     const hostOf = (host: string): string => (hosts.has(host) ? host : otherHost);
     up.set(isUp ? 1 : 0);
@@ -73,6 +82,8 @@ export async function serveWatchMetrics(
       bytes.set({ stream }, used);
       if (maxBytes !== undefined) bytesMax.set({ stream }, maxBytes);
     }
+    for (const [host, ms] of keepMs === 0 ? [] : mirroredMs)
+      unmirrored.set({ host }, Math.max(0, systemClock.wallMs() - ms) / keepMs);
     if (behind === undefined) lag.remove();
     else lag.set(behind);
     if (stamps === undefined) stamped.remove();

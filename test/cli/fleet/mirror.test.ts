@@ -52,10 +52,18 @@ function openIn(
   state: string,
   share = 1 << 30,
   keepMs = Infinity,
-): { readonly mirror: Mirror; readonly full: string[] } {
+): { readonly mirror: Mirror; readonly full: string[]; readonly lacks: string[] } {
   const full: string[] = [];
+  const lacks: string[] = [];
   const shares = new Map([[host, share]]);
-  return { mirror: openMirror({ state, shares, keepMs, full: (name) => full.push(name) }), full };
+  const mirror = openMirror({
+    state,
+    shares,
+    keepMs,
+    full: (name) => full.push(name),
+    lacks: ({ first, last }) => lacks.push(`${first}-${last}`),
+  });
+  return { mirror, full, lacks };
 }
 
 /** Names and texts of the segments. */
@@ -263,8 +271,9 @@ void test('a host takes no more than its share, and goes on where it stood with 
   const state = openFolder(t);
   const share = bounds.fleetBlockBytes + 20_480;
   const small = openIn(state, share);
-  for (const block of blocks) small.mirror.take(block, true);
+  const isThere = blocks.map((block) => small.mirror.take(block, true));
   small.mirror.save();
+  assert.ok(isThere[0] === true && isThere.at(-1) === false);
   const directory = placeOf(state, lines);
   const taken = Object.values(textsIn(directory)).join('');
   assert.ok(lines.lines.join('').startsWith(taken) && taken.endsWith('\n') && taken.length <= share);
@@ -275,6 +284,22 @@ void test('a host takes no more than its share, and goes on where it stood with 
   for (const block of blocks) large.take(block, true);
   large.save();
   assert.deepEqual(readLines(directory).lines, lines.lines);
+});
+
+void test('records that the stream dropped before they came here are said, once, where the verifier finds nothing', async (t) => {
+  const { lines, id } = readLines(await writeJournal(t, 10));
+  const state = openFolder(t);
+  const { mirror, lacks } = openIn(state);
+  // What is before the first record that ever came, the stream had dropped before there was a mirror.
+  mirror.take(blockOf(id, lines.slice(2, 5)), true);
+  mirror.take(blockOf(id, lines.slice(8, 10)), true);
+  mirror.take(blockOf(id, lines.slice(8, 12)), true);
+  assert.deepEqual(lacks, ['6-8']);
+  // The verifier has found these itself.
+  mirror.take(blockOf(id, lines.slice(14, 16)), false);
+  assert.deepEqual(lacks, ['6-8']);
+  mirror.save();
+  assert.equal(readLines(placeOf(state, { id, lines })).lines.length, 3 + 4 + 2);
 });
 
 void test('of a host without a share, of a mark and of no journal nothing is written', (t) => {

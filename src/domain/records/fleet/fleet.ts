@@ -19,7 +19,7 @@ import {
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
-import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
+import { currentOf, type Gates, judgeMirror, judgeNow, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
   type ExpectedHead,
@@ -44,6 +44,8 @@ export interface FleetOptions {
   readonly openMs: number;
   /** A larger difference of clocks is a finding. */
   readonly driftMs: number;
+  /** How long the streams keep records; 0 or undefined: for ever. What is older than half of it and not mirrored is a finding. */
+  readonly keepMs?: number;
   /** Each change of the policies is a finding. */
   readonly tellsPolicies?: boolean;
   /** The public keys of this verifier's checkpoints in base64, oldest first; undefined: the key of the first one that is read. */
@@ -89,6 +91,8 @@ export interface Fleet {
   /** Takes sentences about rights that a user has and must not have, from the latest check. */
   seeRights(texts: readonly string[]): void;
   strengths(): readonly SignedStrength[];
+  /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
+  seeMirrored(mirroredMs: ReadonlyMap<string, number>): void;
   /** Adds a finding from outside: the stream was replaced. Without a host it gets `noHost`. */
   note(finding: FleetFinding): void;
   accept(nowMs: number): number;
@@ -126,6 +130,7 @@ class Verifier implements Fleet {
   readonly #places: Map<string, StreamPlace>;
   readonly #log: FleetLog;
   #news: FleetFinding[] = [];
+  #mirroredMs: ReadonlyMap<string, number> = new Map();
 
   constructor(options: FleetOptions, state: FleetState | undefined) {
     this.#options = options;
@@ -242,6 +247,10 @@ class Verifier implements Fleet {
 
   strengths(): readonly SignedStrength[] {
     return this.#streams.strengths();
+  }
+
+  seeMirrored(mirroredMs: ReadonlyMap<string, number>): void {
+    this.#mirroredMs = mirroredMs;
   }
 
   accept(nowMs: number): number {
@@ -443,7 +452,14 @@ class Verifier implements Fleet {
       .standing()
       .filter(({ kind, host }) => kind !== 'unknown-host' || !isListed(host));
     const weakened = this.#streams.judge(this.#log.own.streams ?? []);
-    return [...standing, ...weakened, ...this.#judgeTrails(nowMs), ...judgeNow(this.#gates(), nowMs)];
+    const unmirrored = judgeMirror(this.#mirroredMs, this.#options.keepMs ?? 0, nowMs);
+    return [
+      ...standing,
+      ...weakened,
+      ...this.#judgeTrails(nowMs),
+      ...judgeNow(this.#gates(), nowMs),
+      ...unmirrored,
+    ];
   }
 
   /** Faults of the trail that a later record may explain. */

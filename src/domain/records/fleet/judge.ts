@@ -66,6 +66,22 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   return findings;
 }
 
+/** `mirroredMs`: by host, what was stored before is in the mirror. `keepMs`: when the stream drops a record; 0: never. */
+export function judgeMirror(
+  mirroredMs: ReadonlyMap<string, number>,
+  keepMs: number,
+  nowMs: number,
+): readonly FleetFinding[] {
+  return [...mirroredMs]
+    .filter(([, ms]) => keepMs > 0 && nowMs - ms > keepMs / 2)
+    .map(([host, ms]) => {
+      const time = formatTime(ms);
+      const until = formatTime(ms + keepMs);
+      const text = `its records since ${time} are not in the mirror, and the stream drops the first of them at ${until}: look whether its mirror is full (mirror_share), and raise "keep" if that takes longer`;
+      return { kind: 'not-mirrored', host, time, text } as const;
+    });
+}
+
 const shownMax = 5;
 
 function judgeOpen(chain: Chain, openMs: number, nowMs: number): readonly FleetFinding[] {

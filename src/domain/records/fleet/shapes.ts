@@ -59,6 +59,8 @@ export const findingKinds = [
   'clock-apart',
   /** The mirror of a host has taken its share of the verifier's disk. */
   'mirror-full',
+  /** Records are not in the mirror, and the stream keeps them for less than half of its age any more, or has dropped them. */
+  'not-mirrored',
 ] as const;
 
 export type FleetFindingKind = (typeof findingKinds)[number];

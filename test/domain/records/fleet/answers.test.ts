@@ -112,8 +112,8 @@ void test('each kind of finding is in the answers', () => {
     .join('\n');
   assert.deepEqual(
     findingKinds.filter((kind) => !new RegExp(`^ +${kind} `, 'm').test(text)),
-    // The streams themselves are in streams.test.ts.
-    ['stream-replaced', 'weakened', 'mirror-full'],
+    // The streams themselves and the mirror are in streams.test.ts, and in test/fleet/mirrored.test.ts.
+    ['stream-replaced', 'weakened', 'mirror-full', 'not-mirrored'],
   );
 });
 

@@ -179,3 +179,28 @@ void test('blocks have the same id only where their bytes are the same', () => {
   );
   assert.equal(new Set(ids).size, written.length);
 });
+
+void test('records that are not in the mirror when half of their time in the stream is over', () => {
+  const mirrored = new Map([
+    ['gate1', started],
+    ['gate2', started + dayMs / 4],
+  ]);
+  const unmirrored = (keepMs: number | undefined, nowMs: number): readonly string[] => {
+    const fleet = fleetOf(['gate1', 'gate2'], keepMs === undefined ? {} : { keepMs });
+    fleet.seeMirrored(mirrored);
+    return fleet
+      .judge(nowMs)
+      .filter(({ kind }) => kind === 'not-mirrored')
+      .map(({ host, time, text }) => `${host} ${time} ${text}`);
+  };
+  assert.deepEqual(unmirrored(dayMs, started + dayMs / 2), []);
+  const [one = '', ...more] = unmirrored(dayMs, started + dayMs / 2 + 1);
+  assert.match(one, /^gate1 2026-11-20T08:00:00\.000Z its records since .* at 2026-11-21T08:00:00\.000Z: /);
+  assert.deepEqual(more, []);
+  assert.equal(unmirrored(dayMs, started + dayMs).length, 2);
+  // A stream that keeps them for ever, or whose age is not known, drops none.
+  assert.deepEqual(
+    [unmirrored(0, started + 9 * dayMs), unmirrored(undefined, started + 9 * dayMs)],
+    [[], []],
+  );
+});
