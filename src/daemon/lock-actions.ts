@@ -19,7 +19,7 @@ import { identitiesOf } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
-import { isHold, type LockEntry } from '../domain/records/audit/lock-book.js';
+import { isHold, isOfFleet, type LockEntry } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import { isByOneName, type LockLift, type LockWish } from '../gateway/access/locks.js';
@@ -34,7 +34,10 @@ export interface LockParts {
   readonly access: Pick<AccessDesk, 'locks'>;
   readonly served: {
     readonly now: {
-      readonly settings: Pick<Settings, 'listeners' | 'backends' | 'persons' | 'admin'>;
+      readonly settings: Pick<
+        Settings,
+        'listeners' | 'backends' | 'persons' | 'admin' | 'fleetKeys' | 'audit'
+      >;
       readonly persons: Persons;
       readonly exchanges: { readonly router: Pick<Router, 'table' | 'ask'> };
     };
@@ -149,6 +152,8 @@ async function liftNow(
   const found = locks.entries.filter((lock) => [lock.id, locks.shown(lock).target].includes(target));
   if (found.length === 0)
     return { kind: 'unknown', text: `there is no lock ${target}; dovegate status lists them` };
+  const ofFleet = found.find(isOfFleet);
+  if (ofFleet !== undefined) return refused(ofFleetOnly(locks.shown(ofFleet).by));
   const ofPeople = found.filter((lock) => !isHold(lock));
   if (ofPeople.some(({ locked }) => locks.persons.sharesHuman(locked.identities ?? [], words)))
     return refused('nobody lifts a lock on oneself; ask another operator');
@@ -160,6 +165,13 @@ async function liftNow(
   );
   const kind = results.find((each) => each.kind !== 'done')?.kind ?? 'done';
   return { kind, text: [...new Set(results.map(({ text }) => text))].join('; ') };
+}
+
+function ofFleetOnly(by: string): string {
+  return (
+    `it is of the fleet: "dovegate audit fleet unlock" lifts it, where the key of ${by} is. Without that key: take it out of ` +
+    'fleet_keys here, and reload, which ends all of its locks'
+  );
 }
 
 async function liftOne(
@@ -294,24 +306,35 @@ type Target = Pick<LockWish, 'to' | 'identities' | 'user' | 'users' | 'backend' 
   readonly doubt?: string;
 };
 
-/** A text: there is nothing of that name. */
-async function readTarget({ served, names }: LockParts, target: string): Promise<Target | string> {
+/** A text: there is nothing of that name. `mayBeMissing`: it is locked by its name all the same, which the next reload may bring. */
+export async function readTarget(
+  { served, names }: Pick<LockParts, 'served' | 'names'>,
+  target: string,
+  mayBeMissing = false,
+): Promise<Target | string> {
   const { settings, exchanges } = served.now;
   const [, kind = '', name = ''] = /^(key|listener|backend|user):(.*)$/s.exec(target) ?? [];
   const missing = `there is no ${kind} ${name}`;
   switch (kind) {
     case 'key': {
       const isThere = settings.listeners.some(({ keys }) => keys.some((key) => key.name === name));
-      return isThere ? { to: target, identities: [target] } : missing;
+      return isThere || mayBeMissing ? { to: target, identities: [target] } : missing;
     }
-    case 'listener':
-      return settings.listeners.some((each) => each.name === name) ? { listener: name } : missing;
-    case 'backend':
-      return settings.backends.some((each) => each.name === name) ? { backend: name } : missing;
+    case 'listener': {
+      const isThere = settings.listeners.some((each) => each.name === name);
+      return isThere || mayBeMissing ? { listener: name } : missing;
+    }
+    case 'backend': {
+      const isThere = settings.backends.some((each) => each.name === name);
+      return isThere || mayBeMissing ? { backend: name } : missing;
+    }
     case 'user':
       return readUser(exchanges.router, name);
-    default:
-      return readPerson({ served, names }, target);
+    default: {
+      const found = await readPerson({ served, names }, target);
+      if (typeof found === 'object' || !mayBeMissing || numberIn(target) !== undefined) return found;
+      return { to: target, identities: served.now.persons.withPersons([`name:${target}`]) };
+    }
   }
 }
 
@@ -393,7 +416,10 @@ async function readPerson(
 }
 
 /** Why this may not be locked; undefined: it may. */
-function whyNever({ access: { locks }, served }: LockParts, wish: Target): string | undefined {
+export function whyNever(
+  { access: { locks }, served }: Pick<LockParts, 'access' | 'served'>,
+  wish: Target,
+): string | undefined {
   const { identities } = wish;
   if (identities === undefined) return undefined;
   const { persons, settings } = served.now;

@@ -8,17 +8,17 @@ import { type Cursor, createCursor } from './cursor.js';
 import { type FleetFiles, keyAt, verifierKeysAt } from './parse-fleet.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
-import { count, duration, file, keyText, section } from './schema-parts.js';
+import { count, duration, file, publicKeyText, section } from './schema-parts.js';
 import { validate } from './validate.js';
 
 const host = section('a host of a cell', {
-  key: file('a public key in base64, or the file that holds it', keyText).optional(),
+  key: file('a public key in base64, or the file that holds it', publicKeyText).optional(),
 });
 
 const cell = section('a cell', {
   key: file(
     'the public key of the verifier in base64, or the file that holds its keys, as checkpoint.pub of its state',
-    keyText,
+    publicKeyText,
   ),
   directory: file('the directory with copies of checkpoints.jsonl and of journals/'),
   from_root: count(1, Number.MAX_SAFE_INTEGER).prefault(1),

@@ -20,11 +20,11 @@ import {
   duration,
   file,
   type HostAndPort,
-  keyText,
   matching,
   natsServers,
   parseHostAndPort,
   parseSize,
+  publicKeyText,
   section,
   sizeForm,
   strict,
@@ -36,7 +36,7 @@ import { stampsSchema } from './stamps.js';
 import { validate } from './validate.js';
 
 const host = section('a host', {
-  key: file('a public key in base64, or the file that holds it', keyText).optional(),
+  key: file('a public key in base64, or the file that holds it', publicKeyText).optional(),
   silent_after: as('silentMs', timer('5m')),
   share: text('a size, as 20GiB').optional(),
 });
@@ -44,7 +44,7 @@ const host = section('a host', {
 const verifier = strict('a verifier', {
   key: file(
     'a public key in base64, or the file that holds its keys, as checkpoint.pub of its state',
-    keyText,
+    publicKeyText,
   ),
 });
 
@@ -252,7 +252,7 @@ export function keyAt(
   files: FleetFiles | undefined,
 ): string | undefined {
   if (path === undefined) return undefined;
-  if (keyText.test(path)) return parsePublicKey(path);
+  if (publicKeyText.test(path)) return parsePublicKey(path);
   if (files?.isMissing(path) === true) return withoutKey(cursor, path);
   if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return undefined;
   const content = files.readText(path);
@@ -309,7 +309,7 @@ export function verifierKeysAt(
   cursor: Cursor,
   files: FleetFiles | undefined,
 ): readonly string[] {
-  if (keyText.test(path)) return verifierKeysIn(path) ?? [];
+  if (publicKeyText.test(path)) return verifierKeysIn(path) ?? [];
   if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return [];
   const keys = verifierKeysIn(files.readText(path));
   if (keys !== undefined) return keys;

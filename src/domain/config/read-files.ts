@@ -52,6 +52,15 @@ export class Sources {
     return this.#trees.get(path);
   }
 
+  /** The text of a file that is no YAML; undefined: it is unreadable, which is reported. */
+  text(path: string, from: Asking): string | undefined {
+    const text = this.texts.get(path) ?? this.#try(path, from, () => this.#read.readText(path));
+    if (text === undefined) return undefined;
+    this.texts.set(path, text);
+    this.files.set(path, from);
+    return text;
+  }
+
   /** The tree of a shipped preset, `presets/NAME`, as it is written; a new one for each call. */
   preset(name: string, from: Asking): MapNode | undefined {
     const text = this.#read.presetText?.(name.replace(/^presets\//, ''));

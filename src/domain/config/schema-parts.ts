@@ -198,6 +198,9 @@ export function text(what: string) {
     .describe(what);
 }
 
+/** A public key as text; 32 bytes in base64 are not a plausible path. */
+export const publicKeyText = /^[A-Za-z0-9+/]{43}=$/;
+
 /** A path, absolute in the settings. `unless`: texts that are none. */
 export function file(what: string, unless?: RegExp) {
   return text(what)
@@ -207,9 +210,6 @@ export function file(what: string, unless?: RegExp) {
         typeof value !== 'string' || value === '' || unless?.test(value) === true ? value : absolute(value),
     });
 }
-
-/** A public key as text; 32 bytes in base64 are not a plausible path. */
-export const keyText = /^[A-Za-z0-9+/]{43}=$/;
 
 export const ca = as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
   "accepted authorities, PEM; default: the system's",

@@ -15,10 +15,10 @@ import {
   hasNone,
   hostAndPort,
   isSecondOf,
-  keyText,
   listOf,
   natsServers,
   pins,
+  publicKeyText,
   section,
   text,
   without,
@@ -56,7 +56,10 @@ const natsKeys = {
     'nats: kept here so long after an acknowledgement; `0s` only where the servers sync always',
   ),
   verifiers: listOf(
-    file('a public key in base64, or the file with the keys of a verifier, as its checkpoint.pub', keyText),
+    file(
+      'a public key in base64, or the file with the keys of a verifier, as its checkpoint.pub',
+      publicKeyText,
+    ),
     'public keys in base64, or files with those of a verifier, as checkpoint.pub',
   )
     .max(bounds.fleetVerifiers, { error: `must list at most ${bounds.fleetVerifiers} verifiers` })
@@ -157,7 +160,7 @@ function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
       return [
         ['credentials', sink.credentialsFile],
         ...sink.verifiers
-          .filter((verifier) => !keyText.test(verifier))
+          .filter((verifier) => !publicKeyText.test(verifier))
           .map((path) => ['verifiers', path] as const),
       ];
     default:

@@ -133,7 +133,7 @@ void test('what somebody without the key can put there covers nothing', async (t
   assert.deepEqual([safe(), story.refusals], [0, []], 'nothing was said yet');
 
   const good = sign(endOf(journal, 20));
-  const heads = [{ ...endOf(journal, 20), storedMs: signedMs }];
+  const heads = [{ ...endOf(journal, 20), from: 1, storedMs: signedMs }];
   const forged: Readonly<Record<string, readonly [line: string | NatsFault, why: RegExp | undefined]>> = {
     'no line': ['{}', /is not a line of a verifier/],
     'bytes that are no text': ['\u0000'.repeat(1000), /is not a line of a verifier/],

@@ -1,5 +1,6 @@
-// What the process that ships records may ask of the daemon at `audit.door`: HTTP/1.1 over a UNIX socket, as `admin.door`, with two calls.
-// What it says of its receivers is a claim. The daemon shows it, and believes a position once its own journal has that record.
+// What the process that ships records may ask of the daemon at `audit.door`: HTTP/1.1 over a UNIX socket, as `admin.door`, with three
+// calls. What it says of its receivers is a claim. The daemon shows it, and believes a position once its own journal has that record. A
+// line of locks is not its word: it counts by its signature alone.
 
 import * as z from 'zod';
 import { bounds } from '../../../bounds/bounds.js';
@@ -18,6 +19,8 @@ export const shipCalls = {
   receivers: 'GET /receivers',
   /** ShipClaims -> {}. */
   shipped: 'POST /shipped',
+  /** ShippedLock -> {}: a line of `records/fleet/lock-line` is in force, or was before. Refusals: `malformed` for good, others for now. */
+  lock: 'POST /lock',
 } as const;
 export type ShipCall = keyof typeof shipCalls;
 
@@ -30,6 +33,8 @@ export interface ShipHead {
   readonly directory: string;
   readonly journal: string;
   readonly sinks: readonly SinkSettings[];
+  /** The gate takes lines of locks. */
+  readonly isLockable: boolean;
   readonly notices: readonly NoticeSettings[];
   readonly stamps?: StampSettings | undefined;
 }
@@ -97,3 +102,5 @@ const claims = z.object({
 export type ShipClaims = Readonly<z.infer<typeof claims>>;
 
 export const parseShipClaims = readerOf(claims);
+
+export const parseShippedLock = readerOf(z.object({ line: text(bounds.fleetLockBytes) }));

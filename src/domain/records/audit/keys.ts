@@ -145,6 +145,7 @@ const rows = {
   grant: { ...others, column: 32, ...shown },
   scope: { isWord: true, ...others, ...shown },
   lock: { ...others, ...shown },
+  number: { ...others, ...shown },
   approvals: { ...others, ...shown },
   uses: { ...others, ...shown },
   used: { ...others, ...shown },
