@@ -44,7 +44,22 @@ export interface StreamReceiver {
 export interface NatsOptions extends Omit<CarrierParts, 'sender' | 'connect'> {
   readonly receiver: StreamReceiver;
   readonly openLink: OpenLink;
+  /** Undefined: the stream is not asked for them. */
+  readonly lockLines?: LockLinesDoor;
 }
+
+/** Who takes lines of locks for this host. Neither throws. */
+export interface LockLinesDoor {
+  /** The gate takes lines: else nobody asks for them. */
+  readonly isWanted: () => boolean;
+  /** The last message for this host, each time that it was asked for. */
+  readonly take: (bytes: Uint8Array) => void;
+  /** Why it cannot be asked for; undefined: it can, again. */
+  readonly failed: (why: string | undefined) => void;
+}
+
+/** A server that does not know the subject yet logs each request. */
+const refusedAskMs = 300_000;
 
 /**
  * Only one block is in flight, so the size of a block limits a backlog: with 64 KiB it took twice as long, and an hour of a busy gate is
@@ -109,7 +124,9 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       options.onCertificate(link.place, link.serverValidTo);
       const giveUp = (): void => void link.close();
       hurry.addEventListener('abort', giveUp, { once: true });
+      const over = new AbortController();
       const close = (isOrderly: boolean): void => {
+        over.abort();
         if (!isOrderly) order.passOver();
         hurry.removeEventListener('abort', giveUp);
         void link.close();
@@ -121,6 +138,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         const line = createLine(link, follower, close);
         await line.look();
         news.proven();
+        void askForLocks(link, over.signal);
         void link.ended.then((fault) => {
           line.fault = fault ?? new NatsFault('closed-early', 'the connection was closed');
           news.over();
@@ -132,6 +150,28 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       }
     },
   };
+
+  /** Asks as long as the connection lasts, beside the records, which wait for none of it. Never rejects. */
+  async function askForLocks(link: GateLink, signal: AbortSignal): Promise<void> {
+    const { lockLines, receiver } = options;
+    if (lockLines === undefined) return;
+    while (!signal.aborted) {
+      let waitMs: number = bounds.fleetLockAskMs;
+      try {
+        const last = lockLines.isWanted()
+          ? await link.lastOf(receiver.stream, toHostSubject(host, 'lock'))
+          : undefined;
+        if (signal.aborted) return;
+        lockLines.failed(undefined);
+        if (last?.bytes !== undefined) lockLines.take(last.bytes);
+      } catch (fault) {
+        if (signal.aborted) return;
+        lockLines.failed(messageOf(fault));
+        if (fault instanceof NatsFault && fault.code === 'no-rights') waitMs = refusedAskMs;
+      }
+      await pause(clock, waitMs, signal);
+    }
+  }
 
   function createLine(link: GateLink, follower: Follower, close: (isOrderly: boolean) => void) {
     /** The stream's number of the last message of this journal; 0: none. */
