@@ -59,6 +59,8 @@ export interface FleetGateOptions {
   readonly audit?: string;
   /** How many send at once; default 4. */
   readonly clients?: number;
+  /** More of its configuration, in lines. */
+  readonly more?: string;
 }
 
 /** Between two commands of a client: what else runs on the machine gets its turn. */
@@ -74,7 +76,7 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
   const sink = `{ nats: "${urls}", host: ${host}, ca: fleet-ca.pem, certificate: gate.pem, key: gate.key, settle: ${settle}${verifier === undefined ? '' : ', verifiers: [verifier.pub]'} }`;
   const { daemon: first } = await openGateway(owner, {
     audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}]${audit} }`,
-    more: 'admin: { unix: admin.sock }',
+    more: `admin: { unix: admin.sock }\n${options.more ?? ''}`,
     files: {
       'fleet-ca.pem': read(caFile),
       'gate.pem': read(client?.certificateFile),

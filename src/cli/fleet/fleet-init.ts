@@ -86,7 +86,7 @@ export async function fleetInit(
 }
 
 /** With the administrator's certificate from `fleet prepare`, if it is still there. Throws a CommandFault. */
-function asAdministrator(settings: FleetSettings, config: string): FleetSettings {
+export function asAdministrator(settings: FleetSettings, config: string): FleetSettings {
   const own = (end: string): string => join(placesOf(config).admin, `${administratorName}.${end}`);
   const keyFile = own('key');
   if (ownerOf(keyFile) === undefined) return settings;
