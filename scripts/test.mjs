@@ -69,6 +69,7 @@ const longest = [
   'fleet/hostile-server',
   'dovecot/differential',
   'fleet/share',
+  'fleet/simulated',
 ];
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 

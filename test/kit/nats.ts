@@ -21,6 +21,8 @@ export interface Nats {
   /** For example 2.9.10. */
   readonly version: string;
   readonly port: number;
+  /** Of its process; undefined: it does not run. */
+  readonly pid: number | undefined;
   /** Of the server and of all users. */
   readonly authority: Authority;
   /** Holds certificates, keys and credentials of users as files. */
@@ -188,6 +190,9 @@ ${options.more ?? ''}
   const nats: Nats = {
     version,
     port,
+    get pid() {
+      return child?.pid;
+    },
     authority,
     folder,
     gates,

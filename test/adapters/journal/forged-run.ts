@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { Found, Order, Report } from '../../../src/adapters/journal/handover.js';
+import type { Found, Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
 import { RingWriter } from '../../../src/adapters/journal/ring.js';
 import { createRing } from '../../../src/adapters/journal/ring-file.js';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
@@ -52,6 +52,8 @@ export interface Run {
   readonly ring: SharedRing;
   readonly found: Found;
   readonly lock: number;
+  /** After the start. */
+  readonly mark: Mark;
   readonly directory: string;
   /** Into the file of the ring, as the main thread does: the process ends before the writer sees it. */
   readonly publish: (...records: readonly JournalRecord[]) => void;
@@ -82,25 +84,27 @@ interface StartOptions {
   /** False: `audit.memory: off`. */
   readonly hasRing?: boolean;
   readonly plainBytesMax?: number;
-  /** The id of a journal that begins. */
+  /** The id of a journal that begins here. */
   readonly journal?: string;
+  readonly program?: string;
+  readonly catalog?: string;
+  /** Of the ring in memory that the writer gets its records from. */
+  readonly sharedBytes?: number;
 }
 
 /** A start of the daemon's writer. Throws where the journal cannot be opened. */
 export function startRun(place: Place, options: StartOptions = {}): Run {
   const { segmentBytes = 1 << 20, secretPem = signKey.secretPem, isSigned = true } = options;
-  const { wallMs = Date.now() } = options;
-  const ring = createSharedRing(1 << 18);
+  const { wallMs = Date.now(), journal = 'ab'.repeat(16), sharedBytes = 1 << 18 } = options;
+  const { program = 'dovegate test', catalog = '' } = options;
+  const ring = createSharedRing(sharedBytes);
   const memory = { path: options.hasRing === true ? place.ring : undefined, bytes: ringBytes };
-  const names = { program: 'dovegate test', catalog: '', reserveBytes: 0 };
+  const names = { program, catalog, reserveBytes: 0 };
   const places = { directory: place.directory, stateDirectory: place.state, segmentBytes, memory };
   const { plainBytesMax } = options;
   const limits = plainBytesMax === undefined ? {} : { plainBytesMax };
   const key = isSigned ? secretPem : undefined;
-  const writer = createWriter(
-    { ...names, ...places, ...limits, signKey: key },
-    options.journal ?? 'ab'.repeat(16),
-  );
+  const writer = createWriter({ ...names, ...places, ...limits, signKey: key }, journal);
   writer.attach(ring.reader());
   const locked = writer.carryOut({ do: 'open', lock: undefined, wallMs });
   if (locked.kind !== 'lock') throw new Error(JSON.stringify(locked));
@@ -112,7 +116,8 @@ export function startRun(place: Place, options: StartOptions = {}): Run {
     publishIn(place.ring, made.generation, records);
   };
   const { directory } = place;
-  return { writer, ring, found: report.found, lock: locked.descriptor, directory, publish };
+  const { found, mark } = report;
+  return { writer, ring, found, mark, lock: locked.descriptor, directory, publish };
 }
 
 function publishIn(path: string, generation: bigint, records: readonly JournalRecord[]): void {
@@ -124,27 +129,33 @@ function publishIn(path: string, generation: bigint, records: readonly JournalRe
   writeFileSync(path, new Uint8Array(memory), { mode: 0o600 });
 }
 
-export function write({ writer, ring }: Run, ...records: readonly JournalRecord[]): void {
+/** Returns where the journal is on disk then. */
+export function write({ writer, ring }: Run, ...records: readonly JournalRecord[]): Mark {
   for (const record of records) assert.ok(ring.writer.publish([encodeBody(record)], ring.writer.dataBytes));
   const flushed = writer.flush(ring.writer.head, 0);
-  assert.ok(flushed !== undefined && !('kind' in flushed && flushed.kind === 'failed'));
+  const isMark = flushed === undefined || !('kind' in flushed);
+  const mark = isMark || flushed.kind === 'failed' ? flushed : flushed.mark;
+  assert.ok(mark !== undefined && !('kind' in mark), JSON.stringify(flushed));
   const { tail } = ring.reader();
   assert.ok(tail !== undefined);
   ring.writer.tail = tail;
+  return mark;
 }
 
 export function carry({ writer }: Run, order: Order): Report {
   return writer.carryOut(order);
 }
 
-export function checkpoint(run: Run, wallMs = Date.now()): void {
+export function checkpoint(run: Run, wallMs = Date.now()): Mark {
   const report = carry(run, { do: 'checkpoint', behind: run.ring.writer.head, wallMs });
-  assert.equal(report.kind, 'written', JSON.stringify(report));
+  assert.ok(report.kind === 'written', JSON.stringify(report));
+  return report.mark;
 }
 
-export function stop(run: Run, wallMs = Date.now()): void {
+export function stop(run: Run, wallMs = Date.now()): Mark {
   const report = carry(run, { do: 'stop', behind: run.ring.writer.head, wallMs });
-  assert.equal(report.kind, 'stopped', JSON.stringify(report));
+  assert.ok(report.kind === 'stopped', JSON.stringify(report));
+  return report.mark;
 }
 
 /** The process ends here, and writes nothing more. */

@@ -127,7 +127,7 @@ void test('steps of the clock, while running and across a restart', async (t) =>
 void test('`state` is lost, or that of before the lock or of before the lift', (t) => {
   for (const isKilled of [false, true]) {
     const place = placeFor(t);
-    const end = (run: Run, atMs = t0): void => (isKilled ? kill(run) : stop(run, atMs));
+    const end = (run: Run, atMs = t0): void => void (isKilled ? kill(run) : stop(run, atMs));
     const keep = (name: string): void =>
       cpSync(place.state, join(place.elsewhere, name), { recursive: true });
     const restore = (name: string): void => {
@@ -203,7 +203,7 @@ void test('lines that somebody appends lift nothing', (t) => {
 void test('a hold stays through stops, crashes, segments, and a `state` that is lost or of before', (t) => {
   for (const isKilled of [false, true]) {
     const place = placeFor(t);
-    const end = (run: Run): void => (isKilled ? kill(run) : stop(run, t0));
+    const end = (run: Run): void => void (isKilled ? kill(run) : stop(run, t0));
     end(startRun(place, { wallMs: t0 }));
     cpSync(place.state, join(place.elsewhere, 'before'), { recursive: true });
     const run = startRun(place, { wallMs: t0, segmentBytes: 16_384 });
