@@ -367,7 +367,9 @@ class Simulation {
   }
 
   async #plantLate(): Promise<void> {
-    for (const actor of this.#actors) if (actor.fault?.isLate === true) await this.#plant(actor);
+    // A stream that was made again has everything read again, and an emptied one has nothing left to read: it comes last.
+    for (const late of faults.filter(({ isLate }) => isLate === true).toReversed())
+      for (const actor of this.#actors) if (actor.fault === late) await this.#plant(actor);
     await this.#until((gate) => this.#isRead(gate), 'the watch has read everything again');
   }
 
