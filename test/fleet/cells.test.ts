@@ -159,7 +159,7 @@ void test('a host moves between two cells, and the one that it leaves is lost an
   };
 
   await t.test('it sends to the new cell too, and then there alone', async () => {
-    for (let round = 0; round < 40 && !/"event":"retire"/.test(moving.journal().toString()); round += 1) {
+    for (let round = 0; round < 400 && !/"event":"retire"/.test(moving.journal().toString()); round += 1) {
       await work(moving, 400);
       note();
     }
