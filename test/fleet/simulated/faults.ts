@@ -291,7 +291,7 @@ export const faults: readonly Fault[] = [
   {
     name: 'a stream that was emptied',
     kinds: ['cut-in-stream'],
-    passing: ['weakened'],
+    passing: ['weakened', 'never-seen'],
     isLate: true,
     async plant(gate, stage) {
       gate.isOut = true;
@@ -311,7 +311,7 @@ export const faults: readonly Fault[] = [
   {
     name: 'a stream that was removed and made again',
     kinds: ['stream-replaced'],
-    passing: ['cut-in-stream'],
+    passing: ['cut-in-stream', 'never-seen'],
     isLate: true,
     async plant(gate, stage) {
       gate.isOut = true;

@@ -328,8 +328,9 @@ class Verifier implements Fleet {
       this.#report({ kind: 'misplaced', ...named, text }, true);
       return;
     }
-    const chain = this.#chainOf(named.host, named.journal);
+    const chain = this.#chainOf(named.host, named.journal, message.storedMs);
     if (chain === undefined) return;
+    if (chain.state.beganMs === 0) chain.state.beganMs = message.storedMs;
     const head = readHeadOf(message.header);
     if (head?.kind === 'mark') chain.takeMark(head);
     if (head?.kind !== 'mark' || message.bytes.length > 0)
@@ -337,7 +338,8 @@ class Verifier implements Fleet {
     this.late = chain.late;
   }
 
-  #chainOf(host: string, journal: string): Chain | undefined {
+  /** `storedMs`: of the message that came of it. */
+  #chainOf(host: string, journal: string, storedMs: number): Chain | undefined {
     const chains = this.#chains.get(host) ?? [];
     const known = chains.find(({ state }) => state.journal === journal);
     if (known !== undefined) return known;
@@ -358,9 +360,12 @@ class Verifier implements Fleet {
       this.#report({ kind: 'new-journal', host, journal, text }, true);
     }
     for (const [other, others] of this.#chains) {
-      if (other === host || !others.some(({ state }) => state.journal === journal)) continue;
-      const text = `this is the journal of host ${other}: one machine was copied, or somebody publishes under a wrong name`;
-      this.#report({ kind: 'forked', host, journal, text }, true);
+      const there = other === host ? undefined : others.find(({ state }) => state.journal === journal);
+      if (there === undefined) continue;
+      // Streams are read in any order: it is the journal of the host that sent it first.
+      const [owner, copier] = there.state.beganMs > storedMs ? [host, other] : [other, host];
+      const text = `this is the journal of host ${owner}: one machine was copied, or somebody publishes under a wrong name`;
+      this.#report({ kind: 'forked', host: copier, journal, text }, true);
     }
     if (chains.length >= chainsPerHostMax) {
       const oldest = chains.toSorted((one, other) => one.state.storedMs - other.state.storedMs)[0];

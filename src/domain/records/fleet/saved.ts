@@ -7,7 +7,7 @@ import { genesisHash } from '../audit/ledger.js';
 import { runStates } from '../trail/run-ends.js';
 import { findingKinds } from './shapes.js';
 
-export const stateFormat = 3;
+export const stateFormat = 4;
 
 const word = text(bounds.fleetLineBytes);
 const kind = z.enum(findingKinds);
@@ -61,6 +61,8 @@ const chain = z.strictObject({
   behindSeq: count,
   time: word,
   storedMs: distanceMs,
+  /** When its first message was stored; 0: none came. */
+  beganMs: distanceMs,
   /** Undefined: running. */
   run: z.enum(runStates).optional(),
   carriesLeft: count,
@@ -101,6 +103,7 @@ export function newChain(host: string, journal: string): ChainState {
     behindSeq: 0,
     time: '',
     storedMs: 0,
+    beganMs: 0,
     carriesLeft: 0,
     isForeign: false,
     driftSinceMs: 0,
