@@ -104,7 +104,13 @@ function chart(
   const x = (at: number): number => left + (at / xMax) * (width - left - 130);
   const y = (value: number): number => top + height - (value / yMax) * (height - 30);
   const drawn = lines.map(([name, points], index) => {
-    const path = points.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
+    // The most of each pixel's width: more cannot be seen.
+    const most = new Map<number, number>();
+    for (const { at, value } of points) {
+      const place = Math.round(x(at));
+      most.set(place, Math.max(value, most.get(place) ?? 0));
+    }
+    const path = [...most].map(([place, value]) => `${place},${y(value).toFixed(1)}`).join(' ');
     const color = ['#0b5fa5', '#b3541e', '#2f7d32'][index] ?? '#555';
     const end = points.at(-1) ?? { at: 0, value: 0 };
     return `<polyline fill="none" stroke="${color}" stroke-width="1.5" points="${path}"/>
