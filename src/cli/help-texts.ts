@@ -128,9 +128,13 @@ audit fleet prepare: 0 made, 64 a name that no server or gate can have, 78 a fil
 dovegate audit fleet prepare --server nats1.example.com --hosts mail-gate-1,mail-gate-2,mail-gate-3
 dovegate audit fleet prepare --server 192.0.2.7:4333 --hosts mail-gate-1 --config ./fleet.yaml
 
-audit fleet issue: 0 made, 64 a name that no gate can have, 78 the settings, or the key of the authority is not there
+audit fleet issue: 0 made, 64 a name that no gate can have, 69 made, and the server was not told, 78 the settings, or the keys are not there
 dovegate audit fleet issue mail-gate-4
 dovegate audit fleet issue server --config ./fleet.yaml
+
+audit fleet remove: 0 removed, 64 no gate has this name, 69 removed, and the server was not told, 78 the settings, or the keys are not there
+dovegate audit fleet remove mail-gate-4
+dovegate audit fleet remove mail-gate-4 --config ./fleet.yaml
 
 audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepare, 69 no daemon, 78 the configuration
 dovegate audit fleet join mail-gate-1.join

@@ -533,7 +533,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/system-trust',
     ],
     {
-      public: ['dial', 'fault', 'link', 'rights', 'servers'],
+      public: ['dial', 'fault', 'jwt', 'link', 'nkeys', 'rights', 'servers'],
       // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate.
       builtins: ['fs', 'net', 'tls', 'crypto'],
       packages: ['@nats-io/transport-node'],

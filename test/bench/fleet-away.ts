@@ -74,16 +74,13 @@ interface Setting {
 }
 
 async function startGate({ bench, nats, host, tls, signKey }: Setting): Promise<BenchDaemon> {
-  const { servers, caFile = '', client } = nats.settingsOf(host);
-  const files = [
-    ['ca', caFile],
-    ['pem', client?.certificateFile ?? ''],
-    ['key', client?.keyFile ?? ''],
-  ] as const;
-  for (const [end, file] of files)
-    writeFileSync(bench.path(`${host}.${end}`), readFileSync(file), { mode: 0o600 });
+  const { servers } = nats.settingsOf(host);
+  const login = Object.entries(nats.loginOf(host));
+  for (const [key, file] of login)
+    writeFileSync(bench.path(`${host}.${key}`), readFileSync(file), { mode: 0o600 });
   const urls = servers.map((server) => `tls://${server.host}:${server.port}`).join(',');
-  const sink = `{ nats: "${urls}", host: ${host}, ca: ${host}.ca, certificate: ${host}.pem, key: ${host}.key, settle: 1m }`;
+  const files = login.map(([key]) => `${key}: ${host}.${key}`).join(', ');
+  const sink = `{ nats: "${urls}", host: ${host}, ${files}, settle: 1m }`;
   if (signKey !== undefined) writeFileSync(bench.path(`${host}.sign`), signKey, { mode: 0o600 });
   const sign = signKey === undefined ? '' : `, sign_key: ${host}.sign`;
   return bench.startDaemon({

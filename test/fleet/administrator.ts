@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, headers as newHeaders } from '@nats-io/transport-node';
+import { connect, credsAuthenticator, headers as newHeaders } from '@nats-io/transport-node';
 import { checkpointStreamOf, hostStreamOf } from '../../src/domain/records/fleet/block.js';
 import type { Owner } from '../kit/folder.js';
 import type { Nats } from '../kit/nats.js';
@@ -33,17 +33,23 @@ export async function openAdministrator(
   nats: Nats,
   prefix = 'DOVEGATE_AUDIT',
 ): Promise<Administrator> {
-  const { servers, caFile = '', client: own } = nats.settingsOf('admin');
+  const { servers, caFile = '', credentialsFile, client: own } = nats.settingsOf('admin');
   const read = (file = ''): string => readFileSync(file, 'utf8');
   // The library hands what it does not know on to Node. The server's name is the business of other tests.
   const tls = {
     ca: read(caFile),
-    cert: read(own?.certificateFile),
-    key: read(own?.keyFile),
+    ...(own && { cert: read(own.certificateFile), key: read(own.keyFile) }),
     checkServerIdentity: () => undefined,
   };
   const names = servers.map(({ host, port }) => `${host}:${port}`);
-  const connection = await connect({ servers: names, reconnect: false, tls });
+  const connection = await connect({
+    servers: names,
+    reconnect: false,
+    tls,
+    ...(credentialsFile !== undefined && {
+      authenticator: credsAuthenticator(readFileSync(credentialsFile)),
+    }),
+  });
   const client = jetstream(connection);
   const manager = await jetstreamManager(connection);
   const namesOf = async (): Promise<readonly string[]> => {

@@ -91,18 +91,13 @@ async function caughtUp(gate: FleetGate): Promise<void> {
 
 /** A receiver of this gate, whose files come from a server. */
 function sinkOf(gate: FleetGate, nats: Nats, name: string): string {
-  const { servers, caFile = '', client } = nats.settingsOf('gate-1');
-  const copy = (file: string, from = ''): string => {
-    cpSync(from, gate.daemon.path(`${name}-${file}`));
-    return `${name}-${file}`;
-  };
+  const { servers } = nats.settingsOf('gate-1');
   const urls = servers.map(({ host, port }) => `tls://${host}:${port}`).join(',');
-  const [ca, certificate, key] = [
-    copy('ca.pem', caFile),
-    copy('gate.pem', client?.certificateFile),
-    copy('gate.key', client?.keyFile),
-  ];
-  return `{ nats: "${urls}", host: gate-1, ca: ${ca}, certificate: ${certificate}, key: ${key}, settle: 1s }`;
+  const login = Object.entries(nats.loginOf('gate-1')).map(([key, file]) => {
+    cpSync(file, gate.daemon.path(`${name}-${key}`));
+    return `${key}: ${name}-${key}`;
+  });
+  return `{ nats: "${urls}", host: gate-1, ${login.join(', ')}, settle: 1s }`;
 }
 
 void test('a host moves between two cells, and the one that it leaves is lost and restored', {

@@ -31,7 +31,7 @@ function daysIn(metrics: string, name: string): Readonly<Record<string, number>>
 
 void test('certificates that end in five days', { timeout: 600_000 }, async (t) => {
   const notAfter = new Date(Date.now() + 5 * day * 1000 + 3_600_000);
-  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], notAfter });
+  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], users: 'certificates', notAfter });
   if (skipOf(t, nats)) return;
   const place = `127.0.0.1:${nats.port}`;
   await fill(nats, { gate2: readLines(await writeJournal(t)) });
@@ -55,14 +55,17 @@ void test('certificates that end in five days', { timeout: 600_000 }, async (t) 
     const check = await runWarm(['check', '--config', gate.daemon.configFile]);
     assert.match(
       check.text,
-      /warning: audit\.ship\[0\]\.certificate: \S+gate\.pem: the certificate that is shown to the server expires in 5 days/,
+      /warning: audit\.ship\[0\]\.certificate: \S+fleet-certificate: the certificate that is shown to the server expires in 5 days/,
     );
     const doctor = await runWarm(['doctor', '--config', gate.daemon.configFile]);
     assert.match(
       doctor.text,
       new RegExp(`stream server ${place}.*; the certificate of the server expires in 5 days`),
     );
-    assert.match(doctor.text, /gate\.pem: the certificate that is shown to the server expires in 5 days/);
+    assert.match(
+      doctor.text,
+      /fleet-certificate: the certificate that is shown to the server expires in 5 days/,
+    );
     await gate.stop();
   });
 

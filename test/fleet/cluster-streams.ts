@@ -1,7 +1,7 @@
 // The streams of a cluster of three, as an administrator sees them.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { useNats } from '../../src/adapters/nats/link.js';
 import { checkpointStreamOf, hostStreamOf } from '../../src/domain/records/fleet/block.js';
 import type { NatsCluster } from '../kit/nats-cluster.js';
@@ -36,7 +36,8 @@ export function connectAdmin(cluster: NatsCluster, server: number): Promise<Nats
     servers: `127.0.0.1:${at?.port}`,
     reconnect: false,
     timeout: 5_000,
-    tls: { ca: read('ca.pem'), cert: read('admin.pem'), key: read('admin.key') },
+    tls: { ca: read('ca.pem') },
+    authenticator: credsAuthenticator(Buffer.from(read('admin.creds'))),
   });
 }
 

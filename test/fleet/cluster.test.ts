@@ -240,8 +240,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
   const settings = {
     nats: servers.map(({ port }) => `tls://127.0.0.1:${port}`).join(','),
     ca: 'ca.pem',
-    certificate: 'verifier.pem',
-    key: 'verifier.key',
+    credentials: 'verifier.creds',
     hosts: { [host]: {} },
     state: join(cluster.folder, 'state'),
     metrics: 'off',

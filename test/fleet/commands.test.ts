@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { openNats } from '../../src/adapters/nats/link.js';
+import { formatServerTrust } from '../../src/cli/fleet/fleet-trust.js';
 import type { FleetStatus } from '../../src/domain/records/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { openNatsServer } from '../kit/nats.js';
@@ -44,7 +45,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const admin = openDesk(nats, hosts, 'admin');
     const made = await admin.run('init');
     assert.equal(made.exit, 0, made.text);
-    assert.match(made.text, /\$JS\.API\.DIRECT\.GET\.DOVEGATE_AUDIT_gate2\.dovegate\.audit\.gate2\.\*/);
+    assert.match(made.text, /^the stream DOVEGATE_AUDIT_gate2 is there: made at /m);
     const again = await desk.run('init');
     assert.equal(again.exit, 0, again.text);
     assert.match(again.text, /^the stream DOVEGATE_AUDIT is there/);
@@ -65,12 +66,21 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     assert.doesNotMatch((await desk.run('verify')).text, /max_age/);
   });
 
-  await t.test('the rights that init prints are a configuration that the server takes', async () => {
+  await t.test('what init prints is a configuration that the server takes', async () => {
     const printed = await desk.run('init', '--print');
     assert.equal(printed.exit, 0);
     assert.match(printed.text, /^# nats stream add DOVEGATE_AUDIT \\$/m);
+    const { trust } = nats.trust ?? assert.fail('by JWT');
+    writeFileSync(join(nats.folder, 'trust.conf'), formatServerTrust(trust));
     const file = join(nats.folder, 'printed.conf');
-    writeFileSync(file, printed.text.slice(printed.text.indexOf('# Users of the server')));
+    const place = (path: string): string => join(nats.folder, path);
+    const here = printed.stdout
+      .toString()
+      .replace('"nats/trust.conf"', '"trust.conf"')
+      .replace('/etc/nats/server.pem', place('server.pem'))
+      .replace('/etc/nats/server.key', place('server.key'))
+      .replaceAll('/var/lib/nats', place('lib'));
+    writeFileSync(file, here);
     const checked = await runProgram('/usr/sbin/nats-server', ['-t', '-c', file]);
     assert.equal(checked.exit, 0, checked.text);
   });
@@ -117,7 +127,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const { gates } = parseStatus((await desk.run('status', '--json')).text);
     assert.equal(gates.length, 2);
     // Root asks where the key is the service's, or a credential that is there only while it runs.
-    desk.write(hosts, { key: 'elsewhere.key' });
+    desk.write(hosts, { credentials: 'elsewhere.creds' });
     const reader = await desk.run('status');
     assert.equal(reader.exit, 0, reader.text);
     assert.equal((await desk.run('verify')).exit, 78);

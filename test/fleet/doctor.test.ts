@@ -1,13 +1,14 @@
 // Goal: doctor looks at a gate's way to the stream, step by step, on a real server, and names the next command for each thing that is
 // wrong. What must not happen: a message that is stored, a wait without an end, a wrong right that is called ok.
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
 import { startDaemon, startShip } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';
+import { makeTestTrust } from '../kit/nats-trust.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 import { openDesk, skipOf } from './fleet-lab.js';
@@ -23,8 +24,7 @@ function configurationFor({ folder, port }: Nats, changes: Readonly<Record<strin
   const sink = {
     nats: `tls://127.0.0.1:${port}`,
     ca: join(folder, 'ca.pem'),
-    certificate: join(folder, 'gate1.pem'),
-    key: join(folder, 'gate1.key'),
+    ...(!('certificate' in changes) && { credentials: join(folder, 'gate1.creds') }),
     host: 'gate1',
     ...changes,
   };
@@ -51,7 +51,6 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
   const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'] });
   if (skipOf(t, nats)) return;
   const { folder, port, authority } = nats;
-  for (const name of ['gate1', 'gate2']) chmodSync(join(folder, `${name}.key`), 0o600);
   const secret = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text, { mode: 0o600 });
     return join(folder, name);
@@ -96,7 +95,7 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
       { host: 'gate2' },
       'stream',
       /Permissions Violation/,
-      'dovegate audit fleet init --print',
+      'dovegate audit fleet issue gate2',
     ],
     [
       'a name that is not there',
@@ -121,12 +120,23 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
     ],
     [
       'an administrator',
-      { certificate: join(folder, 'admin.pem'), key: join(folder, 'admin.key') },
+      { credentials: join(folder, 'admin.creds') },
       'stream rights',
       /may do more than send its own records \(update, purge, delete\)/,
-      'dovegate audit fleet init --print',
+      'dovegate audit fleet issue gate1',
     ],
-    ['an unknown user', pairOf('nobody'), place, /does not know us/, 'dovegate audit fleet init --print'],
+    [
+      'an unknown user',
+      {
+        credentials: secret(
+          'foreign.creds',
+          makeTestTrust(new Map([['gate1', []]])).credentials.get('gate1') ?? '',
+        ),
+      },
+      place,
+      /does not know us/,
+      'dovegate audit fleet issue gate1',
+    ],
     [
       'a certificate that has expired',
       pairOf('gate1.fleet.test', new Date(Date.now() - day)),

@@ -2,13 +2,15 @@
 // most twelve commands, and no file edited by hand. What must not happen: a right that is missing, one too many, or a secret that is
 // printed.
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { bounds } from '../../src/bounds/bounds.js';
 import { readPage } from '../cli/docs-page.js';
 import { fencesOf } from '../cli/docs-steps.js';
 import { startDaemon } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
 import { installNats, natsReleases } from '../kit/nats.js';
 import { runWarm } from '../kit/warm-program.js';
 import { openMachines } from './machines.js';
@@ -88,7 +90,7 @@ for (const release of natsReleases)
       if (first === '') first = text;
       const log: string = exit === 0 ? '' : (await machines.of(server).run('cat /run/nats.log')).text;
       assert.equal(exit, 0, `${line}\n${text}\n${log}\n${ships.map((each) => each.output()).join('\n')}`);
-      assert.doesNotMatch(text, /PRIVATE KEY/);
+      assert.doesNotMatch(text, /PRIVATE KEY|NKEY SEED|S[AOU][A-Z2-7]{40}/);
     }
     assert.match(said, /^passed: /);
     assert.match(said, /3 hosts/);
@@ -112,7 +114,7 @@ for (const release of natsReleases)
       const settings = {
         servers: [{ host: server, port: 4222 }],
         caFile: `${folder}/ca.pem`,
-        client: { certificateFile: `${folder}/${user}.pem`, keyFile: `${folder}/${user}.key` },
+        credentialsFile: `${folder}/${user}.creds`,
         name: 'test',
         inbox: `_INBOX.${name}`,
       };
@@ -141,16 +143,35 @@ for (const release of natsReleases)
 
     // Only root, the verifier and the daemon can read a private key.
     const modes: readonly (readonly [string, number])[] = [
-      [there.path('/etc/dovegate/fleet/verifier.key'), 60_002],
+      [there.path('/etc/dovegate/fleet/verifier.creds'), 60_002],
       [there.path('/etc/dovegate/fleet/admin/ca.key'), 0],
+      [there.path('/etc/dovegate/fleet/admin/trust.json'), 0],
+      [there.path('/etc/dovegate/fleet/admin/accounts/mail-gate-1.jwt'), 0],
       [there.path('/etc/dovegate/fleet/admin/mail-gate-1.join'), 0],
       [there.path('/etc/dovegate/fleet/admin/server.sh'), 0],
-      [machines.of('mail-gate-1').path('/etc/dovegate/ship/gate.key'), 0],
+      [machines.of('mail-gate-1').path('/etc/dovegate/ship/gate.creds'), 0],
     ];
     for (const [path, uid] of modes) {
       const found = statSync(path);
       assert.deepEqual([found.mode & 0o777, found.uid], [0o600, uid], path);
     }
+
+    // Another operator: the streams stay, and nothing that the first one signed counts.
+    const old = readFileSync(machines.of('mail-gate-1').path('/etc/dovegate/ship/gate.creds'), 'utf8');
+    const renewed = await there.run('dovegate audit fleet issue operator');
+    assert.equal(renewed.exit, 0, renewed.text);
+    assert.doesNotMatch(renewed.text, /PRIVATE KEY|NKEY SEED|S[AOU][A-Z2-7]{40}/);
+    const steps = [...renewed.text.matchAll(/^(?:next|then): (.*)$/gm)].map(([, line = '']) => line);
+    assert.equal(steps.length, 5, renewed.text);
+    for (const line of [...steps, lines.at(-1) ?? '']) {
+      const { exit, text } = await there.run(line);
+      said = text;
+      assert.equal(exit, 0, `${line}\n${text}`);
+      if (line.endsWith('fleet init')) assert.match(text, /^the stream DOVEGATE_AUDIT is there already/m);
+    }
+    assert.match(said, /^passed: /);
+    writeFileSync(there.path('/etc/dovegate/fleet/old.creds'), old, { mode: 0o600 });
+    await assert.rejects(asks('mail-gate-1', 'old', '/etc/dovegate/fleet', []), /does not know us/);
   });
 
 test('the example of a server is what init prints for the example of a fleet', async () => {
@@ -165,4 +186,30 @@ test('the example of a server is what init prints for the example of a fleet', a
   ]);
   assert.equal(printed.exit, 0, printed.text);
   assert.equal(printed.stdout.toString(), example('nats-server.conf'));
+});
+
+test('a thousand gates: the configuration of the server is the same, and printed soon', async (t) => {
+  const folder = openFolder(t);
+  const config = join(folder, 'fleet.yaml');
+  const print = async (count: number) => {
+    const hosts = Array.from(
+      { length: count },
+      (_, at) => `  "mail-gate-${at}": { key: "keys/${at}.pub", silent_after: 5m }\n`,
+    );
+    const start = 'nats: tls://nats1.example.com:4222\nca: ca.pem\ncredentials: verifier.creds\n';
+    writeFileSync(config, `${start}hosts:\n${hosts.join('')}`);
+    const beganMs = performance.now();
+    const printed = await runWarm(['audit', 'fleet', 'init', '--print', '--config', config]);
+    assert.equal(printed.exit, 0, printed.text);
+    const text = printed.stdout.toString();
+    const ms = performance.now() - beganMs;
+    return { ms, configuration: text.slice(0, text.indexOf('# The streams')), text };
+  };
+  const one = await print(1);
+  const many = await print(1000);
+  assert.equal(many.configuration, one.configuration);
+  assert.ok(one.configuration.includes(`max_file: ${bounds.fleetServerBytes / 2 ** 20}MB`));
+  assert.match(many.text, /^# nats stream add DOVEGATE_AUDIT_mail-gate-999 /m);
+  t.diagnostic(`${Math.round(many.ms)} ms for 1,000 gates, ${Math.round(one.ms)} ms for one`);
+  assert.ok(many.ms < 5000, `${many.ms} ms`);
 });

@@ -1,9 +1,10 @@
 // A stream on a real server with the journals of gates in it, as the writer of the daemon makes them, and what a verifier needs to read it.
 import assert from 'node:assert/strict';
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
+import { formatTrust } from '../../src/cli/fleet/fleet-trust.js';
 import { readClaim } from '../../src/domain/records/audit/ledger.js';
 import { parseLine } from '../../src/domain/records/audit/record.js';
 import { formatHead, hostStreamOf, subjectOf } from '../../src/domain/records/fleet/block.js';
@@ -66,7 +67,7 @@ export interface Desk {
   ): void;
 }
 
-/** `user`: whose certificate it shows. */
+/** `user`: whose credentials it has. */
 export function openDesk(
   nats: Nats,
   hosts: Parameters<Desk['write']>[0],
@@ -76,13 +77,10 @@ export function openDesk(
   const { folder, port } = nats;
   const config = join(folder, `fleet-${user}.yaml`);
   const state = join(folder, `state-${user}`);
-  chmodSync(join(folder, `${user}.key`), 0o600);
   const write: Desk['write'] = (named, more = {}) => {
     const settings = {
       nats: `tls://127.0.0.1:${port}`,
-      ca: 'ca.pem',
-      certificate: `${user}.pem`,
-      key: `${user}.key`,
+      ...nats.loginOf(user),
       hosts: named,
       state,
       metrics,
@@ -107,6 +105,41 @@ export function openDesk(
       return runWarm(['audit', name, '--fleet', config, ...rest]);
     },
   };
+}
+
+/** `fleet.yaml` and `fleet/admin` of this server, as `prepare` makes them. Returns the path of the settings. */
+export function layFleet(nats: Nats, hosts: readonly string[]): string {
+  const { folder, port, trust, authority } = nats;
+  if (trust === undefined) throw new Error('users of this server have certificates');
+  const at = (...names: readonly string[]): string => join(folder, ...names);
+  mkdirSync(at('fleet', 'admin', 'accounts'), { recursive: true, mode: 0o700 });
+  const put = (name: string, text: string): void => writeFileSync(at('fleet', name), text, { mode: 0o600 });
+  const read = (name: string): string => readFileSync(at(name), 'utf8');
+  put('ca.pem', authority.certificatePem);
+  put('verifier.creds', read('verifier.creds'));
+  put('admin/ca.key', authority.keyPem);
+  put('admin/server.pem', read('server.pem'));
+  put('admin/server.key', read('server.key'));
+  put('admin/trust.json', formatTrust(trust.trust));
+  put('admin/administrator.creds', read('admin.creds'));
+  put('admin/system.creds', read('system.creds'));
+  for (const [host, account] of trust.accounts) put(`admin/accounts/${host}.jwt`, account);
+  const lines = hosts.map(
+    (host) => `  ${JSON.stringify(host)}: { key: "fleet/keys/${host}.pub", silent_after: 5m }\n`,
+  );
+  const config = at('fleet.yaml');
+  writeFileSync(
+    config,
+    `nats: tls://127.0.0.1:${port}
+ca: fleet/ca.pem
+credentials: fleet/verifier.creds
+state: ${JSON.stringify(at('state'))}
+metrics: "off"
+share: 1GiB
+hosts:
+${lines.join('')}`,
+  );
+  return config;
 }
 
 /** `HOST KIND: TEXT` of each finding of `verify`. */

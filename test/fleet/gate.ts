@@ -69,18 +69,20 @@ const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGateOptions): Promise<FleetGate> {
   const { host, settle = '2s', audit = '', clients = 4, verifier } = options;
-  const { servers, caFile, client } = nats.settingsOf(host);
+  const { servers } = nats.settingsOf(host);
   const signKey = makeSignKey();
-  const read = (file = ''): string => readFileSync(file, 'utf8');
+  const login = Object.entries(nats.loginOf(host)).map(([key, file]) => ({
+    key,
+    file,
+    copy: `fleet-${key}`,
+  }));
   const urls = servers.map((server) => `tls://${server.host}:${server.port}`).join(',');
-  const sink = `{ nats: "${urls}", host: ${host}, ca: fleet-ca.pem, certificate: gate.pem, key: gate.key, settle: ${settle}${verifier === undefined ? '' : ', verifiers: [verifier.pub]'} }`;
+  const sink = `{ nats: "${urls}", host: ${host}, ${login.map(({ key, copy }) => `${key}: ${copy}`).join(', ')}, settle: ${settle}${verifier === undefined ? '' : ', verifiers: [verifier.pub]'} }`;
   const { daemon: first } = await openGateway(owner, {
     audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}]${audit} }`,
     more: `admin: { unix: admin.sock }\n${options.more ?? ''}`,
     files: {
-      'fleet-ca.pem': read(caFile),
-      'gate.pem': read(client?.certificateFile),
-      'gate.key': read(client?.keyFile),
+      ...Object.fromEntries(login.map(({ file, copy }) => [copy, readFileSync(file, 'utf8')])),
       'sign.pem': signKey.secretPem,
       ...(verifier !== undefined && { 'verifier.pub': verifier }),
     },

@@ -2,9 +2,8 @@
 // header: also those by which the server marks its own answers. Phases: the last message of a subject; a message by its number; a reader
 // that rests. What must not happen: an answer that is taken for "no stream", "no message" or another message; memory without bound.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { connect, type MsgHdrs, type NatsConnection, headers as newHeaders } from '@nats-io/transport-node';
+import { type MsgHdrs, type NatsConnection, headers as newHeaders } from '@nats-io/transport-node';
 import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
 import { genesisHash, sealLine } from '../../src/domain/records/audit/ledger.js';
 import { checkpointStreamOf, formatHead, hostStreamOf } from '../../src/domain/records/fleet/block.js';
@@ -26,17 +25,7 @@ async function open(t: Owner, nats: Nats): Promise<{ verifier: NatsLink; gate: N
     await admin.createStream(name, { subjects, replicas: 1, maxAgeMs: 0, maxBytes: undefined });
   await admin.close();
   const verifier = await openNats(nats.settingsOf('verifier'));
-  const { caFile = '', client, inbox } = nats.settingsOf('gate1');
-  const gate = await connect({
-    servers: [`localhost:${nats.port}`],
-    reconnect: false,
-    inboxPrefix: inbox ?? '',
-    tls: {
-      ca: readFileSync(caFile, 'utf8'),
-      certFile: client?.certificateFile ?? '',
-      keyFile: client?.keyFile ?? '',
-    },
-  });
+  const gate = await nats.connect('gate1');
   t.after(async () => {
     await verifier.close();
     await gate.close();

@@ -68,6 +68,9 @@ async function fill(link: NatsLink, count: number, bytes: number, of = subject):
   return last;
 }
 
+/** As servers of other people may know us. */
+const byCertificates = { users: 'certificates' } as const;
+
 /** For each release that is asked for: the server, with two gates and a verifier. */
 function onEach(
   name: string,
@@ -88,65 +91,69 @@ function onEach(
   }
 }
 
-onEach('a server is taken only with its certificate, and takes only whom it knows', {}, async (t, nats) => {
-  const good = nats.settingsOf('gate1');
-  const folder = openFolder(t);
-  const file = (name: string, text: string): string => {
-    writeFileSync(join(folder, name), text);
-    return join(folder, name);
-  };
-  const stranger = makeAuthority({ name: 'another authority' });
-  const [server] = good.servers;
-  assert.ok(server !== undefined);
+onEach(
+  'a server is taken only with its certificate, and takes only whom it knows',
+  byCertificates,
+  async (t, nats) => {
+    const good = nats.settingsOf('gate1');
+    const folder = openFolder(t);
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+    const stranger = makeAuthority({ name: 'another authority' });
+    const [server] = good.servers;
+    assert.ok(server !== undefined);
 
-  await fails(
-    openNats({ ...good, caFile: undefined }),
-    'tls-failed',
-    /not in the system's list of authorities/,
-  );
-  process.env['SSL_CERT_FILE'] = join(nats.folder, 'ca.pem');
-  await (await openNats({ ...good, caFile: undefined })).close();
-  delete process.env['SSL_CERT_FILE'];
-  const otherCa = file('other.pem', stranger.certificatePem);
-  await fails(openNats({ ...good, caFile: otherCa }), 'tls-failed', /authority that is not in `ca`/);
-  await fails(openNats({ ...good, caFile: '/nowhere/ca.pem' }), 'tls-failed', /\/nowhere\/ca\.pem/);
-  await fails(openNats({ ...good, caFile: file('empty.pem', 'nothing') }), 'tls-failed');
-  await fails(openNats({ ...good, client: undefined }), 'tls-failed', /client certificate/);
-  const [gate1, gate2] = [good.client, nats.settingsOf('gate2').client];
-  assert.ok(gate1 !== undefined && gate2 !== undefined);
-  for (const [client, words] of [
-    [{ ...gate1, keyFile: gate2.keyFile }, /gate2\.key is not the key of the certificate in .*gate1\.pem/],
-    [{ ...gate1, keyFile: file('no.key', 'nothing') }, /no\.key holds no private key in PEM/],
-    [{ ...gate1, certificateFile: file('no.pem', 'nothing') }, /no\.pem holds no certificate in PEM/],
-  ] as const)
-    for (const caFile of [good.caFile, undefined])
-      await fails(openNats({ ...good, caFile, client }), 'tls-failed', words);
-  const own = stranger.issue({ names: ['gate1.fleet.test'], client: true });
-  const forged = { certificateFile: file('a.pem', own.certificatePem), keyFile: file('a.key', own.keyPem) };
-  await fails(openNats({ ...good, client: forged }), 'tls-failed', /our client certificate/);
-  const nobody = nats.authority.issue({ names: ['nobody.fleet.test'], client: true });
-  const unknown = {
-    certificateFile: file('n.pem', nobody.certificatePem),
-    keyFile: file('n.key', nobody.keyPem),
-  };
-  await fails(openNats({ ...good, client: unknown }), 'auth-rejected', /does not know us/);
+    await fails(
+      openNats({ ...good, caFile: undefined }),
+      'tls-failed',
+      /not in the system's list of authorities/,
+    );
+    process.env['SSL_CERT_FILE'] = join(nats.folder, 'ca.pem');
+    await (await openNats({ ...good, caFile: undefined })).close();
+    delete process.env['SSL_CERT_FILE'];
+    const otherCa = file('other.pem', stranger.certificatePem);
+    await fails(openNats({ ...good, caFile: otherCa }), 'tls-failed', /authority that is not in `ca`/);
+    await fails(openNats({ ...good, caFile: '/nowhere/ca.pem' }), 'tls-failed', /\/nowhere\/ca\.pem/);
+    await fails(openNats({ ...good, caFile: file('empty.pem', 'nothing') }), 'tls-failed');
+    await fails(openNats({ ...good, client: undefined }), 'tls-failed', /client certificate/);
+    const [gate1, gate2] = [good.client, nats.settingsOf('gate2').client];
+    assert.ok(gate1 !== undefined && gate2 !== undefined);
+    for (const [client, words] of [
+      [{ ...gate1, keyFile: gate2.keyFile }, /gate2\.key is not the key of the certificate in .*gate1\.pem/],
+      [{ ...gate1, keyFile: file('no.key', 'nothing') }, /no\.key holds no private key in PEM/],
+      [{ ...gate1, certificateFile: file('no.pem', 'nothing') }, /no\.pem holds no certificate in PEM/],
+    ] as const)
+      for (const caFile of [good.caFile, undefined])
+        await fails(openNats({ ...good, caFile, client }), 'tls-failed', words);
+    const own = stranger.issue({ names: ['gate1.fleet.test'], client: true });
+    const forged = { certificateFile: file('a.pem', own.certificatePem), keyFile: file('a.key', own.keyPem) };
+    await fails(openNats({ ...good, client: forged }), 'tls-failed', /our client certificate/);
+    const nobody = nats.authority.issue({ names: ['nobody.fleet.test'], client: true });
+    const unknown = {
+      certificateFile: file('n.pem', nobody.certificatePem),
+      keyFile: file('n.key', nobody.keyPem),
+    };
+    await fails(openNats({ ...good, client: unknown }), 'auth-rejected', /does not know us/);
 
-  // Files are read at each opening.
-  copyFileSync(join(nats.folder, 'ca.pem'), otherCa);
-  const link = await open(t, { ...good, caFile: otherCa });
-  assert.equal(link.place, `127.0.0.1:${nats.port}`);
+    // Files are read at each opening.
+    copyFileSync(join(nats.folder, 'ca.pem'), otherCa);
+    const link = await open(t, { ...good, caFile: otherCa });
+    assert.equal(link.place, `127.0.0.1:${nats.port}`);
 
-  // One server that is away costs nothing but its time; all faults are named.
-  const away = { host: '127.0.0.1', port: 1 };
-  const second = await open(t, { ...good, servers: [away, server] });
-  assert.equal(second.place, `127.0.0.1:${nats.port}`);
-  await fails(openNats({ ...good, servers: [away] }), 'dial-refused', /127\.0\.0\.1:1: nobody listens/);
-  await fails(
-    openNats({ ...good, servers: [away, server], client: undefined }),
-    'tls-failed',
-    /127\.0\.0\.1:1: nobody listens there; no TLS with/,
-  );
-});
+    // One server that is away costs nothing but its time; all faults are named.
+    const away = { host: '127.0.0.1', port: 1 };
+    const second = await open(t, { ...good, servers: [away, server] });
+    assert.equal(second.place, `127.0.0.1:${nats.port}`);
+    await fails(openNats({ ...good, servers: [away] }), 'dial-refused', /127\.0\.0\.1:1: nobody listens/);
+    await fails(
+      openNats({ ...good, servers: [away, server], client: undefined }),
+      'tls-failed',
+      /127\.0\.0\.1:1: nobody listens there; no TLS with/,
+    );
+  },
+);
 
 onEach('a certificate for a name is none for an address', { names: ['localhost'] }, async (t, nats) => {
   const good = nats.settingsOf('gate1');
@@ -190,7 +197,7 @@ test('nothing is said to a server without TLS, nor to one that is none', async (
   }
 });
 
-onEach('a user by credentials has its rights', { users: 'credentials' }, async (t, nats) => {
+onEach('a user by credentials has its rights', {}, async (t, nats) => {
   const { gate } = await begin(t, nats);
   assert.deepEqual(await gate.publish(subject, [], Buffer.from('one\n'), 0), {
     streamSeq: 1,

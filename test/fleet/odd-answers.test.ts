@@ -13,6 +13,7 @@ void test('answers of a server that is none are refused, and no number of them i
 }, async (t) => {
   const nats = await openNatsServer(t, {
     gates: ['gate1'],
+    users: 'certificates',
     // Without JetStream its subjects are like any others.
     configuration: (folder, port) => `listen: "127.0.0.1:${port}"
 tls: { cert_file: "${folder}/server.pem", key_file: "${folder}/server.key", ca_file: "${folder}/ca.pem", verify: true }

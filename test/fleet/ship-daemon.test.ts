@@ -45,7 +45,7 @@ function sinkOf({ port }: Nats, more: string, host = 'gate1'): string {
   return `{ nats: "tls://127.0.0.1:${port}", host: ${host}, ca: nats-ca.pem, ${more} }`;
 }
 
-const byCertificate = 'certificate: gate1.pem, key: gate1.key';
+const byCredentials = 'credentials: gate1.creds';
 
 function openDaemon(
   t: TestContext,
@@ -100,8 +100,8 @@ function journalOf(daemon: Daemon): string {
 void test('two machines with one journal: both stop shipping, both serve, both say so', async (t) => {
   const nats = await openStream(t);
   if (nats === undefined) return;
-  const sink = sinkOf(nats, byCertificate);
-  const gateway = await openDaemon(t, nats, [sink], ['gate1.pem', 'gate1.key']);
+  const sink = sinkOf(nats, byCredentials);
+  const gateway = await openDaemon(t, nats, [sink], ['gate1.creds']);
   const earlier = await startShip(t, gateway.daemon);
   await serves(gateway.daemon);
   await caughtUp(gateway.daemon);
@@ -161,7 +161,7 @@ void test('two machines with one journal: both stop shipping, both serve, both s
 void test('a reload of an included file adds such a receiver, changes it and removes it; a stop sends what is there', async (t) => {
   const nats = await openStream(t);
   if (nats === undefined) return;
-  const files = ['gate1.pem', 'gate1.key', 'gate2.pem', 'gate2.key'];
+  const files = ['gate1.creds', 'gate2.creds'];
   const { daemon } = await openDaemon(t, nats, [], files, { 'ship.yaml': 'audit: {}' });
   const reload = async (ship: readonly string[], event = 'reloaded'): Promise<void> => {
     const told = daemon.logs.length;
@@ -175,20 +175,20 @@ void test('a reload of an included file adds such a receiver, changes it and rem
   };
   await serves(daemon);
   // What is wrong there is told with that file and its line.
-  await reload([sinkOf(nats, byCertificate, 'mail.1')], 'reload-failed');
+  await reload([sinkOf(nats, byCredentials, 'mail.1')], 'reload-failed');
   const checked = await runWarm(['check', '--config', daemon.configFile]);
   assert.equal(checked.exit, 78);
   assert.match(checked.text, /^\S+\/ship\.yaml:3:\d+: audit\.ship\[0\]\.host: must be 1 to 63 letters/m);
   await serves(daemon);
-  await reload([sinkOf(nats, byCertificate)]);
+  await reload([sinkOf(nats, byCredentials)]);
   let ship = await startShip(t, daemon);
   await caughtUp(daemon);
   // Another user, who may not write there: told; then right again.
-  await reload([sinkOf(nats, 'certificate: gate2.pem, key: gate2.key')]);
+  await reload([sinkOf(nats, 'credentials: gate2.creds')]);
   const away = await ship.waitForLog(({ event }) => event === 'ship-away', 'that it has no rights');
   assert.equal(away['type'], 'no-rights');
   await serves(daemon);
-  await reload([sinkOf(nats, `${byCertificate}, settle: 0s`)]);
+  await reload([sinkOf(nats, `${byCredentials}, settle: 0s`)]);
   await caughtUp(daemon);
   await until(async () => ((await sinksOf(daemon))[0]?.safe_seq ?? 0) > 0, 'acknowledged is enough');
   const journal = journalOf(daemon);
@@ -198,7 +198,7 @@ void test('a reload of an included file adds such a receiver, changes it and rem
   const { lines } = await readShipped(nats, journal);
   await serves(daemon);
   await until(() => daemon.audit().length > lines.length + 1, 'the journal goes on');
-  await reload([sinkOf(nats, byCertificate)]);
+  await reload([sinkOf(nats, byCredentials)]);
   ship = await startShip(t, daemon);
   await serves(daemon);
   await ship.waitForLog(({ event }) => event === 'ship-connected', 'it is connected');
@@ -209,14 +209,14 @@ void test('a reload of an included file adds such a receiver, changes it and rem
 });
 
 void test('no secret of a command and none of the credentials is in a block or in a message', async (t) => {
-  const nats = await openStream(t, { users: 'credentials' });
+  const nats = await openStream(t);
   if (nats === undefined) return;
   const credentials = readFileSync(join(nats.folder, 'gate1.creds'), 'utf8');
   const [seed = ''] = /\bSU[A-Z2-7]{50,}/.exec(credentials) ?? [];
   const [jwt = ''] = /\beyJ[\w.-]{50,}/.exec(credentials) ?? [];
   assert.ok(seed !== '' && jwt !== '');
   const secrets = ['a-password-of-alice', seed, jwt];
-  const sink = sinkOf(nats, 'credentials: gate1.creds');
+  const sink = sinkOf(nats, byCredentials);
   const gateway: Gateway = await openDaemon(t, nats, [sink], ['gate1.creds']);
   const { daemon } = gateway;
   const ship = await startShip(t, daemon);

@@ -1,9 +1,7 @@
 // A journal on disk that is shipped to a real stream, without a daemon around it; what the stream holds; and an administrator of it.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { type NatsSettings } from '../../src/adapters/nats/dial.js';
 import { openNats } from '../../src/adapters/nats/link.js';
@@ -127,7 +125,7 @@ export async function openShipStory(
       await admin.close();
     },
     async administer(subject, body) {
-      const admin = await connectAdmin(nats);
+      const admin = await nats.connect('admin');
       const answer = await admin.request(
         `$JS.API.${subject}`,
         body === undefined ? '' : JSON.stringify(body),
@@ -164,13 +162,4 @@ export async function readShipped(nats: Nats, journal: string): Promise<Shipped>
   } finally {
     await verifier.close();
   }
-}
-
-function connectAdmin({ port, folder }: Nats): Promise<NatsConnection> {
-  const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
-  return connect({
-    servers: `127.0.0.1:${port}`,
-    reconnect: false,
-    tls: { ca: read('ca.pem'), cert: read('admin.pem'), key: read('admin.key') },
-  });
 }

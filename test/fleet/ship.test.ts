@@ -8,6 +8,7 @@ import { openNats } from '../../src/adapters/nats/link.js';
 import { formatHead, subjectOf } from '../../src/domain/records/fleet/block.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { leastSafe } from '../kit/least-safe.js';
+import { makeTestTrust } from '../kit/nats-trust.js';
 import { until } from '../kit/until.js';
 import { host, openShipStory, stream } from './ship-story.js';
 
@@ -119,27 +120,23 @@ void test('a stream that is removed and made anew, or full: told, nothing is saf
   await until(() => story.state.safe.seq === journal.seq, 'it is safe again');
 });
 
-void test('wrong rights, a wrong certificate, an unknown authority: told, nothing is safe, nothing is lost', async (t) => {
+void test('wrong rights, a user of nobody, an unknown authority: told, nothing is safe, nothing is lost', async (t) => {
   const story = await openShipStory(t, { gates: [host, 'gate2'] });
   if (story === undefined) return;
   const { nats, journal } = story;
   journal.write(5);
   const link = nats.settingsOf(host);
   const other = makeAuthority({ name: 'another authority' });
-  const foreign = other.issue({ names: [`${host}.fleet.test`], client: true });
+  const foreign = makeTestTrust(new Map([[host, []]])).credentials.get(host) ?? '';
   const place = (name: string, text: string): string => {
     const path = join(nats.folder, name);
     writeFileSync(path, text);
     return path;
   };
-  const client = {
-    certificateFile: place('foreign.pem', foreign.certificatePem),
-    keyFile: place('foreign.key', foreign.keyPem),
-  };
   const wrong = [
     ['no-rights', nats.settingsOf('gate2')],
     ['tls-failed', { ...link, caFile: place('other-ca.pem', other.certificatePem) }],
-    ['tls-failed', { ...link, client }],
+    ['auth-rejected', { ...link, credentialsFile: place('foreign.creds', foreign) }],
     ['tls-failed', { ...link, caFile: '/nowhere/ca.pem' }],
     ['dial-refused', { ...link, servers: [{ host: '127.0.0.1', port: 1 }] }],
   ] as const;

@@ -41,15 +41,13 @@ export interface VerifierOptions {
 export function openVerifier(owner: Owner, { nats, hosts, more = '', folder }: VerifierOptions): Verifier {
   const place = folder ?? openFolder(owner);
   const config = join(place, 'fleet.yaml');
-  const { servers, caFile, client } = nats.settingsOf('verifier');
+  const { servers } = nats.settingsOf('verifier');
+  const login = Object.entries(nats.loginOf('verifier')).map(([key, file]) => `${key}: ${file}\n`);
   const urls = servers.map(({ host, port }) => `tls://${host}:${port}`).join(',');
   const lines = Object.entries(hosts).map(([name, value]) => `  ${name}: ${value}\n`);
   // No stream of a test takes less than this share.
   const settings = `nats: ${urls}
-ca: ${caFile ?? ''}
-certificate: ${client?.certificateFile ?? ''}
-key: ${client?.keyFile ?? ''}
-state: state
+${login.join('')}state: state
 metrics: "off"
 share: 1MiB
 ${more}

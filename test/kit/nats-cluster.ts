@@ -6,10 +6,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { NatsSettings } from '../../src/adapters/nats/dial.js';
+import { gateSubjectsOf } from '../../src/domain/records/fleet/block.js';
 import { makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
-import { accountsOf, installNats, natsReleases, rightsOf } from './nats.js';
+import { installNats, natsReleases } from './nats.js';
+import { makeTestTrust } from './nats-trust.js';
 import type { Skipped } from './skipped.js';
 import { until } from './until.js';
 
@@ -54,9 +56,8 @@ export async function openNatsCluster(
   };
   file('ca.pem', authority.certificatePem);
   pair('server', authority.issue({ names: ['localhost', '127.0.0.1'] }));
-  const users = new Map([...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream)]));
-  for (const name of users.keys())
-    pair(name, authority.issue({ names: [`${name}.fleet.test`], client: true }));
+  const trust = makeTestTrust(new Map(gates.map((gate) => [gate, gateSubjectsOf(stream, gate)])));
+  for (const [name, text] of trust.credentials) file(`${name}.creds`, text);
   const names = numbers.map((at) => `nats${at}`);
   /** From one to another. */
   const relayOf = (from: number, to: number): number => portOf(2 * size + from * size + to);
@@ -68,10 +69,10 @@ export async function openNatsCluster(
 listen: "127.0.0.1:${portOf(at)}"
 jetstream: { store_dir: "${join(folder, `store-${at}`)}", max_file: 4GB, max_mem: 64MB }
 tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'server.key')}", timeout: 5
-  ca_file: "${join(folder, 'ca.pem')}", verify_and_map: true }
+ }
 cluster: { name: fleet, listen: "127.0.0.1:${portOf(size + at)}", advertise: "127.0.0.1:1",
   routes: [${others.map((other) => `"nats-route://127.0.0.1:${relayOf(at, other)}"`).join(', ')}] }
-${accountsOf(users, gates)}
+${trust.configurationIn(folder, `accounts-${at}`)}
 `,
     );
     mkdirSync(join(folder, `store-${at}`));
@@ -131,7 +132,7 @@ ${accountsOf(users, gates)}
       caFile: join(folder, 'ca.pem'),
       name: `test ${user}`,
       inbox: `_INBOX.${user}`,
-      client: { certificateFile: join(folder, `${user}.pem`), keyFile: join(folder, `${user}.key`) },
+      credentialsFile: join(folder, `${user}.creds`),
     }),
     async start(at) {
       const child = spawn(server.program, [...server.words, '-c', join(folder, `${at}.conf`)], {

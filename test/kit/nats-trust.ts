@@ -1,88 +1,64 @@
-// Users of a nats-server that prove themselves by a JWT: an operator, one account with JetStream, one for each gate, and a file of
-// credentials for each user, as `nsc` makes them (github.com/nats-io/jwt, version 2).
-import { createHash } from 'node:crypto';
-import { nkeys } from '@nats-io/transport-node';
-import type { Rights } from './nats.js';
+// Users of a nats-server that prove themselves by a JWT, as `fleet prepare` and `fleet issue` make them: the trust, one account for each
+// gate, and a file of credentials for each user.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readJwt } from '../../src/adapters/nats/jwt.js';
+import {
+  administratorUser,
+  formatServerTrust,
+  issueGate,
+  makeTrust,
+  type Rights,
+  renewUser,
+  systemUser,
+  type Trust,
+  verifierUser,
+} from '../../src/cli/fleet/fleet-trust.js';
 
-type Key = ReturnType<typeof nkeys.createUser>;
-
-interface Trust {
-  /** A part of the server's configuration. */
-  readonly configuration: string;
+export interface TestTrust {
+  readonly trust: Trust;
   /** By the user's name: the text of a file. */
   readonly credentials: ReadonlyMap<string, string>;
+  /** The JWT of each gate's account, by its host. */
+  readonly accounts: ReadonlyMap<string, string>;
+  /** A part of the server's configuration. The accounts of the gates are in the folder of its resolver, as if they had been pushed. */
+  configurationIn(folder: string, name?: string): string;
 }
 
-const noLimit = { subs: -1, data: -1, payload: -1 };
-const limits = { ...noLimit, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 };
-
-/** `ownOf`: the subjects that an account of a gate's own imports from the one with the stream; empty: this user is of that one itself. */
-export function makeTrust(
-  users: ReadonlyMap<string, Rights>,
-  ownOf: (user: string) => readonly string[],
-): Trust {
-  const operator = nkeys.createOperator();
-  const audit = nkeys.createAccount();
-  const system = nkeys.createAccount();
-  const accountJwt = (key: Key, name: string, more: object): string =>
-    signJwt(operator, key, name, {
-      type: 'account',
-      limits,
-      ...more,
-    });
-  const accounts = new Map<Key, string>();
-  const exported: object[] = [];
-  const credentials = [...users].map(([name, rights]): [string, string] => {
-    const own = ownOf(name);
-    let account = audit;
-    if (own.length > 0) {
-      const gate = nkeys.createAccount();
-      account = gate;
-      const imports = own.map((subject) => {
-        const service = { subject, type: 'service' };
-        exported.push({ ...service, name: subject, token_req: true });
-        // Only the account that the stream's account signed this for may import it.
-        const granted = { type: 'activation', kind: 'service', subject };
-        const token = signJwt(audit, gate, subject, granted);
-        return { ...service, name: subject, account: audit.getPublicKey(), token };
-      });
-      accounts.set(gate, accountJwt(gate, `GATE_${name}`, { imports }));
-    }
-    const key = nkeys.createUser();
-    const jwt = signJwt(account, key, name, {
-      type: 'user',
-      ...noLimit,
-      ...(rights.publish !== undefined && { pub: rights.publish }),
-      ...(rights.subscribe !== undefined && { sub: rights.subscribe }),
-    });
-    const seed = new TextDecoder().decode(key.getSeed());
-    const text = `-----BEGIN NATS USER JWT-----\n${jwt}\n------END NATS USER JWT------\n
------BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`;
-    return [name, text];
-  });
-  const streams = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
-  accounts.set(audit, accountJwt(audit, 'AUDIT', { limits: { ...limits, ...streams }, exports: exported }));
-  accounts.set(system, accountJwt(system, 'SYS', {}));
-  const preload = [...accounts].map(([key, jwt]) => `${key.getPublicKey()}: ${jwt}`);
-  const configuration = `operator: ${signJwt(operator, operator, 'fleet', { type: 'operator' })}
-resolver: MEMORY
-system_account: ${system.getPublicKey()}
-resolver_preload: {
-  ${preload.join('\n  ')}
-}`;
-  return { configuration, credentials: new Map(credentials) };
-}
-
-function signJwt(by: Key, key: Key, name: string, nats: Readonly<Record<string, unknown>>): string {
-  const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const claims = {
-    iat: Math.floor(Date.now() / 1000),
-    iss: by.getPublicKey(),
-    name,
-    sub: key.getPublicKey(),
-    nats: { ...nats, version: 2 },
+/** `gates`: the subjects of each. `others`: more users of the account with the streams. */
+export function makeTestTrust(
+  gates: ReadonlyMap<string, readonly string[]>,
+  others: ReadonlyMap<string, Rights> = new Map(),
+): TestTrust {
+  const nowMs = Date.now();
+  const credentials = new Map<string, string>();
+  const accounts = new Map<string, string>();
+  let trust = makeTrust(nowMs);
+  for (const [name, user] of [
+    ['verifier', verifierUser],
+    ['admin', administratorUser],
+    ['system', systemUser],
+    ...[...others].map(([other, rights]) => [other, { name: other, account: 'audit', rights }] as const),
+  ] as const) {
+    const renewed = renewUser(trust, user, nowMs);
+    ({ trust } = renewed);
+    credentials.set(name, renewed.credentials);
+  }
+  for (const [host, subjects] of gates) {
+    const gate = issueGate(trust, { host, subjects }, undefined, nowMs);
+    credentials.set(host, gate.credentials);
+    accounts.set(host, gate.account);
+  }
+  return {
+    trust,
+    credentials,
+    accounts,
+    configurationIn(folder, name = 'accounts') {
+      const place = join(folder, name);
+      mkdirSync(place);
+      for (const account of accounts.values())
+        writeFileSync(join(place, `${readJwt(account)?.subject}.jwt`), account);
+      return `${formatServerTrust(trust)}resolver { type: full, dir: "${place}", allow_delete: false, interval: "2m" }`;
+    },
   };
-  const jti = createHash('sha256').update(JSON.stringify(claims)).digest('hex');
-  const text = `${encode({ typ: 'JWT', alg: 'ed25519-nkey' })}.${encode({ jti, ...claims })}`;
-  return `${text}.${Buffer.from(by.sign(Buffer.from(text))).toString('base64url')}`;
 }

@@ -1,4 +1,4 @@
-// A real nats-server for a test, as docs/audit-fleet has it: TLS, a user for each certificate with rights for its own subject only, and a
+// A real nats-server for a test, as docs/audit-fleet has it: TLS, an account for each gate with rights for its own subjects only, and a
 // store that can be killed, copied and put back. It runs in the foreground as a child of the test. test/fleet/setup installs it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect as connectNats, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import type { NatsSettings } from '../../src/adapters/nats/dial.js';
+import type { Rights } from '../../src/cli/fleet/fleet-trust.js';
 import { gateSubjectsOf, verifierQuestions, verifierSubjects } from '../../src/domain/records/fleet/block.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
-import { makeTrust } from './nats-trust.js';
+import { makeTestTrust, type TestTrust } from './nats-trust.js';
 import { runProgram } from './program.js';
 import { type Skipped, skipped } from './skipped.js';
 import { until } from './until.js';
@@ -30,6 +31,10 @@ export interface Nats {
   /** Where it is and who asks: a gate's host, `verifier` or `admin`. */
   settingsOf(user: string): NatsSettings;
   readonly gates: readonly string[];
+  /** Undefined: users are known by certificates. */
+  readonly trust: TestTrust | undefined;
+  /** The keys of that as `fleet.yaml` and `audit.ship` have them, with absolute paths. */
+  loginOf(user: string): Readonly<Record<string, string>>;
   /** A connection of the library; its user closes it. */
   connect(user: string): Promise<NatsConnection>;
   /** A question of an administrator: to `$JS.API.` and this subject; the answer as it is. */
@@ -53,7 +58,7 @@ export interface Nats {
 export interface NatsOptions {
   /** Hosts of gates; each has a user. */
   readonly gates: readonly string[];
-  /** Users prove themselves by certificates, or by a JWT in a file of credentials. */
+  /** Users prove themselves by a JWT in a file of credentials (default), or by certificates, as servers of other people know them. */
   readonly users?: 'certificates' | 'credentials';
   /** Names in its certificate; default: localhost and 127.0.0.1. */
   readonly names?: readonly string[];
@@ -70,8 +75,6 @@ export interface NatsOptions {
   readonly more?: string;
   /** All of its configuration, instead. */
   readonly configuration?: (folder: string, port: number) => string;
-  /** With it: of the names in the users' certificates; default `fleet.test`. */
-  readonly domain?: string;
   /** Default: {@link natsReleases}. */
   readonly release?: string;
   /** Where it listens; default 127.0.0.1. With a launcher in front of its command line, for a network of its own (cable.ts). */
@@ -124,7 +127,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
     hasOneStream = false,
     release = natsReleases[0] ?? 'native',
   } = options;
-  const { address = '127.0.0.1', launcher = [], domain = 'fleet.test' } = options;
+  const { address = '127.0.0.1', launcher = [] } = options;
   const server = await installNats(release);
   if ('skip' in server) return server;
   const { program, words, version } = server;
@@ -147,20 +150,21 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
     [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, hasOneStream)]),
   );
   for (const [name, rights] of Object.entries(options.others ?? {})) users.set(name, rights);
-  const byCertificate = options.users !== 'credentials';
+  const byCertificate = options.users === 'certificates';
   let access: string;
+  let trust: TestTrust | undefined;
   if (byCertificate) {
     for (const name of users.keys()) {
-      const own = authority.issue({ names: [`${name}.${domain}`], client: true, ...lasting });
+      const own = authority.issue({ names: [`${name}.fleet.test`], client: true, ...lasting });
       file(`${name}.pem`, own.certificatePem);
       file(`${name}.key`, own.keyPem);
     }
     access = accountsOf(users, gates);
   } else {
-    const ownOf = (user: string): readonly string[] => (gates.includes(user) ? ownOfGate(user, users) : []);
-    const trust = makeTrust(users, ownOf);
+    const subjects = new Map(gates.map((gate) => [gate, ownOfGate(gate, users)]));
+    trust = makeTestTrust(subjects, new Map(Object.entries(options.others ?? {})));
     for (const [name, text] of trust.credentials) file(`${name}.creds`, text);
-    access = trust.configuration;
+    access = trust.configurationIn(folder);
   }
   const store = join(folder, 'store');
   file(
@@ -196,6 +200,7 @@ ${options.more ?? ''}
     authority,
     folder,
     gates,
+    trust,
     settingsOf: (user) => ({
       servers: [{ host: address, port }],
       caFile: join(folder, 'ca.pem'),
@@ -205,6 +210,7 @@ ${options.more ?? ''}
         ? { client: { certificateFile: join(folder, `${user}.pem`), keyFile: join(folder, `${user}.key`) } }
         : { credentialsFile: join(folder, `${user}.creds`) }),
     }),
+    loginOf: (user) => loginOf(nats.settingsOf(user)),
     connect: (user) =>
       connectNats({
         servers: [`${address}:${port}`],
@@ -264,11 +270,6 @@ ${options.more ?? ''}
   return nats;
 }
 
-export interface Rights {
-  readonly publish?: { readonly allow: readonly string[] };
-  readonly subscribe?: { readonly allow: readonly string[] };
-}
-
 /** The subjects that a gate writes to and asks at. */
 function ownOfGate(gate: string, users: ReadonlyMap<string, Rights>): readonly string[] {
   return users.get(gate)?.publish?.allow ?? [];
@@ -314,6 +315,16 @@ export function accountsOf(users: ReadonlyMap<string, Rights>, gates: readonly s
     ),
   };
   return `accounts: ${JSON.stringify(accounts)}`;
+}
+
+/** As `fleet.yaml` and `audit.ship` have it. */
+export function loginOf({
+  caFile = '',
+  credentialsFile,
+  client,
+}: NatsSettings): Readonly<Record<string, string>> {
+  if (client !== undefined) return { ca: caFile, certificate: client.certificateFile, key: client.keyFile };
+  return { ca: caFile, credentials: credentialsFile ?? '' };
 }
 
 function splitOnce(line: string): [string, string] {

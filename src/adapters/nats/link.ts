@@ -71,6 +71,8 @@ export interface NatsLink {
    */
   rights(stream: string, host: string): Promise<readonly StreamRight[]>;
   updateStream(stream: string, config: StreamConfig): Promise<void>;
+  /** As a user of the system account: the servers know this account (its JWT) from now on, in the place of an older one. */
+  pushAccount(jwt: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -408,6 +410,14 @@ function linkOf(
         stream,
         host,
       ),
+    async pushAccount(jwt) {
+      const doing = `give an account to ${place}`;
+      const answer = await request('$SYS.REQ.CLAIMS.UPDATE', doing, jwt);
+      // An error of the resolver has no number of JetStream.
+      const { error } = parseLine(answer.string()) ?? {};
+      const text = asText(asObject(error)?.['description']);
+      if (text !== undefined) throw new NatsFault('refused', `cannot ${doing}: ${text}`);
+    },
     async updateStream(stream, config) {
       await ask(`STREAM.UPDATE.${stream}`, config, `change stream ${stream} at ${place}`);
     },

@@ -1,5 +1,4 @@
-// The private authority of a fleet: it issues the certificates of its server, its gates and its verifier. Each certificate has
-// one purpose, so that a gate's key cannot be used for the server.
+// The private authority of a fleet: it issues the certificate of its server. Gates and verifiers are known by JWTs (fleet-trust).
 
 import { X509Certificate } from 'node:crypto';
 import { makeKeys, readKeys, writeCertificate } from './certificate-writer.js';
@@ -30,12 +29,8 @@ export function makeFleetAuthority(nowMs: number): KeyPair {
   return { certificate, key: keys.keyPem };
 }
 
-/** `names`: DNS names and addresses, at least one. Throws OpenSSL's error for an unreadable key. */
-export function issueCertificate(
-  authority: KeyPair,
-  { names, purpose }: { readonly names: readonly string[]; readonly purpose: 'server' | 'client' },
-  nowMs: number,
-): KeyPair {
+/** Of a server. `names`: DNS names and addresses, at least one. Throws OpenSSL's error for an unreadable key. */
+export function issueCertificate(authority: KeyPair, names: readonly string[], nowMs: number): KeyPair {
   const keys = makeKeys();
   const certificate = writeCertificate({
     subject: names[0] ?? '',
@@ -46,22 +41,8 @@ export function issueCertificate(
       nowMs + certificateDays * dayMs,
       Date.parse(new X509Certificate(authority.certificate).validTo),
     ),
-    purpose,
+    purpose: 'server',
     names,
   });
   return { certificate, key: keys.keyPem };
-}
-
-/** Why a key pair does not match, or is not from this authority; undefined: it can be used. */
-export function whyNotOfAuthority(authority: string, pair: KeyPair): string | undefined {
-  try {
-    const certificate = new X509Certificate(pair.certificate);
-    if (!certificate.verify(new X509Certificate(authority).publicKey))
-      return 'the certificate is of another authority';
-    return certificate.checkPrivateKey(readKeys(pair.key).privateKey)
-      ? undefined
-      : 'the key is not that of the certificate';
-  } catch {
-    return 'the authority, the certificate or the key cannot be read';
-  }
 }

@@ -1,8 +1,6 @@
-// `dovegate audit fleet init`: creates the streams, or reports how existing ones differ. It then prints the rights of each host
-// and of the verifier in the syntax of the server's configuration.
+// `dovegate audit fleet init`: gives the server the accounts of the gates, where the administrator's files are, and creates the streams,
+// or reports how existing ones differ.
 
-import { join } from 'node:path';
-import { ownerOf, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, useNats } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
@@ -14,19 +12,15 @@ import {
   administratorName,
   checkpointStreamOf,
   type FleetStream,
-  gateSubjectsOf,
   hostStreamOf,
-  verifierQuestions,
-  verifierSubjects,
 } from '../../domain/records/fleet/block.js';
-import { verifierName } from '../../domain/records/fleet/names.js';
 import { madeCompression } from '../../domain/records/streams/made.js';
 import { judgeCompression, judgeStrength, maxMessagesOf } from '../../domain/records/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
-import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { judgeExcess, natsOf, placesOf, verifierInbox, wantedOf, whatDiffers } from './open-settings.js';
+import { asUser, pushAccounts, readAccounts } from './administration.js';
+import { judgeExcess, natsOf, placesOf, wantedOf, whatDiffers } from './open-settings.js';
 import { formatServerConfiguration } from './server-configuration.js';
 import { lookAtStream, type SeenStream } from './streams.js';
 
@@ -47,12 +41,20 @@ export async function fleetInit(
   if (print) {
     const commands = wishes.flatMap((wish) => formatCommand(wish, files).split('\n'));
     const made = ['The streams; without --print, "fleet init" makes them.', ...commands];
-    const text = formatServerConfiguration(files, streamBytesOf(files), formatRights(files));
-    await screen.print([text, ...made.map((line) => `# ${line}`)].join('\n'));
+    await screen.print([formatServerConfiguration(files), ...made.map((line) => `# ${line}`)].join('\n'));
     await screen.flush();
     return exitCodes.ok;
   }
-  const settings = asAdministrator(files, config);
+  const { admin } = placesOf(config);
+  const accounts = readAccounts(admin);
+  if (accounts.size > 0) {
+    await pushAccounts(files, config, accounts.values());
+    const missing = [...files.hosts.keys()].filter((host) => !accounts.has(host));
+    await screen.print(`the server knows the accounts of ${plural(accounts.size, 'gate')}`);
+    for (const host of missing)
+      screen.complain(`${host} has no account: make one with "dovegate audit fleet issue ${host}"`);
+  }
+  const settings = asUser(files, config, administratorName) ?? files;
   const { made, repairs } = await useNats(
     natsOf(settings, 'init'),
     new AbortController().signal,
@@ -80,23 +82,20 @@ export async function fleetInit(
     judgeStream(stream, info, settings).some((one) => one.repair !== undefined),
   );
   if (isRepairable && !repair) await screen.print('next: dovegate audit fleet init --repair');
-  await screen.print(`\n${formatRights(settings)}`);
   await screen.flush();
   return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
-/** With the administrator's certificate from `fleet prepare`, if it is still there. Throws a CommandFault. */
-export function asAdministrator(settings: FleetSettings, config: string): FleetSettings {
-  const own = (end: string): string => join(placesOf(config).admin, `${administratorName}.${end}`);
-  const keyFile = own('key');
-  if (ownerOf(keyFile) === undefined) return settings;
-  const unsafe = whyUnsafe(keyFile, true, trustedByUs());
-  if (unsafe !== undefined) throw new CommandFault(exitCodes.configuration, unsafe.text);
-  const { credentialsFile: _, ...others } = settings;
-  return { ...others, client: { certificateFile: own('pem'), keyFile } };
+/** The stream of one host, with that of the checkpoints. Rejects with a NatsFault. */
+export async function makeHostStream(settings: FleetSettings, config: string, host: string): Promise<void> {
+  const own = asUser(settings, config, administratorName) ?? settings;
+  const wishes = wishesOf(settings).filter(({ stream }) => stream.host === undefined || stream.host === host);
+  await useNats(natsOf(own, 'issue'), new AbortController().signal, (link) =>
+    makeStreams(link, settings, wishes),
+  );
 }
 
-export function streamBytesOf(settings: FleetSettings): number {
+function streamBytesOf(settings: FleetSettings): number {
   return wishesOf(settings).reduce((sum, { maxBytes }) => sum + maxBytes, 0);
 }
 
@@ -153,7 +152,7 @@ async function makeStreams(
     if (!(fault instanceof NatsFault)) throw fault;
     const advice =
       fault.code === 'no-rights'
-        ? '; somebody who may make it: dovegate audit fleet init --print'
+        ? '; it needs the credentials in fleet/admin, or somebody who may make it: dovegate audit fleet init --print'
         : made.length > 0
           ? '; the gates of streams that are not there yet keep their records: put this right and run it again'
           : '';
@@ -253,68 +252,4 @@ function formatCommand({ stream, maxBytes }: Wish, { replicas, keepMs }: FleetSe
     '--defaults',
   ];
   return [`nats stream add ${stream.name}`, ...options].join(' \\\n  ');
-}
-
-interface Rights {
-  readonly publish: readonly string[];
-  readonly subscribe: readonly string[];
-}
-
-/**
- * The rights of each user of the server, and nothing else: a gate writes its own chains, and the verifier reads all of them.
- * The server sends an answer with its own rights to any subject that a request names; within the stream's account that is
- * enough to remove it, so each gate has an account of its own, into which only its own subjects are imported.
- */
-export function formatRights({ stream, hosts }: FleetSettings): string {
-  const quote = (text: string): string => JSON.stringify(text);
-  const block = (name: string, lines: readonly string[]): string[] => [
-    `  ${quote(name)} {`,
-    ...lines.map((line) => `    ${line}`),
-    '  }',
-  ];
-  const list = (name: string, lines: readonly string[]): string[] => [
-    `${name}: [`,
-    ...lines.map((line) => `  ${line}`),
-    ']',
-  ];
-  const user = (name: string, { publish, subscribe }: Rights, more = ''): string[] => [
-    `users: [{ user: ${quote(name)}, permissions: {`,
-    `  publish: [${publish.map(quote).join(',\n        ')}]`,
-    `  subscribe: [${subscribe.map(quote).join(', ')}] } }${more}]`,
-  ];
-  const ownOf = (host: string): readonly string[] => gateSubjectsOf(stream, host);
-  const accountOf = (host: string): string => `GATE_${host}`;
-  // All streams of this account are the fleet's, and a word of a subject has no wildcard for a part of it.
-  const api = verifierQuestions.map((subject) => `$JS.API.${subject}`);
-  const names = [...hosts.keys()];
-  const exported = names.flatMap((host) =>
-    ownOf(host).map((each) => `{ service: ${quote(each)}, accounts: [${quote(accountOf(host))}] }`),
-  );
-  const central = block('AUDIT', [
-    'jetstream: enabled',
-    ...user(
-      verifierName,
-      { publish: [...verifierSubjects, ...api], subscribe: [`${verifierInbox}.>`] },
-      // The user that makes the streams.
-      `, { user: ${quote(administratorName)} }`,
-    ),
-    ...list('exports', exported),
-  ]);
-  const gates = names.flatMap((host) =>
-    block(accountOf(host), [
-      ...user(host, { publish: ownOf(host), subscribe: [`_INBOX.${host}.>`] }),
-      ...list(
-        'imports',
-        ownOf(host).map((each) => `{ service: { account: "AUDIT", subject: ${quote(each)} } }`),
-      ),
-    ]),
-  );
-  return [
-    '# Users of the server; each is the DNS name in its certificate.',
-    '# An account for each gate: in one with the streams, a gate could have the server remove them.',
-    'accounts {',
-    ...central,
-    ...gates,
-    '}',
-  ].join('\n');
 }

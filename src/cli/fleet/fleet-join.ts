@@ -2,6 +2,7 @@
 // change of the configuration is one line, which includes `ship/ship.yaml`. Stdout gets the public key of the journal, for the
 // verifier, and nothing else.
 
+import { X509Certificate } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
@@ -11,6 +12,7 @@ import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host
 import { packaged } from '../../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
+import { whyNotOfUser } from '../../adapters/nats/jwt.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { asList, asObject, asText, isObject } from '../../domain/records/audit/stored.js';
@@ -22,7 +24,6 @@ import { inspectBeside } from '../../setup/inspect-beside.js';
 import { readAsked } from '../audit/fleet-places.js';
 import { CommandFault, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { whyNotOfAuthority } from './fleet-authority.js';
 import { type JoinFile, joinBytesMax, parseJoinFile } from './join-file.js';
 
 /** Asks the daemon of a configuration; rejects with a CommandFault (69: none answers). */
@@ -91,9 +92,17 @@ async function readJoinFile(path: string | undefined): Promise<JoinFile> {
       exitCodes.usage,
       `${path ?? 'standard input'} is not a file for "fleet join"; "fleet prepare" and "fleet issue" make them (HOST.join)`,
     );
-  const why = whyNotOfAuthority(file.authority, file);
+  const why = whyNotOfUser(file.host, file.credentials) ?? whyNoCertificate(file.authority);
   if (why !== undefined) throw new CommandFault(exitCodes.usage, `${path ?? 'standard input'}: ${why}`);
   return file;
+}
+
+function whyNoCertificate(pem: string): string | undefined {
+  try {
+    return new X509Certificate(pem).ca ? undefined : 'the authority is the certificate of something else';
+  } catch {
+    return 'the authority cannot be read';
+  }
 }
 
 /** Undefined: who reads the files is the user of this process. */
@@ -111,15 +120,13 @@ function writeFiles(config: string, given: JoinFile, sender: Owner | undefined):
     `    - nats: ${JSON.stringify(given.servers)}`,
     `      stream: ${JSON.stringify(given.stream)}`,
     '      ca: ca.pem',
-    '      certificate: gate.pem',
-    '      key: gate.key',
+    '      credentials: gate.creds',
     `      host: ${JSON.stringify(given.host)}`,
     '',
   ];
   attempt(folder, () => {
     new NewFiles().folder(folder, 0o755, undefined);
-    writeAtomically(join(folder, 'gate.key'), given.key, 0o600, sender);
-    writeAtomically(join(folder, 'gate.pem'), given.certificate, 0o644);
+    writeAtomically(join(folder, 'gate.creds'), given.credentials, 0o600, sender);
     writeAtomically(join(folder, 'ca.pem'), given.authority, 0o644);
     writeAtomically(join(folder, includedName), lines.join('\n'), 0o644);
   });

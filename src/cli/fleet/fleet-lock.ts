@@ -19,7 +19,7 @@ import { count, fit, text as textOf } from '../../domain/language/seams/shape.js
 import { durationWords, plural } from '../../domain/language/words/words.js';
 import { makeSignKey, parseSignKey } from '../../domain/records/audit/ledger.js';
 import { formatTime, parseLine, parseTime } from '../../domain/records/audit/record.js';
-import { toHostSubject } from '../../domain/records/fleet/block.js';
+import { administratorName, toHostSubject } from '../../domain/records/fleet/block.js';
 import {
   linesOfMessage,
   messageWith,
@@ -32,7 +32,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { asAdministrator } from './fleet-init.js';
+import { asUser } from './administration.js';
 import { natsOf, placesOf } from './open-settings.js';
 
 interface KeyFlags {
@@ -270,7 +270,8 @@ async function sendFor(
     return exitCodes.ok;
   }
   const { signal } = new AbortController();
-  const failed = await useNats(natsOf(asAdministrator(settings, config), 'lock'), signal, async (link) => {
+  const own = asUser(settings, config, administratorName) ?? settings;
+  const failed = await useNats(natsOf(own, 'lock'), signal, async (link) => {
     const before = new Map<string, Awaited<ReturnType<NatsLink['lastOf']>>>();
     await eachOf(hosts, async (host) => {
       before.set(host, await link.lastOf(settings.stream, toHostSubject(host, 'lock')));

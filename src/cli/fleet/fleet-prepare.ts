@@ -1,27 +1,53 @@
-// `dovegate audit fleet prepare` and `issue`: the files of a new fleet, and later certificates. `prepare` overwrites nothing,
-// private keys are 0600 and never printed, and files for an administrator only are in one folder, which can be taken away.
+// `dovegate audit fleet prepare`, `issue` and `remove`: the files of a new fleet, and later who joins it, gets another key, or leaves.
+// `prepare` overwrites nothing, secrets are 0600 and never printed, and files for an administrator only are in one folder, which can
+// be taken away.
 //
 //   fleet.yaml                                   the verifier's settings
-//   fleet/ca.pem, verifier.pem, verifier.key, keys/
-//   fleet/admin/ca.key, administrator.*, server.*, server.sh, HOST.join
+//   fleet/ca.pem, verifier.creds, keys/
+//   fleet/admin/ca.key, server.*, server.sh, trust.json, administrator.creds, system.creds, accounts/, HOST.join
 
+import { rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
+import { NatsFault } from '../../adapters/nats/fault.js';
+import { bounds } from '../../bounds/bounds.js';
 import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { formatWords } from '../../domain/records/audit/encode.js';
-import { administratorName } from '../../domain/records/fleet/block.js';
+import { administratorName, gateSubjectsOf } from '../../domain/records/fleet/block.js';
 import { isHostWord, verifierName } from '../../domain/records/fleet/names.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import {
+  accountFileOf,
+  accountsIn,
+  pushAccounts,
+  readAccount,
+  readAccounts,
+  readTrust,
+  trustName,
+} from './administration.js';
 import { issueCertificate, type KeyPair, makeFleetAuthority } from './fleet-authority.js';
-import { formatRights, streamBytesOf } from './fleet-init.js';
+import { makeHostStream } from './fleet-init.js';
+import {
+  administratorUser,
+  endGate,
+  formatServerTrust,
+  formatTrust,
+  issueGate,
+  makeTrust,
+  renewUser,
+  systemName,
+  systemUser,
+  type Trust,
+  verifierUser,
+} from './fleet-trust.js';
 import { formatJoinFile } from './join-file.js';
 import { type Places, placesOf } from './open-settings.js';
 import { formatServerConfiguration, formatServerScript } from './server-configuration.js';
@@ -35,10 +61,11 @@ export interface PrepareFlags {
 }
 
 const serverName = 'server';
+const operatorName = 'operator';
 /** Names that certificates and files of a fleet already use. */
-const reserved: ReadonlySet<string> = new Set([verifierName, administratorName, serverName]);
+const reserved: ReadonlySet<string> = new Set([verifierName, administratorName, serverName, operatorName]);
 const defaultPort = 4222;
-const verifierUser = 'dovegate';
+const daemonUser = 'dovegate';
 
 const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 
@@ -50,12 +77,7 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
   const settings = parseOwn(places.config, text);
   const daemon = ownerNamed(flags.runAs);
   const nowMs = systemClock.wallMs();
-  const authority = makeFleetAuthority(nowMs);
-  const issue = (names: readonly string[], purpose: 'server' | 'client'): KeyPair =>
-    issueCertificate(authority, { names, purpose }, nowMs);
-  const [verifier, administrator] = [verifierName, administratorName].map((name) => issue([name], 'client'));
-  if (verifier === undefined || administrator === undefined) throw new Error('two names');
-  const server = issue([hostOf(settings)], 'server');
+  const { certificate, verifier, secrets, accounts } = makeKeys(settings, nowMs);
   const files = new NewFiles();
   try {
     const { folder, keys, admin } = places;
@@ -66,31 +88,20 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
     files.folder(keys, 0o755, undefined);
     files.folder(admin, 0o700, undefined);
     files.folder(resolve(flags.state), 0o700, daemon);
-    files.file(folder, 'ca.pem', authority.certificate, 0o644, undefined);
-    files.file(folder, `${verifierName}.pem`, verifier.certificate, 0o644, undefined);
-    files.file(folder, `${verifierName}.key`, verifier.key, 0o600, daemon);
-    const secrets: readonly (readonly [string, string])[] = [
-      ['ca.key', authority.key],
-      [`${administratorName}.pem`, administrator.certificate],
-      [`${administratorName}.key`, administrator.key],
-      [`${serverName}.pem`, server.certificate],
-      [`${serverName}.key`, server.key],
-      ['server.sh', scriptOf(settings, authority.certificate, server)],
-      ...hosts.map((host) => {
-        const pair = issue([host], 'client');
-        return [`${host}.join`, joinText(settings, host, authority.certificate, pair)] as const;
-      }),
-    ];
+    files.file(folder, 'ca.pem', certificate, 0o644, undefined);
+    files.file(folder, `${verifierName}.creds`, verifier, 0o600, daemon);
     for (const [name, content] of secrets) files.file(admin, name, content, 0o600, undefined);
+    files.folder(accountsIn(admin), 0o700, undefined);
+    for (const [name, content] of accounts) files.file(accountsIn(admin), name, content, 0o600, undefined);
   } catch (fault) {
     const left = files.undo();
     const rest = left.length === 0 ? 'nothing was written' : `could not be removed again: ${left.join(', ')}`;
     if (!(fault instanceof NewFilesFault)) throw fault;
-    const hint = 'another gate, or a new certificate: dovegate audit fleet issue NAME';
+    const hint = 'another gate, or other credentials: dovegate audit fleet issue NAME';
     throw new CommandFault(exitCodes.configuration, `${fault.message}\n${rest}; ${hint}`);
   }
   const own = configFlag(config);
-  const become = daemon === undefined ? '' : `runuser -u ${formatWords([flags.runAs ?? verifierUser])} -- `;
+  const become = daemon === undefined ? '' : `runuser -u ${formatWords([flags.runAs ?? daemonUser])} -- `;
   await screen.print(
     [
       'made:',
@@ -108,63 +119,238 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
   return exitCodes.ok;
 }
 
-/** For a gate, which is added if not listed; the verifier; the administrator; the server. Exit code 0; throws a CommandFault. */
+type Files = readonly (readonly [name: string, content: string])[];
+
+/** Everything that a fleet is known by. `before`: the account with the streams, and those of the gates, which stay what they are. */
+function makeKeys(
+  settings: FleetSettings,
+  nowMs: number,
+  before?: { readonly trust: Trust; readonly accounts: ReadonlyMap<string, string> },
+): {
+  readonly certificate: string;
+  readonly verifier: string;
+  readonly secrets: Files;
+  readonly accounts: Files;
+} {
+  const authority = makeFleetAuthority(nowMs);
+  const { certificate } = authority;
+  const server = issueCertificate(authority, [hostOf(settings)], nowMs);
+  const verifier = renewUser(makeTrust(nowMs, before?.trust), verifierUser, nowMs);
+  const administrator = renewUser(verifier.trust, administratorUser, nowMs);
+  const system = renewUser(administrator.trust, systemUser, nowMs);
+  const { trust } = system;
+  const gates = [...settings.hosts.keys()].map((host) => {
+    const subjects = gateSubjectsOf(settings.stream, host);
+    return { host, ...issueGate(trust, { host, subjects }, before?.accounts.get(host), nowMs) };
+  });
+  return {
+    certificate,
+    verifier: verifier.credentials,
+    secrets: [
+      ['ca.key', authority.key],
+      [trustName, formatTrust(trust)],
+      [`${administratorName}.creds`, administrator.credentials],
+      [`${systemName}.creds`, system.credentials],
+      [`${serverName}.pem`, server.certificate],
+      [`${serverName}.key`, server.key],
+      ['server.sh', scriptOf(settings, trust, server)],
+      ...gates.map((gate): Files[number] => {
+        return [`${gate.host}.join`, joinText(settings, gate.host, certificate, gate.credentials)];
+      }),
+    ],
+    accounts: gates.map(({ host, account }) => [accountFileOf(host), `${account}\n`]),
+  };
+}
+
+/**
+ * For a gate, which is added if not listed; the verifier; the administrator; the server; the operator. Exit code 0; 69: the server
+ * was not told. Throws a CommandFault.
+ */
 export async function fleetIssue(screen: Screen, config: string, name: string): Promise<number> {
+  const desk = openDesk(screen, config);
+  if (name === operatorName) return issueOperator(desk);
+  if (name === serverName) return issueServer(desk);
+  if (name === verifierName || name === administratorName) return issueUser(desk, name);
+  return issueHost(desk, name);
+}
+
+/** What the commands for one name need. */
+interface Desk {
+  readonly screen: Screen;
+  readonly config: string;
+  readonly places: Places;
+  readonly settings: FleetSettings;
+  readonly trust: Trust;
+}
+
+function openDesk(screen: Screen, config: string): Desk {
   const places = placesOf(config);
+  const trust = readTrust(places.admin);
+  const settings = readFleetSettings(config, screen, 'state');
+  return { screen, config, places, trust, settings };
+}
+
+/** All keys are new, so nothing that was signed before counts. The streams stay, and so do the settings. */
+async function issueOperator({ screen, config, places, settings, trust }: Desk): Promise<number> {
   const { folder, admin } = places;
-  const authority: KeyPair = { certificate: readOwn(folder, 'ca.pem'), key: readOwn(admin, 'ca.key') };
-  let settings = readFleetSettings(config, screen, 'state');
-  const nowMs = systemClock.wallMs();
-  const issue = (purpose: 'server' | 'client', names: readonly string[]): KeyPair =>
-    issueCertificate(authority, { names, purpose }, nowMs);
-  const steps: string[] = [];
-  const store = (path: string, text: string, mode: number, owner?: Owner): void => {
-    try {
-      writeAtomically(path, text, mode, owner);
-    } catch (cause) {
-      throw new CommandFault(exitCodes.configuration, `${path} cannot be written: ${messageOf(cause)}`);
-    }
-  };
-  const storePair = (path: string, pair: KeyPair, owner?: Owner): void => {
-    store(`${path}.pem`, pair.certificate, 0o644);
-    store(`${path}.key`, pair.key, 0o600, owner);
-  };
-  const storeScript = (): void => {
-    const pair = {
-      certificate: readOwn(admin, `${serverName}.pem`),
-      key: readOwn(admin, `${serverName}.key`),
-    };
-    store(join(admin, 'server.sh'), scriptOf(settings, authority.certificate, pair), 0o600);
-    steps.push(serverStep(settings, places));
-  };
-  if (name === verifierName) {
-    storePair(join(folder, verifierName), issue('client', [name]), ownerLike(join(folder, `${name}.key`)));
-  } else if (name === administratorName) {
-    storePair(join(admin, name), issue('client', [name]));
-  } else if (name === serverName) {
-    storePair(join(admin, name), issue('server', [hostOf(settings)]));
-    storeScript();
-  } else {
-    checkHost(name);
-    if (!settings.hosts.has(name)) {
-      const text = readText(places.config).replace(
-        /^hosts:[ \t]*(?:#.*)?$/m,
-        (line) => `${line}\n${hostLine(name)}`,
-      );
-      settings = parseAdded(places.config, text, settings, name);
-      const found = modeOf(places.config);
-      store(places.config, text, found?.mode ?? 0o600, found);
-      storeScript();
-      steps.push(`dovegate audit fleet init${configFlag(config)}`);
-    }
-    const pair = issue('client', [name]);
-    store(join(admin, `${name}.join`), joinText(settings, name, authority.certificate, pair), 0o600);
-    steps.push(joinStep(name, places));
-  }
-  await screen.print(`a new certificate for ${name}`);
-  for (const [at, step] of steps.entries()) await screen.print(`${at === 0 ? 'next' : 'then'}: ${step}`);
+  const before = { trust, accounts: readAccounts(admin) };
+  const keys = makeKeys(settings, systemClock.wallMs(), before);
+  for (const [name, content] of keys.accounts) store(join(accountsIn(admin), name), content, 0o600);
+  for (const host of before.accounts.keys())
+    if (!settings.hosts.has(host)) rmSync(join(accountsIn(admin), accountFileOf(host)));
+  for (const [name, content] of keys.secrets) store(join(admin, name), content, 0o600);
+  store(join(folder, 'ca.pem'), keys.certificate, 0o644);
+  const own = join(folder, `${verifierName}.creds`);
+  store(own, keys.verifier, 0o600, ownerLike(own));
+  await screen.print(`all keys of the fleet are new: the server, every gate and every verifier need theirs`);
+  await screen.print(`next: ${serverStep(settings, places)}`);
+  await screen.print(`then: dovegate audit fleet init${configFlag(config)}`);
+  for (const host of settings.hosts.keys()) await screen.print(`then: ${joinStep(host, places)}`);
   await screen.flush();
   return exitCodes.ok;
+}
+
+async function issueServer({ screen, places, settings, trust }: Desk): Promise<number> {
+  const { folder, admin } = places;
+  const authority = { certificate: readOwn(folder, 'ca.pem'), key: readOwn(admin, 'ca.key') };
+  const pair = issueCertificate(authority, [hostOf(settings)], systemClock.wallMs());
+  store(join(admin, `${serverName}.pem`), pair.certificate, 0o644);
+  store(join(admin, `${serverName}.key`), pair.key, 0o600);
+  store(join(admin, 'server.sh'), scriptOf(settings, trust, pair), 0o600);
+  await screen.print(`a new certificate for ${serverName}`);
+  await screen.print(`next: ${serverStep(settings, places)}`);
+  await screen.flush();
+  return exitCodes.ok;
+}
+
+/** The server forgets the user before: each verifier needs a copy of the new file. */
+async function issueUser(desk: Desk, name: typeof verifierName | typeof administratorName): Promise<number> {
+  const { screen, config, places, settings } = desk;
+  const { folder, admin } = places;
+  const nowMs = systemClock.wallMs();
+  const isVerifier = name === verifierName;
+  const renewed = renewUser(desk.trust, isVerifier ? verifierUser : administratorUser, nowMs);
+  // Both files are in one folder: who has one has the other.
+  const system = isVerifier ? undefined : renewUser(renewed.trust, systemUser, nowMs);
+  const trust = system?.trust ?? renewed.trust;
+  const own = join(isVerifier ? folder : admin, `${name}.creds`);
+  store(join(admin, trustName), formatTrust(trust), 0o600);
+  store(own, renewed.credentials, 0o600, ownerLike(own));
+  const pair = { certificate: readOwn(admin, `${serverName}.pem`), key: readOwn(admin, `${serverName}.key`) };
+  store(join(admin, 'server.sh'), scriptOf(settings, trust, pair), 0o600);
+  const isTold = await tell(screen, 'the older ones still work', async () => {
+    await pushAccounts(settings, config, [trust.audit]);
+    // With this one the server ends our own connection, also before it answers.
+    if (system === undefined) return;
+    await pushAccounts(settings, config, [trust.system]).catch((fault: unknown) => {
+      if (!(fault instanceof NatsFault) || fault.code !== 'closed-early') throw fault;
+    });
+  });
+  if (system !== undefined) store(join(admin, `${systemName}.creds`), system.credentials, 0o600);
+  const isKnown =
+    isTold && (await tell(screen, 'the new ones do not', () => pushAccounts(settings, config, [])));
+  await screen.print(`new credentials for ${name}`);
+  if (isKnown) await screen.print('the server knows them now; before it loses its accounts, once:');
+  await screen.print(`next: ${serverStep(settings, places)}`);
+  await screen.flush();
+  return isKnown ? exitCodes.ok : exitCodes.unavailable;
+}
+
+async function issueHost(desk: Desk, name: string): Promise<number> {
+  const { screen, config, places, trust } = desk;
+  const { folder, admin } = places;
+  let { settings } = desk;
+  checkHost(name);
+  const before = readAccount(admin, name);
+  if (before === undefined && readAccounts(admin).size >= bounds.fleetAccounts - ownAccounts)
+    throw new CommandFault(
+      exitCodes.configuration,
+      `the server takes ${bounds.fleetAccounts} accounts, and has them`,
+    );
+  if (!settings.hosts.has(name)) {
+    const text = readText(places.config).replace(
+      /^hosts:[ \t]*(?:#.*)?$/m,
+      (line) => `${line}\n${hostLine(name)}`,
+    );
+    settings = parseAdded(places.config, text, settings, name);
+    const found = modeOf(places.config);
+    store(places.config, text, found?.mode ?? 0o600, found);
+  }
+  const subjects = gateSubjectsOf(settings.stream, name);
+  const gate = issueGate(trust, { host: name, subjects }, before, systemClock.wallMs());
+  store(join(accountsIn(admin), accountFileOf(name)), `${gate.account}\n`, 0o600);
+  const text = joinText(settings, name, readOwn(folder, 'ca.pem'), gate.credentials);
+  store(join(admin, `${name}.join`), text, 0o600);
+  await screen.print(`new credentials for ${name}`);
+  const isTold = await tell(screen, 'older credentials still work', async () => {
+    const beganMs = systemClock.now();
+    await pushAccounts(settings, config, [gate.account]);
+    const ms = Math.max(1, Math.round(systemClock.now() - beganMs));
+    await makeHostStream(settings, config, name);
+    await screen.print(`the server knows them since ${ms} ms after it was dialled, and has the stream`);
+  });
+  const steps = [
+    ...(isTold ? [] : [`dovegate audit fleet init${configFlag(config)}`]),
+    joinStep(name, places),
+  ];
+  for (const [at, step] of steps.entries()) await screen.print(`${at === 0 ? 'next' : 'then'}: ${step}`);
+  await screen.flush();
+  return isTold ? exitCodes.ok : exitCodes.unavailable;
+}
+
+/** A gate that is gone: the server knows no user of it any more, and the verifier does not wait for it. Exit codes as of `fleetIssue`. */
+export async function fleetRemove(screen: Screen, config: string, name: string): Promise<number> {
+  const { places, settings, trust } = openDesk(screen, config);
+  const { admin } = places;
+  checkHost(name);
+  const before = readAccount(admin, name);
+  if (before === undefined) throw usage(`"${name}" has no account here; fleet.yaml names the gates`);
+  const ended = endGate(trust, name, before, systemClock.wallMs());
+  store(join(accountsIn(admin), accountFileOf(name)), `${ended}\n`, 0o600);
+  rmSync(join(admin, `${name}.join`), { force: true });
+  const isTold = await tell(screen, 'its credentials still work', () =>
+    pushAccounts(settings, config, [ended]),
+  );
+  if (isTold) await screen.print(`the server knows no user of ${name} any more; its stream stays`);
+  const steps = isTold ? [] : [`dovegate audit fleet init${configFlag(config)}`];
+  if (settings.hosts.has(name)) {
+    const text = readText(places.config);
+    const without = text.replace(`${hostLine(name)}\n`, '');
+    const { settings: parsed } = parseFleetSettings(places.config, without, unseenFiles, 'state');
+    if (parsed !== undefined && !parsed.hosts.has(name)) {
+      const found = modeOf(places.config);
+      store(places.config, without, found?.mode ?? 0o600, found);
+      await screen.print(`${plain(places.config)} does not list it any more`);
+    } else steps.push(`take ${name} out of "hosts" in ${plain(places.config)}`);
+  }
+  steps.push('systemctl reload dovegate-fleet');
+  for (const [at, step] of steps.entries()) await screen.print(`${at === 0 ? 'next' : 'then'}: ${step}`);
+  await screen.flush();
+  return isTold ? exitCodes.ok : exitCodes.unavailable;
+}
+
+/** AUDIT and SYS. */
+const ownAccounts = 2;
+
+/** False: the server cannot be told now, for a reason that is said. */
+async function tell(screen: Screen, until: string, send: () => Promise<void>): Promise<boolean> {
+  try {
+    await send();
+    return true;
+  } catch (fault) {
+    if (!(fault instanceof NatsFault)) throw fault;
+    screen.complain(`dovegate: the server was not told, and ${until}: ${fault.message}`);
+    return false;
+  }
+}
+
+/** Throws a CommandFault. */
+function store(path: string, text: string, mode: number, owner?: Owner): void {
+  try {
+    writeAtomically(path, text, mode, owner);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be written: ${messageOf(cause)}`);
+  }
 }
 
 function hostsOf(written: string): readonly string[] {
@@ -189,7 +375,7 @@ function hostOf({ servers }: FleetSettings): string {
 /** Undefined: the verifier runs as the user of this process. Throws a CommandFault for an unknown user. */
 function ownerNamed(runAs: string | undefined): Owner | undefined {
   const { isRoot, uid: own } = ourselves();
-  const uid = runAs === undefined ? (isRoot ? uidOf(verifierUser) : undefined) : uidOf(runAs);
+  const uid = runAs === undefined ? (isRoot ? uidOf(daemonUser) : undefined) : uidOf(runAs);
   if (uid === undefined && runAs !== undefined) throw usage(`this machine has no user "${plain(runAs)}"`);
   if (uid === undefined || uid === own) return undefined;
   if (!isRoot) throw usage('only root can give files to another user');
@@ -207,8 +393,7 @@ function settingsText({ server, state }: PrepareFlags, hosts: readonly string[])
   return `# The settings of "dovegate audit fleet", written by its "prepare". What each key means: docs/audit-fleet.md.
 nats: ${JSON.stringify(`tls://${where}`)}
 ca: fleet/ca.pem
-certificate: fleet/${verifierName}.pem
-key: fleet/${verifierName}.key
+credentials: fleet/${verifierName}.creds
 
 # The gates that must be there. key: what "dovegate audit fleet join" prints at the gate.
 hosts:
@@ -268,17 +453,18 @@ function readOwn(folder: string, name: string): string {
   }
 }
 
-function scriptOf(settings: FleetSettings, authority: string, { certificate, key }: KeyPair): string {
-  const configuration = formatServerConfiguration(settings, streamBytesOf(settings), formatRights(settings));
-  return formatServerScript(configuration, { authority, certificate, key });
+function scriptOf(settings: FleetSettings, trust: Trust, pair: KeyPair): string {
+  return formatServerScript(formatServerConfiguration(settings), {
+    ...pair,
+    trust: formatServerTrust(trust),
+  });
 }
 
-function joinText(settings: FleetSettings, host: string, authority: string, pair: KeyPair): string {
+function joinText(settings: FleetSettings, host: string, authority: string, credentials: string): string {
   const servers = settings.servers
     .map((each) => `tls://${each.host.includes(':') ? `[${each.host}]` : each.host}:${each.port}`)
     .join(',');
-  const { certificate, key } = pair;
-  return formatJoinFile({ host, servers, stream: settings.stream, authority, certificate, key });
+  return formatJoinFile({ host, servers, stream: settings.stream, authority, credentials });
 }
 
 /** Empty for the standard path. */

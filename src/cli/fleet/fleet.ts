@@ -66,7 +66,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
     }
   };
 
-  add('prepare', 'make an authority, certificates, and the files of the server, the gates and the verifier')
+  add('prepare', 'make the keys and the files of the server, the gates and the verifier')
     .requiredOption('--server <name>', 'the host of the server as gates dial it, also with a port')
     .requiredOption('--hosts <names>', 'the gates, one word each, with commas: mail-gate-1,mail-gate-2')
     .option('--state <dir>', 'where the verifier keeps what it has seen', '/var/lib/dovegate-fleet')
@@ -75,10 +75,22 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       run(async (screen) => (await import('./fleet-prepare.js')).fleetPrepare(screen, flags.config, flags)),
     );
 
-  add('issue', 'make a new certificate: for a gate, which is added, or verifier, administrator or server')
-    .argument('<name>', 'the gate, or verifier, administrator, server')
+  add(
+    'issue',
+    'new credentials, which end older ones: for a gate, which is added, or for verifier, administrator',
+  )
+    .argument(
+      '<name>',
+      'the gate; verifier; administrator; server, which gets a certificate; operator: all keys',
+    )
     .action((name: string, flags: Flags) =>
       run(async (screen) => (await import('./fleet-prepare.js')).fleetIssue(screen, flags.config, name)),
+    );
+
+  add('remove', 'end the credentials of a gate, and take it out of the settings; its stream stays')
+    .argument('<name>', 'the gate')
+    .action((name: string, flags: Flags) =>
+      run(async (screen) => (await import('./fleet-prepare.js')).fleetRemove(screen, flags.config, name)),
     );
 
   fleet
@@ -98,7 +110,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       }),
     );
 
-  add('init', 'make the streams, and print the rights that each host and the verifier need')
+  add('init', 'give the server the accounts of the gates, and make the streams')
     .option('--print', 'print the configuration of the server; connect to no server', false)
     .option('--repair', 'change a stream that is weaker than it must be', false)
     .action((flags: Flags & InitFlags) =>

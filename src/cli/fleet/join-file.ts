@@ -1,5 +1,5 @@
-// The file that `fleet prepare` makes for a gate and `fleet join` reads there: one line of JSON with the names, the authority, and the
-// gate's certificate and private key. With it one can send records as this gate.
+// The file that `fleet prepare` makes for a gate and `fleet join` reads there: one line of JSON with the names, the authority of the
+// server's certificate, and the gate's credentials. With it one can send records as this gate.
 
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
@@ -9,7 +9,7 @@ import { isHostWord, verifierName } from '../../domain/records/fleet/names.js';
 
 const format = 'dovegate-fleet-join-1';
 export const joinBytesMax = bounds.joinFileBytes;
-const pem = text(joinBytesMax);
+const part = text(joinBytesMax);
 
 /** Values for a configuration have no quotes, blanks or line ends. */
 const joinFile = z.object({
@@ -17,9 +17,8 @@ const joinFile = z.object({
   /** As in `nats` of a configuration: `tls://nats1.example.com:4222`, several with commas. */
   servers: z.string().regex(/^[\w:/.,[\]-]+$/),
   stream: z.string().regex(/^[\w-]+$/),
-  authority: pem,
-  certificate: pem,
-  key: pem,
+  authority: part,
+  credentials: part,
 });
 export type JoinFile = Readonly<z.infer<typeof joinFile>>;
 

@@ -1,28 +1,31 @@
-// The complete configuration of the NATS server for a fleet: the server accepts it as printed.
+// The configuration of the NATS server for a fleet. It is the same for any number of gates: their accounts are given to the running server.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 
 const serverFiles = {
   configuration: '/etc/nats-server.conf',
   folder: '/etc/nats',
-  authority: '/etc/nats/ca.pem',
+  trust: '/etc/nats/trust.conf',
   certificate: '/etc/nats/server.pem',
   key: '/etc/nats/server.key',
   store: '/var/lib/nats',
+  accounts: '/var/lib/nats/accounts',
 } as const;
 
-/** `streamBytes`: the limit of the streams together; undefined: no limit. `rights`: the accounts from `formatRights`. */
+/** What the streams may take together: with `max_size`, which another gate does not raise, or enough for every gate. */
+function streamBytesMax({ maxBytes, shares }: Pick<FleetSettings, 'maxBytes' | 'shares'>): number {
+  if (maxBytes !== undefined) return maxBytes + bounds.fleetLogBytes;
+  const sum = [...shares.values()].reduce((all, share) => all + share, bounds.fleetLogBytes);
+  return Math.max(sum, bounds.fleetServerBytes);
+}
+
 export function formatServerConfiguration(
-  { servers }: Pick<FleetSettings, 'servers'>,
-  streamBytes: number | undefined,
-  rights: string,
+  settings: Pick<FleetSettings, 'servers' | 'maxBytes' | 'shares'>,
 ): string {
+  const { servers } = settings;
   const [{ host, port } = { host: 'nats1', port: 4222 }] = servers;
   const name = /^[a-z][\w-]*/i.exec(host)?.[0] ?? 'nats1';
-  const size =
-    streamBytes === undefined
-      ? []
-      : ['  # What the streams may take together.', `  max_file: ${Math.ceil(streamBytes / 2 ** 20)}MB`];
   return [
     `# ${serverFiles.configuration}: a nats-server for the audit trail of many gates (docs/audit-fleet.md).`,
     `# "dovegate audit fleet init --print" prints it. nats-server -c ${serverFiles.configuration} -t tests it.`,
@@ -32,7 +35,8 @@ export function formatServerConfiguration(
     '',
     'jetstream {',
     `  store_dir: "${serverFiles.store}"`,
-    ...size,
+    '  # What the streams may take together. Keep the sum of their shares below the disk.',
+    `  max_file: ${Math.ceil(streamBytesMax(settings) / 2 ** 20)}MB`,
     '  max_mem: 64MB',
     '  # Acknowledged means on disk. From 2.10 on; 2.9 does not start with this line.',
     '  # sync_interval: always',
@@ -41,26 +45,33 @@ export function formatServerConfiguration(
     'tls {',
     `  cert_file: "${serverFiles.certificate}"`,
     `  key_file: "${serverFiles.key}"`,
-    `  ca_file: "${serverFiles.authority}"`,
-    '  # A client needs a certificate of that authority; its DNS name is the user below.',
-    '  verify_and_map: true',
     '  timeout: 5',
     '}',
     '',
-    rights,
+    '# Users have JWTs. The accounts of the gates are here while the server runs: "fleet issue" and "fleet init" push them.',
+    `include "${serverFiles.trust.replace('/etc/', '')}"`,
+    'resolver {',
+    '  type: full',
+    `  dir: "${serverFiles.accounts}"`,
+    '  allow_delete: false',
+    '  # Servers of a cluster compare their accounts.',
+    '  interval: "2m"',
+    `  limit: ${bounds.fleetAccounts}`,
+    '}',
     '',
   ].join('\n');
 }
 
-export interface ServerPems {
-  readonly authority: string;
+export interface ServerFiles {
   readonly certificate: string;
   readonly key: string;
+  /** From `formatServerTrust`. */
+  readonly trust: string;
 }
 
 /** For root at a server with Debian's nats-server; it holds the private key. Replaces the configuration that nats-server accepted. */
-export function formatServerScript(configuration: string, pems: ServerPems): string {
-  const { configuration: path, folder, store } = serverFiles;
+export function formatServerScript(configuration: string, files: ServerFiles): string {
+  const { configuration: path, folder, store, accounts } = serverFiles;
   const put = (file: string, text: string): string[] => [
     `put ${file} << 'END OF THE FILE'`,
     text.trimEnd(),
@@ -68,7 +79,7 @@ export function formatServerScript(configuration: string, pems: ServerPems): str
   ];
   return [
     '#!/bin/sh',
-    '# Sets up nats-server for the audit trail of many gates. Run it as root on the server; run it again after each change.',
+    '# Sets up nats-server for the audit trail of many gates. Run it as root on the server. No other gate needs it again.',
     '# It holds the private key of the server. Made by "dovegate audit fleet prepare".',
     'set -eu',
     'put() {',
@@ -78,13 +89,12 @@ export function formatServerScript(configuration: string, pems: ServerPems): str
     '}',
     'umask 077',
     `install -d -g nats -m 0750 ${folder}`,
-    `install -d -o nats -g nats -m 0700 ${store}`,
-    ...put(serverFiles.authority, pems.authority),
-    ...put(serverFiles.certificate, pems.certificate),
-    ...put(serverFiles.key, pems.key),
-    ...[serverFiles.authority, serverFiles.certificate, serverFiles.key].map(
-      (file) => `mv ${file}.new ${file}`,
-    ),
+    // The test below would make the second one as root.
+    ...[store, accounts].map((place) => `install -d -o nats -g nats -m 0700 ${place}`),
+    ...put(serverFiles.certificate, files.certificate),
+    ...put(serverFiles.key, files.key),
+    ...put(serverFiles.trust, files.trust),
+    ...[serverFiles.certificate, serverFiles.key, serverFiles.trust].map((file) => `mv ${file}.new ${file}`),
     ...put(path, configuration),
     `nats-server -c ${path}.new -t`,
     `[ -e ${path}.before ] || [ ! -e ${path} ] || cp -p ${path} ${path}.before`,

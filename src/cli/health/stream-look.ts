@@ -81,7 +81,7 @@ function lookAtServer(name: string, validTo: string, ms: number, clock: Clock): 
   const text = `TLS and login in ${ms} ms`;
   const leftMs = Date.parse(validTo) - clock.wallMs();
   if (!(leftMs < warnMs)) return ok(name, text);
-  const todo = 'a new certificate for the server, on the machine with the authority';
+  const todo = 'a new certificate for the server, on the machine with fleet/admin';
   const ends = expirySentence('receiver', leftMs);
   return warning(name, `${text}; ${ends}`, todo, 'dovegate audit fleet issue server');
 }
@@ -128,8 +128,8 @@ async function lookInside(
       bad(
         'stream rights',
         `this gate may do more than send its own records (${rights.join(', ')}); its credentials are enough to remove those of all gates`,
-        "compare its user and account in the server's configuration, on the machine of the fleet's settings",
-        'dovegate audit fleet init --print',
+        'new credentials of its own, on the machine with fleet/admin, then "fleet join" here',
+        issueCommand(host),
       ),
     );
   looks.push(...lookAtRoom(sink.name, stream, told));
@@ -176,7 +176,7 @@ function lookAtCertificate(
   const leftMs = Math.min(...ends) - clock.wallMs();
   const file = files[ends.indexOf(Math.min(...ends))] ?? path;
   const text = `${file}: ${expirySentence('listener', leftMs)}`;
-  const todo = 'on the machine with the authority, then "fleet join" here';
+  const todo = 'on the machine with fleet/admin, then "fleet join" here';
   if (leftMs < 0) return [bad(name, text, todo, issueCommand(host))];
   return [leftMs < warnMs ? warning(name, text, todo, issueCommand(host)) : ok(name, text)];
 }
@@ -204,19 +204,19 @@ function adviceFor(
       `ssh root@${server} systemctl status nats-server`,
     ],
     'closed-early': ['look at the log of the server', `ssh root@${server} journalctl -u nats-server -n 50`],
-    'tls-failed': /client certificate|cannot be used|cannot read/.test(message)
-      ? [`a new certificate, on the machine with the authority, then "fleet join" here`, issueCommand(host)]
+    'tls-failed': /client certificate|cannot be used|cannot read|JWT and a seed/.test(message)
+      ? [`new credentials, on the machine with fleet/admin, then "fleet join" here`, issueCommand(host)]
       : [
-          'a new certificate for the server, on the machine with the authority',
+          'a new certificate for the server, on the machine with fleet/admin',
           'dovegate audit fleet issue server',
         ],
     'auth-rejected': [
-      `the server has no user for ${own ?? 'this gate'}: compare its configuration, on the machine of the fleet's settings`,
-      'dovegate audit fleet init --print',
+      `the server does not know the user of ${own ?? 'this gate'}, or no longer: new credentials, on the machine with fleet/admin, then "fleet join" here`,
+      issueCommand(host),
     ],
     'no-rights': [
-      `the user of this gate must be that of "${host}": compare the server's configuration, on the machine of the fleet's settings`,
-      'dovegate audit fleet init --print',
+      `the user of this gate must be that of "${host}": new credentials, on the machine with fleet/admin, then "fleet join" here`,
+      issueCommand(host),
     ],
     'no-stream': ["make it, on the machine of the fleet's settings", 'dovegate audit fleet init'],
     'stream-full': ["raise max_size, on the machine of the fleet's settings", 'dovegate audit fleet verify'],

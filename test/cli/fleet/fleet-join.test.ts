@@ -5,15 +5,17 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync 
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { issueCertificate, makeFleetAuthority } from '../../../src/cli/fleet/fleet-authority.js';
+import { makeFleetAuthority } from '../../../src/cli/fleet/fleet-authority.js';
 import { formatJoinFile, type JoinFile } from '../../../src/cli/fleet/join-file.js';
+import { makeAuthority } from '../../kit/certificates.js';
 import { runDovegate } from '../../kit/daemon.js';
 import { openFolder } from '../../kit/folder.js';
+import { makeTestTrust } from '../../kit/nats-trust.js';
 import { runWarm } from '../../kit/warm-program.js';
 
 const authority = makeFleetAuthority(Date.now());
-const pairOf = (name: string) =>
-  issueCertificate(authority, { names: [name], purpose: 'client' }, Date.now());
+const credentialsOf = (name: string): string =>
+  makeTestTrust(new Map([[name, [`dovegate.audit.${name}.*`]]])).credentials.get(name) ?? '';
 
 const given: JoinFile = {
   host: 'mail-gate-1',
@@ -21,8 +23,10 @@ const given: JoinFile = {
   servers: 'tls://127.0.0.1:9',
   stream: 'DOVEGATE_AUDIT',
   authority: authority.certificate,
-  ...pairOf('mail-gate-1'),
+  credentials: credentialsOf('mail-gate-1'),
 };
+
+const seedIn = (text: string): string => /^SU\w+$/m.exec(text)?.[0] ?? '';
 
 const base = `# A comment that stays.
 version: 1
@@ -38,7 +42,7 @@ audit: { directory: audit, memory: off, reserve: 4KiB }
 const line =
   '# The journal goes to a stream too: written by "dovegate audit fleet join".\ninclude: [ship/ship.yaml]\n';
 
-test('a gate joins, and joins again with a new certificate', async (t) => {
+test('a gate joins, and joins again with new credentials', async (t) => {
   const folder = openFolder(t);
   const at = (...names: string[]): string => join(folder, ...names);
   const config = at('dovegate.yaml');
@@ -63,7 +67,7 @@ test('a gate joins, and joins again with a new certificate', async (t) => {
   assert.match(early.stderr, /there is no \S+key\.pub yet: start the daemon/);
   assert.equal(readFileSync(config, 'utf8'), base.replace('version: 1\n', `version: 1\n${line}`));
   assert.equal(statSync(config).mode & 0o777, 0o640);
-  const key = statSync(at('ship/gate.key'));
+  const key = statSync(at('ship/gate.creds'));
   assert.equal(key.mode & 0o777, 0o600);
   if (isRoot) assert.equal(key.uid, 60_002, 'it is the key of the daemon');
   const checked = await runWarm(['check', '--config', config]);
@@ -73,12 +77,12 @@ test('a gate joins, and joins again with a new certificate', async (t) => {
   const publicKey = `${'A'.repeat(43)}=`;
   writeFileSync(at('audit/key.pub'), `${publicKey}\n`);
   const text = readFileSync(config, 'utf8');
-  const renewed = { ...given, ...pairOf('mail-gate-1') };
+  const renewed = { ...given, credentials: credentialsOf('mail-gate-1') };
   const again = await joinBy(formatJoinFile(renewed));
   assert.equal(again.exit, 69, again.text);
   assert.equal(again.stdout.toString(), `${publicKey}\n`);
   assert.equal(readFileSync(config, 'utf8'), text);
-  assert.equal(readFileSync(at('ship/gate.pem'), 'utf8'), renewed.certificate);
+  assert.equal(readFileSync(at('ship/gate.creds'), 'utf8'), renewed.credentials);
 });
 
 test('what is not for this gate, or does not fit its configuration', async (t) => {
@@ -92,11 +96,31 @@ test('what is not for this gate, or does not fit its configuration', async (t) =
   const rows: readonly (readonly [string, string, string, number, RegExp])[] = [
     ['no such file', base, '{}', 64, /is not a file for "fleet join"/],
     [
-      'the key of another gate',
+      'the credentials of another gate',
       base,
-      formatJoinFile({ ...given, key: pairOf('mail-gate-2').key }),
+      formatJoinFile({ ...given, credentials: credentialsOf('mail-gate-2') }),
       64,
-      /the key is not that of the certificate/,
+      /the credentials are those of "mail-gate-2"/,
+    ],
+    [
+      'the seed of another user',
+      base,
+      formatJoinFile({
+        ...given,
+        credentials: given.credentials.replace(/^SU\w+$/m, seedIn(credentialsOf('mail-gate-1'))),
+      }),
+      64,
+      /the seed is not that of the JWT/,
+    ],
+    [
+      'a certificate that is no authority',
+      base,
+      formatJoinFile({
+        ...given,
+        authority: makeAuthority({ name: 'other' }).issue({ names: ['a'] }).certificatePem,
+      }),
+      64,
+      /the authority is the certificate of something else/,
     ],
     [
       'a configuration with problems',

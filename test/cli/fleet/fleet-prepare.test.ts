@@ -5,6 +5,8 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { whyNotOfUser } from '../../../src/adapters/nats/jwt.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { parseJoinFile } from '../../../src/cli/fleet/join-file.js';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
@@ -23,6 +25,7 @@ test('made once; a gate and a certificate more', async (t) => {
     ['nats1.example.com', 'one,one', /names a gate twice/],
     ['nats1.example.com', 'verifier', /"verifier" is not the name of a gate/],
     ['nats1.example.com', 'administrator', /"administrator" is not the name of a gate/],
+    ['nats1.example.com', 'operator', /"operator" is not the name of a gate/],
     ['nats1.example.com:0', 'one', /must be tls:\/\/HOST:PORT/],
   ] as const) {
     const refused = await prepare(server, hosts);
@@ -31,12 +34,17 @@ test('made once; a gate and a certificate more', async (t) => {
   }
   assert.deepEqual(readdirSync(folder), [], 'nothing was written');
 
-  const made = await prepare('nats1.example.com', 'one,two');
+  // Nobody listens there: what needs the server says so.
+  const made = await prepare('127.0.0.1:9', 'one,two');
   assert.equal(made.exit, 0, made.text);
-  assert.match(made.text, /^next: ssh root@nats1\.example\.com apt-get install -y nats-server$/m);
-  assert.doesNotMatch(made.text, /PRIVATE KEY/);
-  const secrets = ['verifier.key', ...readdirSync(at('fleet/admin')).map((name) => `admin/${name}`)];
-  assert.equal(secrets.length, 9);
+  assert.match(made.text, /^next: ssh root@127\.0\.0\.1 apt-get install -y nats-server$/m);
+  assert.doesNotMatch(made.text, /PRIVATE KEY|NKEY SEED|S[AOU][A-Z2-7]{40}/);
+  const secrets = [
+    'verifier.creds',
+    ...readdirSync(at('fleet/admin')).map((name) => `admin/${name}`),
+    ...readdirSync(at('fleet/admin/accounts')).map((name) => `admin/accounts/${name}`),
+  ].filter((name) => name !== 'admin/accounts');
+  assert.equal(secrets.length, 12);
   for (const name of secrets) assert.equal(statSync(at('fleet', name)).mode & 0o777, 0o600, name);
   assert.equal(statSync(at('fleet/admin')).mode & 0o777, 0o700);
   const script = readFileSync(at('fleet/admin/server.sh'), 'utf8');
@@ -57,7 +65,8 @@ test('made once; a gate and a certificate more', async (t) => {
     ['-', 'old', 'old'],
     'a configuration that is there is kept once, and nothing is printed',
   );
-  assert.match(script, /^listen: "0\.0\.0\.0:4222"$/m);
+  assert.match(script, /^listen: "0\.0\.0\.0:9"$/m);
+  assert.doesNotMatch(script, /S[AOU][A-Z2-7]{40}/, 'no seed leaves the folder');
 
   const again = await prepare('nats1.example.com', 'three');
   assert.equal(again.exit, 78, again.text);
@@ -65,23 +74,33 @@ test('made once; a gate and a certificate more', async (t) => {
 
   const before = readFileSync(config, 'utf8');
   const issued = await fleet('issue', 'three');
-  assert.equal(issued.exit, 0, issued.text);
-  assert.match(issued.text, /^then: ssh root@three dovegate audit fleet join < /m);
+  assert.equal(issued.exit, 69, issued.text);
+  assert.match(issued.stderr, /the server was not told, and older credentials still work: /);
+  assert.match(
+    issued.text,
+    /^next: dovegate audit fleet init --config .*\nthen: ssh root@three dovegate audit fleet join < /m,
+  );
   const line = '  "three": { key: "fleet/keys/three.pub", silent_after: 5m }\n';
   assert.equal(readFileSync(config, 'utf8'), before.replace('hosts:\n', `hosts:\n${line}`));
-  assert.match(readFileSync(at('fleet/admin/server.sh'), 'utf8'), /GATE_three/);
+  assert.equal(readFileSync(at('fleet/admin/server.sh'), 'utf8'), script, 'the server needs nothing');
   const file = parseJoinFile(readFileSync(at('fleet/admin/three.join'), 'utf8'));
-  assert.equal(file?.servers, 'tls://nats1.example.com:4222');
-  assert.equal(new X509Certificate(file.certificate).subjectAltName, 'DNS:three');
+  assert.equal(file?.servers, 'tls://127.0.0.1:9');
+  assert.equal(whyNotOfUser('three', file.credentials), undefined);
+  const removed = await fleet('remove', 'three');
+  assert.equal(removed.exit, 69, removed.text);
+  assert.match(removed.stderr, /the server was not told, and its credentials still work: /);
+  assert.equal(readFileSync(config, 'utf8'), before);
+  assert.ok(!existsSync(at('fleet/admin/three.join')) && existsSync(at('fleet/admin/accounts/three.jwt')));
+  assert.equal((await fleet('remove', 'nobody')).exit, 64);
 
-  // A new certificate of the verifier, and of the server, which has the same authority.
-  const own = readFileSync(at('fleet/verifier.pem'), 'utf8');
-  assert.equal((await fleet('issue', 'verifier')).exit, 0);
-  assert.notEqual(readFileSync(at('fleet/verifier.pem'), 'utf8'), own);
+  // New credentials of the verifier, and a certificate of the server, which has the same authority.
+  const own = readFileSync(at('fleet/verifier.creds'), 'utf8');
+  assert.equal((await fleet('issue', 'verifier')).exit, 69);
+  assert.notEqual(readFileSync(at('fleet/verifier.creds'), 'utf8'), own);
   const server = await fleet('issue', 'server');
-  assert.match(server.text, /^next: ssh root@nats1\.example\.com sh < /m);
+  assert.match(server.text, /^next: ssh root@127\.0\.0\.1 sh < /m);
   const shown = new X509Certificate(readFileSync(at('fleet/admin/server.pem')));
-  assert.equal(shown.checkHost('nats1.example.com'), 'nats1.example.com');
+  assert.equal(shown.checkIP('127.0.0.1'), '127.0.0.1');
   assert.notEqual(readFileSync(at('fleet/admin/server.sh'), 'utf8'), script);
 
   const wrong = await fleet('issue', 'a b');
@@ -92,6 +111,17 @@ test('made once; a gate and a certificate more', async (t) => {
   assert.equal(form.exit, 78, form.text);
   assert.match(form.stderr, /cannot be added to .*; write it below "hosts"/);
   assert.ok(!existsSync(at('fleet/admin/four.join')));
+  // As many accounts as the server takes.
+  for (
+    let count = readdirSync(at('fleet/admin/accounts')).length + 2;
+    count < bounds.fleetAccounts;
+    count += 1
+  )
+    writeFileSync(at(`fleet/admin/accounts/old-${count}.jwt`), '');
+  writeFileSync(config, before);
+  const full = await fleet('issue', 'five');
+  assert.equal(full.exit, 78, full.text);
+  assert.match(full.stderr, /the server takes 4000 accounts, and has them/);
   renameSync(at('fleet/admin'), at('elsewhere'));
   const away = await fleet('issue', 'one');
   assert.equal(away.exit, 78, away.text);

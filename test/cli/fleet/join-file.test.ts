@@ -10,8 +10,7 @@ const file: JoinFile = {
   servers: 'tls://nats1.example.com:4222,tls://[2001:db8::7]:4222',
   stream: 'DOVEGATE_AUDIT',
   authority: '-----BEGIN CERTIFICATE-----\nabc\n',
-  certificate: 'certificate',
-  key: 'key',
+  credentials: 'credentials',
 };
 
 test('written and read', () => {
@@ -35,7 +34,8 @@ test('no such file', () => {
 
 test('a file above the bound is not parsed', () => {
   const rest = bounds.joinFileBytes - formatJoinFile(file).length;
-  const long = (more: number): string => formatJoinFile({ ...file, key: file.key + 'k'.repeat(more) });
+  const long = (more: number): string =>
+    formatJoinFile({ ...file, credentials: file.credentials + 'k'.repeat(more) });
   assert.notEqual(parseJoinFile(long(rest)), undefined);
   assert.equal(parseJoinFile(long(rest + 1)), undefined);
 });

@@ -101,6 +101,14 @@ export function gateSubjectsOf(prefix: string, host: string): readonly string[] 
   ];
 }
 
+/**
+ * What the account of the streams lets the accounts of gates import, whatever the number of gates: each of {@link gateSubjectsOf} is
+ * within one of them. A token of a subject is a wildcard or a word, so the names of the streams are open here.
+ */
+export const exportedSubjects: readonly string[] = gateSubjectsOf('*', '*').map((subject) =>
+  subject.replace('*_*', '*'),
+);
+
 /** All subjects that the verifier may send to, but for questions to JetStream. */
 export const verifierSubjects = [checkpointSubject, toHostSubject('*', '*')];
 
