@@ -50,7 +50,7 @@ const closers: (() => void | Promise<void>)[] = [];
 const owner = { after: (run: () => void | Promise<void>) => void closers.push(run) };
 try {
   // A host has its turn at least three times before it counts as silent.
-  const turnMs = (hosts * group * 1000) / rate;
+  const turnMs = Math.ceil((hosts * group * 1000) / rate);
   const outcome = await simulateFleet(owner, {
     hosts,
     rate,

@@ -22,7 +22,7 @@ import { type Fault, faults, type Stage } from './faults.js';
 import { SimulatedGate } from './gate.js';
 
 export interface SimulationOptions {
-  /** All that `fleet.yaml` lists. */
+  /** Those that `fleet.yaml` lists, and a stranger, who is never listed. */
   readonly hosts: number;
   /** Of all hosts together, a second. */
   readonly rate: number;
@@ -85,7 +85,10 @@ const shareMinMiB = 2;
 
 /** Needs some seconds more than `seconds`. Rejects where a gate lost a record, or the watch ended. */
 export async function simulateFleet(owner: Owner, options: SimulationOptions): Promise<Outcome | Skipped> {
-  const names = Array.from({ length: options.hosts }, (_, at) => `gate-${String(at + 1).padStart(4, '0')}`);
+  const names = Array.from(
+    { length: options.hosts - 1 },
+    (_, at) => `gate-${String(at + 1).padStart(4, '0')}`,
+  );
   const beganMs = performance.now();
   const [monitor = 0] = await freePorts(1);
   const nats = await openNatsServer(owner, {
