@@ -450,7 +450,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // HTTP for whoever speaks it: requests over a transport; and the one server of the admin endpoints and the page.
   'adapters/http': rule(['ports', 'concurrency', 'domain/people/identity/peer'], {
     public: ['ask', 'connections', 'requests', 'routes', 'server', 'source'],
-    builtins: ['http', 'https', 'net', 'stream'],
+    builtins: ['http', 'https', 'net', 'stream', 'url'],
   }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/people/identity', 'gateway/outcome'], {
     // tls, crypto: the system's list of authorities, as a context that connections share. v8, vm: to collect garbage.
@@ -648,7 +648,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     {
       public: ['stamp-folder', 'stamper'],
-      builtins: ['crypto', 'fs', 'https', 'net', 'path', 'url'],
+      builtins: ['crypto', 'fs', 'net', 'path'],
     },
   ),
   // The page itself, in the browser.

@@ -3,6 +3,8 @@
 
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { type RequestOptions, request as requestSecure } from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { urlToHttpOptions } from 'node:url';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock } from '../../ports/machine.js';
 
@@ -108,4 +110,37 @@ export async function ask(
     whole?.cancel();
     silence?.cancel();
   }
+}
+
+export interface Post {
+  readonly type: string;
+  readonly body: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly lookup: LookupFunction;
+  /** More options over https:: whom to trust. */
+  readonly trust: () => Promise<object>;
+  readonly signal: AbortSignal;
+}
+
+/** To a program that an operator named, on a connection of its own: for what is rare. Rejects as `ask`, or as `trust`. */
+export async function post(
+  url: string,
+  { type, body, headers, lookup, trust, signal }: Post,
+  limits: AskLimits,
+): Promise<Answer> {
+  const options: RequestOptions = {
+    ...urlToHttpOptions(new URL(url)),
+    method: 'POST',
+    agent: false,
+    lookup,
+    maxHeaderSize: bounds.noticeHeadBytes,
+    headers: {
+      'Content-Type': type,
+      'Content-Length': body.length,
+      'User-Agent': 'dovegate',
+      ...headers,
+    },
+    signal,
+  };
+  return ask({ ...options, ...(options.protocol === 'https:' && (await trust())) }, body, limits);
 }

@@ -3,16 +3,14 @@
 // redirect is followed. One time limit holds for the whole attempt, whatever the receiver does.
 
 import { createHmac } from 'node:crypto';
-import type { RequestOptions } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { urlToHttpOptions } from 'node:url';
 import { bounds } from '../../bounds/bounds.js';
 import { NoticeFault } from '../../domain/admin/notices/fault.js';
 import { chatJsonOf, jsonOf } from '../../domain/admin/notices/forms.js';
 import type { Notice } from '../../domain/admin/notices/notice.js';
 import { parseSecret } from '../../domain/admin/notices/receiver.js';
 import type { Clock } from '../../ports/machine.js';
-import { AskFault, ask } from '../http/ask.js';
+import { AskFault, post } from '../http/ask.js';
 import { noticeFaultOf, readText, trustOf } from './connection.js';
 
 export interface Webhook {
@@ -34,27 +32,15 @@ export async function postWebhook(
   const timestamp = String(Math.floor(clock.wallMs() / 1000));
   const secret = secretFile === undefined ? undefined : await readSecret(secretFile);
   const signature = secret && sign(secret, notice.id, timestamp, body);
-  const at = new URL(url);
-  const options: RequestOptions = {
-    ...urlToHttpOptions(at),
-    method: 'POST',
-    // A connection of its own for each: notices are rare.
-    agent: false,
-    lookup,
-    maxHeaderSize: bounds.noticeHeadBytes,
-    headers: {
-      'Content-Type': 'application/json',
-      'Content-Length': body.length,
-      'User-Agent': 'dovegate',
-      'webhook-id': notice.id,
-      'webhook-timestamp': timestamp,
-      ...(signature !== undefined && { 'webhook-signature': signature }),
-    },
-    signal,
+  const headers = {
+    'webhook-id': notice.id,
+    'webhook-timestamp': timestamp,
+    ...(signature !== undefined && { 'webhook-signature': signature }),
   };
-  const trust = at.protocol === 'https:' ? await trustOf(caFile) : undefined;
+  const trust = (): ReturnType<typeof trustOf> => trustOf(caFile);
   const limits = { clock, ms: bounds.noticeMs, bytesMax: 0 };
-  const { status, retryAfter } = await ask({ ...options, ...trust }, body, limits).catch((cause: unknown) => {
+  const request = { type: 'application/json', body, headers, lookup, trust, signal };
+  const { status, retryAfter } = await post(url, request, limits).catch((cause: unknown) => {
     throw signal.aborted ? signal.reason : cause instanceof AskFault ? faultOf(cause) : noticeFaultOf(cause);
   });
   if (status >= 200 && status < 300) return;

@@ -1,14 +1,12 @@
 // Asks a time stamp authority over HTTP, as RFC 3161 says in section 3.4. It gets a hash and a number, and nothing else. Plain http: is
 // permitted, since nobody without its key can make a stamp: whoever is on the way can hold it back.
 
-import type { RequestOptions } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { urlToHttpOptions } from 'node:url';
 import { bounds } from '../../bounds/bounds.js';
 import type { NoticeFaultCode } from '../../domain/admin/notices/fault.js';
 import { StampFault, type StampFaultCode } from '../../domain/records/stamps/fault.js';
 import type { Clock } from '../../ports/machine.js';
-import { AskFault, ask } from '../http/ask.js';
+import { AskFault, post } from '../http/ask.js';
 import { noticeFaultOf, trustOf } from '../notices/connection.js';
 
 export interface StampAuthority {
@@ -24,29 +22,12 @@ export async function askAuthority(
   { clock, lookup }: { readonly clock: Pick<Clock, 'setTimer'>; readonly lookup: LookupFunction },
   signal: AbortSignal,
 ): Promise<Buffer> {
-  const at = new URL(url);
   try {
-    const options: RequestOptions = {
-      ...urlToHttpOptions(at),
-      method: 'POST',
-      agent: false,
-      lookup,
-      maxHeaderSize: bounds.noticeHeadBytes,
-      headers: {
-        'Content-Type': 'application/timestamp-query',
-        'Content-Length': request.length,
-        'User-Agent': 'dovegate',
-      },
-      signal,
-      ...(at.protocol === 'https:' && (await trustOf(caFile))),
-    };
-    const limits = {
-      clock,
-      ms: bounds.stampMs,
-      bytesMax: bounds.stampAnswerBytes,
-      encoding: 'latin1',
-    } as const;
-    const { status, body } = await ask(options, request, limits);
+    const { status, body } = await post(
+      url,
+      { type: 'application/timestamp-query', body: request, lookup, trust: () => trustOf(caFile), signal },
+      { clock, ms: bounds.stampMs, bytesMax: bounds.stampAnswerBytes, encoding: 'latin1' },
+    );
     if (status === 200) return Buffer.from(body, 'latin1');
     throw new StampFault(status >= 300 && status < 400 ? 'redirected' : 'status', String(status));
   } catch (cause) {
