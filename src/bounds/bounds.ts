@@ -457,6 +457,7 @@ const values = {
   stampSpreadMs: '1h',
   stampRetryMaxMs: '1h',
   stampDays: 4000,
+  fleetStamps: 31,
   // Operators and files.
   yamlDepth: 32,
   fleetVerifiers: 16,

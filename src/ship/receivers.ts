@@ -3,7 +3,7 @@
 import { readText } from '../adapters/host/files.js';
 import { openNats } from '../adapters/nats/link.js';
 import type { Carrier, CarrierParts } from '../adapters/shipping/carrier.js';
-import { createNatsCarrier, type LockLinesDoor } from '../adapters/shipping/nats-carrier.js';
+import { createNatsCarrier, type LockLinesDoor, type StampsDoor } from '../adapters/shipping/nats-carrier.js';
 import type { Sink } from '../adapters/shipping/shipping.js';
 import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
 import type { SinkSettings, SyslogSinkSettings } from '../domain/config/sinks.js';
@@ -11,7 +11,13 @@ import { verifierKeysIn } from '../domain/records/fleet/checkpoint.js';
 import type { TlsDemand } from '../ports/transport.js';
 import { natsTargetOf } from '../setup/nats-target.js';
 
-function carrierOf(sink: SinkSettings, parts: CarrierParts, lockLines: LockLinesDoor): Carrier {
+/** What goes beside the records to a stream, or comes from it. */
+export interface StreamDoors {
+  readonly lockLines: LockLinesDoor;
+  readonly stampsFor: (sink: string) => StampsDoor;
+}
+
+function carrierOf(sink: SinkSettings, parts: CarrierParts, { lockLines, stampsFor }: StreamDoors): Carrier {
   switch (sink.kind) {
     case 'syslog': {
       const { name, host, port } = sink;
@@ -25,7 +31,8 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts, lockLines: LockLines
       const { stream, settleMs, verifiers } = sink;
       const verifierKeys = verifiers.length === 0 ? undefined : () => verifiers.flatMap(signingKeyOf);
       const receiver = { ...natsTargetOf(sink), stream, settleMs, verifierKeys };
-      return createNatsCarrier({ ...parts, receiver, lockLines, openLink: openNats });
+      const stamps = stampsFor(sink.name);
+      return createNatsCarrier({ ...parts, receiver, lockLines, stamps, openLink: openNats });
     }
     default:
       return sink satisfies never;
@@ -37,11 +44,11 @@ function signingKeyOf(verifier: string): readonly string[] {
   return (verifierKeysIn(verifier) ?? verifierKeysIn(readText(verifier)) ?? []).slice(-1);
 }
 
-export function sinksOf(settings: readonly SinkSettings[], lockLines: LockLinesDoor): readonly Sink[] {
+export function sinksOf(settings: readonly SinkSettings[], doors: StreamDoors): readonly Sink[] {
   return settings.map((sink) => ({
     name: sink.name,
     key: JSON.stringify(sink),
-    carrier: (parts) => carrierOf(sink, parts, lockLines),
+    carrier: (parts) => carrierOf(sink, parts, doors),
   }));
 }
 

@@ -89,3 +89,41 @@ void test('the lines of a verifier are stamped, and found written anew', { timeo
   const moved = JSON.parse((await desk.run('verify', '--json', '--stamps', folder)).stdout.toString());
   assert.match(moved.stamp_faults.join(), /it is the stamp of other bytes than those beside it/);
 });
+
+void test('another authority counts after a reload', { timeout: 600_000 }, async (t) => {
+  const nats = await openNatsServer(t, { gates: ['gate1'] });
+  if (skipOf(t, nats)) return;
+  await fill(nats, { gate1: readLines(await writeJournal(t)) });
+  const authority = makeStampAuthority(t);
+  let asked = 0;
+  const away = await authority.listen(t, (_, response) => {
+    asked += 1;
+    response.writeHead(503).end();
+  });
+  const desk = openDesk(nats, {}, 'verifier');
+  const hosts = { gate1: { ...trusted, silent_after: '1h' } };
+  desk.write(hosts);
+  assert.equal((await desk.run('verify')).exit, 0);
+  const watch = startWatch(nats, desk);
+  const reload = async (url?: string): Promise<void> => {
+    const before = watch.of('reloaded').length;
+    desk.write(hosts, url === undefined ? {} : { stamps: { url, authority: authority.rootFile } });
+    watch.child.kill('SIGHUP');
+    await until(
+      () => watch.of('reloaded').length > before,
+      () => `it is reloaded ${JSON.stringify(watch.events)}`,
+    );
+  };
+  await until(() => watch.of('started').length === 1, 'it runs');
+  await reload(away);
+  await until(() => watch.of('stamps-away').length === 1, 'the first one gives none');
+  // The same again is no other one.
+  const before = asked;
+  await reload(away);
+  assert.equal(asked, before);
+  await reload(await authority.listen(t));
+  await until(() => watch.of('stamps-taken').length === 1, 'the second one does');
+  await reload();
+  assert.deepEqual(watch.of('reload-refused'), []);
+  assert.equal((await watch.stop()).code, 0);
+});

@@ -5,7 +5,8 @@
 // answer is repeated unchanged and not enlarged: a server that stood still may store the first one later, and a cluster of 2.9.10 puts it
 // in the place of the other. If the stream holds another journal, a mark is left and nothing more is sent. A message names the stream of
 // this host, so that no other stores it. With keys of verifiers, a record is safe only when one of them has also signed that it is in its
-// mirror (domain/records/fleet/mirrored). What is covered once stays so: an older line takes nothing back.
+// mirror (domain/records/fleet/mirrored). What is covered once stays so: an older line takes nothing back. Lines of locks come, and time
+// stamps go, beside the records.
 
 import { bounds } from '../../bounds/bounds.js';
 import { pause } from '../../concurrency/waiting.js';
@@ -14,6 +15,7 @@ import {
   headerNames,
   hostStreamOf,
   readHeadOf,
+  stampsSubjectOf,
   streamHeader,
   subjectOf,
   toHostSubject,
@@ -46,6 +48,8 @@ export interface NatsOptions extends Omit<CarrierParts, 'sender' | 'connect'> {
   readonly openLink: OpenLink;
   /** Undefined: the stream is not asked for them. */
   readonly lockLines?: LockLinesDoor;
+  /** Undefined: there are none to be sent. */
+  readonly stamps?: StampsDoor;
 }
 
 /** Who takes lines of locks for this host. Neither throws. */
@@ -55,6 +59,16 @@ export interface LockLinesDoor {
   /** The last message for this host, each time that it was asked for. */
   readonly take: (bytes: Uint8Array) => void;
   /** Why it cannot be asked for; undefined: it can, again. */
+  readonly failed: (why: string | undefined) => void;
+}
+
+/** Time stamps for the verifiers, who keep copies of them. */
+export interface StampsDoor {
+  /** Another one after each new stamp. */
+  readonly version: () => number;
+  /** The newest ones of a journal, oldest first: as they travel, and the record that each covers. Throws the system's error. */
+  readonly newest: (journal: string) => readonly { readonly seq: number; readonly bytes: Buffer }[];
+  /** Why they cannot be sent; undefined: they can, again. */
   readonly failed: (why: string | undefined) => void;
 }
 
@@ -138,7 +152,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         const line = createLine(link, follower, close);
         await line.look();
         news.proven();
-        void askForLocks(link, over.signal);
+        askForLocks(link, over.signal);
+        sendStamps(link, over.signal);
         void link.ended.then((fault) => {
           line.fault = fault ?? new NatsFault('closed-early', 'the connection was closed');
           news.over();
@@ -151,22 +166,51 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     },
   };
 
-  /** Asks as long as the connection lasts, beside the records, which wait for none of it. Never rejects. */
-  async function askForLocks(link: GateLink, signal: AbortSignal): Promise<void> {
+  function askForLocks(link: GateLink, signal: AbortSignal): void {
     const { lockLines, receiver } = options;
     if (lockLines === undefined) return;
+    void repeat(signal, lockLines.failed, async () => {
+      if (!lockLines.isWanted()) return;
+      const last = await link.lastOf(receiver.stream, toHostSubject(host, 'lock'));
+      if (last?.bytes !== undefined && !signal.aborted) lockLines.take(last.bytes);
+    });
+  }
+
+  /** After the records that they cover, so that a verifier has these when a stamp comes. */
+  function sendStamps(link: GateLink, signal: AbortSignal): void {
+    const { stamps } = options;
+    if (stamps === undefined) return;
+    const to = stampsSubjectOf(host);
+    let sentVersion: number | undefined;
+    void repeat(signal, stamps.failed, async () => {
+      const version = stamps.version();
+      const all = version === sentVersion ? [] : stamps.newest(journal);
+      const last = all.length === 0 ? undefined : await link.lastOf(stream, to);
+      const lastAt = last === undefined ? -1 : all.findLastIndex(({ bytes }) => bytes.equals(last.bytes));
+      let streamSeq = last?.streamSeq ?? 0;
+      for (const { seq, bytes } of all.slice(lastAt + 1)) {
+        if (signal.aborted || isDoubted || seq > at.seq) return;
+        ({ streamSeq } = await link.publish(to, [[streamHeader, stream]], bytes, streamSeq));
+      }
+      sentVersion = version;
+    });
+  }
+
+  /** As long as the connection lasts, beside the records, which wait for none of it. Never rejects. */
+  async function repeat(
+    signal: AbortSignal,
+    failed: (why: string | undefined) => void,
+    work: () => Promise<void>,
+  ): Promise<void> {
     while (!signal.aborted) {
       let waitMs: number = bounds.fleetLockAskMs;
       try {
-        const last = lockLines.isWanted()
-          ? await link.lastOf(receiver.stream, toHostSubject(host, 'lock'))
-          : undefined;
+        await work();
         if (signal.aborted) return;
-        lockLines.failed(undefined);
-        if (last?.bytes !== undefined) lockLines.take(last.bytes);
+        failed(undefined);
       } catch (fault) {
         if (signal.aborted) return;
-        lockLines.failed(messageOf(fault));
+        failed(messageOf(fault));
         if (fault instanceof NatsFault && fault.code === 'no-rights') waitMs = refusedAskMs;
       }
       await pause(clock, waitMs, signal);

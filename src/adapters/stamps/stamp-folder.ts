@@ -1,7 +1,7 @@
 // A folder of stamps: for each day `DATE.tsr`, the answer of the authority, and `DATE.jsonl`, the line that it stamps with its LF, so that
 // `openssl ts -verify` needs nothing else.
 
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
@@ -19,11 +19,22 @@ export async function stampDays(folder: string): Promise<string[]> {
   }
 }
 
-/** On disk when it resolves, also after a power cut. Removes the oldest beyond the bound. Rejects with the system's error. */
-export async function storeStamp(folder: string, day: string, line: Buffer, answer: Buffer): Promise<void> {
+export function hasStamp(folder: string, day: string): boolean {
+  return existsSync(join(folder, stampName(day)));
+}
+
+/**
+ * On disk when it resolves, also after a power cut. Removes the oldest beyond the bound. `write`: puts a file into its place, whole.
+ * Rejects with the system's error.
+ */
+export async function storeStamp(
+  folder: string,
+  { day, line, answer }: { readonly day: string; readonly line: Buffer; readonly answer: Buffer },
+  write: (path: string, bytes: Buffer) => Promise<void> = replaceFile,
+): Promise<void> {
   // The line first: a stamp without its line proves nothing.
-  await replaceFile(join(folder, lineName(day)), line);
-  await replaceFile(join(folder, stampName(day)), answer);
+  await write(join(folder, lineName(day)), line);
+  await write(join(folder, stampName(day)), answer);
   for (const old of (await stampDays(folder)).slice(0, -bounds.stampDays))
     for (const name of [stampName(old), lineName(old)]) await rm(join(folder, name), { force: true });
 }
@@ -37,8 +48,8 @@ export interface StoredStamp {
   readonly line: Buffer | undefined;
 }
 
-/** In the order of their days, one at a time. Throws the system's error for a folder that cannot be read. */
-export function* readStamps(folder: string): Generator<StoredStamp> {
+/** The newest days in their order, one at a time. Throws the system's error for a folder that cannot be read. */
+export function* readStamps(folder: string, daysMax: number = bounds.stampDays): Generator<StoredStamp> {
   const read = (name: string, bytesMax: number): Buffer | undefined => {
     try {
       return readRegular(join(folder, name), bytesMax);
@@ -46,7 +57,7 @@ export function* readStamps(folder: string): Generator<StoredStamp> {
       return undefined;
     }
   };
-  for (const day of daysOf(readdirSync(folder)).slice(-bounds.stampDays)) {
+  for (const day of daysOf(readdirSync(folder)).slice(-daysMax)) {
     // An empty answer is no stamp. A line of a verifier names all hosts.
     const answer = read(stampName(day), bounds.stampAnswerBytes) ?? Buffer.alloc(0);
     yield { day, file: stampName(day), answer, line: read(lineName(day), bounds.fleetCheckpointBytes) };

@@ -115,7 +115,7 @@ export function startStamper(parts: StamperParts): Stamper {
     if (Math.abs(stamp.timeMs - clock.wallMs()) > bounds.stampSkewMs + bounds.stampMs)
       throw new StampFault('clocks-apart');
     const day = stampDay(stamp.timeMs);
-    await ofState(storeStamp(folder, day, line, answer));
+    await ofState(storeStamp(folder, { day, line, answer }));
     lastDay = day;
     parts.onStamped(day);
   }

@@ -244,6 +244,12 @@ const listed = {
     'no time stamp was taken; it is tried again, and logged when the code changes',
     'as the code says',
   ],
+  'stamps-not-sent': [
+    ['warn'],
+    'receiver',
+    'the receiver `sink` gets no time stamps, which verifiers keep copies of: `text` says why; records go there all the same',
+    'give the host its rights (`dovegate audit fleet init --print`), or its folder of stamps to `dovegate-ship`',
+  ],
   'stamps-taken': [['info'], 'receiver', 'the stamp of a day was stored'],
   'notices-again': [
     ['warn'],

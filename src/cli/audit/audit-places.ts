@@ -64,10 +64,10 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     if (socket !== undefined || places.config !== undefined || paths.length > 0)
       throw new CommandFault(exitCodes.usage, 'give --fleet FILE alone: it names the journals');
     const { mirroredHosts } = await import('./fleet-places.js');
-    const hosts = mirroredHosts(screen, places.fleet);
+    const { hosts, stamps } = mirroredHosts(screen, places.fleet);
     for (const { host, paths: own } of hosts)
       if (own.length === 0) screen.complain(`dovegate: the mirror holds no journal of ${host}`);
-    return { paths: hosts.flatMap((host) => host.paths), hosts };
+    return { paths: hosts.flatMap((host) => host.paths), hosts, stamps };
   }
   if (socket !== undefined)
     throw new CommandFault(exitCodes.usage, 'give --socket PATH, or --config FILE or directories, not both');

@@ -1,15 +1,16 @@
 // The time stamps of a journal, for `dovegate audit verify --stamps`. What a stamp covers was there at its time, also to whoever has the
 // signing key since. Stamps are kept elsewhere than the journal, so one that is missing is not seen, but that its day has none is.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStamps } from '../../adapters/stamps/stamp-folder.js';
 import { bounds } from '../../bounds/bounds.js';
 import { plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';
-import { readClaim } from '../../domain/records/audit/ledger.js';
+import { readLink } from '../../domain/records/audit/ledger.js';
 import { formatTime, parseLine, parseTime } from '../../domain/records/audit/record.js';
 import { asText } from '../../domain/records/audit/stored.js';
-import { readAuthority } from '../../domain/records/stamps/certificate.js';
+import { type Certificate, readAuthority } from '../../domain/records/stamps/certificate.js';
 import { StampFault, type StampFaultCode } from '../../domain/records/stamps/fault.js';
 import { checkStamp, type Stamp, stampDay, whyOddTime } from '../../domain/records/stamps/stamp.js';
 import type { Fault, KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
@@ -67,14 +68,13 @@ export function checkStamps<Line extends StampedLine>(
   folder: string,
   authorityFile: string,
   read: (text: string) => Line | undefined,
+  isCopy = false,
 ) {
-  const authority = readAuthority(readSmallFile(authorityFile, true));
-  if (authority.length === 0)
-    throw new CommandFault(exitCodes.configuration, `${authorityFile} holds no certificate (PEM)`);
+  const authority = readAuthorityFile(authorityFile);
   const files: string[] = [];
   const faults: StampFinding[] = [];
   const stamps: { file: string; day: string; stamp: Stamp; line: Line }[] = [];
-  for (const { day, file, answer, line: bytes } of openFolder(folder)) {
+  for (const { day, file, answer, line: bytes } of openFolder(folder, isCopy)) {
     files.push(file);
     try {
       if (bytes === undefined) throw new StampFault('other-bytes', `${day}.jsonl is not there`);
@@ -93,6 +93,24 @@ export function checkStamps<Line extends StampedLine>(
   return { files, faults, stamps };
 }
 
+/** Throws a CommandFault if it holds none. */
+export function readAuthorityFile(path: string): readonly Certificate[] {
+  const authority = readAuthority(readSmallFile(path, true));
+  if (authority.length === 0)
+    throw new CommandFault(exitCodes.configuration, `${path} holds no certificate (PEM)`);
+  return authority;
+}
+
+/** The checkpoint of a journal that was stamped, without its LF. Undefined: it is none; whose signature counts is for the caller. */
+export function readStampedLine(text: string) {
+  if (text.length > bounds.besideFileBytes) return undefined;
+  const { event, journal, time } = parseLine(text) ?? {};
+  const link = readLink(Buffer.from(text));
+  if (event !== 'checkpoint' || link?.isIntact !== true) return undefined;
+  const { seq, hash } = link;
+  return { seq, hash, timeMs: parseTime(asText(time) ?? '') ?? 0, journal: asText(journal), text };
+}
+
 /** A finding if a stamp was not taken while its line was the newest. `nextMs`: the time of the next one. */
 export function oddTimeIn(
   { file, stamp, line }: { readonly file: string; readonly stamp: Stamp; readonly line: StampedLine },
@@ -102,16 +120,26 @@ export function oddTimeIn(
   return why === undefined ? [] : [faultOf(file, line.seq, why)];
 }
 
-/** Those of the journal of a gate. Throws as `checkStamps`. */
-export function readStamped(folder: string, authorityFile: string) {
-  const checked = checkStamps(folder, authorityFile, (text) => {
-    if (text.length > bounds.besideFileBytes) return undefined;
-    const { event, journal, time } = parseLine(text) ?? {};
-    const link = readClaim(Buffer.from(text));
-    if (event !== 'checkpoint' || link === undefined) return undefined;
-    return { seq: link.seq, timeMs: parseTime(asText(time) ?? '') ?? 0, journal: asText(journal), text };
-  });
-  const stamps = checked.stamps.map((each): Stamped => ({ ...each, nextMs: undefined }));
+/** The stamps of a gate, of whatever journals. `isCopy`: without the folder there is none. Throws as `checkStamps`. */
+export function readStamped(folder: string, authorityFile: string, isCopy = false) {
+  return { folder, ...checkStamps(folder, authorityFile, readStampedLine, isCopy) };
+}
+
+/** One journal of several of a gate, whose stamps lie in one folder. */
+export interface StampedJournal {
+  readonly journal: string;
+  readonly others: ReadonlySet<string>;
+  /** What is of none of them, or cannot be read, is said with it. */
+  readonly isNewest: boolean;
+}
+
+/** Those of one journal, for its check; `of`: undefined: they are all of it. */
+export function stampsOf({ folder, ...checked }: ReturnType<typeof readStamped>, of?: StampedJournal) {
+  const isOf = (journal: string | undefined): boolean =>
+    of === undefined || journal === of.journal || (of.isNewest && !of.others.has(journal ?? ''));
+  const stamps = checked.stamps
+    .filter(({ line }) => isOf(line.journal))
+    .map((each): Stamped => ({ ...each, nextMs: undefined }));
   const kept = stamps.map(
     ({ file, stamp, line }): KeptCheckpoint => ({
       file,
@@ -137,7 +165,7 @@ export function readStamped(folder: string, authorityFile: string) {
       const { journal } = verdict;
       const foreign = stamps.filter(({ line }) => journal !== undefined && line.journal !== journal);
       const [one] = foreign;
-      const of: StampFinding[] =
+      const elsewhere: StampFinding[] =
         one === undefined
           ? []
           : [
@@ -149,12 +177,14 @@ export function readStamped(folder: string, authorityFile: string) {
                 text: `${plural(foreign.length, 'stamp is', 'stamps are')} of journal ${one.line.journal ?? ''}: if an older journal was put away, put its stamps there; if not, somebody began this one anew`,
               },
             ];
-      return { faults: [...checked.faults, ...of, ...odd], found: foundOf(stamps, verdict) };
+      const ofFolder = of?.isNewest === false ? [] : checked.faults;
+      return { faults: [...ofFolder, ...elsewhere, ...odd], found: foundOf(stamps, verdict) };
     },
   };
 }
 
-function* openFolder(folder: string): ReturnType<typeof readStamps> {
+function* openFolder(folder: string, mayLack: boolean): ReturnType<typeof readStamps> {
+  if (mayLack && !existsSync(folder)) return;
   try {
     yield* readStamps(folder);
   } catch (error) {

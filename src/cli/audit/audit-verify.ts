@@ -34,7 +34,7 @@ import {
   trailIn,
 } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
-import { type JudgedStamps, readStamped, stampLines, stampsJson } from './audit-stamps.js';
+import { type JudgedStamps, readStamped, stampLines, stampsJson, stampsOf } from './audit-stamps.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface VerifyFlags {
@@ -44,8 +44,11 @@ export interface VerifyFlags {
   readonly from?: number;
   readonly unsigned?: boolean;
   readonly received?: boolean;
-  /** A folder of time stamps of the journal, and a file with the certificates that they must chain to. */
-  readonly stamps?: string;
+  /**
+   * A folder of time stamps of the journal, or of a folder of them for each host; true: the copies in the mirror. And a file with the
+   * certificates that they must chain to.
+   */
+  readonly stamps?: string | true;
   readonly authority?: string;
   /** Accept the host's own key, which signed the end of the journal. */
   readonly acceptKey?: boolean;
@@ -94,7 +97,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   const directories = paths.filter(isDirectory);
   const named = paths.filter((path) => !directories.includes(path));
   for (const path of named) demandNoProof(path, flags.key);
-  const stamped = flags.stamps === undefined ? undefined : readStamped(flags.stamps, authorityOf());
+  const stampedAt = stampsFor();
 
   const requestOf = (trust: Trust) => ({ trustedKeys: trust.keys, ownKey: trust.own, fromSeq, faultsMax });
   let isGood = hosts?.every((host) => host.paths.length > 0) ?? true;
@@ -120,6 +123,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   for (const directory of directories) {
     const { files, kept } = await trailIn(journals, directory, stateDirectory);
     const trust = hosts === undefined ? general : trustOfHost(general, hostOf(journals, directory));
+    const stamped = stampedAt?.(directory);
     const followed = await verifyTrail(
       { files, kept: [...kept, ...extra, ...(stamped?.kept ?? [])] },
       { ...requestOf(trust), ...(stamped && { onCheckpoint: stamped.onCheckpoint }) },
@@ -143,13 +147,35 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   await screen.flush();
   return isGood ? exitCodes.ok : exitCodes.failed;
 
-  function authorityOf(): string {
+  /** Those of a journal by its directory; undefined: none are asked for. */
+  function stampsFor(): ((directory: string) => ReturnType<typeof stampsOf>) | undefined {
+    const folder = flags.stamps;
+    if (folder === undefined) return undefined;
+    const authority = flags.authority ?? journals.stamps?.authorityFile;
+    if (authority === undefined) {
+      const text = 'name the certificates that the stamps must chain to: --authority FILE';
+      throw new CommandFault(exitCodes.usage, text);
+    }
+    if (hosts !== undefined) {
+      // Those of one host at a time.
+      let read: ReturnType<typeof readStamped> | undefined;
+      return (directory) => {
+        const { host = '', paths: own = [], stamps = '' } = hostOf(journals, directory) ?? {};
+        const at = folder === true ? stamps : join(folder, host);
+        if (read?.folder !== at) read = readStamped(at, authority, true);
+        const others = new Set(own.map((path) => basename(path)));
+        return stampsOf(read, { journal: basename(directory), others, isNewest: directory === own.at(-1) });
+      };
+    }
+    if (folder === true)
+      throw new CommandFault(exitCodes.usage, '--stamps needs their directory, but for --fleet');
     if (paths.length !== 1 || directories.length !== 1)
-      throw new CommandFault(exitCodes.usage, '--stamps is for one journal: name its directory');
-    const file = flags.authority ?? journals.stamps?.authorityFile;
-    if (file !== undefined) return file;
-    const text = 'name the certificates that the stamps must chain to: --authority FILE';
-    throw new CommandFault(exitCodes.usage, text);
+      throw new CommandFault(
+        exitCodes.usage,
+        '--stamps is for one journal, or for --fleet: name its directory',
+      );
+    const read = readStamped(folder, authority);
+    return () => stampsOf(read);
   }
 }
 

@@ -104,10 +104,13 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--socket <path>', `${socketHelp}; it checks with its own key`)
     .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
-    .option('--stamps <directory>', 'time stamps of this journal: DATE.tsr and DATE.jsonl')
+    .option(
+      '--stamps [directory]',
+      'time stamps of this journal: DATE.tsr and DATE.jsonl; of a fleet, a folder for each host: default, its mirror',
+    )
     .option(
       '--authority <file>',
-      'certificates that the stamps must chain to; default: audit.stamps.authority',
+      'certificates that the stamps must chain to; default: audit.stamps.authority, or stamps.authority of fleet.yaml',
     )
     .option('--received', 'the file of a syslog receiver: skip lines of other programs and repeated records')
     .option('--accept-key', "trust this host's own key, which signed the end; for root, with --config")

@@ -99,6 +99,11 @@ export function mirrorIn(state: string): string {
   return join(state, folderName);
 }
 
+/** The folder of the copies of a host's time stamps. */
+export function stampsIn(mirror: string, host: string): string {
+  return join(mirror, host, 'stamps');
+}
+
 /** The directories of a mirror, by host, and each host's in the order of their last segments. Throws the system's error. */
 export function mirroredJournals(
   mirror: string,
@@ -144,25 +149,33 @@ export interface MirroredHost {
   readonly key: string | undefined;
   /** The directories of its journals, the one that is written last. */
   readonly paths: readonly string[];
+  /** The folder of the copies of its time stamps. */
+  readonly stamps: string;
   /** The directories where other cells have the same journals, by that of the cell where it goes on. */
   readonly elsewhere?: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
  * Listed hosts, also without a journal, and others in the mirror. `place`: fleet.yaml, the directory of its mirror, cells.yaml, or a
- * directory with a copy of the state of each cell. Throws a CommandFault.
+ * directory with a copy of the state of each cell. `stamps`: of fleet.yaml. Throws a CommandFault.
  */
-export function mirroredHosts(screen: Pick<Screen, 'complain'>, place: string): readonly MirroredHost[] {
+export function mirroredHosts(
+  screen: Pick<Screen, 'complain'>,
+  place: string,
+): { readonly hosts: readonly MirroredHost[]; readonly stamps?: FleetSettings['stamps'] } {
   if (statSync(place, { throwIfNoEntry: false })?.isDirectory() === true) {
     const cells = cellsIn(place);
-    return cells.length === 0
-      ? hostsIn(place, new Map())
-      : joinCells(cells.map((cell) => ofCell(screen, cell)));
+    const hosts =
+      cells.length === 0 ? hostsIn(place, new Map()) : joinCells(cells.map((cell) => ofCell(screen, cell)));
+    return { hosts };
   }
   if (isOfCells(place, readAsked(place)))
-    return joinCells(readCells(place, screen).cells.map((cell) => ofCell(screen, cell)));
-  const { state, hosts } = readFleetSettings(place, screen, 'journals');
-  return hostsIn(mirrorIn(state), new Map([...hosts].map(([host, { key }]) => [host, key])));
+    return { hosts: joinCells(readCells(place, screen).cells.map((cell) => ofCell(screen, cell))) };
+  const { state, hosts, stamps } = readFleetSettings(place, screen, 'journals');
+  return {
+    hosts: hostsIn(mirrorIn(state), new Map([...hosts].map(([host, { key }]) => [host, key]))),
+    stamps,
+  };
 }
 
 /** Directories below one, each with a mirror in it. */
@@ -188,7 +201,12 @@ function hostsIn(mirror: string, listed: ReadonlyMap<string, string | undefined>
   return hosts.toSorted().map((host) => {
     const paths = journals.filter((one) => one.host === host).map(({ path }) => path);
     const key = listed.get(host);
-    return { host, key: key === undefined ? undefined : parsePublicKey(key), paths };
+    return {
+      host,
+      key: key === undefined ? undefined : parsePublicKey(key),
+      paths,
+      stamps: stampsIn(mirror, host),
+    };
   });
 }
 
@@ -204,7 +222,15 @@ function ofCell(
   const mirror = mirrorIn(directory);
   if (isThere(mirror)) return { name, hosts: hostsIn(mirror, hosts) };
   screen.complain(`dovegate: there is no copy of the mirror of cell ${name} in ${directory}`);
-  return { name, hosts: [...hosts.keys()].map((host) => ({ host, key: undefined, paths: [] })) };
+  return {
+    name,
+    hosts: [...hosts.keys()].map((host) => ({
+      host,
+      key: undefined,
+      paths: [],
+      stamps: stampsIn(mirror, host),
+    })),
+  };
 }
 
 /** A host of two cells is one where its journals are: at the cell that has the newest lines, with what the others have of it. */
@@ -223,12 +249,12 @@ function joinCells(cells: readonly Cell[]): readonly MirroredHost[] {
   const placesOf = (host: string, path: string): readonly string[] =>
     places.get(`${host} ${basename(path)}`) ?? [];
   return cells.flatMap(({ name, hosts }) =>
-    hosts.flatMap(({ host, key, paths }) => {
+    hosts.flatMap(({ host, key, paths, stamps }) => {
       const own = paths.filter((path) => placesOf(host, path)[0] === path);
       // All of it goes on in another cell.
       if (paths.length > 0 && own.length === 0) return [];
       const elsewhere = new Map(own.map((path) => [path, placesOf(host, path).slice(1)]));
-      return [{ host: cells.length > 1 ? `${name}/${host}` : host, key, paths: own, elsewhere }];
+      return [{ host: cells.length > 1 ? `${name}/${host}` : host, key, paths: own, stamps, elsewhere }];
     }),
   );
 }

@@ -17,6 +17,7 @@ import { openMirrorOf } from './mirror.js';
 import { createMirroredLines } from './mirrored.js';
 import { natsOf, openFleet, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
+import { openStampCopies } from './stamp-copies.js';
 import { checkLineStamps } from './stamps.js';
 import { openStateFolder } from './state-folder.js';
 import { describeEnds, watchStreamCertificates } from './stream-certificates.js';
@@ -48,7 +49,9 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
     const fleet = openFleet(settings, keys, saved?.fleet);
     const mirror = openMirrorOf(settings, fleet);
-    const reader = createStreamReader(fleet, settings, saved, folder, () => saved?.told ?? [], mirror);
+    const copies = openStampCopies(settings, mirror);
+    const told = (): readonly string[] => saved?.told ?? [];
+    const reader = createStreamReader(fleet, settings, saved, folder, told, mirror, copies);
     const mirroredLines = createMirroredLines({
       folder,
       warn: (text) => screen.complain(`dovegate: ${printable(text)}`),

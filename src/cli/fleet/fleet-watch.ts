@@ -29,6 +29,7 @@ import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkp
 import { type Mirror, openMirrorOf } from './mirror.js';
 import { createMirroredLines } from './mirrored.js';
 import { natsOf, openFleet, whyUnlisted } from './open-settings.js';
+import { openStampCopies } from './stamp-copies.js';
 import { startStampsOf } from './stamps.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { watchStreamCertificates } from './stream-certificates.js';
@@ -117,7 +118,7 @@ class Watch {
   #sealedMs: number;
   #sealedRecords: number;
   readonly #certificates: ReturnType<typeof watchStreamCertificates>;
-  readonly #stamper: Stamper | undefined;
+  #stamper: Stamper | undefined;
   #fault: unknown;
 
   constructor(screen: Screen, config: string, settings: FleetSettings, folder: StateFolder) {
@@ -138,7 +139,11 @@ class Watch {
     this.#sealedMs = parseTime(this.#checkpoint?.at ?? '') ?? 0;
     this.#sealedRecords = fleet.records;
     this.#certificates = watchStreamCertificates(settings, (event, fields) => this.#tell(event, fields));
-    this.#stamper = startStampsOf(settings, folder, (event, fields) => this.#tell(event, fields));
+    this.#stamper = this.#startStamper();
+  }
+
+  #startStamper(): Stamper | undefined {
+    return startStampsOf(this.#settings, this.#folder, (event, fields) => this.#tell(event, fields));
   }
 
   #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
@@ -146,8 +151,11 @@ class Watch {
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
-    this.#mirror = openMirrorOf(settings, fleet);
-    return createStreamReader(fleet, settings, saved, this.#folder, () => this.#book.names(), this.#mirror);
+    const mirror = openMirrorOf(settings, fleet);
+    this.#mirror = mirror;
+    const copies = openStampCopies(settings, mirror);
+    const told = (): readonly string[] => this.#book.names();
+    return createStreamReader(fleet, settings, saved, this.#folder, told, mirror, copies);
   }
 
   stop(): void {
@@ -160,7 +168,7 @@ class Watch {
     const refuse = (text: string): void => this.#tell('reload-refused', { text });
     try {
       const next = readFleetSettings(this.#config, this.#screen);
-      const fixed = (['state', 'stream', 'metrics', 'checkpointKeyFile', 'stamps'] as const).filter(
+      const fixed = (['state', 'stream', 'metrics', 'checkpointKeyFile'] as const).filter(
         (key) => JSON.stringify(next[key]) !== JSON.stringify(this.#settings[key]),
       );
       if (fixed.length > 0) return refuse(`a restart is needed for another ${fixed.join(', ')}`);
@@ -193,7 +201,7 @@ class Watch {
     try {
       while (!this.#stop.signal.aborted) {
         this.#session = new AbortController();
-        this.#adopt();
+        await this.#adopt();
         try {
           await this.#follow(this.#session.signal);
         } catch (fault) {
@@ -217,12 +225,17 @@ class Watch {
     this.#tell('stopped', { streamSeq: this.#reader.fleet.streamSeq });
   }
 
-  #adopt(): void {
+  async #adopt(): Promise<void> {
     const next = this.#next;
     if (next === undefined) return;
     this.#next = undefined;
     this.#reader.save();
+    const isSameAuthority = JSON.stringify(next.stamps) === JSON.stringify(this.#settings.stamps);
     this.#settings = next;
+    if (!isSameAuthority) {
+      await this.#stamper?.close();
+      this.#stamper = this.#startStamper();
+    }
     this.#certificates.adopt(next);
     this.#reader = this.#open(next, this.#folder.load());
     this.#rightsMs = -Infinity;

@@ -410,7 +410,7 @@ function segmentBefore(line: Buffer): number | undefined {
 }
 
 /** Whose group may read new directories: that of the mirror's own directory, if an operator has let it. */
-function groupOf(root: string): number | undefined {
+export function groupOf(root: string): number | undefined {
   const found = statSync(root, { throwIfNoEntry: false });
   return found !== undefined && (found.mode & 0o040) !== 0 ? found.gid : undefined;
 }

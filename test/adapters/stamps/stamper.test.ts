@@ -113,7 +113,7 @@ void test('a stamp of openssl is stored with its line, and one a day is taken', 
 void test('a day is not stamped again after a restart, and never without its line', async (t) => {
   const authority = makeStampAuthority(t, { keys: 'ec' });
   const folder = join(openFolder(t), 'stamps');
-  await storeStamp(folder, '2026-01-02', Buffer.from('line\n'), Buffer.from('answer'));
+  await storeStamp(folder, { day: '2026-01-02', line: Buffer.from('line\n'), answer: Buffer.from('answer') });
   assert.deepEqual(readdirSync(folder).toSorted(), ['2026-01-02.jsonl', '2026-01-02.tsr']);
   const clock = createFakeClock();
   let asked = 0;
@@ -138,7 +138,7 @@ void test('a day is not stamped again after a restart, and never without its lin
   // The oldest go beyond bounds.stampDays.
   for (let at = 0; at < bounds.stampDays; at += 1)
     writeFileSync(join(folder, `${stampDay(Date.UTC(2027, 0, 1) + at * dayMs)}.tsr`), '');
-  await storeStamp(folder, '2040-01-01', Buffer.from('line\n'), Buffer.from('answer'));
+  await storeStamp(folder, { day: '2040-01-01', line: Buffer.from('line\n'), answer: Buffer.from('answer') });
   assert.ok(!existsSync(join(folder, '2026-01-02.tsr')) && !existsSync(join(folder, '2026-01-02.jsonl')));
   assert.equal([...readStamps(folder)].length, bounds.stampDays);
 });

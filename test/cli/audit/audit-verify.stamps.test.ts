@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
+  cpSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -253,6 +254,60 @@ void test('a day without a stamp is said, and no stamp at all is a fault', async
     run([told.directory, told.directory], { key: told.keys, stamps, authority: by.rootFile }),
     CommandFault,
   );
+});
+
+void test('the journals of a fleet are verified with the copies beside them', async (t) => {
+  const mirror = join(temporaryDirectory(t), 'journals');
+  const by = authorityOf(t);
+  const [oldId, newId] = ['cd'.repeat(16), 'ab'.repeat(16)];
+  const [old, told] = [writeDays(t, { journal: oldId }), writeDays(t)];
+  const anew = writeDays(t, { user: 'carol@example.com' });
+  /** The stamps of some days, of the journal that it has. */
+  const copy = (host: string, from: Told, journal: string, of: readonly string[], stamped = from): void => {
+    cpSync(from.directory, join(mirror, host, journal), { recursive: true });
+    const folder = stampDays(t, stamped, by);
+    mkdirSync(join(mirror, host, 'stamps'), { recursive: true });
+    for (const day of of)
+      for (const name of [`${day}.tsr`, `${day}.jsonl`])
+        copyFileSync(join(folder, name), join(mirror, host, 'stamps', name));
+  };
+  const verified = async (stamps: string | true = true): Promise<Record<string, readonly string[]>> => {
+    const places = { config: undefined, paths: [], fleet: mirror };
+    const asked = { places, key: told.keys, stamps, authority: by.rootFile, json: true };
+    const { code, screen } = await run([], asked);
+    const reports = screen.lines().map((line) => JSON.parse(line));
+    assert.equal(code, reports.every(({ passed }) => passed) ? 0 : 1);
+    return Object.fromEntries(
+      reports.map(({ host, journal, faults, stamps: found }) => [
+        `${host} ${journal.slice(0, 2)}`,
+        [`${found?.count ?? 0} stamps`, ...faults.map(({ kind }: { kind: string }) => kind)],
+      ]),
+    );
+  };
+  copy('gate1', old, oldId, days.slice(0, 2));
+  copy('gate1', told, newId, days.slice(2));
+  assert.deepEqual(await verified(), { 'gate1 cd': ['2 stamps'], 'gate1 ab': ['3 stamps'] });
+  // The same as a folder of their own, as a person kept it.
+  const kept = join(temporaryDirectory(t), 'kept');
+  cpSync(join(mirror, 'gate1', 'stamps'), join(kept, 'gate1'), { recursive: true });
+  assert.deepEqual(await verified(kept), { 'gate1 cd': ['2 stamps'], 'gate1 ab': ['3 stamps'] });
+
+  // Written anew with the key in the mirror, and its folder of stamps with it, but for the copies: another host without any.
+  copy('gate2', anew, newId, days, told);
+  copy('gate3', told, newId, []);
+  const found = await verified();
+  assert.deepEqual(found['gate1 ab'], ['3 stamps']);
+  assert.deepEqual(found['gate2 ab']?.[0], '5 stamps');
+  assert.ok(found['gate2 ab']?.includes('rewritten'));
+  assert.deepEqual(found['gate3 ab'], ['0 stamps', 'stamp']);
+  // A stamp that is none is said once, with the newest journal.
+  for (const host of ['gate2', 'gate3']) rmSync(join(mirror, host), { recursive: true });
+  writeFileSync(join(kept, 'gate1', `${days[4]}.tsr`), 'x');
+  assert.deepEqual(await verified(kept), { 'gate1 cd': ['2 stamps'], 'gate1 ab': ['2 stamps', 'stamp'] });
+  // The older journal was thrown away, whose records the other one does not have.
+  rmSync(join(mirror, 'gate1', oldId), { recursive: true });
+  const [count, ...kinds] = (await verified())['gate1 ab'] ?? [];
+  assert.deepEqual([count, new Set(kinds)], ['5 stamps', new Set(['rewritten', 'stamp-foreign'])]);
 });
 
 void test('plain openssl verifies a stored stamp by the commands of the page', (t) => {

@@ -14,12 +14,13 @@ import {
   hostStreamOf,
   isToHost,
   readHeadOf,
+  readStampsSubject,
   readSubject,
 } from './block.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
-import { currentOf, type Gates, judgeMirror, judgeNow, rowsOf, unsignedOf } from './judge.js';
+import { currentOf, type Gates, judgeMirror, judgeNow, judgeStamps, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
   type ExpectedHead,
@@ -93,6 +94,8 @@ export interface Fleet {
   strengths(): readonly SignedStrength[];
   /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
   seeMirrored(mirroredMs: ReadonlyMap<string, number>): void;
+  /** By the token of a listed host: the day of its newest time stamp, at its beginning. */
+  seeStamps(lastMs: ReadonlyMap<string, number>): void;
   /** Adds a finding from outside: the stream was replaced. Without a host it gets `noHost`. */
   note(finding: FleetFinding): void;
   accept(nowMs: number): number;
@@ -131,6 +134,7 @@ class Verifier implements Fleet {
   readonly #log: FleetLog;
   #news: FleetFinding[] = [];
   #mirroredMs: ReadonlyMap<string, number> = new Map();
+  #stampedMs: ReadonlyMap<string, number> = new Map();
 
   constructor(options: FleetOptions, state: FleetState | undefined) {
     this.#options = options;
@@ -253,6 +257,10 @@ class Verifier implements Fleet {
     this.#mirroredMs = mirroredMs;
   }
 
+  seeStamps(lastMs: ReadonlyMap<string, number>): void {
+    this.#stampedMs = lastMs;
+  }
+
   accept(nowMs: number): number {
     const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
     const count = this.#findings.accept(nowMs) + trails.length + this.#streams.accept();
@@ -315,7 +323,9 @@ class Verifier implements Fleet {
   }
 
   #takeOfGate(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): void {
-    const named = readSubject(message.subject);
+    const stampsOf = readStampsSubject(message.subject);
+    const named =
+      stampsOf === undefined ? readSubject(message.subject) : { host: stampsOf, journal: undefined };
     if (named === undefined) {
       const { host = noHost, name } = from;
       const text = `the message at ${message.streamSeq} of ${name} has a subject of no gate; look who may publish it`;
@@ -326,6 +336,11 @@ class Verifier implements Fleet {
     if (from.name !== own) {
       const text = `the message at ${message.streamSeq} of ${from.name} is of this host, whose stream is ${own}; look who changed the subjects of the streams`;
       this.#report({ kind: 'misplaced', ...named, text }, true);
+      return;
+    }
+    if (named.journal === undefined) {
+      // The caller keeps those of listed hosts.
+      this.#lookUp(named.host);
       return;
     }
     const chain = this.#chainOf(named.host, named.journal, message.storedMs);
@@ -343,16 +358,12 @@ class Verifier implements Fleet {
     const chains = this.#chains.get(host) ?? [];
     const known = chains.find(({ state }) => state.journal === journal);
     if (known !== undefined) return known;
-    const isListed = this.#options.hosts.has(host);
-    if (!isListed && this.#strangers() >= strangersMax) {
+    if (!this.#options.hosts.has(host) && this.#strangers() >= strangersMax) {
       const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may publish, or put the hosts into "hosts"`;
       this.#report({ kind: 'unknown-host', host: noHost, text }, true);
       return undefined;
     }
-    if (!isListed) {
-      const text = 'it is not listed: put it into "hosts", or take its rights away';
-      this.#report({ kind: 'unknown-host', host, text }, true);
-    }
+    this.#lookUp(host);
     const before = currentOf(chains);
     if (before !== undefined) {
       const { seq, hash } = before.state;
@@ -375,6 +386,12 @@ class Verifier implements Fleet {
     const chain = new Chain(state, this.#contextOf(state));
     this.#add(host, chain);
     return chain;
+  }
+
+  #lookUp(host: string): void {
+    if (this.#options.hosts.has(host)) return;
+    const text = 'it is not listed: put it into "hosts", or take its rights away';
+    this.#report({ kind: 'unknown-host', host, text }, true);
   }
 
   #forget(chains: Chain[], chain: Chain): void {
@@ -464,6 +481,7 @@ class Verifier implements Fleet {
       ...this.#judgeTrails(nowMs),
       ...judgeNow(this.#gates(), nowMs),
       ...unmirrored,
+      ...judgeStamps(this.#stampedMs, this.#gates(), nowMs),
     ];
   }
 
