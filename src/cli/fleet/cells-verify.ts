@@ -144,7 +144,7 @@ function isThere(path: string): boolean {
 const pieceBytes = 1 << 18;
 
 /** A record of a mirrored journal whose own hash is right. Rejects with a JournalFault. */
-async function findRecord(directory: string, seq: number): Promise<Held> {
+export async function findRecord(directory: string, seq: number): Promise<Held> {
   if (!isThere(directory)) return 'absent';
   const { files } = findTrail([directory]);
   const [file] = await fromLast(files, seq, (line) => readClaim(line)?.seq);

@@ -5,7 +5,6 @@
 
 import { basename, join } from 'node:path';
 import { makeInner, writeWhole } from '../../adapters/journal/segments.js';
-import { findRecord } from '../../adapters/shipping/find-record.js';
 import { hasStamp, stampDays, storeStamp } from '../../adapters/stamps/stamp-folder.js';
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
@@ -25,6 +24,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { readAuthorityFile, readStampedLine } from '../audit/audit-stamps.js';
 import { mirrorIn, stampsIn } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
+import { findRecord } from './cells-verify.js';
 import { groupOf, type Mirror } from './mirror.js';
 
 /** What a gate may send at a day: what its ship sends of an earlier time, twice. */
@@ -121,7 +121,7 @@ export function openStampCopies(
       );
     const found = await findRecord(join(root, host, journal), seq).catch(() => undefined);
     // What the mirror does not have is not compared: there is a finding of its own.
-    if (found?.seq === seq && found.hash !== hash)
+    if (typeof found === 'object' && found.hash !== hash)
       throw misfit(
         `a time stamp of ${day} is over another record ${seq} than the one that came: the journal was written anew at the host after it was sent, or before; compare both with the mirror`,
       );
