@@ -15,6 +15,7 @@ import { stampBytes, stampsSubjectOf } from '../../src/domain/records/fleet/bloc
 import { checkpoint, placeFor, signKey, startRun, stop, write } from '../adapters/journal/forged-run.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';
 import {
+  type AuthorityOptions,
   makeStampAuthority,
   type PaperStamp,
   paperStamp,
@@ -47,8 +48,8 @@ function writeOld(t: TestContext, user = 'alice@example.com') {
   return { ...place, beganMs, journal, lines };
 }
 
-function authorityOf(t: TestContext): StampAuthority {
-  return makeStampAuthority(t, { keys: 'ec', notBefore: new Date(Date.now() - 100 * dayMs) });
+function authorityOf(t: TestContext, more: AuthorityOptions = {}): StampAuthority {
+  return makeStampAuthority(t, { keys: 'ec', notBefore: new Date(Date.now() - 100 * dayMs), ...more });
 }
 
 const dayOf = (ms: number): string => formatTime(ms).slice(0, 10);
@@ -139,6 +140,7 @@ void test('of what a forger sends nothing is kept but a right stamp, once', {
   const { journal, lines, beganMs } = writeOld(t);
   await fill(nats, { gate1: journal });
   const [by, other] = [authorityOf(t), authorityOf(t)];
+  const wide = authorityOf(t, { purpose: 'critical,timeStamping,emailProtection' });
   const desk = openDesk(nats, {});
   const stamps = { url: 'http://127.0.0.1:1/tsr', authority: by.rootFile };
   desk.write({ gate1: trusted }, { drift: '10d', stamps });
@@ -185,6 +187,7 @@ void test('of what a forger sends nothing is kept but a right stamp, once', {
     [stampOf(by, first.replace('"checkpoint"', '"checkpoint","x":1'), beganMs), /no signed checkpoint/],
     [stampOf(by, sealed(9999, {}), beganMs), /that record did not come/],
     [stampOf(other, first, beganMs), /does not chain to a certificate/],
+    [stampOf(wide, first, beganMs), /is not for time stamps alone/],
     [stampOf(by, first, beganMs, { hash: 'sha512' }), /other bytes/],
     [stampOf(by, first, beganMs - 3_600_000), /its time is before that of the checkpoint/],
     [stampOf(by, last, Date.now() + dayMs), /had not come when it was sent/],
@@ -225,7 +228,8 @@ void test('without an authority in the settings stamps are kept, and judged when
   if (skipOf(t, nats)) return;
   const { journal, lines, beganMs } = writeOld(t);
   await fill(nats, { gate1: journal });
-  const [by, other] = [authorityOf(t), authorityOf(t)];
+  // Its certificate has expired since.
+  const [by, other] = [authorityOf(t, { notAfter: new Date(Date.now() - dayMs) }), authorityOf(t)];
   const desk = openDesk(nats, {});
   desk.write({ gate1: trusted }, { drift: '10d' });
   const [first = '', last = ''] = lines;

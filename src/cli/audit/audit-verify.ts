@@ -160,11 +160,11 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
       // Those of one host at a time.
       let read: ReturnType<typeof readStamped> | undefined;
       return (directory) => {
-        const { host = '', paths: own = [], stamps = '' } = hostOf(journals, directory) ?? {};
-        const at = folder === true ? stamps : join(folder, host);
+        const of = hostOf(journals, directory);
+        const at = folder === true ? (of?.stamps ?? '') : join(folder, of?.host ?? '');
         if (read?.folder !== at) read = readStamped(at, authority, true);
-        const others = new Set(own.map((path) => basename(path)));
-        return stampsOf(read, { journal: basename(directory), others, isNewest: directory === own.at(-1) });
+        const isNewest = directory === of?.paths.at(-1);
+        return stampsOf(read, { journal: basename(directory), others: of?.journals ?? new Set(), isNewest });
       };
     }
     if (folder === true)

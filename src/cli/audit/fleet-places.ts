@@ -149,8 +149,9 @@ export interface MirroredHost {
   readonly key: string | undefined;
   /** The directories of its journals, the one that is written last. */
   readonly paths: readonly string[];
-  /** The folder of the copies of its time stamps. */
+  /** The folder of the copies of its time stamps, and the journals beside it, also those that go on in another cell. */
   readonly stamps: string;
+  readonly journals: ReadonlySet<string>;
   /** The directories where other cells have the same journals, by that of the cell where it goes on. */
   readonly elsewhere?: ReadonlyMap<string, readonly string[]>;
 }
@@ -199,13 +200,14 @@ function hostsIn(mirror: string, listed: ReadonlyMap<string, string | undefined>
   }
   const hosts = [...new Set([...listed.keys(), ...journals.map(({ host }) => host)])];
   return hosts.toSorted().map((host) => {
-    const paths = journals.filter((one) => one.host === host).map(({ path }) => path);
+    const own = journals.filter((one) => one.host === host);
     const key = listed.get(host);
     return {
       host,
       key: key === undefined ? undefined : parsePublicKey(key),
-      paths,
+      paths: own.map(({ path }) => path),
       stamps: stampsIn(mirror, host),
+      journals: new Set(own.map(({ journal }) => journal)),
     };
   });
 }
@@ -229,6 +231,7 @@ function ofCell(
       key: undefined,
       paths: [],
       stamps: stampsIn(mirror, host),
+      journals: new Set<string>(),
     })),
   };
 }
@@ -249,12 +252,12 @@ function joinCells(cells: readonly Cell[]): readonly MirroredHost[] {
   const placesOf = (host: string, path: string): readonly string[] =>
     places.get(`${host} ${basename(path)}`) ?? [];
   return cells.flatMap(({ name, hosts }) =>
-    hosts.flatMap(({ host, key, paths, stamps }) => {
+    hosts.flatMap(({ host, key, paths, ...beside }) => {
       const own = paths.filter((path) => placesOf(host, path)[0] === path);
       // All of it goes on in another cell.
       if (paths.length > 0 && own.length === 0) return [];
       const elsewhere = new Map(own.map((path) => [path, placesOf(host, path).slice(1)]));
-      return [{ host: cells.length > 1 ? `${name}/${host}` : host, key, paths: own, stamps, elsewhere }];
+      return [{ host: cells.length > 1 ? `${name}/${host}` : host, key, paths: own, elsewhere, ...beside }];
     }),
   );
 }

@@ -271,8 +271,11 @@ void test('the journals of a fleet are verified with the copies beside them', as
       for (const name of [`${day}.tsr`, `${day}.jsonl`])
         copyFileSync(join(folder, name), join(mirror, host, 'stamps', name));
   };
-  const verified = async (stamps: string | true = true): Promise<Record<string, readonly string[]>> => {
-    const places = { config: undefined, paths: [], fleet: mirror };
+  const verified = async (
+    stamps: string | true = true,
+    fleet = mirror,
+  ): Promise<Record<string, readonly string[]>> => {
+    const places = { config: undefined, paths: [], fleet };
     const asked = { places, key: told.keys, stamps, authority: by.rootFile, json: true };
     const { code, screen } = await run([], asked);
     const reports = screen.lines().map((line) => JSON.parse(line));
@@ -291,6 +294,28 @@ void test('the journals of a fleet are verified with the copies beside them', as
   const kept = join(temporaryDirectory(t), 'kept');
   cpSync(join(mirror, 'gate1', 'stamps'), join(kept, 'gate1'), { recursive: true });
   assert.deepEqual(await verified(kept), { 'gate1 cd': ['2 stamps'], 'gate1 ab': ['3 stamps'] });
+
+  // Of cells, each beside its own.
+  const cells = temporaryDirectory(t);
+  for (const cell of ['north', 'south']) cpSync(mirror, join(cells, cell, 'journals'), { recursive: true });
+  rmSync(join(cells, 'north', 'journals', 'gate1', newId), { recursive: true });
+  rmSync(join(cells, 'south', 'journals', 'gate1', oldId), { recursive: true });
+  rmSync(join(cells, 'north', 'journals', 'gate1', 'stamps', `${days[2]}.tsr`));
+  const ofCells = await verified(true, cells);
+  assert.deepEqual(Object.keys(ofCells), ['north/gate1 cd', 'south/gate1 ab']);
+  assert.deepEqual(
+    [ofCells['north/gate1 cd']?.[0], ofCells['south/gate1 ab']?.[0]],
+    ['4 stamps', '5 stamps'],
+  );
+
+  // A host that moved: its newer journal goes on in the other cell, and is there, too, as far as it came.
+  cpSync(join(mirror, 'gate1', newId), join(cells, 'north', 'journals', 'gate1', newId), { recursive: true });
+  const segment = segmentFiles(told.directory).at(-1) ?? '';
+  rmSync(join(cells, 'north', 'journals', 'gate1', newId, segment));
+  assert.deepEqual(await verified(true, cells), {
+    'north/gate1 cd': ['2 stamps'],
+    'south/gate1 ab': ofCells['south/gate1 ab'],
+  });
 
   // Written anew with the key in the mirror, and its folder of stamps with it, but for the copies: another host without any.
   copy('gate2', anew, newId, days, told);
