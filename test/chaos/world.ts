@@ -2,7 +2,7 @@
 // gate on a disk and a clock of its own, the process that ships its records, the verifier of the fleet, the
 // page with watchers.
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hashPassword } from '../../src/domain/people/identity/credentials.js';
@@ -122,16 +122,12 @@ export async function openWorld(
   /** What clients use: the newest key that the gate has read. */
   let shownKey = panelKeys[0] ?? '';
 
-  const natsFiles = (user: string): Readonly<Record<string, string>> =>
-    Object.fromEntries(
-      ['ca.pem', `${user}.pem`, `${user}.key`].map((name) => [
-        name,
-        readFileSync(join(nats.folder, name), 'utf8'),
-      ]),
-    );
   const write = (name: string, text: string): void => writeFileSync(path(name), text, { mode: 0o600 });
-  for (const [name, text] of Object.entries(natsFiles(host)))
-    write(name === 'ca.pem' ? 'nats-ca.pem' : name, text);
+  for (const [name, from] of [
+    ['nats-ca.pem', 'ca.pem'],
+    ['nats.creds', `${host}.creds`],
+  ] as const)
+    write(name, readFileSync(join(nats.folder, from), 'utf8'));
   write('mail.password', `${backendPassword}\n`);
   const issue = (): void => {
     const issued = authority.issue({ names: ['localhost', '127.0.0.1'] });
@@ -192,7 +188,7 @@ audit:
   reserve: 1MiB
   checkpoint_interval: 5s
   ship:
-    - { nats: "${servers}", host: ${host}, ca: nats-ca.pem, certificate: ${host}.pem, key: ${host}.key, settle: 1s }
+    - { nats: "${servers}", host: ${host}, ca: nats-ca.pem, credentials: nats.creds, settle: 1s }
 admin:
   unix: admin.sock
   tcp: "127.0.0.1:${adminPort}"
@@ -407,14 +403,12 @@ function extraConf(lab: Lab, password: string): string {
 function writeFleet(nats: NatsCluster, host: string, user: string): string {
   const file = join(nats.folder, `fleet-${user}.yaml`);
   const servers = nats.settingsOf(user).servers.map(({ port }) => `tls://127.0.0.1:${port}`);
-  chmodSync(join(nats.folder, `${user}.key`), 0o600);
   writeFileSync(
     file,
     JSON.stringify({
       nats: servers.join(','),
       ca: 'ca.pem',
-      certificate: `${user}.pem`,
-      key: `${user}.key`,
+      credentials: `${user}.creds`,
       hosts: { [host]: user === 'admin' ? {} : { key: 'gate1.pub', silent_after: '5m' } },
       state: join(nats.folder, `state-${user}`),
       metrics: 'off',

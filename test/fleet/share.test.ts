@@ -1,6 +1,6 @@
 // Goal: each host has a stream with a share of the disk. Real daemons ship to a real server. Phases of the first: two gates and a
 // watch; the watch and `verify` find nothing, nothing is doubled or missing, the mirror has the journal. Of the second: a gate's
-// certificate fills its stream. What must not happen: a command that waits for a stream, a gate that stops for what another one
+// credentials fill its stream. What must not happen: a command that waits for a stream, a gate that stops for what another one
 // did, a finding that nobody caused.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -94,7 +94,7 @@ test('a gate fills its stream: it alone waits, and goes on serving', { timeout: 
   for (const gate of gates) gate.work();
   await Promise.all(gates.map((gate) => gate.untilAnswered(20)));
 
-  // Whoever has the certificate of gate1, under a name of a journal that nobody has.
+  // A thief of the credentials of gate1, under a name of a journal that nobody has.
   const thief = await openNats(nats.settingsOf('gate1'));
   t.after(() => thief.close());
   const subject = `dovegate.audit.gate1.${randomBytes(16).toString('hex')}`;

@@ -24,9 +24,9 @@ export interface Nats {
   readonly port: number;
   /** Of its process; undefined: it does not run. */
   readonly pid: number | undefined;
-  /** Of the server and of all users. */
+  /** Of the server, and of users by certificate. */
   readonly authority: Authority;
-  /** Holds certificates, keys and credentials of users as files. */
+  /** Holds credentials, or certificates and keys, of users as files. */
   readonly folder: string;
   /** Where it is and who asks: a gate's host, `verifier` or `admin`. */
   settingsOf(user: string): NatsSettings;
