@@ -269,7 +269,10 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     desk.write({ gate1: { silent_after: 'soon' } });
     const wrong = await desk.run('verify');
     assert.equal(wrong.exit, 78);
-    assert.match(wrong.stderr, /fleet-verifier\.yaml:1:\d+: hosts\.gate1\.silent_after: must be a duration/);
+    assert.match(
+      wrong.stderr,
+      /fleet-verifier\.yaml:\d+:\d+: hosts\.gate1\.silent_after: must be a duration/,
+    );
   });
 });
 

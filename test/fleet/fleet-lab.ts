@@ -81,7 +81,6 @@ export function openDesk(
     const settings = {
       nats: `tls://127.0.0.1:${port}`,
       ...nats.loginOf(user),
-      hosts: named,
       state,
       metrics,
       // Journals of a test are sent long after they were written.
@@ -89,7 +88,15 @@ export function openDesk(
       max_size: '1GiB',
       ...more,
     };
-    writeFileSync(config, JSON.stringify(settings));
+    const lines = Object.entries(settings).flatMap(([key, value]) =>
+      value === undefined ? [] : [`${key}: ${JSON.stringify(value)}\n`],
+    );
+    const listed = Object.entries(named).map(
+      ([host, own]) => `  ${JSON.stringify(host)}: ${JSON.stringify(own)}\n`,
+    );
+    // As `prepare` writes it: `issue` adds a host.
+    const hosts = listed.length === 0 ? 'hosts: {}\n' : `hosts:\n${listed.join('')}`;
+    writeFileSync(config, lines.join('') + hosts);
   };
   write(hosts);
   return {
@@ -107,12 +114,12 @@ export function openDesk(
   };
 }
 
-/** `fleet.yaml` and `fleet/admin` of this server, as `prepare` makes them. Returns the path of the settings. */
-export function layFleet(nats: Nats, hosts: readonly string[]): string {
-  const { folder, port, trust, authority } = nats;
+/** The folder `fleet` of this server, as `prepare` makes it. */
+export function layAdmin({ folder, trust, authority }: Nats): void {
   if (trust === undefined) throw new Error('users of this server have certificates');
   const at = (...names: readonly string[]): string => join(folder, ...names);
   mkdirSync(at('fleet', 'admin', 'accounts'), { recursive: true, mode: 0o700 });
+  mkdirSync(at('fleet', 'keys'));
   const put = (name: string, text: string): void => writeFileSync(at('fleet', name), text, { mode: 0o600 });
   const read = (name: string): string => readFileSync(at(name), 'utf8');
   put('ca.pem', authority.certificatePem);
@@ -124,16 +131,22 @@ export function layFleet(nats: Nats, hosts: readonly string[]): string {
   put('admin/administrator.creds', read('admin.creds'));
   put('admin/system.creds', read('system.creds'));
   for (const [host, account] of trust.accounts) put(`admin/accounts/${host}.jwt`, account);
+}
+
+/** With `fleet.yaml`. Returns its path. */
+export function layFleet(nats: Nats, hosts: readonly string[]): string {
+  const { folder, port } = nats;
+  layAdmin(nats);
   const lines = hosts.map(
     (host) => `  ${JSON.stringify(host)}: { key: "fleet/keys/${host}.pub", silent_after: 5m }\n`,
   );
-  const config = at('fleet.yaml');
+  const config = join(folder, 'fleet.yaml');
   writeFileSync(
     config,
     `nats: tls://127.0.0.1:${port}
 ca: fleet/ca.pem
 credentials: fleet/verifier.creds
-state: ${JSON.stringify(at('state'))}
+state: ${JSON.stringify(join(folder, 'state'))}
 metrics: "off"
 share: 1GiB
 hosts:

@@ -1,5 +1,5 @@
 // What goes wrong on purpose in a simulated fleet: one fault a host, and what a verifier must say of that host, no more and no less. A
-// thief has the certificate of the host's gate and its disk; the administrator of the server may do all that the server permits.
+// thief has the credentials of the host's gate and its disk; the administrator of the server may do all that the server permits.
 import { join } from 'node:path';
 import { openNats } from '../../../src/adapters/nats/link.js';
 import { encodeBody } from '../../../src/domain/records/audit/encode.js';

@@ -1,6 +1,6 @@
 // One gate of a simulated fleet: the writer of the journal and the shipper of the daemon, without clients and without processes. Its
 // records come in bulk; everything behind the ring of records is the real thing: segments with heads, chain, signed checkpoints, recovery
-// after a crash, the connection with the host's own certificate, blocks, positions, doubts.
+// after a crash, the connection with the host's own credentials, blocks, positions, doubts.
 import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/adapters/host/clock.js';
@@ -73,6 +73,8 @@ export class SimulatedGate {
   readonly before: { readonly directory: string; readonly journal: string }[] = [];
   /** Nothing more comes from it. */
   isOut = false;
+  /** How often it has begun or ended a connection itself. */
+  moves = 0;
   readonly #nextId = createUlidSource();
   readonly #moments: Moment[] = [];
   #exchanges: number;
@@ -136,6 +138,7 @@ export class SimulatedGate {
 
   /** Connects, and resolves when everything on disk was acknowledged, or the journal is forked. */
   async ship(): Promise<void> {
+    this.moves += 1;
     const { link, stream, told, random } = this.options;
     const isDead = (): boolean => this.#shipping !== shipping;
     const sink: Sink = {
@@ -204,6 +207,7 @@ export class SimulatedGate {
 
   /** What is on disk is sent first, and then nothing more. */
   async park(): Promise<void> {
+    this.moves += 1;
     await this.shipped();
     const shipping = this.#shipping;
     this.#acknowledgedSeq = this.sentSeq;
@@ -221,6 +225,7 @@ export class SimulatedGate {
 
   /** The process and its connection end at once, with commands in the ring that are not in a segment yet. */
   async crash(pairs = 0): Promise<void> {
+    this.moves += 1;
     const run = this.#open;
     this.#run = undefined;
     const records = Array.from({ length: pairs }, () => this.#pair()).flat();

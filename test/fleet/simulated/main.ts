@@ -8,6 +8,7 @@ import { isFound, simulateFleet } from './simulation.js';
 const { values } = parseArgs({
   options: {
     hosts: { type: 'string', default: '1000' },
+    newcomers: { type: 'string', default: '3' },
     rate: { type: 'string', default: '10000' },
     minutes: { type: 'string', default: '5' },
     days: { type: 'string', default: '0' },
@@ -16,8 +17,9 @@ const { values } = parseArgs({
   },
 });
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
-const [hosts, rate, minutes, days, group] = [
+const [hosts, newcomers, rate, minutes, days, group] = [
   values.hosts,
+  values.newcomers,
   values.rate,
   values.minutes,
   values.days,
@@ -26,6 +28,7 @@ const [hosts, rate, minutes, days, group] = [
 const isNumber = (value: number | undefined): value is number => Number.isFinite(value) && Number(value) >= 0;
 if (
   !isNumber(hosts) ||
+  !isNumber(newcomers) ||
   !isNumber(rate) ||
   !isNumber(minutes) ||
   !isNumber(days) ||
@@ -33,7 +36,7 @@ if (
   !Number.isSafeInteger(seed)
 ) {
   console.error(
-    'usage: npm run lab -- fleet --hosts N --rate N --minutes N [--days N] [--group N] [--seed N]',
+    'usage: npm run lab -- fleet --hosts N --rate N --minutes N [--newcomers N] [--days N] [--group N] [--seed N]',
   );
   process.exit(64);
 }
@@ -53,6 +56,7 @@ try {
   const turnMs = Math.ceil((hosts * group * 1000) / rate);
   const outcome = await simulateFleet(owner, {
     hosts,
+    newcomers,
     rate,
     seed,
     group,
@@ -70,9 +74,12 @@ try {
       : `MUST BE ${expected.join(', ')} AND IS ${found.join(', ')}`;
     console.log(`${isFound(row) ? 'found' : 'WRONG'}  ${host}  ${name}: ${verdict}`);
   }
-  for (const text of [...outcome.others, ...outcome.different]) console.log(`WRONG  ${text}`);
-  const isRight =
-    outcome.faults.every(isFound) && outcome.others.length === 0 && outcome.different.length === 0;
+  const lost = outcome.joins.flatMap((one) =>
+    one.lost.map((text) => `a connection was made again while ${one.host} joined: ${text}`),
+  );
+  const wrong = [...outcome.others, ...outcome.different, ...lost];
+  for (const text of wrong) console.log(`WRONG  ${text}`);
+  const isRight = outcome.faults.every(isFound) && wrong.length === 0;
   process.exitCode = isRight ? 0 : 1;
 } finally {
   for (const close of closers) await close();

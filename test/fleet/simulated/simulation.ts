@@ -1,13 +1,15 @@
 // A fleet of simulated gates at a real nats-server, with a real `audit fleet watch` and `verify` that read it: crashes, steps of clocks,
-// and faults that are planted on one host each, by a seed. What comes out: whether each fault was found with its host and as what it
-// is, whether anything else was found, whether the mirror has the journals byte for byte; and what it took.
+// hosts that join by the real commands, and faults that are planted on one host each, by a seed. What comes out: whether each fault was
+// found with its host and as what it is, whether anything else was found, whether a connection ended because a host joined, whether the
+// mirror has the journals byte for byte; and what it took.
 import { spawn } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 import type { FleetFinding } from '../../../src/domain/records/fleet/shapes.js';
+import { exitCodes } from '../../../src/ports/machine.js';
 import { memoryMiB, processorSeconds } from '../../bench/load/usage.js';
 import { type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { builtProgram } from '../../kit/daemon.js';
@@ -16,14 +18,17 @@ import { freePorts } from '../../kit/free-ports.js';
 import { type Nats, openNatsServer } from '../../kit/nats.js';
 import type { Skipped } from '../../kit/skipped.js';
 import { until } from '../../kit/until.js';
-import { type Desk, openDesk, statusOf } from '../fleet-lab.js';
+import { runWarm } from '../../kit/warm-program.js';
+import { type Desk, layAdmin, openDesk, statusOf } from '../fleet-lab.js';
 import { startWatch, type Watching } from '../watching.js';
 import { type Fault, faults, type Stage } from './faults.js';
-import { SimulatedGate } from './gate.js';
+import { type GateOptions, SimulatedGate } from './gate.js';
 
 export interface SimulationOptions {
   /** Those that `fleet.yaml` lists, and a stranger, who is never listed. */
   readonly hosts: number;
+  /** How many of them join during the load. */
+  readonly newcomers: number;
   /** Of all hosts together, a second. */
   readonly rate: number;
   readonly seconds: number;
@@ -54,6 +59,21 @@ export interface Outcome {
   readonly different: readonly string[];
   /** Events of shippers, by kind. */
   readonly events: ReadonlyMap<string, number>;
+  readonly joins: readonly Join[];
+}
+
+/** A host that joined while others sent. */
+interface Join {
+  readonly host: string;
+  /** From `issue` until the stream has its journal. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Gates that were connected all the time, by what they did themselves. */
+  readonly others: number;
+  /** Those of them whose connection is gone, as the server has it. */
+  readonly lost: readonly string[];
+  /** Blocks of others that were acknowledged meanwhile. */
+  readonly acknowledged: number;
 }
 
 interface Actor {
@@ -72,6 +92,19 @@ interface Happening {
 const prefix = 'DOVEGATE_AUDIT';
 const stranger = 'stranger';
 const turnsPerCheckpoint = 4;
+/** Of the records. */
+const joinsAt = 0.3;
+const connectionsMax = 4096;
+/** Of the daemon that a newcomer would have. */
+const gateSettings = `version: 1
+listeners: { support: { unix: support.sock, mode: "0600", policy: support } }
+backends: { mail1: { address: "unix:nobody.sock", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies: { support: { users: ["*"], allow: [quota get] } }
+state: state
+admin: { unix: admin.sock }
+audit: { directory: audit, memory: off, reserve: 4KiB }
+`;
 const sampleMs = 1_000;
 const startsAtOnce = 16;
 const idleMs = 30_000;
@@ -89,6 +122,7 @@ export async function simulateFleet(owner: Owner, options: SimulationOptions): P
     { length: options.hosts - 1 },
     (_, at) => `gate-${String(at + 1).padStart(4, '0')}`,
   );
+  const newcomers = names.splice(names.length - options.newcomers);
   const beganMs = performance.now();
   const [monitor = 0] = await freePorts(1);
   const nats = await openNatsServer(owner, {
@@ -100,7 +134,7 @@ export async function simulateFleet(owner: Owner, options: SimulationOptions): P
     'nats-server',
     `${nats.version}, with ${names.length} accounts after ${secondsSince(beganMs)} s`,
   );
-  const simulation = new Simulation(nats, monitor, names, openFolder(owner), options);
+  const simulation = new Simulation(nats, monitor, { names, newcomers }, openFolder(owner), options);
   try {
     return await simulation.run();
   } finally {
@@ -112,14 +146,18 @@ class Simulation {
   readonly #nats: Nats;
   readonly #monitor: number;
   readonly #options: SimulationOptions;
+  readonly #folder: string;
   readonly #random: Random;
-  readonly #actors: readonly Actor[];
+  readonly #actors: Actor[];
+  readonly #newcomers: readonly string[];
+  readonly #joins: Join[] = [];
   readonly #extras: SimulatedGate[] = [];
   readonly #absent: readonly { readonly host: string; readonly fault: Fault }[];
   readonly #desk: Desk;
-  readonly #hosts: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly #hosts: Record<string, Readonly<Record<string, string>>>;
   readonly #events = new Map<string, number>();
-  readonly #acknowledgedMs: number[] = [];
+  /** Blocks of hosts that were there at the beginning. */
+  readonly #acknowledged: { readonly atMs: number; readonly lagMs: number }[] = [];
   readonly #verifiedMs: number[] = [];
   readonly #usage = new Map<
     string,
@@ -138,13 +176,15 @@ class Simulation {
   constructor(
     nats: Nats,
     monitor: number,
-    names: readonly string[],
+    { names, newcomers }: { readonly names: readonly string[]; readonly newcomers: readonly string[] },
     folder: string,
     options: SimulationOptions,
   ) {
     this.#nats = nats;
     this.#monitor = monitor;
+    this.#folder = folder;
     this.#options = options;
+    this.#newcomers = newcomers;
     this.#random = seededRandom(options.seed);
     this.#total = options.rate * options.seconds;
     const places = shuffled(names, this.#random);
@@ -165,18 +205,11 @@ class Simulation {
       .map((host, at): Actor => {
         const fault = planted.get(host);
         const key = makeSignKey();
-        const gate = new SimulatedGate({
-          host,
-          folder,
-          link: nats.settingsOf(host),
-          stream: prefix,
+        const gate = this.#gateOf(host, at, {
           signKey: key,
-          wallMs: () => this.#wallMs(),
-          random: seededRandom(options.seed + at + 1),
           acknowledged: (lagMs) => {
-            if (this.#isLoad) this.#acknowledgedMs.push(lagMs);
+            if (this.#isLoad) this.#acknowledged.push({ atMs: performance.now(), lagMs });
           },
-          told: (kind) => void this.#events.set(kind, (this.#events.get(kind) ?? 0) + 1),
           ...fault?.gate?.({ hourMs: this.#hourMs }),
         });
         const silent = fault?.listed === 'soon-silent' ? options.patienceMs : 6 * 3_600_000;
@@ -187,6 +220,23 @@ class Simulation {
     for (const { host } of this.#absent) hosts[host] = { silent_after: '6h' };
     this.#hosts = hosts;
     this.#desk = openDesk(nats, {});
+  }
+
+  #gateOf(
+    host: string,
+    at: number,
+    more: Pick<GateOptions, 'signKey' | 'acknowledged'> & Partial<GateOptions>,
+  ): SimulatedGate {
+    return new SimulatedGate({
+      host,
+      folder: this.#folder,
+      link: this.#nats.settingsOf(host),
+      stream: prefix,
+      wallMs: () => this.#wallMs(),
+      random: seededRandom(this.#options.seed + at + 1),
+      told: (kind) => void this.#events.set(kind, (this.#events.get(kind) ?? 0) + 1),
+      ...more,
+    });
   }
 
   /** A difference of clocks that is none is below a half of it. */
@@ -211,7 +261,7 @@ class Simulation {
     const told = new Map<string, number>();
     const samples = this.#sample(watch);
     await until(() => this.#status() !== undefined, 'the watch has read something', 120_000);
-    await this.#load();
+    await this.#load(watch);
     await this.#until((gate) => this.#isRead(gate), 'the watch has read everything');
     if (this.#options.isMeasured) await this.#measureIdle(watch);
     await this.#plantLate();
@@ -259,6 +309,7 @@ class Simulation {
     this.#desk.write(this.#hosts, more);
     const made = await admin.run('init');
     if (made.exit !== 0) throw new Error(made.text);
+    layAdmin(this.#nats);
     say('streams made by init', `${Object.keys(this.#hosts).length + 2} in ${secondsSince(atMs)} s`);
     atMs = performance.now();
     const waiting = [...this.#gates];
@@ -274,12 +325,18 @@ class Simulation {
   }
 
   /** All records but the last ones, with what happens meanwhile. */
-  async #load(): Promise<void> {
+  async #load(watch: Watching): Promise<void> {
     const { rate, group, say } = this.#options;
-    const happenings = [...this.#happenings()].toSorted((one, other) => one.at - other.at);
+    const order = shuffled(this.#gates, this.#random);
+    const join = async (): Promise<void> => {
+      for (const host of this.#newcomers) order.push(await this.#join(host));
+      watch.child.kill('SIGHUP');
+    };
+    const happenings = [...this.#happenings(), { at: joinsAt, run: join }].toSorted(
+      (one, other) => one.at - other.at,
+    );
     const running: Promise<void>[] = [];
     const failed: unknown[] = [];
-    const order = shuffled(this.#gates, this.#random);
     const startMs = performance.now();
     let saidMs = startMs;
     let turnedMs = startMs;
@@ -318,6 +375,7 @@ class Simulation {
     };
     await shipped();
     this.#isLoad = false;
+    const endMs = performance.now();
     const caughtUp = secondsSince(madeMs);
     for (const gate of this.#gates) {
       if (!gate.isOut) gate.checkpoint();
@@ -331,6 +389,94 @@ class Simulation {
       `${records} records in ${seconds.toFixed(0)} s (${Math.round(this.#total / seconds)} a second); ` +
         `all in the streams ${caughtUp} s after`,
     );
+    this.#reportJoins(startMs, endMs);
+  }
+
+  /** A host that was not there, by the commands of docs/audit-fleet.md, while the others send. */
+  async #join(host: string): Promise<SimulatedGate> {
+    const { config } = this.#desk;
+    const { folder } = this.#nats;
+    const own = join(this.#folder, host);
+    const gate = this.#gateOf(host, this.#actors.length, {
+      signKey: makeSignKey(),
+      acknowledged: () => undefined,
+      link: {
+        ...this.#nats.settingsOf(host),
+        caFile: join(own, 'ship/ca.pem'),
+        credentialsFile: join(own, 'ship/gate.creds'),
+      },
+    });
+    gate.open();
+    gate.checkpoint();
+    const daemonConfig = join(own, 'dovegate.yaml');
+    writeFileSync(daemonConfig, gateSettings);
+    const moves = new Map(this.#actors.map((actor) => [actor, actor.gate.moves]));
+    const before = await this.#connections();
+
+    const fromMs = performance.now();
+    const issued = await runWarm(['audit', 'fleet', 'issue', host, '--config', config]);
+    if (issued.exit !== 0) throw new Error(issued.text);
+    const issuedMs = performance.now();
+    const file = join(folder, `fleet/admin/${host}.join`);
+    const joined = await runWarm(['audit', 'fleet', 'join', file, '--config', daemonConfig]);
+    // There is no daemon that could be reloaded: the gate is in this process.
+    if (joined.exit !== exitCodes.unavailable) throw new Error(joined.text);
+    writeFileSync(join(folder, `fleet/keys/${host}.pub`), joined.stdout);
+    await gate.ship();
+    const toMs = performance.now();
+
+    const after = await this.#connections();
+    const others = [...moves].filter(
+      ([{ gate: other, fault }, count]) => fault === undefined && other.moves === count,
+    );
+    const lost = others
+      .filter(([{ gate: other }]) => before.get(other.host) !== after.get(other.host))
+      .map(([{ gate: other }]) => `${other.host}: ${before.get(other.host)}, ${after.get(other.host)}`);
+    const acknowledged = this.#acknowledged.filter(({ atMs }) => atMs >= fromMs).length;
+    this.#joins.push({ host, fromMs, toMs, lost, acknowledged, others: others.length });
+    const pushed = /^the server knows them since (.*?),/m.exec(issued.text)?.[1];
+    this.#options.say(
+      `${host} joins`,
+      `issue in ${Math.round(issuedMs - fromMs)} ms (known ${pushed}), its journal in its stream ${Math.round(toMs - issuedMs)} ms later; ` +
+        `${acknowledged} blocks of others acknowledged; connections made again: ${lost.length} of ${others.length}`,
+    );
+
+    // A lab may take longer than five minutes after its last record.
+    writeFileSync(config, readFileSync(config, 'utf8').replace('silent_after: 5m', 'silent_after: 6h'));
+    this.#hosts[host] = { key: `fleet/keys/${host}.pub`, silent_after: '6h' };
+    this.#actors.push({ gate, fault: undefined });
+    return gate;
+  }
+
+  /** Of gates, as the server has them: the numbers and the beginnings of all connections of a host. */
+  async #connections(): Promise<ReadonlyMap<string, string>> {
+    const answer = await fetch(`http://127.0.0.1:${this.#monitor}/connz?limit=${connectionsMax}`);
+    const { connections }: { readonly connections: readonly Readonly<Record<string, unknown>>[] } =
+      JSON.parse(await answer.text());
+    const found = new Map<string, string>();
+    for (const { name, cid, start } of connections) {
+      const host = String(name).replace(/^test /, '');
+      found.set(host, `${found.get(host) ?? ''} ${cid} since ${start}`);
+    }
+    return found;
+  }
+
+  /** The longest time between two acknowledgements of the others, and the longest that a record waited: while a host joined, and else. */
+  #reportJoins(startMs: number, endMs: number): void {
+    const isJoin = (atMs: number): boolean =>
+      this.#joins.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs);
+    const most = { join: { gap: 0, lag: 0 }, else: { gap: 0, lag: 0 } };
+    let last = startMs;
+    for (const { atMs, lagMs } of [...this.#acknowledged, { atMs: endMs, lagMs: 0 }]) {
+      const of = isJoin(atMs) || isJoin(last) ? most.join : most.else;
+      of.gap = Math.max(of.gap, atMs - last);
+      of.lag = Math.max(of.lag, lagMs);
+      last = atMs;
+    }
+    const shown = (name: 'gap' | 'lag'): string =>
+      `${Math.round(most.join[name])} ms while hosts joined, ${Math.round(most.else[name])} ms in the rest of the load`;
+    this.#options.say('others: no acknowledgement for', shown('gap'));
+    this.#options.say('others: on disk until acknowledged, most', shown('lag'));
   }
 
   *#happenings(): Generator<Happening> {
@@ -490,7 +636,7 @@ class Simulation {
     );
     const lag = (of: number[]): string =>
       `${percentile(of, 0.5)} ms, p99 ${percentile(of, 0.99)} ms, at most ${percentile(of, 1)} ms`;
-    say('on disk until acknowledged, p50', lag(this.#acknowledgedMs));
+    say('on disk until acknowledged, p50', lag(this.#acknowledged.map(({ lagMs }) => lagMs)));
     say('on disk until verified, p50', lag(this.#verifiedMs));
     say('events of shippers', [...this.#events].map(([kind, count]) => `${kind} ${count}`).join(', '));
     say('streams on disk', mebibytes(join(this.#nats.folder, 'store')));
@@ -582,6 +728,8 @@ class Simulation {
     });
     const isPlanted = (host: string, kind: string): boolean => {
       const { fault } = planted.find((one) => one.host === host) ?? {};
+      // Until the watch is reloaded.
+      if (kind === 'unknown-host' && this.#newcomers.includes(host)) return true;
       return [...(fault?.kinds ?? []), ...(fault?.passing ?? [])].some((one) => one === kind);
     };
     const others = [
@@ -591,7 +739,7 @@ class Simulation {
         return !isPlanted(host, kind);
       }),
     ];
-    return { records: this.#made, faults: rows, others, events: this.#events };
+    return { records: this.#made, faults: rows, others, events: this.#events, joins: this.#joins };
   }
 
   #compareMirror(): readonly string[] {
