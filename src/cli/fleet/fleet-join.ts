@@ -41,6 +41,8 @@ export interface JoinFlags {
 
 const folderName = 'ship';
 const includedName = 'ship.yaml';
+/** The name of the lock key at the gate. */
+const lockKeyName = 'fleet';
 /** How long the present records may take to the stream. */
 const sentMs = 20_000;
 const lookMs = 100;
@@ -60,11 +62,13 @@ export async function fleetJoin(
         exitCodes.configuration,
         [...before.problems, `${summarise(config, before)}; nothing was changed`].join('\n'),
       );
-    const { directory } = before.settings.audit;
+    const { fleetKeys, audit } = before.settings;
+    const { directory } = audit;
     // In the package, a user of its own sends records.
     const sender = realpathSync(config) === packaged.file ? uidOf(packaged.shipUser) : undefined;
     const uid = sender ?? daemonUidOf(before.settings, new Set([config]), undefined);
-    writeFiles(config, given, ownerFor(uid));
+    const isListed = [...fleetKeys].some(([name, key]) => name !== lockKeyName && key === given.lockKey);
+    writeFiles(config, isListed ? { ...given, lockKey: undefined } : given, ownerFor(uid));
     include(config);
     screen.complain(`${config} sends the journal of this gate as ${given.host} to ${given.servers}`);
     const code = await reloadAndWait(screen, config, given, findDaemon);
@@ -113,6 +117,7 @@ function ownerFor(uid: number | undefined): Owner | undefined {
 
 function writeFiles(config: string, given: JoinFile, sender: Owner | undefined): void {
   const folder = join(dirname(resolve(config)), folderName);
+  const verifiers = Object.entries(given.verifiers).map(([name, keys]) => [`${name}.pub`, keys] as const);
   const lines = [
     '# Written by "dovegate audit fleet join", which writes it again (docs/audit-fleet.md).',
     'audit:',
@@ -122,12 +127,19 @@ function writeFiles(config: string, given: JoinFile, sender: Owner | undefined):
     '      ca: ca.pem',
     '      credentials: gate.creds',
     `      host: ${JSON.stringify(given.host)}`,
+    ...(verifiers.length === 0
+      ? []
+      : [`      verifiers: ${JSON.stringify(verifiers.map(([name]) => name))}`]),
+    ...(given.lockKey === undefined
+      ? []
+      : ['fleet_keys:', `  ${lockKeyName}: ${JSON.stringify(given.lockKey)}`]),
     '',
   ];
   attempt(folder, () => {
     new NewFiles().folder(folder, 0o755, undefined);
     writeAtomically(join(folder, 'gate.creds'), given.credentials, 0o600, sender);
     writeAtomically(join(folder, 'ca.pem'), given.authority, 0o644);
+    for (const [name, keys] of verifiers) writeAtomically(join(folder, name), keys, 0o644);
     writeAtomically(join(folder, includedName), lines.join('\n'), 0o644);
   });
 }

@@ -84,11 +84,12 @@ const stateShape = z.object({
 
 type State = Readonly<Omit<z.infer<typeof stateShape>, 'locks'>> & { readonly locks: readonly Held[] };
 
+/** Of the administrator, beside the other files. */
+export const lockKeyFileOf = (admin: string): string => join(admin, 'fleet-lock.key');
 const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 const stateOf = (keyFile: string): string => `${keyFile.replace(/\.key$/, '')}.json`;
-const publicOf = (keyFile: string): string => `${keyFile.replace(/\.key$/, '')}.pub`;
-const keyFileOf = (config: string, { key }: KeyFlags): string =>
-  key ?? join(placesOf(config).admin, 'fleet-lock.key');
+export const publicOf = (keyFile: string): string => `${keyFile.replace(/\.key$/, '')}.pub`;
+const keyFileOf = (config: string, { key }: KeyFlags): string => key ?? lockKeyFileOf(placesOf(config).admin);
 
 /** Exit code 0; 75: published for some hosts only. Throws a CommandFault or a NatsFault. */
 export async function fleetLock(

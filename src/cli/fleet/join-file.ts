@@ -1,10 +1,12 @@
 // The file that `fleet prepare` makes for a gate and `fleet join` reads there: one line of JSON with the names, the authority of the
-// server's certificate, and the gate's credentials. With it one can send records as this gate.
+// server's certificate, the gate's credentials, and the public keys that the fleet has. With it one can send records as this gate.
 
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
+import { publicKeyText } from '../../domain/config/schema-parts.js';
 import { text } from '../../domain/language/seams/shape.js';
 import { parseLine } from '../../domain/records/audit/record.js';
+import { verifierKeysIn } from '../../domain/records/fleet/checkpoint.js';
 import { isHostWord, verifierName } from '../../domain/records/fleet/names.js';
 
 const format = 'dovegate-fleet-join-1';
@@ -19,6 +21,13 @@ const joinFile = z.object({
   stream: z.string().regex(/^[\w-]+$/),
   authority: part,
   credentials: part,
+  /** By the name of each verifier, its `checkpoint.pub`: the gate keeps records until one of them has mirrored them. */
+  verifiers: z.record(
+    z.string().refine(isHostWord),
+    part.refine((keys) => verifierKeysIn(keys) !== undefined),
+  ),
+  /** Public key in base64: what it signs locks people at the gate. */
+  lockKey: z.string().regex(publicKeyText).optional(),
 });
 export type JoinFile = Readonly<z.infer<typeof joinFile>>;
 

@@ -208,7 +208,7 @@ function whyForeign(folder: string): string | undefined {
 }
 
 /** The public keys that signed checkpoints, oldest first, as in the state. Throws the system's error. */
-function readPublicKeys(folder: string): readonly string[] {
+export function readPublicKeys(folder: string): readonly string[] {
   const text = readIfThere(join(folder, 'checkpoint.pub')) ?? '';
   return text.split('\n').filter((line) => parsePublicKey(line) === line);
 }

@@ -7,6 +7,9 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { makeFleetAuthority } from '../../../src/cli/fleet/fleet-authority.js';
 import { formatJoinFile, type JoinFile } from '../../../src/cli/fleet/join-file.js';
+import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
+import { loadConfiguration } from '../../../src/setup/configuration.js';
+import { inspectBeside } from '../../../src/setup/inspect-beside.js';
 import { makeAuthority } from '../../kit/certificates.js';
 import { runDovegate } from '../../kit/daemon.js';
 import { openFolder } from '../../kit/folder.js';
@@ -24,6 +27,7 @@ const given: JoinFile = {
   stream: 'DOVEGATE_AUDIT',
   authority: authority.certificate,
   credentials: credentialsOf('mail-gate-1'),
+  verifiers: {},
 };
 
 const seedIn = (text: string): string => /^SU\w+$/m.exec(text)?.[0] ?? '';
@@ -83,6 +87,28 @@ test('a gate joins, and joins again with new credentials', async (t) => {
   assert.equal(again.stdout.toString(), `${publicKey}\n`);
   assert.equal(readFileSync(config, 'utf8'), text);
   assert.equal(readFileSync(at('ship/gate.creds'), 'utf8'), renewed.credentials);
+
+  // With the keys of the verifier and of the locks, as a fleet has them that runs.
+  const [verifier, lock] = [makeSignKey().key, makeSignKey().key];
+  const known = { ...renewed, verifiers: { verifier: `${verifier}\n` }, lockKey: lock };
+  const settingsNow = () => {
+    const { settings, problems } = loadConfiguration(config, { beside: inspectBeside });
+    return settings ?? assert.fail(problems.join('\n'));
+  };
+  // Somebody has listed it already: a key has one name.
+  writeFileSync(config, `${text}fleet_keys: { security: "${lock}" }\n`);
+  assert.equal((await joinBy(formatJoinFile(known))).exit, 69);
+  assert.deepEqual([...settingsNow().fleetKeys], [['security', lock]]);
+  writeFileSync(config, text);
+  assert.equal((await joinBy(formatJoinFile(known))).exit, 69);
+  assert.equal(readFileSync(at('ship/verifier.pub'), 'utf8'), `${verifier}\n`);
+  assert.deepEqual([...settingsNow().fleetKeys], [['fleet', lock]]);
+  assert.deepEqual(
+    settingsNow().audit.ship.map((sink) => sink.kind === 'nats' && sink.verifiers),
+    [[at('ship/verifier.pub')]],
+  );
+  assert.equal((await joinBy(formatJoinFile(known))).exit, 69);
+  assert.deepEqual([...settingsNow().fleetKeys], [['fleet', lock]], 'again');
 });
 
 test('what is not for this gate, or does not fit its configuration', async (t) => {

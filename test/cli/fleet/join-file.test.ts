@@ -4,13 +4,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { formatJoinFile, type JoinFile, parseJoinFile } from '../../../src/cli/fleet/join-file.js';
+import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 
+const { key } = makeSignKey();
 const file: JoinFile = {
   host: 'mail-gate-1',
   servers: 'tls://nats1.example.com:4222,tls://[2001:db8::7]:4222',
   stream: 'DOVEGATE_AUDIT',
   authority: '-----BEGIN CERTIFICATE-----\nabc\n',
   credentials: 'credentials',
+  verifiers: { verifier: `${key}\n${key}\n` },
+  lockKey: key,
 };
 
 test('written and read', () => {
@@ -20,7 +24,10 @@ test('written and read', () => {
 test('no such file', () => {
   for (const text of ['', '{}', 'mail-gate-1', '[]', formatJoinFile(file).slice(0, -10)])
     assert.equal(parseJoinFile(text), undefined, text);
-  const changes: readonly Partial<Record<keyof JoinFile, string>>[] = [
+  const changes: readonly Partial<Record<keyof JoinFile, unknown>>[] = [
+    { verifiers: { '../gate': key } },
+    { verifiers: { verifier: 'no key' } },
+    { lockKey: `${key}"\nlisteners: {}` },
     { host: 'a.b' },
     { host: 'verifier' },
     { host: 'a"\nlisteners: {}' },
@@ -29,7 +36,11 @@ test('no such file', () => {
     { stream: 'A B' },
   ];
   for (const change of changes)
-    assert.equal(parseJoinFile(formatJoinFile({ ...file, ...change })), undefined, JSON.stringify(change));
+    assert.equal(
+      parseJoinFile(JSON.stringify({ ...JSON.parse(formatJoinFile(file)), ...change })),
+      undefined,
+      JSON.stringify(change),
+    );
 });
 
 test('a file above the bound is not parsed', () => {
