@@ -288,6 +288,8 @@ const values = {
   fleetServerBytes: '10240GiB',
   fleetAccounts: 4000,
   fleetTrustBytes: '16KiB',
+  fleetConnections: 64,
+  fleetSubscriptions: 64,
   fleetOpen: 10_000,
   fleetPolicies: 1000,
   fleetRecent: 512,

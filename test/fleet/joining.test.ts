@@ -1,17 +1,19 @@
 // Goal: a gate joins, gets other credentials and leaves while others ship to a real server: no connection of theirs ends, their lag
-// stays as it was, the server is not reloaded. What must not happen: credentials that were replaced and still work, and an `issue` that
-// says it is done when the server does not know it.
+// stays as it was, the server is not reloaded. What must not happen: credentials that were replaced and still work, or work again after a
+// restart or by an older copy of the administrator's files, and an `issue` that says it is done when the server does not know it.
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { NatsFault } from '../../src/adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
-import { formatServerTrust, parseTrust } from '../../src/cli/fleet/fleet-trust.js';
+import { endGate, formatServerTrust, parseTrust } from '../../src/cli/fleet/fleet-trust.js';
 import { parseJoinFile } from '../../src/cli/fleet/join-file.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { freePorts } from '../kit/free-ports.js';
 import { natsReleases, openNatsServer } from '../kit/nats.js';
+import { openNatsCluster } from '../kit/nats-cluster.js';
+import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 import { layFleet, readLines, send, skipOf } from './fleet-lab.js';
 import { openFleetGate } from './gate.js';
@@ -134,12 +136,23 @@ for (const release of natsReleases)
     assert.equal(inited.exit, 0, inited.text);
     await undisturbed('other users of AUDIT and SYS');
 
+    const account = join(nats.folder, 'fleet/admin/accounts/gate3.jwt');
+    const copied = readFileSync(account);
     const removed = await fleet('remove', 'gate3');
     assert.equal(removed.exit, 0, removed.text);
     assert.ok((await renewed.ended) instanceof NatsFault);
     await isRefused('gate3', 'it is removed');
     assert.doesNotMatch(readFileSync(config, 'utf8'), /gate3/);
     await undisturbed('a gate left');
+    // A copy of the administrator's files from before.
+    const ended = readFileSync(account);
+    writeFileSync(account, copied);
+    const older = await fleet('init');
+    assert.equal(older.exit, 78, older.text);
+    assert.match(older.stderr, /the server has a newer account GATE_gate3: \S+ is an older copy, /);
+    await isRefused('gate3', 'an older copy');
+    writeFileSync(account, ended);
+    assert.equal((await fleet('init')).exit, 0);
     const unknown = await fleet('remove', 'gate9');
     assert.equal(unknown.exit, 64, unknown.text);
 
@@ -158,6 +171,8 @@ for (const release of natsReleases)
     await isRefused('gate1', 'after init');
     await (await openAs('gate1')).close();
     await isRefused('gate3', 'removed, after a restart');
+    // Its configuration has older accounts of these than its folder.
+    for (const user of ['verifier', 'admin', 'system']) await isRefused(user, 'replaced, after a restart');
 
     // It lost its accounts; of those in its configuration, server.sh has the present ones.
     await nats.stop();
@@ -180,3 +195,30 @@ for (const release of natsReleases)
     await isRefused('gate3', 'removed, and given again as such');
     for (const gate of gates) await gate.stop();
   });
+
+test('a gate is removed at every server of a cluster, also at one that was away', {
+  timeout: 600_000,
+}, async (t) => {
+  const cluster = await openNatsCluster(t, ['gate1', 'gate2']);
+  if (skipOf(t, cluster)) return;
+  const { trust, accounts } = cluster.trust;
+  const openAt = async (user: string, server: number): Promise<NatsLink> => {
+    const link = await openNats(cluster.settingsOf(user, [server]));
+    t.after(() => link.close());
+    return link;
+  };
+  const isRefusedAt = async (server: number): Promise<boolean> => {
+    const fault = await openAt('gate1', server).catch((thrown: unknown) => thrown);
+    return fault instanceof NatsFault && fault.code === 'auth-rejected';
+  };
+  const [gate, other] = [await openAt('gate1', 1), await openAt('gate2', 1)];
+  await (await openAt('gate1', 2)).close();
+  await cluster.kill(2);
+  const ended = endGate(trust, 'gate1', accounts.get('gate1') ?? '', Date.now());
+  await (await openAt('system', 0)).pushAccount(ended);
+  assert.ok((await gate.ended) instanceof NatsFault);
+  assert.deepEqual(await Promise.all([0, 1].map(isRefusedAt)), [true, true]);
+  await cluster.start(2);
+  await until(() => isRefusedAt(2), 'the server that was away does not know it any more');
+  assert.equal(await Promise.race([other.ended, 'connected']), 'connected');
+});

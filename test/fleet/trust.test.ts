@@ -16,6 +16,7 @@ import { formatTrust, issueGate, parseTrust } from '../../src/cli/fleet/fleet-tr
 import { exportedSubjects, gateSubjectsOf, hostStreamOf } from '../../src/domain/records/fleet/block.js';
 import { natsReleases, openNatsServer } from '../kit/nats.js';
 import { makeTestTrust } from '../kit/nats-trust.js';
+import { until } from '../kit/until.js';
 import { skipOf } from './fleet-lab.js';
 
 const prefix = 'DOVEGATE_AUDIT';
@@ -218,11 +219,30 @@ for (const release of natsReleases)
     await failsBy(openWith('forger', userOf(stranger, audit)), 'auth-rejected', 'by a key of nobody');
     const { seed } = readCredentials(real.credentials) ?? assert.fail('credentials');
     await failsBy(openWith('forger', userOf(keyOf(seed), real.id)), 'auth-rejected', "by a gate's own key");
+    for (const account of [audit, claimsOf(accounts.get('gate1') ?? '').subject]) {
+      await failsBy(openWith('forger', userOf(keyOf(seed), account)), 'auth-rejected', 'in another account');
+      if (account !== audit)
+        await failsBy(
+          openWith('forger', userOf(grants, account)),
+          'auth-rejected',
+          'grants, in another account',
+        );
+      // The user that was signed, but for the account that it names.
+      const [head, body = '', signature] = readCredentials(real.credentials)?.jwt.split('.') ?? [];
+      const claims = Object(JSON.parse(Buffer.from(body, 'base64url').toString()));
+      const moved = { ...claims, nats: { ...claims.nats, issuer_account: account } };
+      const jwt = [head, Buffer.from(JSON.stringify(moved)).toString('base64url'), signature].join('.');
+      await failsBy(
+        openWith('forger', formatCredentials(jwt, seed)),
+        'auth-rejected',
+        'another account named',
+      );
+    }
 
     for (const subject of [
       '$SYS.REQ.CLAIMS.DELETE',
       '$SYS.REQ.SERVER.PING',
-      '$SYS.REQ.CLAIMS.LIST',
+      `$SYS.REQ.ACCOUNT.${audit}.CONNZ`,
       subjectOf('gate1'),
     ])
       await failsBy(system.publish(subject, [], Buffer.from('x'), 0), 'no-rights', subject);
@@ -237,4 +257,46 @@ for (const release of natsReleases)
     await open('gate2');
     await system.pushAccount(renewed.account);
     await failsBy(open('gate2'), 'auth-rejected', 'a user that was replaced');
+
+    // Nobody else gives the server an account: not the thief of a gate, of the verifier, of the administrator.
+    for (const [name, code] of [
+      ['gate1', 'no-rights'],
+      ['verifier', 'no-rights'],
+      // It may send in its own account, where no server listens.
+      ['admin', 'no-stream'],
+    ] as const) {
+      const thief = await open(name);
+      await failsBy(thief.pushAccount(accounts.get('gate2') ?? ''), code, `an account by ${name}`);
+      await failsBy(thief.accounts(), code, `all accounts, to ${name}`);
+      await failsBy(open('gate2'), 'auth-rejected', `an account by ${name}`);
+    }
+  });
+
+for (const release of natsReleases)
+  test(`one gate's credentials take some connections and subscriptions of the server (${release})`, {
+    timeout: 600_000,
+  }, async (t) => {
+    const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], release });
+    if (skipOf(t, nats)) return;
+    const thief = await Promise.all(
+      Array.from({ length: bounds.fleetConnections }, () => nats.connect('gate1')),
+    );
+    t.after(() => Promise.all(thief.map((connection) => connection.close())));
+    await assert.rejects(openNats(nats.settingsOf('gate1')), NatsFault);
+    await (await openNats(nats.settingsOf('gate2'))).close();
+
+    const [first] = thief;
+    assert.ok(first !== undefined);
+    const refused: string[] = [];
+    void (async () => {
+      for await (const status of first.status())
+        if (status.type === 'error') refused.push(status.error.message);
+    })();
+    for (let at = 0; at < bounds.fleetSubscriptions; at += 1)
+      first.subscribe(`_INBOX.gate1.${at}`, { callback: () => undefined });
+    await first.flush();
+    assert.deepEqual(refused, []);
+    first.subscribe('_INBOX.gate1.more', { callback: () => undefined });
+    await until(() => refused.length > 0, 'one more is refused');
+    assert.match(refused.join(), /maximum subscriptions exceeded/i);
   });

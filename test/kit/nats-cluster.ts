@@ -11,13 +11,14 @@ import { makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
 import { installNats, natsReleases } from './nats.js';
-import { makeTestTrust } from './nats-trust.js';
+import { makeTestTrust, type TestTrust } from './nats-trust.js';
 import type { Skipped } from './skipped.js';
 import { until } from './until.js';
 
 export interface NatsCluster {
   readonly version: string;
   readonly folder: string;
+  readonly trust: TestTrust;
   /** All servers in their order, or those of these numbers. */
   settingsOf(user: string, servers?: readonly number[]): NatsSettings;
   /** `server_name` of each, by its number. */
@@ -126,6 +127,7 @@ ${trust.configurationIn(folder, `accounts-${at}`)}
   const cluster: NatsCluster = {
     version: server.version,
     folder,
+    trust,
     names,
     settingsOf: (user, servers = numbers) => ({
       servers: servers.map((at) => ({ host: '127.0.0.1', port: portOf(at) })),

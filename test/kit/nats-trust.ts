@@ -58,7 +58,7 @@ export function makeTestTrust(
       mkdirSync(place);
       for (const account of accounts.values())
         writeFileSync(join(place, `${readJwt(account)?.subject}.jwt`), account);
-      return `${formatServerTrust(trust)}resolver { type: full, dir: "${place}", allow_delete: false, interval: "2m" }`;
+      return `${formatServerTrust(trust)}resolver { type: full, dir: "${place}", allow_delete: false, interval: "10s" }`;
     },
   };
 }

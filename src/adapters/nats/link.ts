@@ -73,6 +73,9 @@ export interface NatsLink {
   updateStream(stream: string, config: StreamConfig): Promise<void>;
   /** As a user of the system account: the servers know this account (its JWT) from now on, in the place of an older one. */
   pushAccount(jwt: string): Promise<void>;
+  /** As such a user: the public keys of all accounts that the server knows, and the JWT of one of them. */
+  accounts(): Promise<readonly string[]>;
+  accountOf(id: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -417,6 +420,16 @@ function linkOf(
       const { error } = parseLine(answer.string()) ?? {};
       const text = asText(asObject(error)?.['description']);
       if (text !== undefined) throw new NatsFault('refused', `cannot ${doing}: ${text}`);
+    },
+    async accounts() {
+      const doing = `list the accounts at ${place}`;
+      intake.ask(intake.payloadMax);
+      const answer = await request('$SYS.REQ.CLAIMS.LIST', doing);
+      return asTexts(readAnswer(answer, doing, intake.payloadMax)['data']);
+    },
+    async accountOf(id) {
+      const answer = await request(`$SYS.REQ.ACCOUNT.${id}.CLAIMS.LOOKUP`, `look up an account at ${place}`);
+      return answer.string();
     },
     async updateStream(stream, config) {
       await ask(`STREAM.UPDATE.${stream}`, config, `change stream ${stream} at ${place}`);

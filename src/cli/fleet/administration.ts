@@ -4,9 +4,11 @@
 
 import { basename, join } from 'node:path';
 import { listFiles, ownerOf, readIfThere, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';
+import { readJwt } from '../../adapters/nats/jwt.js';
 import { useNats } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
+import { printable } from '../../domain/records/audit/encode.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -65,7 +67,10 @@ export function asUser(settings: FleetSettings, config: string, user: string): F
   return { ...settings, credentialsFile, client: undefined };
 }
 
-/** The running server knows these accounts when it resolves. Rejects with a CommandFault or a NatsFault. */
+/**
+ * The running server knows these accounts when it resolves. It would take an older one, too, and with it credentials that were ended: so it
+ * is asked first. Rejects with a CommandFault or a NatsFault.
+ */
 export async function pushAccounts(
   settings: FleetSettings,
   config: string,
@@ -80,9 +85,20 @@ export async function pushAccounts(
   const target = { ...natsOf(own, 'accounts'), inbox: `_INBOX.${systemName}` };
   const all = [...accounts];
   await useNats(target, new AbortController().signal, async (link) => {
+    const known = new Set(await link.accounts());
     const left = all.values();
     const push = async (): Promise<void> => {
-      for (const account of left) await link.pushAccount(account);
+      for (const account of left) {
+        const { subject = '', name = '', issuedAt = 0 } = readJwt(account) ?? {};
+        const there = known.has(subject) ? await link.accountOf(subject) : undefined;
+        if (there === account) continue;
+        if ((there === undefined ? 0 : (readJwt(there)?.issuedAt ?? 0)) > issuedAt)
+          throw new CommandFault(
+            exitCodes.configuration,
+            `the server has a newer account ${printable(name)}: ${placesOf(config).admin} is an older copy, and would give credentials back that were ended; take the newest one, or "issue" or "remove" this gate again`,
+          );
+        await link.pushAccount(account);
+      }
     };
     await Promise.all(Array.from({ length: pushesAtOnce }, push));
   });

@@ -68,7 +68,9 @@ const verifierRights: Rights = {
 };
 
 const systemRights: Rights = {
-  publish: { allow: ['$SYS.REQ.CLAIMS.UPDATE'] },
+  publish: {
+    allow: ['$SYS.REQ.CLAIMS.UPDATE', '$SYS.REQ.CLAIMS.LIST', '$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP'],
+  },
   subscribe: inboxOf(systemName),
 };
 
@@ -77,6 +79,8 @@ const noRights: Rights = { publish: { deny: ['>'] }, subscribe: { deny: ['>'] } 
 
 const unlimited = { subs: -1, data: -1, payload: -1 };
 const accountLimits = { ...unlimited, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: 0 };
+/** One gate's credentials take no more of the server than this: it gives each connection memory, and each subscription. */
+const gateLimits = { ...accountLimits, conn: bounds.fleetConnections, subs: bounds.fleetSubscriptions };
 const withStreams = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
 
 /** What the server lets a key of an account sign: users with exactly these rights. */
@@ -190,7 +194,7 @@ export function issueGate(
   const signing_keys = [scopeOf(signer, host, { publish: { allow: subjects }, subscribe: inboxOf(host) })];
   const operator = signerOf(trust.operatorSeed);
   return {
-    account: signAccount(operator, account, { imports, signing_keys }),
+    account: signAccount(operator, account, { limits: gateLimits, imports, signing_keys }),
     credentials: credentialsOf(account, signer, host),
   };
 }

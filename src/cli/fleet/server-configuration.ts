@@ -55,7 +55,7 @@ export function formatServerConfiguration(
     `  dir: "${serverFiles.accounts}"`,
     '  allow_delete: false',
     '  # Servers of a cluster compare their accounts.',
-    '  interval: "2m"',
+    '  interval: "10s"',
     `  limit: ${bounds.fleetAccounts}`,
     '}',
     '',
