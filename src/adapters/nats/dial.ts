@@ -219,6 +219,10 @@ function faultOfDial(thrown: unknown, place: string, isOwnCa: boolean): NatsFaul
     const text = `${place} does not know us: check \`credentials\` or \`certificate\`, and its list of users`;
     return new NatsFault('auth-rejected', text, thrown);
   }
+  if (messageOf(thrown).includes('maximum account active connections')) {
+    const text = `${place} takes no more connections by these credentials: somebody else may have them`;
+    return new NatsFault('auth-rejected', text, thrown);
+  }
   if (messageOf(thrown).includes('parse credentials')) {
     return new NatsFault('tls-failed', '`credentials` is not a file with a JWT and a seed', thrown);
   }
