@@ -247,7 +247,7 @@ function rows(): Row[] {
   add('clock', 'a clock that is an hour ahead', (_, host) => {
     const hour = 3_600_000;
     const journal = new HandJournal({ host, clockMs: hour }).work(5);
-    return { blocks: [journal.block()], found: [['clock-apart', journal.seq]], isState: true };
+    return { blocks: [journal.block()], found: [['clock-apart', undefined]], isState: true };
   });
   return all;
 }

@@ -78,7 +78,9 @@ export class Findings {
 
   isAccepted(finding: FleetFinding): boolean {
     const kept = this.#all.get(`${finding.host} ${finding.kind}`)?.kept ?? [];
-    return kept.some((one) => one.acceptedMs !== undefined && isSame(one, finding));
+    return kept.some(
+      (one) => one.acceptedMs !== undefined && (isSame(one, finding) || isWithin(one, finding)),
+    );
   }
 
   /** Findings that have not been accepted. */
@@ -112,7 +114,7 @@ export class Findings {
   }
 
   /** For a finding that is evaluated each time and never stored: it counts as known from now on. */
-  addAccepted(finding: FleetFinding, nowMs: number): void {
+  addAccepted(finding: Omit<KeptFinding, 'acceptedMs'>, nowMs: number): void {
     const of = this.#of(finding.host, finding.kind);
     if (of.kept.length >= keptMax) of.kept.shift();
     of.kept.push({ ...finding, acceptedMs: nowMs });
@@ -134,6 +136,11 @@ export class Findings {
 
 function isSame(one: FleetFinding, other: FleetFinding): boolean {
   return one.journal === other.journal && one.seq === other.seq;
+}
+
+/** It says of a later record what was accepted for all that the journal had then. */
+function isWithin({ journal, seq = 0, toSeq = 0 }: KeptFinding, other: FleetFinding): boolean {
+  return journal === other.journal && other.seq !== undefined && other.seq >= seq && other.seq <= toSeq;
 }
 
 /** More records may be missing now than before. */

@@ -264,7 +264,13 @@ class Verifier implements Fleet {
   accept(nowMs: number): number {
     const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
     const count = this.#findings.accept(nowMs) + trails.length + this.#streams.accept();
-    for (const finding of trails) this.#findings.addAccepted(finding, nowMs);
+    for (const finding of trails) {
+      const { host, journal, kind } = finding;
+      const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+      // A whole reading finds the next record of the same key.
+      const toSeq = kind === 'untrusted' ? chain?.state.seq : undefined;
+      this.#findings.addAccepted({ ...finding, toSeq }, nowMs);
+    }
     // Nothing counts as missing before the search for it has ended.
     if (!this.#findings.isReread) {
       for (const awaited of this.#awaited.values()) awaited.clear();

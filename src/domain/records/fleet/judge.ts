@@ -130,10 +130,10 @@ function judgeOpen(chain: Chain, openMs: number, nowMs: number): readonly FleetF
 function judgeClock(chain: Chain, driftMaxMs: number): readonly FleetFinding[] {
   const { driftMs, state } = chain;
   if (driftMs === undefined || Math.abs(driftMs) <= driftMaxMs) return [];
-  const { host, journal, seq } = state;
+  const { host, journal } = state;
   const how = driftMs > 0 ? 'ahead of' : 'behind';
   const text = `its clock is ${Math.round(Math.abs(driftMs) / 1000)} s ${how} the server's; look at the time service of both`;
-  return [{ kind: 'clock-apart', host, journal, seq, ...timeOf(state.time), text }];
+  return [{ kind: 'clock-apart', host, journal, ...timeOf(state.time), text }];
 }
 
 function compareGates(

@@ -140,6 +140,8 @@ const keptFinding = finding
     line: word.optional(),
     /** When a person accepted it; milliseconds since 1970. */
     acceptedMs: distanceMs.optional(),
+    /** The last record that its journal had then. */
+    toSeq: count.optional(),
   })
   .readonly();
 export type KeptFinding = z.infer<typeof keptFinding>;

@@ -44,6 +44,26 @@ void test('what was accepted stays accepted when it is read a second time, and w
   assert.deepEqual(fleet.judge(started), []);
 });
 
+void test('a key that was accepted with a journal stays accepted for all that it had, and no further', () => {
+  const foreign = new PaperGate(makeSignKey().secretPem);
+  for (let round = 0; round < 3; round += 1) {
+    foreign.exchanges(1);
+    foreign.checkpoint();
+  }
+  const stream = blocks(foreign.lines);
+  const fleet = fleetOf();
+  takeAll(fleet, stream);
+  assert.deepEqual(told(fleet.judge(started)), [['untrusted', 'gate1', 2]]);
+  fleet.accept(started);
+  fleet.rewind([]);
+  takeAll(fleet, stream);
+  assert.deepEqual(fleet.judge(started), []);
+  foreign.checkpoint();
+  fleet.rewind([]);
+  takeAll(fleet, blocks(foreign.lines));
+  assert.deepEqual(told(fleet.judge(started)), [['untrusted', 'gate1', foreign.ledger.seq]]);
+});
+
 void test('a checkpoint of the fleet whose signature stands elsewhere, or is spelled differently, is none', () => {
   const named = { heads: [], findings: {}, nextKey: makeSignKey().key };
   const { line } = signCheckpoint(named, undefined, key.secretPem, started);
