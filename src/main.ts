@@ -21,6 +21,12 @@ async function run(name: string, args: readonly string[]): Promise<number> {
 /** A service that has ended is started again soon, whoever reads its output. */
 const serviceOutputMs = 1_000;
 
+try {
+  process.cwd();
+} catch {
+  // It was removed, or another user started us there: a thread could not even begin.
+  process.chdir('/');
+}
 const outputs = watchOutputs();
 const [, name = '', ...args] = process.argv;
 let code: number;

@@ -174,3 +174,10 @@ test('a configuration with a pipe: nobody waits for a writer, and the one behind
   });
   assert.match(stdout, /^\/dev\/stdin:2:11: .*\/dev\/part\.yaml cannot be read: there is no such file/m);
 });
+
+test('a working directory that is gone, or that its user cannot reach, keeps no daemon from its start', async (t) => {
+  const launcher = ['sh', '-c', 'mkdir gone && cd gone && rmdir ../gone && exec "$0" "$@"'];
+  const { daemon, client } = await openGateway(t, { launcher });
+  assert.equal((await (await client()).ask(quota)).status, '+');
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+});
