@@ -174,7 +174,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     const now = head;
     log.setLevel(now.logLevel);
     lookAtSecrets(now);
-    const sinks = sinksOf(now.sinks, { lockLines, stampsFor: stamps.doorFor });
+    const sinks = sinksOf(now.sinks, { lockLines, stampsFor: (sink) => stamps.doorFor(sink) });
     const of = JSON.stringify([now.directory, now.journal, now.host]);
     certificates.prepare([], [], receiverCertificatesOf(now.sinks)).commit();
     if (shipping?.of === of) shipping.sinks.replace(sinks);
