@@ -95,8 +95,8 @@ export function openDesk(
       ([host, own]) => `  ${JSON.stringify(host)}: ${JSON.stringify(own)}\n`,
     );
     // As `prepare` writes it: `issue` adds a host.
-    const hosts = listed.length === 0 ? 'hosts: {}\n' : `hosts:\n${listed.join('')}`;
-    writeFileSync(config, lines.join('') + hosts);
+    const all = listed.length === 0 ? 'hosts: {}\n' : `hosts:\n${listed.join('')}`;
+    writeFileSync(config, lines.join('') + all);
   };
   write(hosts);
   return {

@@ -328,11 +328,11 @@ class Simulation {
   async #load(watch: Watching): Promise<void> {
     const { rate, group, say } = this.#options;
     const order = shuffled(this.#gates, this.#random);
-    const join = async (): Promise<void> => {
+    const joinAll = async (): Promise<void> => {
       for (const host of this.#newcomers) order.push(await this.#join(host));
       watch.child.kill('SIGHUP');
     };
-    const happenings = [...this.#happenings(), { at: joinsAt, run: join }].toSorted(
+    const happenings = [...this.#happenings(), { at: joinsAt, run: joinAll }].toSorted(
       (one, other) => one.at - other.at,
     );
     const running: Promise<void>[] = [];
@@ -456,7 +456,7 @@ class Simulation {
     const found = new Map<string, string>();
     for (const { name, cid, start } of connections) {
       const host = String(name).replace(/^test /, '');
-      found.set(host, `${found.get(host) ?? ''} ${cid} since ${start}`);
+      found.set(host, `${found.get(host) ?? ''} ${String(cid)} since ${String(start)}`);
     }
     return found;
   }
