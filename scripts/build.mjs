@@ -2,7 +2,7 @@
 //
 // It is a bundle: to load 500 modules costs more than to run them. All files that Node runs are in one folder, because a thread is found
 // by `new URL('./journal-thread.js', import.meta.url)`. What scripts call often, the list of subcommands, and each thread are one file
-// each, which Node loads in less time than many. The other subcommands share files, so that the package stays small.
+// each, which Node loads in less time than many; two threads share one. The other subcommands share files, so that the package stays small.
 // Packages with compiled parts and optional packages stay in node_modules.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -32,19 +32,18 @@ const uncalled = {
   },
 };
 /** Below src/: what is one file each. */
-const whole = [
-  'cli/doveadm/doveadm',
-  'cli/serve-command',
-  'adapters/journal/journal-thread',
-  'page/look-thread',
-  'setup/configuration-thread',
-];
+const whole = ['cli/doveadm/doveadm', 'cli/serve-command', 'adapters/journal/journal-thread'];
+/** Below src/: threads that read configurations; what both load is one more file. */
+const readers = ['page/look-thread', 'setup/configuration-thread'];
 /** The same of the daemon, but for what it loads later: a start reads no part that others of the program need. */
 const daemon = ['daemon/serve'];
-/** What imports any of these when it is called loads that file, and has no copy of it. */
+/** What imports any of these, or the printer of a log, when it is called loads that file, and has no copy of it. */
 const apart = {
   name: 'apart',
   setup(bundler) {
+    bundler.onResolve({ filter: /^pino-pretty$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path: `./${path}.js`, external: true } : undefined,
+    );
     bundler.onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
       const name = relative(join(root, 'src'), join(resolveDir, path)).replace(/\.js$/, '');
       return kind === 'dynamic-import' && [...entries, ...whole, ...daemon, ...list].includes(name)
@@ -157,8 +156,9 @@ const built = await Promise.all([
   build({
     ...program,
     splitting: false,
-    entryPoints: Object.fromEntries(named(whole)),
+    entryPoints: { ...Object.fromEntries(named(whole)), 'pino-pretty': 'pino-pretty' },
   }),
+  build({ ...program, entryPoints: Object.fromEntries(named(readers)), chunkNames: 'thread-[name]-[hash]' }),
   build({
     ...program,
     splitting: false,
