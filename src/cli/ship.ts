@@ -1,7 +1,6 @@
 // `dovegate ship`: the process that sends records and notices.
 
-import { readFromDisk, shipStateDirectory } from '../adapters/host/process.js';
-import { standardShipDoor } from '../domain/admin/door/ship.js';
+import { readFromDisk, shipStateDirectory, standardShipDoor } from '../adapters/host/process.js';
 import { findSettings } from '../domain/config/parse-settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { stderr } from './output/output.js';

@@ -4,7 +4,13 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
 import { packaged } from '../adapters/host/packaged.js';
-import { nameProcess, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
+import {
+  nameProcess,
+  onSignal,
+  programVersion,
+  standardShipDoor,
+  watchOrphans,
+} from '../adapters/host/process.js';
 import { readRegularFile, replaceFile } from '../adapters/host/regular-file.js';
 import { isJournalEvent } from '../adapters/journal/journal.js';
 import { createConnect } from '../adapters/net/dial.js';
@@ -14,7 +20,6 @@ import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import { bounds } from '../bounds/bounds.js';
 import { pause } from '../concurrency/waiting.js';
-import { standardShipDoor } from '../domain/admin/door/ship.js';
 import { whyDown } from '../domain/admin/now/problems.js';
 import { whyNotReady } from '../domain/admin/now/running.js';
 import { keptName, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';

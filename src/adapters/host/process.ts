@@ -79,6 +79,8 @@ export function standardConfig(): string {
 
 export const standardConfigHelp = `$DOVEGATE_CONFIG, else ${packaged.file}`;
 
+export const standardShipDoor = '/run/dovegate/ship.sock';
+
 /** Where `dovegate ship` keeps its own state: as systemd says, or as the package has it. */
 export function shipStateDirectory(): string {
   const [first] = (process.env['STATE_DIRECTORY'] ?? '').split(':');

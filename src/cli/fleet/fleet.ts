@@ -1,9 +1,8 @@
 // The subcommands of `dovegate audit fleet` and their options. The code of a subcommand is imported when it is called.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';
+import { standardConfig, standardConfigHelp, standardShipDoor } from '../../adapters/host/process.js';
 import type { NatsFaultCode } from '../../adapters/nats/fault.js';
-import { standardShipDoor } from '../../domain/admin/door/ship.js';
 import { parseDuration } from '../../domain/judging/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';

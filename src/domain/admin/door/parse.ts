@@ -13,7 +13,7 @@ import {
   wantedOf,
 } from '../../language/verbs/verbs.js';
 import { asObject, isText } from '../../records/audit/stored.js';
-import { trailFilter } from '../../records/views/filter.js';
+import { trailFilter } from '../../records/views/asked.js';
 import { pageRoles } from '../page/roles.js';
 import { type RecordedAction, recordedActions } from './door.js';
 

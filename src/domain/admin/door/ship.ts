@@ -11,8 +11,6 @@ import { count, distanceMs, readerOf, spanMs, text, timeMs } from '../../languag
 import { stampFaultCodes } from '../../records/stamps/fault.js';
 import { noticeReceivers } from '../notices/receiver.js';
 
-export const standardShipDoor = '/run/dovegate/ship.sock';
-
 /** Every call, as `METHOD PATH`. */
 export const shipCalls = {
   /** -> lines of {@link ShipLine}, at least one a second: the receivers, again after each reload, and how far records are on disk. */
