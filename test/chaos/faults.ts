@@ -44,263 +44,180 @@ const greetings: readonly string[] = [
   'x'.repeat(100_000),
 ];
 
-/** A fault at one of the relays. */
-const atRelay =
-  (run: (relay: Relay, random: Random) => Promise<void>, detail?: string): Maker =>
+type Fault = readonly [weight: number, kind: string, make: Maker];
+
+const actOf = (target: string, detail: string, run: () => Promise<void>): Act => ({
+  target,
+  ...(detail !== '' && { detail }),
+  run,
+});
+
+const atRelay = (
+  weight: number,
+  kind: string,
+  detail: string,
+  run: (relay: Relay, random: Random) => Promise<void>,
+): Fault => [
+  weight,
+  kind,
   (world, random) => {
     const relay = pick(random, world.relays);
-    return { target: relay.name, ...(detail !== undefined && { detail }), run: () => run(relay, random) };
-  };
+    return actOf(relay.name, detail, () => run(relay, random));
+  },
+];
 
-const gateKill: Maker = (world, random) => ({
-  target: 'gate',
-  run: async () => {
+const atGate = (
+  weight: number,
+  kind: string,
+  detail: string,
+  run: (...args: Parameters<Maker>) => Promise<void>,
+): Fault => [weight, kind, (...args) => actOf('gate', detail, () => run(...args))];
+
+/** One of the servers that have this name and a number. */
+const atServer =
+  (name: string, first: number, last: number) =>
+  (
+    weight: number,
+    kind: string,
+    detail: string,
+    run: (world: World, at: number, random: Random) => Promise<void>,
+  ): Fault => [
+    weight,
+    kind,
+    (world, random) => {
+      const number = randomInteger(random, first, last);
+      return actOf(`${name}${number}`, detail, () => run(world, number - first, random));
+    },
+  ];
+const atNats = atServer('nats', 0, 2);
+const atBackend = atServer('mail', 1, 2);
+
+const makers: readonly Fault[] = [
+  atGate(6, 'kill', '', async (world, random) => {
     await world.gate.kill();
     await pause(random() * 1_000);
     await world.gate.start();
     world.settlePolicy();
-  },
-});
-
-const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] = [
-  [6, 'kill', gateKill],
+  }),
   [
     2,
     'stop',
     (world, random) => {
       const keeper = pick(random, [world.gate, world.gate, world.page, world.ship, world.watch]);
-      return {
-        target: keeper.name,
-        run: () => stopFor((name) => keeper.signal(name), 500 + random() * 5_000),
-      };
+      return actOf(keeper.name, '', () => stopFor((name) => keeper.signal(name), 500 + random() * 5_000));
     },
   ],
-  [
-    1,
-    'page-kill',
-    (world) => ({
-      target: 'page',
-      run: async () => {
-        await world.page.kill();
-        await world.page.start();
-      },
-    }),
-  ],
-  ...(['ship', 'watch'] as const).map((target): readonly [number, string, Maker] => [
-    1,
-    'kill',
-    (world) => ({
-      target,
-      run: async () => {
-        await world[target].kill();
-        await world[target].start();
-      },
-    }),
-  ]),
-  [
-    2,
-    'nats-kill',
-    (world, random) => {
-      const at = randomInteger(random, 0, 2);
-      return {
-        target: `nats${at}`,
-        run: async () => {
-          await world.nats.kill(at);
-          await pause(random() * 3_000);
-          await world.nats.start(at);
-        },
-      };
-    },
-  ],
-  [
-    2,
-    'nats-stop',
-    (world, random) => {
-      const at = randomInteger(random, 0, 2);
-      return {
-        target: `nats${at}`,
-        run: async () => {
-          await world.nats.freeze(at);
-          await pause(random() * 4_000);
-          world.nats.thaw(at);
-        },
-      };
-    },
-  ],
-  [
-    2,
-    'backend-stop',
-    (world, random) => {
-      const at = randomInteger(random, 0, 1);
-      const lab = world.labs[at];
-      return {
-        target: `mail${at + 1}`,
-        run: async () => {
-          await lab?.stop();
-          world.relays[at]?.cut();
-          await pause(random() * 2_000);
-          await lab?.start();
-        },
-      };
-    },
-  ],
-  [
-    2,
-    'kill',
-    (world, random) => {
-      const at = randomInteger(random, 0, 1);
-      return {
-        target: `mail${at + 1}`,
-        detail: 'its doveadm processes',
-        run: () => {
-          signalAll(doveadmProcesses(world.labs[at]?.folder ?? ''), 'SIGKILL');
-          return pause(100);
-        },
-      };
-    },
-  ],
-  [
-    2,
-    'disk-full',
-    (world, random) => ({
-      target: 'gate',
-      run: async () => {
-        const filler = join(world.disk, 'filler');
-        const { bavail, bsize } = statfsSync(world.disk);
-        runTool('fallocate', '-l', String(bavail * bsize), filler);
-        runTool('dd', 'if=/dev/zero', `of=${join(world.disk, 'filler2')}`, 'bs=4k');
-        await pause(1_000 + random() * 4_000);
-        rmSync(filler, { force: true });
-        rmSync(join(world.disk, 'filler2'), { force: true });
-      },
-    }),
-  ],
-  [
-    3,
-    'disk-stall',
-    (world, random) => ({
-      target: 'gate',
-      run: async () => {
-        runTool('fsfreeze', '-f', world.disk);
-        await pause(300 + random() * 5_000);
-        mustRun('fsfreeze', '-u', world.disk);
-      },
-    }),
-  ],
-  [
-    2,
-    'disk-error',
-    (world, random) => ({
-      target: 'gate',
-      detail: 'writes that end in the middle, or cannot begin',
-      run: async () => {
-        const pid = String(world.gate.pid);
-        for (const bytes of [undefined, undefined, randomInteger(random, 1, 4_000_000)]) {
-          const failures = world.gate.told('audit-failed');
-          // The write that reaches a limit is cut there, and the next one fails.
-          const limit = bytes ?? newestSegmentBytes(world.journal) + randomInteger(random, 1, 60_000);
-          runTool('prlimit', '--pid', pid, `--fsize=${limit}:unlimited`);
-          for (let wait = 0; wait < 50 && world.gate.told('audit-failed') === failures; wait += 1)
-            await pause(100);
-          mustRun('prlimit', '--pid', pid, '--fsize=unlimited:unlimited');
-        }
-      },
-    }),
-  ],
-  [1, 'certificate', (world) => ({ target: 'gate', run: () => world.changeCertificate() })],
-  [5, 'reload', (world) => ({ target: 'gate', run: () => world.reload() })],
-  [2, 'broken-reload', (world) => ({ target: 'gate', run: () => world.reloadBroken() })],
-  [
-    1,
-    'kill',
-    (world, random) => ({
-      target: 'gate',
-      detail: 'within a reload',
-      run: async () => {
-        const done = world.reload();
-        await pause(random() * 400);
-        await world.gate.kill();
-        await world.gate.start();
-        await done;
-        world.settlePolicy();
-      },
-    }),
-  ],
-  [
-    4,
-    'cut',
-    atRelay(async (relay) => {
-      relay.cut();
-      await pause(50);
-    }),
-  ],
-  [
-    3,
-    'cut',
-    atRelay(async (relay, random) => {
-      relay.swallow(randomInteger(random, 1, 4));
-      await pause(2_000);
-      relay.swallow(0);
-    }, 'a command line is swallowed'),
-  ],
-  [
-    2,
-    'cut',
-    atRelay(async (relay, random) => {
-      relay.refuse(true, pick(random, greetings));
-      relay.cut();
-      await pause(300 + random() * 4_000);
-      relay.refuse(false);
-    }, 'new connections are refused'),
-  ],
-  [
-    4,
-    'tear',
-    atRelay(async (relay, random) => {
-      relay.tear(
-        randomInteger(random, 1, 6),
-        pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000, -1, -1, -2, -3]),
-      );
-      await pause(2_000);
-      relay.tear(0, 0);
-    }),
-  ],
-  [
-    3,
-    'shred',
-    atRelay(async (relay, random) => {
-      relay.shred(randomInteger(random, 1, 7));
-      await pause(1_500);
-      relay.shred(0);
-    }),
-  ],
-  [
-    3,
-    'delay',
-    atRelay(async (relay, random) => {
-      relay.delay(randomInteger(random, 20, 1_500));
-      await pause(1_000 + random() * 4_000);
-      relay.delay(0);
-    }),
-  ],
-  [
-    2,
-    'half-open',
-    atRelay(async (relay, random) => {
-      relay.hold(true);
-      await pause(1_000 + random() * 6_000);
-      relay.hold(false);
-    }),
-  ],
-  [
-    4,
-    'hostile-server',
-    atRelay(async (relay, random) => {
-      relay.forge(randomInteger(random, 1, 4), pick(random, forgeries), true);
-      await pause(2_000);
-      relay.forge(0, Buffer.from(''), false);
-    }),
-  ],
+  ...(['page', 'ship', 'watch'] as const).map(
+    (target): Fault => [
+      1,
+      target === 'page' ? 'page-kill' : 'kill',
+      (world) =>
+        actOf(target, '', async () => {
+          await world[target].kill();
+          await world[target].start();
+        }),
+    ],
+  ),
+  atNats(2, 'nats-kill', '', async (world, at, random) => {
+    await world.nats.kill(at);
+    await pause(random() * 3_000);
+    await world.nats.start(at);
+  }),
+  atNats(2, 'nats-stop', '', async (world, at, random) => {
+    await world.nats.freeze(at);
+    await pause(random() * 4_000);
+    world.nats.thaw(at);
+  }),
+  atBackend(2, 'backend-stop', '', async (world, at, random) => {
+    await world.labs[at]?.stop();
+    world.relays[at]?.cut();
+    await pause(random() * 2_000);
+    await world.labs[at]?.start();
+  }),
+  atBackend(2, 'kill', 'its doveadm processes', (world, at) => {
+    signalAll(doveadmProcesses(world.labs[at]?.folder ?? ''), 'SIGKILL');
+    return pause(100);
+  }),
+  atGate(2, 'disk-full', '', async (world, random) => {
+    const filler = join(world.disk, 'filler');
+    const { bavail, bsize } = statfsSync(world.disk);
+    runTool('fallocate', '-l', String(bavail * bsize), filler);
+    runTool('dd', 'if=/dev/zero', `of=${join(world.disk, 'filler2')}`, 'bs=4k');
+    await pause(1_000 + random() * 4_000);
+    rmSync(filler, { force: true });
+    rmSync(join(world.disk, 'filler2'), { force: true });
+  }),
+  atGate(3, 'disk-stall', '', async (world, random) => {
+    runTool('fsfreeze', '-f', world.disk);
+    await pause(300 + random() * 5_000);
+    mustRun('fsfreeze', '-u', world.disk);
+  }),
+  atGate(2, 'disk-error', 'writes that end in the middle, or cannot begin', async (world, random) => {
+    const pid = String(world.gate.pid);
+    for (const bytes of [undefined, undefined, randomInteger(random, 1, 4_000_000)]) {
+      const failures = world.gate.told('audit-failed');
+      // The write that reaches a limit is cut there, and the next one fails.
+      const limit = bytes ?? newestSegmentBytes(world.journal) + randomInteger(random, 1, 60_000);
+      runTool('prlimit', '--pid', pid, `--fsize=${limit}:unlimited`);
+      for (let wait = 0; wait < 50 && world.gate.told('audit-failed') === failures; wait += 1)
+        await pause(100);
+      mustRun('prlimit', '--pid', pid, '--fsize=unlimited:unlimited');
+    }
+  }),
+  atGate(1, 'certificate', '', (world) => world.changeCertificate()),
+  atGate(5, 'reload', '', (world) => world.reload()),
+  atGate(2, 'broken-reload', '', (world) => world.reloadBroken()),
+  atGate(1, 'kill', 'within a reload', async (world, random) => {
+    const done = world.reload();
+    await pause(random() * 400);
+    await world.gate.kill();
+    await world.gate.start();
+    await done;
+    world.settlePolicy();
+  }),
+  atRelay(4, 'cut', '', async (relay) => {
+    relay.cut();
+    await pause(50);
+  }),
+  atRelay(3, 'cut', 'a command line is swallowed', async (relay, random) => {
+    relay.swallow(randomInteger(random, 1, 4));
+    await pause(2_000);
+    relay.swallow(0);
+  }),
+  atRelay(2, 'cut', 'new connections are refused', async (relay, random) => {
+    relay.refuse(true, pick(random, greetings));
+    relay.cut();
+    await pause(300 + random() * 4_000);
+    relay.refuse(false);
+  }),
+  atRelay(4, 'tear', '', async (relay, random) => {
+    relay.tear(
+      randomInteger(random, 1, 6),
+      pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000, -1, -1, -2, -3]),
+    );
+    await pause(2_000);
+    relay.tear(0, 0);
+  }),
+  atRelay(3, 'shred', '', async (relay, random) => {
+    relay.shred(randomInteger(random, 1, 7));
+    await pause(1_500);
+    relay.shred(0);
+  }),
+  atRelay(3, 'delay', '', async (relay, random) => {
+    relay.delay(randomInteger(random, 20, 1_500));
+    await pause(1_000 + random() * 4_000);
+    relay.delay(0);
+  }),
+  atRelay(2, 'half-open', '', async (relay, random) => {
+    relay.hold(true);
+    await pause(1_000 + random() * 6_000);
+    relay.hold(false);
+  }),
+  atRelay(4, 'hostile-server', '', async (relay, random) => {
+    relay.forge(randomInteger(random, 1, 4), pick(random, forgeries), true);
+    await pause(2_000);
+    relay.forge(0, Buffer.from(''), false);
+  }),
   [
     3,
     'clock',
@@ -308,97 +225,52 @@ const makers: readonly (readonly [weight: number, kind: string, make: Maker])[] 
       const now = Number(readFileSync(world.clock, 'utf8'));
       const others = [3, -3, 60, -60, 3_600, -7_200, 86_400, -86_400, 0].filter((each) => each !== now);
       const seconds = pick(random, others);
-      return {
-        target: 'gate',
-        detail: `${seconds} s from the right time`,
-        run: async () => {
-          writeFileSync(world.clock, `${seconds < 0 ? '' : '+'}${seconds}\n`);
-          await pause(2_500);
-        },
-      };
+      return actOf('gate', `${seconds} s from the right time`, () => {
+        writeFileSync(world.clock, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+        return pause(2_500);
+      });
     },
   ],
-  [
-    2,
-    'descriptors',
-    (world, random) => ({
-      target: 'gate',
-      run: async () => {
-        const pid = String(world.gate.pid);
-        const limit = countFiles(`/proc/${pid}/fd`) + randomInteger(random, 0, 5);
-        const limits = readFileSync(`/proc/${pid}/limits`, 'utf8');
-        const usual = /^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? '1024';
-        runTool('prlimit', '--pid', pid, `--nofile=${limit}:`);
-        await pause(1_000 + random() * 4_000);
-        mustRun('prlimit', '--pid', pid, `--nofile=${usual}:`);
-      },
-    }),
-  ],
-  [
-    1,
-    'memory',
-    (world, random) => ({
-      target: 'gate',
-      detail: 'no more address space',
-      run: async () => {
-        const pid = String(world.gate.pid);
-        const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-        const bytes = Number(/^VmSize:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
-        runTool('prlimit', '--pid', pid, `--as=${bytes + randomInteger(random, 0, 32) * 2 ** 20}:unlimited`);
-        await pause(1_000 + random() * 3_000);
-        runTool('prlimit', '--pid', pid, '--as=unlimited:unlimited');
-        // Node ends when it gets no memory, and a service manager starts it again.
-        if (world.gate.pid !== 0) return;
-        await world.gate.start();
-        world.settlePolicy();
-      },
-    }),
-  ],
-  [
-    2,
-    'stop',
-    (world, random) => {
-      const at = randomInteger(random, 0, 1);
-      return {
-        target: `mail${at + 1}`,
-        detail: 'its doveadm processes',
-        run: () => {
-          const pids = doveadmProcesses(world.labs[at]?.folder ?? '');
-          return stopFor((name) => signalAll(pids, name), 500 + random() * 5_000);
-        },
-      };
-    },
-  ],
-  [
-    2,
-    'half-open',
-    (world, random) => ({
-      target: 'gate',
-      detail: '150 clients that say nothing',
-      run: () => crowd(world, random, Buffer.alloc(0)),
-    }),
-  ],
-  [
+  atGate(2, 'descriptors', '', async (world, random) => {
+    const pid = String(world.gate.pid);
+    const limit = countFiles(`/proc/${pid}/fd`) + randomInteger(random, 0, 5);
+    const limits = readFileSync(`/proc/${pid}/limits`, 'utf8');
+    const usual = /^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? '1024';
+    runTool('prlimit', '--pid', pid, `--nofile=${limit}:`);
+    await pause(1_000 + random() * 4_000);
+    mustRun('prlimit', '--pid', pid, `--nofile=${usual}:`);
+  }),
+  atGate(1, 'memory', 'no more address space', async (world, random) => {
+    const pid = String(world.gate.pid);
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const bytes = Number(/^VmSize:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024;
+    runTool('prlimit', '--pid', pid, `--as=${bytes + randomInteger(random, 0, 32) * 2 ** 20}:unlimited`);
+    await pause(1_000 + random() * 3_000);
+    runTool('prlimit', '--pid', pid, '--as=unlimited:unlimited');
+    // Node ends when it gets no memory, and a service manager starts it again.
+    if (world.gate.pid !== 0) return;
+    await world.gate.start();
+    world.settlePolicy();
+  }),
+  atBackend(2, 'stop', 'its doveadm processes', (world, at, random) => {
+    const pids = doveadmProcesses(world.labs[at]?.folder ?? '');
+    return stopFor((name) => signalAll(pids, name), 500 + random() * 5_000);
+  }),
+  atGate(2, 'half-open', '150 clients that say nothing', (world, random) =>
+    crowd(world, random, Buffer.alloc(0)),
+  ),
+  atGate(
     2,
     'slow-client',
-    (world, random, evidence) => ({
-      target: 'gate',
-      detail: '26 clients that do not read their answers, then 2 with answers of 32 MiB',
-      run: async () => {
-        await slow(world, evidence, random);
-        await leaveUnread(world, evidence, random);
-      },
-    }),
-  ],
-  [
-    2,
-    'hostile-client',
-    (world, random) => ({
-      target: 'gate',
-      detail: '150 clients that send garbage',
-      run: () => crowd(world, random, Buffer.from('VERSION\tdoveadm-server\t1\t2\n\t\t\t\t\n\x01\x00\n')),
-    }),
-  ],
+    '26 clients that do not read their answers, then 2 with answers of 32 MiB',
+    async (world, random, evidence) => {
+      await slow(world, evidence, random);
+      await leaveUnread(world, evidence, random);
+    },
+  ),
+  atGate(2, 'hostile-client', '150 clients that send garbage', (world, random) =>
+    crowd(world, random, Buffer.from('VERSION\tdoveadm-server\t1\t2\n\t\t\t\t\n\x01\x00\n')),
+  ),
 ];
 
 export interface FaultOptions {
