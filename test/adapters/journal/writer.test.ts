@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { BellReport, Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import { readEndLine } from '../../../src/adapters/journal/kept-end.js';
@@ -72,11 +72,19 @@ function carry(writer: Writer, order: Order): Report {
   return writer.carryOut({ ...order, lock: report.descriptor });
 }
 
-function opened(directory: string, segmentBytes?: number): RingedWriter {
+function opened(directory: string, segmentBytes?: number, atMs = wallMs): RingedWriter {
   const writer = writerIn(directory, segmentBytes);
-  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs: atMs }).kind, 'opened');
   return writer;
 }
+
+function begun(t: TestContext, segmentBytes?: number): { directory: string; writer: RingedWriter } {
+  const directory = temporaryDirectory(t);
+  return { directory, writer: opened(directory, segmentBytes) };
+}
+
+/** More than a segment of 8 KiB takes. */
+const manyBodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
 
 function publish({ ring }: RingedWriter, bodies: readonly string[]): void {
   for (const body of bodies) assert.ok(ring.writer.publish([body], ring.writer.dataBytes));
@@ -195,8 +203,7 @@ void test('torn within the first record of a later segment', (t) => {
 });
 
 void test('a hole that never reached the disk is torn, with the records behind it', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'), completion('A'));
   const before = readFileSync(join(directory, first)).length;
   write(writer, admission('B'), admission('C'), admission('D'));
@@ -209,8 +216,7 @@ void test('a hole that never reached the disk is torn, with the records behind i
 });
 
 void test('damage before the last whole record is left where it is', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'), completion('A'), admission('B'), completion('B'));
   const bytes = readFileSync(join(directory, first));
   bytes[bytes.indexOf('"id":"A"') + 6] = 0x58;
@@ -231,8 +237,7 @@ void test('damage before the last whole record is left where it is', (t) => {
 });
 
 void test('an exchange that outlived many segments is closed after a crash, with its names', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory, 4096);
+  const { directory, writer } = begun(t, 4096);
   write(writer, admission('OLD'));
   for (let count = 0; segmentFiles(directory).length < 6; count += 1) {
     write(writer, admission(`E${count}`), completion(`E${count}`));
@@ -257,8 +262,7 @@ void test('restarts go on in the same segment until it is full', (t) => {
 });
 
 void test('a journal of a newer format is not touched', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, {
     time: wallMs,
     event: 'start',
@@ -273,8 +277,7 @@ void test('a journal of a newer format is not touched', (t) => {
 });
 
 void test('a crash between two steps of healing is healed by the next start', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'));
   // The new segment exists, and nothing is in it yet; or only half of its first record.
   writeFileSync(join(directory, '00000002.jsonl'), '');
@@ -322,8 +325,7 @@ void test('each checkpoint names the configuration that the last start or reload
 });
 
 void test('healing writes again what was behind the mark, once', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
   const mark = markOf(writer);
@@ -338,8 +340,7 @@ void test('healing writes again what was behind the mark, once', (t) => {
 });
 
 void test('a crash within healing leaves no admission of before without its completion', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const mark = markOf(writer);
   const bodies = [encodeBody(completion('A'))];
@@ -359,8 +360,7 @@ void test('a crash within healing leaves no admission of before without its comp
 });
 
 void test('a new thread heals by the mark alone', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const mark = markOf(writer);
   const bodies = [encodeBody(admission('B'))];
@@ -374,8 +374,7 @@ void test('a new thread heals by the mark alone', (t) => {
 });
 
 void test('a record that is damaged in the ring is stepped over and counted, and healing counts it once', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const before = markOf(writer);
   const at = 4096 + writer.ring.writer.head + 40;
@@ -396,9 +395,8 @@ void test('a record that is damaged in the ring is stepped over and counted, and
 });
 
 void test('a thread that does not have the lock leaves the note of a ring alone', (t) => {
-  const directory = temporaryDirectory(t);
+  const { directory, writer } = begun(t);
   const note = join(directory, 'ring.json');
-  const writer = opened(directory);
   const attach = { do: 'attach', ring: writer.ring.share } as const;
   writeFileSync(note, '{}');
   // The thread before ended, the lock with it, and another daemon has taken it.
@@ -409,8 +407,7 @@ void test('a thread that does not have the lock leaves the note of a ring alone'
 });
 
 void test('what is not published yet is not read, whatever the bell was rung for', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   publish(writer, [encodeBody(admission('A'))]);
   const { head } = writer.ring.writer;
   // The other processor sees the number of the bell before it sees the frame.
@@ -423,14 +420,12 @@ void test('what is not published yet is not read, whatever the bell was rung for
 });
 
 void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory, 8192);
+  const { directory, writer } = begun(t, 8192);
   const mark = markOf(writer);
   // The group begins one segment, and cannot make the next.
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
-  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
-  assert.ok(isFailed(flush(writer, bodies)));
+  assert.ok(isFailed(flush(writer, manyBodies)));
   assert.ok(existsSync(join(directory, '00000002.jsonl')));
   rmSync(obstacle, { recursive: true });
   cutAfterMark(directory, mark);
@@ -442,21 +437,16 @@ void test('what healing cuts off was vouched for nowhere: a crash right then is 
 
 void test('a checkpoint that is told is behind the mark', (t) => {
   const writer = opened(temporaryDirectory(t), 8192);
-  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
-  const report = flush(writer, bodies);
+  const report = flush(writer, manyBodies);
   assert.ok(report !== undefined && 'checkpoint' in report && report.checkpoint !== undefined);
   const { seq }: { seq: number } = JSON.parse(report.checkpoint);
   assert.ok(seq <= report.mark.seq);
 });
 
 void test('a checkpoint that an order wrote which syncs nothing is told by the flush behind it', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory, 8192);
+  const { directory, writer } = begun(t, 8192);
   const before = readFileSync(join(directory, 'checkpoint.json'), 'utf8');
-  writeUnsynced(
-    writer,
-    Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`))),
-  );
+  writeUnsynced(writer, manyBodies);
   assert.ok(existsSync(join(directory, '00000002.jsonl')));
   const beside = () => readFileSync(join(directory, 'checkpoint.json'), 'utf8');
   assert.equal(beside(), before, 'healing could still cut it off');
@@ -467,8 +457,7 @@ void test('a checkpoint that an order wrote which syncs nothing is told by the f
 });
 
 void test('a thread that dies between the checkpoint file and its report leaves a clean tail, also when healing is killed', async (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const mark = markOf(writer);
   write(writer, completion('A'));
@@ -485,8 +474,7 @@ void test('a thread that dies between the checkpoint file and its report leaves 
 
 for (const leapMs of [-3_600_000, 3_600_000]) {
   void test(`the wall clock leapt by ${leapMs} ms while the journal was failed: healing does not take part in it`, async (t) => {
-    const directory = temporaryDirectory(t);
-    const writer = opened(directory);
+    const { directory, writer } = begun(t);
     write(writer, { ...admission('A'), time: wallMs });
     const heal = healOrder(writer, markOf(writer));
     assert.equal(carry(writer, heal).kind, 'written');
@@ -500,17 +488,14 @@ for (const leapMs of [-3_600_000, 3_600_000]) {
       [wallMs],
     );
     // Killed before the record of the step came. The next start sees the step and says so.
-    const next = writerIn(directory);
     const later = wallMs + leapMs + 5000;
-    assert.equal(carry(next, { do: 'open', lock: undefined, wallMs: later }).kind, 'opened');
-    stop(next, later);
+    stop(opened(directory, undefined, later), later);
     assert.deepEqual(await faultsIn(directory), []);
   });
 }
 
 void test('what another daemon wrote behind the mark is not cut off', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const mark = markOf(writer);
   // The first one's thread died, and its lock with it; another daemon came and went.
@@ -524,15 +509,13 @@ void test('what another daemon wrote behind the mark is not cut off', (t) => {
 });
 
 void test('behind a mark whose segment somebody took away nothing is cut off, and verify says what is missing', async (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory, 8192);
+  const { directory, writer } = begun(t, 8192);
   write(writer, admission('A'));
   const mark = markOf(writer);
   // The group begins one segment, and cannot make the next.
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
-  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`B${count}`)));
-  assert.ok(isFailed(flush(writer, bodies)));
+  assert.ok(isFailed(flush(writer, manyBodies)));
   rmSync(obstacle, { recursive: true });
   rmSync(join(directory, first));
   const second = readFileSync(join(directory, '00000002.jsonl'));
@@ -543,7 +526,7 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
     .slice(1)
     .map((file) => readFileSync(join(directory, file), 'utf8'))
     .join('');
-  assert.equal(written.match(/"event":"admission"/g)?.length, bodies.length);
+  assert.equal(written.match(/"event":"admission"/g)?.length, manyBodies.length);
   assert.deepEqual(
     (await faultsIn(directory)).map(({ kind, file }) => [kind, file]),
     [
@@ -556,10 +539,8 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
 void test('a time that went back between two runs is told before anything else', (t) => {
   const directory = temporaryDirectory(t);
   restarted(directory);
-  const writer = writerIn(directory);
   const early = wallMs - 60_000;
-  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs: early }).kind, 'opened');
-  stop(writer, early);
+  stop(opened(directory, undefined, early), early);
   const clock = readWhole(directory).find(({ event }) => event === 'clock');
   assert.equal(clock?.['step_ms'], -60_000);
   assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
@@ -568,10 +549,8 @@ void test('a time that went back between two runs is told before anything else',
 void test('the same where the start begins a segment: its first record is no older than the one before', async (t) => {
   const directory = temporaryDirectory(t);
   restarted(directory);
-  const writer = writerIn(directory, 1024);
   const early = wallMs - 60_000;
-  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs: early }).kind, 'opened');
-  stop(writer, early);
+  stop(opened(directory, 1024, early), early);
   assert.deepEqual(segmentFiles(directory), [first, '00000002.jsonl']);
   assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
   assert.deepEqual(await faultsIn(directory), []);
@@ -585,8 +564,7 @@ void test('without a lock nothing is promised', (t) => {
 });
 
 void test('after the stop no order writes: the directory may be the one of another daemon', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
+  const { directory, writer } = begun(t);
   assert.equal(writer.carryOut({ do: 'stop', behind: 0, wallMs }).kind, 'stopped');
   const order = { do: 'keep-policy', behind: 0, version: 'ab'.repeat(32), text: 'x' } as const;
   assert.equal(writer.carryOut(order).kind, 'failed');
