@@ -51,36 +51,34 @@ async function codesOf(change: (evidence: Evidence) => void): Promise<{ codes: C
   }
 }
 
-const variations: [Code, string, (evidence: Evidence) => void][] = [
-  ['not-allowed', 'a user under except', (e) => allowDenied(e)],
-  ['not-allowed', 'a command that was to be refused', (e) => void (clientOf(e, 1).expect = 'refuse')],
-  [
+const row = (code: Code, what: string, change: (evidence: Evidence) => void) => [code, what, change] as const;
+
+const variations = [
+  row('not-allowed', 'a user under except', (e) => allowDenied(e)),
+  row('not-allowed', 'a command that was to be refused', (e) => void (clientOf(e, 1).expect = 'refuse')),
+  row(
     'not-allowed',
     'the old policy after a reload',
     (e) => void e.policy.push({ version: 'v2', from: 1_800_000_001_000, until: 1_800_000_002_000 }),
-  ],
-  ['not-allowed', 'flag D', (e) => void (arrivalOf(e, 2).line = `D${String(arrivalOf(e, 2).line)}`)],
-  [
-    'not-allowed',
-    'an argument that the client did not send',
-    (e) => {
-      const sent = ['-s', '--', tokenOf(5)];
-      arrivalOf(e, 5).line = ['', 'alice@example.com', 'mailbox create', ...sent].join('\t');
-      recordOf(e, 'admission', 5).args = sent;
-    },
-  ],
-  ['not-admitted', 'no admission', (e) => forget(e, 3)],
-  [
+  ),
+  row('not-allowed', 'flag D', (e) => void (arrivalOf(e, 2).line = `D${String(arrivalOf(e, 2).line)}`)),
+  row('not-allowed', 'an argument that the client did not send', (e) => {
+    const sent = ['-s', '--', tokenOf(5)];
+    arrivalOf(e, 5).line = ['', 'alice@example.com', 'mailbox create', ...sent].join('\t');
+    recordOf(e, 'admission', 5).args = sent;
+  }),
+  row('not-admitted', 'no admission', (e) => forget(e, 3)),
+  row(
     'not-admitted',
     'an admission that says deny',
     (e) => void (recordOf(e, 'admission', 3).decision = 'deny'),
-  ],
-  [
+  ),
+  row(
     'not-admitted',
     'other arguments than recorded',
     (e) => void (recordOf(e, 'admission', 3).args = ['--', 'uidnext', tokenOf(3)]),
-  ],
-  [
+  ),
+  row(
     'not-admitted',
     'a line that no client asked for',
     (e) =>
@@ -89,10 +87,10 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
         conn: 99,
         line: '\tbob@example.com\tmailbox delete\t--\tTrash',
       }),
-  ],
-  ['not-admitted', 'an admission after the command was sent', (e) => swapRecords(e, 2, 4)],
-  ['not-admitted', 'a refusal that is neither recorded nor counted', (e) => forget(e, 8)],
-  [
+  ),
+  row('not-admitted', 'an admission after the command was sent', (e) => swapRecords(e, 2, 4)),
+  row('not-admitted', 'a refusal that is neither recorded nor counted', (e) => forget(e, 8)),
+  row(
     'not-admitted',
     'a change sent while nothing could be synced',
     (e) =>
@@ -102,112 +100,112 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
         kind: 'disk-stall',
         target: 'gate',
       }),
-  ],
-  ['not-true', 'bytes_in', (e) => void (recordOf(e, 'completion', 1).bytes_in = 5)],
-  ['not-true', 'bytes_out', (e) => void (recordOf(e, 'completion', 1).bytes_out = 5)],
-  ['not-true', 'cells', (e) => void (recordOf(e, 'completion', 1).cells = 7)],
-  ['not-true', 'sent', (e) => void (recordOf(e, 'completion', 1).sent = false)],
-  ['not-true', 'outcome', (e) => void (recordOf(e, 'completion', 9).outcome = 'ok')],
-  ['not-true', 'status', (e) => void (recordOf(e, 'completion', 9).status = '-NOUSER')],
-  ['not-true', 'backend', (e) => void (recordOf(e, 'completion', 1).backend = 'mail2')],
-  ['not-true', 'user', (e) => void (recordOf(e, 'completion', 1).user = 'bob@example.com')],
-  ['not-true', 'principal', (e) => setBoth(e, 1, 'principal', 'bob@support')],
-  [
+  ),
+  row('not-true', 'bytes_in', (e) => void (recordOf(e, 'completion', 1).bytes_in = 5)),
+  row('not-true', 'bytes_out', (e) => void (recordOf(e, 'completion', 1).bytes_out = 5)),
+  row('not-true', 'cells', (e) => void (recordOf(e, 'completion', 1).cells = 7)),
+  row('not-true', 'sent', (e) => void (recordOf(e, 'completion', 1).sent = false)),
+  row('not-true', 'outcome', (e) => void (recordOf(e, 'completion', 9).outcome = 'ok')),
+  row('not-true', 'status', (e) => void (recordOf(e, 'completion', 9).status = '-NOUSER')),
+  row('not-true', 'backend', (e) => void (recordOf(e, 'completion', 1).backend = 'mail2')),
+  row('not-true', 'user', (e) => void (recordOf(e, 'completion', 1).user = 'bob@example.com')),
+  row('not-true', 'principal', (e) => setBoth(e, 1, 'principal', 'bob@support')),
+  row(
     'not-true',
     'size of the input',
     (e) => void (recordOf(e, 'completion', 6).input = { bytes: 1, hmac: '' }),
-  ],
-  ['not-true', 'effect', (e) => void (recordOf(e, 'admission', 5).effect = 'read')],
-  [
+  ),
+  row('not-true', 'effect', (e) => void (recordOf(e, 'admission', 5).effect = 'read')),
+  row(
     'not-true',
     'a second completion',
     (e) => void e.records.splice(6, 0, { ...recordOf(e, 'completion', 1) }),
-  ],
-  ['not-true', 'the reason of another command', (e) => addReason(e)],
-  [
+  ),
+  row('not-true', 'the reason of another command', (e) => addReason(e)),
+  row(
     'not-true',
     'an upstream that was another connection',
     (e) => void (recordOf(e, 'completion', 2).upstream = 'mail1-1'),
-  ],
-  [
+  ),
+  row(
     'open',
     'no completion',
     (e) => void (e.records = e.records.filter((one) => one !== recordOf(e, 'completion', 2))),
-  ],
-  [
+  ),
+  row(
     'chain',
     'a record is missing',
     (e) => void (e.afterSealing = (lines) => lines.filter((_, at) => at !== 7)),
-  ],
-  [
+  ),
+  row(
     'chain',
     'a byte is changed',
     (e) =>
       void (e.afterSealing = (lines) =>
         lines.map((line, at) => (at === 6 ? line.replace('messages', 'massages') : line))),
-  ],
-  [
+  ),
+  row(
     'chain',
     'a signature is of another text',
     (e) =>
       void (e.afterSealing = (lines) =>
         lines.map((line) => line.replace(/"signature":"[^"]{4}/, '"signature":"AAAA'))),
-  ],
-  ['chain', 'no checkpoint at the end', (e) => void e.records.pop()],
-  [
+  ),
+  row('chain', 'no checkpoint at the end', (e) => void e.records.pop()),
+  row(
     'chain',
     'the clock goes back',
     (e) => void (recordOf(e, 'admission', 10).time = '2020-01-01T00:00:00.000Z'),
-  ],
-  [
+  ),
+  row(
     'chain',
     'a start that found damage',
     (e) => void Object.assign(e.records[0] ?? {}, { error: 'journal-cut' }),
-  ],
-  ['fleet', 'a message is missing', (e) => void (e.ofStream = (messages) => messages.slice(1))],
-  [
+  ),
+  row('fleet', 'a message is missing', (e) => void (e.ofStream = (messages) => messages.slice(1))),
+  row(
     'fleet',
     'a message comes twice',
     (e) => void (e.ofStream = (messages) => [...messages, { ...messages[0], seq: 3 }]),
-  ],
-  [
+  ),
+  row(
     'fleet',
     'another text',
     (e) =>
       void (e.ofStream = (messages) =>
         messages.map((one) => ({ ...one, data: String(one.data).replace('alice', 'carol') }))),
-  ],
-  [
+  ),
+  row(
     'verifier',
     'it fails a good journal',
     (e) => void (e.verify = { 'audit verify': { exit: 1, output: 'failed' } }),
-  ],
-  [
+  ),
+  row(
     'verifier',
     'it passes a bad one',
     (e) => void (e.afterSealing = (lines) => lines.filter((_, at) => at !== 7)),
-  ],
-  ['wrong-answer', 'other rows', (e) => void (clientOf(e, 1).rows = { bytes: 5, sha: sha('other') })],
-  ['wrong-answer', 'another status', (e) => setStatus(e, 9, '-NOUSER')],
-  [
+  ),
+  row('wrong-answer', 'other rows', (e) => void (clientOf(e, 1).rows = { bytes: 5, sha: sha('other') })),
+  row('wrong-answer', 'another status', (e) => setStatus(e, 9, '-NOUSER')),
+  row(
     'wrong-answer',
     'an answer without a backend',
     (e) => void (e.backend = e.backend.filter((one) => one.conn !== 2)),
-  ],
-  [
+  ),
+  row(
     'wrong-answer',
     'a log line of another client',
     (e) => void (clientOf(e, 1).logs = [`about ${tokenOf(2)}`]),
-  ],
-  [
+  ),
+  row(
     'wrong-answer',
     'two commands at once on a connection',
     (e) => void Object.assign(arrivalOf(e, 2), { conn: 1, n: 2, at: Number(arrivalOf(e, 1).at) + 1 }),
-  ],
-  ['false-complete', 'a cut reply', (e) => void Object.assign(arrivalOf(e, 1), replyOf('cel', '', false))],
-  ['false-complete', 'a cut text', (e) => void (clientOf(e, 6).inputCut = true)],
-  ['twice', 'a change', (e) => void e.backend.push({ ...arrivalOf(e, 5), conn: 77 })],
-  [
+  ),
+  row('false-complete', 'a cut reply', (e) => void Object.assign(arrivalOf(e, 1), replyOf('cel', '', false))),
+  row('false-complete', 'a cut text', (e) => void (clientOf(e, 6).inputCut = true)),
+  row('twice', 'a change', (e) => void e.backend.push({ ...arrivalOf(e, 5), conn: 77 })),
+  row(
     'twice',
     'a read after bytes of its reply',
     (e) =>
@@ -217,67 +215,55 @@ const variations: [Code, string, (evidence: Evidence) => void][] = [
         at: Number(arrivalOf(e, 1).at) - 10,
         ...replyOf('ce', '', false),
       }),
-  ],
-  ['wrong-refusal', '-NOPERM', (e) => refuse(e, 3, '-NOPERM', 'denied')],
-  ['wrong-refusal', '-TEMPFAIL without a fault', (e) => refuse(e, 3, '-TEMPFAIL', 'failed', 'queue-timeout')],
-  [
-    'wrong-refusal',
-    '-TEMPFAIL of the journal while only a backend is cut',
-    (e) => {
-      refuse(e, 3, '-TEMPFAIL', 'failed', 'audit-failed');
-      e.faults.push(trouble('cut'));
-    },
-  ],
-  ['lost', 'no answer', (e) => silence(e, 3, 'timeout')],
-  ['lost', 'the end of the connection', (e) => silence(e, 3, 'eof')],
-  [
-    'lost',
-    'no answer though the backend gave it, beside another fault',
-    (e) => {
-      silence(e, 3, 'timeout');
-      clientOf(e, 3).ended = Number(clientOf(e, 3).begun) + 30_000;
-      e.faults.push(trouble('cut'));
-    },
-  ],
-  ['wrong-answer', 'a change that ran, said not to have run', (e) => tellNothing(e)],
-  ['lost', 'no answer for longer than the queue permits, beside another fault', (e) => forgetCommand(e)],
-  [
-    'wrong-refusal',
-    'a whole reply, said to be cut',
-    (e) => {
-      const lines = [...e.backend];
-      refuse(e, 3, '-TEMPFAIL', 'unknown', 'closed-early');
-      e.backend = lines;
-      e.faults.push(trouble('cut'));
-    },
-  ],
-  ['chain', 'a clock that was set without a record', (e) => void e.faults.push(trouble('clock'))],
-  [
+  ),
+  row('wrong-refusal', '-NOPERM', (e) => refuse(e, 3, '-NOPERM', 'denied')),
+  row('wrong-refusal', '-TEMPFAIL without a fault', (e) =>
+    refuse(e, 3, '-TEMPFAIL', 'failed', 'queue-timeout'),
+  ),
+  row('wrong-refusal', '-TEMPFAIL of the journal while only a backend is cut', (e) => {
+    refuse(e, 3, '-TEMPFAIL', 'failed', 'audit-failed');
+    e.faults.push(trouble('cut'));
+  }),
+  row('lost', 'no answer', (e) => silence(e, 3, 'timeout')),
+  row('lost', 'the end of the connection', (e) => silence(e, 3, 'eof')),
+  row('lost', 'no answer though the backend gave it, beside another fault', (e) => {
+    silence(e, 3, 'timeout');
+    clientOf(e, 3).ended = Number(clientOf(e, 3).begun) + 30_000;
+    e.faults.push(trouble('cut'));
+  }),
+  row('wrong-answer', 'a change that ran, said not to have run', (e) => tellNothing(e)),
+  row('lost', 'no answer for longer than the queue permits, beside another fault', (e) => forgetCommand(e)),
+  row('wrong-refusal', 'a whole reply, said to be cut', (e) => {
+    const lines = [...e.backend];
+    refuse(e, 3, '-TEMPFAIL', 'unknown', 'closed-early');
+    e.backend = lines;
+    e.faults.push(trouble('cut'));
+  }),
+  row('chain', 'a clock that was set without a record', (e) => void e.faults.push(trouble('clock'))),
+  row(
     'unfair',
     'a wait beyond the queue',
     (e) => void Object.assign(recordOf(e, 'completion', 4), { wait_ms: 40_000, duration_ms: 40_001 }),
-  ],
-  ['unfair', 'turn after turn of another principal', (e) => passOver(e)],
-  ['leak', 'descriptors', (e) => setLast(e, 'fds', 90)],
-  [
-    'leak',
-    'memory that grows under load',
-    (e) => grow(e, (at) => ({ rss: 1e8 + at * 4e6, left: 1e8 + at * 4e6 })),
-  ],
-  ['leak', 'sessions', (e) => setLast(e, 'metrics', 'dovegate_sessions{listener="support"} 3\n')],
-  ['leak', 'a reply taken in for a client that reads nothing', (e) => leaveUnread(e)],
-  ['leak', 'more commands at once than connections', (e) => void (e.run.connections = { mail1: 0 })],
-  ['secret', 'in the log', (e) => void (e.gateLog = 'password correct-horse-battery\n')],
-  [
+  ),
+  row('unfair', 'turn after turn of another principal', (e) => passOver(e)),
+  row('leak', 'descriptors', (e) => setLast(e, 'fds', 90)),
+  row('leak', 'memory that grows under load', (e) =>
+    grow(e, (at) => ({ rss: 1e8 + at * 4e6, left: 1e8 + at * 4e6 })),
+  ),
+  row('leak', 'sessions', (e) => setLast(e, 'metrics', 'dovegate_sessions{listener="support"} 3\n')),
+  row('leak', 'a reply taken in for a client that reads nothing', (e) => leaveUnread(e)),
+  row('leak', 'more commands at once than connections', (e) => void (e.run.connections = { mail1: 0 })),
+  row('secret', 'in the log', (e) => void (e.gateLog = 'password correct-horse-battery\n')),
+  row(
     'secret',
     'in base64',
     (e) => void (e.gateLog = `${Buffer.from('\0doveadm\0correct-horse-battery').toString('base64')}\n`),
-  ],
-  [
+  ),
+  row(
     'secret',
     'a word of a mail in a record',
     (e) => void (recordOf(e, 'admission', 7).args = ['--', 'uid text', 'subject', tokenOf(7)]),
-  ],
+  ),
 ];
 
 describe('the oracle', () => {

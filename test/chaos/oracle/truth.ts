@@ -49,9 +49,11 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
   const upstreams = new Map<string, string>();
   const versions = new Map<string, string>();
 
+  const sayerOf = (entry: Entry, exchange: Exchange) => (what: string) =>
+    report.add('not-true', `${nameEntry(entry)}: ${what}`, nameExchange(exchange));
+
   const checkIdentity = (entry: Entry, exchange: Exchange): void => {
-    const where = nameExchange(exchange);
-    const say = (what: string): void => report.add('not-true', `${nameEntry(entry)}: ${what}`, where);
+    const say = sayerOf(entry, exchange);
     if (exchange.principal !== entry.principal) say(`principal ${exchange.principal}`);
     const user = index.normalUser(entry.user);
     if (exchange.isAllowed && exchange.user !== '' && exchange.user !== user) say(`user ${exchange.user}`);
@@ -72,11 +74,7 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     const known = versions.get(key);
     if (known === undefined) versions.set(key, exchange.version);
     else if (known !== exchange.version)
-      report.add(
-        'not-true',
-        `${nameEntry(entry)}: policy version ${exchange.version}, where others have ${known}`,
-        nameExchange(exchange),
-      );
+      sayerOf(entry, exchange)(`policy version ${exchange.version}, where others have ${known}`);
   };
 
   const checkSent = (
@@ -85,8 +83,7 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     done: Completion,
     arrivals: readonly Arrival[],
   ): void => {
-    const say = (what: string): void =>
-      report.add('not-true', `${nameEntry(entry)}: ${what}`, nameExchange(exchange));
+    const say = sayerOf(entry, exchange);
     if (done.sent === undefined) say('a completion without sent');
     if (done.sent === false && arrivals.length > 0) say('sent: false, and it reached a backend');
     if (!exchange.isAllowed && done.sent === true) say('denied, and sent: true');
@@ -112,8 +109,7 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     done: Completion,
     arrivals: readonly Arrival[],
   ): void => {
-    const say = (what: string): void =>
-      report.add('not-true', `${nameEntry(entry)}: ${what}`, nameExchange(exchange));
+    const say = sayerOf(entry, exchange);
     const isOwn = exchange.command.startsWith('dovegate ');
     if (
       (done.outcome === 'ok') !== (done.status === '+') &&
@@ -157,8 +153,7 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
   };
 
   const checkAmounts = (entry: Entry, exchange: Exchange, done: Completion): void => {
-    const say = (what: string): void =>
-      report.add('not-true', `${nameEntry(entry)}: ${what}`, nameExchange(exchange));
+    const say = sayerOf(entry, exchange);
     if (isNative(entry) && entry.status !== '' && entry.rowBytes >= 0 && entry.end !== 'left') {
       const got = entry.rowBytes + entry.status.length + 2;
       if (done.bytesOut !== got && done.status === entry.status)
@@ -178,8 +173,7 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     done: Completion,
     arrivals: readonly Arrival[],
   ): void => {
-    const say = (what: string): void =>
-      report.add('not-true', `${nameEntry(entry)}: ${what}`, nameExchange(exchange));
+    const say = sayerOf(entry, exchange);
     const given = entry.input;
     const whole = arrivals.find((one) => one.input !== undefined)?.input;
     if (given === undefined) {
