@@ -84,6 +84,16 @@ function tell(t: TestContext): Story {
   return story;
 }
 
+async function begin(t: TestContext) {
+  const story = tell(t);
+  const shipped = await story.start();
+  /** Claims, and does not wait. */
+  const claim = (...sinks: readonly ClaimedSink[]): void => {
+    shipped.claim({ version: '1', journal: story.journal.id, sinks, notices: [], certificates: [] });
+  };
+  return { story, shipped, claim, claimAt: (seq: number) => claim(sink(one, story.at(seq))) };
+}
+
 void test('without receivers nothing is held back; with one that nothing is known of, everything', async (t) => {
   const story = tell(t);
   const shipped = await story.start([]);
@@ -114,8 +124,7 @@ void test('without receivers nothing is held back; with one that nothing is know
 });
 
 void test('a lie is shown, and does not count', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
+  const { story, shipped } = await begin(t);
   const good = story.at(10);
   const { hash: other } = story.at(11);
   const lies: readonly Partial<ClaimedPosition>[] = [
@@ -149,8 +158,7 @@ void test('a lie is shown, and does not count', async (t) => {
 });
 
 void test('a lie about what counts already changes nothing', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
+  const { story, shipped } = await begin(t);
   await story.claim(shipped, [sink(one, story.at(10))]);
   await story.claim(shipped, [sink(one, { ...story.at(15), hash: 'ab'.repeat(32) })]);
   assert.equal(shipped.shippedSeq, 10);
@@ -163,8 +171,7 @@ void test('a lie about what counts already changes nothing', async (t) => {
 });
 
 void test('a receiver has more than the journal, which was cut: it is shown, and what is not on disk does not count', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
+  const { story, shipped } = await begin(t);
   const ahead = story.at(20);
   story.journal.seq = 15;
   const forked = sink(one, ahead, { state: 'forked', text: 'it has another record 16' });
@@ -179,8 +186,7 @@ void test('a receiver has more than the journal, which was cut: it is shown, and
 });
 
 void test('a receiver that has lost what it had: nothing counts that it does not have', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
+  const { story, shipped } = await begin(t);
   await story.claim(shipped, [sink(one, story.at(10))]);
   await story.claim(shipped, [sink(one, story.at(3))]);
   assert.equal(shipped.shippedSeq, 3);
@@ -191,8 +197,7 @@ void test('a receiver that has lost what it had: nothing counts that it does not
 });
 
 void test('what counts is kept over a restart, in the state of the gate, and looked for again', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
+  const { story, shipped } = await begin(t);
   await story.claim(shipped, [sink(one, story.at(10))]);
   const again = await story.start();
   assert.deepEqual([again.shippedSeq, again.told], [10, undefined]);
@@ -220,8 +225,7 @@ void test('what counts is kept over a restart, in the state of the gate, and loo
 });
 
 void test('a receiver that a reload takes out and in again has nothing until something is said of it', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
+  const { story, shipped } = await begin(t);
   await story.claim(shipped, [sink(one, story.at(10))]);
   shipped.replace(settingsFor(two));
   assert.equal(shipped.shippedSeq, 0);
@@ -257,12 +261,7 @@ void test('a file that is damaged, or cannot be written: told, and nothing was s
 
 // bounds.shipCheckMs
 void test('however often something is claimed, the journal is looked at once in a while, and then for the last of it', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
-  const claim = (seq: number): void => {
-    const sinks = [sink(one, story.at(seq))];
-    shipped.claim({ version: '1', journal: story.journal.id, sinks, notices: [], certificates: [] });
-  };
+  const { story, shipped, claimAt: claim } = await begin(t);
   claim(1);
   for (let seq = 2; seq <= 9; seq += 1) claim(seq);
   await shipped.close();
@@ -276,12 +275,7 @@ void test('however often something is claimed, the journal is looked at once in 
 });
 
 void test('looks at the journal that take long are a tenth of the time', async (t) => {
-  const story = tell(t);
-  const shipped = await story.start();
-  const claim = (seq: number): void => {
-    const sinks = [sink(one, story.at(seq))];
-    shipped.claim({ version: '1', journal: story.journal.id, sinks, notices: [], certificates: [] });
-  };
+  const { story, shipped, claimAt: claim } = await begin(t);
   claim(1);
   story.clock.advanceNow(1_000);
   claim(2);
@@ -295,12 +289,8 @@ void test('looks at the journal that take long are a tenth of the time', async (
 
 // bounds.shipToldMs
 void test('what was told holds for some seconds, and ends with the connection; that nobody ships is told once', async (t) => {
-  const story = tell(t);
+  const { story, shipped, claim } = await begin(t);
   const { clock } = story;
-  const shipped = await story.start();
-  const claim = (...sinks: readonly ClaimedSink[]): void => {
-    shipped.claim({ version: '1', journal: story.journal.id, sinks, notices: [], certificates: [] });
-  };
   assert.deepEqual([shipped.told, shipped.isAbsent], [undefined, false]);
   await clock.advance(30_000);
   assert.deepEqual([shipped.isAbsent, story.logged.length], [true, 1]);

@@ -112,8 +112,14 @@ function tell(t: TestContext): Story {
 }
 
 /** So much real time that a feed has read what there is. */
-async function read(): Promise<void> {
-  await pause(100);
+const read = (): Promise<void> => pause(100);
+
+/** With a feed that has read the journal to its end. */
+async function begin(t: TestContext) {
+  const story = tell(t);
+  const feed = story.open();
+  await read();
+  return { story, feed };
 }
 
 void test('a new receiver hears of what comes from now on, of its events alone, in the order of the journal', async (t) => {
@@ -146,9 +152,7 @@ void test('down for an hour: each comes once when it is back, few attempts are m
     if (typeof collect === 'function') collect();
     return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
   };
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.note();
   await story.until(() => story.taken.length === 1);
   story.refuse = () => new NoticeFault('status', 503);
@@ -186,9 +190,7 @@ void test('down for an hour: each comes once when it is back, few attempts are m
 });
 
 void test('a receiver that says when to come again is not asked before', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.refuse = () => new NoticeFault('status', 503, undefined, 1_800_000);
   story.note();
   await story.until(() => feed.state.fault !== undefined);
@@ -220,9 +222,7 @@ for (const [name, ms] of [
   ['never', undefined],
 ] as const)
   void test(`100 notices, one of them slow (${name}): each once, the others not late`, async (t) => {
-    const story = tell(t);
-    const feed = story.open();
-    await read();
+    const { story, feed } = await begin(t);
     const slow = slowAfter(story.clock, ms);
     const times = new Map<string, number>();
     story.think = async (notice, onSlow, signal) => {
@@ -248,9 +248,7 @@ for (const [name, ms] of [
   });
 
 void test('a server that answers nothing gets each mail twice, a few at a time, and what is set aside outlives the process', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.think = slowAfter(story.clock);
   // bounds.noticesAside
   for (let at = 0; at < 2 * bounds.noticesAside; at += 1) story.note();
@@ -281,9 +279,7 @@ void test('a server that answers nothing gets each mail twice, a few at a time, 
 });
 
 void test('a refusal that comes late is one, and a failure that comes late is tried again', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.think = slowAfter(story.clock, 20_000);
   story.refuse = ({ facts }) =>
     facts.reason === 'poison' ? new NoticeFault('mail-refused', 554) : undefined;
@@ -331,9 +327,7 @@ void test('ended between sending and storing: the notice comes again with its id
 });
 
 void test('closed while the receiver is down: the next feed begins with the same notice', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.refuse = () => new NoticeFault('unreachable');
   story.note();
   story.note();
@@ -347,9 +341,7 @@ void test('closed while the receiver is down: the next feed begins with the same
 });
 
 void test('what is too old is dropped, and one notice says so', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.refuse = () => new NoticeFault('unreachable');
   for (let at = 0; at < 5; at += 1) story.note();
   await story.until(() => feed.state.fault !== undefined);
@@ -374,9 +366,7 @@ void test('what is too old is dropped, and one notice says so', async (t) => {
 });
 
 void test('a receiver that refuses to be told of dropped notices gets the later ones', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.refuse = () => new NoticeFault('unreachable');
   story.note();
   await story.until(() => feed.state.dropped === 1, 60_000);
@@ -392,9 +382,7 @@ void test('a receiver that refuses to be told of dropped notices gets the later 
 });
 
 void test('a text that the receiver refuses holds back no later notice', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   let code = 503;
   story.refuse = ({ facts }) => (facts.reason === 'poison' ? new NoticeFault('status', code) : undefined);
   story.note({ ...usualRequest, reason: 'poison' });
@@ -430,9 +418,7 @@ void test('a text that the receiver refuses holds back no later notice', async (
 });
 
 void test('another journal, records that were cut off, a place that is not ours: what is young comes again', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   for (let at = 0; at < 3; at += 1) story.note();
   await story.until(() => story.taken.length === 3);
   // A power cut: the last two were not on disk.
@@ -473,9 +459,7 @@ void test('a wall clock that was years ahead when a place was lost hides nothing
 });
 
 void test('a place in a segment that does not exist: what is young comes again, and the log says so', async (t) => {
-  const story = tell(t);
-  const feed = story.open();
-  await read();
+  const { story, feed } = await begin(t);
   story.note();
   await story.until(() => story.taken.length === 1);
   await feed.close();

@@ -52,11 +52,16 @@ async function openMuteServer(t: TestContext) {
   return { heard, settings: { servers: [{ host: '127.0.0.1', port: address.port }], caFile, name: 'test' } };
 }
 
-// bounds.natsAnswerMs, bounds.natsStoredMs
-test('a question without an answer ends after 5 s, a message after 3 s', { timeout: 60_000 }, async (t) => {
+async function openMute(t: TestContext) {
   const { heard, settings } = await openMuteServer(t);
   const link = await openNats(settings);
   t.after(() => link.close());
+  return { heard, link };
+}
+
+// bounds.natsAnswerMs, bounds.natsStoredMs
+test('a question without an answer ends after 5 s, a message after 3 s', { timeout: 60_000 }, async (t) => {
+  const { heard, link } = await openMute(t);
   heard.isAlive = false;
   const body = Buffer.from('x');
   t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -93,9 +98,7 @@ test('a question without an answer ends after 5 s, a message after 3 s', { timeo
 
 // bounds.natsAnswerBytes
 test('an answer about a stream that is longer than 64 KiB is refused', { timeout: 60_000 }, async (t) => {
-  const { heard, settings } = await openMuteServer(t);
-  const link = await openNats(settings);
-  t.after(() => link.close());
+  const { heard, link } = await openMute(t);
   const answerOf = (bytes: number): string => {
     const [before, after] = [`{"created":"now","state":${emptyState},"config":{"description":"`, '"}}'];
     return `${before}${'x'.repeat(bytes - before.length - after.length)}${after}`;
@@ -110,9 +113,7 @@ test('an answer about a stream that is longer than 64 KiB is refused', { timeout
 test('the streams are listed page by page, and an account with too many of them is refused', {
   timeout: 60_000,
 }, async (t) => {
-  const { heard, settings } = await openMuteServer(t);
-  const link = await openNats(settings);
-  t.after(() => link.close());
+  const { heard, link } = await openMute(t);
   const infoOf = (name: string): string =>
     `{"created":"now","state":${emptyState},"config":{"name":"${name}"}}`;
   heard.answer = `{"total":513,"limit":256,"streams":[${infoOf('A')},${infoOf('B')}],"missing":["B","C"]}`;
@@ -147,9 +148,7 @@ test('the streams are listed page by page, and an account with too many of them 
 test('a duplicate without a number is one: the message with its id is proposed and not stored', {
   timeout: 60_000,
 }, async (t) => {
-  const { heard, settings } = await openMuteServer(t);
-  const link = await openNats(settings);
-  t.after(() => link.close());
+  const { heard, link } = await openMute(t);
   heard.answer = '{"stream":"S","seq":0,"duplicate":true}';
   const published = await link.publish('dovegate.x', [], Buffer.from('x'), 0);
   assert.deepEqual(published, { streamSeq: 0, isDuplicate: true });
@@ -160,9 +159,7 @@ test('a duplicate without a number is one: the message with its id is proposed a
 test('a direct question that a replica leaves without an answer is asked again within its time', {
   timeout: 60_000,
 }, async (t) => {
-  const { heard, settings } = await openMuteServer(t);
-  const link = await openNats(settings);
-  t.after(() => link.close());
+  const { heard, link } = await openMute(t);
   const questions = (): number =>
     [...heard.text.matchAll(/^PUB \$JS\.API\.DIRECT\.GET\.S\.dovegate\.x /gm)].length;
   t.mock.timers.enable({ apis: ['setTimeout'] });
