@@ -7,10 +7,10 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import * as z from 'zod';
 import { makeAuthority } from '../kit/certificates.js';
 import { processorsOfPage } from '../kit/processors.js';
 import { runProgram } from '../kit/program.js';
+import { intruder, readFound } from './intruder.js';
 import { ask, backends, openBackend, openMachine, password } from './machine.js';
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
@@ -40,57 +40,17 @@ admin:
       frank: { user: frank, role: audit, users: ["*@example.com"] }
 `;
 
-const probed = z.object({
-  readable: z.array(z.string()),
-  writable: z.array(z.string()),
-  reached: z.array(z.string()),
-  processes: z.array(z.string()),
-  backend: z.string(),
-  door: z.record(z.string(), z.number()),
-  settings: z.string(),
-});
-
-/** Tries what somebody would who runs code as the page. Paths come in a file; what worked goes to stdout, as one line of JSON. */
-const program = `
-import { closeSync, constants, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
-import { connect } from 'node:net';
-const { files, folders, sockets } = JSON.parse(readFileSync('/mnt/test/paths.json', 'utf8'));
-const works = (run) => { try { run(); return true; } catch { return false; } };
-const readable = files.filter((path) => works(() => closeSync(openSync(path, 'r'))));
-const writable = [
-  ...files.filter((path) => works(() => closeSync(openSync(path, constants.O_WRONLY)))),
-  ...folders.filter((path) => works(() => { writeFileSync(path + '/probe', ''); rmSync(path + '/probe'); })),
-];
-const said = (path, text) => new Promise((resolve) => {
-  const client = connect(path);
-  let answer = '';
-  client.on('connect', () => client.write(text)).on('data', (data) => { answer += data; });
-  client.on('error', (error) => resolve(error.code)).on('close', () => resolve(answer));
-  client.setTimeout(2000, () => { client.destroy(); });
-});
-const reached = [];
-for (const path of sockets) if (!/^E/.test(await said(path, ''))) reached.push(path);
-const others = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name) && Number(name) !== process.pid);
-const processes = others.filter((name) => ['environ', 'mem'].some((file) => works(() => readFileSync('/proc/' + name + '/' + file))));
-const backend = await said('/mnt/test/backend.sock', 'VERSION\\tdoveadm-server\\t1\\t2\\n\\talice@example.com\\tquota\\tget\\n');
-const headers = { Host: 'localhost', 'dovegate-door': '1' };
-const call = (method, path, body) => new Promise((resolve, reject) => {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const asked = request({ socketPath: '${door}', method, path, headers: text === undefined ? headers : { ...headers, 'Content-Length': Buffer.byteLength(text) } });
-  asked.on('error', reject).on('response', (response) => {
-    let all = '';
-    const done = () => { resolve({ status: response.statusCode, all }); response.destroy(); };
-    response.setEncoding('utf8').on('data', (piece) => { all += piece; if (all.includes('\\n\\n')) done(); });
-    response.on('end', done);
-  });
-  asked.end(text);
-});
-const { all: settings } = await call('GET', '/settings');
-const { generation } = JSON.parse(settings.split('\\n')[0]);
+/** Runs in the place of the page. */
+const program = intruder({
+  door,
+  lineEnd: '\\n\\n',
+  tries: `
+const { all: answer } = await call('GET', '/settings');
+const { generation } = JSON.parse(answer.split('\\n')[0]);
 const as = (person, role, own = generation) => ({ person, role, generation: own });
 const from = [];
-const tries = {
+const first = {};
+const more = {
   'facts': ['GET', '/facts'],
   'drain as anna': ['POST', '/operate', { as: as('anna', 'operate'), kind: 'drain', what: 'mail1', from }],
   'enable as anna': ['POST', '/operate', { as: as('anna', 'operate'), kind: 'enable', what: 'mail1', from }],
@@ -104,16 +64,9 @@ const tries = {
   'an admission': ['POST', '/record', { as: as('frank', 'audit'), action: 'admission', from, args: [], rows: 0 }],
   'an operator': ['POST', '/record', { as: as('frank', 'audit'), action: 'drain', from, args: ['mail1'] }],
   'a text to sign': ['POST', '/sign', { as: as('frank', 'audit'), head: 'any', text: 'any' }],
-  'admin: status': ['GET', '/status.json'],
-  'admin: reload': ['POST', '/reload'],
-  'admin: kill': ['POST', '/kill/01ARZ3NDEKTSV4RRFFQ69G5FAV'],
-  'a command': ['POST', '/command', ['quotaGet', { user: 'alice@example.com' }, 't']],
 };
-const doors = {};
-for (const [name, asked] of Object.entries(tries)) doors[name] = (await call(...asked)).status;
-console.log(JSON.stringify({ readable, writable, reached, processes, backend, door: doors, settings }));
-process.exit(0);
-`;
+`,
+});
 
 const releases = (process.env['DOVEGATE_SYSTEMD'] ?? 'bookworm trixie').split(' ');
 for (const release of releases) {
@@ -227,7 +180,7 @@ for (const release of releases) {
         const before = backend.commands.length;
         await machine.run('systemctl', 'start', probe);
         const said = await machine.run('journalctl', '-q', '-o', 'cat', '-u', probe);
-        const result = probed.parse(JSON.parse(/^\{.*\}$/m.exec(said)?.[0] ?? said));
+        const result = readFound(said);
 
         // The journal but for its key of digests; its own certificate and key.
         const strange = result.readable.filter(
@@ -269,8 +222,8 @@ for (const release of releases) {
           'admin: kill': 404,
           'a command': 404,
         });
-        assert.match(result.settings, /example\.com/);
-        assert.ok(!result.settings.includes(password));
+        assert.match(result.answer, /example\.com/);
+        assert.ok(!result.answer.includes(password));
         assert.match(await machine.run('dovegate', 'audit', 'verify', audit, '--unsigned'), /passed/);
       },
     );

@@ -8,12 +8,12 @@ import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import * as z from 'zod';
 import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import { signLockLine } from '../../src/domain/records/fleet/lock-line.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { runProgram } from '../kit/program.js';
 import { makeStampAuthority } from '../kit/stamp-authority.js';
+import { intruder, readFound } from './intruder.js';
 import { ask, backends, openBackend, openMachine, password, poll } from './machine.js';
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
@@ -82,60 +82,20 @@ http((request, response) => {
 }).listen(8080, '127.0.0.1');
 `;
 
-const probed = z.object({
-  readable: z.array(z.string()),
-  writable: z.array(z.string()),
-  reached: z.array(z.string()),
-  processes: z.array(z.string()),
-  backend: z.string(),
-  door: z.record(z.string(), z.number()),
-  head: z.string(),
-});
-
-/** Tries what somebody would who runs code as ship. Paths come in a file; what worked goes to stdout, as one line of JSON. */
-const program = `
-import { closeSync, constants, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
-import { connect } from 'node:net';
-const { files, folders, sockets } = JSON.parse(readFileSync('/mnt/test/paths.json', 'utf8'));
-const works = (run) => { try { run(); return true; } catch { return false; } };
-const readable = files.filter((path) => works(() => closeSync(openSync(path, 'r'))));
-const writable = [
-  ...files.filter((path) => works(() => closeSync(openSync(path, constants.O_WRONLY)))),
-  ...folders.filter((path) => works(() => { writeFileSync(path + '/probe', ''); rmSync(path + '/probe'); })),
-];
-const said = (path, text) => new Promise((resolve) => {
-  const client = connect(path);
-  let answer = '';
-  client.on('connect', () => client.write(text)).on('data', (data) => { answer += data; });
-  client.on('error', (error) => resolve(error.code)).on('close', () => resolve(answer));
-  client.setTimeout(2000, () => { client.destroy(); });
-});
-const reached = [];
-for (const path of sockets) if (!/^E/.test(await said(path, ''))) reached.push(path);
-const others = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name) && Number(name) !== process.pid);
-const processes = others.filter((name) => ['environ', 'mem'].some((file) => works(() => readFileSync('/proc/' + name + '/' + file))));
-const backend = await said('/mnt/test/backend.sock', 'VERSION\\tdoveadm-server\\t1\\t2\\n\\talice@example.com\\tquota\\tget\\n');
-const headers = { Host: 'localhost', 'dovegate-door': '1' };
-const call = (method, path, body) => new Promise((resolve, reject) => {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const asked = request({ socketPath: '${door}', method, path, headers: text === undefined ? headers : { ...headers, 'Content-Length': Buffer.byteLength(text) } });
-  asked.on('error', reject).on('response', (response) => {
-    let all = '';
-    const done = () => { resolve({ status: response.statusCode, all }); response.destroy(); };
-    response.setEncoding('utf8').on('data', (piece) => { all += piece; if (all.includes('\\n')) done(); });
-    response.on('end', done);
-  });
-  asked.end(text);
-});
+/** Runs in the place of ship. */
+const program = intruder({
+  door,
+  lineEnd: '\\n',
+  tries: `
 // The one that runs in its place has the stream.
-const { status, all: head } = await call('GET', '/receivers');
-const { head: { journal } } = JSON.parse(head.split('\\n')[0]);
+const { status, all: answer } = await call('GET', '/receivers');
+const { head: { journal } } = JSON.parse(answer.split('\\n')[0]);
 const claims = { version: '0', journal, sinks: [], notices: [], certificates: [] };
 const hash = '0'.repeat(64);
 const sink = { name: '127.0.0.1:6514', state: 'connected', sentSeq: 1, lagMs: 0 };
 const as = { person: 'anna', role: 'operate', generation: 1 };
-const tries = {
+const first = { receivers: status };
+const more = {
   'shipped: nothing': ['POST', '/shipped', claims],
   'shipped: of another journal': ['POST', '/shipped', { ...claims, journal: 'x' }],
   'shipped: what the journal does not have': ['POST', '/shipped', { ...claims, sinks: [{ ...sink, sentSeq: 1e9 }] }],
@@ -144,16 +104,9 @@ const tries = {
   'page: drain': ['POST', '/operate', { as, kind: 'drain', what: 'mail1', from: [] }],
   'page: a text to sign': ['POST', '/sign', { as, head: 'any', text: 'any' }],
   'page: a record': ['POST', '/record', { as, action: 'audit-search', from: [], args: [], rows: 0 }],
-  'admin: status': ['GET', '/status.json'],
-  'admin: reload': ['POST', '/reload'],
-  'admin: kill': ['POST', '/kill/01ARZ3NDEKTSV4RRFFQ69G5FAV'],
-  'a command': ['POST', '/command', ['quotaGet', { user: 'alice@example.com' }, 't']],
 };
-const doors = { receivers: status };
-for (const [name, asked] of Object.entries(tries)) doors[name] = (await call(...asked)).status;
-console.log(JSON.stringify({ readable, writable, reached, processes, backend, door: doors, head }));
-process.exit(0);
-`;
+`,
+});
 
 const releases = (process.env['DOVEGATE_SYSTEMD'] ?? 'bookworm trixie').split(' ');
 for (const release of releases) {
@@ -351,7 +304,7 @@ for (const release of releases) {
       const before = backend.commands.length;
       await machine.run('systemctl', 'start', probe);
       const said = await machine.run('journalctl', '-q', '-o', 'cat', '-u', probe);
-      const result = probed.parse(JSON.parse(/^\{.*\}$/m.exec(said)?.[0] ?? said));
+      const result = readFound(said);
 
       // The journal but for its key of digests; its own files.
       const strange = result.readable.filter(
@@ -393,7 +346,7 @@ for (const release of releases) {
         'admin: kill': 404,
         'a command': 404,
       });
-      assert.ok(!result.head.includes(password) && !result.head.includes('policies'));
+      assert.ok(!result.answer.includes(password) && !result.answer.includes('policies'));
       // A claim of a record that the journal does not have is shown, and is not kept.
       assert.doesNotMatch((await machine.try('cat', '/var/lib/dovegate/shipped.json')).text, /0{64}/);
       assert.match(
