@@ -42,6 +42,7 @@ export function LocksPart() {
               unlock
             </Button>
           )}
+          {idOf(lock) === undefined && lock.try !== undefined && <code>{visible(lock.try)}</code>}
         </p>
       ))}
       {asked === 'lock' ? <Lock onClose={onClose} /> : asked && <Unlock lock={asked} onClose={onClose} />}
@@ -49,7 +50,7 @@ export function LocksPart() {
   );
 }
 
-/** Undefined: it stands for those that are not listed. */
+/** Undefined: it stands for those that are not listed, or is of the fleet, whose key alone lifts it. */
 function idOf({ key }: Problem): string | undefined {
   return /^(?:locked|held) ([0-9A-Z]{26})$/.exec(key)?.[1];
 }

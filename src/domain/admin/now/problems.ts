@@ -3,7 +3,7 @@
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
 import { countWords, durationWords, plural, rateWords } from '../../language/words/words.js';
-import type { ShownLock } from '../../records/audit/lock-book.js';
+import { isOfFleet, type ShownLock } from '../../records/audit/lock-book.js';
 import { drainWords } from '../../records/story/row.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
@@ -420,13 +420,16 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
     const end = until === undefined ? '' : ` until {${until}}`;
     const second =
       asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
+    const isFleet = isOfFleet(lock);
+    const whose = isFleet ? `; only the key of ${by} lifts it` : '';
+    const lift = isFleet ? `audit fleet unlock ${isUser ? 'user:NAME' : target}` : `unlock ${id}`;
     const unknown = isByOneName ? '; other names of that user are not known, and not covered' : '';
-    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${unknown}`;
+    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${whose}${unknown}`;
     const sinceMs = Date.parse(since);
     return {
       code: hold ? 'held' : 'locked',
       text,
-      try: `dovegate unlock ${id} --reason TEXT`,
+      try: `dovegate ${lift} --reason TEXT`,
       about: id,
       isDegrading: false,
       sinceMs,
