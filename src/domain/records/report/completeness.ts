@@ -32,11 +32,7 @@ export type DoubtCode =
   /** The daemon could not return all rows. */
   | 'left-out'
   /** Commands that did not reach a mail server, in a flood, have no records. */
-  | 'only-counted'
-  /** Fleet: nothing came from the host for too long. */
-  | 'silent'
-  /** Fleet: another finding of the verifier, or one that a person accepted. */
-  | 'finding';
+  | 'only-counted';
 
 export interface Doubt {
   readonly code: DoubtCode;
