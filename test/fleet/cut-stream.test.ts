@@ -86,6 +86,40 @@ void test('messages that were removed before their age, or before they were read
   );
 });
 
+void test('a kept line of records that the stream keeps no more: the mirror shows them, or it fails', {
+  timeout: 600_000,
+}, async (t) => {
+  const lab = await openLab(t);
+  if (lab === undefined) return;
+  const { nats, lines, desk } = lab;
+  await fill(nats, { gate1: { ...lines, lines: lines.lines.slice(0, 20) } });
+  assert.deepEqual(await findingsOf(desk), []);
+  const kept = join(nats.folder, 'kept.jsonl');
+  writeFileSync(kept, readFileSync(join(desk.state, 'checkpoints.jsonl')));
+  const there = await desk.run('verify', '--checkpoint', kept);
+  assert.match(there.text, /^the kept line names the ends of 1 journal: all are in the stream$/m);
+  await empty(nats);
+  await findingsOf(desk);
+  assert.deepEqual(await findingsOf(desk, '--accept'), []);
+  await sendTo(nats, lines, 20, 30);
+  const older = await desk.run('verify', '--checkpoint', kept);
+  assert.equal(older.exit, 0, older.text);
+  assert.match(
+    older.text,
+    /^the kept line names the ends of 1 journal: 0 are in the stream, 1 is older and in the mirror$/m,
+  );
+
+  rmSync(join(desk.state, 'journals'), { recursive: true });
+  assert.deepEqual(await findingsOf(desk), []);
+  const gone = await findingsOf(desk, '--checkpoint', kept);
+  assert.match(
+    gone.join('\n'),
+    /^gate1 cut-in-stream: the kept line names record 20, which is older than the stream, and the mirror does not have it/,
+  );
+  // It is about that line, and does not stand.
+  assert.deepEqual(await findingsOf(desk), []);
+});
+
 void test('a message that was deleted from between others', { timeout: 600_000 }, async (t) => {
   const lab = await openLab(t);
   if (lab === undefined) return;

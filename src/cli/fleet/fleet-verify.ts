@@ -1,16 +1,19 @@
 // `dovegate audit fleet verify`: reads from the end of the last run to the present end of the stream, then reports the findings.
 
+import { join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { onStop } from '../../adapters/host/outputs.js';
 import { holdProcess } from '../../adapters/host/process.js';
 import { useNats } from '../../adapters/nats/link.js';
 import { plural } from '../../domain/language/words/words.js';
 import { formatJsonLines, printable } from '../../domain/records/audit/encode.js';
+import type { SignedHead } from '../../domain/records/fleet/checkpoint.js';
 import type { FleetFinding, FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
-import { readFleetSettings } from '../audit/fleet-places.js';
+import { mirrorIn, readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import { findRecord } from './cells-verify.js';
 import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { openMirrorOf } from './mirror.js';
@@ -62,40 +65,46 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const recordsBefore = fleet.records;
     const startMs = systemClock.now();
     let isRewound = false;
-    const { findings, nowMs, read } = await useNats(natsOf(settings, 'verify'), stop.signal, async (link) => {
-      certificates.saw(link);
-      const { streams } = await reader.inspect(link, systemClock.wallMs());
-      for (const warning of whatDiffers(streams, settings))
-        screen.complain(`dovegate: ${printable(warning)}`);
-      await reader.lookAtRights(link);
-      // Not again at the next server, which continues where this one ended.
-      if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
-      isRewound = true;
-      const isShown = screen.columns !== undefined && !flags.json;
-      const progress = createProgress(isShown, reader.unread);
-      await reader.read(link, stop.signal, () =>
-        progress.show(reader.messages, fleet.records - recordsBefore),
-      );
-      progress.clear();
-      if (stop.signal.aborted) {
-        reader.save();
-        throw new CommandFault(exitCodes.notCarriedOut, stopped);
-      }
-      const judgedMs = systemClock.wallMs();
-      compareCheckpoints(folder, fleet);
-      fleet.seeMirrored(reader.behindMs);
-      let found = fleet.judge(judgedMs);
-      const count = fleet.records - recordsBefore;
-      if (count > 0) {
-        await sealCheckpoint(link, folder, settings, fleet, found, judgedMs, (text) =>
-          screen.complain(`dovegate: ${printable(text)}`),
+    const { findings, nowMs, read, older } = await useNats(
+      natsOf(settings, 'verify'),
+      stop.signal,
+      async (link) => {
+        certificates.saw(link);
+        const { streams } = await reader.inspect(link, systemClock.wallMs());
+        for (const warning of whatDiffers(streams, settings))
+          screen.complain(`dovegate: ${printable(warning)}`);
+        await reader.lookAtRights(link);
+        // Not again at the next server, which continues where this one ended.
+        if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
+        isRewound = true;
+        const isShown = screen.columns !== undefined && !flags.json;
+        const progress = createProgress(isShown, reader.unread);
+        await reader.read(link, stop.signal, () =>
+          progress.show(reader.messages, fleet.records - recordsBefore),
         );
-        // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
-        if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(judgedMs);
-      }
-      await mirroredLines.say(link, settings, { fleet, mirror }, found, judgedMs);
-      return { findings: found, nowMs: judgedMs, read: count };
-    });
+        progress.clear();
+        if (stop.signal.aborted) {
+          reader.save();
+          throw new CommandFault(exitCodes.notCarriedOut, stopped);
+        }
+        const judgedMs = systemClock.wallMs();
+        compareCheckpoints(folder, fleet);
+        fleet.seeMirrored(reader.behindMs);
+        let found = fleet.judge(judgedMs);
+        const count = fleet.records - recordsBefore;
+        if (count > 0) {
+          await sealCheckpoint(link, folder, settings, fleet, found, judgedMs, (text) =>
+            screen.complain(`dovegate: ${printable(text)}`),
+          );
+          // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
+          if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(judgedMs);
+        }
+        await mirroredLines.say(link, settings, { fleet, mirror }, found, judgedMs);
+        const kepts = kept === undefined ? [] : fleet.olderThanStreams(kept.heads);
+        const lacking = await whatMirrorLacks(settings.state, kepts);
+        return { findings: [...found, ...lacking], nowMs: judgedMs, read: count, older: kepts.length };
+      },
+    );
     reader.save();
     const { failed } = await mirror.tend(systemClock.wallMs());
     if (failed !== undefined)
@@ -117,7 +126,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       await screen.print(formatJsonLines({ passed: isPassed, ...status, ...(odd && { stamp_faults: odd }) }));
     else {
       const keptEnds = flags.checkpoint === undefined ? undefined : heads?.length;
-      await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds });
+      await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds, older });
       for (const text of odd ?? []) await screen.print(screen.paint('bad', printable(text)));
       if (odd?.length === 0) await screen.print('each stamp is of a line that is here, and of its time');
     }
@@ -134,6 +143,28 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   }
 }
 
+/** Of heads of a kept line that the streams are too young to have. Rejects with a JournalFault. */
+async function whatMirrorLacks(
+  state: string,
+  heads: readonly SignedHead[],
+): Promise<readonly FleetFinding[]> {
+  const findings: FleetFinding[] = [];
+  for (const { host, journal, seq, hash } of heads) {
+    const held = await findRecord(join(mirrorIn(state), host, journal), seq);
+    const of = { host, journal, seq };
+    const what = `the kept line names record ${seq}, which is older than the stream, and the mirror`;
+    if (typeof held === 'string')
+      findings.push({
+        kind: 'cut-in-stream',
+        ...of,
+        text: `${what} does not have it: look for a copy of the mirror, or at the host's own journal`,
+      });
+    else if (held.hash !== hash)
+      findings.push({ kind: 'forked', ...of, text: `${what} has another one: one of the two was changed` });
+  }
+  return findings;
+}
+
 async function printReport(
   screen: Screen,
   status: FleetStatus,
@@ -144,9 +175,11 @@ async function printReport(
     readonly tookMs: number;
     /** Number of journal ends in the kept line; undefined: no line was given. */
     readonly keptEnds: number | undefined;
+    /** How many of them are older than the streams, and were looked up in the mirror. */
+    readonly older: number;
   },
 ): Promise<void> {
-  const { findings, accepted, read, tookMs, keptEnds } = run;
+  const { findings, accepted, read, tookMs, keptEnds, older } = run;
   await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status, findings)));
   const seconds = Math.max(tookMs, 1) / 1000;
   const pace = read === 0 ? '' : ` in ${seconds.toFixed(1)} s (${Math.round(read / seconds)} a second)`;
@@ -154,10 +187,12 @@ async function printReport(
   if (accepted > 0) await screen.print(`${plural(accepted, 'finding')} of earlier runs accepted`);
   if (keptEnds !== undefined) {
     const kept = `the kept line names the ends of ${plural(keptEnds, 'journal')}`;
+    const inStream =
+      older === 0
+        ? 'all are in the stream'
+        : `${keptEnds - older} are in the stream, ${plural(older, 'is', 'are')} older and in the mirror`;
     await screen.print(
-      findings.length === 0
-        ? `${kept}: all are in the stream`
-        : `${kept}: the findings say what is not there`,
+      findings.length === 0 ? `${kept}: ${inStream}` : `${kept}: the findings say what is not there`,
     );
   }
   const { checkpoint } = status;

@@ -83,6 +83,8 @@ export interface Fleet {
   rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
   /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
   whyNotKept(kept: ReadCheckpoint): string | undefined;
+  /** Those of the heads that were not found, since their streams begin later: only a mirror can have them. Call after reading. */
+  olderThanStreams(heads: readonly SignedHead[]): readonly SignedHead[];
   /** The last line of this verifier in the stream, as far as it was read; seq 0: none yet. */
   readonly signed: Pick<LogState, 'seq' | 'hash' | 'key' | 'next'>;
   /** Call when everything up to the stream's end was taken: returns all faults, those of the trail and present ones. */
@@ -230,6 +232,13 @@ class Verifier implements Fleet {
     this.#streams.remember(kept?.streams ?? []);
     this.#findings.isReread = true;
     this.#places.clear();
+  }
+
+  olderThanStreams(heads: readonly SignedHead[]): readonly SignedHead[] {
+    return heads.filter(({ host, journal, seq }) => {
+      const awaited = this.#awaited.get(`${host} ${journal}`)?.get(seq);
+      return awaited !== undefined && this.#isOlderThanStream(host, journal, seq, awaited);
+    });
   }
 
   judge(nowMs: number): readonly FleetFinding[] {
@@ -517,21 +526,24 @@ class Verifier implements Fleet {
     journal: string,
     awaited: ReadonlyMap<number, Awaited>,
   ): FleetFinding | undefined {
-    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
-    const { firstSeq, firstMs } = this.#placeOf(host);
     let seq = 0;
-    for (const [one, { storedMs }] of awaited) {
-      // Records older than the stream were removed by its own retention.
-      const isOlder = state !== undefined && state.seq > 0 ? one < state.firstSeq : storedMs < firstMs;
-      const isGone = firstSeq > 1 && isOlder;
-      if (!isGone) seq = Math.max(seq, one);
-    }
+    for (const [one, of] of awaited)
+      if (!this.#isOlderThanStream(host, journal, one, of)) seq = Math.max(seq, one);
     if (seq === 0) return undefined;
+    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
     const last = state?.seq ?? 0;
     const what = last === 0 ? 'has nothing of this journal' : `ends with record ${last}`;
     const where = last > seq ? 'does not have it' : what;
     const text = `record ${seq} was here before, and the stream ${where}: the server lost it or was put back from a copy; a gate that still has it sends it again`;
     return { kind: 'cut-in-stream', host, journal, seq, text };
+  }
+
+  /** Its own retention has removed it. */
+  #isOlderThanStream(host: string, journal: string, seq: number, { storedMs }: Awaited): boolean {
+    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
+    const { firstSeq, firstMs } = this.#placeOf(host);
+    const isOlder = state !== undefined && state.seq > 0 ? seq < state.firstSeq : storedMs < firstMs;
+    return firstSeq > 1 && isOlder;
   }
 
   #gates(): Gates {
