@@ -152,6 +152,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   opened.add('sessions', () => browsers.close());
   const answerPeople = createPageAnswers({
     ...parts,
+    listed: 'admin.page.people',
     verify: proof.verify,
     link: linkFor,
   });

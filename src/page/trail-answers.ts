@@ -6,7 +6,7 @@ import { plainAnswer, type TextAnswer } from '../adapters/http/server.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { type PersonalRequest, pageSocketText, type SocketPeer } from '../adapters/page/people-socket.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import type { RecordedAction } from '../domain/admin/door/door.js';
+import type { DoorHead, RecordedAction } from '../domain/admin/door/door.js';
 import type { LinkOpener } from '../domain/admin/door/parse.js';
 import type { Endpoint, Refused } from '../domain/admin/page/api.js';
 import { isAmong, whyNotAsked } from '../domain/admin/page/roles.js';
@@ -22,12 +22,17 @@ import type { People } from './people.js';
 
 export interface TrailParts {
   readonly log: Pick<Log, 'report'>;
-  readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'sign'>;
+  /** Where the journal is, and what records each look. */
+  readonly daemon: Pick<Daemon, 'record' | 'flush' | 'sign'> & {
+    readonly told: { readonly head: Pick<DoorHead, 'directory' | 'ownKey'> } | undefined;
+  };
   readonly looks: Pick<Looks, 'read'>;
 }
 
 export interface PageParts extends TrailParts {
   readonly people: Pick<People, 'byUid'>;
+  /** The setting that names the people. */
+  readonly listed: string;
   readonly verify: PageHandler;
   /** An address that signs a person in once; undefined: there is no page for browsers. */
   readonly link: (person: PagePerson, opener: LinkOpener) => string | undefined;
@@ -46,7 +51,7 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
     if (person === undefined)
       return plainAnswer(
         403,
-        `${who.user ?? String(who.uid)} is not in admin.page.people; ask the operators of dovegate to add this user`,
+        `${who.user ?? String(who.uid)} is not in ${parts.listed}; ask the operators of dovegate to add this user`,
       );
     if (path === openPath) return answerLink(parts, person, who);
     const from = fromOf(who);
@@ -151,7 +156,7 @@ export async function lookInto(
       status: 503,
       text:
         whyNotShown(fault) ??
-        'the journal could not be read, or the look could not be recorded; the log of dovegate-page says why',
+        'the journal could not be read, or the look could not be recorded; the log of the process that answers says why',
     };
   }
 }

@@ -772,8 +772,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/telemetry',
     ],
     {
-      public: ['page'],
-      builtins: ['process', 'events', 'worker_threads'],
+      public: ['page', 'fleet-people'],
+      // crypto: handles of journals.
+      builtins: ['process', 'events', 'worker_threads', 'crypto', 'fs'],
       // The shapes of requests of the browser, and of files that others write.
       packages: ['zod'],
     },
@@ -818,6 +819,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/door',
       'cli/output',
       'cli/audit',
+      // By dynamic import: what answers people.
+      'page/fleet-people',
     ],
     {
       public: ['fleet'],

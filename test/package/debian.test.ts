@@ -73,6 +73,7 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
       '/usr/lib/systemd/system/dovegate.service',
       '/usr/lib/systemd/system/dovegate@.socket',
       '/usr/lib/systemd/system/dovegate-fleet.service',
+      '/usr/lib/systemd/system/dovegate-fleet-people.service',
       '/usr/lib/systemd/system/dovegate-page.service',
       '/usr/lib/systemd/system/dovegate-page.socket',
       '/usr/lib/systemd/system-preset/90-dovegate.preset',

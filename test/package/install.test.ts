@@ -57,6 +57,7 @@ for (const prefix of ['/usr', '/opt/gate']) {
     for (const path of [
       'systemd/system/dovegate@.socket',
       'systemd/system/dovegate-fleet.service',
+      'systemd/system/dovegate-fleet-people.service',
       'systemd/system/dovegate-page.service',
       'systemd/system/dovegate-page.socket',
       'sysusers.d/dovegate.conf',

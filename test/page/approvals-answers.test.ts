@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DoorFault } from '../../src/adapters/door/door-client.js';
-import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
 import { readTrail } from '../../src/adapters/views/read-trail.js';
 import type { DoorAccessed } from '../../src/domain/admin/door/door.js';
@@ -11,7 +10,6 @@ import { type AuditRecord, formatTime } from '../../src/domain/records/audit/rec
 import { createApprovalHandlers } from '../../src/page/approvals-answers.js';
 import { temporaryDirectory } from '../adapters/journal/reading.js';
 import { startMs, writeJournal } from '../adapters/views/written-journal.js';
-import { settingsOf, sound } from '../domain/config/sound.js';
 import { accessItem } from '../kit/access-item.js';
 import { grantRecords } from '../kit/access-records.js';
 import { doorHead } from '../kit/now.js';
@@ -32,7 +30,7 @@ async function askAs(
     log: { report: () => undefined },
     looks: { read: (task) => readTrail({ ...task, limits }, { now: () => 0 }) },
     daemon: {
-      told: { head: { ...doorHead, directory }, settings, numbers: systemNumbers },
+      told: { head: { ...doorHead, directory } },
       access(_who, access) {
         asked.push(access);
         return answer instanceof DoorFault ? Promise.reject(answer) : Promise.resolve(answer);
@@ -54,7 +52,6 @@ async function askAs(
   return { status: reply.status, ...JSON.parse(reply.body), asked, recorded };
 }
 
-const settings = settingsOf(sound);
 const limits = { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 60_000 };
 const approve = (body: string, answer: DoorAccessed | DoorFault) => askAs(who, 'approve', body, answer);
 

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DoorFault } from '../../src/adapters/door/door-client.js';
-import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { TextAnswer } from '../../src/adapters/http/server.js';
 import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapters/page/page-request.js';
 import type { SocketPeer } from '../../src/adapters/page/people-socket.js';
@@ -17,14 +16,12 @@ import { lookPath, looks } from '../../src/domain/records/views/look.js';
 import { LookRefused } from '../../src/page/looks.js';
 import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/page/trail-answers.js';
 import { JournalFault } from '../../src/ports/faults.js';
-import { settingsOf, sound } from '../domain/config/sound.js';
 import { doorHead } from '../kit/now.js';
 
 const signer = parseSignKey(makeSignKey().secretPem);
 const who: SocketPeer = { uid: 5, pid: 7, user: 'root' };
 const from = ['uid=5', 'pid=7', 'user=root'];
 const head = { ...doorHead, ownKey: signer.key };
-const settings = settingsOf(sound);
 
 function desk(
   more: {
@@ -47,8 +44,9 @@ function desk(
   };
   const parts: PageParts = {
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
+    listed: 'admin.page.people',
     daemon: {
-      told: { head, settings, numbers: systemNumbers },
+      told: { head },
       async record({ name: by }, note): Promise<void> {
         await more.append?.();
         records.push({ by, ...note });

@@ -16,7 +16,7 @@ import { ask, backends, type Machine, openBackend, openMachine, password } from 
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
 const service = 'dovegate.service';
-const fleet = 'dovegate-fleet.service';
+const fleets = ['dovegate-fleet.service', 'dovegate-fleet-people.service'];
 const teams = ['support', 'billing'] as const;
 
 const configuration = `version: 1
@@ -71,7 +71,7 @@ for (const release of releases) {
         'systemd-analyze',
         'verify',
         service,
-        fleet,
+        ...fleets,
         'dovegate@support.socket',
       );
       assert.deepEqual([verified.exit, verified.text], [0, '']);

@@ -60,6 +60,8 @@ export type Neighbor = Readonly<Record<'id' | 'seq' | 'time' | 'command' | 'user
 /** What stands at the end of an answer; without it an answer is not whole. */
 export interface AnswerEnd {
   readonly rows: number;
+  /** Whose journal it is, of the mirror of a fleet. */
+  readonly host?: string | undefined;
   readonly cursor?: Cursor | undefined;
   /** Of a page of the newest commands: what the next one is asked with as `before`; absent: this is the last page. */
   readonly before?: number | undefined;

@@ -14,7 +14,7 @@ import { count, text as textOf, time } from '../../domain/language/seams/shape.j
 import { foldAscii } from '../../domain/people/identity/user-name.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { parseLine } from '../../domain/records/audit/record.js';
-import { isObject, type StoredRecord } from '../../domain/records/audit/stored.js';
+import { isObject, isText, type StoredRecord } from '../../domain/records/audit/stored.js';
 import type { AccessTold } from '../../domain/records/story/row.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/records/trail/search.js';
 import type { Verdict } from '../../domain/records/trail/verify.js';
@@ -46,6 +46,7 @@ export interface AskedPage {
     readonly sentences: readonly string[];
     readonly leftOut: number;
     readonly notes: readonly string[];
+    readonly host?: string | undefined;
   }>;
   show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
   verify(): Promise<Verdict>;
@@ -58,6 +59,11 @@ const myself = z.object({
   name: word,
   roles: z.array(word).readonly(),
   users: z.array(word).readonly().optional(),
+  /** Of a fleet: the handles of its journals. */
+  journals: z
+    .array(z.string().regex(/^[\w-]{1,64}$/))
+    .readonly()
+    .optional(),
 });
 export type Myself = Readonly<z.infer<typeof myself>>;
 
@@ -84,10 +90,13 @@ const signedLine = z.object({ signed: z.object({ head: word, signature: word }) 
 const pieceMs = 30_000;
 const triesMax = 5;
 
-export function askPage(socket: string): AskedPage {
+/** `journal`: its handle, at the socket of a fleet. */
+export function askPage(socket: string, journal?: string): AskedPage {
+  const before = journal === undefined ? '' : `/journals/${journal}`;
+  const read = (look: Look, asked: object): Promise<WholeAnswer> => readAt(socket, before, look, asked);
   return {
     async me() {
-      const { status, body } = await ask(socket, 'me', {});
+      const { status, body } = await ask(socket, '', 'me', {});
       if (status !== 200) throw refusal(socket, status, body);
       const me = myself.safeParse(parseLine(body)).data;
       if (me === undefined) throw notDovegate(socket);
@@ -96,8 +105,8 @@ export function askPage(socket: string): AskedPage {
     async *rows(look, filter, hear) {
       let cursor: Cursor | undefined;
       do {
-        const { lines, end } = await read(socket, look, { filter: pickFilter(filter), cursor });
-        for (const line of lines) if ('row' in line) yield line.row;
+        const { lines, end } = await read(look, { filter: pickFilter(filter), cursor });
+        for (const line of lines) if ('row' in line) yield ofHost(end.host, line.row);
         hear?.(end);
         cursor = end.cursor;
       } while (cursor !== undefined);
@@ -105,7 +114,7 @@ export function askPage(socket: string): AskedPage {
     async *extracts(filter) {
       let cursor: Cursor | undefined;
       do {
-        const { lines, end, signed } = await read(socket, 'extract', { filter: pickFilter(filter), cursor });
+        const { lines, end, signed } = await read('extract', { filter: pickFilter(filter), cursor });
         if (signed === undefined) throw notDovegate(socket);
         yield { rows: lines.flatMap((line) => ('row' in line ? [line.row] : [])), signed };
         cursor = end.cursor;
@@ -115,7 +124,7 @@ export function askPage(socket: string): AskedPage {
       let all: Surveyed | undefined;
       let cursor: Cursor | undefined;
       do {
-        const { end } = await read(socket, 'survey', { filter: pickFilter(filter), cursor });
+        const { end } = await read('survey', { filter: pickFilter(filter), cursor });
         if (end.surveyed === undefined) throw notDovegate(socket);
         all = all === undefined ? end.surveyed : joined(all, end.surveyed);
         cursor = end.cursor;
@@ -123,18 +132,18 @@ export function askPage(socket: string): AskedPage {
       return all;
     },
     async show(wanted) {
-      const { lines, end } = await read(socket, 'show', { wanted });
+      const { lines, end } = await read('show', { wanted });
       return { found: lines.flatMap((line) => ('found' in line ? [line.found] : [])), end };
     },
     async requests(filter) {
-      const { lines, end } = await read(socket, 'requests', { filter: pickFilter(filter) });
-      const { sentences, leftOut = 0, notes = [] } = end;
+      const { lines, end } = await read('requests', { filter: pickFilter(filter) });
+      const { sentences, leftOut = 0, notes = [], host } = end;
       if (sentences === undefined) throw notDovegate(socket);
       const told = lines.flatMap((line) => ('access' in line ? [line.access] : []));
-      return { told, sentences, leftOut, notes };
+      return { told, sentences, leftOut, notes, host };
     },
     async verify() {
-      const { end } = await read(socket, 'verify', {});
+      const { end } = await read('verify', {});
       if (end.verdict === undefined) throw notDovegate(socket);
       return end.verdict;
     },
@@ -166,12 +175,23 @@ export function askPage(socket: string): AskedPage {
   };
 }
 
+const nothing: Surveyed = {
+  records: 0,
+  all: 0,
+  firstTime: undefined,
+  lastTime: undefined,
+  names: [],
+  isNamed: false,
+};
+
+/** Of parts of a journal, or of several journals. */
 function joined(one: Surveyed, other: Surveyed): Surveyed {
+  const times = [one.firstTime, other.firstTime, one.lastTime, other.lastTime].filter(isText).toSorted();
   return {
     records: one.records + other.records,
     all: one.all + other.all,
-    firstTime: one.firstTime ?? other.firstTime,
-    lastTime: other.lastTime ?? one.lastTime,
+    firstTime: times[0],
+    lastTime: times.at(-1),
     names: [...new Set([...one.names, ...other.names])].slice(0, 3),
     isNamed: one.isNamed || other.isNamed,
   };
@@ -183,9 +203,9 @@ interface WholeAnswer {
   readonly signed: SignedExtract | undefined;
 }
 
-async function read(socket: string, look: Look, asked: object): Promise<WholeAnswer> {
+async function readAt(socket: string, before: string, look: Look, asked: object): Promise<WholeAnswer> {
   for (let tries = 1; ; tries += 1) {
-    const { status, body } = await ask(socket, look, asked);
+    const { status, body } = await ask(socket, before, look, asked);
     if (status === 503 && tries < triesMax) continue;
     if (status !== 200) throw refusal(socket, status, body);
     const texts = body.split('\n').slice(0, -1);
@@ -216,8 +236,8 @@ function refusal(socket: string, status: number, body: string): CommandFault {
   return new CommandFault(status === 503 ? exitCodes.unavailable : exitCodes.failed, text);
 }
 
-function ask(socketPath: string, look: Look, asked: object): Promise<Answer> {
-  return askAt(socketPath, lookPath(look), asked);
+function ask(socketPath: string, before: string, look: Look, asked: object): Promise<Answer> {
+  return askAt(socketPath, `${before}${lookPath(look)}`, asked);
 }
 
 /** `take` gets the pieces of a good answer, which is not kept. */
@@ -250,12 +270,38 @@ export function isAsked({ socket, config, fleet, paths }: Places): boolean {
   return socket !== undefined && config === undefined && fleet === undefined && paths.length === 0;
 }
 
+/** What is asked at the chosen socket: the journal of a gate, or each of a fleet, host after host. */
+export interface Asked {
+  readonly me: Myself;
+  readonly journals: readonly AskedPage[];
+  /** Rows have a field `host`. */
+  readonly isOfHosts: boolean;
+  /** Of all of them together. */
+  survey(filter: TrailFilter): Promise<Surveyed>;
+}
+
 /** Opens the page at the chosen socket; stderr says which part a limited view shows. */
-export async function openPage(screen: Screen, { socket = '' }: Places): Promise<AskedPage> {
+export async function openPage(screen: Screen, { socket = '' }: Places): Promise<Asked> {
   const page = askPage(socket);
-  const text = describeView(await page.me());
+  const me = await page.me();
+  const text = describeView(me);
   if (text !== undefined) screen.complain(`dovegate: ${text}`);
-  return page;
+  const journals = me.journals?.map((journal) => askPage(socket, journal)) ?? [page];
+  return {
+    me,
+    journals,
+    isOfHosts: me.journals !== undefined,
+    async survey(filter) {
+      let all = nothing;
+      for (const journal of journals) all = joined(all, await journal.survey(filter));
+      return all;
+    },
+  };
+}
+
+/** The host of the journal comes first and wins: a record may contain a field of this name. */
+export function ofHost(host: string | undefined, row: ExchangeRow): ExchangeRow {
+  return host === undefined ? row : { ...row, fields: Object.assign({ host }, row.fields, { host }) };
 }
 
 /** Whether records of a mailbox may be visible in this view: the page decides, which knows whether its server keeps the case of names. */

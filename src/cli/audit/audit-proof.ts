@@ -180,7 +180,13 @@ function describeFilter(filter: TrailFilter): string {
 export async function auditExtract(screen: Screen, places: Places, filter: TrailFilter): Promise<number> {
   // It throws, because files are named as well.
   if (!isAsked(places)) await journalsOf(screen, places);
-  const page = await openPage(screen, places);
+  const { journals, isOfHosts } = await openPage(screen, places);
+  const [page] = journals;
+  if (isOfHosts || page === undefined)
+    throw new CommandFault(
+      exitCodes.usage,
+      '--with-proof is not for the socket of a fleet, which has no key: ask the gate, or whoever may read the files of its mirror',
+    );
   let count = 0;
   let counts = 0;
   let key = '';

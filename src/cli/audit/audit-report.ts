@@ -26,6 +26,7 @@ import {
   whyNoReport,
 } from '../../domain/records/report/report.js';
 import { createDayBook, type GrantTold, type TouchDay } from '../../domain/records/report/touch.js';
+import type { AccessTold } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import { createSearch, type ExchangeRow, type TrailSearch } from '../../domain/records/trail/search.js';
 import type { Sketch } from '../../domain/records/trail/sketch.js';
@@ -63,7 +64,7 @@ export async function auditReport(screen: Screen, places: Places, flags: ReportF
     : flags.unverified === true
       ? await openUnverified(screen, places, flags)
       : await openHosts(screen, places, flags.key, asked);
-  return printReport(screen, journal, asked, formOf(screen, flags, isFleet));
+  return printReport(screen, journal, asked, formOf(screen, flags, !('verdict' in journal)));
 }
 
 /** The request in the options. Throws a CommandFault. */
@@ -194,8 +195,8 @@ async function grantsOf(trails: readonly Trail[], asked: AccessAsked): Promise<(
 async function openReported(
   screen: Screen,
   places: Places,
-  { key, mailbox }: Pick<ReportFlags, 'key' | 'mailbox'>,
-): Promise<Reported> {
+  { key, mailbox, from }: Pick<ReportFlags, 'key' | 'mailbox' | 'from'>,
+): Promise<Reported | ReportedFleet> {
   if (!isAsked(places)) {
     const checked = await checkJournal(screen, places, key);
     const { trail } = checked;
@@ -213,25 +214,24 @@ async function openReported(
       '--key is for files; with --socket the daemon checks with its own key',
     );
   const page = await openPage(screen, places);
-  const me = await page.me();
+  const { me, journals, isOfHosts } = page;
   const limits = describeView(me);
   if (!isInView(me, mailbox))
     throw new CommandFault(exitCodes.notPermitted, `"${printable(mailbox)}" is not one of these`);
   const notes = new Set<string>();
-  return {
+  const shown: Omit<ReportedFleet, 'judge'> = {
     viewer: me.users === undefined ? undefined : me.name,
-    verdict: await page.verify(),
-    isChecked: true,
-    whose: 'the key of the daemon, as it says itself',
-    pathOf: (file) => file,
-    rows: (filter, counted) =>
-      page.rows('report', filter, (end) => {
-        if (end.counted !== undefined) counted?.add(end.counted);
-        for (const note of end.notes ?? []) notes.add(note);
-      }),
+    async *rows(filter, counted) {
+      for (const journal of journals)
+        yield* journal.rows('report', filter, (end) => {
+          if (end.counted !== undefined) counted?.add(end.counted);
+          for (const note of end.notes ?? []) notes.add(note);
+        });
+    },
     survey: (filter) => page.survey(filter),
     grants: async (sinceMs) => {
-      const { told } = await page.requests({ sinceMs, user: mailbox });
+      const told: AccessTold[] = [];
+      for (const journal of journals) told.push(...(await journal.requests({ sinceMs, user: mailbox })).told);
       const byId = new Map(told.map((each) => [each.id, each]));
       const unknown = toldBy([], me.users !== undefined);
       return (id) => {
@@ -245,7 +245,18 @@ async function openReported(
       ...[...notes].map((text) => ({ code: 'left-out', text, isSerious: true }) as const),
     ],
   };
+  const [journal] = journals;
+  if (isOfHosts || journal === undefined) {
+    const { firstTime = '' } = from === undefined ? await page.survey({}) : { firstTime: formatTime(from) };
+    return { ...shown, judge: (time) => unverifiedHosts(firstTime, time, unverifiedText) };
+  }
+  const verdict = await journal.verify();
+  const whose = 'the key of the daemon, as it says itself';
+  return { ...shown, verdict, isChecked: true, whose, pathOf: (file) => file };
 }
+
+const unverifiedText =
+  'nothing was verified: at the socket of a fleet a report has no verdict; the verifier says whether records are missing or changed (audit fleet status)';
 
 /** The format in the options. `isFleet`: with a column for the host. */
 function formOf(

@@ -51,7 +51,7 @@ import {
 import { createView } from '../../domain/records/views/view.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
-import { type AskedPage, isAsked, openPage } from './ask-page.js';
+import { type AskedPage, isAsked, ofHost, openPage } from './ask-page.js';
 import { type HostTrail, type Places, trailsOf } from './audit-places.js';
 import { printCauses, printWhose } from './audit-summaries.js';
 import {
@@ -150,7 +150,8 @@ interface Source {
 async function openSource(screen: Screen, places: Places): Promise<Source> {
   if (isAsked(places)) {
     const page = await openPage(screen, places);
-    return { parts: [partOfPage(page)], survey: (filter) => page.survey(filter) };
+    const { journals, isOfHosts } = page;
+    return { parts: journals.map(partOfPage), isOfHosts, survey: (filter) => page.survey(filter) };
   }
   const trails = await trailsOf(screen, places);
   const isOfHosts = places.fleet !== undefined;
@@ -187,12 +188,11 @@ function partOfTrail(trail: HostTrail, users: readonly string[] | undefined): Pa
   };
 }
 
-/** The host of the directory comes first and wins: a record may contain a field of this name. */
 export async function* withHost(
   host: string,
   rows: AsyncGenerator<ExchangeRow>,
 ): AsyncGenerator<ExchangeRow> {
-  for await (const row of rows) yield { ...row, fields: Object.assign({ host }, row.fields, { host }) };
+  for await (const row of rows) yield ofHost(host, row);
 }
 
 export const hostColumn: Column<ExchangeRow> = {

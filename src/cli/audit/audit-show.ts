@@ -73,17 +73,19 @@ async function* exchangesOf(
   }
 > {
   if (isAsked(places)) {
-    const page = await openPage(screen, places);
-    const { found, end } = await page.show(wanted);
-    const around = { ...end.around, checkpoint: end.checkpoint };
-    yield {
-      id: end.id,
-      all: found,
-      use: end.use,
-      said: end.grant?.sentences,
-      around,
-      notes: (end.notes ?? []).map((note) => printable(note)),
-    };
+    for (const journal of (await openPage(screen, places)).journals) {
+      const { found, end } = await journal.show(wanted);
+      const around = { ...end.around, checkpoint: end.checkpoint };
+      yield {
+        id: end.id,
+        all: found,
+        use: end.use,
+        said: end.grant?.sentences,
+        around,
+        notes: (end.notes ?? []).map((note) => printable(note)),
+        host: end.host,
+      };
+    }
     return;
   }
   for (const trail of await trailsOf(screen, places)) {

@@ -58,7 +58,10 @@ export async function fleetWatch(screen: Screen, config: string): Promise<number
   const settings = readFleetSettings(config, screen);
   const folder = await openStateFolder(settings);
   const environment = takeServiceEnvironment(process.env, process.pid);
-  const manager = createServiceManager(environment, await loadNative(), systemClock);
+  const native = await loadNative();
+  // Another process of the same user, as the one that answers people, must not read the key from the memory of this one.
+  native.forbidCoreDumps();
+  const manager = createServiceManager(environment, native, systemClock);
   const release = holdProcess();
   nameProcess('audit fleet watch');
   const watch = new Watch(screen, config, settings, folder);

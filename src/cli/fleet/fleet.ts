@@ -131,6 +131,13 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       run(async (screen) => (await import('./fleet-watch.js')).fleetWatch(screen, flags.config)),
   );
 
+  add(
+    'people',
+    'answer people at a UNIX socket about the records of their mail users, from the mirror',
+  ).action((flags: Flags) =>
+    run(async (screen) => (await import('./fleet-people.js')).fleetPeople(screen, flags.config)),
+  );
+
   fleet
     .command('cells')
     .description('many cells, each with servers and a verifier of its own')

@@ -68,7 +68,7 @@ function checkIdentity(oidc: { email?: string; sub?: string; group?: string }, a
 
 const proofs = ['user', 'certificate_name', 'password_hash', 'oidc'];
 
-const pagePerson = section(
+export const pagePerson = section(
   'a person',
   {
     user: hostName.optional().describe('the user of this host, by name or number; needs `unix`'),
@@ -300,8 +300,7 @@ function checkIssuer({ issuer }: { readonly issuer: string }, at: Cursor): void 
 
 /** Each proof can be shown, and belongs to one person. */
 function checkPeople(people: Readonly<Record<string, RawPerson>>, at: Cursor): void {
-  const owners = new Map<string, string>();
-  for (const [name, { user, certificateName: certificate, oidc }] of Object.entries(people)) {
+  for (const name of Object.keys(people)) {
     const person = at.down('people', name);
     const needs = (key: string, other: string, message: string): void => {
       if (person.has(key) && !at.has(...other.split('.')))
@@ -313,6 +312,15 @@ function checkPeople(people: Readonly<Record<string, RawPerson>>, at: Cursor): v
     if (at.has('tls'))
       needs('certificate_name', 'tls.client_ca', 'the authority whose client certificates count');
     if (!at.isWritten('oidc')) needs('oidc', 'oidc', 'the issuer that says who they are');
+  }
+  checkOwners(people, at);
+}
+
+/** `at`: where `people` is. */
+export function checkOwners(people: Readonly<Record<string, RawPerson>>, at: Cursor): void {
+  const owners = new Map<string, string>();
+  for (const [name, { user, certificateName: certificate, oidc }] of Object.entries(people)) {
+    const person = at.down('people', name);
     for (const [key, proof, what] of [
       ['user', user, 'a user of this host'],
       ['certificate_name', certificate, 'a certificate'],

@@ -4,12 +4,15 @@
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { isOfThisMachine } from '../people/identity/peer.js';
+import { foldAscii } from '../people/identity/user-name.js';
 import { parsePublicKey } from '../records/audit/ledger.js';
 import { administratorName } from '../records/fleet/block.js';
 import { verifierKeysIn } from '../records/fleet/checkpoint.js';
 import { defaultStream, hostPattern, isHostWord, verifierName } from '../records/fleet/names.js';
 import { type ExpectedHost, noKeyYet } from '../records/fleet/shapes.js';
+import { checkOwners, pagePerson, rolesOf } from './admin-schema.js';
 import { type Cursor } from './cursor.js';
+import { peopleOf } from './parse-sections.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
 import {
@@ -19,19 +22,24 @@ import {
   count,
   duration,
   file,
+  fileMode,
   type HostAndPort,
   matching,
+  named,
   natsServers,
   parseHostAndPort,
   parseSize,
   publicKeyText,
   section,
   sizeForm,
+  socketFile,
   strict,
   text,
   timer,
   without,
+  word,
 } from './schema-parts.js';
+import type { PagePerson, UnixSocket } from './settings.js';
 import { stampsSchema } from './stamps.js';
 import { validate } from './validate.js';
 
@@ -93,10 +101,27 @@ const fleetSchema = section(
     mirror_keep: as('mirrorKeepMs', duration('400d')),
     mirror_share: text('a size, as 100GiB').optional(),
     stamps: stampsSchema.optional(),
+    people: named(pagePerson, 'people').default({}),
+    people_socket: section('the socket of people', {
+      unix: socketFile('the path of a UNIX socket').prefault('/run/dovegate-fleet/people.sock'),
+      mode: fileMode('0660'),
+      group: word.optional(),
+    }).prefault({}),
   },
   undefined,
   { 'key-conflict': certificateConflicts },
-  (_, at) => {
+  ({ people }, at) => {
+    checkOwners(people, at);
+    for (const [name, person] of Object.entries(people)) {
+      const one = at.down('people', name);
+      if (person.user === undefined)
+        one.error([], 'needs user: at this socket the kernel says who asks', 'missing-key');
+      for (const key of ['certificate_name', 'password_hash', 'oidc'])
+        if (one.has(key))
+          one.error([key], 'is for the page of a gate: here the kernel says who asks', 'key-conflict');
+      if (!rolesOf(person).includes('audit'))
+        one.error([], 'needs role: audit: nothing else than records is shown here', 'key-conflict');
+    }
     if (!at.isWritten('nats')) at.error(['nats'], `is missing; it must be ${serversForm}`, 'missing-key');
   },
 );
@@ -112,6 +137,8 @@ const decided = [
   'share',
   'maxSize',
   'mirrorShare',
+  'people',
+  'peopleSocket',
 ] as const;
 
 /** Files are absolute paths. Without a checkpoint key, one is made in `state`. */
@@ -130,6 +157,9 @@ export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> 
   readonly shares: ReadonlyMap<string, number>;
   /** What the mirror of each host may take of the verifier's disk. */
   readonly mirrorBytes: number;
+  /** Who may ask for records at `peopleSocket`; each has a `user`. */
+  readonly people: readonly PagePerson[];
+  readonly peopleSocket: UnixSocket;
 }
 
 export type FleetReader = 'state' | 'journals';
@@ -222,8 +252,15 @@ function settingsOf(
     metrics: metricsAt(raw.metrics, cursor),
     maxBytes,
     shares: sharesAt(raw, maxBytes, cursor),
+    // A gate with `mail_users.case: keep` has records with other names: they stay hidden.
+    people: peopleOf(raw.people, foldAscii),
+    peopleSocket: socketOf(raw.peopleSocket),
     mirrorBytes: sizeAt(raw.mirrorShare, cursor, 'mirror_share', mirrorBytesMin) ?? bounds.fleetMirrorBytes,
   };
+}
+
+function socketOf({ unix: path, mode, group }: RawFleet['peopleSocket']): UnixSocket {
+  return { kind: 'unix', path, mode, ...(group !== undefined && { group }) };
 }
 
 /** Reports a file that is unreadable or unsafe; false: it cannot be read here. `at` stands at its key. */

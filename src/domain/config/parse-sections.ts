@@ -10,12 +10,18 @@ import {
   parseCharacterClass,
 } from '../people/identity/user-name.js';
 import { recordedBytesMax } from '../records/audit/encode.js';
-import { type RawAdmin, rolesOf } from './admin-schema.js';
+import { type RawAdmin, type RawPerson, rolesOf } from './admin-schema.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import type { RawConfiguration, RawRoute } from './schema.js';
 import { without } from './schema-parts.js';
-import type { AdminSettings, AuditSettings, MailUserSettings, RouteSettings } from './settings.js';
+import type {
+  AdminSettings,
+  AuditSettings,
+  MailUserSettings,
+  PagePerson,
+  RouteSettings,
+} from './settings.js';
 import { sinksOf } from './sinks.js';
 
 export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: Cursor): MailUserSettings {
@@ -153,12 +159,20 @@ export function adminOf({ page: written, ...rest }: RawAdmin, fold: (user: strin
     page: {
       ...plain,
       ...(socket && { socket }),
-      people: Object.entries(people).map(([name, { users, ...person }]) => ({
-        name,
-        ...without(person, 'role'),
-        roles: rolesOf(person),
-        ...(users && { users: users.map(fold) }),
-      })),
+      people: peopleOf(people, fold),
     },
   };
+}
+
+/** People with their names, in the order of the file. */
+export function peopleOf(
+  people: Readonly<Record<string, RawPerson>>,
+  fold: (user: string) => string,
+): readonly PagePerson[] {
+  return Object.entries(people).map(([name, { users, ...person }]) => ({
+    name,
+    ...without(person, 'role'),
+    roles: rolesOf(person),
+    ...(users && { users: users.map(fold) }),
+  }));
 }

@@ -24,10 +24,15 @@ export interface HostTrail {
   readonly journals: readonly HostJournal[];
 }
 
-/** Of journals that were not verified. `firstTime`: of the first record that was seen; empty: none was. */
-export function unverifiedHosts(firstTime: string, { fromMs, toMs, nowMs }: AskedTime): Completeness {
-  const text =
-    'nothing was verified (--unverified): records may be missing or changed, and by the sketches of segments, which nobody signs, most were passed over';
+const passedOver =
+  'nothing was verified (--unverified): records may be missing or changed, and by the sketches of segments, which nobody signs, most were passed over';
+
+/** Of journals that were not verified. `firstTime`: of the first record that was seen; empty: none was. `text`: why not. */
+export function unverifiedHosts(
+  firstTime: string,
+  { fromMs, toMs, nowMs }: AskedTime,
+  text = passedOver,
+): Completeness {
   return {
     isComplete: false,
     from: fromMs === undefined ? firstTime : formatTime(fromMs),
