@@ -152,6 +152,10 @@ audit fleet watch: 0 stopped in order, 75 another one has the state, 78 the sett
 dovegate audit fleet watch
 dovegate audit fleet watch --config ./fleet.yaml
 
+audit fleet people: 0 stopped in order, 78 the settings, or the socket cannot be made
+dovegate audit fleet people
+dovegate audit fleet people --config ./fleet.yaml
+
 audit fleet rotate-key: 0 replaced, 1 not another key, 64 usage, 75 another one has the state, 78 the settings, or a file of a key
 dovegate audit fleet rotate-key
 dovegate audit fleet rotate-key --new-key /etc/dovegate/verifier-2.key

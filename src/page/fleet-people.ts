@@ -1,6 +1,6 @@
-// `dovegate audit fleet people`: people ask for records of the mirror of a fleet, each journal of it as at the socket of the page on a gate:
-// the same requests, views, roles, limits and sentences. A journal has a handle that names no host: the host comes with the rows that are
-// shown, or to somebody who sees all. It reads the mirror, holds no key and changes nothing; without the line about a look there is no answer.
+// `dovegate audit fleet people`: people ask for records of the mirror of a fleet, each journal of it as at the socket of the page on a
+// gate: the same requests, views, roles, limits and sentences. A journal has a handle that names no host: the host comes with the rows
+// that are shown, or to somebody who sees all. It reads the mirror, holds no key and changes nothing. No answer without a line in the log.
 
 import { createHmac, randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';

@@ -35,7 +35,8 @@ const fleetHelp =
   'the journals of all hosts, as fleet verify keeps them: fleet.yaml, cells.yaml, or a directory of mirrors';
 const viewHelp =
   'show only what somebody may see who answers for these mail users; * matches any characters; also several times';
-const socketHelp = 'ask the daemon at admin.page.unix instead, without rights on files';
+const socketHelp =
+  'ask at admin.page.unix of a daemon, or at people_socket of a fleet, without rights on files';
 
 type ExportFlags = Flags &
   FilterOptions &
@@ -61,6 +62,16 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
   const fleetReader = (name: string, summary: string): Command =>
     reader(name, summary).option('--fleet <file>', fleetHelp);
+
+  /** What it says is of whole journals. */
+  const wholeReader = (name: string, summary: string): Command => {
+    const command = fleetReader(name, summary).addOption(new Option('--view <pattern>').hideHelp());
+    return command.on('option:view', () =>
+      command.error(
+        `error: '--view' is for search, show, access and export: audit ${name} judges whole journals; a person with "users" gets a report at the socket (--socket)`,
+      ),
+    );
+  };
 
   const placesOf = (
     { config, socket, fleet: place, view = [] }: Flags,
@@ -95,7 +106,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     }
   };
 
-  fleetReader(
+  wholeReader(
     'verify',
     'check that nothing in a journal was changed or is missing; print each fault with its place',
   )
@@ -195,7 +206,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       }),
     );
 
-  fleetReader('report', 'who touched a mailbox, and whether the journal is complete for that time')
+  wholeReader('report', 'who touched a mailbox, and whether the journal is complete for that time')
     .argument('[place]', 'directory of a journal, instead of --config')
     .option('--socket <path>', socketHelp)
     .requiredOption('--mailbox <name>', 'the mailbox user')
@@ -230,7 +241,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       }),
     );
 
-  fleetReader('policies', 'who changed the policies, what that permits, and what ran under it')
+  wholeReader('policies', 'who changed the policies, what that permits, and what ran under it')
     .argument('[place...]', placesText)
     .option('--since <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--until <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
