@@ -28,7 +28,7 @@ const theirs = ['zuluq7bob@other.test'];
 function journalOf(host: string): HandJournal {
   const gate = new HandJournal({ host });
   const exchange = (users: readonly unknown[], more: object = {}): void =>
-    void gate.exchange({ user: String(users[0]), users, ...more } as Parameters<HandJournal['exchange']>[0]);
+    void gate.exchange(Object({ user: String(users[0]), users, ...more }));
   if (host !== 'zuluq7gate') {
     exchange(mine);
     exchange(mine, { command: 'mailbox list', args: ['--', `INBOX of ${host}`] });
@@ -126,7 +126,10 @@ void test('tenants of a fleet at the socket of its mirror', { timeout: 300_000 }
   mkdirSync(join(mirror, 'zuluq7 odd\n"name', 'ef'.repeat(16)), { recursive: true });
 
   const watching = startWatch(nats, desk, 'people');
-  await until(() => watching.of('started').length === 1, watching.errors);
+  await until(
+    () => watching.of('started').length === 1,
+    () => watching.errors(),
+  );
   const ask: Ask = (uid, requests) => askPageAs(uid, socket, requests);
 
   await t.test('each sees their own rows of all hosts; a stranger nothing', async () => {
@@ -305,13 +308,19 @@ void test('tenants of a fleet at the socket of its mirror', { timeout: 300_000 }
   await t.test('a reload changes who sees what, and a broken file changes nothing', async () => {
     writeFileSync(desk.config, 'hosts: {');
     watching.child.kill('SIGHUP');
-    await until(() => watching.of('reload-refused').length === 1, watching.errors);
+    await until(
+      () => watching.of('reload-refused').length === 1,
+      () => watching.errors(),
+    );
     assert.equal((await handlesOf(ask, uids.tenant)).length, hosts.length);
     const next = people(['*@other.test']);
     const { tenant: _, ...rest } = next.people;
     desk.write(listed, { ...next, people: rest });
     watching.child.kill('SIGHUP');
-    await until(() => watching.of('reloaded').length === 1, watching.errors);
+    await until(
+      () => watching.of('reloaded').length === 1,
+      () => watching.errors(),
+    );
     const [gone] = await ask(uids.tenant, [['/trail/me', '']]);
     assert.equal(gone?.status, 403);
     assert.equal((await handlesOf(ask, uids.other)).length, hosts.length);
@@ -320,7 +329,10 @@ void test('tenants of a fleet at the socket of its mirror', { timeout: 300_000 }
     assert.match(changed.text, /zuluq7gate/);
     desk.write(listed, { ...next, people_socket: { unix: `${socket}2`, mode: '0666' } });
     watching.child.kill('SIGHUP');
-    await until(() => watching.of('reload-refused').length === 2, watching.errors);
+    await until(
+      () => watching.of('reload-refused').length === 2,
+      () => watching.errors(),
+    );
     assert.match(String(watching.of('reload-refused')[1]?.['text']), /a restart is needed/);
   });
 
