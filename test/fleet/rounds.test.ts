@@ -30,13 +30,18 @@ void test('many quiet streams, a record, and a server that stands still', { time
   );
 
   await t.test('nothing happens', async () => {
-    const startMs = performance.now();
-    const before = await fleet.messages();
-    await pause(quietMs);
-    const rate = ((await fleet.messages()) - before) / ((performance.now() - startMs) / 1000);
-    t.diagnostic(`${rate.toFixed(1)} messages a second for ${hostsMax} streams`);
-    // None at all would be a watch that does not look.
-    assert.ok(rate > 0 && rate < messagesMax, `${rate} messages a second`);
+    let rate = 0;
+    // What the first reading leaves behind, its last consumers, is still taken away where the machine has other work.
+    const isQuiet = async (): Promise<boolean> => {
+      const startMs = performance.now();
+      const before = await fleet.messages();
+      await pause(quietMs);
+      rate = ((await fleet.messages()) - before) / ((performance.now() - startMs) / 1000);
+      t.diagnostic(`${rate.toFixed(1)} messages a second for ${hostsMax} streams`);
+      // None at all would be a watch that does not look.
+      return rate > 0 && rate < messagesMax;
+    };
+    await until(isQuiet, `fewer than ${messagesMax} messages a second`);
   });
 
   await t.test('a record is read, by few messages', async () => {
