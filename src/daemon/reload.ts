@@ -339,8 +339,8 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
     if (section === 'state') return before.state === now.state ? [] : ['state'];
     const [old, fresh] = [before[section] ?? {}, now[section] ?? {}];
     const keys = new Set([...Object.keys(old), ...Object.keys(fresh)]);
-    // The effects that are waited for are read at each command, and receivers can change.
-    for (const key of ['strict', 'ship', 'page']) keys.delete(key);
+    // The effects that are waited for are read at each command, and what `ship` does can change.
+    for (const key of ['strict', 'ship', 'stamps', 'page']) keys.delete(key);
     return [...keys]
       .filter((key) => meaningOf(Reflect.get(old, key)) !== meaningOf(Reflect.get(fresh, key)))
       .map((key) => (key === 'memoryBytes' ? 'audit.memory_size' : `${section}.${key}`));

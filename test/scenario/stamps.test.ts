@@ -88,4 +88,6 @@ void test('an authority stamps the journal, fails, and is taken out', { timeout:
   const config = readFileSync(daemon.configFile, 'utf8').replace(/, stamps: \{[^}]*\}/, '');
   await daemon.reload(config);
   assert.equal((await second.exited).code, 0);
+  const { stdout } = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  assert.doesNotMatch(stdout.toString(), /read only at a start/);
 });

@@ -113,7 +113,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   /** The private key of checkpoints, in PEM; made if none is named and none exists. */
   const signKey = (): string =>
     attempt(`${keyPath}, the key of checkpoints`, () => {
-      const pem = readOrMakeKey(checkpointKeyFile, keyPath);
+      const pem = readOrMakeKey(checkpointKeyFile, keyPath, publicKeys().at(-1));
       parseSignKey(pem);
       return pem;
     });
@@ -259,7 +259,12 @@ function isTorn(file: number): boolean {
   return size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
 }
 
-function readOrMakeKey(named: string | undefined, path: string): string {
+/** `known`: the public key that signed last; undefined: none did. */
+function readOrMakeKey(named: string | undefined, path: string, known: string | undefined): string {
+  if (named === undefined && known !== undefined && readIfThere(path) === undefined)
+    throw new Error(
+      `it is missing, and checkpoint.pub says that ${known} signs here: bring it back from where you keep keys. If it is lost for good, move checkpoint.pub away: then another key is made, which "verifiers" of the others must list`,
+    );
   if (named === undefined) return readOrMakeFile(path, () => makeSignKey().secretPem);
   const pem = readIfThere(path);
   if (pem === undefined) throw new Error('there is no such file');

@@ -1,6 +1,6 @@
 // Goal: the state is one process's at a time, whole after a power cut, and refused where it is another stream's.
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStateFolder, readStatus } from '../../../src/cli/fleet/state-folder.js';
@@ -98,6 +98,25 @@ void test('a key is made once, for nobody else to read; a status is there or not
   assert.equal(statSync(join(state, 'status.json')).mode & 0o777, 0o640);
   writeFileSync(join(state, 'status.json'), '{');
   assert.throws(() => readStatus(state), faultOf(exitCodes.configuration, /status\.json cannot be read/));
+});
+
+void test('a key that is missing where one has signed is not made anew', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  t.after(() => folder.close());
+  const [key = ''] = folder.publicKeys();
+  const pem = folder.signKey();
+  unlinkSync(join(state, 'checkpoint.key'));
+  const named = key.replaceAll(/[+/]/g, String.raw`\$&`);
+  const missing = faultOf(
+    exitCodes.configuration,
+    new RegExp(`missing, and checkpoint\\.pub says that ${named}`),
+  );
+  assert.throws(() => folder.signKey(), missing);
+  assert.throws(() => folder.publicKeys(), missing);
+  assert.equal(existsSync(join(state, 'checkpoint.key')), false);
+  writeFileSync(join(state, 'checkpoint.key'), pem);
+  assert.deepEqual(folder.publicKeys(), [key]);
 });
 
 void test('the key of checkpoints is replaced as a whole, whatever interrupts it', async (t) => {
