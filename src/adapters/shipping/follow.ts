@@ -68,6 +68,8 @@ export function createFollower(
   let isFirst = false;
   /** The position was just found by reading, so it is not compared with the file. */
   let isFound = false;
+  /** The position is behind a record of the open segment, whose end may be cut off and written again while we have it open. */
+  let isRead = false;
   /** Reported already, so not reported again when the same records are read again. */
   let toldMissing = { from: 0, to: 0 };
   let toldDamageSeq = 0;
@@ -120,6 +122,7 @@ export function createFollower(
         await rewind(`the journal ends with record ${untilSeq}, and ${position.seq} was shipped already`);
       }
       for (;;) {
+        if (reader !== undefined && isRead && !(await isBehindRecord(reader))) await close();
         reader ??= await reopen();
         const batch = await scan(untilSeq);
         if (batch !== undefined) return batch;
@@ -151,6 +154,7 @@ export function createFollower(
   async function close(): Promise<void> {
     const old = reader;
     reader = undefined;
+    isRead = false;
     await old?.close();
   }
 
@@ -171,15 +175,19 @@ export function createFollower(
       isFound = false;
       return opened;
     }
-    const end = Buffer.from(`${position.hash}"}\n`);
-    const at = position.bytes - end.length;
-    if (at >= 0 && (await readOf(opened, at, end.length)).equals(end)) {
+    if (await isBehindRecord(opened)) {
       isFirst = false;
       return opened;
     }
     await opened.close();
     await rewind(`record ${position.seq}, which was shipped, is not in ${segmentName(position.segment)}`);
     return undefined;
+  }
+
+  async function isBehindRecord(from: SegmentReader): Promise<boolean> {
+    const end = Buffer.from(`${position.hash}"}\n`);
+    const at = position.bytes - end.length;
+    return at >= 0 && (await readOf(from, at, end.length)).equals(end);
   }
 
   /** The whole lines after the position in the open segment. */
@@ -214,6 +222,7 @@ export function createFollower(
           damagedAt = undefined;
           tellMissing(claim.seq);
           position = { segment: number, bytes: at + lf + 1, seq: claim.seq, hash: claim.hash };
+          isRead = true;
           if (lines.length === 0) textAt = start;
           lines.push({ seq: claim.seq, bytes: line });
           if (lines.length >= most.lines) return upTo(lf + 1);

@@ -72,6 +72,21 @@ void test('a torn end waits for its rest', async (t) => {
   assert.deepEqual(faults, []);
 });
 
+void test('an end that is cut off and written again while the file is open: all of it is given out again', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(10);
+  assert.deepEqual(await all(), journal.lines);
+  journal.cut(5);
+  // Longer than what was cut: the old place is in the middle of a record.
+  journal.write(9, { action: 'x'.repeat(40) });
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['not-continued'],
+  );
+});
+
 void test('segments that go under its feet: what is open is read to its end, what was missed is told', async (t) => {
   const journal = openDiskJournal(t);
   const { all, faults, follower } = follow(t, journal);
