@@ -136,9 +136,9 @@ audit fleet remove: 0 removed, 64 no gate has this name, 69 removed, and the ser
 dovegate audit fleet remove mail-gate-4
 dovegate audit fleet remove mail-gate-4 --config ./fleet.yaml
 
-audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepare, 69 no daemon, 78 the configuration
+audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepare, 69 no daemon, 78 the configuration, or the file of another gate or cell
 dovegate audit fleet join mail-gate-1.join
-dovegate audit fleet join < mail-gate-1.join > mail-gate-1.pub
+dovegate audit fleet join --beside < mail-gate-1.join > mail-gate-1.pub
 
 audit fleet init: 0 the stream is there, 1 it is weaker than it must be, 69 no server, 77 not permitted, 78 the settings
 dovegate audit fleet init --print

@@ -3,17 +3,18 @@
 // verifier, and nothing else.
 
 import { X509Certificate } from 'node:crypto';
-import { realpathSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { realpathSync, rmSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
-import { readText, writeAtomically } from '../../adapters/host/files.js';
+import { readIfThere, readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
 import { packaged } from '../../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { whyNotOfUser } from '../../adapters/nats/jwt.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
+import type { NatsSinkSettings, SinkSettings } from '../../domain/config/sinks.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { asList, asObject, asText, isObject } from '../../domain/records/audit/stored.js';
 import { messageOf } from '../../ports/faults.js';
@@ -22,7 +23,7 @@ import { loadConfiguration } from '../../setup/configuration.js';
 import { daemonUidOf, summarise } from '../../setup/inspect.js';
 import { inspectBeside } from '../../setup/inspect-beside.js';
 import { readAsked } from '../audit/fleet-places.js';
-import { CommandFault, readStdin } from '../output/output.js';
+import { CommandFault, plain, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type JoinFile, joinBytesMax, parseJoinFile } from './join-file.js';
 
@@ -37,10 +38,18 @@ export interface JoinFlags {
   readonly config: string;
   /** Undefined: standard input. */
   readonly file: string | undefined;
+  /** Also to another cell: the host moves. */
+  readonly beside: boolean;
+  /** To this cell alone, under this name. */
+  readonly instead: boolean;
 }
 
 const folderName = 'ship';
 const includedName = 'ship.yaml';
+const credentialsName = 'gate.creds';
+const authorityName = 'ca.pem';
+/** Below the folder: the files of a second cell. */
+const besideName = 'beside';
 /** The name of the lock key at the gate. */
 const lockKeyName = 'fleet';
 /** How long the present records may take to the stream. */
@@ -50,7 +59,7 @@ const lookMs = 100;
 /** Exit code 0: the stream has the journal; 1: not yet. Throws a CommandFault. */
 export async function fleetJoin(
   screen: Screen,
-  { config, file }: JoinFlags,
+  { config, file, ...how }: JoinFlags,
   findDaemon: FindDaemon,
 ): Promise<number> {
   const release = holdProcess();
@@ -64,11 +73,12 @@ export async function fleetJoin(
       );
     const { fleetKeys, audit } = before.settings;
     const { directory } = audit;
+    const place = placeFor(config, given, audit.ship, how);
     // In the package, a user of its own sends records.
     const sender = realpathSync(config) === packaged.file ? uidOf(packaged.shipUser) : undefined;
     const uid = sender ?? daemonUidOf(before.settings, new Set([config]), undefined);
     const isListed = [...fleetKeys].some(([name, key]) => name !== lockKeyName && key === given.lockKey);
-    writeFiles(config, isListed ? { ...given, lockKey: undefined } : given, ownerFor(uid));
+    writeFiles(config, isListed ? { ...given, lockKey: undefined } : given, place, ownerFor(uid));
     include(config);
     screen.complain(`${config} sends the journal of this gate as ${given.host} to ${given.servers}`);
     const code = await reloadAndWait(screen, config, given, findDaemon);
@@ -115,21 +125,96 @@ function ownerFor(uid: number | undefined): Owner | undefined {
   return { uid, gid: gidsOf(uid)[0] ?? uid };
 }
 
-function writeFiles(config: string, given: JoinFile, sender: Owner | undefined): void {
+/** Where the files of a receiver are, and the other one, which stays. */
+interface Place {
+  readonly name: '' | typeof besideName;
+  readonly other: NatsSinkSettings | undefined;
+}
+
+/** Throws a CommandFault: the file is of another gate, or of another cell. */
+function placeFor(
+  config: string,
+  given: JoinFile,
+  sinks: readonly SinkSettings[],
+  { beside, instead }: Pick<JoinFlags, 'beside' | 'instead'>,
+): Place {
+  if (instead) return { name: '', other: undefined };
+  const folder = join(dirname(resolve(config)), folderName);
+  const isAt = (sink: NatsSinkSettings, name: Place['name']): boolean =>
+    sink.credentialsFile !== undefined &&
+    resolve(sink.credentialsFile) === join(folder, name, credentialsName);
+  const nats = sinks.filter((sink) => sink.kind === 'nats');
+  const own = (['', besideName] as const).flatMap((name) => {
+    const sink = nats.find((each) => isAt(each, name));
+    return sink === undefined ? [] : [{ name, sink }];
+  });
+  const same = own.find(({ sink }) => isOfCell(given, sink));
+  const other = own.find((each) => each !== same)?.sink;
+  const there = same?.sink ?? other;
+  if (there === undefined) return { name: '', other };
+  const { hostWord: host = '' } = there;
+  const isOther = host !== given.host && !(beside && same === undefined);
+  const refused = (text: string): CommandFault =>
+    new CommandFault(exitCodes.configuration, `${text}; nothing was changed`);
+  if (isOther)
+    throw refused(
+      `this gate has joined as "${host}", and the file is that of "${given.host}": take ${host}.join; or, to send as "${given.host}" from now on, add --instead`,
+    );
+  if (same !== undefined) return { name: same.name, other };
+  const servers = serversOf(there);
+  if (!beside)
+    throw refused(
+      `this gate sends to ${servers}, and the file is of another cell, ${plain(given.servers)}: add --beside to send to both, or --instead to send to the new one alone`,
+    );
+  if (own.length > 1)
+    throw refused('this gate sends to two cells already: add --instead to send to one alone');
+  return { name: besideName, other };
+}
+
+function serversOf({ servers }: NatsSinkSettings): string {
+  return servers
+    .map(({ host, port }) => `tls://${host.includes(':') ? `[${host}]` : host}:${port}`)
+    .join(',');
+}
+
+/** After `issue operator` the authority is another one, and after a move of the server its name. */
+function isOfCell({ servers, authority }: JoinFile, sink: NatsSinkSettings): boolean {
+  const there = new Set(serversOf(sink).split(','));
+  const ca = sink.caFile === undefined ? undefined : readIfThere(sink.caFile);
+  return servers.split(',').some((each) => there.has(each)) || ca === authority;
+}
+
+function writeFiles(
+  config: string,
+  given: JoinFile,
+  { name: at, other }: Place,
+  sender: Owner | undefined,
+): void {
   const folder = join(dirname(resolve(config)), folderName);
   const verifiers = Object.entries(given.verifiers).map(([name, keys]) => [`${name}.pub`, keys] as const);
+  const receivers = [
+    ...(other === undefined
+      ? []
+      : receiverLines({
+          servers: serversOf(other),
+          stream: other.stream,
+          authority: relative(folder, other.caFile ?? ''),
+          credentials: relative(folder, other.credentialsFile ?? ''),
+          host: other.hostWord ?? '',
+          verifiers: other.verifiers,
+        })),
+    ...receiverLines({
+      ...given,
+      authority: join(at, authorityName),
+      credentials: join(at, credentialsName),
+      verifiers: verifiers.map(([name]) => join(at, name)),
+    }),
+  ];
   const lines = [
     '# Written by "dovegate audit fleet join", which writes it again (docs/audit-fleet.md).',
     'audit:',
     '  ship:',
-    `    - nats: ${JSON.stringify(given.servers)}`,
-    `      stream: ${JSON.stringify(given.stream)}`,
-    '      ca: ca.pem',
-    '      credentials: gate.creds',
-    `      host: ${JSON.stringify(given.host)}`,
-    ...(verifiers.length === 0
-      ? []
-      : [`      verifiers: ${JSON.stringify(verifiers.map(([name]) => name))}`]),
+    ...receivers,
     ...(given.lockKey === undefined
       ? []
       : ['fleet_keys:', `  ${lockKeyName}: ${JSON.stringify(given.lockKey)}`]),
@@ -137,11 +222,31 @@ function writeFiles(config: string, given: JoinFile, sender: Owner | undefined):
   ];
   attempt(folder, () => {
     new NewFiles().folder(folder, 0o755, undefined);
-    writeAtomically(join(folder, 'gate.creds'), given.credentials, 0o600, sender);
-    writeAtomically(join(folder, 'ca.pem'), given.authority, 0o644);
-    for (const [name, keys] of verifiers) writeAtomically(join(folder, name), keys, 0o644);
+    new NewFiles().folder(join(folder, at), 0o755, undefined);
+    writeAtomically(join(folder, at, credentialsName), given.credentials, 0o600, sender);
+    writeAtomically(join(folder, at, authorityName), given.authority, 0o644);
+    for (const [name, keys] of verifiers) writeAtomically(join(folder, at, name), keys, 0o644);
     writeAtomically(join(folder, includedName), lines.join('\n'), 0o644);
+    if (other === undefined && at === '') rmSync(join(folder, besideName), { recursive: true, force: true });
   });
+}
+
+function receiverLines({
+  servers,
+  stream,
+  authority,
+  credentials,
+  host,
+  verifiers,
+}: Omit<JoinFile, 'verifiers' | 'lockKey'> & { readonly verifiers: readonly string[] }): readonly string[] {
+  return [
+    `    - nats: ${JSON.stringify(servers)}`,
+    `      stream: ${JSON.stringify(stream)}`,
+    `      ca: ${authority}`,
+    `      credentials: ${credentials}`,
+    `      host: ${JSON.stringify(host)}`,
+    ...(verifiers.length === 0 ? [] : [`      verifiers: ${JSON.stringify(verifiers)}`]),
+  ];
 }
 
 /** Throws a CommandFault if the system refuses. */

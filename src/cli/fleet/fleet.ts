@@ -9,7 +9,7 @@ import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import type { CellsFlags } from './cells-verify.js';
 import type { InitFlags } from './fleet-init.js';
-import type { FindDaemon } from './fleet-join.js';
+import type { FindDaemon, JoinFlags } from './fleet-join.js';
 import type { LockFlags, LocksFlags, UnlockFlags } from './fleet-lock.js';
 import type { PrepareFlags } from './fleet-prepare.js';
 import type { VerifyFlags } from './fleet-verify.js';
@@ -102,10 +102,14 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
         standardConfigHelp,
       ),
     )
-    .action((file: string | undefined, flags: Flags) =>
+    .addOption(
+      new Option('--beside', 'send to this cell, too: the host moves').default(false).conflicts('instead'),
+    )
+    .option('--instead', 'send to this cell alone, under this name, whatever the gate sent to before', false)
+    .action((file: string | undefined, flags: Flags & Omit<JoinFlags, 'file'>) =>
       run(async (screen) => {
         const { fleetJoin } = await import('./fleet-join.js');
-        return fleetJoin(screen, { config: flags.config, file }, findDaemon);
+        return fleetJoin(screen, { ...flags, file }, findDaemon);
       }),
     );
 

@@ -1,7 +1,7 @@
 // Goal: `join` gives the daemon what it needs to send, and its configuration one line; where that cannot work, the configuration is as it
 // was. What must not happen: a key that the daemon cannot read or others can, anything but a public key on stdout.
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
@@ -109,6 +109,85 @@ test('a gate joins, and joins again with new credentials', async (t) => {
   );
   assert.equal((await joinBy(formatJoinFile(known))).exit, 69);
   assert.deepEqual([...settingsNow().fleetKeys], [['fleet', lock]], 'again');
+});
+
+test('a file of another gate, or of another cell, changes nothing unless it is asked for', async (t) => {
+  const folder = openFolder(t);
+  const config = join(folder, 'dovegate.yaml');
+  writeFileSync(config, base, { mode: 0o600 });
+  const joinBy = (file: JoinFile, ...more: string[]) => {
+    writeFileSync(join(folder, 'gate.join'), formatJoinFile(file), { mode: 0o600 });
+    return runWarm(['audit', 'fleet', 'join', join(folder, 'gate.join'), '--config', config, ...more]);
+  };
+  const receivers = () => {
+    const { settings, problems } = loadConfiguration(config, { beside: inspectBeside });
+    return (settings ?? assert.fail(problems.join('\n'))).audit.ship.flatMap((sink) =>
+      sink.kind === 'nats' ? [{ ...sink, content: readFileSync(sink.credentialsFile ?? '', 'utf8') }] : [],
+    );
+  };
+  const seen = () =>
+    receivers().map(({ hostWord, servers: [first], content, caFile = '' }) => {
+      return [hostWord, first?.port, content, readFileSync(caFile, 'utf8')];
+    });
+  const rowOf = (file: JoinFile, port: number) => [file.host, port, file.credentials, file.authority];
+  await joinBy(given);
+  const before = [rowOf(given, 9)];
+  assert.deepEqual(seen(), before);
+
+  const two: JoinFile = { ...given, host: 'mail-gate-2', credentials: credentialsOf('mail-gate-2') };
+  for (const more of [[], ['--beside']]) {
+    const refused = await joinBy(two, ...more);
+    assert.equal(refused.exit, 78, refused.text);
+    assert.match(
+      refused.stderr,
+      /has joined as "mail-gate-1", and the file is that of "mail-gate-2": .*--instead/,
+    );
+    assert.deepEqual(seen(), before);
+  }
+  const south: JoinFile = {
+    ...given,
+    servers: 'tls://127.0.0.1:8',
+    authority: makeFleetAuthority(Date.now()).certificate,
+    credentials: credentialsOf('mail-gate-1'),
+    verifiers: { verifier: `${makeSignKey().key}\n` },
+  };
+  const refused = await joinBy(south);
+  assert.equal(refused.exit, 78, refused.text);
+  assert.match(
+    refused.stderr,
+    /sends to tls:\/\/127\.0\.0\.1:9, and the file is of another cell, .*--beside/,
+  );
+  assert.deepEqual(seen(), before);
+
+  // The host moves: both, each with its own files; either gets new credentials; then the new one alone.
+  await joinBy(south, '--beside');
+  assert.deepEqual(seen(), [rowOf(given, 9), rowOf(south, 8)]);
+  const renewed = { ...given, credentials: credentialsOf('mail-gate-1') };
+  await joinBy(renewed);
+  assert.deepEqual(seen().toSorted(), [rowOf(south, 8), rowOf(renewed, 9)]);
+  assert.equal(
+    receivers().flatMap(({ verifiers }) => verifiers).length,
+    1,
+    'the verifier of the other stays',
+  );
+  const third = {
+    ...south,
+    servers: 'tls://127.0.0.1:7',
+    authority: makeFleetAuthority(Date.now()).certificate,
+  };
+  assert.match((await joinBy(third, '--beside')).stderr, /two cells already/);
+  await joinBy(south, '--instead');
+  assert.deepEqual(seen(), [rowOf(south, 8)]);
+  assert.ok(!existsSync(join(folder, 'ship/beside')));
+  await joinBy(two, '--instead');
+  assert.deepEqual(seen(), [rowOf(two, 9)]);
+
+  // All keys of the fleet are new, or its server has another name: it is the same cell.
+  const keys = { ...two, authority: makeFleetAuthority(Date.now()).certificate };
+  await joinBy(keys);
+  assert.deepEqual(seen(), [rowOf(keys, 9)]);
+  await joinBy({ ...keys, servers: 'tls://127.0.0.1:6' });
+  assert.deepEqual(seen(), [rowOf(keys, 6)]);
 });
 
 test('what is not for this gate, or does not fit its configuration', async (t) => {
