@@ -19,7 +19,7 @@ import { identitiesOf } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
-import { isHold, isOfFleet, type LockEntry } from '../domain/records/audit/lock-book.js';
+import { isHold, isOfFleet, type LockEntry, liftOfFleet } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import { isByOneName, type LockLift, type LockWish } from '../gateway/access/locks.js';
@@ -153,7 +153,8 @@ async function liftNow(
   if (found.length === 0)
     return { kind: 'unknown', text: `there is no lock ${target}; dovegate status lists them` };
   const ofFleet = found.find(isOfFleet);
-  if (ofFleet !== undefined) return refused(ofFleetOnly(locks.shown(ofFleet).by));
+  if (ofFleet !== undefined)
+    return refused(`it is of the fleet, and is lifted by ${liftOfFleet(locks.shown(ofFleet))}`);
   const ofPeople = found.filter((lock) => !isHold(lock));
   if (ofPeople.some(({ locked }) => locks.persons.sharesHuman(locked.identities ?? [], words)))
     return refused('nobody lifts a lock on oneself; ask another operator');
@@ -165,13 +166,6 @@ async function liftNow(
   );
   const kind = results.find((each) => each.kind !== 'done')?.kind ?? 'done';
   return { kind, text: [...new Set(results.map(({ text }) => text))].join('; ') };
-}
-
-function ofFleetOnly(by: string): string {
-  return (
-    `it is of the fleet: "dovegate audit fleet unlock" lifts it, where the key of ${by} is. Without that key: take it out of ` +
-    'fleet_keys here, and reload, which ends all of its locks'
-  );
 }
 
 async function liftOne(

@@ -3,7 +3,7 @@
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
 import { countWords, durationWords, plural, rateWords } from '../../language/words/words.js';
-import { isOfFleet, type ShownLock } from '../../records/audit/lock-book.js';
+import { isOfFleet, liftOfFleet, type ShownLock } from '../../records/audit/lock-book.js';
 import { drainWords } from '../../records/story/row.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
@@ -67,7 +67,7 @@ export const foundCodes = {
   ],
   locked: [
     'a lock is in force: on whom or what, by whom, until when, why (a mail user is not named)',
-    '`dovegate unlock` when it is settled',
+    '`dovegate unlock` when it is settled; of the fleet: `dovegate audit fleet unlock`',
   ],
   held: [
     'a hold is in force: by whom, since when, and who asked to lift it (the mail user is not named)',
@@ -420,16 +420,13 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
     const end = until === undefined ? '' : ` until {${until}}`;
     const second =
       asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
-    const isFleet = isOfFleet(lock);
-    const whose = isFleet ? `; only the key of ${by} lifts it` : '';
-    const lift = isFleet ? `audit fleet unlock ${isUser ? 'user:NAME' : target}` : `unlock ${id}`;
     const unknown = isByOneName ? '; other names of that user are not known, and not covered' : '';
-    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${whose}${unknown}`;
+    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${unknown}`;
     const sinceMs = Date.parse(since);
     return {
       code: hold ? 'held' : 'locked',
       text,
-      try: `dovegate ${lift} --reason TEXT`,
+      try: isOfFleet(lock) ? liftOfFleet(lock) : `dovegate unlock ${id} --reason TEXT`,
       about: id,
       isDegrading: false,
       sinceMs,

@@ -46,6 +46,12 @@ export function isOfFleet({ id }: Pick<LockEntry, 'id'>): boolean {
   return id.includes(':');
 }
 
+/** What lifts a lock of the fleet: nobody at the gate can. */
+export function liftOfFleet({ id, by }: Pick<ShownLock, 'id' | 'by'>): string {
+  const command = `dovegate audit fleet unlock ${id.split(':').at(-1)} --reason TEXT`;
+  return `\`${command}\`, where the key of ${by} is; without that key: take it out of \`fleet_keys\` here and reload, which ends all of its locks`;
+}
+
 /** In force at once: those of the gate, and those of the fleet. */
 const entriesMax = bounds.locks + bounds.fleetLocks;
 /** More keys than are listed at once: one that was taken out keeps its number for long. */

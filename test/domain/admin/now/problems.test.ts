@@ -692,24 +692,12 @@ void test('locks in force: by whom, until when and why, without a mail user; abo
     ],
   );
   assert.ok(found.every(({ isDegrading }) => !isDegrading));
-  const fleet = { ...lock, by: 'fleet:security', id: '0123456789abcdef:mwk3l2s0' };
-  assert.deepEqual(
-    find({
-      locks: [
-        { ...fleet, target: 'carol' },
-        { ...fleet, target: 'user:bob@example.com' },
-      ],
-    }).map(({ text, try: ask }) => [text, ask]),
-    [
-      [
-        'carol is locked by fleet:security until {2026-11-21T04:00:00.000Z} (stolen); only the key of fleet:security lifts it',
-        'dovegate audit fleet unlock carol --reason TEXT',
-      ],
-      [
-        'a mail user is locked by fleet:security until {2026-11-21T04:00:00.000Z}; only the key of fleet:security lifts it',
-        'dovegate audit fleet unlock user:NAME --reason TEXT',
-      ],
-    ],
+  const [ofFleet] = find({
+    locks: [{ ...lock, target: 'carol', id: '0123456789abcdef:mwk3l2s0', by: 'fleet:security' }],
+  });
+  assert.match(
+    ofFleet?.try ?? '',
+    /^`dovegate audit fleet unlock mwk3l2s0 --reason TEXT`, where the key of fleet:security is; .*`fleet_keys`/,
   );
   const { until: _until, ...held } = { ...lock, target: 'user:bob@example.com', id: 'H1', hold: true };
   const holds = find({
