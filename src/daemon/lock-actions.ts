@@ -21,6 +21,7 @@ import type { Persons } from '../domain/people/identity/person.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
 import { isHold, isOfFleet, type LockEntry, liftOfFleet } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
+import { manyUsers, rootIsFree } from '../domain/records/fleet/lock-line.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import { isByOneName, type LockLift, type LockWish } from '../gateway/access/locks.js';
 import type { Router } from '../gateway/command/assessment.js';
@@ -338,7 +339,7 @@ async function readUser(
   name: string,
 ): Promise<Target | string> {
   const found = table.userNames.normalise(name);
-  if (found.kind === 'refused' || isMask(found.name)) return `${name} is no name of one mail user`;
+  if (found.kind === 'refused' || isMask(found.name)) return manyUsers(name);
   const user = found.name;
   if (!table.asksUserdb)
     return { user, doubt: '. Without `resolve` in the configuration no other name of that user is known' };
@@ -417,8 +418,7 @@ export function whyNever(
   const { identities } = wish;
   if (identities === undefined) return undefined;
   const { persons, settings } = served.now;
-  if (persons.sharesHuman(identities, ['uid:0', 'name:root']))
-    return 'root is not locked, nor a person who may be root';
+  if (persons.sharesHuman(identities, ['uid:0', 'name:root'])) return rootIsFree;
   const people = settings.admin?.page?.people ?? [];
   const free = people.filter((person) => {
     const isOperator = person.roles.includes('operate') && person.oidc?.group === undefined;

@@ -26,6 +26,7 @@ import {
   readLockLine,
   type SignedLock,
   signLockLine,
+  whyNoTarget,
 } from '../../domain/records/fleet/lock-line.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -105,6 +106,8 @@ export async function fleetLock(
     throw usage('name who is locked, with --for and --reason; or make a key with --new-key');
   if (forMs <= 0 || forMs > bounds.lockMs)
     throw usage(`a lock is for more than nothing and at most ${durationWords(bounds.lockMs)}`);
+  const never = whyNoTarget(target);
+  if (never !== undefined) throw usage(`the gates would not take that: ${never}`);
   const settings = readFleetSettings(config, screen, 'state');
   const hosts = hostsOf(settings, flags.hosts);
   return withSet(keyFile, async (set) => {
@@ -133,7 +136,9 @@ export async function fleetUnlock(
     if (!locked.some((host) => hosts.includes(host)))
       throw new CommandFault(
         exitCodes.notCarriedOut,
-        `this key locks no ${target} there; "dovegate audit fleet locks" lists what it locks`,
+        locked.length === 0
+          ? `this key has no lock of "${plain(target)}"; "dovegate audit fleet locks" lists those that it has`
+          : `this key locks ${plain(target)} on ${locked.join(', ')}, and not on ${hosts.join(', ')}`,
       );
     const about = { hosts, reason: flags.reason, isPrinted: flags.print };
     return sendFor(screen, config, settings, set, about, (held) => without(held, isIt, hosts));

@@ -12,6 +12,7 @@
 import { hash } from 'node:crypto';
 import * as z from 'zod';
 import { bounds } from '../../../bounds/bounds.js';
+import { isMask } from '../../language/names/glob.js';
 import { count, fit, text as textOf, time } from '../../language/seams/shape.js';
 import { isSignedBy, parseSignKey } from '../audit/ledger.js';
 import { formatTime, parseLine, parseTime } from '../audit/record.js';
@@ -59,6 +60,16 @@ const signedLine = z.strictObject({
 });
 /** A line whose signature is right under its own `key`: the caller looks whether that key counts. */
 export type LockLine = Readonly<z.infer<typeof signedLine>>;
+
+export const rootIsFree = 'root is not locked, nor a person who may be root';
+export const manyUsers = (name: string): string => `${name} is no name of one mail user`;
+
+/** Why no gate locks it, whatever its configuration; undefined: one may. */
+export function whyNoTarget(target: string): string | undefined {
+  const user = target.startsWith('user:') ? target.slice('user:'.length) : undefined;
+  if (user !== undefined && (user === '' || isMask(user))) return manyUsers(user);
+  return /^(?:root|0+)$/.test(target) ? rootIsFree : undefined;
+}
 
 /** Without LF. Throws a TypeError if the key is not an Ed25519 key in PEM, or the line would be none. */
 export function signLockLine(

@@ -1,0 +1,47 @@
+// Goal: who signs locks for gates is told at once what no gate would do, what is not known, and what nobody has confirmed. No server is
+// there: lines are printed. The way of a line to gates is in test/fleet/fleet-lock.test.ts.
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openFolder } from '../../kit/folder.js';
+import { runWarm } from '../../kit/warm-program.js';
+
+function openSigner(t: TestContext) {
+  const folder = openFolder(t);
+  const config = join(folder, 'fleet.yaml');
+  // Nobody listens there.
+  writeFileSync(
+    config,
+    `nats: tls://127.0.0.1:9\nstate: state\nhosts: { gate-1: {}, gate-2: {} }\ncertificate: no.pem\nkey: no.key\n`,
+  );
+  mkdirSync(join(folder, 'fleet/admin'), { recursive: true, mode: 0o700 });
+  const run = (...args: string[]) => runWarm(['audit', 'fleet', ...args, '--config', config]);
+  return { run, at: (name: string) => join(folder, name) };
+}
+
+const about = ['--for', '1h', '--reason', 'case 17'] as const;
+
+test('what no gate locks, and what is not locked', async (t) => {
+  const { run } = openSigner(t);
+  assert.equal((await run('lock', '--new-key')).exit, 0);
+  for (const [target, why] of [
+    ['root', /the gates would not take that: root is not locked, nor a person who may be root/],
+    ['0', /root is not locked/],
+    ['user:*', /\* is no name of one mail user/],
+    ['user:a?@example.org', /is no name of one mail user/],
+    ['user:', /is no name of one mail user/],
+  ] as const) {
+    const refused = await run('lock', target, ...about, '--print');
+    assert.equal(refused.exit, 64, refused.text);
+    assert.match(refused.stderr, why);
+    assert.equal(refused.stdout.length, 0);
+  }
+  assert.equal((await run('lock', 'carol', ...about, '--print', '--hosts', 'gate-1')).exit, 0);
+  const nobody = await run('unlock', 'nobody', '--reason', 'x', '--print');
+  assert.equal(nobody.exit, 75, nobody.text);
+  assert.match(nobody.stderr, /^dovegate: this key has no lock of "nobody"; /);
+  const there = await run('unlock', 'carol', '--reason', 'x', '--print', '--hosts', 'gate-2');
+  assert.equal(there.exit, 75, there.text);
+  assert.match(there.stderr, /this key locks carol on gate-1, and not on gate-2/);
+});
