@@ -176,7 +176,7 @@ audit fleet locks: 0 printed, 69 no server, 75 not sent to all gates, 77 not per
 dovegate audit fleet locks
 dovegate audit fleet locks --send
 
-audit fleet give: 0 the gate has taken a line, 1 none, 64 no lines, 69 no gate answers
+audit fleet give: 0 the gate has taken a line, 1 none, 64 no lines, 69 no gate answers, 77 not permitted
 dovegate audit fleet give carol.lines
 dovegate audit fleet give --door /run/dovegate/ship.sock < carol.lines
 

@@ -6,18 +6,26 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { bounds } from '../../bounds/bounds.js';
 import { pause } from '../../concurrency/waiting.js';
 import { shipCalls } from '../../domain/admin/door/ship.js';
+import { plural } from '../../domain/language/words/words.js';
 import { readLockLine } from '../../domain/records/fleet/lock-line.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readAsked } from '../audit/fleet-places.js';
 import { CommandFault, plain, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 
-/** `file`: undefined: standard input. Exit code 0: the gate has taken a line; 1: none; 69: no gate answers. */
+/** `file`: undefined: standard input. Exit code 0: the gate has taken a line; 1: none; 69: no gate answers; 77: not permitted. */
 export async function fleetGive(screen: Screen, door: string, file: string | undefined): Promise<number> {
   const text = file === undefined ? String(await readStdin(bounds.besideFileBytes)) : readAsked(file);
-  const lines = text.split('\n').filter((line) => typeof readLockLine(line) === 'object');
+  const written = text.split('\n').filter((line) => line.trim() !== '');
+  const lines = written.filter((line) => typeof readLockLine(line) === 'object');
+  const [why] = written.map((line) => readLockLine(line)).filter((read) => typeof read === 'string');
   if (lines.length === 0)
-    throw new CommandFault(exitCodes.usage, 'there is no line of "dovegate audit fleet lock --print"');
+    throw new CommandFault(
+      exitCodes.usage,
+      `there is no line of "dovegate audit fleet lock --print"${why === undefined ? '' : `: ${why}`}`,
+    );
+  if (why !== undefined)
+    screen.complain(`dovegate: not given: ${plural(written.length - lines.length, 'line')}: ${plain(why)}`);
   const client = createDoorClient({ path: door, calls: shipCalls }, systemClock);
   let taken = 0;
   try {
@@ -40,6 +48,8 @@ export async function fleetGive(screen: Screen, door: string, file: string | und
         await client.call('lock', { line });
         return undefined;
       } catch (fault) {
+        if (isForbidden(fault))
+          throw new CommandFault(exitCodes.notPermitted, `${door}: permission denied; run it as root`);
         if (!(fault instanceof DoorFault) || fault.code === 'away')
           throw new CommandFault(exitCodes.unavailable, `${door}: is a receiver configured?`, fault);
         if (fault.code !== 'busy') return fault.message;
@@ -47,4 +57,9 @@ export async function fleetGive(screen: Screen, door: string, file: string | und
       }
     }
   }
+}
+
+function isForbidden(fault: unknown): boolean {
+  const cause = fault instanceof DoorFault ? fault.cause : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code === 'EACCES';
 }

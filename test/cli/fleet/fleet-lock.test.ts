@@ -1,10 +1,14 @@
 // Goal: who signs locks for gates is told at once what no gate would do, what is not known, and what nobody has confirmed. No server is
 // there: lines are printed. The way of a line to gates is in test/fleet/fleet-lock.test.ts.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { builtProgram } from '../../kit/daemon.js';
 import { openFolder } from '../../kit/folder.js';
+import { runProgram } from '../../kit/program.js';
 import { runWarm } from '../../kit/warm-program.js';
 
 function openSigner(t: TestContext) {
@@ -44,4 +48,40 @@ test('what no gate locks, and what is not locked', async (t) => {
   const there = await run('unlock', 'carol', '--reason', 'x', '--print', '--hosts', 'gate-2');
   assert.equal(there.exit, 75, there.text);
   assert.match(there.stderr, /this key locks carol on gate-1, and not on gate-2/);
+});
+
+test('what is given, and who gives it', async (t) => {
+  const { run, at } = openSigner(t);
+  await run('lock', '--new-key');
+  const printed = (await run('lock', 'carol', ...about, '--print')).stdout.toString();
+  const give = (text: string) => {
+    writeFileSync(at('lines'), text);
+    return runWarm(['audit', 'fleet', 'give', at('lines'), '--door', at('door')]);
+  };
+  for (const [text, why] of [
+    ['', /there is no line of "dovegate audit fleet lock --print"$/m],
+    [printed.replace('carol', 'dave!'), /there is no line of .*: its signature is wrong$/m],
+    ['hello\n', /there is no line of .*: it is no signed line of locks$/m],
+  ] as const) {
+    const refused = await give(text);
+    assert.equal(refused.exit, 64, refused.text);
+    assert.match(refused.stderr, why);
+  }
+  const away = await give(`${printed}${printed.replace('carol', 'dave!')}`);
+  assert.equal(away.exit, 69, away.text);
+  assert.match(away.stderr, /not given: 1 line: its signature is wrong\n.*is a receiver configured\?/);
+  if (process.getuid?.() !== 0) return t.diagnostic('only root can be somebody else');
+  // The socket of root is there, and another user asks.
+  const server = createServer().listen(at('door'));
+  t.after(() => server.close());
+  await once(server, 'listening');
+  chmodSync(at('door'), 0o600);
+  chmodSync(at('.'), 0o755);
+  const program = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, builtProgram];
+  const denied = await runProgram('setpriv', [...program, 'audit', 'fleet', 'give', '--door', at('door')], {
+    stdin: printed,
+    cwd: '/',
+  });
+  assert.equal(denied.exit, 77, denied.text);
+  assert.match(denied.stderr, /door: permission denied; run it as root$/m);
 });
