@@ -164,7 +164,7 @@ audit fleet cells verify: 0 nothing is wrong, 1 something is, 78 the list of the
 dovegate audit fleet cells verify
 dovegate audit fleet cells verify --checkpoint /srv/cells/kept.jsonl
 
-audit fleet lock: 0 sent, 64 usage, 69 no server, 75 not to all gates, 77 not permitted, 78 the settings, or the key
+audit fleet lock: 0 sent, and no gate has confirmed it, 64 usage, 69 no server, 75 not to all gates, 77 not permitted, 78 the settings, or the key
 dovegate audit fleet lock --new-key
 dovegate audit fleet lock carol --for 2h --reason "her laptop was stolen" --hosts mail-gate-1,mail-gate-2 --kill
 

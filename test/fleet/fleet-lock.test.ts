@@ -125,6 +125,14 @@ void test('a lock for all gates', { timeout: 600_000 }, async (t) => {
     await untilBoth('+');
     const sent = await lock('lock', ...stopOf);
     assert.equal(sent.exit, 0, sent.text);
+    assert.match(
+      sent.text,
+      /sent to the stream of 2 hosts; no gate has confirmed it: one that lists this key/,
+    );
+    assert.match(
+      sent.text,
+      /^which gates have taken it: dovegate audit search --fleet \S+ --kind operator$/m,
+    );
     const tookMs = await untilBoth('-NOPERM');
     t.diagnostic(`both gates refuse after ${Math.round(tookMs)} ms`);
     locked.push(await lastTo('gate-1'));
@@ -160,8 +168,35 @@ void test('a lock for all gates', { timeout: 600_000 }, async (t) => {
       ]);
       assert.notEqual(unlocked.exit, 0);
     }
-    assert.match((await lock('locks')).text, /user:alice@example\.org until .* on gate-1, gate-2/);
+    assert.match((await lock('locks')).text, /user:alice@example\.org until .* signed for gate-1, gate-2$/m);
   });
+
+  await t.test(
+    'the verifier sees which gates have taken it, and a lost state is read from the stream',
+    async () => {
+      assert.notEqual((await desk.run('verify')).exit, 78);
+      const search = ['audit', 'search', '--fleet', desk.config, '--kind', 'operator'];
+      await until(
+        async () => {
+          await desk.run('verify');
+          const rows = (await runWarm(search)).text
+            .split('\n')
+            .filter((row) => row.includes('a line of locks'));
+          return hosts.every((host) => rows.some((row) => row.includes(host)));
+        },
+        'the records of both gates come',
+        60_000,
+      );
+      const stateFile = keyFile.replace('.key', '.json');
+      const state = readFileSync(stateFile);
+      rmSync(stateFile);
+      const found = await lock('locks');
+      assert.equal(found.exit, 0, found.text);
+      assert.match(found.stderr, /fleet-lock\.json is missing: this is what the streams say/);
+      assert.match(found.text, /user:alice@example\.org until .* signed for gate-1, gate-2$/m);
+      writeFileSync(stateFile, state);
+    },
+  );
 
   await t.test('gate and ship are killed: it is in force at once, and nothing is repeated', async () => {
     const [line = ''] = locked;

@@ -145,23 +145,41 @@ export async function fleetUnlock(
   });
 }
 
-/** What the key locks; `send`: signed again for all hosts of fleet.yaml. */
+/** What the key locks, where the state is lost by the streams; `send`: signed again for all hosts of fleet.yaml. */
 export async function fleetLocks(screen: Screen, config: string, flags: LocksFlags): Promise<number> {
   return withSet(keyFileOf(config, flags), async (set) => {
-    for (const { id, target, until, by, reason, hosts } of set.locks)
-      await screen.print(
-        plain(`${id}  ${target} until ${until} by ${by}: ${reason}; on ${hosts.join(', ')}`),
-      );
-    if (set.locks.length === 0) await screen.print('this key locks nobody');
-    if (!flags.send && !flags.print) {
-      await screen.flush();
-      return exitCodes.ok;
-    }
     const settings = readFleetSettings(config, screen, 'state');
     const hosts = [...new Set([...settings.hosts.keys(), ...set.locks.flatMap((each) => each.hosts)])];
-    const about = { hosts, reason: 'sent again', isPrinted: flags.print };
-    return sendFor(screen, config, settings, set, about, (held) => held);
+    if (flags.send || flags.print) {
+      const about = { hosts, reason: 'sent again', isPrinted: flags.print };
+      return sendFor(screen, config, settings, set, about, (held) => held);
+    }
+    let { locks } = set;
+    if (set.isLost) {
+      screen.complain(`dovegate: ${plain(set.stateFile)} is missing: this is what the streams say`);
+      locks = await useStreams(settings, config, async (link) => {
+        const before = await lastTo(link, settings, hosts);
+        return adopt(set, hosts, (host) => before.get(host)?.bytes).locks;
+      });
+    }
+    await printLocks(screen, locks);
+    if (locks.length > 0) await screen.print(plain(howToSee(config)));
+    await screen.flush();
+    return exitCodes.ok;
   });
+}
+
+async function printLocks(screen: Screen, locks: readonly Held[]): Promise<void> {
+  for (const { id, target, until, by, reason, hosts } of locks)
+    await screen.print(
+      plain(`${id}  ${target} until ${until} by ${by}: ${reason}; signed for ${hosts.join(', ')}`),
+    );
+  if (locks.length === 0) await screen.print('this key locks nobody');
+}
+
+/** No gate answers: its journal says what it has taken. */
+function howToSee(config: string): string {
+  return `which gates have taken it: dovegate audit search --fleet ${config} --kind operator`;
 }
 
 async function makeKey(screen: Screen, keyFile: string, target: string | undefined): Promise<number> {
@@ -173,6 +191,7 @@ async function makeKey(screen: Screen, keyFile: string, target: string | undefin
   try {
     writeAtomically(keyFile, secretPem);
     writeAtomically(publicOf(keyFile), `${key}\n`, 0o644);
+    writeState(stateOf(keyFile), { number: 0, locks: [] });
   } catch (cause) {
     throw new CommandFault(exitCodes.configuration, `the key cannot be written: ${messageOf(cause)}`);
   }
@@ -192,6 +211,8 @@ async function makeKey(screen: Screen, keyFile: string, target: string | undefin
 interface LockSet {
   readonly secretPem: string;
   readonly stateFile: string;
+  /** What it locked before is not known here. */
+  readonly isLost: boolean;
   /** Of the last line by the state, and of the next one. */
   readonly last: number;
   readonly number: number;
@@ -220,11 +241,24 @@ async function withSet(keyFile: string, run: (set: LockSet) => Promise<number>):
     // Not below the time: a key whose state was lost goes on above what it has signed.
     const number = Math.max(state.number + 1, nowMs);
     const locks = state.locks.filter(({ until }) => (parseTime(until) ?? 0) > nowMs);
-    return await run({ secretPem, stateFile, last: state.number, number, nowMs, by, locks });
+    return await run({
+      secretPem,
+      stateFile,
+      isLost: kept === undefined,
+      last: state.number,
+      number,
+      nowMs,
+      by,
+      locks,
+    });
   } catch (cause) {
     if (cause instanceof CommandFault || (cause instanceof Error && cause.name === 'NatsFault')) throw cause;
-    const hint = descriptor === undefined ? '; to make one: dovegate audit fleet lock --new-key' : '';
-    throw new CommandFault(exitCodes.configuration, `${keyFile}: ${messageOf(cause)}${hint}`);
+    if (descriptor === undefined && !isTaken(keyFile))
+      throw new CommandFault(
+        exitCodes.configuration,
+        `${keyFile} is not there: it may be kept elsewhere, with fleet-lock.json: bring both back; to make the first one: dovegate audit fleet lock --new-key`,
+      );
+    throw new CommandFault(exitCodes.configuration, `${keyFile}: ${messageOf(cause)}`);
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
@@ -271,19 +305,22 @@ async function sendFor(
   change: (held: readonly Held[]) => readonly Held[],
 ): Promise<number> {
   if (isPrinted) {
+    if (set.isLost)
+      screen.complain(
+        `dovegate: ${plain(set.stateFile)} is missing: these lines lift all that this key locked before`,
+      );
+    screen.complain(
+      'dovegate: no stream has these lines: an older copy of fleet-lock.json would lift what they lock; where a server is, "locks --send" sends them, too',
+    );
     for (const { line } of signFor(set, hosts, reason, change(set.locks))) await screen.print(line);
     await screen.flush();
     return exitCodes.ok;
   }
-  const { signal } = new AbortController();
-  const own = asUser(settings, config, administratorName) ?? settings;
-  const failed = await useNats(natsOf(own, 'lock'), signal, async (link) => {
-    const before = new Map<string, Awaited<ReturnType<NatsLink['lastOf']>>>();
-    await eachOf(hosts, async (host) => {
-      before.set(host, await link.lastOf(settings.stream, toHostSubject(host, 'lock')));
-    });
+  const { failed, held } = await useStreams(settings, config, async (link) => {
+    const before = await lastTo(link, settings, hosts);
     const { number, locks } = adopt(set, hosts, (host) => before.get(host)?.bytes);
-    const signed = signFor({ ...set, number }, hosts, reason, change(locks));
+    const now = change(locks);
+    const signed = signFor({ ...set, number }, hosts, reason, now);
     const lines = new Map(signed.flatMap((each) => each.hosts.map((host) => [host, each.line] as const)));
     const faults: string[] = [];
     await eachOf(hosts, async (host) => {
@@ -293,15 +330,37 @@ async function sendFor(
         .publish(toHostSubject(host, 'lock'), [], bytes, last?.streamSeq ?? 0)
         .catch((fault: unknown) => faults.push(`${host}: ${messageOf(fault)}`));
     });
-    return faults;
+    return { failed: faults, held: now };
   });
+  await printLocks(screen, held);
   for (const fault of failed) screen.complain(`dovegate: not sent to ${plain(fault)}`);
+  const sent = plural(hosts.length - failed.length, 'host');
   await screen.print(
-    `sent to ${plural(hosts.length - failed.length, 'host')}; each carries it out in some seconds`,
+    `sent to the stream of ${sent}; no gate has confirmed it: one that lists this key in fleet_keys takes it in some seconds`,
   );
+  await screen.print(plain(howToSee(config)));
   if (failed.length > 0) await screen.print('next: dovegate audit fleet locks --send');
   await screen.flush();
   return failed.length === 0 ? exitCodes.ok : exitCodes.notCarriedOut;
+}
+
+function useStreams<T>(
+  settings: FleetSettings,
+  config: string,
+  run: (link: NatsLink) => Promise<T>,
+): Promise<T> {
+  const own = asUser(settings, config, administratorName) ?? settings;
+  return useNats(natsOf(own, 'lock'), new AbortController().signal, run);
+}
+
+type LastTo = ReadonlyMap<string, Awaited<ReturnType<NatsLink['lastOf']>>>;
+
+async function lastTo(link: NatsLink, { stream }: FleetSettings, hosts: readonly string[]): Promise<LastTo> {
+  const last = new Map<string, Awaited<ReturnType<NatsLink['lastOf']>>>();
+  await eachOf(hosts, async (host) => {
+    last.set(host, await link.lastOf(stream, toHostSubject(host, 'lock')));
+  });
+  return last;
 }
 
 const atOnce = 32;
@@ -371,7 +430,10 @@ function signFor(
     if (!(fault instanceof TypeError)) throw fault;
     throw usage(`the gates would not take that: ${fault.message}`);
   }
-  const state = { number: number + groups.length - 1, locks: held } satisfies State;
-  writeAtomically(stateFile, `${JSON.stringify(state)}\n`);
+  writeState(stateFile, { number: number + groups.length - 1, locks: held });
   return signed;
+}
+
+function writeState(file: string, state: State): void {
+  writeAtomically(file, `${JSON.stringify(state)}\n`);
 }

@@ -2,7 +2,7 @@
 // there: lines are printed. The way of a line to gates is in test/fleet/fleet-lock.test.ts.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -84,4 +84,37 @@ test('what is given, and who gives it', async (t) => {
   });
   assert.equal(denied.exit, 77, denied.text);
   assert.match(denied.stderr, /door: permission denied; run it as root$/m);
+});
+
+test('a key, or what it locked, that is not here', async (t) => {
+  const { run, at } = openSigner(t);
+  for (const args of [['locks'], ['lock', 'carol', ...about]]) {
+    const away = await run(...args);
+    assert.equal(away.exit, 78, away.text);
+    assert.match(
+      away.stderr,
+      /fleet-lock\.key is not there: it may be kept elsewhere, .*: bring both back; to make/,
+    );
+  }
+  await run('lock', '--new-key');
+  const first = await run('locks');
+  assert.equal(first.exit, 0, first.text);
+  assert.equal(first.text, 'this key locks nobody\n');
+  const printed = await run('lock', 'carol', ...about, '--print');
+  assert.match(printed.stderr, /^dovegate: no stream has these lines: .*"locks --send" sends them, too\n$/);
+  assert.match(
+    (await run('locks')).text,
+    /carol until .* signed for gate-1, gate-2\nwhich gates have taken it: /,
+  );
+
+  rmSync(at('fleet/admin/fleet-lock.json'));
+  const lost = await run('locks', '--print');
+  assert.match(lost.stderr, /is missing: these lines lift all that this key locked before\n/);
+  rmSync(at('fleet/admin/fleet-lock.json'));
+  // Nobody but the streams knows, and no server is there.
+  for (const args of [['locks'], ['locks', '--send']]) {
+    const unknown = await run(...args);
+    assert.notEqual(unknown.exit, 0, unknown.text);
+    assert.doesNotMatch(unknown.text, /locks nobody/);
+  }
 });
