@@ -18,8 +18,9 @@ import { madeCompression } from '../../domain/records/streams/made.js';
 import { judgeCompression, judgeStrength, maxMessagesOf } from '../../domain/records/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readFleetSettings } from '../audit/fleet-places.js';
+import { plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { asUser, pushAccounts, readAccounts } from './administration.js';
+import { accountsIn, asUser, pushAccounts, readAccounts } from './administration.js';
 import { judgeExcess, natsOf, placesOf, wantedOf, whatDiffers } from './open-settings.js';
 import { formatServerConfiguration } from './server-configuration.js';
 import { lookAtStream, type SeenStream } from './streams.js';
@@ -53,7 +54,10 @@ export async function fleetInit(
     await screen.print(`the server knows the accounts of ${plural(accounts.size, 'gate')}`);
     for (const host of missing)
       screen.complain(`${host} has no account: make one with "dovegate audit fleet issue ${host}"`);
-  }
+  } else if (files.credentialsFile !== undefined)
+    screen.complain(
+      `dovegate: the server was given no accounts of gates: ${plain(accountsIn(admin))} is not here; it may be kept elsewhere: bring it back`,
+    );
   const settings = asUser(files, config, administratorName) ?? files;
   const { made, repairs } = await useNats(
     natsOf(settings, 'init'),

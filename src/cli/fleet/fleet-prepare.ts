@@ -264,6 +264,7 @@ async function issueHost(desk: Desk, name: string): Promise<number> {
   const { folder, admin } = places;
   let { settings } = desk;
   checkHost(name);
+  if (!settings.hosts.has(name)) checkAlike(name, settings.hosts.keys());
   const before = readAccount(admin, name);
   if (before === undefined && readAccounts(admin).size >= bounds.fleetAccounts - ownAccounts)
     throw new CommandFault(
@@ -360,6 +361,7 @@ function hostsOf(written: string): readonly string[] {
   const hosts = written.split(',').map((each) => each.trim());
   for (const host of hosts) checkHost(host);
   if (new Set(hosts).size < hosts.length) throw usage('--hosts names a gate twice');
+  for (const [at, host] of hosts.entries()) checkAlike(host, hosts.slice(0, at));
   return hosts;
 }
 
@@ -368,7 +370,17 @@ function checkHost(host: string): void {
     throw usage(
       `"${plain(host)}" is not the word of a gate: 1 to 63 letters, digits, dashes and underscores, as mail-gate-1`,
     );
-  if (reserved.has(host)) throw usage(`"${host}" is not the name of a gate; it has another meaning here`);
+  if (reserved.has(host.toLowerCase()))
+    throw usage(
+      `"${host}" is not the name of a gate; "${host.toLowerCase()}" has another meaning here, and capitals do not make it another name`,
+    );
+}
+
+/** A name that is mistyped by its capitals would be another gate. */
+function checkAlike(host: string, others: Iterable<string>): void {
+  const alike = [...others].find((each) => each !== host && each.toLowerCase() === host.toLowerCase());
+  if (alike !== undefined)
+    throw usage(`"${host}" differs from "${alike}" in capitals only: take another name`);
 }
 
 function hostOf({ servers }: FleetSettings): string {

@@ -26,6 +26,8 @@ test('made once; a gate and a certificate more', async (t) => {
     ['nats1.example.com', 'one,one', /names a gate twice/],
     ['nats1.example.com', 'verifier', /"verifier" is not the name of a gate/],
     ['nats1.example.com', 'administrator', /"administrator" is not the name of a gate/],
+    ['nats1.example.com', 'Verifier', /"Verifier" is not the name of a gate/],
+    ['nats1.example.com', 'A,b,a', /"a" differs from "A" in capitals only/],
     ['nats1.example.com', 'operator', /"operator" is not the name of a gate/],
     ['nats1.example.com:0', 'one', /must be tls:\/\/HOST:PORT/],
   ] as const) {
@@ -112,6 +114,15 @@ test('made once; a gate and a certificate more', async (t) => {
   assert.equal(shown.checkIP('127.0.0.1'), '127.0.0.1');
   assert.notEqual(readFileSync(at('fleet/admin/server.sh'), 'utf8'), script);
 
+  for (const [name, why] of [
+    ['Verifier', /"Verifier" is not the name of a gate; "verifier" has another meaning/],
+    ['One', /"One" differs from "one" in capitals only/],
+  ] as const) {
+    const alike = await fleet('issue', name);
+    assert.equal(alike.exit, 64, alike.text);
+    assert.match(alike.stderr, why);
+  }
+  assert.equal(readFileSync(config, 'utf8'), before);
   const wrong = await fleet('issue', 'a b');
   assert.equal(wrong.exit, 64, wrong.text);
   // Settings that somebody wrote in another form are not guessed at.
@@ -135,4 +146,10 @@ test('made once; a gate and a certificate more', async (t) => {
   const away = await fleet('issue', 'one');
   assert.equal(away.exit, 78, away.text);
   assert.match(away.stderr, /it may be kept elsewhere/);
+  const init = await fleet('init');
+  assert.notEqual(init.exit, 0, 'no server is there');
+  assert.match(
+    init.stderr,
+    /the server was given no accounts of gates: \S+accounts is not here; it may be kept elsewhere/,
+  );
 });
