@@ -18,14 +18,16 @@ export async function fleetGive(screen: Screen, door: string, file: string | und
   const text = file === undefined ? String(await readStdin(bounds.besideFileBytes)) : readAsked(file);
   const written = text.split('\n').filter((line) => line.trim() !== '');
   const lines = written.filter((line) => typeof readLockLine(line) === 'object');
-  const [why] = written.map((line) => readLockLine(line)).filter((read) => typeof read === 'string');
+  const [notOne] = written.map((line) => readLockLine(line)).filter((read) => typeof read === 'string');
   if (lines.length === 0)
     throw new CommandFault(
       exitCodes.usage,
-      `there is no line of "dovegate audit fleet lock --print"${why === undefined ? '' : `: ${why}`}`,
+      `there is no line of "dovegate audit fleet lock --print"${notOne === undefined ? '' : `: ${notOne}`}`,
     );
-  if (why !== undefined)
-    screen.complain(`dovegate: not given: ${plural(written.length - lines.length, 'line')}: ${plain(why)}`);
+  if (notOne !== undefined)
+    screen.complain(
+      `dovegate: not given: ${plural(written.length - lines.length, 'line')}: ${plain(notOne)}`,
+    );
   const client = createDoorClient({ path: door, calls: shipCalls }, systemClock);
   let taken = 0;
   try {
