@@ -73,6 +73,8 @@ export class CellLog {
   readonly expected: ExpectedCell;
   readonly journals = new Map<string, Mutable<JournalIn>>();
   newest: ReadCheckpoint | undefined;
+  /** The last root before `from_root`, whoever signed it; 0: there is none. */
+  passedOver = 0;
   readonly #findings = new Map<CellFindingKind, { readonly kept: CellFinding[]; more: number }>();
   readonly #awaited = new Map<number, string>();
   /** Lines since the last one that counted, which are no roots. */
@@ -101,7 +103,10 @@ export class CellLog {
       this.#oddLine = this.#line;
       return;
     }
-    if (read.seq < this.expected.fromRoot) return;
+    if (read.seq < this.expected.fromRoot) {
+      this.passedOver = read.seq;
+      return;
+    }
     const { newest } = this;
     const { name } = this.expected;
     const { seq, key, cell } = read;
@@ -283,7 +288,10 @@ export async function judgeCells(
       own.push({
         kind: 'missing',
         cell: name,
-        text: 'no root of this cell is there: look whether its file is copied',
+        text:
+          log.passedOver === 0
+            ? 'no root of this cell is there: look whether its file is copied'
+            : `from_root is ${log.expected.fromRoot}, and its newest root is ${log.passedOver}: name that one, or an earlier one`,
       });
     const all = [...own, ...found];
     findings.push(...all);
@@ -420,7 +428,10 @@ async function isInAnother(
   return false;
 }
 
-/** One journal in several cells: each must go on where, or before, another one ends. */
+/**
+ * One journal in several cells: each must go on where, or before, another one ends. That two hosts of one cell have it, the verifier of that
+ * cell finds, where a person can accept it.
+ */
 async function judgeMove(
   all: readonly Place[],
   { rootEveryMs }: CellsAsked,
@@ -441,6 +452,10 @@ async function judgeMove(
       found.push({ kind, ...at, seq: of, text });
     };
     const end = before.journal.seq;
+    if (next.log === before.log) {
+      if (seq > end) before = next;
+      continue;
+    }
     if (host !== before.journal.host)
       tell(
         'twice',

@@ -294,6 +294,17 @@ void test('a host that sends to two cells for longer than a root takes is found,
   one.root([head('a', 10, 0)]);
   two.root([head('d', 12, 0, { journal: idOf('a') })]);
   assert.deepEqual(await look([one, two]), ['south d twice 12']);
+  const above = new CellLog({ name: 'south', keys: two.keys, fromRoot: 9, hosts: undefined });
+  for (const line of two.lines) above.take(Buffer.from(line));
+  above.finish();
+  const { findings } = await judgeCells([above], { nowMs: startMs, rootEveryMs: hour }, () =>
+    Promise.resolve(undefined),
+  );
+  assert.match(findings[0]?.text ?? '', /^from_root is 9, and its newest root is 1:/);
+  // In one cell, its verifier finds that, and a person accepts it there.
+  const same = new Cell('north');
+  same.root([head('a', 10, 0), head('d', 12, 0, { journal: idOf('a') })]);
+  assert.deepEqual(await look([same]), []);
 });
 
 // bounds.fleetCellJournals
