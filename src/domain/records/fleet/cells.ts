@@ -429,8 +429,8 @@ async function isInAnother(
 }
 
 /**
- * One journal in several cells: each must go on where, or before, another one ends. That two hosts of one cell have it, the verifier of that
- * cell finds, where a person can accept it.
+ * One journal in several cells: each must go on where, or before, another one ends. That two hosts of one cell have it, the verifier of
+ * that cell finds, where a person can accept it.
  */
 async function judgeMove(
   all: readonly Place[],
