@@ -32,6 +32,8 @@ void test('the least that can be said, and what is taken for the rest', () => {
     verifiers: new Map(),
     state: '/var/lib/dovegate-fleet',
     openMs: 7_200_000,
+    people: [],
+    peopleSocket: { kind: 'unix', path: '/run/dovegate-fleet/people.sock', mode: 0o660 },
     driftMs: 5_000,
     tellsPolicies: false,
     metrics: { host: '127.0.0.1', port: 9148 },
