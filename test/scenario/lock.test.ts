@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -311,7 +311,9 @@ test('a start without the journal, or with an older copy of it: locks and holds 
     (await program('lock', 'user:bob@example.org', '--destroying', '--reason', 'case 17')).exit,
     0,
   );
-  const isKept = (text: string) => () => readFileSync(first.path('state/locks.json'), 'utf8').includes(text);
+  const locksFile = first.path('state/locks.json');
+  const isKept = (text: string) => () =>
+    existsSync(locksFile) && readFileSync(locksFile, 'utf8').includes(text);
   await until(isKept('case 17'), 'the hold is kept');
   await start(() => renameSync(audit, old));
   assert.ok(daemon.logs.some((each) => each['event'] === 'locks-kept'));
