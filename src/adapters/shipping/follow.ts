@@ -68,7 +68,10 @@ export function createFollower(
   let isFirst = false;
   /** The position was just found by reading, so it is not compared with the file. */
   let isFound = false;
-  /** The position is behind a record of the open segment, whose end may be cut off and written again while we have it open. */
+  /**
+   * The position is behind a record of the open segment. The end of a plain one may be cut off and written again meanwhile; a compressed
+   * one is not looked at again, since a step back inflates it from its start.
+   */
   let isRead = false;
   /** Reported already, so not reported again when the same records are read again. */
   let toldMissing = { from: 0, to: 0 };
@@ -222,7 +225,7 @@ export function createFollower(
           damagedAt = undefined;
           tellMissing(claim.seq);
           position = { segment: number, bytes: at + lf + 1, seq: claim.seq, hash: claim.hash };
-          isRead = true;
+          isRead = !reader.segment.isCompressed;
           if (lines.length === 0) textAt = start;
           lines.push({ seq: claim.seq, bytes: line });
           if (lines.length >= most.lines) return upTo(lf + 1);
