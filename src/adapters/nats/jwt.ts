@@ -42,7 +42,7 @@ export interface ReadClaims {
 
 const jwtForm = /^[\w-]+\.([\w-]+)\.[\w-]+$/;
 
-/** The claims of a JWT, whoever signed it; undefined: it is none. */
+/** The claims of a JWT; its signature is not checked. Undefined: the text is no JWT. */
 export function readJwt(jwt: string): ReadClaims | undefined {
   const body = jwtForm.exec(jwt.trim())?.[1];
   const claims = body === undefined ? undefined : parseLine(Buffer.from(body, 'base64url').toString());

@@ -155,7 +155,7 @@ function authorityIn(path: string): readonly Certificate[] {
   }
 }
 
-/** It is right by itself, and not of what the host sent. */
+/** A valid time stamp that does not fit to the records that the host sent. */
 class Misfit extends Error {
   override readonly name = 'Misfit';
   readonly of: Pick<FleetFinding, 'journal' | 'seq'>;
