@@ -103,7 +103,7 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
         }}
       />
       <span class="zone">
-        times: {zoneWords(today ?? me.ends)}{' '}
+        times: {zoneWords(today?.at ?? me.ends)}{' '}
         <Button kind="small" isDown={isUtc} onClick={onUtc}>
           all in UTC
         </Button>

@@ -4,13 +4,13 @@ import { type ComponentChildren, createContext } from 'preact';
 import { useContext, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { createSteadyClock, follow, isStale, type Live, pressing } from './follow.js';
 import type { Session } from './session.js';
-import { dayOf, zoneOffsetMs } from './wording.js';
+import { type Today, todayAt } from './wording.js';
 
 export interface LiveState extends Live {
   /** Nothing was received for 5 s: the data may be out of date. */
   readonly isStale: boolean;
-  /** The first timestamp of the daemon's current day in the current time zone; undefined before the first state. */
-  readonly today: string | undefined;
+  /** By the daemon's clock, in the current time zone; undefined before the first state. */
+  readonly today: Today | undefined;
 }
 
 export const steadyMs = createSteadyClock(
@@ -72,7 +72,7 @@ export function useLive<Part>(part: (live: LiveState) => Part): Part {
 
 /** A timestamp of the daemon's current day, for `localTime`. */
 export function useToday(): string {
-  return useLive((live) => live.today) ?? new Date().toISOString();
+  return useLive((live) => live.today)?.at ?? new Date().toISOString();
 }
 
 /** The daemon's clock, for times such as "an hour ago": the browser's may be wrong. Undefined: not known yet. */
@@ -94,19 +94,15 @@ function followInto(news: News, session: Session): () => void {
   let last: Live = news.live;
   let drawnMs = -Infinity;
   let drawing: number | undefined;
-  let day: string | undefined;
   const draw = (): void => {
     window.clearTimeout(drawing);
     drawing = undefined;
     drawnMs = steadyMs();
     const at = last.now?.at;
-    const before = day;
-    // Summer time begins within a day, and a computer is taken to another zone.
-    day = at && `${dayOf(at)} ${zoneOffsetMs(Date.parse(at))}`;
     news.tell({
       ...last,
       isStale: isStale(last, drawnMs),
-      today: day === before ? news.live.today : at,
+      today: at === undefined ? undefined : todayAt(at, news.live.today),
     });
   };
   const onChange = (next: Live): void => {

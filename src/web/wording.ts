@@ -36,9 +36,17 @@ export function localTime(time: string, now: string, isExact = false): string {
   return `${date} ${months[month]}${isThisYear ? '' : ` ${year}`} ${clock}`;
 }
 
-/** What `localTime` takes of `now`: while this is the same, so are the words of a time. */
-export function dayOf(now: string): number {
-  return Math.floor(zoned(now).getTime() / day);
+/** The reader's day. While it is the same object, so are the words of every time. */
+export interface Today {
+  /** A time of the day, RFC 3339. */
+  readonly at: string;
+  readonly dayAndZone: string;
+}
+
+/** The day of a time: `before` itself while day and zone are the same. Summer time begins within a day, and computers travel. */
+export function todayAt(at: string, before: Today | undefined): Today {
+  const dayAndZone = `${Math.floor(zoned(at).getTime() / day)} ${zoneOffsetMs(Date.parse(at))}`;
+  return before?.dayAndZone === dayAndZone ? before : { at, dayAndZone };
 }
 
 /** A date whose UTC is what the clock of the reader shows. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createEventDecoder, createLineDecoder } from '../../src/web/lines.js';
-import { dayWords, localTime, marked, utcTime } from '../../src/web/wording.js';
+import { dayWords, localTime, marked, showUtc, todayAt, utcTime } from '../../src/web/wording.js';
 import { formatCommand, shownCommand, splitWords } from '../../src/web/words.js';
 
 void test('a time has its day when it is not today, its year when it is another one, and its own text when it is none', () => {
@@ -18,6 +18,26 @@ void test('a time has its day when it is not today, its year when it is another 
   assert.equal(utcTime('2026-11-21T03:14:00+01:00'), '2026-11-21 02:14:00 UTC');
   assert.equal(utcTime('soon'), 'soon');
   assert.equal(dayWords('2026-12-03T23:59:59Z'), '3 Dec 2026');
+});
+
+void test('the day is another object at midnight and in another zone, also where the daemon has said nothing since', () => {
+  const noon = new Date('2026-11-21T12:00:00').toISOString();
+  const today = todayAt(noon, undefined);
+  assert.equal(todayAt(new Date('2026-11-21T23:59:59').toISOString(), today), today);
+  assert.notEqual(todayAt(new Date('2026-11-22T00:00:00').toISOString(), today), today);
+  const before = process.env['TZ'];
+  try {
+    process.env['TZ'] = 'Africa/Nairobi';
+    const away = todayAt(noon, undefined);
+    process.env['TZ'] = 'Europe/Berlin';
+    assert.notEqual(todayAt(noon, away), away);
+    showUtc(true);
+    assert.notEqual(todayAt(noon, away), away);
+  } finally {
+    showUtc(false);
+    if (before === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = before;
+  }
 });
 
 void test('times in a sentence are found, marked or not', () => {
