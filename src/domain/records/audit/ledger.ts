@@ -441,15 +441,15 @@ const between: ReadonlySet<string> = new Set(['checkpoint', 'retire', 'access', 
 /** Records of a start before its own record. */
 const ofStart: ReadonlySet<string> = new Set(['clock', 'completion']);
 
-/** Follows a journal, record by record; memory holds one admission. */
-export function createArgumentsCheck() {
+/** Follows a journal, record by record; memory holds one admission. `before`: of one that followed the records before. */
+export function createArgumentsCheck(before: { readonly isFirst: boolean } = { isFirst: true }) {
   let open:
     | { readonly seq: number; readonly id: string; readonly announced: string; left: number }
     | undefined;
   let digest = createHash('sha256');
   /** The records after an admission are missing, which only a start explains. */
   let isBroken = false;
-  let isFirst = true;
+  let { isFirst } = before;
 
   return {
     /** The next record, with a right chain. `line`: without LF. */
@@ -466,6 +466,10 @@ export function createArgumentsCheck() {
       open = undefined;
       isBroken = false;
       isFirst = true;
+    },
+    /** Undefined: argument records are to come, and a hash over them is half made. */
+    get state(): { readonly isFirst: boolean } | undefined {
+      return open === undefined ? { isFirst } : undefined;
     },
   };
 

@@ -34,6 +34,15 @@ export interface Fault<Kind> extends Place {
   readonly text: string;
 }
 
+/** As it is kept: without a seq, it has none. */
+export interface StatedFault<Kind> extends Omit<Fault<Kind>, 'seq'> {
+  readonly seq?: number | undefined;
+}
+
+export function asFault<Kind>({ kind, file, line, seq, text }: StatedFault<Kind>): Fault<Kind> {
+  return { kind, file, line, seq, text };
+}
+
 type CheckpointFault = Fault<CheckpointFaultKind>;
 
 /** A forged journal may name another key in each checkpoint. */
@@ -50,8 +59,27 @@ export interface KeptCheckpoint {
 interface Expected extends Pick<KeptCheckpoint, 'file'> {
   readonly seq: number;
   readonly hash: string;
-  readonly key: string | undefined;
-  readonly stampedAt: string | undefined;
+  readonly key?: string | undefined;
+  readonly stampedAt?: string | undefined;
+}
+
+/** What `createCheckpointVerifier` knows between two records. */
+export interface CheckpointState {
+  readonly accepted: readonly string[];
+  readonly trust: readonly string[];
+  readonly keys: readonly string[];
+  readonly firstKeys: readonly string[];
+  readonly earlierKeys: readonly string[];
+  readonly expected: readonly Expected[];
+  readonly signedSeq?: number | undefined;
+  readonly signedTime?: string | undefined;
+  readonly signedBy?: string | undefined;
+  readonly oldestSeq: number;
+  readonly isSeen: boolean;
+  readonly unknown?: StatedFault<CheckpointFaultKind> | undefined;
+  readonly signer?: string | undefined;
+  readonly named?: string | undefined;
+  readonly change?: StatedFault<CheckpointFaultKind> | undefined;
 }
 
 /** Kept by a start that found records missing or different from this checkpoint. The last one, `checkpoint.json`, is never so old. */
@@ -59,37 +87,40 @@ const evidenceFile = /^checkpoint-\d+\.json$/;
 
 /**
  * Fed while the trail is followed. `trusted`: public keys in base64 that a person trusts. `ownKey`: that of the host itself, which counts
- * too, but a change to it is a fault. Without any of them signatures are only tested to be right.
+ * too, but a change to it is a fault. Without any of them signatures are only tested to be right. `before`: of one that had the same keys and
+ * `kept`, and followed the records before.
  */
 export function createCheckpointVerifier(
   trusted: readonly string[],
   kept: readonly KeptCheckpoint[],
   report: (fault: CheckpointFault) => void,
   ownKey?: string,
+  before?: CheckpointState,
 ) {
-  const accepted = new Set(trusted);
-  const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
+  const accepted = new Set(before?.accepted ?? trusted);
+  const trust = new Set(before?.trust ?? (ownKey === undefined ? trusted : [...trusted, ownKey]));
   /** In the order in which they first signed. */
-  const keys = new Set<string>();
+  const keys = new Set(before?.keys);
   /** Several files may name one record, and not the same. */
   const expected = new Map<number, Expected[]>();
-  let signedSeq: number | undefined;
-  let signedTime: string | undefined;
-  let signedBy: string | undefined;
+  let signedSeq = before?.signedSeq;
+  let signedTime = before?.signedTime;
+  let signedBy = before?.signedBy;
   /** The oldest record that retention left, by records that count themselves; 0: unknown. */
-  let oldestSeq = 0;
-  let isSeen = false;
-  let unknown: CheckpointFault | undefined;
+  let oldestSeq = before?.oldestSeq ?? 0;
+  let isSeen = before?.isSeen ?? false;
+  let unknown: CheckpointFault | undefined = before?.unknown && asFault(before.unknown);
   /** The last signing key, and the key that it named as the next one. */
-  let signer: string | undefined;
-  let named: string | undefined;
+  let signer = before?.signer;
+  let named = before?.named;
   /** The first unaccepted change of the key. */
-  let change: CheckpointFault | undefined;
+  let change: CheckpointFault | undefined = before?.change && asFault(before.change);
   /** The key that signed first, and those named in its line. */
-  const firstKeys = new Set<string>();
+  const firstKeys = new Set(before?.firstKeys);
   /** Of these, the keys whose signatures count only because a trusted key signed them later. */
-  const earlierKeys = new Set<string>();
-  for (const each of kept) expect(each);
+  const earlierKeys = new Set(before?.earlierKeys);
+  if (before === undefined) for (const each of kept) expect(each);
+  else for (const each of before.expected) awaitRecord(each);
 
   return {
     /**
@@ -118,6 +149,25 @@ export function createCheckpointVerifier(
     /** The oldest record that retention left, according to the records that count; 0: unknown. */
     get oldestSeq() {
       return oldestSeq;
+    },
+    get state(): CheckpointState {
+      return {
+        accepted: [...accepted],
+        trust: [...trust],
+        keys: [...keys],
+        firstKeys: [...firstKeys],
+        earlierKeys: [...earlierKeys],
+        expected: [...expected.values()].flat(),
+        signedSeq,
+        signedTime,
+        signedBy,
+        oldestSeq,
+        isSeen,
+        unknown,
+        signer,
+        named,
+        change,
+      };
     },
     /**
      * Call at the end; `last`: the last record, `firstSeq`: the first. `signedSeq`: records up to it are covered by a signature of a
@@ -208,6 +258,10 @@ export function createCheckpointVerifier(
       return;
     }
     const { seq, hash } = link;
-    expected.set(seq, [...(expected.get(seq) ?? []), { seq, hash, file, key, stampedAt }]);
+    awaitRecord({ seq, hash, file, key, stampedAt });
+  }
+
+  function awaitRecord(one: Expected): void {
+    expected.set(one.seq, [...(expected.get(one.seq) ?? []), one]);
   }
 }

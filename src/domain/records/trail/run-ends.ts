@@ -7,7 +7,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import type { Link } from '../audit/ledger.js';
 import { isCount, isOpening } from '../audit/record.js';
 import { isText } from '../audit/stored.js';
-import type { Fault, Place } from './checkpoints.js';
+import { asFault, type Fault, type Place, type StatedFault } from './checkpoints.js';
 
 type AppendedFault = Fault<'journal-appended'>;
 
@@ -23,15 +23,31 @@ export interface RunState {
   readonly carriesLeft: number;
 }
 
-/** `before`: of a reader that goes on. The records before are not known then, and a start that names one of them is believed. */
-export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0 }) {
+/** With what is known of the records before. */
+export interface WholeRunState extends RunState {
+  readonly pending?: StatedFault<'journal-appended'> | undefined;
+  readonly otherSeq: number;
+  /** Base64: of each of the last records its seq, as a double, and its hash. */
+  readonly recent: string;
+}
+
+const recentBytes = 8 + 32;
+
+/**
+ * `before`: of a reader that goes on. Without the rest of a `WholeRunState`, the records before are not known, and a start that names one of
+ * them is believed.
+ */
+export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 'running', carriesLeft: 0 }) {
   let { at, carriesLeft } = before;
   /** The first record after a stop that only a start writes: a fault if no start follows it. */
-  let pending: AppendedFault | undefined;
+  let pending: AppendedFault | undefined = before.pending && asFault(before.pending);
   /** The last record of a kind that no start writes before its own. */
-  let otherSeq = 0;
+  let otherSeq = before.otherSeq ?? 0;
   const seqs = new Float64Array(recentMax);
   const hashes: string[] = [];
+  const recent = Buffer.from(before.recent ?? '', 'base64');
+  for (let from = 0; from + recentBytes <= recent.length; from += recentBytes)
+    keep(recent.readDoubleLE(from), recent.toString('hex', from + 8, from + recentBytes));
 
   return {
     take(
@@ -61,8 +77,7 @@ export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0
       else if (event === 'checkpoint' && at === 'started') at = 'running';
       if (at !== 'stopped') pending = undefined;
       if (!isFirst) otherSeq = seq;
-      seqs[seq % recentMax] = seq;
-      hashes[seq % recentMax] = hash;
+      keep(seq, hash);
       return found;
     },
     finish(): AppendedFault | undefined {
@@ -71,7 +86,23 @@ export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0
     get state(): RunState {
       return { at, carriesLeft };
     },
+    get whole(): WholeRunState {
+      const all = [...seqs].flatMap((seq, slot) => {
+        const hash = hashes[slot];
+        if (hash === undefined) return [];
+        const bytes = Buffer.alloc(recentBytes);
+        bytes.writeDoubleLE(seq);
+        bytes.write(hash, 8, 'hex');
+        return bytes;
+      });
+      return { at, carriesLeft, pending, otherSeq, recent: Buffer.concat(all).toString('base64') };
+    },
   };
+
+  function keep(seq: number, hash: string): void {
+    seqs[seq % recentMax] = seq;
+    hashes[seq % recentMax] = hash;
+  }
 
   function compare(
     { last_seq: lastSeq, last_hash: lastHash, recovered }: Readonly<Record<string, unknown>>,

@@ -16,12 +16,15 @@ import {
 } from '../audit/record.js';
 import { asNumber, asObject, asText, isText } from '../audit/stored.js';
 import {
+  asFault,
   type CheckpointFaultKind,
+  type CheckpointState,
   createCheckpointVerifier,
   type Fault,
   type KeptCheckpoint,
+  type StatedFault,
 } from './checkpoints.js';
-import { createRunEnds } from './run-ends.js';
+import { createRunEnds, type WholeRunState } from './run-ends.js';
 
 /** Kinds of faults of a trail. A closed list. */
 export type TrailFaultKind =
@@ -123,6 +126,58 @@ export interface TrailOptions {
   readonly onCheckpoint?: (seq: number, time: string) => void;
 }
 
+interface OpenPlace {
+  readonly id: string;
+  readonly seq: number;
+  readonly file: string;
+  readonly line: number;
+}
+
+/**
+ * What a verifier knows between two lines, as plain data: one that is made of it and follows the rest comes to the verdict of one that
+ * followed everything.
+ */
+export interface VerifierState {
+  readonly faults: readonly StatedFault<TrailFaultKind>[];
+  readonly faultCount: number;
+  readonly checkpoints: CheckpointState;
+  readonly runs: WholeRunState;
+  readonly isArgumentsFirst: boolean;
+  readonly open: readonly OpenPlace[];
+  readonly forgotten: readonly StatedNote[];
+  readonly returned: readonly StatedNote[];
+  readonly steps: readonly ClockStep[];
+  readonly isStepNew: boolean;
+  readonly retired: readonly StatedRetired[];
+  /** The last file and those that the faults name, with their places in the order of all; and the number of all. */
+  readonly files: readonly (readonly [name: string, order: number])[];
+  readonly fileCount: number;
+  readonly file: string;
+  readonly line: number;
+  readonly records: number;
+  readonly firstSeq?: number | undefined;
+  readonly last?: Link | undefined;
+  readonly isDoubtful: boolean;
+  readonly gap?: { readonly from: number; readonly to: number; readonly fault: number } | undefined;
+  readonly begun?: StatedFault<TrailFaultKind> | undefined;
+  readonly beforeName?: string | undefined;
+  readonly lastTime: string;
+  readonly firstRecordTime: string;
+  readonly lastRecordTime: string;
+  readonly journal?: string | undefined;
+  readonly isNewer: boolean;
+  readonly torn?: { readonly file: string; readonly line: number } | undefined;
+}
+
+export interface StatedNote extends Omit<StartNote, 'seq'> {
+  readonly seq?: number | undefined;
+}
+
+export interface StatedRetired extends Pick<RetiredRecords, 'segments'> {
+  readonly by?: RetiredRecords['by'];
+  readonly until?: string | undefined;
+}
+
 /** Records may be a little older than the previous one: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
 /** Limits for a forged journal, which must not fill the memory. */
@@ -200,38 +255,52 @@ export function noteRetired(
 
 export type Verifier = ReturnType<typeof createVerifier>;
 
-export function createVerifier(options: TrailOptions) {
-  const faults: TrailFault[] = [];
-  let faultCount = 0;
-  const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
-  const argumentRecords = createArgumentsCheck();
-  const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
-  const forgotten: StartNote[] = [];
-  const returned: StartNote[] = [];
-  const steps: ClockStep[] = [];
+function asNote({ file, line, seq, time, text }: StatedNote): StartNote {
+  return { file, line, seq, time, text };
+}
+
+/** `before`: of a verifier with the same options, which followed the lines before these; its `kept` counts. */
+export function createVerifier(options: TrailOptions, before?: VerifierState) {
+  const faults: TrailFault[] = (before?.faults ?? []).map(asFault);
+  let faultCount = before?.faultCount ?? 0;
+  const checkpoints = createCheckpointVerifier(
+    options.trustedKeys,
+    options.kept,
+    fault,
+    options.ownKey,
+    before?.checkpoints,
+  );
+  const argumentRecords = createArgumentsCheck(before && { isFirst: before.isArgumentsFirst });
+  const open = new Map((before?.open ?? []).map(({ id, ...where }) => [id, where]));
+  const forgotten: StartNote[] = (before?.forgotten ?? []).map(asNote);
+  const returned: StartNote[] = (before?.returned ?? []).map(asNote);
+  const steps: ClockStep[] = [...(before?.steps ?? [])];
   /** Only ends of exchanges came after the last one. */
-  let isStepNew = false;
-  const ends = createRunEnds();
-  const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
+  let isStepNew = before?.isStepNew ?? false;
+  const ends = createRunEnds(before?.runs);
+  const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>(
+    before?.retired.map(({ by, segments, until }) => [by, { by, segments, until }]),
+  );
   /** The order in which they came. */
-  const files = new Map<string, number>();
-  let file = '';
-  let line = 0;
-  let records = 0;
-  let firstSeq: number | undefined;
-  let last: Link | undefined;
+  const files = new Map(before?.files);
+  let fileCount = before?.fileCount ?? 0;
+  let file = before?.file ?? '';
+  let line = before?.line ?? 0;
+  let records = before?.records ?? 0;
+  let firstSeq = before?.firstSeq;
+  let last = before?.last;
   /** After a fault the next record's `prev` is unknown. */
-  let isDoubtful = false;
-  let gap: { readonly from: number; readonly to: number; readonly fault: number } | undefined;
+  let isDoubtful = before?.isDoubtful ?? false;
+  let gap = before?.gap;
   /** The fault of a beginning other than record 1, unless retention explains it. */
-  let begun: TrailFault | undefined;
-  let beforeName: string | undefined;
-  let lastTime = '';
-  let firstRecordTime = '';
-  let lastRecordTime = '';
-  let journal: string | undefined;
-  let isNewer = false;
-  let torn: { readonly file: string; readonly line: number } | undefined;
+  let begun: TrailFault | undefined = before?.begun && asFault(before.begun);
+  let beforeName = before?.beforeName;
+  let lastTime = before?.lastTime ?? '';
+  let firstRecordTime = before?.firstRecordTime ?? '';
+  let lastRecordTime = before?.lastRecordTime ?? '';
+  let journal = before?.journal;
+  let isNewer = before?.isNewer ?? false;
+  let torn = before?.torn;
 
   return {
     /** A file begins; `name` as records name it (without `.gz`). */
@@ -239,7 +308,8 @@ export function createVerifier(options: TrailOptions) {
       tellTorn();
       beforeName = file === '' ? undefined : file;
       file = name;
-      files.set(name, files.size);
+      files.set(name, fileCount);
+      fileCount += 1;
       line = 0;
     },
     /** The next line, without LF. `isWhole`: it ended in LF. The caller may reuse its bytes afterwards. */
@@ -288,6 +358,45 @@ export function createVerifier(options: TrailOptions) {
     breakOff(text: string): void {
       fault({ kind: 'malformed', file, line: line + 1, seq: nextSeq(), text });
       doubt(undefined, undefined);
+    },
+    /** Undefined: too much is open here. It is as large as what is wrong, open or a note, and the keys. */
+    state(): VerifierState | undefined {
+      const argumentsState = argumentRecords.state;
+      if (argumentsState === undefined || open.size > bounds.digestOpen) return undefined;
+      const { state: checkpointState } = checkpoints;
+      const { whole: runs } = ends;
+      const told = [...faults, begun, checkpointState.unknown, checkpointState.change, runs.pending];
+      const named = new Set([...told.map((one) => one?.file), torn?.file, file]);
+      return {
+        faults: [...faults],
+        faultCount,
+        checkpoints: checkpointState,
+        runs,
+        isArgumentsFirst: argumentsState.isFirst,
+        open: [...open].map(([id, where]) => ({ id, ...where })),
+        forgotten: [...forgotten],
+        returned: [...returned],
+        steps: [...steps],
+        isStepNew,
+        retired: [...retiredBy.values()],
+        files: [...files].filter(([name]) => named.has(name)),
+        fileCount,
+        file,
+        line,
+        records,
+        firstSeq,
+        last: last && { seq: last.seq, prev: last.prev, hash: last.hash },
+        isDoubtful,
+        gap,
+        begun,
+        beforeName,
+        lastTime,
+        firstRecordTime,
+        lastRecordTime,
+        journal,
+        isNewer,
+        torn,
+      };
     },
     finish(): Verdict {
       if (begun !== undefined && (firstSeq ?? 1) > checkpoints.oldestSeq) fault(begun);

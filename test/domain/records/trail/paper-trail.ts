@@ -1,6 +1,7 @@
 // A trail in memory, made by the ledger as the writer would make it: segments of lines with signed checkpoints, and the last
 // checkpoint beside them. Tests tear it apart.
 
+import assert from 'node:assert/strict';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../../src/domain/records/audit/ledger.js';
 import type { JournalRecord } from '../../../../src/domain/records/audit/record.js';
@@ -8,6 +9,7 @@ import {
   createVerifier,
   type TrailOptions,
   type Verdict,
+  type Verifier,
 } from '../../../../src/domain/records/trail/verify.js';
 
 export interface PaperSegment {
@@ -62,19 +64,38 @@ export function seal(lines: string[], ledger: Ledger, record: JournalRecord): vo
   lines.push(ledger.seal(encodeBody(record)).trimEnd());
 }
 
+/** Also from the state at each place where one can be taken: the verdict is the same. */
 export function verify(trail: PaperTrail, more: Partial<TrailOptions> = {}): Verdict {
-  const verifier = createVerifier({
-    trustedKeys: [key.key],
-    kept: trail.kept,
-    isPart: false,
-    faultsMax: 100,
-    ...more,
-  });
-  for (const { name, lines } of trail.segments) {
-    verifier.beginSegment(name);
-    for (const line of lines) verifier.takeLine(Buffer.from(line), true);
+  const options = { trustedKeys: [key.key], kept: trail.kept, isPart: false, faultsMax: 100, ...more };
+  const steps = trail.segments.flatMap(({ name, lines }) => [
+    (verifier: Verifier) => verifier.beginSegment(name),
+    ...lines.map((line) => (verifier: Verifier) => verifier.takeLine(Buffer.from(line), true)),
+  ]);
+  return verifySteps(steps, options);
+}
+
+export function verifySteps(
+  steps: readonly ((verifier: Verifier) => void)[],
+  options: TrailOptions,
+): Verdict {
+  const whole = createVerifier(options);
+  // What a reader keeps of a trail is in its state only.
+  const { onCheckpoint: _, ...silent } = options;
+  // Each is followed by a reading of the rest.
+  const isShort = steps.length < 500;
+  const states = [isShort ? whole.state() : undefined];
+  for (const step of steps) {
+    step(whole);
+    if (isShort) states.push(whole.state());
   }
-  return verifier.finish();
+  const verdict = whole.finish();
+  for (const [at, state] of states.entries()) {
+    if (state === undefined) continue;
+    const resumed = createVerifier(silent, JSON.parse(JSON.stringify(state)));
+    for (const step of steps.slice(at)) step(resumed);
+    assert.deepEqual(resumed.finish(), verdict, `resumed after ${at} steps`);
+  }
+  return verdict;
 }
 
 /** All lines of the trail from a place on, made again so that every hash and link is right: what an intruder can do. */

@@ -2,17 +2,18 @@
 // After a change, `DOVEGATE_ANSWERS=write` and this test write the file: read the difference.
 
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../../src/domain/records/audit/ledger.js';
-import type { JournalRecord, OwnRecord } from '../../../../src/domain/records/audit/record.js';
 import {
-  createVerifier,
-  type TrailOptions,
-  type Verdict,
-} from '../../../../src/domain/records/trail/verify.js';
-import { key, nameOf, type PaperTrail, seal, started, verify } from './paper-trail.js';
+  formatTime,
+  type JournalRecord,
+  type OwnRecord,
+} from '../../../../src/domain/records/audit/record.js';
+import type { TrailOptions, Verdict, Verifier } from '../../../../src/domain/records/trail/verify.js';
+import { key, nameOf, type PaperTrail, seal, started, verify, verifySteps } from './paper-trail.js';
 
 const journal = 'ab'.repeat(16);
 const [next, stranger] = [makeSignKey(), makeSignKey()];
@@ -52,6 +53,18 @@ class Story {
 
   checkpoint(more: Partial<OwnRecord> = {}): this {
     return this.signed({ ...this.ledger.checkpoint(started + this.ledger.seq), ...more });
+  }
+
+  /** An admission that announces argument records, and as many as follow it at once. */
+  announced(id: string, values: readonly string[], written = values.length): this {
+    const body = (event: string, rest: string): string =>
+      `"time":"${formatTime(started + this.ledger.seq)}","event":"${event}","id":"${id}",${rest}`;
+    const bodies = values.map((value) => body('arguments', `"args":["${value}"]`));
+    const digest = hash('sha256', bodies.map((each) => `${each}\n`).join(''));
+    const rest = `"argument_records":${values.length},"argument_hash":"${digest}"`;
+    for (const each of [body('admission', rest), ...bodies.slice(0, written)])
+      this.lines.push(this.ledger.seal(each).trimEnd());
+    return this;
   }
 
   keep(file: string, line = this.lines.at(-1) ?? ''): this {
@@ -236,6 +249,17 @@ const stories: Readonly<Record<string, Told>> = {
     without(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint(), 1),
     { isShipped: true },
   ],
+  'arguments, and the end of the command in the next segment': begun()
+    .announced('a', ['x', 'y'])
+    .segment(2)
+    .add({ event: 'completion', id: 'a' })
+    .checkpoint(),
+  'arguments that are missing, where a segment ends': begun()
+    .announced('a', ['x', 'y'], 1)
+    .segment(2)
+    .exchange('b')
+    .checkpoint(),
+  'arguments that are changed': begun().announced('a', ['x', 'y'], 1).announced('b', ['z']).checkpoint(),
   'an open exchange, and one that ended': begun()
     .add({ event: 'admission', id: 'a' })
     .exchange('b')
@@ -438,15 +462,21 @@ void test('every verdict is the one that was approved', () => {
 function feed(steps: readonly (readonly [verb: string, value?: string])[]): Verdict {
   const [one = '', two = '', three = ''] = begun().exchange('a').lines;
   const lines: Readonly<Record<string, string>> = { one, two, three };
-  const verifier = createVerifier({ trustedKeys: [key.key], kept: [], isPart: false, faultsMax: 5 });
-  for (const [verb, value = ''] of steps) {
-    if (verb === 'file') verifier.beginSegment(value);
-    else if (verb === 'line') verifier.takeLine(Buffer.from(lines[value] ?? value), true);
-    else if (verb === 'torn') verifier.takeLine(Buffer.from(lines[value] ?? value), false);
-    else if (verb === 'skip') verifier.skipLine();
-    else verifier.breakOff(value);
-  }
-  return verifier.finish();
+  const step =
+    ([verb, value = '']: readonly [verb: string, value?: string]) =>
+    (verifier: Verifier): void => {
+      if (verb === 'file') verifier.beginSegment(value);
+      else if (verb === 'line') verifier.takeLine(Buffer.from(lines[value] ?? value), true);
+      else if (verb === 'torn') verifier.takeLine(Buffer.from(lines[value] ?? value), false);
+      else if (verb === 'skip') verifier.skipLine();
+      else verifier.breakOff(value);
+    };
+  return verifySteps(steps.map(step), {
+    trustedKeys: [key.key],
+    kept: [],
+    isPart: false,
+    faultsMax: 5,
+  });
 }
 
 void test('torn ends, lines of others and files that break off, as whole verdicts', () => {

@@ -281,3 +281,27 @@ void test('argument records that are missing, changed, or that nobody announced'
   ]);
   assert.deepEqual(feed([first]), ['arguments 2 2 argument records that no admission before them announced']);
 });
+
+void test('no state is given while much is open, or within argument records', () => {
+  const verifier = createVerifier({ trustedKeys: [key.key], kept: [], isPart: false, faultsMax: 1 });
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
+  const lines: string[] = [];
+  const take = (record: Partial<JournalRecord> & Pick<JournalRecord, 'event'>): void => {
+    seal(lines, ledger, { time: started, ...record });
+    verifier.takeLine(Buffer.from(lines.at(-1) ?? ''), true);
+  };
+  verifier.beginSegment(nameOf(1));
+  for (let count = 0; count < bounds.digestOpen; count += 1) take({ event: 'admission', id: `E${count}` });
+  assert.ok(verifier.state());
+  take({ event: 'admission', id: 'one more' });
+  assert.equal(verifier.state(), undefined);
+  take({ event: 'completion', id: 'one more', outcome: 'ok' });
+  assert.ok(verifier.state());
+  take({ event: 'completion', id: 'E0', outcome: 'ok' });
+  const head = `"time":"${formatTime(started)}","event":"admission","id":"a"`;
+  const announcing = `${head},"argument_records":1,"argument_hash":"${'0'.repeat(64)}"`;
+  verifier.takeLine(Buffer.from(ledger.seal(announcing).trimEnd()), true);
+  assert.equal(verifier.state(), undefined);
+  take({ event: 'arguments', id: 'a', args: [] });
+  assert.ok(verifier.state());
+});
