@@ -179,6 +179,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'findings',
         'lock-line',
         'mirrored',
+        'digest',
       ],
       builtins: ['crypto'],
       packages: ['zod'],
