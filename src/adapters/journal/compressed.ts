@@ -72,6 +72,29 @@ function readMember(
   return bytes > windowBytes ? undefined : { bytes, sketch: readSketch(head.subarray(sketchAt, end)) };
 }
 
+export interface Member {
+  /** Where it lies in its file. */
+  readonly at: number;
+  readonly packed: Buffer;
+  readonly text: Buffer;
+}
+
+/** All of a compressed segment as `packMember` made it; undefined: it is damaged, or not only such members. */
+export function readMembers(bytes: Buffer): readonly Member[] | undefined {
+  const members: Member[] = [];
+  let textBytes = 0;
+  for (let at = 0; at < bytes.length; ) {
+    const member = readMember(bytes.subarray(at, at + memberHeadBytes));
+    const packed = bytes.subarray(at, at + (member?.bytes ?? 0));
+    const text = packed.length === member?.bytes ? inflateMember(packed) : undefined;
+    textBytes += text?.length ?? 0;
+    if (text === undefined || textBytes > bounds.plainSegmentBytes) return undefined;
+    members.push({ at, packed, text });
+    at += packed.length;
+  }
+  return members;
+}
+
 /** Whether a part of a file has to be read; the text of the others is passed over. */
 export type Wants = (sketch: Sketch) => boolean;
 

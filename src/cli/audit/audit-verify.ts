@@ -81,7 +81,8 @@ interface Checked extends Received {
   readonly stamps?: JudgedStamps | undefined;
 }
 
-const faultsMax = 20;
+/** Those of a digest of a mirror, too. */
+export const faultsMax = 20;
 const openShownMax = 5;
 
 /** Exit code 0; 1: a journal has faults, or no signature was checked. Throws as the readers do. */

@@ -51,7 +51,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const mirror = openMirrorOf(settings, fleet);
+    const mirror = openMirrorOf(settings, fleet, folder);
     const copies = openStampCopies(settings, mirror);
     const told = (): readonly string[] => saved?.told ?? [];
     const reader = createStreamReader(fleet, settings, saved, folder, told, mirror, copies);

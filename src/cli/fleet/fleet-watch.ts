@@ -154,7 +154,7 @@ class Watch {
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const mirror = openMirrorOf(settings, fleet);
+    const mirror = openMirrorOf(settings, fleet, this.#folder);
     this.#mirror = mirror;
     const copies = openStampCopies(settings, mirror);
     const told = (): readonly string[] => this.#book.names();
