@@ -18,7 +18,11 @@ import { parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
 import { proofKindOf } from '../../domain/records/report/proof.js';
 import type { Fault, KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
-import type { TrailFault, Verdict } from '../../domain/records/trail/verify.js';
+import {
+  checkedFaults as faultsMax,
+  type TrailFault,
+  type Verdict,
+} from '../../domain/records/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -81,8 +85,6 @@ interface Checked extends Received {
   readonly stamps?: JudgedStamps | undefined;
 }
 
-/** Those of a digest of a mirror, too. */
-export const faultsMax = 20;
 const openShownMax = 5;
 
 /** Exit code 0; 1: a journal has faults, or no signature was checked. Throws as the readers do. */

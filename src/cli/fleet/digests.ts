@@ -9,7 +9,7 @@
 import { hash } from 'node:crypto';
 import { constants, fsyncSync, ftruncateSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { readRegular, syncDirectory } from '../../adapters/host/regular-file.js';
+import { readRegular, readRegularFile, syncDirectory } from '../../adapters/host/regular-file.js';
 import { type Member, readMembers } from '../../adapters/journal/compressed.js';
 import {
   fileName,
@@ -26,8 +26,7 @@ import { parseSignKey, readClaim } from '../../domain/records/audit/ledger.js';
 import { parseTime, readHead } from '../../domain/records/audit/record.js';
 import { type Digest, packRow, readDigest, readRows, signDigest } from '../../domain/records/fleet/digest.js';
 import { makeSketch } from '../../domain/records/trail/sketch.js';
-import { createVerifier, type VerifierState } from '../../domain/records/trail/verify.js';
-import { faultsMax } from '../audit/audit-verify.js';
+import { checkedFaults, createVerifier, type VerifierState } from '../../domain/records/trail/verify.js';
 
 export const headName = 'digest.json';
 export const rowsName = 'digest.rows';
@@ -61,7 +60,7 @@ export function createDigests(secretPem: () => string) {
       const isFirst = known === undefined || known.hostKey !== hostKey;
       const before = readOwn(of, key, isFirst ? closed : []);
       if (before === undefined) removeDigest(directory);
-      const made = await digest(of, before, closed);
+      const made = await follow(of, before, closed);
       if (made !== undefined) write(directory, before, made, secretPem(), nowMs);
       tried.set(directory, { segment: last.number, hostKey });
     },
@@ -96,19 +95,20 @@ function readOwn(
 }
 
 /** Undefined: there is nothing more that can be covered. */
-async function digest(
+async function follow(
   { directory, host, journal, hostKey }: DigestedJournal,
   before: Made | undefined,
   closed: readonly Segment[],
 ): Promise<Made | undefined> {
   const hostKeys = hostKey === undefined ? [] : [hostKey];
-  const options = { trustedKeys: hostKeys, kept: [], isPart: false, faultsMax };
+  const options = { trustedKeys: hostKeys, kept: [], isPart: false, faultsMax: checkedFaults };
   const verifier = createVerifier(options, before?.digest.state);
   const rows = [before?.rows ?? Buffer.alloc(0)];
   let covered: { readonly segment: number; readonly state: VerifierState } | undefined;
   for (const segment of closed.filter(({ number }) => number > (before?.digest.segment ?? 0))) {
     const path = join(directory, fileName(segment));
-    const members = segment.isCompressed ? readMembers(readRegular(path, bounds.compressedBytes)) : undefined;
+    const packed = segment.isCompressed ? await readRegularFile(path, bounds.compressedBytes) : undefined;
+    const members = packed && readMembers(packed);
     // It is compressed later, or damaged: reports read it.
     if (members === undefined) break;
     verifier.beginSegment(segment.name);

@@ -87,8 +87,8 @@ const evidenceFile = /^checkpoint-\d+\.json$/;
 
 /**
  * Fed while the trail is followed. `trusted`: public keys in base64 that a person trusts. `ownKey`: that of the host itself, which counts
- * too, but a change to it is a fault. Without any of them signatures are only tested to be right. `before`: of one that had the same keys and
- * `kept`, and followed the records before.
+ * too, but a change to it is a fault. Without any of them signatures are only tested to be right. `before`: of one that had the same keys
+ * and `kept`, and followed the records before.
  */
 export function createCheckpointVerifier(
   trusted: readonly string[],

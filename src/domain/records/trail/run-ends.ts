@@ -34,8 +34,8 @@ export interface WholeRunState extends RunState {
 const recentBytes = 8 + 32;
 
 /**
- * `before`: of a reader that goes on. Without the rest of a `WholeRunState`, the records before are not known, and a start that names one of
- * them is believed.
+ * `before`: of a reader that goes on. Without the rest of a `WholeRunState`, the records before are not known, and a start that names one
+ * of them is believed.
  */
 export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 'running', carriesLeft: 0 }) {
   let { at, carriesLeft } = before;

@@ -178,6 +178,8 @@ export interface StatedRetired extends Pick<RetiredRecords, 'segments'> {
   readonly until?: string | undefined;
 }
 
+/** The faults that a check of files lists, and a digest of a mirror holds. */
+export const checkedFaults = 20;
 /** Records may be a little older than the previous one: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
 /** Limits for a forged journal, which must not fill the memory. */
