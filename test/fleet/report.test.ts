@@ -139,21 +139,12 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.equal((await runWarm(['audit', 'search', '--socket', 'x.sock', ...view])).exit, 64);
   });
 
-  // bounds.reportKept: beyond it the rows are read twice, from the same files.
-  await t.test('at once: the same rows from the mirror as it lies, and never complete', async () => {
-    const { rows } = await report();
-    const quick = await report('--unverified');
-    assert.deepEqual([quick.exit, quick.verdict.complete, quick.rows], [1, false, rows], quick.text);
-    assert.deepEqual(
-      quick.verdict.doubts.map(({ code }) => code),
-      ['unverified'],
-    );
-    const table = await desk.read('report', '--mailbox', alice, '--unverified');
-    assert.match(table.text, /^NOT proved complete from .* UTC: one reason stands below; what was found: /m);
-    assert.match(table.text, /^ {2}nothing was verified/m);
-    const nobody = await desk.read('report', '--mailbox', 'nobody@example.org', '--unverified');
-    assert.match(nobody.text, /what was found: /);
-    const single = await runWarm(['audit', 'report', '--mailbox', alice, '--unverified', nats.folder]);
+  await t.test('--whole is for a fleet, and says the same of journals without a digest', async () => {
+    const { rows, verdict } = await report();
+    const whole = await report('--whole');
+    assert.deepEqual([whole.exit, whole.rows], [1, rows], whole.text);
+    assert.deepEqual(whole.verdict.doubts, verdict.doubts);
+    const single = await runWarm(['audit', 'report', '--mailbox', alice, '--whole', nats.folder]);
     assert.equal(single.exit, 64, single.text);
   });
 

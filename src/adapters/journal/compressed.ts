@@ -1,10 +1,12 @@
 // Compressed segments: as a stream from their start, and from their end without inflating the rest.
 
+import { hash } from 'node:crypto';
+import { closeSync, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip, type Gunzip, gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { makeSketch, readSketch, type Sketch } from '../../domain/records/trail/sketch.js';
-import { openRegularFile, readRegular, tooLarge } from '../host/regular-file.js';
+import { openRegular, openRegularFile, readRegular, tooLarge } from '../host/regular-file.js';
 
 export interface Piece {
   /** Valid only until the next piece is requested. */
@@ -97,6 +99,47 @@ export function readMembers(bytes: Buffer): readonly Member[] | undefined {
 
 /** Whether a part of a file has to be read; the text of the others is passed over. */
 export type Wants = (sketch: Sketch) => boolean;
+
+/** A member of a compressed segment, as somebody signed it. */
+export interface VouchedMember extends Pick<Member, 'at'> {
+  readonly bytes: number;
+  readonly sha256: Buffer;
+  /** As `makeSketch` makes it; empty: the member is always read. */
+  readonly sketch: Buffer;
+}
+
+export interface Vouched {
+  readonly members: readonly VouchedMember[];
+  /** The member is another one now, or unreadable: it is passed over. */
+  readonly differs: (member: VouchedMember) => void;
+}
+
+/** The texts of the members that are as they were signed; nothing else of the file is read. */
+export function* vouchedTexts(path: string, { members, differs }: Vouched, wants?: Wants): Generator<Buffer> {
+  let file: number | undefined;
+  try {
+    for (const member of members) {
+      const sketch = wants && readSketch(member.sketch);
+      if (sketch !== undefined && wants?.(sketch) === false) continue;
+      const text = textOf(member);
+      if (text === undefined) differs(member);
+      else yield text;
+    }
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+
+  function textOf({ at, bytes, sha256 }: VouchedMember): Buffer | undefined {
+    try {
+      file ??= openRegular(path);
+      const packed = Buffer.allocUnsafe(bytes);
+      const isRead = readSync(file, packed, 0, bytes, at) === bytes;
+      return isRead && hash('sha256', packed, 'buffer').equals(sha256) ? inflateMember(packed) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
 
 export async function* inflated(path: string, place = Infinity, wants?: Wants): AsyncGenerator<Buffer> {
   const file = await openRegularFile(path, bounds.plainSegmentBytes);

@@ -14,6 +14,7 @@ import {
   type TrailOptions,
   type Verdict,
   type Verifier,
+  type VerifierState,
 } from '../../domain/records/trail/verify.js';
 import { createView, type View } from '../../domain/records/views/view.js';
 import { type CheckedText, createTextDigest } from './checked.js';
@@ -29,20 +30,23 @@ import {
   type TrailFile,
 } from './trail.js';
 
-/** From the segment with `fromSeq` on. `hear` gets every verified piece. Rejects with a JournalFault for an unreadable file. */
+/** From the segment with `fromSeq` on. `before`: of a verifier that followed the files before these. `hear` gets every verified piece. Rejects with a JournalFault for an unreadable file. */
 export async function verifyTrail(
   trail: Trail,
-  request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
+  request: Omit<TrailOptions, 'kept' | 'isPart'> & {
+    readonly fromSeq: number | undefined;
+    readonly before?: VerifierState | undefined;
+  },
   hear?: (file: TrailFile, piece: Piece | undefined) => void,
 ): Promise<Verdict> {
-  const { fromSeq, ...how } = request;
+  const { fromSeq, before, ...how } = request;
   const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
   const [first] = files;
   const firstSeq = fromSeq === undefined || first === undefined ? undefined : await firstSeqOf(first);
   // Records before the requested position need not exist.
   const isAfter = fromSeq !== undefined && firstSeq !== undefined && firstSeq > 1 && firstSeq <= fromSeq;
   const isPart = files.length < trail.files.length || isAfter;
-  const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
+  const verifier = createVerifier({ ...how, kept: trail.kept, isPart }, before);
   await feedVerifier(files, verifier, undefined, hear);
   return verifier.finish();
 }
@@ -68,7 +72,7 @@ export async function feedVerifier(
 /** Verifies the whole trail, and returns it for a second reading, which gives the verified text or an error. Rejects as `verifyTrail`. */
 export async function checkTrail(
   trail: Trail,
-  request: Omit<TrailOptions, 'kept' | 'isPart'>,
+  request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly before?: VerifierState | undefined },
   hear?: (file: TrailFile, piece: Piece | undefined) => void,
 ): Promise<{ readonly verdict: Verdict; readonly trail: Trail }> {
   const checked = new Map<TrailFile, CheckedText | undefined>();
@@ -91,7 +95,7 @@ export async function checkTrail(
 
 /**
  * At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. `passed`: the
- * text of parts that hold nothing of it by their sketch is not read; without it, all is. `view`: a new one, of what is shown; `look` gets
+ * text of parts that hold nothing of it by their sketch is not read; without it, that of files that are vouched for is not. `view`: a new one, of what is shown; `look` gets
  * that, too, and all is read.
  */
 export async function* searchTrail(
@@ -110,7 +114,8 @@ export async function* searchTrail(
       if (!isWanted) passed?.(file, sketch);
       return isWanted;
     };
-    for await (const piece of readToDamage(file, view === undefined && passed ? wants : undefined)) {
+    const isPassing = view === undefined && (passed ?? file.vouched) !== undefined;
+    for await (const piece of readToDamage(file, isPassing ? wants : undefined)) {
       const bytes = piece?.bytes ?? nothing;
       const shown = view?.take(bytes) ?? bytes;
       look?.(file, piece, shown);
@@ -124,7 +129,7 @@ const nothing = Buffer.alloc(0);
 
 /** An overview of the trails, with user names similar to the requested one; unreadable parts are left out. `users`: of a view. */
 export async function surveyTrails(
-  trails: readonly Trail[],
+  trails: Iterable<Trail>,
   filter: TrailFilter,
   users?: readonly string[],
 ): Promise<Surveyed> {

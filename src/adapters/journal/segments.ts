@@ -60,8 +60,13 @@ export function fileName({ name, isCompressed }: Segment): string {
 
 /** The segments of a directory in their order; a plain file hides the compressed one of the same number. */
 export function listSegments(directory: string): Segment[] {
+  return segmentsIn(readdirSync(directory));
+}
+
+/** As `listSegments`, of the files in a directory. */
+export function segmentsIn(files: readonly string[]): Segment[] {
   const found = new Map<number, Segment>();
-  for (const file of readdirSync(directory)) noteSegment(found, file);
+  for (const file of files) noteSegment(found, file);
   return inOrder(found);
 }
 
@@ -86,6 +91,11 @@ function inOrder(found: ReadonlyMap<number, Segment>): Segment[] {
 }
 
 const keptPattern = /^checkpoint-(\d{1,15})\.json$/;
+
+/** A checkpoint beside the segments. */
+export function isCheckpointFile(file: string): boolean {
+  return file === checkpointName || keptPattern.test(file);
+}
 
 /** The record of a checkpoint that a start kept because the journal lacked it. */
 export function seqOfKept(file: string): number {

@@ -27,6 +27,8 @@ import {
   keptBytesMax,
   lastLines,
   type Piece,
+  type Vouched,
+  vouchedTexts,
   type Wants,
 } from './compressed.js';
 import { readStateCopy } from './kept-end.js';
@@ -91,6 +93,8 @@ export interface TrailFile {
   readonly chunks?: AsyncIterable<Buffer>;
   /** The part that a check has read: only that is read again, and its end throws a JournalFault if the text differs. */
   readonly checked?: CheckedText;
+  /** What is read of the file, in place of all. Such files are the first of their trail, and what is wanted of them is signed. */
+  readonly vouched?: Vouched;
 }
 
 export interface Trail {
@@ -124,7 +128,7 @@ export function findTrail(paths: readonly string[], state?: string): Trail {
   return { files, kept };
 }
 
-function fileOf(directory: string, segment: Segment): TrailFile {
+export function fileOf(directory: string, segment: Segment): TrailFile {
   const { name, isCompressed } = segment;
   return { path: join(directory, fileName(segment)), name, isCompressed };
 }
@@ -218,6 +222,7 @@ export function eachPolicyLine(piece: Piece, take: (line: string, seq: number) =
 
 /** The file in pieces of whole lines. Throws the system's error, or the decoder's for a damaged gzip file. `wants`: for searches only. */
 export function readPieces(file: TrailFile, wants?: Wants): AsyncGenerator<Piece> {
+  if (file.vouched !== undefined) return cutPieces(vouchedTexts(file.path, file.vouched, wants));
   const isPassing = file.checked === undefined && wants !== undefined;
   const compressed = () => inflated(file.path, Infinity, isPassing ? wants : undefined);
   const text = file.chunks ?? (file.isCompressed ? compressed() : plain(file.path));
@@ -281,7 +286,7 @@ export function eachLine({ bytes, endsInLine }: Piece, take: (line: Buffer, isWh
 }
 
 /** Cuts chunks into pieces of whole lines; each chunk is copied before the next one is requested. */
-export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
+export async function* cutPieces(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Piece> {
   // Most files are small: it grows with the first chunk.
   let buffer = Buffer.alloc(0);
   let filled = 0;
@@ -376,16 +381,18 @@ async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
   }
 }
 
-/** The files that may contain records of a time or later; undefined: all. */
-export function filesSince(
+/** The files that may contain records of a time or later; undefined: all. Of those that are vouched for, the sketches say it. */
+export async function filesSince(
   files: readonly TrailFile[],
   sinceMs: number | undefined,
 ): Promise<readonly TrailFile[]> {
-  return fromLast(files, sinceMs, (line) => {
+  const others = files.filter(({ vouched }) => vouched === undefined);
+  const since = await fromLast(others, sinceMs, (line) => {
     const began = readBegin(line);
     // If the clock was set back, files before this one may have later times.
     return began && began.timeMs + Math.max(0, -began.stepsMs);
   });
+  return [...files.slice(0, files.length - others.length), ...since];
 }
 
 /** The largest assumed change of the clock, back and forth, within one file. */

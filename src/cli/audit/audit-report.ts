@@ -10,7 +10,7 @@ import { readAccess } from '../../adapters/views/read-access.js';
 import { bounds } from '../../bounds/bounds.js';
 import type { MailboxLine } from '../../domain/admin/page/trail.js';
 import { printable } from '../../domain/records/audit/encode.js';
-import { formatTime, readHead } from '../../domain/records/audit/record.js';
+import { formatTime } from '../../domain/records/audit/record.js';
 import { type AccessAsked, type AccessLedger, toldBy } from '../../domain/records/report/access.js';
 import { judgeHosts, unverifiedHosts } from '../../domain/records/report/hosts.js';
 import { createHtmlReport } from '../../domain/records/report/html.js';
@@ -29,23 +29,23 @@ import { createDayBook, type GrantTold, type TouchDay } from '../../domain/recor
 import type { AccessTold } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import { createSearch, type ExchangeRow, type TrailSearch } from '../../domain/records/trail/search.js';
-import type { Sketch } from '../../domain/records/trail/sketch.js';
+import { createSketchTest } from '../../domain/records/trail/sketch.js';
 import { createOnlyCounted, type OnlyCounter } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { describeView, isAsked, isInView, openPage } from './ask-page.js';
-import { type Places, trailsOf } from './audit-places.js';
+import type { Places } from './audit-places.js';
 import { withHost } from './audit-search.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
-import { checkHosts, checkJournal } from './audit-verify.js';
+import { type CheckedOfHost, checkHosts, checkJournal } from './audit-verify.js';
 
 export interface ReportFlags {
   readonly mailbox: string;
   readonly from?: number;
   readonly to?: number;
   readonly content?: boolean;
-  readonly unverified?: boolean;
+  readonly whole?: boolean;
   readonly key: readonly string[];
   readonly json?: boolean;
   readonly csv?: boolean;
@@ -57,13 +57,11 @@ export interface ReportFlags {
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
   const asked = askedOf(flags);
   const isFleet = places.fleet !== undefined;
-  if (flags.unverified === true && (!isFleet || flags.key.length > 0))
-    throw new CommandFault(exitCodes.usage, '--unverified is for --fleet, without --key');
-  const journal = !isFleet
-    ? await openReported(screen, places, flags)
-    : flags.unverified === true
-      ? await openUnverified(screen, places, flags)
-      : await openHosts(screen, places, flags.key, asked);
+  if (flags.whole === true && !isFleet)
+    throw new CommandFault(exitCodes.usage, '--whole is for --fleet: one journal is always verified whole');
+  const journal = isFleet
+    ? await openHosts(screen, places, flags, asked)
+    : await openReported(screen, places, flags);
   return printReport(screen, journal, asked, formOf(screen, flags, !('verdict' in journal)));
 }
 
@@ -104,80 +102,77 @@ async function printReport(
 async function openHosts(
   screen: Screen,
   places: Places,
-  key: readonly string[],
+  { key, whole = false }: Pick<ReportFlags, 'key' | 'whole'>,
   asked: ReportAsked,
 ): Promise<ReportedFleet> {
-  // Most journals hold nothing of one mailbox: they are read once, and not for the rows again.
+  // The rows are found while the journals are verified; those of one that has too many are read again.
   const filter = filterOf(asked);
-  const looks = new Map<string, { readonly search: TrailSearch; readonly counted: OnlyCounter }>();
-  const wanted = new Set<string>();
-  const hosts = await checkHosts(screen, places, key, (path, piece) => {
-    if (wanted.has(path)) return;
-    const look = looks.get(path) ?? { search: createSearch(filter), counted: createOnlyCounted(filter) };
-    looks.set(path, look);
-    look.counted.take(piece.bytes);
-    const isFound = [...look.search.take(piece.bytes)].length > 0;
-    if (isFound || look.search.waiting().length > 0 || look.counted.finish() !== undefined) wanted.add(path);
+  const mayHold = createSketchTest(filter, true);
+  const firsts = new Map<string, FirstReading>();
+  let room: number = bounds.reportKept;
+  let isOver = false;
+  const hosts = await checkHosts(screen, places, { key, isWhole: whole, isOver: () => isOver }, (path) => {
+    const first: FirstReading = {
+      search: createSearch(filter),
+      counted: createOnlyCounted(filter),
+      rows: [],
+    };
+    firsts.set(path, first);
+    return {
+      wants: (sketch) => first.rows !== undefined && (first.search.waiting().length > 0 || mayHold(sketch)),
+      take(piece) {
+        if (first.rows === undefined) return;
+        first.counted.take(piece);
+        const found = first.search.take(piece);
+        room -= found.length;
+        if (room < 0) first.rows = undefined;
+        else first.rows.push(...found);
+      },
+    };
   });
-  looks.clear();
-  const trails = hosts.flatMap(({ journals }) => journals.map(({ trail }) => trail));
+  for (const first of firsts.values()) first.rows?.push(...first.search.finish());
+  const all = hosts.flatMap(({ host, journals }) => journals.map((journal) => ({ host, journal })));
   return {
-    judge: (time) => judgeHosts(hosts, time),
-    async *rows(named, counted) {
-      for (const { host, journals } of hosts)
-        for (const { trail, directory } of journals)
-          if (wanted.has(directory)) yield* withHost(host, searchTrail(trail, named, lookFor(counted)));
+    judge(time) {
+      isOver = true;
+      const withDiffering = ({ verdict, differing, ...journal }: CheckedOfHost) => {
+        const faultCount = verdict.faultCount + differing.length;
+        return { ...journal, verdict: { ...verdict, faults: [...differing, ...verdict.faults], faultCount } };
+      };
+      return judgeHosts(
+        hosts.map(({ host, journals }) => ({ host, journals: journals.map(withDiffering) })),
+        time,
+      );
     },
-    survey: (named) => surveyTrails(trails, named),
-    doubts: () => [],
-    grants: (sinceMs) => grantsOf(trails, { sinceMs, user: asked.mailbox }),
-  };
-}
-
-/** The same from the mirror as it lies: by the sketches of its segments, and without a verdict. */
-async function openUnverified(
-  screen: Screen,
-  places: Places,
-  { mailbox }: Pick<ReportFlags, 'mailbox'>,
-): Promise<ReportedFleet> {
-  const trails = await trailsOf(screen, places);
-  let firstTime = '';
-  const saw = (time: string): void => {
-    if (firstTime === '' || time < firstTime) firstTime = time;
-  };
-  /** The rows of the first reading; undefined: there are too many to be held. */
-  let kept: ExchangeRow[] | undefined;
-  return {
-    judge: (time) => unverifiedHosts(firstTime, time),
-    async *rows(filter, counted) {
-      if (kept !== undefined) {
-        yield* kept;
-        return;
-      }
-      let found: ExchangeRow[] | undefined = [];
-      for (const trail of trails) {
-        const look = (_: TrailFile, piece: Piece | undefined): void => {
-          if (piece === undefined) return;
-          const { time } = readHead(piece.bytes.toString('latin1', 0, headChars)) ?? {};
-          if (time !== undefined) saw(time);
-          counted?.take(piece.bytes);
-        };
-        const passed = (_: TrailFile, { minMs }: Sketch): void => saw(formatTime(minMs));
-        for await (const row of withHost(trail.host ?? '', searchTrail(trail, filter, look, passed))) {
-          if (found?.push(row) === bounds.reportKept) found = undefined;
-          yield row;
+    async *rows(named, counted) {
+      for (const { host, journal } of all) {
+        const first = firsts.get(journal.directory);
+        const only = first?.counted.finish();
+        if (first?.rows === undefined)
+          yield* withHost(host, searchTrail(journal.open(), named, lookFor(counted)));
+        else {
+          if (only !== undefined) counted?.add(only);
+          yield* withHost(host, first.rows);
         }
       }
-      kept = found;
     },
-    survey: (filter) => surveyTrails(trails, filter),
+    survey: (named) => surveyTrails(opened(all), named),
     doubts: () => [],
-    grants: (sinceMs) => grantsOf(trails, { sinceMs, user: mailbox }),
+    grants: (sinceMs, ids) => grantsOf(opened(all), { sinceMs, user: asked.mailbox }, ids),
   };
 }
 
-/** Holds seq, time and event of a record. */
-const headChars = 100;
+interface FirstReading {
+  readonly search: TrailSearch;
+  readonly counted: OnlyCounter;
+  /** Undefined: there are too many to be held. */
+  rows: ExchangeRow[] | undefined;
+}
+
+/** One after the other: what is known of the parts of all is not held. */
+function* opened(all: readonly { readonly journal: CheckedOfHost }[]): Generator<Trail> {
+  for (const { journal } of all) yield journal.open();
+}
 
 const lookFor =
   (counted: OnlyCounter | undefined) =>
@@ -185,9 +180,13 @@ const lookFor =
     if (piece !== undefined) counted?.take(piece.bytes);
   };
 
-async function grantsOf(trails: readonly Trail[], asked: AccessAsked): Promise<(grant: string) => GrantTold> {
+async function grantsOf(
+  trails: Iterable<Trail>,
+  asked: AccessAsked,
+  ids: ReadonlySet<string>,
+): Promise<(grant: string) => GrantTold> {
   const ledgers: AccessLedger[] = [];
-  for (const trail of trails) ledgers.push(await readAccess(trail, asked));
+  for (const trail of trails) ledgers.push(await readAccess(trail, asked, undefined, undefined, ids));
   return toldBy(ledgers);
 }
 
@@ -205,7 +204,7 @@ async function openReported(
       rows: (filter, counted) => searchTrail(trail, filter, lookFor(counted)),
       survey: (filter) => surveyTrails([trail], filter),
       doubts: () => [],
-      grants: (sinceMs) => grantsOf([trail], { sinceMs, user: mailbox }),
+      grants: (sinceMs, ids) => grantsOf([trail], { sinceMs, user: mailbox }, ids),
     };
   }
   if (key.length > 0)
@@ -248,15 +247,12 @@ async function openReported(
   const [journal] = journals;
   if (isOfHosts || journal === undefined) {
     const { firstTime = '' } = from === undefined ? await page.survey({}) : { firstTime: formatTime(from) };
-    return { ...shown, judge: (time) => unverifiedHosts(firstTime, time, unverifiedText) };
+    return { ...shown, judge: (time) => unverifiedHosts(firstTime, time) };
   }
   const verdict = await journal.verify();
   const whose = 'the key of the daemon, as it says itself';
   return { ...shown, verdict, isChecked: true, whose, pathOf: (file) => file };
 }
-
-const unverifiedText =
-  'nothing was verified: at the socket of a fleet a report has no verdict; the verifier says whether records are missing or changed (audit fleet status)';
 
 /** The format in the options. `isFleet`: with a column for the host. */
 function formOf(

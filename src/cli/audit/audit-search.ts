@@ -190,7 +190,7 @@ function partOfTrail(trail: HostTrail, users: readonly string[] | undefined): Pa
 
 export async function* withHost(
   host: string,
-  rows: AsyncGenerator<ExchangeRow>,
+  rows: AsyncIterable<ExchangeRow> | Iterable<ExchangeRow>,
 ): AsyncGenerator<ExchangeRow> {
   for await (const row of rows) yield ofHost(host, row);
 }

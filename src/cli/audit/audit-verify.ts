@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { whyNoRight } from '../../adapters/host/files.js';
 import { standardConfig } from '../../adapters/host/process.js';
-import type { Piece } from '../../adapters/journal/compressed.js';
+import { type VouchedMember, vouchedTexts, type Wants } from '../../adapters/journal/compressed.js';
 import { checkTrail, verifyTrail } from '../../adapters/journal/search-trail.js';
 import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
@@ -16,13 +16,16 @@ import { formatJson, formatWords, printable } from '../../domain/records/audit/e
 import { parsePublicKey } from '../../domain/records/audit/ledger.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
+import type { HostJournal } from '../../domain/records/report/hosts.js';
 import { proofKindOf } from '../../domain/records/report/proof.js';
 import type { Fault, KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
 import {
   checkedFaults as faultsMax,
   type TrailFault,
   type Verdict,
+  type VerifierState,
 } from '../../domain/records/trail/verify.js';
+import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -39,6 +42,7 @@ import {
 } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
 import { type JudgedStamps, readStamped, stampLines, stampsJson, stampsOf } from './audit-stamps.js';
+import { type DigestedJournal, readDigested } from './digested.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface VerifyFlags {
@@ -212,38 +216,111 @@ export async function checkJournal(
   return checkAt(directory, trailAt(directory, stateDirectory), trust);
 }
 
-/** The same for each journal of a fleet, by its host. `hear` gets every verified piece, with the directory. */
+/** Gets the pieces of a journal, in their order. */
+export interface PieceReader {
+  take(piece: Buffer): void;
+  /** Of parts whose sketches are signed. */
+  readonly wants: Wants;
+}
+
+export interface CheckedOfHost
+  extends Omit<CheckedJournal, 'trail'>,
+    Pick<HostJournal, 'digest' | 'whyWhole'> {
+  /** As `trail` of a `CheckedJournal`. Throws a JournalFault if what was signed is another thing now. */
+  open(): Trail;
+  /** Parts that are not what was signed, as far as they were read. */
+  readonly differing: readonly TrailFault[];
+}
+
+/**
+ * The same for each journal of a fleet, by its host; of one with a digest that counts, what the digest does not cover, unless `isWhole`.
+ * `readerOf` a directory gets every verified piece, and of the covered ones those that it wants. `isOver`: from then on a part that is
+ * not what was signed is a JournalFault.
+ */
 export async function checkHosts(
   screen: Screen,
   places: Places,
-  key: readonly string[],
-  hear?: (path: string, piece: Piece) => void,
-): Promise<readonly { readonly host: string; readonly journals: readonly CheckedJournal[] }[]> {
+  {
+    key,
+    isWhole,
+    isOver,
+  }: { readonly key: readonly string[]; readonly isWhole: boolean; readonly isOver: () => boolean },
+  readerOf: (directory: string) => PieceReader,
+): Promise<readonly { readonly host: string; readonly journals: readonly CheckedOfHost[] }[]> {
   const journals = await flushedJournalsOf(screen, places);
   const general = trustOf(screen, { key }, undefined, '', undefined);
-  const checked: { readonly host: string; readonly journals: readonly CheckedJournal[] }[] = [];
+  const checked: { readonly host: string; readonly journals: readonly CheckedOfHost[] }[] = [];
   for (const host of journals.hosts ?? []) {
-    const own: CheckedJournal[] = [];
-    for (const path of host.paths)
-      own.push(
-        await checkAt(path, await trailIn(journals, path), trustOfHost(general, host), (piece) =>
-          hear?.(path, piece),
-        ),
-      );
+    const own: CheckedOfHost[] = [];
+    const trust = trustOfHost(general, host);
+    for (const path of host.paths) {
+      const reader = readerOf(path);
+      const digested = isWhole ? '' : readDigested(path, host, trust.keys);
+      if (typeof digested !== 'string') {
+        own.push(await goOn(path, digested, trust, reader, isOver));
+        continue;
+      }
+      const { trail, ...found } = await checkAt(path, await trailIn(journals, path), trust, reader);
+      own.push({
+        ...found,
+        open: () => trail,
+        differing: [],
+        whyWhole: digested === '' ? undefined : digested,
+      });
+    }
     checked.push({ host: host.host, journals: own });
   }
   return checked;
 }
 
+/** The wanted parts of what a digest covers, and all behind it. */
+async function goOn(
+  directory: string,
+  { digest, state, open, behind }: DigestedJournal,
+  trust: Trust,
+  reader: PieceReader,
+  isOver: () => boolean,
+): Promise<CheckedOfHost> {
+  const differing = new Map<string, TrailFault>();
+  const differs = ({ name, path }: TrailFile, { at }: VouchedMember): void => {
+    const place = `${name} ${at}`;
+    if (differing.has(place)) return;
+    const text = `its part at byte ${at} is not the one that the verifier of the mirror signed`;
+    if (isOver()) throw new JournalFault('unreadable', `${path} was changed meanwhile: ${text}; start again`);
+    differing.set(place, { kind: 'changed', file: name, line: 0, seq: undefined, text });
+  };
+  const files = open(differs);
+  for (const { path, vouched } of files)
+    if (vouched !== undefined)
+      for (const text of vouchedTexts(path, vouched, reader.wants)) reader.take(text);
+  // The verifier's own keys of the host: if they are not listed here, nothing is proved.
+  const by = { ...trust, keys: digest.hostKeys };
+  const found = await checkAt(directory, { files: behind, kept: [] }, by, reader, state);
+  const { trail, ...rest } = found;
+  const names = new Map(files.map(({ name, path }) => [name, path]));
+  return {
+    ...rest,
+    isChecked: isChecked(trust),
+    open: () => ({ files: [...open(differs), ...trail.files], kept: [] }),
+    pathOf: (file) => names.get(file) ?? rest.pathOf(file),
+    digest: { seq: state.last?.seq ?? 0, to: state.lastRecordTime, key: digest.key },
+    get differing() {
+      return [...differing.values()];
+    },
+  };
+}
+
+/** `before`: of a verifier that followed what comes before the trail. */
 async function checkAt(
   directory: string,
   found: Trail,
   trust: Trust,
-  hear?: (piece: Piece) => void,
+  reader?: PieceReader,
+  before?: VerifierState,
 ): Promise<CheckedJournal> {
-  const request = { trustedKeys: trust.keys, ownKey: trust.own, faultsMax };
+  const request = { trustedKeys: trust.keys, ownKey: trust.own, faultsMax, before };
   const checked = await checkTrail(found, request, (_, piece) => {
-    if (piece !== undefined) hear?.(piece);
+    if (piece !== undefined) reader?.take(piece.bytes);
   });
   const { trail } = checked;
   const verdict = comparedWithSecret(checked.verdict, trust, directory);

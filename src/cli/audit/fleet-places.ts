@@ -2,7 +2,7 @@
 // directory for each journal of each host.
 
 import { readdirSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
 import {
   isMissing,
@@ -13,7 +13,7 @@ import {
   whyUnreadable,
   whyUnsafe,
 } from '../../adapters/host/files.js';
-import { fileName, listSegments } from '../../adapters/journal/segments.js';
+import { fileName, listSegments, readIn } from '../../adapters/journal/segments.js';
 import {
   type CellSettings,
   type CellsSettings,
@@ -28,6 +28,7 @@ import {
 } from '../../domain/config/parse-fleet.js';
 import { formatProblem, type Problem } from '../../domain/config/problem.js';
 import { parsePublicKey } from '../../domain/records/audit/ledger.js';
+import { verifierKeysIn } from '../../domain/records/fleet/checkpoint.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -142,6 +143,14 @@ function reachOf(path: string): number {
   return last.number + (last.isCompressed ? 1 : bytes / (bytes + 1)) / 2;
 }
 
+/** Who made the digests of a mirror. */
+export interface MirrorVerifier {
+  /** Public keys in base64; digests of others do not count. */
+  readonly keys: readonly string[];
+  /** The keys of hosts are listed: a digest was made with these. */
+  readonly isListed: boolean;
+}
+
 export interface MirroredHost {
   /** Of several cells: `CELL/HOST`. */
   readonly host: string;
@@ -152,6 +161,7 @@ export interface MirroredHost {
   /** The folder of the copies of its time stamps, and the journals beside it, also those that go on in another cell. */
   readonly stamps: string;
   readonly journals: ReadonlySet<string>;
+  readonly verifier?: MirrorVerifier | undefined;
   /** The directories where other cells have the same journals, by that of the cell where it goes on. */
   readonly elsewhere?: ReadonlyMap<string, readonly string[]>;
 }
@@ -167,20 +177,28 @@ export function mirroredHosts(
   if (statSync(place, { throwIfNoEntry: false })?.isDirectory() === true) {
     const cells = cellsIn(place);
     const hosts =
-      cells.length === 0 ? hostsIn(place, new Map()) : joinCells(cells.map((cell) => ofCell(screen, cell)));
+      cells.length === 0
+        ? hostsIn(place, new Map(), { keys: lastKeyIn(dirname(place)), isListed: false })
+        : joinCells(cells.map((cell) => ofCell(screen, cell)));
     return { hosts };
   }
   if (isOfCells(place, readAsked(place)))
     return { hosts: joinCells(readCells(place, screen).cells.map((cell) => ofCell(screen, cell))) };
   const { state, hosts, stamps } = readFleetSettings(place, screen, 'journals');
-  return {
-    hosts: hostsIn(mirrorIn(state), new Map([...hosts].map(([host, { key }]) => [host, key]))),
-    stamps,
-  };
+  const listed = new Map([...hosts].map(([host, { key }]) => [host, key]));
+  return { hosts: hostsIn(mirrorIn(state), listed, { keys: lastKeyIn(state), isListed: true }), stamps };
 }
 
+/** The key with which the verifier of a state signs now. */
+function lastKeyIn(state: string): readonly string[] {
+  return verifierKeysIn(readIn(state, 'checkpoint.pub') ?? '')?.slice(-1) ?? [];
+}
+
+/** `keys`: of its verifier; undefined: nobody listed them, nor those of the hosts. */
+type CellPlace = Pick<CellSettings, 'name' | 'directory' | 'hosts'> & Partial<Pick<CellSettings, 'keys'>>;
+
 /** Directories below one, each with a mirror in it. */
-function cellsIn(place: string): readonly Pick<CellSettings, 'name' | 'directory' | 'hosts'>[] {
+function cellsIn(place: string): readonly CellPlace[] {
   const names = foldersIn(place).filter((name) => isThere(mirrorIn(join(place, name))));
   return names.map((name) => ({ name, directory: join(place, name), hosts: undefined }));
 }
@@ -190,7 +208,11 @@ function isThere(path: string): boolean {
 }
 
 /** `listed`: their keys. */
-function hostsIn(mirror: string, listed: ReadonlyMap<string, string | undefined>): readonly MirroredHost[] {
+function hostsIn(
+  mirror: string,
+  listed: ReadonlyMap<string, string | undefined>,
+  verifier: MirrorVerifier,
+): readonly MirroredHost[] {
   let journals: ReturnType<typeof mirroredJournals>;
   try {
     journals = mirroredJournals(mirror);
@@ -208,6 +230,7 @@ function hostsIn(mirror: string, listed: ReadonlyMap<string, string | undefined>
       paths: own.map(({ path }) => path),
       stamps: stampsIn(mirror, host),
       journals: new Set(own.map(({ journal }) => journal)),
+      verifier,
     };
   });
 }
@@ -219,10 +242,11 @@ interface Cell {
 
 function ofCell(
   screen: Pick<Screen, 'complain'>,
-  { name, directory, hosts = new Map() }: Pick<CellSettings, 'name' | 'directory' | 'hosts'>,
+  { name, directory, hosts = new Map(), keys }: CellPlace,
 ): Cell {
   const mirror = mirrorIn(directory);
-  if (isThere(mirror)) return { name, hosts: hostsIn(mirror, hosts) };
+  const verifier = { keys: keys ?? lastKeyIn(directory), isListed: keys !== undefined };
+  if (isThere(mirror)) return { name, hosts: hostsIn(mirror, hosts, verifier) };
   screen.complain(`dovegate: there is no copy of the mirror of cell ${name} in ${directory}`);
   return {
     name,

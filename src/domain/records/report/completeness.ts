@@ -12,8 +12,6 @@ export type DoubtCode =
   /** Something is changed, missing, or signed by an untrusted key. */
   | 'fault'
   | 'unsigned'
-  /** Nothing was verified: the reader asked for an answer at once. */
-  | 'unverified'
   | 'empty'
   /** The journal, or what retention left of it, begins after the time does. */
   | 'begins-later'
@@ -32,7 +30,11 @@ export type DoubtCode =
   /** The daemon could not return all rows. */
   | 'left-out'
   /** Commands that did not reach a mail server, in a flood, have no records. */
-  | 'only-counted';
+  | 'only-counted'
+  /** At a socket of people of a fleet: nothing was verified. */
+  | 'unverified'
+  /** Fleet: who verified which part, and when. */
+  | 'digested';
 
 export interface Doubt {
   readonly code: DoubtCode;
@@ -71,6 +73,13 @@ export interface Completeness {
   readonly hosts?: readonly HostCompleteness[];
 }
 
+/** The last record that the verifier of a mirror has verified, its time (RFC 3339), and the key that signed this. */
+export interface DigestTold {
+  readonly seq: number;
+  readonly to: string;
+  readonly key: string;
+}
+
 export interface HostCompleteness {
   readonly host: string;
   readonly isComplete: boolean;
@@ -79,6 +88,7 @@ export interface HostCompleteness {
   readonly seq: number | undefined;
   readonly signedSeq: number | undefined;
   readonly signedBy: string | undefined;
+  readonly digest?: DigestTold | undefined;
   readonly doubts: readonly Doubt[];
 }
 
@@ -193,7 +203,7 @@ export function formatPeriod(from: string, to: string, isToAsked: boolean): stri
   return `${from.slice(0, 10)} to ${formatTime(toMs - 1).slice(0, 10)}`;
 }
 
-function momentText(time: string): string {
+export function momentText(time: string): string {
   return time.slice(0, 19).replace('T', ' ');
 }
 
@@ -285,12 +295,13 @@ function fleetSentences(
   ];
 }
 
-function hostSentence({ host, isComplete, to, seq, signedSeq, signedBy }: HostCompleteness): string {
+function hostSentence({ host, isComplete, to, seq, signedSeq, signedBy, digest }: HostCompleteness): string {
   if (to === undefined) return `${host}: NOT proved complete: no record`;
   const verdict = isComplete ? 'complete' : 'NOT proved complete, verified';
   const signed =
     signedSeq === undefined || signedBy === undefined ? '' : `, signed to record ${signedSeq} by ${signedBy}`;
-  return `${host}: ${verdict} to ${momentText(to)} UTC (record ${seq ?? '?'})${signed}`;
+  const before = digest === undefined ? '' : `; to record ${digest.seq} by the verifier of the mirror`;
+  return `${host}: ${verdict} to ${momentText(to)} UTC (record ${seq ?? '?'})${signed}${before}`;
 }
 
 function reasonsText(doubts: readonly Doubt[]): string {

@@ -37,16 +37,19 @@ export interface Reported extends Vouching {
   /** The matching rows; called twice, the first time with what counts those without records. */
   rows(filter: TrailFilter, counted?: OnlyCounter): AsyncGenerator<ExchangeRow>;
   survey(filter: TrailFilter): Promise<Surveyed>;
-  /** Call after the rows: why some may be missing. */
+  /** Call after all that reads: why some may be missing. */
   doubts(): readonly Doubt[];
-  /** What is known of a grant, by its id; called once, if a command ran under one. Absent: the reader cannot say. */
+  /** What is known of these grants; called once, if a command ran under one. Absent: the reader cannot say. */
   readonly grants?:
-    | ((sinceMs: number | undefined) => Promise<(grant: string) => GrantTold | undefined>)
+    | ((
+        sinceMs: number | undefined,
+        ids: ReadonlySet<string>,
+      ) => Promise<(grant: string) => GrantTold | undefined>)
     | undefined;
   readonly viewer?: string | undefined;
 }
 
-/** The journals of a fleet, as they were verified; rows have a field `host`, and none is newer than that. */
+/** The journals of a fleet, as they were verified; rows have a field `host`, and none is newer than that. `judge` as `doubts`. */
 export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts' | 'viewer' | 'grants'> {
   judge(time: AskedTime): Completeness;
 }
@@ -98,14 +101,16 @@ export async function makeReport(
   const isSigned = 'verdict' in journal && journal.isChecked;
   const counter = createTouchCounter(isSigned ? journal.verdict.signedSeq : undefined);
   let isNamed = false;
-  let isGranted = false;
+  const granted = new Set<string>();
   const counted = createOnlyCounted(filter);
   for await (const touch of touches(journal, filter, mailbox, { counted })) {
     counter.take(touch);
     isNamed ||= touch.by === 'named';
-    isGranted ||= touch.grant !== '' || touch.countedForRequest !== '';
+    for (const id of [touch.grant, touch.countedForRequest]) if (id !== '') granted.add(id);
   }
   const counts = counter.counts();
+  const ofGrant = granted.size > 0 ? await journal.grants?.(fromMs, granted) : undefined;
+  const { names: similar, isNamed: isKnown } = isNamed ? known : await journal.survey(filter);
   const time = { fromMs, toMs, nowMs };
   const judged =
     'verdict' in journal ? judgeCompleteness(journal.verdict, time, journal) : journal.judge(time);
@@ -117,7 +122,6 @@ export async function makeReport(
   const { isComplete } = completeness;
   const { viewer } = journal;
   const sentences = reportSentences(completeness, counts, toMs !== undefined);
-  const { names: similar, isNamed: isKnown } = isNamed ? known : await journal.survey(filter);
   const deletion = deletionSentence(counts, isComplete, viewer);
   const unnamed = isKnown ? [] : [unnamedSentence(mailbox, similar, viewer)];
   // For a name without a user, "nothing was deleted" would be misleading.
@@ -140,7 +144,6 @@ export async function makeReport(
 
   async function* texts(): AsyncGenerator<string> {
     yield* form.begin(head, completeness, counts);
-    const ofGrant = isGranted ? await journal.grants?.(fromMs) : undefined;
     for await (const touch of touches(journal, filter, mailbox, { ofGrant }))
       if (!isContentOnly || touch.showed !== 'no') yield* form.take(touch);
     yield* form.finish();
@@ -256,6 +259,7 @@ export function createJsonReport(): ReportForm {
           seq: host.seq,
           signed_seq: host.signedSeq,
           signed_by: host.signedBy,
+          digest: host.digest,
           doubts: host.doubts.map(formatDoubt),
         })),
         doubts: doubts.map(formatDoubt),

@@ -261,6 +261,34 @@ function asNote({ file, line, seq, time, text }: StatedNote): StartNote {
   return { file, line, seq, time, text };
 }
 
+function withoutSegment(name: string, firstSeq: number): TrailFault {
+  const text = `${name} is missing, and no signed record says that retention removed it`;
+  return { kind: 'segment-missing', file: name, line: 0, seq: firstSeq - 1, text };
+}
+
+/** As of a verifier of a trail without faults that begins with this record, the first one behind a segment. */
+export function stateFrom(
+  state: VerifierState,
+  {
+    firstSeq,
+    firstMs,
+    before,
+  }: { readonly firstSeq: number; readonly firstMs: number; readonly before: string },
+): VerifierState {
+  const isLeft = ({ seq = 0 }: { readonly seq?: number | undefined }): boolean => seq >= firstSeq;
+  return {
+    ...state,
+    firstSeq,
+    firstRecordTime: formatTime(firstMs),
+    records: (state.last?.seq ?? 0) + 1 - firstSeq,
+    begun: withoutSegment(before, firstSeq),
+    open: state.open.filter(isLeft),
+    forgotten: state.forgotten.filter(isLeft),
+    returned: state.returned.filter(isLeft),
+    steps: state.steps.filter(isLeft),
+  };
+}
+
 /** `before`: of a verifier with the same options, which followed the lines before these; its `kept` counts. */
 export function createVerifier(options: TrailOptions, before?: VerifierState) {
   const faults: TrailFault[] = (before?.faults ?? []).map(asFault);
@@ -491,14 +519,12 @@ export function createVerifier(options: TrailOptions, before?: VerifierState) {
 
   function begin(link: Link, record: Readonly<Record<string, unknown>> | undefined): void {
     if (options.isPart || (link.seq === 1 && link.prev === genesisHash)) return;
-    const kind = 'segment-missing';
     const name = record?.['segment'];
-    const why = 'no signed record says that retention removed it';
     begun =
       isText(name) && line === 1
-        ? { kind, file: name, line: 0, seq: link.seq - 1, text: `${name} is missing, and ${why}` }
+        ? withoutSegment(name, link.seq)
         : {
-            kind,
+            kind: 'segment-missing',
             file,
             line,
             seq: 1,
