@@ -1,0 +1,337 @@
+// Goal: a report over a mirror with digests says what one says that verifies everything, and reads only what may hold the mailbox; whoever
+// can write to the mirror, and has no key, cannot make it say less without a serious doubt. Phases: with digests and whole; parts, files,
+// heads and rows that were changed, removed or are older; keys; retirement; faults. What must not happen: a row that is not there, and
+// "complete".
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { packMember } from '../../../src/adapters/journal/compressed.js';
+import { mirrorIn } from '../../../src/cli/audit/fleet-places.js';
+import { createDigests, headName, rowsName } from '../../../src/cli/fleet/digests.js';
+import { openMirror } from '../../../src/cli/fleet/mirror.js';
+import { makeSignKey, parseSignKey, readClaim } from '../../../src/domain/records/audit/ledger.js';
+import { formatHead, subjectOf } from '../../../src/domain/records/fleet/block.js';
+import { readDigest } from '../../../src/domain/records/fleet/digest.js';
+import type { FleetMessage } from '../../../src/domain/records/fleet/shapes.js';
+import { type Lines, readLines } from '../../fleet/fleet-lab.js';
+import { openFolder } from '../../kit/folder.js';
+import { runWarm } from '../../kit/warm-program.js';
+import { signKey, writeJournal } from './shown.js';
+
+const host = 'gate1';
+const key = makeSignKey();
+const verifierKey = parseSignKey(key.secretPem).key;
+/** Two commands of it, in two segments. */
+const alice = 'alice@example.org';
+const userOf = (at: number): string => (at === 5 || at === 30 ? alice : `user${at}@example.org`);
+
+const linesOf = async (t: TestContext, exchanges = 60): Promise<Lines> =>
+  readLines(
+    await writeJournal(t, exchanges, (record, at) => ({
+      ...record,
+      user: userOf(at),
+      ...(record.event === 'admission' && { users: [userOf(at)] }),
+    })),
+  );
+
+interface Fleet {
+  readonly folder: string;
+  readonly state: string;
+  readonly config: string;
+  /** The directory of its journal. */
+  readonly place: string;
+}
+
+/** A verifier's state with the mirror of one host, and fleet.yaml. `parts`: after each the mirror is tended. */
+async function makeFleet(
+  t: TestContext,
+  lines: Lines,
+  { last = lines.lines.length, first = 1, secretPem = key.secretPem } = {},
+): Promise<Fleet> {
+  const folder = openFolder(t);
+  const state = join(folder, 'state');
+  mkdirSync(state);
+  writeFileSync(join(state, 'checkpoint.pub'), `${makeSignKey().key}\n${verifierKey}\n`);
+  const config = join(folder, 'fleet.yaml');
+  const hosts = { [host]: { key: signKey.key } };
+  writeFileSync(
+    config,
+    JSON.stringify({ nats: 'tls://127.0.0.1:1', credentials: '/nowhere', ca: '/nowhere', hosts, state }),
+  );
+  const fleet = { folder, state, config, place: join(mirrorIn(state), host, lines.id) };
+  await mirror(fleet, lines, first, last, secretPem);
+  return fleet;
+}
+
+async function mirror(
+  { state }: Pick<Fleet, 'state'>,
+  lines: Lines,
+  first: number,
+  last: number,
+  secretPem = key.secretPem,
+): Promise<void> {
+  const opened = openMirror({
+    state,
+    shares: new Map([[host, 1 << 30]]),
+    full: () => undefined,
+    lacks: () => undefined,
+    keepMs: Infinity,
+    digests: createDigests(() => secretPem),
+    hostKeys: new Map([[host, signKey.key]]),
+  });
+  if (first <= last) opened.take(block(lines, first, last), true);
+  opened.save();
+  await opened.tend(0);
+}
+
+function block({ id, lines }: Lines, first: number, last: number): FleetMessage {
+  const some = lines.slice(first - 1, last);
+  const head = readClaim(Buffer.from(some.at(-1)?.trimEnd() ?? ''))?.hash ?? '';
+  const headers = new Map(formatHead(id, { kind: 'block', first, last, head }));
+  const header = (name: string): string => headers.get(name) ?? '';
+  const bytes = Buffer.from(some.join(''));
+  return { streamSeq: 1, storedMs: 0, subject: subjectOf(host, id), header, bytes };
+}
+
+interface Told {
+  readonly exit: number;
+  readonly text: string;
+  readonly complete: boolean;
+  readonly rows: readonly string[];
+  /** `CODE: TEXT` of each serious doubt, and of the notes about digests. */
+  readonly doubts: readonly string[];
+  readonly notes: readonly string[];
+  readonly hosts: readonly Readonly<Record<string, unknown>>[];
+}
+
+async function report(place: string, ...flags: string[]): Promise<Told> {
+  const mailbox = flags.includes('--mailbox') ? [] : ['--mailbox', alice];
+  const done = await runWarm(['audit', 'report', '--fleet', place, '--json', ...mailbox, ...flags]);
+  const [head = '', ...rows] = done.stdout.toString().trimEnd().split('\n');
+  assert.ok(done.exit <= 1, done.text);
+  const { verdict } = JSON.parse(head) as {
+    verdict: Pick<Told, 'complete' | 'hosts'> & {
+      readonly doubts: readonly { readonly code: string; readonly text: string; readonly serious: boolean }[];
+    };
+  };
+  const textsOf = (isSerious: boolean): string[] =>
+    verdict.doubts.filter(({ serious }) => serious === isSerious).map(({ code, text }) => `${code}: ${text}`);
+  return { ...verdict, exit: done.exit, text: done.text, rows, doubts: textsOf(true), notes: textsOf(false) };
+}
+
+/** What is said of the journal, but for who verified it. */
+const saidOf = ({ exit, complete, rows, doubts, hosts }: Told) => {
+  return { exit, complete, rows, doubts, hosts: hosts.map(({ digest: _, ...one }) => one) };
+};
+
+/** As one that verifies everything, and says why it did. */
+async function assertWhole({ config }: Fleet, why: RegExp): Promise<void> {
+  const found = await report(config);
+  assert.deepEqual(saidOf(found), saidOf(await report(config, '--whole')), found.text);
+  assert.match(found.notes.join('\n'), why);
+  assert.doesNotMatch(found.text, /verifier of the mirror,/);
+}
+
+const segments = (place: string): readonly string[] =>
+  readdirSync(place)
+    .filter((name) => name.endsWith('.gz'))
+    .toSorted();
+
+/** The segments with a command of the mailbox. */
+const withAlice = (place: string): readonly string[] =>
+  segments(place).filter((name) => gunzipSync(readFileSync(join(place, name))).includes(`"${alice}"`));
+
+void test('with digests: the same as with everything verified, and only what may hold the mailbox is read', async (t) => {
+  const lines = await linesOf(t);
+  const fleet = await makeFleet(t, lines);
+  const { config, place } = fleet;
+  const whole = await report(config, '--whole');
+  assert.deepEqual(
+    [whole.exit, whole.complete, whole.rows.length, whole.notes],
+    [0, true, 2, []],
+    whole.text,
+  );
+  const found = await report(config);
+  assert.deepEqual(saidOf(found), saidOf(whole), found.text);
+  const digest = readDigest(readFileSync(join(place, headName), 'utf8'));
+  assert.deepEqual(found.hosts[0]?.['digest'], {
+    seq: digest?.state.last?.seq,
+    to: digest?.state.lastRecordTime,
+    key: verifierKey,
+  });
+  assert.match(
+    found.notes.join('\n'),
+    /^digested: 1 journal was verified up to .* UTC by the verifier of the mirror, key /m,
+  );
+  assert.ok(found.text.includes(verifierKey));
+  const table = await runWarm(['audit', 'report', '--fleet', config, '--mailbox', alice]);
+  assert.match(table.text, /; to record \d+ by the verifier of the mirror$/m);
+  const early = ['--to', '2020-01-01'];
+  assert.deepEqual(saidOf(await report(config, ...early)), saidOf(await report(config, ...early, '--whole')));
+  const like = ['--mailbox', 'alicee@example.org'];
+  assert.deepEqual(saidOf(await report(config, ...like)), saidOf(await report(config, ...like, '--whole')));
+
+  // Segments that cannot hold it are not opened.
+  const needed = withAlice(place);
+  assert.ok(needed.length === 2 && segments(place).length > 4);
+  for (const name of segments(place)) if (!needed.includes(name)) writeFileSync(join(place, name), '');
+  assert.deepEqual(saidOf(await report(config)), saidOf(whole));
+  assert.notEqual((await report(config, '--whole')).exit, 0);
+});
+
+void test('a part that may hold the mailbox and was changed is a serious doubt with its file', async (t) => {
+  const lines = await linesOf(t);
+  const attacks: Readonly<Record<string, (path: string, place: string, other: string) => void>> = {
+    'a byte': (path) => {
+      const bytes = readFileSync(path);
+      bytes[bytes.length - 20] = (bytes[bytes.length - 20] ?? 0) ^ 1;
+      writeFileSync(path, bytes);
+    },
+    'its end': (path) => writeFileSync(path, readFileSync(path).subarray(0, -100)),
+    nothing: (path) => writeFileSync(path, ''),
+    // With the line of the mailbox taken out, as a right member.
+    'a member': (path) => {
+      const text = gunzipSync(readFileSync(path)).toString();
+      writeFileSync(path, packMember(Buffer.from(text.replaceAll(alice, 'nobody@example'))));
+    },
+    'a gzip file': (path) => writeFileSync(path, gzipSync(gunzipSync(readFileSync(path)))),
+    'another segment': (path, place, other) => cpSync(join(place, other), path),
+  };
+  const fleet = await makeFleet(t, lines);
+  for (const [name, attack] of Object.entries(attacks)) {
+    const state = openFolder(t);
+    cpSync(fleet.state, state, { recursive: true });
+    const config = join(state, 'fleet.yaml');
+    writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(fleet.config, 'utf8')), state }));
+    const place = join(mirrorIn(state), host, lines.id);
+    const [first = ''] = withAlice(place);
+    attack(join(place, first), place, segments(place).at(-1) ?? '');
+    const found = await report(config);
+    assert.deepEqual(
+      [found.exit, found.complete, found.rows.length],
+      [1, false, 1],
+      `${name}: ${found.text}`,
+    );
+    assert.match(
+      found.doubts.join('\n'),
+      new RegExp(`^fault: gate1: .*/${first}: changed: its part at byte 0 `, 'm'),
+      name,
+    );
+    // The name of a user who is not there either has the doubt, if only the names are looked through.
+    assert.equal((await report(config, '--mailbox', 'alice@example.com')).complete, false, name);
+  }
+});
+
+void test('a digest that is not what it should be is not used: the journal is verified whole', async (t) => {
+  const lines = await linesOf(t);
+  const fleet = await makeFleet(t, lines);
+  const copies = openFolder(t);
+  cpSync(fleet.place, copies, { recursive: true });
+  const { place } = fleet;
+  const restore = (): void => {
+    rmSync(place, { recursive: true });
+    cpSync(copies, place, { recursive: true });
+  };
+  const attack = async (why: RegExp, change: () => void): Promise<void> => {
+    change();
+    await assertWhole(fleet, why);
+    restore();
+  };
+  const [head, rows] = [join(place, headName), join(place, rowsName)];
+  const text = readFileSync(head, 'utf8');
+  const changed = (path: string, change: (bytes: Buffer) => void) => (): void => {
+    const bytes = readFileSync(path);
+    change(bytes);
+    writeFileSync(path, bytes);
+  };
+  await attack(/whole now: no digest \(1\)/, () => rmSync(head));
+  await attack(/no digest/, () => writeFileSync(head, text.replace(/"records":\d/, '"records":9')));
+  await attack(/no digest/, () => writeFileSync(head, 'x'.repeat(100)));
+  await attack(/does not fit its rows/, () => rmSync(rows));
+  await attack(/does not fit its rows/, () => writeFileSync(rows, ''));
+  // Bits of the sketches.
+  await attack(
+    /does not fit its rows/,
+    changed(rows, (bytes) => bytes.fill(0, 68 + 32, 68 + 100)),
+  );
+  await attack(
+    /does not fit its rows/,
+    changed(rows, (bytes) => bytes.reverse()),
+  );
+  await attack(/a checkpoint beside it/, () =>
+    writeFileSync(join(place, 'checkpoint.json'), lines.lines.at(-1) ?? ''),
+  );
+  const [first = '', second = '', ...later] = segments(place);
+  for (const name of [second, ...later]) await attack(/other segments/, () => rmSync(join(place, name)));
+  await attack(/other segments/, () => writeFileSync(join(place, '00000000.jsonl'), lines.lines[0] ?? ''));
+  await attack(/a digest with faults|other segments/, () => {
+    for (const name of [first, second, ...later]) rmSync(join(place, name));
+  });
+
+  // A plain file of a covered segment is not read, where the signed one is there.
+  const before = await report(fleet.config);
+  writeFileSync(join(place, second.slice(0, -3)), '');
+  assert.deepEqual(saidOf(await report(fleet.config)), saidOf(before));
+  restore();
+
+  // Of the verifier's own other journals, and of other hosts.
+  const other = await makeFleet(t, await linesOf(t));
+  await attack(/the digest of another journal/, () => {
+    for (const name of [headName, rowsName]) cpSync(join(other.place, name), join(place, name));
+  });
+  const moved = join(mirrorIn(fleet.state), 'gate2');
+  mkdirSync(moved);
+  cpSync(place, join(moved, lines.id), { recursive: true });
+  const found = await report(fleet.config);
+  assert.match(found.notes.join('\n'), /whole now: the digest of another journal \(1\)/);
+  assert.match(found.doubts.join('\n'), /^unsigned: gate2: /m);
+  rmSync(moved, { recursive: true });
+});
+
+void test('an older digest with its own rows covers less, and nothing is lost', async (t) => {
+  const lines = await linesOf(t);
+  const half = lines.lines.length >> 1;
+  const fleet = await makeFleet(t, lines, { last: half });
+  const { place, config } = fleet;
+  const older = openFolder(t);
+  for (const name of [headName, rowsName]) cpSync(join(place, name), join(older, name));
+  await mirror(fleet, lines, half + 1, lines.lines.length);
+  const found = await report(config);
+  const seqOfDigest = ({ hosts }: Told): number => (hosts[0]?.['digest'] as { seq: number }).seq;
+  cpSync(join(older, headName), join(place, headName));
+  const oldHead = await report(config);
+  cpSync(join(older, rowsName), join(place, rowsName));
+  const old = await report(config);
+  for (const one of [oldHead, old]) {
+    assert.deepEqual(saidOf(one), saidOf(found), one.text);
+    assert.ok(seqOfDigest(one) < seqOfDigest(found));
+  }
+  assert.equal(found.complete, true);
+});
+
+void test('another key: of the verifier, of the host, of the command line, or of nobody', async (t) => {
+  const lines = await linesOf(t);
+  await assertWhole(
+    await makeFleet(t, lines, { secretPem: makeSignKey().secretPem }),
+    /a digest of an unknown key/,
+  );
+  const fleet = await makeFleet(t, lines);
+  const { config, folder, state } = fleet;
+  const asked = JSON.parse(readFileSync(config, 'utf8')) as object;
+  const next = makeSignKey();
+  const pub = join(folder, 'next.pub');
+  writeFileSync(pub, next.key);
+  const withKey = await report(config, '--key', pub);
+  assert.match(withKey.notes.join('\n'), /a digest for another key of the host \(1\)/);
+  writeFileSync(config, JSON.stringify({ ...asked, hosts: { [host]: { key: next.key } } }));
+  await assertWhole(fleet, /a digest for another key of the host \(1\)/);
+  assert.equal((await report(config)).complete, false);
+  // The key before the present one of the verifier does not count.
+  writeFileSync(config, JSON.stringify(asked));
+  writeFileSync(join(state, 'checkpoint.pub'), `${verifierKey}\n${next.key}\n`);
+  await assertWhole(fleet, /a digest of an unknown key/);
+  rmSync(join(state, 'checkpoint.pub'));
+  await assertWhole(fleet, /a digest of an unknown key/);
+});
