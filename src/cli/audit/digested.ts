@@ -48,8 +48,9 @@ export function readDigested(
   if (verifier?.keys.includes(key) !== true) return 'a digest of an unknown key';
   if (host !== basename(dirname(directory)) || journal !== basename(directory))
     return 'the digest of another journal';
-  const isListed = verifier.isListed || keys.length > 0;
-  if (isListed && hostKeys.toSorted().join() !== [...new Set(keys)].toSorted().join())
+  // Its key lies beside the mirror: who has the keys of hosts at hand wants a proof.
+  if (!verifier.isListed && keys.length > 0) return 'a digest whose key is not listed';
+  if (verifier.isListed && hostKeys.toSorted().join() !== [...new Set(keys)].toSorted().join())
     return 'a digest for another key of the host';
   if (!isFaultless(digest)) return 'a digest with faults';
   if (rows === undefined) return 'a digest that does not fit its rows';

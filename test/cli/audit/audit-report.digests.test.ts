@@ -15,6 +15,8 @@ import { makeSignKey, parseSignKey, readClaim } from '../../../src/domain/record
 import { formatHead, subjectOf } from '../../../src/domain/records/fleet/block.js';
 import { readDigest } from '../../../src/domain/records/fleet/digest.js';
 import type { FleetMessage } from '../../../src/domain/records/fleet/shapes.js';
+import { admission, keepAll, openWatched } from '../../adapters/journal/opening.js';
+import { closeBefore } from '../../adapters/journal/reading.js';
 import { type Lines, readLines } from '../../fleet/fleet-lab.js';
 import { openFolder } from '../../kit/folder.js';
 import { runWarm } from '../../kit/warm-program.js';
@@ -61,7 +63,7 @@ async function makeFleet(
     JSON.stringify({ nats: 'tls://127.0.0.1:1', credentials: '/nowhere', ca: '/nowhere', hosts, state }),
   );
   const fleet = { folder, state, config, place: join(mirrorIn(state), host, lines.id) };
-  await mirror(fleet, lines, first, last, secretPem);
+  await mirror(fleet, lines, first, last, { secretPem });
   return fleet;
 }
 
@@ -70,20 +72,20 @@ async function mirror(
   lines: Lines,
   first: number,
   last: number,
-  secretPem = key.secretPem,
+  { secretPem = key.secretPem, keepMs = Infinity, isClean = true } = {},
 ): Promise<void> {
   const opened = openMirror({
     state,
     shares: new Map([[host, 1 << 30]]),
     full: () => undefined,
     lacks: () => undefined,
-    keepMs: Infinity,
+    keepMs,
     digests: createDigests(() => secretPem),
     hostKeys: new Map([[host, signKey.key]]),
   });
-  if (first <= last) opened.take(block(lines, first, last), true);
+  if (first <= last) opened.take(block(lines, first, last), isClean);
   opened.save();
-  await opened.tend(0);
+  await opened.tend(Date.now() + 1000);
 }
 
 function block({ id, lines }: Lines, first: number, last: number): FleetMessage {
@@ -266,7 +268,7 @@ void test('a digest that is not what it should be is not used: the journal is ve
   const [first = '', second = '', ...later] = segments(place);
   for (const name of [second, ...later]) await attack(/other segments/, () => rmSync(join(place, name)));
   await attack(/other segments/, () => writeFileSync(join(place, '00000000.jsonl'), lines.lines[0] ?? ''));
-  await attack(/a digest with faults|other segments/, () => {
+  await attack(/other segments/, () => {
     for (const name of [first, second, ...later]) rmSync(join(place, name));
   });
 
@@ -334,4 +336,108 @@ void test('another key: of the verifier, of the host, of the command line, or of
   await assertWhole(fleet, /a digest of an unknown key/);
   rmSync(join(state, 'checkpoint.pub'));
   await assertWhole(fleet, /a digest of an unknown key/);
+});
+
+void test('segments that are gone from the beginning: explained by retention, or a serious doubt', async (t) => {
+  const lines = await linesOf(t);
+  const cut = await makeFleet(t, lines);
+  const [oldest = '', next = ''] = segments(cut.place);
+  for (const name of [oldest, next]) {
+    rmSync(join(cut.place, name));
+    const found = await report(cut.config);
+    assert.deepEqual(saidOf(found), saidOf(await report(cut.config, '--whole')), found.text);
+    const gone = name.slice(0, -3);
+    assert.match(
+      found.doubts[0] ?? '',
+      new RegExp(`^fault: gate1: .*${gone}: .*segment-missing: .* no signed record`),
+    );
+    assert.match(found.notes.join('\n'), /by the verifier of the mirror, key /);
+  }
+
+  const directory = await writeJournal(t, 40);
+  const before = readLines(directory);
+  const gate = await openWatched(directory, {
+    segmentBytes: 8192,
+    signKey: signKey.secretPem,
+    limits: () => ({ ...keepAll, keepMs: 0 }),
+  });
+  closeBefore(t, () => gate.journal.close());
+  await gate.seen('tended');
+  const ofAlice = { ...admission('F0'), user: alice, users: [alice] };
+  for (let at = 0; at < 30; at += 1)
+    await gate.journal.appendDurable(at === 0 ? ofAlice : admission(`F${at}`));
+  await gate.journal.close();
+  const seqOf = (line: string): number => readClaim(Buffer.from(line.trimEnd()))?.seq ?? 0;
+  const left = linesIn(directory);
+  const all = [...before.lines, ...left.filter((line) => seqOf(line) > before.lines.length)];
+  const retired = { id: before.id, lines: all };
+  const fleet = await makeFleet(t, retired);
+  const count = segments(fleet.place).length;
+  await mirror(fleet, retired, 1, 0, { keepMs: 0 });
+  assert.ok(segments(fleet.place).length < count);
+  for (const flags of [[], ['--from', '2020-01-01']]) {
+    const found = await report(fleet.config, ...flags);
+    assert.deepEqual(saidOf(found), saidOf(await report(fleet.config, ...flags, '--whole')), found.text);
+    assert.match(found.notes.join('\n'), /by the verifier of the mirror, key /);
+    assert.deepEqual([found.complete, found.rows.length], [flags.length === 0, 1], found.text);
+  }
+});
+
+function linesIn(directory: string): readonly string[] {
+  const texts = readdirSync(directory)
+    .toSorted()
+    .flatMap((name) => {
+      const bytes = /\.jsonl(\.gz)?$/.test(name) ? readFileSync(join(directory, name)) : Buffer.alloc(0);
+      return name.endsWith('.gz') ? gunzipSync(bytes) : bytes;
+    });
+  return Buffer.concat(texts)
+    .toString()
+    .split(/(?<=\n)/);
+}
+
+void test('a digest with faults is not used: what came late could be hidden by an older one', async (t) => {
+  const lines = await linesOf(t);
+  const fleet = await makeFleet(t, lines, { last: 9 });
+  await mirror(fleet, lines, 12, lines.lines.length, { isClean: false });
+  await assertWhole(fleet, /whole now: a digest with faults \(1\)/);
+  assert.match((await report(fleet.config)).doubts.join('\n'), /missing: records 10 to 11 are missing/);
+});
+
+void test('cells: their listed keys count; of a directory nothing is complete', async (t) => {
+  const lines = await linesOf(t);
+  const { folder, state, place } = await makeFleet(t, lines);
+  const cells = join(folder, 'cells.yaml');
+  const write = (key: string): void =>
+    writeFileSync(
+      cells,
+      JSON.stringify({
+        cells: { north: { key, directory: state, hosts: { [host]: { key: signKey.key } } } },
+      }),
+    );
+  write(verifierKey);
+  const found = await report(cells);
+  assert.deepEqual(saidOf(found), saidOf(await report(cells, '--whole')), found.text);
+  assert.deepEqual([found.complete, found.rows.length], [true, 2]);
+  assert.match(found.notes.join('\n'), /by the verifier of the mirror, key /);
+  write(makeSignKey().key);
+  assert.match((await report(cells)).notes.join('\n'), /a digest of an unknown key/);
+
+  for (const directory of [mirrorIn(state), folder]) {
+    const of = await report(directory);
+    assert.match(of.notes.join('\n'), /by the verifier of the mirror, key /, directory);
+    assert.deepEqual([of.complete, of.rows.length], [false, 2]);
+    assert.match(of.doubts.join('\n'), /^unsigned: /);
+    const pub = join(folder, 'gate1.pub');
+    writeFileSync(pub, signKey.key);
+    const keyed = await report(directory, '--key', pub);
+    assert.deepEqual([keyed.complete, keyed.rows.length], [true, 2], keyed.text);
+    assert.match(keyed.notes.join('\n'), /whole now: a digest whose key is not listed \(1\)/);
+  }
+
+  // Another cell has a part of the journal.
+  const south = join(folder, 'south');
+  const part = join(mirrorIn(south), host, lines.id);
+  mkdirSync(part, { recursive: true });
+  cpSync(join(place, segments(place)[0] ?? ''), join(part, segments(place)[0] ?? ''));
+  assert.match((await report(folder)).notes.join('\n'), /parts of it in several cells \(1\)/);
 });
