@@ -102,21 +102,26 @@ export type Wants = (sketch: Sketch) => boolean;
 
 /** A member of a compressed segment, as somebody signed it. */
 export interface VouchedMember extends Pick<Member, 'at'> {
+  /** The number of the segment. */
+  readonly segment: number;
   readonly bytes: number;
   readonly sha256: Buffer;
   /** As `makeSketch` makes it; empty: the member is always read. */
   readonly sketch: Buffer;
 }
 
+/** Of the segments of a directory, in their order. */
 export interface Vouched {
   readonly members: readonly VouchedMember[];
+  /** The file of a segment. */
+  readonly pathOf: (segment: number) => string;
   /** The member is another one now, or unreadable: it is passed over. */
   readonly differs: (member: VouchedMember) => void;
 }
 
-/** The texts of the members that are as they were signed; nothing else of the file is read. */
-export function* vouchedTexts(path: string, { members, differs }: Vouched, wants?: Wants): Generator<Buffer> {
-  let file: number | undefined;
+/** The texts of the members that are as they were signed; nothing else of the files is read. */
+export function* vouchedTexts({ members, pathOf, differs }: Vouched, wants?: Wants): Generator<Buffer> {
+  let open: { readonly segment: number; readonly file: number } | undefined;
   try {
     for (const member of members) {
       const sketch = wants && readSketch(member.sketch);
@@ -126,18 +131,24 @@ export function* vouchedTexts(path: string, { members, differs }: Vouched, wants
       else yield text;
     }
   } finally {
-    if (file !== undefined) closeSync(file);
+    close();
   }
 
-  function textOf({ at, bytes, sha256 }: VouchedMember): Buffer | undefined {
+  function textOf({ segment, at, bytes, sha256 }: VouchedMember): Buffer | undefined {
     try {
-      file ??= openRegular(path);
+      if (open?.segment !== segment) close();
+      open ??= { segment, file: openRegular(pathOf(segment)) };
       const packed = Buffer.allocUnsafe(bytes);
-      const isRead = readSync(file, packed, 0, bytes, at) === bytes;
+      const isRead = readSync(open.file, packed, 0, bytes, at) === bytes;
       return isRead && hash('sha256', packed, 'buffer').equals(sha256) ? inflateMember(packed) : undefined;
     } catch {
       return undefined;
     }
+  }
+
+  function close(): void {
+    if (open !== undefined) closeSync(open.file);
+    open = undefined;
   }
 }
 

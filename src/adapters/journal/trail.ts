@@ -93,7 +93,7 @@ export interface TrailFile {
   readonly chunks?: AsyncIterable<Buffer>;
   /** The part that a check has read: only that is read again, and its end throws a JournalFault if the text differs. */
   readonly checked?: CheckedText;
-  /** What is read of the file, in place of all. Such files are the first of their trail, and what is wanted of them is signed. */
+  /** It stands for the first segments of its trail, in the directory `path`: of these, only what somebody signed is read. */
   readonly vouched?: Vouched;
 }
 
@@ -222,7 +222,7 @@ export function eachPolicyLine(piece: Piece, take: (line: string, seq: number) =
 
 /** The file in pieces of whole lines. Throws the system's error, or the decoder's for a damaged gzip file. `wants`: for searches only. */
 export function readPieces(file: TrailFile, wants?: Wants): AsyncGenerator<Piece> {
-  if (file.vouched !== undefined) return cutPieces(vouchedTexts(file.path, file.vouched, wants));
+  if (file.vouched !== undefined) return cutPieces(vouchedTexts(file.vouched, wants));
   const isPassing = file.checked === undefined && wants !== undefined;
   const compressed = () => inflated(file.path, Infinity, isPassing ? wants : undefined);
   const text = file.chunks ?? (file.isCompressed ? compressed() : plain(file.path));

@@ -6,9 +6,9 @@ import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { whyNoRight } from '../../adapters/host/files.js';
 import { standardConfig } from '../../adapters/host/process.js';
-import { type VouchedMember, vouchedTexts, type Wants } from '../../adapters/journal/compressed.js';
+import { type Vouched, vouchedTexts, type Wants } from '../../adapters/journal/compressed.js';
 import { checkTrail, verifyTrail } from '../../adapters/journal/search-trail.js';
-import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
+import { publicKeyName, readIn, segmentName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { describeRetired } from '../../adapters/journal/unseen.js';
 import { plural } from '../../domain/language/words/words.js';
@@ -276,34 +276,34 @@ export async function checkHosts(
 /** The wanted parts of what a digest covers, and all behind it. */
 async function goOn(
   directory: string,
-  { digest, state, open, behind }: DigestedJournal,
+  { key, hostKeys, state, open, behind }: DigestedJournal,
   trust: Trust,
   reader: PieceReader,
   isOver: () => boolean,
 ): Promise<CheckedOfHost> {
   const differing = new Map<string, TrailFault>();
-  const differs = ({ name, path }: TrailFile, { at }: VouchedMember): void => {
-    const place = `${name} ${at}`;
+  const differs: Vouched['differs'] = ({ segment, at }) => {
+    const file = `${segmentName(segment)}.gz`;
+    const place = `${file} ${at}`;
     if (differing.has(place)) return;
     const text = `its part at byte ${at} is not the one that the verifier of the mirror signed`;
+    const path = join(directory, file);
     if (isOver()) throw new JournalFault('unreadable', `${path} was changed meanwhile: ${text}; start again`);
-    differing.set(place, { kind: 'changed', file: name, line: 0, seq: undefined, text });
+    differing.set(place, { kind: 'changed', file, line: 0, seq: undefined, text });
   };
-  const files = open(differs);
-  for (const { path, vouched } of files)
-    if (vouched !== undefined)
-      for (const text of vouchedTexts(path, vouched, reader.wants)) reader.take(text);
+  for (const text of vouchedTexts(open(differs), reader.wants)) reader.take(text);
   // The verifier's own keys of the host: if they are not listed here, nothing is proved.
-  const by = { ...trust, keys: digest.hostKeys };
+  const by = { ...trust, keys: hostKeys };
   const found = await checkAt(directory, { files: behind, kept: [] }, by, reader, state);
   const { trail, ...rest } = found;
-  const names = new Map(files.map(({ name, path }) => [name, path]));
   return {
     ...rest,
     isChecked: isChecked(trust),
-    open: () => ({ files: [...open(differs), ...trail.files], kept: [] }),
-    pathOf: (file) => names.get(file) ?? rest.pathOf(file),
-    digest: { seq: state.last?.seq ?? 0, to: state.lastRecordTime, key: digest.key },
+    open() {
+      const covered = { path: directory, name: '', isCompressed: true, vouched: open(differs) };
+      return { files: [covered, ...trail.files], kept: [] };
+    },
+    digest: { seq: state.last?.seq ?? 0, to: state.lastRecordTime, key },
     get differing() {
       return [...differing.values()];
     },

@@ -5,8 +5,14 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { readRegular } from '../../adapters/host/regular-file.js';
-import type { VouchedMember } from '../../adapters/journal/compressed.js';
-import { isCheckpointFile, readIn, segmentName, segmentsIn } from '../../adapters/journal/segments.js';
+import type { Vouched } from '../../adapters/journal/compressed.js';
+import {
+  isCheckpointFile,
+  readIn,
+  type Segment,
+  segmentName,
+  segmentsIn,
+} from '../../adapters/journal/segments.js';
 import { fileOf, type TrailFile } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import {
@@ -22,11 +28,14 @@ import { headName, rowsName } from '../fleet/digests.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface DigestedJournal {
-  readonly digest: ReadDigest;
+  /** Of the verifier. */
+  readonly key: string;
+  /** The keys of the host that it trusted. */
+  readonly hostKeys: readonly string[];
   /** Behind the segments that it covers, without those that retention removed since. */
   readonly state: VerifierState;
-  /** The segments that it covers; `differs`: of a member in a file. Throws a JournalFault. */
-  open(differs: (file: TrailFile, member: VouchedMember) => void): readonly TrailFile[];
+  /** Of the segments that it covers. Throws a JournalFault. */
+  open(differs: Vouched['differs']): Vouched;
   readonly behind: readonly TrailFile[];
 }
 
@@ -54,32 +63,40 @@ export function readDigested(
     return 'a digest for another key of the host';
   if (!isFaultless(digest)) return 'a digest with faults';
   if (rows === undefined) return 'a digest that does not fit its rows';
-  const covered = new Set(rows.map(({ segment }) => segment));
-  const present = new Set(names);
-  const isThere = (number: number): boolean => present.has(`${segmentName(number)}.gz`);
-  const retired = [...covered].findIndex(isThere);
-  const left = retired < 0 ? [] : [...covered].slice(retired);
-  const isOther = segments.some(({ number }) => number <= end && !left.includes(number));
-  if (left.length === 0 || isOther || !left.every(isThere)) return 'other segments than those of its digest';
-  const [first = end] = left;
-  const begin = rows.find(({ segment }) => segment === first);
-  if (begin === undefined || begin.firstSeq === 0) return 'a digest whose beginning is unknown';
-  const before = [...covered][retired - 1];
-  let held: readonly DigestRow[] | undefined = rows;
+  const left = leftOf(rows, segments, names, end);
+  const [begin, before] = left ?? [];
+  if (begin === undefined) return 'other segments than those of its digest';
+  if (begin.firstSeq === 0) return 'a digest whose beginning is unknown';
   return {
-    digest,
+    key,
+    hostKeys,
     state: before === undefined ? state : stateFrom(state, { ...begin, before: segmentName(before) }),
-    open(differs) {
-      const files = filesOf(directory, held ?? rowsIn(directory, digest), first, differs);
-      // A large fleet has millions.
-      held = undefined;
-      return files;
-    },
+    open: opener(directory, digest, begin.segment, rows),
     behind: segments.filter(({ number }) => number > end).map((segment) => fileOf(directory, segment)),
   };
 }
 
-function rowsIn(directory: string, digest: ReadDigest): readonly DigestRow[] | undefined {
+/** The first row whose segment is there, and the number of the segment before it. Undefined: not all later ones are, or others. */
+function leftOf(
+  rows: readonly DigestRow[],
+  segments: readonly Segment[],
+  names: readonly string[],
+  end: number,
+): readonly [begin: DigestRow, before: number | undefined] | undefined {
+  const begins = rows.filter(({ segment }, at) => segment !== rows[at - 1]?.segment);
+  const closed = segments.filter(({ number }) => number <= end);
+  const first = begins.length - closed.length;
+  const begin = begins[first];
+  const isAsSigned = closed.every(
+    ({ number, name, isCompressed }, at) =>
+      number === begins[first + at]?.segment && (isCompressed || names.includes(`${name}.gz`)),
+  );
+  return begin === undefined || !isAsSigned ? undefined : [begin, begins[first - 1]?.segment];
+}
+
+type Rows = Pick<ReadDigest, 'bytes' | 'sha256' | 'segment'>;
+
+function rowsIn(directory: string, digest: Rows): readonly DigestRow[] | undefined {
   try {
     return readRows(readRegular(join(directory, rowsName), bounds.digestBodyBytes), digest);
   } catch {
@@ -87,23 +104,22 @@ function rowsIn(directory: string, digest: ReadDigest): readonly DigestRow[] | u
   }
 }
 
-function filesOf(
+/** Holds the rows only until the first call, and nothing else of the digest: a large fleet has millions. */
+function opener(
   directory: string,
-  rows: readonly DigestRow[] | undefined,
+  { bytes, sha256, segment }: Rows,
   first: number,
-  differs: (file: TrailFile, member: VouchedMember) => void,
-): readonly TrailFile[] {
-  if (rows === undefined)
-    throw new JournalFault('unreadable', `${join(directory, rowsName)} was changed meanwhile: start again`);
-  const members = new Map<number, DigestRow[]>();
-  for (const row of rows) {
-    if (row.segment < first) continue;
-    const known = members.get(row.segment);
-    if (known === undefined) members.set(row.segment, [row]);
-    else known.push(row);
-  }
-  return [...members].map(([number, own]) => {
-    const file = fileOf(directory, { number, name: segmentName(number), isCompressed: true });
-    return { ...file, vouched: { members: own, differs: (member) => differs(file, member) } };
-  });
+  rows: readonly DigestRow[],
+): DigestedJournal['open'] {
+  let held: readonly DigestRow[] | undefined = rows;
+  return (differs) => {
+    const found = held ?? rowsIn(directory, { bytes, sha256, segment });
+    held = undefined;
+    if (found === undefined) {
+      const text = `${join(directory, rowsName)} was changed meanwhile: start again`;
+      throw new JournalFault('unreadable', text);
+    }
+    const members = found.slice(found.findIndex((row) => row.segment >= first));
+    return { members, differs, pathOf: (number) => join(directory, `${segmentName(number)}.gz`) };
+  };
 }

@@ -67,7 +67,7 @@ const state = z.strictObject({
     carriesLeft: z.number(),
     pending: faultOf<'journal-appended'>().optional(),
     otherSeq: count,
-    recent: z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/),
+    recent: word,
   }),
   isArgumentsFirst: z.boolean(),
   open: z.array(z.strictObject({ id: word, seq: count, file: word, line: count })).max(bounds.digestOpen),
@@ -198,7 +198,7 @@ export function packRow({ segment, at, bytes, sha256, firstSeq, firstMs, sketch 
 /** The rows that a digest covers, as views of `body`, which may go on behind them. Undefined: they are not those. */
 export function readRows(
   body: Buffer,
-  { bytes, sha256, segment: last }: Digest,
+  { bytes, sha256, segment: last }: Pick<Digest, 'bytes' | 'sha256' | 'segment'>,
 ): readonly DigestRow[] | undefined {
   const covered = body.subarray(0, bytes);
   if (covered.length !== bytes || hash('sha256', covered, 'hex') !== sha256) return undefined;
@@ -206,17 +206,16 @@ export function readRows(
   for (let at = 0; at < bytes; ) {
     const length = at + rowHeadBytes > bytes ? 0 : covered.readUInt32LE(at);
     if (length < rowHeadBytes || at + length > bytes) return undefined;
-    const row = covered.subarray(at, at + length);
-    const segment = row.readDoubleLE(4);
+    const segment = covered.readDoubleLE(at + 4);
     if (segment > last) return undefined;
     rows.push({
       segment,
-      at: row.readUInt32LE(12),
-      bytes: row.readUInt32LE(16),
-      firstSeq: row.readDoubleLE(20),
-      firstMs: row.readDoubleLE(28),
-      sha256: row.subarray(36, rowHeadBytes),
-      sketch: row.subarray(rowHeadBytes),
+      at: covered.readUInt32LE(at + 12),
+      bytes: covered.readUInt32LE(at + 16),
+      firstSeq: covered.readDoubleLE(at + 20),
+      firstMs: covered.readDoubleLE(at + 28),
+      sha256: covered.subarray(at + 36, at + rowHeadBytes),
+      sketch: covered.subarray(at + rowHeadBytes, at + length),
     });
     at += length;
   }
