@@ -805,11 +805,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['output', 'screen', 'row-printer'],
     builtins: ['util'],
   }),
-  'cli/audit': rule([...belowCli, 'cli/output'], {
-    public: ['audit', 'audit-search', 'audit-stamps', 'audit-table', 'fleet-places'],
-    builtins: terminal,
-    packages: ['commander', 'picocolors', 'zod'],
-  }),
+  'cli/audit': rule(
+    [...belowCli, 'domain/records/fleet/checkpoint', 'domain/records/fleet/digest', 'cli/output'],
+    {
+      public: ['audit', 'audit-search', 'audit-stamps', 'audit-table', 'fleet-places'],
+      builtins: terminal,
+      packages: ['commander', 'picocolors', 'zod'],
+    },
+  ),
   // The trail of many gates: read from the stream where it meets.
   'cli/fleet': rule(
     [

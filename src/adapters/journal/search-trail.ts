@@ -30,7 +30,10 @@ import {
   type TrailFile,
 } from './trail.js';
 
-/** From the segment with `fromSeq` on. `before`: of a verifier that followed the files before these. `hear` gets every verified piece. Rejects with a JournalFault for an unreadable file. */
+/**
+ * From the segment with `fromSeq` on. `before`: of a verifier that followed the files before these. `hear` gets every verified piece.
+ * Rejects with a JournalFault for an unreadable file.
+ */
 export async function verifyTrail(
   trail: Trail,
   request: Omit<TrailOptions, 'kept' | 'isPart'> & {
@@ -95,8 +98,8 @@ export async function checkTrail(
 
 /**
  * At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. `passed`: the
- * text of parts that hold nothing of it by their sketch is not read; without it, that of files that are vouched for is not. `view`: a new one, of what is shown; `look` gets
- * that, too, and all is read.
+ * text of parts that hold nothing of it by their sketch is not read; without it, only what is vouched for is passed over. `view`: a new
+ * one, of what is shown; `look` gets that, too, and all is read.
  */
 export async function* searchTrail(
   trail: Trail,

@@ -17,14 +17,15 @@ import { fileOf, type TrailFile } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import {
   type DigestRow,
+  headName,
   isFaultless,
   type ReadDigest,
   readDigest,
   readRows,
+  rowsName,
 } from '../../domain/records/fleet/digest.js';
 import { stateFrom, type VerifierState } from '../../domain/records/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
-import { headName, rowsName } from '../fleet/digests.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface DigestedJournal {

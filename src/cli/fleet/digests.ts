@@ -24,12 +24,17 @@ import { cutPieces, eachLine } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import { parseSignKey, readClaim } from '../../domain/records/audit/ledger.js';
 import { parseTime, readHead } from '../../domain/records/audit/record.js';
-import { type Digest, packRow, readDigest, readRows, signDigest } from '../../domain/records/fleet/digest.js';
+import {
+  type Digest,
+  headName,
+  packRow,
+  readDigest,
+  readRows,
+  rowsName,
+  signDigest,
+} from '../../domain/records/fleet/digest.js';
 import { makeSketch } from '../../domain/records/trail/sketch.js';
 import { checkedFaults, createVerifier, type VerifierState } from '../../domain/records/trail/verify.js';
-
-export const headName = 'digest.json';
-export const rowsName = 'digest.rows';
 
 export interface DigestedJournal {
   readonly directory: string;

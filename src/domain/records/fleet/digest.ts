@@ -21,6 +21,10 @@ import type { TrailFaultKind, VerifierState } from '../trail/verify.js';
 import { readSubject, subjectOf } from './block.js';
 import { isHostWord } from './names.js';
 
+/** Beside the segments. */
+export const headName = 'digest.json';
+export const rowsName = 'digest.rows';
+
 const event = 'digest';
 
 const word = textOf(bounds.digestHeadBytes);
