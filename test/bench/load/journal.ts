@@ -1,4 +1,4 @@
-// A signed journal of any size, as a daemon would have written it: in segments of 64 MiB, chained, with its checkpoints. A daemon can go on
+// A signed journal of any size, as a daemon would have written it: in segments (of 64 MiB unless told), chained, with its checkpoints. A daemon can go on
 // with it.
 
 import { randomBytes } from 'node:crypto';
@@ -9,7 +9,6 @@ import { encodeBody } from '../../../src/domain/records/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 import type { AuditRecord } from '../../../src/domain/records/audit/record.js';
 
-const segmentBytes = 64 << 20;
 const checkpointEvery = 20_000;
 /** user0@example.org and so on. */
 const users = 5000;
@@ -29,6 +28,7 @@ export interface Told {
   readonly exchange: (count: number, time: number, id: string) => readonly AuditRecord[];
   readonly startedMs: number;
   readonly stepMs: number;
+  readonly segmentBytes?: number;
 }
 
 /** Without `told` a journal like that of a busy gate: pairs of records, some refusals. */
@@ -38,6 +38,7 @@ export function makeJournal(
   told: Told = { exchange, startedMs: journalStartedMs, stepMs: 2 },
 ): Made {
   const key = makeSignKey();
+  const { segmentBytes = 64 << 20 } = told;
   const recordsMax = 'records' in until ? until.records : Number.POSITIVE_INFINITY;
   const bytesMax = 'bytes' in until ? until.bytes : Number.POSITIVE_INFINITY;
   const ledger = new Ledger('dovegate bench', key.secretPem, 'be'.repeat(16));

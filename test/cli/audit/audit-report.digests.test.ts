@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { packMember } from '../../../src/adapters/journal/compressed.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { mirrorIn } from '../../../src/cli/audit/fleet-places.js';
 import { createDigests } from '../../../src/cli/fleet/digests.js';
 import { openMirror } from '../../../src/cli/fleet/mirror.js';
@@ -440,4 +441,19 @@ void test('cells: their listed keys count; of a directory nothing is complete', 
   mkdirSync(part, { recursive: true });
   cpSync(join(place, segments(place)[0] ?? ''), join(part, segments(place)[0] ?? ''));
   assert.match((await report(folder)).notes.join('\n'), /parts of it in several cells \(1\)/);
+});
+
+void test('more rows than bounds.reportKept are read again, and so is what was changed', async (t) => {
+  const lines = readLines(
+    await writeJournal(t, bounds.reportKept + 20, (record) => ({ ...record, user: alice })),
+  );
+  const { config, place } = await makeFleet(t, lines);
+  const found = await report(config);
+  assert.deepEqual(saidOf(found), saidOf(await report(config, '--whole')));
+  assert.deepEqual([found.complete, found.rows.length], [true, bounds.reportKept + 20]);
+  const [first = ''] = segments(place);
+  writeFileSync(join(place, first), '');
+  const cut = await report(config);
+  assert.equal(cut.complete, false);
+  assert.match(cut.doubts.join('\n'), new RegExp(`/${first}: changed: `));
 });
