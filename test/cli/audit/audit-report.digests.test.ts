@@ -16,9 +16,10 @@ import { makeSignKey, parseSignKey, readClaim } from '../../../src/domain/record
 import { formatHead, subjectOf } from '../../../src/domain/records/fleet/block.js';
 import { headName, readDigest, rowsName } from '../../../src/domain/records/fleet/digest.js';
 import type { FleetMessage } from '../../../src/domain/records/fleet/shapes.js';
-import { admission, keepAll, openWatched } from '../../adapters/journal/opening.js';
+import { admission, completion, keepAll, openWatched } from '../../adapters/journal/opening.js';
 import { closeBefore } from '../../adapters/journal/reading.js';
 import { type Lines, readLines } from '../../fleet/fleet-lab.js';
+import { approver, grantRecords, owner } from '../../kit/access-records.js';
 import { openFolder } from '../../kit/folder.js';
 import { runWarm } from '../../kit/warm-program.js';
 import { signKey, writeJournal } from './shown.js';
@@ -194,6 +195,11 @@ void test('a part that may hold the mailbox and was changed is a serious doubt w
     },
     'its end': (path) => writeFileSync(path, readFileSync(path).subarray(0, -100)),
     nothing: (path) => writeFileSync(path, ''),
+    // The filter in the head of the member.
+    'its sketch': (path) => {
+      const bytes = readFileSync(path);
+      writeFileSync(path, bytes.fill(0, 12 + 4 + 4 + 32, 12 + bytes.readUInt16LE(10)));
+    },
     // With the line of the mailbox taken out, as a right member.
     'a member': (path) => {
       const text = gunzipSync(readFileSync(path)).toString();
@@ -455,5 +461,31 @@ void test('more rows than bounds.reportKept are read again, and so is what was c
   writeFileSync(join(place, first), '');
   const cut = await report(config);
   assert.equal(cut.complete, false);
+  assert.match(cut.doubts.join('\n'), new RegExp(`/${first}: changed: `));
+});
+
+void test('who approved a grant is found in parts that its id names, and a changed one is a serious doubt', async (t) => {
+  const directory = join(openFolder(t), 'audit');
+  const { journal } = await openWatched(directory, { segmentBytes: 8192, signKey: signKey.secretPem });
+  const { time } = admission('x');
+  // For all of a domain: the name of the mailbox is not in these records.
+  const all = { users: ['*@example.org'], user: '*@example.org' };
+  for (const record of grantRecords('G1', time, all)) await journal.appendDurable(record);
+  for (let at = 0; at < 60; at += 1) {
+    const own = at === 50 ? { user: alice, users: [alice], principal: owner, grant: 'G1' } : {};
+    await journal.appendDurable({ ...admission(`E${at}`), ...own });
+    journal.append({ ...completion(`E${at}`), ...own });
+  }
+  await journal.close();
+  const lines = linesIn(directory);
+  const fleet = await makeFleet(t, { id: String(JSON.parse(lines[0] ?? '').journal), lines });
+  const found = await report(fleet.config);
+  assert.deepEqual(saidOf(found), saidOf(await report(fleet.config, '--whole')), found.text);
+  assert.deepEqual([found.complete, found.rows.length], [true, 1]);
+  assert.match(found.rows[0] ?? '', new RegExp(`"approved_by":"[^"]*${approver}`));
+  const [first = ''] = segments(fleet.place);
+  writeFileSync(join(fleet.place, first), '');
+  const cut = await report(fleet.config);
+  assert.deepEqual([cut.complete, cut.rows.length], [false, 1], cut.text);
   assert.match(cut.doubts.join('\n'), new RegExp(`/${first}: changed: `));
 });
