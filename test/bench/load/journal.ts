@@ -1,5 +1,5 @@
-// A signed journal of any size, as a daemon would have written it: in segments (of 64 MiB unless told), chained, with its checkpoints. A daemon can go on
-// with it.
+// A signed journal of any size, as a daemon would have written it: in segments, by default of 64 MiB, chained, with its checkpoints. A
+// daemon can go on with it.
 
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
