@@ -36,7 +36,7 @@ export interface DigestedJournal {
   /** Behind the segments that it covers, without those that retention removed since. */
   readonly state: VerifierState;
   /** Of the segments that it covers. Throws a JournalFault. */
-  open(differs: Vouched['differs']): Vouched;
+  readonly open: (differs: Vouched['differs']) => Vouched;
   readonly behind: readonly TrailFile[];
 }
 
