@@ -232,6 +232,11 @@ export interface CheckedOfHost
   readonly differing: readonly TrailFault[];
 }
 
+export interface CheckedHost {
+  readonly host: string;
+  readonly journals: readonly CheckedOfHost[];
+}
+
 /**
  * The same for each journal of a fleet, by its host; of one with a digest that counts, what the digest does not cover, unless `isWhole`.
  * `readerOf` a directory gets every verified piece, and of the covered ones those that it wants. `isOver`: from then on a part that is
@@ -246,11 +251,10 @@ export async function checkHosts(
     isOver,
   }: { readonly key: readonly string[]; readonly isWhole: boolean; readonly isOver: () => boolean },
   readerOf: (directory: string) => PieceReader,
-): Promise<readonly { readonly host: string; readonly journals: readonly CheckedOfHost[] }[]> {
+): Promise<readonly CheckedHost[]> {
   const journals = await flushedJournalsOf(screen, places);
   const general = trustOf(screen, { key }, undefined, '', undefined);
-  const checked: { readonly host: string; readonly journals: readonly CheckedOfHost[] }[] = [];
-  for (const host of journals.hosts ?? []) {
+  const checkOne = async (host: MirroredHost): Promise<CheckedHost> => {
     const own: CheckedOfHost[] = [];
     const trust = trustOfHost(general, host);
     for (const path of host.paths) {
@@ -268,10 +272,24 @@ export async function checkHosts(
         whyWhole: digested === '' ? undefined : digested,
       });
     }
-    checked.push({ host: host.host, journals: own });
-  }
+    return { host: host.host, journals: own };
+  };
+  const checked: CheckedHost[] = [];
+  // An error ends the generator, and so the other turns.
+  const left = inOrder(journals.hosts ?? []);
+  const turns = Array.from({ length: hostsAtOnce }, async () => {
+    for (const [at, host] of left) checked[at] = await checkOne(host);
+  });
+  await Promise.all(turns);
   return checked;
 }
+
+function* inOrder<Item>(items: readonly Item[]): Generator<[number, Item]> {
+  yield* items.entries();
+}
+
+/** While the files of one are read, others are verified. */
+const hostsAtOnce = 4;
 
 /** The wanted parts of what a digest covers, and all behind it. */
 async function goOn(

@@ -45,9 +45,8 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
   let otherSeq = before.otherSeq ?? 0;
   const seqs = new Float64Array(recentMax);
   const hashes: string[] = [];
-  const recent = Buffer.from(before.recent ?? '', 'base64');
-  for (let from = 0; from + recentBytes <= recent.length; from += recentBytes)
-    keep(recent.readDoubleLE(from), recent.toString('hex', from + 8, from + recentBytes));
+  /** Read when it is needed: few readers that go on meet a start. */
+  let { recent } = before;
 
   return {
     take(
@@ -87,6 +86,7 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
       return { at, carriesLeft };
     },
     get whole(): WholeRunState {
+      readRecent();
       const all = [...seqs].flatMap((seq, slot) => {
         const hash = hashes[slot];
         if (hash === undefined) return [];
@@ -99,6 +99,16 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
     },
   };
 
+  function readRecent(): void {
+    const bytes = Buffer.from(recent ?? '', 'base64');
+    recent = undefined;
+    for (let from = 0; from + recentBytes <= bytes.length; from += recentBytes) {
+      const seq = bytes.readDoubleLE(from);
+      if (hashes[seq % recentMax] === undefined)
+        keep(seq, bytes.toString('hex', from + 8, from + recentBytes));
+    }
+  }
+
   function keep(seq: number, hash: string): void {
     seqs[seq % recentMax] = seq;
     hashes[seq % recentMax] = hash;
@@ -109,6 +119,7 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
     place: Place,
   ): AppendedFault | undefined {
     if (!isCount(lastSeq) || !isText(lastHash)) return undefined;
+    readRecent();
     const slot = lastSeq % recentMax;
     const isOther = seqs[slot] === lastSeq && hashes[slot] !== lastHash;
     const isBetween = recovered === undefined && otherSeq > lastSeq;
