@@ -35,7 +35,8 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
     const groups = native.peerGroups(descriptor);
     const { uid, gid, pid } = credentials;
     const rangeOwners = names.keptOwners(uid);
-    const kept = namedBy(names.keptUser(uid));
+    const keptUser = names.keptUser(uid);
+    const kept = namedBy(keptUser);
     const peer: Peer = {
       listener,
       uid,
@@ -53,12 +54,15 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
         const process = readPeerProcess(native, descriptor, credentials, clockTicks, recent);
         const { exe, exeUnproven, unit, unitUnproven, loginUid, hasNoLogin } = process;
         const isOther = loginUid !== undefined && loginUid !== uid;
+        const isKnown = keptUser !== undefined && !isOther && !Array.isArray(rangeOwners);
         // Together: each may take all the time that a session waits.
-        const [own, login, owners] = await Promise.all([
-          names.userOf(uid),
-          isOther ? names.userOf(loginUid) : undefined,
-          names.ownersOf(uid),
-        ]);
+        const [own, login, owners] = isKnown
+          ? [keptUser, undefined, rangeOwners]
+          : await Promise.all([
+              keptUser ?? names.userOf(uid),
+              isOther ? names.userOf(loginUid) : undefined,
+              names.ownersOf(uid),
+            ]);
         const { user, account } = namedBy(own);
         const { user: loginUser, account: loginAccount } = namedBy(login);
         // Spread, each object would get a hidden class of its own, which is larger than the object.
