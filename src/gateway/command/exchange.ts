@@ -464,8 +464,16 @@ export class Exchange {
   ): void {
     const { clock, access } = this.#context;
     const { upstream, isSent, count, waitMs } = progressOf(this.#attempts);
+    // Each key by itself: a spread in front of so many takes a twentieth of a short session.
     records.complete({
-      ...known,
+      names: known.names,
+      id: known.id,
+      policy: known.policy,
+      judgement: known.judgement,
+      backend: known.backend,
+      status: known.status,
+      input: known.input,
+      bytesOut: known.bytesOut,
       time: clock.wallMs(),
       verdict,
       upstream,
