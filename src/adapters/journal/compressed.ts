@@ -43,7 +43,7 @@ export function inflateStart(bytes: Buffer): Buffer {
 }
 
 /** The header of a member: that of every gzip file, and in its extra field our mark, the bytes of the member, and a sketch of its text. */
-const mark = Buffer.from('DG');
+const mark = Buffer.from('DH');
 const markAt = 12;
 const sizeAt = markAt + 4;
 const sketchAt = sizeAt + 4;

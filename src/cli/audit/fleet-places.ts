@@ -47,10 +47,8 @@ export function readFleetSettings(
     isMissing,
     whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, file === path ? us : trusted),
   });
-  // The settings name the state, so they must be safe before its owner counts.
-  const state = parseFleetSettings(path, content, filesFor(us), 'state').settings?.state;
-  const files = filesFor(trustedWith(state));
-  return settingsOf(parseFleetSettings(path, content, files, reader), content, screen);
+  const filesOf = (state: string): FleetFiles => filesFor(trustedWith(state));
+  return settingsOf(parseFleetSettings(path, content, filesFor(us), reader, filesOf), content, screen);
 }
 
 /** Warns on stderr. Throws a CommandFault with all problems. */
@@ -86,9 +84,9 @@ export function readAsked(path: string): string {
   }
 }
 
-/** Root reads the files of the verifier's user, who owns the state. `state`: undefined: the settings are not safe. */
-function trustedWith(state: string | undefined): Trusted {
-  const uid = state === undefined || !ourselves().isRoot ? undefined : ownerOf(state);
+/** Root reads the files of the verifier's user, who owns the state. */
+function trustedWith(state: string): Trusted {
+  const uid = ourselves().isRoot ? ownerOf(state) : undefined;
   return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
 }
 

@@ -180,20 +180,24 @@ export interface FleetFiles {
 
 /**
  * Reads the text of `path`; with an error among the problems, there are no settings. `reader`: for readers of the state only, no other
- * file is read; for readers of the journals the keys of hosts are.
+ * file is read; for readers of the journals the keys of hosts are. `filesOf`: as the owner of the state sees them, who counts where the
+ * text that names it is safe and right.
  */
 export function parseFleetSettings(
   path: string,
   content: string,
   files: FleetFiles,
   reader?: FleetReader,
+  filesOf: (state: string) => FleetFiles = () => files,
 ): { readonly settings: FleetSettings | undefined; readonly problems: readonly Problem[] } {
   const list = new ProblemList();
   const own = files.whyUnsafe(path, false);
   if (own !== undefined) list.error({ file: path, line: 1, column: 1 }, '', own.text, 'unsafe-file');
   const root = parseYaml(path, content, list);
   const valid = root && validate(fleetSchema, root, list);
-  const settings = valid && settingsOf(valid.value, valid.cursor, files, reader);
+  const settings =
+    valid &&
+    settingsOf(valid.value, valid.cursor, list.hasErrors ? files : filesOf(valid.value.state), reader);
   return { settings: list.hasErrors ? undefined : settings, problems: list.sorted() };
 }
 

@@ -21,10 +21,10 @@ export interface Sketch {
 }
 
 const headBytes = 32;
-/** A hundredth of the text that it stands for; of a short one, a little more. */
-const filterShare = 100;
+/** A seventieth of the text that it stands for; of a short one, a little more. */
+const filterShare = 70;
 const shortBytes = 128;
-const bitsForToken = 10;
+const bitsForToken = 14;
 const probes = 7;
 /** In place of names that the records do not tell: masks, and lists and names that were cut. */
 const anyUser = 'any';
@@ -175,12 +175,20 @@ function eachBit(token: string, filter: Buffer, take: (at: number, bit: number) 
     one = Math.imul(one ^ token.charCodeAt(at), 0x01000193);
     other = Math.imul(other ^ token.charCodeAt(at), 0x5bd1e995) ^ (other >>> 15);
   }
+  [one, other] = [mixed(one), mixed(other) | 1];
   for (let probe = 0; probe < probes; probe += 1) {
-    const bit = ((one ^ (one >>> 16)) + Math.imul(probe, other | 1)) >>> 0;
+    const bit = (one + Math.imul(probe, other)) >>> 0;
     const place = bit % (filter.length * 8);
     if (take(place >>> 3, 1 << (place & 7)) === false) return false;
   }
   return true;
+}
+
+/** Each bit depends on each: names that differ in one character share no bits by that. */
+function mixed(bits: number): number {
+  const first = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  const second = Math.imul(first ^ (first >>> 13), 0xc2b2ae35);
+  return second ^ (second >>> 16);
 }
 
 const nothing = Buffer.alloc(0);
