@@ -8,7 +8,7 @@ import { whyNoRight } from '../../adapters/host/files.js';
 import { standardConfig } from '../../adapters/host/process.js';
 import { type Vouched, vouchedTexts, type Wants } from '../../adapters/journal/compressed.js';
 import { checkTrail, verifyTrail } from '../../adapters/journal/search-trail.js';
-import { publicKeyName, readIn, segmentName } from '../../adapters/journal/segments.js';
+import { listSegments, publicKeyName, readIn, segmentName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { describeRetired } from '../../adapters/journal/unseen.js';
 import { plural } from '../../domain/language/words/words.js';
@@ -254,24 +254,23 @@ export async function checkHosts(
 ): Promise<readonly CheckedHost[]> {
   const journals = await flushedJournalsOf(screen, places);
   const general = trustOf(screen, { key }, undefined, '', undefined);
-  const checkOne = async (host: MirroredHost): Promise<CheckedHost> => {
-    const own: CheckedOfHost[] = [];
-    const trust = trustOfHost(general, host);
-    for (const path of host.paths) {
-      const reader = readerOf(path);
-      const digested = isWhole ? '' : readDigested(path, host, trust.keys);
-      if (typeof digested !== 'string') {
-        own.push(await goOn(path, digested, trust, reader, isOver));
-        continue;
-      }
+  const checkPath = async (path: string, host: MirroredHost, trust: Trust): Promise<CheckedOfHost> => {
+    const reader = readerOf(path);
+    const digested = isWhole ? '' : readDigested(path, host, trust.keys);
+    if (typeof digested === 'string') {
       const { trail, ...found } = await checkAt(path, await trailIn(journals, path), trust, reader);
-      own.push({
-        ...found,
-        open: () => trail,
-        differing: [],
-        whyWhole: digested === '' ? undefined : digested,
-      });
+      const whyWhole = digested === '' ? undefined : digested;
+      return { ...found, open: () => trail, differing: [], whyWhole };
     }
+    const found = await goOn(path, digested, trust, reader, isOver);
+    // The verifier may have removed the first ones meanwhile, for their age: once more, from what is left.
+    const isShorter = found.differing.length > 0 && listSegments(path)[0]?.number !== digested.first;
+    return isShorter ? checkPath(path, host, trust) : found;
+  };
+  const checkOne = async (host: MirroredHost): Promise<CheckedHost> => {
+    const trust = trustOfHost(general, host);
+    const own: CheckedOfHost[] = [];
+    for (const path of host.paths) own.push(await checkPath(path, host, trust));
     return { host: host.host, journals: own };
   };
   const checked: CheckedHost[] = [];

@@ -35,6 +35,8 @@ export interface DigestedJournal {
   readonly hostKeys: readonly string[];
   /** Behind the segments that it covers, without those that retention removed since. */
   readonly state: VerifierState;
+  /** The number of the first segment that is there. */
+  readonly first: number;
   /** Of the segments that it covers. Throws a JournalFault. */
   readonly open: (differs: Vouched['differs']) => Vouched;
   readonly behind: readonly TrailFile[];
@@ -71,6 +73,7 @@ export function readDigested(
   return {
     key,
     hostKeys,
+    first: begin.segment,
     state: before === undefined ? state : stateFrom(state, { ...begin, before: segmentName(before) }),
     open: opener(directory, digest, begin.segment, rows),
     behind: segments.filter(({ number }) => number > end).map((segment) => fileOf(directory, segment)),

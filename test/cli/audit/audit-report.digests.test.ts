@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { packMember } from '../../../src/adapters/journal/compressed.js';
 import { bounds } from '../../../src/bounds/bounds.js';
+import { checkHosts } from '../../../src/cli/audit/audit-verify.js';
 import { mirrorIn } from '../../../src/cli/audit/fleet-places.js';
 import { createDigests } from '../../../src/cli/fleet/digests.js';
 import { openMirror } from '../../../src/cli/fleet/mirror.js';
@@ -22,7 +23,7 @@ import { type Lines, readLines } from '../../fleet/fleet-lab.js';
 import { approver, grantRecords, owner } from '../../kit/access-records.js';
 import { openFolder } from '../../kit/folder.js';
 import { runWarm } from '../../kit/warm-program.js';
-import { signKey, writeJournal } from './shown.js';
+import { keepScreen, signKey, writeJournal } from './shown.js';
 
 const host = 'gate1';
 const key = makeSignKey();
@@ -490,4 +491,40 @@ void test('who approved a grant is found in parts that its id names, and a chang
   const cut = await report(fleet.config);
   assert.deepEqual([cut.complete, cut.rows.length], [false, 1], cut.text);
   assert.match(cut.doubts.join('\n'), new RegExp(`/${first}: changed: `));
+});
+
+void test('the verifier removes the first segments while they are read: they are not called changed', async (t) => {
+  const fleet = await makeFleet(t, await linesOf(t));
+  const removeFirst = (): void => rmSync(join(fleet.place, segments(fleet.place)[0] ?? assert.fail()));
+  const check = async (meanwhile: () => void) => {
+    let isDone = false;
+    const [checked] = await checkHosts(
+      keepScreen(),
+      { paths: [], config: undefined, fleet: fleet.config },
+      { key: [], isWhole: false, isOver: () => false },
+      () => ({
+        take: () => undefined,
+        wants() {
+          if (!isDone) meanwhile();
+          isDone = true;
+          return true;
+        },
+      }),
+    );
+    const [journal] = checked?.journals ?? [];
+    return {
+      digest: journal?.digest?.seq,
+      faults: [...(journal?.differing ?? []), ...(journal?.verdict.faults ?? [])],
+    };
+  };
+  const meanwhile = await check(removeFirst);
+  assert.deepEqual(meanwhile, await check(() => undefined));
+  // Nobody signed that they may be removed.
+  assert.deepEqual(
+    meanwhile.faults.map(({ kind }) => kind),
+    ['segment-missing'],
+  );
+  const second = segments(fleet.place)[1] ?? assert.fail();
+  const { faults } = await check(() => rmSync(join(fleet.place, second)));
+  assert.ok(faults.some(({ kind, file }) => kind === 'changed' && file === second));
 });
