@@ -171,7 +171,7 @@ function write(
 /** The head first: without it the rows say nothing. */
 function removeDigest(directory: string): void {
   for (const name of [headName, rowsName]) {
-    rmSync(join(directory, name), { force: true });
+    rmSync(join(directory, name), { force: true, recursive: true });
     syncDirectory(directory);
   }
 }

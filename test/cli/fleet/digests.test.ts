@@ -4,7 +4,7 @@
 // verifier saw them, a sketch that was taken from a file, a head that is gone because its successor was not finished.
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -164,6 +164,11 @@ void test('a segment, a head or rows that somebody changed, another key: it is m
   await again();
   writeFileSync(head, readFileSync(head, 'utf8').replace(`"host":"${host}"`, '"host":"gate2"'));
   await again();
+  for (const name of [head, rows]) {
+    rmSync(name);
+    mkdirSync(join(name, 'within'), { recursive: true });
+    await again();
+  }
   assert.deepEqual(digestIn(place).digest.state, made.digest.state);
   const next = makeSignKey();
   await again({ secretPem: next.secretPem });
