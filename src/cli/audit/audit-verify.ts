@@ -225,7 +225,7 @@ export interface PieceReader {
 
 export interface CheckedOfHost
   extends Omit<CheckedJournal, 'trail'>,
-    Pick<HostJournal, 'digest' | 'whyWhole'> {
+    Pick<HostJournal, 'digest' | 'whyWhole' | 'mirroredTo'> {
   /** As `trail` of a `CheckedJournal`. Throws a JournalFault if what was signed is another thing now. */
   open(): Trail;
   /** Parts that are not what was signed, as far as they were read. */
@@ -256,11 +256,12 @@ export async function checkHosts(
   const general = trustOf(screen, { key }, undefined, '', undefined);
   const checkPath = async (path: string, host: MirroredHost, trust: Trust): Promise<CheckedOfHost> => {
     const reader = readerOf(path);
-    const digested = isWhole ? '' : readDigested(path, host, trust.keys);
-    if (typeof digested === 'string') {
+    const digested = readDigested(path, host, trust.keys);
+    if (isWhole || 'why' in digested) {
       const { trail, ...found } = await checkAt(path, await trailIn(journals, path), trust, reader);
-      const whyWhole = digested === '' ? undefined : digested;
-      return { ...found, open: () => trail, differing: [], whyWhole };
+      const { why, mirroredTo } = 'why' in digested ? digested : { why: '', mirroredTo: undefined };
+      const whyWhole = isWhole || why === '' ? undefined : why;
+      return { ...found, open: () => trail, differing: [], whyWhole, mirroredTo };
     }
     const found = await goOn(path, digested, trust, reader, isOver);
     // The verifier may have removed the first ones meanwhile, for their age: once more, from what is left.

@@ -24,6 +24,7 @@ import {
   readRows,
   rowsName,
 } from '../../domain/records/fleet/digest.js';
+import type { HostJournal } from '../../domain/records/report/hosts.js';
 import { stateFrom, type VerifierState } from '../../domain/records/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { MirroredHost } from './fleet-places.js';
@@ -42,12 +43,24 @@ export interface DigestedJournal {
   readonly behind: readonly TrailFile[];
 }
 
-/** A text says why there is none that counts, empty if nothing is closed. `keys`: of the host, as they are trusted here. */
+/** Why no digest counts; `why`: empty if nothing is closed. `mirroredTo`: what one says that is right, and does not fit what is there. */
+export type NotDigested = Required<Pick<HostJournal, 'mirroredTo'>> & { readonly why: string };
+
+/** `keys`: of the host, as they are trusted here. */
 export function readDigested(
+  directory: string,
+  host: MirroredHost,
+  keys: readonly string[],
+): DigestedJournal | NotDigested {
+  const found = findDigest(directory, host, keys);
+  return typeof found === 'string' ? { why: found, mirroredTo: undefined } : found;
+}
+
+function findDigest(
   directory: string,
   { verifier, elsewhere }: MirroredHost,
   keys: readonly string[],
-): DigestedJournal | string {
+): DigestedJournal | NotDigested | string {
   if ((elsewhere?.get(directory) ?? []).length > 0) return 'parts of it in several cells';
   // First: what it covers is compressed by then.
   const digest = readDigest(readIn(directory, headName) ?? '');
@@ -68,7 +81,10 @@ export function readDigested(
   if (rows === undefined) return 'a digest that does not fit its rows';
   const left = leftOf(rows, segments, names, end);
   const [begin, before] = left ?? [];
-  if (begin === undefined) return 'other segments than those of its digest';
+  if (begin === undefined) {
+    const mirroredTo = { seq: state.last?.seq ?? 0, to: state.lastRecordTime };
+    return { why: 'other segments than those of its digest', mirroredTo };
+  }
   if (begin.firstSeq === 0) return 'a digest whose beginning is unknown';
   return {
     key,

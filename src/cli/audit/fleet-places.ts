@@ -182,9 +182,12 @@ export function mirroredHosts(
   }
   if (isOfCells(place, readAsked(place)))
     return { hosts: joinCells(readCells(place, screen).cells.map((cell) => ofCell(screen, cell))) };
-  const { state, hosts, stamps } = readFleetSettings(place, screen, 'journals');
+  const { state, hosts, stamps, verifiers } = readFleetSettings(place, screen, 'journals');
   const listed = new Map([...hosts].map(([host, { key }]) => [host, key]));
-  return { hosts: hostsIn(mirrorIn(state), listed, { keys: lastKeyIn(state), isListed: true }), stamps };
+  // The state names a key, too, but whoever can write to it chose that one.
+  const known = [...verifiers.values()].flatMap((keys) => keys.slice(-1));
+  const keys = known.length > 0 ? known : lastKeyIn(state);
+  return { hosts: hostsIn(mirrorIn(state), listed, { keys, isListed: true }), stamps };
 }
 
 /** The key with which the verifier of a state signs now. */

@@ -180,8 +180,8 @@ export interface FleetFiles {
 
 /**
  * Reads the text of `path`; with an error among the problems, there are no settings. `reader`: for readers of the state only, no other
- * file is read; for readers of the journals the keys of hosts are. `filesOf`: as the owner of the state sees them, who counts where the
- * text that names it is safe and right.
+ * file is read; for readers of the journals the keys of hosts and verifiers are. `filesOf`: as the owner of the state sees them, who counts
+ * where the text that names it is safe and right.
  */
 export function parseFleetSettings(
   path: string,
@@ -252,7 +252,7 @@ function settingsOf(
     servers: raw.nats ?? [],
     client: clientOf(raw),
     hosts,
-    verifiers: verifiersAt(raw.verifiers, cursor, files),
+    verifiers: verifiersAt(raw.verifiers, cursor, keyFiles),
     metrics: metricsAt(raw.metrics, cursor),
     maxBytes,
     shares: sharesAt(raw, maxBytes, cursor),

@@ -174,7 +174,7 @@ void test('with digests: the same as with everything verified, and only what may
   );
   assert.ok(found.text.includes(verifierKey));
   const table = await runWarm(['audit', 'report', '--fleet', config, '--mailbox', alice]);
-  assert.match(table.text, /; to record \d+ by the verifier of the mirror$/m);
+  assert.match(table.text, /; verified to record \d+ by the verifier of the mirror$/m);
   const early = ['--to', '2020-01-01'];
   assert.deepEqual(saidOf(await report(config, ...early)), saidOf(await report(config, ...early, '--whole')));
   const like = ['--mailbox', 'alicee@example.org'];
@@ -345,6 +345,18 @@ void test('another key: of the verifier, of the host, of the command line, or of
   writeFileSync(join(state, 'checkpoint.pub'), `${verifierKey}\n${next.key}\n`);
   await assertWhole(fleet, /a digest of an unknown key/);
   rmSync(join(state, 'checkpoint.pub'));
+  await assertWhole(fleet, /a digest of an unknown key/);
+  // Whoever can write to the state has put another one there; where the settings list it, the state is not asked.
+  writeFileSync(join(state, 'checkpoint.pub'), `${next.key}\n`);
+  const listed = (...keys: string[]): void => {
+    const pubs = join(folder, 'verifier.pub');
+    writeFileSync(pubs, `${keys.join('\n')}\n`);
+    writeFileSync(config, JSON.stringify({ ...asked, verifiers: { audit: { key: pubs } } }));
+  };
+  listed(next.key, verifierKey);
+  assert.match((await report(config)).notes.join('\n'), /^digested: 1 journal was verified up to/);
+  writeFileSync(join(state, 'checkpoint.pub'), `${verifierKey}\n`);
+  listed(verifierKey, next.key);
   await assertWhole(fleet, /a digest of an unknown key/);
 });
 
@@ -527,4 +539,22 @@ void test('the verifier removes the first segments while they are read: they are
   const second = segments(fleet.place)[1] ?? assert.fail();
   const { faults } = await check(() => rmSync(join(fleet.place, second)));
   assert.ok(faults.some(({ kind, file }) => kind === 'changed' && file === second));
+});
+
+void test('the end was cut off: a digest that is left says how far the verifier had mirrored it', async (t) => {
+  const fleet = await makeFleet(t, await linesOf(t));
+  const { config, place } = fleet;
+  const to = new Date(Date.now() + 3_600_000).toISOString();
+  const names = readdirSync(place)
+    .filter((name) => name.includes('.jsonl'))
+    .toSorted();
+  for (const name of names.slice(-2)) rmSync(join(place, name));
+  for (const flags of [[], ['--to', to], ['--whole']]) {
+    const found = await report(config, ...flags);
+    assert.equal(found.exit, 1);
+    assert.match(
+      found.doubts.join('\n'),
+      /^ends-earlier: gate1: the verifier had mirrored and signed it to record \d+, \S+ \S+, and it ends at record \d+: its end was cut off$/m,
+    );
+  }
 });

@@ -300,7 +300,8 @@ function hostSentence({ host, isComplete, to, seq, signedSeq, signedBy, digest }
   const verdict = isComplete ? 'complete' : 'NOT proved complete, verified';
   const signed =
     signedSeq === undefined || signedBy === undefined ? '' : `, signed to record ${signedSeq} by ${signedBy}`;
-  const before = digest === undefined ? '' : `; to record ${digest.seq} by the verifier of the mirror`;
+  const before =
+    digest === undefined ? '' : `; verified to record ${digest.seq} by the verifier of the mirror`;
   return `${host}: ${verdict} to ${momentText(to)} UTC (record ${seq ?? '?'})${signed}${before}`;
 }
 

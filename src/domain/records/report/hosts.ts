@@ -23,6 +23,8 @@ export interface HostJournal extends Vouching {
   readonly digest?: DigestTold | undefined;
   /** Why it was read whole although others need not be, in a few words. */
   readonly whyWhole?: string | undefined;
+  /** How far the verifier had mirrored it, as a signed digest says that does not fit it any more; undefined: there is none. */
+  readonly mirroredTo?: Omit<DigestTold, 'key'> | undefined;
 }
 
 export interface HostTrail {
@@ -88,7 +90,7 @@ function digestNotes(journals: readonly HostJournal[]): readonly Doubt[] {
   const until = from === to ? `${to} UTC` : `times from ${from} to ${to} UTC`;
   const which = plural(digests.length, 'journal was', 'journals were');
   const texts = [
-    `${which} verified up to ${until} by the verifier of the mirror, ${keys.length === 1 ? 'key' : 'keys'} ${keys.join(', ')}, when it mirrored them`,
+    `${which} verified up to ${until} by the verifier of the mirror, ${keys.length === 1 ? 'key' : 'keys'} ${keys.join(', ')}, when it signed that`,
     'verified now: all that came later, and that the parts which may hold this mailbox are those that it signed; --whole verifies all again',
   ];
   const causes = new Map<string, number>();
@@ -119,6 +121,13 @@ function judgeHost(
   if (last === undefined) doubts.push({ code: 'empty', text: 'no record came from it yet', isSerious: true });
   if (chosen.length > 1) {
     const text = `it had ${chosen.length} journals in this time: what an earlier one lost at its end is not known`;
+    doubts.push({ code: 'ends-earlier', text, isSerious: true });
+  }
+  const lost = journals.flatMap(({ verdict, mirroredTo }) =>
+    mirroredTo !== undefined && mirroredTo.seq > (verdict.lastSeq ?? 0) ? [{ verdict, mirroredTo }] : [],
+  );
+  for (const { verdict, mirroredTo } of lost) {
+    const text = `the verifier had mirrored and signed it to record ${mirroredTo.seq}, ${momentText(mirroredTo.to)}, and it ends at record ${verdict.lastSeq ?? 0}: its end was cut off`;
     doubts.push({ code: 'ends-earlier', text, isSerious: true });
   }
   const { lastTime = '', lastSeq, signedSeq, signedBy, signedTime } = last ?? {};
