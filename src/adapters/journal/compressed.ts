@@ -100,7 +100,7 @@ export function readMembers(bytes: Buffer): readonly Member[] | undefined {
 /** Whether a part of a file has to be read; the text of the others is passed over. */
 export type Wants = (sketch: Sketch) => boolean;
 
-/** A member of a compressed segment, as somebody signed it. */
+/** A member of a compressed segment, with its signed hash and sketch. */
 export interface VouchedMember extends Pick<Member, 'at'> {
   /** The number of the segment. */
   readonly segment: number;

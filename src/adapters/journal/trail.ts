@@ -93,7 +93,7 @@ export interface TrailFile {
   readonly chunks?: AsyncIterable<Buffer>;
   /** The part that a check has read: only that is read again, and its end throws a JournalFault if the text differs. */
   readonly checked?: CheckedText;
-  /** It stands for the first segments of its trail, in the directory `path`: of these, only what somebody signed is read. */
+  /** Stands for the first segments of its trail, in the directory `path`. Only their signed members are read. */
   readonly vouched?: Vouched;
 }
 

@@ -264,7 +264,7 @@ export async function checkHosts(
       return { ...found, open: () => trail, differing: [], whyWhole, mirroredTo };
     }
     const found = await goOn(path, digested, trust, reader, isOver);
-    // The verifier may have removed the first ones meanwhile, for their age: once more, from what is left.
+    // The verifier may have removed the oldest segments meanwhile. What is left is checked again.
     const isShorter = found.differing.length > 0 && listSegments(path)[0]?.number !== digested.first;
     return isShorter ? checkPath(path, host, trust) : found;
   };

@@ -554,7 +554,7 @@ void test('the end was cut off: a digest that is left says how far the verifier 
     assert.equal(found.exit, 1);
     assert.match(
       found.doubts.join('\n'),
-      /^ends-earlier: gate1: the verifier had mirrored and signed it to record \d+, \S+ \S+, and it ends at record \d+: its end was cut off$/m,
+      /^ends-earlier: gate1: the verifier had mirrored and signed it to record \d+, \S+ \S+ UTC, and it ends at record \d+: its end was cut off$/m,
     );
   }
 });

@@ -127,7 +127,7 @@ function judgeHost(
     mirroredTo !== undefined && mirroredTo.seq > (verdict.lastSeq ?? 0) ? [{ verdict, mirroredTo }] : [],
   );
   for (const { verdict, mirroredTo } of lost) {
-    const text = `the verifier had mirrored and signed it to record ${mirroredTo.seq}, ${momentText(mirroredTo.to)}, and it ends at record ${verdict.lastSeq ?? 0}: its end was cut off`;
+    const text = `the verifier had mirrored and signed it to record ${mirroredTo.seq}, ${momentText(mirroredTo.to)} UTC, and it ends at record ${verdict.lastSeq ?? 0}: its end was cut off`;
     doubts.push({ code: 'ends-earlier', text, isSerious: true });
   }
   const { lastTime = '', lastSeq, signedSeq, signedBy, signedTime } = last ?? {};
