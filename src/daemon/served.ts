@@ -14,8 +14,12 @@ import { originOf } from '../domain/people/identity/origin.js';
 import { createGate, type Peer } from '../domain/people/identity/peer.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
-import { kernelAccess, type ListenerAccess, type SessionContext } from '../gateway/session/greet-peer.js';
-import type { ServedListener } from '../gateway/session/service.js';
+import {
+  kernelAccess,
+  type ListenerAccess,
+  type ServedListener,
+  type SessionContext,
+} from '../gateway/session/greet-peer.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { createPolicyChooser, uidsNamedBy } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';

@@ -27,9 +27,10 @@ import type { Pool } from '../../src/gateway/pool/pool.js';
 import {
   kernelAccess,
   type ListenerAccess,
+  type ServedListener,
   type SessionContext,
 } from '../../src/gateway/session/greet-peer.js';
-import { createService, type ServedListener, type Service } from '../../src/gateway/session/service.js';
+import { createService, type Service } from '../../src/gateway/session/service.js';
 import { JournalFault, UpstreamFault } from '../../src/ports/faults.js';
 import type { Clock } from '../../src/ports/machine.js';
 import type { Transport } from '../../src/ports/transport.js';

@@ -83,6 +83,18 @@ export interface SessionContext {
   readonly holdBody: (origin: string) => HeldBytes;
 }
 
+/** One listener as the service sees it; replaced by a reload. */
+export interface ServedListener {
+  readonly name: string;
+  readonly sessionsMax: number;
+  /** For one uid or one address. */
+  readonly sessionsPerPeerMax: number;
+  /** Unauthenticated sessions are counted separately; and those of one address. */
+  readonly unauthenticatedMax: number;
+  readonly unauthenticatedPerPeerMax: number;
+  readonly context: SessionContext;
+}
+
 /** A greeted peer: the negotiated minor, the announced one, and the bytes that followed; or why its session is over. */
 export type GreetedPeer =
   | {

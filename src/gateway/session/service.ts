@@ -10,23 +10,11 @@ import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import type { OverdueCommands, RunningNames } from '../command/overdue.js';
 import { type FloodSource, networkKey } from '../outcome/journal.js';
-import type { SessionContext } from './greet-peer.js';
+import type { ServedListener } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
 import { type RefusalLimits, refusePeer } from './refused-peer.js';
 import { Roster, type RunningSession } from './roster.js';
-import { Session } from './session.js';
-
-/** One listener as the service sees it; replaced by a reload. */
-export interface ServedListener {
-  readonly name: string;
-  readonly sessionsMax: number;
-  /** For one uid or one address. */
-  readonly sessionsPerPeerMax: number;
-  /** Unauthenticated sessions are counted separately; and those of one address. */
-  readonly unauthenticatedMax: number;
-  readonly unauthenticatedPerPeerMax: number;
-  readonly context: SessionContext;
-}
+import { Session, type SessionHost } from './session.js';
 
 /**
  * Clients that get a reason instead of a session, at once, by that reason; one uid gets at most half of these places. Further ones are
@@ -190,7 +178,26 @@ export function createService({
     }).finally(() => explained[reason].delete(transport));
   }
 
-  const onStanding = (changed: RunningSession): void => roster.update(changed);
+  const host: SessionHost = {
+    lineTurns,
+    onStanding: (changed) => roster.update(changed),
+    admit(proven) {
+      const { listener: name, origin, peer } = proven.names;
+      if (proven.standing === 'known' && origin === proven.countedAs) return undefined;
+      roster.delete(name, proven.countedAs, proven);
+      const tooMany = noPlaceFor(proven.servedAt, origin);
+      if (tooMany === undefined) {
+        proven.standing = 'known';
+        proven.countedAs = origin;
+      }
+      roster.add(name, proven.countedAs, proven);
+      return tooMany?.(peer);
+    },
+    onEnd(session) {
+      roster.delete(session.names.listener, session.countedAs, session);
+      if (isDraining && roster.size === 0) emptied?.();
+    },
+  };
 
   return {
     turnOf({ name, context, unauthenticatedMax, unauthenticatedPerPeerMax }, address) {
@@ -219,26 +226,8 @@ export function createService({
         // It is not counted any more, so it must not stay for the time of an orderly close.
         return transport.close(refused.reason, peer.address !== undefined);
       }
-      const { context } = listener;
-      let key = context.origin(peer);
-      const admit = (proven: Session): string | undefined => {
-        const { origin, peer: who } = proven.names;
-        if (proven.standing === 'known' && origin === key) return undefined;
-        roster.delete(listener.name, key, proven);
-        const tooMany = noPlaceFor(listener, origin);
-        if (tooMany === undefined) {
-          proven.standing = 'known';
-          key = origin;
-        }
-        roster.add(listener.name, key, proven);
-        return tooMany?.(who);
-      };
-      const session = new Session({ context, lineTurns, transport, onStanding, admit }, peer, describe());
-      roster.add(listener.name, key, session);
-      void session.done.finally(() => {
-        roster.delete(listener.name, key, session);
-        if (isDraining && roster.size === 0) emptied?.();
-      });
+      const session = new Session(host, listener, transport, peer, describe());
+      roster.add(listener.name, session.countedAs, session);
     },
     get sessions() {
       return roster.size;

@@ -26,7 +26,13 @@ import { nothingStated, type Stated, withOption } from '../command/stated.js';
 import { appendQuietly } from '../outcome/journal.js';
 import type { ClientInput } from '../relay/relay.js';
 import { type ReplyTarget, ReplyWriter } from '../relay/reply-writer.js';
-import { type GreetedPeer, type Greeting, greetPeer, type SessionContext } from './greet-peer.js';
+import {
+  type GreetedPeer,
+  type Greeting,
+  greetPeer,
+  type ServedListener,
+  type SessionContext,
+} from './greet-peer.js';
 import type { HttpAnswer } from './http-answer.js';
 import { type HttpHost, serveRequests } from './http-session.js';
 import { createLineShare, type LineTurns } from './line-turns.js';
@@ -44,14 +50,20 @@ const ordinaryEnds: ReadonlySet<CloseReason> = new Set(['peer-ended', 'peer-gone
 /** A refused line that took longer waited for something; the wait does not count as work. */
 const workMsMax = 20;
 
-export interface SessionStart {
-  readonly context: SessionContext;
+/** What all sessions share. */
+export interface SessionHost {
   readonly lineTurns: LineTurns;
-  readonly transport: Transport;
   /** Called whenever its standing has changed, except to `known`. */
   readonly onStanding: (session: RunningSession) => void;
   /** Called once it is known who the peer is: counts it there, as `known`; or returns why there is no place for it. */
   readonly admit: (session: Session) => string | undefined;
+  /** Called when its transport is closed, with all output sent or given up. */
+  readonly onEnd: (session: Session) => void;
+}
+
+interface SessionEnd {
+  readonly reason: CloseReason;
+  readonly text?: string | undefined;
 }
 
 /** Starts with its construction. */
@@ -67,7 +79,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   writer!: ReplyTarget;
   /** A request is read or answered: between its commands no exchange runs, but the session must not be closed. */
   isBusy = false;
-  readonly #start: SessionStart;
+  readonly servedAt: ServedListener;
+  readonly transport: Transport;
+  /** As whom the service counts it: the peer at first, then who logged in. */
+  countedAs: string;
+  readonly #host: SessionHost;
   readonly #startedMs: number;
   readonly #share = createLineShare();
   #exchanges = 0;
@@ -82,6 +98,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   #httpInput: ClientInput | undefined;
   #lineWriter: ReplyWriter | undefined;
   #clientMinor = 0;
+  #lineBytesMax = 0;
+  /** The client ended its side, or was lost. */
+  #isGone = false;
+  /** When the line of the running exchange had been evaluated. */
+  #workedMs = 0;
   /** It may send commands, or was able to. */
   #isGreeted = false;
   /** The policy of the subject, and with `#scope` the prefix of its keys in the line cache. */
@@ -91,11 +112,20 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   #policyAt: ExchangeContext | undefined;
 
   /** `described`: with facts about the peer that take longer than an accept may. */
-  constructor(start: SessionStart, peer: Peer, described: Promise<Peer>) {
-    const { context } = start;
+  constructor(
+    host: SessionHost,
+    servedAt: ServedListener,
+    transport: Transport,
+    peer: Peer,
+    described: Promise<Peer>,
+  ) {
+    const { context } = servedAt;
     const { clock, newId } = context.exchanges();
     const { listener } = peer;
-    this.#start = start;
+    this.#host = host;
+    this.servedAt = servedAt;
+    this.transport = transport;
+    this.countedAs = context.origin(peer);
     this.#startedMs = clock.now();
     this.standing = context.access(listener)?.isPreauthenticated === false ? 'unauthenticated' : 'known';
     const principal = principalOf(peer).text;
@@ -107,7 +137,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       peer,
       recorded: recordedPeer(peer),
       principal,
-      origin: context.origin(peer),
+      origin: this.countedAs,
     };
     this.done = this.#run(described);
   }
@@ -153,7 +183,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   /** The policy of an unauthenticated peer is checked after its login. */
   isPermitted(): boolean {
     if (this.standing === 'known') return this.policyNow() !== undefined;
-    return this.#start.context.access(this.names.listener)?.isPreauthenticated === false;
+    return this.context.access(this.names.listener)?.isPreauthenticated === false;
   }
 
   now(): ReturnType<ExchangeSession['now']> {
@@ -161,12 +191,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   isCurrent(context: ExchangeContext): boolean {
-    return this.#start.context.exchanges() === context;
+    return this.context.exchanges() === context;
   }
 
   openInput(): ClientInput {
     if (this.#httpInput !== undefined) return this.#httpInput;
-    const { context, transport } = this.#start;
+    const { context, transport } = this;
     const { inputBytesMax, inputTimeMs } = context.limits();
     const { clock } = this.#context;
     const close = (why: CloseReason): void => transport.close(why);
@@ -174,7 +204,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   get #context(): ExchangeContext {
-    return this.#start.context.exchanges();
+    return this.context.exchanges();
   }
 
   get proof(): Proof {
@@ -188,85 +218,89 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   policyNow(): Policy | undefined {
-    return this.#start.context.policy(this.names.peer, this.#login);
+    return this.context.policy(this.names.peer, this.#login);
   }
 
   #close(reason: CloseReason, isAbrupt = false): void {
-    this.#start.transport.close(reason, isAbrupt);
+    this.transport.close(reason, isAbrupt);
     this.#greeting.abort(new TransportFault('closed', `the transport was closed: ${reason}`));
+  }
+
+  get context(): SessionContext {
+    return this.servedAt.context;
   }
 
   /** A session that is known stays so: a wrong key on a kept connection ends it. */
   #startChecking(): void {
     if (this.standing !== 'unauthenticated') return;
     this.standing = 'checking';
-    this.#start.onStanding(this);
+    this.#host.onStanding(this);
   }
 
+  /** Few locals here and in `#serve`: a waiting session holds their frames. */
   async #run(described: Promise<Peer>): Promise<void> {
-    const { transport } = this.#start;
-    const { listener, session } = this.names;
-    let reason: CloseReason = 'internal';
-    let text: string | undefined;
+    let end: SessionEnd;
     try {
-      if (this.#start.context.access(listener)?.protocol === 'http') {
-        reason = await serveRequests(this, this.#greetingOf(), await described);
-        return;
-      }
-      const greeted = await this.#greet();
-      if ('reason' in greeted) {
-        ({ reason, text } = greeted);
-        return;
-      }
-      const { login, certificate, minor } = greeted;
-      text = this.logIn(await described, login, certificate);
-      if (text !== undefined) {
-        reason = 'sessions-limit';
-        return;
-      }
-      // A reload may have come during the wait.
-      if (login !== undefined && this.policyNow() === undefined) {
-        reason = 'revoked';
-        return;
-      }
-      this.#context.observe({ kind: 'session-opened', level: 'debug', listener, session, minor });
-      const { context } = this.#start;
-      this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell);
-      this.writer = this.#lineWriter;
-      this.#clientMinor = greeted.clientMinor;
-      const { lineBytesMax } = context.limits();
-      const { buffered } = this.#context;
-      const memory = { buffered, holder: this.names.origin };
-      this.#input = new SessionInput(transport, greeted.rest, lineBytesMax, memory);
-      const end = await this.#serve(this.#input, this.#lineWriter, lineBytesMax);
-      if (typeof end === 'string') reason = end;
-      else ({ reason, text } = end);
-    } catch (fault) {
-      if (fault instanceof WireFault) {
-        reason = 'wire-fault';
-        text = `${fault.code}: ${fault.message}`;
-      } else if (fault instanceof TransportFault) {
-        reason = 'peer-gone';
+      if (this.context.access(this.names.listener)?.protocol === 'http') {
+        end = { reason: await serveRequests(this, this.#greetingOf(), await described) };
       } else {
-        text = fault instanceof Error ? fault.message : String(fault);
+        const greeted = await this.#greet();
+        end = 'reason' in greeted ? greeted : (this.#open(greeted, await described) ?? (await this.#serve()));
       }
-    } finally {
-      this.#input?.close();
-      transport.close(reason);
-      const closedFor = transport.closedFor ?? reason;
-      const { observe } = this.#context;
-      const exchanges = this.#exchanges;
-      if (this.#isGreeted) this.#recordEnd(closedFor, text);
-      const isTold = this.standing === 'known' || this.#isWorthTelling(closedFor);
-      const level = isTold && !ordinaryEnds.has(closedFor) ? 'warn' : 'debug';
-      observe({ kind: 'session-closed', level, listener, session, reason: closedFor, exchanges, text });
-      const cutMs = this.standing === 'known' ? undefined : unauthenticatedLingerMs;
-      const cut = cutMs && this.#context.clock.setTimer(cutMs, () => transport.close(closedFor, true));
-      // `done` includes output that is still on its way.
-      await transport.whenClosed();
-      if (cut) cut.cancel();
-      this.#firstCommand?.cancel();
+    } catch (fault) {
+      end = endOf(fault);
     }
+    const cut = this.#end(end);
+    // `done` includes output that is still on its way.
+    await this.transport.whenClosed();
+    cut?.cancel();
+    this.#firstCommand?.cancel();
+    this.#host.onEnd(this);
+  }
+
+  /** After the handshake; returns why no commands may follow. */
+  #open(
+    { login, certificate, minor, clientMinor, rest }: Exclude<GreetedPeer, SessionEnd>,
+    peer: Peer,
+  ): SessionEnd | undefined {
+    const { context, transport } = this;
+    const { listener, session } = this.names;
+    const text = this.logIn(peer, login, certificate);
+    if (text !== undefined) return { reason: 'sessions-limit', text };
+    // A reload may have come during the wait.
+    if (login !== undefined && this.policyNow() === undefined) return { reason: 'revoked' };
+    this.#context.observe({ kind: 'session-opened', level: 'debug', listener, session, minor });
+    this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell);
+    this.writer = this.#lineWriter;
+    this.#clientMinor = clientMinor;
+    this.#lineBytesMax = context.limits().lineBytesMax;
+    const { buffered } = this.#context;
+    this.#input = new SessionInput(transport, rest, this.#lineBytesMax, {
+      buffered,
+      holder: this.names.origin,
+    });
+    transport.onGone(() => {
+      this.#isGone = true;
+      this.running?.abort('client-gone');
+    });
+    return undefined;
+  }
+
+  /** Closes the transport, and reports that; the timer cuts the connection. */
+  #end({ reason, text }: SessionEnd): Timer | undefined {
+    const { transport } = this;
+    const { listener, session } = this.names;
+    this.#input?.close();
+    transport.close(reason);
+    const closedFor = transport.closedFor ?? reason;
+    const { observe, clock } = this.#context;
+    const exchanges = this.#exchanges;
+    if (this.#isGreeted) this.#recordEnd(closedFor, text);
+    const isTold = this.standing === 'known' || this.#isWorthTelling(closedFor);
+    const level = isTold && !ordinaryEnds.has(closedFor) ? 'warn' : 'debug';
+    observe({ kind: 'session-closed', level, listener, session, reason: closedFor, exchanges, text });
+    if (this.standing === 'known') return undefined;
+    return clock.setTimer(unauthenticatedLingerMs, () => transport.close(closedFor, true));
   }
 
   async #greet(): Promise<GreetedPeer> {
@@ -275,7 +309,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   #greetingOf(): Greeting | undefined {
-    const { context, transport } = this.#start;
+    const { context, transport } = this;
     const { peer, listener } = this.names;
     const access = context.access(listener);
     return (
@@ -291,20 +325,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     );
   }
 
-  get transport(): Transport {
-    return this.#start.transport;
-  }
-
-  get context(): SessionContext {
-    return this.#start.context;
-  }
-
   /** Sets the peer, identified by the kernel or by a login; or returns why there is no place for another session of it. */
   logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): string | undefined {
     const { session, listener, socket } = this.names;
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
-    const { context } = this.#start;
+    const { context } = this;
     const { protocol: spoken, isPreauthenticated = false } = context.access(listener) ?? {};
     const protocol = spoken === 'http' ? 'http' : undefined;
     this.names = {
@@ -323,11 +349,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#policyAt = undefined;
     // The subject contains the principal, and another principal may have the same policy.
     this.#policy = undefined;
-    return this.#start.admit(this);
+    return this.#host.admit(this);
   }
 
   async work<T>(run: () => T): Promise<T> {
-    const { lineTurns } = this.#start;
+    const { lineTurns } = this.#host;
     const { origin } = this.names;
     const { clock } = this.#context;
     await lineTurns.enter(this.#share, origin);
@@ -347,12 +373,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     input: ClientInput | undefined,
     wish: ExchangeWish | undefined,
   ): Promise<{ id: string; closeFor: CloseReason | undefined } | 'revoked'> {
-    const { lineTurns } = this.#start;
+    const { lineTurns } = this.#host;
     const { origin } = this.names;
     const { clock } = this.#context;
     await lineTurns.enter(this.#share, origin);
     // A drain canceled it meanwhile, or closed the transport.
-    const { closedFor: isClosed } = this.#start.transport;
+    const { closedFor: isClosed } = this.transport;
     const wishNow = this.isAborted ? 'draining' : isClosed === undefined ? wish : 'client-gone';
     const startMs = clock.now();
     const exchanges = this.#context;
@@ -379,67 +405,69 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   /** Runs until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
-  async #serve(
-    input: SessionInput,
-    writer: ReplyWriter,
-    lineBytesMax: number,
-  ): Promise<CloseReason | { readonly reason: CloseReason; readonly text: string }> {
-    const { transport, lineTurns } = this.#start;
-    const { origin } = this.names;
-    const { clock } = this.#context;
-    let isGone = false;
-    transport.onGone(() => {
-      isGone = true;
-      this.running?.abort('client-gone');
-    });
+  async #serve(): Promise<SessionEnd> {
+    const input = this.#input ?? notServed();
     for (;;) {
-      if (this.endsFor !== undefined && this.#exchanges > 0) return this.endsFor;
+      if (this.endsFor !== undefined && this.#exchanges > 0) return { reason: this.endsFor };
       const line = input.takeLine();
-      if (typeof line === 'string') {
-        await input.dropLine(clock);
-        const sentence = sentenceOf(line, { limit: String(lineBytesMax) });
-        writer.refuse({ code: line, sentence }, codes[line].status);
-        await writer.flush(0);
-        return { reason: reasonOf[line], text: `${line}: ${sentence}` };
-      }
+      if (typeof line === 'string') return this.#refuseLine(input, line);
       if (line === undefined) {
         const chunk = await input.nextChunk();
-        if (chunk === null) return 'peer-ended';
+        if (chunk === null) return { reason: 'peer-ended' };
         input.giveBack(chunk);
         continue;
       }
-      const turn = lineTurns.enter(this.#share, origin);
+      const turn = this.#host.lineTurns.enter(this.#share, this.names.origin);
       if (turn !== undefined) {
         // Its line came before a drain: it is served, however many turns that takes.
         this.isBusy = true;
         await turn;
         this.isBusy = false;
         // An abort closed the transport meanwhile.
-        if (transport.closedFor !== undefined) return this.endsFor ?? 'draining';
+        if (this.transport.closedFor !== undefined) return { reason: this.endsFor ?? 'draining' };
       }
       // The peer left during the previous command, or while this one waited: it is not begun.
-      if (isGone) return 'peer-gone';
-      const startMs = clock.now();
-      const running = this.#take(line);
-      const startedMs = clock.now();
-      lineTurns.used(this.#share, origin, startedMs - startMs);
-      if (running === 'revoked') return running;
+      if (this.#isGone) return { reason: 'peer-gone' };
+      const running = this.#takeTimed(line);
+      if (running === 'revoked') return { reason: running };
       if (running === 'option') continue;
       // After the exchange's first wait: input that it reads must not be read ahead.
       input.readAhead();
       try {
-        const closeFor = await running.done;
-        this.#isRecorded ||= running.isRecorded;
-        // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
-        if (!running.isServed) {
-          lineTurns.used(this.#share, origin, Math.min(clock.now() - startedMs, workMsMax));
-        }
-        if (closeFor !== undefined) return closeFor;
+        const reason = await running.done;
+        this.#ended(running);
+        if (reason !== undefined) return { reason };
       } finally {
         this.running = undefined;
         this.stated = nothingStated;
       }
     }
+  }
+
+  /** Reads the rest of a line that is not taken, and answers. */
+  async #refuseLine(input: SessionInput, code: LineRefusal): Promise<SessionEnd> {
+    await input.dropLine(this.#context.clock);
+    const sentence = sentenceOf(code, { limit: String(this.#lineBytesMax) });
+    this.#lineWriter?.refuse({ code, sentence }, codes[code].status);
+    await this.#lineWriter?.flush(0);
+    return { reason: reasonOf[code], text: `${code}: ${sentence}` };
+  }
+
+  #takeTimed(line: Buffer): Exchange | 'option' | 'revoked' {
+    const { clock } = this.#context;
+    const startMs = clock.now();
+    const running = this.#take(line);
+    this.#workedMs = clock.now();
+    this.#host.lineTurns.used(this.#share, this.names.origin, this.#workedMs - startMs);
+    return running;
+  }
+
+  #ended({ isRecorded, isServed }: Exchange): void {
+    this.#isRecorded ||= isRecorded;
+    // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
+    if (isServed) return;
+    const workMs = Math.min(this.#context.clock.now() - this.#workedMs, workMsMax);
+    this.#host.lineTurns.used(this.#share, this.names.origin, workMs);
   }
 
   /**
@@ -473,7 +501,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   #take(bytes: Buffer): Exchange | 'option' | 'revoked' {
-    const { context } = this.#start;
+    const { context } = this;
     const exchanges = context.exchanges();
     // The kernel's facts about a peer do not change; a login's right may end with a certificate, without a reload.
     if (exchanges !== this.#policyAt || this.#login !== undefined) this.#lookPolicyUp(exchanges);
@@ -532,6 +560,12 @@ const reasonOf: Readonly<Record<LineRefusal, CloseReason>> = {
 };
 
 const kernelProof: Proof = { kind: 'kernel' };
+
+function endOf(fault: unknown): SessionEnd {
+  if (fault instanceof WireFault) return { reason: 'wire-fault', text: `${fault.code}: ${fault.message}` };
+  if (fault instanceof TransportFault) return { reason: 'peer-gone' };
+  return { reason: 'internal', text: fault instanceof Error ? fault.message : String(fault) };
+}
 
 function notServed(): never {
   throw new Error('a command came before the handshake was over');

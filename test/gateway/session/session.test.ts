@@ -580,14 +580,14 @@ void test('a bug in the evaluation of one line ends that session only, and says 
     throw new Error('an assumption was false');
   };
   const who = { listener: 'support' };
-  const start = {
-    context: { ...context, policy },
+  const host = {
     lineTurns: createLineTurns(engine.clock),
-    transport,
     onStanding: () => undefined,
     admit: () => undefined,
+    onEnd: () => undefined,
   };
-  const { done } = new Session(start, who, Promise.resolve(who));
+  const listener = { ...engine.listener, context: { ...context, policy } };
+  const { done } = new Session(host, listener, transport, who, Promise.resolve(who));
   peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
   await done;
   assert.equal(transport.closedFor, 'internal');
