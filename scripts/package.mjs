@@ -6,6 +6,7 @@
 //   npm       dovegate-VERSION.tgz: the program as an npm package
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
 //   mcp       dovegate-mcp-VERSION.tgz: tools for AI agents, @dovegate/mcp
+//   vectors   dovegate-doveadm-vectors-VERSION.tgz: recorded sessions and their runner, @dovegate/doveadm-vectors
 //   deb       dovegate_VERSION-1_ARCH.deb: the daemon with a Node of its own; needs dpkg-deb
 //   rpm       dovegate-VERSION-1.ARCH.rpm: the same; needs rpmbuild
 //   archive   dovegate-VERSION-linux-ARCH.tar.gz: the same with install.sh
@@ -21,6 +22,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pack, packClient } from './package/client.mjs';
 import { architectures } from './package/runtime.mjs';
+import { packVectors } from './package/vectors.mjs';
 import { makePacked } from './packed.mjs';
 import { root, run } from './setup.mjs';
 
@@ -32,6 +34,7 @@ const makers = {
   },
   client: packClient,
   mcp: async (...args) => (await import('./package/mcp.mjs')).packMcp(...args),
+  vectors: packVectors,
   deb: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
   rpm: async (...args) => (await import('./package/rpm.mjs')).packRpm(...args),
   archive: async (...args) => (await import('./package/archive.mjs')).packArchive(...args),
@@ -116,7 +119,7 @@ for (const name of names) {
     continue;
   }
   // These are the same for all.
-  for (const architecture of ['npm', 'client', 'mcp'].includes(name) ? archs.slice(0, 1) : archs) {
+  for (const architecture of ['npm', 'client', 'mcp', 'vectors'].includes(name) ? archs.slice(0, 1) : archs) {
     const build = { version, architecture, hasRuntime, compression };
     console.error(`making ${name} for ${architecture}`);
     const path = await makers[name](output, join(work, `${name}-${architecture}`), build);

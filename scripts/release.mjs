@@ -168,6 +168,6 @@ released ${name} ${version}, here only: ${git('rev-parse', '--short', 'HEAD')}, 
 ${read('dist-release/SHA256SUMS')}
 Next, by hand:
   git push origin HEAD ${tag}
-  npm publish ./dist-release/${name}-${version}.tgz      (and the client and mcp, with --access public)
+  npm publish ./dist-release/${name}-${version}.tgz      (and the client, mcp and doveadm-vectors, with --access public)
   attach the files of dist-release/ to the release of ${tag}; its text is the changelog's section`);
 if (key !== undefined) console.log('  put dist-release/repository/ behind a web server: docs/install.md');

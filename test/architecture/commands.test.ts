@@ -19,7 +19,9 @@ void test('each npm command that a text names is in package.json, and each lab h
   );
   const texts = [
     ...tops,
-    ...['.ci', 'config', 'docs', 'examples', 'scripts', 'src', 'systemd', 'test'].flatMap(filesBelow),
+    ...['.ci', 'config', 'docs', 'examples', 'packages', 'scripts', 'src', 'systemd', 'test'].flatMap(
+      filesBelow,
+    ),
   ];
   const wrong = texts
     .filter(
