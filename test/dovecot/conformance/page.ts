@@ -69,6 +69,9 @@ The real \`doveadm\` sends mail commands only, from its own root, in the formats
 of ${everywhere.join(' and ')} are used with every release, the others with their own. Debian has no package of
 Net::Doveadm; the tests have a program that behaves like it.
 
+Recorded sessions of five releases, and a runner that plays them to any client or server, are a package of its own:
+\`npm run package -- --only vectors\`.
+
 ## Pairs
 
 Each cell: equal answers + explained ones (commands that succeeded / commands compared).
