@@ -1,7 +1,10 @@
-// Writes config/dovegate.schema.json, the JSON Schema for editors, from the built program (`npm run build:test` first).
+// Writes config/dovegate.schema.json and config/record.schema.json, the JSON Schemas of a configuration, for editors, and of a record, for
+// programs that read them, from the built program (`npm run build:test` first).
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatJsonSchema } from '../build/src/domain/config/schema.js';
+import { formatRecordSchema } from '../build/src/domain/records/formats/record-schema.js';
 import { root } from './setup.mjs';
 
 writeFileSync(join(root, 'config', 'dovegate.schema.json'), formatJsonSchema());
+writeFileSync(join(root, 'config', 'record.schema.json'), formatRecordSchema());

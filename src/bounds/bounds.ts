@@ -245,6 +245,7 @@ const values = {
   agentKeptMs: '10m',
   agentMessageChars: 4096,
   // Receivers and journals.
+  exportPeers: 10_000,
   receiverConnectMs: '5s',
   receiverHandshakeMs: '5s',
   receiverStallMs: '30s',

@@ -141,6 +141,17 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['content', 'cost', 'row', 'story', 'words', 'grant', 'incidents', 'owner'],
     },
   ),
+  // Records as other programs read them: their JSON Schema, OCSF, ECS, OpenTelemetry.
+  'domain/records/formats': rule(
+    [
+      'domain/language/codes',
+      'domain/language/commands',
+      'domain/records/audit',
+      'domain/records/story',
+      'domain/records/trail',
+    ],
+    { public: ['ecs', 'ocsf', 'otlp', 'record-schema', 'severity'] },
+  ),
   'domain/records/trail': rule(
     [
       'domain/language/names',
@@ -547,6 +558,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/records/audit',
       'domain/records/fleet',
+      'domain/records/formats',
       'domain/admin/door/ship-event',
       'gateway/outcome',
       'adapters/journal',

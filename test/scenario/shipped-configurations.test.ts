@@ -41,6 +41,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'grafana-dashboard.json': 'prometheus/names.test.ts',
   presets: 'dovecot/preset-page.test.ts',
   'prometheus-rules.yaml': 'prometheus/alerts.test.ts',
+  'record.schema.json': 'domain/records/formats/record-schema.test.ts',
   'rsyslog-receiver.conf': 'rsyslog/shipping.test.ts',
 };
 

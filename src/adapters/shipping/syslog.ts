@@ -8,6 +8,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { asTimeMs, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { asCut, asText } from '../../domain/records/audit/stored.js';
+import { type Severity, severityOf } from '../../domain/records/formats/severity.js';
 
 /** The sender's names, unchanged where the grammar permits. */
 export interface Sender {
@@ -34,8 +35,13 @@ const shownKeys = Object.entries({
   outcome: 16,
 });
 
-const severities = { critical: 2, error: 3, warning: 4, notice: 5, informational: 6 } as const;
-type Severity = keyof typeof severities;
+const severities: Readonly<Record<Severity, number>> = {
+  critical: 2,
+  error: 3,
+  warning: 4,
+  notice: 5,
+  informational: 6,
+};
 
 /** The frames of several records. `bytes`: a line of the journal without LF. */
 export function encodeFrames(lines: readonly { readonly bytes: Buffer }[], sender: Sender): Buffer {
@@ -61,33 +67,6 @@ export function formatHead(line: Buffer, { hostName, processId }: Sender): strin
   }
   const names = `${printableName(hostName, 255)} ${appName} ${processId} ${printableName(textOf(event) ?? '', 32)}`;
   return `<${priority}>1 ${timestamp} ${names} [${structuredId} ${data.join(' ')}] `;
-}
-
-function severityOf({ event, decision, outcome, error, level }: Readonly<Record<string, unknown>>): Severity {
-  switch (event) {
-    case 'start':
-      // With an error: the journal was cut or rewritten while the daemon was down.
-      return error === undefined ? 'notice' : 'critical';
-    case 'admission':
-      return decision === 'deny' ? 'warning' : 'informational';
-    case 'completion':
-      return outcome === 'ok' || outcome === 'denied' ? 'informational' : 'warning';
-    case 'log':
-      if (level === 'fatal' || level === 'panic' || level === 'error') return 'error';
-      return level === 'warning' ? 'warning' : 'informational';
-    case 'limit':
-      return 'warning';
-    case 'access':
-    case 'clock':
-    case 'lock':
-    case 'operator':
-    case 'reload':
-    case 'retire':
-    case 'stop':
-      return 'notice';
-    default:
-      return 'informational';
-  }
 }
 
 /** The text of a value; for a value that the journal cut, its rest. */

@@ -11,7 +11,25 @@ import type {
   TornTail,
 } from './record.js';
 
+/**
+ * How a value is written, for its JSON Schema; absent: a text, or an object with `members`. `ms`: a number with up to three digits behind
+ * the point. `digest`: lower-case hex of SHA-256.
+ */
+export type Form =
+  | 'count'
+  | 'ms'
+  | 'step'
+  | 'flag'
+  | 'true'
+  | 'time'
+  | 'digest'
+  | 'texts'
+  | 'args'
+  | 'parts'
+  | 'lost';
+
 interface Row {
+  readonly form?: Form;
   /** A frequent text from a small set. */
   readonly isWord?: true;
   readonly members?: readonly string[];
@@ -68,7 +86,7 @@ export const itemKeys: readonly string[] = namesOf<keyof Redacted | keyof Record
 
 const rows = {
   journal: { ...own, ...quiet },
-  format: { ...own },
+  format: { form: 'count', ...own },
   session: { column: 3, ...quiet, ...shown },
   id: { column: 2, ...shown },
   for: { column: 34, ...shown },
@@ -87,78 +105,78 @@ const rows = {
   command: { isWord: true, ...command, column: 9, ...shown },
   user: { isWord: true, ...command, column: 11, ...shown },
   written: { ...command, ...shown },
-  args: { ...command, column: 10, ...shown },
+  args: { form: 'args', ...command, column: 10, ...shown },
   input: { members: inputKeys, ...command, ...shown },
   effect: { isWord: true, ...command, column: 12, ...shown },
   backend: { isWord: true, ...command, column: 13, ...shown },
   upstream: { isWord: true, ...command, column: 14, ...shown },
-  backends: { ...command, ...shown },
-  matches: { ...command, ...shown },
+  backends: { form: 'parts', ...command, ...shown },
+  matches: { form: 'count', ...command, ...shown },
   program: { ...own },
   catalog: { ...quiet },
   policies: { ...quiet },
   was: { ...quiet },
   segment: { ...own },
-  segment_hash: { ...own, ...quiet },
-  head: { ...own, ...quiet },
-  oldest_seq: { ...own },
+  segment_hash: { form: 'digest', ...own, ...quiet },
+  head: { form: 'digest', ...own, ...quiet },
+  oldest_seq: { form: 'count', ...own },
   key: { ...own, ...quiet },
   signature: { ...own, ...quiet },
   action: { column: 33, ...shown },
   deed: { ...others, ...quiet },
   by: {},
-  count: { column: 37, ...shown },
-  requesters: { ...shown },
+  count: { form: 'count', column: 37, ...shown },
+  requesters: { form: 'count', ...shown },
   level: { ...shown },
   text: { ...shown },
   status: { isWord: true, column: 8, ...shown },
   outcome: { isWord: true, column: 7, ...shown },
   denial: { isWord: true, ...others, column: 35, ...shown },
-  sent: { column: 19, ...shown },
-  rows: { column: 20, ...shown },
-  cells: { column: 21, ...shown },
-  bytes_in: { column: 22, ...shown },
-  bytes_out: { column: 23, ...shown },
-  wait_ms: { column: 24, ...shown },
-  first_byte_ms: { column: 25, ...shown },
-  duration_ms: { column: 26, ...shown },
+  sent: { form: 'flag', column: 19, ...shown },
+  rows: { form: 'count', column: 20, ...shown },
+  cells: { form: 'count', column: 21, ...shown },
+  bytes_in: { form: 'count', column: 22, ...shown },
+  bytes_out: { form: 'count', column: 23, ...shown },
+  wait_ms: { form: 'ms', column: 24, ...shown },
+  first_byte_ms: { form: 'ms', column: 25, ...shown },
+  duration_ms: { form: 'ms', column: 26, ...shown },
   logs: { members: levels, ...shown },
-  client: { ...shown },
-  users: { column: 31, ...shown },
+  client: { form: 'count', ...shown },
+  users: { form: 'texts', column: 31, ...shown },
   case: { isWord: true, ...shown },
   next_key: { ...own },
-  open_seq: { ...own },
-  step_ms: { ...own },
-  steps_ms: { ...own },
-  earliest: { ...own },
-  recovered: { ...own },
+  open_seq: { form: 'count', ...own },
+  step_ms: { form: 'step', ...own },
+  steps_ms: { form: 'step', ...own },
+  earliest: { form: 'time', ...own },
+  recovered: { form: 'count', ...own },
   ring: { ...own },
-  lost: { ...own },
+  lost: { form: 'lost', ...own },
   torn: { members: tailKeys, ...own },
-  last_seq: { ...own },
-  last_hash: { ...own },
+  last_seq: { form: 'count', ...own },
+  last_hash: { form: 'digest', ...own },
   appended: { members: tailKeys, ...own },
-  carries: { ...own },
-  until: { ...shown },
+  carries: { form: 'count', ...own },
+  until: { form: 'time', ...shown },
   to: { isWord: true, ...others, ...shown },
   request: { ...others, ...shown },
   grant: { ...others, column: 32, ...shown },
   scope: { isWord: true, ...others, ...shown },
   lock: { ...others, ...shown },
-  number: { ...others, ...shown },
-  approvals: { ...others, ...shown },
-  uses: { ...others, ...shown },
-  used: { ...others, ...shown },
-  identities: { ...others, ...quiet },
+  number: { form: 'count', ...others, ...shown },
+  approvals: { form: 'count', ...others, ...shown },
+  uses: { form: 'count', ...others, ...shown },
+  used: { form: 'count', ...others, ...shown },
+  identities: { form: 'texts', ...others, ...quiet },
   bound: { members: boundKeys, ...others, ...quiet },
-  carried: { ...others, ...shown },
-  at: { ...others, ...shown },
+  carried: { form: 'true', ...others, ...shown },
+  at: { form: 'time', ...others, ...shown },
   would: { isWord: true, ...others, column: 17, ...shown },
   would_why: { ...others, ...shown },
   shadow: { isWord: true, ...others, column: 36, ...shown },
   shadow_why: { ...others, ...shown },
-  argument_records: { of: 'added', ...shown },
-  argument_hash: { of: 'added' },
+  argument_records: { form: 'count', of: 'added', ...shown },
+  argument_hash: { form: 'digest', of: 'added' },
   error: { column: 27, ...shown },
 } as const satisfies Readonly<Record<Stored | Added, Row>>;
 
