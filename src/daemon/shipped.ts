@@ -118,10 +118,10 @@ export class Shipped {
     const told = new Map(this.told?.sinks.map((sink) => [sink.name, sink]));
     const seq = this.#journal?.seq() ?? 0;
     return this.#names.map((name) => {
-      const { state = 'connecting', code, text, sentSeq, lagMs = 0 } = told.get(name) ?? {};
+      const { state = 'connecting', code, text, sentSeq, lagMs = 0, refused } = told.get(name) ?? {};
       const safeSeq = this.#safe.get(name)?.seq ?? 0;
       const lagRecords = Math.max(seq - (sentSeq ?? safeSeq), 0);
-      return { name, state, code, text, lagRecords, lagMs, safeSeq };
+      return { name, state, code, text, lagRecords, lagMs, safeSeq, refused };
     });
   }
 

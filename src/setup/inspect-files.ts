@@ -93,7 +93,7 @@ export type WhyUnsafe = (path: string, isSecret: boolean) => Unsafe | undefined;
 
 /** Settings whose files are secret; all others may be public. */
 export const secretKeys =
-  /\.(password_file|client_secret_file|key|sign_key|hmac_key|token_file|credentials|secret_file)(\[\d+\])?$/;
+  /\.(password_file|client_secret_file|key|sign_key|hmac_key|token_file|credentials|headers_file|secret_file)(\[\d+\])?$/;
 
 /**
  * For each unsafe file, the problem: for `files`, which hold the configuration itself, and for those that `settings` name. It

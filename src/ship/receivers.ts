@@ -1,9 +1,12 @@
 // The receivers of records: a row for each kind, from its settings to the carrier that reaches it.
 
 import { readText } from '../adapters/host/files.js';
+import { programVersion } from '../adapters/host/process.js';
 import { openNats } from '../adapters/nats/link.js';
 import type { Carrier, CarrierParts } from '../adapters/shipping/carrier.js';
+import { createFileCarrier } from '../adapters/shipping/file-carrier.js';
 import { createNatsCarrier, type LockLinesDoor, type StampsDoor } from '../adapters/shipping/nats-carrier.js';
+import { createOtlpCarrier } from '../adapters/shipping/otlp-carrier.js';
 import type { Sink } from '../adapters/shipping/shipping.js';
 import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
 import type { SinkSettings, SyslogSinkSettings } from '../domain/config/sinks.js';
@@ -34,6 +37,10 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts, { lockLines, stampsF
       const stamps = stampsFor(sink.name);
       return createNatsCarrier({ ...parts, receiver, lockLines, stamps, openLink: openNats });
     }
+    case 'otlp':
+      return createOtlpCarrier({ ...parts, ...sink, programVersion });
+    case 'file':
+      return createFileCarrier({ ...parts, path: sink.path });
     default:
       return sink satisfies never;
   }

@@ -203,7 +203,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
 
   /** Reports secrets that others can read, and uses them: `check` refuses them, but nobody else reads these files. */
   function lookAtSecrets({ sinks, notices: receivers }: ShipHead): void {
-    const secrets = ['key', 'credentials'];
+    const secrets = ['key', 'credentials', 'headers_file'];
     const files = [
       ...sinks
         .flatMap((sink) => sinkFilesOf(sink).filter(([key]) => secrets.includes(key)))
@@ -237,15 +237,18 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     return {
       version: programVersion,
       journal,
-      sinks: (shipping?.sinks.sinks ?? []).map(({ name, state: at, lagMs, sentSeq, safe }): ClaimedSink => {
-        const why =
-          at.at === 'away'
-            ? { code: at.code, text: cut(at.text) }
-            : at.at === 'forked'
-              ? { text: cut(at.text) }
-              : {};
-        return { name, state: at.at, ...why, sentSeq, lagMs, ...(safe.seq > 0 && { safe }) };
-      }),
+      sinks: (shipping?.sinks.sinks ?? []).map(
+        ({ name, state: at, lagMs, sentSeq, safe, refused }): ClaimedSink => {
+          const why =
+            at.at === 'away'
+              ? { code: at.code, text: cut(at.text) }
+              : at.at === 'forked'
+                ? { text: cut(at.text) }
+                : {};
+          const counted = refused === undefined ? {} : { refused };
+          return { name, state: at.at, ...why, sentSeq, lagMs, ...counted, ...(safe.seq > 0 && { safe }) };
+        },
+      ),
       notices: notices.receivers,
       stamps: stamps.claim,
       certificates: certificates

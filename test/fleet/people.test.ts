@@ -261,7 +261,7 @@ void test('tenants of a fleet at the socket of its mirror', { timeout: 300_000 }
       rows.map((row) => row.split(/ +/)[0]),
       ['gate1', 'gate1', 'gate2', 'gate2'],
     );
-    const exported = await audit('export', '--format', 'json');
+    const exported = await audit('export', '--format', 'jsonl');
     const lines = exported.stdout.toString().trimEnd().split('\n');
     const one: { host?: string; id?: string } = JSON.parse(lines[0] ?? '');
     assert.deepEqual([lines.length, one.host], [4, 'gate1']);

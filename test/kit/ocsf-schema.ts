@@ -70,12 +70,12 @@ export const usedShapes: Shapes = (type) => {
   return { attributes: Object.fromEntries(attributes), ...(oneOf[type] && { oneOf: oneOf[type] }) };
 };
 
+type Said = Readonly<Record<string, unknown>>;
+
 interface Published {
   readonly name: string;
   readonly extends?: string;
-  readonly attributes: Readonly<Record<string, Readonly<Record<string, unknown>>>> & {
-    readonly $include?: readonly string[];
-  };
+  readonly attributes: Readonly<Record<string, Said>> & { readonly $include?: Said };
   readonly constraints?: { readonly at_least_one?: readonly string[] };
 }
 
@@ -96,10 +96,11 @@ export function publishedShapes(folder: string): Shapes {
     if (found === undefined) return undefined;
     const before =
       found.extends === undefined || found.extends === 'object' ? undefined : merged(of, found.extends);
-    const { $include = [], ...own } = found.attributes;
+    const { $include, ...own } = found.attributes;
+    const included = Array.isArray($include) ? $include.map(String) : [];
     const attributes: Record<string, Attribute> = { ...before?.attributes };
     // Profiles that this event does not apply add nothing that it must have.
-    for (const path of $include.filter((each) => /security_control|host/.test(each)))
+    for (const path of included.filter((each) => /security_control|host/.test(each)))
       Object.assign(attributes, attributesOf(read(path).attributes, attributes));
     Object.assign(attributes, attributesOf(own, attributes));
     const some = found.constraints?.at_least_one ?? before?.oneOf;
@@ -113,9 +114,11 @@ export function publishedShapes(folder: string): Shapes {
       Object.entries(from)
         .filter(([name]) => name !== '$include')
         .map(([name, more]) => {
-          const said = { ...dictionary[name], ...more };
+          const said: Said = { ...dictionary[name], ...more };
           const known = before[name];
-          const listed = Object.keys({ ...dictionary[name]?.['enum'], ...more['enum'] }).map(Number);
+          const listed = Object.keys({ ...Object(dictionary[name]?.['enum']), ...Object(more['enum']) }).map(
+            Number,
+          );
           const closed = [...new Set([...(known?.words ?? []), ...listed])];
           const isRequired =
             more['requirement'] === undefined
@@ -133,7 +136,18 @@ export function publishedShapes(folder: string): Shapes {
           ];
         }),
     );
-  return (type) => (type === 'event' ? merged('events', 'api_activity') : merged('objects', type));
+  const event = merged('events', 'api_activity');
+  const uid = Number(Object(read('categories.json').attributes['application'])['uid']);
+  const classUid = uid * 1000 + Number(Object(all.events.get('api_activity'))['uid']);
+  // What the published server makes of them.
+  const uids = {
+    category_uid: { type: 'integer_t', isRequired: true, words: [uid] },
+    class_uid: { type: 'integer_t', isRequired: true, words: [classUid] },
+  };
+  return (type) =>
+    type === 'event'
+      ? event && { ...event, attributes: { ...event.attributes, ...uids } }
+      : merged('objects', type);
 }
 
 /** Faults as `PLACE: what`; empty: the event is valid. */

@@ -42,7 +42,7 @@ test('search, show, report, export and tail wait until the records of the last m
       ['search', ['--json']],
       ['show', ['--json']],
       ['report', ['--mailbox', 'alice@example.org', '--json']],
-      ['export', ['--format', 'json']],
+      ['export', ['--format', 'jsonl']],
       ['tail', ['--json', '--lines', '1000']],
     ] as const) {
       const lastSeq = Number(readAudit(directory).at(-1)?.record['seq']);

@@ -156,13 +156,14 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   access: ({ access }) => access && { ...access, list: access.list() },
   locks: ({ locks }) => locks,
   shipping: ({ sinks }) =>
-    sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq }) => ({
+    sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq, refused }) => ({
       sink: name,
       state,
       fault: faultOf(fault),
       lag_records: lagRecords,
       lag_ms: Math.round(lagMs),
       safe_seq: safeSeq,
+      refused,
     })),
   keys: ({ keys }) =>
     keys.map(({ listener, name, policy, expiresMs, leftMs, lastUsedMs, failures }) => ({

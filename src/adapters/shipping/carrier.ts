@@ -15,6 +15,8 @@ export interface CarrierParts {
   readonly clock: Clock;
   /** Records are sent again: the receiver lost acknowledged ones, or got those of another journal before. */
   readonly restarted: (text: string) => void;
+  /** The receiver refused so many records for good; `text` has its words. */
+  readonly rejected: (count: number, text: string) => void;
   /** A word of the fleet to this gate does not count. */
   readonly refused: (text: string) => void;
   /** The name of the receiver or `HOST:PORT`, and the expiry of its certificate. */
@@ -28,6 +30,8 @@ export interface Carrier {
   readonly sentSeq: number;
   /** After the last record that the receiver certainly has. It goes back if the receiver loses some. */
   readonly safe: Position;
+  /** Records that the receiver refused for good, since the start. Absent: there is no such answer. */
+  readonly refused?: number;
   /** Seeks the follower to this receiver's position. Nothing stays open after `hurry`. Rejects with a ForkedFault, or for `shipFaultOf`. */
   open(follower: Follower, hurry: AbortSignal, tell: LineNews): Promise<Line>;
   /** The journal does not continue the sent records. */

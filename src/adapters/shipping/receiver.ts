@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ShipFaultCode } from '../../domain/admin/door/ship-event.js';
+import { printable } from '../../domain/records/audit/encode.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
@@ -123,6 +124,16 @@ export function createOutlet(transport: Transport, clock: Clock, over: () => voi
   }
 }
 
+/** Of a receiver that is no connection: an answer, or a file. What it says is cut and made visible. */
+export class ReceiverFault extends Error {
+  override readonly name = 'ReceiverFault';
+  readonly code: ShipFaultCode;
+  constructor(code: ShipFaultCode, message: string, cause?: unknown) {
+    super(printable(message.slice(0, bounds.natsFaultChars)), cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
 export interface ShipFault {
   readonly code: ShipFaultCode;
   readonly text: string;
@@ -130,7 +141,8 @@ export interface ShipFault {
 
 /** Total: accepts any error from shipping. */
 export function shipFaultOf(cause: unknown): ShipFault {
-  if (cause instanceof NatsFault) return { code: cause.code, text: cause.message };
+  if (cause instanceof NatsFault || cause instanceof ReceiverFault)
+    return { code: cause.code, text: cause.message };
   if (cause instanceof UpstreamFault) {
     const { code, message } = cause;
     const isDial = code === 'dial-refused' || code === 'dial-timeout' || code === 'tls-failed';

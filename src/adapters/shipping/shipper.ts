@@ -97,6 +97,9 @@ export function startShipper(options: ShipperOptions) {
     get sentSeq(): number {
       return carrier.sentSeq;
     },
+    get refused(): number | undefined {
+      return carrier.refused;
+    },
     get lagRecords(): number {
       return Math.max(untilSeq() - carrier.sentSeq, 0);
     },

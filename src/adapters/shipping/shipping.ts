@@ -59,7 +59,8 @@ export async function openShipping(options: ShippingOptions) {
         const safe = safeOf(entry);
         const state: ShipperState = shipper?.state ?? { at: 'connecting' };
         const sentSeq = shipper?.sentSeq ?? safe.seq;
-        return { name: sink.name, state, lagMs: shipper?.lagMs ?? 0, sentSeq, safe };
+        const { lagMs = 0, refused } = shipper ?? {};
+        return { name: sink.name, state, lagMs, sentSeq, safe, refused };
       });
     },
     get certificates() {
@@ -143,6 +144,8 @@ export async function openShipping(options: ShippingOptions) {
       connect,
       clock,
       restarted: (text) => restarted(sink, text),
+      rejected: (count, text) =>
+        options.observe({ kind: 'ship-refused', level: 'error', text, sink: sink.name, count }),
       refused: (text) => options.observe({ kind: 'mirrored-refused', level: 'error', text, sink: sink.name }),
       onCertificate(name, validTo) {
         entry.certificate = { name, validTo };

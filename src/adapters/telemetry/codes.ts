@@ -75,8 +75,8 @@ export const shipCodes: Table<ShipFaultCode> = {
   ],
   stalled: ['the receiver takes no more data', 'repair the receiver'],
   'auth-rejected': [
-    'the servers of NATS do not know us',
-    'correct `credentials`, or the list of users there',
+    'the receiver does not know us',
+    'correct `credentials` or `headers_file`, or the list of users there',
   ],
   'no-rights': [
     'our user may not publish to its own subject, or not ask for the last message of it',
@@ -91,7 +91,14 @@ export const shipCodes: Table<ShipFaultCode> = {
     'the stream changes its mind about what it has; dovegate asks again',
     "look into the servers' log, if it stays",
   ],
-  refused: ['the servers refuse, with words of their own', "look into the servers' log"],
+  refused: [
+    'the receiver refuses, with words of its own or another status than success',
+    'look into its log',
+  ],
+  'file-failed': [
+    'the file cannot be written, or it holds something else than records: `text` says why',
+    'give its folder to the user `dovegate-ship`, make room on its disk, or name another file',
+  ],
   'library-missing': [
     'the library for NATS is not installed',
     `\`${installCommand('@nats-io/transport-node')}\``,
@@ -463,6 +470,12 @@ const listed = {
     'receiver',
     'a receiver will never get some records: they were retired before, or are damaged',
     'they are gone there; the gap shows in what it stored',
+  ],
+  'ship-refused': [
+    ['error'],
+    'receiver',
+    'a collector took the rest of some requests, and refused `count` records; OpenTelemetry forbids to send these again',
+    "look into the collector's log; the records are in the journal",
   ],
   'ship-restarted': [
     ['error'],

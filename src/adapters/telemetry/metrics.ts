@@ -323,6 +323,10 @@ const gauges: Readonly<Record<string, Rows>> = {
       'How long the oldest audit record that was not shipped yet has been on disk.',
       ({ sinks }) => sinks.map(({ name, lagMs }) => [name, lagMs / 1000]),
     ],
+    'audit_ship_refused_total{sink}': [
+      'Audit records that a collector of OpenTelemetry refused for good, since `dovegate ship` started.',
+      ({ sinks }) => sinks.flatMap(({ name, refused }) => (refused === undefined ? [] : [[name, refused]])),
+    ],
     'audit_ship_forked{sink}': [
       '1: this receiver holds another journal under the id of this one, and gets no more of it.',
       ({ sinks }) => sinks.map(({ name, state }) => [name, Number(state === 'forked')]),

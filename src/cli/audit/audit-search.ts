@@ -8,6 +8,8 @@ import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js'
 import { plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
+import { createEcs } from '../../domain/records/formats/ecs.js';
+import { createOcsf } from '../../domain/records/formats/ocsf.js';
 import { createCauses } from '../../domain/records/report/causes.js';
 import { createWhose } from '../../domain/records/report/whose.js';
 import { contentOf } from '../../domain/records/story/content.js';
@@ -63,7 +65,7 @@ import {
   showsLocalTime,
 } from './audit-table.js';
 
-export type RowFormat = 'table' | 'json' | 'csv';
+export type RowFormat = 'table' | 'jsonl' | 'csv' | 'ocsf' | 'ecs';
 
 interface SearchOptions {
   readonly format: RowFormat;
@@ -85,11 +87,15 @@ export async function auditSearch(
   const { isOfHosts = false } = journal;
   const shown = exchangeColumnsFor(screen, filter);
   const table = createTable(isOfHosts ? [hostColumn, ...shown] : shown, screen);
+  const ocsf = createOcsf();
+  const ecs = createEcs();
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
-    json: (row) => [harmlessJson(formatJsonRow(row))],
+    jsonl: (row) => [harmlessJson(formatJsonRow(row))],
     // RFC 4180 ends its lines in CR LF.
     csv: (row) => [`${formatCsvRow(row, separator, isOfHosts)}\r`],
+    ocsf: (row) => [ocsf(row)],
+    ecs: (row) => [ecs(row)],
   };
   const whose = createWhose();
   const causes = createCauses();
@@ -115,8 +121,8 @@ export async function auditSearch(
     for (const each of part.retired()) screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
   }
   for (const line of table.finish()) await screen.print(line);
-  if (by === 'owner' && isFound) await printWhose(screen, whose.finish(), format === 'json');
-  if (by === 'cause' && isFound) await printCauses(screen, causes.finish(), format === 'json');
+  if (by === 'owner' && isFound) await printWhose(screen, whose.finish(), format === 'jsonl');
+  if (by === 'cause' && isFound) await printCauses(screen, causes.finish(), format === 'jsonl');
   await screen.flush();
   reportHidden(screen, table.hidden());
   const only = counted.finish();

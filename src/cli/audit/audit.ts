@@ -20,6 +20,7 @@ import type { Places } from './audit-places.js';
 import type { PoliciesFlags } from './audit-policies.js';
 import type { ProofFlags } from './audit-proof.js';
 import type { ReportFlags } from './audit-report.js';
+import type { RowFormat } from './audit-search.js';
 import type { TailFlags } from './audit-tail.js';
 import type { VerifyFlags } from './audit-verify.js';
 
@@ -41,7 +42,7 @@ const socketHelp =
 type ExportFlags = Flags &
   FilterOptions &
   ProofFlags & {
-    readonly format: 'csv' | 'json';
+    readonly format: Exclude<RowFormat, 'table'>;
     readonly separator?: Separator;
     readonly withProof?: boolean;
   };
@@ -144,7 +145,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   const search = (
     paths: string[],
     flags: Flags & FilterOptions & SummaryOptions,
-    format: 'table' | 'json' | 'csv',
+    format: RowFormat,
     look: 'search' | 'export',
     separator?: Separator,
   ) =>
@@ -168,7 +169,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     )
     .option('--json', 'one line of JSON for each command; with --by-owner, --by-cause for each row')
     .action((paths: string[], flags: Flags & FilterOptions & SummaryOptions) =>
-      search(paths, flags, flags.json === true ? 'json' : 'table', 'search'),
+      search(paths, flags, flags.json === true ? 'jsonl' : 'table', 'search'),
     );
 
   viewer('show', 'show all records of one command, with its log lines and its session')
@@ -263,7 +264,11 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   addFilterOptions(viewer('export', 'like search, for other programs; safe in a spreadsheet'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
-    .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv'))
+    .addOption(
+      new Option('--format <format>', 'of the rows: CSV, JSON lines, events of OCSF or of ECS')
+        .choices(['jsonl', 'csv', 'ocsf', 'ecs'])
+        .default('csv'),
+    )
     .addOption(separatorOption())
     .addOption(
       new Option(

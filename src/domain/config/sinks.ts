@@ -1,7 +1,8 @@
-// The receivers of `audit.ship`: syslog receivers, and streams of NATS. Each kind is declared here: its keys, its settings, its files, the
+// The receivers of `audit.ship`: syslog receivers, streams of NATS, collectors of OpenTelemetry, and files. Each kind is declared here: its keys, its settings, its files, the
 // library that it needs; its carrier is in adapters/shipping, and daemon/receivers.ts joins the two.
 import type * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
+import { isOfThisMachine } from '../people/identity/peer.js';
 import { defaultStream, isHostWord, verifierName } from '../records/fleet/names.js';
 import type { Cursor } from './cursor.js';
 import {
@@ -17,11 +18,12 @@ import {
   isSecondOf,
   listOf,
   natsServers,
+  parsed,
   pins,
   publicKeyText,
   section,
   text,
-  without,
+  urlOf,
 } from './schema-parts.js';
 
 function checkHost(host: string, context: z.core.$RefinementCtx): void {
@@ -69,6 +71,27 @@ const natsKeys = {
     ),
 };
 
+const otlpKeys = {
+  headers_file: as(
+    'headersFile',
+    file('a file with headers, one a line, as Authorization: Bearer ...').optional(),
+  ).describe('otlp: file with headers of each request, one a line: `Authorization: Bearer ...`'),
+};
+
+const collectorExample = 'https://collector.example.com:4318/v1/logs';
+
+function collectorOf(written: string): URL | string {
+  const url = urlOf(written, collectorExample, 'use headers_file');
+  if (typeof url === 'string') return url;
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  if (url.protocol === 'http:' && !isOfThisMachine(host))
+    return `http: is not encrypted, and ${host} is another machine; use https:, with ca if its authority is your own`;
+  if (url.pathname === '/') url.pathname = '/v1/logs';
+  return url;
+}
+
+const kinds = ['syslog', 'nats', 'otlp', 'file'] as const;
+
 export const sinkSchema = section(
   'a receiver of the records',
   {
@@ -83,7 +106,16 @@ export const sinkSchema = section(
     )
       .optional()
       .describe('instead: `tls://HOST:PORT` of the servers of a NATS cluster, several with commas'),
+    otlp: parsed(`a URL, as ${collectorExample}`, collectorOf)
+      .optional()
+      .describe('instead: URL of a collector of OpenTelemetry (OTLP over HTTP); `http:` on loopback only'),
+    file: file('a file that gets the records, as /var/log/dovegate-ship/records.jsonl')
+      .optional()
+      .describe(
+        'instead: a file of this machine that records are appended to, for an agent that sends it on',
+      ),
     ...natsKeys,
+    ...otlpKeys,
     ca,
     ...syslogKeys,
     certificate: as(
@@ -92,26 +124,33 @@ export const sinkSchema = section(
     ),
     key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
   },
-  'a syslog receiver or a stream of NATS that gets every record, over TLS',
+  'a receiver that gets every record: syslog, a stream of NATS or a collector, over TLS, or a file',
   {
-    'missing-key': { '.: needs syslog or nats': hasNone('syslog', 'nats') },
+    'missing-key': { '.: needs syslog, nats, otlp or file': hasNone(...kinds) },
     'key-conflict': {
-      'nats: a receiver is either syslog or nats; write two of them': isSecondOf(['syslog', 'nats']),
-      [`${Object.keys(natsKeys).join(' ')}: is not for a receiver of the kind syslog; take it out`]: (each) =>
-        each.syslog !== undefined && each.nats === undefined,
-      [`${Object.keys(syslogKeys).join(' ')}: is not for a receiver of the kind nats; take it out`]: (each) =>
-        each.nats !== undefined && each.syslog === undefined,
+      'nats otlp file: a receiver is of one kind; write two of them': isSecondOf(kinds),
+      [`${Object.keys(natsKeys).join(' ')}: is for a receiver of the kind nats; take it out`]: isNot('nats'),
+      [`${Object.keys(syslogKeys).join(' ')}: is for a receiver of the kind syslog; take it out`]:
+        isNot('syslog'),
+      [`${Object.keys(otlpKeys).join(' ')}: is for a receiver of the kind otlp; take it out`]: isNot('otlp'),
+      'ca certificate key: is not for a file; take it out': (_, at) => at.isWritten('file'),
       ...certificateConflicts,
     },
   },
 );
 
+/** Of another kind, and of one only: what is of two kinds is a problem of its own. */
+function isNot(kind: (typeof kinds)[number]) {
+  return (_: object, at: Cursor): boolean =>
+    !at.isWritten(kind) && kinds.filter((each) => at.isWritten(each)).length === 1;
+}
+
 type RawSink = z.infer<typeof sinkSchema>;
 
-export type SinkSettings = SyslogSinkSettings | NatsSinkSettings;
+export type SinkSettings = SyslogSinkSettings | NatsSinkSettings | OtlpSinkSettings | FileSinkSettings;
 type SinkKind = SinkSettings['kind'];
 
-/** `name`: `HOST:PORT` (of the first server), as in logs, metrics and the file of its position. */
+/** `name`: `HOST:PORT` (of the first server), or the path of a file, as in logs, metrics and the file of its position. */
 interface AnySinkSettings extends Pick<RawSink, 'caFile'> {
   readonly name: string;
   /** Our certificate for the receiver; both or none. */
@@ -125,16 +164,32 @@ export interface SyslogSinkSettings extends AnySinkSettings, HostAndPort, Pick<R
 
 export interface NatsSinkSettings
   extends AnySinkSettings,
-    Omit<RawSink, 'syslog' | 'nats' | 'serverName' | 'keyPins' | 'certificateFile' | 'keyFile'> {
+    Pick<RawSink, 'stream' | 'hostWord' | 'credentialsFile' | 'settleMs' | 'verifiers'> {
   readonly kind: 'nats';
   /** At least one; tried in their order. */
   readonly servers: readonly HostAndPort[];
 }
 
+export interface OtlpSinkSettings extends AnySinkSettings {
+  readonly kind: 'otlp';
+  readonly url: string;
+  readonly headersFile?: string;
+}
+
+export interface FileSinkSettings extends AnySinkSettings {
+  readonly kind: 'file';
+  readonly path: string;
+}
+
 /** The optional package that a kind needs, and its name for people. */
 const libraries: Readonly<
   Record<SinkKind, { readonly name: string; readonly package: '@nats-io/transport-node' } | undefined>
-> = { syslog: undefined, nats: { name: 'NATS', package: '@nats-io/transport-node' } };
+> = {
+  syslog: undefined,
+  nats: { name: 'NATS', package: '@nats-io/transport-node' },
+  otlp: undefined,
+  file: undefined,
+};
 
 export function sinkLibraryOf({ kind }: SinkSettings) {
   return libraries[kind];
@@ -155,7 +210,11 @@ export function sinkFilesOf(
 function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
   switch (sink.kind) {
     case 'syslog':
+    // The file of a receiver is written, not read.
+    case 'file':
       return [];
+    case 'otlp':
+      return [['headers_file', sink.headersFile]];
     case 'nats':
       return [
         ['credentials', sink.credentialsFile],
@@ -181,25 +240,45 @@ export function sinksOf(raw: readonly RawSink[], cursor: Cursor): SinkSettings[]
   });
 }
 
+/** Undefined: it is of no kind, or of several. */
 function sinkOf(raw: RawSink): SinkSettings | undefined {
-  const { syslog: place, nats: servers, caFile, serverName, keyPins } = raw;
+  const { syslog: place, nats: servers, otlp: url, file: path, caFile, serverName, keyPins } = raw;
+  if ([place, servers, url, path].filter((each) => each !== undefined).length !== 1) return undefined;
   const client = clientOf(raw);
   const shared = { ...(caFile !== undefined && { caFile }), ...(client && { client }) };
   if (place !== undefined)
-    return servers === undefined
-      ? {
-          kind: 'syslog',
-          name: nameOf(place),
-          ...place,
-          serverName: serverName ?? place.host,
-          keyPins,
-          ...shared,
-        }
-      : undefined;
+    return {
+      kind: 'syslog',
+      name: nameOf(place),
+      ...place,
+      serverName: serverName ?? place.host,
+      keyPins,
+      ...shared,
+    };
+  if (url !== undefined) {
+    const { headersFile } = raw;
+    const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+    const name = `${url.hostname}:${port}`;
+    return {
+      kind: 'otlp',
+      name,
+      url: url.href,
+      ...(headersFile !== undefined && { headersFile }),
+      ...shared,
+    };
+  }
+  if (path !== undefined) return { kind: 'file', name: path, path };
   const [first] = servers ?? [];
   if (servers === undefined || first === undefined) return undefined;
-  const plain = without(raw, 'syslog', 'nats', 'serverName', 'keyPins', 'certificateFile', 'keyFile');
-  return { kind: 'nats', name: nameOf(first), servers, ...plain, ...shared };
+  const { stream, hostWord, credentialsFile, settleMs, verifiers } = raw;
+  const own = {
+    stream,
+    settleMs,
+    verifiers,
+    ...(hostWord !== undefined && { hostWord }),
+    ...(credentialsFile !== undefined && { credentialsFile }),
+  };
+  return { kind: 'nats', name: nameOf(first), servers, ...own, ...shared };
 }
 
 function nameOf({ host, port }: HostAndPort): string {

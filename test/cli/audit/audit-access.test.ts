@@ -121,7 +121,7 @@ audit: { directory: "${directory}" }
     ['search', '--grant', 'G1', '--config', configFile],
     ['search', '--grant', 'G1', '--json', directory],
     ['export', '--grant', 'G1', directory],
-    ['export', '--grant', 'G1', '--format', 'json', directory],
+    ['export', '--grant', 'G1', '--format', 'jsonl', directory],
     ['export', '--grant', 'G1', '--with-proof', directory],
   ];
   for (const form of forms) {

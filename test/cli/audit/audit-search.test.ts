@@ -16,7 +16,7 @@ import { keepScreen, tamper, writeJournal } from './shown.js';
 async function search(
   directory: string,
   filter: TrailFilter = {},
-  format: RowFormat = 'json',
+  format: RowFormat = 'jsonl',
   columns?: number,
   not: readonly Exclusion[] = [],
 ): Promise<{ lines: string[]; complaints: string }> {
@@ -61,7 +61,7 @@ void test('the table pairs both records of an exchange, and shows the text of cl
 void test('what is left out is in no row, as on the page', async (t) => {
   const directory = await writeJournal(t, 5, varied);
   const rowsWithout = async (...not: Exclusion[]): Promise<number> =>
-    (await search(directory, {}, 'json', undefined, not)).lines.length;
+    (await search(directory, {}, 'jsonl', undefined, not)).lines.length;
   assert.equal(await rowsWithout({ key: 'outcome', value: 'denied' }), 4);
   const ofCarol = { key: 'principal', value: 'carol' } as const;
   assert.equal(await rowsWithout(ofCarol, { key: 'command', value: 'mailbox' }), 3);
@@ -92,7 +92,7 @@ void test('an export has the counts as rows, since a file is handed on alone', a
     assert.match(screen.complaints(), /15 more/);
     return screen.lines();
   };
-  const rows = (await exported({ user: 'alice@example.com' }, 'json')).map((line) => JSON.parse(line));
+  const rows = (await exported({ user: 'alice@example.com' }, 'jsonl')).map((line) => JSON.parse(line));
   const [count, ...others] = rows.filter(({ event }) => event === 'limit');
   assert.deepEqual(others, []);
   assert.deepEqual([count.count, count.principal, count.action], [15, 'bob@support', 'refused']);
@@ -173,7 +173,7 @@ void test('by owner: whose mail was shown, how often, and to whom', async (t) =>
   assert.match(first ?? '', /^alice@example\.com +2 +0 +0 +0 +[-\d]{10} [:\d]{8} +bob@support$/);
   assert.match(second ?? '', /^all users +1 +0 +0 /);
   assert.deepEqual(rest, []);
-  const owners = (await asked('json')).lines.map((line) => JSON.parse(line));
+  const owners = (await asked('jsonl')).lines.map((line) => JSON.parse(line));
   assert.deepEqual(
     owners.map(({ user, showed, requesters }) => [user, showed, requesters]),
     [
@@ -198,7 +198,7 @@ void test('CSV has a header, a line for each exchange that ends in CR LF, and no
 void test('several journals are searched one after the other', async (t) => {
   const screen = keepScreen();
   const paths = [await writeJournal(t, 2), await writeJournal(t, 3)];
-  await auditSearch(screen, { config: undefined, paths }, {}, { format: 'json' });
+  await auditSearch(screen, { config: undefined, paths }, {}, { format: 'jsonl' });
   assert.equal(screen.lines().length, 5);
 });
 
@@ -292,9 +292,9 @@ void test('names that were probably meant are quoted where they are not plain', 
 
 void test('a name without its domain is told also where a command for everybody was found', async (t) => {
   const directory = await writeJournal(t, 3, withWho);
-  for (const format of ['table', 'json', 'csv'] as const) {
+  for (const format of ['table', 'jsonl', 'csv'] as const) {
     const { lines, complaints } = await search(directory, { user: 'alice' }, format);
-    assert.equal(lines.length, format === 'json' ? 1 : 2);
+    assert.equal(lines.length, format === 'jsonl' ? 1 : 2);
     assert.match(complaints, /^dovegate: no record names "alice": .*; did you mean alice@example\.com\?\n$/);
   }
   assert.match((await search(directory, { user: 'ALICE' })).complaints, /did you mean alice@example\.com\?/);

@@ -13,6 +13,7 @@ export type ShipFaultCode =
   | 'stream-full' // the stream takes no more
   | 'wrong-sequence' // somebody else writes there, or it changes its mind about what it has
   | 'refused' // the server refuses, with words of its own
+  | 'file-failed' // a file of this machine that cannot be written, or holds something else
   | 'library-missing' // the optional packages are not installed
   | 'journal-unreadable' // not its fault: a file of the journal cannot be read
   | 'internal'; // a bug of ours
@@ -23,6 +24,7 @@ export interface ShipEvent {
     | 'ship-connected'
     | 'ship-away'
     | 'ship-missing'
+    | 'ship-refused'
     | 'ship-damaged'
     | 'ship-restarted'
     | 'ship-position-failed'

@@ -62,6 +62,8 @@ const claimedSink = z.object({
   /** The last record that was sent, and how long the oldest one that was not has been on disk. */
   sentSeq: count,
   lagMs: spanMs,
+  /** Records that a collector refused for good, since the start of the process. */
+  refused: count.optional(),
   /** After the last record that the receiver certainly has; undefined: it has none. */
   safe: claimedPosition.optional(),
 });

@@ -218,6 +218,8 @@ export interface RunningSink {
   readonly lagRecords: number;
   readonly lagMs: number;
   readonly safeSeq: number;
+  /** Records that a collector refused for good. Undefined: the receiver has no such answer. */
+  readonly refused?: number | undefined;
 }
 
 export interface RunningCertificate {
