@@ -1,4 +1,4 @@
-// Goal: the commands of docs/cold-storage.md for rclone, as they stand there, copy a mirror that lives: what they bring back proves
+// Goal: the commands of docs/audit-fleet.md for rclone, as they stand there, copy a mirror that lives: what they bring back proves
 // itself, without a server, a verifier or its state. Phases: the first night; a second one with more records; the copy is fetched and
 // verified; then somebody changes a segment of the mirror, one of the copy, and a signed line of the copy. What must not happen: a changed
 // segment that takes the place of its copy, a copy that verifies although it was changed. The store is a folder: what an object lock does
@@ -24,7 +24,7 @@ const host = 'gate1';
 
 /** The lines of a block of the page; a line that goes on has a backslash at its end. */
 function linesOf(info: string): readonly string[] {
-  const fence = fencesOf(readPage('docs/cold-storage.md')).find((each) => each.info === info);
+  const fence = fencesOf(readPage('docs/audit-fleet.md')).find((each) => each.info === info);
   assert.ok(fence !== undefined, info);
   return fence.text.trimEnd().replaceAll('\\\n', ' ').split('\n');
 }

@@ -206,3 +206,16 @@ export function linesOf(records: readonly JournalRecord[] = everyKind): string[]
     .flatMap((record) => (isOwnRecord(record) ? [encodeBody(record)] : encodeRecord(record)))
     .map((body) => ledger.seal(body).trimEnd());
 }
+
+/** The command of the examples in docs/siem.md: a mailbox is deleted over a UNIX socket. */
+export function pageLines(): string[] {
+  const command = 'mailbox delete';
+  const ids = { session: '01KAGXV2M3S7R0W8YB5T6N9PQA', id: '01KAGXV2M4D1E9F3G7H2J5K8MB' };
+  const asked = { ...ids, command, args: ['--', 'Archive'], effect: 'destroy', reason: 'ticket 4711' };
+  const first = admission('', {
+    ...asked,
+    peer: { uid: 1001, pid: 4711, user: 'bob', exe: '/usr/bin/doveadm' },
+  });
+  const end = { ...ids, command, rows: 0, cells: 0, bytes_in: 3, bytes_out: 3, logs: {} };
+  return linesOf([first, completion('', end)]);
+}

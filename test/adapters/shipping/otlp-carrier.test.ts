@@ -1,0 +1,121 @@
+// The waits of a carrier to a collector, by a clock turned by hand: what `Retry-After` may ask for, and after what must not be asked again.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import type { Batch, Follower, Position } from '../../../src/adapters/shipping/follow.js';
+import { beginning } from '../../../src/adapters/shipping/follow.js';
+import { createOtlpCarrier } from '../../../src/adapters/shipping/otlp-carrier.js';
+import { shipFaultOf } from '../../../src/adapters/shipping/receiver.js';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { listenHere } from '../../kit/free-ports.js';
+import { linesOf } from '../../kit/record-kinds.js';
+
+interface Told {
+  readonly status: number;
+  readonly retryAfter?: string;
+  readonly body?: string;
+}
+
+const lines = linesOf().map((line, at) => ({ seq: at + 1, bytes: Buffer.from(line) }));
+const position: Position = { segment: 1, bytes: 1, seq: lines.length, hash: 'ab'.repeat(32) };
+const batch: Batch = { lines, text: Buffer.alloc(0), position };
+
+async function openCarrier(t: TestContext, told: Told) {
+  const server = createServer((request, response) => {
+    request.resume().once('end', () => {
+      const { status, retryAfter, body = '{}' } = told;
+      response.writeHead(status, retryAfter === undefined ? {} : { 'Retry-After': retryAfter }).end(body);
+    });
+  });
+  const port = await listenHere(server);
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const clock = createFakeClock();
+  const rejections: [number, string][] = [];
+  const carrier = createOtlpCarrier({
+    url: `http://127.0.0.1:${port}/v1/logs`,
+    position: beginning,
+    clock,
+    sender: { hostName: 'gate1', processId: 1 },
+    restarted: () => assert.fail('restarted'),
+    rejected: (count, text) => rejections.push([count, text]),
+    programVersion: '0.1.0',
+  });
+  const seeks: Position[] = [];
+  const follower = { seek: async (to: Position) => void seeks.push(to) };
+  const hurry = new AbortController();
+  // Of a follower it only needs to be moved.
+  const open = () =>
+    carrier.open(follower as Follower, hurry.signal, { proven: () => undefined, over: () => undefined });
+  return { carrier, clock, open, seeks, rejections, hurry };
+}
+
+async function waitAfter(t: TestContext, told: Told, waitMs: number): Promise<void> {
+  const { carrier, clock, open } = await openCarrier(t, told);
+  const line = await open();
+  const fault = await line.send(batch).catch((cause: unknown) => cause);
+  assert.match(shipFaultOf(fault).text, new RegExp(`answers with ${told.status}`));
+  line.close(false);
+  assert.equal(carrier.safe, beginning);
+  let isOpen = false;
+  const opened = open().then((again) => {
+    isOpen = true;
+    again.close(false);
+  });
+  await settle();
+  assert.equal(isOpen, waitMs === 0);
+  if (waitMs > 0) {
+    await clock.advance(waitMs - 1);
+    assert.equal(isOpen, false, `${told.status}: not before ${waitMs} ms`);
+    await clock.advance(1);
+  }
+  await opened;
+}
+
+void test('the waits after each answer', async (t) => {
+  // bounds.otlpWaitMs, bounds.otlpRefusedMs
+  await waitAfter(t, { status: 429, retryAfter: '3' }, 3_000);
+  await waitAfter(t, { status: 503, retryAfter: '86400' }, bounds.otlpWaitMs);
+  await waitAfter(t, { status: 504 }, 0);
+  await waitAfter(t, { status: 502, retryAfter: 'soon' }, 0);
+  for (const status of [400, 401, 403, 404, 413, 500, 301])
+    await waitAfter(t, { status }, bounds.otlpRefusedMs);
+});
+
+void test('Retry-After as a date, and a stop while it waits', async (t) => {
+  const date = new Date(Math.ceil(createFakeClock().wallMs() / 1000) * 1000 + 5_000).toUTCString();
+  const { clock, open, hurry } = await openCarrier(t, { status: 503, retryAfter: date });
+  const line = await open();
+  await assert.rejects(line.send(batch));
+  line.close(false);
+  const waiting = assert.rejects(open(), /enough/);
+  await clock.advance(4_000);
+  hurry.abort(new Error('enough'));
+  await waiting;
+});
+
+void test('partial success: no more is refused than was sent, and it is reported once a minute', async (t) => {
+  const body = '{"partialSuccess":{"rejectedLogRecords":"999999","errorMessage":"no"}}';
+  const { carrier, clock, open, rejections } = await openCarrier(t, { status: 200, body });
+  // bounds.otlpBatchLines
+  assert.deepEqual(carrier.batches, { bytes: bounds.otlpBatchBytes, lines: bounds.otlpBatchLines });
+  const line = await open();
+  for (let at = 0; at < 3; at += 1) await line.send(batch);
+  assert.equal(carrier.refused, 3 * lines.length);
+  assert.equal(carrier.safe, position);
+  assert.deepEqual(
+    rejections.map(([count]) => count),
+    [lines.length],
+  );
+  assert.equal(await line.idle(), 60_000);
+  await clock.advance(60_000);
+  assert.equal(await line.idle(), undefined);
+  assert.deepEqual(
+    rejections.map(([count]) => count),
+    [lines.length, 2 * lines.length],
+  );
+  line.close(true);
+});
