@@ -22,6 +22,7 @@ import {
   formatListenerSocket,
   type Settings,
 } from '../domain/config/settings.js';
+import { isSinkOf } from '../domain/config/sinks.js';
 import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import { stampCodes } from '../domain/records/stamps/fault.js';
@@ -287,7 +288,7 @@ function systemCode(fault: UpstreamFault): string | undefined {
 
 /** The servers of one that has several, each with a certificate of its own. */
 function serversOf(sink: Settings['audit']['ship'][number]): readonly string[] {
-  return sink.kind === 'nats' ? sink.servers.map(formatHostPort) : [];
+  return isSinkOf(sink, 'nats') ? sink.servers.map(formatHostPort) : [];
 }
 
 function certificatesOf({ certificates, page, served, shipping }: Gate): RunningCertificate[] {

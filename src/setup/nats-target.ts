@@ -1,7 +1,7 @@
 // A NATS receiver, ready to dial.
 
 import { hostName } from '../adapters/host/process.js';
-import type { NatsSinkSettings, SinkSettings } from '../domain/config/sinks.js';
+import { isSinkOf, type NatsSinkSettings, type SinkSettings } from '../domain/config/sinks.js';
 import { hostWordOf } from '../domain/records/fleet/names.js';
 
 function hostOf({ hostWord }: Pick<NatsSinkSettings, 'hostWord'>): string {
@@ -10,7 +10,7 @@ function hostOf({ hostWord }: Pick<NatsSinkSettings, 'hostWord'>): string {
 
 /** The names of this gate in fleets, by its own configuration. */
 export function fleetHostsOf(sinks: readonly SinkSettings[]): readonly string[] {
-  const hosts = sinks.flatMap((sink) => (sink.kind === 'nats' ? [hostOf(sink)] : []));
+  const hosts = sinks.flatMap((sink) => (isSinkOf(sink, 'nats') ? [hostOf(sink)] : []));
   return hosts.length === 0 ? [hostOf({})] : [...new Set(hosts)];
 }
 

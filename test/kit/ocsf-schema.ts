@@ -1,5 +1,5 @@
-// Checks an event against a schema of OCSF: strictly, so an attribute that a class or an object does not have is a fault, too. The schema is
-// a part of the table below, or what is published, if DOVEGATE_OCSF names a folder of github.com/ocsf/ocsf-schema.
+// Checks an event against a schema of OCSF, strictly: an attribute that a class or an object does not have is a fault, too. The schema
+// is a part of the table below, or what is published, if DOVEGATE_OCSF names a folder of github.com/ocsf/ocsf-schema.
 import { readdirSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// A collector of OpenTelemetry in the hands of a test: OTLP over HTTPS in JSON, as strict as the protocol permits. It answers as it is told.
+// A collector of OpenTelemetry in the hands of a test: OTLP over HTTPS in JSON, as strict as the protocol permits. It answers as it is
+// told.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { Authority } from './certificates.js';

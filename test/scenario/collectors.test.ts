@@ -1,7 +1,7 @@
-// Goal: every record reaches a collector of OpenTelemetry and a file, whatever goes away in between, and each answer means what the protocol
-// says. Phases: both receivers under load, while dovegate ship is killed, the file renamed and cut; each answer of a collector; what a file
-// may hold. What must not happen: a record that is lost, one that is in the file twice, a request that is repeated though it must not be,
-// a secret in the log, a file of somebody else that is changed.
+// Goal: every record reaches a collector of OpenTelemetry and a file, whatever goes away in between, and each answer means what the
+// protocol says. Phases: both receivers under load, while dovegate ship is killed, the file renamed and cut; each answer of a collector;
+// what a file may hold; a full disk. What must not happen: a record that is lost, one that is in the file twice, a request that is
+// repeated though it must not be, a secret in the log, a file of somebody else that is changed.
 import assert from 'node:assert/strict';
 import {
   appendFileSync,

@@ -1,7 +1,8 @@
 // Records on their way to a collector of OpenTelemetry: requests of OTLP over HTTP in JSON, one at a time, each answered. An answer of
 // success is the acknowledgement. What the protocol says of answers holds: 429, 502, 503 and 504 are asked again, after what `Retry-After`
-// says; records that a partial success refuses are never sent again, and are counted and reported. Any other answer would lose the request
-// by the protocol; a trail must not, so it stops there, says so, and asks again once a minute (docs/decisions/a-collector-that-refuses-stops-the-shipping.md).
+// says; records that a partial success refuses are never sent again, and are counted and reported. After any other answer the protocol
+// drops the request. A trail must lose nothing, so this stops there, says so, and asks again once a minute:
+// docs/decisions/a-collector-that-refuses-stops-the-shipping.md.
 
 import { Agent as PlainAgent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';

@@ -14,7 +14,7 @@ import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { whyNotOfUser } from '../../adapters/nats/jwt.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
-import type { NatsSinkSettings, SinkSettings } from '../../domain/config/sinks.js';
+import { isSinkOf, type NatsSinkSettings, type SinkSettings } from '../../domain/config/sinks.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { asList, asObject, asText, isObject } from '../../domain/records/audit/stored.js';
 import { messageOf } from '../../ports/faults.js';
@@ -143,7 +143,7 @@ function placeFor(
   const isAt = (sink: NatsSinkSettings, name: Place['name']): boolean =>
     sink.credentialsFile !== undefined &&
     resolve(sink.credentialsFile) === join(folder, name, credentialsName);
-  const nats = sinks.filter((sink) => sink.kind === 'nats');
+  const nats = sinks.filter((sink) => isSinkOf(sink, 'nats'));
   const own = (['', besideName] as const).flatMap((name) => {
     const sink = nats.find((each) => isAt(each, name));
     return sink === undefined ? [] : [{ name, sink }];

@@ -7,7 +7,7 @@ import { installCommand } from '../../adapters/host/optional-packages.js';
 import { NatsFault, type NatsFaultCode } from '../../adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import type { Settings } from '../../domain/config/settings.js';
-import type { NatsSinkSettings } from '../../domain/config/sinks.js';
+import { isSinkOf, type NatsSinkSettings } from '../../domain/config/sinks.js';
 import { hostStreamOf, subjectOf } from '../../domain/records/fleet/block.js';
 import { verifierName } from '../../domain/records/fleet/names.js';
 import type { Clock } from '../../ports/machine.js';
@@ -31,7 +31,7 @@ export async function lookAtStreams(
   { audit }: Pick<Settings, 'audit'>,
   options: StreamLookOptions,
 ): Promise<readonly Look[]> {
-  const sinks = audit.ship.filter((sink) => sink.kind === 'nats');
+  const sinks = audit.ship.filter((sink) => isSinkOf(sink, 'nats'));
   return (await Promise.all(sinks.map((sink) => lookAtSink(sink, options)))).flat();
 }
 

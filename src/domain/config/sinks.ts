@@ -1,7 +1,8 @@
-// The receivers of `audit.ship`: syslog receivers, streams of NATS, collectors of OpenTelemetry, and files. Each kind is declared here: its keys, its settings, its files, the
-// library that it needs; its carrier is in adapters/shipping, and daemon/receivers.ts joins the two.
+// The receivers of `audit.ship`: syslog receivers, streams of NATS, collectors of OpenTelemetry, and files. Each kind is declared here: its
+// keys, its settings, its files, the library that it needs; its carrier is in adapters/shipping, and ship/receivers.ts joins the two.
 import type * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
+import { predicateOf } from '../../kinds/kinds.js';
 import { isOfThisMachine } from '../people/identity/peer.js';
 import { defaultStream, isHostWord, verifierName } from '../records/fleet/names.js';
 import type { Cursor } from './cursor.js';
@@ -149,6 +150,7 @@ type RawSink = z.infer<typeof sinkSchema>;
 
 export type SinkSettings = SyslogSinkSettings | NatsSinkSettings | OtlpSinkSettings | FileSinkSettings;
 type SinkKind = SinkSettings['kind'];
+export const isSinkOf = predicateOf<SinkSettings>();
 
 /** `name`: `HOST:PORT` (of the first server), or the path of a file, as in logs, metrics and the file of its position. */
 interface AnySinkSettings extends Pick<RawSink, 'caFile'> {
