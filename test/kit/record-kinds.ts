@@ -1,7 +1,12 @@
 // A record of each kind, as the gate and the journal make them: lines of a chain, for what must hold of every kind.
 import { encodeBody, encodeRecord } from '../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../src/domain/records/audit/ledger.js';
-import { formatTime, isOwnRecord, type JournalRecord } from '../../src/domain/records/audit/record.js';
+import {
+  type AuditRecord,
+  formatTime,
+  isOwnRecord,
+  type JournalRecord,
+} from '../../src/domain/records/audit/record.js';
 import { approved, granted, over, requested } from './access-records.js';
 import { held, lockExpired, locked, unlockAsked, unlocked } from './lock-records.js';
 
@@ -17,6 +22,8 @@ const peer = {
   unit: 'user@1001.service',
 };
 
+type Part = Partial<Omit<AuditRecord, 'event'>>;
+
 export const effects = ['read', 'session', 'write', 'admin', 'destroy'] as const;
 export const outcomes = [
   'ok',
@@ -30,7 +37,7 @@ export const outcomes = [
   'timeout',
 ] as const;
 
-export function admission(id: string, more: Partial<JournalRecord> = {}): JournalRecord {
+export function admission(id: string, more: Part = {}): AuditRecord {
   return {
     time,
     event: 'admission',
@@ -48,10 +55,10 @@ export function admission(id: string, more: Partial<JournalRecord> = {}): Journa
     backend: 'mail1',
     users: ['anna@example.org'],
     ...more,
-  } as JournalRecord;
+  };
 }
 
-export function completion(id: string, more: Partial<JournalRecord> = {}): JournalRecord {
+export function completion(id: string, more: Part = {}): AuditRecord {
   return {
     time: time + 12,
     event: 'completion',
@@ -73,13 +80,13 @@ export function completion(id: string, more: Partial<JournalRecord> = {}): Journ
     duration_ms: 2.25,
     logs: { warning: 1 },
     ...more,
-  } as JournalRecord;
+  };
 }
 
 const long = 'x'.repeat(9_000);
 
 /** Commands, each with its completion. */
-const commands: readonly (readonly [admission: Partial<JournalRecord>, end: Partial<JournalRecord>])[] = [
+const commands: readonly (readonly [admission: Part, end: Part])[] = [
   ...effects.map((effect) => [{ effect }, {}] as const),
   ...outcomes.map(
     (outcome) => [{}, { outcome, error: 'upstream-lost', sent: outcome !== 'denied' }] as const,

@@ -112,7 +112,7 @@ void test('kills of dovegate ship, and a file that is renamed and cut: nothing i
   }
   assert.equal(statSync(path).mode & 0o777, 0o640);
   const verified = await runWarm(['audit', 'verify', '--received', '--unsigned', ...parts, path]);
-  assert.equal(verified.exit, 0, verified.stderr.toString());
+  assert.equal(verified.exit, 0, verified.stderr);
   assert.ok(!`${said.join('')}${ship.output()}${daemon.output()}`.includes('s3cr3t'));
 
   // copytruncate of logrotate: what was copied is not written again.
@@ -130,7 +130,9 @@ void test('each answer of a collector: success, partial success, later, never, a
   const collector = await openCollector(t, authority);
   const { daemon, client } = await openGate(t, otlpSink(collector));
   const one = await client();
-  const ask = async (): Promise<void> => void assert.equal((await one.ask(quota)).status, '+');
+  const ask = async (): Promise<void> => {
+    assert.equal((await one.ask(quota)).status, '+');
+  };
   collector.answer({ status: 503, headers: { 'Retry-After': '2' } });
   await ask();
   const ship = await startShip(t, daemon);

@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import type { Batch, Follower, Position } from '../../../src/adapters/shipping/follow.js';
-import { beginning } from '../../../src/adapters/shipping/follow.js';
+import {
+  type Batch,
+  beginning,
+  createFollower,
+  type Position,
+} from '../../../src/adapters/shipping/follow.js';
 import { createOtlpCarrier } from '../../../src/adapters/shipping/otlp-carrier.js';
 import { shipFaultOf } from '../../../src/adapters/shipping/receiver.js';
 import { bounds } from '../../../src/bounds/bounds.js';
@@ -44,13 +48,10 @@ async function openCarrier(t: TestContext, told: Told) {
     rejected: (count, text) => rejections.push([count, text]),
     programVersion: '0.1.0',
   });
-  const seeks: Position[] = [];
-  const follower = { seek: async (to: Position) => void seeks.push(to) };
   const hurry = new AbortController();
-  // Of a follower it only needs to be moved.
-  const open = () =>
-    carrier.open(follower as Follower, hurry.signal, { proven: () => undefined, over: () => undefined });
-  return { carrier, clock, open, seeks, rejections, hurry };
+  const follower = createFollower('/nonexistent', () => undefined);
+  const open = () => carrier.open(follower, hurry.signal, { proven: () => undefined, over: () => undefined });
+  return { carrier, clock, open, rejections, hurry };
 }
 
 async function waitAfter(t: TestContext, told: Told, waitMs: number): Promise<void> {

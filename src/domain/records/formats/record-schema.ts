@@ -187,17 +187,15 @@ export function recordSchema(): Schema {
     },
     required: ['seq', 'time', 'event', 'prev', 'hash'],
     additionalProperties: false,
-    allOf: namesOf<Event>(events).map((event) => {
+    // Exactly one: `event` is a constant in each.
+    oneOf: namesOf<Event>(events).map((event) => {
       const { means, has = [], actions } = events[event];
       const isOwn = isOwnRecord({ event, time: 0 });
       return {
-        $comment: `${event}: ${means}`,
-        if: { properties: { event: { const: event } } },
-        then: {
-          required: has,
-          propertyNames: { $ref: `#/$defs/${isOwn ? 'ownKeys' : 'otherKeys'}` },
-          ...(actions && { properties: { action: words(...actions) } }),
-        },
+        description: means,
+        properties: { event: { const: event }, ...(actions && { action: words(...actions) }) },
+        required: ['event', ...has],
+        propertyNames: ref(isOwn ? 'ownKeys' : 'otherKeys'),
       };
     }),
     $defs: { ...definitions, ownKeys: words(...own), otherKeys: words(...others) },
