@@ -325,7 +325,7 @@ const gauges: Readonly<Record<string, Rows>> = {
     ],
     'audit_ship_refused_total{sink}': [
       'Audit records that a collector of OpenTelemetry refused for good, since `dovegate ship` started.',
-      ({ sinks }) => sinks.flatMap(({ name, refused }) => (refused === undefined ? [] : [[name, refused]])),
+      ({ sinks }) => sinks.map(({ name, refused = 0 }) => [name, refused]),
     ],
     'audit_ship_forked{sink}': [
       '1: this receiver holds another journal under the id of this one, and gets no more of it.',

@@ -77,6 +77,7 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
       'dovegate_audit_unsynced_seconds 0.02',
       'dovegate_audit_lost_total 0',
       'dovegate_audit_ship_forked{sink="logs.example.com:6514"} 0',
+      'dovegate_audit_ship_refused_total{sink="logs.example.com:6514"} 0',
       'dovegate_audit_ship_lag_records{sink="logs.example.com:6514"} 12',
       'dovegate_audit_ship_lag_seconds{sink="logs.example.com:6514"} 1.25',
       'dovegate_log_dropped_total 0',
