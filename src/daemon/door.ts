@@ -17,6 +17,7 @@ import {
   type DoorCall,
   type DoorFacts,
   type DoorHead,
+  type DoorOpened,
   type DoorRefusal,
   doorCalls,
   recordedActions,
@@ -30,6 +31,7 @@ import {
   parsePageCall,
   parseRecordCall,
   parseRefusedCall,
+  parseReportCall,
 } from '../domain/admin/door/parse.js';
 import type { PageRole } from '../domain/admin/page/roles.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
@@ -95,6 +97,7 @@ const takesAway: ReadonlySet<DoorAction['kind']> = new Set(['kill', 'drain', 'lo
 const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
 
 const toldMs = 30_000;
+const stale: DoorRefusal = { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
 
 /** Serves until it is closed. Rejects with a ListenFault. */
 export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
@@ -141,7 +144,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const why = await notes.note(person, action, [...from, ...args], rows, peer);
       return why === undefined ? json(200, {}) : refused(why);
     }),
-    sign: called(parseExtractCall, async ({ as, from, facts, filter, after, rows }, peer) => {
+    sign: called(parseExtractCall, async ({ as, from, facts, filter, after, rows, shown }, peer) => {
       const person = personOf(as, ['audit']);
       if ('code' in person) return refused(person);
       const { name: by, users } = person;
@@ -150,11 +153,32 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         return refused({ code: 'malformed', text: 'facts: there are no records up to toSeq' });
       const asked = formatFilter(filter);
       // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
-      const why = await notes.note(person, 'audit-extract', [...from, ...asked, ...after], rows, peer);
+      const words = [...from, ...asked, ...after, ...(shown === undefined ? [] : [`shown=${shown}`])];
+      const why = await notes.note(person, 'audit-extract', words, rows, peer);
       if (why !== undefined) return refused(why);
       const timeMs = clock.wallMs();
-      const head = formatExtractHead({ ...facts, timeMs, by, users, filter: asked, rows, key: ownKey });
+      const head = formatExtractHead({
+        ...facts,
+        timeMs,
+        by,
+        users,
+        shown,
+        filter: asked,
+        rows,
+        key: ownKey,
+      });
       return json(200, { head, signature: sign(head) } satisfies SignedExtract);
+    }),
+    report: called(parseReportCall, async ({ token, generation, address }, peer) => {
+      // Whether names of people are shown is a setting.
+      if (generation !== settings.generation) return refused(stale);
+      const opened = access.ownerReports.open(token);
+      if (opened === undefined)
+        return refused({ code: 'person', text: 'this token is over, or opens nothing here' });
+      const { user, until, by } = opened;
+      const words = [`address=${address}`, `user=${user}`];
+      const why = await notes.note({ name: by, roles: [] }, 'audit-owner', words, undefined, peer);
+      return why === undefined ? json(200, { user, until } satisfies DoorOpened) : refused(why);
     }),
     operate: decided(
       parseActionCall,
@@ -266,8 +290,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     { person: name, role, generation: asked }: DoorCaller,
     roles: readonly PageRole[] | undefined,
   ): PagePerson | DoorRefusal {
-    if (asked !== settings.generation)
-      return { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
+    if (asked !== settings.generation) return stale;
     const person = served.now.settings.admin?.page?.people.find((each) => each.name === name);
     const isTheirs = person?.roles.includes(role) === true && roles?.includes(role) !== false;
     const lock = person && access.locks.on({ identities: wordsOnPage(person) });

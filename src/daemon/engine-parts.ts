@@ -9,9 +9,10 @@ import { AnswerCache, type Judged, judgedBytes } from '../domain/judging/policy/
 import { isRouteTarget } from '../domain/judging/policy/policy.js';
 import { Limiter } from '../domain/judging/policy/terms.js';
 import { GlobList } from '../domain/language/names/glob.js';
-import { canBeProcess } from '../domain/people/identity/peer.js';
+import { canBeProcess, createGate } from '../domain/people/identity/peer.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { createUserNames } from '../domain/people/identity/user-name.js';
+import { KeyRing, keyBytes, makeKey, reportTokenPrefix } from '../domain/people/keys/key.js';
 import type { AuditRecord } from '../domain/records/audit/record.js';
 import type { Redactor } from '../domain/records/audit/redact.js';
 import { AccessDesk, type AccessRights } from '../gateway/access/desk.js';
@@ -133,7 +134,14 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
     questions: new TokenBuckets(questionRate),
     steps: new TokenBuckets(questionRate),
     access: new AccessDesk(
-      { clock, journal, observe, newId, digest: (text) => adapters.redactor.redact(text).hmac },
+      {
+        clock,
+        journal,
+        observe,
+        newId,
+        digest: (text) => adapters.redactor.redact(text).hmac,
+        newToken: () => makeKey(randomBytes(keyBytes), reportTokenPrefix),
+      },
       adapters.access,
     ),
     userLock: new UserLock(),
@@ -148,6 +156,15 @@ export function accessRightsOf(
   isUser: (name: string) => Promise<boolean | undefined>,
   hasDirectory: () => boolean = () => false,
 ): AccessRights {
+  const reportKeys = new Map(
+    listeners.map(({ name, keys, from }) => [
+      name,
+      {
+        ring: new KeyRing(keys.filter(({ ownerReports }) => ownerReports === true)),
+        mayConnect: createGate(from),
+      },
+    ]),
+  );
   return {
     persons,
     hasDirectory,
@@ -176,6 +193,12 @@ export function accessRightsOf(
       // Other names are the system's, and numbers are uids without a name.
       if (isSocket(listener.socket, 'tcp') || !canBeProcess(principal, localUserName)) return false;
       return /^\d+$/.test(principal) || (await isUser(principal)) !== false;
+    },
+    reportPolicyOf: ({ listener, name, stamp, address }, nowMs) => {
+      const { ring, mayConnect } = reportKeys.get(listener) ?? {};
+      if (mayConnect?.(address) !== true) return undefined;
+      const key = ring?.stillRight(name, stamp, address, nowMs);
+      return key && policies.get(key.policy);
     },
   };
 }

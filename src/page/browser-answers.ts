@@ -485,7 +485,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   return {
     answer,
     /** A request that the server refused. */
-    refused(why: Parameters<PageServerOptions['onRefused']>[0], peer: HttpPeer, what: string): void {
+    refused(why: PageRefusal, peer: HttpPeer, what: string): void {
       refuse(why, peer, undefined, what);
     },
     /** The part after `#` of a link for a person whom the kernel identified. */

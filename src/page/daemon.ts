@@ -15,6 +15,7 @@ import {
   type DoorCall,
   type DoorFacts,
   type DoorHead,
+  type DoorOpened,
   type DoorTraffic,
   type MadeNow,
   type RecordedAction,
@@ -144,6 +145,12 @@ export class Daemon {
       await this.#call('sign', { as: this.#as(who, ['audit']), ...extract }),
     );
     return signed;
+  }
+
+  /** Takes a reading of a token for the report of one mailbox, which is recorded. Rejects with a DoorFault. */
+  async openReport(token: string, address: string, generation: number): Promise<DoorOpened> {
+    const opened: DoorOpened = JSON.parse(await this.#call('report', { token, address, generation }));
+    return opened;
   }
 
   async operate(

@@ -41,6 +41,7 @@ import { createIncidentsAnswers } from './incidents-answers.js';
 import { createLooks } from './looks.js';
 import { createNowHandlers } from './now-answers.js';
 import { NowStream } from './now-stream.js';
+import { createOwnerAnswers } from './owner-answers.js';
 import { createPastUses } from './past-uses.js';
 import { People } from './people.js';
 import { createProofHandlers } from './proof-answers.js';
@@ -150,10 +151,16 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     version: programVersion,
   });
   opened.add('sessions', () => browsers.close());
+  const answerOwner = createOwnerAnswers({
+    ...parts,
+    guard,
+    refused: (peer) => browsers.refused('wrong-token', peer, 'mailbox-report'),
+  });
   const answerPeople = createPageAnswers({
     ...parts,
     listed: 'admin.page.people',
     verify: proof.verify,
+    report: proof.report,
     link: linkFor,
   });
   const files = createPageFiles();
@@ -353,6 +360,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
       files,
       bodyBytesMax: askedBytesMax,
       answer: browsers.answer,
+      answerOwner,
       onRefused: (...refused) => browsers.refused(...refused),
       onError,
     });

@@ -16,21 +16,25 @@ import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
 import { noticeState } from '../domain/admin/now/running.js';
 import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/admin/page/proof.js';
 import { parseReport } from '../domain/admin/page/requests.js';
+import type { MailboxEnd } from '../domain/admin/page/trail.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { foldFor } from '../domain/people/identity/user-name.js';
 import { formatTime } from '../domain/records/audit/record.js';
+import { type OwnerAsked, ownerLines } from '../domain/records/report/owner.js';
 import { type ReportAsked, whyNoReport } from '../domain/records/report/report.js';
+import { digestOfLines, formatOwnerExtract } from '../domain/records/views/extract.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
 import { createFleetLook } from './fleet-look.js';
 import { LookRefused, type Looks } from './looks.js';
 import { seesOwnOnly } from './now-answers.js';
+import { peopleShownBy } from './owner-answers.js';
 
 export interface ProofParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>;
   readonly log: Pick<Log, 'report'>;
-  readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts'>;
+  readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts' | 'sign'>;
   readonly looks: Pick<Looks, 'readLong'>;
 }
 
@@ -128,6 +132,8 @@ export function createProofHandlers(
     const asked = parseReport(request.body);
     if (typeof asked === 'string') return refusedReply(400, asked);
     const { mailbox, fromMs, toMs, content = false, form } = asked;
+    if (form === 'owner' && (content || toMs !== undefined))
+      return refusedReply(400, 'the report for an owner is of everything, up to now');
     const why = whyNoReport({ mailbox, fromMs, toMs });
     if (why === 'mailbox') return refusedReply(400, 'name one mailbox, without *');
     if (why === 'time') return refusedReply(400, 'the time must begin before it ends');
@@ -145,8 +151,17 @@ export function createProofHandlers(
       await record(request, 'audit-report', ['refused', ...question], 0);
       return refusedReply(403, text);
     }
+    if (form === 'owner' && users !== undefined)
+      return refusedReply(403, 'the report for an owner needs a person who sees all records');
     const nowMs = clock.wallMs();
     const { directory, ownKey, host } = toldNow().head;
+    if (form === 'owner') {
+      const { policies } = toldNow().settings;
+      const owned: OwnerAsked = { mailbox: fold(mailbox), fromMs, nowMs, people: peopleShownBy(policies) };
+      await daemon.flush().catch(() => undefined);
+      const made = looks.readLong({ long: 'owner', directory, ownKey, asked: owned }, name, signal);
+      return eventReply(request, ownerSteps(request, made, owned), () => undefined);
+    }
     const madeBy = `${name} on ${host}`;
     const full: ReportAsked = { mailbox, fromMs, toMs, nowMs, isContentOnly: content, host, madeBy };
     const limits =
@@ -170,6 +185,26 @@ export function createProofHandlers(
         else if (part.part === 'counted') await record(request, 'audit-report', question, part.commands);
         else if (part.part === 'event') yield `event: ${part.event}\ndata: ${part.data}\n\n`;
       }
+    }
+  }
+
+  async function* ownerSteps(
+    { who }: PageRequest,
+    parts_: AsyncIterable<LongPart>,
+    { mailbox, fromMs }: OwnerAsked,
+  ): AsyncGenerator<string> {
+    for await (const part of parts_) {
+      if (part.part === 'progress') yield eventText('progress', part.progress);
+      if (part.part !== 'owner') continue;
+      const { report: made, fromSeq, toSeq, isDamaged } = part.made;
+      const lines = ownerLines(made);
+      const facts = { fromSeq, toSeq, isDamaged, sha256: digestOfLines(lines) };
+      const filter = { user: mailbox, sinceMs: fromMs };
+      const asked = { from: who.from, facts, filter, after: [], rows: lines.length, shown: 'owner' } as const;
+      const text = formatOwnerExtract(await daemon.sign(who, asked), lines);
+      if (text === undefined) throw new Error('the signature of the daemon does not fit');
+      yield eventText('text', `${text.join('\n')}\n`);
+      yield eventText('end', { commands: lines.length - 1 } satisfies MailboxEnd);
     }
   }
 

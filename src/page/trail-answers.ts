@@ -34,6 +34,8 @@ export interface PageParts extends TrailParts {
   /** The setting that names the people. */
   readonly listed: string;
   readonly verify: PageHandler;
+  /** Absent: reports of a fleet are made by who asks. */
+  readonly report?: PageHandler;
   /** An address that signs a person in once; undefined: there is no page for browsers. */
   readonly link: (person: PagePerson, opener: LinkOpener) => string | undefined;
 }
@@ -42,6 +44,8 @@ export interface PageParts extends TrailParts {
 const openPath = '/page/open';
 /** The path for a check of the whole journal: events, as on the page in the browser. */
 const verifyPath = '/page/verify';
+/** The path for a signed report of one mailbox as its owner sees it: events, as on the page in the browser. */
+const ownerPath = '/page/owner-report';
 
 /** Answers a request at the socket of the page. Rejects only with a bug of ours. */
 export function createPageAnswers(parts: PageParts): (request: PersonalRequest) => Promise<TextAnswer> {
@@ -59,7 +63,12 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
       const now = personOf(parts, who);
       return now !== undefined && isSame(now, person);
     };
-    if (path === verifyPath) return checkAll(parts, { person, from, isStill, signal });
+    const asker = { person, from, isStill, signal };
+    if (path === verifyPath) return askLong(parts.verify, 'verify', '', asker);
+    if (path === ownerPath && parts.report !== undefined)
+      return isAmong(person.roles, mayLook.report)
+        ? askLong(parts.report, 'report', body, asker)
+        : plainAnswer(403, whyNotAsked(person.name, person.roles, 'report', mayLook.report));
     const look = lookAt(path);
     if (look === undefined) return plainAnswer(404, pageSocketText);
     if (!isAmong(person.roles, mayLook[look]))
@@ -73,14 +82,15 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
   };
 }
 
-/** For every role: the answer has no names. */
-async function checkAll(
-  parts: PageParts,
+/** `verify` is for every role: its answer has no names. */
+async function askLong(
+  handler: PageHandler,
+  endpoint: 'verify' | 'report',
+  body: string,
   { person: { name, roles, users }, from, isStill, signal }: Omit<LookAsked, 'asked'>,
 ): Promise<TextAnswer> {
   const who = { name, roles, users, from };
-  const request = { endpoint: 'verify', params: [], body: '', who, isStill, signal } as const;
-  const reply = await parts.verify(request);
+  const reply = await handler({ endpoint, params: [], body, who, isStill, signal });
   if ('pieces' in reply) return { ...reply, body: '' };
   const { text }: Refused = JSON.parse(reply.body);
   return plainAnswer(reply.status, text);

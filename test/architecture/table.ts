@@ -215,6 +215,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: [
         'access',
         'report',
+        'owner',
         'completeness',
         'findings',
         'proof',
@@ -432,7 +433,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // Requests and grants of access: who has which, until when.
   'gateway/access': rule([...belowGateway, 'domain/admin/page/access', 'gateway/outcome'], {
-    public: ['desk', 'live-entry', 'locks', 'result'],
+    public: ['desk', 'live-entry', 'locks', 'owner-reports', 'result'],
   }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/access', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],

@@ -64,7 +64,7 @@ const sentences: readonly (readonly [
   [
     'a step that this person may not do',
     { ...denied, decision: 'allow', error: 'access-denied' },
-    'A step of access on request that this person, or anybody, may not do.',
+    'A step of access on request that this person, or anybody, may not do; or a report for an owner that this key may not ask for.',
   ],
   [
     'backend away',

@@ -5,6 +5,7 @@ import type { Touch } from '../../src/domain/records/report/touch.js';
 export const plainTouch: Touch = {
   time: '2026-11-20T12:00:00.000Z',
   day: '2026-11-20',
+  policy: 'support',
   requester: 'carol@support',
   class: 'read',
   kind: 'read',

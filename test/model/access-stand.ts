@@ -149,6 +149,7 @@ export class AccessStand {
           return `ID${String(this.#serial).padStart(24, '0')}`;
         },
         digest: (text) => text,
+        newToken: () => '',
       },
       live.carried(this.#clock.wallMs()),
     );

@@ -61,6 +61,7 @@ function desk(
         records.push({ by, ...note });
       },
       flush: more.flushed ?? (() => Promise.resolve()),
+      sign: () => Promise.reject(new Error('nothing is signed here')),
       facts: () =>
         Promise.resolve({
           atMs: 1_000,

@@ -31,6 +31,16 @@ export interface PageCall {
   readonly signal: AbortSignal;
 }
 
+/** A request for the report of one mailbox, by the token for it. */
+export interface OwnerCall extends Pick<PageCall, 'token' | 'peer' | 'known' | 'signal'> {
+  /** The query of its target, as it was sent. */
+  readonly query: string;
+  readonly accept: string;
+}
+
+/** As the gate's own listeners have it, where the token for it is made. */
+const ownerPath = '/dovegate/v1/mailbox-report';
+
 export interface ServedFile {
   readonly body: Buffer;
   readonly gzip?: Buffer;
@@ -42,6 +52,7 @@ export interface PageServerOptions extends Pick<HttpServerOptions, 'clock' | 'bi
   readonly files: { find(path: string): ServedFile | undefined };
   readonly bodyBytesMax: number;
   readonly answer: (call: PageCall) => Promise<PageReply>;
+  readonly answerOwner: (call: OwnerCall) => Promise<PageReply>;
   /** Called for a refused request; `what`: the headers that say where it comes from. */
   readonly onRefused: (why: SourceRefusal, peer: HttpPeer, what: string) => void;
 }
@@ -144,7 +155,8 @@ function refusal(status: number, text: string, headers = {}): HttpAnswer {
 async function answerRequest(call: HttpCall, options: PageServerOptions): Promise<HttpAnswer> {
   const { request, path, peer, signal } = call;
   const { method = '', headersDistinct } = request;
-  const isApi = path === '/api' || path.startsWith('/api/');
+  const isOwners = path === ownerPath;
+  const isApi = isOwners || path === '/api' || path.startsWith('/api/');
   const isPath = path.startsWith('/');
   const refused = isPath ? refuseSource(options.place, headersDistinct, isApi) : 'malformed';
   if (refused !== undefined) {
@@ -153,6 +165,13 @@ async function answerRequest(call: HttpCall, options: PageServerOptions): Promis
     return isPath
       ? refusal(...refusals[refused])
       : refusal(400, 'what is asked for must be a path, as /trail');
+  }
+  if (isOwners) {
+    if (method !== 'GET') return refusal(405, 'GET only', { Allow: 'GET' });
+    const query = (request.url ?? '').split('?').slice(1).join('?');
+    const accept = headersDistinct['accept']?.join() ?? '';
+    const asked = { query, accept, token: bearerOf(headersDistinct), peer, known: call.work, signal };
+    return data(await options.answerOwner(asked));
   }
   if (!isApi) return fileAnswer(request, options.files.find(path));
   const found = endpointAt(method, path);

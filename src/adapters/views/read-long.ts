@@ -9,6 +9,7 @@ import { type Doubt } from '../../domain/records/report/completeness.js';
 import { findingsOf } from '../../domain/records/report/findings.js';
 import { createHtmlReport } from '../../domain/records/report/html.js';
 import type { ReportForm } from '../../domain/records/report/lines.js';
+import { makeOwnerReport, type OwnerAsked, type OwnerFacts } from '../../domain/records/report/owner.js';
 import {
   createCsvReport,
   createJsonReport,
@@ -50,12 +51,14 @@ export type LongTask = { readonly directory: string; readonly ownKey: string } &
       /** Who sees it, and why it is not complete, in a limited view. */
       readonly limits: { readonly viewer: string; readonly text: string } | undefined;
     }
+  | { readonly long: 'owner'; readonly asked: OwnerAsked }
 );
 
 export type LongPart =
   /** Not waited for, and replaced by a later one. */
   | { readonly part: 'progress'; readonly progress: VerifyProgress }
   | { readonly part: 'verified'; readonly result: VerifyResult }
+  | { readonly part: 'owner'; readonly made: OwnerFacts }
   | { readonly part: 'counted'; readonly commands: number }
   /** An event of the endpoint `report`: its data as JSON. */
   | { readonly part: 'event'; readonly event: string; readonly data: string };
@@ -78,6 +81,11 @@ export async function readLong(task: LongTask, clock: Pick<Clock, 'now'>, tell: 
     return tell({ part: 'verified', result: findings });
   }
   const { verdict, trail } = await checkTrail(found, request, hear);
+  if (task.long === 'owner') {
+    const { asked } = task;
+    const whole = reportedOf(trail, verdict, asked.mailbox, undefined, undefined);
+    return tell({ part: 'owner', made: await makeOwnerReport(whole, asked) });
+  }
   const { report, form: name, users, limits } = task;
   const reported = reportedOf(trail, verdict, report.mailbox, users, limits);
   const form = formOf(name);

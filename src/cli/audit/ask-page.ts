@@ -52,6 +52,8 @@ export interface AskedPage {
   verify(): Promise<Verdict>;
   /** Checks the whole journal, whatever time that takes. */
   check(hear: (progress: VerifyProgress) => void): Promise<Verified>;
+  /** The signed report of a mailbox as its owner sees it. */
+  ownerReport(mailbox: string, fromMs: number | undefined): Promise<string>;
 }
 
 const word = textOf(bounds.longestLineBytes);
@@ -149,30 +151,55 @@ export function askPage(socket: string, journal?: string): AskedPage {
     },
     async check(hear) {
       let found: Verified | undefined;
-      let fault: string | undefined;
-      let rest = '';
-      const take = (piece: string): void => {
-        if (rest.length + piece.length > bounds.daemonAnswerBytes) throw new Error('an event has no end');
-        const events = (rest + piece).split('\n\n');
-        rest = events.pop() ?? '';
-        for (const event of events) {
-          const [, name, data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
-          if (name === 'progress') {
-            const progress: VerifyProgress = JSON.parse(data);
-            hear(progress);
-          } else if (name === 'result') {
-            const result: Verified = JSON.parse(data);
-            found = result;
-          } else if (name === 'failed') fault = String(parseLine(data)?.['text']);
+      await eventsAt(socket, '/page/verify', {}, (name, data) => {
+        if (name === 'progress') {
+          const progress: VerifyProgress = JSON.parse(data);
+          hear(progress);
+        } else if (name === 'result') {
+          const result: Verified = JSON.parse(data);
+          found = result;
         }
-      };
-      const { status, body } = await askAt(socket, '/page/verify', {}, take);
-      if (status !== 200) throw refusal(socket, status, body);
-      if (fault !== undefined) throw refusal(socket, 503, fault);
+      });
       if (found === undefined || !Array.isArray(found.findings)) throw notDovegate(socket);
       return found;
     },
+    async ownerReport(mailbox, fromMs) {
+      let text = '';
+      let isWhole = false;
+      await eventsAt(socket, '/page/owner-report', { mailbox, fromMs, form: 'owner' }, (name, data) => {
+        if (name === 'text') text += String(JSON.parse(data));
+        isWhole ||= name === 'end';
+      });
+      if (!isWhole) throw new CommandFault(exitCodes.unavailable, `${socket}: ${tooEarly}`);
+      return text;
+    },
   };
+}
+
+const tooEarly = 'the answer ended too early; try again';
+
+/** Hears the events of an answer. Rejects with what a last one, `failed`, says. */
+async function eventsAt(
+  socket: string,
+  path: string,
+  asked: object,
+  hear: (name: string, data: string) => void,
+): Promise<void> {
+  let fault: string | undefined;
+  let rest = '';
+  const take = (piece: string): void => {
+    if (rest.length + piece.length > bounds.daemonAnswerBytes) throw new Error('an event has no end');
+    const events = (rest + piece).split('\n\n');
+    rest = events.pop() ?? '';
+    for (const event of events) {
+      const [, name = '', data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
+      if (name === 'failed') fault = String(parseLine(data)?.['text']);
+      else hear(name, data);
+    }
+  };
+  const { status, body } = await askAt(socket, path, asked, take);
+  if (status !== 200) throw refusal(socket, status, body);
+  if (fault !== undefined) throw refusal(socket, 503, fault);
 }
 
 const nothing: Surveyed = {
@@ -219,7 +246,7 @@ async function readAt(socket: string, before: string, look: Look, asked: object)
       }
       lines.push(line);
     }
-    throw new CommandFault(exitCodes.unavailable, `${socket}: the answer ended too early; try again`);
+    throw new CommandFault(exitCodes.unavailable, `${socket}: ${tooEarly}`);
   }
 }
 

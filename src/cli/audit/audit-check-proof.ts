@@ -89,7 +89,14 @@ function describe(path: string, verdict: ProofVerdict): string[] {
 function describeExtract(path: string, verdict: ExtractVerdict): string[] {
   const { fault, asked, parts, rows, fromSeq, toSeq, gaps, isDamaged, counted } = verdict;
   if (fault !== undefined || asked === undefined) return [];
-  const { by, view, filter } = asked;
+  const { by, view, shown, filter } = asked;
+  if (shown === 'owner')
+    return [
+      `${printable(path)}: what the owner of a mailbox may see, in ${plural(rows, 'row')}, seq ${fromSeq ?? 0} to ${toSeq ?? 0}`,
+      printable(`  dovegate made it for ${by}, for: ${filter.join(', ')}`),
+      ...(isDamaged ? ['  some lines of the journal could not be read'] : []),
+      '  dovegate vouches for it by its signature; it is no proof by the chain, which would show names of staff',
+    ];
   const whom = typeof view === 'string' ? view : `the records of ${view.join(', ')} only`;
   const question = filter.length === 0 ? 'all commands' : filter.join(', ');
   return [

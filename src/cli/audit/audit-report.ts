@@ -30,11 +30,12 @@ import type { AccessTold } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import { createSearch, type ExchangeRow, type TrailSearch } from '../../domain/records/trail/search.js';
 import { createSketchTest } from '../../domain/records/trail/sketch.js';
+import { createExtractChecker } from '../../domain/records/views/extract.js';
 import { createOnlyCounted, type OnlyCounter } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { describeView, isAsked, isInView, openPage } from './ask-page.js';
+import { askPage, describeView, isAsked, isInView, openPage } from './ask-page.js';
 import type { Places } from './audit-places.js';
 import { withHost } from './audit-search.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
@@ -51,11 +52,14 @@ export interface ReportFlags {
   readonly csv?: boolean;
   readonly separator?: Separator;
   readonly html?: boolean;
+  /** What the owner of the mailbox may see, signed. */
+  readonly owner?: boolean;
 }
 
 /** Exit code 0; 1: the time is not proved complete, or another name was probably meant. Throws as the readers do. */
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
   const asked = askedOf(flags);
+  if (flags.owner === true) return printOwners(screen, places, asked);
   const isFleet = places.fleet !== undefined;
   if (flags.whole === true && !isFleet)
     throw new CommandFault(exitCodes.usage, '--whole is for --fleet: one journal is always verified whole');
@@ -63,6 +67,33 @@ export async function auditReport(screen: Screen, places: Places, flags: ReportF
     ? await openHosts(screen, places, flags, asked)
     : await openReported(screen, places, flags);
   return printReport(screen, journal, asked, formOf(screen, flags, !('verdict' in journal)));
+}
+
+/** Exit code 0. The gate signs it, so no files are read here. */
+async function printOwners(
+  screen: Screen,
+  places: Places,
+  { mailbox, fromMs }: ReportAsked,
+): Promise<number> {
+  if (!isAsked(places))
+    throw new CommandFault(
+      exitCodes.usage,
+      '--owner is signed by the gate, so it is asked at admin.page.unix: give --socket, and no file',
+    );
+  const { socket = '' } = places;
+  const text = await askPage(socket).ownerReport(mailbox, fromMs);
+  const checker = createExtractChecker([]);
+  const lines = text.split('\n').slice(0, -1);
+  for (const line of lines) checker.take(Buffer.from(line), true);
+  const { fault } = checker.finish();
+  if (fault !== undefined)
+    throw new CommandFault(
+      exitCodes.failed,
+      `${socket}: what came is not signed as it should be: ${fault.text}`,
+    );
+  for (const line of lines) await screen.print(line);
+  await screen.flush();
+  return exitCodes.ok;
 }
 
 /** The request in the options. Throws a CommandFault. */

@@ -220,6 +220,16 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .addOption(separatorOption())
     .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
     .option('--json', 'one line of JSON for the verdict, then one for each command')
+    .addOption(
+      new Option('--owner', 'what the owner may see (no names of staff), signed; with --socket').conflicts([
+        'csv',
+        'html',
+        'json',
+        'content',
+        'to',
+        'whole',
+      ]),
+    )
     .action((path: string | undefined, flags: Flags & ReportFlags, command: Command) => {
       demandCsv(command, flags);
       return run(async (screen) =>

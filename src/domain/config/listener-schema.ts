@@ -9,6 +9,7 @@ import {
   count,
   file,
   fileMode,
+  flag,
   hasNone,
   hostAndPort,
   hostName,
@@ -131,6 +132,9 @@ const httpKey = section(
     policy: policyName.describe('policy of the key'),
     expires: day.optional().describe('day after which the key is refused'),
     from: networks.describe('networks that the key may be used from'),
+    owner_reports: flag().describe(
+      'may ask for [reports](client-http.md#let-owners-see-who-looked) for the owners of mailboxes, for users that its policy covers',
+    ),
   },
   'a program that comes by HTTP; the text of its key proves it',
 );

@@ -23,6 +23,7 @@ export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefine
       hashes: hashesOf(name, each, here, { seen, nowMs }),
       expiresMs: instantAt(here, ['expires'], each.expires),
       from: each.from,
+      ...(each.ownerReports && { ownerReports: true }),
     };
     if (nowMs !== undefined) warnOfEnd(key, here, nowMs);
     return key;

@@ -257,13 +257,14 @@ type EffectiveParts = Omit<
   | 'usersPlace'
   | 'exceptPlace'
   | 'contact'
+  | 'ownerSees'
   | 'use'
   | 'shadow'
   | 'written'
   | 'effectiveText'
   | 'version'
 > &
-  Pick<PolicyParts, 'contact'>;
+  Pick<PolicyParts, 'contact' | 'ownerSees'>;
 
 function effectiveText(
   { mailUsers, catalog }: Pick<PolicyReading, 'mailUsers' | 'catalog'>,
@@ -273,8 +274,8 @@ function effectiveText(
   },
 ): string {
   const { rate, distinctUsers, atOnce } = policy.limits;
-  const { mode, users, except, logs, debug, contact, weight, allow, deny, onRequest, requests, approve } =
-    policy;
+  const { mode, users, except, logs, debug, contact, ownerSees, weight, allow, deny } = policy;
+  const { onRequest, requests, approve } = policy;
   const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
   const text = {
     version: 1,
@@ -290,6 +291,7 @@ function effectiveText(
         logs,
         debug,
         contact,
+        owner_sees: ownerSees === 'people' ? ownerSees : undefined,
         weight: weight === 1 ? undefined : weight,
         limits: {
           rate: rate && formatRate(rate),

@@ -243,6 +243,11 @@ export const policy = section(
       .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]{1,200}$/u, { error: 'must be one line of at most 200 characters' })
       .optional()
       .describe('whom to ask, as "helpdesk@example.com": shown to who is denied'),
+    owner_sees: oneOf(['team', 'people'])
+      .prefault('team')
+      .describe(
+        'what owners of mailboxes see of who looked: the name of the policy, or also names of people',
+      ),
     weight: count(1, 100)
       .prefault(1)
       .describe('turns of each requester while others wait for the same backend'),

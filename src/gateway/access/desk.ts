@@ -56,6 +56,7 @@ import { AccessJournal, type StepJournal } from './access-journal.js';
 import { AccessLimits } from './access-limits.js';
 import { type CountMails, countFirst, LiveEntry } from './live-entry.js';
 import { Locks } from './locks.js';
+import { OwnerReports, type ReportKey } from './owner-reports.js';
 import {
   type AccessResult,
   denied,
@@ -75,6 +76,8 @@ export interface AccessRights extends ApprovalRights {
   readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
   /** Whether users of this machine can be elsewhere than in its files. */
   readonly hasDirectory: () => boolean;
+  /** The policy of a key that may ask for reports for owners; undefined: it may not, or is not the same or not valid any more. */
+  readonly reportPolicyOf: (key: ReportKey, nowMs: number) => Policy | undefined;
 }
 
 /** What people do to take a right away: before it is given, and afterwards. */
@@ -88,6 +91,7 @@ export interface DeskParts {
   readonly observe: Observe;
   readonly newId: () => string;
   readonly digest: (text: string) => string;
+  readonly newToken: () => string;
 }
 
 const dayMs = 86_400_000;
@@ -103,6 +107,7 @@ export class AccessDesk {
   readonly #limits: AccessLimits;
   readonly #journal: AccessJournal;
   readonly locks: Locks;
+  readonly ownerReports: OwnerReports;
   /** Steps run one after the other; an end does not wait for them. */
   #last: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
@@ -113,6 +118,7 @@ export class AccessDesk {
     approvesOnPage: () => false,
     policiesAt: () => [],
     isNamedAt: () => Promise.resolve(false),
+    reportPolicyOf: () => undefined,
   };
 
   /** `records`: what lives at the end of the journal, and what ended last, as the start found it. */
@@ -123,6 +129,12 @@ export class AccessDesk {
     const { clock, newId } = parts;
     const ofLocks = { clock, newId, journal: this.#journal, onMade: () => this.#sweepSoon() };
     this.locks = new Locks(ofLocks, records);
+    this.ownerReports = new OwnerReports({
+      clock,
+      isLocked: (what) => this.locks.on(what) !== undefined,
+      newToken: parts.newToken,
+      policyOf: (key) => this.rights.reportPolicyOf(key, clock.wallMs()),
+    });
     for (const record of records) this.#ended.add(this.#book.follow(record));
     const nowMs = clock.wallMs();
     for (const entry of this.#book.entries) {

@@ -35,7 +35,13 @@ import {
 import { admissionOf, type CompletionFacts, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { lockableOf, lockedEnding } from './locked.js';
 import type { RunningNames } from './overdue.js';
-import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
+import {
+  answerDryRun,
+  assessOwnCommand,
+  judgementOnDryRun,
+  type OwnAssessment,
+  reportCommand,
+} from './own-commands.js';
 import { type BesideGrants, outcomesIn, refusalBy, refuseByJournal } from './recheck.js';
 
 /**
@@ -203,7 +209,8 @@ export class Exchange {
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
     // Everybody may ask what they may do, and read there that they are locked.
-    const isQuestion = 'answer' in assessed && !isAccessCommand(judgement.command ?? '');
+    const { command: asked = '' } = judgement;
+    const isQuestion = 'answer' in assessed && !isAccessCommand(asked) && asked !== reportCommand;
     const locked =
       isQuestion || judgement.kind !== 'judged'
         ? undefined

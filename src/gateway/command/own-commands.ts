@@ -1,7 +1,7 @@
-// The commands that dovegate answers itself: `dovegate can`, `dovegate explain` and `dovegate dry-run`. This module records, counts and
-// sends nothing. Clients read their own policy only. No backend and no auth service is contacted for an answer, so it costs as much as a
-// refused command and does not reveal which users exist (a request for access asks both, and tells nothing of it). A secret in a command is
-// a secret in a question about it.
+// The commands that dovegate answers itself: `dovegate can`, `dovegate explain`, `dovegate dry-run`, `dovegate mailbox-report`, and those
+// of access on request. This module records, counts and sends nothing. Clients read their own policy only. No backend and no auth service
+// is contacted for an answer, so it costs as much as a refused command and does not reveal which users exist (a request for access asks
+// both, and tells nothing of it). A secret in a command is a secret in a question about it.
 
 import { explanationOf, rowsOfExplanation } from '../../domain/judging/answers/explanation.js';
 import {
@@ -17,10 +17,12 @@ import type { Policy } from '../../domain/judging/policy/policy.js';
 import { resolveOwnCommand } from '../../domain/language/commands/catalog.js';
 import { parseArguments } from '../../domain/language/commands/parse.js';
 import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
+import { identitiesOf } from '../../domain/people/access/asker.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
 import type { CountMails } from '../access/live-entry.js';
-import type { AccessResult } from '../access/result.js';
+import type { OwnerReports } from '../access/owner-reports.js';
+import { type AccessResult, invalid, refused } from '../access/result.js';
 import type { Ending } from '../outcome/outcome.js';
 import {
   accessWords,
@@ -34,6 +36,9 @@ import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { lockableOf } from './locked.js';
 import { changedMeanwhile } from './recheck.js';
+
+/** Asks for a token with which the owner of a mailbox reads who looked. */
+export const reportCommand = 'dovegate mailbox-report';
 
 export interface OwnAssessment extends AssessedCommand {
   readonly budget: OwnBudget;
@@ -85,6 +90,23 @@ export function assessOwnCommand(
     };
     return { ...nowhere, judgement, obstacle: undefined, answer };
   }
+  if (read.kind === 'parsed' && own.command.name === reportCommand) {
+    const [user = ''] = read.values.get('user') ?? [];
+    const judgement = judgeOwn(subject, line, own, [{ text: `--user=${user}`, isSecret: false }]);
+    const answer: OwnAssessment['answer'] = async (admit) => {
+      try {
+        await admit();
+        if (session.now().policy !== subject.policy) return changedMeanwhile;
+        const made = makeReportToken(context, session, user);
+        if ('kind' in made) return { ...made, kind: 'access' };
+        session.writer.addBody(encodeRows([['report', JSON.stringify(made)]]));
+        return { kind: 'answered' };
+      } catch (fault) {
+        return { kind: 'fault', fault, isSent: false, backend: '' };
+      }
+    };
+    return { ...nowhere, judgement, obstacle: undefined, answer };
+  }
   let words: readonly CanonicalWord[] = [];
   const { locks } = context.access;
   const lockedBy = (judged: Judgement | undefined, backends: readonly string[] = []): string | undefined => {
@@ -116,6 +138,22 @@ export function assessOwnCommand(
     obstacle: undefined,
     answer: (admit) => answerOwn(session, subject, admit, reply),
   };
+}
+
+function makeReportToken(
+  context: ExchangeContext,
+  { names, proof }: ExchangeSession,
+  written: string,
+): ReturnType<OwnerReports['make']> {
+  if (proof.kind !== 'key')
+    return refused('access-denied', 'only a key with owner_reports: true may ask for the report of an owner');
+  const user = context.router.table.userNames.normalise(written);
+  if (user.kind === 'refused') return invalid(user.message);
+  const { listener, peer, principal } = names;
+  const { name, stamp } = proof;
+  const identities = identitiesOf(peer, proof);
+  const key = { listener, name, stamp, address: peer.address, principal, identities };
+  return context.access.ownerReports.make(key, user.name);
 }
 
 /** The line inside `dovegate dry-run [-u USER] -- COMMAND [ARG...]`. Undefined: it is another line, or cannot be parsed. */

@@ -16,13 +16,16 @@ import {
   memberOf,
   wordsOf,
 } from '../../domain/language/verbs/verbs.js';
-import { asList, asTexts, isObject, isText } from '../../domain/records/audit/stored.js';
+import { asList, asText, asTexts, isObject, isText } from '../../domain/records/audit/stored.js';
 import type { CommandLine } from '../../protocol/command.js';
 
 export const accessBytesMax = bounds.httpAccessBytes;
 
 /** One of `requests` is `access` on the wire. */
 export type AccessPath = Exclude<AccessVerb, 'access'>;
+
+/** Asks for a token for the report of one mailbox; POST, and on the page's own address the report itself, GET. */
+export const reportPath = 'mailbox-report';
 
 export const accessPaths = allVerbs.filter(isAccessPath);
 
@@ -37,7 +40,10 @@ export interface AccessBody {
 }
 
 /** The line of a request; or the text of its 400. `requests` with an id shows that one. */
-export function readAccess(path: AccessPath, body: Buffer): AccessBody | { readonly bad: string } {
+export function readAccess(
+  path: AccessPath | typeof reportPath,
+  body: Buffer,
+): AccessBody | { readonly bad: string } {
   let value: unknown = {};
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
@@ -48,7 +54,12 @@ export function readAccess(path: AccessPath, body: Buffer): AccessBody | { reado
   if (!isObject(value)) return { bad: 'The body is not an object' };
   const members = new Map<string, unknown>(Object.entries(value));
   const texts = new Map<AccessArgument, readonly string[]>();
-  for (const name of allArguments) {
+  const user = members.get('user');
+  if (path === reportPath) {
+    if (!isText(user)) return { bad: '"user" is the name of one mailbox user' };
+    members.delete('user');
+  }
+  for (const name of path === reportPath ? [] : allArguments) {
     const member = memberOf(name);
     const given = members.get(member);
     members.delete(member);
@@ -65,6 +76,8 @@ export function readAccess(path: AccessPath, body: Buffer): AccessBody | { reado
   const [unknown] = members.keys();
   // A typo must not ask for more than was meant.
   if (unknown !== undefined) return { bad: `There is no member "${unknown.slice(0, 64)}"` };
+  if (path === reportPath)
+    return { line: plainLine('', [`dovegate ${reportPath}`, `--user=${asText(user) ?? ''}`]), tag };
   const verb = path === 'requests' && texts.has('id') ? 'access' : path;
   return { line: plainLine('', [`dovegate ${verb}`, ...wordsOf(texts)]), tag };
 }

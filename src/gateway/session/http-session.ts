@@ -29,7 +29,14 @@ import {
   strangerPiecesMax,
   strangerTurn,
 } from './greet-peer.js';
-import { type AccessPath, accessBytesMax, accessPaths, isAccessPath, readAccess } from './http-access.js';
+import {
+  type AccessPath,
+  accessBytesMax,
+  accessPaths,
+  isAccessPath,
+  readAccess,
+  reportPath,
+} from './http-access.js';
 import { type BareForm, codeHeader, HttpAnswer, plain } from './http-answer.js';
 import type { RunningSession } from './roster.js';
 
@@ -175,7 +182,7 @@ class HttpClient {
     }
     const refused = await this.#admit(request);
     if (refused !== undefined) return refused;
-    if (isAccessPath(route)) return this.#access(request, route);
+    if (route === reportPath || isAccessPath(route)) return this.#access(request, route);
     switch (route) {
       case 'entries':
         return this.#respond(request, 200, entries, [['Content-Type', json]]);
@@ -280,7 +287,7 @@ class HttpClient {
     }
   }
 
-  async #access(request: HttpRequest, path: AccessPath): Promise<CloseReason | undefined> {
+  async #access(request: HttpRequest, path: OwnPath): Promise<CloseReason | undefined> {
     const { transport, context } = this.#host;
     const chunks: Buffer[] = [];
     let bytes = Number(fieldOf(request, 'content-length') ?? 0);
@@ -388,7 +395,7 @@ class HttpClient {
   async #answer(
     request: HttpRequest,
     commands: readonly ReadCommand[],
-    route: 'run' | 'dry-run' | 'can' | AccessPath,
+    route: 'run' | 'dry-run' | 'can' | OwnPath,
     body?: HeldBytes,
   ): Promise<CloseReason | undefined> {
     const host = this.#host;
@@ -407,7 +414,7 @@ class HttpClient {
   async #runAll(
     request: HttpRequest,
     commands: readonly ReadCommand[],
-    route: 'run' | 'dry-run' | 'can' | AccessPath,
+    route: 'run' | 'dry-run' | 'can' | OwnPath,
     answer: HttpAnswer,
     body: HeldBytes | undefined,
   ): Promise<CloseReason | undefined> {
@@ -515,7 +522,10 @@ const requestEnds = {
 } as const satisfies Partial<Record<Code, readonly [number, CloseReason]>>;
 type RequestCode = keyof typeof requestEnds;
 
-type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run' | AccessPath;
+/** With a body of its own form. */
+type OwnPath = AccessPath | typeof reportPath;
+
+type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run' | OwnPath;
 
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /', 'entries'],
@@ -523,11 +533,12 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['POST /doveadm/v1', 'run'],
   ['GET /dovegate/v1/can', 'can'],
   ['POST /dovegate/v1/dry-run', 'dry-run'],
+  [`POST /dovegate/v1/${reportPath}`, reportPath],
   ...accessPaths.map((path) => [`POST /dovegate/v1/${path}`, path] as const),
 ]);
 
 /** Undefined: an array around the answers of several commands. */
-function bareFormOf(route: 'run' | 'dry-run' | 'can' | AccessPath): BareForm | undefined {
+function bareFormOf(route: 'run' | 'dry-run' | 'can' | OwnPath): BareForm | undefined {
   if (route === 'run' || route === 'dry-run') return undefined;
   if (route === 'can') return 'rows';
   return route === 'requests' ? 'objects' : 'object';

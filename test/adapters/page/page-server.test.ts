@@ -48,6 +48,7 @@ async function open(
     },
     bodyBytesMax: 100,
     answer,
+    answerOwner: () => Promise.resolve(jsonReply(200, { owner: true })),
     onRefused: (why, peer, what) => void refused.push(`${why} ${peer.address} ${what}`),
     onError: (text) => void errors.push(text),
   });

@@ -30,6 +30,8 @@ export const doorCalls = {
   operate: 'POST /operate',
   /** DoorAccess -> DoorAccessed. */
   access: 'POST /access',
+  /** DoorReport -> DoorOpened, after a record: takes a reading of the token. */
+  report: 'POST /report',
   /** DoorRefused: recorded as often as strangers may have something recorded. */
   refused: 'POST /refused',
   /** DoorPage -> {}. */
@@ -145,6 +147,12 @@ export type ActionFailure = 'unrecorded' | 'undone';
 export interface ActionResult {
   readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;
   readonly text: string;
+}
+
+/** The mailbox that a token opens the report of, in its normal form, and until when. */
+export interface DoorOpened {
+  readonly user: string;
+  readonly until: string;
 }
 
 export type DoorAccessed =

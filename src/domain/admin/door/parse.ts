@@ -78,6 +78,8 @@ const extractCall = z
       .max(bounds.doorPlaceWords)
       .readonly(),
     rows: count,
+    /** The rows are what the owner of the mailbox is shown. */
+    shown: z.literal('owner').optional(),
   })
   .refine(({ facts: { fromSeq, toSeq }, rows }) => rows <= Math.max(0, toSeq - fromSeq + 1), {
     path: ['rows'],
@@ -140,6 +142,11 @@ function argument<Name extends AccessArgument>(name: Name) {
     .custom<Exclude<AccessValues[Name], undefined>>((value) => wantedOf(name, value) === undefined, { error })
     .optional();
 }
+
+/** A token for the report of one mailbox, as its owner or a panel sent it. */
+const reportCall = z.object({ token: nameText, generation: count, address: nameText });
+export type DoorReport = Readonly<z.infer<typeof reportCall>>;
+export const parseReportCall = readerOf(reportCall);
 
 const refusedCall = z.object({
   why: nameText,

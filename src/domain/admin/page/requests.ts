@@ -44,7 +44,7 @@ const explain = z
 export type Explain = Readonly<z.infer<typeof explain>>;
 export const parseExplain = readerOf(explain);
 
-const reportForms = ['page', 'csv', 'html', 'json'] as const;
+const reportForms = ['page', 'csv', 'html', 'json', 'owner'] as const;
 
 /** A request for the report of one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
 const report = z.object({
@@ -55,7 +55,8 @@ const report = z.object({
   content: z.boolean({ error: 'must be true or false' }).optional(),
   /**
    * `page`: events `head` with a MailboxHead, then `day` with a MailboxDay each, oldest first. The others: events `text`, each with a
-   * string, which together are the file. After the last one, `end` with a MailboxEnd: without it the report is not whole.
+   * string, which together are the file; `owner` is a signed extract. After the last one, `end` with a MailboxEnd: without it the report
+   * is not whole.
    */
   form: z.enum(reportForms, { error: `must be one of ${reportForms.join(' ')}` }),
 });

@@ -252,6 +252,8 @@ export interface PolicyTraits {
   readonly debug: boolean;
   /** Whom to ask: shown to who is denied. */
   readonly contact?: string;
+  /** What owners of mailboxes see of who looked; absent: `team`, the name of the policy. */
+  readonly ownerSees?: 'team' | 'people';
   /** Turns of each of its principals among the waiters for the same backend; usually 1. */
   readonly weight: number;
   readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };

@@ -184,7 +184,7 @@ const table = {
   'access-denied': refused(
     'NOPERM',
     'not permitted: {reason}',
-    'a step of access on request that this person, or anybody, may not do',
+    'a step of access on request that this person, or anybody, may not do; or a report for an owner that this key may not ask for',
     'ask another approver; `persons` and `approve` of the policies say who may',
   ),
   'access-unknown': refused(
@@ -196,7 +196,7 @@ const table = {
   'access-invalid': refused(
     'USAGE',
     'not accepted: {reason}',
-    'a request, an approval or a grant that names what cannot be, or more than its rule offers',
+    'a request, an approval or a grant that names what cannot be, or more than its rule offers; or a report of no user',
     'correct what the sentence names, or ask for less: shorter, fewer uses, named users',
   ),
   'access-identity': passing(
@@ -206,7 +206,7 @@ const table = {
   ),
   'access-limit': passing(
     'not now: {reason}',
-    'a limit on requests or grants',
+    'a limit on requests, on grants, or on tokens for reports',
     'wait, or end requests that are not needed with `dovegate revoke`',
   ),
   'access-changed': passing(

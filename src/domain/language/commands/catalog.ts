@@ -348,6 +348,7 @@ export function mailParametersOf(series: Series): readonly Parameter[] {
  */
 export const ownCommands: readonly Command[] = Object.freeze([
   commandOf('dovegate can', 'server session normal keeps none'),
+  commandOf('dovegate mailbox-report', 'server session normal keeps none', 'u/user:str=user'),
   ...['dovegate explain', 'dovegate dry-run'].map((name) =>
     commandOf(
       name,

@@ -15,6 +15,8 @@ import { createGate } from '../identity/peer.js';
 
 /** The beginning of every key: secret scanners look for it. */
 export const keyPrefix = 'dvg_';
+/** The beginning of every token for the report of one mailbox, which has the form of a key otherwise. */
+export const reportTokenPrefix = 'dvr_';
 
 const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const base = BigInt(digits.length);
@@ -23,7 +25,7 @@ const secretDigits = 43;
 const checkDigits = 6;
 const shownBytes = 8;
 const secretBytes = 32;
-const form = /^dvg_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
+const form = /^dv[gr]_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
 
 export const keyBytes = shownBytes + secretBytes;
 
@@ -31,18 +33,18 @@ export const keyBytes = shownBytes + secretBytes;
  * The text of a new key. `random`: {@link keyBytes} random bytes. The secret is their number in base62, so all 2^256 of them are equally
  * likely; only the 8 characters for people are a remainder.
  */
-export function makeKey(random: Uint8Array): string {
+export function makeKey(random: Uint8Array, prefix: string = keyPrefix): string {
   if (random.length !== keyBytes) throw new RangeError(`a key takes ${keyBytes} random bytes`);
   const bytes = Buffer.from(random);
   const shown = bytes.readBigUInt64BE() % base ** BigInt(shownDigits);
   const secret = BigInt(`0x${bytes.toString('hex', shownBytes)}`);
-  const body = `${keyPrefix}${inBase62(shown, shownDigits)}_${inBase62(secret, secretDigits)}_`;
+  const body = `${prefix}${inBase62(shown, shownDigits)}_${inBase62(secret, secretDigits)}_`;
   return body + checksum(body);
 }
 
 /** Whether the text has the form of a key, checksum included. */
-export function isKey(text: string): boolean {
-  if (!form.test(text)) return false;
+export function isKey(text: string, prefix: string = keyPrefix): boolean {
+  if (!form.test(text) || !text.startsWith(prefix)) return false;
   const body = text.slice(0, -checkDigits);
   return text.slice(-checkDigits) === checksum(body);
 }
@@ -94,6 +96,8 @@ export interface Key {
   readonly expiresMs: number | undefined;
   /** Permitted networks; empty: those of the listener. */
   readonly from: readonly string[];
+  /** It may ask for tokens with which owners of mailboxes read who looked. */
+  readonly ownerReports?: true;
 }
 
 export interface KeyHash {

@@ -422,12 +422,12 @@ export function isDistanceMs(value: unknown): value is number {
 }
 
 /**
- * The text with keys of HTTP listeners reduced to their public part, also cut or mistyped keys; never longer than before. For everything
- * that is written down: a key may be in any argument, name or sentence of a client.
+ * The text with keys of HTTP listeners, and tokens of reports, reduced to their public part, also cut or mistyped ones; never longer than
+ * before. For everything that is written down: a key may be in any argument, name or sentence of a client.
  */
 export function withoutKeys(text: string): string {
   // Most texts have none, and this check is faster.
-  return text.includes('dvg_') ? text.replace(keys, '$1[key]') : text;
+  return text.includes('dvg_') || text.includes('dvr_') ? text.replace(keys, '$1[key]') : text;
 }
 
-const keys = /(dvg_[0-9A-Za-z]{8}_)[0-9A-Za-z_]{5,}/g;
+const keys = /(dv[gr]_[0-9A-Za-z]{8}_)[0-9A-Za-z_]{5,}/g;

@@ -113,7 +113,8 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked):
 export function toldBy(ledgers: readonly AccessLedger[], isLimited = false): (id: string) => GrantTold {
   return (id) => {
     const story = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
-    return { approvedBy: approvedText(story, isLimited), reason: story?.requested.reason ?? '' };
+    const approvals = story?.entry?.approvals.length;
+    return { approvedBy: approvedText(story, isLimited), approvals, reason: story?.requested.reason ?? '' };
   };
 }
 

@@ -149,6 +149,6 @@ const entities = new Map([
   ["'", '&#39;'],
 ]);
 
-function escape(text: string): string {
+export function escape(text: string): string {
   return text.replace(/[&<>"']/g, (character) => entities.get(character) ?? '');
 }

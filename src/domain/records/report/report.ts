@@ -166,7 +166,7 @@ function withDoubts(completeness: Completeness, more: readonly Doubt[]): Complet
 }
 
 /** As of the check: a running daemon continues to write. */
-async function* touches(
+export async function* touches(
   journal: Reported | ReportedFleet,
   filter: TrailFilter,
   mailbox: string,
@@ -176,7 +176,7 @@ async function* touches(
   }: {
     readonly counted?: OnlyCounter;
     readonly ofGrant?: ((grant: string) => GrantTold | undefined) | undefined;
-  },
+  } = {},
 ): AsyncGenerator<Touch> {
   const isFleet = !('verdict' in journal);
   const read = createTouchReader(mailbox, isFleet, ofGrant);

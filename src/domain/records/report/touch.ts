@@ -39,6 +39,8 @@ export interface Touch {
   readonly time: string;
   readonly day: string;
   readonly requester: string;
+  /** The policy that it was judged by; empty: the record does not say it. */
+  readonly policy: string;
   readonly class: TouchClass;
   readonly kind: TouchKind;
   /** As the client stated it; else of the request of its grant, or that it was counted for, where the journal has it; empty: none. */
@@ -69,6 +71,7 @@ export interface Touch {
   /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
   readonly grant: string;
   readonly approvedBy: string;
+  readonly approvals?: number | undefined;
   readonly host?: string | undefined;
   readonly seq: number | undefined;
   readonly completedSeq: number | undefined;
@@ -76,6 +79,8 @@ export interface Touch {
 
 export interface GrantTold {
   readonly approvedBy: string;
+  /** How many persons approved it; undefined: its request is not in the kept records. */
+  readonly approvals?: number | undefined;
   readonly reason: string;
 }
 
@@ -110,6 +115,7 @@ export function createTouchReader(
       time,
       day: time.slice(0, 10),
       requester: text('principal'),
+      policy: text('policy'),
       class: classOf(story, kind, showed, by === 'named' && fields['matches'] !== 0),
       kind,
       reason: text('reason') || (told?.reason ?? ''),
@@ -130,6 +136,7 @@ export function createTouchReader(
       backend: text('backend'),
       grant,
       approvedBy: grant === '' ? '' : (told?.approvedBy ?? ''),
+      ...(told?.approvals !== undefined && { approvals: told.approvals }),
       ...(isFleet && { host: text('host') }),
       seq: admittedSeq,
       completedSeq,
@@ -430,7 +437,10 @@ function keyOf(touch: Touch, requester: string, reason: string): string {
 
 export type CountFor = 'command' | 'request';
 
-function countForOf({ countedFor, countedForRequest }: Touch): CountFor | undefined {
+export function countForOf({
+  countedFor,
+  countedForRequest,
+}: Pick<Touch, 'countedFor' | 'countedForRequest'>): CountFor | undefined {
   if (countedForRequest !== '') return 'request';
   return countedFor === '' ? undefined : 'command';
 }

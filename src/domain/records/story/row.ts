@@ -90,6 +90,7 @@ const deeds: Readonly<Record<string, string>> = {
   'audit-export': 'exported records',
   'audit-extract': 'took an extract',
   'audit-report': 'made a report of a mailbox',
+  'audit-owner': 'read for the owner who looked into',
   'audit-survey': 'looked for like names',
   'audit-access': 'looked at requests and grants',
   'audit-show': 'looked at one id',

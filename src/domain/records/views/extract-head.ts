@@ -26,16 +26,19 @@ export interface ExtractTitle extends ExtractFacts {
   readonly rows: number;
   /** The public key, in base64. */
   readonly key: string;
+  /** What the rows are, where they are no records: what the owner of the mailbox is shown. */
+  readonly shown?: 'owner' | undefined;
 }
 
 export function formatExtractHead(title: ExtractTitle): string {
-  const { timeMs, by, users, filter, rows, fromSeq, toSeq, isDamaged, sha256, key } = title;
+  const { timeMs, by, users, shown, filter, rows, fromSeq, toSeq, isDamaged, sha256, key } = title;
   const view = users ?? 'all records';
   return JSON.stringify({
     extract: 1,
     time: formatTime(timeMs),
     by,
     view,
+    shown,
     filter,
     from_seq: fromSeq,
     to_seq: toSeq,

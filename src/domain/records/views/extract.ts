@@ -30,6 +30,13 @@ export function createExtractDigest(): { take(row: ExchangeRow): void; finish():
   };
 }
 
+/** The same over lines that are no rows of a search. */
+export function digestOfLines(lines: readonly string[]): string {
+  return createHash('sha256')
+    .update(lines.map((line) => `${line}\n`).join(''))
+    .digest('hex');
+}
+
 export const extractNotes: readonly string[] = [
   '# dovegate audit extract 1: rows that dovegate showed for this question, signed by the key of the journal.',
   '# It is no proof by the chain: that the rows stand in the journal, and that there are no others, is said by dovegate and its signature.',
@@ -40,16 +47,34 @@ export const extractNotes: readonly string[] = [
   '# KEY is the public key, from another place than this file. Lines with # are not signed and prove nothing.',
 ];
 
+const ownerNotes: readonly string[] = [
+  '# dovegate audit extract 1: what the owner of a mailbox may see of who looked into it, signed by the key of the journal.',
+  '# dovegate vouches for it. It is no proof by the chain, which would show names of staff and of other users.',
+  ...extractNotes.slice(2, 3),
+  ...extractNotes.slice(5),
+];
+
 /** The lines of a file, without their ends. Undefined: signature or digest are wrong, and the file must not be used. */
 export function formatExtract(
   { head, signature }: SignedExtract,
   rows: readonly ExchangeRow[],
 ): string[] | undefined {
-  const digest = createExtractDigest();
-  for (const row of rows) digest.take(row);
+  return formatSigned({ head, signature }, rows.map(formatJsonRow), extractNotes);
+}
+
+/** The report of a mailbox as its owner sees it; `lines`: the verdict, then its rows. As {@link formatExtract}. */
+export function formatOwnerExtract(signed: SignedExtract, lines: readonly string[]): string[] | undefined {
+  return formatSigned(signed, lines, ownerNotes);
+}
+
+function formatSigned(
+  { head, signature }: SignedExtract,
+  lines: readonly string[],
+  notes: readonly string[],
+): string[] | undefined {
   const { sha256, key } = parseLine(head) ?? {};
-  if (sha256 !== digest.finish() || !isText(key) || !isSignedBy(key, head, signature)) return undefined;
-  return [...extractNotes, `@ ${head}`, ...rows.map((row) => `* ${formatJsonRow(row)}`), `! ${signature}`];
+  if (sha256 !== digestOfLines(lines) || !isText(key) || !isSignedBy(key, head, signature)) return undefined;
+  return [...notes, `@ ${head}`, ...lines.map((line) => `* ${line}`), `! ${signature}`];
 }
 
 /** Ed25519 in base64, in the one form that a writer makes. */
@@ -60,6 +85,7 @@ const headShape = z.object({
   extract: z.literal(1),
   by: text(lineCharsMax),
   view: z.union([z.literal('all records'), texts]),
+  shown: z.literal('owner').optional(),
   filter: texts,
   from_seq: count,
   to_seq: count,
@@ -79,7 +105,7 @@ export interface ExtractVerdict {
   readonly toSeq: number | undefined;
   readonly keys: readonly string[];
   /** The same in all parts. Undefined: there is no part. */
-  readonly asked: Pick<z.output<typeof headShape>, 'by' | 'view' | 'filter'> | undefined;
+  readonly asked: Pick<z.output<typeof headShape>, 'by' | 'view' | 'shown' | 'filter'> | undefined;
   /** Places between the first record and the last that no part looked through. */
   readonly gaps: number;
   /** Some lines of the journal could not be read. */
@@ -159,10 +185,10 @@ export function createExtractChecker(trusted: readonly string[]): ExtractChecker
   function begin(said: string): string | undefined {
     const head = fit(headShape, parseLine(said));
     if (typeof head === 'string') return `this is not the head of an extract: ${head}`;
-    const { by, view, filter } = head;
-    if (asked !== undefined && JSON.stringify(asked) !== JSON.stringify({ by, view, filter }))
+    const { by, view, shown, filter } = head;
+    if (asked !== undefined && JSON.stringify(asked) !== JSON.stringify({ by, view, shown, filter }))
       return 'this part answers another question than the part before it';
-    asked = { by, view, filter };
+    asked = { by, view, shown, filter };
     part = { text: said, head, hash: createHash('sha256') };
     inPart = 0;
     return undefined;

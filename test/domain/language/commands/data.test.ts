@@ -78,6 +78,7 @@ test('our own commands', () => {
   const wish = 'u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands';
   assert.deepEqual(ownCommands.map(rowOf), [
     'dovegate can | server session normal keeps none | ',
+    'dovegate mailbox-report | server session normal keeps none | u/user:str=user',
     `dovegate explain | server session normal keeps none ordered | ${words}`,
     `dovegate dry-run | server session normal keeps none ordered | ${words}`,
     `dovegate request | server session normal keeps none ordered | ${wish}`,

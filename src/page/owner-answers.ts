@@ -1,0 +1,123 @@
+// Answers the owner of a mailbox, or a panel for them, by a token that a key of the gate asked for: the report of that one mailbox, as JSON
+// or as a part of a page. The gate says which mailbox a token opens, counts the reading and records it; the page never learns who the owner
+// is, and reads nothing else for this token. Reports of owners share a few threads, and one that takes too long is given up.
+
+import { DoorFault } from '../adapters/door/door-client.js';
+import type { HttpPeer } from '../adapters/http/connections.js';
+import { jsonReply, type PageReply, refusedReply } from '../adapters/page/page-request.js';
+import type { OwnerCall } from '../adapters/page/page-server.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
+import { pause } from '../concurrency/waiting.js';
+import type { Settings } from '../domain/config/settings.js';
+import { networkOf } from '../domain/people/identity/peer.js';
+import { isKey, reportTokenPrefix } from '../domain/people/keys/key.js';
+import { parseTime } from '../domain/records/audit/record.js';
+import { type OwnerFacts, ownerFragment } from '../domain/records/report/owner.js';
+import type { LoginGuard } from '../gateway/login/logins.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { type Daemon, whyNotShown } from './daemon.js';
+import type { Looks } from './looks.js';
+
+export interface OwnerParts {
+  readonly clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>;
+  readonly log: Pick<Log, 'report'>;
+  readonly daemon: Pick<Daemon, 'told' | 'flush' | 'openReport'>;
+  readonly looks: Pick<Looks, 'readLong'>;
+  readonly guard: Pick<LoginGuard, 'turns' | 'wrongKeys'>;
+  /** A token that opens nothing. */
+  readonly refused: (peer: HttpPeer) => void;
+}
+
+/** The policies whose people owners see by name. */
+export function peopleShownBy(policies: Settings['policies']): string[] {
+  return [...policies.values()].flatMap(({ name, ownerSees }) => (ownerSees === 'people' ? [name] : []));
+}
+
+export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Promise<PageReply> {
+  const { clock, log, daemon, looks, guard } = parts;
+  let running = 0;
+
+  return async (call) => {
+    const { token = '', peer, query, accept, known, signal } = call;
+    const nowMs = clock.wallMs();
+    const fromMs = sinceOf(query, nowMs);
+    if (fromMs === undefined) return refusedReply(400, 'since must be a day as 2026-11-20, and before now');
+    const network = networkOf(peer.address ?? '-');
+    // Many strangers at once must not delay who has a token.
+    await guard.turns.take(network, signal);
+    if (!isKey(token, reportTokenPrefix)) return refuseToken(call, network);
+    const { head, settings } = daemon.told ?? {};
+    if (head === undefined || settings === undefined)
+      return refusedReply(503, 'dovegate does not answer; ask again when it runs');
+    if (running >= bounds.ownerReports)
+      return {
+        ...refusedReply(503, 'too many reports are made at once; try again'),
+        headers: { 'Retry-After': '5' },
+      };
+    running += 1;
+    try {
+      const { user } = await daemon.openReport(token, peer.address ?? '-', head.generation);
+      known(`owner of ${user}`);
+      const people = peopleShownBy(settings.policies);
+      const { directory, ownKey } = head;
+      const asked = { mailbox: user, fromMs, nowMs, people };
+      await daemon.flush().catch(() => undefined);
+      const task = { long: 'owner', directory, ownKey, asked } as const;
+      const made = await withinTime(signal, (given) => partOf(looks.readLong(task, 'owners', given)));
+      // The key may be gone, and names may not be shown any more.
+      if (daemon.told?.head.generation !== head.generation)
+        return refusedReply(409, 'the configuration was changed meanwhile; ask again');
+      if (/\btext\/html\b/i.test(accept))
+        return { status: 200, type: 'text/html; charset=utf-8', body: ownerFragment(made.report), headers };
+      const reply = jsonReply(200, made.report);
+      return 'body' in reply ? { ...reply, headers } : reply;
+    } catch (fault) {
+      if (fault instanceof DoorFault && fault.code === 'person') return await refuseToken(call, network);
+      if (fault instanceof DoorFault && fault.code === 'stale') return refusedReply(409, fault.message);
+      if (fault instanceof DoorFault && fault.code === 'busy') return refusedReply(429, fault.message);
+      if (!signal.aborted)
+        log.report({ event: 'admin-failed', level: 'error', text: `mailbox-report: ${messageOf(fault)}` });
+      return refusedReply(503, whyNotShown(fault) ?? 'the report could not be made in time; try again later');
+    } finally {
+      running -= 1;
+    }
+  };
+
+  /** As for wrong keys: at once while the network has tries left, and later without. */
+  async function refuseToken({ peer, signal }: OwnerCall, network: string): Promise<PageReply> {
+    parts.refused(peer);
+    const waitMs = guard.wrongKeys.take(network, clock.now());
+    if (waitMs !== undefined) await pause(clock, waitMs, signal);
+    const text = 'this token is over, or opens nothing here; ask for another one';
+    return { ...refusedReply(401, text), headers: { 'WWW-Authenticate': 'Bearer' } };
+  }
+
+  async function withinTime<T>(gone: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = new AbortController();
+    const timer = clock.setTimer(bounds.ownerReportMs, () => late.abort(new Error('it took too long')));
+    try {
+      return await run(AbortSignal.any([gone, late.signal]));
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+const headers = { Vary: 'Accept' };
+
+async function partOf(parts: ReturnType<Looks['readLong']>): Promise<OwnerFacts> {
+  let made: OwnerFacts | undefined;
+  for await (const part of parts) if (part.part === 'owner') ({ made } = part);
+  if (made === undefined) throw new Error('a report without an end');
+  return made;
+}
+
+/** Undefined: it is no time before now. */
+function sinceOf(query: string, nowMs: number): number | undefined {
+  const written = new URLSearchParams(query).get('since');
+  if (written === null) return nowMs - bounds.ownerReportPeriod;
+  const sinceMs = parseTime(written) ?? parseTime(`${written}T00:00:00.000Z`);
+  return sinceMs !== undefined && sinceMs < nowMs ? sinceMs : undefined;
+}
