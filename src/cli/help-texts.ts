@@ -68,6 +68,10 @@ test: 0 all as expected, 1 some are not, 65 records are missing that --replay sh
 dovegate test --coverage
 dovegate test --replay /var/lib/dovegate/audit --candidate support-next.yaml
 
+prove: 0 it holds, 1 disproved or undecided, 64 not a statement, 78 the configuration
+dovegate prove 'nobody but policy leads may destroy in mailboxes of "*@example.com"'
+dovegate prove 'after this change nobody may do more than before' --config new.yaml --against dovegate.yaml
+
 suggest: 0 printed, 1 nothing to suggest, 64 no such listener or policy, 78 the configuration, or no journal
 dovegate suggest --all --since 30d > next.yaml
 dovegate suggest --listener support --since 30d --uid anna

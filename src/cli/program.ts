@@ -245,6 +245,12 @@ interface TestFlags {
   readonly acceptHoles: boolean;
 }
 
+interface ProveFlags {
+  readonly config: string;
+  readonly against?: string;
+  readonly json: boolean;
+}
+
 interface CanFlags extends Where, Who {
   readonly json: boolean;
   readonly http?: string;
@@ -358,6 +364,18 @@ function addPolicyCommands(program: Command, end: End): void {
       if (replay === undefined) end((await import('./policy/test.js')).test(options));
       else end(await (await import('./policy/replay.js')).replay({ ...options, directory: replay }));
     });
+  program
+    .command('prove')
+    .description(
+      'decide a statement about the policies: it holds, a command line disproves it, or it is undecided',
+    )
+    .argument('<statement>', 'as: nobody but policy leads may destroy in mailboxes of "*@example.com"')
+    .addOption(configOption())
+    .option('--against <file>', 'the configuration before the change, for: nobody may do more than before')
+    .option('--json', 'print JSON', false)
+    .action(async (statement: string, options: ProveFlags) =>
+      end((await import('./policy/prove.js')).prove(statement, options)),
+    );
   const suggest = program
     .command('suggest')
     .description('print the smallest readable policy that allows what the journal shows of a listener')

@@ -36,6 +36,7 @@ const belowCli = [
   'domain/language/words',
   'domain/config',
   'domain/judging/review',
+  'domain/judging/proof',
   'domain/language/der',
   'domain/records/stamps',
   'domain/records/formats',
@@ -330,6 +331,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'lock',
         'match',
         'regex',
+        'regex-parser',
         'route',
         'value-test',
         'outcome',
@@ -349,7 +351,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
     ],
     {
-      public: ['rights', 'explanation', 'example', 'command-list', 'own-questions'],
+      public: ['rights', 'explanation', 'example', 'command-list', 'own-questions', 'statement'],
     },
   ),
   // Who asks for access for a time, who may approve it, and what each step records.
@@ -418,6 +420,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       ],
       packages: ['yaml'],
     },
+  ),
+
+  // Whether a statement about the policies of a configuration holds.
+  'domain/judging/proof': rule(
+    [...domain, ...protocol, 'domain/config', 'domain/records/story/content', 'domain/language/words'],
+    { public: ['prove', 'more'] },
   ),
 
   'gateway/outcome': rule(belowGateway, { public: ['outcome', 'events', 'journal'] }),
@@ -899,7 +907,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // Policy in words, and tried: a file's problems, what somebody may do, what becomes of a line, what past records say.
   'cli/policy': rule([...belowCli, 'cli/output', 'cli/doveadm', 'cli/health', 'cli/admin'], {
-    public: ['can', 'check', 'explain', 'replay', 'suggest', 'test'],
+    public: ['can', 'check', 'explain', 'prove', 'replay', 'suggest', 'test'],
     builtins: terminal,
     packages: ['picocolors'],
   }),

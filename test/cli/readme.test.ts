@@ -36,6 +36,7 @@ test('the pages show explain, can, check, test, suggest and the other subcommand
     'check',
     'test',
     'suggest',
+    'prove',
     'send',
     'status',
     'kill',

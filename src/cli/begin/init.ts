@@ -17,7 +17,12 @@ import {
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import type { BackendSettings, Settings } from '../../domain/config/settings.js';
+import {
+  type BackendSettings,
+  type PolicyTest,
+  policyTestsOf,
+  type Settings,
+} from '../../domain/config/settings.js';
 import { runTests } from '../../domain/judging/review/replay.js';
 import { formatJsonLines, formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -344,7 +349,7 @@ interface Written {
   readonly kept: readonly string[];
   readonly warnings: readonly string[];
   readonly verdict: string;
-  readonly tests: Settings['tests'];
+  readonly tests: readonly PolicyTest[];
   readonly snippet: string | undefined;
 }
 
@@ -405,7 +410,7 @@ function write(answers: Answers, machine: Machine): Written {
       kept: files.kept,
       warnings: loaded.problems,
       verdict: summarise(configuration, loaded),
-      tests: settings.tests,
+      tests: policyTestsOf(settings),
       snippet,
     };
   } catch (fault) {

@@ -2,9 +2,11 @@
 // past records instead (replay.ts).
 
 import { systemClock } from '../../adapters/host/clock.js';
-import type { PolicyTest, Settings } from '../../domain/config/settings.js';
+import { isStatementTest, type PolicyTest, type Settings } from '../../domain/config/settings.js';
+import { isStatement, readStatement } from '../../domain/judging/answers/statement.js';
 import { describeObstacle, fateOf } from '../../domain/judging/policy/assess.js';
 import { isAllowed, type Judgement } from '../../domain/judging/policy/judge.js';
+import { isProof } from '../../domain/judging/proof/prove.js';
 import {
   Coverage,
   type CoveredRule,
@@ -16,16 +18,30 @@ import { formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { formatColumns, formatPlace, plain, stdout } from '../output/output.js';
 import { openSettings } from './named-listener.js';
+import { proofOf, sayProof } from './prove.js';
 
 /** Exit code 0: every test agrees with the policies; 1: some do not; 78: configuration. */
 export function test(options: { readonly config: string; readonly coverage: boolean }): number {
   const settings = openSettings(options.config);
   const outcomes = runTests(settings, systemClock.wallMs());
   const failed = outcomes.filter((each) => !each.isPassed);
+  const unproven = unprovenIn(settings, options.config);
   if (failed.length > 0) stdout(`${formatFailures(failed)}\n`);
-  stdout(summaryOf(options.config, outcomes.length, failed.length));
+  for (const text of unproven) stdout(`${text}\n`);
+  const failures = failed.length + unproven.length;
+  stdout(summaryOf(options.config, settings.tests.length, failures));
   if (options.coverage) stdout(`\n${formatCoverage(coverageOf(settings, outcomes), 'test')}`);
-  return failed.length === 0 ? exitCodes.ok : exitCodes.failed;
+  return failures === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** The statements that do not hold, each with what disproves it or why it is undecided. */
+function unprovenIn(settings: Settings, config: string): string[] {
+  return settings.tests.filter(isStatementTest).flatMap(({ prove, place }) => {
+    const statement = readStatement(prove, settings);
+    const proof = isStatement(statement, 'bad') ? undefined : proofOf(statement, settings, undefined);
+    if (isStatement(statement, 'bad') || proof === undefined || isProof(proof, 'holds')) return [];
+    return `${formatPlace(place)}  prove: ${plain(prove)}\n${sayProof(proof, config, statement).replaceAll(/^/gm, '    ')}`;
+  });
 }
 
 function summaryOf(file: string, all: number, failed: number): string {

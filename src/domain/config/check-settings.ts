@@ -1,6 +1,7 @@
 // Consistency between the sections of a configuration: names that exist, sockets that differ, users with a destination, rules that can
 // match. A name counts as defined if it was written, even with an invalid value, so that one mistake is reported once.
 
+import { isStatement, readStatement } from '../judging/answers/statement.js';
 import { strikesAlways } from '../judging/policy/match.js';
 import { isQueryTest, isValueTest, type Policy, type Rule, reachable } from '../judging/policy/policy.js';
 import { comparesValues } from '../judging/policy/value-test.js';
@@ -18,6 +19,7 @@ import type { Cursor } from './cursor.js';
 import { meantBy, unknownName } from './problem.js';
 import {
   formatListenerSocket,
+  isStatementTest,
   type ListenerSettings,
   loginsOf,
   type Person,
@@ -332,7 +334,18 @@ function leavesMailboxOut({ command, shared, where, query }: Rule, added: AddedC
  * written names.
  */
 function checkTests(settings: Settings, cursor: Cursor, listeners: readonly string[]): void {
-  for (const [index, { listener: name, as }] of settings.tests.entries()) {
+  for (const [index, written] of settings.tests.entries()) {
+    if (isStatementTest(written)) {
+      const statement = readStatement(written.prove, settings);
+      if (isStatement(statement, 'bad')) cursor.error(['tests', index, 'prove'], statement.message);
+      if (isStatement(statement, 'more'))
+        cursor.error(
+          ['tests', index, 'prove'],
+          'needs two configurations: dovegate prove --against FILE decides it',
+        );
+      continue;
+    }
+    const { listener: name, as } = written;
     if (!listeners.includes(name)) {
       const message = unknownName('listener', name, listeners);
       cursor.error(['tests', index, 'listener'], message, 'unknown-name');

@@ -305,6 +305,12 @@ export const policyTest = section(
   'a command line and what the policy must say of it',
 );
 
+export const statementTest = strict('a statement', {
+  prove: text('a statement, as dovegate prove takes it').describe(
+    'statement that must hold (`dovegate prove`)',
+  ),
+}).meta({ description: 'a statement about the policies that must hold' });
+
 export const preset = strict('a preset', {
   parameters: named(
     strict('a parameter of a preset', {
@@ -329,3 +335,4 @@ export type RawRule = z.infer<typeof rule>;
 export type RawRequestRule = z.infer<typeof requestRule>;
 export type RawHuman = z.infer<typeof person>;
 export type RawPolicyTest = z.infer<typeof policyTest>;
+export type RawStatementTest = z.infer<typeof statementTest>;

@@ -10,7 +10,7 @@ import { isLoopback, isOfThisMachine } from '../people/identity/peer.js';
 import { defaultCharacters, usersPerLine } from '../people/identity/user-name.js';
 import { admin } from './admin-schema.js';
 import { listener } from './listener-schema.js';
-import { person, policy, policyTest } from './policy-schema.js';
+import { person, policy, policyTest, statementTest } from './policy-schema.js';
 import {
   address,
   as,
@@ -485,9 +485,12 @@ export const configurationSchema = section('a configuration', {
     })
     .default({})
     .describe('where commands go that name no user: `all`, `by_user` or a backend, by command and `default`'),
-  tests: listOf(policyTest, 'policy tests')
+  tests: listOf(
+    z.union([policyTest, statementTest], { error: 'must be a policy test, or prove: and a statement' }),
+    'policy tests',
+  )
     .default([])
-    .describe('command lines, and what the policies must say of them (`dovegate test`)'),
+    .describe('command lines and what the policies must say of them, and statements (`dovegate test`)'),
   state: file('a directory')
     .prefault('/var/lib/dovegate')
     .describe('directory for what must survive a restart, besides records'),

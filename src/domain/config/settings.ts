@@ -20,7 +20,7 @@ import type { Key } from '../people/keys/key.js';
 import type { RawAdmin, RawPage, RawPerson } from './admin-schema.js';
 import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
 import type { CatalogSettings } from './parse-catalog.js';
-import type { RawPolicyTest } from './policy-schema.js';
+import type { RawPolicyTest, RawStatementTest } from './policy-schema.js';
 import type { Placed, Places } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration, RawMailUsers, RawNoticeReceiver } from './schema.js';
 import type { HostAndPort } from './schema-parts.js';
@@ -37,7 +37,7 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   /** Public keys in base64 whose lines of locks count here, by name. */
   readonly fleetKeys: ReadonlyMap<string, string>;
   /** In the order of the file; no part of the hash. */
-  readonly tests: readonly PolicyTest[];
+  readonly tests: readonly (PolicyTest | StatementTest)[];
   readonly mailUsers: MailUserSettings;
   readonly audit: AuditSettings;
   /** Absent: no command is added. */
@@ -149,6 +149,17 @@ export type Person = NonNullable<RawPolicyTest['as']>;
 
 /** Without `as`: any client that may connect to the listener. `deny` includes unparsable lines. */
 export type PolicyTest = RawPolicyTest & Placed;
+
+/** A statement that must hold. */
+export type StatementTest = RawStatementTest & Placed;
+
+export function isStatementTest(test: PolicyTest | StatementTest): test is StatementTest {
+  return 'prove' in test;
+}
+
+export function policyTestsOf({ tests }: Pick<Settings, 'tests'>): readonly PolicyTest[] {
+  return tests.flatMap((test) => (isStatementTest(test) ? [] : [test]));
+}
 
 /** How the names of mail users are read; see identity/user-name. */
 export interface MailUserSettings extends RawMailUsers {

@@ -67,8 +67,9 @@ function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Rep
     const [only, ...others] = issue.errors.filter(
       (errors) => !errors.some((error) => error.path.length === 0 && isAboutKind(error)),
     );
-    if (only === undefined || others.length > 0) at(path, issue.message);
-    else for (const inner of only) report(inner, path, root, reporting);
+    const meant = only === undefined || others.length === 0 ? only : nearestOf([only, ...others]);
+    if (meant === undefined) at(path, issue.message);
+    else for (const inner of meant) report(inner, path, root, reporting);
   } else if (issue.code === 'too_small' && root.isShortened(...path)) {
     // What it lacks was reported.
     bad.push(path);
@@ -76,6 +77,22 @@ function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Rep
   } else {
     at(path, issue.message);
   }
+}
+
+/** Of several maps the one that the value differs from least; undefined: several do. */
+function nearestOf(
+  alternatives: readonly (readonly core.$ZodIssue[])[],
+): readonly core.$ZodIssue[] | undefined {
+  const counted = alternatives.map((issues) => ({
+    issues,
+    count: issues.reduce(
+      (sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1),
+      0,
+    ),
+  }));
+  const least = Math.min(...counted.map(({ count }) => count));
+  const [nearest, ...others] = counted.filter(({ count }) => count === least);
+  return others.length === 0 ? nearest?.issues : undefined;
 }
 
 function isAboutKind(issue: core.$ZodIssue): boolean {

@@ -12,7 +12,7 @@ import {
   testsFor,
 } from '../../../src/cli/begin/draft.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
-import type { Settings } from '../../../src/domain/config/settings.js';
+import { policyTestsOf, type Settings } from '../../../src/domain/config/settings.js';
 import { runTests } from '../../../src/domain/judging/review/replay.js';
 import { answers, local } from './examples.js';
 
@@ -80,7 +80,7 @@ for (const preset of shippedPresets()) {
   void test(`preset ${preset}: no error, and tests of both kinds`, () => {
     const parameters = values[preset] ?? new Map();
     for (const mailUsers of [['*@example.com'], ['*']]) {
-      const { tests } = settingsFor({ ...answers, preset, parameters, mailUsers });
+      const tests = policyTestsOf(settingsFor({ ...answers, preset, parameters, mailUsers }));
       const kinds = tests.map(({ expect }) => expect);
       assert.ok(kinds.includes('deny'), preset);
       assert.ok(kinds.includes('allow'), `${preset} for ${mailUsers.join(' ')}: ${JSON.stringify(tests)}`);

@@ -99,14 +99,14 @@ function mayEver(
 }
 
 /** As an observing policy lets commands through without a rule, see decide. */
-function mayBeObserved({ caution, role, danger }: Parameter, { input }: Command): boolean {
+export function mayBeObserved({ caution, role, danger }: Parameter, { input }: Command): boolean {
   if (role === 'content-file') return input === 'dot';
   if (caution !== 'named') return caution === 'free';
   return (role === undefined || role === 'output-fields') && danger?.effect !== 'session';
 }
 
 /** As rules are matched, see match: what must be named is named, and a `where` names every option. */
-function mayBeGiven(rule: Rule, command: Command, parameter: Parameter): boolean {
+export function mayBeGiven(rule: Rule, command: Command, parameter: Parameter): boolean {
   const { name, caution, role, isPositional } = parameter;
   // The user of the line, and its text: no rule treats them as parameters.
   if (command.scope === 'user' && role === 'user') return true;

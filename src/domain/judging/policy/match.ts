@@ -171,7 +171,7 @@ function missesMasks(rule: Rule, { policy, attempt }: Asked): string | undefined
   return undefined;
 }
 
-function isForEverybody(rule: Rule, policy: Policy): boolean {
+export function isForEverybody(rule: Rule, policy: Policy): boolean {
   return policy.isForEverybody && (rule.users === undefined || rule.users.isEverything);
 }
 

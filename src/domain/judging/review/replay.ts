@@ -8,6 +8,7 @@ import {
   loginsOf,
   type Person,
   type PolicyTest,
+  policyTestsOf,
   routingTableOf,
   type Settings,
 } from '../../config/settings.js';
@@ -301,7 +302,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
     tables.set(series, table);
     return table;
   };
-  return settings.tests.map((test) => {
+  return policyTestsOf(settings).map((test) => {
     const listener = settings.listeners.find((each) => each.name === test.listener);
     const choice = listener === undefined ? undefined : policyOfPerson(listener, test.as);
     const policy = choice === undefined ? undefined : settings.policies.get(choice);

@@ -26,12 +26,17 @@ const givers = new Set(
     ',',
   ),
 );
+/** Whether what the command returns, or gives away, is content whatever its arguments are. */
+export function givesContent(command: string): boolean {
+  return givers.has(command);
+}
+
 /** Their content depends on the arguments. */
 const dependents = new Set(['fetch', 'search', 'user']);
 
 export function askedOf({ command: name, series, args }: StoredRecord, isWireUser: boolean): ContentAsked {
   if (!isText(name)) return nothing;
-  if (givers.has(name)) return { content: 'yes', isAnsweredByNone: true };
+  if (givesContent(name)) return { content: 'yes', isAnsweredByNone: true };
   // Of a command that a file of the site added, or another release has, nothing is known here.
   const isForeign = commandsNamed(name).length === 0 && !name.startsWith('dovegate ');
   const content = isForeign || dependents.has(name) ? 'maybe' : 'no';

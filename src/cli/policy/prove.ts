@@ -1,0 +1,145 @@
+// `dovegate prove`: whether a statement about the policies of a configuration holds, by what the files say alone.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import type { Settings } from '../../domain/config/settings.js';
+import { isStatement, readStatement, type Statement } from '../../domain/judging/answers/statement.js';
+import { proveNoMore } from '../../domain/judging/proof/more.js';
+import {
+  isProof,
+  type Proof,
+  proofMs,
+  prove as proveStatement,
+  type Witness,
+} from '../../domain/judging/proof/prove.js';
+import { formatJson, formatWords } from '../../domain/records/audit/encode.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault, formatPlace, plain, stdout } from '../output/output.js';
+import { openSettings } from './named-listener.js';
+
+export interface ProveOptions {
+  readonly config: string;
+  /** The configuration of before. */
+  readonly against?: string | undefined;
+  readonly json: boolean;
+}
+
+/** Exit code 0: it holds; 1: it is disproved, or undecided; 64: it is no statement; 78: configuration. */
+export function prove(text: string, { config, against, json }: ProveOptions): number {
+  const settings = openSettings(config);
+  const before = against === undefined ? undefined : openSettings(against);
+  const statement = readStatement(text, settings, ...(before === undefined ? [] : [before]));
+  if (isStatement(statement, 'bad'))
+    throw new CommandFault(exitCodes.usage, `the statement: ${plain(statement.message)}`);
+  const proof = proofOf(statement, settings, before);
+  if (proof === undefined)
+    throw new CommandFault(
+      exitCodes.usage,
+      'a statement about a change needs --against FILE, the configuration before it',
+    );
+  stdout(json ? formatJson(asJson(text, proof, config)) : sayProof(proof, config, statement));
+  return isProof(proof, 'holds') ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Undefined: it is about a change, and there is no configuration before it. */
+export function proofOf(
+  statement: Statement,
+  settings: Settings,
+  before: Settings | undefined,
+): Proof | undefined {
+  const startedMs = systemClock.now();
+  const options = { nowMs: systemClock.wallMs(), isOver: () => systemClock.now() - startedMs > proofMs };
+  if (isStatement(statement, 'never')) return proveStatement(statement, settings, options);
+  return before && proveNoMore(statement, before, settings, options);
+}
+
+/** Several lines, without the last LF. */
+export function sayProof(
+  proof: Proof,
+  config: string,
+  { isWithApproval }: Pick<Statement, 'isWithApproval'>,
+): string {
+  switch (proof.kind) {
+    case 'holds': {
+      const left = [
+        'limits',
+        'locks',
+        ...(isWithApproval ? [] : ['what another person would have to approve']),
+      ];
+      return [
+        `holds${proof.notes.map((note) => `: ${plain(note)}`).join('')}`,
+        `left out: ${left.join(', ')}`,
+      ].join('\n');
+    }
+    case 'disproved': {
+      const { who, policy, rule, user, words, effect, isGranted } = proof.witness;
+      const by = rule === undefined ? 'which observes' : `by ${formatPlace(rule)}`;
+      const asked = isGranted ? ' on request' : '';
+      const line = [formatWords(words), ...(user === '' ? [] : [`for ${user}`])].join(' ');
+      return plainLines([
+        `disproved: ${who} may run this${asked} (policy ${policy}, ${by}):`,
+        `  ${line} (effect ${effect})`,
+        `to confirm it: ${formatWords(explainWords(proof.witness, config))}`,
+      ]);
+    }
+    case 'undecided':
+      return plainLines([`undecided: ${proof.reason}`]);
+    default:
+      return proof satisfies never;
+  }
+}
+
+function plainLines(lines: readonly string[]): string {
+  return lines.map((line) => plain(line)).join('\n');
+}
+
+/** The command that confirms it; a member of a group is for the reader to fill in. */
+export function explainWords(witness: Witness, config: string): string[] {
+  const { listener, account, uid, isOfGroup, user, words, series, isGranted } = witness;
+  return [
+    'dovegate',
+    'explain',
+    '--config',
+    config,
+    '--listener',
+    listener,
+    ...(account === undefined ? [] : ['--account', account]),
+    ...(uid === undefined ? (isOfGroup ? ['--uid', 'MEMBER'] : []) : ['--uid', uid]),
+    ...(series === undefined ? [] : ['--series', series]),
+    ...(isGranted ? ['--granted'] : []),
+    ...(user === '' ? [] : ['--user', user]),
+    '--',
+    ...words,
+  ];
+}
+
+function asJson(statement: string, proof: Proof, config: string): Readonly<Record<string, unknown>> {
+  const { kind: answer } = proof;
+  switch (proof.kind) {
+    case 'holds':
+      return { statement, answer, notes: proof.notes };
+    case 'undecided':
+      return { statement, answer, reason: proof.reason };
+    case 'disproved': {
+      const { listener, who, account, uid, policy, rule, user, words, series, isGranted, effect } =
+        proof.witness;
+      return {
+        statement,
+        answer,
+        listener,
+        who,
+        account,
+        uid,
+        policy,
+        rule: rule && formatPlace(rule),
+        user,
+        command: words,
+        series,
+        granted: isGranted,
+        effect,
+        explain: explainWords(proof.witness, config),
+      };
+    }
+    default:
+      return proof satisfies never;
+  }
+}

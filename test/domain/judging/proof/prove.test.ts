@@ -1,0 +1,217 @@
+// Goal: statements get the answers that were written beside them; a line that disproves one is allowed by `explain`, and does what the
+// statement excludes. What must not happen: a text that is no statement gets an answer.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../../src/bounds/bounds.js';
+import { routingTableOf, type Settings } from '../../../../src/domain/config/settings.js';
+import { explainLine } from '../../../../src/domain/judging/answers/explanation.js';
+import { readStatement } from '../../../../src/domain/judging/answers/statement.js';
+import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
+import { underAnyGrant } from '../../../../src/domain/judging/policy/grant.js';
+import { linesFor } from '../../../../src/domain/judging/proof/lines.js';
+import { proveNoMore } from '../../../../src/domain/judging/proof/more.js';
+import { type Proof, prove, type Witness } from '../../../../src/domain/judging/proof/prove.js';
+import { commandNamed } from '../../../../src/domain/language/commands/catalog.js';
+import { GlobList } from '../../../../src/domain/language/names/glob.js';
+import { parse } from '../../config/sound.js';
+import {
+  changes,
+  configuration,
+  type Expected,
+  others,
+  statements,
+  wideNames,
+  widePolicies,
+  wideStatements,
+} from './statements.js';
+
+const nowMs = Date.parse('2026-11-29T00:00:00Z');
+const options = { nowMs, isOver: () => false };
+
+function settingsOf(text: string): Settings {
+  const { settings, problems } = parse(text);
+  return settings ?? assert.fail(JSON.stringify(problems));
+}
+
+const socket = (name: string): string => `/run/${name}.sock`;
+const backend = '"unix:/run/dovecot/doveadm-server"';
+const main = settingsOf(configuration(socket, backend, others.replace('127.0.0.1:0', '127.0.0.1:8080')));
+const wide = settingsOf(configuration(socket, backend, '', widePolicies, wideNames));
+
+function decide(text: string, settings: Settings, before?: Settings): Proof {
+  const statement = readStatement(text, settings, ...(before === undefined ? [] : [before]));
+  switch (statement.kind) {
+    case 'bad':
+      return assert.fail(`${text}: ${statement.message}`);
+    case 'never':
+      return prove(statement, settings, options);
+    case 'more':
+      return proveNoMore(statement, before ?? assert.fail(text), settings, options);
+    default:
+      return statement satisfies never;
+  }
+}
+
+function isAllowed(settings: Settings, witness: Witness): boolean {
+  const policy = settings.policies.get(witness.policy) ?? assert.fail();
+  const subject = {
+    listener: witness.listener,
+    principal: '-@x',
+    clientMinor: 4,
+    policy,
+    grants: witness.isGranted ? underAnyGrant : undefined,
+  };
+  const table = routingTableOf(settings, witness.series && [witness.series]);
+  const line = plainLine(witness.user, witness.words);
+  const { judgement, obstacle } = explainLine(line, subject, table, nowMs);
+  return judgement.kind === 'judged' && judgement.decision.kind === 'allow' && obstacle === undefined;
+}
+
+function check(proof: Proof, { statement, answer, because }: Expected, settings: Settings): void {
+  const shown = `${statement}: ${JSON.stringify(proof)}`;
+  assert.equal(proof.kind, answer, shown);
+  switch (proof.kind) {
+    case 'holds':
+      return;
+    case 'undecided':
+      assert.ok(proof.reason.startsWith(because ?? assert.fail(shown)), shown);
+      return;
+    case 'disproved':
+      assert.ok(isAllowed(settings, proof.witness), shown);
+      if (because !== undefined) assert.ok(proof.witness.words.join(' ').startsWith(because), shown);
+      return;
+    default:
+      proof satisfies never;
+  }
+}
+
+void test('each statement has the answer that was written before', () => {
+  assert.ok(statements.length >= 30);
+  for (const each of statements) check(decide(each.statement, main), each, main);
+  for (const each of wideStatements) check(decide(each.statement, wide), each, wide);
+});
+
+void test('what a change allows, refuses, or leaves open', () => {
+  const of = (own: string): Settings =>
+    settingsOf(configuration(socket, backend, 'persons: { carol: { users: [carol] } }', own, ['p', 'q']));
+  for (const each of changes) {
+    const [before, after] = [of(each.before), of(each.after)];
+    const shown = { ...each, statement: `${each.statement}\n${each.before}${each.after}` };
+    check(decide(each.statement, after, before), shown, after);
+    assert.equal(decide('nobody may do more than before even with approval', before, before).kind, 'holds');
+  }
+});
+
+void test('who gets a policy, and what decides beside it, is compared too', () => {
+  const policies =
+    '\n  p: { users: ["*"], allow: [quota get] }\n  q: { users: ["*"], allow: [mailbox list] }\n';
+  const of = (listeners: string, routes = '["*"]', shared = '[]'): Settings =>
+    settingsOf(`listeners: { ${listeners} }
+backends: { m: { address: ${backend}, shared_namespaces: ${shared} } }
+routes: [{ users: ${routes}, backend: m }]
+policies:${policies}`);
+  const one = of('a: { unix: /a, policy: p }');
+  const answers = (before: Settings, after: Settings): string => {
+    const proof = decide('nobody may do more than before', after, before);
+    return proof.kind === 'undecided' ? `undecided: ${proof.reason.split(/[:,(]/)[0]}` : proof.kind;
+  };
+  assert.equal(answers(one, one), 'holds');
+  assert.equal(answers(one, of('a: { unix: /a, policy: q }')), 'disproved');
+  assert.equal(answers(one, of('a: { unix: /a, policy: p }, b: { unix: /b, policy: p }')), 'disproved');
+  assert.equal(answers(of('a: { unix: /a, policy: p }, b: { unix: /b, policy: p }'), one), 'holds');
+  const byGroup = of('a: { unix: /a, policies: [{ peers: { groups: [g] }, policy: q }, { policy: p }] }');
+  assert.equal(answers(byGroup, of('a: { unix: /a, policy: q }')), 'undecided: groups');
+  assert.equal(
+    answers(of('a: { unix: /a, policy: p }', '["*@x.org"]'), one),
+    'undecided: what decides beside the policies differs',
+  );
+  assert.equal(answers(one, of('a: { unix: /a, policy: p }', '["*@x.org"]')), 'holds');
+  assert.equal(
+    answers(of('a: { unix: /a, policy: p }', '["*"]', '["shared/"]'), one),
+    'undecided: what decides beside the policies differs',
+  );
+});
+
+void test('a text that is no statement is refused, with the place and what was meant', () => {
+  const refused = (text: string): string => {
+    const statement = readStatement(text, main);
+    return statement.kind === 'bad' ? statement.message : assert.fail(text);
+  };
+  assert.match(refused(''), /^at its end there must be "nobody", or who: policy NAME/);
+  assert.match(
+    refused('nobody may destory'),
+    /^at character 12, before "destory", there must be a verb: .*; did you mean "destroy"\?$/,
+  );
+  assert.match(
+    refused('policy suport may never read'),
+    /^there is no policy "suport"; did you mean support\?$/,
+  );
+  assert.match(
+    refused('nobody may run mailbx list'),
+    /there must be the full name of a command.*did you mean "mailbox list"\?$/,
+  );
+  assert.match(refused('policy support may read'), /"never" or "only": a statement says what cannot happen/);
+  assert.match(refused('nobody may never read'), /leave out "never"/);
+  assert.match(refused('nobody may read in mailboxes of bob'), /a pattern in double quotes/);
+  assert.match(refused('nobody may read "'), /the quotes at character 17 are not closed/);
+  assert.match(refused('nobody may read twice'), /before "twice", there must be the end of the statement/);
+  assert.match(refused('after this change nobody may read'), /"nobody may do more than before"/);
+  assert.match(refused('policy support may only run anything'), /excludes nothing/);
+  const long = `nobody may read${' '.repeat(bounds.statementChars)}`;
+  assert.equal(refused(long), `is longer than ${bounds.statementChars} characters`);
+  assert.match(refused('key:modoboa may never read'), /there is no key "modoboa"; there are: billing/);
+});
+
+void test('no time, or too many cases, is undecided', () => {
+  const statement = readStatement('nobody may administer', main);
+  assert.ok(statement.kind === 'never');
+  const slow = readStatement('nobody may destroy in mailboxes of "*a*b*c*d*e*f*@**" by name', main);
+  assert.ok(slow.kind === 'never');
+  assert.equal(prove(statement, main, options).kind, 'holds');
+  let asked = 0;
+  const proof = prove(slow, main, { nowMs, isOver: () => (asked += 1) > 5 });
+  assert.ok(
+    proof.kind === 'undecided' && proof.reason.includes(`${bounds.proofMs / 1000} s`),
+    JSON.stringify(proof),
+  );
+});
+
+void test('a search with too many cases ends, and so do the lines that are tried', () => {
+  const many = settingsOf(
+    configuration(
+      socket,
+      backend,
+      '',
+      '\n  p: { users: ["*"], allow: [{ command: kick, where: { mask: { regex: "[ab]*a[ab]{20}" } } }] }\n',
+      ['p'],
+    ),
+  );
+  // Each of the last 20 letters doubles the cases: far more than bounds.proofStates.
+  const proof = decide('nobody may end sessions in mailboxes of "*" by name', many);
+  assert.ok(proof.kind === 'undecided' && proof.reason.includes('too many cases'), JSON.stringify(proof));
+  const command = commandNamed('2.4', 'search') ?? assert.fail();
+  const values = {
+    kind: 'one-of',
+    globs: new GlobList(Array.from({ length: 8 }, (_, at) => `Box${at}`)),
+  } as const;
+  const policy = main.policies.get('audit') ?? assert.fail();
+  const denies = Array.from({ length: 90 }, () => policy.allow[0] ?? assert.fail()).map((rule, at) => ({
+    ...rule,
+    query: {
+      kind: 'keys',
+      conditions: [{ key: 'mailbox', test: { ...values, globs: new GlobList([`Box${at}`]) } }],
+      anyOf: [],
+    } as const,
+  }));
+  const wish = {
+    command,
+    series: '2.4',
+    rule: policy.allow[0],
+    user: 'x',
+    given: [],
+    isAboutContent: false,
+    others: denies,
+  } as const;
+  assert.equal(linesFor(wish, bounds.proofLines).length, bounds.proofLines);
+});
