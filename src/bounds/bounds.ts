@@ -357,6 +357,7 @@ const values = {
   userNames: 10_000,
   userUidsAgainMs: '30s',
   accessBytes: '32MiB',
+  accessQuietMs: '30d',
   accessApprovals: 8,
   accessUnreviewedMs: '30d',
   locks: 200,

@@ -51,6 +51,7 @@ function isLetThrough(question: NameQuestion, allow: readonly Rule[], deny: read
     mode: 'enforce',
     logs: 'none',
     debug: false,
+    ownerSees: 'team',
     weight: 1,
     limits: {},
     allow,

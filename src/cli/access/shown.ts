@@ -66,7 +66,7 @@ function notesOf(item: AccessItem | undefined): string[] {
 }
 
 export function formatItem(item: AccessItem): string {
-  const { used, uses, approved_by: approved, matches } = item;
+  const { used, uses, approved_by: approved, matches, quiet_ms: quiet } = item;
   const rows: [string, string][] = [
     ['id', item.id],
     ['state', formatState(item)],
@@ -80,6 +80,7 @@ export function formatItem(item: AccessItem): string {
     ['asked', localTime(item.asked)],
     [item.state === 'requested' ? 'open until' : 'until', localTime(item.until)],
     ['for', formatDuration(item.for_ms)],
+    ...optional('quiet', quiet === undefined ? quiet : `kept from the owner for ${formatDuration(quiet)}`),
     ['uses', uses === undefined ? `${used}, no limit` : `${used} of ${uses}`],
     [
       'approvals',

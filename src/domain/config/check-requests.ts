@@ -1,7 +1,7 @@
 // Checks `on_request`, `approve` and `persons` against the rest of a configuration: whether somebody could approve, whether names exist.
 // Members of groups and people behind an open socket are unknown, so that everybody in `persons` who has a user counts there.
 
-import { formatDuration, type Policy, type RequestRule } from '../judging/policy/policy.js';
+import { formatDuration, type Policy, quietApprovals, type RequestRule } from '../judging/policy/policy.js';
 import { Persons } from '../people/identity/person.js';
 import { identityOfUser } from '../people/identity/user-word.js';
 import type { Cursor } from './cursor.js';
@@ -49,6 +49,8 @@ function indexOf({ place }: RequestRule, at: Cursor): number {
   return 0;
 }
 
+const dayMs = 86_400_000;
+
 /** The journal must hold a grant with all records about it. */
 function checkDuration(
   { audit }: Settings,
@@ -56,6 +58,13 @@ function checkDuration(
   { terms }: RequestRule,
   here: Cursor,
 ): void {
+  const { quietMs } = terms;
+  // The owner is shown it afterwards, from the journal.
+  if (quietMs !== undefined && quietMs + dayMs > audit.keepMinMs) {
+    const needed = formatDuration(quietMs + dayMs);
+    const message = `and a day to tell the owner are ${needed} together, more than audit.keep_min (${formatDuration(audit.keepMinMs)})`;
+    here.error(['quiet'], message);
+  }
   const longestMs = terms.forMs + requests.waitMs;
   if (longestMs <= audit.keepMinMs) return;
   const message = `for and requests.wait are ${formatDuration(longestMs)} together, more than audit.keep_min (${formatDuration(audit.keepMinMs)})`;
@@ -88,6 +97,8 @@ function checkApprovers(settings: Settings, policy: Policy, rule: RequestRule, h
   const approvers = new Set([...askersOf(settings, names, true).persons, ...onPage]);
   const needed = Math.max(1, approvals);
   const known = [...approvers].join(', ');
+  if (rule.terms.quietMs !== undefined && approvers.size > 0 && approvers.size < quietApprovals)
+    here.warning(['quiet'], `has no effect: it needs ${quietApprovals} persons, and there is only ${known}`);
   if (approvers.size === 0) report(`nobody with approve: [${policy.name}] is in persons`);
   else if (approvers.size < needed) report(`it needs ${needed} persons, and there is only ${known}`);
   else {

@@ -80,6 +80,12 @@ function parseRequestRule(
   checkRequest(raw.command, commandsNamed(raw.command, reading.added), cursor);
   if (approvals === 0 && uses === undefined)
     cursor.error([], 'approvals: 0 (break-glass) needs uses', 'missing-key');
+  if (approvals === 0 && raw.quietMs !== undefined)
+    cursor.error(
+      ['quiet'],
+      'needs approvals: access without an approval is never kept from the owner',
+      'key-conflict',
+    );
   const terms: RequestTerms = {
     ...only(raw, isRequestTerm),
     uses: uses ?? (scope === 'command' ? 1 : undefined),

@@ -14,6 +14,7 @@ import {
   named,
   oneOf,
   optionalTimer,
+  quietTime,
   rate,
   section,
   strict,
@@ -165,6 +166,9 @@ const requestRuleMap = section('a rule of on_request', {
   uses: count(1, usesMax)
     .optional()
     .describe(`${ofRequests}commands under one grant; default: 1, and no limit for scope \`user\``),
+  quiet: quietTime().describe(
+    `${ofRequests}how long a grant may be kept from the owner at most, where two persons approve; default: not at all`,
+  ),
 });
 
 const requestRule = z.union(

@@ -1,6 +1,7 @@
 // The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates)
 // and with its default. A number without a unit is never guessed.
 import * as z from 'zod';
+import { bounds } from '../../bounds/bounds.js';
 import type { Rate } from '../judging/policy/policy.js';
 import { durationForm, durationPattern, formatDuration, parseDuration } from '../judging/policy/policy.js';
 import { globLengthMax } from '../language/names/glob.js';
@@ -302,6 +303,17 @@ function timerText(usual = '') {
 /** As `timer`, of a key that may be absent. */
 export function optionalTimer() {
   return inMs(timerText().optional());
+}
+
+/** How long access may be kept from the owner of a mailbox. */
+export function quietTime() {
+  const most = bounds.accessQuietMs;
+  return inMs(
+    durationText
+      .transform((written) => parseDuration(written) ?? 0)
+      .refine((ms) => ms >= 1 && ms <= most, { error: `must be from 1ms to ${formatDuration(most)}` })
+      .optional(),
+  );
 }
 
 /** A duration that a timer is set to, in milliseconds; `below`: what else must hold. */

@@ -268,6 +268,11 @@ async function readWish(
   if (forMs > terms.forMs) return invalid(`its rule gives ${formatDuration(terms.forMs)} at most`);
   if (usesMax !== undefined && (uses ?? Infinity) > usesMax)
     return invalid(`its rule gives ${usesMax} uses at most`);
+  const { quietMs } = given;
+  if (quietMs !== undefined && terms.quietMs === undefined)
+    return invalid('its rule keeps nothing from the owner (quiet)');
+  if ((quietMs ?? 0) > (terms.quietMs ?? 0))
+    return invalid(`its rule keeps it from the owner for ${formatDuration(terms.quietMs ?? 0)} at most`);
   if (terms.reason !== undefined && !terms.reason.matches(reason))
     return invalid(`its rule wants a reason that ${regexWords(terms.reason)}`);
   const command = first.attempt.command.name;
@@ -288,6 +293,7 @@ async function readWish(
     reason,
     forMs,
     uses,
+    quietMs,
     line: digest(lineOf(command, first.args)),
     words: canonical,
   };

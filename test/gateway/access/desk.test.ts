@@ -321,6 +321,51 @@ void test('scope command: exactly that line, once', async () => {
   assert.equal(sent().length, 1);
 });
 
+void test('kept from the owner for a time: two persons approve it, its records say so, and a revocation does not end that', async () => {
+  const rule =
+    '{ command: mailbox delete, approvals: 1, for: 1h, quiet: 5d, reason: { regex: "case [0-9]+" } }';
+  assert.throws(
+    () => openDesk([`{ command: mailbox delete, quiet: ${bounds.accessQuietMs + 1}ms }`]),
+    /to 30d/,
+  );
+  const { as, records, anna, carol } = await openTeams([rule]);
+  const wish = '-u|bob@example.org|--reason|case 1|--|mailbox delete|Old';
+  const plain = await requestOf(anna, wish);
+  assert.deepEqual([plain.approvals, plain.quiet_ms], [1, undefined]);
+  for (const [quiet, why] of [
+    ['6d', /keeps it from the owner for 5d at most/],
+    ['0s', /a time is a number with a unit/],
+    ['x', /a time is a number with a unit/],
+  ] as const)
+    assert.match((await ask(anna, `||dovegate request|--quiet=${quiet}|${wish}`)).text, why, quiet);
+  const other = `--quiet=1d|-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all`;
+  assert.match((await ask(anna, `||dovegate request|${other}`)).text, /keeps nothing from the owner/);
+
+  const { id, ...asked } = await requestOf(anna, `--quiet=2d|${wish}`);
+  assert.deepEqual([asked.approvals, asked.quiet_ms], [2, 2 * 86_400_000]);
+  const [one] = (await ask(carol, `||dovegate approve|${id}`)).items;
+  assert.equal(one?.state, 'requested');
+  const again = (await ask(await as(people['carol-admin']), `||dovegate approve|${id}`)).text;
+  assert.match(again, /second approval is for another person/);
+  const [two] = (await ask(await as(people.dave), `||dovegate approve|${id}`)).items;
+  assert.deepEqual([two?.state, two?.quiet_ms], ['granted', 2 * 86_400_000]);
+  await ask(carol, `||dovegate revoke|${id}`);
+  const told = records.flatMap(({ record: { event, action, request, grant, quiet_ms: quiet } }) =>
+    event === 'access' && (grant ?? request) === id ? [[action, quiet]] : [],
+  );
+  assert.deepEqual(told, [
+    ['requested', 2 * 86_400_000],
+    ['approved', undefined],
+    ['approved', undefined],
+    ['granted', 2 * 86_400_000],
+    ['revoked', undefined],
+  ]);
+
+  // An approver who gives it is one of the two.
+  const given = await ask(carol, `||dovegate grant|--to=anna@support|--quiet=1d|${wish}`);
+  assert.deepEqual([given.item?.state, given.item?.approvals], ['requested', 2], given.text);
+});
+
 void test('nobody approves their own, twice, or as root', async () => {
   const { as, anna } = await openTeams();
   const wish = '-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent';

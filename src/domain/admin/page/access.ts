@@ -47,6 +47,8 @@ export interface AccessItem {
   /** How often a grant may be used. Absent: as often as its time permits. */
   readonly uses?: number | undefined;
   readonly used: number;
+  /** Kept from the owner of the mailbox for so long after the grant. Absent: it is not. */
+  readonly quiet_ms?: number | undefined;
   /** Mails that its query matches, as counted last; for approvers. */
   readonly matches?: number | undefined;
   readonly break_glass: boolean;

@@ -179,8 +179,13 @@ export interface RequestTerms {
   readonly scope: 'command' | 'user';
   /** Commands under one grant; undefined: no limit. */
   readonly uses: number | undefined;
+  /** How long a grant may be kept from the owner of the mailbox at most; undefined: not at all. */
+  readonly quietMs?: number | undefined;
   readonly reason: Regex | undefined;
 }
+
+/** Persons who approve at least what is kept from the owner for a time. */
+export const quietApprovals = 2;
 
 /** By their keys in a configuration. */
 export type ShownTerms = Readonly<Record<string, string | number>>;
@@ -205,6 +210,11 @@ const requestTerms: Readonly<
     (scope) => (scope === 'user' ? 'for the users of the request' : 'for one command line'),
   ],
   uses: ['uses', ({ uses }) => uses, (uses) => (uses === 1 ? 'once' : `${uses} times`)],
+  quietMs: [
+    'quiet',
+    ({ quietMs }) => quietMs && formatDuration(quietMs),
+    (time) => `kept from the owner for ${time} if two persons approve that`,
+  ],
 };
 const fewApprovals = ['without an approval, reviewed later', 'approved by 1 person'];
 const termRows = Object.values(requestTerms);

@@ -20,6 +20,11 @@ export const accessArguments = {
   users: { word: 'u/user:array?=user', shape: 'texts', help: 'the mailbox user; may be given again' },
   forMs: { word: 'for:str?', shape: 'duration', help: 'for less time than the rule offers: 30m, 1h, ...' },
   uses: { word: 'uses:str?', shape: 'count', help: 'fewer uses than the rule offers' },
+  quietMs: {
+    word: 'quiet:str?',
+    shape: 'duration',
+    help: 'keep it from the owner of the mailbox for so long, if two persons approve that',
+  },
   reason: { word: 'reason:str?=text', shape: 'reason', help: 'why; whoever decides, or asked, reads it' },
   id: { word: '<id:str', shape: 'text', help: 'its id in requests' },
   command: {
@@ -41,7 +46,7 @@ interface VerbRow {
   readonly isOnPage?: true;
 }
 
-const wish = ['users', 'forMs', 'uses', 'reason', 'command'] as const;
+const wish = ['users', 'forMs', 'uses', 'quietMs', 'reason', 'command'] as const;
 const ask = { takes: wish, needs: ['reason'], costs: 'step' } as const;
 const give = { takes: ['to', ...wish], needs: ['to', 'reason'], costs: 'step' } as const;
 const end = { takes: ['reason', 'id'], costs: 'end', isOnPage: true } as const;

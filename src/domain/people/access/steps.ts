@@ -3,7 +3,7 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import type { GrantTerms } from '../../judging/policy/grant.js';
-import type { RequestRule } from '../../judging/policy/policy.js';
+import { quietApprovals, type RequestRule } from '../../judging/policy/policy.js';
 import { hasVisible } from '../../judging/policy/terms.js';
 import { type AccessValues, type AccessVerb, verbRow } from '../../language/verbs/verbs.js';
 import type { AccessEntry } from '../../records/audit/access-book.js';
@@ -22,6 +22,8 @@ export interface AccessWish {
   readonly reason: string;
   readonly forMs: number;
   readonly uses: number | undefined;
+  /** Kept from the owner for so long. */
+  readonly quietMs?: number | undefined;
   /** Digest of the canonical line. */
   readonly line: string;
   /** The canonical words, the command's name first; in memory only. */
@@ -56,7 +58,7 @@ export function requestedRecord(
     readonly matches: number | undefined;
   },
 ): AuditRecord {
-  const { rule, users, command, args, effect, reason, forMs, uses, line } = wish;
+  const { rule, users, command, args, effect, reason, forMs, uses, quietMs, line } = wish;
   const { terms } = rule;
   const { id, time, waitMs, matches } = given;
   return {
@@ -77,7 +79,8 @@ export function requestedRecord(
     until: formatTime(time + waitMs),
     uses,
     scope: terms.scope,
-    approvals: terms.approvals,
+    approvals: quietMs === undefined ? terms.approvals : Math.max(terms.approvals, quietApprovals),
+    quiet_ms: quietMs,
     duration_ms: forMs,
     bound: {
       rule: rule.hash,
@@ -151,6 +154,7 @@ export function grantedRecord(
     uses: least(all.map(({ uses }) => uses)),
     scope,
     approvals: needed,
+    quiet_ms: requested.quiet_ms,
     duration_ms: forMs,
   };
 }

@@ -63,12 +63,13 @@ export const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expi
 export function accessTermsOf({ requested, granted }: Pick<AccessEntry, 'requested' | 'granted'>): {
   readonly for_ms: number;
   readonly uses: number | undefined;
+  readonly quiet_ms: number | undefined;
   readonly asked_for: { readonly for_ms: number; readonly uses: number | undefined } | undefined;
 } {
   const asked = { for_ms: requested.duration_ms ?? 0, uses: requested.uses };
   const given = granted === undefined ? asked : { for_ms: granted.duration_ms ?? 0, uses: granted.uses };
   const isSame = asked.for_ms === given.for_ms && asked.uses === given.uses;
-  return { ...given, asked_for: isSame ? undefined : asked };
+  return { ...given, quiet_ms: requested.quiet_ms, asked_for: isSame ? undefined : asked };
 }
 
 /** Who ended it; '': nobody, and its record names the owner. */

@@ -166,6 +166,7 @@ const rows = {
   number: { form: 'count', ...others, ...shown },
   approvals: { form: 'count', ...others, ...shown },
   uses: { form: 'count', ...others, ...shown },
+  quiet_ms: { form: 'count', ...others, ...shown },
   used: { form: 'count', ...others, ...shown },
   identities: { form: 'texts', ...others, ...quiet },
   bound: { members: boundKeys, ...others, ...quiet },

@@ -218,6 +218,8 @@ export interface AuditRecord {
   /** The number of commands that a grant permits; absent: no limit. */
   readonly uses?: number | undefined;
   readonly used?: number | undefined;
+  /** In `requested` and `granted`: how long after the grant it is kept from the owner of the mailbox; absent: it is not. */
+  readonly quiet_ms?: number | undefined;
   /** Who acts, as words `user:anna`, `uid:1001`, `account:x`, `key:x`, `page:x`, `oidc:x`. */
   readonly identities?: readonly string[] | undefined;
   readonly bound?: RecordedBounds | undefined;

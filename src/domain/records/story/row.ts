@@ -438,11 +438,13 @@ export function reviewWords(by: string | undefined = ''): string {
 interface Terms {
   readonly for_ms: number;
   readonly uses?: number | undefined;
+  readonly quiet_ms?: number | undefined;
 }
 
 /** `30 min, 2 uses`. */
-export function termsWords({ for_ms: forMs, uses }: Terms): string {
-  return `${durationWords(forMs)}, ${uses === undefined ? 'as often as wanted' : plural(uses, 'use')}`;
+export function termsWords({ for_ms: forMs, uses, quiet_ms: quietMs }: Terms): string {
+  const quiet = quietMs === undefined ? '' : `, kept from the owner for ${durationWords(quietMs)}`;
+  return `${durationWords(forMs)}, ${uses === undefined ? 'as often as wanted' : plural(uses, 'use')}${quiet}`;
 }
 
 /** What a grant gives; where an approval shortened it: `30 min, 2 uses (1 h, 3 uses were asked for)`. */
