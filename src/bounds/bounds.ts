@@ -474,6 +474,11 @@ const values = {
   noticeRetryMaxMs: '5m',
   noticeWaitMs: '1h',
   noticeKeptMs: '1d',
+  ownerMails: 1000,
+  ownerRows: 20,
+  ownerQuiet: 1000,
+  ownerOpen: 10_000,
+  ownerFileBytes: '4MiB',
   // Time stamps of an authority.
   stampMs: '30s',
   stampAnswerBytes: '64KiB',

@@ -146,7 +146,7 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
   }
 
   function headNow(): ShipHead {
-    const { audit, notices = [], log: own, fleetKeys } = settings();
+    const { audit, notices = [], log: own, fleetKeys, policies } = settings();
     return {
       host: hostName(),
       version: programVersion,
@@ -156,6 +156,9 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
       sinks: audit.ship,
       isLockable: fleetKeys.size > 0,
       notices,
+      namedTo: [...policies.values()]
+        .filter(({ ownerSees }) => ownerSees === 'people')
+        .map(({ name }) => name),
       stamps: audit.stamps,
     };
   }

@@ -7,7 +7,7 @@ import { howToInstall, type OptionalPackage } from '../adapters/host/optional-pa
 import { packaged } from '../adapters/host/packaged.js';
 import { parseSecret } from '../domain/admin/notices/receiver.js';
 import { type Finding, placeIn } from '../domain/config/problem.js';
-import type { Settings } from '../domain/config/settings.js';
+import { isNoticeSettings, type Settings } from '../domain/config/settings.js';
 import { sinkFilesOf, sinkLibraryOf } from '../domain/config/sinks.js';
 import { formatWords } from '../domain/records/audit/encode.js';
 import { expirySentence, pageTlsFilesOf, warnMs } from './certificates.js';
@@ -158,7 +158,7 @@ function receiverFiles({ audit, notices = [] }: Settings): readonly NamedFile[] 
     { path: 'audit.stamps.ca', file: audit.stamps?.caFile },
     ...notices.flatMap((each) => {
       const path = `notices.${each.name}`;
-      const secretFile = each.kind === 'webhook' ? each.secretFile : undefined;
+      const secretFile = isNoticeSettings(each, 'webhook') ? each.secretFile : undefined;
       return [
         { path: `${path}.secret_file`, file: secretFile },
         { path: `${path}.ca`, file: each.caFile },
@@ -199,7 +199,7 @@ function inspectLibraries(
         : [[`audit.ship[${index}].${sink.kind}`, library.name, library.package] as const];
     }),
     ...notices
-      .filter(({ kind }) => kind === 'mail')
+      .filter((each) => !isNoticeSettings(each, 'webhook'))
       .map(({ name }) => [`notices.${name}.mail`, 'mail', 'nodemailer'] as const),
   ];
   return needed
@@ -227,7 +227,7 @@ function inspectSecrets(
       `${oidc.clientSecretFile} is empty; write the secret of the client into it`,
     );
   for (const each of notices) {
-    const file = each.kind === 'webhook' ? each.secretFile : undefined;
+    const file = isNoticeSettings(each, 'webhook') ? each.secretFile : undefined;
     const secret = file === undefined || file.startsWith(credentialsFolder) ? undefined : read(file);
     if (file === undefined || secret === undefined || parseSecret(secret) !== undefined) continue;
     const make = 'make one with: echo "whsec_$(openssl rand -base64 32)"';
@@ -266,7 +266,7 @@ function inspectUrls(
   { whyUnsafe }: Pick<OtherChecks, 'whyUnsafe'>,
 ): readonly Finding[] {
   return notices.flatMap((each): Finding[] => {
-    if (each.kind !== 'webhook' || each.secretFile !== undefined) return [];
+    if (!isNoticeSettings(each, 'webhook') || each.secretFile !== undefined) return [];
     const { pathname, search } = new URL(each.url);
     const path = `notices.${each.name}.webhook`;
     const { file } = placeIn(places, path);

@@ -44,7 +44,7 @@ export interface NoticeFeedParts {
   readonly onFault: (fault: NoticeFault) => void;
   /** Called when a notice was taken after faults. */
   readonly onBack: () => void;
-  readonly onDropped: (count: number) => void;
+  readonly onDropped: (count: number, why?: string) => void;
   /** The position of the receiver was lost, so notices younger than `bounds.noticeKeptMs` are sent again. */
   readonly onAgain: (why: string) => void;
 }

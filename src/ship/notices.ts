@@ -4,6 +4,7 @@
 import { randomFraction } from '../adapters/host/clock.js';
 import { createLookup } from '../adapters/notices/connection.js';
 import { sendMail } from '../adapters/notices/mail.js';
+import { createOwnerFile } from '../adapters/notices/owner-file.js';
 import { createPlaceFile } from '../adapters/notices/place-file.js';
 import { postWebhook } from '../adapters/notices/webhook.js';
 import { noticeCodes } from '../adapters/telemetry/codes.js';
@@ -11,13 +12,16 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { asWritten } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
 import type { ShipHead } from '../domain/admin/door/ship.js';
+import { mailOf } from '../domain/admin/notices/forms.js';
 import type { Notice } from '../domain/admin/notices/notice.js';
 import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
-import type { NoticeSettings } from '../domain/config/settings.js';
+import { isNoticeSettings, type NoticeSettings } from '../domain/config/settings.js';
+import { GlobList } from '../domain/language/names/glob.js';
 import type { Clock } from '../ports/machine.js';
-import { type NoticeFeed, startNoticeFeed } from './notice-feed.js';
+import { type NoticeFeed, type NoticeFeedParts, startNoticeFeed } from './notice-feed.js';
+import { startOwnerFeed } from './owner-feed.js';
 
-type NoticeSource = Pick<ShipHead, 'directory' | 'journal' | 'host'>;
+type NoticeSource = Pick<ShipHead, 'directory' | 'journal' | 'host' | 'namedTo'>;
 
 export interface NoticesParts {
   readonly clock: Clock;
@@ -66,9 +70,12 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
   async function apply(): Promise<void> {
     if (wanted === undefined || untilSeq === undefined || isClosed) return;
     const { settings, head } = wanted;
-    const { directory: records, journal, host } = head;
+    const { directory: records, journal, host, namedTo } = head;
     const meant = new Map(
-      settings.map((each) => [each.name, JSON.stringify([each, records, journal, host])]),
+      settings.map((each) => [
+        each.name,
+        JSON.stringify([each, records, journal, host, isNoticeSettings(each, 'owners') && namedTo]),
+      ]),
     );
     const gone = [...feeds].filter(([name, { meant: before }]) => meant.get(name) !== before);
     await Promise.all(gone.map(([, { feed }]) => feed.close()));
@@ -79,20 +86,46 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
     }
   }
 
-  function start(settings: NoticeSettings, { directory: records, journal, host }: NoticeSource): NoticeFeed {
-    const { name, events } = settings;
-    return startNoticeFeed({
+  function start(
+    settings: NoticeSettings,
+    { directory: records, journal, host, namedTo }: NoticeSource,
+  ): NoticeFeed {
+    const { name } = settings;
+    const shared = {
       name,
-      events,
       clock,
       chance: randomFraction,
       directory: records,
       journal,
       host,
-      place: createPlaceFile(directory, name),
       untilSeq: () => untilSeq ?? 0,
+      ...tellersOf(name),
+    };
+    if (isNoticeSettings(settings, 'owners')) {
+      const except = new GlobList(settings.except, { isAnyCase: true });
+      return startOwnerFeed({
+        ...shared,
+        digestMs: settings.digestMs,
+        domain: settings.domain,
+        from: settings.from,
+        file: createOwnerFile(directory, name, journal),
+        seesPeople: (team) => namedTo.includes(team),
+        isExcepted: (user) => except.matches(user),
+        send: (to, mail, signal) => sendMail({ ...settings, to: [to] }, mail, { clock, lookup }, signal),
+      });
+    }
+    return startNoticeFeed({
+      ...shared,
+      events: settings.events,
+      place: createPlaceFile(directory, name),
       wakes,
       send: (notice, signal, onSlow) => send(settings, notice, signal, onSlow),
+    });
+  }
+
+  /** What both kinds of feeds tell the log. */
+  function tellersOf(name: string): Pick<NoticeFeedParts, 'onFault' | 'onBack' | 'onAgain' | 'onDropped'> {
+    return {
       onFault({ code, status }) {
         const [means] = noticeCodes[code];
         const text = `${name}: ${means}${status === undefined ? '' : ` (${status})`}`;
@@ -105,22 +138,22 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
         const text = `${name}: its position was lost (${why}), so notices younger than ${asWritten.noticeKeptMs} are sent again`;
         log.report({ event: 'notices-again', level: 'warn', sink: name, text });
       },
-      onDropped(count) {
-        const text = `${name}: ${count} notices were older than ${asWritten.noticeKeptMs} and were dropped; the records are in the journal`;
+      onDropped(count, why = `older than ${asWritten.noticeKeptMs}`) {
+        const text = `${name}: ${count} notices were dropped (${why}); the records are in the journal`;
         log.report({ event: 'notices-dropped', level: 'warn', sink: name, count, text });
       },
-    });
+    };
   }
 
   function send(
-    settings: NoticeSettings,
+    settings: Exclude<NoticeSettings, { kind: 'owners' }>,
     notice: Notice,
     signal: AbortSignal,
     onSlow: () => void,
   ): Promise<void> {
     const with_ = { clock, lookup };
-    return settings.kind === 'mail'
-      ? sendMail(settings, notice, with_, signal, onSlow)
+    return isNoticeSettings(settings, 'mail')
+      ? sendMail(settings, mailOf(notice), with_, signal, onSlow)
       : postWebhook(settings, notice, with_, signal);
   }
 }

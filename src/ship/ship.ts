@@ -18,6 +18,7 @@ import { openShipping, type Shipping } from '../adapters/shipping/shipping.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import { type ClaimedSink, type ShipClaims, type ShipHead, shipCalls } from '../domain/admin/door/ship.js';
+import { isNoticeSettings } from '../domain/config/settings.js';
 import { sinkFilesOf } from '../domain/config/sinks.js';
 import { plural } from '../domain/language/words/words.js';
 import { messageOf } from '../ports/faults.js';
@@ -208,7 +209,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
       ...sinks
         .flatMap((sink) => sinkFilesOf(sink).filter(([key]) => secrets.includes(key)))
         .map(([, file]) => file),
-      ...receivers.map((each) => (each.kind === 'webhook' ? each.secretFile : undefined)),
+      ...receivers.map((each) => (isNoticeSettings(each, 'webhook') ? each.secretFile : undefined)),
     ];
     for (const file of new Set(files)) {
       const unsafe = file === undefined ? undefined : whyUnsafe(file, true, trustedByUs());

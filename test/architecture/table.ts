@@ -140,7 +140,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/audit',
     ],
     {
-      public: ['content', 'cost', 'row', 'story', 'words', 'grant', 'incidents', 'owner'],
+      public: ['content', 'cost', 'row', 'story', 'words', 'grant', 'incidents', 'owner', 'owner-view'],
     },
   ),
   // Records as other programs read them: their JSON Schema, OCSF, ECS, OpenTelemetry.
@@ -226,6 +226,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'touch',
         'causes',
         'whose',
+        'owner-digest',
       ],
       builtins: ['crypto'],
     },
@@ -304,10 +305,20 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   // What people outside of dovegate are told of temporary access.
-  'domain/admin/notices': rule(['domain/records/audit', 'domain/judging/policy', 'domain/language/seams'], {
-    public: ['fault', 'forms', 'notice', 'plain-text', 'receiver'],
-    packages: ['zod'],
-  }),
+  'domain/admin/notices': rule(
+    [
+      'domain/records/audit',
+      'domain/records/story/owner-view',
+      'domain/records/report/owner-digest',
+      'domain/judging/policy',
+      'domain/language/seams',
+      'domain/language/words',
+    ],
+    {
+      public: ['fault', 'forms', 'notice', 'owner-mail', 'plain-text', 'receiver'],
+      packages: ['zod'],
+    },
+  ),
   'domain/judging/policy': rule(
     [
       ...protocol,
@@ -657,13 +668,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/audit/stored',
       'domain/people/identity/peer',
       'domain/admin/notices',
+      'domain/records/report/owner-digest',
       'domain/language/seams',
       'adapters/host/regular-file',
       'adapters/host/system-trust',
       'adapters/http/ask',
     ],
     {
-      public: ['connection', 'mail', 'place-file', 'webhook'],
+      public: ['connection', 'mail', 'owner-file', 'place-file', 'webhook'],
       builtins: ['crypto', 'dns', 'fs', 'https', 'net', 'path', 'tls', 'url'],
       packages: ['nodemailer', 'zod'],
     },

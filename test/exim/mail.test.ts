@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { segmentName } from '../../src/adapters/journal/segments.js';
 import { sendMail } from '../../src/adapters/notices/mail.js';
+import { mailOf } from '../../src/domain/admin/notices/forms.js';
 import { noticeOf } from '../../src/domain/admin/notices/notice.js';
 import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, accessLine, usualRequest } from '../kit/access-record.js';
@@ -151,7 +152,7 @@ void test('over STARTTLS, by a certificate that counts, to a server that is slow
   const to = (caFile: string) =>
     sendMail(
       { to: ['tarpit@example.com'], from, host: 'mail.example.com', port: exim.port, caFile },
-      notice,
+      mailOf(notice),
       { clock: systemClock, lookup },
       new AbortController().signal,
     );

@@ -6,8 +6,7 @@ import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import type * as Library from 'nodemailer';
 import { bounds } from '../../bounds/bounds.js';
 import { NoticeFault } from '../../domain/admin/notices/fault.js';
-import { mailOf } from '../../domain/admin/notices/forms.js';
-import type { Notice } from '../../domain/admin/notices/notice.js';
+import type { NoticeMail } from '../../domain/admin/notices/forms.js';
 import { isOfThisMachine } from '../../domain/people/identity/peer.js';
 import { isCount } from '../../domain/records/audit/record.js';
 import { asObject, isText } from '../../domain/records/audit/stored.js';
@@ -34,7 +33,7 @@ const slowMs = 5_000;
  */
 export async function sendMail(
   { to, from, host, port, caFile }: Mailbox,
-  notice: Notice,
+  mail: NoticeMail,
   { clock, lookup }: { readonly clock: Clock; readonly lookup: LookupFunction },
   signal: AbortSignal,
   onSlow: () => void = () => undefined,
@@ -106,14 +105,15 @@ export async function sendMail(
       disableFileAccess: true,
       disableUrlAccess: true,
     });
-    const { subject, text } = mailOf(notice);
+    const { id, subject, text, timeMs, isUnanswerable = false } = mail;
     await transport.sendMail({
+      ...(isUnanswerable && { envelope: { from: '', to: [...to] } }),
       from: { name: '', address: from },
       to: to.map((address) => ({ name: '', address })),
       subject,
       text,
-      messageId: `<${notice.id}@${from.slice(from.lastIndexOf('@') + 1)}>`,
-      date: new Date(notice.timeMs),
+      messageId: `<${id}@${from.slice(from.lastIndexOf('@') + 1)}>`,
+      date: new Date(timeMs),
       headers: { 'Auto-Submitted': 'auto-generated' },
       disableFileAccess: true,
       disableUrlAccess: true,
@@ -142,12 +142,15 @@ function connected(socket: Socket): Promise<void> {
 /** Of the library's errors: the words of the server stay in the cause. */
 function faultOf(cause: unknown): NoticeFault {
   if (!(cause instanceof Error) || cause instanceof NoticeFault) return noticeFaultOf(cause);
-  const { responseCode, originalCode } = asObject(cause) ?? {};
+  const { responseCode, originalCode, command } = asObject(cause) ?? {};
   const code = systemCodeOf(cause);
   // Where it refuses the command STARTTLS, there is an answer; else TLS was begun.
   if (code === 'ETLS')
     return new NoticeFault(responseCode === undefined ? 'tls-failed' : 'no-starttls', undefined, cause);
-  if (isCount(responseCode)) return new NoticeFault('mail-refused', responseCode, cause);
+  if (isCount(responseCode)) {
+    const isOfRecipient = command === 'RCPT TO' || command === 'DATA';
+    return new NoticeFault('mail-refused', responseCode, cause, 0, isOfRecipient);
+  }
   if (code === 'EENVELOPE' || code === 'EMESSAGE' || code === 'EPROTOCOL')
     return new NoticeFault('mail-refused', undefined, cause);
   if (isText(originalCode)) return noticeFaultOf(cause, originalCode);

@@ -4,7 +4,7 @@
 import * as z from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';
 import { releaseForm, serverOfRelease } from '../../protocol/releases.js';
-import { noticeEvents } from '../admin/notices/receiver.js';
+import { mailAddressForm, noticeEvents } from '../admin/notices/receiver.js';
 import { allEffects, type Effect } from '../language/commands/catalog.js';
 import { isLoopback, isOfThisMachine } from '../people/identity/peer.js';
 import { defaultCharacters, usersPerLine } from '../people/identity/user-name.js';
@@ -275,27 +275,52 @@ function parseSizeMax(written: string): SizeMax {
   return { bytes: parseSize(written) ?? 0 };
 }
 
-/** One address without a name, quotes or comments: nothing of it can be anything else in a header. */
 function mailAddress(example: string) {
-  return text(`an address, as ${example}`).refine(
-    (written) =>
-      /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(written),
-    { error: `must be an address, as ${example}` },
-  );
+  return text(`an address, as ${example}`).refine((written) => mailAddressForm.test(written), {
+    error: `must be an address, as ${example}`,
+  });
 }
 
-const noticeMail = section('a mail', {
-  to: listOf(mailAddress('leads@example.com'), 'addresses, as [leads@example.com]')
-    .min(1, { error: 'must hold at least one address' })
-    .max(20, { error: 'must hold at most 20 addresses; use a list of your mail server' })
-    .describe('addresses that get it'),
-  from: mailAddress('dovegate@gate1.example.com').describe('address that it comes from'),
-  server: hostAndPort('HOST:PORT, as localhost:25', 'must be HOST:PORT or [IPV6]:PORT, as localhost:25')
-    .prefault('localhost:25')
-    .describe(
-      '`HOST:PORT` of the mail server; beyond loopback STARTTLS with a verified certificate is required',
-    ),
-});
+const noticeMail = section(
+  'a mail',
+  {
+    to: z
+      .union(
+        [
+          z.literal('owner'),
+          listOf(mailAddress('leads@example.com'), 'addresses, as [leads@example.com]')
+            .min(1, { error: 'must hold at least one address' })
+            .max(20, { error: 'must hold at most 20 addresses; use a list of your mail server' }),
+        ],
+        { error: 'must be owner, or a list of addresses, as [leads@example.com]' },
+      )
+      .describe('addresses that get it; `owner`: each mailbox user whose mailbox was used under a grant'),
+    from: mailAddress('dovegate@gate1.example.com').describe('address that it comes from'),
+    server: hostAndPort('HOST:PORT, as localhost:25', 'must be HOST:PORT or [IPV6]:PORT, as localhost:25')
+      .prefault('localhost:25')
+      .describe(
+        '`HOST:PORT` of the mail server; beyond loopback STARTTLS with a verified certificate is required',
+      ),
+    digest: as(
+      'digestMs',
+      matching(/^(?:[01]\d|2[0-3]):[0-5]\d$/, 'must be a time of the day in UTC, in quotes, as "07:00"')
+        .transform((written) => Number(written.slice(0, 2)) * 3_600_000 + Number(written.slice(3)) * 60_000)
+        .prefault('07:00'),
+    ).describe('`to: owner` only: time of the day (UTC) of the mails, at most one a day for each owner'),
+    domain: matching(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'must be a domain, as example.com')
+      .optional()
+      .describe('`to: owner` only: domain of mailbox users without one; default: they get no mail'),
+    except: userPatterns('["shared-*@example.com"]')
+      .default([])
+      .describe('`to: owner` only: patterns on mailbox users that get no mail'),
+  },
+  undefined,
+  {
+    'no-effect': {
+      'digest domain except: has no effect without to: owner': ({ to }) => to !== 'owner',
+    },
+  },
+);
 
 function webhookOf(written: string): URL | string {
   const url = urlOf(written, 'https://chat.example.com/hooks/x', 'use secret_file');
@@ -352,6 +377,8 @@ const noticeReceiver = section(
       'webhook: what stands behind # in a URL is never sent; take it out': ({ webhook }) =>
         webhook?.hash !== '',
       'ca: has no effect: the URL is http:': ({ webhook }) => webhook?.protocol === 'http:',
+      'events: has no effect with to: owner, which tells of what was done under grants': ({ mail }) =>
+        mail?.to === 'owner',
       'ca: has no effect: a mail server of this machine is asked without TLS': ({ mail }) =>
         mail !== undefined && isOfThisMachine(mail.server.host),
     },
@@ -361,7 +388,10 @@ const noticeReceiver = section(
     },
   },
   ({ events, mail }, at) => {
-    const lists: Readonly<Record<string, readonly string[]>> = { events, 'mail.to': mail?.to ?? [] };
+    const lists: Readonly<Record<string, readonly string[]>> = {
+      events,
+      'mail.to': typeof mail?.to === 'object' ? mail.to : [],
+    };
     for (const [key, values] of Object.entries(lists))
       for (const [index, value] of values.entries())
         if (values.indexOf(value) < index)

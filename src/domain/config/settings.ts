@@ -210,8 +210,9 @@ export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'> {
   readonly roles: readonly PageRole[];
 }
 
-/** A receiver of notices, of the page's process. */
-export type NoticeSettings = WebhookSettings | MailSettings;
+/** A receiver of notices, of the process that ships. */
+export type NoticeSettings = WebhookSettings | MailSettings | OwnerMailSettings;
+export const isNoticeSettings = predicateOf<NoticeSettings>();
 
 interface AnyNoticeSettings extends Pick<RawNoticeReceiver, 'caFile' | 'events'> {
   readonly name: string;
@@ -227,6 +228,17 @@ export interface MailSettings extends AnyNoticeSettings, HostAndPort {
   readonly kind: 'mail';
   readonly to: readonly string[];
   readonly from: string;
+}
+
+/** Mails to the owners of mailboxes, at a time of the day. */
+export interface OwnerMailSettings extends Pick<RawNoticeReceiver, 'caFile'>, HostAndPort {
+  readonly kind: 'owners';
+  readonly name: string;
+  readonly from: string;
+  /** After midnight, UTC. */
+  readonly digestMs: number;
+  readonly domain?: string;
+  readonly except: readonly string[];
 }
 
 /** For assessing command lines without a daemon. `series`: replaces that of all backends. */

@@ -10,6 +10,7 @@ import { systemClock } from '../../../src/adapters/host/clock.js';
 import { isInstalled } from '../../../src/adapters/host/optional-packages.js';
 import { type Mailbox, sendMail } from '../../../src/adapters/notices/mail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
+import { mailOf } from '../../../src/domain/admin/notices/forms.js';
 import { noticeOf } from '../../../src/domain/admin/notices/notice.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { type AccessFacts, accessLine, usualRequest } from '../../kit/access-record.js';
@@ -42,7 +43,13 @@ function send(
     host: 'gate1',
   });
   assert.ok(notice !== undefined);
-  return sendMail({ ...usual, host: '127.0.0.1', ...mailbox }, notice, { clock, lookup }, signal, onSlow);
+  return sendMail(
+    { ...usual, host: '127.0.0.1', ...mailbox },
+    mailOf(notice),
+    { clock, lookup },
+    signal,
+    onSlow,
+  );
 }
 
 function headersOf(text: string): Map<string, string> {

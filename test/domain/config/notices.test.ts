@@ -56,6 +56,49 @@ void test('a webhook and a mail, with their defaults', () => {
   ]);
 });
 
+void test('mails to the owners of mailboxes', () => {
+  const { settings, problems } = read(`notices:
+  owners: { mail: { to: owner, from: dovegate@gate1.example.com, domain: example.com, except: ["Shared-*@example.com"] } }`);
+  assert.deepEqual(settings, [
+    {
+      kind: 'owners',
+      name: 'owners',
+      from: 'dovegate@gate1.example.com',
+      host: 'localhost',
+      port: 25,
+      digestMs: 7 * 3_600_000,
+      domain: 'example.com',
+      except: ['shared-*@example.com'],
+    },
+  ]);
+  assert.deepEqual(problems, ['notices.owners.mail.to: warning: has no effect: no policy has on_request']);
+  const wrong: readonly (readonly [mail: string, problem: RegExp])[] = [
+    ['to: owner, digest: "7:00"', /mail\.digest: error: must be a time of the day in UTC, in quotes/],
+    ['to: owner, digest: "24:00"', /mail\.digest: error: must be a time of the day/],
+    ['to: owner, domain: "a b"', /mail\.domain: error: must be a domain/],
+    ['to: owner, except: ["@example.com"]', /mail\.except\[0\]: error: names no user/],
+    ['to: owners', /mail\.to: error: must be owner, or a list of addresses/],
+    ['to: [leads@example.com], digest: "07:00"', /mail\.digest: warning: has no effect without to: owner/],
+    ['to: [leads@example.com], except: [a]', /mail\.except: warning: has no effect without to: owner/],
+  ];
+  for (const [mail, problem] of wrong) {
+    const found = read(
+      `notices: { owners: { mail: { ${mail}, from: dovegate@gate1.example.com } } }`,
+    ).problems;
+    assert.ok(
+      found.some((each) => problem.test(each)),
+      `${mail}: ${found.join()}`,
+    );
+  }
+  const events = read(
+    'notices: { owners: { mail: { to: owner, from: dovegate@gate1.example.com }, events: [granted] } }',
+  ).problems;
+  assert.ok(
+    events.some((each) => /events: warning: has no effect with to: owner/.test(each)),
+    events.join(),
+  );
+});
+
 void test('a configuration without receivers has the hash that it had before there were any', () => {
   assert.equal(read('notices: {}').hash, read('').hash);
   assert.notEqual(read('notices: { c: { webhook: "http://[::1]:1/", format: text } }').hash, read('').hash);

@@ -325,7 +325,7 @@ void test('kept from the owner for a time: two persons approve it, its records s
   const rule =
     '{ command: mailbox delete, approvals: 1, for: 1h, quiet: 5d, reason: { regex: "case [0-9]+" } }';
   assert.throws(
-    () => openDesk([`{ command: mailbox delete, quiet: ${bounds.accessQuietMs + 1}ms }`]),
+    () => openDesk([`{ command: mailbox delete, quiet: ${bounds.accessQuietMs / 1000 + 1}s }`]),
     /to 30d/,
   );
   const { as, records, anna, carol } = await openTeams([rule]);

@@ -34,6 +34,8 @@ export interface ShipHead {
   /** The gate takes lines of locks. */
   readonly isLockable: boolean;
   readonly notices: readonly NoticeSettings[];
+  /** Policies whose people are named to the owners of mailboxes. */
+  readonly namedTo: readonly string[];
   readonly stamps?: StampSettings | undefined;
 }
 

@@ -31,10 +31,14 @@ export class NoticeFault extends Error {
   /** No attempt is wanted earlier; 0: the receiver did not say. */
   readonly waitMs: number;
 
-  constructor(code: NoticeFaultCode, status?: number, cause?: unknown, waitMs = 0) {
+  /** Of a mail server: it refused this recipient, or this mail, and may take others. */
+  readonly isOfRecipient: boolean;
+
+  constructor(code: NoticeFaultCode, status?: number, cause?: unknown, waitMs = 0, isOfRecipient = false) {
     super(status === undefined ? code : `${code} ${status}`, { cause });
     this.code = code;
     this.waitMs = waitMs;
+    this.isOfRecipient = isOfRecipient;
     this.status = status !== undefined && status >= 100 && status <= 999 ? status : undefined;
   }
 

@@ -34,8 +34,13 @@ function escapeSlack(text: string): string {
 }
 
 export interface NoticeMail {
+  /** The same at each delivery, for its Message-ID. */
+  readonly id: string;
+  readonly timeMs: number;
   readonly subject: string;
   readonly text: string;
+  /** Its envelope has no sender, so that nothing answers it and no bounce comes. */
+  readonly isUnanswerable?: true;
 }
 
 export function mailOf(notice: Notice): NoticeMail {
@@ -44,7 +49,8 @@ export function mailOf(notice: Notice): NoticeMail {
   const next = decideBy === undefined ? 'For more' : 'To decide';
   const after = `This is a notice only. ${next}, use "dovegate requests" on the host, or the page.`;
   const text = [headOf(notice), '', ...linesOf(notice, (value) => value), '', after, ''].join('\n');
-  return { subject: `dovegate ${notice.host}: ${headlines[notice.event]}${by}`, text };
+  const { id, timeMs } = notice;
+  return { id, timeMs, subject: `dovegate ${notice.host}: ${headlines[notice.event]}${by}`, text };
 }
 
 function headOf({ host, event }: Notice): string {

@@ -9,6 +9,10 @@ import { noticeFaultCodes } from './fault.js';
 export const noticeEvents = ['requested', 'granted', 'refused', 'revoked', 'break-glass'] as const;
 export type NoticeEvent = (typeof noticeEvents)[number];
 
+/** One address without a name, quotes or comments: nothing of it can be anything else in a header. */
+export const mailAddressForm =
+  /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+
 /** As Standard Webhooks demands. */
 const secretBytes = { least: 24, most: 64 };
 

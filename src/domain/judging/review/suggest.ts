@@ -385,7 +385,7 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
     ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
     ...(policy.debug ? { debug: true } : {}),
     ...(policy.contact === undefined ? {} : { contact: policy.contact }),
-    ...(policy.ownerSees === 'team' ? {} : { owner_sees: policy.ownerSees }),
+    ...(policy.ownerSees === 'people' && { owner_sees: policy.ownerSees }),
     ...(policy.weight === 1 ? {} : { weight: policy.weight }),
   };
 }

@@ -1,0 +1,216 @@
+// Goal: the owner's story before a real Dovecot of each series. A support agent reads the mails of alice under a grant; at the time of the
+// day one mail arrives at her mail server, once, also where `dovegate ship` is killed around it; access that two persons keep from her is
+// in no mail until its end, and all of it in the next one. What must not happen: two mails on a day, a name, a word of her mails, a mail
+// about a search by which dovegate counted.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { AccessItem } from '../../src/domain/admin/page/access.js';
+import { startDaemon, startShip } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openSmtpServer } from '../kit/smtp-server.js';
+import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
+import { alice, backendPassword, onDovecot, openRealDovecot, runAt } from './real-gateway.js';
+
+const dayMs = 86_400_000;
+
+onDovecot('mails to owners', openRealDovecot, async (t, lab) => {
+  const [leadsPort = 0] = await freePorts(1);
+  // Far from now, so that no real day passes in the middle.
+  const digestMs = Math.floor(((Date.now() + dayMs / 2) % dayMs) / 60_000) * 60_000;
+  const digest = new Date(digestMs).toISOString().slice(11, 16);
+  let isHanging = false;
+  const smtp = await openSmtpServer(t, {
+    // It has the whole mail then, and never says so.
+    think: (command) => (command === '.' && isHanging ? new Promise(() => undefined) : undefined),
+  });
+  const daemon = await startDaemon(t, {
+    folder: mkdtempSync(join(lab.folder, 'gate-')),
+    config: `version: 1
+persons:
+  carol: { accounts: [carol] }
+  dave: { accounts: [dave] }
+listeners:
+  support: { unix: support.sock, mode: "0600", policy: support }
+  leads:
+    tcp: "127.0.0.1:${leadsPort}"
+    tls: { mode: implicit, certificate: gate.crt, key: gate.key }
+    accounts:
+      carol: { password_hash: "${hash}", policy: leads }
+      dave: { password_hash: "${hash}", policy: leads }
+backends:
+  mail1:
+    address: localhost:${lab.port}
+    tls: starttls
+    ca: ca.pem
+    password_file: mail1.password
+    shared_namespaces: []
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.org"]
+    allow: [quota get]
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 1h, scope: user, quiet: 1d, reason: { regex: "ticket .*" } }
+  leads:
+    users: ["*@example.org"]
+    allow: [mailbox list]
+    approve: [support]
+state: state
+audit: { door: ship.sock, directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, sign_key: sign.pem }
+admin: { unix: admin.sock }
+notices:
+  owners: { mail: { to: owner, from: dovegate@gate1.example.org, server: "127.0.0.1:${smtp.port}", digest: "${digest}" } }
+`,
+    files: {
+      ...filesOf(authority),
+      'ca.pem': readFileSync(lab.caFile, 'utf8'),
+      'mail1.password': `${backendPassword}\n`,
+      'sign.pem': (await runWarm(['audit', 'keygen'])).stdout.toString(),
+    },
+  });
+  const socket = daemon.path('support.sock');
+  const file = daemon.path(join('ship-state', 'owners-owners.json'));
+  const kept = (): { day: string; told: number; owed: [string, { tried: string }][] } =>
+    JSON.parse(readFileSync(file, 'utf8'));
+  const today = (): string => new Date(Date.now() - digestMs).toISOString().slice(0, 10);
+  /** The mails of today were those of yesterday: a day has passed. */
+  const passDay = (): void => {
+    const { owed, ...rest } = kept();
+    const before = owed.map(([user, mail]) => [user, { ...mail, tried: mail.tried && '2000-01-01' }]);
+    writeFileSync(file, `${JSON.stringify({ ...rest, owed: before, day: '2000-01-01' })}\n`);
+  };
+  const isTold = (): boolean => kept().day === today();
+  const approve = async (name: string, id: string): Promise<AccessItem> => {
+    const client = await openAccount(leadsPort, name);
+    const reply = await client.ask({ user: '', fields: ['dovegate approve', id] });
+    client.close();
+    return JSON.parse(/access\t(\{.*?\})\t/.exec(reply.body.toString())?.[1] ?? JSON.stringify(reply.logs));
+  };
+  const request = async (...more: string[]): Promise<AccessItem> => {
+    const line = ['--', 'fetch', 'hdr.subject', 'mailbox', 'INBOX', 'all'];
+    const asked = await runWarm([
+      'request',
+      '--socket',
+      socket,
+      '--json',
+      '--user',
+      alice,
+      '--reason',
+      'ticket 4711',
+      ...more,
+      ...line,
+    ]);
+    assert.equal(asked.exit, 0, asked.text);
+    return JSON.parse(asked.stdout.toString());
+  };
+  const read = async (): Promise<void> => {
+    const done = await runAt(lab, socket, ['fetch', '-u', alice, 'hdr.subject', 'mailbox', 'INBOX', 'all']);
+    assert.equal(done.exit, 0, done.text);
+  };
+
+  // The receiver begins here.
+  let ship = await startShip(t, daemon);
+  await until(() => existsAnd(isTold), 'the receiver has begun');
+  const { id } = await request();
+  assert.equal((await approve('carol', id)).state, 'granted');
+  await read();
+  await read();
+  assert.equal(smtp.mails.length, 0);
+
+  await t.test('one mail, once, and what is in it', async () => {
+    await ship.kill();
+    passDay();
+    ship = await startShip(t, daemon);
+    await until(() => smtp.mails.length === 1 && isTold() && kept().owed.length === 0, 'the mail');
+    await ship.kill();
+    ship = await startShip(t, daemon);
+    await until(() => ship.output().includes('asks at'), 'it runs again');
+    await pause(500);
+    assert.equal(smtp.mails.length, 1);
+    const [mail] = smtp.mails;
+    const text = textOf(0);
+    assert.equal(mail?.from, 'MAIL FROM:<>');
+    assert.deepEqual(mail.to, [`RCPT TO:<${alice}>`]);
+    assert.match(text, /^Auto-Submitted: auto-generated$/m);
+    assert.match(text, /showed content, 2 commands/);
+    assert.match(text, /by: support\n/);
+    assert.match(text, /reason: ticket 4711\n/);
+    assert.match(text, /approved by: a second person \(leads\)\n/);
+    assert.ok(text.includes(`grant: ${id}`), text);
+    assert.doesNotMatch(text, /carol|hdr|INBOX|root@/);
+  });
+
+  await t.test('killed after the server has it: no second one on that day, and nothing is lost', async () => {
+    await read();
+    await ship.kill();
+    passDay();
+    isHanging = true;
+    ship = await startShip(t, daemon);
+    await until(() => smtp.mails.length === 2, 'it has the mail');
+    await ship.kill();
+    isHanging = false;
+    ship = await startShip(t, daemon);
+    await until(() => ship.output().includes('asks at'), 'it runs again');
+    await pause(500);
+    assert.equal(smtp.mails.length, 2);
+    assert.deepEqual(
+      kept().owed.map(([user, { tried }]) => [user, tried]),
+      [[alice, today()]],
+    );
+    await ship.kill();
+    passDay();
+    ship = await startShip(t, daemon);
+    await until(() => smtp.mails.length === 3 && kept().owed.length === 0, 'the next day');
+  });
+
+  await t.test('kept from the owner: nothing until then, then everything', async () => {
+    const asked = await request('--quiet', '20s');
+    assert.equal(asked.approvals, 2);
+    assert.equal((await approve('carol', asked.id)).state, 'requested');
+    const granted = await approve('dave', asked.id);
+    assert.equal(granted.state, 'granted');
+    const endMs = Date.parse(granted.granted ?? '') + 20_000;
+    // The older grant would be used before it.
+    const revoked = await runWarm(['revoke', '--socket', socket, id]);
+    assert.equal(revoked.exit, 0, revoked.text);
+    await read();
+    await read();
+    await ship.kill();
+    passDay();
+    ship = await startShip(t, daemon);
+    await until(isTold, 'the mails of a day');
+    assert.ok(Date.now() < endMs, 'too slow for this test');
+    assert.equal(smtp.mails.length, 3);
+    await ship.kill();
+    await until(() => Date.now() > endMs, 'the end of it');
+    passDay();
+    ship = await startShip(t, daemon);
+    await until(() => smtp.mails.length === 4 && kept().owed.length === 0, 'all of it');
+    const text = textOf(3);
+    assert.match(text, /showed content, 2 commands/);
+    assert.match(text, /2 other persons \(leads, leads\)\n {2}kept from you until .*, as they decided\n/);
+    assert.ok(text.includes(asked.id) && !text.includes(id), text);
+    await ship.kill();
+    passDay();
+    ship = await startShip(t, daemon);
+    await until(isTold, 'another day');
+    assert.equal(smtp.mails.length, 4);
+  });
+
+  /** Whole lines. */
+  function textOf(at: number): string {
+    return smtp.mails[at]?.text.replaceAll('=\n', '') ?? '';
+  }
+
+  function existsAnd(isSo: () => boolean): boolean {
+    try {
+      return isSo();
+    } catch {
+      return false;
+    }
+  }
+});
