@@ -475,7 +475,7 @@ const values = {
   noticeWaitMs: '1h',
   noticeKeptMs: '1d',
   ownerMails: 1000,
-  ownerRows: 20,
+  ownerMailRows: 20,
   ownerQuiet: 1000,
   ownerOpen: 10_000,
   ownerFileBytes: '4MiB',

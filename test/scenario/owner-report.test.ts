@@ -191,7 +191,7 @@ admin:
         },
       ].map((row) => ({ ...row, sure: true, isGranted: row.group === 'deleted' })),
     );
-    assert.equal(report.rows[2]?.approved, 'approved by another person');
+    assert.equal(report.rows[2]?.approved, 'a second person (leads)');
     assert.deepEqual([report.user, report.without_effect, report.left_out], [alice, 1, 0]);
     // The journal began today.
     assert.equal(report.complete, false);
@@ -365,7 +365,7 @@ admin:
         if (status === 200) report = JSON.parse(text);
         return report?.rows[0]?.who === 'anna@web';
       }, 'a name');
-      assert.equal(report?.rows[2]?.approved, 'approved by carol@web');
+      assert.equal(report?.rows[2]?.approved, 'a second person (leads)');
       const another = await tokenFor('panel', alice);
       await reload(
         names.filter((name) => name !== 'panel'),

@@ -366,7 +366,7 @@ void test('names that are no address, the sender itself, and those that are left
 void test('a flood: so many rows in a mail, so many mails a day, and the rest the next day', async (t) => {
   const { story } = await begin(t);
   story.give({ id: 'G1', user: bob });
-  for (let at = 0; at < bounds.ownerRows + 5; at += 1) story.use('G1', [bob], { reason: `reason ${at}` });
+  for (let at = 0; at < bounds.ownerMailRows + 5; at += 1) story.use('G1', [bob], { reason: `reason ${at}` });
   const many = Array.from({ length: bounds.ownerMails + 9 }, (_, at) => `u${at}@example.com`);
   for (const user of many) story.use('G1', [user]);
   await story.toNext(7);

@@ -18,7 +18,7 @@ test('what holds, and what a command line disproves that explain allows', async 
   );
   assert.deepEqual([answer, command], ['disproved', ['quota', 'get']]);
   const words: string[] = explain;
-  const confirmed = await run(...words.slice(1));
+  const confirmed = await run(words[1] ?? '', ...words.slice(2));
   assert.equal(confirmed.exit, 0, confirmed.text);
 });
 

@@ -5,7 +5,7 @@ import { bounds } from '../../../bounds/bounds.js';
 import { plural } from '../../language/words/words.js';
 import { formatTime } from '../../records/audit/record.js';
 import { classWords } from '../../records/report/owner-digest.js';
-import type { OwnerRow, OwnerView } from '../../records/story/owner-view.js';
+import { approvedWords, type OwnerRow, type OwnerView } from '../../records/story/owner-view.js';
 import type { NoticeMail } from './forms.js';
 import { plainSentence, plainText } from './plain-text.js';
 import { mailAddressForm } from './receiver.js';
@@ -62,13 +62,6 @@ function linesOf(row: OwnerRow, name: (text: string) => string): string[] {
       : [`  kept from you until ${minuteOf(quietUntilMs)}, as they decided`]),
     `  grant: ${name(grant)}`,
   ];
-}
-
-function approvedWords(by: OwnerRow['approvedBy'], name: (text: string) => string): string {
-  if (by === undefined) return 'not in the kept records any more';
-  if (by.length === 0) return 'nobody before it (emergency); it is reviewed afterwards';
-  const who = by.length === 1 ? 'a second person' : `${by.length} other persons`;
-  return `${who} (${by.map(name).join(', ')})`;
 }
 
 /** `2026-11-29 08:22 UTC`, or `2026-11-29 08:22 to 09:01 UTC`: rows are of one day. */

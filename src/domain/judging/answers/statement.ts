@@ -41,6 +41,7 @@ export type Deed =
   | { readonly kind: 'content'; readonly isRead: boolean }
   | { readonly kind: 'anything' }
   | { readonly kind: 'command'; readonly name: string };
+export const isDeed = predicateOf<Deed>();
 
 interface Approved {
   /** What grants could add counts too. Without: only what needs no other person. */

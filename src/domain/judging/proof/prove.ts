@@ -21,7 +21,7 @@ import { foldAscii } from '../../people/identity/user-name.js';
 import { givesContent } from '../../records/story/content.js';
 import { mayBeGiven, mayBeObserved } from '../answers/command-list.js';
 import { isForAllUsers } from '../answers/rights.js';
-import { type Deed, effectVerbs, type NeverStatement } from '../answers/statement.js';
+import { type Deed, effectVerbs, isDeed, type NeverStatement } from '../answers/statement.js';
 import type { Attempt } from '../policy/attempt.js';
 import { isForEverybody, strikesAlways } from '../policy/match.js';
 import { isQueryTest, isValueTest, type Policy, type Rule, type RulePlace } from '../policy/policy.js';
@@ -116,7 +116,7 @@ function isExcluded({ deeds, isOnly: isOnlyThese }: NeverStatement, facts: Facts
   if (!isOnlyThese) return does;
   // What may destroy as well is no mere act of an administrator.
   const isMeant = (deed: Deed): boolean =>
-    deed.kind !== 'effect' || deed.verb === 'change' || deed.verb === 'destroy';
+    !isDeed(deed, 'effect') || deed.verb === 'change' || deed.verb === 'destroy';
   return !(facts.command.hold === 'all' ? deeds.some((deed) => isMeant(deed) && isDone(deed, facts)) : does);
 }
 

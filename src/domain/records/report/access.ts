@@ -7,6 +7,7 @@ import type { Followed } from '../audit/access-book.js';
 import { type AuditRecord, eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
 import { asList, asText, asTexts, isText } from '../audit/stored.js';
 import { approvedText, endText, GrantStory, givenText, usedText } from '../story/grant.js';
+import { givenToOwner } from '../story/owner-view.js';
 import { type AccessTold, decisionsOf, isTry, triedWords } from '../story/row.js';
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
@@ -113,8 +114,8 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked):
 export function toldBy(ledgers: readonly AccessLedger[], isLimited = false): (id: string) => GrantTold {
   return (id) => {
     const story = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
-    const approvals = story?.entry?.approvals.length;
-    return { approvedBy: approvedText(story, isLimited), approvals, reason: story?.requested.reason ?? '' };
+    const given = story?.entry && givenToOwner(story.entry);
+    return { approvedBy: approvedText(story, isLimited), given, reason: story?.requested.reason ?? '' };
   };
 }
 

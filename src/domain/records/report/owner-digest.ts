@@ -6,7 +6,13 @@ import { bounds } from '../../../bounds/bounds.js';
 import { AccessBook, type AccessEntry, type Followed, LastEnds } from '../audit/access-book.js';
 import { parseLine } from '../audit/record.js';
 import { asTexts, isText, type StoredRecord, textIn } from '../audit/stored.js';
-import { createOwnerView, type OwnerView, quietEndMs, type SeesPeople } from '../story/owner-view.js';
+import {
+  createOwnerView,
+  givenToOwner,
+  type OwnerView,
+  quietEndMs,
+  type SeesPeople,
+} from '../story/owner-view.js';
 import { createTouchReader, touchClasses } from './touch.js';
 
 /** A mail that somebody has not got for certain. */
@@ -164,7 +170,7 @@ export function createOwnerDigest(plan: OwnerPlan, options: DigestOptions) {
     if (isNew && isOver && !mail.grants.includes(grant)) mail = { ...mail, grants: [...mail.grants, grant] };
     if (seq <= mail.from && !mail.grants.includes(grant)) return true;
     owed.set(user, { ...mail, start: Math.min(mail.start, from) });
-    const view = views.get(user) ?? createOwnerView(seesPeople, bounds.ownerRows);
+    const view = views.get(user) ?? createOwnerView(seesPeople, bounds.ownerMailRows);
     views.set(user, view);
     const { reason, time } = touch;
     const [policy, principal] = [textIn(fields, 'policy'), touch.requester];
@@ -175,7 +181,7 @@ export function createOwnerDigest(plan: OwnerPlan, options: DigestOptions) {
       principal,
       reason: reason || (entry?.requested.reason ?? ''),
       grant,
-      entry,
+      given: entry && givenToOwner(entry),
     });
     return true;
   }

@@ -3,9 +3,10 @@
 // record the team, the reason and the id of a grant come through, and each is made harmless here.
 
 import { bounds } from '../../../bounds/bounds.js';
-import { countWords, plural } from '../../language/words/words.js';
+import { plural } from '../../language/words/words.js';
 import { formatJson, printable } from '../audit/encode.js';
 import { formatTime } from '../audit/record.js';
+import { approvedWords, shownToOwner } from '../story/owner-view.js';
 import type { Certainty } from '../story/story.js';
 import { type DoubtCode, formatPeriod, judgeCompleteness } from './completeness.js';
 import { escape } from './html.js';
@@ -22,7 +23,7 @@ export interface OwnerAsked {
 }
 
 /** Commands of one day that look alike to the owner. Texts are harmless for a terminal and must be escaped for HTML. */
-export interface OwnerRow {
+export interface ReportedRow {
   /** RFC 3339, of the first and of the last of them. */
   readonly from: string;
   readonly until: string;
@@ -35,6 +36,8 @@ export interface OwnerRow {
   readonly reason: string;
   readonly grant?: string | undefined;
   readonly approved?: string | undefined;
+  /** RFC 3339: up to then the approvers kept it from the owner. */
+  readonly kept_until?: string | undefined;
   readonly commands: number;
   /** Whether content of mails came to the client. */
   readonly content: Certainty;
@@ -54,7 +57,7 @@ export interface OwnerReport {
   /** Commands in older rows, for which there was no room. */
   readonly left_out: number;
   readonly made_at: string;
-  readonly rows: readonly OwnerRow[];
+  readonly rows: readonly ReportedRow[];
 }
 
 export interface OwnerFacts {
@@ -66,11 +69,11 @@ export interface OwnerFacts {
 }
 
 /**
- * Whether a command is anything that the owner is shown: not in a row and not in a count otherwise. Searches by which dovegate counted
- * mails show nobody a mail.
+ * Whether a command is in a row or a count. Searches by which dovegate counted mails show nobody a mail; what a grant keeps from the owner
+ * is told after its end.
  */
-export function shownToOwner(touch: Touch): boolean {
-  return countForOf(touch) === undefined;
+function isTold(touch: Touch, nowMs: number): boolean {
+  return countForOf(touch) === undefined && (touch.given?.quietUntilMs ?? 0) <= nowMs;
 }
 
 const rowsMax = bounds.ownerRows;
@@ -83,11 +86,11 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
   for await (const { grant } of touches(journal, filter, mailbox)) if (grant !== '') granted.add(grant);
   const ofGrant = granted.size > 0 ? await journal.grants?.(fromMs, granted) : undefined;
   const people = new Set(asked.people);
-  const rows = new Map<string, { -readonly [Key in keyof OwnerRow]: OwnerRow[Key] }>();
+  const rows = new Map<string, { -readonly [Key in keyof ReportedRow]: ReportedRow[Key] }>();
   let without_effect = 0;
   let left_out = 0;
   for await (const touch of touches(journal, filter, mailbox, { ofGrant })) {
-    if (!shownToOwner(touch)) continue;
+    if (!isTold(touch, nowMs)) continue;
     if (touch.reached === 'no' || touch.class === 'failed' || touch.class === 'denied') {
       without_effect += 1;
       continue;
@@ -136,33 +139,26 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
   return { report, fromSeq: firstSeq, toSeq: lastSeq, isDamaged: faultCount > 0 };
 }
 
-function rowOf(touch: Touch, people: ReadonlySet<string>): OwnerRow {
-  const { time, policy, requester, reason, grant, approvedBy, approvals } = touch;
-  const isNamed = people.has(policy);
+function rowOf(touch: Touch, people: ReadonlySet<string>): ReportedRow {
+  const { time, requester, grant, given } = touch;
+  const shown = shownToOwner({ ...touch, principal: requester, given }, (policy) => people.has(policy));
   return {
     from: time,
     until: time,
     class: touch.class,
     what: whatOf.get(touch.class) ?? touch.class,
-    team: printable(policy === '' ? 'unknown' : policy),
-    ...(isNamed && { who: printable(requester) }),
-    reason: printable(reason),
+    team: printable(shown.team === '' ? 'unknown' : shown.team),
+    ...(shown.person !== undefined && { who: printable(shown.person) }),
+    reason: printable(shown.reason),
     ...(grant !== '' && {
       grant: printable(grant),
-      approved: isNamed ? printable(approvedBy) : approvalWords(approvals),
+      approved: approvedWords(shown.approvedBy, printable),
+      ...(shown.quietUntilMs !== undefined && { kept_until: formatTime(shown.quietUntilMs) }),
     }),
     commands: 1,
     content: touch.showed,
     sure: touch.by === 'named',
   };
-}
-
-function approvalWords(approvals: number | undefined): string {
-  if (approvals === undefined) return 'its approval is no longer in the kept records';
-  if (approvals === 0) return 'nobody approved it beforehand';
-  return approvals === 1
-    ? 'approved by another person'
-    : `approved by ${countWords(approvals)} other persons`;
 }
 
 /** The words of a doubt for auditors may name files, and what a record holds. */
@@ -211,17 +207,23 @@ export function ownerFragment({ user, sentences, rows, made_at }: OwnerReport): 
   ].join('\n')}\n`;
 }
 
-const columns: readonly (readonly [string, (row: OwnerRow) => string])[] = [
+const columns: readonly (readonly [string, (row: ReportedRow) => string])[] = [
   ['First', ({ from }) => printable(from)],
   ['Last', ({ until }) => printable(until)],
   ['What', noteOf],
   ['Commands', ({ commands }) => String(commands)],
   ['Team', ({ team, who }) => (who === undefined ? team : `${team}: ${who}`)],
   ['Reason', ({ reason }) => reason],
-  ['Approval', ({ grant, approved = '' }) => (grant === undefined ? '' : `${approved} (${grant})`)],
+  [
+    'Approved by',
+    ({ grant, approved = '', kept_until: until }) =>
+      grant === undefined
+        ? ''
+        : `${approved}; grant ${grant}${until === undefined ? '' : `, kept from you until ${until}`}`,
+  ],
 ];
 
-function noteOf({ what, content, sure, class: group }: OwnerRow): string {
+function noteOf({ what, content, sure, class: group }: ReportedRow): string {
   const isOfContent = group === 'content' || group === 'searched';
   const notes = [
     ...(sure ? [] : ['may have touched this mailbox: a command for many users']),

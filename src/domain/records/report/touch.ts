@@ -7,6 +7,7 @@ import type { MailboxClass, MailboxCounts, MailboxLine } from '../../admin/page/
 import { formatJson } from '../audit/encode.js';
 import { asList, asNumber } from '../audit/stored.js';
 import { askedOf, type ContentAsked } from '../story/content.js';
+import type { GivenToOwner } from '../story/owner-view.js';
 import { classOfOutcome } from '../story/row.js';
 import { type Certainty, type Story, storyOfRow } from '../story/story.js';
 import { causeWords } from '../story/words.js';
@@ -71,7 +72,7 @@ export interface Touch {
   /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
   readonly grant: string;
   readonly approvedBy: string;
-  readonly approvals?: number | undefined;
+  readonly given?: GivenToOwner | undefined;
   readonly host?: string | undefined;
   readonly seq: number | undefined;
   readonly completedSeq: number | undefined;
@@ -79,8 +80,8 @@ export interface Touch {
 
 export interface GrantTold {
   readonly approvedBy: string;
-  /** How many persons approved it; undefined: its request is not in the kept records. */
-  readonly approvals?: number | undefined;
+  /** Undefined: its records are not kept any more. */
+  readonly given?: GivenToOwner | undefined;
   readonly reason: string;
 }
 
@@ -136,7 +137,7 @@ export function createTouchReader(
       backend: text('backend'),
       grant,
       approvedBy: grant === '' ? '' : (told?.approvedBy ?? ''),
-      ...(told?.approvals !== undefined && { approvals: told.approvals }),
+      ...(told?.given !== undefined && { given: told.given }),
       ...(isFleet && { host: text('host') }),
       seq: admittedSeq,
       completedSeq,

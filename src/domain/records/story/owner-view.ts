@@ -19,7 +19,15 @@ export interface OwnerTouch {
   /** '': a rule allowed it. */
   readonly grant: string;
   /** Of the grant; undefined: its records are not kept any more. */
-  readonly entry: AccessEntry | undefined;
+  readonly given: GivenToOwner | undefined;
+}
+
+/** What the owner is shown of a grant. */
+export interface GivenToOwner {
+  /** Of those that counted for the last approval; none: access without one. Undefined: not known any more. */
+  readonly approvers: readonly { readonly policy: string; readonly principal: string }[] | undefined;
+  /** Unix ms: up to then it is kept from the owner. */
+  readonly quietUntilMs: number | undefined;
 }
 
 /** Commands of a day that are alike to the owner. */
@@ -81,9 +89,9 @@ export function createOwnerView(seesPeople: SeesPeople, rowsMax: number) {
 export type OwnerView = ReturnType<typeof createOwnerView>;
 
 /** The one place where something is left out, or not. */
-function shownToOwner(touch: OwnerTouch, seesPeople: SeesPeople): OwnerRow {
-  const { time, class: group, policy, principal, reason, grant, entry } = touch;
-  const quietUntilMs = entry && quietEndMs(entry);
+export function shownToOwner(touch: OwnerTouch, seesPeople: SeesPeople): OwnerRow {
+  const { time, class: group, policy, principal, reason, grant, given } = touch;
+  const quietUntilMs = given?.quietUntilMs;
   return {
     from: time,
     until: time,
@@ -92,23 +100,37 @@ function shownToOwner(touch: OwnerTouch, seesPeople: SeesPeople): OwnerRow {
     ...(seesPeople(policy) && { person: principal }),
     reason,
     grant,
-    approvedBy: entry && approversOf(entry, seesPeople),
+    approvedBy: given?.approvers?.map((approver) => shownApprover(approver, seesPeople)),
     ...(quietUntilMs !== undefined && { quietUntilMs }),
     count: 1,
   };
 }
 
-function approversOf(
-  { approvals, granted }: AccessEntry,
+function shownApprover(
+  { policy, principal }: { readonly policy: string; readonly principal: string },
   seesPeople: SeesPeople,
-): readonly string[] | undefined {
+): string {
+  if (seesPeople(policy)) return principal;
+  return principal.startsWith(pagePrefix) ? 'the page' : policy;
+}
+
+export function givenToOwner(entry: AccessEntry): GivenToOwner {
+  return { approvers: approversOf(entry), quietUntilMs: quietEndMs(entry) };
+}
+
+function approversOf({ approvals, granted }: AccessEntry): GivenToOwner['approvers'] {
   if (granted?.approvals === 0) return [];
   // Of those that were given, the ones that counted for the last.
   const last = approvals.at(-1);
   const counted = last === undefined ? [] : [...countedFor(last, approvals.slice(0, -1)), last];
   if (counted.length === 0) return undefined;
-  return counted.map(({ policy = '', principal = '' }) => {
-    if (seesPeople(policy)) return principal;
-    return principal.startsWith(pagePrefix) ? 'the page' : policy;
-  });
+  return counted.map(({ policy = '', principal = '' }) => ({ policy, principal }));
+}
+
+/** Who approved a grant, for its owner; `name` makes a name harmless. */
+export function approvedWords(by: OwnerRow['approvedBy'], name: (text: string) => string): string {
+  if (by === undefined) return 'not in the kept records any more';
+  if (by.length === 0) return 'nobody before it (emergency); it is reviewed afterwards';
+  const who = by.length === 1 ? 'a second person' : `${by.length} other persons`;
+  return `${who} (${by.map(name).join(', ')})`;
 }

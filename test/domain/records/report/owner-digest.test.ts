@@ -71,7 +71,7 @@ void test('until when it is quiet, and what is alike', () => {
     principal: 'anna@support',
     reason: '',
     grant: 'G1',
-    entry: undefined,
+    given: undefined,
   };
   for (const time of ['2026-11-29T08:00:00.000Z', '2026-11-29T07:00:00.000Z']) view.take({ ...touch, time });
   view.take({ ...touch, time: '2026-11-30T08:00:00.000Z', policy: 'named' });

@@ -11,6 +11,7 @@ import {
 } from '../../../../src/domain/records/report/owner.js';
 import type { Reported } from '../../../../src/domain/records/report/report.js';
 import type { GrantTold } from '../../../../src/domain/records/report/touch.js';
+import type { GivenToOwner } from '../../../../src/domain/records/story/owner-view.js';
 import type { ExchangeRow } from '../../../../src/domain/records/trail/search.js';
 import { makeTrail, started, verify } from '../trail/paper-trail.js';
 
@@ -84,16 +85,25 @@ void test('no name of staff, no command, no client and no other user', async () 
   assert.equal(made.complete, true, made.sentences.join());
 });
 
+/** Policy and principal of each approver. */
+function givenBy(...approvers: string[]): GivenToOwner {
+  const words = approvers.map((each) => each.split(' '));
+  return {
+    approvers: words.map(([policy = '', principal = '']) => ({ policy, principal })),
+    quietUntilMs: undefined,
+  };
+}
+
 void test('names where the policy shows them, for the commands of that policy only', async () => {
   const made = await report(
     [row(2, { grant: 'G1' }), row(4, { policy: 'leads', principal: 'zuludave@leads', grant: 'G1' })],
-    { people: ['support'], told: { approvedBy: 'approved by erin@leads', approvals: 1, reason: '' } },
+    { people: ['support'], told: { approvedBy: '', given: givenBy('support erin@support'), reason: '' } },
   );
   assert.deepEqual(
     made.rows.map(({ team, who, approved }) => [team, who, approved]),
     [
-      ['support', 'zulucarol@support', 'approved by erin@leads'],
-      ['leads', undefined, 'approved by another person'],
+      ['support', 'zulucarol@support', 'a second person (erin@support)'],
+      ['leads', undefined, 'a second person (erin@support)'],
     ],
   );
 });
@@ -107,15 +117,29 @@ void test('a grant: its id, its reason, and how many approved it', async () => {
       approved,
     ]);
   const told = { approvedBy: 'approved by zuluerin@leads', reason: 'ticket 9' };
-  assert.deepEqual(await approvedAs({ ...told, approvals: 2 }), [
-    ['G1', 'ticket 9', 'approved by 2 other persons'],
+  assert.deepEqual(
+    await approvedAs({ ...told, given: givenBy('leads zuluerin@leads', 'legal zuludave@legal') }),
+    [['G1', 'ticket 9', '2 other persons (leads, legal)']],
+  );
+  assert.deepEqual(await approvedAs({ ...told, given: givenBy() }), [
+    ['G1', 'ticket 9', 'nobody before it (emergency); it is reviewed afterwards'],
   ]);
-  assert.deepEqual(await approvedAs({ ...told, approvals: 0 }), [
-    ['G1', 'ticket 9', 'nobody approved it beforehand'],
-  ]);
-  assert.deepEqual(await approvedAs(undefined), [
-    ['G1', '', 'its approval is no longer in the kept records'],
-  ]);
+  assert.deepEqual(await approvedAs(undefined), [['G1', '', 'not in the kept records any more']]);
+});
+
+void test('what a grant keeps from the owner is in no row and no number before its end, and then with it', async () => {
+  const used = [row(2, { grant: 'G1' }), row(4, { grant: 'G1', outcome: 'failed', cells: 0 })];
+  const reported = (quietUntilMs: number): Promise<OwnerReport> =>
+    report(used, {
+      told: { approvedBy: '', given: { ...givenBy('leads a@leads'), quietUntilMs }, reason: '' },
+    });
+  const during = await reported(started + 300_001);
+  assert.deepEqual([during.rows, during.without_effect], [[], 0]);
+  const after = await reported(started + 300_000);
+  assert.deepEqual(
+    [after.rows.map(({ commands, kept_until }) => [commands, kept_until]), after.without_effect],
+    [[[1, new Date(started + 300_000).toISOString()]], 1],
+  );
 });
 
 void test('what did nothing is a number, and what dovegate counted is nothing', async () => {
@@ -147,7 +171,11 @@ void test('harmless and escaped, wherever it stands', async () => {
     [row(2, { reason: hostile, policy: hostile, grant: hostile, principal: hostile })],
     {
       people: [hostile],
-      told: { approvedBy: hostile, approvals: 1, reason: hostile },
+      told: {
+        approvedBy: hostile,
+        given: { approvers: [{ policy: hostile, principal: hostile }], quietUntilMs: undefined },
+        reason: hostile,
+      },
     },
   );
   const html = ownerFragment(made);
