@@ -101,12 +101,15 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
       );
       return;
     }
-    if (status !== '-TEMPFAIL') {
+    // A backend that announces a newer minor is sent reads only, until it greets again; of a flood of refusals most are only counted.
+    const isOfNewer = status === '-NOPERM' && (code === 'backend-newer' || code === '');
+    if (status !== '-TEMPFAIL' && !isOfNewer) {
       if (!code.endsWith('-differ') || !faults.explain(entry.begun, entry.ended, gateKinds))
         report.add('wrong-refusal', `${nameEntry(entry)}: ${status} [${code}]`, where);
       return;
     }
-    const kinds = code === '' || code === 'outcome-unknown' ? undefined : kindsOfCode(code);
+    const isAny = code === '' || code === 'outcome-unknown';
+    const kinds = isOfNewer ? backendKinds : isAny ? undefined : kindsOfCode(code);
     const isNever = code !== '' && code !== 'outcome-unknown' && kinds === undefined;
     const from = kinds === queueKinds ? entry.begun - queueMs : entry.begun;
     const backend = done?.backend === '' ? undefined : done?.backend;

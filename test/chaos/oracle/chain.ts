@@ -21,7 +21,7 @@ const keyOrder = new Map(
 const events = new Set(
   (
     'start stop reload retire operator session-open session-close admission arguments completion log checkpoint limit clock access ' +
-    'key-change'
+    'key-change backend'
   ).split(' '),
 );
 /** What each record of a kind must have. */

@@ -217,6 +217,9 @@ const variations = [
       }),
   ),
   row('wrong-refusal', '-NOPERM', (e) => refuse(e, 3, '-NOPERM', 'denied')),
+  row('wrong-refusal', '-NOPERM of a newer backend without a fault', (e) =>
+    refuse(e, 3, '-NOPERM', 'unparsable', 'backend-newer'),
+  ),
   row('wrong-refusal', '-TEMPFAIL without a fault', (e) =>
     refuse(e, 3, '-TEMPFAIL', 'failed', 'queue-timeout'),
   ),
