@@ -30,7 +30,12 @@ export interface ReviewParts {
 
 type OfOne = 'suggest' | 'check' | 'replay';
 type Reviewed = OfOne | 'policies';
-type Asked = { readonly policy: string; readonly yaml: string; readonly sinceMs: number };
+type Asked = {
+  readonly policy: string;
+  readonly yaml: string;
+  readonly sinceMs: number;
+  readonly statement: string;
+};
 
 const weekMs = 7 * 86_400_000;
 
@@ -153,7 +158,7 @@ function lookedOf(found: Exclude<ReviewAnswer, { kind: 'refused' }>): LookedThro
 const changed = refusedReply(403, 'the configuration was changed meanwhile; sign in again');
 
 function taskOf({ settings, head: { directory } }: Told, what: OfOne, asked: Asked): ReviewTask {
-  const { policy, yaml, sinceMs } = asked;
+  const { policy, yaml, sinceMs, statement } = asked;
   const mailUsers = mailUsersSection(settings.mailUsers);
   switch (what) {
     case 'suggest':
@@ -169,6 +174,7 @@ function taskOf({ settings, head: { directory } }: Told, what: OfOne, asked: Ask
         yaml,
         mailUsers,
         sinceMs,
+        statement,
       };
     default:
       return what satisfies never;

@@ -22,7 +22,11 @@ import type {
   SuggestedGroup,
 } from '../domain/admin/page/api.js';
 import type { Settings } from '../domain/config/settings.js';
+import { isStatement, readStatement } from '../domain/judging/answers/statement.js';
 import type { Policy } from '../domain/judging/policy/policy.js';
+import { proveNoMore } from '../domain/judging/proof/more.js';
+import { proofMs, prove } from '../domain/judging/proof/prove.js';
+import { proofLines } from '../domain/judging/proof/words.js';
 import { parseAlone } from '../domain/judging/review/alone.js';
 import { effectOf } from '../domain/judging/review/generalise.js';
 import { createPolicyPeriods, type PolicyPeriod } from '../domain/judging/review/policy-periods.js';
@@ -34,6 +38,7 @@ import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/jud
 import { usesOf } from '../domain/judging/review/suggested-rule.js';
 import { isDigest } from '../domain/language/meaning/canonical.js';
 import { plural } from '../domain/language/words/words.js';
+import { formatWords } from '../domain/records/audit/encode.js';
 import { asTimeMs, formatTime } from '../domain/records/audit/record.js';
 import { createSearch, type ExchangeRow } from '../domain/records/trail/search.js';
 import type { Clock } from '../ports/machine.js';
@@ -59,6 +64,8 @@ export type ReviewTask =
       readonly yaml: string;
       readonly mailUsers: MailUsers;
       readonly sinceMs: number;
+      /** Empty: none. */
+      readonly statement: string;
     }
   | { readonly kind: 'policies'; readonly directory: string; readonly sinceMs: number | undefined };
 
@@ -100,7 +107,13 @@ export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallM
       const settings = settingsIn(task.settings);
       if (!settings.policies.has(task.policy)) return refused(task.policy);
       const policies = new Map([...settings.policies, [task.policy, policy]]);
-      const result = await replayed(task, { ...settings, policies }, clock);
+      const after = { ...settings, policies };
+      const result = {
+        ...(await replayed(task, after, clock)),
+        proofs: [noMore, ...(task.statement === '' ? [] : [task.statement])].map((text) =>
+          proved(text, settings, after, clock),
+        ),
+      };
       return { kind: 'replayed', value: { problems, result } };
     }
     case 'policies':
@@ -108,6 +121,31 @@ export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallM
     default:
       return task satisfies never;
   }
+}
+
+const noMore = 'after this change nobody may do more than before';
+
+/** What `dovegate prove --against` says of the candidate, without reading a record. */
+function proved(
+  text: string,
+  before: Settings,
+  after: Settings,
+  clock: Pick<Clock, 'now' | 'wallMs'>,
+): NonNullable<Replayed['result']>['proofs'][number] {
+  const statement = readStatement(text, after, before);
+  if (isStatement(statement, 'bad')) return { statement: text, lines: [statement.message] };
+  const startedMs = clock.now();
+  const options = { nowMs: clock.wallMs(), isOver: () => clock.now() - startedMs > proofMs };
+  const proof = isStatement(statement, 'never')
+    ? prove(statement, after, options)
+    : proveNoMore(statement, before, after, options);
+  const placeOf = ({ file, line }: { readonly file: string; readonly line: number }): string =>
+    file === policyFile ? `line ${line} of this text` : `${file}:${line}`;
+  return { statement: text, lines: proofLines(proof, statement, wordsLine, placeOf) };
+}
+
+function wordsLine(words: readonly string[]): string {
+  return formatWords(wordsShown(words));
 }
 
 function refused(policy: string): ReviewAnswer {
@@ -183,7 +221,7 @@ async function replayed(
   task: Extract<ReviewTask, { kind: 'replay' }>,
   settings: Settings,
   clock: Pick<Clock, 'now'>,
-): Promise<NonNullable<Replayed['result']>> {
+): Promise<Omit<NonNullable<Replayed['result']>, 'proofs'>> {
   const judging = createReplay(settings);
   const looked = await readUnder(task, clock, (row) => judging.take(row));
   const { judged, opaque, allowToDeny, denyToAllow, otherwise, notJudged, changes } = judging.finish();

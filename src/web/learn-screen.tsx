@@ -1,12 +1,13 @@
 // Screen "learn": what was seen under a policy, in groups to tick, and the policy that comes of it, checked and tried out on the past.
 
+import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AccessTable, Checked, Replayed, Suggested, SuggestedGroup } from '../domain/admin/page/api.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, TakeAlong } from './fields.js';
-import { AsCommand, Button, Empty, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Button, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
@@ -348,15 +349,24 @@ interface PastProps {
 /** Started by a button, because each look at the journal is a record. */
 function Past({ policy, yaml, sinceMs }: PastProps) {
   const { api } = useSession();
-  const [isAsked, setIsAsked] = useState(false);
-  const { value, fault, isBusy } = useAnswer(isAsked ? yaml : undefined, (signal) =>
-    api.json<Replayed>('POST /api/replay', { body: { policy, yaml, sinceMs }, signal }),
+  const [statement, setStatement] = useState('');
+  const [asked, setAsked] = useState<string>();
+  const { value, fault, isBusy } = useAnswer(
+    asked === undefined ? undefined : `${asked}\n${yaml}`,
+    (signal) =>
+      api.json<Replayed>('POST /api/replay', { body: { policy, yaml, sinceMs, statement: asked }, signal }),
   );
   return (
     <>
-      <h3>What it would have denied</h3>
-      {!isAsked && (
-        <Button onClick={() => setIsAsked(true)}>Try it out on what was recorded in that time</Button>
+      <h3>What it would have denied, and what it proves</h3>
+      <Field
+        label="a statement to prove of it, too"
+        value={statement}
+        onInput={setStatement}
+        placeholder='nobody may destroy in mailboxes of "*@example.com"'
+      />
+      {asked !== statement && (
+        <Button onClick={() => setAsked(statement)}>Try it out on what was recorded in that time</Button>
       )}
       {isBusy && <Empty>Judging past commands …</Empty>}
       {fault !== undefined && (
@@ -373,9 +383,23 @@ function Past({ policy, yaml, sinceMs }: PastProps) {
 }
 
 function Result({ result }: { readonly result: NonNullable<Replayed['result']> }) {
-  const { looked, allowToDeny, denyToAllow, otherwise, changes } = result;
+  const { looked, allowToDeny, denyToAllow, otherwise, proofs, changes } = result;
   return (
     <>
+      <dl>
+        {proofs.map(({ statement, lines }, at) => (
+          <Fragment key={at}>
+            <dt>
+              <Name value={statement} max={400} />
+            </dt>
+            {lines.map((line, number) => (
+              <dd key={number}>
+                <Name value={line} max={400} />
+              </dd>
+            ))}
+          </Fragment>
+        ))}
+      </dl>
       <p>
         {allowToDeny === 0 ? (
           <Sign tone={looked.isAll ? 'good' : 'quiet'}>

@@ -436,7 +436,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // Whether a statement about the policies of a configuration holds.
   'domain/judging/proof': rule(
     [...domain, ...protocol, 'domain/config', 'domain/records/story/content', 'domain/language/words'],
-    { public: ['prove', 'more'] },
+    { public: ['prove', 'more', 'words'] },
   ),
 
   'gateway/outcome': rule(belowGateway, { public: ['outcome', 'events', 'journal'] }),

@@ -51,15 +51,17 @@ function taskIn(
     policy = 'watch',
     yaml = '',
     lines = settings,
+    statement = '',
   }: {
     kind?: Exclude<ReviewTask['kind'], 'policies'>;
     policy?: string;
     yaml?: string;
     lines?: readonly string[];
+    statement?: string;
   } = {},
 ): ReviewTask {
   const directory = join(folder, 'audit');
-  return { kind, mailUsers, yaml, settings: lines, directory, policy, sinceMs: 0 };
+  return { kind, mailUsers, yaml, settings: lines, directory, policy, sinceMs: 0, statement };
 }
 
 /** As the page puts it together. */
@@ -126,6 +128,41 @@ void test('groups of what was seen; the ticked ones are a policy; what it would 
   const all = textOf(found.value, ['mailbox list', 'expunge']);
   const none = await review(taskIn(folder, { kind: 'replay', yaml: all }), clock);
   assert.equal(none.kind === 'replayed' && none.value.result?.allowToDeny, 1);
+});
+
+void test('a candidate is proved: nobody may do more than before, and what somebody asks', async (t) => {
+  const folder = openFolder(t);
+  writeJournal(
+    folder,
+    [{ listener: 'other', user: 'bob@example.com', words: ['quota', 'get'], atMs: recordedMs }],
+    configuration,
+  );
+  const provedOf = async (allow: string, statement = ''): Promise<unknown> => {
+    const yaml = `policies:\n  strict:\n    users: ["*@example.com"]\n    allow: [${allow}]\n`;
+    const task = taskIn(folder, { kind: 'replay', policy: 'strict', yaml, statement });
+    const found = await review(task, createFakeClock());
+    assert.ok(found.kind === 'replayed', JSON.stringify(found));
+    return found.value.result?.proofs.map(({ lines }) => lines.map((line) => line.replace(/ for \S+/, '')));
+  };
+  const left = 'left out: limits, locks, what another person would have to approve';
+  assert.deepEqual(await provedOf(''), [['holds', left]]);
+  assert.deepEqual(await provedOf('quota get, mailbox delete', 'policy strict may only read'), [
+    [
+      'disproved: everybody at other may run this (policy strict, by line 4 of this text):',
+      '  mailbox delete Work (effect destroy)',
+    ],
+    [
+      'disproved: everybody at other may run this (policy strict, by line 4 of this text):',
+      '  mailbox delete Work (effect destroy)',
+    ],
+  ]);
+  assert.deepEqual(await provedOf('quota get', 'nobody may frob'), [
+    ['holds', left],
+    [
+      'at character 12, before "frob", there must be a verb: read, end sessions, change, administer, destroy, ' +
+        'read content, reach content, run COMMAND',
+    ],
+  ]);
 });
 
 void test('a text with errors is not replayed; their lines are those of the text; no file is read', async (t) => {

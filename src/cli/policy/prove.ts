@@ -11,6 +11,7 @@ import {
   prove as proveStatement,
   type Witness,
 } from '../../domain/judging/proof/prove.js';
+import { proofLines } from '../../domain/judging/proof/words.js';
 import { formatJson, formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatPlace, plain, stdout } from '../output/output.js';
@@ -53,43 +54,11 @@ export function proofOf(
 }
 
 /** Several lines, without the last LF. */
-export function sayProof(
-  proof: Proof,
-  config: string,
-  { isWithApproval }: Pick<Statement, 'isWithApproval'>,
-): string {
-  switch (proof.kind) {
-    case 'holds': {
-      const left = [
-        'limits',
-        'locks',
-        ...(isWithApproval ? [] : ['what another person would have to approve']),
-      ];
-      return [
-        `holds${proof.notes.map((note) => `: ${plain(note)}`).join('')}`,
-        `left out: ${left.join(', ')}`,
-      ].join('\n');
-    }
-    case 'disproved': {
-      const { who, policy, rule, user, words, effect, isGranted } = proof.witness;
-      const by = rule === undefined ? 'which observes' : `by ${formatPlace(rule)}`;
-      const asked = isGranted ? ' on request' : '';
-      const line = [formatWords(words), ...(user === '' ? [] : [`for ${user}`])].join(' ');
-      return plainLines([
-        `disproved: ${who} may run this${asked} (policy ${policy}, ${by}):`,
-        `  ${line} (effect ${effect})`,
-        `to confirm it: ${formatWords(explainWords(proof.witness, config))}`,
-      ]);
-    }
-    case 'undecided':
-      return plainLines([`undecided: ${proof.reason}`]);
-    default:
-      return proof satisfies never;
-  }
-}
-
-function plainLines(lines: readonly string[]): string {
-  return lines.map((line) => plain(line)).join('\n');
+export function sayProof(proof: Proof, config: string, statement: Pick<Statement, 'isWithApproval'>): string {
+  const confirm = isProof(proof, 'disproved')
+    ? [`to confirm it: ${formatWords(explainWords(proof.witness, config))}`]
+    : [];
+  return [...proofLines(proof, statement, formatWords), ...confirm].map((line) => plain(line)).join('\n');
 }
 
 /** The command that confirms it; a member of a group is for the reader to fill in. */

@@ -504,6 +504,8 @@ export interface Replayed extends Checked {
     readonly looked: LookedThrough;
     readonly allowToDeny: number;
     readonly denyToAllow: number;
+    /** Of the statement that nobody may do more than before, and of the one that was asked. Raw texts. */
+    readonly proofs: readonly { readonly statement: string; readonly lines: readonly string[] }[];
     /** It would be refused otherwise than then, or depend on how many mails match. */
     readonly otherwise: number;
     /** The most frequent first, at most 50. */

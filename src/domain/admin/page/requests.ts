@@ -68,6 +68,8 @@ const review = z.object({
   policy: z.string({ error: 'must be the name of a policy' }),
   yaml: text(bounds.reviewYamlChars).default(''),
   sinceMs: distanceMs.optional(),
+  /** What is proved of the candidate, beside that nobody may do more than before. */
+  statement: text(bounds.statementChars).default(''),
 });
 export const parseReview = readerOf(review);
 
