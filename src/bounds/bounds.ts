@@ -428,6 +428,7 @@ const values = {
   reportTokenReads: 30,
   ownerRows: 1000,
   ownerReports: 8,
+  ownerReportsOfToken: 2,
   ownerReportMs: '60s',
   ownerReportPeriod: '90d',
   lookBodyBytes: '64KiB',

@@ -38,6 +38,8 @@ export function peopleShownBy(policies: Settings['policies']): string[] {
 export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Promise<PageReply> {
   const { clock, log, daemon, looks, guard } = parts;
   let running = 0;
+  /** Reports that are made for a token; only those that are. */
+  const byToken = new Map<string, number>();
 
   return async (call) => {
     const { token = '', peer, query, accept, known, signal } = call;
@@ -51,12 +53,14 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
     const { head, settings } = daemon.told ?? {};
     if (head === undefined || settings === undefined)
       return refusedReply(503, 'dovegate does not answer; ask again when it runs');
-    if (running >= bounds.ownerReports)
+    const own = byToken.get(token) ?? 0;
+    if (running >= bounds.ownerReports || own >= bounds.ownerReportsOfToken)
       return {
         ...refusedReply(503, 'too many reports are made at once; try again'),
         headers: { 'Retry-After': '5' },
       };
     running += 1;
+    byToken.set(token, own + 1);
     try {
       const { user } = await daemon.openReport(token, peer.address ?? '-', head.generation);
       known(`owner of ${user}`);
@@ -82,6 +86,9 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
       return refusedReply(503, whyNotShown(fault) ?? 'the report could not be made in time; try again later');
     } finally {
       running -= 1;
+      const left = (byToken.get(token) ?? 1) - 1;
+      if (left === 0) byToken.delete(token);
+      else byToken.set(token, left);
     }
   };
 

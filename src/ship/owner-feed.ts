@@ -209,12 +209,16 @@ export function startOwnerFeed(parts: OwnerFeedParts): NoticeFeed {
     await owe(user, { ...mail, tried: day });
     const id = `owner.${parts.journal}.${day}.${to.replace('@', '%')}`;
     const { host } = parts;
-    try {
-      await parts.send(to, ownerMailOf(view, { user, host, id, timeMs: clock.wallMs() }), signal);
-    } catch (cause) {
+    const first = await sent(to, ownerMailOf(view, { user, host, id, timeMs: clock.wallMs() }));
+    // By the words of a reason a requester could have the mail of all grants of the day refused.
+    const bare = { rows: view.rows.map((row) => ({ ...row, reason: '' })), more: view.more };
+    const failure =
+      first?.isOfRecipient === true && first.isRefusal
+        ? await sent(to, ownerMailOf(bare, { user, host, id, timeMs: clock.wallMs() }))
+        : first;
+    if (failure !== undefined) {
       // It may have left: nobody is told twice a day.
       if (signal.aborted) return 'settled';
-      const failure = cause instanceof NoticeFault ? cause : new NoticeFault('internal', undefined, cause);
       failWith(failure);
       if (failure.code === 'unanswered') return 'settled';
       if (failure.isOfRecipient && failure.isRefusal) return drop(user, 'the mail server refused it');
@@ -229,6 +233,16 @@ export function startOwnerFeed(parts: OwnerFeedParts): NoticeFeed {
       parts.onBack();
     }
     return 'settled';
+  }
+
+  /** Undefined: the server took it. */
+  async function sent(to: string, mail: NoticeMail): Promise<NoticeFault | undefined> {
+    try {
+      await parts.send(to, mail, signal);
+      return undefined;
+    } catch (cause) {
+      return cause instanceof NoticeFault ? cause : new NoticeFault('internal', undefined, cause);
+    }
   }
 
   async function drop(user: string, why: string): Promise<End> {

@@ -1,6 +1,7 @@
 // What an owner gets for a token: the gate decides what it opens, a report that takes too long is given up, only some are made at once, and
 // nothing is shown that the configuration in force does not show.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { DoorFault } from '../../src/adapters/door/door-client.js';
 import { systemNumbers } from '../../src/adapters/host/accounts.js';
@@ -126,7 +127,7 @@ void test('a configuration that came meanwhile: nothing is shown', async () => {
   assert.equal((await ask()).status, 409);
 });
 
-// bounds.ownerReports, bounds.ownerReportMs
+// bounds.ownerReports, bounds.ownerReportsOfToken, bounds.ownerReportMs
 void test('so many at once, and so long', async () => {
   const { clock, ask } = open({
     // oxlint-disable-next-line require-yield -- a disk that hangs
@@ -134,9 +135,13 @@ void test('so many at once, and so long', async () => {
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     },
   });
-  const all = Array.from({ length: bounds.ownerReports }, () => ask());
+  const all = Array.from({ length: bounds.ownerReportsOfToken }, () => ask());
   for (let turns = 0; turns < 20; turns += 1) await settle();
-  const crowded = await ask();
+  assert.equal((await ask()).status, 503);
+  for (let at = all.length; at < bounds.ownerReports; at += 1)
+    all.push(ask({ token: makeKey(randomBytes(keyBytes), reportTokenPrefix) }));
+  for (let turns = 0; turns < 20; turns += 1) await settle();
+  const crowded = await ask({ token: makeKey(randomBytes(keyBytes), reportTokenPrefix) });
   assert.deepEqual([crowded.status, crowded.headers?.['Retry-After']], [503, '5']);
   await clock.advance(bounds.ownerReportMs);
   assert.deepEqual(

@@ -144,7 +144,7 @@ void test('a candidate is proved: nobody may do more than before, and what someb
     assert.ok(found.kind === 'replayed', JSON.stringify(found));
     return found.value.result?.proofs.map(({ lines }) => lines.map((line) => line.replace(/ for \S+/, '')));
   };
-  const left = 'left out: limits, locks, what another person would have to approve';
+  const left = 'left out: limits, locks, who can open a socket, what another person would have to approve';
   assert.deepEqual(await provedOf(''), [['holds', left]]);
   assert.deepEqual(await provedOf('quota get, mailbox delete', 'policy strict may only read'), [
     [

@@ -36,7 +36,7 @@ interface Story {
   readonly mails: { readonly to: string; readonly mail: NoticeMail }[];
   readonly said: string[];
   /** Why the server does not take a mail; undefined: it does. `hang`: it never answers. */
-  refuse: (to: string) => NoticeFault | 'hang' | undefined;
+  refuse: (to: string, text: string) => NoticeFault | 'hang' | undefined;
   attempts: number;
   give(grant: Grant): void;
   /** A use of a grant, and its end. */
@@ -137,7 +137,7 @@ function tell(t: TestContext): Story {
         async send(to, mail, signal) {
           story.attempts += 1;
           await pause(0);
-          const fault = story.refuse(to);
+          const fault = story.refuse(to, mail.text);
           if (fault === 'hang') await new Promise((resolve) => signal.addEventListener('abort', resolve));
           signal.throwIfAborted();
           if (fault !== undefined) throw fault;
@@ -328,6 +328,21 @@ void test('who is refused for good is dropped, who is refused for now comes late
   story.refuse = () => undefined;
   await story.until(() => story.mails.length === 3);
   assert.equal(story.mails[2]?.mail.text.match(/showed content/g)?.length, 2);
+});
+
+void test('a reason for which the server refuses the mail: the owner gets it without the reasons', async (t) => {
+  const { story } = await begin(t);
+  story.give({ id: 'G1', user: bob, reason: 'GTUBE' });
+  story.give({ id: 'G2', user: bob });
+  for (const grant of ['G1', 'G2']) story.use(grant, [bob]);
+  story.refuse = (_, text) =>
+    text.includes('GTUBE') ? new NoticeFault('mail-refused', 554, undefined, 0, true) : undefined;
+  await story.toNext(7);
+  await story.until(() => story.mails.length === 1);
+  const [text = ''] = texts(story);
+  assert.match(text, /grant: G1[\s\S]*grant: G2/);
+  assert.doesNotMatch(text, /GTUBE|4711/);
+  assert.doesNotMatch(story.said.join(), /dropped/);
 });
 
 void test('names that are no address, the sender itself, and those that are left out get no mail', async (t) => {

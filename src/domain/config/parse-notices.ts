@@ -16,6 +16,13 @@ export function parseNotices(
     cursor.error(['notices'], `must hold at most ${bounds.noticeReceivers} receivers`);
   const receivers = all.flatMap(([name, raw]) => receiverOf(name, raw));
   warnOfSameUrls(receivers, cursor.down('notices'));
+  const [first, ...others] = receivers.filter(({ kind }) => kind === 'owners');
+  for (const { name } of others)
+    cursor.error(
+      ['notices', name, 'mail', 'to'],
+      `is owner in ${first?.name ?? ''}, too: owners would get two mails a day; keep one of them`,
+      'key-conflict',
+    );
   const hasGrants = Object.values(policies).some(({ onRequest }) => onRequest.length > 0);
   for (const { kind, name } of receivers)
     if (kind === 'owners' && !hasGrants)

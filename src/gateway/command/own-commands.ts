@@ -60,7 +60,9 @@ export function assessOwnCommand(
   const budget = read.kind === 'parsed' ? budgetOf(context, session, read) : 'questions';
   const nowhere = { budget, destinations: [], aliases: [], isSettled: false };
   if (read.kind === 'parsed' && budget !== 'none') {
-    const retryAfterMs = context[budget].take(session.names.origin, context.clock.now());
+    // The panel asks for many owners: one that reloads must not keep the others out.
+    const owner = own.command.name === reportCommand ? ` ${read.values.get('user')?.[0] ?? ''}` : '';
+    const retryAfterMs = context[budget].take(`${session.names.origin}${owner}`, context.clock.now());
     if (retryAfterMs !== undefined) {
       // Over its rate: nothing is looked up, and its words are not recorded.
       const obstacle: Ending = { kind: 'limited', limit: `60 ${budget} a minute`, retryAfterMs };

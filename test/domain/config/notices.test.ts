@@ -72,6 +72,10 @@ void test('mails to the owners of mailboxes', () => {
     },
   ]);
   assert.deepEqual(problems, ['notices.owners.mail.to: warning: has no effect: no policy has on_request']);
+  const twice = read(`notices:
+  one: { mail: { to: owner, from: a@example.com } }
+  two: { mail: { to: owner, from: b@example.com } }`);
+  assert.match(twice.problems.join(), /notices\.two\.mail\.to: error: is owner in one, too/);
   const wrong: readonly (readonly [mail: string, problem: RegExp])[] = [
     ['to: owner, digest: "7:00"', /mail\.digest: error: must be a time of the day in UTC, in quotes/],
     ['to: owner, digest: "24:00"', /mail\.digest: error: must be a time of the day/],

@@ -12,8 +12,11 @@ export function proofLines(
 ): string[] {
   switch (proof.kind) {
     case 'holds': {
-      const left = isWithApproval ? '' : ', what another person would have to approve';
-      return [`holds${proof.notes.map((note) => `: ${note}`).join('')}`, `left out: limits, locks${left}`];
+      const left = isWithApproval ? 'how many must approve' : 'what another person would have to approve';
+      return [
+        `holds${proof.notes.map((note) => `: ${note}`).join('')}`,
+        `left out: limits, locks, who can open a socket, ${left}`,
+      ];
     }
     case 'disproved': {
       const { who, policy, rule, user, words, effect, isGranted } = proof.witness;

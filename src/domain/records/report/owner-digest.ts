@@ -13,7 +13,7 @@ import {
   quietEndMs,
   type SeesPeople,
 } from '../story/owner-view.js';
-import { createTouchReader, touchClasses } from './touch.js';
+import { createTouchReader, hadEffect, touchClasses } from './touch.js';
 
 /** A mail that somebody has not got for certain. */
 export interface OwedMail {
@@ -153,8 +153,7 @@ export function createOwnerDigest(plan: OwnerPlan, options: DigestOptions) {
     },
   ): boolean {
     const touch = createTouchReader(user)({ fields, admittedSeq: 0, completedSeq: seq });
-    // What did not reach the mail server touched nothing.
-    if (touch.reached === 'no') return true;
+    if (!hadEffect(touch)) return true;
     const isOver = over.has(grant);
     // Of what comes after the last mails, only another day tells.
     if (!isNew && seq > plan.told) return true;

@@ -11,7 +11,7 @@ import type { Certainty } from '../story/story.js';
 import { type DoubtCode, formatPeriod, judgeCompleteness } from './completeness.js';
 import { escape } from './html.js';
 import { filterOf, type Reported, touches } from './report.js';
-import { countForOf, type Touch, type TouchClass, touchClasses } from './touch.js';
+import { countForOf, hadEffect, type Touch, type TouchClass, touchClasses } from './touch.js';
 
 export interface OwnerAsked {
   /** One user in its normal form. */
@@ -91,7 +91,7 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
   let left_out = 0;
   for await (const touch of touches(journal, filter, mailbox, { ofGrant })) {
     if (!isTold(touch, nowMs)) continue;
-    if (touch.reached === 'no' || touch.class === 'failed' || touch.class === 'denied') {
+    if (!hadEffect(touch)) {
       without_effect += 1;
       continue;
     }

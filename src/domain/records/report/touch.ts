@@ -78,6 +78,11 @@ export interface Touch {
   readonly completedSeq: number | undefined;
 }
 
+/** False: it was refused, failed, or never reached the mail server. */
+export function hadEffect({ reached, class: group }: Pick<Touch, 'reached' | 'class'>): boolean {
+  return reached !== 'no' && group !== 'failed' && group !== 'denied';
+}
+
 export interface GrantTold {
   readonly approvedBy: string;
   /** Undefined: its records are not kept any more. */

@@ -152,7 +152,9 @@ export function foldGrant(records: readonly Followed[], id: string): GrantStory 
 
 /** What is kept of a record. Of thousands of stories, each further text would fill the memory: a forged journal has long ones. */
 const keysOfSteps =
-  'time at event action principal by until uses used request grant carried sent for duration_ms'.split(' ');
+  'time at event action principal policy by until uses used approvals quiet_ms request grant carried sent for duration_ms'.split(
+    ' ',
+  );
 const keysOfRequests = 'to policy rule reason users case command args scope approvals effect matches'
   .split(' ')
   .concat(keysOfSteps);

@@ -50,6 +50,23 @@ function ledgerOf(records: readonly AuditRecord[], asked: AccessAsked = {}) {
   return ledger;
 }
 
+void test('what its owner is shown of a grant: the team of each approver, and until when it is kept back', () => {
+  const ledger = ledgerOf([
+    requested('A', start),
+    approved('A', start + 1),
+    granted('A', start + 2, { approvals: 1, quiet_ms: hour }),
+    requested('B', start, { approvals: 0 }),
+    granted('B', start + 1, { approvals: 0 }),
+  ]);
+  const given = toldBy([ledger]);
+  assert.deepEqual(given('A').given, {
+    approvers: [{ policy: 'leads', principal: approver }],
+    quietUntilMs: start + 2 + hour,
+  });
+  assert.deepEqual(given('B').given, { approvers: [], quietUntilMs: undefined });
+  assert.equal(given('C').given, undefined);
+});
+
 void test('what was tried when a grant was over is said beside its uses, and makes no request of its own', () => {
   const tried = (id: string, request: string, time: number): AuditRecord[] => [
     { time, event: 'admission', id, principal: owner, command: 'fetch', decision: 'deny', request },
