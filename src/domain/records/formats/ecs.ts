@@ -47,9 +47,8 @@ export function createEcs(): (row: ExchangeRow) => string {
 }
 
 function eventOf(facts: Facts): object {
-  const { fields, peer, actor, activity } = facts;
+  const { fields, peer, actor, activity, decision } = facts;
   const [category = 'api', type = types[activity]] = categories[facts.event] ?? [];
-  const decision = textIn(fields, 'decision');
   const duration = asNumber(fields['duration_ms']);
   const address = textIn(peer, 'address');
   const host = textIn(fields, 'host');
@@ -68,7 +67,7 @@ function eventOf(facts: Facts): object {
       category: [category],
       type: [
         type,
-        ...(facts.isCommand && decision !== '' ? [decision === 'deny' ? 'denied' : 'allowed'] : []),
+        ...(facts.isCommand && decision !== undefined ? [decision === 'deny' ? 'denied' : 'allowed'] : []),
       ],
       module: 'dovegate',
       dataset: 'dovegate.audit',
@@ -100,7 +99,7 @@ function eventOf(facts: Facts): object {
     ...(Object.keys(rule).length > 0 && { rule }),
     ...(fields['error'] !== undefined && { error: named('code', fields['error']) }),
     dovegate: {
-      ...plain(restOf(fields, placed)),
+      ...plain(restOf(facts, placed)),
       ...(facts.users.length > 0 && { users: facts.users }),
     },
   };

@@ -53,6 +53,8 @@ export interface Facts {
   readonly backend: string;
   readonly outcome: string;
   readonly outcomeClass: OutcomeClass;
+  /** Of a command: `deny` also where a lock, a hold or a limit refused what the rules allow. Undefined: nothing was decided. */
+  readonly decision: 'allow' | 'deny' | undefined;
   readonly why: string;
   readonly message: string;
   readonly severity: Severity;
@@ -84,6 +86,7 @@ function factsOf(row: ExchangeRow, peer: StoredRecord): Facts {
   const outcome = outcomeOf(row) || textIn(fields, 'outcome');
   const name = valueText(fields['principal']) || valueText(fields['by']);
   const users = [...new Set([...asTexts([fields['user']]), ...asTexts(fields['users'])])];
+  const outcomeClass = classOfRow(row);
   const why = whyWords(row);
   const whose = users.length === 0 ? '' : ` of ${users.slice(0, usersShown).join(', ')}`;
   const what = isCommand ? `${operation}${whose}` : kindOf(fields) === undefined ? operation : deedOf(fields);
@@ -101,7 +104,8 @@ function factsOf(row: ExchangeRow, peer: StoredRecord): Facts {
     users,
     backend: backendOf(row),
     outcome,
-    outcomeClass: classOfRow(row),
+    outcomeClass,
+    decision: decisionOf(fields, outcomeClass),
     why,
     message: `${name || 'dovegate'}: ${what}${outcome && `: ${outcome}`}`,
     severity: severityOf(fields),
@@ -109,6 +113,11 @@ function factsOf(row: ExchangeRow, peer: StoredRecord): Facts {
 }
 
 const usersShown = 3;
+
+function decisionOf({ decision, event }: StoredRecord, outcomeClass: OutcomeClass): Facts['decision'] {
+  if (decision === 'deny' || (outcomeClass === 'denied' && isExchange({ event }))) return 'deny';
+  return decision === 'allow' ? 'allow' : undefined;
+}
 
 function activityOf(fields: StoredRecord, command: string): Activity {
   if (kindOf(fields) === 'look') return 'read';
@@ -130,9 +139,11 @@ function actorOf(principal: string, peer: StoredRecord): Facts['actor'] {
   };
 }
 
-/** Without the keys that have a place of their own. */
-export function restOf(fields: StoredRecord, placed: ReadonlySet<string>): StoredRecord {
+/** Without the keys that have a place of their own. What the rules decided stays where something else then refused the command. */
+export function restOf({ fields, decision }: Facts, placed: ReadonlySet<string>): StoredRecord {
+  const isPlaced = (key: string, value: unknown): boolean =>
+    placed.has(key) && (key !== 'decision' || value === decision);
   return Object.fromEntries(
-    Object.entries(fields).filter(([key, value]) => value !== undefined && !placed.has(key)),
+    Object.entries(fields).filter(([key, value]) => value !== undefined && !isPlaced(key, value)),
   );
 }

@@ -32,7 +32,7 @@ const severities: Readonly<Record<Severity, readonly [id: number, name: string]>
   error: [4, 'High'],
   critical: [5, 'Critical'],
 };
-const decisions: Readonly<Record<string, object>> = {
+const decisions: Readonly<Record<'allow' | 'deny', object>> = {
   allow: { action_id: 1, action: 'Allowed', disposition_id: 1, disposition: 'Allowed' },
   deny: { action_id: 2, action: 'Denied', disposition_id: 2, disposition: 'Blocked' },
 };
@@ -58,7 +58,7 @@ function eventOf(facts: Facts): object {
   const policy = textIn(fields, 'policy');
   const code = valueText(fields['error']) || textIn(fields, 'denial') || outcome;
   const pid = asNumber(peer['pid']);
-  const decision = decisions[textIn(fields, 'decision')];
+  const decision = facts.decision && decisions[facts.decision];
   return {
     activity_id: activityId,
     activity_name: activity === 'other' ? facts.operation : activityName,
@@ -107,7 +107,7 @@ function eventOf(facts: Facts): object {
     ...(facts.users.length > 0 && {
       resources: facts.users.map((name) => ({ name, type: 'mail user' })),
     }),
-    unmapped: restOf(fields, policy !== '' && decision === undefined ? withPolicy : placed),
+    unmapped: restOf(facts, policy !== '' && decision === undefined ? withPolicy : placed),
   };
 }
 

@@ -251,7 +251,18 @@ export function hasOutcome(row: StoryRow, wanted: string): boolean {
   return outcomeOf(row) === wanted || as === wanted || (wanted === notOk && as !== 'ok');
 }
 
+/** Of a record that counts a flood, by its `action`; what is not here went well. */
+const classesOfCounted: ReadonlyMap<string, OutcomeClass> = new Map([
+  ['refused', 'denied'],
+  ['unsent', 'failed'],
+  ['page-refused', 'denied'],
+  ['turned-away', 'denied'],
+  ['login-failed', 'denied'],
+]);
+
 export function classOfRow(row: StoryRow): OutcomeClass {
+  const { event } = row.fields;
+  if (event === 'limit') return classesOfCounted.get(textIn(row.fields, 'action')) ?? 'ok';
   const outcome = outcomeOf(row);
   const kind = kindOf(row.fields);
   if (isExchange(row.fields) || kind === 'operator' || isKnown(outcome)) return classOfOutcome(outcome);

@@ -6,6 +6,7 @@ import { createEcs, ecsVersion } from '../../../../src/domain/records/formats/ec
 import { createOcsf, ocsfVersion } from '../../../../src/domain/records/formats/ocsf.js';
 import { formatOtlp, otlpFrame } from '../../../../src/domain/records/formats/otlp.js';
 import { createSearch, type ExchangeRow } from '../../../../src/domain/records/trail/search.js';
+import { type FloodKind, floodKinds } from '../../../../src/gateway/outcome/events.js';
 import { ecsFaults } from '../../../kit/ecs-fields.js';
 import { ocsfFaults, publishedShapes, usedShapes } from '../../../kit/ocsf-schema.js';
 import { otlpFaults } from '../../../kit/otlp-shape.js';
@@ -106,6 +107,48 @@ void test('OCSF: effects become activities, outcomes a status, and nothing is lo
     )
       assert.ok(Object.hasOwn(ocsfOf(row).unmapped, key), key);
   assert.ok(text.includes('"operation":"quota get"'));
+});
+
+void test('what a lock, a hold or a limit stopped is denied, whatever the rules said of it', () => {
+  const ends = [
+    ...(['locked', 'held', 'over-limit', 'limits-full'] as const).map((error) => ({
+      outcome: error.includes('limit') ? ('limited' as const) : ('denied' as const),
+      error,
+    })),
+    { outcome: 'unparsable' as const },
+  ];
+  for (const end of ends) {
+    const row = pairRow('E1', {}, { ...end, sent: false, backend: undefined });
+    assert.equal(row.fields['decision'], 'allow');
+    const event = ocsfOf(row);
+    assert.deepEqual([event['action'], event['disposition'], event.status_id], ['Denied', 'Blocked', 2]);
+    assert.equal(event.unmapped['decision'], 'allow');
+    assert.deepEqual(ecsOf(row).event['type'], ['access', 'denied']);
+    assert.equal(ecsOf(row).dovegate['decision'], 'allow');
+  }
+  for (const outcome of ['ok', 'failed', 'partly', 'timeout', 'unknown', 'aborted'] as const) {
+    const row = pairRow('E1', {}, { outcome });
+    assert.equal(ocsfOf(row)['action'], 'Allowed');
+    assert.deepEqual(ecsOf(row).event['type'], ['access', 'allowed']);
+    assert.ok(!Object.hasOwn(ocsfOf(row).unmapped, 'decision'));
+  }
+});
+
+void test('counts of a flood: of what was refused or not sent a failure, of the rest not', () => {
+  const wanted: Readonly<Record<FloodKind, string>> = {
+    refused: 'failure',
+    unsent: 'failure',
+    'page-refused': 'failure',
+    'turned-away': 'failure',
+    'login-failed': 'failure',
+    question: 'success',
+    session: 'success',
+  };
+  for (const action of floodKinds) {
+    const row = { fields: { event: 'limit', principal: 'bob@support', action, count: 15 } };
+    assert.equal(ecsOf(row).event['outcome'], wanted[action], action);
+    assert.equal(ocsfOf(row)['status'], wanted[action] === 'failure' ? 'Failure' : 'Success', action);
+  }
 });
 
 void test('a peer at a UNIX socket has a name and an id, one over TCP an address; later commands of a session keep it', () => {
