@@ -166,8 +166,8 @@ void test('each answer of a collector: success, partial success, later, never, a
     async () => /dovegate_audit_ship_refused_total\{sink="localhost:\d+"\} 1$/m.test(await metrics()),
     'the refused record is counted',
   );
-  // An answer without a body, and 204, are success.
-  collector.answer({ status: 204, isTaken: true });
+  // The empty message of protobuf is success.
+  collector.answer({ status: 200, headers: { 'Content-Type': 'application/x-protobuf' }, isTaken: true });
   const beforeEmpty = collector.lines.length;
   await ask();
   await until(() => collector.lines.length > beforeEmpty, 'it goes on');
@@ -192,12 +192,16 @@ void test('answers that are none: a page of HTML, a redirect, an answer without 
 }, async (t) => {
   const answers = {
     html: { status: 200, headers: { 'Content-Type': 'text/html' }, body: '<html>welcome</html>' },
+    empty: { status: 200 },
+    'no content': { status: 204 },
     redirect: { status: 307, headers: { Location: 'https://localhost:1/v1/logs' } },
     'no rights': { status: 401 },
     'too long': { status: 200, body: `{"a":"${'x'.repeat(bounds.otlpAnswerBytes)}"}` },
   };
   const said: Readonly<Record<keyof typeof answers, RegExp>> = {
     html: /not of OTLP/,
+    empty: /not of OTLP/,
+    'no content': /not of OTLP/,
     redirect: /answers with 307/,
     'no rights': /answers with 401/,
     'too long': /more than \d+ bytes/,

@@ -33,6 +33,7 @@ export interface OtlpOptions
 
 /** Refusals are reported at most so often, with their sum. */
 const tellMs = 60_000;
+const protobufType = /^application\/x-protobuf[ \t]*(?:;|$)/i;
 const retried: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export function createOtlpCarrier(options: OtlpOptions): Carrier {
@@ -89,8 +90,9 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
   };
 
   /** Throws a ReceiverFault for any answer but a success. */
-  function note({ status, body, retryAfter }: Answer, sent: number): void {
-    if (status >= 200 && status < 300) return noteSuccess(body, sent);
+  function note(given: Answer, sent: number): void {
+    const { status, body, retryAfter } = given;
+    if (status >= 200 && status < 300) return noteSuccess(given, sent);
     const words = asText(asObject(parseLine(body))?.['message']) ?? '';
     const text = `it answers with ${status}${words && `: ${words}`}`;
     const nowMs = clock.now();
@@ -102,17 +104,19 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
     throw new ReceiverFault(status === 401 || status === 403 ? 'auth-rejected' : 'refused', text);
   }
 
-  function noteSuccess(body: string, sent: number): void {
-    if (body.trim() === '') return;
-    const answer = parseLine(body);
+  function noteSuccess({ status, type, body }: Answer, sent: number): void {
+    // The empty message of protobuf, which some answer to JSON, too.
+    if (status === 200 && body === '' && protobufType.test(type)) return;
+    const answer = status === 200 ? parseLine(body) : undefined;
     if (answer === undefined) {
       notBeforeMs = clock.now() + bounds.otlpRefusedMs;
       throw new ReceiverFault('refused', 'its answer is not of OTLP; the URL may be of another program');
     }
     const partial = asObject(answer['partialSuccess']);
+    // Of 64 bits, as a number or as text.
     const wanted =
       asNumber(partial?.['rejectedLogRecords']) ?? Number(asText(partial?.['rejectedLogRecords']));
-    const count = Math.min(Number.isSafeInteger(wanted) && wanted > 0 ? wanted : 0, sent);
+    const count = wanted > 0 ? Math.min(Math.ceil(wanted), sent) : 0;
     if (count === 0) return;
     refused += count;
     untold = { count: untold.count + count, text: asText(partial?.['errorMessage']) ?? '' };

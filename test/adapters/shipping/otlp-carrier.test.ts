@@ -19,6 +19,7 @@ interface Told {
   readonly status: number;
   readonly retryAfter?: string;
   readonly body?: string;
+  readonly type?: string;
 }
 
 const lines = linesOf().map((line, at) => ({ seq: at + 1, bytes: Buffer.from(line) }));
@@ -28,8 +29,9 @@ const batch: Batch = { lines, text: Buffer.alloc(0), position };
 async function openCarrier(t: TestContext, told: Told) {
   const server = createServer((request, response) => {
     request.resume().once('end', () => {
-      const { status, retryAfter, body = '{}' } = told;
-      response.writeHead(status, retryAfter === undefined ? {} : { 'Retry-After': retryAfter }).end(body);
+      const { status, retryAfter, body = '{}', type = 'application/json' } = told;
+      const wait = retryAfter === undefined ? {} : { 'Retry-After': retryAfter };
+      response.writeHead(status, { 'Content-Type': type, ...wait }).end(body);
     });
   });
   const port = await listenHere(server);
@@ -119,4 +121,65 @@ void test('partial success: no more is refused than was sent, and it is reported
     [lines.length, 2 * lines.length],
   );
   line.close(true);
+});
+
+void test('partial success: a count is a number or a text, and may have 64 bits', async (t) => {
+  const counts: readonly (readonly [written: string, refused: number])[] = [
+    ['"9223372036854775807"', lines.length],
+    ['9223372036854775807', lines.length],
+    ['"9007199254740993"', lines.length],
+    ['"2"', 2],
+    ['2', 2],
+    ['"0"', 0],
+    ['-1', 0],
+    ['"many"', 0],
+    ['null', 0],
+  ];
+  for (const [written, refused] of counts) {
+    const body = `{"partialSuccess":{"rejectedLogRecords":${written}}}`;
+    const { carrier, open, rejections } = await openCarrier(t, { status: 200, body });
+    const line = await open();
+    await line.send(batch);
+    line.close(true);
+    assert.equal(carrier.refused, refused, written);
+    assert.deepEqual(
+      rejections.map(([count]) => count),
+      refused === 0 ? [] : [refused],
+    );
+    assert.equal(carrier.safe, position);
+  }
+});
+
+void test('success is 200 with an object of JSON, or with the empty message of protobuf', async (t) => {
+  const good: readonly Told[] = [
+    { status: 200, body: '{}' },
+    { status: 200, body: ' {"partialSuccess":{}}\n', type: 'text/plain' },
+    { status: 200, body: '', type: 'application/x-protobuf' },
+    { status: 200, body: '', type: 'Application/X-Protobuf; charset=x' },
+  ];
+  for (const told of good) {
+    const { carrier, open } = await openCarrier(t, told);
+    const line = await open();
+    await line.send(batch);
+    line.close(true);
+    assert.equal(carrier.safe, position, JSON.stringify(told));
+  }
+  const bad: readonly Told[] = [
+    { status: 200, body: '' },
+    { status: 200, body: ' ', type: 'application/x-protobuf' },
+    { status: 200, body: '', type: 'application/x-protobufs' },
+    { status: 200, body: '[]' },
+    { status: 200, body: 'ok' },
+    { status: 204, body: '' },
+    { status: 204, body: '', type: 'application/x-protobuf' },
+    { status: 202, body: '{}' },
+  ];
+  for (const told of bad) {
+    const { carrier, open } = await openCarrier(t, told);
+    const line = await open();
+    const fault = await line.send(batch).catch((cause: unknown) => cause);
+    assert.match(shipFaultOf(fault).text, /not of OTLP/, JSON.stringify(told));
+    line.close(false);
+    assert.equal(carrier.safe, beginning);
+  }
 });
