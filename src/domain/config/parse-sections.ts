@@ -139,12 +139,16 @@ function leastMemoryBytes(lineBytesMax: number): number {
   return ringHeaderBytes + 2 * recordedBytesMax(lineBytesMax);
 }
 
-export function parseAudit({ audit, limits }: RawConfiguration, cursor: Cursor): AuditSettings {
+export function parseAudit({ audit, state, limits }: RawConfiguration, cursor: Cursor): AuditSettings {
+  const own = [
+    ['audit.directory', audit.directory],
+    ['state', state],
+  ] as const;
   return {
     ...audit,
     // The ring must have room for every line.
     memoryBytes: wholePages(Math.max(audit.memoryBytes, leastMemoryBytes(limits.lineBytesMax))),
-    ship: sinksOf(audit.ship, cursor.down('ship')),
+    ship: sinksOf(audit.ship, cursor.down('ship'), own),
   };
 }
 

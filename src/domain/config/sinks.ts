@@ -91,6 +91,8 @@ function collectorOf(written: string): URL | string {
   return url;
 }
 
+const fileExample = '/var/log/dovegate-ship/records.jsonl';
+
 const kinds = ['syslog', 'nats', 'otlp', 'file'] as const;
 
 export const sinkSchema = section(
@@ -110,7 +112,7 @@ export const sinkSchema = section(
     otlp: parsed(`a URL, as ${collectorExample}`, collectorOf)
       .optional()
       .describe('instead: URL of a collector of OpenTelemetry (OTLP over HTTP); `http:` on loopback only'),
-    file: file('a file that gets the records, as /var/log/dovegate-ship/records.jsonl')
+    file: file(`a file that gets the records, as ${fileExample}`)
       .optional()
       .describe(
         'instead: a file of this machine that records are appended to, for an agent that sends it on',
@@ -229,8 +231,12 @@ function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
   }
 }
 
-/** `cursor` is at the list. */
-export function sinksOf(raw: readonly RawSink[], cursor: Cursor): SinkSettings[] {
+/** `cursor` is at the list. `own`: directories of the daemon with the keys that name them: a file that grows there would damage them. */
+export function sinksOf(
+  raw: readonly RawSink[],
+  cursor: Cursor,
+  own: readonly (readonly [key: string, directory: string])[],
+): SinkSettings[] {
   const names = new Set<string>();
   return raw.flatMap((each, index) => {
     const sink = sinkOf(each);
@@ -238,6 +244,14 @@ export function sinksOf(raw: readonly RawSink[], cursor: Cursor): SinkSettings[]
     if (names.has(sink.name))
       cursor.error([index, sink.kind], `${sink.name} gets the records already`, 'defined-twice');
     names.add(sink.name);
+    const isIn = (directory: string): boolean =>
+      sink.kind === 'file' && `${sink.path}/`.startsWith(`${directory}/`);
+    const [key, above] = own.find(([, directory]) => isIn(directory)) ?? [];
+    if (key !== undefined)
+      cursor.error(
+        [index, sink.kind],
+        `lies in ${key} (${above}), which is the daemon's own; name a file elsewhere, as ${fileExample}`,
+      );
     return [sink];
   });
 }
