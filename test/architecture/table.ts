@@ -600,7 +600,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'shipping',
         'syslog-carrier',
       ],
-      builtins: ['fs', 'path', 'http', 'https', 'url'],
+      builtins: ['crypto', 'fs', 'path', 'http', 'https', 'url'],
     },
   ),
   'adapters/telemetry': rule(

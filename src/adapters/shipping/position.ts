@@ -5,6 +5,7 @@
 //
 //   {"sink":"logs.example.com:6514","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}
 
+import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
@@ -70,9 +71,9 @@ export interface KeptPosition {
 
 export type PositionFile = ReturnType<typeof createPositionFile>;
 
-/** A file in a directory that is made for the first position; `sink` is `HOST:PORT`. */
+/** A file in a directory that is made for the first position; `sink` is `HOST:PORT`, or the path of a file. */
 export function createPositionFile(directory: string, sink: string) {
-  const path = join(directory, `ship-${sink.replaceAll(/[^A-Za-z0-9.-]/g, '_')}.json`);
+  const path = join(directory, `ship-${sink.startsWith('/') ? wordOfPath(sink) : wordOf(sink)}.json`);
   return {
     /** Undefined: nothing was ever shipped there. Rejects with the system's error, or for a foreign file. */
     async load(): Promise<KeptPosition | undefined> {
@@ -94,6 +95,13 @@ export function createPositionFile(directory: string, sink: string) {
       await syncFolder(directory);
     },
   };
+}
+
+const wordOf = (text: string): string => text.replaceAll(/[^A-Za-z0-9.-]/g, '_');
+
+/** Its end, for people, and a hash: other paths look alike without their slashes, and a long one is no name of a file. */
+function wordOfPath(path: string): string {
+  return `${wordOf(path).slice(-64)}-${createHash('sha256').update(path).digest('hex').slice(0, 16)}`;
 }
 
 function readKept(text: string, wanted: string): KeptPosition | undefined {

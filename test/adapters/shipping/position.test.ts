@@ -31,6 +31,17 @@ void test('each receiver has a file of its own, with a name that is one', async 
   assert.deepEqual(readdirSync(directory), ['ship-_2001_db8__1__6514.json']);
 });
 
+void test('files whose paths look alike have positions of their own, and long paths have one, too', async (t) => {
+  const directory = join(temporaryDirectory(t), 'state');
+  const long = `/${'long/'.repeat(200)}`;
+  const paths = ['/srv/a/b.jsonl', '/srv/a_b.jsonl', '/srv/a/b_jsonl', `${long}a`, `${long.slice(0, -5)}/a`];
+  for (const [seq, path] of paths.entries())
+    await createPositionFile(directory, path).save({ ...kept, position: { ...position, seq } });
+  for (const [seq, path] of paths.entries())
+    assert.equal((await createPositionFile(directory, path).load())?.position.seq, seq, path);
+  assert.equal(readdirSync(directory).length, paths.length);
+});
+
 void test('what is not ours is told, not taken for a position', async (t) => {
   const { directory, file } = fileIn(t);
   const path = join(directory, 'ship-logs.example.com_6514.json');
