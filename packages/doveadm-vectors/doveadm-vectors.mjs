@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { createPlayer } from './client.mjs';
+import { createPlayer, withMade } from './client.mjs';
 import { playAtServer, probe } from './server.mjs';
 import { families, plays } from './sessions.mjs';
 
@@ -112,7 +112,7 @@ async function client(args) {
     return 0;
   }
   if (command.length === 0) throw new Usage('client needs a command: client -- COMMAND ...');
-  return report(some, values.json, createPlayer(command, { release: values.release, timeoutMs }));
+  return report(withMade(some), values.json, createPlayer(command, { release: values.release, timeoutMs }));
 }
 
 const commands = { server, client };

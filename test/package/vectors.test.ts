@@ -347,7 +347,7 @@ void test('two client libraries by their adapters, and clients that lie', { time
     '{socket}',
   ]);
   assert.equal(reasons(ours, 'fail'), '');
-  assert.equal(ours.of('pass').length, 56);
+  assert.equal(ours.of('pass').length, 63);
   const packet = onlyOf(
     'cli-fetch-split-escape',
     'cli-fetch',
@@ -418,5 +418,32 @@ else console.log(JSON.stringify(said));
     const told = await play(folder, ['client', ...args, '--', process.execPath, liar, lie, '{socket}']);
     if (why === undefined) assert.deepEqual(told.of('pass'), [family]);
     else assert.match(reasons(told, 'fail'), why, `${lie} ${family}`);
+  }
+});
+
+void test('clients that are nearly right', { timeout: testMs }, async (t) => {
+  const folder = await installed(t, ['vectors']);
+  const nearly = fileURLToPath(new URL('./nearly-client.js', import.meta.url));
+  const cut = (...places: string[]): string[] =>
+    places.flatMap((place) => [`cli-mailbox-status cut ${place}`, `cli-row-then-tempfail cut ${place}`]);
+  for (const [fault, families, wrong] of [
+    ['none', ['cli-mailbox-status', 'cli-row-then-tempfail'], []],
+    [
+      'status-without-end',
+      ['cli-mailbox-status', 'cli-row-then-tempfail'],
+      cut('before the line end of its status', 'inside its status').filter(
+        (name) => name !== 'cli-mailbox-status cut inside its status',
+      ),
+    ],
+    [
+      'end-is-success',
+      ['cli-mailbox-status', 'cli-row-then-tempfail'],
+      cut('after its cells', 'inside a header', 'inside a payload'),
+    ],
+  ] as const) {
+    const chosen = ['client', ...onlyOf(...families), '--', process.execPath, nearly, '{socket}', fault];
+    const told = await play(folder, chosen);
+    assert.deepEqual(new Set(told.of('fail')), new Set(wrong), `${fault}\n${reasons(told, 'fail')}`);
+    if (wrong.length === 0) assert.ok(told.of('pass').length >= families.length, reasons(told, 'skip'));
   }
 });
