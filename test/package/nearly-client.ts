@@ -33,7 +33,7 @@ function outputOf(bytes: string): string {
     .split(/\x03\xfe\x00([^])/);
   for (let at = 0; at < parts.length; at += 2)
     if (at === 0 || parts[at - 1] === '\0') output += parts[at] ?? '';
-  return output.replaceAll('\x03\xfe\x01', '\x03');
+  return fault === 'escape-is-data' ? output : output.replaceAll('\x03\xfe\x01', '\x03');
 }
 
 const letters: Record<string, string> = { 0: '\0', 1: '\x01', t: '\t', r: '\r', n: '\n' };

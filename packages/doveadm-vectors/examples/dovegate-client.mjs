@@ -6,6 +6,8 @@ import { CommandFailed, connect, SessionFault } from '@dovegate/client';
 
 const { user, name, args, debug, verbose, input, login } = JSON.parse(await text(process.stdin));
 const bytes = (value) => (value?.hex === undefined ? value : Buffer.from(value.hex, 'hex'));
+const shown = (cell) =>
+  Buffer.from(cell.toString()).equals(cell) ? cell.toString() : { hex: cell.toString('hex') };
 const logs = [];
 const cells = [];
 
@@ -21,8 +23,12 @@ async function run() {
   });
   try {
     const command = { user, name, args, debug, verbose, columns: 1 };
-    const rows = session.stream({ ...command, ...(input !== undefined && { input: bytes(input) }) });
-    for await (const [cell] of rows) cells.push(cell);
+    const pieces = [];
+    const all = session.cells({ ...command, ...(input !== undefined && { input: bytes(input) }) });
+    for await (const { bytes: piece, endsCell } of all) {
+      pieces.push(piece);
+      if (endsCell) cells.push(shown(Buffer.concat(pieces.splice(0))));
+    }
     return { cells, status: '+', logs };
   } finally {
     await session.close();
