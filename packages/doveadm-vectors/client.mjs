@@ -242,25 +242,49 @@ function serve(socket, session, request, state) {
   socket.on('error', () => {});
 }
 
-/** Runs the command, and resolves with how it ended; it is killed at the deadline. */
+/** The process group of the command that runs now. */
+let group;
+
+function killGroup() {
+  try {
+    if (group !== undefined) process.kill(-group, 'SIGKILL');
+  } catch {
+    // Nothing is left of it.
+  }
+  group = undefined;
+}
+
+// The command is in a group of its own, so the signals of a terminal do not reach it.
+for (const [signal, code] of Object.entries({ SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }))
+  process.on(signal, () => {
+    killGroup();
+    process.exit(code);
+  });
+
+/** Runs the command, and resolves with how it ended; at the deadline it is killed, with the processes that it started. */
 function runCommand([file, ...args], input, env, timeoutMs) {
   return new Promise((resolve) => {
-    const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(file, args, {
+      detached: true,
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    group = child.pid;
     const printed = { stdout: [], stderr: [] };
     let size = 0;
     let ended;
-    const timer = setTimeout(() => {
-      ended = `it did not end within ${timeoutMs / 1000} s`;
-      child.kill('SIGKILL');
-    }, timeoutMs);
+    const stop = (why) => {
+      ended ??= why;
+      killGroup();
+      // A process that left the group may hold them open.
+      for (const name of ['stdout', 'stderr']) child[name].destroy();
+    };
+    const timer = setTimeout(() => stop(`it did not end within ${timeoutMs / 1000} s`), timeoutMs);
     for (const name of ['stdout', 'stderr'])
       child[name].on('data', (bytes) => {
         size += bytes.length;
         if (size <= printedMax) printed[name].push(bytes);
-        else {
-          ended = `it printed more than ${printedMax} bytes`;
-          child.kill('SIGKILL');
-        }
+        else stop(`it printed more than ${printedMax} bytes`);
       });
     child.on('error', (error) => {
       ended = `cannot run ${file}: ${error.message}`;
@@ -269,6 +293,7 @@ function runCommand([file, ...args], input, env, timeoutMs) {
     child.stdin.end(input);
     child.on('close', (code, signal) => {
       clearTimeout(timer);
+      killGroup();
       const [stdout, stderr] = ['stdout', 'stderr'].map((name) =>
         Buffer.concat(printed[name]).toString('utf8'),
       );

@@ -20,7 +20,7 @@ import * as z from 'zod';
 import { readManifest, root } from '../architecture/project.js';
 import { type Lab, openLab, type Release } from '../kit/dovecot-lab.js';
 import { makeFolder, openFolder } from '../kit/folder.js';
-import { runProgram } from '../kit/program.js';
+import { isRunning, runProgram } from '../kit/program.js';
 import { type Vector, vectorsIn, vectorsOf } from '../kit/vectors.js';
 
 const testMs = 20 * 60_000;
@@ -452,5 +452,15 @@ void test('clients that are nearly right', { timeout: testMs }, async (t) => {
     const told = await play(folder, chosen);
     assert.deepEqual(new Set(told.of('fail')), new Set(wrong), `${fault}\n${reasons(told, 'fail')}`);
     if (wrong.length === 0) assert.ok(told.of('pass').length >= families.length, reasons(told, 'skip'));
+  }
+
+  // The limit holds for the processes that a client starts, too: nothing is waited for, and nothing is left.
+  const pidFile = join(folder, 'pid');
+  const starts = (then: string): string[] => ['sh', '-c', `sleep 3600 & echo $! > ${pidFile}; ${then}`, 'sh'];
+  for (const command of [starts('wait'), [...starts('exec "$@"'), process.execPath, nearly, '{socket}']]) {
+    const args = ['--release', '2.4.5', '--timeout', '5', ...onlyOf('cli-quota-get')];
+    const told = await play(folder, ['client', ...args, '--', ...command]);
+    assert.match(reasons(told, 'fail'), /it did not end within 5 s/);
+    assert.ok(!isRunning(Number(readFileSync(pidFile, 'utf8'))), command.join(' '));
   }
 });
