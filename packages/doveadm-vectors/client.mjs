@@ -205,7 +205,9 @@ function serve(socket, session, request, state) {
       };
       const has = { flags: got.flags.replace('x', ''), user: got.user, words: got.words };
       // A client without these flags may leave them out: they change no answer here.
-      if (has.flags === '') has.flags = wanted.flags;
+      // Where both are asked for, Dovecot's own program sends D alone; a server takes both.
+      const isBoth = request.debug && request.verbose && ['Dv', 'vD'].includes(has.flags);
+      if (has.flags === '' || isBoth) has.flags = wanted.flags;
       if (!isDeepStrictEqual(has, wanted))
         return fault(`the command is ${JSON.stringify(has)}, wanted ${JSON.stringify(wanted)}`);
       if (takesText(wanted.words)) phase = 'text';

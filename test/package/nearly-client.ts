@@ -68,7 +68,8 @@ socket.on('data', (piece: string) => {
   if (isAsked) return finish(false);
   if (!/^.*\n\+\n/.test(heard)) return;
   isAsked = true;
-  const flags = debug ? 'D' : verbose ? 'v' : '';
+  const both = fault === 'both-flags' && debug && verbose;
+  const flags = both ? 'vD' : debug ? 'D' : verbose ? 'v' : '';
   socket.write(`${[flags, user, name, ...args].join('\t')}\n`);
 });
 socket.on('end', () => finish(true));

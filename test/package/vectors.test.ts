@@ -21,6 +21,7 @@ import { readManifest, root } from '../architecture/project.js';
 import { type Lab, openLab, type Release } from '../kit/dovecot-lab.js';
 import { makeFolder, openFolder } from '../kit/folder.js';
 import { isRunning, runProgram } from '../kit/program.js';
+import { until } from '../kit/until.js';
 import { type Vector, vectorsIn, vectorsOf } from '../kit/vectors.js';
 
 const testMs = 20 * 60_000;
@@ -446,6 +447,7 @@ void test('clients that are nearly right', { timeout: testMs }, async (t) => {
       ['cli-mailbox-status', 'cli-row-then-tempfail'],
       cut('after its cells', 'inside a header', 'inside a payload'),
     ],
+    ['both-flags', ['cli-debug-verbose'], []],
     ['escape-is-data', ['cli-fetch-split-escape'], ['cli-fetch-split-escape answered with every byte']],
   ] as const) {
     const chosen = ['client', ...onlyOf(...families), '--', process.execPath, nearly, '{socket}', fault];
@@ -461,6 +463,10 @@ void test('clients that are nearly right', { timeout: testMs }, async (t) => {
     const args = ['--release', '2.4.5', '--timeout', '5', ...onlyOf('cli-quota-get')];
     const told = await play(folder, ['client', ...args, '--', ...command]);
     assert.match(reasons(told, 'fail'), /it did not end within 5 s/);
-    assert.ok(!isRunning(Number(readFileSync(pidFile, 'utf8'))), command.join(' '));
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    await until(
+      () => !isRunning(pid),
+      () => `${command.join(' ')}: its child runs on`,
+    );
   }
 });
