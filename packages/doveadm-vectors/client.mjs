@@ -6,7 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { expectOf, families, heardIn } from './sessions.mjs';
+import { cellOf, expectOf, families, heardIn } from './sessions.mjs';
 import {
   bytesMax,
   createMux,
@@ -131,6 +131,10 @@ export function withMade(some) {
 
 const bytesOf = (cell) =>
   Buffer.from(cell.hex ?? cell, cell.hex === undefined ? 'utf8' : 'hex').toString('latin1');
+
+/** What an adapter printed in the form that `expect` has, whether it is a text or `{ hex }`; what is neither stays. */
+const asExpected = (value) =>
+  typeof value === 'string' || typeof value?.hex === 'string' ? cellOf(bytesOf(value)) : value;
 
 /** The server's side of one connection; `faults` gets what the client does wrong. */
 function serve(socket, session, request, state) {
@@ -328,15 +332,20 @@ function wrongAnswer(session, ended, place) {
       : isText && got?.status === undefined
         ? undefined
         : `${isCut ? 'the answer was cut' : 'the answer was complete'}, and it says ${says}`;
+  const said = {
+    status: asExpected(got?.status),
+    cells: Array.isArray(got?.cells) ? got.cells.map(asExpected) : got?.cells,
+    logs: (got?.logs ?? []).map((line) => ({ ...line, text: asExpected(line?.text) })),
+  };
   // A bare minus has the exit code of UNKNOWN.
-  const status = got?.status === '-UNKNOWN' && reply.status === '-' ? '-' : got?.status;
+  const status = said.status === '-UNKNOWN' && reply.status === '-' ? '-' : said.status;
   if (status !== reply.status) return `the status was ${reply.status}, and it says ${says}`;
   const cells = isText ? [reply.text] : reply.cells;
   // Of a failure the cells before it may be dropped.
-  const maySkip = reply.status !== '+' && (got.cells === undefined || got.cells.length === 0);
-  if (!maySkip && !isDeepStrictEqual(got.cells, cells))
+  const maySkip = reply.status !== '+' && (said.cells === undefined || said.cells.length === 0);
+  if (!maySkip && !isDeepStrictEqual(said.cells, cells))
     return `the cells were ${JSON.stringify(cells)}, and it says ${says}`;
-  const stranger = (got.logs ?? []).find((line) => !logs.some((sent) => isDeepStrictEqual(sent, line)));
+  const stranger = said.logs.find((line) => !logs.some((sent) => isDeepStrictEqual(sent, line)));
   return stranger === undefined ? undefined : `nobody sent the log line ${JSON.stringify(stranger)}`;
 }
 

@@ -33,7 +33,8 @@ export function heardIn(session, steps = session.steps) {
   return reader.heard;
 }
 
-function cellOf(latin1) {
+/** Bytes (latin1) as `expect` has them. */
+export function cellOf(latin1) {
   const bytes = Buffer.from(latin1, 'latin1');
   if (bytes.length <= 600) return shown(latin1);
   return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };

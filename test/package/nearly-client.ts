@@ -40,7 +40,9 @@ const letters: Record<string, string> = { 0: '\0', 1: '\x01', t: '\t', r: '\r', 
 
 function cellOf(escaped: string): string | { hex: string } {
   const bytes = escaped.replaceAll(/\x01([01trn])/g, (_, letter: string) => letters[letter] ?? '');
-  return /^[ -~\t\n]*$/.test(bytes) ? bytes : { hex: Buffer.from(bytes, 'latin1').toString('hex') };
+  return fault !== 'all-hex' && /^[ -~\t\n]*$/.test(bytes)
+    ? bytes
+    : { hex: Buffer.from(bytes, 'latin1').toString('hex') };
 }
 
 function answerOf(output: string, isOver: boolean): object | undefined {

@@ -447,6 +447,7 @@ void test('clients that are nearly right', { timeout: testMs }, async (t) => {
       ['cli-mailbox-status', 'cli-row-then-tempfail'],
       cut('after its cells', 'inside a header', 'inside a payload'),
     ],
+    ['all-hex', ['cli-fetch', 'cli-fetch-split-escape'], []],
     ['both-flags', ['cli-debug-verbose'], []],
     ['escape-is-data', ['cli-fetch-split-escape'], ['cli-fetch-split-escape answered with every byte']],
   ] as const) {
