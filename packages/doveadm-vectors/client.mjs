@@ -398,7 +398,9 @@ async function playOnce(session, command, timeoutMs, place) {
       faults.push(`it did not connect; it said ${JSON.stringify(ended.stderr.slice(0, 300))}`);
     else if (!state.isAnswered && !isLoginRefused && faults.length === 0)
       faults.push(`it sent no command; it said ${JSON.stringify(ended.stderr.slice(0, 300))}`);
-    const wrong = isDoveadm ? wrongEnd(session, ended, place) : wrongAnswer(session, ended, place);
+    // After a fault of the client the runner closes: what the client says of that is no second fault.
+    const wrongOf = isDoveadm ? wrongEnd : wrongAnswer;
+    const wrong = faults.length === 0 ? wrongOf(session, ended, place) : undefined;
     if (wrong !== undefined) faults.push(wrong);
     return { minor, faults };
   } finally {

@@ -425,6 +425,8 @@ else console.log(JSON.stringify(said));
     const told = await play(folder, ['client', ...args, '--', process.execPath, liar, lie, '{socket}']);
     if (why === undefined) assert.deepEqual(told.of('pass'), [family]);
     else assert.match(reasons(told, 'fail'), why, `${lie} ${family}`);
+    // It is blamed once: after a wrong command the runner closes, and the client is right to call that broken.
+    if (lie === 'user') assert.equal(reasons(told, 'fail').split('\n').length, 1, reasons(told, 'fail'));
   }
 });
 
