@@ -108,6 +108,7 @@ void test('without receivers nothing is held back; with one that nothing is know
     lagRecords: 20,
     lagMs: 0,
     safeSeq: 0,
+    refused: undefined,
   });
   // The least of all of them.
   await story.claim(shipped, [sink(one, story.at(7))]);
