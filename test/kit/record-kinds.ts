@@ -192,7 +192,7 @@ export const everyKind: readonly JournalRecord[] = [
   ),
   requested('R1', time),
   approved('R1', time),
-  granted('R1', time),
+  granted('R1', time, { approvals: 2, quiet_ms: 86_400_000 }),
   ...(['refused', 'revoked', 'expired', 'used-up', 'ended', 'reviewed'] as const).map((action) =>
     over(action, 'R1', time, 'grant', { used: 2, carried: true, at: formatTime(time) }),
   ),

@@ -75,7 +75,8 @@ test('each command that is not kept has a reason, and no other one has', () => {
 
 test('our own commands', () => {
   const words = 'u/user:str?=user <command:array=sub-commands';
-  const wish = 'u/user:array?=user for:str? uses:str? reason:str?=text <command:array=sub-commands';
+  const wish =
+    'u/user:array?=user for:str? uses:str? quiet:str? reason:str?=text <command:array=sub-commands';
   assert.deepEqual(ownCommands.map(rowOf), [
     'dovegate can | server session normal keeps none | ',
     'dovegate mailbox-report | server session normal keeps none | u/user:str=user',
