@@ -31,7 +31,7 @@ async function open(target, minor, deadline) {
       wake();
     });
     to.on('error', (error) => {
-      // A server whose process dies of what was sent may reset the connection: the bytes before count.
+      // If the server's process crashes, the kernel may reset the connection. The bytes before the reset count.
       if (error.code === 'ECONNRESET' || error.code === 'EPIPE') reader.end();
       else fault = error;
       wake();
@@ -74,7 +74,7 @@ async function open(target, minor, deadline) {
       from.once('error', settle(reject));
     });
   const close = () => {
-    // Errors of a connection that is over are nobody's.
+    // Ignore errors after the connection has ended.
     plain.on('error', () => {});
     plain.destroy();
   };

@@ -116,7 +116,7 @@ async function lastLine(
   path: string,
 ): Promise<{ readonly seq: number; readonly hash: string } | undefined> {
   const { size } = await file.stat();
-  // The last line, and a torn one behind it.
+  // The last whole line, and an incomplete line after it.
   const from = Math.max(0, size - 2 * bounds.recordBytes);
   const bytes = Buffer.alloc(size - from);
   const { bytesRead } = await file.read(bytes, 0, bytes.length, from);

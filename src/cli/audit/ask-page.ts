@@ -178,7 +178,7 @@ export function askPage(socket: string, journal?: string): AskedPage {
 
 const tooEarly = 'the answer ended too early; try again';
 
-/** Hears the events of an answer. Rejects with what a last one, `failed`, says. */
+/** Reads the events of an answer. Rejects with the text of a `failed` event. */
 async function eventsAt(
   socket: string,
   path: string,
