@@ -24,8 +24,7 @@ import type {
 import type { Settings } from '../domain/config/settings.js';
 import { isStatement, readStatement } from '../domain/judging/answers/statement.js';
 import type { Policy } from '../domain/judging/policy/policy.js';
-import { proveNoMore } from '../domain/judging/proof/more.js';
-import { proofMs, prove } from '../domain/judging/proof/prove.js';
+import { proofOf } from '../domain/judging/proof/more.js';
 import { proofLines } from '../domain/judging/proof/words.js';
 import { parseAlone } from '../domain/judging/review/alone.js';
 import { effectOf } from '../domain/judging/review/generalise.js';
@@ -134,11 +133,8 @@ function proved(
 ): NonNullable<Replayed['result']>['proofs'][number] {
   const statement = readStatement(text, after, before);
   if (isStatement(statement, 'bad')) return { statement: text, lines: [statement.message] };
-  const startedMs = clock.now();
-  const options = { nowMs: clock.wallMs(), isOver: () => clock.now() - startedMs > proofMs };
-  const proof = isStatement(statement, 'never')
-    ? prove(statement, after, options)
-    : proveNoMore(statement, before, after, options);
+  const proof = proofOf(statement, after, before, clock);
+  if (proof === undefined) throw new Error('the policies before are known');
   const placeOf = ({ file, line }: { readonly file: string; readonly line: number }): string =>
     file === policyFile ? `line ${line} of this text` : `${file}:${line}`;
   return { statement: text, lines: proofLines(proof, statement, wordsLine, placeOf) };

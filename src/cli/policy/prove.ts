@@ -1,16 +1,9 @@
 // `dovegate prove`: whether a statement about the policies of a configuration holds, by what the files say alone.
 
 import { systemClock } from '../../adapters/host/clock.js';
-import type { Settings } from '../../domain/config/settings.js';
 import { isStatement, readStatement, type Statement } from '../../domain/judging/answers/statement.js';
-import { proveNoMore } from '../../domain/judging/proof/more.js';
-import {
-  isProof,
-  type Proof,
-  proofMs,
-  prove as proveStatement,
-  type Witness,
-} from '../../domain/judging/proof/prove.js';
+import { proofOf } from '../../domain/judging/proof/more.js';
+import { isProof, type Proof, type Witness } from '../../domain/judging/proof/prove.js';
 import { proofLines } from '../../domain/judging/proof/words.js';
 import { formatJson, formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -31,7 +24,7 @@ export function prove(text: string, { config, against, json }: ProveOptions): nu
   const statement = readStatement(text, settings, ...(before === undefined ? [] : [before]));
   if (isStatement(statement, 'bad'))
     throw new CommandFault(exitCodes.usage, `the statement: ${plain(statement.message)}`);
-  const proof = proofOf(statement, settings, before);
+  const proof = proofOf(statement, settings, before, systemClock);
   if (proof === undefined)
     throw new CommandFault(
       exitCodes.usage,
@@ -39,18 +32,6 @@ export function prove(text: string, { config, against, json }: ProveOptions): nu
     );
   stdout(json ? formatJson(asJson(text, proof, config)) : sayProof(proof, config, statement));
   return isProof(proof, 'holds') ? exitCodes.ok : exitCodes.failed;
-}
-
-/** Undefined: it is about a change, and there is no configuration before it. */
-export function proofOf(
-  statement: Statement,
-  settings: Settings,
-  before: Settings | undefined,
-): Proof | undefined {
-  const startedMs = systemClock.now();
-  const options = { nowMs: systemClock.wallMs(), isOver: () => systemClock.now() - startedMs > proofMs };
-  if (isStatement(statement, 'never')) return proveStatement(statement, settings, options);
-  return before && proveNoMore(statement, before, settings, options);
 }
 
 /** Several lines, without the last LF. */

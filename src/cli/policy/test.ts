@@ -6,6 +6,7 @@ import { isStatementTest, type PolicyTest, type Settings } from '../../domain/co
 import { isStatement, readStatement } from '../../domain/judging/answers/statement.js';
 import { describeObstacle, fateOf } from '../../domain/judging/policy/assess.js';
 import { isAllowed, type Judgement } from '../../domain/judging/policy/judge.js';
+import { proofOf } from '../../domain/judging/proof/more.js';
 import { isProof } from '../../domain/judging/proof/prove.js';
 import {
   Coverage,
@@ -18,7 +19,7 @@ import { formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { formatColumns, formatPlace, plain, stdout } from '../output/output.js';
 import { openSettings } from './named-listener.js';
-import { proofOf, sayProof } from './prove.js';
+import { sayProof } from './prove.js';
 
 /** Exit code 0: every test agrees with the policies; 1: some do not; 78: configuration. */
 export function test(options: { readonly config: string; readonly coverage: boolean }): number {
@@ -38,7 +39,9 @@ export function test(options: { readonly config: string; readonly coverage: bool
 function unprovenIn(settings: Settings, config: string): string[] {
   return settings.tests.filter(isStatementTest).flatMap(({ prove, place }) => {
     const statement = readStatement(prove, settings);
-    const proof = isStatement(statement, 'bad') ? undefined : proofOf(statement, settings, undefined);
+    const proof = isStatement(statement, 'bad')
+      ? undefined
+      : proofOf(statement, settings, undefined, systemClock);
     if (isStatement(statement, 'bad') || proof === undefined || isProof(proof, 'holds')) return [];
     return `${formatPlace(place)}  prove: ${plain(prove)}\n${sayProof(proof, config, statement).replaceAll(/^/gm, '    ')}`;
   });

@@ -8,7 +8,7 @@ import { type GlobList, isMask } from '../../language/names/glob.js';
 import { isMailboxMask } from '../../language/names/mailbox-names.js';
 import { mayBeGiven } from '../answers/command-list.js';
 import { isForAllUsers } from '../answers/rights.js';
-import type { MoreStatement } from '../answers/statement.js';
+import { isStatement, type MoreStatement, type Statement } from '../answers/statement.js';
 import { isForEverybody } from '../policy/match.js';
 import {
   isKeyTest,
@@ -33,6 +33,8 @@ import {
   type Proof,
   type ProofOptions,
   possibleOf,
+  proofMs,
+  prove,
   timeIsUp,
   type Witness,
   witnessOf,
@@ -530,4 +532,17 @@ function moreBy(trial: Trial): { readonly witness: Witness; readonly isForAll: b
     }
   }
   return partly && { witness: partly, isForAll: false };
+}
+
+/** Within `proofMs`. Undefined: it is about a change, and there is no configuration before it. */
+export function proofOf(
+  statement: Statement,
+  settings: Settings,
+  before: Settings | undefined,
+  clock: { readonly now: () => number; readonly wallMs: () => number },
+): Proof | undefined {
+  const startedMs = clock.now();
+  const options = { nowMs: clock.wallMs(), isOver: () => clock.now() - startedMs > proofMs };
+  if (isStatement(statement, 'never')) return prove(statement, settings, options);
+  return before && proveNoMore(statement, before, settings, options);
 }
