@@ -13,6 +13,7 @@ import {
   commandsOf,
   type Command as Doveadm,
   ownCommands,
+  reportCommand,
   statusFields,
 } from '../domain/language/commands/catalog.js';
 import { exitCodes } from '../ports/machine.js';
@@ -111,8 +112,9 @@ function kindOf(placeholder: string, choices: readonly string[] | undefined): st
 /** The drop-in's own options, and doveadm's commands: a command of both series as 2.4 has it. */
 function doveadmPlaces(options: readonly Row[]): Place[] {
   const root: readonly Row[] = [...options, ['help', 'word', 'the usage of a command']];
+  const own = ownCommands.filter(({ name }) => name !== reportCommand);
   const commands = new Map(
-    [...allSeries.flatMap((series) => commandsOf(series)), ...ownCommands].map((each) => [each.name, each]),
+    [...allSeries.flatMap((series) => commandsOf(series)), ...own].map((each) => [each.name, each]),
   );
   const sorted = [...commands.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
   return [['doveadm ', root], ['doveadm help ', [['<1>', 'command', '']]], ...sorted.flatMap(commandPlaces)];

@@ -128,16 +128,20 @@ for (const uids of [1, many]) {
       const seen = { served: 0, refused: 0 };
       const waits: number[] = [];
       for (let round = 0; round < 30 && seen.refused === 0; round += 1) {
-        const answered = human.connect({ path, uids, connects: 400, atOnce: 4, line });
-        const running = new Set([answered]);
-        void answered.finally(() => running.clear());
-        while (running.size > 0) {
-          const startMs = performance.now();
-          assert.equal((await other.ask({ user: 'bob@example.org', fields: ['quota get'] })).status, '+');
-          waits.push(performance.now() - startMs);
-          await pause(20);
-        }
-        const { '+': served = 0, '-TEMPFAIL': refused = 0 } = await answered;
+        // The other team writes a twentieth of it, on a slow machine too: otherwise the largest writer would be that team.
+        const [answered] = await Promise.all([
+          human.connect({ path, uids, connects: 400, atOnce: 4, line }),
+          (async () => {
+            for (let asked = 0; asked < 20; asked += 1) {
+              const startMs = performance.now();
+              const { status } = await other.ask({ user: 'bob@example.org', fields: ['quota get'] });
+              assert.equal(status, '+');
+              waits.push(performance.now() - startMs);
+              await pause(20);
+            }
+          })(),
+        ]);
+        const { '+': served = 0, '-TEMPFAIL': refused = 0 } = answered;
         seen.served += served;
         seen.refused += refused;
       }

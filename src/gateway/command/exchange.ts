@@ -11,6 +11,7 @@ import { stopOn } from '../../domain/judging/policy/lock.js';
 import { deadlineMsOf, mostMatches } from '../../domain/judging/policy/terms.js';
 import { helpWith } from '../../domain/language/codes/codes.js';
 import type { DecisionCode } from '../../domain/language/codes/decisions.js';
+import { reportCommand } from '../../domain/language/commands/catalog.js';
 import type { LockEntry } from '../../domain/records/audit/lock-book.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -35,13 +36,7 @@ import {
 import { admissionOf, type CompletionFacts, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { lockableOf, lockedEnding } from './locked.js';
 import type { RunningNames } from './overdue.js';
-import {
-  answerDryRun,
-  assessOwnCommand,
-  judgementOnDryRun,
-  type OwnAssessment,
-  reportCommand,
-} from './own-commands.js';
+import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { type BesideGrants, outcomesIn, refusalBy, refuseByJournal } from './recheck.js';
 
 /**

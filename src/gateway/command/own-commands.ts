@@ -14,7 +14,7 @@ import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/jud
 import { plainLine } from '../../domain/judging/policy/assess.js';
 import { isAllowed, type Judgement, type Subject, unparsable } from '../../domain/judging/policy/judge.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
-import { resolveOwnCommand } from '../../domain/language/commands/catalog.js';
+import { reportCommand, resolveOwnCommand } from '../../domain/language/commands/catalog.js';
 import { parseArguments } from '../../domain/language/commands/parse.js';
 import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
 import { identitiesOf } from '../../domain/people/access/asker.js';
@@ -36,9 +36,6 @@ import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { lockableOf } from './locked.js';
 import { changedMeanwhile } from './recheck.js';
-
-/** Asks for a token with which the owner of a mailbox reads who looked. */
-export const reportCommand = 'dovegate mailbox-report';
 
 export interface OwnAssessment extends AssessedCommand {
   readonly budget: OwnBudget;

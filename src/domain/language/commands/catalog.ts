@@ -342,13 +342,16 @@ export function mailParametersOf(series: Series): readonly Parameter[] {
   return catalogSources[series].mailParams.split(' ').map((word) => readParameter(word, 'user'));
 }
 
+/** Makes a token with which the owner of a mailbox reads who looked: for keys of the HTTP API only. */
+export const reportCommand = 'dovegate mailbox-report';
+
 /**
  * The commands that dovegate answers itself. No server has them: they are in no series, no rule can name them, and they never go upstream.
  * `dovegate` as a first word is reserved for them.
  */
 export const ownCommands: readonly Command[] = Object.freeze([
   commandOf('dovegate can', 'server session normal keeps none'),
-  commandOf('dovegate mailbox-report', 'server session normal keeps none', 'u/user:str=user'),
+  commandOf(reportCommand, 'server session normal keeps none', 'u/user:str=user'),
   ...['dovegate explain', 'dovegate dry-run'].map((name) =>
     commandOf(
       name,
