@@ -1,13 +1,16 @@
-// Goal: the owner's story before a real Dovecot of each series. A support agent reads the mails of alice under a grant; at the time of the
-// day one mail arrives at her mail server, once, also where `dovegate ship` is killed around it; access that two persons keep from her is
-// in no mail until its end, and all of it in the next one. What must not happen: two mails on a day, a name, a word of her mails, a mail
-// about a search by which dovegate counted.
+// Goal: the owner's story before a real Dovecot of each series. A support agent reads the mails of alice under a grant; within a minute her
+// panel shows it, signed for a stranger, too; at the time of the day one mail arrives at her mail server, once, also where `dovegate ship`
+// is killed around it; access that two persons keep from her is in no report and no mail until its end, and all of it afterwards. What must
+// not happen: two mails on a day, a name, a word of her mails, a mail about a search by which dovegate counted.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AccessItem } from '../../src/domain/admin/page/access.js';
-import { startDaemon, startShip } from '../kit/daemon.js';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
+import type { OwnerReport } from '../../src/domain/records/report/owner.js';
+import { startDaemon, startPage, startShip } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openSmtpServer } from '../kit/smtp-server.js';
 import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
@@ -16,9 +19,11 @@ import { runWarm } from '../kit/warm-program.js';
 import { alice, backendPassword, onDovecot, openRealDovecot, runAt } from './real-gateway.js';
 
 const dayMs = 86_400_000;
+const reportPath = '/dovegate/v1/mailbox-report';
 
 onDovecot('mails to owners', openRealDovecot, async (t, lab) => {
-  const [leadsPort = 0] = await freePorts(1);
+  const [leadsPort = 0, panelPort = 0, pagePort = 0] = await freePorts(3);
+  const panelKey = makeKey(randomBytes(keyBytes));
   // Far from now, so that no real day passes in the middle.
   const digestMs = Math.floor(((Date.now() + dayMs / 2) % dayMs) / 60_000) * 60_000;
   const digest = new Date(digestMs).toISOString().slice(11, 16);
@@ -41,6 +46,11 @@ listeners:
     accounts:
       carol: { password_hash: "${hash}", policy: leads }
       dave: { password_hash: "${hash}", policy: leads }
+  panel:
+    tcp: 127.0.0.1:${panelPort}
+    protocol: http
+    tls: { mode: off }
+    keys: { panel: { hash: "${hashKey(panelKey)}", policy: panels, owner_reports: true, expires: 2099-01-01 } }
 backends:
   mail1:
     address: localhost:${lab.port}
@@ -59,9 +69,13 @@ policies:
     users: ["*@example.org"]
     allow: [mailbox list]
     approve: [support]
+  panels: { users: ["*@example.org"], allow: [quota get] }
 state: state
 audit: { door: ship.sock, directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, sign_key: sign.pem }
-admin: { unix: admin.sock }
+admin:
+  unix: admin.sock
+  door: door.sock
+  page: { tcp: "127.0.0.1:${pagePort}", unix: page.sock, people: { ourselves: { user: "${process.getuid?.()}", role: audit } } }
 notices:
   owners: { mail: { to: owner, from: dovegate@gate1.example.org, server: "127.0.0.1:${smtp.port}", digest: "${digest}" } }
 `,
@@ -112,6 +126,46 @@ notices:
     assert.equal(done.exit, 0, done.text);
   };
 
+  const page = await startPage(t, daemon);
+  /** What her panel shows. */
+  const panel = async (): Promise<OwnerReport> => {
+    const made = await fetch(`http://127.0.0.1:${panelPort}${reportPath}`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${panelKey}` },
+      body: JSON.stringify({ user: alice }),
+    });
+    const { token } = JSON.parse(await made.text());
+    const shown = await fetch(`http://127.0.0.1:${pagePort}${reportPath}`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    const text = await shown.text();
+    assert.equal(shown.status, 200, text);
+    assert.doesNotMatch(text, /carol|dave|hdr|INBOX|root@/);
+    return JSON.parse(text);
+  };
+  const rowsOf = ({ rows }: OwnerReport): unknown[] =>
+    rows.map(({ grant, commands, reason, approved }) => [grant, commands, reason, approved]);
+  /** The same, signed, as a stranger checks it who has the public key alone. */
+  const signed = async (): Promise<string> => {
+    const made = await runWarm([
+      'audit',
+      'report',
+      '--mailbox',
+      alice,
+      '--owner',
+      '--socket',
+      daemon.path('page.sock'),
+    ]);
+    assert.equal(made.exit, 0, made.text);
+    const folder = mkdtempSync(join(lab.folder, 'stranger-'));
+    const [extract, key] = [join(folder, 'extract.txt'), join(folder, 'key.pub')];
+    writeFileSync(extract, made.stdout);
+    writeFileSync(key, readFileSync(daemon.path('audit/key.pub')));
+    const checked = await runWarm(['audit', 'check-proof', extract, '--key', key]);
+    assert.equal(checked.exit, 0, checked.text);
+    return made.stdout.toString();
+  };
+
   // The receiver begins here.
   let ship = await startShip(t, daemon);
   await until(() => existsAnd(isTold), 'the receiver has begun');
@@ -120,6 +174,9 @@ notices:
   await read();
   await read();
   assert.equal(smtp.mails.length, 0);
+  // Well within the minute: there is nothing to wait for.
+  assert.deepEqual(rowsOf(await panel()), [[id, 2, 'ticket 4711', 'a second person (leads)']]);
+  assert.ok((await signed()).includes(id));
 
   await t.test('one mail, once, and what is in it', async () => {
     await ship.kill();
@@ -183,8 +240,11 @@ notices:
     passDay();
     ship = await startShip(t, daemon);
     await until(isTold, 'the mails of a day');
+    const [during, extract] = [await panel(), await signed()];
     assert.ok(Date.now() < endMs, 'too slow for this test');
     assert.equal(smtp.mails.length, 3);
+    assert.ok(!JSON.stringify(during).includes(asked.id) && !extract.includes(asked.id));
+    assert.equal(during.rows.length, 1);
     await ship.kill();
     await until(() => Date.now() > endMs, 'the end of it');
     passDay();
@@ -194,11 +254,24 @@ notices:
     assert.match(text, /showed content, 2 commands/);
     assert.match(text, /2 other persons \(leads, leads\)\n {2}kept from you until .*, as they decided\n/);
     assert.ok(text.includes(asked.id) && !text.includes(id), text);
+    const later = await panel();
+    assert.deepEqual(
+      rowsOf(later).toSorted(),
+      [
+        [id, 3, 'ticket 4711', 'a second person (leads)'],
+        [asked.id, 2, 'ticket 4711', '2 other persons (leads, leads)'],
+      ].toSorted(),
+    );
+    assert.deepEqual(later.rows.map(({ kept_until }) => Date.parse(kept_until ?? '')).filter(Boolean), [
+      endMs,
+    ]);
+    assert.ok((await signed()).includes(asked.id));
     await ship.kill();
     passDay();
     ship = await startShip(t, daemon);
     await until(isTold, 'another day');
     assert.equal(smtp.mails.length, 4);
+    await page.stop();
   });
 
   /** Whole lines. */
