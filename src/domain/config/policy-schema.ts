@@ -331,6 +331,7 @@ export const preset = strict('a preset', {
     users,
     except: users.optional(),
     cases: listOf(strict('a policy test', testKeys), 'policy tests'),
+    prove: listOf(text('a statement, as dovegate prove takes it'), 'statements').default([]),
   }).optional(),
 });
 

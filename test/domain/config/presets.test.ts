@@ -1,17 +1,21 @@
 // Goal: policies take their traits, shadows and presets; each shipped preset does what its own tests say and nothing else.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parse as parseYaml, stringify } from 'yaml';
-import * as z from 'zod';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
+import { isStatement, readStatement } from '../../../src/domain/judging/answers/statement.js';
+import { prove } from '../../../src/domain/judging/proof/prove.js';
 import { runTests } from '../../../src/domain/judging/review/replay.js';
+import {
+  presetConfiguration,
+  presetNames,
+  presetShape,
+  presetText,
+  readWithPresets,
+} from '../../kit/presets.js';
 import { memoryFiles, settingsOf, sound, told } from './sound.js';
 
-const folder = new URL('../../../../config/presets/', import.meta.url);
-const names = readdirSync(folder).map((name) => name.replace(/\.yaml$/, ''));
 const nowMs = 1_795_176_000_000;
 
 const roles =
@@ -20,57 +24,13 @@ const roles =
     /\s+/,
   );
 
-const shape = z.object({
-  allow: z.array(z.union([z.string(), z.object({ command: z.string() })])),
-  tests: z.object({
-    with: z.record(z.string(), z.unknown()).optional(),
-    users: z.array(z.string()),
-    except: z.array(z.string()).optional(),
-    cases: z.array(
-      z
-        .object({ command: z.array(z.union([z.string(), z.number()])), expect: z.enum(['allow', 'deny']) })
-        .loose(),
-    ),
-  }),
-});
-
-function textOf(name: string): string {
-  return readFileSync(new URL(`${name}.yaml`, folder), 'utf8');
-}
-
-/** A configuration that uses a preset as its own tests want it. */
-function configurationFor(name: string): string {
-  const { tests } = shape.parse(parseYaml(textOf(name)));
-  return stringify({
-    listeners: { team: { unix: '/run/team', policy: 'team' } },
-    backends: { mail1: { address: 'unix:/run/d', shared_namespaces: [] } },
-    routes: [{ users: ['*'], backend: 'mail1' }],
-    mail_users: { resolve: '/run/dovecot/auth' },
-    policies: {
-      team: {
-        users: tests.users,
-        except: tests.except ?? [],
-        use: [{ preset: `presets/${name}`, with: tests.with ?? {} }],
-      },
-    },
-    tests: tests.cases.map((each) => ({ listener: 'team', ...each })),
-  });
-}
-
-function readWithPresets(text: string) {
-  return parseSettings('d.yaml', {
-    ...memoryFiles({ 'd.yaml': text }),
-    presetText: (name) => (names.includes(name) ? textOf(name) : undefined),
-  });
-}
-
 void test('the roles are there', () => {
-  assert.deepEqual(names.toSorted(), roles);
+  assert.deepEqual(presetNames.toSorted(), roles);
 });
 
-for (const name of names) {
+for (const name of presetNames) {
   void test(`preset ${name}: its own tests, an allowed one for each rule, and denied ones`, () => {
-    const { settings, problems } = readWithPresets(configurationFor(name));
+    const { settings, problems } = readWithPresets(presetConfiguration(name));
     assert.deepEqual(
       problems.map((problem) => formatProblem(problem)),
       [],
@@ -86,9 +46,7 @@ for (const name of names) {
       [],
     );
     const commands = new Set(
-      shape
-        .parse(parseYaml(textOf(name)))
-        .allow.map((rule) => (typeof rule === 'string' ? rule : rule.command)),
+      presetShape(name).allow.map((rule) => (typeof rule === 'string' ? rule : rule.command)),
     );
     const allowed = new Set(
       outcomes.flatMap(({ test: each, assessment }) =>
@@ -101,8 +59,23 @@ for (const name of names) {
     assert.ok(outcomes.filter((each) => each.test.expect === 'deny').length >= 5);
   });
 
+  void test(`preset ${name}: its statements hold`, () => {
+    const { settings } = readWithPresets(presetConfiguration(name));
+    assert.ok(settings);
+    const { prove: statements } = presetShape(name).tests;
+    assert.ok(statements.length > 0);
+    for (const text of statements) {
+      const statement = readStatement(text, settings);
+      assert.ok(isStatement(statement, 'never'), text);
+      assert.deepEqual(
+        [text, prove(statement, settings, { nowMs, isOver: () => false }).kind],
+        [text, 'holds'],
+      );
+    }
+  });
+
   void test(`preset ${name}: its first line says what is not enforced`, () => {
-    assert.match(textOf(name), /^# Not enforced: \S/);
+    assert.match(presetText(name), /^# Not enforced: \S/);
   });
 }
 
@@ -110,8 +83,8 @@ const never =
   /^(fs|dict|mail fs|mail dict|sis|batch|stop|reload|service stop|instance remove|log find|log test|director (add|remove|up|down|update|move)|mailbox cryptokey)( |$)/;
 
 void test('what belongs in no preset is in none', () => {
-  for (const name of names) {
-    for (const rule of shape.parse(parseYaml(textOf(name))).allow) {
+  for (const name of presetNames) {
+    for (const rule of presetShape(name).allow) {
       const command = typeof rule === 'string' ? rule : rule.command;
       assert.ok(!never.test(command), `${name}: ${command}`);
     }
