@@ -39,7 +39,7 @@ import {
   type Witness,
   witnessOf,
 } from './prove.js';
-import { isOnly, type Requester, requestersOf, sayRequester } from './requesters.js';
+import { isOnly, perhapsOf, type Requester, requestersOf, sayRequester, splitByName } from './requesters.js';
 import { fateOfLine, setOfList, userFor, viewOf, type World, worldOf } from './world.js';
 
 export function proveNoMore(
@@ -125,16 +125,16 @@ function pairsOf({ except }: MoreStatement, old: World, fresh: World): Pair[] {
   const before = requestersOf(old.settings, old.nowMs);
   const pairs = requestersOf(fresh.settings, fresh.nowMs)
     .filter((requester) => !except.some((who) => isOnly(who, requester, fresh.settings)))
-    .map((requester): Pair => {
+    .flatMap((requester): Pair[] => {
       const { listener, login } = requester;
       const there = before.filter((each) => each.listener.name === listener.name);
       if (login !== undefined) {
         const was = there.find((each) => each.login?.kind === login.kind && each.login.name === login.name);
-        return { requester, were: [was] };
+        return [{ requester, were: [was] }];
       }
       const choices = there.filter((each) => each.login === undefined);
       const [first] = choices;
-      if (first === undefined) return { requester, were: [undefined] };
+      if (first === undefined) return [{ requester, were: [undefined] }];
       const own = requestersOf(fresh.settings, fresh.nowMs).filter(
         (each) => each.listener === listener && each.login === undefined,
       );
@@ -144,11 +144,17 @@ function pairsOf({ except }: MoreStatement, old: World, fresh: World): Pair[] {
         const index = own.findIndex(
           ({ peers, policy }) => peers === requester.peers && policy === requester.policy,
         );
-        return { requester, were: [choices[index]] };
+        return [{ requester, were: [choices[index]] }];
       }
+      const { named, rest } = splitByName(requester);
       // Everybody was let in before only where the last line said so.
       const isForAll = choices.some(({ peers }) => peers === undefined);
-      return { requester, were: isForAll ? choices : [...choices, undefined] };
+      return [
+        ...named.map((each) => ({ requester: each, were: perhapsOf(each.peers?.users[0] ?? '', choices) })),
+        ...(rest === undefined
+          ? []
+          : [{ requester: rest, were: isForAll ? choices : [...choices, undefined] }]),
+      ].filter(({ requester: each }) => !except.some((who) => isOnly(who, each, fresh.settings)));
     });
   const distinct = new Map<string, Pair>();
   for (const pair of pairs) {
@@ -176,6 +182,8 @@ interface Compared {
   /** Undefined: nothing was allowed. */
   readonly was: Policy | undefined;
 }
+
+const allUsers = 'all_users: true';
 
 /** Undefined: whatever the rule allows of the command was allowed. */
 function gapOf(compared: Compared): Gap | undefined {
@@ -327,11 +335,13 @@ function gapBetween(
 ): Gap | undefined {
   for (const key of ['masks', 'shared', 'content'] as const)
     if (rule[key] && !old[key]) return { why: `${key}: true` };
-  if (isForAllUsers(rule, policy) && !isForAllUsers(old, was)) return { why: 'all_users: true' };
+  if (isForAllUsers(rule, policy) && !isForAllUsers(old, was)) return { why: allUsers };
   if (old.obligations.reason && !rule.obligations.reason) return { why: 'a reason is not required any more' };
   if (old.expiresMs !== undefined && (rule.expiresMs === undefined || rule.expiresMs > old.expiresMs))
     return { why: 'time' };
   for (const parameter of command.params) {
+    // Said above: it does nothing under a policy that is not for everybody.
+    if (parameter.caution === 'all-users') continue;
     const gap = gapInParameter(parameter, rule, old, command, fresh.isOver);
     if (gap !== undefined) return gap;
   }
@@ -500,6 +510,7 @@ function moreBy(trial: Trial): { readonly witness: Witness; readonly isForAll: b
     ...possibleOf(rule, command),
     ...named.map(({ name }) => ({ given: [name], content: 'no' as const })),
   ];
+  const isOfAllUsers = gaps.every(({ why }) => why === allUsers);
   let partly: Witness | undefined;
   for (const user of users) {
     for (const { given, content } of givens) {
@@ -515,7 +526,9 @@ function moreBy(trial: Trial): { readonly witness: Witness; readonly isForAll: b
       };
       for (const words of linesFor(wish, linesMax)) {
         if (fresh.isOver()) return undefined;
-        const asked = { user: command.scope === 'user' ? user : '', words };
+        const asked = isOfAllUsers
+          ? { user: '', words: [...command.words, '-A', ...words.slice(command.words.length)] }
+          : { user: command.scope === 'user' ? user : '', words };
         for (const reason of [undefined, 'a reason']) {
           const now = fateOfLine(fresh, requester, policy, asked, reason);
           if (now.kind !== 'served') continue;

@@ -98,6 +98,32 @@ export function isOnly(who: Who, requester: Requester, settings: Settings): bool
   );
 }
 
+/** Each user of its line who surely gets it, as a requester of their own; and the rest, undefined where that is nobody. */
+export function splitByName(requester: Requester): {
+  readonly named: readonly Requester[];
+  readonly rest: Requester | undefined;
+} {
+  const { login, peers } = requester;
+  if (login !== undefined || peers === undefined) return { named: [], rest: requester };
+  const users = peers.users.filter((user) => mayGet([user], requester) === 'yes');
+  const left = peers.users.filter((user) => !users.includes(user));
+  const isRest = left.length > 0 || peers.groups.length > 0;
+  return {
+    named: users.map((user) => ({ ...requester, peers: { users: [user], groups: [] } })),
+    rest: isRest ? { ...requester, peers: { ...peers, users: left } } : undefined,
+  };
+}
+
+/** As which of these, of one listener, that user may be let in; undefined among them: perhaps not at all. */
+export function perhapsOf(
+  user: string,
+  requesters: readonly Requester[],
+): readonly (Requester | undefined)[] {
+  const likely = requesters.map((each) => [each, mayGet([user], each)] as const);
+  const possible = likely.filter(([, how]) => how !== 'no').map(([each]) => each);
+  return likely.some(([, how]) => how === 'yes') ? possible : [...possible, undefined];
+}
+
 function loginsOfPerson({ accounts, keys }: Person, kind: 'account' | 'key'): readonly string[] {
   return kind === 'account' ? accounts : keys;
 }

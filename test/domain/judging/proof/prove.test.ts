@@ -120,8 +120,29 @@ policies:${policies}`);
   assert.equal(answers(one, of('a: { unix: /a, policy: q }')), 'disproved');
   assert.equal(answers(one, of('a: { unix: /a, policy: p }, b: { unix: /b, policy: p }')), 'disproved');
   assert.equal(answers(of('a: { unix: /a, policy: p }, b: { unix: /b, policy: p }'), one), 'holds');
+  const [ofOne = one, ofAll = one] = ['quota get', '{ command: quota get, all_users: true }'].map((rule) =>
+    settingsOf(configuration(socket, backend, '', `\n  p: { users: ["*"], allow: [${rule}] }\n`, ['p'])),
+  );
+  const proof = decide('nobody may do more than before', ofAll, ofOne);
+  assert.deepEqual(proof.kind === 'disproved' && [proof.witness.user, proof.witness.words], [
+    '',
+    ['quota', 'get', '-A'],
+  ]);
+  assert.equal(decide('nobody may do more than before', ofOne, ofAll).kind, 'holds');
   const byGroup = of('a: { unix: /a, policies: [{ peers: { groups: [g] }, policy: q }, { policy: p }] }');
   assert.equal(answers(byGroup, of('a: { unix: /a, policy: q }')), 'undecided: groups');
+  const admitting = (peers: string): Settings => of(`a: { unix: /a, peers: ${peers}, policy: p }`);
+  const anna = admitting('{ users: [anna] }');
+  assert.equal(answers(anna, admitting('{ users: [anna, bob] }')), 'disproved');
+  assert.equal(answers(admitting('{ users: [anna, bob] }'), anna), 'holds');
+  assert.equal(answers(anna, admitting('{ users: [anna], groups: [g] }')), 'undecided: groups');
+  // Whoever has that uid may be called so.
+  assert.equal(answers(admitting('{ users: ["1000"] }'), anna), 'undecided: groups');
+  const choosing = (peers: string): Settings =>
+    of(`a: { unix: /a, policies: [{ peers: ${peers}, policy: q }, { policy: p }] }`);
+  assert.equal(answers(choosing('{ users: [anna] }'), choosing('{ users: [anna, bob] }')), 'disproved');
+  assert.equal(answers(byGroup, choosing('{ users: [anna], groups: [g] }')), 'undecided: groups');
+  assert.equal(answers(one, choosing('{ users: [anna] }')), 'disproved');
   assert.equal(
     answers(of('a: { unix: /a, policy: p }', '["*@x.org"]'), one),
     'undecided: what decides beside the policies differs',

@@ -308,7 +308,13 @@ function does(attempt: Attempt, deed: NeverStatement['deeds'][number]): boolean 
 }
 
 function contradicts(attempt: Attempt, { deeds, isOnly, users }: NeverStatement): boolean {
-  const isDone = deeds.some((deed) => does(attempt, deed));
+  // "May only administer" does not mean what may destroy as well.
+  const isMeant = ({ kind, ...more }: (typeof deeds)[number]): boolean =>
+    !isOnly ||
+    attempt.command.hold !== 'all' ||
+    kind !== 'effect' ||
+    ('verb' in more && ['change', 'destroy'].includes(more.verb));
+  const isDone = deeds.some((deed) => isMeant(deed) && does(attempt, deed));
   if (isDone === isOnly) return false;
   if (users === undefined) return true;
   const patterns = new GlobList(users);

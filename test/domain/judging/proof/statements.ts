@@ -201,6 +201,8 @@ export const changes: readonly (Expected & { readonly before: string; readonly a
     'allow: [quota get]\n    on_request: [{ command: expunge, approvals: 0, uses: 1 }]',
     'expunge',
   ],
+  // The policy is not for everybody.
+  ['holds', 'allow: [quota get]', 'allow: [{ command: quota get, all_users: true }]'],
 ].map(([answer = '', before = '', after = '', because = '', rest = '']) => {
   if (answer !== 'holds' && answer !== 'disproved' && answer !== 'undecided') throw new Error(answer);
   const statement = `after this change nobody may do more than before ${rest}`.trim();
