@@ -46,7 +46,9 @@ const sharing = {
 const longest = [
   'page/clicks',
   'systemd/debian',
+  'package/vectors',
   'systemd/units',
+  'page/screens',
   'fleet/chaos',
   'fleet/cluster',
   'fleet/ship',
