@@ -114,7 +114,7 @@ await withBench(async (bench) => {
     floor: 280,
   });
   against('streaming', streaming, 'default', 0.95);
-  report.row('default: an idle client', spreadOf(idle), { unit: 'KiB', isMost: true, floor: 7 });
+  report.row('default: an idle client', spreadOf(idle), { unit: 'KiB', isMost: true, floor: 6 });
   const journal = spreadOf([await journalRatio(bench, backend)]);
   report.row('journal bytes of a short-lived command, against four records', journal, {
     isMost: true,
