@@ -47,6 +47,13 @@ const people = [
   'carol@example.net',
   'ceo@example.com',
 ];
+/** Whom a mask and a pattern of a statement have in common, if anybody. */
+const inMasks = [
+  ...people,
+  ...['a1', 'c1'].flatMap((name) =>
+    ['example.com', 'example.org', 'example.net'].map((domain) => `${name}@${domain}`),
+  ),
+];
 const userPatterns = [
   '*',
   '*@example.com',
@@ -320,7 +327,7 @@ function contradicts(attempt: Attempt, { deeds, isOnly, users }: NeverStatement)
   const patterns = new GlobList(users);
   if (attempt.everybody !== 'none' || attempt.command.hold === 'all') return true;
   if ([...attempt.users, ...attempt.aliases].some((user) => patterns.matches(user))) return true;
-  const meant = people.filter((user) => patterns.matches(user));
+  const meant = inMasks.filter((user) => patterns.matches(user));
   const masks = attempt.masks.filter(({ parameter }) => parameter !== 'id');
   if (masks.some(({ value, isUserMask }) => !isUserMask || meant.some((user) => maskCovers(value, user))))
     return true;
