@@ -2,7 +2,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/process.js';
-import { parseDuration } from '../domain/judging/policy/policy.js';
+import { parseDuration } from '../domain/language/words/durations.js';
 import { exitCodes } from '../ports/machine.js';
 import { addHelpTexts } from './help-texts.js';
 import { CommandFault, formatFault, stderr } from './output/output.js';

@@ -29,7 +29,7 @@ const domain = [
   'judging/answers',
 ].map((name) => `domain/${name}`);
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
-const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
+const belowGateway = [...domain, ...protocol, 'domain/language/words/durations', 'ports', 'concurrency'];
 const terminal = ['util', 'readline', 'fs', 'path', 'url', 'tty'];
 const belowCli = [
   ...domain,
@@ -75,7 +75,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // Words for people: the same in commands, reports and the browser.
   'domain/language/words': {
     imports: [],
-    public: ['words', 'asking', 'moments'],
+    public: ['words', 'asking', 'moments', 'durations'],
     builtins: [],
     packages: [],
   },
@@ -90,7 +90,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What every answer to a client may be explained with; the client library has it too.
   'domain/language/codes': rule([], { public: ['codes', 'decisions', 'outcomes'] }),
   // What can be asked about access on request, and with what; the client library has it too.
-  'domain/language/verbs': rule([], { public: ['verbs'] }),
+  'domain/language/verbs': rule(['domain/language/words/durations'], { public: ['verbs'] }),
   // DER: certificates, and time stamps of an authority.
   'domain/language/der': rule([], { public: ['read', 'write'] }),
   'domain/people/identity': rule([...protocol], {
@@ -322,6 +322,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/judging/policy': rule(
     [
       ...protocol,
+      'domain/language/words/durations',
       'domain/language/codes',
       'domain/language/names',
       'domain/language/commands',
@@ -382,6 +383,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...protocol,
       ...domain,
+      'domain/language/words/durations',
       'domain/records/views',
       'domain/records/fleet',
       'domain/admin/notices/receiver',

@@ -2,7 +2,7 @@
 
 import type { AccessItem } from '../../client/connect.js';
 import { accessStateWords, whyNotWords } from '../../domain/admin/page/access-words.js';
-import { formatDuration } from '../../domain/judging/policy/policy.js';
+import { formatDuration } from '../../domain/language/words/durations.js';
 import { plural } from '../../domain/language/words/words.js';
 import { endWords, reviewWords } from '../../domain/records/story/row.js';
 import { formatColumns, plain } from '../output/output.js';

@@ -5,7 +5,7 @@ import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, useNats } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
-import { formatDuration } from '../../domain/judging/policy/policy.js';
+import { formatDuration } from '../../domain/language/words/durations.js';
 import { bytesWords, plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import {

@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { standardConfig, standardConfigHelp, standardShipDoor } from '../../adapters/host/process.js';
 import type { NatsFaultCode } from '../../adapters/nats/fault.js';
-import { parseDuration } from '../../domain/judging/policy/policy.js';
+import { parseDuration } from '../../domain/language/words/durations.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';

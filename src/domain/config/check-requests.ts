@@ -1,7 +1,8 @@
 // Checks `on_request`, `approve` and `persons` against the rest of a configuration: whether somebody could approve, whether names exist.
 // Members of groups and people behind an open socket are unknown, so that everybody in `persons` who has a user counts there.
 
-import { formatDuration, type Policy, quietApprovals, type RequestRule } from '../judging/policy/policy.js';
+import { type Policy, quietApprovals, type RequestRule } from '../judging/policy/policy.js';
+import { formatDuration } from '../language/words/durations.js';
 import { Persons } from '../people/identity/person.js';
 import { identityOfUser } from '../people/identity/user-word.js';
 import type { Cursor } from './cursor.js';

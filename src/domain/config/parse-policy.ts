@@ -1,9 +1,9 @@
 // Reads `policies` into immutable policies with a version. The effective text holds everything that changes a judgement, in one order and
 // one spelling, so that the same meaning has the same version whatever the file looks like.
+
 import { isMap, isScalar, isSeq, type Scalar, stringify } from 'yaml';
 import {
   createPolicy,
-  formatDuration,
   formatRate,
   type Policy,
   type PolicyParts,
@@ -13,6 +13,7 @@ import {
 } from '../judging/policy/policy.js';
 import { noneAdded } from '../language/commands/catalog.js';
 import { GlobList } from '../language/names/glob.js';
+import { formatDuration } from '../language/words/durations.js';
 import { sha256Hex } from '../people/identity/credentials.js';
 import { foldAscii, foldFor, usersPerLine } from '../people/identity/user-name.js';
 import { type Cursor, createCursor } from './cursor.js';

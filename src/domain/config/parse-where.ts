@@ -1,8 +1,14 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that can never hold,
 // or that is certainly a mistake, is a problem. A value that does not fit its parameter is never read as plain text instead.
 
-import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../judging/policy/policy.js';
-import { durationForm, isValueTest, type ParameterTest, parseDuration } from '../judging/policy/policy.js';
+import {
+  isValueTest,
+  type KeyCondition,
+  type KeyTest,
+  type ParameterTest,
+  type QueryTest,
+  type ValueTest,
+} from '../judging/policy/policy.js';
 import { createRegex } from '../judging/policy/regex.js';
 import {
   type Command,
@@ -14,6 +20,7 @@ import {
 } from '../language/commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../language/commands/search-query.js';
 import { GlobList, globLengthMax, isUserAPart, userSign } from '../language/names/glob.js';
+import { durationForm, parseDuration } from '../language/words/durations.js';
 import { foldAscii, foldFor, type NameCase } from '../people/identity/user-name.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';

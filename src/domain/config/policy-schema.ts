@@ -2,8 +2,9 @@
 
 import * as z from 'zod';
 import { newestMinor } from '../../protocol/minors.js';
-import { formatDuration, usualRequests } from '../judging/policy/policy.js';
+import { usualRequests } from '../judging/policy/policy.js';
 import { allSeries } from '../language/commands/catalog.js';
+import { formatDuration } from '../language/words/durations.js';
 import {
   as,
   count,

@@ -1,10 +1,11 @@
 // The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates)
 // and with its default. A number without a unit is never guessed.
+
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import type { Rate } from '../judging/policy/policy.js';
-import { durationForm, durationPattern, formatDuration, parseDuration } from '../judging/policy/policy.js';
-import { globLengthMax } from '../language/names/glob.js';
+import { whyNoUserPattern } from '../language/names/glob.js';
+import { durationForm, durationPattern, formatDuration, parseDuration } from '../language/words/durations.js';
 import { parsePasswordHash } from '../people/identity/credentials.js';
 import { foldAscii } from '../people/identity/user-name.js';
 import { whyNoUser } from '../people/identity/user-word.js';
@@ -409,13 +410,8 @@ export const word = z
 export function userPatterns(example: string) {
   return listOf(
     word.superRefine((pattern, context) => {
-      if (pattern === '') context.addIssue('an empty pattern matches no user; take it out');
-      else if (pattern.length > globLengthMax)
-        context.addIssue(`a pattern can have ${globLengthMax} characters`);
-      else if (pattern.startsWith('@'))
-        context.addIssue(`names no user; write *${pattern} for all of a domain`);
-      else if (/[?[\]]/.test(pattern))
-        context.addIssue('only * and ** are wildcards here, and user names hold no ? or brackets');
+      const why = whyNoUserPattern(pattern);
+      if (why !== undefined) context.addIssue(why);
     }),
     `patterns, as ${example}`,
   );

@@ -7,10 +7,11 @@ import { bounds } from '../../bounds/bounds.js';
 import type { AccessItem } from '../../domain/admin/page/access.js';
 import { describeRule } from '../../domain/judging/answers/rights.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/judging/policy/grant.js';
-import { formatDuration, type Policy, type RequestRule } from '../../domain/judging/policy/policy.js';
+import type { Policy, RequestRule } from '../../domain/judging/policy/policy.js';
 import type { DecisionCode } from '../../domain/language/codes/decisions.js';
 import { commandsNamed } from '../../domain/language/commands/catalog.js';
 import type { AccessStep, AccessValues, AccessVerb } from '../../domain/language/verbs/verbs.js';
+import { formatDuration } from '../../domain/language/words/durations.js';
 import {
   type ApprovalRights,
   type Asker,

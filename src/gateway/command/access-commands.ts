@@ -7,7 +7,7 @@ import { recordedWords } from '../../domain/judging/answers/own-questions.js';
 import { assess, plainLine } from '../../domain/judging/policy/assess.js';
 import { lineOf } from '../../domain/judging/policy/grant.js';
 import { isAllowed, type Judged } from '../../domain/judging/policy/judge.js';
-import { formatDuration, type Policy, parseDuration } from '../../domain/judging/policy/policy.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
 import { regexWords } from '../../domain/judging/policy/regex.js';
 import { nothingAsked } from '../../domain/judging/policy/route.js';
 import { mostMatches } from '../../domain/judging/policy/terms.js';
@@ -25,6 +25,7 @@ import {
   verbRow,
   wantedOf,
 } from '../../domain/language/verbs/verbs.js';
+import { formatDuration, parseDuration } from '../../domain/language/words/durations.js';
 import {
   type Asker,
   identitiesOf,

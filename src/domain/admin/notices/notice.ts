@@ -3,7 +3,7 @@
 // passed `plainText`.
 
 import { bounds } from '../../../bounds/bounds.js';
-import { formatDuration } from '../../judging/policy/policy.js';
+import { formatDuration } from '../../language/words/durations.js';
 import {
   asCount,
   asTimeMs,

@@ -3,15 +3,9 @@
 
 import { commandsNamed, type Parameter } from '../../language/commands/catalog.js';
 import { requestWords } from '../../language/words/asking.js';
+import { formatDuration } from '../../language/words/durations.js';
 import { formatWords } from '../../records/audit/encode.js';
-import {
-  formatDuration,
-  type KeyCondition,
-  type Policy,
-  type QueryTest,
-  type RequestRule,
-  type ValueTest,
-} from '../policy/policy.js';
+import type { KeyCondition, Policy, QueryTest, RequestRule, ValueTest } from '../policy/policy.js';
 import { exampleOf } from '../policy/regex.js';
 import { passes } from '../policy/value-test.js';
 

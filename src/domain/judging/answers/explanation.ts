@@ -6,12 +6,13 @@ import type { CommandLine } from '../../../protocol/command.js';
 import { wouldWords } from '../../language/codes/outcomes.js';
 import { conditionsIn } from '../../language/commands/search-query.js';
 import { canWords, hiddenWord, requestWords } from '../../language/words/asking.js';
+import { formatDuration } from '../../language/words/durations.js';
 import { formatWords } from '../../records/audit/encode.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
 import { areSame, type Compared, comparedOf, type Given, nothingGiven, whyOf } from '../policy/outcome.js';
-import { formatDuration, type Policy, requestTermKeys } from '../policy/policy.js';
+import { type Policy, requestTermKeys } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
 import {
   type AnswerPart,

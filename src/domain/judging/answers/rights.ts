@@ -12,9 +12,9 @@ import {
   parameterNamed,
   strongerEffect,
 } from '../../language/commands/catalog.js';
+import { formatDuration } from '../../language/words/durations.js';
 import { formatEnd } from '../../records/audit/record.js';
 import {
-  formatDuration,
   isKeyTest,
   isQueryTest,
   type Policy,

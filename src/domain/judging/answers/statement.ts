@@ -17,6 +17,7 @@
 import { bounds } from '../../../bounds/bounds.js';
 import { predicateOf } from '../../../kinds/kinds.js';
 import { type AddedCommands, allSeries, commandsOf } from '../../language/commands/catalog.js';
+import { whyNoUserPattern } from '../../language/names/glob.js';
 import { nearestName } from '../../language/names/nearest-name.js';
 
 const whoKinds = ['policy', 'listener', 'person', 'key', 'account', 'user'] as const;
@@ -263,6 +264,8 @@ class Parser {
     const token = this.#tokens[this.#next];
     if (token?.isQuoted !== true || token.text === '')
       this.#fail('a pattern in double quotes, as "*@example.com"');
+    const why = whyNoUserPattern(token.text);
+    if (why !== undefined) throw new StatementFault(`the pattern at character ${token.at}: ${why}`);
     this.#next += 1;
     return token.text;
   }

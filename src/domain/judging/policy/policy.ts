@@ -1,8 +1,10 @@
 // The compiled configuration: policies with their rules, the rules' demands, and the routes of commands. config builds these values. They
 // are immutable. A changed configuration makes new ones, with another version.
+
 import { predicateOf } from '../../../kinds/kinds.js';
 import { type AddedCommands, noneAdded } from '../../language/commands/catalog.js';
 import type { GlobList } from '../../language/names/glob.js';
+import { formatDuration } from '../../language/words/durations.js';
 import { parseTime } from '../../records/audit/record.js';
 import type { Regex } from './regex.js';
 
@@ -80,33 +82,6 @@ export interface Rate {
 export function formatRate({ count, windowMs }: Rate): string {
   const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
   return `${count}/${periods[windowMs] ?? 'day'}`;
-}
-
-const durationUnits: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-
-export const durationPattern = /^(\d{1,9})(ms|s|m|h|d|w)$/;
-export const durationForm = 'a whole number and ms, s, m, h, d or w';
-
-/** `500ms`, `5s`, `10m`, `2h`, `7d`, `2w` in milliseconds; undefined for anything else. */
-export function parseDuration(written: string): number | undefined {
-  const match = durationPattern.exec(written);
-  const value = Number(match?.[1]) * (durationUnits[match?.[2] ?? ''] ?? Number.NaN);
-  return Number.isSafeInteger(value) ? value : undefined;
-}
-
-export function formatDuration(ms: number): string {
-  for (const unit of ['w', 'd', 'h', 'm', 's']) {
-    const size = durationUnits[unit] ?? 1;
-    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
-  }
-  return `${ms}ms`;
 }
 
 const dayMs = 86_400_000;

@@ -2,11 +2,12 @@
 // text and in words. All code that depends on the kind of a test is here, except for its reading (config/parse-where.ts). A test of an
 // `allow` passes only if every value passes, for every mailbox that a name may be. One of a `deny` applies if any value may be meant,
 // whatever its case.
+
 import { type GlobList, mayOverlap, userSign } from '../../language/names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../../language/names/mailbox-names.js';
+import { formatDuration } from '../../language/words/durations.js';
 import {
   type Bounds,
-  formatDuration,
   isKeyTest,
   type KeyCondition,
   type KeyTest,

@@ -4,8 +4,8 @@ import type { Command, Parameter, Series } from '../../language/commands/catalog
 import { listOfText, optionName, statusFields, userRoles } from '../../language/commands/catalog.js';
 import { searchKeyNamed } from '../../language/commands/search-query.js';
 import { userSign } from '../../language/names/glob.js';
+import { formatDuration } from '../../language/words/durations.js';
 import {
-  formatDuration,
   isKeyTest,
   isQueryTest,
   isValueTest,

@@ -35,6 +35,7 @@ import {
   possibleOf,
   proofMs,
   prove,
+  reachOf,
   timeIsUp,
   type Witness,
   witnessOf,
@@ -60,6 +61,7 @@ export function proveNoMore(
     for (const { command, rule } of grantsOf(fresh, policy)) {
       if (statement.exceptCommands.includes(command.name) || isStale(rule, nowMs)) continue;
       if (isOver()) return { kind: 'undecided', reason: timeIsUp };
+      if (reachOf(fresh, policy, rule, command, undefined) === undefined) continue;
       if (rule !== undefined && policy.mode === 'enforce' && isSurelyDenied(rule, command, policy, isOver))
         continue;
       const gaps = olds.map((each) => gapOf({ fresh, policy, rule, command, was: each?.policy }));

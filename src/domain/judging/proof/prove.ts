@@ -166,6 +166,21 @@ export function wantedOf(users: readonly string[] | undefined): Wanted | undefin
   return { set: setOfPatterns(texts, true), key: JSON.stringify(texts) };
 }
 
+/** A statement about users whom nobody can be would hold whatever the policies say: most likely it is misspelt. */
+function whoIsNobody(
+  { names, settings, isOver }: World,
+  { users = [] }: Pick<NeverStatement, 'users'>,
+): string | undefined {
+  const isNobody = (pattern: string): boolean =>
+    findText([names, wantedOf([pattern])?.set ?? names], [], isOver).kind === 'none';
+  const pattern = users.find(isNobody);
+  if (pattern === undefined) return undefined;
+  const { defaultRealm = '' } = settings.mailUsers;
+  const named = `${pattern}@${defaultRealm}`;
+  const hint = pattern.includes('@') || isNobody(named) ? '' : `; write "${named}"`;
+  return `users: "${pattern}" matches no name that a user can have (mail_users: characters, default_realm)${hint}`;
+}
+
 /** Whether a command line touches one of these users; `unsaid`: if its backend has mailboxes that are shared, which it does not say. */
 function touches(world: World, attempt: Attempt, { set }: Wanted): boolean | 'unsaid' {
   const { command, users, aliases, masks, everybody, shared, isSharedUnsaid } = attempt;
@@ -186,7 +201,7 @@ function touches(world: World, attempt: Attempt, { set }: Wanted): boolean | 'un
 /** Whom a rule could be about: a user to try; undefined: nobody. */
 type Reach = { readonly kind: 'user'; readonly user: string } | { readonly kind: 'too-much' } | undefined;
 
-function reachOf(
+export function reachOf(
   world: World,
   policy: Policy,
   rule: Rule | undefined,
@@ -292,6 +307,8 @@ export const linesMax = bounds.proofLines;
 export function prove(statement: NeverStatement, settings: Settings, { nowMs, isOver }: ProofOptions): Proof {
   const world = worldOf(settings, nowMs, isOver);
   const wanted = wantedOf(statement.users);
+  const nobody = whoIsNobody(world, statement);
+  if (nobody !== undefined) return { kind: 'undecided', reason: nobody };
   const doubts = new Doubts();
   const aliases = new Doubts();
   const subjects = subjectsOf(statement, settings, nowMs);

@@ -2,9 +2,9 @@
 // command does not meet is replaced by the command's own value, so that the rule never becomes wider than the two together.
 
 import { type Parameter, parameterNamed } from '../../language/commands/catalog.js';
+import { formatDuration } from '../../language/words/durations.js';
 import { type UnmetConditions, unmetConditions } from '../policy/match.js';
 import {
-  formatDuration,
   isKeyTest,
   isQueryTest,
   type KeyCondition,

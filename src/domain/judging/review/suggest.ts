@@ -6,11 +6,12 @@ import { parse } from 'yaml';
 import { bounds } from '../../../bounds/bounds.js';
 import type { Settings } from '../../config/settings.js';
 import { allEffects } from '../../language/commands/catalog.js';
+import { formatDuration } from '../../language/words/durations.js';
 import { plural, timesWords } from '../../language/words/words.js';
 import { formatTime } from '../../records/audit/record.js';
 import { asList, asObject } from '../../records/audit/stored.js';
 import type { Attempt } from '../policy/attempt.js';
-import { formatDuration, formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
+import { formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
 import {
   dayIn,
   effectOf,

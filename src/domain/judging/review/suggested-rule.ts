@@ -3,9 +3,10 @@
 
 import { type MailUserSettings, mailUsersSection } from '../../config/settings.js';
 import { GlobList } from '../../language/names/glob.js';
+import { formatDuration } from '../../language/words/durations.js';
 import { formatEnd } from '../../records/audit/record.js';
 import { decide } from '../policy/decide.js';
-import { formatDuration, formatRate, type Policy, type Rule } from '../policy/policy.js';
+import { formatRate, type Policy, type Rule } from '../policy/policy.js';
 import { parseAlone } from './alone.js';
 import { allNarrowness, mayWiden, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, type Plain } from './policy-text.js';

@@ -18,6 +18,15 @@ import { maskCovers } from './mask.js';
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
 export const globLengthMax = bounds.patternChars;
 
+/** Why a pattern for names of users can name nobody; undefined: it may. */
+export function whyNoUserPattern(pattern: string): string | undefined {
+  if (pattern === '') return 'an empty pattern matches no user; take it out';
+  if (pattern.length > globLengthMax) return `a pattern can have ${globLengthMax} characters`;
+  if (pattern.startsWith('@')) return `names no user; write *${pattern} for all of a domain`;
+  if (/[?[\]]/.test(pattern)) return 'only * and ** are wildcards here, and user names hold no ? or brackets';
+  return undefined;
+}
+
 /** In a location: the user of the command. */
 export const userSign = '<user>';
 

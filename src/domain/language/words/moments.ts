@@ -1,17 +1,11 @@
 // A time as people type it, in a search on the page and on a command line: one parser, and the sentence of what it takes.
 
+import { parseDuration } from './durations.js';
+
 export const momentForms =
   'a time ago (90m, 2h, 7d), a time of day (01:30), today, yesterday, a day (28 Nov, 2026-11-28), a day with a time (28 Nov 01:30), or a time of RFC 3339 with its zone';
 
 const dayMs = 86_400_000;
-const unitMs: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: dayMs,
-  w: 7 * dayMs,
-};
 const months = 'jan feb mar apr may jun jul aug sep oct nov dec'.split(' ');
 
 const momentPattern =
@@ -27,8 +21,8 @@ export function parseMoment(
   nowMs: number,
   offsetMs: (atMs: number) => number = () => 0,
 ): number | undefined {
-  const [, count, unit = ''] = /^(\d{1,9})(ms|[smhdw])$/.exec(text) ?? [];
-  if (count !== undefined) return nowMs - Number(count) * (unitMs[unit] ?? 0);
+  const agoMs = parseDuration(text);
+  if (agoMs !== undefined) return nowMs - agoMs;
   const match = momentPattern.exec(text);
   const [
     ,

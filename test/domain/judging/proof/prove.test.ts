@@ -175,6 +175,14 @@ void test('a text that is no statement is refused, with the place and what was m
   assert.match(refused('policy support may read'), /"never" or "only": a statement says what cannot happen/);
   assert.match(refused('nobody may never read'), /leave out "never"/);
   assert.match(refused('nobody may read in mailboxes of bob'), /a pattern in double quotes/);
+  assert.match(
+    refused('nobody may read in mailboxes of "b?b@example.com"'),
+    /^the pattern at character 33: only \* and \*\* are wildcards here/,
+  );
+  assert.match(
+    refused('nobody may read in mailboxes of "*" or "@example.com"'),
+    /names no user; write \*@example\.com/,
+  );
   assert.match(refused('nobody may read "'), /the quotes at character 17 are not closed/);
   assert.match(refused('nobody may read twice'), /before "twice", there must be the end of the statement/);
   assert.match(refused('after this change nobody may read'), /"nobody may do more than before"/);
@@ -182,6 +190,25 @@ void test('a text that is no statement is refused, with the place and what was m
   const long = `nobody may read${' '.repeat(bounds.statementChars)}`;
   assert.equal(refused(long), `is longer than ${bounds.statementChars} characters`);
   assert.match(refused('key:modoboa may never read'), /there is no key "modoboa"; there are: billing/);
+});
+
+void test('a statement about users whom nobody can be is undecided', () => {
+  const reason = (users: string, settings: Settings): string => {
+    const proof = decide(`nobody may administer in mailboxes of ${users} by name`, settings);
+    return proof.kind === 'undecided' ? proof.reason : proof.kind;
+  };
+  const policy = '\n  p: { users: ["*"], allow: [quota get] }\n';
+  const realm = settingsOf(
+    configuration(socket, backend, 'mail_users: { default_realm: example.com }', policy, ['p']),
+  );
+  assert.match(
+    reason('"bob"', realm),
+    /^users: "bob" matches no name that a user can have .*; write "bob@example\.com"$/,
+  );
+  assert.match(reason('"*@example.com" or "bob@example.com "', realm), /^users: "bob@example\.com " [^;]*$/);
+  for (const users of ['"bob@example.com"', '"*"', '"**"', '"BOB@example.com"'])
+    assert.equal(reason(users, realm), 'holds', users);
+  assert.equal(reason('"bob"', main), 'holds');
 });
 
 void test('no time, or too many cases, is undecided', () => {

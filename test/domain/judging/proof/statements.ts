@@ -201,6 +201,7 @@ export const changes: readonly (Expected & { readonly before: string; readonly a
     'allow: [quota get]\n    on_request: [{ command: expunge, approvals: 0, uses: 1 }]',
     'expunge',
   ],
+  ['holds', 'allow: [quota get]', 'allow: [quota get, { command: expunge, users: ["*@example.org"] }]'],
   // The policy is not for everybody.
   ['holds', 'allow: [quota get]', 'allow: [{ command: quota get, all_users: true }]'],
 ].map(([answer = '', before = '', after = '', because = '', rest = '']) => {

@@ -13,6 +13,7 @@ import {
   allArguments,
   allVerbs,
   countMax,
+  durationMax,
   isAccessStep,
   isAccessVerb,
   isPositional,
@@ -23,6 +24,7 @@ import {
   wantedOf,
   wordsOf,
 } from '../../../../src/domain/language/verbs/verbs.js';
+import { parseDuration } from '../../../../src/domain/language/words/durations.js';
 
 const values = {
   after: '01K',
@@ -104,4 +106,21 @@ void test('each shape, at its ends', () => {
   // bounds.reasonBytes
   assert.equal(wantedOf('reason', 'é'.repeat(bounds.reasonBytes / 2)), undefined);
   assert.notEqual(wantedOf('reason', `${'é'.repeat(bounds.reasonBytes / 2)}x`), undefined);
+});
+
+void test('a length of time that a program gives is what the gate reads', () => {
+  const dayMs = 86_400_000;
+  const lengths = [
+    1,
+    1000,
+    90_001,
+    11 * dayMs,
+    14 * dayMs,
+    30 * dayMs + 1,
+    365 * dayMs,
+    durationMax - 1,
+    durationMax,
+  ];
+  for (const ms of lengths) assert.deepEqual(textsOf('quietMs', ms).map(parseDuration), [ms], String(ms));
+  assert.deepEqual(textsOf('forMs', 14 * dayMs), ['2w']);
 });
