@@ -73,7 +73,7 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
       // The key may be gone, and names may not be shown any more.
       if (daemon.told?.head.generation !== head.generation)
         return refusedReply(409, 'the configuration was changed meanwhile; ask again');
-      if (/\btext\/html\b/i.test(accept))
+      if (isHtmlAsked(accept))
         return { status: 200, type: 'text/html; charset=utf-8', body: ownerFragment(made.report), headers };
       const reply = jsonReply(200, made.report);
       return 'body' in reply ? { ...reply, headers } : reply;
@@ -110,6 +110,11 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
       timer.cancel();
     }
   }
+}
+
+/** Whoever weighs it with 0 does not want it. */
+function isHtmlAsked(accept: string): boolean {
+  return /\btext\/html\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accept);
 }
 
 const headers = { Vary: 'Accept' };

@@ -191,7 +191,7 @@ admin:
         },
       ].map((row) => ({ ...row, sure: true, isGranted: row.group === 'deleted' })),
     );
-    assert.equal(report.rows[2]?.approved, 'a second person (leads)');
+    assert.deepEqual(report.rows[2]?.approved_by, ['leads']);
     assert.deepEqual([report.user, report.without_effect, report.left_out], [alice, 1, 0]);
     // The journal began today.
     assert.equal(report.complete, false);
@@ -206,6 +206,9 @@ admin:
   });
 
   await t.test('as a part of a page: escaped, nothing that is loaded', async () => {
+    assert.equal((await fetch(`http://127.0.0.1:${pagePort}${path}/`)).status, 404, 'no page of the page');
+    const unwanted = await read(token, '', 'text/html;q=0, application/json');
+    assert.match(unwanted.type, /^application\/json/);
     const { type, text } = await read(token, '', 'text/html');
     assert.equal(type, 'text/html; charset=utf-8');
     assert.match(text, /^<section [^]*ticket 1 &lt;script&gt;\\u\{202e\}&amp;&quot;[^]*<\/section>\n$/);
@@ -365,7 +368,7 @@ admin:
         if (status === 200) report = JSON.parse(text);
         return report?.rows[0]?.who === 'anna@web';
       }, 'a name');
-      assert.equal(report?.rows[2]?.approved, 'a second person (leads)');
+      assert.deepEqual(report?.rows[2]?.approved_by, ['leads']);
       const another = await tokenFor('panel', alice);
       await reload(
         names.filter((name) => name !== 'panel'),

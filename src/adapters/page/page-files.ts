@@ -53,7 +53,7 @@ export function createPageFiles(
   const screen = screenFile(template.replaceAll('/assets/', `${assets}/`));
   return {
     find(path) {
-      if (/^\/(assets|api)(\/|$)/.test(path) || !path.startsWith('/')) return kept.get(path);
+      if (/^\/(assets|api|dovegate)(\/|$)/.test(path) || !path.startsWith('/')) return kept.get(path);
       return screen;
     },
   };

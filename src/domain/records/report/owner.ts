@@ -35,7 +35,8 @@ export interface ReportedRow {
   readonly who?: string | undefined;
   readonly reason: string;
   readonly grant?: string | undefined;
-  readonly approved?: string | undefined;
+  /** A team or a name for each approver; none: nobody before it. Undefined with a grant: not in the kept records any more. */
+  readonly approved_by?: readonly string[] | undefined;
   /** RFC 3339: up to then the approvers kept it from the owner. */
   readonly kept_until?: string | undefined;
   readonly commands: number;
@@ -152,7 +153,9 @@ function rowOf(touch: Touch, people: ReadonlySet<string>): ReportedRow {
     reason: printable(shown.reason),
     ...(grant !== '' && {
       grant: printable(grant),
-      approved: approvedWords(shown.approvedBy, printable),
+      ...(shown.approvedBy !== undefined && {
+        approved_by: shown.approvedBy.map((name) => printable(name)),
+      }),
       ...(shown.quietUntilMs !== undefined && { kept_until: formatTime(shown.quietUntilMs) }),
     }),
     commands: 1,
@@ -216,10 +219,10 @@ const columns: readonly (readonly [string, (row: ReportedRow) => string])[] = [
   ['Reason', ({ reason }) => reason],
   [
     'Approved by',
-    ({ grant, approved = '', kept_until: until }) =>
+    ({ grant, approved_by: by, kept_until: until }) =>
       grant === undefined
         ? ''
-        : `${approved}; grant ${grant}${until === undefined ? '' : `, kept from you until ${until}`}`,
+        : `${approvedWords(by, (name) => name)}; grant ${grant}${until === undefined ? '' : `, kept from you until ${until}`}`,
   ],
 ];
 
