@@ -90,7 +90,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What every answer to a client may be explained with; the client library has it too.
   'domain/language/codes': rule([], { public: ['codes', 'decisions', 'outcomes'] }),
   // What can be asked about access on request, and with what; the client library has it too.
-  'domain/language/verbs': rule(['domain/language/words/durations'], { public: ['verbs'] }),
+  'domain/language/verbs': rule([], { public: ['verbs'] }),
   // DER: certificates, and time stamps of an authority.
   'domain/language/der': rule([], { public: ['read', 'write'] }),
   'domain/people/identity': rule([...protocol], {

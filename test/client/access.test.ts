@@ -37,13 +37,13 @@ void test('each call is words on the wire', async () => {
   await settle();
   peer.send(replyPacket(`${line(item)}\n+\n`.repeat(calls.length)));
   for (const call of calls) assert.deepEqual(await call, item);
-  const terms = '--for=1h\t--uses=3\t--reason=ticket 4711\t--\tfetch\thdr.subject\tall';
+  const terms = '--for=3600000ms\t--uses=3\t--reason=ticket 4711\t--\tfetch\thdr.subject\tall';
   assert.deepEqual(peer.received().toString().split('\n'), [
     `\t\tdovegate request\t--user=bob@example.com\t${terms}`,
     '\t\tdovegate request\t--user=a\t--user=b\t--\tmailbox status\tall\tINBOX',
     `\t\tdovegate grant\t--to=anna@support\t--user=bob@example.com\t${terms}`,
     `\t\tdovegate access\t--\t${item.id}`,
-    `\t\tdovegate approve\t--for=1m\t--uses=1\t--\t${item.id}`,
+    `\t\tdovegate approve\t--for=60000ms\t--uses=1\t--\t${item.id}`,
     `\t\tdovegate refuse\t--reason=not this one\t--\t${item.id}`,
     `\t\tdovegate revoke\t--\t${item.id}`,
     `\t\tdovegate review\t--\t${item.id}`,
@@ -115,7 +115,7 @@ void test('over HTTP: JSON to a path each, the same objects back', async (t) => 
       '/dovegate/v1/request',
       {
         users: ['bob@example.com'],
-        for: '1h',
+        for: '3600000ms',
         uses: 3,
         reason: 'ticket 4711',
         command: ['fetch', 'hdr.subject', 'all'],

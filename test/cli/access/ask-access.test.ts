@@ -74,7 +74,7 @@ void test('a request is recorded and shown; its words are those that send would 
   );
   assert.equal(said.exit, 0, said.text);
   assert.deepEqual(gate.asked, [
-    '|dovegate request|--user=bob@example.com|--for=1h|--uses=1|--reason=ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
+    '|dovegate request|--user=bob@example.com|--for=3600000ms|--uses=1|--reason=ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
   ]);
   assert.match(said.text, new RegExp(`^waits for 1 approval: ${id}\n`));
   assert.match(said.text, /^command {2,}fetch hdr\.subject mailbox INBOX all$/m);
@@ -193,7 +193,7 @@ void test('one in full; approve, refuse, revoke, review and grant', async (t) =>
   const given = await gate.run('grant', '--to', 'anna@support', '--user', 'bob', ...why, ...fetchWords);
   assert.equal(given.exit, 0);
   assert.deepEqual(gate.asked.slice(1), [
-    `|dovegate approve|--for=30m|--uses=1|--|${id}`,
+    `|dovegate approve|--for=1800000ms|--uses=1|--|${id}`,
     `|dovegate refuse|--reason=ask bob|--|${id}`,
     `|dovegate revoke|--|${id}`,
     `|dovegate review|--|${id}`,

@@ -3,7 +3,6 @@
 // agents. A new argument is a row here, and the place that heeds it. Nothing is imported here that a client would have to load for it.
 
 import { bounds } from '../../../bounds/bounds.js';
-import { formatDuration } from '../words/durations.js';
 
 interface ArgumentRow {
   /** As in the table of commands (domain/language/commands/catalog): the option on the command line, or `<` for the words after `--`. */
@@ -153,7 +152,7 @@ export function isPositional(name: AccessArgument): boolean {
 export function textsOf(name: AccessArgument, value: AccessValues[AccessArgument]): readonly string[] {
   if (value === undefined) return [];
   if (typeof value === 'object') return value;
-  return [accessArguments[name].shape === 'duration' ? formatDuration(Number(value)) : String(value)];
+  return [accessArguments[name].shape === 'duration' ? `${value}ms` : String(value)];
 }
 
 /** The words after `dovegate VERB`. No text can be taken for another option. */
