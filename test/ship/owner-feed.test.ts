@@ -2,6 +2,7 @@
 // the process, the mail server and the journal; and what a grant keeps from the owner comes after that time, all of it. What must not
 // happen: two mails on one day, a use that no mail tells of, a word of a name in a header, a mail that keeps the others waiting.
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -52,6 +53,7 @@ function tell(t: TestContext): Story {
   const journal = openDiskJournal(t);
   const state = join(temporaryDirectory(t, 'memory'), 'state');
   let exchange = 0;
+  let openFeeds = 0;
   const write = (record: Omit<AuditRecord, 'time'>): void =>
     journal.writeBodies(encodeBody({ time: clock.wallMs(), ...record }));
   const story: Story = {
@@ -149,14 +151,31 @@ function tell(t: TestContext): Story {
         onDropped: (count, why = '') => story.said.push(`dropped ${count}: ${why}`),
         ...options,
       });
-      closeBefore(t, () => feed.close());
-      return feed;
+      openFeeds += 1;
+      let isOpen = true;
+      const close = async (): Promise<void> => {
+        if (isOpen) openFeeds -= 1;
+        isOpen = false;
+        await feed.close();
+      };
+      closeBefore(t, close);
+      // Its state is read as it is then.
+      return {
+        get state() {
+          return feed.state;
+        },
+        close,
+      };
     },
     async toNext(hour) {
       const wall = clock.wallMs();
       await clock.advance(dayMs - (wall % dayMs) + hour * hourMs);
-      // So much real time that a feed has read what there is.
-      await pause(150);
+      // A feed that runs has read what there is: its file has the day. One that waits for a server comes to it later.
+      const day = new Date(clock.wallMs() - 7 * hourMs).toISOString().slice(0, 10);
+      const file = join(state, 'owners-owners.json');
+      const isRead = (): boolean => existsSync(file) && readFileSync(file, 'utf8').includes(`"day":"${day}"`);
+      for (let turns = 0; turns < 3_000 && openFeeds > 0 && !isRead(); turns += 1) await pause(1);
+      await pause(100);
     },
     async until(isSo) {
       for (let turns = 0; !isSo(); turns += 1) {
