@@ -94,16 +94,12 @@ function followInto(news: News, session: Session): () => void {
   let last: Live = news.live;
   let drawnMs = -Infinity;
   let drawing: number | undefined;
+  const today = (): Today | undefined => last.now && todayAt(last.now.at, news.live.today);
   const draw = (): void => {
     window.clearTimeout(drawing);
     drawing = undefined;
     drawnMs = steadyMs();
-    const at = last.now?.at;
-    news.tell({
-      ...last,
-      isStale: isStale(last, drawnMs),
-      today: at === undefined ? undefined : todayAt(at, news.live.today),
-    });
+    news.tell({ ...last, isStale: isStale(last, drawnMs), today: today() });
   };
   const onChange = (next: Live): void => {
     // Problems are drawn without delay.
@@ -121,7 +117,9 @@ function followInto(news: News, session: Session): () => void {
     onChange,
   });
   const looking = window.setInterval(() => {
-    if (isStale(last, steadyMs()) !== news.live.isStale) draw();
+    // The computer may be taken to another zone while the daemon is silent.
+    const { live } = news;
+    if (isStale(last, steadyMs()) !== live.isStale || today() !== live.today) draw();
   }, lookMs);
   return () => {
     end.abort();

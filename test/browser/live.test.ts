@@ -225,6 +225,11 @@ browserTest(
     const zone = page.locator('.zone');
     await zone.filter({ hasText: 'UTC+1' }).waitFor();
 
+    // Nothing comes from the daemon meanwhile.
+    const { pageProcess } = desk.daemon;
+    t.after(() => pageProcess.signal('SIGCONT'));
+    pageProcess.signal('SIGSTOP');
+    await page.locator('.all.old').waitFor();
     await goTo('Africa/Nairobi');
     await zone.filter({ hasText: 'UTC+3' }).waitFor();
     await until(async () => (await at.innerText()) !== before, 'another time in the table');
