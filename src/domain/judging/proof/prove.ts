@@ -166,7 +166,7 @@ export function wantedOf(users: readonly string[] | undefined): Wanted | undefin
   return { set: setOfPatterns(texts, true), key: JSON.stringify(texts) };
 }
 
-/** A statement about users whom nobody can be would hold whatever the policies say: most likely it is misspelt. */
+/** Why no user name can match a pattern of the statement, which would then always hold; undefined: each pattern can match one. */
 function whoIsNobody(
   { names, settings, isOver }: World,
   { users = [] }: Pick<NeverStatement, 'users'>,
