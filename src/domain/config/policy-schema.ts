@@ -310,10 +310,10 @@ export const policyTest = section(
   'a command line and what the policy must say of it',
 );
 
+const statement = text('a statement, as dovegate prove takes it');
+
 export const statementTest = strict('a statement', {
-  prove: text('a statement, as dovegate prove takes it').describe(
-    'statement that must hold (`dovegate prove`)',
-  ),
+  prove: statement.describe('statement that must hold (`dovegate prove`)'),
 }).meta({ description: 'a statement about the policies that must hold' });
 
 export const preset = strict('a preset', {
@@ -332,7 +332,7 @@ export const preset = strict('a preset', {
     users,
     except: users.optional(),
     cases: listOf(strict('a policy test', testKeys), 'policy tests'),
-    prove: listOf(text('a statement, as dovegate prove takes it'), 'statements').default([]),
+    prove: listOf(statement, 'statements').default([]),
   }).optional(),
 });
 
