@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
-import { root } from './setup.mjs';
+import { fileLimitS, root } from './setup.mjs';
 
 /** So many files at least: where other programs keep the processors busy, too. */
 const fewest = availableParallelism() + 1;
@@ -62,7 +62,12 @@ function runFile({ stage, path }, log) {
     const options = { cwd: root, env: environmentOf(stage), stdio: ['ignore', file, file] };
     const child = spawn(process.execPath, args, options);
     closeSync(file);
-    const end = (how) => resolve({ output: readFileSync(log, 'utf8'), how });
+    // One that cannot even say that it is late (reporter.mjs).
+    const timer = setTimeout(() => child.kill('SIGKILL'), (fileLimitS + 30) * 1000);
+    const end = (how) => {
+      clearTimeout(timer);
+      resolve({ output: readFileSync(log, 'utf8'), how });
+    };
     child.on('error', (error) => end(error.message));
     child.on('exit', (code, signal) => end(code ?? signal));
   });

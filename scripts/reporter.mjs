@@ -1,14 +1,33 @@
 // What a file of tests says to the pool: diagnostics, skipped tests, Node's closing lines, and each failure once. A line that begins with a
 // sign is of this file, and what belongs to it is indented; all other lines are of the tests themselves.
+import { writeSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { fileLimitS } from './setup.mjs';
 
 const indented = (text) => text.replace(/^/gm, '  ');
 
 /** Without the lines of Node's own runner. */
 const withoutInternals = (text) => text.replace(/\n +at [^\n]*\bnode:[^\n ]+$/gm, '');
 
+/**
+ * What is left open keeps a process for ever, and nobody would learn which: it says so itself, after longer than any file takes. The timer
+ * does not keep it.
+ */
+function endLate(names) {
+  const end = () => {
+    const held = process.getActiveResourcesInfo().join(' ');
+    writeSync(
+      1,
+      `✖ ${names.join(' > ')}\n  begun last in a process that has not ended after ${fileLimitS} s; it holds: ${held}\n`,
+    );
+    process.exit(1);
+  };
+  setTimeout(end, fileLimitS * 1000).unref();
+}
+
 export default async function* report(events) {
   const names = [];
+  endLate(names);
   for await (const { type, data } of events) {
     if (type === 'test:start') names.splice(data.nesting, Infinity, data.name);
     else if (type === 'test:diagnostic') yield `ℹ ${data.message}\n`;

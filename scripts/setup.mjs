@@ -40,6 +40,9 @@ export const oldestNode = JSON.parse(readFileSync(join(root, 'package.json'), 'u
   '>='.length,
 );
 
+/** So long a file of tests may take: more than twice what the longest needs beside other work. */
+export const fileLimitS = Number(process.env.DOVEGATE_FILE_LIMIT_S ?? 15 * 60);
+
 const installedLockfile = join(root, 'node_modules', '.installed-lockfile');
 const lockfileText = () => readFileSync(join(root, 'package-lock.json'), 'utf8');
 

@@ -1,7 +1,7 @@
 // Goal: a run of the suite leaves nothing, whatever ends it. Phases: killed by SIGKILL, by each
 // signal that a terminal or a service manager sends, by Ctrl-C of a terminal's group, and by a pipe that nobody reads, each
-// while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails; a
-// user without rights; one of `npm run lab -- NAME`. What must not happen: a process, a mount or a loop device that outlives the run.
+// while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails;
+// one that would never end; a user without rights; one of `npm run lab -- NAME`. What must not happen: a process, a mount or a loop device that outlives the run.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -59,7 +59,7 @@ interface Place {
   processes(): string[];
 }
 
-function openPlace(t: TestContext): Place {
+function openPlace(t: TestContext, environment: Readonly<Record<string, string>> = {}): Place {
   const folder = openFolder(t);
   chmodSync(folder, 0o777);
   const [key, value] = ['DOVEGATE_MARK', randomUUID()];
@@ -67,7 +67,7 @@ function openPlace(t: TestContext): Place {
   const start = (...args: string[]): Run => {
     const child = spawn(process.execPath, args, {
       // Below Node's own runner a file does not report by itself.
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined, [key]: value },
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, [key]: value, ...environment },
       stdio: ['ignore', 'pipe', 'inherit'],
       // A group of its own, as in a terminal.
       detached: true,
@@ -191,6 +191,22 @@ test('does not', (t) => t.diagnostic('5 of 5'));
   );
   assert.equal(text.match(/line 1$/gm)?.length, 2, 'once, and once in the closing list');
   assert.equal(text.slice(text.indexOf('✖'), text.indexOf('ℹ')).split('\n').length, 51);
+});
+
+test('a file whose process does not end is named, with what it holds', async (t) => {
+  const place = openPlace(t, { DOVEGATE_FILE_LIMIT_S: '2' });
+  writeFileSync(
+    join(place.folder, 'stays.mjs'),
+    `import { test } from 'node:test';
+test('ends', () => undefined);
+test('leaves a timer', () => void setInterval(() => undefined, 100_000));
+`,
+  );
+  const run = place.start('stays');
+  let text = '';
+  run.child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  assert.deepEqual(await run.ended, [1, null]);
+  assert.match(text, /✖ leaves a timer\n {2}begun last in a process .* after 2 s; it holds: .*Timeout/);
 });
 
 test('a user without rights, killed by SIGKILL', asRoot, async (t) => {

@@ -19,7 +19,7 @@ import { openDiskJournal } from './journal-on-disk.js';
 import { turn } from './shipping-story.js';
 
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 1);
-const rounds = 20 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 6 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const prefix = 'DOVEGATE_AUDIT';
 const host = 'gate1';
 const name = `${prefix}_${host}`;

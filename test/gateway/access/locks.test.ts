@@ -422,9 +422,9 @@ void test('a hold stops what waits, what counts its mails, and lifts with its se
 void test('a hold without an end outlasts every step of the clock; one with an end expires', async () => {
   const engine = open();
   lockIn(engine, ofBob);
-  lockIn(engine, { ...ofBob, forMs: 30 * 24 * hour });
+  lockIn(engine, { ...ofBob, forMs: hour });
   engine.clock.leap(4_000 * 24 * hour);
-  await engine.clock.advance(30 * 24 * hour);
+  await engine.clock.advance(hour);
   const { locks } = engine.exchanges.access;
   assert.deepEqual(
     locks.entries.map((lock) => locks.shown(lock).until),
