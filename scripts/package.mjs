@@ -14,7 +14,7 @@
 // and SHA256SUMS of all that is in the folder. Without --only: all of them whose tool is there. It builds the program where that is
 // missing. A Node is fetched once, as an npm package. --arch: default that of this machine. --system-node: packages that need the
 // distribution's Node instead. --sign: SHA256SUMS.asc, and repository/ for apt and dnf, signed by gpg with this key (createrepo_c). For
-// tests: --version (default: that of package.json), and --compression (0 to 9, the archive from 1 on; default 6).
+// tests: --version (default: that of package.json), and --compression (0 to 9, 0 is none, the archive from 1 on; default 6).
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -85,7 +85,8 @@ export async function packDebian(output, stage, build) {
   chmodSync(join(stage, 'DEBIAN'), 0o755);
   setTimes(stage, seconds);
   const file = join(output, `dovegate_${version}_${architecture}.deb`);
-  run('dpkg-deb', ['--root-owner-group', '-Zxz', `-z${build.compression}`, '--build', stage, file], {
+  const compression = build.compression === '0' ? ['-Znone'] : ['-Zxz', `-z${build.compression}`];
+  run('dpkg-deb', ['--root-owner-group', ...compression, '--build', stage, file], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds), DPKG_DEB_THREADS_MAX: '1' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

@@ -45,7 +45,7 @@ AutoReqProv: no
 %define use_source_date_epoch_as_buildtime 1
 %define clamp_mtime_to_source_date_epoch 1
 %define _buildhost localhost
-%define _binary_payload w${build.compression}.xzdio
+%define _binary_payload ${build.compression === '0' ? 'w.ufdio' : `w${build.compression}.xzdio`}
 %define _target_cpu ${architecture}
 
 %description

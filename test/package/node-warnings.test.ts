@@ -1,6 +1,6 @@
 // Goal: no person and no log meets a warning of Node itself, such as one that a function is deprecated, from any subcommand of the bundle.
-// Phases: every file of the bundle is loaded; subcommands run; the daemon starts and ends. With this Node, and with that of the packages
-// where it was fetched (`npm run package`).
+// Phases: every file of the bundle is loaded; subcommands run; the daemon starts and ends. With the Node of the packages, or with this
+// one where that was not fetched (`npm run package`).
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,12 +12,11 @@ import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 
 const fetched = join(root, '.runtime');
-const programs = [
-  process.execPath,
-  ...(existsSync(fetched) ? readdirSync(fetched) : [])
-    .filter((name) => name.endsWith(`-${process.arch}`))
-    .map((name) => join(fetched, name, 'node')),
-];
+const ofPackages = (existsSync(fetched) ? readdirSync(fetched) : [])
+  .filter((name) => name.endsWith(`-${process.arch}`))
+  .map((name) => join(fetched, name, 'node'));
+/** A newer Node warns of more. */
+const programs = ofPackages.length > 0 ? ofPackages : [process.execPath];
 
 /** What was fetched is kept without the right to run it. */
 function runnable(program: string, folder: string): string {
