@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { Order } from '../../../src/adapters/journal/handover.js';
 import { createHandDriver, writtenAt } from './hand-thread.js';
 
-const sequences = 100 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const sequences = 40 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 1);
 const deadlineMs = 2000;
 

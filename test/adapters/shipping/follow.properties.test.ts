@@ -23,7 +23,7 @@ const step = fc.oneof(
 );
 
 void test('any history of a journal', async (t) => {
-  const rounds = 60 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+  const rounds = 20 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
       const journal = openDiskJournal(t);

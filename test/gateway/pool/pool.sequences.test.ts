@@ -8,7 +8,7 @@ import { settle } from '../../kit/fake-clock.js';
 import { type DialledEnd, greeting, logPacket, poolSizes, replyPacket } from '../../kit/memory-backend.js';
 import { type Leasing, openPool, type PooledStory } from './pooled.js';
 
-const sequences = 2_000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const sequences = 1_300 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const eventsEach = 24;
 const connections = 3;
 const queue = 5;

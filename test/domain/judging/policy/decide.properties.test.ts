@@ -21,7 +21,7 @@ import { randomValues, spell } from '../../language/commands/spelling.js';
 import { type Case, judge, readCases } from './cases.js';
 
 const nowMs = 1_795_176_000_000;
-const rounds = 15 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 6 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' });
 const namespaces = ['shared/'];
 
@@ -132,7 +132,7 @@ void test('what is allowed by a bare name is harmless, as it would be sent', () 
       );
     }
   });
-  assert.ok(allowed > 500, `${allowed} lines were allowed`);
+  assert.ok(allowed > 25 * rounds, `${allowed} lines were allowed`);
 });
 
 void test('the line that would be sent is judged like the line that came', () => {
@@ -146,7 +146,7 @@ void test('the line that would be sent is judged like the line that came', () =>
       assert.deepEqual(again.decision, decision, shown);
       assert.deepEqual(again.canonical, canonical, shown);
     });
-    assert.ok(allowed > 500, `${allowed} lines were allowed`);
+    assert.ok(allowed > 25 * rounds, `${allowed} lines were allowed`);
   }
 });
 
@@ -174,7 +174,7 @@ void test('observing lets nobody out of mailboxes of users named one by one', ()
       if (parsed.values.has(name)) assert.ok(!reaches.includes(role ?? ''), shown);
     }
   });
-  assert.ok(allowed > 500, `${allowed} lines were allowed`);
+  assert.ok(allowed > 25 * rounds, `${allowed} lines were allowed`);
 });
 
 /** Every way to add one more option to a line, with the option's name. */

@@ -313,7 +313,7 @@ void test('a judgement with a cache is the judgement without one, whatever grant
   const random = seededRandom(26);
   const cache = new AnswerCache<Judged>({ entriesMax: 100, bytesMax: 1 << 20, bytesOf: judgedBytes });
   const kinds = new Set<string>();
-  for (let step = 0; step < 2_000 * rounds; step += 1) {
+  for (let step = 0; step < 800 * rounds; step += 1) {
     const [user, words] = pick(random, askedLines);
     const series = pick(random, [['2.4'], ['2.3'], ['2.3', '2.4']] as const);
     const given = context({ grants: someGrants[Math.floor(random() * someGrants.length)] });
@@ -381,7 +381,7 @@ function some<Item>(random: Random, items: readonly Item[], share: number): Item
 void test('random policies: a grant gives a part of its rule to its users, and never what is denied', () => {
   const random = seededRandom(4711);
   let granted = 0;
-  for (let round = 0; round < 200 * rounds; round += 1) {
+  for (let round = 0; round < 80 * rounds; round += 1) {
     const policy = createPolicy({
       ...support,
       users: new GlobList([pick(random, ['*@example.com', '*', 'b*@example.com'])]),
@@ -401,7 +401,7 @@ void test('random policies: a grant gives a part of its rule to its users, and n
       granted += checkGranted(policy, grants, user, words) ? 1 : 0;
     }
   }
-  assert.ok(granted > 20 * rounds, `${granted} were allowed by a grant`);
+  assert.ok(granted > 8 * rounds, `${granted} were allowed by a grant`);
 });
 
 function checkGranted(

@@ -33,7 +33,7 @@ import { randomValues, spell } from '../../language/commands/spelling.js';
 import { caseFiles, casesNowMs, readCases } from './cases.js';
 
 const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' });
-const rounds = 10 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 5 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 /** Of the six ways to write a command in JSON, so many for each case, in turns; all of them with DOVEGATE_ROUNDS=3. */
 const formsEach = Math.min(6, 2 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1));
 let nextForm = 0;

@@ -26,7 +26,7 @@ import { randomValues, spell } from '../../language/commands/spelling.js';
 
 const nowMs = Date.parse('2026-11-29T00:00:00Z');
 const options = { nowMs, isOver: () => false };
-const rounds = 40 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 15 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_261_129);
 const linesPerProof = 40;
 

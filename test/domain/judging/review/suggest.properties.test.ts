@@ -25,7 +25,7 @@ import { parse } from '../../config/sound.js';
 import { randomValues, spell } from '../../language/commands/spelling.js';
 import { record, recordedMs } from './recording.js';
 
-const rounds = 100 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 60 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const observing = `  p:
     mode: observe
     users: ["*"]
@@ -129,5 +129,5 @@ void test('random days of work, of every command of the catalog', () => {
       }
     }
   }
-  assert.ok(lines > rounds * 5 && allowed.size > 60, `${lines} lines of ${allowed.size} commands`);
+  assert.ok(lines > rounds * 5 && allowed.size > 40, `${lines} lines of ${allowed.size} commands`);
 });

@@ -12,7 +12,7 @@ import { judgeLine } from '../../../kit/judge-line.js';
 import { parse, settingsOf, sound } from '../../config/sound.js';
 import { record, recordedMs } from './recording.js';
 
-const rounds = 40 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 15 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const settings = settingsOf(
   sound.replace(
     'users: ["*@example.com"]\n    allow: [quota get]',

@@ -13,7 +13,7 @@ import { pick, type Random, seededRandom } from '../../../kit/chunkings.js';
 import { serverSees } from './reference.js';
 import { randomValues, spell } from './spelling.js';
 
-const rounds = 120 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 40 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
 /** Words that two readers could take for different things, and the options of the command in every shape. */
 function oddWord(random: Random, command: Command): string {
@@ -119,7 +119,7 @@ test('any words give values or a refusal that repeats none of them, and the cano
     ),
   );
   for (const series of allSeries) {
-    const runs = { seed: 7, numRuns: 4000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1) };
+    const runs = { seed: 7, numRuns: 1500 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1) };
     fc.assert(
       fc.property(fc.constantFrom(...commandsOf(series)), words, (command, args) => {
         const parsed = parseArguments(series, command, args);

@@ -7,7 +7,7 @@ import { seededRandom } from '../../../kit/chunkings.js';
 import { accept } from '../commands/reading.js';
 import { randomValues, spell } from '../commands/spelling.js';
 
-const rounds = 60 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 25 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
 for (const series of allSeries) {
   test(`${series}: however a command is spelled, its values are read, and its canonical form reads back to itself`, () => {

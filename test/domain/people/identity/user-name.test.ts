@@ -73,7 +73,7 @@ void test('normalising a normal name changes nothing', () => {
         if (once.kind === 'name') assert.deepEqual(names.normalise(once.name), once);
       }
     }),
-    { numRuns: 1500 * rounds },
+    { numRuns: 500 * rounds },
   );
 });
 

@@ -197,13 +197,14 @@ test('a search keeps so many bytes of admissions and their argument records', ()
   const search = createSearch({});
   const long = (at: number): string => admissionOf(at).replace('"args":[]', `"args":["${'x'.repeat(6000)}"]`);
   const part = (at: number): string => long(at).replace('"admission"', '"arguments"');
-  for (const piece of chunks(20_000, (at) => long(at) + part(at))) search.take(piece);
+  const count = Math.ceil((1.2 * bytesMax) / 12_000);
+  for (const piece of chunks(count, (at) => long(at) + part(at))) search.take(piece);
   const bytes = search.waiting().reduce((sum, line) => sum + line.length, 0);
   assert.ok(bytes < bytesMax + (1 << 20) && bytes > bytesMax - (1 << 20), `${bytes} bytes`);
   // What has ended makes room.
-  for (const piece of chunks(20_000, (at) => completion(at, 20_001 + at))) search.take(piece);
+  for (const piece of chunks(count, (at) => completion(at, count + 1 + at))) search.take(piece);
   assert.equal(search.waiting().length, 0);
-  search.take(Buffer.from(long(20_000)));
+  search.take(Buffer.from(long(count)));
   assert.equal(search.waiting().length, 1);
 });
 
