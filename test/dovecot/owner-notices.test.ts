@@ -225,12 +225,12 @@ notices:
   });
 
   await t.test('kept from the owner: nothing until then, then everything', async () => {
-    const asked = await request('--quiet', '20s');
+    const asked = await request('--quiet', '60s');
     assert.equal(asked.approvals, 2);
     assert.equal((await approve('carol', asked.id)).state, 'requested');
     const granted = await approve('dave', asked.id);
     assert.equal(granted.state, 'granted');
-    const endMs = Date.parse(granted.granted ?? '') + 20_000;
+    const endMs = Date.parse(granted.granted ?? '') + 60_000;
     // The older grant would be used before it.
     const revoked = await runWarm(['revoke', '--socket', socket, id]);
     assert.equal(revoked.exit, 0, revoked.text);

@@ -54,9 +54,13 @@ onDovecot('a password is rotated, and no command fails for it', openRealDovecot,
   const completions = (await gateway.finish()).filter(({ record }) => record['event'] === 'completion');
   const failed = completions.filter(({ record }) => record['outcome'] !== 'ok');
   t.diagnostic(`${completions.length} commands; of Dovecot's own reload failed ${failed.length}`);
-  // While it reloads, Dovecot itself says TEMPFAIL now and then, whoever asks; what dovegate says has a code.
+  // While it reloads, Dovecot itself says TEMPFAIL now and then, or ends a connection in a command, whoever asks.
   for (const { record, text } of failed)
-    assert.deepEqual([record['outcome'], record['error']], ['failed', undefined], text);
+    assert.match(
+      `${record['outcome']} ${record['error']}`,
+      /^(?:failed undefined|unknown closed-early)$/,
+      text,
+    );
   assert.ok(failed.length < 10, String(failed.length));
   const said = daemon.grepSecrets([newPassword]).filter((place) => !place.startsWith('mail1.'));
   assert.deepEqual(said, []);

@@ -47,7 +47,8 @@ export function diskPlace(): string {
 function removeFolder(folder: string): void {
   const place = join(folder, 'shm');
   if (existsSync(place)) rmSync(realpathSync(place), { recursive: true, force: true });
-  rmSync(folder, { recursive: true, force: true });
+  // What a program that is about to end still writes must not fail a hook: those after it would not run, and nobody would end the program.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 }
 
 /** By folder: what must have ended before it goes. */
