@@ -87,7 +87,7 @@ const search = (handle: string, filter: object): PageRequest => [
   JSON.stringify({ filter }),
 ];
 
-void test('tenants of a fleet at the socket of its mirror', { timeout: 300_000 }, async (t) => {
+void test('tenants of a fleet at the socket of its mirror', { timeout: 600_000 }, async (t) => {
   if (ourUid !== 0) return t.skip('only root can be two other accounts');
   const nats = await openNatsServer(t, { gates: hosts });
   if (skipOf(t, nats)) return;

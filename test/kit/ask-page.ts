@@ -46,6 +46,7 @@ export async function askPageAs(
   const { stdout, text, exit } = await runProgram(file, args, {
     stdin: JSON.stringify(requests),
     cwd: '/',
+    timeoutMs: 300_000,
   });
   if (exit !== 0) throw new Error(`somebody as uid ${uid} ended with ${exit}: ${text}`);
   const answers: readonly PageAnswer[] = JSON.parse(stdout.toString());
