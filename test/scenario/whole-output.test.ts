@@ -22,8 +22,10 @@ import { until } from '../kit/until.js';
 const leastBytes = 2 * 64 * 1024;
 const counted = (count: number): readonly number[] => Array.from({ length: count }, (_, at) => at);
 
-const users = counted(6_000).map((at) => `user${String(at).padStart(6, '0')}@example.com`);
-const good = `version: 1
+/** Long names: as many bytes of output come of fewer lines, which cost less to read. */
+const long = (letter: string, at: number): string => `${letter.repeat(230)}${at}`;
+const users = counted(620).map((at) => `${long('u', at)}@example.com`);
+const base = (policyUsers: readonly string[]): string => `version: 1
 listeners:
   support: { unix: run/support.sock, policy: support }
 backends:
@@ -32,19 +34,22 @@ routes:
   - { users: ["*"], backend: mail1 }
 policies:
   support:
-    users: [${users.join(', ')}]
+    users: [${policyUsers.join(', ')}]
     allow: [quota get]
 state: state
 audit: { directory: audit, memory: off }
-tests:
-${counted(1_200)
-  .map((at) => `  - { listener: support, user: u${at}@example.org, command: [quota, get], expect: allow }\n`)
-  .join('')}`;
-const bad =
-  good +
-  counted(1_200)
-    .map((at) => `wrong${at}: 1\n`)
-    .join('');
+`;
+const tests = counted(350).map(
+  (at) =>
+    `  - { listener: support, user: ${long('u', at)}@example.org, command: [quota, get], expect: allow }\n`,
+);
+const wrong = counted(220).map((at) => `${long('w', at)}: 1\n`);
+/** Each is long in one thing. */
+const configurations = {
+  'good.yaml': base(users),
+  'tests.yaml': `${base(users.slice(0, 1))}tests:\n${tests.join('')}`,
+  'bad.yaml': `${base(users.slice(0, 1))}${wrong.join('')}`,
+};
 
 interface Place {
   readonly folder: string;
@@ -54,8 +59,8 @@ interface Place {
 
 async function openPlace(t: TestContext): Promise<Place> {
   const folder = openFolder(t);
-  writeFileSync(join(folder, 'good.yaml'), good, { mode: 0o600 });
-  writeFileSync(join(folder, 'bad.yaml'), bad, { mode: 0o600 });
+  for (const [name, text] of Object.entries(configurations))
+    writeFileSync(join(folder, name), text, { mode: 0o600 });
   symlinkSync(builtProgram, join(folder, 'doveadm'));
   const exchanges = counted(3_000).map((at) => ({
     id: `ID${at}`,
@@ -94,7 +99,7 @@ async function openPlace(t: TestContext): Promise<Place> {
       ['doctor', '--json', '--config', 'bad.yaml'],
       ['can', '--config', 'good.yaml', '--listener', 'support'],
       ['can', '--json', '--config', 'good.yaml', '--listener', 'support'],
-      ['test', '--config', 'good.yaml'],
+      ['test', '--config', 'tests.yaml'],
       // Its errors.
       ['status', '--config', 'bad.yaml'],
       ['reload', '--config', 'bad.yaml', '--pid', '1'],
@@ -128,9 +133,9 @@ interface Run {
 /** Starts the program with pipes, which hold 64 KiB each, for stdout and stderr. */
 function start(t: TestContext, folder: string, words: readonly string[]): Run {
   const name = join(folder, `pipe${(started += 1)}`);
-  const pipes = ['out', 'err'].map((end) => {
-    const path = `${name}.${end}`;
-    execFileSync('mkfifo', [path]);
+  const paths = ['out', 'err'].map((end) => `${name}.${end}`);
+  execFileSync('mkfifo', paths);
+  const pipes = paths.map((path) => {
     const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     return { reader, writer: openSync(path, 'w') };
   });
@@ -249,7 +254,7 @@ test('every subcommand writes all, or says that it could not', async (t) => {
       assert.doesNotMatch(told, /internal error|\.js/, words.join(' '));
     });
     const isTried = await withSmallDisk('tmpfs', async (disk) => {
-      writeFileSync(join(disk, 'others'), Buffer.alloc(1_950_000));
+      writeFileSync(join(disk, 'others'), Buffer.alloc(1_990_000));
       const file = join(disk, 'out');
       const { exit, told } = await runInto(file, place, ['check', '--verbose', '--config', 'good.yaml']);
       assert.ok(statSync(file).size > 0, 'a part was written');
