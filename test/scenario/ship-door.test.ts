@@ -8,6 +8,7 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'no
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { segmentName } from '../../src/adapters/journal/segments.js';
 import { bounds } from '../../src/bounds/bounds.js';
@@ -26,7 +27,8 @@ import { until } from '../kit/until.js';
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const authority = makeAuthority({ name: 'receivers' });
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be somebody else');
+const isRoot = process.getuid?.() === 0;
+const asRoot = isRoot ? {} : skipped('only root can be somebody else');
 const stranger = 41_005;
 const shipUid = 41_006;
 
@@ -77,9 +79,16 @@ function assertAll(receiver: SyslogReceiver, daemon: Daemon): void {
 
 test('calls at the door: those of dovegate ship alone, not too long, not too many', async (t) => {
   const people = '{ oncall: { user: "0", role: view } }';
+  const users = join(openFolder(t), 'passwd');
+  const others = readFileSync('/etc/passwd', 'utf8').replaceAll(/^dovegate-ship:.*\n/gm, '');
+  writeFileSync(users, `${others}dovegate-ship:x:${shipUid}:${shipUid}::/:/bin/false\n`);
   const gateway = await openGateway(t, {
     authority,
     audit: auditOf([1]),
+    // A host that has that user.
+    ...(isRoot && {
+      launcher: ['unshare', '--mount', 'sh', '-ec', `mount --bind ${users} /etc/passwd; exec "$@"`, 'sh'],
+    }),
     more: `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: ${people} } }`,
   });
   const { daemon } = gateway;
@@ -131,19 +140,39 @@ test('calls at the door: those of dovegate ship alone, not too long, not too man
   assert.equal(await got('ship.sock', '/shipped', chunked, JSON.stringify(claims), 'POST'), 411);
   assert.equal(daemon.audit().length, seq, 'nothing of it is recorded');
 
+  await t.test('only root, the user of the daemon and dovegate-ship may ask', asRoot, async () => {
+    chmodSync(daemon.folder, 0o711);
+    const door = daemon.path('ship.sock');
+    const told = JSON.stringify(claims);
+    const statusesFor = async (uid: number): Promise<readonly number[]> =>
+      (
+        await askPageAs(uid, door, [
+          ['/shipped', told],
+          ['/record', '{}'],
+        ])
+      ).map(({ status }) => status);
+    assert.equal(statSync(door).mode & 0o777, existsGroup() ? 0o660 : 0o600);
+    assert.deepEqual(await statusesFor(stranger), [0, 0], 'the mode of the socket');
+    // The mode is not the only thing that keeps others out.
+    chmodSync(door, 0o666);
+    assert.deepEqual(await statusesFor(stranger), [403, 403]);
+    assert.deepEqual(await statusesFor(shipUid), [200, 404]);
+    assert.deepEqual(await statusesFor(0), [200, 404]);
+  });
+
   // bounds.doorCalls, bounds.doorCallMs
   const startMs = performance.now();
   const made = await Promise.all(
     Array.from({ length: 8 }, async () => {
       const codes: string[] = [];
-      for (let at = 0; at < 100; at += 1)
+      for (let at = 0; at < 50; at += 1)
         codes.push((await askDoor(daemon, '/shipped', claims, 'ship.sock')).code);
       return codes;
     }),
   );
   const spanMs = performance.now() - startMs;
   const taken = made.flat().filter((code) => code === '').length;
-  assert.equal(taken + made.flat().filter((code) => code === 'busy').length, 800);
+  assert.equal(taken + made.flat().filter((code) => code === 'busy').length, 400);
   assert.ok(taken <= bounds.doorCalls + spanMs / bounds.doorCallMs + 1, `${taken} calls within ${spanMs} ms`);
   await command(gateway);
   assert.deepEqual(
@@ -152,35 +181,9 @@ test('calls at the door: those of dovegate ship alone, not too long, not too man
   );
 });
 
-test('only root, the user of the daemon and dovegate-ship may ask', asRoot, async (t) => {
-  const users = join(openFolder(t), 'passwd');
-  const others = readFileSync('/etc/passwd', 'utf8').replaceAll(/^dovegate-ship:.*\n/gm, '');
-  writeFileSync(users, `${others}dovegate-ship:x:${shipUid}:${shipUid}::/:/bin/false\n`);
-  const launcher = ['unshare', '--mount', 'sh', '-ec', `mount --bind ${users} /etc/passwd; exec "$@"`, 'sh'];
-  const { daemon } = await openGateway(t, { ...usual, audit: auditOf([1]), launcher });
-  chmodSync(daemon.folder, 0o711);
-  const door = daemon.path('ship.sock');
-  const { journal } = await shipHeadOf(daemon);
-  const claims = JSON.stringify({ version: '1', journal, sinks: [], notices: [], certificates: [] });
-  const statusesFor = async (uid: number): Promise<readonly number[]> =>
-    (
-      await askPageAs(uid, door, [
-        ['/shipped', claims],
-        ['/record', '{}'],
-      ])
-    ).map(({ status }) => status);
-  assert.equal(statSync(door).mode & 0o777, existsGroup() ? 0o660 : 0o600);
-  assert.deepEqual(await statusesFor(stranger), [0, 0], 'the mode of the socket');
-  // The mode is not the only thing that keeps others out.
-  chmodSync(door, 0o666);
-  assert.deepEqual(await statusesFor(stranger), [403, 403]);
-  assert.deepEqual(await statusesFor(shipUid), [200, 404]);
-  assert.deepEqual(await statusesFor(0), [200, 404]);
-});
-
 const existsGroup = (): boolean => /^dovegate-ship:/m.test(readFileSync('/etc/group', 'utf8'));
 
-test('a second process is refused while the first is there, and goes on for it', async (t) => {
+test('a second process waits for the end of the first; a gate stops while a receiver is away: the rest is sent when it is back', async (t) => {
   const receiver = await openSyslogReceiver(t, authority);
   const gateway = await openGateway(t, { ...usual, audit: auditOf([receiver.port]) });
   const { daemon } = gateway;
@@ -194,20 +197,32 @@ test('a second process is refused while the first is there, and goes on for it',
   await first.kill();
   await command(gateway, 3);
   await second.waitForLog(({ event }) => event === 'ship-connected', 'that it goes on');
-  await daemon.stop();
-  assert.deepEqual(await second.stop(), { code: 0, signal: null });
+  await until(() => linesOf(daemon).every((line) => receiver.lines().has(line)), 'all records');
   assertAll(receiver, daemon);
+
+  await receiver.leave();
+  await second.waitForLog(({ event }) => event === 'ship-away', 'the receiver is away');
+  await command(gateway, 20);
+  const refusals = second.logs.length;
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  await second.waitForLog(
+    (record) => record['event'] === 'door-away' && second.logs.indexOf(record) >= refusals,
+    'the gate is away',
+  );
+  const lines = linesOf(daemon);
+  assert.ok(receiver.lines().size < lines.length);
+  await receiver.comeBack();
+  await until(() => receiver.lines().size === lines.length, 'the rest');
+  assertAll(receiver, daemon);
+  // And with the next gate it goes on.
+  const next = await startDaemon(t, { folder: daemon.folder });
+  await until(async () => (await statusOf(next)).ship?.connected === true, 'it is there');
+  await next.stop();
+  assert.deepEqual(await second.stop(), { code: 0, signal: null });
+  assertAll(receiver, next);
 });
 
-test('without a receiver it ends with 0', async (t) => {
-  const { daemon } = await openGateway(t, { ...usual, audit: auditOf([]) });
-  const { exit, text } = await runDovegate(['ship', '--config', daemon.path('dovegate.yaml')]);
-  assert.equal(exit, 0);
-  assert.match(text, /has no receivers \(audit\.ship, audit\.stamps, notices\), so nothing is shipped/);
-  assert.equal((await statusOf(daemon)).ship, undefined);
-});
-
-test('a reload brings receivers and takes them away', async (t) => {
+test('a reload brings receivers and takes them away; without one it ends with 0', async (t) => {
   const [one, two] = [await openSyslogReceiver(t, authority), await openSyslogReceiver(t, authority)];
   const gateway = await openGateway(t, { ...usual, audit: auditOf([one.port]) });
   const { daemon, configuration } = gateway;
@@ -229,6 +244,10 @@ test('a reload brings receivers and takes them away', async (t) => {
   assert.equal(one.lines().size, before);
   await daemon.reload(configuration({ audit: auditOf([]) }));
   assert.deepEqual(await ship.exited, { code: 0, signal: null });
+  const { exit, text } = await runDovegate(['ship', '--config', daemon.path('dovegate.yaml')]);
+  assert.equal(exit, 0);
+  assert.match(text, /has no receivers \(audit\.ship, audit\.stamps, notices\), so nothing is shipped/);
+  assert.equal((await statusOf(daemon)).ship, undefined);
   await daemon.reload(configuration({ audit: auditOf([one.port]) }));
   const again = await startShip(t, daemon);
   await has(one);
@@ -241,21 +260,25 @@ test('killed again and again under load: every record arrives, in an order that 
   timeout: 120_000 + rounds * 120_000,
 }, async (t) => {
   const receiver = await openSyslogReceiver(t, authority);
-  const gateway = await openGateway(t, { ...usual, audit: auditOf([receiver.port], ', segment: 256KiB') });
+  const gateway = await openGateway(t, { ...usual, audit: auditOf([receiver.port], ', segment: 64KiB') });
   const { daemon } = gateway;
   const load = { isOver: false, count: 0 };
   const working = Promise.all(
-    Array.from({ length: 4 }, async () => {
+    Array.from({ length: 2 }, async () => {
       const one = await gateway.client();
-      for (; !load.isOver; load.count += 1) assert.equal((await one.ask(quota)).status, '+');
+      // Records come all the time; as many as can be would show nothing more.
+      for (; !load.isOver; load.count += 1) {
+        assert.equal((await one.ask(quota)).status, '+');
+        await pause(5);
+      }
       one.close();
     }),
   );
-  const kills = 8 * rounds;
+  const kills = 4 * rounds;
   for (let kill = 0; kill < kills; kill += 1) {
     const connections = receiver.seqs().length;
     const ship = await startShip(t, daemon);
-    const more = kill * 25;
+    const more = kill * 50;
     // At another place each time: before it is connected, while it catches up, and after it.
     if (kill % 4 !== 0)
       await until(() => (receiver.seqs()[connections]?.length ?? 0) > more, 'it sends', 120_000);
@@ -272,31 +295,6 @@ test('killed again and again under load: every record arrives, in an order that 
   assertAll(receiver, daemon);
   assert.match(linesOf(daemon).at(-1) ?? '', /"event":"(?:stop|checkpoint)"/);
   t.diagnostic(`${load.count} commands, ${daemon.audit().length} records, ${kills} kills`);
-});
-
-test('a gate stops while a receiver is away: the rest is sent when it is back', async (t) => {
-  const receiver = await openSyslogReceiver(t, authority);
-  const gateway = await openGateway(t, { ...usual, audit: auditOf([receiver.port]) });
-  const { daemon } = gateway;
-  const ship = await startShip(t, daemon);
-  await command(gateway, 3);
-  await until(() => receiver.lines().size > 3, 'it ships');
-  await receiver.leave();
-  await ship.waitForLog(({ event }) => event === 'ship-away', 'the receiver is away');
-  await command(gateway, 20);
-  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-  await ship.waitForLog(({ event }) => event === 'door-away', 'the gate is away');
-  const lines = linesOf(daemon);
-  assert.ok(receiver.lines().size < lines.length);
-  await receiver.comeBack();
-  await until(() => receiver.lines().size === lines.length, 'the rest');
-  assertAll(receiver, daemon);
-  // And with the next gate it goes on.
-  const next = await startDaemon(t, { folder: daemon.folder });
-  await until(async () => (await statusOf(next)).ship?.connected === true, 'it is there');
-  await next.stop();
-  await ship.stop();
-  assertAll(receiver, next);
 });
 
 test('retention keeps what nobody is known to have, whatever is said, until it is true', async (t) => {
