@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { loadLast } from '../../src/daemon/last.js';
+import { loadConfiguration } from '../../src/setup/configuration.js';
 import { askHttp } from '../kit/ask-http.js';
 import { type Daemon, type DaemonOptions, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
@@ -19,7 +21,7 @@ const team = (allow: string): string => `policies:
 `;
 
 async function openServed(t: TestContext) {
-  const { daemon, configuration } = await openGateway(t, {
+  const { daemon } = await openGateway(t, {
     more,
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support }
@@ -53,8 +55,6 @@ async function openServed(t: TestContext) {
     of.audit().findLast(({ record }) => record['event'] === 'start')?.record;
   return {
     daemon,
-    configuration,
-    folder,
     good,
     broken,
     place,
@@ -66,16 +66,40 @@ async function openServed(t: TestContext) {
   };
 }
 
+type Served = Awaited<ReturnType<typeof openServed>>;
+
 /** With the file and the rights that it has. */
 const startUnchanged = (t: TestContext, { folder }: Daemon): Promise<Daemon> => startDaemon(t, { folder });
 
-test('restarted with a bad file, it serves what was served before, and the mended file at a reload', async (t) => {
-  const { daemon, good, broken, place, start, ask, admin, startRecord } = await openServed(t);
+/** One gate: each phase begins with what the one before it left. */
+test('a restart with a file that has problems', async (t) => {
+  const served = await openServed(t);
+  await t.test('it serves what was served before, and the mended file at a reload', () => serveLast(served));
+  await t.test('a copy that is not what the journal names last is refused, with the reason', () =>
+    refuseCopies(served),
+  );
+  await t.test(
+    'nothing from before: clients of our own sockets are refused with the place, and served once the file is good',
+    () => serveNothing(t, served),
+  );
+});
+
+async function serveLast({
+  daemon,
+  good,
+  broken,
+  place,
+  start,
+  ask,
+  admin,
+  startRecord,
+}: Served): Promise<void> {
   assert.equal(statSync(daemon.path(copyName)).mode & 0o777, 0o600);
   assert.deepEqual(daemon.grepSecrets(['correct-horse-battery']), []);
   const hash = startRecord(daemon)?.['version'];
   assert.match(String(hash), /^[0-9a-f]{64}$/);
   await daemon.stop();
+  copyFileSync(daemon.path(copyName), daemon.path('backup.json'));
 
   // The include is as broken as the file: both come from the copy.
   daemon.write('team-b.yaml', 'policies: [');
@@ -121,13 +145,54 @@ test('restarted with a bad file, it serves what was served before, and the mende
     assert.ok(fault.output.includes(`${place}:`), fault.output);
     return true;
   });
-});
+}
 
-test('nothing from before: clients of our own sockets are refused with the place, and served once the file is good', async (t) => {
-  const { daemon, good, broken, place, start, ask } = await openServed(t);
-  await daemon.stop();
-  rmSync(daemon.path(copyName));
+async function refuseCopies({ daemon, refused }: Served): Promise<void> {
+  const copy = daemon.path(copyName);
+  const fresh = readFileSync(copy, 'utf8');
+  /** Why a start with the file that stands there serves no copy. */
+  const why = (): string => {
+    const { configFile } = daemon;
+    const last = loadLast(configFile, loadConfiguration(configFile));
+    return typeof last === 'object' ? 'it is served' : (last ?? 'there is none');
+  };
+  assert.equal(why(), 'it is served');
+
+  // An old policy that comes back with a backup of `state`: whatever the reason is, it stands in the log, and nobody is served.
+  copyFileSync(daemon.path('backup.json'), copy);
+  assert.match(await refused(), /is not served.*it is from a backup, of another release, or damaged/);
+  assert.match(why(), /it is from a backup, of another release, or damaged/);
+  // Another policy in the copy.
+  writeFileSync(copy, fresh.replace('allow: [quota get]', 'allow: [quota get, fetch]'));
+  assert.match(why(), /it is from a backup, of another release, or damaged/);
+  writeFileSync(copy, fresh.slice(0, -100));
+  assert.match(why(), /served-configuration\.json is damaged/);
+  writeFileSync(copy, fresh.replace('"file":"', '"file":"/other'));
+  assert.match(why(), /served-configuration\.json is that of \/other/);
+  // Others could have changed it.
+  writeFileSync(copy, fresh);
+  chmodSync(copy, 0o666);
+  assert.match(why(), /can be changed by every user/);
+  chmodSync(copy, 0o600);
+  // A secret that it names is gone.
+  const password = readFileSync(daemon.path('mail1.password'), 'utf8');
+  rmSync(daemon.path('mail1.password'));
+  assert.match(why(), /mail1\.password cannot be read/);
+  daemon.write('mail1.password', password);
+  assert.equal(why(), 'it is served');
+  // Without the journal nothing says that it is the last one.
+  rmSync(daemon.path('audit/checkpoint.json'));
+  assert.match(why(), /ends with none/);
+  rmSync(copy);
+  assert.equal(why(), 'there is none');
+}
+
+async function serveNothing(
+  t: TestContext,
+  { daemon, good, broken, place, start, ask }: Served,
+): Promise<void> {
   const closed = await start(broken, { startEvent: 'not-configured' });
+  assert.doesNotMatch(closed.output(), /is not served/);
   const { mode } = statSync(daemon.path('billing.sock'));
   assert.equal(mode & 0o777, 0o600);
   const client = await openRawClient({ path: daemon.path('billing.sock'), minor: 2 });
@@ -163,42 +228,4 @@ test('nothing from before: clients of our own sockets are refused with the place
   await again.waitForLog(({ event }) => event === 'started', 'started');
   assert.equal(await ask('quota', 'get'), '+');
   assert.equal((await again.stop()).code, 0);
-});
-
-test('a copy that is not what the journal names last is refused, with the reason', async (t) => {
-  const { daemon, good, start, refused } = await openServed(t);
-  const copy = daemon.path(copyName);
-  const backup = daemon.path('backup.json');
-  copyFileSync(copy, backup);
-  daemon.write('team-b.yaml', team('quota get'));
-  await daemon.reload();
-  await daemon.stop();
-  const fresh = readFileSync(copy, 'utf8');
-
-  // An old policy that comes back with a backup of `state`.
-  copyFileSync(backup, copy);
-  assert.match(await refused(), /is not served.*it is from a backup, of another release, or damaged/);
-  // Another policy in the copy.
-  writeFileSync(copy, fresh.replace('allow: [quota get]', 'allow: [quota get, fetch]'));
-  assert.match(await refused(), /it is from a backup, of another release, or damaged/);
-  writeFileSync(copy, fresh.slice(0, -100));
-  assert.match(await refused(), /served-configuration\.json is damaged/);
-  writeFileSync(copy, fresh.replace('"file":"', '"file":"/other'));
-  assert.match(await refused(), /served-configuration\.json is that of \/other/);
-  // Others could have changed it.
-  writeFileSync(copy, fresh);
-  chmodSync(copy, 0o666);
-  assert.match(await refused(), /can be changed by every user/);
-  chmodSync(copy, 0o600);
-  // A secret that it names is gone.
-  const password = readFileSync(daemon.path('mail1.password'), 'utf8');
-  rmSync(daemon.path('mail1.password'));
-  assert.match(await refused(), /mail1\.password cannot be read/);
-  daemon.write('mail1.password', password);
-  // Without the journal nothing says that it is the last one.
-  rmSync(daemon.path('audit/checkpoint.json'));
-  assert.match(await refused(), /ends with none/);
-  rmSync(copy);
-  assert.doesNotMatch(await refused(), /is not served/);
-  await (await start(good)).stop();
-});
+}
