@@ -16,6 +16,38 @@ import { readPage } from '../cli/docs-page.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 
+/** Runs a checker for many arguments in one process: to start Python takes longer than a check does. */
+const manyChecks = `
+import contextlib, io, json, runpy, sys
+results = []
+for words in json.load(sys.stdin):
+    sys.argv, exit, out, err = words, 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try: runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as end:
+            exit = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str): print(end.code, file=err)
+    results.append({"exit": exit, "stdout": out.getvalue(), "stderr": err.getvalue()})
+print(json.dumps(results))
+`;
+
+interface Checked {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** For each of these argument lists; the last one in a process of its own as well, as an auditor runs it, with the same result. */
+async function runChecks(cwd: string, cases: readonly (readonly string[])[]): Promise<readonly Checked[]> {
+  const many = await runProgram('python3', ['-c', manyChecks], { cwd, stdin: JSON.stringify(cases) });
+  assert.equal(many.exit, 0, many.text);
+  const checked: readonly Checked[] = JSON.parse(many.stdout.toString());
+  assert.equal(checked.length, cases.length);
+  const { exit, stdout, stderr } = await runProgram('python3', cases.at(-1) ?? [], { cwd });
+  assert.deepEqual({ exit, stdout: stdout.toString(), stderr }, checked.at(-1));
+  return checked;
+}
+
 const missing = ['python3', 'openssl'].filter((name) => spawnSync(name, ['--help']).error !== undefined);
 
 test('a key or a proof that cannot be read is not a false proof', {
@@ -36,10 +68,13 @@ test('a key or a proof that cannot be read is not a false proof', {
     [['.', 'key.pub'], 2, /^the proof cannot be read: \.\n$/],
     [['proof.txt', 'key.pub'], 1, /^NOT PROVED: line 1: /],
   ];
-  for (const [args, exit, says] of cases) {
-    const result = await runProgram('python3', ['check-proof.py', ...args], { cwd });
-    assert.equal(result.exit, exit, result.text);
-    assert.match(result.stderr, says);
+  const checked = await runChecks(
+    cwd,
+    cases.map(([args]) => ['check-proof.py', ...args]),
+  );
+  for (const [at, [, exit, says]] of cases.entries()) {
+    assert.equal(checked[at]?.exit, exit, checked[at]?.stderr);
+    assert.match(checked[at]?.stderr ?? '', says);
   }
 });
 
@@ -80,15 +115,21 @@ test('a signed line counts only as it was written, and a proof is of one journal
     ['two journals', [record, signed, ...prove(secretPem, 'cd'.repeat(16), 2)], /several journals/],
     ['no record', [], /there is no record/],
   ];
-  for (const [what, lines, says] of cases) {
+  for (const [at, [, lines]] of cases.entries()) {
     const count = (mark: string): number => lines.filter((line) => line.startsWith(mark)).length;
     write(
-      'proof.txt',
+      `proof${at}.txt`,
       `${lines.join('')}% ${count('*')} records, ${lines.length} lines, ${count('=')} runs\n`,
     );
-    const result = await runProgram('python3', ['check-proof.py', 'proof.txt', 'key.pub'], { cwd });
-    assert.equal(result.exit, what === 'as it was written' ? 0 : 1, `${what}: ${result.text}`);
-    assert.match(result.text, says, what);
+  }
+  const checked = await runChecks(
+    cwd,
+    cases.map((_, at) => ['check-proof.py', `proof${at}.txt`, 'key.pub']),
+  );
+  for (const [at, [what, , says]] of cases.entries()) {
+    const { exit, stdout, stderr } = checked[at] ?? assert.fail(what);
+    assert.equal(exit, what === 'as it was written' ? 0 : 1, `${what}: ${stdout}${stderr}`);
+    assert.match(stdout + stderr, says, what);
   }
 });
 
@@ -153,14 +194,18 @@ test('an extract: both checkers take what was signed, whole, for one question an
     ['a line of a proof', [...one, '= {"seq":2}'], false],
     ['a row behind the signature', [...one, one.at(-2) ?? ''], false],
   ];
-  for (const [what, lines, isProved] of cases) {
+  for (const [at, [what, lines, isProved]] of cases.entries()) {
     const checker = createExtractChecker([signer.key]);
     for (const line of lines) checker.take(Buffer.from(line), true);
     assert.equal(checker.finish().fault === undefined, isProved, what);
-    writeFileSync(`${cwd}/extract.txt`, lines.map((line) => `${line}\n`).join(''));
-    const result = await runProgram('python3', ['check-extract.py', 'extract.txt', 'key.pub'], { cwd });
-    assert.equal(result.exit, isProved ? 0 : 1, `${what}: ${result.text}`);
+    writeFileSync(`${cwd}/extract${at}.txt`, lines.map((line) => `${line}\n`).join(''));
   }
+  const checked = await runChecks(
+    cwd,
+    cases.map((_, at) => ['check-extract.py', `extract${at}.txt`, 'key.pub']),
+  );
+  for (const [at, [what, , isProved]] of cases.entries())
+    assert.equal(checked[at]?.exit, isProved ? 0 : 1, `${what}: ${checked[at]?.stderr}`);
   const gap = createExtractChecker([signer.key]);
   for (const line of [...one, ...partOf([], 40)]) gap.take(Buffer.from(line), true);
   const { parts, rows, gaps, fromSeq, toSeq } = gap.finish();
