@@ -2,7 +2,7 @@
 // Phases: a thousand commands under way of which one person's are locked; the same human by another uid, an account and a key; a restart;
 // `state` of another day; kill -9 at random moments. What must not happen: a command of the locked one at the backend after the answer of
 // `lock`; a command of another one that is stopped; a lock that a start does not know; a lift that was answered and does not hold.
-// DOVEGATE_ROUNDS=40 makes 200 kills.
+// DOVEGATE_ROUNDS=67 makes 200 kills.
 // bounds.lockMs: the answers to locks that are refused.
 
 import assert from 'node:assert/strict';
@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from '../../src/client/connect.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
@@ -24,7 +24,7 @@ import { authority, filesOf, hash, openAccount } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
-const rounds = 5 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 3 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const annas = [64_101, 64_102];
 const others = [64_201, 64_202, 64_203, 64_204, 64_205, 64_206, 64_207, 64_208];
 /** A thousand in the full run. */
@@ -99,17 +99,29 @@ async function isLocked(client: RawClient): Promise<boolean> {
   return status === '-NOPERM';
 }
 
-test('many commands under way: none of the locked person is sent after the answer, all others go on', async (t) => {
+test('what a lock stops', async (t) => {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const { as, program, backend, daemon } = await open(t, {
+  const opened = await open(t, {
     script: async (_command: unknown, connection: { status: (text: string) => Promise<void> }) => {
       await released;
       await connection.status('+');
     },
   });
+  await t.test(
+    'many commands under way: none of the locked person is sent after the answer, all others go on',
+    async () => {
+      await lockUnderWay(opened, release);
+    },
+  );
+  await t.test('the same human by each way in; what may be locked, and who lifts it', async () => {
+    await lockEachWay(opened);
+  });
+});
+
+async function lockUnderWay({ as, program, backend, daemon }: Opened, release: () => void): Promise<void> {
   const uids = Array.from(
     { length: many },
     (_, at) => (at % 5 === 0 ? annas[(at / 5) % 2] : others[at % others.length]) ?? 0,
@@ -143,10 +155,11 @@ test('many commands under way: none of the locked person is sent after the answe
   assert.equal(ended.length, hers.size - sentBefore);
   const { locks } = await statusOf(daemon);
   assert.ok(ended.every(({ record }) => record['lock'] === locks[0]?.id && record['sent'] === false));
-});
+  assert.equal((await program('unlock', 'anna', '--reason', 'it was found')).exit, 0);
+}
 
-test('the same human by each way in; what may be locked, and who lifts it', async (t) => {
-  const { as, program, daemon, tcp, http } = await open(t);
+async function lockEachWay({ as, program, daemon, tcp, http }: Opened): Promise<void> {
+  const before = daemon.audit().length;
   const url = `https://localhost:${http}`;
   const overHttp = async (): Promise<string> => {
     const session = await connect({ url, key, ca: authority.certificatePem });
@@ -241,7 +254,10 @@ test('the same human by each way in; what may be locked, and who lifts it', asyn
     const [lock] = (await statusOf(daemon)).locks;
     assert.equal((await program('unlock', lock?.id ?? '', '--reason', 'x')).exit, 0);
   }
-  const records = daemon.audit().map(({ record }) => record);
+  const records = daemon
+    .audit()
+    .slice(before)
+    .map(({ record }) => record);
   assert.deepEqual(
     records
       .filter(({ event }) => event === 'lock')
@@ -249,105 +265,60 @@ test('the same human by each way in; what may be locked, and who lifts it', asyn
     Array.from({ length: 5 }, () => ['locked root', 'unlocked root']).flat(),
   );
   assert.equal((await verify(daemon)).exit, 0);
-});
+}
 
-test('a lock survives a restart, kill -9, and a `state` of before; its time runs while the gate runs', async (t) => {
-  const { as, program, daemon: first, tcp } = await open(t);
+test('locks and holds survive restarts, kill -9, and a `state` or a journal of before', async (t) => {
+  const opened = await open(t);
+  const { as, program, daemon: first, backend } = opened;
   let daemon = first;
-  const restart = async (isKill: boolean): Promise<void> => {
-    await (isKill ? daemon.kill() : daemon.stop());
-    daemon = await startDaemon(t, { folder: first.folder });
-  };
-  const keep = (name: string): void => cpSync(first.path('state'), first.path(name), { recursive: true });
-  const restore = (name: string): void => {
-    rmSync(first.path('state'), { recursive: true });
-    cpSync(first.path(name), first.path('state'), { recursive: true });
-  };
-  assert.equal(tcp > 0, true);
-  keep('state-before');
-  assert.equal((await program('lock', ...lockAnna)).exit, 0);
-  const her = (): Promise<RawClient> => as(annas[1] ?? 0);
-  for (const isKill of [false, true]) {
-    await restart(isKill);
-    assert.equal(await isLocked(await her()), true);
-  }
-  await daemon.stop();
-  restore('state-before');
-  daemon = await startDaemon(t, { folder: first.folder });
-  assert.equal(await isLocked(await her()), true);
-  keep('state-locked');
-  assert.equal((await program('unlock', 'anna', '--reason', 'found')).exit, 0);
-  await daemon.kill();
-  restore('state-locked');
-  daemon = await startDaemon(t, { folder: first.folder });
-  assert.equal(await isLocked(await her()), false);
-});
-
-test('a start without the journal, or with an older copy of it: locks and holds stay, also once its files are back', async (t) => {
-  const { as, program, daemon: first } = await open(t);
-  let daemon = first;
-  const isHerLocked = async (): Promise<boolean> => {
-    const client = await as(annas[1] ?? 0);
-    const { status } = await client.ask(quota());
-    client.close();
-    return status === '-NOPERM';
-  };
-  const isHeld = async (): Promise<boolean> => {
-    const client = await as(others[0] ?? 0);
-    const { status } = await client.ask({ user: 'bob@example.org', fields: ['mailbox delete', 'Old'] });
-    client.close();
-    return status === '-NOPERM';
-  };
-  const start = async (change: () => void): Promise<void> => {
+  const start = async (change: () => void = () => undefined): Promise<void> => {
     await daemon.kill();
     change();
     daemon = await startDaemon(t, { folder: first.folder });
   };
-  const [audit, old, older] = ['audit', 'audit-old', 'audit-older'].map((name) => first.path(name));
-  assert.ok(audit !== undefined && old !== undefined && older !== undefined);
-  cpSync(audit, older, { recursive: true });
-  assert.equal((await program('lock', 'anna', '--for', '1h', '--reason', 'stolen')).exit, 0);
-  assert.equal(
-    (await program('lock', 'user:bob@example.org', '--destroying', '--reason', 'case 17')).exit,
-    0,
-  );
-  const locksFile = first.path('state/locks.json');
-  const isKept = (text: string) => () =>
-    existsSync(locksFile) && readFileSync(locksFile, 'utf8').includes(text);
-  await until(isKept('case 17'), 'the hold is kept');
-  await start(() => renameSync(audit, old));
-  assert.ok(daemon.logs.some((each) => each['event'] === 'locks-kept'));
-  assert.deepEqual([await isHerLocked(), await isHeld()], [true, true], 'none of it');
-  await start(() => cpSync(old, audit, { recursive: true, force: false }));
-  assert.deepEqual([await isHerLocked(), await isHeld()], [true, true], 'its files are back');
-  await start(() => {
-    rmSync(audit, { recursive: true });
-    cpSync(older, audit, { recursive: true });
-  });
-  assert.deepEqual([await isHerLocked(), await isHeld()], [true, true], 'an older copy');
-  // What was lifted then is over.
-  assert.equal((await program('unlock', 'anna', '--reason', 'found')).exit, 0);
-  await until(() => !isKept('stolen')(), 'the lift is kept');
-  await start(() => renameSync(audit, first.path('audit-last')));
-  assert.deepEqual([await isHerLocked(), await isHeld()], [false, true]);
-});
-
-test('a hold has no end, survives kill -9 and a `state` of before, and one person alone does not lift it', async (t) => {
-  const { as, program, daemon: first, backend } = await open(t);
-  let daemon = first;
-  cpSync(first.path('state'), first.path('state-before'), { recursive: true });
-  const deleted = { user: 'bob@example.org', fields: ['mailbox delete', 'Old'] };
+  const statusOfHers = async (): Promise<string> => {
+    const client = await as(annas[1] ?? 0);
+    const { status } = await client.ask(quota());
+    client.close();
+    return status;
+  };
+  const isHerLocked = async (): Promise<boolean> => {
+    const client = await as(annas[1] ?? 0);
+    const answer = await isLocked(client);
+    client.close();
+    return answer;
+  };
+  /** The destroying command is refused, and everything else goes on. */
   const isHeld = async (): Promise<boolean> => {
     const client = await as(others[0] ?? 0);
-    const { status, logs } = await client.ask(deleted);
+    const before = backend.commands.length;
+    const { status, logs } = await client.ask({
+      user: 'bob@example.org',
+      fields: ['mailbox delete', 'Old'],
+    });
     const text = logs.map((log) => log.text).join();
     if (status === '-NOPERM')
       assert.match(text, /user bob@example\.org is held by root since \S+, reason: case 17; .* \[held\]/);
     assert.equal((await client.ask(quota())).status, '+');
+    assert.equal(backend.commands.length - before, status === '-NOPERM' ? 1 : 2);
     client.close();
     return status === '-NOPERM';
   };
-  assert.equal(await isHeld(), false);
+  const are = async (isAnnaLocked: boolean, isBobHeld: boolean, what: string): Promise<void> =>
+    assert.deepEqual([await isHerLocked(), await isHeld()], [isAnnaLocked, isBobHeld], what);
+  const copy = (from: string, to: string): void => {
+    rmSync(first.path(to), { recursive: true, force: true });
+    cpSync(first.path(from), first.path(to), { recursive: true });
+  };
+  const isKept = (text: string): boolean => {
+    const file = first.path('state/locks.json');
+    return existsSync(file) && readFileSync(file, 'utf8').includes(text);
+  };
+  copy('state', 'state-before');
+  copy('audit', 'audit-older');
+  await are(false, false, 'before');
+
+  // A hold has no end, and one person alone does not lift it.
   assert.equal((await program('lock', 'user:bob@example.org', '--reason', 'x')).exit, 64);
   assert.notEqual((await program('lock', 'carol', '--destroying', '--reason', 'x')).exit, 0);
   const made = await program('lock', 'user:bob@example.org', '--destroying', '--reason', 'case 17');
@@ -356,32 +327,60 @@ test('a hold has no end, survives kill -9 and a `state` of before, and one perso
   assert.match((await program('status')).text, /user:bob@example\.org +root +two lift it \(hold\)/);
   const asked = await program('unlock', 'user:bob@example.org', '--reason', 'over');
   assert.equal(asked.exit, 0, asked.text);
-  for (const isRestored of [false, true]) {
-    await daemon.kill();
-    if (isRestored) {
-      rmSync(first.path('state'), { recursive: true });
-      cpSync(first.path('state-before'), first.path('state'), { recursive: true });
-    }
-    daemon = await startDaemon(t, { folder: first.folder });
-    const before = backend.commands.length;
-    assert.equal(await isHeld(), true);
-    assert.equal(backend.commands.length - before, 1);
-    assert.match(
-      (await program('status')).text,
-      /two lift it \(hold; root asked to lift it, until \S+ \S+\)/,
-    );
+  assert.equal((await program('lock', ...lockAnna)).exit, 0);
+  const isRefusedAgain = async (): Promise<void> => {
+    const asking = /two lift it \(hold; root asked to lift it, until \S+ \S+\)/;
+    assert.match((await program('status')).text, asking);
     const again = await program('unlock', 'user:bob@example.org', '--reason', 'over');
     assert.notEqual(again.exit, 0);
     assert.match(again.text, /root asked to lift it, and the second is another person/);
-  }
+  };
+
+  await daemon.stop();
+  daemon = await startDaemon(t, { folder: first.folder });
+  await are(true, true, 'a restart');
+  await start(() => copy('state-before', 'state'));
+  await are(true, true, 'kill -9, and a state of before');
+  await isRefusedAgain();
   assert.equal((await verify(daemon)).exit, 0);
+
+  await t.test('kill -9 at random moments: what was answered holds after the start', async () => {
+    daemon = await killAtRandom(t, opened, daemon);
+  });
+  if ((await statusOfHers()) === '-NOPERM')
+    assert.equal((await program('unlock', 'anna', '--reason', 'found')).exit, 0);
+  assert.equal((await program('lock', ...lockAnna)).exit, 0);
+
+  // Without the journal, or with an older copy of it.
+  await until(() => isKept('case 17') && isKept('stolen'), 'lock and hold are kept');
+  await start(() => renameSync(first.path('audit'), first.path('audit-old')));
+  assert.ok(daemon.logs.some((each) => each['event'] === 'locks-kept'));
+  await are(true, true, 'no journal');
+  await start(() => cpSync(first.path('audit-old'), first.path('audit'), { recursive: true, force: false }));
+  await are(true, true, 'its files are back');
+  await start(() => copy('audit-older', 'audit'));
+  await are(true, true, 'an older copy');
+
+  // What was lifted then is over.
+  copy('state', 'state-locked');
+  assert.equal((await program('unlock', 'anna', '--reason', 'found')).exit, 0);
+  await until(() => !isKept('stolen'), 'the lift is kept');
+  await start(() => copy('state-locked', 'state'));
+  await are(false, true, 'lifted, and a state of before');
+  await until(() => !isKept('stolen'), 'the lift is kept again');
+  await start(() => renameSync(first.path('audit'), first.path('audit-last')));
+  await are(false, true, 'lifted, and no journal');
 });
 
-test('kill -9 at random moments: what was answered holds after the start', async (t) => {
-  const { as, daemon: first, backend } = await open(t);
-  let daemon = first;
-  /** Undefined: the answer to the last step did not come. */
-  let isHeld: boolean | undefined = false;
+/** Locks and unlocks anna, who is locked, while the daemon is killed; the last daemon. */
+async function killAtRandom(
+  t: TestContext,
+  { as, daemon: first, backend }: Opened,
+  begun: Daemon,
+): Promise<Daemon> {
+  let daemon = begun;
+  /** She is locked at the start. Undefined: the answer to the last step did not come. */
+  let isHeld: boolean | undefined = true;
   let checked = 0;
   const post = async (path: string): Promise<number> => {
     const where = { socketPath: first.path('admin.sock'), path, method: 'POST', agent: false };
@@ -427,4 +426,5 @@ test('kill -9 at random moments: what was answered holds after the start', async
   }
   t.diagnostic(`${checked} of ${rounds} kills came between two answers`);
   assert.equal((await verify(first)).exit, 0);
-});
+  return daemon;
+}
