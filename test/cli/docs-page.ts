@@ -11,7 +11,7 @@
 //   <!-- daemon -->          starts `dovegate serve` with /etc/dovegate/dovegate.yaml, and `dovegate page` where that has `admin.page`;
 //                            `<!-- daemon: stop -->` ends them
 //
-// A plain `dovegate ...` runs in a process that stays (warm-program.ts); what needs a shell, and `doveadm`, runs in bash.
+// A plain `dovegate ...` or `doveadm ...` runs in a process that stays (warm-program.ts), also before a `|`; what needs a shell runs in bash.
 //
 // The places /etc/dovegate, /run/dovegate and /var/lib/dovegate are folders of the test, of names as long. Dates, durations and digests
 // may differ. So may ids, but what has one id on the page has one id here: an id that a page shows may be used in its later commands.
@@ -39,8 +39,8 @@ import type { Script } from '../kit/script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { readAudit } from '../kit/traces.js';
 import { until } from '../kit/until.js';
-import { runWarm } from '../kit/warm-program.js';
-import { firstExample, plainArguments, type Step, stepsOf } from './docs-steps.js';
+import { runWarm, runWarmDoveadm } from '../kit/warm-program.js';
+import { firstExample, plainCommands, type Step, stepsOf } from './docs-steps.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -240,18 +240,27 @@ function openScene(owner: Owner, pagePath: string): Scene {
     DOVEGATE_CONFIG: join(etc, 'dovegate.yaml'),
     DOVEGATE_CLIENT_CONFIG: undefined,
   };
-  const run = async (command: string): Promise<string> => {
-    const args = plainArguments(here(command.replaceAll('\\\n', ' ')));
-    if (args !== undefined) {
-      const { inOrder, exit: code } = await runWarm(args, { cwd: etc, env });
-      exit = code;
-      return inOrder.replaceAll('\r\n', '\n');
-    }
+  const runInBash = async (command: string, stdin?: Buffer): Promise<string> => {
     const script = `exec 2>&1; (exit ${exit})\n${here(command)}`;
     // With a socket as its input it would read the startup file of who runs the tests, as for a remote shell.
-    const result = await runProgram('bash', ['--norc', '-c', script], { cwd: etc, env });
+    const options = { cwd: etc, env, ...(stdin !== undefined && { stdin }) };
+    const result = await runProgram('bash', ['--norc', '-c', script], options);
     exit = result.exit;
     return result.text.replaceAll('\r\n', '\n');
+  };
+  const run = async (command: string): Promise<string> => {
+    const plain = plainCommands(here(command.replaceAll('\\\n', ' ')));
+    if (plain !== undefined) {
+      let printed = '';
+      for (const { name, args, filter } of plain) {
+        const warm = name === 'doveadm' ? runWarmDoveadm : runWarm;
+        const { inOrder, stdout, stderr, exit: code } = await warm(args, { cwd: etc, env });
+        exit = code;
+        printed += filter === undefined ? inOrder : stderr + (await runInBash(filter, stdout));
+      }
+      return printed.replaceAll('\r\n', '\n');
+    }
+    return runInBash(command);
   };
   const waitFor = async (what: string): Promise<void> => {
     const [, count, event] = /^(\d+) records? of ([a-z-]+)$/.exec(what) ?? [];

@@ -91,11 +91,26 @@ export function stepsOf(page: string, base: string): Step[] {
   return steps.toSorted((one, other) => one.at - other.at).map(({ step }) => step);
 }
 
-/** The arguments of a `dovegate ...` that needs nothing of a shell but its quotes; else undefined. */
-export function plainArguments(command: string): string[] | undefined {
-  const words = /^dovegate((?:[ ]+(?:[\w@%+=:,./-]+|'[^']*'|"[^"$`\\!]*"))*)$/.exec(command)?.[1];
-  if (words === undefined) return undefined;
-  return [...words.matchAll(/'([^']*)'|"([^"]*)"|([^ ]+)/g)].map(
-    ([, single, double, bare]) => single ?? double ?? bare ?? '',
-  );
+/** A command of the program under one of its names, and what is done with its output. */
+export interface PlainCommand {
+  readonly name: 'dovegate' | 'doveadm';
+  readonly args: readonly string[];
+  /** Other programs that read it, as they stand behind the first `|`. */
+  readonly filter: string | undefined;
+}
+
+const plainWords =
+  /^(dovegate|doveadm)((?:[ ]+(?:[\w@%+=:,./-]+|'[^']*'|"[^"$`\\!]*"))*)(?: \| ((?!.*\b(?:dovegate|doveadm)\b).*))?$/;
+
+/** Commands that need nothing of a shell but its quotes, `;` between them, and a filter behind the last one; else undefined. */
+export function plainCommands(line: string): readonly PlainCommand[] | undefined {
+  const commands = line.split('; ').map((command): PlainCommand | undefined => {
+    const [, name, words, filter] = plainWords.exec(command) ?? [];
+    if (words === undefined) return undefined;
+    const args = [...words.matchAll(/'([^']*)'|"([^"]*)"|([^ ]+)/g)].map(
+      ([, single, double, bare]) => single ?? double ?? bare ?? '',
+    );
+    return { name: name === 'doveadm' ? name : 'dovegate', args, filter };
+  });
+  return commands.every((command) => command !== undefined) ? commands : undefined;
 }
