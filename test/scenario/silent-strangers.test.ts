@@ -18,8 +18,8 @@ import { authority, filesOf, hash, isServed, password } from '../kit/tcp-gate.js
 import { until } from '../kit/until.js';
 
 const strangers = 520;
-const keysAsked = 60;
-const loginsAsked = 25;
+const keysAsked = 25;
+const loginsAsked = 10;
 const sessionsPerPeer = 500;
 
 const descriptorsOf = ({ pid }: Daemon): number => readdirSync(`/proc/${pid}/fd`).length;
