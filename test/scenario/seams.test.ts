@@ -91,13 +91,14 @@ function startWaitingPage({ owner, daemon: { folder } }: Stage): Promise<Daemon>
 
 const isAway = ({ event }: Readonly<Record<string, unknown>>): boolean => event === 'door-away';
 
-/** One command after the other, up to `end`, which resolves to their statuses. */
+/** One command after the other, with moments between them, up to `end`, which resolves to their statuses. */
 function keepAsking(client: RawClient): { readonly end: () => Promise<readonly string[]> } {
   const over = new AbortController();
   const statuses: string[] = [];
   const run = (async () => {
     while (!over.signal.aborted) {
       statuses.push((await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] })).status);
+      await pause(20);
     }
   })();
   return {
@@ -196,7 +197,7 @@ async function killDaemon(t: TestContext, stage: Stage): Promise<void> {
 async function killDuringReport(t: TestContext, stage: Stage): Promise<void> {
   const { port } = stage;
   const client = await stage.client();
-  for (let at = 0; at < 100; at += 1) {
+  for (let at = 0; at < 50; at += 1) {
     await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });
   }
   client.close();
