@@ -7,11 +7,11 @@ import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import { askPageAs, type PageAnswer, type PageRequest } from '../kit/ask-page.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
+import { hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
@@ -23,10 +23,11 @@ const policy = `
     users: ["**"]
     allow: [quota get, mailbox list, { command: search, masks: true }]`;
 
-const people = (users = '["*@example.org"]'): string =>
+const people = (port: number, users = '["*@example.org"]'): string =>
   `admin:
   door: door.sock
   page:
+    tcp: 127.0.0.1:${port}
     unix: page/page.sock
     mode: "0666"
     people:
@@ -35,13 +36,19 @@ const people = (users = '["*@example.org"]'): string =>
       everything: { user: "${uids.everything}", role: audit }
       viewer: { user: "${uids.viewer}", role: view }
       operator: { user: "${uids.operator}", role: operate }
+      carol: { password_hash: "${hash}", role: audit, users: ["*@example.org"] }
 `;
 
 /** Not in any answer to somebody who sees example.org. No id has an U, so none can hold it by chance. */
 const hidden = /zuluq7|other\.test/i;
 
-async function openPage(t: TestContext, more = people()): Promise<Gateway> {
-  const gateway = await openGateway(t, { policy, more, files: { 'page/.keep': '' } });
+interface Stage extends Gateway {
+  readonly port: number;
+}
+
+async function openPage(t: TestContext): Promise<Stage> {
+  const [port = 0] = await freePorts(1);
+  const gateway = await openGateway(t, { policy, more: people(port), files: { 'page/.keep': '' } });
   chmodSync(gateway.daemon.folder, 0o711);
   chmodSync(gateway.daemon.path('page'), 0o711);
   const client = await gateway.client();
@@ -61,7 +68,7 @@ async function openPage(t: TestContext, more = people()): Promise<Gateway> {
     await client.ask({ user, fields });
   }
   client.close();
-  return gateway;
+  return { ...gateway, port };
 }
 
 function withoutEnd(answer: PageAnswer | undefined): string {
@@ -118,9 +125,7 @@ function walk(seqs: readonly number[], ids: readonly string[]): PageRequest[] {
   return requests;
 }
 
-test('a limited view shows no name of another domain, whatever is asked, and nothing that depends on one', async (t) => {
-  const gateway = await openPage(t);
-  const { daemon, page } = gateway;
+async function askAtSocket({ daemon, page }: Stage): Promise<void> {
   const records = auditRecords(daemon);
   const seqs = records.map(({ seq }) => Number(seq));
   const words = records.flatMap(({ id, session }) => [id, session]);
@@ -129,7 +134,7 @@ test('a limited view shows no name of another domain, whatever is asked, and not
     records.some((each) => hidden.test(JSON.stringify(each))),
     'there is something to find',
   );
-  const hashes = records.flatMap(({ prev, hash }) => [String(prev), String(hash)]);
+  const hashes = records.flatMap(({ prev, hash: own }) => [String(prev), String(own)]);
   const requests = walk(seqs, ids);
   const answers = await askPageAs(undefined, daemon.path('page/page.sock'), requests);
   for (const [at, { status, body }] of answers.entries()) {
@@ -173,7 +178,6 @@ test('a limited view shows no name of another domain, whatever is asked, and not
       JSON.stringify(one),
     );
   }
-  await daemon.stop();
   // Each look that was answered is a record, with who and how many rows.
   const looks = auditRecords(daemon).filter(({ event, by }) => event === 'operator' && by === 'ourselves');
   const answered = answers.filter(
@@ -191,7 +195,7 @@ test('a limited view shows no name of another domain, whatever is asked, and not
   assert.match(`${pid} ${user}`, /^pid=\d+ user=\S+$/);
   const { uid: pageUid, pid: pagePid } = Object(one?.['peer']);
   assert.deepEqual([pageUid, pagePid], [ourUid, page?.pid]);
-});
+}
 
 /** The same questions to the page in the browser, and those that only it asks. */
 function walkOfBrowser(seqs: readonly number[], ids: readonly string[]): [path: string, body: unknown][] {
@@ -220,14 +224,8 @@ function walkOfBrowser(seqs: readonly number[], ids: readonly string[]): [path: 
   return asked;
 }
 
-test('a limited view shows no other domain over TCP either, by any address', async (t) => {
-  const [port = 0] = await freePorts(1);
-  const hash = await hashPassword(Buffer.from('open sesame'));
-  const { daemon } = await openPage(
-    t,
-    `${people().replace('  page:\n', `  page:\n    tcp: 127.0.0.1:${port}\n`)}      carol: { password_hash: "${hash}", role: audit, users: ["*@example.org"] }\n`,
-  );
-  const token = await signIn(port, 'carol', 'open sesame');
+async function askOverTcp({ daemon, port }: Stage): Promise<void> {
+  const token = await signIn(port, 'carol', password);
   const records = auditRecords(daemon);
   const seqs = records.map(({ seq }) => Number(seq));
   const ids = [
@@ -259,17 +257,25 @@ test('a limited view shows no other domain over TCP either, by any address', asy
   );
   const stranger = await askPageAt(port, 'POST', '/api/trail/search', { body: {} });
   assert.equal(stranger.status, 401);
-  await daemon.stop();
   const looks = auditRecords(daemon).filter(({ event, by, action }) => {
     return event === 'operator' && by === 'carol' && String(action).startsWith('audit-');
   });
   assert.equal(looks.length, answered + 2);
   assert.ok(looks.every(({ args }) => Array.isArray(args) && args[0] === 'address=127.0.0.1'));
-});
+}
 
 test('people with roles', async (t) => {
-  const { daemon, configuration } = await openPage(t);
+  const stage = await openPage(t);
+  const { daemon, configuration, port } = stage;
   const socket = daemon.path('page/page.sock');
+
+  await t.test(
+    'a limited view shows no name of another domain, whatever is asked, and nothing that depends on one',
+    () => askAtSocket(stage),
+  );
+  await t.test('a limited view shows no other domain over TCP either, by any address', () =>
+    askOverTcp(stage),
+  );
 
   await t.test(
     'the commands print over the socket what they print of files, as far as it is seen',
@@ -358,10 +364,10 @@ test('people with roles', async (t) => {
         await daemon.reload(configuration({ policy, more }));
       };
       assert.match((await ask())?.body ?? '', /alice@example\.org/);
-      await reload(people('["bob@example.org"]'));
+      await reload(people(port, '["bob@example.org"]'));
       const narrowed = await askUntil(({ body }) => !body.includes('alice'), 'the narrowed view');
       assert.equal(narrowed.status, 200, narrowed.body);
-      await reload(people().replace(/\n {6}ourselves: .*/, ''));
+      await reload(people(port).replace(/\n {6}ourselves: .*/, ''));
       const out = await askUntil(({ status }) => status !== 200, 'the refusal');
       assert.equal(out.status, 403);
       assert.match(out.body, /is not in admin\.page\.people/);
