@@ -60,8 +60,8 @@ const usualPolicy = `
     except: ["ceo@example.org"]
     allow: [quota get, mailbox list, mailbox status, search, { command: fetch, content: true }]`;
 
-/** The text of the configuration. */
-function configurationOf(address: string, options: GatewayOptions): string {
+/** The text of the configuration, for a backend at this address. */
+export function configurationOf(address: string, options: GatewayOptions): string {
   const mail1 = {
     address,
     tls: 'starttls',

@@ -6,19 +6,20 @@ import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { CommandFailed, connect } from '../../src/client/connect.js';
 import { codes, readSaid } from '../../src/domain/language/codes/codes.js';
-import { openGateway } from '../kit/gateway.js';
 import { readAsNetDoveadm, stillWaiting } from '../kit/net-doveadm.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
+import { shareGateway } from '../kit/shared-gateway.js';
 import { runWarm } from '../kit/warm-program.js';
 
+const open = shareGateway();
 const alice = 'alice@example.org';
 const policies = `
     users: ["*@example.org"]
     allow: [quota get, mailbox list, mailbox create, { command: mailbox status, limit: 1/hour }]`;
 
 void test('each refusal has a code, in every minor and over HTTP', async (t) => {
-  const { client, daemon } = await openGateway(t, {
+  const { client, daemon } = await open(t, {
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support, sessions: 40 }
   panel: { unix: panel.sock, protocol: http, mode: "0600", policy: panel }`,
@@ -84,7 +85,7 @@ void test('each refusal has a code, in every minor and over HTTP', async (t) => 
 });
 
 void test('with `refusal_cell`, Net::Doveadm reads each refusal; without it, it waits for another line', async (t) => {
-  const { daemon } = await openGateway(t, {
+  const { daemon } = await open(t, {
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support }
   panel: { unix: panel.sock, mode: "0600", refusal_cell: true, policy: support }
@@ -124,7 +125,7 @@ void test('with `refusal_cell`, Net::Doveadm reads each refusal; without it, it 
 });
 
 void test('with `refusal_cell: all`, no answer of Net::Doveadm slips; without it, a user reads the row of another one', async (t) => {
-  const { daemon } = await openGateway(t, {
+  const { daemon } = await open(t, {
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support }
   panel: { unix: panel.sock, mode: "0600", refusal_cell: true, policy: support }
@@ -170,7 +171,7 @@ void test('with `refusal_cell: all`, no answer of Net::Doveadm slips; without it
 });
 
 void test('what no server has, and a domain without its mask, are refused with what to do', async (t) => {
-  const { client, backend, daemon } = await openGateway(t, {
+  const { client, backend, daemon } = await open(t, {
     policy: `
     users: ["*"]
     allow: [{ command: who, masks: true, all_users: true }]`,
@@ -212,7 +213,7 @@ const hostile: readonly (readonly [user: string, lines: readonly string[]])[] = 
 ];
 
 void test('a backend that writes lines like ours, or none, has no change sent again', async (t) => {
-  const { client, daemon, backend } = await openGateway(t, {
+  const { client, daemon, backend } = await open(t, {
     policy: `${policies}\n    logs: full`,
     backend: {
       script: async ({ user }, connection) => {
@@ -256,7 +257,7 @@ void test('a backend that writes lines like ours, or none, has no change sent ag
 });
 
 void test('what dovegate itself refused is known not to have run', async (t) => {
-  const { daemon } = await openGateway(t, {
+  const { daemon } = await open(t, {
     policy: `${policies}\n    logs: full\n    limits: { rate: 1/hour }`,
     backend: { script: (_command, connection) => connection.status('+') },
   });
@@ -274,7 +275,7 @@ void test('what dovegate itself refused is known not to have run', async (t) => 
 });
 
 void test('a line above limits.line: its answer arrives, whole and over `send`, and nothing of it is sent on', async (t) => {
-  const { client, daemon, backend } = await openGateway(t, {
+  const { client, daemon, backend } = await open(t, {
     policy: `
     users: ["*@example.org"]
     allow: [{ command: fetch, content: true }]`,
