@@ -165,12 +165,12 @@ void test('what others do to it', { timeout: 1_800_000 }, async (t) => {
       panel.backend.change({ script: empty });
       await askRaw(panel.unix, options);
       const before = descriptorsOf(panel);
-      const text = 'x'.repeat(1_500_000);
+      const text = 'x'.repeat(600_000);
       const small = json([['mailboxList', { user: alice }, 't']]);
       const large = json([['save', { user: alice, mailbox: 'INBOX', file: text }, 't']]);
       const whole = [small, large, Buffer.concat([small, small]), Buffer.from(`${options}garbage\r\n\r\n`)];
       const all: Promise<void>[] = [];
-      for (let at = 0; at < 200 * Math.max(1, rounds); at += 1) {
+      for (let at = 0; at < 100 * Math.max(1, rounds); at += 1) {
         const request = whole[at % whole.length] ?? small;
         const cut = Math.floor((request.length * (1 + ((at * 37) % 100))) / 100);
         const breakOff = async (): Promise<void> => {
