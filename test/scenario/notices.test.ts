@@ -13,10 +13,11 @@ import { segmentName } from '../../src/adapters/journal/segments.js';
 import { openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
 import { accessBody, usualRequest } from '../kit/access-record.js';
 import { askHttp } from '../kit/ask-http.js';
-import { type Daemon, runDovegate, startShip } from '../kit/daemon.js';
+import { type Daemon, startShip } from '../kit/daemon.js';
 import { listenHere } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}\n`;
 
@@ -51,7 +52,7 @@ const auditWith = (more = ''): string =>
 const noticesTo = (port: number): string =>
   `notices: { chat: { webhook: "http://127.0.0.1:${port}/hook", secret_file: hook } }`;
 
-void test('killed between sending and storing, then a receiver that fails', {
+void test('killed between sending and storing, a second process, then a receiver that fails', {
   timeout: 600_000,
 }, async (t) => {
   const chat = await openChat(t);
@@ -90,6 +91,8 @@ void test('killed between sending and storing, then a receiver that fails', {
     () => `all: ${chat.ids.join()} ${second.output()}`,
   );
   assert.deepEqual(chat.ids, ['21', '22', '22', '23', '24']);
+  const told = async () =>
+    JSON.parse((await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json')).body);
   const metrics = async (): Promise<string> =>
     (await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics')).body;
   await until(
@@ -99,7 +102,17 @@ void test('killed between sending and storing, then a receiver that fails', {
   const last = await metrics();
   assert.match(last, /^dovegate_notices_up\{receiver="chat"\} 1$/m);
   assert.match(last, /^dovegate_notices_lag_seconds\{receiver="chat"\} 0$/m);
-  await second.stop();
+
+  // Another process beside it is told nothing, and sends nothing. One that sends notices would send these again.
+  const other = await startShip(t, daemon);
+  await other.waitForLog(({ event }) => event === 'door-away', 'that it is refused');
+  second.signal('SIGSTOP');
+  writeFileSync(daemon.path(join('ship-state', 'notices-chat.json')), '-');
+  assert.equal(chat.ids.length, 5);
+  await second.kill();
+  await until(() => chat.ids.length === 9, 'the other one takes over');
+  await until(async () => (await told()).ship.connected === true, 'it is there');
+  await other.stop();
 
   // The place is of before: all of them come again, to a receiver that takes none.
   writeFileSync(daemon.path(join('ship-state', 'notices-chat.json')), '-');
@@ -121,17 +134,15 @@ void test('killed between sending and storing, then a receiver that fails', {
     problems.find(({ code }: { code: string }) => code === 'notices-away').text,
     /^The receiver of notices chat takes none since \S+: it answers with an HTTP status that is no success \(500\)\.$/,
   );
-  const shown = await runDovegate(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  const shown = await runWarm(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(shown.stdout.toString(), /^NOTICES +STATE/m);
   assert.match(shown.stdout.toString(), /^chat +failed for \d+ s \(status 500\)/m);
-  const doctor = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  const doctor = await runWarm(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(doctor.stdout.toString(), /notices chat\b.*has failed for \d+ s/);
   assert.doesNotMatch(third.output() + body + shown.stdout.toString(), /evil/);
 
   // The process dies: nobody is told, and the gate says so at once; it is a problem once a restart takes less.
   await third.kill();
-  const told = async () =>
-    JSON.parse((await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json')).body);
   let looks = 0;
   await until(async () => {
     looks += 1;
@@ -151,42 +162,11 @@ void test('killed between sending and storing, then a receiver that fails', {
   );
   await until(async () => !/^dovegate_notices_\w+\{/m.test(await metrics()), 'no metrics of what was told');
   assert.match(await metrics(), /^dovegate_audit_ship_up 0$/m);
-  const gone = await runDovegate(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  const gone = await runWarm(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(gone.stdout.toString(), /Receivers get nothing \(chat\): dovegate ship does not run/);
-  const asked = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  const asked = await runWarm(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(asked.stdout.toString(), /\bship\b.*does not ask the daemon, so receivers get nothing/);
   assert.deepEqual(daemon.grepSecrets([secret.trim().slice(6)]), []);
-});
-
-void test('a second process is told nothing, and sends nothing', {
-  timeout: 300_000,
-}, async (t) => {
-  const chat = await openChat(t);
-  const before = openDiskJournal(t);
-  before.writeBodies(accessBody(Date.now() - 5000, usualRequest));
-  const { daemon } = await openGateway(t, {
-    audit: auditWith(),
-    more: settings(noticesTo(chat.port)),
-    files: {
-      hook: secret,
-      [join('audit', segmentName(1))]: `${before.lines.join('\n')}\n`,
-      [join('ship-state', 'notices-chat.json')]: '-',
-    },
-  });
-  const one = await startShip(t, daemon);
-  await until(() => chat.ids.length === 1, 'the notice');
-  const other = await startShip(t, daemon);
-  await other.waitForLog(({ event }) => event === 'door-away', 'that it is refused');
-  // A process that sends notices would send it again.
-  one.signal('SIGSTOP');
-  writeFileSync(daemon.path(join('ship-state', 'notices-chat.json')), '-');
-  assert.equal(chat.ids.length, 1);
-  await one.kill();
-  await until(() => chat.ids.length === 2, 'the other one takes over');
-  const shipNow = async () =>
-    JSON.parse((await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json')).body).ship;
-  await until(async () => (await shipNow()).connected === true, 'it is there');
-  await other.stop();
 });
 
 /** What a process holds: descriptors by kind and file, threads. */
