@@ -50,6 +50,8 @@ async function openStage(t: TestContext) {
   };
 }
 
+type Stage = Awaited<ReturnType<typeof openStage>>;
+
 /** Of the samples that there are. */
 const known = (values: readonly (number | null)[] | undefined): readonly number[] =>
   (values ?? []).filter((value) => value !== null);
@@ -73,76 +75,7 @@ function nicenessOf(thread: string): number | undefined {
   }
 }
 
-test('rates by team, by backend and of the gate; a daemon that is killed leaves a gap, and no rate of what it counted before', async (t) => {
-  const stage = await openStage(t);
-  const { history, daemon } = stage;
-  await until(async () => (await history('gate')).trouble === undefined, 'a first sample');
-  // The page gives way to the daemon, with each of its threads: those of Node, too, which are there before its first line runs.
-  const ours = getPriority();
-  const pagePid = stage.page?.pid ?? 0;
-  const threads = readdirSync(`/proc/${pagePid}/task`).map(nicenessOf);
-  assert.equal(getPriority(daemon.pid), ours);
-  assert.ok(threads.length > 4);
-  assert.deepEqual(new Set(threads.filter((nice) => nice !== undefined)), new Set([Math.max(ours, 10)]));
-  // And it leaves half of the processors to commands.
-  const allowed = processorsOf(process.pid) ?? '';
-  assert.equal(processorsOf(daemon.pid), allowed);
-  const own = readdirSync(`/proc/${pagePid}/task`).map((thread) => processorsOf(pagePid, thread));
-  assert.deepEqual(new Set(own.filter((each) => each !== undefined)), new Set([processorsOfPage(allowed)]));
-  const client = await stage.client();
-  for (let count = 0; count < 40; count += 1)
-    await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });
-  for (let count = 0; count < 10; count += 1)
-    await client.ask({ user: 'alice@example.org', fields: ['reload'] });
-  await until(async () => known((await history('gate')).series[0]?.rate).some((rate) => rate > 0), 'a rate');
-  const [gate] = (await history('gate')).series;
-  const [team] = (await history('teams', '1h')).series;
-  const [backend] = (await history('backends')).series;
-  // A step has what ended in it; a sample may come in the middle of the commands.
-  const sum = (values: readonly (number | null)[] | undefined): number =>
-    known(values).reduce((all, rate) => all + rate * 10, 0);
-  assert.ok(sum(gate?.rate) > 0 && sum(gate?.rate) <= 52, String(gate?.rate));
-  // Another sample may have come in between.
-  const steps = gate?.rate.length;
-  assert.deepEqual(
-    [team?.name, team?.rate.slice(0, steps), team?.denied.slice(0, steps)],
-    ['support', gate?.rate, gate?.denied],
-  );
-  assert.ok(sum(backend?.rate) > 0 && sum(backend?.rate) <= 42, String(backend?.rate));
-  assert.deepEqual(
-    [backend?.name, backend?.denied.every((each) => each === null || each === 0)],
-    ['mail1', true],
-  );
-  assert.ok(known(gate?.journalBytes).some((bytes) => bytes > 100));
-  assert.ok(known(backend?.p99).every((ms) => ms > 0 && ms <= 600_000) && known(backend?.p99).length > 0);
-  assert.equal(known(backend?.waiting).at(-1), 0);
-  assert.ok((known(backend?.upstreams).at(-1) ?? 0) >= 1);
-
-  const limited = await signIn(stage.port, 'limited', password);
-  const hidden = await history('teams', '10m', limited);
-  assert.deepEqual([hidden.series, /sees the traffic of teams/.test(hidden.trouble ?? '')], [[], true]);
-  assert.equal((await history('gate', '10m', limited)).series.length, 1);
-  const wrong = await askPageAt(stage.port, 'GET', '/api/history/users/10m', { token: limited });
-  assert.equal(wrong.status, 404, wrong.body);
-
-  await daemon.kill();
-  await until(async () => (await history('gate')).trouble !== undefined, 'the sentence');
-  assert.match((await history('gate')).trouble ?? '', /does not answer/);
-  await startDaemon(t, { config: stage.configuration({}), folder: daemon.folder });
-  await until(async () => {
-    const { trouble, series } = await history('gate');
-    const rate = series[0]?.rate ?? [];
-    return trouble === undefined && rate.includes(null) && rate.at(-1) !== null;
-  }, 'samples after the gap');
-  const { rate } = (await history('gate')).series[0] ?? assert.fail('no gate');
-  assert.ok(
-    known(rate).every((each) => each >= 0 && each <= 6),
-    String(rate),
-  );
-});
-
-test('a histogram of the trail: the numbers of what a search shows, in two views, and a record of each look', async (t) => {
-  const stage = await openStage(t);
+async function askHistogram(stage: Stage): Promise<void> {
   const { daemon, port } = stage;
   const client = await stage.client();
   for (const user of ['alice@example.org', 'alice@example.org', 'bob@example.com'])
@@ -180,4 +113,83 @@ test('a histogram of the trail: the numbers of what a search shows, in two views
     ['limited', true, 0],
     ['auditor', true, 0],
   ]);
+}
+
+async function watchRates(t: TestContext, stage: Stage): Promise<void> {
+  const { history, daemon } = stage;
+  await until(async () => (await history('gate')).trouble === undefined, 'a first sample');
+  // The page gives way to the daemon, with each of its threads: those of Node, too, which are there before its first line runs.
+  const ours = getPriority();
+  const pagePid = stage.page?.pid ?? 0;
+  const threads = readdirSync(`/proc/${pagePid}/task`).map(nicenessOf);
+  assert.equal(getPriority(daemon.pid), ours);
+  assert.ok(threads.length > 4);
+  assert.deepEqual(new Set(threads.filter((nice) => nice !== undefined)), new Set([Math.max(ours, 10)]));
+  // And it leaves half of the processors to commands.
+  const allowed = processorsOf(process.pid) ?? '';
+  assert.equal(processorsOf(daemon.pid), allowed);
+  const own = readdirSync(`/proc/${pagePid}/task`).map((thread) => processorsOf(pagePid, thread));
+  assert.deepEqual(new Set(own.filter((each) => each !== undefined)), new Set([processorsOfPage(allowed)]));
+  const client = await stage.client();
+  for (let count = 0; count < 40; count += 1)
+    await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });
+  for (let count = 0; count < 10; count += 1)
+    await client.ask({ user: 'alice@example.org', fields: ['reload'] });
+  await until(async () => known((await history('gate')).series[0]?.rate).some((rate) => rate > 0), 'a rate');
+  const [gate] = (await history('gate')).series;
+  const [team] = (await history('teams', '1h')).series;
+  const [backend] = (await history('backends')).series;
+  // A step has what ended in it; a sample may come in the middle of the commands.
+  const sum = (values: readonly (number | null)[] | undefined): number =>
+    known(values).reduce((all, rate) => all + rate * 10, 0);
+  assert.ok(sum(gate?.rate) > 0 && sum(gate?.rate) <= 56, String(gate?.rate));
+  // Another sample may have come in between.
+  const steps = gate?.rate.length;
+  assert.deepEqual(
+    [team?.name, team?.rate.slice(0, steps), team?.denied.slice(0, steps)],
+    ['support', gate?.rate, gate?.denied],
+  );
+  assert.ok(sum(backend?.rate) > 0 && sum(backend?.rate) <= 46, String(backend?.rate));
+  assert.deepEqual(
+    [backend?.name, backend?.denied.every((each) => each === null || each === 0)],
+    ['mail1', true],
+  );
+  assert.ok(known(gate?.journalBytes).some((bytes) => bytes > 100));
+  assert.ok(known(backend?.p99).every((ms) => ms > 0 && ms <= 600_000) && known(backend?.p99).length > 0);
+  assert.equal(known(backend?.waiting).at(-1), 0);
+  assert.ok((known(backend?.upstreams).at(-1) ?? 0) >= 1);
+
+  const limited = await signIn(stage.port, 'limited', password);
+  const hidden = await history('teams', '10m', limited);
+  assert.deepEqual([hidden.series, /sees the traffic of teams/.test(hidden.trouble ?? '')], [[], true]);
+  assert.equal((await history('gate', '10m', limited)).series.length, 1);
+  const wrong = await askPageAt(stage.port, 'GET', '/api/history/users/10m', { token: limited });
+  assert.equal(wrong.status, 404, wrong.body);
+
+  await daemon.kill();
+  await until(async () => (await history('gate')).trouble !== undefined, 'the sentence');
+  assert.match((await history('gate')).trouble ?? '', /does not answer/);
+  await startDaemon(t, { config: stage.configuration({}), folder: daemon.folder });
+  await until(async () => {
+    const { trouble, series } = await history('gate');
+    const rate = series[0]?.rate ?? [];
+    return trouble === undefined && rate.includes(null) && rate.at(-1) !== null;
+  }, 'samples after the gap');
+  const { rate } = (await history('gate')).series[0] ?? assert.fail('no gate');
+  assert.ok(
+    known(rate).every((each) => each >= 0 && each <= 6),
+    String(rate),
+  );
+}
+
+test('what the page shows of the past', async (t) => {
+  const stage = await openStage(t);
+  await t.test(
+    'a histogram of the trail: the numbers of what a search shows, in two views, and a record of each look',
+    () => askHistogram(stage),
+  );
+  await t.test(
+    'rates by team, by backend and of the gate; a daemon that is killed leaves a gap, and no rate of what it counted before',
+    () => watchRates(t, stage),
+  );
 });
