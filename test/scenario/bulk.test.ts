@@ -11,9 +11,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { ProgramOptions } from '../kit/program.js';
+import { shareGateway } from '../kit/shared-gateway.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
+const open = shareGateway();
 const policy = `
     users: ["*"]
     allow: [quota get, mailbox create, mailbox list, { command: user, masks: true }]`;
@@ -58,7 +60,7 @@ function begin(daemon: Daemon, args: readonly string[]) {
 }
 
 test('each user has one result, whatever comes of the others', async (t) => {
-  const { daemon } = await openGateway(t, {
+  const { daemon } = await open(t, {
     policy: `${policy}\n    except: ["*@secret.org"]`,
     more: naming,
     backend: {
@@ -99,7 +101,6 @@ test('each user has one result, whatever comes of the others', async (t) => {
     ],
   );
   assert.match(stderr, /7 users: 2 ok, 5 failed, 0 unknown \(2 lines of the list named a user again\)/);
-  await daemon.stop();
   const admissions = auditRecords(daemon).filter(
     ({ event, command }) => event === 'admission' && command === 'quota get',
   );
@@ -115,7 +116,7 @@ test('each user has one result, whatever comes of the others', async (t) => {
 });
 
 test('another command, list or server does not go on with a state, nor do two runs at once, nor another file', async (t) => {
-  const { daemon } = await openGateway(t, {
+  const { daemon } = await open(t, {
     policy,
     backend: {
       script: async ({ user }, connection) => {
@@ -167,7 +168,7 @@ test('another command, list or server does not go on with a state, nor do two ru
 });
 
 test('a dry run lists differences only, and ends with a summary', async (t) => {
-  const { daemon, backend } = await openGateway(t, {
+  const { daemon, backend } = await open(t, {
     policy: `
     users: ["*"]
     except: ["*@secret.org"]
@@ -195,7 +196,7 @@ test('a dry run lists differences only, and ends with a summary', async (t) => {
 });
 
 test('a dry run asks a user whose mailbox is missing once, and its summary adds up', async (t) => {
-  const { daemon, backend } = await openGateway(t, {
+  const { daemon, backend } = await open(t, {
     policy: `\n    users: ["*"]\n    allow: [{ command: expunge, where: { query: any }, content: true }]`,
     more: naming,
     backend: {
@@ -222,13 +223,13 @@ test('a dry run asks a user whose mailbox is missing once, and its summary adds 
 });
 
 test('a run waits where a limit says so, and Ctrl-C ends it with what runs', async (t) => {
-  const { daemon, backend } = await openGateway(t, {
+  const { daemon, backend } = await open(t, {
     policy: `${policy}\n    limits: { rate: 20/hour }`,
     backend: { script: (_command, connection) => connection.status('+') },
   });
   const list = daemon.path('list');
   writeFileSync(list, listOf(30));
-  const state = daemon.path('run.state');
+  const state = daemon.path('limited.state');
   const { child, said, ended } = begin(daemon, [
     '--users',
     list,
@@ -253,30 +254,8 @@ test('a run waits where a limit says so, and Ctrl-C ends it with what runs', asy
   assert.doesNotMatch(readFileSync(state, 'utf8'), /^\?/m);
 });
 
-test('a daemon that is restarted meanwhile costs nobody anything', async (t) => {
-  const { daemon, backend, configuration } = await openGateway(t, {
-    policy,
-    backend: {
-      script: async (_command, connection) => {
-        await pause(10);
-        await connection.status('+');
-      },
-    },
-  });
-  const list = daemon.path('list');
-  writeFileSync(list, listOf(80));
-  const { said, ended } = begin(daemon, ['--users', list, '--jobs', '3', '--', 'mailbox', 'create', 'New']);
-  await until(() => backend.commands.length > 20, 'the first users');
-  await daemon.stop();
-  await startDaemon(t, { folder: daemon.folder, config: configuration({}) });
-  await ended;
-  assert.match(said.err, /80 users: \d+ ok, 0 failed, \d unknown/);
-  const sent = backend.commands.map(({ user }) => user);
-  assert.deepEqual([sent.length, new Set(sent).size], [80, 80]);
-});
-
 test('a mask is listed by the server; a list of both kinds of names is read as the server reads it', async (t) => {
-  const { daemon, backend } = await openGateway(t, {
+  const { daemon, backend } = await open(t, {
     policy,
     more: naming,
     backend: {
@@ -304,7 +283,31 @@ test('a mask is listed by the server; a list of both kinds of names is read as t
     [['--rate', '3/s', '--', 'quota', 'get'], 64],
   ] as const)
     assert.equal((await bulk(daemon, args, {})).exit, code, args.join(' '));
+});
+
+test('a daemon that is restarted meanwhile costs nobody anything', async (t) => {
+  const { daemon, backend, configuration } = await openGateway(t, {
+    policy,
+    backend: {
+      script: async (_command, connection) => {
+        await pause(10);
+        await connection.status('+');
+      },
+    },
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, listOf(80));
+  const { said, ended } = begin(daemon, ['--users', list, '--jobs', '3', '--', 'mailbox', 'create', 'New']);
+  await until(() => backend.commands.length > 20, 'the first users');
   await daemon.stop();
+  const again = await startDaemon(t, { folder: daemon.folder, config: configuration({}) });
+  await ended;
+  assert.match(said.err, /80 users: \d+ ok, 0 failed, \d unknown/);
+  const sent = backend.commands.map(({ user }) => user);
+  assert.deepEqual([sent.length, new Set(sent).size], [80, 80]);
+
+  // Without one, each is told.
+  await again.stop();
   const gone = await bulk(daemon, ['--users', '-', '--', 'quota', 'get'], { stdin: 'u1@x.org\n' });
   assert.deepEqual([gone.exit, /cannot be reached/.test(gone.stderr)], [75, true], gone.stderr);
 });
