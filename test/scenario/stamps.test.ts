@@ -7,10 +7,11 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { askHttp } from '../kit/ask-http.js';
-import { runDovegate, startShip } from '../kit/daemon.js';
+import { startShip } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { makeStampAuthority } from '../kit/stamp-authority.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 void test('an authority stamps the journal, fails, and is taken out', { timeout: 600_000 }, async (t) => {
   const authority = makeStampAuthority(t);
@@ -43,13 +44,13 @@ void test('an authority stamps the journal, fails, and is taken out', { timeout:
   assert.equal(Number(last) * 1000, Date.parse(day));
   const told = JSON.parse(await asked('/status.json')).ship;
   assert.deepEqual(told.stamps, { authority: new URL(url).host, last: day, failed: 0 });
-  const doctor = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  const doctor = await runWarm(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(
     doctor.stdout.toString(),
     new RegExp(`stamps 127\\.0\\.0\\.1:\\d+ +the last one is of ${day}`),
   );
 
-  const verified = await runDovegate(
+  const verified = await runWarm(
     ['audit', 'verify', '--config', 'dovegate.yaml', '--stamps', 'ship-state/stamps'],
     { cwd: daemon.folder },
   );
@@ -80,7 +81,7 @@ void test('an authority stamps the journal, fails, and is taken out', { timeout:
     problem.text,
     /^No time stamp is taken from 127\.0\.0\.1:\d+ since \S+, and there is none yet: it answers with an HTTP status that is no success\.$/,
   );
-  const sick = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  const sick = await runWarm(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(sick.stdout.toString(), /stamps 127\.0\.0\.1:\d+.*none is taken for \S+.*HTTP status/);
   assert.doesNotMatch(second.output() + status + sick.stdout.toString(), /evil/);
 
@@ -88,6 +89,6 @@ void test('an authority stamps the journal, fails, and is taken out', { timeout:
   const config = readFileSync(daemon.configFile, 'utf8').replace(/, stamps: \{[^}]*\}/, '');
   await daemon.reload(config);
   assert.equal((await second.exited).code, 0);
-  const { stdout } = await runDovegate(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
+  const { stdout } = await runWarm(['doctor', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.doesNotMatch(stdout.toString(), /read only at a start/);
 });
