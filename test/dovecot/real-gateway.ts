@@ -107,6 +107,8 @@ export interface RealGateway {
   readonly daemon: Daemon;
   /** The real doveadm at the daemon's socket. `args` begin with the command. What it says holds no password. */
   doveadm(args: readonly string[], options?: ProgramOptions & { format?: string }): Promise<ProgramResult>;
+  /** The same daemon with a configuration made of other options; its files stay. */
+  reload(changed: RealGatewayOptions): Promise<void>;
   /** A client written by hand at the same socket. */
   client(options: Omit<RawClientOptions, 'path'>): Promise<RawClient>;
   /**
@@ -116,22 +118,14 @@ export interface RealGateway {
   finish(): Promise<readonly AuditLine[]>;
 }
 
-/** Everything ends with the test that asked for it. */
-export async function openRealGateway(
-  owner: Owner,
-  lab: Lab,
-  options: RealGatewayOptions = {},
-): Promise<RealGateway> {
-  const folder = options.folder ?? mkdtempSync(join(lab.folder, 'gate-'));
-  const password = options.password ?? backendPassword;
+/** The text of its configuration. */
+function configurationOf(lab: Lab, options: RealGatewayOptions): string {
   const content = ['{ command: search, content: true }', '{ command: fetch, content: true }'];
   const allow = ['quota get', 'mailbox list', 'mailbox status', ...content, ...(options.allow ?? [])];
   const { namespaces, sharedNamespaces = '[]' } = options;
   const shared = sharedNamespaces === '' ? '' : `shared_namespaces: ${sharedNamespaces}`;
   const usual = `\n    users: ["*@example.org"]\n    allow: [${allow.join(', ')}]`;
-  const daemon = await startDaemon(owner, {
-    folder,
-    config: `version: 1
+  return `version: 1
 listeners:
   support: { unix: support.sock, mode: "0600", policy: support }
 ${options.listeners ?? ''}
@@ -152,7 +146,20 @@ ${options.more ?? ''}
 state: state
 audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
 log: { level: ${options.logLevel ?? 'trace'} }
-`,
+`;
+}
+
+/** Everything ends with the test that asked for it. */
+export async function openRealGateway(
+  owner: Owner,
+  lab: Lab,
+  options: RealGatewayOptions = {},
+): Promise<RealGateway> {
+  const folder = options.folder ?? mkdtempSync(join(lab.folder, 'gate-'));
+  const password = options.password ?? backendPassword;
+  const daemon = await startDaemon(owner, {
+    folder,
+    config: configurationOf(lab, options),
     files: {
       'ca.pem': options.ca ?? readFileSync(lab.caFile, 'utf8'),
       'mail1.password': `${password}\n`,
@@ -168,6 +175,9 @@ log: { level: ${options.logLevel ?? 'trace'} }
         assert.ok(!result.stdout.includes(secret) && !result.stderr.includes(secret));
       }
       return result;
+    },
+    async reload(changed) {
+      await daemon.reload(configurationOf(lab, changed));
     },
     client: async (clientOptions) => {
       const client = await openRawClient({ path: socket, ...clientOptions, owner });
