@@ -3,8 +3,9 @@
 // What must not happen: a refused command or a line of a mail that reaches Dovecot; an admission that is lost; a client that waits for
 // ever.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { makeAuthority } from '../kit/certificates.js';
-import type { LogRecord } from '../kit/daemon.js';
+import type { Daemon, LogRecord } from '../kit/daemon.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
 import { openTcpCounter } from '../kit/tcp-counter.js';
@@ -23,95 +24,99 @@ import { openSluice } from './sluice.js';
 
 const quota = ['quota', 'get', '-u', alice];
 
+/** Commands of this are denied for all but what reads. */
+const narrow = `
+  narrow:
+    users: ["*@example.org"]
+    allow: [quota get]`;
+
 onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot, async (t, lab) => {
-  await t.test('a denied command never reaches Dovecot', async (sub) => {
+  await t.test('what is refused never reaches Dovecot', async (refusals) => {
     const counter = await openTcpCounter(lab);
-    sub.after(() => counter.close());
-    const gateway = await openRealGateway(sub, lab, { port: counter.port });
-    const before = await everyMailbox(lab);
-    const denied = [
-      ['mailbox', 'delete', '-u', alice, 'Archive'],
-      ['expunge', '-u', alice, 'mailbox', 'INBOX', 'all'],
-      ['flags', 'add', '-u', alice, '\\Deleted', 'all'],
-      ['quota', 'get', '-u', 'ceo@elsewhere.org'],
-      ['force-resync', '-u', alice, '*'],
-    ];
-    for (const args of denied) {
-      const result = await gateway.doveadm(args);
-      assert.deepEqual([result.exit, rowsOf(result)], [77, []], args.join(' '));
-      assert.match(result.stderr, /dovegate: denied by policy support/);
-    }
-    assert.equal(counter.connections, 0);
-    assert.equal(await everyMailbox(lab), before);
-    const records = await gateway.finish();
-    assert.equal(idsOf(records, 'admission').length, denied.length);
-  });
-
-  await t.test('doveadm prints the reason, where `peers` does not permit it', async (sub) => {
-    const gateway = await openRealGateway(sub, lab, {
-      listeners: `  others: { unix: others.sock, mode: "0600", peers: { users: [64001] }, policy: support }`,
+    refusals.after(() => counter.close());
+    const gateway = await openRealGateway(refusals, lab, {
+      port: counter.port,
+      allow: ['mailbox create'],
+      listeners: `  others: { unix: others.sock, mode: "0600", peers: { users: [64001] }, policy: support }
+  cells: { unix: cells.sock, mode: "0600", refusal_cell: true, policy: narrow }`,
+      policies: narrow,
     });
-    const others = gateway.daemon.path('others.sock');
-    const save = ['save', '-u', alice, '-m', 'INBOX'];
-    for (const [args, stdin] of [
-      [quota, ''],
-      [save, 'Subject: x\n\n' + 'text\n'.repeat(500)],
-      [['mailbox', 'create', '-u', alice, 'New'], ''],
-    ] as const) {
-      const refused = await runAt(lab, others, args, undefined, { stdin });
-      assert.deepEqual([refused.exit, rowsOf(refused)], [77, []], refused.text);
-      assert.match(
-        refused.stderr,
-        /dovegate: \S+ \(uid \d+, gid \d+\) is not among the peers of listener others; ask .* \[peer-refused\]/,
-      );
-    }
-    const records = await gateway.finish();
-    assert.deepEqual(idsOf(records, 'admission'), []);
-  });
-
-  await t.test('doveadm prints the reason of a denial where refusals are cells for others', async (sub) => {
-    const gateway = await openRealGateway(sub, lab, {
-      listeners: `  cells: { unix: cells.sock, mode: "0600", refusal_cell: true, policy: support }`,
-    });
-    // These have no columns: a cell would crash it.
-    for (const args of [
-      ['save', '-u', alice, '-m', 'INBOX'],
-      ['mailbox', 'create', '-u', alice, 'New'],
-      ['force-resync', '-u', alice, '*'],
-    ]) {
-      const denied = await runAt(lab, gateway.daemon.path('cells.sock'), args, undefined, { stdin: 'x\n' });
-      assert.deepEqual([denied.exit, rowsOf(denied)], [77, []], denied.text);
-      assert.match(denied.stderr, /dovegate: denied by policy support .* \[denied\]/);
-    }
-    const records = await gateway.finish();
-    assert.equal(idsOf(records, 'admission').length, 3);
-  });
-
-  await t.test('lines of a denied save are not run, and the session goes on', async (sub) => {
-    const counter = await openTcpCounter(lab);
-    sub.after(() => counter.close());
-    const gateway = await openRealGateway(sub, lab, { port: counter.port, allow: ['mailbox create'] });
     const before = await everyMailbox(lab);
-    const line = `\t${alice}\tmailbox create\tFromTheMail\n`;
-    const mail = `Subject: trap\n\n${line}.\n${line}..\n${line}`;
-    for (const args of [[], ['-m', 'INBOX']]) {
-      const result = await gateway.doveadm(['save', '-u', alice, ...args], { stdin: mail });
-      assert.deepEqual([result.exit, rowsOf(result)], [77, []]);
-    }
-    const client = await gateway.client({ minor: 2 });
-    client.sendCommand({ user: alice, fields: ['save'] });
-    await client.write(`Subject: trap\n\n${line}..\n${line}.\n`);
-    assert.equal((await client.readReply()).status, '-NOPERM');
-    assert.equal(counter.connections, 0);
-    assert.equal(await everyMailbox(lab), before);
-    const { status, cells } = await client.ask({ user: alice, fields: ['mailbox list'] });
-    assert.equal(status, '+');
-    assert.ok(cells.includes('INBOX') && !cells.includes('FromTheMail'));
-    const records = await gateway.finish();
-    assert.deepEqual(
-      records.filter(({ record }) => record['event'] === 'completion').map(({ record }) => record['outcome']),
-      ['denied', 'denied', 'denied', 'ok'],
+
+    await refusals.test('a denied command', async () => {
+      const denied = [
+        ['mailbox', 'delete', '-u', alice, 'Archive'],
+        ['expunge', '-u', alice, 'mailbox', 'INBOX', 'all'],
+        ['flags', 'add', '-u', alice, '\\Deleted', 'all'],
+        ['quota', 'get', '-u', 'ceo@elsewhere.org'],
+        ['force-resync', '-u', alice, '*'],
+      ];
+      for (const args of denied) {
+        const result = await gateway.doveadm(args);
+        assert.deepEqual([result.exit, rowsOf(result)], [77, []], args.join(' '));
+        assert.match(result.stderr, /dovegate: denied by policy support/);
+      }
+    });
+
+    await refusals.test('doveadm prints the reason, where `peers` does not permit it', async () => {
+      const others = gateway.daemon.path('others.sock');
+      const save = ['save', '-u', alice, '-m', 'INBOX'];
+      for (const [args, stdin] of [
+        [quota, ''],
+        [save, 'Subject: x\n\n' + 'text\n'.repeat(500)],
+        [['mailbox', 'create', '-u', alice, 'New'], ''],
+      ] as const) {
+        const refused = await runAt(lab, others, args, undefined, { stdin });
+        assert.deepEqual([refused.exit, rowsOf(refused)], [77, []], refused.text);
+        assert.match(
+          refused.stderr,
+          /dovegate: \S+ \(uid \d+, gid \d+\) is not among the peers of listener others; ask .* \[peer-refused\]/,
+        );
+      }
+    });
+
+    await refusals.test(
+      'doveadm prints the reason of a denial where refusals are cells for others',
+      async () => {
+        // These have no columns: a cell would crash it.
+        for (const args of [
+          ['save', '-u', alice, '-m', 'INBOX'],
+          ['mailbox', 'create', '-u', alice, 'New'],
+          ['force-resync', '-u', alice, '*'],
+        ]) {
+          const denied = await runAt(lab, gateway.daemon.path('cells.sock'), args, undefined, {
+            stdin: 'x\n',
+          });
+          assert.deepEqual([denied.exit, rowsOf(denied)], [77, []], denied.text);
+          assert.match(denied.stderr, /dovegate: denied by policy narrow .* \[denied\]/);
+        }
+      },
     );
+
+    await refusals.test('lines of a denied save are not run, and the session goes on', async () => {
+      const line = `\t${alice}\tmailbox create\tFromTheMail\n`;
+      const mail = `Subject: trap\n\n${line}.\n${line}..\n${line}`;
+      for (const args of [[], ['-m', 'INBOX']]) {
+        const result = await gateway.doveadm(['save', '-u', alice, ...args], { stdin: mail });
+        assert.deepEqual([result.exit, rowsOf(result)], [77, []]);
+      }
+      const client = await gateway.client({ minor: 2 });
+      client.sendCommand({ user: alice, fields: ['save'] });
+      await client.write(`Subject: trap\n\n${line}..\n${line}.\n`);
+      assert.equal((await client.readReply()).status, '-NOPERM');
+      assert.equal(counter.connections, 0);
+      assert.equal(await everyMailbox(lab), before);
+      const { status, cells } = await client.ask({ user: alice, fields: ['mailbox list'] });
+      assert.equal(status, '+');
+      assert.ok(cells.includes('INBOX') && !cells.includes('FromTheMail'));
+    });
+
+    // What `peers` refuses is no command.
+    const records = await gateway.finish();
+    const outcomes = records
+      .filter(({ record }) => record['event'] === 'completion')
+      .map(({ record }) => record['outcome']);
+    assert.deepEqual(outcomes, [...Array.from({ length: 5 + 3 + 3 }, () => 'denied'), 'ok']);
   });
 
   await t.test(
@@ -158,52 +163,69 @@ onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot
     },
   );
 
-  await t.test('a wrong password: exit 75 and one line that says so', async (sub) => {
-    const gateway = await openRealGateway(sub, lab, { password: 'another-one-entirely' });
-    await assertBarred(gateway, 'auth-rejected');
-    await gateway.finish();
-  });
+  await t.test('a Dovecot that cannot be reached, and one that is there again', async (sub) => {
+    const password = 'another-one-entirely';
+    const gateway = await openRealGateway(sub, lab, { password });
+    const { daemon } = gateway;
 
-  await t.test('a certificate of an unknown authority: exit 75 and one line that says so', async (sub) => {
-    const { certificatePem } = makeAuthority({ name: 'another authority' });
-    const gateway = await openRealGateway(sub, lab, { ca: certificatePem });
-    await assertBarred(gateway, 'tls-failed');
-    await gateway.finish();
-  });
+    await sub.test('a wrong password: exit 75 and one line that says so', () =>
+      assertBarred(gateway, 'auth-rejected'),
+    );
 
-  await t.test('a reload of Dovecot while upstreams are idle is noticed by no client', async (sub) => {
-    const gateway = await openRealGateway(sub, lab);
-    const expected = await assertWorks(gateway);
-    assert.equal((await lab.doveadm(['reload'])).exit, 0);
-    await recovered(lab);
-    // Releases below minor 4 end their idle processes some seconds later.
-    const opened = gateway.daemon.logs.find(({ event }) => event === 'upstream-opened');
-    if (Number(opened?.['minor']) < 4) {
-      const isClosed = ({ event }: LogRecord): boolean => event === 'upstream-closed';
-      await gateway.daemon.waitForLog(isClosed, 'the end of the idle upstream', 60_000);
-    }
-    assert.deepEqual(await assertWorks(gateway), expected);
-    await gateway.finish();
-  });
+    await sub.test('a certificate of an unknown authority: exit 75 and one line that says so', async () => {
+      daemon.write('mail1.password', `${backendPassword}\n`);
+      daemon.write('ca.pem', makeAuthority({ name: 'another authority' }).certificatePem);
+      await daemon.reload();
+      await assertBarred(gateway, 'tls-failed');
+    });
 
-  await t.test(
-    'Dovecot stopped: exit 75 and one line; started again: it works with the same daemon',
-    async (sub) => {
-      const gateway = await openRealGateway(sub, lab);
-      const expected = await assertWorks(gateway);
-      await lab.stop();
-      // At the other end of the idle upstream a process of the stopped Dovecot lives on and says TEMPFAIL itself. It must not be asked
-      // twice: it would go on answering for a Dovecot that is gone, and later with the settings of the old one.
-      assert.equal((await gateway.doveadm(quota)).exit, 75);
-      await assertBarred(gateway, 'dial-refused');
-      await lab.start();
-      await gateway.daemon.waitForLog(({ event }) => event === 'backend-up', 'the return', 60_000);
+    let expected = '';
+    await sub.test('both are right again: it works after a reload of the daemon', async () => {
+      daemon.write('ca.pem', readFileSync(lab.caFile, 'utf8'));
+      await daemon.reload();
+      await daemon.waitForLog(({ event }) => event === 'backend-up', 'the way is open', 60_000);
+      expected = await assertWorks(gateway);
+    });
+
+    await sub.test('a reload of Dovecot while upstreams are idle is noticed by no client', async () => {
+      const closed = countOf(daemon, 'upstream-closed');
+      assert.equal((await lab.doveadm(['reload'])).exit, 0);
+      await recovered(lab);
+      // Releases below minor 4 end their idle processes some seconds later.
+      const opened = daemon.logs.find(({ event }) => event === 'upstream-opened');
+      if (Number(opened?.['minor']) < 4)
+        await daemon.waitForLog(
+          () => countOf(daemon, 'upstream-closed') > closed,
+          'the end of the idle upstream',
+          60_000,
+        );
       assert.deepEqual(await assertWorks(gateway), expected);
-      assert.deepEqual(await assertWorks(gateway), expected);
-      await gateway.finish();
-    },
-  );
+    });
+
+    await sub.test(
+      'Dovecot stopped: exit 75 and one line; started again: it works with the same daemon',
+      async () => {
+        const ups = countOf(daemon, 'backend-up');
+        await lab.stop();
+        // At the other end of the idle upstream a process of the stopped Dovecot lives on and says TEMPFAIL itself. It must not be asked
+        // twice: it would go on answering for a Dovecot that is gone, and later with the settings of the old one.
+        assert.equal((await gateway.doveadm(quota)).exit, 75);
+        await assertBarred(gateway, 'dial-refused');
+        await lab.start();
+        await daemon.waitForLog(() => countOf(daemon, 'backend-up') > ups, 'the return', 60_000);
+        assert.deepEqual(await assertWorks(gateway), expected);
+        assert.deepEqual(await assertWorks(gateway), expected);
+      },
+    );
+
+    await gateway.finish();
+    assertNoSecret(daemon, backendPassword);
+  });
 });
+
+function countOf({ logs }: Daemon, code: string): number {
+  return logs.filter(({ event }) => event === code).length;
+}
 
 /** A command that must succeed; gives what it printed. */
 async function assertWorks(gateway: RealGateway): Promise<string> {
