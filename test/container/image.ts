@@ -81,7 +81,9 @@ export async function buildImage(owner: Owner): Promise<Image | Skipped> {
     await runProgram('buildah', [...storage, 'rmi', '--prune', tag]);
     await runProgram('buildah', [...storage, 'rmi', tag]);
   });
-  mkdirSync(cache, { recursive: true });
+  // Packages and the Node of the image that were fetched before: as a builder keeps them from one build to the next.
+  const runtimes = join(root, '.runtime');
+  for (const path of [cache, runtimes]) mkdirSync(path, { recursive: true });
   // As the page shows it: in another format the image has no health check.
   const page = readFileSync(join(root, 'docs/container-kubernetes.md'), 'utf8');
   const [, format = ''] = /^buildah build --format (\S+) /m.exec(page) ?? [];
@@ -93,6 +95,8 @@ export async function buildImage(owner: Owner): Promise<Image | Skipped> {
     `BASE=${fact('image')}`,
     '--volume',
     `${cache}:/root/.npm`,
+    '--volume',
+    `${runtimes}:/build/.runtime`,
     '--tag',
     tag,
     root,
@@ -102,12 +106,15 @@ export async function buildImage(owner: Owner): Promise<Image | Skipped> {
   return { config, root: (await buildah('mount', own)).trim() };
 }
 
+let facts: Promise<string> | undefined;
+
 /** Makes what the lab has if it is not there; a look-up of its paths. */
 async function setUp(): Promise<(name: string) => string> {
-  const setup = join(root, 'test/container/lab/setup');
-  const modules = await npm('root', '--global');
-  const facts = await checked('bash', [setup, process.execPath, join(modules, 'npm')]);
-  return (name) => new RegExp(`^${name}=(.+)$`, 'm').exec(facts)?.[1] ?? '';
+  facts ??= npm('root', '--global').then((modules) =>
+    checked('bash', [join(root, 'test/container/lab/setup'), process.execPath, join(modules, 'npm')]),
+  );
+  const text = await facts;
+  return (name) => new RegExp(`^${name}=(.+)$`, 'm').exec(text)?.[1] ?? '';
 }
 
 /**
