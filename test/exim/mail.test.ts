@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { join } from 'node:path';
@@ -19,7 +20,7 @@ import { accessBody, accessLine, usualRequest } from '../kit/access-record.js';
 import { askHttp } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { startShip } from '../kit/daemon.js';
-import { openFolder } from '../kit/folder.js';
+import { endBefore, openFolder } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import { isListening } from '../kit/nats.js';
@@ -64,13 +65,13 @@ async function openExim(t: TestContext): Promise<Exim | Skipped> {
   });
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (each: Buffer) => (output += String(each)));
-  t.after(async () => {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    if (child.exitCode === null && child.pid !== undefined) {
-      // With those that hold a connection.
-      process.kill(-child.pid, 'SIGKILL');
-      await ended;
-    }
+  // Before its folder goes: it writes there, and a hook that cannot remove the folder keeps the next ones from ending it.
+  endBefore(folder, async () => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+    const ended = once(child, 'exit');
+    // With those that hold a connection.
+    process.kill(-child.pid, 'SIGKILL');
+    await ended;
   });
   await until(
     async () => child.exitCode !== null || (await isListening('127.0.0.1', port)),

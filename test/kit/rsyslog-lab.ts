@@ -7,7 +7,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Authority } from './certificates.js';
-import { type Owner, openFolder } from './folder.js';
+import { endBefore, type Owner, openFolder } from './folder.js';
 import { runProgram } from './program.js';
 import { type Skipped, skipped } from './skipped.js';
 import { until } from './until.js';
@@ -100,7 +100,8 @@ export async function openRsyslog(
     if (port === 0 && existsSync(portFile)) port = Number(readFileSync(portFile, 'utf8'));
     return port !== 0 && (await isListening(port));
   }
-  owner.after(() => end(child, 'SIGKILL'));
+  // Before its folder goes: it writes there.
+  endBefore(folder, () => end(child, 'SIGKILL'));
   await rsyslog.start();
   return rsyslog;
 }

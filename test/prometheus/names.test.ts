@@ -42,9 +42,11 @@ async function watched(): Promise<string> {
     certificates: [{ role: 'server', name: 'nats1:4222', ends: time }],
     stamps: { lastMs: 0, failed: 0, fault: undefined },
   }));
-  const { body } = await askHttp(at, '/metrics');
-  served.close();
-  return body;
+  try {
+    return (await askHttp(at, '/metrics')).body;
+  } finally {
+    served.close();
+  }
 }
 
 /** The metrics of a daemon in which every kind of event has happened, with their labels. */
@@ -95,8 +97,8 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
   // As the page's process tells of itself.
   const told = { version: '1', certificates: [], people: 1, watchers: 0, signIns: 1, refusedSignIns: 0 };
   const door = createDoorClient({ path: daemon.path('door.sock'), calls: doorCalls }, systemClock);
+  t.after(() => door.close());
   await door.call('page', told);
-  door.close();
   // As dovegate ship tells of receivers.
   const { journal } = await shipHeadOf(daemon, t);
   const receiver = { name: 'chat', delivered: 1, failed: 1, dropped: 1, lagMs: 1 };

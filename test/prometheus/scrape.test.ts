@@ -3,6 +3,7 @@
 // made.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { askHttp } from '../kit/ask-http.js';
-import { openFolder } from '../kit/folder.js';
+import { endBefore, openFolder } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
@@ -82,8 +83,10 @@ scrape_configs:
     ],
     { stdio: 'ignore' },
   );
-  t.after(async () => {
-    const ended = new Promise((resolve) => prometheus.once('exit', resolve));
+  // Before its folder goes: it writes there, and a hook that cannot remove the folder keeps the next ones from ending it.
+  endBefore(folder, async () => {
+    if (prometheus.exitCode !== null || prometheus.signalCode !== null) return;
+    const ended = once(prometheus, 'exit');
     prometheus.kill();
     await ended;
   });
