@@ -29,7 +29,12 @@ export async function openBrowser(owner: Owner): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath: chromiumPath,
     // The sandbox of Chromium refuses to run as root.
-    args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', '--disable-dev-shm-usage'],
+    args: [
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      '--disable-gpu',
+      '--in-process-gpu',
+      '--disable-dev-shm-usage',
+    ],
   });
   owner.after(() => browser.close());
   return browser;
@@ -76,6 +81,10 @@ export function hasAllAnswers(page: Page): boolean {
 
 /** A page in a context of its own: it shares no storage with another. */
 export async function openWatched(browser: Browser, options: WatchOptions = {}): Promise<WatchedPage> {
+  return watchPage(await openContext(browser, options), options);
+}
+
+async function openContext(browser: Browser, options: WatchOptions): Promise<BrowserContext> {
   const context = await browser.newContext({
     viewport: options.size ?? desktop,
     colorScheme: options.scheme ?? 'light',
@@ -87,6 +96,50 @@ export async function openWatched(browser: Browser, options: WatchOptions = {}):
   });
   context.setDefaultTimeout(limitMs);
   await context.addInitScript(reportViolations);
+  return context;
+}
+
+/**
+ * Contexts that are used by one test after the other. What a site stored there is cleared in between; the cached code of the page stays,
+ * which makes the next one half as dear.
+ */
+export interface ContextPool {
+  /** A page in a context that nobody else has before `owner` ends. */
+  open(owner: Owner, options: WatchOptions): Promise<WatchedPage>;
+}
+
+export function createContextPool(browser: Browser): ContextPool {
+  const idle = new Map<string, BrowserContext[]>();
+  return {
+    async open(owner, options) {
+      const { size = desktop, scheme = 'light' } = options;
+      const kind = `${size.width}x${size.height} ${scheme}`;
+      const context = idle.get(kind)?.pop() ?? (await openContext(browser, options));
+      const watched = await watchPage(context, options);
+      owner.after(async () => {
+        // A test may have closed the page or its context.
+        const isEmpty = await emptyContext(watched).catch(() => false);
+        if (isEmpty) idle.set(kind, [...(idle.get(kind) ?? []), context]);
+        else await context.close();
+      });
+      return watched;
+    },
+  };
+}
+
+async function emptyContext({ page, context, requests }: WatchedPage): Promise<boolean> {
+  const devtools = await context.newCDPSession(page);
+  const origins = new Set(requests.map((each) => new URL(each.slice(each.indexOf(' ') + 1)).origin));
+  for (const origin of origins)
+    if (origin !== 'null')
+      await devtools.send('Storage.clearDataForOrigin', { origin, storageTypes: 'cookies,local_storage' });
+  await context.clearCookies();
+  await context.clearPermissions();
+  for (const each of context.pages()) await each.close();
+  return true;
+}
+
+async function watchPage(context: BrowserContext, options: WatchOptions): Promise<WatchedPage> {
   const page = await context.newPage();
   const faults: string[] = [];
   const requests: string[] = [];
@@ -140,14 +193,17 @@ interface AxeResult {
   }[];
 }
 
+/** All but the rows of a long table that come after its first. */
+const firstRows = `{ exclude: [['tbody tr:nth-child(n+20)']] }`;
+
 /** Findings of axe-core of any level about what is shown now, one line for each element. */
-export function findBarriers(page: Page): Promise<string[]> {
-  return runAxe(page, 'document', {});
+export function findBarriers(page: Page, rows: 'all rows' | 'first rows' = 'all rows'): Promise<string[]> {
+  return runAxe(page, rows === 'all rows' ? 'document' : firstRows, {});
 }
 
-/** The same for contrast alone. Of a long table it looks at the first rows only. */
+/** The same for what depends on colours. Of a long table it looks at the first rows only. */
 export function findFaintText(page: Page): Promise<string[]> {
-  return runAxe(page, `{ exclude: [['tbody tr:nth-child(n+20)']] }`, { runOnly: ['color-contrast'] });
+  return runAxe(page, firstRows, { runOnly: ['color-contrast', 'link-in-text-block'] });
 }
 
 async function runAxe(

@@ -4,14 +4,15 @@
 
 import { createServer, type Server } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { hashPassword } from '../../src/domain/people/identity/credentials.js';
 import type { FleetStatus } from '../../src/domain/records/fleet/shapes.js';
 import {
+  type ContextPool,
+  createContextPool,
   hasAllAnswers,
   noBrowser,
   openBrowser,
-  openWatched,
   shareInFile,
   type WatchedPage,
   type WatchOptions,
@@ -344,7 +345,7 @@ export function browserTest(title: string, run: (t: TestContext) => Promise<void
 /** A daemon with its page, and a browser, that the tests of a file share. */
 export interface Desk {
   readonly daemon: PageDaemon;
-  /** A watched page, up to the end of the test. */
+  /** A watched page, up to the end of the test. Another test has its context later: what is changed for good is changed at the page. */
   look(t: TestContext, options?: WatchOptions): Promise<WatchedPage>;
   /** One where somebody has signed in. */
   signIn(t: TestContext, name: string, path?: string, options?: WatchOptions): Promise<WatchedPage>;
@@ -353,19 +354,17 @@ export interface Desk {
 export function shareDesk(
   open: (owner: Owner) => Promise<PageDaemon> = (owner) => openPageDaemon(owner),
 ): Desk {
-  let shared: { readonly daemon: PageDaemon; readonly browser: Browser } | undefined;
+  let shared: { readonly daemon: PageDaemon; readonly pool: ContextPool } | undefined;
   shareInFile(async (owner) => {
-    shared = { daemon: await open(owner), browser: await openBrowser(owner) };
+    shared = { daemon: await open(owner), pool: createContextPool(await openBrowser(owner)) };
   });
   const now = (): NonNullable<typeof shared> => {
     if (shared === undefined) throw new Error('there is no desk yet');
     return shared;
   };
-  const look: Desk['look'] = async (t, options) => {
-    const { daemon, browser } = now();
-    const watched = await openWatched(browser, { origin: daemon.origin, ...options });
-    t.after(() => watched.context.close());
-    return watched;
+  const look: Desk['look'] = (t, options) => {
+    const { daemon, pool } = now();
+    return pool.open(t, { origin: daemon.origin, ...options });
   };
   return {
     get daemon() {
@@ -422,25 +421,44 @@ export async function visit(page: Page, path: string): Promise<void> {
   );
 }
 
+/**
+ * In the page: until nothing is being read and nothing was drawn for 150 ms; of a page that draws for ever, 3 s. One call, since each
+ * one costs as much as what it looks at.
+ */
+const quiet = `new Promise((resolve, reject) => {
+  const isReading = () =>
+    document.querySelector('main progress, main [aria-busy=true]') !== null ||
+    [...document.querySelectorAll('main [role=status]')].some((each) => /^\\s*(Searching|Reading)/.test(each.textContent));
+  let timer, end;
+  const over = setTimeout(() => settle(() => reject(new Error('after 120 s something is still being read'))), 120_000);
+  const settle = (done) => {
+    observer.disconnect();
+    for (const each of [timer, end, over]) clearTimeout(each);
+    done();
+  };
+  const restart = () => {
+    clearTimeout(timer);
+    if (isReading()) {
+      clearTimeout(end);
+      end = undefined;
+      return;
+    }
+    end ??= setTimeout(() => settle(resolve), 3000);
+    timer = setTimeout(() => (isReading() ? restart() : settle(resolve)), 150);
+  };
+  const observer = new MutationObserver((changes) => {
+    if (changes.some(({ target }) => !(target.closest?.('.number, time, .bar') ?? true))) restart();
+  });
+  observer.observe(document.body, { childList: true, subtree: true, attributeFilter: ['aria-busy'] });
+  restart();
+})`;
+
 /** Until nothing was drawn anew for a moment, and nothing is asked for but the stream. */
 export async function settled(page: Page): Promise<void> {
   await page.locator('#page').waitFor();
-  await page.locator('main progress, main [aria-busy=true]').first().waitFor({ state: 'detached' });
-  await page
-    .locator('main [role=status]', { hasText: /^(Searching|Reading)/ })
-    .first()
-    .waitFor({ state: 'detached' });
   do {
     await until(() => hasAllAnswers(page), 'answers for the page');
-    await page.evaluate(`new Promise((resolve) => {
-      let timer = setTimeout(resolve, 150);
-      const end = setTimeout(resolve, 3000);
-      new MutationObserver((changes) => {
-        if (changes.every(({ target }) => target.closest?.('.number, time, .bar') ?? true)) return;
-        clearTimeout(timer);
-        timer = setTimeout(() => { clearTimeout(end); resolve(); }, 150);
-      }).observe(document.querySelector('main') ?? document.body, { childList: true, subtree: true });
-    })`);
+    await page.evaluate(quiet);
   } while (!hasAllAnswers(page));
 }
 
