@@ -441,6 +441,8 @@ const quiet = `new Promise((resolve, reject) => {
     if (isReading()) {
       clearTimeout(end);
       end = undefined;
+      // A text alone may say that it is over.
+      timer = setTimeout(restart, 50);
       return;
     }
     end ??= setTimeout(() => settle(resolve), 3000);
