@@ -11,7 +11,8 @@
 //   <!-- daemon -->          starts `dovegate serve` with /etc/dovegate/dovegate.yaml, and `dovegate page` where that has `admin.page`;
 //                            `<!-- daemon: stop -->` ends them
 //
-// A plain `dovegate ...` or `doveadm ...` runs in a process that stays (warm-program.ts), also before a `|`; what needs a shell runs in bash.
+// A plain `dovegate ...` or `doveadm ...` runs in a process that stays (warm-program.ts), also before a `|`; what needs a shell runs in
+// bash.
 //
 // The places /etc/dovegate, /run/dovegate and /var/lib/dovegate are folders of the test, of names as long. Dates, durations and digests
 // may differ. So may ids, but what has one id on the page has one id here: an id that a page shows may be used in its later commands.

@@ -1,7 +1,8 @@
 // Goal: a run of the suite leaves nothing, whatever ends it. Phases: killed by SIGKILL, by each
 // signal that a terminal or a service manager sends, by Ctrl-C of a terminal's group, and by a pipe that nobody reads, each
 // while a test has a daemon in a session of its own, a mounted disk that is frozen, and a process that writes to it; a run that fails;
-// one that would never end; a user without rights; one of `npm run lab -- NAME`. What must not happen: a process, a mount or a loop device that outlives the run.
+// one that would never end; a user without rights; one of `npm run lab -- NAME`. What must not happen: a process, a mount or a loop device
+// that outlives the run.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
