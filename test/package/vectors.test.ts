@@ -32,16 +32,28 @@ async function run(cwd: string, file: string, ...args: string[]): Promise<void> 
   assert.equal(exit, 0, `${file} ${args.join(' ')}\n${text}`);
 }
 
-/** A folder with these packages, from their tarballs. */
-async function installed(t: TestContext, names: readonly ('vectors' | 'client')[]): Promise<string> {
-  const folder = openFolder(t);
-  const only = names.flatMap((name) => ['--only', name]);
+let made: Promise<string> | undefined;
+const packages = ['vectors', 'client'];
+
+/** Both packages, from their tarballs, for all tests of this process. */
+async function installOnce(): Promise<string> {
+  const folder = makeFolder();
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const only = packages.flatMap((name) => ['--only', name]);
   await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, ...only);
   writeFileSync(join(folder, 'package.json'), '{ "name": "host", "version": "1.0.0", "private": true }');
   const tarballs = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-  assert.equal(tarballs.length, names.length);
+  assert.equal(tarballs.length, packages.length);
   const install = ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error'];
   await run(folder, 'npm', ...install, ...tarballs.map((name) => `./${name}`));
+  return folder;
+}
+
+/** A folder in which they are installed. */
+async function installed(t: TestContext): Promise<string> {
+  made ??= installOnce();
+  const [folder, whole] = [openFolder(t), await made];
+  for (const name of readdirSync(whole)) symlinkSync(join(whole, name), join(folder, name));
   return folder;
 }
 
@@ -94,7 +106,7 @@ function onlyOf(...families: string[]): string[] {
 }
 
 void test('the package by itself', { timeout: testMs }, async (t) => {
-  const folder = await installed(t, ['vectors']);
+  const folder = await installed(t);
   const own = join(folder, 'node_modules/@dovegate/doveadm-vectors');
   assert.deepEqual(readdirSync(join(folder, 'node_modules')).toSorted(), [
     '.bin',
@@ -263,7 +275,7 @@ for (const release of ['native', 'trixie'] satisfies Release[]) {
   void test(`a real Dovecot and its doveadm: ${release}`, { timeout: testMs }, async (t) => {
     const lab = await openLab(t, release, { users: false });
     if ('skip' in lab) return t.skip(lab.skip);
-    const folder = await installed(t, ['vectors']);
+    const folder = await installed(t);
     const own = join(folder, 'node_modules/@dovegate/doveadm-vectors');
     const doveadm = doveadmOf(lab);
     const filled = await runProgram('sh', [join(own, 'setup.sh')], {
@@ -334,7 +346,7 @@ for (const release of ['native', 'trixie'] satisfies Release[]) {
 }
 
 void test('two client libraries by their adapters, and clients that lie', { timeout: testMs }, async (t) => {
-  const folder = await installed(t, ['vectors', 'client']);
+  const folder = await installed(t);
   const examples = join(folder, 'node_modules/@dovegate/doveadm-vectors/examples');
   const adapter = join(folder, 'adapter.mjs');
   cpSync(join(examples, 'dovegate-client.mjs'), adapter);
@@ -431,7 +443,7 @@ else console.log(JSON.stringify(said));
 });
 
 void test('clients that are nearly right', { timeout: testMs }, async (t) => {
-  const folder = await installed(t, ['vectors']);
+  const folder = await installed(t);
   const nearly = fileURLToPath(new URL('./nearly-client.js', import.meta.url));
   const cut = (...places: string[]): string[] =>
     places.flatMap((place) => [`cli-mailbox-status cut ${place}`, `cli-row-then-tempfail cut ${place}`]);
