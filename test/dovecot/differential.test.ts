@@ -5,7 +5,7 @@
 // mailboxes opened, same files afterwards, and nobody's mail touched but of those whom we named. Where we cannot say, we refuse; those
 // lines are sent too, to see what they would have done.
 //
-// DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS multiplies the 2,000 lines, DOVEGATE_MINUTES=N goes on for that
+// DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS multiplies the 800 lines, DOVEGATE_MINUTES=N goes on for that
 // time on each of them instead (`npm run lab -- fuzz --differential --minutes N`); DOVEGATE_SEED repeats a run; DOVEGATE_VERBOSE=1 tells on
 // the way, and which lines ended a server's process although we accept them.
 import assert from 'node:assert/strict';
@@ -27,7 +27,7 @@ const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const minutes = process.env['DOVEGATE_MINUTES'];
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_261_120);
 const isVerbose = process.env['DOVEGATE_VERBOSE'] === '1';
-const linesPerRelease = minutes === undefined ? Math.ceil(2000 * rounds) : Number.POSITIVE_INFINITY;
+const linesPerRelease = minutes === undefined ? Math.ceil(800 * rounds) : Number.POSITIVE_INFINITY;
 const batchLines = 40;
 /** What is announced to the servers, batch after batch: what the gate announces, and what newer clients do. */
 const minors = [2, 3, 4];

@@ -40,7 +40,7 @@ const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const minutes = process.env['DOVEGATE_MINUTES'];
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_261_121);
 const keeps = process.env['DOVEGATE_KEEP'] === '1';
-const linesPerPolicy = Math.ceil(20 * rounds);
+const linesPerPolicy = Math.ceil(8 * rounds);
 /** Lines to make until one is allowed and new; a policy of few commands has few. */
 const triesMax = 400;
 
