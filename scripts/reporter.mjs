@@ -10,8 +10,8 @@ const indented = (text) => text.replace(/^/gm, '  ');
 const withoutInternals = (text) => text.replace(/\n +at [^\n]*\bnode:[^\n ]+$/gm, '');
 
 /**
- * What is left open keeps a process for ever, and nobody would learn which: it says so itself, after longer than any file takes. The timer
- * does not keep it.
+ * A handle that stays open keeps the process of a test alive for ever. After more time than any file takes, the process says which test
+ * began last and what is still open, and exits. The timer itself does not keep the process alive.
  */
 function endLate(names) {
   const end = () => {

@@ -69,7 +69,6 @@ const longest = [
   'container/container',
   'scenario/fatal',
   'fleet/hostile-server',
-  'dovecot/differential',
   'fleet/share',
   'fleet/simulated',
 ];

@@ -35,7 +35,7 @@ interface Cell {
   readonly whole: readonly string[];
 }
 
-/** For nobody a barrier, at both widths. Dark, only colours are others, and at both widths the same. */
+/** What axe finds, and what overflows, at both widths. In the dark only colours differ, so contrast is checked there once. */
 async function findFaults(page: Page): Promise<string[]> {
   const faults: string[] = [];
   for (const size of [sizes.phone, sizes.desktop]) {

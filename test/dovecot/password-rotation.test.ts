@@ -54,7 +54,7 @@ onDovecot('a password is rotated, and no command fails for it', openRealDovecot,
   const completions = (await gateway.finish()).filter(({ record }) => record['event'] === 'completion');
   const failed = completions.filter(({ record }) => record['outcome'] !== 'ok');
   t.diagnostic(`${completions.length} commands; of Dovecot's own reload failed ${failed.length}`);
-  // While it reloads, Dovecot itself says TEMPFAIL now and then, or ends a connection in a command, whoever asks.
+  // During a reload Dovecot itself sometimes answers TEMPFAIL, or closes a connection in the middle of a command.
   for (const { record, text } of failed)
     assert.match([record['outcome'], record['error']].join(' '), /^(?:failed |unknown closed-early)$/, text);
   assert.ok(failed.length < 10, String(failed.length));

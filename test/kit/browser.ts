@@ -104,7 +104,7 @@ async function openContext(browser: Browser, options: WatchOptions): Promise<Bro
  * which makes the next one half as dear.
  */
 export interface ContextPool {
-  /** A page in a context that nobody else has before `owner` ends. */
+  /** A page in a context that no other test uses until `owner` ends. */
   open(owner: Owner, options: WatchOptions): Promise<WatchedPage>;
 }
 

@@ -47,7 +47,7 @@ export function diskPlace(): string {
 function removeFolder(folder: string): void {
   const place = join(folder, 'shm');
   if (existsSync(place)) rmSync(realpathSync(place), { recursive: true, force: true });
-  // What a program that is about to end still writes must not fail a hook: those after it would not run, and nobody would end the program.
+  // A program may still write here. If the removal failed, the hooks after this one would not run, and the program would not be ended.
   rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 }
 

@@ -1,4 +1,4 @@
-// Goal: whoever guesses passwords keeps nobody out and fills nothing. Phases: honest logins while nobody attacks; 200 wrong passwords at
+// Goal: guesses of passwords keep no honest login out and fill nothing. Phases: honest logins while nobody attacks; 200 wrong passwords at
 // once from one address, and again and again from others, while honest ones log in: from elsewhere, from elsewhere with a success before,
 // and from the guessers' own address with a success before; then the stop. What must not happen: an honest login that is delayed by more
 // than a second, memory that grows with the guesses, a record or a log line for each, a guess or a password anywhere.
@@ -79,7 +79,7 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
   }, 50);
   t.after(() => clearInterval(watch));
 
-  // Of places that nobody knows anything of yet, each has its first hash before others are known to be better; and 64 wait.
+  // Each address that was not seen before gets one hash before honest ones can be told from it; and 64 wait.
   const fresh = 'many addresses';
   const waves: (readonly [string, (n: number) => { from: string; user: string }])[] = [
     ['one address, the honest account', () => ({ from: '127.0.0.1', user: 'migrator' })],

@@ -306,7 +306,7 @@ test('a daemon that is restarted meanwhile costs nobody anything', async (t) => 
   const sent = backend.commands.map(({ user }) => user);
   assert.deepEqual([sent.length, new Set(sent).size], [80, 80]);
 
-  // Without one, each is told.
+  // Without a daemon each user is told.
   await again.stop();
   const gone = await bulk(daemon, ['--users', '-', '--', 'quota', 'get'], { stdin: 'u1@x.org\n' });
   assert.deepEqual([gone.exit, /cannot be reached/.test(gone.stderr)], [75, true], gone.stderr);
