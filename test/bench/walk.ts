@@ -1,6 +1,9 @@
 // `npm run bench -- walk [functions]`: how much of the daemon one command runs through (test/kit/walk.ts). It prints the files that are
 // entered, the functions, and their calls, in the main thread and in the journal's; then the calls of each module; `functions` lists
-// every function too. Each figure is the least of several runs.
+// every function too. Each figure is the least of several runs. Before that: the files and lines that `serve` loads.
+import { posix } from 'node:path';
+import { textOf } from '../architecture/project.js';
+import { referencesOf } from '../architecture/references.js';
 import { type Call, leastOf, measureWalks, sumOf } from '../kit/walk.js';
 
 const runs = 3;
@@ -16,6 +19,20 @@ const countBy = (calls: readonly Call[], nameOf: (call: Call) => string): Readon
   for (const call of calls) counts.set(nameOf(call), (counts.get(nameOf(call)) ?? 0) + call[3]);
   return counts;
 };
+
+/** Every file that a source loads, at once or later, as a module or as a thread. */
+function closureOf(entry: string): ReadonlySet<string> {
+  const reached = new Set([entry]);
+  for (const file of reached)
+    for (const { specifier, clause } of referencesOf(textOf(file)).references)
+      if (specifier.startsWith('.') && specifier.endsWith('.js') && !clause.startsWith('type '))
+        reached.add(posix.join(posix.dirname(file), specifier).replace(/\.js$/, '.ts'));
+  return reached;
+}
+
+const loaded = [...closureOf('src/daemon/serve.ts')].map((file) => textOf(file).split('\n').length - 1);
+const lines = loaded.reduce((sum, count) => sum + count, 0);
+console.log(`serve loads ${loaded.length} files with ${lines} lines\n`);
 
 const measured: Awaited<ReturnType<typeof measureWalks>>[] = [];
 for (let run = 0; run < runs; run += 1) {
