@@ -86,12 +86,14 @@ function nameCaseOf(format: string | undefined): NameCase {
   return parts.length > 0 && parts.every(isMade) ? 'fold' : 'keep';
 }
 
+/** Since 2.4.5 a value of several lines is `<<END`, its lines as they are, and a line `END`. */
 function parseBlocks(text: string): Block | undefined {
   const top: Block = { name: '', settings: new Map(), blocks: [] };
   const open = [top];
   const lines = text.split('\n');
   if (lines.length > linesMax) return undefined;
-  for (const line of lines.map((each) => each.trim())) {
+  for (let at = 0; at < lines.length; at += 1) {
+    const line = (lines[at] ?? '').trim();
     const block = open.at(-1);
     if (block === undefined) return undefined;
     const [, begun] = /^([^#=][^=]*?) \{$/.exec(line) ?? [];
@@ -104,7 +106,10 @@ function parseBlocks(text: string): Block | undefined {
     } else if (line === '}') {
       open.pop();
     } else if (key !== undefined) {
-      block.settings.set(key, unquoted(value));
+      const end = value.startsWith('<<') ? lines.indexOf(value.slice(2), at + 1) : -1;
+      // Without an end, as all releases print a text that begins with `<<`.
+      block.settings.set(key, end < 0 ? unquoted(value) : lines.slice(at + 1, end).join('\n'));
+      at = Math.max(at, end);
     }
   }
   return open.length === 1 ? top : undefined;

@@ -82,6 +82,36 @@ void test('whether the case of names is kept', () => {
       );
 });
 
+void test('2.4.5: values of several lines, whose lines are no settings and no ends of blocks', () => {
+  const text = [
+    '# 2.4.5-1 (0123456789): f',
+    'auth_username_format = <<EOD',
+    '%{user | lower}',
+    'EOD',
+    'base_dir = /srv/run',
+    'namespace shared {',
+    '  prefix = shared/$user/',
+    '  type = shared',
+    '  x = <<END OF IT',
+    '}',
+    '  END OF IT',
+    'END OF IT ',
+    'base_dir = /elsewhere',
+    '# 2.3.1 (x): f',
+    'END OF IT',
+    '}',
+    'login_greeting = <<EOD',
+    'doveadm_password = x',
+    '',
+  ].join('\n');
+  const found = parseDoveconf(text);
+  assert.equal(found?.version, '2.4.5-1');
+  assert.equal(found.nameCase, 'fold');
+  assert.equal(found.baseDirectory, '/srv/run');
+  assert.deepEqual(found.sharedNamespaces, ['shared/']);
+  assert.equal(found.isPasswordSet, true);
+});
+
 void test('as Debian installs it: no socket of its own, no shared namespace, the usual directory', () => {
   for (const series of ['2.3', '2.4']) {
     const found = parseDoveconf(printed(`${series}-debian`));
