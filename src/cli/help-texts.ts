@@ -168,22 +168,6 @@ audit fleet cells verify: 0 nothing is wrong, 1 something is, 78 the list of the
 dovegate audit fleet cells verify
 dovegate audit fleet cells verify --checkpoint /srv/cells/kept.jsonl
 
-audit fleet lock: 0 sent, and no gate has confirmed it, 64 usage, 69 no server, 75 not to all gates, 77 not permitted, 78 the settings, or the key
-dovegate audit fleet lock --new-key
-dovegate audit fleet lock carol --for 2h --reason "her laptop was stolen" --hosts mail-gate-1,mail-gate-2 --kill
-
-audit fleet unlock: 0 sent, 64 usage, 69 no server, 75 not to all gates, or it was not locked, 77 not permitted, 78 the settings, or the key
-dovegate audit fleet unlock carol --reason "the laptop was found"
-dovegate audit fleet unlock key:panel --reason "it is repaired" --hosts mail-gate-2 --print
-
-audit fleet locks: 0 printed, 69 no server, 75 not sent to all gates, 77 not permitted, 78 the settings, or the key
-dovegate audit fleet locks
-dovegate audit fleet locks --send
-
-audit fleet give: 0 the gate has taken a line, 1 none, 64 no lines, 69 no gate answers, 77 not permitted
-dovegate audit fleet give carol.lines
-dovegate audit fleet give --door /run/dovegate/ship.sock < carol.lines
-
 audit fleet status: 0 nothing is wrong, 1 something is, 69 there is no status yet, 78 the settings
 dovegate audit fleet status
 dovegate audit fleet status --json

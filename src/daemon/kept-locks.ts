@@ -1,10 +1,7 @@
 // A copy of the locks and holds in force, in `state`. The journal is their database, and alone counts where it is whole. A start that finds
 // records of it missing takes from the copy what it lacks, with the whole time again: in doubt a lock stays.
 //
-//   {"journal":"<32 hex>","locks":[{"lock":"01KAF3W2Q8T5...","action":"locked","to":"carol","identities":["person:carol"],...}],
-//    "numbers":{"9f2c41d0a7b3e855":1795000000000}}
-//
-// `numbers`: of the last lines of the fleet, by the marks of their keys. The higher one counts: an older copy brings no line back.
+//   {"journal":"<32 hex>","locks":[{"lock":"01KAF3W2Q8T5...","action":"locked","to":"carol","identities":["person:carol"],...}]}
 
 import * as z from 'zod';
 import { readOwnFile, replaceFile } from '../adapters/host/regular-file.js';
@@ -37,8 +34,7 @@ const kept = z.object({
         duration_ms: count.optional(),
       }),
     )
-    .max(bounds.locks + bounds.fleetLocks),
-  numbers: z.record(word, count).default({}),
+    .max(bounds.locks),
 });
 
 export interface KeptLocksParts {
@@ -58,8 +54,6 @@ export async function keepLocks({ stateDirectory, log, locks, journal, isMissing
     report(`locks beside the journal are not known: ${messageOf(fault)}`);
     return undefined;
   });
-  for (const [mark, number] of Object.entries(before?.numbers ?? {}))
-    if (number > (locks.numbers.get(mark) ?? -1)) void locks.take(mark, number, {});
   if (before !== undefined && (isMissing || before.journal !== journal)) {
     const back = before.locks.filter((each) => locks.restore({ ...each, time: 0, event: 'lock' }));
     if (back.length > 0)
@@ -78,16 +72,15 @@ export async function keepLocks({ stateDirectory, log, locks, journal, isMissing
         const { time: _time, event: _event, peer: _peer, until: _until, count: _count, ...rest } = locked;
         return rest;
       });
-      const numbers = Object.fromEntries(locks.numbers);
-      await replaceFile(path, `${JSON.stringify({ journal, locks: all, numbers })}\n`).catch(
-        (fault: unknown) => report(`locks in force are in the journal only: ${messageOf(fault)}`),
+      await replaceFile(path, `${JSON.stringify({ journal, locks: all })}\n`).catch((fault: unknown) =>
+        report(`locks in force are in the journal only: ${messageOf(fault)}`),
       );
     });
     return saved;
   };
   locks.onChanged = () => void save();
   // Most gates have none, and a start writes nothing then.
-  if (locks.size + locks.numbers.size + (before?.locks.length ?? 0) > 0) await save();
+  if (locks.size + (before?.locks.length ?? 0) > 0) await save();
   return { saved: (): Promise<void> => saved };
 }
 
@@ -95,7 +88,6 @@ async function readKept(path: string): Promise<
   | {
       readonly journal: string;
       readonly locks: readonly Omit<LockRecord, 'time' | 'event'>[];
-      readonly numbers: Readonly<Record<string, number>>;
     }
   | undefined
 > {

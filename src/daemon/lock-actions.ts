@@ -19,9 +19,8 @@ import { identitiesOf } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
-import { isHold, isOfFleet, type LockEntry, liftOfFleet } from '../domain/records/audit/lock-book.js';
+import { isHold, type LockEntry } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
-import { manyUsers, rootIsFree } from '../domain/records/fleet/lock-line.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import { isByOneName, type LockLift, type LockWish } from '../gateway/access/locks.js';
 import type { Router } from '../gateway/command/assessment.js';
@@ -35,10 +34,7 @@ export interface LockParts {
   readonly access: Pick<AccessDesk, 'locks'>;
   readonly served: {
     readonly now: {
-      readonly settings: Pick<
-        Settings,
-        'listeners' | 'backends' | 'persons' | 'admin' | 'fleetKeys' | 'audit'
-      >;
+      readonly settings: Pick<Settings, 'listeners' | 'backends' | 'persons' | 'admin'>;
       readonly persons: Persons;
       readonly exchanges: { readonly router: Pick<Router, 'table' | 'ask'> };
     };
@@ -153,9 +149,6 @@ async function liftNow(
   const found = locks.entries.filter((lock) => [lock.id, locks.shown(lock).target].includes(target));
   if (found.length === 0)
     return { kind: 'unknown', text: `there is no lock ${target}; dovegate status lists them` };
-  const ofFleet = found.find(isOfFleet);
-  if (ofFleet !== undefined)
-    return refused(`it is of the fleet, and is lifted by ${liftOfFleet(locks.shown(ofFleet))}`);
   const ofPeople = found.filter((lock) => !isHold(lock));
   if (ofPeople.some(({ locked }) => locks.persons.sharesHuman(locked.identities ?? [], words)))
     return refused('nobody lifts a lock on oneself; ask another operator');
@@ -301,11 +294,10 @@ type Target = Pick<LockWish, 'to' | 'identities' | 'user' | 'users' | 'backend' 
   readonly doubt?: string;
 };
 
-/** A text: there is nothing of that name. `mayBeMissing`: it is locked by its name all the same, which the next reload may bring. */
-export async function readTarget(
+/** A text: there is nothing of that name. */
+async function readTarget(
   { served, names }: Pick<LockParts, 'served' | 'names'>,
   target: string,
-  mayBeMissing = false,
 ): Promise<Target | string> {
   const { settings, exchanges } = served.now;
   const [, kind = '', name = ''] = /^(key|listener|backend|user):(.*)$/s.exec(target) ?? [];
@@ -313,23 +305,20 @@ export async function readTarget(
   switch (kind) {
     case 'key': {
       const isThere = settings.listeners.some(({ keys }) => keys.some((key) => key.name === name));
-      return isThere || mayBeMissing ? { to: target, identities: [target] } : missing;
+      return isThere ? { to: target, identities: [target] } : missing;
     }
     case 'listener': {
       const isThere = settings.listeners.some((each) => each.name === name);
-      return isThere || mayBeMissing ? { listener: name } : missing;
+      return isThere ? { listener: name } : missing;
     }
     case 'backend': {
       const isThere = settings.backends.some((each) => each.name === name);
-      return isThere || mayBeMissing ? { backend: name } : missing;
+      return isThere ? { backend: name } : missing;
     }
     case 'user':
       return readUser(exchanges.router, name);
-    default: {
-      const found = await readPerson({ served, names }, target);
-      if (typeof found === 'object' || !mayBeMissing || numberIn(target) !== undefined) return found;
-      return { to: target, identities: served.now.persons.withPersons([`name:${target}`]) };
-    }
+    default:
+      return readPerson({ served, names }, target);
   }
 }
 
@@ -339,7 +328,7 @@ async function readUser(
   name: string,
 ): Promise<Target | string> {
   const found = table.userNames.normalise(name);
-  if (found.kind === 'refused' || isMask(found.name)) return manyUsers(name);
+  if (found.kind === 'refused' || isMask(found.name)) return `${name} is no name of one mail user`;
   const user = found.name;
   if (!table.asksUserdb)
     return { user, doubt: '. Without `resolve` in the configuration no other name of that user is known' };
@@ -411,14 +400,15 @@ async function readPerson(
 }
 
 /** Why this may not be locked; undefined: it may. */
-export function whyNever(
+function whyNever(
   { access: { locks }, served }: Pick<LockParts, 'access' | 'served'>,
   wish: Target,
 ): string | undefined {
   const { identities } = wish;
   if (identities === undefined) return undefined;
   const { persons, settings } = served.now;
-  if (persons.sharesHuman(identities, ['uid:0', 'name:root'])) return rootIsFree;
+  if (persons.sharesHuman(identities, ['uid:0', 'name:root']))
+    return 'root is not locked, nor a person who may be root';
   const people = settings.admin?.page?.people ?? [];
   const free = people.filter((person) => {
     const isOperator = person.roles.includes('operate') && person.oidc?.group === undefined;

@@ -49,7 +49,6 @@ import type { serveClosed } from './closed.js';
 import type { OpenDoor } from './door.js';
 import { doorPlace } from './door-server.js';
 import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
-import { FleetLocks } from './fleet-locks.js';
 import { keepLocks } from './kept-locks.js';
 import { watchKeys } from './keys.js';
 import { KnownUsers } from './known-users.js';
@@ -421,7 +420,7 @@ async function open(
     onReloading: () => manager.reloading(),
     onReloaded: (reloaded) => {
       door?.review();
-      void fleetLocks.review().then(openShip);
+      void openShip();
       manager.ready(statusLine(gate, reloaded));
     },
     doorsOf,
@@ -447,8 +446,6 @@ async function open(
   };
   const act = withLocks(createAct(gate), gate);
   opened.add('the names of who is locked', followNames(gate, clock));
-  const fleetLocks = new FleetLocks(gate);
-  await fleetLocks.review();
   if (last !== undefined) reloader.keepLast(last);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
@@ -504,7 +501,7 @@ async function open(
     if (shipDoor !== undefined) return shipDoor.review();
     const path = served.now.settings.audit.door ?? standardShipDoor;
     const place = await doorPlace({ setting: 'audit.door', path, user: packaged.shipUser }, names);
-    const about = { shipped: shipping, fleetLocks, settings: () => served.now.settings };
+    const about = { shipped: shipping, settings: () => served.now.settings };
     shipDoor = await openShipDoor({ clock, log, place, findPeer, journal, ...about });
   }
 }

@@ -1,5 +1,5 @@
 // `audit.door`: what `dovegate ship` may ask of the daemon. One process at a time is told the receivers and how far the journal is on disk;
-// what it says of them goes to `shipped`. It can have nothing recorded, signed or done, but for a line of locks that the fleet signed.
+// what it says of them goes to `shipped`. It can have nothing recorded, signed or done.
 
 import type { FindPeer } from '../adapters/host/find-peer.js';
 import { hostName, programVersion } from '../adapters/host/process.js';
@@ -8,17 +8,10 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import { pause, Wakes } from '../concurrency/waiting.js';
-import {
-  parseShipClaims,
-  parseShippedLock,
-  type ShipHead,
-  type ShipLine,
-  shipCalls,
-} from '../domain/admin/door/ship.js';
+import { parseShipClaims, type ShipHead, type ShipLine, shipCalls } from '../domain/admin/door/ship.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Clock } from '../ports/machine.js';
 import { called, type DoorPlace, json, linesOf, openDoorServer, refused } from './door-server.js';
-import type { FleetLocks } from './fleet-locks.js';
 import type { Shipped } from './shipped.js';
 
 export interface ShipDoorParts {
@@ -28,7 +21,6 @@ export interface ShipDoorParts {
   readonly findPeer: FindPeer;
   readonly journal: Pick<OpenJournal, 'seq'> & { readonly found: Pick<OpenJournal['found'], 'journal'> };
   readonly shipped: Pick<Shipped, 'claim' | 'left'>;
-  readonly fleetLocks: Pick<FleetLocks, 'take'>;
   readonly settings: () => Settings;
 }
 
@@ -53,14 +45,9 @@ const retireMs = 30_000;
 
 /** Serves until it is closed. Rejects with a ListenFault. */
 export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> {
-  const { clock, log, journal, shipped, fleetLocks, settings } = parts;
+  const { clock, log, journal, shipped, settings } = parts;
   const wakes = new Wakes(true);
   const calls = new TokenBuckets({ burst: bounds.doorCalls, refillMs: bounds.doorCallMs, sourcesMax: 2 });
-  const lines = new TokenBuckets({
-    burst: bounds.fleetLockCalls,
-    refillMs: bounds.fleetLockCallMs,
-    sourcesMax: 1,
-  });
   let generation = 1;
   /** Of the answer that is told; aborted once it has left. */
   let told: AbortSignal | undefined;
@@ -68,7 +55,7 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
   const server = await openDoorServer({
     ...parts,
     calls: shipCalls,
-    take: (call) => (call === 'lock' ? lines : calls).take(call, clock.now()),
+    take: (call) => calls.take(call, clock.now()),
     bodyMax: () => bounds.doorBriefBytes,
     handlers: {
       receivers({ signal }) {
@@ -83,12 +70,6 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
         return Promise.resolve(
           why === undefined ? json(200, {}) : refused({ code: 'malformed', text: why }, 400),
         );
-      }),
-      lock: called(parseShippedLock, async ({ line }) => {
-        const answer = await fleetLocks.take(line);
-        if (answer.kind === 'taken') return json(200, {});
-        const { kind, text } = answer;
-        return refused({ code: kind === 'refused' ? 'malformed' : 'unrecorded', text });
       }),
     },
     onError: (text) => log.report({ event: 'admin-failed', level: 'error', text }),
@@ -146,7 +127,7 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
   }
 
   function headNow(): ShipHead {
-    const { audit, notices = [], log: own, fleetKeys, policies } = settings();
+    const { audit, notices = [], log: own, policies } = settings();
     return {
       host: hostName(),
       version: programVersion,
@@ -154,7 +135,6 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
       directory: audit.directory,
       journal: journal.found.journal,
       sinks: audit.ship,
-      isLockable: fleetKeys.size > 0,
       notices,
       namedTo: [...policies.values()]
         .filter(({ ownerSees }) => ownerSees === 'people')

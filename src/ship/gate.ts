@@ -60,11 +60,6 @@ export class Gate {
     await this.#parts.client.call('shipped', claims);
   }
 
-  /** A line of locks. Rejects with a DoorFault. */
-  async lock(line: string): Promise<void> {
-    await this.#parts.client.call('lock', { line });
-  }
-
   close(): void {
     this.#ended.abort(new Error('dovegate ship is stopping'));
     this.#parts.client.close();

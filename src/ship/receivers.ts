@@ -5,7 +5,7 @@ import { programVersion } from '../adapters/host/process.js';
 import { openNats } from '../adapters/nats/link.js';
 import type { Carrier, CarrierParts } from '../adapters/shipping/carrier.js';
 import { createFileCarrier } from '../adapters/shipping/file-carrier.js';
-import { createNatsCarrier, type LockLinesDoor, type StampsDoor } from '../adapters/shipping/nats-carrier.js';
+import { createNatsCarrier, type StampsDoor } from '../adapters/shipping/nats-carrier.js';
 import { createOtlpCarrier } from '../adapters/shipping/otlp-carrier.js';
 import type { Sink } from '../adapters/shipping/shipping.js';
 import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
@@ -14,13 +14,10 @@ import { verifierKeysIn } from '../domain/records/fleet/checkpoint.js';
 import type { TlsDemand } from '../ports/transport.js';
 import { natsTargetOf } from '../setup/nats-target.js';
 
-/** What goes beside the records to a stream, or comes from it. */
-export interface StreamDoors {
-  readonly lockLines: LockLinesDoor;
-  readonly stampsFor: (sink: string) => StampsDoor;
-}
+/** What goes beside the records to a stream. */
+export type StampsFor = (sink: string) => StampsDoor;
 
-function carrierOf(sink: SinkSettings, parts: CarrierParts, { lockLines, stampsFor }: StreamDoors): Carrier {
+function carrierOf(sink: SinkSettings, parts: CarrierParts, stampsFor: StampsFor): Carrier {
   switch (sink.kind) {
     case 'syslog': {
       const { name, host, port } = sink;
@@ -35,7 +32,7 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts, { lockLines, stampsF
       const verifierKeys = verifiers.length === 0 ? undefined : () => verifiers.flatMap(signingKeyOf);
       const receiver = { ...natsTargetOf(sink), stream, settleMs, verifierKeys };
       const stamps = stampsFor(sink.name);
-      return createNatsCarrier({ ...parts, receiver, lockLines, stamps, openLink: openNats });
+      return createNatsCarrier({ ...parts, receiver, stamps, openLink: openNats });
     }
     case 'otlp':
       return createOtlpCarrier({ ...parts, ...sink, programVersion });
@@ -51,11 +48,11 @@ function signingKeyOf(verifier: string): readonly string[] {
   return (verifierKeysIn(verifier) ?? verifierKeysIn(readText(verifier)) ?? []).slice(-1);
 }
 
-export function sinksOf(settings: readonly SinkSettings[], doors: StreamDoors): readonly Sink[] {
+export function sinksOf(settings: readonly SinkSettings[], stampsFor: StampsFor): readonly Sink[] {
   return settings.map((sink) => ({
     name: sink.name,
     key: JSON.stringify(sink),
-    carrier: (parts) => carrierOf(sink, parts, doors),
+    carrier: (parts) => carrierOf(sink, parts, stampsFor),
   }));
 }
 

@@ -26,7 +26,6 @@ import { exitCodes, type Timer } from '../ports/machine.js';
 import { createCertificates, receiverCertificatesOf } from '../setup/certificates.js';
 import { Opened, openProcess, watchFatalErrors } from '../setup/life.js';
 import { Gate } from './gate.js';
-import { LockLines } from './lock-lines.js';
 import { createNotices } from './notices.js';
 import { sinksOf } from './receivers.js';
 import { createStamps } from './stamps.js';
@@ -121,19 +120,12 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     await changes;
     await shipping?.sinks.end();
   });
-  const lockLines = new LockLines({
-    clock,
-    log,
-    gate: () => gate,
-    isWanted: () => head?.isLockable === true && gate.away === undefined,
-  });
   const gate = new Gate({
     clock,
     log,
     client: createDoorClient({ path: door, calls: shipCalls }, clock),
     onHead(next) {
       head = next;
-      lockLines.review();
       change();
     },
     onSeq(next) {
@@ -175,7 +167,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     const now = head;
     log.setLevel(now.logLevel);
     lookAtSecrets(now);
-    const sinks = sinksOf(now.sinks, { lockLines, stampsFor: (sink) => stamps.doorFor(sink) });
+    const sinks = sinksOf(now.sinks, (sink) => stamps.doorFor(sink));
     const of = JSON.stringify([now.directory, now.journal, now.host]);
     certificates.prepare([], [], receiverCertificatesOf(now.sinks)).commit();
     if (shipping?.of === of) shipping.sinks.replace(sinks);

@@ -3,7 +3,6 @@
 import { useState } from 'preact/hooks';
 import type { Done, LockWanted, Problem } from '../domain/admin/page/api.js';
 import { durationWords } from '../domain/language/words/words.js';
-import { Try } from './bar.js';
 import { Confirm } from './dialog.js';
 import { Choice } from './fields.js';
 import { Button, Field, Panel, Sentence } from './kit.js';
@@ -43,7 +42,6 @@ export function LocksPart() {
               unlock
             </Button>
           )}
-          {isLiftedElsewhere(lock) && <Try what={lock.try ?? ''} />}
         </p>
       ))}
       {asked === 'lock' ? <Lock onClose={onClose} /> : asked && <Unlock lock={asked} onClose={onClose} />}
@@ -54,11 +52,6 @@ export function LocksPart() {
 /** Undefined: it stands for those that are not listed. */
 function idOf({ key }: Problem): string | undefined {
   return /^(?:locked|held) ([0-9A-Z]{26})$/.exec(key)?.[1];
-}
-
-/** Of the fleet: the key that locked it lifts it. */
-function isLiftedElsewhere({ key, try: what }: Problem): boolean {
-  return key.includes(':') && what !== undefined;
 }
 
 function Lock({ onClose }: { readonly onClose: () => void }) {

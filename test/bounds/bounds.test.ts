@@ -71,7 +71,7 @@ adminUnreadMs closedSessions doorConnections doorLists doorStreams fleetAwaitedC
 fleetKeys fleetStrangers fleetVerifierKeys grantLineBytes httpHeadFields natsAnswerBytes
 natsAnswerMs natsDialMs natsStoredMs newestRows noticeTextChars oidcAtOnce oidcFileBytes oidcSubChars
 oidcTokenChars pageHandshakeMs pageHeadBytes pageHeadFields pageHeadMs pageIdleMs pageRequestMs
-subUidBytes outageRequesters fleetLockCallMs
+subUidBytes outageRequesters
 `
     .trim()
     .split(/\s+/),

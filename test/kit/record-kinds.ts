@@ -202,7 +202,6 @@ export const everyKind: readonly JournalRecord[] = [
   unlockAsked('L2', time),
   unlocked('L1', time),
   lockExpired('L1', time),
-  { time, event: 'lock', action: 'taken', lock: hex, number: 3, by: 'fleet' },
   ...commands.flatMap(([first, end], at) => [admission(`E${at}`, first), completion(`E${at}`, end)]),
 ];
 

@@ -8,8 +8,6 @@ import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
-import { signLockLine } from '../../src/domain/records/fleet/lock-line.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { runProgram } from '../kit/program.js';
 import { makeStampAuthority } from '../kit/stamp-authority.js';
@@ -387,31 +385,6 @@ for (const release of releases) {
       await machine.waitFor(service, 'ActiveState', (state) => state === 'active');
       await askMany(20);
       await arrived();
-    });
-
-    await t.test('a line of locks counts by a key in fleet_keys', async () => {
-      const key = makeSignKey();
-      machine.write('/etc/dovegate/fleet.pub', `${key.key}\n`);
-      const folder = '/etc/dovegate/ship';
-      const nats = `- { nats: "tls://127.0.0.1:4222", host: gate1, ca: ${folder}/logs-ca.pem }`;
-      const before = withReceivers(folder);
-      await configure(
-        before
-          .replace(/^ {2}ship:$/m, `  ship:\n    ${nats}`)
-          .replace(/^state:/m, 'fleet_keys: { desk: /etc/dovegate/fleet.pub }\nstate:'),
-      );
-      const lock = {
-        id: 'a',
-        target: 'alice@example.com',
-        until: new Date(Date.now() + 3_600_000).toISOString(),
-      };
-      const about = { number: 1, nowMs: Date.now(), hosts: ['gate1'], by: 'carol', reason: 'stolen' };
-      const locks = [{ ...lock, by: 'carol', reason: 'stolen' }];
-      writeFileSync(join(machine.folder, 'lines'), `${signLockLine({ ...about, locks }, key.secretPem)}\n`);
-      const given = await machine.run('sh', '-c', 'dovegate audit fleet give < /mnt/test/lines');
-      assert.match(given, /^1 of 1 taken by this gate/);
-      assert.match(await machine.run('dovegate', 'status'), /alice@example\.com/);
-      await configure(before);
     });
 
     await t.test('the last receiver goes: it ends with 0, and is not started in a loop', async () => {

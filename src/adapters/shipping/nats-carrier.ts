@@ -46,20 +46,8 @@ export interface StreamReceiver {
 export interface NatsOptions extends Omit<CarrierParts, 'sender' | 'connect'> {
   readonly receiver: StreamReceiver;
   readonly openLink: OpenLink;
-  /** Undefined: the stream is not asked for them. */
-  readonly lockLines?: LockLinesDoor;
   /** Undefined: there are none to be sent. */
   readonly stamps?: StampsDoor;
-}
-
-/** Who takes lines of locks for this host. Neither throws. */
-export interface LockLinesDoor {
-  /** The gate takes lines: else nobody asks for them. */
-  readonly isWanted: () => boolean;
-  /** The last message for this host, each time that it was asked for. */
-  readonly take: (bytes: Uint8Array) => void;
-  /** Why it cannot be asked for; undefined: it can, again. */
-  readonly failed: (why: string | undefined) => void;
 }
 
 /** Time stamps for the verifiers, who keep copies of them. */
@@ -72,6 +60,7 @@ export interface StampsDoor {
   readonly failed: (why: string | undefined) => void;
 }
 
+const stampsLookMs = 5_000;
 /** A server that does not know the subject yet logs each request. */
 const refusedAskMs = 300_000;
 
@@ -152,7 +141,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         const line = createLine(link, follower, close);
         await line.look();
         news.proven();
-        askForLocks(link, over.signal);
         sendStamps(link, over.signal);
         void link.ended.then((fault) => {
           line.fault = fault ?? new NatsFault('closed-early', 'the connection was closed');
@@ -165,16 +153,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       }
     },
   };
-
-  function askForLocks(link: GateLink, signal: AbortSignal): void {
-    const { lockLines, receiver } = options;
-    if (lockLines === undefined) return;
-    void repeat(signal, lockLines.failed, async () => {
-      if (!lockLines.isWanted()) return;
-      const last = await link.lastOf(receiver.stream, toHostSubject(host, 'lock'));
-      if (last?.bytes !== undefined && !signal.aborted) lockLines.take(last.bytes);
-    });
-  }
 
   /** After the records that they cover, so that a verifier has these when a stamp comes. */
   function sendStamps(link: GateLink, signal: AbortSignal): void {
@@ -203,7 +181,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     work: () => Promise<void>,
   ): Promise<void> {
     while (!signal.aborted) {
-      let waitMs: number = bounds.fleetLockAskMs;
+      let waitMs: number = stampsLookMs;
       try {
         await work();
         if (signal.aborted) return;

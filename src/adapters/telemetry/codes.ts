@@ -434,24 +434,6 @@ const listed = {
     'the journal had lost records of locks, which begin anew from `state`; or `state` cannot be read or written',
     '`dovegate status`, and lift those that are over; make `state` writable',
   ],
-  'fleet-lock': [
-    ['info', 'warn', 'error'],
-    { ours: 'once for each line that its key signed, and at a start or reload that ends locks' },
-    'a line that a key of `fleet_keys` signed was carried out: how many locks began and ended, and which are impossible here; or a key is not listed any more',
-    '`dovegate status` lists what is locked',
-  ],
-  'fleet-lock-refused': [
-    ['warn'],
-    { ours: 'at most once a minute' },
-    'a line of locks came that does not count here: `text` says why; nothing was done',
-    'where it was not meant to fail: list the key in `fleet_keys`, name this host, set the clock; else find out who sends it',
-  ],
-  'fleet-lock-failed': [
-    ['warn'],
-    'receiver',
-    '`dovegate ship` cannot ask the stream for locks of the fleet, or the gate does not take one: `text` says why',
-    'give the host its rights (`dovegate audit fleet init --print`), or as for `fleet-lock-refused`',
-  ],
   'limits-not-rebuilt': [
     ['warn'],
     atStart,

@@ -50,8 +50,6 @@ const credentialsName = 'gate.creds';
 const authorityName = 'ca.pem';
 /** Below the folder: the files of a second cell. */
 const besideName = 'beside';
-/** The name of the lock key at the gate. */
-const lockKeyName = 'fleet';
 /** How long the present records may take to the stream. */
 const sentMs = 20_000;
 const lookMs = 100;
@@ -71,14 +69,13 @@ export async function fleetJoin(
         exitCodes.configuration,
         [...before.problems, `${summarise(config, before)}; nothing was changed`].join('\n'),
       );
-    const { fleetKeys, audit } = before.settings;
+    const { audit } = before.settings;
     const { directory } = audit;
     const place = placeFor(config, given, audit.ship, how);
     // In the package, a user of its own sends records.
     const sender = realpathSync(config) === packaged.file ? uidOf(packaged.shipUser) : undefined;
     const uid = sender ?? daemonUidOf(before.settings, new Set([config]), undefined);
-    const isListed = [...fleetKeys].some(([name, key]) => name !== lockKeyName && key === given.lockKey);
-    writeFiles(config, isListed ? { ...given, lockKey: undefined } : given, place, ownerFor(uid));
+    writeFiles(config, given, place, ownerFor(uid));
     include(config);
     screen.complain(`${config} sends the journal of this gate as ${given.host} to ${given.servers}`);
     const code = await reloadAndWait(screen, config, given, findDaemon);
@@ -215,9 +212,6 @@ function writeFiles(
     'audit:',
     '  ship:',
     ...receivers,
-    ...(given.lockKey === undefined
-      ? []
-      : ['fleet_keys:', `  ${lockKeyName}: ${JSON.stringify(given.lockKey)}`]),
     '',
   ];
   attempt(folder, () => {
@@ -238,7 +232,7 @@ function receiverLines({
   credentials,
   host,
   verifiers,
-}: Omit<JoinFile, 'verifiers' | 'lockKey'> & { readonly verifiers: readonly string[] }): readonly string[] {
+}: Omit<JoinFile, 'verifiers'> & { readonly verifiers: readonly string[] }): readonly string[] {
   return [
     `    - nats: ${JSON.stringify(servers)}`,
     `      stream: ${JSON.stringify(stream)}`,

@@ -10,7 +10,7 @@ import { rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
-import { readIfThere, readText, writeAtomically } from '../../adapters/host/files.js';
+import { readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { bounds } from '../../bounds/bounds.js';
@@ -35,7 +35,6 @@ import {
 } from './administration.js';
 import { issueCertificate, type KeyPair, makeFleetAuthority } from './fleet-authority.js';
 import { makeHostStream } from './fleet-init.js';
-import { lockKeyFileOf, publicOf } from './fleet-lock.js';
 import {
   administratorUser,
   endGate,
@@ -79,7 +78,7 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
   const settings = parseOwn(places.config, text);
   const daemon = ownerNamed(flags.runAs);
   const nowMs = systemClock.wallMs();
-  const { certificate, verifier, secrets, accounts } = makeKeys(settings, places, nowMs);
+  const { certificate, verifier, secrets, accounts } = makeKeys(settings, nowMs);
   const files = new NewFiles();
   try {
     const { folder, keys, admin } = places;
@@ -126,7 +125,6 @@ type Files = readonly (readonly [name: string, content: string])[];
 /** Everything that a fleet is known by. `before`: the account with the streams, and those of the gates, which stay what they are. */
 function makeKeys(
   settings: FleetSettings,
-  places: Places,
   nowMs: number,
   before?: { readonly trust: Trust; readonly accounts: ReadonlyMap<string, string> },
 ): {
@@ -158,7 +156,7 @@ function makeKeys(
       [`${serverName}.key`, server.key],
       ['server.sh', scriptOf(settings, trust, server)],
       ...gates.map((gate): Files[number] => {
-        return [`${gate.host}.join`, joinText(settings, places, gate.host, certificate, gate.credentials)];
+        return [`${gate.host}.join`, joinText(settings, gate.host, certificate, gate.credentials)];
       }),
     ],
     accounts: gates.map(({ host, account }) => [accountFileOf(host), `${account}\n`]),
@@ -197,7 +195,7 @@ function openDesk(screen: Screen, config: string): Desk {
 async function issueOperator({ screen, config, places, settings, trust }: Desk): Promise<number> {
   const { folder, admin } = places;
   const before = { trust, accounts: readAccounts(admin) };
-  const keys = makeKeys(settings, places, systemClock.wallMs(), before);
+  const keys = makeKeys(settings, systemClock.wallMs(), before);
   for (const [name, content] of keys.accounts) store(join(accountsIn(admin), name), content, 0o600);
   for (const host of before.accounts.keys())
     if (!settings.hosts.has(host)) rmSync(join(accountsIn(admin), accountFileOf(host)));
@@ -283,7 +281,7 @@ async function issueHost(desk: Desk, name: string): Promise<number> {
   const subjects = gateSubjectsOf(settings.stream, name);
   const gate = issueGate(trust, { host: name, subjects }, before, systemClock.wallMs());
   store(join(accountsIn(admin), accountFileOf(name)), `${gate.account}\n`, 0o600);
-  const text = joinText(settings, places, name, readOwn(folder, 'ca.pem'), gate.credentials);
+  const text = joinText(settings, name, readOwn(folder, 'ca.pem'), gate.credentials);
   store(join(admin, `${name}.join`), text, 0o600);
   await screen.print(`new credentials for ${name}`);
   const isTold = await tell(screen, 'older credentials still work', async () => {
@@ -475,32 +473,21 @@ function scriptOf(settings: FleetSettings, trust: Trust, pair: KeyPair): string 
   });
 }
 
-function joinText(
-  settings: FleetSettings,
-  places: Places,
-  host: string,
-  authority: string,
-  credentials: string,
-): string {
+function joinText(settings: FleetSettings, host: string, authority: string, credentials: string): string {
   const servers = settings.servers
     .map((each) => `tls://${each.host.includes(':') ? `[${each.host}]` : each.host}:${each.port}`)
     .join(',');
   const { stream } = settings;
-  return formatJoinFile({ host, servers, stream, authority, credentials, ...publicKeysOf(settings, places) });
+  return formatJoinFile({ host, servers, stream, authority, credentials, ...publicKeysOf(settings) });
 }
 
-/** Those that gates are to know, as far as they are there: the verifiers', or our own verifier's, and that of the locks. */
-function publicKeysOf(
-  { verifiers, state }: FleetSettings,
-  { admin }: Places,
-): Pick<JoinFile, 'verifiers' | 'lockKey'> {
+/** Those that gates are to know, as far as they are there: the verifiers', or our own verifier's. */
+function publicKeysOf({ verifiers, state }: FleetSettings): Pick<JoinFile, 'verifiers'> {
   try {
     const own = verifiers.size > 0 ? [] : readPublicKeys(state);
     const all = own.length > 0 ? new Map([[verifierName, own]]) : verifiers;
-    const lockKey = readIfThere(publicOf(lockKeyFileOf(admin)), bounds.fleetTrustBytes)?.trim();
     return {
       verifiers: Object.fromEntries([...all].map(([name, keys]) => [name, `${keys.join('\n')}\n`])),
-      ...(lockKey !== undefined && { lockKey }),
     };
   } catch (cause) {
     throw new CommandFault(exitCodes.configuration, `a public key cannot be read: ${messageOf(cause)}`);

@@ -1,16 +1,14 @@
 // The subcommands of `dovegate audit fleet` and their options. The code of a subcommand is imported when it is called.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { standardConfig, standardConfigHelp, standardShipDoor } from '../../adapters/host/process.js';
+import { type Command, Option } from 'commander';
+import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';
 import type { NatsFaultCode } from '../../adapters/nats/fault.js';
-import { parseDuration } from '../../domain/language/words/durations.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import type { CellsFlags } from './cells-verify.js';
 import type { InitFlags } from './fleet-init.js';
 import type { FindDaemon, JoinFlags } from './fleet-join.js';
-import type { LockFlags, LocksFlags, UnlockFlags } from './fleet-lock.js';
 import type { PrepareFlags } from './fleet-prepare.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
@@ -162,53 +160,6 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       run(async (screen) => (await import('./fleet-rotate-key.js')).fleetRotateKey(screen, config, newKey)),
     );
 
-  const keyHelp = 'the private key that signs (default: fleet/admin/fleet-lock.key beside --config)';
-  const printHelp = 'print the signed lines, for "give" at the gates; connect to no server';
-  add('lock', 'stop a person, key, listener, backend or mail user at many gates, by a signed line')
-    .argument(
-      '[target]',
-      'as dovegate lock takes it: carol, or key:, listener:, backend:, user: before a name',
-    )
-    .option('--for <duration>', 'how long: 30m, 2h, at most 7d', parseTerm)
-    .option('--reason <text>', 'why; status, page, journal and the client that is refused say it')
-    .option('--hosts <names>', 'the gates, with commas (default: all of fleet.yaml)')
-    .option('--kill', 'end their commands under way, too', false)
-    .option('--print', printHelp, false)
-    .option('--key <file>', keyHelp)
-    .option('--new-key', 'make the key, and print its public part, which gates list in fleet_keys', false)
-    .action((target: string | undefined, flags: Flags & LockFlags) =>
-      run(async (screen) => (await import('./fleet-lock.js')).fleetLock(screen, flags.config, target, flags)),
-    );
-
-  add('unlock', 'lift what "lock" locked, by a signed line')
-    .argument('<target>', 'as it was locked, or its id in "locks"')
-    .requiredOption('--reason <text>', 'why; the journals say it')
-    .option('--hosts <names>', 'the gates, with commas (default: all where it is locked)')
-    .option('--print', printHelp, false)
-    .option('--key <file>', keyHelp)
-    .action((target: string, flags: Flags & UnlockFlags) =>
-      run(async (screen) =>
-        (await import('./fleet-lock.js')).fleetUnlock(screen, flags.config, target, flags),
-      ),
-    );
-
-  add('locks', 'print what the key locks; with --send, sign it again for all gates')
-    .option('--send', 'for gates that lost it, or are new', false)
-    .option('--print', `as --send: ${printHelp}`, false)
-    .option('--key <file>', keyHelp)
-    .action((flags: Flags & LocksFlags) =>
-      run(async (screen) => (await import('./fleet-lock.js')).fleetLocks(screen, flags.config, flags)),
-    );
-
-  fleet
-    .command('give')
-    .description('on a gate: hand over lines of "lock --print", where no stream brings them')
-    .argument('[file]', 'the lines; default: standard input')
-    .option('--door <path>', 'audit.door of the gate', standardShipDoor)
-    .action((file: string | undefined, { door }: { readonly door: string }) =>
-      run(async (screen) => (await import('./fleet-give.js')).fleetGive(screen, door, file)),
-    );
-
   add('status', 'print the gates as verify or watch saw them last, and what differs')
     .option('--json', 'the status as it was written', false)
     .action((flags: Flags) =>
@@ -216,11 +167,4 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
         (await import('./fleet-status.js')).fleetStatus(screen, flags.config, flags.json === true),
       ),
     );
-}
-
-function parseTerm(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined)
-    throw new InvalidArgumentError('It must be a duration with a unit, such as 30m or 2h.');
-  return ms;
 }

@@ -4,7 +4,6 @@
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { text } from '../../domain/language/seams/shape.js';
-import { parsePublicKey } from '../../domain/records/audit/ledger.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { verifierKeysIn } from '../../domain/records/fleet/checkpoint.js';
 import { isHostWord, verifierName } from '../../domain/records/fleet/names.js';
@@ -26,11 +25,6 @@ const joinFile = z.object({
     z.string().refine(isHostWord),
     part.refine((keys) => verifierKeysIn(keys) !== undefined),
   ),
-  /** Public key in base64: what it signs locks people at the gate. */
-  lockKey: z
-    .string()
-    .refine((key) => parsePublicKey(key) === key)
-    .optional(),
 });
 export type JoinFile = Readonly<z.infer<typeof joinFile>>;
 

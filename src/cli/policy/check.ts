@@ -21,7 +21,6 @@ import { loadConfiguration } from '../../setup/configuration.js';
 import { askDovecot } from '../../setup/doveconf.js';
 import { summarise } from '../../setup/inspect.js';
 import { inspectBeside } from '../../setup/inspect-beside.js';
-import { fleetHostsOf } from '../../setup/nats-target.js';
 import { formatPeers } from '../../setup/peers.js';
 import { CommandFault, formatPlace, stdout } from '../output/output.js';
 
@@ -109,8 +108,6 @@ export function describeSettings(settings: Settings): string {
     lines.push(`catalog ${path} ${hash.slice(0, 16)}`);
   for (const [name, person] of settings.persons)
     lines.push(`person ${name}: ${identitiesOf(person).join(' ')}`);
-  for (const [name, key] of settings.fleetKeys)
-    lines.push(`fleet key ${name}: ${key} locks here, as ${fleetHostsOf(settings.audit.ship).join(' or ')}`);
   for (const policy of settings.policies.values()) {
     lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`, ...textOf(policy));
     const { shadow } = policy;

@@ -8,7 +8,6 @@ import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
 import { parseCatalog } from './parse-catalog.js';
-import { parseFleetKeys } from './parse-fleet-keys.js';
 import { listenersOf } from './parse-listeners.js';
 import { parseNotices } from './parse-notices.js';
 import { parsePersons } from './parse-persons.js';
@@ -102,7 +101,6 @@ function build(
     serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands'), catalog?.added),
     policies: parsePolicies(raw, cursor, { ...reading, mailUsers, catalog }),
     persons: parsePersons(raw.persons, cursor.down('persons')),
-    fleetKeys: parseFleetKeys(raw, cursor.down('fleet_keys'), reading.sources),
     tests: raw.tests.map((test, index) => ({ ...test, place: cursor.place('tests', index) })),
     mailUsers,
     state,
@@ -221,7 +219,7 @@ function behind(path: string, text: string): string {
 
 /** Sections whose errors say nothing about the others. */
 const ownSections =
-  /^(?:catalog|listeners|mail_users|backends|routes|policies|shadow|persons|fleet_keys|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
+  /^(?:catalog|listeners|mail_users|backends|routes|policies|shadow|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
 
 /** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
 function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {

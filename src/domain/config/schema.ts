@@ -29,7 +29,6 @@ import {
   parsed,
   parseSize,
   pins,
-  publicKeyText,
   section,
   size,
   socketFile,
@@ -503,12 +502,6 @@ export const configurationSchema = section('a configuration', {
   persons: named(person, 'persons')
     .default({})
     .describe('which identities are the same human; nobody approves a request of his own'),
-  fleet_keys: named(
-    file('a public key in base64, or the file that holds it', publicKeyText),
-    'public keys, as { security: fleet-lock.pub }',
-  )
-    .default({})
-    .describe('keys whose signed lines lock here, by name: a public key in base64, or its file'),
   server_commands: z
     .record(z.string(), text('all, by_user, or the name of a backend'), {
       error: 'must be a map of server commands, as { who: all }',

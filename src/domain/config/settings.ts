@@ -34,8 +34,6 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly policies: ReadonlyMap<string, Policy>;
   /** By name; no two have an identity in common. */
   readonly persons: ReadonlyMap<string, HumanPerson>;
-  /** Public keys in base64 whose lines of locks count here, by name. */
-  readonly fleetKeys: ReadonlyMap<string, string>;
   /** In the order of the file; no part of the hash. */
   readonly tests: readonly (PolicyTest | StatementTest)[];
   readonly mailUsers: MailUserSettings;

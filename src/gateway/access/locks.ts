@@ -10,7 +10,6 @@ import { Persons } from '../../domain/people/identity/person.js';
 import {
   endText,
   isHold,
-  isOfFleet,
   LockBook,
   type LockEntry,
   lockTarget,
@@ -26,8 +25,6 @@ export type LockWish = Pick<
   AuditRecord,
   'to' | 'identities' | 'user' | 'users' | 'backend' | 'listener' | 'by' | 'peer' | 'args' | 'reason'
 > & {
-  /** Of the fleet; undefined: a new one. */
-  readonly id?: string;
   readonly forMs: number | undefined;
   readonly isHold?: boolean;
 };
@@ -136,9 +133,9 @@ export class Locks {
     };
   }
 
-  /** In force when this returns, where fewer than `most` of its kind are: of the fleet, or of the gate. `count`: of what it ended. */
+  /** In force when this returns, where fewer than `most` are. `count`: of what it ended. */
   lock(
-    { id: given, forMs, isHold: holds = false, ...wish }: LockWish,
+    { forMs, isHold: holds = false, ...wish }: LockWish,
     most: number,
     kill: (lock: LockEntry) => number | undefined,
   ):
@@ -146,9 +143,8 @@ export class Locks {
     | undefined {
     const { clock, newId, journal, onMade } = this.#parts;
     const time = clock.wallMs();
-    const id = given ?? newId();
-    const alike = [...this.#book.entries].filter((each) => isOfFleet(each) === isOfFleet({ id }));
-    if (alike.length >= most) return undefined;
+    const id = newId();
+    if (this.size >= most) return undefined;
     const record: LockRecord = {
       time,
       event: 'lock',
@@ -180,33 +176,6 @@ export class Locks {
     onMade();
     journal.appendEnd(record);
     return true;
-  }
-
-  /** Also one whose time is over, until that is recorded. */
-  has(id: string): boolean {
-    return this.#book.find(id) !== undefined;
-  }
-
-  /** Of the last line of the fleet that was taken, by the mark of its key. */
-  get numbers(): ReadonlyMap<string, number> {
-    return this.#book.numbers;
-  }
-
-  /** From now on no line below this one counts; recorded as `taken` by `take`. */
-  raise(mark: string, number: number): void {
-    if (number > (this.#book.numberOf(mark) ?? -1)) this.#book.follow(this.#takenRecord(mark, number, {}));
-  }
-
-  /** A line of the fleet was carried out, or where it is lower than the last, counts again. */
-  take(mark: string, number: number, about: Pick<AuditRecord, 'by' | 'args' | 'reason' | 'text'>): Recorded {
-    const record = this.#takenRecord(mark, number, about);
-    this.#book.follow(record);
-    this.onChanged();
-    return this.#parts.journal.recordEnd(record);
-  }
-
-  #takenRecord(lock: string, number: number, about: Partial<Omit<AuditRecord, 'event'>>): LockRecord {
-    return { time: this.#parts.clock.wallMs(), event: 'lock', action: 'taken', lock, number, ...about };
   }
 
   /** All names of its mail user are known now. */

@@ -88,27 +88,19 @@ test('a gate joins, and joins again with new credentials', async (t) => {
   assert.equal(readFileSync(config, 'utf8'), text);
   assert.equal(readFileSync(at('ship/gate.creds'), 'utf8'), renewed.credentials);
 
-  // With the keys of the verifier and of the locks, as a fleet has them that runs.
-  const [verifier, lock] = [makeSignKey().key, makeSignKey().key];
-  const known = { ...renewed, verifiers: { verifier: `${verifier}\n` }, lockKey: lock };
+  // With the key of the verifier, as a fleet has it that runs.
+  const verifier = makeSignKey().key;
+  const known = { ...renewed, verifiers: { verifier: `${verifier}\n` } };
   const settingsNow = () => {
     const { settings, problems } = loadConfiguration(config, { beside: inspectBeside });
     return settings ?? assert.fail(problems.join('\n'));
   };
-  // Somebody has listed it already: a key has one name.
-  writeFileSync(config, `${text}fleet_keys: { security: "${lock}" }\n`);
-  assert.equal((await joinBy(formatJoinFile(known))).exit, 69);
-  assert.deepEqual([...settingsNow().fleetKeys], [['security', lock]]);
-  writeFileSync(config, text);
   assert.equal((await joinBy(formatJoinFile(known))).exit, 69);
   assert.equal(readFileSync(at('ship/verifier.pub'), 'utf8'), `${verifier}\n`);
-  assert.deepEqual([...settingsNow().fleetKeys], [['fleet', lock]]);
   assert.deepEqual(
     settingsNow().audit.ship.map((sink) => sink.kind === 'nats' && sink.verifiers),
     [[at('ship/verifier.pub')]],
   );
-  assert.equal((await joinBy(formatJoinFile(known))).exit, 69);
-  assert.deepEqual([...settingsNow().fleetKeys], [['fleet', lock]], 'again');
 });
 
 test('a file of another gate, or of another cell, changes nothing unless it is asked for', async (t) => {

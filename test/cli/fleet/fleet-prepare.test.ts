@@ -89,14 +89,12 @@ test('made once; a gate and a certificate more', async (t) => {
   const file = parseJoinFile(readFileSync(at('fleet/admin/three.join'), 'utf8'));
   assert.equal(file?.servers, 'tls://127.0.0.1:9');
   assert.equal(whyNotOfUser('three', file.credentials), undefined);
-  assert.deepEqual([file.verifiers, file.lockKey], [{}, undefined], 'there are no such keys yet');
-  const [old, verifier, lock] = [makeSignKey().key, makeSignKey().key, makeSignKey().key];
+  assert.deepEqual(file.verifiers, {}, 'there are no such keys yet');
+  const [old, verifier] = [makeSignKey().key, makeSignKey().key];
   writeFileSync(at('state/checkpoint.pub'), `${old}\n${verifier}\nno key\n`);
-  writeFileSync(at('fleet/admin/fleet-lock.pub'), `${lock}\n`);
   assert.equal((await fleet('issue', 'three')).exit, 69);
   const known = parseJoinFile(readFileSync(at('fleet/admin/three.join'), 'utf8'));
   assert.deepEqual(known?.verifiers, { verifier: `${old}\n${verifier}\n` });
-  assert.equal(known.lockKey, lock);
   const removed = await fleet('remove', 'three');
   assert.equal(removed.exit, 69, removed.text);
   assert.match(removed.stderr, /the server was not told, and its credentials still work: /);

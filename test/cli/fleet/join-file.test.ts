@@ -14,7 +14,6 @@ const file: JoinFile = {
   authority: '-----BEGIN CERTIFICATE-----\nabc\n',
   credentials: 'credentials',
   verifiers: { verifier: `${key}\n${key}\n` },
-  lockKey: key,
 };
 
 test('written and read', () => {
@@ -27,7 +26,6 @@ test('no such file', () => {
   const changes: readonly Partial<Record<keyof JoinFile, unknown>>[] = [
     { verifiers: { '../gate': key } },
     { verifiers: { verifier: 'no key' } },
-    { lockKey: `${key}"\nlisteners: {}` },
     { host: 'a.b' },
     { host: 'verifier' },
     { host: 'a"\nlisteners: {}' },

@@ -1,6 +1,5 @@
-// What the process that ships records may ask of the daemon at `audit.door`: HTTP/1.1 over a UNIX socket, as `admin.door`, with three
-// calls. What it says of its receivers is a claim. The daemon shows it, and believes a position once its own journal has that record. A
-// line of locks is not its word: it counts by its signature alone.
+// What the process that ships records may ask of the daemon at `audit.door`: HTTP/1.1 over a UNIX socket, as `admin.door`, with two
+// calls. What it says of its receivers is a claim. The daemon shows it, and believes a position once its own journal has that record.
 
 import * as z from 'zod';
 import { bounds } from '../../../bounds/bounds.js';
@@ -17,8 +16,6 @@ export const shipCalls = {
   receivers: 'GET /receivers',
   /** ShipClaims -> {}. */
   shipped: 'POST /shipped',
-  /** ShippedLock -> {}: a line of `records/fleet/lock-line` is in force, or was before. Refusals: `malformed` for good, others for now. */
-  lock: 'POST /lock',
 } as const;
 export type ShipCall = keyof typeof shipCalls;
 
@@ -31,8 +28,6 @@ export interface ShipHead {
   readonly directory: string;
   readonly journal: string;
   readonly sinks: readonly SinkSettings[];
-  /** The gate takes lines of locks. */
-  readonly isLockable: boolean;
   readonly notices: readonly NoticeSettings[];
   /** Policies whose people are named to the owners of mailboxes. */
   readonly namedTo: readonly string[];
@@ -104,5 +99,3 @@ const claims = z.object({
 export type ShipClaims = Readonly<z.infer<typeof claims>>;
 
 export const parseShipClaims = readerOf(claims);
-
-export const parseShippedLock = readerOf(z.object({ line: text(bounds.fleetLockBytes) }));

@@ -3,7 +3,7 @@
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
 import { countWords, durationWords, plural, rateWords } from '../../language/words/words.js';
-import { isOfFleet, liftOfFleet, type ShownLock } from '../../records/audit/lock-book.js';
+import type { ShownLock } from '../../records/audit/lock-book.js';
 import { drainWords } from '../../records/story/row.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
@@ -426,7 +426,7 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
     return {
       code: hold ? 'held' : 'locked',
       text,
-      try: isOfFleet(lock) ? liftOfFleet(lock) : `dovegate unlock ${id} --reason TEXT`,
+      try: `dovegate unlock ${id} --reason TEXT`,
       about: id,
       isDegrading: false,
       sinceMs,

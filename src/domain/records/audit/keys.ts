@@ -163,7 +163,6 @@ const rows = {
   grant: { ...others, column: 32, ...shown },
   scope: { isWord: true, ...others, ...shown },
   lock: { ...others, ...shown },
-  number: { form: 'count', ...others, ...shown },
   approvals: { form: 'count', ...others, ...shown },
   uses: { form: 'count', ...others, ...shown },
   quiet_ms: { form: 'count', ...others, ...shown },

@@ -1,10 +1,9 @@
 // The locks in force, folded from the records of the journal, which is their database, as that of access on request (`access-book.ts`). The
-// difference is what counts in doubt: a grant ends, and a lock stays. Beside them the number of the last line of the fleet, by the mark of
-// its key (`records/fleet/lock-line`), for keys without a lock, too: a line that was taken must not count again.
+// difference is what counts in doubt: a grant ends, and a lock stays.
 
 import { bounds } from '../../../bounds/bounds.js';
 import { carriedRecord, type Followed, isEvent, uncarried } from './access-book.js';
-import { type AuditRecord, formatTime, isCount, isDistanceMs, type LockRecord, parseTime } from './record.js';
+import { type AuditRecord, formatTime, isDistanceMs, type LockRecord, parseTime } from './record.js';
 import { isText } from './stored.js';
 
 export interface LockEntry {
@@ -41,26 +40,8 @@ export function isHold({ locked }: LockEntry): boolean {
   return locked.action === 'held';
 }
 
-/** Its id is the mark of the key that signed it, a colon, and the id in the line. */
-export function isOfFleet({ id }: Pick<LockEntry, 'id'>): boolean {
-  return id.includes(':');
-}
-
-/** What lifts a lock of the fleet: nobody at the gate can. */
-export function liftOfFleet({ id, by }: Pick<ShownLock, 'id' | 'by'>): string {
-  const command = `dovegate audit fleet unlock ${id.split(':').at(-1)} --reason TEXT`;
-  return `\`${command}\`, where the key of ${by} is; without that key: take it out of \`fleet_keys\` here and reload, which ends all of its locks`;
-}
-
-/** In force at once: those of the gate, and those of the fleet. */
-const entriesMax = bounds.locks + bounds.fleetLocks;
-/** More keys than are listed at once: one that was taken out keeps its number for long. */
-const marksMax = 4 * bounds.fleetLockKeys;
-
 export class LockBook {
   readonly #entries = new Map<string, LockEntry>();
-  /** The records of the last lines, by mark. */
-  readonly #taken = new Map<string, LockRecord>();
 
   /** Follows a record, as it was appended or as parsed from its line; ignores those that do not concern locks. */
   follow(record: Followed): void {
@@ -73,7 +54,6 @@ export class LockBook {
       if (action === 'locked' || action === 'held') this.#add(id, uncarried(record, 'lock'));
       else if (action === 'unlock-asked') this.#ask(id, uncarried(record, 'lock'));
       else if (action === 'unlocked' || action === 'expired') this.#entries.delete(id);
-      else if (action === 'taken') this.#take(id, uncarried(record, 'lock'));
     }
   }
 
@@ -81,9 +61,6 @@ export class LockBook {
   followUnproven(record: Followed): void {
     const { event, action, lock: id, step_ms: step, until } = record;
     if (event === 'clock' && isDistanceMs(step) && step > 0) this.shift(step);
-    // What a forger could do with a high number is keep later lines out, not bring an older one back.
-    const number = this.numberOf(String(id)) ?? -1;
-    if (event === 'lock' && action === 'taken' && Number(record.number) > number) return this.follow(record);
     if (event !== 'lock' || (action !== 'locked' && action !== 'held')) return;
     const known = this.#entries.get(String(id));
     if (known === undefined) return this.follow(record);
@@ -116,36 +93,15 @@ export class LockBook {
   copy(): LockBook {
     const other = new LockBook();
     for (const [id, entry] of this.#entries) other.#entries.set(id, entry);
-    for (const [mark, record] of this.#taken) other.#taken.set(mark, record);
     return other;
   }
 
   /** The records from which another book becomes equal, with this time. */
   carried(nowMs: number): AuditRecord[] {
-    const taken = [...this.#taken.values()].map((record) => carriedRecord(record, nowMs, {}));
-    const locked = [...this.#entries.values()].flatMap(({ locked: record, untilMs, asked }) => [
+    return [...this.#entries.values()].flatMap(({ locked: record, untilMs, asked }) => [
       carriedRecord(record, nowMs, { until: endText(untilMs) }),
       ...(asked === undefined ? [] : [carriedRecord(asked.record, nowMs, { until: endText(asked.untilMs) })]),
     ]);
-    return [...taken, ...locked];
-  }
-
-  /** Of the last line of the fleet under the key with this mark; undefined: none was taken. */
-  numberOf(mark: string): number | undefined {
-    return this.#taken.get(mark)?.number;
-  }
-
-  /** By mark. */
-  get numbers(): ReadonlyMap<string, number> {
-    return new Map([...this.#taken].map(([mark, { number = 0 }]) => [mark, number]));
-  }
-
-  #take(mark: string, taken: LockRecord): void {
-    if (!isCount(taken.number)) return;
-    this.#taken.delete(mark);
-    const [oldest] = this.#taken.keys();
-    if (oldest !== undefined && this.#taken.size >= marksMax) this.#taken.delete(oldest);
-    this.#taken.set(mark, taken);
   }
 
   #add(id: string, locked: LockRecord): void {
@@ -156,7 +112,7 @@ export class LockBook {
       ? user === undefined
       : [user, backend, listener].every((each) => each === undefined) && identities.length === 0;
     if (untilMs === undefined || isOfNothing) return;
-    if (!this.#entries.has(id) && this.#entries.size >= entriesMax) return;
+    if (!this.#entries.has(id) && this.#entries.size >= bounds.locks) return;
     // Once more: the other names of a mail user are known now.
     const asked = isHeld ? this.#entries.get(id)?.asked : undefined;
     this.#entries.set(id, { id, locked, untilMs, ...(asked !== undefined && { asked }) });

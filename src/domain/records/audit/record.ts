@@ -35,9 +35,9 @@ type AuditEvent =
 
 /**
  * `held`: a hold of a mail user, which stops only what could change the mail, and need not end. `unlock-asked`: the first of the two who
- * lift a hold, with their `identities`. `taken`: a line of the fleet with its `number`; `lock` is the mark of its key.
+ * lift a hold, with their `identities`.
  */
-export type LockAction = 'locked' | 'held' | 'unlock-asked' | 'unlocked' | 'expired' | 'taken';
+export type LockAction = 'locked' | 'held' | 'unlock-asked' | 'unlocked' | 'expired';
 
 export type AccessAction =
   | 'requested'
@@ -211,8 +211,6 @@ export interface AuditRecord {
   readonly scope?: 'command' | 'user' | undefined;
   /** The id of a lock: in its own records, and in the completions of what it stopped. */
   readonly lock?: string | undefined;
-  /** Of a line of the fleet that was taken. */
-  readonly number?: number | undefined;
   /** The number of approvals that a request needs; 0: break-glass. */
   readonly approvals?: number | undefined;
   /** The number of commands that a grant permits; absent: no limit. */

@@ -91,7 +91,6 @@ const lockActions = namesOf<LockAction>({
   'unlock-asked': 1,
   unlocked: 1,
   expired: 1,
-  taken: 1,
 });
 
 const definitions: Readonly<Record<string, Schema>> = {

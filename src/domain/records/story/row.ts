@@ -80,7 +80,6 @@ const deeds: Readonly<Record<string, string>> = {
   'session-open': 'connected',
   'session-close': 'session over',
   'unlock-asked': 'asked to lift the hold of',
-  taken: 'sent a line of locks:',
   'page-open': 'asked for a link to the page',
   'page-sign-in': 'signed in to the page',
   'page-sign-out': 'signed out of the page',

@@ -692,13 +692,6 @@ void test('locks in force: by whom, until when and why, without a mail user; abo
     ],
   );
   assert.ok(found.every(({ isDegrading }) => !isDegrading));
-  const [ofFleet] = find({
-    locks: [{ ...lock, target: 'carol', id: '0123456789abcdef:mwk3l2s0', by: 'fleet:security' }],
-  });
-  assert.match(
-    ofFleet?.try ?? '',
-    /^`dovegate audit fleet unlock mwk3l2s0 --reason TEXT`, where the key of fleet:security is; .*`fleet_keys`/,
-  );
   const { until: _until, ...held } = { ...lock, target: 'user:bob@example.com', id: 'H1', hold: true };
   const holds = find({
     locks: [held, { ...held, asked: 'anna', asked_until: lock.until }, { ...held, until: lock.until }],

@@ -152,12 +152,10 @@ void test('what a book carries makes an equal book, whatever came before', () =>
   );
 });
 
-// bounds.locks, bounds.fleetLocks
+// bounds.locks
 void test('the book is bounded, and takes no lock of nothing', () => {
-  const book = bookOf(
-    ...Array.from({ length: bounds.locks + bounds.fleetLocks + 5 }, (_, at) => locked(`L${at}`, t)),
-  );
-  assert.equal(book.size, bounds.locks + bounds.fleetLocks);
+  const book = bookOf(...Array.from({ length: bounds.locks + 5 }, (_, at) => locked(`L${at}`, t)));
+  assert.equal(book.size, bounds.locks);
   book.follow(locked('L0', t, { until: formatTime(t + 2 * hour) }));
   assert.equal(book.find('L0')?.untilMs, t + 2 * hour);
   for (const change of [
