@@ -59,12 +59,12 @@ export class DoorNotes {
     const pieces = Math.ceil(bytes / pieceBytes);
     // One that is larger than all of it takes all of it.
     const ofPerson = Math.min(pieces, personRate.burst);
-    const waitMs =
-      (person === undefined ? undefined : this.#bytesOfPeople.take(`${noted} ${person}`, nowMs, ofPerson)) ??
-      this.#bytes.take(noted, nowMs, Math.min(pieces, bytesRate.burst));
+    const own =
+      person === undefined ? undefined : this.#bytesOfPeople.take(`${noted} ${person}`, nowMs, ofPerson);
+    const waitMs = own ?? this.#bytes.take(noted, nowMs, Math.min(pieces, bytesRate.burst));
     if (waitMs === undefined) return undefined;
     const text = `${person ?? 'the page'} has had too much recorded; try again in ${Math.ceil(waitMs / 1000)} s`;
-    return { code: 'busy', text };
+    return { code: 'busy', text, waitMs: own === undefined ? waitMs : undefined };
   }
 
   /** Records a look. Undefined: it is on disk. */

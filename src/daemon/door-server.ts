@@ -151,7 +151,7 @@ export const tooLong: DoorRefusal = { code: 'malformed', text: 'the call is too 
 const unsaid: DoorRefusal = { code: 'malformed', text: 'a call says how long it is (Content-Length)' };
 
 export function tooOften(waitMs: number): DoorRefusal {
-  return { code: 'busy', text: `this process asks too often; try again in ${waitMs} ms` };
+  return { code: 'busy', text: `this process asks too often; try again in ${waitMs} ms`, waitMs };
 }
 
 const statusOf: Readonly<Record<DoorRefusal['code'], number>> = {

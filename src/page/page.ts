@@ -3,7 +3,7 @@
 // and says so: sessions are kept, and nothing that needs a record is answered.
 
 import { createDoorClient } from '../adapters/door/door-client.js';
-import { systemClock } from '../adapters/host/clock.js';
+import { randomFraction, systemClock } from '../adapters/host/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
 import {
   hostName,
@@ -109,7 +109,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     clock,
     log,
     names,
-    client: createDoorClient({ path: options.door, calls: doorCalls }, clock),
+    client: createDoorClient({ path: options.door, calls: doorCalls }, clock, randomFraction),
     onSettings: () => review(),
   });
   opened.add('the door', () => daemon.close());

@@ -123,7 +123,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
   const gate = new Gate({
     clock,
     log,
-    client: createDoorClient({ path: door, calls: shipCalls }, clock),
+    client: createDoorClient({ path: door, calls: shipCalls }, clock, randomFraction),
     onHead(next) {
       head = next;
       change();

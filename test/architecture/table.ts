@@ -628,7 +628,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
 
   // Asking the daemon at one of its doors.
-  'adapters/door': rule(['ports', 'domain/admin/door', 'adapters/http/ask'], {
+  'adapters/door': rule(['ports', 'concurrency', 'domain/admin/door', 'adapters/http/ask'], {
     public: ['door-client'],
     builtins: ['http'],
   }),

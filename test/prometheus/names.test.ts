@@ -96,7 +96,11 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     await askRaw({ port: panel }, encodePost({ body: '[]', authorization: authorizationOf.key(key) }));
   // As the page's process tells of itself.
   const told = { version: '1', certificates: [], people: 1, watchers: 0, signIns: 1, refusedSignIns: 0 };
-  const door = createDoorClient({ path: daemon.path('door.sock'), calls: doorCalls }, systemClock);
+  const door = createDoorClient(
+    { path: daemon.path('door.sock'), calls: doorCalls },
+    systemClock,
+    Math.random,
+  );
   t.after(() => door.close());
   await door.call('page', told);
   // As dovegate ship tells of receivers.

@@ -172,4 +172,6 @@ export interface DoorRefusal {
   /** `stale`: the page has other settings; `person`: not there, or not with this role; `busy`: too much within a time; `unrecorded`. */
   readonly code: 'stale' | 'person' | 'busy' | 'unrecorded' | 'malformed' | 'version';
   readonly text: string;
+  /** The call came so many milliseconds too early; undefined: a person alone has used up what is theirs, or it is not known. */
+  readonly waitMs?: number | undefined;
 }
