@@ -1,6 +1,6 @@
 // Processor time and context switches of processes, from /proc (Linux). A snapshot before and one after some commands give the cost of
 // one command. Threads count one by one; a process that ended and was awaited counts in its parent, with its processor time only.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface Usage {
   /** Processor time in microseconds, the kernel's part included. */
@@ -78,9 +78,18 @@ function read(path: string): string | undefined {
   }
 }
 
+/** None when the process has ended. */
+function threadIdsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+}
+
 function threadsOf(pid: number): Map<number, Usage> {
   const threads = new Map<number, Usage>();
-  for (const id of existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : []) {
+  for (const id of threadIdsOf(pid)) {
     const [stat, status, schedstat] = ['stat', 'status', 'schedstat'].map((file) =>
       read(`${pid}/task/${id}/${file}`),
     );
