@@ -27,13 +27,13 @@ import {
 } from './settings.js';
 
 /** Reports problems. `written` is the whole configuration, `valid` its valid part, from which the settings were made. */
-export function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
+export function checkSettings(settings: Settings, written: Cursor, valid: Cursor, isPart: boolean): void {
   checkPresence(written);
   checkListeners(settings, written, valid);
   checkRoutes(settings, written, valid);
   checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
-  checkRequests(settings, written, valid);
+  if (!isPart) checkRequests(settings, written, valid);
   checkTests(settings, valid, written.keys('listeners'));
 }
 

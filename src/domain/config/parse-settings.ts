@@ -41,11 +41,14 @@ export interface ParsedSettings {
   readonly placeAt: (path: string) => Place;
 }
 
-/** Reads a configuration. `problems` holds warnings only, when there are settings. `nowMs`: for warnings about rules that are over. */
+/**
+ * Reads a configuration. `problems` holds warnings only, when there are settings. `nowMs`: for warnings about rules that are over.
+ * `isPart`: policies without the rest, so whether somebody could approve, and how long the journal is kept, is not known.
+ */
 export function parseSettings(
   file: string,
   read: ReadFiles,
-  { nowMs }: { readonly nowMs?: number } = {},
+  { nowMs, isPart = false }: { readonly nowMs?: number; readonly isPart?: boolean } = {},
 ): ParsedSettings {
   const problems = new ProblemList();
   const sources = new Sources(read, problems);
@@ -56,7 +59,7 @@ export function parseSettings(
   if (root !== undefined && valid !== undefined) {
     settings = build(valid.value, valid.cursor, { sources, problems, nowMs, places });
     // Names are checked against the written ones, so that one mistake is not reported again at each use.
-    checkSettings(settings, createCursor(root, problems), valid.cursor);
+    checkSettings(settings, createCursor(root, problems), valid.cursor, isPart);
   }
   return {
     ...(settings !== undefined && !problems.hasErrors && { settings }),

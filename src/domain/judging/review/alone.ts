@@ -3,6 +3,7 @@
 
 import { parse } from 'yaml';
 import { type ParsedSettings, parseSettings } from '../../config/parse-settings.js';
+import type { ReadFiles } from '../../config/read-files.js';
 import { asObject } from '../../records/audit/stored.js';
 import { formatValue } from './policy-text.js';
 
@@ -46,7 +47,7 @@ export function parseAlone({
     `mail_users: ${JSON.stringify(mailUsers)}`,
     ...(catalog.size === 0 ? [] : [`catalog: ${formatValue([...catalog.keys()])}`]),
   ].join('\n');
-  return parseSettings(aroundFile, {
+  const read: ReadFiles = {
     readText(path) {
       if (path === aroundFile) return around;
       const text = path === file ? yaml : catalog.get(path);
@@ -55,5 +56,6 @@ export function parseAlone({
     },
     glob: () => [],
     ...(presetText && { presetText }),
-  });
+  };
+  return parseSettings(aroundFile, read, { isPart: true });
 }

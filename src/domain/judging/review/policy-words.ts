@@ -15,7 +15,7 @@ export interface PeriodWords {
 }
 
 export function periodWords(period: PolicyPeriod): PeriodWords {
-  const { event, commands, denied, newly, redacted, unjudged, unlisted, isOlder, was } = period;
+  const { event, commands, newly, isOlder, was } = period;
   return {
     began: isOlder
       ? 'in force before the first record that is left'
@@ -23,10 +23,7 @@ export function periodWords(period: PolicyPeriod): PeriodWords {
     notes: was === undefined && !isOlder ? ['these are the first policies of this journal'] : [],
     counts: [
       `${plural(commands, 'command')} of all policies ran then`,
-      ...(was === undefined || isOlder ? [] : [beforeWords(denied, redacted + unjudged + unlisted === 0)]),
-      ...(redacted > 0 ? [`${redacted} with words that are not recorded cannot be judged`] : []),
-      ...(unjudged > 0 ? [`${unjudged} cannot be judged otherwise`] : []),
-      ...(unlisted > 0 ? [`${unlisted} of a policy that its list does not name`] : []),
+      ...(was === undefined || isOlder ? [] : [beforeWords(period)]),
     ],
     newly: [...newly.values()].map(
       ({ command, principal, count, reason }) =>
@@ -35,10 +32,18 @@ export function periodWords(period: PolicyPeriod): PeriodWords {
   };
 }
 
-function beforeWords(count: number, isWhole: boolean): string {
-  if (count > 0)
-    return `${count} used what is new: the policies before would have denied ${count === 1 ? 'it' : 'them'}`;
-  return `${isWhole ? 'nobody used what is new: ' : ''}the policies before would have denied none of them`;
+function beforeWords({ denied, redacted, unjudged, unlisted }: PolicyPeriod): string {
+  const not = redacted + unjudged + unlisted;
+  const why = [
+    ...(redacted > 0 ? [`${redacted} with words that are not recorded`] : []),
+    ...(unjudged > 0 ? [`${unjudged} whose judgement depends on what is not recorded`] : []),
+    ...(unlisted > 0 ? [`${unlisted} of a policy that its list does not name`] : []),
+  ];
+  const open = not === 0 ? '' : `; ${not} could not: ${why.join(', ')}`;
+  if (denied > 0)
+    return `${denied} used what is new: the policies before would have denied ${denied === 1 ? 'it' : 'them'}${open}`;
+  if (not === 0) return 'nobody used what is new: the policies before would have denied none of them';
+  return `of those that could be judged, the policies before would have denied none${open}`;
 }
 
 function whoOf({ by = 'somebody unknown', peer = {} }: PolicyPeriod): string {

@@ -10,6 +10,7 @@ import { policyListOf } from '../../../../src/domain/config/policy-list.js';
 import type { Settings } from '../../../../src/domain/config/settings.js';
 import { changesBetween } from '../../../../src/domain/judging/review/policy-changes.js';
 import { createPolicyPeriods } from '../../../../src/domain/judging/review/policy-periods.js';
+import { periodWords } from '../../../../src/domain/judging/review/policy-words.js';
 import { hash } from '../../config/jobs.js';
 import { record, type Sent } from './recording.js';
 
@@ -211,6 +212,18 @@ void test('what the policies before would have denied is counted, and what hides
   const newly = [...(second?.newly.values() ?? [])].map(({ command, count }) => [command, count]);
   assert.deepEqual([newly, second?.redacted, second?.unjudged], [[['mailbox list', 2]], 1, 0]);
   assert.deepEqual([first?.until, periods.faults.size], [second?.time, 0]);
+  assert.ok(second);
+  const unlike = '1 could not: 1 with words that are not recorded';
+  assert.deepEqual(
+    [second, { ...second, denied: 0 }, { ...second, denied: 0, redacted: 0 }].map(
+      (each) => periodWords(each).counts[1],
+    ),
+    [
+      `2 used what is new: the policies before would have denied them; ${unlike}`,
+      `of those that could be judged, the policies before would have denied none; ${unlike}`,
+      'nobody used what is new: the policies before would have denied none of them',
+    ],
+  );
 });
 
 const given: Readonly<Record<string, string>> = {
@@ -240,6 +253,10 @@ for (const [what, keys] of [
     'on_request: [{ command: expunge, approvals: 2, uses: 3, for: 2h, reason: { regex: "T-[0-9]+" } }, { command: [search, fetch], scope: command }]',
   ],
   ['approvals of others', 'approve: [other], requests: { open: 3, wait: 2h }'],
+  [
+    'break-glass, and grants for longer than a journal is kept by default',
+    'on_request: [{ command: expunge, approvals: 0, uses: 5, for: 24d }]',
+  ],
   ...presets.map((name) => [name, `use: [${name}]`] as const),
 ] as const)
   void test(`a policy judges again by its text: ${what}`, () => {
@@ -251,6 +268,9 @@ for (const [what, keys] of [
           '{ users: ["*"], allow: [], approve: [desk], on_request: [{ command: expunge }] }',
         ),
         backend: ', shared_namespaces: []',
+        listeners:
+          '{ desk: { unix: /run/desk.sock, policy: desk }, other: { unix: /run/other.sock, policy: other, peers: { users: ["7"] } } }',
+        more: 'persons: { olga: { users: ["7"] } }\naudit: { keep: 400d, keep_min: 380d }',
       });
     const after = of('quota get, ');
     const periods = periodsOf(of(''), after);
