@@ -32,11 +32,18 @@ export interface DovecotFacts {
   /** The prefixes below which mail of others may be: of shared, public and virtual namespaces; undefined: they cannot be determined. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly defaultRealm: string | undefined;
-  /** Whether it takes names that differ in case for one user: `auth_username_format`. */
-  readonly nameCase: NameCase;
+  readonly names: NamesOfMailbox;
   /** `doveadm_port` and `doveadm_ssl` are set: `doveadm` then requires TLS on UNIX sockets, too. */
   readonly wantsTlsOnSockets: boolean;
   readonly baseDirectory: string;
+}
+
+/** Which names are one mailbox to it. Its userdb may add aliases, of which its settings say nothing. */
+export interface NamesOfMailbox {
+  /** Those that differ in case: `auth_username_format`. */
+  readonly case: NameCase;
+  /** Those that differ in more, by these settings, as words; undefined: none. */
+  readonly merged: string | undefined;
 }
 
 /** A block in braces: its name as written, its settings, its inner blocks. */
@@ -69,21 +76,34 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     // A namespace for one protocol or some clients may have another type or prefix there.
     sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
-    nameCase: nameCaseOf(top.settings.get('auth_username_format')),
+    names: namesOf(top.settings.get('auth_username_format'), set('auth_username_translation')),
     wantsTlsOnSockets: !['', '0'].includes(set('doveadm_port')) && !['', 'no'].includes(set('doveadm_ssl')),
   };
 }
 
 /**
  * By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: names are as given. Names are one
- * user in any case where each part is made lower or upper; `%n@%Ld` is of the other kind.
+ * user in any case where each part is made lower or upper; `%n@%Ld` is of the other kind. `translation`: each character at an even
+ * place becomes the next one.
  */
-function nameCaseOf(format: string | undefined): NameCase {
-  if (format === undefined) return 'fold';
-  const parts = [...format.replaceAll('%%', '').matchAll(/%([-\d.]*[A-Z]*)(?:\{([^}]*)\}|[a-z])/g)];
-  const isMade = ([, modifiers = '', braces = '']: RegExpMatchArray): boolean =>
-    /[LU]/.test(modifiers) || /\b(?:lower|upper)\b/.test(braces);
-  return parts.length > 0 && parts.every(isMade) ? 'fold' : 'keep';
+function namesOf(format = '%Lu', translation: string): NamesOfMailbox {
+  const parts = [...format.replaceAll('%%', '').matchAll(/%([-\d.]*[A-Z]*)(?:\{([^}]*)\}|([a-z]))/g)].map(
+    ([, modifiers = '', braces = '', letter = '']) => ({
+      isMade: /[LU]/.test(modifiers) || /\b(?:lower|upper)\b/.test(braces),
+      hasDomain: /[ud]/.test(letter) || /^ *(?:user|domain) *(?:\| *(?:lower|upper|domain) *)*$/.test(braces),
+    }),
+  );
+  const isDropped = format !== '' && !parts.some(({ hasDomain }) => hasDomain);
+  // Of the default characters of names: names with others are refused.
+  const isTranslated = /^(?:..)*?([A-Za-z0-9._+=@-])(?!\1)./.test(translation);
+  return {
+    case: parts.length > 0 && parts.every(({ isMade }) => isMade) ? 'fold' : 'keep',
+    merged: isDropped
+      ? 'drops the domain of names (auth_username_format)'
+      : isTranslated
+        ? 'translates characters of names (auth_username_translation)'
+        : undefined,
+  };
 }
 
 /** Since 2.4.5 a value of several lines is `<<END`, its lines as they are, and a line `END`. */

@@ -25,6 +25,7 @@ import { foldAscii, type NameCase } from '../domain/people/identity/user-name.js
 import { formatWords } from '../domain/records/audit/encode.js';
 import { isSince } from '../protocol/releases.js';
 import { pageTlsFilesOf } from './certificates.js';
+import type { NamesOfMailbox } from './doveconf.js';
 import { type Account, type BesideParts, type DovecotHere, whyClosed } from './inspect.js';
 import { inspectCertificates } from './inspect-files.js';
 import { inspectOthers, type OtherChecks, whyHidden } from './inspect-others.js';
@@ -142,10 +143,18 @@ export function whyOtherCase(ofDovecot: NameCase, ofFile: NameCase): string | un
   return `${what}; write mail_users: { case: ${ofDovecot} }`;
 }
 
+/** The same of names that differ in more than case. */
+export function whyOneMailbox({ merged }: NamesOfMailbox): string | undefined {
+  return (
+    merged &&
+    `${merged}: a rule or hold for one name leaves the same mailbox open under another; set mail_users.resolve (docs/backends.md#aliases)`
+  );
+}
+
 /** Nothing is known of a Dovecot elsewhere, nor of a second one here. */
 function inspectNames(
   { backends, mailUsers }: Settings,
-  { nameCase, sockets, ports, sharedNamespaces = [] }: DovecotHere,
+  { names, sockets, ports, sharedNamespaces = [] }: DovecotHere,
 ): readonly Finding[] {
   const local = backends.filter(({ address }) =>
     address.kind === 'unix'
@@ -154,19 +163,16 @@ function inspectNames(
         ports.some(({ port, isHttp }) => !isHttp && port === address.port),
   );
   if (local.length === 0) return [];
-  const why = whyOtherCase(nameCase, mailUsers.case);
-  const otherCase: readonly Finding[] =
-    why === undefined
+  const why = {
+    'mail_users.case': whyOtherCase(names.case, mailUsers.case),
+    'mail_users.resolve': mailUsers.resolve === undefined ? whyOneMailbox(names) : undefined,
+  };
+  const otherNames = Object.entries(why).flatMap(([path, said]): readonly Finding[] =>
+    said === undefined
       ? []
-      : [
-          {
-            path: 'mail_users.case',
-            message: `the Dovecot of this machine ${why}`,
-            severity: 'warning',
-            code: 'doubtful',
-          },
-        ];
-  return [...otherCase, ...local.flatMap((each) => unlistedNamespaces(each, sharedNamespaces))];
+      : [{ path, message: `the Dovecot of this machine ${said}`, severity: 'warning', code: 'doubtful' }],
+  );
+  return [...otherNames, ...local.flatMap((each) => unlistedNamespaces(each, sharedNamespaces))];
 }
 
 function unlistedNamespaces(

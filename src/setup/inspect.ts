@@ -68,7 +68,7 @@ export interface LoadOptions {
   readonly dovecot?: DovecotHere | undefined;
 }
 
-export type DovecotHere = Pick<DovecotFacts, 'nameCase' | 'sockets' | 'ports' | 'sharedNamespaces'>;
+export type DovecotHere = Pick<DovecotFacts, 'names' | 'sockets' | 'ports' | 'sharedNamespaces'>;
 
 export interface BesideParts extends Pick<LoadOptions, 'dovecot'> {
   readonly settings: Settings;

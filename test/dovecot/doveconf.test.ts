@@ -4,7 +4,8 @@ import { isSince } from '../../src/protocol/releases.js';
 import { parseDoveconf } from '../../src/setup/doveconf.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { runProgram } from '../kit/program.js';
-import { onDovecot, openBareDovecot } from './real-gateway.js';
+import { runWarm } from '../kit/warm-program.js';
+import { backendPassword, onDovecot, openBareDovecot, openRealGateway } from './real-gateway.js';
 
 async function printedBy(lab: Lab): Promise<string> {
   const inside = lab.inRoot(lab.folder);
@@ -17,7 +18,7 @@ async function printedBy(lab: Lab): Promise<string> {
 onDovecot('values of several lines', openBareDovecot, async (t, lab) => {
   const before = parseDoveconf(await printedBy(lab));
   assert.equal(before?.version.startsWith(lab.version), true);
-  assert.equal(before.nameCase, 'fold');
+  assert.equal(before.names.case, 'fold');
   const literal = 'login_greeting = "<<EOD"\n';
   const heredocs = `namespace inbox {
   mail_path = <<END OF IT
@@ -36,4 +37,33 @@ EOD
   const printed = await printedBy(lab);
   t.diagnostic(`<< in ${[...printed.matchAll(/^.*<<.*$/gm)].join(', ')}`);
   assert.deepEqual(parseDoveconf(printed), before);
+});
+
+onDovecot('the domain of names is dropped, and resolve closes it', openBareDovecot, async (t, lab) => {
+  const format = lab.series === '2.3' ? '%Ln' : '%{user | username | lower}';
+  await lab.writeExtraConf(`doveadm_password = ${backendPassword}
+auth_username_format = ${format}
+service auth {
+  unix_listener dovegate-userdb {
+    mode = 0600
+  }
+}
+`);
+  assert.deepEqual(parseDoveconf(await printedBy(lab))?.names, {
+    case: 'fold',
+    merged: 'drops the domain of names (auth_username_format)',
+  });
+  await lab.addUsers(['ceo:{PLAIN}pw::::::']);
+  const policy = '\n    users: ["*@sales.example.com"]\n    allow: [mailbox list]';
+  const gateway = await openRealGateway(t, lab, { policy });
+  const list = ['mailbox', 'list', '-u', 'ceo@sales.example.com'];
+  const open = await gateway.doveadm(list);
+  assert.equal(open.exit, 0, open.text);
+  const resolve = `mail_users: { resolve: ${lab.folder}/run/dovegate-userdb }`;
+  await gateway.reload({ policy, more: resolve });
+  const closed = await gateway.doveadm(list);
+  assert.equal(closed.exit, 77, closed.text);
+  const { stdout } = await runWarm(['doctor', '--config', gateway.daemon.configFile, '--user', 'ceo@a.b']);
+  assert.match(stdout.toString(), /^ok +mail users +the auth service takes names in any case/m);
+  await gateway.finish();
 });

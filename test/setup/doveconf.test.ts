@@ -12,7 +12,7 @@ const sockets = [
 const common = {
   sharedNamespaces: ['shared/'],
   defaultRealm: undefined,
-  nameCase: 'fold',
+  names: { case: 'fold', merged: undefined },
   wantsTlsOnSockets: false,
 };
 
@@ -57,29 +57,42 @@ void test('where its ports are: as the listener says, else as all services, else
   ]);
 });
 
-void test('whether the case of names is kept', () => {
-  for (const [format, nameCase] of [
+void test('which names are one mailbox', () => {
+  const namesFor = (settings: string) =>
+    (['2.3', '2.4'] as const).map((series) => parseDoveconf(`# ${series}.1 (x): f\n${settings}\n`)?.names);
+  for (const [format, nameCase, isDropped = false] of [
     ['%Lu', 'fold'],
-    ['%Ln', 'fold'],
+    ['%Ln', 'fold', true],
     ['%20TLu', 'fold'],
     ['%u', 'keep'],
-    ['%n', 'keep'],
+    ['%n', 'keep', true],
     ['%{user | lower}', 'fold'],
-    ['%{user|lower|username}', 'fold'],
+    ['%{user|lower|username}', 'fold', true],
+    ['%{user | username}', 'keep', true],
+    ['%{user | username}@mail.example', 'keep', true],
+    ['%{user | regexp("@.*", "")}', 'keep', true],
     ['%{user}', 'keep'],
+    ['%{domain}/%{username}', 'keep'],
     ['%n@%Ld', 'keep'],
     ['%Ln@%Ld', 'fold'],
     ['%Uu', 'fold'],
     ['', 'keep'],
     ['%{user | username}@%{user | domain | lower}', 'keep'],
     ['%{user | username | lower}@%{user | domain | lower}', 'fold'],
-  ])
-    for (const series of ['2.3', '2.4'])
-      assert.equal(
-        parseDoveconf(`# ${series}.1 (x): f\nauth_username_format = ${format}\n`)?.nameCase,
-        nameCase,
-        format,
-      );
+  ] as const) {
+    const merged = isDropped ? 'drops the domain of names (auth_username_format)' : undefined;
+    const expected = { case: nameCase, merged };
+    assert.deepEqual(namesFor(`auth_username_format = ${format}`), [expected, expected], format);
+  }
+  const translated = 'translates characters of names (auth_username_translation)';
+  for (const [translation, merged] of [
+    ['#@/@', undefined],
+    ['%@', undefined],
+    ['@@', undefined],
+    ['#__@', translated],
+    ['"=@"', translated],
+  ] as const)
+    assert.equal(namesFor(`auth_username_translation = ${translation}`)[0]?.merged, merged, translation);
 });
 
 void test('2.4.5: values of several lines, whose lines are no settings and no ends of blocks', () => {
@@ -106,7 +119,7 @@ void test('2.4.5: values of several lines, whose lines are no settings and no en
   ].join('\n');
   const found = parseDoveconf(text);
   assert.equal(found?.version, '2.4.5-1');
-  assert.equal(found.nameCase, 'fold');
+  assert.deepEqual(found.names, common.names);
   assert.equal(found.baseDirectory, '/srv/run');
   assert.deepEqual(found.sharedNamespaces, ['shared/']);
   assert.equal(found.isPasswordSet, true);

@@ -246,7 +246,7 @@ function localBackend(
     // Dovecot 2.4 complains of its own directory in the name of a listener.
     listenerName: chosen.startsWith(`${base}/`) ? chosen.slice(base.length + 1) : chosen,
     series: dovecot?.series,
-    nameCase: dovecot?.nameCase ?? 'fold',
+    nameCase: dovecot?.names.case ?? 'fold',
     isReady: ready !== undefined,
   };
 }

@@ -28,7 +28,7 @@ import { formatJsonLines, formatWords } from '../../domain/records/audit/encode.
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { summarise } from '../../setup/inspect.js';
-import { inspectBeside } from '../../setup/inspect-beside.js';
+import { inspectBeside, whyOneMailbox } from '../../setup/inspect-beside.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
 import { lookAtDovecotPorts } from '../health/dovecot-look.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
@@ -497,7 +497,11 @@ function report(
       : lookAtDovecotPorts(machine.dovecot, written).map(({ text, todo }) =>
           todo === undefined ? text : `warning: ${text}; to end it: ${todo}`,
         );
-  const note = machine.dovecot?.wantsTlsOnSockets === true ? wantsTls : undefined;
+  const merged = machine.dovecot && whyOneMailbox(machine.dovecot.names);
+  const notes = [
+    ...(machine.dovecot?.wantsTlsOnSockets === true ? [wantsTls] : []),
+    ...(merged === undefined ? [] : [`warning: the Dovecot of this machine ${merged}`]),
+  ];
   const lines = [
     plain(dovecot ?? ''),
     ...certificates.map(plain),
@@ -515,7 +519,7 @@ function report(
       ? [`only root may use it: add the people of the team to "peers" in ${configuration}`]
       : []),
     ...(doors.length === 0 ? [] : ['', ...doors.map(plain)]),
-    ...(note === undefined ? [] : ['', note]),
+    ...notes.flatMap((note) => ['', note]),
     ...(answers.daemonUser === 'root' ? ['', asRoot] : []),
     ...(snippet === undefined
       ? ['', 'Dovecot listens as it should: nothing is to be changed there.']

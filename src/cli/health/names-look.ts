@@ -62,14 +62,17 @@ async function caseOf(
       const asGiven = await lookup.user(user);
       return 'user' in asGiven ? 'keep' : undefined;
     }
-    case 'found':
-      if (asOther.user.startsWith(other)) return 'keep';
-      // Any other name is one of a table of its own.
-      return foldAscii(asOther.user).startsWith(foldAscii(other)) ? 'fold' : undefined;
+    case 'found': {
+      // Any other name is one of a table of its own. A Dovecot may add the domain, or drop it.
+      const [found, written] = [localPart(asOther.user), localPart(other)];
+      return found === written ? 'keep' : foldAscii(found) === foldAscii(written) ? 'fold' : undefined;
+    }
     default:
       return asOther satisfies never;
   }
 }
+
+const localPart = (user: string): string => user.replace(/@.*/, '');
 
 function swapCase(text: string): string {
   return text.replace(/[a-z]|[A-Z]/gi, (one) => (one < 'a' ? one.toLowerCase() : one.toUpperCase()));

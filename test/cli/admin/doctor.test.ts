@@ -392,7 +392,7 @@ void test('an admin socket that accepts and is silent, and one that says somethi
   }
 });
 
-void test('a Dovecot of this machine that keeps the case of names, and a file that says otherwise', async (t) => {
+void test('a Dovecot of this machine whose names are one mailbox otherwise than the file says', async (t) => {
   const folder = openFolder(t);
   const fakes = fakePrograms(t);
   const write = (more: string): string => {
@@ -412,6 +412,12 @@ void test('a Dovecot of this machine that keeps the case of names, and a file th
       /the Dovecot of this machine keeps the case of names .*; write mail_users: \{ case: keep \}/,
     );
     assert.doesNotMatch(await said('mail_users: { case: keep }\n'), /case of names|in any case/);
+    fakes.write('doveconf', `printf '# 2.3.19 (x): f\\nauth_username_format = %%Ln\\n${socket}'`);
+    assert.match(
+      await said(''),
+      /mail_users.resolve: the Dovecot of this machine drops the domain of names .* set mail_users.resolve/,
+    );
+    assert.doesNotMatch(await said('mail_users: { resolve: "/run/userdb" }\n'), /the domain of names/);
     // Nothing is known of the Dovecot behind another socket.
     fakes.write('doveconf', "printf '# 2.3.19 (x): f\\n'");
     assert.doesNotMatch(await said('mail_users: { case: keep }\n'), /in any case/);

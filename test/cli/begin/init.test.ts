@@ -171,6 +171,15 @@ void test("Dovecot's own ports are named, with what closes those that others rea
   );
 });
 
+void test('a Dovecot that drops the domain of names', async (t) => {
+  const { place, init } = openMachine(t, `${found('2.3')}; echo 'auth_username_format = %Ln'`);
+  const { text } = await init('--defaults', '--directory', place, ...team);
+  assert.match(
+    text,
+    /^warning: the Dovecot of this machine drops the domain of names .*; set mail_users\.resolve /m,
+  );
+});
+
 for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
   void test(`with Dovecot ${series}: what it writes passes check and its tests`, async (t) => {
     const { place, init, files } = openMachine(t, found(series));
