@@ -174,7 +174,7 @@ function addDaemonCommands(program: Command, end: End): void {
     )
     .option(
       '--for <duration>',
-      'how long: 30m, 2h, at most 7d; a hold at most 3650d, and without it until two persons lift it',
+      'how long: 30m, 2h, 1m to 7d; a hold at most 3650d, and without it until two persons lift it',
       parseWait,
     )
     .option(

@@ -46,7 +46,7 @@ import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
 import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
 import { decideOnPage, isEnd } from './door-access.js';
-import { type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
+import { actionBudgets, type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
 import {
   called,
@@ -92,8 +92,6 @@ export interface OpenDoor {
   close(): Promise<void>;
 }
 
-/** Refused for no rate, unless they change nothing. */
-const takesAway: ReadonlySet<DoorAction['kind']> = new Set(['kill', 'drain', 'lock']);
 const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
 
 const toldMs = 30_000;
@@ -182,14 +180,13 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }),
     operate: decided(
       parseActionCall,
-      ({ kind }) => (takesAway.has(kind) ? undefined : 'enable'),
-      async (asked, peer, isEnding) => {
-        const { kind, from, what, reason } = asked;
+      ({ kind }) => actionBudgets[kind],
+      async (asked, peer, what) => {
+        const { kind, from, reason = '' } = asked;
         const person = personOf(asked.as, ['operate']);
         if ('code' in person) return { given: refused(person), isNothing: true };
-        const why = isEnding
-          ? undefined
-          : notes.whyNot('acts', person.name, [...from, kind, what, reason ?? '']);
+        const words = [...from, kind, asked.what, reason];
+        const why = what === 'enable' ? notes.whyNot('acts', person.name, words) : undefined;
         if (why !== undefined) return { given: refused(why), isNothing: true };
         const operator = { ...peer, by: person.name, from, person: wordsOnPage(person) };
         const done = await act(actionOf(asked, clock.wallMs()), operator);
@@ -199,12 +196,11 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     access: decided(
       parseAccessCall,
       (asked) => (isEnd(asked) ? undefined : asked.step === 'list' ? 'list' : 'step'),
-      async (asked, peer, isEnding) => {
+      async (asked, peer, what) => {
         const person = personOf(asked.as, ['approve']);
         if ('code' in person) return { given: refused(person), isNothing: true };
-        const isNoted = !isEnding && asked.step !== 'list';
         const words = [...asked.from, asked.reason ?? ''];
-        const why = isNoted ? notes.whyNot('acts', person.name, words) : undefined;
+        const why = what === 'step' ? notes.whyNot('acts', person.name, words) : undefined;
         if (why !== undefined) return { given: refused(why), isNothing: true };
         const { exchanges, settings: now } = served.now;
         const done = await decideOnPage(exchanges, now, person, asked, peer);
@@ -265,7 +261,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     run: (
       asked: Asked,
       peer: RecordedPeer,
-      isEnding: boolean,
+      what: Decided | undefined,
     ) => Promise<{ readonly given: HttpAnswer; readonly isNothing: boolean }>,
   ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
     const within = (what: Decided, given: HttpAnswer): HttpAnswer => {
@@ -281,7 +277,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const what = budgetOf(asked);
       const waitMs = what === undefined ? undefined : budget.takeDecided(what, clock.now());
       if (waitMs !== undefined) return refused(tooOften(waitMs));
-      const { given, isNothing } = await run(asked, peer, what === undefined);
+      const { given, isNothing } = await run(asked, peer, what);
       return what === undefined && isNothing ? within('nothing', given) : given;
     };
   }

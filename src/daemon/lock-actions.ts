@@ -101,11 +101,14 @@ async function lockNow(
 ): Promise<ActionResult> {
   const { access, service } = parts;
   const mostMs = holds ? bounds.holdMs : bounds.lockMs;
-  const isTime = forMs === undefined ? holds : Number.isSafeInteger(forMs) && forMs > 0 && forMs <= mostMs;
+  const isTime =
+    forMs === undefined
+      ? holds
+      : Number.isSafeInteger(forMs) && forMs >= bounds.lockLeastMs && forMs <= mostMs;
   if (!isTime)
     return refused(
-      `a lock is for more than nothing and at most ${durationWords(bounds.lockMs)}, ` +
-        `a hold for at most ${durationWords(bounds.holdMs)} or without an end`,
+      `a lock or hold is for at least ${durationWords(bounds.lockLeastMs)}; a lock for at most ` +
+        `${durationWords(bounds.lockMs)}, a hold for at most ${durationWords(bounds.holdMs)} or without an end`,
     );
   const found = await readTarget(parts, target);
   if (typeof found === 'string') return { kind: 'unknown', text: found };

@@ -44,16 +44,17 @@ void test('bytes of each kind: the longest body can be read, and then it takes i
   }
 });
 
-// bounds.doorLists, bounds.doorListMs, bounds.doorSteps, bounds.doorStepMs
-void test('lists of requests for access take nothing from steps, nor these from others; no decision is refused before it is read', () => {
+// bounds.doorLists, bounds.doorListMs, bounds.doorSteps, bounds.doorStepMs, bounds.doorLocks, bounds.doorLockMs
+void test('lists of requests for access take nothing from steps, nor these or locks from others; no decision is refused before it is read', () => {
   const budget = new DoorBudget();
   const most = {
     list: [bounds.doorLists, bounds.doorListMs],
     step: [bounds.doorSteps, bounds.doorStepMs],
+    lock: [bounds.doorLocks, bounds.doorLockMs],
     enable: [bounds.doorCalls, bounds.doorCallMs],
     nothing: [bounds.doorCalls, bounds.doorCallMs],
   } as const;
-  for (const what of ['list', 'step', 'enable', 'nothing'] as const) {
+  for (const what of ['list', 'step', 'lock', 'enable', 'nothing'] as const) {
     const [times, refillMs] = most[what];
     assert.equal(
       takenOf(() => budget.takeDecided(what, 0)),

@@ -213,7 +213,7 @@ void test('root, a person who may be root, and the last one who operates on the 
 // bounds.lockMs
 void test('a lock is for a time, and its record is tried again', async () => {
   const { engine, lock } = open();
-  for (const forMs of [0, -1, 0.5, bounds.lockMs + 1, Number.NaN])
+  for (const forMs of [0, -1, 0.5, bounds.lockLeastMs - 1, bounds.lockMs + 1, Number.NaN])
     assert.equal((await lock('dave', root, forMs)).kind, 'refused');
   engine.setJournal('refuse');
   const { kind, text } = await lock('dave', root, bounds.lockMs);
@@ -236,7 +236,8 @@ void test('a hold says whom it binds, and what is not known of the names of its 
   const [{ action, user, until, duration_ms: ms } = {}] = engine.recordsOf('lock');
   assert.deepEqual([action, user, until, ms], ['held', 'bob@example.org', undefined, undefined]);
   assert.match((await hold(bob, root, 3_600_000)).text, / is held until \d{4}-/);
-  for (const forMs of [0, -1, 0.5, Number.NaN]) assert.equal((await hold(bob, root, forMs)).kind, 'refused');
+  for (const forMs of [0, -1, 0.5, bounds.lockLeastMs - 1, Number.NaN])
+    assert.equal((await hold(bob, root, forMs)).kind, 'refused');
   for (const target of ['anna', 'key:x', 'backend:mail1', 'user:*@example.org'])
     assert.notEqual((await hold(target)).kind, 'done', target);
   // A lock of a person counts no hold.
@@ -381,7 +382,7 @@ void test('a hold has an end within a bound, or none', async () => {
   for (const forMs of [bounds.holdMs + 1, 999_999_999_999, 8.64e15, Number.MAX_SAFE_INTEGER])
     assert.deepEqual(await hold(bob, root, forMs), {
       kind: 'refused',
-      text: 'a lock is for more than nothing and at most 7 days, a hold for at most 3,650 days or without an end',
+      text: 'a lock or hold is for at least 1 min; a lock for at most 7 days, a hold for at most 3,650 days or without an end',
     });
   assert.match((await hold(bob, root, bounds.holdMs)).text, / is held until \d{4}-/);
 });

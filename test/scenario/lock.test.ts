@@ -186,7 +186,7 @@ async function lockEachWay({ as, program, daemon, tcp, http }: Opened): Promise<
     [['backend:x', '--for', '1h', '--reason', 'x'], /there is no backend x/],
     [['user:*@example.org', '--for', '1h', '--reason', 'x'], /no name of one mail user/],
     [['anna', '--for', '8d', '--reason', 'x'], /at most 7 d/],
-    [['anna', '--for', '0s', '--reason', 'x'], /more than nothing/],
+    [['anna', '--for', '59s', '--reason', 'x'], /at least 1 min/],
     [['anna', '--for', '1h', '--reason', ' '], /say why/],
   ] as const) {
     const refused = await program('lock', ...args);
@@ -352,7 +352,7 @@ test('locks and holds survive restarts, kill -9, and a `state` or a journal of b
   assert.equal((await program('lock', ...lockAnna)).exit, 0);
 
   // Without the journal, or with an older copy of it.
-  await until(() => isKept('case 17') && isKept('stolen'), 'lock and hold are kept');
+  await until(() => isKept('case 17') && isKept('her laptop was stolen'), 'lock and hold are kept');
   await start(() => renameSync(first.path('audit'), first.path('audit-old')));
   assert.ok(daemon.logs.some((each) => each['event'] === 'locks-kept'));
   await are(true, true, 'no journal');
