@@ -111,7 +111,15 @@ export class Locks {
     const hidden = { target: 'a mailbox', reason: `that of ${noun} ${id}` };
     const about = isNamed ? { target: name, reason } : hidden;
     if (hold === undefined) return { code: 'locked', values: { ...about, by, until } };
-    return { code: 'held', values: { ...about, by, since, why: hold.why } };
+    const values = {
+      ...about,
+      by,
+      since,
+      get why() {
+        return hold.why;
+      },
+    };
+    return { code: 'held', values };
   }
 
   shown(lock: LockEntry): ShownLock {

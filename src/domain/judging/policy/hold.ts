@@ -13,7 +13,7 @@ export interface HoldRefusal {
   readonly lock: LockEntry;
   /** Whether the line names the held user, or everybody. */
   readonly isNamed: boolean;
-  /** For people. */
+  /** For people; made when it is read, which most refusals are not. */
   readonly why: string;
 }
 
@@ -45,7 +45,13 @@ export function refusalOfHolds(
   const named = holds.find((lock) => mayTouch(heldNames(lock), meant));
   if (named !== undefined) {
     const isForSeveral = isForAll || userMasks.length > 0;
-    return { lock: named, isNamed: true, why: isForSeveral ? `${what}; ${without(holds, policy)}` : what };
+    return {
+      lock: named,
+      isNamed: true,
+      get why() {
+        return isForSeveral ? `${what}; ${without(holds, policy)}` : what;
+      },
+    };
   }
   if (command.hold === 'all') return { lock: first, isNamed: false, why: `${what}, also of that one` };
   if (shared !== undefined && !(command.hold === 'into' && shared === 'query')) {
@@ -72,16 +78,25 @@ function onlyAddsFlags({ command, parsed }: Holdable): boolean {
 
 const namesMax = 20;
 
-/** A list of users is known where the policy names each of them. */
 function without(holds: readonly LockEntry[], policy: Pick<Policy, 'users' | 'except'> | undefined): string {
-  const all = policy?.users.texts ?? ['*'];
-  const isKnown = !all.some((text) => text.includes('*'));
-  const others = all.filter(
-    (user) => policy?.except.matches(user) !== true && !holds.some((lock) => heldNames(lock).matches(user)),
-  );
-  const isShort = isKnown && others.length > 0 && others.length <= namesMax;
-  const list = isShort ? `, which has ${others.join(' ')}` : ' without the users that are held';
+  const others = othersOf(holds, policy);
+  const list = others.length > 0 ? `, which has ${others.join(' ')}` : ' without the users that are held';
   return `send it with \`dovegate send --users LIST\`, a list${list}`;
+}
+
+/** Empty: there are none, too many to show, or the policy does not name each of them. */
+function othersOf(
+  holds: readonly LockEntry[],
+  policy: Pick<Policy, 'users' | 'except'> | undefined,
+): readonly string[] {
+  const others: string[] = [];
+  for (const user of policy?.users.texts ?? ['*']) {
+    if (user.includes('*') || others.length > namesMax) return [];
+    if (policy?.except.matches(user) === true || holds.some((lock) => heldNames(lock).matches(user)))
+      continue;
+    others.push(user);
+  }
+  return others.length > namesMax ? [] : others;
 }
 
 const names = new WeakMap<LockEntry['locked'], GlobList>();

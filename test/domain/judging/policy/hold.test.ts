@@ -155,6 +155,25 @@ void test('all users: the list without those that are held, where the policy nam
   assert.equal(saying([bob]), `${start} without the users that are held`);
 });
 
+void test('nothing is listed before it is read, and then no more users than it shows', () => {
+  let looked = 0;
+  class Counted extends GlobList {
+    override matches(user: string): boolean {
+      looked += 1;
+      return super.matches(user);
+    }
+  }
+  const names = Array.from({ length: 20_000 }, (_, at) => `u${at}@example.com`);
+  const holds = names.slice(0, 150).map((user) => holdOf(user));
+  const many = { users: new GlobList(names), except: new Counted(['root@example.com']) };
+  const attempt = attemptOf('', ['expunge', '-A', 'mailbox', 'INBOX', 'all']);
+  const found = refusalOfHolds(holds, attempt, many);
+  assert.ok(found);
+  assert.equal(looked, 0);
+  assert.match(found.why, /a list without the users that are held$/);
+  assert.ok(looked <= holds.length + 21, `${looked} users were looked at`);
+});
+
 void test('a hold of several names, and no hold', () => {
   const attempt = attemptOf('caro@example.com', ['expunge', 'mailbox', 'INBOX', 'all']);
   const carol = holdOf('carol@example.com', ['carol@example.com', 'caro@example.com']);
