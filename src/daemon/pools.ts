@@ -16,7 +16,6 @@ interface Slot {
   readonly key: string;
   /** The pool reads them at each use. */
   readonly limits: Changeable<PoolLimits>;
-  readonly opened: { count: number };
   isDrained: boolean;
 }
 
@@ -127,7 +126,6 @@ export class Pools {
     if (known?.key === key) return known;
     const limits = limitsOf(backend, settings, this.#isWatched);
     const { connect, clock, observe } = this.#adapters;
-    const opened = known?.opened ?? { count: 0 };
     const pool = new Pool({
       target,
       configured,
@@ -136,9 +134,9 @@ export class Pools {
       clock,
       observe,
       chance: randomFraction,
-      opened,
+      past: known?.pool.past,
     });
-    return { pool, key, limits, opened, isDrained: backend.drained };
+    return { pool, key, limits, isDrained: backend.drained };
   }
 }
 

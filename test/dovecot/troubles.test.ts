@@ -111,12 +111,17 @@ onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot
       assert.ok(cells.includes('INBOX') && !cells.includes('FromTheMail'));
     });
 
-    // What `peers` refuses is no command.
+    // What `peers` refuses is no command. On a fast machine more than ten denials fall into a second, and the others are only counted.
     const records = await gateway.finish();
-    const outcomes = records
-      .filter(({ record }) => record['event'] === 'completion')
-      .map(({ record }) => record['outcome']);
-    assert.deepEqual(outcomes, [...Array.from({ length: 5 + 3 + 3 }, () => 'denied'), 'ok']);
+    const outcomes = records.flatMap(({ record: { event, outcome, action, count } }) =>
+      event === 'completion'
+        ? [String(outcome)]
+        : event === 'limit' && action === 'refused'
+          ? Array.from({ length: Number(count) }, () => 'denied')
+          : [],
+    );
+    const all = [...Array.from({ length: 5 + 3 + 3 }, () => 'denied'), 'ok'];
+    assert.deepEqual(outcomes.toSorted(), all);
   });
 
   await t.test(
@@ -173,17 +178,19 @@ onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot
     );
 
     await sub.test('a certificate of an unknown authority: exit 75 and one line that says so', async () => {
-      daemon.write('mail1.password', `${backendPassword}\n`);
+      const before = failedDials(daemon).length;
       daemon.write('ca.pem', makeAuthority({ name: 'another authority' }).certificatePem);
+      daemon.write('mail1.password', `${backendPassword}\n`);
       await daemon.reload();
-      await assertBarred(gateway, 'tls-failed');
+      await assertBarred(gateway, 'tls-failed', before);
     });
 
     let expected = '';
-    await sub.test('both are right again: it works after a reload of the daemon', async () => {
+    await sub.test('both are right again: it is found out by itself after a reload, and works', async () => {
+      const ups = countOf(daemon, 'backend-up');
       daemon.write('ca.pem', readFileSync(lab.caFile, 'utf8'));
       await daemon.reload();
-      await daemon.waitForLog(({ event }) => event === 'backend-up', 'the way is open', 60_000);
+      await daemon.waitForLog(() => countOf(daemon, 'backend-up') > ups, 'the way is open', 60_000);
       expected = await assertWorks(gateway);
     });
 
@@ -234,17 +241,23 @@ async function assertWorks(gateway: RealGateway): Promise<string> {
   return result.stdout.toString();
 }
 
-/** The next command fails for this cause, by itself, and one record of the log names backend and cause. */
-async function assertBarred(gateway: RealGateway, cause: string): Promise<void> {
+/** Dials that failed, but for those after the first failed one, which are of level debug. */
+function failedDials({ logs }: Daemon): readonly LogRecord[] {
+  return logs.filter(({ event, level }) => event === 'dial-failed' && level === 'error');
+}
+
+/** The next command fails for this cause, by itself, and since `before` one record of the log names backend and cause. */
+async function assertBarred(
+  gateway: RealGateway,
+  cause: string,
+  before = failedDials(gateway.daemon).length,
+): Promise<void> {
   const { daemon } = gateway;
-  // The dials after the first failed one are of level debug.
-  const isFailedDial = ({ event, level }: LogRecord): boolean => event === 'dial-failed' && level === 'error';
-  const before = daemon.logs.filter(isFailedDial).length;
   const result = await gateway.doveadm(quota, { timeoutMs: 60_000 });
   assert.deepEqual([result.exit, rowsOf(result)], [75, []], result.text);
   assert.match(result.stderr, /mail1/);
   await daemon.waitForLog(({ type }) => type === cause, cause);
-  const told = daemon.logs.filter(isFailedDial).slice(before);
+  const told = failedDials(daemon).slice(before);
   assert.deepEqual(
     told.map(({ backend, type }) => [backend, type]),
     [['mail1', cause]],

@@ -26,6 +26,7 @@ export interface DialsOwner extends UpstreamOwner {
 
 export interface Dials {
   readonly health: Health;
+  readonly past: Past;
   /** Dials under way that become upstreams; probes do not count. */
   readonly count: number;
   readonly isAllowed: boolean;
@@ -33,6 +34,8 @@ export interface Dials {
   dial(): void;
   /** The backend ended an idle upstream. */
   lost(upstream: Upstream): void;
+  /** Dials where a backend that was down has not been dialled since a reload or a drain. */
+  findOut(): void;
   /** Cancels all dials without a report. */
   abort(reason: unknown): void;
 }
@@ -50,8 +53,15 @@ const gone = 'it did not keep a connection that nobody had used yet';
 export interface DialsOptions extends DialOptions {
   readonly limits: DialOptions['limits'] & HealthLimits;
   readonly observe: Observe;
-  /** Upstreams of this backend so far: their ids count on in the pool after a reload, while those of the pool before still run. */
-  readonly opened?: { count: number };
+  readonly past?: Past | undefined;
+}
+
+/** Of a backend, handed on to the pool after a reload. */
+export interface Past {
+  /** Upstreams so far: their ids count on, while those of the pool before still run. */
+  opened: number;
+  /** Since when it is reported as down; undefined: it is not. The first dial that succeeds ends it, whatever made the pool rest before. */
+  downSinceMs: number | undefined;
 }
 
 export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
@@ -60,16 +70,16 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
   const own = { ...options, target: sharingReads(options.target, tellUnread) };
   const dialing = new Set<AbortController>();
   const looking = new Set<AbortController>();
-  const health = new Health({ ...options, backend, retry, look: () => void look() });
-  const opened = options.opened ?? { count: 0 };
+  const past = options.past ?? { opened: 0, downSinceMs: undefined };
+  const health = new Health({ ...options, past, backend, retry, look: () => void look() });
 
   function tellUnread(text: string): void {
     observe({ kind: 'password-unread', level: 'warn', text, backend });
   }
 
   function nextId(): string {
-    opened.count += 1;
-    return `${backend}-${opened.count}`;
+    past.opened += 1;
+    return `${backend}-${past.opened}`;
   }
 
   async function open(controller: AbortController): Promise<void> {
@@ -134,6 +144,10 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
 
   return {
     health,
+    past,
+    findOut() {
+      if (past.downSinceMs !== undefined && health.state.at === 'up' && dialing.size === 0) dial();
+    },
     get count() {
       return dialing.size;
     },
@@ -164,15 +178,9 @@ export type HealthState =
       readonly at: 'down';
       readonly fault: UpstreamFault;
       readonly failures: number;
-      readonly sinceMs: number;
       readonly timer: Timer;
     }
-  | {
-      readonly at: 'probing';
-      readonly fault: UpstreamFault;
-      readonly failures: number;
-      readonly sinceMs: number;
-    };
+  | { readonly at: 'probing'; readonly fault: UpstreamFault; readonly failures: number };
 
 export interface HealthLimits {
   /** Pause after the first failed dial; doubled after each further one, up to the maximum. */
@@ -184,6 +192,7 @@ export interface HealthLimits {
 
 export interface HealthParts {
   readonly backend: string;
+  readonly past: Past;
   readonly limits: HealthLimits;
   readonly clock: Clock;
   readonly chance: () => number;
@@ -281,27 +290,28 @@ export class Health {
   }
 
   dialled(): void {
-    const { clock, backend, observe } = this.#parts;
+    const { clock, backend, observe, past } = this.#parts;
     const was = this.#state;
     this.#aliveMs = clock.now();
     this.#hasBeenUp = true;
-    if (was.at === 'up') return;
-    this.#before = { failures: was.failures, upMs: this.#aliveMs };
-    this.#becomeUp();
-    if (was.at === 'down' || was.at === 'probing') {
-      const duration_ms = Math.round(clock.now() - was.sinceMs);
-      observe({
-        kind: 'backend-up',
-        level: 'warn',
-        text: `backend ${backend} is back`,
-        backend,
-        duration_ms,
-      });
+    if (was.at !== 'up') {
+      this.#before = { failures: was.failures, upMs: this.#aliveMs };
+      this.#becomeUp();
     }
+    if (past.downSinceMs === undefined) return;
+    const duration_ms = Math.round(clock.now() - past.downSinceMs);
+    past.downSinceMs = undefined;
+    observe({
+      kind: 'backend-up',
+      level: 'warn',
+      text: `backend ${backend} is back`,
+      backend,
+      duration_ms,
+    });
   }
 
   dialFailed(fault: UpstreamFault, isAlone: boolean): void {
-    const { clock, backend, observe, retry, limits, chance } = this.#parts;
+    const { clock, backend, observe, past, retry, limits, chance } = this.#parts;
     const was = this.#state;
     const { code: type, phase, message } = fault;
     this.failed[phase] += 1;
@@ -322,14 +332,14 @@ export class Health {
       return;
     }
     const isNew = was.at !== 'down' && was.at !== 'probing';
-    const sinceMs = isNew ? clock.now() : was.sinceMs;
+    past.downSinceMs ??= clock.now();
     this.#hasBeenDown = true;
     if (isNew) this.#changedMs = clock.wallMs();
     const timer = clock.setTimer(pauseMs, () => {
-      this.#become({ at: 'probing', fault, failures, sinceMs });
+      this.#become({ at: 'probing', fault, failures });
       retry();
     });
-    this.#become({ at: 'down', fault, failures, sinceMs, timer });
+    this.#become({ at: 'down', fault, failures, timer });
     const text = `backend ${backend} is down: ${message}`;
     if (isNew) observe({ kind: 'backend-down', level: 'error', text, backend, type });
   }

@@ -18,6 +18,7 @@ import {
   type DialsOwner,
   type HealthLimits,
   type HealthState,
+  type Past,
 } from './dials.js';
 import { FairQueue } from './fair-queue.js';
 import { dueClaims } from './fair-share.js';
@@ -173,6 +174,11 @@ export class Pool implements DialsOwner, WaiterOwner {
   left(waiter: Waiter): void {
     this.#queue.delete(waiter);
     this.match();
+  }
+
+  /** For the pool that replaces it. */
+  get past(): Past {
+    return this.#dials.past;
   }
 
   get openCount(): number {
@@ -413,6 +419,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     this.#mode = 'serving';
     if (this.#kept > 0) this.#dials.health.watch();
     this.match();
+    this.#dials.findOut();
   }
 
   #leave(mode: 'drained' | 'draining', why: LeaseRefusal['why']): void {

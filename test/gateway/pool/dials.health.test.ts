@@ -18,6 +18,7 @@ function open({ chance = () => 0 }: { chance?: () => number } = {}) {
   const calls: string[] = [];
   const health = new Health({
     backend: 'mail1',
+    past: { opened: 0, downSinceMs: undefined },
     limits,
     clock,
     chance,

@@ -218,3 +218,30 @@ void test('drained from the beginning: started, it dials nothing before it is en
   assert.deepEqual(poolSizes(story.pool), [0, 1, 0, 0]);
   await assertEnds(story);
 });
+
+void test('a backend that was down is dialled by itself after a drain, and by the pool of a reload; its outage ends once', async () => {
+  const away = openPool();
+  away.dialler.setAnswer('refuse');
+  const { outcome } = await away.leased();
+  assert.ok(outcome instanceof UpstreamFault && outcome.code === 'dial-refused');
+  away.pool.setDrained(true);
+  await away.clock.advance(3_000);
+  assert.equal(away.dialler.dials, 1);
+  away.pool.setDrained(false);
+  await settle();
+  assert.deepEqual([away.dialler.dials, away.pool.snapshot().health], [2, 'down']);
+  const back = openPool({}, { past: away.pool.past, clock: away.clock });
+  away.pool.setDrained(true);
+  for (let reload = 0; reload < 2; reload += 1) {
+    back.pool.start();
+    await settle();
+  }
+  assert.deepEqual([back.dialler.dials, back.pool.snapshot().health], [1, 'up']);
+  const ups = back.events.filter(({ kind }) => kind === 'backend-up');
+  assert.deepEqual(
+    ups.map((event) => 'duration_ms' in event && event.duration_ms),
+    [3_000],
+  );
+  await assertEnds(back);
+  await assertEnds(away);
+});
