@@ -51,6 +51,7 @@ export const closeReasons = {
   'not-reusable': ['after this command, or this reply, it must not serve another'],
   'reply-timeout': ['no answer in time', "look into the backend's log"],
   probed: ['it was only to see whether the backend greets'],
+  renewed: ['a command that changes something came more than `fresh_for` after its dial'],
   stale: ['its Dovecot was stopped; the process that served it still runs'],
   aborted: ['the command on it was given up'],
   'receiver-stall': ['a receiver of records took nothing', 'repair the receiver'],
@@ -151,6 +152,11 @@ export interface Transport {
   whenClosed(): Promise<void>;
   /** Our side's reason for the close, if we closed it. */
   readonly closedFor: CloseReason | undefined;
+  /**
+   * A socket of a UNIX path that was dialled: whether another file stands there now, or none. Then whoever serves this transport was
+   * stopped, and may go on answering with the settings of before. Always false for others.
+   */
+  readonly isReplaced: boolean;
   /** Bytes written that the kernel has not taken yet. */
   readonly unsentBytes: number;
   /**

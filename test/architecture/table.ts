@@ -469,7 +469,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'adapters/net': rule(['ports', 'concurrency', 'domain/people/identity', 'adapters/host/system-trust'], {
     public: ['dial', 'listen', 'tls-accept', 'transport'],
     // crypto: the names of OpenSSL's options.
-    builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
+    builtins: ['net', 'dns', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),
   // HTTP for whoever speaks it: requests over a transport; and the one server of the admin endpoints and the page.
   'adapters/http': rule(['ports', 'concurrency', 'domain/people/identity/peer'], {

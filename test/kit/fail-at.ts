@@ -93,6 +93,9 @@ export function failableTransport(failAt: FailAt, name: string, transport: Trans
     get closedFor() {
       return transport.closedFor;
     },
+    get isReplaced() {
+      return transport.isReplaced;
+    },
     get unsentBytes() {
       return transport.unsentBytes;
     },

@@ -17,6 +17,8 @@ export interface MemoryPeer {
   send: (bytes: string | Buffer) => void;
   /** Ends the peer's sending side. */
   end(): void;
+  /** Another one listens at its path from now on. */
+  replace(): void;
   /** The peer is gone: reads and writes of the transport fail from here on, unread bytes are lost. */
   vanish(): void;
   /** While true, what the transport writes stays unsent. */
@@ -73,6 +75,7 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
   let closedFor: CloseReason | undefined;
   let tlsAnswer: 'accept' | 'refuse' | 'hang' = 'accept';
   let isReading = false;
+  let isReplaced = false;
   /** Everybody who waits for something; each looks again after every change. */
   const checks = new Set<() => void>();
   let goneListener: (() => void) | undefined;
@@ -190,6 +193,9 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
     get closedFor() {
       return closedFor;
     },
+    get isReplaced() {
+      return isReplaced;
+    },
     get unsentBytes() {
       return unsentBytes();
     },
@@ -198,6 +204,9 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
     },
   };
   const peer: MemoryPeer = {
+    replace() {
+      isReplaced = true;
+    },
     send(bytes) {
       assert.ok(!isPeerEnded && !isGone, 'the peer has ended');
       if (bytes.length > 0) inbound.push(Buffer.from(bytes));

@@ -1,16 +1,17 @@
-// Opens a transport to an address.
+// Opens a transport to an address: of a name with several addresses the first that answers, of a path the socket that stands there.
 
+import { promises as dns } from 'node:dns';
+import { statSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { systemCodeOf, UpstreamFault } from '../../ports/faults.js';
-import type { Clock } from '../../ports/machine.js';
-import type { Transport } from '../../ports/transport.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { Connect } from '../../ports/transport.js';
 import { wrapSocket } from './transport.js';
 
-type Target =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+/** After this time without an answer the next address of a name is dialled too, beside those before (RFC 8305). */
+const nextAddressMs = 250;
 
-function sentenceOf(cause: Error): string {
+function sentenceOf(cause: unknown): string {
   const code = systemCodeOf(cause);
   switch (code) {
     case 'ECONNREFUSED':
@@ -30,40 +31,98 @@ function sentenceOf(cause: Error): string {
   }
 }
 
+/** All addresses of a name, the preferred one first. */
+export type FindAddresses = (host: string) => Promise<readonly { readonly address: string }[]>;
+
+const findAll: FindAddresses = (host) => dns.lookup(host, { all: true });
+
 /** Returns the dialer: it opens a transport, or rejects with UpstreamFault `dial-refused` or with the signal's reason. */
-export function createConnect(clock: Clock): (target: Target, signal: AbortSignal) => Promise<Transport> {
-  return (target, signal) =>
-    new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const socket: Socket =
-        target.kind === 'unix'
-          ? connectSocket({ path: target.path, allowHalfOpen: true })
-          : connectSocket({
-              host: target.host,
-              port: target.port,
-              allowHalfOpen: true,
-              noDelay: true,
-              keepAlive: true,
-            });
-      const place = target.kind === 'unix' ? target.path : `${target.host}:${target.port}`;
-      const settle = (): void => signal.removeEventListener('abort', onAbort);
-      const onAbort = (): void => {
-        socket.off('connect', onConnect);
-        socket.destroy();
-        reject(signal.reason);
+export function createConnect(clock: Clock, find = findAll): Connect {
+  return async (target, signal) => {
+    signal.throwIfAborted();
+    if (target.kind === 'tcp') {
+      const { host, port } = target;
+      const open: Opening = (address) =>
+        connectSocket({ host: address, port, allowHalfOpen: true, noDelay: true, keepAlive: true });
+      return wrapSocket(await openFirst(`${host}:${port}`, find(host), open, clock, signal), clock);
+    }
+    const { path } = target;
+    for (;;) {
+      const file = fileAt(path);
+      const open: Opening = () => connectSocket({ path, allowHalfOpen: true });
+      const socket = await openFirst(path, Promise.resolve([{ address: path }]), open, clock, signal);
+      const isLeft = (): boolean => file === undefined || fileAt(path) !== file;
+      if (!isLeft()) return wrapSocket(socket, clock, undefined, isLeft);
+      // Nobody knows whether it leads to the one before or to the one that stands there now.
+      socket.destroy();
+    }
+  };
+}
+
+/** Which file stands at a path. A new socket often gets the inode of the one before: only the time of its change (ns) differs then. */
+function fileAt(path: string): string | undefined {
+  try {
+    const { dev, ino, ctimeNs } = statSync(path, { bigint: true });
+    return `${dev} ${ino} ${ctimeNs}`;
+  } catch {
+    return undefined;
+  }
+}
+
+type Opening = (address: string) => Socket;
+
+/** The first socket that is connected; the others are closed. A slow address is not given up for the next one. */
+function openFirst(
+  place: string,
+  found: ReturnType<FindAddresses>,
+  open: Opening,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const left: string[] = [];
+  const opening = new Set<Socket>();
+  let timer: Timer | undefined;
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      timer?.cancel();
+      signal.removeEventListener('abort', onAbort);
+      left.length = 0;
+      for (const socket of opening) socket.removeAllListeners('connect').destroy();
+    };
+    const onAbort = (): void => {
+      settle();
+      reject(signal.reason);
+    };
+    const fail = (cause: unknown): void => {
+      settle();
+      const text = `cannot connect to ${place}: ${sentenceOf(cause)}`;
+      reject(new UpstreamFault('dial-refused', text, cause));
+    };
+    const next = (): void => {
+      timer?.cancel();
+      const address = left.shift();
+      if (address === undefined) return;
+      const socket = open(address);
+      opening.add(socket);
+      const onError = (cause: unknown): void => {
+        opening.delete(socket);
+        if (left.length > 0) next();
+        else if (opening.size === 0) fail(cause);
       };
-      const onError = (cause: Error): void => {
-        settle();
-        reject(new UpstreamFault('dial-refused', `cannot connect to ${place}: ${sentenceOf(cause)}`, cause));
-      };
-      const onConnect = (): void => {
-        settle();
-        const transport = wrapSocket(socket, clock);
-        socket.off('error', onError);
-        resolve(transport);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
       socket.on('error', onError);
-      socket.once('connect', onConnect);
-    });
+      socket.once('connect', () => {
+        opening.delete(socket);
+        socket.off('error', onError);
+        settle();
+        resolve(socket);
+      });
+      if (left.length > 0) timer = clock.setTimer(nextAddressMs, next);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    found.then((addresses) => {
+      if (signal.aborted) return;
+      left.push(...addresses.map(({ address }) => address));
+      next();
+    }, fail);
+  });
 }

@@ -57,10 +57,12 @@ class SocketTransport implements Transport {
   #goneListener: (() => void) | undefined;
   readonly #gone = new Latch();
   readonly #kernel: SocketQuestions | undefined;
+  readonly #isLeft: (() => boolean) | undefined;
   #poll: Timer | undefined;
 
-  constructor(socket: Socket | TLSSocket, clock: Clock, kernel: SocketQuestions | undefined) {
+  constructor(socket: Socket | TLSSocket, clock: Clock, kernel?: SocketQuestions, isLeft?: () => boolean) {
     this.#kernel = kernel;
+    this.#isLeft = isLeft;
     this.#socket = socket;
     this.#raw = socket;
     this.#clock = clock;
@@ -208,6 +210,10 @@ class SocketTransport implements Transport {
     return this.#closedFor;
   }
 
+  get isReplaced(): boolean {
+    return this.#isLeft?.() ?? false;
+  }
+
   get unsentBytes(): number {
     return this.#socket.writableLength;
   }
@@ -353,9 +359,17 @@ function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
   return typeof written === 'number' && typeof queued === 'number' ? written - queued : undefined;
 }
 
-/** Made with `allowHalfOpen`, and owned from here on. `kernel`: for states of the other end that no event reports. */
-export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: SocketQuestions): Transport {
-  return new SocketTransport(socket, clock, kernel);
+/**
+ * Made with `allowHalfOpen`, and owned from here on. `kernel`: for states of the other end that no event reports; `isLeft`: what
+ * `isReplaced` says.
+ */
+export function wrapSocket(
+  socket: Socket | TLSSocket,
+  clock: Clock,
+  kernel?: SocketQuestions,
+  isLeft?: () => boolean,
+): Transport {
+  return new SocketTransport(socket, clock, kernel, isLeft);
 }
 
 export interface Pending<T> {

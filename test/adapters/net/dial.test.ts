@@ -1,12 +1,14 @@
 // Goal: an address becomes a transport, or one fault that says why. What must not happen: a socket that stays after an abort.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { renameSync, statSync, unlinkSync } from 'node:fs';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createConnect } from '../../../src/adapters/net/dial.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';
-import { createFakeClock } from '../../kit/fake-clock.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { listen } from './pair.js';
 
@@ -92,4 +94,84 @@ void test('an address with a zone is dialled through that interface', async (t) 
   assert.equal(String(await transport.read()), 'hello');
   transport.close('peer-ended');
   await transport.whenClosed();
+});
+
+void test('unix: whether another socket stands at the path, also where it got the inode of the one before', async (t) => {
+  const path = join(openFolder(t), 's');
+  const serve = async () => {
+    const server = createServer((far) => far.on('error', () => undefined).resume());
+    t.after(() => server.close());
+    await once(server.listen(path), 'listening');
+    return server;
+  };
+  const first = await serve();
+  const before = await connect({ kind: 'unix', path }, never);
+  assert.equal(before.isReplaced, false);
+  const { ino } = statSync(path);
+  // Gone, and there again: a file system gives the inode to the next file, as a rule.
+  unlinkSync(path);
+  assert.equal(before.isReplaced, true);
+  const second = await serve();
+  t.diagnostic(statSync(path).ino === ino ? 'the same inode' : 'another inode');
+  assert.equal(before.isReplaced, true);
+  const after = await connect({ kind: 'unix', path }, never);
+  assert.equal(after.isReplaced, false);
+  for (const transport of [before, after]) transport.close('probed');
+  await Promise.all([once(first.close(), 'close'), once(second.close(), 'close')]);
+});
+
+void test('unix: another socket came to the path during the dial: it is dialled again', async (t) => {
+  const folder = openFolder(t);
+  const serve = async (name: string) => {
+    const server = createServer((far) => far.on('error', () => undefined).end(name));
+    t.after(() => server.close());
+    await once(server.listen(join(folder, name)), 'listening');
+    return server;
+  };
+  await serve('old');
+  const server = await serve('new');
+  let accepted = 0;
+  server.on('connection', () => (accepted += 1));
+  const connecting = connect({ kind: 'unix', path: join(folder, 'old') }, never);
+  renameSync(join(folder, 'new'), join(folder, 'old'));
+  const transport = await connecting;
+  assert.equal(String(await transport.read()), 'new');
+  assert.deepEqual([transport.isReplaced, accepted], [false, 2]);
+  transport.close('probed');
+});
+
+/** Listens, and accepts nothing before it reads a byte: its queue of one is full then, and the kernel lets others wait. */
+const slowServer = `
+  const server = require('node:net').createServer((far) => far.end('slow'));
+  server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
+    require('node:fs').writeSync(1, String(server.address().port));
+    require('node:fs').readSync(0, Buffer.alloc(1));
+  });`;
+
+void test('a name with two addresses: a slow one is not given up for the next, which is dialled beside it', async (t) => {
+  const child = spawn(process.execPath, ['-e', slowServer], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => child.kill());
+  const [said]: Buffer[] = await once(child.stdout, 'data');
+  const port = Number(said);
+  const filling = Array.from({ length: 4 }, () => createConnection({ host: '127.0.0.1', port }));
+  t.after(() => filling.forEach((socket) => socket.destroy()));
+  for (const socket of filling) socket.on('error', () => undefined).resume();
+  await once(filling[0] ?? assert.fail(), 'connect');
+  const clock = createFakeClock();
+  const dial = createConnect(clock, () =>
+    Promise.resolve([{ address: '127.0.0.1' }, { address: '127.0.0.2' }]),
+  );
+  let hasFailed = false;
+  const connecting = dial({ kind: 'tcp', host: 'mail1.example.com', port }, never);
+  connecting.catch(() => (hasFailed = true));
+  await settle();
+  // Nobody listens at the second one.
+  await clock.advance(250);
+  await once(createConnection({ host: '127.0.0.2', port }), 'error').catch(() => undefined);
+  assert.equal(hasFailed, false);
+  child.stdin.write('x');
+  const transport = await connecting;
+  assert.equal(String(await transport.read()), 'slow');
+  assert.equal(clock.timers, 0);
+  transport.close('probed');
 });
