@@ -199,6 +199,7 @@ const values = {
   greetingMs: '5s',
   upstreamIdleMs: '5m',
   upstreamLifetimeMs: '1h',
+  upstreamFreshMs: '1s',
   redialMaxMs: '6s',
   greetingLineBytes: 8192,
   statusBytes: 4096,

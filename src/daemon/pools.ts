@@ -46,6 +46,7 @@ function limitsOf(
     minRateBytes: limits.minRateBytes,
     idleTimeoutMs: backend.idleTimeoutMs,
     maxLifetimeMs: backend.maxLifetimeMs,
+    freshForMs: backend.address.kind === 'unix' ? Number.POSITIVE_INFINITY : backend.freshForMs,
     redialMs,
     redialMaxMs,
     lookEveryMs: isWatched ? lookWatchedMs : lookEveryMs,

@@ -137,6 +137,9 @@ const backend = section(
       'an idle upstream beyond `idle` is closed after this time',
     ),
     max_lifetime: timer(asWritten.upstreamLifetimeMs).describe('an upstream is replaced after this time'),
+    fresh_for: timer(asWritten.upstreamFreshMs).describe(
+      'by TCP, a command that changes something gets an upstream that was dialled at most so long ago',
+    ),
     connect_timeout: timer(asWritten.connectMs).describe('time for a connection and TLS'),
     greeting_timeout: timer(asWritten.greetingMs).describe('time for the greeting and the login'),
     drained: flag().describe('`true`: its commands get `-TEMPFAIL`, running ones finish'),
@@ -159,6 +162,8 @@ const backend = section(
       'ca server_name key_pins: has no effect without TLS': (each) => tlsOf(each) === 'off',
       'allow_plaintext: has no effect unless tls is off': (each) =>
         each.allowPlaintext && tlsOf(each) !== 'off',
+      'fresh_for: has no effect on a UNIX socket, whose path shows a restart': (each, at) =>
+        each.address.kind === 'unix' && at.isWritten('fresh_for'),
     },
     'key-conflict': {
       'shared_namespaces: is the short form of namespaces, which lists the shared ones too; remove one of them':

@@ -70,6 +70,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   readonly origin: string;
   readonly weight: number;
   readonly isFresh: boolean;
+  readonly isYoung: boolean;
   readonly abortable: Abortable;
   ending: Ending | undefined = undefined;
   upstream: string | undefined = undefined;
@@ -102,6 +103,8 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     this.origin = command.session.names.origin;
     this.weight = policy.weight;
     this.isFresh = command.isFresh;
+    const { effect } = command.judgement.attempt;
+    this.isYoung = effect !== 'read' && effect !== 'session' && command.tried === undefined;
     this.abortable = command.abortable;
   }
 

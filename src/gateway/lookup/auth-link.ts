@@ -96,6 +96,10 @@ export class AuthLink<Q extends LinkQuestion> {
     return this.#state.at === 'open';
   }
 
+  get isReplaced(): boolean {
+    return this.#transport?.isReplaced === true;
+  }
+
   get isUsable(): boolean {
     return this.#state.at !== 'retired' && this.#state.at !== 'closed';
   }

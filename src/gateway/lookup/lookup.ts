@@ -205,7 +205,8 @@ export class Lookup implements LinkOwner<Asking> {
     if (this.#waiting.size + this.#suspects.size === 0) return this.#rest();
     const { clock, limits } = this.#options;
     const isOld = this.#current !== undefined && clock.now() - this.#current.openedMs >= maxLifetimeMs;
-    const link = isOld || this.#current?.isUsable !== true ? this.#replace() : this.#current;
+    const isUsable = this.#current?.isUsable === true && !this.#current.isReplaced;
+    const link = isOld || !isUsable ? this.#replace() : this.#current;
     if (link?.takesQuestions !== true || this.#trial !== undefined) return;
     const [suspect] = this.#suspects;
     if (suspect !== undefined) {
@@ -236,17 +237,18 @@ export class Lookup implements LinkOwner<Asking> {
     const { address, connect, clock, limits } = this.#options;
     const old = this.#current;
     this.#current = undefined;
-    old?.retire('lifetime');
     const leftMs = this.#redialAtMs - clock.now();
     if (leftMs > 0) {
       this.#redial ??= clock.setTimer(leftMs, () => {
         this.#redial = undefined;
         this.#match();
       });
-      return undefined;
+    } else {
+      this.#current = new AuthLink<Asking>(address, connect, clock, limits, this);
+      this.#links.add(this.#current);
     }
-    this.#current = new AuthLink<Asking>(address, connect, clock, limits, this);
-    this.#links.add(this.#current);
+    // Last: it may call back at once, for another link.
+    old?.retire('lifetime');
     return this.#current;
   }
 

@@ -1,17 +1,30 @@
 // The fair queue of a pool. Principals take turns, each with as many as its weight; the waiters of one principal are served in the order in
-// which they came. A waiter that needs a fresh upstream (one on which nothing ran) is passed over while there is none; a principal that has
-// enough (the caller decides) is passed over while others have not. A waiter whose turn has come may be promised an upstream that is still
-// dialled: it is then out of the order, before all others. A waiter that is passed over keeps its turn. A new principal queues after those
-// that wait already, so it waits for at most one round of each of them. A principal whose turns are used up goes to the end when the next
-// waiter is taken, not before: newcomers that arrive meanwhile are served first.
+// which they came. A waiter whose demand cannot be met (a fresh upstream, on which nothing ran; a young one) is passed over; a principal
+// that has enough (the caller decides) is passed over while others have not. A waiter whose turn has come may be promised an upstream that
+// is still dialled: it is then out of the order, before all others. A waiter that is passed over keeps its turn. A new principal queues
+// after those that wait already, so it waits for at most one round of each of them. A principal whose turns are used up goes to the end
+// when the next waiter is taken, not before: newcomers that arrive meanwhile are served first.
 
 import { type Queueing, whoGiveWay } from '../../concurrency/limits.js';
 import { OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
+import type { Demand } from './lease.js';
 
-export interface Queued extends Queueing {
+/** Whether a demand can be met now. */
+export type Accepts = (demand: Demand) => boolean;
+
+/** All demands, each at its number. */
+const demands: readonly Demand[] = [0, 1, 2, 3].map((number) => ({
+  isFresh: (number & 1) !== 0,
+  isYoung: (number & 2) !== 0,
+}));
+
+function numberOf({ isFresh, isYoung }: Demand): number {
+  return (isFresh ? 1 : 0) + (isYoung ? 2 : 0);
+}
+
+export interface Queued extends Queueing, Demand {
   /** Turns in a round; at least 1. */
   readonly weight: number;
-  readonly isFresh: boolean;
   /** Higher than that of all earlier waiters. */
   readonly arrival: number;
 }
@@ -32,13 +45,16 @@ export class FairQueue<W extends Queued & Placed<W>> {
   readonly #round = new OrderedSet<Line<W>>();
   /** Has no turns left in this round: counts as the last one, wherever it is in `#round`, and moves there when a waiter is taken. */
   #spent: Line<W> | undefined;
-  /** Waiters without a promise, and those of them that need a fresh upstream. */
-  #waiting = 0;
-  #waitingFresh = 0;
+  /** Waiters without a promise by the number of their demand. */
+  readonly #waiting = demands.map(() => 0);
   #promisedFresh = 0;
 
   get hasFresh(): boolean {
-    return this.#waitingFresh > 0;
+    return (this.#waiting[1] ?? 0) + (this.#waiting[3] ?? 0) > 0;
+  }
+
+  get hasYoung(): boolean {
+    return (this.#waiting[2] ?? 0) + (this.#waiting[3] ?? 0) > 0;
   }
 
   /** Oldest first. */
@@ -72,15 +88,14 @@ export class FairQueue<W extends Queued & Placed<W>> {
    * Takes out the first waiter that is accepted, which costs its principal a turn. A principal that has enough (`isSated`) is passed over
    * for another one that has not.
    */
-  take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined {
-    if (this.#waiting === 0) return undefined;
-    const takesAny = accepts(false);
-    const takesFresh = accepts(true);
-    if (!takesAny && !takesFresh) return undefined;
+  take(accepts: Accepts, isSated: (principal: string) => boolean): W | undefined {
+    if (this.size === this.#promised.size) return undefined;
+    const takes = demands.map(accepts);
+    if (!takes.includes(true)) return undefined;
     /** The first that was passed over: it is taken if no other waiter can be. */
     let passed: { readonly line: Line<W>; readonly waiter: W } | undefined;
     for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
-      const waiter = firstOf(line, takesAny, takesFresh);
+      const waiter = firstOf(line, takes);
       if (waiter === undefined) continue;
       if (!this.hasOther(waiter.principal) || !isSated(waiter.principal)) return this.#takeOut(line, waiter);
       passed ??= { line, waiter };
@@ -107,7 +122,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
   get firsts(): W[] {
     const firsts: W[] = [];
     for (const line of this.#lines.values())
-      for (const first of [firstOf(line, true, false), firstOf(line, false, true)])
+      for (const first of [firstOf(line, anyOnly), firstOf(line, freshOnly)])
         if (first !== undefined) firsts.push(first);
     return firsts;
   }
@@ -121,16 +136,11 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
   }
 
-  hasOtherFor(
-    principal: string,
-    accepts: (isFresh: boolean) => boolean,
-    isSated: (principal: string) => boolean,
-  ): boolean {
-    const takesAny = accepts(false);
-    const takesFresh = accepts(true);
+  hasOtherFor(principal: string, accepts: Accepts, isSated: (principal: string) => boolean): boolean {
+    const takes = demands.map(accepts);
     for (const [other, line] of this.#lines) {
       if (other === principal) continue;
-      if (firstOf(line, takesAny, takesFresh) !== undefined && !isSated(other)) return true;
+      if (firstOf(line, takes) !== undefined && !isSated(other)) return true;
     }
     return false;
   }
@@ -228,10 +238,10 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return true;
   }
 
-  #count({ isFresh }: W, more: 1 | -1): void {
-    this.#waiting += more;
+  #count(waiter: W, more: 1 | -1): void {
+    const number = numberOf(waiter);
+    this.#waiting[number] = (this.#waiting[number] ?? 0) + more;
     this.size += more;
-    if (isFresh) this.#waitingFresh += more;
   }
 
   #unpromise(waiter: W): boolean {
@@ -261,13 +271,15 @@ export class FairQueue<W extends Queued & Placed<W>> {
   }
 }
 
-/** The first of a line that may be taken: those that need a fresh upstream, the others, or both. */
+const anyOnly = demands.map(({ isFresh }) => !isFresh);
+const freshOnly = demands.map(({ isFresh }) => isFresh);
+
+/** The first of a line that may be taken; `takes`: by the number of its demand. */
 function firstOf<W extends Queued & Placed<W>>(
   { waiters }: Line<W>,
-  takesAny: boolean,
-  takesFresh: boolean,
+  takes: readonly boolean[],
 ): W | undefined {
   for (let waiter = waiters.first; waiter !== undefined; waiter = waiters.after(waiter))
-    if (waiter.isFresh ? takesFresh : takesAny) return waiter;
+    if (takes[numberOf(waiter)] === true) return waiter;
   return undefined;
 }

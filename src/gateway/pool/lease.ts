@@ -15,15 +15,21 @@ export class LeaseRefusal extends Error {
   }
 }
 
-export interface LeaseOptions {
+/** What an exchange demands of its upstream. */
+export interface Demand {
+  /** Only one on which nothing ran before; nothing else may run on it afterwards. */
+  readonly isFresh: boolean;
+  /** Only one that was dialled within `freshForMs`: an older one may lead to a process of a Dovecot that was restarted since. */
+  readonly isYoung: boolean;
+}
+
+export interface LeaseOptions extends Demand {
   /** Principals take turns; the exchanges of one principal are served in the order in which they came. */
   readonly principal: string;
   /** The UNIX user or the address of the client: all its principals count as one where upstreams are shared. */
   readonly origin: string;
   /** Turns of the principal in a round; at least 1. */
   readonly weight: number;
-  /** Only an upstream on which nothing ran before; nothing else may run on it afterwards. */
-  readonly isFresh: boolean;
   /** When it began to wait, where it has waited in a pool before this one; undefined: now. */
   readonly sinceMs?: number | undefined;
   /** Ends the wait. After the wait the user decides about the upstream. */

@@ -2,6 +2,7 @@
 // not decide who gets one. Each upstream is in exactly one of idle, leased and overdue, and counts are sizes.
 
 import type { CloseReason } from '../../ports/transport.js';
+import type { Demand } from './lease.js';
 import type { Upstream } from './upstream.js';
 
 export class OpenUpstreams {
@@ -23,15 +24,19 @@ export class OpenUpstreams {
     return count;
   }
 
+  /** They are idle no more when the first of them is closed: closing calls back. */
   closeIdle(reason: CloseReason, isMeant: (upstream: Upstream) => boolean): void {
-    for (const upstream of this.idle.slice()) {
-      if (upstream.state.at === 'idle' && isMeant(upstream)) upstream.close(reason);
-    }
+    const meant = this.idle.filter(isMeant);
+    for (const upstream of meant) this.setLeased(upstream, false);
+    for (const upstream of meant) upstream.close(reason);
   }
 
-  /** The newest idle upstream, so that unneeded ones age out; `isFresh`: among those on which nothing ran. */
-  newestIdle(isFresh: boolean): Upstream | undefined {
-    return isFresh ? this.idle.findLast(({ exchanges }) => exchanges === 0) : this.idle.at(-1);
+  /** The newest idle upstream, so that unneeded ones age out; with `isYoung` only one that was opened after `sinceMs`. */
+  newestIdle({ isFresh, isYoung }: Demand, sinceMs: number): Upstream | undefined {
+    if (!isFresh && !isYoung) return this.idle.at(-1);
+    return this.idle.findLast(
+      ({ exchanges, openedMs }) => (!isFresh || exchanges === 0) && (!isYoung || openedMs > sinceMs),
+    );
   }
 
   /** For an upstream that was just greeted (leased until it is released), or was idle. */

@@ -22,7 +22,7 @@ import {
 } from './dials.js';
 import { FairQueue } from './fair-queue.js';
 import { dueClaims } from './fair-share.js';
-import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
+import { type Demand, type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
 import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
@@ -201,7 +201,13 @@ export class Pool implements DialsOwner, WaiterOwner {
   #takeIdle(asked: LeaseOptions): Upstream | undefined {
     const { isFresh } = asked;
     if (this.#queue.size > 0) return undefined; // waiting clients are served first
-    const upstream = isFresh && this.#alone >= this.#aloneMax ? undefined : this.#open.newestIdle(isFresh);
+    const take = (): Upstream | undefined =>
+      isFresh && this.#alone >= this.#aloneMax ? undefined : this.#newestIdle(asked);
+    let upstream = take();
+    if (upstream?.isReplaced === true) {
+      this.#open.closeIdle('stale', ({ isReplaced }) => isReplaced);
+      upstream = take();
+    }
     if (upstream !== undefined) this.#lease(upstream, asked);
     if (upstream !== undefined && isFresh) this.match(); // it does not come back
     return upstream;
@@ -270,6 +276,8 @@ export class Pool implements DialsOwner, WaiterOwner {
   /** Fast path: hands the upstream to the next waiter without a full `match`. Returns false if the slow path is needed. */
   #handOver(upstream: Upstream): boolean {
     if (this.#queue.size === 0 || this.#queue.promisedCount > 0 || this.#queue.hasFresh) return false;
+    if ((this.#queue.hasYoung && upstream.openedMs <= this.#youngSinceMs) || upstream.isReplaced)
+      return false;
     const waiter = upstream.isClean ? this.#queue.take(() => true, this.#isSated) : undefined;
     if (waiter === undefined) return false;
     upstream.handOver();
@@ -291,9 +299,19 @@ export class Pool implements DialsOwner, WaiterOwner {
     return Math.min(limits.idleTimeoutMs, Math.max(0, upstream.endsMs - clock.now()));
   }
 
+  /** Upstreams that were opened later are young. */
+  get #youngSinceMs(): number {
+    return this.#options.clock.now() - this.#options.limits.freshForMs;
+  }
+
+  #newestIdle(demand: Demand): Upstream | undefined {
+    return this.#open.newestIdle(demand, demand.isYoung ? this.#youngSinceMs : 0);
+  }
+
   /** Joins waiters and idle upstreams in turn; dials for the remaining waiters and for the ready ones. */
   match(): void {
     if (this.#mode !== 'serving') return;
+    if (this.#queue.size > 0) this.#open.closeIdle('stale', ({ isReplaced }) => isReplaced);
     for (const waiter of this.#queue.promised) {
       const { principal } = waiter;
       // Promises made before others came stay valid.
@@ -301,14 +319,14 @@ export class Pool implements DialsOwner, WaiterOwner {
         this.#queue.breakPromise(waiter);
         continue;
       }
-      const upstream = this.#open.newestIdle(waiter.isFresh);
+      const upstream = this.#newestIdle(waiter);
       if (upstream !== undefined) this.#give(waiter, upstream);
     }
     while (this.#queue.promisedCount > this.#dials.count) this.#queue.breakPromise();
     for (;;) {
       const waiter = this.#queue.take(this.#mayServe, this.#isSated);
       if (waiter === undefined) break;
-      const upstream = this.#open.newestIdle(waiter.isFresh);
+      const upstream = this.#newestIdle(waiter);
       if (upstream !== undefined) {
         this.#give(waiter, upstream);
         continue;
@@ -317,8 +335,10 @@ export class Pool implements DialsOwner, WaiterOwner {
       if (this.#dials.count >= this.#queue.promisedCount) continue;
       const hasRoom = this.hasRoom;
       this.#dials.dial();
-      // Only a waiter that must be alone gets here without room; its dial begins after this.
-      if (!hasRoom) this.#open.idle[0]?.close('not-reusable');
+      // An idle one that is of no use to this waiter gives its room; the dial begins after this. Processes of Dovecot are scarce: where
+      // only its age is wrong, it is replaced though there is room.
+      const { isFresh } = waiter;
+      if (!hasRoom || !isFresh) this.#open.idle[0]?.close(isFresh ? 'not-reusable' : 'renewed');
     }
     while (this.#shared < this.#kept && this.#dials.count < readyDialsMax) {
       if (!this.hasRoom || !this.#dials.isAllowed) break;
@@ -327,13 +347,13 @@ export class Pool implements DialsOwner, WaiterOwner {
     this.#watchClients();
   }
 
-  readonly #mayServe = (isFresh: boolean): boolean => {
+  readonly #mayServe = (demand: Demand): boolean => {
+    const { isFresh } = demand;
     if (isFresh && this.#alone >= this.#aloneMax) return false;
-    if (this.#open.newestIdle(isFresh) !== undefined || this.#dials.count > this.#queue.promisedCount)
-      return true;
+    if (this.#newestIdle(demand) !== undefined || this.#dials.count > this.#queue.promisedCount) return true;
     if (!this.#dials.isAllowed) return false;
-    if (isFresh) return this.hasRoom || this.#open.idle.length > 0;
-    return this.hasRoom && this.#mayShareMore;
+    // An idle one that is of no use gives its room.
+    return this.#open.idle.length > 0 || (this.hasRoom && (isFresh || this.#mayShareMore));
   };
 
   /** Half of the upstreams is reserved for fresh leases while one waits: others there would be closed again soon. */
@@ -371,7 +391,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     for (const upstream of this.#open.leased.slice()) {
       const { holder, pace } = upstream;
       if (holder === undefined) continue;
-      const accepts = (isFresh: boolean): boolean => this.#isOfUse(upstream, isFresh);
+      const accepts = ({ isFresh }: Demand): boolean => this.#isOfUse(upstream, isFresh);
       const isWanted = this.#queue.hasOtherFor(holder.principal, accepts, this.#isSated);
       if (!pace.check(nowMs, limits.minRateBytes, isWanted)) continue;
       // Otherwise the next client of the same principal could take it before others have a turn.
@@ -444,6 +464,8 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
   readonly minRateBytes: number;
   readonly idleTimeoutMs: number;
   readonly maxLifetimeMs: number;
+  /** How long after its dial an upstream takes what changes something; Infinity where `isReplaced` shows a restart. */
+  readonly freshForMs: number;
 }
 
 export interface PoolSnapshot {

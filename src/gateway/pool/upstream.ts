@@ -247,6 +247,10 @@ export class Upstream {
     if (!this.isClean) throw earlyAnswer();
   }
 
+  get isReplaced(): boolean {
+    return this.#transport.isReplaced;
+  }
+
   /** Bytes that came already, or that are missing of a frame, would be taken for the next command's answer. */
   get isClean(): boolean {
     const isMidFrame = this.#demux.isMidFrame && this.#demux.isBegun;

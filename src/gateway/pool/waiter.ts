@@ -42,6 +42,7 @@ export class Waiter implements AbortListener {
   readonly origin: string;
   readonly weight: number;
   readonly isFresh: boolean;
+  readonly isYoung: boolean;
   readonly arrival: number;
   /** When it began to wait, here or in a pool before this one. */
   readonly sinceMs: number;
@@ -60,6 +61,7 @@ export class Waiter implements AbortListener {
     this.origin = asked.origin;
     this.weight = asked.weight;
     this.isFresh = asked.isFresh;
+    this.isYoung = asked.isYoung;
     this.arrival = arrival;
     this.place = undefined;
     this.#asked = asked;

@@ -35,6 +35,7 @@ void test('every key of a backend', () => {
     idle: 2
     idle_timeout: 1m
     max_lifetime: 1d
+    fresh_for: 2s
     connect_timeout: 500ms
     greeting_timeout: 2s
     drained: true`,
@@ -60,6 +61,7 @@ void test('every key of a backend', () => {
     idle: 2,
     idleTimeoutMs: 60_000,
     maxLifetimeMs: 86_400_000,
+    freshForMs: 2000,
     connectTimeoutMs: 500,
     greetingTimeoutMs: 2000,
     drained: true,

@@ -141,6 +141,7 @@ void test('what a listener and a backend are when little is said', () => {
       idle: 1,
       idleTimeoutMs: 300_000,
       maxLifetimeMs: 3_600_000,
+      freshForMs: 1000,
       connectTimeoutMs: 5000,
       greetingTimeoutMs: 5000,
       drained: false,

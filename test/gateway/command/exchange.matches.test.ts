@@ -90,6 +90,7 @@ void test('a search that keeps others from the only upstream ends for them: the 
     origin: 'victim',
     weight: 1,
     isFresh: false,
+    isYoung: false,
     abortable: new Abortable(),
     use: () => Promise.resolve({ value: 'served', closeFor: undefined }),
   });

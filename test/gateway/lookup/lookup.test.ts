@@ -59,6 +59,18 @@ const shown = (answers: ReadonlyMap<string, string>): string =>
 
 const users = (heard: readonly { user: string }[]): string[] => heard.map(({ user }) => user);
 
+void test('Dovecot was restarted: the next question goes to the service that listens now', async () => {
+  const { service, answers, ask, reply, finish } = open();
+  await ask('a');
+  await reply(0, 'a', 'NOTFOUND');
+  service.dialler.ends[0]?.peer.replace();
+  await ask('b');
+  assert.deepEqual([service.dialler.dials, users(service.heard(1))], [2, ['b']]);
+  await reply(1, 'b', 'NOTFOUND');
+  assert.equal(shown(answers), 'a not-found, b not-found');
+  await finish();
+});
+
 void test('many questions on one transport, answered in any order', async () => {
   const { service, lookup, answers, ask, reply, finish, told } = open();
   assert.equal(service.dialler.dials, 0);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Place } from '../../../src/concurrency/ordered-set.js';
-import { FairQueue, type Queued } from '../../../src/gateway/pool/fair-queue.js';
+import { type Accepts, FairQueue, type Queued } from '../../../src/gateway/pool/fair-queue.js';
 
 interface Named extends Queued {
   readonly name: string;
@@ -13,7 +13,7 @@ interface Named extends Queued {
 const anything = (): boolean => true;
 /** Nobody has enough. */
 const hungry = (): boolean => false;
-const anyOnly = (isFresh: boolean): boolean => !isFresh;
+const anyOnly: Accepts = ({ isFresh }) => !isFresh;
 
 /** A queue, and a way to fill it: `a3` is the third that `a` sent. */
 function open(weights: Readonly<Record<string, number>> = {}) {
@@ -30,6 +30,7 @@ function open(weights: Readonly<Record<string, number>> = {}) {
       origin,
       weight: weights[principal] ?? 1,
       isFresh,
+      isYoung: false,
       arrival,
       name: `${principal}${count}`,
     };

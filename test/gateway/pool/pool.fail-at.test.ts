@@ -49,6 +49,7 @@ async function playStory(failAt: FailAt): Promise<void> {
         origin: principal,
         weight: 1,
         isFresh,
+        isYoung: false,
         abortable,
         async use(upstream) {
           await upstream.write([Buffer.from('command\n')]);

@@ -2,11 +2,12 @@
 // turned by hand; after each event the counts are compared with what the test itself knows, and at the end nothing may be left.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Demand } from '../../../src/gateway/pool/lease.js';
 import type { CloseReason } from '../../../src/ports/transport.js';
 import { seededRandom } from '../../kit/chunkings.js';
 import { settle } from '../../kit/fake-clock.js';
 import { type DialledEnd, greeting, logPacket, poolSizes, replyPacket } from '../../kit/memory-backend.js';
-import { type Leasing, openPool, type PooledStory } from './pooled.js';
+import { type Leasing, openPool, type PooledStory, poolLimits } from './pooled.js';
 
 const sequences = 1_300 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const eventsEach = 24;
@@ -46,11 +47,18 @@ const oddReasons: readonly CloseReason[] = ['not-reusable', 'reply-timeout', 'wi
 
 /** What may happen; each picks its victim and does nothing where there is none. */
 const events: Readonly<Record<string, (run: Run, chance: Chance) => unknown>> = {
-  lease: (run, chance) => lease(run, chance, false),
-  'lease a fresh one': (run, chance) => lease(run, chance, true),
+  lease: (run, chance) => lease(run, chance),
+  'lease a fresh one': (run, chance) => lease(run, chance, { isFresh: true }),
+  'lease for a change': (run, chance) => lease(run, chance, { isYoung: true }),
+  'lease a fresh one for a change': (run, chance) => lease(run, chance, { isFresh: true, isYoung: true }),
   'lease twice': (run, chance) => {
-    lease(run, chance, false);
-    lease(run, chance, false);
+    lease(run, chance);
+    lease(run, chance);
+  },
+  'Dovecot is restarted': async ({ story }) => {
+    // Whoever was given an upstream just now has begun on it.
+    await settle();
+    for (const { peer } of story.dialler.open) peer.replace();
   },
   'dials are accepted': ({ story }) => story.dialler.setAnswer('accept'),
   'dials are refused': ({ story }) => story.dialler.setAnswer('refuse'),
@@ -133,9 +141,9 @@ function say(end: DialledEnd, bytes: string | Buffer): void {
   }
 }
 
-function lease({ story, leasings }: Run, chance: Chance, isFresh: boolean): void {
+function lease({ story, leasings }: Run, chance: Chance, demand: Partial<Demand> = {}): void {
   const principal = pick(principals, chance) ?? '';
-  leasings.push(story.lease({ principal, isFresh, weight: principal === 'c@jobs' ? 3 : 1 }));
+  leasings.push(story.lease({ principal, ...demand, weight: principal === 'c@jobs' ? 3 : 1 }));
 }
 
 function greet(run: Run, chance: Chance, bytes: string | Buffer): void {
@@ -160,7 +168,17 @@ function assertBooks(run: Run): void {
   assert.ok(dialing + idle + leased <= connections, 'never more than the maximum');
   assert.ok(waiters <= queue, 'never a longer queue');
   const content = waiting(run).filter(({ isFresh }) => !isFresh).length;
-  assert.ok(content === 0 || idle === 0, 'nobody waits while an upstream is idle that would do');
+  const changing = waiting(run).filter(({ isFresh, isYoung }) => !isFresh && isYoung).length;
+  assert.ok(content === changing || idle === 0, 'nobody waits while an upstream is idle that would do');
+  const isHeldBack = changing > 0 && idle > 0 && dialing === 0 && health === 'up';
+  assert.ok(!isHeldBack, 'an old upstream keeps no change from a new one');
+  for (const { began, isYoung } of run.leasings) {
+    assert.notEqual(began?.isReplaced, true, 'nobody begins on an upstream of before a restart');
+    assert.ok(
+      !isYoung || began === undefined || began.ageMs < poolLimits.freshForMs,
+      'no change on an old one',
+    );
+  }
   const isFull = dialing + idle + leased === connections;
   assert.ok(isFull || health !== 'up' || dialing >= content, 'nobody waits while there is room');
   const alone = users.filter(({ isFresh }) => isFresh);

@@ -137,6 +137,7 @@ void test('aborted before it asked: no idle one is spent on it, nor the one kept
         origin: 'uid 1',
         weight: 1,
         isFresh,
+        isYoung: false,
         abortable,
         use: () => assert.fail('leased'),
       }),
@@ -399,6 +400,90 @@ void test('an old upstream is closed when it comes back', async () => {
   await story.clock.advance(1);
   await second.finish();
   assert.deepEqual(closings(story), ['mail1-1 lifetime']);
+  await assertEnds(story);
+});
+
+void test('Dovecot was restarted: nobody is leased, given or handed over an upstream whose path shows another socket', async () => {
+  const story = openPool({ connections: 1, freshForMs: Number.POSITIVE_INFINITY });
+  await (await story.leased()).finish();
+  at(story.dialler.ends, 0).peer.replace();
+  const second = await story.leased();
+  assert.equal(second.upstream?.id, 'mail1-2');
+  const [third, fourth] = [await story.leased({ isYoung: true }), await story.leased()];
+  await second.finish();
+  assert.equal(third.upstream?.id, 'mail1-2');
+  at(story.dialler.ends, 1).peer.replace();
+  await third.finish();
+  assert.equal(fourth.upstream?.id, 'mail1-3');
+  await fourth.finish();
+  assert.deepEqual(closings(story), ['mail1-1 stale', 'mail1-2 stale']);
+  await assertEnds(story);
+});
+
+void test('Dovecot was restarted during a dial: what was dialled is not given', async () => {
+  const story = openPool({}, { minor: null });
+  const leasing = await story.leased();
+  const { peer } = at(story.dialler.ends, 0);
+  peer.replace();
+  peer.send(greeting(2));
+  await settle();
+  assertSizes(story, '1 0 0 1');
+  at(story.dialler.ends, 1).peer.send(greeting(2));
+  await settle();
+  assert.equal(leasing.upstream?.id, 'mail1-2');
+  await leasing.finish();
+  await assertEnds(story);
+});
+
+// bounds.upstreamFreshMs
+void test('a change gets an upstream that was dialled just now, a read any; the old one gives its room', async () => {
+  const story = openPool({ freshForMs: 1_000 });
+  await (await story.leased()).finish();
+  await story.clock.advance(999);
+  await (await story.leased({ isYoung: true })).finish();
+  await story.clock.advance(1);
+  const read = await story.leased();
+  assert.equal(read.upstream?.id, 'mail1-1');
+  await read.finish();
+  const change = await story.leased({ isYoung: true });
+  assert.equal(change.upstream?.id, 'mail1-2');
+  await change.finish();
+  assert.deepEqual(closings(story), ['mail1-1 renewed']);
+  assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('a change that waits is not passed over for reads that take the old upstream', async () => {
+  const story = openPool({ connections: 1, freshForMs: 1_000 });
+  const first = await story.leased();
+  await story.clock.advance(1_000);
+  const change = await story.leased({ isYoung: true });
+  const read = await story.leased();
+  await first.finish();
+  assert.deepEqual([change.upstream?.id, read.outcome], ['mail1-2', 'waiting']);
+  await change.finish();
+  assert.equal(read.upstream?.id, 'mail1-2');
+  await read.finish();
+  await assertEnds(story);
+});
+
+void test('while nothing may be dialled, a change waits, and reads go on with what is there', async () => {
+  const story = openPool({ connections: 3, freshForMs: 1_000 });
+  const [held, other] = [await story.leased(), await story.leased()];
+  await other.finish();
+  await story.clock.advance(1_000);
+  story.dialler.setAnswer('refuse');
+  const change = await story.leased({ isYoung: true });
+  // The idle one gave its room to a dial that failed.
+  assertSizes(story, '0 0 1 1');
+  const read = await story.leased();
+  await held.finish();
+  assert.deepEqual([read.upstream?.id, change.outcome], ['mail1-1', 'waiting']);
+  await read.finish();
+  story.dialler.setAnswer('accept');
+  await story.clock.advance(500);
+  assert.equal(change.upstream?.id, 'mail1-3');
+  await change.finish();
   await assertEnds(story);
 });
 

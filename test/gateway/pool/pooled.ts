@@ -24,6 +24,7 @@ export const poolLimits: PoolLimits = {
   minRateBytes: 0,
   idleTimeoutMs: 60_000,
   maxLifetimeMs: 600_000,
+  freshForMs: 1_000,
   redialMs: 500,
   redialMaxMs: 4_000,
   lookEveryMs: 3_000,
@@ -33,16 +34,20 @@ export const poolLimits: PoolLimits = {
 };
 
 /** Who asks; default: a principal of weight 1 and a place of its own that takes any upstream. */
-export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'origin' | 'weight' | 'isFresh'>>;
+export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'origin' | 'weight' | 'isFresh' | 'isYoung'>>;
 
 /** A call of withLease, from its beginning to its end. */
 export interface Leasing {
   /** It wants an upstream on which nothing ran before. */
   readonly isFresh: boolean;
+  /** It wants one that was dialled just now. */
+  readonly isYoung: boolean;
   readonly principal: string;
   readonly origin: string;
   /** While `use` runs. */
   readonly upstream: Upstream | undefined;
+  /** At its beginning: its upstream's age, and whether another one listened at its path. */
+  readonly began: { readonly ageMs: number; readonly isReplaced: boolean } | undefined;
   /** Ends `use`: undefined as an upstream that may serve another. */
   finish(closeFor?: CloseReason, answer?: LeaseEnd<string>['answer']): Promise<void>;
   /** Lets `use` throw. */
@@ -84,7 +89,7 @@ export function openPool(
     chance: () => 0,
     ...options,
   });
-  const lease = (asked: Asked = {}): Leasing => startLeasing(pool, asked);
+  const lease = (asked: Asked = {}): Leasing => startLeasing(pool, clock, asked);
   return {
     pool,
     clock,
@@ -99,11 +104,13 @@ export function openPool(
   };
 }
 
-function startLeasing(pool: Pool, asked: Asked): Leasing {
-  const { principal = 'desk@support', origin = principal, weight = 1, isFresh = false } = asked;
+function startLeasing(pool: Pool, clock: FakeClock, asked: Asked): Leasing {
+  const { principal = 'desk@support', origin = principal, weight = 1 } = asked;
+  const { isFresh = false, isYoung = false } = asked;
   const told: number[] = [];
   const abortable = new Abortable();
   let upstream: Upstream | undefined;
+  let began: Leasing['began'];
   let end: ((ended: LeaseEnd<string>) => void) | undefined;
   let fail: ((fault: unknown) => void) | undefined;
   let outcome: unknown = 'waiting';
@@ -113,10 +120,12 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
       origin,
       weight,
       isFresh,
+      isYoung,
       abortable,
       onWaiting: () => void told.push(told.length + 1),
       use(leased) {
         upstream = leased;
+        began = { ageMs: clock.now() - leased.openedMs, isReplaced: leased.isReplaced };
         outcome = 'leased';
         return new Promise<LeaseEnd<string>>((resolve, reject) => {
           end = resolve;
@@ -137,6 +146,10 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
     });
   return {
     isFresh,
+    isYoung,
+    get began() {
+      return began;
+    },
     principal,
     origin,
     told,
