@@ -174,6 +174,7 @@ const values = {
   overdueOrigins: 256,
   recordBytes: 7168,
   refusedRecordBytes: 2048,
+  contentArgumentBytes: '16KiB',
   recordUsersBytes: 2048,
   recordPeerBytes: 256,
   recordedEach: 16,

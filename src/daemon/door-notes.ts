@@ -94,7 +94,7 @@ export class DoorNotes {
       ...(rows !== undefined && { rows }),
     } as const;
     try {
-      await journal.appendDurable(record, true);
+      await journal.appendDurable(record, 'brief');
       return undefined;
     } catch (fault) {
       onError(`a record of the page: ${messageOf(fault)}`);

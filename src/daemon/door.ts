@@ -222,7 +222,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
         if (busy !== undefined) return Promise.resolve(refused(busy));
         const record = { time: clock.wallMs(), event: 'operator', peer, action: 'page-refused', ...by, args };
         // The journal counts what it cannot take.
-        journal.append({ ...record, event: 'operator' }, true);
+        journal.append({ ...record, event: 'operator' }, 'brief');
       }
       return Promise.resolve(json(200, {}));
     }),

@@ -43,7 +43,7 @@ export function createOutages(
   const sinceStart = (backend: string) => (opened.has(backend) ? {} : { reason: notUpBefore });
   // The journal counts what it cannot take.
   const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void =>
-    void journal?.append({ time: clock.wallMs(), event: 'backend', ...record }, true);
+    void journal?.append({ time: clock.wallMs(), event: 'backend', ...record }, 'brief');
 
   return {
     recordIn(open) {

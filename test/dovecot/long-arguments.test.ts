@@ -108,3 +108,54 @@ onDovecot('a mailbox deleted after 60 invented ones is named everywhere', openRe
   const verified = await runWarm(['audit', 'verify', directory, '--unsigned']);
   assert.equal(verified.exit, 0, verified.text);
 });
+
+onDovecot(
+  'the folder whose mails are read is named among 240 that do not exist',
+  openRealDovecot,
+  async (t, lab) => {
+    const gateway = await openRealGateway(t, lab, {
+      allow: ['mailbox create', 'save'],
+    });
+    const { daemon } = gateway;
+    await gateway.doveadm(['mailbox', 'create', '-u', alice, target]);
+    const mail = 'Subject: salaries\r\n\r\nthe figures of this year\r\n';
+    const saved = await gateway.doveadm(['save', '-u', alice, '-m', target], { stdin: mail });
+    assert.equal(saved.exit, 0, saved.stderr);
+    const folders = Array.from({ length: 240 }, (_, at) => `Invented-${at}`).toSpliced(120, 0, target);
+    const query = (names: readonly string[]): string[] =>
+      names.flatMap((name, at) => [...(at === 0 ? [] : ['or']), 'mailbox', name]);
+    const fetched = await gateway.doveadm(['fetch', '-u', alice, 'text', ...query(folders)]);
+    assert.match(String(fetched.stdout), /the figures of this year/);
+    // Above 16 KiB of arguments nothing is read.
+    const longer = folders.map((name) => `${name}-${'x'.repeat(60)}`).toSpliced(60, 1, target);
+    const refused = await gateway.doveadm(['fetch', '-u', alice, 'text', ...query(longer)]);
+    assert.equal(refused.exit, 64, refused.stderr);
+    assert.equal(String(refused.stdout), '');
+    // Without content there is no such limit, and the record may be cut.
+    const plain = await gateway.doveadm(['fetch', '-u', alice, 'uid', ...query(longer)]);
+    assert.match(String(plain.stdout), /uid: 1/);
+    await gateway.finish();
+
+    const directory = daemon.path('audit');
+    const { stdout } = await runWarm([
+      'audit',
+      'search',
+      directory,
+      '--text',
+      target,
+      '--command',
+      'fetch',
+      '--json',
+    ]);
+    const rows = String(stdout)
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : [Object(JSON.parse(line))]));
+    const whole = rows.filter(({ args }) => args.includes(target));
+    assert.deepEqual(
+      whole.map(({ outcome, args }) => [outcome, args]),
+      [['ok', ['--', 'text', ...query(folders)]]],
+    );
+    const verified = await runWarm(['audit', 'verify', directory, '--unsigned']);
+    assert.equal(verified.exit, 0, verified.text);
+  },
+);

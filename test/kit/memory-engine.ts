@@ -19,7 +19,7 @@ import type { Settings } from '../../src/domain/config/settings.js';
 import { originOf } from '../../src/domain/people/identity/origin.js';
 import type { Peer } from '../../src/domain/people/identity/peer.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
-import { type AuditRecord } from '../../src/domain/records/audit/record.js';
+import { type AuditRecord, type RecordRoom } from '../../src/domain/records/audit/record.js';
 import { createRedactor } from '../../src/domain/records/audit/redact.js';
 import type { EngineEvent } from '../../src/gateway/outcome/events.js';
 import type { Journal } from '../../src/gateway/outcome/journal.js';
@@ -86,7 +86,7 @@ export interface MemoryClient {
 export interface MemoryRecord {
   readonly record: AuditRecord;
   readonly durable: boolean;
-  readonly isBrief: boolean;
+  readonly room: RecordRoom | undefined;
 }
 
 /**
@@ -183,7 +183,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let held: (() => void)[] = [];
 
   const failed = (): JournalFault => new JournalFault('write-failed', 'made to fail');
-  const appendDurable: Journal['appendDurable'] = async (record, isBrief = false) => {
+  const appendDurable: Journal['appendDurable'] = async (record, room) => {
     if (mode === 'hold') {
       await new Promise<void>((resolve) => {
         held.push(resolve);
@@ -191,13 +191,13 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     }
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
     if (mode === 'full') throw new JournalFault('overflow', 'the journal is full');
-    if (mode === 'later') records.push({ record, durable: false, isBrief });
+    if (mode === 'later') records.push({ record, durable: false, room });
     if (mode === 'later') throw new JournalFault('write-failed', 'the journal gets it later');
-    records.push({ record, durable: true, isBrief });
+    records.push({ record, durable: true, room });
   };
-  const append: Journal['append'] = (record, isBrief = false) => {
+  const append: Journal['append'] = (record, room) => {
     if (mode === 'refuse') return new JournalFault('overflow', 'the disk refuses');
-    records.push({ record, durable: false, isBrief });
+    records.push({ record, durable: false, room });
     return undefined;
   };
   const takenDurable =
@@ -209,13 +209,13 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let covered = 0;
   const journal: Journal = {
     isCrashProof: true,
-    append(record, isBrief) {
+    append(record, room) {
       offered.push(record);
-      return taken(record, isBrief);
+      return taken(record, room);
     },
-    appendDurable(record, isBrief) {
+    appendDurable(record, room) {
       offered.push(record);
-      return takenDurable(record, isBrief);
+      return takenDurable(record, room);
     },
     async checkpoint() {
       if (failAt?.isDue('append') === true) throw failed();

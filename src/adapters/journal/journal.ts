@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs';
 import { encodeBody, encodeRecord } from '../../domain/records/audit/encode.js';
 import { parseSignKey } from '../../domain/records/audit/ledger.js';
-import type { AuditRecord, JournalRecord } from '../../domain/records/audit/record.js';
+import type { AuditRecord, JournalRecord, RecordRoom } from '../../domain/records/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
@@ -244,18 +244,18 @@ export class OpenJournal implements Journal {
     this.#options.observe({ kind: 'memory-gone', text: this.whyNotCrashProof });
   }
 
-  append(record: AuditRecord, isBrief = false): JournalFault | undefined {
+  append(record: AuditRecord, room?: RecordRoom): JournalFault | undefined {
     if (this.#closed !== undefined) return this.#lost('closed', 'the journal is closed');
-    const bodies = this.#encode(record, isBrief);
+    const bodies = this.#encode(record, room);
     if (!this.#driver.add(bodies, this.#room(record))) return this.#overflow(bodies);
     this.#count(record, bodies);
     return undefined;
   }
 
   /** A record whose promise was rejected may still reach the disk later: after every appended admission append its completion, too. */
-  appendDurable(record: AuditRecord, isBrief = false): Promise<void> {
+  appendDurable(record: AuditRecord, room?: RecordRoom): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#lost('closed', 'the journal is closed'));
-    const bodies = this.#encode(record, isBrief);
+    const bodies = this.#encode(record, room);
     const { state } = this.#driver;
     if (state.at !== 'writable') {
       // Kept all the same, so that the journal records the attempt when the disk is back.
@@ -270,11 +270,11 @@ export class OpenJournal implements Journal {
   }
 
   /** A time from before a step of the clock must not follow the record of that step: it would look like a second step. */
-  #encode(record: AuditRecord, isBrief: boolean): readonly string[] {
+  #encode(record: AuditRecord, room: RecordRoom | undefined): readonly string[] {
     const wallMs = this.#noteClockStep();
     const isEarlier =
       Math.abs(record.time - wallMs) > clockStepMsMin && this.#clock.now() - this.#steppedMs < staleMsMax;
-    return encodeRecord(isEarlier ? { ...record, time: wallMs } : record, isBrief);
+    return encodeRecord(isEarlier ? { ...record, time: wallMs } : record, room);
   }
 
   /** The only place that counts the bytes of a record for its origin. */

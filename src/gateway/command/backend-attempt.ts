@@ -375,7 +375,8 @@ async function countMatches(
   let isSent = false;
   let isOverShare = false;
   try {
-    await appendFirst(journal, admission, context.strict.has('read'));
+    const room = judgement.attempt.content.length > 0 ? 'whole' : undefined;
+    await appendFirst(journal, admission, context.strict.has('read'), room);
     if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
     const value = lockedIn(command, upstream);
     if (value !== undefined) return { end: { value, closeFor: undefined } };

@@ -25,6 +25,7 @@ import {
   type RecordedOutcome,
   type RecordedPart,
   type RecordedPeer,
+  type RecordRoom,
   type Redacted,
 } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
@@ -384,8 +385,8 @@ export class ExchangeRecords {
   readonly isStrict: boolean;
   readonly #parts: RecordParts;
   #state: 'open' | 'admitted' | 'counted' = 'open';
-  /** It will never be sent, so its record gets less room. */
-  isBrief = false;
+  /** `brief` where it will never be sent. */
+  room: RecordRoom | undefined;
   /** Pending until it is on disk; may stay pending. */
   #durable: Promise<void> | undefined;
   /** Error lines of the backend, held until the status shows whose fault they are. */
@@ -422,7 +423,7 @@ export class ExchangeRecords {
     this.#state = 'admitted';
     this.#stamp();
     try {
-      this.#durable = appendFirst(this.#parts.journal, this.admission, this.isStrict, this.isBrief);
+      this.#durable = appendFirst(this.#parts.journal, this.admission, this.isStrict, this.room);
     } catch (fault) {
       this.#fault = fault;
       this.#isLost = isLost(fault);
@@ -438,7 +439,7 @@ export class ExchangeRecords {
 
   /** For a question that dovegate answers itself: as `admit`, but a flood of questions is only counted. */
   admitQuestion(source: FloodSource): Promise<void> | undefined {
-    this.isBrief = true;
+    this.room = 'brief';
     if (this.#parts.floods.admit('question', source)) return this.admit();
     this.#state = 'counted';
     return undefined;
@@ -458,7 +459,7 @@ export class ExchangeRecords {
    */
   admitRefused(source: FloodSource, ending: Ending, hadUpstream: boolean): boolean {
     if (this.#state === 'open') {
-      this.isBrief ||= !hadUpstream;
+      if (!hadUpstream) this.room = 'brief';
       const kind = denials.has(judgeEnding(ending).outcome) ? 'refused' : 'unsent';
       if (hadUpstream || this.#parts.floods.admit(kind, source)) this.admitQuietly();
       else this.#state = 'counted';
@@ -522,6 +523,6 @@ export class ExchangeRecords {
   /** False: it is lost. */
   #append(record: AuditRecord): boolean {
     if (this.#state === 'counted') return true;
-    return appendQuietly(this.#parts.journal, this.#parts.observe, record, this.isBrief);
+    return appendQuietly(this.#parts.journal, this.#parts.observe, record, this.room);
   }
 }

@@ -5,6 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import { canLine } from '../../domain/judging/answers/explanation.js';
+import { readsContent } from '../../domain/judging/policy/attempt.js';
 import { type GrantsAtHand, lineOf } from '../../domain/judging/policy/grant.js';
 import { isAllowed, type Judged, type Judgement } from '../../domain/judging/policy/judge.js';
 import { stopOn } from '../../domain/judging/policy/lock.js';
@@ -213,6 +214,7 @@ export class Exchange {
     const grant = allowed?.decision.grant;
     const isStrict = isAllowed(shown) && (grant !== undefined || strict.has(shown.attempt.effect));
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
+    if (allowed !== undefined && readsContent(allowed.attempt)) records.room = 'whole';
     this.#records = records;
     const isDuplex = allowed?.attempt.command.input === 'duplex';
     // Nearly no command has input.
@@ -332,7 +334,7 @@ export class Exchange {
       const matches = isShown ? await countMails(command, this.#attempts) : undefined;
       if (typeof matches === 'object') return matches;
       records.admission = { ...records.admission, matches };
-      records.isBrief = true;
+      records.room = 'brief';
       const asked = { line, matches, subject: grants === undefined ? subject : { ...subject, grants } };
       return await answerDryRun(context, session, asked, () =>
         matches === undefined ? records.admitQuestion(session.names) : records.admit(),

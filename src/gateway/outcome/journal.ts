@@ -3,7 +3,7 @@
 // others becomes one `limit` record a second. Everything is counted, also when the daemon stops or a table is full.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { AuditRecord } from '../../domain/records/audit/record.js';
+import type { AuditRecord, RecordRoom } from '../../domain/records/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';
@@ -12,14 +12,14 @@ export interface Journal {
   /**
    * Appends a record (without seq, prev and hash, which the journal assigns in the order of the calls). When this returns, the record
    * survives any crash of the daemon; it is written to the disk within 20 ms. A fault: the journal did not take it, and counts it as lost.
-   * `isBrief`: it belongs to a refused command, a question to dovegate, or a session, and gets at most 2 KiB.
+   * `brief` is for what belongs to a refused command, a question to dovegate, or a session; `whole` for a command that reads content.
    */
-  append(record: AuditRecord, isBrief?: boolean): JournalFault | undefined;
+  append(record: AuditRecord, room?: RecordRoom): JournalFault | undefined;
   /**
    * As `append`, but resolves when the record is on disk. Rejects with a JournalFault; the record may reach the disk later all the same,
    * unless it {@link isLost}.
    */
-  appendDurable(record: AuditRecord, isBrief?: boolean): Promise<void>;
+  appendDurable(record: AuditRecord, room?: RecordRoom): Promise<void>;
   /**
    * Resolves when a signed checkpoint that covers all records appended so far is on disk; without a key, when they are. Rejects with a
    * JournalFault.
@@ -66,9 +66,9 @@ export function appendQuietly(
   journal: Journal,
   observe: Observe,
   record: AuditRecord,
-  isBrief = false,
+  room?: RecordRoom,
 ): boolean {
-  const fault = journal.append(record, isBrief);
+  const fault = journal.append(record, room);
   if (fault !== undefined) observe({ kind: 'audit-failed', level: 'error', text: fault.message });
   return fault === undefined;
 }
@@ -81,10 +81,10 @@ export function appendFirst(
   journal: Journal,
   record: AuditRecord,
   isStrict: boolean,
-  isBrief = false,
+  room?: RecordRoom,
 ): Promise<void> | undefined {
-  if (isStrict || !journal.isCrashProof) return journal.appendDurable(record, isBrief);
-  const fault = journal.append(record, isBrief) ?? journal.refusal;
+  if (isStrict || !journal.isCrashProof) return journal.appendDurable(record, room);
+  const fault = journal.append(record, room) ?? journal.refusal;
   if (fault !== undefined) throw fault;
   return undefined;
 }

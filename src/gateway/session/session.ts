@@ -550,7 +550,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
   #append(record: AuditRecord): void {
     const { journal, observe } = this.#context;
-    appendQuietly(journal, observe, record, true);
+    appendQuietly(journal, observe, record, 'brief');
   }
 }
 

@@ -29,10 +29,13 @@ async function openJournal(t: TestContext): Promise<string> {
     }),
   ])
     await journal.appendDurable(record);
-  await journal.appendDurable(
-    { ...admission('E1'), user: anna, users: [anna], principal: owner, grant: 'G1' },
-    false,
-  );
+  await journal.appendDurable({
+    ...admission('E1'),
+    user: anna,
+    users: [anna],
+    principal: owner,
+    grant: 'G1',
+  });
   journal.append({ ...completion('E1'), sent: true, outcome: 'ok', grant: 'G1' });
   await journal.appendDurable(over('revoked', 'G1', time + 9));
   await journal.close();

@@ -159,6 +159,11 @@ export function attemptOf(
 
 const none: readonly never[] = [];
 
+/** Nothing is known of what a command shows that a site added. */
+export function readsContent({ effect, content, command }: Attempt): boolean {
+  return effect === 'read' && (content.length > 0 || command.isAdded);
+}
+
 function usersMaxOf(
   { allowByCommand, onRequestByCommand }: AttemptContext['policy'],
   { name }: Command,

@@ -23,7 +23,7 @@ import { hasJsonForm, replyRows } from '../../language/meaning/columns.js';
 import { reconcileUserOptions } from '../../language/meaning/reach.js';
 import { doubtedNames, rememberNames } from '../../language/names/mailbox-names.js';
 import { foldAscii, type UserNameResult } from '../../people/identity/user-name.js';
-import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
+import { type Attempt, type AttemptContext, attemptOf, readsContent } from './attempt.js';
 
 import { type Decision, decide } from './decide.js';
 import { type GrantsAtHand, hasGrants, mayBeOfGrant } from './grant.js';
@@ -62,7 +62,7 @@ export interface Judged extends Known {
 /** Why an allowed command cannot be carried out by this version; the code is never renamed. */
 export interface Inability {
   readonly kind: 'unparsable';
-  readonly code: 'input-for-all' | 'cells-unknown' | 'not-over-http';
+  readonly code: 'input-for-all' | 'cells-unknown' | 'not-over-http' | 'too-many';
   readonly reason: string;
 }
 
@@ -247,6 +247,7 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
       candidate = candidate === undefined ? beside : stricterDecision(candidate, beside);
       holdsUntilMs = lesser(holdsUntilMs, beside.holdsUntilMs);
     }
+    const args = canonicalWords(attempt.parsed);
     const judged: Judged = {
       ...known,
       kind: 'judged',
@@ -254,9 +255,9 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
       decision,
       attempt,
       series,
-      args: canonicalWords(attempt.parsed),
+      args,
       wantsUsernameCell,
-      unable: inabilityOf(attempt, wantsUsernameCell, line.named !== undefined),
+      unable: inabilityOf(attempt, args, wantsUsernameCell, line.named !== undefined),
       shadow: undefined,
       holdsUntilMs: undefined,
     };
@@ -331,7 +332,8 @@ function stricterOf(one: Judged, other: Judged): Judged | undefined {
     second.args[at]?.isSecret === true ? { ...word, isSecret: true } : word,
   );
   const effect = strongerEffect(base.attempt.effect, second.attempt.effect);
-  const attempt = { ...base.attempt, effect };
+  const content = base.attempt.content.length === 0 ? second.attempt.content : base.attempt.content;
+  const attempt = { ...base.attempt, effect, content };
   return { ...base, args, attempt, unable: base.unable ?? second.unable, decision };
 }
 
@@ -388,8 +390,19 @@ export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalW
   return one.length === other.length && one.every((word, at) => word.text === other[at]?.text);
 }
 
-function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean, isByName: boolean): Inability | undefined {
+const contentKib = bounds.contentArgumentBytes / 1024;
+
+function inabilityOf(
+  attempt: Attempt,
+  args: readonly CanonicalWord[],
+  wantsUsernameCell: boolean,
+  isByName: boolean,
+): Inability | undefined {
   const { command, parsed } = attempt;
+  if (readsContent(attempt) && bytesOfWords(args) > bounds.contentArgumentBytes) {
+    const reason = `"${command.name}" reads content and has more than ${contentKib} KiB of arguments; use several commands`;
+    return { kind: 'unparsable', code: 'too-many', reason };
+  }
   if (isByName && !hasJsonForm(parsed)) {
     const reason = `the columns of "${command.name}" are not known, and rows have names there`;
     return { kind: 'unparsable', code: 'not-over-http', reason };
@@ -403,6 +416,10 @@ function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean, isByName: boo
     return { kind: 'unparsable', code: 'cells-unknown', reason };
   }
   return undefined;
+}
+
+function bytesOfWords(args: readonly CanonicalWord[]): number {
+  return args.reduce((bytes, { text }) => bytes + Buffer.byteLength(text) + 1, 0);
 }
 
 function knownOf(

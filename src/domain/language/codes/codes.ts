@@ -88,7 +88,7 @@ const table = {
     'shorten it',
   ),
   'too-many': unread(
-    'more users, masks, fields or flags than one command line may name',
+    'more users, masks, fields or flags than one command line may name, or above 16 KiB of arguments of a command that reads content',
     'use several commands, or raise `limits.users` or `max_users` of the rule',
   ),
   'line-too-long': refused(

@@ -1,7 +1,7 @@
-// Argument records: all arguments and users of an allowed command that may change something, where its admission has no room for them.
-// Makes the records; `joinArguments` (stored.ts) puts them together again, `createArgumentsCheck` (ledger.ts) finds what is wrong with
-// them. They stand directly after their admission, in their order. Only records of the journal itself stand between. The ring takes them
-// together with the admission or not at all. Values are redacted before they are split.
+// Argument records: all arguments and users of an allowed command that may change something or reads content, where its admission has no
+// room for them. Makes the records; `joinArguments` (stored.ts) puts them together again, `createArgumentsCheck` (ledger.ts) finds what is
+// wrong with them. They stand directly after their admission, in their order. Only records of the journal itself stand between. The ring
+// takes them together with the admission or not at all. Values are redacted before they are split.
 //
 //   {"seq":17, ... "event":"admission", "args":["--","a1",{"more":58, ...},"z"], ... "argument_records":2,"argument_hash":"<64 hex>"}
 //   {"seq":18,"time":"...","event":"arguments","session":"...","id":"...","principal":"...","command":"...",

@@ -7,7 +7,7 @@
 // A value that is too long becomes {"cut":"its first bytes","end":"its last","bytes":70000,"sha256":"..."}: length and hash are of its
 // whole UTF-8 text. A list that is too long has {"more":12,"bytes":70000,"sha256":"..."} between its first values and its last: how many
 // values are not shown, and length and hash of these joined by NUL (redacted ones as their JSON text). An allowed command that may change
-// something keeps all its arguments: what does not fit follows in `arguments` records (`arguments.ts`).
+// something or reads content keeps all its arguments: what does not fit follows in `arguments` records (`arguments.ts`).
 
 import { hash } from 'node:crypto';
 import { bounds } from '../../../bounds/bounds.js';
@@ -21,6 +21,7 @@ import {
   type JournalRecord,
   type RecordedArgument,
   type RecordedPart,
+  type RecordRoom,
   timeOpening,
   withoutKeys,
 } from './record.js';
@@ -87,14 +88,16 @@ export function encodeBody(
 }
 
 /**
- * The bodies of a record, taken together or not at all. Usually one; an allowed command that may change something, and whose arguments or
- * users do not fit, has its admission and then its argument records, which contain all of them.
+ * The bodies of a record, taken together or not at all. Usually one; an allowed command that may change something or is to be `whole`, and
+ * whose arguments or users do not fit, has its admission and then its argument records, which contain all of them.
  */
-export function encodeRecord(record: AuditRecord, isBrief = false): readonly string[] {
+export function encodeRecord(record: AuditRecord, room?: RecordRoom): readonly string[] {
+  const isBrief = room === 'brief';
   const body = encodeBody(record, isBrief);
   if (isBrief || !isLastCut) return [body];
   const { event, decision, effect } = record;
-  if (event !== 'admission' || decision !== 'allow' || effect === 'read') return [body];
+  const isWhole = effect !== 'read' || room === 'whole';
+  if (event !== 'admission' || decision !== 'allow' || !isWhole) return [body];
   const records = argumentBodies(record, bodyBytesMax, quote);
   const digest = hash('sha256', records.map((each) => `${each}\n`).join(''), 'hex');
   const members = `,"argument_records":${records.length},"argument_hash":"${digest}"`;

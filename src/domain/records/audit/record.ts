@@ -50,6 +50,9 @@ export type AccessAction =
   | 'reviewed'
   | 'ended';
 
+/** Other than usual: `brief`: at most 2 KiB; `whole`: with all arguments and users, also of a read. */
+export type RecordRoom = 'brief' | 'whole';
+
 export type RecordedOutcome =
   | 'ok'
   | 'failed'

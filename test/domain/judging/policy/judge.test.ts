@@ -63,6 +63,44 @@ void test('it is bounded in entries and in memory', () => {
   assert.ok(cache.size < 20);
 });
 
+// bounds.contentArgumentBytes
+void test('what reads content has few enough arguments to be recorded whole; other reads have as many as they like', () => {
+  const policy = policyOf(
+    withPolicies('  support: { users: ["*"], allow: [{ command: fetch, content: true }] }'),
+  );
+  const ask = (field: string, bytes: number): Judgement => {
+    // Each word counts with one byte more: `--`, the field, and `or mailbox NAME`, the first one without `or`.
+    const [frame, name] = ['or mailbox '.length + 1, 'x'.repeat(1000)];
+    const names: string[] = [];
+    let left = bytes - field.length - 1;
+    for (; left > name.length + 2 * frame; left -= name.length + frame) names.push('or', 'mailbox', name);
+    names.push('or', 'mailbox', 'x'.repeat(left - frame));
+    return judge(
+      plainLine('alice@example.com', ['fetch', field, ...names.slice(1)]),
+      ['2.4'],
+      judgeContext(policy),
+    );
+  };
+  const found = (field: string, bytes: number): string => {
+    const judged = ask(field, bytes);
+    if (judged.kind !== 'judged') return judged.message;
+    assert.equal(
+      judged.args.reduce((sum, { text }) => sum + text.length + 1, 0),
+      bytes,
+    );
+    assert.equal(judged.decision.kind, 'allow');
+    return judged.unable?.reason ?? 'served';
+  };
+  assert.deepEqual(
+    [
+      found('text', bounds.contentArgumentBytes),
+      found('text', bounds.contentArgumentBytes + 1),
+      found('uid', 30_000),
+    ],
+    ['served', '"fetch" reads content and has more than 16 KiB of arguments; use several commands', 'served'],
+  );
+});
+
 // Goal: a remembered judgement is given out only to the very same question.
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 

@@ -38,6 +38,7 @@ import {
   type JournalRecord,
   parseLine,
   parseRequest,
+  type RecordRoom,
   readHead,
   readWord,
   timeBefore,
@@ -182,7 +183,7 @@ const ofBodies: readonly Asked[] = [
   }),
 ];
 
-const bodiesOf = (record: Omit<AuditRecord, 'time' | 'event'>, isBrief = false): unknown => {
+const bodiesOf = (record: Omit<AuditRecord, 'time' | 'event'>, room?: RecordRoom): unknown => {
   const made = encodeRecord(
     {
       time,
@@ -195,18 +196,18 @@ const bodiesOf = (record: Omit<AuditRecord, 'time' | 'event'>, isBrief = false):
       effect: 'destroy',
       ...record,
     },
-    isBrief,
+    room,
   );
   return made.length === 1
     ? `one: ${(made[0] ?? '').slice(53)}`
     : made.map((each) => `${Buffer.byteLength(each)}: ${each.slice(30)}`).join('\n');
 };
-const group: readonly (readonly [string, Omit<AuditRecord, 'time' | 'event'>, boolean?])[] = [
+const group: readonly (readonly [string, Omit<AuditRecord, 'time' | 'event'>, RecordRoom?])[] = [
   ['what fits', { args: ['--', 'a'] }],
   ['a long word', { args: ['--', 'x'.repeat(15_000), 'end'] }],
   ['a read', { args: ['--', 'x'.repeat(15_000)], effect: 'read' }],
   ['a refusal', { args: ['--', 'x'.repeat(15_000)], decision: 'deny' }],
-  ['a brief one', { args: ['--', 'x'.repeat(15_000)] }, true],
+  ['a brief one', { args: ['--', 'x'.repeat(15_000)] }, 'brief'],
   ['a long text that is no argument', { args: ['--'], reason: 'x'.repeat(15_000) }],
   ['many words', { args: words(130, 100) }],
   ['long users', { args: ['--'], users: words(200, 60) }],
@@ -536,7 +537,7 @@ void test('bodies', () => compareAnswers('test/domain/records/audit/answers/bodi
 void test('argument records', () =>
   compareAnswers(
     'test/domain/records/audit/answers/arguments.txt',
-    group.map(([what, record, isBrief]) => [what, () => bodiesOf(record, isBrief)]),
+    group.map(([what, record, room]) => [what, () => bodiesOf(record, room)]),
   ));
 void test('readers of lines', () =>
   compareAnswers('test/domain/records/audit/answers/readers.txt', ofReaders));

@@ -10,7 +10,11 @@ import {
   recordedBytesMax,
 } from '../../../../src/domain/records/audit/encode.js';
 import { sealLine } from '../../../../src/domain/records/audit/ledger.js';
-import type { AuditRecord, RecordedArgument } from '../../../../src/domain/records/audit/record.js';
+import type {
+  AuditRecord,
+  RecordedArgument,
+  RecordRoom,
+} from '../../../../src/domain/records/audit/record.js';
 import { joinArguments } from '../../../../src/domain/records/audit/stored.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -21,8 +25,8 @@ function admission(args: readonly RecordedArgument[], more: Partial<AuditRecord>
   return { time, event: 'admission', ...named, decision: 'allow', effect: 'destroy', args, ...more };
 }
 
-function bodiesOf(record: AuditRecord, isBrief = false): readonly string[] {
-  return encodeRecord(record, isBrief);
+function bodiesOf(record: AuditRecord, room?: RecordRoom): readonly string[] {
+  return encodeRecord(record, room);
 }
 
 function recordsOf(bodies: readonly string[]): Readonly<Record<string, unknown>>[] {
@@ -89,19 +93,21 @@ void test('a long set of messages is put together again, and so is any text', ()
   );
 });
 
-void test('reads, refusals and questions are cut to their first and last words', () => {
+void test('reads without content, refusals and questions are cut to their first and last words', () => {
   const args = ['--', ...padding, 'Payroll-2026'];
-  for (const [record, isBrief] of [
-    [admission(args, { effect: 'read' }), false],
-    [admission(args, { decision: 'deny' }), false],
-    [admission(args), true],
+  for (const [record, room] of [
+    [admission(args, { effect: 'read' }), undefined],
+    [admission(args, { decision: 'deny' }), 'whole'],
+    [admission(args), 'brief'],
   ] as const) {
-    const [first = {}, ...rest] = recordsOf(bodiesOf(record, isBrief));
+    const [first = {}, ...rest] = recordsOf(bodiesOf(record, room));
     assert.equal(rest.length, 0);
     assert.equal(first['argument_records'], undefined);
     assert.equal(JSON.stringify(first['args']).includes('"Payroll-2026"'), true);
     assert.match(JSON.stringify(first['args']), /"more":/);
   }
+  const [first = {}, ...rest] = recordsOf(bodiesOf(admission(args, { effect: 'read' }), 'whole'));
+  assert.deepEqual(joinArguments(first, rest)?.['args'], args);
 });
 
 void test('a key of an HTTP listener is found before a value is split or cut, wherever that would be', () => {
