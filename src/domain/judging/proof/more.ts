@@ -1,6 +1,7 @@
 // Decides whether nobody may do more under one configuration than under another. It holds if each rule of the new one is covered by rules
 // that the same requester had, in every condition; a command line that the new one serves and the old one refuses disproves it.
-// Limits and the number of users in a line are left out; that a reason is no longer demanded counts as more.
+// Limits and the number of users in a line are left out; that a reason is no longer demanded counts as more. A setting that is neither
+// compared nor listed as giving nobody more leaves it undecided where it differs.
 
 import type { Settings } from '../../config/settings.js';
 import { type Command, locationRoles, type Parameter, userRoles } from '../../language/commands/catalog.js';
@@ -52,7 +53,9 @@ export function proveNoMore(
   const [old, fresh] = [worldOf(before, nowMs, isOver), worldOf(after, nowMs, isOver)];
   const doubts = new Doubts();
   const differences = whatDiffers(old, fresh);
-  for (const { requester, were } of pairsOf(statement, old, fresh)) {
+  const unknown = new Set<string>();
+  for (const { requester, were, beside } of pairsOf(statement, old, fresh)) {
+    for (const key of beside) unknown.add(key);
     const policy = viewOf(requester.policy, statement.isWithApproval);
     const olds = were.map(
       (each) => each && { requester: each, policy: viewOf(each.policy, statement.isWithApproval) },
@@ -87,47 +90,118 @@ export function proveNoMore(
     }
   }
   if (differences !== undefined) doubts.add(differences);
+  if (unknown.size > 0)
+    doubts.add(`no proof knows what a change of these settings allows: ${[...unknown].join(', ')}`);
   return doubts.proof();
 }
 
-/** Of what decides beside the policies: what is not the same, for people. */
+/**
+ * Of each part of the settings: what a proof compares, what it says that it leaves out (limits, locks, who can open a socket, approvals),
+ * and what gives nobody more. Everything else is unknown to it, so a new setting is unknown until it stands here.
+ */
+const known = {
+  settings:
+    'listeners policies routes backends mailUsers catalog serverCommands limits fleetKeys state log tests places hash audit admin',
+  audit:
+    'directory memoryFile memoryBytes segmentBytes deadlineMs keepMs keepMinMs sizeMax unshippedBytesMax reserveBytes signKeyFile checkpointIntervalMs',
+  backend:
+    'name address tls caFile serverName keyPins username passwordFiles idle connections idleTimeoutMs maxLifetimeMs connectTimeoutMs greetingTimeoutMs drained',
+  listener: 'name socket peers policies accounts keys refusalCell sessions sessionsPerPeer',
+  login: 'name policy',
+  policy:
+    'name mode users except use allow deny onRequest added isForEverybody allowByCommand denyByCommand onRequestByCommand limits requests weight contact shadow place usersPlace exceptPlace written effectiveText version',
+  rule: 'place command meaning where query users rootEquivalent masks shared allUsers content maxUsers expiresMs obligations terms hash',
+  obligations: 'reason limit limitKey alsoLimit maxMatches approvedMatches deadlineMs',
+  terms: 'approvals forMs uses',
+  page: 'people',
+} as const;
+
+/** The keys that differ, as they are written, of those that are unknown. */
+function differing(old: object, fresh: object, part: keyof typeof known | undefined, above = ''): string[] {
+  const [before, after] = [new Map(Object.entries(old)), new Map(Object.entries(fresh))];
+  const left = part === undefined ? [] : known[part].split(' ');
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .filter((key) => !left.includes(key) && textOf(before.get(key)) !== textOf(after.get(key)))
+    .map((key) => {
+      const written = key.replace(/Ms$/, '').replace(/^hashes$/, 'hash');
+      return above + written.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    });
+}
+
+function textOf(value: unknown): string | undefined {
+  return JSON.stringify(value, (key, each: unknown) => {
+    if (key === 'place') return undefined;
+    return each instanceof Map || each instanceof Set ? [...each] : each;
+  });
+}
+
+/** Of what decides beside the rules: what is not the same, for people. */
 function whatDiffers(old: World, fresh: World): string | undefined {
   const of = (key: string, part: (settings: Settings) => unknown): string[] =>
     JSON.stringify(part(old.settings)) === JSON.stringify(part(fresh.settings)) ? [] : [key];
   const parts = [
     ...of('mail_users', ({ mailUsers }) => mailUsers),
     ...of('catalog', ({ catalog }) => catalog?.files.map(({ hash }) => hash)),
-    ...of('the series, release or namespaces of backends', ({ backends }) =>
-      backends.map(({ name, series, release, newer, sharedNamespaces, namespaces }) => [
-        name,
-        series,
-        release,
-        newer,
-        sharedNamespaces,
-        namespaces,
-      ]),
-    ),
+    ...of('backends', ({ backends }) => backends.map(({ name }) => name)),
+    ...fresh.settings.backends.flatMap((backend) => {
+      const was = old.settings.backends.find(({ name }) => name === backend.name);
+      return was === undefined ? [] : differing(was, backend, 'backend', `backends.${backend.name}.`);
+    }),
     ...of('server_commands', ({ serverCommands: { default: usual, byCommand } }) => [usual, ...byCommand]),
+    ...differing(old.settings.audit, fresh.settings.audit, 'audit', 'audit.'),
+    ...differing(old.settings, fresh.settings, 'settings'),
+    ...differingAdmin(old.settings, fresh.settings),
   ];
   const routed = findText([fresh.names, fresh.routed], [old.routed], fresh.isOver);
   if (routed.kind !== 'none')
     parts.push(routed.kind === 'text' ? `routes (${routed.text} had none)` : 'routes');
   return parts.length === 0
     ? undefined
-    : `what decides beside the policies differs: ${parts.join(', ')}; prove one change after the other`;
+    : `what decides beside the rules differs: ${parts.join(', ')}; prove one change after the other`;
+}
+
+/** People of the page one by one: somebody who is gone may do nothing more. */
+function differingAdmin({ admin: old }: Settings, { admin: fresh }: Settings): string[] {
+  const { page: pageBefore, ...before } = { page: undefined, ...old };
+  const { page, ...after } = { page: undefined, ...fresh };
+  return [
+    ...differing(before, after, undefined, 'admin.'),
+    ...differing({ ...pageBefore }, { ...page }, 'page', 'admin.page.'),
+    ...(page?.people ?? []).flatMap((person) => {
+      const was = pageBefore?.people.find(({ name }) => name === person.name);
+      const path = `admin.page.people.${person.name}`;
+      return was === undefined ? [path] : differing(was, person, undefined, `${path}.`);
+    }),
+  ];
+}
+
+/** Of what a requester is given beside the rules. */
+function differingFor({ listener, login, policy }: Requester, was: Requester | undefined): string[] {
+  const path = `listeners.${listener.name}`;
+  const own = login === undefined ? path : `${path}.${login.kind}s.${login.name}`;
+  if (was === undefined) return [own];
+  const loginAt = ({ accounts, keys }: Requester['listener']) =>
+    (login?.kind === 'key' ? keys : accounts).find(({ name }) => name === login?.name);
+  return [
+    ...differing(was.listener, listener, 'listener', `${path}.`),
+    ...differing({ ...loginAt(was.listener) }, { ...loginAt(listener) }, 'login', `${own}.`),
+    ...differing(was.policy, policy, 'policy', `policies.${policy.name}.`),
+  ];
 }
 
 interface Pair {
   readonly requester: Requester;
   /** What it was before: several where only the machine knows; undefined: it was let in nowhere. */
   readonly were: readonly (Requester | undefined)[];
+  /** Keys beside the rules that differ. */
+  readonly beside: readonly string[];
 }
 
 function pairsOf({ except }: MoreStatement, old: World, fresh: World): Pair[] {
   const before = requestersOf(old.settings, old.nowMs);
   const pairs = requestersOf(fresh.settings, fresh.nowMs)
     .filter((requester) => !except.some((who) => isOnly(who, requester, fresh.settings)))
-    .flatMap((requester): Pair[] => {
+    .flatMap((requester): Omit<Pair, 'beside'>[] => {
       const { listener, login } = requester;
       const there = before.filter((each) => each.listener.name === listener.name);
       if (login !== undefined) {
@@ -159,11 +233,11 @@ function pairsOf({ except }: MoreStatement, old: World, fresh: World): Pair[] {
       ].filter(({ requester: each }) => !except.some((who) => isOnly(who, each, fresh.settings)));
     });
   const distinct = new Map<string, Pair>();
-  for (const pair of pairs) {
-    const { requester, were } = pair;
+  for (const { requester, were } of pairs) {
     const versions = were.map((each) => each?.policy.version ?? '');
-    const key = JSON.stringify([requester.listener.protocol, requester.policy.name, versions]);
-    if (!distinct.has(key)) distinct.set(key, pair);
+    const keys = were.flatMap((each) => differingFor(requester, each));
+    const key = JSON.stringify([requester.listener.protocol, requester.policy.name, versions, keys]);
+    if (!distinct.has(key)) distinct.set(key, { requester, were, beside: keys });
   }
   return [...distinct.values()];
 }
@@ -338,6 +412,17 @@ function gapBetween(
   for (const key of ['masks', 'shared', 'content'] as const)
     if (rule[key] && !old[key]) return { why: `${key}: true` };
   if (isForAllUsers(rule, policy) && !isForAllUsers(old, was)) return { why: allUsers };
+  const terms = policy.onRequest.find((each) => each === rule)?.terms;
+  const oldTerms = was.onRequest.find((each) => each === old)?.terms;
+  const [unknown] = [
+    ...differing(old, rule, 'rule'),
+    ...differing(old.obligations, rule.obligations, 'obligations'),
+    ...(terms === undefined || oldTerms === undefined ? [] : differing(oldTerms, terms, 'terms')),
+  ];
+  if (unknown !== undefined) return { why: unknown };
+  if (isMore(rule.obligations.maxMatches, old.obligations.maxMatches)) return { why: 'max_matches' };
+  if (isMore(terms?.forMs, oldTerms?.forMs)) return { why: 'for' };
+  if (isMore(terms?.uses, oldTerms?.uses)) return { why: 'uses' };
   if (old.obligations.reason && !rule.obligations.reason) return { why: 'a reason is not required any more' };
   if (old.expiresMs !== undefined && (rule.expiresMs === undefined || rule.expiresMs > old.expiresMs))
     return { why: 'time' };
@@ -348,6 +433,11 @@ function gapBetween(
     if (gap !== undefined) return gap;
   }
   return coversQuery(old.query, rule.query, fresh.isOver) ? undefined : { why: 'the words of a query' };
+}
+
+/** Absent: no limit. */
+function isMore(value = Infinity, old = Infinity): boolean {
+  return value > old;
 }
 
 function gapInParameter(

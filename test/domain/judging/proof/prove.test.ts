@@ -9,6 +9,7 @@ import { explainLine } from '../../../../src/domain/judging/answers/explanation.
 import { readStatement } from '../../../../src/domain/judging/answers/statement.js';
 import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
 import { underAnyGrant } from '../../../../src/domain/judging/policy/grant.js';
+import { createPolicy, type Policy } from '../../../../src/domain/judging/policy/policy.js';
 import { linesFor } from '../../../../src/domain/judging/proof/lines.js';
 import { proveNoMore } from '../../../../src/domain/judging/proof/more.js';
 import { type Proof, prove, type Witness } from '../../../../src/domain/judging/proof/prove.js';
@@ -145,13 +146,102 @@ policies:${policies}`);
   assert.equal(answers(one, choosing('{ users: [anna] }')), 'disproved');
   assert.equal(
     answers(of('a: { unix: /a, policy: p }', '["*@x.org"]'), one),
-    'undecided: what decides beside the policies differs',
+    'undecided: what decides beside the rules differs',
   );
   assert.equal(answers(one, of('a: { unix: /a, policy: p }', '["*@x.org"]')), 'holds');
   assert.equal(
     answers(of('a: { unix: /a, policy: p }', '["*"]', '["shared/"]'), one),
-    'undecided: what decides beside the policies differs',
+    'undecided: what decides beside the rules differs',
   );
+});
+
+const withPage = `version: 1
+listeners:
+  a: { unix: /a, policy: p }
+  b: { unix: /b, policy: q }
+  api:
+    tcp: "127.0.0.1:8080"
+    protocol: http
+    tls: { mode: off }
+    keys: { panel: { hash: "sha256$${'0'.repeat(64)}", policy: p, from: [10.0.0.0/8] } }
+backends: { m: { address: ${backend}, shared_namespaces: [], newer: reads } }
+routes: [{ users: ["*"], backend: m }]
+audit: { group: auditors }
+persons: { carol: { users: [carol] } }
+admin: { page: { unix: /p, people: { carol: { user: carol, role: view } } } }
+policies:
+  p:
+    users: ["*"]
+    allow: [quota get, { command: expunge, max_matches: 10 }]
+    on_request: [{ command: mailbox list, approvals: 0, uses: 2, for: 1h, scope: command }]
+  q: { users: ["*"], approve: [p] }
+`;
+
+void test('a setting that no proof knows leaves it undecided, by its name', () => {
+  const [before, noMore] = [settingsOf(withPage), 'nobody may do more than before'] as const;
+  const said = (after: Settings, was = before): string => {
+    const proof = decide(noMore, after, was);
+    return proof.kind === 'undecided' ? proof.reason : proof.kind;
+  };
+  for (const [old, fresh, key] of [
+    ['people: {', 'people: { dora: { user: dora, role: operate },', 'admin.page.people.dora'],
+    ['role: view', 'role: operate', 'admin.page.people.carol.roles'],
+    ['{ page: {', '{ page: { approve: true,', 'admin.page.approve'],
+    ['  p:', '  p:\n    approve: [q]', 'policies.p.approve'],
+    ['  p:', '  p:\n    logs: full', 'policies.p.logs'],
+    ['  p:', '  p:\n    debug: true', 'policies.p.debug'],
+    ['  p:', '  p:\n    owner_sees: people', 'policies.p.owner_sees'],
+    [', from: [10.0.0.0/8]', '', 'listeners.api.keys.panel.from'],
+    ['keys: { panel: {', 'keys: { panel: { owner_reports: true,', 'listeners.api.keys.panel.owner_reports'],
+    ['$0', '$1', 'listeners.api.keys.panel.hash'],
+    ['protocol: http', 'protocol: http\n    from: [192.0.2.0/24]', 'listeners.api.from'],
+    ['auditors', 'everybody', 'audit.group'],
+    ['newer: reads', 'newer: serve', 'backends.m.newer'],
+    ['max_matches: 10', 'max_matches: 11', 'max_matches'],
+    ['max_matches: 10', 'max_matches: 10, emergency: true', 'emergency'],
+    ['for: 1h', 'for: 2h', 'for'],
+    ['scope: command', 'scope: user', 'scope'],
+  ] as const) {
+    assert.ok(withPage.includes(old), old);
+    const reason = said(settingsOf(withPage.replace(old, fresh)));
+    assert.ok(reason.split(/[ ,:;]+/).includes(key), `${key}: ${reason}`);
+  }
+  // What is gone allows nothing more, and what nobody gets a right by is free.
+  const dora = settingsOf(withPage.replace('people: {', 'people: { dora: { user: dora, role: operate },'));
+  assert.equal(said(before, dora), 'holds');
+  for (const [old, fresh] of [
+    ['max_matches: 10', 'max_matches: 9'],
+    ['for: 1h', 'for: 30m'],
+    ['  p:', '  p:\n    contact: helpdesk'],
+    ['newer: reads', 'newer: reads, connections: 9'],
+  ] as const)
+    assert.equal(said(settingsOf(withPage.replace(old, fresh))), 'holds', fresh);
+  // A setting of a later day, wherever it stands.
+  const fresh = { laterSetting: true };
+  const policies = (change: (policy: Policy) => object): Settings => ({
+    ...before,
+    policies: new Map([...before.policies].map(([name, policy]) => [name, { ...policy, ...change(policy) }])),
+  });
+  for (const [after, key] of [
+    [{ ...before, ...fresh }, 'later_setting'],
+    [{ ...before, audit: { ...before.audit, ...fresh } }, 'audit.later_setting'],
+    [
+      { ...before, backends: before.backends.map((each) => ({ ...each, ...fresh })) },
+      'backends.m.later_setting',
+    ],
+    [
+      { ...before, listeners: before.listeners.map((each) => ({ ...each, ...fresh })) },
+      'listeners.a.later_setting',
+    ],
+    [policies(() => fresh), 'policies.p.later_setting'],
+  ] as const)
+    assert.ok(said(after).includes(key), `${key}: ${said(after)}`);
+  const later = policies((policy) => {
+    const [first, ...rest] = policy.allow;
+    const allow = first === undefined ? [] : [{ ...first, ...fresh }, ...rest];
+    return { ...createPolicy({ ...policy, allow }), version: `later ${policy.version}` };
+  });
+  assert.match(said(later), /^later_setting: policy p may allow more of "quota get"/);
 });
 
 void test('a text that is no statement is refused, with the place and what was meant', () => {
