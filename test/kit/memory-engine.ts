@@ -90,10 +90,10 @@ export interface MemoryRecord {
 }
 
 /**
- * `hold` waits for `take`. `refuse`: takes nothing. `full`: of a full disk with a full memory, which takes completions only. `later`: of a
- * full disk, which gets later what is refused now.
+ * `hold` waits for `take`, `hold-access` with records of steps only. `refuse`: takes nothing. `full`: of a full disk with a full memory,
+ * which takes completions only. `later`: of a full disk, which gets later what is refused now.
  */
-export type JournalMode = 'take' | 'hold' | 'refuse' | 'full' | 'later';
+export type JournalMode = 'take' | 'hold' | 'hold-access' | 'refuse' | 'full' | 'later';
 
 export interface MemoryEngine {
   readonly settings: Settings;
@@ -184,7 +184,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
 
   const failed = (): JournalFault => new JournalFault('write-failed', 'made to fail');
   const appendDurable: Journal['appendDurable'] = async (record, room) => {
-    if (mode === 'hold') {
+    if (mode === 'hold' || (mode === 'hold-access' && record.event === 'access')) {
       await new Promise<void>((resolve) => {
         held.push(resolve);
       });

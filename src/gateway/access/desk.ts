@@ -263,19 +263,21 @@ export class AccessDesk {
     if (asker.whyNotAsk !== undefined) return denied(asker.whyNotAsk);
     const isKernels = asker.credential === undefined;
     // Access without approval needs no other human, and emergencies are when directories are away.
-    const unsure = wish.rule.terms.approvals === 0 ? undefined : this.#whyUnsure(asker, isKernels);
-    const early = unsure ?? this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
+    const whyNot = (): AccessResult | undefined =>
+      wish.rule.terms.approvals === 0 ? this.#whyLocked(asker) : this.#whyUnsure(asker, isKernels);
+    const early = whyNot() ?? this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
     if (early !== undefined) return early;
     // Outside of the turn: a slow backend must not hold up the steps of others.
     const id = this.#parts.newId();
     const { rights } = this;
     const counted = await countFirst(id, asker, wish, count);
-    if (this.rights !== rights) return reloaded();
     const isNeeded = wish.rule.terms.approvals === 0 && wish.effect === 'destroy';
     if (typeof counted === 'object' && isNeeded) return uncounted(counted.failed);
     const matches = typeof counted === 'number' ? counted : undefined;
     return this.#inTurn(
+      rights,
       async () =>
+        whyNot() ??
         this.#whyNoRequest(asker, wish) ??
         this.#open(asker, wish, this.#requested(id, asker, wish, matches), []),
     );
@@ -285,19 +287,21 @@ export class AccessDesk {
   async grant(asker: Asker, owner: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
     const { policy, principal: to, identities } = owner;
     const asked = { policy: policy.name, users: wish.users, identities, approvers: [] };
-    const unsure = this.#whyUnsure(asker, true);
-    if (unsure !== undefined) return unsure;
-    const why = whyNoApproval(asker, asked, this.rights.persons);
-    if (why !== undefined) return denied(why);
-    const early = this.#overRate(asker);
+    const { rights } = this;
+    const whyNot = (): AccessResult | undefined => {
+      const unsure = this.#whyUnsure(asker, true);
+      const why = unsure === undefined ? whyNoApproval(asker, asked, rights.persons) : undefined;
+      return why === undefined ? unsure : denied(why);
+    };
+    const early = whyNot() ?? this.#overRate(asker);
     if (early !== undefined) return early;
     const id = this.#parts.newId();
-    const { rights } = this;
     const counted = await countFirst(id, owner, wish, count);
-    if (this.rights !== rights) return reloaded();
     if (typeof counted === 'object' && wish.effect === 'destroy') return uncounted(counted.failed);
     const matches = typeof counted === 'number' ? counted : undefined;
-    return this.#inTurn(async () => {
+    return this.#inTurn(rights, async () => {
+      const late = whyNot();
+      if (late !== undefined) return late;
       const places = { book: this.#book, policies: this.rights.policies };
       const full = this.#limits.whyNoPlace(policy.name, places, false);
       if (full !== undefined) return refused('access-limit', full);
@@ -340,10 +344,12 @@ export class AccessDesk {
     if (this.rights !== rights) return reloaded();
     const tooMany = this.#whyTooMany(early) ?? why;
     if (tooMany !== undefined) return refused('access-changed', tooMany);
-    return this.#inTurn(async () => {
+    return this.#inTurn(rights, async () => {
       const entry = this.#approvable(asker, id, shorter);
       if ('kind' in entry) return entry;
-      const above = this.#whyTooMany(entry);
+      // Another approver may have counted more meanwhile.
+      const above =
+        this.#whyTooMany(entry) ?? this.#live.get(id)?.whyUnseen(asker.principal, entry.requested);
       if (above !== undefined) return refused('access-changed', above);
       const { matches } = this.#live.get(id) ?? {};
       const before = this.#counting(entry);
@@ -413,7 +419,7 @@ export class AccessDesk {
   }
 
   #review(asker: Asker, id: string): Promise<AccessResult> {
-    return this.#inTurn(async () => {
+    return this.#inTurn(this.rights, async () => {
       const entry = this.#visible(asker, id);
       if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
       const { requested } = entry;
@@ -460,9 +466,11 @@ export class AccessDesk {
   async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
     const entry = this.#visible(asker, id);
     if (entry === undefined) return this.#showOver(asker, id);
+    const { rights } = this;
     if (entry.state === 'requested' && this.#seesMatches(asker, entry))
       await this.#live.get(id)?.count(entry.requested, count);
-    return { kind: 'done', items: [this.#itemOf(asker, entry)] };
+    if (this.rights !== rights) return reloaded();
+    return this.#whyLocked(asker) ?? { kind: 'done', items: [this.#itemOf(asker, entry)] };
   }
 
   /** One that is over: its requester learns how it ended. */
@@ -497,15 +505,22 @@ export class AccessDesk {
     this.#journal.flush();
   }
 
-  #inTurn(run: () => Promise<AccessResult>): Promise<AccessResult> {
-    const next = this.#last.then(run, run);
+  /** `rights`: those that the step was read under. A reload while it waits may take what it needs. */
+  #inTurn(rights: AccessRights, run: () => Promise<AccessResult>): Promise<AccessResult> {
+    const step = (): AccessResult | Promise<AccessResult> => (this.rights === rights ? run() : reloaded());
+    const next = this.#last.then(step, step);
     this.#last = next.catch(() => undefined);
     return next;
   }
 
-  #whyUnsure(asker: Asker, isKernels: boolean): AccessResult | undefined {
+  #whyLocked(asker: Asker): AccessResult | undefined {
     const lock = this.locks.on(asker);
-    if (lock !== undefined) return denied(this.locks.sentence(lock));
+    return lock && denied(this.locks.sentence(lock));
+  }
+
+  #whyUnsure(asker: Asker, isKernels: boolean): AccessResult | undefined {
+    const locked = this.#whyLocked(asker);
+    if (locked !== undefined) return locked;
     const why = whyUnsure(asker, isKernels, this.rights.persons);
     return why === undefined ? undefined : refused('access-identity', why);
   }
@@ -550,7 +565,7 @@ export class AccessDesk {
     return this.#decide(asker, entry, approved);
   }
 
-  #counting(entry: AccessEntry): readonly AuditRecord[] {
+  #counting(entry: Parameters<typeof countingApprovals>[0]): readonly AuditRecord[] {
     return countingApprovals(entry, this.rights, (identities) => this.locks.on({ identities }) !== undefined);
   }
 
@@ -572,6 +587,12 @@ export class AccessDesk {
     // Meanwhile it was revoked, or its rule went away: the record of that end follows.
     if (this.#book.find(id) !== entry || this.#ruleOf(entry) === undefined)
       return refused('access-changed', 'it was ended meanwhile');
+    // Meanwhile somebody was locked, or a reload took the right to approve.
+    const stillCount = this.#counting({ ...entry, approvals: [...entry.approvals, ...more] }).length;
+    if (granted !== undefined && (stillCount < needed || this.#whyLocked(asker) !== undefined)) {
+      this.#end(entry, 'ended', 'its approvals do not count any more');
+      return refused('access-changed', 'who approves it was locked, or may not do so any more');
+    }
     for (const record of more) this.#book.follow(record);
     if (granted !== undefined) {
       const live = this.#live.get(id);

@@ -61,8 +61,15 @@ export class LiveEntry {
     if (requested.effect !== 'destroy') return undefined;
     const now = await this.count(requested, count);
     if (typeof now === 'object') return `the mails could not be counted: ${now.failed}`;
+    return this.whyUnseen(approver, requested);
+  }
+
+  /** The same by the number that was counted last, whoever asked for it. */
+  whyUnseen(approver: string, { effect }: AuditRecord): string | undefined {
+    const { matches: now } = this;
     const before = this.shown.get(approver);
-    if (now === undefined || (before !== undefined && now <= before)) return undefined;
+    if (effect !== 'destroy' || now === undefined || (before !== undefined && now <= before))
+      return undefined;
     this.shown.set(approver, now);
     const seen = before === undefined ? 'no number was' : `${before} were`;
     return `${now} mails match now, and ${seen} shown; approve it again`;

@@ -903,6 +903,84 @@ void test('an approval that would give a grant for fewer mails than match is ref
   assert.equal(record?.matches, 4);
 });
 
+void test('what was asked before a wait is asked again after it: a lock, the right to approve', async () => {
+  const acts = {
+    request: ['anna', () => Promise.resolve(`||dovegate request|${emergency}`)],
+    grant: ['carol', () => Promise.resolve(`||dovegate grant|--to|anna@support|${unasked}`)],
+    approve: [
+      'carol',
+      async (anna: MemoryClient) => `||dovegate approve|${(await requestOf(anna, reading)).id}`,
+    ],
+  } as const;
+  for (const [act, [who, lineOf]] of Object.entries(acts)) {
+    for (const change of ['locked', 'right taken'] as const) {
+      // Whoever asks for access has no right to approve that could be taken.
+      if (act === 'request' && change === 'right taken') continue;
+      for (const wait of ['turn', 'record'] as const) {
+        const { as, exchanges, setJournal, records, anna, carol } = await openTeams();
+        const desk = exchanges.access;
+        const line = await lineOf(anna);
+        setJournal('hold-access');
+        const dave = await as(people.dave);
+        // Its record is waited for, and what comes next waits for its turn.
+        if (wait === 'turn') await dave.line(`||dovegate grant|--to|anna@support|${unasked}`);
+        await settle();
+        const client = { anna, carol }[who];
+        await client.line(line);
+        await settle();
+        const { rights } = desk;
+        const leads = rights.policies.get('leads') ?? assert.fail();
+        const wish = {
+          by: 'root',
+          reason: 'stolen',
+          forMs: 3_600_000,
+          to: who,
+          identities: [`person:${who}`],
+        };
+        if (change === 'locked') desk.locks.lock(wish, bounds.locks, () => 0);
+        else
+          desk.turnTo({
+            ...rights,
+            policies: new Map([...rights.policies, ['leads', { ...leads, approve: [] }]]),
+          });
+        setJournal('take');
+        await settle();
+        const what = `${act}, ${change} while it waits for its ${wait}: ${client.said()}`;
+        const given = wait === 'turn' && change === 'locked' ? 1 : 0;
+        assert.equal(desk.counts.grants, given, what);
+        assert.match(
+          client.said(),
+          /\[(?:access-denied|access-changed|changed-meanwhile)\]\n?.*-(?:NOPERM|TEMPFAIL)/s,
+          what,
+        );
+        const restarted = bookOf(records).restarted(exchanges.clock.wallMs());
+        assert.equal([...restarted.entries].filter(({ state }) => state === 'granted').length, given, what);
+      }
+    }
+  }
+});
+
+void test('an approval is for the number that its approver was shown, also where another one counted meanwhile', async () => {
+  const { as, setJournal, setMails, anna, carol } = await openTeams([
+    '{ command: expunge, approvals: 1, for: 30m }',
+  ]);
+  const dave = await as(people.dave);
+  setMails(5);
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all');
+  assert.equal((await ask(carol, `||dovegate access|${id}`)).item?.matches, 5);
+  setJournal('hold-access');
+  await (await as(people.dave)).line(`||dovegate grant|--to|anna@support|${unasked}`);
+  await settle();
+  await carol.line(`||dovegate approve|${id}`);
+  await settle();
+  setMails(50);
+  const seen = await ask(dave, `||dovegate access|${id}`);
+  assert.equal(seen.item?.matches, 50, seen.text);
+  setJournal('take');
+  await settle();
+  assert.match(carol.said(), /50 mails match now, and 5 were shown; approve it again/);
+});
+
 void test('while a name service is away, nobody approves what the kernel says an unknown uid asks for; emergencies are served', async () => {
   const { as, sent } = openDesk();
   const ldap = { uid: 77_001, loginUid: 77_001, account: 'unanswered' } as const;

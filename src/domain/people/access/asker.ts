@@ -367,7 +367,7 @@ export interface ApprovalRights {
  * nobody who is locked now. After the grant they are those that counted for it.
  */
 export function countingApprovals(
-  entry: AccessEntry,
+  entry: Pick<AccessEntry, 'state' | 'requested'> & { readonly approvals: readonly AuditRecord[] },
   { persons, policies, approvesOnPage }: ApprovalRights,
   isLocked: (words: readonly string[]) => boolean,
 ): readonly AuditRecord[] {
