@@ -67,13 +67,14 @@ export class DoorNotes {
     return { code: 'busy', text, waitMs: own === undefined ? waitMs : undefined };
   }
 
-  /** Records a look. Undefined: it is on disk. */
+  /** Records a look. Undefined: it is on disk, and `again`, which is asked then, finds no reason against it. */
   async note(
     { name, users }: PagePerson,
     action: string,
     words: readonly DoorWord[],
     rows: number | undefined,
     peer: RecordedPeer,
+    again: () => DoorRefusal | undefined,
   ): Promise<DoorRefusal | undefined> {
     const { clock, journal, redact, onError } = this.#parts;
     // A check of the whole journal shows no record.
@@ -95,7 +96,7 @@ export class DoorNotes {
     } as const;
     try {
       await journal.appendDurable(record, 'brief');
-      return undefined;
+      return again();
     } catch (fault) {
       onError(`a record of the page: ${messageOf(fault)}`);
       return { code: 'unrecorded', text: 'it could not be recorded; the log of dovegate says why' };

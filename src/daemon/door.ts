@@ -95,6 +95,7 @@ export interface OpenDoor {
 const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
 
 const toldMs = 30_000;
+const isOver: DoorRefusal = { code: 'person', text: 'this token is over, or opens nothing here' };
 const stale: DoorRefusal = { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
 
 /** Serves until it is closed. Rejects with a ListenFault. */
@@ -139,7 +140,9 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       if ('code' in person) return refused(person);
       if (person.users !== undefined && unlimitedActions.includes(action))
         return refused({ code: 'person', text: `${person.name} sees the records of some mail users only` });
-      const why = await notes.note(person, action, [...from, ...args], rows, peer);
+      const words = [...from, ...args];
+      const again = () => whyNotNow(as, recordedActions[action]);
+      const why = await notes.note(person, action, words, rows, peer, again);
       return why === undefined ? json(200, {}) : refused(why);
     }),
     sign: called(parseExtractCall, async ({ as, from, facts, filter, after, rows, shown }, peer) => {
@@ -152,7 +155,8 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const asked = formatFilter(filter);
       // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
       const words = [...from, ...asked, ...after, ...(shown === undefined ? [] : [`shown=${shown}`])];
-      const why = await notes.note(person, 'audit-extract', words, rows, peer);
+      const again = () => whyNotNow(as, ['audit']);
+      const why = await notes.note(person, 'audit-extract', words, rows, peer, again);
       if (why !== undefined) return refused(why);
       const timeMs = clock.wallMs();
       const head = formatExtractHead({
@@ -171,11 +175,14 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       // Whether names of people are shown is a setting.
       if (generation !== settings.generation) return refused(stale);
       const opened = access.ownerReports.open(token);
-      if (opened === undefined)
-        return refused({ code: 'person', text: 'this token is over, or opens nothing here' });
+      if (opened === undefined) return refused(isOver);
       const { user, until, by } = opened;
       const words = [`address=${address}`, `user=${user}`];
-      const why = await notes.note({ name: by, roles: [] }, 'audit-owner', words, undefined, peer);
+      const again = () => {
+        if (generation !== settings.generation) return stale;
+        return access.ownerReports.isOpen(token) ? undefined : isOver;
+      };
+      const why = await notes.note({ name: by, roles: [] }, 'audit-owner', words, undefined, peer, again);
       return why === undefined ? json(200, { user, until } satisfies DoorOpened) : refused(why);
     }),
     operate: decided(
@@ -293,6 +300,11 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     if (lock !== undefined) return { code: 'person', text: access.locks.sentence(lock) };
     if (person !== undefined && isTheirs) return person;
     return { code: 'person', text: `${name} may not do this with the role "${role}"` };
+  }
+
+  function whyNotNow(caller: DoorCaller, roles: readonly PageRole[] | undefined): DoorRefusal | undefined {
+    const person = personOf(caller, roles);
+    return 'code' in person ? person : undefined;
   }
 
   /** Each person of the page who is locked, with why. */

@@ -3,18 +3,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
 import { DoorNotes } from '../../src/daemon/door-notes.js';
+import type { DoorRefusal } from '../../src/domain/admin/door/door.js';
 import { createFakeClock } from '../kit/fake-clock.js';
+
+type Again = Parameters<DoorNotes['note']>[5];
 
 function open() {
   const clock = createFakeClock();
   const records: unknown[] = [];
   let digests = 0;
+  let synced = Promise.resolve();
   const notes = new DoorNotes({
     clock,
     journal: {
       appendDurable(record) {
         records.push(record);
-        return Promise.resolve();
+        return synced;
       },
     },
     redact(word) {
@@ -23,9 +27,13 @@ function open() {
     },
     onError: (text) => assert.fail(text),
   });
-  const note = (name: string, args: readonly (string | { secret: string })[]) =>
-    notes.note({ name, roles: ['audit'] }, 'audit-search', args, 0, { uid: 1 });
-  return { clock, notes, note, records, digests: () => digests };
+  const note = (
+    name: string,
+    args: readonly (string | { secret: string })[],
+    again: Again = () => undefined,
+  ) => notes.note({ name, roles: ['audit'] }, 'audit-search', args, 0, { uid: 1 }, again);
+  const hold = (until: Promise<void>): void => void (synced = until);
+  return { clock, notes, note, records, hold, digests: () => digests };
 }
 
 /** Of all, and an eighth of it of a person. */
@@ -42,6 +50,17 @@ void test('20,000 secret words without room: no digest is made', async () => {
   assert.equal(digests(), made);
   assert.equal(records.length, 1);
   assert.equal(await note('ben', ['a']), undefined, 'others go on');
+});
+
+void test('who is locked while a look is recorded does not look', async () => {
+  const { note, records, hold } = open();
+  let [sync, lock]: [() => void, DoorRefusal | undefined] = [() => undefined, undefined];
+  hold(new Promise((resolve) => void (sync = resolve)));
+  const asked = note('ann', ['a'], () => lock);
+  assert.equal(records.length, 1);
+  lock = { code: 'person', text: 'ann is locked' };
+  sync();
+  assert.deepEqual(await asked, lock);
 });
 
 // bounds.doorBytes

@@ -75,11 +75,17 @@ export class OwnerReports {
   /** Takes a reading. Undefined: there is no such token, or it is over. */
   open(token: string): OpenedReport | undefined {
     const found = this.#tokens.get(sha256Hex(token));
-    if (found === undefined || found.readsLeft === 0) return undefined;
-    const { key, user, endsMs, until } = found;
-    if (this.#parts.clock.now() >= endsMs || this.#whyNot(key, user) !== undefined) return undefined;
+    if (found === undefined || found.readsLeft === 0 || !this.isOpen(token)) return undefined;
+    const { key, user, until } = found;
     found.readsLeft -= 1;
     return { user, by: key.principal, until };
+  }
+
+  /** Whether its time and the right of its key go on, whatever its readings. */
+  isOpen(token: string): boolean {
+    const { key, user, endsMs = 0 } = this.#tokens.get(sha256Hex(token)) ?? {};
+    const isInTime = this.#parts.clock.now() < endsMs;
+    return isInTime && key !== undefined && user !== undefined && this.#whyNot(key, user) === undefined;
   }
 
   #whyNot(key: ReportKey, user: string): string | undefined {
