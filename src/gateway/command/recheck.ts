@@ -141,6 +141,8 @@ export function recheck(
   if (unfit !== undefined) return unfit;
   const { series } = server;
   if (!session.isCurrent(context)) return afterReload(first, chosen, destination, series);
+  // A key ends by its time, and an authority with its certificate, without a reload.
+  if (session.proof.kind !== 'kernel' && session.now().policy === undefined) return notServed(session);
   const { holdsUntilMs } = judgement;
   const isInTime = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
   // After a referral another rule may have applied.
@@ -156,6 +158,11 @@ function atSeries({ name, sharedNamespaces, mailboxNames }: Destination, series:
   return { name, series, sharedNamespaces, mailboxNames };
 }
 
+function notServed({ subject }: ExchangeSession): Ending {
+  const { name: policy } = subject.policy;
+  return { kind: 'denied', code: 'not-served', reason: 'its peer is no longer served', policy };
+}
+
 function afterReload(
   first: AllowedCommand,
   chosen: Destination,
@@ -164,10 +171,7 @@ function afterReload(
 ): Ending | undefined {
   const { session, line, judgement, aliases } = first;
   const { context, policy } = session.now();
-  if (policy === undefined) {
-    const { name } = session.subject.policy;
-    return { kind: 'denied', code: 'not-served', reason: 'its peer is no longer served', policy: name };
-  }
+  if (policy === undefined) return notServed(session);
   const { table } = context.router;
   const there = table.backends.find(({ pool }) => pool === destination.pool);
   if (there === undefined || !mayLeadThere(first, context, chosen, there)) return changedMeanwhile;

@@ -16,25 +16,26 @@ import { answerOf, httpSettings, openHttp, post, turns } from './http.js';
 
 const keys = ['one', 'two'].map((name) => ({ name, text: makeKey(randomBytes(keyBytes)) }));
 
-function openWithKeys(): MemoryEngine {
-  const held = keys.map(
-    ({ name, text }): Key => ({
-      name,
-      policy: 'support',
-      hashes: [{ sha256: hashKey(text).slice('sha256$'.length), untilMs: undefined }],
-      expiresMs: undefined,
-      from: [],
-    }),
-  );
-  return openHttp(httpSettings, {
+function openWithKeys(settings = httpSettings, lastsMs = 3_600_000): MemoryEngine {
+  return openHttp(settings, {
     access: (clock) => ({
       ...kernelAccess,
       protocol: 'http',
       isPreauthenticated: false,
       plainWithoutTls: true,
-      logins: new Logins('support', [], createLoginGuard(clock), held),
+      logins: new Logins('support', [], createLoginGuard(clock), keysUntil(clock.wallMs() + lastsMs)),
     }),
   });
+}
+
+function keysUntil(expiresMs: number): Key[] {
+  return keys.map(({ name, text }) => ({
+    name,
+    policy: 'support',
+    hashes: [{ sha256: hashKey(text).slice('sha256$'.length), untilMs: undefined }],
+    expiresMs,
+    from: [],
+  }));
 }
 
 /** A client of whom nothing but its address is known. */
@@ -124,6 +125,22 @@ void test('what is held of bodies is given back also when they cannot be written
   await turns();
   assert.deepEqual(answersOf(client), ['HTTP/1.1 500']);
   assert.equal(buffered.bytes, 0);
+});
+
+void test('a key that ends while its command waits for its record sends nothing', async () => {
+  const lastsMs = 60_000;
+  const engine = openWithKeys(httpSettings.replace('quota get', 'mailbox create'), lastsMs);
+  const client = stranger(engine);
+  const create = ['mailboxCreate', { user: alice, mailbox: ['Sent'] }, 'c'];
+  const key = `Authorization: Bearer ${keys[0]?.text}\r\n`;
+  engine.setJournal('hold');
+  client.send(post([create], key));
+  await turns();
+  await engine.clock.advance(lastsMs);
+  engine.setJournal('take');
+  await turns();
+  const { outcome, denial, sent } = engine.recordsOf('completion')[0] ?? {};
+  assert.deepEqual([engine.commands.length, outcome, denial, sent], [0, 'denied', 'not-served', false]);
 });
 
 void test('a client that leaves while its wrong key waits takes its session along', async () => {
