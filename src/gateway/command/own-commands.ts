@@ -34,7 +34,7 @@ import {
 } from './access-commands.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
-import { lockableOf } from './locked.js';
+import { lockableOf, lockedEnding } from './locked.js';
 import { changedMeanwhile } from './recheck.js';
 
 export interface OwnAssessment extends AssessedCommand {
@@ -75,8 +75,10 @@ export function assessOwnCommand(
       const ended = budget === 'none' ? carryOut() : undefined;
       try {
         await admit();
-        // While it waited for its record, the policy may have changed.
+        // While it waited for its record, the policy may have changed, or a lock came.
         if (ended === undefined && session.now().policy !== subject.policy) return changedMeanwhile;
+        const locked = ended === undefined ? lockedEnding(context, session, judgement, []) : undefined;
+        if (locked !== undefined) return locked;
         const result = await (ended ?? carryOut());
         if (result.kind === 'refused') return { ...result, kind: 'access' };
         const { items, more = 0 } = result;

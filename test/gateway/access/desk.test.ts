@@ -960,6 +960,30 @@ void test('what was asked before a wait is asked again after it: a lock, the rig
   }
 });
 
+void test('who is locked while a question is recorded is shown nothing', async () => {
+  for (const lineOf of [() => '||dovegate requests', (id: string) => `||dovegate access|${id}`]) {
+    const { exchanges, setJournal, anna, carol } = await openTeams();
+    const { id } = await requestOf(anna, reading);
+    const line = lineOf(id);
+    setJournal('hold');
+    const before = carol.said().length;
+    await carol.line(line);
+    await settle();
+    const wish = {
+      by: 'root',
+      reason: 'stolen',
+      forMs: 3_600_000,
+      to: 'carol',
+      identities: ['person:carol'],
+    };
+    exchanges.access.locks.lock(wish, bounds.locks, () => 0);
+    setJournal('take');
+    await settle();
+    const said = carol.said().slice(before);
+    assert.ok(said.includes('[locked]') && !said.includes(id), `${line}: ${said}`);
+  }
+});
+
 void test('an approval is for the number that its approver was shown, also where another one counted meanwhile', async () => {
   const { as, setJournal, setMails, anna, carol } = await openTeams([
     '{ command: expunge, approvals: 1, for: 30m }',
