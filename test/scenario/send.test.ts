@@ -94,6 +94,19 @@ test('every status has the exit code of doveadm 2.4, and what came before it is 
   }
 });
 
+test('a reply that is no whole row is shown, and is 75', async (t) => {
+  const { send, doveadm, socket } = await openHere(t, async (_command, connection) => {
+    await connection.row('odd');
+    await connection.status('+');
+  });
+  const own = await doveadm(['quota', 'get', '-u', alice, '-S', socket]);
+  for (const { stdout, stderr, exit } of [await send(['quota', 'get']), own]) {
+    assert.match(stdout.toString(), /^Quota name .*\nodd\n$/);
+    assert.match(stderr, /Error: cmd quota get: .*: the last row has 1 of 5 cells/);
+    assert.equal(exit, 75);
+  }
+});
+
 test('an end without a status, and a server that is not there, are 75', async (t) => {
   const { send, server } = await openHere(t, async (_command, connection) => {
     await connection.row('INBOX');

@@ -97,12 +97,18 @@ export async function ask(question: Question): Promise<number> {
         try {
           session ??= await door.open(showLog, signal);
           const failure = await askOne(session, input);
+          const broken = printer.endReply();
           // Without a code it is the backend's own answer.
           isDenied =
             question.onDenied !== undefined && failure?.code === 'NOPERM' && failure.reason !== undefined;
           if (isDenied) question.onDenied?.();
           else releaseErrors();
-          if (failure === undefined) continue;
+          if (failure === undefined) {
+            if (broken === undefined || output.isGone) continue;
+            complain(`${door.name}: ${broken}`);
+            code = joinExitCodes(code, tempFail);
+            continue;
+          }
           if (failure.code === 'NOUSER' && name !== '') complain(`${door.name}: No such user: ${name}`);
           if (failure.code === 'TEMPFAIL' && failure.mayHaveRun && isChange)
             complain(`${door.name}: the command may have run, wholly or in part`);

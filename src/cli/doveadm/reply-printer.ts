@@ -20,6 +20,8 @@ export interface ReplyPrinter {
   /** The next reply: its user, the server's minor, and the command as that server parses it. */
   begin(user: string, serverMinor: number | undefined, parsed: ParsedArguments): void;
   piece(piece: CellPiece): void;
+  /** After each reply. A text: its rows are not whole. */
+  endReply(): string | undefined;
   /** After the last reply, also if there was none. */
   end(): void;
 }
@@ -39,9 +41,15 @@ export function createReplyPrinter(
   let user = '';
   let rows = replyRows(parsed);
   let held: CellPiece[] = [];
+  /** Undefined: the cells are those of rows that are known. */
+  let why: string | undefined;
 
   function open(): RowPrinter {
-    printer = createRowPrinter(rows?.shapeFrom(cellsOf(held)) ?? unknownShape, options, sink);
+    let shape = rows === undefined ? unknownShape : rows.shapeFrom(cellsOf(held));
+    if (shape === undefined) why = 'rows that no known release of Dovecot sends';
+    else if (shape.columns.length === 0 && held.length > 0) why = 'cells, where this command has none';
+    if (why !== undefined) shape = unknownShape;
+    printer = createRowPrinter(shape ?? unknownShape, options, sink);
     printer.setUser(user);
     for (const { bytes, endsCell } of held) printer.cell(bytes, endsCell);
     held = [];
@@ -59,6 +67,15 @@ export function createReplyPrinter(
       held.push(piece);
       const decidedBy = rows?.decidedBy ?? 0;
       if (decidedBy === 0 || held.filter(({ endsCell }) => endsCell).length >= decidedBy) open();
+    },
+    endReply() {
+      const last = held.length > 0 ? open() : printer;
+      if (last === undefined) return undefined;
+      if (why !== undefined) return `the reply has ${why}`;
+      const broken = last.endReply();
+      if (broken === undefined) return undefined;
+      const [cells, of] = broken;
+      return `the last row has ${cells} of ${of} cells: the reply is not whole, or this Dovecot has other columns`;
     },
     end() {
       (printer ?? open()).end();
@@ -132,6 +149,10 @@ function createUserPrinter(
   return {
     begin() {},
     piece: ({ bytes }) => void held.push(bytes),
+    endReply() {
+      const isWhole = held.length === 0 || parseLine(Buffer.concat(held).toString()) !== undefined;
+      return isWhole ? undefined : 'the reply is not the whole JSON of this command';
+    },
     end() {
       if (held.length === 0) return;
       const json = Buffer.concat(held).toString();

@@ -27,8 +27,10 @@ interface CellFormat {
   open(column: number): void;
   write(bytes: Buffer): void;
   close(column: number): void;
-  /** After the last cell, also if there was none; `isMidRow`: the row has no end, since the reply broke off. */
-  end(isMidRow: boolean): void;
+  /** Ends a row that lacks cells: the reply broke off. */
+  endEarly(): void;
+  /** After the last row, also if there was none. */
+  end(): void;
 }
 
 export function createRowPrinter(shape: ReplyShape, options: PrintOptions, sink: Sink) {
@@ -79,9 +81,19 @@ export function createRowPrinter(shape: ReplyShape, options: PrintOptions, sink:
     setUser(name: string): void {
       user = Buffer.from(name);
     },
+    /** After each reply. Undefined: its rows are whole; else the cells of the last one, and how many a row has. */
+    endReply(): readonly [cells: number, of: number] | undefined {
+      const of = last - first + 1;
+      const cells = column - first + (isOpen ? 1 : 0);
+      if (cells === 0) return undefined;
+      if (isOpen) this.cell(Buffer.alloc(0), true);
+      if (cells < of) format.endEarly();
+      column = first;
+      return [cells, of];
+    },
     end(): void {
-      if (isOpen) format.close(column);
-      format.end(isOpen ? column < last : column > first);
+      this.endReply();
+      format.end();
     },
   };
 }
@@ -106,7 +118,8 @@ function createTabFormat(
     open: (column) => column > 0 && sink('\t'),
     write: sink,
     close: (column) => column === last && sink('\n'),
-    end: (isMidRow) => isMidRow && sink('\n'),
+    endEarly: () => sink('\n'),
+    end: () => undefined,
   };
 }
 
@@ -119,7 +132,8 @@ function createFlowFormat(columns: readonly ReplyColumn[], last: number, sink: S
     },
     write: sink,
     close: (column) => sink(column < last ? ' ' : '\n'),
-    end: (isMidRow) => isMidRow && sink('\n'),
+    endEarly: () => sink('\n'),
+    end: () => undefined,
   };
 }
 
@@ -135,6 +149,7 @@ function createPagerFormat(columns: readonly ReplyColumn[], sink: Sink): CellFor
     },
     write: sink,
     close: () => sink('\n'),
+    endEarly: () => undefined,
     end: () => undefined,
   };
 }
@@ -153,7 +168,8 @@ function createJsonFormat(columns: readonly ReplyColumn[], last: number, sink: S
     },
     write: (bytes) => sink(escape(decoder.decode(bytes, { stream: true }))),
     close: (column) => sink(`${escape(decoder.decode())}${quote(column)}${column === last ? '}' : ''}`),
-    end: (isMidRow) => sink(`${isMidRow ? '}' : ''}${opening === '[' ? '[' : ''}]`),
+    endEarly: () => sink('}'),
+    end: () => sink(opening === '[' ? '[]' : ']'),
   };
 }
 
@@ -182,6 +198,11 @@ function createTemplateFormat(
         ),
       );
     },
+    endEarly() {
+      sink(`${row.join(' ')}\n`);
+      row = [];
+      held.release();
+    },
     end: () => undefined,
   };
 }
@@ -208,7 +229,7 @@ function createTableFormat(columns: readonly ReplyColumn[], hidesTitles: boolean
       );
       if (!hidesTitles && columns.some(({ isTitleHidden }) => !isTitleHidden)) line(titles);
     }
-    for (const row of rows) if (row.length === columns.length) line(row);
+    for (const row of rows) if (row.length > 0) line(row);
     rows = [[]];
     held.release();
   }
@@ -222,6 +243,7 @@ function createTableFormat(columns: readonly ReplyColumn[], hidesTitles: boolean
       if (widths !== undefined || rows.length >= bounds.tableRows) print();
       else rows.push([]);
     },
+    endEarly: () => void rows.push([]),
     end: print,
   };
 }

@@ -275,7 +275,7 @@ class ReplyRelay implements Transfer {
     const { kind } = status;
     const peer = this.#peer;
     if (peer === 'ready' && kind !== 'referral') {
-      for (const part of this.#prefixer?.end() ?? []) writer.addBody(part);
+      for (const part of this.#prefixer?.end(kind === 'ok') ?? []) writer.addBody(part);
       if (kind !== 'ok') explainStatus(this.#talk, status);
       writer.addRawStatus(status.raw, count.lastLog);
       // Written at once, before records and before the upstream is returned: the client waits for this. Not awaited: the backend is done,

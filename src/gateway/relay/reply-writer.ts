@@ -225,7 +225,7 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
     addRawStatus(line) {
       // The incomplete row is dropped: the reply was cut, or its rows have another number of cells.
       if (cells !== undefined && line[0] === plus && (left !== cells || keptBytes > 0)) {
-        throw new WireFault('bad-frame', 'a reply that succeeded ended within a row');
+        throw endsWithinRow();
       }
     },
     flush: (unsentBytesMax) => target.flush(unsentBytesMax),
@@ -233,6 +233,10 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
       return target.takenBytes;
     },
   };
+}
+
+function endsWithinRow(): WireFault {
+  return new WireFault('bad-frame', 'a reply that succeeded ended within a row');
 }
 
 /** Holds the start of a reply until its first cells decide the form of its rows. */
@@ -277,7 +281,8 @@ export interface DecidedRows {
 
 export interface RowPrefixer {
   push(body: Buffer): readonly Buffer[];
-  end(): readonly Buffer[];
+  /** Throws a WireFault where a reply that succeeded ended within a row: its names do not stand before its rows. */
+  end(isOk: boolean): readonly Buffer[];
 }
 
 /**
@@ -320,6 +325,10 @@ export function createRowPrefixer(user: string, rows: ReplyRows): RowPrefixer {
       const found = head.push(body);
       return found === undefined ? [] : decided(found);
     },
-    end: () => (head === undefined || head.isEmpty ? [] : decided(head.end())),
+    end(isOk) {
+      const rest = head === undefined || head.isEmpty ? [] : decided(head.end());
+      if (isOk && left > 0) throw endsWithinRow();
+      return rest;
+    },
   };
 }

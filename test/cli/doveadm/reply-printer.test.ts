@@ -62,6 +62,41 @@ void test('a list of users is told from anything else', () => {
     assert.equal(parseUserList(json), undefined, json);
 });
 
+// Goal: a reply whose cells are no rows is shown and said, whatever the format; the next user's row begins anew.
+void test('replies that are no whole rows', () => {
+  for (const format of ['table', 'tab', 'json', 'flow', 'pager', undefined] as const)
+    for (const [line, cells] of [
+      ['quota|get', ['odd']],
+      ['quota|get', ['a', 'b', 'c', 'd', 'e', 'odd']],
+      ['mailbox|status|all|*', ['odd']],
+      ['log|errors', ['odd']],
+      ['user|bob', ['odd']],
+      ['expunge|mailbox|INBOX|seen', ['odd']],
+    ] as const) {
+      let text = '';
+      const { parsed } = readTypedCommand(line.split('|'));
+      const options = { format, hidesTitles: false, hasUsers: true };
+      const sink = (piece: Buffer | string): void => void (text += piece.toString());
+      const printer = createReplyPrinter(parsed, options, sink, assert.fail);
+      printer.begin('alice', 3, parsed);
+      for (const cell of cells) printer.piece({ bytes: Buffer.from(cell), endsCell: true });
+      assert.match(
+        printer.endReply() ?? '',
+        /the last row has 1 of|has cells|no known release|is not the whole/,
+        line,
+      );
+      if (parsed.command.name === 'quota get') {
+        printer.begin('bob', 3, parsed);
+        for (const cell of 'abcde') printer.piece({ bytes: Buffer.from(cell), endsCell: true });
+        assert.equal(printer.endReply(), undefined);
+      }
+      printer.end();
+      assert.match(text, /odd/, `${line} ${format}`);
+      if (format === 'json' && parsed.command.name !== 'user')
+        assert.ok(Array.isArray(JSON.parse(text)), text);
+    }
+});
+
 // Goal: columns that depend on a release which dovegate does not tell are known from the first cells, as far as these tell it.
 
 /** The keys of the columns; undefined: no cell decides them. */

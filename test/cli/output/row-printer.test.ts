@@ -120,8 +120,10 @@ test('a reply that broke off within a row', () => {
     assert.equal(brokenOff('tab', isCut), '1\n');
     assert.equal(brokenOff('flow', isCut), 'a=1 \n');
     assert.equal(brokenOff('pager', isCut), 'a: 1\n');
-    assert.equal(brokenOff('table', isCut), '');
+    assert.equal(brokenOff('table', isCut), '1\n');
   }
+  const template = shapeOf('formatted', 'a b', '%{a}: %{b}\n');
+  assert.equal(printed({}, ['1', '2', '3'], template), '1: 2\n3\n');
 });
 
 test('JSON has no bytes that are no UTF-8', () => {

@@ -13,7 +13,7 @@ test('the name stands in front of each row, however the reply is cut', () => {
   let count = 0;
   for (const { chunks } of chunkings(body)) {
     const prefixer = createRowPrefixer('bo\tb', rowsOf(3));
-    const whole = Buffer.concat([...chunks.flatMap((chunk) => prefixer.push(chunk)), ...prefixer.end()]);
+    const whole = Buffer.concat([...chunks.flatMap((chunk) => prefixer.push(chunk)), ...prefixer.end(true)]);
     assert.equal(whole.toString(), 'bo\x01tb\ta\t\tlong cell\tbo\x01tb\td\te\tf\t');
     count += 1;
   }
@@ -22,8 +22,8 @@ test('the name stands in front of each row, however the reply is cut', () => {
 
 test('no rows, no name', () => {
   assert.deepEqual(createRowPrefixer('bob', rowsOf(2)).push(Buffer.alloc(0)), []);
-  assert.deepEqual(createRowPrefixer('bob', rowsOf(2)).end(), []);
-  assert.deepEqual(createRowPrefixer('bob', rowsOfAll).end(), []);
+  assert.deepEqual(createRowPrefixer('bob', rowsOf(2)).end(true), []);
+  assert.deepEqual(createRowPrefixer('bob', rowsOfAll).end(true), []);
 });
 
 const guid = '0123456789abcdef0123456789abcdef';
@@ -34,7 +34,10 @@ test('mailbox status all: the first row shows how many cells it has', () => {
   for (const row of [older, newer])
     for (const { chunks } of chunkings(Buffer.from(row + row.replace('INBOX', guid)))) {
       const prefixer = createRowPrefixer('bob', rowsOfAll);
-      const whole = Buffer.concat([...chunks.flatMap((chunk) => prefixer.push(chunk)), ...prefixer.end()]);
+      const whole = Buffer.concat([
+        ...chunks.flatMap((chunk) => prefixer.push(chunk)),
+        ...prefixer.end(true),
+      ]);
       assert.equal(whole.toString(), `bob\t${row}bob\t${row.replace('INBOX', guid)}`);
     }
 });
@@ -46,7 +49,12 @@ test('cells that no known release sends are never split into rows', () => {
   // A reply that ends within its first row.
   const prefixer = createRowPrefixer('bob', rowsOfAll);
   assert.deepEqual(prefixer.push(Buffer.from(older.slice(0, 20))), []);
-  assert.throws(() => prefixer.end(), isBad);
+  assert.throws(() => prefixer.end(true), isBad);
+  // A whole number of rows, and one cell.
+  const odd = createRowPrefixer('bob', rowsOf(2));
+  odd.push(Buffer.from('a\tb\tc\t'));
+  assert.deepEqual(odd.end(false), []);
+  assert.throws(() => odd.end(true), isBad);
 });
 
 // bounds.rowBytes
