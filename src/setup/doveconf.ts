@@ -36,6 +36,8 @@ export interface DovecotFacts {
   /** `doveadm_port` and `doveadm_ssl` are set: `doveadm` then requires TLS on UNIX sockets, too. */
   readonly wantsTlsOnSockets: boolean;
   readonly baseDirectory: string;
+  /** `doveadm_allowed_commands` as printed; empty: all. */
+  readonly allowedCommands: string;
 }
 
 /** Which names are one mailbox to it. Its userdb may add aliases, of which its settings say nothing. */
@@ -73,6 +75,7 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     ports: listeners.flatMap((each) => portOf(each, addressesIn(top.settings.get('listen')))),
     isPasswordSet: set('doveadm_password') !== '',
     isApiKeySet: set('doveadm_api_key') !== '',
+    allowedCommands: set('doveadm_allowed_commands'),
     // A namespace for one protocol or some clients may have another type or prefix there.
     sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,

@@ -67,3 +67,30 @@ service auth {
   assert.match(stdout.toString(), /^ok +mail users +the auth service takes names in any case/m);
   await gateway.finish();
 });
+
+onDovecot(
+  'what doveadm_allowed_commands refuses is known not to have run',
+  openBareDovecot,
+  async (t, lab) => {
+    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\ndoveadm_allowed_commands = purge\n`);
+    assert.match(parseDoveconf(await printedBy(lab))?.allowedCommands ?? '', /^purge$/);
+    await lab.addUsers(['carol@example.org:{PLAIN}pw::::::']);
+    const gateway = await openRealGateway(t, lab, { allow: ['save', 'force-resync'] });
+    const user = ['-u', 'carol@example.org'];
+    const asked = [
+      ['force-resync', ...user, 'INBOX'],
+      ['quota', 'get', ...user],
+      ['save', ...user],
+    ];
+    for (const words of asked) {
+      const { exit, text } = await gateway.doveadm(words, { stdin: 'Subject: a\n\nb\n' });
+      assert.equal(exit, 75, text);
+      assert.match(text, /does not allow this command: nothing ran/);
+    }
+    const records = (await gateway.finish()).map(({ record }) => record);
+    const ends = records.filter(({ event, outcome }) => event === 'completion' && outcome !== 'ok');
+    const said = ends.map(({ outcome, error, sent }) => ({ outcome, error, sent }));
+    const expected = { outcome: 'failed', error: 'backend-refused', sent: true };
+    assert.deepEqual(said, [expected, expected, expected]);
+  },
+);

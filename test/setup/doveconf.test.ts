@@ -14,6 +14,7 @@ const common = {
   defaultRealm: undefined,
   names: { case: 'fold', merged: undefined },
   wantsTlsOnSockets: false,
+  allowedCommands: '',
 };
 
 for (const [series, version, firstPort] of [

@@ -1,4 +1,5 @@
-// Whether the Dovecot of this machine serves doveadm at TCP ports of its own, past dovegate, as its `doveconf -n` says.
+// Whether the Dovecot of this machine serves doveadm at TCP ports of its own, past dovegate, and which commands it takes, as its
+// `doveconf -n` says.
 
 import type { Settings } from '../../domain/config/settings.js';
 import { isOfThisMachine } from '../../domain/people/identity/peer.js';
@@ -6,6 +7,13 @@ import type { DoveadmPort, DovecotFacts } from '../../setup/doveconf.js';
 import { type Look, ok, warning } from './look.js';
 
 const name = "Dovecot's own port";
+
+/** Empty: it takes all. */
+export function lookAtAllowedCommands({ allowedCommands }: DovecotFacts): readonly Look[] {
+  if (allowedCommands === '') return [];
+  const what = 'the Dovecot of this machine takes only the commands of doveadm_allowed_commands';
+  return [ok("Dovecot's commands", `${what}: ${allowedCommands}; it refuses others (backend-refused)`)];
+}
 
 type DovecotHere = Pick<DovecotFacts, 'series' | 'ports' | 'isPasswordSet' | 'isApiKeySet'>;
 

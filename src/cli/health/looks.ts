@@ -11,7 +11,7 @@ import type { Clock } from '../../ports/machine.js';
 import type { DovecotFacts } from '../../setup/doveconf.js';
 import { lookAtBackend } from './backend-look.js';
 import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
-import { lookAtDovecotPorts } from './dovecot-look.js';
+import { lookAtAllowedCommands, lookAtDovecotPorts } from './dovecot-look.js';
 import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
@@ -89,7 +89,9 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...ways,
     ...journal,
     ...streams,
-    ...(options.dovecot === undefined ? [] : lookAtDovecotPorts(options.dovecot, settings)),
+    ...(options.dovecot === undefined
+      ? []
+      : [...lookAtDovecotPorts(options.dovecot, settings), ...lookAtAllowedCommands(options.dovecot)]),
     clockLook,
     ...lookAtRuntime(process.execPath, process.versions.node, clock.wallMs()),
   ];

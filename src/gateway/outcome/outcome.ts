@@ -53,6 +53,8 @@ export type Ending =
         | 'client-gone'
         | 'reply-timeout';
     }
+  /** The backend's own settings do not allow the command: nothing ran. */
+  | { readonly kind: 'backend-refused'; readonly backend: string }
   | { readonly kind: 'answered' }
   /** `request`: the command that asks for access; undefined: no request could lift the denial. */
   | {
@@ -232,6 +234,8 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
           : undefined;
       return withoutSentence(undefined, outcome, error, 'info', late);
     }
+    case 'backend-refused':
+      return withSentence('failed', ending.kind, { backend: ending.backend });
     case 'answered':
       return withoutSentence('', 'ok', undefined, 'info');
     case 'denied': {

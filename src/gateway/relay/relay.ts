@@ -23,6 +23,7 @@ import { createRowPrefixer, type RelayTarget, type RowPrefixer } from './reply-w
 
 export interface OutgoingCommand {
   readonly user: string;
+  readonly name: string;
   /** Rows of a server command may come after its status and would be taken for the next command's answer: nothing may follow it. */
   readonly isLast: boolean;
   /** The rows, if the user's name goes in front of each one; undefined: it does not. */
@@ -41,7 +42,8 @@ export function encodeOutgoing(
 ): OutgoingCommand {
   const proxyTtl = server.hasOptions ? command.proxyTtl : undefined;
   const line = encodeCommandLine({ ...command, proxyTtl });
-  return { user: command.user, isLast, prefixed, writtenUser, isReading, line };
+  const { user, name } = command;
+  return { user, name, isLast, prefixed, writtenUser, isReading, line };
 }
 
 /** What a client gets of channel L: nothing, one sentence of ours on a failure, or the lines. */
@@ -63,6 +65,8 @@ export class RelayCount {
   logs: Map<LogLine['type'], number> | undefined = undefined;
   logLines = 0;
   lastLog = '';
+  /** An error line reached the client. */
+  hasSaidError = false;
 }
 
 /** One command on its upstream. `count` is updated during the reply. */
@@ -316,6 +320,8 @@ class ReplyRelay implements Transfer {
     if (cutOff !== undefined && (!isEnding(cutOff, 'client-gone') || command.isReading)) {
       return { value: cutOff, closeFor: 'aborted' };
     }
+    if (!(fault instanceof WireFault) && isRefusedByBackend(this.#talk))
+      return { value: { kind: 'backend-refused', backend }, closeFor: 'not-reusable', answer: 'other' };
     const value = { kind: 'fault', fault, isSent: true, backend } as const;
     return { value, closeFor: fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
   }
@@ -374,17 +380,33 @@ export function takeLog(talk: Conversation, line: LogLine): void {
   if (talk.logs === 'full') talk.writer.say('warning', said);
 }
 
+/**
+ * Dovecot's doveadm_allowed_commands refuses before it reads an argument: one line with the command's name, and the end. A mailbox may bear
+ * the same words, so that line must be all that came.
+ */
+export function isRefusedByBackend({ count, command }: Conversation): boolean {
+  const [, named] =
+    /^(?:doveadm(?:\([^()]*\))?: )*doveadm client isn't allowed to use command: (.+)$/.exec(count.lastLog) ??
+    [];
+  return (
+    count.logLines === 1 && count.logs?.get('error') === 1 && count.bytesIn === 0 && named === command.name
+  );
+}
+
 function forwardLog(talk: Conversation, line: LogLine): void {
   const { logs, command, nameCase } = talk;
   talk.onLog(line);
   if (logs === 'full' && !isLineOfOther(line.text, command.user, nameCase)) {
     talk.writer.addLog(line.type, line.text);
+    talk.count.hasSaidError ||= isError(line);
   }
 }
 
-/** Called before a failed status is written: adds our own sentence, where policy wants that. */
+const isError = ({ type }: LogLine): boolean => type === 'error' || type === 'fatal' || type === 'panic';
+
+/** Called before a failed status is written: adds our own sentence, unless policy wants none or the backend's own was passed on. */
 export function explainStatus({ logs, writer, count }: Conversation, status: Status): void {
-  if (logs !== 'filtered') return;
+  if (logs === 'none' || count.hasSaidError) return;
   writer.say('error', saidOfStatus(status.code, count.lastLog));
 }
 

@@ -16,7 +16,14 @@ import { DotEncoder, slicesOfLine } from '../../protocol/text.js';
 import { type Ending, isEnding } from '../outcome/outcome.js';
 import type { HeldUp, LeaseEnd, Transfer } from '../pool/lease.js';
 import { isUpstreamEvent, type UpstreamEvent } from '../pool/upstream.js';
-import { type ClientInput, type Conversation, type ReplySource, relayReply, takeLog } from './relay.js';
+import {
+  type ClientInput,
+  type Conversation,
+  isRefusedByBackend,
+  type ReplySource,
+  relayReply,
+  takeLog,
+} from './relay.js';
 
 /**
  * Why a text will never be complete: the client ended before the dot or is gone; it is too long, too late or too slow; or its upstream goes
@@ -309,6 +316,7 @@ function endOfEarlyReply(talk: Conversation, early: EarlyReply | undefined): End
     return { kind: 'input-refused', backend, answer: status ?? 'no-status' };
   }
   if (early?.fault instanceof WireFault) return { kind: 'fault', fault: early.fault, isSent: true, backend };
+  if (isRefusedByBackend(talk)) return { kind: 'backend-refused', backend };
   return { kind: 'input-refused', backend, answer: 'broke-off' };
 }
 

@@ -31,7 +31,10 @@ void test('the log channel: nothing, a sentence of ours, or the lines, but for t
   const told: readonly (readonly [LogMode, string])[] = [
     ['none', ''],
     ['filtered', '\x04dovegate: the backend says: no such user [backend-failed]\n'],
-    ['full', '\x03doveadm(alice@example.org): text of the backend\n'],
+    [
+      'full',
+      '\x03doveadm(alice@example.org): text of the backend\n\x04dovegate: the backend says: no such user [backend-failed]\n',
+    ],
   ];
   for (const [logs, expected] of told) {
     const story = start({ logs });
@@ -71,7 +74,7 @@ void test('log lines beyond the limit of a command are counted, and go nowhere',
       .got()
       .log.split('\n')
       .map((line) => line.slice(1)),
-    ['line 1', 'line 2', 'line 3', last, ''],
+    ['line 1', 'line 2', 'line 3', last, 'dovegate: the backend says: over quota [over-quota]', ''],
   );
   // What the status is explained by is looked at even so.
   const short = start({ logs: 'filtered' });
@@ -159,4 +162,43 @@ void test('a command that does not leave: the deadline ends the wait', async () 
   story.backend.vanish();
   const end = await story.running;
   assert.equal(end.value.kind, 'fault');
+});
+
+void test('full: where no error line of this command was passed on, the sentence is ours', async () => {
+  const ours = '\x04dovegate: the backend says: no such user [backend-failed]\n';
+  for (const [text, isPassed] of [
+    ['doveadm(4711): text', false],
+    ['doveadm(alias@example.org)<1><s>: text', false],
+    ['doveadm(alice)<1><s>: text', false],
+    ['doveadm(alice@example.org)<1><s>: text', true],
+    ['text without a prefix', true],
+  ] as const) {
+    const story = start({ logs: 'full' });
+    story.backend.send(Buffer.concat([logPacket('error', text), replyPacket('\n-NOUSER\n')]));
+    await story.running;
+    assert.equal(story.got().log, isPassed ? `\x04${text}\n` : ours, text);
+  }
+});
+
+void test('what doveadm_allowed_commands refuses did not run; the same words of anything else prove nothing', async () => {
+  const refused = "doveadm client isn't allowed to use command: quota get";
+  for (const [sent, kind] of [
+    [[logPacket('error', refused)], 'backend-refused'],
+    [[logPacket('error', `doveadm: doveadm: ${refused}`)], 'backend-refused'],
+    [[logPacket('error', `doveadm(127.0.0.1): ${refused}`)], 'backend-refused'],
+    [[logPacket('error', `${refused} x`)], 'fault'],
+    [[logPacket('error', `Mailbox ${refused}`)], 'fault'],
+    [[logPacket('error', refused.replace('get', 'recalc'))], 'fault'],
+    [[logPacket('warning', refused)], 'fault'],
+    [[logPacket('info', 'begun'), logPacket('error', refused)], 'fault'],
+    [[logPacket('error', refused), logPacket('error', refused)], 'fault'],
+    [[replyPacket('cell\t'), logPacket('error', refused)], 'fault'],
+  ] as const) {
+    const story = start();
+    story.backend.send(Buffer.concat(sent));
+    story.backend.end();
+    const { value, closeFor } = await story.running;
+    assert.equal(value.kind, kind, String(Buffer.concat(sent)));
+    assert.notEqual(closeFor, undefined);
+  }
 });

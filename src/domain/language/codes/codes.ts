@@ -308,6 +308,12 @@ const table = {
     'no doveadm server, one that we do not know, or one of another series than `series` says',
     'correct `address` or `series`',
   ),
+  'backend-refused': refused(
+    'TEMPFAIL',
+    'backend {backend} does not allow this command: nothing ran',
+    "Dovecot's `doveadm_allowed_commands` lacks the command; nothing ran",
+    'add it to that setting of the backend, or take it out of the policy',
+  ),
   'closed-early': open(
     'backend {backend} broke off; whether the command ran is not known',
     'the backend ended before a status',
