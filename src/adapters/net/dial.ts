@@ -32,7 +32,8 @@ function sentenceOf(cause: unknown): string {
 }
 
 /** All addresses of a name, the preferred one first. */
-export type FindAddresses = (host: string) => Promise<readonly { readonly address: string }[]>;
+export type FindAddresses = (host: string) => Promise<Addresses>;
+type Addresses = readonly { readonly address: string }[];
 
 const findAll: FindAddresses = (host) => dns.lookup(host, { all: true });
 
@@ -50,7 +51,7 @@ export function createConnect(clock: Clock, find = findAll): Connect {
     for (;;) {
       const file = fileAt(path);
       const open: Opening = () => connectSocket({ path, allowHalfOpen: true });
-      const socket = await openFirst(path, Promise.resolve([{ address: path }]), open, clock, signal);
+      const socket = await openFirst(path, [{ address: path }], open, clock, signal);
       const isLeft = (): boolean => file === undefined || fileAt(path) !== file;
       if (!isLeft()) return wrapSocket(socket, clock, undefined, isLeft);
       // Nobody knows whether it leads to the one before or to the one that stands there now.
@@ -74,7 +75,7 @@ type Opening = (address: string) => Socket;
 /** The first socket that is connected; the others are closed. A slow address is not given up for the next one. */
 function openFirst(
   place: string,
-  found: ReturnType<FindAddresses>,
+  found: Addresses | Promise<Addresses>,
   open: Opening,
   clock: Clock,
   signal: AbortSignal,
@@ -119,10 +120,12 @@ function openFirst(
       if (left.length > 0) timer = clock.setTimer(nextAddressMs, next);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    found.then((addresses) => {
+    const begin = (addresses: Addresses): void => {
       if (signal.aborted) return;
       left.push(...addresses.map(({ address }) => address));
       next();
-    }, fail);
+    };
+    if (found instanceof Promise) found.then(begin, fail);
+    else begin(found);
   });
 }
