@@ -13,6 +13,8 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
+  realpathSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -178,5 +180,16 @@ export function modeOf(
     return { uid: found.uid, gid: found.gid, mode: found.mode & 0o7777, isSocket: found.isSocket() };
   } catch {
     return undefined;
+  }
+}
+
+/** Whether something is mounted at exactly this path, such as one file of a host in a container. */
+export function isMountPoint(path: string): boolean {
+  try {
+    const place = realpathSync(path);
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    return mounts.some((line) => line.split(' ', 5)[4]?.replaceAll('\\040', ' ') === place);
+  } catch {
+    return false;
   }
 }

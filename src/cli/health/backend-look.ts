@@ -2,7 +2,7 @@
 // a command.
 
 import { isAccessDenied, userNameOf } from '../../adapters/host/accounts.js';
-import { modeOf } from '../../adapters/host/new-files.js';
+import { isMountPoint, modeOf } from '../../adapters/host/new-files.js';
 import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
 import { type BackendSettings, formatHostPort } from '../../domain/config/settings.js';
@@ -18,6 +18,8 @@ import { bad, type Look, ok, warning } from './look.js';
 /** Limit for each step of a dial, whatever the configuration says: a person waits. */
 const stepMsMax = 5_000;
 const warnMs = 14 * 86_400_000;
+const afterRestart = 'a restart of Dovecot leaves it without a listener';
+const mountFolder = 'mount the folder that it is in';
 
 export interface BackendLookOptions {
   readonly clock: Clock;
@@ -32,6 +34,8 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
   const owner =
     backend.address.kind === 'unix' ? lookAtSocket(name, backend.address.path, options) : undefined;
   if (owner !== undefined) return owner;
+  const { address } = backend;
+  const mounted = address.kind === 'unix' && isMountPoint(address.path) ? address.path : undefined;
   let endsMs: number | undefined;
   let target: DialTarget;
   try {
@@ -69,7 +73,8 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
         'renew it on the host of Dovecot',
       );
     }
-    return ok(name, text);
+    if (mounted === undefined) return ok(name, text);
+    return warning(name, `${text}; ${mounted} is mounted by itself: ${afterRestart}`, mountFolder);
   } catch (fault) {
     if (!(fault instanceof UpstreamFault)) throw fault;
     if (backend.address.kind === 'unix' && isAccessDenied(fault))
@@ -77,7 +82,8 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     const seen = fault.code === 'tls-failed' ? await lookAtCertificate(backend, clock) : undefined;
     const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
     const { todo, next } = adviceFor(fault, backend, options);
-    const { address } = backend;
+    if (fault.code === 'dial-refused' && mounted !== undefined)
+      return bad(name, `${fault.message}; it is mounted by itself: ${afterRestart}`, mountFolder);
     const place = address.kind === 'unix' ? address.path : formatHostPort(address);
     const at = fault.code === 'dial-refused' ? '' : `${place}: `;
     return bad(name, `${at}${fault.message}${shown}`, todo, next);

@@ -29,6 +29,32 @@ import { runWarm } from '../../kit/warm-program.js';
 
 const me = userInfo().username;
 
+void test('a socket that is mounted by itself: the folder is to be mounted, before and after a restart', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('mounting needs root');
+  const folder = openFolder(t);
+  const [unix, mounted, config] = ['dovecot', 'mounted', 'dovegate.yaml'].map((name) => join(folder, name));
+  assert.ok(unix !== undefined && mounted !== undefined && config !== undefined);
+  const dovecot = await openScriptedDovecot({ unix, minor: 3, owner: t });
+  writeFileSync(mounted, '');
+  writeFileSync(config, configurationFor(`  mail1: { address: "unix:${mounted}", shared_namespaces: [] }`));
+  const script = 'mount --bind "$1" "$2"; shift 2; exec "$@"';
+  const doctor = ['sh', unix, mounted, process.execPath, builtProgram, 'doctor', '--config', config];
+  const look = async (): Promise<ProgramResult> =>
+    runProgram('unshare', ['--mount', 'sh', '-ec', script, ...doctor]);
+  assert.match(
+    looksIn(await look()).get('warning backend mail1') ?? '',
+    /greeted in \d+ ms; \S+ is mounted by itself: .*; mount the folder that it is in$/,
+  );
+  await dovecot.close();
+  writeFileSync(unix, '');
+  const later = looksIn(await look());
+  assert.match(
+    later.get('bad backend mail1') ?? '',
+    /it is mounted by itself: .*; mount the folder/,
+    [...later].join('\n'),
+  );
+});
+
 /** Without a daemon too; relative paths are in the folder of the test. */
 function configurationFor(backends: string, routes = '{ users: ["*"], backend: mail1 }'): string {
   return `version: 1
