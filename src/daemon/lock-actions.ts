@@ -12,12 +12,13 @@ import type { ActionResult } from '../domain/admin/door/door.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import { loginsOf } from '../domain/config/settings.js';
 import { stopOn } from '../domain/judging/policy/lock.js';
-import { nothingKnown, userdbKey } from '../domain/judging/policy/route.js';
+import { nothingKnown, routesOfOtherCases, userdbKey } from '../domain/judging/policy/route.js';
 import { isMask } from '../domain/language/names/glob.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
 import { identitiesOf } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
+import { foldAscii } from '../domain/people/identity/user-name.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
 import { isHold, type LockEntry } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
@@ -112,7 +113,7 @@ async function lockNow(
     );
   const found = await readTarget(parts, target);
   if (typeof found === 'string') return { kind: 'unknown', text: found };
-  const { doubt = '', ...of } = found;
+  const { doubt: unknown = '', ...of } = found;
   if (holds && of.user === undefined) return refused('a hold is of a mail user: user:NAME');
   const why = whyNever(parts, of);
   if (why !== undefined) return refused(why);
@@ -130,6 +131,7 @@ async function lockNow(
   const { until } = locks.shown(made.lock);
   const ended = made.count === undefined ? '' : `; ${plural(made.count, 'command')} ended`;
   const end = until === undefined ? '' : ` until ${until}`;
+  const doubt = `${unknown}${otherCases(parts, of)}`;
   const about = holds ? `${holdOfThisGate}${doubt}${whyNoTwo(parts, made.lock.locked.identities)}` : doubt;
   const [state, noun] = holds ? ['held', 'hold'] : ['locked', 'lock'];
   const done = `${target} is ${state}${end}, ${noun} ${made.lock.id}${ended}${about}`;
@@ -141,6 +143,18 @@ async function lockNow(
 const holdOfThisGate =
   '; what could destroy, hide, move or change that mail is refused here. It binds this gate only: not IMAP, not LDA and LMTP, not ' +
   'autoexpunge, and no other way to Dovecot';
+
+const patternsShown = 5;
+
+/** What differs in case only is stopped as well: where case is kept, Dovecot may take it for the same user all the same. */
+function otherCases({ served }: LockParts, { user, users = [] }: Target): string {
+  if (user === undefined) return '';
+  const patterns = routesOfOtherCases(served.now.exchanges.router.table, [user, ...users]);
+  if (patterns.length === 0) return '';
+  const more = patterns.length > patternsShown ? ' and others' : '';
+  const shown = patterns.slice(0, patternsShown).join(' ');
+  return `. Other cases of that name are stopped as well, and have a route: ${shown}${more}`;
+}
 
 async function liftNow(
   parts: LockParts,
@@ -188,7 +202,7 @@ async function liftHold(
   const words = wordsOfLifter(operator, persons);
   if (words === undefined) return refused('two persons of `persons` lift a hold, and you are none of them');
   const { words: held, unanswered } = await wordsOfHeld(parts, lock.locked);
-  if (persons.sharesHuman([...(lock.locked.identities ?? []), ...held], words))
+  if (persons.sharesHuman(inAnyCase([...(lock.locked.identities ?? []), ...held]), inAnyCase(words)))
     return refused('nobody lifts a hold of their own mail; ask two others');
   const alias = await aliasOfHeld(parts, lock.locked, words);
   if (alias === 'unanswered')
@@ -219,6 +233,10 @@ async function liftHold(
   return liftOne(parts, lock, target, lift);
 }
 
+function inAnyCase(words: readonly string[]): readonly string[] {
+  return [...words, ...words.map(foldAscii)];
+}
+
 /** A name of theirs that is one of the mail user who is held, by the userdb; undefined: none is. */
 async function aliasOfHeld(
   { served }: LockParts,
@@ -236,7 +254,7 @@ async function aliasOfHeld(
     const found = await readUser(router, name);
     if (typeof found === 'string') continue;
     if (found.users === undefined) return 'unanswered';
-    if (found.users.some((each) => users.includes(each))) return name;
+    if (found.users.some((each) => inAnyCase(users).includes(foldAscii(each)))) return name;
   }
   return undefined;
 }

@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import type { Operator, OperatorAction } from '../../src/adapters/admin/access.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import { followNames, type LockParts, withLocks, wordsOnPage } from '../../src/daemon/lock-actions.js';
+import { heldNames } from '../../src/domain/judging/policy/hold.js';
+import { mayTouch } from '../../src/domain/judging/policy/match.js';
 import { type UserdbAnswer, userdbKey } from '../../src/domain/judging/policy/route.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
@@ -374,6 +376,27 @@ void test('where fewer than two could lift it, the answer to the hold says so', 
   assert.match((await open(none).hold(bob)).text, few);
   const two = noPage.replace(/persons: .*/, 'persons: { anna: { users: [anna] }, bob: { users: [bob] } }');
   assert.match((await open(two).hold(bob)).text, few);
+});
+
+void test('where the case of names is kept, what is stopped is said, and nobody lifts a hold of their own mail in another case', async () => {
+  const { engine, hold, lock, unlock, onPage } = open(
+    `${settings.replace('["*"]', '["*@example.org", Bob@Example.org]')}mail_users: { case: keep }\n`,
+  );
+  const { locks } = engine.exchanges.access;
+  const touched = (user: string) => ({ users: [user], aliases: [], masks: [], everybody: 'none' }) as const;
+  assert.match(
+    (await hold('user:ANNA@example.org')).text,
+    /are stopped as well, and have a route: \*@example\.org$/,
+  );
+  assert.match((await lock(bob, root)).text, /, and have a route: \*@example\.org Bob@Example\.org$/);
+  for (const user of ['BOB@example.org', 'bob@EXAMPLE.org', 'bob@example.org'])
+    assert.ok(
+      locks.entries.some((each) => mayTouch(heldNames(each), touched(user))),
+      user,
+    );
+  const { kind, text } = await unlock('user:ANNA@example.org', onPage('anna'));
+  assert.deepEqual([kind, text], ['refused', 'nobody lifts a hold of their own mail; ask two others']);
+  assert.equal((await unlock('user:ANNA@example.org', onPage('carol'))).kind, 'done');
 });
 
 // bounds.holdMs

@@ -80,6 +80,40 @@ onDovecot('an id of an ACL is the one that was written', openRealDovecot, async 
     );
 });
 
+/** A Dovecot that takes names in any case for one user, behind a gate that keeps their case. */
+onDovecot(
+  'a mailbox is held under each spelling of its name, also where case is kept',
+  openRealDovecot,
+  async (t, lab) => {
+    const gateway = await openRealGateway(t, lab, {
+      way: 'unix',
+      policy: `
+    users: ["*@example.org", "Bob@Example.Org"]
+    allow: [quota get, { command: expunge, where: { query: { mailbox: INBOX } } }]`,
+      more: 'mail_users: { case: keep }\nadmin: { unix: admin.sock }\n',
+    });
+    const socket = gateway.daemon.path('admin.sock');
+    const words = ['user:bob@example.org', '--destroying', '--reason', 'case 17'];
+    const lock = await runWarm(['lock', '--socket', socket, ...words]);
+    assert.equal(lock.exit, 0, lock.text);
+    const client = await gateway.client({ minor: 2 });
+    const expunge = (user: string) => client.ask({ user, fields: ['expunge', 'mailbox', 'INBOX', 'all'] });
+    const own = await lab.doveadm(['mailbox', 'status', '-u', 'bob@example.org', 'messages', 'INBOX']);
+    for (const user of ['Bob@example.org', 'BOB@example.org', 'Bob@Example.Org', 'bob@example.org']) {
+      const { status, logs } = await expunge(user);
+      assert.equal(status, '-NOPERM', `${user} ${logs.map(({ text }) => text).join()}`);
+      assert.equal((await client.ask({ user, fields: ['quota get'] })).status, '+', user);
+    }
+    assert.deepEqual(
+      await lab.doveadm(['mailbox', 'status', '-u', 'bob@example.org', 'messages', 'INBOX']),
+      own,
+    );
+    assert.equal((await expunge('Alice@example.org')).status, '+', 'another user');
+    assert.match(lock.text, /\. Other cases of that name are stopped as well, and have a route: \*/);
+    await gateway.finish();
+  },
+);
+
 /** Two users, and a third one that has no twin. */
 const twins = ['Alice@example.org', 'alice@example.org', 'Erin@Example.Org'];
 

@@ -4,6 +4,7 @@
 
 import { parameterNamed, whyNotKept } from '../../language/commands/catalog.js';
 import { GlobList } from '../../language/names/glob.js';
+import { foldAscii } from '../../people/identity/user-name.js';
 import type { LockEntry } from '../../records/audit/lock-book.js';
 import type { Attempt } from './attempt.js';
 import { mayTouch } from './match.js';
@@ -101,12 +102,13 @@ function othersOf(
 
 const names = new WeakMap<LockEntry['locked'], GlobList>();
 
-/** All names of the mail user that were known when it was locked or held. */
+/** All names of the mail user that were known when it was locked or held, in any case: Dovecot may take them for one. */
 export function heldNames({ locked }: LockEntry): GlobList {
   const known = names.get(locked);
   if (known !== undefined) return known;
   const { user, users = [] } = locked;
-  const made = new GlobList(user === undefined ? users : [user, ...users]);
+  const all = user === undefined ? users : [user, ...users];
+  const made = new GlobList(all.map(foldAscii), { isAnyCase: true });
   names.set(locked, made);
   return made;
 }

@@ -6,8 +6,9 @@
 import { predicateOf } from '../../../kinds/kinds.js';
 import type { Server } from '../../../protocol/releases.js';
 import type { Effect, Series } from '../../language/commands/catalog.js';
+import { GlobList } from '../../language/names/glob.js';
 import type { MailboxNames } from '../../language/names/mailbox-names.js';
-import type { UserNames } from '../../people/identity/user-name.js';
+import { foldAscii, type UserNames } from '../../people/identity/user-name.js';
 import type { Inability, JudgementCache } from './judge.js';
 import { type Route, reachable, type ServerCommandRules } from './policy.js';
 
@@ -137,6 +138,19 @@ function toBackend<Backend extends RoutedBackend>(
   const backend = byName.get(name);
   if (backend === undefined) return nowhere(`there is no backend ${name}`);
   return { kind: 'to', backends: [backend], aliases, questions: none, isByRoute };
+}
+
+/** Patterns of routes that match names which differ from these in case only; empty where case is folded. */
+export function routesOfOtherCases(
+  { routes, userNames }: Pick<RoutingTable, 'routes' | 'userNames'>,
+  users: readonly string[],
+): readonly string[] {
+  if (userNames.nameCase === 'fold') return [];
+  const isOther = (text: string): boolean => {
+    const globs = new GlobList([foldAscii(text)], { isAnyCase: true });
+    return !users.includes(text) && users.some((user) => globs.matches(user));
+  };
+  return routes.flatMap(({ users: { texts } }) => texts.filter(isOther));
 }
 
 export function homeOf<Backend extends RoutedBackend>(
