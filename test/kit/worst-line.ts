@@ -96,7 +96,7 @@ const patterns = [
   'vip-*@example.com',
   '*-hr*@*.example.com',
   '**secret**',
-  'aaaaab*aab',
+  'aaaaab**aab',
 ];
 
 /** The policies that lines are judged by: each shipped role with some `except` and `deny`, and three that presets are not. */

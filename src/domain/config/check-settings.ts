@@ -12,8 +12,9 @@ import {
   commandsNamed,
   parameterNamed,
 } from '../language/commands/catalog.js';
+import { GlobList } from '../language/names/glob.js';
 import { policyOfAnybody } from '../people/identity/peer.js';
-import { foldAscii } from '../people/identity/user-name.js';
+import { createUserNames, foldAscii, type UserNames } from '../people/identity/user-name.js';
 import { checkRequests } from './check-requests.js';
 import type { Cursor } from './cursor.js';
 import { meantBy, unknownName } from './problem.js';
@@ -33,6 +34,7 @@ export function checkSettings(settings: Settings, written: Cursor, valid: Cursor
   checkRoutes(settings, written, valid);
   checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
+  checkPeople(settings, valid);
   if (!isPart) checkRequests(settings, written, valid);
   checkTests(settings, valid, written.keys('listeners'));
 }
@@ -54,12 +56,11 @@ function checkPresence(written: Cursor): void {
 function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
   const backends = written.keys('backends');
   const unknown = checkTargets(settings, backends, valid);
+  const names = createUserNames(settings.mailUsers);
   let isForAll = false;
   for (const [index, { users }] of settings.routes.entries()) {
     const at = valid.down('routes', index);
-    for (const [item, text] of at.words('users').entries()) {
-      if (lacksRealm(text, settings)) at.warning(['users', item], withRealm(text, settings));
-    }
+    reportNobodies(names, at, 'users', 'warning');
     if (isForAll) at.warning([], 'is never reached: a route above takes every user', 'never-reached');
     isForAll ||= users.isEverything;
   }
@@ -103,9 +104,19 @@ function checkTargets(settings: Settings, backends: readonly string[], valid: Cu
   return inRoutes;
 }
 
+/** Mail users whose records people of the page see, and those who get no mail of a notice. */
+function checkPeople({ admin, notices = [], mailUsers }: Settings, valid: Cursor): void {
+  const names = createUserNames(mailUsers);
+  for (const { name } of admin?.page?.people ?? [])
+    reportNobodies(names, valid.down('admin', 'page', 'people', name), 'users', 'warning');
+  for (const { kind, name } of notices)
+    if (kind === 'owners') reportNobodies(names, valid.down('notices', name, 'mail'), 'except', 'error');
+}
+
 function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
   const names = written.keys('policies');
   const used = policiesUsed(settings.listeners);
+  const mailNames = createUserNames(settings.mailUsers);
   const areUsesKnown =
     settings.listeners.length === written.size('listeners') && used.every((name) => names.includes(name));
   const areRoutesKnown = settings.routes.length === written.size('routes');
@@ -125,7 +136,7 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
         at.warning(['users', index], 'no route takes these users');
       }
     }
-    checkPatterns(settings, at, policy);
+    checkPatterns(mailNames, at, policy);
     if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
       const message = 'an alias of such a user gets around it; set mail_users.resolve';
       at.warning(['except'], message, 'except-bypassed');
@@ -165,27 +176,61 @@ function isKnownSomewhere(command: string, { backends, catalog }: Settings): boo
   );
 }
 
-/** Patterns without a possible match, because every name has a realm; policies whose users are all excepted. */
-function checkPatterns(settings: Settings, at: Cursor, { except }: Policy): void {
-  for (const [index, text] of at.words('except').entries()) {
-    // An error: its author relies on it.
-    if (lacksRealm(text, settings)) at.error(['except', index], withRealm(text, settings));
-  }
+/** Patterns that match no name; policies whose users are all excepted. */
+function checkPatterns(names: UserNames, at: Cursor, policy: Policy): void {
+  const { except, users, allow, deny, onRequest } = policy;
+  reportNobodies(names, at, 'except', 'error', users);
+  const nobodies = reportNobodies(names, at, 'users', 'warning');
   for (const [index, text] of at.words('users').entries()) {
-    if (lacksRealm(text, settings)) at.warning(['users', index], withRealm(text, settings));
-    else if (except.isEverything || except.matches(foldAscii(text))) {
+    if (nobodies.has(index)) continue;
+    if (except.isEverything || except.matches(foldAscii(text)))
       at.warning(['users', index], 'is covered by except entirely');
+  }
+  for (const [key, rules] of [
+    ['allow', allow],
+    ['on_request', onRequest],
+    ['deny', deny],
+  ] as const) {
+    for (const { users: own, place } of rules) {
+      for (const text of own?.texts ?? []) {
+        const message = whyNoName(names, text, key === 'deny' ? users : undefined);
+        if (message === undefined) continue;
+        if (key === 'deny') at.error([key], message, undefined, place);
+        else at.warning([key], message, undefined, place);
+      }
     }
   }
 }
 
-/** With a default realm every name has an @, which no single star crosses. */
-function lacksRealm(pattern: string, { mailUsers }: Settings): boolean {
-  return mailUsers.defaultRealm !== undefined && !/@|\*\*|^\*?$/.test(pattern);
+/** The places of the patterns at a key that match nobody. An error where they deny: their author relies on it. */
+function reportNobodies(
+  names: UserNames,
+  at: Cursor,
+  key: string,
+  as: 'error' | 'warning',
+  covered?: Policy['users'],
+): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (const [index, text] of at.words(key).entries()) {
+    const message = whyNoName(names, text, as === 'error' ? (covered ?? everybody) : undefined);
+    if (message === undefined) continue;
+    found.add(index);
+    at[as]([key, index], message);
+  }
+  return found;
 }
 
-function withRealm(pattern: string, { mailUsers }: Settings): string {
-  return `matches nobody: names have a realm (default_realm); write ${pattern}@${mailUsers.defaultRealm ?? ''}`;
+const everybody = new GlobList(['*']);
+
+/** `covered`: the users from which a pattern takes some; undefined: it allows. */
+function whyNoName(names: UserNames, text: string, covered?: Policy['users']): string | undefined {
+  const { why, write } = names.whyNobody(text, covered !== undefined) ?? {};
+  if (why !== undefined) return `matches nobody: ${why}${write === undefined ? '' : `; write ${write}`}`;
+  // As with a default realm: no single star crosses an @.
+  const isLocal = covered !== undefined && !/@|\*\*|^\*$/.test(text);
+  return isLocal && covered.texts.length > 0 && covered.texts.every((each) => each.includes('@'))
+    ? `matches nobody: all users here have a realm; write ${text}@*`
+    : undefined;
 }
 
 /** Whether a route can match a user of that pattern; compares domains only, which is enough for a warning. */

@@ -180,8 +180,9 @@ export class Cursor {
     return items.flatMap((item) => sourceOf(item) ?? []);
   }
 
-  error(path: Path, message: string, code?: ProblemCode): void {
-    this.#tree.problems.error(this.place(...path), this.path(...path), message, code);
+  /** `place`: of the problem, if not the path's. */
+  error(path: Path, message: string, code?: ProblemCode, place: Place = this.place(...path)): void {
+    this.#tree.problems.error(place, this.path(...path), message, code);
   }
 
   /** An error or a warning, as the code says. */

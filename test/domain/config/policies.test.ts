@@ -1,6 +1,7 @@
 // Goal: policies name commands that exist, hold for users in normal form, and have one version for one meaning.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { whyUnnamable } from '../../../src/domain/config/parse-where.js';
 import { allSeries, commandsOf } from '../../../src/domain/language/commands/catalog.js';
@@ -103,6 +104,62 @@ void test('where names get a realm, patterns without one match nobody; and an ex
     `11:14: policies.support.except[0]: ${nobody('ceo')}`,
     `11:19: policies.support.except[1]: ${nobody('boss*')}`,
   ]);
+});
+
+// Goal: a name that nobody can have is an error where it denies, and a warning where it allows, at each place of a configuration that takes
+// patterns on mail users. A new one of these needs a row.
+const odd: readonly (readonly [name: string, why: string])[] = [
+  ['ceo@example.com ', 'names hold no U+0020 (mail_users.characters)'],
+  ['ceo\u200b@example.com', 'names hold no U+200B (mail_users.characters)'],
+  ['c\u0435o@example.com', 'names hold no U+0435 (mail_users.characters)'],
+  ['ceo@example.com@example.com', 'a name holds one @'],
+  ['ceo@', 'a name has something before and after its @'],
+  ['ceo', 'names have a realm (default_realm); write ceo@example.com'],
+];
+const named = (pattern: string) => JSON.stringify(pattern);
+const ruleFor = (pattern: string) => `{ command: quota get, users: [${named(pattern)}] }`;
+const inPolicy = (text: string) => `${sound}${text}`;
+const inPage = (text: string) =>
+  `${sound}admin: { unix: /run/a.sock, door: /run/d.sock, page: { unix: /run/p.sock, people: { ann: { user: ann, role: audit, ${text} } } } }\n`;
+const inNotice = (text: string) =>
+  `${sound}audit: { directory: /var/a, door: /run/ship.sock }\nnotices: { owners: { mail: { to: owner, from: a@example.com, server: "127.0.0.1:25", ${text} } } }\n`;
+const places: readonly (readonly [path: string, denies: boolean, text: (pattern: string) => string])[] = [
+  ['routes[0].users[0]', false, (pattern) => sound.replace('["*"]', `[${named(pattern)}, "*"]`)],
+  ['policies.support.users[0]', false, (pattern) => sound.replace('["*@', `[${named(pattern)}, "*@`)],
+  ['policies.support.except[0]', true, (pattern) => inPolicy(`    except: [${named(pattern)}]\n`)],
+  ['policies.support.allow', false, (pattern) => sound.replace('[quota get]', `[${ruleFor(pattern)}]`)],
+  ['policies.support.on_request', false, (pattern) => inPolicy(`    on_request: [${ruleFor(pattern)}]\n`)],
+  ['policies.support.deny', true, (pattern) => inPolicy(`    deny: [${ruleFor(pattern)}]\n`)],
+  ['admin.page.people.ann.users[0]', false, (pattern) => inPage(`users: [${named(pattern)}]`)],
+  ['notices.owners.mail.except[0]', true, (pattern) => inNotice(`except: [${named(pattern)}]`)],
+];
+
+void test('a name that nobody can have: an error where it denies, a warning where it allows', () => {
+  const schema = readFileSync(new URL('../../../../config/dovegate.schema.json', import.meta.url), 'utf8');
+  const lists = schema.match(/"description": "[^"]*patterns o[nf] [^"]*users/g) ?? [];
+  assert.equal(lists.length, places.length, 'each list of patterns on mail users has a row');
+  for (const [path, denies, text] of places) {
+    const about = (pattern: string): readonly string[] =>
+      told(`${text(pattern)}mail_users: { default_realm: example.com }\n`)
+        .filter((each) => each.includes('matches nobody'))
+        .map((each) => each.replace(/^\d+:\d+: /, ''));
+    const kind = denies ? '' : 'warning: ';
+    for (const [name, why] of odd)
+      assert.deepEqual(about(name), [`${kind}${path}: matches nobody: ${why}`], `${path} ${name}`);
+    for (const pattern of ['CEO@Example.com', '*@example.com', 'ceo**', '*', 'ceo@*'])
+      assert.deepEqual(about(pattern), [], `${path} ${pattern}`);
+  }
+});
+
+void test('without a default realm an exception without one is an error, where all users of its policy have one', () => {
+  const withDeny = `${sound}    except: ["ceo*"]\n    deny: [${ruleFor('ceo')}]\n`;
+  const why = 'matches nobody: all users here have a realm; write';
+  const about = (text: string) => told(text).filter((each) => each.includes('matches nobody'));
+  assert.deepEqual(about(withDeny), [
+    `12:14: policies.support.except[0]: ${why} ceo*@*`,
+    `13:12: policies.support.deny: ${why} ceo@*`,
+  ]);
+  assert.deepEqual(about(withDeny.replace('["*@', '["info", "*@')), []);
 });
 
 // Goal: a rule can name every parameter of every command but those that no rule may speak of.

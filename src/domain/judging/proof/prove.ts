@@ -17,7 +17,7 @@ import {
   strongerEffect,
 } from '../../language/commands/catalog.js';
 import { touchedUsers } from '../../language/meaning/reach.js';
-import { foldAscii } from '../../people/identity/user-name.js';
+import { createUserNames, foldAscii } from '../../people/identity/user-name.js';
 import { givesContent } from '../../records/story/content.js';
 import { mayBeGiven, mayBeObserved } from '../answers/command-list.js';
 import { isForAllUsers } from '../answers/rights.js';
@@ -167,18 +167,14 @@ export function wantedOf(users: readonly string[] | undefined): Wanted | undefin
 }
 
 /** Why no user name can match a pattern of the statement, which would then always hold; undefined: each pattern can match one. */
-function whoIsNobody(
-  { names, settings, isOver }: World,
-  { users = [] }: Pick<NeverStatement, 'users'>,
-): string | undefined {
-  const isNobody = (pattern: string): boolean =>
-    findText([names, wantedOf([pattern])?.set ?? names], [], isOver).kind === 'none';
-  const pattern = users.find(isNobody);
-  if (pattern === undefined) return undefined;
-  const { defaultRealm = '' } = settings.mailUsers;
-  const named = `${pattern}@${defaultRealm}`;
-  const hint = pattern.includes('@') || isNobody(named) ? '' : `; write "${named}"`;
-  return `users: "${pattern}" matches no name that a user can have (mail_users: characters, default_realm)${hint}`;
+function whoIsNobody({ settings }: World, { users = [] }: Pick<NeverStatement, 'users'>): string | undefined {
+  const names = createUserNames(settings.mailUsers);
+  for (const pattern of users) {
+    const { why, write } = names.whyNobody(pattern, true) ?? {};
+    const hint = write === undefined ? '' : `; write "${write}"`;
+    if (why !== undefined) return `users: "${pattern}" matches no name that a user can have (${why})${hint}`;
+  }
+  return undefined;
 }
 
 /** Whether a command line touches one of these users; `unsaid`: if its backend has mailboxes that are shared, which it does not say. */

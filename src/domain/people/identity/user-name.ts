@@ -41,6 +41,10 @@ export function foldAscii(text: string): string {
     : text.toLowerCase();
 }
 
+function raiseAscii(text: string): string {
+  return text.replace(/[a-z]/g, (letter) => letter.toUpperCase());
+}
+
 /** Longest name in bytes, realm included. Stops names made to fill tables and records. */
 export const userNameMax = bounds.userNameBytes;
 
@@ -51,6 +55,12 @@ export type UserNameResult =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'refused'; readonly code: UserNameCode; readonly message: string };
 
+/** Why no user has a name that a pattern matches. `write`: what may have been meant. */
+export interface Nobody {
+  readonly why: string;
+  readonly write?: string;
+}
+
 export interface UserNames {
   readonly perLineMax: number;
   readonly nameCase: NameCase;
@@ -58,6 +68,8 @@ export interface UserNames {
   normalise(text: string): UserNameResult;
   /** Whether a name, or a mask of names, may contain every character of a text. */
   holdsOnly(text: string, as: 'name' | 'mask'): boolean;
+  /** Undefined: somebody can have a name that the pattern matches. `isAnyCase`: it is compared in any case, as what denies. */
+  whyNobody(pattern: string, isAnyCase: boolean): Nobody | undefined;
 }
 
 export type CharacterClass =
@@ -131,7 +143,27 @@ export function createUserNames(rules: UserNameRules): UserNames {
     return (as === 'name' ? ofName : ofMask).test(text);
   }
 
-  return { perLineMax: rules.perLineMax ?? usersPerLine, nameCase, normalise, holdsOnly };
+  function whyNobody(pattern: string, isAnyCase: boolean): Nobody | undefined {
+    const literal = pattern.replaceAll('*', '');
+    const cases = isAnyCase || nameCase === 'fold' ? [foldAscii, raiseAscii] : [];
+    const isHeld = (character: string): boolean =>
+      [character, ...cases.map((turn) => turn(character))].some((each) => holdsOnly(each, 'name')) ||
+      (character === '@' && realm !== undefined);
+    const never = Array.from(literal).find((character) => !isHeld(character));
+    if (never !== undefined)
+      return { why: `names hold no ${showPoint(never.codePointAt(0) ?? 0)} (mail_users.characters)` };
+    if (isTooLong(literal)) return { why: `a name has at most ${userNameMax} bytes` };
+    const [, ...realms] = literal.split('@');
+    if (realms.length > 1) return { why: 'a name holds one @' };
+    if (pattern.startsWith('@') || pattern.endsWith('@'))
+      return { why: 'a name has something before and after its @' };
+    // No single star crosses an @.
+    if (realm === undefined || realms.length === 1 || pattern === '*' || pattern.includes('**'))
+      return undefined;
+    return { why: 'names have a realm (default_realm)', write: `${pattern}@${realm}` };
+  }
+
+  return { perLineMax: rules.perLineMax ?? usersPerLine, nameCase, normalise, holdsOnly, whyNobody };
 }
 
 /** A character has 1 to 3 bytes, so most names need no counting. */

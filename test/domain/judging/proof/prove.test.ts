@@ -10,11 +10,13 @@ import { readStatement } from '../../../../src/domain/judging/answers/statement.
 import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
 import { underAnyGrant } from '../../../../src/domain/judging/policy/grant.js';
 import { createPolicy, type Policy } from '../../../../src/domain/judging/policy/policy.js';
+import { findText, setOfPatterns, setOfUserNames } from '../../../../src/domain/judging/proof/language.js';
 import { linesFor } from '../../../../src/domain/judging/proof/lines.js';
 import { proveNoMore } from '../../../../src/domain/judging/proof/more.js';
 import { type Proof, prove, type Witness } from '../../../../src/domain/judging/proof/prove.js';
 import { commandNamed } from '../../../../src/domain/language/commands/catalog.js';
 import { GlobList } from '../../../../src/domain/language/names/glob.js';
+import { createUserNames } from '../../../../src/domain/people/identity/user-name.js';
 import { parse } from '../../config/sound.js';
 import {
   changes,
@@ -299,6 +301,31 @@ void test('a statement about users whom nobody can be is undecided', () => {
   for (const users of ['"bob@example.com"', '"*"', '"**"', '"BOB@example.com"'])
     assert.equal(reason(users, realm), 'holds', users);
   assert.equal(reason('"bob"', main), 'holds');
+});
+
+void test('a pattern of a configuration matches nobody where no name of a proof is one of its texts', () => {
+  const signs = ['a', 'A', '@', '*', ' '];
+  let patterns = [''];
+  for (let length = 1; length <= 4; length += 1) {
+    patterns = patterns.flatMap((text) => signs.map((sign) => `${text}${sign}`));
+    for (const defaultRealm of [undefined, 'aa'])
+      for (const pattern of patterns.filter((text) => !text.startsWith('@'))) {
+        const names = createUserNames({ characters: 'a-z@', ...(defaultRealm && { defaultRealm }) });
+        const all = setOfUserNames(
+          [
+            [0x40, 0x40],
+            [0x61, 0x7a],
+          ],
+          defaultRealm !== undefined,
+        );
+        const found = findText([all, setOfPatterns([pattern.toLowerCase()], true)], [], () => false);
+        assert.equal(
+          names.whyNobody(pattern, true) === undefined,
+          found.kind === 'text',
+          `${pattern} ${defaultRealm}`,
+        );
+      }
+  }
 });
 
 void test('no time, or too many cases, is undecided', () => {
