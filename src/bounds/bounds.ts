@@ -366,6 +366,8 @@ const values = {
   locksOfPeople: 150,
   lockLeastMs: '1m',
   lockMs: '7d',
+  lockWords: 1000,
+  lockWordBytes: '512B',
   holdMs: '3650d',
   liftAskMs: '1d',
   // The page's process, which may have been taken over.

@@ -20,7 +20,7 @@ import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { foldAscii } from '../domain/people/identity/user-name.js';
 import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
-import { isHold, type LockEntry } from '../domain/records/audit/lock-book.js';
+import { isHold, type LockEntry, whyTooLong } from '../domain/records/audit/lock-book.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import { isByOneName, type LockLift, type LockWish } from '../gateway/access/locks.js';
@@ -120,6 +120,8 @@ async function lockNow(
   const { words: held } = await wordsOfHeld(parts, of);
   const owner = holds ? { identities: parts.served.now.persons.withPersons(held) } : {};
   const wish = { ...of, ...owner, ...recordedOperator(operator), reason, forMs, isHold: holds };
+  const long = whyTooLong(wish);
+  if (long !== undefined) return refused(long);
   const { locks } = access;
   const isOnPage = operator.person !== undefined;
   const most = isOnPage ? bounds.locksOfPeople : bounds.locks;

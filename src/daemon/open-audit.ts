@@ -175,6 +175,13 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
         : `${appended.bytes} bytes were appended to the journal after the run before had ended; ${where}, and none of it is signed`;
     log.report({ event: 'journal-appended', level: 'error', text });
   }
+  for (const { id, text: why, isDropped } of access.damaged) {
+    const stays = isDropped
+      ? 'no signature covers it, and it stops nobody'
+      : 'it is in force as far as it can be read';
+    const text = `the record of lock ${id} is damaged (${why}): ${stays}, unless "state" has a copy of it; "dovegate status" lists what is locked`;
+    log.report({ event: 'lock-damaged', level: 'error', text });
+  }
   const { ended: count, doubt } = access;
   if (doubt !== undefined && count > 0) {
     const text = `all access on request ended: ${doubt}; ${plural(count, 'request or grant', 'requests and grants')}`;

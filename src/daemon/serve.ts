@@ -322,7 +322,12 @@ async function open(
   const lasting = createLastingParts(settings, adapters);
   opened.add('counts of floods', () => lasting.floods.tell());
   const { damage, isGap, journal: id } = journal.found;
-  const lost = { journal: id, isMissing: journal.missing !== undefined || isGap || damage !== undefined };
+  const lacking = journal.found.access.damaged.flatMap((each) => (each.isDropped ? [each.id] : []));
+  const lost = {
+    journal: id,
+    lacking,
+    isMissing: journal.missing !== undefined || isGap || damage !== undefined,
+  };
   const { locks } = lasting.access;
   const keptLocks = await keepLocks({ stateDirectory: settings.state, log, locks, ...lost });
   opened.add('locks beside the journal', () => keptLocks.saved());

@@ -125,8 +125,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/records/audit': rule([], {
-    public: ['access-book', 'encode', 'keys', 'ledger', 'lock-book', 'record', 'redact', 'stored'],
+    public: ['access-book', 'encode', 'keys', 'ledger', 'lock-book', 'record', 'redact', 'state', 'stored'],
     builtins: ['crypto'],
+    packages: ['zod'],
   }),
   // What became of a command, folded from its records; in sentences, too. The browser has all but the sentences and `content`.
   'domain/records/story': rule(

@@ -151,6 +151,8 @@ export interface MemoryEngineOptions {
   readonly policyOf?: (peer: Peer) => string;
   /** Whether this machine has such a user, for a grant without a request; undefined: unknown. Default: yes. */
   readonly isUser?: (name: string) => Promise<boolean | undefined>;
+  /** What a start found in the journal. */
+  readonly found?: readonly AuditRecord[];
   /** What clients meet first; default: the kernel says who they are. */
   readonly access?: (clock: Clock) => ListenerAccess;
 }
@@ -249,7 +251,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       if (isWork && options.workMs !== undefined) clock.advanceNow(options.workMs);
     },
     redactor: createRedactor('a key for tests only'),
-    access: [],
+    access: options.found ?? [],
   };
   dialler.onAccept((end) => {
     if (end.address.kind === 'unix' && end.address.path.endsWith('-userdb')) {

@@ -197,7 +197,7 @@ export const everyKind: readonly JournalRecord[] = [
     over(action, 'R1', time, 'grant', { used: 2, carried: true, at: formatTime(time) }),
   ),
   over('expired', 'R2', time, 'request'),
-  locked('L1', time),
+  locked('L1', time, { identities: Array.from({ length: 120 }, (_, at) => `key:carol-${at}`) }),
   held('L2', time),
   unlockAsked('L2', time),
   unlocked('L1', time),

@@ -13,11 +13,12 @@ import {
   type AccessEntry,
   concernsAccess,
   isEvent,
+  isFormed,
   isReadable,
   LastEnds,
 } from '../../domain/records/audit/access-book.js';
 import { readNext } from '../../domain/records/audit/ledger.js';
-import { concernsLocks, LockBook } from '../../domain/records/audit/lock-book.js';
+import { concernsLocks, LockBook, type LockDamage } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
 import { readSegment } from './chain.js';
@@ -29,6 +30,7 @@ type Line = Readonly<Record<string, unknown>>;
 
 const givingActions: ReadonlySet<unknown> = new Set(['requested', 'approved', 'granted']);
 const unsignedText = 'no signed checkpoint covers it';
+const damagedText = 'a record of it is damaged';
 const redactedText = 'its arguments are not in the journal in full';
 
 export class LiveAccess {
@@ -93,6 +95,10 @@ export class LiveAccess {
     if (this.#start !== undefined) this.#start = { ...this.#start, why: this.#start.why ?? why };
   }
 
+  get damaged(): readonly LockDamage[] {
+    return this.#books.locks.damages;
+  }
+
   /** Why nothing lives on after the start; undefined: it may. */
   get doubt(): string | undefined {
     return this.#start?.why;
@@ -132,6 +138,7 @@ export class LiveAccess {
   #whyNot({ id, state, requested }: AccessEntry): string | undefined {
     const { why, uncounted } = this.#start ?? {};
     if (why !== undefined) return why;
+    if (this.#books.access.isDamaged(id)) return damagedText;
     if (uncounted?.has(id) === true) return unsignedText;
     return state === 'requested' && !isReadable(requested) ? redactedText : undefined;
   }
@@ -171,7 +178,7 @@ export class Books {
 
   /** Follows a record that no checkpoint covers. */
   takeAway(record: Line, uncounted: Set<string>): void {
-    this.locks.followUnproven(record);
+    this.locks.follow(record, false);
     const { event, action, carried, grant, request } = record;
     // A completion gives a use back; a review ends an obligation.
     if (carried === true || event === 'completion' || action === 'reviewed') return;
@@ -194,16 +201,17 @@ type Head = readonly [Item, ...Item[]];
 
 /** In the segments up to a number; undefined: there is none, and nothing lives. */
 function findHead(directory: string, number: number): Head | undefined {
-  const [newest, before] = listSegments(directory)
-    .filter((segment) => segment.number <= number && !segment.isCompressed)
-    .toReversed();
-  if (newest === undefined) return undefined;
-  const items = readItems(directory, newest);
-  const head = lastHead(items);
-  // A crash interrupted the head of the newest segment.
-  const isInterrupted = items[0]?.at === 0 && 'carries' in items[0].record;
-  if (head !== undefined || !isInterrupted || before === undefined) return head;
-  return lastHead([...readItems(directory, before), ...items]);
+  let items: readonly Item[] = [];
+  // The newest has one, unless a crash interrupted it, or it is damaged. Where none is left, all that is there counts.
+  for (const segment of listSegments(directory).toReversed()) {
+    if (segment.number > number) continue;
+    if (segment.isCompressed) break;
+    items = [...readItems(directory, segment), ...items];
+    const head = lastHead(items);
+    if (head !== undefined) return head;
+  }
+  const [first, ...rest] = items;
+  return first === undefined ? undefined : [first, ...rest];
 }
 
 function readItems(directory: string, segment: Segment): Item[] {
@@ -221,7 +229,9 @@ function readItems(directory: string, segment: Segment): Item[] {
 function itemOf(bytes: Buffer, segment: Segment, at: number): Item | undefined {
   const body = bytes.subarray(bytes.indexOf(0x2c) + 1);
   const isCheckpoint = isEvent(body, 'ch');
-  if (!isCheckpoint && !concernsAccess(body, 1) && !concernsLocks(body, 1)) return undefined;
+  const isOurs = isCheckpoint || concernsAccess(body, 1) || concernsLocks(body, 1);
+  // A line whose head is damaged may be of a lock.
+  if (!isOurs && isFormed(body)) return undefined;
   const record = parseLine(bytes.toString('utf8'));
   return record === undefined ? undefined : { segment, at, record, isCheckpoint };
 }
@@ -294,11 +304,10 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
     // Their ends are recorded.
     books.access.follow(record);
     // A lost `state` ends no lock. Where no key is known, nothing was ever signed, and the lines count as they are.
-    if (proven === undefined && key !== undefined) books.locks.followUnproven(record);
-    else if (proven === undefined) books.locks.follow(record);
+    if (proven === undefined) books.locks.follow(record, key === undefined);
   }
   for (const record of proven?.covered ?? []) books.locks.follow(record);
-  for (const record of proven?.rest ?? []) books.locks.followUnproven(record);
+  for (const record of proven?.rest ?? []) books.locks.follow(record, false);
   const why = end.doubt ?? 'the journal differs from what was signed';
   return new LiveAccess(books, { ...start, why });
 }

@@ -5,13 +5,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
-import { encodeBody, lineBytesMax } from '../../domain/records/audit/encode.js';
+import { encodeBody, encodeRecord, lineBytesMax } from '../../domain/records/audit/encode.js';
 import { journalFormat, Ledger, namesOfOpen, sealBytesMax } from '../../domain/records/audit/ledger.js';
 import {
   type AuditRecord,
+  asTimeMs,
   formatTime,
   type JournalRecord,
   type OwnRecord,
+  parseLine,
 } from '../../domain/records/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findUnreported, joinAside, nameReported, putForeignAside } from './aside.js';
@@ -326,6 +328,9 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // A long stop and a clock set ahead look the same; for retention the time does not count.
       write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })]);
+      // Locks go by what was signed: a line that somebody appended, of a time that is not yet, ends none.
+      const signedMs = asTimeMs(parseLine(known?.line ?? '')?.['time']);
+      if (aheadMs < 0 && signedMs !== undefined) access.pauseLocks(wallMs - signedMs - aheadMs);
     } else access.pauseLocks(Math.max(0, aheadMs));
     // One completion after the other: there may be too many for one message.
     const unknown = [...ledger.open];
@@ -368,6 +373,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         records: access.carried(wallMs, bounds.accessOver),
         ended: ended.length,
         doubt: access.doubt,
+        damaged: access.damaged,
       },
     };
     const mark = lookForMissing(carry(wallMs, carried, change));
@@ -500,11 +506,12 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** A checkpoint, and after it the live access: a head. All of it is in one segment. */
   function carry(wallMs: number, carried: readonly AuditRecord[], more: Partial<OwnRecord>): Mark {
-    const mark = checkpoint(wallMs, { ...more, carries: carried.length });
-    if (carried.length === 0) return mark;
+    const bodies = carried.flatMap((record) => encodeRecord(record));
+    const mark = checkpoint(wallMs, { ...more, carries: bodies.length });
+    if (bodies.length === 0) return mark;
     const from = out.file.bytes;
-    for (const record of carried) {
-      const body = Buffer.from(encodeBody(record));
+    for (const each of bodies) {
+      const body = Buffer.from(each);
       if (lineBytes + body.length + sealBytesMax > lines.length) flushLines();
       lineBytes = ledger.sealInto(lines, lineBytes, body);
     }

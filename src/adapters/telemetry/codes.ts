@@ -428,6 +428,12 @@ const listed = {
     'records were retired before every receiver had them (`audit.unshipped_max`)',
     'they are gone there; the gap shows in what it stored',
   ],
+  'lock-damaged': [
+    ['error'],
+    { ours: 'at a start, once for each such lock' },
+    'a record of a lock or hold was changed or invented: `text` says what of it cannot be read, and whether it is in force',
+    '`dovegate status`; lock anew what must be stopped, and lift the damaged one by its id',
+  ],
   'locks-kept': [
     ['warn'],
     { ours: 'at most once for each start, and for each change of a lock' },

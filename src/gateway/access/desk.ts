@@ -49,7 +49,13 @@ import {
   wordsOf,
 } from '../../domain/people/access/steps.js';
 import { Persons } from '../../domain/people/identity/person.js';
-import { AccessBook, type AccessEntry, isBound, LastEnds } from '../../domain/records/audit/access-book.js';
+import {
+  AccessBook,
+  type AccessEntry,
+  isBound,
+  LastEnds,
+  whyNotWhole,
+} from '../../domain/records/audit/access-book.js';
 import type { AuditRecord } from '../../domain/records/audit/record.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
@@ -636,7 +642,8 @@ export class AccessDesk {
   }
 
   async #record(records: readonly AuditRecord[]): Promise<AccessResult | undefined> {
-    const why = await this.#journal.record(records);
+    const long = records.map(whyNotWhole).find((each) => each !== undefined);
+    const why = long ?? (await this.#journal.record(records));
     return why === undefined ? undefined : refused('access-unrecorded', why);
   }
 

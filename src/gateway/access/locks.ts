@@ -14,6 +14,7 @@ import {
   type LockEntry,
   lockTarget,
   type ShownLock,
+  whyTooLong,
 } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, formatTime, type LockRecord } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
@@ -106,6 +107,7 @@ export class Locks {
   #saying({ lock, hold, isNamed }: Stop): Pick<LockedEnding, 'code' | 'values'> {
     const { id, target, by, since, until = '', reason } = this.shown(lock);
     const name = target.replace(':', ' ');
+    if (lock.isUnread) return { code: 'lock-unread', values: { lock: id } };
     // Whose mailbox it is and why stays with those who may name the user.
     const noun = hold === undefined ? 'lock' : 'hold';
     const hidden = { target: 'a mailbox', reason: `that of ${noun} ${id}` };
@@ -127,6 +129,7 @@ export class Locks {
     const { by = '', reason = '', time } = locked;
     const nowMs = this.#parts.clock.wallMs();
     const until = endText(nowMs + this.#leftMs(lock));
+    const { isUnread } = lock;
     const askedUntil = formatTime(nowMs + this.#leftMs(lock, this.#asksEndMs));
     return {
       id,
@@ -138,6 +141,7 @@ export class Locks {
       hold: isHold(lock),
       ...(asked !== undefined && { asked: asked.record.by ?? '', asked_until: askedUntil }),
       ...(isByOneName(lock) && { isByOneName: true }),
+      ...(isUnread && { isUnread }),
     };
   }
 
@@ -171,15 +175,17 @@ export class Locks {
     return { lock, count, recorded: journal.recordEnd({ ...record, count }) };
   }
 
-  /** One whose records the journal does not have any more, with its time again. False: it is there, or is of nothing. */
+  /** One whose records the journal lost or cannot read, with its time again. False: it is there. */
   restore(locked: LockRecord): boolean {
     const { clock, journal, onMade } = this.#parts;
     const { lock: id = '', duration_ms: forMs } = locked;
-    if (this.#book.find(id) !== undefined) return false;
+    const known = this.#book.find(id);
+    if (known !== undefined && known.isUnread !== true) return false;
     const time = clock.wallMs();
     const record = { ...locked, time, ...(forMs !== undefined && { until: formatTime(time + forMs) }) };
     this.#book.follow(record);
-    if (this.#book.find(id) === undefined) return false;
+    const lock = this.#book.find(id);
+    if (lock === undefined || lock.isUnread === true) return false;
     this.#endsMs.set(id, clock.now() + (forMs ?? Number.POSITIVE_INFINITY));
     onMade();
     journal.appendEnd(record);
@@ -210,6 +216,8 @@ export class Locks {
   /** The first of the two who lift a hold. */
   async askLift(lock: LockEntry, lift: LockLift): Recorded {
     const { clock, journal } = this.#parts;
+    const long = whyTooLong(lift);
+    if (long !== undefined) return long;
     const endMs = clock.now() + bounds.liftAskMs;
     const step = this.#recordOf(lock, 'unlock-asked', lift);
     const until = formatTime(step.time + bounds.liftAskMs);

@@ -68,7 +68,7 @@ export type Ending =
   /** `lock`: the id of the lock that stops it. */
   | {
       readonly kind: 'locked';
-      readonly code: 'locked' | 'held';
+      readonly code: 'locked' | 'held' | 'lock-unread';
       readonly lock: string;
       /** Whether it says whose mailbox it is, where it is of a mail user. */
       readonly isNamed: boolean;

@@ -20,9 +20,9 @@ import { createRing } from '../../../src/adapters/journal/ring-file.js';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
-import { encodeBody } from '../../../src/domain/records/audit/encode.js';
+import { encodeBody, encodeRecord } from '../../../src/domain/records/audit/encode.js';
 import { type makeSignKey, parseSignKey, sealLine } from '../../../src/domain/records/audit/ledger.js';
-import type { JournalRecord } from '../../../src/domain/records/audit/record.js';
+import { isOwnRecord, type JournalRecord } from '../../../src/domain/records/audit/record.js';
 import type { Verdict } from '../../../src/domain/records/trail/verify.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 import { createSharedRing, type SharedRing } from './shared-ring.js';
@@ -130,8 +130,16 @@ function publishIn(path: string, generation: bigint, records: readonly JournalRe
 }
 
 /** Returns where the journal is on disk then. */
-export function write({ writer, ring }: Run, ...records: readonly JournalRecord[]): Mark {
-  for (const record of records) assert.ok(ring.writer.publish([encodeBody(record)], ring.writer.dataBytes));
+export function write(run: Run, ...records: readonly JournalRecord[]): Mark {
+  return writeBodies(
+    run,
+    records.flatMap((record) => (isOwnRecord(record) ? [encodeBody(record)] : encodeRecord(record))),
+  );
+}
+
+/** Texts that no encoder made. */
+export function writeBodies({ writer, ring }: Run, bodies: readonly string[]): Mark {
+  for (const body of bodies) assert.ok(ring.writer.publish([body], ring.writer.dataBytes));
   const flushed = writer.flush(ring.writer.head, 0);
   const isMark = flushed === undefined || !('kind' in flushed);
   const mark = isMark || flushed.kind === 'failed' ? flushed : flushed.mark;

@@ -127,7 +127,14 @@ void test('a mail user is locked by aliases and by masks that may be the user', 
   const parsed = parseArguments('2.4', command, []);
   assert.ok(parsed.kind === 'parsed');
   const nobody = { user: undefined, users: [], aliases: [], masks: [], everybody: 'none' } as const;
-  const nothing = { command, parsed, ...nobody, shared: undefined, isSharedUnsaid: false };
+  const nothing = {
+    command,
+    effect: 'read',
+    parsed,
+    ...nobody,
+    shared: undefined,
+    isSharedUnsaid: false,
+  } as const;
   const mask = (value: string, isUserMask = true) => ({ masks: [{ parameter: 'user', value, isUserMask }] });
   for (const [touched, isBound] of [
     [{ aliases: ['bob@example.org'] }, true],
@@ -524,4 +531,22 @@ void test('while the userdb does not answer, nothing is sent that could be a hel
   assert.equal(engine.commands.length, 0);
   assert.ok(client.said().endsWith('-TEMPFAIL\n'), client.said());
   assert.match(client.said(), /look/);
+});
+
+void test('a lock of whom nobody knows: reads go on, changes wait for everybody until it is lifted by its id', async () => {
+  const unread = { ...locked('L1', 0), to: undefined, identities: undefined };
+  const engine = openMemoryEngine({ found: [unread, locked('L2', 0)] });
+  const { locks } = engine.exchanges.access;
+  const client = await engine.client(2, { uid: 2001, user: 'eve' });
+  await client.line('|eve@example.org|quota get');
+  await client.line('|eve@example.org|mailbox subscribe|INBOX');
+  const ends = () => engine.recordsOf('completion').map(({ outcome, error, lock }) => [outcome, error, lock]);
+  assert.deepEqual(ends(), [
+    ['ok', undefined, undefined],
+    ['denied', 'lock-unread', 'L1'],
+  ]);
+  const [lock] = locks.entries;
+  assert.equal(await locks.lift(lock ?? assert.fail(), { by: 'root', reason: 'found out' }), undefined);
+  await client.line('|eve@example.org|mailbox subscribe|INBOX');
+  assert.deepEqual(ends().at(-1), ['ok', undefined, undefined]);
 });

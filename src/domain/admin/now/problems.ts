@@ -414,6 +414,7 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
       asked,
       asked_until: askedUntil = '',
       isByOneName,
+      isUnread,
     } = lock;
     const isUser = target.startsWith('user:');
     const what = isUser ? 'a mail user' : target.replace(':', ' ');
@@ -421,11 +422,12 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
     const second =
       asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
     const unknown = isByOneName ? '; other names of that user are not known, and not covered' : '';
-    const text = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${unknown}`;
+    const unread = `the record of lock ${id} is damaged, and does not say whom it stops: nothing is changed or destroyed`;
+    const read = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${unknown}`;
     const sinceMs = Date.parse(since);
     return {
       code: hold ? 'held' : 'locked',
-      text,
+      text: isUnread ? unread : read,
       try: `dovegate unlock ${id} --reason TEXT`,
       about: id,
       isDegrading: false,

@@ -20,7 +20,16 @@ export interface HoldRefusal {
 
 export type Holdable = Pick<
   Attempt,
-  'command' | 'parsed' | 'user' | 'users' | 'aliases' | 'masks' | 'everybody' | 'shared' | 'isSharedUnsaid'
+  | 'command'
+  | 'effect'
+  | 'parsed'
+  | 'user'
+  | 'users'
+  | 'aliases'
+  | 'masks'
+  | 'everybody'
+  | 'shared'
+  | 'isSharedUnsaid'
 >;
 
 /** By the first of these holds that names the user, else by the first one. `policy`: whose users a list may say. */

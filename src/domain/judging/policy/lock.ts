@@ -32,6 +32,9 @@ export function stopOn(
 ): Stop | undefined {
   const lock = lockOn(locks, what, persons);
   if (lock !== undefined) return { lock, isNamed: mayName(what.policy, lock) };
+  const unread = locks.find(({ isUnread }) => isUnread);
+  if (unread !== undefined && (what.touched?.effect ?? 'read') !== 'read')
+    return { lock: unread, isNamed: true };
   const hold = holdOn(locks, what);
   return hold && { lock: hold.lock, hold, isNamed: hold.isNamed && mayName(what.policy, hold.lock) };
 }

@@ -175,6 +175,12 @@ const table = {
     'an operator stopped this person, key, listener, backend or mail user for a time; the completion has the id of the `lock`',
     'ask the operator that the sentence names; `dovegate unlock` lifts it',
   ),
+  'lock-unread': refused(
+    'NOPERM',
+    'the record of lock {lock} is damaged, and does not say whom it stops: nothing is changed or destroyed until an operator lifts it',
+    'the journal was changed; reads go on, and the completion has the id of the `lock`',
+    'find out what it stopped (`dovegate audit search --kind operator`), lock that, and lift it with `dovegate unlock ID`',
+  ),
   held: refused(
     'NOPERM',
     '{target} is held by {by} since {since}, reason: {reason}; {why}',

@@ -3,19 +3,20 @@
 // returned equals the book that returned it, so the newest segment suffices.
 
 import { bounds } from '../../../bounds/bounds.js';
-import { type RecordKey, recordKeys } from './keys.js';
+import { encodeBody } from './encode.js';
 import {
   type AccessRecord,
   type AuditRecord,
-  asTimeMs,
   eventOpening,
   formatTime,
   isCount,
   isDistanceMs,
+  parseLine,
   parseTime,
   timeOpening,
 } from './record.js';
-import { approverSeparator, asList, asObject, asText, isObject, isText } from './stored.js';
+import { type Followed, readState } from './state.js';
+import { approverSeparator, asText, isObject, isText } from './stored.js';
 
 export interface AccessEntry {
   readonly id: string;
@@ -44,8 +45,6 @@ export interface AccessPlaces {
   readonly grants: number;
   readonly bytes: number;
 }
-export type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
-
 const requestsMax = bounds.accessRequests;
 const grantsMax = bounds.accessGrants;
 const bytesMax = bounds.accessBytes;
@@ -81,6 +80,8 @@ export function enderOf({ action, principal, by }: Followed): string {
 
 export class AccessBook {
   readonly #entries = new Map<string, Entry>();
+  /** Ids of which a record is damaged: they give nothing after the next start. */
+  readonly #damaged = new Set<string>();
   #requests = 0;
   #bytes = 0;
 
@@ -142,8 +143,13 @@ export class AccessBook {
     return { requests, grants, bytes };
   }
 
+  isDamaged(id: string): boolean {
+    return this.#damaged.has(id);
+  }
+
   copy(): AccessBook {
     const other = new AccessBook();
+    for (const id of this.#damaged) other.#damaged.add(id);
     for (const [id, entry] of this.#entries) other.#entries.set(id, { ...entry });
     other.#requests = this.#requests;
     other.#bytes = this.#bytes;
@@ -164,11 +170,17 @@ export class AccessBook {
   }
 
   #followAccess(raw: Followed): AccessEntry | undefined {
-    const record = uncarried(raw, 'access');
+    const { record, faults } = readState(raw, 'access');
     const id = record.grant ?? record.request;
-    if (!isText(id)) return undefined;
+    if (id === undefined) return undefined;
     const isCarried = raw.carried === true;
     const entry = this.#entries.get(id);
+    const lacks = requiredOf(record).some((key) => record[key] === undefined);
+    // What is damaged gives nothing. An end is one whatever else it says.
+    if ((lacks || faults.length > 0) && !endings.has(record.action ?? '')) {
+      if (this.#damaged.size < requestsMax) this.#damaged.add(id);
+      return undefined;
+    }
     if (record.action === 'requested') this.#request(id, record, entry, isCarried);
     if (record.action === 'requested' || entry === undefined) return undefined;
     const { action = '' } = record;
@@ -370,6 +382,13 @@ export function concernsAccess(body: Buffer, size: number): boolean {
   return isEvent(body, 'cl');
 }
 
+const headText = Buffer.from(eventOpening);
+
+/** Whether the event of an encoded record stands where {@link isEvent} looks for it. */
+export function isFormed(body: Buffer): boolean {
+  return body.indexOf(headText) === eventAt - headText.length;
+}
+
 /**
  * Whether the event of an encoded record (without `seq`) begins so: `access`, `admission`, `completion`, `clock`, `checkpoint`, `lock`.
  * Only `lock` needs three characters, beside `log`.
@@ -379,38 +398,17 @@ export function isEvent(body: Buffer, start: 'ac' | 'ad' | 'co' | 'cl' | 'ch' | 
   return true;
 }
 
-/** In its form before it was encoded: a carried record becomes the one that was carried. */
-export function uncarried<Event extends AuditRecord['event']>(
-  raw: Followed,
-  event: Event,
-): AuditRecord & { readonly event: Event } {
-  const kept: Record<string, unknown> = {};
-  for (const key of recordKeys) {
-    const value = raw[key];
-    if (value !== undefined && key !== 'carried' && key !== 'at') kept[key] = whole(value);
-  }
-  const { args, users } = raw;
-  if (asList(args)?.every(isArgument) === false) delete kept['args'];
-  if (asList(users)?.every(isText) !== true) delete kept['users'];
-  const time = raw.at ?? raw.time;
-  const timeMs = asTimeMs(time) ?? time;
-  return { ...kept, time: isDistanceMs(timeMs) ? timeMs : 0, event };
+function requiredOf({ action }: AccessRecord): readonly (keyof AccessRecord)[] {
+  if (action === 'requested') return ['users', 'until', 'approvals'];
+  return action === 'granted' ? ['until'] : [];
 }
 
-function isArgument(value: unknown): boolean {
-  return isText(value) || isText(asObject(value)?.['hmac']);
-}
-
-/** Without the hashes of texts that were cut. */
-function whole(value: unknown): unknown {
-  const list = asList(value);
-  if (list !== undefined) return list.map(whole);
-  if (!isObject(value)) return value;
-  const { cut } = value;
-  if (isText(cut)) return `${cut}…`;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, member]) => (member === undefined ? [] : [[key, whole(member)]])),
-  );
+/** Why a step cannot be recorded: what must be read back whole would be cut. */
+export function whyNotWhole(record: AuditRecord): string | undefined {
+  const { faults } = readState(parseLine(`{${encodeBody(record)}}`) ?? {}, 'access');
+  return faults.length === 0
+    ? undefined
+    : `it is too long for a record that is read back: ${faults.join(', ')}`;
 }
 
 /** Whether a restart can read again what an undecided request asks for: its arguments are complete and none is redacted. */

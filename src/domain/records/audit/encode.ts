@@ -92,6 +92,7 @@ export function encodeBody(
  * whose arguments or users do not fit, has its admission and then its argument records, which contain all of them.
  */
 export function encodeRecord(record: AuditRecord, room?: RecordRoom): readonly string[] {
+  if (record.event === 'lock') return lockBodies(record);
   const isBrief = room === 'brief';
   const body = encodeBody(record, isBrief);
   if (isBrief || !isLastCut) return [body];
@@ -102,6 +103,39 @@ export function encodeRecord(record: AuditRecord, room?: RecordRoom): readonly s
   const digest = hash('sha256', records.map((each) => `${each}\n`).join(''), 'hex');
   const members = `,"argument_records":${records.length},"argument_hash":"${digest}"`;
   return [encodeBody(record, false, aheadBudgets, members), ...records];
+}
+
+/** What a lock stops is read back, and never cut: what has no room in its record follows in records of its `words`. */
+function lockBodies({ identities, users, ...record }: AuditRecord): readonly string[] {
+  const { time, event, lock, carried, at } = record;
+  const [ofHuman, names] = [identities, users].map(listsOf);
+  const [first, ...more] = Array.from(
+    { length: Math.max(ofHuman?.length ?? 0, names?.length ?? 0, 1) },
+    (_, index) => ({ identities: ofHuman?.[index], users: names?.[index] }),
+  );
+  const parts = more.length === 0 ? {} : { parts: more.length };
+  const about = { time, event, action: 'words', lock, carried, at };
+  return [{ ...record, ...first, ...parts }, ...more.map((lists) => ({ ...about, ...lists }))].map((each) =>
+    encodeBody(each),
+  );
+}
+
+/** Each as long as every budget leaves room for beside the texts of a lock. */
+const lockListBytes = 1536;
+
+function listsOf(values: readonly string[] | undefined): readonly (readonly string[])[] {
+  const lists: string[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const value of values ?? []) {
+    const more = Buffer.byteLength(quote(value)) + 1;
+    if (bytes + more > lockListBytes) {
+      lists.push([]);
+      bytes = 0;
+    }
+    lists.at(-1)?.push(value);
+    bytes += more;
+  }
+  return lists;
 }
 
 /**

@@ -163,6 +163,7 @@ const rows = {
   grant: { ...others, column: 32, ...shown },
   scope: { isWord: true, ...others, ...shown },
   lock: { ...others, ...shown },
+  parts: { form: 'count', ...others, ...quiet },
   approvals: { form: 'count', ...others, ...shown },
   uses: { form: 'count', ...others, ...shown },
   quiet_ms: { form: 'count', ...others, ...shown },

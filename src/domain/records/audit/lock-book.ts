@@ -1,9 +1,11 @@
 // The locks in force, folded from the records of the journal, which is their database, as that of access on request (`access-book.ts`). The
 // difference is what counts in doubt: a grant ends, and a lock stays.
 
+import { hash } from 'node:crypto';
 import { bounds } from '../../../bounds/bounds.js';
-import { carriedRecord, type Followed, isEvent, uncarried } from './access-book.js';
+import { carriedRecord, isEvent } from './access-book.js';
 import { type AuditRecord, formatTime, isDistanceMs, type LockRecord, parseTime } from './record.js';
+import { type Followed, type ReadState, readState, textsLeft } from './state.js';
 import { isText } from './stored.js';
 
 export interface LockEntry {
@@ -14,7 +16,13 @@ export interface LockEntry {
    */
   readonly untilMs: number;
   /** Of a hold: the first of the two who lift it, and until when the second can, as `untilMs`. */
-  readonly asked?: { readonly record: LockRecord; readonly untilMs: number } | undefined;
+  readonly asked?:
+    | { readonly record: LockRecord; readonly untilMs: number; readonly left?: number }
+    | undefined;
+  /** So many records with more of its words are still to come. */
+  readonly left?: number;
+  /** Whom it stops cannot be read: what changes or destroys waits for everybody, until somebody lifts it. */
+  readonly isUnread?: true;
 }
 
 /** A lock for people and programs. */
@@ -34,39 +42,39 @@ export interface ShownLock {
   readonly asked_until?: string;
   /** Of a mail user whose other names, if there are any, the userdb has not said: they are not covered. */
   readonly isByOneName?: true;
+  /** Its record is damaged, and does not say whom it stops. */
+  readonly isUnread?: true;
 }
 
-export function isHold({ locked }: LockEntry): boolean {
-  return locked.action === 'held';
+export function isHold({ locked, isUnread }: LockEntry): boolean {
+  return locked.action === 'held' && isUnread !== true;
 }
+
+/** What was damaged, for the log. */
+export interface LockDamage {
+  readonly id: string;
+  readonly text: string;
+  /** Nothing in the journal says whom it stops, and no signature covers it: it is in force if `state` has a copy. */
+  readonly isDropped: boolean;
+}
+
+const damagesMax = 100;
+const ends: ReadonlySet<unknown> = new Set(['unlocked', 'expired']);
+const starts: ReadonlySet<unknown> = new Set(['locked', 'held']);
 
 export class LockBook {
   readonly #entries = new Map<string, LockEntry>();
+  readonly #damages = new Map<string, LockDamage>();
 
-  /** Follows a record, as it was appended or as parsed from its line; ignores those that do not concern locks. */
-  follow(record: Followed): void {
+  /**
+   * Follows a record, as it was appended or as parsed from its line; ignores those that do not concern locks. `isProven`: false: nobody
+   * vouches for it. It can lock, hold, or prolong either, and neither lift, shorten nor change one.
+   */
+  follow(record: Followed, isProven = true): void {
     if (record.event === 'clock') {
       const { step_ms: step } = record;
-      if (isDistanceMs(step)) this.shift(step);
-    } else if (record.event === 'lock') {
-      const { lock: id, action } = record;
-      if (!isText(id)) return;
-      if (action === 'locked' || action === 'held') this.#add(id, uncarried(record, 'lock'));
-      else if (action === 'unlock-asked') this.#ask(id, uncarried(record, 'lock'));
-      else if (action === 'unlocked' || action === 'expired') this.#entries.delete(id);
-    }
-  }
-
-  /** Follows a record that nobody vouches for: it can lock, hold, or prolong either, and neither lift, shorten nor change one. */
-  followUnproven(record: Followed): void {
-    const { event, action, lock: id, step_ms: step, until } = record;
-    if (event === 'clock' && isDistanceMs(step) && step > 0) this.shift(step);
-    if (event !== 'lock' || (action !== 'locked' && action !== 'held')) return;
-    const known = this.#entries.get(String(id));
-    if (known === undefined) return this.follow(record);
-    const endMs = until === undefined && isHold(known) ? Number.POSITIVE_INFINITY : parseTime(String(until));
-    const untilMs = Math.max(known.untilMs, endMs ?? 0);
-    this.#entries.set(known.id, { ...known, untilMs });
+      if (isDistanceMs(step) && (isProven || step > 0)) this.shift(step);
+    } else if (record.event === 'lock') this.#followLock(record, isProven);
   }
 
   /** All ends come so much later: the clock was set ahead, or the gate did not run. */
@@ -90,9 +98,21 @@ export class LockBook {
     return this.#entries.size;
   }
 
+  /** What was damaged among the records so far. */
+  get damages(): readonly LockDamage[] {
+    const partly = [...this.#entries.values()].filter(({ left = 0, asked }) => left + (asked?.left ?? 0) > 0);
+    const missing = partly.map(({ id }) => ({
+      id,
+      text: 'records of its words are missing',
+      isDropped: false,
+    }));
+    return [...this.#damages.values(), ...missing];
+  }
+
   copy(): LockBook {
     const other = new LockBook();
     for (const [id, entry] of this.#entries) other.#entries.set(id, entry);
+    for (const [id, damage] of this.#damages) other.#damages.set(id, damage);
     return other;
   }
 
@@ -104,26 +124,175 @@ export class LockBook {
     ]);
   }
 
-  #add(id: string, locked: LockRecord): void {
-    const { action, until, user, backend, listener, identities = [] } = locked;
-    const isHeld = action === 'held';
-    const untilMs = isHeld && until === undefined ? Number.POSITIVE_INFINITY : parseTime(until ?? '');
-    const isOfNothing = isHeld
-      ? user === undefined
-      : [user, backend, listener].every((each) => each === undefined) && identities.length === 0;
-    if (untilMs === undefined || isOfNothing) return;
-    if (!this.#entries.has(id) && this.#entries.size >= bounds.locks) return;
-    // Once more: the other names of a mail user are known now.
-    const asked = isHeld ? this.#entries.get(id)?.asked : undefined;
-    this.#entries.set(id, { id, locked, untilMs, ...(asked !== undefined && { asked }) });
+  #followLock(raw: Followed, isProven: boolean): void {
+    const { record, faults } = readState(raw, 'lock');
+    const { action } = record;
+    const isEnd = ends.has(action);
+    const id = record.lock === '' ? undefined : record.lock;
+    const known = this.#entries.get(id ?? '');
+    if (isEnd) {
+      if (isProven && known !== undefined) this.#entries.delete(known.id);
+      return;
+    }
+    if (action === 'unlock-asked') {
+      if (known !== undefined && isProven) this.#ask(known, record, faults);
+      return;
+    }
+    if (action === 'words') {
+      const isAwaited = (known?.left ?? 0) + (known?.asked?.left ?? 0) > 0;
+      if (known === undefined || (!isProven && !isAwaited)) return;
+      if (faults.length > 0) this.#note(known.id, wordsOf(faults), false);
+      this.#entries.set(known.id, withWords(known, record, raw));
+      return;
+    }
+    this.#lock(id ?? `unread-${unreadOf(raw)}`, raw, { record, faults }, isProven);
   }
 
-  #ask(id: string, asked: LockRecord): void {
-    const entry = this.#entries.get(id);
-    const untilMs = parseTime(asked.until ?? '');
-    if (entry === undefined || !isHold(entry) || untilMs === undefined) return;
-    this.#entries.set(id, { ...entry, asked: { record: asked, untilMs } });
+  /** `action` may be damaged: then it locks, unless it is about a lock that is known. */
+  #lock(id: string, raw: Followed, { record, faults }: ReadState<'lock'>, isProven: boolean): void {
+    const known = this.#entries.get(id);
+    const { action, until } = record;
+    const isClear = starts.has(action);
+    const target = targetOf({ ...record, lock: id, action: action === 'held' ? 'held' : 'locked' }, raw);
+    const isUnread = target === undefined;
+    const why = isClear
+      ? wordsOf(isChanged(record, target) ? ['target', ...faults] : faults)
+      : 'its `action` cannot be read';
+    const isDropped = isUnread && !isProven && known === undefined;
+    if (why !== '' || isUnread || record.lock !== id)
+      this.#note(id, why || 'it does not say whom it stops', isDropped);
+    if (known !== undefined && !isProven) {
+      const end = until === undefined && isHold(known) ? Number.POSITIVE_INFINITY : parseTime(until ?? '');
+      const untilMs = isClear ? Math.max(known.untilMs, end ?? 0) : known.untilMs;
+      this.#entries.set(id, { ...known, untilMs });
+      return;
+    }
+    if (isUnread && (!isProven || (known !== undefined && known.isUnread !== true))) return;
+    if (known !== undefined && !isClear) return;
+    if (known === undefined && this.#entries.size >= bounds.locks)
+      return this.#note(id, `${bounds.locks} are in force already`, false);
+    const { parts: left = 0, ...locked } = target ?? { ...record, ...nobody, lock: id };
+    // Once more: the other names of a mail user are known now.
+    const asked = target?.action === 'held' ? known?.asked : undefined;
+    this.#entries.set(id, {
+      id,
+      locked,
+      untilMs: endOf(record),
+      ...(asked !== undefined && { asked }),
+      ...(left > 0 && { left }),
+      ...(isUnread && { isUnread }),
+    });
   }
+
+  #ask(entry: LockEntry, { parts: left = 0, ...record }: LockRecord, faults: readonly string[]): void {
+    const untilMs = parseTime(record.until ?? '');
+    if (!isHold(entry)) return;
+    // It lifts nothing by itself: the first of the two asks again.
+    if (untilMs === undefined || faults.length > 0)
+      return this.#note(entry.id, 'who asked to lift it cannot be read', false);
+    const asked = { record, untilMs, ...(left > 0 && { left }) };
+    this.#entries.set(entry.id, { ...entry, asked });
+  }
+
+  #note(id: string, text: string, isDropped: boolean): void {
+    if (this.#damages.has(id) || this.#damages.size >= damagesMax) return;
+    this.#damages.set(id, { id, text, isDropped });
+  }
+}
+
+function wordsOf(faults: readonly string[]): string {
+  return faults.length === 0 ? '' : `of another form: ${faults.join(', ')}`;
+}
+
+/** The same for the same record, also where it is copied. */
+function unreadOf({ time, at = time, action, reason }: Followed): string {
+  return hash('sha256', JSON.stringify([at, action, reason]), 'hex').slice(0, 12);
+}
+
+const nobody = {
+  to: undefined,
+  identities: undefined,
+  user: undefined,
+  users: undefined,
+  backend: undefined,
+  listener: undefined,
+};
+
+/** Nobody locks root: what such words say is forged. */
+const rootWords: ReadonlySet<string> = new Set(['uid:0', 'name:root', 'user:root']);
+
+/** The record with a target that can be compared; undefined: whom it stops cannot be read. */
+function targetOf(record: LockRecord, raw: Followed): LockRecord | undefined {
+  const { users: all = textsLeft(raw.users), ...rest } = record;
+  // The words of a hold are of the owner, who may not lift it.
+  const given = rest.identities ?? textsLeft(raw.identities);
+  const words = given.some((each) => rootWords.has(each))
+    ? given.filter((each) => !rootWords.has(each))
+    : given;
+  const known = all.filter(isOneUser);
+  const [first] = known;
+  const user = record.user === undefined || !isOneUser(record.user) ? first : record.user;
+  // A list that is not whole is asked for again.
+  const users = record.users !== undefined && known.length === all.length ? { users: known } : {};
+  const identities = words.length === 0 ? {} : { identities: words };
+  if (user !== undefined) return { ...rest, ...users, ...identities, user };
+  if (record.action === 'held') return undefined;
+  const { backend, listener, to = words[0] } = record;
+  if (backend || listener) return { ...rest, ...identities };
+  if (words.length > 0) return { ...rest, ...identities, to };
+  if (to === undefined || to === '' || to === 'root' || to === '0') return undefined;
+  return { ...rest, to, identities: to.startsWith('key:') ? [to] : [`person:${to}`, `name:${to}`] };
+}
+
+function isChanged(record: LockRecord, target: LockRecord | undefined): boolean {
+  return target !== undefined && (record.user !== target.user || record.identities !== target.identities);
+}
+
+/** A mask is no name: it would stop everybody. */
+function isOneUser(user: string): boolean {
+  return user !== '' && !/[*?]/.test(user);
+}
+
+/** Infinite: it has none, or that is not known. */
+function endOf({ action, until, time, duration_ms: forMs = bounds.lockMs }: LockRecord): number {
+  const isOver = action === 'locked' && until === undefined && time > 0;
+  return parseTime(until ?? '') ?? (isOver ? time + forMs : Number.POSITIVE_INFINITY);
+}
+
+function withWords(entry: LockEntry, record: LockRecord, raw: Followed): LockEntry {
+  const { asked } = entry;
+  if (asked !== undefined && (asked.left ?? 0) > 0) {
+    const identities = joined(asked.record.identities, record.identities ?? textsLeft(raw.identities));
+    return {
+      ...entry,
+      asked: { ...asked, left: (asked.left ?? 1) - 1, record: { ...asked.record, identities } },
+    };
+  }
+  const { locked, left = 0 } = entry;
+  const identities = joined(locked.identities, record.identities ?? textsLeft(raw.identities));
+  const users = joined(locked.users, record.users ?? textsLeft(raw.users));
+  const lists = { ...(identities.length > 0 && { identities }), ...(users.length > 0 && { users }) };
+  return { ...entry, left: Math.max(0, left - 1), locked: { ...locked, ...lists } };
+}
+
+function joined(before: readonly string[] = [], more: readonly string[]): readonly string[] {
+  return [...before, ...more].slice(0, bounds.lockWords);
+}
+
+/** Why it cannot be recorded whole; undefined: it can. */
+export function whyTooLong({
+  user,
+  to,
+  backend,
+  listener,
+  identities = [],
+  users = [],
+}: Partial<LockRecord>): string | undefined {
+  const words = [user, to, backend, listener, ...identities, ...users].filter(isText);
+  const longest = words.find((word) => Buffer.byteLength(word) > bounds.lockWordBytes);
+  if (longest !== undefined) return `a name of more than ${bounds.lockWordBytes} bytes cannot be locked`;
+  if (Math.max(identities.length, users.length) <= bounds.lockWords) return undefined;
+  return `more than ${bounds.lockWords} words stand for it`;
 }
 
 /** Undefined: there is none. */

@@ -35,9 +35,9 @@ type AuditEvent =
 
 /**
  * `held`: a hold of a mail user, which stops only what could change the mail, and need not end. `unlock-asked`: the first of the two who
- * lift a hold, with their `identities`.
+ * lift a hold, with their `identities`. `words`: more `identities` and `users` of the record before it, for which that had no room.
  */
-export type LockAction = 'locked' | 'held' | 'unlock-asked' | 'unlocked' | 'expired';
+export type LockAction = 'locked' | 'held' | 'unlock-asked' | 'words' | 'unlocked' | 'expired';
 
 export type AccessAction =
   | 'requested'
@@ -214,6 +214,8 @@ export interface AuditRecord {
   readonly scope?: 'command' | 'user' | undefined;
   /** The id of a lock: in its own records, and in the completions of what it stopped. */
   readonly lock?: string | undefined;
+  /** So many records `words` of that lock follow. */
+  readonly parts?: number | undefined;
   /** The number of approvals that a request needs; 0: break-glass. */
   readonly approvals?: number | undefined;
   /** The number of commands that a grant permits; absent: no limit. */

@@ -89,6 +89,7 @@ const lockActions = namesOf<LockAction>({
   locked: 1,
   held: 1,
   'unlock-asked': 1,
+  words: 1,
   unlocked: 1,
   expired: 1,
 });

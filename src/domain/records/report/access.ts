@@ -3,8 +3,8 @@
 
 import { bounds } from '../../../bounds/bounds.js';
 import { plural } from '../../language/words/words.js';
-import type { Followed } from '../audit/access-book.js';
 import { type AuditRecord, eventPlace, formatTime, parseLine, timeBefore } from '../audit/record.js';
+import type { Followed } from '../audit/state.js';
 import { asList, asText, asTexts, isText } from '../audit/stored.js';
 import { approvedText, endText, GrantStory, givenText, usedText } from '../story/grant.js';
 import { givenToOwner } from '../story/owner-view.js';

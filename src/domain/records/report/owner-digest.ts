@@ -3,8 +3,9 @@
 // again, or later, is read again from the journal. A mailbox is told of by its name; masks and all users have no grant.
 
 import { bounds } from '../../../bounds/bounds.js';
-import { AccessBook, type AccessEntry, type Followed, LastEnds } from '../audit/access-book.js';
+import { AccessBook, type AccessEntry, LastEnds } from '../audit/access-book.js';
 import { parseLine } from '../audit/record.js';
+import type { Followed } from '../audit/state.js';
 import { asTexts, isText, type StoredRecord, textIn } from '../audit/stored.js';
 import {
   createOwnerView,

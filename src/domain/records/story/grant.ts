@@ -2,16 +2,10 @@
 // records of one id, in their order, with the fold by which the gate itself decides (`AccessBook`), so nobody is shown an approval that did
 // not count. A trail may begin in the middle: what lived then stands at the head of each segment. What is not there any more is said.
 
-import {
-  AccessBook,
-  type AccessEntry,
-  accessTermsOf,
-  enderOf,
-  endings,
-  type Followed,
-} from '../audit/access-book.js';
+import { AccessBook, type AccessEntry, accessTermsOf, enderOf, endings } from '../audit/access-book.js';
 import { formatCommand } from '../audit/encode.js';
 import type { AccessRecord } from '../audit/record.js';
+import type { Followed } from '../audit/state.js';
 import { asTexts, textIn } from '../audit/stored.js';
 import {
   endingWords,
