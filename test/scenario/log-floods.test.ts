@@ -5,6 +5,7 @@
 // counted.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
@@ -117,8 +118,11 @@ test('floods of strangers, clients and backends leave bounded lines, and the num
     () => visits(flood, unix('local.sock'), () => 'GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n'),
     flood,
   );
+  // Greeted: before, it would be ended after `limits.handshake`, and one of the others be served.
   const held = net.connect(unix('small.sock'));
   t.after(() => held.destroy());
+  held.write(version);
+  await once(held, 'data');
   await bounded('refused connections', 'session-refused', () =>
     visits(300, unix('small.sock'), () => `${version}\ta@example.org\tquota get\n`),
   );
