@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { deskConfiguration, openDesk, writeJournal } from '../desk.js';
 
 const dayMs = 86_400_000;
-const audit = 'audit: { directory: audit, memory: off }\n';
+/** Here, since not everybody may make what the defaults name. */
+const audit = 'state: state\naudit: { directory: audit, memory: off }\n';
 const configuration = `${deskConfiguration}${audit}`;
 
 test('what the listener did in that time, as a file that check takes', async (t) => {
