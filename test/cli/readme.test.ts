@@ -143,7 +143,7 @@ test('every command of a sh block is one that there is, with options that it has
         .replaceAll(/\\\n\s*/g, '')
         .split('\n')
         .filter((line) => language === 'sh' || line.startsWith('$ '))
-        .map((line) => line.replace(/^\$ /, '').replace(/\s+#.*$/, '')),
+        .map((line) => line.replaceAll(/^\$ |\s+#.*$/g, '').trim()),
     );
     for (const line of lines.filter((each) => each !== '' && !each.startsWith('#'))) {
       const [word = ''] = line.replace(/^(?:sudo|[A-Z_]+=(?:'[^']*'|\S+)) /, '').split(' ');
