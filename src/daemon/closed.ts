@@ -78,7 +78,7 @@ export async function serveClosed(
     if (loaded.settings !== undefined) return 'dovegate has just been configured; try again';
     return `dovegate is not configured: ${firstProblem(config, loaded).replace(/^.*\//, '')}`;
   });
-  const endpoints = createEndpoints(clock, log, findPeer);
+  const endpoints = createEndpoints(clock, log, findPeer, () => false);
   let opened: string | undefined;
   let following: Promise<void> = Promise.resolve();
 

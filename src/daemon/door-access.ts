@@ -2,29 +2,20 @@
 // `admin.page.approve`, the role `approve`, and an entry in `persons` that names the person of the page.
 
 import type { DoorAccessed } from '../domain/admin/door/door.js';
-import type { DoorAccess, LinkOpener } from '../domain/admin/door/parse.js';
+import type { DoorAccess } from '../domain/admin/door/parse.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import { codes, sentenceOf } from '../domain/language/codes/codes.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { verbRow } from '../domain/language/verbs/verbs.js';
-import {
-  type Asker,
-  identitiesOf,
-  loginIdentitiesOf,
-  whyNobody,
-  whyNotApprove,
-} from '../domain/people/access/asker.js';
+import { type Asker, whyNobody } from '../domain/people/access/asker.js';
+import type { Human } from '../domain/people/identity/human.js';
 import { isPerson } from '../domain/people/identity/origin.js';
-import type { Peer } from '../domain/people/identity/peer.js';
-import type { Persons } from '../domain/people/identity/person.js';
 import type { RecordedPeer } from '../domain/records/audit/record.js';
 import { pagePrefix } from '../domain/records/audit/stored.js';
 import type { AccessResult } from '../gateway/access/result.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { countWithoutClient } from '../gateway/command/count-without-client.js';
 import type { AccessCode } from '../gateway/outcome/outcome.js';
-import { pageName } from '../setup/certificates.js';
-import { wordsOnPage } from './lock-actions.js';
 
 const isOff =
   'approvals on the page are off; an operator can set admin.page.approve: true, or use dovegate approve';
@@ -43,14 +34,15 @@ export async function decideOnPage(
   context: ExchangeContext,
   settings: Settings,
   person: PagePerson,
-  { step, opener, ...given }: DoorAccess,
+  human: Human,
+  { step, ...given }: DoorAccess,
   peer: RecordedPeer,
 ): Promise<DoorAccessed> {
   const desk = context.access;
   if (settings.admin?.page?.approve !== true) return refused('access-denied', isOff);
   if (person.oidc?.group !== undefined && step !== 'list') return refused('access-denied', isGroup);
   const { persons } = desk.rights;
-  const asker = askerOnPage(person, settings, persons, peer, opener);
+  const asker = askerOnPage(person, human, settings, peer);
   if (step !== 'list')
     return accessed(await desk.decide(asker, step, given, countWithoutClient(context, asker)));
   const whyNone = person.oidc?.group === undefined ? whyNobody(asker, persons) : isGroup;
@@ -62,22 +54,16 @@ export async function decideOnPage(
  * socket of a listener: the process that got it may be behind sudo or su.
  */
 function askerOnPage(
-  person: PagePerson,
+  { name, users }: PagePerson,
+  human: Human,
   { policies }: Settings,
-  persons: Persons,
   peer: RecordedPeer,
-  opener: LinkOpener | undefined,
 ): Asker {
-  const { name, users } = person;
-  const linked: Peer | undefined = opener && { listener: pageName, ...opener };
-  const shown = linked === undefined ? [] : identitiesOf(linked, { kind: 'kernel' });
   const principal = `${pagePrefix}${name}`;
-  const human = persons.personOf([principal]);
-  const origin = human === undefined ? principal : `person:${human}`;
   return {
     listener: undefined,
     principal,
-    origin,
+    origin: human.identities.find(isPerson) ?? principal,
     policy: {
       name: '',
       version: '',
@@ -86,12 +72,10 @@ function askerOnPage(
       approve: [...policies.keys()],
     },
     peer,
-    identities: [...new Set([...wordsOnPage(person), ...shown, ...(isPerson(origin) ? [origin] : [])])],
-    loginIdentities: linked && loginIdentitiesOf(linked),
+    ...human,
     login: undefined,
     credential: undefined,
     whyNotAsk: 'nothing is requested on the page',
-    whyNotApprove: linked && whyNotApprove(linked, { kind: 'kernel' }),
   };
 }
 

@@ -35,6 +35,7 @@ import {
 } from '../domain/admin/door/parse.js';
 import type { PageRole } from '../domain/admin/page/roles.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
+import { type Human, humanOnPage, type SeenOnPage } from '../domain/people/identity/human.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { formatTime, type RecordedPeer, type Redacted } from '../domain/records/audit/record.js';
 import { formatExtractHead, type SignedExtract } from '../domain/records/views/extract-head.js';
@@ -58,7 +59,6 @@ import {
   tooLong,
   tooOften,
 } from './door-server.js';
-import { wordsOnPage } from './lock-actions.js';
 import { judge, makeNow, receiversOf } from './now-source.js';
 import { NowStates } from './now-states.js';
 import type { NowWatch } from './now-watch.js';
@@ -109,7 +109,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   let pages = 0;
   const redact = (word: string): Redacted => served.now.exchanges.redact(word);
   const notes = new DoorNotes({ clock, journal, redact, onError });
-  const settings = new DoorSettings(clock, settingsText, lockedPeople);
+  const settings = new DoorSettings(clock, settingsText, () => access.locks.ofPeople);
   const states = new NowStates({
     clock,
     make: () => makeNow(lookAt(gate), watch, clock.now()),
@@ -135,19 +135,23 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       await journal.flushed();
       return json(200, {});
     },
-    record: called(parseRecordCall, async ({ as, action, from, args, rows }, peer) => {
-      const person = personOf(as, recordedActions[action]);
-      if ('code' in person) return refused(person);
+    record: called(parseRecordCall, async (asked, peer) => {
+      const { action, from, args, rows } = asked;
+      const caller = callerOf(asked, recordedActions[action]);
+      if ('code' in caller) return refused(caller);
+      const { person } = caller;
       if (person.users !== undefined && unlimitedActions.includes(action))
         return refused({ code: 'person', text: `${person.name} sees the records of some mail users only` });
       const words = [...from, ...args];
-      const again = () => whyNotNow(as, recordedActions[action]);
+      const again = () => whyNotNow(asked, recordedActions[action]);
       const why = await notes.note(person, action, words, rows, peer, again);
       return why === undefined ? json(200, {}) : refused(why);
     }),
-    sign: called(parseExtractCall, async ({ as, from, facts, filter, after, rows, shown }, peer) => {
-      const person = personOf(as, ['audit']);
-      if ('code' in person) return refused(person);
+    sign: called(parseExtractCall, async (asking, peer) => {
+      const { from, facts, filter, after, rows, shown } = asking;
+      const caller = callerOf(asking, ['audit']);
+      if ('code' in caller) return refused(caller);
+      const { person } = caller;
       const { name: by, users } = person;
       // With a first record after the last one there are none.
       if (facts.fromSeq <= facts.toSeq && facts.toSeq > journal.seq)
@@ -155,7 +159,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       const asked = formatFilter(filter);
       // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
       const words = [...from, ...asked, ...after, ...(shown === undefined ? [] : [`shown=${shown}`])];
-      const again = () => whyNotNow(as, ['audit']);
+      const again = () => whyNotNow(asking, ['audit']);
       const why = await notes.note(person, 'audit-extract', words, rows, peer, again);
       if (why !== undefined) return refused(why);
       const timeMs = clock.wallMs();
@@ -190,12 +194,13 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       ({ kind }) => actionBudgets[kind],
       async (asked, peer, what) => {
         const { kind, from, reason = '' } = asked;
-        const person = personOf(asked.as, ['operate']);
-        if ('code' in person) return { given: refused(person), isNothing: true };
+        const caller = callerOf(asked, ['operate']);
+        if ('code' in caller) return { given: refused(caller), isNothing: true };
+        const { name: by } = caller.person;
         const words = [...from, kind, asked.what, reason];
-        const why = what === 'enable' ? notes.whyNot('acts', person.name, words) : undefined;
+        const why = what === 'enable' ? notes.whyNot('acts', by, words) : undefined;
         if (why !== undefined) return { given: refused(why), isNothing: true };
-        const operator = { ...peer, by: person.name, from, person: wordsOnPage(person) };
+        const operator = { ...peer, by, from, human: caller.human };
         const done = await act(actionOf(asked, clock.wallMs()), operator);
         return { given: json(200, done), isNothing: nothings.has(done.kind) };
       },
@@ -204,13 +209,14 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       parseAccessCall,
       (asked) => (isEnd(asked) ? undefined : asked.step === 'list' ? 'list' : 'step'),
       async (asked, peer, what) => {
-        const person = personOf(asked.as, ['approve']);
-        if ('code' in person) return { given: refused(person), isNothing: true };
+        const caller = callerOf(asked, ['approve']);
+        if ('code' in caller) return { given: refused(caller), isNothing: true };
+        const { person, human } = caller;
         const words = [...asked.from, asked.reason ?? ''];
         const why = what === 'step' ? notes.whyNot('acts', person.name, words) : undefined;
         if (why !== undefined) return { given: refused(why), isNothing: true };
         const { exchanges, settings: now } = served.now;
-        const done = await decideOnPage(exchanges, now, person, asked, peer);
+        const done = await decideOnPage(exchanges, now, person, human, asked, peer);
         return { given: json(200, done), isNothing: 'code' in done && done.code !== 'access-unrecorded' };
       },
     ),
@@ -289,35 +295,23 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     };
   }
 
-  function personOf(
-    { person: name, role, generation: asked }: DoorCaller,
+  function callerOf(
+    { as: { person: name, role, generation: asked }, ...seen }: SeenOnPage & { readonly as: DoorCaller },
     roles: readonly PageRole[] | undefined,
-  ): PagePerson | DoorRefusal {
+  ): { readonly person: PagePerson; readonly human: Human } | DoorRefusal {
     if (asked !== settings.generation) return stale;
     const person = served.now.settings.admin?.page?.people.find((each) => each.name === name);
     const isTheirs = person?.roles.includes(role) === true && roles?.includes(role) !== false;
-    const lock = person && access.locks.on({ identities: wordsOnPage(person) });
+    const human = humanOnPage(person ?? { name }, seen, served.now.persons);
+    const lock = access.locks.on({ human });
     if (lock !== undefined) return { code: 'person', text: access.locks.sentence(lock) };
-    if (person !== undefined && isTheirs) return person;
+    if (person !== undefined && isTheirs) return { person, human };
     return { code: 'person', text: `${name} may not do this with the role "${role}"` };
   }
 
-  function whyNotNow(caller: DoorCaller, roles: readonly PageRole[] | undefined): DoorRefusal | undefined {
-    const person = personOf(caller, roles);
-    return 'code' in person ? person : undefined;
-  }
-
-  /** Each person of the page who is locked, with why. */
-  function lockedPeople(): Readonly<Record<string, string>> {
-    const { locks } = access;
-    if (locks.size === 0) return {};
-    const people = served.now.settings.admin?.page?.people ?? [];
-    return Object.fromEntries(
-      people.flatMap((person) => {
-        const stop = locks.on({ identities: wordsOnPage(person) });
-        return stop === undefined ? [] : [[person.name, locks.sentence(stop)]];
-      }),
-    );
+  function whyNotNow(...asked: Parameters<typeof callerOf>): DoorRefusal | undefined {
+    const caller = callerOf(...asked);
+    return 'code' in caller ? caller : undefined;
   }
 
   function streamOf(pieces: AsyncGenerator<string>): HttpAnswer {
@@ -456,9 +450,14 @@ class DoorSettings {
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<string> {
+    let told: string | undefined;
     for (let sent = 0; !signal.aborted; ) {
       if (sent === this.#generation) {
-        yield `${JSON.stringify({ beat: 1, locked: this.#locked() } satisfies DoorBeat)}\n`;
+        const locked = this.#locked();
+        const text = JSON.stringify(locked);
+        // They may be many words.
+        yield `${JSON.stringify({ beat: 1, ...(text !== told && { locked }) } satisfies DoorBeat)}\n`;
+        told = text;
         await this.#reviewed.next(signal, { clock: this.#clock, ms: beatMs });
         continue;
       }

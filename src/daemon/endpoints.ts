@@ -14,6 +14,7 @@ import type { Running } from '../domain/admin/now/running.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { commandNames, ownCommands } from '../domain/language/commands/catalog.js';
 import { Secret } from '../domain/people/identity/credentials.js';
+import { humanOfOperator, noHuman } from '../domain/people/identity/human.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -26,6 +27,7 @@ export function createEndpoints(
   clock: Clock,
   log: Log,
   findPeer: FindPeer,
+  hasDirectory: () => boolean,
   isAdded: (name: string) => boolean = () => false,
 ) {
   const known = new Set([...ownCommands.map(({ name }) => name), ...commandNames()]);
@@ -78,7 +80,7 @@ export function createEndpoints(
         onError,
         onRefused,
         doors: await doorsOf(settings, offer, onError),
-        whoIs: (socket, door) => whoIs(socket, door, findPeer),
+        whoIs: (socket, door) => whoIs(socket, door, findPeer, hasDirectory),
       });
     },
     shut,
@@ -113,15 +115,17 @@ async function doorsOf(
 }
 
 /** From the kernel on a UNIX socket. Over TCP the token proves an operator, of whom only the address is known. */
-async function whoIs(socket: AdminConnection, door: Door, findPeer: FindPeer): Promise<Operator | undefined> {
-  if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress };
-  const { uid, gid, pid, user, loginUid, loginUser } = await findPeer(
-    'admin',
-    descriptorOf(socket),
-  ).describe();
-  return uid === undefined
-    ? undefined
-    : { by: user ?? String(uid), uid, gid, pid, user, loginUid, loginUser };
+async function whoIs(
+  socket: AdminConnection,
+  door: Door,
+  findPeer: FindPeer,
+  hasDirectory: () => boolean,
+): Promise<Operator | undefined> {
+  if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress, human: noHuman };
+  const peer = await findPeer('admin', descriptorOf(socket)).describe();
+  const { uid, gid, pid, user, loginUid } = peer;
+  const human = humanOfOperator(peer, hasDirectory());
+  return uid === undefined ? undefined : { by: user ?? String(uid), uid, gid, pid, user, loginUid, human };
 }
 
 async function readToken(path: string): Promise<Secret> {

@@ -9,21 +9,31 @@ import { type IdAnswer, isIdAnswer, type NameService } from '../adapters/host/na
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { ActionResult } from '../domain/admin/door/door.js';
-import type { PagePerson, Settings } from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
 import { loginsOf } from '../domain/config/settings.js';
 import { stopOn } from '../domain/judging/policy/lock.js';
 import { nothingKnown, routesOfOtherCases, userdbKey } from '../domain/judging/policy/route.js';
 import { isMask } from '../domain/language/names/glob.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
-import { identitiesOf } from '../domain/people/access/asker.js';
+import { isOnePerson } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
+import {
+  type Human,
+  humanOf,
+  humanOnPage,
+  isOnPage,
+  isOpenWord,
+  openNames,
+  openWord,
+} from '../domain/people/identity/human.js';
+import { ownersOf } from '../domain/people/identity/peer.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import { foldAscii } from '../domain/people/identity/user-name.js';
-import { identityOfUser, numberIn } from '../domain/people/identity/user-word.js';
+import { numberIn } from '../domain/people/identity/user-word.js';
 import { isHold, type LockEntry, whyTooLong } from '../domain/records/audit/lock-book.js';
-import { pagePrefix } from '../domain/records/audit/stored.js';
+import type { AuditRecord } from '../domain/records/audit/record.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
-import { isByOneName, type LockLift, type LockWish } from '../gateway/access/locks.js';
+import { isByOneName, type Locks } from '../gateway/access/locks.js';
 import type { Router } from '../gateway/command/assessment.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/machine.js';
@@ -41,34 +51,23 @@ export interface LockParts {
     };
   };
   readonly service: Pick<Service, 'killBound'>;
-  readonly names: Pick<NameService, 'uidOf' | 'hasUser'>;
+  readonly names: Pick<NameService, 'uidOf' | 'hasUser' | 'ownersOf' | 'userOf'>;
   readonly log: Pick<Log, 'report'>;
-}
-
-/** The words that a person of the page has wherever that human acts. */
-export function wordsOnPage({ name, user, oidc }: PagePerson): readonly string[] {
-  return [
-    `${pagePrefix}${name}`,
-    `name:${name}`,
-    ...(user === undefined ? [] : [identityOfUser(user), `name:${user}`]),
-    ...[oidc?.email, oidc?.sub].flatMap((each) => (each === undefined ? [] : [`oidc:${each}`])),
-  ];
 }
 
 /** Carries out locks and lifts, and hands other actions to `act`. An operator who is locked is refused all of them. */
 export function withLocks(act: OtherAct, parts: LockParts): Act {
   return async (action, operator) => {
-    const words = wordsOf(operator);
-    const stop = parts.access.locks.on({ identities: words });
-    if (stop !== undefined) return { kind: 'refused', text: parts.access.locks.sentence(stop) };
+    const locked = whyLocked(parts, operator);
+    if (locked !== undefined) return refused(locked);
     if (!isOperatorAction(action, 'lock') && !isOperatorAction(action, 'unlock'))
-      return act(action, operator);
+      return act(action, operator, () => whyLocked(parts, operator));
     if (!mayLock(operator)) return refused('only root, at the admin socket, locks and unlocks');
     const why = whyNotSaid(action.reason);
     if (why !== undefined) return refused(why);
     const result = await (isOperatorAction(action, 'lock')
       ? lockNow(parts, action, operator)
-      : liftNow(parts, action, operator, words));
+      : liftNow(parts, action, operator));
     if (result.kind === 'done' || result.kind === 'undone')
       parts.log.report({
         event: 'operator',
@@ -83,16 +82,15 @@ function refused(text: string): ActionResult {
   return { kind: 'refused', text };
 }
 
-function mayLock({ person, uid }: Operator): boolean {
-  return person !== undefined || (uid !== undefined && [0, ourselves().uid].includes(uid));
+/** Root, at the admin socket, and people of the page. */
+function mayLock({ human, uid }: Operator): boolean {
+  return isOnPage(human) || (uid !== undefined && [0, ourselves().uid].includes(uid));
 }
 
-/** The words that a lock is compared with. For root these are the words of the login: root without one is never locked. */
-function wordsOf(operator: Operator): readonly string[] {
-  const { person, uid, loginUid, loginUser } = operator;
-  if (person !== undefined) return person;
-  if (uid !== 0) return identitiesOf(operator, { kind: 'kernel' });
-  return loginUid === 0 ? [] : identitiesOf({ loginUid, loginUser }, { kind: 'kernel' });
+/** Asked again after whatever was awaited: two may lock each other at the same time. */
+function whyLocked({ access: { locks } }: LockParts, { human }: Operator): string | undefined {
+  const stop = locks.on({ human });
+  return stop && locks.sentence(stop);
 }
 
 async function lockNow(
@@ -115,22 +113,23 @@ async function lockNow(
   if (typeof found === 'string') return { kind: 'unknown', text: found };
   const { doubt: unknown = '', ...of } = found;
   if (holds && of.user === undefined) return refused('a hold is of a mail user: user:NAME');
-  const why = whyNever(parts, of);
+  const { words: held } = await wordsOfHeld(parts, holds ? of : {});
+  // From here on nothing is awaited until it is in force.
+  const why = whyLocked(parts, operator) ?? whyNever(parts, of);
   if (why !== undefined) return refused(why);
-  const { words: held } = await wordsOfHeld(parts, of);
   const owner = holds ? { identities: parts.served.now.persons.withPersons(held) } : {};
   const wish = { ...of, ...owner, ...recordedOperator(operator), reason, forMs, isHold: holds };
   const long = whyTooLong(wish);
   if (long !== undefined) return refused(long);
   const { locks } = access;
-  const isOnPage = operator.person !== undefined;
-  const most = isOnPage ? bounds.locksOfPeople : bounds.locks;
+  const isPerson = isOnPage(operator.human);
+  const most = isPerson ? bounds.locksOfPeople : bounds.locks;
   const made = locks.lock(wish, most, (lock) => (kills ? service.killBound(lock, locks.persons) : undefined));
   if (made === undefined) {
-    const others = isOnPage ? ', and the other places are for root at the admin socket' : '';
+    const others = isPerson ? ', and the other places are for root at the admin socket' : '';
     return refused(`there are ${plural(most, 'lock')} already${others}; lift one first`);
   }
-  const { until } = locks.shown(made.lock);
+  const { until, doubt: open } = locks.shown(made.lock);
   const ended = made.count === undefined ? '' : `; ${plural(made.count, 'command')} ended`;
   const end = until === undefined ? '' : ` until ${until}`;
   const doubt = `${unknown}${otherCases(parts, of)}`;
@@ -138,8 +137,11 @@ async function lockNow(
   const [state, noun] = holds ? ['held', 'hold'] : ['locked', 'lock'];
   const done = `${target} is ${state}${end}, ${noun} ${made.lock.id}${ended}${about}`;
   const fault = await made.recorded;
-  if (fault === undefined) return { kind: 'done', text: done };
-  return { kind: 'undone', text: `${done}; in force, but not recorded yet, which is tried again: ${fault}` };
+  const left = [
+    ...(of.user === undefined && open !== undefined ? [open] : []),
+    ...(fault === undefined ? [] : [`in force, but not recorded yet, which is tried again: ${fault}`]),
+  ];
+  return { kind: left.length === 0 ? 'done' : 'undone', text: [done, ...left].join('; ') };
 }
 
 const holdOfThisGate =
@@ -162,14 +164,17 @@ async function liftNow(
   parts: LockParts,
   { target, reason }: LockDeed & { kind: 'unlock' },
   operator: Operator,
-  words: readonly string[],
 ): Promise<ActionResult> {
   const { locks } = parts.access;
   const found = locks.entries.filter((lock) => [lock.id, locks.shown(lock).target].includes(target));
   if (found.length === 0)
     return { kind: 'unknown', text: `there is no lock ${target}; dovegate status lists them` };
   const ofPeople = found.filter((lock) => !isHold(lock));
-  if (ofPeople.some(({ locked }) => locks.persons.sharesHuman(locked.identities ?? [], words)))
+  if (
+    ofPeople.some(({ locked }) =>
+      locks.persons.sharesHuman(locked.identities ?? [], operator.human.identities),
+    )
+  )
     return refused('nobody lifts a lock on oneself; ask another operator');
   const lift = { ...recordedOperator(operator), reason };
   const results = await Promise.all(
@@ -185,7 +190,7 @@ async function liftOne(
   { access: { locks } }: LockParts,
   lock: LockEntry,
   target: string,
-  lift: LockLift,
+  lift: Parameters<Locks['lift']>[1],
 ): Promise<ActionResult> {
   const fault = await locks.lift(lock, lift);
   if (fault === undefined) return { kind: 'done', text: `${target} is unlocked` };
@@ -194,19 +199,25 @@ async function liftOne(
 
 async function liftHold(
   parts: LockParts,
-  lock: LockEntry,
+  { id, locked }: LockEntry,
   operator: Operator,
-  lift: LockLift,
+  lift: Parameters<Locks['lift']>[1],
 ): Promise<ActionResult> {
   const { locks } = parts.access;
+  const [{ words: held, unanswered }, alias] = await Promise.all([
+    wordsOfHeld(parts, locked),
+    aliasOfHeld(parts, locked, operator.human.identities),
+  ]);
+  // From here on nothing is awaited until it is lifted, or asked for.
   const { persons } = parts.served.now;
+  const words = wordsOfLifter(operator.human, persons);
+  const why = whyLocked(parts, operator) ?? (typeof words === 'string' ? words : undefined);
+  if (why !== undefined || typeof words === 'string') return refused(why ?? '');
+  const lock = locks.entries.find((each) => each.id === id);
+  if (lock === undefined) return { kind: 'already', text: `hold ${id} is lifted already` };
   const { target } = locks.shown(lock);
-  const words = wordsOfLifter(operator, persons);
-  if (words === undefined) return refused('two persons of `persons` lift a hold, and you are none of them');
-  const { words: held, unanswered } = await wordsOfHeld(parts, lock.locked);
   if (persons.sharesHuman(inAnyCase([...(lock.locked.identities ?? []), ...held]), inAnyCase(words)))
     return refused('nobody lifts a hold of their own mail; ask two others');
-  const alias = await aliasOfHeld(parts, lock.locked, words);
   if (alias === 'unanswered')
     return refused(
       'the userdb does not answer, so it is not known whether that mail is yours; ask again later',
@@ -230,7 +241,8 @@ async function liftHold(
   const { by = '', identities: before = rootAlone } = asked.record;
   const stays = `${target} stays held: ${by} asked to lift it, and the second is another person`;
   if (persons.sharesHuman(before, words)) return refused(stays);
-  const isUnsure = [before, words].some(isRootAlone) && ![before, words].some(isOfPage);
+  const isUnsure =
+    [before, words].some(isRootAlone) && ![before, words].some((identities) => isOnPage({ identities }));
   if (isUnsure) return refused(`${stays}: of root without a login of a person it is not known who it is`);
   return liftOne(parts, lock, target, lift);
 }
@@ -242,7 +254,7 @@ function inAnyCase(words: readonly string[]): readonly string[] {
 /** A name of theirs that is one of the mail user who is held, by the userdb; undefined: none is. */
 async function aliasOfHeld(
   { served }: LockParts,
-  { user = '', users = [user] }: Pick<LockWish, 'user' | 'users'>,
+  { user = '', users = [user] }: Pick<AuditRecord, 'user' | 'users'>,
   words: readonly string[],
 ): Promise<string | undefined> {
   const { router } = served.now.exchanges;
@@ -264,21 +276,19 @@ async function aliasOfHeld(
 /** The words of root without a login of a person. */
 const rootAlone: readonly string[] = ['uid:0', 'name:root'];
 const isRootAlone = ([first]: readonly string[]): boolean => first === rootAlone[0];
-const isOfPage = ([first]: readonly string[]): boolean => first?.startsWith(pagePrefix) === true;
 
-/** The first word is the one by which they act. Undefined: a person of the page whom `persons` does not name. */
-function wordsOfLifter(operator: Operator, persons: Persons): readonly string[] | undefined {
-  const { loginUid = 0, loginUser, person } = operator;
-  const words = person ?? identitiesOf({ loginUid, loginUser }, { kind: 'kernel' });
-  const isKnown = (person !== undefined || loginUid !== 0) && persons.provenBy(words) !== undefined;
-  if (isKnown) return persons.withPersons(words);
-  return person === undefined ? rootAlone : undefined;
+/** The first word is the one by which they act. A text: why they lift none. */
+function wordsOfLifter(human: Human, persons: Persons): readonly string[] | string {
+  if (isOnePerson(human, persons) && (!isOnPage(human) || human.whyNotApprove === undefined))
+    return persons.withPersons(human.identities);
+  if (!isOnPage(human)) return rootAlone;
+  return `two persons of \`persons\` lift a hold, and ${human.whyNotApprove ?? 'you are none of them'}`;
 }
 
 /** The words of the owner of that mail, also of the names without their domain. `unanswered`: of this one the uid is unknown now. */
 async function wordsOfHeld(
   { names }: Pick<LockParts, 'names'>,
-  { user, users }: Pick<LockWish, 'user' | 'users'>,
+  { user, users }: Pick<AuditRecord, 'user' | 'users'>,
 ): Promise<{ readonly words: readonly string[]; readonly unanswered: string | undefined }> {
   const mails = [...new Set([...(user === undefined ? [] : [user]), ...(users ?? [])])];
   const all = [...new Set(mails.flatMap((mail) => [mail, mail.split('@', 1)[0] ?? mail]))];
@@ -297,7 +307,7 @@ async function wordsOfHeld(
 function whyNoTwo({ served }: LockParts, held: readonly string[] = []): string {
   const { persons, settings } = served.now;
   const onPage = (settings.admin?.page?.people ?? []).flatMap((each) => {
-    const words = wordsOnPage(each);
+    const { identities: words } = humanOnPage(each);
     const person = each.roles.includes('operate') ? persons.provenBy(words) : undefined;
     return person === undefined || persons.sharesHuman(held, words) ? [] : [person];
   });
@@ -312,9 +322,9 @@ function whyNoTwo({ served }: LockParts, held: readonly string[] = []): string {
   );
 }
 
-type Target = Pick<LockWish, 'to' | 'identities' | 'user' | 'users' | 'backend' | 'listener'> & {
-  /** What may not be known of the names of a mail user. */
-  readonly doubt?: string;
+type Target = Pick<AuditRecord, 'to' | 'identities' | 'user' | 'users' | 'backend' | 'listener'> & {
+  /** What the answer says of it: what may not be known of the names of a mail user, or who it is beside. */
+  readonly doubt?: string | undefined;
 };
 
 /** A text: there is nothing of that name. */
@@ -369,7 +379,7 @@ const namesAgainMs = 5_000;
 
 /** Asks again for the other names of mail users who are locked or held, until the userdb has said them. Returns what ends it. */
 export function followNames(
-  { access: { locks }, served }: LockParts,
+  { access: { locks }, served, names }: LockParts,
   clock: Pick<Clock, 'setTimer'>,
 ): () => void {
   let timer = clock.setTimer(namesAgainMs, again);
@@ -390,10 +400,18 @@ export function followNames(
 
   async function askAgain(): Promise<void> {
     const { router } = served.now.exchanges;
-    if (!router.table.asksUserdb) return;
-    for (const lock of locks.entries.filter(isByOneName)) {
-      const found = await readUser(router, lock.locked.user ?? '');
-      if (typeof found === 'object' && found.users !== undefined) locks.learn(lock, found.users);
+    for (const lock of locks.entries) {
+      const { user, to = '', identities = [] } = lock.locked;
+      if (isByOneName(lock) && router.table.asksUserdb) {
+        const found = await readUser(router, user ?? '');
+        if (typeof found === 'object' && found.users !== undefined) locks.learn(lock, { users: found.users });
+      } else if (openNames(identities).length > 0) {
+        const found = await readPerson({ served, names }, to);
+        // Unanswered still; or there is nobody of that name, and what is locked stays locked.
+        const { identities: now = [] } = typeof found === 'object' ? found : {};
+        const all = [...new Set([...identities.filter((word) => !isOpenWord(word)), ...now])];
+        if (String(all) !== String(identities)) locks.learn(lock, { identities: all });
+      }
     }
   }
 }
@@ -404,22 +422,59 @@ async function readPerson(
   to: string,
 ): Promise<Target | string> {
   const { persons } = served.now;
+  const { listeners, admin } = served.now.settings;
   const own = persons.wordsOf(to);
-  if (own !== undefined) return { to, identities: own };
+  if (own !== undefined)
+    return { to, identities: [...own, ...(await wordsByName(names, persons.unknownUsersOf(to)))] };
   const number = numberIn(to);
   if (number !== undefined)
-    return number.id === undefined
-      ? `no system has the uid ${to}`
-      : { to, identities: persons.withPersons([`uid:${number.id}`]) };
-  const [uid, hasUser] = await Promise.all([names.uidOf(to), names.hasUser(to)]);
-  const { listeners, admin } = served.now.settings;
+    return number.id === undefined ? `no system has the uid ${to}` : readUid({ served, names }, number.id);
   const onPage = admin?.page?.people.find(({ name }) => name === to);
+  const users = [to, ...(onPage?.user === undefined ? [] : [onPage.user])];
+  const [uids, hasUser] = await Promise.all([wordsByName(names, users), names.hasUser(to)]);
   const isLogin = listeners.some((listener) => loginsOf(listener).some(({ name }) => name === to));
   if (onPage === undefined && !isLogin && hasUser === false)
     return `there is no person, user or account ${to}; or write key:, listener:, backend: or user: before it`;
-  const words = new Set([`name:${to}`, ...(onPage === undefined ? [] : wordsOnPage(onPage))]);
-  if (isIdAnswer(uid, 'found')) words.add(`uid:${uid.id}`);
-  return { to, identities: persons.withPersons([...words]) };
+  // What `persons` says of that name later counts, too.
+  const words = [
+    `name:${to}`,
+    `person:${to}`,
+    ...(onPage === undefined ? [] : humanOnPage(onPage).identities),
+  ];
+  return { to, identities: persons.withPersons([...words, ...uids]) };
+}
+
+/** One uid of a range of subordinate uids is all of them, and their owner. */
+async function readUid({ served, names }: Pick<LockParts, 'served' | 'names'>, uid: number): Promise<Target> {
+  const [owners, user] = await Promise.all([names.ownersOf(uid), names.userOf(uid)]);
+  const peer = { uid, ...('name' in user && { user: user.name }) };
+  const { identities } = humanOf({ ...peer, rangeOwners: owners }, { kind: 'kernel' }, false);
+  const known = ownersOf({ rangeOwners: owners });
+  const open = known.flatMap(({ uid: own, user: name }) =>
+    own === undefined && name !== undefined ? [name] : [],
+  );
+  const unread = owners === 'unknown' ? [String(uid)] : [];
+  const whose = known.map(({ user: name, uid: own }) => name ?? String(own)).join(' and ');
+  return {
+    to: String(uid),
+    identities: [...served.now.persons.withPersons(identities), ...[...open, ...unread].map(openWord)],
+    doubt:
+      known.length === 0
+        ? undefined
+        : `; /etc/subuid gives it to ${whose}, who is locked with all of that range`,
+  };
+}
+
+/** The words of the uids of these users; of one without an answer, that it is open. */
+async function wordsByName(
+  names: Pick<NameService, 'uidOf'>,
+  users: readonly string[],
+): Promise<readonly string[]> {
+  const answers = await Promise.all(users.map((user) => names.uidOf(user)));
+  return answers.flatMap((answer, at) => {
+    if (isIdAnswer(answer, 'found')) return [`uid:${answer.id}`];
+    return isIdAnswer(answer, 'unanswered') ? [openWord(users[at] ?? '')] : [];
+  });
 }
 
 /** Why this may not be locked; undefined: it may. */
@@ -435,11 +490,11 @@ function whyNever(
   const people = settings.admin?.page?.people ?? [];
   const free = people.filter((person) => {
     const isOperator = person.roles.includes('operate') && person.oidc?.group === undefined;
-    return isOperator && locks.on({ identities: wordsOnPage(person) }) === undefined;
+    return isOperator && locks.on({ human: humanOnPage(person) }) === undefined;
   });
   const lock = { id: '', untilMs: 0, locked: { time: 0, event: 'lock', ...wish } } as const;
   const isLast =
     free.length > 0 &&
-    free.every((person) => stopOn([lock], { identities: wordsOnPage(person) }, persons) !== undefined);
+    free.every((person) => stopOn([lock], { human: humanOnPage(person) }, persons) !== undefined);
   return isLast ? 'that is the last person who operates on the page' : undefined;
 }

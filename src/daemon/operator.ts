@@ -12,7 +12,6 @@ import type { ActionFailure, ActionResult } from '../domain/admin/door/door.js';
 import { GlobList } from '../domain/language/names/glob.js';
 import { nearestName } from '../domain/language/names/nearest-name.js';
 import { text as textOf, time as timeText } from '../domain/language/seams/shape.js';
-import { identitiesOf } from '../domain/people/access/asker.js';
 import { whyNotSaid } from '../domain/people/access/steps.js';
 import type { Persons } from '../domain/people/identity/person.js';
 import {
@@ -119,10 +118,15 @@ interface Parts {
 
 /** All actions but locks. */
 type Action = Exclude<OperatorAction, { kind: 'lock' | 'unlock' }>;
-export type OtherAct = (action: Action, operator: Operator) => Promise<ActionResult>;
+/** `whyLocked`: asked again right before the effect, since its record was awaited. */
+export type OtherAct = (
+  action: Action,
+  operator: Operator,
+  whyLocked?: () => string | undefined,
+) => Promise<ActionResult>;
 
 export function createAct(parts: Parts): OtherAct {
-  return async (action, operator) => {
+  return async (action, operator, whyLocked = () => undefined) => {
     const nothing = whatIsNothing(parts, action, operator);
     if (nothing !== undefined) return nothing;
     // In force at once, with a record of its own.
@@ -154,6 +158,8 @@ export function createAct(parts: Parts): OtherAct {
     }
     let result: ActionResult;
     try {
+      const why = whyLocked();
+      if (why !== undefined) throw new Error(why);
       result = await carryOut(parts, action, operator, { by, peer, deed: about.deed });
     } catch (fault) {
       result = failed('undone', `recorded, but not done: ${messageOf(fault)}`);
@@ -188,7 +194,7 @@ export function recordedOperator(operator: Operator): Pick<AuditRecord, 'args'> 
   readonly by: string;
   readonly peer: RecordedPeer;
 } {
-  const { by, from = [], person: _person, loginUid, loginUser: _loginUser, ...facts } = operator;
+  const { by, from = [], human: _human, loginUid, ...facts } = operator;
   const peer = loginUid === undefined ? facts : { ...facts, login_uid: loginUid };
   return { by, peer, ...(from.length > 0 && { args: from }) };
 }
@@ -268,7 +274,7 @@ function whyNoConfirm(
   if (moved === undefined) return { kind: 'unknown', text: `no user ${user} of persons has got another uid` };
   if (operator.uid === undefined)
     return { kind: 'refused', text: 'a token does not say who asks: confirm over the admin socket' };
-  const own = identitiesOf({ ...operator, user: operator.user ?? operator.by }, { kind: 'kernel' });
+  const own = [...operator.human.identities, `uid:${operator.uid}`, `name:${operator.user ?? operator.by}`];
   const theirs = [`name:${user}`, ...moved.uids.map((each) => `uid:${each}`)];
   if (!served.now.persons.sharesHuman(own, theirs)) return undefined;
   return {

@@ -203,6 +203,7 @@ async function replaceAll(
   );
   const sockets = await parts.listeners.prepare(settings.listeners, numbers);
   const unfinished: string[] = [];
+  const stay: string[] = [];
   const step = async (what: string, run: () => unknown): Promise<void> => {
     try {
       await run();
@@ -262,9 +263,8 @@ async function replaceAll(
     step('listeners', () => sockets.commit()),
     step('access on request', () => {
       users.commit();
-      parts.access.turnTo(
-        accessRightsOf(settings, users.persons, parts.names.hasUser, parts.names.hasDirectory),
-      );
+      const { hasUser, hasDirectory } = parts.names;
+      stay.push(...parts.access.turnTo(accessRightsOf(settings, users.persons, hasUser, hasDirectory)));
     }),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(settings)),
@@ -277,7 +277,7 @@ async function replaceAll(
     atMs: clock.wallMs(),
     isSuccess: true,
     hash,
-    problems,
+    problems: [...problems, ...stay],
     files,
     ...(lastChange && { lastChange }),
     unfinished,

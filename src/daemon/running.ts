@@ -65,7 +65,7 @@ export interface Gate {
   readonly outages: Pick<Outages, 'refused' | 'lost' | 'refusedPerSecond' | 'turned'>;
   readonly access: AccessDesk;
   readonly users: KnownUsers;
-  readonly names: Pick<NameService, 'uidOf' | 'hasUser'>;
+  readonly names: Pick<NameService, 'uidOf' | 'hasUser' | 'ownersOf' | 'userOf'>;
   readonly reloader: Reloader;
   readonly shipping: Shipped;
   readonly certificates: Certificates;

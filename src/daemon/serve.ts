@@ -25,6 +25,7 @@ import { whyNotReady } from '../domain/admin/now/running.js';
 import { keptName, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';
 import { policyListOf } from '../domain/config/policy-list.js';
 import type { Settings } from '../domain/config/settings.js';
+import { noHuman } from '../domain/people/identity/human.js';
 import { formatTime } from '../domain/records/audit/record.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import { isEngineEvent, type Observe } from '../gateway/outcome/events.js';
@@ -218,6 +219,7 @@ async function open(
     clock,
     log,
     findPeer,
+    names.hasDirectory,
     (name) => served.now.settings.catalog?.added.has(name) === true,
   );
   opened.add('the admin endpoints', () => endpoints?.close());
@@ -523,7 +525,7 @@ async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {
   const reload = (): void => {
     if (begunBefore === reloader.begun) return;
     begunBefore = reloader.begun;
-    void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => {
+    void act({ kind: 'reload' }, { by: 'SIGHUP', human: noHuman }).catch((fault: unknown) => {
       begunBefore = undefined;
       // Without a record there is no action. A signal has no reply, so the log has the reason.
       log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${messageOf(fault)}` });

@@ -46,7 +46,7 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
         if ('status' in found) return refusedReply(found.status, found.text);
         const { explained, recorded } = found;
         const args = [`listener=${asked.listener}`, `principal=${explained.principal}`, ...recorded];
-        await daemon.record(who, { action: 'explain', from: who.from, args });
+        await daemon.record(who, { action: 'explain', args });
         return !isStill() || daemon.told !== told ? changed : jsonReply(200, explained);
       } catch (fault) {
         const why = whyChanged(fault);

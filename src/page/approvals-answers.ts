@@ -9,7 +9,7 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';
-import { type DoorAccess, parseDecision } from '../domain/admin/door/parse.js';
+import { type DoorAccess, type PersonCall, parseDecision } from '../domain/admin/door/parse.js';
 import type { Approvals, Endpoint, Uses } from '../domain/admin/page/api.js';
 import { accessSteps } from '../domain/language/verbs/verbs.js';
 import { parseLine } from '../domain/records/audit/record.js';
@@ -33,7 +33,7 @@ export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<End
         // The screen asks for its uses beside the list, and the list says whether there is such a request.
         if (item === undefined) return jsonReply(200, { uses: [] } satisfies Uses);
         const asked = { look: 'show', wanted: item.id } as const;
-        const look = { asked, person: who, seen: item.users, from: who.from, isStill, signal };
+        const look = { asked, person: who, seen: item.users, isStill, signal };
         const { status, text } = await lookInto(parts, look);
         return status === 200
           ? jsonReply(200, { uses: usesIn(text) } satisfies Uses)
@@ -52,12 +52,11 @@ export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<End
 
   async function ask(
     { who }: PageRequest,
-    asked: Omit<DoorAccess, 'as' | 'from' | 'opener'>,
+    asked: Omit<DoorAccess, keyof PersonCall>,
     then = (done: Approvals): PageReply | Promise<PageReply> => jsonReply(200, done),
   ): Promise<PageReply> {
-    const { from, opener } = who;
     try {
-      const done = await parts.daemon.access(who, { ...asked, from, opener });
+      const done = await parts.daemon.access(who, asked);
       if ('items' in done) return await then(done);
       return refusedReply(statuses[done.code] ?? (done.isPassing ? 503 : 409), done.text);
     } catch (fault) {

@@ -5,7 +5,13 @@
 import * as z from 'zod';
 import type { HttpPeer } from '../adapters/http/connections.js';
 import { piecesUntil } from '../adapters/http/server.js';
-import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
+import {
+  jsonReply,
+  type PageCaller,
+  type PageHandler,
+  type PageReply,
+  refusedReply,
+} from '../adapters/page/page-request.js';
 import type { PageCall, PageServerOptions } from '../adapters/page/page-server.js';
 import {
   createPageSessions,
@@ -21,6 +27,7 @@ import { isAmong, whyNotAsked } from '../domain/admin/page/roles.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import { accessSteps, verbRow } from '../domain/language/verbs/verbs.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/people/identity/credentials.js';
+import { type Human, humanOnPage } from '../domain/people/identity/human.js';
 import { formatTime, parseLine } from '../domain/records/audit/record.js';
 import { isCertificateOwner, type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { messageOf } from '../ports/faults.js';
@@ -98,12 +105,11 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   /** Returns a check whether the person still has the same roles, view and proofs, and whether the proof still counts. */
-  function watchOf(person: PagePerson, proved?: Login): () => boolean {
+  function watchOf(person: PagePerson, human: Human, proved?: Login): () => boolean {
     const stamp = stampOf(person);
     return () => {
       const now = people.byName(person.name);
-      if (now === undefined || stampOf(now) !== stamp || people.whyLocked(now.name) !== undefined)
-        return false;
+      if (now === undefined || stampOf(now) !== stamp || people.whyLocked(human) !== undefined) return false;
       return proved === undefined || loginsNow().policyOf(proved, offer()?.clientCa) !== undefined;
     };
   }
@@ -139,7 +145,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   ) {
     const { address } = session;
     const args = how === undefined ? {} : { args: [`how=${how}`, ...words] };
-    await daemon.record(person, { action, from: fromOf(address, session), ...args });
+    await daemon.record(callerOf(person, session, address), { action, ...args });
     const text = `${person.name}: ${action} from ${address ?? 'here'}`;
     log.report({ event: 'operator', level: 'info', text });
   }
@@ -244,9 +250,10 @@ export function createBrowserAnswers(parts: BrowserParts) {
     // A reload came in between.
     if (person === undefined) return refusedReply(401, signInText);
     const { name } = person;
-    const locked = people.whyLocked(name);
+    const human = humanOnPage(person);
+    const locked = people.whyLocked(human);
     if (locked !== undefined) return refusedReply(403, locked);
-    const isStill = watchOf(person, proved);
+    const isStill = watchOf(person, human, proved);
     // A connection may be older than what its certificate counts under now.
     if (!isStill()) {
       refuse(
@@ -257,7 +264,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
       );
       return refusedReply(401, signInText);
     }
-    const entered = sessions.enter({ name, how, address, isStill });
+    const entered = sessions.enter({ name, how, address, isStill, whyOver: () => people.whyLocked(human) });
     if (!isEntered(entered, 'entered')) return refusedReply(503, crowdedText);
     return welcome(entered.token, entered.session);
   }
@@ -274,9 +281,10 @@ export function createBrowserAnswers(parts: BrowserParts) {
       return refusedReply(proved.status, proved.text);
     }
     const { person, signIn } = proved;
-    const locked = people.whyLocked(person.name);
+    const human = humanOnPage(person, callerOf(person, signIn));
+    const locked = people.whyLocked(human);
     if (locked !== undefined) return refusedReply(403, locked);
-    const isSame = watchOf(person);
+    const isSame = watchOf(person, human);
     // Nobody is there for the token; or a reload came in between.
     if (signal.aborted || !isSame()) return refusedReply(401, signInText);
     const ended = new AbortController();
@@ -285,6 +293,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
       name: person.name,
       address: peer.address,
       isStill: () => isSame() && proved.isStill(),
+      whyOver: () => people.whyLocked(human),
       onEnd: () => ended.abort(),
     });
     if (!isEntered(entered, 'entered')) return refusedReply(503, crowdedText);
@@ -325,12 +334,11 @@ export function createBrowserAnswers(parts: BrowserParts) {
   async function operate(
     kind: DoorAction['kind'],
     what: string,
-    person: PagePerson,
-    from: readonly string[],
-    more: Parameters<Daemon['operate']>[4] = {},
+    who: PageCaller,
+    more: Parameters<Daemon['operate']>[3] = {},
   ): Promise<PageReply> {
     try {
-      const done = await daemon.operate(person, kind, what, from, more);
+      const done = await daemon.operate(who, kind, what, more);
       return done.kind === 'done' || done.kind === 'already'
         ? jsonReply(200, { text: done.text })
         : refusedReply(refusals[done.kind], done.text);
@@ -382,9 +390,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
         return unauthorized(signInText);
       case 'ended':
         refuse('session-ended', peer, found.name, endpoint);
-        return unauthorized(
-          `${people.whyLocked(found.name) ?? found.why ?? 'the session has ended'}; ${signInText}`,
-        );
+        return unauthorized(`${found.why ?? 'the session has ended'}; ${signInText}`);
       case 'crowded':
         return refusedReply(503, crowdedText);
       case 'live':
@@ -397,7 +403,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     // It was found just now, so this cannot be.
     if (person === undefined) return unauthorized(signInText);
     // The members of a group are as many people.
-    call.known(session.how === 'oidc-group' ? `${person.name} ${session.oidc}` : person.name);
+    call.known(session.how === 'oidc-group' ? `${person.name} ${session.oidc?.[0]}` : person.name);
     if (!isAmong(person.roles, those)) {
       refuse('wrong-role', peer, person.name, [endpoint, ...params].join(' ').slice(0, 200));
       return refusedReply(403, whyNotAsked(person.name, person.roles, endpoint, those));
@@ -423,26 +429,26 @@ export function createBrowserAnswers(parts: BrowserParts) {
     logout: (_call, session, person) => logout(session, person),
     async drain({ params: [backend = ''], peer, readBody }, session, person) {
       const { reason } = drainBody.parse(parseBody(await readBody()) ?? {});
-      return operate('drain', backend, person, fromOf(peer.address, session), { reason });
+      return operate('drain', backend, callerOf(person, session, peer.address), { reason });
     },
     enable: ({ params: [backend = ''], peer }, session, person) =>
-      operate('enable', backend, person, fromOf(peer.address, session)),
+      operate('enable', backend, callerOf(person, session, peer.address)),
     acknowledge: ({ params: [problem = '', hours = ''], peer }, session, person) =>
-      operate('acknowledge', problem, person, fromOf(peer.address, session), { hours: Number(hours) }),
+      operate('acknowledge', problem, callerOf(person, session, peer.address), { hours: Number(hours) }),
     async lock({ peer, readBody }, session, person) {
       const read = lockBody.safeParse(parseBody(await readBody()));
       if (!read.success) return refusedReply(400, notLocked);
       const { target, ...more } = read.data;
-      return operate('lock', target, person, fromOf(peer.address, session), more);
+      return operate('lock', target, callerOf(person, session, peer.address), more);
     },
     async unlock({ peer, readBody }, session, person) {
       const read = unlockBody.safeParse(parseBody(await readBody()));
       if (!read.success) return refusedReply(400, notLocked);
       const { target, reason } = read.data;
-      return operate('unlock', target, person, fromOf(peer.address, session), { reason });
+      return operate('unlock', target, callerOf(person, session, peer.address), { reason });
     },
     kill: ({ params: [id = ''], peer }, session, person) =>
-      operate('kill', id, person, fromOf(peer.address, session)),
+      operate('kill', id, callerOf(person, session, peer.address)),
   };
 
   async function serve(
@@ -458,19 +464,12 @@ export function createBrowserAnswers(parts: BrowserParts) {
     if (handler === undefined) return refusedReply(404, `this page does not answer ${endpoint}`);
     const body = await call.readBody();
     if (body === undefined) return refusedReply(413, 'the request is too long');
-    const { name, roles, users } = person;
+    const who = callerOf(person, session, peer.address);
     const reply = await handler({
       endpoint,
       params,
       body,
-      who: {
-        name,
-        roles,
-        users,
-        how: session.how,
-        opener: session.opener,
-        from: fromOf(peer.address, session),
-      },
+      who,
       isStill: () => sessions.isLive(session),
       signal,
     });
@@ -478,7 +477,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     if ('pieces' in reply) return reply;
     if (!sessions.isLive(session)) return unauthorized(`the session has ended; ${signInText}`);
     // A report has a record of its own.
-    if (reply.status === 403 && endpoint !== 'report') refuse('wrong-view', peer, name, endpoint);
+    if (reply.status === 403 && endpoint !== 'report') refuse('wrong-view', peer, who.name, endpoint);
     return reply;
   }
 
@@ -489,8 +488,10 @@ export function createBrowserAnswers(parts: BrowserParts) {
       refuse(why, peer, undefined, what);
     },
     /** The part after `#` of a link for a person whom the kernel identified. */
-    link: (person: PagePerson, opener: LinkOpener): string =>
-      sessions.link(person.name, opener, watchOf(person)),
+    link(person: PagePerson, opener: LinkOpener): string {
+      const human = humanOnPage(person, callerOf(person, { opener }));
+      return sessions.link(person.name, opener, watchOf(person, human), () => people.whyLocked(human));
+    },
     /** Call after a reload: ends the sessions of people who are gone or have changed. */
     review: (): void => sessions.review(),
     counts,
@@ -510,12 +511,17 @@ const signInRefusals: ReadonlySet<PageRefusal> = new Set([
 const tellingMax = 16;
 const refusedCharsMax = 900;
 
-/** For records: the address, and the identity at the issuer, since the name of a group does not say which person it was. */
-function fromOf(address: string | undefined, { oidc }: Pick<PageSession, 'oidc'>): readonly string[] {
-  return [
+/** For records, the address and the identities at the issuer, since the name of a group does not say which person it was. */
+function callerOf(
+  { name, roles, users }: PagePerson,
+  { how, opener, oidc = [] }: Partial<Pick<PageSession, 'how' | 'opener' | 'oidc'>>,
+  address?: string,
+): PageCaller {
+  const from = [
     ...(address === undefined ? [] : [`address=${address}`]),
-    ...(oidc === undefined ? [] : [`oidc=${oidc}`]),
+    ...oidc.map((each) => `oidc=${each}`),
   ];
+  return { name, roles, users, how, opener, from };
 }
 
 function unauthorized(text: string): PageReply {

@@ -6,6 +6,7 @@ import type { DoorClient } from '../adapters/door/door-client.js';
 import { DoorFault } from '../adapters/door/door-client.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import type { NameService } from '../adapters/host/name-service.js';
+import type { PageCaller } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import {
@@ -17,6 +18,7 @@ import {
   type DoorHead,
   type DoorOpened,
   type DoorTraffic,
+  type LockedHuman,
   type MadeNow,
   type RecordedAction,
   recordedActions,
@@ -24,14 +26,16 @@ import {
 import type {
   DoorAccess,
   DoorAction,
-  DoorCaller,
   DoorExtract,
   DoorPage,
   DoorRefused,
   DoorWord,
+  PersonCall,
 } from '../domain/admin/door/parse.js';
 import type { PageRole } from '../domain/admin/page/roles.js';
-import type { PagePerson, Settings } from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
+import type { Human } from '../domain/people/identity/human.js';
+import { folded } from '../domain/people/identity/person.js';
 import type { SignedExtract } from '../domain/records/views/extract-head.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
@@ -45,11 +49,11 @@ export interface Told {
   readonly numbers: NameNumbers | undefined;
 }
 
-export type Asking = Pick<PagePerson, 'name' | 'roles'>;
+/** Who asks: an entry of the page, and who that is beyond it. */
+export type Asking = Pick<PageCaller, 'name' | 'roles' | 'from' | 'opener'>;
 
 export interface Note {
   readonly action: RecordedAction;
-  readonly from: readonly string[];
   readonly args?: readonly DoorWord[];
   readonly rows?: number;
 }
@@ -68,7 +72,7 @@ const retryMs = 500;
 export class Daemon {
   readonly #parts: DaemonParts;
   #told: Told | undefined;
-  #locked: DoorBeat['locked'] = {};
+  #locked: readonly LockedHuman[] = [];
   #away: DoorFault | undefined = new DoorFault('away', 'dovegate was not asked yet');
   readonly #ended = new AbortController();
 
@@ -81,9 +85,13 @@ export class Daemon {
     return this.#told;
   }
 
-  /** Why a person may do nothing, as the daemon said within the last second; undefined: no lock stops them. */
-  whyLocked(name: string): string | undefined {
-    return Object.hasOwn(this.#locked, name) ? this.#locked[name] : undefined;
+  /** Why somebody may do nothing, as the daemon said within the last second; undefined: no lock stops them. */
+  whyLocked({ identities, isUnanswered = false }: Human): string | undefined {
+    const own = new Set(identities.map(folded));
+    const lock = this.#locked.find(({ words, isForName }) =>
+      isForName && isUnanswered ? true : words.some((word) => own.has(word)),
+    );
+    return lock?.why;
   }
 
   /** Why it cannot be asked now, as a sentence; undefined: it can. */
@@ -134,15 +142,14 @@ export class Daemon {
   }
 
   /** Resolves when the look is on disk. Rejects with a DoorFault. */
-  async record(who: Asking, { action, from, args = [], rows }: Note): Promise<void> {
-    const as = this.#as(who, recordedActions[action]);
-    await this.#call('record', { as, action, from, args, rows });
+  async record(who: Asking, { action, args = [], rows }: Note): Promise<void> {
+    await this.#call('record', { ...this.#as(who, recordedActions[action]), action, args, rows });
   }
 
   /** The daemon records the extract, and then signs it. Rejects with a DoorFault. */
-  async sign(who: Asking, extract: Omit<DoorExtract, 'as'>): Promise<SignedExtract> {
+  async sign(who: Asking, extract: Omit<DoorExtract, keyof PersonCall>): Promise<SignedExtract> {
     const signed: SignedExtract = JSON.parse(
-      await this.#call('sign', { as: this.#as(who, ['audit']), ...extract }),
+      await this.#call('sign', { ...this.#as(who, ['audit']), ...extract }),
     );
     return signed;
   }
@@ -157,18 +164,17 @@ export class Daemon {
     who: Asking,
     kind: DoorAction['kind'],
     what: string,
-    from: readonly string[],
-    more: Omit<DoorAction, 'as' | 'kind' | 'what' | 'from'> = {},
+    more: Omit<DoorAction, keyof PersonCall | 'kind' | 'what'> = {},
   ): Promise<ActionResult> {
-    const asked = { as: this.#as(who, ['operate']), kind, what, from, ...more };
+    const asked = { ...this.#as(who, ['operate']), kind, what, ...more };
     const done: ActionResult = JSON.parse(await this.#call('operate', asked));
     return done;
   }
 
   /** Lists requests for access, or takes a step of one. Rejects with a DoorFault; a daemon that is too old refuses the call as unknown. */
-  async access(who: Asking, asked: Omit<DoorAccess, 'as'>): Promise<DoorAccessed> {
+  async access(who: Asking, asked: Omit<DoorAccess, keyof PersonCall>): Promise<DoorAccessed> {
     const done: DoorAccessed = JSON.parse(
-      await this.#call('access', { as: this.#as(who, ['approve']), ...asked }),
+      await this.#call('access', { ...this.#as(who, ['approve']), ...asked }),
     );
     return done;
   }
@@ -191,10 +197,11 @@ export class Daemon {
     return this.#parts.client.call(...asked);
   }
 
-  #as({ name, roles }: Asking, those: readonly PageRole[] | undefined): DoorCaller {
+  #as({ name, roles, from, opener }: Asking, those: readonly PageRole[] | undefined): PersonCall {
     const role = roles.find((each) => those === undefined || those.includes(each)) ?? roles[0];
     if (role === undefined) throw new Error(`${name} has no role`);
-    return { person: name, role, generation: this.#told?.head.generation ?? 0 };
+    const as = { person: name, role, generation: this.#told?.head.generation ?? 0 };
+    return { as, from, opener };
   }
 
   async #read(lines: AsyncGenerator<string>): Promise<void> {
@@ -204,7 +211,8 @@ export class Daemon {
     for await (const line of lines) {
       if (line.startsWith('{"beat"')) {
         const { locked } = beatIn(line);
-        const isOther = Object.keys(locked).join('\n') !== Object.keys(this.#locked).join('\n');
+        if (locked === undefined) continue;
+        const isOther = whoIn(locked) !== whoIn(this.#locked);
         this.#locked = locked;
         // Ends what they have open.
         if (isOther) await onSettings();
@@ -244,6 +252,11 @@ export function whyNotShown(fault: unknown): string | undefined {
   return fault instanceof DoorFault
     ? `nothing can be recorded, so nothing is shown: ${fault.message}`
     : undefined;
+}
+
+/** Without why, which has a time. */
+function whoIn(locked: readonly LockedHuman[]): string {
+  return JSON.stringify(locked.map(({ words, isForName }) => [words, isForName]));
 }
 
 function beatIn(line: string): DoorBeat {

@@ -113,7 +113,7 @@ export async function fleetPeople({ read, journals, tell }: FleetPeopleOptions):
   }
 
   let now = await open();
-  const people = { byUid: (uid: number) => now.byUid.get(uid) };
+  const people = { byUid: (uid: number) => now.byUid.get(uid), whyLocked: () => undefined };
 
   /** The requests of a gate's socket, about one journal; undefined: about none. */
   function answersAbout(one: MirroredJournal | undefined): (request: PersonalRequest) => Promise<TextAnswer> {
@@ -128,7 +128,7 @@ export async function fleetPeople({ read, journals, tell }: FleetPeopleOptions):
         told: { head: { directory: one?.path ?? '', ownKey: '' } },
         flush: async () => undefined,
         sign: () => Promise.reject(new Error('there is no key')),
-        record({ name }, { action, from, args, rows }) {
+        record({ name, from }, { action, args, rows }) {
           const view = now.people.find((person) => person.name === name)?.users;
           const { host, journal } = one ?? {};
           return tell('look', { by: name, action, from, view, host, journal, args, rows });

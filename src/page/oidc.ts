@@ -40,7 +40,7 @@ export interface OidcRefused {
 
 export interface OidcProved {
   readonly person: PagePerson;
-  readonly signIn: Required<Pick<SignIn, 'how' | 'owner' | 'lifeMs'>> & { readonly oidc: string };
+  readonly signIn: Required<Pick<SignIn, 'how' | 'owner' | 'lifeMs'>> & Pick<SignIn, 'oidc'>;
   /** The claims that a session keeps for its renewal; no other ones, since a list of groups may be long. */
   readonly sub: string;
   /** Words for the record of the sign-in. */
@@ -117,8 +117,10 @@ export function createOidc({ clock, log, people }: OidcParts) {
 
   function provedBy(page: PageSettings, identity: Identity): OidcProved | undefined {
     const found = personBy(page.people, identity);
-    const who = [identity.email, identity.sub].find((each) => each !== undefined && isWord(each));
-    if (found === undefined || who === undefined) return undefined;
+    const who = [identity.email, identity.sub].flatMap((each) =>
+      each !== undefined && isWord(each) ? [each] : [],
+    );
+    if (found === undefined || who.length === 0) return undefined;
     const key = keyOf(page);
     const { person, isGroup } = found;
     const { sub, refreshToken } = identity;

@@ -24,6 +24,7 @@ import { pause } from '../concurrency/waiting.js';
 import { doorCalls } from '../domain/admin/door/door.js';
 import type { LinkOpener } from '../domain/admin/door/parse.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
+import { humanOf } from '../domain/people/identity/human.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { askedBytesMax } from '../domain/records/views/look.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
@@ -326,11 +327,13 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   }
 
   async function whoIs(connection: Parameters<typeof descriptorOf>[0]): Promise<SocketPeer | undefined> {
-    const { uid, pid, user, loginUid, loginUser } = await findPeer(
-      pageName,
-      descriptorOf(connection),
-    ).describe();
-    return uid === undefined ? undefined : { uid, pid, user, loginUid, loginUser };
+    const peer = await findPeer(pageName, descriptorOf(connection)).describe();
+    const { uid, pid, user, loginUid, loginUser, rangeOwners } = peer;
+    const { isUnanswered } = humanOf(peer, { kind: 'kernel' }, names.hasDirectory());
+    const owners = rangeOwners === 'unknown' ? undefined : rangeOwners;
+    return uid === undefined
+      ? undefined
+      : { uid, pid, user, loginUid, loginUser, rangeOwners: owners, isUnanswered };
   }
 
   function listenForBrowsers(

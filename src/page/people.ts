@@ -1,6 +1,7 @@
 // The people of the page as the daemon told them last, found by name and by the kernel's number.
 
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
+import type { Human } from '../domain/people/identity/human.js';
 import type { Daemon } from './daemon.js';
 
 export class People {
@@ -19,8 +20,8 @@ export class People {
   }
 
   /** Undefined: no lock stops them. */
-  whyLocked(name: string): string | undefined {
-    return this.#daemon.whyLocked(name);
+  whyLocked(human: Human): string | undefined {
+    return this.#daemon.whyLocked(human);
   }
 
   /** Two names of one number were refused when the daemon read the settings. */

@@ -200,7 +200,7 @@ export function createProofHandlers(
       const lines = ownerLines(made);
       const facts = { fromSeq, toSeq, isDamaged, sha256: digestOfLines(lines) };
       const filter = { user: mailbox, sinceMs: fromMs };
-      const asked = { from: who.from, facts, filter, after: [], rows: lines.length, shown: 'owner' } as const;
+      const asked = { facts, filter, after: [], rows: lines.length, shown: 'owner' } as const;
       const text = formatOwnerExtract(await daemon.sign(who, asked), lines);
       if (text === undefined) throw new Error('the signature of the daemon does not fit');
       yield eventText('text', `${text.join('\n')}\n`);
@@ -246,7 +246,7 @@ export function createProofHandlers(
     args: readonly string[],
     rows: number,
   ): Promise<void> {
-    return daemon.record(who, { action, from: who.from, args, rows });
+    return daemon.record(who, { action, args, rows });
   }
 
   function toldNow(): Told {

@@ -97,7 +97,6 @@ async function answer(
     if (what !== 'check') {
       await daemon.record(who, {
         action: `audit-${what}`,
-        from: who.from,
         args,
         rows: lookedOf(found)?.records ?? 0,
       });

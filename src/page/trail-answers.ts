@@ -11,6 +11,7 @@ import type { LinkOpener } from '../domain/admin/door/parse.js';
 import type { Endpoint, Refused } from '../domain/admin/page/api.js';
 import { isAmong, whyNotAsked } from '../domain/admin/page/roles.js';
 import type { PagePerson } from '../domain/config/settings.js';
+import { humanOnPage } from '../domain/people/identity/human.js';
 import { type Asked, parseAsked } from '../domain/records/views/asked.js';
 import { extractNotes } from '../domain/records/views/extract.js';
 import { formatFilter } from '../domain/records/views/filter.js';
@@ -30,7 +31,7 @@ export interface TrailParts {
 }
 
 export interface PageParts extends TrailParts {
-  readonly people: Pick<People, 'byUid'>;
+  readonly people: Pick<People, 'byUid' | 'whyLocked'>;
   /** The setting that names the people. */
   readonly listed: string;
   readonly verify: PageHandler;
@@ -58,12 +59,16 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
         `${who.user ?? String(who.uid)} is not in ${parts.listed}; ask the operators of dovegate to add this user`,
       );
     if (path === openPath) return answerLink(parts, person, who);
-    const from = fromOf(who);
+    const { name, roles, users } = person;
+    const caller = { name, roles, users, ...seenAt(who) };
+    const human = humanOnPage(person, caller);
+    const locked = parts.people.whyLocked(human);
+    if (locked !== undefined) return plainAnswer(403, locked);
     const isStill = (): boolean => {
       const now = personOf(parts, who);
-      return now !== undefined && isSame(now, person);
+      return now !== undefined && isSame(now, person) && parts.people.whyLocked(human) === undefined;
     };
-    const asker = { person, from, isStill, signal };
+    const asker = { person: caller, isStill, signal };
     if (path === verifyPath) return askLong(parts.verify, 'verify', '', asker);
     if (path === ownerPath && parts.report !== undefined)
       return isAmong(person.roles, mayLook.report)
@@ -75,9 +80,8 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
       return plainAnswer(403, whyNotAsked(person.name, person.roles, look, mayLook[look]));
     const asked = parseAsked(look, body);
     if (typeof asked === 'string') return plainAnswer(400, asked);
-    const { name, roles, users } = person;
     if (asked.look === 'me') return { ...rows, body: `${JSON.stringify({ name, roles, users })}\n` };
-    const { status, text } = await lookInto(parts, { asked, person, from, isStill, signal });
+    const { status, text } = await lookInto(parts, { asked, ...asker });
     return status === 200 ? { ...rows, body: text } : plainAnswer(status, text);
   };
 }
@@ -87,9 +91,8 @@ async function askLong(
   handler: PageHandler,
   endpoint: 'verify' | 'report',
   body: string,
-  { person: { name, roles, users }, from, isStill, signal }: Omit<LookAsked, 'asked'>,
+  { person: who, isStill, signal }: Omit<LookAsked, 'asked'>,
 ): Promise<TextAnswer> {
-  const who = { name, roles, users, from };
   const reply = await handler({ endpoint, params: [], body, who, isStill, signal });
   if ('pieces' in reply) return { ...reply, body: '' };
   const { text }: Refused = JSON.parse(reply.body);
@@ -99,15 +102,15 @@ async function askLong(
 /** No record, no link. */
 async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer): Promise<TextAnswer> {
   const { link, daemon, log } = parts;
-  const { uid, loginUid, loginUser } = who;
-  const address = link(person, { uid, loginUid, loginUser });
+  const { from, opener } = seenAt(who);
+  const address = link(person, opener);
   if (address === undefined)
     return plainAnswer(
       404,
       'there is no page for browsers; the operators of dovegate can set admin.page.tcp',
     );
   try {
-    await daemon.record(person, { action: 'page-open', from: fromOf(who) });
+    await daemon.record({ ...person, from, opener }, { action: 'page-open' });
   } catch (fault) {
     const why = whyChanged(fault);
     if (why !== undefined) return plainAnswer(403, why);
@@ -129,8 +132,7 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
       if (!isAmong(who.roles, mayLook[look])) return refusedReply(403, `your role may not ask for ${look}`);
       const asked = parseAsked(look, body);
       if (typeof asked === 'string') return refusedReply(400, asked);
-      const { from } = who;
-      const { status, text } = await lookInto(parts, { asked, person: who, from, isStill, signal });
+      const { status, text } = await lookInto(parts, { asked, person: who, isStill, signal });
       if (status !== 200) return refusedReply(status, text);
       return look === 'histogram' ? { ...whole, body: text } : { ...rows, body: text };
     };
@@ -139,10 +141,9 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
 
 export interface LookAsked {
   readonly asked: Asked;
-  readonly person: Pick<PageCaller, 'name' | 'roles' | 'users'> | PagePerson;
+  readonly person: PageCaller;
   /** Of whom records are shown to somebody who is no auditor. */
   readonly seen?: readonly string[];
-  readonly from: readonly string[];
   readonly isStill: () => boolean;
   readonly signal: AbortSignal;
 }
@@ -173,7 +174,7 @@ export async function lookInto(
 
 async function answerLook(
   parts: TrailParts,
-  { asked, person, seen: ofThem = [], from, isStill, signal }: LookAsked,
+  { asked, person, seen: ofThem = [], isStill, signal }: LookAsked,
 ): Promise<{ readonly status: number; readonly text: string }> {
   const { name, roles, users } = person;
   const { looks, daemon } = parts;
@@ -189,7 +190,7 @@ async function answerLook(
   if (!isStill()) return changed;
   const { rows: count, extract } = found;
   if (asked.look === 'extract' && extract !== undefined) {
-    const about = { from, facts: extract, filter: asked.filter, after: afterOf(asked), rows: count };
+    const about = { facts: extract, filter: asked.filter, after: afterOf(asked), rows: count };
     const signed = await daemon.sign(person, about);
     // Who writes the file from lines as they are needs those for people, too.
     const notes = asked.as === undefined ? undefined : extractNotes;
@@ -197,7 +198,7 @@ async function answerLook(
   }
   const action = actions[asked.look];
   if (action === undefined) throw new Error(`${asked.look} is no look at records`);
-  await daemon.record(person, { action, from, args: wordsOf(asked), rows: count });
+  await daemon.record(person, { action, args: wordsOf(asked), rows: count });
   return isStill() ? { status: 200, text: found.text } : changed;
 }
 
@@ -245,12 +246,17 @@ function personOf({ people }: PageParts, { uid }: SocketPeer): PagePerson | unde
   return people.byUid(uid);
 }
 
-function fromOf({ uid, pid, user }: SocketPeer): readonly string[] {
-  return [
+function seenAt({ pid, ...opener }: SocketPeer): {
+  readonly from: readonly string[];
+  readonly opener: LinkOpener;
+} {
+  const { uid, user } = opener;
+  const from = [
     `uid=${uid}`,
     ...(pid === undefined ? [] : [`pid=${pid}`]),
     ...(user === undefined ? [] : [`user=${user}`]),
   ];
+  return { from, opener };
 }
 
 function isSame(one: PagePerson, other: PagePerson): boolean {

@@ -94,7 +94,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // DER: certificates, and time stamps of an authority.
   'domain/language/der': rule([], { public: ['read', 'write'] }),
   'domain/people/identity': rule([...protocol], {
-    public: ['peer', 'origin', 'credentials', 'person', 'user-name', 'user-word'],
+    public: ['peer', 'origin', 'credentials', 'human', 'person', 'user-name', 'user-word'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),

@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../src/daemon/door-access.js';
 import { accessRightsOf } from '../../src/daemon/engine-parts.js';
-import type { LinkOpener } from '../../src/domain/admin/door/parse.js';
+import type { DoorAccess, LinkOpener } from '../../src/domain/admin/door/parse.js';
+import type { PagePerson } from '../../src/domain/config/settings.js';
+import { humanOnPage } from '../../src/domain/people/identity/human.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
-import { emptyReply, openMemoryEngine } from '../kit/memory-engine.js';
+import { emptyReply, type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
 
 const settings = `
 version: 1
@@ -51,6 +53,16 @@ async function openAsked(text: string, command: string) {
   return { engine, id };
 }
 
+/** As the door does. */
+function decideAs(
+  { exchanges, settings: own }: MemoryEngine,
+  person: PagePerson,
+  asked: DoorAccess,
+): ReturnType<typeof decideOnPage> {
+  const human = humanOnPage(person, asked, exchanges.access.rights.persons);
+  return decideOnPage(exchanges, own, person, human, asked, {});
+}
+
 void test('an address of the issuer is the person who has it, and a group approves nothing', async () => {
   const { engine, id } = await openAsked(settings, aFetch);
   const personNamed = (name: string) => {
@@ -62,27 +74,18 @@ void test('an address of the issuer is the person who has it, and a group approv
     ({ as: { person, role: 'approve', generation: 1 }, from: [], id }) as const;
   const as = (name: string) => {
     const asked = { ...callerOf(name), step: 'approve' } as const;
-    return decideOnPage(engine.exchanges, engine.settings, personNamed(name), asked, {});
+    return decideAs(engine, personNamed(name), asked);
   };
   const refusing = { ...callerOf('carol'), step: 'refuse', reason: 'no\u001b[31m\nway' } as const;
-  assert.deepEqual(
-    await decideOnPage(engine.exchanges, engine.settings, personNamed('carol'), refusing, {}),
-    {
-      text: 'not accepted: a reason is one line of text',
-      isPassing: false,
-      code: 'access-invalid',
-    },
-  );
+  assert.deepEqual(await decideAs(engine, personNamed('carol'), refusing), {
+    text: 'not accepted: a reason is one line of text',
+    isPassing: false,
+    code: 'access-invalid',
+  });
   assert.match(JSON.stringify(await as('leads')), /a group of OpenID Connect gives no approval/);
   assert.match(JSON.stringify(await as('desk')), /nobody approves a request of their own/);
   const list = async (name: string) =>
-    decideOnPage(
-      engine.exchanges,
-      engine.settings,
-      personNamed(name),
-      { ...callerOf(name), step: 'list' },
-      {},
-    );
+    decideAs(engine, personNamed(name), { ...callerOf(name), step: 'list' });
   assert.match(JSON.stringify(await list('leads')), /"whyNone":"a group of OpenID Connect gives no approval/);
   assert.deepEqual(await list('erin'), {
     items: [],
@@ -99,7 +102,7 @@ void test('an address of the issuer is the person who has it, and a group approv
   assert.match(JSON.stringify(await list('carol')), /"decided":\[\]/);
   // What was decided stays in the list, with what became of it.
   const revoking = { ...callerOf('carol'), step: 'revoke', reason: 'done' } as const;
-  await decideOnPage(engine.exchanges, engine.settings, personNamed('carol'), revoking, {});
+  await decideAs(engine, personNamed('carol'), revoking);
   assert.match(
     JSON.stringify(await list('carol')),
     /^\{"items":\[\],.*"decided":\[.*"state":"revoked".*"ended_by":"page:carol".*"why":"done"/,
@@ -114,7 +117,7 @@ void test('who came by a link is judged by the process that got it, as at the so
   const as = { person: 'dave', role: 'approve', generation: 1 } as const;
   const ask = async (step: 'list' | 'approve', opener?: LinkOpener): Promise<string> => {
     const asked = { as, from: [], id, step, opener };
-    return JSON.stringify(await decideOnPage(engine.exchanges, engine.settings, dave, asked, {}));
+    return JSON.stringify(await decideAs(engine, dave, asked));
   };
   const refused: readonly (readonly [LinkOpener, RegExp])[] = [
     [{ uid: 1003, loginUid: 1001, loginUser: 'anna' }, /this login is not that of the same person/],
@@ -150,7 +153,7 @@ void test('an approval on the page counts as long as its person may decide about
     const found = engine.settings.admin?.page?.people.find(({ name }) => name === person);
     assert.ok(found !== undefined);
     const asked = { as: { person, role: 'approve', generation: 1 }, from: [], id, step } as const;
-    return decideOnPage(engine.exchanges, engine.settings, found, asked, {});
+    return decideAs(engine, found, asked);
   };
   assert.match(JSON.stringify(await as('carol', 'approve')), /"approved_by":\[\{"principal":"page:carol"/);
   const changes = [
@@ -182,7 +185,7 @@ void test('a count on the page, for which no command asks, names the request twi
   assert.ok(carol !== undefined);
   const as = { person: 'carol', role: 'approve', generation: 1 } as const;
   const asked = { as, from: [], id, step: 'approve' } as const;
-  await decideOnPage(engine.exchanges, engine.settings, carol, asked, {});
+  await decideAs(engine, carol, asked);
   const count = engine.records.findLast(({ record }) => record.event === 'admission')?.record;
   assert.deepEqual([count?.listener, count?.command, count?.for, count?.request], ['page', 'search', id, id]);
 });

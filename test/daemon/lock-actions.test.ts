@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Operator, OperatorAction } from '../../src/adapters/admin/access.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import { followNames, type LockParts, withLocks, wordsOnPage } from '../../src/daemon/lock-actions.js';
+import { followNames, type LockParts, withLocks } from '../../src/daemon/lock-actions.js';
 import { heldNames } from '../../src/domain/judging/policy/hold.js';
 import { mayTouch } from '../../src/domain/judging/policy/match.js';
 import { type UserdbAnswer, userdbKey } from '../../src/domain/judging/policy/route.js';
+import { humanOfOperator, humanOnPage, type SeenOnPage } from '../../src/domain/people/identity/human.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
@@ -31,7 +32,10 @@ admin:
 `;
 const uids = { anna: 1001, carol: 1002, root: 0, boss: 1009, bob: 1003 };
 const bob = 'user:bob@example.org';
-const root: Operator = { by: 'root', uid: 0, user: 'root', loginUid: 0 };
+/** `loginUser`: as the name service says it at the admin socket. */
+type Acting = Omit<Operator, 'human'> &
+  Partial<Pick<Operator, 'human'>> & { readonly loginUser?: string | undefined };
+const root: Acting = { by: 'root', uid: 0, user: 'root', loginUid: 0 };
 
 function open(text = settings, more: (engine: MemoryEngine) => Partial<LockParts> = () => ({})) {
   const engine = openMemoryEngine({ settings: text, uids });
@@ -49,11 +53,12 @@ function open(text = settings, more: (engine: MemoryEngine) => Partial<LockParts
     persons: new Persons(engine.settings.persons, users),
     exchanges: engine.exchanges,
   };
+  const stay: string[] = [];
   /** A reload, of what locks look at. */
   const turn = (next: string): void => {
     const { settings: read } = openMemoryEngine({ settings: next, uids });
     Object.assign(now, { settings: read, persons: new Persons(read.persons, users) });
-    engine.exchanges.access.locks.persons = now.persons;
+    stay.push(...engine.exchanges.access.locks.turnTo(now.persons));
   };
   const parts: LockParts = {
     access: engine.exchanges.access,
@@ -65,35 +70,39 @@ function open(text = settings, more: (engine: MemoryEngine) => Partial<LockParts
       uidOf: async (name) =>
         name in all ? { kind: 'found', id: all[name] ?? 0 } : { kind: isAway ? 'unanswered' : 'none' },
       hasUser: async (name) => ['dave', 'root'].includes(name),
+      userOf: async () => ({ kind: 'none' }),
+      ownersOf: async (uid) => (uid >= 100_000 ? [{ uid: 1003, user: 'bob' }] : undefined),
     },
     log: { report: () => undefined },
     ...more(engine),
   };
-  const act = withLocks(async (action) => {
+  const actLocked = withLocks(async (action) => {
     others.push(action);
     return { kind: 'done', text: '' };
   }, parts);
-  const onPage = (name: string): Operator => {
+  const act = (action: OperatorAction, { loginUser, human, ...operator }: Acting) =>
+    actLocked(action, { ...operator, human: human ?? humanOfOperator({ ...operator, loginUser }, false) });
+  const onPage = (name: string, seen?: SeenOnPage): Acting => {
     const person = now.settings.admin?.page?.people.find((each) => each.name === name);
     assert.ok(person);
     return {
       by: name,
       uid: 64_000,
       user: 'dovegate-page',
-      person: wordsOnPage(person),
+      human: humanOnPage(person, seen, now.persons),
       from: ['address=192.0.2.7'],
     };
   };
-  const lock = (target: string, operator: Operator, forMs = 3_600_000) =>
+  const lock = (target: string, operator: Acting, forMs = 3_600_000) =>
     act({ kind: 'lock', target, isHold: false, forMs, reason: 'stolen', kills: false }, operator);
-  const hold = (target: string, operator: Operator = root, forMs?: number) =>
+  const hold = (target: string, operator: Acting = root, forMs?: number) =>
     act({ kind: 'lock', target, isHold: true, forMs, reason: 'case 17', kills: false }, operator);
-  const unlock = (target: string, operator: Operator) =>
+  const unlock = (target: string, operator: Acting) =>
     act({ kind: 'unlock', target, reason: 'found' }, operator);
   const setAway = (away: boolean): void => {
     isAway = away;
   };
-  return { engine, parts, turn, setAway, act, onPage, lock, hold, unlock, others };
+  return { engine, parts, turn, stay, setAway, act, onPage, lock, hold, unlock, others };
 }
 
 /** `aliasesOf`: other names of these users; undefined: the userdb does not answer. */
@@ -138,13 +147,13 @@ void test('root and people who operate on the page lock and lift; nobody else do
   const [made, , again] = engine.recordsOf('lock');
   assert.deepEqual([made?.by, made?.peer?.login_uid, made?.args], ['root', 0, undefined]);
   assert.deepEqual([again?.by, again?.args], ['anna', ['address=192.0.2.7']]);
-  assert.deepEqual(again?.identities, ['name:dave', 'page:dave', 'user:dave']);
+  assert.deepEqual(again?.identities, ['name:dave', 'person:dave', 'page:dave', 'user:dave']);
 });
 
 void test('nobody lifts a lock on oneself, and somebody locked does nothing', async () => {
   const { act, onPage, lock, unlock, others } = open();
   assert.equal((await lock('anna', root)).kind, 'done');
-  const annas: readonly Operator[] = [
+  const annas: readonly Acting[] = [
     onPage('anna'),
     { by: 'anna', uid: 1001, user: 'anna', loginUid: 1001 },
     { by: 'admin', uid: 64_000, user: 'admin', loginUid: 1001 },
@@ -173,7 +182,7 @@ void test('root behind the login of somebody locked is locked, and root without 
     ['1001', { loginUid: 1001 }],
     ['dave', { loginUid: 64_123, loginUser: 'dave' }],
   ] as const) {
-    const sudo: Operator = { ...root, ...login };
+    const sudo: Acting = { ...root, ...login };
     assert.equal((await lock(target, root)).kind, 'done');
     for (const each of asked)
       assert.match((await act(each, sudo)).text, / is locked by root until .*: stolen/);
@@ -183,7 +192,7 @@ void test('root behind the login of somebody locked is locked, and root without 
         ['refused', true],
       );
     assert.deepEqual(others, []);
-    const free: Operator[] = [root, { by: 'root', uid: 0, user: 'root' }, { ...root, loginUid: 1002 }];
+    const free: Acting[] = [root, { by: 'root', uid: 0, user: 'root' }, { ...root, loginUid: 1002 }];
     for (const operator of free) assert.equal((await act({ kind: 'reload' }, operator)).kind, 'done');
     others.length = 0;
     assert.equal((await unlock(target, { by: 'root', uid: 0, user: 'root' })).kind, 'done');
@@ -224,7 +233,7 @@ void test('a lock is for a time, and its record is tried again', async () => {
     text,
     /^dave is locked until .*; in force, but not recorded yet, which is tried again: the disk refuses$/,
   );
-  assert.ok(engine.exchanges.access.locks.on({ identities: ['name:dave'] }));
+  assert.ok(engine.exchanges.access.locks.on({ human: { identities: ['name:dave'] } }));
 });
 
 void test('a hold says whom it binds, and what is not known of the names of its user', async () => {
@@ -244,7 +253,7 @@ void test('a hold says whom it binds, and what is not known of the names of its 
     assert.notEqual((await hold(target)).kind, 'done', target);
   // A lock of a person counts no hold.
   assert.equal((await lock('dave', root)).kind, 'done');
-  assert.equal(engine.exchanges.access.locks.on({ identities: ['name:bob'] }), undefined);
+  assert.equal(engine.exchanges.access.locks.on({ human: { identities: ['name:bob'] } }), undefined);
 });
 
 void test('two persons lift a hold: the first asks, the second lifts; it survives what one does alone', async () => {
@@ -253,7 +262,7 @@ void test('two persons lift a hold: the first asks, the second lifts; it survive
   const [anna, carol] = [onPage('anna'), onPage('carol')];
   const annaAsRoot = { ...root, loginUid: 1001 };
   const carolAsRoot = { ...root, loginUid: 1002 };
-  const rootAlone: Operator = { by: 'root', uid: 0, user: 'root' };
+  const rootAlone: Acting = { by: 'root', uid: 0, user: 'root' };
   for (const [first, alike, second] of [
     [anna, [anna, annaAsRoot], carol],
     [annaAsRoot, [annaAsRoot, anna, rootAlone, { ...root, loginUid: 4_711 }], carolAsRoot],
@@ -302,7 +311,7 @@ void test('who asked to lift a hold is not the second one, also where `persons` 
     web.replace(/persons: .*/, `persons: { carol: { users: [carol] }, ${text} }`);
   const one = persons('anna: { users: [anna], page: [web] }');
   const split = persons('anna: { users: [anna] }, another: { page: [web] }');
-  const annaAsRoot: Operator = { ...root, loginUid: 1001, loginUser: 'anna' };
+  const annaAsRoot: Acting = { ...root, loginUid: 1001, loginUser: 'anna' };
   for (const [before, after] of [
     [one, split],
     [one, persons('anna: { users: [anna] }, another: { users: ["7"], page: [web] }')],
@@ -328,7 +337,7 @@ void test('who asked to lift a hold is not the second one, also where `persons` 
 void test('who is held is no lifter under any name, at the time of the hold or of the lift', async () => {
   const persons = (text: string): string =>
     settings.replace(/persons: .*/, `persons: { carol: { users: [carol] }, ${text} }`);
-  const login = (loginUid: number, loginUser?: string): Operator => ({ ...root, loginUid, loginUser });
+  const login = (loginUid: number, loginUser?: string): Acting => ({ ...root, loginUid, loginUser });
   for (const [entry, operator] of [
     ['bob: { users: ["1003"] }', login(1003)],
     ['robert: { users: ["1003"] }', login(1003)],
@@ -470,8 +479,8 @@ void test('a user of a person is locked with all of the human, also after person
   assert.equal((await lock('carol', root)).kind, 'done');
   turn(settings.replace('carol: { users: [carol], page: [carol] }, ', ''));
   const { locks } = engine.exchanges.access;
-  assert.ok(locks.on({ identities: ['uid:1003'] }), 'by the other user');
-  assert.equal(locks.on({ identities: ['uid:1001'] }), undefined);
+  assert.ok(locks.on({ human: { identities: ['uid:1003'] } }), 'by the other user');
+  assert.equal(locks.on({ human: { identities: ['uid:1001'] } }), undefined);
 });
 
 void test('a step of a lift that is not recorded is not done', async () => {
@@ -516,7 +525,7 @@ void test('the other names of a mail user are asked for again until the userdb h
   const end = followNames(parts, clock);
   const { locks } = parts.access;
   assert.match((await hold('user:robert@example.org')).text, /did not answer .*, and it is asked again/);
-  const shown = () => locks.entries.map((lock) => locks.shown(lock).isByOneName);
+  const shown = () => locks.entries.map((lock) => locks.shown(lock).doubt !== undefined);
   const tick = async (): Promise<void> => {
     await clock.advance(5_000);
     await settle();
@@ -525,7 +534,7 @@ void test('the other names of a mail user are asked for again until the userdb h
   assert.deepEqual(shown(), [true]);
   isAnswering = true;
   await tick();
-  assert.deepEqual(shown(), [undefined]);
+  assert.deepEqual(shown(), [false]);
   assert.deepEqual(locks.entries[0]?.locked.users, ['robert@example.org', 'bob@example.org']);
   assert.equal(locks.entries[0]?.untilMs, Infinity);
   const made = engine.recordsOf('lock');
@@ -539,4 +548,63 @@ void test('the other names of a mail user are asked for again until the userdb h
   await tick();
   assert.equal(engine.recordsOf('lock').length, 2);
   end();
+});
+
+void test('two operators who lock each other at the same time: one of them is free', async () => {
+  const { onPage, lock } = open();
+  const both = await Promise.all([lock('carol', onPage('anna')), lock('anna', onPage('carol'))]);
+  assert.deepEqual(both.map(({ kind }) => kind).toSorted(), ['done', 'refused']);
+  assert.match(both.map(({ text }) => text).join(), /carol is locked by anna|last person who operates/);
+});
+
+void test('an act whose look-ups ran while its operator was locked is not done', async () => {
+  let goOn = (): void => undefined;
+  const asked = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const { engine, parts, onPage, lock, unlock, hold } = openWithUserdb(() => []);
+  const { names } = parts;
+  const carol = onPage('carol');
+  await hold(bob);
+  assert.match((await unlock(bob, onPage('anna'))).text, /stays held until a second person/);
+  // The name service answers once they are locked.
+  Object.assign(parts, {
+    names: {
+      ...names,
+      uidOf: async (name: string) => {
+        if (name !== 'carol') await asked;
+        return names.uidOf(name);
+      },
+    },
+  });
+  const acts = [lock('dave', carol), hold('user:eve@example.org', carol), unlock(bob, carol)];
+  assert.equal((await lock('carol', root)).kind, 'done');
+  goOn();
+  for (const act of acts) assert.match((await act).text, /carol is locked by root/);
+  assert.deepEqual(
+    engine.recordsOf('lock').map(({ action, by }) => `${action} ${by}`),
+    ['held root', 'unlock-asked anna', 'locked root'],
+  );
+});
+
+void test('words that the page says forbid, and make nobody a person who lifts', async () => {
+  const { onPage, hold, unlock, lock, act } = open(
+    settings.replace('dave: { user: dave, roles: [audit] }', 'dave: { user: dave, roles: [operate] }'),
+  );
+  await hold(bob);
+  const opener = (uid: number, loginUid?: number) => ({ from: [], opener: { uid, loginUid } });
+  for (const [seen, why] of [
+    [{ from: ['oidc=x'], opener: { uid: 1004, loginUid: 1001 } }, /you are none of them/],
+    [opener(1001, 1001), /you are none of them/],
+  ] as const)
+    assert.match((await unlock(bob, onPage('dave', seen))).text, why);
+  for (const [seen, why] of [
+    [opener(1001, 1002), /you are none of them/],
+    [opener(1001), /this process belongs to no login/],
+    [opener(1001, 0), /root may be anybody|you are none of them/],
+  ] as const)
+    assert.match((await unlock(bob, onPage('anna', seen))).text, why);
+  assert.match((await unlock(bob, onPage('anna', opener(1001, 1001)))).text, /stays held until a second/);
+  assert.equal((await lock('carol', root)).kind, 'done');
+  assert.match((await act({ kind: 'reload' }, onPage('anna', opener(1001, 1002)))).text, /carol is locked/);
 });

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Acknowledged, createAct, DrainedBackends } from '../../src/daemon/operator.js';
+import { humanOfOperator, noHuman } from '../../src/domain/people/identity/human.js';
 import { Persons } from '../../src/domain/people/identity/person.js';
 import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../src/domain/records/audit/ledger.js';
@@ -66,7 +67,7 @@ void test('an action that fails says whether it was recorded; a name that is nea
       },
     },
   });
-  const drain = (backend: string) => act({ kind: 'drain', backend }, { by: 'root' });
+  const drain = (backend: string) => act({ kind: 'drain', backend }, { by: 'root', human: noHuman });
   assert.deepEqual(await drain('mail1'), {
     kind: 'unrecorded',
     text: 'not done, because it cannot be recorded: ENOSPC',
@@ -104,7 +105,8 @@ void test('kill says where the end waits for a client that does not read', async
     service: { find: () => ({ ...running, clientMs, isKilled }), kill: () => true },
     drained: { find: () => undefined, put: () => undefined },
   });
-  const kill = async (): Promise<string> => (await act({ kind: 'kill', id: 'E1' }, { by: 'root' })).text;
+  const kill = async (): Promise<string> =>
+    (await act({ kind: 'kill', id: 'E1' }, { by: 'root', human: noHuman })).text;
   assert.equal(await kill(), 'E1 is ended; it may have run');
   clientMs = 3_000;
   assert.equal(
@@ -146,7 +148,7 @@ void test('a backend is taken out of service once, and the first one who did it 
     pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
     drained,
   });
-  const drain = (by: string) => act({ kind: 'drain', backend: 'mail1' }, { by });
+  const drain = (by: string) => act({ kind: 'drain', backend: 'mail1' }, { by, human: noHuman });
   assert.equal((await drain('anna')).kind, 'done');
   const again = {
     kind: 'already',
@@ -154,8 +156,9 @@ void test('a backend is taken out of service once, and the first one who did it 
   };
   for (let at = 0; at < 3; at += 1) assert.deepEqual(await drain('bob'), again);
   assert.deepEqual([recorded, drained.find('mail1')?.by], [2, 'anna']);
-  const why = (reason: string) => act({ kind: 'drain', backend: 'mail1', reason }, { by: 'bob' });
-  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
+  const why = (reason: string) =>
+    act({ kind: 'drain', backend: 'mail1', reason }, { by: 'bob', human: noHuman });
+  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob', human: noHuman });
   assert.equal((await why('two\nlines')).kind, 'refused');
   assert.equal((await why('new disk')).kind, 'done');
   assert.deepEqual(
@@ -163,7 +166,7 @@ void test('a backend is taken out of service once, and the first one who did it 
     ['new disk', 'new disk'],
   );
   recorded = 0;
-  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob' });
+  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob', human: noHuman });
   assert.deepEqual([last?.action, last?.count], ['enable', 7], 'how many commands it has cost');
   assert.equal((await drain('bob')).kind, 'done');
   assert.deepEqual([recorded, drained.find('mail1')?.by], [4, 'bob']);
@@ -199,16 +202,16 @@ void test('nobody confirms the uid of their own name: the uid of before would be
     { by: 'carol', uid: 1009, user: 'carol' },
     { by: 'root', uid: 0, loginUid: 1001 },
   ])
-    assert.deepEqual(await act(action, operator), {
+    assert.deepEqual(await act(action, { ...operator, human: humanOfOperator(operator, false) }), {
       kind: 'refused',
       text: 'carol may be you, and nobody confirms a uid of their own: ask another operator',
     });
-  assert.deepEqual(await act(action, { by: 'token', address: '127.0.0.1' }), {
+  assert.deepEqual(await act(action, { by: 'token', address: '127.0.0.1', human: noHuman }), {
     kind: 'refused',
     text: 'a token does not say who asks: confirm over the admin socket',
   });
   assert.deepEqual([recorded, confirmed], [[], []]);
-  const other = { by: 'dave', uid: 1003, loginUid: 1003 };
+  const other = { by: 'dave', uid: 1003, loginUid: 1003, human: noHuman };
   assert.deepEqual(await act(action, other), { kind: 'done', text: 'only uid 1002 is carol now' });
   assert.deepEqual(confirmed, ['carol']);
   const begun = {
@@ -233,7 +236,7 @@ void test('what is wrong is acknowledged until a time, with a record; the oldest
     journal: { appendDurable: async (record) => void (last = record) },
   });
   const until = '1970-01-01T04:00:00.000Z';
-  const mark = (text: string) => act({ kind: 'acknowledge', text, until }, { by: 'anna' });
+  const mark = (text: string) => act({ kind: 'acknowledge', text, until }, { by: 'anna', human: noHuman });
   assert.equal((await mark('key-expires panel old')).kind, 'done');
   assert.deepEqual(
     [last?.event, last?.action, last?.text, last?.until, last?.by],
@@ -265,14 +268,14 @@ void test('what an operator did is one row of the trail, with how it ended and w
     lines = '';
     return rows.map((row) => [deedOf(row.fields), outcomeOf(row), classOfRow(row)].join(' | '));
   };
-  await act({ kind: 'reload' }, { by: 'root' });
+  await act({ kind: 'reload' }, { by: 'root', human: noHuman });
   assert.deepEqual(shown(), [
     'reload the configuration is not replaced: f.yaml:3:1: no backend "x" | failed | failed',
   ]);
   problems = [];
-  await act({ kind: 'reload' }, { by: 'root' });
+  await act({ kind: 'reload' }, { by: 'root', human: noHuman });
   assert.deepEqual(shown(), ['reload | ok | ok']);
   const until = '2026-11-22T00:00:00.000Z';
-  await act({ kind: 'acknowledge', text: 'key-expires panel old', until }, { by: 'anna' });
+  await act({ kind: 'acknowledge', text: 'key-expires panel old', until }, { by: 'anna', human: noHuman });
   assert.deepEqual(shown(), [`acknowledge key-expires panel old until ${until} | ok | ok`]);
 });

@@ -69,7 +69,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       },
       setLevel: () => due('setLevel'),
     },
-    access: { turnTo: () => undefined },
+    access: { turnTo: () => [] },
     users: {
       prepare: async () => {
         await waits('users');

@@ -31,8 +31,8 @@ async function askAs(
     looks: { read: (task) => readTrail({ ...task, limits }, { now: () => 0 }) },
     daemon: {
       told: { head: { ...doorHead, directory } },
-      access(_who, access) {
-        asked.push(access);
+      access({ from, opener: by }, access) {
+        asked.push({ ...access, from, opener: by });
         return answer instanceof DoorFault ? Promise.reject(answer) : Promise.resolve(answer);
       },
       record: (person, what) => Promise.resolve(void recorded.push([person.name, what])),
@@ -130,7 +130,7 @@ void test('an approver sees the uses of what is listed to them, each look with a
       grant: '01M',
     },
   ]);
-  assert.deepEqual(recorded, [['carol', { action: 'audit-show', from: [], args: ['wanted=01M'], rows: 5 }]]);
+  assert.deepEqual(recorded, [['carol', { action: 'audit-show', args: ['wanted=01M'], rows: 5 }]]);
   // One that the gate does not list, and a role without approvals: nothing is read.
   const other = await askAs(who, 'uses', '', { items: [{ ...accessItem, id: '01N' }] }, directory);
   assert.deepEqual([other.status, other.uses, other.recorded], [200, [], []]);

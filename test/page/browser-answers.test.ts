@@ -49,7 +49,7 @@ const usual = roles.map((role): PagePerson => ({ name: role, user: role, roles: 
 
 function desk({ people = usual, handlers = {}, append, authorities, told }: DeskOptions = {}) {
   const clock = createFakeClock();
-  const records: (Note & { readonly by: string })[] = [];
+  const records: (Note & { readonly by: string; readonly from: readonly string[] })[] = [];
   const refusals: DoorRefused[] = [];
   const logged: (string | undefined)[] = [];
   const acted: unknown[][] = [];
@@ -63,16 +63,17 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
     clock,
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text) },
     daemon: {
-      async record({ name: by }, note) {
+      async record({ name: by, from }, note) {
         await append?.();
-        records.push({ by, ...note });
+        records.push({ by, from, ...note });
       },
       refused(refused) {
         refusals.push(refused);
         return told ?? Promise.resolve();
       },
       operate(person, ...action) {
-        acted.push([person.name, ...action]);
+        const [kind, what, more = {}] = action;
+        acted.push([person.name, kind, what, person.from, more]);
         return Promise.resolve({ kind: 'done', text: `did ${action[0]}` });
       },
     },
@@ -81,7 +82,7 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
         return settings.page;
       },
       byName: (name) => settings.page.people.find((each) => each.name === name),
-      whyLocked: (name) => now.locked.get(name),
+      whyLocked: ({ identities }) => now.locked.get(identities[0]?.replace('page:', '') ?? ''),
     },
     guard: createLoginGuard(clock),
     offer: () => ({ certificate: { chain: '', key: '' }, protocols: [], ...now.offer }),

@@ -54,14 +54,14 @@ async function desk(t: TestContext, options: DeskOptions = {}) {
   writeFileSync(clientSecretFile, `${client.clientSecret}\n`);
   const oidc = { issuer: issuer.address, clientId: client.clientId, clientSecretFile };
   let page: PageSettings = { people: options.people ?? people, approve: false, oidc };
-  const records: (Note & { readonly by: string })[] = [];
+  const records: (Note & { readonly by: string; readonly from: readonly string[] })[] = [];
   const refusals: DoorRefused[] = [];
   const logged: string[] = [];
   const door = createBrowserAnswers({
     clock,
     log: { report: (event) => void logged.push(JSON.stringify(event)) },
     daemon: {
-      record: ({ name: by }, note) => Promise.resolve(void records.push({ by, ...note })),
+      record: ({ name: by, from }, note) => Promise.resolve(void records.push({ by, from, ...note })),
       refused: (refused) => Promise.resolve(void refusals.push(refused)),
       operate: () => Promise.resolve({ kind: 'done', text: '' }),
     },
@@ -153,7 +153,7 @@ void test('a person by the verified address: the session, its record, and no tok
     {
       by: 'carol',
       action: 'page-sign-in',
-      from: ['address=192.0.2.9', 'oidc=Carol@example.com'],
+      from: ['address=192.0.2.9', 'oidc=Carol@example.com', 'oidc=id-carol'],
       args: ['how=oidc', `issuer=${issuer.address}`, 'sub=id-carol'],
     },
   ]);

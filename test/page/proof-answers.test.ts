@@ -43,7 +43,7 @@ function desk(
     fleetFile?: string;
   } = {},
 ) {
-  const records: (Note & { readonly by: string })[] = [];
+  const records: (Note & { readonly by: string; readonly from: readonly string[] })[] = [];
   const logged: string[] = [];
   const tasks: LongTask[] = [];
   const { parts = [halfway, { part: 'verified', result }] } = more;
@@ -56,9 +56,9 @@ function desk(
         numbers: systemNumbers,
         settings: settingsWith(more.fleetFile),
       },
-      async record({ name: by }, note) {
+      async record({ name: by, from }, note) {
         await more.append?.();
-        records.push({ by, ...note });
+        records.push({ by, from, ...note });
       },
       flush: more.flushed ?? (() => Promise.resolve()),
       sign: () => Promise.reject(new Error('nothing is signed here')),

@@ -47,12 +47,12 @@ function desk(
     listed: 'admin.page.people',
     daemon: {
       told: { head },
-      async record({ name: by }, note): Promise<void> {
+      async record({ name: by, from: where }, note): Promise<void> {
         await more.append?.();
-        records.push({ by, ...note });
+        records.push({ by, from: where, ...note });
       },
       flush: more.flushed ?? (() => Promise.resolve()),
-      async sign({ name: by }, { from: where, facts, filter, after, rows }) {
+      async sign({ name: by, from: where }, { facts, filter, after, rows }) {
         await more.append?.();
         const words = formatFilter(filter);
         records.push({ by, action: 'audit-extract', from: where, args: [...words, ...after], rows });
@@ -69,7 +69,7 @@ function desk(
         return { head: text, signature: signer.sign(text) };
       },
     },
-    people: { byUid: (uid: number) => (uid === 5 ? person : undefined) },
+    people: { byUid: (uid: number) => (uid === 5 ? person : undefined), whyLocked: () => undefined },
     link: () => undefined,
     looks: {
       read: async (...task: Parameters<PageParts['looks']['read']>) => {
@@ -372,6 +372,7 @@ void test('every role may have the whole journal checked, as who the kernel says
     roles: ['view'],
     users: ['*@example.com'],
     from,
+    opener: { uid: 5, user: 'root' },
   });
   assert.equal(request.isStill(), true);
   replace(undefined);

@@ -5,6 +5,7 @@
 
 import type { ActionResult } from '../../domain/admin/door/door.js';
 import type { Secret } from '../../domain/people/identity/credentials.js';
+import type { Human } from '../../domain/people/identity/human.js';
 import { predicateOf } from '../../kinds/kinds.js';
 import { type ForeignSource, foreignSource } from '../http/source.js';
 
@@ -88,13 +89,11 @@ export interface Operator {
   readonly pid?: number | undefined;
   readonly user?: string | undefined;
   readonly loginUid?: number | undefined;
-  /** The system's name of the login uid, where it differs from `uid`. */
-  readonly loginUser?: string | undefined;
   readonly address?: string | undefined;
   /** For the record: where a person of the page is, whose process is the peer. */
   readonly from?: readonly string[];
-  /** The words of that person; undefined: at the admin endpoints. */
-  readonly person?: readonly string[];
+  /** Nobody's behind a token and a signal, nor root's without a login. */
+  readonly human: Human;
 }
 
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */

@@ -10,7 +10,7 @@ export interface PageCaller {
   readonly roles: readonly PageRole[];
   readonly users: readonly string[] | undefined;
   /** Undefined: the kernel identified the person at the socket of the page. */
-  readonly how?: SignInWay;
+  readonly how?: SignInWay | undefined;
   readonly opener?: LinkOpener | undefined;
   /** Where they are, for records: `address=192.0.2.7`, or the uid at the socket of the page. */
   readonly from: readonly string[];

@@ -15,8 +15,8 @@ export type SignInWay = 'link' | 'password' | 'certificate' | 'oidc' | 'oidc-gro
 export interface PageSession {
   readonly name: string;
   readonly how: SignInWay;
-  /** Who it is to the issuer, for records: an address or an id; undefined: no issuer was asked. */
-  readonly oidc?: string | undefined;
+  /** Who it is to the issuer: the address and the id, as far as records can have them; undefined: no issuer was asked. */
+  readonly oidc?: readonly string[] | undefined;
   /** Who got the link; undefined: no link opened it. */
   readonly opener?: LinkOpener | undefined;
   /** Of the sign-in, for records. */
@@ -48,6 +48,8 @@ export interface SignIn extends Pick<PageSession, 'name' | 'how' | 'oidc' | 'ope
   readonly lifeMs?: number;
   /** False once the person is gone or has changed, or the proof no longer counts. */
   readonly isStill: () => boolean;
+  /** Why it does not hold any more, in words for the person; undefined: nothing is to be said. */
+  readonly whyOver?: (() => string | undefined) | undefined;
   /** Called once, when the session has ended. */
   readonly onEnd?: () => void;
 }
@@ -75,6 +77,7 @@ interface Link {
   readonly opener: LinkOpener;
   readonly untilMs: number;
   readonly isStill: () => boolean;
+  readonly whyOver: SignIn['whyOver'];
 }
 
 interface Session extends PageSession {
@@ -82,6 +85,7 @@ interface Session extends PageSession {
   readonly hash: string;
   readonly link: string | undefined;
   readonly isStill: () => boolean;
+  readonly whyOver: SignIn['whyOver'];
   readonly onEnd: (() => void) | undefined;
   readonly timer: Timer;
   usedMs: number;
@@ -110,7 +114,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   function end(session: Session, why?: string): void {
     if (!sessions.delete(session.hash)) return;
     session.timer.cancel();
-    remember(session.hash, session.name, why);
+    remember(session.hash, session.name, why ?? session.whyOver?.());
     if (session.link !== undefined) remember(session.link, session.name);
     session.onEnd?.();
     for (const onEnd of session.running) onEnd();
@@ -136,7 +140,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   }
 
   function open(signIn: SignIn, link?: string): Entered {
-    const { name, how, oidc, opener, address, owner = name, lifeMs = sessionMs, isStill, onEnd } = signIn;
+    const { name, how, oidc, opener, address, owner = name, lifeMs = sessionMs } = signIn;
+    const { isStill, whyOver, onEnd } = signIn;
     if (isCrowdedFor(owner)) return { kind: 'crowded' };
     makeRoom(
       [...sessions.values()].filter((each) => each.owner === owner),
@@ -160,6 +165,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       hash,
       link,
       isStill,
+      whyOver,
       onEnd,
       timer: clock.setTimer(lifeMs, () => end(session)),
       usedMs: clock.now(),
@@ -180,7 +186,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   return {
     count: (): number => activePeople().size,
     /** A new link of a person, for that process: what stands behind `#`. */
-    link(name: string, opener: LinkOpener, isStill: () => boolean): string {
+    link(name: string, opener: LinkOpener, isStill: () => boolean, whyOver?: SignIn['whyOver']): string {
       dropLateLinks();
       const own = [...links].filter(([, each]) => each.name === name);
       const [oldest] = own;
@@ -189,7 +195,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
         remember(oldest[0], name);
       }
       const { token, hash } = newToken();
-      links.set(hash, { name, opener, untilMs: clock.now() + linkMs, isStill });
+      links.set(hash, { name, opener, untilMs: clock.now() + linkMs, isStill, whyOver });
       return token;
     },
 
@@ -204,8 +210,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
           remember(hash, link.name);
           return { kind: 'late', name: link.name };
         }
-        const { name, opener, isStill } = link;
-        const entered = open({ name, how: 'link', opener, address, isStill }, hash);
+        const { name, opener, isStill, whyOver } = link;
+        const entered = open({ name, how: 'link', opener, address, isStill, whyOver }, hash);
         // Where there was no room it can be tried again.
         if (entered.kind === 'entered') links.delete(hash);
         return entered;
@@ -235,7 +241,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       }
       if (!session.isStill()) {
         end(session);
-        return { kind: 'ended', name: session.name };
+        return { kind: 'ended', name: session.name, ...ended.get(hash) };
       }
       if (!isActive(session) && isCrowdedFor(session.owner)) return { kind: 'crowded', name: session.name };
       session.usedMs = clock.now();

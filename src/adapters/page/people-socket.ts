@@ -8,7 +8,6 @@ import { foreignSource } from '../http/source.js';
 /** The process at the other end, as the kernel reports it. */
 export interface SocketPeer extends LinkOpener {
   readonly pid?: number | undefined;
-  readonly user?: string | undefined;
 }
 
 export interface PersonalRequest {

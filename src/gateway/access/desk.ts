@@ -18,12 +18,12 @@ import {
   approvableOf,
   belongsTo,
   countingApprovals,
-  humanOf,
   isApprover,
   isMadeBy,
   isOwnedBy,
   lacksLogin,
   ownerOf,
+  personBehind,
   uidOf,
   whyBlind,
   whyNoApproval,
@@ -155,14 +155,15 @@ export class AccessDesk {
     this.#sweepSoon();
   }
 
-  /** The configuration in force. Requests and grants of rules that are gone end. */
-  turnTo(rights: AccessRights): void {
+  /** The configuration in force. Requests and grants of rules that are gone end. Returns as `Locks.turnTo`. */
+  turnTo(rights: AccessRights): readonly string[] {
     this.rights = rights;
-    this.locks.persons = rights.persons;
+    const stay = this.locks.turnTo(rights.persons);
     this.#sweep();
     for (const entry of this.#book.entries)
       if (entry.state !== 'unreviewed' && this.#ruleOf(entry) === undefined)
         this.#end(entry, 'ended', ruleGone);
+    return stay;
   }
 
   isOwner(principal: string): boolean {
@@ -396,7 +397,8 @@ export class AccessDesk {
     reason: string | undefined,
     isOperator = false,
   ): Promise<AccessResult> {
-    const entry = this.#endable(asker, id, action, isOperator);
+    const entry =
+      (isOperator ? undefined : this.#whyLocked(asker)) ?? this.#endable(asker, id, action, isOperator);
     if ('kind' in entry) return entry;
     const record = stepRecord(asker, entry, action, this.#parts.clock.wallMs(), { reason });
     this.#forget(entry, record);
@@ -519,16 +521,17 @@ export class AccessDesk {
     return next;
   }
 
-  #whyLocked(asker: Asker): AccessResult | undefined {
-    const lock = this.locks.on(asker);
-    return lock && denied(this.locks.sentence(lock));
-  }
-
   #whyUnsure(asker: Asker, isKernels: boolean): AccessResult | undefined {
-    const locked = this.#whyLocked(asker);
-    if (locked !== undefined) return locked;
+    const lock = this.#whyLocked(asker);
+    if (lock !== undefined) return lock;
     const why = whyUnsure(asker, isKernels, this.rights.persons);
     return why === undefined ? undefined : refused('access-identity', why);
+  }
+
+  /** Asked again where something was awaited. */
+  #whyLocked(asker: Asker): AccessResult | undefined {
+    const lock = this.locks.on({ human: asker });
+    return lock && denied(this.locks.sentence(lock));
   }
 
   #overRate(asker: Asker): AccessResult | undefined {
@@ -572,7 +575,11 @@ export class AccessDesk {
   }
 
   #counting(entry: Parameters<typeof countingApprovals>[0]): readonly AuditRecord[] {
-    return countingApprovals(entry, this.rights, (identities) => this.locks.on({ identities }) !== undefined);
+    return countingApprovals(
+      entry,
+      this.rights,
+      (identities) => this.locks.on({ human: { identities } }) !== undefined,
+    );
   }
 
   /** Records further approvals, and the grant if they are enough; all of them are checked again then. */
@@ -693,7 +700,7 @@ export class AccessDesk {
   /** Only a known person sees what others ask for. */
   #isApprover(asker: Asker, entry: AccessEntry): boolean {
     const { policy = '', users = [] } = entry.requested;
-    return isApprover(asker, { policy, users }) && humanOf(asker, this.rights.persons) !== undefined;
+    return isApprover(asker, { policy, users }) && personBehind(asker, this.rights.persons) !== undefined;
   }
 
   #isVisible(asker: Asker, entry: AccessEntry): boolean {

@@ -6,7 +6,9 @@ import { bounds } from '../../bounds/bounds.js';
 import { type Lockable, mayName, type Stop, stopOn } from '../../domain/judging/policy/lock.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { sentenceOf } from '../../domain/language/codes/codes.js';
-import { Persons } from '../../domain/people/identity/person.js';
+import { openNames } from '../../domain/people/identity/human.js';
+import { isPerson } from '../../domain/people/identity/origin.js';
+import { folded, Persons } from '../../domain/people/identity/person.js';
 import {
   endText,
   isHold,
@@ -22,7 +24,7 @@ import type { LockedEnding } from '../outcome/outcome.js';
 import type { AccessJournal } from './access-journal.js';
 
 /** What is locked or held, by whom and why, for `forMs`; undefined: without an end. */
-export type LockWish = Pick<
+type LockWish = Pick<
   AuditRecord,
   'to' | 'identities' | 'user' | 'users' | 'backend' | 'listener' | 'by' | 'peer' | 'args' | 'reason'
 > & {
@@ -31,12 +33,12 @@ export type LockWish = Pick<
 };
 
 /** Who lifts one, and why. `identities`: of the first who lifts a hold. */
-export type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason' | 'identities'>;
+type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason' | 'identities'>;
 
 /** Undefined: it is on disk; a text: why not. */
 type Recorded = Promise<string | undefined>;
 
-export interface LocksParts {
+interface LocksParts {
   readonly clock: Clock;
   readonly journal: AccessJournal;
   readonly newId: () => string;
@@ -45,7 +47,7 @@ export interface LocksParts {
 }
 
 export class Locks {
-  persons: Pick<Persons, 'sharesHuman'> = new Persons(new Map());
+  persons = new Persons(new Map());
   /** Called after each change of what is in force. */
   onChanged: () => void = () => undefined;
   readonly #parts: LocksParts;
@@ -131,6 +133,7 @@ export class Locks {
     const until = endText(nowMs + this.#leftMs(lock));
     const { isUnread } = lock;
     const askedUntil = formatTime(nowMs + this.#leftMs(lock, this.#asksEndMs));
+    const doubt = doubtOf(lock);
     return {
       id,
       target: lockTarget(locked),
@@ -140,7 +143,7 @@ export class Locks {
       ...(until !== undefined && { until }),
       hold: isHold(lock),
       ...(asked !== undefined && { asked: asked.record.by ?? '', asked_until: askedUntil }),
-      ...(isByOneName(lock) && { isByOneName: true }),
+      ...(doubt !== undefined && { doubt }),
       ...(isUnread && { isUnread }),
     };
   }
@@ -192,12 +195,12 @@ export class Locks {
     return true;
   }
 
-  /** All names of its mail user are known now. */
-  learn({ id }: LockEntry, users: readonly string[]): void {
+  /** More is known of who or what it is for. */
+  learn({ id }: LockEntry, more: Pick<AuditRecord, 'users' | 'identities'>): void {
     const lock = this.#book.find(id);
-    if (lock === undefined || !isByOneName(lock)) return;
+    if (lock === undefined) return;
     const { until } = this.shown(lock);
-    const record = { ...lock.locked, users, ...(until !== undefined && { until }) };
+    const record = { ...lock.locked, ...more, ...(until !== undefined && { until }) };
     this.#book.follow(record);
     this.onChanged();
     this.#parts.journal.appendEnd({ ...record, time: this.#parts.clock.wallMs() });
@@ -229,6 +232,47 @@ export class Locks {
     return undefined;
   }
 
+  /**
+   * The persons of another configuration. Who is locked keeps every word of before, and gets those of now: only a lift frees. Returns, in
+   * sentences, who stays locked by words that `persons` has no more.
+   */
+  turnTo(next: Persons): readonly string[] {
+    const before = this.persons;
+    this.persons = next;
+    return this.entries.flatMap((lock) => {
+      const { identities = [] } = lock.locked;
+      const wordsIn = (persons: Persons): readonly string[] =>
+        identities.flatMap((word) => (isPerson(word) && persons.wordsOf(word.slice('person:'.length))) || []);
+      const [was, now] = [wordsIn(before), wordsIn(next)];
+      const all = [...new Set([...identities, ...was, ...now])];
+      if (isHold(lock)) return [];
+      if (all.length > identities.length) this.learn(lock, { identities: all });
+      const lost = [...new Set(was)].filter((word) => !now.includes(word));
+      if (lost.length === 0) return [];
+      const { id, target } = this.shown(lock);
+      const [some, more] = [lost.slice(0, 8).join(', '), lost.length - 8];
+      const others = more > 0 ? ` and ${more} more` : '';
+      return [
+        `${target} stays locked with ${some}${others}, which \`persons\` has no more; only dovegate unlock ${id} frees`,
+      ];
+    });
+  }
+
+  /** Every human who is locked, as others compare them: with all words of today. */
+  get ofPeople(): readonly {
+    readonly words: readonly string[];
+    readonly isForName: boolean;
+    readonly why: string;
+  }[] {
+    return this.entries.flatMap((lock) => {
+      const { identities, to = '' } = lock.locked;
+      if (identities === undefined || isHold(lock) || to.startsWith('key:')) return [];
+      const words = this.persons.withPersons(identities).map(folded);
+      const why = this.sentence({ lock, isNamed: true });
+      return [{ words, isForName: openNames(identities).length > 0, why }];
+    });
+  }
+
   /** Those whose time is over end. */
   sweep(): void {
     for (const lock of this.#book.entries) {
@@ -258,6 +302,14 @@ export class Locks {
     for (const ends of [this.#endsMs, this.#asksEndMs]) ends.delete(record.lock ?? '');
     this.onChanged();
   }
+}
+
+function doubtOf(lock: LockEntry): string | undefined {
+  if (isByOneName(lock)) return 'other names of that user are not known, and not covered';
+  const open = openNames(lock.locked.identities ?? []);
+  if (open.length === 0) return undefined;
+  const what = `the name service does not say who "${open.join('", "')}" is, which is asked again`;
+  return `in force for the name alone: ${what}; until then clients without a known name are refused`;
 }
 
 /** Whether nobody knows the other names of the mail user that it is for. */

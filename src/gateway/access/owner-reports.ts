@@ -7,6 +7,7 @@ import { bounds } from '../../bounds/bounds.js';
 import type { Lockable } from '../../domain/judging/policy/lock.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { sha256Hex } from '../../domain/people/identity/credentials.js';
+import type { Human } from '../../domain/people/identity/human.js';
 import { formatTime } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Refused, refused } from './result.js';
@@ -18,7 +19,7 @@ export interface ReportKey {
   readonly stamp: string;
   readonly address: string | undefined;
   readonly principal: string;
-  readonly identities: readonly string[];
+  readonly human: Human;
 }
 
 export interface OwnerReportsParts {
@@ -93,7 +94,7 @@ export class OwnerReports {
     if (policy === undefined) return 'only a key with owner_reports: true may ask for the report of an owner';
     if (!policy.users.matches(user) || policy.except.matches(user))
       return `policy "${policy.name}" does not cover this user`;
-    const { identities, listener } = key;
-    return this.#parts.isLocked({ identities, listener, policy }) ? 'the key is locked' : undefined;
+    const { human, listener } = key;
+    return this.#parts.isLocked({ human, listener, policy }) ? 'the key is locked' : undefined;
   }
 }

@@ -28,17 +28,12 @@ import {
 import { formatDuration, parseDuration } from '../../domain/language/words/durations.js';
 import {
   type Asker,
-  identitiesOf,
-  isUnanswered,
-  loginIdentitiesOf,
   loginOf,
   otherOriginsOf,
   whyBlind,
-  whyNotApprove,
   whyNotAsk,
 } from '../../domain/people/access/asker.js';
 import { type AccessWish, whyNoReason } from '../../domain/people/access/steps.js';
-import { isPerson } from '../../domain/people/identity/origin.js';
 import { parsePrincipal } from '../../domain/people/identity/peer.js';
 import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { type AccessResult, invalid, type Refused, refused, reloaded } from '../access/result.js';
@@ -75,8 +70,7 @@ export function budgetOf(
   if (verb === undefined || accessVerbs[verb].costs === 'question') return 'questions';
   if (accessVerbs[verb].costs === 'step') return 'steps';
   const given = readValues(verb, read, session);
-  const isEnd =
-    !('kind' in given) && context.access.wouldEnd(askerOf(session, context), verb, given.id ?? '');
+  const isEnd = !('kind' in given) && context.access.wouldEnd(askerOf(session), verb, given.id ?? '');
   return isEnd ? 'none' : 'questions';
 }
 
@@ -84,10 +78,7 @@ export function budgetOf(
  * The client of a session as somebody who asks and approves. A person keeps what it asked for, also where its entry of `persons` loses an
  * identity.
  */
-export function askerOf(
-  { names, subject, proof }: ExchangeSession,
-  { access }: Pick<ExchangeContext, 'access'>,
-): Asker {
+export function askerOf({ names, subject, proof, human }: ExchangeSession): Asker {
   const { session, listener, origin, principal, peer, recorded } = names;
   return {
     session,
@@ -97,13 +88,10 @@ export function askerOf(
     otherOrigins: otherOriginsOf(peer, proof),
     policy: subject.policy,
     peer: recorded,
-    identities: [...identitiesOf(peer, proof), ...(isPerson(origin) ? [origin] : [])],
-    loginIdentities: loginIdentitiesOf(peer),
+    ...human,
     login: loginOf(peer),
     credential: proof.kind === 'kernel' ? undefined : proof.stamp,
-    isUnanswered: isUnanswered(peer, proof, access.rights.hasDirectory()),
     whyNotAsk: whyNotAsk(peer, proof),
-    whyNotApprove: whyNotApprove(peer, proof),
   };
 }
 
@@ -119,7 +107,7 @@ export async function carryOutAccess(
   const given = readValues(verb, read, session);
   if ('kind' in given) return given;
   const { access } = context;
-  const asker = askerOf(session, context);
+  const asker = askerOf(session);
   if (isAccessStep(verb)) return access.decide(asker, verb, given, count);
   const asked = { context, session, given };
   switch (verb) {

@@ -5,7 +5,7 @@ import type { AnswerCache, Subject } from '../../domain/judging/policy/judge.js'
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import type { Limiter } from '../../domain/judging/policy/terms.js';
 import type { Effect } from '../../domain/language/commands/catalog.js';
-import type { Proof } from '../../domain/people/access/asker.js';
+import type { Human, Proof } from '../../domain/people/identity/human.js';
 import type { Peer } from '../../domain/people/identity/peer.js';
 import type { RecordedPeer, Redacted } from '../../domain/records/audit/record.js';
 import type { InputMeter } from '../../domain/records/audit/redact.js';
@@ -79,6 +79,8 @@ export function recordedPeer(peer: Peer): RecordedPeer {
 export interface ExchangeSession {
   readonly names: SessionNames;
   readonly proof: Proof;
+  /** As known at its connect or login. */
+  readonly human: Human;
   /** The same object until a reload changes the policy. */
   readonly subject: Subject;
   readonly writer: ReplyTarget;

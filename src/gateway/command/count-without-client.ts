@@ -28,6 +28,7 @@ export function countWithoutClient(context: ExchangeContext, asker: Asker): Coun
     const session: ExchangeSession = {
       names,
       proof: { kind: 'kernel' },
+      human: asker,
       subject,
       writer: silent,
       stated: nothingStated,

@@ -175,7 +175,7 @@ export class Exchange {
         assessed = found instanceof Promise ? await found : found;
         // Only a denial that could be lifted on request needs the grants.
         if (isOwner && isLiftable(assessed.judgement)) {
-          grants = context.access.grantsOf(askerOf(session, context));
+          grants = context.access.grantsOf(askerOf(session));
           if (grants !== undefined) {
             subject = { ...session.subject, grants };
             assessed = await assessCommand(context, subject, line, names.origin);
@@ -296,7 +296,7 @@ export class Exchange {
     const { access } = this.#context;
     const rule = decision.onRequest?.hash;
     if (rule === undefined) return undefined;
-    const asker = askerOf(this.#session, this.#context);
+    const asker = askerOf(this.#session);
     const { users, command } = attempt;
     const withheld = isOwner ? access.withheldFrom(asker, rule, users) : undefined;
     return { withheld, over: access.lastOver(asker, rule, users, lineOf(command.name, args)) };
@@ -310,7 +310,7 @@ export class Exchange {
 
   /** Takes a use of a grant, which its admission names. False: there is none. */
   #take(grant: string, records: ExchangeRecords): boolean {
-    const keys = this.#context.access.take(grant, askerOf(this.#session, this.#context));
+    const keys = this.#context.access.take(grant, askerOf(this.#session));
     if (keys !== undefined) records.admission = { ...records.admission, ...keys };
     return keys !== undefined;
   }

@@ -2,21 +2,17 @@
 
 import type { Judgement } from '../../domain/judging/policy/judge.js';
 import type { Lockable } from '../../domain/judging/policy/lock.js';
-import { identitiesOf } from '../../domain/people/access/asker.js';
-import { isPerson } from '../../domain/people/identity/origin.js';
 import type { LockedEnding } from '../outcome/outcome.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 
 /** `backends`: where it goes. */
 export function lockableOf(
-  { names, proof, subject: { policy } }: Pick<ExchangeSession, 'names' | 'proof' | 'subject'>,
+  { names: { listener }, human, subject: { policy } }: Pick<ExchangeSession, 'names' | 'human' | 'subject'>,
   judgement: Judgement | undefined,
   backends: readonly { readonly name: string }[],
 ): Lockable {
-  const { peer, origin, listener } = names;
   const touched = judgement?.kind === 'judged' ? judgement.attempt : undefined;
-  const identities = [...identitiesOf(peer, proof), ...(isPerson(origin) ? [origin] : [])];
-  return { identities, listener, backends, touched, policy };
+  return { human, listener, backends, touched, policy };
 }
 
 /** Undefined: no lock stops it. */

@@ -17,7 +17,6 @@ import type { Policy } from '../../domain/judging/policy/policy.js';
 import { reportCommand, resolveOwnCommand } from '../../domain/language/commands/catalog.js';
 import { parseArguments } from '../../domain/language/commands/parse.js';
 import type { CanonicalWord } from '../../domain/language/meaning/canonical.js';
-import { identitiesOf } from '../../domain/people/access/asker.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
 import type { CountMails } from '../access/live-entry.js';
@@ -121,7 +120,7 @@ export function assessOwnCommand(
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
     const asked = { ...plainLine(user, read.values.get('command') ?? []), fault: line.fault };
-    const grants = context.access.grantsOf(askerOf(session, context));
+    const grants = context.access.grantsOf(askerOf(session));
     const holder = grants === undefined ? subject : { ...subject, grants };
     const explained = explainQuestion(context.router.table, holder, asked, context.clock.wallMs(), {
       reason: session.stated.reason,
@@ -143,7 +142,7 @@ export function assessOwnCommand(
 
 function makeReportToken(
   context: ExchangeContext,
-  { names, proof }: ExchangeSession,
+  { names, proof, human }: ExchangeSession,
   written: string,
 ): ReturnType<OwnerReports['make']> {
   if (proof.kind !== 'key')
@@ -152,8 +151,7 @@ function makeReportToken(
   if (user.kind === 'refused') return invalid(user.message);
   const { listener, peer, principal } = names;
   const { name, stamp } = proof;
-  const identities = identitiesOf(peer, proof);
-  const key = { listener, name, stamp, address: peer.address, principal, identities };
+  const key = { listener, name, stamp, address: peer.address, principal, human };
   return context.access.ownerReports.make(key, user.name);
 }
 

@@ -9,8 +9,8 @@ import type { Place } from '../../concurrency/ordered-set.js';
 import type { Subject } from '../../domain/judging/policy/judge.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { codes, sentenceOf } from '../../domain/language/codes/codes.js';
-import type { Proof } from '../../domain/people/access/asker.js';
 import type { Login } from '../../domain/people/identity/credentials.js';
+import { type Human, humanOf, type Proof } from '../../domain/people/identity/human.js';
 import { networkOf, type Peer, principalOf } from '../../domain/people/identity/peer.js';
 import type { AuditRecord } from '../../domain/records/audit/record.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
@@ -92,6 +92,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   endsFor: 'draining' | 'revoked' | undefined;
   isAborted = false;
   #login: Login | undefined;
+  #human: Human | undefined;
   readonly #greeting = new Abortable();
   #firstCommand: Timer | undefined;
   #input: SessionInput | undefined;
@@ -215,6 +216,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
   get origin(): string {
     return this.names.origin;
+  }
+
+  /** Made when a lock or a question about access needs it first, of what was known at the connect or the login. */
+  get human(): Human {
+    const { peer, origin } = this.names;
+    const { rights } = this.#context.access;
+    return (this.#human ??= humanOf(peer, this.proof, rights.hasDirectory(), origin));
   }
 
   policyNow(): Policy | undefined {
@@ -345,6 +353,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       isPreauthenticated,
     };
     this.#login = login;
+    this.#human = undefined;
     this.#isGreeted = true;
     this.#policyAt = undefined;
     // The subject contains the principal, and another principal may have the same policy.

@@ -12,6 +12,7 @@ import { type AdminDoor, type AdminOptions, openAdmin } from '../../../src/adapt
 import { bindTcp, bindUnix } from '../../../src/adapters/net/listen.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { Secret } from '../../../src/domain/people/identity/credentials.js';
+import { noHuman } from '../../../src/domain/people/identity/human.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { healthy } from '../../kit/running.js';
@@ -62,7 +63,7 @@ async function open(
     return Promise.resolve({ kind: action.kind === 'reload' ? 'failed' : 'done', text: 'said' });
   };
   const whoIs: AdminOptions['whoIs'] = (_, door) =>
-    Promise.resolve({ by: door.kind === 'unix' ? 'alice' : 'token' });
+    Promise.resolve({ by: door.kind === 'unix' ? 'alice' : 'token', human: noHuman });
   const refused: string[] = [];
   const onRefused = (address: string): void => void refused.push(address);
   const told = { onError, onRefused };

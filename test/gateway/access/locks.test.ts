@@ -9,7 +9,7 @@ import { commandNamed } from '../../../src/domain/language/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/language/commands/parse.js';
 import { LockBook, type LockEntry } from '../../../src/domain/records/audit/lock-book.js';
 import { AccessJournal } from '../../../src/gateway/access/access-journal.js';
-import { Locks, type LockWish } from '../../../src/gateway/access/locks.js';
+import { Locks } from '../../../src/gateway/access/locks.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { locked } from '../../kit/lock-records.js';
 import { replyPacket } from '../../kit/memory-backend.js';
@@ -48,7 +48,11 @@ function open(more = ''): MemoryEngine {
   return openMemoryEngine({ settings: settings + more, uids });
 }
 
-function lockIn({ exchanges }: MemoryEngine, of: Partial<LockWish> = ofAnna, kill = (_lock: LockEntry) => 0) {
+function lockIn(
+  { exchanges }: MemoryEngine,
+  of: Partial<Parameters<Locks['lock']>[0]> = ofAnna,
+  kill = (_lock: LockEntry) => 0,
+) {
   const wish = { by: 'root', reason: 'stolen', forMs: 2 * hour, ...of };
   const made = exchanges.access.locks.lock(wish, bounds.locks, kill);
   assert.ok(made);
@@ -86,9 +90,9 @@ void test('the same human by another uid, a login under sudo, and a key; another
     assert.match(client.said(), /\[locked\]/, JSON.stringify(who));
   }
   const { locks } = engine.exchanges.access;
-  assert.ok(locks.on({ identities: ['key:robot'] }));
-  assert.ok(locks.on({ identities: ['account:x', 'name:anna'] }));
-  assert.equal(locks.on({ identities: ['uid:1002', 'name:carol'] }), undefined);
+  assert.ok(locks.on({ human: { identities: ['key:robot'] } }));
+  assert.ok(locks.on({ human: { identities: ['account:x', 'name:anna'] } }));
+  assert.equal(locks.on({ human: { identities: ['uid:1002', 'name:carol'] } }), undefined);
   assert.equal(engine.commands.length, 0);
 });
 
@@ -273,7 +277,7 @@ void test('in force before its record: a disk that fails gets it later, and the 
   const engine = open();
   engine.setJournal('refuse');
   const { recorded } = lockIn(engine);
-  assert.ok(engine.exchanges.access.locks.on({ identities: ['uid:1001'] }));
+  assert.ok(engine.exchanges.access.locks.on({ human: { identities: ['uid:1001'] } }));
   assert.match((await recorded) ?? '', /the disk refuses/);
   engine.setJournal('take');
   assert.equal(engine.recordsOf('lock').length, 0);
@@ -329,9 +333,9 @@ void test('a lock ends after its time, whatever becomes of the wall clock', asyn
     const { locks } = engine.exchanges.access;
     engine.clock.leap(leapMs);
     await engine.clock.advance(2 * hour - 1_000);
-    assert.ok(locks.on({ identities: ['uid:1001'] }));
+    assert.ok(locks.on({ human: { identities: ['uid:1001'] } }));
     await engine.clock.advance(1_000);
-    assert.equal(locks.on({ identities: ['uid:1001'] }), undefined);
+    assert.equal(locks.on({ human: { identities: ['uid:1001'] } }), undefined);
     await engine.clock.advance(1_000);
     assert.deepEqual(
       engine.recordsOf('lock').map(({ action }) => action),

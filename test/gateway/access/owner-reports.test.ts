@@ -37,7 +37,12 @@ function keyIn(settings: typeof withRight, address = '192.0.2.9'): ReportKey {
   const keys = settings.listeners.find(({ name }) => name === 'web')?.keys ?? [];
   const found = new KeyRing(keys).find(text, { address, nowMs: 0, name: undefined });
   const stamp = 'stamp' in found ? found.stamp : '';
-  const names = { listener: 'web', name: 'panel', principal: 'panel@web', identities: ['key:panel'] };
+  const names = {
+    listener: 'web',
+    name: 'panel',
+    principal: 'panel@web',
+    human: { identities: ['key:panel'] },
+  };
   return { ...names, stamp, address };
 }
 

@@ -56,8 +56,15 @@ export interface DoorHead {
 
 export interface DoorBeat {
   readonly beat: 1;
-  /** Why each person of the page who is locked may do nothing, by name. */
-  readonly locked: Readonly<Record<string, string>>;
+  /** Every human who is locked, with all words of today; absent: as before. */
+  readonly locked?: readonly LockedHuman[] | undefined;
+}
+
+/** Whoever has one of the words is out. `isForName`: whoever has no name now is, too. */
+export interface LockedHuman {
+  readonly words: readonly string[];
+  readonly isForName: boolean;
+  readonly why: string;
 }
 
 /** What is shown now, without mail users, and whom the rows named: one for each, `''` for nobody. */

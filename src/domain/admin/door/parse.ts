@@ -49,22 +49,39 @@ function isRecordedAction(value: unknown): value is RecordedAction {
   return isText(value) && Object.hasOwn(recordedActions, value);
 }
 
-const recordCall = z.object({
-  as: caller,
+/** The process that got the link of a session, or asks, at the socket of the page: what the kernel said of it to the page's process. */
+const opener = z.object({
+  uid,
+  user: nameText.optional(),
+  /** Undefined: it belongs to no login, or that is unknown. */
+  loginUid: uid.optional(),
+  loginUser: nameText.optional(),
+  rangeOwners: z
+    .array(z.object({ uid: uid.optional(), user: nameText.optional() }))
+    .max(bounds.subUidOwners)
+    .readonly()
+    .optional(),
+  /** The name service did not say one of its names. */
+  isUnanswered: z.boolean().optional(),
+});
+export type LinkOpener = Readonly<z.infer<typeof opener>>;
+
+/** Each call that a person makes. What it says beside the entry of the page adds a human to be asked for, and takes none away. */
+const personCall = z.object({ as: caller, from, opener: opener.optional() });
+export type PersonCall = Readonly<z.infer<typeof personCall>>;
+
+const recordCall = personCall.extend({
   action: z.custom<RecordedAction>(isRecordedAction, {
     error: 'must be one that the page may have recorded',
   }),
-  from,
   args: listOf(bounds.doorWords, isWord, `must be at most ${bounds.doorWords} words`),
   rows: count.optional(),
 });
 export const parseRecordCall = readerOf(recordCall);
 
 /** The facts of an extract; the rest of what is signed the daemon knows. It is recorded first. */
-const extractCall = z
-  .object({
-    as: caller,
-    from,
+const extractCall = personCall
+  .extend({
     facts: z.object({
       fromSeq: count,
       toSeq: count,
@@ -88,9 +105,7 @@ const extractCall = z
 export type DoorExtract = Readonly<z.infer<typeof extractCall>>;
 export const parseExtractCall = readerOf(extractCall);
 
-const actionCall = z.object({
-  as: caller,
-  from,
+const actionCall = personCall.extend({
   kind: z.enum(['kill', 'drain', 'enable', 'acknowledge', 'lock', 'unlock']),
   /** Its id or name. */
   what: nameText,
@@ -106,15 +121,6 @@ const actionCall = z.object({
 export type DoorAction = Readonly<z.infer<typeof actionCall>>;
 export const parseActionCall = readerOf(actionCall);
 
-/** The process that got the link of a session at the socket of the page, by the word of the kernel: as `Peer` has it. */
-const linkOpener = z.object({
-  uid,
-  /** Undefined: it belongs to no login, or that is unknown. */
-  loginUid: uid.optional(),
-  loginUser: nameText.optional(),
-});
-export type LinkOpener = Readonly<z.infer<typeof linkOpener>>;
-
 /** What a person adds to a step: every argument of one of them but the id. */
 const decision = z.object({
   forMs: argument('forMs'),
@@ -125,10 +131,8 @@ const decision = z.object({
 export const parseDecision = readerOf(decision);
 
 /** A look at requests for access, or a step of one; each step is recorded by what it does. */
-const accessCall = decision.extend({
-  as: caller,
-  from,
-  opener: linkOpener.optional(),
+const accessCall = personCall.extend({
+  ...decision.shape,
   step: z.enum(['list', ...accessSteps]),
   /** Empty for a list. */
   id: nameText,

@@ -413,7 +413,7 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
       hold,
       asked,
       asked_until: askedUntil = '',
-      isByOneName,
+      doubt,
       isUnread,
     } = lock;
     const isUser = target.startsWith('user:');
@@ -421,7 +421,7 @@ function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
     const end = until === undefined ? '' : ` until {${until}}`;
     const second =
       asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
-    const unknown = isByOneName ? '; other names of that user are not known, and not covered' : '';
+    const unknown = doubt === undefined ? '' : `; ${doubt}`;
     const unread = `the record of lock ${id} is damaged, and does not say whom it stops: nothing is changed or destroyed`;
     const read = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${unknown}`;
     const sinceMs = Date.parse(since);

@@ -2,6 +2,7 @@
 // holds for the human, as approvals know one (`persons`, else uids and names), and one of a mail user for each command that may touch that
 // user's mail; a hold only for commands that could destroy, hide, move or change it.
 
+import { type Human, openNames } from '../../people/identity/human.js';
 import type { Persons } from '../../people/identity/person.js';
 import { isHold, type LockEntry } from '../../records/audit/lock-book.js';
 import type { LockRecord } from '../../records/audit/record.js';
@@ -10,8 +11,7 @@ import { mayTouch } from './match.js';
 import type { Policy } from './policy.js';
 
 export interface Lockable {
-  /** Words of the human, as of an asker. */
-  readonly identities?: readonly string[];
+  readonly human?: Human | undefined;
   readonly listener?: string | undefined;
   readonly backends?: readonly { readonly name: string }[];
   readonly touched?: Holdable | undefined;
@@ -51,7 +51,7 @@ function holdOn(locks: readonly LockEntry[], { touched, policy }: Lockable): Hol
 
 function lockOn(
   locks: readonly LockEntry[],
-  { identities, listener, backends, touched, policy }: Lockable,
+  { human, listener, backends, touched, policy }: Lockable,
   persons: Pick<Persons, 'sharesHuman'>,
 ): LockEntry | undefined {
   const stopping = locks.filter((lock) => {
@@ -60,16 +60,17 @@ function lockOn(
     if (locked.user !== undefined) return touched !== undefined && mayTouch(heldNames(lock), touched);
     if (locked.backend !== undefined) return backends?.some(({ name }) => name === locked.backend);
     if (locked.listener !== undefined) return listener === locked.listener;
-    return identities !== undefined && isBound(locked, identities, persons);
+    return human !== undefined && isBound(locked, human, persons);
   });
   return stopping.find((lock) => mayName(policy, lock)) ?? stopping[0];
 }
 
-/** A key is locked alone, without its human. */
+/** A key is locked alone, without its human. While a lock is in force for a name alone, whoever has none now may be meant. */
 function isBound(
   { to = '', identities: held = [] }: LockRecord,
-  identities: readonly string[],
+  { identities, isUnanswered = false }: Human,
   persons: Pick<Persons, 'sharesHuman'>,
 ): boolean {
-  return to.startsWith('key:') ? identities.includes(to) : persons.sharesHuman(held, identities);
+  if (to.startsWith('key:')) return identities.includes(to);
+  return persons.sharesHuman(held, identities) || (isUnanswered && openNames(held).length > 0);
 }

@@ -6,13 +6,14 @@ import type { Policy } from '../../judging/policy/policy.js';
 import { type AccessEntry, isBound } from '../../records/audit/access-book.js';
 import type { AuditRecord, RecordedPeer } from '../../records/audit/record.js';
 import { pagePrefix } from '../../records/audit/stored.js';
+import { type Human, loginIdentitiesOf, type Proof } from '../identity/human.js';
 import { originOfRecord } from '../identity/origin.js';
 import { ownersOf, type Peer } from '../identity/peer.js';
 import type { Persons } from '../identity/person.js';
 
 export type AskerPolicy = Pick<Policy, 'name' | 'version' | 'users' | 'except' | 'approve'>;
 
-export interface Asker {
+export interface Asker extends Human {
   readonly session?: string | undefined;
   readonly listener: string | undefined;
   readonly principal: string;
@@ -22,39 +23,11 @@ export interface Asker {
   readonly otherOrigins?: readonly string[] | undefined;
   readonly policy: AskerPolicy;
   readonly peer?: RecordedPeer | undefined;
-  /** See {@link identitiesOf}. */
-  readonly identities: readonly string[];
-  /** Those of the login alone, where it has another uid: see {@link humanOf}. */
-  readonly loginIdentities?: readonly string[] | undefined;
   /** The login uid as text, `none` where the kernel says that there is none; undefined: over a network, or unknown. */
   readonly login: string | undefined;
   /** Changes with the password, key or certificate; undefined: the kernel identified the peer. */
   readonly credential: string | undefined;
-  /** The kernel says who asks, and the name service did not answer for one of these uids: its names are unknown now. */
-  readonly isUnanswered?: boolean | undefined;
   readonly whyNotAsk?: string | undefined;
-  readonly whyNotApprove?: string | undefined;
-}
-
-export type Proof =
-  | { readonly kind: 'kernel' }
-  | { readonly kind: 'account' | 'key'; readonly name: string; readonly stamp: string };
-
-/**
- * The words that identify the human behind a connection: `uid:1001` (of the process, of its login, and of the owner of its range of
- * subordinate uids), `account:anna`, `key:anna`, and `name:anna` for each name: an account, a key and a UNIX user of one name are taken for
- * one human.
- */
-export function identitiesOf(peer: Omit<Peer, 'listener'>, proof: Proof): readonly string[] {
-  const words = new Set<string>();
-  if (proof.kind !== 'kernel') words.add(`${proof.kind}:${proof.name}`).add(`name:${proof.name}`);
-  const { uid, loginUid, user, loginUser } = peer;
-  const owners = ownersOf(peer);
-  for (const each of [uid, loginUid, ...owners.map((owner) => owner.uid)])
-    if (each !== undefined) words.add(`uid:${each}`);
-  for (const name of [user, loginUser, ...owners.map((owner) => owner.user)])
-    if (name !== undefined) words.add(`name:${name}`);
-  return [...words];
 }
 
 /**
@@ -110,19 +83,6 @@ function withPersons(words: readonly string[], persons: Persons): readonly strin
   return [...words, ...found];
 }
 
-/**
- * See {@link Asker.isUnanswered}. A directory that is away may also answer that there is no account. An owner of a range without a uid may
- * be anybody.
- */
-export function isUnanswered(peer: Peer, proof: Proof, hasDirectory: boolean): boolean {
-  if (proof.kind !== 'kernel') return false;
-  const { account, loginAccount, rangeOwners } = peer;
-  if (rangeOwners === 'unknown' || ownersOf(peer).some(({ uid }) => uid === undefined)) return true;
-  return [account, loginAccount].some(
-    (each) => each === 'unanswered' || each === 'crowded' || (each === 'none' && hasDirectory),
-  );
-}
-
 const noLogin = 'none';
 const rootLogin = '0';
 
@@ -131,35 +91,27 @@ export function loginOf({ address, loginUid, hasNoLogin }: Peer): string | undef
   return loginUid === undefined ? (hasNoLogin === true ? noLogin : undefined) : String(loginUid);
 }
 
-/** The words of the login, and of the owner of the range, where they are not that of the process: they only forbid. */
-export function loginIdentitiesOf({
-  uid,
-  loginUid,
-  rangeOwners,
-}: Pick<Peer, 'uid' | 'loginUid' | 'rangeOwners'>): readonly string[] {
-  return [loginUid, ...ownersOf({ rangeOwners }).map((owner) => owner.uid)].flatMap((each) =>
-    each === undefined || each === uid ? [] : [`uid:${each}`],
-  );
-}
-
 function recordedLoginWords({ peer, principal }: AuditRecord): readonly string[] {
   // On the page the peer is the page's process.
   if (principal?.startsWith(pagePrefix) === true) return [];
   return loginIdentitiesOf({ uid: peer?.uid, loginUid: peer?.login_uid });
 }
 
-type Words = Pick<Asker, 'identities' | 'loginIdentities'>;
-
 /**
  * The one person whose words these are, but for the login; undefined: none, or several. A process without a login can set that of anybody,
  * so a login is no proof of a person: it only forbids, where it is another's, as behind sudo and su.
  */
-export function humanOf({ identities, loginIdentities = [] }: Words, persons: Persons): string | undefined {
-  return persons.provenBy(identities.filter((word) => !loginIdentities.includes(word)));
+export function personBehind(human: Human, persons: Persons): string | undefined {
+  return persons.provenBy(provingOf(human));
 }
 
-function isOnePerson(words: Words, persons: Persons): boolean {
-  const person = humanOf(words, persons);
+function provingOf({ identities, loginIdentities = [], proving }: Human): readonly string[] {
+  return proving ?? identities.filter((word) => !loginIdentities.includes(word));
+}
+
+/** Whether all of the words are of that one person, also those that only forbid. */
+export function isOnePerson(words: Human, persons: Persons): boolean {
+  const person = personBehind(words, persons);
   return person !== undefined && persons.provenBy(words.identities) === person;
 }
 
@@ -185,18 +137,6 @@ export function whyNotAsk(peer: Peer, proof: Proof): string | undefined {
   if (owner !== undefined && owners.every(({ isGone }) => isGone === true))
     return `/etc/subuid gives uid ${peer.uid} to ${owner.user}, and there is no such user: ask an operator to correct that line`;
   return loginOf(peer) === undefined ? unknownLogin : undefined;
-}
-
-/** Over a UNIX socket, root and processes without a login approve nothing: no human is known behind them. */
-export function whyNotApprove(peer: Peer, proof: Proof): string | undefined {
-  if (proof.kind !== 'kernel') return undefined;
-  if (peer.uid === 0 || peer.loginUid === 0) return 'root may be anybody, so it approves nothing';
-  const [owner] = ownersOf(peer);
-  if (owner !== undefined)
-    return `uid ${peer.uid} is one of the subordinate uids of ${owner.user ?? owner.uid} (/etc/subuid), so nobody knows which person it is`;
-  if (peer.loginUid === undefined)
-    return 'this process belongs to no login, so nobody knows which person it is; log in and ask again';
-  return undefined;
 }
 
 export interface Approvable {
@@ -240,8 +180,8 @@ function unconfirmed(person: string): string {
 }
 
 /** Names what an operator has to add to `persons`. */
-function noPerson({ identities, loginIdentities = [], peer }: Words & Pick<Asker, 'peer'>): string {
-  const own = identities.filter((word) => !loginIdentities.includes(word));
+function noPerson({ peer, ...human }: Human & Pick<Asker, 'peer'>): string {
+  const own = provingOf(human);
   const entries = keysOfPersons.flatMap(([kind, key]) => {
     const word = own.find((each) => each.startsWith(`${kind}:`));
     if (word === undefined) return [];
@@ -254,7 +194,7 @@ function noPerson({ identities, loginIdentities = [], peer }: Words & Pick<Asker
 
 /** Why somebody whose policy approves sees nothing of others; undefined: they do, or their policy approves nothing. */
 export function whyBlind(asker: Asker, persons: Persons): string | undefined {
-  const isBlind = asker.policy.approve.length > 0 && humanOf(asker, persons) === undefined;
+  const isBlind = asker.policy.approve.length > 0 && personBehind(asker, persons) === undefined;
   return isBlind ? whyNobody(asker, persons) : undefined;
 }
 
@@ -274,9 +214,9 @@ function whyOther(
 export function whyNobody(asker: Asker, persons: Persons): string | undefined {
   if (asker.whyNotApprove !== undefined) return asker.whyNotApprove;
   const { loginIdentities = [], credential } = asker;
-  const person = humanOf(asker, persons);
+  const person = personBehind(asker, persons);
   if (person === undefined) {
-    const moved = persons.personOf(asker.identities.filter((word) => !loginIdentities.includes(word)));
+    const moved = persons.personOf(provingOf(asker));
     return moved === undefined ? noPerson(asker) : unconfirmed(moved);
   }
   const renamed = whyOther(asker, person, persons);

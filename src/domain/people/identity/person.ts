@@ -54,6 +54,7 @@ export class Persons {
   /** Words that prove a person: without uids that a name had once. */
   readonly #proofs = new Map<string, Set<string>>();
   #unknown: readonly string[] = [];
+  #users: UserUids = noUids;
   /** Of lists that were compared before: each approval is compared with each command of its grant's owner. */
   #compared = new WeakMap<readonly string[], ReadonlySet<string>>();
 
@@ -62,7 +63,9 @@ export class Persons {
     this.learn(users);
   }
 
-  learn({ uidsOf, isUnknown, uidOf }: UserUids): void {
+  learn(users: UserUids): void {
+    const { uidsOf, isUnknown, uidOf } = users;
+    this.#users = users;
     this.#byWord.clear();
     this.#byName.clear();
     this.#proofs.clear();
@@ -93,6 +96,11 @@ export class Persons {
     return this.#unknown;
   }
 
+  /** Those of one person. */
+  unknownUsersOf(person: string): readonly string[] {
+    return (this.#persons.get(person)?.users ?? []).filter((user) => this.#unknown.includes(user));
+  }
+
   /**
    * Name of the one person with any of these identities; undefined: no person has one of them, or several persons have (as under `su`), so
    * that it is unknown who acts.
@@ -112,11 +120,12 @@ export class Persons {
 
   /** Every word and name of a person, also the uids that its users had; undefined: there is no such person. */
   wordsOf(person: string): readonly string[] | undefined {
-    if (!this.#persons.has(person)) return undefined;
-    const words = [this.#byName, this.#byWord].flatMap((index) =>
-      [...index].flatMap(([word, names]) => (names.has(person) ? [word] : [])),
-    );
-    return [...new Set([`${prefix}${person}`, ...words])];
+    const found = this.#persons.get(person);
+    if (found === undefined) return undefined;
+    const names = namesOf(found);
+    const uids = [...names, ...found.users].flatMap((name) => this.#users.uidsOf(name));
+    const words = [...names.map((name) => `name:${name}`), ...uids.map((uid) => `uid:${uid}`)];
+    return [...new Set([`${prefix}${person}`, ...words, ...identitiesOf(found)])];
   }
 
   /** These words, then those of each person who may be meant: in a record they are the same human after `persons` was changed, too. */
@@ -172,6 +181,6 @@ function add(index: Map<string, Set<string>>, word: string, name: string): void 
 }
 
 /** Issuers spell email addresses in either case. */
-function folded(word: string): string {
+export function folded(word: string): string {
   return word.startsWith('oidc:') ? foldAscii(word) : word;
 }

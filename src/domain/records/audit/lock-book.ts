@@ -40,8 +40,8 @@ export interface ShownLock {
   /** Who asked to lift it, and until when that counts. */
   readonly asked?: string;
   readonly asked_until?: string;
-  /** Of a mail user whose other names, if there are any, the userdb has not said: they are not covered. */
-  readonly isByOneName?: true;
+  /** What is not known of who or what it is for, and asked again. */
+  readonly doubt?: string;
   /** Its record is damaged, and does not say whom it stops. */
   readonly isUnread?: true;
 }

@@ -7,15 +7,13 @@ import {
   type Asker,
   countingApprovals,
   countsFor,
-  identitiesOf,
   isMadeBy,
-  loginIdentitiesOf,
   loginOf,
   otherOriginsOf,
   whyNoApproval,
-  whyNotApprove,
   whyNotAsk,
 } from '../../../../src/domain/people/access/asker.js';
+import { humanOf, type Proof } from '../../../../src/domain/people/identity/human.js';
 import type { Peer } from '../../../../src/domain/people/identity/peer.js';
 import { type Person, Persons, type UserUids } from '../../../../src/domain/people/identity/person.js';
 import { AccessBook } from '../../../../src/domain/records/audit/access-book.js';
@@ -44,7 +42,7 @@ const policy = {
   approve: ['support'],
 };
 
-function askerOf(peer: Partial<Peer>, proof: Parameters<typeof identitiesOf>[1] = kernel): Asker {
+function askerOf(peer: Partial<Peer>, proof: Proof = kernel): Asker {
   const whole = { listener: 'x', ...peer };
   return {
     listener: 'x',
@@ -52,11 +50,9 @@ function askerOf(peer: Partial<Peer>, proof: Parameters<typeof identitiesOf>[1] 
     origin: 'who',
     peer: { uid: whole.uid, user: whole.user },
     policy,
-    identities: identitiesOf(whole, proof),
-    loginIdentities: loginIdentitiesOf(whole),
+    ...humanOf(whole, proof, false),
     login: loginOf(whole),
     credential: proof.kind === 'kernel' ? undefined : proof.stamp,
-    whyNotApprove: whyNotApprove(whole, proof),
   };
 }
 
@@ -205,11 +201,7 @@ void test('a request is that of its owner and of whoever gave it, as whomever', 
 
 void test('a request counts for its client, also under another origin; not for the login that a process shows', () => {
   const nobody = new Persons(new Map());
-  const asking = (
-    peer: Partial<Peer>,
-    origin: string,
-    proof: Parameters<typeof identitiesOf>[1] = kernel,
-  ) => ({
+  const asking = (peer: Partial<Peer>, origin: string, proof: Proof = kernel) => ({
     origin,
     otherOrigins: otherOriginsOf({ listener: 'x', ...peer }, proof),
   });
