@@ -9,7 +9,7 @@ import { minorsOf } from '../protocol/releases.js';
 import { addAccess } from './access-commands.js';
 import type { DoctorOptions } from './admin/doctor.js';
 import type { KillOptions } from './admin/kill.js';
-import type { LockOptions, UnlockOptions } from './admin/lock.js';
+import type { lock as lockTarget, unlock as unlockTarget } from './admin/lock.js';
 import type { ReloadOptions, WhichDaemon } from './admin/operate.js';
 import type { StatusOptions } from './admin/status.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
@@ -184,7 +184,7 @@ function addDaemonCommands(program: Command, end: End): void {
     )
     .requiredOption('--reason <text>', 'why; status, page, journal and the client that is refused say it')
     .option('--kill', 'end their commands under way, too', false)
-    .action(async (target: string, options: LockOptions) => {
+    .action(async (target: string, options: Parameters<typeof lockTarget>[1]) => {
       end(await (await import('./admin/lock.js')).lock(target, options));
     });
   withDaemon(program.command('unlock'))
@@ -193,7 +193,7 @@ function addDaemonCommands(program: Command, end: End): void {
     )
     .argument('<target>')
     .requiredOption('--reason <text>', 'why; the journal says it')
-    .action(async (target: string, options: UnlockOptions) => {
+    .action(async (target: string, options: Parameters<typeof unlockTarget>[1]) => {
       end(await (await import('./admin/lock.js')).unlock(target, options));
     });
   withDaemon(program.command('confirm'))

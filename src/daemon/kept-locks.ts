@@ -32,7 +32,7 @@ const keptLock = z.object({
 });
 const kept = z.object({ journal: z.string(), locks: z.array(z.unknown()).max(bounds.locks) });
 
-export interface KeptLocksParts {
+interface KeptLocksParts {
   readonly stateDirectory: string;
   readonly log: Pick<Log, 'report'>;
   readonly locks: Locks;

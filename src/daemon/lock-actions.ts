@@ -41,7 +41,7 @@ import { type OtherAct, recordedOperator } from './operator.js';
 
 type LockDeed = Extract<OperatorAction, { kind: 'lock' | 'unlock' }>;
 
-export interface LockParts {
+interface LockParts {
   readonly access: Pick<AccessDesk, 'locks'>;
   readonly served: {
     readonly now: {

@@ -18,7 +18,6 @@ import {
   type DoorHead,
   type DoorOpened,
   type DoorTraffic,
-  type LockedHuman,
   type MadeNow,
   type RecordedAction,
   recordedActions,
@@ -72,7 +71,7 @@ const retryMs = 500;
 export class Daemon {
   readonly #parts: DaemonParts;
   #told: Told | undefined;
-  #locked: readonly LockedHuman[] = [];
+  #locked: NonNullable<DoorBeat['locked']> = [];
   #away: DoorFault | undefined = new DoorFault('away', 'dovegate was not asked yet');
   readonly #ended = new AbortController();
 
@@ -255,7 +254,7 @@ export function whyNotShown(fault: unknown): string | undefined {
 }
 
 /** Without why, which has a time. */
-function whoIn(locked: readonly LockedHuman[]): string {
+function whoIn(locked: NonNullable<DoorBeat['locked']>): string {
   return JSON.stringify(locked.map(({ words, isForName }) => [words, isForName]));
 }
 

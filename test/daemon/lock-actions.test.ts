@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Operator, OperatorAction } from '../../src/adapters/admin/access.js';
 import { bounds } from '../../src/bounds/bounds.js';
-import { followNames, type LockParts, withLocks } from '../../src/daemon/lock-actions.js';
+import { followNames, withLocks } from '../../src/daemon/lock-actions.js';
 import { heldNames } from '../../src/domain/judging/policy/hold.js';
 import { mayTouch } from '../../src/domain/judging/policy/match.js';
 import { type UserdbAnswer, userdbKey } from '../../src/domain/judging/policy/route.js';
@@ -32,6 +32,7 @@ admin:
 `;
 const uids = { anna: 1001, carol: 1002, root: 0, boss: 1009, bob: 1003 };
 const bob = 'user:bob@example.org';
+type LockParts = Parameters<typeof withLocks>[1];
 /** `loginUser`: as the name service says it at the admin socket. */
 type Acting = Omit<Operator, 'human'> &
   Partial<Pick<Operator, 'human'>> & { readonly loginUser?: string | undefined };

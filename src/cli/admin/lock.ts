@@ -4,14 +4,14 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import { post, type WhichDaemon } from './operate.js';
 
-export interface LockOptions extends WhichDaemon {
+interface LockOptions extends WhichDaemon {
   readonly for?: number;
   readonly destroying: boolean;
   readonly reason: string;
   readonly kill: boolean;
 }
 
-export interface UnlockOptions extends WhichDaemon {
+interface UnlockOptions extends WhichDaemon {
   readonly reason: string;
 }
 

@@ -3,7 +3,7 @@
 // checkpoint. A lock ends by the time that the gate runs: no step of the wall clock ends or prolongs one.
 
 import { bounds } from '../../bounds/bounds.js';
-import { type Lockable, mayName, type Stop, stopOn } from '../../domain/judging/policy/lock.js';
+import { type Lockable, mayName, stopOn } from '../../domain/judging/policy/lock.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { sentenceOf } from '../../domain/language/codes/codes.js';
 import { openNames } from '../../domain/people/identity/human.js';
@@ -20,8 +20,11 @@ import {
 } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, formatTime, type LockRecord } from '../../domain/records/audit/record.js';
 import type { Clock } from '../../ports/machine.js';
-import type { LockedEnding } from '../outcome/outcome.js';
+import type { Ending } from '../outcome/outcome.js';
 import type { AccessJournal } from './access-journal.js';
+
+type LockedEnding = Extract<Ending, { kind: 'locked' }>;
+type Stop = NonNullable<ReturnType<typeof stopOn>>;
 
 /** What is locked or held, by whom and why, for `forMs`; undefined: without an end. */
 type LockWish = Pick<

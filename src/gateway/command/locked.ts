@@ -2,7 +2,7 @@
 
 import type { Judgement } from '../../domain/judging/policy/judge.js';
 import type { Lockable } from '../../domain/judging/policy/lock.js';
-import type { LockedEnding } from '../outcome/outcome.js';
+import type { AccessDesk } from '../access/desk.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 
 /** `backends`: where it goes. */
@@ -19,7 +19,7 @@ export function lockableOf(
 export function lockedEnding(
   { access: { locks } }: Pick<ExchangeContext, 'access'>,
   ...command: Parameters<typeof lockableOf>
-): LockedEnding | undefined {
+): ReturnType<AccessDesk['locks']['endingOn']> {
   // Nearly always there is none.
   return locks.size === 0 ? undefined : locks.endingOn(lockableOf(...command));
 }

@@ -31,9 +31,6 @@ export interface Verdict {
   readonly lock?: string;
 }
 
-/** Of a command that a lock or a hold stops. */
-export type LockedEnding = Extract<Ending, { kind: 'locked' }>;
-
 /** Every value of the key; `lookup-` is followed by the code of the look-up. */
 export type ErrorCode = Code | `lookup-${string}`;
 

@@ -56,15 +56,13 @@ export interface DoorHead {
 
 export interface DoorBeat {
   readonly beat: 1;
-  /** Every human who is locked, with all words of today; absent: as before. */
-  readonly locked?: readonly LockedHuman[] | undefined;
-}
-
-/** Whoever has one of the words is out. `isForName`: whoever has no name now is, too. */
-export interface LockedHuman {
-  readonly words: readonly string[];
-  readonly isForName: boolean;
-  readonly why: string;
+  /**
+   * Every human who is locked, with all words of today: whoever has one of them is out, and of `isForName` whoever has no name now. Absent:
+   * as before.
+   */
+  readonly locked?:
+    | readonly { readonly words: readonly string[]; readonly isForName: boolean; readonly why: string }[]
+    | undefined;
 }
 
 /** What is shown now, without mail users, and whom the rows named: one for each, `''` for nobody. */

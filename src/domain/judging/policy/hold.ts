@@ -10,7 +10,7 @@ import type { Attempt } from './attempt.js';
 import { mayTouch } from './match.js';
 import type { Policy } from './policy.js';
 
-export interface HoldRefusal {
+interface HoldRefusal {
   readonly lock: LockEntry;
   /** Whether the line names the held user, or everybody. */
   readonly isNamed: boolean;
@@ -18,7 +18,7 @@ export interface HoldRefusal {
   readonly why: string;
 }
 
-export type Holdable = Pick<
+type Holdable = Pick<
   Attempt,
   | 'command'
   | 'effect'

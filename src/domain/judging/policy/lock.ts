@@ -6,7 +6,7 @@ import { type Human, openNames } from '../../people/identity/human.js';
 import type { Persons } from '../../people/identity/person.js';
 import { isHold, type LockEntry } from '../../records/audit/lock-book.js';
 import type { LockRecord } from '../../records/audit/record.js';
-import { type Holdable, type HoldRefusal, heldNames, refusalOfHolds } from './hold.js';
+import { heldNames, refusalOfHolds } from './hold.js';
 import { mayTouch } from './match.js';
 import type { Policy } from './policy.js';
 
@@ -14,13 +14,13 @@ export interface Lockable {
   readonly human?: Human | undefined;
   readonly listener?: string | undefined;
   readonly backends?: readonly { readonly name: string }[];
-  readonly touched?: Holdable | undefined;
+  readonly touched?: Parameters<typeof refusalOfHolds>[1] | undefined;
   readonly policy?: Pick<Policy, 'users' | 'except'>;
 }
 
-export interface Stop {
+interface Stop {
   readonly lock: LockEntry;
-  readonly hold?: HoldRefusal;
+  readonly hold?: NonNullable<ReturnType<typeof refusalOfHolds>>;
   /** Whether the client may read whose mailbox it is, and why: its policy lets it name the user, and the line does. */
   readonly isNamed: boolean;
 }
@@ -45,7 +45,7 @@ export function mayName(policy: Lockable['policy'], { locked: { user } }: LockEn
   return policy.users.matches(user) && !policy.except.matches(user);
 }
 
-function holdOn(locks: readonly LockEntry[], { touched, policy }: Lockable): HoldRefusal | undefined {
+function holdOn(locks: readonly LockEntry[], { touched, policy }: Lockable): Stop['hold'] | undefined {
   return touched && refusalOfHolds(locks.filter(isHold), touched, policy);
 }
 

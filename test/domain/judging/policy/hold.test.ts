@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
-import { type Holdable, refusalOfHolds } from '../../../../src/domain/judging/policy/hold.js';
+import { refusalOfHolds } from '../../../../src/domain/judging/policy/hold.js';
 import { judge } from '../../../../src/domain/judging/policy/judge.js';
 import { allSeries, commandsOf, type Series } from '../../../../src/domain/language/commands/catalog.js';
 import { GlobList } from '../../../../src/domain/language/names/glob.js';
@@ -30,7 +30,11 @@ interface Where {
   readonly aliases?: readonly string[];
 }
 
-function attemptOf(user: string, words: readonly string[], where: Where = {}): Holdable {
+function attemptOf(
+  user: string,
+  words: readonly string[],
+  where: Where = {},
+): Parameters<typeof refusalOfHolds>[1] {
   const { series = '2.4', aliases } = where;
   const sharedNamespaces = 'shared' in where ? where.shared : [];
   const judged = judge(plainLine(user, words), [series], judgeContext(policy, { sharedNamespaces, aliases }));
