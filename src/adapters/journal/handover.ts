@@ -2,7 +2,7 @@
 // everything else is an order, a message of plain data with exactly one report, also if the thread dies. The threads share one
 // descriptor, the lock's, because descriptors belong to the process.
 
-import type { LockDamage } from '../../domain/records/audit/lock-book.js';
+import type { LockBook } from '../../domain/records/audit/lock-book.js';
 import type { AuditRecord, TornTail } from '../../domain/records/audit/record.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -179,7 +179,7 @@ export interface Found {
     /** Why all of them ended; undefined: each has a reason of its own. */
     readonly doubt: string | undefined;
     /** Locks and holds whose records are damaged. */
-    readonly damaged: readonly LockDamage[];
+    readonly damaged: LockBook['damages'];
   };
 }
 

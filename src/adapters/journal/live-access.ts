@@ -18,7 +18,7 @@ import {
   LastEnds,
 } from '../../domain/records/audit/access-book.js';
 import { readNext } from '../../domain/records/audit/ledger.js';
-import { concernsLocks, LockBook, type LockDamage } from '../../domain/records/audit/lock-book.js';
+import { concernsLocks, LockBook } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
 import { readSegment } from './chain.js';
@@ -95,7 +95,7 @@ export class LiveAccess {
     if (this.#start !== undefined) this.#start = { ...this.#start, why: this.#start.why ?? why };
   }
 
-  get damaged(): readonly LockDamage[] {
+  get damaged(): LockBook['damages'] {
     return this.#books.locks.damages;
   }
 

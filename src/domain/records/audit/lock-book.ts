@@ -51,7 +51,7 @@ export function isHold({ locked, isUnread }: LockEntry): boolean {
 }
 
 /** What was damaged, for the log. */
-export interface LockDamage {
+interface LockDamage {
   readonly id: string;
   readonly text: string;
   /** Nothing in the journal says whom it stops, and no signature covers it: it is in force if `state` has a copy. */
