@@ -247,18 +247,14 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
     ...(command === undefined ? {} : { command }),
     ...(backend === undefined ? {} : { backend }),
   };
-  const { denial, error, status } = event;
-  const owner = ownerOf({ outcome, denial, error, status: statusWord(status) });
+  const { denial, error } = event;
+  const owner = ownerOf(event);
   const by = denial !== undefined || owner === 'policy' ? { policy: event.policy } : {};
   const found = isRecorded(event) ? { id } : {};
   const next = nextWords(owner, { denial, error, backend, policy: event.policy, place: placeWords(event) });
   const isSaid = next === ownerWords(owner, { backend });
   const why = { text: sentenceOf(event), owner, ...(!isSaid && { next }), ...by };
   return { row: { at, ...found, kind, principal, ...where, ...why }, user };
-}
-
-function statusWord(status: string): string | undefined {
-  return /^-([A-Z]{1,12})(?:\t|$)/.exec(status)?.[1];
 }
 
 /** As the client got it; where that repeats words of a client or a backend, what its code means. */

@@ -20,7 +20,9 @@ export function trafficOf(
     gate.ends(outcome, count);
     ofTeams.get(listener)?.ends(outcome, count);
   });
-  counted.eachOfBackends((backend, outcome, count) => ofBackends.get(backend)?.ends(outcome, count));
+  counted.eachOfBackends((backend, outcome, owner, count) =>
+    ofBackends.get(backend)?.ends(owner === 'server' ? outcome : 'ok', count),
+  );
   counted.eachOfDurations((listener, backend, counts) => {
     for (const each of [gate, ofTeams.get(listener), ofBackends.get(backend)]) each?.took(counts);
   });

@@ -607,6 +607,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/admin/now/problems',
       'domain/admin/now/running',
       'domain/judging/policy/decide',
+      'domain/records/story/owner',
       'gateway/outcome',
       'gateway/lookup/resolve-user',
       'adapters/host/optional-packages',

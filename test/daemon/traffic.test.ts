@@ -26,9 +26,10 @@ void test('counts are added up by team, by backend and for all; those out of ser
       visit('gone', 'failed', 4);
     },
     eachOfBackends(visit) {
-      visit('mail1', 'ok', 5);
-      visit('mail1', 'unknown', 1);
-      visit('old', 'partly', 4);
+      visit('mail1', 'ok', '-', 5);
+      visit('mail1', 'unknown', 'server', 1);
+      visit('mail1', 'failed', 'requester', 2);
+      visit('old', 'partly', 'server', 4);
     },
     bounds: [0.1, 1],
     eachOfDurations(visit) {
@@ -47,7 +48,7 @@ void test('counts are added up by team, by backend and for all; those out of ser
       { ...none, name: 'jobs', buckets: [0, 1, 0] },
     ],
     backends: [
-      { name: 'mail1', ended: 6, denied: 0, failed: 1, buckets: [4, 1, 1], waiting: 3, upstreams: 3 },
+      { name: 'mail1', ended: 8, denied: 0, failed: 1, buckets: [4, 1, 1], waiting: 3, upstreams: 3 },
       { ...none, name: 'mail2', waiting: 0, upstreams: 0 },
     ],
   });

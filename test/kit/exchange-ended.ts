@@ -24,6 +24,7 @@ export const ended: ExchangeEnded = {
   error: undefined,
   text: undefined,
   isQuoting: false,
+  isSent: true,
   bytesIn: 100,
   bytesOut: 108,
   bytesUp: 0,

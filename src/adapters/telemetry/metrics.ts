@@ -5,6 +5,7 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import { isUp, noticeState, type Running, whyNotReady } from '../../domain/admin/now/running.js';
+import { ownerOf } from '../../domain/records/story/owner.js';
 import { type EngineEvent, type ExchangeEnded, isEngineEvent } from '../../gateway/outcome/events.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -36,7 +37,7 @@ export interface Metrics {
 export interface CountedExchanges {
   /** May name a listener and an outcome more than once. */
   eachOfListeners(visit: (listener: string, outcome: string, count: number) => void): void;
-  eachOfBackends(visit: (backend: string, outcome: string, count: number) => void): void;
+  eachOfBackends(visit: (backend: string, outcome: string, owner: string, count: number) => void): void;
   readonly bounds: readonly number[];
   /** The number in each bucket alone, with one more above all bounds. */
   eachOfDurations(visit: (listener: string, backend: string, counts: readonly number[]) => void): void;
@@ -75,9 +76,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   const backendExchanges = tally(
     'backend_exchanges_total',
-    'Commands that were allowed and had a backend, by outcome.',
+    'Commands that were sent to a backend, or would have been but for a fault of it, by outcome and who can change that (-: it is ok).',
     'backend',
     'outcome',
+    'owner',
   );
   const shadowDiffers = tally(
     'shadow_differs_total',
@@ -87,7 +89,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   const exchangeSeconds = histogram(
     'exchange_duration_seconds',
-    'From a command line to the end of its reply, of commands that were allowed and had a backend.',
+    'From a command line to the end of its reply, of commands that were sent to a backend.',
     exchangeBuckets,
     'listener',
     'backend',
@@ -161,8 +163,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     relayed.add(bytesOut, 'out');
     relayed.add(bytesUp, 'up');
     if (backend !== undefined) {
-      backendExchanges.add(1, backend, outcome);
-      exchangeSeconds.add(durationMs / 1000, listener, backend);
+      const owner = outcome === 'ok' ? '-' : ownerOf(event);
+      if (event.isSent || owner === 'server') backendExchanges.add(1, backend, outcome, owner);
+      if (event.isSent) exchangeSeconds.add(durationMs / 1000, listener, backend);
     }
     if (waitMs !== undefined) waitSeconds.add(waitMs / 1000);
   }
@@ -193,7 +196,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
         exchanges.each(([listener = '', , , outcome = ''], count) => visit(listener, outcome, count));
       },
       eachOfBackends(visit) {
-        backendExchanges.each(([backend = '', outcome = ''], count) => visit(backend, outcome, count));
+        backendExchanges.each(([backend = '', outcome = '', owner = ''], count) =>
+          visit(backend, outcome, owner, count),
+        );
       },
       bounds: exchangeSeconds.bounds,
       eachOfDurations(visit) {

@@ -322,6 +322,7 @@ export function endedOf(facts: CompletionFacts, isTold: boolean, shadow?: Outcom
     error: verdict.error,
     text: saidOf(facts).sentence,
     isQuoting: verdict.isQuoting === true,
+    isSent: facts.isSent,
     bytesIn: facts.count?.bytesIn ?? 0,
     bytesOut,
     bytesUp: facts.isSent ? (facts.input?.bytes ?? 0) : 0,

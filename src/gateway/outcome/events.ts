@@ -59,6 +59,8 @@ export interface ExchangeEnded {
   readonly text: string | undefined;
   /** The sentence repeats words of a client or a backend, which not everybody may read. */
   readonly isQuoting: boolean;
+  /** Whether a byte of the command went upstream. */
+  readonly isSent: boolean;
   /** Bytes of the reply as the backend sent them, and all bytes sent to the client. */
   readonly bytesIn: number;
   readonly bytesOut: number;

@@ -91,8 +91,8 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     'dovegate_exchanges_total{listener="support",command="quota get",decision="allow",outcome="failed"}': 1,
     'dovegate_exchanges_total{listener="support",command="quota get",decision="deny",outcome="denied"}': 1,
     'dovegate_shadow_differs_total{policy="support",outcome="over-limit"}': 1,
-    'dovegate_backend_exchanges_total{backend="mail1",outcome="ok"}': 1,
-    'dovegate_backend_exchanges_total{backend="mail1",outcome="failed"}': 1,
+    'dovegate_backend_exchanges_total{backend="mail1",outcome="ok",owner="-"}': 1,
+    'dovegate_backend_exchanges_total{backend="mail1",outcome="failed",owner="server"}': 1,
     'dovegate_relayed_bytes_total{direction="in"}': 100,
     'dovegate_relayed_bytes_total{direction="out"}': 226,
     'dovegate_relayed_bytes_total{direction="up"}': 7,
@@ -127,9 +127,36 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     ['support', 'ok', 1],
     ['support', 'failed', 1],
     ['support', 'denied', 1],
-    ['mail1', 'ok', 1],
-    ['mail1', 'failed', 1],
+    ['mail1', 'ok', '-', 1],
+    ['mail1', 'failed', 'server', 1],
     ['support', 'mail1', [...bounds, 0].map((bound) => (bound === 0.025 ? 2 : 0))],
+  ]);
+  metrics.close();
+});
+
+test('a backend has the times of what was sent there, and the failures that are its own', async () => {
+  const { metrics } = open();
+  const failed = { ...ended, outcome: 'failed', status: '-TEMPFAIL', durationMs: 405 } as const;
+  const unsent = { ...failed, isSent: false, upstream: undefined, durationMs: 1 } as const;
+  for (const error of ['backend-drained', 'queue-full', 'audit-failed', 'draining'] as const)
+    metrics.observe({ ...unsent, error });
+  metrics.observe({ ...unsent, decision: 'deny', outcome: 'denied' });
+  metrics.observe({ ...unsent, error: 'dial-refused' });
+  metrics.observe({ ...failed, status: '-NOUSER' });
+  metrics.observe({ ...failed, outcome: 'unknown', error: 'killed' });
+  metrics.observe({ ...failed, error: 'closed-early' });
+  metrics.observe(ended);
+  const series = 'dovegate_backend_exchanges_total';
+  const times = 'dovegate_exchange_duration_seconds_count';
+  const values = [...(await valuesOf(metrics))].filter(
+    ([name]) => name.startsWith(series) || name.startsWith(times),
+  );
+  assert.deepEqual(values, [
+    [`${series}{backend="mail1",outcome="failed",owner="server"}`, 2],
+    [`${series}{backend="mail1",outcome="failed",owner="requester"}`, 1],
+    [`${series}{backend="mail1",outcome="unknown",owner="operator"}`, 1],
+    [`${series}{backend="mail1",outcome="ok",owner="-"}`, 1],
+    [`${times}{listener="support",backend="mail1"}`, 4],
   ]);
   metrics.close();
 });

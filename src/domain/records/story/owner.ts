@@ -48,18 +48,17 @@ export function ownerWords(
   }
 }
 
-/** `status`: the word of the status line; undefined: there is none, or it is `+`. */
 export function ownerOf(ended: {
   readonly outcome: string;
   readonly denial: string | undefined;
   readonly error: string | undefined;
-  readonly status: string | undefined;
+  readonly status: string;
 }): TroubleOwner {
   const { outcome, denial, error, status } = ended;
   if (error !== undefined && ofOperator.has(error)) return 'operator';
   if (outcome === 'denied') return ofRequester.has(denial ?? error ?? '') ? 'requester' : 'policy';
-  if (error === undefined)
-    return status !== undefined && statusesOfRequester.has(status) ? 'requester' : 'server';
+  const [, word = ''] = /^-([A-Z]{1,12})(?:\t|$)/.exec(status) ?? [];
+  if (error === undefined) return statusesOfRequester.has(word) ? 'requester' : 'server';
   if (ofPolicy.has(error)) return 'policy';
   if (outcome === 'unparsable' || ofRequester.has(error)) return 'requester';
   return ofServer.has(error) || /^(lookup|reply)-/.test(error) ? 'server' : 'gate';

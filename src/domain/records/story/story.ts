@@ -253,12 +253,7 @@ function endedOf(
     owner:
       completion === undefined || outcome === 'ok'
         ? undefined
-        : ownerOf({
-            outcome,
-            denial: denial || undefined,
-            error: error || undefined,
-            status: /^-([A-Z]{1,12})/.exec(status)?.[1],
-          }),
+        : ownerOf({ outcome, denial: denial || undefined, error: error || undefined, status }),
     cause:
       completion === undefined
         ? { kind: 'open', status: overdue }
