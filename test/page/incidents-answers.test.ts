@@ -193,6 +193,25 @@ void test('what is older than a day is not shown', async (t) => {
   assert.deepEqual((await ask()).rows, []);
 });
 
+void test('a stop in good order before the day that is shown is a stop, and a drain of then still one', async (t) => {
+  const drain = past(startMs).slice(-1);
+  const commands = recordsOf(2).slice(0, 2);
+  const stop = { time: startMs + hourMs, event: 'stop' } as const;
+  const start = { time: startMs + 30 * hourMs, event: 'start', last_seq: 4 } as const;
+  const { ask } = open(
+    t,
+    [...commands, ...drain, stop, start, { ...start, last_seq: undefined }],
+    startMs + 31 * hourMs,
+  );
+  assert.deepEqual(
+    (await ask()).rows.map(({ since, text }) => [Date.parse(since ?? '') - startMs, text]),
+    [
+      [330 * second, 'mail1 is drained by anna.'],
+      [hourMs, 'dovegate was stopped and started again.'],
+    ],
+  );
+});
+
 void test('in threads of looks: each answer gives its place back', async (t) => {
   const directory = openFolder(t);
   writeJournal(directory, past(startMs));

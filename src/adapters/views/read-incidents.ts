@@ -54,7 +54,14 @@ export async function readIncidents(
   }
   const { fromSeq = 0, toSeq = 0 } = looked.finish(undefined, undefined) ?? {};
   const isSince = ({ record }: Turn): boolean => (parseTime(String(record['time'])) ?? 0) >= sinceMs;
-  return { turns: turns.filter(isSince), fromSeq, toSeq, isThrough };
+  // What was so when that time began is told by the last turns before it.
+  const last = new Map(turns.filter((turn) => !isSince(turn)).map((turn) => [kindOf(turn), turn]));
+  const kept = turns.filter((turn) => isSince(turn) || last.get(kindOf(turn)) === turn);
+  return { turns: kept, fromSeq, toSeq, isThrough };
+}
+
+function kindOf({ record: { event, action, backend, error } }: Turn): string {
+  return JSON.stringify([event, action, backend, error === 'backend-drained']);
 }
 
 function turnsIn(bytes: Buffer): readonly (readonly [seq: number, turn: Turn])[] {
