@@ -153,15 +153,16 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       if ('code' in caller) return refused(caller);
       const { person } = caller;
       const { name: by, users } = person;
-      // With a first record after the last one there are none.
-      if (facts.fromSeq <= facts.toSeq && facts.toSeq > journal.seq)
-        return refused({ code: 'malformed', text: 'facts: there are no records up to toSeq' });
       const asked = formatFilter(filter);
       // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
       const words = [...from, ...asked, ...after, ...(shown === undefined ? [] : [`shown=${shown}`])];
       const again = () => whyNotNow(asking, ['audit']);
       const why = await notes.note(person, 'audit-extract', words, rows, peer, again);
       if (why !== undefined) return refused(why);
+      // Asked behind that record: what the page read, the thread of the journal wrote before it. With a first record after the last one
+      // there are none.
+      if (facts.fromSeq <= facts.toSeq && facts.toSeq > journal.seq)
+        return refused({ code: 'malformed', text: 'facts: there are no records up to toSeq' });
       const timeMs = clock.wallMs();
       const head = formatExtractHead({
         ...facts,
