@@ -47,7 +47,7 @@ export interface GatewayOptions {
   readonly authority?: Authority;
   /** More files for the daemon's folder, by name. */
   readonly files?: Readonly<Record<string, string>>;
-  /** What starts the daemon, as for `startDaemon`. */
+  /** What starts the daemon and the page, as for `startDaemon`. */
   readonly launcher?: readonly string[];
   /** More variables of the daemon's environment. */
   readonly env?: Readonly<Record<string, string>>;
@@ -97,6 +97,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
     password: backendPassword,
     ...options.backend,
   });
+  const launcher = options.launcher === undefined ? {} : { launcher: options.launcher };
   // Ends after the daemon, which is the one who is asked to end in order.
   const daemon = await startDaemon(owner, {
     config: configurationOf(backend.address, options),
@@ -107,13 +108,13 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
     },
     ...(options.env === undefined ? {} : { env: options.env }),
     ...(options.program === undefined ? {} : { program: options.program }),
-    ...(options.launcher === undefined ? {} : { launcher: options.launcher }),
+    ...launcher,
   }).catch(async (fault: unknown) => {
     await backend.close();
     throw fault;
   });
   owner.after(() => backend.close());
-  const page = /^ {2}page:/m.test(options.more ?? '') ? await startPage(owner, daemon) : undefined;
+  const page = /^ {2}page:/m.test(options.more ?? '') ? await startPage(owner, daemon, launcher) : undefined;
   return {
     daemon,
     page,

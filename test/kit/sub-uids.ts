@@ -1,9 +1,10 @@
 // One human who is as many uids as the range of subordinate uids in /etc/subuid allows, by the system's own newuidmap: what rootless
 // containers do. The host's files stay as they are: whoever starts in here sees others in their place.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, type Owner } from './folder.js';
+import { launcherWith, rangeUids } from './standing.js';
 
 export interface ManyUids {
   /** Starts a program where /etc/passwd and /etc/subuid know the human. */
@@ -30,7 +31,7 @@ export interface ConnectOptions {
 export type Seen = Readonly<Record<string, number>>;
 
 export const manyUidsOwner = { uid: 39_000, name: 'mallory', group: 39_100 } as const;
-const range = { first: 3_900_000, count: 65_536 } as const;
+const first = 3_900_000;
 
 /** For Node alone. Its real uid is the namespace's root, so that it may become any mapped uid for the time of a connect. */
 const speaker = `
@@ -87,19 +88,13 @@ export function openManyUids(owner: Owner): ManyUids {
   const folder = makeFolder();
   chmodSync(folder, 0o711);
   const { uid, name, group } = manyUidsOwner;
-  const [passwd, subuid] = [join(folder, 'passwd'), join(folder, 'subuid')];
-  writeFileSync(passwd, `${readFileSync('/etc/passwd', 'utf8')}${name}:x:${uid}:${uid}::/:/bin/sh\n`, {
-    mode: 0o644,
-  });
-  writeFileSync(subuid, `${name}:${range.first}:${range.count}\n`, { mode: 0o644 });
-  const mounts = `mount --bind ${passwd} /etc/passwd; mount --bind ${subuid} /etc/subuid`;
-  const launcher = ['unshare', '--mount', 'sh', '-ec', `${mounts}; exec "$@"`, 'sh'];
+  const launcher = launcherWith(owner, [{ name, uid, range: first }]);
   const inside = `
 unshare --user sh -c 'read go <&3; exec "$@" 3<&-' sh "$@" 3< "$FIFO" &
 pid=$!
 exec 4> "$FIFO"
 while [ "$(readlink /proc/$pid/ns/user)" = "$(readlink /proc/self/ns/user)" ]; do sleep 0.01; done
-newuidmap $pid 0 ${uid} 1 1 ${range.first} ${range.count - 1}
+newuidmap $pid 0 ${uid} 1 1 ${first} ${rangeUids - 1}
 echo go >&4
 wait $pid`;
   const running = new Set<ChildProcess>();
@@ -109,7 +104,7 @@ wait $pid`;
   let started = 0;
   return {
     launcher,
-    first: range.first,
+    first,
     connect(options) {
       started += 1;
       const fifo = join(folder, `go-${started}`);
