@@ -1,7 +1,7 @@
 // The human behind a connection, an act at the admin socket, or an act on the page: one value, made once from all that is known, which
-// locks, holds and approvals compare. Its words: `uid:1001` (of the process, of its login, and of the owner of its range of subordinate uids),
-// `account:anna`, `key:anna`, `page:anna`, `oidc:anna@example.com`, and `name:anna` for each name: an account, a key and a UNIX user of one
-// name are taken for one human. Behind sudo these are the words of two, and both are asked for.
+// locks, holds and approvals compare. Its words: `uid:1001` (of the process, of its login, and of the owner of its range of subordinate
+// uids), `account:anna`, `key:anna`, `page:anna`, `oidc:anna@example.com`, and `name:anna` for each name: an account, a key and a UNIX user
+// of one name are taken for one human. Behind sudo these are the words of two, and both are asked for.
 
 import { ownersOf, type Peer } from './peer.js';
 import type { Persons } from './person.js';
