@@ -258,43 +258,51 @@ export function sinksOf(
 
 /** Undefined: it is of no kind, or of several. */
 function sinkOf(raw: RawSink): SinkSettings | undefined {
-  const { syslog: place, nats: servers, otlp: url, file: path, caFile, serverName, keyPins } = raw;
-  if ([place, servers, url, path].filter((each) => each !== undefined).length !== 1) return undefined;
-  const client = clientOf(raw);
-  const shared = { ...(caFile !== undefined && { caFile }), ...(client && { client }) };
-  if (place !== undefined)
-    return {
+  const [made, another] = kinds.map((kind) => settingsOf[kind](raw)).filter((each) => each !== undefined);
+  return another === undefined ? made : undefined;
+}
+
+/** Undefined: it is not of that kind. */
+const settingsOf: {
+  readonly [Kind in (typeof kinds)[number]]: (
+    raw: RawSink,
+  ) => Extract<SinkSettings, { kind: Kind }> | undefined;
+} = {
+  syslog: ({ syslog: place, serverName, keyPins, ...raw }) =>
+    place && {
       kind: 'syslog',
       name: nameOf(place),
       ...place,
       serverName: serverName ?? place.host,
       keyPins,
-      ...shared,
+      ...sharedOf(raw),
+    },
+  nats: ({ nats: servers, stream, hostWord, credentialsFile, settleMs, verifiers, ...raw }) => {
+    const [first] = servers ?? [];
+    if (servers === undefined || first === undefined) return undefined;
+    const own = {
+      stream,
+      settleMs,
+      verifiers,
+      ...(hostWord !== undefined && { hostWord }),
+      ...(credentialsFile !== undefined && { credentialsFile }),
     };
-  if (url !== undefined) {
-    const { headersFile } = raw;
-    const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-    const name = `${url.hostname}:${port}`;
-    return {
+    return { kind: 'nats', name: nameOf(first), servers, ...own, ...sharedOf(raw) };
+  },
+  otlp: ({ otlp: url, headersFile, ...raw }) =>
+    url && {
       kind: 'otlp',
-      name,
+      name: `${url.hostname}:${Number(url.port) || (url.protocol === 'https:' ? 443 : 80)}`,
       url: url.href,
       ...(headersFile !== undefined && { headersFile }),
-      ...shared,
-    };
-  }
-  if (path !== undefined) return { kind: 'file', name: path, path };
-  const [first] = servers ?? [];
-  if (servers === undefined || first === undefined) return undefined;
-  const { stream, hostWord, credentialsFile, settleMs, verifiers } = raw;
-  const own = {
-    stream,
-    settleMs,
-    verifiers,
-    ...(hostWord !== undefined && { hostWord }),
-    ...(credentialsFile !== undefined && { credentialsFile }),
-  };
-  return { kind: 'nats', name: nameOf(first), servers, ...own, ...shared };
+      ...sharedOf(raw),
+    },
+  file: ({ file: path }) => (path === undefined ? undefined : { kind: 'file', name: path, path }),
+};
+
+function sharedOf(raw: Pick<RawSink, 'caFile' | 'certificateFile' | 'keyFile'>) {
+  const client = clientOf(raw);
+  return { ...(raw.caFile !== undefined && { caFile: raw.caFile }), ...(client && { client }) };
 }
 
 function nameOf({ host, port }: HostAndPort): string {
