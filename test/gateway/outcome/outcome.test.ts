@@ -245,7 +245,7 @@ void test('every code of the table is produced, here or where a session or a req
     judgeEnding({ kind: 'denied', code: 'no-rule', reason: 'x', policy: 'p', request: 'x' }).clientCode,
   );
   made.add(judgeEnding({ kind: 'grant-over', grant: 'x', policy: 'p' }).clientCode);
-  for (const code of ['locked', 'held'] as const)
+  for (const code of ['locked', 'held', 'lock-unread'] as const)
     made.add(judgeEnding({ kind: 'locked', code, lock: 'x', isNamed: true, values: {} }).clientCode);
   made.add(judgeEnding({ kind: 'cut-off', isSent: false, by: 'grant' }).clientCode);
   for (const why of ['cut', 'late', 'too-long', 'command-like'] as const)

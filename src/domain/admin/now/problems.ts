@@ -67,7 +67,7 @@ export const foundCodes = {
   ],
   locked: [
     'a lock is in force: on whom or what, by whom, until when, why (a mail user is not named)',
-    '`dovegate unlock` when it is settled; of the fleet: `dovegate audit fleet unlock`',
+    '`dovegate unlock` when it is settled',
   ],
   held: [
     'a hold is in force: by whom, since when, and who asked to lift it (the mail user is not named)',

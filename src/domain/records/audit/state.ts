@@ -1,10 +1,10 @@
 // Records that are a database, read back: each key by its form in the table of keys. A journal may have been damaged, or be of somebody who
 // writes to the disk, so a value of another form is left out and named; whoever folds the records decides what stands then.
 
-import * as z from 'zod';
 import { bounds } from '../../../bounds/bounds.js';
 import { type Form, type RecordKey, recordKeys, rowOf } from './keys.js';
-import { type AuditRecord, asTimeMs, isDistanceMs, msMax, parseTime } from './record.js';
+import { type AuditRecord, asTimeMs, isCount, isDistanceMs, parseTime } from './record.js';
+import { isObject } from './stored.js';
 
 export type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
 
@@ -15,25 +15,38 @@ export interface ReadState<Event extends AuditRecord['event']> {
   readonly faults: readonly RecordKey[];
 }
 
-const whole = z.string().max(bounds.recordBytes);
-/** A text whose record had no room for all of it: its beginning. */
-const text = z.union([whole, z.object({ cut: whole }).transform(({ cut }) => `${cut}…`)]);
-const number = z.number().min(-msMax).max(msMax);
-const natural = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
-const member = z.union([text, z.number(), z.boolean()]).optional();
+/** The value as it counts; undefined: it is of another form. */
+type Shape = (value: unknown) => unknown;
 
-const forms: Readonly<Record<Form, z.ZodType>> = {
-  count: natural,
-  ms: number.min(0),
-  step: number,
-  flag: z.boolean(),
-  true: z.literal(true),
-  time: whole.refine((each) => parseTime(each) !== undefined),
+const where =
+  (isShape: (value: unknown) => boolean): Shape =>
+  (value) =>
+    isShape(value) ? value : undefined;
+const isWhole = (value: unknown): value is string =>
+  typeof value === 'string' && value.length <= bounds.recordBytes;
+const whole = where(isWhole);
+const list = (isItem: (value: unknown) => boolean): Shape =>
+  where((value) => Array.isArray(value) && value.every(isItem));
+const one = (...words: readonly unknown[]): Shape => where((value) => words.includes(value));
+/** A text whose record had no room for all of it: its beginning. */
+const text: Shape = (value) => (isObject(value) && isWhole(value['cut']) ? `${value['cut']}…` : whole(value));
+const isMember = (value: unknown): boolean =>
+  value === undefined || typeof value === 'boolean' || Number.isFinite(value) || text(value) !== undefined;
+const members = (isShape: (value: unknown, name: string) => boolean): Shape =>
+  where((value) => isObject(value) && Object.entries(value).every(([name, each]) => isShape(each, name)));
+
+const forms: Readonly<Record<Form, Shape>> = {
+  count: where(isCount),
+  ms: where((value) => isDistanceMs(value) && value >= 0),
+  step: where(isDistanceMs),
+  flag: one(true, false),
+  true: one(true),
+  time: where((value) => isWhole(value) && parseTime(value) !== undefined),
   digest: whole,
-  texts: z.array(whole),
-  args: z.array(z.union([whole, z.object({ hmac: whole })])),
-  parts: z.array(z.unknown()),
-  lost: z.union([natural, z.literal('unknown')]),
+  texts: list(isWhole),
+  args: list((each) => isWhole(each) || (isObject(each) && isWhole(each['hmac']))),
+  parts: where(Array.isArray),
+  lost: (value) => (value === 'unknown' ? value : where(isCount)(value)),
 };
 
 /** What one is found, judged or compared by. */
@@ -41,23 +54,19 @@ const names: readonly RecordKey[] = [
   ...(['lock', 'to', 'user', 'backend', 'listener', 'request', 'grant', 'policy', 'principal'] as const),
   ...(['action', 'by'] as const),
 ];
-const own: Partial<Record<RecordKey, z.ZodType>> = {
+const own: Partial<Record<RecordKey, Shape>> = {
   ...Object.fromEntries(names.map((key) => [key, whole])),
-  scope: z.enum(['command', 'user']),
-  case: z.literal('keep'),
-  bound: z.object({
-    rule: whole.optional(),
-    line: whole.optional(),
-    login: whole.optional(),
-    credential: whole.optional(),
-    uid: natural.optional(),
-  }),
+  scope: one('command', 'user'),
+  case: one('keep'),
+  bound: members((each, name) =>
+    name === 'uid' ? isCount(each) : ['rule', 'line', 'login', 'credential'].includes(name) && isWhole(each),
+  ),
 };
 
-function shapeOf(key: RecordKey): z.ZodType {
-  const { form, members } = rowOf(key);
+function shapeOf(key: RecordKey): Shape {
+  const { form, members: own } = rowOf(key);
   if (form !== undefined) return forms[form];
-  return members === undefined ? text : z.record(z.string(), member);
+  return own === undefined ? text : members(isMember);
 }
 
 const shapes = new Map(recordKeys.map((key) => [key, own[key] ?? shapeOf(key)]));
@@ -69,8 +78,8 @@ export function readState<Event extends AuditRecord['event']>(raw: Followed, eve
   for (const [key, shape] of shapes) {
     const value = raw[key];
     if (value === undefined || key === 'carried' || key === 'at') continue;
-    const found = shape.safeParse(value);
-    if (found.success) kept[key] = found.data;
+    const found = shape(value);
+    if (found !== undefined) kept[key] = found;
     // Arguments may be cut: who needs them looks whether they are there.
     else if (key !== 'args' || !Array.isArray(value)) faults.push(key);
   }
@@ -81,5 +90,5 @@ export function readState<Event extends AuditRecord['event']>(raw: Followed, eve
 
 /** The texts of a list that is damaged. */
 export function textsLeft(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter((each) => whole.safeParse(each).success) : [];
+  return Array.isArray(value) ? value.filter(isWhole) : [];
 }
