@@ -1,5 +1,5 @@
-// What a human can do at each kind of socket of the gate and of its page: a request for each act, and what its answer says once it went past
-// all that asks who acts, though what it names may not exist.
+// What a human can do at each kind of socket of the gate and of its page: a request for each act, and what its answer says once it went
+// past all that asks who acts, though what it names may not exist.
 import assert from 'node:assert/strict';
 import { actionRoutes } from '../../src/adapters/admin/access.js';
 import { actionBudgets } from '../../src/daemon/door-budget.js';

@@ -1,6 +1,6 @@
-// Goal: one human is one human by each way in and for each act. A table, made from the lists in the code: every act of every kind of socket,
-// by every way that leads there, for a human who is locked, for one who asked for it, and for a second one. What must not happen: an act of
-// a locked human, a decision by whoever asked for it, an act or a way without a row.
+// Goal: one human is one human by each way in and for each act. A table, made from the lists in the code: every act of every kind of
+// socket, by every way that leads there, for a human who is locked, for one who asked for it, and for a second one.
+// What must not happen: an act of a locked human, a decision by whoever asked for it, an act or a way without a row.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -10,8 +10,8 @@ import { openHumanWays, type Way, type Who, whos } from '../kit/human-ways.js';
 import { skipped } from '../kit/skipped.js';
 
 /**
- * What became of an act. `self`: refused to whoever asked; `nobody`: refused, because it is not known which human acts; `stranger`: no right
- * here; `done`: it went past all that asks who acts.
+ * What became of an act. `self`: refused to whoever asked; `nobody`: refused, because it is not known which human acts; `stranger`: no
+ * right here; `done`: it went past all that asks who acts.
  */
 type Outcome = 'locked' | 'self' | 'nobody' | 'stranger' | 'done';
 
