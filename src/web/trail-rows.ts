@@ -142,12 +142,13 @@ export function lookedWith(before: Looked | undefined, { looked }: TrailEnd): Lo
   };
 }
 
-/** `Looked through 1,234 records from {...} to {...}.` Times are marked. */
-export function lookedText(looked: Looked | undefined, isThrough: boolean): string {
+/** `Looked through 1,234 records from {...} to {...}.` Times are marked. `isSince`: up to a time. */
+export function lookedText(looked: Looked | undefined, isThrough: boolean, isSince = false): string {
   if (looked === undefined) return 'The journal holds no records of that time.';
   const { records, fromTime, toTime } = looked;
   const range = fromTime === undefined || toTime === undefined ? '' : ` from {${fromTime}} to {${toTime}}`;
-  const end = isThrough ? '; nothing older is left' : '';
+  const left = isSince ? 'older ones were not asked for' : 'nothing older is left';
+  const end = isThrough ? `; ${left}` : '';
   return `For these rows ${plural(records, 'record was', 'records were')} looked through${range}${end}.`;
 }
 

@@ -424,7 +424,10 @@ function Results(props: ResultsProps) {
             <p role="status">
               {isBusy ? 'Searching … ' : ''}
               {(found !== undefined || !isBusy) && fault === undefined && (
-                <Sentence text={lookedText(found?.looked, isThrough)} isExact />
+                <Sentence
+                  text={lookedText(found?.looked, isThrough, parsed.filter.sinceMs !== undefined)}
+                  isExact
+                />
               )}
               {found !== undefined &&
                 found.leftOut > 0 &&

@@ -57,7 +57,7 @@ browserTest('who changed the policies, what that permits, and what ran under it'
   // A row opens the commands of its time.
   await rows.nth(1).focus();
   await page.keyboard.press('Enter');
-  await page.getByText('nothing older is left').waitFor();
+  await page.getByText('older ones were not asked for').waitFor();
   const found = await page.getByRole('table').locator('[data-row]').allInnerTexts();
   assert.equal(found.length, 2);
   assert.match(found.join(), /quota get[^]*mailbox delete/);

@@ -120,6 +120,7 @@ void test('pages add up what they looked through', () => {
     lookedText(two, true),
     'For these rows 2,000 records were looked through from {A} to {C}; nothing older is left.',
   );
+  assert.match(lookedText(two, true, true), /from \{A\} to \{C\}; older ones were not asked for\.$/);
   assert.equal(lookedWith(two, { rows: 0 }), two);
   assert.match(lookedText(undefined, true), /^The journal holds no records/);
   assert.deepEqual(

@@ -6,7 +6,7 @@ import type { Exclusion } from '../../admin/page/leave-out.js';
 import { countWords, refusedWords } from '../../language/words/words.js';
 import { asCount, parseLine, parseTime } from '../audit/record.js';
 import { type StoredRecord, textIn } from '../audit/stored.js';
-import { classOfOutcome, isFitting, isPerson, notOk } from '../story/row.js';
+import { isFitting, isPerson, notOk } from '../story/row.js';
 import type { Certainty } from '../story/story.js';
 import { type ExchangeRow, kindsOf, recordAround, type TrailFilter } from '../trail/search.js';
 
@@ -23,7 +23,23 @@ export interface OnlyCounted {
 const limitText = Buffer.from('"event":"limit"');
 /** What is only counted has no id, and used no grant. */
 const ofRecords = ['id', 'grant'] as const;
-const untold = ['user', 'command', 'backend', 'policy', 'effect', 'session', 'text'] as const;
+const untold = [
+  'user',
+  'command',
+  'backend',
+  'policy',
+  'effect',
+  'session',
+  'text',
+  'would',
+  'shadow',
+] as const;
+/** By `action`: how what it counts may have ended, with the words of those classes. */
+const endsOf: ReadonlyMap<string, readonly string[]> = new Map([
+  ['refused', ['denied', 'limited', 'unparsable', notOk]],
+  ['unsent', ['failed', 'timeout', 'aborted', 'unknown', notOk]],
+  ['page-refused', ['denied', notOk]],
+]);
 
 export type OnlyCounter = ReturnType<typeof createOnlyCounted>;
 
@@ -149,18 +165,15 @@ export function onlyCountedText(
 function fitOf(record: StoredRecord, filter: TrailFilter, not: readonly Exclusion[] = []): Certainty {
   const action = textIn(record, 'action');
   const { sinceMs = -Infinity, untilMs = Infinity, outcome, principal, by, listener } = filter;
-  const isCommand = action === 'refused' || action === 'unsent';
-  if (!isCommand && action !== 'page-refused') return 'no';
-  if (!kindsOf(filter).has(isCommand ? 'command' : 'session')) return 'no';
-  if (ofRecords.some((key) => filter[key] !== undefined)) return 'no';
+  if (!kindsOf(filter).has(action === 'page-refused' ? 'session' : 'command')) return 'no';
+  const ends = endsOf.get(action) ?? [];
+  if (!ends.includes(outcome ?? notOk) || ofRecords.some((key) => filter[key] !== undefined)) return 'no';
+  // A search takes a backend for that of a refused command only where the command was sent.
+  if (filter.backend !== undefined && action !== 'unsent') return 'no';
   const timeMs = parseTime(textIn(record, 'time')) ?? 0;
   if (timeMs < sinceMs || timeMs >= untilMs) return 'no';
   let isSure = untold.every((key) => filter[key] === undefined);
-  if (outcome !== undefined && outcome !== notOk) {
-    const group = classOfOutcome(outcome);
-    if (group === 'ok' || (group === 'denied') !== (action !== 'unsent')) return 'no';
-    isSure &&= outcome === 'denied';
-  }
+  isSure &&= [undefined, notOk, 'denied'].includes(outcome);
   // Events of several names of one human have none, and those of the page no listener.
   const who = textIn(record, 'principal');
   const isWho =

@@ -67,6 +67,12 @@ const cases: readonly (readonly [TrailFilter, string])[] = [
   [{ text: 'ticket' }, '0 0 25'],
   // A counted command has neither.
   [{ id: 'X1' }, '0 0 0'],
+  // A command that was refused met no backend, and one that ended with nothing sent is neither open nor done in part.
+  [{ backend: 'mail1' }, '0 0 3'],
+  [{ outcome: 'open' }, '0 0 0'],
+  [{ outcome: 'partly' }, '0 0 0'],
+  [{ outcome: 'refused', kind: 'all' }, '0 0 0'],
+  [{ would: 'any' }, '0 0 25'],
   [{ grant: 'G1' }, '0 0 0'],
 ];
 for (const [filter, expected] of cases)
