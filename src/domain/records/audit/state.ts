@@ -64,9 +64,9 @@ const own: Partial<Record<RecordKey, Shape>> = {
 };
 
 function shapeOf(key: RecordKey): Shape {
-  const { form, members: own } = rowOf(key);
+  const { form, members: of } = rowOf(key);
   if (form !== undefined) return forms[form];
-  return own === undefined ? text : members(isMember);
+  return of === undefined ? text : members(isMember);
 }
 
 const shapes = new Map(recordKeys.map((key) => [key, own[key] ?? shapeOf(key)]));
