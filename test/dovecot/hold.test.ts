@@ -262,6 +262,7 @@ function linesOf(lab: Lab, user: string, guid: string): readonly Line[] {
     ['flags add', '\\Flagged \\deleted', ...inbox],
     ['flags remove', '\\Seen', ...inbox],
     ['flags replace', '\\Answered', ...inbox],
+    ['flags replace', '', ...inbox],
     ['move', 'Archive', ...inbox],
     ['move', 'Archive', 'user', alice, ...inbox],
     ['deduplicate', '-m', 'mailbox', 'Dupes', 'all'],

@@ -19,8 +19,8 @@ import { regexWords } from './regex.js';
 /** `user`: of the command, for conditions on locations. */
 export function passes(test: ValueTest, values: readonly string[] | undefined, user?: string): boolean {
   if (test.kind === 'any') return true;
-  if (test.kind === 'present') return values !== undefined;
   if (test.kind === 'absent') return values === undefined;
+  if (test.kind === 'present') return values !== undefined && values.length > 0;
   if (values === undefined) return test.isOptional;
   return values.length > 0 && passesAll(test, values, user);
 }

@@ -285,6 +285,8 @@ function conditionFor(
   const given = attempts.filter(({ parsed }) => parsed.values.has(name));
   const isAlways = given.length === attempts.length;
   const whatever = isAlways ? 'present' : 'any';
+  // An empty list meets no other condition.
+  if (given.some(({ parsed }) => parsed.values.get(name)?.length === 0)) return 'any';
   if (type === 'bool' || !isNarrow) return whatever;
   const written = given.flatMap(({ parsed }) => parsed.values.get(name) ?? []);
   const readings = given.flatMap(({ parsed, mailboxNames }) =>

@@ -219,6 +219,8 @@ export function readNamed(
       if (isMask(user)) mask = user;
       continue;
     }
+    // An empty list of flags is one, and takes all away.
+    if (texts.length === 0 && textOfList(command, parameter) !== undefined) given.set(parameter, []);
     for (const text of texts) {
       const refusal = addValue(given, parameter, text);
       if (refusal !== undefined) return refusal;
@@ -289,12 +291,12 @@ function textsOf({ type }: Parameter, value: JsonValue): readonly string[] | und
 
 /**
  * 2.3 joins the words of `field` and `flag` by blanks before parsing, so `["uid flags"]` is two; in 2.4 it is one name. In 2.3 an empty
- * field is ignored; an empty flag fails.
+ * field is ignored; one empty flag is an empty list, several fail.
  */
 function joinedWords(command: Command, parameter: Parameter, texts: readonly string[]): readonly string[] {
   if (textOfList(command, parameter) === undefined) return texts;
   const words = texts.flatMap((text) => text.split(' '));
-  return parameter.name === 'field' ? words.filter(Boolean) : words;
+  return parameter.name === 'field' || words.length === 1 ? words.filter(Boolean) : words;
 }
 
 /** `copy` and `move` of 2.3 take the word `user` and the source user from the start of their query, whatever their origin. */

@@ -33,8 +33,8 @@ export interface ParsedArguments {
   readonly series: Series;
   /**
    * By the parameter's long name, in table order; only given ones. A bool is `['true']`; a number is decimal without leading zeros. `field`
-   * and `flag` have one word an entry in any spelling (`fieldstr` and `flagstr` never occur, except the `fieldstr` of `mailbox cache
-   * decision`, with one word an entry too); `copy` and `move` have `source-user` and never `source-type`.
+   * and `flag` have one word an entry in any spelling, an empty `flag` none (`fieldstr` and `flagstr` never occur, except the
+   * `fieldstr` of `mailbox cache decision`, with one word an entry too); `copy` and `move` have `source-user` and never `source-type`.
    */
   readonly values: ReadonlyMap<string, readonly string[]>;
   readonly query: SearchNode | undefined;
@@ -189,10 +189,10 @@ function joinTwins({ series, command, values }: Draft): Unparsable | undefined {
         `"${command.name}" is given more than ${listWordsMax} ${name}s; use several commands`,
       );
     }
-    // 2.3 reads a double blank as an empty flag, and fails (measured on 2.3.19.1).
-    if (series === '2.3' && name === 'flag' && text?.split(' ').includes('') === true)
+    // 2.3 reads a double blank as an empty flag, and fails; an empty text is an empty list (measured on 2.3.19.1).
+    if (series === '2.3' && name === 'flag' && text !== '' && text?.split(' ').includes('') === true)
       return unparsable('fields-invalid', `the flags of "${command.name}" are separated by one blank each`);
-    if (words.length === 0)
+    if (words.length === 0 && name !== 'flag')
       return unparsable('argument-missing', `"${command.name}" is given an empty list of ${name}s`);
     values.delete(parameter.name);
     // Servers accept the fields of `fetch` in any case.

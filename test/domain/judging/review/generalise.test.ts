@@ -40,6 +40,10 @@ void test('what changes something is held to what was seen: always, sometimes, n
   assert.equal(where('named', ...many), 'none');
 });
 
+void test('an empty list of flags meets any, and no list', () => {
+  assert.equal(where('narrow', 'flags replace "" all', 'flags replace \\Seen all'), '{ flag: any }');
+});
+
 void test('an option that was not always given is optional; numbers become bounds', () => {
   assert.equal(
     where('narrow', 'mailbox update --min-next-uid 5 A', 'mailbox update A'),
