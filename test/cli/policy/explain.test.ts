@@ -95,6 +95,17 @@ test('a denied command names the nearest rule and what it misses', async (t) => 
   assert.match(told.text, /^denied: no rule allows "flags add" like this/);
 });
 
+test('a command for all users in front of Dovecot 2.3: first that it cannot be carried out, and no lines', async (t) => {
+  const { run } = openDesk(t);
+  const told = await run('explain', '--listener', 'support', '--series', '2.3', '--', 'quota', 'get', '-A');
+  assert.equal(told.exit, 77);
+  assert.match(
+    told.text,
+    /^it cannot be carried out: Dovecot 2\.3 has no command for all users, .*; for each user of a list, use "dovegate send --users FILE"; and it is denied: /,
+  );
+  assert.doesNotMatch(told.text, /to allow it, /);
+});
+
 test('a denial prints the lines to paste and what else they allow; pasted, they allow the command', async (t) => {
   const cases: readonly (readonly [user: string, words: string, shown: readonly RegExp[]])[] = [
     [
@@ -339,7 +350,7 @@ test('an allowed command that cannot be carried out as it is written ends with 6
   };
   assert.deepEqual(await asked('2.3', 'quota', 'get', '-A'), [
     64,
-    'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet',
+    'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet; for each user of a list, use "dovegate send --users FILE"',
   ]);
   assert.deepEqual(await asked('2.4', 'save', '-A'), [
     64,

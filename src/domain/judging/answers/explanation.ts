@@ -8,7 +8,14 @@ import { conditionsIn } from '../../language/commands/search-query.js';
 import { canWords, hiddenWord, requestWords } from '../../language/words/asking.js';
 import { formatDuration } from '../../language/words/durations.js';
 import { formatWords } from '../../records/audit/encode.js';
-import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
+import {
+  assess,
+  describeObstacle,
+  fateOf,
+  noAllUsers,
+  readingsOf,
+  type SeriesReading,
+} from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
 import { areSame, type Compared, comparedOf, type Given, nothingGiven, whyOf } from '../policy/outcome.js';
@@ -177,7 +184,9 @@ export function sayExplanation(explanation: Explanation, place?: string, meant?:
   }
   if (decision === 'deny') {
     const { request } = explanation;
-    return `denied${by}: ${reason}${request === undefined ? '' : `; available on request: ${request}`}`;
+    const unable =
+      noBackend === noAllUsers.reason ? `it cannot be carried out: ${noBackend}; and it is ` : '';
+    return `${unable}denied${by}: ${reason}${request === undefined ? '' : `; available on request: ${request}`}`;
   }
   if (obstacle !== undefined) return `allowed${by}, and it cannot be carried out: ${noBackend ?? obstacle}`;
   if (would !== undefined) return `allowed, since policy ${policy} observes only; ${would}`;

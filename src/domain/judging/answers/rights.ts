@@ -304,6 +304,9 @@ export function isForAllUsers({ allUsers, users }: Rule, policy: Pick<Policy, 'i
   return allUsers && policy.isForEverybody && (users === undefined || users.isEverything);
 }
 
+const forAllUsers =
+  'also for all users at once, which no Dovecot 2.3 does: there, "dovegate send --users FILE"';
+
 function whereOf({ where, query }: Rule): string[] {
   if (where === undefined) return [];
   const tests = where.map(({ parameter, test }) => describeParameter(parameter, test));
@@ -365,7 +368,7 @@ function usersOf({ users }: Rule): string[] {
 function reachOf(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
   return [
     ...(rule.rootEquivalent ? ['amounts to root on the mail server'] : []),
-    ...(isForAllUsers(rule, policy) ? ['also for all users at once'] : []),
+    ...(isForAllUsers(rule, policy) ? [forAllUsers] : []),
     ...(rule.masks ? ['also for masks of users'] : []),
     ...(rule.shared ? ['also in mailboxes that others share'] : []),
     ...(rule.content ? [rule.command === 'user' ? 'also secrets of the userdb' : 'also what mails say'] : []),

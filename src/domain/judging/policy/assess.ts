@@ -80,7 +80,8 @@ export function describeObstacle(obstacle: Obstacle): string {
 export const noAllUsers = {
   kind: 'unparsable',
   code: 'all-users-series',
-  reason: 'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet',
+  reason:
+    'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet; for each user of a list, use "dovegate send --users FILE"',
 } as const satisfies Obstacle;
 
 const none: readonly never[] = [];
@@ -135,7 +136,10 @@ export function assess<Backend extends RoutedBackend>(
   if (judgement.kind === 'unparsable') return ended(homeless);
   const isForAll = judgement.attempt.everybody === 'option';
   if (isForAll) destinations = table.everywhere;
-  if (judgement.decision.kind === 'deny') return ended(isForAll ? undefined : homeless);
+  if (judgement.decision.kind === 'deny') {
+    const isUnable = isForAll && seriesOf(destinations, table.assumedSeries).includes('2.3');
+    return ended(isUnable ? noAllUsers : isForAll ? undefined : homeless);
+  }
   if (judgement.unable !== undefined) return ended(judgement.unable);
   if (isForAll) {
     judgement = judgeFor(line, subject, table, destinations, none, nowMs);

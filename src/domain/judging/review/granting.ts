@@ -5,6 +5,7 @@
 import type { MailUserSettings } from '../../config/settings.js';
 import { GlobList, isWithin, mayOverlap } from '../../language/names/glob.js';
 import { describeRule } from '../answers/rights.js';
+import { noAllUsers } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import { type Decision, decide } from '../policy/decide.js';
 import type { Policy, Rule } from '../policy/policy.js';
@@ -165,7 +166,13 @@ function withoutUsers(rule: RuleText): RuleText {
   return Object.fromEntries(Object.entries(rule).filter(([key]) => key !== 'users'));
 }
 
+/** A command for all users that only a 2.3 would get. */
+export function isForAllOf23(attempts: readonly Attempt[]): boolean {
+  return attempts.every(({ everybody, series }) => everybody === 'option' && series === '2.3');
+}
+
 function whyNotHere(policy: Policy, attempts: readonly Attempt[]): string | undefined {
+  if (isForAllOf23(attempts)) return `no rule can allow it: ${noAllUsers.reason}`;
   if (policy.isForEverybody) return undefined;
   const needs = `it needs users: ["*"] and no except in policy ${policy.name}`;
   if (attempts.some(({ everybody }) => everybody === 'option'))

@@ -10,6 +10,7 @@ import { formatDuration } from '../../language/words/durations.js';
 import { plural, timesWords } from '../../language/words/words.js';
 import { formatTime } from '../../records/audit/record.js';
 import { asList, asObject } from '../../records/audit/stored.js';
+import { noAllUsers } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import { formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
 import {
@@ -22,7 +23,7 @@ import {
   widenings,
   withoutDay,
 } from './generalise.js';
-import { ruleThatPermits } from './granting.js';
+import { isForAllOf23, ruleThatPermits } from './granting.js';
 import {
   formatComment,
   formatPolicy,
@@ -319,7 +320,8 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     const isServed =
       seen.line.decision === 'allow' && decision.kind === 'allow' && decision.rule !== undefined;
     const ofRule = isServed && !seen.line.isGranted ? allowed.get(decision.rule) : undefined;
-    if (ofRule !== undefined) ofRule.push(sight);
+    if (isForAllOf23(attempts)) refused.push({ sight, why: noAllUsers.reason });
+    else if (ofRule !== undefined) ofRule.push(sight);
     else if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
     else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
     else if (saidToBeDenied.has(decision.code)) refused.push({ sight, why: withPlace(decision) });

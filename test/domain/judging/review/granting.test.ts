@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse as parseYaml, stringify } from 'yaml';
 import { type Grant, type Remedy, remedyFor } from '../../../../src/domain/judging/review/granting.js';
+import type { Series } from '../../../../src/domain/language/commands/catalog.js';
 import { createUserNames } from '../../../../src/domain/people/identity/user-name.js';
 import { judgeLine } from '../../../kit/judge-line.js';
 import { parse, withPolicies } from '../../config/sound.js';
@@ -14,7 +15,7 @@ function grants(policyText: string, user: string, line: string): readonly Grant[
   return remedy(policyText, user, line).grants;
 }
 
-function remedy(policyText: string, user: string, line: string): Remedy {
+function remedy(policyText: string, user: string, line: string, series: Series = '2.4'): Remedy {
   // Lists with dashes, as most people write them; how other lists are edited is tested with `explain`.
   const written = stringify(parseYaml(policyText)).replaceAll(/^/gm, '    ').trimEnd();
   const { settings, problems } = parse(withPolicies(`  support:\n${written}\n`));
@@ -28,7 +29,7 @@ function remedy(policyText: string, user: string, line: string): Remedy {
     clientMinor: 4,
   };
   const names = createUserNames(settings.mailUsers);
-  const judgement = judgeLine(policy, asked, '2.4', [], names, recordedMs);
+  const judgement = judgeLine(policy, asked, series, [], names, recordedMs);
   assert.ok(judgement.kind === 'judged', line);
   const { attempt, decision } = judgement;
   const { mailUsers } = settings;
@@ -77,7 +78,19 @@ void test('root and all users are said in so many words', () => {
   const everybody = '{ users: ["*"], allow: [quota get] }';
   const [all] = grants(everybody, 'bob@example.com', 'quota get -A');
   assert.deepEqual(all?.lines, ['- command: quota get', '  all_users: true']);
-  assert.ok(all.also.includes('also for all users at once'), all.also.join());
+  assert.ok(
+    all.also.includes(
+      'also for all users at once, which no Dovecot 2.3 does: there, "dovegate send --users FILE"',
+    ),
+    all.also.join(),
+  );
+  // A Dovecot 2.3 has no such command, so that no rule helps.
+  const { grants: none, hindrance } = remedy(everybody, 'bob@example.com', 'quota get -A', '2.3');
+  assert.deepEqual(none, []);
+  assert.match(
+    hindrance ?? '',
+    /^no rule can allow it: Dovecot 2\.3 has no command for all users, .*"dovegate send --users FILE"$/,
+  );
 });
 
 void test('the conditions kept are those of allow, also where a rule of on_request is nearer', () => {

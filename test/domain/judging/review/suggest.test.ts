@@ -119,6 +119,27 @@ policies:
   );
 });
 
+void test('a command for all users in front of Dovecot 2.3 is never granted: it was refused each time', () => {
+  for (const rule of ['quota get', '{ command: quota get, all_users: true }']) {
+    const settings = settingsOf(sound.replace('"*@example.com"', '"*"').replace('[quota get]', `[${rule}]`));
+    const policy = settings.policies.get('support') ?? assert.fail();
+    const sightings = new Sightings({ listener: 'support' });
+    for (let at = 0; at < 4; at += 1)
+      sightings.take(
+        record(settings, 'support', { user: '', words: ['quota', 'get', '-A'], series: ['2.3'] }),
+      );
+    const { text, allowed } = suggest(sightings, {
+      settings,
+      policy,
+      listener: 'support',
+      nowMs: recordedMs,
+    });
+    assert.equal(allowed, 0, text);
+    assert.match(text, /# +4 times, last [^\n]*"quota get": Dovecot 2\.3 has no command for all users/);
+    assert.doesNotMatch(text, /# - command: quota get/);
+  }
+});
+
 void test('on_request stays as it is, and what a grant allowed does not become access for good', () => {
   const settings =
     parse(`${sound}    on_request:
