@@ -26,6 +26,7 @@ const values = {
   refusedStepMs: '5s',
   refusedInputBytes: '16MiB',
   floodPerSecond: 10,
+  floodBurst: 100,
   floodSources: 4096,
   floodNamed: 16,
   outageRequesters: 1000,

@@ -153,7 +153,7 @@ browserTest('denied and failed on a phone: eight of a cause on the first screen'
 
 browserTest('what a flood left without records is told, also where no row is found', async (t) => {
   const client = await desk.daemon.client();
-  for (let at = 0; at < 30; at += 1)
+  for (let at = 0; at < 130; at += 1)
     await client.ask({ user: 'alice@example.org', fields: ['mailbox delete', 'A'] });
   await until(
     () =>
@@ -163,7 +163,7 @@ browserTest('what a flood left without records is told, also where no row is fou
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail?q=outcome:denied', { size: phone });
   await page.getByText(/^and \d+ more refusals were counted only: a flood limit; \d+ in all$/).waitFor();
   // Beside the number of the rows, and in each file that is saved.
-  await page.getByText(/^\d+ rows, and \d+ refusals only counted$/).waitFor();
+  await page.getByText(/^the newest \d+ rows, and \d+ refusals only counted$/).waitFor();
   const download = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Save with proof' }).click();
   const file = readFileSync(await (await download).path(), 'utf8');

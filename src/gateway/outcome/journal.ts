@@ -112,14 +112,17 @@ export function networkKey(network: string, listener: string): string {
 
 const tellAfterMs = 1000;
 /**
- * Limits of each kind: records of one source in a second; sources with a count of their own; sources with a `limit` record of their own
- * each second.
+ * Limits of each kind: records of one source in a second, and after a quiet time at once; sources with a count of their own; sources with a
+ * `limit` record of their own each second.
  */
 const gateLimits: FloodLimits = {
   perSecondMax: bounds.floodPerSecond,
+  burstMax: bounds.floodPerSecond,
   sourcesMax: bounds.floodSources,
   namedMax: bounds.floodNamed,
 };
+/** Of commands of a known requester: a burst of them is mostly one script, whose records are wanted. */
+const commandLimits: FloodLimits = { ...gateLimits, burstMax: bounds.floodBurst };
 
 /** Has a timer only while there is a count to write. */
 export function createFloodWatch(parts: {
@@ -129,8 +132,8 @@ export function createFloodWatch(parts: {
 }): FloodWatch {
   const { clock, journal, observe } = parts;
   const gates: Readonly<Record<FloodKind, FloodGate<FloodSource>>> = {
-    refused: new FloodGate(gateLimits, joinSources),
-    unsent: new FloodGate(gateLimits, joinSources),
+    refused: new FloodGate(commandLimits, joinSources),
+    unsent: new FloodGate(commandLimits, joinSources),
     question: new FloodGate(gateLimits, joinSources),
     'page-refused': new FloodGate(gateLimits, joinSources),
     session: new FloodGate(gateLimits, joinSources),
@@ -212,6 +215,7 @@ interface Swallowed<Source> {
 
 interface FloodLimits {
   readonly perSecondMax: number;
+  readonly burstMax: number;
   readonly sourcesMax: number;
   /** Sources that are named with their count each time. */
   readonly namedMax: number;
@@ -221,7 +225,10 @@ interface Window<Source> {
   source: Source;
   startedMs: number;
   lengthMs: number;
+  /** In this window. */
   admitted: number;
+  /** What it may still have recorded. */
+  left: number;
   swallowed: number;
 }
 
@@ -244,7 +251,7 @@ export class FloodGate<Source> {
 
   /** Another refusal of a source, counted under `key`. True: record it; false: it is only counted. `nowMs`: of a monotonic clock. */
   admit(key: string, source: Source, nowMs: number, pace: Pace = 'usual'): boolean {
-    const { sourcesMax, perSecondMax } = this.#limits;
+    const { sourcesMax, burstMax } = this.#limits;
     const lengthMs = windowMs[pace];
     const windows = this.#windows;
     let window = windows.get(key);
@@ -254,16 +261,16 @@ export class FloodGate<Source> {
         this.#unnamed += 1;
         return false;
       }
-      window = { source, startedMs: nowMs, lengthMs, admitted: 0, swallowed: 0 };
+      window = { source, startedMs: nowMs, lengthMs, admitted: 0, left: burstMax, swallowed: 0 };
       windows.set(key, window);
     } else if (isOver(window, nowMs) && window.swallowed === 0) {
-      window.startedMs = nowMs;
+      this.#beginAgain(window, nowMs);
       window.lengthMs = lengthMs;
-      window.admitted = 0;
     }
     // A window with an unwritten count stays open: otherwise the count would be lost.
-    if (window.admitted < (pace === 'slow' ? 1 : perSecondMax)) {
+    if (pace === 'slow' ? window.admitted < 1 : window.left > 0) {
       window.admitted += 1;
+      window.left = Math.max(0, window.left - 1);
       return true;
     }
     window.source = window.swallowed === 0 ? source : this.#join(window.source, source);
@@ -280,7 +287,9 @@ export class FloodGate<Source> {
     for (const [key, window] of this.#windows) {
       if (!isOver(window, nowMs)) continue;
       if (window.swallowed > 0) all.push({ source: window.source, count: window.swallowed });
-      this.#windows.delete(key);
+      window.swallowed = 0;
+      this.#beginAgain(window, nowMs);
+      if (window.left === this.#limits.burstMax) this.#windows.delete(key);
     }
     all.sort((one, other) => other.count - one.count);
     const told = all.slice(0, this.#limits.namedMax);
@@ -296,8 +305,18 @@ export class FloodGate<Source> {
 
   #forget(nowMs: number): void {
     for (const [key, window] of this.#windows) {
-      if (isOver(window, nowMs) && window.swallowed === 0) this.#windows.delete(key);
+      if (!isOver(window, nowMs) || window.swallowed > 0) continue;
+      this.#beginAgain(window, nowMs);
+      if (window.left === this.#limits.burstMax) this.#windows.delete(key);
     }
+  }
+
+  #beginAgain(window: Window<Source>, nowMs: number): void {
+    const { perSecondMax, burstMax } = this.#limits;
+    const seconds = Math.floor((nowMs - window.startedMs) / 1000);
+    window.left = Math.min(burstMax, window.left + seconds * perSecondMax);
+    window.startedMs = nowMs;
+    window.admitted = 0;
   }
 }
 

@@ -29,8 +29,8 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
     for (let at = 0; at < count; at += 1) await client.line(line);
     for (let at = 0; at < 3; at += 1) await client.line('|alice@example.org|quota get');
     await engine.clock.advance(1000);
-    assert.deepEqual(limitsOf(engine), [`1000@support refused ${count - allowed - 10}`]);
-    assert.equal(engine.recordsOf('admission').length, allowed + 10 + 3);
+    assert.deepEqual(limitsOf(engine), [`1000@support refused ${count - allowed - 100}`]);
+    assert.equal(engine.recordsOf('admission').length, allowed + 100 + 3);
     const idsOf = (event: AuditRecord['event']) => new Set(engine.recordsOf(event).map(({ id }) => id));
     assert.deepEqual(idsOf('admission'), idsOf('completion'));
     assert.equal(engine.commands.length, allowed + 3);
@@ -39,14 +39,14 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
     const worth = engine.events.filter(
       (event) => event.kind === 'exchange-ended' && event.level !== undefined,
     ).length;
-    assert.equal(worth, allowed + 10 + 3, 'the log has a line of as many as the journal');
+    assert.equal(worth, allowed + 100 + 3, 'the log has a line of as many as the journal');
     const floods = engine.events.flatMap((event) =>
       event.kind === 'flood' ? [`${event['principal']} ${event['type']} ${event['count']}`] : [],
     );
     assert.deepEqual(floods, limitsOf(engine), 'and the same number');
     await client.line(line);
     await settle();
-    assert.equal(engine.recordsOf('admission').length, allowed + 14, 'the next second has records again');
+    assert.equal(engine.recordsOf('admission').length, allowed + 104, 'the next second has records again');
   });
 }
 
@@ -63,7 +63,7 @@ void test('a flood of questions to dovegate is none of refusals', async () => {
 void test('a flood of commands that nobody refused, and that were not sent, is none of refusals', async () => {
   const engine = openMemoryEngine({ settings });
   const client = await engine.client(3);
-  for (let at = 0; at < 15; at += 1) await client.line('x|proxy-ttl=1|alice@example.org|quota get');
+  for (let at = 0; at < 105; at += 1) await client.line('x|proxy-ttl=1|alice@example.org|quota get');
   await engine.clock.advance(1000);
   assert.deepEqual(limitsOf(engine), ['1000@support unsent 5']);
   assert.ok(engine.recordsOf('completion').every(({ outcome }) => outcome === 'failed'));
@@ -72,7 +72,7 @@ void test('a flood of commands that nobody refused, and that were not sent, is n
 void test('refused input is thrown away in a flood as well', async () => {
   const engine = openMemoryEngine({ settings });
   const client = await engine.client(2);
-  for (let at = 0; at < 30; at += 1) {
+  for (let at = 0; at < 120; at += 1) {
     await client.line('|alice@example.org|save|-m|INBOX');
     await client.line('Subject: x\n\n|alice@example.org|mailbox subscribe|Smuggled\n.');
   }

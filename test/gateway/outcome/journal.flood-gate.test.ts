@@ -5,7 +5,7 @@ import { FloodGate } from '../../../src/gateway/outcome/journal.js';
 
 // bounds.floodNamed
 void test('of many sources the largest numbers are named, and the others are one number', () => {
-  const gate = new FloodGate<string>({ perSecondMax: 1, sourcesMax: 100, namedMax: 2 });
+  const gate = new FloodGate<string>({ perSecondMax: 1, burstMax: 1, sourcesMax: 100, namedMax: 2 });
   for (let at = 1; at <= 50; at += 1)
     for (let count = 0; count <= at; count += 1) gate.admit(`s${at}`, `s${at}`, 0);
   const rest = Array.from({ length: 48 }, (_, at) => at + 1).reduce((sum, each) => sum + each, 0);
@@ -17,7 +17,7 @@ void test('of many sources the largest numbers are named, and the others are one
 });
 
 void test('a full table forgets nobody and counts the others together', () => {
-  const gate = new FloodGate<string>({ perSecondMax: 1, sourcesMax: 2, namedMax: 9 });
+  const gate = new FloodGate<string>({ perSecondMax: 1, burstMax: 1, sourcesMax: 2, namedMax: 9 });
   assert.deepEqual(
     ['a', 'b', 'c', 'd', 'a'].map((source) => gate.admit(source, source, 0)),
     [true, true, false, false, false],
@@ -41,7 +41,7 @@ void test('every refusal is recorded or counted, never both, never neither', () 
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const gate = new FloodGate<number>({ perSecondMax: 2, sourcesMax: 4, namedMax: 9 });
+      const gate = new FloodGate<number>({ perSecondMax: 2, burstMax: 5, sourcesMax: 4, namedMax: 9 });
       let nowMs = 0;
       let seen = 0;
       for (const { source, ms, take } of steps) {

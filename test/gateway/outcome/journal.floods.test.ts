@@ -1,5 +1,5 @@
 // Goal: whatever number of refusals and sessions comes, an origin leaves at most ten records of each kind a second and one number.
-// What must not happen: one that is neither recorded nor counted, a timer that stays, one origin that hides another.
+// What must not happen: a burst without its details, one that is neither recorded nor counted, a timer that stays, one origin that hides another.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/records/audit/encode.js';
@@ -54,10 +54,11 @@ function admitted(watch: FloodWatch, principal: string, count: number): number {
   return Array.from({ length: count }, () => watch.admit('refused', of(principal))).filter(Boolean).length;
 }
 
-// bounds.floodPerSecond
-void test('ten a second are recorded, the others become one record when the second is over', async () => {
+// bounds.floodBurst bounds.floodPerSecond
+void test('a burst is recorded, then ten a second; the others become one record when the second is over', async () => {
   const { clock, watch, told } = open();
-  assert.equal(admitted(watch, 'bob@support', 10), 10);
+  assert.equal(admitted(watch, 'bob@support', 25), 25);
+  assert.equal(admitted(watch, 'bob@support', 75), 75);
   assert.equal(clock.timers, 0, 'nothing to tell');
   assert.equal(admitted(watch, 'bob@support', 5000), 0);
   assert.equal(admitted(watch, 'alice@support', 3), 3, 'another principal has a count of its own');
@@ -68,6 +69,20 @@ void test('ten a second are recorded, the others become one record when the seco
   assert.deepEqual(told, ['bob@support refused 5000']);
   assert.equal(clock.timers, 0);
   assert.equal(admitted(watch, 'bob@support', 11), 10);
+  await clock.advance(9_000);
+  assert.equal(admitted(watch, 'bob@support', 101), 90, 'ten more for each second');
+  await clock.advance(11_000);
+  assert.equal(admitted(watch, 'bob@support', 101), 100);
+});
+
+void test('over an hour it is no more than ten a second', async () => {
+  const { clock, watch } = open();
+  let recorded = 0;
+  for (let at = 0; at < 3_600 * 4; at += 1) {
+    recorded += admitted(watch, 'bob@support', 30);
+    await clock.advance(250);
+  }
+  assert.ok(recorded > 35_000 && recorded <= 36_100, String(recorded));
 });
 
 // bounds.shareRefusalMs
@@ -85,9 +100,9 @@ void test('of a principal that wrote too much one refusal a minute is recorded, 
 
 void test('a second that began later is told too, without another refusal', async () => {
   const { clock, watch, told } = open();
-  admitted(watch, 'bob@support', 12);
+  admitted(watch, 'bob@support', 102);
   await clock.advance(600);
-  admitted(watch, 'alice@support', 14);
+  admitted(watch, 'alice@support', 104);
   await clock.advance(400);
   assert.deepEqual(told, ['bob@support refused 2']);
   await clock.advance(1000);
@@ -97,7 +112,7 @@ void test('a second that began later is told too, without another refusal', asyn
 
 void test('at the end everything is told, whatever the second', () => {
   const { clock, watch, told } = open();
-  admitted(watch, 'bob@support', 12);
+  admitted(watch, 'bob@support', 102);
   for (let count = 0; count < 15; count += 1) watch.admit('session', of('bob@support'));
   watch.tell();
   assert.deepEqual(told, ['bob@support refused 2', 'bob@support session 5']);
@@ -108,8 +123,8 @@ void test('at the end everything is told, whatever the second', () => {
 
 void test('one human with several names: their number is that of the human, not of one name', () => {
   const { watch, told, records } = open();
-  for (let count = 0; count < 15; count += 1)
-    watch.admit('refused', { origin: 'uid:1001', principal: count < 12 ? 'anna@a' : 'anna@b' });
+  for (let count = 0; count < 105; count += 1)
+    watch.admit('refused', { origin: 'uid:1001', principal: count < 102 ? 'anna@a' : 'anna@b' });
   watch.tell();
   assert.deepEqual(told, ['? refused 5']);
   assert.match(encodeBody(records[0] ?? assert.fail()), /"event":"limit","origin":"uid:1001","action"/);

@@ -109,7 +109,7 @@ void test('a search before a command is no second command', async () => {
 void test('in a flood of refusals a session names its peer, whichever of its commands are recorded', async () => {
   const engine = openMemoryEngine();
   const flood = await engine.client(2);
-  for (let at = 0; at < 20; at += 1) await flood.line(denied);
+  for (let at = 0; at < 110; at += 1) await flood.line(denied);
   engine.forget();
   const late = await engine.client(2);
   await late.line(denied);
