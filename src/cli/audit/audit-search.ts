@@ -5,7 +5,7 @@ import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.j
 import type { TrailFile } from '../../adapters/journal/trail.js';
 import { createDamageWatch, describeRetired } from '../../adapters/journal/unseen.js';
 import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js';
-import { plural } from '../../domain/language/words/words.js';
+import { countWords, plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
 import { createEcs } from '../../domain/records/formats/ecs.js';
@@ -100,8 +100,8 @@ export async function auditSearch(
   const whose = createWhose();
   const causes = createCauses();
   const isNamed = createNameTest(filter);
-  let isFound = false;
-  let isNameFound = false;
+  let found = 0;
+  let unnamed = 0;
   let cut = 0;
   if (format === 'csv') await screen.print(`${formatCsvHeader(separator, isOfHosts)}\r`);
   const counted = createOnlyCounted(filter, not);
@@ -109,8 +109,8 @@ export async function auditSearch(
     for await (const row of part.rows(filter, look, counted)) {
       const isCount = countIn(row.fields) !== undefined;
       if (!isCount && not.length > 0 && isLeftOut({ ...row, content: contentOf(row.fields) }, not)) continue;
-      isFound ||= !isCount;
-      isNameFound ||= !isCount && isNamed(row);
+      if (!isCount) found += 1;
+      if (!isCount && !isNamed(row)) unnamed += 1;
       if (isRowCut(row.fields)) cut += 1;
       if (by === 'owner') whose.take(row);
       else if (by === 'cause') causes.take(row);
@@ -121,6 +121,7 @@ export async function auditSearch(
     for (const each of part.retired()) screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
   }
   for (const line of table.finish()) await screen.print(line);
+  const isFound = found > 0;
   if (by === 'owner' && isFound) await printWhose(screen, whose.finish(), format === 'jsonl');
   if (by === 'cause' && isFound) await printCauses(screen, causes.finish(), format === 'jsonl');
   await screen.flush();
@@ -131,7 +132,11 @@ export async function auditSearch(
     screen.complain(
       `dovegate: ${plural(cut, 'command')} with arguments that were not recorded whole ("more, not recorded"): any name may stand there`,
     );
-  if (isFound && isNameFound) return exitCodes.ok;
+  if (unnamed > 0 && unnamed < found)
+    screen.complain(
+      `dovegate: ${countWords(unnamed)} of ${plural(found, 'row')} may have touched "${printable(filter.user ?? '')}": for all users, or by a mask or a list that was cut`,
+    );
+  if (unnamed < found) return exitCodes.ok;
   // Commands for all users, or for a mask, match a misspelled name too.
   const surveyed = await journal.survey(filter);
   const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
@@ -224,7 +229,7 @@ function partOfPage(page: AskedPage): Part {
 
 function describeUnnamed({ names }: Surveyed, { user = '' }: TrailFilter): string {
   const found = 'the commands found are for all users, or for a mask or a list';
-  return names.length === 0 ? '' : `no record names "${printable(user)}": ${found}${describeMeant(names)}`;
+  return `no record names "${printable(user)}": ${found}${describeMeant(names)}`;
 }
 
 function describeMeant(names: readonly string[]): string {

@@ -105,8 +105,11 @@ test('a search for a user finds every command that may have touched that user', 
     ['c', 'carol@example.net'],
     ['a', 'al*@example.org'],
   ] as const) {
-    const { text } = await runWarm(['audit', 'search', '--json', '--user', user, daemon.path('audit')]);
-    const ids = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).id]));
+    const { stdout } = await runWarm(['audit', 'search', '--json', '--user', user, daemon.path('audit')]);
+    const ids = stdout
+      .toString()
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : [JSON.parse(line).id]));
     const names = Object.keys(kinds).filter((_, at) => ids.includes(admissions[at]?.['id']));
     const wanted = Object.entries(kinds).filter(([, { found }]) => found.includes(letter));
     assert.deepEqual(
