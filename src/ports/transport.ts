@@ -185,7 +185,7 @@ export interface HttpHead {
 /** One HTTP request, from its head on. Its framing is checked: it has exactly one length. */
 export interface HttpRequest {
   readonly method: string;
-  /** The target as it was sent. */
+  /** The target as it was sent; of an absolute one its path and query, and `host` is its authority. */
   readonly target: string;
   readonly version: string;
   /** Each field as it was sent, names in lower case; several of a name are not joined. */

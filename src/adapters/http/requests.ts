@@ -289,9 +289,14 @@ function faultOfHead(message: IncomingMessage): number | undefined {
   }
   if (seen.has('trailer') || (httpVersion === '1.1' && !seen.has('host'))) return 400;
   if (httpVersion !== '1.1' && (httpVersion !== '1.0' || seen.has('transfer-encoding'))) return 400;
-  // An absolute target names a host beside that of the field Host.
-  const isPlain = url.startsWith('/') || (url === '*' && method === 'OPTIONS');
-  return isPlain ? undefined : 400;
+  const isTaken = partsOf(url)[1].startsWith('/') || (url === '*' && method === 'OPTIONS');
+  return isTaken ? undefined : 400;
+}
+
+/** The authority of an absolute target, which replaces the field Host (RFC 9112 3.2.2), and the rest of the target. */
+function partsOf(url: string): readonly [authority: string | undefined, target: string] {
+  const [, authority, rest = ''] = /^https?:\/\/([^/?#@]+)([/?].*)?$/i.exec(url) ?? [];
+  return authority === undefined ? [undefined, url] : [authority, rest.startsWith('/') ? rest : `/${rest}`];
 }
 
 function noHttp(): WireFault {
@@ -328,12 +333,15 @@ class Request implements HttpRequest {
     this.#response = response;
     this.#isWaitingForUs = isWaitingForUs;
     this.method = message.method ?? '';
-    this.target = message.url ?? '';
+    const [authority, target] = partsOf(message.url ?? '');
+    this.target = target;
     this.version = message.httpVersion;
     const { rawHeaders } = message;
-    const headers: [string, string][] = [];
-    for (let at = 0; at < rawHeaders.length; at += 2)
-      headers.push([(rawHeaders[at] ?? '').toLowerCase(), rawHeaders[at + 1] ?? '']);
+    const headers: [string, string][] = authority === undefined ? [] : [['host', authority]];
+    for (let at = 0; at < rawHeaders.length; at += 2) {
+      const name = (rawHeaders[at] ?? '').toLowerCase();
+      if (name !== 'host' || authority === undefined) headers.push([name, rawHeaders[at + 1] ?? '']);
+    }
     this.headers = headers;
     // `read` and writes report a fault of the connection.
     message.on('error', () => undefined);

@@ -162,7 +162,7 @@ void test('nothing behind a refused request is looked at', async () => {
   for (const refused of [
     'POST /doveadm/v1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n',
     `${post}Host: twice\r\nContent-Length: 0\r\n\r\n`,
-    'POST http://other/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 0\r\n\r\n',
+    'POST http://a@gate/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 0\r\n\r\n',
   ]) {
     const { peer, requests, said } = open();
     peer.send(`${refused}${empty}`);

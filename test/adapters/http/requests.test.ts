@@ -44,6 +44,25 @@ async function bodyOf(request: HttpRequest): Promise<string> {
 
 const post = 'POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n';
 
+void test('an absolute target, as a proxy writes it: its authority replaces Host', async () => {
+  for (const [target, meant] of [
+    ['http://gate:8443/doveadm/v1?x=/y', '/doveadm/v1?x=/y'],
+    ['HTTPS://gate:8443', '/'],
+    ['http://gate:8443?x', '/?x'],
+  ]) {
+    const { transport, peer } = createMemoryTransport();
+    const requests = readHttp(transport);
+    peer.send(`GET ${target} HTTP/1.1\r\nHost: other\r\nOrigin: http://other\r\n\r\n`);
+    const request = await requests.next();
+    assert.ok(request !== null && 'target' in request, target);
+    assert.equal(request.target, meant);
+    assert.deepEqual(
+      request.headers.filter(([name]) => name === 'host'),
+      [['host', 'gate:8443']],
+    );
+  }
+});
+
 void test('requests one after the other, pipelined and in single bytes; both framings; HTTP/1.0', async () => {
   const sent = `${post}Content-Length: 5\r\n\r\nfirst${post}Transfer-Encoding: chunked\r\n\r\n3\r\nsec\r\n3\r\nond\r\n0\r\n\r\nGET /third HTTP/1.0\r\n\r\n`;
   for (const size of [sent.length, 1, 7]) {
@@ -83,7 +102,9 @@ void test('what two readers could read differently is refused', async () => {
     [400, `${post}Authorization: a\r\nAuthorization: b\r\nContent-Length: 2\r\n\r\n[]`],
     [400, `${post}Host: other\r\nContent-Length: 2\r\n\r\n[]`],
     [400, `${post}Trailer: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n`],
-    [400, 'POST http://other/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
+    [400, 'POST http://anna@gate/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
+    [400, 'POST http:///doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
+    [400, 'POST ftp://gate/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
     [400, 'POST /doveadm/v1 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
     [400, 'GET / HTTP/1.1\r\n\r\n'],
     [400, 'GET / HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: identity\r\n\r\n'],
