@@ -224,7 +224,8 @@ export async function strangerTurn(
 function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
   if (why === 'ended') return { reason: 'peer-ended', text: undefined };
   if (why === 'auth-failed') return { reason: 'login-failed', text: undefined };
-  return { reason: 'wire-fault', text: why };
+  const text = why === 'proxy-header' ? 'a PROXY header: this listener takes none' : why;
+  return { reason: 'wire-fault', text };
 }
 
 function ofAccount(owner: CertificateOwner): Certified | undefined {

@@ -25,7 +25,7 @@ export type AcceptStep =
   /** Over: `rest` begins with the first command. `minor` is the smaller one of both, `clientMinor` as announced. */
   | { do: 'ready'; minor: number; clientMinor: number; rest: Buffer }
   /** Over: close the transport after the sent bytes are written. */
-  | { do: 'close'; why: WireFaultCode | 'auth-failed' | 'ended' };
+  | { do: 'close'; why: WireFaultCode | 'auth-failed' | 'ended' | 'proxy-header' };
 
 export interface HandshakeAcceptOptions {
   minor: number;
@@ -39,6 +39,9 @@ export interface HandshakeAcceptOptions {
 }
 
 const starttls = Buffer.from('STARTTLS');
+const lineEnd = Buffer.from('\n');
+/** Of version 1, and the signature of version 2, without the first CR, which a line loses. */
+const proxyHeader = /^(?:PROXY |\r?\n\r\n\0\r\nQUIT\n)/;
 
 /** A machine for one accepted transport. Every call returns the steps that follow from it; after ready or close there are none. */
 export class HandshakeAccept {
@@ -124,7 +127,10 @@ export class HandshakeAccept {
   #readVersionLine(line: Buffer): AcceptStep[] {
     const { minor: ownMinor, preauthenticated } = this.#options;
     const version = readVersion(line, 'doveadm-server');
-    if (version?.major !== protocolMajor) return this.#close('bad-version');
+    if (version?.major !== protocolMajor) {
+      const start = Buffer.concat([line, lineEnd, this.#lines.takeRest()]).toString('latin1');
+      return this.#close(proxyHeader.test(start) ? 'proxy-header' : 'bad-version');
+    }
     this.#clientMinor = version.minor;
     // Before the go-ahead.
     const announced = ofMinor(version.minor).readsVersion

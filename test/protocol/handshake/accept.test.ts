@@ -79,6 +79,11 @@ void test('a bad VERSION line closes without a byte', () => {
   }
 });
 
+void test('a PROXY header is called by its name, in both of its versions', () => {
+  for (const line of ['PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n', '\r\n\r\n\0\r\nQUIT\n!'])
+    assert.deepEqual(new HandshakeAccept(options).push(bytes(line)), [{ do: 'close', why: 'proxy-header' }]);
+});
+
 void test('STARTTLS inside TLS, and a second VERSION, are failed logins', () => {
   for (const line of ['STARTTLS\n', version(2)]) {
     const accept = new HandshakeAccept(secured);
