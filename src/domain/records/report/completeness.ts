@@ -226,7 +226,12 @@ export function deletionSentence(
   const some = (count: number, what: string, one: string, many = one): string[] =>
     count === 0 ? [] : [plural(count, `${what} ${one}`, `${what}s ${many}`)];
   const did = [
-    ...some(deleted, 'command', 'deleted what it named', 'deleted what they named'),
+    ...some(
+      deleted,
+      'command',
+      'deleted what it named, as far as it was there',
+      'deleted what they named, as far as it was there',
+    ),
     ...some(maybeDeleted, 'command', 'may have deleted something'),
   ].join('; ');
   const found = isNone ? `${view === '' ? 'No' : `${view}no`} recorded command deleted anything` : view + did;

@@ -173,14 +173,14 @@ void test('the sentences of one that is not, and notes', () => {
 
 const deletions: readonly [number, number, number, number, boolean, string][] = [
   [0, 2, 2, 0, true, '2 commands may have deleted something; 2 attempts were denied.'],
-  [2, 0, 0, 0, true, '2 commands deleted what they named.'],
+  [2, 0, 0, 0, true, '2 commands deleted what they named, as far as it was there.'],
   [
     1,
     1,
     1,
     1,
     false,
-    '1 command deleted what it named; 1 command may have deleted something; 1 attempt was denied, 1 attempt failed.',
+    '1 command deleted what it named, as far as it was there; 1 command may have deleted something; 1 attempt was denied, 1 attempt failed.',
   ],
   [0, 0, 0, 0, true, 'No recorded command deleted anything.'],
   [0, 0, 2, 1, true, 'No recorded command deleted anything; 2 attempts were denied, 1 attempt failed.'],
