@@ -31,9 +31,14 @@ const one = (...words: readonly unknown[]): Shape => where((value) => words.incl
 /** A text whose record had no room for all of it: its beginning. */
 const text: Shape = (value) => (isObject(value) && isWhole(value['cut']) ? `${value['cut']}…` : whole(value));
 const isMember = (value: unknown): boolean =>
-  value === undefined || typeof value === 'boolean' || Number.isFinite(value) || text(value) !== undefined;
+  typeof value === 'boolean' || Number.isFinite(value) || text(value) !== undefined;
+/** A record that was just made has members without a value; the journal leaves them out. */
 const members = (isShape: (value: unknown, name: string) => boolean): Shape =>
-  where((value) => isObject(value) && Object.entries(value).every(([name, each]) => isShape(each, name)));
+  where(
+    (value) =>
+      isObject(value) &&
+      Object.entries(value).every(([name, each]) => each === undefined || isShape(each, name)),
+  );
 
 const forms: Readonly<Record<Form, Shape>> = {
   count: where(isCount),
