@@ -95,6 +95,8 @@ export interface OpenDoor {
 const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
 
 const toldMs = 30_000;
+/** Records that the thread of the journal may have written, and the page read, before the thread says so. */
+const unreportedMax = 1_000;
 const isOver: DoorRefusal = { code: 'person', text: 'this token is over, or opens nothing here' };
 const stale: DoorRefusal = { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
 
@@ -153,16 +155,18 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       if ('code' in caller) return refused(caller);
       const { person } = caller;
       const { name: by, users } = person;
+      // With a first record after the last one there are none.
+      const isBeyond = (seq: number): boolean => facts.fromSeq <= facts.toSeq && facts.toSeq > seq;
+      const beyond = { code: 'malformed', text: 'facts: there are no records up to toSeq' } as const;
+      if (isBeyond(journal.seq + unreportedMax)) return refused(beyond);
       const asked = formatFilter(filter);
       // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
       const words = [...from, ...asked, ...after, ...(shown === undefined ? [] : [`shown=${shown}`])];
       const again = () => whyNotNow(asking, ['audit']);
       const why = await notes.note(person, 'audit-extract', words, rows, peer, again);
       if (why !== undefined) return refused(why);
-      // Asked behind that record: what the page read, the thread of the journal wrote before it. With a first record after the last one
-      // there are none.
-      if (facts.fromSeq <= facts.toSeq && facts.toSeq > journal.seq)
-        return refused({ code: 'malformed', text: 'facts: there are no records up to toSeq' });
+      // The thread of the journal wrote what the page has read before it wrote that record.
+      if (isBeyond(journal.seq)) return refused(beyond);
       const timeMs = clock.wallMs();
       const head = formatExtractHead({
         ...facts,

@@ -1,5 +1,6 @@
-// Goal: whatever number of refusals and sessions comes, an origin leaves at most ten records of each kind a second and one number.
-// What must not happen: a burst without its details, one that is neither recorded nor counted, a timer that stays, one origin that hides another.
+// Goal: whatever number of refusals and sessions comes, an origin leaves a bounded number of records and one count a second.
+// What must not happen: a burst without its details, one that is neither recorded nor counted, a timer that stays, one origin that
+// hides another.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/records/audit/encode.js';
