@@ -378,10 +378,9 @@ async function readUser(
 const namesAgainMs = 5_000;
 
 /** Asks again for the other names of mail users who are locked or held, until the userdb has said them. Returns what ends it. */
-export function followNames(
-  { access: { locks }, served, names }: LockParts,
-  clock: Pick<Clock, 'setTimer'>,
-): () => void {
+export function followNames(parts: LockParts, clock: Pick<Clock, 'setTimer'>): () => void {
+  const { served, names } = parts;
+  const { locks } = parts.access;
   let timer = clock.setTimer(namesAgainMs, again);
   let isOver = false;
   return () => {
@@ -409,7 +408,10 @@ export function followNames(
         const found = await readPerson({ served, names }, to);
         // Unanswered still; or there is nobody of that name, and what is locked stays locked.
         const { identities: now = [] } = typeof found === 'object' ? found : {};
-        const all = [...new Set([...identities.filter((word) => !isOpenWord(word)), ...now])];
+        const known = identities.filter((word) => !isOpenWord(word));
+        // Somebody who may never be locked: the lock stays for the name alone.
+        const isNever = whyNever(parts, { to, identities: now }) !== undefined;
+        const all = [...new Set([...known, ...(isNever ? [] : now)])];
         if (String(all) !== String(identities)) locks.learn(lock, { identities: all });
       }
     }

@@ -551,6 +551,70 @@ void test('the other names of a mail user are asked for again until the userdb h
   end();
 });
 
+void test('an entry of persons under another name locks whom it gets, and they stay locked', async () => {
+  const { parts, turn, stay, lock } = open();
+  const { locks } = parts.access;
+  const persons = (carol: string): string =>
+    settings.replace(
+      'carol: { users: [carol], page: [carol] }',
+      `caroline: { users: [${carol}], page: [carol] }`,
+    );
+  const isLocked = (uid: number): boolean =>
+    locks.on({ human: { identities: [`uid:${uid}`] } }) !== undefined;
+  assert.equal((await lock('carol', root)).kind, 'done');
+  assert.equal(isLocked(1003), false);
+  turn(persons('carol, bob'));
+  assert.equal(isLocked(1003), true);
+  turn(persons('carol'));
+  assert.equal(isLocked(1003), true);
+  assert.match(stay.at(-1) ?? '', /^carol stays locked with .*uid:1003.*; only dovegate unlock/);
+
+  const many = Array.from({ length: bounds.lockWords + 100 }, (_, at) => 200_000 + at);
+  turn(persons(['carol', ...many].join()));
+  assert.ok([...many, 1003].every(isLocked));
+  stay.length = 0;
+  turn(persons('carol'));
+  const free = many.filter((uid) => !isLocked(uid));
+  assert.ok(free.length >= 100);
+  assert.match(
+    stay.join('\n'),
+    new RegExp(`^carol is not locked any more with uid:${free[0]}.* and \\d+ more`, 'm'),
+  );
+  assert.ok((locks.entries[0]?.locked.identities ?? []).length <= bounds.lockWords, 'as a start reads it');
+});
+
+void test('a name that is completed later never locks the last operator', async () => {
+  let isAway = true;
+  const { parts, onPage, lock } = open(settings, () => ({
+    names: {
+      uidOf: async () => (isAway ? { kind: 'unanswered' } : { kind: 'found', id: 1002 }),
+      hasUser: async () => undefined,
+      userOf: async () => ({ kind: 'none' }),
+      ownersOf: async () => undefined,
+    },
+  }));
+  const { locks } = parts.access;
+  const clock = createFakeClock();
+  const end = followNames(parts, clock);
+  assert.equal((await lock('anna', root)).kind, 'done');
+  const made = await lock('alias', root);
+  assert.deepEqual([made.kind, /in force for the name alone/.test(made.text)], ['undone', true]);
+  isAway = false;
+  await clock.advance(5_000);
+  await settle();
+  const shown = locks.entries.map((each) => locks.shown(each));
+  assert.deepEqual(
+    shown.map(({ target, doubt }) => [target, doubt]),
+    [
+      ['anna', undefined],
+      ['alias', undefined],
+    ],
+  );
+  assert.equal(locks.on({ human: onPage('carol').human }), undefined);
+  assert.ok(locks.on({ human: { identities: ['name:alias'] } }));
+  end();
+});
+
 void test('two operators who lock each other at the same time: one of them is free', async () => {
   const { onPage, lock } = open();
   const both = await Promise.all([lock('carol', onPage('anna')), lock('anna', onPage('carol'))]);

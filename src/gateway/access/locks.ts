@@ -243,20 +243,28 @@ export class Locks {
     const before = this.persons;
     this.persons = next;
     return this.entries.flatMap((lock) => {
-      const { identities = [] } = lock.locked;
+      const { identities = [], to = '' } = lock.locked;
+      if (isHold(lock) || to.startsWith('key:')) return [];
+      // Of each person who may be meant: an entry may have another name now.
       const wordsIn = (persons: Persons): readonly string[] =>
-        identities.flatMap((word) => (isPerson(word) && persons.wordsOf(word.slice('person:'.length))) || []);
+        persons
+          .withPersons(identities)
+          .flatMap((word) => (isPerson(word) && persons.wordsOf(word.slice('person:'.length))) || []);
       const [was, now] = [wordsIn(before), wordsIn(next)];
-      const all = [...new Set([...identities, ...was, ...now])];
-      if (isHold(lock)) return [];
+      const all = [...new Set([...identities, ...was, ...now])].slice(0, bounds.lockWords);
       if (all.length > identities.length) this.learn(lock, { identities: all });
-      const lost = [...new Set(was)].filter((word) => !now.includes(word));
-      if (lost.length === 0) return [];
       const { id, target } = this.shown(lock);
-      const [some, more] = [lost.slice(0, 8).join(', '), lost.length - 8];
-      const others = more > 0 ? ` and ${more} more` : '';
+      const lost = [...new Set(was)].filter((word) => !now.includes(word));
+      const [stays, free] = [true, false].map((isKept) =>
+        lost.filter((word) => all.includes(word) === isKept),
+      );
       return [
-        `${target} stays locked with ${some}${others}, which \`persons\` has no more; only dovegate unlock ${id} frees`,
+        ...someOf(stays, `${target} stays locked with`, `only dovegate unlock ${id} frees`),
+        ...someOf(
+          free,
+          `${target} is not locked any more with`,
+          'its lock had no room for them: lock them again',
+        ),
       ];
     });
   }
@@ -305,6 +313,13 @@ export class Locks {
     for (const ends of [this.#endsMs, this.#asksEndMs]) ends.delete(record.lock ?? '');
     this.onChanged();
   }
+}
+
+/** A sentence about words that `persons` has no more; none where there are none. */
+function someOf(words: readonly string[] = [], what: string, then: string): readonly string[] {
+  if (words.length === 0) return [];
+  const more = words.length > 8 ? ` and ${words.length - 8} more` : '';
+  return [`${what} ${words.slice(0, 8).join(', ')}${more}, which \`persons\` has no more; ${then}`];
 }
 
 function doubtOf(lock: LockEntry): string | undefined {
