@@ -248,9 +248,9 @@ function isChanged(record: LockRecord, target: LockRecord | undefined): boolean 
   return target !== undefined && (record.user !== target.user || record.identities !== target.identities);
 }
 
-/** A mask is no name: it would stop everybody. */
+/** A mask is no name: it would stop everybody. No lock is made of a longer name, which nothing could be compared with. */
 function isOneUser(user: string): boolean {
-  return user !== '' && !/[*?]/.test(user);
+  return user !== '' && !/[*?]/.test(user) && Buffer.byteLength(user) <= bounds.lockWordBytes;
 }
 
 /** Infinite: it has none, or that is not known. */
@@ -270,7 +270,7 @@ function withWords(entry: LockEntry, record: LockRecord, raw: Followed): LockEnt
   }
   const { locked, left = 0 } = entry;
   const identities = joined(locked.identities, record.identities ?? textsLeft(raw.identities));
-  const users = joined(locked.users, record.users ?? textsLeft(raw.users));
+  const users = joined(locked.users, (record.users ?? textsLeft(raw.users)).filter(isOneUser));
   const lists = { ...(identities.length > 0 && { identities }), ...(users.length > 0 && { users }) };
   return { ...entry, left: Math.max(0, left - 1), locked: { ...locked, ...lists } };
 }

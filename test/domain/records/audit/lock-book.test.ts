@@ -161,6 +161,7 @@ void test('a damaged lock stops its own target where that can be read, and else 
     [{ ...nobody, user: 'bob@example.org', users: [{ more: 2 }] }, 'bob@example.org'],
     [{ ...nobody, user: '*', users: ['bob@example.org'] }, 'bob@example.org'],
     [{ ...nobody, user: '*' }, undefined],
+    [{ ...nobody, user: 'b'.repeat(bounds.lockWordBytes + 1) }, undefined],
     [{ ...nobody, backend: { cut: 'mail' } }, undefined],
     [nobody, undefined],
   ] as const)
