@@ -161,7 +161,7 @@ export function readStrictly(bytes: Buffer): {
       told.push(`${name.toLowerCase()}: ${value}`);
       values.set(name.toLowerCase(), [...(values.get(name.toLowerCase()) ?? []), value]);
     }
-    const head = told.join('\n');
+    const head = withAuthority(told).join('\n');
     const lengths = values.get('content-length') ?? [];
     const codings = values.get('transfer-encoding') ?? [];
     if (lengths.length + codings.length > 1) return { whole, cut: undefined };
@@ -182,6 +182,18 @@ export function readStrictly(bytes: Buffer): {
     whole.push({ head, body });
     at += body.length;
   }
+}
+
+/** RFC 9112, 3.2.2: the authority of an absolute target stands in the place of Host. */
+function withAuthority([start = '', ...fields]: readonly string[]): readonly string[] {
+  const [method = '', target = '', version = ''] = start.split(' ');
+  const scheme = ['http://', 'https://'].find((each) => target.toLowerCase().startsWith(each));
+  if (scheme === undefined) return [start, ...fields];
+  const rest = target.slice(scheme.length);
+  const end = [...rest].findIndex((sign) => sign === '/' || sign === '?');
+  const [authority, path] = end < 0 ? [rest, ''] : [rest.slice(0, end), rest.slice(end)];
+  const others = fields.filter((field) => !field.startsWith('host: '));
+  return [`${method} ${path.startsWith('/') ? '' : '/'}${path} ${version}`, `host: ${authority}`, ...others];
 }
 
 /** Digits, and no more than 64 bits hold. */
