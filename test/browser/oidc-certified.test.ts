@@ -130,6 +130,7 @@ for (const [habit, conform] of habits)
     assert.deepEqual(records.at(-1)?.['args'], [
       'address=127.0.0.1',
       'oidc=carol@example.org',
+      'oidc=carol',
       'how=oidc',
       `issuer=${issuer.address}`,
       'sub=carol',

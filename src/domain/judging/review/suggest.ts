@@ -10,7 +10,6 @@ import { formatDuration } from '../../language/words/durations.js';
 import { plural, timesWords } from '../../language/words/words.js';
 import { formatTime } from '../../records/audit/record.js';
 import { asList, asObject } from '../../records/audit/stored.js';
-import { noAllUsers } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import { formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
 import {
@@ -320,7 +319,7 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     const isServed =
       seen.line.decision === 'allow' && decision.kind === 'allow' && decision.rule !== undefined;
     const ofRule = isServed && !seen.line.isGranted ? allowed.get(decision.rule) : undefined;
-    if (isForAllOf23(attempts)) refused.push({ sight, why: noAllUsers.reason });
+    if (isForAllOf23(attempts)) refused.push({ sight, why: 'it was refused each time' });
     else if (ofRule !== undefined) ofRule.push(sight);
     else if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
     else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
