@@ -111,6 +111,7 @@ browserTest('a sign-in: nothing is in a cookie, an address, the history, a log o
   assert.deepEqual(records.at(-1)?.['args'], [
     'address=127.0.0.1',
     'oidc=carol@example.org',
+    'oidc=id-carol',
     'how=oidc',
     `issuer=${issuer.address}`,
     'sub=id-carol',

@@ -404,9 +404,12 @@ function forwardLog(talk: Conversation, line: LogLine): void {
 
 const isError = ({ type }: LogLine): boolean => type === 'error' || type === 'fatal' || type === 'panic';
 
-/** Called before a failed status is written: adds our own sentence, unless policy wants none or the backend's own was passed on. */
-export function explainStatus({ logs, writer, count }: Conversation, status: Status): void {
-  if (logs === 'none' || count.hasSaidError) return;
+/**
+ * Called before a failed status is written: adds our own sentence, unless policy wants none, or the backend's own was passed on. That of a
+ * server command may come after its status, as its rows do.
+ */
+export function explainStatus({ logs, writer, count, command }: Conversation, status: Status): void {
+  if (logs === 'none' || (logs === 'full' && (count.hasSaidError || command.isLast))) return;
   writer.say('error', saidOfStatus(status.code, count.lastLog));
 }
 

@@ -10,6 +10,7 @@ import { formatDuration } from '../../language/words/durations.js';
 import { plural, timesWords } from '../../language/words/words.js';
 import { formatTime } from '../../records/audit/record.js';
 import { asList, asObject } from '../../records/audit/stored.js';
+import { noAllUsers } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import { formatRate, type Policy, type RulePlace, usualRequests } from '../policy/policy.js';
 import {
@@ -319,7 +320,7 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     const isServed =
       seen.line.decision === 'allow' && decision.kind === 'allow' && decision.rule !== undefined;
     const ofRule = isServed && !seen.line.isGranted ? allowed.get(decision.rule) : undefined;
-    if (isForAllOf23(attempts)) refused.push({ sight, why: 'it was refused each time' });
+    if (isForAllOf23(attempts)) refused.push({ sight, why: noAllUsers.reason });
     else if (ofRule !== undefined) ofRule.push(sight);
     else if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
     else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
@@ -601,7 +602,7 @@ function kindsOfRefused(refused: readonly Refused[], trial: Trial): SuggestedKin
     const permitting = permit(sights, trial);
     if (!('rule' in permitting)) {
       const { hindrance } = permitting;
-      const all = hindrance === undefined ? why : `${why}; ${hindrance}`;
+      const all = hindrance === undefined || hindrance.endsWith(why) ? why : `${why}; ${hindrance}`;
       return { kind: 'refused', command, written: undefined, why: all, sights };
     }
     const comments = [`Not granted, since it was denied: ${why}.`, seenComment(sights)];
