@@ -185,14 +185,14 @@ export function readStrictly(bytes: Buffer): {
 }
 
 /** RFC 9112, 3.2.2: the authority of an absolute target stands in the place of Host. */
-function withAuthority([start = '', ...fields]: readonly string[]): readonly string[] {
+function withAuthority([start = '', ...given]: readonly string[]): readonly string[] {
   const [method = '', target = '', version = ''] = start.split(' ');
   const scheme = ['http://', 'https://'].find((each) => target.toLowerCase().startsWith(each));
-  if (scheme === undefined) return [start, ...fields];
+  if (scheme === undefined) return [start, ...given];
   const rest = target.slice(scheme.length);
-  const end = [...rest].findIndex((sign) => sign === '/' || sign === '?');
+  const end = rest.search(/[/?]/);
   const [authority, path] = end < 0 ? [rest, ''] : [rest.slice(0, end), rest.slice(end)];
-  const others = fields.filter((field) => !field.startsWith('host: '));
+  const others = given.filter((field) => !field.startsWith('host: '));
   return [`${method} ${path.startsWith('/') ? '' : '/'}${path} ${version}`, `host: ${authority}`, ...others];
 }
 
