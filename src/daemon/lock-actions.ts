@@ -406,10 +406,10 @@ export function followNames(parts: LockParts, clock: Pick<Clock, 'setTimer'>): (
         if (typeof found === 'object' && found.users !== undefined) locks.learn(lock, { users: found.users });
       } else if (openNames(identities).length > 0) {
         const found = await readPerson({ served, names }, to);
-        // Unanswered still; or there is nobody of that name, and what is locked stays locked.
+        // No answer yet, or no such name: the lock stays as it is.
         const { identities: now = [] } = typeof found === 'object' ? found : {};
         const known = identities.filter((word) => !isOpenWord(word));
-        // Somebody who may never be locked: the lock stays for the name alone.
+        // Root and the last operator are never locked: the lock stays for the name alone.
         const isNever = whyNever(parts, { to, identities: now }) !== undefined;
         const all = [...new Set([...known, ...(isNever ? [] : now)])];
         if (String(all) !== String(identities)) locks.learn(lock, { identities: all });

@@ -92,7 +92,7 @@ export interface Operator {
   readonly address?: string | undefined;
   /** For the record: where a person of the page is, whose process is the peer. */
   readonly from?: readonly string[];
-  /** Nobody's behind a token and a signal, nor root's without a login. */
+  /** `noHuman` for a token, a signal, and root without a login. */
   readonly human: Human;
 }
 

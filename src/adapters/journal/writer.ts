@@ -328,7 +328,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // A long stop and a clock set ahead look the same; for retention the time does not count.
       write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })]);
-      // Locks go by what was signed: a line that somebody appended, of a time that is not yet, ends none.
+      // Locks use the last signed time: an appended line with a future time ends no lock.
       const signedMs = asTimeMs(parseLine(known?.line ?? '')?.['time']);
       if (aheadMs < 0 && signedMs !== undefined) access.pauseLocks(wallMs - signedMs - aheadMs);
     } else access.pauseLocks(Math.max(0, aheadMs));

@@ -54,7 +54,7 @@ export function createConnect(clock: Clock, find = findAll): Connect {
       const socket = await openFirst(path, [{ address: path }], open, clock, signal);
       const isLeft = (): boolean => file === undefined || fileAt(path) !== file;
       if (!isLeft()) return wrapSocket(socket, clock, undefined, isLeft);
-      // Nobody knows whether it leads to the one before or to the one that stands there now.
+      // It may lead to the socket before or to the one after.
       socket.destroy();
     }
   };

@@ -432,7 +432,7 @@ const listed = {
     ['error'],
     { ours: 'at a start, once for each such lock' },
     'a record of a lock or hold was changed or invented: `text` says what of it cannot be read, and whether it is in force',
-    '`dovegate status`; lock anew what must be stopped, and lift the damaged one by its id',
+    '`dovegate status`; lock again what must be stopped, then lift the damaged one by its id',
   ],
   'locks-kept': [
     ['warn'],

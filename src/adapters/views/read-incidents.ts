@@ -54,7 +54,7 @@ export async function readIncidents(
   }
   const { fromSeq = 0, toSeq = 0 } = looked.finish(undefined, undefined) ?? {};
   const isSince = ({ record }: Turn): boolean => (parseTime(String(record['time'])) ?? 0) >= sinceMs;
-  // What was so when that time began is told by the last turns before it.
+  // The last turns before the window give the state at its start.
   const last = new Map(turns.filter((turn) => !isSince(turn)).map((turn) => [kindOf(turn), turn]));
   const kept = turns.filter((turn) => isSince(turn) || last.get(kindOf(turn)) === turn);
   return { turns: kept, fromSeq, toSeq, isThrough };
