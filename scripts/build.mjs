@@ -5,7 +5,6 @@
 // each, which Node loads in less time than many; two threads share one. The other subcommands share files, so that the package stays small.
 // Packages with compiled parts and optional packages stay in node_modules.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { isBuiltin } from 'node:module';
 import { basename, join, relative } from 'node:path';
 import { build } from 'esbuild';
 import { makeWeb } from './copy-web.mjs';
@@ -19,7 +18,7 @@ const entries = [
   'cli/program',
   'cli/send-command',
   // Few calls of `send` and of the drop-in read a file of settings, and the parser is the largest part of what they would load.
-  'domain/config/parse-settings',
+  'domain/config/parse-client',
 ];
 /** Below src/: one file too, without what it would import when it is called, since it calls none of that. */
 const list = ['cli/help'];
@@ -52,75 +51,6 @@ const apart = {
     });
   },
 };
-/**
- * Node's own modules without `import`: that would evaluate every member of each, and `http` has one that loads an HTTP client, `tls` one
- * that reads a hundred certificates, `fs` one that prints a warning. Only members that are used are asked for. `require()`, which packages
- * in the older format have, gets the module itself.
- */
-const builtins = {
-  name: 'builtins',
-  setup(bundler) {
-    const kinds = {
-      'require-call': 'builtin-whole',
-      'import-statement': 'builtin',
-      'dynamic-import': 'builtin',
-    };
-    bundler.onResolve({ filter: /./ }, ({ path, kind }) =>
-      isBuiltin(path) ? { path, namespace: kinds[kind] } : undefined,
-    );
-    bundler.onLoad({ filter: /./, namespace: 'builtin-whole' }, ({ path }) => {
-      const asked = `process.getBuiltinModule('${path}')`;
-      const all = process.getBuiltinModule(path);
-      if (typeof all === 'function') return { contents: `module.exports = ${asked};` };
-      // Members when they are asked for: a parser of options names the module that starts processes, and starts none.
-      const members = Object.keys(all).map((name) => `get ${name}() { return ${asked}.${name}; }`);
-      return { contents: `module.exports = { ${members.join(', ')} };` };
-    });
-    bundler.onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => {
-      const asked = `process.getBuiltinModule('${path}')`;
-      const found = process.getBuiltinModule(path);
-      const valueOf = (name) =>
-        (costly.includes(path) && laterValue(`wholeModule().${name}`, name, found[name])) ||
-        `/* @__PURE__ */ (() => all.${name})()`;
-      const members = Object.keys(found)
-        .filter((name) => name !== 'default')
-        .map((name) => `export const ${name} = ${valueOf(name)};`);
-      const all = `const all = /* @__PURE__ */ ${asked};`;
-      const loader = `let loadedModule; const wholeModule = () => (loadedModule ??= ${asked});`;
-      return { contents: [loader, all, 'export default all;', ...members].join('\n') };
-    });
-  },
-};
-/** These take milliseconds to load; programs name them and mostly call none. */
-const costly = [
-  'node:child_process',
-  'node:crypto',
-  'node:http',
-  'node:https',
-  'node:readline',
-  'node:tls',
-  'node:v8',
-  'node:zlib',
-];
-/** An expression for what loads the module when it is called. Undefined: it cannot be put off. */
-function laterValue(member, name, value) {
-  if (typeof value === 'function')
-    return `function (...args) { return new.target ? new (${member})(...args) : ${member}(...args); }`;
-  return ['constants', 'STATUS_CODES'].includes(name)
-    ? `new Proxy({}, { get: (_, key) => ${member}[key] })`
-    : undefined;
-}
-/** Of prom-client, what it loads and we never call: its own metrics, with an API for traces; other kinds of metrics; clusters; pushing. */
-const neverCalled = {
-  name: 'never-called',
-  setup(bundler) {
-    const paths = /^\.\/lib\/(defaultMetrics|summary|pushgateway|cluster)$/;
-    bundler.onResolve({ filter: paths }, ({ path, importer }) =>
-      importer.endsWith('/prom-client/index.js') ? { path, namespace: 'never-called' } : undefined,
-    );
-    bundler.onLoad({ filter: /./, namespace: 'never-called' }, () => ({ contents: '' }));
-  },
-};
 const outside = ['koffi', '@nats-io/*', 'nodemailer', 'openid-client'];
 
 const dist = join(root, 'dist');
@@ -142,7 +72,11 @@ const program = {
   ...common,
   outdir: dist,
   external: outside,
-  plugins: [builtins, apart, neverCalled],
+  plugins: [apart],
+  // For packages in the older format, which ask for modules of Node by it.
+  banner: {
+    js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+  },
   // Smaller in the package and in memory. Names stay, for what is printed of an error.
   minifyWhitespace: true,
   minifySyntax: true,
@@ -162,7 +96,7 @@ const built = await Promise.all([
   build({
     ...program,
     splitting: false,
-    plugins: [builtins, uncalled],
+    plugins: [uncalled],
     entryPoints: Object.fromEntries(named(list)),
   }),
 ]);

@@ -90,7 +90,6 @@ const stateFolder = '/var/lib/dovegate';
 const units = [
   ['dovegate.service', `${unitsLib}/systemd/system/dovegate.service`],
   ['dovegate-fleet.service', `${unitsLib}/systemd/system/dovegate-fleet.service`],
-  ['dovegate-fleet-people.service', `${unitsLib}/systemd/system/dovegate-fleet-people.service`],
   ['dovegate-page.service', `${unitsLib}/systemd/system/dovegate-page.service`],
   ['dovegate-page.socket', `${unitsLib}/systemd/system/dovegate-page.socket`],
   ['dovegate-ship.path', `${unitsLib}/systemd/system/dovegate-ship.path`],

@@ -1,6 +1,5 @@
 // The configuration of the demo: a team, a person who approves, two backends; paths relative to the file.
-
-import { userInfo } from 'node:os';
+import { me } from '../../test/kit/me.js';
 
 /** The YAML text. `port`: where carol is answered, who has a key with this hash; `pagePort`: of the page. */
 export function configuration(
@@ -50,6 +49,6 @@ admin:
   page:
     tcp: 127.0.0.1:${pagePort}
     unix: page.sock
-    people: { you: { user: ${userInfo().username}, roles: [operate, audit] } }
+    people: { you: { user: ${me}, roles: [operate, audit] } }
 `;
 }

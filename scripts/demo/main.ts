@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
-import { foldStory } from '../../src/domain/records/story/story.js';
+import { foldStory } from '../../src/domain/records/story/fold.js';
 import { rightWords } from '../../src/domain/records/story/words.js';
 import { builtProgram, type Daemon, startDaemon, startPage } from '../../test/kit/daemon.js';
 import type { Owner } from '../../test/kit/folder.js';

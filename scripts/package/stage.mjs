@@ -106,7 +106,9 @@ export async function fillStage(stage, build, seconds) {
   installTree(tree, stage, build);
   // `dovegate init`, or an administrator, writes it: a package would ask about it at each upgrade.
   rmSync(join(stage, 'etc/dovegate/dovegate.yaml'));
-  rmSync(join(stage, 'usr/lib/dovegate/scripts'), { recursive: true });
+  // What installs stays out; the daemon runs the other one.
+  const scripts = join(stage, 'usr/lib/dovegate/scripts');
+  for (const name of readdirSync(scripts)) if (name !== 'names.sh') rmSync(join(scripts, name));
   write(join(stage, 'etc/dovegate/environment'), maintainerFile('environment', build));
   write(join(stage, 'usr/lib/systemd/system-preset/90-dovegate.preset'), maintainerFile('preset', build));
   const day = new Date(seconds * 1000).toISOString().slice(0, 10);

@@ -46,8 +46,8 @@ export function addAccess(program: Command, end: End): void {
     command.action(async (id: string, { admin: socket, ...options }: DecideOptions) => {
       if (socket === undefined)
         return end(await (await import('./access/ask-access.js')).decide(step, options, id));
-      const path = `/access/${encodeURIComponent(id)}/revoke`;
-      end(await (await import('./admin/operate.js')).post({ config: '', socket }, path));
+      const { pathOf, post } = await import('./admin/operate.js');
+      end(await post({ config: '', socket }, pathOf('access', id, 'revoke')));
     });
   }
 }

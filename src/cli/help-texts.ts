@@ -20,7 +20,7 @@ check: 0 no errors, 1 with --start: a daemon would not start now, 78 errors
 dovegate check
 dovegate check --config ./dovegate.yaml --verbose
 
-status: 0 the daemon answered, 69 no daemon there, 77 not permitted, 78 it refuses clients, or the configuration
+status: 0 the daemon answered, 69 no daemon there, 77 not permitted, 78 the configuration
 dovegate status
 dovegate status --watch
 
@@ -140,7 +140,7 @@ audit fleet remove: 0 removed, 64 no gate has this name, 69 removed, and the ser
 dovegate audit fleet remove mail-gate-4
 dovegate audit fleet remove mail-gate-4 --config ./fleet.yaml
 
-audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepare, 69 no daemon, 78 the configuration, or the file of another gate or cell
+audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepare, 69 no daemon, 78 the configuration, or the file of another gate or fleet
 dovegate audit fleet join mail-gate-1.join
 dovegate audit fleet join --beside < mail-gate-1.join > mail-gate-1.pub
 
@@ -156,17 +156,9 @@ audit fleet watch: 0 stopped in order, 75 another one has the state, 78 the sett
 dovegate audit fleet watch
 dovegate audit fleet watch --config ./fleet.yaml
 
-audit fleet people: 0 stopped in order, 78 the settings, or the socket cannot be made
-dovegate audit fleet people
-dovegate audit fleet people --config ./fleet.yaml
-
 audit fleet rotate-key: 0 replaced, 1 not another key, 64 usage, 75 another one has the state, 78 the settings, or a file of a key
 dovegate audit fleet rotate-key
 dovegate audit fleet rotate-key --new-key /etc/dovegate/verifier-2.key
-
-audit fleet cells verify: 0 nothing is wrong, 1 something is, 78 the list of the cells
-dovegate audit fleet cells verify
-dovegate audit fleet cells verify --checkpoint /srv/cells/kept.jsonl
 
 audit fleet status: 0 nothing is wrong, 1 something is, 69 there is no status yet, 78 the settings
 dovegate audit fleet status

@@ -1,13 +1,13 @@
 // Generates docs/messages.md: every code of the program, its meaning and its remedy. The texts come from the files that define the codes.
 
-import { logCodes, lookupCodes, noticeCodes, shipCodes } from '../adapters/telemetry/codes.js';
+import { lookupCodes, noticeCodes, shipCodes } from '../adapters/telemetry/codes.js';
+import { logCodes } from '../adapters/telemetry/log-codes.js';
 import { foundCodes } from '../domain/admin/now/problems.js';
 import type { Meaning } from '../domain/admin/now/running.js';
 import { problemCodes } from '../domain/config/problem.js';
 import { type Repeat, codes as saidCodes } from '../domain/language/codes/codes.js';
 import { decisionCodes } from '../domain/language/codes/decisions.js';
 import { policyOutcomes } from '../domain/language/codes/outcomes.js';
-import { stampCodes } from '../domain/records/stamps/fault.js';
 import { journalCodes } from '../ports/faults.js';
 import type { exitCodes } from '../ports/machine.js';
 import { closeReasons } from '../ports/transport.js';
@@ -109,7 +109,7 @@ and \`reason\` are codes, \`text\` is a sentence, and \`count\` says how many. T
 Lines that clients, backends or receivers can cause are rate-limited for each event and each listener, backend or
 receiver. A line \`suppressed\` has the number of those that were not written.
 
-${listed(Object.entries(logCodes).map(([code, [levels, , means, ask]]) => item(code, levels, means, ask)))}
+${listed(Object.entries(logCodes).map(([code, [levels, means, ask]]) => item(code, levels, means, ask)))}
 
 ## Commands that were denied or failed: \`error\`
 
@@ -148,10 +148,6 @@ ${codes(shipCodes)}
 ## Receivers of notices: \`type\` of \`notices-away\`
 
 ${codes(noticeCodes)}
-
-## Time stamps: \`type\` of \`stamps-away\`, and of \`dovegate audit verify --stamps\`
-
-${codes(stampCodes)}
 
 ## What is wrong now: \`problems\` of \`dovegate status --json\`
 

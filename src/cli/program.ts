@@ -160,9 +160,10 @@ function addDaemonCommands(program: Command, end: End): void {
     .action(async (action: string, name: string, options: DrainOptions, command: Command) => {
       const { reason } = options;
       if (reason !== undefined && action !== 'drain') command.error("error: '--reason' is for drain");
-      const why = reason === undefined ? '' : `/${encodeURIComponent(reason)}`;
-      const path = `/backend/${encodeURIComponent(name)}/${action}${why}`;
-      end(await (await import('./admin/operate.js')).post(options, path));
+      const { pathOf, post, refuseUnsaid } = await import('./admin/operate.js');
+      if (reason !== undefined) refuseUnsaid(reason);
+      const why = reason === undefined ? [] : [reason];
+      end(await post(options, pathOf('backend', name, action, ...why)));
     });
   withDaemon(program.command('lock'))
     .description(
@@ -200,8 +201,8 @@ function addDaemonCommands(program: Command, end: End): void {
     .description('of the uids that a user of persons had, let only the newest count; status lists such users')
     .argument('<user>')
     .action(async (user: string, options: WhichDaemon) => {
-      const path = `/user/${encodeURIComponent(user)}/confirm`;
-      end(await (await import('./admin/operate.js')).post(options, path));
+      const { pathOf, post } = await import('./admin/operate.js');
+      end(await post(options, pathOf('user', user, 'confirm')));
     });
   withDaemon(program.command('reload'))
     .description('make the daemon read its configuration again; if it has problems, the old one is kept')

@@ -1,7 +1,8 @@
 // What the subcommands have in common: how they are run, and options that several have.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/process.js';
+import { standardConfig, standardConfigHelp } from '../adapters/host/packaged.js';
+import { programVersion } from '../adapters/host/process.js';
 import { parseDuration } from '../domain/language/words/durations.js';
 import { exitCodes } from '../ports/machine.js';
 import { addHelpTexts } from './help-texts.js';

@@ -1,6 +1,6 @@
 // `dovegate ship`: the process that sends records and notices.
 
-import { readFromDisk, shipStateDirectory, standardShipDoor } from '../adapters/host/process.js';
+import { readFromDisk, standardShipDoor } from '../adapters/host/process.js';
 import { findSettings } from '../domain/config/parse-settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { stderr } from './output/output.js';
@@ -16,10 +16,16 @@ export async function serveShip({ config, door, state }: ShipOptions): Promise<n
   // The user of the packaged service cannot read the configuration.
   const settings = door === undefined ? findSettings(config, readFromDisk).settings : undefined;
   const { audit, notices = [] } = settings ?? {};
-  if (audit !== undefined && audit.ship.length + notices.length === 0 && audit.stamps === undefined) {
-    stderr(`${config} has no receivers (audit.ship, audit.stamps, notices), so nothing is shipped`);
+  if (audit !== undefined && audit.ship.length + notices.length === 0) {
+    stderr(`${config} has no receivers (audit.ship, notices), so nothing is shipped`);
     return exitCodes.ok;
   }
   const path = door ?? audit?.door ?? standardShipDoor;
   return (await import('../ship/ship.js')).ship({ door: path, state: state ?? shipStateDirectory() });
+}
+
+/** Where `dovegate ship` keeps its own state: as systemd says, or as the package has it. */
+function shipStateDirectory(): string {
+  const [first] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
+  return first === undefined || first === '' ? '/var/lib/dovegate-ship' : first;
 }

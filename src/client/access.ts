@@ -9,7 +9,6 @@ import {
   accessArguments,
   allArguments,
   memberOf,
-  textsOf,
   type ValuesOf,
   verbRow,
   wantedOf,
@@ -189,4 +188,10 @@ function unreadable(): SessionFault {
     undefined,
     true,
   );
+}
+
+export function textsOf(name: AccessArgument, value: AccessValues[AccessArgument]): readonly string[] {
+  if (value === undefined) return [];
+  if (typeof value === 'object') return value;
+  return [accessArguments[name].shape === 'duration' ? `${value}ms` : String(value)];
 }

@@ -3,14 +3,14 @@
 
 import { resolveCommand, resolveOwnCommand } from '../domain/language/commands/catalog.js';
 import { parseArguments } from '../domain/language/commands/parse.js';
-import { replyRows } from '../domain/language/meaning/columns.js';
+import { replyRowsAt } from '../domain/language/meaning/columns.js';
 import { serverOf } from '../protocol/releases.js';
 
 export interface RowColumns {
   /** The number of a row's first cells that decide; 0: the command alone does. */
   readonly decidedBy: number;
-  /** Empty: there are no rows. */
-  namesFrom(firstCells: readonly string[]): readonly string[];
+  /** Empty: there are no rows. Undefined: cells that no known release sends. */
+  namesFrom(firstCells: readonly string[]): readonly string[] | undefined;
 }
 
 /** Undefined: unknown command, wrong arguments, or rows of unknown form. */
@@ -26,11 +26,11 @@ export function columnsOf(
   if (parsed === undefined || parsed.kind === 'unparsable') return undefined;
   // Over all users, rows may begin with the user's name; the reply does not show whether they do.
   if (parsed.values.has('all-users')) return undefined;
-  const rows = replyRows(parsed);
+  const rows = replyRowsAt(serverMinor, parsed);
   return (
     rows && {
       decidedBy: rows.decidedBy,
-      namesFrom: (cells) => rows.shapeFrom(cells)?.columns.map(({ key }) => key) ?? [],
+      namesFrom: (cells) => rows.shapeFrom(cells)?.columns.map(({ key }) => key),
     }
   );
 }

@@ -2,7 +2,8 @@
 // so cells are passed on in pieces, and only rows hold them whole.
 
 import { bounds } from '../bounds/bounds.js';
-import { readSaid, type Said } from '../domain/language/codes/codes.js';
+import type { Said } from '../domain/language/codes/codes.js';
+import { readSaid } from '../domain/language/codes/said.js';
 import { TransportFault, WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
@@ -142,38 +143,49 @@ function endsInEscape(bytes: Buffer): boolean {
 export interface RowWidth {
   /** 0: it is known before. */
   readonly decidedBy: number;
-  widthFrom(firstCells: readonly string[]): number;
+  /** Undefined: cells that no known release of Dovecot sends. */
+  widthFrom(firstCells: readonly string[]): number | undefined;
 }
 
-/** Rows of that many cells, in the batches in which they come. Throws SessionFault `unexpected-reply` for a row of another length. */
+/** Rows of that many cells, in the batches in which they come. Throws SessionFault `unexpected-reply` for cells that are no such rows. */
 export async function* rowsOf(
   batches: AsyncIterable<readonly CellPiece[]>,
-  width: RowWidth,
+  of: RowWidth,
   rowBytesMax: number,
 ): AsyncGenerator<Row[], void> {
-  let row: string[] = [];
+  const cells: string[] = [];
   let held: Buffer[] = [];
-  let rowBytes = 0;
+  let bytesHeld = 0;
+  let width: number | undefined;
+  const take = (): Row[] => {
+    width ??= of.widthFrom(cells);
+    if (width === undefined)
+      throw unexpectedReply(
+        'its rows have other columns than any known release of Dovecot; read its `cells`',
+      );
+    const rows: Row[] = [];
+    // Without columns, a cell is a row.
+    while (cells.length >= (width || 1)) rows.push(cells.splice(0, width || 1));
+    if (cells.length === 0) bytesHeld = 0;
+    return rows;
+  };
   for await (const pieces of batches) {
     const rows: Row[] = [];
     for (const { bytes, endsCell } of pieces) {
-      rowBytes += bytes.length;
-      if (rowBytes > rowBytesMax) throw unexpectedReply(`a row has more than ${rowBytesMax} bytes`);
+      bytesHeld += bytes.length;
+      if (bytesHeld > rowBytesMax) throw unexpectedReply(`a row has more than ${rowBytesMax} bytes`);
       if (!endsCell) {
         held.push(bytes);
         continue;
       }
-      row.push(held.length === 0 ? bytes.toString() : Buffer.concat([...held, bytes]).toString());
+      cells.push(held.length === 0 ? bytes.toString() : Buffer.concat([...held, bytes]).toString());
       held = [];
-      if (row.length < width.decidedBy || row.length < width.widthFrom(row)) continue;
-      rows.push(row);
-      row = [];
-      rowBytes = 0;
+      if (cells.length >= (width ?? of.decidedBy)) rows.push(...take());
     }
     yield rows;
   }
-  if (row.length > 0)
-    throw unexpectedReply(`the last row has ${row.length} of ${width.widthFrom(row)} cells`);
+  if (cells.length > 0 && width === undefined) yield take();
+  if (cells.length > 0) throw unexpectedReply(`the last row has ${cells.length} of ${width} cells`);
 }
 
 /** There was an answer, so the command ran, wholly or in part. */

@@ -9,11 +9,12 @@ import {
 } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { systemContext } from '../adapters/host/system-trust.js';
-import { formatSaid, readSaidOfJson, type Said } from '../domain/language/codes/codes.js';
+import { formatSaid, type Said } from '../domain/language/codes/codes.js';
+import { readSaidOfJson } from '../domain/language/codes/said.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import { minorForClients } from '../protocol/minors.js';
-import { type LogLine, wordOfExitCode } from '../protocol/reply/reply.js';
+import { exitCodes, type LogLine } from '../protocol/reply/reply.js';
 import { type AccessCall, bodyOfCall, createAccess } from './access.js';
 import {
   type Command,
@@ -512,6 +513,12 @@ function faultOf(cause: unknown, isConnected: boolean, mayHaveRun: boolean): Ses
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (!isConnected && notReached.has(code))
     return new SessionFault('dial-refused', `cannot connect: ${code}`, cause);
+  if (!isConnected && /wrong version number/.test(messageOf(cause)))
+    return new SessionFault(
+      'tls-failed',
+      'TLS failed: what came is not TLS; in clear the URL is http://',
+      cause,
+    );
   if (/^(?:ERR_TLS|ERR_SSL|CERT_|EPROTO|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
     return new SessionFault(
       'tls-failed',
@@ -576,4 +583,10 @@ function targetOf(options: HttpOptions): Target {
         : plainRequest({ ...where, method, path, headers, agent }),
     disconnect: () => agent.destroy(),
   };
+}
+
+/** The word of an exit code in an answer; undefined: it has none. */
+export function wordOfExitCode(exitCode: unknown): string | undefined {
+  for (const [word, each] of exitCodes) if (each === exitCode && word !== '') return word;
+  return undefined;
 }

@@ -245,7 +245,7 @@ export function createSession(
     const known = columnsOf(name, args, serverMinor);
     return {
       decidedBy: known?.decidedBy ?? 0,
-      widthFrom: (cells) => known?.namesFrom(cells).length || 1,
+      widthFrom: (cells) => (known === undefined ? 1 : known.namesFrom(cells)?.length),
     };
   }
 
@@ -272,7 +272,7 @@ export function createSession(
     checkTypes(command);
     const columns = await columnsOfCommand(command, serverMinor);
     const rows = await run(command);
-    return rows.map((row) => namedRow(columns.namesFrom(row), row));
+    return rows.map((row) => namedRow(columns.namesFrom(row) ?? [], row));
   }
 
   async function close(): Promise<void> {

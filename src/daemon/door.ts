@@ -45,7 +45,7 @@ import type { FloodWatch } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { pageName } from '../setup/certificates.js';
-import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
+import { settingsText } from '../setup/configuration-text.js';
 import { decideOnPage, isEnd } from './door-access.js';
 import { actionBudgets, type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
@@ -111,7 +111,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   let pages = 0;
   const redact = (word: string): Redacted => served.now.exchanges.redact(word);
   const notes = new DoorNotes({ clock, journal, redact, onError });
-  const settings = new DoorSettings(clock, settingsText, () => access.locks.ofPeople);
+  const settings = new DoorSettings(clock, textOf, () => access.locks.ofPeople);
   const states = new NowStates({
     clock,
     make: () => makeNow(lookAt(gate), watch, clock.now()),
@@ -132,7 +132,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     settings: async ({ signal }) => streamOf(whilePage(settings.watch(signal))),
     now: async ({ signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
-    traffic: async () => json(200, trafficOf(parts.exchanges, lookAt(gate), gate.journal.addedBytes)),
+    traffic: async () => json(200, trafficOf(parts.exchanges, lookAt(gate))),
     async flush() {
       await journal.flushed();
       return json(200, {});
@@ -345,7 +345,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     }
   }
 
-  function* settingsText(generation: number): Generator<string> {
+  function textOf(generation: number): string {
     const head = {
       generation,
       host: hostName(),
@@ -355,9 +355,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       journal: journal.found.journal,
       ownKey,
     } satisfies DoorHead;
-    yield `${JSON.stringify(head)}\n`;
-    yield* piecesOf(settingsLines(withoutSecrets(served.now.settings)));
-    yield '\n';
+    return `${JSON.stringify(head)}\n${settingsText(withoutSecrets(served.now.settings))}\n`;
   }
 
   function factsNow(): DoorFacts {
@@ -426,7 +424,7 @@ const beatMs = 1_000;
 
 class DoorSettings {
   readonly #clock: Pick<Clock, 'setTimer'>;
-  readonly #textOf: (generation: number) => Iterable<string>;
+  readonly #textOf: (generation: number) => string;
   readonly #locked: () => DoorBeat['locked'];
   readonly #reviewed = new Wakes();
   #generation: number;
@@ -434,7 +432,7 @@ class DoorSettings {
   /** `textOf` makes the text of the settings that are served now. */
   constructor(
     clock: Pick<Clock, 'setTimer' | 'wallMs'>,
-    textOf: (generation: number) => Iterable<string>,
+    textOf: (generation: number) => string,
     locked: () => DoorBeat['locked'],
   ) {
     this.#clock = clock;
@@ -467,7 +465,7 @@ class DoorSettings {
         continue;
       }
       sent = this.#generation;
-      yield* this.#textOf(sent);
+      yield this.#textOf(sent);
     }
   }
 }

@@ -1,7 +1,13 @@
 // The metrics and admin endpoints of the daemon. Counters start with the daemon and are served while a socket is open.
 
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
-import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
+import {
+  type Admin,
+  type AdminConnection,
+  type AdminDoor,
+  type AdminOptions,
+  openAdmin,
+} from '../adapters/admin/admin.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import type { FindPeer } from '../adapters/host/find-peer.js';
 import { processUsage } from '../adapters/host/process.js';
@@ -67,6 +73,7 @@ export function createEndpoints(
       act: Act,
       offer: OfferOf,
       journal?: Pick<OpenJournal, 'flushed'>,
+      whyNotShown?: AdminOptions['whyNotShown'],
     ): Promise<void> {
       await shut();
       look = show;
@@ -77,6 +84,7 @@ export function createEndpoints(
         metrics: () => metrics.render(),
         flushed,
         act,
+        whyNotShown,
         onError,
         onRefused,
         doors: await doorsOf(settings, offer, onError),

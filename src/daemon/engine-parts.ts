@@ -40,11 +40,11 @@ export interface Adapters {
 
 const limiterEntriesMax = bounds.limiterEntries;
 /** Remembered judgements and lines: about 2 KiB each, up to 30 KiB. */
-const rememberedMax = bounds.judgementsRemembered;
+const rememberedMax = 4096;
 /** All caches together take at most 32 MiB. The rest is for small ones: logins, words of records. */
 const cacheBytes = {
-  judgements: bounds.judgementBytes,
-  lines: bounds.knownLineBytes,
+  judgements: 12 * 1024 ** 2,
+  lines: 12 * 1024 ** 2,
   lookups: bounds.lookupBytes,
 } as const;
 /** Questions of one principal (`dovegate can`, `explain`, `requests`), and its steps of access: 20 at once and 60 a minute of each. */

@@ -4,6 +4,7 @@
 // whose mail it is. Root counts by its login; without a login of a person it is one person, and the other one acts on the page.
 
 import { type Act, isOperatorAction, type Operator, type OperatorAction } from '../adapters/admin/access.js';
+import type { AdminOptions } from '../adapters/admin/admin.js';
 import { ourselves } from '../adapters/host/accounts.js';
 import { type IdAnswer, isIdAnswer, type NameService } from '../adapters/host/name-service.js';
 import type { Log } from '../adapters/telemetry/log.js';
@@ -13,6 +14,7 @@ import type { Settings } from '../domain/config/settings.js';
 import { loginsOf } from '../domain/config/settings.js';
 import { stopOn } from '../domain/judging/policy/lock.js';
 import { nothingKnown, routesOfOtherCases, userdbKey } from '../domain/judging/policy/route.js';
+import { lockTarget } from '../domain/language/codes/lock-target.js';
 import { isMask } from '../domain/language/names/glob.js';
 import { durationWords, plural } from '../domain/language/words/words.js';
 import { isOnePerson } from '../domain/people/access/asker.js';
@@ -31,7 +33,7 @@ import type { Persons } from '../domain/people/identity/person.js';
 import { foldAscii } from '../domain/people/identity/user-name.js';
 import { numberIn } from '../domain/people/identity/user-word.js';
 import { isHold, type LockEntry, whyTooLong } from '../domain/records/audit/lock-book.js';
-import type { AuditRecord } from '../domain/records/audit/record.js';
+import type { AuditRecord, LockRecord } from '../domain/records/audit/record.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import { isByOneName, type Locks } from '../gateway/access/locks.js';
 import type { Router } from '../gateway/command/assessment.js';
@@ -76,6 +78,11 @@ export function withLocks(act: OtherAct, parts: LockParts): Act {
       });
     return result;
   };
+}
+
+/** For looks at the admin socket: who asks is found out only where somebody is locked. */
+export function whyNotShown(parts: LockParts): NonNullable<AdminOptions['whyNotShown']> {
+  return () => (parts.access.locks.size === 0 ? undefined : (operator) => whyLocked(parts, operator));
 }
 
 function refused(text: string): ActionResult {
@@ -148,15 +155,15 @@ const holdOfThisGate =
   '; what could destroy, hide, move or change that mail is refused here. It binds this gate only: not IMAP, not LDA and LMTP, not ' +
   'autoexpunge, and no other way to Dovecot';
 
-const patternsShown = 5;
+const namedMost = 5;
 
 /** What differs in case only is stopped as well: where case is kept, Dovecot may take it for the same user all the same. */
 function otherCases({ served }: LockParts, { user, users = [] }: Target): string {
   if (user === undefined) return '';
   const patterns = routesOfOtherCases(served.now.exchanges.router.table, [user, ...users]);
   if (patterns.length === 0) return '';
-  const more = patterns.length > patternsShown ? ' and others' : '';
-  const shown = patterns.slice(0, patternsShown).join(' ');
+  const more = patterns.length > namedMost ? ' and others' : '';
+  const shown = patterns.slice(0, namedMost).join(' ');
   return `. Other cases of that name are stopped as well, and have a route: ${shown}${more}`;
 }
 
@@ -166,24 +173,37 @@ async function liftNow(
   operator: Operator,
 ): Promise<ActionResult> {
   const { locks } = parts.access;
-  const found = locks.entries.filter((lock) => [lock.id, locks.shown(lock).target].includes(target));
+  const of = asLocked(parts, target);
+  const found = locks.entries.filter((lock) => lock.id === target || locks.shown(lock).target === of);
   if (found.length === 0)
     return { kind: 'unknown', text: `there is no lock ${target}; dovegate status lists them` };
-  const ofPeople = found.filter((lock) => !isHold(lock));
-  if (
-    ofPeople.some(({ locked }) =>
-      locks.persons.sharesHuman(locked.identities ?? [], operator.human.identities),
-    )
-  )
-    return refused('nobody lifts a lock on oneself; ask another operator');
   const lift = { ...recordedOperator(operator), reason };
   const results = await Promise.all(
     found.map((lock) =>
-      isHold(lock) ? liftHold(parts, lock, operator, lift) : liftOne(parts, lock, target, lift),
+      isHold(lock)
+        ? liftHold(parts, lock, operator, lift)
+        : liftOne(parts, lock, target, lift, () => whyNotLift(parts, lock, operator)),
     ),
   );
   const kind = results.find((each) => each.kind !== 'done')?.kind ?? 'done';
   return { kind, text: [...new Set(results.map(({ text }) => text))].join('; ') };
+}
+
+/** A mail user may be written as for `lock`: in another case, and without the usual realm. */
+function asLocked({ served }: LockParts, target: string): string {
+  const [, user] = /^user:(.*)$/s.exec(target) ?? [];
+  const found = user === undefined ? undefined : served.now.exchanges.router.table.userNames.normalise(user);
+  return found === undefined || found.kind === 'refused' ? target : lockTarget({ user: found.name });
+}
+
+function whyNotLift(parts: LockParts, { id }: LockEntry, operator: Operator): ActionResult | undefined {
+  const { locks } = parts.access;
+  const why = whyLocked(parts, operator);
+  if (why !== undefined) return refused(why);
+  const lock = locks.entries.find((each) => each.id === id);
+  if (lock === undefined) return { kind: 'already', text: `${id} is lifted already` };
+  const isOwn = locks.persons.sharesHuman(lock.locked.identities ?? [], operator.human.identities);
+  return isOwn && !isHold(lock) ? refused('nobody lifts a lock on oneself; ask another operator') : undefined;
 }
 
 async function liftOne(
@@ -191,60 +211,84 @@ async function liftOne(
   lock: LockEntry,
   target: string,
   lift: Parameters<Locks['lift']>[1],
+  whyNot: () => ActionResult | undefined,
 ): Promise<ActionResult> {
-  const fault = await locks.lift(lock, lift);
-  if (fault === undefined) return { kind: 'done', text: `${target} is unlocked` };
-  return { kind: 'unrecorded', text: `${target} stays locked, because that cannot be recorded: ${fault}` };
+  const why = await locks.lift(lock, lift, whyNot);
+  if (why === undefined) return { kind: 'done', text: `${target} is unlocked` };
+  if (typeof why === 'object') return why;
+  return { kind: 'unrecorded', text: `${target} stays locked, because that cannot be recorded: ${why}` };
 }
 
 async function liftHold(
   parts: LockParts,
-  { id, locked }: LockEntry,
+  lock: LockEntry,
   operator: Operator,
   lift: Parameters<Locks['lift']>[1],
 ): Promise<ActionResult> {
   const { locks } = parts.access;
+  const { id, locked } = lock;
+  const target = lockTarget(locked);
   const [{ words: held, unanswered }, alias] = await Promise.all([
     wordsOfHeld(parts, locked),
     aliasOfHeld(parts, locked, operator.human.identities),
   ]);
-  // From here on nothing is awaited until it is lifted, or asked for.
-  const { persons } = parts.served.now;
-  const words = wordsOfLifter(operator.human, persons);
-  const why = whyLocked(parts, operator) ?? (typeof words === 'string' ? words : undefined);
-  if (why !== undefined || typeof words === 'string') return refused(why ?? '');
-  const lock = locks.entries.find((each) => each.id === id);
-  if (lock === undefined) return { kind: 'already', text: `hold ${id} is lifted already` };
-  const { target } = locks.shown(lock);
-  if (persons.sharesHuman(inAnyCase([...(lock.locked.identities ?? []), ...held]), inAnyCase(words)))
-    return refused('nobody lifts a hold of their own mail; ask two others');
-  if (alias === 'unanswered')
-    return refused(
-      'the userdb does not answer, so it is not known whether that mail is yours; ask again later',
-    );
-  if (alias !== undefined)
-    return refused(
-      `nobody lifts a hold of their own mail, and ${alias} is a name of that user; ask two others`,
-    );
-  if (unanswered !== undefined)
-    return refused(
-      `the name service does not answer for "${unanswered}", so it is not known whether that mail is yours; ask again later`,
-    );
-  const { asked } = lock;
-  if (asked === undefined) {
-    const fault = await locks.askLift(lock, { ...lift, identities: words });
-    if (fault !== undefined)
-      return { kind: 'unrecorded', text: `${target} stays held, because that cannot be recorded: ${fault}` };
-    const text = `${target} stays held until a second person lifts it, within ${durationWords(bounds.liftAskMs)}, with dovegate unlock ${lock.id}`;
-    return { kind: 'done', text };
-  }
-  const { by = '', identities: before = rootAlone } = asked.record;
-  const stays = `${target} stays held: ${by} asked to lift it, and the second is another person`;
-  if (persons.sharesHuman(before, words)) return refused(stays);
-  const isUnsure =
-    [before, words].some(isRootAlone) && ![before, words].some((identities) => isOnPage({ identities }));
-  if (isUnsure) return refused(`${stays}: of root without a login of a person it is not known who it is`);
-  return liftOne(parts, lock, target, lift);
+  /** Asked again after each wait. */
+  const liftable = ():
+    | ActionResult
+    | { readonly words: readonly string[]; readonly asked: LockEntry['asked'] } => {
+    const no = whyNotLift(parts, lock, operator);
+    if (no !== undefined) return no;
+    const { persons } = parts.served.now;
+    const words = wordsOfLifter(operator.human, persons);
+    if (typeof words === 'string') return refused(words);
+    const { asked, locked: now = locked } = locks.entries.find((each) => each.id === id) ?? {};
+    if (persons.sharesHuman(inAnyCase([...(now.identities ?? []), ...held]), inAnyCase(words)))
+      return refused('nobody lifts a hold of their own mail; ask two others');
+    if (alias === 'unanswered')
+      return refused(
+        'the userdb does not answer, so it is not known whether that mail is yours; ask again later',
+      );
+    if (alias !== undefined)
+      return refused(
+        `nobody lifts a hold of their own mail, and ${alias} is a name of that user; ask two others`,
+      );
+    if (unanswered !== undefined)
+      return refused(
+        `the name service does not answer for "${unanswered}", so it is not known whether that mail is yours; ask again later`,
+      );
+    return { words, asked };
+  };
+  const whyNotSecond = (): ActionResult | undefined => {
+    const now = liftable();
+    if ('kind' in now) return now;
+    const { words, asked } = now;
+    if (asked === undefined)
+      return refused(`${target} stays held: who asked to lift it does not count any more`);
+    const { by = '', identities: before = rootAlone } = asked.record;
+    const stays = `${target} stays held: ${by} asked to lift it, and the second is another person`;
+    if (parts.served.now.persons.sharesHuman(before, words)) return refused(stays);
+    const isUnsure =
+      [before, words].some(isRootAlone) && ![before, words].some((identities) => isOnPage({ identities }));
+    return isUnsure
+      ? refused(`${stays}: of root without a login of a person it is not known who it is`)
+      : undefined;
+  };
+  const first = liftable();
+  if ('kind' in first) return first;
+  const { words, asked } = first;
+  // Only somebody on the page could be the second one of root without a login: one with a login asks in its place, and another can.
+  const replaces =
+    isRootAlone(asked?.record.identities ?? rootAlone) &&
+    !isRootAlone(words) &&
+    !isOnPage({ identities: words });
+  if (asked !== undefined && !replaces) return liftOne(parts, lock, target, lift, whyNotSecond);
+  const fault = await locks.askLift(lock, { ...lift, identities: words });
+  if (fault !== undefined)
+    return { kind: 'unrecorded', text: `${target} stays held, because that cannot be recorded: ${fault}` };
+  const late = liftable();
+  if ('kind' in late) return late;
+  const text = `${target} stays held until a second person lifts it, within ${durationWords(bounds.liftAskMs)}, with dovegate unlock ${id}`;
+  return { kind: 'done', text };
 }
 
 function inAnyCase(words: readonly string[]): readonly string[] {
@@ -273,7 +317,7 @@ async function aliasOfHeld(
   return undefined;
 }
 
-/** The words of root without a login of a person. */
+/** The words of root without a login of a person, before those of its login. */
 const rootAlone: readonly string[] = ['uid:0', 'name:root'];
 const isRootAlone = ([first]: readonly string[]): boolean => first === rootAlone[0];
 
@@ -281,7 +325,7 @@ const isRootAlone = ([first]: readonly string[]): boolean => first === rootAlone
 function wordsOfLifter(human: Human, persons: Persons): readonly string[] | string {
   if (isOnePerson(human, persons) && (!isOnPage(human) || human.whyNotApprove === undefined))
     return persons.withPersons(human.identities);
-  if (!isOnPage(human)) return rootAlone;
+  if (!isOnPage(human)) return [...rootAlone, ...human.identities];
   return `two persons of \`persons\` lift a hold, and ${human.whyNotApprove ?? 'you are none of them'}`;
 }
 
@@ -406,13 +450,15 @@ export function followNames(parts: LockParts, clock: Pick<Clock, 'setTimer'>): (
         if (typeof found === 'object' && found.users !== undefined) locks.learn(lock, { users: found.users });
       } else if (openNames(identities).length > 0) {
         const found = await readPerson({ served, names }, to);
+        // A reload may have added words meanwhile, and one of them may be open.
+        const { identities: now = [] } = locks.entries.find(({ id }) => id === lock.id)?.locked ?? {};
         // No answer yet, or no such name: the lock stays as it is.
-        const { identities: now = [] } = typeof found === 'object' ? found : {};
-        const known = identities.filter((word) => !isOpenWord(word));
+        const { identities: more = [] } = typeof found === 'object' ? found : {};
+        const known = now.filter((word) => !isOpenWord(word) || !identities.includes(word));
         // Root and the last operator are never locked: the lock stays for the name alone.
-        const isNever = whyNever(parts, { to, identities: now }) !== undefined;
-        const all = [...new Set([...known, ...(isNever ? [] : now)])];
-        if (String(all) !== String(identities)) locks.learn(lock, { identities: all });
+        const isNever = whyNever(parts, { to, identities: more }) !== undefined;
+        const all = [...new Set([...known, ...(isNever ? [] : more)])];
+        if (String(all) !== String(now)) locks.learn(lock, { identities: all });
       }
     }
   }
@@ -444,6 +490,21 @@ async function readPerson(
     ...(onPage === undefined ? [] : humanOnPage(onPage).identities),
   ];
   return { to, identities: persons.withPersons([...words, ...uids]) };
+}
+
+/** The words that `lock` would store for the target of a record; undefined: its target is no human and no key. */
+export async function wordsOfTarget(
+  parts: Pick<LockParts, 'served' | 'names'>,
+  { user, backend, listener, to = '' }: LockRecord,
+): Promise<readonly string[] | undefined> {
+  if (user || backend || listener) return undefined;
+  if (to.startsWith('key:')) return [to];
+  // Where `to` is damaged, the first of its words is in its place.
+  const [, kind = '', name = ''] = /^(?:(person|name|page|user|uid|oidc):)?(.*)$/s.exec(to) ?? [];
+  const found = await readPerson(parts, name);
+  if (typeof found === 'object') return found.identities;
+  const words = [...(kind === '' ? [] : [to]), `person:${name}`, `name:${name}`];
+  return parts.served.now.persons.withPersons(words);
 }
 
 /** One uid of a range of subordinate uids is all of them, and their owner. */
@@ -479,6 +540,25 @@ async function wordsByName(
   });
 }
 
+/** Who operates on the page as one human: a group is nobody who could be the last one. */
+function operatorsOn({ admin }: Pick<Settings, 'admin'>) {
+  const people = admin?.page?.people ?? [];
+  return people.filter(({ roles, oidc }) => roles.includes('operate') && oidc?.group === undefined);
+}
+
+/** An entry of `persons` can have become that of somebody who is locked. Undefined: somebody operates, or nobody is to. */
+export function whyNobodyOperates(settings: Pick<Settings, 'admin'>, locks: Locks): string | undefined {
+  const people = operatorsOn(settings);
+  const stops = people.flatMap((person) => {
+    const stop = locks.on({ human: humanOnPage(person) });
+    return stop === undefined ? [] : [{ id: stop.lock.id, why: `${person.name}: ${locks.sentence(stop)}` }];
+  });
+  const [first] = stops;
+  if (first === undefined || stops.length < people.length) return undefined;
+  const whys = stops.slice(0, namedMost).map(({ why }) => why);
+  return `nobody operates on the page now (${whys.join('; ')}); root lifts a lock: dovegate unlock ${first.id} --reason WHY`;
+}
+
 /** Why this may not be locked; undefined: it may. */
 function whyNever(
   { access: { locks }, served }: Pick<LockParts, 'access' | 'served'>,
@@ -489,11 +569,9 @@ function whyNever(
   const { persons, settings } = served.now;
   if (persons.sharesHuman(identities, ['uid:0', 'name:root']))
     return 'root is not locked, nor a person who may be root';
-  const people = settings.admin?.page?.people ?? [];
-  const free = people.filter((person) => {
-    const isOperator = person.roles.includes('operate') && person.oidc?.group === undefined;
-    return isOperator && locks.on({ human: humanOnPage(person) }) === undefined;
-  });
+  const free = operatorsOn(settings).filter(
+    (person) => locks.on({ human: humanOnPage(person) }) === undefined,
+  );
   const lock = { id: '', untilMs: 0, locked: { time: 0, event: 'lock', ...wish } } as const;
   const isLast =
     free.length > 0 &&

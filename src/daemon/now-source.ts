@@ -2,15 +2,15 @@
 // whose name is the page's to decide. A sentence is made of codes and names of the configuration, never of what a client or a backend said.
 
 import { hostName } from '../adapters/host/process.js';
-import { bounds } from '../bounds/bounds.js';
 import type { MadeNow } from '../domain/admin/door/door.js';
 import { type FoundProblem, findProblems, keyOf, stateOf, whyDown } from '../domain/admin/now/problems.js';
 import { isUp, type Running, type RunningExchange, slowMsMin } from '../domain/admin/now/running.js';
 import type { BackendNow, JournalNow, ReceiverNow, RunningCommand } from '../domain/admin/page/api.js';
 import { formatTime } from '../domain/records/audit/record.js';
+import type { Loaded } from '../domain/records/story/operator.js';
 import type { NowWatch } from './now-watch.js';
 
-const runningMax = bounds.runningShown;
+const runningMax = 200;
 
 /** The problems; `watch` remembers since when it has been in its state. */
 export function judge(running: Running, watch: NowWatch): readonly FoundProblem[] {
@@ -21,8 +21,10 @@ export function judge(running: Running, watch: NowWatch): readonly FoundProblem[
 }
 
 export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeNow {
-  const { exchanges, atMs, version, started, configHash, loaded } = running;
-  const problems = judge(running, watch).map((problem) => {
+  const { exchanges, atMs, version, started, configHash } = running;
+  const loaded = withoutFiles(running.loaded);
+  const found = judge(running, watch);
+  const problems = found.map((problem) => {
     const { code, text, try: hint, backend, isDegrading } = problem;
     const key = keyOf(problem);
     return { code, text, try: hint, backend, isDegrading, key, acknowledged: running.acknowledged(key) };
@@ -51,6 +53,9 @@ export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeN
     },
     runningUsers: oldest.map(({ user }) => user),
     troubleUsers: troubles.map(({ user }) => user),
+    namedProblems: found.flatMap((problem) =>
+      problem.named ? [{ key: keyOf(problem), ...problem.named }] : [],
+    ),
   };
 }
 
@@ -126,4 +131,9 @@ function backendsOf({ backends, certificates, atMs }: Running): readonly Backend
       drained,
     };
   });
+}
+
+/** Which files a reload changed stands with its incident. */
+function withoutFiles({ since, by, before }: Loaded): Loaded {
+  return { since, by, before: before && { since: before.since, by: before.by } };
 }

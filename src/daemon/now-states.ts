@@ -1,7 +1,6 @@
 // The states that `admin.door` sends to `now`. While somebody watches, a complete state is made each second, and earlier when the daemon
 // gets better or worse. Nothing is made while nobody watches. A slow watcher skips states, and nothing is kept for it.
 
-import { bounds } from '../bounds/bounds.js';
 import { Wakes } from '../concurrency/waiting.js';
 import type { MadeNow } from '../domain/admin/door/door.js';
 import type { Clock, Timer } from '../ports/machine.js';
@@ -14,7 +13,7 @@ export interface NowStatesParts {
 }
 
 /** Longest time between two states: a page turns grey after 5 s without one. */
-const paceMs = bounds.statePaceMs;
+const paceMs = 1_000;
 /** States made early may take at most a twentieth of the time. */
 const dutyMin = 20;
 
@@ -78,7 +77,7 @@ export class NowStates {
   }
 
   get #hurryMs(): number {
-    return Math.max(bounds.stateHurryMs, Math.min(paceMs, dutyMin * this.#costMs));
+    return Math.max(200, Math.min(paceMs, dutyMin * this.#costMs));
   }
 
   #later(ms: number): void {

@@ -11,9 +11,8 @@ import type { Trouble } from '../domain/admin/page/api.js';
 import { networkOf } from '../domain/people/identity/peer.js';
 import { keyRefusals } from '../domain/people/keys/key.js';
 import { formatTime } from '../domain/records/audit/record.js';
+import { denialWords, givenOf, nextWords, ranWords } from '../domain/records/story/next.js';
 import { ownerOf, ownerWords } from '../domain/records/story/owner.js';
-import { givenOf } from '../domain/records/story/story.js';
-import { denialWords, nextWords, ranWords } from '../domain/records/story/words.js';
 import {
   type EngineEvent,
   type ExchangeEnded,
@@ -53,6 +52,7 @@ const turns: ReadonlySet<EngineEvent['kind']> = new Set([
   'lookup-working',
   'backend-down',
   'backend-up',
+  'backend-removed',
   'audit-failed',
 ]);
 
@@ -192,6 +192,7 @@ function isSame(one: Troubling, other: Troubling): boolean {
       one.error === other.error &&
       one.outcome === other.outcome &&
       one.denial === other.denial &&
+      one.lock === other.lock &&
       one.exchange.principal === other.exchange.principal &&
       one.exchange.command === other.exchange.command &&
       one.exchange.listener === other.exchange.listener &&
@@ -259,11 +260,13 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
 
 /** As the client got it; where that repeats words of a client or a backend, what its code means. */
 function sentenceOf(ended: ExchangeEnded): string {
-  const { denial, rule, policy, error, text, isQuoting } = ended;
+  const { denial, rule, policy, error, text, isQuoting, lock } = ended;
   if (denial !== undefined) {
     const place = placeWords({ rule });
     return `${capital(denialWords(denial, { policy, place, isOffered: error === 'on-request' }))}.`;
   }
+  // The name of a mail user is for some only, and so is the reason; Now has both for them under that id.
+  if (lock !== undefined) return isQuoting ? `A mailbox is locked or held: ${lock}.` : `${text}.`;
   const said = (isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0];
   return `${capital(ranWords(said, givenOf(ended)))}.`;
 }

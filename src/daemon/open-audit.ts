@@ -9,6 +9,7 @@ import {
   readText,
   writeAtomically,
 } from '../adapters/host/files.js';
+import { lockHolder } from '../adapters/host/find-peer.js';
 import { programVersion } from '../adapters/host/process.js';
 import {
   type JournalEvent,
@@ -86,6 +87,7 @@ export async function openAudit(
     reason,
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
+    holderOf: lockHolder,
     memory: { path: settings.memoryFile, bytes: settings.memoryBytes },
     map: (path, bytes) => native.mapShared(path, bytes),
     observe: (event) => {
@@ -148,6 +150,7 @@ function reportBegun(log: Log, directory: string, former: string | undefined): v
 const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, string>> = {
   cut: 'records that its last checkpoint names are missing at its end',
   rewritten: 'the record that its last checkpoint names is another one',
+  changed: 'records before its last checkpoint are missing, or are not those that it signs',
   unvouched:
     'the checkpoint beside its segments is missing or invalid, so it is not known whether records are missing at its end',
 };
@@ -179,7 +182,7 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
     const stays = isDropped
       ? 'no signature covers it, and it stops nobody'
       : 'it is in force as far as it can be read';
-    const text = `the record of lock ${id} is damaged (${why}): ${stays}, unless "state" has a copy of it; "dovegate status" lists what is locked`;
+    const text = `what the journal has of lock ${id} is damaged (${why}): ${stays}, unless "state" has a copy of it; "dovegate status" lists what is locked`;
     log.report({ event: 'lock-damaged', level: 'error', text });
   }
   const { ended: count, doubt } = access;

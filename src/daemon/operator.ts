@@ -20,7 +20,7 @@ import {
   parseLine,
   type RecordedPeer,
 } from '../domain/records/audit/record.js';
-import { drainWords, notReplaced } from '../domain/records/story/row.js';
+import { drainWords, notReplaced } from '../domain/records/story/operator.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { RunningNames } from '../gateway/command/overdue.js';
 import type { Service } from '../gateway/session/service.js';

@@ -1,20 +1,26 @@
-// Records when a backend goes down or does not answer any more, and when it is back, and what outages and drains have cost: how many
-// commands of how many requesters, so that all of it can be shown after a restart. `observe` is called for every command.
+// Records when a backend goes down or does not answer any more, or the journal takes no more, and when that is over, and what outages and
+// drains have cost: how many commands of how many requesters, so that all of it can be shown after a restart. `observe` is called for every
+// command.
 
-import type { OpenJournal } from '../adapters/journal/journal.js';
+import { isJournalEvent, type JournalEvent, type OpenJournal } from '../adapters/journal/journal.js';
+import type { NoSpace } from '../adapters/journal/maintenance.js';
 import { bounds } from '../bounds/bounds.js';
 import { countedAs } from '../domain/admin/now/history.js';
 import { hangingAt } from '../domain/admin/now/problems.js';
 import type { Running } from '../domain/admin/now/running.js';
 import { codes, plain } from '../domain/language/codes/codes.js';
-import { notUpBefore, requesterWords } from '../domain/records/story/cost.js';
+import type { AuditRecord } from '../domain/records/audit/record.js';
+import { notUpBefore, requesterWords, takenOut } from '../domain/records/audit/turns.js';
 import { type EngineEvent, isEngineEvent } from '../gateway/outcome/events.js';
+import { journalCodes } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 
 export interface Outages {
   /** Nothing is recorded before. */
-  recordIn(opened: Pick<OpenJournal, 'append'>): void;
+  recordIn(opened: Pick<OpenJournal, 'append' | 'space'>): void;
   observe(event: EngineEvent): void;
+  /** Of the journal itself. Its records wait in memory until the disk takes them. */
+  observeJournal(event: JournalEvent): void;
   /** What it costs that this backend is drained, since it is, or since the start. */
   refused(backend: string): Cost;
   /** Commands that failed since it is down or stuck. */
@@ -39,28 +45,41 @@ export function createOutages(
   let journal: Pick<OpenJournal, 'append'> | undefined;
   const failed = new Map<string, Outage>();
   const refused = new Map<string, Refused>();
+  const blind = new Map<string, Blind>();
   const opened = new Set<string>();
   const sinceStart = (backend: string) => (opened.has(backend) ? {} : { reason: notUpBefore });
   // The journal counts what it cannot take.
-  const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void =>
-    void journal?.append({ time: clock.wallMs(), event: 'backend', ...record }, 'brief');
+  const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void => {
+    const event = record.backend === undefined ? 'journal' : 'backend';
+    journal?.append({ time: clock.wallMs(), event, ...record }, 'brief');
+  };
 
   return {
     recordIn(open) {
       journal = open;
+      if (open.space === 'reserve') goBlind('audit-reserve', noSpaceCodes.full);
+    },
+    observeJournal(event) {
+      if (isJournalEvent(event, 'failed')) goBlind('audit-failed', journalCodes[event.fault.code][0]);
+      else if (isJournalEvent(event, 'writable')) seeAgain('audit-failed');
+      else if (isJournalEvent(event, 'space') && event.space === 'reserve')
+        goBlind('audit-reserve', noSpaceCodes[event.why]);
+      else if (isJournalEvent(event, 'space')) seeAgain('audit-reserve');
     },
     observe(event) {
       if (isEngineEvent(event, 'exchange-ended')) {
         const { backend, outcome, error } = event;
         const { principal, id } = event.exchange;
+        const untold = blind.get(error ?? '');
+        if (untold !== undefined) add(untold, principal, { error });
         if (backend === undefined) return;
         const outage = failed.get(backend);
-        const isFailed = countedAs(outcome) === 'failed';
+        const isFailed = untold === undefined && countedAs(outcome) === 'failed';
         if (isFailed && error === 'backend-drained') {
           const before = at(refused.get(backend) ?? nothing());
-          add(before, principal, backend, error);
+          add(before, principal, { backend, error });
           refused.set(backend, { ...before, here: before.here + 1 });
-        } else if (isFailed && outage !== undefined) add(outage, principal, backend, outage.error);
+        } else if (isFailed && outage !== undefined) add(outage, principal, { backend, error: outage.error });
         if (outage?.stuckMs !== undefined && hangingAt(backend, running()).every((each) => each.id === id))
           up(backend, Math.round(clock.now() - outage.stuckMs));
       } else if (isEngineEvent(event, 'dial-failed')) {
@@ -77,6 +96,13 @@ export function createOutages(
         append({ action: 'down', backend, error, text: whyDown(backend), ...sinceStart(backend) });
       } else if (isEngineEvent(event, 'upstream-opened')) opened.add(event.backend);
       else if (isEngineEvent(event, 'backend-up')) up(event.backend, event.duration_ms);
+      else if (isEngineEvent(event, 'backend-removed')) {
+        const { backend, duration_ms } = event;
+        const outage = failed.get(backend);
+        failed.delete(backend);
+        const { error = 'dial-refused' } = outage ?? {};
+        append({ action: 'stop', backend, error, duration_ms, reason: takenOut, ...costOf(outage) });
+      }
     },
     refused: (backend) => costOf(refused.get(backend)),
     lost: (backend) => failed.get(backend)?.count ?? 0,
@@ -90,22 +116,35 @@ export function createOutages(
         append({ action: 'stop', backend, error: tally.error, ...costOf(tally) });
       for (const [backend, tally] of refused)
         append({ action: 'stop', backend, error: 'backend-drained', ...costOf(tally) });
+      for (const [error, tally] of blind) append({ action: 'stop', error, ...costOf(tally) });
     },
   };
 
   /** Recorded each time it has doubled: known after a crash, in few records. */
-  function add(tally: Tally, principal: string, backend: string, error: string): void {
+  function add(tally: Tally, principal: string, of: Pick<AuditRecord, 'backend' | 'error'>): void {
     tally.count += 1;
     const before = tally.by.get(principal);
     if (before !== undefined || tally.by.size < bounds.outageRequesters)
       tally.by.set(principal, (before ?? 0) + 1);
-    if (Number.isInteger(Math.log2(tally.count)))
-      append({ action: 'cost', backend, error, ...costOf(tally) });
+    if (Number.isInteger(Math.log2(tally.count))) append({ action: 'cost', ...of, ...costOf(tally) });
   }
 
   function up(backend: string, duration_ms: number): void {
     append({ action: 'up', backend, duration_ms, ...costOf(failed.get(backend)) });
     failed.delete(backend);
+  }
+
+  function goBlind(error: string, reason: string): void {
+    if (blind.has(error)) return;
+    blind.set(error, { count: 0, by: new Map(), sinceMs: clock.now() });
+    append({ action: 'down', error, reason: plain(reason) });
+  }
+
+  function seeAgain(error: string): void {
+    const tally = blind.get(error);
+    if (tally === undefined) return;
+    append({ action: 'up', error, duration_ms: Math.round(clock.now() - tally.sinceMs), ...costOf(tally) });
+    blind.delete(error);
   }
 
   /** With the steps of now. */
@@ -116,6 +155,12 @@ export function createOutages(
   }
 }
 
+const noSpaceCodes: Readonly<Record<NoSpace, string>> = {
+  full: 'its disk is full but for its reserve',
+  size: 'it has reached `audit.max_size`, and its oldest segment is younger than `audit.keep_min`',
+  small: 'its disk is smaller than `audit.reserve`',
+};
+
 interface Tally {
   count: number;
   readonly by: Map<string, number>;
@@ -125,6 +170,11 @@ interface Outage extends Tally {
   readonly error: string;
   /** Since when commands hang there, where it is not down. */
   readonly stuckMs?: number | undefined;
+}
+
+/** What the journal did not take since then. */
+interface Blind extends Tally {
+  readonly sinceMs: number;
 }
 
 /** With those of the step that runs, and of the one before. */

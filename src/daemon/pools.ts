@@ -88,7 +88,10 @@ export class Pools {
       byName: poolsIn(next),
       commit: (): void => {
         const kept = new Set(next.values());
-        for (const slot of this.#slots.values()) if (!kept.has(slot)) slot.pool.setDrained(true);
+        for (const [name, { pool }] of [...this.#slots].filter(([, slot]) => !kept.has(slot))) {
+          pool.setDrained(true);
+          if (!next.has(name)) this.#tellRemoved(pool);
+        }
         this.#slots = next;
         for (const backend of settings.backends) {
           const slot = next.get(backend.name);
@@ -116,6 +119,15 @@ export class Pools {
       // The next check was scheduled with the other interval.
       pool.start();
     }
+  }
+
+  /** Its outage would have no end: nothing is dialled there any more. */
+  #tellRemoved({ backend, past: { downSinceMs } }: Pool): void {
+    if (downSinceMs === undefined) return;
+    const { clock, observe } = this.#adapters;
+    const duration_ms = Math.round(clock.now() - downSinceMs);
+    const text = `backend ${backend}, which is down, is not in the configuration any more`;
+    observe({ kind: 'backend-removed', level: 'warn', text, backend, duration_ms });
   }
 
   #slotOf(backend: BackendSettings, settings: Settings): Slot {

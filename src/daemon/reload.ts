@@ -5,15 +5,15 @@ import { type NameNumbers, ourselves } from '../adapters/host/accounts.js';
 import { changeOf } from '../adapters/host/files.js';
 import type { NameService } from '../adapters/host/name-service.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import type { LogCode } from '../adapters/telemetry/log-codes.js';
 import { changedFiles, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';
 import { policyListOf } from '../domain/config/policy-list.js';
 import { type Finding, formatProblem, placeIn } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import { plural } from '../domain/language/words/words.js';
 import { type AuditRecord, formatTime } from '../domain/records/audit/record.js';
-import type { Loaded } from '../domain/records/story/row.js';
+import type { Loaded } from '../domain/records/story/operator.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
@@ -64,6 +64,7 @@ export interface ReloadParts {
   readonly service: Pick<Service, 'reviewRights'>;
   readonly shipping: Pick<Shipped, 'replace'>;
   readonly access: Pick<AccessDesk, 'turnTo'>;
+  readonly whyNobodyOperates: (settings: Settings) => string | undefined;
   readonly users: Pick<KnownUsers, 'prepare'>;
   readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser' | 'hasDirectory'>;
   readonly onReloading: () => void;
@@ -265,6 +266,8 @@ async function replaceAll(
       users.commit();
       const { hasUser, hasDirectory } = parts.names;
       stay.push(...parts.access.turnTo(accessRightsOf(settings, users.persons, hasUser, hasDirectory)));
+      const nobody = parts.whyNobodyOperates(settings);
+      if (nobody !== undefined) stay.push(nobody);
     }),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(settings)),
@@ -340,7 +343,7 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
     const [old, fresh] = [before[section] ?? {}, now[section] ?? {}];
     const keys = new Set([...Object.keys(old), ...Object.keys(fresh)]);
     // The effects that are waited for are read at each command, and what `ship` does can change.
-    for (const key of ['strict', 'ship', 'stamps', 'page']) keys.delete(key);
+    for (const key of ['strict', 'ship', 'page']) keys.delete(key);
     return [...keys]
       .filter((key) => meaningOf(Reflect.get(old, key)) !== meaningOf(Reflect.get(fresh, key)))
       .map((key) => (key === 'memoryBytes' ? 'audit.memory_size' : `${section}.${key}`));

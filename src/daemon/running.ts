@@ -25,8 +25,7 @@ import {
 import { isSinkOf } from '../domain/config/sinks.js';
 import { reachable } from '../domain/judging/policy/policy.js';
 import { isOfThisMachine } from '../domain/people/identity/peer.js';
-import { stampCodes } from '../domain/records/stamps/fault.js';
-import type { Loaded } from '../domain/records/story/row.js';
+import type { Loaded } from '../domain/records/story/operator.js';
 import type { AccessDesk } from '../gateway/access/desk.js';
 import type { Service } from '../gateway/session/service.js';
 import { journalCodes, type UpstreamFault } from '../ports/faults.js';
@@ -115,7 +114,6 @@ export function lookAt(gate: Gate): Running {
     started: () => start.started,
     uptimeMs: () => clock.now() - start.startedMs,
     state: () => (lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving'),
-    problems: () => undefined,
     configHash: () => settings.hash,
     loaded: () => reloader.loaded ?? { since: start.started, files: start.files, before: start.before },
     observing: () =>
@@ -187,28 +185,17 @@ export function lookAt(gate: Gate): Running {
       })),
     ship() {
       if (!shipping.isNeeded) return undefined;
-      const { ageMs = 0, notices, problem, stamps } = shipping.told ?? {};
-      const authority = settings.audit.stamps;
+      const { ageMs = 0, notices, problem } = shipping.told ?? {};
       return {
         isThere: notices !== undefined,
         isAbsent: notices === undefined && shipping.isAbsent,
         ageMs,
         problem,
-        names: [
-          ...[...settings.audit.ship, ...(settings.notices ?? [])].map(({ name }) => name),
-          ...(authority === undefined ? [] : [new URL(authority.url).host]),
-        ],
+        names: [...settings.audit.ship, ...(settings.notices ?? [])].map(({ name }) => name),
         notices: (notices ?? []).map(({ fault, ...each }) => ({
           ...each,
           fault: fault && { ...fault, why: meaningIn(noticeCodes, fault.code) },
         })),
-        stamps: authority &&
-          stamps && {
-            authority: new URL(authority.url).host,
-            lastMs: stamps.lastMs,
-            failed: stamps.failed,
-            fault: stamps.fault && { ...stamps.fault, why: stampCodes[stamps.fault.code] },
-          },
       };
     },
     certificates: () => certificatesOf(gate),

@@ -1,6 +1,7 @@
 // `dovegate serve`: the daemon from its settings to its end, and the only place where implementations meet their ports. Each phase gives
 // its resources to `Opened` at once, so that they are closed whichever phase fails.
 
+import { ourselves } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
 import { packaged } from '../adapters/host/packaged.js';
@@ -26,7 +27,7 @@ import { keptName, type LastChange, lastChangeIn, withChange } from '../domain/c
 import { policyListOf } from '../domain/config/policy-list.js';
 import type { Settings } from '../domain/config/settings.js';
 import { noHuman } from '../domain/people/identity/human.js';
-import { formatTime } from '../domain/records/audit/record.js';
+import { formatTime, type LockRecord } from '../domain/records/audit/record.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import { isEngineEvent, type Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
@@ -46,7 +47,7 @@ import {
 } from '../setup/life.js';
 import { namesIn } from '../setup/peers.js';
 import { PassedSockets } from '../setup/sockets.js';
-import type { serveClosed } from './closed.js';
+import type { Refusal } from './closed.js';
 import type { OpenDoor } from './door.js';
 import { doorPlace } from './door-server.js';
 import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
@@ -55,7 +56,7 @@ import { watchKeys } from './keys.js';
 import { KnownUsers } from './known-users.js';
 import { drain, Lifecycle } from './lifecycle.js';
 import { createListeners } from './listeners.js';
-import { followNames, withLocks } from './lock-actions.js';
+import { followNames, whyNobodyOperates, whyNotShown, withLocks, wordsOfTarget } from './lock-actions.js';
 import { createLossLog, openAudit, openRedactor, openSignKey, rebuildLimits } from './open-audit.js';
 import { Acknowledged, createAct, DrainedBackends } from './operator.js';
 import { createOutages } from './outages.js';
@@ -81,13 +82,18 @@ interface End {
 
 export interface ServeOptions {
   readonly config: string;
-  /** While the file has problems, what was served last is served; else clients are refused at the sockets of the file. */
+  /** While the file has problems, what was served last is served. */
   readonly last: boolean;
 }
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve({ config, last }: ServeOptions): Promise<number> {
   nameProcess('serve');
+  const why = ourselves().isRoot ? (await import('../setup/unit.js')).whyNotAsRoot(config) : undefined;
+  if (why !== undefined) {
+    process.stderr.write(`${why}\n`);
+    return exitCodes.notPermitted;
+  }
   const log = await createLog('info', process.stdout.isTTY, systemClock);
   // Before everything else: an uncaught error ends every phase in order.
   const fatal = watchFatalErrors(log);
@@ -96,7 +102,7 @@ export async function serve({ config, last }: ServeOptions): Promise<number> {
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     // Nobody is served yet, so nobody waits for the parser. A thread for it would cost a tenth of the start.
-    end = await live(await loadFirst(config, last, log), config, own, last);
+    end = await live(await loadFirst(config, last, log), config, own);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -123,32 +129,40 @@ async function loadFirst(config: string, mayBeLast: boolean, log: Log): Promise<
   return loaded;
 }
 
-/** All phases, with the refusal of clients before and after them. Rejects with an UncaughtError. */
-async function live(first: LoadedConfiguration, config: string, own: Own, mayRefuse: boolean): Promise<End> {
-  const { log, passed, fatal } = own;
-  const canRefuse = mayRefuse || passed.length > 0;
-  const loaded =
-    first.settings === undefined && canRefuse
-      ? await fatal.race(refuseAll(first, config, own, { withOwn: mayRefuse }))
-      : first;
-  if (loaded === 'stopped') return { code: exitCodes.ok, isHanging: false };
-  if (loaded === 'nobody' || loaded.settings === undefined) {
-    for (const line of [...first.problems, summarise(config, first)]) process.stderr.write(`${line}\n`);
-    return { code: exitCodes.configuration, isHanging: false };
+/** All phases. Without a gate behind them, the clients of systemd's sockets are refused. Rejects with an UncaughtError. */
+async function live(loaded: LoadedConfiguration, config: string, own: Own): Promise<End> {
+  const { log, passed } = own;
+  const { settings } = loaded;
+  if (settings === undefined) {
+    for (const line of [...loaded.problems, summarise(config, loaded)]) process.stderr.write(`${line}\n`);
+    const end = { code: exitCodes.configuration, isHanging: false };
+    if (passed.length === 0) return end;
+    const place = firstPlace(config, loaded);
+    return refuse(end, own, {
+      status: `closed: ${place}`,
+      text: `dovegate is not configured: ${place.replace(/^.*\//, '')}`,
+    });
   }
-  log.setLevel(loaded.settings.log.level);
+  log.setLevel(settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  const end = await liveWith(loaded.settings, loaded, config, own);
+  const end = await liveWith(settings, loaded, config, own);
   const { failedStart } = end;
   if (failedStart === undefined || passed.length === 0) return end;
-  // Otherwise clients would wait in the queues of the sockets until the next attempt.
-  const retry = await fatal.race(refuseAll(loaded, config, own, { failedStart }));
-  return retry === 'stopped' ? { code: exitCodes.ok, isHanging: false } : end;
+  const text = 'dovegate could not start; its log says why';
+  return refuse(end, own, { status: `closed: ${failedStart}`, text });
 }
 
-/** What it needs is loaded here, and in no daemon that serves. */
-async function refuseAll(...given: Parameters<typeof serveClosed>): ReturnType<typeof serveClosed> {
-  return (await import('./closed.js')).serveClosed(...given);
+/** `FILE:LINE` of the first error. */
+function firstPlace(config: string, { found }: LoadedConfiguration): string {
+  const problem = found.find(({ severity }) => severity === 'error');
+  return `${problem?.file ?? config}:${problem?.line ?? 1}`;
+}
+
+/** Else clients would wait in the queues of the sockets until the next attempt. What it needs is loaded in no daemon that serves. */
+async function refuse(end: End, own: Own, refusal: Refusal): Promise<End> {
+  const { refuseClients } = await import('./closed.js');
+  const over = await own.fatal.race(refuseClients(own, refusal));
+  return over === 'stopped' ? { code: exitCodes.ok, isHanging: false } : end;
 }
 
 async function liveWith(
@@ -168,8 +182,10 @@ async function liveWith(
     await fatal.race(drainSessions(daemon, own));
     isDrained = true;
   } catch (fault) {
-    Object.assign(end, endOf(fault, log, lifecycle.at !== 'starting'));
-    if (lifecycle.at === 'starting' && !fatal.hasHappened) end.failedStart = messageOf(fault);
+    const hasStarted = lifecycle.at !== 'starting';
+    const denied = hasStarted ? '' : await whatUnitDenies(config, settings);
+    Object.assign(end, endOf(fault, log, hasStarted, denied));
+    if (lifecycle.at === 'starting' && !fatal.hasHappened) end.failedStart = `${messageOf(fault)}${denied}`;
   }
   lifecycle.become('stopped');
   if (!(await closeWithin(opened, fatal))) end.isHanging = true;
@@ -184,7 +200,14 @@ function closeWithin(opened: Opened, fatal: FatalErrors): Promise<boolean> {
   return opened.close(fatal.happened.then(() => pause(systemClock, endMs)).then(() => late));
 }
 
-function endOf(fault: unknown, log: Log, hasStarted = false): End {
+/** Where this is the unit's process: what it writes and the unit forbids, as the end of a sentence; mostly empty. */
+async function whatUnitDenies(config: string, settings: Settings): Promise<string> {
+  const { inspectUnit, unitAround } = await import('../setup/unit.js');
+  const found = inspectUnit(settings, unitAround(config));
+  return found.map(({ path, message }) => `; ${path}: ${message}`).join('');
+}
+
+function endOf(fault: unknown, log: Log, hasStarted = false, denied = ''): End {
   if (fault instanceof UncaughtError) return { code: exitCodes.bug, isHanging: false };
   if (hasStarted) {
     log.report({ event: 'internal-error', level: 'error', text: messageOf(fault) });
@@ -192,7 +215,7 @@ function endOf(fault: unknown, log: Log, hasStarted = false): End {
   }
   const event = fault instanceof ListenFault ? 'listen-failed' : 'start-failed';
   const type = fault instanceof JournalFault ? fault.code : undefined;
-  log.report({ event, level: 'error', type, text: messageOf(fault) });
+  log.report({ event, level: 'error', type, text: `${messageOf(fault)}${denied}` });
   return { code: exitCodes.configuration, isHanging: hangs(fault) };
 }
 
@@ -287,6 +310,7 @@ async function open(
     (event) => {
       if (isJournalEvent(event, 'synced')) endpoints?.metrics.recordsSynced(event.records, event.durationMs);
       else if (isJournalEvent(event, 'tended')) ({ freeBytes } = event.tended);
+      outages.observeJournal(event);
       shipDoor?.nudge();
     },
   );
@@ -323,16 +347,6 @@ async function open(
   const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);
   opened.add('counts of floods', () => lasting.floods.tell());
-  const { damage, isGap, journal: id } = journal.found;
-  const lacking = journal.found.access.damaged.flatMap((each) => (each.isDropped ? [each.id] : []));
-  const lost = {
-    journal: id,
-    lacking,
-    isMissing: journal.missing !== undefined || isGap || damage !== undefined,
-  };
-  const { locks } = lasting.access;
-  const keptLocks = await keepLocks({ stateDirectory: settings.state, log, locks, ...lost });
-  opened.add('locks beside the journal', () => keptLocks.saved());
   const service = createService({
     sessionsMax: sessionsWithin(settings, log),
     clock,
@@ -372,7 +386,30 @@ async function open(
   opened.add('users of persons', () => users.close());
   const known = await users.prepare(settings);
   known.commit();
-  lasting.access.turnTo(accessRightsOf(settings, known.persons, names.hasUser, names.hasDirectory));
+  const { damage, isGap, journal: id } = journal.found;
+  const { damaged, unproven } = journal.found.access;
+  const lacking = damaged.flatMap((each) => (each.isDropped ? [each.id] : []));
+  const lost = {
+    journal: id,
+    lacking,
+    unproven,
+    isMissing: journal.missing !== undefined || isGap || damage !== undefined,
+  };
+  const { locks } = lasting.access;
+  const ofNow = { served: { now: { settings, persons: known.persons, exchanges } }, names };
+  const ofTarget = (locked: LockRecord) => wordsOfTarget(ofNow, locked);
+  const keptLocks = await keepLocks({
+    stateDirectory: settings.state,
+    log,
+    locks,
+    ...lost,
+    wordsOfTarget: ofTarget,
+  });
+  opened.add('locks beside the journal', () => keptLocks.saved());
+  const rights = accessRightsOf(settings, known.persons, names.hasUser, names.hasDirectory);
+  const stay = lasting.access.turnTo(rights);
+  for (const text of [...stay, whyNobodyOperates(settings, locks) ?? []].flat())
+    log.report({ event: 'configuration-warning', level: 'warn', text });
   opened.add('access on request', () => lasting.access.close());
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
   const doorsOf = (now: Settings) =>
@@ -433,6 +470,7 @@ async function open(
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
     access: lasting.access,
+    whyNobodyOperates: (next) => whyNobodyOperates(next, locks),
     users,
   });
   const { memoryFile } = settings.audit;
@@ -457,7 +495,7 @@ async function open(
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
     const offer = () => certificates.offerOf(adminName);
-    await endpoints.open(settings.admin, () => lookAt(gate), act, offer, journal);
+    await endpoints.open(settings.admin, () => lookAt(gate), act, offer, journal, whyNotShown(gate));
     const { page, door: path } = settings.admin;
     if (page !== undefined) {
       const { openDoor } = await import('./door.js');

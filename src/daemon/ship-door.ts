@@ -127,7 +127,7 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
   }
 
   function headNow(): ShipHead {
-    const { audit, notices = [], log: own, policies } = settings();
+    const { audit, notices = [], log: own } = settings();
     return {
       host: hostName(),
       version: programVersion,
@@ -136,10 +136,6 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
       journal: journal.found.journal,
       sinks: audit.ship,
       notices,
-      namedTo: [...policies.values()]
-        .filter(({ ownerSees }) => ownerSees === 'people')
-        .map(({ name }) => name),
-      stamps: audit.stamps,
     };
   }
 }

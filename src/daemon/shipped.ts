@@ -26,7 +26,7 @@ const kept = z.object({ journal: z.string(), receivers: z.record(z.string(), cla
 
 /** Of the settings. */
 interface Served {
-  readonly audit: { readonly ship: readonly { readonly name: string }[]; readonly stamps?: unknown };
+  readonly audit: { readonly ship: readonly { readonly name: string }[] };
   readonly notices?: readonly unknown[] | undefined;
 }
 
@@ -50,7 +50,7 @@ export class Shipped {
   /** The journal of what a run before has kept. */
   #keptOf: string | undefined;
   #names: readonly string[] = [];
-  /** Receivers of notices and an authority of time stamps, too: somebody must ship. */
+  /** Receivers of notices, too: somebody must ship. */
   #isNeeded = false;
   #journal: ServedJournal | undefined;
   #told: (ShipClaims & { readonly atMs: number }) | undefined;
@@ -68,7 +68,7 @@ export class Shipped {
   /** Takes the receivers of the settings that are served now. */
   replace({ audit, notices = [] }: Served): void {
     this.#names = audit.ship.map(({ name }) => name);
-    this.#isNeeded = this.#names.length + notices.length > 0 || audit.stamps !== undefined;
+    this.#isNeeded = this.#names.length + notices.length > 0;
     this.#expect();
   }
 

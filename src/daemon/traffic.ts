@@ -9,33 +9,26 @@ import type { Running } from '../domain/admin/now/running.js';
 export function trafficOf(
   counted: CountedExchanges,
   { started: run, listeners, backends }: Pick<Running, 'started' | 'listeners' | 'backends'>,
-  journalBytes: number,
 ): DoorTraffic {
   const { bounds } = counted;
   const none = (): Counts => new Counts(bounds.length + 1);
-  const gate = none();
   const ofTeams = new Map(listeners.map(({ name }) => [name, none()]));
   const ofBackends = new Map(backends.map(({ name }) => [name, none()]));
-  counted.eachOfListeners((listener, outcome, count) => {
-    gate.ends(outcome, count);
-    ofTeams.get(listener)?.ends(outcome, count);
-  });
+  counted.eachOfListeners((listener, outcome, count) => ofTeams.get(listener)?.ends(outcome, count));
   counted.eachOfBackends((backend, outcome, owner, count) =>
     ofBackends.get(backend)?.ends(owner === 'server' ? outcome : 'ok', count),
   );
   counted.eachOfDurations((listener, backend, counts) => {
-    for (const each of [gate, ofTeams.get(listener), ofBackends.get(backend)]) each?.took(counts);
+    for (const each of [ofTeams.get(listener), ofBackends.get(backend)]) each?.took(counts);
   });
   return {
     run,
     bounds,
-    gate: { ...gate.told(), journalBytes },
     teams: listeners.map(({ name }) => ({ name, ...(ofTeams.get(name) ?? none()).told() })),
-    backends: backends.map(({ name, waiters: waiting, idle, leased }) => ({
+    backends: backends.map(({ name, waiters: waiting }) => ({
       name,
       ...(ofBackends.get(name) ?? none()).told(),
       waiting,
-      upstreams: idle + leased,
     })),
   };
 }

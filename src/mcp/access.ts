@@ -3,13 +3,8 @@
 // such tools.
 
 import type { Access, AccessItem, AccessOptions, AccessRequest } from '../client/connect.js';
-import {
-  type AnswerRow,
-  moreOf,
-  partsOf,
-  type Right,
-  requestableOfPart,
-} from '../domain/judging/answers/rights.js';
+import { moreOf, partsOf, requestableOfPart } from '../domain/judging/answers/read-answer.js';
+import type { AnswerRow, Right } from '../domain/judging/answers/rights.js';
 import { requestTermKeys, sayRequestTerms } from '../domain/judging/policy/policy.js';
 import {
   accessArguments,

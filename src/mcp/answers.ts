@@ -29,7 +29,7 @@ export const cursorPattern = String.raw`^([0-9a-f]{16})\.(\d{1,6})$`;
 
 /** Room for our own words beside the rows. */
 const ownBytes = 2048;
-const pageBytes = bounds.agentAnswerBytes - ownBytes;
+const pageBytes = 64 * 1024 - ownBytes;
 
 /** `<` and `>` cannot end the mark around data; what people do not see, as tags and marks of direction, is written out for models. */
 const escaped = /[<>\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
@@ -83,7 +83,7 @@ export function createAnswers(clock: Clock): Answers {
     let bytes = 0;
     for (const result of kept.values()) bytes += result.bytes;
     for (const [id, result] of kept) {
-      const isOver = kept.size > bounds.agentKeptResults || bytes > bounds.agentKeptBytes;
+      const isOver = kept.size > 8 || bytes > bounds.agentKeptBytes;
       if (!isOver && clock.now() - result.usedMs < bounds.agentKeptMs) return;
       kept.delete(id);
       bytes -= result.bytes;

@@ -12,7 +12,8 @@ import {
   SessionFault,
 } from '../client/connect.js';
 import { KeyedSemaphore } from '../concurrency/limits.js';
-import { type AnswerRow, rightsOfRows } from '../domain/judging/answers/rights.js';
+import { rightsOfRows } from '../domain/judging/answers/read-answer.js';
+import type { AnswerRow } from '../domain/judging/answers/rights.js';
 import { asText, isText } from '../domain/records/audit/stored.js';
 import { accessTools, askAccess, cellsOfItem, readAccess, requestableRights } from './access.js';
 import { type Answer, type Cells, createAnswers, cursorPattern, failure } from './answers.js';
@@ -78,7 +79,7 @@ export function createAgentCalls({
   }
 
   async function withSession<T>(signal: AbortSignal, use: (session: Session) => Promise<T>): Promise<T> {
-    await using session = await connect({ ...server, replyBytesMax: bounds.agentReplyBytes, signal });
+    await using session = await connect({ ...server, replyBytesMax: 4 * 1024 ** 2, signal });
     return await use(session);
   }
 
@@ -193,9 +194,7 @@ function failureOf(fault: CommandFailed): Answer {
   // The gate names a shell command, which an agent does not have.
   if (reason === 'on-request') return failure({ ...said, message: onRequest });
   const isOwn = reason !== undefined && reason !== 'backend-failed';
-  const text = message
-    .replace(/^the server answered \w+: (?:dovegate: )?/, '')
-    .slice(0, bounds.agentMessageChars);
+  const text = message.replace(/^the server answered \w+: (?:dovegate: )?/, '').slice(0, 4096);
   return isOwn ? failure({ ...said, message: text }) : failure(said, { message: text });
 }
 

@@ -32,7 +32,6 @@ type Property = {
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly pattern?: string;
-  readonly minItems?: number;
   readonly maxItems?: number;
   readonly minimum?: number;
   readonly maximum?: number;

@@ -33,7 +33,7 @@ export function createWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream)
       if (isClosed) throw new Error('the host has gone');
       output.write(`${JSON.stringify(message)}\n`);
       // A host that reads no answers is not read either.
-      if (output.writableLength <= bounds.agentUnreadBytes || input.isPaused()) return;
+      if (output.writableLength <= 1024 ** 2 || input.isPaused()) return;
       input.pause();
       output.once('drain', () => input.resume());
     },

@@ -15,7 +15,8 @@ import {
 import { strikesAlways } from '../domain/judging/policy/match.js';
 import type { Policy, Rule } from '../domain/judging/policy/policy.js';
 import { allEffects, commandNames, type Effect } from '../domain/language/commands/catalog.js';
-import { formatPeers } from '../setup/peers.js';
+import { contentAtMost } from '../domain/records/story/content.js';
+import { formatPeers } from '../setup/asker.js';
 
 type Row = AccessTable['rows'][number];
 
@@ -72,12 +73,16 @@ function countCommands(): Map<Effect, number> {
 
 function policyShown(policy: Policy, nowMs: number): Omit<AccessPolicy, 'approvers'> {
   const { users, except, limits, isObserving, approve } = rightsOf(policy, '', undefined);
-  const shown = (rule: Rule, says: readonly string[]): RuleOfPolicy => ({
-    command: rule.command,
-    effect: effectOfName(rule.command, policy.added),
-    says,
-    place: placeOf(rule),
-  });
+  const shown = (rule: Rule, says: readonly string[]): RuleOfPolicy => {
+    const content = contentAtMost(rule.command, rule.content ? ['field'] : []);
+    return {
+      command: rule.command,
+      effect: effectOfName(rule.command, policy.added),
+      ...(content !== undefined && { content }),
+      says,
+      place: placeOf(rule),
+    };
+  };
   const isDenied = (command: string): boolean =>
     policy.denyByCommand.get(command)?.some(strikesAlways) === true;
   const isHolding = ({ command, expiresMs }: Rule): boolean =>

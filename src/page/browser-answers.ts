@@ -23,7 +23,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { DoorAction, LinkOpener } from '../domain/admin/door/parse.js';
 import { type Endpoint, type Entered, type Me, mayAsk, type Ways } from '../domain/admin/page/api.js';
-import { isAmong, whyNotAsked } from '../domain/admin/page/roles.js';
+import type { PageRole } from '../domain/admin/page/roles.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import { accessSteps, verbRow } from '../domain/language/verbs/verbs.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/people/identity/credentials.js';
@@ -73,7 +73,7 @@ export type PageRefusal =
 type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson];
 
 /** Requests of one session at once: an open page has one stream and a few other requests. */
-const requestsMax = bounds.personRequests;
+const requestsMax = 12;
 /** Requests that take a right away have as many places again, so that the person's own slow searches do not delay them. */
 const ends: ReadonlySet<Endpoint> = new Set([
   'kill',
@@ -198,6 +198,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
         break;
       case 'late':
         refuse('late-link', peer, entered.name, 'redeem');
+        if (entered.why !== undefined) return refusedReply(403, entered.why);
         break;
       case 'used':
         refuse('used-link', peer, entered.name, 'redeem: the session that it opened was ended');
@@ -562,3 +563,17 @@ const unlockBody = lockBody.pick({ target: true, reason: true });
 const notLocked = 'a lock needs a target and a reason, and kills and isHold where it is made';
 const drainBody = z.object({ reason: z.string().min(1).optional().catch(undefined) });
 const signIn = z.object({ link: word, name: word, password: word });
+
+export function isAmong(roles: readonly PageRole[], those: readonly PageRole[]): boolean {
+  return roles.some((role) => those.includes(role));
+}
+
+export function whyNotAsked(
+  name: string,
+  roles: readonly PageRole[],
+  what: string,
+  those: readonly PageRole[],
+): string {
+  const own = `${roles.length === 1 ? 'role' : 'roles'} "${roles.join('" and "')}"`;
+  return `${name} has the ${own}, which may not ask for ${what}: that needs "${those.join('" or "')}"`;
+}

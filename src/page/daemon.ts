@@ -38,7 +38,7 @@ import { folded } from '../domain/people/identity/person.js';
 import type { SignedExtract } from '../domain/records/views/extract-head.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { createSettingsBuilder } from '../setup/configuration-lines.js';
+import { settingsIn } from '../setup/configuration-text.js';
 import { namesIn } from '../setup/peers.js';
 
 export interface Told {
@@ -206,7 +206,6 @@ export class Daemon {
   async #read(lines: AsyncGenerator<string>): Promise<void> {
     const { names, onSettings } = this.#parts;
     let head: DoorHead | undefined;
-    let builder = createSettingsBuilder();
     for await (const line of lines) {
       if (line.startsWith('{"beat"')) {
         const { locked } = beatIn(line);
@@ -217,18 +216,15 @@ export class Daemon {
         if (isOther) await onSettings();
         continue;
       }
-      if (line !== '') {
-        if (head === undefined) head = headIn(line);
-        else builder.push(line);
+      if (head === undefined) {
+        head = headIn(line);
         continue;
       }
-      if (head === undefined) continue;
-      const settings = builder.settings();
+      const settings = settingsIn(line);
       this.#told = { head, settings, numbers: undefined };
       this.#away = undefined;
       this.#told = { head, settings, numbers: await names.numbersOf(namesIn(settings)) };
       head = undefined;
-      builder = createSettingsBuilder();
       await onSettings();
     }
   }

@@ -14,8 +14,9 @@ import {
   routingTableOf,
   type Settings,
 } from '../domain/config/settings.js';
-import { explanationOf, sayExplanation } from '../domain/judging/answers/explanation.js';
+import { explanationOf } from '../domain/judging/answers/explanation.js';
 import { explainQuestion, recordedWords } from '../domain/judging/answers/own-questions.js';
+import { sayExplanation } from '../domain/judging/answers/read-answer.js';
 import { ruleAt } from '../domain/judging/answers/rights.js';
 import { fateOf, plainLine } from '../domain/judging/policy/assess.js';
 import type { Subject } from '../domain/judging/policy/judge.js';
@@ -28,12 +29,14 @@ import { policyOfPerson, runTests } from '../domain/judging/review/replay.js';
 import { allSeries } from '../domain/language/commands/catalog.js';
 import { readNamedCommand } from '../domain/language/commands/named.js';
 import { type Peer, principalOf } from '../domain/people/identity/peer.js';
+import { contentAtMost } from '../domain/records/story/content.js';
 import { WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { CommandLine } from '../protocol/command.js';
 import { RequestDecoder } from '../protocol/http-api/request.js';
 import { newestMinor } from '../protocol/minors.js';
-import { createPolicyChooser, policyFor } from '../setup/peers.js';
+import { policyFor } from '../setup/asker.js';
+import { createPolicyChooser } from '../setup/peers.js';
 
 export interface Judging {
   readonly settings: Settings;
@@ -114,10 +117,12 @@ export async function explainAsked(
     read.kind === 'judged' ? [read.attempt] : [],
   );
   const { grants, hindrance }: Remedy =
-    decision?.kind === 'deny' && bytesOf(line.user, line.words) <= bounds.grantLineBytes
+    decision?.kind === 'deny' && bytesOf(line.user, line.words) <= 4 * 1024
       ? remedyFor({ policy, mailUsers: settings.mailUsers, attempts, decision, nowMs: clock.wallMs() })
       : { grants: [] };
   const test = testOf(asked, listener, policy.name, who.person, line, sent, fate, settings, clock.wallMs());
+  const attempted = judgement.kind === 'judged' ? judgement.attempt : undefined;
+  const content = attempted && contentAtMost(attempted.command.name, attempted.content);
   const explained: Explained = {
     decision: unsaid === undefined ? fate : 'deny',
     text: unsaid
@@ -132,6 +137,7 @@ export async function explainAsked(
     sent,
     ...(explanation.concerns === undefined ? {} : { concerns: explanation.concerns }),
     ...(explanation.effect === undefined ? {} : { effect: explanation.effect }),
+    ...(content !== undefined && { content }),
     backends,
     ...(explanation.noBackend === undefined ? {} : { noBackend: explanation.noBackend }),
     series,

@@ -9,7 +9,7 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Daemon } from './daemon.js';
 import type { Looks } from './looks.js';
-import { narrowIncident, seesOwnOnly } from './now-answers.js';
+import { shownIncident } from './now-answers.js';
 
 export interface IncidentsAnswers {
   readonly incidents: PageHandler;
@@ -51,7 +51,7 @@ export function createIncidentsAnswers(
       const rows = foldIncidents(turns)
         .filter(({ until }) => until === undefined || until >= since)
         .slice(0, rowsMax)
-        .map((row) => (seesOwnOnly(who) ? narrowIncident(row) : row));
+        .flatMap((row) => shownIncident(row, who));
       const part = before === undefined ? undefined : 'the journal is still read for what was earlier';
       const why = trouble ?? part;
       const answer: Incidents = {

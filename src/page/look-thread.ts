@@ -5,7 +5,6 @@ import { systemClock } from '../adapters/host/clock.js';
 import { type IncidentsTask, readIncidents } from '../adapters/views/read-incidents.js';
 import { type LongPart, type LongTask, readLong } from '../adapters/views/read-long.js';
 import { type ReadTask, readTrail } from '../adapters/views/read-trail.js';
-import { bounds } from '../bounds/bounds.js';
 import type { ReviewTask } from './review-task.js';
 
 export type SearchTask = Omit<ReadTask, 'limits'>;
@@ -13,10 +12,10 @@ export type SearchTask = Omit<ReadTask, 'limits'>;
 export type Told<Part> = { readonly part: Part } | { readonly isOver: true };
 
 /** Rows, bytes and time of one request, after which a search gives a cursor. */
-const limits = { rowsMax: bounds.lookRows, bytesMax: bounds.lookBytes, timeMs: bounds.lookAnswerMs } as const;
+const limits = { rowsMax: 10_000, bytesMax: 4 * 1024 ** 2, timeMs: 2_000 } as const;
 
 /** A histogram has no cursor, so it gets more time. */
-const histogramLimits = { ...limits, timeMs: bounds.histogramMs };
+const histogramLimits = { ...limits, timeMs: 5_000 };
 
 if (parentPort !== null) begin(parentPort);
 

@@ -7,7 +7,6 @@ import { Worker } from 'node:worker_threads';
 import type { IncidentsRead, IncidentsTask } from '../adapters/views/read-incidents.js';
 import type { LongPart, LongTask } from '../adapters/views/read-long.js';
 import type { TrailAnswer } from '../adapters/views/read-trail.js';
-import { bounds } from '../bounds/bounds.js';
 import { KeyedSemaphore } from '../concurrency/limits.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
@@ -53,7 +52,7 @@ export function createLooks(clock: Clock, entry = new URL('./look-thread.js', im
   ): AsyncGenerator<Part, void, undefined> {
     const signal = AbortSignal.any([gone, stopping.signal]);
     signal.throwIfAborted();
-    const leave = await places.take(person, bounds.personLooks, signal);
+    const leave = await places.take(person, 4, signal);
     // Until the answer was taken: one that nobody reads takes memory. Perhaps nobody asks for the next part.
     signal.addEventListener('abort', leave, { once: true });
     if (signal.aborted) leave();
@@ -97,7 +96,7 @@ export function createLooks(clock: Clock, entry = new URL('./look-thread.js', im
       env: {},
       execArgv: [],
       name: 'looks',
-      resourceLimits: { maxOldGenerationSizeMb: bounds.lookHeapMiB },
+      resourceLimits: { maxOldGenerationSizeMb: 384 },
     });
     // One that ends while it is idle is not used again.
     return worker

@@ -3,20 +3,20 @@
 // Sentences are made of codes and names of the configuration, never of what a client or a backend said.
 
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import { bounds } from '../bounds/bounds.js';
+import type { MadeNow } from '../domain/admin/door/door.js';
 import type { FoundCode } from '../domain/admin/now/problems.js';
 import type { BackendNow, Endpoint, Now } from '../domain/admin/page/api.js';
-import { isAmong } from '../domain/admin/page/roles.js';
 import { changedWords, hitWords, type Incident } from '../domain/records/story/incidents.js';
-import { drainWords } from '../domain/records/story/row.js';
+import { drainWords } from '../domain/records/story/operator.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { createCover } from '../domain/records/views/view.js';
+import { isAmong } from './browser-answers.js';
 import type { Daemon } from './daemon.js';
 import type { NowStream, Sight } from './now-stream.js';
 
 /** Streams at once, and of one person. A person's first stream is never refused in favor of another person's second one. */
-const watchersMax = bounds.watchers;
-const watchersEachMax = bounds.watchersEach;
+const watchersMax = 20;
+const watchersEachMax = 4;
 
 export function createNowHandlers(
   daemon: Pick<Daemon, 'states'>,
@@ -51,16 +51,32 @@ const tooMany = `${watchersMax} windows watch already; close one of them, or use
 const tooManyOwn = `you watch in ${watchersEachMax} windows already; close one of them`;
 
 function sightOf(who: PageCaller): Sight {
-  const { roles, users } = who;
+  const { roles } = who;
   if (!roles.includes('audit')) return ({ now }) => now;
   if (seesOwnOnly(who)) return ({ now }) => narrow(now);
-  const covers = users === undefined ? () => true : createCover(users);
-  const isShown = (user: string): boolean => user !== '' && covers({ user, users: [user], args: [] });
-  return ({ now, runningUsers, troubleUsers }) => ({
+  const isShown = isShownTo(who);
+  return ({ now, runningUsers, troubleUsers, namedProblems }) => ({
     ...now,
+    head: { ...now.head, problems: withNames(now.head.problems, namedProblems, isShown) },
     running: withUsers(now.running, runningUsers, isShown),
     troubles: withUsers(now.troubles, troubleUsers, isShown),
   });
+}
+
+/** Whose names an `audit` view covers. */
+function isShownTo({ roles, users }: Pick<PageCaller, 'roles' | 'users'>): (user: string) => boolean {
+  if (!roles.includes('audit')) return () => false;
+  const covers = users === undefined ? () => true : createCover(users);
+  return (user) => user !== '' && covers({ user, users: [user], args: [] });
+}
+
+function withNames(
+  problems: Now['head']['problems'],
+  named: MadeNow['namedProblems'],
+  isShown: (user: string) => boolean,
+): Now['head']['problems'] {
+  const texts = new Map(named.flatMap(({ key, user, text }) => (isShown(user) ? [[key, text]] : [])));
+  return problems.map((problem) => ({ ...problem, text: texts.get(problem.key) ?? problem.text }));
 }
 
 function withUsers<Row>(
@@ -104,13 +120,23 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'journal-appended',
 ]);
 
+/** As somebody may see it: no lock where a limited view shows no record of one, and of a mail user what may be known of that user. */
+export function shownIncident(row: Incident, who: Pick<PageCaller, 'roles' | 'users'>): readonly Incident[] {
+  if (seesOwnOnly(who)) return row.lock === undefined ? [narrowIncident(row)] : [];
+  const { named, ...shown } = row;
+  if (named === undefined || !isShownTo(who)(named.user)) return [shown];
+  return [{ ...shown, text: named.text }];
+}
+
 /** An incident without the name of the operator and why, without words and names of files, and without commands and their requesters. */
 export function narrowIncident(row: Incident): Incident {
   const { by, reason, files, hit, left: _, ...others } = row;
   const shown = { ...others, text: others.text.replace(changedWords(files), '').replace(hitWords(hit), '') };
   if (by === undefined) return { ...shown, text: shown.text.replace(` (${reason})`, '') };
   const said = row.kind === 'not reloaded' ? { by } : { by, reason };
-  const text = shown.text.replace(`: ${reason}`, '').replace(drainWords(said), () => 'by an operator');
+  // Without a reason the first colon is one of the sentence.
+  const told = reason === undefined || reason === '' ? shown.text : shown.text.replace(`: ${reason}`, '');
+  const text = told.replace(drainWords(said), () => 'by an operator');
   return { ...shown, by: 'an operator', text };
 }
 

@@ -58,9 +58,9 @@ const earlyMs = 300_000;
 const againMs = 30_000;
 
 const tryRate = {
-  burst: bounds.oidcTries,
-  refillMs: bounds.oidcTryMs,
-  sourcesMax: bounds.oidcSources,
+  burst: 20,
+  refillMs: 3_000,
+  sourcesMax: 1000,
 } as const;
 
 export function createOidc({ clock, log, people }: OidcParts) {
@@ -229,7 +229,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
       if (page?.oidc === undefined) return noIssuer;
       if (tries.take(networkOf(address ?? '-'), clock.now()) !== undefined)
         return { status: 429, text: 'too many sign-ins from your network; try again in a minute' };
-      if (running >= bounds.oidcAtOnce)
+      if (running >= 8)
         return { status: 503, text: 'too many people sign in at once; try again in a few seconds' };
       running += 1;
       try {
@@ -312,7 +312,7 @@ function personBy(
 async function optionsOf(page: PageSettings): Promise<IssuerOptions> {
   const { issuer = '', clientId = '', clientSecretFile = '', caFile } = page.oidc ?? {};
   const read = async (file: string, key: string): Promise<string> => {
-    const found = await readSmallFile(file, bounds.oidcFileBytes);
+    const found = await readSmallFile(file, 1024 ** 2);
     const unusable = (why: string): IssuerFault =>
       new IssuerFault('away', `the file of admin.page.oidc.${key} cannot be used: it ${why}`);
     switch (found.kind) {

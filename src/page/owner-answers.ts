@@ -7,7 +7,6 @@ import type { HttpPeer } from '../adapters/http/connections.js';
 import { jsonReply, type PageReply, refusedReply } from '../adapters/page/page-request.js';
 import type { OwnerCall } from '../adapters/page/page-server.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { bounds } from '../bounds/bounds.js';
 import { pause } from '../concurrency/waiting.js';
 import type { Settings } from '../domain/config/settings.js';
 import { networkOf } from '../domain/people/identity/peer.js';
@@ -54,7 +53,7 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
     if (head === undefined || settings === undefined)
       return refusedReply(503, 'dovegate does not answer; ask again when it runs');
     const own = byToken.get(token) ?? 0;
-    if (running >= bounds.ownerReports || own >= bounds.ownerReportsOfToken)
+    if (running >= 8 || own >= 2)
       return {
         ...refusedReply(503, 'too many reports are made at once; try again'),
         headers: { 'Retry-After': '5' },
@@ -103,7 +102,7 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
 
   async function withinTime<T>(gone: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const late = new AbortController();
-    const timer = clock.setTimer(bounds.ownerReportMs, () => late.abort(new Error('it took too long')));
+    const timer = clock.setTimer(60_000, () => late.abort(new Error('it took too long')));
     try {
       return await run(AbortSignal.any([gone, late.signal]));
     } finally {
@@ -129,7 +128,7 @@ async function partOf(parts: ReturnType<Looks['readLong']>): Promise<OwnerFacts>
 /** Undefined: it is no time before now. */
 function sinceOf(query: string, nowMs: number): number | undefined {
   const written = new URLSearchParams(query).get('since');
-  if (written === null) return nowMs - bounds.ownerReportPeriod;
+  if (written === null) return nowMs - 7_776_000_000;
   const sinceMs = parseTime(written) ?? parseTime(`${written}T00:00:00.000Z`);
   return sinceMs !== undefined && sinceMs < nowMs ? sinceMs : undefined;
 }

@@ -5,13 +5,8 @@
 import { createDoorClient } from '../adapters/door/door-client.js';
 import { randomFraction, systemClock } from '../adapters/host/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
-import {
-  hostName,
-  leaveHalfToOthers,
-  nameProcess,
-  programVersion,
-  yieldToOthers,
-} from '../adapters/host/process.js';
+import { hostName, nameProcess, programVersion } from '../adapters/host/process.js';
+import { leaveHalfToOthers, yieldToOthers } from '../adapters/host/share-processor.js';
 import { openHttpServer, plainAnswer } from '../adapters/http/server.js';
 import { bindInherited, bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
@@ -159,7 +154,6 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   });
   const answerPeople = createPageAnswers({
     ...parts,
-    listed: 'admin.page.people',
     verify: proof.verify,
     report: proof.report,
     link: linkFor,
@@ -328,12 +322,14 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
 
   async function whoIs(connection: Parameters<typeof descriptorOf>[0]): Promise<SocketPeer | undefined> {
     const peer = await findPeer(pageName, descriptorOf(connection)).describe();
-    const { uid, pid, user, loginUid, loginUser, rangeOwners } = peer;
+    const { uid, pid, user, loginUid, loginUser } = peer;
     const { isUnanswered } = humanOf(peer, { kind: 'kernel' }, names.hasDirectory());
-    const owners = rangeOwners === 'unknown' ? undefined : rangeOwners;
+    const [rangeOwners, loginOwners] = [peer.rangeOwners, peer.loginOwners].map((owners) =>
+      owners === 'unknown' ? undefined : owners,
+    );
     return uid === undefined
       ? undefined
-      : { uid, pid, user, loginUid, loginUser, rangeOwners: owners, isUnanswered };
+      : { uid, pid, user, loginUid, loginUser, rangeOwners, loginOwners, isUnanswered };
   }
 
   function listenForBrowsers(

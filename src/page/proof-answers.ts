@@ -2,7 +2,7 @@
 // mailbox, which begins with such a check. Nothing is answered without a record. What somebody without a right to names may ask for has
 // none, and a report in a limited view is never complete.
 
-import { measureTrail, type TrailSize } from '../adapters/journal/trail.js';
+import { measureTrail, type TrailSize } from '../adapters/journal/trail-size.js';
 import {
   jsonReply,
   type PageHandler,

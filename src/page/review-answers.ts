@@ -16,7 +16,7 @@ import { formatTime } from '../domain/records/audit/record.js';
 import { formatCell } from '../domain/records/trail/export.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { settingsLines } from '../setup/configuration-lines.js';
+import { settingsText } from '../setup/configuration-text.js';
 import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
@@ -161,13 +161,13 @@ function taskOf({ settings, head: { directory } }: Told, what: OfOne, asked: Ask
   const mailUsers = mailUsersSection(settings.mailUsers);
   switch (what) {
     case 'suggest':
-      return { kind: what, settings: [...settingsLines(settings)], directory, policy, sinceMs };
+      return { kind: what, settings: settingsText(settings), directory, policy, sinceMs };
     case 'check':
       return { kind: what, policy, yaml, mailUsers };
     case 'replay':
       return {
         kind: what,
-        settings: [...settingsLines(settings)],
+        settings: settingsText(settings),
         directory,
         policy,
         yaml,

@@ -4,15 +4,10 @@
 
 import { readFromDisk } from '../adapters/host/process.js';
 import type { Piece } from '../adapters/journal/compressed.js';
-import {
-  eachPolicyLine,
-  filesSince,
-  findTrail,
-  readPolicyTexts,
-  readToDamage,
-} from '../adapters/journal/trail.js';
+import { eachPolicyLine, readPolicyTexts } from '../adapters/journal/kept-policies.js';
+import { filesSince, readToDamage } from '../adapters/journal/search-trail.js';
+import { findTrail } from '../adapters/journal/trail.js';
 import { createUnseenWatch } from '../adapters/journal/unseen.js';
-import { bounds } from '../bounds/bounds.js';
 import type {
   Checked,
   LookedThrough,
@@ -31,17 +26,18 @@ import { effectOf } from '../domain/judging/review/generalise.js';
 import { createPolicyPeriods, type PolicyPeriod } from '../domain/judging/review/policy-periods.js';
 import { linesOfRule } from '../domain/judging/review/policy-text.js';
 import { periodWords } from '../domain/judging/review/policy-words.js';
-import { Sightings } from '../domain/judging/review/recorded.js';
 import { createReplay } from '../domain/judging/review/replay.js';
+import { Sightings } from '../domain/judging/review/sightings.js';
 import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/judging/review/suggest.js';
 import { usesOf } from '../domain/judging/review/suggested-rule.js';
 import { isDigest } from '../domain/language/meaning/canonical.js';
 import { plural } from '../domain/language/words/words.js';
 import { formatWords } from '../domain/records/audit/encode.js';
 import { asTimeMs, formatTime } from '../domain/records/audit/record.js';
+import { contentAtMost } from '../domain/records/story/content.js';
 import { createSearch, type ExchangeRow } from '../domain/records/trail/search.js';
 import type { Clock } from '../ports/machine.js';
-import { createSettingsBuilder } from '../setup/configuration-lines.js';
+import { settingsIn } from '../setup/configuration-text.js';
 
 /** The section `mail_users`. */
 type MailUsers = Readonly<Record<string, unknown>>;
@@ -49,7 +45,7 @@ type MailUsers = Readonly<Record<string, unknown>>;
 export type ReviewTask =
   | {
       readonly kind: 'suggest';
-      readonly settings: readonly string[];
+      readonly settings: string;
       readonly directory: string;
       readonly policy: string;
       readonly sinceMs: number;
@@ -57,7 +53,7 @@ export type ReviewTask =
   | { readonly kind: 'check'; readonly policy: string; readonly yaml: string; readonly mailUsers: MailUsers }
   | {
       readonly kind: 'replay';
-      readonly settings: readonly string[];
+      readonly settings: string;
       readonly directory: string;
       readonly policy: string;
       readonly yaml: string;
@@ -77,13 +73,13 @@ export type ReviewAnswer =
   | { readonly kind: 'refused'; readonly text: string };
 
 /** How long the journal is read at most. What follows takes a fraction of it. */
-const readMsMax = bounds.reviewReadMs;
+const readMsMax = 4_000;
 /** Kinds of commands that are reviewed: each is judged, and rules are tried on it. */
-const kindsMax = bounds.reviewKinds;
-const groupsMax = bounds.reviewGroups;
-const periodsMax = bounds.reviewPeriods;
+const kindsMax = 5000;
+const groupsMax = 200;
+const periodsMax = 200;
 const whoMax = 20;
-const changesMax = bounds.reviewChanges;
+const changesMax = 50;
 const wordsMax = 40;
 const wordCharsMax = 500;
 /** `dovegate audit policies` shows the rest. */
@@ -148,12 +144,6 @@ function refused(policy: string): ReviewAnswer {
   return { kind: 'refused', text: `there is no policy ${JSON.stringify(policy)} any more` };
 }
 
-function settingsIn(lines: readonly string[]): Settings {
-  const builder = createSettingsBuilder();
-  for (const line of lines) builder.push(line);
-  return builder.settings();
-}
-
 async function suggested(
   task: Extract<ReviewTask, { kind: 'suggest' }>,
   settings: Settings,
@@ -186,6 +176,8 @@ async function suggested(
 function groupOf({ kind, command, written, why, allowedBy, sights }: SuggestedKind): SuggestedGroup {
   const principals = new Set(sights.flatMap(({ seen }) => [...seen.principals]));
   const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
+  const asked = sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.content));
+  const content = contentAtMost(command, asked);
   const lastMs = lastOf(sights);
   const example = sights.find(({ seen }) => seen.lastMs === lastMs)?.seen.line;
   return {
@@ -193,6 +185,7 @@ function groupOf({ kind, command, written, why, allowedBy, sights }: SuggestedKi
     command,
     yaml: written === undefined ? [] : linesOfRule(written),
     effect: effectOf(usesOf(sights)),
+    ...(content !== undefined && { content }),
     seen: countOf(sights),
     byWhom: [...principals].slice(0, whoMax),
     byCount: principals.size,

@@ -2,7 +2,6 @@
 // minute for a day. Pure; times are milliseconds of a clock that never goes back. A step without a sample stays empty, and so does one in
 // which counts began again: no rate is ever made of them. The memory is the same after a year, however many teams there are.
 
-import { bounds } from '../bounds/bounds.js';
 import type { DoorTraffic, TrafficCounts } from '../domain/admin/door/door.js';
 import {
   type History,
@@ -22,7 +21,6 @@ const minutesKept = spanSteps['24h'].count + 1;
 
 /** The series for teams and backends without one of their own. */
 const otherName = 'other';
-const gateName = 'gate';
 
 /** The numbers of one step. `seconds`: how long it was measured; 0: there is no sample. Then counts, values at its end, and buckets. */
 const at = {
@@ -30,10 +28,8 @@ const at = {
   ended: 1,
   denied: 2,
   failed: 3,
-  journalBytes: 4,
-  waiting: 5,
-  upstreams: 6,
-  buckets: 7,
+  waiting: 4,
+  buckets: 5,
 };
 
 /** One series: the numbers of each step, and of each minute. */
@@ -56,9 +52,7 @@ interface Group {
 
 type Told = TrafficCounts & {
   readonly name: string;
-  readonly journalBytes?: number;
   readonly waiting?: number;
-  readonly upstreams?: number;
 };
 
 export class TrafficHistory {
@@ -77,11 +71,10 @@ export class TrafficHistory {
     this.#bounds = first.bounds;
     this.#width = at.buckets + first.bounds.length + 1;
     const seriesBytes = 4 * this.#width * (stepsKept + minutesKept);
-    // One is the gate's.
-    const seriesMax = Math.floor(bounds.historyBytes / seriesBytes) - 1;
+    const seriesMax = Math.floor((8 * 1024 ** 2) / seriesBytes);
     const teamsMax = Math.floor((seriesMax * 2) / 3);
     const group = (most: number): Group => ({ seriesMax: most, kept: new Map(), sampled: new Map() });
-    this.#groups = { teams: group(teamsMax), backends: group(seriesMax - teamsMax), gate: group(1) };
+    this.#groups = { teams: group(teamsMax), backends: group(seriesMax - teamsMax) };
     this.#startMs = nowMs;
     this.#sampledMs = nowMs;
     this.#run = first.run;
@@ -169,7 +162,6 @@ export class TrafficHistory {
       });
     const rate = (field: number) =>
       each((place, seconds) => Math.round(((numbers[place + field] ?? 0) / seconds) * 1000) / 1000);
-    const end = (field: number) => each((place) => numbers[place + field] ?? 0);
     const share = (part: number) =>
       each((place) =>
         percentile(numbers.subarray(place + at.buckets, place + this.#width), this.#bounds, part),
@@ -181,9 +173,7 @@ export class TrafficHistory {
       failed: rate(at.failed),
       p50: share(0.5),
       p99: share(0.99),
-      ...(of === 'teams' ? {} : { waiting: end(at.waiting) }),
-      ...(of === 'backends' ? { upstreams: end(at.upstreams) } : {}),
-      ...(of === 'gate' ? { journalBytes: rate(at.journalBytes) } : {}),
+      ...(of === 'backends' ? { waiting: each((place) => numbers[place + at.waiting] ?? 0) } : {}),
       all: this.#wholeOf(numbers, present),
     };
   }
@@ -206,9 +196,7 @@ export class TrafficHistory {
   }
 
   /** `seconds`: since the sample before; undefined: no differences can be made. */
-  #takeAll({ gate, teams, backends }: DoorTraffic, seconds: number | undefined): void {
-    const waiting = backends.reduce((sum, backend) => sum + backend.waiting, 0);
-    this.#takeGroup(this.#groups.gate, [{ ...gate, name: gateName, waiting }], seconds);
+  #takeAll({ teams, backends }: DoorTraffic, seconds: number | undefined): void {
     this.#takeGroup(this.#groups.teams, teams, seconds);
     this.#takeGroup(this.#groups.backends, backends, seconds);
   }
@@ -271,17 +259,9 @@ export class TrafficHistory {
     kept.set(largest, past);
   }
 
-  #numbersOf({
-    ended,
-    denied,
-    failed,
-    buckets,
-    journalBytes = 0,
-    waiting = 0,
-    upstreams = 0,
-  }: Told): Float64Array {
+  #numbersOf({ ended, denied, failed, buckets, waiting = 0 }: Told): Float64Array {
     const numbers = new Float64Array(this.#width);
-    numbers.set([0, ended, denied, failed, journalBytes, waiting, upstreams]);
+    numbers.set([0, ended, denied, failed, waiting]);
     numbers.set(buckets.slice(0, this.#bounds.length + 1), at.buckets);
     return numbers;
   }
@@ -291,8 +271,7 @@ export class TrafficHistory {
     steps.set(numbers, (step % stepsKept) * this.#width);
     const place = (minuteOf(step) % minutesKept) * this.#width;
     for (const [field, value] of numbers.entries()) {
-      const isAtEnd = field === at.waiting || field === at.upstreams;
-      minutes[place + field] = isAtEnd ? value : (minutes[place + field] ?? 0) + value;
+      minutes[place + field] = field === at.waiting ? value : (minutes[place + field] ?? 0) + value;
     }
   }
 
@@ -328,9 +307,7 @@ function clear(numbers: Float32Array, from: number, to: number, kept: number, wi
 
 /** Undefined: a count went down, so counting began again in between. */
 function differences(before: Float64Array, now: Float64Array, seconds: number): Float64Array | undefined {
-  const passed = now.map((value, field) =>
-    field === at.waiting || field === at.upstreams ? value : value - (before[field] ?? 0),
-  );
+  const passed = now.map((value, field) => (field === at.waiting ? value : value - (before[field] ?? 0)));
   passed[at.seconds] = seconds;
   return passed.some((value) => value < 0) ? undefined : passed;
 }

@@ -9,7 +9,6 @@ import type { Log } from '../adapters/telemetry/log.js';
 import type { DoorHead, RecordedAction } from '../domain/admin/door/door.js';
 import type { LinkOpener } from '../domain/admin/door/parse.js';
 import type { Endpoint, Refused } from '../domain/admin/page/api.js';
-import { isAmong, whyNotAsked } from '../domain/admin/page/roles.js';
 import type { PagePerson } from '../domain/config/settings.js';
 import { humanOnPage } from '../domain/people/identity/human.js';
 import { type Asked, parseAsked } from '../domain/records/views/asked.js';
@@ -17,6 +16,7 @@ import { extractNotes } from '../domain/records/views/extract.js';
 import { formatFilter } from '../domain/records/views/filter.js';
 import { type Look, lookAt, lookPath, mayLook } from '../domain/records/views/look.js';
 import { messageOf } from '../ports/faults.js';
+import { isAmong, whyNotAsked } from './browser-answers.js';
 import { type Daemon, whyChanged, whyNotShown } from './daemon.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { People } from './people.js';
@@ -32,11 +32,8 @@ export interface TrailParts {
 
 export interface PageParts extends TrailParts {
   readonly people: Pick<People, 'byUid' | 'whyLocked'>;
-  /** The setting that names the people. */
-  readonly listed: string;
   readonly verify: PageHandler;
-  /** Absent: reports of a fleet are made by who asks. */
-  readonly report?: PageHandler;
+  readonly report: PageHandler;
   /** An address that signs a person in once; undefined: there is no page for browsers. */
   readonly link: (person: PagePerson, opener: LinkOpener) => string | undefined;
 }
@@ -56,7 +53,7 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
     if (person === undefined)
       return plainAnswer(
         403,
-        `${who.user ?? String(who.uid)} is not in ${parts.listed}; ask the operators of dovegate to add this user`,
+        `${who.user ?? String(who.uid)} is not in admin.page.people; ask the operators of dovegate to add this user`,
       );
     if (path === openPath) return answerLink(parts, person, who);
     const { name, roles, users } = person;
@@ -70,7 +67,7 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
     };
     const asker = { person: caller, isStill, signal };
     if (path === verifyPath) return askLong(parts.verify, 'verify', '', asker);
-    if (path === ownerPath && parts.report !== undefined)
+    if (path === ownerPath)
       return isAmong(person.roles, mayLook.report)
         ? askLong(parts.report, 'report', body, asker)
         : plainAnswer(403, whyNotAsked(person.name, person.roles, 'report', mayLook.report));

@@ -24,7 +24,7 @@ export const closeReasons = {
   'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
   'not-configured': [
     'the configuration had problems at the start',
-    '`dovegate check`; the file is read again every 10 s',
+    '`dovegate check`; then `systemctl restart dovegate`',
   ],
   'peer-refused': ["the listener's `peers` do not permit this client", 'add it to `peers`'],
   revoked: ['a reload, or another `client_ca`, took the right to the listener away'],
@@ -44,7 +44,7 @@ export const closeReasons = {
     "look into the backend's log",
   ],
   'dial-failed': ['the upstream never came to its first command', 'as for the event `dial-failed`'],
-  'idle-timeout': ['it was not used for `idle_timeout`'],
+  'idle-timeout': ['it was not used for `idle_timeout`, or `idle: 0` keeps none'],
   lifetime: ['it was open for `max_lifetime`'],
   'series-changed': ['the backend is of another series since'],
   'spoke-while-idle': ['it sent something without a command; Dovecot does so before it ends a connection'],

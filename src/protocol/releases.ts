@@ -14,9 +14,14 @@ interface Release {
   readonly hasOptions: boolean;
   /** It sends a second status line after a failure. */
   readonly answersTwice: boolean;
-  /** The fields of `mailbox status` that older releases lack. `all` shows them; a release without a field dies of its name. */
-  readonly lateFields: readonly string[];
+  readonly late: LateColumns;
 }
+
+/**
+ * By command: the columns of its rows that older releases lack. Those of `mailbox status` are its fields: `all` shows them, and a release
+ * without a field dies of its name.
+ */
+export type LateColumns = Readonly<Record<string, readonly string[]>>;
 
 /** `2.3.0`: src/doveadm/doveadm-util.h and client-connection-tcp.c, 2.3.0 to 2.3.8. Also for servers that announce none. */
 const oldest: Release = {
@@ -26,11 +31,13 @@ const oldest: Release = {
   hasStartTls: false,
   hasOptions: false,
   answersTwice: true,
-  lateFields: [],
+  late: {},
 };
 
-/** Each with what changed since the row before. */
+/** Each with what changed since the row before; late columns are added. */
 const changes: readonly (Partial<Release> & Pick<Release, 'name'>)[] = [
+  // src/doveadm/doveadm-master.c.
+  { name: '2.3.8', late: { 'service status': ['process_total'] } },
   // src/doveadm/doveadm-util.h.
   { name: '2.3.9', minor: 2, hasStartTls: true },
   // Measured.
@@ -40,13 +47,16 @@ const changes: readonly (Partial<Release> & Pick<Release, 'name'>)[] = [
   { name: '2.3.17', answersTwice: false },
   // Measured.
   { name: '2.3.19' },
+  // src/doveadm/doveadm-replicator.c.
+  { name: '2.3.20', late: { 'replicator status': ['next sync secs'] } },
+  // Measured.
   { name: '2.3.21' },
   // src/lib-doveadm/doveadm-protocol.h, src/doveadm/client-connection-tcp.c.
   { name: '2.4.0', minor: 3, series: '2.4', hasOptions: true },
   // Measured, also that its process ends at `mailbox status deleted`.
   { name: '2.4.1' },
   // src/doveadm/doveadm-mail-mailbox-status.c.
-  { name: '2.4.2', lateFields: ['deleted'] },
+  { name: '2.4.2', late: { 'mailbox status': ['deleted'] } },
   // src/lib-doveadm/doveadm-protocol.h: the minor of 2.4.2. Nothing changes in the other files either.
   { name: '2.4.3' },
   { name: '2.4.4' },
@@ -57,7 +67,11 @@ const changes: readonly (Partial<Release> & Pick<Release, 'name'>)[] = [
 ];
 
 const rows: readonly Release[] = changes.reduce(
-  (before: readonly Release[], change) => [...before, { ...oldest, ...before.at(-1), ...change }],
+  (before: readonly Release[], change) => {
+    const last = before.at(-1) ?? oldest;
+    const late = change.late === undefined ? last.late : { ...last.late, ...change.late };
+    return [...before, { ...last, ...change, late }];
+  },
   [oldest],
 );
 
@@ -69,9 +83,12 @@ export interface Server {
   readonly hasStartTls: boolean;
   readonly hasOptions: boolean;
   readonly mayAnswerTwice: boolean;
-  /** The late fields that all of these releases have. */
-  readonly lateFields: readonly string[];
+  /** What they have of late columns; several where these releases differ, the newest first. */
+  readonly late: readonly LateColumns[];
+  /** By its minor. */
   readonly isNewer: boolean;
+  /** By its minor or its name: its rows may have columns that are not known here. */
+  readonly isBeyond: boolean;
 }
 
 const servers = new Map<string, Server>();
@@ -85,17 +102,19 @@ export function serverOf(announced: number | undefined, release?: string): Serve
   const isNewer = minor > newestMinor;
   const ofMinor = rows.filter((row) => (isNewer ? row.name === 'newer' : row.minor === minor));
   const named = release === undefined ? undefined : rowOf(release);
-  return known(named !== undefined && ofMinor.includes(named) ? [named] : ofMinor, isNewer);
+  if (release === undefined || named === undefined || !ofMinor.includes(named))
+    return known(ofMinor, isNewer);
+  return known([named], isNewer, isBeyond(release));
 }
 
 /** The server of a release that the configuration names, before it has announced anything. */
 export function serverOfRelease(release: string): Server {
-  return known([rowOf(release)], false);
+  return known([rowOf(release)], false, isBeyond(release));
 }
 
-function known(found: readonly Release[], isNewer: boolean): Server {
+function known(found: readonly Release[], isNewer: boolean, isAfterAll = isNewer): Server {
   const names = found.map(({ name }) => name);
-  const key = names.join(' ');
+  const key = `${names.join(' ')}${isAfterAll ? '+' : ''}`;
   const [first = oldest] = found;
   let server = servers.get(key);
   if (server === undefined) {
@@ -105,9 +124,9 @@ function known(found: readonly Release[], isNewer: boolean): Server {
       hasStartTls: first.hasStartTls,
       hasOptions: first.hasOptions,
       mayAnswerTwice: found.some(({ answersTwice }) => answersTwice),
-      // Each has those of the row before.
-      lateFields: first.lateFields,
+      late: distinct(found),
       isNewer,
+      isBeyond: isAfterAll,
     });
     servers.set(key, server);
   }
@@ -133,6 +152,12 @@ function compare(one: string, other: string): number {
   return 0;
 }
 
+/** Later than the newest that is known here. */
+function isBeyond(release: string): boolean {
+  const newest = rows.findLast(({ name }) => name !== 'newer');
+  return newest !== undefined && compare(release, newest.name) > 0;
+}
+
 /** Whether a release is that one or a newer one. */
 export function isSince(release: string, since: string): boolean {
   return compare(release, since) >= 0;
@@ -149,9 +174,11 @@ export function minorsOf(series: Release['series']): readonly number[] {
   return [...new Set(minors)].filter((minor) => minor <= newestMinor);
 }
 
-/** The sets of late fields that releases have, the smallest first. */
-export const lateFieldSets: readonly (readonly string[])[] = [
-  ...new Set(rows.map(({ lateFields }) => lateFields)),
-];
+function distinct(found: readonly Release[]): readonly LateColumns[] {
+  return [...new Set(found.map(({ late }) => late))].toReversed();
+}
 
-export const lateFields: ReadonlySet<string> = new Set(lateFieldSets.flat());
+/** All that releases have of late columns, the newest first. */
+export const everyLate: readonly LateColumns[] = distinct(rows);
+
+export const lateFields: ReadonlySet<string> = new Set(everyLate[0]?.['mailbox status']);

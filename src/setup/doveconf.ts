@@ -5,6 +5,9 @@ import { runProgram } from '../adapters/host/programs.js';
 import type { Series } from '../domain/language/commands/catalog.js';
 import type { NameCase } from '../domain/people/identity/user-name.js';
 
+/** The names of sockets in its base directory: ours, and that of Dovecot itself, for `doveadm` of root. */
+export const [socketName, ownSocketName] = ['dovegate-doveadm', 'doveadm-server'] as const;
+
 export interface DoveadmSocket {
   readonly path: string;
   /** Undefined: not given, so Dovecot's default, 0600. */

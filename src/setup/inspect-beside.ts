@@ -1,13 +1,14 @@
 // What only a person is told who checks a configuration: `check`, `doctor`, `init`. It stops no gate, so a start does not look at it.
 
-import { dirname } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { gidsOf, localUserName, ourselves, uidOf, withRightsOf } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import {
+  isMissing,
+  mayMakeFiles,
   readIfThere,
   trustedByUs,
-  whatIsNoFolder,
-  whereNotMade,
   whyUnreadable,
   whyUnsafe,
 } from '../adapters/host/files.js';
@@ -29,6 +30,7 @@ import type { NamesOfMailbox } from './doveconf.js';
 import { type Account, type BesideParts, type DovecotHere, whyClosed } from './inspect.js';
 import { inspectCertificates } from './inspect-files.js';
 import { inspectOthers, type OtherChecks, whyHidden } from './inspect-others.js';
+import { inspectUnit, unitFor } from './unit.js';
 
 export function* inspectBeside(parts: BesideParts): Generator<readonly Finding[]> {
   const { settings, files, daemon = ourselves(), advice, dovecot } = parts;
@@ -39,6 +41,7 @@ export function* inspectBeside(parts: BesideParts): Generator<readonly Finding[]
   const name = localUserName(daemon.uid) ?? String(daemon.uid);
   const where = (path: string): ReturnType<typeof whereNotMade> => whereNotMade(path, daemon);
   yield inspectFolders(settings, { where, inTheWay: whatIsNoFolder }, name);
+  yield inspectUnit(settings, unitFor([...files.keys()]));
   yield* inspectCertificates(pageTlsFilesOf(settings), systemClock.wallMs(), credentialsFolder(), advice);
   yield* inspectOthers(settings, checksHere(files, parts.daemon));
 }
@@ -230,4 +233,30 @@ export function inspectFolders(
     const message = `${folder} is not there, and ${daemonName}, the user of the daemon, may not make it in ${closed.above}, so "dovegate serve" would not start; ${todo}`;
     return [{ path, message, severity: 'warning', code: 'doubtful' }];
   });
+}
+
+/** The nearest part of a path that is there, and is no directory where one is needed; undefined: none, or it is not visible. */
+export function whatIsNoFolder(path: string): string | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? path : undefined;
+  } catch (cause) {
+    const isBelow = cause instanceof Error && 'code' in cause && cause.code === 'ENOTDIR';
+    return isBelow ? whatIsNoFolder(dirname(path)) : undefined;
+  }
+}
+
+/** The folder above a missing one where `who` cannot make it. Undefined: it is there, can be made, or is not visible. */
+export function whereNotMade(
+  path: string,
+  who: { readonly uid: number; readonly gids: readonly number[] },
+): { readonly above: string; readonly missing: string } | undefined {
+  let missing = resolve(path);
+  if (!isMissing(missing)) return undefined;
+  while (isMissing(dirname(missing))) missing = dirname(missing);
+  const above = dirname(missing);
+  try {
+    return mayMakeFiles(above, statSync(above), who) ? undefined : { above, missing };
+  } catch {
+    return undefined;
+  }
 }

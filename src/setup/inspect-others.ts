@@ -8,7 +8,7 @@ import { packaged } from '../adapters/host/packaged.js';
 import { parseSecret } from '../domain/admin/notices/receiver.js';
 import { type Finding, placeIn } from '../domain/config/problem.js';
 import { isNoticeSettings, type Settings } from '../domain/config/settings.js';
-import { sinkFilesOf, sinkLibraryOf } from '../domain/config/sinks.js';
+import { sinkFilesOf, sinkLibraryOf } from '../domain/config/sink-files.js';
 import { formatWords } from '../domain/records/audit/encode.js';
 import { expirySentence, pageTlsFilesOf, warnMs } from './certificates.js';
 import {
@@ -154,8 +154,6 @@ function receiverFiles({ audit, notices = [] }: Settings): readonly NamedFile[] 
     ...audit.ship.flatMap((sink, index) =>
       sinkFilesOf(sink).map(([key, file]) => ({ path: `audit.ship[${index}].${key}`, file })),
     ),
-    { path: 'audit.stamps.authority', file: audit.stamps?.authorityFile },
-    { path: 'audit.stamps.ca', file: audit.stamps?.caFile },
     ...notices.flatMap((each) => {
       const path = `notices.${each.name}`;
       const secretFile = isNoticeSettings(each, 'webhook') ? each.secretFile : undefined;
@@ -167,20 +165,15 @@ function receiverFiles({ audit, notices = [] }: Settings): readonly NamedFile[] 
   ];
 }
 
-/** If the system has no list of authorities: a problem for each receiver of records, or authority of time stamps, without an own one. */
+/** If the system has no list of authorities: a problem for each receiver of records without an own one. */
 function inspectReceiverTrust(
   { audit }: Pick<Settings, 'audit'>,
   { listFile }: Pick<OtherChecks, 'listFile'>,
 ): readonly Finding[] {
   if (listFile !== undefined) return [];
-  const { stamps } = audit;
-  const isDoubtful = stamps?.caFile === undefined && stamps?.url.startsWith('https:') === true;
-  return [
-    ...audit.ship.flatMap(({ caFile }, index) =>
-      caFile === undefined ? [withoutTrust(`audit.ship[${index}].ca`)] : [],
-    ),
-    ...(isDoubtful ? [withoutTrust('audit.stamps.ca')] : []),
-  ];
+  return audit.ship.flatMap(({ caFile }, index) =>
+    caFile === undefined ? [withoutTrust(`audit.ship[${index}].ca`)] : [],
+  );
 }
 
 /** Optional libraries that are needed, and not installed. */

@@ -5,8 +5,10 @@ import { type PassedSocket, socketUnitCommands } from '../adapters/host/process.
 import { ListenFault, type UnixPlace } from '../adapters/net/listen.js';
 import { acceptTls } from '../adapters/net/tls-accept.js';
 import type { UnixSocket } from '../domain/config/settings.js';
+import { systemCodeOf } from '../ports/faults.js';
 import type { Native } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
+import { folderCommand } from './unit.js';
 
 export type SocketFamily = 'unix' | 'tcp';
 
@@ -37,6 +39,11 @@ export async function withGroup<Made>(
     return await make();
   } catch (fault) {
     const cause = fault instanceof ListenFault ? fault.cause : undefined;
+    if (cause instanceof Error && 'path' in cause && systemCodeOf(cause) === 'ENOENT') {
+      const folder = String(cause.path);
+      const run = folderCommand(folder, localUserName(ourselves().uid) ?? String(ourselves().uid));
+      throw new ListenFault(`${what}: ${folder}, the folder of its socket, is not there. Run: ${run}`, fault);
+    }
     const isChown = cause instanceof Error && 'syscall' in cause && cause.syscall === 'chown';
     if (group === undefined || !isChown || !('code' in cause) || cause.code !== 'EPERM') throw fault;
     const { uid } = ourselves();

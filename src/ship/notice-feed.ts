@@ -9,7 +9,6 @@ import { beginning, createFollower, isFollowFault, type Position } from '../adap
 import { bounds } from '../bounds/bounds.js';
 import { backOffMs } from '../concurrency/back-off.js';
 import { pause, type Wakes } from '../concurrency/waiting.js';
-import { NoticeFault } from '../domain/admin/notices/fault.js';
 import {
   accessMark,
   addDropped,
@@ -20,6 +19,7 @@ import {
   noticeOf,
   withoutChosenTexts,
 } from '../domain/admin/notices/notice.js';
+import { NoticeFault } from '../domain/admin/notices/notice-fault.js';
 import type { NoticeEvent, NoticeReceiver } from '../domain/admin/notices/receiver.js';
 import { readClaim } from '../domain/records/audit/ledger.js';
 import { JournalFault } from '../ports/faults.js';
@@ -44,7 +44,7 @@ export interface NoticeFeedParts {
   readonly onFault: (fault: NoticeFault) => void;
   /** Called when a notice was taken after faults. */
   readonly onBack: () => void;
-  readonly onDropped: (count: number, why?: string) => void;
+  readonly onDropped: (count: number) => void;
   /** The position of the receiver was lost, so notices younger than `bounds.noticeKeptMs` are sent again. */
   readonly onAgain: (why: string) => void;
 }

@@ -4,7 +4,6 @@
 import { randomFraction } from '../adapters/host/clock.js';
 import { createLookup } from '../adapters/notices/connection.js';
 import { sendMail } from '../adapters/notices/mail.js';
-import { createOwnerFile } from '../adapters/notices/owner-file.js';
 import { createPlaceFile } from '../adapters/notices/place-file.js';
 import { postWebhook } from '../adapters/notices/webhook.js';
 import { noticeCodes } from '../adapters/telemetry/codes.js';
@@ -16,12 +15,10 @@ import { mailOf } from '../domain/admin/notices/forms.js';
 import type { Notice } from '../domain/admin/notices/notice.js';
 import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
 import { isNoticeSettings, type NoticeSettings } from '../domain/config/settings.js';
-import { GlobList } from '../domain/language/names/glob.js';
 import type { Clock } from '../ports/machine.js';
 import { type NoticeFeed, type NoticeFeedParts, startNoticeFeed } from './notice-feed.js';
-import { startOwnerFeed } from './owner-feed.js';
 
-type NoticeSource = Pick<ShipHead, 'directory' | 'journal' | 'host' | 'namedTo'>;
+type NoticeSource = Pick<ShipHead, 'directory' | 'journal' | 'host'>;
 
 export interface NoticesParts {
   readonly clock: Clock;
@@ -70,12 +67,9 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
   async function apply(): Promise<void> {
     if (wanted === undefined || untilSeq === undefined || isClosed) return;
     const { settings, head } = wanted;
-    const { directory: records, journal, host, namedTo } = head;
+    const { directory: records, journal, host } = head;
     const meant = new Map(
-      settings.map((each) => [
-        each.name,
-        JSON.stringify([each, records, journal, host, isNoticeSettings(each, 'owners') && namedTo]),
-      ]),
+      settings.map((each) => [each.name, JSON.stringify([each, records, journal, host])]),
     );
     const gone = [...feeds].filter(([name, { meant: before }]) => meant.get(name) !== before);
     await Promise.all(gone.map(([, { feed }]) => feed.close()));
@@ -86,12 +80,9 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
     }
   }
 
-  function start(
-    settings: NoticeSettings,
-    { directory: records, journal, host, namedTo }: NoticeSource,
-  ): NoticeFeed {
+  function start(settings: NoticeSettings, { directory: records, journal, host }: NoticeSource): NoticeFeed {
     const { name } = settings;
-    const shared = {
+    return startNoticeFeed({
       name,
       clock,
       chance: randomFraction,
@@ -100,22 +91,6 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
       host,
       untilSeq: () => untilSeq ?? 0,
       ...tellersOf(name),
-    };
-    if (isNoticeSettings(settings, 'owners')) {
-      const except = new GlobList(settings.except, { isAnyCase: true });
-      return startOwnerFeed({
-        ...shared,
-        digestMs: settings.digestMs,
-        domain: settings.domain,
-        from: settings.from,
-        file: createOwnerFile(directory, name, journal),
-        seesPeople: (team) => namedTo.includes(team),
-        isExcepted: (user) => except.matches(user),
-        send: (to, mail, signal) => sendMail({ ...settings, to: [to] }, mail, { clock, lookup }, signal),
-      });
-    }
-    return startNoticeFeed({
-      ...shared,
       events: settings.events,
       place: createPlaceFile(directory, name),
       wakes,
@@ -123,7 +98,7 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
     });
   }
 
-  /** What both kinds of feeds tell the log. */
+  /** What a feed tells the log. */
   function tellersOf(name: string): Pick<NoticeFeedParts, 'onFault' | 'onBack' | 'onAgain' | 'onDropped'> {
     return {
       onFault({ code, status }) {
@@ -138,15 +113,15 @@ export function createNotices({ clock, log, directory }: NoticesParts) {
         const text = `${name}: its position was lost (${why}), so notices younger than ${asWritten.noticeKeptMs} are sent again`;
         log.report({ event: 'notices-again', level: 'warn', sink: name, text });
       },
-      onDropped(count, why = `older than ${asWritten.noticeKeptMs}`) {
-        const text = `${name}: ${count} notices were dropped (${why}); the records are in the journal`;
+      onDropped(count) {
+        const text = `${name}: ${count} notices were dropped (older than ${asWritten.noticeKeptMs}); the records are in the journal`;
         log.report({ event: 'notices-dropped', level: 'warn', sink: name, count, text });
       },
     };
   }
 
   function send(
-    settings: Exclude<NoticeSettings, { kind: 'owners' }>,
+    settings: NoticeSettings,
     notice: Notice,
     signal: AbortSignal,
     onSlow: () => void,

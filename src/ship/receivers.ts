@@ -5,7 +5,7 @@ import { programVersion } from '../adapters/host/process.js';
 import { openNats } from '../adapters/nats/link.js';
 import type { Carrier, CarrierParts } from '../adapters/shipping/carrier.js';
 import { createFileCarrier } from '../adapters/shipping/file-carrier.js';
-import { createNatsCarrier, type StampsDoor } from '../adapters/shipping/nats-carrier.js';
+import { createNatsCarrier } from '../adapters/shipping/nats-carrier.js';
 import { createOtlpCarrier } from '../adapters/shipping/otlp-carrier.js';
 import type { Sink } from '../adapters/shipping/shipping.js';
 import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
@@ -14,10 +14,7 @@ import { verifierKeysIn } from '../domain/records/fleet/checkpoint.js';
 import type { TlsDemand } from '../ports/transport.js';
 import { natsTargetOf } from '../setup/nats-target.js';
 
-/** What goes beside the records to a stream. */
-export type StampsFor = (sink: string) => StampsDoor;
-
-function carrierOf(sink: SinkSettings, parts: CarrierParts, stampsFor: StampsFor): Carrier {
+function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
   switch (sink.kind) {
     case 'syslog': {
       const { name, host, port } = sink;
@@ -31,8 +28,7 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts, stampsFor: StampsFor
       const { stream, settleMs, verifiers } = sink;
       const verifierKeys = verifiers.length === 0 ? undefined : () => verifiers.flatMap(signingKeyOf);
       const receiver = { ...natsTargetOf(sink), stream, settleMs, verifierKeys };
-      const stamps = stampsFor(sink.name);
-      return createNatsCarrier({ ...parts, receiver, stamps, openLink: openNats });
+      return createNatsCarrier({ ...parts, receiver, openLink: openNats });
     }
     case 'otlp':
       return createOtlpCarrier({ ...parts, ...sink, programVersion });
@@ -48,11 +44,11 @@ function signingKeyOf(verifier: string): readonly string[] {
   return (verifierKeysIn(verifier) ?? verifierKeysIn(readText(verifier)) ?? []).slice(-1);
 }
 
-export function sinksOf(settings: readonly SinkSettings[], stampsFor: StampsFor): readonly Sink[] {
+export function sinksOf(settings: readonly SinkSettings[]): readonly Sink[] {
   return settings.map((sink) => ({
     name: sink.name,
     key: JSON.stringify(sink),
-    carrier: (parts) => carrierOf(sink, parts, stampsFor),
+    carrier: (parts) => carrierOf(sink, parts),
   }));
 }
 

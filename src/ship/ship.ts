@@ -1,4 +1,4 @@
-// `dovegate ship`: records and notices on their way to receivers, and time stamps from an authority, in a process of their own. What is to
+// `dovegate ship`: records and notices on their way to receivers, in a process of their own. What is to
 // be sent, and where, it is told at `audit.door`; of the disk it reads the journal, the files of the receivers, and its own state. It goes
 // on without the gate.
 
@@ -6,20 +6,15 @@ import { existsSync } from 'node:fs';
 import { createDoorClient } from '../adapters/door/door-client.js';
 import { randomFraction, systemClock } from '../adapters/host/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
-import {
-  holdProcess,
-  nameProcess,
-  processId,
-  programVersion,
-  yieldToOthers,
-} from '../adapters/host/process.js';
+import { holdProcess, nameProcess, processId, programVersion } from '../adapters/host/process.js';
+import { yieldToOthers } from '../adapters/host/share-processor.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { openShipping, type Shipping } from '../adapters/shipping/shipping.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { pause } from '../concurrency/waiting.js';
 import { type ClaimedSink, type ShipClaims, type ShipHead, shipCalls } from '../domain/admin/door/ship.js';
 import { isNoticeSettings } from '../domain/config/settings.js';
-import { sinkFilesOf } from '../domain/config/sinks.js';
+import { sinkFilesOf } from '../domain/config/sink-files.js';
 import { plural } from '../domain/language/words/words.js';
 import { messageOf } from '../ports/faults.js';
 import { exitCodes, type Timer } from '../ports/machine.js';
@@ -28,7 +23,6 @@ import { Opened, openProcess, watchFatalErrors } from '../setup/life.js';
 import { Gate } from './gate.js';
 import { createNotices } from './notices.js';
 import { sinksOf } from './receivers.js';
-import { createStamps } from './stamps.js';
 
 const tellMs = 1_000;
 /** Time for the end, beyond that of the receivers. */
@@ -114,8 +108,6 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
   });
   const notices = createNotices({ clock, log, directory: state });
   opened.add('notices', () => notices.close());
-  const stamps = createStamps({ clock, log, directory: state, untilSeq: () => seq ?? 0 });
-  opened.add('stamps', () => stamps.close());
   opened.add('records', async () => {
     await changes;
     await shipping?.sinks.end();
@@ -143,8 +135,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
   function status(): string {
     if (head === undefined) return `waits for dovegate: ${gate.away ?? 'it has not said what to send'}`;
     const why = problem() ?? gate.away;
-    const receivers = plural(head.sinks.length + head.notices.length, 'receiver');
-    const sends = `sends to ${receivers}${head.stamps === undefined ? '' : ', and takes time stamps'}`;
+    const sends = `sends to ${plural(head.sinks.length + head.notices.length, 'receiver')}`;
     return why === undefined ? sends : `${sends}: ${why}`;
   }
 
@@ -167,7 +158,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     const now = head;
     log.setLevel(now.logLevel);
     lookAtSecrets(now);
-    const sinks = sinksOf(now.sinks, (sink) => stamps.doorFor(sink));
+    const sinks = sinksOf(now.sinks);
     const of = JSON.stringify([now.directory, now.journal, now.host]);
     certificates.prepare([], [], receiverCertificatesOf(now.sinks)).commit();
     if (shipping?.of === of) shipping.sinks.replace(sinks);
@@ -188,8 +179,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     }
     notices.replace(now.notices, now);
     notices.reached(seq);
-    await stamps.replace(now);
-    if (sinks.length + now.notices.length > 0 || now.stamps !== undefined) return;
+    if (sinks.length + now.notices.length > 0) return;
     await shipping.sinks.settled();
     if (head === now) finish();
   }
@@ -243,7 +233,6 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
         },
       ),
       notices: notices.receivers,
-      stamps: stamps.claim,
       certificates: certificates
         .expiries()
         .flatMap(({ role, name, leftMs }) =>

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AccessCell, AccessPolicy, AccessTable } from '../domain/admin/page/api.js';
 import { countWords, plural } from '../domain/language/words/words.js';
-import { type AccessRow, accessRows, rowsWith } from './access.js';
+import { type AccessRow, accessRows, isNone, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
 import { AsCommand, Button, Empty, Name, Panel, Pending, Sign } from './kit.js';
@@ -92,15 +92,14 @@ function Matrix({ table, rows }: { readonly table: AccessTable; readonly rows: r
         </>
       ),
     },
-    ...effects.map(
-      ({ name, commands }, at): Column<Row> => ({
-        title: effectSign(name).word,
-        cell: (row) => {
-          const policy = byName.get(row.policy);
-          return <Cell policy={policy} cell={policy?.cells[at]} ofCommands={commands} />;
-        },
-      }),
-    ),
+    ...effects.flatMap(({ name, commands }, at): Column<Row>[] => {
+      if (/^(session|admin)$/.test(name) && isNone(table, at)) return [];
+      const cell = (row: Row) => {
+        const policy = byName.get(row.policy);
+        return <Cell policy={policy} cell={policy?.cells[at]} ofCommands={commands} />;
+      };
+      return [{ title: effectSign(name).word, cell }];
+    }),
     {
       title: effectSign('content').word,
       cell: (row) => {
@@ -301,7 +300,7 @@ function Rules({ title, rules, empty }: RulesProps) {
         {rules.map((rule, at) => (
           <li key={at} data-row tabIndex={-1}>
             <Rule rule={rule} />
-            <Effect effect={rule.effect} />
+            <Effect effect={rule.effect} content={rule.content} />
           </li>
         ))}
       </ul>

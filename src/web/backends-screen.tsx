@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import type { BackendNow, Done, RunningCommand } from '../domain/admin/page/api.js';
 import type { Series } from '../domain/admin/page/history.js';
 import { countWords, durationWords, plural, rateWords } from '../domain/language/words/words.js';
-import { drainWords } from '../domain/records/story/row.js';
+import { drainWords } from '../domain/records/story/operator.js';
 import { sentenceOf } from './api.js';
 import { Confirm } from './dialog.js';
 import {
@@ -22,7 +22,6 @@ import {
   Time,
 } from './kit.js';
 import { useLive } from './live.js';
-import type { ScreenProps } from './route.js';
 import {
   type Box,
   backendState,
@@ -34,23 +33,20 @@ import {
 } from './running.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { backendMeasures, shareWords, shortSince, valueOf } from './traffic.js';
-import { ChartControls, chosenOf, HistoryPanel, useHistory } from './traffic-part.js';
+import { shareWords, shortSince, valueOf } from './traffic.js';
+import { useHistory } from './traffic-part.js';
 
 interface Asked {
   readonly backend: BackendNow;
   readonly what: 'drain' | 'enable';
 }
 
-export function BackendsScreen({ query }: ScreenProps) {
+export function BackendsScreen() {
   const now = useLive((live) => live.now);
   const session = useSession();
   const [asked, setAsked] = useState<Asked | undefined>();
   const [said, setSaid] = useState('');
-  const { span, measure } = chosenOf(query, backendMeasures);
-  const counted = useHistory('backends', span);
-  const others = useHistory('backends', span === '10m' ? undefined : '10m');
-  const tenMinutes = span === '10m' ? counted : others;
+  const tenMinutes = useHistory('backends', '10m');
   if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
   const seriesOf = (name: string): Series | undefined =>
     tenMinutes.history?.series.find((each) => each.name === name);
@@ -168,14 +164,6 @@ export function BackendsScreen({ query }: ScreenProps) {
           <BoxPicture boxes={['free']} /> not open
         </span>
       </p>
-      <HistoryPanel
-        title="Over time"
-        of="backends"
-        asked={counted}
-        span={span}
-        measure={measure}
-        controls={<ChartControls path="/backends" query={query} all={backendMeasures} />}
-      />
       <AsCommand>sudo dovegate status</AsCommand>
       {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
     </>

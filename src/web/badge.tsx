@@ -38,8 +38,8 @@ export function Decision({ decision }: { readonly decision: string }) {
 interface EffectProps {
   /** Undefined or empty: not in the record. */
   readonly effect: string | undefined;
-  /** Whether mail content is shown; undefined: it is not, or nobody asked for it. */
-  readonly content?: TrailContent | undefined;
+  /** Whether mail content is shown; undefined: it is not, or nobody asked for it. Each place must say which. */
+  readonly content: TrailContent | undefined;
   readonly isPlain?: boolean;
 }
 

@@ -30,10 +30,14 @@ const tones: Readonly<Record<Incident['kind'], Tone>> = {
   down: 'bad',
   stuck: 'bad',
   drained: 'warn',
+  reserve: 'bad',
+  blind: 'bad',
   restarted: 'quiet',
   reloaded: 'quiet',
   'not reloaded': 'warn',
   killed: 'quiet',
+  locked: 'warn',
+  held: 'warn',
 };
 
 /** A restart that somebody wanted is no warning. */
@@ -117,8 +121,9 @@ export function IncidentsPart() {
               toneOf={(row) => (row === chosen ? 'here' : undefined)}
               empty={
                 <Empty>
-                  In {hoursWords(hours)} no backend was down or drained, dovegate was neither restarted nor
-                  reloaded, and no command was killed.
+                  In {hoursWords(hours)} no backend was down or drained, the journal took each record,
+                  dovegate was neither restarted nor reloaded, nothing was locked or held, and no command was
+                  killed.
                 </Empty>
               }
             />
@@ -139,8 +144,8 @@ function hoursWords(hours: string): string {
 }
 
 /** A reload, a kill and a second one of the same moment differ in what was hit. */
-function keyOf({ kind, backend = '', since = '', text, left = [] }: Incident): string {
-  return `${kind} ${backend} ${since} ${left[0]?.id ?? ''} ${since === '' ? text : ''}`;
+function keyOf({ kind, backend = '', lock = '', since = '', text, left = [] }: Incident): string {
+  return `${kind} ${backend}${lock} ${since} ${left[0]?.id ?? ''} ${since === '' ? text : ''}`;
 }
 
 /** The time of an incident, with as much again around it, and enough to see the others beside it. */
@@ -192,13 +197,13 @@ function What({ kind, backend: place, until, text, left = [] }: Incident) {
           <Try what={next} />
         </p>
       )}
-      {left.map(({ id, command = 'a command', effect, principal, backend }) => (
+      {left.map(({ id, command = 'a command', effect, content, principal, backend }) => (
         <p key={id}>
           <Name
             value={`${command}${principal === undefined ? '' : ` of ${principal}`}${backend === undefined ? '' : ` at ${backend}`}`}
             max={120}
           />{' '}
-          <Effect effect={effect} />{' '}
+          <Effect effect={effect} content={content} />{' '}
           {mayDo(session, 'audit') ? (
             <Link to={pathOf('/trail/:id', id)}>
               <Name value={id} isCode />

@@ -248,7 +248,8 @@ function Head({ group }: { readonly group: SuggestedGroup }) {
       <strong>
         <Name value={group.command} isCode />
       </strong>{' '}
-      <span class="faint">{plural(group.seen, 'time', 'times')}</span> <Effect effect={group.effect} />
+      <span class="faint">{plural(group.seen, 'time', 'times')}</span>{' '}
+      <Effect effect={group.effect} content={group.content} />
     </span>
   );
 }

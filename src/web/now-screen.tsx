@@ -3,8 +3,8 @@
 import { useState } from 'preact/hooks';
 import type { Done, JournalNow, RunningCommand, Trouble } from '../domain/admin/page/api.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from '../domain/language/words/words.js';
+import { loadedWords } from '../domain/records/story/operator.js';
 import { ownerWords } from '../domain/records/story/owner.js';
-import { loadedWords } from '../domain/records/story/row.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import { FirstSteps } from './first-steps.js';
@@ -43,7 +43,6 @@ import {
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { Traffic } from './traffic-part.js';
-import { visible } from './visible.js';
 
 export function NowScreen({ query }: ScreenProps) {
   const isKnown = useLive(({ now }) => now !== undefined);
@@ -132,15 +131,13 @@ function Tiles() {
   );
 }
 
-/** Which configuration is served. Its reloads are among the incidents. */
+/** Since when the configuration is served. Its reloads, with what they changed, are among the incidents. */
 function Configuration() {
-  const head = useLive(({ now }) => now?.head);
-  if (head === undefined) return null;
-  const { configHash, loaded } = head;
+  const loaded = useLive(({ now }) => now?.head.loaded);
+  if (loaded === undefined) return null;
   return (
     <Panel title="Configuration" label="Configuration">
       <p>
-        <code title={configHash}>{visible(configHash.slice(0, 16))}</code>,{' '}
         <Sentence text={loadedWords(loaded)} />
       </p>
     </Panel>

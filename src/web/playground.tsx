@@ -232,7 +232,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
           <div>
             <dt>effect</dt>
             <dd>
-              <Effect effect={answer.effect} />
+              <Effect effect={answer.effect} content={answer.content} />
             </dd>
           </div>
         )}

@@ -89,7 +89,10 @@ export function momentsOf(item: AccessItem, commands: readonly StoredRecord[]): 
   const past: Moment[] = [
     { time: item.asked, what: `${to} asked${reason && `: ${reason}`}` },
     ...(matches === undefined ? [] : [{ time: item.asked, what: `it matches ${plural(matches, 'mail')}` }]),
-    ...approved.map(({ principal, time }) => ({ time, what: `${personWords(principal)} approved` })),
+    ...approved.map(({ principal, time, gives }) => ({
+      time,
+      what: `${personWords(principal)} approved${gives === undefined ? '' : `, for ${termsWords(gives)}`}`,
+    })),
     ...(granted === undefined
       ? []
       : [

@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import type { AccessItem } from '../domain/admin/page/access.js';
 import type { AccessTable, Approvals } from '../domain/admin/page/api.js';
 import { countWords } from '../domain/language/words/words.js';
-import { givenWords, hiddenSentences, termsWords } from '../domain/records/story/row.js';
+import { givenWords, hiddenSentences } from '../domain/records/story/row.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
@@ -148,11 +148,12 @@ export function Told({ item, policies }: ToldProps) {
       ),
     ],
     [
-      granted === undefined ? 'Asks for' : 'Granted',
+      granted !== undefined ? 'Granted' : item.asked_for === undefined ? 'Asks for' : 'Would give',
       item.state === 'requested'
-        ? `${termsWords(item)}; the time begins at the approval${item.may.includes('approve') ? ', which may give less time and fewer uses' : ''}`
+        ? `${givenWords(item)}; the time begins at the approval${item.may.includes('approve') ? ', which may give less time and fewer uses' : ''}`
         : givenWords(item),
     ],
+    ['Stopped', textOf(item.locked?.join('; '))],
     ['Used', granted === undefined ? undefined : <Sentence text={usedSentence(item)} />],
     ['Rule', <Name value={ruleWords(item, policies)} max={200} />],
     [
@@ -291,14 +292,14 @@ function Decide({ item, step, isAlone, onClose }: DecideProps) {
             value={minutes}
             onInput={setMinutes}
             placeholder={String(Math.ceil(item.for_ms / 60_000))}
-            hint="From the approval on. Fewer than asked for; empty: all of them."
+            hint="From the approval on. Fewer than it would give; empty: all of them."
           />
           {item.uses !== 1 && (
             <Field
               label="Uses"
               value={uses}
               onInput={setUses}
-              hint="Fewer than asked for; empty: all of them."
+              hint="Fewer than it would give; empty: all of them."
               {...(item.uses !== undefined && { placeholder: String(item.uses) })}
             />
           )}

@@ -1,7 +1,8 @@
 // The one table of words, colours and shapes: how a command ended, and what a command can do. Every screen draws them by <Outcome> and
 // <Effect> of badge.tsx, with the words that the search of the trail takes.
 
-import { endWords, type OutcomeClass, shownEffect, type TrailContent } from '../domain/records/story/row.js';
+import type { OutcomeClass } from '../domain/records/story/class.js';
+import { endWords, shownEffect, type TrailContent } from '../domain/records/story/row.js';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'strange' | 'write' | 'content' | 'destroy';
 

@@ -4,7 +4,7 @@ import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } f
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { HistogramBucket } from '../domain/admin/page/trail.js';
 import { countWords } from '../domain/language/words/words.js';
-import { outcomeClasses } from '../domain/records/story/row.js';
+import { outcomeClasses } from '../domain/records/story/class.js';
 import {
   areaPath,
   linePath,
@@ -16,7 +16,6 @@ import {
   ticksOf,
   type Values,
 } from './chart.js';
-import { Name } from './kit.js';
 import { useToday } from './live.js';
 import { outcomeSign, partWord } from './signs.js';
 import { visible } from './visible.js';
@@ -37,10 +36,9 @@ interface TimeChartProps {
   /** Seconds. */
   readonly step: number;
   readonly format: (value: number) => string;
-  readonly isStacked?: boolean;
-  readonly height?: number;
-  /** Instead of the names with their values; `at` undefined: of the whole time. */
-  readonly children?: (at: number | undefined, when: string | undefined) => ComponentChildren;
+  readonly isStacked: boolean;
+  /** The names with their values; `at` undefined: of the whole time. */
+  readonly children: (at: number | undefined, when: string | undefined) => ComponentChildren;
 }
 
 const left = 44;
@@ -72,7 +70,8 @@ function useWidth() {
 }
 
 export function TimeChart(props: TimeChartProps) {
-  const { label, series, until, step, format, isStacked = false, height = 150, children } = props;
+  const { label, series, until, step, format, isStacked, children } = props;
+  const height = 150;
   const { place, width } = useWidth();
   const [cursor, setCursor] = useState<number | undefined>();
   const count = Math.max(2, ...series.map(({ values }) => values.length));
@@ -178,22 +177,7 @@ export function TimeChart(props: TimeChartProps) {
           })
           .join(' ')}
       </p>
-      {children === undefined ? (
-        <p class="legend">
-          {series.map(({ name, values, color }, at) => {
-            const value = cursor === undefined ? meanOf(values) : values[cursor];
-            return (
-              <span key={name}>
-                <span class={`swatch ${color ?? colorOf(at, name)}`} />
-                <Name value={name} max={24} /> <b class="number">{said(value)}</b>
-              </span>
-            );
-          })}
-          <span>{when === undefined ? 'on average' : `at ${when}`}</span>
-        </p>
-      ) : (
-        children(cursor, when)
-      )}
+      {children(cursor, when)}
     </div>
   );
 }

@@ -1,6 +1,5 @@
 // Charts of what was asked for, by team and by backend, of ten minutes, an hour or a day.
 
-import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { History, HistoryOf, Span } from '../domain/admin/page/history.js';
 import { durationWords } from '../domain/language/words/words.js';
@@ -31,15 +30,14 @@ interface Known {
   readonly fault?: string;
 }
 
-/** What was counted, asked for again and again; `span` undefined: nothing is asked. */
-export function useHistory(of: HistoryOf, span: Span | undefined): Omit<Known, 'key'> {
+/** What was counted, asked for again and again. */
+export function useHistory(of: HistoryOf, span: Span): Omit<Known, 'key'> {
   const { api } = useSession();
   const key = `${of} ${span}`;
   const [known, setKnown] = useState<Known>({ key });
   const clock = useRef<() => number>(Date.now);
   clock.current = useDaemonMs() ?? Date.now;
   useEffect(() => {
-    if (span === undefined) return undefined;
     const leaving = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {
@@ -70,14 +68,14 @@ interface TrafficProps {
 }
 
 export function Traffic({ query }: TrafficProps) {
-  const { span, measure } = chosenOf(query, measures);
+  const { span, measure } = chosenOf(query);
   const [teams, backends] = [useHistory('teams', span), useHistory('backends', span)];
   return (
     <section aria-label="Traffic" class="later">
       <div class="toolbar">
         <h2>Traffic</h2>
         <span class="chips">
-          <ChartControls path="/" query={query} all={measures} />
+          <ChartControls query={query} />
         </span>
       </div>
       <div class="side-by-side">
@@ -88,28 +86,23 @@ export function Traffic({ query }: TrafficProps) {
   );
 }
 
-export function chosenOf(query: URLSearchParams, all: typeof measures) {
-  return { span: spanNamed(query.get('span')), measure: measureOf(query.get('show'), all).value };
+function chosenOf(query: URLSearchParams) {
+  return { span: spanNamed(query.get('span')), measure: measureOf(query.get('show')).value };
 }
 
-interface ChartControlsProps extends TrafficProps {
-  readonly path: string;
-  readonly all: typeof measures;
-}
-
-export function ChartControls({ path, query, all }: ChartControlsProps) {
-  const { span, measure } = chosenOf(query, all);
+function ChartControls({ query }: TrafficProps) {
+  const { span, measure } = chosenOf(query);
   const change = (name: string, value: string): void => {
     const next = new URLSearchParams(query);
     next.set(name, value);
-    go(`${path}?${next.toString()}`, true);
+    go(`/?${next.toString()}`, true);
   };
   return (
     <>
       <Segments
         label="What the charts show"
         value={measure}
-        options={all}
+        options={measures}
         onChange={(value) => change('show', value)}
       />
       <Segments
@@ -128,18 +121,17 @@ interface HistoryPanelProps {
   readonly asked: ReturnType<typeof useHistory>;
   readonly span: Span;
   readonly measure: Measure;
-  readonly controls?: ComponentChildren;
 }
 
 /** More points than that no screen tells apart. */
 const pointsMax = 240;
 
-export function HistoryPanel({ title, of, asked, span, measure, controls }: HistoryPanelProps) {
+function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
   const all = of === 'teams' ? measures : backendMeasures;
-  const { label, isStacked, format } = measureOf(measure, all);
+  const { label, isStacked, format } = measureOf(measure);
   const history = asked.history && condensed(padded(asked.history, span), pointsMax);
   return (
-    <Panel title={title} controls={controls}>
+    <Panel title={title}>
       {history === undefined ? (
         <Pending fault={asked.fault}>Reading what was counted …</Pending>
       ) : !all.some(({ value }) => value === measure) ? (
@@ -188,7 +180,7 @@ interface NamesProps {
   readonly span: Span;
   readonly at: number | undefined;
   readonly when: string | undefined;
-  readonly all: typeof measures;
+  readonly all: typeof backendMeasures;
   readonly measure: Measure;
 }
 

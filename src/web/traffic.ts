@@ -44,21 +44,19 @@ export const measures: readonly MeasureFacts[] = [
   { value: 'p99', text: 'p99', label: 'Time of 99 of 100 commands', isStacked: false, format: durationWords },
 ];
 
-/** Of a backend, nothing is denied, and commands wait. */
-export const backendMeasures: readonly MeasureFacts[] = [
+/** Beside a backend: nothing of it is denied, and commands wait. */
+export const backendMeasures: readonly Omit<MeasureFacts, 'label' | 'isStacked'>[] = [
   ...measures.filter(({ value }) => value !== 'denied'),
   {
     value: 'waiting',
     text: 'queue',
-    label: 'Commands that wait for a connection',
-    isStacked: true,
     format: (value) => (Number.isInteger(value) ? countWords(value) : rateWords(value)),
   },
 ];
 
-export function measureOf(text: string | null, all = measures): MeasureFacts {
-  const [first] = all;
-  const found = all.find(({ value }) => value === text) ?? first;
+export function measureOf(text: string | null): MeasureFacts {
+  const [first] = measures;
+  const found = measures.find(({ value }) => value === text) ?? first;
   if (found === undefined) throw new Error('there is no measure');
   return found;
 }

@@ -14,7 +14,6 @@ export interface Finding {
   readonly rows: readonly ShownRow[];
   readonly leftOut: number;
   readonly looked: Looked | undefined;
-  readonly newestSeq?: number | undefined;
   readonly notes: readonly string[];
   readonly retired: NonNullable<TrailEnd['retired']>;
   /** Where it goes on; undefined: it is through. */
@@ -56,7 +55,6 @@ export async function findMore(options: FindOptions, known: Finding | undefined)
       rows: [...found.rows, ...kept],
       leftOut: found.leftOut + page.rows.length - kept.length,
       looked: lookedWith(found.looked, page.end),
-      newestSeq: found.newestSeq ?? page.end.looked?.toSeq,
       notes: [...new Set([...found.notes, ...(page.end.notes ?? [])])],
       retired: [...found.retired, ...(page.end.retired ?? [])],
       before: page.end.before,
@@ -70,39 +68,6 @@ export async function findMore(options: FindOptions, known: Finding | undefined)
   // Nothing at all: perhaps the name is another one.
   const { end } = await ask(options, 'POST /api/trail/survey', { filter });
   return { ...found, meant: end.surveyed?.names ?? [] };
-}
-
-/** The newest page again, before what was known. Rejects with an AskFault. */
-export async function findNewer(options: FindOptions, known: Finding): Promise<Finding> {
-  const { filter, signal, not = [] } = options;
-  const page = await ask({ api: options.api, signal }, 'POST /api/trail/search', {
-    filter,
-    newest: { rows: pageRows },
-  });
-  const fresh = page.rows.filter((row) => !isLeftOut(row, not));
-  const newestSeq = page.end.looked?.toSeq ?? known.newestSeq;
-  const knownSeq = known.newestSeq ?? known.rows[0]?.admittedSeq;
-  const reachedSeq = page.end.looked?.fromSeq ?? page.rows.at(-1)?.admittedSeq;
-  const isThrough = page.end.before === undefined && page.rows.length < pageRows;
-  // What came in between and is on neither page would be missed without a word: then only the new page is shown. Those that are left out
-  // say how far it came, too.
-  if (!isThrough && knownSeq !== undefined && reachedSeq !== undefined && reachedSeq > knownSeq + 1)
-    return {
-      ...nothing,
-      rows: fresh,
-      leftOut: page.rows.length - fresh.length,
-      looked: lookedWith(undefined, page.end),
-      newestSeq,
-      before: page.end.before,
-    };
-  const seen = new Set(fresh.map(({ admittedSeq }) => admittedSeq));
-  const isNew = ({ admittedSeq = 0 }: ShownRow): boolean => admittedSeq > (knownSeq ?? 0);
-  return {
-    ...known,
-    rows: [...fresh, ...known.rows.filter(({ admittedSeq }) => !seen.has(admittedSeq))],
-    leftOut: known.leftOut + page.rows.filter(isNew).length - fresh.filter(isNew).length,
-    newestSeq,
-  };
 }
 
 interface Answered {

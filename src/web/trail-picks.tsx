@@ -1,7 +1,8 @@
 // What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
 
 import type { Exclusion } from '../domain/admin/page/leave-out.js';
-import { isExchange, isOfRequests, notOk } from '../domain/records/story/row.js';
+import { notOk } from '../domain/records/story/class.js';
+import { isExchange, isOfRequests } from '../domain/records/story/row.js';
 import { Dialog } from './dialog.js';
 import { Button, Chip, Name, Segments } from './kit.js';
 import { go } from './location.js';

@@ -1,5 +1,5 @@
 // The search line of the trail: `user:alice* command:expunge since:7d outcome:failed`, its values in quotes where they hold blanks; as a
-// filter, as fields, as completion, and as the command that finds the same.
+// filter, as completion, and as the command that finds the same.
 
 import {
   type Exclusion,
@@ -9,7 +9,8 @@ import {
 } from '../domain/admin/page/leave-out.js';
 import type { AskTrail } from '../domain/admin/page/trail.js';
 import { momentForms, parseMoment } from '../domain/language/words/moments.js';
-import { besideWords, outcomeWords, rowKinds, shownEffects } from '../domain/records/story/row.js';
+import { outcomeWords, rowKinds } from '../domain/records/story/class.js';
+import { besideWords, shownEffects } from '../domain/records/story/row.js';
 import { encoded } from './route.js';
 import { zoneOffsetMs } from './wording.js';
 
@@ -37,66 +38,27 @@ interface KeyFacts {
   /** As the table calls it, where that is another word; the key is that of the command line. */
   readonly alias?: string;
   readonly label: string;
-  readonly hint: string;
   readonly values?: readonly string[];
 }
 
 export const queryKeys: readonly KeyFacts[] = [
-  { key: 'user', label: 'Mail user', hint: 'whom it touched; * stands for any characters' },
-  { key: 'command', label: 'Command', hint: 'its name, or the first words of it: mailbox' },
-  {
-    key: 'principal',
-    alias: 'requester',
-    label: 'Requester',
-    hint: 'a name, or NAME@LISTENER; * stands for any characters',
-  },
-  {
-    key: 'outcome',
-    label: 'Outcome',
-    hint: 'how it ended; denied, failed and unknown find all that is counted as that, not-ok all that somebody did not get',
-    values: outcomeWords,
-  },
-  { key: 'since', label: 'Since', hint: momentForms },
-  { key: 'until', label: 'Until', hint: momentForms },
-  { key: 'listener', label: 'Listener', hint: 'the listener that took it' },
-  { key: 'backend', label: 'Backend', hint: 'the backend it went to' },
-  { key: 'policy', label: 'Policy', hint: 'the policy that was in force for it' },
-  {
-    key: 'effect',
-    label: 'Effect',
-    hint: 'the most that commands of this kind can do',
-    values: shownEffects,
-  },
-  {
-    key: 'would',
-    label: 'The rules would',
-    hint: 'what the rules of a policy that observes would have done instead',
-    values: besideWords,
-  },
-  {
-    key: 'shadow',
-    label: 'The candidate would',
-    hint: 'what the candidate for its policy would have done instead',
-    values: besideWords,
-  },
-  { key: 'session', label: 'Session', hint: 'the id of a session' },
-  {
-    key: 'kind',
-    label: 'Kind',
-    hint: 'what people did: commands, steps of access on request, drains and kills, sign-ins, looks at records',
-    values: [...rowKinds, 'all'],
-  },
-  {
-    key: 'by',
-    label: 'By',
-    hint: 'everything that this person did: operator, approver, auditor or requester',
-  },
-  {
-    key: 'grant',
-    label: 'Grant',
-    hint: 'the id of a request for access: its steps, and the commands under it',
-  },
-  { key: 'text', label: 'Text', hint: 'anywhere in its records' },
+  { key: 'user', label: 'Mail user' },
+  { key: 'command', label: 'Command' },
+  { key: 'principal', alias: 'requester', label: 'Requester' },
+  { key: 'outcome', label: 'Outcome', values: outcomeWords },
+  { key: 'since', label: 'Since' },
+  { key: 'until', label: 'Until' },
+  { key: 'listener', label: 'Listener' },
+  { key: 'backend', label: 'Backend' },
+  { key: 'policy', label: 'Policy' },
+  { key: 'effect', label: 'Effect', values: shownEffects },
+  { key: 'would', label: 'The rules would', values: besideWords },
+  { key: 'shadow', label: 'The candidate would', values: besideWords },
+  { key: 'session', label: 'Session' },
+  { key: 'kind', label: 'Kind', values: [...rowKinds, 'all'] },
+  { key: 'by', label: 'By' },
+  { key: 'grant', label: 'Grant' },
+  { key: 'text', label: 'Text' },
 ];
 
 export type Terms = Readonly<Partial<Record<QueryKey, string>>>;
@@ -283,7 +245,6 @@ export function completeQuery(
       .flatMap(
         ({ key, alias = '' }) => [key, alias].find((name) => name !== '' && name.startsWith(start)) ?? [],
       )
-      .slice(0, completionsMax)
       .map((name) => ({ text: `${name}:`, line: `${before}${name}:` }));
   }
   const facts = keyNamed(word.text.slice(0, word.keyEnd));

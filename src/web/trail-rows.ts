@@ -3,10 +3,10 @@
 import type { TrailEnd, TrailRow } from '../domain/admin/page/trail.js';
 import { plural } from '../domain/language/words/words.js';
 import { asList, textIn, valueText } from '../domain/records/audit/stored.js';
+import { countedForOf } from '../domain/records/story/class.js';
 import {
   allUsers,
   backendOf,
-  countedForOf,
   countedWords,
   deedOf,
   isExchange,

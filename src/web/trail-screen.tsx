@@ -1,17 +1,16 @@
-// The trail: a search line, the same as fields, rows with the newest commands first, and what was looked through. The address is the
-// search.
+// The trail: a search line, rows with the newest commands first, and what was looked through. The address is the search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { AskTrail, Histogram as Counted } from '../domain/admin/page/trail.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { valueText } from '../domain/records/audit/stored.js';
-import { isExchange, isOfTrouble, notOk, requestOf } from '../domain/records/story/row.js';
+import { notOk } from '../domain/records/story/class.js';
+import { isExchange, isOfTrouble, requestOf } from '../domain/records/story/row.js';
 import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
 import { CausesPart } from './causes-part.js';
 import { About, ExchangeScreen, Raw } from './exchange-screen.js';
-import { Choice } from './fields.js';
-import { AsCommand, Button, Empty, Field, Name, Panel, Sentence, saveFile } from './kit.js';
+import { AsCommand, Button, Empty, Name, Panel, Sentence, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { entryName, go, Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
@@ -20,7 +19,7 @@ import { outcomeSign } from './signs.js';
 import { Table } from './table.js';
 import { Histogram } from './time-chart.js';
 import { Columns, columnOf, filterColumn } from './trail-columns.js';
-import { collectFile, type Finding, fileNameOf, findMore, findNewer, type SaveForm } from './trail-find.js';
+import { collectFile, type Finding, fileNameOf, findMore, type SaveForm } from './trail-find.js';
 import { Chips, Kinds, NotOk, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
   commandOf,
@@ -29,7 +28,6 @@ import {
   type ParsedQuery,
   parseQuery,
   type QueryKey,
-  queryKeys,
   type Terms,
   trailPath,
 } from './trail-query.js';
@@ -159,12 +157,10 @@ interface SearchLineProps {
 
 function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps) {
   const [text, setText] = useState(line);
-  const [isFields, setFields] = useState(false);
   const { me } = useSession();
   const input = useRef<HTMLInputElement>(null);
   const id = useId();
   const offers = text === line ? [] : completeQuery(text, known);
-  const parsed = parseQuery(text, Date.now());
   return (
     <form
       class="trail-search"
@@ -198,9 +194,6 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
         <Presets wanted={wanted} onWanted={onWanted} />
         <Kinds wanted={wanted} onWanted={onWanted} isLimited={me.users !== undefined} />
         <NotOk wanted={wanted} onWanted={onWanted} />
-        <Button kind="small" isOpen={isFields} onClick={() => setFields(!isFields)}>
-          Fields
-        </Button>
         <span class="hint wide-only" id={`${id}-hint`}>
           All must match. Quote blanks; a minus leaves out.
         </span>
@@ -223,7 +216,6 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
           ))}
         </p>
       )}
-      {isFields && <TrailFields parsed={parsed} onLine={setText} />}
     </form>
   );
 }
@@ -247,9 +239,6 @@ interface ResultsProps {
 }
 
 type Finder = { readonly found: Finding | undefined; readonly isBusy: boolean; readonly fault?: string };
-
-/** Between two looks while somebody follows. Each of them is recorded. */
-const followMs = 10_000;
 
 function Results(props: ResultsProps) {
   const { kept, parsed, wanted, onWanted, columns, onColumns, opened, onOpened, onRows } = props;
@@ -303,40 +292,6 @@ function Results(props: ResultsProps) {
     };
   }, []);
 
-  const [isFollowing, setFollowing] = useState(false);
-  useEffect(() => {
-    if (!isFollowing) return undefined;
-    const own = new AbortController();
-    const look = (): void => {
-      if (document.hidden || running.current !== undefined) return;
-      const known = latest.current;
-      if (known === undefined) return;
-      const asked = {
-        api,
-        filter: parsed.filter,
-        not: parsed.not,
-        signal: own.signal,
-        onChange: () => undefined,
-      };
-      findNewer(asked, known).then(
-        (next) => {
-          if (own.signal.aborted || latest.current !== known) return;
-          kept.found = next;
-          setState({ found: next, isBusy: false });
-        },
-        (error: unknown) => {
-          if (!own.signal.aborted) setState({ found: known, isBusy: false, fault: sentenceOf(error) });
-        },
-      );
-    };
-    const timer = setInterval(look, followMs);
-    return () => {
-      own.abort();
-      clearInterval(timer);
-    };
-  }, [isFollowing]);
-  const latest = useRef(found);
-  latest.current = found;
   const [picked, setPicked] = useState<ShownRow>();
   const [onlyCounted, setOnlyCounted] = useState(kept.counted?.onlyCounted);
   const rows = found?.rows ?? [];
@@ -378,21 +333,7 @@ function Results(props: ResultsProps) {
               </span>
             </>
           }
-          controls={
-            <>
-              {parsed.terms.until === undefined && (
-                <Button
-                  kind="small"
-                  isDown={isFollowing}
-                  onClick={() => setFollowing(!isFollowing)}
-                  title="looks again each 10 s; each look is recorded"
-                >
-                  Follow
-                </Button>
-              )}
-              <Columns columns={columns} onColumns={onColumns} />
-            </>
-          }
+          controls={<Columns columns={columns} onColumns={onColumns} />}
           isTable
         >
           <Table
@@ -584,46 +525,6 @@ function Notes({ found }: { readonly found: Finding | undefined }) {
         </div>
       )}
     </>
-  );
-}
-
-// The search as fields: what is typed here stands in the search line.
-interface FieldsProps {
-  readonly parsed: ParsedQuery;
-  readonly onLine: (line: string) => void;
-}
-
-export function TrailFields({ parsed, onLine }: FieldsProps) {
-  // A value that is not right yet stays in its field, as it stays in the line.
-  const [typed, setTerms] = useState<Terms>('terms' in parsed ? parsed.terms : {});
-  const terms = 'terms' in parsed ? parsed.terms : typed;
-  const change = (key: keyof Terms, value: string): void => {
-    const next = { ...terms, [key]: value };
-    setTerms(next);
-    onLine(formatQuery(next));
-  };
-  return (
-    <div class="search-fields">
-      {queryKeys.map(({ key, label, hint, values }) =>
-        values === undefined ? (
-          <Field
-            key={key}
-            label={label}
-            value={terms[key] ?? ''}
-            hint={hint}
-            onInput={(value) => change(key, value)}
-          />
-        ) : (
-          <Choice
-            key={key}
-            label={label}
-            value={terms[key] ?? ''}
-            options={['', ...values].map((value) => ({ value, text: value === '' ? 'any' : value }))}
-            onInput={(value) => change(key, value)}
-          />
-        ),
-      )}
-    </div>
   );
 }
 

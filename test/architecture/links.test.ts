@@ -66,6 +66,7 @@ void test('docs/README leads to every page of docs/, src/README to every decisio
   assert.ok(docs.length <= 38, 'merge pages that one reader reads together');
   for (const page of docs.filter((each) => each !== 'docs/README.md'))
     assert.ok(index.includes(`](${page.slice('docs/'.length)})`), `docs/README has no link to ${page}`);
+  assert.ok(filesBelow('docs/decisions').length <= 22, 'a newcomer reads them all');
   for (const page of filesBelow('docs/decisions')) {
     assert.ok(textOf('src/README.md').includes(`](../${page})`), `src/README.md has no link to ${page}`);
     assert.match(textOf(page), /^# .+\n\n- Context: [^]+\n- Decision: /);

@@ -37,8 +37,6 @@ const belowCli = [
   'domain/config',
   'domain/judging/review',
   'domain/judging/proof',
-  'domain/language/der',
-  'domain/records/stamps',
   'domain/records/formats',
   'domain/records/trail',
   'domain/records/report',
@@ -56,7 +54,6 @@ const belowCli = [
   'adapters/http/ask',
   'adapters/journal',
   'adapters/shipping',
-  'adapters/stamps',
   'adapters/telemetry',
   'adapters/views',
   'gateway/outcome',
@@ -88,11 +85,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   concurrency: rule(['ports'], { public: ['abortable', 'back-off', 'limits', 'ordered-set', 'waiting'] }),
 
   // What every answer to a client may be explained with; the client library has it too.
-  'domain/language/codes': rule([], { public: ['codes', 'decisions', 'outcomes'] }),
+  'domain/language/codes': rule([], {
+    public: ['codes', 'decisions', 'lock-target', 'locks', 'outcomes', 'said'],
+  }),
   // What can be asked about access on request, and with what; the client library has it too.
   'domain/language/verbs': rule([], { public: ['verbs'] }),
-  // DER: certificates, and time stamps of an authority.
-  'domain/language/der': rule([], { public: ['read', 'write'] }),
   'domain/people/identity': rule([...protocol], {
     public: ['peer', 'origin', 'credentials', 'human', 'person', 'user-name', 'user-word'],
     // net: addresses, no sockets.
@@ -125,7 +122,19 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/records/audit': rule([], {
-    public: ['access-book', 'encode', 'keys', 'ledger', 'lock-book', 'record', 'redact', 'state', 'stored'],
+    public: [
+      'access-book',
+      'encode',
+      'keys',
+      'ledger',
+      'lock-book',
+      'record',
+      'redact',
+      'state',
+      'stored',
+      'turns',
+      'arguments-check',
+    ],
     builtins: ['crypto'],
     packages: ['zod'],
   }),
@@ -141,10 +150,23 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/audit',
     ],
     {
-      public: ['content', 'cost', 'row', 'story', 'words', 'grant', 'incidents', 'owner', 'owner-view'],
+      public: [
+        'content',
+        'row',
+        'story',
+        'words',
+        'grant',
+        'incidents',
+        'owner',
+        'owner-view',
+        'class',
+        'next',
+        'operator',
+        'fold',
+      ],
     },
   ),
-  // Records as other programs read them: their JSON Schema, OCSF, ECS, OpenTelemetry.
+  // Records as other programs read them: their JSON Schema, OpenTelemetry.
   'domain/records/formats': rule(
     [
       'domain/language/codes',
@@ -153,7 +175,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/story',
       'domain/records/trail',
     ],
-    { public: ['ecs', 'ocsf', 'otlp', 'record-schema', 'severity'] },
+    { public: ['otlp', 'record-schema', 'severity'] },
   ),
   'domain/records/trail': rule(
     [
@@ -163,14 +185,18 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/story',
     ],
     {
-      public: ['checkpoints', 'export', 'run-ends', 'search', 'sketch', 'user-search', 'verify'],
+      public: [
+        'checkpoints',
+        'export',
+        'run-ends',
+        'search',
+        'sketch',
+        'user-search',
+        'verify',
+        'sketch-test',
+      ],
     },
   ),
-  // What a time stamp of an authority proves.
-  'domain/records/stamps': rule(['domain/language/der'], {
-    public: ['certificate', 'fault', 'stamp'],
-    builtins: ['crypto'],
-  }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
   'domain/records/fleet': rule(
     [
@@ -183,7 +209,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
     ],
     {
-      public: ['block', 'cells', 'fleet', 'names', 'shapes', 'checkpoint', 'findings', 'mirrored', 'digest'],
+      public: ['block', 'fleet', 'names', 'shapes', 'checkpoint', 'findings', 'mirrored'],
       builtins: ['crypto'],
       packages: ['zod'],
     },
@@ -216,7 +242,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'touch',
         'causes',
         'whose',
-        'owner-digest',
       ],
       builtins: ['crypto'],
     },
@@ -249,6 +274,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What is wrong now, and how the last minutes went, for people who look at it.
   'domain/admin/now': rule(
     [
+      'domain/language/codes',
       'domain/records/audit',
       'domain/records/story',
       'domain/people/keys/key',
@@ -272,7 +298,17 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/seams',
     ],
     {
-      public: ['asked', 'extract', 'extract-head', 'filter', 'histogram', 'look', 'only-counted', 'view'],
+      public: [
+        'asked',
+        'extract',
+        'extract-head',
+        'filter',
+        'histogram',
+        'look',
+        'only-counted',
+        'view',
+        'filter-shape',
+      ],
       builtins: ['crypto'],
       packages: ['zod'],
     },
@@ -286,7 +322,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/admin/notices/receiver',
       'domain/admin/page',
       'domain/language/seams',
-      'domain/records/stamps/fault',
       'domain/records/views',
     ],
     {
@@ -299,13 +334,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       'domain/records/audit',
       'domain/records/story/owner-view',
-      'domain/records/report/owner-digest',
       'domain/judging/policy',
       'domain/language/seams',
       'domain/language/words',
     ],
     {
-      public: ['fault', 'forms', 'notice', 'owner-mail', 'plain-text', 'receiver'],
+      public: ['fault', 'forms', 'notice', 'plain-text', 'receiver', 'notice-fault'],
       packages: ['zod'],
     },
   ),
@@ -337,6 +371,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'route',
         'value-test',
         'outcome',
+        'test-text',
       ],
       packages: ['lru-cache'],
     },
@@ -353,7 +388,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/language/words',
     ],
     {
-      public: ['rights', 'explanation', 'example', 'command-list', 'own-questions', 'statement'],
+      public: [
+        'rights',
+        'explanation',
+        'example',
+        'command-list',
+        'own-questions',
+        'statement',
+        'read-answer',
+      ],
     },
   ),
   // Who asks for access for a time, who may approve it, and what each step records.
@@ -385,13 +428,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'parse-settings',
         'settings',
         'sinks',
-        'stamps',
         'problem',
-        'parse-cells',
         'parse-fleet',
         'read-files',
         'kept-files',
         'policy-list',
+        'parse-client',
+        'sink-files',
+        'without-doubtful',
       ],
       builtins: ['path'],
       packages: ['yaml', 'zod'],
@@ -420,6 +464,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'policy-words',
         'recorded',
         'suggested-rule',
+        'sightings',
       ],
       packages: ['yaml'],
     },
@@ -514,7 +559,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: [
         'compressed',
         'has-record',
-        'join-trails',
         'journal',
         'kept-end',
         'maintenance',
@@ -522,6 +566,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'segments',
         'trail',
         'unseen',
+        'kept-policies',
+        'read-back',
+        'trail-size',
       ],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
@@ -574,6 +621,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/formats',
       'domain/admin/door/ship-event',
       'domain/admin/notices/fault',
+      'domain/admin/notices/notice-fault',
       'gateway/outcome',
       'adapters/journal',
       'adapters/nats',
@@ -612,7 +660,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/lookup/resolve-user',
       'adapters/host/optional-packages',
     ],
-    { public: ['codes', 'log', 'loop-lag', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
+    {
+      public: ['codes', 'log', 'loop-lag', 'metrics', 'log-codes'],
+      packages: ['pino', 'pino-pretty', 'prom-client'],
+    },
   ),
   'adapters/admin': rule(
     [
@@ -661,34 +712,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/records/audit/stored',
       'domain/people/identity/peer',
       'domain/admin/notices',
-      'domain/records/report/owner-digest',
       'domain/language/seams',
       'adapters/host/regular-file',
       'adapters/host/system-trust',
       'adapters/http/ask',
     ],
     {
-      public: ['connection', 'mail', 'owner-file', 'place-file', 'webhook'],
+      public: ['connection', 'mail', 'place-file', 'webhook'],
       builtins: ['crypto', 'dns', 'fs', 'https', 'net', 'path', 'tls', 'url'],
       packages: ['nodemailer', 'zod'],
-    },
-  ),
-  // Time stamps: asked of an authority, and kept.
-  'adapters/stamps': rule(
-    [
-      'ports',
-      'concurrency',
-      'domain/admin/notices/fault',
-      'domain/records/audit/record',
-      'domain/records/audit/stored',
-      'domain/records/stamps',
-      'adapters/host/regular-file',
-      'adapters/http/ask',
-      'adapters/notices/connection',
-    ],
-    {
-      public: ['stamp-folder', 'stamper'],
-      builtins: ['crypto', 'fs', 'net', 'path'],
     },
   ),
   // The page itself, in the browser.
@@ -718,7 +750,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: [
         'configuration',
         'configuration-beside',
-        'configuration-lines',
+        'configuration-text',
         'inspect',
         'inspect-beside',
         'certificates',
@@ -728,6 +760,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
         'nats-target',
         'doveconf',
         'sockets',
+        'unit',
+        'asker',
       ],
       builtins: ['fs', 'path', 'crypto', 'worker_threads'],
     },
@@ -760,6 +794,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'ports',
       'protocol',
       'domain/language/verbs',
+      'domain/judging/answers/read-answer',
       'domain/judging/answers/rights',
       'domain/language/commands',
       'domain/language/meaning',
@@ -812,8 +847,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/telemetry',
     ],
     {
-      public: ['page', 'fleet-people'],
-      // crypto: handles of journals.
+      public: ['page'],
       builtins: ['process', 'events', 'worker_threads', 'crypto', 'fs'],
       // The shapes of requests of the browser, and of files that others write.
       packages: ['zod'],
@@ -834,7 +868,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/net',
       'adapters/notices',
       'adapters/shipping',
-      'adapters/stamps',
       'adapters/telemetry',
     ],
     { public: ['ship'], builtins: ['fs', 'process'] },
@@ -844,14 +877,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['output', 'screen', 'row-printer'],
     builtins: ['util'],
   }),
-  'cli/audit': rule(
-    [...belowCli, 'domain/records/fleet/checkpoint', 'domain/records/fleet/digest', 'cli/output'],
-    {
-      public: ['audit', 'audit-search', 'audit-stamps', 'audit-table', 'fleet-places'],
-      builtins: terminal,
-      packages: ['commander', 'picocolors', 'zod'],
-    },
-  ),
+  'cli/audit': rule([...belowCli, 'domain/records/fleet/checkpoint', 'cli/output'], {
+    public: ['audit', 'audit-search', 'audit-table', 'fleet-places'],
+    builtins: terminal,
+    packages: ['commander', 'picocolors', 'zod'],
+  }),
   // The trail of many gates: read from the stream where it meets.
   'cli/fleet': rule(
     [
@@ -862,8 +892,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/door',
       'cli/output',
       'cli/audit',
-      // By dynamic import: what answers people.
-      'page/fleet-people',
     ],
     {
       public: ['fleet'],

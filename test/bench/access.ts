@@ -15,13 +15,13 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
 import type { Place } from '../adapters/journal/forged-run.js';
 import { sampleOf } from '../chaos/processes.js';
 import { askHttp } from '../kit/ask-http.js';
 import { startDaemon } from '../kit/daemon.js';
+import { me } from '../kit/me.js';
 import { until } from '../kit/until.js';
 import { type Bench, withBench } from './load/bench-processes.js';
 import {
@@ -44,7 +44,7 @@ const segments = 640;
 const warmingSeconds = 2;
 /** Less than a segment by what a start writes, so that it opens no new one. */
 const fullBytes = segmentBytes - (4 << 20);
-const owner = `${userInfo().username}@desk`;
+const owner = `${me}@desk`;
 const kept: Kind = { ...kinds.kept, name: '64 clients' };
 const short: Kind = { ...kinds.short, name: '16 clients, new connections' };
 const search: Kind = {

@@ -1,6 +1,6 @@
 // `npm run bench -- fleet-report [HOSTS] [RECORDS]`: what a report of one mailbox costs over the mirror of HOSTS (default 1,000) hosts with
 // RECORDS (default 10,000,000) records of a year together, in segments as of a day each. Three journals are written, and each host has
-// one of them, with a digest of its own; every hundredth host has the mailbox. Prints time and memory of two reports, which must be
+// one of them; every hundredth host has the mailbox. Prints time and memory of two reports, which must be
 // complete.
 
 import { spawn } from 'node:child_process';
@@ -10,9 +10,6 @@ import { join } from 'node:path';
 import { packMember } from '../../src/adapters/journal/compressed.js';
 import { listSegments } from '../../src/adapters/journal/segments.js';
 import { mirrorIn } from '../../src/cli/audit/fleet-places.js';
-import { createDigests } from '../../src/cli/fleet/digests.js';
-import { makeSignKey } from '../../src/domain/records/audit/ledger.js';
-import { headName, readDigest, signDigest } from '../../src/domain/records/fleet/digest.js';
 import { builtProgram } from '../kit/daemon.js';
 import { diskPlace, openFolder } from '../kit/folder.js';
 import { exchange, makeJournal } from './load/journal.js';
@@ -29,10 +26,9 @@ process.env['TMPDIR'] = diskPlace();
 
 const closers: (() => void | Promise<void>)[] = [];
 const state = openFolder({ after: (run) => void closers.push(run) });
-const verifier = makeSignKey();
 const journal = 'be'.repeat(16);
 
-/** A mirrored journal with a digest for `host`, and its key. */
+/** A mirrored journal, and its key. */
 async function mirrorOne(host: string, isNamed: boolean): Promise<{ directory: string; key: string }> {
   const directory = join(mirrorIn(state), host, journal);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -51,26 +47,14 @@ async function mirrorOne(host: string, isNamed: boolean): Promise<{ directory: s
     writeFileSync(join(directory, `${name}.gz`), packMember(readFileSync(join(directory, name))));
     rmSync(join(directory, name));
   }
-  const digests = createDigests(() => verifier.secretPem);
-  await digests.extend({ directory, host, journal, hostKey: key.key }, Date.now());
   return { directory, key: key.key };
 }
 
-/** The same files for another host, and its own head. */
+/** The same files for another host. */
 function linkAs(host: string, from: string): void {
   const directory = join(mirrorIn(state), host, journal);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(from))
-    if (name !== headName) linkSync(join(from, name), join(directory, name));
-  const { time: _, key: _k, ...digest } = readDigest(readFileSync(join(from, headName), 'utf8')) ?? none();
-  writeFileSync(
-    join(directory, headName),
-    `${signDigest({ ...digest, host }, verifier.secretPem, Date.now())}\n`,
-  );
-}
-
-function none(): never {
-  throw new Error('there is no digest');
+  for (const name of readdirSync(from)) linkSync(join(from, name), join(directory, name));
 }
 
 async function report(config: string): Promise<string> {
@@ -95,7 +79,6 @@ async function report(config: string): Promise<string> {
 
 try {
   say('Node, processors', `${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`);
-  writeFileSync(join(state, 'checkpoint.pub'), `${verifier.key}\n`);
   const first = [
     await mirrorOne('host0', true),
     await mirrorOne('host1', false),

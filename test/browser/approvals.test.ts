@@ -103,7 +103,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   );
   assert.match(steps[0] ?? '', /^asker@jobs asked: ticket 4711/);
   assert.deepEqual(steps.slice(1), [
-    'approver (page) approved',
+    'approver (page) approved, for 30 min, 2 uses',
     'granted for 30 min, 2 uses (2 h, 9 uses were asked for)',
     'revoked by approver (page), without a reason',
   ]);

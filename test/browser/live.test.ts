@@ -191,13 +191,13 @@ browserTest('a screen whose script does not come says so, and the page can be lo
   assert.deepEqual(faults, []);
 });
 
-browserTest('a followed trail shows a command that came later', async (t) => {
+browserTest('the same search once more shows a command that came later', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
   await settled(page);
-  await page.getByRole('button', { name: 'Follow' }).click();
   const client = await desk.daemon.client();
   client.sendCommand({ user: 'later@example.org', fields: ['quota get'] });
   assert.equal((await client.readReply()).status, '+');
+  await page.getByRole('button', { name: 'Search', exact: true }).click();
   await page.locator('[data-row]').filter({ hasText: 'later@example.org' }).waitFor();
   assert.deepEqual(faults, []);
 });

@@ -45,6 +45,30 @@ browserTest('a click on any value of a row opens the row, and its button searche
   assert.deepEqual(faults, []);
 });
 
+browserTest(
+  'a blank in the search line offers its keys, and a key its values: a search without knowing either',
+  async (t) => {
+    const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+    const rows = page.locator('main [data-row]');
+    await rows.nth(29).waitFor();
+    const line = page.getByRole('searchbox');
+    await line.press('End');
+    await line.pressSequentially(' ');
+    const offers = page.locator('.offers');
+    await offers.getByRole('button', { name: 'grant:' }).waitFor();
+    assert.deepEqual(await findBarriers(page), []);
+    await offers.getByRole('button', { name: 'user:' }).press('Enter');
+    await page.keyboard.type('user7');
+    await offers.getByRole('button', { name: 'user7@example.org', exact: true }).click();
+    assert.equal(await line.inputValue(), 'since:24h user:user7@example.org ');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/user%3Auser7/);
+    await rows.nth(1).waitFor({ state: 'detached' });
+    assert.match(await rows.first().innerText(), /user7@example\.org/);
+    assert.deepEqual(faults, []);
+  },
+);
+
 browserTest('a row opens beside the list, and a step back does not search again', async (t) => {
   const { page, faults, requests } = await desk.signIn(t, 'auditor', '/trail');
   const looks = (): string[] =>

@@ -30,7 +30,8 @@ const findScrolled = (page: Page): Promise<readonly string[]> =>
 
 browserTest('Backends at 900 pixels and at 200 %', async (t) => {
   const { page, faults } = await desk.signIn(t, 'oncall', '/backends');
-  await page.getByRole('columnheader', { name: 'a second' }).waitFor();
+  // The first figures are there after ten seconds.
+  await page.locator('[data-row] .step').filter({ hasText: 'a second' }).first().waitFor();
   for (const width of widths) {
     await page.setViewportSize({ width, height: 700 });
     await settled(page);

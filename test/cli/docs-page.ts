@@ -18,16 +18,7 @@
 // may differ. So may ids, but what has one id on the page has one id here: an id that a page shows may be used in its later commands.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { userInfo } from 'node:os';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { agentProgram } from '../kit/agent.js';
@@ -35,6 +26,7 @@ import { type Authority, type Issued, makeAuthority } from '../kit/certificates.
 import { builtProgram, type Daemon, startDaemon, startPage } from '../kit/daemon.js';
 import { memoryPlace, type Owner, removeAfter } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
+import { me } from '../kit/me.js';
 import { runProgram } from '../kit/program.js';
 import type { Script } from '../kit/script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
@@ -146,10 +138,18 @@ function openScene(owner: Owner, pagePath: string): Scene {
   removeAfter(owner, memory);
   const programs = join(etc, '.bin');
   mkdirSync(programs);
-  chmodSync(builtProgram, 0o755);
-  for (const name of ['dovegate', 'doveadm']) symlinkSync(builtProgram, join(programs, name));
-  chmodSync(agentProgram, 0o755);
-  symlinkSync(agentProgram, join(programs, 'dovegate-mcp'));
+  // What was built may belong to somebody else, so it is not made executable here.
+  const links = join(etc, '.links');
+  mkdirSync(links);
+  for (const [name, program] of [
+    ['dovegate', builtProgram],
+    ['doveadm', builtProgram],
+    ['dovegate-mcp', agentProgram],
+  ] as const) {
+    symlinkSync(program, join(links, name));
+    const script = `#!/bin/sh\nexec '${process.execPath}' '${join(links, name)}' "$@"\n`;
+    writeFileSync(join(programs, name), script, { mode: 0o755 });
+  }
   // As in a checkout.
   mkdirSync(join(etc, 'dist'));
   symlinkSync(builtProgram, join(etc, 'dist/main.js'));
@@ -175,7 +175,6 @@ function openScene(owner: Owner, pagePath: string): Scene {
     ...Object.entries(folders),
   ]);
   const idsHere = new Map<string, string>();
-  const me = userInfo().username;
   const here = (text: string): string =>
     [...words, ...idsHere].reduce((now, [page, actual]) => now.replaceAll(page, actual), text);
   const there = (text: string): string =>
@@ -319,12 +318,7 @@ function openScene(owner: Owner, pagePath: string): Scene {
 }
 
 /** Pages that are made of the program, and tested where they are made. */
-const generated = new Set([
-  'docs/conformance.md',
-  'docs/messages.md',
-  'docs/preset-effects.md',
-  'docs/settings.md',
-]);
+const generated = new Set(['docs/conformance.md', 'docs/messages.md', 'docs/settings.md']);
 
 export const readPage = (path: string): string => readFileSync(join(root, path), 'utf8');
 

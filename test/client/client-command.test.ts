@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import { bounds } from '../../src/bounds/bounds.js';
 import { CommandFailed, encodeCommand, type FailureKind } from '../../src/client/client-command.js';
-import { readSaid } from '../../src/domain/language/codes/codes.js';
+import { readSaid } from '../../src/domain/language/codes/said.js';
 import type { LogLine } from '../../src/protocol/reply/reply.js';
 
 const error = (text: string): LogLine => ({ type: 'error', text, isCut: false });

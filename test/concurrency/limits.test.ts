@@ -177,7 +177,7 @@ void test('how long a source waits for a token is known without taking one', () 
   assert.equal(buckets.size, 1);
 });
 
-// bounds.questionSources, bounds.adminRefusalSources
+// bounds.questionSources
 void test('a full table refuses new sources and forgets no used one', () => {
   const buckets = new TokenBuckets({ burst: 1, refillMs: 1000, sourcesMax: 2 });
   assert.deepEqual(

@@ -8,8 +8,14 @@ import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { keepLocks } from '../../src/daemon/kept-locks.js';
+import { wordsOfTarget } from '../../src/daemon/lock-actions.js';
 import { encodeRecord } from '../../src/domain/records/audit/encode.js';
-import { type AuditRecord, formatTime, parseLine } from '../../src/domain/records/audit/record.js';
+import {
+  type AuditRecord,
+  formatTime,
+  type LockRecord,
+  parseLine,
+} from '../../src/domain/records/audit/record.js';
 import {
   checkpoint,
   kill,
@@ -183,7 +189,16 @@ void test('journals with one damaged record: the gate serves, and only who is me
     writeFileSync(join(place.state, 'locks.json'), JSON.stringify({ journal: found.journal, locks: copies }));
     const lacking = found.access.damaged.flatMap(({ id, isDropped }) => (isDropped ? [id] : []));
     const report = (): void => undefined;
-    const about = { journal: found.journal, isMissing: false, lacking };
+    const now = { settings: engine.settings, exchanges: engine.exchanges, persons: locks.persons };
+    const names = {
+      uidOf: async () => ({ kind: 'none' }) as const,
+      hasUser: async () => true,
+      userOf: async () => ({ kind: 'none' }) as const,
+      ownersOf: async () => undefined,
+    };
+    const ofTarget = (record: LockRecord) => wordsOfTarget({ served: { now }, names }, record);
+    const { unproven } = found.access;
+    const about = { journal: found.journal, isMissing: false, lacking, unproven, wordsOfTarget: ofTarget };
     await (await keepLocks({ stateDirectory: place.state, log: { report }, locks, ...about })).saved();
     const answers: string[] = [];
     for (const uid of people) {

@@ -33,7 +33,6 @@ async function heapBytes(): Promise<number> {
   return process.memoryUsage().heapUsed;
 }
 
-// bounds.judgementBytes, bounds.knownLineBytes, bounds.judgementsRemembered
 void test('judgements and lines that are remembered take 12 MiB each at most, of distinct long lines too', async (t) => {
   const engine = openMemoryEngine({ settings });
   const { router, knownLines } = engine.context.exchanges();

@@ -132,6 +132,21 @@ function openWithUserdb(aliasesOf: (users: readonly string[]) => readonly string
   }));
 }
 
+/** A name service that knows uids alone; undefined: it does not answer. */
+function knowing(uidOf: (name: string) => Promise<number | undefined>): () => Pick<LockParts, 'names'> {
+  return () => ({
+    names: {
+      async uidOf(name) {
+        const id = await uidOf(name);
+        return id === undefined ? { kind: 'unanswered' } : { kind: 'found', id };
+      },
+      hasUser: async () => undefined,
+      userOf: async () => ({ kind: 'none' }),
+      ownersOf: async () => undefined,
+    },
+  });
+}
+
 void test('root and people who operate on the page lock and lift; nobody else does', async () => {
   const { engine, onPage, lock, unlock } = open();
   for (const operator of [
@@ -149,6 +164,14 @@ void test('root and people who operate on the page lock and lift; nobody else do
   assert.deepEqual([made?.by, made?.peer?.login_uid, made?.args], ['root', 0, undefined]);
   assert.deepEqual([again?.by, again?.args], ['anna', ['address=192.0.2.7']]);
   assert.deepEqual(again?.identities, ['name:dave', 'person:dave', 'page:dave', 'user:dave']);
+});
+
+void test('a lift takes the spelling of a mail user that a lock takes', async () => {
+  const { lock, unlock } = open();
+  for (const target of [bob, 'user:BOB@Example.org']) {
+    assert.equal((await lock(target, root)).kind, 'done');
+    assert.equal((await unlock(target, root)).kind, 'done', target);
+  }
 });
 
 void test('nobody lifts a lock on oneself, and somebody locked does nothing', async () => {
@@ -267,7 +290,7 @@ void test('two persons lift a hold: the first asks, the second lifts; it survive
   for (const [first, alike, second] of [
     [anna, [anna, annaAsRoot], carol],
     [annaAsRoot, [annaAsRoot, anna, rootAlone, { ...root, loginUid: 4_711 }], carolAsRoot],
-    [rootAlone, [rootAlone, annaAsRoot], anna],
+    [rootAlone, [rootAlone], anna],
     [anna, [], rootAlone],
   ] as const) {
     assert.equal((await hold(bob)).kind, 'done');
@@ -281,6 +304,14 @@ void test('two persons lift a hold: the first asks, the second lifts; it survive
     assert.deepEqual(await unlock(bob, second), { kind: 'done', text: `${bob} is unlocked` });
     assert.equal(held(), 0);
   }
+  // Root without a login asked: one with a login asks in its place, and another one lifts.
+  await hold(bob);
+  for (const first of [rootAlone, annaAsRoot]) {
+    const { kind, text } = await unlock(bob, first);
+    assert.deepEqual([kind, /stays held until a second person/.test(text)], ['done', true], text);
+  }
+  for (const each of [rootAlone, annaAsRoot]) assert.equal((await unlock(bob, each)).kind, 'refused');
+  assert.deepEqual(await unlock(bob, carolAsRoot), { kind: 'done', text: `${bob} is unlocked` });
   assert.deepEqual(
     engine
       .recordsOf('lock')
@@ -292,6 +323,31 @@ void test('two persons lift a hold: the first asks, the second lifts; it survive
       ['unlocked', 'carol'],
     ],
   );
+});
+
+void test('a hold that was lifted while another lift looked names up is lifted once', async () => {
+  let [waits, go]: [Promise<void> | undefined, () => void] = [undefined, () => undefined];
+  const { engine, onPage, hold, unlock } = open(settings, () => ({
+    names: {
+      async uidOf(name) {
+        await waits;
+        return name === 'bob' ? { kind: 'found', id: uids.bob } : { kind: 'none' };
+      },
+      hasUser: async () => false,
+      userOf: async () => ({ kind: 'none' }),
+      ownersOf: async () => undefined,
+    },
+  }));
+  await hold(bob);
+  await unlock(bob, onPage('anna'));
+  waits = new Promise((resolve) => void (go = resolve));
+  const late = unlock(bob, onPage('carol'));
+  waits = undefined;
+  assert.equal((await unlock(bob, onPage('carol'))).kind, 'done');
+  go();
+  assert.equal((await late).kind, 'already');
+  const actions = engine.recordsOf('lock').map(({ action }) => action);
+  assert.deepEqual(actions, ['held', 'unlock-asked', 'unlocked']);
 });
 
 void test('neither who is held lifts it, nor somebody who is no person of `persons`', async () => {
@@ -565,6 +621,10 @@ void test('an entry of persons under another name locks whom it gets, and they s
   assert.equal(isLocked(1003), false);
   turn(persons('carol, bob'));
   assert.equal(isLocked(1003), true);
+  assert.match(
+    stay.at(-1) ?? '',
+    /^the lock of carol stops now also person:caroline, .*uid:1003.*only dovegate unlock/,
+  );
   turn(persons('carol'));
   assert.equal(isLocked(1003), true);
   assert.match(stay.at(-1) ?? '', /^carol stays locked with .*uid:1003.*; only dovegate unlock/);
@@ -585,14 +645,10 @@ void test('an entry of persons under another name locks whom it gets, and they s
 
 void test('a name that is completed later never locks the last operator', async () => {
   let isAway = true;
-  const { parts, onPage, lock } = open(settings, () => ({
-    names: {
-      uidOf: async () => (isAway ? { kind: 'unanswered' } : { kind: 'found', id: 1002 }),
-      hasUser: async () => undefined,
-      userOf: async () => ({ kind: 'none' }),
-      ownersOf: async () => undefined,
-    },
-  }));
+  const { parts, onPage, lock } = open(
+    settings,
+    knowing(async () => (isAway ? undefined : 1002)),
+  );
   const { locks } = parts.access;
   const clock = createFakeClock();
   const end = followNames(parts, clock);
@@ -650,6 +706,104 @@ void test('an act whose look-ups ran while its operator was locked is not done',
     engine.recordsOf('lock').map(({ action, by }) => `${action} ${by}`),
     ['held root', 'unlock-asked anna', 'locked root'],
   );
+});
+
+void test('a lift whose operator is locked, or whose first asker is, while its record is written is none, also after a start', async () => {
+  for (const whom of ['carol', 'anna', 'self'] as const) {
+    const { engine, onPage, lock, unlock, hold } = open();
+    const { locks } = engine.exchanges.access;
+    const target = whom === 'self' ? 'dave' : bob;
+    if (whom === 'self') await lock('dave', root);
+    else {
+      await hold(bob);
+      assert.match((await unlock(bob, onPage('anna'))).text, /stays held until a second person/);
+    }
+    engine.setJournal('hold');
+    const late = unlock(target, onPage('carol'));
+    const twice = unlock(target, onPage('carol'));
+    await settle();
+    const locked = lock(whom === 'self' ? 'carol' : whom, root);
+    await settle();
+    engine.setJournal('take');
+    assert.equal((await locked).kind, 'done');
+    for (const each of [await late, await twice]) {
+      assert.equal(each.kind, 'refused', `${whom}: ${each.text}`);
+      const why = whom === 'anna' ? /stays held: who asked .* does not count/ : /carol is locked by root/;
+      assert.match(each.text, why);
+    }
+    assert.ok(locks.entries.some((each) => locks.shown(each).target === target));
+    const records = engine.recordsOf('lock').filter((each) => each.to !== (whom === 'self' ? 'carol' : whom));
+    assert.deepEqual(
+      records.map(({ action, by }) => `${action} ${by}`),
+      whom === 'self'
+        ? ['locked root', 'unlocked carol', 'locked root']
+        : ['held root', 'unlock-asked anna', 'unlocked carol', 'held root'].concat(
+            whom === 'carol' ? ['unlock-asked anna'] : [],
+          ),
+    );
+    const text = records.find((each) => each.text !== undefined)?.text;
+    assert.match(text ?? '', /^not lifted: /);
+    const started = openMemoryEngine({ settings, uids, found: records }).exchanges.access.locks;
+    assert.deepEqual(
+      started.entries.map((each) => [started.shown(each).target, each.asked?.record.by]),
+      [[target, whom === 'carol' ? 'anna' : undefined]],
+    );
+  }
+});
+
+void test('who asked to lift a hold and was locked since does not count, and the next one is the first', async () => {
+  const byLogin: Acting = { by: 'root', uid: 0, user: 'root', loginUid: 64_123, loginUser: 'dave' };
+  for (const [whom, first] of [
+    ['anna', undefined],
+    ['dave', byLogin],
+  ] as const) {
+    const { engine, onPage, lock, unlock, hold } = open();
+    const { locks } = engine.exchanges.access;
+    const asked = () => locks.entries.find(({ locked }) => locked.user !== undefined)?.asked?.record.by;
+    await hold(bob);
+    engine.setJournal('hold');
+    const late = unlock(bob, first ?? onPage('anna'));
+    await settle();
+    const locked = lock(whom, root);
+    await settle();
+    engine.setJournal('take');
+    await locked;
+    assert.match((await late).text, / is locked by root/);
+    assert.equal(asked(), undefined);
+    await unlock(whom, root);
+    await unlock(bob, first ?? onPage('anna'));
+    assert.notEqual(asked(), undefined);
+    assert.equal((await lock(whom, root)).kind, 'done');
+    assert.equal(asked(), undefined);
+    assert.match((await unlock(bob, onPage('carol'))).text, /stays held until a second person/);
+    assert.equal(asked(), 'carol');
+  }
+});
+
+void test('a look-up for a lock takes away no word that a reload gave it meanwhile', async () => {
+  let answer = (_name: string): Promise<number | undefined> => Promise.resolve(undefined);
+  const { parts, turn, lock } = open(
+    settings,
+    knowing((name) => answer(name)),
+  );
+  const { locks } = parts.access;
+  const clock = createFakeClock();
+  const end = followNames(parts, clock);
+  assert.equal((await lock('erin', root)).kind, 'undone');
+  let found = (_id: number): void => undefined;
+  answer = () => new Promise((resolve) => void (found = resolve));
+  await clock.advance(5_000);
+  await settle();
+  const ofErin = (users: string): string =>
+    settings.replace('persons: {', `persons: { erin: { users: [${users}] },`);
+  turn(ofErin('bob, "1007"'));
+  turn(settings);
+  found(1008);
+  await settle();
+  for (const uid of [1003, 1007, 1008])
+    assert.ok(locks.on({ human: { identities: [`uid:${uid}`] } }), `${uid}`);
+  assert.equal(locks.shown(locks.entries[0] ?? assert.fail()).doubt, undefined);
+  end();
 });
 
 void test('words that the page says forbid, and make nobody a person who lifts', async () => {

@@ -43,7 +43,12 @@ function open() {
       spentMs += story.costMs;
       if (story.bug !== undefined) throw story.bug;
       const tiles = { ...empty.tiles, perSecond: story.perSecond };
-      return { now: { ...empty, at: `state ${made}`, tiles }, runningUsers: [], troubleUsers: [] };
+      return {
+        now: { ...empty, at: `state ${made}`, tiles },
+        runningUsers: [],
+        troubleUsers: [],
+        namedProblems: [],
+      };
     },
     onFailed: (fault) => story.faults.push(fault),
     onWatched: (isWatched) => watched.push(isWatched),
@@ -94,7 +99,6 @@ void test('nothing is made before somebody watches, and nothing after the last o
   assert.deepEqual([story.made, story.clock.timers, story.watched], [made, 0, [true, false]]);
 });
 
-// bounds.statePaceMs, bounds.stateHurryMs
 void test('one a second, whatever happens, and at most five when it gets better and worse all the time', async () => {
   const story = open();
   const reader = story.watch();

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowWatch } from '../../src/daemon/now-watch.js';
-import { foldStory } from '../../src/domain/records/story/story.js';
+import { lockSaying } from '../../src/domain/language/codes/locks.js';
+import { foldStory } from '../../src/domain/records/story/fold.js';
 import { tellStory } from '../../src/domain/records/story/words.js';
 import type { ExchangeEnded, LoginFailed } from '../../src/gateway/outcome/events.js';
+import { judgeEnding } from '../../src/gateway/outcome/outcome.js';
 import { ended as example } from '../kit/exchange-ended.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 
@@ -81,6 +83,26 @@ const sentences: readonly (readonly [
 for (const [what, more, text] of sentences) {
   void test(`a command: ${what}`, () => assert.equal(textOf(more), text));
 }
+
+const lock = {
+  id: 'L1',
+  by: 'root',
+  reason: 'stolen',
+  since: '2026-01-01',
+  until: '2026-01-02',
+  hold: false,
+};
+
+for (const [target, isNamed, text] of [
+  ['carol', true, 'carol is locked by root until 2026-01-02: stolen.'],
+  ['user:zuluq7@example.org', true, 'A mailbox is locked or held: L1.'],
+  ['user:zuluq7@example.org', false, 'a mailbox is locked by root until 2026-01-02: that of lock L1.'],
+] as const)
+  void test(`a lock: ${text}`, () => {
+    const saying = lockSaying({ ...lock, target }, isNamed);
+    const verdict = judgeEnding({ kind: 'locked', lock: lock.id, isNamed, ...saying });
+    assert.equal(textOf({ ...denied, ...verdict, isQuoting: verdict.isQuoting === true }), text);
+  });
 
 const login: LoginFailed = {
   kind: 'login-failed',

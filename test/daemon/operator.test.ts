@@ -94,6 +94,29 @@ void test('an action that fails says whether it was recorded; a name that is nea
   assert.match((await drain('elsewhere')).text, /^there is no backend elsewhere; there are: mail1$/);
 });
 
+void test('an operator who was locked while the record was written does nothing, and a second record says so', async () => {
+  const recorded: unknown[] = [];
+  let why: string | undefined;
+  let isPut = false;
+  const act = createAct({
+    ...unasked,
+    journal: {
+      async appendDurable({ action, outcome, text }: AuditRecord): Promise<void> {
+        recorded.push({ action, outcome, text });
+        why = 'anna is locked by root';
+      },
+    },
+    pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
+    drained: { find: () => undefined, put: () => void (isPut = true) },
+  });
+  const drain = act({ kind: 'drain', backend: 'mail1' }, { by: 'anna', human: noHuman }, () => why);
+  const text = 'recorded, but not done: anna is locked by root';
+  assert.deepEqual(await drain, { kind: 'undone', text });
+  assert.equal(isPut, false);
+  const first = { action: 'drain', outcome: undefined, text: undefined };
+  assert.deepEqual(recorded, [first, { action: 'drain', outcome: 'failed', text }]);
+});
+
 void test('kill says where the end waits for a client that does not read', async () => {
   let clientMs = 0;
   let isKilled = false;

@@ -7,7 +7,7 @@ import type { RunningExchange } from '../../src/domain/admin/now/running.js';
 import { codes } from '../../src/domain/language/codes/codes.js';
 import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { type AuditRecord, formatTime, parseLine } from '../../src/domain/records/audit/record.js';
-import { notUpBefore } from '../../src/domain/records/story/cost.js';
+import { notUpBefore } from '../../src/domain/records/audit/turns.js';
 import { foldIncidents, type Turn } from '../../src/domain/records/story/incidents.js';
 import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
 import { ended } from '../kit/exchange-ended.js';
@@ -15,7 +15,7 @@ import { exchange } from '../kit/running.js';
 
 void test('an outage and a drain, with what each has cost', () => {
   const records: AuditRecord[] = [];
-  const journal = { append: (record: AuditRecord) => void records.push(record) };
+  const journal = { space: 'normal', append: (record: AuditRecord) => void records.push(record) } as const;
   let wallMs = 1_000;
   const outages = createOutages(
     { now: () => wallMs, wallMs: () => wallMs },
@@ -98,7 +98,7 @@ void test('a stop says what was paid so far for what is not over, and by how man
     () => undefined,
     () => [],
   );
-  outages.recordIn({ append: (record) => void records.push(record) });
+  outages.recordIn({ space: 'normal', append: (record) => void records.push(record) });
   const fail = (principal: string, more: Partial<ExchangeEnded>): void =>
     outages.observe({
       ...ended,
@@ -157,7 +157,7 @@ void test('a backend that is stuck: since its commands hang, until the last one 
     () => 'connection refused',
     () => [...exchanges.values()],
   );
-  outages.recordIn({ append: (record) => void records.push(record) });
+  outages.recordIn({ space: 'normal', append: (record) => void records.push(record) });
   const dialFails = { kind: 'dial-failed', backend: 'mail1', level: 'error', type: 'dial-timeout' } as const;
   const hang = (id: string, durationMs: number): void => void exchanges.set(id, exchange(id, { durationMs }));
   const end = (id: string, more: Partial<ExchangeEnded>): void => {
@@ -209,7 +209,7 @@ void test('after a crash the incident says at least half of what it has cost', (
     () => 'connection refused',
     () => [],
   );
-  outages.recordIn({ append: take });
+  outages.recordIn({ space: 'normal', append: take });
   outages.observe({ kind: 'backend-down', backend: 'mail1', level: 'error', type: 'dial-refused', text: '' });
   for (let at = 0; at < 1_000; at += 1) {
     outages.observe({ ...ended, outcome: 'failed', error: 'dial-refused' });

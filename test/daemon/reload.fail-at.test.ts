@@ -70,6 +70,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       setLevel: () => due('setLevel'),
     },
     access: { turnTo: () => [] },
+    whyNobodyOperates: () => undefined,
     users: {
       prepare: async () => {
         await waits('users');

@@ -32,6 +32,7 @@ function openReloader() {
   const now = createServed(settings, exchanges, numbers, new Map(), new Persons(new Map()));
   const parts: ReloadParts = {
     access: { turnTo: unused },
+    whyNobodyOperates: unused,
     users: { prepare: unused },
     load: () => {
       reads += 1;

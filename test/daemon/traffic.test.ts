@@ -1,4 +1,4 @@
-// What the page gets to draw charts from: each count once for its team, its backend and the gate.
+// What the page gets to draw charts from: each count once for its team and its backend.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CountedExchanges } from '../../src/adapters/telemetry/metrics.js';
@@ -14,7 +14,7 @@ const running = {
   backends: [backend('mail1', { waiters: 3, idle: 1, leased: 2 }), backend('mail2', { idle: 0 })],
 };
 
-void test('counts are added up by team, by backend and for all; those out of service count for the gate', () => {
+void test('counts are added up by team and by backend; those out of service count for nobody', () => {
   const counted: CountedExchanges = {
     eachOfListeners(visit) {
       visit('support', 'ok', 3);
@@ -39,17 +39,16 @@ void test('counts are added up by team, by backend and for all; those out of ser
     },
   };
   const none = { ended: 0, denied: 0, failed: 0, buckets: [0, 0, 0] };
-  assert.deepEqual(trafficOf(counted, running, 700), {
+  assert.deepEqual(trafficOf(counted, running), {
     run: 'first',
     bounds: [0.1, 1],
-    gate: { ended: 14, denied: 3, failed: 5, buckets: [8, 2, 1], journalBytes: 700 },
     teams: [
       { name: 'support', ended: 10, denied: 3, failed: 1, buckets: [4, 1, 1] },
       { ...none, name: 'jobs', buckets: [0, 1, 0] },
     ],
     backends: [
-      { name: 'mail1', ended: 8, denied: 0, failed: 1, buckets: [4, 1, 1], waiting: 3, upstreams: 3 },
-      { ...none, name: 'mail2', waiting: 0, upstreams: 0 },
+      { name: 'mail1', ended: 8, denied: 0, failed: 1, buckets: [4, 1, 1], waiting: 3 },
+      { ...none, name: 'mail2', waiting: 0 },
     ],
   });
 });

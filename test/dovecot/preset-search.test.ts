@@ -1,12 +1,10 @@
-// Goal: no shipped preset gives more than it says, on a real server. Lines that a preset allows, found by a seeded search, are sent as
-// the daemon would send them; what they show, change, reach and kill is compared with what is kept in preset-effects.json, which people
-// have read beside the promise at the top of each preset. What is new fails.
-// What must not happen, kept or not: a process of the server ends; a secret, the environment or a file of the server is shown; a user for
-// whom the policy does not hold is shown, changed or reached.
+// Goal: no shipped preset gives what none may, on a real server. Lines that a preset allows, found by a seeded search, are sent as the
+// daemon would send them, and what they show, change, reach and kill is looked at.
+// What must not happen: a process of the server ends; a secret, the environment or a file of the server is shown; a user for whom the
+// policy does not hold is shown, changed or reached.
 //
 // DOVEGATE_RELEASES="native trixie" says which Dovecots; DOVEGATE_ROUNDS multiplies the lines, DOVEGATE_MINUTES=N goes on for that time
-// on each of them instead; DOVEGATE_SEED repeats a run. DOVEGATE_KEEP=1 keeps what is new: read it, then write the page with
-// node scripts/preset-effects.mjs.
+// on each of them instead; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -20,17 +18,7 @@ import { seededRandom } from '../kit/chunkings.js';
 import type { Lab, Release } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
-import {
-  type EffectKind,
-  effectKinds,
-  effectsOf,
-  isForbidden,
-  type KeptEffect,
-  type PresetEffect,
-  readKept,
-  secretOf,
-  writeKept,
-} from './preset-effects.js';
+import { effectsOf, isForbidden, type PresetEffect, secretOf } from './preset-effects.js';
 import { makePresetLine, type PresetLine } from './preset-lines.js';
 import { type PresetPolicy, presetPolicies, presetText } from './preset-policies.js';
 import { labTestMs, releasesAsked } from './real-gateway.js';
@@ -39,7 +27,6 @@ import { openWorlds, people, type RunAs, type World } from './twin-worlds.js';
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const minutes = process.env['DOVEGATE_MINUTES'];
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_261_121);
-const keeps = process.env['DOVEGATE_KEEP'] === '1';
 const linesPerPolicy = Math.ceil(8 * rounds);
 /** Lines to make until one is allowed and new; a policy of few commands has few. */
 const triesMax = 400;
@@ -63,16 +50,10 @@ for (const release of releasesAsked()) {
       came: place.came,
       destination: `tcp:127.0.0.1:${place.port}`,
     });
-    const kept = readKept();
-    const known = new Set(kept.map(keyOf));
-    const fresh = found.effects.filter((effect) => !known.has(keyOf(effect)));
-    t.diagnostic(
-      `Dovecot ${version}, seed ${seed}: ${found.tried} lines sent, ${found.made} made; new: ${fresh.length}`,
-    );
-    for (const one of fresh) t.diagnostic(describe(one));
-    if (keeps) keep(kept, found.effects);
+    t.diagnostic(`Dovecot ${version}, seed ${seed}: ${found.tried} lines sent, ${found.made} made`);
     assert.deepEqual(found.effects.filter((one) => isForbidden(one) && !isAccepted(one)).map(describe), []);
-    if (!keeps) assert.deepEqual(fresh.map(describe), []);
+    // The search sees what commands do: a preset that deletes does.
+    assert.ok(found.effects.some(({ what }) => what.startsWith('gone: mails')));
     assert.equal(world.lab.series, series);
     assert.ok(found.tried > 100);
   });
@@ -85,27 +66,6 @@ function isAccepted({ preset, what }: Found): boolean {
 
 function describe({ preset, kind, what, series, line }: Found): string {
   return `${preset} ${kind} ${what} (${series}: ${line})`;
-}
-
-function keyOf({ preset, kind, what }: { preset: string; kind: EffectKind; what: string }): string {
-  return `${preset}\0${kind}\0${what}`;
-}
-
-function keep(kept: readonly KeptEffect[], found: readonly Found[]): void {
-  const all = new Map(kept.map((one) => [keyOf(one), one]));
-  for (const { preset, kind, what, series, line } of found) {
-    const old = all.get(keyOf({ preset, kind, what }));
-    const seriesSeen = [...new Set([...(old?.series ?? []), series])].toSorted();
-    all.set(keyOf({ preset, kind, what }), {
-      preset,
-      kind,
-      what,
-      series: seriesSeen,
-      line: old?.line ?? line,
-    });
-  }
-  const order = (one: KeptEffect): string => `${one.preset} ${effectKinds.indexOf(one.kind)} ${one.what}`;
-  writeKept([...all.values()].toSorted((one, other) => (order(one) < order(other) ? -1 : 1)));
 }
 
 interface Searching {
@@ -151,8 +111,8 @@ async function search(
     const after = world.files();
     for (const effect of effectsOf({ attempt, scope: policy.scope, seen, before, after, came: came() })) {
       const one = { ...effect, preset: policy.preset, series, line: generalised(text, world, places) };
-      const known = effects.get(keyOf(one));
-      if (known === undefined) effects.set(keyOf(one), one);
+      const kind = `${one.preset} ${one.kind} ${one.what}`;
+      if (!effects.has(kind)) effects.set(kind, one);
     }
     if (world.changed().length > 0 || !isDeepStrictEqual(after, before)) world.restore();
     return true;

@@ -41,7 +41,7 @@ onDovecot(
     await lab.addUsers(users.map(({ name }) => `${name}:{plain}pw::::::`));
     await lab.writeExtraConf(settingsOf(lab.series, 0));
     const clients = await openClients(t, lab);
-    const sums = { restarts: 0, alive: 0, begun: 0, failed: 0 };
+    const sums = { restarts: 0, alive: 0, begun: 0, failed: 0, lastFailedMs: 0 };
     const old: Record<string, number> = {};
     const awayMs: number[] = [];
     for (let restart = 1; sums.alive < rounds && restart <= 2 * rounds + 2; restart += 1) {
@@ -51,10 +51,12 @@ onDovecot(
       // On a slow machine their 30 s may be over.
       if (!done.wasOldAlive) continue;
       sums.alive += 1;
-      for (const { way, kind, what, settings } of done.begun) {
+      for (const { way, kind, what, settings, beganMs } of done.begun) {
         sums.begun += 1;
-        if (settings === undefined) sums.failed += 1;
-        else if (settings !== restart)
+        if (settings === undefined) {
+          sums.failed += 1;
+          sums.lastFailedMs = Math.max(sums.lastFailedMs, Math.round(beganMs - done.newMs));
+        } else if (settings !== restart)
           old[`${way} ${what} ${kind}`] = (old[`${way} ${what} ${kind}`] ?? 0) + 1;
       }
     }
@@ -184,6 +186,8 @@ async function limitAt(session: RawClient, user: string): Promise<number | undef
 interface Restarted {
   readonly wasOldAlive: boolean;
   readonly awayMs: number;
+  /** When the new one had answered. */
+  readonly newMs: number;
   /** Commands that began when the new Dovecot had answered. */
   readonly begun: readonly Begun[];
 }
@@ -247,5 +251,5 @@ async function restartOnce(lab: Lab, clients: readonly Client[], restart: number
   isNew();
   direct.close();
   await Promise.all(working);
-  return { wasOldAlive, awayMs, begun: began.filter(({ beganMs }) => beganMs > newMs) };
+  return { wasOldAlive, awayMs, newMs, begun: began.filter(({ beganMs }) => beganMs > newMs) };
 }

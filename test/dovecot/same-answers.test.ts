@@ -74,7 +74,7 @@ onDovecot('the same answers through the daemon as at its own socket', openRealDo
   await t.test('100 commands one after another use one connection and one TLS handshake', async (sub) => {
     const counter = await openTcpCounter(lab);
     sub.after(() => counter.close());
-    const gateway = await openRealGateway(sub, lab, { port: counter.port });
+    const gateway = await openRealGateway(sub, lab, { port: counter.port, idle: 1 });
     for (let n = 0; n < 20; n += 1) {
       assert.equal((await gateway.doveadm(['quota', 'get', '-u', alice])).exit, 0);
     }

@@ -199,6 +199,10 @@ async function inClear(lab: Lab, gate: Gate): Promise<void> {
   ]);
   assert.notEqual(result.exit, 0);
   assert.equal(result.stdout.length, 0);
+  await gate.daemon.waitForLog(
+    ({ event, type }) => event === 'login-failed' && type === 'in-clear',
+    'in-clear',
+  );
 }
 
 /** Another Dovecot's passdb says that alice lives at the daemon; it asks there, by its own password. */

@@ -128,7 +128,7 @@ onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot
     'kill -9 leaves the admission on disk, and the next daemon says that the outcome is unknown',
     async (sub) => {
       const sluice = await openSluice(sub, lab);
-      const options = { port: sluice.port, allow: ['mailbox create'] };
+      const options = { port: sluice.port, allow: ['mailbox create'], idle: 1 };
       const first = await openRealGateway(sub, lab, options);
       assert.equal((await first.doveadm(quota)).exit, 0);
       const isHeld = sluice.shut();
@@ -189,7 +189,7 @@ onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot
     await sub.test('both are right again: it is found out by itself after a reload, and works', async () => {
       const ups = countOf(daemon, 'backend-up');
       daemon.write('ca.pem', readFileSync(lab.caFile, 'utf8'));
-      await daemon.reload();
+      await gateway.reload({ idle: 1 });
       await daemon.waitForLog(() => countOf(daemon, 'backend-up') > ups, 'the way is open', 60_000);
       expected = await assertWorks(gateway);
     });

@@ -89,6 +89,8 @@ export const typedLines: readonly TypedLine[] = [
   { line: 'mailbox metadata unset -u $U INBOX /private/comment', changes: true },
   { line: 'mailbox cache purge -u $U INBOX', changes: true },
   { line: 'mailbox cache decision -u $U -a INBOX', ours: 'columns' },
+  { line: 'mailbox cache decision -u $U --fields=flags INBOX', ours: 'columns' },
+  { line: 'mailbox status -u $U --field=messages INBOX Sent' },
   // doveadm-fetch(1), doveadm-search(1)
   { line: 'fetch -u $U mailbox_uid_flags mailbox INBOX all' },
   { line: 'fetch -u $U mailbox_date.sent mailbox INBOX subject first' },

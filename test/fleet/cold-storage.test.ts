@@ -17,7 +17,6 @@ import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { openNatsServer } from '../kit/nats.js';
 import { runProgram } from '../kit/program.js';
-import { makeStampAuthority, paperStamp } from '../kit/stamp-authority.js';
 import { fill, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
 
 const host = 'gate1';
@@ -90,15 +89,6 @@ void test('a copy of the mirror proves itself, and a changed one does not', {
   const copied = join(shell.store, 'audit-archive', 'journals', host, journal.id);
 
   await verified();
-  // Over a record of a segment that is closed.
-  const authority = makeStampAuthority(t);
-  const stampedLine = journal.lines.find((line) => line.includes('"event":"checkpoint"')) ?? '';
-  const day = new Date().toISOString().slice(0, 10);
-  const stamps = join(desk.state, 'journals', host, 'stamps');
-  mkdirSync(stamps);
-  writeFileSync(join(stamps, `${day}.jsonl`), stampedLine);
-  const line = Buffer.from(stampedLine);
-  writeFileSync(join(stamps, `${day}.tsr`), paperStamp(authority, { timeMs: Date.now(), stamped: line }));
   await shell.runAll('copy');
   const first = packedIn(copied);
   assert.ok(first.length > 2);
@@ -111,11 +101,6 @@ void test('a copy of the mirror proves itself, and a changed one does not', {
   assert.ok(packedIn(copied).length > first.length);
   const said = await shell.runAll('fetch');
   assert.match(said, /"host":"gate1"/);
-  assert.deepEqual(readdirSync(join(copied, '..', 'stamps')), readdirSync(stamps));
-  const [verifyCopy = ''] = linesOf('fetch').slice(1);
-  const stamped = await shell.run(`${verifyCopy} --stamps --authority ${authority.rootFile}`);
-  assert.equal(stamped.exit, 0, stamped.text);
-  assert.match(stamped.text, /stamped of /);
 
   // The line that was signed last names a record behind the copy; the one before, whose hour is over, one in it.
   const [kept = ''] = readFileSync(join(desk.state, 'checkpoints.jsonl'), 'utf8').split('\n');

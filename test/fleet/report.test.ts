@@ -139,15 +139,6 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.equal((await runWarm(['audit', 'search', '--socket', 'x.sock', ...view])).exit, 64);
   });
 
-  await t.test('--whole is for a fleet, and says the same of journals without a digest', async () => {
-    const { rows, verdict } = await report();
-    const again = await report('--whole');
-    assert.deepEqual([again.exit, again.rows], [1, rows], again.text);
-    assert.deepEqual(again.verdict.doubts, verdict.doubts);
-    const single = await runWarm(['audit', 'report', '--mailbox', alice, '--whole', nats.folder]);
-    assert.equal(single.exit, 64, single.text);
-  });
-
   await t.test('the rows of a host are those that its own journal gives', async () => {
     const directory = join(nats.folder, 'own');
     mkdirSync(directory);

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { logCodes } from '../../src/adapters/telemetry/codes.js';
+import { logCodes } from '../../src/adapters/telemetry/log-codes.js';
 import { createEventWait } from './event-wait.js';
 import { addMemory, endBefore, makeFolder, type Owner, removeAfter } from './folder.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';

@@ -2,6 +2,7 @@
 // past all that asks who acts, though what it names may not exist.
 import assert from 'node:assert/strict';
 import { actionRoutes } from '../../src/adapters/admin/access.js';
+import { createPages } from '../../src/adapters/admin/pages.js';
 import { actionBudgets } from '../../src/daemon/door-budget.js';
 import { doorCalls, recordedActions } from '../../src/domain/admin/door/door.js';
 import { endpoints, mayAsk } from '../../src/domain/admin/page/api.js';
@@ -9,6 +10,7 @@ import { ownCommands } from '../../src/domain/language/commands/catalog.js';
 import { accessSteps } from '../../src/domain/language/verbs/verbs.js';
 import { lookPath, looks } from '../../src/domain/records/views/look.js';
 import { accessPaths, reportPath } from '../../src/gateway/session/http-access.js';
+import { createFakeClock } from './fake-clock.js';
 
 /** What the acts of a way are about. */
 export interface Items {
@@ -116,17 +118,21 @@ const adminWords: Acts<readonly string[]> = {
   reload: { ask: () => [], done: /^409 / },
 };
 const kindOf = ([, of]: (typeof actionRoutes)[number]): string => of('x', '1', 'y').kind;
-export const adminActs: Acts<Asking> = Object.fromEntries(
-  Object.entries(adminWords).map(([name, act]) => {
-    const found = actionRoutes.find((each) => kindOf(each) === name.split(' ', 1)[0]);
-    const [method = '', path = ''] = found?.[0].split(' ') ?? [];
-    const ask = (items: Items): Asking => {
-      const words = act.ask(items).map(encodeURIComponent);
-      return { method, path: path.replace(/:\w+/g, () => words.shift() ?? '') };
-    };
-    return [name, { ...act, ask }];
-  }),
-);
+const adminLooks = ['/flushed', '/status.json'];
+export const adminActs: Acts<Asking> = {
+  ...alike(adminLooks, (path) => ({ ask: () => ({ method: 'GET', path }), done: /^200 / })),
+  ...Object.fromEntries(
+    Object.entries(adminWords).map(([name, act]) => {
+      const found = actionRoutes.find((each) => kindOf(each) === name.split(' ', 1)[0]);
+      const [method = '', path = ''] = found?.[0].split(' ') ?? [];
+      const ask = (items: Items): Asking => {
+        const words = act.ask(items).map(encodeURIComponent);
+        return { method, path: path.replace(/:\w+/g, () => words.shift() ?? '') };
+      };
+      return [name, { ...act, ask }];
+    }),
+  ),
+};
 
 /** A stream of events may say at its end that it failed. */
 const whole = /^200 (?!.*event: failed)/s;
@@ -164,8 +170,7 @@ const bodies: Acts<unknown> = {
   suggest: ask({ policy: 'support', sinceMs: 0 }),
   check: ask(review),
   replay: ask({ ...review, sinceMs: 0 }),
-  // A link of somebody who is locked is dead.
-  'sign in': { ...ask(), locked: /^401 .*this link was used already/ },
+  'sign in': ask(),
   // Whoever signs out is out.
   logout: ask(),
 };
@@ -173,7 +178,7 @@ const bodies: Acts<unknown> = {
 const beforeSession = ['ways', 'redeem', 'login', 'oidc-begin', 'oidc-finish'];
 const routes: Readonly<Record<string, string>> = endpoints;
 const words: Readonly<Record<string, string>> = {
-  of: 'gate',
+  of: 'teams',
   span: '1h',
   problem: 'x',
   hours: '1',
@@ -244,7 +249,10 @@ export function checkActs(): void {
   };
   same(wireActs, ['command', ...ownCommands.map(({ name }) => name)]);
   same(httpActs, ['command', 'can', 'dry-run', reportPath, ...accessPaths]);
-  same(adminActs, [...actionRoutes.map(kindOf), isFirst]);
+  const none = (): never => assert.fail();
+  const sources = { clock: createFakeClock(), snapshot: none, metrics: none, flushed: none, onError: none };
+  const shown = [...createPages(sources)].flatMap(([path, { isHarmless }]) => (isHarmless ? [] : [path]));
+  same(adminActs, [...shown, ...actionRoutes.map(kindOf), isFirst]);
   assert.deepEqual(
     looks.map(lookPath),
     looks.map((name) => `/trail/${name}`),

@@ -99,7 +99,9 @@ export interface MemoryEngine {
   readonly settings: Settings;
   readonly clock: FakeClock;
   readonly dialler: MemoryDialler;
+  /** Of mail1. */
   readonly pool: Pool;
+  readonly pools: ReadonlyMap<string, Pool>;
   readonly service: Service;
   readonly listener: ServedListener;
   readonly context: SessionContext;
@@ -153,6 +155,9 @@ export interface MemoryEngineOptions {
   readonly isUser?: (name: string) => Promise<boolean | undefined>;
   /** What a start found in the journal. */
   readonly found?: readonly AuditRecord[];
+  /** Told of each at once, in their order. */
+  readonly onRecord?: (record: MemoryRecord) => void;
+  readonly onEvent?: (event: EngineEvent) => void;
   /** What clients meet first; default: the kernel says who they are. */
   readonly access?: (clock: Clock) => ListenerAccess;
 }
@@ -185,6 +190,10 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let held: (() => void)[] = [];
 
   const failed = (): JournalFault => new JournalFault('write-failed', 'made to fail');
+  const keep = (one: MemoryRecord): void => {
+    records.push(one);
+    options.onRecord?.(one);
+  };
   const appendDurable: Journal['appendDurable'] = async (record, room) => {
     if (mode === 'hold' || (mode === 'hold-access' && record.event === 'access')) {
       await new Promise<void>((resolve) => {
@@ -193,13 +202,13 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     }
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
     if (mode === 'full') throw new JournalFault('overflow', 'the journal is full');
-    if (mode === 'later') records.push({ record, durable: false, room });
+    if (mode === 'later') keep({ record, durable: false, room });
     if (mode === 'later') throw new JournalFault('write-failed', 'the journal gets it later');
-    records.push({ record, durable: true, room });
+    keep({ record, durable: true, room });
   };
   const append: Journal['append'] = (record, room) => {
     if (mode === 'refuse') return new JournalFault('overflow', 'the disk refuses');
-    records.push({ record, durable: false, room });
+    keep({ record, durable: false, room });
     return undefined;
   };
   const takenDurable =
@@ -247,6 +256,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     journal,
     observe: (event: EngineEvent) => {
       events.push(event);
+      options.onEvent?.(event);
       const isWork = event.kind === 'exchange-ended' || event.kind === 'http-request';
       if (isWork && options.workMs !== undefined) clock.advanceNow(options.workMs);
     },
@@ -320,6 +330,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     clock,
     dialler,
     pool,
+    pools,
     service,
     listener,
     context,

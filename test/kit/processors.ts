@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { halfOf } from '../../src/adapters/host/process.js';
+import { halfOf } from '../../src/adapters/host/share-processor.js';
 
 /** What the kernel lists for a page whose daemon may run on `all`, a list of the kernel. */
 export function processorsOfPage(all: string): string {

@@ -190,6 +190,7 @@ export const everyKind: readonly JournalRecord[] = [
       duration_ms: 1_000,
     }),
   ),
+  { time, event: 'journal', action: 'down', error: 'audit-reserve', reason: 'its disk is full' },
   requested('R1', time),
   approved('R1', time),
   granted('R1', time, { approvals: 2, quiet_ms: 86_400_000 }),

@@ -237,6 +237,8 @@ export function serveClient(segments: Chunks, options: ServeOptions): Served {
           ({ feed, finish } = createReader(served, options));
           feed(step.rest);
           break;
+        case 'in-clear':
+          break;
         case 'close':
           served.handshake = step.why;
           feed = () => {};

@@ -2,7 +2,8 @@
 // the same call sends. What must not happen: a request for something else than what the agent will send.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type AnswerRow, rightsOfRows } from '../../src/domain/judging/answers/rights.js';
+import { rightsOfRows } from '../../src/domain/judging/answers/read-answer.js';
+import type { AnswerRow } from '../../src/domain/judging/answers/rights.js';
 import { accessTools, cellsOfItem, readAccess, requestableRights } from '../../src/mcp/access.js';
 import { commandOf, commandTools } from '../../src/mcp/tools.js';
 import { accessItem } from '../kit/access-item.js';

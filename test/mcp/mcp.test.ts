@@ -33,13 +33,13 @@ const script: Script = async ({ fields }, connection) => {
   await gate;
   running -= 1;
   if (name === 'fetch' && words.includes('text')) await connection.row(longText);
-  else if (name === 'fetch' && words.includes('body')) await connection.bigCell(bounds.agentReplyBytes + 1);
+  else if (name === 'fetch' && words.includes('body')) await connection.bigCell(4 * 1024 ** 2 + 1);
   else if (name === 'fetch') await connection.row('7', orders);
   else if (name === 'quota get') await connection.row('User quota', 'STORAGE', '12', '100', '12');
   else if (name === 'mailbox list')
     for (let at = 0; at < 3000; at += 1) await connection.row(`Folder ${String(at).padStart(60, '0')}`);
   else if (name === 'mailbox create') {
-    const told = `${orders.slice(17)}${'x'.repeat(2 * bounds.agentMessageChars)}`;
+    const told = `${orders.slice(17)}${'x'.repeat(2 * 4096)}`;
     await connection.log('error', `doveadm(a)<1><x>: Can't create mailbox ${told}: Invalid name`);
     return connection.status('-DATAERR');
   }
@@ -113,7 +113,7 @@ void test('tools are what the policy permits, and calls are recorded with their 
   const failed = await agent.call('mailbox_create', { user, mailbox: ['New/x'], reason });
   assert.equal(errorOf(failed), 'invalid');
   assert.match(JSON.stringify(failed.data), /SYSTEM/);
-  assert.ok(failed.bytes < 2 * bounds.agentMessageChars);
+  assert.ok(failed.bytes < 2 * 4096);
   assert.doesNotMatch(failed.texts[0] ?? '', /SYSTEM/);
   const denied = await agent.call('mailbox_create', { user, mailbox: ['Old'], reason });
   assert.deepEqual([errorOf(denied), denied.said['ran']], ['denied', 'no']);
@@ -139,7 +139,7 @@ void test('long results come in pieces, and a cursor ends', async (t) => {
   let answer = await agent.call('mailbox_list', { user, reason });
   const first = String(answer.said['cursor']);
   for (;;) {
-    assert.ok(answer.bytes <= bounds.agentAnswerBytes, `${answer.bytes} bytes`);
+    assert.ok(answer.bytes <= 64 * 1024, `${answer.bytes} bytes`);
     assert.ok(Array.isArray(answer.data));
     listed.push(...answer.data);
     const { cursor } = answer.said;
@@ -158,7 +158,7 @@ void test('long results come in pieces, and a cursor ends', async (t) => {
   let pages = 0;
   answer = await agent.call('fetch', { user, field: ['text'], query: ['all'], reason });
   for (;;) {
-    assert.ok(answer.bytes <= bounds.agentAnswerBytes, `${answer.bytes} bytes`);
+    assert.ok(answer.bytes <= 64 * 1024, `${answer.bytes} bytes`);
     const [row] = z.array(z.object({ text: z.string() })).parse(answer.data);
     text += row?.text ?? '';
     pages += 1;
@@ -169,12 +169,12 @@ void test('long results come in pieces, and a cursor ends', async (t) => {
   }
   assert.ok(text === longText && pages > 4, `${pages} pages`);
 
-  // bounds.agentReplyBytes: the rest of such an answer is not even read.
+  // The rest of such an answer is not even read.
   const tooLong = await agent.call('fetch', { user, field: ['body'], query: ['all'], reason });
   assert.equal(errorOf(tooLong), 'unexpected-reply');
 
-  // bounds.agentKeptResults: the oldest result goes.
-  for (let at = 0; at < bounds.agentKeptResults; at += 1) await agent.call('mailbox_list', { user, reason });
+  // The oldest result goes.
+  for (let at = 0; at < 8; at += 1) await agent.call('mailbox_list', { user, reason });
   for (const cursor of [first, '', 'x'.repeat(100_000), '0123456789abcdef.1', `${first}9`])
     assert.equal(errorOf(await agent.call('next_rows', { cursor })), 'unknown-cursor');
 });
@@ -393,7 +393,7 @@ void test('a host that reads no answers is not read', { timeout: 60_000 }, async
       once(host.child.stdin, 'drain').then(() => false),
       new Promise<boolean>((resolve) => setTimeout(resolve, 3000, true)),
     ]);
-    // bounds.agentUnreadBytes: an answer has some 250 bytes.
+    // An answer has some 250 bytes.
     assert.ok(asked < 40_000, `${asked} calls were read`);
   }
   assert.ok(rssMiB() < 250, `${rssMiB()} MiB`);

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
-import { type AnswerRow, rightsOfRows } from '../../src/domain/judging/answers/rights.js';
+import { rightsOfRows } from '../../src/domain/judging/answers/read-answer.js';
+import type { AnswerRow } from '../../src/domain/judging/answers/rights.js';
 import { allSeries, commandsOf } from '../../src/domain/language/commands/catalog.js';
 import { accessTools, readAccess } from '../../src/mcp/access.js';
 import { type CommandTool, commandOf, commandTools, type Tool } from '../../src/mcp/tools.js';

@@ -1,14 +1,18 @@
 // A model of a pool (src/gateway/pool): principals ask for upstreams, wait in fair turns, hold leases whose clients are quick or slow, and
 // lose transfers above their share to others that waited for long; dials succeed or fail; an operator drains. Time goes in ticks of 500 ms,
-// the interval at which the pool looks at its leases. All weights are 1, and no command must be alone on its upstream.
+// the interval at which the pool looks at its leases. Dovecot is restarted: another socket file is at the path of its upstreams, and a
+// change takes one that was dialled just now. All weights are 1, and no command must be alone on its upstream.
 
 import type { Model, Step } from './explore.js';
 import {
+  aged,
   dialsIn,
+  freshTicks,
   type Kind,
   type Lease,
   lateTicks,
   minRate,
+  type Opened,
   type PoolState,
   patienceTicks,
   type Scene,
@@ -26,8 +30,9 @@ export function poolModel(scene: Scene): Model<PoolState> {
     initial: {
       mode: 'serving',
       health: 'up',
+      wasDown: false,
       pending: [],
-      idle: 0,
+      idle: [],
       leases: [],
       promised: [],
       lines: [],
@@ -48,7 +53,7 @@ export function poolModel(scene: Scene): Model<PoolState> {
 function invariantsOf(scene: Scene): Model<PoolState>['invariants'] {
   return {
     'no more upstreams than connections': ({ leases, idle, pending }) =>
-      leases.length + idle + dialsIn(pending) <= scene.connections,
+      leases.length + idle.length + dialsIn(pending) <= scene.connections,
     'no exchange has two leases, or waits while it has one': (state) => {
       const ids = [...state.leases, ...waitersOf(state)].map(({ id }) => id);
       return new Set(ids).size === ids.length;
@@ -59,9 +64,13 @@ function invariantsOf(scene: Scene): Model<PoolState>['invariants'] {
     'nobody is given more than half while another waits with less': ({ wrong }) => wrong !== 'more than half',
     'a principal without a lease does not wait beside transfers above their share': (state) =>
       new Pool(state, scene).isPatient,
-    'no upstream is idle while somebody waits': (state) => state.idle === 0 || waitersOf(state).length === 0,
+    'no upstream is idle while somebody waits that may have it': (state) =>
+      waitersOf(state).every(({ who }) => new Pool(state, scene).newest(who) === undefined),
+    'no change begins on an upstream that was dialled before': ({ wrong }) =>
+      wrong !== 'an old one for a change',
+    'nothing begins on an upstream of an older socket file': ({ wrong }) => wrong !== 'an older file',
     'after a drain nothing waits, is idle or is dialled': (state) =>
-      state.mode === 'serving' || waitersOf(state).length + state.idle + state.pending.length === 0,
+      state.mode === 'serving' || waitersOf(state).length + state.idle.length + state.pending.length === 0,
     'each line has waiters, and each has a turn': ({ lines, round }) =>
       lines.every(
         ({ waiters, who }) => waiters.length > 0 && round.filter((one) => one === who).length === 1,
@@ -89,6 +98,7 @@ function actionsOf(state: PoolState, scene: Scene): readonly Step<PoolState>[] {
     step('a dial succeeds', (pool) => pool.dialled());
     step('a dial fails', (pool) => pool.failed());
   }
+  step('another socket file', (pool) => pool.restart());
   step('a tick', (pool) => pool.tick());
   step('ten ticks', (pool) => {
     for (let count = 0; count < 10; count += 1) pool.tick();
@@ -103,6 +113,7 @@ function copyOf(state: PoolState): PoolState {
   return {
     ...state,
     pending: [...state.pending],
+    idle: [...state.idle],
     leases: [...state.leases],
     promised: [...state.promised],
     lines: state.lines.map(({ who, waiters }) => ({ who, waiters: [...waiters] })),
@@ -127,10 +138,8 @@ class Pool {
     const { state } = this;
     const id = (state.last += 1);
     const waiter: Waiter = { id, who, ticks: 0 };
-    if (waitersOf(state).length === 0 && state.idle > 0) {
-      state.idle -= 1;
-      return this.#lease(waiter);
-    }
+    const idle = waitersOf(state).length === 0 ? this.#takeIdle(who) : undefined;
+    if (idle !== undefined) return this.#lease(waiter, idle);
     const refusal =
       state.mode !== 'serving'
         ? state.mode === 'drained'
@@ -158,16 +167,18 @@ class Pool {
     state.outcomes[id] = outcome;
     if (state.mode !== 'serving') return void state.leases.splice(at, 1);
     const [lease] = state.leases.splice(at, 1);
-    const isQuick = waitersOf(state).length > 0 && state.promised.length === 0;
-    const waiter = isQuick ? this.#take(true) : undefined;
+    if (lease === undefined) return;
+    const { age, isOld } = lease;
+    const isQuick = waitersOf(state).length > 0 && state.promised.length === 0 && this.#mayHandOver(lease);
+    const waiter = isQuick ? this.#take(() => true) : undefined;
     if (waiter !== undefined) {
       // In the same place: it was never idle.
-      this.#noteGift(waiter.who);
-      state.leases.splice(at, 0, { ...waiter, ticks: 0, window: -1, unseen: 0 });
-      if (this.#scene.flaw === 'a lease for two' && lease !== undefined) this.#line(waiter.who).push(waiter);
+      this.#noteGift(waiter.who, lease);
+      state.leases.splice(at, 0, { ...waiter, age, isOld, ticks: 0, window: -1, unseen: 0 });
+      if (this.#scene.flaw === 'a lease for two') this.#line(waiter.who).push(waiter);
       return;
     }
-    state.idle += 1;
+    state.idle.push({ age, isOld });
     if (this.#scene.flaw !== 'an idle one stays idle') this.#match();
   }
 
@@ -190,7 +201,8 @@ class Pool {
     const { state } = this;
     const kind = state.pending.shift();
     state.health = 'up';
-    if (kind === 'dial') state.idle += 1;
+    state.wasDown = false;
+    if (kind === 'dial') state.idle.push({ age: 0, isOld: false });
     this.#match();
   }
 
@@ -198,8 +210,8 @@ class Pool {
     const { state } = this;
     state.pending.shift();
     const isAlone = this.#open + dialsIn(state.pending) === 0;
-    if (isAlone) state.health = 'down';
-    else state.health = 'pausing';
+    state.health = isAlone ? 'down' : 'pausing';
+    if (isAlone) state.wasDown = true;
     if (isAlone && this.#scene.flaw !== 'waits for what is down') this.#refuse('dial-timeout');
     this.#match();
   }
@@ -211,12 +223,27 @@ class Pool {
     state.pending = [];
     if (this.#scene.flaw !== 'waiters stay at the drain')
       this.#refuse(mode === 'drained' ? 'backend-drained' : 'draining');
-    state.idle = 0;
+    state.idle = [];
   }
 
   serve(): void {
     this.state.mode = 'serving';
     this.#match();
+    if (this.state.wasDown && dialsIn(this.state.pending) === 0) this.#dial();
+  }
+
+  /** Its processes of before live on, so the upstreams stay. */
+  restart(): void {
+    const { state } = this;
+    const old = <O extends Opened>(one: O): O => ({ ...one, isOld: true });
+    state.idle = state.idle.map(old);
+    state.leases = state.leases.map(old);
+  }
+
+  /** The newest idle upstream that takes a command of this principal. */
+  newest(who: string): Opened | undefined {
+    const takesAny = !this.#isYoung(who) || this.#scene.flaw === 'a change takes any';
+    return this.state.idle.findLast(({ age }) => takesAny || age < freshTicks);
   }
 
   tick(): void {
@@ -235,7 +262,8 @@ class Pool {
     const older = <W extends Waiter>(waiter: W): W => ({ ...waiter, ticks: waiter.ticks + 1 });
     state.promised = state.promised.map(older);
     for (const line of state.lines) line.waiters = line.waiters.map(older);
-    state.leases = state.leases.map((lease) => ({ ...older(lease), unseen: lease.unseen + 1 }));
+    state.leases = state.leases.map((lease) => aged({ ...older(lease), unseen: lease.unseen + 1 }));
+    state.idle = state.idle.map(aged);
     if (waitersOf(state).length > 0) this.#look();
   }
 
@@ -263,7 +291,7 @@ class Pool {
   }
 
   get #open(): number {
-    return this.state.idle + this.state.leases.length;
+    return this.state.idle.length + this.state.leases.length;
   }
 
   get #isDown(): boolean {
@@ -293,6 +321,29 @@ class Pool {
 
   #kindOf({ who }: { readonly who: string }): Kind {
     return this.#scene.principals[who]?.kind ?? 'change';
+  }
+
+  #isYoung(who: string): boolean {
+    return this.#kindOf({ who }) === 'change';
+  }
+
+  #takeIdle(who: string): Opened | undefined {
+    const { state } = this;
+    if (this.newest(who)?.isOld === true && this.#scene.flaw !== 'an older file is leased') this.#closeOld();
+    const found = this.newest(who);
+    state.idle = state.idle.filter((one) => one !== found);
+    return found;
+  }
+
+  #closeOld(): void {
+    this.state.idle = this.state.idle.filter(({ isOld }) => !isOld);
+  }
+
+  #mayHandOver({ age, isOld }: Opened): boolean {
+    const { flaw } = this.#scene;
+    const hasYoung = this.state.lines.some(({ who }) => this.#isYoung(who));
+    if (hasYoung && age >= freshTicks && flaw !== 'a change is handed any') return false;
+    return !isOld || flaw === 'an older file is handed over';
   }
 
   #dial(): void {
@@ -407,13 +458,16 @@ class Pool {
   }
 
   /** Takes out the next waiter, if one may be served. */
-  #take(mayServe: boolean): Waiter | undefined {
+  #take(mayServe: (who: string) => boolean): Waiter | undefined {
     const { state } = this;
-    if (!mayServe) return undefined;
     const { spent } = state;
-    const turns = [...state.round.filter((who) => who !== spent), ...(spent === undefined ? [] : [spent])];
+    const turns = [
+      ...state.round.filter((who) => who !== spent),
+      ...(spent === undefined ? [] : [spent]),
+    ].filter(mayServe);
     const hungry = turns.find((who) => !this.#hasOther(who) || !this.#isSated(who));
-    const oldest = waitersOf({ ...state, promised: [] }).toSorted((one, other) => one.id - other.id)[0]?.who;
+    const all = waitersOf({ ...state, promised: [] }).filter((waiter) => mayServe(waiter.who));
+    const oldest = all.toSorted((one, other) => one.id - other.id)[0]?.who;
     const who = this.#scene.flaw === 'the first that came' ? oldest : (hungry ?? turns[0]);
     const waiter = state.lines.find((line) => line.who === who)?.waiters[0];
     if (who === undefined || waiter === undefined) return undefined;
@@ -423,14 +477,16 @@ class Pool {
     return waiter;
   }
 
-  #lease(waiter: Waiter): void {
-    this.#noteGift(waiter.who);
-    this.state.leases.push({ ...waiter, ticks: 0, window: -1, unseen: 0 });
+  #lease(waiter: Waiter, { age, isOld }: Opened): void {
+    this.#noteGift(waiter.who, { age, isOld });
+    this.state.leases.push({ ...waiter, age, isOld, ticks: 0, window: -1, unseen: 0 });
   }
 
-  /** For the invariant of the half. */
-  #noteGift(who: string): void {
+  /** For the invariants of what begins on which upstream. */
+  #noteGift(who: string, { age, isOld }: Opened): void {
     const { state } = this;
+    if (isOld) state.wrong = 'an older file';
+    if (this.#isYoung(who) && age >= freshTicks) state.wrong = 'an old one for a change';
     const isHungry = state.lines.some(
       (line) => line.who !== who && line.waiters.length > 0 && !this.#isSated(line.who),
     );
@@ -448,13 +504,14 @@ class Pool {
   #match(): void {
     const { state } = this;
     if (state.mode !== 'serving') return;
+    if (waitersOf(state).length > 0 && this.#scene.flaw !== 'an older file is leased') this.#closeOld();
     for (const waiter of state.promised) {
       const { who } = waiter;
+      const idle = this.newest(who);
       if (this.#heldBy(who) >= this.#half && this.#hasOther(who)) this.#breakPromise(waiter);
-      else if (state.idle > 0) {
-        state.idle -= 1;
+      else if (idle !== undefined) {
         this.#delete(waiter);
-        this.#lease(waiter);
+        this.#give(waiter, idle);
       }
     }
     for (let last = state.promised.at(-1); last !== undefined; last = state.promised.at(-1)) {
@@ -462,17 +519,26 @@ class Pool {
       this.#breakPromise(last);
     }
     for (;;) {
-      const isFree = state.idle > 0 || dialsIn(state.pending) > state.promised.length;
-      const waiter = this.#take(isFree || (this.#mayDial && this.hasRoom));
+      const isFree = dialsIn(state.pending) > state.promised.length;
+      const mayBegin = this.#mayDial && (this.hasRoom || state.idle.length > 0);
+      const waiter = this.#take((who) => isFree || mayBegin || this.newest(who) !== undefined);
       if (waiter === undefined) return;
-      if (state.idle > 0) {
-        state.idle -= 1;
-        this.#lease(waiter);
+      const idle = this.newest(waiter.who);
+      if (idle !== undefined) {
+        this.#give(waiter, idle);
         continue;
       }
       state.promised.push(waiter);
-      if (dialsIn(state.pending) < state.promised.length) this.#dial();
+      if (dialsIn(state.pending) >= state.promised.length) continue;
+      this.#dial();
+      // It is replaced: too old for this waiter.
+      if (state.idle.shift() !== undefined) this.#match();
     }
+  }
+
+  #give(waiter: Waiter, idle: Opened): void {
+    this.state.idle = this.state.idle.filter((one) => one !== idle);
+    this.#lease(waiter, idle);
   }
 
   get #firsts(): Waiter[] {

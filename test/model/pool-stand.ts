@@ -8,10 +8,11 @@ import type { Connect, Transport } from '../../src/ports/transport.js';
 import { type Leasing, openPool, type PooledStory } from '../gateway/pool/pooled.js';
 import { settle } from '../kit/fake-clock.js';
 import { greeting, memoryTarget } from '../kit/memory-backend.js';
-import { createMemoryTransport } from '../kit/memory-transport.js';
+import { createMemoryTransport, type MemoryPeer } from '../kit/memory-transport.js';
 import { Beside, type Choose } from './explore.js';
 import { poolModel } from './pool-model.js';
 import {
+  freshTicks,
   type Kind,
   minRate,
   type PoolState,
@@ -30,6 +31,7 @@ const limits = {
   idleTimeoutMs: 1e9,
   maxLifetimeMs: 1e9,
   lookEveryMs: 1e9,
+  freshForMs: freshTicks * tickMs,
 };
 
 interface Connecting {
@@ -49,6 +51,7 @@ export class PoolStand {
   #given: Record<number, string> = {};
   readonly #connecting: Connecting[] = [];
   readonly #transports: Transport[] = [];
+  readonly #peers: MemoryPeer[] = [];
 
   constructor(scene: Scene, choose: Choose) {
     this.beside = new Beside(poolModel(scene));
@@ -97,8 +100,9 @@ export class PoolStand {
     const { pool, clock } = this.#story;
     const [first = '', second = '', third = ''] = name.split(' ');
     if (second === 'asks') {
-      const { origin = first } = this.#scene.principals[first] ?? {};
-      this.#leasings.set(this.beside.state.last, this.#story.lease({ principal: first, origin }));
+      const { origin = first, kind } = this.#scene.principals[first] ?? {};
+      const asked = { principal: first, origin, isYoung: kind === 'change' };
+      this.#leasings.set(this.beside.state.last, this.#story.lease(asked));
     } else if (first === 'lease') {
       const leasing = this.#leasings.get(before.leases[Number(second)]?.id ?? 0);
       await leasing?.finish(third === 'ends' ? undefined : 'not-reusable');
@@ -108,11 +112,13 @@ export class PoolStand {
     } else if (name === 'a dial succeeds') {
       const { transport, peer } = createMemoryTransport();
       this.#transports.push(transport);
+      this.#peers.push(peer);
       peer.send(greeting(2));
       this.#connecting.shift()?.resolve(transport);
     } else if (name === 'a dial fails') {
       this.#connecting.shift()?.reject(new UpstreamFault('dial-timeout', 'it does not answer'));
-    } else if (name === 'a tick') await clock.advance(tickMs);
+    } else if (name === 'another socket file') for (const peer of this.#peers) peer.replace();
+    else if (name === 'a tick') await clock.advance(tickMs);
     else if (name === 'ten ticks') await clock.advance(10 * tickMs);
     else if (name === 'is drained') pool.setDrained(true);
     else if (name === 'serves again') pool.setDrained(false);
@@ -152,7 +158,7 @@ export class PoolStand {
     assert.deepEqual(
       { idle, leased, waiters, dialing, health, connecting: this.#connecting.length },
       {
-        idle: state.idle,
+        idle: state.idle.length,
         leased: state.leases.length,
         waiters: all.length,
         dialing: dials,

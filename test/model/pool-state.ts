@@ -9,6 +9,8 @@ export const tooLateTicks = 20;
 export const transferTicks = 6;
 const speedTicks = 4;
 export const windowTicks = 20;
+/** `fresh_for`, 1 s: an upstream of so many ticks takes no change. */
+export const freshTicks = 2;
 
 /** `slow`: 100 KB/s; `stall`: nothing moves; `fast`: never waited for; `change`: may not be ended. */
 export type Kind = 'slow' | 'stall' | 'fast' | 'change';
@@ -36,7 +38,18 @@ export type PoolFlaw =
   | 'an idle one stays idle'
   | 'waiters stay at the drain'
   | 'empty lines stay'
-  | 'waits for what is down';
+  | 'waits for what is down'
+  | 'a change takes any'
+  | 'a change is handed any'
+  | 'an older file is leased'
+  | 'an older file is handed over';
+
+export interface Opened {
+  /** Ticks since its dial, up to `freshTicks`. */
+  readonly age: number;
+  /** Another socket file is at its path. */
+  readonly isOld: boolean;
+}
 
 export interface Waiter {
   readonly id: number;
@@ -44,7 +57,7 @@ export interface Waiter {
   readonly ticks: number;
 }
 
-export interface Lease extends Waiter {
+export interface Lease extends Waiter, Opened {
   /** Ticks between the first check of its window and the last; -1: none. */
   readonly window: number;
   /** Ticks since the last check. */
@@ -54,9 +67,12 @@ export interface Lease extends Waiter {
 export interface PoolState {
   mode: 'serving' | 'drained' | 'draining';
   health: 'up' | 'pausing' | 'retrying' | 'down' | 'probing';
+  /** It was down, and no dial has succeeded since. */
+  wasDown: boolean;
   /** Connections that are being made, in order. */
   pending: ('dial' | 'probe')[];
-  idle: number;
+  /** The one that was released last is the last. */
+  idle: Opened[];
   /** In the order in which they were leased. */
   leases: Lease[];
   promised: Waiter[];
@@ -76,6 +92,10 @@ export interface PoolState {
 
 export function waitersOf({ promised, lines }: PoolState): Waiter[] {
   return [...promised, ...lines.flatMap(({ waiters }) => waiters)];
+}
+
+export function aged<O extends Opened>(opened: O): O {
+  return { ...opened, age: Math.min(freshTicks, opened.age + 1) };
 }
 
 export function dialsIn(pending: PoolState['pending']): number {

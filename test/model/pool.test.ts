@@ -28,12 +28,12 @@ const one: Scene = {
 const four: Scene = {
   connections: 4,
   queue: 5,
-  principals: { a: { origin: 'x', kind: 'slow' }, b: { origin: 'y', kind: 'fast' } },
+  principals: { a: { origin: 'x', kind: 'slow' }, b: { origin: 'y', kind: 'change' } },
 };
 const scenes: readonly (readonly [name: string, scene: Scene])[] = [
   ['two upstreams, two of three principals from one place', two],
   ['one upstream, and a principal that changes mail', one],
-  ['four upstreams', four],
+  ['four upstreams, and a principal that changes mail', four],
 ];
 
 for (const [name, scene] of scenes)
@@ -48,14 +48,19 @@ const flaws: readonly (readonly [PoolFlaw, string])[] = [
   ['its own are ended', 'no principal loses a lease for itself'],
   ['the first that came', 'nobody is given more than half while another waits with less'],
   ['nobody is ended', 'a principal without a lease does not wait beside transfers above their share'],
-  ['an idle one stays idle', 'no upstream is idle while somebody waits'],
+  ['an idle one stays idle', 'no upstream is idle while somebody waits that may have it'],
   ['waiters stay at the drain', 'after a drain nothing waits, is idle or is dialled'],
   ['empty lines stay', 'each line has waiters, and each has a turn'],
   ['waits for what is down', 'nobody waits for a backend that is down'],
+  ['a change takes any', 'no change begins on an upstream that was dialled before'],
+  ['a change is handed any', 'no change begins on an upstream that was dialled before'],
+  ['an older file is leased', 'nothing begins on an upstream of an older socket file'],
+  ['an older file is handed over', 'nothing begins on an upstream of an older socket file'],
 ];
 void test('each planted error breaks its invariant', (t) => {
   const { a = assert.fail(), b = assert.fail() } = one.principals;
   findFlaws(t, flaws, (flaw) => {
+    if (flaw.startsWith('a change')) return poolModel({ ...one, flaw });
     const isOne = flaw === 'nobody is ended' || flaw === 'a lease for two';
     return poolModel({ ...(isOne ? { ...one, principals: { a, b } } : two), flaw });
   });

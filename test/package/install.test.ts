@@ -57,7 +57,6 @@ for (const prefix of ['/usr', '/opt/gate']) {
     for (const path of [
       'systemd/system/dovegate@.socket',
       'systemd/system/dovegate-fleet.service',
-      'systemd/system/dovegate-fleet-people.service',
       'systemd/system/dovegate-page.service',
       'systemd/system/dovegate-page.socket',
       'sysusers.d/dovegate.conf',
@@ -82,7 +81,7 @@ for (const prefix of ['/usr', '/opt/gate']) {
       (path) => !lstatSync(at(path)).isSymbolicLink() && (statSync(at(path)).mode & 0o044) !== 0o044,
     );
     assert.deepEqual(closed, []);
-    for (const path of ['dist/web/index.html', 'dist/web/style.css', 'dist/web/page.js'])
+    for (const path of ['scripts/names.sh', 'dist/web/index.html', 'dist/web/style.css', 'dist/web/page.js'])
       assert.ok(existsSync(at(`${prefix}/lib/dovegate/${path}`)), path);
     assert.equal(statSync(at('/etc/dovegate/credentials')).mode & 0o777, 0o700);
     assert.equal(statSync(at(`${prefix}/lib/dovegate/dist`)).mode & 0o777, 0o755);

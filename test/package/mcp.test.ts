@@ -85,7 +85,8 @@ void test('tools for agents by themselves', { timeout: 240_000 }, async (t) => {
     from: [127.0.0.0/8]
     keys:
       agent: { hash: "sha256$676f9fd7336f663224ad4daa7266ad59ac81cd37c80b61bd2b47e36da039bea9", policy: support }`,
-    policy: '\n    users: ["*@example.org"]\n    use: [presets/agent]',
+    policy:
+      '\n    users: ["*@example.org"]\n    limits: { at_once: 1 }\n    allow: [{ command: quota get, reason: required }, { command: mailbox subscribe, reason: required }, { command: fetch, reason: required, where: { field: [uid] } }]',
     files: {
       'agent.key': `${key}\n`,
       'tls.crt': server.certificatePem,

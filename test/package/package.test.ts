@@ -104,7 +104,14 @@ void test('package.json lists what runs; that of the package only what is not in
 });
 
 void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
-  const wanted = ['dist/main.js', 'dist/sbom.cdx.json', 'package.json', 'LICENSE', 'CHANGELOG.md'];
+  const wanted = [
+    'dist/main.js',
+    'scripts/names.sh',
+    'dist/sbom.cdx.json',
+    'package.json',
+    'LICENSE',
+    'CHANGELOG.md',
+  ];
   const ofPage = ['index.html', 'style.css', 'icon.svg', 'page.js'].map((name) => `dist/web/${name}`);
   for (const path of [...wanted, ...ofPage]) assert.ok(packed.includes(path), path);
   const single = new Set([
@@ -116,6 +123,7 @@ void test('the published package holds the program, its configuration and its pa
     'package.json',
     'scripts/dovecot-files.sh',
     'scripts/install.mjs',
+    'scripts/names.sh',
     'scripts/old-systemd.sh',
     'src/README.md',
   ]);

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { filesBelow, root } from '../architecture/project.js';
+import { root } from '../architecture/project.js';
 
 const copied =
   'package.json package-lock.json tsconfig.json tsconfig.web.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/copy-web.mjs scripts/release.mjs';
@@ -209,16 +209,6 @@ void test('the first release has the version that is there; a file of changes/ t
       release('0.2.0', '--dry-run').output,
       /^refused: changes\/other\.md is not named security-, /,
     );
-  });
-});
-
-void test('every file in changes/ of this tree names a kind that a release knows', () => {
-  withProject(({ at, run, release }) => {
-    for (const name of filesBelow('changes')) cpSync(join(root, name), join(at, name));
-    run('git', 'add', '.');
-    run('git', 'commit', '--quiet', '--message', 'changes');
-    const { status, output } = release('0.2.0', '--dry-run');
-    assert.equal(status, 0, output);
   });
 });
 

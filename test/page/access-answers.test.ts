@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import { bounds } from '../../src/bounds/bounds.js';
 import type { Endpoint } from '../../src/domain/admin/page/api.js';
 import { type AccessParts, createAccessHandlers } from '../../src/page/access-answers.js';
 import type { Note } from '../../src/page/daemon.js';
@@ -187,14 +186,13 @@ void test('a review without a record, without a thread, of what there is not', a
   assert.equal(records.length, 1);
 });
 
-// bounds.reviewYamlChars
 void test('the text of a policy has a bound', async () => {
   const { ask, tasks } = desk(undefined, () => ({ kind: 'checked', value: { problems: [] } }));
   const check = (chars: number) =>
     ask('check', JSON.stringify({ policy: 'support', yaml: 'x'.repeat(chars) }));
-  await check(bounds.reviewYamlChars);
+  await check(48 * 1024);
   assert.equal(tasks.length, 1);
-  const refused = await check(bounds.reviewYamlChars + 1);
+  const refused = await check(48 * 1024 + 1);
   assert.equal(refused.status, 400);
   assert.match(JSON.stringify(refused.value), /at most 49152 characters/);
   assert.equal(tasks.length, 1);

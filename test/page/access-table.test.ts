@@ -97,6 +97,7 @@ void test('what may be asked for, in the words of `can`, and who approves it', (
     {
       command: 'fetch',
       effect: 'read',
+      content: 'yes',
       says: [
         'approved by 1 person, for 1h, for one command line, 3 times',
         'also what mails say',

@@ -472,7 +472,6 @@ void test('no record, no sign-in of an auditor; on call may look while the disk 
   assert.equal(logged.filter((text) => text?.includes('no space')).length, usual.length);
 });
 
-// bounds.personRequests
 void test('requests of one session at once have a limit, and a long body has one', async () => {
   const waiting: (() => void)[] = [];
   const handlers: PageHandlers = {

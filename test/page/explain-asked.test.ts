@@ -102,6 +102,12 @@ void test('denied: the nearest rule, and what it misses; a reason that is demand
   // Bert is let in by a group, which a test has to name.
   assert.match(near.explained.test ?? '', /as: \{ user: bert, groups: \[helpdesk\] \}/);
   assert.ok(passes(near.explained.test));
+  const shownBy = async (words: string): Promise<string | undefined> =>
+    (await answerTo({ ...line, words: words.split(' ') })).explained.content;
+  assert.deepEqual(
+    [await shownBy('fetch uid all'), await shownBy('fetch hdr all'), await shownBy('search subject x')],
+    [undefined, 'yes', 'searched'],
+  );
   const asked = { ...line, words: 'flags add \\Seen mailbox Trash'.split(' ') };
   const silent = await answerTo(asked);
   assert.equal(silent.explained.decision, 'deny');
@@ -165,7 +171,6 @@ void test('what is no question', async () => {
   assert.match(await refusalOf({ ...web, json: `[["${'x'.repeat(300)}",{},""]]` }), /^400 .*300 bytes/);
 });
 
-// bounds.grantLineBytes
 void test('a denial has the lines that would allow it, for a line of an ordinary length', async () => {
   const asked = { listener: 'support', user: 'bob', uid: 7 };
   const { explained } = await answerTo({ ...asked, words: ['mailbox', 'create', 'New'] });
@@ -185,7 +190,7 @@ void test('a denial has the lines that would allow it, for a line of an ordinary
   const lookUp = () => Promise.resolve({ name: 'anna', gids: [500] });
   for (const [count, has] of [
     [100, true],
-    [bounds.grantLineBytes / 8, false],
+    [(4 * 1024) / 8, false],
   ] as const) {
     const words = ['mailbox', 'create', ...Array.from({ length: count }, (_, at) => `New-${1000 + at}`)];
     const found = await explainAsked({ ...asked, words }, long, clock, lookUp);

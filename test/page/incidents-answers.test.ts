@@ -3,17 +3,18 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import { readIncidents } from '../../src/adapters/views/read-incidents.js';
 import type { Incidents } from '../../src/domain/admin/page/history.js';
 import type { JournalRecord } from '../../src/domain/records/audit/record.js';
+import { notUpBefore } from '../../src/domain/records/audit/turns.js';
 import { createIncidentsAnswers } from '../../src/page/incidents-answers.js';
 import { createLooks } from '../../src/page/looks.js';
 import { recordsOf, startMs, writeJournal } from '../adapters/views/written-journal.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { openFolder } from '../kit/folder.js';
+import { held, locked, unlocked } from '../kit/lock-records.js';
 import { doorHead } from '../kit/now.js';
+import { openIncidents, viewer } from '../kit/page-incidents.js';
 
-const viewer: PageCaller = { name: 'vera', roles: ['view'], users: undefined, from: [] };
 const limited: PageCaller = { name: 'lim', roles: ['audit'], users: ['*@example.org'], from: [] };
 const hourMs = 3_600_000;
 const second = 1_000;
@@ -94,34 +95,9 @@ function past(atMs: number): readonly JournalRecord[] {
 function open(t: TestContext, records: readonly JournalRecord[], wallMs: number, timeMs?: number) {
   const directory = openFolder(t);
   writeJournal(directory, records);
-  const clock = { ...createFakeClock(), wallMs: () => wallMs };
-  let asked = 0;
-  const answers = createIncidentsAnswers(
-    clock,
-    {
-      told: { head: { ...doorHead, directory }, settings: Object(undefined), numbers: undefined },
-      away: undefined,
-    },
-    {
-      incidents: (task) => {
-        asked += 1;
-        return readIncidents({ ...task, timeMs: timeMs ?? task.timeMs }, clock);
-      },
-    },
-  );
-  t.after(() => answers.close());
-  const ask = async (who = viewer): Promise<Incidents> => {
-    const call = {
-      params: [],
-      body: '',
-      who,
-      isStill: () => true,
-      signal: new AbortController().signal,
-    } as const;
-    const reply = await answers.incidents({ endpoint: 'incidents', ...call });
-    return 'body' in reply ? JSON.parse(reply.body) : assert.fail('in pieces');
-  };
-  return { ask, asked: () => asked };
+  const incidents = openIncidents(directory, wallMs, timeMs);
+  t.after(() => incidents.close());
+  return incidents;
 }
 
 const expected = [
@@ -130,7 +106,7 @@ const expected = [
     'restarted',
     320,
     undefined,
-    'dovegate crashed or was killed, and was started again. 2 commands were under way and got no answer: whether they ran is not known, and 1 of them may have changed something.',
+    'dovegate was started again, and no record says that it was stopped: it crashed, was killed, or its disk took no records any more. 2 commands have no end on record: whether they ran is not known, and 1 of them may have changed something.',
     310,
   ],
   [
@@ -168,7 +144,15 @@ void test('an hour later: when, how long, why, by whom, what it has cost', async
     [
       ['A', 'read'],
       ['B', 'destroy'],
-    ].map(([id, effect]) => ({ id, command: 'fetch', effect, principal: 'bob@support', backend: 'mail1' })),
+    ].map(([id, effect]) => ({
+      id,
+      command: 'fetch',
+      effect,
+      // Its record has no arguments.
+      content: 'maybe',
+      principal: 'bob@support',
+      backend: 'mail1',
+    })),
   );
   await ask();
   assert.equal(asked(), 1, 'the journal is not read for each who asks');
@@ -193,6 +177,34 @@ void test('what is older than a day is not shown', async (t) => {
   assert.deepEqual((await ask()).rows, []);
 });
 
+void test('a crash is since the last record before it, and has lost what it left open, also where a segment begins with its start', async (t) => {
+  const left = { event: 'completion', outcome: 'unknown', error: 'stopped', command: 'fetch' } as const;
+  const start = { time: startMs + 70_000, event: 'start', last_seq: 2 } as const;
+  const ended = { ...left, time: startMs + 70_000 };
+  const [admission = assert.fail()] = recordsOf(1);
+  const records = [
+    { ...admission, id: 'A' },
+    { ...admission, id: 'B', time: startMs + 10_000 },
+    // Each segment has two.
+    { ...ended, id: 'A' },
+    { ...ended, id: 'B' },
+    start,
+    admission,
+  ];
+  for (const timeMs of [undefined, 0]) {
+    const { ask } = open(t, records, startMs + hourMs, timeMs);
+    let answer = await ask();
+    for (let turns = 0; answer.trouble !== undefined && turns < 9; turns += 1) answer = await ask();
+    assert.deepEqual(
+      answer.rows.map(({ since, left: lost }) => [
+        Date.parse(since ?? '') - startMs,
+        lost?.map(({ id }) => id),
+      ]),
+      [[10_000, ['A', 'B']]],
+    );
+  }
+});
+
 void test('a stop in good order before the day that is shown is a stop, and a drain of then still one', async (t) => {
   const drain = past(startMs).slice(-1);
   const commands = recordsOf(2).slice(0, 2);
@@ -210,6 +222,59 @@ void test('a stop in good order before the day that is shown is a stop, and a dr
       [hourMs, 'dovegate was stopped and started again.'],
     ],
   );
+});
+
+void test('an outage since before the day that is shown, which a restart found again, is since its beginning', async (t) => {
+  const down = { time: startMs, event: 'backend', action: 'down', backend: 'mail2' } as const;
+  const again = { ...down, time: startMs + 20_000, reason: notUpBefore };
+  const start = { time: startMs + 10_000, event: 'start', last_seq: 7 } as const;
+  // They are in one segment.
+  const before = recordsOf(6).slice(0, 6);
+  const { ask } = open(t, [...before, down, start, again], startMs + 30 * hourMs);
+  assert.deepEqual(
+    (await ask()).rows.map(({ since, text }) => [Date.parse(since ?? '') - startMs, text]),
+    [[0, 'mail2 is down. dovegate was restarted meanwhile.']],
+  );
+});
+
+void test('locks and holds: whom, by whom, why, how each ended, once however many copies; a mail user for who may see that mail', async (t) => {
+  const copy = { carried: true, at: new Date(startMs).toISOString() } as const;
+  const { ask } = open(
+    t,
+    [
+      held('H1', startMs + 40 * second, copy),
+      locked('L1', startMs + 60 * second),
+      { ...held('H1', startMs + 70 * second, copy) },
+      { ...unlocked('L1', startMs + 90 * second) },
+      locked('L2', startMs + 100 * second, { to: 'dave' }),
+      { time: startMs + 160 * second, event: 'lock', action: 'expired', lock: 'L2', to: 'dave' },
+      ...recordsOf(1),
+    ],
+    startMs + hourMs,
+  );
+  const told = async (who?: PageCaller): Promise<readonly unknown[]> =>
+    (await ask(who)).rows.map(({ kind, since, until, text }) => [
+      kind,
+      ...[since, until].map((time) => time && (Date.parse(time) - startMs) / second),
+      text.replaceAll(/ (?:since|until) \{[^}]*\}/g, ''),
+    ]);
+  const hold = (about: string) => [
+    'held',
+    0,
+    undefined,
+    `${about}; what could destroy, hide, move or change its mail is refused.`,
+  ];
+  const others = [
+    ['locked', 100, 160, 'dave was locked by root: her laptop was stolen. It ended by itself.'],
+    ['locked', 60, 90, 'carol was locked by root: her laptop was stolen. root lifted it: it was found.'],
+  ];
+  assert.deepEqual(await told(), [hold('a mailbox is held by root, reason: that of hold H1'), ...others]);
+  const auditor = { ...viewer, roles: ['audit', 'view'] } as const;
+  assert.deepEqual(await told(auditor), [
+    hold('user bob@example.org is held by root, reason: case 17'),
+    ...others,
+  ]);
+  assert.deepEqual(await told(limited), []);
 });
 
 void test('in threads of looks: each answer gives its place back', async (t) => {

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { systemClock } from '../../src/adapters/host/clock.js';
-import { bounds } from '../../src/bounds/bounds.js';
 import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../src/domain/records/audit/ledger.js';
 import { createLooks, LookRefused, type Looks } from '../../src/page/looks.js';
@@ -68,10 +67,9 @@ void test('a thread is used again, one that fails is not', async (t) => {
   assert.notEqual(await read('d'), first);
 });
 
-// bounds.personLooks
 void test('a person has a few at once, until the answers were taken; who leaves the queue takes no place', async (t) => {
   const { looks, read, readLong } = desk(t);
-  const takings = Array.from({ length: bounds.personLooks - 1 }, () => new AbortController());
+  const takings = Array.from({ length: 4 - 1 }, () => new AbortController());
   for (const { signal } of takings) await read('a', {}, signal);
   const leaving = new AbortController();
   // One that nobody reads on.
@@ -90,7 +88,7 @@ void test('a person has a few at once, until the answers were taken; who leaves 
   leaving.abort(new Error('gone'));
   await next;
   // Who waits for a place at the end gets none.
-  const others = Array.from({ length: bounds.personLooks + 1 }, () => read('c', stuck));
+  const others = Array.from({ length: 4 + 1 }, () => read('c', stuck));
   looks.close();
   for (const each of others) await assert.rejects(each, /^Error: dovegate is stopping$/);
   await assert.rejects(read('a'), LookRefused);
@@ -107,7 +105,6 @@ void test('who leaves ends the thread that reads for him', async (t) => {
   assert.notEqual(await read('c'), first);
 });
 
-// bounds.lookHeapMiB
 void test('a thread that takes too much memory ends, and nothing else does', async (t) => {
   const { read } = desk(t);
   await assert.rejects(read('a', { mib: 450 }), /memory/);

@@ -67,6 +67,14 @@ void test('names of operators command no spreadsheet and make no further cell', 
 });
 
 /** A daemon that makes a state each time that it is told to. */
+/** As everybody may know it. */
+const heldProblem = (at: number): Now['head']['problems'][number] => ({
+  code: 'held',
+  key: `held H${at}`,
+  text: 'a mailbox is held',
+  isDegrading: false,
+});
+
 function desk() {
   const clock = createFakeClock();
   let wake = (): void => undefined;
@@ -74,6 +82,8 @@ function desk() {
     clock,
     now: emptyNow,
     users: [] as readonly string[],
+    /** Each of them is held. */
+    isHeld: false,
     /** Why the daemon does not answer. */
     away: undefined as string | undefined,
     made: 0,
@@ -109,8 +119,10 @@ function desk() {
           owner: 'policy',
         })),
         runningCount: users.length,
+        ...(story.isHeld && { head: { ...story.now.head, problems: users.map((_, at) => heldProblem(at)) } }),
       };
-      yield { now, runningUsers: users, troubleUsers: users };
+      const namedProblems = users.map((user, at) => ({ key: `held H${at}`, user, text: `${user} is held` }));
+      yield { now, runningUsers: users, troubleUsers: users, namedProblems };
       if (!signal.aborted)
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -237,6 +249,7 @@ const users = [
 void test('a view sees the users that it covers, and no byte of another; one that is narrowed sees no exchange', async () => {
   const story = desk();
   story.users = users;
+  story.isHeld = true;
   const limits = { roles: ['audit', 'view'], users: ['*@example.org'] } as const;
   const [nobody, all] = [story.watch(), story.watch(auditor)];
   const [limited, narrowed] = [story.watch(limits), story.watch({ ...limits, roles: ['audit'] })];
@@ -251,6 +264,10 @@ void test('a view sees the users that it covers, and no byte of another; one tha
       rows.flatMap((row) => ('user' in row ? [row.user] : [])),
       ['*@example.org', 'alice@example.org'],
     );
+  const heldIn = (reader: typeof all): readonly string[] =>
+    reader.now().head.problems.flatMap(({ text }) => (text === 'a mailbox is held' ? [] : [text]));
+  assert.deepEqual(heldIn(limited), ['*@example.org is held', 'alice@example.org is held']);
+  assert.equal(heldIn(all).length, users.length - 1);
   assert.deepEqual(
     all.now().running.map(({ user = '' }) => user),
     users.toReversed(),

@@ -13,7 +13,7 @@ import { encodeBody } from '../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../src/domain/records/audit/ledger.js';
 import { formatTime } from '../../src/domain/records/audit/record.js';
 import { type ReviewTask, review } from '../../src/page/review-task.js';
-import { settingsLines } from '../../src/setup/configuration-lines.js';
+import { settingsText } from '../../src/setup/configuration-text.js';
 import { writeJournal } from '../cli/desk.js';
 import { admission, recordedMs, type Sent } from '../domain/judging/review/recording.js';
 import { createFakeClock } from '../kit/fake-clock.js';
@@ -39,9 +39,9 @@ function settingsIn(text: string): Settings {
   return read;
 }
 
-const linesOf = (text: string): readonly string[] => [...settingsLines(settingsIn(text))];
+const crossedOf = (text: string): string => settingsText(settingsIn(text));
 
-const settings = linesOf(configuration);
+const settings = crossedOf(configuration);
 const mailUsers = { characters: 'abcdefghijklmnopqrstuvwxyz@.', default_realm: 'example.com' };
 
 function taskIn(
@@ -50,18 +50,18 @@ function taskIn(
     kind = 'suggest',
     policy = 'watch',
     yaml = '',
-    lines = settings,
+    crossed = settings,
     statement = '',
   }: {
     kind?: Exclude<ReviewTask['kind'], 'policies'>;
     policy?: string;
     yaml?: string;
-    lines?: readonly string[];
+    crossed?: string;
     statement?: string;
   } = {},
 ): ReviewTask {
   const directory = join(folder, 'audit');
-  return { kind, mailUsers, yaml, settings: lines, directory, policy, sinceMs: 0, statement };
+  return { kind, mailUsers, yaml, settings: crossed, directory, policy, sinceMs: 0, statement };
 }
 
 /** As the page puts it together. */
@@ -195,7 +195,6 @@ void test('a text with errors is not replayed; their lines are those of the text
   }
 });
 
-// bounds.reviewReadMs
 void test('reading ends in time, and says how far it came', async (t) => {
   const folder = openFolder(t);
   const sent = { listener: 'audit', user: 'bob@example.com', words: ['mailbox', 'list'] };
@@ -223,7 +222,6 @@ void test('a policy that is not served', async (t) => {
   assert.deepEqual(found, { kind: 'refused', text: 'there is no policy "support" any more' });
 });
 
-// bounds.reviewChanges
 void test('of many changes 50 are shown, and all are counted', async (t) => {
   const folder = openFolder(t);
   const sent = { listener: 'audit', user: 'bob@example.com' };
@@ -243,7 +241,6 @@ void test('of many changes 50 are shown, and all are counted', async (t) => {
   assert.equal(found.value.result?.changes.length, 50);
 });
 
-// bounds.reviewGroups
 void test('of many groups 200 are shown, and a note has their number', async (t) => {
   const folder = openFolder(t);
   const boxes = Array.from({ length: 205 }, (_, at) => `Box${at}`);
@@ -262,7 +259,7 @@ ${boxes.map((box) => `      - { command: mailbox delete, where: { mailbox: ${box
     boxes.map((box, at) => ({ ...sent, words: ['mailbox', 'delete', box], atMs: recordedMs + at })),
     many,
   );
-  const found = await review(taskIn(folder, { lines: linesOf(many) }), createFakeClock());
+  const found = await review(taskIn(folder, { crossed: crossedOf(many) }), createFakeClock());
   assert.ok(found.kind === 'suggested', JSON.stringify(found));
   assert.equal(found.value.groups.length, 200);
   assert.deepEqual(found.value.looked.notes, ['There are 205 groups; the first 200 are here.']);
@@ -276,7 +273,7 @@ void test('what the policy has besides stays: presets, denials, rules that nobod
     'use: [presets/support-desk], deny: [index], allow: [sieve get] }',
   );
   writeJournal(folder, [seen, seen], text);
-  const task = taskIn(folder, { lines: linesOf(text) });
+  const task = taskIn(folder, { crossed: crossedOf(text) });
   const found = await review(task, createFakeClock());
   assert.ok(found.kind === 'suggested', JSON.stringify(found));
   const yaml = textOf(found.value, ['sieve list']);
@@ -360,7 +357,6 @@ const allowing = (allow: string): string =>
     `users: ["*@example.com"], allow: [${allow}]`,
   );
 
-// bounds.reviewPeriods
 void test('of many changes of the policies the last 200 are shown, and a note has their number', async (t) => {
   const [one, two] = [allowing('quota get'), allowing('quota get, expunge')];
   const all = Array.from({ length: 203 }, (_, at) => ({ text: at % 2 === 0 ? one : two, by: 'root' }));

@@ -1,7 +1,6 @@
 // From counts of the daemon to what charts show: differences in steps, gaps where nothing is known, and a memory with a bound.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds } from '../../src/bounds/bounds.js';
 import type { DoorTraffic } from '../../src/domain/admin/door/door.js';
 import type { HistoryOf, Series, Span } from '../../src/domain/admin/page/history.js';
 import { percentile, TrafficHistory } from '../../src/page/traffic-history.js';
@@ -22,9 +21,7 @@ const team = (name: string, ended: number, more: Partial<Team> = {}): Team => ({
 });
 
 function traffic(teams: readonly Team[], more: Partial<DoorTraffic> = {}): DoorTraffic {
-  const ended = teams.reduce((sum, each) => sum + each.ended, 0);
-  const gate = { ...team('', ended), journalBytes: ended * 100 };
-  return { run: 'first', bounds: bucketBounds, gate, teams, backends: [], ...more };
+  return { run: 'first', bounds: bucketBounds, teams, backends: [], ...more };
 }
 
 /** A history and its clock: `take` samples after a time. */
@@ -75,11 +72,6 @@ void test('rates are differences a second, labelled with the time of the wall; m
       },
     ],
   });
-  const [gate] = kept.seriesOf('gate');
-  assert.deepEqual(
-    [gate?.name, gate?.rate, gate?.journalBytes, gate?.waiting],
-    ['gate', [10.5, 1], [1050, 100], [0, 0]],
-  );
 });
 
 void test('one slow command in a step of its own is not the p99 of the whole time', () => {
@@ -92,24 +84,17 @@ void test('one slow command in a step of its own is not the p99 of the whole tim
   assert.deepEqual([all.rate, all.p99], [50.05, 9.91]);
 });
 
-void test('backends have what waits and is open at the end of a step', () => {
-  const mail1 = (ended: number, waiting: number, upstreams: number): Partial<DoorTraffic> => ({
-    backends: [{ ...team('mail1', ended), waiting, upstreams }],
+void test('backends have what waits at the end of a step', () => {
+  const mail1 = (ended: number, waiting: number): Partial<DoorTraffic> => ({
+    backends: [{ ...team('mail1', ended), waiting }],
   });
-  const kept = begin(traffic([], mail1(0, 9, 9)));
-  kept.take(traffic([], mail1(100, 3, 4)));
-  for (let step = 0; step < 5; step += 1) kept.take(traffic([], mail1(100, 1, 2)));
+  const kept = begin(traffic([], mail1(0, 9)));
+  kept.take(traffic([], mail1(100, 3)));
+  for (let step = 0; step < 5; step += 1) kept.take(traffic([], mail1(100, 1)));
   const [backend] = kept.seriesOf('backends');
-  assert.deepEqual(
-    [backend?.waiting, backend?.upstreams],
-    [
-      [3, 1, 1, 1, 1, 1],
-      [4, 2, 2, 2, 2, 2],
-    ],
-  );
+  assert.deepEqual(backend?.waiting, [3, 1, 1, 1, 1, 1]);
   const [minute] = kept.seriesOf('backends', '24h');
-  assert.deepEqual([minute?.rate, minute?.waiting, minute?.upstreams], [[1.667], [1], [2]]);
-  assert.deepEqual(kept.seriesOf('gate')[0]?.waiting, [3, 1, 1, 1, 1, 1]);
+  assert.deepEqual([minute?.rate, minute?.waiting], [[1.667], [1]]);
 });
 
 void test('a sample that is late or early does not change the rate; a step is as long as it was', () => {
@@ -191,7 +176,7 @@ void test('an hour in steps of 10 s, a day in minutes, and nothing older', () =>
   assert.equal(kept.team('a', '24h').rate.filter((each) => each === null).length, 119);
 });
 
-void test('beyond bounds.historyBytes the smallest are one series, with their percentiles, and the larger ones get their own', () => {
+void test('beyond (8 * 1024 ** 2) the smallest are one series, with their percentiles, and the larger ones get their own', () => {
   const names = Array.from({ length: 400 }, (_, index) => `team${index}`);
   const long = [...Array(15).keys()];
   const many = (round: number, big = '') =>
@@ -205,7 +190,6 @@ void test('beyond bounds.historyBytes the smallest are one series, with their pe
         backends: names.map((name) => ({
           ...team(name, round, { buckets: [...long, 0] }),
           waiting: 1,
-          upstreams: 1,
         })),
       },
     );
@@ -228,7 +212,7 @@ void test('beyond bounds.historyBytes the smallest are one series, with their pe
   assert.equal(kept.seriesOf('teams').length, own + 1);
   assert.equal(sum(0), all, 'the past of who lost it is among the others');
   const { bytes } = kept.history;
-  assert.ok(bytes <= bounds.historyBytes && bytes > bounds.historyBytes * 0.9, `${bytes} bytes`);
+  assert.ok(bytes <= 8 * 1024 ** 2 && bytes > 8 * 1024 ** 2 * 0.9, `${bytes} bytes`);
   // Teams of the same size do not take places from each other.
   for (let round = 4; round < 60; round += 1) kept.take(many(round));
   const names1 = kept

@@ -44,7 +44,6 @@ function desk(
   };
   const parts: PageParts = {
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
-    listed: 'admin.page.people',
     daemon: {
       told: { head },
       async record({ name: by, from: where }, note): Promise<void> {
@@ -71,6 +70,7 @@ function desk(
     },
     people: { byUid: (uid: number) => (uid === 5 ? person : undefined), whyLocked: () => undefined },
     link: () => undefined,
+    report: () => Promise.reject(new Error('not asked')),
     looks: {
       read: async (...task: Parameters<PageParts['looks']['read']>) => {
         asked.push(task[0]);

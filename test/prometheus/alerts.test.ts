@@ -79,11 +79,6 @@ DovegateShipAway is quiet at 6m and fires at 7m
   dovegate_audit_ship_up{HOST}: 1x4 0x40
 DovegateNoticesAway is quiet at 6m and fires at 7m
   dovegate_notices_up{HOST,receiver="hook"}: 1x4 0x40
-# Promtool's time begins at 0, which is the day of the last stamp.
-DovegateStampMissing is quiet at 36h and fires at 37h, step 10m
-  dovegate_stamps_last_timestamp_seconds{HOST}: 0x300
-DovegateStampMissing is quiet at 36h and fires at 37h, step 10m
-  dovegate_fleet_stamps_last_timestamp_seconds{FLEET}: 0x300
 DovegateReceiverAway is quiet at 6m and fires at 7m
   dovegate_audit_ship_connected{HOST,sink="logs:6514"}: 1x4 0x40
 DovegateJournalForked is quiet at 1m45s and fires at 3m

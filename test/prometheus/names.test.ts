@@ -40,7 +40,6 @@ async function watched(): Promise<string> {
     keepMs: 1,
     mirroredMs: new Map([['gate1', 0]]),
     certificates: [{ role: 'server', name: 'nats1:4222', ends: time }],
-    stamps: { lastMs: 0, failed: 0, fault: undefined },
   }));
   try {
     return (await askHttp(at, '/metrics')).body;
@@ -71,7 +70,7 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     files: { ...filesOf(authority), 'next.yaml': 'users: ["*"]\nallow: [who]\n' },
     // So small that one client fills it.
     audit:
-      '{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, max_size: 32KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }], stamps: { url: "http://127.0.0.1:1/", authority: ca.pem } }',
+      '{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, max_size: 32KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }] }',
     more: `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: { oncall: { user: "${process.getuid?.() ?? 0}", role: view } } } }`,
     backend: {
       script: async (_command, connection) => {
@@ -112,7 +111,6 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     sinks: [],
     notices: [receiver],
     certificates: [],
-    stamps: { failed: 0 },
   };
   assert.equal((await askDoor(daemon, '/shipped', claims, 'ship.sock')).status, 200);
   // Of a backend that is gone: a dial that fails.

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newestMinor } from '../../src/protocol/minors.js';
 import {
+  everyLate,
   isSince,
-  lateFieldSets,
   lateFields,
   minorOfRelease,
   minorsOf,
@@ -18,7 +18,7 @@ import {
 /** release as `dovecot --version` prints it, row, minor, STARTTLS, OPTION, two status lines, late fields */
 const facts: readonly (readonly [string, string, number, boolean, boolean, boolean, string])[] = [
   ['2.3.0', '2.3.0', 1, false, false, true, ''],
-  ['2.3.8', '2.3.0', 1, false, false, true, ''],
+  ['2.3.8', '2.3.8', 1, false, false, true, ''],
   ['2.3.9.3', '2.3.9', 2, true, false, true, ''],
   ['2.3.13', '2.3.13', 2, true, false, true, ''],
   ['2.3.16', '2.3.16', 2, true, false, true, ''],
@@ -35,6 +35,11 @@ const facts: readonly (readonly [string, string, number, boolean, boolean, boole
   ['2.4.12', '2.4.5', 4, true, true, false, 'deleted'],
 ];
 
+/** The late fields of `mailbox status`, by what its releases differ in. */
+function fieldsOf({ late }: Server): readonly string[] {
+  return late.map((one) => one['mailbox status']?.join() ?? '');
+}
+
 for (const [release, row, minor, hasStartTls, hasOptions, answersTwice, late] of facts)
   test(`${release} is read in row ${row}`, () => {
     assert.match(release, releaseForm);
@@ -44,7 +49,8 @@ for (const [release, row, minor, hasStartTls, hasOptions, answersTwice, late] of
     assert.equal(minorOfRelease(release), minor);
     assert.deepEqual([server.hasStartTls, server.hasOptions], [hasStartTls, hasOptions]);
     assert.equal(server.mayAnswerTwice, answersTwice);
-    assert.equal(server.lateFields.join(), late);
+    assert.equal(fieldsOf(server).join('|'), late);
+    assert.equal(server.isBeyond, release === '2.4.12');
     assert.ok(!server.isNewer);
     // One object for one knowledge.
     assert.equal(serverOf(minor, release), server);
@@ -58,9 +64,10 @@ test('what a minor leaves open is what its releases do not share', () => {
   assert.deepEqual(column('hasStartTls'), [no, no, no, yes, yes, yes, yes, yes]);
   assert.deepEqual(column('hasOptions'), [no, no, no, no, yes, yes, yes, yes]);
   assert.deepEqual(column('mayAnswerTwice'), [yes, yes, yes, yes, no, no, no, no]);
-  assert.equal(column('lateFields').join('|'), '|||||deleted|deleted|deleted');
   assert.deepEqual(column('isNewer'), [no, no, no, no, no, no, yes, yes]);
-  assert.equal(serverOf(2).releases.join(' '), '2.3.9 2.3.13 2.3.16 2.3.17 2.3.19 2.3.21');
+  assert.equal(serverOf(2).releases.join(' '), '2.3.9 2.3.13 2.3.16 2.3.17 2.3.19 2.3.20 2.3.21');
+  assert.deepEqual(fieldsOf(serverOf(3)), ['deleted', '']);
+  assert.deepEqual(fieldsOf(serverOf(5)), ['deleted']);
   assert.equal(serverOf(3).releases.join(' '), '2.4.0 2.4.1 2.4.2 2.4.3 2.4.4');
   assert.deepEqual(serverOf(4).releases, ['2.4.5']);
   assert.equal(serverOf(5), serverOf(9));
@@ -119,5 +126,11 @@ test('series and minors', () => {
     ],
   );
   assert.equal(Math.max(...minorsOf('2.4')), newestMinor);
-  assert.deepEqual([[...lateFields], lateFieldSets], [['deleted'], [[], ['deleted']]]);
+  assert.deepEqual([...lateFields], ['deleted']);
+  assert.deepEqual(everyLate.map(Object.keys), [
+    ['service status', 'replicator status', 'mailbox status'],
+    ['service status', 'replicator status'],
+    ['service status'],
+    [],
+  ]);
 });

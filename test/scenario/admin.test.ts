@@ -55,7 +55,7 @@ async function run(client: RawClient): Promise<string> {
 }
 
 test('a healthy daemon: ready, its status and metrics show what it did, and the socket goes with it', async (t) => {
-  const { client, daemon } = await openGateway(t, { more: onUnix });
+  const { client, daemon } = await openGateway(t, { more: onUnix, mail1: { idle: '1' } });
   assert.equal(lstatSync(daemon.path('admin.sock')).mode & 0o777, 0o600);
   assert.deepEqual(await askDaemon(daemon, '/healthz'), { status: 200, body: 'ok\n' });
   const ready = await askDaemon(daemon, '/readyz');

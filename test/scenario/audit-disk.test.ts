@@ -16,6 +16,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readIncidents } from '../../src/adapters/views/read-incidents.js';
+import { foldIncidents } from '../../src/domain/records/story/incidents.js';
 import { runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
@@ -38,6 +40,28 @@ const changing = `
 async function ask(client: RawClient, command: typeof quota): Promise<{ status: string; log: string }> {
   const { status, logs } = await client.ask(command);
   return { status, log: logs[0]?.text ?? '' };
+}
+
+/** Of the journal itself, in sentences. */
+async function incidentsIn(directory: string): Promise<readonly string[]> {
+  const task = { directory, incidentsSinceMs: 0, before: undefined, after: 0, timeMs: 60_000 };
+  const { turns } = await readIncidents(task, performance);
+  return foldIncidents(turns)
+    .filter(({ kind }) => kind === 'reserve' || kind === 'blind' || kind === 'restarted')
+    .map(({ kind, text }) => `${kind}: ${text}`);
+}
+
+const noStop =
+  'dovegate was started again, and no record says that it was stopped: it crashed, was killed, or its disk took no records any more.';
+
+function fill(place: string): void {
+  const filler = openSync(join(place, 'filler'), 'w');
+  try {
+    for (;;) writeSync(filler, Buffer.alloc(4096));
+  } catch {
+    // It is full.
+  }
+  closeSync(filler);
 }
 
 test('a full disk: with the reserve only emergencies are served, then everything, by itself', async (t) => {
@@ -65,6 +89,12 @@ test('a full disk: with the reserve only emergencies are served, then everything
     assert.equal(sent.length, backend.commands.length);
     const codes = new Set(records.flatMap(({ error }) => (error === undefined ? [] : [error])));
     assert.deepEqual([...codes], ['audit-reserve']);
+    // What it has cost is told when it is over, with who asked.
+    const [told] = await incidentsIn(join(place, 'audit'));
+    assert.match(
+      String(told),
+      /^reserve: Only rules with emergency: true were served: its disk is full but for its reserve\. \d+ commands of 1 requester were refused, and nothing of them was sent\. By requester: root@support \d+\.$/,
+    );
     t.diagnostic(`${served} commands until the disk was full`);
   });
   if (!isDone) t.skip(rootOnly);
@@ -82,17 +112,12 @@ test('a full disk: "check --start" says that a restart would end a daemon that s
     assert.equal((await asked()).exit, 0);
     const one = await client();
     assert.equal((await ask(one, list)).status, '+');
-    const filler = openSync(join(place, 'filler'), 'w');
-    try {
-      for (;;) writeSync(filler, Buffer.alloc(4096));
-    } catch {
-      // It is full.
-    }
-    closeSync(filler);
+    fill(place);
     const early = await asked();
     assert.equal(early.exit, 1, early.text);
     assert.match(early.text, /a daemon would not start now: .* are free for the journal in .*df -h/);
     while ((await ask(one, list)).status === '+');
+    for (let count = 0; count < 292; count += 1) assert.equal((await ask(one, list)).status, '-TEMPFAIL');
     const told = await asked();
     assert.equal(told.exit, 1, told.text);
     assert.match(told.text, /would not start now: the daemon cannot write its journal: .*df -h/);
@@ -113,6 +138,33 @@ test('a full disk: "check --start" says that a restart would end a daemon that s
     assert.ok(taken > 0 && taken <= Number(left?.['count']), `${taken} of ${String(left?.['count'])}`);
     assert.deepEqual(of(next, 'audit-begun'), []);
     await next.stop();
+    const [incident, ...others] = await incidentsIn(join(place, 'audit'));
+    assert.ok(others.includes(`restarted: ${noStop} Each command on record has its end.`), others.join('\n'));
+    assert.match(
+      String(incident),
+      /^blind: No record reached the disk: the disk refused a write or a sync\. 29\d commands of 1 requester were refused, and nothing of them was sent\. By requester: root@support 29\d\. dovegate was restarted before that was over\.$/,
+    );
+  });
+  if (!isDone) t.skip(rootOnly);
+});
+
+test('a disk that stays full without audit.memory: what is lost is counted in the log, and its restart is not called a crash', async (t) => {
+  const isDone = await withSmallDisk('tmpfs', async (place, owner) => {
+    const audit = `{ directory: ${join(place, 'audit')}, memory: off, reserve: 4KiB }`;
+    const { client, daemon } = await openGateway(owner, { policy, audit });
+    const one = await client();
+    fill(place);
+    while ((await ask(one, list)).status === '+');
+    assert.equal((await daemon.stop()).code, 1);
+    const [lost] = daemon.logs.filter(({ event }) => event === 'audit-lost');
+    assert.ok(Number(lost?.['count']) > 0, JSON.stringify(lost));
+    rmSync(join(place, 'filler'));
+    await (await startDaemon(owner, { folder: daemon.folder })).stop();
+    const told = await incidentsIn(join(place, 'audit'));
+    assert.ok(
+      told.some((each) => each.startsWith(`restarted: ${noStop}`)),
+      told.join('\n'),
+    );
   });
   if (!isDone) t.skip(rootOnly);
 });

@@ -17,7 +17,6 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { bounds } from '../../src/bounds/bounds.js';
 import { askHttp } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Daemon, startShip } from '../kit/daemon.js';
@@ -196,7 +195,7 @@ void test('answers that are none, and files that are not ours: neither is taken,
     'no content': { status: 204 },
     redirect: { status: 307, headers: { Location: 'https://localhost:1/v1/logs' } },
     'no rights': { status: 401 },
-    'too long': { status: 200, body: `{"a":"${'x'.repeat(bounds.otlpAnswerBytes)}"}` },
+    'too long': { status: 200, body: `{"a":"${'x'.repeat(1024 ** 2)}"}` },
   };
   const said: Readonly<Record<keyof typeof answers, RegExp>> = {
     html: /not of OTLP/,

@@ -11,7 +11,7 @@ import { askDoor, type DoorAnswer, generationOf } from '../kit/ask-door.js';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { type Daemon } from '../kit/daemon.js';
 import { doorMessages, extremes, withNumber } from '../kit/door-messages.js';
-import { openGateway } from '../kit/gateway.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
 import { hash } from '../kit/tcp-gate.js';
 import { runWarm } from '../kit/warm-program.js';
 
@@ -60,6 +60,23 @@ test('the ends of every number at the door: the admin endpoints answer after eac
     assert.equal(status, 200, `${path}: ${text}`);
   }
   t.diagnostic(`${count} messages`);
+  // The thread of the journal may be behind what the page has read, but not by far: that is refused before anything is recorded.
+  const [, sign] = doorMessages(generation).find(([path]) => path === '/sign') ?? assert.fail();
+  const seq = Number(auditRecords(daemon).at(-1)?.['seq']);
+  const facts = { fromSeq: 1, isDamaged: false, sha256: 'ab'.repeat(32) };
+  for (const [ahead, isRecorded] of [
+    [2_000, false],
+    [900, true],
+  ] as const) {
+    const extracts = () => auditRecords(daemon).filter(({ action }) => action === 'audit-extract').length;
+    const before = extracts();
+    const { text } = await askWhenFree(daemon, '/sign', {
+      ...Object(sign),
+      facts: { ...facts, toSeq: seq + ahead },
+    });
+    assert.match(text, /there are no records up to toSeq/);
+    assert.equal(extracts(), before + Number(isRecorded), `${ahead}`);
+  }
   const shown = await runWarm(['status', '--socket', daemon.path('admin.sock')]);
   assert.equal(shown.exit, 0, shown.text);
   assert.deepEqual(

@@ -63,11 +63,14 @@ test('each act by each way: of who is locked, who asked, and the second one', wh
   for (const who of whos) {
     await world.refresh();
     const askers = new Map<Way, Awaited<ReturnType<Way['open']>>>();
-    await Promise.all(ways.map(async (way) => askers.set(way, await way.open(who))));
+    // Four at a time: with all at once a handshake may be later than the page waits for.
+    const others = ways.values();
+    const signIns = async (): Promise<void> => {
+      for (const way of others) askers.set(way, await way.open(who));
+    };
+    await Promise.all([signIns(), signIns(), signIns(), signIns()]);
     if (who === 'locked') await world.lockAll();
     const look = async (way: Way, act: string): Promise<void> => {
-      // Of all other acts nothing was asked.
-      if (who === 'asked' && way.acts[act]?.decides !== true) return;
       const right = expected(way, act, who);
       counts.cells += 1;
       if (typeof right === 'object') counts.none += 1;

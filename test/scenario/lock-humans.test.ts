@@ -1,12 +1,17 @@
 // Goal: a lock stops a human, however they come, at the built daemon and its page with real uids. Phases: a locked person on the page by
 // the link of another one, made behind sudo; by a group of the issuer; a hold that two lift, and one human who is both; a lock while the
-// directory does not answer; a lock by one uid of a container; a reload that takes words out of who is locked.
+// directory does not answer; a lock by one uid of a container; a reload that takes words out of
+// who is locked, and one that gives them the last operator.
 // What must not happen: an act of a locked human under another name; "locked" said of somebody who is served; a lock that a reload lifts.
 
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/people/keys/key.js';
+import { reportPath } from '../../src/gateway/session/http-access.js';
 import { askDoor, generationOf } from '../kit/ask-door.js';
 import { askPageAs } from '../kit/ask-page.js';
 import { openFolder } from '../kit/folder.js';
@@ -15,6 +20,7 @@ import { auditRecords, openGateway } from '../kit/gateway.js';
 import { askPageAt } from '../kit/page-client.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { skipped } from '../kit/skipped.js';
+import { runTool, withSmallDisk } from '../kit/small-disk.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
@@ -128,7 +134,15 @@ persons:
   const later = await generationOf(daemon);
   const again = { ...record, as: { ...as('otto'), generation: later }, from: [], opener };
   assert.match((await askDoor(daemon, '/record', again)).text, why);
+
+  // One that gives who is locked the last operator says that nobody operates, and what frees them.
+  const everybody = 'caro: { page: [carol, ourselves, otto, rita, staff] }';
+  writeFileSync(file, before.replace(/^persons:\n[^]*/m, `persons:\n  ${everybody}\n`));
+  const nobody = /nobody operates on the page now.*otto: carol is locked by root until.*dovegate unlock 01/;
+  assert.match((await program('reload')).text, nobody);
+  assert.match(daemon.output(), nobody);
   assert.equal((await program('unlock', 'carol', '--reason', 'found')).exit, 0);
+  again.as.generation = await generationOf(daemon);
   assert.equal((await askDoor(daemon, '/record', again)).status, 200);
 });
 
@@ -230,4 +244,62 @@ test('the lock of one uid of a container is of who owns the range', asRoot, asyn
   for (const uid of [5_000_007, 5_065_535, 5_000_000, rita])
     assert.equal(await statusOf(uid), '-NOPERM', String(uid));
   for (const uid of [5_065_536, clara]) assert.equal(await statusOf(uid), '+', String(uid));
+});
+
+// Freezing a file system needs root.
+test('who is locked while the disk stands still looks, signs and acts no more', asRoot, async (t) => {
+  const isDone = await withSmallDisk('ext4', async (place, owner) => {
+    const [port = 0, keyPort = 0] = await freePorts(2);
+    const key = makeKey(randomBytes(keyBytes));
+    const { daemon } = await openGateway(owner, {
+      listeners: `
+  support: { unix: support.sock, policy: support }
+  web:
+    tcp: "127.0.0.1:${keyPort}"
+    protocol: http
+    tls: { mode: off }
+    keys: { panel: { hash: "${hashKey(key)}", policy: support, owner_reports: true } }`,
+      audit: `{ directory: ${join(place, 'audit')}, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, deadline: 60s }`,
+      more: `persons: { ann: { page: [ann], keys: [panel] } }
+admin:
+  unix: admin.sock
+  door: door.sock
+  page:
+    tcp: 127.0.0.1:${port}
+    unix: page.sock
+    people: { ann: { user: "${carol}", roles: [audit, operate] }, ben: { user: "${otto}", roles: [audit, operate] } }
+`,
+    });
+    const generation = await generationOf(daemon, owner);
+    const minted = await fetch(`http://127.0.0.1:${keyPort}/dovegate/v1/${reportPath}`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${key}` },
+      body: JSON.stringify({ user: 'bob@example.org' }),
+    });
+    const { token }: { token?: string } = Object(await minted.json());
+    const as = (role: string) => ({ as: { person: 'ann', role, generation }, from: [] });
+    const facts = { fromSeq: 1, toSeq: 1, isDamaged: false, sha256: '0'.repeat(64) };
+    const calls: Readonly<Record<string, object>> = {
+      '/record': { ...as('audit'), action: 'audit-search', args: [] },
+      '/sign': { ...as('audit'), facts, filter: {}, after: [], rows: 1 },
+      '/report': { token, generation, address: '192.0.2.7' },
+      '/operate': { ...as('operate'), kind: 'drain', what: 'mail1', reason: 'why' },
+    };
+    const call = (path: string) => askDoor(daemon, path, calls[path]);
+    for (const path of ['/record', '/sign', '/report']) assert.equal((await call(path)).status, 200, path);
+    assert.ok(runTool('fsfreeze', '-f', place));
+    const waiting = Object.keys(calls).map(async (path) => [path, await call(path)] as const);
+    // What needs no record is answered, and comes after them.
+    for (let at = 0; at < 5; at += 1) await askDoor(daemon, '/facts', {});
+    const locking = runWarm(['lock', 'ann', ...lockFor, '--socket', daemon.path('admin.sock')]);
+    const isLocked = async (): Promise<boolean> =>
+      (await Promise.race([call('/record').catch(() => undefined), pause(100)]))?.code === 'person';
+    await until(isLocked, 'ann is locked');
+    assert.ok(runTool('fsfreeze', '-u', place));
+    for (const [path, { code, text }] of await Promise.all(waiting))
+      assert.match(text, path === '/report' ? /this token is over/ : /ann is locked by/, `${path}: ${code}`);
+    await locking;
+    assert.equal(existsSync(daemon.path('state/drained.json')), false);
+  });
+  if (!isDone) t.skip('no ext4 that can be frozen here');
 });

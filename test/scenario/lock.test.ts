@@ -203,7 +203,7 @@ async function lockEachWay({ as, program, daemon, tcp, http }: Opened): Promise<
   const shown = await program('status');
   assert.match(shown.text, /LOCKED +BY +UNTIL.*\n.*anna +root/);
 
-  assert.match(shown.text, /^anna is locked by root until .* \(her laptop was stolen\)$/m);
+  assert.match(shown.text, /^anna is locked by root until .*: her laptop was stolen$/m);
   const told = await runWarm([
     'can',
     '--http',
@@ -232,6 +232,24 @@ async function lockEachWay({ as, program, daemon, tcp, http }: Opened): Promise<
     assert.match(behind(others[0] ?? 0), /^no command X runs/);
   }
   assert.match((await program('unlock', 'dave', '--reason', 'x')).text, /there is no lock dave/);
+  for (const [target, reason, said] of [
+    ['anna', '', /say why/],
+    ['anna', 'x'.repeat(5_000), /a reason has at most/],
+    ['', 'x', /name whom/],
+  ] as const) {
+    const { exit, text } = await program('unlock', target, '--reason', reason);
+    assert.equal(exit, 64);
+    assert.match(text, said);
+  }
+  for (const [[command, ...words], said] of [
+    [['kill', ''], /name whom or what/],
+    [['confirm', ''], /name whom or what/],
+    [['backend', 'drain', ''], /name whom or what/],
+    [['backend', 'drain', 'mail1', '--reason', ''], /say why/],
+  ] as const) {
+    const { exit, text } = await program(command, ...words);
+    assert.deepEqual([exit, said.test(text)], [64, true], text);
+  }
   const lifted = await program('unlock', 'anna', '--reason', 'it was found');
   assert.deepEqual([lifted.exit, lifted.text.trim()], [0, 'anna is unlocked']);
   for (const way of ways) assert.equal(await isLocked(await way()), false);

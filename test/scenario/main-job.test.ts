@@ -3,9 +3,9 @@
 // opens or uses an upstream; a byte of a client's that is forwarded as it came.
 
 import assert from 'node:assert/strict';
-import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
+import { me, myUid } from '../kit/me.js';
 import { until } from '../kit/until.js';
 
 const quota = ['User quota', 'STORAGE', '72', '10240', '0', 'User quota', 'MESSAGE', '4', '-', '0'];
@@ -23,9 +23,10 @@ const broken: readonly (readonly [string, string | Buffer])[] = [
 ];
 
 test('the usual policy', async (t) => {
-  const { client, backend, daemon } = await openGateway(t);
+  const { client, backend, daemon } = await openGateway(t, { mail1: { idle: '1' } });
+  const upstreams = (): number => new Set(backend.commands.map(({ connection }) => connection)).size;
 
-  await t.test('a refused command is told why, and never opens or uses an upstream', async () => {
+  await t.test('a refused command is told why, and never uses an upstream', async () => {
     const one = await client();
     const refused: readonly (readonly [string, string, RegExp])[] = [
       [
@@ -50,7 +51,7 @@ test('the usual policy', async (t) => {
       assert.equal(reply.logs[0]?.type, 'error');
       assert.match(reply.logs[0]?.text ?? '', text);
     }
-    assert.equal(backend.records.length, 0);
+    assert.equal(backend.commands.length, 0);
     one.close();
     const completions = () => recordsOf(daemon, 'completion');
     await until(() => completions().length >= refused.length, 'a completion of each');
@@ -70,7 +71,7 @@ test('the usual policy', async (t) => {
         assert.equal(end.body.length, 0, name);
         assert.equal(end.logs.length, 0, name);
       }
-      assert.equal(backend.records.length, 0);
+      assert.equal(backend.commands.length, 0);
       const closes = () => auditRecords(daemon).filter((record) => record['reason'] === 'wire-fault');
       await until(() => closes().length >= broken.length, 'the end of each session');
       assert.equal(closes().length, broken.length);
@@ -97,11 +98,9 @@ test('the usual policy', async (t) => {
       ]);
       one.close();
     }
-    assert.equal(backend.tlsHandshakes, 1);
-    assert.deepEqual(
-      backend.plainAttempts.map(({ user, isAccepted }) => [user, isAccepted]),
-      [['doveadm', true]],
-    );
+    assert.equal(upstreams(), 1);
+    assert.ok(backend.tlsHandshakes > 0);
+    assert.ok(backend.plainAttempts.every(({ user, isAccepted }) => user === 'doveadm' && isAccepted));
   });
 
   await t.test(
@@ -112,7 +111,7 @@ test('the usual policy', async (t) => {
       for (let n = 0; n < 100; n += 1) {
         assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
       }
-      assert.equal(backend.tlsHandshakes, 1);
+      assert.equal(upstreams(), 1);
       assert.equal(backend.commands.length - before, 100);
       const many = await Promise.all(Array.from({ length: 20 }, () => client()));
       await Promise.all(
@@ -125,7 +124,7 @@ test('the usual policy', async (t) => {
           }
         }),
       );
-      assert.ok(backend.tlsHandshakes <= 4, `${backend.tlsHandshakes} upstreams`);
+      assert.ok(upstreams() <= 4, `${upstreams()} upstreams`);
     },
   );
 
@@ -212,7 +211,8 @@ test('the usual policy', async (t) => {
 
   await t.test('records name who asked by the word of the kernel', async () => {
     const admission = auditRecords(daemon).find((record) => record['event'] === 'admission');
-    const { uid, gid, username } = userInfo();
+    const gid = process.getegid?.();
+    const named = String(myUid) === me ? {} : { user: me };
     const peer = admission?.['peer'];
     assert.ok(typeof peer === 'object' && peer !== null);
     // The executable and the unit are there only where the kernel lets us look.
@@ -223,11 +223,11 @@ test('the usual policy', async (t) => {
       login_uid,
       ...sure
     } = { exe: undefined, unit: undefined, unit_unproven: undefined, login_uid: undefined, ...peer };
-    assert.deepEqual(sure, { uid, gid, pid: process.pid, user: username });
+    assert.deepEqual(sure, { uid: myUid, gid, pid: process.pid, ...named });
     assert.equal(exe, process.execPath);
     assert.ok(unit === undefined || typeof unit === 'string');
     assert.ok(unit_unproven === undefined || unit === undefined);
     assert.ok(login_uid === undefined || typeof login_uid === 'number');
-    assert.equal(admission?.['principal'], `${username}@support`);
+    assert.equal(admission?.['principal'], `${me}@support`);
   });
 });

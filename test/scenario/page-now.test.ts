@@ -33,7 +33,6 @@ async function openPage(t: TestContext, options: GatewayOptions = {}): Promise<P
   return { ...gateway, port, watch, more };
 }
 
-// bounds.runningShown
 test('of many commands 200 are listed, those that run first, and all are counted', async (t) => {
   const gate = createGate();
   t.after(() => gate.open());
@@ -144,7 +143,6 @@ test('no name of a mail user reaches whom it does not concern, whatever names an
   assert.match(sheet?.body ?? '', /^backend,address,[^\r\n]*\r\nmail1,127\.0\.0\.1:\d+,[^\r\n]*\r\n$/);
 });
 
-// bounds.watchersEach
 test('four windows of one person, no fifth; a person who is taken out sees no more', async (t) => {
   const page = await openPage(t);
   const token = await signIn(page.port, 'viewer', password);
@@ -180,7 +178,6 @@ async function waitForEnd(window: NowWatcher): Promise<void> {
   await window.waitFor(() => window.hasEnded, 'the end of the stream');
 }
 
-// bounds.watchers
 test('windows of others take no window of somebody who has none', async (t) => {
   const names = ['one', 'two', 'three', 'four', 'five', 'oncall'];
   const [port = 0] = await freePorts(1);

@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { notUpBefore, takenOut } from '../../src/domain/records/audit/turns.js';
+import { foldIncidents } from '../../src/domain/records/story/incidents.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { auditRecords, backendPassword, openGateway, recordsOf } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
@@ -149,6 +151,31 @@ test('a backend that a reload changes: the command that runs ends, the one that 
   await until(() => recordsOf(daemon, 'completion').length === 2, 'their records');
   const upstreams = recordsOf(daemon, 'completion').map(({ upstream }) => upstream);
   assert.deepEqual(upstreams, ['mail1-2', 'mail1-1']);
+});
+
+test('a backend that a reload takes out while it is down: its outage ends there', async (t) => {
+  const gateway = await openGateway(t);
+  const { daemon, client, backend } = gateway;
+  await backend.close();
+  const asking = await client();
+  assert.equal((await asking.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '-TEMPFAIL');
+  await daemon.reload(gateway.configuration({}).replaceAll(/mail1(?=:| })/g, 'mail2'));
+  await daemon.stop();
+  const records = recordsOf(daemon, 'backend').filter(({ action }) => action !== 'cost');
+  assert.deepEqual(
+    records.map(({ action, backend: name, reason }) => [action, name, reason]),
+    [
+      ['down', 'mail1', notUpBefore],
+      ['stop', 'mail1', takenOut],
+    ],
+  );
+  const [outage] = foldIncidents(records.map((record) => ({ record })));
+  assert.equal(outage?.until, records[1]?.['time']);
+  assert.match(
+    outage?.text ?? '',
+    /^mail1 was down.*1 command.* It ended when a reload took it out of the configuration\.$/,
+  );
+  assert.equal(daemon.logs.filter(({ event }) => event === 'backend-removed').length, 1);
 });
 
 test('a backend that moves to another machine: one user is never served on both at once, others are served there at once', async (t) => {

@@ -256,6 +256,17 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
   const keyless = await runWarm(['send', ...panel, ...question]);
   assert.equal(keyless.exit, 77);
   assert.match(keyless.stderr, /the server asks for a key, and none was given \(--key-file FILE\)/);
+  const account = ['--account', 'panel', '--password-file', path('key')];
+  const wire = ['send', '--socket', `localhost:${port}`, ...panel.slice(2), ...account];
+  const asHttp = /it speaks another protocol, as an HTTP listener does \(dovegate send --http /;
+  for (const [args, said] of [
+    [[...wire, '--tls', 'implicit'], asHttp],
+    [wire, /; try --tls implicit, or --http https:\/\/localhost:\d+ for an HTTP listener$/m],
+    [['send', '--socket', daemon.path('local.sock')], asHttp],
+  ] as const) {
+    const { exit, stderr } = await runWarm([...args, ...question]);
+    assert.deepEqual([exit, said.test(stderr)], [75, true], stderr);
+  }
   // No passing fault either: an authority that is not trusted.
   const right = ['--key-file', path('key')];
   const stranger = await runWarm(['send', '--http', `https://localhost:${port}`, ...right, ...question]);

@@ -97,6 +97,8 @@ for (const mode of ['starttls', 'implicit'] as const) {
       'no TLS, where the server wants it': {
         options: ['--socket', at, '--tls', 'off', ...asMigrator],
         exit: 75,
+        says:
+          mode === 'starttls' ? /or the server wants TLS first: try --tls starttls/ : /try --tls implicit/,
       },
       'no TLS to another machine': {
         options: ['--socket', '192.0.2.1:24245', '--tls', 'off', ...asMigrator],

@@ -39,7 +39,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'dovegate.example.yaml': 'dovecot/documented.test.ts',
   'dovegate.schema.json': 'domain/config/schema.test.ts',
   'grafana-dashboard.json': 'prometheus/names.test.ts',
-  presets: 'dovecot/preset-page.test.ts',
+  presets: 'domain/config/presets.test.ts',
   'prometheus-rules.yaml': 'prometheus/alerts.test.ts',
   'record.schema.json': 'domain/records/formats/record-schema.test.ts',
   'rsyslog-receiver.conf': 'rsyslog/shipping.test.ts',

@@ -79,7 +79,6 @@ test('while others wait for a backend, status names the client that does not rea
   assert.match(shown, /^01\S+ +\S+@support +bob@example\.org +fetch +mail1 +for the backend /m);
 });
 
-// bounds.unreadBytes
 test('a pipeline that nobody reads ends its session, and holds no upstream meanwhile', async (t) => {
   const { client, daemon } = await openGateway(t, {
     policy,

@@ -75,35 +75,6 @@ void test('a file that is no YAML is a problem, and no settings come', async (t)
   assert.deepEqual(await loadBeside(path, systemClock, judged), loadConfiguration(path, judged));
 });
 
-// bounds.reloadSliceMs
-void test('a large configuration leaves the event loop to others', async (t) => {
-  const path = join(openFolder(t), 'dovegate.yaml');
-  writeFileSync(path, configurationOf(400));
-  let isBusy = true;
-  let turns = 0;
-  const count = (): void => {
-    turns += 1;
-    if (isBusy) setImmediate(count);
-  };
-  setImmediate(count);
-  // Each look at the clock is a millisecond, so a slice of 5 ms is over after five lines, however fast the machine is.
-  let nowMs = 0;
-  let pauses = 0;
-  const clock = {
-    ...systemClock,
-    now: () => (nowMs += 1),
-    nextTurn: () => {
-      pauses += 1;
-      return systemClock.nextTurn();
-    },
-  };
-  const { settings } = await loadBeside(path, clock, judged);
-  isBusy = false;
-  assert.equal(settings?.policies.get('support')?.allow.length, 403);
-  assert.ok(pauses >= 400 / 6, `${pauses} pauses`);
-  assert.ok(turns > pauses, `${turns} turns`);
-});
-
 void test('an include that is a pipe is a problem, and nobody waits for its writer', (t) => {
   const folder = openFolder(t);
   const path = join(folder, 'dovegate.yaml');
@@ -113,7 +84,6 @@ void test('an include that is a pipe is a problem, and nobody waits for its writ
   assert.match(problems.join('\n'), /dovegate\.yaml:1:11: .*fifo\.yaml cannot be read: it is a pipe/);
 });
 
-// bounds.reloadAnswerMs
 void test('a file system that does not answer: the reading fails in time, and can be repeated', async (t) => {
   const folder = openFolder(t);
   const path = join(folder, 'dovegate.yaml');

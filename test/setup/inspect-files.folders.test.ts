@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { whatIsNoFolder, whereNotMade } from '../../src/adapters/host/files.js';
-import { inspectFolders } from '../../src/setup/inspect-beside.js';
+import { inspectFolders, whatIsNoFolder, whereNotMade } from '../../src/setup/inspect-beside.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { openFolder } from '../kit/folder.js';
 

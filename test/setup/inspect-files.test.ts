@@ -10,7 +10,7 @@ const text = sound
     `mail2: { address: "mail2.example.com:24245", ca: /etc/ca2, password_file: [/etc/p, /etc/p-next] }
   mail1: {`,
   )
-  .replace('routes:', 'routes:\n  - { users: ["*@example.net"], backend: mail2 }');
+  .replace('routes:', 'routes:\n  - { users: ["bob@example.com"], backend: mail2 }');
 
 // In the place of this machine's own list.
 process.env['SSL_CERT_FILE'] = '/etc/system.pem';

@@ -58,7 +58,7 @@ void test('a file of authorities without a certificate', (t) => {
   writeFileSync(empty, 'whsec_x\n');
   writeFileSync(good, makeAuthority({ name: 'ours' }).certificatePem);
   const found = (ca: string): readonly string[] => {
-    const text = `${chat}${issuer.slice(sound.length)}audit: { ship: [{ syslog: "a:1", ca: /etc/ca }], stamps: { url: "https://t.example/", authority: /etc/ca } }\n`;
+    const text = `${chat}${issuer.slice(sound.length)}audit: { ship: [{ syslog: "a:1", ca: /etc/ca }] }\n`;
     const settings = settingsOf(text.replaceAll(/\/etc\/(?:ca|sso\.pem)/g, ca));
     return [...inspectOthers(settings, checks)]
       .flat()
@@ -70,7 +70,6 @@ void test('a file of authorities without a certificate', (t) => {
   assert.deepEqual(found(empty), [
     `admin.page.oidc.ca: ${why}`,
     `audit.ship[0].ca: ${why}`,
-    `audit.stamps.authority: ${why}`,
     `notices.tickets.ca: ${why}`,
   ]);
 });

@@ -50,7 +50,7 @@ async function openReceiver(
   return { settings: { ...settings, events: [...noticeEvents] }, ids, open: () => connections };
 }
 
-const headOf = ({ directory, id }: DiskJournal) => ({ ...doorHead, directory, journal: id, namedTo: [] });
+const headOf = ({ directory, id }: DiskJournal) => ({ ...doorHead, directory, journal: id });
 
 void test('a receiver that never answers, one that floods and one that is down delay no other', async (t) => {
   const journal = openDiskJournal(t);

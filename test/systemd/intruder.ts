@@ -15,14 +15,14 @@ const shape = z.object({
 
 export interface Intruder {
   readonly door: string;
-  /** Ends what the door says first. */
-  readonly lineEnd: string;
+  /** Lines of what the door says first. */
+  readonly lines: number;
   /** Makes, by `call`: `answer`; `first`, what is known of the door by then; `more`: names of tries, and what each asks of the door. */
   readonly tries: string;
 }
 
 /** Paths come in a file; what worked goes to stdout, as one line of JSON. */
-export const intruder = ({ door, lineEnd, tries }: Intruder): string => `
+export const intruder = ({ door, lines, tries }: Intruder): string => `
 import { closeSync, constants, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -52,7 +52,7 @@ const call = (method, path, body) => new Promise((resolve, reject) => {
   asked.on('error', reject).on('response', (response) => {
     let all = '';
     const done = () => { resolve({ status: response.statusCode, all }); response.destroy(); };
-    response.setEncoding('utf8').on('data', (piece) => { all += piece; if (all.includes('${lineEnd}')) done(); });
+    response.setEncoding('utf8').on('data', (piece) => { all += piece; if (all.split('\\n').length > ${lines}) done(); });
     response.on('end', done);
   });
   asked.end(text);

@@ -43,7 +43,7 @@ admin:
 /** Runs in the place of the page. */
 const program = intruder({
   door,
-  lineEnd: '\\n\\n',
+  lines: 2,
   tries: `
 const { all: answer } = await call('GET', '/settings');
 const { generation } = JSON.parse(answer.split('\\n')[0]);

@@ -1,16 +1,15 @@
-// Goal: `dovegate ship` under its units, as they are shipped, beside a daemon with a backend, a syslog receiver over TLS, a webhook and an
-// authority of time stamps in the machine. Phases: no receiver; files of receivers in the wrong place; the first receiver by a reload; a
+// Goal: `dovegate ship` under its units, as they are shipped, beside a daemon with a backend, a syslog receiver over TLS and a webhook in
+// the machine. Phases: no receiver; files of receivers in the wrong place; the first receiver by a reload; a
 // program in its place, as if it were taken over; killed, and the daemon killed, while commands run; the last receiver goes; the machine
 // stops. What must not happen: a secret of the daemon that its user can read, a command, another socket that lets it in, a record that does
 // not arrive, a loop of starts.
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeAuthority } from '../kit/certificates.js';
 import { runProgram } from '../kit/program.js';
-import { makeStampAuthority } from '../kit/stamp-authority.js';
 import { intruder, readFound } from './intruder.js';
 import { ask, backends, openBackend, openMachine, password, poll } from './machine.js';
 
@@ -50,17 +49,15 @@ function withReceivers(folder: string): string {
       ca: ${folder}/logs-ca.pem
       certificate: ${folder}/gate.pem
       key: ${folder}/gate.key
-  stamps: { url: "http://127.0.0.1:8080/tsr", authority: ${folder}/tsa.pem }
 admin:`,
   )}notices:
   hook: { webhook: "http://127.0.0.1:8080/hook", secret_file: ${folder}/hook }
 `;
 }
 
-/** Takes records by TLS from who shows a certificate of the authority, and notices by HTTP; both are kept in the test's folder. So are
- * requests for stamps, which the test answers there. */
+/** Takes records by TLS from who shows a certificate of the authority, and notices by HTTP; both are kept in the test's folder. */
 const receivers = `
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer as http } from 'node:http';
 import { createServer as tls } from 'node:tls';
 const file = (name) => readFileSync('/mnt/test/' + name);
@@ -68,14 +65,6 @@ tls({ cert: file('logs.pem'), key: file('logs.key'), ca: file('ca.pem'), request
   socket.on('data', (data) => appendFileSync('/mnt/test/records', data)).on('error', () => undefined);
 }).listen(6514, '127.0.0.1');
 http((request, response) => {
-  if (request.url === '/tsr') {
-    const answer = () => {
-      if (existsSync('/mnt/test/reply')) response.end(file('reply'));
-      else setTimeout(answer, 100);
-    };
-    request.on('data', (data) => appendFileSync('/mnt/test/query', data)).on('end', answer);
-    return;
-  }
   request.on('data', (data) => appendFileSync('/mnt/test/notices', data + '\\n')).on('end', () => response.end());
 }).listen(8080, '127.0.0.1');
 `;
@@ -83,7 +72,7 @@ http((request, response) => {
 /** Runs in the place of ship. */
 const program = intruder({
   door,
-  lineEnd: '\\n',
+  lines: 1,
   tries: `
 // The one that runs in its place has the stream.
 const { status, all: answer } = await call('GET', '/receivers');
@@ -113,7 +102,6 @@ for (const release of releases) {
     if ('skip' in opened) return t.skip(opened.skip);
     const machine = opened;
     const backend = await openBackend(t, machine);
-    const stampAuthority = makeStampAuthority(t);
     const lines = async (...command: string[]): Promise<string[]> =>
       (await machine.run(...command)).split('\n').filter((line) => line !== '');
     const configure = async (text: string): Promise<void> => {
@@ -198,7 +186,6 @@ for (const release of releases) {
       const lasting = ['--unit=receivers', '-p', 'DefaultDependencies=no', '-p', 'SendSIGHUP=no'];
       await machine.run('systemd-run', ...lasting, '/usr/bin/node', '/mnt/test/receivers.mjs');
       machine.write('/etc/dovegate/logs-ca.pem', authority.certificatePem);
-      machine.write('/etc/dovegate/tsa.pem', stampAuthority.root);
       machine.write('/etc/dovegate/gate.pem', own.certificatePem);
       machine.write('/etc/dovegate/gate.key', own.keyPem);
       machine.write('/etc/dovegate/hook', `whsec_${Buffer.alloc(32, 7).toString('base64')}\n`);
@@ -208,15 +195,13 @@ for (const release of releases) {
       const found = [...checked.text.matchAll(/run: (install .+?); then write (\S+),/g)];
       assert.deepEqual(
         found.map(([, , copy = '']) => copy).toSorted(),
-        ['gate.key', 'gate.pem', 'hook', 'logs-ca.pem', 'tsa.pem'].map(
-          (name) => `/etc/dovegate/ship/${name}`,
-        ),
+        ['gate.key', 'gate.pem', 'hook', 'logs-ca.pem'].map((name) => `/etc/dovegate/ship/${name}`),
         checked.text,
       );
       for (const [, command = ''] of found) await machine.run('sh', '-c', command);
       await machine.run(
         'rm',
-        ...['gate.key', 'gate.pem', 'hook', 'logs-ca.pem', 'tsa.pem'].map((name) => `/etc/dovegate/${name}`),
+        ...['gate.key', 'gate.pem', 'hook', 'logs-ca.pem'].map((name) => `/etc/dovegate/${name}`),
       );
       machine.write('/etc/dovegate/dovegate.yaml', withReceivers('/etc/dovegate/ship'));
       assert.match(await machine.run('dovegate', 'check'), /: no problems\n$/);
@@ -247,20 +232,6 @@ for (const release of releases) {
       const requested = await machine.try('dovegate', 'request', ...words, '--', 'mailbox', 'list');
       assert.equal(requested.exit, 0, requested.text);
       await poll('a notice', limitMs, async () => kept('notices').includes('access.requested') || undefined);
-      await poll('a request for a stamp', limitMs, async () => kept('query') !== '' || undefined);
-      const at = (name: string): string => join(machine.folder, name);
-      writeFileSync(at('made'), stampAuthority.answer(readFileSync(at('query'))));
-      renameSync(at('made'), at('reply'));
-      const stamps = machine.path('/var/lib/dovegate-ship/stamps');
-      await poll(
-        'a stamp',
-        limitMs,
-        async () => (existsSync(stamps) && readdirSync(stamps).length === 2) || undefined,
-      );
-      assert.match(
-        await machine.run('stat', '-c', '%U %a', '/var/lib/dovegate-ship/stamps'),
-        /^dovegate-ship 700$/m,
-      );
       const doctor = await machine.try('dovegate', 'doctor');
       assert.doesNotMatch(doctor.text, /^(bad|warning) +(ship|notices)/m);
       const status = await machine.run('dovegate', 'status');
@@ -314,9 +285,7 @@ for (const release of releases) {
       const state = strange.filter((each) => each.startsWith('/var/lib/dovegate-ship/'));
       assert.deepEqual(
         strange.filter((each) => !state.includes(each)).toSorted(),
-        ['gate.key', 'gate.pem', 'hook', 'logs-ca.pem', 'tsa.pem'].map(
-          (name) => `/etc/dovegate/ship/${name}`,
-        ),
+        ['gate.key', 'gate.pem', 'hook', 'logs-ca.pem'].map((name) => `/etc/dovegate/ship/${name}`),
       );
       assert.ok(state.length > 0);
       assert.ok(result.readable.includes(`${audit}/00000001.jsonl`));

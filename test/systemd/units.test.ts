@@ -16,7 +16,6 @@ import { ask, backends, type Machine, openBackend, openMachine, password } from 
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
 const service = 'dovegate.service';
-const fleets = ['dovegate-fleet.service', 'dovegate-fleet-people.service'];
 const teams = ['support', 'billing'] as const;
 
 const configuration = `version: 1
@@ -71,7 +70,7 @@ for (const release of releases) {
         'systemd-analyze',
         'verify',
         service,
-        ...fleets,
+        'dovegate-fleet.service',
         'dovegate@support.socket',
       );
       assert.deepEqual([verified.exit, verified.text], [0, '']);
@@ -120,11 +119,10 @@ for (const release of releases) {
       assert.match(await machine.property(service, 'StatusText'), closed);
       const enable = `systemctl enable ${socket}`;
       const restart = `systemctl restart ${service}`;
-      const status = await machine.try('dovegate', 'status');
-      assert.ok(status.text.includes(`Run: ${enable}; ${restart}. `), status.text);
+      assert.ok((await machine.property(service, 'StatusText')).includes(`Run: ${enable}; ${restart}. `));
       const doctor = await machine.try('dovegate', 'doctor');
-      assert.match(doctor.text, /^bad +listener helpdesk /m);
-      assert.ok(doctor.text.includes(`\nnext: ${enable} && ${restart}\n`), doctor.text);
+      assert.match(doctor.text, /^bad +daemon +dovegate\.service refuses all clients: listener helpdesk: /m);
+      assert.ok(doctor.text.includes(`Run: ${enable}; ${restart}. `), doctor.text);
 
       await machine.run('sh', '-c', `${enable} && ${restart}`);
       // A client of another team would start the service as soon as it is stopped.
@@ -351,7 +349,7 @@ for (const release of releases) {
     });
 
     await t.test(
-      'a broken file, and nothing from before: clients are refused until it is repaired, by the same process',
+      'a broken file, and nothing from before: clients are refused until a start with the repaired file',
       async () => {
         const restartWithoutCopy = (): Promise<string> =>
           machine.run(
@@ -365,26 +363,15 @@ for (const release of releases) {
           await machine.property(service, 'StatusText'),
           /^closed: \/etc\/dovegate\/dovegate\.yaml:4$/,
         );
-        const pid = await mainPid();
         assert.equal(await ask(machine, 'support', 'quota', 'get'), '-TEMPFAIL');
         const status = await machine.try('dovegate', 'status', '--config', '/etc/dovegate/dovegate.yaml');
-        assert.equal(status.exit, 78, status.text);
+        assert.equal(status.exit, 69, status.text);
         assert.match(status.text, /dovegate\.yaml:4:\d+: .*there is no policy "suport"/);
         if (machine.systemd < 253)
           assert.notEqual((await machine.try('systemctl', 'reload', service)).exit, 0);
-        // Longer than the watchdog permits (WatchdogSec=5, above): it is fed.
+        // Longer than the watchdog permits (WatchdogSec=5, above): it is fed, and ends by itself.
         machine.write('/etc/dovegate/dovegate.yaml', configuration);
         await machine.waitFor(service, 'StatusText', (text) => text.startsWith('serves support billing'));
-        assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
-        assert.equal(await mainPid(), pid);
-        machine.write('/etc/dovegate/dovegate.yaml', broken);
-        await restartWithoutCopy();
-        machine.write('/etc/dovegate/dovegate.yaml', configuration);
-        await machine.run('systemctl', 'reload', service);
-        assert.match(
-          await machine.waitFor(service, 'StatusText', (text) => !text.startsWith('closed')),
-          /^serves/,
-        );
         assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
       },
     );

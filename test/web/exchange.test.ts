@@ -1,7 +1,7 @@
 // What the screen of one command makes of its story; also where the story has nothing.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { foldStory } from '../../src/domain/records/story/story.js';
+import { foldStory } from '../../src/domain/records/story/fold.js';
 import { tellStory } from '../../src/domain/records/story/words.js';
 import { argumentsOf, type CommandStory, chainOf, tryPath } from '../../src/web/exchange.js';
 

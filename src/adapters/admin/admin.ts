@@ -40,6 +40,8 @@ export interface AdminOptions extends PageSources {
   readonly act: Act;
   /** The operator at the other end of a connection; undefined: not known, so changes are refused. */
   readonly whoIs: (connection: AdminConnection, door: Door) => Promise<Operator | undefined>;
+  /** Says why an operator sees only health and metrics. It gives undefined while nobody is locked; then no operator is looked up. */
+  readonly whyNotShown?: (() => ((operator: Operator) => string | undefined) | undefined) | undefined;
   readonly onError: (text: string) => void;
   /** Called for requests without the token or with a wrong one: for one address ten at once, then one a second. */
   readonly onRefused: (address: string) => void;
@@ -48,7 +50,7 @@ export interface AdminOptions extends PageSources {
 export type Admin = Closable;
 
 /** Requests of one network without the right token. Above it they are not reported, and answered with 429. */
-const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bounds.adminRefusalSources };
+const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: 1024 };
 
 export const adminLimits = shortLimits(bounds.adminConnectionMs);
 
@@ -120,9 +122,22 @@ async function respond(
     return { ...plainAnswer(405, `${found.method} only`), headers: { Allow: found.method } };
   if (refused !== undefined) return refusalAnswers[refused];
   const { endpoint, params } = found;
-  if ('answer' in endpoint) return endpoint.answer();
+  if ('answer' in endpoint) {
+    const why = isHarmless ? undefined : await whyNotShown(door, request.socket, options);
+    return why === undefined ? endpoint.answer() : plainAnswer(403, why);
+  }
   const [word = '', more, last] = params;
   return change(endpoint.of(word, more, last), door, request.socket, path, options);
+}
+
+async function whyNotShown(
+  door: Door,
+  connection: AdminConnection,
+  { whoIs, whyNotShown: ask }: AdminOptions,
+): Promise<string | undefined> {
+  if (ask?.() === undefined) return undefined;
+  const operator = await whoIs(connection, door);
+  return operator && ask()?.(operator);
 }
 
 /** The right token is never delayed: a scraper that shares its address with a guesser must still be served. */

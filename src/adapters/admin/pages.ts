@@ -106,8 +106,7 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   program: () => 'dovegate',
   version: ({ version }) => version,
   state: ({ state }) => state,
-  problems: (running) =>
-    running.problems ?? findProblems(running).map((problem) => problemOf(problem, running)),
+  problems: (running) => findProblems(running).map((problem) => problemOf(problem, running)),
   started: ({ started }) => started,
   uptime_ms: ({ uptimeMs }) => Math.round(uptimeMs),
   config: ({ configHash }) => configHash,
@@ -251,7 +250,7 @@ function pageOf({ told }: NonNullable<Running['page']>): unknown {
   };
 }
 
-function shipOf({ isThere, problem, notices, stamps }: NonNullable<Running['ship']>): unknown {
+function shipOf({ isThere, problem, notices }: NonNullable<Running['ship']>): unknown {
   return {
     connected: isThere,
     problem,
@@ -264,12 +263,6 @@ function shipOf({ isThere, problem, notices, stamps }: NonNullable<Running['ship
       lag_ms: Math.round(lagMs),
       fault: fault && { code: fault.code, status: fault.status, for_ms: Math.round(fault.forMs) },
     })),
-    stamps: stamps && {
-      authority: stamps.authority,
-      last: stamps.lastMs === undefined ? undefined : new Date(stamps.lastMs).toISOString().slice(0, 10),
-      failed: stamps.failed,
-      fault: stamps.fault && { code: stamps.fault.code, for_ms: Math.round(stamps.fault.forMs) },
-    },
   };
 }
 
@@ -278,7 +271,9 @@ function knownBytes(bytes: number | undefined): number | undefined {
 }
 
 function problemOf(problem: FoundProblem, { acknowledged }: Running): unknown {
-  const { code, text, try: hint, backend, isDegrading: degrading } = problem;
+  const { code, named, try: hint, backend, isDegrading: degrading } = problem;
+  // The same answer has the name in `locks`, so it is shown here, too.
+  const { text } = named ?? problem;
   const shown = { code, text: text.replaceAll(/\{([^{}]*)\}/g, '$1'), try: hint, backend, degrading };
   return { ...shown, acknowledged: degrading ? undefined : acknowledged(keyOf(problem)) };
 }

@@ -43,7 +43,7 @@ const silentMs = 4_000;
 /** The daemon keeps them longer. */
 const keptMs = 20_000;
 const socketsMax = bounds.doorConnections / 4;
-/** Settings of 2 MiB are some 20 MB of lines; one line is much shorter. */
+/** The settings of one configuration are one line: of 2 MiB, some 20 MB. */
 const lineCharsMax = 64 * 1024 ** 2;
 const bytesMax = 4 * 1024 ** 2;
 /** How often a call that comes too early is made again, and for how long. */
@@ -152,7 +152,8 @@ export function createDoorClient<Call extends string>(
         let rest = '';
         for await (const piece of response.setEncoding('utf8')) {
           hear();
-          const lines = (rest + String(piece)).split('\n');
+          const lines = String(piece).split('\n');
+          lines[0] = rest + lines[0];
           rest = lines.pop() ?? '';
           if (rest.length > lineCharsMax) throw new Error('a line is too long');
           yield* lines;

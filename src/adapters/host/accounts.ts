@@ -2,12 +2,9 @@
 // answer, so a process that serves clients asks the name service instead (name-service.ts).
 
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { numberIn } from '../../domain/people/identity/user-word.js';
 import { accountFiles } from './account-files.js';
-import { packaged } from './packaged.js';
 
 /** Converts names to numbers; undefined: there is no such name. */
 export interface NameNumbers {
@@ -30,84 +27,9 @@ export function localGroupName(gid: number): string | undefined {
 }
 
 /** The name of a uid in lines as /etc/passwd has them; or of a gid, as /etc/group does. */
-function nameIn(lines: readonly string[], id: number): string | undefined {
+export function nameIn(lines: readonly string[], id: number): string | undefined {
   const name = lines.find((each) => each.split(':')[2] === String(id))?.split(':')[0];
   return name === '' ? undefined : name;
-}
-
-/** Connect to a socket, read a directory or a file, or reach what is in a directory. */
-type WantedRight = 'connect' | 'read' | 'enter';
-
-const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040, enter: 0o010 };
-
-/** For EACCES. Names a group for a socket only, and none whose members read all records or secrets: who shall see a part would join it. */
-export function whyDenied(path: string, right: WantedRight = 'connect'): string {
-  const owner = findOwner(path, right);
-  if (owner === undefined) {
-    const above = dirname(path);
-    // What is below a closed folder cannot be looked at; the folder can.
-    return above === path ? `permission denied: ${path}` : whyDenied(above, 'enter');
-  }
-  const { user, group, mode, isMember } = owner;
-  if (group === undefined)
-    return `permission denied: ${path} is for "${user}" only (mode ${mode}); run it as root (sudo)`;
-  if (isMember) return `permission denied: ${path} is open to this user since the last login: log in again`;
-  if (right !== 'connect' || isForAllRecords(group))
-    return `permission denied: ${path} is for "${user}" and few others (mode ${mode}); ask for a role on the page, or for a socket of your own`;
-  const todo = `ask to be added to the group "${group.name}" (usermod --append --groups ${group.name} NAME), and log in again`;
-  return `permission denied: ${path} is for "${user}" and the group "${group.name}" (mode ${mode}); ${todo}`;
-}
-
-/** Whose members read the whole journal, or the configuration with its secrets. Root's group reads them where no other does. */
-function isForAllRecords({ gid, name }: { readonly gid: number; readonly name: string }): boolean {
-  return (
-    gid === 0 ||
-    name === packaged.user ||
-    [packaged.pageUser, packaged.shipUser, packaged.journalGroup].some((each) => each === name) ||
-    gid === placeOf(packaged.journal)?.gid
-  );
-}
-
-/** Whether a socket was refused because of its mode, however deep that stands. */
-export function isAccessDenied(fault: unknown): boolean {
-  if (!(fault instanceof Error)) return false;
-  return ('code' in fault && fault.code === 'EACCES') || isAccessDenied(fault.cause);
-}
-
-/** `group`: the one that has the right; undefined: none has it. Undefined result: the file is not accessible. */
-function findOwner(
-  path: string,
-  right: WantedRight,
-):
-  | {
-      readonly user: string;
-      readonly group: { readonly gid: number; readonly name: string } | undefined;
-      readonly mode: string;
-      /** By the system's database, which counts from the next login on. */
-      readonly isMember: boolean;
-    }
-  | undefined {
-  const found = placeOf(path);
-  if (found === undefined) return undefined;
-  const { uid, gid, mode } = found;
-  const isForGroup = (mode & groupBit[right]) !== 0;
-  const own = ourselves();
-  return {
-    user: userNameOf(uid) ?? String(uid),
-    group: isForGroup
-      ? { gid, name: nameIn(ask('getent', ['group', String(gid)]), gid) ?? String(gid) }
-      : undefined,
-    mode: (mode & 0o777).toString(8).padStart(4, '0'),
-    isMember: isForGroup && !own.gids.includes(gid) && gidsOf(own.uid).includes(gid),
-  };
-}
-
-function placeOf(path: string) {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The uid of a user name, or of a number as text; undefined: there is none. */
@@ -192,7 +114,7 @@ function fromLines(lines: readonly string[], name: string): number | undefined {
   return undefined;
 }
 
-function ask(program: string, args: readonly string[]): readonly string[] {
+export function ask(program: string, args: readonly string[]): readonly string[] {
   try {
     const text = execFileSync(program, args, {
       encoding: 'utf8',

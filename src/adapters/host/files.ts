@@ -282,33 +282,7 @@ export function whyPoorMemory(
   }
 }
 
-/** The nearest part of a path that is there, and is no directory where one is needed; undefined: none, or it is not visible. */
-export function whatIsNoFolder(path: string): string | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? path : undefined;
-  } catch (cause) {
-    const isBelow = cause instanceof Error && 'code' in cause && cause.code === 'ENOTDIR';
-    return isBelow ? whatIsNoFolder(dirname(path)) : undefined;
-  }
-}
-
-/** The folder above a missing one where `who` cannot make it. Undefined: it is there, can be made, or is not visible. */
-export function whereNotMade(
-  path: string,
-  who: { readonly uid: number; readonly gids: readonly number[] },
-): { readonly above: string; readonly missing: string } | undefined {
-  let missing = resolve(path);
-  if (!isMissing(missing)) return undefined;
-  while (isMissing(dirname(missing))) missing = dirname(missing);
-  const above = dirname(missing);
-  try {
-    return mayMakeFiles(above, statSync(above), who) ? undefined : { above, missing };
-  } catch {
-    return undefined;
-  }
-}
-
-function mayMakeFiles(
+export function mayMakeFiles(
   folder: string,
   { uid, gid, mode }: Stats,
   who: { uid: number; gids: readonly number[] },
@@ -339,7 +313,7 @@ const groupMayWrite = 0o020;
 const othersMayWrite = 0o002;
 const groupMayRead = 0o040;
 const othersMayRead = 0o004;
-const linksMax = bounds.symbolicLinks;
+const linksMax = 40;
 
 /** This process, with its own group for writing and all of its groups for reading; and other users known to be the daemon. */
 export function trustedByUs(

@@ -4,7 +4,6 @@
 // was reused) is left out.
 
 import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
-import { bounds } from '../../bounds/bounds.js';
 import type { AccountAnswer, Peer } from '../../domain/people/identity/peer.js';
 import type { Clock, Native, PeerCredentials } from '../../ports/machine.js';
 import type { NameService, UserAnswer } from './name-service.js';
@@ -56,12 +55,13 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
         const isOther = loginUid !== undefined && loginUid !== uid;
         const isKnown = keptUser !== undefined && !isOther && !Array.isArray(rangeOwners);
         // Together: each may take all the time that a session waits.
-        const [own, login, owners] = isKnown
+        const [own, login, owners, loginOwners] = isKnown
           ? [keptUser, undefined, rangeOwners]
           : await Promise.all([
               keptUser ?? names.userOf(uid),
               isOther ? names.userOf(loginUid) : undefined,
               names.ownersOf(uid),
+              isOther ? names.ownersOf(loginUid) : undefined,
             ]);
         const { user, account } = namedBy(own);
         const { user: loginUser, account: loginAccount } = namedBy(login);
@@ -82,6 +82,7 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
           loginUid,
           loginUser,
           loginAccount,
+          loginOwners,
           hasNoLogin,
         };
       },
@@ -125,7 +126,7 @@ export interface RecentProcess {
 
 /** A unit changes only when the system moves the process, usually before its program begins: an old one may be used for this time. */
 const recentMs = 1_000;
-const recentMax = bounds.processFacts;
+const recentMax = 256;
 /** PID_FS_MAGIC: descriptors of processes have numbers of their own, never given twice (from Linux 6.9 on). */
 const pidfs = 0x50494446;
 
@@ -277,6 +278,28 @@ function readFacts(pid: number, program: Program): ProcessFacts {
     ...unit,
     ...(loginUid === undefined ? {} : loginUid === loginUidUnset ? { hasNoLogin: true } : { loginUid }),
   };
+}
+
+/** Who holds the lock (flock) of an open file, as "process 4711 (UNIT)"; "another process": the kernel does not show it to us. */
+export function lockHolder(descriptor: number): string {
+  const { dev, ino } = fstatSync(descriptor, { bigint: true });
+  const hex = (part: bigint): string => part.toString(16).padStart(2, '0');
+  // As the kernel packs it for user space.
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn);
+  const file = `${hex(major)}:${hex(minor)}:${ino}`;
+  const held = (readProc('locks') ?? '')
+    .split('\n')
+    .map((line) => line.split(/ +/))
+    .filter((line) => line[1] === 'FLOCK' && line[5]?.endsWith(`:${ino}`) === true);
+  // Of an overlay the number of the device is another one: then it must be a program of ours.
+  const isOurs = (line: readonly string[]): boolean =>
+    readProc(`${line[4]}/comm`)?.startsWith('dovegate') === true;
+  const pid = Number((held.find((line) => line[5] === file) ?? held.find(isOurs))?.[4]);
+  // Of another namespace it is 0.
+  if (!(pid > 0)) return 'another process';
+  const { unit } = parseUnit(readProc(`${pid}/cgroup`) ?? '');
+  return `process ${pid}${unit === undefined ? '' : ` (${unit})`}`;
 }
 
 /** The pid of a process descriptor; undefined or -1 if that process has ended. */

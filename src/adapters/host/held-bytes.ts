@@ -5,13 +5,12 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bounds } from '../../bounds/bounds.js';
 import { RoomFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import { makeFolder } from './files.js';
 
 /** Above this size bytes go to a file. */
-const memoryMax = bounds.httpBodyMemory;
+const memoryMax = 1024 ** 2;
 const firstBytes = 1024;
 
 export interface BodyLimits {

@@ -1,5 +1,5 @@
-// The helper process that asks the system for names: a shell that runs `getent`, `id` and `getsubids`, so that the serving process forks
-// nothing while it serves. It has 1 MB; a child of Node has 45.
+// The helper process that asks the system for names: a shell that runs `getent`, `id` and `getsubids` (scripts/names.sh), so that the
+// serving process forks nothing while it serves. It has 1 MB; a child of Node has 45.
 //
 //   question   ID KIND KEY       one line; KIND is passwd, group, groups or ranges
 //   answer     ID + TEXT         a part of it, any number of times; then
@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { backOffMs } from '../../concurrency/back-off.js';
 import type { Clock, Timer } from '../../ports/machine.js';
+import { packageFolder } from './process.js';
 
 /** The account of a name or an id; the group; the gids that a user would get at a login; the user's ranges of subordinate uids. */
 export type NameQuestion = 'passwd' | 'group' | 'groups' | 'ranges';
@@ -33,44 +34,7 @@ export interface NameProcess {
 }
 
 const shell = '/bin/sh';
-
-/**
- * `timeout` ends a program with its children. The password field of an answer is not passed on. `(:)` makes the shell collect its ended
- * children: it does so only while it waits for one.
- */
-const script = `
-exec 3<&0 </dev/null
-set -f
-newline='
-'
-limit() { "$@"; }
-command -v timeout >/dev/null && limit() { timeout -s KILL "$seconds" "$@"; }
-seconds=$1
-answer() {
-  case $kind in
-    passwd|group) text=$(limit getent "$kind" -- "$key") ;;
-    groups) text=$(limit id -G -- "$key") ;;
-    ranges) text=$(limit getsubids "$key") ;;
-  esac
-  code=$?
-  case $kind in
-    passwd|group)
-      IFS=:
-      set -- \${text%%"$newline"*}
-      text=$1:$3 IFS=$newline ;;
-    groups) IFS=" $newline" ;;
-    ranges) IFS=$newline ;;
-  esac
-  [ "$code" != 0 ] || for part in $text; do printf '%s + %.900s\\n' "$id" "$part"; done
-  printf '%s %s\\n' "$id" "$code"
-}
-while IFS= read -r line <&3; do
-  id=\${line%% *} line=\${line#* }
-  kind=\${line%% *} key=\${line#* }
-  answer 3<&- &
-  (:)
-done
-`;
+const script = 'names.sh';
 
 /** The time that an answer may be late before the helper counts as hanging. */
 const graceMs = 2_000;
@@ -180,7 +144,8 @@ export function startNameProcess(clock: Clock): NameProcess {
 function spawnShell(): ChildProcess {
   const seconds = String(bounds.directoryAnswerMs / 1000);
   // A process group of its own: Ctrl-C in a terminal is for the serving process, and all of it can be ended at once.
-  return spawn(shell, ['-c', script, 'dovegate-names', seconds], {
+  return spawn(shell, [script, seconds], {
+    cwd: packageFolder('scripts', script),
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
     // Nothing of the daemon's environment is its business.

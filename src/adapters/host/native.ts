@@ -5,7 +5,6 @@ import { closeSync, constants as fileConstants, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { bounds } from '../../bounds/bounds.js';
 import type { Native, SocketKind } from '../../ports/machine.js';
 
 /** LOCK_EX | LOCK_NB of <sys/file.h>, the same on Linux and the BSDs. */
@@ -322,7 +321,7 @@ const atEmptyPath = 0x1000;
 const atStatxDontSync = 0x4000;
 const statxIno = 0x100;
 /** A change elsewhere in the tree can disturb one attempt. */
-const attemptsMax = bounds.fileLookups;
+const attemptsMax = 3;
 
 /**
  * Uses only what the kernel has in memory: the peer chooses the path, and on a file system of its own, or over the network, a usual stat

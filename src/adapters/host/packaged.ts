@@ -11,3 +11,11 @@ export const packaged = {
   journal: '/var/lib/dovegate/audit',
   pageSocket: '/run/dovegate/page.sock',
 } as const;
+
+/** The configuration if no option names one: DOVEGATE_CONFIG, else the standard place. */
+export function standardConfig(): string {
+  const named = process.env['DOVEGATE_CONFIG'];
+  return named === undefined || named === '' ? packaged.file : named;
+}
+
+export const standardConfigHelp = `$DOVEGATE_CONFIG, else ${packaged.file}`;

@@ -2,15 +2,10 @@
 // start, and notifications (sd_notify). Values of systemd are removed from the environment, so that no child uses them. Nothing here waits
 // or fails the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { getPriority, hostname, setPriority } from 'node:os';
-import { bounds } from '../../bounds/bounds.js';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readUnpiped, whyFailed } from './files.js';
-import { packaged } from './packaged.js';
-
-/** As in systemd/dovegate-page.service. */
-const niceness = 10;
 
 /** The package's folder as seen from the bundle in dist/, and from build/src/adapters/host/process.js in a test build. */
 const folders = [new URL('../', import.meta.url), new URL('../../../../', import.meta.url)];
@@ -25,6 +20,13 @@ function packageText(path: string): string | undefined {
     }
   }
   return undefined;
+}
+
+/** A folder of the package that has that file; undefined: there is none. */
+export function packageFolder(name: string, file: string): URL | undefined {
+  return folders
+    .map((folder) => new URL(`${name}/`, folder))
+    .find((folder) => existsSync(new URL(file, folder)));
 }
 
 function readVersion(): string {
@@ -71,21 +73,7 @@ function inWords<Result>(read: () => Result, what: 'file' | 'directory'): Result
   }
 }
 
-/** The configuration if no option names one: DOVEGATE_CONFIG, else the standard place. */
-export function standardConfig(): string {
-  const named = process.env['DOVEGATE_CONFIG'];
-  return named === undefined || named === '' ? packaged.file : named;
-}
-
-export const standardConfigHelp = `$DOVEGATE_CONFIG, else ${packaged.file}`;
-
 export const standardShipDoor = '/run/dovegate/ship.sock';
-
-/** Where `dovegate ship` keeps its own state: as systemd says, or as the package has it. */
-export function shipStateDirectory(): string {
-  const [first] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
-  return first === undefined || first === '' ? '/var/lib/dovegate-ship' : first;
-}
 
 export function descriptorsMax(): number | undefined {
   try {
@@ -114,52 +102,6 @@ function openDescriptors(): number | undefined {
     return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1;
   } catch {
     return undefined;
-  }
-}
-
-/** Other processes come first, for later threads too. A unit may forbid the call, and says `Nice=` instead. */
-export function yieldToOthers(): void {
-  for (const thread of threadIds()) {
-    try {
-      if (getPriority(thread) < niceness) setPriority(thread, niceness);
-    } catch {
-      // As it was.
-    }
-  }
-}
-
-/** For later threads too: a command waits for a time slice where all processors are taken. Keeps what `CPUAffinity=` chose. */
-export function leaveHalfToOthers(native: Pick<Native, 'runOn'>): void {
-  let half: readonly number[];
-  try {
-    const allowed = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
-    half = halfOf(allowed ?? '', readFileSync('/sys/devices/system/cpu/online', 'utf8'));
-  } catch {
-    return;
-  }
-  if (half.length > 0) for (const thread of threadIds()) native.runOn(thread, half);
-}
-
-/** None: there is one only, or not all are allowed. Lists of the kernel, as `0-3,8`; `allowed` may name processors that are not there. */
-export function halfOf(allowed: string, online: string): readonly number[] {
-  const all = numbersIn(online);
-  const own = new Set(numbersIn(allowed));
-  return all.every((each) => own.has(each)) ? all.slice(Math.ceil(all.length / 2)) : [];
-}
-
-function numbersIn(list: string): readonly number[] {
-  return [...list.matchAll(/(\d+)(?:-(\d+))?/g)].flatMap(([, first, last = first]) => {
-    const from = Number(first);
-    return Array.from({ length: Number(last) - from + 1 }, (_, at) => from + at);
-  });
-}
-
-/** Linux keeps priority and processors of each thread. 0: the one that calls. */
-function threadIds(): readonly number[] {
-  try {
-    return readdirSync('/proc/self/task').map(Number);
-  } catch {
-    return [0];
   }
 }
 
@@ -271,10 +213,10 @@ export interface ServiceEnvironment {
 /** SD_LISTEN_FDS_START. */
 const firstDescriptor = 3;
 /** systemd never passes more. */
-const socketsMax = bounds.passedSockets;
+const socketsMax = 4096;
 const retryMs = 100;
 /** Messages waiting for a full queue; the oldest are dropped first. */
-const waitingMax = bounds.serviceMessages;
+const waitingMax = 16;
 
 const variables = [
   'NOTIFY_SOCKET',

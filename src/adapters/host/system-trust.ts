@@ -5,7 +5,6 @@
 import { hash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { bounds } from '../../bounds/bounds.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 
 /** Debian, Arch and Alpine; Fedora and RHEL; SUSE; RHEL 7; Alpine without the package, and BSD. */
@@ -18,18 +17,12 @@ const usualFiles = [
 ];
 
 /** A real list has some 200 KiB. */
-const listBytesMax = bounds.systemListBytes;
+const listBytesMax = 8 * 1024 ** 2;
 
 /** Contexts that are kept: one without a client certificate, and one for each of the last client certificates. Each has 1 MiB. */
-const contextsMax = bounds.systemContexts;
+const contextsMax = 4;
 
 export const noSystemList = `this system has no list of authorities (${usualFiles[0]} or the like; SSL_CERT_FILE names another): install the package ca-certificates, or set \`ca\``;
-
-/** For the environment of our threads: the file with the system's list, if the environment names one. */
-export function systemListVariable(): { readonly SSL_CERT_FILE?: string } {
-  const named = process.env['SSL_CERT_FILE'];
-  return named === undefined ? {} : { SSL_CERT_FILE: named };
-}
 
 /** The file with the system's list: SSL_CERT_FILE, as OpenSSL reads it, else the first of the usual ones that exists. */
 export function systemListFile(): string | undefined {

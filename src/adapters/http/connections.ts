@@ -3,7 +3,6 @@
 // send, however fast a stranger connects. An answer that is being made is never given up. People who are signed in never lose a connection
 // to strangers.
 
-import { bounds } from '../../bounds/bounds.js';
 import { networkOf } from '../../domain/people/identity/peer.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
@@ -31,7 +30,7 @@ export interface ConnectionLimits {
 }
 
 /** From accept. Clients connect in order to send. */
-const firstByteMs = bounds.adminFirstByteMs;
+const firstByteMs = 1_000;
 /** From the end of a request to its answer: our own time. A reload takes long on a loaded machine, and its client waits 30 s. */
 const workingMs = 60_000;
 

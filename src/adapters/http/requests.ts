@@ -24,7 +24,7 @@ import { hasManyFields, lastAnswer, statusOfUnread } from './server.js';
 
 /** Limits of a head: bytes of all fields, and their number. Above either: 431. */
 const headBytesMax = bounds.httpHeadBytes;
-const fieldsMax = bounds.httpHeadFields;
+const fieldsMax = 100;
 /** How long a connection stays open for its next request; sent to clients. */
 const keptMs = 15_000;
 /** Pipelined requests that may wait; a client that sends more is disconnected. */

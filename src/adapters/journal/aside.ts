@@ -37,7 +37,7 @@ const ownName =
 /** A free name for a file that is put aside. Undefined: there are too many. */
 function freeName(directory: string, name: string, kind: Kind): string | undefined {
   const taken = new Set(readdirSync(directory));
-  for (let count = 1; count <= bounds.asideFiles; count += 1) {
+  for (let count = 1; count <= 16; count += 1) {
     const file = count === 1 ? `${name}.${kind}` : `${name}.${kind}-${count}`;
     if (!taken.has(file) && !taken.has(`${file}.new`)) return file;
   }
@@ -74,7 +74,7 @@ export function putEndAside(directory: string, name: string, from: number, kind:
 /** Returns the hash of all bytes of the source from there on. On a full disk no partial copy remains. */
 function copyEnd(source: number, from: number, directory: string, name: string): string {
   const target = openIn(directory, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
-  let room = bounds.asideBytes;
+  let room = 64 * 1024 ** 2;
   try {
     const sha256 = hashOf(source, from, (bytes) => {
       if (room > 0) writeFileSync(target, bytes.subarray(0, room));

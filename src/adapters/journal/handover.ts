@@ -157,8 +157,11 @@ export interface Found {
   readonly unknown: number;
   /** Bytes of a torn last line, put aside; 0: none. */
   readonly tornBytes: number;
-  /** Records are missing at the end, or differ from the last checkpoint; `unvouched`: there is no checkpoint to compare with. */
-  readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
+  /**
+   * Records are missing at the end, or differ from the last checkpoint; `unvouched`: there is no checkpoint to compare with; `changed`: the
+   * records before it are not those that it signs.
+   */
+  readonly damage: 'cut' | 'rewritten' | 'unvouched' | 'changed' | undefined;
   /** Segments at the beginning that retention had left are missing; reported by the first start that finds it. */
   readonly isBeginningRemoved: boolean;
   /** Records are missing in front of the lines in `appended`. */
@@ -180,6 +183,8 @@ export interface Found {
     readonly doubt: string | undefined;
     /** Locks and holds whose records are damaged. */
     readonly damaged: LockBook['damages'];
+    /** Ids of locks and holds in force that no signature covers. */
+    readonly unproven: readonly string[];
   };
 }
 

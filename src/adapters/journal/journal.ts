@@ -29,6 +29,8 @@ export interface JournalOptions
     Omit<DriverOptions, 'wallMs' | 'openThread' | 'shares' | 'observe'> {
   /** Opening reads the remains of a crash, so it may take longer than `deadlineMs`. */
   readonly openDeadlineMs: number;
+  /** Who has the lock of an open file, in words. */
+  readonly holderOf?: (descriptor: number) => string;
   /** Interval of the checks whether the written files are still there, also without new records. */
   readonly lookIntervalMs: number;
   readonly checkpointIntervalMs: number;
@@ -58,10 +60,11 @@ const clockStepMsMin = 1000;
 /** No record is appended so long after its time was read. */
 const staleMsMax = 60_000;
 /**
- * Records of finished events may use the whole ring, all others half of it. Ends of commands that were never sent leave a quarter free: a
- * client that is refused and tries again at once would otherwise take the space that the ends of running commands need.
+ * Records of an end, and of what the journal could not take, may use the whole ring. All others may use half of it. The end
+ * of a command that was never sent leaves a quarter free. Otherwise a client that is refused and tries again at once would take the space
+ * that running commands need for their ends.
  */
-const outcomes: ReadonlySet<string> = new Set(['completion', 'log', 'clock']);
+const outcomes: ReadonlySet<string> = new Set(['completion', 'log', 'clock', 'journal']);
 
 /** Rejects with a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`, `deadline`. */
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
@@ -77,7 +80,11 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     // Repeated for each try: the previous daemon may have written until the lock was free.
     Promise.race([thread.ask({ do: 'open', lock, wallMs: clock.now() + clockOffsetMs }), late]);
   let report = await ask(undefined);
-  if (report.kind === 'lock' && takeLock(options, report.descriptor)) report = await ask(report.descriptor);
+  let holder: string | undefined;
+  if (report.kind === 'lock') {
+    if (takeLock(options, report.descriptor)) report = await ask(report.descriptor);
+    else holder = options.holderOf?.(report.descriptor);
+  }
   timer?.cancel();
   if (report.kind === 'opened') {
     const ring = openRing(options, report);
@@ -89,7 +96,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     ? new JournalFault(report.code, report.message)
     : new JournalFault(
         'locked',
-        `another process writes the journal in ${directory}, or the file system has no locks`,
+        `${holder ?? 'another process'} writes the journal in ${directory}, or its file system has no locks; stop that process, or name another audit.directory`,
       );
 }
 
@@ -367,11 +374,6 @@ export class OpenJournal implements Journal {
 
   get filling(): Filling {
     return this.#shares.filling;
-  }
-
-  /** Bytes of all records since the start; their numbers and hashes are estimated. */
-  get addedBytes(): number {
-    return this.#shares.added;
   }
 
   get lost(): number {

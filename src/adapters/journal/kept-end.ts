@@ -11,6 +11,9 @@ import { checkpointName, readIn, writeOwn } from './segments.js';
 /** The file in `state` with the last checkpoint, a second line with further data for a start, and a third with the note of the ring. */
 export const runEndName = 'audit-end.json';
 
+/** The copy in `state` of the locks and holds in force. */
+export const keptLocksName = 'locks.json';
+
 export interface KnownEnd {
   /** Its line, without LF. */
   readonly line: string;

@@ -12,6 +12,7 @@ import {
   AccessBook,
   type AccessEntry,
   concernsAccess,
+  concernsTurns,
   isEvent,
   isFormed,
   isReadable,
@@ -21,6 +22,7 @@ import { readNext } from '../../domain/records/audit/ledger.js';
 import { concernsLocks, LockBook } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
+import { OpenTurns } from '../../domain/records/audit/turns.js';
 import { readSegment } from './chain.js';
 import { isRightlySigned } from './kept-end.js';
 import type { RunEnd } from './run-end.js';
@@ -72,11 +74,12 @@ export class LiveAccess {
   carried(nowMs: number, endsMost: number = bounds.accessDecided): AuditRecord[] {
     const books = this.#pending.length === 0 ? this.#books : this.#books.copy();
     for (const record of this.#pending) books.follow(record);
-    const { over, access, locks } = books;
+    const { over, access, locks, turns } = books;
     return [
       ...over.carried(nowMs, endsMost),
       ...access.carried(nowMs, this.#isLeft),
       ...locks.carried(nowMs),
+      ...turns.carried(nowMs),
     ];
   }
 
@@ -95,8 +98,18 @@ export class LiveAccess {
     if (this.#start !== undefined) this.#start = { ...this.#start, why: this.#start.why ?? why };
   }
 
+  /** The chain from the last head on is not what was signed, nor what leads to the checkpoint that `state` knows. */
+  get isChanged(): boolean {
+    return this.#start?.isChanged === true;
+  }
+
   get damaged(): LockBook['damages'] {
     return this.#books.locks.damages;
+  }
+
+  /** Ids of locks that no signature covers. */
+  get unproven(): readonly string[] {
+    return [...this.#books.locks.entries].flatMap(({ id, isUnproven }) => (isUnproven ? [id] : []));
   }
 
   /** Why nothing lives on after the start; undefined: it may. */
@@ -146,39 +159,54 @@ export class LiveAccess {
 
 export interface StartAccess {
   readonly why: string | undefined;
+  readonly isChanged?: boolean;
   /** Ids of which no checkpoint covers all records. */
   readonly uncounted: Set<string>;
 }
 
-/** What the records of a journal say lives: access, how it ended last, and locks. */
+/** What a journal's records say is in force: access, its last ends, locks; and what is out of order, which needs no signature. */
 export class Books {
   readonly access: AccessBook;
   readonly over: LastEnds;
   readonly locks: LockBook;
+  readonly turns: OpenTurns;
 
-  constructor(access = new AccessBook(), over = new LastEnds(), locks = new LockBook()) {
+  constructor(
+    access = new AccessBook(),
+    over = new LastEnds(),
+    locks = new LockBook(),
+    turns = new OpenTurns(),
+  ) {
     this.access = access;
     this.over = over;
     this.locks = locks;
+    this.turns = turns;
   }
 
   copy(): Books {
-    return new Books(this.access.copy(), this.over.copy(), this.locks.copy());
+    return new Books(this.access.copy(), this.over.copy(), this.locks.copy(), this.turns.copy());
   }
 
   /** Whether they could change by an encoded record. `more`: so many entries may come before it. */
   concerns(body: Buffer, more: number): boolean {
-    return concernsAccess(body, this.access.size + more) || concernsLocks(body, this.locks.size + more);
+    const { access, locks } = this;
+    return (
+      concernsAccess(body, access.size + more) ||
+      concernsLocks(body, locks.size + more) ||
+      concernsTurns(body)
+    );
   }
 
   follow(record: Line): void {
     this.over.add(this.access.follow(record));
     this.locks.follow(record);
+    this.turns.follow(record);
   }
 
   /** Follows a record that no checkpoint covers. */
   takeAway(record: Line, uncounted: Set<string>): void {
     this.locks.follow(record, false);
+    this.turns.follow(record);
     const { event, action, carried, grant, request } = record;
     // A completion gives a use back; a review ends an obligation.
     if (carried === true || event === 'completion' || action === 'reviewed') return;
@@ -229,7 +257,7 @@ function readItems(directory: string, segment: Segment): Item[] {
 function itemOf(bytes: Buffer, segment: Segment, at: number): Item | undefined {
   const body = bytes.subarray(bytes.indexOf(0x2c) + 1);
   const isCheckpoint = isEvent(body, 'ch');
-  const isOurs = isCheckpoint || concernsAccess(body, 1) || concernsLocks(body, 1);
+  const isOurs = isCheckpoint || concernsAccess(body, 1) || concernsLocks(body, 1) || concernsTurns(body);
   // A line whose head is damaged may be of a lock.
   if (!isOurs && isFormed(body)) return undefined;
   const record = parseLine(bytes.toString('utf8'));
@@ -283,6 +311,8 @@ export interface AccessEnd {
   readonly hashInState: string | undefined;
   /** Why nothing may live on, according to the start. */
   readonly doubt: string | undefined;
+  /** `state` has a copy of locks: the journal is checked also where it shows none. */
+  readonly hasKeptLocks: boolean;
 }
 
 /** What lived when the previous run ended, except for the records in its ring. */
@@ -291,8 +321,11 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   const start: StartAccess = { why: undefined, uncounted: new Set() };
   const books = new Books();
   // Most journals have neither, and nothing more is read: the hashes of a large segment take a second.
-  if (head?.some(({ record: { event } }) => event === 'access' || event === 'lock') !== true)
+  const isUsed = head?.some(({ record: { event } }) => event === 'access' || event === 'lock') === true;
+  if (head === undefined || !(isUsed || end.hasKeptLocks)) {
+    for (const { record } of head ?? []) books.turns.follow(record);
     return new LiveAccess(books, start);
+  }
   const { key } = end;
   const proven = key === undefined ? undefined : prove(directory, head, { ...end, key });
   if (proven !== undefined && end.doubt === undefined) {
@@ -303,13 +336,15 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
   for (const { record } of head) {
     // Their ends are recorded.
     books.access.follow(record);
+    books.turns.follow(record);
     // A lost `state` ends no lock. Where no key is known, nothing was ever signed, and the lines count as they are.
     if (proven === undefined) books.locks.follow(record, key === undefined);
   }
   for (const record of proven?.covered ?? []) books.locks.follow(record);
   for (const record of proven?.rest ?? []) books.locks.follow(record, false);
   const why = end.doubt ?? 'the journal differs from what was signed';
-  return new LiveAccess(books, { ...start, why });
+  const isChanged = key !== undefined && proven === undefined;
+  return new LiveAccess(books, { ...start, why, isChanged });
 }
 
 /** Checks the chain from a head to the end of the journal. Undefined: the chain is broken, or no signature covers the head. */

@@ -228,7 +228,7 @@ function readOpen(directory: string, segments: readonly Segment[], tail: Segment
   scanFrom(directory, upToTail, end.openSeq ?? Infinity, (line, { name }) => {
     if (name === tail.name && line.end > end.bytes) return false;
     const claim = line.isWhole ? readClaim(line.bytes) : undefined;
-    if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('latin1'));
+    if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('utf8'));
     return true;
   });
   return open;

@@ -335,8 +335,7 @@ function makeAside(aside: string): string {
   );
   const timed = files.map((file) => ({ file, ms: lstatSync(join(directory, file)).mtimeMs }));
   const oldest = timed.toSorted((one, other) => one.ms - other.ms);
-  for (const { file } of oldest.slice(0, Math.max(0, files.length - bounds.asideRings + 1)))
-    remove(join(directory, file));
+  for (const { file } of oldest.slice(0, Math.max(0, files.length - 4 + 1))) remove(join(directory, file));
   return aside;
 }
 

@@ -2,7 +2,6 @@
 // moved to `SEGMENT.appended` and never signed. After a crash the records count that are chained after the last checkpoint, up
 // to the first one that should be signed and is not.
 
-import { bounds } from '../../bounds/bounds.js';
 import { readClaim, readLink, readNext } from '../../domain/records/audit/ledger.js';
 import { isCount, parseLine, readHead, type TornTail } from '../../domain/records/audit/record.js';
 import { asText } from '../../domain/records/audit/stored.js';
@@ -158,7 +157,7 @@ export function followRunEnd(
 }
 
 /** Segments that claim to contain the record and are searched. In an intact journal they are one or two. */
-const candidatesMax = bounds.appendedSearched;
+const candidatesMax = 8;
 
 /** The segment that contains a record, and the position after the record. A compressed one is inflated to a plain file. */
 function findRecord(

@@ -8,48 +8,45 @@ import {
   type Surveyed,
   type TrailFilter,
 } from '../../domain/records/trail/search.js';
-import { createSketchTest, type Sketch } from '../../domain/records/trail/sketch.js';
+import type { Sketch } from '../../domain/records/trail/sketch.js';
+import { createSketchTest } from '../../domain/records/trail/sketch-test.js';
 import {
   createVerifier,
   type TrailOptions,
   type Verdict,
   type Verifier,
-  type VerifierState,
 } from '../../domain/records/trail/verify.js';
 import { createView, type View } from '../../domain/records/views/view.js';
+import { JournalFault } from '../../ports/faults.js';
 import { type CheckedText, createTextDigest } from './checked.js';
-import type { Piece } from './compressed.js';
+import type { Piece, Wants } from './compressed.js';
 import {
   eachLine,
-  filesSince,
+  firstLineOf,
   firstSeqOf,
-  fromLast,
+  readBegin,
   readPieces,
-  readToDamage,
   type Trail,
   type TrailFile,
 } from './trail.js';
 
 /**
- * From the segment with `fromSeq` on. `before`: of a verifier that followed the files before these. `hear` gets every verified piece.
+ * From the segment with `fromSeq` on. `hear` gets every verified piece.
  * Rejects with a JournalFault for an unreadable file.
  */
 export async function verifyTrail(
   trail: Trail,
-  request: Omit<TrailOptions, 'kept' | 'isPart'> & {
-    readonly fromSeq: number | undefined;
-    readonly before?: VerifierState | undefined;
-  },
+  request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
   hear?: (file: TrailFile, piece: Piece | undefined) => void,
 ): Promise<Verdict> {
-  const { fromSeq, before, ...how } = request;
+  const { fromSeq, ...how } = request;
   const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
   const [first] = files;
   const firstSeq = fromSeq === undefined || first === undefined ? undefined : await firstSeqOf(first);
   // Records before the requested position need not exist.
   const isAfter = fromSeq !== undefined && firstSeq !== undefined && firstSeq > 1 && firstSeq <= fromSeq;
   const isPart = files.length < trail.files.length || isAfter;
-  const verifier = createVerifier({ ...how, kept: trail.kept, isPart }, before);
+  const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
   await feedVerifier(files, verifier, undefined, hear);
   return verifier.finish();
 }
@@ -75,7 +72,7 @@ export async function feedVerifier(
 /** Verifies the whole trail, and returns it for a second reading, which gives the verified text or an error. Rejects as `verifyTrail`. */
 export async function checkTrail(
   trail: Trail,
-  request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly before?: VerifierState | undefined },
+  request: Omit<TrailOptions, 'kept' | 'isPart'>,
   hear?: (file: TrailFile, piece: Piece | undefined) => void,
 ): Promise<{ readonly verdict: Verdict; readonly trail: Trail }> {
   const checked = new Map<TrailFile, CheckedText | undefined>();
@@ -97,9 +94,9 @@ export async function checkTrail(
 }
 
 /**
- * At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. `passed`: the
- * text of parts that hold nothing of it by their sketch is not read; without it, only what is vouched for is passed over. `view`: a new
- * one, of what is shown; `look` gets that, too, and all is read.
+ * At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. A part whose
+ * sketch says that nothing in it can match is not read, and `passed` is called for it. `view`: a new one, of what is shown.
+ * With a view `look` gets what is shown too, and every part is read.
  */
 export async function* searchTrail(
   trail: Trail,
@@ -117,7 +114,7 @@ export async function* searchTrail(
       if (!isWanted) passed?.(file, sketch);
       return isWanted;
     };
-    const isPassing = view === undefined && (passed ?? file.vouched) !== undefined;
+    const isPassing = view === undefined && passed !== undefined;
     for await (const piece of readToDamage(file, isPassing ? wants : undefined)) {
       const bytes = piece?.bytes ?? nothing;
       const shown = view?.take(bytes) ?? bytes;
@@ -150,4 +147,43 @@ export async function surveyTrails(
     }
   }
   return survey.finish();
+}
+
+/** As `readPieces`; undefined stands for the rest of a compressed file that is damaged. Throws a JournalFault. */
+export async function* readToDamage(file: TrailFile, wants?: Wants): AsyncGenerator<Piece | undefined> {
+  try {
+    yield* readPieces(file, wants);
+  } catch (error) {
+    if (error instanceof JournalFault) throw error;
+    if (!file.isCompressed || file.checked !== undefined)
+      throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+    yield undefined;
+  }
+}
+
+/** The files that may contain records of a time or later; undefined: all. */
+export function filesSince(
+  files: readonly TrailFile[],
+  sinceMs: number | undefined,
+): Promise<readonly TrailFile[]> {
+  // The file before may end in that very millisecond.
+  return fromLast(files, sinceMs && sinceMs - 1, (line) => {
+    const began = readBegin(line);
+    // If the clock was set back, files before this one may have later times.
+    return began && began.timeMs + Math.max(0, -began.stepsMs);
+  });
+}
+
+/** The files from the last one on that begins at or before `from`, by its first line; undefined: all. */
+export async function fromLast(
+  files: readonly TrailFile[],
+  from: number | undefined,
+  beginOf: (line: Buffer) => number | undefined,
+): Promise<readonly TrailFile[]> {
+  if (from === undefined) return files;
+  for (let at = files.length - 1; at > 0; at -= 1) {
+    const file = files[at];
+    if (file !== undefined && (beginOf(await firstLineOf(file)) ?? Infinity) <= from) return files.slice(at);
+  }
+  return files;
 }

@@ -92,11 +92,6 @@ function inOrder(found: ReadonlyMap<number, Segment>): Segment[] {
 
 const keptPattern = /^checkpoint-(\d{1,15})\.json$/;
 
-/** A checkpoint beside the segments. */
-export function isCheckpointFile(file: string): boolean {
-  return file === checkpointName || keptPattern.test(file);
-}
-
 /** The record of a checkpoint that a start kept because the journal lacked it. */
 export function seqOfKept(file: string): number {
   return Number(keptPattern.exec(file)?.[1]);

@@ -17,11 +17,11 @@ const calmShare = bounds.calmPercent / 100;
 /** An origin below it is not limited; as a share of audit.max_size. */
 const smallShare = bounds.smallWriterPercent / 100;
 /** Origins that are counted by name; beyond it the smallest half becomes one number. */
-const originsMax = bounds.writers;
+const originsMax = 512;
 const partsPerWindow = 8;
 /** Parts from several runs may be short; the oldest two are joined. */
 const partsMax = bounds.writerParts;
-const namedMax = bounds.writersNamed;
+const namedMax = 5;
 const format = 1;
 
 export interface Filling extends JournalFill {
@@ -84,10 +84,6 @@ export class Shares {
     if (bytes < smallShare * bytesMax) return false;
     const left = Math.max(0, bytesMax - youngBytes) / ((1 - fillingShare) * bytesMax);
     return bytes >= Math.min(1, left) * this.#largestBytes;
-  }
-
-  get added(): number {
-    return this.#added;
   }
 
   /** Segments contain older records too, and compressed ones are smaller than their records. */

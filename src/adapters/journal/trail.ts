@@ -1,48 +1,19 @@
 // Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for commands. Memory is bounded for any
 // content.
 
-import { createHash } from 'node:crypto';
 import { existsSync, readSync, realpathSync, statSync } from 'node:fs';
-import { type FileHandle, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
-import {
-  asDistanceMs,
-  asTimeMs,
-  isCount,
-  parseLine,
-  parseTime,
-  readHead,
-} from '../../domain/records/audit/record.js';
-import { isText } from '../../domain/records/audit/stored.js';
+import { asDistanceMs, asTimeMs, parseLine, parseTime, readHead } from '../../domain/records/audit/record.js';
 import type { KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
 import { JournalFault } from '../../ports/faults.js';
-import { openRegularFile, readRegular, readRegularFile } from '../host/regular-file.js';
+import { openRegularFile, readRegular } from '../host/regular-file.js';
 import { asChecked, type CheckedText } from './checked.js';
-import {
-  inflated,
-  inflatedBack,
-  inflateStart,
-  keptBytesMax,
-  lastLines,
-  type Piece,
-  type Vouched,
-  vouchedTexts,
-  type Wants,
-} from './compressed.js';
+import { inflated, inflateStart, keptBytesMax, type Piece, type Wants } from './compressed.js';
 import { readStateCopy } from './kept-end.js';
-import {
-  checkpointName,
-  fileName,
-  findKeptCheckpoints,
-  findSegments,
-  isSystemError,
-  listKeptCheckpoints,
-  listSegments,
-  readIn,
-  type Segment,
-} from './segments.js';
+import { checkpointName, fileName, listKeptCheckpoints, listSegments, type Segment } from './segments.js';
 
 const chunkBytes = 1 << 20;
 /** Size of the first piece of a plain file: a small file needs no more. */
@@ -93,8 +64,6 @@ export interface TrailFile {
   readonly chunks?: AsyncIterable<Buffer>;
   /** The part that a check has read: only that is read again, and its end throws a JournalFault if the text differs. */
   readonly checked?: CheckedText;
-  /** Stands for the first segments of its trail, in the directory `path`. Only their signed members are read. */
-  readonly vouched?: Vouched;
 }
 
 export interface Trail {
@@ -133,146 +102,12 @@ export function fileOf(directory: string, segment: Segment): TrailFile {
   return { path: join(directory, fileName(segment)), name, isCompressed };
 }
 
-/** Figures of a journal, from its directory, its checkpoints and the first line of its oldest segment. */
-export interface TrailSize {
-  readonly segments: number;
-  readonly bytes: number;
-  readonly oldestSeq: number | undefined;
-  readonly checkpoint: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
-}
-
-/** Does not block the event loop, and reads no segment beyond its first line. Rejects with a JournalFault. */
-export async function measureTrail(directory: string): Promise<TrailSize> {
-  let files: readonly TrailFile[];
-  let kept: readonly string[];
-  try {
-    kept = await readKeptFiles(directory);
-    files = (await findSegments(directory)).map((segment) => fileOf(directory, segment));
-  } catch (error) {
-    throw new JournalFault('unreadable', `${directory} cannot be read`, error);
-  }
-  const [oldest] = files;
-  const checkpoints = kept.flatMap((text) => {
-    const record = parseLine(text.trimEnd());
-    const { seq, time, key } = record ?? {};
-    if (!isCount(seq) || !isText(time) || asTimeMs(time) === undefined) return [];
-    return [{ seq, at: time, ...(isText(key) && { key }) }];
-  });
-  return {
-    segments: files.length,
-    bytes: (await sizesOf(files)).reduce((sum, bytes) => sum + bytes, 0),
-    oldestSeq: oldest === undefined ? undefined : await firstSeqOf(oldest),
-    checkpoint: checkpoints.toSorted((one, other) => other.seq - one.seq)[0],
-  };
-}
-
-async function readKeptFiles(directory: string): Promise<readonly string[]> {
-  const texts: string[] = [];
-  const kept = (await findKeptCheckpoints(directory)).slice(0, bounds.keptCheckpoints);
-  for (const file of [checkpointName, ...kept]) {
-    try {
-      texts.push((await readRegularFile(join(directory, file), bounds.besideFileBytes)).toString('utf8'));
-    } catch (error) {
-      if (file !== checkpointName || !isSystemError(error, 'ENOENT')) throw error;
-    }
-  }
-  return texts;
-}
-
-/** Bytes of the files as they lie there; 0: it is gone, or has another name since. */
-export async function sizesOf(files: readonly TrailFile[]): Promise<number[]> {
-  const sizes: number[] = [];
-  for (const { path } of files) {
-    const found = await stat(path).catch(() => stat(`${path}.gz`).catch(() => undefined));
-    sizes.push(found?.size ?? 0);
-  }
-  return sizes;
-}
-
-const policyBytesMax = bounds.policyTextBytes;
-
-/** The text of a policy with this hash (SHA-256, hex) from the journal; undefined: it is missing, or the text differs. */
-export function readPolicyText(directory: string, version: string): string | undefined {
-  if (!/^[0-9a-f]{16,128}$/.test(version)) return undefined;
-  const text = readIn(join(directory, 'policies'), `${version}.yaml`);
-  if (text === undefined || text.length > policyBytesMax) return undefined;
-  // Records contain the hash and are signed; the file is not.
-  return createHash('sha256').update(text).digest('hex') === version ? text : undefined;
-}
-
-/** As `readPolicyText`; each text is read once. */
-export function readPolicyTexts(directory: string): (version: string) => string | undefined {
-  const texts = new Map<string, string | undefined>();
-  return (version) => {
-    if (!texts.has(version)) texts.set(version, readPolicyText(directory, version));
-    return texts.get(version);
-  };
-}
-
-const policyEvents: ReadonlySet<string> = new Set(['start', 'reload', 'checkpoint']);
-
-/** The lines of the records that name the policies in force. */
-export function eachPolicyLine(piece: Piece, take: (line: string, seq: number) => void): void {
-  eachLine(piece, (line) => {
-    if (!policyEvents.has(readHead(line.toString('latin1', 0, 100))?.event ?? '')) return;
-    const claim = readClaim(line);
-    if (claim !== undefined) take(line.toString('utf8'), claim.seq);
-  });
-}
-
 /** The file in pieces of whole lines. Throws the system's error, or the decoder's for a damaged gzip file. `wants`: for searches only. */
 export function readPieces(file: TrailFile, wants?: Wants): AsyncGenerator<Piece> {
-  if (file.vouched !== undefined) return cutPieces(vouchedTexts(file.vouched, wants));
   const isPassing = file.checked === undefined && wants !== undefined;
   const compressed = () => inflated(file.path, Infinity, isPassing ? wants : undefined);
   const text = file.chunks ?? (file.isCompressed ? compressed() : plain(file.path));
   return cutPieces(file.checked === undefined ? text : asChecked(file.path, text, file.checked));
-}
-
-/** As `readPieces`; undefined stands for the rest of a compressed file that is damaged. Throws a JournalFault. */
-export async function* readToDamage(file: TrailFile, wants?: Wants): AsyncGenerator<Piece | undefined> {
-  try {
-    yield* readPieces(file, wants);
-  } catch (error) {
-    if (error instanceof JournalFault) throw error;
-    if (!file.isCompressed || file.checked !== undefined)
-      throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
-    yield undefined;
-  }
-}
-
-/** Pieces of whole lines, the last first, of about `bytesOf()` bytes; they stay valid. Undefined: a damaged end. Throws a JournalFault. */
-export async function* readPiecesBack(
-  file: TrailFile,
-  bytesOf: () => number,
-  wants?: Wants,
-): AsyncGenerator<Piece | undefined> {
-  const handle = file.isCompressed
-    ? undefined
-    : await openPlain(file.path).catch((error: unknown) => {
-        throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
-      });
-  if (handle === undefined) {
-    yield* inflatedBack(file.isCompressed ? file.path : `${file.path}.gz`, bytesOf, wants);
-    return;
-  }
-  try {
-    // Lines appended meanwhile are not read.
-    for (let end = (await handle.stat()).size; end > 0; ) {
-      const begin = Math.max(0, end - Math.max(bytesOf(), keptBytesMax));
-      const bytes = Buffer.allocUnsafe(end - begin);
-      const { bytesRead } = await handle.read(bytes, 0, bytes.length, begin);
-      if (bytesRead < bytes.length) throw new Error('it has become shorter');
-      const piece = lastLines(bytes, bytes.length, begin === 0);
-      end -= piece.bytes.length;
-      yield piece;
-    }
-  } catch (error) {
-    if (error instanceof JournalFault) throw error;
-    throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Calls `take` with each line of a piece, without its LF. */
@@ -311,7 +146,7 @@ export async function* cutPieces(chunks: AsyncIterable<Buffer> | Iterable<Buffer
 }
 
 /** Undefined: a running daemon has compressed it since the directory was read. */
-function openPlain(path: string): Promise<FileHandle | undefined> {
+export function openPlain(path: string): Promise<FileHandle | undefined> {
   return openRegularFile(path, bounds.plainSegmentBytes).catch((error: unknown) => {
     if (existsSync(path) || !existsSync(`${path}.gz`)) throw error;
     return undefined;
@@ -337,20 +172,6 @@ async function* plain(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** The files from the last one on that begins at or before `from`, by its first line; undefined: all. */
-export async function fromLast(
-  files: readonly TrailFile[],
-  from: number | undefined,
-  beginOf: (line: Buffer) => number | undefined,
-): Promise<readonly TrailFile[]> {
-  if (from === undefined) return files;
-  for (let at = files.length - 1; at > 0; at -= 1) {
-    const file = files[at];
-    if (file !== undefined && (beginOf(await firstLineOf(file)) ?? Infinity) <= from) return files.slice(at);
-  }
-  return files;
-}
-
 export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
   return readClaim(await firstLineOf(file))?.seq;
 }
@@ -358,7 +179,7 @@ export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
 /** A line of the journal has at most 7 KiB; behind the head of a member, that size of a compressed file contains it as well. */
 const headBytes = 24_576;
 
-async function firstLineOf(file: TrailFile): Promise<Buffer> {
+export async function firstLineOf(file: TrailFile): Promise<Buffer> {
   try {
     const head = await readStart(file);
     return head.subarray(0, Math.max(head.indexOf(0x0a), 0));
@@ -381,56 +202,6 @@ async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
   }
 }
 
-/** The files that may contain records of a time or later; undefined: all. Of those that are vouched for, the sketches say it. */
-export async function filesSince(
-  files: readonly TrailFile[],
-  sinceMs: number | undefined,
-): Promise<readonly TrailFile[]> {
-  const others = files.filter(({ vouched }) => vouched === undefined);
-  const since = await fromLast(others, sinceMs, (line) => {
-    const began = readBegin(line);
-    // If the clock was set back, files before this one may have later times.
-    return began && began.timeMs + Math.max(0, -began.stepsMs);
-  });
-  return [...files.slice(0, files.length - others.length), ...since];
-}
-
-/** The largest assumed change of the clock, back and forth, within one file. */
-export const clockDoubtMs = 3_600_000;
-
-/**
- * The files that may contain records up to a time, with an hour of doubt for steps of the clock; undefined: all. Found by binary search. A
- * file of that hour is left out if the next one shows that it is later.
- */
-export async function filesUntil(
-  files: readonly TrailFile[],
-  untilMs: number | undefined,
-): Promise<readonly TrailFile[]> {
-  if (untilMs === undefined) return files;
-  const beginOf = async (file: TrailFile | undefined) =>
-    file === undefined ? undefined : readBegin(await firstLineOf(file));
-  const stepsAtEnd = (await beginOf(files.at(-1)))?.stepsMs ?? 0;
-  let low = 0;
-  let high = files.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const began = await beginOf(files[middle]);
-    const isLater =
-      began !== undefined && began.timeMs + Math.min(0, stepsAtEnd - began.stepsMs) - clockDoubtMs > untilMs;
-    if (isLater) high = middle;
-    else low = middle + 1;
-  }
-  const chosen = files.slice(0, low);
-  let next = await beginOf(files[low]);
-  for (let at = low - 1; at >= 0; at -= 1) {
-    const began = await beginOf(files[at]);
-    if (began !== undefined && began.timeMs < untilMs) break;
-    if (next?.before === files[at]?.name && (next?.earliestMs ?? 0) >= untilMs) chosen.splice(at, 1);
-    next = began;
-  }
-  return chosen;
-}
-
 interface Begin {
   /** By the wall clock. */
   readonly timeMs: number;
@@ -440,7 +211,7 @@ interface Begin {
   readonly earliestMs: number | undefined;
 }
 
-function readBegin(line: Buffer): Begin | undefined {
+export function readBegin(line: Buffer): Begin | undefined {
   const text = line.toString('utf8');
   const timeMs = parseTime(readHead(text)?.time ?? '');
   if (timeMs === undefined) return undefined;

@@ -20,7 +20,7 @@ import { findUnreported, joinAside, nameReported, putForeignAside } from './asid
 import { firstSeqIn, firstTimeIn, missingBetween } from './chain.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
-import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
+import { keepRunEnd, keptLocksName, noRing, setBackRunEnd } from './kept-end.js';
 import { doubtOf, LiveAccess, readLiveAccess, readWritten } from './live-access.js';
 import { DirectoryLock } from './lock.js';
 import { OpenSegment } from './open-segment.js';
@@ -293,6 +293,9 @@ export function createWriter(options: WriterOptions, journal: string) {
       key: ledger.signer?.key,
       hashInState: end.hashInState,
       doubt: doubtOf(end, tail.key, ledger.signer?.key, damage ?? appended?.file),
+      // Without any it is an empty list.
+      hasKeptLocks:
+        stateDirectory !== undefined && readIn(stateDirectory, keptLocksName)?.includes('"lock":') === true,
     });
     /** Lost, and perhaps put back later: its name is not used again. */
     const lostNumber = damage === 'cut' ? (end.segment ?? 0) : 0;
@@ -353,7 +356,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     const ofRing = left?.state === undefined ? recovered.lack : left;
     const before = { recovered: recovered.count || undefined, ring: ofRing?.state, lost: ofRing?.lost };
     const { isGap } = followed;
-    const faults = { damage, isBeginningRemoved, appended, isGap };
+    const changed = access.isChanged ? 'changed' : undefined;
+    const faults = { damage: damage ?? changed, isBeginningRemoved, appended, isGap } as const;
     const start: OwnRecord = { time: wallMs, event: 'start', ...identity, key, torn, ...before };
     write([encodeBody({ ...start, ...foundKeys(faults, tail, known) })]);
     // Before the checkpoint under which the others live on.
@@ -374,6 +378,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         ended: ended.length,
         doubt: access.doubt,
         damaged: access.damaged,
+        unproven: access.unproven,
       },
     };
     const mark = lookForMissing(carry(wallMs, carried, change));

@@ -2,7 +2,6 @@
 // they are. The configuration ensures that a TCP address belongs to this machine only.
 
 import { type AddressInfo, createServer, isIP, type Server } from 'node:net';
-import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
@@ -29,7 +28,7 @@ export class ListenFault extends Error {
 }
 
 /** Length of the accept queue; the kernel cuts it to its own limit (net.core.somaxconn). */
-export const backlog = bounds.acceptQueue;
+export const backlog = 4096;
 
 /** The size of sockaddr_un on Linux. */
 const pathBytesMax = 107;

@@ -24,6 +24,10 @@ const causes: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'what came is not TLS'],
   ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'it has no TLS version from 1.2 on'],
   ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'it has no TLS version from 1.2 on'],
+  [
+    'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+    'it speaks another protocol, as an HTTP listener does (dovegate send --http https://HOST:PORT)',
+  ],
   ['ECONNRESET', 'the transport ended within the handshake'],
 ]);
 

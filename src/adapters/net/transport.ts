@@ -15,11 +15,11 @@ import { connectTls } from './tls-connect.js';
 import { GroupWriter } from './write-group.js';
 
 /** Bytes that are read from the socket without a request. */
-const readAheadBytesMax = bounds.readAheadBytes;
+const readAheadBytesMax = 64 * 1024;
 /** Each piece from a peer that sends byte by byte takes a hundred times its length: further bytes wait in the kernel, in one piece. */
 const readAheadPiecesMax = bounds.readAheadPieces;
 /** How long a closed transport may take to deliver the written bytes. */
-const lingerMs = bounds.lingerMs;
+const lingerMs = 5_000;
 
 /** Interval of the checks whether a peer is gone. */
 const pollMs = 250;

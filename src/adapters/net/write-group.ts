@@ -2,14 +2,13 @@
 // same turn.
 
 import type { Writable } from 'node:stream';
-import { bounds } from '../../bounds/bounds.js';
 import type { Clock } from '../../ports/machine.js';
 
 /** Parts that are smaller together are copied into one. */
 const joinedBytesMax = 2 * 1024;
 
 /** Bytes that are held back: four TLS records, the result of one read of the socket below them. */
-const heldBytesMax = bounds.tlsHeldBytes;
+const heldBytesMax = 64 * 1024;
 
 /** Writes groups of parts to one socket. A class, to use little memory: each idle session has one. */
 export class GroupWriter {

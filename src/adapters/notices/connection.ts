@@ -4,7 +4,8 @@ import { type LookupAddress, type LookupAllOptions, lookup as lookUpName } from 
 import type { LookupFunction } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { bounds } from '../../bounds/bounds.js';
-import { NoticeFault, type NoticeFaultCode } from '../../domain/admin/notices/fault.js';
+import type { NoticeFaultCode } from '../../domain/admin/notices/fault.js';
+import { NoticeFault } from '../../domain/admin/notices/notice-fault.js';
 import { systemCodeOf, UpstreamFault } from '../../ports/faults.js';
 import { readRegularFile } from '../host/regular-file.js';
 import { systemContext } from '../host/system-trust.js';
@@ -20,7 +21,7 @@ export function createLookup(resolve: Resolve = lookUpName): LookupFunction {
   let running = 0;
   const waiting: (() => void)[] = [];
   const next = (): void => {
-    if (running >= bounds.noticeLookups) return;
+    if (running >= 2) return;
     const run = waiting.shift();
     if (run === undefined) return;
     running += 1;

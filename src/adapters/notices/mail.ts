@@ -5,8 +5,8 @@
 import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import type * as Library from 'nodemailer';
 import { bounds } from '../../bounds/bounds.js';
-import { NoticeFault } from '../../domain/admin/notices/fault.js';
 import type { NoticeMail } from '../../domain/admin/notices/forms.js';
+import { NoticeFault } from '../../domain/admin/notices/notice-fault.js';
 import { isOfThisMachine } from '../../domain/people/identity/peer.js';
 import { isCount } from '../../domain/records/audit/record.js';
 import { asObject, isText } from '../../domain/records/audit/stored.js';
@@ -71,7 +71,7 @@ export async function sendMail(
   // The library bounds one answer, and not how many it holds. Below TLS a socket gives no data, so that its bytes are counted now and then.
   let look = clock.setTimer(lookMs, lookAgain);
   function lookAt(): void {
-    if (socket.bytesRead > bounds.noticeMailBytes) giveUp(new NoticeFault('mail-refused'));
+    if (socket.bytesRead > 128 * 1024) giveUp(new NoticeFault('mail-refused'));
   }
   function lookAgain(): void {
     lookAt();
@@ -101,13 +101,12 @@ export async function sendMail(
       socketTimeout: bounds.noticeMailEndMs,
       transactionLog: true,
       logger: { debug: onWord },
-      maxResponseSize: bounds.noticeAnswerBytes,
+      maxResponseSize: 16 * 1024,
       disableFileAccess: true,
       disableUrlAccess: true,
     });
-    const { id, subject, text, timeMs, isUnanswerable = false } = mail;
+    const { id, subject, text, timeMs } = mail;
     await transport.sendMail({
-      ...(isUnanswerable && { envelope: { from: '', to: [...to] } }),
       from: { name: '', address: from },
       to: to.map((address) => ({ name: '', address })),
       subject,
@@ -142,15 +141,12 @@ function connected(socket: Socket): Promise<void> {
 /** Of the library's errors: the words of the server stay in the cause. */
 function faultOf(cause: unknown): NoticeFault {
   if (!(cause instanceof Error) || cause instanceof NoticeFault) return noticeFaultOf(cause);
-  const { responseCode, originalCode, command } = asObject(cause) ?? {};
+  const { responseCode, originalCode } = asObject(cause) ?? {};
   const code = systemCodeOf(cause);
   // Where it refuses the command STARTTLS, there is an answer; else TLS was begun.
   if (code === 'ETLS')
     return new NoticeFault(responseCode === undefined ? 'tls-failed' : 'no-starttls', undefined, cause);
-  if (isCount(responseCode)) {
-    const isOfRecipient = command === 'RCPT TO' || command === 'DATA';
-    return new NoticeFault('mail-refused', responseCode, cause, 0, isOfRecipient);
-  }
+  if (isCount(responseCode)) return new NoticeFault('mail-refused', responseCode, cause);
   if (code === 'EENVELOPE' || code === 'EMESSAGE' || code === 'EPROTOCOL')
     return new NoticeFault('mail-refused', undefined, cause);
   if (isText(originalCode)) return noticeFaultOf(cause, originalCode);

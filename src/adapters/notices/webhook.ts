@@ -5,9 +5,9 @@
 import { createHmac } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
-import { NoticeFault } from '../../domain/admin/notices/fault.js';
 import { chatJsonOf, jsonOf } from '../../domain/admin/notices/forms.js';
 import type { Notice } from '../../domain/admin/notices/notice.js';
+import { NoticeFault } from '../../domain/admin/notices/notice-fault.js';
 import { parseSecret } from '../../domain/admin/notices/receiver.js';
 import type { Clock } from '../../ports/machine.js';
 import { AskFault, post } from '../http/ask.js';
@@ -52,7 +52,7 @@ export async function postWebhook(
 function waitMsOf(text: string | undefined, nowMs: number): number {
   if (text === undefined) return 0;
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
-  return Math.min(Math.max(0, ms || 0), bounds.noticeWaitMs);
+  return Math.min(Math.max(0, ms || 0), 3_600_000);
 }
 
 function faultOf({ code }: AskFault): NoticeFault {

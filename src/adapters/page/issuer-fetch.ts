@@ -40,7 +40,7 @@ export function createIssuerFetch(ca: string | undefined) {
         method,
         headers: { ...headers, ...(text !== '' && { 'content-length': Buffer.byteLength(text) }) },
         agent: false,
-        maxHeaderSize: bounds.oidcHeadBytes,
+        maxHeaderSize: 16 * 1024,
         ...(signal !== undefined && { signal }),
         minVersion: 'TLSv1.2',
         // In a list: for an empty text alone, Node would use its own authorities.
@@ -50,7 +50,7 @@ export function createIssuerFetch(ca: string | undefined) {
             ? { secureContext: systemContext() }
             : { ca: [ca] }),
       } as const;
-      const limits = { clock: systemClock, bytesMax: bounds.oidcReplyBytes };
+      const limits = { clock: systemClock, bytesMax: 256 * 1024 };
       const { status, type, body: read } = await ask(options, text, limits);
       // Those of these numbers have no body.
       const isEmpty = [204, 205, 304].includes(status);

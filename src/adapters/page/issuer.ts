@@ -273,5 +273,5 @@ function saidIn(fault: { readonly error: string; readonly error_description?: st
 }
 
 function shown(text: string): string {
-  return text.replace(/[\p{C}\p{Z}]+/gu, ' ').slice(0, bounds.oidcTextChars);
+  return text.replace(/[\p{C}\p{Z}]+/gu, ' ').slice(0, 200);
 }

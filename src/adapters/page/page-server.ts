@@ -64,10 +64,10 @@ const limits: HttpLimits = {
   connectionsMax: pageConnectionsMax,
   // The even share of one person.
   personConnectionsMax: pageConnectionsMax / peopleMax,
-  pipelinedMax: bounds.pagePipelined,
-  handshakeMs: bounds.pageHandshakeMs,
-  kept: { headMs: bounds.pageHeadMs, requestMs: bounds.pageRequestMs, idleMs: bounds.pageIdleMs },
-  headBytesMax: bounds.pageHeadBytes,
+  pipelinedMax: 4,
+  handshakeMs: 5_000,
+  kept: { headMs: 5_000, requestMs: 15_000, idleMs: 15_000 },
+  headBytesMax: 8 * 1024,
   headFieldsMax: bounds.pageHeadFields,
   unreadMs: bounds.pageUnreadMs,
 };

@@ -29,7 +29,9 @@ export interface PageSession {
 export type Entered =
   | { readonly kind: 'entered'; readonly token: string; readonly session: PageSession }
   | { readonly kind: 'crowded' }
-  | { readonly kind: 'used' | 'own' | 'late'; readonly name: string }
+  /** `why`: in words for the person. */
+  | { readonly kind: 'late'; readonly name: string; readonly why?: string }
+  | { readonly kind: 'used' | 'own'; readonly name: string }
   | { readonly kind: 'unknown' };
 
 export const isEntered = predicateOf<Entered>();
@@ -59,17 +61,17 @@ export interface PageSessionParts {
   readonly random?: (bytes: number) => Buffer;
 }
 
-export const linkMs = bounds.linkMs;
+export const linkMs = 60_000;
 export const sessionMs = bounds.pageSessionMs;
 export const peopleMax = bounds.people;
 /** Sessions of one person; a further one ends the one that was used least lately. */
-export const sessionsPerPersonMax = bounds.personSessions;
+export const sessionsPerPersonMax = 8;
 /** Links of one person that were not used yet; a further one takes the place of the oldest. */
-export const linksPerPersonMax = bounds.personLinks;
+export const linksPerPersonMax = 4;
 /** An open page asks more often than this, and has a stream of events. */
 const activeMs = 60_000;
 /** Ended sessions and old links that are told apart from guesses. */
-const endedMax = bounds.endedTokens;
+const endedMax = 256;
 const tokenBytes = 32;
 
 interface Link {
@@ -151,7 +153,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
     if (oidc !== undefined)
       makeRoom(
         [...sessions.values()].filter((each) => each.oidc !== undefined),
-        bounds.oidcSessions,
+        100,
       );
     const { token, hash } = newToken();
     const session: Session = {
@@ -208,7 +210,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
         if (!link.isStill()) {
           links.delete(hash);
           remember(hash, link.name);
-          return { kind: 'late', name: link.name };
+          const why = link.whyOver?.();
+          return { kind: 'late', name: link.name, ...(why !== undefined && { why }) };
         }
         const { name, opener, isStill, whyOver } = link;
         const entered = open({ name, how: 'link', opener, address, isStill, whyOver }, hash);

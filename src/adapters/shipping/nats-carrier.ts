@@ -5,8 +5,7 @@
 // answer is repeated unchanged and not enlarged: a server that stood still may store the first one later, and a cluster of 2.9.10 puts it
 // in the place of the other. If the stream holds another journal, a mark is left and nothing more is sent. A message names the stream of
 // this host, so that no other stores it. With keys of verifiers, a record is safe only when one of them has also signed that it is in its
-// mirror (domain/records/fleet/mirrored). What is covered once stays so: an older line takes nothing back. Lines of locks come, and time
-// stamps go, beside the records.
+// mirror (domain/records/fleet/mirrored). What is covered once stays so: an older line takes nothing back.
 
 import { bounds } from '../../bounds/bounds.js';
 import { pause } from '../../concurrency/waiting.js';
@@ -15,7 +14,6 @@ import {
   headerNames,
   hostStreamOf,
   readHeadOf,
-  stampsSubjectOf,
   streamHeader,
   subjectOf,
   toHostSubject,
@@ -46,27 +44,11 @@ export interface StreamReceiver {
 export interface NatsOptions extends Omit<CarrierParts, 'sender' | 'connect'> {
   readonly receiver: StreamReceiver;
   readonly openLink: OpenLink;
-  /** Undefined: there are none to be sent. */
-  readonly stamps?: StampsDoor;
 }
-
-/** Time stamps for the verifiers, who keep copies of them. */
-export interface StampsDoor {
-  /** Another one after each new stamp. */
-  readonly version: () => number;
-  /** The newest ones of a journal, oldest first: as they travel, and the record that each covers. Throws the system's error. */
-  readonly newest: (journal: string) => readonly { readonly seq: number; readonly bytes: Buffer }[];
-  /** Why they cannot be sent; undefined: they can, again. */
-  readonly failed: (why: string | undefined) => void;
-}
-
-const stampsLookMs = 5_000;
-/** A server that does not know the subject yet logs each request. */
-const refusedAskMs = 300_000;
 
 /**
  * Only one block is in flight, so the size of a block limits a backlog: with 64 KiB it took twice as long, and an hour of a busy gate is
- * 3,600,000 records (`npm run bench -- fleet-away 10 3600000`). Verifiers compare repeated records with the last 512.
+ * 3,600,000 records. Verifiers compare repeated records with the last 512.
  */
 const batches = { bytes: bounds.natsBatchBytes, lines: bounds.natsBatchLines };
 /** A replica that answers may lag behind the others for a moment. */
@@ -127,9 +109,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       options.onCertificate(link.place, link.serverValidTo);
       const giveUp = (): void => void link.close();
       hurry.addEventListener('abort', giveUp, { once: true });
-      const over = new AbortController();
       const close = (isOrderly: boolean): void => {
-        over.abort();
         if (!isOrderly) order.passOver();
         hurry.removeEventListener('abort', giveUp);
         void link.close();
@@ -141,7 +121,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         const line = createLine(link, follower, close);
         await line.look();
         news.proven();
-        sendStamps(link, over.signal);
         void link.ended.then((fault) => {
           line.fault = fault ?? new NatsFault('closed-early', 'the connection was closed');
           news.over();
@@ -153,47 +132,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       }
     },
   };
-
-  /** After the records that they cover, so that a verifier has these when a stamp comes. */
-  function sendStamps(link: GateLink, signal: AbortSignal): void {
-    const { stamps } = options;
-    if (stamps === undefined) return;
-    const to = stampsSubjectOf(host);
-    let sentVersion: number | undefined;
-    void repeat(signal, stamps.failed, async () => {
-      const version = stamps.version();
-      const all = version === sentVersion ? [] : stamps.newest(journal);
-      const last = all.length === 0 ? undefined : await link.lastOf(stream, to);
-      const lastAt = last === undefined ? -1 : all.findLastIndex(({ bytes }) => bytes.equals(last.bytes));
-      let streamSeq = last?.streamSeq ?? 0;
-      for (const { seq, bytes } of all.slice(lastAt + 1)) {
-        if (signal.aborted || isDoubted || seq > at.seq) return;
-        ({ streamSeq } = await link.publish(to, [[streamHeader, stream]], bytes, streamSeq));
-      }
-      sentVersion = version;
-    });
-  }
-
-  /** As long as the connection lasts, beside the records, which wait for none of it. Never rejects. */
-  async function repeat(
-    signal: AbortSignal,
-    failed: (why: string | undefined) => void,
-    work: () => Promise<void>,
-  ): Promise<void> {
-    while (!signal.aborted) {
-      let waitMs: number = stampsLookMs;
-      try {
-        await work();
-        if (signal.aborted) return;
-        failed(undefined);
-      } catch (fault) {
-        if (signal.aborted) return;
-        failed(messageOf(fault));
-        if (fault instanceof NatsFault && fault.code === 'no-rights') waitMs = refusedAskMs;
-      }
-      await pause(clock, waitMs, signal);
-    }
-  }
 
   function createLine(link: GateLink, follower: Follower, close: (isOrderly: boolean) => void) {
     /** The stream's number of the last message of this journal; 0: none. */

@@ -1,8 +1,8 @@
 // Records on their way to a collector of OpenTelemetry: requests of OTLP over HTTP in JSON, one at a time, each answered. An answer of
 // success is the acknowledgement. What the protocol says of answers holds: 429, 502, 503 and 504 are asked again, after what `Retry-After`
 // says; records that a partial success refuses are never sent again, and are counted and reported. After any other answer the protocol
-// drops the request. A trail must lose nothing, so this stops there, says so, and asks again once a minute:
-// docs/decisions/a-collector-that-refuses-stops-the-shipping.md.
+// drops the request. A trail must lose nothing, so this stops there, says so, and asks again once a minute;
+// what waits is bounded by `audit.unshipped_max`.
 
 import { Agent as PlainAgent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
@@ -10,7 +10,8 @@ import { urlToHttpOptions } from 'node:url';
 import { bounds } from '../../bounds/bounds.js';
 import { pause } from '../../concurrency/waiting.js';
 import type { ShipFaultCode } from '../../domain/admin/door/ship-event.js';
-import { NoticeFault, type NoticeFaultCode } from '../../domain/admin/notices/fault.js';
+import type { NoticeFaultCode } from '../../domain/admin/notices/fault.js';
+import { NoticeFault } from '../../domain/admin/notices/notice-fault.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { asNumber, asObject, asText } from '../../domain/records/audit/stored.js';
 import { formatOtlp, otlpFrame } from '../../domain/records/formats/otlp.js';
@@ -47,7 +48,7 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
   let notBeforeMs = -Infinity;
 
   return {
-    batches: { bytes: bounds.otlpBatchBytes, lines: bounds.otlpBatchLines },
+    batches: { bytes: 256 * 1024, lines: 500 },
     get sentSeq() {
       return safe.seq;
     },
@@ -97,7 +98,7 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
     const text = `it answers with ${status}${words && `: ${words}`}`;
     const nowMs = clock.now();
     if (retried.has(status)) {
-      notBeforeMs = nowMs + Math.min(retryMsOf(retryAfter, clock.wallMs()), bounds.otlpWaitMs);
+      notBeforeMs = nowMs + Math.min(retryMsOf(retryAfter, clock.wallMs()), 600_000);
       throw new ReceiverFault('stalled', text);
     }
     notBeforeMs = nowMs + bounds.otlpRefusedMs;
@@ -171,7 +172,7 @@ function createRequests({ url, caFile, client, headersFile, clock }: OtlpOptions
           ...(isSecure &&
             client && { cert: await readOwn(client.certificateFile), key: await readOwn(client.keyFile) }),
         };
-        const limits = { clock, ms: bounds.receiverStallMs, bytesMax: bounds.otlpAnswerBytes };
+        const limits = { clock, ms: bounds.receiverStallMs, bytesMax: 1024 ** 2 };
         return await ask(options, body, limits);
       } catch (cause) {
         throw signal.aborted ? signal.reason : faultOf(cause);

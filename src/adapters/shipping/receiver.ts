@@ -16,8 +16,8 @@ export interface Receiver {
   readonly demand: () => TlsDemand;
 }
 
-const connectTimeoutMs = bounds.receiverConnectMs;
-const handshakeTimeoutMs = bounds.receiverHandshakeMs;
+const connectTimeoutMs = 5_000;
+const handshakeTimeoutMs = 5_000;
 
 /** Rejects with an UpstreamFault, or with the signal's reason. The caller closes the transport. */
 export async function dialReceiver(
@@ -75,7 +75,7 @@ async function within<Value>(
 export const stallMs = bounds.receiverStallMs;
 
 /** RFC 5425 has no data from receivers; some send a word for each message. A flood would cost the thread that serves commands. */
-export const received = { burstBytes: bounds.receiverBurstBytes, bytesPerSecond: bounds.receiverRate };
+export const received = { burstBytes: 1024 ** 2, bytesPerSecond: 256 * 1024 };
 /** The least that a piece counts for: a TLS record of one byte costs as much as one of a sentence. */
 const pieceBytesMin = 256;
 

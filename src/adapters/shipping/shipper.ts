@@ -2,7 +2,6 @@
 // ends. It owns the connection and the position in the journal. Records go in their order, and only those on disk. The carrier decides
 // where to continue after each connect. A receiver that is down, slow or misbehaving never affects others.
 
-import { bounds } from '../../bounds/bounds.js';
 import { backOffMs } from '../../concurrency/back-off.js';
 import { pause, Wakes } from '../../concurrency/waiting.js';
 import type { ShipEvent } from '../../domain/admin/door/ship-event.js';
@@ -129,7 +128,7 @@ export function startShipper(options: ShipperOptions) {
       if (isOver || ending.signal.aborted) return;
       become({ at: 'away', ...shipFaultOf(fault) });
       failures = connectedMs >= steadyMs ? 1 : failures + 1;
-      const dueMs = clock.now() + backOffMs(failures, delayMsMin, bounds.receiverPauseMs, options.chance());
+      const dueMs = clock.now() + backOffMs(failures, delayMsMin, 10_000, options.chance());
       // Other events wake it too, such as the end of the last connection.
       for (let leftMs = 1; leftMs > 0; leftMs = dueMs - clock.now()) {
         if (ending.signal.aborted) return;
@@ -244,7 +243,7 @@ export function startShipper(options: ShipperOptions) {
 
 /** One moment a second. At the limit, every two are joined, and the interval doubles. */
 const momentMs = 1_000;
-const momentsMax = bounds.lagMoments;
+const momentsMax = 256;
 
 /** `untilSeq`: the last record on disk; `sentSeq`: the last sent one; times are of one clock, in milliseconds. */
 export function createLag() {

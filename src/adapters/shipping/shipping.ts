@@ -1,6 +1,5 @@
 // All receivers of a journal's records: one shipper each.
 
-import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Carrier, CarrierParts } from './carrier.js';
 import { beginning, type Position } from './follow.js';
@@ -28,7 +27,7 @@ export interface ShippedJournal {
 export type Shipping = Awaited<ReturnType<typeof openShipping>>;
 
 /** The time for remaining records at a stop: long enough for a reachable receiver. */
-const endMs = bounds.receiverEndMs;
+const endMs = 5_000;
 
 /** A receiver, from its configuration to its complete end. */
 interface Entry {

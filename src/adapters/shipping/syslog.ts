@@ -5,7 +5,6 @@
 //
 // No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
 
-import { bounds } from '../../bounds/bounds.js';
 import { asTimeMs, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { asCut, asText } from '../../domain/records/audit/stored.js';
 import { type Severity, severityOf } from '../../domain/records/formats/severity.js';
@@ -17,7 +16,7 @@ export interface Sender {
 }
 
 /** The longest message, the default of rsyslog. (RFC 5425, 4.3.1: receivers should take 8192.) */
-export const messageBytesMax = bounds.syslogMessageBytes;
+export const messageBytesMax = 8096;
 
 /** 13: "log audit". */
 const facility = 13;

@@ -9,8 +9,8 @@ import { withoutKeys } from '../../domain/records/audit/record.js';
 import { type EngineEvent, exchangeLine, isEngineEvent } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { Clock } from '../../ports/machine.js';
-import type { LogCode } from './codes.js';
 import { LineLimit, type LineSource } from './line-limit.js';
+import type { LogCode } from './log-codes.js';
 
 export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 

@@ -107,7 +107,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   const logins = tally(
     'logins_total',
-    'Tries to log in by their result: ok, remembered, certificate; failed, crowded, gone, malformed, ambiguous, tls-failed.',
+    'Tries to log in by their result: ok, remembered, certificate; failed, crowded, gone, malformed, in-clear, ambiguous, tls-failed.',
     'listener',
     'result',
   );
@@ -370,7 +370,7 @@ const gauges: Readonly<Record<string, Rows>> = {
     ],
     config_reload_success: [
       '1: the last reload or start took the files. 0: the old configuration is kept.',
-      ({ state, reload }) => Number(state !== 'closed' && reload?.isSuccess !== false),
+      ({ reload }) => Number(reload?.isSuccess !== false),
     ],
   },
   page: {
@@ -405,20 +405,6 @@ const gauges: Readonly<Record<string, Rows>> = {
     'notices_dropped_total{receiver}': [
       'Notices that were too old before they could be delivered.',
       ({ ship }) => ship?.notices.map(({ name, dropped }) => [name, dropped]),
-    ],
-  },
-  stamps: {
-    stamps_up: [
-      '1: the last time stamp was taken. 0: attempts fail. Absent without an authority, and without `dovegate ship`.',
-      ({ ship }) => ship?.stamps && Number(ship.stamps.fault === undefined),
-    ],
-    stamps_last_timestamp_seconds: [
-      'The day of the last time stamp, in Unix time; 0: there is none.',
-      ({ ship }) => ship?.stamps && (ship.stamps.lastMs ?? 0) / 1000,
-    ],
-    stamps_failed_total: [
-      'Attempts to take a time stamp that failed since `dovegate ship` was started.',
-      ({ ship }) => ship?.stamps?.failed,
     ],
   },
   versions: {

@@ -18,7 +18,9 @@ import {
 } from '../../domain/records/views/only-counted.js';
 import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
-import { filesSince, filesUntil, type Trail } from '../journal/trail.js';
+import { filesUntil } from '../journal/read-back.js';
+import { filesSince } from '../journal/search-trail.js';
+import type { Trail } from '../journal/trail.js';
 import { createLooked, type Entry, findEnds, piecesBack } from './newest-first.js';
 import { createDamageCount, seqOfLine } from './reading.js';
 

@@ -1,14 +1,15 @@
 // Finds all records of one exchange in a trail, with its search twins, its session and the steps of its grant; for a limited view, those
 // that it shows.
 
-import { bounds } from '../../bounds/bounds.js';
 import { endings } from '../../domain/records/audit/access-book.js';
 import { isCount, parseLine } from '../../domain/records/audit/record.js';
 import { isText, textIn } from '../../domain/records/audit/stored.js';
 import { GrantStory } from '../../domain/records/story/grant.js';
+import { isLockMade } from '../../domain/records/story/row.js';
 import type { View } from '../../domain/records/views/view.js';
 import { type Piece } from '../journal/compressed.js';
-import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
+import { filesSince, readToDamage } from '../journal/search-trail.js';
+import type { Trail, TrailFile } from '../journal/trail.js';
 import { piecesBack } from './newest-first.js';
 import { createDamageCount, filesFrom, seqOfLine } from './reading.js';
 
@@ -46,7 +47,7 @@ export interface Surroundings {
   readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
 }
 
-const foundMax = bounds.foundRecords;
+const foundMax = 10_000;
 
 export interface FoundExchange {
   /** Undefined: the record that was asked for belongs to none. */
@@ -94,7 +95,8 @@ export async function findExchange(
   if (!isWhole) return { id, all: allOf(await findAll(near, twinNeedles(byId, id), { last })), around: {} };
   const { found, around } = await findAround(trail, near, byId, id, last);
   const drain = await findDrain(trail, byId, nearBytes);
-  return { id, use, all: allOf([...found, ...drain]), around };
+  const lock = await findLock(trail, byId, nearBytes);
+  return { id, use, all: allOf([...found, ...drain, ...lock]), around };
 }
 
 const drainText = Buffer.from(',"action":"drain"');
@@ -119,6 +121,18 @@ async function findDrain(
     if (left <= 0) return [];
   }
   return [];
+}
+
+/** Of a command that a lock or a hold stopped, the record of that, or a copy of it. */
+async function findLock(
+  trail: Trail,
+  byId: readonly Found[],
+  nearBytes: number | undefined,
+): Promise<readonly Found[]> {
+  const lock = byId.map((one) => wordOf(one, 'lock')).find((one) => one !== undefined);
+  if (lock === undefined) return [];
+  const near = nearBytes === undefined ? trail : await trailNear(trail, lock);
+  return findAll(near, [named('lock', lock)], { isWanted: isLockMade, most: 1 });
 }
 
 /** The steps of the grant that allowed it, up to its end, and the review, which comes later; where a step is retired, one copy of it. */

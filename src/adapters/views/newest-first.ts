@@ -10,22 +10,16 @@ import {
   type ExchangeRow,
   type TrailFilter,
 } from '../../domain/records/trail/search.js';
-import { createSketchTest, type Sketch } from '../../domain/records/trail/sketch.js';
+import type { Sketch } from '../../domain/records/trail/sketch.js';
+import { createSketchTest } from '../../domain/records/trail/sketch-test.js';
 import type { RetiredRecords } from '../../domain/records/trail/verify.js';
 import type { NewestAsked } from '../../domain/records/views/asked.js';
 import { createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Wants } from '../journal/compressed.js';
-import {
-  clockDoubtMs,
-  filesSince,
-  filesUntil,
-  firstSeqOf,
-  readPiecesBack,
-  readToDamage,
-  type Trail,
-  type TrailFile,
-} from '../journal/trail.js';
+import { clockDoubtMs, filesUntil, readPiecesBack } from '../journal/read-back.js';
+import { filesSince, readToDamage } from '../journal/search-trail.js';
+import { firstSeqOf, type Trail, type TrailFile } from '../journal/trail.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 
 /** What was read for a page. Seqs and times are those of records. */

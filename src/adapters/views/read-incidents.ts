@@ -1,10 +1,13 @@
-// The records of outages, drains and restarts, from the end of the journal back. They are few among many, so lines are found by their event
-// and only those are parsed. They concern no mail user.
+// The records of outages, drains, restarts, locks and what the journal could not take, from the end of the journal back. They are few among
+// many, so lines are found by their event and only those are parsed. Of a hold they name the mail user.
 
-import { isCount, parseLine, parseTime, readHead, readWord } from '../../domain/records/audit/record.js';
+import { isCount, parseLine, readHead, readWord } from '../../domain/records/audit/record.js';
+import type { StoredRecord } from '../../domain/records/audit/stored.js';
+import { contentOf } from '../../domain/records/story/content.js';
 import { isTurn, type NamedCommand, namedIn, type Turn } from '../../domain/records/story/incidents.js';
 import type { Clock } from '../../ports/machine.js';
-import { filesSince, findTrail } from '../journal/trail.js';
+import { filesSince } from '../journal/search-trail.js';
+import { findTrail, firstSeqOf } from '../journal/trail.js';
 import { createLooked, piecesBack } from './newest-first.js';
 import { createDamageCount, seqOfLine } from './reading.js';
 
@@ -28,7 +31,9 @@ export interface IncidentsRead {
   readonly isThrough: boolean;
 }
 
-const marks = ['backend', 'start', 'stop', 'reload', 'operator'].map((event) => `","event":"${event}"`);
+const marks = ['backend', 'journal', 'start', 'stop', 'reload', 'operator', 'lock'].map(
+  (event) => `","event":"${event}"`,
+);
 const LF = 0x0a;
 
 /** Rejects with a JournalFault where the journal cannot be read. */
@@ -40,45 +45,65 @@ export async function readIncidents(
   const looked = createLooked();
   const turns: Turn[] = [];
   let isThrough = true;
-  const files = await filesSince(findTrail([directory]).files, sinceMs);
-  for await (const { bytes } of piecesBack(files, before, createDamageCount(), undefined, sinceMs)) {
+  /** The end of the run before them is in a piece that was not read yet. */
+  let cut: readonly Start[] = [];
+  const all = findTrail([directory]).files;
+  // To the head, which carries what was open. One more for the end of a run whose next one began there.
+  const [first] = await filesSince(all, sinceMs);
+  const files = all.slice(Math.max(0, first === undefined ? 0 : all.indexOf(first) - 1));
+  const headSeq = (first && (await firstSeqOf(first))) ?? 0;
+  for await (const { bytes } of piecesBack(files, before, createDamageCount())) {
     looked.take(bytes);
-    turns.unshift(
-      ...turnsIn(bytes)
-        .filter(([seq]) => seq > after)
-        .map(([, turn]) => turn),
-    );
-    if (looked.fromSeq() <= after + 1) break;
+    const older = cut.filter((start) => !lookBack(start, bytes, bytes.length));
+    const found = turnsIn(bytes);
+    turns.unshift(...found.turns.filter(([seq]) => seq > after).map(([, turn]) => turn));
+    cut = [...older, ...found.cut];
+    if (cut.length > 0) continue;
+    if (looked.fromSeq() <= Math.max(after + 1, headSeq)) break;
     isThrough = clock.now() - startedMs < timeMs;
     if (!isThrough) break;
   }
   const { fromSeq = 0, toSeq = 0 } = looked.finish(undefined, undefined) ?? {};
-  const isSince = ({ record }: Turn): boolean => (parseTime(String(record['time'])) ?? 0) >= sinceMs;
-  // The last turns before the window give the state at its start.
-  const last = new Map(turns.filter((turn) => !isSince(turn)).map((turn) => [kindOf(turn), turn]));
-  const kept = turns.filter((turn) => isSince(turn) || last.get(kindOf(turn)) === turn);
-  return { turns: kept, fromSeq, toSeq, isThrough };
+  return { turns: withoutCopies(turns), fromSeq, toSeq, isThrough };
 }
 
-function kindOf({ record: { event, action, backend, error } }: Turn): string {
-  return JSON.stringify([event, action, backend, error === 'backend-drained']);
+/** Each segment begins with copies of what is open: the first ones count, and of a lock that is new. */
+function withoutCopies(turns: readonly Turn[]): readonly Turn[] {
+  const known = new Set<unknown>();
+  const head = turns.find(({ record }) => record['carried'] === true)?.record['time'];
+  return turns.filter(({ record: { event, carried, lock, time } }) => {
+    const isCopy = carried === true && (event === 'lock' ? known.has(lock) : time !== head);
+    known.add(lock);
+    return !isCopy;
+  });
 }
 
-function turnsIn(bytes: Buffer): readonly (readonly [seq: number, turn: Turn])[] {
+function turnsIn(bytes: Buffer) {
   const places = new Set<number>();
   for (const mark of marks)
     for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + mark.length))
       places.add(bytes.lastIndexOf(LF, at) + 1);
-  return [...places]
-    .toSorted((one, other) => one - other)
-    .flatMap((at): (readonly [number, Turn])[] => {
-      const line = bytes.subarray(at, bytes.indexOf(LF, at));
-      const record = parseLine(line.toString('utf8'));
-      if (record === undefined || !isTurn(record)) return [];
-      const lastSeq = record['last_seq'];
-      const ofRun = isCount(lastSeq) ? runBefore(bytes, at, lastSeq) : {};
-      return [[seqOfLine(line) ?? 0, { record, ...ofRun }]];
-    });
+  const turns: [seq: number, turn: Turn][] = [];
+  const cut: Start[] = [];
+  for (const at of [...places].toSorted((one, other) => one - other)) {
+    const line = bytes.subarray(at, bytes.indexOf(LF, at));
+    const record = parseLine(line.toString('utf8'));
+    if (record === undefined || !isTurn(record)) continue;
+    const turn: Start['turn'] = { record };
+    turns.push([seqOfLine(line) ?? 0, turn]);
+    const lastSeq = record['last_seq'];
+    if (!isCount(lastSeq)) continue;
+    const start = { turn, lastSeq, lines: linesBackMax };
+    if (!lookBack(start, bytes, at)) cut.push(start);
+  }
+  return { turns, cut };
+}
+
+/** A start whose run before is looked for. */
+interface Start {
+  readonly turn: { -readonly [Key in keyof Turn]: Turn[Key] };
+  readonly lastSeq: number;
+  lines: number;
 }
 
 /**
@@ -87,17 +112,27 @@ function turnsIn(bytes: Buffer): readonly (readonly [seq: number, turn: Turn])[]
  */
 const linesBackMax = 4096;
 
-/** The time of the last record of the run before, and the commands that the start ended for it. */
-function runBefore(bytes: Buffer, from: number, seq: number): Pick<Turn, 'before' | 'left'> {
+function endedIn(record: StoredRecord): NamedCommand {
+  const content = contentOf(record);
+  return { ...namedIn(record), ...(content !== undefined && { content }) };
+}
+
+/** Gives it the time of the last record of the run before, and the commands that it ended for that. False: it is in an older piece. */
+function lookBack(start: Start, bytes: Buffer, from: number): boolean {
+  const { turn, lastSeq } = start;
   const left: NamedCommand[] = [];
-  for (let end = from, lines = linesBackMax; end > 0 && lines > 0; lines -= 1) {
+  turn.left ??= [];
+  for (let end = from; end > 0 && start.lines > 0; start.lines -= 1) {
     const at = end < 2 ? 0 : bytes.lastIndexOf(LF, end - 2) + 1;
     const line = bytes.toString('latin1', at, end);
     const head = readHead(line);
-    if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= seq) return { before: head?.time, left };
-    if (head?.event === 'completion' && readWord(line, 'error') === 'stopped')
-      left.unshift(namedIn(parseLine(bytes.toString('utf8', at, end)) ?? {}));
+    if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= lastSeq) {
+      turn.before = head?.time;
+      start.lines = 0;
+    } else if (head?.event === 'completion' && readWord(line, 'error') === 'stopped')
+      left.unshift(endedIn(parseLine(bytes.toString('utf8', at, end)) ?? {}));
     end = at;
   }
-  return { left };
+  turn.left = [...left, ...turn.left];
+  return start.lines <= 0;
 }

@@ -29,15 +29,9 @@ import type { OnlyCounter } from '../../domain/records/views/only-counted.js';
 import { createCover, createView } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
-import { checkTrail, verifyTrail } from '../journal/search-trail.js';
-import {
-  filesSince,
-  findTrail,
-  readToDamage,
-  sizesOf,
-  type Trail,
-  type TrailFile,
-} from '../journal/trail.js';
+import { checkTrail, filesSince, readToDamage, verifyTrail } from '../journal/search-trail.js';
+import { findTrail, type Trail, type TrailFile } from '../journal/trail.js';
+import { sizesOf } from '../journal/trail-size.js';
 import { readAccess } from './read-access.js';
 
 export type LongTask = { readonly directory: string; readonly ownKey: string } & (

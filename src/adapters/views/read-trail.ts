@@ -9,9 +9,9 @@ import { parseLine, readHead } from '../../domain/records/audit/record.js';
 import { argumentCount, textIn } from '../../domain/records/audit/stored.js';
 import { accessSentences, tellAccess } from '../../domain/records/report/access.js';
 import { contentOf } from '../../domain/records/story/content.js';
+import { foldStory } from '../../domain/records/story/fold.js';
 import { type GrantStory, grantSentences } from '../../domain/records/story/grant.js';
 import type { AccessTold, StoryTold, TrailContent } from '../../domain/records/story/row.js';
-import { foldStory } from '../../domain/records/story/story.js';
 import { tellStory, whyWords } from '../../domain/records/story/words.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/records/trail/export.js';
 import {
@@ -31,15 +31,9 @@ import { createOnlyCounted, type OnlyCounted, withCounts } from '../../domain/re
 import { createView, type View } from '../../domain/records/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Piece } from '../journal/compressed.js';
-import { verifyTrail } from '../journal/search-trail.js';
-import {
-  filesSince,
-  findTrail,
-  readPolicyText,
-  readToDamage,
-  type Trail,
-  type TrailFile,
-} from '../journal/trail.js';
+import { readPolicyText } from '../journal/kept-policies.js';
+import { filesSince, readToDamage, verifyTrail } from '../journal/search-trail.js';
+import { findTrail, type Trail, type TrailFile } from '../journal/trail.js';
 import { countBack } from './count-back.js';
 import { type Found, findExchange } from './find-exchange.js';
 import { type LookedThrough, readNewest } from './newest-first.js';
@@ -60,8 +54,6 @@ export type Neighbor = Readonly<Record<'id' | 'seq' | 'time' | 'command' | 'user
 /** What stands at the end of an answer; without it an answer is not whole. */
 export interface AnswerEnd {
   readonly rows: number;
-  /** Whose journal it is, of the mirror of a fleet. */
-  readonly host?: string | undefined;
   readonly cursor?: Cursor | undefined;
   /** Of a page of the newest commands: what the next one is asked with as `before`; absent: this is the last page. */
   readonly before?: number | undefined;
@@ -204,7 +196,14 @@ function tellGrant(grant: GrantStory): AnswerEnd['grant'] {
   const { approvals, requested } = entry;
   const { matches, command, args } = requested;
   const view = { approvals, matches, content: contentOf({ command, args }) !== undefined || undefined };
-  const item = accessItemOf(entry, { ...view, rule: undefined, isMine: false, seesPlace: true, may: [] });
+  const item = accessItemOf(entry, {
+    ...view,
+    rule: undefined,
+    isMine: false,
+    seesPlace: true,
+    may: [],
+    locked: [],
+  });
   return { item: { ...item, used, why: grant.end?.why || undefined }, sentences: grantSentences(grant) };
 }
 

@@ -1,8 +1,8 @@
 // The subcommands of access on request. Scripts read the exit codes: 0 done or granted, 77 refused or not permitted, 75 not decided or
 // broken off, 64 wrong usage, 69 no daemon there.
 
-import { isAccessDenied, whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
+import { isAccessDenied, whyDenied } from '../../adapters/host/denied.js';
 import { holdProcess } from '../../adapters/host/process.js';
 import {
   type Access,
@@ -12,7 +12,7 @@ import {
   SessionFault,
 } from '../../client/connect.js';
 import { pause } from '../../concurrency/waiting.js';
-import { readSaid } from '../../domain/language/codes/codes.js';
+import { readSaid } from '../../domain/language/codes/said.js';
 import { inputOf } from '../../domain/language/commands/parse.js';
 import {
   type AccessStep,

@@ -4,7 +4,7 @@ import type { AccessItem } from '../../client/connect.js';
 import { accessStateWords, whyNotWords } from '../../domain/admin/page/access-words.js';
 import { formatDuration } from '../../domain/language/words/durations.js';
 import { plural } from '../../domain/language/words/words.js';
-import { endWords, reviewWords } from '../../domain/records/story/row.js';
+import { endWords, reviewWords, termsWords } from '../../domain/records/story/row.js';
 import { formatColumns, plain } from '../output/output.js';
 
 /** First what waits for the reader, then own requests and grants, then the rest; the oldest first. */
@@ -82,16 +82,19 @@ export function formatItem(item: AccessItem): string {
     ['for', formatDuration(item.for_ms)],
     ...optional('quiet', quiet === undefined ? quiet : `kept from the owner for ${formatDuration(quiet)}`),
     ['uses', uses === undefined ? `${used}, no limit` : `${used} of ${uses}`],
+    // The rows before are what it gives, or would give by the approvals so far.
+    ...optional('asked for', item.asked_for && termsWords(item.asked_for)),
     [
       'approvals',
       item.break_glass
         ? `none needed; ${reviewWords(item.reviewed_by?.principal)}`
         : `${approved.length} of ${item.approvals}`,
     ],
-    ...approved.map(({ principal, time }): [string, string] => [
+    ...approved.map(({ principal, time, gives }): [string, string] => [
       'approved by',
-      `${principal} at ${localTime(time)}`,
+      `${principal} at ${localTime(time)}${gives === undefined ? '' : `, for ${termsWords(gives)}`}`,
     ]),
+    ...(item.locked ?? []).map((text): [string, string] => ['stopped', text]),
     ...optional('you may', item.may.length === 0 ? undefined : item.may.join(', ')),
     ...optional('you may not', whyNotWords(item)),
   ];

@@ -8,8 +8,9 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { whyNoRight } from '../../adapters/host/files.js';
 import { packaged } from '../../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
-import { findSettings, withoutDoubtful } from '../../domain/config/parse-settings.js';
+import { findSettings } from '../../domain/config/parse-settings.js';
 import { isSocket, type Settings } from '../../domain/config/settings.js';
+import { withoutDoubtful } from '../../domain/config/without-doubtful.js';
 import { plural } from '../../domain/language/words/words.js';
 import { formatJsonLines, formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -17,8 +18,9 @@ import { loadConfiguration } from '../../setup/configuration.js';
 import { askDovecot } from '../../setup/doveconf.js';
 import { daemonUidOf, type LoadedConfiguration, summarise } from '../../setup/inspect.js';
 import { inspectBeside } from '../../setup/inspect-beside.js';
+import { folderCommand } from '../../setup/unit.js';
 import type { Look } from '../health/look.js';
-import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from '../health/looks.js';
+import { type LookOptions, lookAround, lookAtService, lookWithoutFile, shortOf } from '../health/looks.js';
 import { plain, stdout } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import { askSettled } from './ask-status.js';
@@ -53,7 +55,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
     const told = isAsked ? await askSettled(config, admin) : undefined;
     const daemonUid = settings && daemonUidOf(settings, new Set([config]), service?.uid);
-    const commands = commandsFor(config, settings, service !== undefined, daemonUid);
+    const commands = commandsFor(config, settings, service?.unit, daemonUid);
     const found =
       settings === undefined
         ? lookWithoutFile(told, commands)
@@ -146,7 +148,7 @@ function commandFor(subcommand: string, config: string): string {
 function commandsFor(
   config: string,
   settings: Settings | undefined,
-  isService: boolean,
+  unit: string | undefined,
   daemonUid: number | undefined,
 ): LookOptions['commands'] {
   const daemon =
@@ -155,14 +157,14 @@ function commandsFor(
   const snippet = join(dirname(config), 'dovecot-snippet.conf');
   const folder = '/etc/dovecot/conf.d';
   return {
-    start: isService
-      ? `systemctl enable --now ${[...socketUnitsOf(settings), 'dovegate.service'].join(' ')}`
+    start: unit
+      ? `systemctl enable --now ${[...socketUnitsOf(settings), unit].join(' ')}`
       : daemon === undefined
         ? serve
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
     reload: commandFor('reload', config),
-    restart: isService ? 'systemctl restart dovegate' : undefined,
-    remake: isService ? remakeCommand(settings) : undefined,
+    restart: unit && `systemctl restart ${shortOf(unit)}`,
+    remake: unit && remakeCommand(settings, unit),
     status: commandFor('status', config),
     check: commandFor('check', config),
     verify: commandFor('audit verify', config),
@@ -181,13 +183,13 @@ function socketUnitsOf(settings: Settings | undefined): readonly string[] {
 }
 
 /** For a folder of sockets that is gone. A socket unit keeps the removed one until it is stopped, and starts only before the service. */
-function remakeCommand(settings: Settings | undefined): string {
+function remakeCommand(settings: Settings | undefined, unit: string): string {
   const page = settings?.admin?.page === undefined ? [] : ['dovegate-page.socket', 'dovegate-page.service'];
   const sockets = [...socketUnitsOf(settings), ...page.slice(0, 1)];
-  const units = [...sockets, 'dovegate.service', ...page.slice(1)].join(' ');
-  const make = 'systemd-tmpfiles --create dovegate.conf';
+  const units = [...sockets, unit, ...page.slice(1)].join(' ');
+  const make = folderCommand(dirname(settings?.admin?.unix ?? '/run/dovegate/-'), packaged.user);
   return sockets.length === 0
-    ? `${make} && systemctl restart dovegate.service`
+    ? `${make} && systemctl restart ${unit}`
     : `${make} && systemctl stop ${units} && systemctl start ${units}`;
 }
 

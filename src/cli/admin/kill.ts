@@ -8,7 +8,7 @@ import { formatJsonLines } from '../../domain/records/audit/encode.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
-import { type AskDaemon, exitCodeOf, findDaemon, post, type WhichDaemon } from './operate.js';
+import { type AskDaemon, exitCodeOf, findDaemon, pathOf, post, type WhichDaemon } from './operate.js';
 
 export interface KillOptions extends WhichDaemon {
   readonly olderThan?: number;
@@ -35,14 +35,14 @@ type Result = 'ended' | 'gone' | 'would-end';
 
 /** Exit code 0: done, also if there was nothing to do; else as of `post`. Rejects with a CommandFault. */
 export async function kill(id: string | undefined, options: KillOptions): Promise<number> {
-  if (id !== undefined) return post(options, pathOf(id));
+  if (id !== undefined) return post(options, pathOf('kill', id));
   const daemon = await findDaemon(options);
   const { olderThan: leastMs = 0, dryRun, json } = options;
   const found = (await readRunning(daemon)).filter(({ duration_ms: ms }) => ms >= leastMs);
   const ended: (Running & { readonly result: Result })[] = [];
   let code: number = exitCodes.ok;
   for (const running of found) {
-    const answer = dryRun ? undefined : await daemon('POST', pathOf(running.id));
+    const answer = dryRun ? undefined : await daemon('POST', pathOf('kill', running.id));
     if (answer !== undefined && answer.status !== 200 && answer.status !== 404) {
       // The cause would stop the others too: a journal that takes no record, or a missing right.
       stderr(answer.body.trimEnd().split('\n').map(plain).join('\n'));
@@ -58,10 +58,6 @@ export async function kill(id: string | undefined, options: KillOptions): Promis
   else if (found.length === 0) stdout('no command has run that long');
   else stdout(`${plural(count, 'command')} ${dryRun ? 'would be ended' : 'ended'}`);
   return code;
-}
-
-function pathOf(id: string): string {
-  return `/kill/${encodeURIComponent(id)}`;
 }
 
 function sentenceOf({ command, principal, user, backend, duration_ms: ms }: Running, result: Result): string {

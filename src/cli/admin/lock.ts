@@ -2,7 +2,7 @@
 
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
-import { post, type WhichDaemon } from './operate.js';
+import { pathOf, post, refuseUnsaid, type WhichDaemon } from './operate.js';
 
 interface LockOptions extends WhichDaemon {
   readonly for?: number;
@@ -20,14 +20,12 @@ export function lock(target: string, options: LockOptions): Promise<number> {
   const { for: forMs, destroying, reason, kill } = options;
   if (forMs === undefined && !destroying)
     throw new CommandFault(exitCodes.usage, 'a lock needs --for; only a hold (--destroying) has no end');
+  refuseUnsaid(reason);
   const time = forMs === undefined ? '-' : String(forMs);
   return post(options, pathOf(destroying ? 'hold' : 'lock', target, time, reason, ...(kill ? ['kill'] : [])));
 }
 
 export function unlock(target: string, options: UnlockOptions): Promise<number> {
+  refuseUnsaid(options.reason);
   return post(options, pathOf('unlock', target, options.reason));
-}
-
-function pathOf(...words: readonly string[]): string {
-  return words.map((word) => `/${encodeURIComponent(word)}`).join('');
 }

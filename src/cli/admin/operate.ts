@@ -1,14 +1,15 @@
 // `dovegate reload`, and the admin socket that it, `status`, `kill` and `backend` use. A configuration with problems still names that
 // socket.
 
-import { whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
+import { whyDenied } from '../../adapters/host/denied.js';
 import { readSecretFile, whyNoRight } from '../../adapters/host/files.js';
 import { packaged } from '../../adapters/host/packaged.js';
 import { readFromDisk } from '../../adapters/host/process.js';
 import { ask as askHttp } from '../../adapters/http/ask.js';
 import { bounds } from '../../bounds/bounds.js';
 import type { AdminSettings } from '../../domain/config/settings.js';
+import { whyNotSaid } from '../../domain/people/access/steps.js';
 import { formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault, plain, stderr, stdout } from '../output/output.js';
@@ -63,6 +64,19 @@ async function checkAndSignal(config: string, pid: string | undefined): Promise<
   }
   stdout(`process ${pid} reads ${config} again; its log has the result`);
   return exitCodes.ok;
+}
+
+/** The path of a command at the admin socket. Its routes take no empty word. */
+export function pathOf(...words: readonly string[]): string {
+  if (words.includes(''))
+    throw new CommandFault(exitCodes.usage, 'an empty name is none; name whom or what it is for');
+  return words.map((word) => `/${encodeURIComponent(word)}`).join('');
+}
+
+/** Here, and not only by the daemon: a long one would not fit into its path. */
+export function refuseUnsaid(reason: string): void {
+  const why = whyNotSaid(reason);
+  if (why !== undefined) throw new CommandFault(exitCodes.usage, why);
 }
 
 /** Sends an order and prints the answer. Exit code 0; 1: not done; 77: not permitted; 78: configuration. Rejects with a CommandFault. */

@@ -5,9 +5,10 @@ import { holdProcess } from '../../adapters/host/process.js';
 import { pause } from '../../concurrency/waiting.js';
 import { durationWords, plural } from '../../domain/language/words/words.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
-import { asList, asNumber, asObject, asTexts } from '../../domain/records/audit/stored.js';
+import { asList, asNumber, asObject } from '../../domain/records/audit/stored.js';
+import { loadedWords } from '../../domain/records/story/operator.js';
 
-import { loadedWords, reviewWords } from '../../domain/records/story/row.js';
+import { reviewWords } from '../../domain/records/story/row.js';
 
 import { exitCodes } from '../../ports/machine.js';
 import { type Column, createTable } from '../audit/audit-table.js';
@@ -52,7 +53,7 @@ async function show(
     if (!(fault instanceof CommandFault) || fault.exitCode !== exitCodes.unavailable) throw fault;
     throw new CommandFault(
       fault.exitCode,
-      `${fault.message}; if it is stopped: systemctl start dovegate`,
+      `${fault.message}; if it is stopped: systemctl start dovegate; if it refuses clients, systemctl status dovegate says why`,
       fault,
     );
   });
@@ -60,7 +61,7 @@ async function show(
   const told: unknown = JSON.parse(answer.body);
   await screen.print(before + (json ? formatJsonLines(told) : formatStatus(told, screen)));
   await screen.flush();
-  return isClosed(told) ? exitCodes.configuration : exitCodes.ok;
+  return exitCodes.ok;
 }
 
 type Values = Readonly<Record<string, unknown>>;
@@ -69,18 +70,13 @@ type Values = Readonly<Record<string, unknown>>;
 export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'paint'>): string {
   const values = valuesOf(told);
   const journal = valuesOf(values['journal']);
-  const isServing = !isClosed(told);
   const isReady = values['ready'] === true;
   const head = [
     ['dovegate', `${text(values['version'])}, ${stateWords(values, screen)} ${text(values['started'])}`],
-    ...(isServing
-      ? [
-          [
-            'configuration',
-            `${text(values['config']).slice(0, 16)}${loadedOf(valuesOf(values['loaded']))}${reloadOf(valuesOf(values['reload']), screen)}`,
-          ],
-        ]
-      : []),
+    [
+      'configuration',
+      `${text(values['config']).slice(0, 16)}${loadedOf(valuesOf(values['loaded']))}${reloadOf(valuesOf(values['reload']), screen)}`,
+    ],
     [
       'ready',
       isReady
@@ -95,7 +91,8 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     ...missingOf(values['not_shown'], screen),
     ...observersOf(values['observing']),
     ...candidatesOf(values['candidates']),
-    ...(isServing ? [['journal', journalOf(journal, screen)], ...memoryOf(journal, screen)] : []),
+    ['journal', journalOf(journal, screen)],
+    ...memoryOf(journal, screen),
     ...accessOf(values['access'], screen),
     ...personsOf(values['access'], screen),
   ];
@@ -112,7 +109,6 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
   const lines = [
     ...foundOf(values['problems'], screen),
     formatColumns(head),
-    ...problemsOf(values['problems']),
     ...table(listenerColumns, listOf(values['listeners'])),
     ...table(backendColumns, listOf(values['backends'])),
     ...table(keyColumns, listOf(values['keys'])),
@@ -314,11 +310,6 @@ const exchangeColumns: readonly Column<Values>[] = [
   { name: 'SECONDS', text: (row) => (number(row['duration_ms']) / 1000).toFixed(1) },
 ];
 
-/** Whether the daemon refuses all clients because its configuration had problems at the start. */
-export function isClosed(told: unknown): boolean {
-  return valuesOf(told)['state'] === 'closed';
-}
-
 /** Up to the time of the start of its process. A daemon without a reachable backend is not serving. */
 function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>): string {
   const isReachable = listOf(reasons).every(({ code }) => code !== 'backends-down');
@@ -337,12 +328,6 @@ function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] 
     ];
   });
   return found.length === 0 ? [] : [...found, ''];
-}
-
-/** The problems of a closed daemon, as `check` prints them. */
-function problemsOf(problems: unknown): string[] {
-  const lines = asTexts(problems);
-  return lines.length === 0 ? [] : ['', ...lines.flatMap((each) => each.split('\n').map(plain))];
 }
 
 function isDrained({ health }: Values): boolean {

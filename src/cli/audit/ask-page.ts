@@ -2,8 +2,8 @@
 // journal. An answer without its last line is incomplete, and never shown as complete.
 
 import * as z from 'zod';
-import { whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
+import { whyDenied } from '../../adapters/host/denied.js';
 import { type Answer, ask as askHttp } from '../../adapters/http/ask.js';
 import type { Found } from '../../adapters/views/find-exchange.js';
 import type { AnswerEnd } from '../../adapters/views/read-trail.js';
@@ -46,7 +46,6 @@ export interface AskedPage {
     readonly sentences: readonly string[];
     readonly leftOut: number;
     readonly notes: readonly string[];
-    readonly host?: string | undefined;
   }>;
   show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
   verify(): Promise<Verdict>;
@@ -61,11 +60,6 @@ const myself = z.object({
   name: word,
   roles: z.array(word).readonly(),
   users: z.array(word).readonly().optional(),
-  /** Of a fleet: the handles of its journals. */
-  journals: z
-    .array(z.string().regex(/^[\w-]{1,64}$/))
-    .readonly()
-    .optional(),
 });
 export type Myself = Readonly<z.infer<typeof myself>>;
 
@@ -92,13 +86,11 @@ const signedLine = z.object({ signed: z.object({ head: word, signature: word }) 
 const pieceMs = 30_000;
 const triesMax = 5;
 
-/** `journal`: its handle, at the socket of a fleet. */
-export function askPage(socket: string, journal?: string): AskedPage {
-  const before = journal === undefined ? '' : `/journals/${journal}`;
-  const read = (look: Look, asked: object): Promise<WholeAnswer> => readAt(socket, before, look, asked);
+export function askPage(socket: string): AskedPage {
+  const read = (look: Look, asked: object): Promise<WholeAnswer> => readAt(socket, look, asked);
   return {
     async me() {
-      const { status, body } = await ask(socket, '', 'me', {});
+      const { status, body } = await ask(socket, 'me', {});
       if (status !== 200) throw refusal(socket, status, body);
       const me = myself.safeParse(parseLine(body)).data;
       if (me === undefined) throw notDovegate(socket);
@@ -108,7 +100,7 @@ export function askPage(socket: string, journal?: string): AskedPage {
       let cursor: Cursor | undefined;
       do {
         const { lines, end } = await read(look, { filter: pickFilter(filter), cursor });
-        for (const line of lines) if ('row' in line) yield ofHost(end.host, line.row);
+        for (const line of lines) if ('row' in line) yield line.row;
         hear?.(end);
         cursor = end.cursor;
       } while (cursor !== undefined);
@@ -139,10 +131,10 @@ export function askPage(socket: string, journal?: string): AskedPage {
     },
     async requests(filter) {
       const { lines, end } = await read('requests', { filter: pickFilter(filter) });
-      const { sentences, leftOut = 0, notes = [], host } = end;
+      const { sentences, leftOut = 0, notes = [] } = end;
       if (sentences === undefined) throw notDovegate(socket);
       const told = lines.flatMap((line) => ('access' in line ? [line.access] : []));
-      return { told, sentences, leftOut, notes, host };
+      return { told, sentences, leftOut, notes };
     },
     async verify() {
       const { end } = await read('verify', {});
@@ -202,16 +194,7 @@ async function eventsAt(
   if (fault !== undefined) throw refusal(socket, 503, fault);
 }
 
-const nothing: Surveyed = {
-  records: 0,
-  all: 0,
-  firstTime: undefined,
-  lastTime: undefined,
-  names: [],
-  isNamed: false,
-};
-
-/** Of parts of a journal, or of several journals. */
+/** Of parts of a journal. */
 function joined(one: Surveyed, other: Surveyed): Surveyed {
   const times = [one.firstTime, other.firstTime, one.lastTime, other.lastTime].filter(isText).toSorted();
   return {
@@ -230,9 +213,9 @@ interface WholeAnswer {
   readonly signed: SignedExtract | undefined;
 }
 
-async function readAt(socket: string, before: string, look: Look, asked: object): Promise<WholeAnswer> {
+async function readAt(socket: string, look: Look, asked: object): Promise<WholeAnswer> {
   for (let tries = 1; ; tries += 1) {
-    const { status, body } = await ask(socket, before, look, asked);
+    const { status, body } = await ask(socket, look, asked);
     if (status === 503 && tries < triesMax) continue;
     if (status !== 200) throw refusal(socket, status, body);
     const texts = body.split('\n').slice(0, -1);
@@ -263,8 +246,8 @@ function refusal(socket: string, status: number, body: string): CommandFault {
   return new CommandFault(status === 503 ? exitCodes.unavailable : exitCodes.failed, text);
 }
 
-function ask(socketPath: string, before: string, look: Look, asked: object): Promise<Answer> {
-  return askAt(socketPath, `${before}${lookPath(look)}`, asked);
+function ask(socketPath: string, look: Look, asked: object): Promise<Answer> {
+  return askAt(socketPath, lookPath(look), asked);
 }
 
 /** `take` gets the pieces of a good answer, which is not kept. */
@@ -297,38 +280,16 @@ export function isAsked({ socket, config, fleet, paths }: Places): boolean {
   return socket !== undefined && config === undefined && fleet === undefined && paths.length === 0;
 }
 
-/** What is asked at the chosen socket: the journal of a gate, or each of a fleet, host after host. */
-export interface Asked {
-  readonly me: Myself;
-  readonly journals: readonly AskedPage[];
-  /** Rows have a field `host`. */
-  readonly isOfHosts: boolean;
-  /** Of all of them together. */
-  survey(filter: TrailFilter): Promise<Surveyed>;
-}
-
 /** Opens the page at the chosen socket; stderr says which part a limited view shows. */
-export async function openPage(screen: Screen, { socket = '' }: Places): Promise<Asked> {
+export async function openPage(
+  screen: Screen,
+  { socket = '' }: Places,
+): Promise<{ readonly me: Myself; readonly page: AskedPage }> {
   const page = askPage(socket);
   const me = await page.me();
   const text = describeView(me);
   if (text !== undefined) screen.complain(`dovegate: ${text}`);
-  const journals = me.journals?.map((journal) => askPage(socket, journal)) ?? [page];
-  return {
-    me,
-    journals,
-    isOfHosts: me.journals !== undefined,
-    async survey(filter) {
-      let all = nothing;
-      for (const journal of journals) all = joined(all, await journal.survey(filter));
-      return all;
-    },
-  };
-}
-
-/** The host of the journal comes first and wins: a record may contain a field of this name. */
-export function ofHost(host: string | undefined, row: ExchangeRow): ExchangeRow {
-  return host === undefined ? row : { ...row, fields: Object.assign({ host }, row.fields, { host }) };
+  return { me, page };
 }
 
 /** Whether records of a mailbox may be visible in this view: the page decides, which knows whether its server keeps the case of names. */

@@ -8,7 +8,7 @@ import { type AccessTold, decisionsOf } from '../../domain/records/story/row.js'
 import { createView } from '../../domain/records/views/view.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
-import { type AskedPage, isAsked, openPage } from './ask-page.js';
+import { isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 import { reportDamage } from './audit-search.js';
 import { type Column, createTable, reportHidden } from './audit-table.js';
@@ -25,22 +25,13 @@ export interface AccessFlags {
 export async function auditAccess(screen: Screen, places: Places, flags: AccessFlags): Promise<number> {
   const { since, until, user, by, json = false } = flags;
   const asked = { sinceMs: since, untilMs: until, user, by };
-  const page = isAsked(places) ? await openPage(screen, places) : undefined;
+  const page = isAsked(places) ? (await openPage(screen, places)).page : undefined;
   const hosts = [{ name: 'HOST', text: ({ host = '' }: Hosted) => host }];
-  const isOfHosts = page?.isOfHosts ?? places.fleet !== undefined;
-  const table = createTable<Hosted>([...(isOfHosts ? hosts : []), ...columnsOf(by)], screen);
-  let isSilent = page !== undefined && isOfHosts;
-  let nothing: readonly string[] = [];
+  const table = createTable<Hosted>([...(places.fleet === undefined ? [] : hosts), ...columnsOf(by)], screen);
   for await (const { host, told, sentences, leftOut, notes } of page === undefined
     ? readers(screen, places, asked)
-    : askers(page.journals, asked)) {
+    : [{ ...(await page.requests(asked)), host: undefined }]) {
     reportDamage(screen, notes);
-    // A host is named with what is shown of it only: said once of all of them together.
-    if (page !== undefined && isOfHosts && host === undefined) {
-      nothing = sentences;
-      continue;
-    }
-    isSilent = false;
     if (json) for (const item of told) await screen.print(formatJson({ host, ...item }));
     else {
       const of = host === undefined ? '' : `${host}: `;
@@ -50,7 +41,6 @@ export async function auditAccess(screen: Screen, places: Places, flags: AccessF
     }
     if (json && leftOut > 0) screen.complain(`dovegate: ${sentences.at(-1) ?? ''}`);
   }
-  if (isSilent && !json) for (const text of nothing) await screen.print(printable(text));
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
   reportHidden(screen, table.hidden());
@@ -63,11 +53,6 @@ interface ReadRequests {
   readonly sentences: readonly string[];
   readonly leftOut: number;
   readonly notes: readonly string[];
-}
-
-/** As they are shown to the user of this process. */
-async function* askers(journals: readonly AskedPage[], asked: AccessAsked): AsyncGenerator<ReadRequests> {
-  for (const journal of journals) yield await journal.requests(asked);
 }
 
 async function* readers(screen: Screen, places: Places, asked: AccessAsked): AsyncGenerator<ReadRequests> {

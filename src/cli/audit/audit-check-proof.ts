@@ -1,7 +1,8 @@
 // `dovegate audit check-proof`: checks a file of `audit export --with-proof`, a proof or an extract, with public keys. No journal and no
 // configuration is needed.
 
-import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
+import { readToDamage } from '../../adapters/journal/search-trail.js';
+import { eachLine } from '../../adapters/journal/trail.js';
 import { plural } from '../../domain/language/words/words.js';
 import { formatJson, formatWords, printable } from '../../domain/records/audit/encode.js';
 import {

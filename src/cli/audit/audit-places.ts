@@ -3,14 +3,13 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { whyDenied } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
+import { whyDenied } from '../../adapters/host/denied.js';
 import { whyNoRight } from '../../adapters/host/files.js';
-import { packaged } from '../../adapters/host/packaged.js';
-import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
+import { packaged, standardConfig } from '../../adapters/host/packaged.js';
+import { readFromDisk } from '../../adapters/host/process.js';
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
 import { ask } from '../../adapters/http/ask.js';
-import { joinTrails } from '../../adapters/journal/join-trails.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { bounds } from '../../bounds/bounds.js';
@@ -26,7 +25,7 @@ import type { MirroredHost } from './fleet-places.js';
 export interface Places {
   readonly config: string | undefined;
   readonly paths: readonly string[];
-  /** fleet.yaml, cells.yaml, or a directory of mirrors: the journals of all hosts. */
+  /** fleet.yaml, or the directory of a mirror: the journals of all hosts. */
   readonly fleet?: string | undefined;
   /** Patterns of mail users: only what somebody who answers for these may see. */
   readonly view?: readonly string[] | undefined;
@@ -45,8 +44,6 @@ export interface Journals {
   readonly signKeyFile?: string | undefined;
   readonly stateDirectory?: string | undefined;
   readonly hmacKeyFile?: string | undefined;
-  /** The authority of time stamps; undefined: not known. */
-  readonly stamps?: { readonly authorityFile: string } | undefined;
   /** `admin.unix` of the daemon that writes there; undefined: not known. */
   readonly adminSocket?: string | undefined;
   /** `admin.page.unix` of that daemon. */
@@ -64,10 +61,10 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     if (socket !== undefined || places.config !== undefined || paths.length > 0)
       throw new CommandFault(exitCodes.usage, 'give --fleet FILE alone: it names the journals');
     const { mirroredHosts } = await import('./fleet-places.js');
-    const { hosts, stamps } = mirroredHosts(screen, places.fleet);
+    const hosts = mirroredHosts(screen, places.fleet);
     for (const { host, paths: own } of hosts)
       if (own.length === 0) screen.complain(`dovegate: the mirror holds no journal of ${host}`);
-    return { paths: hosts.flatMap((host) => host.paths), hosts, stamps };
+    return { paths: hosts.flatMap((host) => host.paths), hosts };
   }
   if (socket !== undefined)
     throw new CommandFault(exitCodes.usage, 'give --socket PATH, or --config FILE or directories, not both');
@@ -163,8 +160,7 @@ export async function trailsOf(screen: Screen, places: Places): Promise<readonly
   const journals = await flushedJournalsOf(screen, places);
   if (places.view !== undefined) screen.complain(`dovegate: ${viewWords('--view', places.view)}`);
   const trails: HostTrail[] = [];
-  for (const path of journals.paths)
-    trails.push({ ...(await trailIn(journals, path)), host: hostOf(journals, path)?.host });
+  for (const path of journals.paths) trails.push({ ...trailAt(path), host: hostOf(journals, path)?.host });
   return trails;
 }
 
@@ -176,12 +172,6 @@ export function viewWords(name: string, users: readonly string[]): string {
 /** Undefined: the journal is of no fleet. */
 export function hostOf({ hosts }: Journals, path: string): MirroredHost | undefined {
   return hosts?.find(({ paths }) => paths.includes(path));
-}
-
-/** The trail at one of the paths, with what other cells have of it. Rejects as `trailAt` throws. */
-export function trailIn(journals: Journals, path: string, state?: string): Promise<Trail> {
-  const elsewhere = hostOf(journals, path)?.elsewhere?.get(path) ?? [];
-  return joinTrails([trailAt(path, state), ...elsewhere.map((other) => trailAt(other))]);
 }
 
 /** The trail at one path; `state`: of its daemon. Throws a CommandFault or a JournalFault if there is none. */

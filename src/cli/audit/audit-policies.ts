@@ -2,8 +2,8 @@
 // force, how many commands ran under them, and which of these the previous policies would have denied.
 
 import { dirname } from 'node:path';
+import { eachPolicyLine, readPolicyTexts } from '../../adapters/journal/kept-policies.js';
 import { searchTrail } from '../../adapters/journal/search-trail.js';
-import { eachPolicyLine, readPolicyTexts } from '../../adapters/journal/trail.js';
 import { createUnseenWatch } from '../../adapters/journal/unseen.js';
 import { type Change, listOf, type TextOf } from '../../domain/judging/review/policy-changes.js';
 import { createPolicyPeriods, type PolicyPeriod } from '../../domain/judging/review/policy-periods.js';

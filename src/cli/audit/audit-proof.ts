@@ -3,8 +3,8 @@
 // one bit for each found record, and no line.
 
 import type { Piece } from '../../adapters/journal/compressed.js';
-import { searchTrail } from '../../adapters/journal/search-trail.js';
-import { eachLine, readToDamage, type TrailFile } from '../../adapters/journal/trail.js';
+import { readToDamage, searchTrail } from '../../adapters/journal/search-trail.js';
+import { eachLine, type TrailFile } from '../../adapters/journal/trail.js';
 import { plural } from '../../domain/language/words/words.js';
 import { printable } from '../../domain/records/audit/encode.js';
 import { readClaim } from '../../domain/records/audit/ledger.js';
@@ -180,13 +180,7 @@ function describeFilter(filter: TrailFilter): string {
 export async function auditExtract(screen: Screen, places: Places, filter: TrailFilter): Promise<number> {
   // It throws, because files are named as well.
   if (!isAsked(places)) await journalsOf(screen, places);
-  const { journals, isOfHosts } = await openPage(screen, places);
-  const [page] = journals;
-  if (isOfHosts || page === undefined)
-    throw new CommandFault(
-      exitCodes.usage,
-      '--with-proof is not for the socket of a fleet, which has no key: ask the gate, or whoever may read the files of its mirror',
-    );
+  const { page } = await openPage(screen, places);
   let count = 0;
   let counts = 0;
   let key = '';

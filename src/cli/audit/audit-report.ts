@@ -7,12 +7,10 @@ import type { Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import type { Trail, TrailFile } from '../../adapters/journal/trail.js';
 import { readAccess } from '../../adapters/views/read-access.js';
-import { bounds } from '../../bounds/bounds.js';
 import type { MailboxLine } from '../../domain/admin/page/trail.js';
 import { printable } from '../../domain/records/audit/encode.js';
-import { formatTime } from '../../domain/records/audit/record.js';
 import { type AccessAsked, type AccessLedger, toldBy } from '../../domain/records/report/access.js';
-import { judgeHosts, unverifiedHosts } from '../../domain/records/report/hosts.js';
+import { judgeHosts } from '../../domain/records/report/hosts.js';
 import { createHtmlReport } from '../../domain/records/report/html.js';
 import { formatSpan, linesOf, type ReportForm } from '../../domain/records/report/lines.js';
 import {
@@ -26,10 +24,8 @@ import {
   whyNoReport,
 } from '../../domain/records/report/report.js';
 import { createDayBook, type GrantTold, type TouchDay } from '../../domain/records/report/touch.js';
-import type { AccessTold } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import { createSearch, type ExchangeRow, type TrailSearch } from '../../domain/records/trail/search.js';
-import { createSketchTest } from '../../domain/records/trail/sketch.js';
 import { createExtractChecker } from '../../domain/records/views/extract.js';
 import { createOnlyCounted, type OnlyCounter } from '../../domain/records/views/only-counted.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -39,14 +35,13 @@ import { askPage, describeView, isAsked, isInView, openPage } from './ask-page.j
 import type { Places } from './audit-places.js';
 import { withHost } from './audit-search.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
-import { type CheckedOfHost, checkHosts, checkJournal } from './audit-verify.js';
+import { checkHosts, checkJournal } from './audit-verify.js';
 
 export interface ReportFlags {
   readonly mailbox: string;
   readonly from?: number;
   readonly to?: number;
   readonly content?: boolean;
-  readonly whole?: boolean;
   readonly key: readonly string[];
   readonly json?: boolean;
   readonly csv?: boolean;
@@ -61,8 +56,6 @@ export async function auditReport(screen: Screen, places: Places, flags: ReportF
   const asked = askedOf(flags);
   if (flags.owner === true) return printOwners(screen, places, asked);
   const isFleet = places.fleet !== undefined;
-  if (flags.whole === true && !isFleet)
-    throw new CommandFault(exitCodes.usage, '--whole is for --fleet: one journal is always verified whole');
   const journal = isFleet
     ? await openHosts(screen, places, flags, asked)
     : await openReported(screen, places, flags);
@@ -133,63 +126,49 @@ async function printReport(
 async function openHosts(
   screen: Screen,
   places: Places,
-  { key, whole = false }: Pick<ReportFlags, 'key' | 'whole'>,
+  { key }: Pick<ReportFlags, 'key'>,
   asked: ReportAsked,
 ): Promise<ReportedFleet> {
   // The rows are found while the journals are verified; those of one that has too many are read again.
   const filter = filterOf(asked);
-  const mayHold = createSketchTest(filter, true);
   const firsts = new Map<string, FirstReading>();
-  let room: number = bounds.reportKept;
-  let isOver = false;
-  const hosts = await checkHosts(screen, places, { key, isWhole: whole, isOver: () => isOver }, (path) => {
+  let room: number = 1000;
+  const hosts = await checkHosts(screen, places, key, (path) => {
     const first: FirstReading = {
       search: createSearch(filter),
       counted: createOnlyCounted(filter),
       rows: [],
     };
     firsts.set(path, first);
-    return {
-      wants: (sketch) => first.rows !== undefined && (first.search.waiting().length > 0 || mayHold(sketch)),
-      take(piece) {
-        if (first.rows === undefined) return;
-        first.counted.take(piece);
-        const found = first.search.take(piece);
-        room -= found.length;
-        if (room < 0) first.rows = undefined;
-        else first.rows.push(...found);
-      },
+    return (piece) => {
+      if (first.rows === undefined) return;
+      first.counted.take(piece);
+      const found = first.search.take(piece);
+      room -= found.length;
+      if (room < 0) first.rows = undefined;
+      else first.rows.push(...found);
     };
   });
   for (const first of firsts.values()) first.rows?.push(...first.search.finish());
   const all = hosts.flatMap(({ host, journals }) => journals.map((journal) => ({ host, journal })));
+  const trails = all.map(({ journal }) => journal.trail);
   return {
-    judge(time) {
-      isOver = true;
-      const withDiffering = ({ verdict, differing, ...journal }: CheckedOfHost) => {
-        const faultCount = verdict.faultCount + differing.length;
-        return { ...journal, verdict: { ...verdict, faults: [...differing, ...verdict.faults], faultCount } };
-      };
-      return judgeHosts(
-        hosts.map(({ host, journals }) => ({ host, journals: journals.map(withDiffering) })),
-        time,
-      );
-    },
+    judge: (time) => judgeHosts(hosts, time),
     async *rows(named, counted) {
       for (const { host, journal } of all) {
         const first = firsts.get(journal.directory);
         const only = first?.counted.finish();
         if (first?.rows === undefined)
-          yield* withHost(host, searchTrail(journal.open(), named, lookFor(counted)));
+          yield* withHost(host, searchTrail(journal.trail, named, lookFor(counted)));
         else {
           if (only !== undefined) counted?.add(only);
           yield* withHost(host, first.rows);
         }
       }
     },
-    survey: (named) => surveyTrails(opened(all), named),
+    survey: (named) => surveyTrails(trails, named),
     doubts: () => [],
-    grants: (sinceMs, ids) => grantsOf(opened(all), { sinceMs, user: asked.mailbox }, ids),
+    grants: (sinceMs) => grantsOf(trails, { sinceMs, user: asked.mailbox }),
   };
 }
 
@@ -200,24 +179,15 @@ interface FirstReading {
   rows: ExchangeRow[] | undefined;
 }
 
-/** One after the other: what is known of the parts of all is not held. */
-function* opened(all: readonly { readonly journal: CheckedOfHost }[]): Generator<Trail> {
-  for (const { journal } of all) yield journal.open();
-}
-
 const lookFor =
   (counted: OnlyCounter | undefined) =>
   (_: TrailFile, piece: Piece | undefined): void => {
     if (piece !== undefined) counted?.take(piece.bytes);
   };
 
-async function grantsOf(
-  trails: Iterable<Trail>,
-  asked: AccessAsked,
-  ids: ReadonlySet<string>,
-): Promise<(grant: string) => GrantTold> {
+async function grantsOf(trails: Iterable<Trail>, asked: AccessAsked): Promise<(grant: string) => GrantTold> {
   const ledgers: AccessLedger[] = [];
-  for (const trail of trails) ledgers.push(await readAccess(trail, asked, undefined, undefined, ids));
+  for (const trail of trails) ledgers.push(await readAccess(trail, asked));
   return toldBy(ledgers);
 }
 
@@ -225,8 +195,8 @@ async function grantsOf(
 async function openReported(
   screen: Screen,
   places: Places,
-  { key, mailbox, from }: Pick<ReportFlags, 'key' | 'mailbox' | 'from'>,
-): Promise<Reported | ReportedFleet> {
+  { key, mailbox }: Pick<ReportFlags, 'key' | 'mailbox'>,
+): Promise<Reported> {
   if (!isAsked(places)) {
     const checked = await checkJournal(screen, places, key);
     const { trail } = checked;
@@ -235,7 +205,7 @@ async function openReported(
       rows: (filter, counted) => searchTrail(trail, filter, lookFor(counted)),
       survey: (filter) => surveyTrails([trail], filter),
       doubts: () => [],
-      grants: (sinceMs, ids) => grantsOf([trail], { sinceMs, user: mailbox }, ids),
+      grants: (sinceMs) => grantsOf([trail], { sinceMs, user: mailbox }),
     };
   }
   if (key.length > 0)
@@ -243,25 +213,27 @@ async function openReported(
       exitCodes.usage,
       '--key is for files; with --socket the daemon checks with its own key',
     );
-  const page = await openPage(screen, places);
-  const { me, journals, isOfHosts } = page;
+  const { me, page } = await openPage(screen, places);
   const limits = describeView(me);
   if (!isInView(me, mailbox))
     throw new CommandFault(exitCodes.notPermitted, `"${printable(mailbox)}" is not one of these`);
   const notes = new Set<string>();
-  const shown: Omit<ReportedFleet, 'judge'> = {
+  const verdict = await page.verify();
+  return {
+    verdict,
+    isChecked: true,
+    whose: 'the key of the daemon, as it says itself',
+    pathOf: (file) => file,
     viewer: me.users === undefined ? undefined : me.name,
     async *rows(filter, counted) {
-      for (const journal of journals)
-        yield* journal.rows('report', filter, (end) => {
-          if (end.counted !== undefined) counted?.add(end.counted);
-          for (const note of end.notes ?? []) notes.add(note);
-        });
+      yield* page.rows('report', filter, (end) => {
+        if (end.counted !== undefined) counted?.add(end.counted);
+        for (const note of end.notes ?? []) notes.add(note);
+      });
     },
     survey: (filter) => page.survey(filter),
     grants: async (sinceMs) => {
-      const told: AccessTold[] = [];
-      for (const journal of journals) told.push(...(await journal.requests({ sinceMs, user: mailbox })).told);
+      const { told } = await page.requests({ sinceMs, user: mailbox });
       const byId = new Map(told.map((each) => [each.id, each]));
       const unknown = toldBy([], me.users !== undefined);
       return (id) => {
@@ -275,14 +247,6 @@ async function openReported(
       ...[...notes].map((text) => ({ code: 'left-out', text, isSerious: true }) as const),
     ],
   };
-  const [journal] = journals;
-  if (isOfHosts || journal === undefined) {
-    const { firstTime = '' } = from === undefined ? await page.survey({}) : { firstTime: formatTime(from) };
-    return { ...shown, judge: (time) => unverifiedHosts(firstTime, time) };
-  }
-  const verdict = await journal.verify();
-  const whose = 'the key of the daemon, as it says itself';
-  return { ...shown, verdict, isChecked: true, whose, pathOf: (file) => file };
 }
 
 /** The format in the options. `isFleet`: with a column for the host. */

@@ -8,15 +8,12 @@ import { type Exclusion, isLeftOut } from '../../domain/admin/page/leave-out.js'
 import { countWords, plural } from '../../domain/language/words/words.js';
 import { harmlessJson, printable, quoteUnlessPlain } from '../../domain/records/audit/encode.js';
 import { asNumber } from '../../domain/records/audit/stored.js';
-import { createEcs } from '../../domain/records/formats/ecs.js';
-import { createOcsf } from '../../domain/records/formats/ocsf.js';
 import { createCauses } from '../../domain/records/report/causes.js';
 import { createWhose } from '../../domain/records/report/whose.js';
+import { classOfOutcome, countedForOf } from '../../domain/records/story/class.js';
 import { contentOf } from '../../domain/records/story/content.js';
 import {
   backendOf,
-  classOfOutcome,
-  countedForOf,
   countedWords,
   deedOf,
   isExchange,
@@ -26,6 +23,7 @@ import {
   remarkOf,
   requesterOf,
 } from '../../domain/records/story/row.js';
+import { storyOfRow } from '../../domain/records/story/story.js';
 import { whyWords } from '../../domain/records/story/words.js';
 import {
   formatCsvHeader,
@@ -53,7 +51,7 @@ import {
 import { createView } from '../../domain/records/views/view.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Paint, Screen } from '../output/screen.js';
-import { type AskedPage, isAsked, ofHost, openPage } from './ask-page.js';
+import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type HostTrail, type Places, trailsOf } from './audit-places.js';
 import { printCauses, printWhose } from './audit-summaries.js';
 import {
@@ -65,7 +63,7 @@ import {
   showsLocalTime,
 } from './audit-table.js';
 
-export type RowFormat = 'table' | 'jsonl' | 'csv' | 'ocsf' | 'ecs';
+export type RowFormat = 'table' | 'jsonl' | 'csv';
 
 interface SearchOptions {
   readonly format: RowFormat;
@@ -87,21 +85,18 @@ export async function auditSearch(
   const { isOfHosts = false } = journal;
   const shown = exchangeColumnsFor(screen, filter);
   const table = createTable(isOfHosts ? [hostColumn, ...shown] : shown, screen);
-  const ocsf = createOcsf();
-  const ecs = createEcs();
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
     jsonl: (row) => [harmlessJson(formatJsonRow(row))],
     // RFC 4180 ends its lines in CR LF.
     csv: (row) => [`${formatCsvRow(row, separator, isOfHosts)}\r`],
-    ocsf: (row) => [ocsf(row)],
-    ecs: (row) => [ecs(row)],
   };
   const whose = createWhose();
   const causes = createCauses();
   const isNamed = createNameTest(filter);
   let found = 0;
-  let unnamed = 0;
+  /** Rows that do not name the user. */
+  const unnamed = { sent: 0, others: 0 };
   let cut = 0;
   if (format === 'csv') await screen.print(`${formatCsvHeader(separator, isOfHosts)}\r`);
   const counted = createOnlyCounted(filter, not);
@@ -110,7 +105,7 @@ export async function auditSearch(
       const isCount = countIn(row.fields) !== undefined;
       if (!isCount && not.length > 0 && isLeftOut({ ...row, content: contentOf(row.fields) }, not)) continue;
       if (!isCount) found += 1;
-      if (!isCount && !isNamed(row)) unnamed += 1;
+      if (!isCount && !isNamed(row)) unnamed[isTouching(row) ? 'sent' : 'others'] += 1;
       if (isRowCut(row.fields)) cut += 1;
       if (by === 'owner') whose.take(row);
       else if (by === 'cause') causes.take(row);
@@ -132,16 +127,30 @@ export async function auditSearch(
     screen.complain(
       `dovegate: ${plural(cut, 'command')} with arguments that were not recorded whole ("more, not recorded"): any name may stand there`,
     );
-  if (unnamed > 0 && unnamed < found)
-    screen.complain(
-      `dovegate: ${countWords(unnamed)} of ${plural(found, 'row')} may have touched "${printable(filter.user ?? '')}": for all users, or by a mask or a list that was cut`,
-    );
-  if (unnamed < found) return exitCodes.ok;
+  const isOfNobody = unnamed.sent + unnamed.others === found;
+  if (!isOfNobody && filter.user !== undefined) {
+    const user = `"${printable(filter.user)}"`;
+    const texts = [
+      ...(unnamed.sent === 0 ? [] : [`${countWords(unnamed.sent)} may have touched ${user}`]),
+      ...(unnamed.others === 0
+        ? []
+        : [`${countWords(unnamed.others)} may be about ${user} and touched nothing`]),
+    ];
+    const why = 'for all users, or by a mask or a list that was cut';
+    if (texts.length > 0)
+      screen.complain(`dovegate: of ${plural(found, 'row')}, ${texts.join('; ')}: ${why}`);
+  }
+  if (!isOfNobody) return exitCodes.ok;
   // Commands for all users, or for a mask, match a misspelled name too.
   const surveyed = await journal.survey(filter);
   const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
   if (text !== '') screen.complain(`dovegate: ${text}`);
   return exitCodes.ok;
+}
+
+/** A command that went to a mail server, or may have. */
+function isTouching(row: ExchangeRow): boolean {
+  return kindOf(row.fields) === 'command' && storyOfRow(row).sent !== 'no';
 }
 
 interface Part {
@@ -160,9 +169,8 @@ interface Source {
 
 async function openSource(screen: Screen, places: Places): Promise<Source> {
   if (isAsked(places)) {
-    const page = await openPage(screen, places);
-    const { journals, isOfHosts } = page;
-    return { parts: journals.map(partOfPage), isOfHosts, survey: (filter) => page.survey(filter) };
+    const { page } = await openPage(screen, places);
+    return { parts: [partOfPage(page)], survey: (filter) => page.survey(filter) };
   }
   const trails = await trailsOf(screen, places);
   const isOfHosts = places.fleet !== undefined;
@@ -203,7 +211,8 @@ export async function* withHost(
   host: string,
   rows: AsyncIterable<ExchangeRow> | Iterable<ExchangeRow>,
 ): AsyncGenerator<ExchangeRow> {
-  for await (const row of rows) yield ofHost(host, row);
+  // The host comes first and wins: a record may contain a field of this name.
+  for await (const row of rows) yield { ...row, fields: Object.assign({ host }, row.fields, { host }) };
 }
 
 export const hostColumn: Column<ExchangeRow> = {

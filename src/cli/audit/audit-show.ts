@@ -11,9 +11,9 @@ import {
 } from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
 import { isObject } from '../../domain/records/audit/stored.js';
+import { foldStory } from '../../domain/records/story/fold.js';
 import { grantSentences } from '../../domain/records/story/grant.js';
 import { kindOf, recordTitle, rowOfDeed } from '../../domain/records/story/row.js';
-import { foldStory } from '../../domain/records/story/story.js';
 import { storySentences } from '../../domain/records/story/words.js';
 import { formatValue } from '../../domain/records/trail/export.js';
 import { isWanted } from '../../domain/records/views/look.js';
@@ -73,19 +73,17 @@ async function* exchangesOf(
   }
 > {
   if (isAsked(places)) {
-    for (const journal of (await openPage(screen, places)).journals) {
-      const { found, end } = await journal.show(wanted);
-      const around = { ...end.around, checkpoint: end.checkpoint };
-      yield {
-        id: end.id,
-        all: found,
-        use: end.use,
-        said: end.grant?.sentences,
-        around,
-        notes: (end.notes ?? []).map((note) => printable(note)),
-        host: end.host,
-      };
-    }
+    const { page } = await openPage(screen, places);
+    const { found, end } = await page.show(wanted);
+    const around = { ...end.around, checkpoint: end.checkpoint };
+    yield {
+      id: end.id,
+      all: found,
+      use: end.use,
+      said: end.grant?.sentences,
+      around,
+      notes: (end.notes ?? []).map((note) => printable(note)),
+    };
     return;
   }
   for (const trail of await trailsOf(screen, places)) {

@@ -3,13 +3,8 @@
 
 import { closeSync, fstatSync } from 'node:fs';
 import { openRegular } from '../../adapters/host/regular-file.js';
-import {
-  findTrail,
-  readLines,
-  readPieces,
-  readToDamage,
-  type TrailFile,
-} from '../../adapters/journal/trail.js';
+import { readToDamage } from '../../adapters/journal/search-trail.js';
+import { findTrail, readLines, readPieces, type TrailFile } from '../../adapters/journal/trail.js';
 import { pause } from '../../concurrency/waiting.js';
 import { formatJson, printable } from '../../domain/records/audit/encode.js';
 import { recordKeys, rowOf } from '../../domain/records/audit/keys.js';

@@ -5,10 +5,9 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { whyNoRight } from '../../adapters/host/files.js';
-import { standardConfig } from '../../adapters/host/process.js';
-import { type Vouched, vouchedTexts, type Wants } from '../../adapters/journal/compressed.js';
+import { standardConfig } from '../../adapters/host/packaged.js';
 import { checkTrail, verifyTrail } from '../../adapters/journal/search-trail.js';
-import { listSegments, publicKeyName, readIn, segmentName } from '../../adapters/journal/segments.js';
+import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { describeRetired } from '../../adapters/journal/unseen.js';
 import { plural } from '../../domain/language/words/words.js';
@@ -16,16 +15,13 @@ import { formatJson, formatWords, printable } from '../../domain/records/audit/e
 import { parsePublicKey } from '../../domain/records/audit/ledger.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { isText } from '../../domain/records/audit/stored.js';
-import type { HostJournal } from '../../domain/records/report/hosts.js';
 import { proofKindOf } from '../../domain/records/report/proof.js';
 import type { Fault, KeptCheckpoint } from '../../domain/records/trail/checkpoints.js';
 import {
   checkedFaults as faultsMax,
   type TrailFault,
   type Verdict,
-  type VerifierState,
 } from '../../domain/records/trail/verify.js';
-import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -38,11 +34,8 @@ import {
   readBeginning,
   readSmallFile,
   trailAt,
-  trailIn,
 } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
-import { type JudgedStamps, readStamped, stampLines, stampsJson, stampsOf } from './audit-stamps.js';
-import { type DigestedJournal, readDigested } from './digested.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface VerifyFlags {
@@ -52,12 +45,6 @@ export interface VerifyFlags {
   readonly from?: number;
   readonly unsigned?: boolean;
   readonly received?: boolean;
-  /**
-   * A folder of time stamps of the journal, or of a folder of them for each host; true: the copies in the mirror. And a file with the
-   * certificates that they must chain to.
-   */
-  readonly stamps?: string | true;
-  readonly authority?: string;
   /** Accept the host's own key, which signed the end of the journal. */
   readonly acceptKey?: boolean;
   readonly json?: boolean;
@@ -86,7 +73,6 @@ interface Checked extends Received {
   readonly isPassed: boolean;
   readonly trust: Trust;
   readonly hasConfig: boolean;
-  readonly stamps?: JudgedStamps | undefined;
 }
 
 const openShownMax = 5;
@@ -104,19 +90,17 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   const directories = paths.filter(isDirectory);
   const named = paths.filter((path) => !directories.includes(path));
   for (const path of named) demandNoProof(path, flags.key);
-  const stampedAt = stampsFor();
 
   const requestOf = (trust: Trust) => ({ trustedKeys: trust.keys, ownKey: trust.own, fromSeq, faultsMax });
   let isGood = hosts?.every((host) => host.paths.length > 0) ?? true;
   const report = async (
     target: string,
     files: readonly Pick<TrailFile, 'name' | 'path'>[],
-    found: Received & { readonly stamps?: JudgedStamps | undefined },
+    found: Received,
     trust: Trust,
     base?: string,
   ): Promise<void> => {
-    const isWhole = found.verdict.faults.length === 0 && (found.stamps?.faults ?? []).length === 0;
-    const isPassed = isWhole && (isChecked(trust) || unsigned);
+    const isPassed = found.verdict.faults.length === 0 && (isChecked(trust) || unsigned);
     isGood &&= isPassed;
     const byName = new Map(files.map(({ name, path }) => [name, path]));
     const pathOf = (file: string): string =>
@@ -128,21 +112,15 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
     await screen.print(format(checked, received, screen));
   };
   for (const directory of directories) {
-    const { files, kept } = await trailIn(journals, directory, stateDirectory);
+    const { files, kept } = trailAt(directory, stateDirectory);
     const trust = hosts === undefined ? general : trustOfHost(general, hostOf(journals, directory));
-    const stamped = stampedAt?.(directory);
-    const followed = await verifyTrail(
-      { files, kept: [...kept, ...extra, ...(stamped?.kept ?? [])] },
-      { ...requestOf(trust), ...(stamped && { onCheckpoint: stamped.onCheckpoint }) },
-    );
+    const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, requestOf(trust));
     const compared = comparedWithSecret(followed, trust, directory);
     const isAccepted = flags.acceptKey === true && config !== undefined;
     const found = isAccepted ? accept(screen, trust, config, directory, compared) : compared;
     // Earlier records can be retired; the verdict has checked that.
     const verdict = withMissing(found, fromSeq, false);
-    const stamps = stamped?.judge(verdict);
-    const shown = [...files, ...(stamped?.files ?? [])];
-    await report(directory, shown, { verdict, copies: 0, others: 0, stamps }, trust, directory);
+    await report(directory, files, { verdict, copies: 0, others: 0 }, trust, directory);
   }
   if (named.length > 0) {
     const files = named.map((path) => fileAt(path, received));
@@ -153,37 +131,6 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   }
   await screen.flush();
   return isGood ? exitCodes.ok : exitCodes.failed;
-
-  /** Those of a journal by its directory; undefined: none are asked for. */
-  function stampsFor(): ((directory: string) => ReturnType<typeof stampsOf>) | undefined {
-    const folder = flags.stamps;
-    if (folder === undefined) return undefined;
-    const authority = flags.authority ?? journals.stamps?.authorityFile;
-    if (authority === undefined) {
-      const text = 'name the certificates that the stamps must chain to: --authority FILE';
-      throw new CommandFault(exitCodes.usage, text);
-    }
-    if (hosts !== undefined) {
-      // Those of one host at a time.
-      let read: ReturnType<typeof readStamped> | undefined;
-      return (directory) => {
-        const of = hostOf(journals, directory);
-        const at = folder === true ? (of?.stamps ?? '') : join(folder, of?.host ?? '');
-        if (read?.folder !== at) read = readStamped(at, authority, true);
-        const isNewest = directory === of?.paths.at(-1);
-        return stampsOf(read, { journal: basename(directory), others: of?.journals ?? new Set(), isNewest });
-      };
-    }
-    if (folder === true)
-      throw new CommandFault(exitCodes.usage, '--stamps needs their directory, but for --fleet');
-    if (paths.length !== 1 || directories.length !== 1)
-      throw new CommandFault(
-        exitCodes.usage,
-        '--stamps is for one journal, or for --fleet: name its directory',
-      );
-    const read = readStamped(folder, authority);
-    return () => stampsOf(read);
-  }
 }
 
 export interface CheckedJournal {
@@ -216,67 +163,29 @@ export async function checkJournal(
   return checkAt(directory, trailAt(directory, stateDirectory), trust);
 }
 
-/** Gets the pieces of a journal, in their order. */
-export interface PieceReader {
-  take(piece: Buffer): void;
-  /** Of parts whose sketches are signed. */
-  readonly wants: Wants;
-}
-
-export interface CheckedOfHost
-  extends Omit<CheckedJournal, 'trail'>,
-    Pick<HostJournal, 'digest' | 'whyWhole' | 'mirroredTo'> {
-  /** As `trail` of a `CheckedJournal`. Throws a JournalFault if what was signed is another thing now. */
-  open(): Trail;
-  /** Parts that are not what was signed, as far as they were read. */
-  readonly differing: readonly TrailFault[];
-}
-
 export interface CheckedHost {
   readonly host: string;
-  readonly journals: readonly CheckedOfHost[];
+  readonly journals: readonly CheckedJournal[];
 }
 
-/**
- * The same for each journal of a fleet, by its host; of one with a digest that counts, what the digest does not cover, unless `isWhole`.
- * `readerOf` a directory gets every verified piece, and of the covered ones those that it wants. `isOver`: from then on a part that is
- * not what was signed is a JournalFault.
- */
+/** The same for each journal of a fleet, by its host. `readerOf` a directory gets every verified piece, in their order. */
 export async function checkHosts(
   screen: Screen,
   places: Places,
-  {
-    key,
-    isWhole,
-    isOver,
-  }: { readonly key: readonly string[]; readonly isWhole: boolean; readonly isOver: () => boolean },
-  readerOf: (directory: string) => PieceReader,
+  key: readonly string[],
+  readerOf: (directory: string) => (piece: Buffer) => void,
 ): Promise<readonly CheckedHost[]> {
-  const journals = await flushedJournalsOf(screen, places);
+  const { hosts = [] } = await flushedJournalsOf(screen, places);
   const general = trustOf(screen, { key }, undefined, '', undefined);
-  const checkPath = async (path: string, host: MirroredHost, trust: Trust): Promise<CheckedOfHost> => {
-    const reader = readerOf(path);
-    const digested = readDigested(path, host, trust.keys);
-    if (isWhole || 'why' in digested) {
-      const { trail, ...found } = await checkAt(path, await trailIn(journals, path), trust, reader);
-      const { why, mirroredTo } = 'why' in digested ? digested : { why: '', mirroredTo: undefined };
-      const whyWhole = isWhole || why === '' ? undefined : why;
-      return { ...found, open: () => trail, differing: [], whyWhole, mirroredTo };
-    }
-    const found = await goOn(path, digested, trust, reader, isOver);
-    // The verifier may have removed the oldest segments meanwhile. What is left is checked again.
-    const isShorter = found.differing.length > 0 && listSegments(path)[0]?.number !== digested.first;
-    return isShorter ? checkPath(path, host, trust) : found;
-  };
   const checkOne = async (host: MirroredHost): Promise<CheckedHost> => {
     const trust = trustOfHost(general, host);
-    const own: CheckedOfHost[] = [];
-    for (const path of host.paths) own.push(await checkPath(path, host, trust));
+    const own: CheckedJournal[] = [];
+    for (const path of host.paths) own.push(await checkAt(path, trailAt(path), trust, readerOf(path)));
     return { host: host.host, journals: own };
   };
   const checked: CheckedHost[] = [];
   // An error ends the generator, and so the other turns.
-  const left = inOrder(journals.hosts ?? []);
+  const left = inOrder(hosts);
   const turns = Array.from({ length: hostsAtOnce }, async () => {
     for (const [at, host] of left) checked[at] = await checkOne(host);
   });
@@ -291,54 +200,15 @@ function* inOrder<Item>(items: readonly Item[]): Generator<[number, Item]> {
 /** While the files of one are read, others are verified. */
 const hostsAtOnce = 4;
 
-/** The wanted parts of what a digest covers, and all behind it. */
-async function goOn(
-  directory: string,
-  { key, hostKeys, state, open, behind }: DigestedJournal,
-  trust: Trust,
-  reader: PieceReader,
-  isOver: () => boolean,
-): Promise<CheckedOfHost> {
-  const differing = new Map<string, TrailFault>();
-  const differs: Vouched['differs'] = ({ segment, at }) => {
-    const file = `${segmentName(segment)}.gz`;
-    const place = `${file} ${at}`;
-    if (differing.has(place)) return;
-    const text = `its part at byte ${at} is not the one that the verifier of the mirror signed`;
-    const path = join(directory, file);
-    if (isOver()) throw new JournalFault('unreadable', `${path} was changed meanwhile: ${text}; start again`);
-    differing.set(place, { kind: 'changed', file, line: 0, seq: undefined, text });
-  };
-  for (const text of vouchedTexts(open(differs), reader.wants)) reader.take(text);
-  // The verifier's own keys of the host: if they are not listed here, nothing is proved.
-  const by = { ...trust, keys: hostKeys };
-  const found = await checkAt(directory, { files: behind, kept: [] }, by, reader, state);
-  const { trail, ...rest } = found;
-  return {
-    ...rest,
-    isChecked: isChecked(trust),
-    open() {
-      const covered = { path: directory, name: '', isCompressed: true, vouched: open(differs) };
-      return { files: [covered, ...trail.files], kept: [] };
-    },
-    digest: { seq: state.last?.seq ?? 0, to: state.lastRecordTime, key },
-    get differing() {
-      return [...differing.values()];
-    },
-  };
-}
-
-/** `before`: of a verifier that followed what comes before the trail. */
 async function checkAt(
   directory: string,
   found: Trail,
   trust: Trust,
-  reader?: PieceReader,
-  before?: VerifierState,
+  take?: (piece: Buffer) => void,
 ): Promise<CheckedJournal> {
-  const request = { trustedKeys: trust.keys, ownKey: trust.own, faultsMax, before };
+  const request = { trustedKeys: trust.keys, ownKey: trust.own, faultsMax };
   const checked = await checkTrail(found, request, (_, piece) => {
-    if (piece !== undefined) reader?.take(piece.bytes);
+    if (piece !== undefined) take?.(piece.bytes);
   });
   const { trail } = checked;
   const verdict = comparedWithSecret(checked.verdict, trust, directory);
@@ -529,7 +399,7 @@ function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict
 function describe(checked: Checked, isReceived: boolean, screen: Screen): string {
   const { verdict, copies, others, pathOf, isPassed } = checked;
   const { records, firstSeq, lastSeq, firstTime, lastTime, journal } = verdict;
-  const { faults, faultCount } = faultsOf(checked);
+  const { faults, faultCount } = verdict;
   const range = firstSeq === undefined ? '' : `, seq ${firstSeq} to ${lastSeq ?? firstSeq}`;
   const id = journal === undefined ? '' : `, journal ${printable(journal)}`;
   const lines = [`${printable(checked.target)}: ${plural(records, 'record')}${range}${id}`];
@@ -555,11 +425,6 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
       lines.push(`  ${screen.paint('doubtful', printable(text))}`);
     }
   lines.push(`  ${printable(describeSignatures(checked))}`);
-  const { found: stamped } = checked.stamps ?? {};
-  // They are right, and the journal is another one.
-  for (const { kind, text } of stamped === undefined ? [] : stampLines(stamped))
-    if (kind === 'warning' || faultCount === 0)
-      lines.push(`  ${kind === 'warning' ? screen.paint('doubtful', text) : text}`);
   if (isPassed) {
     lines.push(screen.paint('good', 'passed'));
   } else if (faultCount > 0) {
@@ -572,15 +437,6 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     lines.push(screen.paint('bad', text));
   }
   return lines.join('\n');
-}
-
-/** Those of the journal, and those of its stamps. */
-function faultsOf({ verdict, stamps }: Pick<Checked, 'verdict' | 'stamps'>) {
-  const ofStamps = stamps?.faults ?? [];
-  return {
-    faults: [...verdict.faults, ...ofStamps.slice(0, faultsMax)],
-    faultCount: verdict.faultCount + ofStamps.length,
-  };
 }
 
 function describeFault({ file, line, seq, kind, text }: Fault<string>, pathOf: Checked['pathOf']): string {
@@ -619,8 +475,7 @@ function describeSignatures({ verdict, trust, hasConfig }: Checked): string {
 
 function formatReport(checked: Checked, isReceived: boolean): string {
   const { verdict, copies, others, pathOf, trust } = checked;
-  const { firstTime, lastTime, open } = verdict;
-  const { faults, faultCount } = faultsOf(checked);
+  const { firstTime, lastTime, open, faults, faultCount } = verdict;
   return formatJson({
     target: checked.target,
     host: checked.host,
@@ -646,7 +501,6 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     torn: verdict.isTorn,
     newer: verdict.isNewer,
     ...(isReceived && { copies, others }),
-    ...(checked.stamps?.found && { stamps: stampsJson(checked.stamps.found) }),
   });
 }
 
@@ -661,8 +515,8 @@ export async function auditVerifyAsked(
   { key, json = false, ...flags }: VerifyFlags,
   clock: { readonly now: () => number },
 ): Promise<number> {
-  const { from, checkpoint, received, unsigned, stamps, authority } = flags;
-  const ofFiles = [from, checkpoint, received, unsigned, stamps, authority, flags.acceptKey];
+  const { from, checkpoint, received, unsigned } = flags;
+  const ofFiles = [from, checkpoint, received, unsigned, flags.acceptKey];
   const isOfFiles = ofFiles.some((flag) => flag !== undefined);
   if (isOfFiles || key.length > 0)
     throw new CommandFault(

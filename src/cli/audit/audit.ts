@@ -2,11 +2,13 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
-import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
+import { standardConfigHelp } from '../../adapters/host/packaged.js';
+import { holdProcess } from '../../adapters/host/process.js';
 import { type Exclusion, exclusionKeys, withoutOk } from '../../domain/admin/page/leave-out.js';
 import { momentForms, parseMoment } from '../../domain/language/words/moments.js';
 import { formatTime } from '../../domain/records/audit/record.js';
-import { besideWords, outcomeWords, rowKinds, shownEffects } from '../../domain/records/story/row.js';
+import { outcomeWords, rowKinds } from '../../domain/records/story/class.js';
+import { besideWords, shownEffects } from '../../domain/records/story/row.js';
 import type { Separator } from '../../domain/records/trail/export.js';
 import type { TrailFilter } from '../../domain/records/trail/search.js';
 import { pickFilter } from '../../domain/records/views/filter.js';
@@ -33,11 +35,10 @@ interface Flags {
 }
 
 const fleetHelp =
-  'the journals of all hosts, as fleet verify keeps them: fleet.yaml, cells.yaml, or a directory of mirrors';
+  'the journals of all hosts, as fleet verify keeps them: fleet.yaml, or the directory of a mirror';
 const viewHelp =
   'show only what somebody may see who answers for these mail users; * matches any characters; also several times';
-const socketHelp =
-  'ask at admin.page.unix of a daemon, or at people_socket of a fleet, without rights on files';
+const socketHelp = 'ask at admin.page.unix of a daemon, without rights on files';
 
 type ExportFlags = Flags &
   FilterOptions &
@@ -116,14 +117,6 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--socket <path>', `${socketHelp}; it checks with its own key`)
     .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
-    .option(
-      '--stamps [directory]',
-      'time stamps of this journal: DATE.tsr and DATE.jsonl; of a fleet, a folder for each host: default, its mirror',
-    )
-    .option(
-      '--authority <file>',
-      'certificates that the stamps must chain to; default: audit.stamps.authority, or stamps.authority of fleet.yaml',
-    )
     .option('--received', 'the file of a syslog receiver: skip lines of other programs and repeated records')
     .option('--accept-key', "trust this host's own key, which signed the end; for root, with --config")
     .option('--unsigned', 'pass even if signatures were not checked')
@@ -214,7 +207,6 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--from <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--content', 'list only commands that showed or searched content, or may have')
-    .option('--whole', 'with --fleet: verify everything, also what the verifier of the mirror has verified')
     .option('--key <file>', keyHelp, addText, [])
     .addOption(new Option('--csv', csvHelp).conflicts(['html', 'json']))
     .addOption(separatorOption())
@@ -275,8 +267,8 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .addOption(
-      new Option('--format <format>', 'of the rows: CSV, JSON lines, events of OCSF or of ECS')
-        .choices(['jsonl', 'csv', 'ocsf', 'ecs'])
+      new Option('--format <format>', 'of the rows: CSV or JSON lines')
+        .choices(['jsonl', 'csv'])
         .default('csv'),
     )
     .addOption(separatorOption())

@@ -1,18 +1,12 @@
 // The five answers of `dovegate init`: each is one line of words, from an option or from a terminal. An answer without a meaning
 // is refused with one sentence, before anything is written.
 
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { nearestName } from '../../domain/language/names/nearest-name.js';
 import { exitCodes } from '../../ports/machine.js';
+import { ownSocketName, socketName } from '../../setup/doveconf.js';
 import { CommandFault } from '../output/output.js';
-import {
-  type Answers,
-  type BackendPlace,
-  socketName,
-  type TcpBackend,
-  type Team,
-  type UnixBackend,
-} from './draft.js';
+import { type Answers, type BackendPlace, type TcpBackend, type Team, type UnixBackend } from './draft.js';
 import type { Machine } from './machine.js';
 
 /** As typed; undefined: not given. */
@@ -177,7 +171,13 @@ export function parseBackends(
     return backend;
   });
   if (found.length === 0) throw wrong(wrongBackend);
-  if (options.serverName !== undefined && found.length > 1)
+  const remote = found.filter(({ kind }) => kind === 'tcp').length;
+  const { tls, ca, serverName, passwordFile } = options;
+  const ofRemote = { tls, ca, 'server-name': serverName, 'password-file': passwordFile };
+  for (const [name, value] of Object.entries(ofRemote))
+    if (value !== undefined && remote === 0)
+      throw wrong(`--${name} is for a backend HOST:PORT; a UNIX socket needs none`);
+  if (serverName !== undefined && remote > 1)
     throw wrong('--server-name is for one Dovecot; of several, each has its host in its certificate');
   return found;
 }
@@ -199,13 +199,10 @@ function parseBackend(
 ): BackendAsked {
   const [, unix] = /^unix:(\/[\w./+@:,-]+)$/.exec(at) ?? [];
   if (at === 'local' || unix !== undefined) {
-    for (const [name, value] of Object.entries({
-      tls: options.tls,
-      ca: options.ca,
-      'server-name': options.serverName,
-      'password-file': options.passwordFile,
-    }))
-      if (value !== undefined) throw wrong(`--${name} is for a backend HOST:PORT; a UNIX socket needs none`);
+    if (unix !== undefined && basename(unix) === ownSocketName && daemonUser !== 'root')
+      throw wrong(
+        `${unix} is Dovecot's own, for doveadm alone; a socket beside it is for dovegate: local, or unix:${join(dirname(unix), socketName)}`,
+      );
     const { sharedNamespaces = machine.dovecot?.sharedNamespaces } = place;
     return { ...place, ...localBackend(unix, machine.dovecot, daemonUser), sharedNamespaces };
   }

@@ -73,7 +73,6 @@ export interface Answers {
 export const configurationName = 'dovegate.yaml';
 export const policiesName = 'policies.yaml';
 export const snippetName = 'dovecot-snippet.conf';
-export const socketName = 'dovegate-doveadm';
 
 /** Words that some version of YAML does not read as a text. */
 const yamlWords = new Set('y n yes no on off true false null nan inf'.split(' '));
@@ -220,11 +219,15 @@ function draftTcp({ host, port, tls, caFile, serverName, passwordFile }: TcpBack
 
 /** The lines for the Dovecots, with their place, once for those that listen alike; undefined: nothing is missing there. */
 export function draftSnippet({ backends, daemonUser }: Answers): string | undefined {
+  const here = backends.some(({ kind }) => kind === 'tcp') ? 'this machine' : '';
   const hostsByLines = new Map<string, string[]>();
   for (const backend of backends) {
     if (backend.kind === 'unix' && backend.isReady) continue;
     const lines = backend.kind === 'tcp' ? networkLines(backend) : socketLines(backend, daemonUser);
-    hostsByLines.set(lines, [...(hostsByLines.get(lines) ?? []), backend.kind === 'tcp' ? backend.host : '']);
+    hostsByLines.set(lines, [
+      ...(hostsByLines.get(lines) ?? []),
+      backend.kind === 'tcp' ? backend.host : here,
+    ]);
   }
   const texts = [...hostsByLines].map(([lines, hosts]) => {
     const on = hosts.join() === '' ? '' : `# On ${hosts.join(' and ')}:\n`;

@@ -2,7 +2,7 @@
 // everything or nothing, overwrites nothing (`--replace` keeps what was there under another name), and prints the lines for Dovecot
 // instead of changing its files.
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
@@ -14,6 +14,7 @@ import {
   NewFilesFault,
   type Owner,
 } from '../../adapters/host/new-files.js';
+import { packaged } from '../../adapters/host/packaged.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
@@ -29,6 +30,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { summarise } from '../../setup/inspect.js';
 import { inspectBeside, whyOneMailbox } from '../../setup/inspect-beside.js';
+import { dropIn, installedUnit, secretsFolder, whyUnitDenies } from '../../setup/unit.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
 import { lookAtDovecotPorts } from '../health/dovecot-look.js';
 import { CommandFault, plain, stderr, stdout } from '../output/output.js';
@@ -62,7 +64,7 @@ import {
 } from './draft.js';
 import { type Interview, openInterview } from './interview.js';
 import { lookAtMachine, type Machine } from './machine.js';
-import { installedUnit, nextSteps } from './next-steps.js';
+import { nextSteps } from './next-steps.js';
 
 export type InitFlags = InitOptions & {
   /** Uses the default for everything that is not given, and asks nothing. */
@@ -145,7 +147,20 @@ async function gather(
     parseDraft(draftConfiguration(all), all);
     return parsed;
   });
-  return { ...partly, ...role, journal: await take(4, directory, parseDirectory) };
+  const journal = await take(4, directory, (text) => {
+    const path = parseDirectory(text);
+    const denial = isOfService(directory, daemonUser) ? whyUnitDenies(path) : undefined;
+    if (denial !== undefined && denial.run === undefined)
+      throw usage(`a journal in ${path}: ${denial.text}; ${denial.todo}`);
+    return path;
+  });
+  return { ...partly, ...role, journal };
+}
+
+/** Whether systemd would run it: what the package's unit permits counts. */
+function isOfService(directory: string, daemonUser: string): boolean {
+  const isStandard = join(directory, configurationName) === packaged.file;
+  return isStandard && daemonUser === packaged.user && installedUnit() !== undefined;
 }
 
 /** A daemon run by root would differ from the unit's, which runs as another user. Throws a CommandFault. */
@@ -374,6 +389,15 @@ function write(answers: Answers, machine: Machine): Written {
     files.folder(stateDirectory, 0o711, daemon);
     files.folder(journal, 0o700, daemon);
     files.folder(runDirectory, 0o755, daemon);
+    if (isOfService(directory, daemonUser)) {
+      files.folder(secretsFolder, 0o700, undefined);
+      const lines = whyUnitDenies(journal)?.lines;
+      if (lines !== undefined) {
+        files.folder(dropIn.folder, 0o755, undefined);
+        files.putAside(dropIn.folder, dropIn.name);
+        files.file(dropIn.folder, dropIn.name, lines, 0o644, undefined);
+      }
+    }
     for (const each of backends) {
       if (each.kind === 'unix' || each.password === undefined) continue;
       files.putAside(directory, each.passwordFile);
@@ -469,6 +493,7 @@ function report(
     hasSnippet: snippet !== undefined,
     mailUser: mayList ? knownUser(answers, machine) : undefined,
     isReplaced: kept.length > 0,
+    hasDropIn: made.some((path) => dirname(path) === dropIn.folder),
   });
   if (isJson) {
     stdout(

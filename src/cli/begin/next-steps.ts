@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatWords } from '../../domain/records/audit/encode.js';
+import { installedUnit } from '../../setup/unit.js';
 import { type Answers, snippetName, teamSocket } from './draft.js';
 
 export interface Situation {
@@ -15,21 +16,17 @@ export interface Situation {
   readonly mailUser: string | undefined;
   /** A daemon may run with the file that was there before. */
   readonly isReplaced: boolean;
+  /** Systemd must read the unit again. */
+  readonly hasDropIn?: boolean;
 }
 
 /** The Dovecot of Debian and Fedora reads every file with this suffix there. */
 const dovecotFolder = '/etc/dovecot/conf.d';
 const standardFile = '/etc/dovegate/dovegate.yaml';
-const unitFolders = ['/usr/local/lib/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
-
-/** The unit of the daemon, from a package or `npm run install:system`; undefined: there is none. */
-export function installedUnit(exists: (path: string) => boolean = existsSync): string | undefined {
-  return unitFolders.map((folder) => `${folder}/dovegate.service`).find(exists);
-}
 
 export function nextSteps(
   answers: Answers,
-  { configuration, isRoot, hasSnippet, mailUser, isReplaced }: Situation,
+  { configuration, isRoot, hasSnippet, mailUser, isReplaced, hasDropIn = false }: Situation,
   exists: (path: string) => boolean = existsSync,
 ): readonly string[] {
   const { directory, backends, daemonUser, teams } = answers;
@@ -42,6 +39,8 @@ export function nextSteps(
     exists('/run/systemd/system') &&
     installedUnit(exists) !== undefined;
   const hosts = backends.flatMap((each) => (each.kind === 'tcp' ? [each.host] : []));
+  const isLocalToo = backends.some((each) => each.kind === 'unix' && !each.isReady);
+  const places = [...(isLocalToo ? ['this machine'] : []), ...hosts];
   const isHere = hosts.length === 0 && isRoot && exists(dovecotFolder);
   const serve = `dovegate serve${config}`;
   const person = users.find((name) => name !== 'root');
@@ -51,13 +50,15 @@ export function nextSteps(
       ? [
           isHere
             ? `cp ${snippet} ${dovecotFolder}/99-dovegate.conf && doveadm reload`
-            : `put the lines of ${snippet} into the configuration of Dovecot${hosts.length === 0 ? '' : ` on ${hosts.join(' and ')}`}, and run there: doveadm reload`,
+            : `put the lines of ${snippet} into the configuration of Dovecot${hosts.length === 0 ? '' : ` on ${places.join(' and ')}`}, and run there: doveadm reload`,
         ]
       : []),
     isService
-      ? isReplaced
-        ? 'systemctl enable dovegate.service && systemctl restart dovegate.service'
-        : 'systemctl enable --now dovegate.service'
+      ? `${hasDropIn ? 'systemctl daemon-reload && ' : ''}${
+          isReplaced
+            ? 'systemctl enable dovegate.service && systemctl restart dovegate.service'
+            : 'systemctl enable --now dovegate.service'
+        }`
       : isRoot && daemonUser !== 'root'
         ? `runuser -u ${formatWords([daemonUser])} -- ${serve}`
         : serve,

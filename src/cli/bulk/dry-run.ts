@@ -1,14 +1,13 @@
 // The output of a dry run over a list: a line for each user whose answer differs from the first allowed user's, with the
 // difference only, and a summary. Its memory grows neither with the list nor with the answers.
 
-import { bounds } from '../../bounds/bounds.js';
 import { countWords, plural } from '../../domain/language/words/words.js';
 import type { BulkRow, UserResult } from './send-user.js';
 
 /** Rows that differ from user to user without changing the decision. */
 const ofUser: ReadonlySet<string> = new Set(['concerns', 'backend', 'mails']);
 /** Names come from the server's answers. */
-const backendsMax = bounds.dryRunBackends;
+const backendsMax = 20;
 
 export interface DryRun {
   /** What to print for a user; undefined: the command would run as for the users before. */

@@ -12,9 +12,9 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { lockHolder } from '../../adapters/host/find-peer.js';
 import { loadNative } from '../../adapters/host/native.js';
 import { openRegularFile, syncFolder } from '../../adapters/host/regular-file.js';
-import { bounds } from '../../bounds/bounds.js';
 import { CommandFault } from '../output/output.js';
 
 /** Exit codes of <sysexits.h> for problems with files. */
@@ -149,7 +149,7 @@ function otherRun(path: string): CommandFault {
   return new CommandFault(sysexits.dataErr, `${path} ${other}; name another file to begin a new one`);
 }
 
-const stateBytesMax = bounds.bulkStateBytes;
+const stateBytesMax = 512 * 1024 ** 2;
 
 /** For a dry run, which skips users with a result: never made, locked or written. Rejects with a CommandFault. */
 export async function readRunState(path: string): Promise<RunState> {
@@ -196,7 +196,10 @@ export async function openRunState(path: string, isSynced: boolean): Promise<Run
     checkState(await file.stat(), path);
     const native = await loadNative();
     if (!native.lockExclusive(file.fd))
-      throw new CommandFault(sysexits.tempFail, `another run has the state file ${path}`);
+      throw new CommandFault(
+        sysexits.tempFail,
+        `${lockHolder(file.fd)}, another run, has the state file ${path}`,
+      );
     checkState(await file.stat(), path);
     const read = readState(await file.readFile('utf8'), path);
     return new FileState(path, file, read, isSynced);

@@ -3,8 +3,8 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
-import { readSaid } from '../../domain/language/codes/codes.js';
-import { replyRows } from '../../domain/language/meaning/columns.js';
+import { readSaid } from '../../domain/language/codes/said.js';
+import { replyRowsAt } from '../../domain/language/meaning/columns.js';
 import { effectOf } from '../../domain/language/meaning/reach.js';
 import { serverOf } from '../../protocol/releases.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
@@ -133,7 +133,7 @@ export function createUserSender(command: BulkCommand): UserSender {
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
     const { series, hasOptions: takesReasons } = serverOf(serverMinor);
     const { command: named, args, parsed } = series === '2.3' ? readSentCommand(words, series) : typed;
-    const form = replyRows(parsed);
+    const form = replyRowsAt(serverMinor, parsed);
     const keysFrom = (cells: readonly string[]): string[] | undefined =>
       form?.shapeFrom(cells)?.columns.map(({ key }) => key);
     const stream = open.stream({

@@ -4,7 +4,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { bounds } from '../../bounds/bounds.js';
 import { foldFor, type NameCase } from '../../domain/people/identity/user-name.js';
 import { CommandFault } from '../output/output.js';
 import { sysexits } from './run-state.js';
@@ -56,9 +55,9 @@ export function bareNameAmongOthers(names: readonly string[]): string | undefine
   return names.find((name) => !name.includes('@') && whyNoName(name) === undefined);
 }
 
-const usersMax = bounds.bulkUsers;
+const usersMax = 5_000_000;
 const nameBytesMax = 320;
-const lineBytesMax = bounds.bulkLineBytes;
+const lineBytesMax = 1024 ** 2;
 
 /** All lines of a list. Rejects with a CommandFault for a list that is too long, before its end. */
 export async function readNames(lines: AsyncIterable<string>, linesMax = usersMax): Promise<string[]> {

@@ -5,7 +5,6 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../adapters/host/clock.js';
 import { onStop } from '../../adapters/host/outputs.js';
-import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { effectOf } from '../../domain/language/meaning/reach.js';
 import { formatWords } from '../../domain/records/audit/encode.js';
@@ -263,7 +262,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 const crLf = Buffer.from('\r\n');
 /** Limit for a text that is kept because several users need it. */
-const keptBytesMax = bounds.inputKeptBytes;
+const keptBytesMax = 256 * 1024 ** 2;
 
 /** The text of a command, from a file or (undefined) stdin, whole. Rejects with a CommandFault. */
 export function readWholeInput(file: string | undefined): Promise<Buffer> {

@@ -2,18 +2,10 @@
 // columns only that row shows.
 
 import type { CellPiece } from '../../client/connect.js';
-import type { Series } from '../../domain/language/commands/catalog.js';
 import type { ParsedArguments } from '../../domain/language/commands/parse.js';
-import {
-  type ReplyRows,
-  type ReplyShape,
-  replyRows,
-  replyShape,
-  shapeOf,
-} from '../../domain/language/meaning/columns.js';
+import { type ReplyShape, replyRows, replyRowsAt, shapeOf } from '../../domain/language/meaning/columns.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { asList, asNumber, asText, asTexts, isObject } from '../../domain/records/audit/stored.js';
-import { minorForClients } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 
 export interface ReplyPrinter {
@@ -60,7 +52,7 @@ export function createReplyPrinter(
     begin(name, serverMinor, read) {
       user = name;
       printer?.setUser(name);
-      if (printer === undefined) rows = rowsOf(read, serverMinor);
+      if (printer === undefined) rows = replyRowsAt(serverMinor, read);
     },
     piece(piece) {
       if (printer !== undefined) return printer.cell(piece.bytes, piece.endsCell);
@@ -93,33 +85,6 @@ function cellsOf(pieces: readonly CellPiece[]): string[] {
     cell = '';
   }
   return cells;
-}
-
-const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
-
-/** `serverMinor`: undefined if the server announced none; that of dovegate hides the backend's series, which the first cells show then. */
-export function rowsOf(parsed: ParsedArguments, serverMinor: number | undefined): ReplyRows | undefined {
-  const known = replyRows(parsed);
-  if (serverMinor !== undefined && serverMinor !== minorForClients) return known;
-  const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series });
-  const byFirst = (cells: number, isOld: (cells: readonly string[]) => boolean): ReplyRows => ({
-    decidedBy: cells,
-    shapeFrom: (first) => as(first.length > 0 && isOld(first) ? '2.3' : '2.4'),
-  });
-  switch (parsed.command.name) {
-    case 'who':
-      // The fifth cell is the client's address, or the next user.
-      if (!parsed.values.has('separate-connections')) return known;
-      return byFirst(5, (cells) => cells.length < 5 || !address.test(cells[4] ?? ''));
-    case 'kick':
-      // The number of connections, or their users.
-      return byFirst(1, ([first = '']) => !/^\d+$/.test(first));
-    case 'log errors':
-      // 2.4 has the fraction of the second, and the colon after the prefix.
-      return byFirst(2, ([time = '', prefix = '']) => !/\.\d+$/.test(time) && !/(?:^|: )$/.test(prefix));
-    default:
-      return known;
-  }
 }
 
 export function parseUserList(json: string): readonly string[] | undefined {

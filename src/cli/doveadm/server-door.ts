@@ -12,7 +12,7 @@ import {
   type Session,
   SessionFault,
 } from '../../client/connect.js';
-import type { ClientSettings } from '../../domain/config/parse-settings.js';
+import type { ClientSettings } from '../../domain/config/parse-client.js';
 import type { AnswerRow } from '../../domain/judging/answers/rights.js';
 import { isLoopback } from '../../domain/people/identity/peer.js';
 import { isKey, keyPrefix } from '../../domain/people/keys/key.js';
@@ -91,6 +91,7 @@ export async function findServerDoor(
     );
   let session: ConnectOptions = address;
   let login = '';
+  let otherWays: ((fault: unknown) => unknown) | undefined;
   if ('host' in address) {
     // Another server gets no password and is not trusted under that server's name: any local user can take a free port.
     const isFor = written?.at === undefined || isDeepStrictEqual(parseServerAddress(written.at), address);
@@ -99,13 +100,33 @@ export async function findServerDoor(
     const tcp = await tcpOptions(address.host, settings, options);
     session = { ...address, ...tcp.session };
     login = tcp.login;
+    otherWays = (fault) => withOtherWays(fault, at, tcp.session.tls);
   } else {
     const { account, passwordFile, ca, certificate, key, tls } = options;
     const text = `${at} is the path of a UNIX socket: TLS and accounts are for HOST:PORT only`;
     if ([account, passwordFile, ca, certificate, key, tls].some((option) => option !== undefined))
       throw new CommandFault(exitCodes.usage, text);
   }
-  return { name: at, login, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+  const open: ServerDoor['open'] = async (onLog, signal) => {
+    try {
+      return await connect({ ...session, onLog, signal });
+    } catch (fault) {
+      throw otherWays?.(fault) ?? fault;
+    }
+  };
+  return { name: at, login, open };
+}
+
+/** Of a server that did not greet: it may begin TLS elsewhere, or be an HTTP listener. */
+function withOtherWays(fault: unknown, at: string, tls: ConnectOptions['tls']): unknown {
+  const isImplicit = tls === 'implicit';
+  const isMute = isImplicit
+    ? / (?:is not TLS|ended within the handshake)$/
+    : / before the handshake was over$/;
+  if (!(fault instanceof SessionFault) || !isMute.test(fault.message)) return fault;
+  const [other, scheme] = isImplicit ? ['starttls', 'http'] : ['implicit', 'https'];
+  const text = `${fault.message}; try --tls ${other}, or --http ${scheme}://${at} for an HTTP listener`;
+  return new SessionFault(fault.code, text, fault);
 }
 
 /** Neither DOVEADM_SOCKET nor client.yaml count: a key is sent only to the URL beside it. */
@@ -157,7 +178,7 @@ async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<Clien
     throw new CommandFault(exitCodes.configuration, `${path} cannot be read${whence}`, cause);
   }
   // Imported on demand: with a socket no YAML is read, and scripts call this often.
-  const { parseClientSettings } = await import('../../domain/config/parse-settings.js');
+  const { parseClientSettings } = await import('../../domain/config/parse-client.js');
   const { settings, problems } = parseClientSettings(path, content);
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, problems.join('\n'));
   return settings;
@@ -202,10 +223,12 @@ async function tcpOptions(
       ? []
       : [`certificate ${certificateFile ?? settings.certificateFile}`]),
   ];
+  // A password in clear is refused in the same words as a wrong one.
+  const why = tls === 'off' ? ', or the server wants TLS first: try --tls starttls' : '';
   const login =
     proofs.length === 0
       ? ' (--account NAME --password-file FILE)'
-      : ` (account ${account ?? 'doveadm'}, ${proofs.join(', ')}): it is wrong, or not for this address; ${whoKnows}`;
+      : ` (account ${account ?? 'doveadm'}, ${proofs.join(', ')}): it is wrong, or not for this address${why}; ${whoKnows}`;
   return { session, login };
 }
 

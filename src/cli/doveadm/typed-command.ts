@@ -80,7 +80,7 @@ export function readSentCommand(words: readonly string[], series?: Series): Type
 function readArguments(series: Series, command: Command, args: readonly string[]): TypedCommand {
   // The real program reads `-` as stdin, which is also the default.
   const given = command.input === 'dot' && args.at(-1) === '-' ? args.slice(0, -1) : args;
-  const parsed = parseArguments(series, command, given);
+  const parsed = parseArguments(series, command, given, true);
   if (parsed.kind === 'unparsable') throw new CommandFault(exitCodes.usage, parsed.message);
   if (inputOf(command, parsed) === 'duplex')
     throw new CommandFault(

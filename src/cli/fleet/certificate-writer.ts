@@ -24,7 +24,7 @@ import {
   setOf,
   time,
   utf8String,
-} from '../../domain/language/der/write.js';
+} from './der.js';
 
 /** A key pair (EC P-256). */
 export interface Keys {

@@ -28,14 +28,14 @@ const triesMax = 5;
 export async function sealCheckpoint(
   link: NatsLink,
   folder: StateFolder,
-  { stream, cell }: Pick<FleetSettings, 'stream' | 'cell'>,
+  { stream }: Pick<FleetSettings, 'stream'>,
   fleet: Fleet,
   findings: readonly FleetFinding[],
   nowMs: number,
   warn: (text: string) => void,
 ): Promise<void> {
   const secretPem = folder.signKey();
-  const seen = { cell, heads: fleet.heads(), findings: countFindings(findings), streams: fleet.strengths() };
+  const seen = { heads: fleet.heads(), findings: countFindings(findings), streams: fleet.strengths() };
   const before = newestLine(fleet, parseSignKey(secretPem).key, folder);
   folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
   try {

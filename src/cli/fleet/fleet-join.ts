@@ -38,9 +38,9 @@ export interface JoinFlags {
   readonly config: string;
   /** Undefined: standard input. */
   readonly file: string | undefined;
-  /** Also to another cell: the host moves. */
+  /** Also to another fleet: the host moves. */
   readonly beside: boolean;
-  /** To this cell alone, under this name. */
+  /** To this fleet alone, under this name. */
   readonly instead: boolean;
 }
 
@@ -48,7 +48,7 @@ const folderName = 'ship';
 const includedName = 'ship.yaml';
 const credentialsName = 'gate.creds';
 const authorityName = 'ca.pem';
-/** Below the folder: the files of a second cell. */
+/** Below the folder: the files of a second fleet. */
 const besideName = 'beside';
 /** How long the present records may take to the stream. */
 const sentMs = 20_000;
@@ -128,7 +128,7 @@ interface Place {
   readonly other: NatsSinkSettings | undefined;
 }
 
-/** Throws a CommandFault: the file is of another gate, or of another cell. */
+/** Throws a CommandFault: the file is of another gate, or of another fleet. */
 function placeFor(
   config: string,
   given: JoinFile,
@@ -161,10 +161,10 @@ function placeFor(
   const servers = serversOf(there);
   if (!beside)
     throw refused(
-      `this gate sends to ${servers}, and the file is of another cell, ${plain(given.servers)}: add --beside to send to both, or --instead to send to the new one alone`,
+      `this gate sends to ${servers}, and the file is of another fleet, ${plain(given.servers)}: add --beside to send to both, or --instead to send to the new one alone`,
     );
   if (own.length > 1)
-    throw refused('this gate sends to two cells already: add --instead to send to one alone');
+    throw refused('this gate sends to two fleets already: add --instead to send to one alone');
   return { name: besideName, other };
 }
 

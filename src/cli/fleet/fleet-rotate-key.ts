@@ -21,7 +21,7 @@ export async function fleetRotateKey(
   newFile: string | undefined,
 ): Promise<number> {
   const settings = readFleetSettings(config, screen);
-  const { cell, checkpointKeyFile, state } = settings;
+  const { checkpointKeyFile, state } = settings;
   if (newFile === undefined && checkpointKeyFile !== undefined)
     throw new CommandFault(
       exitCodes.usage,
@@ -40,7 +40,7 @@ export async function fleetRotateKey(
     const fleet = openFleet(settings, keys, folder.load()?.fleet);
     const nowMs = systemClock.wallMs();
     const findings = countFindings(fleet.status(nowMs).findings);
-    const seen = { cell, heads: fleet.heads(), findings, streams: fleet.strengths(), nextKey };
+    const seen = { heads: fleet.heads(), findings, streams: fleet.strengths(), nextKey };
     const before = newestLine(fleet, parseSignKey(oldPem).key, folder);
     const { line, seq } = signCheckpoint(seen, before, oldPem, nowMs);
     folder.replaceKey(line, nextKey, newFile === undefined ? newPem : undefined);

@@ -13,15 +13,13 @@ import { exitCodes } from '../../ports/machine.js';
 import { mirrorIn, readFleetSettings } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { findRecord } from './cells-verify.js';
 import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
+import { findRecord } from './held-record.js';
 import { openMirrorOf } from './mirror.js';
 import { createMirroredLines } from './mirrored.js';
 import { natsOf, openFleet, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
-import { openStampCopies } from './stamp-copies.js';
-import { checkLineStamps } from './stamps.js';
 import { openStateFolder } from './state-folder.js';
 import { describeEnds, watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader } from './stream-reader.js';
@@ -31,8 +29,6 @@ const stopped = 'stopped before the end; the next run goes on from there';
 export interface VerifyFlags {
   readonly whole: boolean;
   readonly checkpoint?: string;
-  /** A folder of time stamps of signed lines. */
-  readonly stamps?: string;
   readonly accept: boolean;
   readonly json: boolean;
 }
@@ -51,10 +47,9 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const mirror = openMirrorOf(settings, fleet, folder);
-    const copies = openStampCopies(settings, mirror);
+    const mirror = openMirrorOf(settings, fleet);
     const told = (): readonly string[] => saved?.told ?? [];
-    const reader = createStreamReader(fleet, settings, saved, folder, told, mirror, copies);
+    const reader = createStreamReader(fleet, settings, saved, folder, told, mirror);
     const mirroredLines = createMirroredLines({
       folder,
       warn: (text) => screen.complain(`dovegate: ${printable(text)}`),
@@ -119,16 +114,12 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       certificates: rows,
     };
     folder.writeStatus(status);
-    const odd = flags.stamps === undefined ? undefined : await checkLineStamps(flags.stamps, settings);
-    const isPassed = findings.length === 0 && (odd ?? []).length === 0;
+    const isPassed = findings.length === 0;
     const tookMs = systemClock.now() - startMs;
-    if (flags.json)
-      await screen.print(formatJsonLines({ passed: isPassed, ...status, ...(odd && { stamp_faults: odd }) }));
+    if (flags.json) await screen.print(formatJsonLines({ passed: isPassed, ...status }));
     else {
       const keptEnds = flags.checkpoint === undefined ? undefined : heads?.length;
       await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds, older });
-      for (const text of odd ?? []) await screen.print(screen.paint('bad', printable(text)));
-      if (odd?.length === 0) await screen.print('each stamp is of a line that is here, and of its time');
     }
     await screen.flush();
     return isPassed ? exitCodes.ok : exitCodes.failed;

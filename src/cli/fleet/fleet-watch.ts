@@ -15,7 +15,6 @@ import {
 import { NatsFault } from '../../adapters/nats/fault.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import { createServerOrder } from '../../adapters/nats/servers.js';
-import type { Stamper } from '../../adapters/stamps/stamper.js';
 import { backOffMs } from '../../concurrency/back-off.js';
 import { pause } from '../../concurrency/waiting.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
@@ -29,8 +28,6 @@ import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkp
 import { type Mirror, openMirrorOf } from './mirror.js';
 import { createMirroredLines } from './mirrored.js';
 import { natsOf, openFleet, whyUnlisted } from './open-settings.js';
-import { openStampCopies } from './stamp-copies.js';
-import { startStampsOf } from './stamps.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader, type StreamReader } from './stream-reader.js';
@@ -121,7 +118,6 @@ class Watch {
   #sealedMs: number;
   #sealedRecords: number;
   readonly #certificates: ReturnType<typeof watchStreamCertificates>;
-  #stamper: Stamper | undefined;
   #fault: unknown;
 
   constructor(screen: Screen, config: string, settings: FleetSettings, folder: StateFolder) {
@@ -142,11 +138,6 @@ class Watch {
     this.#sealedMs = parseTime(this.#checkpoint?.at ?? '') ?? 0;
     this.#sealedRecords = fleet.records;
     this.#certificates = watchStreamCertificates(settings, (event, fields) => this.#tell(event, fields));
-    this.#stamper = this.#startStamper();
-  }
-
-  #startStamper(): Stamper | undefined {
-    return startStampsOf(this.#settings, this.#folder, (event, fields) => this.#tell(event, fields));
   }
 
   #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
@@ -154,11 +145,10 @@ class Watch {
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const mirror = openMirrorOf(settings, fleet, this.#folder);
+    const mirror = openMirrorOf(settings, fleet);
     this.#mirror = mirror;
-    const copies = openStampCopies(settings, mirror);
     const told = (): readonly string[] => this.#book.names();
-    return createStreamReader(fleet, settings, saved, this.#folder, told, mirror, copies);
+    return createStreamReader(fleet, settings, saved, this.#folder, told, mirror);
   }
 
   stop(): void {
@@ -193,7 +183,6 @@ class Watch {
       mirroredMs: this.#mirroredMs(),
       lag: this.#lag,
       certificates: this.#certificates.rows(),
-      stamps: this.#stamper?.state,
     };
   }
 
@@ -220,7 +209,6 @@ class Watch {
       }
     } finally {
       this.#certificates.close();
-      await this.#stamper?.close();
     }
     if (this.#fault !== undefined) throw this.#fault;
     this.#reader.save();
@@ -233,12 +221,7 @@ class Watch {
     if (next === undefined) return;
     this.#next = undefined;
     this.#reader.save();
-    const isSameAuthority = JSON.stringify(next.stamps) === JSON.stringify(this.#settings.stamps);
     this.#settings = next;
-    if (!isSameAuthority) {
-      await this.#stamper?.close();
-      this.#stamper = this.#startStamper();
-    }
     this.#certificates.adopt(next);
     this.#reader = this.#open(next, this.#folder.load());
     this.#rightsMs = -Infinity;

@@ -1,19 +1,17 @@
 // The subcommands of `dovegate audit fleet` and their options. The code of a subcommand is imported when it is called.
 
 import { type Command, Option } from 'commander';
-import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';
+import { standardConfig, standardConfigHelp } from '../../adapters/host/packaged.js';
 import type { NatsFaultCode } from '../../adapters/nats/fault.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
-import type { CellsFlags } from './cells-verify.js';
 import type { InitFlags } from './fleet-init.js';
 import type { FindDaemon, JoinFlags } from './fleet-join.js';
 import type { PrepareFlags } from './fleet-prepare.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
 const standardFleet = '/etc/dovegate/fleet.yaml';
-const standardCells = '/etc/dovegate/cells.yaml';
 
 interface Flags {
   readonly config: string;
@@ -101,9 +99,9 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       ),
     )
     .addOption(
-      new Option('--beside', 'send to this cell, too: the host moves').default(false).conflicts('instead'),
+      new Option('--beside', 'send to this fleet, too: the host moves').default(false).conflicts('instead'),
     )
-    .option('--instead', 'send to this cell alone, under this name, whatever the gate sent to before', false)
+    .option('--instead', 'send to this fleet alone, under this name, whatever the gate sent to before', false)
     .action((file: string | undefined, flags: Flags & Omit<JoinFlags, 'file'>) =>
       run(async (screen) => {
         const { fleetJoin } = await import('./fleet-join.js');
@@ -121,7 +119,6 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
   add('verify', 'read what is new in the stream, and say whether anything is missing or was changed')
     .option('--whole', 'read everything again; findings that were accepted stay accepted', false)
     .option('--checkpoint <file>', 'a line that was kept elsewhere: its heads must be there; implies --whole')
-    .option('--stamps <directory>', 'time stamps of the signed lines: DATE.tsr and DATE.jsonl')
     .option('--accept', 'from now on, do not report what earlier runs found in the trail', false)
     .option('--json', 'one JSON document', false)
     .action((flags: Flags & VerifyFlags) =>
@@ -132,27 +129,6 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
     (flags: Flags) =>
       run(async (screen) => (await import('./fleet-watch.js')).fleetWatch(screen, flags.config)),
   );
-
-  add(
-    'people',
-    'answer people at a UNIX socket about the records of their mail users, from the mirror',
-  ).action((flags: Flags) =>
-    run(async (screen) => (await import('./fleet-people.js')).fleetPeople(screen, flags.config)),
-  );
-
-  fleet
-    .command('cells')
-    .description('many cells, each with servers and a verifier of its own')
-    .command('verify')
-    .description(
-      'check the signed lines of all cells, and say which host is missing, late, changed or in two cells',
-    )
-    .addOption(new Option('--config <file>', 'the list of the cells').default(standardCells))
-    .option('--checkpoint <file>', 'lines that were kept elsewhere: they must be there')
-    .option('--json', 'one JSON document', false)
-    .action((flags: Flags & CellsFlags) =>
-      run(async (screen) => (await import('./cells-verify.js')).cellsVerify(screen, flags.config, flags)),
-    );
 
   add('rotate-key', 'replace the key that signs what was seen; the old key signs for the new one')
     .option('--new-key <file>', 'with checkpoint_key: the private key that replaces it (audit keygen)')

@@ -2,14 +2,13 @@
 // server's certificate, the gate's credentials, and the public keys that the fleet has. With it one can send records as this gate.
 
 import * as z from 'zod';
-import { bounds } from '../../bounds/bounds.js';
 import { text } from '../../domain/language/seams/shape.js';
 import { parseLine } from '../../domain/records/audit/record.js';
 import { verifierKeysIn } from '../../domain/records/fleet/checkpoint.js';
 import { isHostWord, verifierName } from '../../domain/records/fleet/names.js';
 
 const format = 'dovegate-fleet-join-1';
-export const joinBytesMax = bounds.joinFileBytes;
+export const joinBytesMax = 64 * 1024;
 const part = text(joinBytesMax);
 
 /** Values for a configuration have no quotes, blanks or line ends. */

@@ -42,7 +42,7 @@ import { findTrail, firstSeqOf, readPieces, type TrailFile } from '../../adapter
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { bytesWords } from '../../domain/language/words/words.js';
-import { parsePublicKey, readLink } from '../../domain/records/audit/ledger.js';
+import { readLink } from '../../domain/records/audit/ledger.js';
 import { formatTime, isCount, parseLine } from '../../domain/records/audit/record.js';
 import { asText } from '../../domain/records/audit/stored.js';
 import { readHeadOf, readSubject } from '../../domain/records/fleet/block.js';
@@ -52,8 +52,6 @@ import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { foldersIn, mirroredJournals, mirrorIn } from '../audit/fleet-places.js';
 import { CommandFault } from '../output/output.js';
-import { createDigests } from './digests.js';
-import type { StateFolder } from './state-folder.js';
 
 export interface MirrorOptions {
   readonly state: string;
@@ -70,10 +68,6 @@ export interface MirrorOptions {
   }) => void;
   /** A segment goes when its gate has retired it, and nothing was written to it for so long by our own clock. */
   readonly keepMs: number;
-  /** Of the journals, when they are tended; undefined: none is made. */
-  readonly digests?: ReturnType<typeof createDigests> | undefined;
-  /** The listed keys of hosts, in base64. */
-  readonly hostKeys?: ReadonlyMap<string, string | undefined>;
 }
 
 export interface Mirror {
@@ -87,7 +81,7 @@ export interface Mirror {
   take(message: FleetMessage, isClean: boolean, late?: Fleet['late']): boolean;
   /** On disk when it returns. Throws a CommandFault. */
   save(): void;
-  /** Puts late records into their segments, compresses and digests closed ones, and removes old ones. Rejects with a CommandFault. */
+  /** Puts late records into their segments, compresses closed ones, and removes old ones. Rejects with a CommandFault. */
   tend(nowMs: number): Promise<Tended>;
 }
 
@@ -117,13 +111,9 @@ export function openMirrorOf(
     mirrorKeepMs,
   }: Pick<FleetSettings, 'state' | 'hosts' | 'mirrorBytes' | 'mirrorKeepMs'>,
   fleet: Pick<Fleet, 'note'>,
-  { signKey }: Pick<StateFolder, 'signKey'>,
 ): Mirror {
-  const keyOf = (key: string | undefined) => (key === undefined ? undefined : parsePublicKey(key));
   return openMirror({
     state,
-    digests: createDigests(signKey),
-    hostKeys: new Map([...hosts].map(([host, { key }]) => [host, keyOf(key)])),
     keepMs: mirrorKeepMs,
     shares: new Map([...hosts.keys()].map((host) => [host, mirrorBytes])),
     full(host, bytes) {
@@ -145,7 +135,7 @@ type Attempt = <Result>(run: () => Result) => Result;
 const blockBytes = 4096;
 
 /** For the process that has the state. */
-export function openMirror({ state, shares, full, lacks, keepMs, digests, hostKeys }: MirrorOptions): Mirror {
+export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions): Mirror {
   const root = mirrorIn(state);
   const journals = new Map<string, Journal>();
   const used = new Map<string, number>();
@@ -285,7 +275,6 @@ export function openMirror({ state, shares, full, lacks, keepMs, digests, hostKe
           const open = journals.get(key);
           attempt(() => {
             if (open !== undefined) sync(open);
-            digests?.forget(path);
             putLate(path);
           });
           // Its last segment may be longer.
@@ -295,9 +284,6 @@ export function openMirror({ state, shares, full, lacks, keepMs, digests, hostKe
         const plain = closed.filter(({ isCompressed }) => !isCompressed).map(({ name }) => name);
         const why = plain.length === 0 ? undefined : await compressSegments(path, plain);
         if (why !== undefined) failed ??= `${path}: ${why}`;
-        await digests
-          ?.extend({ directory: path, host, journal, hostKey: hostKeys?.get(host) }, nowMs)
-          .catch(refuse);
       }
       used.clear();
       const hasRoom = [...told].some(

@@ -27,6 +27,7 @@ import {
   readOrMakeFile,
   writeAtomically,
 } from '../../adapters/host/files.js';
+import { lockHolder } from '../../adapters/host/find-peer.js';
 import { loadNative } from '../../adapters/host/native.js';
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
@@ -103,10 +104,11 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   });
   const native = await loadNative();
   if (!attempt('it cannot be locked', () => native.lockExclusive(lock))) {
+    const holder = lockHolder(lock);
     closeSync(lock);
     throw new CommandFault(
       exitCodes.notCarriedOut,
-      `another "fleet verify" or "fleet watch" has the state in ${folder}; ask it (fleet status), or name another "state"`,
+      `${holder}, a "fleet verify" or "fleet watch", has the state in ${folder}; ask it (fleet status), or name another "state"`,
     );
   }
   const keyPath = checkpointKeyFile ?? at(ownKeyName);

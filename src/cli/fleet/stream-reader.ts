@@ -14,7 +14,6 @@ import type { Fleet } from '../../domain/records/fleet/fleet.js';
 import type { FleetFinding, FleetMessage } from '../../domain/records/fleet/shapes.js';
 import type { Mirror } from './mirror.js';
 import { wantedOf } from './open-settings.js';
-import type { StampCopies } from './stamp-copies.js';
 import { nothingGone, type SavedState, type SavedStream, type StateFolder } from './state-folder.js';
 import { lookAtStreams, type SeenStream } from './streams.js';
 
@@ -60,7 +59,7 @@ function cursorOf({ created, last, gone, behindMs, times = [] }: SavedStream): C
   return { created, last, gone, behindMs, times };
 }
 
-/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. Without `mirror` and `copies` nothing is kept. */
+/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. Without `mirror` nothing is kept. */
 export function createStreamReader(
   fleet: Fleet,
   settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas' | 'shares'>,
@@ -68,7 +67,6 @@ export function createStreamReader(
   folder: Pick<StateFolder, 'save'>,
   told: () => readonly string[],
   mirror?: Mirror,
-  copies?: StampCopies,
 ): StreamReader {
   const { stream: prefix, hosts, keepMs } = settings;
   const cursors = new Map<string, Cursor>();
@@ -161,7 +159,6 @@ export function createStreamReader(
     info.messages === 0 ? 0 : Math.max(0, info.lastSeq - Math.max(info.firstSeq - 1, fleet.seqIn(name)));
   const rewind = (): void => {
     fleet.rewind([]);
-    copies?.rewind();
     for (const cursor of cursors.values()) {
       cursor.last = undefined;
       cursor.times = [];
@@ -195,10 +192,7 @@ export function createStreamReader(
       if (storedMs - (cursor.times.at(-1)?.[1] ?? -Infinity) >= keepMs / timesMax)
         cursor.times = [...cursor.times, [streamSeq, storedMs] as const].slice(-timesMax);
       messages += 1;
-      const isListed = host !== undefined && hosts.has(host);
-      const odd = (isListed && (await copies?.take(message, host))) || [];
-      for (const finding of odd) fleet.note(finding);
-      take(odd.length === 0 ? findings : [...findings, ...odd]);
+      take(findings);
       if (messages % messagesPerSave === 0) reader.save();
     }
     if (signal.aborted) return true;
@@ -333,7 +327,6 @@ export function createStreamReader(
     },
     async read(link, signal, take) {
       while (!(await readAll(link, signal, take))) rewind();
-      if (copies !== undefined) fleet.seeStamps(await copies.lastMs());
     },
     save() {
       // First: the mirror must hold everything in the state.

@@ -4,7 +4,6 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { systemClock } from '../../adapters/host/clock.js';
-import type { StamperState } from '../../adapters/stamps/stamper.js';
 import { parseTime } from '../../domain/records/audit/record.js';
 import type { FleetFinding, FleetStatus } from '../../domain/records/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -21,8 +20,6 @@ export interface WatchNumbers {
   /** By host: what was stored before that time is in the mirror. */
   readonly mirroredMs: ReadonlyMap<string, number>;
   readonly certificates: NonNullable<FleetStatus['certificates']>;
-  /** Undefined: no time stamps are taken. */
-  readonly stamps: StamperState | undefined;
 }
 
 const otherHost = 'other';
@@ -56,10 +53,6 @@ export async function serveWatchMetrics(
   );
   const bytes = gauge('stream_bytes', 'Bytes of the messages in a stream.', 'stream');
   const bytesMax = gauge('stream_max_bytes', 'What a stream takes; absent: it has no limit.', 'stream');
-  const stamped = gauge(
-    'stamps_last_timestamp_seconds',
-    'The day of the last time stamp, in Unix time; 0: there is none. Absent without `stamps`.',
-  );
   const records = new Counter({
     name: name('records_total'),
     help: 'Records that were verified, in all runs.',
@@ -67,7 +60,7 @@ export async function serveWatchMetrics(
   });
 
   const render = (): Promise<string> => {
-    const { status, findings, hosts, isUp, lag: behind, keepMs, mirroredMs, certificates, stamps } = now();
+    const { status, findings, hosts, isUp, lag: behind, keepMs, mirroredMs, certificates } = now();
     registry.resetMetrics();
     const hostOf = (host: string): string => (hosts.has(host) ? host : otherHost);
     up.set(isUp ? 1 : 0);
@@ -86,8 +79,6 @@ export async function serveWatchMetrics(
       unmirrored.set({ host }, Math.max(0, systemClock.wallMs() - ms) / keepMs);
     if (behind === undefined) lag.remove();
     else lag.set(behind);
-    if (stamps === undefined) stamped.remove();
-    else stamped.set((stamps.lastMs ?? 0) / 1000);
     for (const { role, name: server, ends } of certificates)
       certificateEnd.set({ role, name: server }, ((parseTime(ends) ?? 0) - systemClock.wallMs()) / 1000);
     records.inc(status.records);

@@ -1,8 +1,11 @@
 // A backend as a client of it sees it: dialled, greeted and logged in to, by the code that the daemon dials with, and closed again without
 // a command.
 
-import { isAccessDenied, userNameOf } from '../../adapters/host/accounts.js';
+import { basename, dirname, join } from 'node:path';
+import { userNameOf } from '../../adapters/host/accounts.js';
+import { isAccessDenied } from '../../adapters/host/denied.js';
 import { isMountPoint, modeOf } from '../../adapters/host/new-files.js';
+import { packaged } from '../../adapters/host/packaged.js';
 import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
 import { type BackendSettings, formatHostPort } from '../../domain/config/settings.js';
@@ -13,6 +16,7 @@ import { UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { SeenCertificate } from '../../ports/transport.js';
 import { dialTargetOf } from '../../setup/dial-target.js';
+import { ownSocketName, socketName } from '../../setup/doveconf.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 /** Limit for each step of a dial, whatever the configuration says: a person waits. */
@@ -80,6 +84,13 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     if (backend.address.kind === 'unix' && isAccessDenied(fault))
       return warning(name, `${backend.address.path} is not for this user`, 'run doctor as root to see it');
     const seen = fault.code === 'tls-failed' ? await lookAtCertificate(backend, clock) : undefined;
+    const otherTls = seen === undefined ? await otherTlsOf(backend, fault, clock) : undefined;
+    if (otherTls !== undefined)
+      return bad(
+        name,
+        `${fault.message}; it shows its certificate with tls: ${otherTls}`,
+        `write tls: ${otherTls}`,
+      );
     const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
     const { todo, next } = adviceFor(fault, backend, options);
     if (fault.code === 'dial-refused' && mounted !== undefined)
@@ -107,6 +118,11 @@ function lookAtSocket(
   const found = modeOf(path);
   const inDovecot = 'in the unix_listener of Dovecot, then doveadm reload';
   if (found === undefined) return undefined;
+  if (basename(path) === ownSocketName && daemonUid !== 0) {
+    const text = `${path} is Dovecot's own, for doveadm alone`;
+    const todo = `leave it as it is; give Dovecot another one (service doveadm { unix_listener ${socketName} { mode = 0600 user = ${daemonOf(daemonUid)} } }, then doveadm reload), and write address: unix:${join(dirname(path), socketName)}`;
+    return bad(name, text, todo, snippetCommand);
+  }
   if (
     daemonUid !== undefined &&
     daemonUid !== 0 &&
@@ -114,12 +130,15 @@ function lookAtSocket(
     (found.mode & 0o006) !== 0o006
   ) {
     const whose = userNameOf(found.uid) ?? String(found.uid);
-    const daemon = userNameOf(daemonUid) ?? String(daemonUid);
+    const daemon = daemonOf(daemonUid);
     const text = `${path} belongs to ${whose}, and the daemon runs as ${daemon}`;
     return bad(name, text, `set user = ${daemon} ${inDovecot}`, snippetCommand);
   }
   return undefined;
 }
+
+const daemonOf = (uid: number | undefined): string =>
+  uid === undefined ? packaged.user : (userNameOf(uid) ?? String(uid));
 
 function adviceFor(
   { code, phase }: UpstreamFault,
@@ -154,6 +173,17 @@ function adviceFor(
     default:
       return code satisfies never;
   }
+}
+
+/** Where the server shows no certificate in the way that is written, and does in the other one. */
+async function otherTlsOf(
+  backend: BackendSettings,
+  { phase }: UpstreamFault,
+  clock: Clock,
+): Promise<BackendSettings['tls'] | undefined> {
+  if (backend.address.kind === 'unix' || phase === 'dial') return undefined;
+  const tls = backend.tls === 'implicit' ? 'starttls' : 'implicit';
+  return (await lookAtCertificate({ ...backend, tls }, clock)) === undefined ? undefined : tls;
 }
 
 /** The certificate of a server; undefined: it shows none in time. Nothing is sent inside, and nothing of it is trusted. */

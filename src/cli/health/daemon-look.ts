@@ -6,7 +6,6 @@ import type { Settings } from '../../domain/config/settings.js';
 import { agoWords } from '../../domain/language/words/words.js';
 import { isCount, isDistanceMs } from '../../domain/records/audit/record.js';
 import { asList, asNumber, asObject, asText, isText } from '../../domain/records/audit/stored.js';
-import { stampCodes } from '../../domain/records/stamps/fault.js';
 import { expirySentence, warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
 
@@ -37,8 +36,10 @@ export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   readonly hash: string | undefined;
   /** The journal is not writable: another start would fail like the last one. */
   readonly isJournalShut?: boolean;
+  readonly unit?: string | undefined;
   /** Its unit is active: another start does nothing. */
   readonly isRunning?: boolean;
+  readonly refuses?: string | undefined;
   readonly isFolderGone?: boolean;
 };
 
@@ -58,16 +59,6 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   }
   const { status } = told;
   const version = `dovegate ${textOf(status['version'])}`;
-  const problem = firstProblem(status);
-  if (status['state'] === 'closed')
-    return [
-      bad(
-        'daemon',
-        `${version} refuses all clients: ${problem ?? 'its configuration had problems'}`,
-        problem === undefined ? 'fix it' : undefined,
-        settings.hash === undefined ? commands.check : undefined,
-      ),
-    ];
   const looks: Look[] = [];
   if (valuesOf(status['reload'])['success'] === false)
     looks.push(
@@ -91,7 +82,15 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   const restart = asList(valuesOf(status['reload'])['restart_needed']) ?? [];
   if (restart.length > 0) {
     const text = `${restart.map(textOf).join(', ')}: changed in the file, and read only at a start`;
-    looks.push(warning('daemon restart', text, 'restart it when that suits', commands.restart));
+    looks.push(
+      settings.isJournalShut === true
+        ? warning(
+            'daemon restart',
+            text,
+            'restart it only after the journal is repaired as below: it would not start',
+          )
+        : warning('daemon restart', text, 'restart it when that suits', commands.restart),
+    );
   }
   if (status['ready'] !== true)
     looks.push(bad('daemon', `${version} is not ready: ${reasons.join('; ')}`, 'see below', commands.status));
@@ -113,20 +112,22 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
 /** A file with errors starts no daemon, and neither does a journal that is not writable. */
 function lookAtStart(
   why: string,
-  { hash, isJournalShut, isRunning, isFolderGone }: Expected,
+  { hash, isJournalShut, unit = 'its unit', isRunning, refuses, isFolderGone }: Expected,
   { start, log, restart, remake, check }: DaemonCommands,
 ): Look {
   if (isRunning === true && isFolderGone === true)
     return bad(
       'daemon',
-      `dovegate.service runs, and the folder of its sockets is gone: ${why}`,
+      `${unit} runs, and the folder of its sockets is gone: ${why}`,
       'make the folder again, and restart it',
       remake,
     );
+  if (isRunning === true && refuses !== undefined)
+    return bad('daemon', `${unit} refuses all clients: ${refuses}`, 'repair that, then restart it', restart);
   if (isRunning === true)
-    return bad('daemon', `dovegate.service runs, and does not answer: ${why}`, 'restart it', restart);
+    return bad('daemon', `${unit} runs, and does not answer: ${why}`, 'restart it', restart);
   if (hash === undefined) return bad('daemon', why, 'repair the file, then start it', check);
-  const failing = log === undefined ? why : `${why}; dovegate.service fails at each start`;
+  const failing = log === undefined ? why : `${why}; ${unit} fails at each start`;
   if (isJournalShut === true) {
     const seen = log === undefined ? '' : ` (why it failed: ${log})`;
     return bad('daemon', failing, `repair the journal as below, then start it${seen}`);
@@ -134,11 +135,6 @@ function lookAtStart(
   return log === undefined
     ? bad('daemon', why, 'start it', start)
     : bad('daemon', failing, `repair what its log says, then ${start}`, log);
-}
-
-/** The first line of the first one; the others are in `dovegate status`. */
-function firstProblem(status: Values): string | undefined {
-  return asText(asList(status['problems'])?.[0])?.split('\n', 1)[0];
 }
 
 function receiversIn(status: Values): Look[] {
@@ -173,7 +169,7 @@ function pageIn(status: Values): Look[] {
 /** The process that ships records and notices; nothing where the configuration has no receivers. */
 function shipIn(status: Values): Look[] {
   if (status['ship'] === undefined) return [];
-  const { connected, problem, notices, stamps } = valuesOf(status['ship']);
+  const { connected, problem, notices } = valuesOf(status['ship']);
   if (connected !== true)
     return [
       warning(
@@ -186,24 +182,7 @@ function shipIn(status: Values): Look[] {
   const faults = isText(problem)
     ? [warning('ship', problem, 'its log has more', 'journalctl -u dovegate-ship -n 20')]
     : [];
-  return [
-    ...faults,
-    ...noticesIn(listOf(notices)),
-    ...(stamps === undefined ? [] : [stampsIn(valuesOf(stamps))]),
-  ];
-}
-
-function stampsIn({ authority, last, fault }: Values): Look {
-  const name = `stamps ${textOf(authority)}`;
-  const taken = isText(last) ? `the last one is of ${last}` : 'there is none yet';
-  if (fault === undefined) return ok(name, taken);
-  const { code, for_ms: forMs } = valuesOf(fault);
-  const [means, ask] = Object.entries(stampCodes).find(([each]) => each === code)?.[1] ?? [
-    textOf(code),
-    'look at it',
-  ];
-  const seconds = isDistanceMs(forMs) ? ` for ${agoWords(forMs)}` : '';
-  return warning(name, `none is taken${seconds}: ${means}; ${taken}`, ask);
+  return [...faults, ...noticesIn(listOf(notices))];
 }
 
 function noticesIn(notices: readonly Values[]): Look[] {

@@ -14,6 +14,7 @@ import { formatWords } from '../../domain/records/audit/encode.js';
 import { parseTime } from '../../domain/records/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
+import { type Unit, whyUnitDenies } from '../../setup/unit.js';
 import { textOf, type Values, valuesOf } from './daemon-look.js';
 import { firstClosedFolder } from './listener-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
@@ -29,6 +30,8 @@ const triesMax = 3;
 export interface JournalLookOptions {
   readonly clock: Clock;
   readonly daemonUid: number | undefined;
+  /** By which it is run. */
+  readonly unit?: Unit | undefined;
   /** The daemon's report about its journal; undefined: there is no daemon to ask. */
   readonly told: Values | undefined;
   readonly verifyCommand: string;
@@ -42,6 +45,8 @@ export async function lookAtJournal(
 ): Promise<readonly Look[]> {
   const { directory, reserveBytes } = audit;
   const { told } = options;
+  const denial = options.unit && whyUnitDenies(directory, options.unit);
+  if (denial !== undefined) return [bad('journal', denial.text, denial.todo, denial.run)];
   const found = modeOf(directory);
   if (found === undefined) {
     const text = `${directory} is not there, or cannot be looked at`;

@@ -3,11 +3,13 @@
 
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { gidOf, gidsOf, uidOf, userNameOf } from '../../adapters/host/accounts.js';
+import { gidOf, gidsOf, ourselves, uidOf, userNameOf } from '../../adapters/host/accounts.js';
+import { isMissing } from '../../adapters/host/files.js';
 import { modeOf, type Owner } from '../../adapters/host/new-files.js';
 import { socketUnitCommands } from '../../adapters/host/process.js';
 import { formatListenerSocket, isSocket, type ListenerSettings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
+import { folderCommand } from '../../setup/unit.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 interface Member {
@@ -25,6 +27,7 @@ export function lookAtListener(
   listener: ListenerSettings,
   isServing: boolean | undefined,
   clock: Clock,
+  daemonUid?: number,
 ): Look {
   const { socket } = listener;
   const name = `listener ${listener.name}`;
@@ -43,6 +46,13 @@ export function lookAtListener(
   if (!isSocket(socket, 'unix')) return ok(name, isServing === true ? `served at ${place}` : place);
   const { path, mode } = socket;
   const found = modeOf(path);
+  const folder = dirname(path);
+  if (found === undefined && isMissing(folder)) {
+    const daemon = userNameOf(daemonUid ?? ourselves().uid) ?? String(daemonUid);
+    const make = folderCommand(folder, daemon);
+    const todo = `the daemon makes no folder for sockets: make it (${make}), then restart the daemon`;
+    return bad(name, `${folder}, the folder of ${path}, is not there`, todo, make);
+  }
   if (found === undefined)
     return isServing === true
       ? bad(name, `${path} is not there, or cannot be looked at`, 'somebody removed it: restart the daemon')

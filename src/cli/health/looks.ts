@@ -9,6 +9,7 @@ import { isProgramEnd, runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
 import type { DovecotFacts } from '../../setup/doveconf.js';
+import { serviceUnit, type Unit, unitFor } from '../../setup/unit.js';
 import { lookAtBackend } from './backend-look.js';
 import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
 import { lookAtAllowedCommands, lookAtDovecotPorts } from './dovecot-look.js';
@@ -42,7 +43,8 @@ export interface LookOptions {
 /** Each check ends in time; checks that wait run concurrently. */
 export async function lookAround(settings: Settings, options: LookOptions): Promise<readonly Look[]> {
   const { clock, told, users, isWhole, hasJournal, daemonUid } = options;
-  const log = options.service?.isFailing === true ? 'journalctl -u dovegate -n 50' : undefined;
+  const { service } = options;
+  const log = service?.isFailing === true ? `journalctl -u ${shortOf(service.unit)} -n 50` : undefined;
   const commands = { ...options.commands, log };
   const status = 'why' in told ? undefined : told.status;
   const served = status === undefined ? undefined : listOf(status['listeners']);
@@ -59,9 +61,8 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
       ? lookAtJournal(settings, {
           clock,
           daemonUid,
-          // A daemon that refuses all clients has not opened it.
-          told:
-            status === undefined || status['state'] === 'closed' ? undefined : valuesOf(status['journal']),
+          unit: service?.written,
+          told: status && valuesOf(status['journal']),
           verifyCommand: commands.verify,
         })
       : [],
@@ -72,7 +73,9 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...settings,
     hash: isWhole ? settings.hash : undefined,
     isJournalShut: journal[0]?.status === 'bad',
-    isRunning: options.service?.isRunning === true,
+    unit: service?.unit,
+    isRunning: service?.isRunning === true,
+    refuses: service?.refuses,
     isFolderGone: settings.admin?.unix !== undefined && isMissing(dirname(settings.admin.unix)),
   };
   return [
@@ -84,6 +87,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
         each,
         served?.some(({ listener }) => textOf(listener) === each.name),
         clock,
+        daemonUid,
       ),
     ),
     ...ways,
@@ -105,19 +109,30 @@ export function lookWithoutFile(told: Told | undefined, commands: LookOptions['c
 }
 
 export interface Service {
+  readonly unit: string;
+  /** Its file and drop-ins; undefined: there are none. */
+  readonly written?: Unit | undefined;
   readonly uid: number | undefined;
   /** Its last start failed; systemd may start it again. */
   readonly isFailing: boolean;
   readonly isRunning: boolean;
+  /** Why it refuses all clients. */
+  readonly refuses?: string | undefined;
 }
 
-export const noService: Service = { uid: undefined, isFailing: false, isRunning: false };
+export const noService: Omit<Service, 'unit'> = { uid: undefined, isFailing: false, isRunning: false };
 
-/** Undefined: systemd does not run here, or its unit uses another file. */
+/** As people write it. */
+export const shortOf = (unit: string): string => unit.replace(/\.service$/, '');
+
+/** Undefined: systemd does not run here, or no unit of it serves this file. */
 export async function lookAtService(config: string): Promise<Service | undefined> {
-  if (config !== packaged.file || !existsSync('/run/systemd/system')) return undefined;
-  const keys = '--property=LoadState,User,ActiveState,SubState';
-  return readService(await askSystemd('systemctl', ['show', keys, 'dovegate.service']), uidOf);
+  if (!existsSync('/run/systemd/system')) return undefined;
+  const written = unitFor([config]);
+  const unit = written?.name ?? (config === packaged.file ? serviceUnit : undefined);
+  if (unit === undefined) return undefined;
+  const keys = '--property=LoadState,User,ActiveState,SubState,StatusText';
+  return { ...readService(await askSystemd('systemctl', ['show', keys, unit]), uidOf), unit, written };
 }
 
 /** The output; empty: the program is missing, or fails. */
@@ -126,7 +141,10 @@ async function askSystemd(program: string, args: readonly string[]): Promise<str
   return isProgramEnd(ended, 'ended') && ended.exitCode === 0 ? ended.stdout : '';
 }
 
-export function readService(lines: string, findUid: (name: string) => number | undefined): Service {
+export function readService(
+  lines: string,
+  findUid: (name: string) => number | undefined,
+): Omit<Service, 'unit'> {
   const of = (key: string): string => new RegExp(`^${key}=(.*)$`, 'm').exec(lines)?.[1] ?? '';
   if (of('LoadState') !== 'loaded') return noService;
   const user = of('User');
@@ -134,6 +152,7 @@ export function readService(lines: string, findUid: (name: string) => number | u
     uid: user === '' ? 0 : findUid(user),
     isFailing: of('ActiveState') === 'failed' || of('SubState') === 'auto-restart',
     isRunning: of('ActiveState') === 'active',
+    refuses: /^closed: (.+)$/.exec(of('StatusText'))?.[1],
   };
 }
 

@@ -10,7 +10,8 @@ import {
   type Settings,
 } from '../../domain/config/settings.js';
 import { assess, fateOf, plainLine } from '../../domain/judging/policy/assess.js';
-import { nothingAsked } from '../../domain/judging/policy/route.js';
+import type { Policy } from '../../domain/judging/policy/policy.js';
+import { homeOf, nothingAsked } from '../../domain/judging/policy/route.js';
 import { doctorsReason } from '../../domain/judging/review/recorded.js';
 import { plural } from '../../domain/language/words/words.js';
 import { principalOf } from '../../domain/people/identity/peer.js';
@@ -48,9 +49,25 @@ export async function lookAtWays(
   return Promise.all(
     settings.backends.map(({ name }): Promise<Look> => {
       const way = ways.get(name);
-      return way === undefined ? Promise.resolve(notWalked(name, users, homes)) : walk(way, clock);
+      if (way !== undefined) return walk(way, clock);
+      return Promise.resolve(uncovered(settings, name, users) ?? notWalked(name, users, homes));
     }),
   );
+}
+
+/** Another person to ask would not help them. */
+function uncovered(settings: Settings, backend: string, users: readonly string[]): Look | undefined {
+  const table = routingTableOf(settings);
+  const covers = ({ users: own, except }: Policy, user: string): boolean =>
+    own.matches(user) && !except.matches(user);
+  const user = users.find((each) => {
+    const home = homeOf(each, table, nothingAsked);
+    const isHere = 'backends' in home && home.backends.some(({ name }) => name === backend);
+    return isHere && ![...settings.policies.values()].some((policy) => covers(policy, each));
+  });
+  if (user === undefined) return undefined;
+  const text = `no policy covers ${user} (routes: ${backend}), so every command for them is denied`;
+  return warning(`way to ${backend}`, text, 'add the domain to users of a policy, if it shall be reached');
 }
 
 function notWalked(backend: string, users: readonly string[], homes: Homes): Look {

@@ -3,7 +3,7 @@
 // docs/client-shell.md lists each difference.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { ReplyColumn, ReplyShape } from '../../domain/language/meaning/columns.js';
+import { columnOf, type ReplyColumn, type ReplyShape } from '../../domain/language/meaning/columns.js';
 import { CommandFault } from './output.js';
 
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;
@@ -98,13 +98,7 @@ export function createRowPrinter(shape: ReplyShape, options: PrintOptions, sink:
   };
 }
 
-const userColumn: ReplyColumn = {
-  key: 'username',
-  title: 'Username',
-  isTitleHidden: true,
-  isRightAligned: false,
-  isNumber: false,
-};
+const userColumn = columnOf('username=Username!');
 
 /** `a TAB b LF`, below a line of names. */
 function createTabFormat(
@@ -240,7 +234,7 @@ function createTableFormat(columns: readonly ReplyColumn[], hidesTitles: boolean
     close(column) {
       rows.at(-1)?.push(held.text() || '-');
       if (column < columns.length - 1) return;
-      if (widths !== undefined || rows.length >= bounds.tableRows) print();
+      if (widths !== undefined || rows.length >= 100) print();
       else rows.push([]);
     },
     endEarly: () => void rows.push([]),

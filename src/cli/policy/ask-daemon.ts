@@ -1,7 +1,7 @@
 // Sends one of dovegate's own commands to the daemon: over a socket as the calling user, or over HTTP with a key. It reads no
 // configuration.
 
-import { isAccessDenied, whyDenied } from '../../adapters/host/accounts.js';
+import { isAccessDenied, whyDenied } from '../../adapters/host/denied.js';
 import { CommandFailed, SessionFault } from '../../client/connect.js';
 import type { AnswerRow } from '../../domain/judging/answers/rights.js';
 import { exitCodes } from '../../ports/machine.js';

@@ -2,22 +2,21 @@
 
 import { formatListenerSocket, isSocket, type ListenerSettings } from '../../domain/config/settings.js';
 import { exampleOfRequest } from '../../domain/judging/answers/example.js';
+import { isForRealDoveadm, rightsOfRows } from '../../domain/judging/answers/read-answer.js';
 import {
   describeDeny,
   describeRequestable,
   describeRule,
   effectOfName,
-  isForRealDoveadm,
   type Right,
   type Rights,
   rightsOf,
-  rightsOfRows,
   sayRequestable,
 } from '../../domain/judging/answers/rights.js';
 import type { Policy, Rate, Rule } from '../../domain/judging/policy/policy.js';
 import { formatJsonLines } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
-import { formatPeers } from '../../setup/peers.js';
+import { formatPeers } from '../../setup/asker.js';
 import { formatColumns, formatPlace, plain, stdout } from '../output/output.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';

@@ -17,11 +17,11 @@ import type { Key } from '../../domain/people/keys/key.js';
 import { formatJson } from '../../domain/records/audit/encode.js';
 import { formatEnd } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
+import { formatPeers } from '../../setup/asker.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { askDovecot } from '../../setup/doveconf.js';
 import { summarise } from '../../setup/inspect.js';
 import { inspectBeside } from '../../setup/inspect-beside.js';
-import { formatPeers } from '../../setup/peers.js';
 import { CommandFault, formatPlace, stdout } from '../output/output.js';
 
 export interface CheckOptions {
@@ -56,10 +56,13 @@ export async function check({ config, verbose, json, start }: CheckOptions): Pro
 
 /** Loaded on demand: most checks ask no daemon. */
 async function whyNoStartOf(config: string, settings: Settings): Promise<string | undefined> {
-  const [{ whyNoStart }, { askStatus }] = await Promise.all([
+  const [{ whyNoStart }, { askStatus }, { inspectUnit, unitFor }] = await Promise.all([
     import('../health/start-look.js'),
     import('../admin/ask-status.js'),
+    import('../../setup/unit.js'),
   ]);
+  const [denied] = inspectUnit(settings, unitFor([config]));
+  if (denied !== undefined) return denied.message;
   const release = holdProcess();
   try {
     const told =

@@ -10,10 +10,9 @@ import {
   type Explanation,
   explainLine,
   explanationOf,
-  explanationOfRows,
   requestLine,
-  sayExplanation,
 } from '../../domain/judging/answers/explanation.js';
+import { explanationOfRows, sayExplanation } from '../../domain/judging/answers/read-answer.js';
 import type { RuleInWords } from '../../domain/judging/answers/rights.js';
 import { plainLine } from '../../domain/judging/policy/assess.js';
 import { underAnyGrant } from '../../domain/judging/policy/grant.js';
@@ -90,7 +89,7 @@ export async function explain(options: ExplainOptions): Promise<number> {
 
 /**
  * Each call of doveadm in a script, `-` being stdin. Exit code: 0: all are allowed; 1: there is none; 77: some are not; 64: or cannot be
- * asked about.
+ * asked about, or sent as they stand.
  */
 export async function explainLines({ file, ...options }: ExplainHere & { file: string }): Promise<number> {
   const { linesOfScript, withStars } = await import('./script-lines.js');
@@ -98,25 +97,30 @@ export async function explainLines({ file, ...options }: ExplainHere & { file: s
   const name = file === '-' ? 'stdin' : file;
   if (lines.length === 0) throw new CommandFault(exitCodes.failed, `${name}: no line calls doveadm`);
   let exitCode: number = exitCodes.ok;
-  let allowed = 0;
+  let [allowed, unsendable, unjudged] = [0, 0, 0];
   // The lines of each edit, to be pasted at once.
   const grants = new Map<string, readonly (readonly string[])[]>();
-  for (const { number, text, asked, fault, instead } of lines) {
+  for (const { number, text, asked, fault, instead, isOfMany = false } of lines) {
     const parts = [`${plain(name)}:${number}: ${plain(text)}`];
     if (fault !== undefined) parts.push(`  not asked about: ${plain(fault)}`);
     const shown = asked && (await explainHere({ ...options, ...asked }));
     if (shown !== undefined) {
       const { explanation, rule, remedy } = shown;
-      parts.push(`  ${plain(sayExplanation(explanation, rule, undefined))}`);
-      if (instead !== undefined) parts.push(`  "doveadm -S" does not send it: ${instead}`);
+      const whose = isOfMany ? `for ${plain(asked?.user ?? '')} alone: ` : '';
+      parts.push(`  ${whose}${plain(sayExplanation(explanation, rule, undefined))}`);
+      if (instead !== undefined)
+        parts.push(`  "doveadm -S" does not send it${isOfMany ? ' as it stands' : ''}: ${instead}`);
       if (explanation.decision === 'deny')
         for (const { edit, lines: yaml } of remedy?.grants ?? [])
           grants.set(edit, [...(grants.get(edit) ?? []), yaml.map(withStars)]);
       if (explanation.decision === 'deny' && remedy?.hindrance !== undefined)
         parts.push(`  ${plain(remedy.hindrance)}`);
     }
-    const code = shown === undefined ? exitCodes.usage : exitCodeOf(shown.explanation);
+    const answer = shown === undefined ? exitCodes.usage : exitCodeOf(shown.explanation);
+    const code = answer === exitCodes.ok && isOfMany ? exitCodes.usage : answer;
     if (code === exitCodes.ok) allowed += 1;
+    else if (shown === undefined) unjudged += 1;
+    else if (answer === exitCodes.ok) unsendable += 1;
     exitCode = exitCode === exitCodes.notPermitted || code === exitCodes.ok ? exitCode : code;
     stdout(parts.join('\n'));
   }
@@ -126,7 +130,11 @@ export async function explainLines({ file, ...options }: ExplainHere & { file: s
     const yaml = [...rules].flatMap((rule) => rule.split('\n'));
     stdout(`to allow what is denied, ${plain(edit)}:\n${indent(key === undefined ? yaml : [key, ...yaml])}`);
   }
-  stdout(`${plain(name)}: ${allowed} of ${lines.length} calls of doveadm are allowed`);
+  const others = [
+    unsendable === 0 ? '' : `, ${unsendable} only in another form`,
+    unjudged === 0 ? '' : `, ${unjudged} ${unjudged === 1 ? 'is' : 'are'} not judged`,
+  ].join('');
+  stdout(`${plain(name)}: ${allowed} of ${lines.length} calls of doveadm are allowed${others}`);
   return exitCode;
 }
 

@@ -7,9 +7,10 @@ import type { ListenerSettings, Settings } from '../../domain/config/settings.js
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { type Principal, principalOf } from '../../domain/people/identity/peer.js';
 import { exitCodes } from '../../ports/machine.js';
+import { type Asker, policyFor } from '../../setup/asker.js';
 import { loadConfiguration } from '../../setup/configuration.js';
 import { summarise } from '../../setup/inspect.js';
-import { type Asker, createPolicyChooser, policyFor } from '../../setup/peers.js';
+import { createPolicyChooser } from '../../setup/peers.js';
 import { CommandFault, formatPlace } from '../output/output.js';
 
 export interface ListenerChoice extends Asker {

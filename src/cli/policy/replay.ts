@@ -5,13 +5,13 @@ import { readFromDisk } from '../../adapters/host/process.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { mailUsersSection, type Settings } from '../../domain/config/settings.js';
 import { parseAlone, policyNamesIn } from '../../domain/judging/review/alone.js';
-import { leftOutWords } from '../../domain/judging/review/recorded.js';
 import {
   Coverage,
   createReplay,
   type ReplayChange,
   type ReplayResult,
 } from '../../domain/judging/review/replay.js';
+import { leftOutWords } from '../../domain/judging/review/sightings.js';
 import { plural, timesWords } from '../../domain/language/words/words.js';
 import { formatTime } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';

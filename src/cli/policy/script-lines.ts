@@ -1,7 +1,7 @@
 // The calls of doveadm in a script or a crontab, for `dovegate explain --lines`. It splits words as a shell does, and runs nothing: a
-// variable stays open. A call that it cannot read is reported, never left out.
+// variable stays open. A call that it cannot read, and one by a variable that is doveadm, is reported, never left out.
 
-import { isForRealDoveadm } from '../../domain/judging/answers/rights.js';
+import { isForRealDoveadm } from '../../domain/judging/answers/read-answer.js';
 import { exitCodes } from '../../ports/machine.js';
 import { readTypedCommand, type TypedCommand } from '../doveadm/typed-command.js';
 import { CommandFault } from '../output/output.js';
@@ -17,31 +17,75 @@ export interface ScriptLine {
   readonly fault?: string;
   /** How it goes to dovegate, where `doveadm -S` cannot send it. */
   readonly instead?: string;
+  /** Nor can anything else as it stands: it is asked about for one user. */
+  readonly isOfMany?: true;
 }
 
 /** `user`: in the place of a variable behind `-u`. */
 export function linesOfScript(script: string, user: string): readonly ScriptLine[] {
   const lines = script.split('\n');
   const found: ScriptLine[] = [];
+  const names = new Set<string>();
+  // A function may call one that is given a value further down.
+  for (const line of lines)
+    for (const [text, name = ''] of line.matchAll(assigned))
+      if (!/^\s*#/.test(line) && (isCalled.test(text) || calledIn(text, names).length > 0)) names.add(name);
   for (let at = 0; at < lines.length; at += 1) {
     const number = at + 1;
     let line = lines[at] ?? '';
     for (; line.endsWith('\\') && at + 1 < lines.length; at += 1)
       line = `${line.slice(0, -1)}${lines[at + 1] ?? ''}`;
     if (/^\s*#/.test(line)) continue;
-    for (const call of line.matchAll(/(?<![\w./=-])(?:\/[\w./-]*\/)?doveadm[ \t]+/g)) {
+    const given = [...line.matchAll(assigned)].flatMap((each) => {
+      const [text, name = ''] = each;
+      const isOne = names.has(name) && (isCalled.test(text) || calledIn(text, names).length > 0);
+      return isOne ? [{ from: each.index, to: each.index + text.length }] : [];
+    });
+    const isGiven = (place: number): boolean => given.some(({ from, to }) => place >= from && place < to);
+    const calls = [
+      ...line.matchAll(/(?<![\w./=-])(?:\/[\w./-]*\/)?doveadm[ \t]+/g),
+      ...calledIn(line, names),
+    ];
+    for (const call of calls
+      .filter(({ index }) => !isGiven(index))
+      .toSorted((one, other) => one.index - other.index)) {
       const from = call.index + call[0].length;
       const { words, end } = splitWords(line, from);
-      const text = `doveadm ${line.slice(from, end).trim()}`;
-      found.push({ number, text, ...readCall(words, user) });
+      const [, name] = call;
+      const text = `${name === undefined ? 'doveadm' : call[0].replaceAll('"', '').trim()} ${line.slice(from, end).trim()}`;
+      found.push({
+        number,
+        text,
+        ...(name === undefined ? readCall(words, user) : { fault: unjudged(name) }),
+      });
     }
   }
   return found;
 }
 
+/** NAME=VALUE, up to the end of the value; the value of `${NAME:=VALUE}`, too. */
+const assigned =
+  /(?<![\w$-])(?:\$\{)?(\w+):?=(?:"(?:[^"\\]|\\.)*"|'[^']*'|\$\([^()]*\)|`[^`]*`|[^\s;&|)"'`]+)/g;
+/** Of an assignment: its value is doveadm, with options, as a command or behind sudo, or where it lies; not what it printed. */
+const isCalled =
+  /=["'](?:\/[\w./-]*\/)?doveadm[ \t]|=["']?(?:[\w./-]+[ \t]+)*(?:\/[\w./-]*\/)?doveadm(?:[ \t]+-[^"']*)?["'}]?$|=["']?(?:\$\(|`)(?:command -v|which|type -P)[ \t]+(?:\/[\w./-]*\/)?doveadm/;
+
+/** Where one of these variables is called, or is handed arguments. */
+function calledIn(line: string, names: ReadonlySet<string>): readonly RegExpExecArray[] {
+  const calls = [...line.matchAll(/"?\$\{?(\w+)\}?"?(?:[ \t]+(?![\]|&;])|(?="?$))/g)];
+  return calls.filter(([, name = '']) => names.has(name));
+}
+
+function unjudged(name: string): string {
+  return `${name} is doveadm here, and what a variable calls is not judged: write doveadm there`;
+}
+
 function readCall(words: readonly string[], user: string): Omit<ScriptLine, 'number' | 'text'> {
   try {
-    const typed = readTypedCommand(withoutGlobals(words));
+    const own = withoutGlobals(words);
+    if (own[0]?.search(variable) === 0)
+      return { fault: 'its command is in a variable, which is not judged: write it there' };
+    const typed = readTypedCommand(own);
     return { ...askedOf(typed, user), ...insteadOf(typed) };
   } catch (fault) {
     if (!(fault instanceof CommandFault)) throw fault;
@@ -69,8 +113,9 @@ function isOfMany({
   return isAllUsers || userFile !== undefined || /[*?]/.test(user);
 }
 
-function insteadOf(typed: TypedCommand): Pick<ScriptLine, 'instead'> {
-  if (isOfMany(typed)) return { instead: 'dovegate send --users FILE, or a mask, which needs a rule "user"' };
+function insteadOf(typed: TypedCommand): Pick<ScriptLine, 'instead' | 'isOfMany'> {
+  if (isOfMany(typed))
+    return { isOfMany: true, instead: 'dovegate send --users FILE, or a mask, which needs a rule "user"' };
   return isForRealDoveadm({ command: typed.command.name, says: [] }) ? {} : { instead: 'dovegate send' };
 }
 

@@ -3,7 +3,7 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
-import { Sightings } from '../../domain/judging/review/recorded.js';
+import { Sightings } from '../../domain/judging/review/sightings.js';
 import { type Suggestion, suggest as suggestPolicy } from '../../domain/judging/review/suggest.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, stderr, stdout } from '../output/output.js';

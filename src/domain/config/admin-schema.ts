@@ -68,7 +68,7 @@ function checkIdentity(oidc: { email?: string; sub?: string; group?: string }, a
 
 const proofs = ['user', 'certificate_name', 'password_hash', 'oidc'];
 
-export const pagePerson = section(
+const pagePerson = section(
   'a person',
   {
     user: hostName.optional().describe('the user of this host, by name or number; needs `unix`'),
@@ -317,7 +317,7 @@ function checkPeople(people: Readonly<Record<string, RawPerson>>, at: Cursor): v
 }
 
 /** `at`: where `people` is. */
-export function checkOwners(people: Readonly<Record<string, RawPerson>>, at: Cursor): void {
+function checkOwners(people: Readonly<Record<string, RawPerson>>, at: Cursor): void {
   const owners = new Map<string, string>();
   for (const [name, { user, certificateName: certificate, oidc }] of Object.entries(people)) {
     const person = at.down('people', name);

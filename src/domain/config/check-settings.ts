@@ -3,7 +3,14 @@
 
 import { isStatement, readStatement } from '../judging/answers/statement.js';
 import { strikesAlways } from '../judging/policy/match.js';
-import { isQueryTest, isValueTest, type Policy, type Rule, reachable } from '../judging/policy/policy.js';
+import {
+  formatTarget,
+  isQueryTest,
+  isValueTest,
+  type Policy,
+  type Rule,
+  reachable,
+} from '../judging/policy/policy.js';
 import { comparesValues } from '../judging/policy/value-test.js';
 import {
   type AddedCommands,
@@ -11,8 +18,10 @@ import {
   commandNamed,
   commandsNamed,
   parameterNamed,
+  userRoles,
 } from '../language/commands/catalog.js';
-import { GlobList } from '../language/names/glob.js';
+import { userOfAcl } from '../language/meaning/reach.js';
+import { GlobList, isAddress, isMask } from '../language/names/glob.js';
 import { policyOfAnybody } from '../people/identity/peer.js';
 import { createUserNames, foldAscii, type UserNames } from '../people/identity/user-name.js';
 import { checkRequests } from './check-requests.js';
@@ -58,10 +67,14 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
   const unknown = checkTargets(settings, backends, valid);
   const names = createUserNames(settings.mailUsers);
   let isForAll = false;
-  for (const [index, { users }] of settings.routes.entries()) {
+  for (const [index, { users, target }] of settings.routes.entries()) {
     const at = valid.down('routes', index);
     reportNobodies(names, at, 'users', 'warning');
     if (isForAll) at.warning([], 'is never reached: a route above takes every user', 'never-reached');
+    const policies = [...settings.policies.values()].filter((policy) => policy.users.texts.length > 0);
+    for (const [item, text] of policies.length === 0 ? [] : at.words('users').entries())
+      if (text.includes('@') && !isAmong(text.toLowerCase(), policies))
+        at.warning(['users', item], `no policy covers ${text} (routes: ${formatTarget(target)})`, 'unused');
     isForAll ||= users.isEverything;
   }
   // An unknown name was reported; it may be the missing one.
@@ -104,19 +117,18 @@ function checkTargets(settings: Settings, backends: readonly string[], valid: Cu
   return inRoutes;
 }
 
-/** Mail users whose records people of the page see, and those who get no mail of a notice. */
-function checkPeople({ admin, notices = [], mailUsers }: Settings, valid: Cursor): void {
+/** Mail users whose records people of the page see. */
+function checkPeople({ admin, mailUsers }: Settings, valid: Cursor): void {
   const names = createUserNames(mailUsers);
   for (const { name } of admin?.page?.people ?? [])
     reportNobodies(names, valid.down('admin', 'page', 'people', name), 'users', 'warning');
-  for (const { kind, name } of notices)
-    if (kind === 'owners') reportNobodies(names, valid.down('notices', name, 'mail'), 'except', 'error');
 }
 
 function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
   const names = written.keys('policies');
   const used = policiesUsed(settings.listeners);
   const mailNames = createUserNames(settings.mailUsers);
+  const domains = domainsIn(written);
   const areUsesKnown =
     settings.listeners.length === written.size('listeners') && used.every((name) => names.includes(name));
   const areRoutesKnown = settings.routes.length === written.size('routes');
@@ -132,9 +144,12 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
       at.warning([], 'allows nothing');
     if (writes('users') === 0) at.warning(['users'], 'covers no user');
     for (const [index, text] of at.words('users').entries()) {
-      if (areRoutesKnown && settings.routes.length > 0 && !isRouted(text.toLowerCase(), settings)) {
+      const isOneDomain = /^[^@*]+\.(?:com|net|org|edu|gov|info|example)$/i.test(text);
+      if (isOneDomain)
+        at.warning(['users', index], `is one user of that name; write *@${text} for all of a domain`);
+      else if (areRoutesKnown && settings.routes.length > 0 && !isAmong(text.toLowerCase(), settings.routes))
         at.warning(['users', index], 'no route takes these users');
-      }
+      else warnOfSlip(at, index, domainOf(text.toLowerCase()), domains);
     }
     checkPatterns(mailNames, at, policy);
     if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
@@ -191,15 +206,51 @@ function checkPatterns(names: UserNames, at: Cursor, policy: Policy): void {
     ['on_request', onRequest],
     ['deny', deny],
   ] as const) {
-    for (const { users: own, place } of rules) {
-      for (const text of own?.texts ?? []) {
-        const message = whyNoName(names, text, key === 'deny' ? users : undefined);
+    const denies = key === 'deny';
+    for (const rule of rules) {
+      const own = rule.users?.texts.map((text) => whyNoName(names, text, denies ? users : undefined)) ?? [];
+      for (const message of [...own, ...whyNoneInWhere(names, rule, policy, denies)]) {
         if (message === undefined) continue;
-        if (key === 'deny') at.error([key], message, undefined, place);
-        else at.warning([key], message, undefined, place);
+        if (denies) at.error([key], message, undefined, rule.place);
+        else at.warning([key], message, undefined, rule.place);
       }
     }
   }
+}
+
+/** The same of patterns in a `where` that stand for mail users, whose names are compared in normal form there, and masks as written. */
+function whyNoneInWhere(
+  userNames: UserNames,
+  { command, where = [] }: Rule,
+  { users, added }: Policy,
+  denies: boolean,
+): readonly (string | undefined)[] {
+  // With this option the values are those of a field, which are no names.
+  if (where.some(({ parameter }) => parameter === 'passdb-field')) return [];
+  const commands = commandsNamed(command, added);
+  return where.flatMap(({ parameter, test }) => {
+    const texts = isValueTest(test, 'one-of')
+      ? test.globs.texts
+      : isValueTest(test, 'equals')
+        ? test.values
+        : [];
+    const roles = commands.map((each) => parameterNamed(each, parameter)?.role);
+    const isId = denies && roles.includes('acl-id');
+    const isMaskOrIp = roles.includes('user-mask-or-ip');
+    // A mask that an allow has literally is allowed.
+    const isOther = (text: string): boolean =>
+      isId
+        ? !text.startsWith(userOfAcl)
+        : (isMaskOrIp && isAddress(text.replaceAll('*', '1'))) || (!denies && isMask(text));
+    if (!isId && !roles.some((role) => userRoles.has(role))) return [];
+    const names = texts.filter((text) => text !== '' && !isOther(text));
+    return names.map((text) => {
+      const name = isId ? text.slice(userOfAcl.length) : text;
+      const isAsWritten = isMaskOrIp && userNames.nameCase === 'keep';
+      const why = whyNoName(userNames, name, denies ? users : undefined, isAsWritten);
+      return why === undefined ? undefined : `where: ${parameter} ${why}`;
+    });
+  });
 }
 
 /** The places of the patterns at a key that match nobody. An error where they deny: their author relies on it. */
@@ -222,9 +273,15 @@ function reportNobodies(
 
 const everybody = new GlobList(['*']);
 
-/** `covered`: the users from which a pattern takes some; undefined: it allows. */
-function whyNoName(names: UserNames, text: string, covered?: Policy['users']): string | undefined {
+/** `covered`: the users from which a pattern takes some; undefined: it allows. `isAsWritten`: names there get no realm. */
+function whyNoName(
+  names: UserNames,
+  text: string,
+  covered?: Policy['users'],
+  isAsWritten = false,
+): string | undefined {
   const { why, write } = names.whyNobody(text, covered !== undefined) ?? {};
+  if (isAsWritten && (why === undefined || write !== undefined)) return undefined;
   if (why !== undefined) return `matches nobody: ${why}${write === undefined ? '' : `; write ${write}`}`;
   // As with a default realm: no single star crosses an @.
   const isLocal = covered !== undefined && !/@|\*\*|^\*$/.test(text);
@@ -233,12 +290,12 @@ function whyNoName(names: UserNames, text: string, covered?: Policy['users']): s
     : undefined;
 }
 
-/** Whether a route can match a user of that pattern; compares domains only, which is enough for a warning. */
-function isRouted(pattern: string, settings: Settings): boolean {
+/** Whether one of these is about users of a pattern, as far as domains tell. */
+function isAmong(pattern: string, those: readonly Pick<Policy, 'users'>[]): boolean {
   const domain = domainOf(pattern);
   return (
     domain.includes('*') ||
-    settings.routes.some(
+    those.some(
       ({ users }) =>
         users.matches(pattern.replace(/\*+/g, 'x')) ||
         users.texts.some((text) => domainOf(text) === domain || domainOf(text).includes('*')),
@@ -248,6 +305,40 @@ function isRouted(pattern: string, settings: Settings): boolean {
 
 function domainOf(pattern: string): string {
   return pattern.slice(pattern.lastIndexOf('@') + 1);
+}
+
+/** How often each domain is named in any value, also by a host or domain below it. */
+function domainsIn(written: Cursor): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  const names =
+    JSON.stringify(written.plain())
+      .toLowerCase()
+      .match(/[a-z\d-]+(?:\.[a-z\d-]+)+/g) ?? [];
+  for (const name of names)
+    for (let rest = name; rest.includes('.'); rest = rest.slice(rest.indexOf('.') + 1))
+      counts.set(rest, (counts.get(rest) ?? 0) + 1);
+  return counts;
+}
+
+/** A route for all users takes a misspelt domain, too. Among hundreds of domains an alike name says nothing. */
+function warnOfSlip(at: Cursor, index: number, domain: string, domains: ReadonlyMap<string, number>): void {
+  if (domains.get(domain) !== 1 || domains.size > 500) return;
+  const meant = [...domains.keys()].find((other) => isSlip(domain, other));
+  if (meant !== undefined)
+    at.warning(['users', index], `no other place names ${domain}; was ${meant} meant?`);
+}
+
+/** One letter too many, too few or another one within a label, or two exchanged: first and last letters often tell sites apart. */
+function isSlip(one: string, other: string): boolean {
+  const least = Math.min(one.length, other.length);
+  let from = 0;
+  while (from < least && one[from] === other[from]) from += 1;
+  let end = 0;
+  while (end < least - from && one.at(-1 - end) === other.at(-1 - end)) end += 1;
+  const [left = '', right = ''] = [one, other].map((text) => text.slice(from, text.length - end));
+  if (least < 8 || !/^[a-z]*$/.test(`${left}${right}`) || !/[a-z]/.test(one.charAt(from - 1))) return false;
+  if (left.length === 2) return left === `${right.at(1)}${right.at(0)}` && right.length === 2;
+  return left.length < 2 && right.length < 2 && /[a-z]/.test(one.charAt(one.length - end));
 }
 
 function checkListeners(

@@ -4,15 +4,12 @@
 import * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { isOfThisMachine } from '../people/identity/peer.js';
-import { foldAscii } from '../people/identity/user-name.js';
 import { parsePublicKey } from '../records/audit/ledger.js';
 import { administratorName } from '../records/fleet/block.js';
 import { verifierKeysIn } from '../records/fleet/checkpoint.js';
-import { defaultStream, hostPattern, isHostWord, verifierName } from '../records/fleet/names.js';
+import { defaultStream, isHostWord, verifierName } from '../records/fleet/names.js';
 import { type ExpectedHost, noKeyYet } from '../records/fleet/shapes.js';
-import { checkOwners, pagePerson, rolesOf } from './admin-schema.js';
 import { type Cursor } from './cursor.js';
-import { peopleOf } from './parse-sections.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
 import {
@@ -22,25 +19,19 @@ import {
   count,
   duration,
   file,
-  fileMode,
   type HostAndPort,
   matching,
-  named,
   natsServers,
   parseHostAndPort,
   parseSize,
   publicKeyText,
   section,
   sizeForm,
-  socketFile,
   strict,
   text,
   timer,
   without,
-  word,
 } from './schema-parts.js';
-import type { PagePerson, UnixSocket } from './settings.js';
-import { stampsSchema } from './stamps.js';
 import { validate } from './validate.js';
 
 const host = section('a host', {
@@ -61,10 +52,6 @@ const serversForm = 'servers, as tls://nats1.example.com:4222,tls://nats2.exampl
 const fleetSchema = section(
   'the settings of a fleet',
   {
-    cell: matching(
-      hostPattern,
-      'must be one word: letters, digits, dashes and underscores, at most 63',
-    ).optional(),
     // Without it, the rest is still checked.
     nats: natsServers(serversForm).optional(),
     stream: matching(
@@ -100,28 +87,10 @@ const fleetSchema = section(
     max_size: text('a size, as 100GiB').optional(),
     mirror_keep: as('mirrorKeepMs', duration('400d')),
     mirror_share: text('a size, as 100GiB').optional(),
-    stamps: stampsSchema.optional(),
-    people: named(pagePerson, 'people').default({}),
-    people_socket: section('the socket of people', {
-      unix: socketFile('the path of a UNIX socket').prefault('/run/dovegate-fleet/people.sock'),
-      mode: fileMode('0660'),
-      group: word.optional(),
-    }).prefault({}),
   },
   undefined,
   { 'key-conflict': certificateConflicts },
-  ({ people }, at) => {
-    checkOwners(people, at);
-    for (const [name, person] of Object.entries(people)) {
-      const one = at.down('people', name);
-      if (person.user === undefined)
-        one.error([], 'needs user: at this socket the kernel says who asks', 'missing-key');
-      for (const key of ['certificate_name', 'password_hash', 'oidc'])
-        if (one.has(key))
-          one.error([key], 'is for the page of a gate: here the kernel says who asks', 'key-conflict');
-      if (!rolesOf(person).includes('audit'))
-        one.error([], 'needs role: audit: nothing else than records is shown here', 'key-conflict');
-    }
+  (_, at) => {
     if (!at.isWritten('nats')) at.error(['nats'], `is missing; it must be ${serversForm}`, 'missing-key');
   },
 );
@@ -137,8 +106,6 @@ const decided = [
   'share',
   'maxSize',
   'mirrorShare',
-  'people',
-  'peopleSocket',
 ] as const;
 
 /** Files are absolute paths. Without a checkpoint key, one is made in `state`. */
@@ -157,9 +124,6 @@ export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> 
   readonly shares: ReadonlyMap<string, number>;
   /** What the mirror of each host may take of the verifier's disk. */
   readonly mirrorBytes: number;
-  /** Who may ask for records at `peopleSocket`; each has a `user`. */
-  readonly people: readonly PagePerson[];
-  readonly peopleSocket: UnixSocket;
 }
 
 export type FleetReader = 'state' | 'journals';
@@ -220,13 +184,8 @@ function settingsOf(
   if (Object.keys(raw.hosts).length > hostsMax)
     cursor.error(
       ['hosts'],
-      `must list at most ${hostsMax} hosts: one cluster carries no more streams; make another cell, with servers, a verifier and a fleet.yaml of its own`,
+      `must list at most ${hostsMax} hosts: one cluster carries no more streams; make another fleet, with servers, a verifier and a fleet.yaml of its own`,
     );
-  for (const [key, path] of [
-    ['authority', raw.stamps?.authorityFile],
-    ['ca', raw.stamps?.caFile],
-  ] as const)
-    checkFile(cursor.down('stamps', key), path, files, false);
   const hosts = new Map<string, ExpectedHost>();
   for (const [name, value] of Object.entries(raw.hosts)) {
     if (!isHostWord(name))
@@ -256,15 +215,8 @@ function settingsOf(
     metrics: metricsAt(raw.metrics, cursor),
     maxBytes,
     shares: sharesAt(raw, maxBytes, cursor),
-    // A gate with `mail_users.case: keep` has records with other names: they stay hidden.
-    people: peopleOf(raw.people, foldAscii),
-    peopleSocket: socketOf(raw.peopleSocket),
     mirrorBytes: sizeAt(raw.mirrorShare, cursor, 'mirror_share', mirrorBytesMin) ?? bounds.fleetMirrorBytes,
   };
-}
-
-function socketOf({ unix: path, mode, group }: RawFleet['peopleSocket']): UnixSocket {
-  return { kind: 'unix', path, mode, ...(group !== undefined && { group }) };
 }
 
 /** Reports a file that is unreadable or unsafe; false: it cannot be read here. `at` stands at its key. */
@@ -287,11 +239,7 @@ function checkFile(
  * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate joins: a missing file, or an empty one that a
  * shell made for the output of `join`, is a warning, and no key is valid until then.
  */
-export function keyAt(
-  path: string | undefined,
-  cursor: Cursor,
-  files: FleetFiles | undefined,
-): string | undefined {
+function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | undefined): string | undefined {
   if (path === undefined) return undefined;
   if (publicKeyText.test(path)) return parsePublicKey(path);
   if (files?.isMissing(path) === true) return withoutKey(cursor, path);
@@ -345,11 +293,7 @@ function verifiersAt(
 }
 
 /** `cursor`: at a verifier. The key itself, or those of a file: a PEM text, or base64 with a line for each, oldest first. */
-export function verifierKeysAt(
-  path: string,
-  cursor: Cursor,
-  files: FleetFiles | undefined,
-): readonly string[] {
+function verifierKeysAt(path: string, cursor: Cursor, files: FleetFiles | undefined): readonly string[] {
   if (publicKeyText.test(path)) return verifierKeysIn(path) ?? [];
   if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return [];
   const keys = verifierKeysIn(files.readText(path));

@@ -1,14 +1,13 @@
 // Reads `notices`: receivers of notices, each a webhook or a mail. A receiver whose notices could be read or written on their way is an
 // error, and so is one that nothing would send to.
 import { bounds } from '../../bounds/bounds.js';
-import { foldAscii } from '../people/identity/user-name.js';
 import type { Cursor } from './cursor.js';
 import type { RawConfiguration, RawNoticeReceiver } from './schema.js';
 import type { NoticeSettings, WebhookSettings } from './settings.js';
 
 /** `cursor` is at the whole configuration. */
 export function parseNotices(
-  { notices, policies }: Pick<RawConfiguration, 'notices' | 'policies'>,
+  { notices }: Pick<RawConfiguration, 'notices'>,
   cursor: Cursor,
 ): NoticeSettings[] {
   const all = Object.entries(notices);
@@ -16,17 +15,6 @@ export function parseNotices(
     cursor.error(['notices'], `must hold at most ${bounds.noticeReceivers} receivers`);
   const receivers = all.flatMap(([name, raw]) => receiverOf(name, raw));
   warnOfSameUrls(receivers, cursor.down('notices'));
-  const [first, ...others] = receivers.filter(({ kind }) => kind === 'owners');
-  for (const { name } of others)
-    cursor.error(
-      ['notices', name, 'mail', 'to'],
-      `is owner in ${first?.name ?? ''}, too: owners would get two mails a day; keep one of them`,
-      'key-conflict',
-    );
-  const hasGrants = Object.values(policies).some(({ onRequest }) => onRequest.length > 0);
-  for (const { kind, name } of receivers)
-    if (kind === 'owners' && !hasGrants)
-      cursor.warning(['notices', name, 'mail', 'to'], 'has no effect: no policy has on_request', 'no-effect');
   return receivers;
 }
 
@@ -48,13 +36,8 @@ function receiverOf(name: string, raw: RawNoticeReceiver): NoticeSettings[] {
   const shared = { name, ...(caFile !== undefined && { caFile }), events: [...new Set(raw.events)] };
   if ((webhook === undefined) === (mail === undefined)) return [];
   if (mail !== undefined) {
-    const { to, from, server, digestMs, domain, except } = mail;
-    if (to !== 'owner') return [{ kind: 'mail', ...shared, to, from, ...server }];
-    const { events: _, ...owner } = shared;
-    const ofDomain = domain !== undefined && { domain };
-    return [
-      { kind: 'owners', ...owner, from, ...server, digestMs, ...ofDomain, except: except.map(foldAscii) },
-    ];
+    const { to, from, server } = mail;
+    return [{ kind: 'mail', ...shared, to, from, ...server }];
   }
   const secret = secretFile !== undefined && { secretFile };
   return [{ kind: 'webhook', ...shared, url: webhook?.href ?? '', format, ...secret }];

@@ -97,8 +97,6 @@ function parsePolicy(
     name,
     users: raw.users.map(foldFor(reading.mailUsers.case)),
     except: raw.except.map(foldAscii),
-    // The policy decides, key by key; then the first preset that has the key.
-    limits: Object.assign({}, ...presets.map(({ limits }) => limits).toReversed(), raw.limits),
     allow: [own, ...presets].flatMap(({ allow }) => allow),
     deny: [own, ...presets].flatMap(({ deny }) => deny),
     onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), rulesReading(reading)),
@@ -151,17 +149,14 @@ function rulesReading({ mailUsers, nowMs, catalog }: PolicyReading): RuleReading
 }
 
 /** The rules of a shipped preset, with its parameters filled in. `cursor` stands at an item of `use`. */
-function parsePreset(
-  cursor: Cursor,
-  reading: PolicyReading,
-): (ReturnType<typeof rulesOf> & Pick<RawPolicy, 'limits'>) | undefined {
+function parsePreset(cursor: Cursor, reading: PolicyReading): ReturnType<typeof rulesOf> | undefined {
   const { problems, sources } = reading;
   const name = cursor.source() ?? cursor.source('preset') ?? '';
   const written = sources.preset(name, { place: cursor.place(), path: cursor.path() });
   if (written === undefined) return undefined;
   const filled = fillIn(written, presetValues(createCursor(written, problems), cursor), problems);
   const valid = isMap<Scalar, Node>(filled) ? validate(presetSchema, filled, problems) : undefined;
-  return valid && { ...rulesOf(valid.value, valid.cursor, reading), limits: valid.value.limits };
+  return valid && rulesOf(valid.value, valid.cursor, reading);
 }
 
 /** The values of `with`, else the preset's defaults; a parameter without either must be given. */

@@ -169,7 +169,7 @@ export function adminOf({ page: written, ...rest }: RawAdmin, fold: (user: strin
 }
 
 /** People with their names, in the order of the file. */
-export function peopleOf(
+function peopleOf(
   people: Readonly<Record<string, RawPerson>>,
   fold: (user: string) => string,
 ): readonly PagePerson[] {

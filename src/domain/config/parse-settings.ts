@@ -13,7 +13,7 @@ import { parseNotices } from './parse-notices.js';
 import { parsePersons } from './parse-persons.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { adminOf, parseAudit, parseMailUsers, parseRoutes, parseServerCommands } from './parse-sections.js';
-import { type MapNode, parseYaml } from './parse-yaml.js';
+import type { MapNode } from './parse-yaml.js';
 import {
   type Finding,
   formatProblem,
@@ -24,8 +24,7 @@ import {
   placeIn,
 } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
-import { clientSchema, configurationSchema, type RawClient, type RawConfiguration } from './schema.js';
-import { without } from './schema-parts.js';
+import { configurationSchema, type RawConfiguration } from './schema.js';
 import type { Settings } from './settings.js';
 import { validate } from './validate.js';
 
@@ -196,55 +195,4 @@ export function findSettings(file: string, read: ReadFiles): FoundSettings {
     isStateSaid: cursor.has('state') || (unread.length === 0 && !errors.some(({ path }) => path === 'state')),
     texts,
   };
-}
-
-/**
- * Without the backends and receivers that an error could make less safe to dial: an unreadable line may be a `ca` or `key_pins`.
- * `errors`: those of the file and of the files that it names.
- */
-export function withoutDoubtful(
-  settings: Settings,
-  errors: readonly Pick<Problem, 'path' | 'code'>[],
-): Settings {
-  const isAnyDoubtful = errors.some(mayBePartOfAnother);
-  const isSound = (path: string): boolean =>
-    !isAnyDoubtful && !errors.some((error) => error.path === path || /^[.[]/.test(behind(path, error.path)));
-  return {
-    ...settings,
-    backends: settings.backends.filter(({ name }) => isSound(`backends.${name}`)),
-    audit: isSound('audit') ? settings.audit : { ...without(settings.audit, 'stamps'), ship: [] },
-  };
-}
-
-function behind(path: string, text: string): string {
-  return text.startsWith(path) ? text.slice(path.length) : '';
-}
-
-/** Sections whose errors say nothing about the others. */
-const ownSections =
-  /^(?:catalog|listeners|mail_users|backends|routes|policies|shadow|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
-
-/** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
-function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {
-  if (code === 'not-yaml' || !ownSections.test(path)) return true;
-  return /^backends(?:\.[^.[]*)?$/.test(path) && code !== 'missing-key';
-}
-
-/** The settings of client.yaml. `at`: a socket's path, or HOST:PORT; undefined: the command line names it. */
-export interface ClientSettings extends Omit<RawClient, 'socket' | 'address'> {
-  readonly at: string | undefined;
-}
-
-/** Reads the text of `path`; problems are returned as lines of text, and then there are no settings. */
-export function parseClientSettings(
-  path: string,
-  content: string,
-): { readonly settings: ClientSettings | undefined; readonly problems: readonly string[] } {
-  const list = new ProblemList();
-  const root = parseYaml(path, content, list);
-  const raw = root && validate(clientSchema, root, list)?.value;
-  const problems = list.sorted().map((problem) => formatProblem(problem, content));
-  if (raw === undefined || list.hasErrors) return { settings: undefined, problems };
-  const at = raw.socket ?? raw.address;
-  return { settings: { ...without(raw, 'socket', 'address'), at }, problems };
 }

@@ -19,7 +19,6 @@ import {
   YAMLSeq,
   type Node as YamlNode,
 } from 'yaml';
-import { bounds } from '../../bounds/bounds.js';
 import type { Place, ProblemList } from './problem.js';
 
 export type Node = Scalar | MapNode | ListNode;
@@ -31,7 +30,7 @@ export type Entry = Pair<Scalar, Node>;
 /** The file of each node; its `range` is relative to that file. */
 const origins = new WeakMap<object, { readonly file: string; readonly counter: LineCounter }>();
 /** Deepest accepted nesting; the deepest key of a configuration is at 8. Stops a stack overflow by `[[[[...`. */
-const depthMax = bounds.yamlDepth;
+const depthMax = 32;
 
 /**
  * Whether the parser, which calls itself at each level, might come near the end of its stack: there a process can end at once, since the

@@ -324,7 +324,6 @@ export const preset = strict('a preset', {
     }),
     'parameters',
   ).optional(),
-  limits: limits.prefault({}),
   allow: rules.default([]),
   deny: rules.default([]),
   tests: strict('the tests of a preset', {

@@ -40,7 +40,6 @@ import {
   word,
 } from './schema-parts.js';
 import { sinkSchema } from './sinks.js';
-import { stampsSchema } from './stamps.js';
 
 const namespace = section('a namespace', {
   prefix: z
@@ -132,7 +131,9 @@ const backend = section(
     connections: count(1, 1000).prefault(bounds.upstreamsPerBackend).describe('upstreams at most'),
     idle: count(0, 1000)
       .optional()
-      .describe('upstreams that are kept open; default 1; 0: none, and the backend is not probed'),
+      .describe(
+        'upstreams that are kept open; default 1; 0: each is closed after its command, and the backend is not probed',
+      ),
     idle_timeout: timer(asWritten.upstreamIdleMs).describe(
       'an idle upstream beyond `idle` is closed after this time',
     ),
@@ -268,7 +269,6 @@ const audit = section('the audit settings', {
     .max(bounds.shipReceivers, { error: `must hold at most ${bounds.shipReceivers} receivers` })
     .default([])
     .describe('receivers of every record'),
-  stamps: stampsSchema.optional(),
 });
 
 /** All segments together: bytes, or a share of the file system (above 0, at most 1). */
@@ -285,46 +285,18 @@ function mailAddress(example: string) {
   });
 }
 
-const noticeMail = section(
-  'a mail',
-  {
-    to: z
-      .union(
-        [
-          z.literal('owner'),
-          listOf(mailAddress('leads@example.com'), 'addresses, as [leads@example.com]')
-            .min(1, { error: 'must hold at least one address' })
-            .max(20, { error: 'must hold at most 20 addresses; use a list of your mail server' }),
-        ],
-        { error: 'must be owner, or a list of addresses, as [leads@example.com]' },
-      )
-      .describe('addresses that get it; `owner`: each mailbox user whose mailbox was used under a grant'),
-    from: mailAddress('dovegate@gate1.example.com').describe('address that it comes from'),
-    server: hostAndPort('HOST:PORT, as localhost:25', 'must be HOST:PORT or [IPV6]:PORT, as localhost:25')
-      .prefault('localhost:25')
-      .describe(
-        '`HOST:PORT` of the mail server; beyond loopback STARTTLS with a verified certificate is required',
-      ),
-    digest: as(
-      'digestMs',
-      matching(/^(?:[01]\d|2[0-3]):[0-5]\d$/, 'must be a time of the day in UTC, in quotes, as "07:00"')
-        .transform((written) => Number(written.slice(0, 2)) * 3_600_000 + Number(written.slice(3)) * 60_000)
-        .prefault('07:00'),
-    ).describe('`to: owner` only: time of the day (UTC) of the mails, at most one a day for each owner'),
-    domain: matching(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'must be a domain, as example.com')
-      .optional()
-      .describe('`to: owner` only: domain of mailbox users without one; default: they get no mail'),
-    except: userPatterns('["shared-*@example.com"]')
-      .default([])
-      .describe('`to: owner` only: patterns on mailbox users that get no mail'),
-  },
-  undefined,
-  {
-    'no-effect': {
-      'digest domain except: has no effect without to: owner': ({ to }) => to !== 'owner',
-    },
-  },
-);
+const noticeMail = section('a mail', {
+  to: listOf(mailAddress('leads@example.com'), 'addresses, as [leads@example.com]')
+    .min(1, { error: 'must hold at least one address' })
+    .max(20, { error: 'must hold at most 20 addresses; use a list of your mail server' })
+    .describe('addresses that get it'),
+  from: mailAddress('dovegate@gate1.example.com').describe('address that it comes from'),
+  server: hostAndPort('HOST:PORT, as localhost:25', 'must be HOST:PORT or [IPV6]:PORT, as localhost:25')
+    .prefault('localhost:25')
+    .describe(
+      '`HOST:PORT` of the mail server; beyond loopback STARTTLS with a verified certificate is required',
+    ),
+});
 
 function webhookOf(written: string): URL | string {
   const url = urlOf(written, 'https://chat.example.com/hooks/x', 'use secret_file');
@@ -381,8 +353,6 @@ const noticeReceiver = section(
       'webhook: what stands behind # in a URL is never sent; take it out': ({ webhook }) =>
         webhook?.hash !== '',
       'ca: has no effect: the URL is http:': ({ webhook }) => webhook?.protocol === 'http:',
-      'events: has no effect with to: owner, which tells of what was done under grants': ({ mail }) =>
-        mail?.to === 'owner',
       'ca: has no effect: a mail server of this machine is asked without TLS': ({ mail }) =>
         mail !== undefined && isOfThisMachine(mail.server.host),
     },
@@ -531,21 +501,6 @@ export const configurationSchema = section('a configuration', {
   }).prefault({}),
 });
 
-/** client.yaml, the file of the drop-in doveadm. `address` is not looked at here. */
-export const clientSchema = section('the settings of a client', {
-  socket: file('the path of a socket').optional(),
-  address: text('HOST:PORT').optional(),
-  tls: oneOf(['starttls', 'implicit', 'off']).prefault('starttls'),
-  ca: as('caFile', file('a PEM file of authorities').optional()),
-  server_name: text('a name').optional(),
-  account: text('a name').optional(),
-  password_file: file('a file with a password').optional(),
-  certificate: as('certificateFile', file('a PEM file').optional()),
-  key: as('keyFile', file('a PEM file').optional()),
-}).refine(({ socket, address: other }) => socket === undefined || other === undefined, {
-  error: 'has both a socket and an address; take one out',
-});
-
 /** A configuration, and its parts, as the schema gives them: nothing is checked against anything else yet. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
 export type RawMailUsers = RawConfiguration['mailUsers'];
@@ -554,24 +509,3 @@ export type RawNamespace = z.infer<typeof namespace>;
 export type RawRoute = z.infer<typeof route>;
 export type RawAudit = z.infer<typeof audit>;
 export type RawNoticeReceiver = z.infer<typeof noticeReceiver>;
-export type RawClient = z.infer<typeof clientSchema>;
-
-/** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */
-export function describedSchema() {
-  return z.toJSONSchema(configurationSchema, { io: 'input', target: 'draft-7', reused: 'inline' });
-}
-
-/** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
-export function formatJsonSchema(): string {
-  const schema: object = JSON.parse(JSON.stringify(describedSchema()), forEditors);
-  return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
-}
-
-/** A default in the file of an editor would be written into configurations, and stay there when it changes. */
-function forEditors(_key: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const written: { default?: unknown; description?: string; form?: string } = { ...value };
-  const { default: _, description, form, ...rest } = written;
-  const lines = [description, form].filter((each) => each !== undefined);
-  return lines.length === 0 ? rest : { ...rest, description: lines.join('; ') };
-}

@@ -209,7 +209,7 @@ export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'> {
 }
 
 /** A receiver of notices, of the process that ships. */
-export type NoticeSettings = WebhookSettings | MailSettings | OwnerMailSettings;
+export type NoticeSettings = WebhookSettings | MailSettings;
 export const isNoticeSettings = predicateOf<NoticeSettings>();
 
 interface AnyNoticeSettings extends Pick<RawNoticeReceiver, 'caFile' | 'events'> {
@@ -226,17 +226,6 @@ export interface MailSettings extends AnyNoticeSettings, HostAndPort {
   readonly kind: 'mail';
   readonly to: readonly string[];
   readonly from: string;
-}
-
-/** Mails to the owners of mailboxes, at a time of the day. */
-export interface OwnerMailSettings extends Pick<RawNoticeReceiver, 'caFile'>, HostAndPort {
-  readonly kind: 'owners';
-  readonly name: string;
-  readonly from: string;
-  /** After midnight, UTC. */
-  readonly digestMs: number;
-  readonly domain?: string;
-  readonly except: readonly string[];
 }
 
 /** For assessing command lines without a daemon. `series`: replaces that of all backends. */

@@ -1,5 +1,6 @@
 // The receivers of `audit.ship`: syslog receivers, streams of NATS, collectors of OpenTelemetry, and files. Each kind is declared here: its
 // keys, its settings, its files, the library that it needs; its carrier is in adapters/shipping, and ship/receivers.ts joins the two.
+
 import type * as z from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { predicateOf } from '../../kinds/kinds.js';
@@ -151,7 +152,6 @@ function isNot(kind: (typeof kinds)[number]) {
 type RawSink = z.infer<typeof sinkSchema>;
 
 export type SinkSettings = SyslogSinkSettings | NatsSinkSettings | OtlpSinkSettings | FileSinkSettings;
-type SinkKind = SinkSettings['kind'];
 export const isSinkOf = predicateOf<SinkSettings>();
 
 /** `name`: `HOST:PORT` (of the first server), or the path of a file, as in logs, metrics and the file of its position. */
@@ -183,52 +183,6 @@ export interface OtlpSinkSettings extends AnySinkSettings {
 export interface FileSinkSettings extends AnySinkSettings {
   readonly kind: 'file';
   readonly path: string;
-}
-
-/** The optional package that a kind needs, and its name for people. */
-const libraries: Readonly<
-  Record<SinkKind, { readonly name: string; readonly package: '@nats-io/transport-node' } | undefined>
-> = {
-  syslog: undefined,
-  nats: { name: 'NATS', package: '@nats-io/transport-node' },
-  otlp: undefined,
-  file: undefined,
-};
-
-export function sinkLibraryOf({ kind }: SinkSettings) {
-  return libraries[kind];
-}
-
-/** Its files, by the key that names each. */
-export function sinkFilesOf(
-  sink: SinkSettings,
-): readonly (readonly [key: string, file: string | undefined])[] {
-  return [
-    ['ca', sink.caFile],
-    ['certificate', sink.client?.certificateFile],
-    ['key', sink.client?.keyFile],
-    ...ownFilesOf(sink),
-  ];
-}
-
-function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
-  switch (sink.kind) {
-    case 'syslog':
-    // The file of a receiver is written, not read.
-    case 'file':
-      return [];
-    case 'otlp':
-      return [['headers_file', sink.headersFile]];
-    case 'nats':
-      return [
-        ['credentials', sink.credentialsFile],
-        ...sink.verifiers
-          .filter((verifier) => !publicKeyText.test(verifier))
-          .map((path) => ['verifiers', path] as const),
-      ];
-    default:
-      return sink satisfies never;
-  }
 }
 
 /** `cursor` is at the list. `own`: directories of the daemon with the keys that name them: a file that grows there would damage them. */

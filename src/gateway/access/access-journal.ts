@@ -90,7 +90,8 @@ export class AccessJournal {
       const endMs = parseTime(record.until ?? '');
       // By the clock of now: the record of a step since then is already in the journal.
       const until = endMs === undefined ? {} : { until: formatTime(endMs + offsetMs - before) };
-      this.appendEnd({ ...record, ...until, time });
+      const at = record.at ?? formatTime(record.time + offsetMs - before);
+      this.appendEnd({ ...record, ...until, time, at });
     }
   }
 

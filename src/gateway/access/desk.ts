@@ -7,6 +7,8 @@ import { bounds } from '../../bounds/bounds.js';
 import type { AccessItem } from '../../domain/admin/page/access.js';
 import { describeRule } from '../../domain/judging/answers/rights.js';
 import type { GrantsAtHand, GrantTerms } from '../../domain/judging/policy/grant.js';
+import { heldNames } from '../../domain/judging/policy/hold.js';
+import { type Lockable, mayName } from '../../domain/judging/policy/lock.js';
 import type { Policy, RequestRule } from '../../domain/judging/policy/policy.js';
 import type { DecisionCode } from '../../domain/language/codes/decisions.js';
 import { commandsNamed } from '../../domain/language/commands/catalog.js';
@@ -52,6 +54,7 @@ import { Persons } from '../../domain/people/identity/person.js';
 import {
   AccessBook,
   type AccessEntry,
+  accessTermsOf,
   isBound,
   LastEnds,
   whyNotWhole,
@@ -347,8 +350,6 @@ export class AccessDesk {
     if ('kind' in early) return early;
     const { rights } = this;
     const why = await this.#live.get(id)?.whyLookAgain(asker.principal, early.requested, count);
-    // A reload may have taken the right to approve.
-    if (this.rights !== rights) return reloaded();
     const tooMany = this.#whyTooMany(early) ?? why;
     if (tooMany !== undefined) return refused('access-changed', tooMany);
     return this.#inTurn(rights, async () => {
@@ -381,11 +382,12 @@ export class AccessDesk {
     if (unsure !== undefined) return unsure;
     const why = this.#whyNoApproval(asker, entry);
     if (why !== undefined) return denied(why);
-    const { duration_ms: forMs = 0, uses } = entry.requested;
+    const { for_ms: forMs, uses, asked_for: cut } = accessTermsOf(entry, this.#counting(entry));
+    const what = cut === undefined ? 'it asks for' : 'by the approvals so far it gives';
     if (shorter.forMs !== undefined && shorter.forMs > forMs)
-      return invalid(`it asks for ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
+      return invalid(`${what} ${formatDuration(forMs)}; an approval may shorten it, never prolong it`);
     if (shorter.uses !== undefined && uses !== undefined && shorter.uses > uses)
-      return invalid(`it asks for ${uses} uses; an approval may allow fewer, never more`);
+      return invalid(`${what} ${uses} uses; an approval may allow fewer, never more`);
     return entry;
   }
 
@@ -598,8 +600,7 @@ export class AccessDesk {
       return fault;
     }
     // Meanwhile it was revoked, or its rule went away: the record of that end follows.
-    if (this.#book.find(id) !== entry || this.#ruleOf(entry) === undefined)
-      return refused('access-changed', 'it was ended meanwhile');
+    if (this.#book.find(id) !== entry) return refused('access-changed', 'it was ended meanwhile');
     // Meanwhile somebody was locked, or a reload took the right to approve.
     const stillCount = this.#counting({ ...entry, approvals: [...entry.approvals, ...more] }).length;
     if (granted !== undefined && (stillCount < needed || this.#whyLocked(asker) !== undefined)) {
@@ -729,7 +730,23 @@ export class AccessDesk {
       may,
       whyNot: isDecider ? whyNot : undefined,
       matches,
+      locked: isDecider || isMine ? this.#stopsOf(entry, asker.policy) : [],
     });
+  }
+
+  /** In sentences, what would stop it whatever is approved. `policy`: of whom reads them. */
+  #stopsOf({ requested, ended }: AccessEntry, policy: Lockable['policy']): readonly string[] {
+    if (this.locks.size === 0 || ended !== undefined) return [];
+    const { identities = [], users = [] } = requested;
+    const ofRequester = this.locks.on({ human: { identities } });
+    return [
+      ...(ofRequester === undefined ? [] : [this.locks.sentence(ofRequester)]),
+      ...this.locks.entries
+        .filter(
+          (lock) => lock.locked.user !== undefined && users.some((user) => heldNames(lock).matches(user)),
+        )
+        .map((lock) => this.locks.sentence({ lock, isNamed: mayName(policy, lock) })),
+    ];
   }
 
   #shown(entry: AccessEntry, view: Omit<AccessView, 'approvals' | 'content' | 'rule'>): AccessItem {
@@ -768,4 +785,4 @@ function countedLast({ approvals, requested }: AccessEntry): number | undefined 
 
 const ruleGone = 'its rule is gone or was changed';
 
-const unseen = { isMine: false, seesPlace: true, may: [], matches: undefined } as const;
+const unseen = { isMine: false, seesPlace: true, may: [], matches: undefined, locked: [] } as const;

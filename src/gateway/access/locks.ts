@@ -5,7 +5,8 @@
 import { bounds } from '../../bounds/bounds.js';
 import { type Lockable, mayName, stopOn } from '../../domain/judging/policy/lock.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
-import { sentenceOf } from '../../domain/language/codes/codes.js';
+import { lockTarget } from '../../domain/language/codes/lock-target.js';
+import { lockSaying, lockSentence, type ShownLock } from '../../domain/language/codes/locks.js';
 import { openNames } from '../../domain/people/identity/human.js';
 import { isPerson } from '../../domain/people/identity/origin.js';
 import { folded, Persons } from '../../domain/people/identity/person.js';
@@ -14,8 +15,6 @@ import {
   isHold,
   LockBook,
   type LockEntry,
-  lockTarget,
-  type ShownLock,
   whyTooLong,
 } from '../../domain/records/audit/lock-book.js';
 import { type AuditRecord, formatTime, type LockRecord } from '../../domain/records/audit/record.js';
@@ -41,6 +40,9 @@ type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason' | 'identitie
 /** Undefined: it is on disk; a text: why not. */
 type Recorded = Promise<string | undefined>;
 
+/** Smaller steps of the wall clock are not recorded either. */
+const endDoubtMs = 1000;
+
 interface LocksParts {
   readonly clock: Clock;
   readonly journal: AccessJournal;
@@ -57,8 +59,11 @@ export class Locks {
   readonly #book = new LockBook();
   /** When each ends, by the monotonic clock. */
   readonly #endsMs = new Map<string, number>();
+  /** By the wall clock, as it was told last, where that is not as recorded. */
+  readonly #toldEndsMs = new Map<string, number>();
   /** The same of who asked to lift a hold. */
   readonly #asksEndMs = new Map<string, number>();
+  #lastLift: Promise<unknown> = Promise.resolve();
 
   /** `records`: as a start found them in the journal, each with the time at which it was read: by that clock it has its end. */
   constructor(parts: LocksParts, records: readonly AuditRecord[]) {
@@ -77,63 +82,54 @@ export class Locks {
     return this.#book.size;
   }
 
-  /** In force, the oldest first. */
+  /** In force, the oldest first; `asked` where it counts: not too long ago, by nobody who is locked now. */
   get entries(): readonly LockEntry[] {
-    const inForce = [...this.#book.entries].filter((lock) => this.#leftMs(lock) > 0);
-    return inForce.map((lock) =>
-      this.#leftMs(lock, this.#asksEndMs) > 0 ? lock : { ...lock, asked: undefined },
-    );
+    return this.#inForce.map((lock) => {
+      const { identities = [] } = lock.asked?.record ?? {};
+      const counts =
+        this.#leftMs(lock, this.#asksEndMs) > 0 && this.on({ human: { identities } }) === undefined;
+      return counts ? lock : { ...lock, asked: undefined };
+    });
+  }
+
+  /** Also those whose time is over, until the next look. */
+  get all(): readonly LockEntry[] {
+    return [...this.#book.entries];
+  }
+
+  get #inForce(): readonly LockEntry[] {
+    return this.all.filter((lock) => this.#leftMs(lock) > 0);
   }
 
   on(what: Lockable): Stop | undefined {
-    return this.size === 0 ? undefined : stopOn(this.entries, what, this.persons);
+    return this.size === 0 ? undefined : stopOn(this.#inForce, what, this.persons);
   }
 
   endingOn(what: Lockable): LockedEnding | undefined {
     const stop = this.on(what);
-    return stop && { kind: 'locked', lock: stop.lock.id, isNamed: stop.isNamed, ...this.#saying(stop) };
+    if (stop === undefined) return undefined;
+    const { lock, isNamed, hold } = stop;
+    return { kind: 'locked', lock: lock.id, isNamed, ...lockSaying(this.shown(lock), isNamed, hold) };
   }
 
   /** `carol is locked by root until 2026-11-20T10:00:00.000Z: her laptop was stolen`. */
-  sentence(stop: Stop): string {
-    const { code, values } = this.#saying(stop);
-    return sentenceOf(code, values);
+  sentence({ lock, isNamed, hold }: Stop): string {
+    return lockSentence(this.shown(lock), isNamed, hold);
   }
 
   /** The holds of users whom a policy lets name, in sentences. */
   heldFor(policy: Pick<Policy, 'users' | 'except'>): string[] {
     return this.entries.flatMap((lock) => {
       const isNamed = mayName(policy, lock);
-      const why = 'what could destroy, hide, move or change its mail is refused';
-      return isHold(lock) && isNamed ? [this.sentence({ lock, isNamed, hold: { lock, isNamed, why } })] : [];
+      return isHold(lock) && isNamed ? [this.sentence({ lock, isNamed })] : [];
     });
-  }
-
-  #saying({ lock, hold, isNamed }: Stop): Pick<LockedEnding, 'code' | 'values'> {
-    const { id, target, by, since, until = '', reason } = this.shown(lock);
-    const name = target.replace(':', ' ');
-    if (lock.isUnread) return { code: 'lock-unread', values: { lock: id } };
-    // Whose mailbox it is and why stays with those who may name the user.
-    const noun = hold === undefined ? 'lock' : 'hold';
-    const hidden = { target: 'a mailbox', reason: `that of ${noun} ${id}` };
-    const about = isNamed ? { target: name, reason } : hidden;
-    if (hold === undefined) return { code: 'locked', values: { ...about, by, until } };
-    const values = {
-      ...about,
-      by,
-      since,
-      get why() {
-        return hold.why;
-      },
-    };
-    return { code: 'held', values };
   }
 
   shown(lock: LockEntry): ShownLock {
     const { id, locked, asked } = lock;
     const { by = '', reason = '', time } = locked;
     const nowMs = this.#parts.clock.wallMs();
-    const until = endText(nowMs + this.#leftMs(lock));
+    const until = endText(this.#endOf(lock));
     const { isUnread } = lock;
     const askedUntil = formatTime(nowMs + this.#leftMs(lock, this.#asksEndMs));
     const doubt = doubtOf(lock);
@@ -149,6 +145,15 @@ export class Locks {
       ...(doubt !== undefined && { doubt }),
       ...(isUnread && { isUnread }),
     };
+  }
+
+  /** Stays the same to the millisecond unless a step of the clock moves it: the two clocks differ by fractions of one. */
+  #endOf(lock: LockEntry): number {
+    const endMs = this.#parts.clock.wallMs() + this.#leftMs(lock);
+    const known = this.#toldEndsMs.get(lock.id) ?? lock.untilMs;
+    if (Math.abs(endMs - known) < endDoubtMs) return known;
+    this.#toldEndsMs.set(lock.id, endMs);
+    return endMs;
   }
 
   /** In force when this returns, where fewer than `most` are. `count`: of what it ended. */
@@ -181,24 +186,38 @@ export class Locks {
     return { lock, count, recorded: journal.recordEnd({ ...record, count }) };
   }
 
-  /** One whose records the journal lost or cannot read, with its time again. False: it is there. */
-  restore(locked: LockRecord): boolean {
+  /** At a start: this in place of what the journal says of it, with its time again, or until later as that says. False: it has no place. */
+  restore({ until: _until, duration_ms, ...locked }: LockRecord): boolean {
     const { clock, journal, onMade } = this.#parts;
-    const { lock: id = '', duration_ms: forMs } = locked;
+    const { lock: id = '' } = locked;
     const known = this.#book.find(id);
-    if (known !== undefined && known.isUnread !== true) return false;
+    const leftMs = known === undefined || known.isUnread === true ? 0 : Math.ceil(this.#leftMs(known));
+    const mostMs = Math.max(duration_ms ?? Number.POSITIVE_INFINITY, leftMs);
+    const forMs = Number.isFinite(mostMs) ? Math.min(mostMs, bounds.holdMs) : undefined;
     const time = clock.wallMs();
-    const record = { ...locked, time, ...(forMs !== undefined && { until: formatTime(time + forMs) }) };
+    const end = forMs === undefined ? {} : { duration_ms: forMs, until: formatTime(time + forMs) };
+    const record = { ...locked, time, ...end };
     this.#book.follow(record);
     const lock = this.#book.find(id);
     if (lock === undefined || lock.isUnread === true) return false;
     this.#endsMs.set(id, clock.now() + (forMs ?? Number.POSITIVE_INFINITY));
+    this.#toldEndsMs.delete(id);
     onMade();
     journal.appendEnd(record);
     return true;
   }
 
-  /** More is known of who or what it is for. */
+  /** At a start: it stops nobody any more, as others need its place. */
+  drop(lock: LockEntry): void {
+    const record = this.#recordOf(lock, 'expired', {});
+    this.#forget(record);
+    this.#parts.journal.appendEnd({
+      ...record,
+      text: 'no signature covers it, and locks in `state` need its place',
+    });
+  }
+
+  /** More is known of who or what it is for. Whoever awaits something before it reads the entry again. */
   learn({ id }: LockEntry, more: Pick<AuditRecord, 'users' | 'identities'>): void {
     const lock = this.#book.find(id);
     if (lock === undefined) return;
@@ -206,17 +225,47 @@ export class Locks {
     const record = { ...lock.locked, ...more, ...(until !== undefined && { until }) };
     this.#book.follow(record);
     this.onChanged();
-    this.#parts.journal.appendEnd({ ...record, time: this.#parts.clock.wallMs() });
+    this.#again(record, this.#parts.clock.wallMs());
   }
 
-  async lift(lock: LockEntry, lift: LockLift): Recorded {
+  /**
+   * One after the other. `whyNot` is asked before the record is written, and again right before the lift takes effect. Returns its answer,
+   * or as a text why it cannot be recorded; undefined: it is lifted.
+   */
+  lift<No extends { readonly text: string }>(
+    { id }: LockEntry,
+    lift: LockLift,
+    whyNot: () => No | undefined,
+  ): Promise<No | string | undefined> {
     const { journal } = this.#parts;
-    const record = this.#recordOf(lock, 'unlocked', lift);
-    const why = await journal.record([record]);
-    if (why === undefined) this.#forget(record);
-    // The record of the lift may be on disk all the same.
-    else journal.appendEnd({ ...lock.locked, time: record.time, until: this.shown(lock).until });
-    return why;
+    const step = async (): Promise<No | string | undefined> => {
+      const early = whyNot();
+      const lock = this.#book.find(id);
+      if (early !== undefined || lock === undefined) return early;
+      const record = this.#recordOf(lock, 'unlocked', lift);
+      const why = (await journal.record([record])) ?? whyNot();
+      if (why === undefined) this.#forget(record);
+      else this.#recordAgain(id, `not lifted: ${typeof why === 'string' ? why : why.text}`);
+      return why;
+    };
+    const next = this.#lastLift.then(step);
+    this.#lastLift = next.catch(() => undefined);
+    return next;
+  }
+
+  /** The record of a lift that takes no effect is on disk, or may be. */
+  #recordAgain(id: string, text: string): void {
+    const lock = this.entries.find((each) => each.id === id);
+    if (lock === undefined) return;
+    const time = this.#parts.clock.wallMs();
+    const { until, asked_until } = this.shown(lock);
+    this.#again({ ...lock.locked, until, text }, time);
+    if (lock.asked !== undefined) this.#again({ ...lock.asked.record, until: asked_until }, time);
+  }
+
+  /** It stays locked since it was. */
+  #again(record: LockRecord, time: number): void {
+    this.#parts.journal.appendEnd({ ...record, time, at: formatTime(record.time) });
   }
 
   /** The first of the two who lift a hold. */
@@ -237,7 +286,7 @@ export class Locks {
 
   /**
    * The persons of another configuration. Who is locked keeps every word of before, and gets those of now: only a lift frees. Returns, in
-   * sentences, who stays locked by words that `persons` has no more.
+   * sentences, who stays locked by words that `persons` has no more, and who is locked by words that it gives to somebody.
    */
   turnTo(next: Persons): readonly string[] {
     const before = this.persons;
@@ -254,16 +303,24 @@ export class Locks {
       const all = [...new Set([...identities, ...was, ...now])].slice(0, bounds.lockWords);
       if (all.length > identities.length) this.learn(lock, { identities: all });
       const { id, target } = this.shown(lock);
+      const got = [...new Set(now)].filter((word) => !was.includes(word) && !identities.includes(word));
       const lost = [...new Set(was)].filter((word) => !now.includes(word));
       const [stays, free] = [true, false].map((isKept) =>
         lost.filter((word) => all.includes(word) === isKept),
       );
+      const frees = `only dovegate unlock ${id} frees`;
+      const gone = 'which `persons` has no more';
       return [
-        ...someOf(stays, `${target} stays locked with`, `only dovegate unlock ${id} frees`),
+        ...someOf(stays, `${target} stays locked with`, `${gone}; ${frees}`),
         ...someOf(
           free,
           `${target} is not locked any more with`,
-          'its lock had no room for them: lock them again',
+          `${gone}; its lock had no room for them: lock them again`,
+        ),
+        ...someOf(
+          got.toSorted((one, other) => Number(isPerson(other)) - Number(isPerson(one))),
+          `the lock of ${target} stops now also`,
+          `to whom \`persons\` gives what is locked; ${frees}`,
         ),
       ];
     });
@@ -310,16 +367,16 @@ export class Locks {
 
   #forget(record: LockRecord): void {
     this.#book.follow(record);
-    for (const ends of [this.#endsMs, this.#asksEndMs]) ends.delete(record.lock ?? '');
+    for (const ends of [this.#endsMs, this.#asksEndMs, this.#toldEndsMs]) ends.delete(record.lock ?? '');
     this.onChanged();
   }
 }
 
-/** A sentence about words that `persons` has no more; none where there are none. */
+/** A sentence about words that `persons` had or has; none where there are none. */
 function someOf(words: readonly string[] = [], what: string, then: string): readonly string[] {
   if (words.length === 0) return [];
   const more = words.length > 8 ? ` and ${words.length - 8} more` : '';
-  return [`${what} ${words.slice(0, 8).join(', ')}${more}, which \`persons\` has no more; ${then}`];
+  return [`${what} ${words.slice(0, 8).join(', ')}${more}, ${then}`];
 }
 
 function doubtOf(lock: LockEntry): string | undefined {

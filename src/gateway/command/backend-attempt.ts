@@ -2,7 +2,6 @@
 // that, sends, relays. A script. Nothing is sent before the admission is safe. Anything unexpected closes the upstream. The progress is
 // known even if the attempt breaks off.
 
-import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
 import { type Waiting, WaitTimeout } from '../../concurrency/limits.js';
 import type { Judged } from '../../domain/judging/policy/judge.js';
@@ -239,9 +238,10 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     const repeated = context.overdue.refusal({ judgement, text: input?.textDigest }, this.origin, id);
     if (repeated !== undefined) return unsent(repeated);
     const command = this.#outgoing(upstream.server);
-    if (!this.#target.expect(judgement)) {
-      const reason = 'nobody knows the columns of this reply';
-      return unsent({ kind: 'unroutable', reason });
+    const isUnknown = judgement.wantsUsernameCell && command.prefixed === undefined;
+    if (isUnknown || !this.#target.expect(judgement, upstream.server)) {
+      const who = upstream.server.isBeyond ? `backend ${this.backend} is newer than this dovegate, so ` : '';
+      return unsent({ kind: 'unroutable', reason: `${who}nobody knows the columns of this reply` });
     }
     const { names, subject } = session;
     const { deadlineMs, replyIdleMs, clientStallMs, logLinesMax } = context.limits;
@@ -342,7 +342,7 @@ export function outgoingCommand(
     debug: line.debug && mayDebug,
     verbose: line.verbose,
     isLast: attempt.command.scope === 'server',
-    prefixed: wantsUsernameCell ? replyRows(attempt.parsed) : undefined,
+    prefixed: wantsUsernameCell ? replyRows(attempt.parsed, { server }) : undefined,
     writtenUser: written,
     // Never 0, which is an error to a server that checks it; with 1 the backend does not forward the command either.
     proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
@@ -458,7 +458,7 @@ function answerAfterSearch(): WireFault {
 }
 
 /** The kept start of a search's reply: longer than a user's name, a GUID and a UID. */
-const headBytesMax = bounds.searchHeadBytes;
+const headBytesMax = 512;
 
 /**
  * Sends the search, counts the cells of its reply and returns the first ones. The upstream is closed if the search exceeds the deadline of

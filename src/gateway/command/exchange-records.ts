@@ -40,6 +40,7 @@ import {
 import {
   appendFirst,
   appendQuietly,
+  countedNamesMax,
   type FloodSource,
   type FloodWatch,
   isLost,
@@ -322,6 +323,7 @@ export function endedOf(facts: CompletionFacts, isTold: boolean, shadow?: Outcom
     error: verdict.error,
     text: saidOf(facts).sentence,
     isQuoting: verdict.isQuoting === true,
+    lock: verdict.lock,
     isSent: facts.isSent,
     bytesIn: facts.count?.bytesIn ?? 0,
     bytesOut,
@@ -462,10 +464,18 @@ export class ExchangeRecords {
     if (this.#state === 'open') {
       if (!hadUpstream) this.room = 'brief';
       const kind = denials.has(judgeEnding(ending).outcome) ? 'refused' : 'unsent';
-      if (hadUpstream || this.#parts.floods.admit(kind, source)) this.admitQuietly();
+      if (hadUpstream || this.#parts.floods.admit(kind, this.#counted(source))) this.admitQuietly();
       else this.#state = 'counted';
     }
     return this.#state !== 'counted';
+  }
+
+  /** What a count has to say of it, as its records would have. */
+  #counted(source: FloodSource): FloodSource {
+    const { command = '', user = '', users = [] } = this.admission;
+    if (!('origin' in source) || users.length > countedNamesMax) return source;
+    const { origin, principal } = source;
+    return { origin, principal, commands: [command], users: user === '' ? users : [user, ...users] };
   }
 
   logged(facts: LogFacts, lines: number): void {

@@ -2,7 +2,6 @@
 // before the admission is safe. No client bytes are forwarded, the line is encoded again. Every admission gets one completion. A reply that
 // was cut never looks whole, so the session is closed if the end of a reply could not be marked.
 
-import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import { canLine } from '../../domain/judging/answers/explanation.js';
 import { readsContent } from '../../domain/judging/policy/attempt.js';
@@ -508,7 +507,7 @@ function isLiftable(judgement: Judgement): boolean {
  * Whether a command needs a process of the server on which nothing ran. A server command does, and one that amounts to root: a process of
  * Dovecot 2.3 gives its rights up for its first user, and then `sync` cannot look its user up (measured on 2.3.13).
  */
-const unreadBytesMax = bounds.unreadBytes;
+const unreadBytesMax = 16 * 1024;
 
 /** Their sentences say by themselves what to do. */
 const saysWhatToDo: ReadonlySet<DecisionCode> = new Set([

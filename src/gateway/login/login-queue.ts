@@ -17,7 +17,7 @@ export interface LoginSource {
 
 const knownMs = 60 * 60_000;
 const guessedMs = 60_000;
-const sourcesMax = bounds.loginNetworks;
+const sourcesMax = 8192;
 
 export const failureLimits = {
   burst: bounds.loginFailures,

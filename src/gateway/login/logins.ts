@@ -2,7 +2,6 @@
 // nor its time shows whether an account exists. A password is wiped after its check. A valid key never waits, because its check is cheap
 // and it cannot be guessed.
 
-import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
 import { pause } from '../../concurrency/waiting.js';
 import {
@@ -99,7 +98,7 @@ export type CertificateOwner =
 
 export const isCertificateOwner = predicateOf<CertificateOwner>();
 
-const nameMax = bounds.loginNameChars;
+const nameMax = 128;
 
 export class Logins {
   readonly #listener: string;
@@ -257,10 +256,10 @@ interface Remembered {
   misses: number;
 }
 
-const holdsMs = bounds.loginRememberedMs;
+const holdsMs = 300_000;
 /** Of one account from one place. Guesses that are checked are three hundred in that time, once the tokens of their network are used up. */
-const missesMax = bounds.loginMisses;
-const loginsMax = bounds.loginsRemembered;
+const missesMax = 1024;
+const loginsMax = 4096;
 
 /**
  * Successful logins of the last minutes, as digests under a key of the process: the same password from the same network costs no second

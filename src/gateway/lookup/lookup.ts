@@ -50,16 +50,16 @@ export interface LookupOptions {
 
 export const lookupLimits: LookupLimits = {
   lineBytesMax: bounds.lookupLineBytes,
-  fieldsMax: bounds.lookupFields,
+  fieldsMax: 256,
   greetingTimeoutMs: bounds.lookupGreetingMs,
   lingerMs: 5_000,
-  lateMax: bounds.lookupLate,
+  lateMax: 64,
   questionTimeoutMs: bounds.lookupMs,
   queueMax: bounds.lookupQueue,
-  inFlightMax: bounds.lookupInFlight,
+  inFlightMax: 64,
   foundTtlMs: 10_000,
   notFoundTtlMs: 2_000,
-  rememberedMax: bounds.lookupsRemembered,
+  rememberedMax: 10_000,
   rememberedBytesMax: bounds.lookupBytes,
 };
 
@@ -67,7 +67,7 @@ export const lookupLimits: LookupLimits = {
 const maxLifetimeMs = 180_000;
 /** Pause between two dials after a failure: the first, and the longest. */
 const redialMs = 100;
-const redialMaxMs = 5_000;
+const redialMaxMs = 1_000;
 /** How long a question that crashed the service is not sent. */
 const poisonTtlMs = 30_000;
 

@@ -59,6 +59,8 @@ export interface ExchangeEnded {
   readonly text: string | undefined;
   /** The sentence repeats words of a client or a backend, which not everybody may read. */
   readonly isQuoting: boolean;
+  /** The id of the lock or hold that stopped it. */
+  readonly lock?: string | undefined;
   /** Whether a byte of the command went upstream. */
   readonly isSent: boolean;
   /** Bytes of the reply as the backend sent them, and all bytes sent to the client. */
@@ -75,6 +77,8 @@ export const loginFailures = {
   failed: 'wrong name, password or key',
   crowded: 'too many login attempts at once, so this one was not checked',
   gone: 'login attempt canceled by the client',
+  'in-clear':
+    'a password or key came without TLS, and may be known now: change it, and let that client use TLS (doveadm_port and doveadm_ssl, or https)',
   malformed: 'a login that is malformed, or that this listener does not permit',
   ambiguous: 'a certificate that fits several accounts, so it proves none',
   'tls-failed': 'the TLS handshake failed',
@@ -131,7 +135,7 @@ export type EngineEvent =
   | (EventLine<'upstream-opened'> & { readonly backend: string })
   | (EventLine<'dial-failed'> & { readonly backend: string; readonly type: UpstreamFaultCode })
   | (EventLine<'backend-down'> & { readonly backend: string; readonly type: UpstreamFaultCode })
-  | (EventLine<'backend-up'> & { readonly backend: string; readonly duration_ms: number })
+  | (EventLine<'backend-up' | 'backend-removed'> & { readonly backend: string; readonly duration_ms: number })
   | (EventLine<'audit-failed'> & { readonly text: string })
   | EventLine<
       | 'session-opened'

@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { AuditRecord, RecordRoom } from '../../domain/records/audit/record.js';
+import { countedCommand } from '../../domain/records/audit/stored.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';
@@ -102,13 +103,22 @@ export interface FloodWatch {
 
 /** `principal`: undefined: events of several principals of one origin. */
 export type FloodSource =
-  | { readonly origin: string; readonly principal: string | undefined }
+  | {
+      readonly origin: string;
+      readonly principal: string | undefined;
+      /** All commands, and all users that they name; undefined: not known, or too many. */
+      readonly commands?: readonly string[] | undefined;
+      readonly users?: readonly string[] | undefined;
+    }
   | { readonly network: string; readonly listener: string };
 
 /** The unauthenticated peers of a network at a listener. A character between the two occurs in neither. */
 export function networkKey(network: string, listener: string): string {
   return `${network}\n${listener}`;
 }
+
+/** Commands, and users, that a count names; of more it names none. */
+export const countedNamesMax = 16;
 
 const tellAfterMs = 1000;
 /**
@@ -118,8 +128,8 @@ const tellAfterMs = 1000;
 const gateLimits: FloodLimits = {
   perSecondMax: bounds.floodPerSecond,
   burstMax: bounds.floodPerSecond,
-  sourcesMax: bounds.floodSources,
-  namedMax: bounds.floodNamed,
+  sourcesMax: 4096,
+  namedMax: 16,
 };
 /** Of commands of a known requester: a burst of them is mostly one script, whose records are wanted. */
 const commandLimits: FloodLimits = { ...gateLimits, burstMax: bounds.floodBurst };
@@ -181,7 +191,7 @@ export function createFloodWatch(parts: {
       for (const { source, count } of gates[action].takeSwallowed(nowMs)) {
         const from = recordedSource(source);
         const record = { time: clock.wallMs(), event: 'limit', ...from, action, count } as const;
-        appendQuietly(journal, observe, record);
+        appendQuietly(journal, observe, record, 'brief');
         const { origin, principal = origin, listener, peer } = from;
         // Scripts often make many short sessions; they are counted only for the journal.
         const level = action === 'session' ? 'debug' : 'warn';
@@ -195,15 +205,32 @@ export function createFloodWatch(parts: {
 
 /** Events of one human under several names are counted without a name. */
 function joinSources(one: FloodSource, other: FloodSource): FloodSource {
-  if (!('origin' in one) || !('origin' in other) || one.principal === other.principal) return one;
-  return { origin: one.origin, principal: undefined };
+  if (!('origin' in one) || !('origin' in other)) return one;
+  const principal = one.principal === other.principal ? one.principal : undefined;
+  const commands = joinNames(one.commands, other.commands);
+  const users = joinNames(one.users, other.users);
+  const isSame = principal === one.principal && commands === one.commands && users === one.users;
+  return isSame ? one : { origin: one.origin, principal, commands, users };
+}
+
+function joinNames(
+  one: readonly string[] | undefined,
+  other: readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (one === undefined || other === undefined) return undefined;
+  if (other.every((name) => one.includes(name))) return one;
+  const all = [...new Set([...one, ...other])];
+  return all.length > countedNamesMax ? undefined : all;
 }
 
 function recordedSource(
   source: FloodSource | undefined,
-): Pick<AuditRecord, 'origin' | 'principal' | 'listener' | 'peer'> {
+): Pick<AuditRecord, 'origin' | 'principal' | 'listener' | 'peer' | 'args' | 'users'> {
   if (source === undefined) return {};
-  if ('origin' in source) return { origin: source.origin, principal: source.principal };
+  if ('origin' in source) {
+    const { origin, principal, commands, users } = source;
+    return { origin, principal, args: commands?.map((name) => `${countedCommand}${name}`), users };
+  }
   const { network: address, listener } = source;
   return address === '' ? { listener } : { listener, peer: { address } };
 }
@@ -234,7 +261,7 @@ interface Window<Source> {
 
 /** `slow`: one record and one count a minute, some 4 MB a day of one kind. */
 type Pace = 'usual' | 'slow';
-const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: bounds.shareRefusalMs };
+const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: 60_000 };
 
 /** Counts events above the limit; when the table is full, new sources are counted together, without a name. */
 export class FloodGate<Source> {

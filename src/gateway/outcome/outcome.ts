@@ -244,7 +244,10 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     case 'grant-over':
       return withSentence('denied', 'grant-over', { reason: ending.grant });
     case 'locked':
-      return withSentence('denied', ending.code, ending.values, { lock: ending.lock, isQuoting: true });
+      return withSentence('denied', ending.code, ending.values, {
+        lock: ending.lock,
+        isQuoting: ending.isNamed && ending.values['target']?.startsWith('user ') === true,
+      });
     case 'access':
       return judgeAccess(ending.code, ending.reason);
     case 'unparsable':

@@ -1,8 +1,8 @@
 // The dials of one pool, and the health of its backend that follows from them. Two machines. Health is a circuit breaker: up (closed);
 // pausing and retrying (a dial failed while other upstreams live: only dials wait); down (open: nothing lives, and commands fail at once
-// with the reason); probing (half-open: one handshake decides). A dial is counted from its call to its end, and its end is reported exactly
-// once, unless it was canceled. The end of a command never opens the breaker, only a dial that failed while nothing else lived, or the
-// second new upstream in a row that the backend ended. Health has at most one timer.
+// with the reason, but for one now and then that dials); probing (half-open: one handshake decides). A dial is counted from its call to its
+// end, and its end is reported exactly once, unless it was canceled. The end of a command never opens the breaker, only a dial that failed
+// while nothing else lived, or the second new upstream in a row that the backend ended. Health has at most one timer.
 
 import { bounds } from '../../bounds/bounds.js';
 import { backOffMs } from '../../concurrency/back-off.js';
@@ -32,6 +32,8 @@ export interface Dials {
   readonly isAllowed: boolean;
   /** Begins a dial; its result comes in a later microtask. */
   dial(): void;
+  /** For a command at a backend that is down: dials before the pause is over. False: not now. */
+  dialEarly(): boolean;
   /** The backend ended an idle upstream. */
   lost(upstream: Upstream): void;
   /** Dials where a backend that was down has not been dialled since a reload or a drain. */
@@ -156,6 +158,11 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
       return dialing.size < dialsMax && health.mayDial(isAlone, dialing.size > 0);
     },
     dial,
+    dialEarly() {
+      const mayDial = health.endPause();
+      if (mayDial) dial();
+      return mayDial;
+    },
     lost,
     abort(reason) {
       for (const controller of [...dialing, ...looking]) controller.abort(reason);
@@ -179,6 +186,7 @@ export type HealthState =
       readonly fault: UpstreamFault;
       readonly failures: number;
       readonly timer: Timer;
+      readonly sinceMs: number;
     }
   | { readonly at: 'probing'; readonly fault: UpstreamFault; readonly failures: number };
 
@@ -339,9 +347,22 @@ export class Health {
       this.#become({ at: 'probing', fault, failures });
       retry();
     });
-    this.#become({ at: 'down', fault, failures, timer });
+    this.#become({ at: 'down', fault, failures, timer, sinceMs: clock.now() });
     const text = `backend ${backend} is down: ${message}`;
     if (isNew) observe({ kind: 'backend-down', level: 'error', text, backend, type });
+  }
+
+  /**
+   * Ends the pause of a backend that is down, for a command: after an outage its pauses are long, and it may be back. False: the last dial
+   * was just before, or the backend refused the password, which no restart makes right.
+   */
+  endPause(): boolean {
+    const state = this.#state;
+    if (state.at !== 'down' || state.fault.phase === 'authentication') return false;
+    if (this.#parts.clock.now() - state.sinceMs < this.#parts.limits.redialMs) return false;
+    const { fault, failures } = state;
+    this.#become({ at: 'probing', fault, failures });
+    return true;
   }
 
   leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void {

@@ -12,7 +12,7 @@ export const patienceMs = bounds.sharePatienceMs;
 /** After this waiting time no speed is enough. */
 const patienceMaxMs = bounds.sharePatienceMaxMs;
 /** Every half second the demanded rate doubles. */
-const doublingMs = bounds.rateDoublingMs;
+const doublingMs = 500;
 /** A transfer runs at least so long, so that many waiting principals do not end all that begins. */
 const transferMinMs = bounds.transferMinMs;
 

@@ -1,6 +1,5 @@
 // A lease: an upstream for one exchange. Its request, its refusal, its end, and the speed at which the exchange's client moves bytes.
 
-import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
 import type { CloseReason } from '../../ports/transport.js';
 
@@ -70,9 +69,9 @@ export interface Transfer {
 }
 
 /** The rate is averaged over this time, and at least one byte must move in it. */
-export const paceWindowMs = bounds.paceWindowMs;
+export const paceWindowMs = 10_000;
 /** A shorter window says nothing about the speed. */
-const speedWindowMs = bounds.speedWindowMs;
+const speedWindowMs = 2_000;
 /** After a longer pause between two checks the window starts again. */
 const pauseMsMax = 3_000;
 

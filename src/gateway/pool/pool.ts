@@ -238,7 +238,8 @@ export class Pool implements DialsOwner, WaiterOwner {
   #refusal(asked: LeaseOptions): LeaseRefusal | UpstreamFault | undefined {
     if (this.#mode !== 'serving')
       return new LeaseRefusal(this.#mode === 'drained' ? 'backend-drained' : 'draining');
-    if (this.#dials.health.fault !== undefined) return this.#dials.health.fault;
+    const { fault } = this.#dials.health;
+    if (fault !== undefined && !this.#dials.dialEarly()) return fault;
     return this.#queue.size < this.#options.limits.queue ? undefined : makeRoom(this.#queue, asked);
   }
 
@@ -287,9 +288,9 @@ export class Pool implements DialsOwner, WaiterOwner {
     return true;
   }
 
-  /** Makes it idle; if the backend sent something meanwhile, it is closed. */
+  /** Makes it idle; if the backend sent something meanwhile, it is closed. With `idle: 0` only who waits already gets it. */
   #rest(upstream: Upstream, restMs: number): void {
-    upstream.release(restMs);
+    upstream.release(this.#options.limits.idle === 0 ? 0 : restMs);
     if (upstream.state.at === 'idle') this.#open.setIdle(upstream);
   }
 

@@ -2,7 +2,6 @@
 // two pumps. The client's bytes are forwarded only after the backend's `+`. Neither side is read while the other does not take its bytes.
 // No byte of ours gets into the stream. At the end the upstream and the session are closed.
 
-import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import { Gather } from '../../protocol/lines.js';
 import { parseStatus, type Status } from '../../protocol/reply/reply.js';
@@ -19,7 +18,7 @@ import {
 } from './relay.js';
 
 /** Real first replies have no rows and a status of one code. */
-const firstReplyBytesMax = bounds.duplexReplyBytes;
+const firstReplyBytesMax = 4096;
 
 /**
  * Runs on an upstream on which nothing ran before. `onUp`: gets the number of client bytes sent up. Never rejects; the upstream is closed

@@ -11,6 +11,7 @@ import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
 import { escapeText } from '../../protocol/lines.js';
 import { type Framing, ofMinor } from '../../protocol/minors.js';
+import type { Server } from '../../protocol/releases.js';
 import { joinPacket, logChannel, MultiplexEncoder, outputChannel } from '../../protocol/reply/multiplex.js';
 import { countCells, encodeLogLine, formatStatus, type LogType } from '../../protocol/reply/reply.js';
 import type { Ending, Verdict } from '../outcome/outcome.js';
@@ -24,10 +25,10 @@ const joinedBytesMax = 2 * 1024;
 /** Receives the relay of one reply. Pieces are collected in order; only `flush` touches the transport. */
 export interface RelayTarget {
   /**
-   * Announces the command that is sent next. False: its reply cannot be written in the client's form, so it must not be sent. Called again
-   * when the command is repeated.
+   * Announces the command that is sent next, and the server. False: its reply cannot be written in the client's form, so it must not be
+   * sent. Called again when the command is repeated.
    */
-  expect(judged: Judged): boolean;
+  expect(judged: Judged, server: Server): boolean;
   /** `bytes` are not copied. */
   addBody(bytes: Buffer): void;
   /** A log line of a backend; it may have several lines. Does nothing for a client without a log channel. */
@@ -196,7 +197,7 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
   let keptBytes = 0;
   let left = cells ?? 0;
   return {
-    expect: (judged) => target.expect(judged),
+    expect: (judged, server) => target.expect(judged, server),
     addBody(bytes) {
       if (cells === undefined) return target.addBody(bytes);
       let at = 0;

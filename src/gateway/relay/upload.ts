@@ -3,7 +3,6 @@
 // that replies earlier is closed at once, and so is one whose text will never be complete; no upstream serves another command after a text.
 // Unread data at the backend slows the client down.
 
-import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
 import { type AddedCommands, createCommandSpotter } from '../../domain/language/commands/catalog.js';
 import type { RecordedInput } from '../../domain/records/audit/record.js';
@@ -37,7 +36,7 @@ export interface HeldPiece {
 }
 
 /** With this much of a text an upstream is requested before the rest is here, so that long texts of fast clients are streamed. */
-export const heldBytesMax = bounds.heldInputBytes;
+export const heldBytesMax = 1024 ** 2;
 
 /**
  * Holds a text on its way from the client to an upstream. A machine, driven by the client, by a timer, and by the upload that takes pieces

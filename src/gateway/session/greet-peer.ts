@@ -8,10 +8,10 @@ import type { Login } from '../../domain/people/identity/credentials.js';
 import { networkOf, type Peer } from '../../domain/people/identity/peer.js';
 import { keyRefusals } from '../../domain/people/keys/key.js';
 import { printable } from '../../domain/records/audit/encode.js';
-import { TransportFault } from '../../ports/faults.js';
+import { TransportFault, WireFault, type WireFaultCode } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, ReadHttp, TlsOffer, Transport } from '../../ports/transport.js';
-import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake/accept.js';
+import { type AcceptStep, HandshakeAccept, isProxyHeader } from '../../protocol/handshake/accept.js';
 import { minorForClients } from '../../protocol/minors.js';
 import type { ExchangeContext } from '../command/context.js';
 import {
@@ -180,6 +180,10 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
           login = await judge(greeting, step, certified?.login);
           steps.push(...machine.verified(login !== undefined));
           break;
+        case 'in-clear':
+          hasTried = true;
+          reportLogin(greeting, 'in-clear', step.user);
+          break;
         case 'ready': {
           if (preauthenticated && login !== undefined) reportLogin(greeting, 'certificate', login.account);
           const { minor, clientMinor, rest } = step;
@@ -187,6 +191,7 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
         }
         case 'close':
           if (step.why === 'auth-failed' && !hasTried) reportLogin(greeting, 'malformed', undefined);
+          if (step.why === 'proxy-header') throw proxyHeader();
           return endOf(step.why);
         default:
           return step satisfies never;
@@ -202,6 +207,7 @@ export async function acceptImplicitTls(
   // TLS begins with the first bytes, in turn: a silent connection costs nothing.
   const hello = await readInTurn(greeting);
   if (hello === null) return 'peer-ended';
+  if (isProxyHeader(hello)) throw proxyHeader();
   const owner = await acceptTls(greeting, hello);
   return isCertificateOwner(owner, 'several') ? 'login-failed' : ofAccount(owner);
 }
@@ -221,16 +227,23 @@ export async function strangerTurn(
   await access.logins?.turnOf(peer.address, waiting.signal, pieces > strangerPiecesMax);
 }
 
-function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
+/** By this name somebody finds the setting of the balancer. */
+export function proxyHeader(): WireFault {
+  return new WireFault('unexpected-input', 'a PROXY header: this listener takes none');
+}
+
+function endOf(why: WireFaultCode | 'auth-failed' | 'ended'): GreetedPeer {
   if (why === 'ended') return { reason: 'peer-ended', text: undefined };
   if (why === 'auth-failed') return { reason: 'login-failed', text: undefined };
-  const text = why === 'proxy-header' ? 'a PROXY header: this listener takes none' : why;
-  return { reason: 'wire-fault', text };
+  return { reason: 'wire-fault', text: why };
 }
 
 function ofAccount(owner: CertificateOwner): Certified | undefined {
   return isCertificateOwner(owner, 'account') ? owner : undefined;
 }
+
+/** A request of HTTP with a key or a password, where a ClientHello was to come. */
+const httpLogin = /^[A-Z]+ \S+ HTTP\/1\.\d\r?\n(?:[^\n]*\n)*?authorization:/i;
 
 /**
  * Returns the account of the peer's certificate. A certificate that fits several accounts must end the session here: treated as no
@@ -251,7 +264,8 @@ async function acceptTls(greeting: Greeting, rest: Buffer): Promise<CertificateO
     return owner ?? { kind: 'nobody' };
   } catch (fault) {
     if (fault instanceof TransportFault && fault.code === 'tls-failed') {
-      reportLogin(greeting, 'tls-failed', undefined, { text: fault.message });
+      const result = httpLogin.test(rest.toString('latin1')) ? 'in-clear' : 'tls-failed';
+      reportLogin(greeting, result, undefined, { text: fault.message });
     }
     throw fault;
   }

@@ -29,13 +29,14 @@ import {
   createUserFilter,
   usernameColumn,
 } from '../../protocol/http-api/rows.js';
+import type { Server } from '../../protocol/releases.js';
 import { exitCodeOf, type LogType } from '../../protocol/reply/reply.js';
 import { type Ending, isEnding, type Verdict } from '../outcome/outcome.js';
 import { type DecidedRows, ReplyHead, type ReplyTarget } from '../relay/reply-writer.js';
 
 const heldBytesMax = bounds.httpAnswerBytes;
 /** The same while the memory of all sessions is used up. */
-const crowdedBytesMax = bounds.httpAnswerCrowdedBytes;
+const crowdedBytesMax = 64 * 1024;
 const messageMax = 1024;
 /** The exit code of Dovecot's own HTTP for a full mailbox. */
 const overQuotaExit = 73;
@@ -141,21 +142,19 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   /** On several backends, all replies must have the same columns, and a row must not go on in another reply. */
-  expect({ attempt }: Judged): boolean {
-    if (this.#encoder?.isWithinRow === true || this.#opening?.isEmpty === false) return false;
+  expect({ attempt }: Judged, server: Server): boolean {
+    if (this.#opening?.isEmpty === false) this.#encode(this.#openRows(this.#opening.end()));
+    if (this.#encoder?.isWithinRow === true) return false;
     this.#opening = undefined;
     if (attempt.command.name === 'user') {
       this.#encoder ??= createJsonEncoder();
       return true;
     }
-    const rows = replyRows(attempt.parsed);
-    if (rows === undefined || attempt.command.input === 'duplex') return false;
     this.#isOfMany = attempt.command.scope === 'user' && attempt.parsed.values.has('all-users');
-    const before = this.#isOfMany ? 1 : 0;
-    const shapeFrom = (cells: readonly string[]): ReplyShape | undefined =>
-      rows.shapeFrom(cells.slice(before));
+    const rows = replyRows(attempt.parsed, { server, hasUsers: this.#isOfMany });
+    if (rows === undefined || attempt.command.input === 'duplex') return false;
     if (rows.decidedBy === 0) return this.#expectRows(rows.shapeFrom([]));
-    this.#opening = new ReplyHead({ decidedBy: rows.decidedBy + before, shapeFrom });
+    this.#opening = new ReplyHead(rows);
     return true;
   }
 
@@ -209,8 +208,9 @@ export class HttpAnswer implements ReplyTarget {
   addRawStatus(line: Buffer, lastLog: string): void {
     const status = line.toString('latin1');
     if (status.startsWith('+')) {
-      if (this.#complete()) return;
-      throw new WireFault('bad-frame', cutRow);
+      const broken = this.#complete();
+      if (broken === undefined) return;
+      throw new WireFault('bad-frame', broken);
     }
     const code = /^-([^\t]*)/.exec(status)?.[1] ?? '';
     // A bare `-` means no more than UNKNOWN.
@@ -224,10 +224,11 @@ export class HttpAnswer implements ReplyTarget {
   addEnd(ending: Ending, verdict: Verdict, _id: string): string {
     const { code = 'TEMPFAIL', clientCode, text, retryAfterS } = verdict;
     if (code === '') {
-      if (this.#complete()) return '+';
+      const message = this.#complete();
+      if (message === undefined) return '+';
       // On several backends the rows are not parsed one by one.
       const exitCode = exitCodeOf('TEMPFAIL');
-      this.#fail({ type: 'exitCode', exitCode, message: cutRow, code: 'reply-bad-frame' });
+      this.#fail({ type: 'exitCode', exitCode, message, code: 'reply-bad-frame' });
       return '-TEMPFAIL';
     }
     this.#failedStatus = statusOfCode[code] ?? 503;
@@ -312,17 +313,22 @@ export class HttpAnswer implements ReplyTarget {
     return this.#request.answer({ ...this.#head, status, headers }, body);
   }
 
-  /** False: the rows end within a row. */
-  #complete(): boolean {
-    if (this.#opening?.isEmpty === false) return false;
-    if (this.#opening !== undefined && this.#encoder === undefined)
-      this.#expectRows(this.#opening.end().shape);
+  /** A text: its rows are not whole, or not known. */
+  #complete(): string | undefined {
+    try {
+      const opening =
+        this.#opening?.isEmpty === true && this.#encoder !== undefined ? undefined : this.#opening;
+      if (opening !== undefined) this.#encode(this.#openRows(opening.end()));
+    } catch (fault) {
+      if (fault instanceof WireFault) return fault.message;
+      throw fault;
+    }
     this.#encoder ??= this.#bare === undefined ? undefined : this.#ownEncoder();
     const rest = this.#encoder === undefined ? '[]' : this.#encoder.end();
-    if (rest === undefined) return false;
+    if (rest === undefined) return cutRow;
     this.#addRows(Buffer.from(rest));
     this.#isOk = true;
-    return true;
+    return undefined;
   }
 
   #ownEncoder(): AnswerEncoder {

@@ -16,6 +16,7 @@ import { RoomFault, TransportFault, WireFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
+import { isProxyHeader } from '../../protocol/handshake/accept.js';
 import { type DecodedRequest, RequestDecoder, SpanReader } from '../../protocol/http-api/request.js';
 import type { Exchange, ExchangeWish } from '../command/exchange.js';
 import { cutReason, type Stated } from '../command/stated.js';
@@ -23,6 +24,7 @@ import { type ClientInput, type TextPiece, waitForPeer } from '../relay/relay.js
 import {
   acceptImplicitTls,
   type Greeting,
+  proxyHeader,
   readInTurn,
   reportLogin,
   type SessionContext,
@@ -104,12 +106,13 @@ export async function serveRequests(
       client.certified = certified;
     }
     let first: Buffer | undefined;
-    if (access.tls !== 'implicit' && !access.isPreauthenticated) {
+    if (access.tls !== 'implicit') {
+      client.isInTurn = !access.isPreauthenticated;
       // Even reading a head costs more than accepting a connection.
-      const chunk = await readInTurn(greeting);
+      const chunk = client.isInTurn ? await readInTurn(greeting) : await transport.read();
       if (chunk === null) return 'peer-ended';
+      if (isProxyHeader(chunk)) throw proxyHeader();
       first = chunk;
-      client.isInTurn = true;
     }
     let pieces = 1;
     const requests = context.readHttp(transport, first, async (run) => {

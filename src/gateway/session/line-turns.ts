@@ -23,7 +23,7 @@ export interface LineTurns {
 }
 
 /** The budget for all lines of one turn. A started line is finished, so the last one may exceed it. */
-const turnMs = bounds.lineTurnMs;
+const turnMs = 2;
 /** A session that used less than this recently does not queue after those that used more, up to twice the time of a turn. */
 const lightMs = 1;
 /** Decay, as the share of a processor: a session that uses no more than this stays light. */
@@ -34,7 +34,7 @@ const countedMs = 0.25;
 const originsMax = bounds.lineTurnPrincipals;
 
 /** Callbacks of one turn that serve waiting sessions: more lines than a turn has room for, and few for the loop. */
-const slotsMax = bounds.lineTurnSlots;
+const slotsMax = 32;
 
 /** A session waits with one line at a time, so its use and the order do not change meanwhile. */
 interface Waiter {

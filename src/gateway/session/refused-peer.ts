@@ -1,6 +1,6 @@
-// A client of a UNIX socket that gets a reason instead of service: it is greeted, and each of its commands is answered with a log line and
-// the status of that reason. A script. Nothing is evaluated, sent or recorded. Memory, time without progress and commands are limited. No
-// byte of a command's input is parsed as a command line.
+// A client of a UNIX socket that gets a reason instead of service: it is greeted, and its command is answered with a log line and the
+// status of that reason. A script. Nothing is evaluated, sent or recorded. Memory and time without progress are limited. No byte of a
+// command's input is parsed as a command line.
 
 import { followingInput } from '../../domain/judging/policy/judge.js';
 import { codes, sentenceOf } from '../../domain/language/codes/codes.js';
@@ -18,17 +18,15 @@ export interface RefusalLimits {
   readonly lineBytesMax: number;
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
-  /** For the handshake, for each command with the options before it, and for reading each answer. */
+  /** For the handshake, for the command with the options before it, and for reading the answer. */
   readonly waitMs: number;
-  /** Commands that are answered; the session is closed after the last one. */
-  readonly commandsMax: number;
 }
 
 export interface RefusedPeer {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly limits: RefusalLimits;
-  /** The reason that the client reads; called at each command. Must not reject. */
+  /** The reason that the client reads. Must not reject. */
   readonly text: () => string | Promise<string>;
   /** The setting of its listener; absent: no cell. */
   readonly refusalCell?: RefusalCell;
@@ -47,9 +45,8 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
     const writer = new ReplyWriter(transport, greeted.minor, peer.refusalCell);
     const input = new SessionInput(transport, greeted.rest, limits.lineBytesMax);
     waitTimer.renew();
-    let answered = 0;
     let isFirst = true;
-    while (answered < limits.commandsMax) {
+    for (;;) {
       const line = await input.nextLine();
       if (line === null) return;
       // A client that sends many lines at once must not hold up the others: one line a turn.
@@ -60,14 +57,13 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
         if (read.name === 'log-passthrough') writer.passLogs();
       } else {
         waitTimer.pause();
-        const goesOn = read.kind === 'command' && (await skipInput(peer, input, read.command));
-        if (read.kind !== 'command') await input.dropLine(clock);
+        if (read.kind === 'command') await skipInput(peer, input, read.command);
+        else await input.dropLine(clock);
         waitTimer.renew();
         const sentence = sentenceOf(reason, { reason: await peer.text() });
         writer.refuse({ code: reason, sentence }, codes[reason].status);
         await writer.flush(0);
-        answered += 1;
-        if (!goesOn) return;
+        return;
       }
     }
   } catch (fault) {
@@ -114,15 +110,14 @@ async function greet({
   }
 }
 
-/** Reads and drops the input after the command's line; false: the session must end after the answer. */
+/** Reads and drops the input after the command's line: a client that is answered earlier may not read the answer. */
 async function skipInput(
   { transport, clock, limits: { inputBytesMax, inputTimeMs } }: RefusedPeer,
   input: SessionInput,
   command: CommandLine,
-): Promise<boolean> {
-  const following = followingInput(command, allSeries);
-  if (following !== 'dot') return following === 'none';
+): Promise<void> {
+  if (followingInput(command, allSeries) !== 'dot') return;
   const close = (why: CloseReason): void => transport.close(why);
   const text = new PeerInput(input, { inputBytesMax, inputTimeMs, clock, close });
-  return (await text.skipText()) === 'skipped';
+  await text.skipText();
 }

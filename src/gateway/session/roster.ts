@@ -2,7 +2,6 @@
 // count by listener and by peer; unauthenticated ones count apart, by network, so that connections that prove nothing never take the place
 // of a proven one. No question walks the sessions, because a full listener asks for each connection that it refuses.
 
-import { bounds } from '../../bounds/bounds.js';
 import { OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
 import type { Exchange } from '../command/exchange.js';
 
@@ -167,7 +166,7 @@ type ByCount = OrderedSet<Network>[];
  * as hundreds of connections. Beyond this number such a session is closed first; otherwise one guess on each connection would keep all
  * places.
  */
-const checkingMax = bounds.checkedLogins;
+const checkingMax = 16;
 
 /**
  * Unauthenticated sessions, by network. A newcomer always gets a place, because a session that proves nothing must not keep

@@ -26,7 +26,7 @@ const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
   'peer-refused': bounds.unpermittedSessions,
 };
 const refusedMs = bounds.refusedStepMs;
-const refusedInputBytesMax = bounds.refusedInputBytes;
+const refusedInputBytesMax = 16 * 1024 ** 2;
 
 export interface Service {
   /** Resolves when an unauthenticated peer from there may be served; undefined: at once. */
@@ -165,7 +165,6 @@ export function createService({
       inputBytesMax: refusedInputBytesMax,
       inputTimeMs: refusedMs,
       waitMs: refusedMs,
-      commandsMax: 1,
     };
     explained[reason].set(transport, context.origin(peer));
     void refusePeer({

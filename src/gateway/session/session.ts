@@ -3,7 +3,6 @@
 // line ends the session without an answer, one that is too long with an answer, and nothing after it is read. A peer that has ended its
 // side still gets its answers. An exchange's view of its session changes between two exchanges, never during one.
 
-import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { Subject } from '../../domain/judging/policy/judge.js';
@@ -45,7 +44,7 @@ import { type LineRefusal, PeerInput, SessionInput } from './session-input.js';
  */
 const firstCommandMs = 1_000;
 /** How long an unauthenticated client may take to close its side after ours: the connection still takes a descriptor. */
-const unauthenticatedLingerMs = bounds.unauthenticatedLingerMs;
+const unauthenticatedLingerMs = 1_000;
 const ordinaryEnds: ReadonlySet<CloseReason> = new Set(['peer-ended', 'peer-gone', 'draining']);
 /** A refused line that took longer waited for something; the wait does not count as work. */
 const workMsMax = 20;

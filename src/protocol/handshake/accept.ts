@@ -22,6 +22,8 @@ export type AcceptStep =
   | { do: 'start-tls'; rest: Buffer }
   /** Check this and call verified. */
   | { do: 'verify'; user: string; password: Buffer }
+  /** A password came without TLS, and is not looked at: whoever reads the network has it. */
+  | { do: 'in-clear'; user: string }
   /** Over: `rest` begins with the first command. `minor` is the smaller one of both, `clientMinor` as announced. */
   | { do: 'ready'; minor: number; clientMinor: number; rest: Buffer }
   /** Over: close the transport after the sent bytes are written. */
@@ -40,8 +42,11 @@ export interface HandshakeAcceptOptions {
 
 const starttls = Buffer.from('STARTTLS');
 const lineEnd = Buffer.from('\n');
-/** Of version 1, and the signature of version 2, without the first CR, which a line loses. */
-const proxyHeader = /^(?:PROXY |\r?\n\r\n\0\r\nQUIT\n)/;
+
+/** Whether bytes begin with a PROXY header of version 1, or 2, whose first CR a line loses. */
+export function isProxyHeader(bytes: Buffer): boolean {
+  return /^(?:PROXY |\r?\n\r\n\0\r\nQUIT\n)/.test(bytes.toString('latin1', 0, 12));
+}
 
 /** A machine for one accepted transport. Every call returns the steps that follow from it; after ready or close there are none. */
 export class HandshakeAccept {
@@ -128,8 +133,8 @@ export class HandshakeAccept {
     const { minor: ownMinor, preauthenticated } = this.#options;
     const version = readVersion(line, 'doveadm-server');
     if (version?.major !== protocolMajor) {
-      const start = Buffer.concat([line, lineEnd, this.#lines.takeRest()]).toString('latin1');
-      return this.#close(proxyHeader.test(start) ? 'proxy-header' : 'bad-version');
+      const start = Buffer.concat([line, lineEnd, this.#lines.takeRest()]);
+      return this.#close(isProxyHeader(start) ? 'proxy-header' : 'bad-version');
     }
     this.#clientMinor = version.minor;
     // Before the go-ahead.
@@ -149,8 +154,9 @@ export class HandshakeAccept {
       this.#at = 'tls';
       return [{ do: 'start-tls', rest: this.#lines.takeRest() }];
     }
-    if (!this.#isTls && !plainAllowed) return this.#refuse();
     const plain = readPlain(line);
+    if (!this.#isTls && !plainAllowed)
+      return plain === undefined ? this.#refuse() : [{ do: 'in-clear', user: plain.user }, ...this.#refuse()];
     // Authenticating as one name and acting as another is refused, as by Dovecot.
     if (plain === undefined || plain.authzid !== '') return this.#refuse();
     this.#at = 'verify';

@@ -195,6 +195,8 @@ export class HandshakeDial {
 
 /** Of the services of Dovecot, the one that greets so. None of its words is told. */
 function greetingOf(line: string): string {
+  if (line.startsWith('HTTP/'))
+    return 'it speaks another protocol, as an HTTP listener does (dovegate send --http URL)';
   const [service] = services.find(([, greeting]) => greeting.test(line)) ?? [];
   return service === undefined ? 'its greeting is something else' : `it greets as ${service} does`;
 }

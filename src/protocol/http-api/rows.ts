@@ -72,7 +72,7 @@ const isPlain = Uint8Array.from({ length: 0x100 }, (_, byte) =>
   byte < 0x80 && escapes[byte] === undefined ? 1 : 0,
 );
 
-const numberMax = bounds.replyNumberBytes;
+const numberMax = 64;
 const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
 /** A buffer for JSON of unknown length. Used within one call only. */

@@ -57,7 +57,7 @@ export function formatStatus(code: string): Buffer {
 }
 
 /** Exit codes of the words in status lines; other words have -1. */
-const exitCodes: ReadonlyMap<string, number> = new Map([
+export const exitCodes: ReadonlyMap<string, number> = new Map([
   ['', 0],
   ['NOUSER', 67],
   ['NOTFOUND', 68],
@@ -76,12 +76,6 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
 /** `code`: `Status.code`; '' for ok. */
 export function exitCodeOf(code: string): number {
   return exitCodes.get(code) ?? -1;
-}
-
-/** The word of an exit code in an answer; undefined: it has none. */
-export function wordOfExitCode(exitCode: unknown): string | undefined {
-  for (const [word, each] of exitCodes) if (each === exitCode && word !== '') return word;
-  return undefined;
 }
 
 export type ReplyEvent =

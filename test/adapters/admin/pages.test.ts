@@ -260,8 +260,12 @@ test('metrics are made at most ten times a second, and a failure is not kept', a
 });
 
 test('status.json: what is wrong, with plain times', async () => {
+  const since = '1970-01-01T00:00:00.000Z';
+  const held = { id: 'H1', target: 'user:bob@example.org', by: 'root', reason: 'case 17', since, hold: true };
   const told = parsed(
-    await open({ ...healthy, backends: [down('mail1'), backend('mail2')] }).ask('/status.json'),
+    await open({ ...healthy, backends: [down('mail1'), backend('mail2')], locks: [held] }).ask(
+      '/status.json',
+    ),
   );
   assert.deepEqual(Reflect.get(Object(told), 'problems'), [
     {
@@ -270,6 +274,12 @@ test('status.json: what is wrong, with plain times', async () => {
       try: 'systemctl status dovecot on mail1.example.com',
       backend: 'mail1',
       degrading: true,
+    },
+    {
+      code: 'held',
+      text: `user bob@example.org is held by root since ${since}, reason: case 17; what could destroy, hide, move or change its mail is refused`,
+      try: 'dovegate unlock H1 --reason TEXT',
+      degrading: false,
     },
   ]);
 });
@@ -305,18 +315,6 @@ test('draining, a failed journal, a full disk, no backend: each is a reason, and
     'draining',
     'audit-failed',
     'backends-down',
-  ]);
-});
-
-test('a daemon that is not configured has that reason alone, with the first problem', () => {
-  const reasons = judged({
-    state: 'closed',
-    problems: ['dovegate.yaml:3:1: no such key\n    supprt:', 'more'],
-    journal: broken,
-    backends: [],
-  });
-  assert.deepEqual(reasons, [
-    { code: 'not-configured', text: 'dovegate is not configured: dovegate.yaml:3:1: no such key' },
   ]);
 });
 

@@ -7,7 +7,10 @@ import { createDoorClient } from '../../../src/adapters/door/door-client.js';
 import { systemClock as clock } from '../../../src/adapters/host/clock.js';
 import { TokenBuckets } from '../../../src/concurrency/limits.js';
 import { json, linesOf, openDoorServer, refused } from '../../../src/daemon/door-server.js';
+import type { Clock } from '../../../src/ports/machine.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
+import { until } from '../../kit/until.js';
 
 const calls = { facts: 'GET /facts', own: 'GET /own', states: 'GET /states' } as const;
 
@@ -16,7 +19,7 @@ async function* oneLine(): AsyncGenerator<string> {
 }
 
 /** A door whose budget is `take`, and a client of it. */
-async function openDoor(t: TestContext, take: () => number | undefined) {
+async function openDoor(t: TestContext, take: () => number | undefined, ofClient: Clock = clock) {
   const path = join(openFolder(t), 'door.sock');
   const peer = { listener: 'admin.door', uid: process.getuid?.() ?? 0 };
   const asked: string[] = [];
@@ -45,7 +48,7 @@ async function openDoor(t: TestContext, take: () => number | undefined) {
     },
     onError: assert.fail,
   });
-  const client = createDoorClient({ path, calls }, clock, () => 1);
+  const client = createDoorClient({ path, calls }, ofClient, () => 1);
   t.after(async () => {
     client.close();
     await server.close();
@@ -85,6 +88,24 @@ test('calls that wait take turns, so that many at once are all served', async (t
   const { client } = await openDoor(t, () => budget.take('', clock.now()));
   const answers = await Promise.all(Array.from({ length: 50 }, () => client.call('facts')));
   assert.equal(answers.length, 50);
+});
+
+test('a call whose turn comes too late for its 5 s is refused, and not made again', async (t) => {
+  const fake = createFakeClock();
+  const waits = [2_000, 4_000];
+  const { client, asked } = await openDoor(t, () => waits.shift(), fake);
+  /** One timer is left: the wait of the first one, for 3 s, as `chance` has it. */
+  const waitsAlone = (times: number) =>
+    until(() => asked.length === times && fake.timers === 1 && fake.nextTimerMs === 3_000, `call ${times}`);
+  const first = client.call('facts');
+  await waitsAlone(1);
+  const second = assert.rejects(client.call('facts'), { code: 'busy' });
+  await waitsAlone(2);
+  await fake.advance(3_000);
+  await first;
+  await until(() => fake.timers === 0, 'the second one waits no more');
+  await second;
+  assert.equal(asked.length, 3);
 });
 
 test('a stream waits, too', async (t) => {

@@ -239,7 +239,6 @@ void test('links: each is followed, the directory that it stands in is judged, a
   assert.match(whyUnsafe(join(open, 'up'), true, us)?.text ?? '', /in, on the way to .*, can be changed by/);
 });
 
-// bounds.symbolicLinks
 void test('what cannot be looked at is not judged: a missing file, a circle of links, a device', (t) => {
   const { folder } = fileOf(t);
   symlinkSync('a', join(folder, 'b'));

@@ -80,7 +80,8 @@ void test('user and login are asked for at the same time; nothing is said of a n
   const names: Names = {
     keptUser: () => undefined,
     userOf: (each) => new Promise((resolve) => asked.set(each, resolve)),
-    ...noOwners,
+    keptOwners: () => undefined,
+    ownersOf: (each) => Promise.resolve(each === login ? [{ uid: 1001, user: 'anna' }] : undefined),
   };
   const { peer, describe } = await arrive(t, names, true);
   assert.deepEqual([peer.user, peer.account, asked.size], [undefined, undefined, 0]);
@@ -89,7 +90,8 @@ void test('user and login are asked for at the same time; nothing is said of a n
   assert.deepEqual([...asked.keys()], [uid, login]);
   asked.get(uid)?.({ kind: 'unanswered' });
   asked.get(login)?.({ kind: 'found', name: 'dora' });
-  const { user, account, loginUid, loginUser, loginAccount } = await describing;
+  const { user, account, rangeOwners, loginUid, loginUser, loginAccount, loginOwners } = await describing;
   assert.deepEqual([user, account], [undefined, 'unanswered']);
+  assert.deepEqual([rangeOwners, loginOwners], [undefined, [{ uid: 1001, user: 'anna' }]]);
   assert.deepEqual([loginUid, loginUser, loginAccount], [login, 'dora', 'found']);
 });

@@ -184,7 +184,6 @@ void test('what was read a moment ago is told again, of the same program of the 
   assert.deepEqual(read(), {}, 'it is gone');
 });
 
-// bounds.processFacts
 void test('only so many are remembered', () => {
   const recent = nothingRecent();
   for (let number = 1; number <= 257; number += 1)

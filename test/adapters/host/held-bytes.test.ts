@@ -31,7 +31,6 @@ function openIn(folder: string): string[] {
   return all.filter((fd) => existsSync(fd) && readlinkSync(fd).startsWith(folder));
 }
 
-// bounds.httpBodyMemory
 void test('what was added is read back from any place, in memory and in a file', async (t) => {
   const folder = join(openFolder(t), 'state');
   const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, at) => at % 251));

@@ -381,7 +381,7 @@ function helpers(): readonly string[] {
   );
   return children.filter((pid) => {
     try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('dovegate-names');
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('names.sh');
     } catch {
       return false;
     }

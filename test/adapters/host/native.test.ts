@@ -89,7 +89,6 @@ void test('a C library without statx: nothing is known of files', () => {
   assert.deepEqual([fileAt('/'), fileBehind('/proc/self/exe')], [undefined, undefined]);
 });
 
-// bounds.fileLookups
 void test('a file in a tree that changes all the time is asked for three times', () => {
   let asked = 0;
   const find = (prototype: string) => () => {

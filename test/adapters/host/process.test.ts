@@ -11,11 +11,11 @@ import { loadNative } from '../../../src/adapters/host/native.js';
 import {
   createServiceManager,
   encodeNotification,
-  halfOf,
   readDeadChildren,
   takeServiceEnvironment,
   watchOrphans,
 } from '../../../src/adapters/host/process.js';
+import { halfOf } from '../../../src/adapters/host/share-processor.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 void test('the text of every notification', () => {
@@ -79,7 +79,6 @@ void test('sockets without names, and addresses that are none', () => {
     assert.equal(takeServiceEnvironment({ NOTIFY_SOCKET: address }, 7).notify, undefined, address);
 });
 
-// bounds.passedSockets
 void test('numbers that systemd does not write are told', () => {
   for (const wrong of [
     { ...passed, LISTEN_FDS: '-1' },
@@ -145,7 +144,6 @@ void test('a full queue: said later, in the same order; a manager that is gone: 
   assert.equal(clock.timers, 0);
 });
 
-// bounds.serviceMessages
 void test('a queue that stays full holds the newest messages', async () => {
   const { manager, clock, answers, told } = openManager();
   answers.push(false);

@@ -58,7 +58,6 @@ test('an authority that only the system has counts, and counts no more once it i
   await shake(t, other);
 });
 
-// bounds.systemContexts
 test('one context for all connections, until the file changes; at most four with client certificates', (t) => {
   const { write } = openList(t, authority.certificatePem);
   const first = systemContext();
@@ -76,7 +75,6 @@ test('one context for all connections, until the file changes; at most four with
   assert.notEqual(systemContext(shown[0]), contexts[0], 'the first one made room');
 });
 
-// bounds.systemListBytes
 test('a list that is not there, empty, too long or no file: nothing is trusted', async (t) => {
   const { file, write } = openList(t, '');
   await assert.rejects(shake(t, authority), refusal(/holds no certificate/));

@@ -38,7 +38,7 @@ function accept(connections: Connections, address = '192.0.2.1'): FakeConnection
 const closed = (all: readonly FakeConnection[]): number[] =>
   all.flatMap(({ isOpen }, at) => (isOpen ? [] : [at]));
 
-// bounds.adminFirstByteMs, bounds.adminConnectionMs
+// bounds.adminConnectionMs
 test('the first byte is due within a second, all of it within ten', async () => {
   const clock = createFakeClock();
   const connections = new Connections(clock, adminLimits);

@@ -91,7 +91,7 @@ void test('a client that ended its side gets its answer', async () => {
   assert.match(peer.received().toString(), /\r\n\r\nPOST \/doveadm\/v1 \[\]$/);
 });
 
-// bounds.httpHeadBytes, bounds.httpHeadFields
+// bounds.httpHeadBytes
 void test('what two readers could read differently is refused', async () => {
   const many = Array.from({ length: 101 }, (_, at) => `X-${at}: 1\r\n`).join('');
   const heads: readonly (readonly [status: number, request: string])[] = [

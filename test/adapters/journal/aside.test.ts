@@ -22,15 +22,10 @@ import { test } from 'node:test';
 import { openRegular } from '../../../src/adapters/host/regular-file.js';
 import { putEndAside } from '../../../src/adapters/journal/aside.js';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
+import { readPolicyText } from '../../../src/adapters/journal/kept-policies.js';
 import { OpenSegment } from '../../../src/adapters/journal/open-segment.js';
 import { openSegmentReader, readIn } from '../../../src/adapters/journal/segments.js';
-import {
-  findTrail,
-  firstSeqOf,
-  readLines,
-  readPieces,
-  readPolicyText,
-} from '../../../src/adapters/journal/trail.js';
+import { findTrail, firstSeqOf, readLines, readPieces } from '../../../src/adapters/journal/trail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { append, faultsOf, kill, type Place, placeFor, startRun, stop, write } from './forged-run.js';
 import { admission, completion, openFor } from './opening.js';

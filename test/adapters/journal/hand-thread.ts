@@ -120,7 +120,7 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
     isGap: false,
     appended: undefined,
   };
-  const access = { records: [], ended: 0, doubt: undefined, damaged: [] };
+  const access = { records: [], ended: 0, doubt: undefined, damaged: [], unproven: [] };
   const driver = new Driver(
     options,
     thread,

@@ -528,12 +528,12 @@ void test('of many daemons that start at once, one writes', async (t) => {
 
 void test('a process that was stopped for longer than the deadline has no failed journal', async (t) => {
   const directory = temporaryDirectory(t);
-  const { journal, events } = await openFor(t, directory, { deadlineMs: 1000 });
+  const { journal, events } = await openFor(t, directory, { deadlineMs: 4000 });
   for (let count = 0; count < 2; count += 1) {
     const waiting = journal.appendDurable(admission(`E${count}`));
     for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
     // This thread stands still while the other one writes.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4500);
     await waiting;
   }
   await journal.close();

@@ -21,7 +21,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { createRing, dropRing, keepNote, readLeftRing } from '../../../src/adapters/journal/ring-file.js';
-import { bounds } from '../../../src/bounds/bounds.js';
 import {
   copyOf,
   journalId,
@@ -259,14 +258,13 @@ void test('an intact ring that is put aside is removed, and only the ring that i
   assert.deepEqual([existsSync(run.path), readLeftRing(run.directory, journalId)], [false, undefined]);
 });
 
-// bounds.asideRings
 void test('of damaged rings the oldest go first, and other files beside them stay', (t) => {
   const run = makeKilled(t);
   const folder = join(run.path, '..');
   const aside = (name: string): string => `audit.ring.damaged-${name}`;
   const others = [aside('0123'), aside('x'.repeat(16)), `x${aside('0'.repeat(16))}`, aside('0'.repeat(17))];
   for (const name of others) writeFileSync(join(folder, name), '');
-  for (let number = 0; number < bounds.asideRings; number += 1) {
+  for (let number = 0; number < 4; number += 1) {
     const name = join(folder, aside(`${9 - (number % 10)}`.repeat(16 - (number >> 3)).padEnd(16, 'f')));
     writeFileSync(name, String(number));
     utimesSync(name, 1000 + number, 1000 + number);
@@ -277,7 +275,7 @@ void test('of damaged rings the oldest go first, and other files beside them sta
   const kept = keptIn(run)
     .filter((name) => !others.includes(name))
     .map((name) => readFileSync(join(folder, name), 'utf8'));
-  const expected = [...Array(bounds.asideRings).keys()].slice(1).map(String);
+  const expected = [...Array(4).keys()].slice(1).map(String);
   assert.deepEqual(kept.toSorted(), [...expected, 'a stranger'].toSorted());
   for (const name of others) assert.ok(existsSync(join(folder, name)), name);
 });

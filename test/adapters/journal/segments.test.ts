@@ -10,7 +10,6 @@ import {
   type SegmentReader,
   segmentName,
 } from '../../../src/adapters/journal/segments.js';
-import { bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 import { until } from '../../kit/until.js';
 import { admission, fillSegments, keepAll, openFor } from './opening.js';
@@ -27,7 +26,7 @@ void test('of one segment so many torn ends are kept; of more, length and hash',
   await journal.appendDurable(admission('A'));
   cpSync(running, crashed, { recursive: true });
   appendFileSync(join(crashed, first), '{"seq":torn');
-  for (let count = 1; count <= bounds.asideFiles; count += 1)
+  for (let count = 1; count <= 16; count += 1)
     writeFileSync(join(crashed, `${first}.torn${count === 1 ? '' : `-${count}`}`), `${count}`);
   const again = await openFor(t, crashed, { memory });
   await again.journal.close();
@@ -35,7 +34,7 @@ void test('of one segment so many torn ends are kept; of more, length and hash',
   const torn = readWhole(crashed).filter(({ event }) => event === 'start')[1]?.['torn'];
   assert.ok(typeof torn === 'object' && torn !== null && 'file' in torn && 'bytes' in torn);
   assert.deepEqual([torn.file, torn.bytes], ['', 11]);
-  assert.equal(readdirSync(crashed).filter((file) => file.includes('.torn')).length, bounds.asideFiles);
+  assert.equal(readdirSync(crashed).filter((file) => file.includes('.torn')).length, 16);
 });
 
 void test('what was put aside of a segment goes with it', async (t) => {

@@ -74,7 +74,6 @@ void test('what is older than keep_min counts no more, and what was compressed c
   assert.deepEqual([shares.youngBytes, shares.isOver('loop')], [0, false]);
 });
 
-// bounds.writers
 void test('of more than 512 principals the largest are counted by name, and the others as a number', () => {
   const shares = sharesOf([['loop', 500_000]]);
   for (let at = 0; at < 10_000; at += 1) shares.add(`p${at}@support`, 40);
@@ -87,7 +86,7 @@ void test('of more than 512 principals the largest are counted by name, and the 
   assert.ok(shares.text(0).length < 512 * 64);
 });
 
-// bounds.calmPercent, bounds.writersNamed
+// bounds.calmPercent
 void test('the warning names five writers, and lasts until the young records are below 75 %', () => {
   const shares = sharesOf(Array.from({ length: 9 }, (_, at) => [`p${at}`, 90_000 + at] as const));
   const look = (bytes: number) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { measureTrail } from '../../../src/adapters/journal/trail.js';
+import { measureTrail } from '../../../src/adapters/journal/trail-size.js';
 import { createFollower } from '../../../src/adapters/shipping/follow.js';
 import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { bounds } from '../../../src/bounds/bounds.js';

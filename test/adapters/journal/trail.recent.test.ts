@@ -5,8 +5,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { findRecent, readPolicyText } from '../../../src/adapters/journal/trail.js';
-import { bounds } from '../../../src/bounds/bounds.js';
+import { readPolicyText } from '../../../src/adapters/journal/kept-policies.js';
+import { findRecent } from '../../../src/adapters/journal/trail.js';
 import { formatTime } from '../../../src/domain/records/audit/record.js';
 import { temporaryDirectory } from './reading.js';
 
@@ -71,17 +71,13 @@ void test('a segment that does not tell when it began is read, with the one befo
   assert.equal(await found(directory, nowMs - 2 * hour), '1234 0 whole');
 });
 
-// bounds.policyTextBytes
 void test('the text of a policy is read up to a limit', (t) => {
   const directory = temporaryDirectory(t);
   mkdirSync(join(directory, 'policies'));
-  for (const bytes of [bounds.policyTextBytes, bounds.policyTextBytes + 1]) {
+  for (const bytes of [1024 ** 2, 1024 ** 2 + 1]) {
     const text = 'x'.repeat(bytes);
     const version = hash('sha256', text);
     writeFileSync(join(directory, 'policies', `${version}.yaml`), text);
-    assert.equal(
-      readPolicyText(directory, version)?.length,
-      bytes > bounds.policyTextBytes ? undefined : bytes,
-    );
+    assert.equal(readPolicyText(directory, version)?.length, bytes > 1024 ** 2 ? undefined : bytes);
   }
 });

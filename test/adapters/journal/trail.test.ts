@@ -5,8 +5,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSyn
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { readPolicyText } from '../../../src/adapters/journal/kept-policies.js';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
-import { findTrail, readPolicyText } from '../../../src/adapters/journal/trail.js';
+import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { makeSignKey, sealLine } from '../../../src/domain/records/audit/ledger.js';
 import type { Verdict } from '../../../src/domain/records/trail/verify.js';
 import { admission, completion, openWatched } from './opening.js';
@@ -54,7 +55,6 @@ void test('a compressed segment that is damaged is told with its place', async (
   assert.ok((first?.line ?? 0) <= lines + 1);
 });
 
-// bounds.readLineBytes
 void test('a line longer than any buffer, and a file of nothing, are damage and not an accident', async (t) => {
   const directory = temporaryDirectory(t);
   writeFileSync(join(directory, '00000001.jsonl'), Buffer.alloc(5 << 20, 0x61));

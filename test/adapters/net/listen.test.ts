@@ -206,7 +206,6 @@ void test('a descriptor that cannot accept is a fault with the name', async () =
   );
 });
 
-// bounds.acceptQueue
 void test('4096 connections and one more wait, where the kernel allows it', async (t) => {
   const allowed = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
   const folder = openFolder(t);

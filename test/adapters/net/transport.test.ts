@@ -78,7 +78,6 @@ over('two readers at a time are a bug', async (t, kind) => {
   transport.close('draining');
 });
 
-// bounds.readAheadBytes
 over(
   'no more than a little is held for a reader that does not come, and nothing is lost',
   async (t, kind) => {
@@ -211,7 +210,6 @@ over('closing: what was written before is delivered, whatever the peer still sen
   assert.equal(clock.timers, 0);
 });
 
-// bounds.lingerMs
 over('closing: a peer that takes nothing is waited for no longer than some seconds', async (t, kind) => {
   const { transport, far, clock } = await openPair(t, kind);
   far.socket.pause();

@@ -78,7 +78,6 @@ void test('long groups of one turn leave together at its end, as they are and in
   assert.deepEqual(calls.slice(1), [[3 * kib]]);
 });
 
-// bounds.tlsHeldBytes
 void test('more than 64 KiB are not held back, and what follows is the next group', async () => {
   const { write, calls, came, sent } = record();
   for (let n = 0; n < 4; n += 1) assert.ok(write(16 * kib));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import { NoticeFault } from '../../../src/domain/admin/notices/fault.js';
+import { NoticeFault } from '../../../src/domain/admin/notices/notice-fault.js';
 import type { Clock } from '../../../src/ports/machine.js';
 
 /** Its text has no word of the server. */

@@ -56,7 +56,6 @@ async function open(
   return { port, refused, errors, server };
 }
 
-// bounds.pageHeadBytes
 void test('requests that are no such request, too large or too many for one', async (t) => {
   const calls: PageCall[] = [];
   const { port, refused } = await open(t, (call) => {
@@ -250,7 +249,6 @@ void test('a bug in an answer is told, and the answer is never whole', async (t)
   assert.deepEqual(errors, ['/api/now: a bug', '/api/me: another bug']);
 });
 
-// bounds.pagePipelined
 void test('requests that do not wait for answers end the connection', async (t) => {
   let running = 0;
   const { port } = await open(t, () => {
@@ -320,7 +318,6 @@ async function dialTls(t: TestContext, port: number): Promise<Socket> {
   return socket;
 }
 
-// bounds.pageHandshakeMs, bounds.pageHeadMs, bounds.pageRequestMs, bounds.pageIdleMs
 void test('half a request, and one that comes byte by byte, have their time, within TLS as well', async (t) => {
   const answer = async (call: PageCall) => jsonReply(200, { body: await call.readBody() });
   const secured = await open(t, answer, systemClock, tlsOf());

@@ -10,7 +10,6 @@ import {
   sessionMs,
   sessionsPerPersonMax,
 } from '../../../src/adapters/page/page-sessions.js';
-import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 const opener = { uid: 1001, loginUid: 1002, loginUser: 'bob' };
@@ -67,7 +66,6 @@ void test('a link of a person who is gone opens nothing', () => {
   assert.equal(sessions.redeem(text, undefined).kind, 'late', 'nor when the person is back');
 });
 
-// bounds.personLinks
 void test('links of one person: the oldest gives way', () => {
   const { sessions, link } = desk();
   const texts = Array.from({ length: linksPerPersonMax + 1 }, () => link());
@@ -118,7 +116,6 @@ void test('signing out ends one session', () => {
   assert.equal(clock.timers, 0);
 });
 
-// bounds.personSessions
 void test('sessions of one person: the one that was used least lately gives way', async () => {
   const { sessions, enter, clock } = desk();
   const all = [];
@@ -134,7 +131,7 @@ void test('sessions of one person: the one that was used least lately gives way'
   );
 });
 
-// bounds.linkMs, bounds.people
+// bounds.people
 void test('twenty people at once; a person who comes back must wait as well; sessions that are not used take no place', async () => {
   const { sessions, enter, clock, link } = desk();
   const idle = enter('idle');
@@ -168,10 +165,9 @@ void test('guesses are remembered nowhere', () => {
   assert.equal(sessions.redeem(text, undefined).kind, 'entered');
 });
 
-// bounds.endedTokens
 void test('so many that ended are told apart from guesses; the oldest is forgotten first', () => {
   const { sessions, enter } = desk();
-  const tokens = Array.from({ length: bounds.endedTokens + 1 }, () => {
+  const tokens = Array.from({ length: 256 + 1 }, () => {
     const { token, session } = enter();
     sessions.leave(session);
     return token;

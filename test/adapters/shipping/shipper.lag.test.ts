@@ -24,7 +24,6 @@ void test('records of one second count from its beginning: never less than it is
   assert.equal(lag.ms(1, 1_000), 1_000);
 });
 
-// bounds.lagMoments
 void test('a receiver that is away for days costs no memory to speak of, and catches up as it was', () => {
   const lag = createLag();
   const seconds = 3 * 86_400;

@@ -132,7 +132,6 @@ const nasty = fc
   )
   .map((parts) => parts.join(''));
 
-// bounds.syslogMessageBytes
 void test('any record: grammatical, not too long, and in it the line as it is', () => {
   const rounds = 100 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
   fc.assert(

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type LogCode, logCodes } from '../../../src/adapters/telemetry/codes.js';
-import { LineLimit, type SuppressedLines } from '../../../src/adapters/telemetry/line-limit.js';
+import { LineLimit, type SuppressedLines, unlimited } from '../../../src/adapters/telemetry/line-limit.js';
+import { type LogCode, logCodes } from '../../../src/adapters/telemetry/log-codes.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { runProgram } from '../../kit/program.js';
@@ -27,12 +27,12 @@ function open() {
 // bounds.codeLines
 void test('each code of the table: limited, with the number of the others, or with a reason', async () => {
   for (const code of codes) {
-    const [, cause] = logCodes[code];
+    const why = unlimited[code];
     const { clock, told, limit, written } = open();
     const lines = written(code, 1_000);
     await clock.advance(1_000);
-    if (typeof cause === 'object') {
-      assert.match(cause.ours, /\w \w/, `${code}: a reason`);
+    if (why !== undefined) {
+      assert.match(why, /\w \w/, `${code}: a reason`);
       assert.equal(lines, 1_000, code);
       continue;
     }
@@ -63,7 +63,6 @@ void test('each second anew, each listener and each code by itself; a line belon
   assert.equal(clock.timers, 0);
 });
 
-// bounds.debugCodeLines
 void test('lines of level debug have a limit of their own', () => {
   const { limit } = open();
   let lines = 0;
@@ -72,7 +71,6 @@ void test('lines of level debug have a limit of their own', () => {
   assert.equal(lines, 1_000);
 });
 
-// bounds.codeLineWindows
 void test('more sources than the table holds count together, and nothing is lost', async () => {
   const { clock, told, limit } = open();
   let lines = 0;

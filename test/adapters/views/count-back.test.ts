@@ -157,7 +157,6 @@ void test('of an hour only the end of a file of days is read, and the number is 
   assert.ok(toSeq - fromSeq < all.length / 12, `${fromSeq} to ${toSeq} of ${all.length}`);
 });
 
-// bounds.histogramMs
 void test('when time runs out the newest are counted, and it says so; an empty journal has nothing', async (t) => {
   const { directory } = opened(t, 3_000);
   let nowMs = 0;

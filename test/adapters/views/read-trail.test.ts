@@ -81,7 +81,6 @@ void test('all parts together tell each count of a flood once', async (t) => {
   }
 });
 
-// bounds.lookRows, bounds.lookAnswerMs
 void test('a search in parts finds what a search of everything finds, in the same order', async (t) => {
   const { directory, all } = opened(t, 1_000);
   const filters: readonly TrailFilter[] = [
@@ -238,7 +237,6 @@ void test('what is signed of an extract is what was read, and whether it was dam
   assert.deepEqual(await extract(), { fromSeq: 199, toSeq: 594, isDamaged: true });
 });
 
-// bounds.lookBytes
 void test('an answer has so many bytes, then a cursor; of commands without an end a note says how many are left out', async (t) => {
   const record = (at: number): AuditRecord => ({
     time: startMs + at,

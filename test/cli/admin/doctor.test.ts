@@ -13,7 +13,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import net from 'node:net';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as z from 'zod';
@@ -22,12 +21,11 @@ import { makeAuthority } from '../../kit/certificates.js';
 import { builtProgram, startDaemon } from '../../kit/daemon.js';
 import { openFolder } from '../../kit/folder.js';
 import { listenHere } from '../../kit/free-ports.js';
+import { me } from '../../kit/me.js';
 import { fakePrograms } from '../../kit/names.js';
 import { type ProgramResult, runProgram } from '../../kit/program.js';
 import { openScriptedDovecot } from '../../kit/scripted-dovecot.js';
 import { runWarm } from '../../kit/warm-program.js';
-
-const me = userInfo().username;
 
 void test('a socket that is mounted by itself: the folder is to be mounted, before and after a restart', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('mounting needs root');
@@ -317,6 +315,11 @@ void test('a user of another backend, and the last line, which never says doctor
     'alice@example.com is on mail1; give --user with a mail user of mail2, whose mailboxes are counted',
   );
   assert.match(found.text, /\nnext: dovegate status --config \S+\n$/);
+  const gina = await runWarm(['doctor', '--config', daemon.configFile, '--user', 'gina@example.org']);
+  assert.equal(
+    looksIn(gina).get('warning way to mail2'),
+    'no policy covers gina@example.org (routes: mail2), so every command for them is denied; add the domain to users of a policy, if it shall be reached',
+  );
 });
 
 void test('before there is a journal the daemon is started as the user of its state', {

@@ -1,6 +1,6 @@
 // Reports of one mailbox from real journals on the disk, whole and damaged ones, in all their forms.
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditReport, type ReportFlags } from '../../../src/cli/audit/audit-report.js';
@@ -281,6 +281,19 @@ void test('on a narrow terminal no line is wider than it, and the columns that w
 });
 
 // The first line that is printed is the verdict: the journal was checked and counted by then.
+void test('of a host of a mirror with more rows than are held, all are read again', async (t) => {
+  const many = 1000 + 20;
+  const directory = await writeJournal(t, many, (record) => ({ ...record, user: alice }));
+  const mirror = join(dirname(directory), 'journals');
+  cpSync(directory, join(mirror, 'gate1', 'ab'.repeat(16)), { recursive: true });
+  const screen = keepScreen();
+  const places = { config: undefined, paths: [], fleet: mirror };
+  const code = await auditReport(screen, places, { mailbox: alice, key: [keyFile(t)], json: true });
+  const [head = '', ...rows] = screen.lines();
+  assert.equal(code, 0, head);
+  assert.deepEqual([rows.length, rows.every((row) => row.includes('"host":"gate1"'))], [many, true]);
+});
+
 void test('a file that is replaced after the check is an error', async (t) => {
   const directory = await writeJournal(t, 40);
   const name = join(directory, '00000002.jsonl');

@@ -305,9 +305,26 @@ void test('a name without its domain is told also where a command for everybody 
   );
   assert.equal(
     (await search(directory, { user: 'alice@example.com' })).complaints,
-    'dovegate: 1 of 3 rows may have touched "alice@example.com": for all users, or by a mask or a list that was cut\n',
+    'dovegate: of 3 rows, 1 may have touched "alice@example.com": for all users, or by a mask or a list that was cut\n',
   );
   assert.doesNotMatch((await search(directory, { user: 'alice*' })).complaints, /no record names/);
+});
+
+void test('a command for everybody that was refused, or a request, touched nobody', async (t) => {
+  const denied = (record: AuditRecord, count: number): AuditRecord => {
+    if (record.event === 'completion' && count > 2)
+      return { ...record, outcome: 'denied', status: '-NOPERM', sent: false };
+    if (record.event !== 'admission' || count < 3) return withWho(record, count);
+    return { ...record, decision: 'deny', user: '', users: ['*'], command: 'user' };
+  };
+  const told = async (count: number, filter: TrailFilter = {}): Promise<string> =>
+    (await search(await writeJournal(t, count, denied), { user: 'alice@example.com', ...filter })).complaints;
+  const why = 'for all users, or by a mask or a list that was cut\n';
+  assert.equal(
+    await told(5),
+    `dovegate: of 5 rows, 1 may have touched "alice@example.com"; 2 may be about "alice@example.com" and touched nothing: ${why}`,
+  );
+  assert.match(await told(5, { outcome: 'denied' }), /^dovegate: no record names "alice@example\.com"/);
 });
 
 void test('a name that other filters leave out is not proposed for itself', async (t) => {

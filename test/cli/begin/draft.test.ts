@@ -63,15 +63,6 @@ void test('a Dovecot that keeps the case of names', () => {
 
 /** For presets that want to be told something. */
 const values: Readonly<Record<string, Answers['parameters']>> = {
-  'gdpr-erasure': new Map([
-    ['user', ['bob@example.com']],
-    ['expires', ['2027-01-31T18:00:00Z']],
-  ]),
-  'gdpr-export': new Map([
-    ['user', ['bob@example.com']],
-    ['expires', ['2027-01-31T18:00:00Z']],
-    ['fields', ['home', 'uid']],
-  ]),
   migration: new Map([['destination', ['tcps:new.example.com:24245']]]),
   monitoring: new Map([['probe', ['canary@example.com']]]),
 };

@@ -12,7 +12,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -20,11 +19,11 @@ import { uidOf } from '../../../src/adapters/host/accounts.js';
 import { formatWords } from '../../../src/domain/records/audit/encode.js';
 import { builtProgram } from '../../kit/daemon.js';
 import { type Owner, openFolder } from '../../kit/folder.js';
+import { me } from '../../kit/me.js';
 import { type ProgramResult, runProgram } from '../../kit/program.js';
 import { withSmallDisk } from '../../kit/small-disk.js';
 import { runWarm } from '../../kit/warm-program.js';
 
-const me = userInfo().username;
 const data = fileURLToPath(new URL('../../../../test/cli/begin/', import.meta.url));
 
 const found = (series: string): string => `cat ${data}doveconf-${series}.txt`;
@@ -327,6 +326,15 @@ void test('two Dovecots over the network: routes, passwords and policy from one 
     new RegExp(`mail1:\n[^]*password_file: ${first}\n[^]*mail2:\n[^]*password_file: ${second}\n`),
   );
   assert.match(written, /backend: mail1 \}\n {2}- \{ users: \["\*@example\.net"\], backend: mail2 \}/);
+  // The first one over a socket: it needs no password, and the other one has its own.
+  const local = ['--backend', `unix:${join(folder, 'gate')}=*@example.com`, ...dovecots.slice(2)];
+  const mixed = await init(...args, ...local, '--replace', '--password-file', second ?? '');
+  assert.equal(mixed.exit, 0, mixed.text);
+  assert.match(mixed.text, /# On this machine:\n[^]*# On 127\.0\.0\.1:\n/);
+  assert.match(mixed.text, / on this machine and 127\.0\.0\.1, and run there: doveadm reload\n/);
+  const both = readFileSync(join(place, 'dovegate.yaml'), 'utf8');
+  assert.match(both, new RegExp(`mail1:\n +address: \\S+\n[^]*mail2:\n[^]*password_file: ${second}\n`));
+  assert.equal(both.split('password_file').length, 2);
   // Nobody is known there to try it with, and what is printed can be typed.
   assert.match(text, /\nthen: (?:runuser .*-- )?dovegate can --socket \S+support\.sock\n$/);
 });

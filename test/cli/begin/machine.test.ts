@@ -29,7 +29,7 @@ void test('users that are not listed: a stopped Dovecot is another cause than a 
 
 void test('each preset that is offered says what it is for, from the beginning of that sentence', async () => {
   const { presets } = await lookAtMachine();
-  assert.ok(presets.length > 10);
+  assert.ok(presets.length >= 10);
   for (const { name, about } of presets) {
     assert.match(about, /^[A-Z][^\n#]+$/, name);
     assert.ok(

@@ -1,14 +1,15 @@
 // Goal: forty mistakes of a beginner, each answered with what is wrong, where (a line of the file, or the word), and what to do. One small
-// configuration, one change each; then a daemon that cannot start, a Dovecot that does not answer, and a command that is typed wrongly.
+// configuration, one change each: mistakes.txt, where the line behind `>` is the first error, as a person approved it; then a daemon that
+// cannot start, a Dovecot that does not answer, and a command that is typed wrongly.
 // What must not happen: a stack, a message of a library, a first problem that is not the one that was made. What else a configuration can
 // have wrong is in test/domain/config/cases.
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { uidOf } from '../../../src/adapters/host/accounts.js';
-import { hash } from '../../domain/config/jobs.js';
+import { changed, filled, shortened } from '../../domain/config/jobs.js';
 import { makeAuthority } from '../../kit/certificates.js';
 import { runDovegate } from '../../kit/daemon.js';
 import { openFolder } from '../../kit/folder.js';
@@ -36,14 +37,10 @@ audit: { directory: audit, memory: off }
 state: state
 `;
 
-/** A folder with that configuration, changed, and what it names. */
-function openPlace(t: TestContext, from = '', to = ''): string {
+/** A folder with a configuration, and what it names. */
+function openPlace(t: TestContext, text = configuration): string {
   const folder = openFolder(t);
-  assert.ok(configuration.includes(from), from);
-  writeFileSync(
-    join(folder, 'dovegate.yaml'),
-    configuration.replace(from, () => to),
-  );
+  writeFileSync(join(folder, 'dovegate.yaml'), text);
   writeFileSync(join(folder, 'mail1.password'), 'secret\n', { mode: 0o600 });
   for (const name of ['state', 'audit']) mkdirSync(join(folder, name), { mode: 0o700 });
   const first = makeAuthority({ name: 'first' }).issue({ names: ['localhost'] });
@@ -53,212 +50,23 @@ function openPlace(t: TestContext, from = '', to = ''): string {
   return folder;
 }
 
-/** `at`: the line, `what` and `todo`: in its message. */
-type Mistake = readonly [name: string, from: string, to: string, at: number, what: RegExp, todo: RegExp];
-
-const allow = '    allow:\n';
-const tls = '    tls: off\n';
-const socket = 'unix: support.sock, ';
-const tcp = (rest: string): string =>
-  `tcp: "127.0.0.1:1", tls: { ${rest} }, accounts: { bob: { password_hash: "${hash}", policy: support } } }\n  # `;
-
-const mistakes: readonly Mistake[] = [
-  ['a wrong key', tls, '    tlss: off\n', 7, /"tlss" is not a key here/, /did you mean tls\?/],
-  ['a wrong indent', tls, ` ${tls}`, 7, /keys of one map begin in the same column/, /move it/],
-  ['a tab', tls, '\ttls: off\n', 7, /a tab begins this line/, /write spaces/],
-  ['a quote that is open', '24245"', '24245', 6, /begins with " does not end/, /close it with "/],
-  ['a bracket that is open', '["*@example.com"]\n', '["*@example.com"\n', 15, /is not closed/, /add \]/],
-  ['no colon', tls, '    tls off\n', 7, /needs a colon/, /write KEY: VALUE/],
-  ['no blank behind a colon', tls, '    tls:off\n', 7, /needs a colon/, /write KEY: VALUE/],
-  ['a key twice', tls, `${tls}${tls}`, 8, /stands here twice/, /keep one of them/],
-  [
-    'a star without quotes',
-    '["*@example.com"]\n',
-    '[*@example.com]\n',
-    14,
-    /aliases .*not taken/,
-    /in quotes/,
-  ],
-  ['a number in words', tls, `${tls}    connections: four\n`, 8, /must be a whole number/, /from 1 to 1000/],
-  ['yes', tls, `${tls}    drained: yes\n`, 8, /drained: must be/, /true or false/],
-  [
-    'a time without a unit',
-    'state:',
-    'limits: { queue_timeout: 5 }\nstate:',
-    19,
-    /must be a duration/,
-    /as 500ms, 10m/,
-  ],
-  [
-    'a mode without quotes',
-    socket,
-    `${socket}mode: 0660, `,
-    3,
-    /mode: must be written in quotes/,
-    /as "0660"/,
-  ],
-  ['one pattern', '["*@example.com"]\n', 'example.com\n', 14, /must be a list/, /as \["\*@example\.com"\]/],
-  [
-    'a domain alone',
-    '["*@example.com"]\n',
-    '["@example.com"]\n',
-    14,
-    /names no user/,
-    /write \*@example\.com/,
-  ],
-  [
-    'rules in one line',
-    `${allow}      - quota get\n      - mailbox`,
-    '    allow: quota get #',
-    15,
-    /must be a list of rules/,
-    /as \[quota/,
-  ],
-  [
-    'preset for use',
-    allow,
-    `    preset: presets/agent\n${allow}`,
-    15,
-    /"preset" is not a key here/,
-    /write use: /,
-  ],
-  [
-    'an unknown preset',
-    allow,
-    `    use: [presets/suport-desk]\n${allow}`,
-    15,
-    /no preset presets\/suport-desk/,
-    /did you mean/,
-  ],
-  [
-    'a preset without its folder',
-    allow,
-    `    use: [support-desk]\n${allow}`,
-    15,
-    /name of a shipped preset/,
-    /as presets\//,
-  ],
-  [
-    'a preset that wants to know more',
-    allow,
-    `    use: [presets/monitoring]\n${allow}`,
-    15,
-    /use\[0\]: needs/,
-    /with: \{ probe/,
-  ],
-  [
-    'an unknown policy',
-    'policy: support',
-    'policy: suport',
-    3,
-    /no policy "suport"/,
-    /did you mean support\?/,
-  ],
-  ['an unknown backend', 'backend: mail1', 'backend: mail', 11, /no backend "mail"/, /did you mean mail1\?/],
-  [
-    'an unknown command',
-    'quota get',
-    'quota gt',
-    16,
-    /no Dovecot has a command "quota gt"/,
-    /did you mean quota get\?/,
-  ],
-  ['a listener without a policy', ', policy: support }', ' }', 3, /needs a policy/, /add policy: NAME/],
-  [
-    'a socket twice',
-    '  support: { unix',
-    '  other: { unix: support.sock, policy: support }\n  support: { unix',
-    4,
-    /is the socket of listener other/,
-    /other already/,
-  ],
-  [
-    'a host without a port',
-    '"127.0.0.1:24245"',
-    'mail1.example.com',
-    6,
-    /address: must be HOST:PORT/,
-    /as mail1\.example\.com:24245/,
-  ],
-  [
-    'a password in clear',
-    '"127.0.0.1:24245"',
-    'mail1.example.com:24245',
-    7,
-    /in clear over the network/,
-    /use starttls/,
-  ],
-  [
-    'no password',
-    '    password_file: mail1.password\n',
-    '',
-    5,
-    /needs a password_file/,
-    /Dovecot asks every TCP client/,
-  ],
-  ['a section that there is not', 'state:', 'x: 1\nstate:', 19, /"x" is not a key here/, /known are: /],
-  [
-    'a file that is not there',
-    'mail1.password',
-    'none.password',
-    8,
-    /none\.password cannot be read: there is no such file/,
-    /make it, or correct/,
-  ],
-  [
-    'a file where a directory must be',
-    'directory: audit',
-    'directory: mail1.password/audit',
-    18,
-    /cannot be a directory: \S+mail1\.password is none/,
-    /name another place/,
-  ],
-  [
-    'an unknown group',
-    socket,
-    `${socket}mode: "0660", group: no-such-group, `,
-    3,
-    /no group no-such-group/,
-    /make it, or correct the name/,
-  ],
-  [
-    'an unknown owner',
-    socket,
-    `${socket}owner: no-such-user, `,
-    3,
-    /no user no-such-user/,
-    /make it, or correct the name/,
-  ],
-  [
-    'a certificate that is none',
-    `${socket}policy: support }`,
-    tcp('mode: starttls, certificate: mail1.password, key: other.key'),
-    3,
-    /mail1\.password holds no certificate/,
-    /PEM begins with -----BEGIN/,
-  ],
-  [
-    'a key of another certificate',
-    `${socket}policy: support }`,
-    tcp('mode: starttls, certificate: tls.crt, key: other.key'),
-    3,
-    /other\.key is not the key of the certificate/,
-    /put both files of one certificate there/,
-  ],
-];
-
-for (const [name, from, to, line, what, todo] of mistakes)
-  test(`check: ${name}`, async (t) => {
-    const told = await runWarm(['check', '--config', 'dovegate.yaml'], { cwd: openPlace(t, from, to) });
-    assert.equal(told.exit, 78, told.text);
-    const [first = ''] = told.text
+const table = new URL('../../../../test/cli/begin/mistakes.txt', import.meta.url);
+test('check: the first error is the one that was made', async (t) => {
+  const written = readFileSync(table, 'utf8');
+  let now = '';
+  for (const [row, changes = ''] of written.matchAll(/^## .*\n((?:[\d-]*\|.*\n)+)(?:> .*\n)*/gm)) {
+    const folder = openPlace(t, changed(configuration, filled(changes)));
+    const told = await runWarm(['check', '--config', 'dovegate.yaml'], { cwd: folder });
+    assert.equal(told.exit, 78, row + told.text);
+    assert.doesNotMatch(told.text, /\bat .*:\d+:\d+\)?$|undefined|\[object/m);
+    const errors = told.text
       .split('\n')
       .filter((each) => /^dovegate\.yaml:\d/.test(each) && !/ warning: /.test(each));
-    assert.ok(first.startsWith(`dovegate.yaml:${line}:`), told.text);
-    assert.match(first, what);
-    assert.match(first, todo);
-    assert.doesNotMatch(told.text, /\bat .*:\d+:\d+\)?$|undefined|\[object/m);
-  });
+    now += `${row.replaceAll(/^> .*\n/gm, '')}> ${shortened(errors[0]?.replaceAll(folder, 'FOLDER') ?? '')}\n`;
+  }
+  if (process.env['DOVEGATE_ANSWERS'] === 'write') writeFileSync(table, now);
+  else assert.equal(now, written);
+});
 
 test('check: a password file that others can read, one that the daemon cannot, a file that is not there', async (t) => {
   const folder = openPlace(t);
@@ -306,7 +114,7 @@ test('serve: a port and a socket at which another process listens', async (t) =>
     assert.equal(ended.exit, 78, ended.text);
     return ended.text;
   };
-  const taken = openPlace(t, 'state:', `admin: { tcp: "127.0.0.1:${port}" }\nstate:`);
+  const taken = openPlace(t, `${configuration}admin: { tcp: "127.0.0.1:${port}" }\n`);
   assert.match(
     await serve(taken),
     new RegExp(`127\\.0\\.0\\.1:${port}: .*another process listens there; stop it, or take another port`),
@@ -318,7 +126,7 @@ test('serve: a port and a socket at which another process listens', async (t) =>
 
 test('doctor: a Dovecot that is not there, another service of it, one without the password', async (t) => {
   const doctor = async (address: string): Promise<string> => {
-    const folder = openPlace(t, '"127.0.0.1:24245"', `"${address}"`);
+    const folder = openPlace(t, configuration.replace('127.0.0.1:24245', address));
     const told = await runWarm(['doctor', '--config', 'dovegate.yaml'], { cwd: folder });
     return /^bad +backend mail1 .*$/m.exec(told.text)?.[0] ?? told.text;
   };

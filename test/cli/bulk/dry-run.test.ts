@@ -36,7 +36,6 @@ void test('the first answer is the usual one; of others what is new; what each u
 void test('nothing came, and answers without an end of names', () => {
   assert.equal(createDryRun().summary(0), 'dry run, nothing was changed: it would run for 0 of 0 users');
   const run = createDryRun();
-  // bounds.dryRunBackends
   for (let at = 0; at < 1000; at += 1) run.take(allowed(['backend', `b${at}`], ['mails', '9'.repeat(400)]));
   assert.equal(run.summary(0).split(' on ').length, 21);
   assert.doesNotMatch(run.summary(0), /mails/);

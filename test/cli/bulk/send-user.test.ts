@@ -4,14 +4,13 @@ import assert from 'node:assert/strict';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { bounds } from '../../../src/bounds/bounds.js';
 import { createUserSender, judgeFailure } from '../../../src/cli/bulk/send-user.js';
 import { readWholeInput } from '../../../src/cli/doveadm/ask.js';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
 import { createAccess } from '../../../src/client/access.js';
 import { CommandFailed } from '../../../src/client/connect.js';
 import type { Session } from '../../../src/client/session.js';
-import { readSaid } from '../../../src/domain/language/codes/codes.js';
+import { readSaid } from '../../../src/domain/language/codes/said.js';
 import { openFolder } from '../../kit/folder.js';
 
 const id = '01KDYAK3487FXJ0FWSFTT3D0WN';
@@ -99,10 +98,9 @@ void test('rows of a user are held up to a size, and beyond it none is shown', a
   }
 });
 
-// bounds.inputKeptBytes
 void test('a text for several users has a bound', async (t) => {
   const file = join(openFolder(t), 'text');
   writeFileSync(file, 'x');
-  truncateSync(file, bounds.inputKeptBytes + 1);
+  truncateSync(file, 256 * 1024 ** 2 + 1);
   await assert.rejects(readWholeInput(file), /at most 268435456 bytes/);
 });

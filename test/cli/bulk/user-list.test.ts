@@ -101,7 +101,6 @@ void test('what can be no name', () => {
     assert.equal(whyNoName(name), undefined, name);
 });
 
-// bounds.bulkLineBytes, bounds.bulkUsers
 void test('a list that never ends, and a line that never ends, are given up', async () => {
   const { signal } = new AbortController();
   let given = 0;

@@ -30,6 +30,22 @@ void test('send sends a command of no catalog as it is typed, without a text; ot
     assert.throws(() => readSentCommand(words), CommandFault, words.join(' '));
 });
 
+void test('a list by --field or --flag stands for the positional, and a long option may be shortened, as in the real program', () => {
+  for (const [words, args] of [
+    ['fetch|--field=uid|all', '--|uid|all'],
+    ['fetch|--field=uid|--field|flags|mailbox|INBOX', '--|uid flags|mailbox|INBOX'],
+    ['fetch|--fieldstr=uid|all', '--|uid|all'],
+    ['flags add|--flag=\\Seen|mailbox|INBOX|all', '--|\\Seen|mailbox|INBOX|all'],
+    ['mailbox status|--field=messages|INBOX|Sent', '--|messages|INBOX|Sent'],
+    ['mailbox cache decision|--fields=flags|--dec=yes|INBOX', '-f|flags|-d|yes|--|INBOX'],
+  ] as const) {
+    const [name = '', ...typed] = words.split('|');
+    for (const series of ['2.3', '2.4'] as const)
+      assert.equal(readTypedCommand([...name.split(' '), ...typed], series).args.join('|'), args, words);
+  }
+  assert.throws(() => readTypedCommand(['mailbox', 'list', '--use=bob']), /--user or --user-file/);
+});
+
 const refused: readonly string[] = [
   'nonsense|mailbox|pw|config -n|mailbox mutf7 x|dsync-server|quota get extra|mailbox create|mailbox status bogus INBOX',
   'expunge all|fetch bogus all|search bogus|expunge mailbox INBOX bogus',

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { bounds } from '../../../src/bounds/bounds.js';
 import { makeFleetAuthority } from '../../../src/cli/fleet/fleet-authority.js';
 import { formatJoinFile, type JoinFile } from '../../../src/cli/fleet/join-file.js';
 import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
@@ -103,7 +102,7 @@ test('a gate joins, and joins again with new credentials', async (t) => {
   );
 });
 
-test('a file of another gate, or of another cell, changes nothing unless it is asked for', async (t) => {
+test('a file of another gate, or of another fleet, changes nothing unless it is asked for', async (t) => {
   const folder = openFolder(t);
   const config = join(folder, 'dovegate.yaml');
   writeFileSync(config, base, { mode: 0o600 });
@@ -147,7 +146,7 @@ test('a file of another gate, or of another cell, changes nothing unless it is a
   assert.equal(refused.exit, 78, refused.text);
   assert.match(
     refused.stderr,
-    /sends to tls:\/\/127\.0\.0\.1:9, and the file is of another cell, .*--beside/,
+    /sends to tls:\/\/127\.0\.0\.1:9, and the file is of another fleet, .*--beside/,
   );
   assert.deepEqual(seen(), before);
 
@@ -167,14 +166,14 @@ test('a file of another gate, or of another cell, changes nothing unless it is a
     servers: 'tls://127.0.0.1:7',
     authority: makeFleetAuthority(Date.now()).certificate,
   };
-  assert.match((await joinBy(third, '--beside')).stderr, /two cells already/);
+  assert.match((await joinBy(third, '--beside')).stderr, /two fleets already/);
   await joinBy(south, '--instead');
   assert.deepEqual(seen(), [rowOf(south, 8)]);
   assert.ok(!existsSync(join(folder, 'ship/beside')));
   await joinBy(two, '--instead');
   assert.deepEqual(seen(), [rowOf(two, 9)]);
 
-  // All keys of the fleet are new, or its server has another name: it is the same cell.
+  // All keys of the fleet are new, or its server has another name: it is the same fleet.
   const keys = { ...two, authority: makeFleetAuthority(Date.now()).certificate };
   await joinBy(keys);
   assert.deepEqual(seen(), [rowOf(keys, 9)]);
@@ -251,7 +250,7 @@ test('what is not for this gate, or does not fit its configuration', async (t) =
   }
   // More than the bound is not read: the rest would come for ever.
   const long = await runDovegate(['audit', 'fleet', 'join', '--config', config], {
-    stdin: Buffer.alloc(4 * bounds.joinFileBytes, 'x'),
+    stdin: Buffer.alloc(4 * (64 * 1024), 'x'),
   });
   assert.equal(long.exit, 64, long.text);
   assert.match(long.stderr, /^dovegate: standard input is not a file for "fleet join"/);

@@ -2,7 +2,6 @@
 // configuration than names.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds } from '../../../src/bounds/bounds.js';
 import { formatJoinFile, type JoinFile, parseJoinFile } from '../../../src/cli/fleet/join-file.js';
 import { makeSignKey } from '../../../src/domain/records/audit/ledger.js';
 
@@ -42,7 +41,7 @@ test('no such file', () => {
 });
 
 test('a file above the bound is not parsed', () => {
-  const rest = bounds.joinFileBytes - formatJoinFile(file).length;
+  const rest = 64 * 1024 - formatJoinFile(file).length;
   const long = (more: number): string =>
     formatJoinFile({ ...file, credentials: file.credentials + 'k'.repeat(more) });
   assert.notEqual(parseJoinFile(long(rest)), undefined);

@@ -28,8 +28,6 @@ const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => 
   shares: new Map(),
   mirrorBytes: 1 << 30,
   mirrorKeepMs: 0,
-  people: [],
-  peopleSocket: { kind: 'unix', path: '/nowhere', mode: 0o660 },
 });
 
 const faultOf = (exitCode: number, text: RegExp) => (fault: unknown) =>

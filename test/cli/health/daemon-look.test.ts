@@ -1,11 +1,14 @@
-// Goal: what the daemon says of itself becomes lines: not ready, closed, without descriptors, receivers that are away.
+// Goal: what the daemon says of itself becomes lines: not ready, without descriptors, receivers that are away.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isLate } from '../../../src/cli/admin/ask-status.js';
 import { lookAtDaemon, type Told } from '../../../src/cli/health/daemon-look.js';
 import { settingsOf, sound } from '../../domain/config/sound.js';
 
-const settings = settingsOf(`${sound}admin: { unix: /run/a.sock }\n`);
+const settings = {
+  ...settingsOf(`${sound}admin: { unix: /run/a.sock }\n`),
+  unit: 'dovegate.service',
+};
 const commands = { start: 'START', reload: 'RELOAD', status: 'STATUS', check: 'CHECK' };
 const good = { state: 'serving', version: '0.1.0', started: 'then', config: settings.hash, ready: true };
 const said = (status: Readonly<Record<string, unknown>>, metrics = ''): string[] =>
@@ -13,13 +16,8 @@ const said = (status: Readonly<Record<string, unknown>>, metrics = ''): string[]
     (look) => `${look.status} ${look.name}: ${look.text}`,
   );
 
-void test('serving, closed, not ready, another configuration, none', () => {
+void test('serving, not ready, another configuration, none', () => {
   assert.deepEqual(said({})[0], 'ok daemon: dovegate 0.1.0, serving, started then');
-  assert.match(said({ state: 'closed' })[0] ?? '', /^bad daemon: .* refuses all clients/);
-  assert.match(
-    said({ state: 'closed', problems: ['listener team: no socket\nmore'] })[0] ?? '',
-    /^bad daemon: .* refuses all clients: listener team: no socket$/,
-  );
   assert.match(
     said({ ready: false, reasons: [{ code: 'x', text: 'no backend is up' }] })[0] ?? '',
     /^bad daemon: .* is not ready: no backend is up/,
@@ -70,6 +68,8 @@ void test('a daemon that runs and has lost its socket is restarted, not started'
   const all = { ...commands, restart: 'RESTART', remake: 'REMAKE' };
   const [silent] = lookAtDaemon(none, { ...settings, isRunning: true }, all);
   assert.deepEqual([silent?.status, silent?.next], ['bad', 'RESTART']);
+  const [refusing] = lookAtDaemon(none, { ...settings, isRunning: true, refuses: 'no socket' }, all);
+  assert.match(refusing?.text ?? '', /^dovegate\.service refuses all clients: no socket$/);
   const [gone] = lookAtDaemon(none, { ...settings, isRunning: true, isFolderGone: true }, all);
   assert.deepEqual([gone?.status, gone?.next], ['bad', 'REMAKE']);
   assert.match(gone?.text ?? '', /runs, and the folder of its sockets is gone/);
@@ -99,8 +99,7 @@ void test('beside a file with errors: what runs, and never another start', () =>
     'dovegate 0.1.0, serving, started then, with the configuration that it read before',
   );
   assert.equal(serving?.status, 'ok');
-  for (const told of [{ why: 'no daemon answers' }, { status: { ...good, state: 'closed' }, metrics: '' }])
-    assert.equal(lookAtDaemon(told, broken, commands)[0]?.next, 'CHECK');
+  assert.equal(lookAtDaemon({ why: 'no daemon answers' }, broken, commands)[0]?.next, 'CHECK');
 });
 
 void test('descriptors by the metrics of the daemon', () => {

@@ -148,7 +148,6 @@ test('a column of a table is as wide as its widest value, and an empty value is 
   );
 });
 
-// bounds.tableRows
 test('the widths of a table come from its first hundred rows', () => {
   const shape = shapeOf('table', 'n m');
   const rows = Array.from({ length: 250 }, (_, n) => [n === 200 ? 'longer' : String(n), 'x']).flat();

@@ -65,6 +65,60 @@ test('a call that cannot be asked about says why, and how it goes where doveadm 
   );
 });
 
+test('doveadm behind a variable is not judged: each line that calls it is named, and the exit is not that of "all allowed"', async (t) => {
+  const script = [
+    'DV=doveadm',
+    'OTHER="/usr/bin/doveadm -o mail_debug=yes"; RESULT=$(doveadm quota get -u bob@example.com)',
+    'export VIA="sudo $DV"',
+    '[ -x "$DV" ] || exit 1; echo $RESULT of it',
+    '$DV expunge -A mailbox Trash all',
+    '  "${OTHER}" quota get -u $u && sudo $VIA who',
+    '# $DV purge -A',
+    'doveadm quota get -A',
+    'say() { "$LATER" who; }; LATER=doveadm',
+    'WHOLE="doveadm purge"',
+    '$WHOLE -A',
+    'doveadm "$CMD" -u bob@example.com',
+  ].join('\n');
+  const found = linesOfScript(script, 'bob@example.com').map(({ number, text, fault }) => [
+    number,
+    text,
+    fault,
+  ]);
+  const fault = (name: string): string =>
+    `${name} is doveadm here, and what a variable calls is not judged: write doveadm there`;
+  assert.deepEqual(found, [
+    [2, 'doveadm quota get -u bob@example.com', undefined],
+    [5, '$DV expunge -A mailbox Trash all', fault('DV')],
+    [6, '${OTHER} quota get -u $u', fault('OTHER')],
+    [6, '$VIA who', fault('VIA')],
+    [8, 'doveadm quota get -A', undefined],
+    [9, '$LATER who', fault('LATER')],
+    [11, '$WHOLE -A', fault('WHOLE')],
+    [
+      12,
+      'doveadm "$CMD" -u bob@example.com',
+      'its command is in a variable, which is not judged: write it there',
+    ],
+  ]);
+  const { folder, run } = openDesk(t, deskConfiguration);
+  const told = async (text: string) => {
+    writeFileSync(join(folder, 'job'), text);
+    return run('explain', '--listener', 'support', '--user', 'bob@example.com', '--lines', 'job');
+  };
+  const hidden = await told('DV=doveadm\ndoveadm quota get -u bob@example.com\n$DV expunge -A all\n');
+  assert.equal(hidden.exit, 64, hidden.text);
+  assert.match(hidden.text, /^job:3: \$DV expunge -A all\n {2}not asked about: DV is doveadm here/m);
+  assert.match(hidden.text, /^job: 1 of 2 calls of doveadm are allowed, 1 is not judged$/m);
+  const forAll = await told('doveadm quota get -A\n');
+  assert.equal(forAll.exit, 64, forAll.text);
+  assert.match(
+    forAll.text,
+    /^ {2}for bob@example\.com alone: allowed by .*\n {2}"doveadm -S" does not send it as it stands: dovegate send/m,
+  );
+  assert.match(forAll.text, /^job: 0 of 1 calls of doveadm are allowed, 1 only in another form$/m);
+});
+
 test('explain --lines: the decision on each call, and the rules', async (t) => {
   const { folder, run } = openDesk(t, deskConfiguration);
   writeFileSync(

@@ -1,4 +1,6 @@
 // A listener by TCP beside the sound configuration of test/domain/config; the tests of this folder change its keys.
+import assert from 'node:assert/strict';
+import { hashKey } from '../../../src/domain/people/keys/key.js';
 import { sound } from './sound.js';
 
 /** A hash of the cost that `hash-password` gives; of nobody knows what. */
@@ -27,4 +29,44 @@ export function withJobs(first: string, without: readonly (keyof typeof keys)[] 
     .map((line) => `    ${line}\n`)
     .join('');
   return sound.replace('backends:', `  jobs:\n${jobs}backends:`);
+}
+
+const pin = Buffer.alloc(32, 'ab', 'hex');
+const values = new Map([
+  ['<hash>', hash],
+  ['<cheap>', hash.replace('32768', '4096')],
+  ['<key>', hashKey('first')],
+  ['<KEY>', hashKey('first').toUpperCase()],
+  ['<second>', hashKey('second')],
+  ['<third>', hashKey('third')],
+  ['<pin>', `sha256:${pin.toString('hex')}`],
+  ['<PIN>', `sha256:${pin.toString('hex').toUpperCase()}`],
+  ['<pin64>', `sha256:${pin.toString('base64')}`],
+  ['<pin63>', `sha256:${pin.toString('base64').replace('=', '')}`],
+  ['<otherpin>', `sha256:${'cd'.repeat(32)}`],
+  ['<public>', `${'A'.repeat(43)}=`],
+  // Of the language itself.
+  ['<user>', '<user>'],
+]);
+
+/** A table with the values that are longer than a line may be. */
+export const filled = (text: string): string =>
+  text.replaceAll(/<\w+>/g, (value) => values.get(value) ?? assert.fail(value));
+/** Hashes of passwords and digests, as the names of what they are made from. */
+export const shortened = (text: string): string =>
+  [...values].reduce((left, [name, value]) => left.replaceAll(value.replace(/^sha256[:$]/, ''), name), text);
+
+/** A text, changed as a table says it: `10| line` is line 10 then, `9-10| line` stands for both, `| line` comes behind. */
+export function changed(text: string, changes: string): string {
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .map((line) => [line]);
+  let at = 0;
+  for (const [, first = '', last = first, line = ''] of changes.matchAll(/^(\d*)(?:-(\d+))?\| ?(.*)/gm)) {
+    if (first !== '') at = Number(first) - 1;
+    for (let gone = at; gone < Number(last); gone += 1) lines[gone] = [];
+    lines[at]?.push(line);
+  }
+  return `${lines.flat().join('\n')}\n`;
 }

@@ -9,47 +9,25 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { hashKey } from '../../../src/domain/people/keys/key.js';
-import { hash } from './jobs.js';
+import { changed, filled } from './jobs.js';
 import { parse, told } from './sound.js';
 
 const folder = new URL('../../../../test/domain/config/cases/', import.meta.url);
 
-const key = hashKey('first');
-const values = new Map([
-  ['<hash>', hash],
-  ['<cheap>', hash.replace('32768', '4096')],
-  ['<key>', key],
-  ['<KEY>', key.toUpperCase()],
-  ['<pin>', `sha256:${'ab'.repeat(32)}`],
-  // Of the language itself.
-  ['<user>', '<user>'],
-]);
-
 for (const name of readdirSync(folder)) {
-  const [before = '', table = ''] = readFileSync(new URL(name, folder), 'utf8')
-    .replaceAll(/<\w+>/g, (value) => values.get(value) ?? assert.fail(value))
-    .split('-----\n');
-  const base = before.trimEnd().split('\n');
+  const [before = '', table = ''] = filled(readFileSync(new URL(name, folder), 'utf8')).split('-----\n');
 
   void test(`${name}: nothing is told without a mistake`, () => assert.deepEqual(told(before), []));
 
   const cases = table.replaceAll(/^#.*\n/gm, '').match(/^(?:\d*(?:-\d+)?\|.*\n)+(?: {2}.*\n)+/gm) ?? [];
   assert.equal(cases.join(''), table.replaceAll(/^#.*\n/gm, ''));
   for (const each of cases) {
-    const lines = base.map((line) => [line]);
-    let at = 0;
-    for (const [, first = '', last = first, text = ''] of each.matchAll(/^(\d*)(?:-(\d+))?\| (.*)/gm)) {
-      if (first !== '') at = Number(first) - 1;
-      for (let line = at; line < Number(last); line += 1) lines[line] = [];
-      lines[at]?.push(text);
-    }
-    const changed = lines.flat().join('\n');
+    const text = changed(before, each);
     const expected = [...each.matchAll(/^ {2}(.*)/gm)].map(([, problem = '']) => problem);
     void test(`${name}: ${each}`, () => {
-      assert.deepEqual(told(`${changed}\n`), expected.join() === 'nothing' ? [] : expected);
+      assert.deepEqual(told(text), expected.join() === 'nothing' ? [] : expected);
       const isError = expected.some((line) => !line.includes(' warning: ') && line !== 'nothing');
-      assert.equal(parse(`${changed}\n`).settings === undefined, isError);
+      assert.equal(parse(text).settings === undefined, isError);
     });
   }
 }

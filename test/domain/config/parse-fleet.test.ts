@@ -32,8 +32,6 @@ void test('the least that can be said, and what is taken for the rest', () => {
     verifiers: new Map(),
     state: '/var/lib/dovegate-fleet',
     openMs: 7_200_000,
-    people: [],
-    peopleSocket: { kind: 'unix', path: '/run/dovegate-fleet/people.sock', mode: 0o660 },
     driftMs: 5_000,
     tellsPolicies: false,
     metrics: { host: '127.0.0.1', port: 9148 },
@@ -178,6 +176,20 @@ void test('no host, no file of settings that others can change, no YAML', () => 
     whyUnsafe: (file) => ({ text: `${file} can be changed`, isDoubtful: false }),
   };
   assert.deepEqual(texts('nats: tls://a:4222\nhosts: { a: }\n', open), [`1 ${path} can be changed`]);
+});
+
+// bounds.fleetHosts
+void test('as many hosts as one cluster carries', () => {
+  const many = (count: number) =>
+    JSON.stringify({
+      nats: 'tls://a:4222',
+      hosts: Object.fromEntries(Array.from({ length: count }, (_, at) => [`h${at}`, {}])),
+    });
+  assert.deepEqual(parse(many(bounds.fleetHosts)).problems, []);
+  assert.match(
+    parse(many(bounds.fleetHosts + 1)).problems[0]?.message ?? '',
+    /at most 1000 hosts.*another fleet/,
+  );
 });
 
 // bounds.fleetVerifiers

@@ -2,13 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  findSettings,
-  parseClientSettings,
-  parseSettings,
-  withoutDoubtful,
-} from '../../../src/domain/config/parse-settings.js';
+import { parseClientSettings } from '../../../src/domain/config/parse-client.js';
+import { findSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
+import { withoutDoubtful } from '../../../src/domain/config/without-doubtful.js';
 
 function files(texts: Readonly<Record<string, string>>): ReadFiles {
   return {

@@ -50,7 +50,6 @@ const odd: readonly (readonly [text: string, expected: RegExp])[] = [
 ];
 
 for (const [text, expected] of odd) {
-  // bounds.yamlDepth
   void test(`not taken: ${JSON.stringify(text.slice(0, 40))}`, () => {
     const { told } = parse(text);
     assert.ok(

@@ -4,8 +4,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { whyUnnamable } from '../../../src/domain/config/parse-where.js';
+import { plainLine } from '../../../src/domain/judging/policy/assess.js';
+import { judge } from '../../../src/domain/judging/policy/judge.js';
 import { allSeries, commandsOf } from '../../../src/domain/language/commands/catalog.js';
-import { settingsOf, sound, told } from './sound.js';
+import { touchedUsers } from '../../../src/domain/language/meaning/reach.js';
+import { createUserNames } from '../../../src/domain/people/identity/user-name.js';
+import { judgeContext } from '../../kit/judge-line.js';
+import { parse, settingsOf, sound, told } from './sound.js';
 
 void test('users of policies and routes are compared in lower case', () => {
   const settings = settingsOf(
@@ -106,53 +111,121 @@ void test('where names get a realm, patterns without one match nobody; and an ex
   ]);
 });
 
-// Goal: a name that nobody can have is an error where it denies, and a warning where it allows, at each place of a configuration that takes
-// patterns on mail users. A new one of these needs a row.
+// Goal: each place of a configuration that stands for mail users is asked for names that nobody can have, which are an error where it
+// denies and a warning where it allows, and denies each spelling of a name. The places come from the schema and from the catalog: a new
+// one needs a row, or the check.
 const odd: readonly (readonly [name: string, why: string])[] = [
   ['ceo@example.com ', 'names hold no U+0020 (mail_users.characters)'],
+  ['\tceo@example.com', 'names hold no U+0009 (mail_users.characters)'],
   ['ceo\u200b@example.com', 'names hold no U+200B (mail_users.characters)'],
   ['c\u0435o@example.com', 'names hold no U+0435 (mail_users.characters)'],
   ['ceo@example.com@example.com', 'a name holds one @'],
   ['ceo@', 'a name has something before and after its @'],
   ['ceo', 'names have a realm (default_realm); write ceo@example.com'],
 ];
-const named = (pattern: string) => JSON.stringify(pattern);
-const ruleFor = (pattern: string) => `{ command: quota get, users: [${named(pattern)}] }`;
-const inPolicy = (text: string) => `${sound}${text}`;
+const named = (patterns: readonly string[]) => `[${patterns.map((each) => JSON.stringify(each)).join(', ')}]`;
+const ruleFor = (patterns: readonly string[]) => `[{ command: quota get, users: ${named(patterns)} }]`;
 const inPage = (text: string) =>
   `${sound}admin: { unix: /run/a.sock, door: /run/d.sock, page: { unix: /run/p.sock, people: { ann: { user: ann, role: audit, ${text} } } } }\n`;
-const inNotice = (text: string) =>
-  `${sound}audit: { directory: /var/a, door: /run/ship.sock }\nnotices: { owners: { mail: { to: owner, from: a@example.com, server: "127.0.0.1:25", ${text} } } }\n`;
-const places: readonly (readonly [path: string, denies: boolean, text: (pattern: string) => string])[] = [
-  ['routes[0].users[0]', false, (pattern) => sound.replace('["*"]', `[${named(pattern)}, "*"]`)],
-  ['policies.support.users[0]', false, (pattern) => sound.replace('["*@', `[${named(pattern)}, "*@`)],
-  ['policies.support.except[0]', true, (pattern) => inPolicy(`    except: [${named(pattern)}]\n`)],
-  ['policies.support.allow', false, (pattern) => sound.replace('[quota get]', `[${ruleFor(pattern)}]`)],
-  ['policies.support.on_request', false, (pattern) => inPolicy(`    on_request: [${ruleFor(pattern)}]\n`)],
-  ['policies.support.deny', true, (pattern) => inPolicy(`    deny: [${ruleFor(pattern)}]\n`)],
-  ['admin.page.people.ann.users[0]', false, (pattern) => inPage(`users: [${named(pattern)}]`)],
-  ['notices.owners.mail.except[0]', true, (pattern) => inNotice(`except: [${named(pattern)}]`)],
+type Place = readonly [path: string, denies: boolean, text: (patterns: readonly string[]) => string];
+const inSchema: readonly Place[] = [
+  ['routes[0].users: ', false, (of) => sound.replace('["*"]', named(of))],
+  ['policies.support.users: ', false, (of) => sound.replace('["*@example.com"]', named(of))],
+  ['policies.support.except: ', true, (of) => `${sound}    except: ${named(of)}\n`],
+  ['policies.support.allow: ', false, (of) => sound.replace('[quota get]', ruleFor(of))],
+  ['policies.support.on_request: ', false, (of) => `${sound}    on_request: ${ruleFor(of)}\n`],
+  ['policies.support.deny: ', true, (of) => `${sound}    deny: ${ruleFor(of)}\n`],
+  ['admin.page.people.ann.users: ', false, (of) => inPage(`users: ${named(of)}`)],
 ];
+
+/** Each parameter by which an argument names a user, by what the code reads there; `user=`: of the id of an ACL. */
+const inCatalog = allSeries.flatMap((series) =>
+  commandsOf(series).flatMap((command) =>
+    command.params.flatMap(({ name, role = '' }) => {
+      if (whyUnnamable([command], name) !== undefined) return [];
+      const sign = ['', 'user='].find((each) => {
+        const values = new Map([[name, [`${each}ceo@example.com`]]]);
+        const { users } = touchedUsers({ kind: 'parsed', command, series, values, query: undefined }, '');
+        return users.some(({ parameter, value }) => parameter === name && value === 'ceo@example.com');
+      });
+      return sign === undefined ? [] : [{ command: command.name, name, role, sign }];
+    }),
+  ),
+);
+const inWhere = (denies: boolean): readonly Place[] =>
+  inCatalog
+    .filter(({ sign }) => denies || sign === '')
+    .map(({ command, name, sign }) => [
+      `policies.support.${denies ? 'deny' : 'allow'}: where: ${name} `,
+      denies,
+      (of) => {
+        const rule = `[{ command: ${command}, where: { ${name}: ${named(of.map((each) => sign + each))} } }]`;
+        return denies ? `${sound}    deny: ${rule}\n` : sound.replace('[quota get]', rule);
+      },
+    ]);
 
 void test('a name that nobody can have: an error where it denies, a warning where it allows', () => {
   const schema = readFileSync(new URL('../../../../config/dovegate.schema.json', import.meta.url), 'utf8');
   const lists = schema.match(/"description": "[^"]*patterns o[nf] [^"]*users/g) ?? [];
-  assert.equal(lists.length, places.length, 'each list of patterns on mail users has a row');
-  for (const [path, denies, text] of places) {
-    const about = (pattern: string): readonly string[] =>
-      told(`${text(pattern)}mail_users: { default_realm: example.com }\n`)
+  assert.equal(lists.length, inSchema.length, 'each list of patterns on mail users has a row');
+  assert.ok(inCatalog.length > 30, `${inCatalog.length} parameters`);
+  for (const [path, denies, text] of [...inSchema, ...inWhere(true), ...inWhere(false)]) {
+    const about = (patterns: readonly string[]): readonly string[] =>
+      told(`${text(patterns)}mail_users: { default_realm: example.com }\n`)
         .filter((each) => each.includes('matches nobody'))
-        .map((each) => each.replace(/^\d+:\d+: /, ''));
-    const kind = denies ? '' : 'warning: ';
-    for (const [name, why] of odd)
-      assert.deepEqual(about(name), [`${kind}${path}: matches nobody: ${why}`], `${path} ${name}`);
-    for (const pattern of ['CEO@Example.com', '*@example.com', 'ceo**', '*', 'ceo@*'])
-      assert.deepEqual(about(pattern), [], `${path} ${pattern}`);
+        .map((each) => each.replace(/^\d+:\d+: /, '').replace(/\[\d+\]: matches/, ': matches'));
+    const expected = odd.map(([, why]) => `${denies ? '' : 'warning: '}${path}matches nobody: ${why}`);
+    assert.deepEqual(about(odd.map(([name]) => name)), expected, text([]));
+    assert.deepEqual(about(['CEO@Example.com', '*@example.com', 'ceo**', '*', 'ceo@*']), [], text([]));
+  }
+});
+
+/** By the role of the parameter: a command, and the words of a line that names that user there. */
+const linesByRole: Readonly<Record<string, readonly [command: string, words: (name: string) => string[]]>> = {
+  'source-user': ['copy', (name) => ['copy', 'Sent', 'user', name, 'mailbox', 'INBOX']],
+  user: ['indexer add', (name) => ['indexer add', name, 'INBOX']],
+  'user-mask': ['user', (name) => ['user', name]],
+  'user-mask-or-ip': ['kick', (name) => ['kick', name]],
+  'acl-id': ['acl set', (name) => ['acl set', 'INBOX', `user=${name}`, 'lookup']],
+};
+
+void test('what denies a user denies each case of the name, and the name without its realm', () => {
+  const roles = new Set(inCatalog.map(({ role }) => role));
+  assert.deepEqual([...roles].toSorted(), Object.keys(linesByRole).toSorted());
+  const all = 'masks: true, all_users: true, content: true, root_equivalent: true, shared: true';
+  for (const [role, [command, words]] of Object.entries(linesByRole)) {
+    const found = inCatalog.find((each) => each.command === command && each.role === role);
+    const { name, sign } = found ?? assert.fail(role);
+    const free = sound
+      .replace('"*@example.com"', '"**"')
+      .replace('[quota get]', `[{ command: ${command}, where: { ${name}: any }, ${all} }]`);
+    const denials = [
+      '',
+      'except: [CEO@Example.com]',
+      `deny: [{ command: ${command}, users: [CEO@Example.com] }]`,
+      `deny: [{ command: ${command}, where: { ${name}: ["${sign}CEO@Example.com"] } }]`,
+    ];
+    for (const nameCase of ['fold', 'keep'] as const)
+      for (const denial of denials) {
+        const text = `${free}    ${denial}\nmail_users: { default_realm: example.com, case: ${nameCase} }\n`;
+        const { settings } = parse(text);
+        const policy = settings?.policies.get('support') ?? assert.fail(String(told(text)));
+        const userNames = createUserNames(settings?.mailUsers ?? assert.fail());
+        // Where case is kept, a server gets such a name as it is written: without its realm it is nobody.
+        const isAsWritten = nameCase === 'keep' && role === 'user-mask-or-ip';
+        for (const spelled of ['cEo@EXAMPLE.com', ...(isAsWritten ? [] : ['ceo', 'CEO'])]) {
+          const line = plainLine('bob@example.com', words(spelled));
+          const judged = judge(line, ['2.4'], { ...judgeContext(policy), userNames });
+          const { kind, reason } =
+            judged.kind === 'judged' ? judged.decision : { kind: '', reason: judged.message };
+          assert.equal(kind, denial === '' ? 'allow' : 'deny', `${text} ${spelled}: ${reason}`);
+        }
+      }
   }
 });
 
 void test('without a default realm an exception without one is an error, where all users of its policy have one', () => {
-  const withDeny = `${sound}    except: ["ceo*"]\n    deny: [${ruleFor('ceo')}]\n`;
+  const withDeny = `${sound}    except: ["ceo*"]\n    deny: ${ruleFor(['ceo'])}\n`;
   const why = 'matches nobody: all users here have a realm; write';
   const about = (text: string) => told(text).filter((each) => each.includes('matches nobody'));
   assert.deepEqual(about(withDeny), [

@@ -19,10 +19,8 @@ import { memoryFiles, settingsOf, sound, told } from './sound.js';
 const nowMs = 1_795_176_000_000;
 
 const roles =
-  `abuse-response agent auth-cache backup-replication gdpr-erasure gdpr-export mailbox-provisioning metrics-quota migration
-    monitoring panel-modoboa panel-ox quota-billing read-only-auditor retention-janitor support-desk`.split(
-    /\s+/,
-  );
+  `abuse-response backup-replication mailbox-provisioning metrics-quota migration monitoring quota-billing read-only-auditor
+    retention-janitor support-desk`.split(/\s+/);
 
 void test('the roles are there', () => {
   assert.deepEqual(presetNames.toSorted(), roles);
@@ -100,26 +98,6 @@ void test('rules of a preset stand behind the own ones, and name their own file'
   assert.equal(policy?.allow[0]?.place.file, 'd.yaml');
   assert.equal(policy?.allow[1]?.place.file, 'presets/support-desk');
   assert.match(policy?.effectiveText ?? '', /mailbox-mask:\s+regex: "\[\^\*%\]\+"/);
-});
-
-void test('limits of presets are those of the policy that says nothing else', () => {
-  const limitsWith = (own: string, use = '[presets/agent]') => {
-    const text = sound.replace('    allow: [quota get]', `    use: ${use}${own}`);
-    const { settings, problems } = readWithPresets(text);
-    assert.deepEqual(problems, []);
-    return settings?.policies.get('support');
-  };
-  const plain = limitsWith('');
-  assert.deepEqual(plain?.limits, {
-    rate: { count: 30, windowMs: 60_000 },
-    distinctUsers: { count: 20, windowMs: 3_600_000 },
-    atOnce: 1,
-  });
-  assert.match(plain?.effectiveText ?? '', /at_once: 1/);
-  const own = limitsWith('\n    limits: { at_once: 2 }');
-  assert.deepEqual([own?.limits.atOnce, own?.limits.rate?.count], [2, 30]);
-  const given = limitsWith('', '[{ preset: presets/agent, with: { rate: 5/minute } }, presets/support-desk]');
-  assert.deepEqual([given?.limits.atOnce, given?.limits.rate?.count], [1, 5]);
 });
 
 const withUse = (use: string): string => sound.replace('    allow: [quota get]', `    use: ${use}`);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { formatJsonSchema } from '../../../src/domain/config/schema.js';
+import { formatJsonSchema } from '../../../src/domain/config/json-schema.js';
 
 void test('the JSON Schema for editors is the one that the code gives (else: npm run build:test, node scripts/make-schema.mjs)', () => {
   const path = new URL('../../../../config/dovegate.schema.json', import.meta.url);

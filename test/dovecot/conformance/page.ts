@@ -38,7 +38,6 @@ export function pageOf(tallies: readonly Tally[], everywhere: readonly string[])
   const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
   const compared = new Set(tallies.flatMap(({ commands }) => [...commands]));
   const done = new Set(tallies.flatMap((tally) => [...tally.done]));
-  const never = [...compared].filter((name) => !done.has(name)).toSorted();
   const answers = sum(tallies, (tally) => tally.answers);
   const equal = sum(tallies, (tally) => tally.equal);
   const explained = sum(tallies, explainedIn);
@@ -101,7 +100,5 @@ Left out:
 ${[...leftOut].map(([name, why]) => `- \`${name}\`: ${why}.`).join('\n')}
 - Server commands of the real \`doveadm\`: it never sends them to a socket that it is given.
 - \`-A\` and masks of \`dovegate send\`: it has \`--users\` instead ([bulk runs](client-shell.md#one-command-for-many-users)).
-
-Compared, and never carried out by these instances: ${never.map((name) => `\`${name}\``).join(', ')}.
 `;
 }

@@ -697,17 +697,6 @@ class Simulation {
       'report of one mailbox, all hosts',
       `${reported.figures}; ${verdict.commands} commands, exit ${reported.exit}`,
     );
-    for (const { code, text } of verdict.doubts) if (code === 'digested') say('', text);
-    const whole = await this.#run(
-      'whole report',
-      'report',
-      '--fleet',
-      config,
-      ...mailbox,
-      '--json',
-      '--whole',
-    );
-    say('the same with --whole', whole.figures);
     const nobody = await this.#run('search', 'search', '--fleet', config, '--user', 'nobody@example.org');
     say('search for a user who is not there', nobody.figures);
     // The same verifier, but for what it remembers and has mirrored.

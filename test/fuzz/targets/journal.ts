@@ -16,13 +16,8 @@ import {
   ringBytesMin,
   ringHeaderBytes,
 } from '../../../src/adapters/journal/ring.js';
-import {
-  cutPieces,
-  eachLine,
-  findTrail,
-  firstSeqOf,
-  readToDamage,
-} from '../../../src/adapters/journal/trail.js';
+import { readToDamage } from '../../../src/adapters/journal/search-trail.js';
+import { cutPieces, eachLine, findTrail, firstSeqOf } from '../../../src/adapters/journal/trail.js';
 import { genesisHash, parseSignKey, readLink, sealLine } from '../../../src/domain/records/audit/ledger.js';
 import { checkpointSubject } from '../../../src/domain/records/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/domain/records/fleet/checkpoint.js';

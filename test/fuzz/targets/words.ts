@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import { parseClientSettings } from '../../../src/domain/config/parse-client.js';
 import { parseFleetSettings } from '../../../src/domain/config/parse-fleet.js';
-import { parseClientSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
+import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { judge } from '../../../src/domain/judging/policy/judge.js';
 import {
   allSeries,

@@ -8,11 +8,13 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { createAccess } from '../../../src/client/access.js';
 import type { AccessItem } from '../../../src/domain/admin/page/access.js';
 import { accessStateWords } from '../../../src/domain/admin/page/access-words.js';
+import type { Asker } from '../../../src/domain/people/access/asker.js';
 import type { Peer } from '../../../src/domain/people/identity/peer.js';
 import { type Person, Persons } from '../../../src/domain/people/identity/person.js';
 import { AccessBook, type AccessEntry, LastEnds } from '../../../src/domain/records/audit/access-book.js';
-import { denialWords } from '../../../src/domain/records/story/words.js';
+import { denialWords } from '../../../src/domain/records/story/next.js';
 import { AccessLimits } from '../../../src/gateway/access/access-limits.js';
+import type { AccessResult } from '../../../src/gateway/access/result.js';
 import { requested as requestRecord } from '../../kit/access-records.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
@@ -364,6 +366,51 @@ void test('kept from the owner for a time: two persons approve it, its records s
   // An approver who gives it is one of the two.
   const given = await ask(carol, `||dovegate grant|--to=anna@support|--quiet=1d|${wish}`);
   assert.deepEqual([given.item?.state, given.item?.approvals], ['requested', 2], given.text);
+});
+
+void test('what the first approver cut is shown, signed by the second and granted; what stops it all the same is said', async () => {
+  const rule = '{ command: mailbox create, approvals: 2, for: 2h, scope: user, uses: 10 }';
+  const { as, exchanges, records, anna, carol } = await openTeams([rule]);
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|x|--|mailbox create|Sent');
+  await ask(carol, `||dovegate approve|--for|1h|--uses|5|${id}`);
+  const wish = { by: 'root', reason: 'case 17', forMs: undefined, isHold: true, user: 'bob@example.org' };
+  exchanges.access.locks.lock(wish, bounds.locks, () => 0);
+  exchanges.access.locks.lock(
+    {
+      ...wish,
+      user: undefined,
+      isHold: false,
+      forMs: 60_000,
+      to: 'anna',
+      identities: ['person:anna'],
+    },
+    bounds.locks,
+    () => 0,
+  );
+  const dave = await as(people.dave);
+  const [waiting] = (await ask(dave, '||dovegate requests')).items;
+  const asked = { for_ms: 7_200_000, uses: 10 };
+  const cut = { for_ms: 3_600_000, uses: 5 };
+  assert.deepEqual([waiting?.for_ms, waiting?.uses, waiting?.asked_for], [cut.for_ms, cut.uses, asked]);
+  assert.deepEqual(
+    waiting?.approved_by.map(({ principal, gives }) => [principal, gives]),
+    [['carol@support', cut]],
+  );
+  assert.match(
+    waiting?.locked?.join('\n') ?? '',
+    /^anna is locked by root until .*: case 17\nuser bob@example\.org is held by root since .*, reason: case 17; what could/,
+  );
+  assert.match(
+    (await ask(dave, `||dovegate approve|--for|90m|${id}`)).text,
+    /by the approvals so far it gives 1h; /,
+  );
+  const { item: granted } = await ask(dave, `||dovegate approve|${id}`);
+  assert.deepEqual([granted?.for_ms, granted?.uses], [cut.for_ms, cut.uses]);
+  const signed = records.flatMap(({ record: { action, duration_ms: ms, uses } }) =>
+    action === 'approved' || action === 'granted' ? [[ms, uses]] : [],
+  );
+  const each = [cut.for_ms, cut.uses];
+  assert.deepEqual(signed, [each, each, each]);
 });
 
 void test('nobody approves their own, twice, or as root', async () => {
@@ -957,6 +1004,162 @@ void test('what was asked before a wait is asked again after it: a lock, the rig
         assert.equal([...restarted.entries].filter(({ state }) => state === 'granted').length, given, what);
       }
     }
+  }
+});
+
+// Goal: each second question of the desk, asked of it alone: what comes before it, and what is awaited between, is the same.
+void test('each step asks again after its wait, before anything is recorded or shown', async () => {
+  const rule = '{ command: expunge, approvals: 2, for: 30m }';
+  /** Carol and dave, as they ask the desk itself; their mails are counted when `counted` is called. */
+  const open = async () => {
+    const teams = await openTeams([rule]);
+    const { exchanges, setJournal, setMails, records } = teams;
+    const desk = exchanges.access;
+    const leads = desk.rights.policies.get('leads') ?? assert.fail();
+    const askerOf = (name: 'carol' | 'dave'): Asker => ({
+      listener: 'leads',
+      principal: `${name}@leads`,
+      origin: `${name}@leads`,
+      policy: leads,
+      peer: people[name],
+      identities: [`uid:${people[name].uid}`, `name:${name}`, `person:${name}`],
+      login: String(people[name].loginUid),
+      credential: undefined,
+    });
+    setMails(5);
+    const line = '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all';
+    const { id } = await requestOf(teams.anna, line);
+    const counting: (() => void)[] = [];
+    const count = (matches: number) => () =>
+      new Promise<number>((resolve) => void counting.push(() => resolve(matches)));
+    const counted = (): void => {
+      for (const each of counting.splice(0)) each();
+    };
+    const steps = (of = id): readonly unknown[] =>
+      records.flatMap(({ record }) =>
+        record.request === of && record.event === 'access' ? [record.action] : [],
+      );
+    const reload = (): void => void desk.turnTo({ ...desk.rights });
+    const lock = (name: string): void => {
+      const wish = {
+        by: 'root',
+        reason: 'stolen',
+        forMs: 3_600_000,
+        to: name,
+        identities: [`person:${name}`],
+      };
+      desk.locks.lock(wish, bounds.locks, () => 0);
+    };
+    /** Holds the turn, until the journal takes again. */
+    const holdTurn = async (): Promise<void> => {
+      setJournal('hold-access');
+      await (await teams.as(people.dave)).line(`||dovegate grant|--to|anna@support|${unasked}`);
+      await settle();
+    };
+    return { ...teams, desk, id, askerOf, count, counted, steps, reload, lock, holdTurn };
+  };
+  const result = async (asked: Promise<AccessResult>) => {
+    const found = await asked;
+    return found.kind === 'done' ? 'done' : found.code;
+  };
+  // While the mails of a request are counted that is shown.
+  for (const change of ['locked', 'reload'] as const) {
+    const { desk, id, askerOf, count, counted, lock, reload } = await open();
+    const shown = desk.show(askerOf('carol'), id, count(7));
+    await settle();
+    if (change === 'locked') lock('carol');
+    else reload();
+    counted();
+    assert.equal(await result(shown), change === 'locked' ? 'access-denied' : 'access-changed', change);
+  }
+  // While they are counted for an approval; a reload turns every right.
+  {
+    const { desk, id, askerOf, count, counted, steps, reload } = await open();
+    assert.equal(await result(desk.show(askerOf('carol'), id, async () => 5)), 'done');
+    const approved = desk.decide(askerOf('carol'), 'approve', { id }, count(5));
+    await settle();
+    reload();
+    counted();
+    assert.equal(await result(approved), 'access-changed');
+    assert.deepEqual(steps(), ['requested']);
+  }
+  // While an approval waits for its turn: the request is withdrawn, or another approval is for fewer mails than match now.
+  for (const change of ['revoked', 'reload'] as const) {
+    const { desk, id, askerOf, anna, setJournal, steps, holdTurn, reload } = await open();
+    const five = async (): Promise<number> => 5;
+    assert.equal(await result(desk.show(askerOf('carol'), id, five)), 'done');
+    await holdTurn();
+    const approved = desk.decide(askerOf('carol'), 'approve', { id }, five);
+    await settle();
+    if (change === 'revoked') await anna.line(`||dovegate revoke|${id}`);
+    else reload();
+    await settle();
+    setJournal('take');
+    assert.equal(await result(approved), change === 'revoked' ? 'access-unknown' : 'access-changed', change);
+    assert.equal(steps().includes('approved'), false, `${change}: ${steps().join(' ')}`);
+  }
+  // The approval before it is for fewer mails than match now, and was recorded in that time.
+  {
+    const { desk, id, askerOf, setJournal, steps } = await open();
+    const approve = async (who: 'carol' | 'dave', matches: number) => {
+      const count = async (): Promise<number> => matches;
+      assert.equal(await result(desk.show(askerOf(who), id, count)), 'done');
+      setJournal('hold-access');
+      const approved = desk.decide(askerOf(who), 'approve', { id }, count);
+      await settle();
+      return [approved];
+    };
+    const [carols = assert.fail()] = await approve('carol', 5);
+    const [daves = assert.fail()] = await approve('dave', 9);
+    setJournal('take');
+    assert.deepEqual([await result(carols), await result(daves)], ['done', 'access-changed']);
+    assert.deepEqual(steps(), ['requested', 'approved']);
+  }
+  // While its record is written, the request is withdrawn; it ends once, also where the record fails.
+  for (const mode of ['take', 'refuse'] as const) {
+    const { desk, askerOf, anna, setJournal, steps, clock } = await open();
+    const { id } = await requestOf(anna, reading);
+    setJournal('hold-access');
+    const approved = desk.decide(askerOf('carol'), 'approve', { id }, async () => 5);
+    await settle();
+    await anna.line(`||dovegate revoke|${id}`);
+    await settle();
+    setJournal(mode);
+    assert.equal(await result(approved), mode === 'take' ? 'access-changed' : 'access-unrecorded');
+    assert.deepEqual([desk.counts.grants, desk.isLive(id)], [0, false]);
+    setJournal('take');
+    await clock.advance(2_000);
+    const ends = steps(id).filter((step) => step === 'revoked' || step === 'ended');
+    assert.deepEqual(ends, ['revoked'], mode);
+  }
+  // A request and a grant of somebody locked are not recorded, nor one above the limit.
+  for (const [line, who] of [
+    [`||dovegate request|${reading}`, 'anna'],
+    [`||dovegate grant|--to|anna@support|${reading}`, 'carol'],
+  ] as const) {
+    const { records, setJournal, lock, holdTurn, ...teams } = await open();
+    await holdTurn();
+    await teams[who].line(line);
+    await settle();
+    lock(who);
+    setJournal('take');
+    await settle();
+    const asked = records.filter(
+      ({ record }) => record.event === 'access' && record.reason === 'ticket 4711',
+    );
+    assert.deepEqual(asked, [], `${line}: ${teams[who].said()}`);
+  }
+  {
+    const { desk, anna, as, setJournal, holdTurn } = await open();
+    await holdTurn();
+    const clients = [anna, await as(people.anna), await as(people.anna)];
+    for (const client of clients) await client.line(`||dovegate request|${reading}`);
+    await settle();
+    setJournal('take');
+    await settle();
+    const texts = clients.map((client) => client.said());
+    // With that of the stage, three are open.
+    assert.equal(desk.counts.requests, 3, texts.join());
   }
 });
 

@@ -17,6 +17,7 @@ import { allSynced, type MemoryEngine, openMemoryEngine } from '../../kit/memory
 
 const hour = 3_600_000;
 const fail = () => Promise.reject(new Error('no disk'));
+const isFree = () => undefined;
 const good = replyPacket('\n+\n');
 const settings = `
 version: 1
@@ -63,6 +64,18 @@ function end(engine: MemoryEngine): readonly unknown[] {
   const { outcome, error, sent, lock } = engine.recordsOf('completion').at(-1) ?? {};
   return [outcome, error, sent, lock];
 }
+
+void test('the end of a lock is the millisecond of its record in each sentence, whatever the clocks differ by', () => {
+  const engine = open();
+  const { exchanges, clock } = engine;
+  const { lock } = lockIn(engine);
+  const told = new Set<string | undefined>();
+  for (let count = 0; count < 8; count += 1) {
+    clock.advanceNow(0.3);
+    told.add(exchanges.access.locks.shown(lock).until);
+  }
+  assert.deepEqual([...told], [lock.locked.until]);
+});
 
 void test('a locked person: the client reads by whom, until when and why; others go on', async () => {
   const engine = open();
@@ -268,7 +281,10 @@ void test('what a person approved before the lock does not count while it is in 
   await third.line(`||dovegate approve|${id}`);
   assert.match(third.said(), /"state":"requested"/);
   assert.equal(granted(), 0);
-  assert.equal(await engine.exchanges.access.locks.lift(lock, { by: 'root', reason: 'found' }), undefined);
+  assert.equal(
+    await engine.exchanges.access.locks.lift(lock, { by: 'root', reason: 'found' }, isFree),
+    undefined,
+  );
   await fourth.line(`||dovegate approve|${id}`);
   assert.equal(granted(), 1, fourth.said());
 });
@@ -281,10 +297,11 @@ void test('in force before its record: a disk that fails gets it later, and the 
   assert.match((await recorded) ?? '', /the disk refuses/);
   engine.setJournal('take');
   assert.equal(engine.recordsOf('lock').length, 0);
+  const lockedAt = new Date(engine.clock.wallMs()).toISOString();
   await engine.clock.advance(2_000);
   assert.deepEqual(
-    engine.recordsOf('lock').map(({ action, by }) => [action, by]),
-    [['locked', 'root']],
+    engine.recordsOf('lock').map(({ action, by, at }) => [action, by, at]),
+    [['locked', 'root', lockedAt]],
   );
 });
 
@@ -308,16 +325,20 @@ void test('a lift takes effect once its record is on disk', async () => {
   const { lock, recorded } = lockIn(engine);
   await recorded;
   const { locks } = engine.exchanges.access;
+  await engine.clock.advance(60_000);
   engine.setJournal('later');
-  assert.match((await locks.lift(lock, { by: 'carol', reason: 'found' })) ?? '', /later/);
+  assert.match((await locks.lift<never>(lock, { by: 'carol', reason: 'found' }, isFree)) ?? '', /later/);
   assert.equal(locks.size, 1);
   // A start that finds the lift finds the lock again after it.
   assert.deepEqual(
     engine.recordsOf('lock').map(({ action }) => action),
     ['locked', 'unlocked', 'locked'],
   );
+  const book = new LockBook();
+  for (const record of engine.recordsOf('lock')) book.follow({ ...record });
+  assert.equal(book.find(lock.id)?.locked.time, lock.locked.time, 'since when it is locked');
   engine.setJournal('hold');
-  const lifted = locks.lift(lock, { by: 'carol', reason: 'found' });
+  const lifted = locks.lift(lock, { by: 'carol', reason: 'found' }, isFree);
   await settle();
   assert.equal(locks.size, 1);
   engine.setJournal('take');
@@ -426,7 +447,7 @@ void test('a hold stops what waits, what counts its mails, and lifts with its se
   assert.equal(await locks.askLift(lock, { by: 'anna', reason: 'over' }), undefined);
   assert.equal(askedBy(), 'anna');
   assert.equal(locks.size, 1);
-  assert.equal(await locks.lift(lock, { by: 'carol', reason: 'over' }), undefined);
+  assert.equal(await locks.lift(lock, { by: 'carol', reason: 'over' }, isFree), undefined);
   assert.equal(locks.size, 0);
 });
 
@@ -550,7 +571,10 @@ void test('a lock of whom nobody knows: reads go on, changes wait for everybody 
     ['denied', 'lock-unread', 'L1'],
   ]);
   const [lock] = locks.entries;
-  assert.equal(await locks.lift(lock ?? assert.fail(), { by: 'root', reason: 'found out' }), undefined);
+  assert.equal(
+    await locks.lift(lock ?? assert.fail(), { by: 'root', reason: 'found out' }, isFree),
+    undefined,
+  );
   await client.line('|eve@example.org|mailbox subscribe|INBOX');
   assert.deepEqual(ends().at(-1), ['ok', undefined, undefined]);
 });

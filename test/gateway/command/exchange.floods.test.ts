@@ -31,6 +31,11 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
     await engine.clock.advance(1000);
     assert.deepEqual(limitsOf(engine), [`1000@support refused ${count - allowed - 100}`]);
     assert.equal(engine.recordsOf('admission').length, allowed + 100 + 3);
+    // The names that the records of what was counted would have had.
+    const { command = '', user = '', users = [] } = engine.recordsOf('admission')[0] ?? {};
+    const [counted] = engine.recordsOf('limit');
+    const names = [...new Set([...(user === '' ? [] : [user]), ...users])];
+    assert.deepEqual([counted?.args, new Set(counted?.users)], [[`command=${command}`], new Set(names)]);
     const idsOf = (event: AuditRecord['event']) => new Set(engine.recordsOf(event).map(({ id }) => id));
     assert.deepEqual(idsOf('admission'), idsOf('completion'));
     assert.equal(engine.commands.length, allowed + 3);

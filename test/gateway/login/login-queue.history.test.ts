@@ -68,7 +68,6 @@ void test('known for an hour, on its network only; then whose turn is longest ag
   ]);
 });
 
-// bounds.loginNetworks
 void test('the tables are bounded: strangers push out no success, and no failure that still counts', () => {
   const history = new LoginHistory();
   history.succeeded(at('honest'), 0);

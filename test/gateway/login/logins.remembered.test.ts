@@ -15,7 +15,6 @@ const right: SaidLogin = {
 const wrong: SaidLogin = { ...right, password: Buffer.from('Secret') };
 const minute = 60_000;
 
-// bounds.loginRememberedMs
 void test('the same login within five minutes, and nothing that differs in anything', () => {
   const logins = new RememberedLogins();
   assert.equal(logins.has(right, 0), false);
@@ -44,7 +43,6 @@ void test('it is not held longer by being used, or judged again', () => {
   assert.equal(logins.has(right, 5 * minute), false);
 });
 
-// bounds.loginMisses
 void test('after 1,024 wrong guesses nobody is remembered there until the five minutes are over, whoever is judged meanwhile', () => {
   const logins = new RememberedLogins();
   logins.remember(right, 0);
@@ -58,7 +56,6 @@ void test('after 1,024 wrong guesses nobody is remembered there until the five m
   assert.equal(logins.has(right, 5 * minute), true);
 });
 
-// bounds.loginsRemembered
 void test('the table is bounded: the oldest go', () => {
   const logins = new RememberedLogins();
   logins.remember(right, 0);

@@ -64,7 +64,6 @@ void test('right, wrong, unknown, and again from memory; the password is wiped e
   assert.equal(await resultOf(logins, trying('migrator', 'secret', { address: '192.0.2.2' })), 'ok');
 });
 
-// bounds.loginNameChars
 void test('a name of 128 characters is remembered as it is, a longer one by its digest', async () => {
   const guard = createLoginGuard(clock);
   const logins = new Logins('jobs', [await account('migrator', 'secret')], guard);

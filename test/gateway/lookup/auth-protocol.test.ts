@@ -87,7 +87,7 @@ void test('the line behind VERSION must be SPID; else the listener is of the wro
   assertFault(`${greeting}NOTFOUND\t1\nCUID\t1\n`, 'bad-status');
 });
 
-// bounds.lookupLineBytes, bounds.lookupFields
+// bounds.lookupLineBytes
 void test('faults', () => {
   assertFault(`${greeting}HELLO\t1\n`, 'bad-status');
   assertFault('x'.repeat(65), 'line-too-long');

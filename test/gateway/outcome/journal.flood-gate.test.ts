@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { FloodGate } from '../../../src/gateway/outcome/journal.js';
 
-// bounds.floodNamed
 void test('of many sources the largest numbers are named, and the others are one number', () => {
   const gate = new FloodGate<string>({ perSecondMax: 1, burstMax: 1, sourcesMax: 100, namedMax: 2 });
   for (let at = 1; at <= 50; at += 1)

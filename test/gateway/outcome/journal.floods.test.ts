@@ -86,7 +86,6 @@ void test('over an hour it is no more than ten a second', async () => {
   assert.ok(recorded > 35_000 && recorded <= 36_100, String(recorded));
 });
 
-// bounds.shareRefusalMs
 void test('of a principal that wrote too much one refusal a minute is recorded, and the others are a number', async () => {
   const { clock, watch, told } = open(true);
   assert.equal(admitted(watch, 'bob@support', 5000), 1);
@@ -131,7 +130,6 @@ void test('one human with several names: their number is that of the human, not 
   assert.match(encodeBody(records[0] ?? assert.fail()), /"event":"limit","origin":"uid:1001","action"/);
 });
 
-// bounds.floodSources
 void test('more principals than can be told apart are counted together', () => {
   const { watch, told } = open();
   for (let count = 0; count < 5000; count += 1) watch.admit('refused', of(`p${count}@support`));

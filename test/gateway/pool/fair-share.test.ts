@@ -154,7 +154,7 @@ void test('accounts of one address with commands of 2 s each: after 5 s the next
   }
 });
 
-// bounds.sharePatienceMs, bounds.sharePatienceMaxMs, bounds.rateDoublingMs
+// bounds.sharePatienceMs, bounds.sharePatienceMaxMs
 void test('the demanded rate doubles every half second from 5 s on, and nothing suffices after 10 s', () => {
   const asked = [0, 4_999, 5_000, 5_500, 6_000, 9_000, 9_999, 10_000].map((waitedMs) =>
     Math.round(demandedRate(minRateBytes, waitedMs) / minRateBytes),

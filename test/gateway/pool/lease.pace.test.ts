@@ -79,7 +79,6 @@ for (const [name, bytes, afterSeconds, why] of rates) {
   });
 }
 
-// bounds.paceWindowMs
 void test('only the time counts in which the client is waited for', () => {
   const story = lease();
   for (let n = 0; n < 9; n += 1) {
@@ -113,7 +112,6 @@ void test('a client that has moved nothing for the whole time is given up at the
   assert.deepEqual(given, ['client-stall']);
 });
 
-// bounds.speedWindowMs
 void test('a speed is known after two seconds', () => {
   const story = lease();
   story.hold(1, 1_000);

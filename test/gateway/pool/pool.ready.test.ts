@@ -47,6 +47,22 @@ void test('those that are kept do not age; the surplus does; a lifetime ends all
   await assertEnds(story);
 });
 
+void test('with idle 0 an upstream serves who waits already, and is closed at once when nobody does', async () => {
+  const story = openPool({ connections: 1, idle: 0 });
+  story.pool.start();
+  const two = [await story.leased(), await story.leased()];
+  await at(two, 0).finish();
+  assert.equal(at(two, 1).upstream?.exchanges, 2);
+  await at(two, 1).finish();
+  await story.clock.advance(0);
+  assert.deepEqual(closings(story), ['mail1-1 idle-timeout']);
+  // Also one whose client left while it was dialled.
+  story.lease().abort('gone');
+  await story.clock.advance(0);
+  assert.deepEqual([story.dialler.dials, poolSizes(story.pool)], [2, [0, 0, 0, 0]]);
+  await assertEnds(story);
+});
+
 void test('a server command gets one that is ready and unused, and another one takes its place', async () => {
   const story = openPool({ connections: 4, idle: 1 });
   story.pool.start();

@@ -215,6 +215,27 @@ void test('nobody listens: who waits and who comes is told at once, and it comes
   await assertEnds(story);
 });
 
+void test('down for long: a command dials at once, if no dial was just before it, and has what that brings', async () => {
+  const story = openPool({ connections: 2, redialMs: 500, redialMaxMs: 4_000 });
+  story.dialler.setAnswer('refuse');
+  assertFault(await story.leased(), 'dial-refused');
+  await story.clock.advance(1_500);
+  // The next pause is of 2 s.
+  assert.equal(story.dialler.dials, 3);
+  await story.clock.advance(499);
+  assertFault(await story.leased(), 'dial-refused');
+  assert.equal(story.dialler.dials, 3);
+  await story.clock.advance(1);
+  assertFault(await story.leased(), 'dial-refused');
+  assert.equal(story.dialler.dials, 4);
+  await story.clock.advance(500);
+  story.dialler.setAnswer('accept');
+  const next = await story.leased();
+  assert.deepEqual([next.outcome, story.dialler.dials], ['leased', 5]);
+  await next.finish();
+  await assertEnds(story);
+});
+
 void test('one of two dials fails: who waits is not told before the other has failed too', async () => {
   for (const second of ['serves', 'fails'] as const) {
     const story = openPool({ connections: 2 }, { minor: null });

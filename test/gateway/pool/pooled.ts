@@ -18,7 +18,7 @@ import {
 
 export const poolLimits: PoolLimits = {
   connections: 2,
-  idle: 0,
+  idle: 1,
   queue: 3,
   queueTimeoutMs: 10_000,
   minRateBytes: 0,

@@ -187,7 +187,6 @@ void test('we stop, or an operator ends it', async () => {
   }
 });
 
-// bounds.duplexReplyBytes
 void test('no such answer: rows in front, a line without end', async () => {
   for (const answer of ['row\t\n+\n', `\n-${'X'.repeat(5_000)}`, '\n!\n']) {
     const story = start();

@@ -43,7 +43,7 @@ test('mailbox status all: the first row shows how many cells it has', () => {
 });
 
 test('cells that no known release sends are never split into rows', () => {
-  const unknown = Buffer.from(newer.replace('INBOX', 'INBOX\t1'));
+  const unknown = Buffer.from(newer.replace('INBOX', 'INBOX\t1').repeat(2));
   const isBad = { name: 'WireFault', code: 'bad-frame' };
   assert.throws(() => createRowPrefixer('bob', rowsOfAll).push(unknown), isBad);
   // A reply that ends within its first row.

@@ -41,7 +41,6 @@ async function drain(text: UploadBuffer): Promise<readonly [string, string]> {
   }
 }
 
-// bounds.heldInputBytes
 void test('a long one is gathered to a MiB, and read on only as it is taken', async () => {
   const { peer, text, buffered } = open();
   const gathering = text.gather(never);

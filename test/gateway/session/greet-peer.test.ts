@@ -173,6 +173,27 @@ void test('a client certificate: greeted at once with implicit TLS, its name sti
   await assertEnds(engine);
 });
 
+void test('a PROXY header is named where TLS or HTTP should begin, too', async () => {
+  const header = Buffer.from('\r\n\r\n\0\r\nQUIT\n!', 'latin1');
+  for (const access of [
+    { tls: 'implicit' },
+    { tls: 'implicit', protocol: 'http' },
+    { tls: 'none', protocol: 'http' },
+    { tls: 'none', protocol: 'http', isPreauthenticated: true },
+  ] as const)
+    for (const start of [header, Buffer.from('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n')]) {
+      const engine = open(access);
+      const { peer } = await engine.client(undefined, { address: '192.0.2.1' });
+      peer.send(start);
+      await assertEnds(engine);
+      const text = 'unexpected-input: a PROXY header: this listener takes none';
+      assert.deepEqual(
+        engine.events.flatMap((event) => (event.kind === 'session-closed' ? event.text : [])),
+        [text],
+      );
+    }
+});
+
 void test('a certificate that is nobody’s is as good as none', async () => {
   const engine = open({ tls: 'implicit' });
   const client = await accept(engine, '192.0.2.1', { ...shown, names: ['other.example.com'] });
@@ -238,7 +259,12 @@ void test('no password in clear, unless the access says so; one try', async () =
   const client = await accept(clear);
   client.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(client, '-\n-\n');
-  assert.deepEqual(resultsOf(clear), ['malformed']);
+  assert.deepEqual(resultsOf(clear), ['in-clear']);
+  const told = clear.events.find(({ kind }) => kind === 'login-failed');
+  assert.match(
+    told?.text ?? '',
+    /^a password or key came without TLS, .* change it, .* as migrator, from 192\.0\.2\.1$/,
+  );
   await assertEnds(clear);
   const loopback = open({ tls: 'none', plainWithoutTls: true });
   const two = await accept(loopback);
@@ -267,6 +293,15 @@ void test('TLS that comes to nothing, or cannot be offered, ends the session and
   assert.equal(hopeless.transport.closedFor, 'tls-failed');
   assert.deepEqual(resultsOf(refusing), ['tls-failed']);
   await assertEnds(refusing);
+  // A key of HTTP where TLS was to begin.
+  const clear = open({ tls: 'implicit' });
+  const { transport, peer } = createMemoryTransport();
+  peer.setTls('refuse');
+  clear.service.serve(clear.listener, transport, { listener: 'support', address: '192.0.2.1' });
+  peer.send('POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nAuthorization: Basic bWlncmF0b3I6c2VjcmV0\r\n\r\n[]');
+  await settle();
+  assert.deepEqual(resultsOf(clear), ['in-clear']);
+  await assertEnds(clear);
   const without = open({ tls: 'implicit', offer: () => undefined });
   const unlucky = await accept(without);
   await settle();

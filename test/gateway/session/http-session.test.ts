@@ -148,7 +148,6 @@ void test('a client beyond the sessions that there may be is closed without a wo
   assert.ok(second.peer.isEnded);
 });
 
-// bounds.httpAnswerCrowdedBytes
 void test('while the memory of all sessions is used up, an answer goes out as it comes', async () => {
   const engine = openHttp();
   const row = `${'x'.repeat(99)}\t`;

@@ -50,7 +50,6 @@ function open() {
   };
 }
 
-// bounds.lineTurnMs
 void test('lines are served at once until they have taken 2 ms of a turn, and go on in the next', async () => {
   const { line, served, turn, turns } = open();
   const lines = Array.from({ length: 12 }, () => line('flood', 1));
@@ -127,7 +126,6 @@ void test('what was used fades, and then a session is light again', async () => 
   assert.equal(turns.size, 0);
 });
 
-// bounds.lineTurnSlots
 void test('a thousand sessions that wait cost a turn no more than a few callbacks', async () => {
   const { line, scheduled, served, turn, turns } = open();
   for (let at = 0; at < 1_000; at += 1) void line(`flood/${at}`, 0.5);

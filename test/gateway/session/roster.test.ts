@@ -106,7 +106,6 @@ void test('who goes for a newcomer from n, where somebody logged in lately, as a
   }
 });
 
-// bounds.checkedLogins
 void test('which one is closed for a newcomer of the same place', () => {
   const cases: readonly (readonly [string, number | undefined])[] = [
     ['', undefined],

@@ -115,7 +115,6 @@ void test('of all users it counts each mail once, whether the name of its user c
   }
 });
 
-// bounds.searchHeadBytes
 void test('a user name in front of a row is looked for in the first 512 bytes of the reply', async () => {
   for (const [length, mails] of [
     [509, 3],

@@ -28,7 +28,6 @@ for (const next of ['quota get', 'mailbox subscribe\tB', 'mailbox subscribe\tA']
   });
 }
 
-// bounds.unauthenticatedLingerMs
 void test('who proved nothing has one second to take the last bytes', async () => {
   const logins = new Logins('support', [], createLoginGuard(createFakeClock()));
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;

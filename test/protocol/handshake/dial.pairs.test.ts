@@ -82,6 +82,8 @@ function play(story: Story): { accepted: Accepted | undefined; dialled: Dialled 
           rest += step.rest.toString();
           accepted = step;
           break;
+        case 'in-clear':
+          break;
         case 'close':
           accepted = step;
           break;

@@ -123,7 +123,6 @@ void test('each byte that is no UTF-8 becomes U+FFFD', () => {
     assert.equal(rows(columns('a', 'b'), Buffer.from([...bytes, 9, 0x41, 9])), `[{"a":"${text}","b":"A"}]`);
 });
 
-// bounds.replyNumberBytes
 void test('numbers are written as they came, and what is none as a string', () => {
   const cases: readonly (readonly [cell: string, json: string])[] = [
     ['0', '0'],

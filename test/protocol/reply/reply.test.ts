@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { wordOfExitCode } from '../../../src/client/http-session.js';
 import {
   countCells,
   encodeLogLine,
@@ -11,7 +12,6 @@ import {
   type LogType,
   parseStatus,
   ReplyDecoder,
-  wordOfExitCode,
 } from '../../../src/protocol/reply/reply.js';
 import { chunkings, cutAtRandom, cutEvery, seededRandom } from '../../kit/chunkings.js';
 

@@ -70,6 +70,8 @@ export interface MadeNow {
   readonly now: Now;
   readonly runningUsers: readonly string[];
   readonly troubleUsers: readonly string[];
+  /** Problems as they are told to those who may see that user, by their keys. */
+  readonly namedProblems: readonly { readonly key: string; readonly user: string; readonly text: string }[];
 }
 
 /** What the daemon knows beside its settings. Times are milliseconds of the wall clock. */
@@ -97,14 +99,9 @@ export interface DoorTraffic {
   readonly run: string;
   /** Upper bounds of the buckets in seconds; a list of counts has one more, above all of them. */
   readonly bounds: readonly number[];
-  readonly gate: TrafficCounts & { readonly journalBytes: number };
   /** Those in service; a team is a listener. */
   readonly teams: readonly (TrafficCounts & { readonly name: string })[];
-  readonly backends: readonly (TrafficCounts & {
-    readonly name: string;
-    readonly waiting: number;
-    readonly upstreams: number;
-  })[];
+  readonly backends: readonly (TrafficCounts & { readonly name: string; readonly waiting: number })[];
 }
 
 export interface TrafficCounts {

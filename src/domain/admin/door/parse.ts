@@ -13,7 +13,7 @@ import {
   wantedOf,
 } from '../../language/verbs/verbs.js';
 import { asObject, isText } from '../../records/audit/stored.js';
-import { trailFilter } from '../../records/views/asked.js';
+import { trailFilter } from '../../records/views/filter-shape.js';
 import { pageRoles } from '../page/roles.js';
 import { type RecordedAction, recordedActions } from './door.js';
 
@@ -49,6 +49,12 @@ function isRecordedAction(value: unknown): value is RecordedAction {
   return isText(value) && Object.hasOwn(recordedActions, value);
 }
 
+/** Of a range of subordinate uids. */
+const owners = z
+  .array(z.object({ uid: uid.optional(), user: nameText.optional() }))
+  .max(bounds.subUidOwners)
+  .readonly()
+  .optional();
 /** The process that got the link of a session, or asks, at the socket of the page: what the kernel said of it to the page's process. */
 const opener = z.object({
   uid,
@@ -56,11 +62,8 @@ const opener = z.object({
   /** Undefined: it belongs to no login, or that is unknown. */
   loginUid: uid.optional(),
   loginUser: nameText.optional(),
-  rangeOwners: z
-    .array(z.object({ uid: uid.optional(), user: nameText.optional() }))
-    .max(bounds.subUidOwners)
-    .readonly()
-    .optional(),
+  rangeOwners: owners,
+  loginOwners: owners,
   /** The name service did not say one of its names. */
   isUnanswered: z.boolean().optional(),
 });
@@ -149,7 +152,6 @@ function argument<Name extends AccessArgument>(name: Name) {
 
 /** A token for the report of one mailbox, as its owner or a panel sent it. */
 const reportCall = z.object({ token: nameText, generation: count, address: nameText });
-export type DoorReport = Readonly<z.infer<typeof reportCall>>;
 export const parseReportCall = readerOf(reportCall);
 
 const refusedCall = z.object({

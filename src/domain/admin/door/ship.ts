@@ -5,9 +5,7 @@ import * as z from 'zod';
 import { bounds } from '../../../bounds/bounds.js';
 import type { NoticeSettings, Settings } from '../../config/settings.js';
 import type { SinkSettings } from '../../config/sinks.js';
-import type { StampSettings } from '../../config/stamps.js';
-import { count, distanceMs, readerOf, spanMs, text, timeMs } from '../../language/seams/shape.js';
-import { stampFaultCodes } from '../../records/stamps/fault.js';
+import { count, distanceMs, readerOf, spanMs, text } from '../../language/seams/shape.js';
 import { noticeReceivers } from '../notices/receiver.js';
 
 /** Every call, as `METHOD PATH`. */
@@ -29,9 +27,6 @@ export interface ShipHead {
   readonly journal: string;
   readonly sinks: readonly SinkSettings[];
   readonly notices: readonly NoticeSettings[];
-  /** Policies whose people are named to the owners of mailboxes. */
-  readonly namedTo: readonly string[];
-  readonly stamps?: StampSettings | undefined;
 }
 
 export type ShipLine =
@@ -66,24 +61,12 @@ const claimedSink = z.object({
 });
 export type ClaimedSink = Readonly<z.infer<typeof claimedSink>>;
 
-const stampClaim = z.object({
-  /** The day of the last stamp; undefined: there is none. */
-  lastMs: timeMs.optional(),
-  /** Attempts that failed since it was started. */
-  failed: count,
-  /** Of the last attempt, and for how long attempts have failed; undefined: the last one was good, or there was none. */
-  fault: z.object({ code: z.enum(stampFaultCodes), forMs: spanMs }).optional(),
-});
-export type StampClaim = Readonly<z.infer<typeof stampClaim>>;
-
 const claims = z.object({
   version: text(bounds.doorNameChars),
   /** Of another head: the claims of the settings before are not taken. */
   journal: text(bounds.doorNameChars),
   sinks: z.array(claimedSink).max(bounds.shipReceivers).readonly(),
   notices: noticeReceivers,
-  /** Of the authority of time stamps; undefined: there is none. */
-  stamps: stampClaim.optional(),
   certificates: z
     .array(
       z.object({

@@ -39,8 +39,6 @@ export interface NoticeMail {
   readonly timeMs: number;
   readonly subject: string;
   readonly text: string;
-  /** Its envelope has no sender, so that nothing answers it and no bounce comes. */
-  readonly isUnanswerable?: true;
 }
 
 export function mailOf(notice: Notice): NoticeMail {

@@ -2,7 +2,6 @@
 // nothing else, so arguments, mail content and secrets have no way into it. No link, no button and no word of a receiver. Every text has
 // passed `plainText`.
 
-import { bounds } from '../../../bounds/bounds.js';
 import { formatDuration } from '../../language/words/durations.js';
 import {
   asCount,
@@ -59,7 +58,7 @@ export interface NoticeSource {
 /** Stands at the beginning of each record of access, and nowhere else: no text of a record has an unescaped quote. */
 export const accessMark = '","event":"access"';
 
-const textMax = bounds.noticeTextChars;
+const textMax = 1000;
 const nameMax = 256;
 
 /** Of a line of the journal; undefined: it is none that anybody is told of. */
@@ -128,7 +127,7 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
 
 function usersOf(values: readonly unknown[]): readonly string[] {
   const all = values.flatMap((each) => textOf(each, (text) => plainText(text, nameMax)) || []);
-  const shown = all.slice(0, bounds.noticeUsers);
+  const shown = all.slice(0, 10);
   return all.length > shown.length ? [...shown, `and ${all.length - shown.length} more`] : shown;
 }
 

@@ -1,7 +1,7 @@
 // How many commands ended in each of the last ten minutes' seconds, and how many of them failed or were denied. `ended` runs for every
 // command, so it allocates nothing. The memory is the same after a year.
 
-import { classOfOutcome } from '../../records/story/row.js';
+import { classOfOutcome } from '../../records/story/class.js';
 
 /** Ten minutes, and the second that runs. */
 const secondsKept = 601;

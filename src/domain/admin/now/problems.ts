@@ -2,9 +2,9 @@
 // made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend, and no mail user. A
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
+import { lockSentence, type ShownLock } from '../../language/codes/locks.js';
 import { countWords, durationWords, plural, rateWords } from '../../language/words/words.js';
-import type { ShownLock } from '../../records/audit/lock-book.js';
-import { drainWords } from '../../records/story/row.js';
+import { drainWords } from '../../records/story/operator.js';
 import type { NowHead } from '../page/api.js';
 import { freeOf, timeOf } from './amounts.js';
 import { findEnds } from './ends.js';
@@ -17,7 +17,6 @@ import {
   type RunningJournal,
   type RunningNotices,
   type RunningSink,
-  type RunningStamps,
   slowMsMin,
   type TlsCause,
 } from './running.js';
@@ -34,6 +33,8 @@ export interface FoundProblem {
   /** Whose it is, where it is no backend's. */
   readonly about?: string;
   readonly isDegrading: boolean;
+  /** For those who may know of that mail user. */
+  readonly named?: { readonly user: string; readonly text: string };
   /** Since when, in Unix milliseconds; undefined: not known. */
   readonly sinceMs?: number;
 }
@@ -66,11 +67,11 @@ export const foundCodes = {
     'enable it when its work is done',
   ],
   locked: [
-    'a lock is in force: on whom or what, by whom, until when, why (a mail user is not named)',
+    'a lock is in force: on whom or what, by whom, until when, why (of a mail user where its reader may see that mail)',
     '`dovegate unlock` when it is settled',
   ],
   held: [
-    'a hold is in force: by whom, since when, and who asked to lift it (the mail user is not named)',
+    'a hold is in force: by whom, since when, why, and who asked to lift it (on whom and why: as of a lock)',
     '`dovegate unlock` by two persons when it is settled',
   ],
   'lookup-failing': ["Dovecot's auth service does not answer"],
@@ -89,7 +90,6 @@ export const foundCodes = {
   'ship-away': ['a receiver gets no records'],
   'ship-absent': ['receivers get nothing, since `dovegate ship` does not run'],
   'notices-away': ['a receiver of notices takes none'],
-  'stamps-away': ['no time stamp is taken from the authority'],
   'audit-lost': ['records never reached the disk since the start'],
   'audit-damaged': ['the start found signed records missing, or other ones in their place'],
   'journal-appended': ['the start found lines that no run of the daemon wrote'],
@@ -151,7 +151,6 @@ function problemsOf(running: Running): readonly FoundProblem[] {
     ...sinks.flatMap(sinkAway),
     ...(ship === undefined ? [] : shipAbsent(ship, sinks)),
     ...(ship?.notices ?? []).flatMap((each) => noticesAway(each, atMs - (ship?.ageMs ?? 0))),
-    ...(ship?.stamps === undefined ? [] : stampsAway(ship.stamps, atMs - ship.ageMs)),
     ...lostRecords(journal),
     ...touched(journal),
     ...stalled(running.stall),
@@ -403,31 +402,18 @@ const locksShown = 5;
 
 function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
   const shown = locks.slice(0, locksShown).map((lock): FoundProblem => {
-    const {
-      id,
-      target,
-      by,
-      reason,
-      since,
-      until,
-      hold,
-      asked,
-      asked_until: askedUntil = '',
-      doubt,
-      isUnread,
-    } = lock;
-    const isUser = target.startsWith('user:');
-    const what = isUser ? 'a mail user' : target.replace(':', ' ');
-    const end = until === undefined ? '' : ` until {${until}}`;
+    const { id, target, since, until, hold, asked, asked_until: askedUntil = '', doubt } = lock;
+    const timed = { ...lock, since: `{${since}}`, ...(until !== undefined && { until: `{${until}}` }) };
+    const user = /^user:(.*)$/s.exec(target)?.[1];
     const second =
       asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
     const unknown = doubt === undefined ? '' : `; ${doubt}`;
-    const unread = `the record of lock ${id} is damaged, and does not say whom it stops: nothing is changed or destroyed`;
-    const read = `${what} is ${hold ? 'held' : 'locked'} by ${by}${end}${isUser ? '' : ` (${reason})`}${second}${unknown}`;
+    const textFor = (isNamed: boolean): string => `${lockSentence(timed, isNamed)}${second}${unknown}`;
     const sinceMs = Date.parse(since);
     return {
       code: hold ? 'held' : 'locked',
-      text: isUnread ? unread : read,
+      text: textFor(user === undefined),
+      ...(user !== undefined && { named: { user, text: textFor(true) } }),
       try: `dovegate unlock ${id} --reason TEXT`,
       about: id,
       isDegrading: false,
@@ -730,23 +716,6 @@ function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProb
       code: 'notices-away',
       text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
       ...(ask !== undefined && { try: ask }),
-      isDegrading: false,
-      sinceMs,
-    },
-  ];
-}
-
-function stampsAway({ authority, lastMs, fault }: RunningStamps, toldMs: number): FoundProblem[] {
-  if (fault === undefined) return [];
-  const [means, ask] = fault.why;
-  const sinceMs = Math.round(toldMs - fault.forMs);
-  const last =
-    lastMs === undefined ? 'there is none yet' : `the last one is of ${timeOf(lastMs).slice(0, 10)}`;
-  return [
-    {
-      code: 'stamps-away',
-      text: `No time stamp is taken from ${authority} since ${timeOf(sinceMs)}, and ${last}: ${means}.`,
-      try: ask,
       isDegrading: false,
       sinceMs,
     },

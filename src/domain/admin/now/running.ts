@@ -1,8 +1,8 @@
 // How the gate is at one moment. `status`, readiness, metrics, present problems, the door and the page are views of this snapshot, and
 // read nothing else. Its parts are made when they are read first: a view that reads one makes no other, and reading one may throw.
 
-import type { ShownLock } from '../../records/audit/lock-book.js';
-import type { Drain, Loaded } from '../../records/story/row.js';
+import type { ShownLock } from '../../language/codes/locks.js';
+import type { Drain, Loaded } from '../../records/story/operator.js';
 import type { BackendHealth, ReceiverNow } from '../page/api.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
 
@@ -25,9 +25,7 @@ export interface Running {
   /** RFC 3339. */
   readonly started: string;
   readonly uptimeMs: number;
-  readonly state: 'serving' | 'draining' | 'closed';
-  /** Of a gate in state `closed`: its problems, as `check` prints them. */
-  readonly problems?: readonly string[];
+  readonly state: 'serving' | 'draining';
   readonly configHash: string;
   readonly loaded: Loaded;
   readonly observing: readonly string[];
@@ -76,8 +74,6 @@ export interface Running {
         /** All receivers, who get nothing while it is not there. */
         readonly names: readonly string[];
         readonly notices: readonly RunningNotices[];
-        /** Undefined: none are taken, or it is not there. */
-        readonly stamps?: RunningStamps | undefined;
       }
     | undefined;
   /** `problems`: why the old configuration was kept, else warnings. `restart`: changed settings that are read only at a start. */
@@ -274,16 +270,6 @@ export interface PageTold {
   readonly ageMs: number;
 }
 
-/** The authority of time stamps. `lastMs`: the day of the last stamp. `forMs`: how long attempts had failed when it was said. */
-export interface RunningStamps {
-  readonly authority: string;
-  readonly lastMs: number | undefined;
-  readonly failed: number;
-  readonly fault?:
-    | { readonly code: string; readonly forMs: number; readonly why: readonly [string, string] }
-    | undefined;
-}
-
 /** A receiver of notices. `forMs`: how long attempts had failed when it was said. */
 export interface RunningNotices {
   readonly name: string;
@@ -314,7 +300,6 @@ export function noticeState({
 export interface NotReady {
   readonly code:
     | 'draining' // the gate is stopping
-    | 'not-configured' // the configuration had problems at the start
     | 'audit-failed' // records do not reach the disk in time, so at least what must be synced is refused
     | 'audit-reserve' // the disk of the records is full but for its reserve
     | 'backends-down'; // no backend is up
@@ -322,14 +307,11 @@ export interface NotReady {
 }
 
 /** Every reason that holds, from our own state alone; empty: it is ready. One backend that is up is enough. */
-export function whyNotReady(
-  running: Pick<Running, 'state' | 'problems' | 'journal' | 'backends'>,
-): NotReady[] {
-  if (running.state === 'closed') {
-    const text = `dovegate is not configured: ${running.problems?.[0]?.split('\n', 1).join('') ?? ''}`;
-    return [{ code: 'not-configured', text }];
-  }
-  const { state, journal, backends } = running;
+export function whyNotReady({
+  state,
+  journal,
+  backends,
+}: Pick<Running, 'state' | 'journal' | 'backends'>): NotReady[] {
   const reasons: NotReady[] = [];
   if (state === 'draining') reasons.push({ code: 'draining', text: 'dovegate is stopping' });
   if (journal.state === 'failed') {

@@ -36,13 +36,18 @@ export interface AccessItem {
   readonly reason: string;
   /** Persons who must approve; 0: break-glass. */
   readonly approvals: number;
-  readonly approved_by: readonly { readonly principal: string; readonly time: string }[];
+  /** With the time and the uses that it allows, where that is less than what was asked for. */
+  readonly approved_by: readonly {
+    readonly principal: string;
+    readonly time: string;
+    readonly gives?: { readonly for_ms: number; readonly uses?: number | undefined } | undefined;
+  }[];
   readonly asked: string;
   readonly granted?: string | undefined;
   /** Of an undecided request: when it expires; of a grant: its end. */
   readonly until: string;
   readonly for_ms: number;
-  /** What was asked for, where its approvals gave less. */
+  /** What was asked for, where its approvals gave less, or would by those so far. */
   readonly asked_for?: { readonly for_ms: number; readonly uses?: number | undefined } | undefined;
   /** How often a grant may be used. Absent: as often as its time permits. */
   readonly uses?: number | undefined;
@@ -57,6 +62,8 @@ export interface AccessItem {
   /** When it ended, and who ended it; `ended_by` is absent if nobody did. */
   readonly ended?: string | undefined;
   readonly ended_by?: string | undefined;
+  /** What stops it whatever is approved: the locks of its requester, and those and the holds of its mail users, in sentences. */
+  readonly locked?: readonly string[] | undefined;
   readonly mine: boolean;
   readonly may: readonly AccessStep[];
   /** For an approver: why they may not approve or review what waits for that, as a sentence; absent: they may, or nothing waits. */

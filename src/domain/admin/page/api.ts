@@ -3,8 +3,9 @@
 // for `audit`.
 
 import type { StoredRecord } from '../../records/audit/stored.js';
+import type { Drain, Loaded } from '../../records/story/operator.js';
 import type { TroubleOwner } from '../../records/story/owner.js';
-import type { Drain, Loaded } from '../../records/story/row.js';
+import type { TrailContent } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 import { type PageRole, pageRoles } from './roles.js';
 
@@ -261,6 +262,7 @@ export interface NowHead {
   /** Of the process. */
   readonly started: string;
   readonly configHash: string;
+  /** Without files. */
   readonly loaded: Loaded;
   /** The first UNIX socket where commands are taken; absent: there is none. */
   readonly socket?: string | undefined;
@@ -432,6 +434,7 @@ export interface Explained {
   readonly sent: readonly string[];
   readonly concerns?: string;
   readonly effect?: string;
+  readonly content?: TrailContent;
   readonly backends: readonly string[];
   readonly noBackend?: string;
   readonly series: readonly string[];
@@ -453,6 +456,7 @@ export interface SuggestedGroup {
   /** The rule as lines of YAML with its comments, without indentation; empty where no rule would do, or a preset has it. */
   readonly yaml: readonly string[];
   readonly effect: string;
+  readonly content?: TrailContent;
   readonly seen: number;
   /** At most 20 principals, and how many there are. */
   readonly byWhom: readonly string[];
@@ -599,6 +603,7 @@ export interface AccessCell {
 
 export interface RuleOfPolicy extends RuleShown {
   readonly effect: string;
+  readonly content?: TrailContent;
 }
 
 export interface KeysTable {

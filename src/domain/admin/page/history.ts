@@ -1,5 +1,5 @@
-// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team, by backend and of the gate; and
-// the incidents of the last day. No mail users and no commands, so everybody may see it.
+// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team and by backend; and the incidents
+// of the last day. No mail users and no commands, so everybody may see it.
 
 import type { Incident } from '../../records/story/incidents.js';
 
@@ -10,7 +10,7 @@ export const spanSteps: Readonly<Record<Span, { readonly count: number; readonly
   '1h': { count: 360, seconds: 10 },
   '24h': { count: 1440, seconds: 60 },
 };
-export const historiesOf = ['teams', 'backends', 'gate'] as const;
+export const historiesOf = ['teams', 'backends'] as const;
 export type HistoryOf = (typeof historiesOf)[number];
 
 /**
@@ -18,7 +18,7 @@ export type HistoryOf = (typeof historiesOf)[number];
  * there is no sample for this step.
  */
 export interface Series {
-  /** The listener of a team, or a backend; of `gate`: "gate"; "other" where the smallest were merged. */
+  /** The listener of a team, or a backend; "other" where the smallest were merged. */
   readonly name: string;
   /** Commands that ended, a second. */
   readonly rate: readonly (number | null)[];
@@ -28,11 +28,8 @@ export interface Series {
   /** Milliseconds; null also where nothing ended. */
   readonly p50: readonly (number | null)[];
   readonly p99: readonly (number | null)[];
-  /** Of backends and the gate: commands that wait for an upstream, at the end of the step. */
+  /** Of backends: commands that wait for an upstream, at the end of the step. */
   readonly waiting?: readonly (number | null)[];
-  readonly upstreams?: readonly (number | null)[];
-  /** Of the gate: bytes of records, a second. */
-  readonly journalBytes?: readonly (number | null)[];
   readonly all: Whole;
 }
 

@@ -2,6 +2,7 @@
 // bars, by the same code. Pure.
 
 import { isText, textIn } from '../../records/audit/stored.js';
+import { notOk } from '../../records/story/class.js';
 import {
   anyWord,
   backendOf,
@@ -9,7 +10,6 @@ import {
   isFitting,
   isPerson,
   kindOf,
-  notOk,
   outcomeOf,
   requesterOf,
   type StoryRow,

@@ -66,7 +66,7 @@ export const parseReport = readerOf(report);
 /** A policy that is reviewed by the journal: suggest, check of a text, replay. */
 const review = z.object({
   policy: z.string({ error: 'must be the name of a policy' }),
-  yaml: text(bounds.reviewYamlChars).default(''),
+  yaml: text(48 * 1024).default(''),
   sinceMs: distanceMs.optional(),
   /** What is proved of the candidate, beside that nobody may do more than before. */
   statement: text(bounds.statementChars).default(''),

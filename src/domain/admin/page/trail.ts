@@ -1,6 +1,7 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
-import type { AccessTold, RowKind, StoryTold, TrailContent } from '../../records/story/row.js';
+import type { RowKind } from '../../records/story/class.js';
+import type { AccessTold, StoryTold, TrailContent } from '../../records/story/row.js';
 import type { AccessItem } from './access.js';
 import type { Exclusion } from './leave-out.js';
 

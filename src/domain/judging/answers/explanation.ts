@@ -8,33 +8,21 @@ import { conditionsIn } from '../../language/commands/search-query.js';
 import { canWords, hiddenWord, requestWords } from '../../language/words/asking.js';
 import { formatDuration } from '../../language/words/durations.js';
 import { formatWords } from '../../records/audit/encode.js';
-import {
-  assess,
-  describeObstacle,
-  fateOf,
-  noAllUsers,
-  readingsOf,
-  type SeriesReading,
-} from '../policy/assess.js';
+import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
 import type { Decision } from '../policy/decide.js';
 import type { Judged, Judgement, Subject } from '../policy/judge.js';
 import { areSame, type Compared, comparedOf, type Given, nothingGiven, whyOf } from '../policy/outcome.js';
-import { type Policy, requestTermKeys } from '../policy/policy.js';
+import type { Policy } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
 import {
-  type AnswerPart,
   type AnswerRow,
   describeRequestable,
-  moreOf,
-  partsOf,
   type RequestableRule,
   type RuleInWords,
-  requestableOfPart,
   rowsOf,
   rowsOfRequestable,
   rowsOfRule,
   ruleAt,
-  valuesOf,
 } from './rights.js';
 
 export function explainLine(
@@ -168,30 +156,6 @@ export function explanationOf(explained: Explained): Explanation {
 
 function wouldBe({ done, rules }: Compared): string | undefined {
   return areSame(done, rules) ? undefined : `${wouldWords('would', rules.kind)}: ${whyOf(rules)}`;
-}
-
-/**
- * The answer in one sentence. `place`: FILE:LINE of the rule, for readers of the files; `meant`: the command that an unknown one was
- * nearly.
- */
-export function sayExplanation(explanation: Explanation, place?: string, meant?: string): string {
-  const { decision, reason, would, policy, obstacle, noBackend, command, rule, locked } = explanation;
-  if (locked !== undefined) return `stopped: ${locked}`;
-  const by = place === undefined ? '' : ` by ${place}`;
-  if (decision === 'unparsable') {
-    const hint = command !== undefined || meant === undefined ? '' : `; did you mean "${meant}"?`;
-    return `refused, it cannot be read: ${reason}${hint}`;
-  }
-  if (decision === 'deny') {
-    const { request } = explanation;
-    const unable =
-      noBackend === noAllUsers.reason ? `it cannot be carried out: ${noBackend}; and it is ` : '';
-    return `${unable}denied${by}: ${reason}${request === undefined ? '' : `; available on request: ${request}`}`;
-  }
-  if (obstacle !== undefined) return `allowed${by}, and it cannot be carried out: ${noBackend ?? obstacle}`;
-  if (would !== undefined) return `allowed, since policy ${policy} observes only; ${would}`;
-  const what = rule === undefined ? reason : `a rule of policy ${policy}`;
-  return by === '' ? `allowed: ${what}` : `allowed${by}, ${what}`;
 }
 
 function codeOf(obstacle: Obstacle): string {
@@ -340,46 +304,4 @@ export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
     ...rowsOf('request', explanation.request),
     ...rowsOf('differs', ...explanation.differs),
   ];
-}
-
-const decisions: readonly Explanation['decision'][] = ['allow', 'deny', 'unparsable'];
-
-export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | undefined {
-  const parts = partsOf(rows, ['if', 'missing', ...requestTermKeys]);
-  const first = (what: string): string | undefined => valuesOf(parts, what)[0];
-  const decision = decisions.find((one) => one === first('decision'));
-  if (decision === undefined) return undefined;
-  const rule = parts.find(({ what }) => what === 'rule');
-  const nearest = parts.find(({ what }) => what === 'nearest');
-  const onRequest = parts.find(({ what }) => what === 'on-request');
-  return {
-    decision,
-    code: first('code') ?? '',
-    reason: first('reason') ?? '',
-    outcome: first('outcome'),
-    shadow: first('shadow'),
-    obstacle: first('obstacle'),
-    would: first('would'),
-    policy: first('policy') ?? '',
-    principal: first('principal') ?? '',
-    rule: rule && ruleOfPart(rule),
-    command: first('command'),
-    sent: valuesOf(parts, 'sent'),
-    concerns: first('concerns'),
-    effect: first('effect'),
-    backends: valuesOf(parts, 'backend'),
-    noBackend: first('no-backend'),
-    series: valuesOf(parts, 'series'),
-    terms: valuesOf(parts, 'term'),
-    later: valuesOf(parts, 'later'),
-    nearest: nearest && { ...ruleOfPart(nearest), missing: moreOf(nearest, 'missing') },
-    onRequest: onRequest && requestableOfPart(onRequest),
-    request: first('request'),
-    differs: valuesOf(parts, 'differs'),
-    ...(first('locked') !== undefined && { locked: first('locked') }),
-  };
-}
-
-function ruleOfPart(part: AnswerPart): RuleInWords {
-  return { command: part.value, says: moreOf(part, 'if') };
 }

@@ -22,10 +22,8 @@ import {
   type RequestRule,
   type Rule,
   type RulePlace,
-  requestTermKeys,
   type ShownTerms,
   sayRequestTerms,
-  shownTermsIn,
   shownTermsOf,
   type ValueTest,
 } from '../policy/policy.js';
@@ -54,35 +52,6 @@ export function rowsOfRule(what: string, { command, says }: RuleInWords): Answer
 
 export function rowsOf(what: string, ...values: readonly (string | undefined)[]): AnswerRow[] {
   return values.flatMap((value): AnswerRow[] => (value === undefined ? [] : [[what, value]]));
-}
-
-export interface AnswerPart {
-  readonly what: string;
-  readonly value: string;
-  readonly more: readonly AnswerRow[];
-}
-
-/** Groups the rows; `details` are those that belong to the row before. */
-export function partsOf(rows: readonly AnswerRow[], details: readonly string[]): AnswerPart[] {
-  const parts: { what: string; value: string; more: AnswerRow[] }[] = [];
-  for (const row of rows) {
-    const [what, value] = row;
-    const last = parts.at(-1);
-    if (details.includes(what) && last !== undefined) last.more.push(row);
-    else parts.push({ what, value, more: [] });
-  }
-  return parts;
-}
-
-export function valuesOf(
-  rows: readonly { readonly what: string; readonly value: string }[],
-  what: string,
-): string[] {
-  return rows.flatMap((row) => (row.what === what ? [row.value] : []));
-}
-
-export function moreOf({ more }: AnswerPart, what: string): string[] {
-  return more.flatMap(([name, value]) => (name === what ? [value] : []));
 }
 
 export interface Right extends RuleInWords {
@@ -135,11 +104,6 @@ export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefine
 export function rowsOfRequestable({ command, terms, says }: RequestableRule): AnswerRow[] {
   const shown = Object.entries(terms).flatMap(([key, value]) => rowsOf(key, String(value)));
   return [['on-request', command], ...shown, ...rowsOf('if', ...says)];
-}
-
-export function requestableOfPart(part: AnswerPart): RequestableRule {
-  const terms = shownTermsIn((key) => moreOf(part, key)[0]);
-  return { command: part.value, terms, says: moreOf(part, 'if') };
 }
 
 export interface Rights {
@@ -200,17 +164,7 @@ function rightOf({ command }: Rule, says: readonly string[], { added }: Pick<Pol
   return { command, effect: effectOfName(command, added), says };
 }
 
-const needsReason = 'the client must say why';
-
-/**
- * Whether Dovecot's own `doveadm -S` can send what the rule permits. It uses `-S` for every command about one user (also `backup` and
- * `sync`, whose usage does not list it), runs the others (`who`, `kick`) on its own machine, and cannot send a reason. 2.3.13 alone
- * sends `-S` itself on with `backup`, `batch` and `sync`, which is refused.
- */
-export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
-  const isServerCommand = commandsNamed(command).some(({ scope }) => scope === 'server');
-  return !isServerCommand && !says.includes(needsReason);
-}
+export const needsReason = 'the client must say why';
 
 export function effectOfName(name: string, added?: AddedCommands): Effect {
   return commandsNamed(name, added).reduce<Effect>(
@@ -244,44 +198,6 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
     }),
     ...rowsOf('approve', ...rights.approve),
   ];
-}
-
-export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
-  const parts = partsOf(rows, ['effect', 'if', 'example', ...requestTermKeys]);
-  const first = (what: string): string | undefined => valuesOf(parts, what)[0];
-  const policy = first('policy');
-  const listener = first('listener');
-  if (policy === undefined || listener === undefined) return undefined;
-  const rules = (what: string): Right[] => parts.filter((part) => part.what === what).map(rightOfPart);
-  return {
-    listener,
-    principal: first('principal'),
-    ...(first('locked') !== undefined && { locked: first('locked') }),
-    ...(first('held') !== undefined && { held: valuesOf(parts, 'held') }),
-    policy,
-    isObserving: first('mode') === 'observe',
-    hasCandidate: first('candidate') !== undefined,
-    users: valuesOf(parts, 'user'),
-    except: valuesOf(parts, 'except'),
-    limits: valuesOf(parts, 'limit'),
-    logs: first('logs') ?? '',
-    debug: first('debug') === 'yes',
-    ...(first('contact') !== undefined && { contact: first('contact') }),
-    allow: rules('allow'),
-    deny: rules('deny'),
-    onRequest: parts
-      .filter(({ what }) => what === 'on-request')
-      .map((part) => ({
-        ...requestableOfPart(part),
-        effect: moreOf(part, 'effect')[0] ?? '',
-        example: moreOf(part, 'example')[0] ?? '',
-      })),
-    approve: valuesOf(parts, 'approve'),
-  };
-}
-
-function rightOfPart(part: AnswerPart): Right {
-  return { command: part.value, effect: moreOf(part, 'effect')[0] ?? '', says: moreOf(part, 'if') };
 }
 
 /** `20 an hour`. */

@@ -116,14 +116,13 @@ export function assess<Backend extends RoutedBackend>(
   let destinations = isServer ? table.backends : table.everywhere;
   if (home !== undefined) destinations = home.kind === 'to' ? home.backends : none;
   const aliases = new Set(home?.kind === 'to' ? home.aliases : none);
-  // Named parameters are parsed as the existing backends parse them, also for a user without a backend: unknown parameters are reported
-  // first.
-  const isNowhere = home?.kind === 'nowhere' && line.named !== undefined;
-  const series = isNowhere ? seriesOf(table.everywhere, table.assumedSeries) : undefined;
-  let judgement =
-    series === undefined
-      ? judgeFor(line, subject, table, destinations, [...aliases], nowMs)
-      : judgeForSeries(line, subject, table, destinations, [...aliases], nowMs, series);
+  // A user without a backend is judged as if any backend could be theirs: what is wrong with the line itself comes before that.
+  const homes = home?.kind === 'nowhere' ? table.everywhere : destinations;
+  const judgeAt = (at: readonly Backend[]): Judgement =>
+    judgeFor(line, subject, table, at, [...aliases], nowMs);
+  let judgement = judgeAt(homes);
+  if (home?.kind === 'nowhere' && homes.length > 1 && !isAllowed(judgement))
+    judgement = homes.map((each) => judgeAt([each])).find(isAllowed) ?? judgement;
   const ended = (obstacle?: Obstacle): Assessment<Backend> => ({
     judgement,
     destinations,
@@ -324,7 +323,10 @@ export function whyUnfit(
   if (command.name !== 'mailbox status') return undefined;
   const lacking = parsed.values
     .get('field')
-    ?.find((field) => lateFields.has(field) && !server.lateFields.includes(field));
+    ?.find(
+      (field) =>
+        lateFields.has(field) && !server.late.every((late) => late['mailbox status']?.includes(field)),
+    );
   if (lacking === undefined) return undefined;
   const reason =
     server.releases.length === 1

@@ -13,6 +13,7 @@ import {
   type TouchedUsers,
   touchedUsers,
   type UserArgument,
+  userOfAcl,
 } from '../../language/meaning/reach.js';
 import { isAddress, isMask } from '../../language/names/glob.js';
 import { doubtedNames, type MailboxNames } from '../../language/names/mailbox-names.js';
@@ -249,9 +250,6 @@ function idsWithNames(
     .filter((each) => isAclId(parsed, each))
     .map(({ value }) => `${userOfAcl}${names.get(value) ?? value}`);
 }
-
-/** Begins the id of an ACL that is a user. */
-const userOfAcl = 'user=';
 
 /** All users. A record with this has no other user. */
 const allUsers: readonly string[] = ['*'];

@@ -205,15 +205,7 @@ export function shownTermsOf(terms: RequestTerms): ShownTerms {
   return shownBy((_, show) => show(terms));
 }
 
-/** From the rows of an answer. */
-export function shownTermsIn(find: (key: string) => string | undefined): ShownTerms {
-  return shownBy((key) => {
-    const text = find(key);
-    return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : text;
-  });
-}
-
-function shownBy(valueOf: (...row: (typeof termRows)[number]) => Shown | undefined): ShownTerms {
+export function shownBy(valueOf: (...row: (typeof termRows)[number]) => Shown | undefined): ShownTerms {
   const shown = termRows.map((row): readonly [string, Shown | undefined] => [row[0], valueOf(...row)]);
   return Object.fromEntries(shown.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
 }

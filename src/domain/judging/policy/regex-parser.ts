@@ -5,8 +5,6 @@
 // No captures, no back references, no look-around, no flags. What is not in the list is a fault, never taken as text. Another engine might
 // read it as something else.
 
-import { bounds } from '../../../bounds/bounds.js';
-
 /** An expression as a set of positions. */
 export interface RegexProgram {
   readonly sets: readonly Ranges[];
@@ -22,7 +20,7 @@ export interface RegexProgram {
  * Most positions: the characters that an expression can stand for at once, repetitions written out (`a{3}b` has 4). Bounds the memory of an
  * expression and the time of each character.
  */
-export const regexSizeMax = bounds.regexPositions;
+export const regexSizeMax = 93;
 
 /** An invalid expression; the message ends a sentence about it. */
 export class RegexFault extends Error {}
@@ -39,10 +37,10 @@ interface Part {
 }
 
 /** Longest source, in code points. */
-const sourceMax = bounds.regexSourceChars;
+const sourceMax = 1024;
 /** Parsed atoms, copies included. Stops `((){99}){99}`, which makes no positions and takes forever. */
-const stepsMax = bounds.regexSteps;
-const depthMax = bounds.regexDepth;
+const stepsMax = 20_000;
+const depthMax = 20;
 class Parser {
   readonly #sets: Ranges[] = [];
   readonly #follow: Set<number>[] = [];

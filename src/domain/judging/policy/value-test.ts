@@ -180,28 +180,6 @@ function namesInbox(test: Exclude<ValueTest, { readonly kind: 'equals' }>): bool
   }
 }
 
-type WrittenTest =
-  | string
-  | readonly string[]
-  | Readonly<Record<string, string | boolean | readonly string[]>>;
-
-export function textOfTest(test: ValueTest): WrittenTest {
-  if (!comparesValues(test)) return test.kind;
-  const optional = test.isOptional ? { optional: true } : {};
-  switch (test.kind) {
-    case 'one-of':
-      return test.isOptional ? { one_of: test.globs.texts, ...optional } : test.globs.texts;
-    case 'equals':
-      return { equals: test.values, ...optional };
-    case 'number':
-      return { ...textOfBounds(test, String), ...optional };
-    case 'regex':
-      return { regex: test.regex.source, ...optional };
-    default:
-      return test satisfies never;
-  }
-}
-
 /** `field: uid or guid`, `mask is given, whatever it is`. `compared`: instead of the words of a comparison. */
 export function describeParameter(parameter: string, test: ValueTest, compared?: string): string {
   if (test.kind === 'any') return `${parameter} is given or not, whatever it is`;

@@ -21,7 +21,8 @@ import {
   type Rule,
   type ValueTest,
 } from '../policy/policy.js';
-import { comparesValues, passes, textOfTest } from '../policy/value-test.js';
+import { textOfTest } from '../policy/test-text.js';
+import { comparesValues, passes } from '../policy/value-test.js';
 import { findText, setOfRegex, setOfText, type TextSet, unionOf } from './language.js';
 import { linesFor } from './lines.js';
 import {

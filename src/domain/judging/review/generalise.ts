@@ -19,7 +19,7 @@ import {
   searchTime,
 } from '../../language/commands/search-query.js';
 import { isDigest } from '../../language/meaning/canonical.js';
-import { GlobList, leadsOut, withUserSign } from '../../language/names/glob.js';
+import { GlobList, isFolder, leadsOut, userSign } from '../../language/names/glob.js';
 import { plural } from '../../language/words/words.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Plain } from './policy-text.js';
@@ -475,4 +475,18 @@ function boundOf(
   const bounds = queries.map((query) => query.map(read).filter((bound) => bound !== undefined));
   if (bounds.length === 0 || bounds.some((each) => each.length === 0)) return undefined;
   return bounds.map((each) => strictest(...each)).reduce((one, other) => loosest(one, other));
+}
+
+/** The location with `<user>` in the place of this one; undefined: it has no such part, or is none to be generalized. */
+export function withUserSign(location: string, user: string | undefined): string | undefined {
+  if (user === undefined || !isFolder(user) || location.includes('*') || leadsOut(location)) return undefined;
+  // An option stands behind the last part, and a star would not take its value.
+  const signed = location
+    .split('/')
+    .map((part, at) => {
+      const [name = '', ...options] = part.split(':');
+      return at > 0 && name === user ? [userSign, ...options].join(':') : part;
+    })
+    .join('/');
+  return signed === location ? undefined : signed;
 }

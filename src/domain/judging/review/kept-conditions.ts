@@ -12,7 +12,8 @@ import {
   type QueryTest,
   type Rule,
 } from '../policy/policy.js';
-import { textOfBounds, textOfTest } from '../policy/value-test.js';
+import { textOfTest } from '../policy/test-text.js';
+import { textOfBounds } from '../policy/value-test.js';
 import { type Narrowness, whereFor } from './generalise.js';
 import type { Plain } from './policy-text.js';
 import { type RuleText, ruleFor, type Trial, type TriedLine, termsOf, usesOf } from './suggested-rule.js';

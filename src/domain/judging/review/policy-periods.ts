@@ -8,6 +8,8 @@ import type { ListedBackend, ListedListener, PolicyList } from '../../config/pol
 import { parseLine } from '../../records/audit/record.js';
 import { asObject, asText, asTexts, textIn } from '../../records/audit/stored.js';
 import type { ExchangeRow } from '../../records/trail/search.js';
+import type { Judgement } from '../policy/judge.js';
+import { strikesAlways } from '../policy/match.js';
 import type { Policy } from '../policy/policy.js';
 import { Limiter } from '../policy/terms.js';
 import { parseAlone } from './alone.js';
@@ -173,8 +175,11 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
     if (line !== undefined && line.kind === 'line' && line.done !== 'served') return;
     if (judge === undefined || (line !== undefined && line.kind === 'unjudgeable')) period.unjudged += 1;
     else if (line === undefined) return;
-    else if (line.isOpaque) period.redacted += 1;
-    else {
+    else if (line.isOpaque) {
+      const { judgement } = judge.assessor.assess(line, judge.policy).assessment;
+      if (isDeniedWholly(judgement, judge.policy)) note(period, row, judgement.decision.reason);
+      else period.redacted += 1;
+    } else {
       const { word, reason } = replayAnswer(judge.assessor, line, judge.policy, judge.limiter);
       if (word === 'depends') period.unjudged += 1;
       else if (word !== 'allow' && word !== 'obstacle') note(period, row, reason);
@@ -185,13 +190,24 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
     const { newly } = period;
     period.denied += 1;
     const [command, principal] = [textIn(fields, 'command'), textIn(fields, 'principal')];
-    const key = `${command}\0${principal}`;
+    const key = `${command}\0${principal}\0${reason}`;
     const known = newly.get(key);
     if (known !== undefined) known.count += 1;
     else if (newly.size < changesMax) newly.set(key, { command, principal, reason, count: 1 });
   }
 
   return { takeLine, takeRow, periods, faults };
+}
+
+/** No word behind the command's name could change the denial. */
+function isDeniedWholly(
+  judgement: Judgement,
+  { denyByCommand }: Policy,
+): judgement is Extract<Judgement, { readonly kind: 'judged' }> {
+  if (judgement.kind !== 'judged') return false;
+  const { attempt, decision } = judgement;
+  if (decision.code !== 'deny-rule') return ['user', 'except', 'no-rule'].includes(decision.code);
+  return denyByCommand.get(attempt.command.name)?.some(strikesAlways) === true;
 }
 
 function nameFor(

@@ -37,13 +37,8 @@ import {
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import { nothingAsked, type RoutingTable } from '../policy/route.js';
 import { Limiter } from '../policy/terms.js';
-import {
-  type LeftOutWhy,
-  type RecordedAssessment,
-  RecordedAssessor,
-  type RecordedLine,
-  recordedLine,
-} from './recorded.js';
+import { type RecordedAssessment, RecordedAssessor, type RecordedLine, recordedLine } from './recorded.js';
+import type { LeftOutWhy } from './sightings.js';
 
 /** What became of a command by policy, in the words of policy tests where they have one. */
 export type ReplayWord = 'allow' | 'deny' | Exclude<OutcomeKind, 'served' | 'denied' | 'unparsable'>;
@@ -86,8 +81,8 @@ export interface ReplayResult {
 }
 
 /** Kinds of changes, and users of each, that are kept. Stops a journal of years from filling the memory. */
-export const changesMax = bounds.replayChanges;
-const usersMax = bounds.replayUsers;
+export const changesMax = 10_000;
+const usersMax = 1000;
 
 /**
  * Records do not contain a person's groups: if a listener has policies by person, the recorded policy is used, or the one for everybody if

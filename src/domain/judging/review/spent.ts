@@ -1,7 +1,6 @@
 // What past records mean for limits: destroying commands that were sent lately count again after a restart. Input: pieces of whole lines of
 // a journal, oldest first. Irrelevant lines are not parsed. A command that was never sent counts for nothing. In doubt it counts.
 
-import { bounds } from '../../../bounds/bounds.js';
 import type { Settings } from '../../config/settings.js';
 import { originOfRecord } from '../../people/identity/origin.js';
 import { asDistanceMs, asTimeMs, parseLine } from '../../records/audit/record.js';
@@ -36,7 +35,7 @@ interface Held {
 
 export const rebuiltMs = 3_600_000;
 /** A refused exchange has its two records side by side, so only few must be held to see that it was not sent. */
-const heldMax = bounds.spentHeld;
+const heldMax = 4096;
 
 const needles = {
   admission: Buffer.from(',"effect":"destroy"'),

@@ -3,7 +3,6 @@
 // What amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
 
 import { parse } from 'yaml';
-import { bounds } from '../../../bounds/bounds.js';
 import type { Settings } from '../../config/settings.js';
 import { allEffects } from '../../language/commands/catalog.js';
 import { formatDuration } from '../../language/words/durations.js';
@@ -34,7 +33,8 @@ import {
   type WrittenPolicy,
   type WrittenRule,
 } from './policy-text.js';
-import { leftOutWords, RecordedAssessor, type Sightings, understand } from './recorded.js';
+import { RecordedAssessor } from './recorded.js';
+import { leftOutWords, type Sightings, understand } from './sightings.js';
 import {
   findRule,
   graveRule,
@@ -394,7 +394,7 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
 }
 
 /** Patterns of a comment: a principal can name users of any number of domains. */
-const patternsShown = bounds.suggestedUsers;
+const patternsShown = 20;
 
 /** Comments below `users`: seen users that it does not cover; for a policy for everybody, all seen users. */
 function usersNotes({ allowed, wanted, outside }: Sorted, { users }: Policy): string[] {

@@ -10,7 +10,7 @@ import { formatRate, type Policy, type Rule } from '../policy/policy.js';
 import { parseAlone } from './alone.js';
 import { allNarrowness, mayWiden, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, type Plain } from './policy-text.js';
-import type { SeenLine, Understood } from './recorded.js';
+import type { SeenLine, Understood } from './sightings.js';
 
 export interface Sight extends Understood {
   readonly seen: SeenLine;

@@ -3,7 +3,7 @@
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
-import { type Command, optionName, type Parameter, parameterNamed } from './catalog.js';
+import { type Command, listOfText, optionName, type Parameter, parameterNamed } from './catalog.js';
 
 /** Faults of arguments. A code is never renamed or reused. */
 export type UnparsableCode =
@@ -59,8 +59,17 @@ export function unparsable(code: UnparsableCode, message: string): Unparsable {
   return { kind: 'unparsable', code, message };
 }
 
-/** The values of each parameter in the server's order. Options come first, wherever they are; a number is decimal without leading zeros. */
-export function readArguments(command: Command, args: readonly string[]): Given | Unparsable {
+/**
+ * The values of each parameter in the server's order. Options come first, wherever they are; a number is decimal without leading zeros.
+ * `isTyped`: as the real program reads a person's words, before it writes them out for a server. It completes a long option that can be
+ * but one, and a list given by `--field` or `--flag` takes the place of the positional for it (measured on 2.3.19.1; servers of 2.4 drop
+ * that positional, so it is refused on the wire).
+ */
+export function readArguments(
+  command: Command,
+  args: readonly string[],
+  isTyped = false,
+): Given | Unparsable {
   const bad = args.findIndex((arg) => arg.includes('\0'));
   if (bad !== -1) {
     // The server's strings end there: it would see a different value.
@@ -79,8 +88,9 @@ export function readArguments(command: Command, args: readonly string[]): Given 
       operands.push(word);
       continue;
     }
-    const read = word.startsWith('--') ? readLong : readCluster;
-    const taken = read(command, args, next, options);
+    const taken = word.startsWith('--')
+      ? readLong(command, args, next, options, isTyped)
+      : readCluster(command, args, next, options);
     if (typeof taken !== 'number') return taken;
     next += taken;
   }
@@ -89,7 +99,11 @@ export function readArguments(command: Command, args: readonly string[]): Given 
     const refusal = addValue(given, parameter, value);
     if (refusal !== undefined) return refusal;
   }
-  return placeOperands(command, operands, given) ?? given;
+  const places = command.params.filter((one) => {
+    const list = isTyped ? listOfText(command, one) : undefined;
+    return one.isPositional && !(list !== undefined && given.has(list));
+  });
+  return placeOperands(command, places, operands, given) ?? given;
 }
 
 /** Reads the option `--NAME` at that position; returns how many of the following words are its value. */
@@ -98,12 +112,14 @@ function readLong(
   args: readonly string[],
   at: number,
   options: GivenOption[],
+  isTyped: boolean,
 ): number | Unparsable {
   const text = args[at] ?? '';
   const equals = text.indexOf('=');
   const name = text.slice(2, equals === -1 ? undefined : equals);
-  const parameter = parameterNamed(command, name);
-  if (parameter === undefined) return unknownLong(command, name, at + 1);
+  const meant = command.params.filter((one) => one.name.startsWith(name));
+  const parameter = parameterNamed(command, name) ?? (isTyped && meant.length === 1 ? meant[0] : undefined);
+  if (parameter === undefined) return unknownLong(command, meant, at + 1);
   if (parameter.type === 'bool') {
     if (equals !== -1)
       return unparsable('value-not-taken', `--${name} takes no value; leave the "=" and what follows out`);
@@ -149,13 +165,11 @@ function readCluster(
 }
 
 /** The server completes abbreviated long options; the result depends on its table. */
-function unknownLong(command: Command, name: string, at: number): Unparsable {
-  const meant = command.params.filter((one) => one.name.startsWith(name)).map((one) => `--${one.name}`);
+function unknownLong(command: Command, meant: readonly Parameter[], at: number): Unparsable {
   if (meant.length > 0) {
-    return unparsable(
-      'abbreviated-option',
-      `argument ${at} of "${command.name}" shortens a long option; write it out: ${meant.join(' or ')}`,
-    );
+    const names = meant.map((one) => `--${one.name}`).join(' or ');
+    const text = `argument ${at} of "${command.name}" shortens a long option; write it out: ${names}`;
+    return unparsable('abbreviated-option', text);
   }
   return unparsable('unknown-option', `argument ${at} is no option of "${command.name}"`);
 }
@@ -210,8 +224,12 @@ export function addValue(given: Given, parameter: Parameter, value: string): Unp
  * Each operand goes to the first positional without a value, or with room for several; the position only moves forward. 2.4: a parameter
  * with a key takes its value only after that word, and the positionals before it get another chance.
  */
-function placeOperands(command: Command, operands: readonly string[], given: Given): Unparsable | undefined {
-  const places = command.params.filter((one) => one.isPositional);
+function placeOperands(
+  command: Command,
+  places: readonly Parameter[],
+  operands: readonly string[],
+  given: Given,
+): Unparsable | undefined {
   const byOption = new Set(given.keys());
   let at = 0;
   let plain = 0;

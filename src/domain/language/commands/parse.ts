@@ -33,7 +33,7 @@ export interface ParsedArguments {
   readonly series: Series;
   /**
    * By the parameter's long name, in table order; only given ones. A bool is `['true']`; a number is decimal without leading zeros. `field`
-   * and `flag` have one word an entry in any spelling, an empty `flag` none (`fieldstr` and `flagstr` never occur, except the
+   * and `flag` have one word an entry in any spelling, an empty one none (`fieldstr` and `flagstr` never occur, except the
    * `fieldstr` of `mailbox cache decision`, with one word an entry too); `copy` and `move` have `source-user` and never `source-type`.
    */
   readonly values: ReadonlyMap<string, readonly string[]>;
@@ -75,12 +75,14 @@ const steps: readonly ((line: Draft) => Unparsable | undefined)[] = [
   readQuery,
 ];
 
+/** `isTyped`: as in {@link readArguments}. */
 export function parseArguments(
   series: Series,
   command: Command,
   args: readonly string[],
+  isTyped = false,
 ): ParsedArguments | Unparsable {
-  return settle(series, command, readArguments(command, args));
+  return settle(series, command, readArguments(command, args, isTyped));
 }
 
 /** Parses named parameters for a server of that series, with the same result as `parseArguments` for equivalent words. */
@@ -192,7 +194,8 @@ function joinTwins({ series, command, values }: Draft): Unparsable | undefined {
     // 2.3 reads a double blank as an empty flag, and fails; an empty text is an empty list (measured on 2.3.19.1).
     if (series === '2.3' && name === 'flag' && text !== '' && text?.split(' ').includes('') === true)
       return unparsable('fields-invalid', `the flags of "${command.name}" are separated by one blank each`);
-    if (words.length === 0 && name !== 'flag')
+    // Measured on 2.3.19.1 and 2.4.5: the process of `mailbox status` dies of it, and `fetch` finds nothing to print.
+    if (words.length === 0 && command.name === 'mailbox status')
       return unparsable('argument-missing', `"${command.name}" is given an empty list of ${name}s`);
     values.delete(parameter.name);
     // Servers accept the fields of `fetch` in any case.

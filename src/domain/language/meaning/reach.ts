@@ -117,6 +117,9 @@ function commandSet(names: string): ReadonlySet<string> {
   return new Set(names.split(', '));
 }
 
+/** Begins the id of an ACL that is a user. */
+export const userOfAcl = 'user=';
+
 /** Commands that affect all users unless their arguments name some. */
 const allUnlessNamed = commandSet(
   'director map, indexer list, kick, proxy kick, proxy list, replicator status, who',
@@ -160,8 +163,8 @@ export function touchedUsers(
     for (const given of values.get(name) ?? []) {
       const isSubject = role === 'acl-id';
       if (isSubject && given === 'owner') continue;
-      const isUser = isSubject && given.startsWith('user=');
-      const value = isUser ? given.slice('user='.length) : given;
+      const isUser = isSubject && given.startsWith(userOfAcl);
+      const value = isUser ? given.slice(userOfAcl.length) : given;
       const standsForMore =
         // All other subjects of an ACL are groups, or everybody.
         (isSubject && !isUser) ||

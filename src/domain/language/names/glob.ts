@@ -11,12 +11,11 @@
 // character of the text once: no backtracking, so that a hostile text costs no more than an honest one of its length. A comparison of a
 // mask that is not sure leads to a refusal: not within, and may overlap.
 
-import { bounds } from '../../../bounds/bounds.js';
 import { foldAscii } from '../../people/identity/user-name.js';
 import { maskCovers } from './mask.js';
 
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
-export const globLengthMax = bounds.patternChars;
+export const globLengthMax = 1024;
 
 /** Why a pattern for names of users can name nobody; undefined: it may. */
 export function whyNoUserPattern(pattern: string): string | undefined {
@@ -36,22 +35,8 @@ export function isUserAPart(location: string): boolean {
 }
 
 /** Whether a server reads the name as one folder, whatever stands around it. */
-function isFolder(user: string): boolean {
+export function isFolder(user: string): boolean {
   return user !== '.' && !user.includes('..') && /^[^/\\:%*?<>\s\p{Cc}]+$/u.test(user);
-}
-
-/** The location with `<user>` in the place of this one; undefined: it has no such part, or is none to be generalized. */
-export function withUserSign(location: string, user: string | undefined): string | undefined {
-  if (user === undefined || !isFolder(user) || location.includes('*') || leadsOut(location)) return undefined;
-  // An option stands behind the last part, and a star would not take its value.
-  const signed = location
-    .split('/')
-    .map((part, at) => {
-      const [name = '', ...options] = part.split(':');
-      return at > 0 && name === user ? [userSign, ...options].join(':') : part;
-    })
-    .join('/');
-  return signed === location ? undefined : signed;
 }
 
 /**

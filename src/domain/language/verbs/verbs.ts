@@ -149,12 +149,6 @@ export function isPositional(name: AccessArgument): boolean {
   return accessArguments[name].word.startsWith('<');
 }
 
-export function textsOf(name: AccessArgument, value: AccessValues[AccessArgument]): readonly string[] {
-  if (value === undefined) return [];
-  if (typeof value === 'object') return value;
-  return [accessArguments[name].shape === 'duration' ? `${value}ms` : String(value)];
-}
-
 /** The words after `dovegate VERB`. No text can be taken for another option. */
 export function wordsOf(texts: ReadonlyMap<AccessArgument, readonly string[]>): string[] {
   return [...texts].flatMap(([name, given]) =>

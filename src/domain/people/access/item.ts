@@ -4,7 +4,7 @@
 
 import { type AccessItem, type AccessState, accessEnds } from '../../admin/page/access.js';
 import type { AccessStep } from '../../language/verbs/verbs.js';
-import { type AccessEntry, accessTermsOf, enderOf } from '../../records/audit/access-book.js';
+import { type AccessEntry, accessTermsOf, enderOf, leastTerms } from '../../records/audit/access-book.js';
 import { formatCommand } from '../../records/audit/encode.js';
 import { type AuditRecord, formatTime } from '../../records/audit/record.js';
 
@@ -19,6 +19,8 @@ export interface AccessView {
   readonly matches: number | undefined;
   readonly rule: readonly string[] | undefined;
   readonly content?: boolean | undefined;
+  /** Sentences of the locks that stop its requester or its mail. */
+  readonly locked: readonly string[];
 }
 
 export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
@@ -37,22 +39,31 @@ export function accessItemOf(entry: AccessEntry, view: AccessView): AccessItem {
     content: view.content,
     reason: requested.reason ?? '',
     approvals: requested.approvals ?? 1,
-    approved_by: view.approvals.map(step),
+    approved_by: view.approvals.map((approval) => ({
+      ...step(approval),
+      gives: lessOf(requested, approval),
+    })),
     asked: formatTime(requested.time),
     granted: granted && formatTime(granted.time),
     until: formatTime(entry.untilMs),
-    ...accessTermsOf(entry),
+    ...accessTermsOf(entry, view.approvals),
     used: entry.used,
     matches: view.matches,
     break_glass: requested.approvals === 0,
     reviewed_by: reviewed && step(reviewed),
     ended: ended && formatTime(ended.time),
+    locked: view.locked.length === 0 ? undefined : view.locked,
     ended_by: (ended && enderOf(ended)) || undefined,
     why: ended?.reason ?? ended?.text,
     mine: view.isMine,
     may: view.may,
     why_not: whyNotDecide(entry, view.whyNot),
   };
+}
+
+/** What an approval allows, where that is less than what was asked for. */
+function lessOf(requested: AuditRecord, approval: AuditRecord): AccessItem['approved_by'][number]['gives'] {
+  return accessTermsOf({ requested }, [approval]).asked_for && leastTerms([approval]);
 }
 
 function step({ principal = '', time }: AuditRecord): { principal: string; time: string } {

@@ -6,7 +6,7 @@ import type { GrantTerms } from '../../judging/policy/grant.js';
 import { quietApprovals, type RequestRule } from '../../judging/policy/policy.js';
 import { hasVisible } from '../../judging/policy/terms.js';
 import { type AccessValues, type AccessVerb, verbRow } from '../../language/verbs/verbs.js';
-import type { AccessEntry } from '../../records/audit/access-book.js';
+import { type AccessEntry, least, leastTerms } from '../../records/audit/access-book.js';
 import { type AuditRecord, formatTime, type RecordedArgument } from '../../records/audit/record.js';
 import { approverSeparator } from '../../records/audit/stored.js';
 import { type Asker, actorKeys, uidOf } from './asker.js';
@@ -101,8 +101,10 @@ export function approvedRecord(
   matches: number | undefined,
   shorter: Shorter,
 ): AuditRecord {
-  const { request, to, principal, command, users, uses, duration_ms: forMs } = requested;
+  const { request, to, principal, command, users } = requested;
   const isWhole = approvals.every((each) => before.includes(each));
+  // What is shown is signed: no more than would be granted now.
+  const signed = leastTerms([requested, ...before, { duration_ms: shorter.forMs, uses: shorter.uses }]);
   return {
     time,
     event: 'access',
@@ -115,8 +117,8 @@ export function approvedRecord(
     users,
     case: requested.case,
     matches,
-    uses: shorter.uses ?? uses,
-    duration_ms: shorter.forMs ?? forMs,
+    uses: signed.uses,
+    duration_ms: signed.for_ms,
   };
 }
 
@@ -131,7 +133,7 @@ export function grantedRecord(
   time: number,
 ): AuditRecord {
   const all = [requested, ...approvals];
-  const forMs = least(all.map(({ duration_ms: ms }) => ms)) ?? 0;
+  const { for_ms: forMs, uses } = leastTerms(all);
   // No approver consented to more mails than were counted for them.
   const counted = (approvals.length === 0 ? [requested] : approvals).map((each) => each.matches);
   const matches = requested.effect === 'destroy' ? least(counted) : undefined;
@@ -151,7 +153,7 @@ export function grantedRecord(
     users,
     case: requested.case,
     until: formatTime(time + forMs),
-    uses: least(all.map(({ uses }) => uses)),
+    uses,
     scope,
     approvals: needed,
     quiet_ms: requested.quiet_ms,
@@ -171,11 +173,6 @@ export function whyTooMany(
   const most = requested.effect === 'destroy' ? least(approvals.map((each) => each.matches)) : undefined;
   if (most === undefined || matches === undefined || matches <= most) return undefined;
   return `${matches} mails match now, and an earlier approval is for at most ${most}; refuse it, so that it is asked for again`;
-}
-
-function least(values: readonly (number | undefined)[]): number | undefined {
-  const numbers = values.filter((value) => value !== undefined);
-  return numbers.length === 0 ? undefined : Math.min(...numbers);
 }
 
 /** Any later step. `asker` undefined: dovegate itself ends it. */

@@ -1,7 +1,7 @@
 // The human behind a connection, an act at the admin socket, or an act on the page: one value, made once from all that is known, which
-// locks, holds and approvals compare. Its words: `uid:1001` (of the process, of its login, and of the owner of its range of subordinate
-// uids), `account:anna`, `key:anna`, `page:anna`, `oidc:anna@example.com`, and `name:anna` for each name: an account, a key and a UNIX user
-// of one name are taken for one human. Behind sudo these are the words of two, and both are asked for.
+// locks, holds and approvals compare. Its words: `uid:1001` (of the process, of its login, and of the owner of a range of subordinate uids
+// that has one of them), `account:anna`, `key:anna`, `page:anna`, `oidc:anna@example.com`, and `name:anna` for each name: an account, a key
+// and a UNIX user of one name are taken for one human. Behind sudo these are the words of two, and both are asked for.
 
 import { ownersOf, type Peer } from './peer.js';
 import type { Persons } from './person.js';
@@ -41,9 +41,9 @@ export function humanOf(peer: Facts, proof: Proof, hasDirectory: boolean, origin
 
 /** At the admin socket root may be anybody: it is who logged in, and nobody without a login. */
 export function humanOfOperator(peer: Facts, hasDirectory: boolean): Human {
-  const { uid, loginUid, loginUser, loginAccount } = peer;
+  const { uid, loginUid, loginUser, loginAccount, loginOwners } = peer;
   if (uid === 0 && loginUid === 0) return noHuman;
-  const shown = uid === 0 ? { loginUid, loginUser, loginAccount } : peer;
+  const shown = uid === 0 ? { loginUid, loginUser, loginAccount, loginOwners } : peer;
   const human = humanOf(shown, byKernel, hasDirectory);
   return { ...human, proving: human.identities };
 }
@@ -115,7 +115,7 @@ function wordsOf(peer: Facts, proof: Proof): readonly string[] {
   const words = new Set<string>();
   if (proof.kind !== 'kernel') words.add(`${proof.kind}:${proof.name}`).add(`name:${proof.name}`);
   const { uid, loginUid, user, loginUser } = peer;
-  const owners = ownersOf(peer);
+  const owners = allOwnersOf(peer);
   for (const each of [uid, loginUid, ...owners.map((owner) => owner.uid)])
     if (each !== undefined) words.add(`uid:${each}`);
   for (const name of [user, loginUser, ...owners.map((owner) => owner.user)])
@@ -126,18 +126,24 @@ function wordsOf(peer: Facts, proof: Proof): readonly string[] {
 export function loginIdentitiesOf({
   uid,
   loginUid,
-  rangeOwners,
-}: Pick<Peer, 'uid' | 'loginUid' | 'rangeOwners'>): readonly string[] {
-  return [loginUid, ...ownersOf({ rangeOwners }).map((owner) => owner.uid)].flatMap((each) =>
+  ...peer
+}: Pick<Peer, 'uid' | 'loginUid' | 'rangeOwners' | 'loginOwners'>): readonly string[] {
+  return [loginUid, ...allOwnersOf(peer).map((owner) => owner.uid)].flatMap((each) =>
     each === undefined || each === uid ? [] : [`uid:${each}`],
   );
+}
+
+/** Of the range of its uid, and of that of its login. */
+function allOwnersOf({ rangeOwners, loginOwners }: Pick<Peer, 'rangeOwners' | 'loginOwners'>) {
+  return [rangeOwners, loginOwners].flatMap((each) => ownersOf({ rangeOwners: each }));
 }
 
 /** A directory that is away may also answer that there is no account. An owner of a range without a uid may be anybody. */
 function isUnanswered(peer: Facts, proof: Proof, hasDirectory: boolean): boolean {
   if (proof.kind !== 'kernel') return false;
-  const { account, loginAccount, rangeOwners } = peer;
-  if (rangeOwners === 'unknown' || ownersOf(peer).some(({ uid }) => uid === undefined)) return true;
+  const { account, loginAccount, rangeOwners, loginOwners } = peer;
+  if (rangeOwners === 'unknown' || loginOwners === 'unknown') return true;
+  if (allOwnersOf(peer).some(({ uid }) => uid === undefined)) return true;
   return [account, loginAccount].some(
     (each) => each === 'unanswered' || each === 'crowded' || (each === 'none' && hasDirectory),
   );

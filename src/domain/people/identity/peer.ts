@@ -31,6 +31,8 @@ export interface Peer {
   readonly loginUser?: string | undefined;
   /** What the name service says of the login uid, where it differs from `uid`. */
   readonly loginAccount?: AccountAnswer | undefined;
+  /** As `rangeOwners`, of the login uid: a process without a login can take any, also one of a container. */
+  readonly loginOwners?: Peer['rangeOwners'];
   /** The kernel says that the process belongs to no login; false and undefined: it has one, or that is unknown. */
   readonly hasNoLogin?: boolean | undefined;
   /** For a TCP peer: its address in text form, without the port. */

@@ -58,15 +58,34 @@ const countedMs = 86_400_000;
 /** The actions after which nothing of it lives. */
 export const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
 
-/** What a request asks for, or its grant gives; and what was asked for, where that was more. */
-export function accessTermsOf({ requested, granted }: Pick<AccessEntry, 'requested' | 'granted'>): {
+type Terms = Pick<AuditRecord, 'duration_ms' | 'uses' | 'quiet_ms'>;
+
+/** The least time and the fewest uses that a request and each of these approvals allow. */
+export function leastTerms(all: readonly Terms[]) {
+  return {
+    for_ms: least(all.map((each) => each.duration_ms)) ?? 0,
+    uses: least(all.map(({ uses }) => uses)),
+  };
+}
+
+/** Undefined: there is none. */
+export function least(values: readonly (number | undefined)[]): number | undefined {
+  const numbers = values.filter((value) => value !== undefined);
+  return numbers.length === 0 ? undefined : Math.min(...numbers);
+}
+
+/** What a grant gives, or would give by `counting`, the approvals so far that count; and what was asked for, where that was more. */
+export function accessTermsOf(
+  { requested, granted }: { readonly requested: Terms; readonly granted?: Terms | undefined },
+  counting: readonly Terms[],
+): {
   readonly for_ms: number;
   readonly uses: number | undefined;
   readonly quiet_ms: number | undefined;
   readonly asked_for: { readonly for_ms: number; readonly uses: number | undefined } | undefined;
 } {
-  const asked = { for_ms: requested.duration_ms ?? 0, uses: requested.uses };
-  const given = granted === undefined ? asked : { for_ms: granted.duration_ms ?? 0, uses: granted.uses };
+  const asked = leastTerms([requested]);
+  const given = leastTerms(granted === undefined ? [requested, ...counting] : [granted]);
   const isSame = asked.for_ms === given.for_ms && asked.uses === given.uses;
   return { ...given, quiet_ms: requested.quiet_ms, asked_for: isSame ? undefined : asked };
 }
@@ -382,6 +401,11 @@ export function concernsAccess(body: Buffer, size: number): boolean {
   return isEvent(body, 'cl');
 }
 
+/** Whether what is out of order could change by it: `start`, `stop`, `backend`, `operator`, `journal`. */
+export function concernsTurns(body: Buffer): boolean {
+  return isEvent(body, 'st') || isEvent(body, 'ba') || isEvent(body, 'op') || isEvent(body, 'jo');
+}
+
 const headText = Buffer.from(eventOpening);
 
 /** Whether the event of an encoded record stands where {@link isEvent} looks for it. */
@@ -393,7 +417,10 @@ export function isFormed(body: Buffer): boolean {
  * Whether the event of an encoded record (without `seq`) begins so: `access`, `admission`, `completion`, `clock`, `checkpoint`, `lock`.
  * Only `lock` needs three characters, beside `log`.
  */
-export function isEvent(body: Buffer, start: 'ac' | 'ad' | 'co' | 'cl' | 'ch' | 'loc'): boolean {
+export function isEvent(
+  body: Buffer,
+  start: 'ac' | 'ad' | 'co' | 'cl' | 'ch' | 'loc' | 'st' | 'ba' | 'op' | 'jo',
+): boolean {
   for (let at = 0; at < start.length; at += 1) if (body[eventAt + at] !== start.charCodeAt(at)) return false;
   return true;
 }

@@ -143,7 +143,7 @@ function listsOf(values: readonly string[] | undefined): readonly (readonly stri
  * can become six in JSON (a control character), a word of one byte sixteen (a repeated digest); names of users occur twice.
  */
 export function recordedBytesMax(lineBytes: number): number {
-  return bounds.recordedEach * lineBytes + bounds.recordedBase;
+  return 16 * lineBytes + 64 * 1024;
 }
 
 /**
@@ -330,7 +330,7 @@ function encodePlaces(places: readonly Place[], record: Stored, budget: Budget):
 }
 
 /** Names, hashes, words of closed lists, each with a text that no budget cuts. */
-const wordsMax = bounds.recordWords;
+const wordsMax = 1024;
 const words = new Map<string, string>();
 
 function encodeWord(value: string, bytesMax: number): string {

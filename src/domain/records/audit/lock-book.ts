@@ -23,27 +23,8 @@ export interface LockEntry {
   readonly left?: number;
   /** Whom it stops cannot be read: what changes or destroys waits for everybody, until somebody lifts it. */
   readonly isUnread?: true;
-}
-
-/** A lock for people and programs. */
-export interface ShownLock {
-  readonly id: string;
-  readonly target: string;
-  readonly by: string;
-  readonly reason: string;
-  /** RFC 3339. */
-  readonly since: string;
-  /** Absent: it has no end. */
-  readonly until?: string;
-  /** It stops only what could change mail. */
-  readonly hold: boolean;
-  /** Who asked to lift it, and until when that counts. */
-  readonly asked?: string;
-  readonly asked_until?: string;
-  /** What is not known of who or what it is for, and asked again. */
-  readonly doubt?: string;
-  /** Its record is damaged, and does not say whom it stops. */
-  readonly isUnread?: true;
+  /** No signature covers the record that made it. */
+  readonly isUnproven?: true;
 }
 
 export function isHold({ locked, isUnread }: LockEntry): boolean {
@@ -58,13 +39,14 @@ interface LockDamage {
   readonly isDropped: boolean;
 }
 
-const damagesMax = 100;
+const damagesMax = 1000;
 const ends: ReadonlySet<unknown> = new Set(['unlocked', 'expired']);
 const starts: ReadonlySet<unknown> = new Set(['locked', 'held']);
 
 export class LockBook {
   readonly #entries = new Map<string, LockEntry>();
   readonly #damages = new Map<string, LockDamage>();
+  #moreDamages = 0;
 
   /**
    * Follows a record, as it was appended or as parsed from its line; ignores those that do not concern locks. `isProven`: false: nobody
@@ -106,13 +88,18 @@ export class LockBook {
       text: 'records of its words are missing',
       isDropped: false,
     }));
-    return [...this.#damages.values(), ...missing];
+    const all = [...this.#damages.values(), ...missing];
+    const last = this.#moreDamages > 0 ? all.pop() : undefined;
+    if (last !== undefined)
+      all.push({ ...last, text: `${last.text}; ${this.#moreDamages} more are not listed` });
+    return all;
   }
 
   copy(): LockBook {
     const other = new LockBook();
     for (const [id, entry] of this.#entries) other.#entries.set(id, entry);
     for (const [id, damage] of this.#damages) other.#damages.set(id, damage);
+    other.#moreDamages = this.#moreDamages;
     return other;
   }
 
@@ -132,6 +119,8 @@ export class LockBook {
     const known = this.#entries.get(id ?? '');
     if (isEnd) {
       if (isProven && known !== undefined) this.#entries.delete(known.id);
+      if (!isProven && known !== undefined && action === 'unlocked')
+        this.#note(id ?? '', 'no signed checkpoint vouches for the record that lifts it', false);
       return;
     }
     if (action === 'unlock-asked') {
@@ -170,7 +159,7 @@ export class LockBook {
     if (isUnread && (!isProven || (known !== undefined && known.isUnread !== true))) return;
     if (known !== undefined && !isClear) return;
     if (known === undefined && this.#entries.size >= bounds.locks)
-      return this.#note(id, `${bounds.locks} are in force already`, false);
+      return this.#note(id, `${bounds.locks} are in force already`, !isProven);
     const { parts: left = 0, ...locked } = target ?? { ...record, ...nobody, lock: id };
     // Once more: the other names of a mail user are known now.
     const asked = target?.action === 'held' ? known?.asked : undefined;
@@ -181,6 +170,7 @@ export class LockBook {
       ...(asked !== undefined && { asked }),
       ...(left > 0 && { left }),
       ...(isUnread && { isUnread }),
+      ...(!isProven && { isUnproven: true }),
     });
   }
 
@@ -195,8 +185,9 @@ export class LockBook {
   }
 
   #note(id: string, text: string, isDropped: boolean): void {
-    if (this.#damages.has(id) || this.#damages.size >= damagesMax) return;
-    this.#damages.set(id, { id, text, isDropped });
+    if (this.#damages.has(id)) return;
+    if (this.#damages.size < damagesMax) this.#damages.set(id, { id, text, isDropped });
+    else this.#moreDamages += 1;
   }
 }
 
@@ -303,11 +294,4 @@ export function endText(untilMs: number): string | undefined {
 /** Whether a book could change by an encoded record (without `seq`). `size`: the number of its entries. */
 export function concernsLocks(body: Buffer, size: number): boolean {
   return isEvent(body, 'loc') || (size > 0 && isEvent(body, 'cl'));
-}
-
-/** What a lock stops, as `dovegate lock` takes it: `carol`, `key:panel`, `backend:mail1`. */
-export function lockTarget({ user, backend, listener, to = '' }: AuditRecord): string {
-  if (user !== undefined) return `user:${user}`;
-  if (backend !== undefined) return `backend:${backend}`;
-  return listener === undefined ? to : `listener:${listener}`;
 }

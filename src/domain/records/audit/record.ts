@@ -21,10 +21,15 @@ type AuditEvent =
   /**
    * `action` `down` with the fault as `error`, and as `reason` that it was not up since the start, or `stuck` with how long commands have
    * hung there; `up` with how long it was so, and the `count` of commands of so many `requesters` that failed there. `cost`: what has
-   * been paid so far, each time that it has doubled, and `stop`: when dovegate stops; for the outage or, with the `error`
-   * `backend-drained`, for the drain.
+   * been paid so far, each time that it has doubled, and `stop`: when dovegate stops or, with that as `reason`, when a reload took it
+   * out of the configuration; for the outage or, with the `error` `backend-drained`, for the drain.
    */
   | 'backend'
+  /**
+   * The journal itself, by `error`: `audit-reserve`: its disk, or the room for it, was used up but for the reserve; `audit-failed`: nothing
+   * reached the disk. `reason` is why; `action` as of a backend, without `stuck`.
+   */
+  | 'journal'
   /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
   | 'access'
   /**
@@ -283,7 +288,7 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly last_hash?: string | undefined;
   /** In a start record: lines that were appended after the end of the previous run, and the file that they were moved to. */
   readonly appended?: TornTail | undefined;
-  /** In a checkpoint: so many carried records follow it, then a checkpoint: what ended last, all access that lives, and all locks. */
+  /** In a checkpoint: so many carried records follow, then a checkpoint: what ended last, live access, locks, open outages and drains. */
   readonly carries?: number | undefined;
 }
 

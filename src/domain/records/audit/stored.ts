@@ -116,4 +116,7 @@ function joinList(records: readonly StoredRecord[], key: 'args' | 'users'): unkn
 }
 
 /** Before the name of a person of the page. */
+/** Before the name of a command, in `args` of a record that counts commands. */
+export const countedCommand = 'command=';
+
 export const pagePrefix = 'page:';

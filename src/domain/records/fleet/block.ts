@@ -18,11 +18,6 @@
 //   Dovegate-Forked: 4112
 //   Dovegate-Head: 77c1...          of that record in the journal of the gate that left the mark; - where it has none
 //   Dovegate-Text: this journal ends with record 4090
-//
-// Beside its chains, a gate's stream has its time stamps: a message for each, without headers of ours. Its body is the stamped line with
-// its LF, and then the answer of the authority, so that no name comes from a gate.
-//
-//   dovegate.audit.mail-gate-3.stamps
 
 import { isHostWord } from './names.js';
 
@@ -68,32 +63,6 @@ export function subjectOf(host: string, journal: string): string {
 /** Whether it is a subject of {@link toHostSubject}. */
 export function isToHost(subject: string): boolean {
   return subject.startsWith('dovegate.fleet.to.');
-}
-
-const stampsWord = 'stamps';
-
-/** Of the time stamps of a host's journals. */
-export function stampsSubjectOf(host: string): string {
-  return subjectOf(host, stampsWord);
-}
-
-/** The body of a message of {@link stampsSubjectOf}. */
-export function stampBytes({ line, answer }: { readonly line: Buffer; readonly answer: Buffer }): Buffer {
-  return Buffer.concat([line, answer]);
-}
-
-/** Undefined: there is no line in it. */
-export function readStampBytes(
-  bytes: Buffer,
-): { readonly line: Buffer; readonly answer: Buffer } | undefined {
-  const end = bytes.indexOf(0x0a) + 1;
-  return end === 0 ? undefined : { line: bytes.subarray(0, end), answer: bytes.subarray(end) };
-}
-
-/** The host of a subject of {@link stampsSubjectOf}. */
-export function readStampsSubject(subject: string): string | undefined {
-  const host = subject.split('.')[2] ?? '';
-  return isHostWord(host) && subject === stampsSubjectOf(host) ? host : undefined;
 }
 
 export function readSubject(

@@ -3,8 +3,9 @@
 // from there. Memory does not grow with the number of records.
 
 import { bounds } from '../../../bounds/bounds.js';
+import { createArgumentsCheck } from '../audit/arguments-check.js';
 import { printable } from '../audit/encode.js';
-import { createArgumentsCheck, genesisHash, type Link, readLink } from '../audit/ledger.js';
+import { genesisHash, type Link, readLink } from '../audit/ledger.js';
 import { isCount, type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import { isText } from '../audit/stored.js';
 import { createRunEnds } from '../trail/run-ends.js';

@@ -1,12 +1,12 @@
 // Signed statements of the heads of all journals: lines of a chain of their own. Kept in a file and in the stream, and by anyone who wants
 // to prove them later.
 //
-//     {"seq":1,"time":"...","event":"fleet","cell":"north","hosts":[
+//     {"seq":1,"time":"...","event":"fleet","hosts":[
 //       {"host":"mail-gate-3","journal":"2f0c...","from":1,"seq":4112,"hash":"9a0f...","stored":"..."}],
 //      "findings":{"silent":2},"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
 //      "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //
-// `cell`: absent where fleet.yaml names none. `from`: the first record of the journal that was read there. `findings`: how many of each
+// `from`: the first record of the journal that was read there. `findings`: how many of each
 // kind stand. `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. The last line of a key that is
 // replaced has "next_key" after "key": the new one, which signs from the next line on.
 
@@ -41,7 +41,6 @@ const signedLine = z.object({
   seq: count,
   time,
   event: z.literal('fleet'),
-  cell: word.refine(isHostWord).optional(),
   hosts: z.array(signedHead),
   findings: z.partialRecord(z.enum(findingKinds), count),
   streams: z.array(
@@ -83,8 +82,6 @@ export interface FleetCheckpoint {
 export interface ReadCheckpoint extends FleetCheckpoint {
   /** RFC 3339: when it was signed. */
   readonly time: string;
-  /** Of the verifier's fleet.yaml; undefined: it names none. */
-  readonly cell: string | undefined;
   readonly heads: readonly SignedHead[];
   readonly findings: FindingCounts;
   readonly streams: readonly SignedStrength[];
@@ -101,7 +98,6 @@ const lineBytesMax = bounds.fleetCheckpointBytes;
 /** Makes the line after another one; throws a TypeError if the key is not an Ed25519 key in PEM. */
 export function signCheckpoint(
   seen: {
-    readonly cell?: string | undefined;
     readonly heads: readonly SignedHead[];
     readonly findings: FindingCounts;
     readonly streams?: readonly SignedStrength[];
@@ -133,9 +129,8 @@ export function signCheckpoint(
   const prev = before?.hash ?? genesisHash;
   const root = hash('sha256', hosts, 'hex');
   const next = seen.nextKey === undefined ? '' : `,"next_key":"${seen.nextKey}"`;
-  const cell = seen.cell === undefined ? '' : `,"cell":"${seen.cell}"`;
   const findings = JSON.stringify(seen.findings);
-  const named = `"time":"${formatTime(nowMs)}","event":"fleet"${cell},"hosts":${hosts},"findings":${findings},"streams":${streams},"root":"${root}","key":"${signer.key}"${next}`;
+  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${findings},"streams":${streams},"root":"${root}","key":"${signer.key}"${next}`;
   const signature = signer.sign(`{"seq":${seq},${named},"prev":"${prev}"}`);
   const { line } = sealLine(seq, `${named},"signature":"${signature}"`, prev);
   return { line: line.trimEnd(), seq, root };
@@ -150,11 +145,11 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const signed = unsignedLine(text, 'fleet');
   const record = signedLine.safeParse(parsed).data;
   if (link === undefined || record === undefined || signed === undefined) return undefined;
-  const { seq, time: at, cell, hosts: heads, findings, streams, root, key, next_key: nextKey } = record;
+  const { seq, time: at, hosts: heads, findings, streams, root, key, next_key: nextKey } = record;
   if (seq !== link.seq || hash('sha256', JSON.stringify(parsed?.['hosts']), 'hex') !== root) return undefined;
   if (!isSignedBy(key, signed.text, signed.signature)) return undefined;
   const { prev, hash: own } = link;
-  return { line: text, seq, root, time: at, cell, heads, findings, streams, key, nextKey, prev, hash: own };
+  return { line: text, seq, root, time: at, heads, findings, streams, key, nextKey, prev, hash: own };
 }
 
 /**

@@ -14,13 +14,12 @@ import {
   hostStreamOf,
   isToHost,
   readHeadOf,
-  readStampsSubject,
   readSubject,
 } from './block.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
-import { currentOf, type Gates, judgeMirror, judgeNow, judgeStamps, rowsOf, unsignedOf } from './judge.js';
+import { currentOf, type Gates, judgeMirror, judgeNow, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
   type ExpectedHead,
@@ -96,8 +95,6 @@ export interface Fleet {
   strengths(): readonly SignedStrength[];
   /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
   seeMirrored(mirroredMs: ReadonlyMap<string, number>): void;
-  /** By the token of a listed host: the day of its newest time stamp, at its beginning. */
-  seeStamps(lastMs: ReadonlyMap<string, number>): void;
   /** Adds a finding from outside: the stream was replaced. Without a host it gets `noHost`. */
   note(finding: FleetFinding): void;
   accept(nowMs: number): number;
@@ -136,7 +133,6 @@ class Verifier implements Fleet {
   readonly #log: FleetLog;
   #news: FleetFinding[] = [];
   #mirroredMs: ReadonlyMap<string, number> = new Map();
-  #stampedMs: ReadonlyMap<string, number> = new Map();
 
   constructor(options: FleetOptions, state: FleetState | undefined) {
     this.#options = options;
@@ -266,10 +262,6 @@ class Verifier implements Fleet {
     this.#mirroredMs = mirroredMs;
   }
 
-  seeStamps(lastMs: ReadonlyMap<string, number>): void {
-    this.#stampedMs = lastMs;
-  }
-
   accept(nowMs: number): number {
     const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
     const count = this.#findings.accept(nowMs) + trails.length + this.#streams.accept();
@@ -338,9 +330,7 @@ class Verifier implements Fleet {
   }
 
   #takeOfGate(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): void {
-    const stampsOf = readStampsSubject(message.subject);
-    const named =
-      stampsOf === undefined ? readSubject(message.subject) : { host: stampsOf, journal: undefined };
+    const named = readSubject(message.subject);
     if (named === undefined) {
       const { host = noHost, name } = from;
       const text = `the message at ${message.streamSeq} of ${name} has a subject of no gate; look who may publish it`;
@@ -351,11 +341,6 @@ class Verifier implements Fleet {
     if (from.name !== own) {
       const text = `the message at ${message.streamSeq} of ${from.name} is of this host, whose stream is ${own}; look who changed the subjects of the streams`;
       this.#report({ kind: 'misplaced', ...named, text }, true);
-      return;
-    }
-    if (named.journal === undefined) {
-      // The caller keeps those of listed hosts.
-      this.#lookUp(named.host);
       return;
     }
     const chain = this.#chainOf(named.host, named.journal, message.storedMs);
@@ -496,7 +481,6 @@ class Verifier implements Fleet {
       ...this.#judgeTrails(nowMs),
       ...judgeNow(this.#gates(), nowMs),
       ...unmirrored,
-      ...judgeStamps(this.#stampedMs, this.#gates(), nowMs),
     ];
   }
 

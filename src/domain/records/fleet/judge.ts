@@ -1,6 +1,5 @@
 // Present faults of the gates, and the rows of their table. Nothing is stored: everything is evaluated each time.
 
-import { bounds } from '../../../bounds/bounds.js';
 import { plural } from '../../language/words/words.js';
 import { formatTime, parseTime } from '../audit/record.js';
 import { type Chain, openMax } from './chain.js';
@@ -81,26 +80,6 @@ export function judgeMirror(
       const text = `its records since ${time} are not in the mirror, and the stream drops the first of them at ${until}: look whether its mirror is full (mirror_share), and raise "keep" if that takes longer`;
       return { kind: 'not-mirrored', host, time, text } as const;
     });
-}
-
-const dayMs = 86_400_000;
-
-/** `stampedMs`: by host, the day of its newest time stamp. Of a host that is silent nothing is said. */
-export function judgeStamps(
-  stampedMs: ReadonlyMap<string, number>,
-  { hosts, chains }: Gates,
-  nowMs: number,
-): readonly FleetFinding[] {
-  return [...stampedMs].flatMap(([host, ms]) => {
-    const { storedMs = 0 } = currentOf(chains.get(host) ?? [])?.state ?? {};
-    // A day is over without one, and so is the hour in which the next one comes.
-    const dueMs = ms + 2 * dayMs + bounds.stampSpreadMs;
-    const isSilent = nowMs - storedMs > (hosts.get(host)?.silentMs ?? 0);
-    if (nowMs < dueMs || isSilent) return [];
-    const time = formatTime(ms);
-    const text = `no time stamp came of it since that of ${time.slice(0, 10)}; look there with "dovegate doctor". If it shall take none any more, move its folder "stamps" out of the mirror`;
-    return [{ kind: 'stamp-missing', host, time, text } as const];
-  });
 }
 
 const shownMax = 5;

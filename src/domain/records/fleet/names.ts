@@ -4,8 +4,8 @@
 export const defaultStream = 'DOVEGATE_AUDIT';
 /** The user who reads all of them. No host may have this name: its answers would go to the verifier's subjects. */
 export const verifierName = 'verifier';
-/** Of hosts, cells and verifiers. */
-export const hostPattern = /^[A-Za-z0-9_-]{1,63}$/;
+/** Of hosts and verifiers. */
+const hostPattern = /^[A-Za-z0-9_-]{1,63}$/;
 
 /** One token of a subject: no dot, no wildcard. */
 export function isHostWord(text: string): boolean {

@@ -61,10 +61,6 @@ export const findingKinds = [
   'mirror-full',
   /** Records are not in the mirror, and the stream keeps them for less than half of its age any more, or has dropped them. */
   'not-mirrored',
-  /** A time stamp of a host proves nothing, or does not fit to its journal. */
-  'stamp',
-  /** A host whose time stamps came sends none any more. */
-  'stamp-missing',
 ] as const;
 
 export type FleetFindingKind = (typeof findingKinds)[number];

@@ -162,6 +162,11 @@ const events: Readonly<
     has: ['action', 'backend'],
     actions: ['down', 'stuck', 'up', 'cost', 'stop'],
   },
+  journal: {
+    means: 'the journal can take no more, or nothing; `up`: it can again',
+    has: ['action', 'error'],
+    actions: ['down', 'up', 'cost', 'stop'],
+  },
   access: { means: 'a step of access on request', has: ['action'], actions: accessActions },
   lock: { means: 'a lock, or its end', has: ['action'], actions: lockActions },
 };

@@ -1,4 +1,4 @@
-// How grave a record is: one table for syslog, OpenTelemetry, OCSF and ECS, each of which has its own number for the word.
+// How grave a record is: one table for syslog and OpenTelemetry, each of which has its own number for the word.
 
 import type { StoredRecord } from '../audit/stored.js';
 
@@ -19,6 +19,7 @@ export function severityOf({ event, decision, outcome, error, level }: StoredRec
     case 'log':
       if (level === 'fatal' || level === 'panic' || level === 'error') return 'error';
       return level === 'warning' ? 'warning' : 'informational';
+    case 'journal':
     case 'limit':
       return 'warning';
     case 'access':

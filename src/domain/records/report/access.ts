@@ -32,7 +32,7 @@ export interface AccessAsked {
   readonly by?: string | undefined;
 }
 
-const itemsMax = bounds.accessReported;
+const itemsMax = 20_000;
 const openMax = bounds.openSearched;
 const idTexts = [',"grant":"', ',"request":"'].map((text) => Buffer.from(text));
 

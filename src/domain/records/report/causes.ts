@@ -7,7 +7,7 @@ import { isText, textIn } from '../audit/stored.js';
 import { backendOf, classOfRow, isExchange, outcomeOf, requesterOf, type StoryRow } from '../story/row.js';
 import { whyWords } from '../story/words.js';
 
-const causesMax = bounds.causesShown;
+const causesMax = 200;
 const requestersMax = bounds.ownerRequesters;
 const charsMax = bounds.ownerNameChars;
 

@@ -30,11 +30,7 @@ export type DoubtCode =
   /** The daemon could not return all rows. */
   | 'left-out'
   /** Commands that did not reach a mail server, in a flood, have no records. */
-  | 'only-counted'
-  /** At a socket of people of a fleet: nothing was verified. */
-  | 'unverified'
-  /** Fleet: who verified which part, and when. */
-  | 'digested';
+  | 'only-counted';
 
 export interface Doubt {
   readonly code: DoubtCode;
@@ -73,13 +69,6 @@ export interface Completeness {
   readonly hosts?: readonly HostCompleteness[];
 }
 
-/** The last record that the verifier of a mirror has verified, its time (RFC 3339), and the key that signed this. */
-export interface DigestTold {
-  readonly seq: number;
-  readonly to: string;
-  readonly key: string;
-}
-
 export interface HostCompleteness {
   readonly host: string;
   readonly isComplete: boolean;
@@ -88,7 +77,6 @@ export interface HostCompleteness {
   readonly seq: number | undefined;
   readonly signedSeq: number | undefined;
   readonly signedBy: string | undefined;
-  readonly digest?: DigestTold | undefined;
   readonly doubts: readonly Doubt[];
 }
 
@@ -300,14 +288,12 @@ function fleetSentences(
   ];
 }
 
-function hostSentence({ host, isComplete, to, seq, signedSeq, signedBy, digest }: HostCompleteness): string {
+function hostSentence({ host, isComplete, to, seq, signedSeq, signedBy }: HostCompleteness): string {
   if (to === undefined) return `${host}: NOT proved complete: no record`;
   const verdict = isComplete ? 'complete' : 'NOT proved complete, verified';
   const signed =
     signedSeq === undefined || signedBy === undefined ? '' : `, signed to record ${signedSeq} by ${signedBy}`;
-  const before =
-    digest === undefined ? '' : `; verified to record ${digest.seq} by the verifier of the mirror`;
-  return `${host}: ${verdict} to ${momentText(to)} UTC (record ${seq ?? '?'})${signed}${before}`;
+  return `${host}: ${verdict} to ${momentText(to)} UTC (record ${seq ?? '?'})${signed}`;
 }
 
 function reasonsText(doubts: readonly Doubt[]): string {

@@ -66,14 +66,15 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
     const names = [...group.commands].map(([name, count]) =>
       count === 1 ? name : `${name} (${countWords(count)})`,
     );
+    const mayHave = group.reached === 'no' ? 'may be about it' : 'may have touched it';
     const notes = [
       ...(group.kind === 'destroyed' && group.matches !== undefined
         ? [plural(group.matches, 'mail matched', 'mails matched')]
         : []),
       ...(group.grant === '' ? [] : [grantNote(group)]),
-      ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
+      ...(group.by === 'all' ? [`${mayHave}: all users, or nobody can tell whose`] : []),
       ...(group.countFor === undefined ? [] : [countTexts[group.countFor]]),
-      ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
+      ...(group.by === 'mask' ? [`${mayHave}: by a mask, or a list that was cut`] : []),
       ...(isTried ? triedNotes(group) : endingOf(group)),
       ...(group.reached === 'maybe' ? ['no end is recorded'] : []),
       ...(group.showed === 'yes' && !tellsContent.has(group.class)

@@ -2,7 +2,6 @@
 // policy says `owner_sees: people`. No command, no argument, no other user, no client and no file is named. Pure. Of what stands in a
 // record the team, the reason and the id of a grant come through, and each is made harmless here.
 
-import { bounds } from '../../../bounds/bounds.js';
 import { plural } from '../../language/words/words.js';
 import { formatJson, printable } from '../audit/encode.js';
 import { formatTime } from '../audit/record.js';
@@ -77,15 +76,15 @@ function isTold(touch: Touch, nowMs: number): boolean {
   return countForOf(touch) === undefined && (touch.given?.quietUntilMs ?? 0) <= nowMs;
 }
 
-const rowsMax = bounds.ownerRows;
+const rowsMax = 1000;
 const whatOf = new Map<TouchClass, string>(touchClasses.map((each) => [each.class, each.what]));
 
 export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Promise<OwnerFacts> {
   const { mailbox, fromMs, nowMs } = asked;
   const filter = filterOf({ mailbox, fromMs, toMs: undefined });
-  const granted = new Set<string>();
-  for await (const { grant } of touches(journal, filter, mailbox)) if (grant !== '') granted.add(grant);
-  const ofGrant = granted.size > 0 ? await journal.grants?.(fromMs, granted) : undefined;
+  let isGranted = false;
+  for await (const { grant } of touches(journal, filter, mailbox)) isGranted ||= grant !== '';
+  const ofGrant = isGranted ? await journal.grants?.(fromMs) : undefined;
   const people = new Set(asked.people);
   const rows = new Map<string, { -readonly [Key in keyof ReportedRow]: ReportedRow[Key] }>();
   let without_effect = 0;
@@ -179,8 +178,6 @@ const doubtWords: Readonly<Record<DoubtCode, string>> = {
   'limited-view': 'Only a part of the record was looked through.',
   'left-out': 'Some commands were left out.',
   'only-counted': 'Some refused commands were counted only.',
-  unverified: 'The record was not verified.',
-  digested: 'A part of the record was verified earlier.',
 };
 
 /** The rows of a signed extract: the verdict, then one for each row. */

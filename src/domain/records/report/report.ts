@@ -39,12 +39,9 @@ export interface Reported extends Vouching {
   survey(filter: TrailFilter): Promise<Surveyed>;
   /** Call after all that reads: why some may be missing. */
   doubts(): readonly Doubt[];
-  /** What is known of these grants; called once, if a command ran under one. Absent: the reader cannot say. */
+  /** What is known of grants; called once, if a command ran under one. Absent: the reader cannot say. */
   readonly grants?:
-    | ((
-        sinceMs: number | undefined,
-        ids: ReadonlySet<string>,
-      ) => Promise<(grant: string) => GrantTold | undefined>)
+    | ((sinceMs: number | undefined) => Promise<(grant: string) => GrantTold | undefined>)
     | undefined;
   readonly viewer?: string | undefined;
 }
@@ -101,15 +98,15 @@ export async function makeReport(
   const isSigned = 'verdict' in journal && journal.isChecked;
   const counter = createTouchCounter(isSigned ? journal.verdict.signedSeq : undefined);
   let isNamed = false;
-  const granted = new Set<string>();
+  let isGranted = false;
   const counted = createOnlyCounted(filter);
   for await (const touch of touches(journal, filter, mailbox, { counted })) {
     counter.take(touch);
     isNamed ||= touch.by === 'named';
-    for (const id of [touch.grant, touch.countedForRequest]) if (id !== '') granted.add(id);
+    isGranted ||= touch.grant !== '' || touch.countedForRequest !== '';
   }
   const counts = counter.counts();
-  const ofGrant = granted.size > 0 ? await journal.grants?.(fromMs, granted) : undefined;
+  const ofGrant = isGranted ? await journal.grants?.(fromMs) : undefined;
   const { names: similar, isNamed: isKnown } = isNamed ? known : await journal.survey(filter);
   const time = { fromMs, toMs, nowMs };
   const judged =
@@ -259,7 +256,6 @@ export function createJsonReport(): ReportForm {
           seq: host.seq,
           signed_seq: host.signedSeq,
           signed_by: host.signedBy,
-          digest: host.digest,
           doubts: host.doubts.map(formatDoubt),
         })),
         doubts: doubts.map(formatDoubt),

@@ -2,13 +2,12 @@
 // a mail server and whether it showed content; touches are counted, and grouped by day, requester, class and reason. Pure. Facts missing in
 // a record are shown as "may have", never omitted and never taken for a no.
 
-import { bounds } from '../../../bounds/bounds.js';
 import type { MailboxClass, MailboxCounts, MailboxLine } from '../../admin/page/trail.js';
 import { formatJson } from '../audit/encode.js';
 import { asList, asNumber } from '../audit/stored.js';
+import { classOfOutcome } from '../story/class.js';
 import { askedOf, type ContentAsked } from '../story/content.js';
 import type { GivenToOwner } from '../story/owner-view.js';
-import { classOfOutcome } from '../story/row.js';
 import { type Certainty, type Story, storyOfRow } from '../story/story.js';
 import { causeWords } from '../story/words.js';
 import { formatArguments, formatValue } from '../trail/export.js';
@@ -220,7 +219,7 @@ export interface TouchCounts extends MailboxCounts {
 }
 
 /** Names that are kept to count requesters. Stops a forged journal from filling the memory. */
-const requestersMax = bounds.reportRequesters;
+const requestersMax = 10_000;
 
 /** `signedSeq`: the last record that a signature covers. */
 export function createTouchCounter(signedSeq = Infinity): {
@@ -330,7 +329,7 @@ export interface TouchDay {
 }
 
 /** Groups of a day; later ones are counted without their reason. Stops a client that states another reason each time. */
-const groupsMax = bounds.reportGroups;
+const groupsMax = 2000;
 /** Two commands that overlap midnight end within the next day, nearly always. */
 const daysHeld = 2;
 const namesMax = 50;

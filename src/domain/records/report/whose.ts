@@ -4,13 +4,14 @@
 import { bounds } from '../../../bounds/bounds.js';
 import type { OwnerShown, Whose } from '../../admin/page/trail.js';
 import { asCut, asList, isText } from '../audit/stored.js';
+import { countedForOf } from '../story/class.js';
 import { askedOf } from '../story/content.js';
-import { allUsers, countedForOf, isExchange, requesterOf } from '../story/row.js';
+import { allUsers, isExchange, requesterOf } from '../story/row.js';
 import { storyOfRow } from '../story/story.js';
 import type { ExchangeRow } from '../trail/search.js';
 import { isForAll, showedOf } from './touch.js';
 
-const ownersMax = bounds.ownersShown;
+const ownersMax = 1000;
 const requestersMax = bounds.ownerRequesters;
 const charsMax = bounds.ownerNameChars;
 

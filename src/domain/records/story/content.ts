@@ -67,6 +67,13 @@ export function contentOf(fields: StoredRecord): TrailContent | undefined {
   return isSearch === true ? 'searched' : content;
 }
 
+/** The same of what a command or a rule permits at most; `asked`: the fields and keys of content, as `contentAsked` names them. */
+export function contentAtMost(command: string, asked: readonly string[]): TrailContent | undefined {
+  if (givesContent(command)) return 'yes';
+  if (asked.length === 0) return undefined;
+  return asked.every((word) => word.startsWith('key ')) ? 'searched' : 'yes';
+}
+
 /** The series of a record's judgement; without one, any is possible. */
 function seriesOf(text: unknown): readonly Series[] {
   const words = asText(text)?.split(' ') ?? [];

@@ -186,15 +186,23 @@ export function grantSentences(story: GrantStory): string[] {
     ...hiddenSentences(command),
     ...(isGranted
       ? [`${approvedText(story)}${givenText(story)}`, used === 0 ? 'never used' : `used ${usedText(story)}`]
-      : []),
+      : givesText(story)),
     ...(story.tried === 0 ? [] : [triedWords(story.tried)]),
   ];
+}
+
+/** Before a grant: what the approvals so far would give, where that is less than what was asked for. */
+function givesText(story: GrantStory): readonly string[] {
+  const terms = story.entry && accessTermsOf(story.entry, story.entry.approvals);
+  return terms?.asked_for === undefined
+    ? []
+    : [`${approvedText(story)}, which would give ${givenWords(terms)}`];
 }
 
 /** `, for 30 min, 2 uses (1 h, 3 uses were asked for)`; '': before a grant, or it is not in the kept records. */
 export function givenText({ entry }: GrantStory): string {
   if (entry?.granted === undefined) return '';
-  return `, for ${givenWords(accessTermsOf(entry))}`;
+  return `, for ${givenWords(accessTermsOf(entry, entry.approvals))}`;
 }
 
 /** Of a request that concerns users that a limited view hides, too, or that is older than the journal. */

@@ -1,11 +1,12 @@
-// Outages, drains, restarts, reloads and kills, folded from the records of them: when each began and ended, why, by whom, and what it has
-// cost, with its sentence. Pure. What no record says is left open: an end is not guessed.
+// Outages, drains, restarts, reloads, kills, locks and what the journal could not take, folded from the records of them: when each began
+// and ended, why, by whom, and what it has cost, with its sentence. Pure. What no record says is left open: an end is not guessed.
 
+import { lockSaying, lockSentence, type ShownLock } from '../../language/codes/locks.js';
 import { countWords, durationWords, plural } from '../../language/words/words.js';
-import { formatTime } from '../audit/record.js';
 import { asTexts, numberIn, type StoredRecord, textIn } from '../audit/stored.js';
-import { mostOf, notUpBefore } from './cost.js';
-import { drainWords, filesWords, notReplaced } from './row.js';
+import { type Cost, mostOf, type OpenTurn, OpenTurns, sinceIn, sumOf } from '../audit/turns.js';
+import { drainWords, filesWords, notReplaced } from './operator.js';
+import { isLockMade, lockIn, type TrailContent } from './row.js';
 
 /** A record that an incident begins or ends with. */
 export interface Turn {
@@ -21,14 +22,30 @@ export interface NamedCommand {
   readonly id: string;
   readonly command?: string | undefined;
   readonly effect?: string | undefined;
+  readonly content?: TrailContent | undefined;
   readonly principal?: string | undefined;
   readonly backend?: string | undefined;
 }
 
 /** Times are RFC 3339. */
 export interface Incident {
-  readonly kind: 'down' | 'stuck' | 'drained' | 'restarted' | 'reloaded' | 'not reloaded' | 'killed';
+  readonly kind:
+    | 'down'
+    | 'stuck'
+    | 'drained'
+    /** Of the journal: only its reserve was left; it took nothing. */
+    | 'reserve'
+    | 'blind'
+    | 'restarted'
+    | 'reloaded'
+    | 'not reloaded'
+    | 'killed'
+    | 'locked'
+    | 'held';
   readonly backend?: string;
+  /** Of a lock or a hold: its id; of one of a mail user also what those are told who may see that mail. */
+  readonly lock?: string;
+  readonly named?: { readonly user: string; readonly text: string };
   /** Absent: before the records that were read. */
   readonly since?: string;
   /** Absent: no record says that it ended. */
@@ -42,40 +59,26 @@ export interface Incident {
   readonly left?: readonly NamedCommand[];
   /** Of an outage and a drain: whose commands it has cost, the most first. */
   readonly hit?: readonly string[];
-  /** dovegate crashed or was killed, so only a part of what was paid before is known. */
+  /** No record says that dovegate was stopped, so only a part of what was paid before is known. */
   readonly isLost?: true;
   readonly text: string;
 }
 
-type Draft = Omit<Incident, 'text'> & {
-  readonly why?: string;
-  /** In the runs that are over. */
-  readonly cost?: Cost | undefined;
-  /** In the run that goes on, so far as it is recorded. */
-  readonly paid?: Cost | undefined;
-  /** The time of the record of `paid`; of an end without a stop, from when on nothing is counted until then. */
-  readonly paidAt?: string | undefined;
-  readonly lostFrom?: string | undefined;
-  /** Of a backend: commands that were there when dovegate crashed or was killed. */
-  readonly hung?: number;
-  /** Over by a restart, not by itself; `went on`: and not over by it, since the next run found it so at its first attempt. */
-  readonly restart?: 'cut' | 'went on';
-};
-
-interface Cost {
-  readonly count: number;
-  readonly requesters: number;
-  /** Commands of those with the most. */
-  readonly by: ReadonlyMap<string, number>;
-  /** Of several runs, whose requesters may be the same ones. */
-  readonly isLeast?: true;
-}
+type Draft = Omit<Incident, 'text' | 'since'> &
+  Partial<Omit<OpenTurn, 'kind'>> & {
+    readonly locked?: ShownLock;
+    /** Who lifted it; undefined: nobody, its time was over. */
+    readonly lifted?: { readonly by: string; readonly reason: string } | undefined;
+  };
 
 /** Whether a record is one of these. */
 export function isTurn(record: StoredRecord): boolean {
   const { event, action, outcome } = record;
   if (event === 'operator') return action === 'reload' ? outcome !== undefined : outcome === 'ok';
-  return event === 'backend' || event === 'start' || event === 'stop' || event === 'reload';
+  if (event === 'lock') return isLockMade(record) || action === 'unlocked' || action === 'expired';
+  return (
+    event === 'backend' || event === 'journal' || event === 'start' || event === 'stop' || event === 'reload'
+  );
 }
 
 const leftMax = 10;
@@ -83,62 +86,40 @@ const leftMax = 10;
 /** What has not ended comes first; of those, and of the others, what began last. `turns`: the oldest first. */
 export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   const over: Draft[] = [];
-  const down = new Map<string, Draft>();
-  const drained = new Map<string, Draft>();
-  /** Those that were down at the last start. */
-  let cut = new Map<string, Draft>();
-  let stopped: string | undefined;
+  const rows = new OpenTurns();
+  const locked = new Map<string, Draft>();
   /** Of the last reload that was done: its operator's record follows. */
   let files: readonly string[] | undefined;
-  const end = (from: Map<string, Draft>, backend: string, ended: Partial<Draft>): void => {
-    const begun = from.get(backend);
-    if (begun !== undefined) over.push({ ...begun, ...ended });
-    from.delete(backend);
-  };
-  const goOn = (backend: string): void => {
-    const { until: _, ...begun } = cut.get(backend) ?? {};
-    if (cut.delete(backend)) down.set(backend, { kind: 'down', ...begun, restart: 'went on' });
-  };
   for (const { record, before, left } of turns) {
-    const [time, backend] = [textIn(record, 'time'), textIn(record, 'backend')];
-    const from = textIn(record, 'error') === 'backend-drained' ? drained : down;
+    const time = textIn(record, 'time');
+    const { stopped } = rows;
+    over.push(...rows.follow(record, left));
     switch (`${textIn(record, 'event')} ${textIn(record, 'action')}`) {
-      case 'backend stuck':
-      case 'backend down': {
-        const kind = textIn(record, 'action') === 'stuck' ? 'stuck' : 'down';
-        if (textIn(record, 'reason') === notUpBefore) goOn(backend);
-        // Nothing hangs any more when it is down at last.
-        down.set(backend, {
-          backend,
-          since: sinceIn(record),
-          ...down.get(backend),
-          kind,
-          why: textIn(record, 'text'),
+      case 'lock locked':
+      case 'lock held': {
+        const lock = lockIn(record);
+        // Again: more is known of whom it is for; or a copy of it; or a lift that is recorded took no effect.
+        const lifted = over.findLastIndex((each) => each.lock === lock.id);
+        const [was] = lifted < 0 ? [] : over.splice(lifted, 1);
+        const { since = textIn(record, 'at') || time } = locked.get(lock.id) ?? was ?? {};
+        locked.set(lock.id, {
+          kind: lock.hold ? 'held' : 'locked',
+          lock: lock.id,
+          since,
+          by: lock.by,
+          locked: { ...lock, since: `{${since}}` },
         });
         break;
       }
-      case 'backend up':
-        if (!down.has(backend)) down.set(backend, { kind: 'down', backend });
-        end(down, backend, { until: time, ...costAfter(from.get(backend), costIn(record)) });
-        break;
-      case 'backend cost':
-      case 'backend stop': {
-        const draft = from.get(backend);
-        const paid = costIn(record);
-        const isOver = textIn(record, 'action') === 'stop';
-        if (draft !== undefined)
-          from.set(backend, { ...draft, ...(isOver ? costAfter(draft, paid) : { paid, paidAt: time }) });
+      case 'lock expired':
+      case 'lock unlocked': {
+        const by = textIn(record, 'by');
+        const id = textIn(record, 'lock');
+        const begun = locked.get(id);
+        const lifted = by === '' ? undefined : { by, reason: textIn(record, 'reason') };
+        if (locked.delete(id) && begun !== undefined) over.push({ ...begun, until: time, lifted });
         break;
       }
-      case 'operator drain':
-        drained.set(backend, {
-          kind: 'drained',
-          backend,
-          since: time,
-          by: textIn(record, 'by'),
-          reason: textIn(record, 'reason'),
-        });
-        break;
       case 'operator kill': {
         const killed = { ...namedIn(record), principal: textIn(record, 'to') };
         over.push({
@@ -162,30 +143,10 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       case 'reload ':
         files = asTexts(record['args']);
         break;
-      case 'operator enable':
-        end(drained, backend, { until: time, ...costAfter(drained.get(backend), costIn(record)) });
-        break;
-      case 'stop ':
-        stopped = time;
-        break;
       case 'start ':
         if (numberIn(record, 'last_seq') !== undefined) {
           const since = stopped ?? before;
           const lost = stopped === undefined ? { isLost: true as const } : {};
-          const lostOf = ({ paidAt: lostFrom }: Draft) =>
-            stopped === undefined ? { ...lost, lostFrom } : {};
-          // The next run finds out by itself what is down.
-          over.push(...cut.values());
-          cut = new Map(
-            [...down].map(([name, draft]) => {
-              const hung = (draft.hung ?? 0) + (left ?? []).filter((each) => each.backend === name).length;
-              const ended = { until: time, restart: 'cut' as const, hung, ...lostOf(draft) };
-              return [name, { ...draft, ...ended, ...costAfter(draft, draft.paid) }];
-            }),
-          );
-          down.clear();
-          for (const [name, draft] of drained)
-            drained.set(name, { ...draft, ...lostOf(draft), ...costAfter(draft, draft.paid) });
           const open = stopped === undefined && left !== undefined ? { left } : {};
           const reason = textIn(record, 'reason');
           const changed = asTexts(record['args']);
@@ -199,15 +160,14 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
             ...(changed.length > 0 && { files: changed }),
           });
         }
-        stopped = undefined;
         break;
       default:
     }
   }
   return [
-    ...[...down.values(), ...drained.values()].toSorted(byStart),
-    ...[...cut.values(), ...over].toReversed().toSorted(byStart),
-  ].map((draft) => {
+    ...[...rows.all.open, ...locked.values()].toSorted(byStart),
+    ...[...rows.all.cut, ...over].toReversed().toSorted(byStart),
+  ].map((draft: Draft) => {
     const {
       why: _,
       cost,
@@ -216,14 +176,20 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       lostFrom: _from,
       hung: _hung,
       restart: _restart,
+      locked: lock,
+      lifted: _lifted,
       ...more
     } = draft;
-    const { left, ...shown } = more;
-    const hit = hitIn(sumOf(cost, paid).cost ?? { count: 0, requesters: 0, by: new Map() });
+    const { left, since, ...shown } = more;
+    const hit = hitIn(sumOf(cost, paid) ?? { count: 0, requesters: 0, by: new Map() });
     return {
       ...shown,
+      ...(since !== undefined && { since }),
       ...(hit.length > 0 && { hit }),
       ...(left !== undefined && { left: left.slice(0, leftMax) }),
+      ...(lock?.target.startsWith('user:') && {
+        named: { user: lock.target.slice('user:'.length), text: lockWords(draft, true) },
+      }),
       text: textOf(draft),
     };
   });
@@ -235,67 +201,63 @@ function byStart(one: Draft, other: Draft): number {
   return a === b ? 0 : (a ?? '') < (b ?? '') ? 1 : -1;
 }
 
-function sinceIn(record: StoredRecord): string {
-  return formatTime(Date.parse(textIn(record, 'time')) - (numberIn(record, 'duration_ms') ?? 0));
-}
-
 export function namedIn(record: StoredRecord): NamedCommand {
   const of = (key: string): string | undefined => textIn(record, key) || undefined;
   const [command, effect, principal, backend] = ['command', 'effect', 'principal', 'backend'].map(of);
   return { id: textIn(record, 'id'), command, effect, principal, backend };
 }
 
-function costIn(record: StoredRecord): Cost {
-  const by = asTexts(record['args']).flatMap((text): [string, number][] => {
-    const [, name, count] = /^requester=(.*) (\d{1,15})$/s.exec(text) ?? [];
-    return name === undefined ? [] : [[name, Number(count)]];
-  });
-  const [count, requesters] = ['count', 'requesters'].map((key) => numberIn(record, key) ?? 0);
-  return { count: count ?? 0, requesters: requesters ?? 0, by: new Map(by) };
-}
-
-/** After a run, with what was paid before it. */
-function costAfter({ cost }: Pick<Draft, 'cost'> = {}, paid: Cost | undefined): Pick<Draft, 'cost' | 'paid'> {
-  return { ...sumOf(cost, paid), paid: undefined };
-}
-
-function sumOf(cost: Cost | undefined, paid: Cost | undefined): Pick<Draft, 'cost'> {
-  if (cost === undefined || paid === undefined) return { cost: cost ?? paid };
-  const requesters = Math.max(cost.requesters, paid.requesters);
-  const by = new Map(cost.by);
-  for (const [name, count] of paid.by) by.set(name, (by.get(name) ?? 0) + count);
-  return { cost: { count: cost.count + paid.count, requesters, by, isLeast: true } };
-}
-
 function textOf(draft: Draft): string {
   const { kind, backend = '', since = '', until, by, reason, files, why = '', isLost, restart, left } = draft;
   const verb = until === undefined ? 'is' : 'was';
+  const restarted =
+    restart !== undefined
+      ? ` dovegate was restarted ${restartWords[restart]}.`
+      : reason !== undefined
+        ? ` It ended when ${reason}.`
+        : '';
   switch (kind) {
     case 'stuck':
     case 'down': {
       const cause = why === '' ? '' : `: ${why}`;
-      const restarted = restart === undefined ? '' : ` dovegate was restarted ${restartWords[restart]}.`;
       const state =
         kind === 'down' ? 'down' : 'stuck, with commands that hung and new connections that failed';
       return `${backend} ${verb} ${state}${cause}.${costWords(draft)}${restarted}`;
     }
+    case 'reserve':
+    case 'blind':
+      return `${kind === 'reserve' ? `Only rules with emergency: true ${until === undefined ? 'are' : 'were'} served` : `No record ${until === undefined ? 'reaches' : 'reached'} the disk`}${why === '' ? '' : `: ${why}`}.${costWords(draft)}${restarted}`;
     case 'drained':
       return `${backend} ${verb} drained ${drainWords({ by, reason })}.${costWords(draft)}`;
     case 'restarted':
       return `${
         isLost === true
-          ? `dovegate crashed or was killed, and was started again.${leftWords(left)}`
+          ? `dovegate was started again, and no record says that it was stopped: it crashed, was killed, or its disk took no records any more.${leftWords(left)}`
           : 'dovegate was stopped and started again.'
       }${reason === undefined ? '' : ` Its file has problems (${reason}): what was served before is served again.`}${changedWords(files)}`;
     case 'reloaded':
       return `The configuration was replaced by a reload ${drainWords({ by })}.${changedWords(files)}`;
     case 'not reloaded':
       return `A reload ${drainWords({ by })} was refused, and the configuration before it stayed${reason === undefined ? '' : `: ${reason}`}.`;
+    case 'locked':
+    case 'held':
+      return lockWords(draft, draft.locked?.target.startsWith('user:') !== true);
     case 'killed':
       return `A command was killed ${drainWords({ by })} after ${durationWords(Date.parse(until ?? '') - Date.parse(since))}.`;
     default:
       return kind satisfies never;
   }
+}
+
+/** `isNamed`: to whom may see the mail of that user. */
+function lockWords({ locked, lifted, until }: Draft, isNamed: boolean): string {
+  if (locked === undefined) return '';
+  const { values } = lockSaying(locked, isNamed);
+  const sentence = lockSentence(locked, isNamed);
+  if (until === undefined || !('target' in values)) return `${sentence}.`;
+  const why = isNamed && lifted ? `: ${lifted.reason}` : '';
+  const end = lifted === undefined ? 'It ended by itself' : `${lifted.by} lifted it${why}`;
+  return `${values.target} was${sentence.slice(`${values.target} is`.length)}. ${end}.`;
 }
 
 /** '': not known. Times are marked. */
@@ -305,37 +267,39 @@ export function changedWords(files: readonly string[] | undefined): string {
   return ` ${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }
 
-const restartWords = { cut: 'before it was up again', 'went on': 'meanwhile' } as const;
+const restartWords = {
+  cut: 'before it was up again',
+  'went on': 'meanwhile',
+  over: 'before that was over',
+} as const;
 
-/** What was lost: commands without an answer. Undefined: the records before are not kept. */
+/** What was lost. Undefined: the records before are not kept. */
 function leftWords(left: readonly NamedCommand[] | undefined): string {
   if (left === undefined) return '';
-  if (left.length === 0) return ' No command was lost: none was under way.';
+  if (left.length === 0) return ' Each command on record has its end.';
   // Without an effect in its record it may have done anything.
   const changing = left.filter(({ effect }) => effect !== 'read').length;
   const most = changing === 0 ? 'none changes anything' : `${changing} of them may have changed something`;
-  const was =
-    left.length === 1
-      ? 'was under way and got no answer: whether it'
-      : 'were under way and got no answer: whether they';
-  return ` ${plural(left.length, 'command')} ${was} ran is not known, and ${most}.`;
+  const they = left.length === 1 ? 'has no end on record: whether it' : 'have no end on record: whether they';
+  return ` ${plural(left.length, 'command')} ${they} ran is not known, and ${most}.`;
 }
 
 function costWords({ kind, until, cost: before, paid, hung = 0, isLost, lostFrom, restart }: Draft): string {
-  const { cost } = sumOf(before, paid);
-  const there = hung === 0 ? '' : ` ${plural(hung, 'command')} there had not ended when dovegate did.`;
-  if (cost === undefined && (isLost !== true || restart !== 'cut')) return there;
+  const cost = sumOf(before, paid);
+  const there =
+    hung === 0 ? '' : ` ${plural(hung, 'command')} there ${hung === 1 ? 'has' : 'have'} no end on record.`;
+  if (cost === undefined && (isLost !== true || restart === undefined || restart === 'went on')) return there;
   const { count = 0, requesters = 0, by = new Map<string, number>(), isLeast } = cost ?? {};
   const from = lostFrom === undefined ? 'last before' : `from {${lostFrom}} until`;
-  const lost = isLost === true ? `; not counted: what came ${from} dovegate crashed or was killed` : '';
+  const lost = isLost === true ? `; not counted: what came ${from} dovegate ended` : '';
+  const isRefused = kind !== 'down' && kind !== 'stuck';
   if (count === 0)
-    return ` ${kind === 'drained' ? 'No command was refused' : 'No commands failed'}${isLost === true ? ', as far as was recorded before dovegate crashed or was killed' : ''}.${there}`;
+    return ` ${isRefused ? 'No command was refused' : 'No commands failed'}${isLost === true ? ', as far as was recorded before dovegate ended' : ''}.${there}`;
   const some = until === undefined || isLost === true ? 'At least ' : '';
   const those = isLeast === true ? 'at least ' : '';
-  const became =
-    kind === 'drained'
-      ? `${count === 1 ? 'was' : 'were'} refused, and nothing of ${count === 1 ? 'it' : 'them'} was sent`
-      : 'failed';
+  const became = isRefused
+    ? `${count === 1 ? 'was' : 'were'} refused, and nothing of ${count === 1 ? 'it' : 'them'} was sent`
+    : 'failed';
   return ` ${some}${plural(count, 'command')} of ${those}${plural(requesters, 'requester')} ${became}${lost}.${hitWords(hitIn({ count, requesters, by }))}${there}`;
 }
 

@@ -1,23 +1,17 @@
-// What the owner of a mailbox is shown of those who touched it: one pure fold, for the mails of a day and for the report. The owner sees
-// the class, the team, the time, the reason, the grant and who approved it; a name only where the policy of that person says so. What a
-// grant keeps from the owner (`quiet_ms`) is shown after its end.
+// What the owner of a mailbox is shown of those who touched it: the team, the reason, and who approved it; a name only where the policy of
+// that person says so. What a grant keeps from the owner (`quiet_ms`) is shown after its end.
 
 import { type AccessEntry, countedFor } from '../audit/access-book.js';
 import { asNumber, pagePrefix } from '../audit/stored.js';
 
 /** Whether the people of a team are named; '': those of the page, who have no policy. */
-export type SeesPeople = (team: string) => boolean;
+type SeesPeople = (team: string) => boolean;
 
 /** One command that may have touched the mailbox. Texts are as recorded: callers make them harmless. */
-export interface OwnerTouch {
-  /** RFC 3339. */
-  readonly time: string;
-  readonly class: string;
+interface OwnerTouch {
   readonly policy: string;
   readonly principal: string;
   readonly reason: string;
-  /** '': a rule allowed it. */
-  readonly grant: string;
   /** Of the grant; undefined: its records are not kept any more. */
   readonly given: GivenToOwner | undefined;
 }
@@ -30,79 +24,33 @@ export interface GivenToOwner {
   readonly quietUntilMs: number | undefined;
 }
 
-/** Commands of a day that are alike to the owner. */
-export interface OwnerRow {
-  /** Times of the first and the last, RFC 3339. */
-  readonly from: string;
-  readonly until: string;
-  readonly class: string;
+interface OwnerRow {
   /** The policy; with `owner_sees: people` the name, too. */
   readonly team: string;
   readonly person?: string | undefined;
   readonly reason: string;
-  readonly grant: string;
   /** A team or a name for each; none: access without an approval. Undefined: not known any more. */
   readonly approvedBy: readonly string[] | undefined;
   /** Unix ms: up to then it was kept from the owner. */
   readonly quietUntilMs?: number | undefined;
-  readonly count: number;
 }
 
 /** Unix ms: up to then the uses of a grant are kept from the owner. Undefined: they are not. */
-export function quietEndMs({ granted }: Pick<AccessEntry, 'granted'>): number | undefined {
+function quietEndMs({ granted }: Pick<AccessEntry, 'granted'>): number | undefined {
   const quietMs = asNumber(granted?.quiet_ms);
   return granted === undefined || quietMs === undefined ? undefined : granted.time + quietMs;
 }
 
-export function isQuiet(entry: Pick<AccessEntry, 'granted'>, nowMs: number): boolean {
-  return (quietEndMs(entry) ?? 0) > nowMs;
-}
-
-/** Rows in the order of their first command; those beyond `rowsMax` are counted only. */
-export function createOwnerView(seesPeople: SeesPeople, rowsMax: number) {
-  const rows = new Map<string, OwnerRow>();
-  let more = 0;
-  return {
-    take(touch: OwnerTouch): void {
-      const row = shownToOwner(touch, seesPeople);
-      const { from, until: _, count: __, ...alike } = row;
-      const key = JSON.stringify([from.slice(0, 10), alike]);
-      const before = rows.get(key);
-      if (before === undefined && rows.size >= rowsMax) more += 1;
-      else if (before === undefined) rows.set(key, row);
-      else
-        rows.set(key, {
-          ...before,
-          from: from < before.from ? from : before.from,
-          until: from > before.until ? from : before.until,
-          count: before.count + 1,
-        });
-    },
-    get rows(): readonly OwnerRow[] {
-      return [...rows.values()];
-    },
-    get more(): number {
-      return more;
-    },
-  };
-}
-export type OwnerView = ReturnType<typeof createOwnerView>;
-
 /** The one place where something is left out, or not. */
 export function shownToOwner(touch: OwnerTouch, seesPeople: SeesPeople): OwnerRow {
-  const { time, class: group, policy, principal, reason, grant, given } = touch;
+  const { policy, principal, reason, given } = touch;
   const quietUntilMs = given?.quietUntilMs;
   return {
-    from: time,
-    until: time,
-    class: group,
     team: policy,
     ...(seesPeople(policy) && { person: principal }),
     reason,
-    grant,
     approvedBy: given?.approvers?.map((approver) => shownApprover(approver, seesPeople)),
     ...(quietUntilMs !== undefined && { quietUntilMs }),
-    count: 1,
   };
 }
 

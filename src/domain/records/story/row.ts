@@ -1,10 +1,20 @@
 // A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
 
+import { lockTarget } from '../../language/codes/lock-target.js';
+import type { ShownLock } from '../../language/codes/locks.js';
 import { policyOutcomeWords, wouldWords } from '../../language/codes/outcomes.js';
 import { maskCovers } from '../../language/names/mask.js';
 import { countWords, durationWords, plural } from '../../language/words/words.js';
-import type { RecordedOutcome } from '../audit/record.js';
 import { asList, isText, pagePrefix, type StoredRecord, textIn, valueText } from '../audit/stored.js';
+import {
+  backendMet,
+  classOfOutcome,
+  countedForOf,
+  isKnown,
+  notOk,
+  type OutcomeClass,
+  type RowKind,
+} from './class.js';
 
 /** A row of a search: the keys of the admission, then those of the completion. */
 export interface StoryRow {
@@ -39,20 +49,9 @@ export function shownEffect(effect: string, content: TrailContent | undefined): 
   return effect === 'read' && content !== undefined ? 'content' : effect;
 }
 
-/** What people do, as a search tells it apart: one row for a command, and for each record of something else. */
-export const rowKinds = ['command', 'access', 'operator', 'session', 'look', 'count'] as const;
-export type RowKind = (typeof rowKinds)[number];
-
 /** A row of a command, or of a search by which dovegate counted mails, which is nobody's command. */
 export function isExchange({ event }: StoredRecord): boolean {
   return event === undefined;
-}
-
-/** What dovegate itself counted mails for: a command, or a request for access. Undefined: a client sent it. */
-export function countedForOf(record: StoredRecord): Asked['countedFor'] {
-  const [command, request] = [textIn(record, 'for'), textIn(record, 'request')];
-  if (command === '') return undefined;
-  return request === '' ? { kind: 'command', id: command } : { kind: 'request', id: request };
 }
 
 /** Of a search that dovegate made to count mails; '': a client sent it. */
@@ -149,14 +148,6 @@ export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
 }
 
-/** The backend that a command was sent to, or could not be sent to; '': it was refused before, and nothing went there. */
-export function backendMet(
-  { outcome, backend }: { readonly outcome: string; readonly backend: string },
-  sent: unknown,
-): string {
-  return sent !== true && classOfOutcome(outcome) === 'denied' ? '' : backend;
-}
-
 /** Of a row of a search, as {@link backendMet}; of what an operator did, the backend that it was done to. */
 export function backendOf(row: StoryRow): string {
   const backend = textIn(row.fields, 'backend');
@@ -190,65 +181,15 @@ export function triedWords(times: number): string {
 /** In the place of names. */
 export const allUsers = 'all users';
 
-export const outcomeClasses = ['ok', 'denied', 'failed', 'unknown'] as const;
-export type OutcomeClass = (typeof outcomeClasses)[number];
-
-/**
- * `denied`: refused by policy, a limit or an approver, not answered, or not understood; nothing ran. `unknown`: it may have run. Other
- * steps of access went well.
- */
-const classes: Readonly<Record<RecordedOutcome | 'open' | RefusedStep, OutcomeClass>> = {
-  ok: 'ok',
-  failed: 'failed',
-  partly: 'failed',
-  timeout: 'failed',
-  denied: 'denied',
-  unparsable: 'denied',
-  limited: 'denied',
-  refused: 'denied',
-  unanswered: 'denied',
-  unknown: 'unknown',
-  aborted: 'unknown',
-  open: 'unknown',
-};
-
-/** What a request for access came to, where nobody got anything by it. */
-type RefusedStep = 'refused' | 'unanswered';
-
-/** Finds everything that somebody did not get: each command and request whose class is another one than `ok`. */
-export const notOk = 'not-ok';
-
-/** The words that a search takes for how a command, or a request for access, ended. */
-export const outcomeWords: readonly string[] = [...Object.keys(classes), notOk];
-
 /** Whether a search for this outcome is meant for requests for access, too, where it names no kind. */
 export function isOfRequests(outcome: string | undefined): boolean {
   return outcome === notOk || outcome === 'refused' || outcome === 'unanswered';
-}
-
-/** Whether a search for this outcome finds only what did not go well. */
-export function isOfTrouble(outcome: string | undefined): boolean {
-  return outcome !== undefined && outcome !== 'ok';
 }
 
 /** Finds each command of which something else would have become. */
 export const anyWord = 'any';
 /** The words that a search takes for what would have become of a command. */
 export const besideWords: readonly string[] = [...policyOutcomeWords, anyWord];
-
-export function classOfOutcome(outcome: string): OutcomeClass {
-  return isKnown(outcome) ? classes[outcome] : 'unknown';
-}
-
-function isKnown(outcome: string): outcome is keyof typeof classes {
-  return Object.hasOwn(classes, outcome);
-}
-
-/** The word of a class finds all that is counted as it. */
-export function hasOutcome(row: StoryRow, wanted: string): boolean {
-  const as = classOfRow(row);
-  return outcomeOf(row) === wanted || as === wanted || (wanted === notOk && as !== 'ok');
-}
 
 /** Of a record that counts a flood, by its `action`; what is not here went well. */
 const classesOfCounted: ReadonlyMap<string, OutcomeClass> = new Map([
@@ -344,7 +285,7 @@ export interface Asked {
   /** Who sent it; of a search that dovegate made, for whom it was made. */
   readonly principal: string;
   /** What dovegate itself counted mails for: a command, or a request for access, by its id. Undefined: a client sent it. */
-  readonly countedFor: { readonly kind: 'command' | 'request'; readonly id: string } | undefined;
+  readonly countedFor: ReturnType<typeof countedForOf>;
   /** The reason as the client stated it; '': none. */
   readonly reason: string;
   readonly command: string;
@@ -542,44 +483,34 @@ function whyEnded({ action, isGranted, approved, needed, waitMs, forMs, policy }
   return `: ${who} within ${durationWords(waitMs)}, the time that policy ${policy} gives`;
 }
 
-/** Who took a backend out of service. Without `by`: the configuration. */
-export interface Drain {
-  readonly by?: string | undefined;
-  /** RFC 3339. */
-  readonly since?: string | undefined;
-  readonly reason?: string | undefined;
+/** Whether a record makes a lock or a hold, or is a copy of one that does. */
+export function isLockMade({ event, action }: StoredRecord): boolean {
+  return event === 'lock' && (action === 'locked' || action === 'held');
 }
 
-/** Of a reload that was refused; the first problem follows. */
-export const notReplaced = 'the configuration is not replaced';
-
-/** How the configuration that is served came to be: by the start, or by whose reload. */
-export interface Loaded {
-  /** RFC 3339. */
-  readonly since: string;
-  readonly by?: string | undefined;
-  /** Those that had changed, with their owners and times; absent: they are not told. */
-  readonly files?: readonly string[] | undefined;
-  /** The last change before it: of a start, and of a reload for which no file had changed. */
-  readonly before?: Omit<Loaded, 'before'> | undefined;
+/** The lock or the hold that a record makes; times are marked. */
+export function lockIn(record: StoredRecord): ShownLock {
+  const [user, backend, listener, to, until] = ['user', 'backend', 'listener', 'to', 'until'].map((key) =>
+    textIn(record, key),
+  );
+  return {
+    id: textIn(record, 'lock'),
+    target: lockTarget({ user, backend, listener, to }),
+    by: textIn(record, 'by'),
+    reason: textIn(record, 'reason'),
+    since: `{${textIn(record, 'at') || textIn(record, 'time')}}`,
+    ...(until ? { until: `{${until}}` } : {}),
+    hold: record['action'] === 'held',
+  };
 }
 
-/**
- * `loaded {TIME} by a reload by anna; changed: dovegate.yaml: of uid 0, changed TIME`; a start is not who changed it, so the last change
- * before it follows: `loaded {TIME} by the start; no file had changed; the change before: loaded {TIME} by a reload by anna; ...`
- */
-export function loadedWords({ since, by, files, before }: Loaded): string {
-  const who = by === undefined ? 'the start' : `a reload ${drainWords({ by })}`;
-  const own = `loaded {${since}} by ${who}${files === undefined ? '' : `; ${filesWords(files)}`}`;
-  return before === undefined ? own : `${own}; the change before: ${loadedWords(before)}`;
+/** Whether a search for this outcome finds only what did not go well. */
+export function isOfTrouble(outcome: string | undefined): boolean {
+  return outcome !== undefined && outcome !== 'ok';
 }
 
-export function filesWords(files: readonly string[]): string {
-  return files.length === 0 ? 'no file had changed' : `changed: ${files.join('; ')}`;
-}
-
-/** `by anna since {TIME} (kernel update)` */
-export function drainWords({ by, since, reason = '' }: Drain): string {
-  const from = since === undefined ? '' : ` since {${since}}`;
-  return `by ${by ?? 'the configuration'}${from}${reason === '' ? '' : ` (${reason})`}`;
+/** The word of a class finds all that is counted as it. */
+export function hasOutcome(row: StoryRow, wanted: string): boolean {
+  const as = classOfRow(row);
+  return outcomeOf(row) === wanted || as === wanted || (wanted === notOk && as !== 'ok');
 }

@@ -1,19 +1,13 @@
 // What became of a command: one pure fold over the records of its id. It gives values; `words.ts` makes sentences of them. Screens, reports
 // and commands take the story and read no record for such a conclusion. What the records do not say is `unknown`, never guessed.
 
-import {
-  argumentCount,
-  asList,
-  asObject,
-  asTexts,
-  joinArguments,
-  numberIn,
-  type StoredRecord,
-  textIn,
-} from '../audit/stored.js';
-import { foldGrant, type GrantStory } from './grant.js';
+import { asList, asTexts, numberIn, type StoredRecord, textIn } from '../audit/stored.js';
+import { backendMet, countedForOf } from './class.js';
+import type { GrantStory } from './grant.js';
+import { givenOf } from './next.js';
+import type { Drain } from './operator.js';
 import { ownerOf, type TroubleOwner } from './owner.js';
-import { type Asked, backendMet, countedForOf, type Drain, type StoryRow } from './row.js';
+import type { Asked, StoryRow } from './row.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
 
@@ -69,6 +63,8 @@ export interface Ended {
   readonly givenBytes: number;
   /** Who ended it, or had drained its backend, and why; undefined: nobody, or no record of it is among those that were read. */
   readonly operator: Drain | undefined;
+  /** The record of the lock or the hold that stopped it; likewise. */
+  readonly lock: StoredRecord | undefined;
   /** Who can change how it ended; undefined: it went well, or has not ended. */
   readonly owner: TroubleOwner | undefined;
 }
@@ -90,84 +86,16 @@ export type Cause =
 /** A search reads no steps of grants. */
 export function storyOfRow({ fields, completedSeq, said = '' }: StoryRow): Story {
   const completion = completedSeq === undefined ? undefined : { ...fields, text: said };
-  return tell(fields, completion, undefined, undefined, undefined);
+  return tell(fields, completion, undefined, undefined, undefined, undefined);
 }
 
-/** The records of a command, with those that others read beside it. */
-export interface StoryRecords {
-  /** With all its arguments, where all their records are there. */
-  readonly admission: StoredRecord | undefined;
-  readonly completion: StoredRecord | undefined;
-  /** Lines of the backend's log. */
-  readonly logs: readonly StoredRecord[];
-  readonly opened: StoredRecord | undefined;
-  readonly closed: StoredRecord | undefined;
-  /** Admissions of searches that dovegate made for it. */
-  readonly twins: readonly StoredRecord[];
-  /** Argument records are missing. */
-  readonly isPartMissing: boolean;
-}
-
-/** The fold. `records`: those of the id in their order, with its session, its twins and the steps of its grant, as far as they are kept. */
-export function foldStory(
-  records: readonly StoredRecord[],
-  id: string,
-  use?: number,
-): Story & { readonly records: StoryRecords } {
-  const own = records.filter((record) => record['id'] === id);
-  const find = (from: readonly StoredRecord[], event: string): StoredRecord | undefined =>
-    from.find((record) => record['event'] === event);
-  const recorded = find(own, 'admission');
-  const parts = own.filter(({ event }) => event === 'arguments');
-  const isLong = parts.length > 0 || (recorded !== undefined && argumentCount(recorded) > 0);
-  const joined = isLong && recorded !== undefined ? joinArguments(recorded, parts) : recorded;
-  const admission = joined ?? recorded;
-  const completion = find(own, 'completion');
-  const lines = own.filter(({ event }) => event === 'log');
-  const grant = textIn(admission, 'grant') || textIn(completion, 'grant');
-  return {
-    ...tell(
-      admission ?? completion ?? { id },
-      completion,
-      foldGrant(records, grant),
-      overdueStatus(lines),
-      own.find(isDone) ?? records.find((record) => isDone(record) && record['action'] === 'drain'),
-      use,
-    ),
-    records: {
-      admission,
-      completion,
-      logs: lines,
-      opened: find(records, 'session-open'),
-      closed: find(records, 'session-close'),
-      twins: records.filter((record) => record['event'] === 'admission' && record['for'] === id),
-      isPartMissing: recorded !== undefined && joined === undefined,
-    },
-  };
-}
-
-function isDone({ event, outcome }: StoredRecord): boolean {
-  return event === 'operator' && outcome === 'ok';
-}
-
-const overdueOpening = 'no answer in time: the client got ';
-
-/** A remark of dovegate among the lines of the log, which names no upstream. */
-function overdueStatus(lines: readonly StoredRecord[]): string | undefined {
-  for (const line of lines) {
-    const text = textIn(line, 'text');
-    if (line['upstream'] === undefined && text.startsWith(overdueOpening))
-      return text.slice(overdueOpening.length).split(';', 1)[0];
-  }
-  return undefined;
-}
-
-function tell(
+export function tell(
   asked: StoredRecord,
   completion: StoredRecord | undefined,
   granted: GrantStory | undefined,
   overdue: string | undefined,
   deed: StoredRecord | undefined,
+  lock: StoredRecord | undefined,
   use?: number,
 ): Story {
   const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), granted, use);
@@ -176,7 +104,7 @@ function tell(
     asked: askedOf(asked),
     decided,
     sent: sentOf(decided, completion),
-    ended: endedOf(asked, decided, completion, overdue, deed),
+    ended: endedOf(asked, decided, completion, overdue, deed, lock),
   };
 }
 
@@ -232,6 +160,7 @@ function endedOf(
   completion: StoredRecord | undefined,
   overdue: string | undefined,
   deed: StoredRecord | undefined,
+  lock: StoredRecord | undefined,
 ): Ended {
   const outcome = completion === undefined ? 'open' : textIn(completion, 'outcome');
   const status = textIn(completion, 'status');
@@ -249,6 +178,7 @@ function endedOf(
       bytesIn: numberIn(completion, 'bytes_in') ?? 0,
       bytesOut: numberIn(completion, 'bytes_out') ?? 0,
     }),
+    lock,
     operator: deed && { by: textIn(deed, 'by'), reason: textIn(deed, 'reason') },
     owner:
       completion === undefined || outcome === 'ok'
@@ -259,20 +189,6 @@ function endedOf(
         ? { kind: 'open', status: overdue }
         : causeOf({ outcome, status, error, backend, sentence: textIn(completion, 'text') }, decided),
   };
-}
-
-/** What dovegate itself says in an answer is shorter, and is counted with it. */
-const ownBytesMax = 4096;
-
-/** Bytes of a backend's answer that went to the client, so it ran; 0: nothing shows that some did. */
-export function givenOf({
-  bytesIn,
-  bytesOut,
-}: {
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-}): number {
-  return bytesIn > 0 && bytesOut > ownBytesMax ? bytesOut : 0;
 }
 
 function causeOf(
@@ -292,16 +208,4 @@ function causeOf(
   if (status.startsWith('-'))
     return { kind: 'backend', backend, word: /^-([A-Z]{0,12})/.exec(status)?.[1] ?? '' };
   return { kind: 'none' };
-}
-
-/** The client as far as the kernel or TLS identified it, from the first of its records that has it. */
-export function peerOf({
-  records: { admission, completion, opened },
-}: {
-  readonly records: StoryRecords;
-}): StoredRecord {
-  const [found = {}] = [admission, opened, completion]
-    .map((record) => asObject(record?.['peer']) ?? {})
-    .filter((peer) => Object.keys(peer).length > 0);
-  return found;
 }

@@ -10,14 +10,16 @@ import {
   sentenceOfError,
   statusMeaning,
 } from '../../language/codes/codes.js';
-import { type DecisionCode, decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
+import { decisionCodes, isDecisionCode } from '../../language/codes/decisions.js';
+import { lockSentence } from '../../language/codes/locks.js';
 import { wouldWords } from '../../language/codes/outcomes.js';
 import { numberIn, type StoredRecord, textIn, valueText } from '../audit/stored.js';
+import { type foldStory, peerOf } from './fold.js';
 import { approvedText } from './grant.js';
-import { ownerWords, type TroubleOwner } from './owner.js';
+import { denialWords, nextWords, ranWords } from './next.js';
+import { drainWords } from './operator.js';
 import {
   countedWords,
-  drainWords,
   endWords,
   type Fact,
   hiddenSentences,
@@ -25,13 +27,14 @@ import {
   kindOf,
   type LifeStep,
   type LoggedLine,
+  lockIn,
   outcomeOf,
   type StoryRow,
   type StoryTold,
   shownEffect,
   type TrailContent,
 } from './row.js';
-import { type Cause, type foldStory, peerOf, type Right, type Story, storyOfRow } from './story.js';
+import { type Cause, type Right, type Story, storyOfRow } from './story.js';
 
 /** The sentence that the client got, or what stands in its place; '': it went well. */
 export function causeWords(cause: Cause): string {
@@ -59,20 +62,6 @@ export function causeWords(cause: Cause): string {
   }
 }
 
-/** Why policy denied a command: the same words wherever people look at it, none of which is of a client. `place`: of the rule; '': none. */
-export function denialWords(
-  denial: DecisionCode,
-  {
-    policy,
-    place,
-    isOffered,
-  }: { readonly policy: string; readonly place: string; readonly isOffered: boolean },
-): string {
-  const rule = place === '' ? '' : `, ${place.slice(place.lastIndexOf('/') + 1)}`;
-  const reason = `${plain(decisionCodes[denial][0])}${rule}`;
-  return `${causeWords({ kind: 'denied', policy, reason })}${isOffered ? '; available on request' : ''}`;
-}
-
 /** Why it ended as it did: a denial in those words, another end in those that the client got, unless a record knows more than they do. */
 function endedWords({ decided: { policy, right }, ended }: Pick<Story, 'decided' | 'ended'>): string {
   const { denial, error, cause, givenBytes } = ended;
@@ -80,15 +69,6 @@ function endedWords({ decided: { policy, right }, ended }: Pick<Story, 'decided'
   const place = right.kind === 'none' ? '' : right.place;
   return denialWords(denial, { policy, place, isOffered: error === 'on-request' });
 }
-
-/** A sentence of `codes`, also where its client got a part of the answer, which shows that it ran. */
-export function ranWords(sentence: string, givenBytes: number): string {
-  const ran = 'it ran, in part: some of its answer went to the client';
-  return givenBytes === 0 ? sentence : sentence.replace(isUnknownRun, ran);
-}
-
-/** The end of such sentences. */
-const isUnknownRun = /whether (?:the command|it) ran is not known$/;
 
 const lookup = 'lookup-';
 
@@ -195,7 +175,7 @@ function nextOf({
   asked: { effect },
   decided: { right, policy },
   sent,
-  ended: { outcome, owner, error, denial, until, backend, operator, givenBytes },
+  ended: { outcome, owner, error, denial, until, backend, operator, lock, givenBytes },
 }: Story): string | undefined {
   if (owner === undefined) return undefined;
   const isNothingOpen = sent === 'no' || (effect === 'read' && givenBytes > 0);
@@ -211,34 +191,8 @@ function nextOf({
     return `next: the requester, who can send it again when ${backend} is back in service; it was drained ${who}`;
   }
   const place = right.kind === 'rule' ? right.place : '';
-  return `next: ${nextWords(owner, { denial, error, backend, policy, place, until })}`;
-}
-
-/** The next step and the person for it, from the codes of a command's end; `place`: of the rule that refused it, or ''. */
-export function nextWords(
-  owner: TroubleOwner,
-  { denial, error, backend, policy, place, until = '' }: NextFacts,
-): string {
-  if (owner !== 'policy') {
-    const ask = isDecisionCode(denial) ? decisionCodes[denial][1] : isCode(error) ? codes[error].ask : '';
-    const isAsked = owner === 'requester' || error === 'locked' || error === 'held';
-    return `${ownerWords(owner, { backend })}${isAsked && ask ? `: ${plain(ask)}` : ''}`;
-  }
-  const none = denial === 'rule-misses' ? 'no rule fits it' : 'no rule yet';
-  const rule = place === '' ? none : `rule ${place}`;
-  const writer = `the person who writes policies, if this should be allowed (${rule}, policy ${policy})`;
-  const can =
-    error === 'on-request' ? 'ask for access with that command' : until && `send it again after ${until}`;
-  return can ? `the requester, who can ${can}; or ${writer}` : writer;
-}
-
-interface NextFacts {
-  readonly denial: string | undefined;
-  readonly error: string | undefined;
-  readonly backend?: string | undefined;
-  readonly policy: string;
-  readonly place: string;
-  readonly until?: string | undefined;
+  const next = `next: ${nextWords(owner, { denial, error, backend, policy, place, until })}`;
+  return lock === undefined ? next : `${next}; ${lockSentence(lockIn(lock), true)}`;
 }
 
 function loggedLine(record: StoredRecord): LoggedLine {

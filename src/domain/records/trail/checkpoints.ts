@@ -3,7 +3,6 @@
 // checkpoint of a trusted key, and nothing that a checkpoint named may be missing or different. A later signature proves that a record
 // stood there when it was made, not that its words are true: a retire record counts only by its own signature.
 
-import { bounds } from '../../../bounds/bounds.js';
 import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
 import { isCount, parseLine } from '../audit/record.js';
 import { asText, isText } from '../audit/stored.js';
@@ -34,52 +33,21 @@ export interface Fault<Kind> extends Place {
   readonly text: string;
 }
 
-/** As it is kept: without a seq, it has none. */
-export interface StatedFault<Kind> extends Omit<Fault<Kind>, 'seq'> {
-  readonly seq?: number | undefined;
-}
-
-export function asFault<Kind>({ kind, file, line, seq, text }: StatedFault<Kind>): Fault<Kind> {
-  return { kind, file, line, seq, text };
-}
-
 type CheckpointFault = Fault<CheckpointFaultKind>;
 
 /** A forged journal may name another key in each checkpoint. */
-const keysMax = bounds.signingKeys;
+const keysMax = 1000;
 
 /** A file with one checkpoint line, as it lies beside the segments. */
 export interface KeptCheckpoint {
   readonly file: string;
   readonly text: string;
-  /** The line was there at this time (RFC 3339), by the stamp of an authority. Its record may be retired by now. */
-  readonly stampedAt?: string;
 }
 
 interface Expected extends Pick<KeptCheckpoint, 'file'> {
   readonly seq: number;
   readonly hash: string;
   readonly key?: string | undefined;
-  readonly stampedAt?: string | undefined;
-}
-
-/** What `createCheckpointVerifier` knows between two records. */
-export interface CheckpointState {
-  readonly accepted: readonly string[];
-  readonly trust: readonly string[];
-  readonly keys: readonly string[];
-  readonly firstKeys: readonly string[];
-  readonly earlierKeys: readonly string[];
-  readonly expected: readonly Expected[];
-  readonly signedSeq?: number | undefined;
-  readonly signedTime?: string | undefined;
-  readonly signedBy?: string | undefined;
-  readonly oldestSeq: number;
-  readonly isSeen: boolean;
-  readonly unknown?: StatedFault<CheckpointFaultKind> | undefined;
-  readonly signer?: string | undefined;
-  readonly named?: string | undefined;
-  readonly change?: StatedFault<CheckpointFaultKind> | undefined;
 }
 
 /** Kept by a start that found records missing or different from this checkpoint. The last one, `checkpoint.json`, is never so old. */
@@ -87,40 +55,37 @@ const evidenceFile = /^checkpoint-\d+\.json$/;
 
 /**
  * Fed while the trail is followed. `trusted`: public keys in base64 that a person trusts. `ownKey`: that of the host itself, which counts
- * too, but a change to it is a fault. Without any of them signatures are only tested to be right. `before`: of one that had the same keys
- * and `kept`, and followed the records before.
+ * too, but a change to it is a fault. Without any of them signatures are only tested to be right.
  */
 export function createCheckpointVerifier(
   trusted: readonly string[],
   kept: readonly KeptCheckpoint[],
   report: (fault: CheckpointFault) => void,
   ownKey?: string,
-  before?: CheckpointState,
 ) {
-  const accepted = new Set(before?.accepted ?? trusted);
-  const trust = new Set(before?.trust ?? (ownKey === undefined ? trusted : [...trusted, ownKey]));
+  const accepted = new Set(trusted);
+  const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   /** In the order in which they first signed. */
-  const keys = new Set(before?.keys);
+  const keys = new Set<string>();
   /** Several files may name one record, and not the same. */
   const expected = new Map<number, Expected[]>();
-  let signedSeq = before?.signedSeq;
-  let signedTime = before?.signedTime;
-  let signedBy = before?.signedBy;
+  let signedSeq: number | undefined;
+  let signedTime: string | undefined;
+  let signedBy: string | undefined;
   /** The oldest record that retention left, by records that count themselves; 0: unknown. */
-  let oldestSeq = before?.oldestSeq ?? 0;
-  let isSeen = before?.isSeen ?? false;
-  let unknown: CheckpointFault | undefined = before?.unknown && asFault(before.unknown);
+  let oldestSeq = 0;
+  let isSeen = false;
+  let unknown: CheckpointFault | undefined;
   /** The last signing key, and the key that it named as the next one. */
-  let signer = before?.signer;
-  let named = before?.named;
+  let signer: string | undefined;
+  let named: string | undefined;
   /** The first unaccepted change of the key. */
-  let change: CheckpointFault | undefined = before?.change && asFault(before.change);
+  let change: CheckpointFault | undefined;
   /** The key that signed first, and those named in its line. */
-  const firstKeys = new Set(before?.firstKeys);
+  const firstKeys = new Set<string>();
   /** Of these, the keys whose signatures count only because a trusted key signed them later. */
-  const earlierKeys = new Set(before?.earlierKeys);
-  if (before === undefined) for (const each of kept) expect(each);
-  else for (const each of before.expected) awaitRecord(each);
+  const earlierKeys = new Set<string>();
+  for (const each of kept) expect(each);
 
   return {
     /**
@@ -139,10 +104,9 @@ export function createCheckpointVerifier(
       const found = expected.get(seq);
       if (found === undefined) return;
       expected.delete(seq);
-      for (const { hash: expectedHash, file: by, stampedAt } of found) {
+      for (const { hash: expectedHash, file: by } of found) {
         if (expectedHash === hash) continue;
-        const anew = `, which was there at ${stampedAt}: whoever has the signing key wrote the journal anew after that`;
-        const text = `the record is not the one that ${by} names${stampedAt === undefined ? '' : anew}`;
+        const text = `the record is not the one that ${by} names`;
         report({ kind: 'rewritten', file, line, seq, text });
       }
     },
@@ -150,33 +114,14 @@ export function createCheckpointVerifier(
     get oldestSeq() {
       return oldestSeq;
     },
-    get state(): CheckpointState {
-      return {
-        accepted: [...accepted],
-        trust: [...trust],
-        keys: [...keys],
-        firstKeys: [...firstKeys],
-        earlierKeys: [...earlierKeys],
-        expected: [...expected.values()].flat(),
-        signedSeq,
-        signedTime,
-        signedBy,
-        oldestSeq,
-        isSeen,
-        unknown,
-        signer,
-        named,
-        change,
-      };
-    },
     /**
      * Call at the end; `last`: the last record, `firstSeq`: the first. `signedSeq`: records up to it are covered by a signature of a
      * trusted key, or, if none was given, of any key. `keys`: in the order in which they first signed.
      */
     finish(last: Place, firstSeq: number) {
-      for (const { seq, file, key, stampedAt } of [...expected.values()].flat()) {
+      for (const { seq, file, key } of [...expected.values()].flat()) {
         // Its records were retired, which a signed record explains (verify.ts checks that), or are not part of the check.
-        if (seq < firstSeq && (evidenceFile.test(file) || stampedAt !== undefined)) continue;
+        if (seq < firstSeq && evidenceFile.test(file)) continue;
         if (trust.size > 0 && !trust.has(key ?? '')) {
           report({ kind: 'untrusted', file, line: 1, seq, text: 'no trusted key signed this checkpoint' });
         } else if (seq > (last.seq ?? 0)) {
@@ -244,7 +189,7 @@ export function createCheckpointVerifier(
     report({ kind: 'retire-untrusted', ...place, text });
   }
 
-  function expect({ file, text, stampedAt }: KeptCheckpoint): void {
+  function expect({ file, text }: KeptCheckpoint): void {
     const line = text.trimEnd();
     const link = readLink(Buffer.from(line));
     const record = parseLine(line);
@@ -258,10 +203,6 @@ export function createCheckpointVerifier(
       return;
     }
     const { seq, hash } = link;
-    awaitRecord({ seq, hash, file, key, stampedAt });
-  }
-
-  function awaitRecord(one: Expected): void {
-    expected.set(one.seq, [...(expected.get(one.seq) ?? []), one]);
+    expected.set(seq, [...(expected.get(seq) ?? []), { seq, hash, file, key }]);
   }
 }

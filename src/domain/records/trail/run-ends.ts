@@ -3,16 +3,17 @@
 // open, and what the memory of the run before held. After it, ends of temporary access. Anything else after a stop was written by another
 // program.
 
-import { bounds } from '../../../bounds/bounds.js';
 import type { Link } from '../audit/ledger.js';
 import { isCount, isOpening } from '../audit/record.js';
 import { isText } from '../audit/stored.js';
-import { asFault, type Fault, type Place, type StatedFault } from './checkpoints.js';
+import type { Fault, Place } from './checkpoints.js';
 
 type AppendedFault = Fault<'journal-appended'>;
 
 /** Records whose hashes are kept: more than a start writes before its own record, unless many exchanges were open. */
-const recentMax = bounds.runEndHashes;
+const recentMax = 512;
+
+const carriedEvents: ReadonlySet<string> = new Set(['access', 'lock', 'operator', 'backend', 'journal']);
 
 export const runStates = ['running', 'stopped', 'started'] as const;
 
@@ -23,30 +24,15 @@ export interface RunState {
   readonly carriesLeft: number;
 }
 
-/** With what is known of the records before. */
-export interface WholeRunState extends RunState {
-  readonly pending?: StatedFault<'journal-appended'> | undefined;
-  readonly otherSeq: number;
-  /** Base64: of each of the last records its seq, as a double, and its hash. */
-  readonly recent: string;
-}
-
-const recentBytes = 8 + 32;
-
-/**
- * `before`: of a reader that goes on. Without the rest of a `WholeRunState`, the records before are not known, and a start that names one
- * of them is believed.
- */
-export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 'running', carriesLeft: 0 }) {
+/** `before`: of a reader that goes on. The records before are not known, and a start that names one of them is believed. */
+export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0 }) {
   let { at, carriesLeft } = before;
   /** The first record after a stop that only a start writes: a fault if no start follows it. */
-  let pending: AppendedFault | undefined = before.pending && asFault(before.pending);
+  let pending: AppendedFault | undefined;
   /** The last record of a kind that no start writes before its own. */
-  let otherSeq = before.otherSeq ?? 0;
+  let otherSeq = 0;
   const seqs = new Float64Array(recentMax);
   const hashes: string[] = [];
-  /** Read when it is needed: few readers that go on meet a start. */
-  let { recent } = before;
 
   return {
     take(
@@ -57,8 +43,8 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
       place: Place,
     ): AppendedFault | undefined {
       let found: AppendedFault | undefined;
-      // A segment that a start begins has a head: the live access that its first checkpoint announces.
-      const isCarried = (event === 'access' || event === 'lock') && carriesLeft > 0;
+      // A segment that a start begins has a head: what its first checkpoint announces.
+      const isCarried = carriesLeft > 0 && carriedEvents.has(event);
       const isFirst = isCarried || isOpening(event, head);
       if (isCarried) carriesLeft -= 1;
       else carriesLeft = event === 'checkpoint' ? Number(record?.['carries'] ?? 0) : 0;
@@ -67,7 +53,7 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
         const text = 'this record and those after it were written after the daemon had stopped';
         found = { kind: 'journal-appended', ...place, text };
         at = 'running';
-      } else if (at === 'stopped' && event !== 'checkpoint') {
+      } else if (at === 'stopped' && event !== 'checkpoint' && !isCarried) {
         const text = 'the daemon had stopped, and this record is not followed by a start';
         pending ??= { kind: 'journal-appended', ...place, text };
       }
@@ -85,29 +71,7 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
     get state(): RunState {
       return { at, carriesLeft };
     },
-    get whole(): WholeRunState {
-      readRecent();
-      const all = [...seqs].flatMap((seq, slot) => {
-        const hash = hashes[slot];
-        if (hash === undefined) return [];
-        const bytes = Buffer.alloc(recentBytes);
-        bytes.writeDoubleLE(seq);
-        bytes.write(hash, 8, 'hex');
-        return bytes;
-      });
-      return { at, carriesLeft, pending, otherSeq, recent: Buffer.concat(all).toString('base64') };
-    },
   };
-
-  function readRecent(): void {
-    const bytes = Buffer.from(recent ?? '', 'base64');
-    recent = undefined;
-    for (let from = 0; from + recentBytes <= bytes.length; from += recentBytes) {
-      const seq = bytes.readDoubleLE(from);
-      if (hashes[seq % recentMax] === undefined)
-        keep(seq, bytes.toString('hex', from + 8, from + recentBytes));
-    }
-  }
 
   function keep(seq: number, hash: string): void {
     seqs[seq % recentMax] = seq;
@@ -119,7 +83,6 @@ export function createRunEnds(before: RunState & Partial<WholeRunState> = { at: 
     place: Place,
   ): AppendedFault | undefined {
     if (!isCount(lastSeq) || !isText(lastHash)) return undefined;
-    readRecent();
     const slot = lastSeq % recentMax;
     const isOther = seqs[slot] === lastSeq && hashes[slot] !== lastHash;
     const isBetween = recovered === undefined && otherSeq > lastSeq;

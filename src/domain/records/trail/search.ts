@@ -27,26 +27,22 @@ import {
   joinArguments,
   textIn,
 } from '../audit/stored.js';
+import { classOfOutcome, notOk, outcomeWords, type RowKind, rowKinds } from '../story/class.js';
 import { contentOf } from '../story/content.js';
 import {
   anyWord,
   backendOf,
-  classOfOutcome,
   hasOutcome,
   isFitting,
   isNameAlone,
   isOfRequests,
   isPerson,
   kindOf,
-  notOk,
-  outcomeWords,
-  type RowKind,
   requesterOf,
-  rowKinds,
   shownEffect,
 } from '../story/row.js';
-import { named, type Sketch } from './sketch.js';
-import { createUserSearch, shown } from './user-search.js';
+import { named, type Sketch, shown } from './sketch.js';
+import { createUserSearch } from './user-search.js';
 import { damagesOf, noteRetired, type RetiredRecords } from './verify.js';
 
 /** All given fields must match. */
@@ -122,7 +118,7 @@ const waitingMax = bounds.openSearched;
  * Bytes of those admissions and their argument records. Beyond the limit an admission is not found, or only the first and last of its
  * arguments are shown.
  */
-const keptBytesMax = bounds.openSearchedBytes;
+const keptBytesMax = 64 * 1024 ** 2;
 
 export function createSearch(filter: TrailFilter): TrailSearch {
   /** Possible matches, by the admission's id: the position in this piece, and copies from earlier pieces. */
@@ -600,7 +596,7 @@ export interface Surveyed {
 
 const namesMax = 3;
 /** Users of the requested domain among which the nearest name is looked for. */
-const likeNamesMax = bounds.likeNames;
+const likeNamesMax = 1000;
 
 /**
  * Finds users with names similar to a name, among those passed to `take`. Without a domain: the first few with this name in any domain.

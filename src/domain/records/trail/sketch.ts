@@ -3,11 +3,8 @@
 // use it.
 
 import { isMask } from '../../language/names/glob.js';
-import { foldAscii } from '../../people/identity/user-name.js';
 import { isCount, parseLine, parseTime } from '../audit/record.js';
-import { asList, isText } from '../audit/stored.js';
-import { isOfRequests } from '../story/row.js';
-import { shown } from './user-search.js';
+import { asCut, asList, isText } from '../audit/stored.js';
 
 export interface Sketch {
   readonly firstSeq: number;
@@ -27,7 +24,7 @@ const shortBytes = 128;
 const bitsForToken = 14;
 const probes = 7;
 /** In place of names that the records do not tell: masks, and lists and names that were cut. */
-const anyUser = 'any';
+export const anyUser = 'any';
 
 /**
  * Of whole lines. Empty, which stands for parts that are always read: they are not all records in their order, tell of a retirement, hold
@@ -75,61 +72,13 @@ export function readSketch(bytes: Buffer): Sketch | undefined {
   };
 }
 
-/** Of a search's filter, what a sketch can answer. */
-interface SketchFilter {
-  readonly user?: string | undefined;
-  readonly principal?: string | undefined;
-  readonly grant?: string | undefined;
-  readonly kind?: string | undefined;
-  readonly by?: string | undefined;
-  readonly outcome?: string | undefined;
-  readonly sinceMs?: number | undefined;
-  readonly untilMs?: number | undefined;
-}
-
-/** Whether a search may find a command that was admitted in a part; `isCounting`: or a count of some that may fit. */
-export function createSketchTest(
-  {
-    user,
-    principal,
-    grant,
-    kind = 'command',
-    by,
-    outcome,
-    sinceMs = -Infinity,
-    untilMs = Infinity,
-  }: SketchFilter,
-  isCounting = false,
-): (sketch: Sketch) => boolean {
-  const since = Math.floor(sinceMs);
-  const names = user === undefined ? [undefined] : [user, foldAscii(user)].map(tokenOfPattern);
-  const users = names.includes(undefined) ? undefined : [anyUser, ...names.flatMap((name) => name ?? [])];
-  // Other records name who asked in other keys.
-  const isOfCommands =
-    kind === 'command' && by === undefined && grant === undefined && !isOfRequests(outcome);
-  const others = [
-    ...(principal === undefined || principal.includes('*') || !isOfCommands ? [] : [requester(principal)]),
-    ...(grant === undefined ? [] : [ofGrant(grant)]),
-  ];
-  return ({ minMs, maxMs, mayHold }) =>
-    maxMs >= since &&
-    minMs < untilMs &&
-    ((users?.some(mayHold) !== false && others.every(mayHold)) || (isCounting && mayHold(counts)));
-}
-
 /** A mail user by its name, by what stands up to an @ in it, or from its last @ on. */
 export const named = (text: string): string => `u${text}`;
-const requester = (text: string): string => `p${text}`;
-const ofGrant = (id: string): string => `g${id}`;
+export const requester = (text: string): string => `p${text}`;
+export const ofGrant = (id: string): string => `g${id}`;
 /** It counts commands that have no records, of whichever users. */
-const counts = 'counts';
+export const counts = 'counts';
 const countsText = /"event":"limit",[^\n]*"action":"(?:refused|unsent)"/;
-
-/** Undefined: the filter says nothing about names that fit the pattern. */
-function tokenOfPattern(pattern: string): string | undefined {
-  const isKnown = !pattern.includes('*') || /^(\*@[^@*]*|[^@*]*@\*)$/.test(pattern);
-  return isKnown ? named(pattern.replace('*', '')) : undefined;
-}
 
 /** The values of these keys, wherever they stand; each text is looked at once. Undefined: one is not plain. */
 function tokensIn(all: string): ReadonlySet<string> | undefined {
@@ -195,3 +144,7 @@ const nothing = Buffer.alloc(0);
 const headPattern = /\{"seq":(\d{1,16}),"time":"(.{24})","event":"([a-z-]+)"/y;
 /** A text, a list of one, another list; anything else matches none of them. */
 const valuePattern = /,"(users?|principal|grant|request)":(?:\["([^"\\]*)"\]|"([^"\\]*)"|(\[[^\]]*\])|)/g;
+
+export function shown(value: unknown): string {
+  return isText(value) ? value : (asCut(value) ?? '');
+}

@@ -7,6 +7,7 @@ import { foldAscii } from '../../people/identity/user-name.js';
 import { quote } from '../audit/encode.js';
 import { asCut, asList, asObject, asTexts, isText } from '../audit/stored.js';
 import { isFitting } from '../story/row.js';
+import { shown } from './sketch.js';
 
 /** A matcher for one pattern: a name, in which `*` stands for any characters. */
 export interface UserSearch {
@@ -80,8 +81,4 @@ function coverTest(pattern: string): (mask: string) => boolean {
   if (pattern.length > globLengthMax) return () => true;
   const globs = new GlobList([pattern]);
   return (mask) => mayOverlap(mask, globs);
-}
-
-export function shown(value: unknown): string {
-  return isText(value) ? value : (asCut(value) ?? '');
 }

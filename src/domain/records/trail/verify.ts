@@ -2,8 +2,8 @@
 // memory is bounded by the exchanges that are open at once. A fault is reported once, at the first line that shows it, and the trail is
 // followed on from there.
 
-import { bounds } from '../../../bounds/bounds.js';
-import { createArgumentsCheck, genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
+import { createArgumentsCheck } from '../audit/arguments-check.js';
+import { genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
 import {
   asTimeMs,
   formatTime,
@@ -16,15 +16,12 @@ import {
 } from '../audit/record.js';
 import { asNumber, asObject, asText, isText } from '../audit/stored.js';
 import {
-  asFault,
   type CheckpointFaultKind,
-  type CheckpointState,
   createCheckpointVerifier,
   type Fault,
   type KeptCheckpoint,
-  type StatedFault,
 } from './checkpoints.js';
-import { createRunEnds, type WholeRunState } from './run-ends.js';
+import { createRunEnds } from './run-ends.js';
 
 /** Kinds of faults of a trail. A closed list. */
 export type TrailFaultKind =
@@ -122,8 +119,6 @@ export interface TrailOptions {
   /** True: files end where a receiver of records cut them, not at segments. */
   readonly isShipped?: boolean;
   readonly faultsMax: number;
-  /** Called for each checkpoint of the trail, with its time as it is written. */
-  readonly onCheckpoint?: (seq: number, time: string) => void;
 }
 
 interface OpenPlace {
@@ -133,60 +128,15 @@ interface OpenPlace {
   readonly line: number;
 }
 
-/**
- * What a verifier knows between two lines, as plain data: one that is made of it and follows the rest comes to the verdict of one that
- * followed everything.
- */
-export interface VerifierState {
-  readonly faults: readonly StatedFault<TrailFaultKind>[];
-  readonly faultCount: number;
-  readonly checkpoints: CheckpointState;
-  readonly runs: WholeRunState;
-  readonly isArgumentsFirst: boolean;
-  readonly open: readonly OpenPlace[];
-  readonly forgotten: readonly StatedNote[];
-  readonly returned: readonly StatedNote[];
-  readonly steps: readonly ClockStep[];
-  readonly isStepNew: boolean;
-  readonly retired: readonly StatedRetired[];
-  /** The last file and those that the faults name, with their places in the order of all; and the number of all. */
-  readonly files: readonly (readonly [name: string, order: number])[];
-  readonly fileCount: number;
-  readonly file: string;
-  readonly line: number;
-  readonly records: number;
-  readonly firstSeq?: number | undefined;
-  readonly last?: Link | undefined;
-  readonly isDoubtful: boolean;
-  readonly gap?: { readonly from: number; readonly to: number; readonly fault: number } | undefined;
-  readonly begun?: StatedFault<TrailFaultKind> | undefined;
-  readonly beforeName?: string | undefined;
-  readonly lastTime: string;
-  readonly firstRecordTime: string;
-  readonly lastRecordTime: string;
-  readonly journal?: string | undefined;
-  readonly isNewer: boolean;
-  readonly torn?: { readonly file: string; readonly line: number } | undefined;
-}
-
-export interface StatedNote extends Omit<StartNote, 'seq'> {
-  readonly seq?: number | undefined;
-}
-
-export interface StatedRetired extends Pick<RetiredRecords, 'segments'> {
-  readonly by?: RetiredRecords['by'];
-  readonly until?: string | undefined;
-}
-
-/** The faults that a check of files lists, and a digest of a mirror holds. */
+/** The faults that a check of files lists. */
 export const checkedFaults = 20;
 /** Records may be a little older than the previous one: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
 /** Limits for a forged journal, which must not fill the memory. */
-const openMax = bounds.openVerified;
-const openShownMax = bounds.shownOpen;
+const openMax = 200_000;
+const openShownMax = 20;
 const stepMsMin = 60_000;
-const stepsMax = bounds.clockSteps;
+const stepsMax = 10_000;
 /** The beginning of a record with its time, event and ids. */
 const headBytes = 320;
 
@@ -194,6 +144,7 @@ const headBytes = 320;
 const damageText: ReadonlyMap<unknown, string> = new Map([
   ['journal-cut', 'records that the last checkpoint named were missing before this one'],
   ['journal-rewritten', 'the record that the last checkpoint named was another one'],
+  ['journal-changed', 'records before the last checkpoint were not those that it signs'],
   ['journal-unvouched', 'no checkpoint lay beside the segments, so records before this one may be missing'],
   ['journal-removed', 'segments at the beginning were missing that retention had left'],
   [
@@ -257,80 +208,44 @@ export function noteRetired(
 
 export type Verifier = ReturnType<typeof createVerifier>;
 
-function asNote({ file, line, seq, time, text }: StatedNote): StartNote {
-  return { file, line, seq, time, text };
-}
-
 function withoutSegment(name: string, firstSeq: number): TrailFault {
   const text = `${name} is missing, and no signed record says that retention removed it`;
   return { kind: 'segment-missing', file: name, line: 0, seq: firstSeq - 1, text };
 }
 
-/** As of a verifier of a trail without faults that begins with this record, the first one behind a segment. */
-export function stateFrom(
-  state: VerifierState,
-  {
-    firstSeq,
-    firstMs,
-    before,
-  }: { readonly firstSeq: number; readonly firstMs: number; readonly before: string },
-): VerifierState {
-  const isLeft = ({ seq = 0 }: { readonly seq?: number | undefined }): boolean => seq >= firstSeq;
-  return {
-    ...state,
-    firstSeq,
-    firstRecordTime: formatTime(firstMs),
-    records: (state.last?.seq ?? 0) + 1 - firstSeq,
-    begun: withoutSegment(before, firstSeq),
-    open: state.open.filter(isLeft),
-    forgotten: state.forgotten.filter(isLeft),
-    returned: state.returned.filter(isLeft),
-    steps: state.steps.filter(isLeft),
-  };
-}
-
-/** `before`: of a verifier with the same options, which followed the lines before these; its `kept` counts. */
-export function createVerifier(options: TrailOptions, before?: VerifierState) {
-  const faults: TrailFault[] = (before?.faults ?? []).map(asFault);
-  let faultCount = before?.faultCount ?? 0;
-  const checkpoints = createCheckpointVerifier(
-    options.trustedKeys,
-    options.kept,
-    fault,
-    options.ownKey,
-    before?.checkpoints,
-  );
-  const argumentRecords = createArgumentsCheck(before && { isFirst: before.isArgumentsFirst });
-  const open = new Map((before?.open ?? []).map(({ id, ...where }) => [id, where]));
-  const forgotten: StartNote[] = (before?.forgotten ?? []).map(asNote);
-  const returned: StartNote[] = (before?.returned ?? []).map(asNote);
-  const steps: ClockStep[] = [...(before?.steps ?? [])];
+export function createVerifier(options: TrailOptions) {
+  const faults: TrailFault[] = [];
+  let faultCount = 0;
+  const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
+  const argumentRecords = createArgumentsCheck();
+  const open = new Map<string, Omit<OpenPlace, 'id'>>();
+  const forgotten: StartNote[] = [];
+  const returned: StartNote[] = [];
+  const steps: ClockStep[] = [];
   /** Only ends of exchanges came after the last one. */
-  let isStepNew = before?.isStepNew ?? false;
-  const ends = createRunEnds(before?.runs);
-  const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>(
-    before?.retired.map(({ by, segments, until }) => [by, { by, segments, until }]),
-  );
+  let isStepNew = false;
+  const ends = createRunEnds();
+  const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
   /** The order in which they came. */
-  const files = new Map(before?.files);
-  let fileCount = before?.fileCount ?? 0;
-  let file = before?.file ?? '';
-  let line = before?.line ?? 0;
-  let records = before?.records ?? 0;
-  let firstSeq = before?.firstSeq;
-  let last = before?.last;
+  const files = new Map<string, number>();
+  let fileCount = 0;
+  let file = '';
+  let line = 0;
+  let records = 0;
+  let firstSeq: number | undefined;
+  let last: Link | undefined;
   /** After a fault the next record's `prev` is unknown. */
-  let isDoubtful = before?.isDoubtful ?? false;
-  let gap = before?.gap;
+  let isDoubtful = false;
+  let gap: { readonly from: number; readonly to: number; readonly fault: number } | undefined;
   /** The fault of a beginning other than record 1, unless retention explains it. */
-  let begun: TrailFault | undefined = before?.begun && asFault(before.begun);
-  let beforeName = before?.beforeName;
-  let lastTime = before?.lastTime ?? '';
-  let firstRecordTime = before?.firstRecordTime ?? '';
-  let lastRecordTime = before?.lastRecordTime ?? '';
-  let journal = before?.journal;
-  let isNewer = before?.isNewer ?? false;
-  let torn = before?.torn;
+  let begun: TrailFault | undefined;
+  let beforeName: string | undefined;
+  let lastTime = '';
+  let firstRecordTime = '';
+  let lastRecordTime = '';
+  let journal: string | undefined;
+  let isNewer = false;
+  let torn: { readonly file: string; readonly line: number } | undefined;
 
   return {
     /** A file begins; `name` as records name it (without `.gz`). */
@@ -388,45 +303,6 @@ export function createVerifier(options: TrailOptions, before?: VerifierState) {
     breakOff(text: string): void {
       fault({ kind: 'malformed', file, line: line + 1, seq: nextSeq(), text });
       doubt(undefined, undefined);
-    },
-    /** Undefined: too much is open here. It is as large as what is wrong, open or a note, and the keys. */
-    state(): VerifierState | undefined {
-      const argumentsState = argumentRecords.state;
-      if (argumentsState === undefined || open.size > bounds.digestOpen) return undefined;
-      const { state: checkpointState } = checkpoints;
-      const { whole: runs } = ends;
-      const told = [...faults, begun, checkpointState.unknown, checkpointState.change, runs.pending];
-      const named = new Set([...told.map((one) => one?.file), torn?.file, file]);
-      return {
-        faults: [...faults],
-        faultCount,
-        checkpoints: checkpointState,
-        runs,
-        isArgumentsFirst: argumentsState.isFirst,
-        open: [...open].map(([id, where]) => ({ id, ...where })),
-        forgotten: [...forgotten],
-        returned: [...returned],
-        steps: [...steps],
-        isStepNew,
-        retired: [...retiredBy.values()],
-        files: [...files].filter(([name]) => named.has(name)),
-        fileCount,
-        file,
-        line,
-        records,
-        firstSeq,
-        last: last && { seq: last.seq, prev: last.prev, hash: last.hash },
-        isDoubtful,
-        gap,
-        begun,
-        beforeName,
-        lastTime,
-        firstRecordTime,
-        lastRecordTime,
-        journal,
-        isNewer,
-        torn,
-      };
     },
     finish(): Verdict {
       if (begun !== undefined && (firstSeq ?? 1) > checkpoints.oldestSeq) fault(begun);
@@ -576,7 +452,6 @@ export function createVerifier(options: TrailOptions, before?: VerifierState) {
     const { seq } = link;
     const counts =
       (event === 'checkpoint' || event === 'retire') && checkpoints.judge(whole, record, { file, line, seq });
-    if (event === 'checkpoint') options.onCheckpoint?.(seq, asText(record['time']) ?? '');
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }

@@ -1,31 +1,14 @@
 // The bodies of requests to the journal: one schema for each part, and its type. A request is accepted whole or refused with a sentence.
 
 import * as z from 'zod';
-import { bounds } from '../../../bounds/bounds.js';
 import { exclusionKeys } from '../../admin/page/leave-out.js';
-import { count, distanceMs, fit, listOf, text } from '../../language/seams/shape.js';
+import { count, fit, listOf } from '../../language/seams/shape.js';
 import { isCount, parseRequest } from '../audit/record.js';
-import { rowKinds } from '../story/row.js';
-import { filterTexts, filterTimes } from './filter.js';
+import { textCharsMax, trailFilter } from './filter-shape.js';
 import { isWanted, type Look, openMax } from './look.js';
 
-const newestRowsMax = bounds.newestRows;
-const textCharsMax = bounds.lookTextChars;
-const exclusionsMax = bounds.lookExclusions;
-
-const filterText = text(textCharsMax).optional();
-
-export const trailFilter = z.strictObject(
-  {
-    ...keyed(filterTexts, filterText),
-    kind: z.enum([...rowKinds, 'all']).optional(),
-    ...keyed(filterTimes, distanceMs.optional()),
-  },
-  {
-    error: ({ code }) =>
-      code === 'unrecognized_keys' ? 'has a key that no filter has' : 'must be an object',
-  },
-);
+const newestRowsMax = 1000;
+const exclusionsMax = 20;
 
 const cursorError = 'must be one that an answer gave';
 
@@ -110,10 +93,4 @@ function whyNotOf(look: Look, asked: RowsAsked): string | undefined {
   if (as !== undefined && look !== 'export' && look !== 'extract')
     return 'as: only for an export or an extract';
   return as === 'csv' && look === 'extract' ? 'as: must be "json" for an extract' : undefined;
-}
-
-function keyed<const Key extends string, Part>(keys: readonly Key[], part: Part): Record<Key, Part> {
-  const shape: Partial<Record<Key, Part>> = {};
-  for (const key of keys) shape[key] = part;
-  return Object(shape);
 }

@@ -1,12 +1,12 @@
 // Counts commands by time: with as few seconds in a bucket as the times of all of them permit, which are not known before.
 
-import { bounds } from '../../../bounds/bounds.js';
 import type { HistogramBucket } from '../../admin/page/trail.js';
 import { asTimeMs, formatTime } from '../audit/record.js';
-import { classOfRow, outcomeClasses } from '../story/row.js';
+import { outcomeClasses } from '../story/class.js';
+import { classOfRow } from '../story/row.js';
 import type { ExchangeRow } from '../trail/search.js';
 
-const bucketsMax = bounds.histogramBuckets;
+const bucketsMax = 120;
 /** Seconds of a bucket; each is a multiple of the one before. Above the last one they double. */
 const steps = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800];
 

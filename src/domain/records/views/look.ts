@@ -1,7 +1,6 @@
 // Requests to the journal over the socket of the page, by role, and what of them is recorded. Pure. Requests read and never change
 // anything.
 
-import { bounds } from '../../../bounds/bounds.js';
 import type { PageRole } from '../../admin/page/roles.js';
 
 /** The requests; the paths are `/trail/` and the word. */
@@ -41,9 +40,9 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
 };
 
 /** Bytes of a request's body: a filter, and a cursor with as many open admissions as a daemon has at once. */
-export const askedBytesMax = bounds.lookBodyBytes;
+export const askedBytesMax = 64 * 1024;
 /** Further waiting admissions are not carried from one request to the next. */
-export const openMax = bounds.lookOpen;
+export const openMax = 4000;
 
 export function lookPath(look: Look): string {
   return `/trail/${look}`;

@@ -5,10 +5,12 @@
 import type { Exclusion } from '../../admin/page/leave-out.js';
 import { countWords, refusedWords } from '../../language/words/words.js';
 import { asCount, parseLine, parseTime } from '../audit/record.js';
-import { type StoredRecord, textIn } from '../audit/stored.js';
-import { isFitting, isPerson, notOk } from '../story/row.js';
+import { asList, countedCommand, isText, type StoredRecord, textIn } from '../audit/stored.js';
+import { notOk } from '../story/class.js';
+import { isFitting, isPerson } from '../story/row.js';
 import type { Certainty } from '../story/story.js';
 import { type ExchangeRow, kindsOf, recordAround, type TrailFilter } from '../trail/search.js';
+import { createUserSearch } from '../trail/user-search.js';
 
 export interface OnlyCounted {
   /** Those that fit: counted as denied, and not sent for another reason. */
@@ -23,17 +25,7 @@ export interface OnlyCounted {
 const limitText = Buffer.from('"event":"limit"');
 /** What is only counted has no id, and used no grant. */
 const ofRecords = ['id', 'grant'] as const;
-const untold = [
-  'user',
-  'command',
-  'backend',
-  'policy',
-  'effect',
-  'session',
-  'text',
-  'would',
-  'shadow',
-] as const;
+const untold = ['backend', 'policy', 'effect', 'session', 'text', 'would', 'shadow'] as const;
 /** By `action`: how what it counts may have ended, with the words of those classes. */
 const endsOf: ReadonlyMap<string, readonly string[]> = new Map([
   ['refused', ['denied', 'limited', 'unparsable', notOk]],
@@ -162,6 +154,22 @@ export function onlyCountedText(
   return texts.join('; and ');
 }
 
+/** By all commands that it counts, where it names them. */
+function fitOfCommand({ args }: StoredRecord, { command }: TrailFilter): Certainty {
+  if (command === undefined) return 'yes';
+  const all = asList(args);
+  if (all === undefined || !all.every(isText)) return 'maybe';
+  const wanted = `${countedCommand}${command}`;
+  const fitting = all.filter((text) => text === wanted || text.startsWith(`${wanted} `));
+  return fitting.length === 0 ? 'no' : fitting.length === all.length ? 'yes' : 'maybe';
+}
+
+/** By all users that its commands name; a mask, or what is missing of the list, may be anybody. */
+function fitOfUser(record: StoredRecord, { user }: TrailFilter): Certainty {
+  if (user === undefined || /^\*+$/.test(user)) return user === undefined ? 'yes' : 'maybe';
+  return record['users'] === undefined || createUserSearch(user).isWanted(record) ? 'maybe' : 'no';
+}
+
 function fitOf(record: StoredRecord, filter: TrailFilter, not: readonly Exclusion[] = []): Certainty {
   const action = textIn(record, 'action');
   const { sinceMs = -Infinity, untilMs = Infinity, outcome, principal, by, listener } = filter;
@@ -182,6 +190,10 @@ function fitOf(record: StoredRecord, filter: TrailFilter, not: readonly Exclusio
     (listener === undefined || who.endsWith(`@${listener}`));
   if (!isWho && who !== '') return 'no';
   isSure &&= isWho;
+  for (const fit of [fitOfCommand(record, filter), fitOfUser(record, filter)]) {
+    if (fit === 'no') return 'no';
+    isSure &&= fit === 'yes';
+  }
   for (const { key, value } of not) {
     const wanted = key === 'principal' && !/[@*]/.test(value) ? `${value}@*` : value;
     const fit = fitOf(record, { kind: 'all', [key]: wanted });

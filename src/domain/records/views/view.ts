@@ -8,7 +8,6 @@
 //
 // `prev` and `hash` are left out of shown records too: with the hash of a hidden line, a reader could check guesses of that line.
 
-import { bounds } from '../../../bounds/bounds.js';
 import { GlobList, isMask, isWithin } from '../../language/names/glob.js';
 import { formatRecorded } from '../audit/encode.js';
 import { recordKeys, rowOf } from '../audit/keys.js';
@@ -60,6 +59,7 @@ export const decisions: Readonly<Record<Event, Decision>> = {
   'session-close': 'hidden',
   limit: 'hidden',
   backend: 'hidden',
+  journal: 'hidden',
   start: ['program', 'recovered', 'lost'],
   stop: [],
   clock: ['step_ms'],
@@ -90,9 +90,9 @@ export interface View {
 }
 
 /** Exchanges of a daemon without completion; a forged journal must not fill the memory. */
-const openMax = bounds.openViewed;
+const openMax = 200_000;
 /** Completed exchanges that may still get log lines. */
-const endedMax = bounds.endedViewed;
+const endedMax = 1000;
 const seqPattern = /^\{"seq":(\d{1,16}),/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const usersOpening = ',"users":["';

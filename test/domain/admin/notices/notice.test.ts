@@ -3,8 +3,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { bounds } from '../../../../src/bounds/bounds.js';
-import { NoticeFault } from '../../../../src/domain/admin/notices/fault.js';
 import { chatJsonOf, jsonOf, mailOf } from '../../../../src/domain/admin/notices/forms.js';
 import {
   addDropped,
@@ -13,6 +11,7 @@ import {
   type Notice,
   noticeOf,
 } from '../../../../src/domain/admin/notices/notice.js';
+import { NoticeFault } from '../../../../src/domain/admin/notices/notice-fault.js';
 import { plainSentence, plainText } from '../../../../src/domain/admin/notices/plain-text.js';
 import { noticeEvents } from '../../../../src/domain/admin/notices/receiver.js';
 import { allSeries, commandsOf } from '../../../../src/domain/language/commands/catalog.js';
@@ -168,15 +167,14 @@ void test('a notice has the same id at each reading, and other records have othe
 });
 
 void test('texts are cut, and a long record makes a bounded notice', () => {
-  // bounds.noticeTextChars, bounds.noticeUsers
   const long = 'é'.repeat(100_000);
   const users = Array.from({ length: 50 }, (_, at) => `user${at}@example.com`);
   const notice = noticeFor({ ...usualRequest, reason: long, command: { cut: long, bytes: 1 }, users });
   const { reason = '', command = '', users: shown = [] } = notice.facts;
-  assert.equal(Array.from(String(reason)).length, bounds.noticeTextChars);
-  assert.equal(Array.from(String(command)).length, bounds.noticeTextChars + 1);
+  assert.equal(Array.from(String(reason)).length, 1000);
+  assert.equal(Array.from(String(command)).length, 1000 + 1);
   assert.deepEqual(Array.isArray(shown) && shown.slice(-1), ['and 40 more']);
-  assert.equal(Array.isArray(shown) && shown.length, bounds.noticeUsers + 1);
+  assert.equal(Array.isArray(shown) && shown.length, 10 + 1);
   const most = Object.fromEntries(
     Object.keys(usualRequest).map((key) => [key, '\u{1F600}"\\'.repeat(10_000)]),
   );
@@ -231,11 +229,11 @@ const evil: readonly string[] = [
 
 void test('reasons are one plain line: no line end, control, bidirectional or invisible character, no markup, no link', () => {
   for (const text of evil) {
-    const reason = plainSentence(text, bounds.noticeTextChars);
+    const reason = plainSentence(text, 1000);
     assert.doesNotMatch(reason, /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}<>]/u, JSON.stringify(text));
     assert.doesNotMatch(reason, /:\s*[/\\]{2}|\bwww\.|\b(?:mailto|tel|data|javascript|slack):/i);
     assert.doesNotMatch(reason, /[\p{L}\p{N}][.\u3002\uff0e][\p{L}]{2}/u, JSON.stringify(text));
-    assert.ok(Array.from(reason).length <= bounds.noticeTextChars);
+    assert.ok(Array.from(reason).length <= 1000);
   }
   assert.equal(
     plainSentence('see http://t.example/4711\n\tnow\u202e', 100),

@@ -6,11 +6,10 @@ import { test } from 'node:test';
 import {
   type Explanation,
   explanationOf,
-  explanationOfRows,
   requestLine,
   rowsOfExplanation,
-  sayExplanation,
 } from '../../../../src/domain/judging/answers/explanation.js';
+import { explanationOfRows, sayExplanation } from '../../../../src/domain/judging/answers/read-answer.js';
 import { plainLine } from '../../../../src/domain/judging/policy/assess.js';
 import { type GrantsAtHand, underAnyGrant } from '../../../../src/domain/judging/policy/grant.js';
 import { judge } from '../../../../src/domain/judging/policy/judge.js';

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { rightsOfRows } from '../../../../src/domain/judging/answers/read-answer.js';
 import {
   describeRule,
   effectOfName,
   formatRate,
   rightsOf,
-  rightsOfRows,
   rowsOfRights,
 } from '../../../../src/domain/judging/answers/rights.js';
 import { plainLine } from '../../../../src/domain/judging/policy/assess.js';

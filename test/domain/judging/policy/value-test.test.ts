@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ValueTest } from '../../../../src/domain/judging/policy/policy.js';
 import { createRegex } from '../../../../src/domain/judging/policy/regex.js';
+import { textOfTest } from '../../../../src/domain/judging/policy/test-text.js';
 import {
   comparesValues,
   describeDemand,
@@ -14,7 +15,6 @@ import {
   passes,
   strikes,
   strikesMailboxes,
-  textOfTest,
 } from '../../../../src/domain/judging/policy/value-test.js';
 
 import { GlobList } from '../../../../src/domain/language/names/glob.js';

@@ -2,14 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds } from '../../../../src/bounds/bounds.js';
 import {
   RecordedAssessor,
   type RecordedLine,
   recordedLine,
-  Sightings,
-  understand,
 } from '../../../../src/domain/judging/review/recorded.js';
+import { Sightings, understand } from '../../../../src/domain/judging/review/sightings.js';
 import { isDigest } from '../../../../src/domain/language/meaning/canonical.js';
 import type { ExchangeRow } from '../../../../src/domain/records/trail/search.js';
 import { settingsOf, sound } from '../../config/sound.js';
@@ -183,13 +181,12 @@ void test('a line that this version cannot read any more is none', () => {
   );
 });
 
-// bounds.reviewedLines, bounds.reviewKinds
 test('kinds of lines are kept up to a limit, and then it says so', () => {
   const made = record(settingsOf(sound), 'support', { user: 'bob@example.com', words: ['quota', 'get'] });
   const rowOf = (at: number) => ({ ...made, fields: { ...made.fields, user: `user${at}@example.com` } });
   for (const [sightings, most] of [
-    [new Sightings({}), bounds.reviewedLines],
-    [new Sightings({}, bounds.reviewKinds), bounds.reviewKinds],
+    [new Sightings({}), 200_000],
+    [new Sightings({}, 5000), 5000],
   ] as const) {
     for (let at = 0; at < most; at += 1) sightings.take(rowOf(at));
     assert.deepEqual([sightings.lines.length, sightings.isOverfull], [most, false]);
@@ -198,13 +195,12 @@ test('kinds of lines are kept up to a limit, and then it says so', () => {
   }
 });
 
-// bounds.reviewedPrincipals
 test('principals of a line are kept up to a limit', () => {
   const made = record(settingsOf(sound), 'support', { user: 'bob@example.com', words: ['quota', 'get'] });
   const sightings = new Sightings({});
-  const count = bounds.reviewedPrincipals + 5;
+  const count = 100 + 5;
   for (let at = 0; at < count; at += 1)
     sightings.take({ ...made, fields: { ...made.fields, principal: `p${at}@support` } });
   const [seen] = sightings.lines;
-  assert.deepEqual([seen?.count, seen?.principals.size], [count, bounds.reviewedPrincipals]);
+  assert.deepEqual([seen?.count, seen?.principals.size], [count, 100]);
 });

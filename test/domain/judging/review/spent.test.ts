@@ -2,7 +2,6 @@
 // clock that leaps, words that are known by their digest only), or a limit used up by what was never sent.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds } from '../../../../src/bounds/bounds.js';
 import { Limiter, limitAsks } from '../../../../src/domain/judging/policy/terms.js';
 import { createSpent } from '../../../../src/domain/judging/review/spent.js';
 import { encodeBody, encodeRecord } from '../../../../src/domain/records/audit/encode.js';
@@ -151,7 +150,6 @@ void test('more than can be held at once, and lines that are damaged', () => {
   assert.equal(spent.finish(), 0);
 });
 
-// bounds.spentHeld
 void test('so many admissions wait for the word that they were not sent; earlier ones count', () => {
   const limiter = new Limiter(100_000);
   const moment = { wallMs: recordedMs + minute, nowMs: 5000, stepsMs: 0, stepsBeforeMs: 0 };
@@ -160,9 +158,7 @@ void test('so many admissions wait for the word that they were not sent; earlier
   assert.ok(admitted !== undefined && unsent !== undefined);
   const each = (line: Line): Buffer => {
     const text = String(textOf([line]));
-    const all = Array.from({ length: bounds.spentHeld + 7 }, (_, at) =>
-      text.replace('"id":"ID"', `"id":"E${at}"`),
-    );
+    const all = Array.from({ length: 4096 + 7 }, (_, at) => text.replace('"id":"ID"', `"id":"E${at}"`));
     return Buffer.from(all.join(''));
   };
   spent.take(each(admitted));

@@ -4,12 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatProblem } from '../../../../src/domain/config/problem.js';
 import type { Settings } from '../../../../src/domain/config/settings.js';
-import {
-  RecordedAssessor,
-  type SeenLine,
-  Sightings,
-  understand,
-} from '../../../../src/domain/judging/review/recorded.js';
+import { RecordedAssessor } from '../../../../src/domain/judging/review/recorded.js';
+import { type SeenLine, Sightings, understand } from '../../../../src/domain/judging/review/sightings.js';
 import { suggest } from '../../../../src/domain/judging/review/suggest.js';
 import {
   allSeries,

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Sightings } from '../../../../src/domain/judging/review/recorded.js';
+import { Sightings } from '../../../../src/domain/judging/review/sightings.js';
 import { suggest } from '../../../../src/domain/judging/review/suggest.js';
 import { allSeries } from '../../../../src/domain/language/commands/catalog.js';
 import { createUserNames } from '../../../../src/domain/people/identity/user-name.js';

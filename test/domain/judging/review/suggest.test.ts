@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../../../src/domain/config/settings.js';
-import { Sightings } from '../../../../src/domain/judging/review/recorded.js';
+import { Sightings } from '../../../../src/domain/judging/review/sightings.js';
 import { type Suggestion, suggest } from '../../../../src/domain/judging/review/suggest.js';
 import { parse, settingsOf, sound } from '../../config/sound.js';
 import { record, recordedMs } from './recording.js';
@@ -219,7 +219,7 @@ void test('the users of the policy stay; other users are a comment with their co
     /^ {4}users: \["\*"\]\n {4}# Domains seen: "\*@example\.com" \(2 commands\), "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)\n {4}allow:$/m,
   );
 
-  // Any number of domains is one line: bounds.suggestedUsers.
+  // Any number of domains is one line.
   const many = Array.from({ length: 25 }, (_, at) => `bob@d${at}.example: quota get`);
   assert.match(suggestion(observing('["*@example.com"]'), ...many).text, /\(1 command\), 5 more$/m);
 });

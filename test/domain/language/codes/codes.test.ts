@@ -7,10 +7,9 @@ import {
   formatSaid,
   isCode,
   markBackendLine,
-  readSaid,
-  readSaidOfJson,
   sentenceOf,
 } from '../../../../src/domain/language/codes/codes.js';
+import { readSaid, readSaidOfJson } from '../../../../src/domain/language/codes/said.js';
 
 const id = '01KDYAK3487FXJ0FWSFTT3D0WN';
 const all = Object.keys(codes).filter(isCode);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf, type Series } from '../../../../src/domain/language/commands/catalog.js';
 import { replyRows, replyShape } from '../../../../src/domain/language/meaning/columns.js';
+import { serverOf, serverOfRelease } from '../../../../src/protocol/releases.js';
 import { accept } from '../commands/reading.js';
 import { withoutArguments } from './parsed-command.js';
 
@@ -24,10 +25,9 @@ const seen: [release: string, line: string[], cells: number][] = [
   ['2.4.5', ['mailbox list'], 1],
 ];
 
-/** Undefined: the first cells decide. */
+/** Where there is no row yet. */
 function cellsOf(series: Series, line: string[]): number | undefined {
-  const rows = replyRows(accept(series, line));
-  return rows?.decidedBy === 0 ? rows.shapeFrom([])?.columns.length : undefined;
+  return replyRows(accept(series, line))?.shapeFrom([])?.columns.length;
 }
 
 for (const [release, line, cells] of seen) {
@@ -44,6 +44,75 @@ test('fields are counted once in mailbox status, as often as they stand in fetch
   assert.equal(cellsOf('2.3', ['fetch', 'uid uid flags', 'all']), 3);
 });
 
+test('a last column that came with some release: the form of the next row shows whether it is there', () => {
+  const service = 'imap 1 0 100 200 0 0 0 0 0 y n'.split(' ');
+  const user = 'bob@example.org none 00:01:02 - 12:00:00 -'.split(' ');
+  for (const [line, older, last, without, having] of [
+    [['service status'], service, '1', '2.3.7.2', '2.3.8'],
+    [['replicator status', '*'], user, '101:59:59', '2.3.19.1', '2.3.20'],
+  ] as const) {
+    const rows = replyRows(accept('2.3', [...line]));
+    const widthOf = (...first: string[]) => rows?.shapeFrom(first)?.columns.length;
+    const newer = [...older, last];
+    const widths = [older, [...older, ...older], newer, [...newer, ...newer], []].map((cells) =>
+      widthOf(...cells),
+    );
+    assert.deepEqual(widths, [older.length, older.length, newer.length, newer.length, newer.length]);
+    // A release that is named needs no form.
+    for (const [release, width] of [
+      [without, older.length],
+      [having, newer.length],
+    ] as const) {
+      const known = replyRows(accept('2.3', [...line]), { server: serverOfRelease(release) });
+      assert.equal(known?.shapeFrom([])?.columns.length, width, release);
+    }
+  }
+  assert.equal(cellsOf('2.4', ['service status']), 13);
+});
+
+/** A row as it is, and where a newer Dovecot might have another column in it. */
+const seenRows: readonly (readonly [line: string[], row: string])[] = [
+  [['quota get'], 'Mail STORAGE 10 100 10'],
+  [['search', 'all'], '0123456789abcdef0123456789abcdef 7'],
+  [['mailbox cache remove', 'all'], 'INBOX 7 ok'],
+  [['who'], 'bob 2 imap (12) (192.0.2.1)'],
+  [['who', '-1'], 'bob imap 12 192.0.2.1 192.0.2.9'],
+  [['service status'], 'imap 1 0 100 200 0 0 0 0 0 y n 1'],
+  [['sieve list'], 'main ACTIVE'],
+  [['acl get', 'INBOX'], 'user=bob global lookup'],
+  [['dict iter', 'fs:posix', 'priv/a'], 'priv/a/b c'],
+];
+
+test('a column too many is seen, first or last, also where the cells make whole rows', () => {
+  for (const [line, row] of seenRows) {
+    const rows = replyRows(accept('2.4', line));
+    const cells = row.split(' ');
+    const shapeOfRow = (one: string[]) => {
+      const all = Array.from({ length: cells.length }, () => one).flat();
+      return rows?.shapeFrom(all.slice(0, rows.decidedBy));
+    };
+    assert.equal(shapeOfRow(cells)?.columns.length, cells.length, row);
+    assert.equal(shapeOfRow([...cells, 'new']), undefined, `${row} new`);
+    assert.equal(shapeOfRow(['new', ...cells]), undefined, `new ${row}`);
+  }
+});
+
+test('the rows of a Dovecot newer than those known here are known where another column would be seen', () => {
+  for (const server of [serverOf(5), serverOfRelease('2.4.6')])
+    for (const [line, isKnown] of [
+      [['quota get'], true],
+      [['search', 'all'], true],
+      [['fetch', 'uid flags', 'all'], true],
+      [['mailbox status', 'messages', '*'], true],
+      [['mailbox status', 'all', '*'], true],
+      [['mailbox create', 'New'], true],
+      [['mailbox list'], false],
+      [['mailbox metadata get', 'INBOX', '/private/comment'], false],
+    ] as const)
+      assert.equal(replyRows(accept('2.4', [...line]), { server }) !== undefined, isKnown, line.join(' '));
+  assert.ok(replyRows(accept('2.4', ['mailbox list']), { server: serverOf(4) }));
+});
+
 const guid = '0123456789abcdef0123456789abcdef';
 /** First rows as real servers sent them. */
 const rowsOfAll: readonly (readonly [releases: string, row: string, cells: number])[] = [
@@ -57,15 +126,14 @@ test('mailbox status all: the place of the GUID shows the fields of the release,
   for (const series of allSeries)
     for (const fields of ['all', 'all messages', 'vsize all']) {
       const rows = replyRows(accept(series, ['mailbox status', fields, '*']));
-      assert.equal(rows?.decidedBy, 10);
+      assert.ok(rows);
       for (const [releases, row, cells] of rowsOfAll) {
         const shape = rows.shapeFrom(row.split(' ').slice(0, rows.decidedBy));
         assert.equal(shape?.columns.length, cells, releases);
         assert.equal(shape.columns[cells === 11 ? 3 : 4]?.key, cells === 11 ? 'deleted' : 'uidvalidity');
       }
       assert.equal(rows.shapeFrom(`INBOX 3 0 1 1 4 99 3 7 1200 ${guid}`.split(' ')), undefined);
-      assert.equal(rows.shapeFrom(['INBOX', '3']), undefined);
-      assert.equal(rows.shapeFrom([])?.columns.length, 10, 'no row at all');
+      assert.equal(rows.shapeFrom([])?.columns.length, 11, 'no row at all');
     }
 });
 

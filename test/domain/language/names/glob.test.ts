@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { withUserSign } from '../../../../src/domain/judging/review/generalise.js';
 import {
   GlobList,
   globLengthMax,
@@ -10,7 +11,6 @@ import {
   isUserAPart,
   isWithin,
   mayOverlap,
-  withUserSign,
 } from '../../../../src/domain/language/names/glob.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -126,7 +126,6 @@ void test('a hostile text costs what its length costs', () => {
   assert.ok(second < first * 16, `4 times the text took ${(second / first).toFixed(1)} times as long`);
 });
 
-// bounds.patternChars
 void test('too long a pattern is refused', () => {
   assert.throws(() => new GlobList(['a'.repeat(globLengthMax + 1)]), RangeError);
 });

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../../src/bounds/bounds.js';
+import { textsOf } from '../../../../src/client/access.js';
 import { endpoints, mayAsk } from '../../../../src/domain/admin/page/api.js';
 import { ownCommands, resolveOwnCommand } from '../../../../src/domain/language/commands/catalog.js';
 import { parseArguments } from '../../../../src/domain/language/commands/parse.js';
@@ -19,7 +20,6 @@ import {
   isPositional,
   memberOf,
   optionOf,
-  textsOf,
   verbRow,
   wantedOf,
   wordsOf,

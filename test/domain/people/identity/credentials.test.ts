@@ -59,7 +59,6 @@ void test('the known answer of RFC 7914', async () => {
   assert.equal(await verifyPassword(known, Buffer.from('pleaseletmeIn')), false);
 });
 
-// bounds.passwordHashBytes, bounds.passwordHashWork
 void test('what may be written, and what may not', () => {
   const accepted = [
     `scrypt$32768$8$1$${salt}$${hash}`,

@@ -1,5 +1,6 @@
 // What the encoder, the readers of lines and the chain answer, each as a whole: answers.txt, which a person approved.
 import { test } from 'node:test';
+import { createArgumentsCheck } from '../../../../src/domain/records/audit/arguments-check.js';
 import {
   encodeBody,
   encodeRecord,
@@ -13,7 +14,6 @@ import {
 } from '../../../../src/domain/records/audit/encode.js';
 import { recordKeys, rowOf } from '../../../../src/domain/records/audit/keys.js';
 import {
-  createArgumentsCheck,
   genesisHash,
   journalFormat,
   Ledger,
@@ -59,6 +59,12 @@ const texts = [
   '\x9b\xff',
   'größe',
   '\u202e\ufeff',
+  '\u001b[2J\u0007\u2066\u200b\u2028',
+  'x\u00ad\u3164\u115f\uffa0',
+  'ticket\u{e0041}\u{e007f}',
+  '\u00a0\u3000\u2009\u202f\u1680',
+  '\u2800\ufffc\u{1d159}',
+  '\u0085漢字',
   'x\ud800y',
   '\ud83d\ude00',
 ];
@@ -92,11 +98,18 @@ const ofBodies: readonly Asked[] = [
     body(`${count} arguments of 100`, { args: words(count, 100) }),
   ),
   body('a list of digests', { args: Array.from({ length: 200 }, () => hmac) }),
+  // bounds.recordBytes, bounds.recordUsersBytes
   body('users and arguments, both long', { args: words(200, 100), users: words(200, 40) }),
   ...[1, 2, 3].map((count) => body(`${count} long users`, { users: words(count, 5000) })),
   ...[49, 50, 51, 52].map((count) => body(`${count} users of 38`, { users: words(count, 38) })),
   body('a long argument', { args: ['--', long, 'end'] }),
   body('brief: short', { args: ['--', 'INBOX'], user: 'alice' }, true),
+  // bounds.refusedRecordBytes
+  body(
+    'brief: a question',
+    { args: ['-u', 'bob', '--', 'fetch', long], principal: 'bob@support', peer: { exe: long } },
+    true,
+  ),
   ...[700, 766, 767, 768, 1000, 3000].map((bytes) =>
     body(`brief: an argument of ${bytes}`, { args: ['--', 'z'.repeat(bytes)] }, true),
   ),
@@ -156,6 +169,7 @@ const ofBodies: readonly Asked[] = [
       unit: true,
     },
   }),
+  // bounds.recordPeerBytes
   ...[253, 254, 255, 256, 257].map((bytes) =>
     body(`a peer's path of ${bytes}`, { peer: { exe: 'p'.repeat(bytes) } }),
   ),
@@ -207,6 +221,8 @@ const group: readonly (readonly [string, Omit<AuditRecord, 'time' | 'event'>, Re
   ['a long word', { args: ['--', 'x'.repeat(15_000), 'end'] }],
   ['a read', { args: ['--', 'x'.repeat(15_000)], effect: 'read' }],
   ['a refusal', { args: ['--', 'x'.repeat(15_000)], decision: 'deny' }],
+  ['a read, whole', { args: ['--', 'x'.repeat(15_000)], effect: 'read' }, 'whole'],
+  ['a refusal, whole', { args: ['--', 'x'.repeat(15_000)], decision: 'deny' }, 'whole'],
   ['a brief one', { args: ['--', 'x'.repeat(15_000)] }, 'brief'],
   ['a long text that is no argument', { args: ['--'], reason: 'x'.repeat(15_000) }],
   ['many words', { args: words(130, 100) }],
@@ -332,6 +348,10 @@ const claims = [
   `${line.slice(0, -1)}]`,
   line.slice(0, 8) + line.slice(-149),
   line.slice(0, 7) + line.slice(-149),
+  '{}',
+  'x'.repeat(400),
+  `{"seq":x${' '.repeat(400)}`,
+  '\0'.repeat(500),
 ];
 
 /** With the names that the completion of a start has. */
@@ -501,6 +521,9 @@ const ofChain: readonly Asked[] = [
       parsePublicKey(signer.publicPem),
       parsePublicKey('AAAA') ?? 'none',
       parsePublicKey(`${signer.key}x`) ?? 'none',
+      parsePublicKey(secret),
+      parsePublicKey('') ?? 'none',
+      parsePublicKey('-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n') ?? 'none',
     ],
   ],
   ['no key', () => parseSignKey('-----BEGIN')],

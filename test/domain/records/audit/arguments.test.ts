@@ -3,12 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  encodeBody,
-  encodeRecord,
-  lineBytesMax,
-  recordedBytesMax,
-} from '../../../../src/domain/records/audit/encode.js';
+import { encodeRecord, lineBytesMax, recordedBytesMax } from '../../../../src/domain/records/audit/encode.js';
 import { sealLine } from '../../../../src/domain/records/audit/ledger.js';
 import type {
   AuditRecord,
@@ -38,24 +33,6 @@ function joinedOf(record: AuditRecord): Readonly<Record<string, unknown>> {
   assert.equal(first['argument_records'], rest.length);
   return joinArguments(first, rest) ?? {};
 }
-
-const padding = Array.from({ length: 60 }, (_, at) => `Invented-${at}-${'x'.repeat(110)}`);
-
-void test('what fits is one record, as before', () => {
-  const record = admission(['--', 'INBOX'], { users: ['alice@example.org'] });
-  assert.deepEqual(encodeRecord(record), [encodeBody(record)]);
-});
-
-void test('all of a long list is there, and the admission alone shows its first and last words', () => {
-  const args = ['--', ...padding, 'Payroll-2026'];
-  const users = Array.from({ length: 90 }, (_, at) => `user-number-${at}@example.org`);
-  const record = admission(args, { users });
-  const [first = {}] = recordsOf(bodiesOf(record));
-  assert.ok(Array.isArray(first['args']));
-  assert.deepEqual([first['args'][0], first['args'].at(-1)], ['--', 'Payroll-2026']);
-  const joined = joinedOf(record);
-  assert.deepEqual([joined['args'], joined['users']], [args, users]);
-});
 
 void test('a long set of messages is put together again, and so is any text', () => {
   const set = `${Array.from({ length: 9000 }, (_, at) => 900_001 + at).join(',')},1:*`;
@@ -93,23 +70,6 @@ void test('a long set of messages is put together again, and so is any text', ()
   );
 });
 
-void test('reads without content, refusals and questions are cut to their first and last words', () => {
-  const args = ['--', ...padding, 'Payroll-2026'];
-  for (const [record, room] of [
-    [admission(args, { effect: 'read' }), undefined],
-    [admission(args, { decision: 'deny' }), 'whole'],
-    [admission(args), 'brief'],
-  ] as const) {
-    const [first = {}, ...rest] = recordsOf(bodiesOf(record, room));
-    assert.equal(rest.length, 0);
-    assert.equal(first['argument_records'], undefined);
-    assert.equal(JSON.stringify(first['args']).includes('"Payroll-2026"'), true);
-    assert.match(JSON.stringify(first['args']), /"more":/);
-  }
-  const [first = {}, ...rest] = recordsOf(bodiesOf(admission(args, { effect: 'read' }), 'whole'));
-  assert.deepEqual(joinArguments(first, rest)?.['args'], args);
-});
-
 void test('a key of an HTTP listener is found before a value is split or cut, wherever that would be', () => {
   const secret = 'dvg_AbCdEfGh_0123456789abcdefghijklmnopqrstuv';
   for (let before = 0; before < 9000; before += 13) {
@@ -122,21 +82,6 @@ void test('a key of an HTTP listener is found before a value is split or cut, wh
   }
 });
 
-void test('a digest that comes again is said shortly', () => {
-  const digest = { hmac: 'ab'.repeat(32) };
-  const args = [
-    '--',
-    ...Array.from({ length: 4000 }, () => digest),
-    'end',
-    { hmac: 'cd'.repeat(32) },
-    digest,
-  ];
-  const bodies = bodiesOf(admission(args));
-  assert.ok(bodies.length < 14, String(bodies.length));
-  assert.deepEqual(joinedOf(admission(args))['args'], args);
-});
-
-// bounds.recordedEach, bounds.recordedBase
 void test('the records of every line within limits.line fit into half of the ring', () => {
   // Each is the worst of its kind: bytes of the line for bytes in the ring.
   const lineBytes = 64 * 1024;

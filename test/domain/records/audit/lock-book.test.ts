@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { bounds } from '../../../../src/bounds/bounds.js';
+import { lockTarget } from '../../../../src/domain/language/codes/lock-target.js';
 import { encodeBody, encodeRecord } from '../../../../src/domain/records/audit/encode.js';
 import {
   concernsLocks,
   isHold,
   LockBook,
-  lockTarget,
   whyTooLong,
 } from '../../../../src/domain/records/audit/lock-book.js';
 import { formatTime, type JournalRecord, parseLine } from '../../../../src/domain/records/audit/record.js';

@@ -118,7 +118,7 @@ void test('lines of checkpoints', () => {
   const head = { host: 'gate1', journal, from: 1, seq: 16, hash: 'ab'.repeat(32), storedMs: started };
   const strength = { stream: 'DOVEGATE_AUDIT', replicas: 3, maxAgeMs: 1000 };
   const first = signCheckpoint(
-    { cell: 'north', heads: [head], findings: { open: 2 }, streams: [strength] },
+    { heads: [head], findings: { open: 2 }, streams: [strength] },
     undefined,
     key.secretPem,
     started,
@@ -175,7 +175,6 @@ void test('lines of checkpoints', () => {
     { hosts: [host, 1] },
     { findings: 0 },
     { findings: { odd: 1 } },
-    { cell: 'two words' },
     { root: 5 },
     { root: 'x' },
     { key: 5 },

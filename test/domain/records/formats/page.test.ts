@@ -1,10 +1,11 @@
 // The examples of docs/siem.md are what the program makes.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { createEcs } from '../../../../src/domain/records/formats/ecs.js';
-import { createOcsf, ocsfVersion } from '../../../../src/domain/records/formats/ocsf.js';
+import { fileURLToPath } from 'node:url';
 import { formatOtlp, otlpFrame } from '../../../../src/domain/records/formats/otlp.js';
+import { formatJsonRow } from '../../../../src/domain/records/trail/export.js';
 import { createSearch } from '../../../../src/domain/records/trail/search.js';
 import { pageLines } from '../../../kit/record-kinds.js';
 
@@ -16,17 +17,35 @@ function example(name: string): unknown {
   return JSON.parse(text);
 }
 
-void test('docs/siem.md shows a record, OCSF, ECS and OTLP as they are made', () => {
+void test('docs/siem.md shows a record and OTLP as they are made', () => {
   const lines = pageLines();
   const [line = '', end = ''] = lines;
-  const [row] = createSearch({}).take(Buffer.from(lines.map((each) => `${each}\n`).join('')));
-  assert.ok(row !== undefined);
   assert.deepEqual(example('record'), JSON.parse(line));
-  assert.deepEqual(example('ocsf'), JSON.parse(createOcsf()(row)));
-  assert.deepEqual(example('ecs'), JSON.parse(createEcs()(row)));
   const [open, close] = otlpFrame('gate1', '0.1.0');
   const request = `${open}${formatOtlp(Buffer.from(end))}${close}`;
   const shown = JSON.stringify(example('otlp')).replace('"{\\"seq\\":2, ... }"', () => JSON.stringify(end));
   assert.deepEqual(JSON.parse(shown), JSON.parse(request));
-  assert.ok(page.includes(`Version ${ocsfVersion}, `));
+});
+
+void test('examples/ecs.mjs makes events of ECS of the lines of an export', () => {
+  const file = fileURLToPath(new URL('../../../../../examples/ecs.mjs', import.meta.url));
+  const [row] = createSearch({}).take(
+    Buffer.from(
+      pageLines()
+        .map((each) => `${each}\n`)
+        .join(''),
+    ),
+  );
+  assert.ok(row !== undefined);
+  const made = spawnSync(process.execPath, [file], { input: `${formatJsonRow(row)}\n`, encoding: 'utf8' });
+  assert.equal(made.status, 0, made.stderr);
+  const { event, user, rule, dovegate, ...top } = JSON.parse(made.stdout);
+  assert.deepEqual(top, { '@timestamp': '2026-11-20T08:22:34.123Z', ecs: { version: '9.4.0' } });
+  assert.deepEqual(
+    [event.type, event.action, event.outcome, event.duration],
+    [['deletion', 'allowed'], 'mailbox delete', 'success', 2_250_000],
+  );
+  assert.deepEqual(user, { name: 'bob', target: { name: 'anna@example.org' } });
+  assert.deepEqual(rule, { name: 'policy.yaml:8', ruleset: 'support' });
+  assert.deepEqual([dovegate.reason, dovegate.backend], ['ticket 4711', 'mail1']);
 });

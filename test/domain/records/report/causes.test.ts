@@ -52,11 +52,11 @@ void test('72 equal denials are one row', () => {
 });
 
 void test('a journal with ever new causes does not fill the memory', () => {
-  const rows = Array.from({ length: bounds.causesShown + 5 }, (_, at) =>
+  const rows = Array.from({ length: 200 + 5 }, (_, at) =>
     row(0, { ...denied, command: `x${at}`, principal: `p${at}` }),
   );
   const found = causes(...rows);
-  assert.deepEqual([found.causes.length, found.further], [bounds.causesShown, 5]);
+  assert.deepEqual([found.causes.length, found.further], [200, 5]);
   const many = causes(
     ...Array.from({ length: bounds.ownerRequesters + 1 }, (_, at) =>
       row(at, { ...denied, principal: `p${at}` }),

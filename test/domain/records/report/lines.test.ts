@@ -54,6 +54,10 @@ const notes: readonly [Partial<TouchGroup>, string][] = [
   [{ class: 'deleted', kind: 'destroyed', matches: undefined }, ''],
   [{ by: 'all' }, 'may have touched it: all users, or nobody can tell whose'],
   [{ by: 'mask' }, 'may have touched it: by a mask, or a list that was cut'],
+  [
+    { by: 'mask', class: 'denied', reached: 'no', outcome: 'denied' },
+    'may be about it: by a mask, or a list that was cut',
+  ],
   [{ countFor: 'command' }, 'a count that dovegate made for a command'],
   [{ countFor: 'request' }, 'a count that dovegate made for a request for access'],
 ];

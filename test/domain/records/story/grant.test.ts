@@ -185,7 +185,6 @@ void test('names of commands beyond the fiftieth are counted together', () => {
   assert.equal(story.commands.get('(others)'), 1);
 });
 
-// bounds.accessReported
 void test('of a step nothing is kept but who did it, and when: a forged journal has thousands with long texts', () => {
   const long = 'x'.repeat(5_000);
   const step = { command: long, reason: long, text: long, users: [long], identities: [long] };

@@ -34,6 +34,18 @@ void test('runs one after the other, with what a start writes first', () => {
   );
 });
 
+void test('the last checkpoint may begin a segment, and then has what that one carries behind it', () => {
+  const last = { event: 'checkpoint', carries: 2 };
+  const carried = [{ event: 'lock' }, { event: 'journal' }];
+  assert.deepEqual(told([...run, { event: 'stop' }, last, ...carried]), []);
+  assert.deepEqual(told([...run, { event: 'stop' }, last, ...carried, ...run]), []);
+  assert.deepEqual(
+    told([...run, { event: 'stop' }, last, ...carried, { event: 'lock' }]),
+    [9],
+    'one too many',
+  );
+});
+
 void test('each record that no start writes is told, once for all after it', () => {
   for (const event of ['admission', 'completion', 'retire', 'reload', 'operator', 'limit', 'log'])
     assert.deepEqual(told([...run, ...end, { event }, { event }]), [7], event);
@@ -63,7 +75,6 @@ void test('a start names the last record before it', () => {
   );
 });
 
-// bounds.runEndHashes
 void test('a start is compared with the last 512 records, and with no older ones', () => {
   const before = [start, checkpoint, ...Array.from({ length: 700 }, () => ({ event: 'log' }))];
   const last = before.length;

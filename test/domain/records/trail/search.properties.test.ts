@@ -7,7 +7,8 @@ import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../../../src/domain/records/audit/ledger.js';
 import type { AuditRecord } from '../../../../src/domain/records/audit/record.js';
 import { createSearch, createSurvey, type TrailFilter } from '../../../../src/domain/records/trail/search.js';
-import { createSketchTest, makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
+import { makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
+import { createSketchTest } from '../../../../src/domain/records/trail/sketch-test.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const startMs = Date.UTC(2026, 10, 20);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../../../src/domain/records/audit/ledger.js';
-import { createSketchTest, makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
+import { makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
+import { createSketchTest } from '../../../../src/domain/records/trail/sketch-test.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
 

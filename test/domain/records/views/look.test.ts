@@ -53,7 +53,6 @@ void test('filters and cursors', () => {
   ]);
 });
 
-// bounds.lookOpen, bounds.lookTextChars
 void test('hostile bodies are refused with a sentence', () => {
   const bodies = [
     '',
@@ -77,7 +76,6 @@ void test('hostile bodies are refused with a sentence', () => {
     assert.equal(typeof parseAsked('show', body), 'string', body);
 });
 
-// bounds.lookExclusions
 void test('what a histogram leaves out', () => {
   const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));
   const not = [{ key: 'command', value: 'quota get' }];
@@ -96,7 +94,6 @@ void test('what a histogram leaves out', () => {
     assert.match(String(asked('histogram', { not: wrong })), /^not/);
 });
 
-// bounds.newestRows
 void test('a page of the newest, and rows as lines of a file', () => {
   const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));
   const newest = { before: 9, rows: 50 };

@@ -7,7 +7,8 @@ import { encodeBody } from '../../../../src/domain/records/audit/encode.js';
 import { Ledger } from '../../../../src/domain/records/audit/ledger.js';
 import type { JournalRecord } from '../../../../src/domain/records/audit/record.js';
 import type { TrailFilter } from '../../../../src/domain/records/trail/search.js';
-import { createSketchTest, makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
+import { makeSketch, readSketch } from '../../../../src/domain/records/trail/sketch.js';
+import { createSketchTest } from '../../../../src/domain/records/trail/sketch-test.js';
 import { createOnlyCounted, onlyCountedText } from '../../../../src/domain/records/views/only-counted.js';
 import { createView } from '../../../../src/domain/records/views/view.js';
 
@@ -79,6 +80,24 @@ for (const [filter, expected] of cases)
   void test(`counts for ${JSON.stringify(filter)}`, () => {
     assert.equal(told(filter), expected);
   });
+
+void test('a count that names its commands and users may match only a search that fits one of them', () => {
+  const of = (commands: readonly string[], users: readonly string[] = []): Buffer =>
+    linesOf([limit('refused', 15, { args: commands.map((name) => `command=${name}`), users })]);
+  const one = of(['quota get'], ['alice@example.org']);
+  const several = of(['quota get', 'fetch'], ['alice@example.org', '*@example.net']);
+  for (const [filter, ...expected] of [
+    [{ command: 'quota get' }, '15 0 0', '0 0 15'],
+    [{ command: 'quota' }, '15 0 0', '0 0 15'],
+    [{ command: 'expunge' }, '0 0 0', '0 0 0'],
+    [{ user: 'alice@example.org' }, '0 0 15', '0 0 15'],
+    [{ user: 'bob@example.net' }, '0 0 0', '0 0 15'],
+    [{ user: 'bob@example.org' }, '0 0 0', '0 0 0'],
+    [{ text: 'x' }, '0 0 15', '0 0 15'],
+  ] as const)
+    assert.deepEqual([told(filter, one), told(filter, several)], expected, JSON.stringify(filter));
+  assert.equal(told({ user: 'alice@example.org' }, of(['who'])), '0 0 0');
+});
 
 void test('what is left out of the rows is left out of the counts, or nobody can say', () => {
   const without = (key: Exclusion['key'], value: string): string => told({}, flood, [{ key, value }]);

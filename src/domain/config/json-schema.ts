@@ -1,0 +1,24 @@
+// The JSON Schema of the configuration, for editors and for the page of all settings.
+
+import * as z from 'zod';
+import { configurationSchema } from './schema.js';
+
+/** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */
+export function describedSchema() {
+  return z.toJSONSchema(configurationSchema, { io: 'input', target: 'draft-7', reused: 'inline' });
+}
+
+/** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
+export function formatJsonSchema(): string {
+  const schema: object = JSON.parse(JSON.stringify(describedSchema()), forEditors);
+  return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
+}
+
+/** A default in the file of an editor would be written into configurations, and stay there when it changes. */
+function forEditors(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const written: { default?: unknown; description?: string; form?: string } = { ...value };
+  const { default: _, description, form, ...rest } = written;
+  const lines = [description, form].filter((each) => each !== undefined);
+  return lines.length === 0 ? rest : { ...rest, description: lines.join('; ') };
+}

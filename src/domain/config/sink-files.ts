@@ -1,0 +1,52 @@
+// The files and libraries that a receiver of records needs, for what checks them and for `dovegate ship`.
+
+import { publicKeyText } from './schema-parts.js';
+import type { SinkSettings } from './sinks.js';
+
+type SinkKind = SinkSettings['kind'];
+
+/** The optional package that a kind needs, and its name for people. */
+const libraries: Readonly<
+  Record<SinkKind, { readonly name: string; readonly package: '@nats-io/transport-node' } | undefined>
+> = {
+  syslog: undefined,
+  nats: { name: 'NATS', package: '@nats-io/transport-node' },
+  otlp: undefined,
+  file: undefined,
+};
+
+export function sinkLibraryOf({ kind }: SinkSettings) {
+  return libraries[kind];
+}
+
+/** Its files, by the key that names each. */
+export function sinkFilesOf(
+  sink: SinkSettings,
+): readonly (readonly [key: string, file: string | undefined])[] {
+  return [
+    ['ca', sink.caFile],
+    ['certificate', sink.client?.certificateFile],
+    ['key', sink.client?.keyFile],
+    ...ownFilesOf(sink),
+  ];
+}
+
+function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
+  switch (sink.kind) {
+    case 'syslog':
+    // The file of a receiver is written, not read.
+    case 'file':
+      return [];
+    case 'otlp':
+      return [['headers_file', sink.headersFile]];
+    case 'nats':
+      return [
+        ['credentials', sink.credentialsFile],
+        ...sink.verifiers
+          .filter((verifier) => !publicKeyText.test(verifier))
+          .map((path) => ['verifiers', path] as const),
+      ];
+    default:
+      return sink satisfies never;
+  }
+}

@@ -1,0 +1,14 @@
+// What a lock stops, in one word. Apart from its sentence, since the first screen of the browser has rows and no codes.
+
+/** What a lock stops, as `dovegate lock` takes it: `carol`, `key:panel`, `backend:mail1`. */
+export function lockTarget(of: {
+  readonly user?: string | undefined;
+  readonly backend?: string | undefined;
+  readonly listener?: string | undefined;
+  readonly to?: string | undefined;
+}): string {
+  const { user, backend, listener, to = '' } = of;
+  if (user) return `user:${user}`;
+  if (backend) return `backend:${backend}`;
+  return listener ? `listener:${listener}` : to;
+}

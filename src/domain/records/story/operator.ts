@@ -1,0 +1,43 @@
+// What operators did to the gate, in words: drains and reloads. Also for the browser.
+
+/** Who took a backend out of service. Without `by`: the configuration. */
+export interface Drain {
+  readonly by?: string | undefined;
+  /** RFC 3339. */
+  readonly since?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** Of a reload that was refused; the first problem follows. */
+export const notReplaced = 'the configuration is not replaced';
+
+/** How the configuration that is served came to be: by the start, or by whose reload. */
+export interface Loaded {
+  /** RFC 3339. */
+  readonly since: string;
+  readonly by?: string | undefined;
+  /** Those that had changed, with their owners and times; absent: they are not told. */
+  readonly files?: readonly string[] | undefined;
+  /** The last change before it: of a start, and of a reload for which no file had changed. */
+  readonly before?: Omit<Loaded, 'before'> | undefined;
+}
+
+/**
+ * `loaded {TIME} by a reload by anna; changed: dovegate.yaml: of uid 0, changed TIME`; a start is not who changed it, so the last change
+ * before it follows: `loaded {TIME} by the start; no file had changed; the change before: loaded {TIME} by a reload by anna; ...`
+ */
+export function loadedWords({ since, by, files, before }: Loaded): string {
+  const who = by === undefined ? 'the start' : `a reload ${drainWords({ by })}`;
+  const own = `loaded {${since}} by ${who}${files === undefined ? '' : `; ${filesWords(files)}`}`;
+  return before === undefined ? own : `${own}; the change before: ${loadedWords(before)}`;
+}
+
+export function filesWords(files: readonly string[]): string {
+  return files.length === 0 ? 'no file had changed' : `changed: ${files.join('; ')}`;
+}
+
+/** `by anna since {TIME} (kernel update)` */
+export function drainWords({ by, since, reason = '' }: Drain): string {
+  const from = since === undefined ? '' : ` since {${since}}`;
+  return `by ${by ?? 'the configuration'}${from}${reason === '' ? '' : ` (${reason})`}`;
+}
