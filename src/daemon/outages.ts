@@ -16,8 +16,8 @@ import { journalCodes } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 
 export interface Outages {
-  /** Nothing is recorded before. */
-  recordIn(opened: Pick<OpenJournal, 'append' | 'space'>): void;
+  /** Nothing is recorded before, and no event of a backend comes before. */
+  recordIn(opened: Pick<OpenJournal, 'append' | 'space'>, seen: SeenNow): void;
   observe(event: EngineEvent): void;
   /** Of the journal itself. Its records wait in memory until the disk takes them. */
   observeJournal(event: JournalEvent): void;
@@ -36,13 +36,16 @@ export interface Outages {
 /** Commands, and requesters up to `bounds.outageRequesters`; `args`: those with the most, as `requesterWords` says. */
 type Cost = Readonly<Record<'count' | 'requesters', number>> & { readonly args?: readonly string[] };
 
-/** `whyDown`: what Now says of a backend that is down, so that its record says the same; `running`: the commands that run. */
-export function createOutages(
-  clock: Pick<Clock, 'now' | 'wallMs'>,
-  whyDown: (backend: string) => string | undefined,
-  running: () => Running['exchanges'],
-): Outages {
+export interface SeenNow {
+  /** What Now says of a backend that is down: its record says the same. */
+  readonly whyDown: (backend: string) => string | undefined;
+  /** The commands that run. */
+  readonly running: () => Running['exchanges'];
+}
+
+export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
   let journal: Pick<OpenJournal, 'append'> | undefined;
+  let sight: SeenNow = { whyDown: () => undefined, running: () => [] };
   const failed = new Map<string, Outage>();
   const refused = new Map<string, Refused>();
   const blind = new Map<string, Blind>();
@@ -55,8 +58,9 @@ export function createOutages(
   };
 
   return {
-    recordIn(open) {
+    recordIn(open, seen) {
       journal = open;
+      sight = seen;
       if (open.space === 'reserve') goBlind('audit-reserve', noSpaceCodes.full);
     },
     observeJournal(event) {
@@ -80,11 +84,14 @@ export function createOutages(
           add(before, principal, { backend, error });
           refused.set(backend, { ...before, here: before.here + 1 });
         } else if (isFailed && outage !== undefined) add(outage, principal, { backend, error: outage.error });
-        if (outage?.stuckMs !== undefined && hangingAt(backend, running()).every((each) => each.id === id))
+        if (
+          outage?.stuckMs !== undefined &&
+          hangingAt(backend, sight.running()).every((each) => each.id === id)
+        )
           up(backend, Math.round(clock.now() - outage.stuckMs));
       } else if (isEngineEvent(event, 'dial-failed')) {
         const { backend, type: error } = event;
-        const hanging = failed.has(backend) ? [] : hangingAt(backend, running());
+        const hanging = failed.has(backend) ? [] : hangingAt(backend, sight.running());
         if (hanging.length === 0) return;
         const duration_ms = Math.round(Math.max(...hanging.map(({ durationMs }) => durationMs)));
         failed.set(backend, { count: 0, by: new Map(), error, stuckMs: clock.now() - duration_ms });
@@ -93,7 +100,7 @@ export function createOutages(
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
         failed.set(backend, { count: 0, by: new Map(), ...failed.get(backend), error, stuckMs: undefined });
-        append({ action: 'down', backend, error, text: whyDown(backend), ...sinceStart(backend) });
+        append({ action: 'down', backend, error, text: sight.whyDown(backend), ...sinceStart(backend) });
       } else if (isEngineEvent(event, 'upstream-opened')) opened.add(event.backend);
       else if (isEngineEvent(event, 'backend-up')) up(event.backend, event.duration_ms);
       else if (isEngineEvent(event, 'backend-removed')) {

@@ -67,10 +67,15 @@ export interface ReloadParts {
   readonly whyNobodyOperates: (settings: Settings) => string | undefined;
   readonly users: Pick<KnownUsers, 'prepare'>;
   readonly names: Pick<NameService, 'numbersOf' | 'loginOf' | 'hasUser' | 'hasDirectory'>;
-  readonly onReloading: () => void;
-  readonly onReloaded: (reloaded: Reloaded) => void;
   readonly contextOf: (settings: Settings, pools: Pools['byName']) => ConfiguredContext;
   readonly doorsOf: (settings: Settings) => Served['doors'];
+}
+
+/** Told of each reload, in the order in which they began to follow. */
+export interface ReloadFollower {
+  readonly begun?: () => void;
+  /** Not told while the daemon drains. */
+  readonly done: (reloaded: Reloaded) => void;
 }
 
 /** Who asked for a reload. The record of the reload has these keys of the operator's record. */
@@ -91,6 +96,7 @@ const onlyAtStart = ['audit', 'admin', 'state'] as const;
 /** At most one reload runs, and at most one waits: all requests during a run share the next one, which reads the files after them. */
 export class Reloader {
   readonly #parts: ReloadParts;
+  readonly #followers: ReloadFollower[] = [];
   #running: Promise<Reloaded> | undefined;
   #next: Promise<Reloaded> | undefined;
   /** The first request for the reload that begins next, and how many there are. */
@@ -106,6 +112,10 @@ export class Reloader {
 
   get begun(): number {
     return this.#begun;
+  }
+
+  follow(follower: ReloadFollower): void {
+    this.#followers.push(follower);
   }
 
   /** Resolves to the result of the first reload that begins after the call. Rejects only because of a bug, which ends no later reload. */
@@ -130,7 +140,11 @@ export class Reloader {
   }
 
   async #run(asked: Asked | undefined): Promise<Reloaded> {
-    this.last = reportResult(this.#parts, await reloadOnce(this.#parts, asked, this.last?.lastMs));
+    const begin = (): void => {
+      for (const { begun } of this.#followers) begun?.();
+    };
+    const reloaded = await reloadOnce(this.#parts, asked, this.last?.lastMs, begin);
+    this.last = reportResult(this.#parts, reloaded, this.#followers);
     const { isSuccess, atMs, files, lastChange } = this.last;
     if (isSuccess) this.loaded = { since: formatTime(atMs), by: byOf(asked), files, before: lastChange };
     return this.last;
@@ -150,6 +164,7 @@ async function reloadOnce(
   parts: ReloadParts,
   asked: Asked | undefined,
   lastMs: number | undefined,
+  begin: () => void,
 ): Promise<Reloaded> {
   const { lifecycle, clock, served } = parts;
   const kept = (problems: readonly string[]): Reloaded => {
@@ -162,7 +177,7 @@ async function reloadOnce(
   if (!lifecycle.may('reloading')) return kept([`dovegate is ${lifecycle.at}`]);
   lifecycle.become('reloading');
   try {
-    parts.onReloading();
+    begin();
     return await replaceAll(parts, asked, kept);
   } catch (fault) {
     return kept([messageOf(fault)]);
@@ -364,7 +379,11 @@ function meaningOf(value: unknown): string | undefined {
 }
 
 /** Never throws: callers get the result, and the next reload runs, even if the log or the service manager fails. */
-function reportResult(parts: ReloadParts, reloaded: Reloaded): Reloaded {
+function reportResult(
+  parts: ReloadParts,
+  reloaded: Reloaded,
+  followers: readonly ReloadFollower[],
+): Reloaded {
   const { log, lifecycle } = parts;
   const failed: string[] = [];
   const attempt = (what: string, run: () => void): void => {
@@ -375,7 +394,8 @@ function reportResult(parts: ReloadParts, reloaded: Reloaded): Reloaded {
     }
   };
   attempt('the log', () => logResult(log, reloaded));
-  if (lifecycle.at === 'serving') attempt('the service manager', () => parts.onReloaded(reloaded));
+  if (lifecycle.at === 'serving')
+    for (const { done } of followers) attempt('after the reload', () => done(reloaded));
   for (const text of failed.slice())
     attempt('the log', () => log.report({ event: 'reload-unfinished', level: 'warn', text }));
   if (failed.length === 0) return reloaded;

@@ -4,38 +4,17 @@
 import { ourselves } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
-import { packaged } from '../adapters/host/packaged.js';
-import {
-  nameProcess,
-  onSignal,
-  programVersion,
-  standardShipDoor,
-  watchOrphans,
-} from '../adapters/host/process.js';
-import { readRegularFile, replaceFile } from '../adapters/host/regular-file.js';
-import { isJournalEvent } from '../adapters/journal/journal.js';
-import { createConnect } from '../adapters/net/dial.js';
+import { nameProcess, onSignal } from '../adapters/host/process.js';
 import { ListenFault } from '../adapters/net/listen.js';
-import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
-import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
-import { bounds } from '../bounds/bounds.js';
 import { pause } from '../concurrency/waiting.js';
-import { whyDown } from '../domain/admin/now/problems.js';
 import { whyNotReady } from '../domain/admin/now/running.js';
-import { keptName, type LastChange, lastChangeIn, withChange } from '../domain/config/kept-files.js';
-import { policyListOf } from '../domain/config/policy-list.js';
 import type { Settings } from '../domain/config/settings.js';
 import { noHuman } from '../domain/people/identity/human.js';
-import { formatTime, type LockRecord } from '../domain/records/audit/record.js';
-import { createLoginGuard } from '../gateway/login/logins.js';
-import { isEngineEvent, type Observe } from '../gateway/outcome/events.js';
-import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
-import { adminName, createCertificates, tlsFilesOf } from '../setup/certificates.js';
 import { loadConfiguration } from '../setup/configuration.js';
-import { isReading, loadBeside, readingEnded } from '../setup/configuration-beside.js';
+import { isReading, readingEnded } from '../setup/configuration-beside.js';
 import { type LoadedConfiguration, summarise } from '../setup/inspect.js';
 import {
   type FatalErrors,
@@ -45,27 +24,10 @@ import {
   UncaughtError,
   watchFatalErrors,
 } from '../setup/life.js';
-import { namesIn } from '../setup/peers.js';
-import { PassedSockets } from '../setup/sockets.js';
 import type { Refusal } from './closed.js';
-import type { OpenDoor } from './door.js';
-import { doorPlace } from './door-server.js';
-import { accessRightsOf, createExchangeContext, createLastingParts } from './engine-parts.js';
-import { keepLocks } from './kept-locks.js';
-import { watchKeys } from './keys.js';
-import { KnownUsers } from './known-users.js';
 import { drain, Lifecycle } from './lifecycle.js';
-import { createListeners } from './listeners.js';
-import { followNames, whyNobodyOperates, whyNotShown, withLocks, wordsOfTarget } from './lock-actions.js';
-import { createLossLog, openAudit, openRedactor, openSignKey, rebuildLimits } from './open-audit.js';
-import { Acknowledged, createAct, DrainedBackends } from './operator.js';
-import { createOutages } from './outages.js';
-import { Pools } from './pools.js';
-import { filesChanged, keepPolicies, Reloader } from './reload.js';
-import { faultNow, type Gate, type GateStart, lookAt } from './running.js';
-import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
-import { type OpenShipDoor, openShipDoor } from './ship-door.js';
-import { Shipped } from './shipped.js';
+import { hangs, type JournalEnd, type OpenGate, openGate } from './open-gate.js';
+import { lookAt } from './running.js';
 
 /** Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk. */
 const endMs = 15_000;
@@ -73,10 +35,7 @@ const endMs = 15_000;
 const flushMsMax = 1_000;
 const threadMsMax = 1_000;
 
-interface End {
-  code: number;
-  /** A thread hangs on a disk that does not answer; an orderly exit of the process would wait for it. */
-  isHanging: boolean;
+interface End extends JournalEnd {
   failedStart?: string;
 }
 
@@ -177,7 +136,8 @@ async function liveWith(
   let isDrained = false;
   const end: End = { code: exitCodes.ok, isHanging: false };
   try {
-    const daemon = await fatal.race(open(settings, loaded, config, own, lifecycle, opened, end));
+    const configuration = { settings, kept: loaded.kept, last: loaded.last, file: config };
+    const daemon = await fatal.race(openGate(configuration, own, lifecycle, opened, end));
     await fatal.race(serveUntilStopped(daemon, own));
     await fatal.race(drainSessions(daemon, own));
     isDrained = true;
@@ -219,342 +179,14 @@ function endOf(fault: unknown, log: Log, hasStarted = false, denied = ''): End {
   return { code: exitCodes.configuration, isHanging: hangs(fault) };
 }
 
-function hangs(fault: unknown): boolean {
-  return fault instanceof JournalFault && fault.code === 'deadline';
-}
-
-type Daemon = Awaited<ReturnType<typeof open>>;
-
-/** Opens everything; rejects with the first failure. `end` is called when the journal has closed. */
-async function open(
-  settings: Settings,
-  { kept, last }: LoadedConfiguration,
-  config: string,
-  own: Own,
-  lifecycle: Lifecycle,
-  opened: Opened,
-  end: End,
-) {
-  const { clock, native, manager, names, findPeer, log } = own;
-  // Without these settings, nothing is counted and nothing listens; and what counts is not loaded, as the door below.
-  const admin = settings.admin && (await import('./endpoints.js'));
-  const endpoints = admin?.createEndpoints(
-    clock,
-    log,
-    findPeer,
-    names.hasDirectory,
-    (name) => served.now.settings.catalog?.added.has(name) === true,
-  );
-  opened.add('the admin endpoints', () => endpoints?.close());
-  /** Undefined also if it cannot be read: then all files count as changed. */
-  const copyBefore = (): Promise<string | undefined> =>
-    readRegularFile(`${settings.state}/${keptName}`, bounds.configurationFileBytes).then(
-      String,
-      () => undefined,
-    );
-  const before = await copyBefore();
-  const files = kept === undefined ? undefined : filesChanged(before, kept);
-  const started = { started: formatTime(clock.wallMs()), startedMs: clock.now() };
-  const changed = before === undefined ? undefined : files?.changed;
-  const start: GateStart = { ...started, files: changed, before: lastChangeIn(before) };
-  const losses = createLossLog(log, clock);
-  const loop = watchLoopLag(clock, (lagMs) => {
-    if (lagMs < stallMs) return;
-    reportStall(log, lagMs);
-    endpoints?.watch.stalled(lagMs);
-  });
-  opened.add('the watch of the event loop', () => loop.end());
-  const outages = createOutages(
-    clock,
-    (name) => {
-      // Commands come, and a backend may be found down, before the start is through.
-      const fault = faultNow((pools.byName.get(name) ?? first.byName.get(name))?.snapshot().fault);
-      return fault && whyDown(fault);
-    },
-    () => service.running(),
-  );
-  const guard = createLoginGuard(clock);
-  const observe: Observe = (event) => {
-    loop.noted();
-    if (isEngineEvent(event, 'audit-failed')) losses.failed(event.text);
-    else log.observe(event);
-    endpoints?.metrics.observe(event);
-    endpoints?.watch.observe(event);
-    outages.observe(event);
-    if (isEngineEvent(event, 'exchange-ended')) guard.keyUses.ran(event.exchange.principal, clock.wallMs());
-  };
-  const orphans = watchOrphans(native, clock);
-  opened.add('the watch of orphans', () => orphans.end());
-  const sockets = new PassedSockets(own.passed, native);
-  const connect = createConnect(clock);
-  const shipping = new Shipped({ clock, log, stateDirectory: settings.state });
-  shipping.replace(settings);
-  await shipping.open(settings.audit.directory);
-  let shipDoor: OpenShipDoor | undefined;
-  let shipDoors: Promise<void> = Promise.resolve();
-  opened.add('what was shipped', () => shipping.close());
-  // After the journal: its stop record is told like any other.
-  opened.add('the door of dovegate ship', () => shipDoor?.close());
-  let freeBytes: number | undefined;
-  const signKey = openSignKey(settings);
-  const journal = await openAudit(
-    settings,
-    files,
-    last?.problems[0]?.split('\n', 1).join(''),
-    signKey,
-    native,
-    clock,
-    log,
-    losses,
-    () => shipping.shippedSeq,
-    (event) => {
-      if (isJournalEvent(event, 'synced')) endpoints?.metrics.recordsSynced(event.records, event.durationMs);
-      else if (isJournalEvent(event, 'tended')) ({ freeBytes } = event.tended);
-      outages.observeJournal(event);
-      shipDoor?.nudge();
-    },
-  );
-  outages.recordIn(journal);
-  opened.add('the journal', async () => {
-    try {
-      end.isHanging = false;
-      await journal.close();
-    } catch (fault) {
-      const text = `the journal has no stop record: ${messageOf(fault)}`;
-      log.report({ event: 'audit-failed', level: 'error', text });
-      end.code ||= exitCodes.failed;
-      end.isHanging = hangs(fault);
-    }
-    losses.flush();
-  });
-  opened.add('what outages have cost', () => outages.end());
-  const { directory } = settings.audit;
-  shipping.start({ id: journal.found.journal, directory, seq: () => journal.seq });
-  await keepPolicies(settings, journal);
-  const list = policyListOf(settings);
-  await journal.keepPolicy(list.hash, list.text).catch((fault: unknown) => {
-    const text = `the list of policies is not kept, so audit policies has no words for this change: ${messageOf(fault)}`;
-    log.report({ event: 'configuration-warning', level: 'warn', text });
-  });
-  const adapters = {
-    clock,
-    connect,
-    journal,
-    observe,
-    redactor: openRedactor(settings.audit, settings.state),
-    access: journal.found.access.records,
-  };
-  const drained = new DrainedBackends(settings.state);
-  const lasting = createLastingParts(settings, adapters);
-  opened.add('counts of floods', () => lasting.floods.tell());
-  const service = createService({
-    sessionsMax: sessionsWithin(settings, log),
-    clock,
-    overdue: lasting.overdue,
-  });
-  opened.add('sessions', async () => {
-    service.abort();
-    // Aborted exchanges append their completions before the journal closes.
-    await clock.nextTurn();
-    service.cut();
-  });
-  const certificates = createCertificates({
-    clock,
-    prepareOffer,
-    report: (event) => log.report({ ...event }),
-    // The authorities of clients may differ. This can happen during the start, so the service exists already.
-    onReplaced: () => service.reviewRights(),
-  });
-  opened.add('certificates', () => certificates.close());
-  certificates.prepare(tlsFilesOf(settings), []).commit();
-  const pools = new Pools(
-    adapters,
-    (name) => drained.find(name) !== undefined,
-    (backend, validTo) => certificates.saw(backend, validTo),
-  );
-  opened.add('backends', () => {
-    for (const pool of pools.byName.values()) pool.drain();
-  });
-  const first = pools.prepare(settings);
-  const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
-  const users = new KnownUsers({
-    clock,
-    log,
-    stateDirectory: settings.state,
-    uidOf: names.uidOf,
-  });
-  opened.add('users of persons', () => users.close());
-  const known = await users.prepare(settings);
-  known.commit();
-  const { damage, isGap, journal: id } = journal.found;
-  const { damaged, unproven } = journal.found.access;
-  const lacking = damaged.flatMap((each) => (each.isDropped ? [each.id] : []));
-  const lost = {
-    journal: id,
-    lacking,
-    unproven,
-    isMissing: journal.missing !== undefined || isGap || damage !== undefined,
-  };
-  const { locks } = lasting.access;
-  const ofNow = { served: { now: { settings, persons: known.persons, exchanges } }, names };
-  const ofTarget = (locked: LockRecord) => wordsOfTarget(ofNow, locked);
-  const keptLocks = await keepLocks({
-    stateDirectory: settings.state,
-    log,
-    locks,
-    ...lost,
-    wordsOfTarget: ofTarget,
-  });
-  opened.add('locks beside the journal', () => keptLocks.saved());
-  const rights = accessRightsOf(settings, known.persons, names.hasUser, names.hasDirectory);
-  const stay = lasting.access.turnTo(rights);
-  for (const text of [...stay, whyNobodyOperates(settings, locks) ?? []].flat())
-    log.report({ event: 'configuration-warning', level: 'warn', text });
-  opened.add('access on request', () => lasting.access.close());
-  await rebuildLimits(settings, journal, lasting.limiter, clock, log);
-  const doorsOf = (now: Settings) =>
-    createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
-  const numbers = await names.numbersOf(namesIn(settings));
-  const served = new Switch(createServed(settings, exchanges, numbers, doorsOf(settings), known.persons));
-  const keys = watchKeys({
-    clock,
-    report: (event) => log.report(event),
-    listeners: () => served.now.settings.listeners,
-    uses: guard.keyUses,
-  });
-  opened.add('the watch of keys', () => keys.end());
-  const listeners = createListeners(
-    clock,
-    native,
-    sockets,
-    (name, transport, descriptor, address) => {
-      const listener = served.listener(name);
-      if (listener === undefined) return transport.close('draining');
-      const { peer, describe } = findPeer(name, descriptor, address);
-      service.serve(listener, transport, peer, describe);
-    },
-    (name, address) => {
-      const listener = served.listener(name);
-      return listener && service.turnOf(listener, address);
-    },
-    (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),
-  );
-  opened.add('listeners', () => listeners.close());
-  const parts = {
-    lifecycle,
-    clock,
-    log,
-    journal,
-    service,
-    pools,
-    served,
-    shipping,
-    certificates,
-    keys,
-    names,
-  };
-  let door: OpenDoor | undefined;
-  const keep = (text: string): Promise<void> => replaceFile(`${settings.state}/${keptName}`, text);
-  const reloader = new Reloader({
-    ...parts,
-    load: () => loadBeside(config, clock, { asksForAccounts: false }),
-    keep,
-    copyBefore,
-    listeners,
-    onReloading: () => manager.reloading(),
-    onReloaded: (reloaded) => {
-      door?.review();
-      void openShip();
-      manager.ready(statusLine(gate, reloaded));
-    },
-    doorsOf,
-    contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
-    access: lasting.access,
-    whyNobodyOperates: (next) => whyNobodyOperates(next, locks),
-    users,
-  });
-  const { memoryFile } = settings.audit;
-  const { watch } = endpoints ?? {};
-  const gate: Gate = {
-    acknowledged: new Acknowledged(),
-    outages,
-    ...parts,
-    start,
-    drained,
-    users,
-    access: lasting.access,
-    reloader,
-    freeBytes: () => freeBytes,
-    memoryFile,
-    watch,
-    page: () => door?.told(),
-  };
-  const act = withLocks(createAct(gate), gate);
-  opened.add('the names of who is locked', followNames(gate, clock));
-  if (last !== undefined) reloader.keepLast(last);
-  await (await listeners.prepare(settings.listeners, numbers)).commit();
-  if (settings.admin !== undefined && admin !== undefined && endpoints !== undefined) {
-    const offer = () => certificates.offerOf(adminName);
-    await endpoints.open(settings.admin, () => lookAt(gate), act, offer, journal, whyNotShown(gate));
-    const { page, door: path } = settings.admin;
-    if (page !== undefined) {
-      const { openDoor } = await import('./door.js');
-      const { watch: watched, metrics } = endpoints;
-      const { floods } = lasting;
-      const signing = { ownKey: signKey.key, sign: signKey.sign };
-      const place = await doorPlace({ setting: 'admin.door', path, user: packaged.pageUser }, names);
-      const about = { gate, watch: watched, floods, findPeer, act, directory };
-      const counted = { exchanges: metrics.exchanges, access: lasting.access };
-      door = await openDoor({ clock, log, journal, place, ...counted, ...about, ...signing });
-      opened.add('the door of the page', () => door?.close());
-    }
-  }
-  await openShip();
-  first.commit();
-  lifecycle.become('serving');
-  const listening = settings.listeners.map((listener) => listener.name).join(' ');
-  if (kept !== undefined)
-    await keep(withChange(kept, before, changeOfStart(start))).catch((fault: unknown) => {
-      const why = `a start with a file that has problems will not serve this configuration: ${messageOf(fault)}`;
-      log.report({ event: 'configuration-warning', level: 'warn', text: why });
-    });
-  const text = `dovegate ${programVersion} serves ${settings.listeners.length} listeners`;
-  log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners: listening });
-  for (const name of sockets.unused()) {
-    const unused = `no listener takes the socket ${name} of systemd`;
-    log.report({ event: 'socket-unused', level: 'warn', text: unused });
-  }
-  // The start leaves garbage behind. It is collected a little later: whoever waited for the start would wait for that, too.
-  const collection = clock.setTimer(collectMs, () => native.releaseMemory());
-  opened.add('the collection behind the start', () => collection.cancel());
-  return { ...gate, listeners, act };
-
-  /** Its door is there as long as there is a receiver. Where it cannot be, commands are served even so. Never rejects. */
-  function openShip(): Promise<void> {
-    shipDoors = shipDoors.then(openShipNow).catch((fault: unknown) => {
-      log.report({ event: 'listen-failed', level: 'error', text: messageOf(fault) });
-    });
-    return shipDoors;
-  }
-
-  async function openShipNow(): Promise<void> {
-    if (!shipping.isNeeded) {
-      const retired = shipDoor;
-      shipDoor = undefined;
-      return retired?.retire();
-    }
-    if (shipDoor !== undefined) return shipDoor.review();
-    const path = served.now.settings.audit.door ?? standardShipDoor;
-    const place = await doorPlace({ setting: 'audit.door', path, user: packaged.shipUser }, names);
-    const about = { shipped: shipping, settings: () => served.now.settings };
-    shipDoor = await openShipDoor({ clock, log, place, findPeer, journal, ...about });
-  }
-}
-
-async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {
+async function serveUntilStopped(daemon: OpenGate, own: Own): Promise<void> {
   const { journal, reloader, act } = daemon;
   const { manager, log, stop } = own;
   manager.ready(statusLine(daemon));
+  reloader.follow({
+    begun: () => manager.reloading(),
+    done: (reloaded) => manager.ready(statusLine(daemon, reloaded)),
+  });
   manager.follow(() => statusLine(daemon));
   // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a restart.
   manager.watch(() => journal.fault?.code !== 'writer-died');
@@ -574,7 +206,7 @@ async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {
   await stop.first;
 }
 
-async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own): Promise<void> {
+async function drainSessions(daemon: OpenGate, { manager, log, clock, stop }: Own): Promise<void> {
   const { lifecycle, served, service, pools, listeners } = daemon;
   lifecycle.become('draining');
   const { drainMs } = served.now.settings.limits;
@@ -585,13 +217,7 @@ async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own)
 }
 
 /** The text for the service manager; reasons for not serving come first. */
-/** Undefined: it changed nothing. */
-function changeOfStart({ started, files }: GateStart): LastChange | undefined {
-  if (files === undefined) return { since: started };
-  return files.length === 0 ? undefined : { since: started, files: [...files] };
-}
-
-function statusLine(gate: Gate, reloaded = gate.reloader.last): string {
+function statusLine(gate: OpenGate, reloaded = gate.reloader.last): string {
   const { listeners, hash } = gate.served.now.settings;
   const reasons = whyNotReady(lookAt(gate))
     .map(({ text }) => text)
@@ -602,14 +228,4 @@ function statusLine(gate: Gate, reloaded = gate.reloader.last): string {
   return reloaded.lastMs === undefined
     ? `${ready}${serving}; the last reload failed`
     : `${ready}NOT THE FILE, but what was served before: ${reloaded.problems[0]?.split('\n', 1).join('') ?? ''}; ${serving}`;
-}
-
-/** From the start to the collection of its garbage, which holds the main thread for some 40 ms. */
-const collectMs = 1000;
-
-const stallMs = 500;
-
-function reportStall(log: Log, lagMs: number): void {
-  const text = `nothing was served for ${Math.round(lagMs)} ms: the machine is overloaded, or the process was stopped`;
-  log.report({ event: 'loop-stalled', level: 'warn', text, duration_ms: Math.round(lagMs) });
 }

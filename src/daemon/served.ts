@@ -1,6 +1,7 @@
 // The configuration in service: one immutable value, and the switch that a reload replaces as a whole. Each decision takes everything from
 // one `now`, so none mixes two configurations.
 
+import assert from 'node:assert';
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import { type BodyLimits, createBodyStore } from '../adapters/host/held-bytes.js';
 import { descriptorsMax } from '../adapters/host/process.js';
@@ -99,37 +100,43 @@ export function createServed(
   };
 }
 
+/** Nothing is in service before `begin`. */
 export class Switch {
-  #now: Served;
+  #served: Served | undefined;
   readonly #context: SessionContext = {
-    exchanges: () => this.#now.exchanges,
-    access: (listener) => this.#now.doors.get(listener),
-    policy: (peer, login) => this.#now.policyOf(peer, login),
-    origin: (peer, login) => this.#now.originOf(peer, login),
-    limits: () => this.#now.sessionLimits,
+    exchanges: () => this.now.exchanges,
+    access: (listener) => this.now.doors.get(listener),
+    policy: (peer, login) => this.now.policyOf(peer, login),
+    origin: (peer, login) => this.now.originOf(peer, login),
+    limits: () => this.now.sessionLimits,
     readHttp: createReadHttp(),
     holdBody: createBodyStore((origin) =>
-      bodyLimitsOf(this.#now.settings, this.#now.exchanges.buffered.isFullFor(origin)),
+      bodyLimitsOf(this.now.settings, this.now.exchanges.buffered.isFullFor(origin)),
     ),
   };
 
-  #listeners: ReadonlyMap<string, ServedListener>;
-
-  constructor(first: Served) {
-    this.#now = first;
-    this.#listeners = this.#listenersOf(first);
-  }
+  #listeners: ReadonlyMap<string, ServedListener> = new Map();
 
   get now(): Served {
-    return this.#now;
+    assert(this.#served !== undefined, 'no configuration is in service yet');
+    return this.#served;
+  }
+
+  begin(first: Served): void {
+    assert(this.#served === undefined);
+    this.#turnTo(first);
   }
 
   /** Returns the previous configuration, which the caller retires. */
   turnTo(next: Served): Served {
-    const before = this.#now;
-    this.#now = next;
-    this.#listeners = this.#listenersOf(next);
+    const before = this.now;
+    this.#turnTo(next);
     return before;
+  }
+
+  #turnTo(next: Served): void {
+    this.#served = next;
+    this.#listeners = this.#listenersOf(next);
   }
 
   listener(name: string): ServedListener | undefined {

@@ -17,11 +17,7 @@ void test('an outage and a drain, with what each has cost', () => {
   const records: AuditRecord[] = [];
   const journal = { space: 'normal', append: (record: AuditRecord) => void records.push(record) } as const;
   let wallMs = 1_000;
-  const outages = createOutages(
-    { now: () => wallMs, wallMs: () => wallMs },
-    () => 'connection refused',
-    () => [],
-  );
+  const outages = createOutages({ now: () => wallMs, wallMs: () => wallMs });
   const fail = (more: Partial<ExchangeEnded>): void =>
     outages.observe({ ...ended, outcome: 'failed', error: 'dial-refused', ...more });
   const down = {
@@ -32,7 +28,7 @@ void test('an outage and a drain, with what each has cost', () => {
     text: 'secret words',
   } as const;
   outages.observe(down);
-  outages.recordIn(journal);
+  outages.recordIn(journal, { whyDown: () => 'connection refused', running: () => [] });
   fail({});
   outages.observe(down);
   for (const more of [
@@ -93,12 +89,11 @@ void test('an outage and a drain, with what each has cost', () => {
 // bounds.outageRequesters
 void test('a stop says what was paid so far for what is not over, and by how many requesters, up to a bound', () => {
   const records: AuditRecord[] = [];
-  const outages = createOutages(
-    { now: () => 0, wallMs: () => 7 },
-    () => undefined,
-    () => [],
+  const outages = createOutages({ now: () => 0, wallMs: () => 7 });
+  outages.recordIn(
+    { space: 'normal', append: (record) => void records.push(record) },
+    { whyDown: () => undefined, running: () => [] },
   );
-  outages.recordIn({ space: 'normal', append: (record) => void records.push(record) });
   const fail = (principal: string, more: Partial<ExchangeEnded>): void =>
     outages.observe({
       ...ended,
@@ -133,11 +128,7 @@ void test('a stop says what was paid so far for what is not over, and by how man
 
 void test('what a drain costs a second: of the last seconds, and nothing once nobody asks any more', () => {
   let ms = 3_600_000;
-  const outages = createOutages(
-    { now: () => ms, wallMs: () => ms },
-    () => undefined,
-    () => [],
-  );
+  const outages = createOutages({ now: () => ms, wallMs: () => ms });
   assert.equal(outages.refusedPerSecond('mail1'), 0);
   for (let at = 0; at < 145; at += 1)
     outages.observe({ ...ended, outcome: 'failed', error: 'backend-drained' });
@@ -152,12 +143,11 @@ void test('a backend that is stuck: since its commands hang, until the last one 
   const records: AuditRecord[] = [];
   let ms = 100_000;
   const exchanges = new Map<string, RunningExchange>();
-  const outages = createOutages(
-    { now: () => ms, wallMs: () => ms },
-    () => 'connection refused',
-    () => [...exchanges.values()],
+  const outages = createOutages({ now: () => ms, wallMs: () => ms });
+  outages.recordIn(
+    { space: 'normal', append: (record) => void records.push(record) },
+    { whyDown: () => 'connection refused', running: () => [...exchanges.values()] },
   );
-  outages.recordIn({ space: 'normal', append: (record) => void records.push(record) });
   const dialFails = { kind: 'dial-failed', backend: 'mail1', level: 'error', type: 'dial-timeout' } as const;
   const hang = (id: string, durationMs: number): void => void exchanges.set(id, exchange(id, { durationMs }));
   const end = (id: string, more: Partial<ExchangeEnded>): void => {
@@ -204,12 +194,11 @@ void test('after a crash the incident says at least half of what it has cost', (
   const take = (record: AuditRecord): undefined => {
     turns.push({ record: parseLine(`{${encodeBody(record)}}`) ?? {} });
   };
-  const outages = createOutages(
-    { now: () => 0, wallMs: () => 7 },
-    () => 'connection refused',
-    () => [],
+  const outages = createOutages({ now: () => 0, wallMs: () => 7 });
+  outages.recordIn(
+    { space: 'normal', append: take },
+    { whyDown: () => 'connection refused', running: () => [] },
   );
-  outages.recordIn({ space: 'normal', append: take });
   outages.observe({ kind: 'backend-down', backend: 'mail1', level: 'error', type: 'dial-refused', text: '' });
   for (let at = 0; at < 1_000; at += 1) {
     outages.observe({ ...ended, outcome: 'failed', error: 'dial-refused' });

@@ -142,11 +142,6 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
     },
     service: { reviewRights: () => due('reviewRights') },
     shipping: { replace: () => due('shipping.replace') },
-    onReloading: () => due('onReloading'),
-    onReloaded(reloaded) {
-      told.push(reloaded);
-      due('onReloaded');
-    },
     contextOf() {
       due('contextOf');
       return contextOf();
@@ -154,6 +149,13 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
     doorsOf() {
       due('doorsOf');
       return new Map();
+    },
+  });
+  reloader.follow({
+    begun: () => due('begun'),
+    done(reloaded) {
+      told.push(reloaded);
+      due('done');
     },
   });
   const first = await reloader.reload({ by: 'root' });

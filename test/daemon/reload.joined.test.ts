@@ -55,8 +55,6 @@ function openReloader() {
     service: { reviewRights: unused },
     shipping: { replace: unused },
     names: { numbersOf: unused, loginOf: unused, hasUser: unused, hasDirectory: unused },
-    onReloading: () => undefined,
-    onReloaded: () => undefined,
     contextOf: unused,
     doorsOf: unused,
   };

@@ -26,7 +26,8 @@ async function held(connections: number, addressOf: (at: number) => string): Pro
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const exchanges = { ...engine.exchanges, retire: () => Promise.resolve() };
   const numbers = { uidOf: () => undefined, gidOf: () => undefined };
-  const served = new Switch(
+  const served = new Switch();
+  served.begin(
     createServed(settings, exchanges, numbers, new Map([['support', access]]), new Persons(new Map())),
   );
   const listener = served.listener('support');

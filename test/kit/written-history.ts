@@ -179,12 +179,15 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
       setTimer: (after: number, fire: () => void) => engine.clock.setTimer(after, fire),
     };
     const watch = new NowWatch(clock);
-    const outages = createOutages(
-      clock,
-      (backend) => `${backend}: connection refused`,
-      () => engine.service.running().map((each) => ({ ...Object(each) }) satisfies RunningExchange),
+    const outages = createOutages(clock);
+    outages.recordIn(
+      { space: 'normal', append },
+      {
+        whyDown: (backend) => `${backend}: connection refused`,
+        running: () =>
+          engine.service.running().map((each) => ({ ...Object(each) }) satisfies RunningExchange),
+      },
     );
-    outages.recordIn({ space: 'normal', append });
     const metrics = createMetrics({
       commands: new Set<string>(),
       // How late its timers are is not asked here.
