@@ -289,6 +289,8 @@ for (const release of releases) {
         await machine.run('rmdir', small);
         await machine.run('systemctl', 'start', service);
         assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+        // Where the reserve did not take all last records of the journal that is gone, the start kept its ring.
+        await machine.run('sh', '-c', 'rm -f /run/dovegate/audit.ring.damaged-*');
       },
     );
 
@@ -340,6 +342,7 @@ for (const release of releases) {
 
     await t.test('a purge leaves the files of /etc/dovegate that Dovecot reads', async () => {
       await dpkgPasses('--install', put(newer));
+      await machine.run('mkdir', '-p', '/etc/dovecot/conf.d');
       machine.write('/etc/dovegate/dovecot-snippet.conf', 'service doveadm {\n}\n');
       await machine.run(
         'ln',
