@@ -202,6 +202,8 @@ browserTest(
     await page.getByRole('table').getByRole('link', { name: 'granted' }).click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
     await visit(page, inTrail);
+    // While rows come in, a click that aims at one meets the one that took its place.
+    await settled(page);
     await page
       .getByRole('table')
       .getByRole('row', { name: /approved/ })

@@ -200,6 +200,8 @@ function preferMemory(): void {
   }
 }
 
+const greetingsMax = 20;
+
 async function openWorld(
   owner: Owner,
   lab: Lab,
@@ -208,13 +210,20 @@ async function openWorld(
 ): Promise<{ world: World; minor: number }> {
   let announced = 2;
   let serverMinor = 0;
-  const open = (): Promise<RawClient> =>
-    openRawClient({
-      path: lab.unixPreauth,
-      minor: announced,
-      optionLogPassthrough: announced >= 3 && serverMinor >= 3,
-      timeoutMs: 20_000,
-    });
+  const open = async (tries = greetingsMax): Promise<RawClient> => {
+    try {
+      return await openRawClient({
+        path: lab.unixPreauth,
+        minor: announced,
+        optionLogPassthrough: announced >= 3 && serverMinor >= 3,
+        timeoutMs: 20_000,
+      });
+    } catch (error) {
+      // A line before this one may end Dovecot's processes (`reload`, `service stop`), and with them one that has just accepted.
+      if (tries === 1 || !String(error).includes('ended in the greeting')) throw error;
+      return open(tries - 1);
+    }
+  };
   let kept: RawClient | undefined = await open();
   serverMinor = kept.serverMinor ?? 0;
   owner.after(() => kept?.close());
