@@ -12,7 +12,10 @@ async function run(name: string, args: readonly string[]): Promise<number> {
     return doveadm(args, process.env);
   }
   if (args[0] === 'send') return (await import('./cli/send-command.js')).runSend(args);
-  if (args[0] === 'serve') return (await import('./cli/serve-command.js')).runServe(args);
+  if (args[0] === 'serve') {
+    const { runServe } = await import('./cli/serve-command.js');
+    return runServe(args, async () => (await import('./domain/judging/review/spent.js')).createSpent);
+  }
   const isHelp = args.length === 0 || (args.length === 1 && /^(?:-h|--help|--version)$/.test(args[0] ?? ''));
   if (isHelp) return (await import('./cli/help.js')).runHelp(args);
   return (await import('./cli/program.js')).runDovegate(args);

@@ -1,6 +1,7 @@
 // What the subcommands have in common: how they are run, and options that several have.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { uidOf } from '../adapters/host/accounts.js';
 import { standardConfig, standardConfigHelp } from '../adapters/host/packaged.js';
 import { programVersion } from '../adapters/host/process.js';
 import { parseDuration } from '../domain/language/words/durations.js';
@@ -63,4 +64,26 @@ export function numberParser(least: number, most: number): (text: string) => num
     if (value >= least && value <= most) return value;
     throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
   };
+}
+
+export const listenerHelp = 'the listener, by its name in the configuration';
+
+export interface Who {
+  uid?: number;
+  account?: string;
+}
+
+/** Adds the options of `Who`, with their helps. */
+export function withClient(command: Command, user: string, account: string): Command {
+  return command
+    .addOption(
+      new Option('--uid <user>', `${user}, by the uid or the name on this machine`).argParser(parseUid),
+    )
+    .addOption(new Option('--account <name>', account).conflicts('uid'));
+}
+
+function parseUid(text: string): number {
+  const uid = /^\d{1,10}$/.test(text) ? Number(text) : uidOf(text);
+  if (uid !== undefined) return uid;
+  throw new InvalidArgumentError('It must be a number, and no user of this machine has this name.');
 }

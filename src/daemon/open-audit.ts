@@ -22,8 +22,7 @@ import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type ListedSettings, policyListOf } from '../domain/config/policy-list.js';
 import type { AuditSettings, Settings } from '../domain/config/settings.js';
-import type { Limiter } from '../domain/judging/policy/terms.js';
-import { createSpent, rebuiltMs } from '../domain/judging/review/spent.js';
+import { type Limiter, type RebuildMoment, rebuiltMs } from '../domain/judging/policy/terms.js';
 import { catalogHash } from '../domain/language/commands/catalog.js';
 import { countWords, plural } from '../domain/language/words/words.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/records/audit/ledger.js';
@@ -407,11 +406,19 @@ export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>)
 /** A start must not take minutes: with the default size this is 512 MiB, read in seconds. */
 const filesMax = 8;
 
+/** Counts commands of past records in a limiter, by the policies of now. Its records come as pieces of whole lines, the oldest first. */
+export type CreateSpent = (
+  settings: Settings,
+  limiter: Limiter,
+  moment: RebuildMoment,
+) => { take(piece: Buffer): void; finish(): number };
+
 /** Runs before the daemon serves. Unreadable records are reported and do not prevent the start. */
 export async function rebuildLimits(
   settings: Settings,
   journal: OpenJournal,
   limiter: Limiter,
+  createSpent: CreateSpent,
   clock: Clock,
   log: Log,
 ): Promise<void> {

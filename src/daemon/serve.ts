@@ -26,6 +26,7 @@ import {
 } from '../setup/life.js';
 import type { Refusal } from './closed.js';
 import { drain, Lifecycle } from './lifecycle.js';
+import type { CreateSpent } from './open-audit.js';
 import { hangs, type JournalEnd, type OpenGate, openGate } from './open-gate.js';
 import { lookAt } from './running.js';
 
@@ -46,7 +47,7 @@ export interface ServeOptions {
 }
 
 /** Runs until a signal ends it; resolves to the exit code. */
-export async function serve({ config, last }: ServeOptions): Promise<number> {
+export async function serve({ config, last }: ServeOptions, createSpent: CreateSpent): Promise<number> {
   nameProcess('serve');
   const why = ourselves().isRoot ? (await import('../setup/unit.js')).whyNotAsRoot(config) : undefined;
   if (why !== undefined) {
@@ -61,7 +62,7 @@ export async function serve({ config, last }: ServeOptions): Promise<number> {
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     // Nobody is served yet, so nobody waits for the parser. A thread for it would cost a tenth of the start.
-    end = await live(await loadFirst(config, last, log), config, own);
+    end = await live(await loadFirst(config, last, log), config, own, createSpent);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -89,7 +90,12 @@ async function loadFirst(config: string, mayBeLast: boolean, log: Log): Promise<
 }
 
 /** All phases. Without a gate behind them, the clients of systemd's sockets are refused. Rejects with an UncaughtError. */
-async function live(loaded: LoadedConfiguration, config: string, own: Own): Promise<End> {
+async function live(
+  loaded: LoadedConfiguration,
+  config: string,
+  own: Own,
+  createSpent: CreateSpent,
+): Promise<End> {
   const { log, passed } = own;
   const { settings } = loaded;
   if (settings === undefined) {
@@ -104,7 +110,7 @@ async function live(loaded: LoadedConfiguration, config: string, own: Own): Prom
   }
   log.setLevel(settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  const end = await liveWith(settings, loaded, config, own);
+  const end = await liveWith(settings, loaded, config, own, createSpent);
   const { failedStart } = end;
   if (failedStart === undefined || passed.length === 0) return end;
   const text = 'dovegate could not start; its log says why';
@@ -129,6 +135,7 @@ async function liveWith(
   loaded: LoadedConfiguration,
   config: string,
   own: Own,
+  createSpent: CreateSpent,
 ): Promise<End> {
   const { log, fatal } = own;
   const opened = new Opened(log);
@@ -136,8 +143,9 @@ async function liveWith(
   let isDrained = false;
   const end: End = { code: exitCodes.ok, isHanging: false };
   try {
+    const machine = { ...own, createSpent };
     const configuration = { settings, kept: loaded.kept, last: loaded.last, file: config };
-    const daemon = await fatal.race(openGate(configuration, own, lifecycle, opened, end));
+    const daemon = await fatal.race(openGate(configuration, machine, lifecycle, opened, end));
     await fatal.race(serveUntilStopped(daemon, own));
     await fatal.race(drainSessions(daemon, own));
     isDrained = true;

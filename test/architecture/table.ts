@@ -902,7 +902,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // `send`, and the program under the name of doveadm.
   'cli/doveadm': rule([...belowCli, 'cli/output'], {
-    public: ['doveadm', 'server-door', 'ask', 'typed-command'],
+    public: ['doveadm', 'server-door', 'ask', 'ask-daemon', 'typed-command'],
     builtins: terminal,
     packages: ['commander', 'picocolors'],
   }),
@@ -933,14 +933,23 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/optional-packages',
     ],
     {
-      public: ['backend-look', 'look', 'looks', 'daemon-look', 'start-look', 'dovecot-look'],
+      public: [
+        'backend-look',
+        'look',
+        'looks',
+        'daemon-look',
+        'listener-look',
+        'start-look',
+        'stream-look',
+        'dovecot-look',
+      ],
       // crypto: when certificates end.
       builtins: [...terminal, 'crypto'],
     },
   ),
   // Policy in words, and tried: a file's problems, what somebody may do, what becomes of a line, what past records say.
-  'cli/policy': rule([...belowCli, 'cli/output', 'cli/doveadm', 'cli/health', 'cli/admin'], {
-    public: ['can', 'check', 'explain', 'prove', 'replay', 'suggest', 'test'],
+  'cli/policy': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
+    public: ['can', 'check', 'explain', 'named-listener', 'prove', 'replay', 'suggest', 'test'],
     builtins: terminal,
     packages: ['picocolors'],
   }),
@@ -955,7 +964,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: terminal,
     packages: ['commander', 'picocolors'],
   }),
-  main: rule(['cli', 'cli/doveadm', 'ports', 'adapters/host/outputs'], { builtins: ['process', 'path'] }),
+  main: rule(['cli', 'cli/doveadm', 'domain/judging/review', 'ports', 'adapters/host/outputs'], {
+    builtins: ['process', 'path'],
+  }),
 };
 
 export const builtinsEverywhere: readonly string[] = ['assert'];

@@ -9,6 +9,7 @@ import { loadNative } from '../../src/adapters/host/native.js';
 import type { DaemonEvent, Log } from '../../src/adapters/telemetry/log.js';
 import { Lifecycle } from '../../src/daemon/lifecycle.js';
 import { type JournalEnd, type OpenGate, openGate } from '../../src/daemon/open-gate.js';
+import { createSpent } from '../../src/domain/judging/review/spent.js';
 import { exitCodes } from '../../src/ports/machine.js';
 import { loadConfiguration } from '../../src/setup/configuration.js';
 import { Opened } from '../../src/setup/life.js';
@@ -59,7 +60,7 @@ export async function openOwnGate(owner: Owner, options: OwnGateOptions): Promis
   const names = createNameService(systemClock);
   opened.add('the name service', () => names.close());
   const findPeer = createFindPeer(native, systemClock, names);
-  const machine = { log, clock: systemClock, native, names, findPeer, passed: [] };
+  const machine = { log, clock: systemClock, native, names, findPeer, passed: [], createSpent };
   const configuration = { ...loaded, settings: loaded.settings, file };
   try {
     const gate = await openGate(configuration, machine, new Lifecycle(), opened, end);

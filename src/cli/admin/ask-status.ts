@@ -1,11 +1,15 @@
 // The report of a running daemon over its admin socket, or why there is none, within five seconds.
 
 import { systemClock } from '../../adapters/host/clock.js';
+import { holdProcess } from '../../adapters/host/process.js';
 import { pause } from '../../concurrency/waiting.js';
+import type { Settings } from '../../domain/config/settings.js';
 import { parseLine, parseTime } from '../../domain/records/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
+import { inspectUnit, unitFor } from '../../setup/unit.js';
 import { type Told, textOf, valuesOf } from '../health/daemon-look.js';
 import { within } from '../health/look.js';
+import { whyNoStart } from '../health/start-look.js';
 import { CommandFault } from '../output/output.js';
 import { findDaemon } from './operate.js';
 
@@ -54,4 +58,18 @@ export async function askStatus(config: string, socket: string | undefined): Pro
   return within(askMs, systemClock, ask(), () => ({
     why: `the daemon did not answer within ${askMs / 1000} s`,
   }));
+}
+
+/** Why a daemon with these settings would not start now; undefined: it would. */
+export async function whyNoStartNow(config: string, settings: Settings): Promise<string | undefined> {
+  const [denied] = inspectUnit(settings, unitFor([config]));
+  if (denied !== undefined) return denied.message;
+  const release = holdProcess();
+  try {
+    const told =
+      settings.admin?.unix === undefined ? undefined : await askStatus(config, settings.admin.unix);
+    return await whyNoStart(settings, told, systemClock);
+  } finally {
+    release();
+  }
 }

@@ -20,7 +20,14 @@ import { daemonUidOf, type LoadedConfiguration, summarise } from '../../setup/in
 import { inspectBeside } from '../../setup/inspect-beside.js';
 import { folderCommand } from '../../setup/unit.js';
 import type { Look } from '../health/look.js';
-import { type LookOptions, lookAround, lookAtService, lookWithoutFile, shortOf } from '../health/looks.js';
+import {
+  type LookOptions,
+  lookAround,
+  lookAtService,
+  lookWithoutFile,
+  type OtherLooks,
+  shortOf,
+} from '../health/looks.js';
 import { plain, stdout } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import { askSettled } from './ask-status.js';
@@ -35,7 +42,10 @@ export interface DoctorOptions {
 const standardFile = packaged.file;
 
 /** Exit code 0: nothing is bad; 1: something is; 77: not for this user; 78: the configuration has errors. */
-export async function doctor({ config, user = [], json }: DoctorOptions): Promise<number> {
+export async function doctor(
+  { config, user = [], json }: DoctorOptions,
+  others: OtherLooks,
+): Promise<number> {
   const release = holdProcess();
   const screen = openScreen();
   try {
@@ -61,6 +71,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
         ? lookWithoutFile(told, commands)
         : await lookAround(settings, {
             clock: systemClock,
+            others,
             told: told ?? { why: '' },
             users: user,
             commands,

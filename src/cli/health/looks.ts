@@ -11,17 +11,44 @@ import type { Clock } from '../../ports/machine.js';
 import type { DovecotFacts } from '../../setup/doveconf.js';
 import { serviceUnit, type Unit, unitFor } from '../../setup/unit.js';
 import { lookAtBackend } from './backend-look.js';
-import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
+import {
+  type DaemonCommands,
+  listOf,
+  lookAtDaemon,
+  type Told,
+  textOf,
+  type Values,
+  valuesOf,
+} from './daemon-look.js';
 import { lookAtAllowedCommands, lookAtDovecotPorts } from './dovecot-look.js';
-import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
 import { lookAtNames } from './names-look.js';
-import { lookAtStreams } from './stream-look.js';
-import { lookAtWays } from './way-look.js';
+
+/** Looks of other parts; the program hands them in. */
+export interface OtherLooks {
+  /** A harmless command the whole way to each backend. */
+  readonly ways: (settings: Settings, users: readonly string[], clock: Clock) => Promise<readonly Look[]>;
+  readonly journal: (settings: Settings, options: JournalLookOptions) => Promise<readonly Look[]>;
+  readonly streams: (
+    settings: Settings,
+    options: { readonly clock: Clock; readonly told: Values | undefined },
+  ) => Promise<readonly Look[]>;
+}
+
+export interface JournalLookOptions {
+  readonly clock: Clock;
+  readonly daemonUid: number | undefined;
+  /** By which it is run. */
+  readonly unit?: Unit | undefined;
+  /** The daemon's report about its journal; undefined: there is no daemon to ask. */
+  readonly told: Values | undefined;
+  readonly verifyCommand: string;
+}
 
 export interface LookOptions {
   readonly clock: Clock;
+  readonly others: OtherLooks;
   /** The daemon's answer over its admin socket, or why there is none. */
   readonly told: Told;
   readonly users: readonly string[];
@@ -42,7 +69,7 @@ export interface LookOptions {
 
 /** Each check ends in time; checks that wait run concurrently. */
 export async function lookAround(settings: Settings, options: LookOptions): Promise<readonly Look[]> {
-  const { clock, told, users, isWhole, hasJournal, daemonUid } = options;
+  const { clock, others, told, users, isWhole, hasJournal, daemonUid } = options;
   const { service } = options;
   const log = service?.isFailing === true ? `journalctl -u ${shortOf(service.unit)} -n 50` : undefined;
   const commands = { ...options.commands, log };
@@ -56,9 +83,9 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ),
     lookAtNames(settings.mailUsers, users, clock),
     // Without a daemon there is no path to check, and an earlier finding says so.
-    status === undefined ? [] : lookAtWays(settings, users, clock),
+    status === undefined ? [] : others.ways(settings, users, clock),
     hasJournal
-      ? lookAtJournal(settings, {
+      ? others.journal(settings, {
           clock,
           daemonUid,
           unit: service?.written,
@@ -66,7 +93,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
           verifyCommand: commands.verify,
         })
       : [],
-    lookAtStreams(settings, { clock, told: status }),
+    others.streams(settings, { clock, told: status }),
     lookAtClock(),
   ]);
   const expected = {

@@ -7,9 +7,9 @@ import { isMissing, whyNoRight } from '../../adapters/host/files.js';
 import { reserveName } from '../../adapters/journal/segments.js';
 import type { Settings } from '../../domain/config/settings.js';
 import { bytesWords } from '../../domain/language/words/words.js';
+import { formatWords } from '../../domain/records/audit/encode.js';
 import type { Clock } from '../../ports/machine.js';
 import { type Told, textOf, valuesOf } from './daemon-look.js';
-import { dfOf } from './journal-look.js';
 import { within } from './look.js';
 
 /** The records of a stop and of a start, with room to spare. */
@@ -47,4 +47,8 @@ function reserveOf(directory: string): number {
   } catch {
     return 0;
   }
+}
+
+export function dfOf(directory: string): string {
+  return formatWords(['df', '-h', directory]);
 }

@@ -18,8 +18,7 @@ import { formatJsonLines } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { formatPeers } from '../../setup/asker.js';
 import { formatColumns, formatPlace, plain, stdout } from '../output/output.js';
-import { askDaemon } from './ask-daemon.js';
-import type { ListenerChoice } from './named-listener.js';
+import type { AskDaemon, ListenerChoice } from './named-listener.js';
 
 /** Whose rights: at a listener, of the user of this process at a daemon's socket, or of a key. */
 export type CanOptions = { readonly json: boolean } & (
@@ -29,10 +28,10 @@ export type CanOptions = { readonly json: boolean } & (
 );
 
 /** Exit code 0; 64: no such listener; 69: no daemon at the socket; 78: configuration. */
-export async function can(options: CanOptions): Promise<number> {
+export async function can(options: CanOptions, ask: AskDaemon): Promise<number> {
   if ('socket' in options || 'http' in options) {
     const place = 'socket' in options ? options.socket : options;
-    const rights = await askDaemon(place, 'dovegate can', [], rightsOfRows);
+    const rights = await ask(place, 'dovegate can', [], rightsOfRows);
     // Under the keys of `asJson`, as far as the daemon reports them.
     const { isObserving, hasCandidate, ...same } = rights;
     const allow = same.allow.map((right) => ({ ...right, doveadm: isForRealDoveadm(right) }));

@@ -1,6 +1,5 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
-import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess } from '../../adapters/host/process.js';
 import { systemListFile } from '../../adapters/host/system-trust.js';
 import {
@@ -33,8 +32,14 @@ export interface CheckOptions {
   readonly start: boolean;
 }
 
+/** Why a daemon would not start now; undefined: it would. The gate's part hands it in. */
+export type WhyNoStart = (config: string, settings: Settings) => Promise<string | undefined>;
+
 /** Exit code 0; 78: an error. With `start` also 1, as a CommandFault that says why a start would fail now. */
-export async function check({ config, verbose, json, start }: CheckOptions): Promise<number> {
+export async function check(
+  { config, verbose, json, start }: CheckOptions,
+  whyNoStart: WhyNoStart,
+): Promise<number> {
   const release = holdProcess();
   const dovecot = await askDovecot().finally(release);
   const loaded = loadConfiguration(config, {
@@ -49,28 +54,9 @@ export async function check({ config, verbose, json, start }: CheckOptions): Pro
     stdout(summarise(config, loaded));
   }
   if (loaded.settings === undefined) return exitCodes.configuration;
-  const why = start ? await whyNoStartOf(config, loaded.settings) : undefined;
+  const why = start ? await whyNoStart(config, loaded.settings) : undefined;
   if (why !== undefined) throw new CommandFault(exitCodes.failed, `a daemon would not start now: ${why}`);
   return exitCodes.ok;
-}
-
-/** Loaded on demand: most checks ask no daemon. */
-async function whyNoStartOf(config: string, settings: Settings): Promise<string | undefined> {
-  const [{ whyNoStart }, { askStatus }, { inspectUnit, unitFor }] = await Promise.all([
-    import('../health/start-look.js'),
-    import('../admin/ask-status.js'),
-    import('../../setup/unit.js'),
-  ]);
-  const [denied] = inspectUnit(settings, unitFor([config]));
-  if (denied !== undefined) return denied.message;
-  const release = holdProcess();
-  try {
-    const told =
-      settings.admin?.unix === undefined ? undefined : await askStatus(config, settings.admin.unix);
-    return await whyNoStart(settings, told, systemClock);
-  } finally {
-    release();
-  }
 }
 
 /** Several lines, without the last LF. */

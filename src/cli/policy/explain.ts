@@ -34,8 +34,7 @@ import {
   plain,
   stdout,
 } from '../output/output.js';
-import { askDaemon } from './ask-daemon.js';
-import type { ListenerChoice } from './named-listener.js';
+import type { AskDaemon, ListenerChoice } from './named-listener.js';
 
 export type ExplainOptions = {
   readonly user: string;
@@ -80,8 +79,8 @@ function exitCodeOf({ decision, obstacle, locked }: Explanation): number {
 }
 
 /** Exit code: that of the answer; 64: no such listener; 69: no daemon; 78: configuration. */
-export async function explain(options: ExplainOptions): Promise<number> {
-  const shown = 'socket' in options ? await askForExplanation(options) : await explainHere(options);
+export async function explain(options: ExplainOptions, ask: AskDaemon): Promise<number> {
+  const shown = 'socket' in options ? await askForExplanation(options, ask) : await explainHere(options);
   const { explanation } = shown;
   stdout(options.json ? formatJsonLines(shown.json) : formatExplanation(shown, options.words));
   return exitCodeOf(explanation);
@@ -197,13 +196,12 @@ async function explainHere(options: ExplainHere): Promise<Shown> {
   };
 }
 
-async function askForExplanation({
-  socket,
-  user,
-  words,
-}: Asked<{ readonly socket: string }>): Promise<Shown> {
+async function askForExplanation(
+  { socket, user, words }: Asked<{ readonly socket: string }>,
+  ask: AskDaemon,
+): Promise<Shown> {
   const args = [...(user === '' ? [] : ['-u', user]), '--', ...words];
-  const explanation = await askDaemon(socket, 'dovegate explain', args, explanationOfRows);
+  const explanation = await ask(socket, 'dovegate explain', args, explanationOfRows);
   // Under the keys of `asJson`, as far as the daemon reports them; rules by their text.
   const { decision, outcome, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
   const isRead = decision !== 'unparsable';

@@ -4,6 +4,7 @@
 import { gidsOf, userNameOf } from '../../adapters/host/accounts.js';
 import { meantBy, type Places, placeIn } from '../../domain/config/problem.js';
 import type { ListenerSettings, Settings } from '../../domain/config/settings.js';
+import type { AnswerRow } from '../../domain/judging/answers/rights.js';
 import type { Policy } from '../../domain/judging/policy/policy.js';
 import { type Principal, principalOf } from '../../domain/people/identity/peer.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -17,6 +18,21 @@ export interface ListenerChoice extends Asker {
   readonly config: string;
   readonly listener: string;
 }
+
+/**
+ * Asks a daemon, at a socket or over HTTP, for the rows of one of dovegate's own commands, and reads them. The client's part can; it is
+ * handed in. Rejects with a CommandFault.
+ */
+export type AskDaemon = <Answer>(
+  place: DaemonPlace,
+  name: string,
+  args: readonly string[],
+  read: (rows: readonly AnswerRow[]) => Answer | undefined,
+) => Promise<Answer>;
+
+type DaemonPlace =
+  | string
+  | { readonly http: string; readonly keyFile: string | undefined; readonly ca: string | undefined };
 
 /** The settings of a file without errors. Throws a CommandFault with all problems. */
 export function openSettings(config: string): Settings {

@@ -9,6 +9,7 @@ import { formatJson, formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatPlace, plain, stdout } from '../output/output.js';
 import { openSettings } from './named-listener.js';
+import type { WhyUnproven } from './test.js';
 
 export interface ProveOptions {
   readonly config: string;
@@ -33,6 +34,15 @@ export function prove(text: string, { config, against, json }: ProveOptions): nu
   stdout(json ? formatJson(asJson(text, proof, config)) : sayProof(proof, config, statement));
   return isProof(proof, 'holds') ? exitCodes.ok : exitCodes.failed;
 }
+
+/** Of a statement among policy tests. A bad one is a problem of the configuration already. */
+export const whyUnproven: WhyUnproven = (text, settings, config) => {
+  const statement = readStatement(text, settings);
+  if (isStatement(statement, 'bad')) return undefined;
+  const proof = proofOf(statement, settings, undefined, systemClock);
+  if (proof === undefined || isProof(proof, 'holds')) return undefined;
+  return sayProof(proof, config, statement);
+};
 
 /** Several lines, without the last LF. */
 export function sayProof(proof: Proof, config: string, statement: Pick<Statement, 'isWithApproval'>): string {

@@ -18,17 +18,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatCanonical, formatPlace, plain, stderr, stdout } from '../output/output.js';
 import { readRows } from './journal-rows.js';
 import { namedPolicy, openSettings } from './named-listener.js';
-import { formatCoverage } from './test.js';
-
-export interface ReplayOptions {
-  readonly config: string;
-  readonly coverage: boolean;
-  /** A directory of an audit journal, or one segment of it. */
-  readonly directory: string;
-  readonly acceptHoles: boolean;
-  /** A file with policies in the place of those of the configuration, as `suggest` prints them. */
-  readonly candidate?: string | undefined;
-}
+import { formatCoverage, type ReplayOptions } from './test.js';
 
 /** How many kinds of changes are printed; the counts cover all of them. */
 const shownMax = 200;

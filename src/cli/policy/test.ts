@@ -3,11 +3,8 @@
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { isStatementTest, type PolicyTest, type Settings } from '../../domain/config/settings.js';
-import { isStatement, readStatement } from '../../domain/judging/answers/statement.js';
 import { describeObstacle, fateOf } from '../../domain/judging/policy/assess.js';
 import { isAllowed, type Judgement } from '../../domain/judging/policy/judge.js';
-import { proofOf } from '../../domain/judging/proof/more.js';
-import { isProof } from '../../domain/judging/proof/prove.js';
 import {
   Coverage,
   type CoveredRule,
@@ -19,32 +16,41 @@ import { formatWords } from '../../domain/records/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';
 import { formatColumns, formatPlace, plain, stdout } from '../output/output.js';
 import { openSettings } from './named-listener.js';
-import { sayProof } from './prove.js';
+
+/** Why a statement does not hold, or is undecided; undefined: it holds. The part that proves hands it in. */
+export type WhyUnproven = (statement: string, settings: Settings, config: string) => string | undefined;
+
+/** What `--replay` asks for; the part that reads records carries it out. */
+export interface ReplayOptions {
+  readonly config: string;
+  readonly coverage: boolean;
+  /** A directory of an audit journal, or one segment of it. */
+  readonly directory: string;
+  readonly acceptHoles: boolean;
+  /** A file with policies in the place of those of the configuration, as `suggest` prints them. */
+  readonly candidate?: string | undefined;
+}
 
 /** Exit code 0: every test agrees with the policies; 1: some do not; 78: configuration. */
-export function test(options: { readonly config: string; readonly coverage: boolean }): number {
+export function test(
+  options: { readonly config: string; readonly coverage: boolean },
+  whyUnproven: WhyUnproven,
+): number {
   const settings = openSettings(options.config);
   const outcomes = runTests(settings, systemClock.wallMs());
   const failed = outcomes.filter((each) => !each.isPassed);
-  const unproven = unprovenIn(settings, options.config);
+  const unproven = settings.tests.filter(isStatementTest).flatMap(({ prove, place }) => {
+    const why = whyUnproven(prove, settings, options.config);
+    return why === undefined
+      ? []
+      : `${formatPlace(place)}  prove: ${plain(prove)}\n${why.replaceAll(/^/gm, '    ')}`;
+  });
   if (failed.length > 0) stdout(`${formatFailures(failed)}\n`);
   for (const text of unproven) stdout(`${text}\n`);
   const failures = failed.length + unproven.length;
   stdout(summaryOf(options.config, settings.tests.length, failures));
   if (options.coverage) stdout(`\n${formatCoverage(coverageOf(settings, outcomes), 'test')}`);
   return failures === 0 ? exitCodes.ok : exitCodes.failed;
-}
-
-/** The statements that do not hold, each with what disproves it or why it is undecided. */
-function unprovenIn(settings: Settings, config: string): string[] {
-  return settings.tests.filter(isStatementTest).flatMap(({ prove, place }) => {
-    const statement = readStatement(prove, settings);
-    const proof = isStatement(statement, 'bad')
-      ? undefined
-      : proofOf(statement, settings, undefined, systemClock);
-    if (isStatement(statement, 'bad') || proof === undefined || isProof(proof, 'holds')) return [];
-    return `${formatPlace(place)}  prove: ${plain(prove)}\n${sayProof(proof, config, statement).replaceAll(/^/gm, '    ')}`;
-  });
 }
 
 function summaryOf(file: string, all: number, failed: number): string {

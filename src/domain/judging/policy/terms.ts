@@ -204,6 +204,19 @@ export type LimitVerdict =
   | { readonly kind: 'over'; readonly limit: string; readonly retryAfterMs: number }
   | { readonly kind: 'full' };
 
+/** Commands of the last hour count again after a restart: limits are by the hour at most. */
+export const rebuiltMs = 3_600_000;
+
+/** When counters are rebuilt from records. */
+export interface RebuildMoment {
+  /** By the wall clock, and by the clock of the limiter. */
+  readonly wallMs: number;
+  readonly nowMs: number;
+  /** Sum of the recorded steps of the wall clock: up to now, and up to the first piece. */
+  readonly stepsMs: number;
+  readonly stepsBeforeMs: number;
+}
+
 /** Counters of all origins. Outlives policies: a reload does not reset it. */
 export class Limiter {
   readonly #entriesMax: number;

@@ -7,17 +7,8 @@ import { asDistanceMs, asTimeMs, parseLine } from '../../records/audit/record.js
 import { argumentCount, asText, asTexts, joinArguments } from '../../records/audit/stored.js';
 import { rulesOf } from '../policy/outcome.js';
 import type { Obligations, Policy } from '../policy/policy.js';
-import { type Limiter, limitAsks } from '../policy/terms.js';
+import { type Limiter, limitAsks, type RebuildMoment, rebuiltMs } from '../policy/terms.js';
 import { RecordedAssessor, recordedLine } from './recorded.js';
-
-export interface RebuildMoment {
-  /** By the wall clock, and by the clock of the limiter. */
-  readonly wallMs: number;
-  readonly nowMs: number;
-  /** Sum of the recorded steps of the wall clock: up to now, and up to the first piece. */
-  readonly stepsMs: number;
-  readonly stepsBeforeMs: number;
-}
 
 export interface Spent {
   take(piece: Buffer): void;
@@ -33,7 +24,6 @@ interface Held {
   readonly parts: Stored[];
 }
 
-export const rebuiltMs = 3_600_000;
 /** A refused exchange has its two records side by side, so only few must be held to see that it was not sent. */
 const heldMax = 4096;
 

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { systemClock } from '../../../src/adapters/host/clock.js';
-import { lookAtJournal } from '../../../src/cli/health/journal-look.js';
-import { openFolder } from '../../kit/folder.js';
-import { withSmallDisk } from '../../kit/small-disk.js';
+import { systemClock } from '../../src/adapters/host/clock.js';
+import { lookAtJournal } from '../../src/cli/journal-look.js';
+import { openFolder } from '../kit/folder.js';
+import { withSmallDisk } from '../kit/small-disk.js';
 
 void test('a disk is slow when it is slow each time: once it may have been the processor', async (t) => {
   const audit = { directory: openFolder(t), reserveBytes: 0 };

@@ -5,8 +5,8 @@ import { isAccessDenied, whyDenied } from '../../adapters/host/denied.js';
 import { CommandFailed, SessionFault } from '../../client/connect.js';
 import type { AnswerRow } from '../../domain/judging/answers/rights.js';
 import { exitCodes } from '../../ports/machine.js';
-import { type AskedPlace, askRows, exitCodeOf, parseServerAddress } from '../doveadm/server-door.js';
 import { CommandFault } from '../output/output.js';
+import { type AskedPlace, askRows, exitCodeOf, parseServerAddress } from './server-door.js';
 
 const patienceMs = 30_000;
 

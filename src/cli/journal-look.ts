@@ -4,20 +4,22 @@
 import { statSync } from 'node:fs';
 import { open, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gidsOf, userNameOf } from '../../adapters/host/accounts.js';
-import { modeOf } from '../../adapters/host/new-files.js';
-import { verifyTrail } from '../../adapters/journal/search-trail.js';
-import { findTrail } from '../../adapters/journal/trail.js';
-import type { Settings } from '../../domain/config/settings.js';
-import { bytesWords, durationWords } from '../../domain/language/words/words.js';
-import { formatWords } from '../../domain/records/audit/encode.js';
-import { parseTime } from '../../domain/records/audit/record.js';
-import { JournalFault } from '../../ports/faults.js';
-import type { Clock } from '../../ports/machine.js';
-import { type Unit, whyUnitDenies } from '../../setup/unit.js';
-import { textOf, type Values, valuesOf } from './daemon-look.js';
-import { firstClosedFolder } from './listener-look.js';
-import { bad, type Look, ok, warning, within } from './look.js';
+import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
+import { modeOf } from '../adapters/host/new-files.js';
+import { verifyTrail } from '../adapters/journal/search-trail.js';
+import { findTrail } from '../adapters/journal/trail.js';
+import type { Settings } from '../domain/config/settings.js';
+import { bytesWords, durationWords } from '../domain/language/words/words.js';
+import { formatWords } from '../domain/records/audit/encode.js';
+import { parseTime } from '../domain/records/audit/record.js';
+import { JournalFault } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { whyUnitDenies } from '../setup/unit.js';
+import { textOf, type Values, valuesOf } from './health/daemon-look.js';
+import { firstClosedFolder } from './health/listener-look.js';
+import { bad, type Look, ok, warning, within } from './health/look.js';
+import type { JournalLookOptions } from './health/looks.js';
+import { dfOf } from './health/start-look.js';
 
 /** Limit for checking the last segment, which has 64 MiB by default. */
 const verifyMs = 10_000;
@@ -26,16 +28,6 @@ const writeMs = 5_000;
 const slowMs = 100;
 /** A slow attempt may have waited for a processor instead of the disk, so up to three are made, and the shortest counts. */
 const triesMax = 3;
-
-export interface JournalLookOptions {
-  readonly clock: Clock;
-  readonly daemonUid: number | undefined;
-  /** By which it is run. */
-  readonly unit?: Unit | undefined;
-  /** The daemon's report about its journal; undefined: there is no daemon to ask. */
-  readonly told: Values | undefined;
-  readonly verifyCommand: string;
-}
 
 export async function lookAtJournal(
   {
@@ -158,10 +150,6 @@ async function tryWriting(name: string, directory: string, clock: Clock): Promis
     const full = code === 'ENOSPC' || code === 'EDQUOT' ? 'no space is left on its disk' : code;
     return bad(name, `${directory} takes no file: ${full}`, 'free or repair the disk', dfOf(directory));
   }
-}
-
-export function dfOf(directory: string): string {
-  return formatWords(['df', '-h', directory]);
 }
 
 /** A daemon keeps its open file, but the next one finds records only in a file of that name. */

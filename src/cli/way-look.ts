@@ -1,24 +1,19 @@
 // Sends a harmless command the whole way, through a listener of the running daemon to a backend and back, as the calling user.
 // The configuration gives the listener and the command; the daemon decides on it and records it like any other.
 
-import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
-import { CommandFailed, connect, SessionFault } from '../../client/connect.js';
-import {
-  isSocket,
-  type ListenerSettings,
-  routingTableOf,
-  type Settings,
-} from '../../domain/config/settings.js';
-import { assess, fateOf, plainLine } from '../../domain/judging/policy/assess.js';
-import type { Policy } from '../../domain/judging/policy/policy.js';
-import { homeOf, nothingAsked } from '../../domain/judging/policy/route.js';
-import { doctorsReason } from '../../domain/judging/review/recorded.js';
-import { plural } from '../../domain/language/words/words.js';
-import { principalOf } from '../../domain/people/identity/peer.js';
-import type { Clock } from '../../ports/machine.js';
-import { newestMinor } from '../../protocol/minors.js';
-import { createPolicyChooser } from '../../setup/peers.js';
-import { bad, type Look, ok, warning } from './look.js';
+import { gidsOf, ourselves, userNameOf } from '../adapters/host/accounts.js';
+import { CommandFailed, connect, SessionFault } from '../client/connect.js';
+import { isSocket, type ListenerSettings, routingTableOf, type Settings } from '../domain/config/settings.js';
+import { assess, fateOf, plainLine } from '../domain/judging/policy/assess.js';
+import type { Policy } from '../domain/judging/policy/policy.js';
+import { homeOf, nothingAsked } from '../domain/judging/policy/route.js';
+import { doctorsReason } from '../domain/judging/review/recorded.js';
+import { plural } from '../domain/language/words/words.js';
+import { principalOf } from '../domain/people/identity/peer.js';
+import type { Clock } from '../ports/machine.js';
+import { newestMinor } from '../protocol/minors.js';
+import { createPolicyChooser } from '../setup/peers.js';
+import { bad, type Look, ok, warning } from './health/look.js';
 
 /** Commands that read no mail content, the most conclusive one first. */
 const ofUser: readonly (readonly string[])[] = [
