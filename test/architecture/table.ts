@@ -68,7 +68,7 @@ function rule(imports: readonly string[], more: Partial<ModuleRule> = {}): Modul
 export const modules: Readonly<Record<string, ModuleRule>> = {
   bounds: { imports: [], public: ['bounds'], builtins: [], packages: [] },
   kinds: { imports: [], public: ['kinds'], builtins: [], packages: [] },
-  ports: rule([], { public: ['faults', 'machine', 'transport'] }),
+  ports: rule([], { public: ['faults', 'machine', 'store', 'transport'] }),
   // Words for people: the same in commands, reports and the browser.
   'domain/language/words': {
     imports: [],
@@ -214,6 +214,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['zod'],
     },
   ),
+  // The names of objects in the store where many journals meet.
+  'domain/records/store': rule([], { public: ['names'] }),
   // Whether a stream keeps what it was sent.
   'domain/records/streams': rule(['domain/records/audit'], { public: ['made', 'strength'] }),
   // What became of a grant: one fold over its records, and its sentences.
@@ -611,6 +613,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       packages: ['@nats-io/transport-node'],
     },
   ),
+  // Immutable objects: in a folder.
+  'adapters/store': rule(['ports', 'adapters/host/regular-file'], {
+    public: ['folder'],
+    builtins: ['fs', 'path'],
+  }),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(
     [

@@ -1,0 +1,108 @@
+// The names of objects in the store of a fleet, below its prefix. A name fixes the content of its object: one name has one right content.
+//
+//   HOST/JOURNAL/SHARD/FIRST-LAST-HASH.jsonl.gz     a block of verbatim lines; HASH is that of the last line
+//   HOST/JOURNAL/SHARD/FIRST-LAST-HASH.2.jsonl.gz   the same block again: other bytes were under its name, and could not be overwritten
+//   HOST/JOURNAL/SHARD/SEQ-HASH.forked              an empty mark: this gate has that record, and stopped
+//   _verifiers/NAME/SEQ-HASH.jsonl                  a line of a verifier's checkpoints.jsonl
+//
+// SHARD is FIRST (or SEQ) / 100,000, so that a folder stays small. Names of a list are other people's: what does not match exactly is no
+// name of ours, and never becomes a path.
+
+const recordsOfShard = 100_000;
+
+export interface BlockName {
+  readonly kind: 'block';
+  readonly host: string;
+  readonly journal: string;
+  readonly first: number;
+  readonly last: number;
+  readonly hash: string;
+  readonly isCopy: boolean;
+}
+
+export interface ForkedName {
+  readonly kind: 'forked';
+  readonly host: string;
+  readonly journal: string;
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export interface VerifierName {
+  readonly kind: 'verifier';
+  readonly verifier: string;
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export type ObjectName = BlockName | ForkedName | VerifierName;
+
+const word = '[A-Za-z0-9-][A-Za-z0-9_-]{0,62}';
+const pattern = new RegExp(
+  `^(?:(?<host>${word})/(?<journal>[0-9a-f]{32})/(?<shard>\\d{11})/(?<first>\\d{16})-(?:(?<last>\\d{16})-(?<hash>[0-9a-f]{64})(?<copy>\\.2)?\\.jsonl\\.gz|(?<fork>[0-9a-f]{64})\\.forked)` +
+    `|_verifiers/(?<verifier>${word})/(?<seq>\\d{16})-(?<line>[0-9a-f]{64})\\.jsonl)$`,
+);
+const wordPattern = new RegExp(`^${word}$`);
+
+/** Of hosts and verifiers: no dot, so no path; no `_` first, as `_verifiers` has. */
+export function isStoreWord(text: string): boolean {
+  return wordPattern.test(text);
+}
+
+export const verifiersFolder = '_verifiers/';
+
+export function journalFolder(host: string, journal: string): string {
+  return `${host}/${journal}/`;
+}
+
+const digits = (count: number, width = 16): string => String(count).padStart(width, '0');
+
+/** Sorts behind all names of earlier shards, and before those of the shard of this record. */
+export function shardFolder(host: string, journal: string, seq: number): string {
+  return `${journalFolder(host, journal)}${digits(Math.floor(seq / recordsOfShard), 11)}/`;
+}
+
+export function formatName(name: ObjectName): string {
+  if (name.kind === 'verifier')
+    return `${verifiersFolder}${name.verifier}/${digits(name.seq)}-${name.hash}.jsonl`;
+  const { host, journal } = name;
+  if (name.kind === 'forked')
+    return `${shardFolder(host, journal, name.seq)}${digits(name.seq)}-${name.hash}.forked`;
+  const { first, last, hash, isCopy } = name;
+  return `${shardFolder(host, journal, first)}${digits(first)}-${digits(last)}-${hash}${isCopy ? '.2' : ''}.jsonl.gz`;
+}
+
+/** Undefined: no name that `formatName` makes. */
+export function parseName(text: string): ObjectName | undefined {
+  const found = pattern.exec(text)?.groups;
+  if (found === undefined) return undefined;
+  const {
+    host = '',
+    journal = '',
+    first = '',
+    last,
+    hash = '',
+    copy,
+    fork,
+    verifier,
+    seq = '',
+    line,
+  } = found;
+  const name: ObjectName =
+    verifier !== undefined
+      ? { kind: 'verifier', verifier, seq: Number(seq), hash: line ?? '' }
+      : fork !== undefined
+        ? { kind: 'forked', host, journal, seq: Number(first), hash: fork }
+        : {
+            kind: 'block',
+            host,
+            journal,
+            first: Number(first),
+            last: Number(last),
+            hash,
+            isCopy: copy !== undefined,
+          };
+  // Another shard, numbers that are not exact, an order that no block has.
+  if (name.kind === 'block' && (name.first > name.last || name.first === 0)) return undefined;
+  return formatName(name) === text ? name : undefined;
+}
