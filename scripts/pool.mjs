@@ -88,6 +88,8 @@ function readOutput({ output, how }) {
     fail: count('fail') + count('cancelled'),
     skipped: count('skipped') + count('todo'),
   };
+  /** Of its process and of the processes that it waited for. */
+  const busy = Number(/^ℹ processor_s ([\d.]+)$/m.exec(found?.[0] ?? '')?.[1] ?? 0);
   const shown = [...output.replace(found?.[0] ?? '', '').matchAll(said)].map(([text]) => text);
   // Without the closing lines the process ended before its tests did, whatever its exit code.
   if ((how !== 0 || found === undefined) && counts.fail === 0) {
@@ -104,7 +106,7 @@ function readOutput({ output, how }) {
       ].join('\n'),
     );
   }
-  return { counts, shown: shown.map(cut) };
+  return { counts, busy, shown: shown.map(cut) };
 }
 
 /** At most so many lines of it. */
@@ -140,7 +142,7 @@ function openScreen(progress) {
 /**
  * Runs all of them, in this order: `{ stage, name, path }`. Prints a line for each that has something to say, with each failure below it;
  * one for each stage whose last file has ended; and at last which tests have failed, with the first lines of why. Resolves to the counts,
- * and to how long each took: `{ counts, took: [{ stage, name, seconds }] }`.
+ * and to how long each took, and how much of a processor: `{ counts, took: [{ stage, name, seconds, busy }] }`, in seconds.
  */
 export async function runPool(entries) {
   const counts = { pass: 0, fail: 0, skipped: 0 };
@@ -175,7 +177,7 @@ export async function runPool(entries) {
       stage.seconds += seconds;
       for (const text of read.shown)
         if (text.startsWith('✖')) failed.push(`${title}: ${firstLines(text.slice(2))}`);
-      took.push({ stage: entry.stage, name: entry.name, seconds });
+      took.push({ stage: entry.stage, name: entry.name, seconds, busy: read.busy });
       running.delete(run);
       const where = read.counts.fail > 0 ? `; all that it said: ${log}` : '';
       if (read.shown.length > 0)

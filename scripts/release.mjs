@@ -101,7 +101,7 @@ const naming = version === current ? [] : named.filter((path) => mentions(curren
 const changedFiles = ['package.json', 'package-lock.json', 'CHANGELOG.md', ...naming, ...pieces];
 const date = new Date().toISOString().slice(0, 10);
 const heading = `## ${version} (${date})`;
-const stages = quick ? ['check'] : [];
+const stages = [quick ? 'check' : 'full'];
 const signing = key === undefined ? [] : ['--sign', key];
 const packing = ['scripts/package.mjs', '--version', version, '--arch', 'all', ...signing];
 
@@ -120,7 +120,7 @@ if (refusals.length > 0) end(1, refusals.map((text) => `refused: ${text}`).join(
 
 if (isDry) {
   console.log(`would release ${name} ${version} (now ${current}) from ${git('rev-parse', '--short', 'HEAD')}:
-  run      node scripts/test.mjs ${stages.join(' ') || '(all stages)'}, with skipping forbidden
+  run      node scripts/test.mjs ${stages.join(' ')}, with skipping forbidden
   change   ${changedFiles.join(', ')}
   pack     node ${packing.join(' ')}, into dist-release/
   commit   release: ${version}

@@ -1,6 +1,6 @@
 // What a file of tests says to the pool: diagnostics, skipped tests, Node's closing lines, and each failure once. A line that begins with a
 // sign is of this file, and what belongs to it is indented; all other lines are of the tests themselves.
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { fileLimitS } from './setup.mjs';
 
@@ -25,6 +25,12 @@ function endLate(names) {
   setTimeout(end, fileLimitS * 1000).unref();
 }
 
+/** Seconds of processor of this process, and of all that it has waited for. Linux counts them in hundredths (proc_pid_stat(5)). */
+function processorSeconds() {
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').pop().split(' ');
+  return fields.slice(11, 15).reduce((sum, each) => sum + Number(each), 0) / 100;
+}
+
 export default async function* report(events) {
   const names = [];
   endLate(names);
@@ -43,4 +49,5 @@ export default async function* report(events) {
       yield `✖ ${name}\n${indented(`${data.file}:${data.line}\n${withoutInternals(text)}`)}\n`;
     }
   }
+  yield `ℹ processor_s ${processorSeconds().toFixed(1)}\n`;
 }

@@ -1,16 +1,18 @@
 // `npm test`: installs, builds, lints, then runs the tests, those of all stages at the same time (pool.mjs); on a fresh clone of a Debian
 // it needs only Node and npm, and root for the system's packages (scripts/packages.sh).
 //
-//   node scripts/test.mjs                 everything
-//   node scripts/test.mjs check           lint, unit and architecture tests
-//   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario page fuzz dovecot audit fleet systemd container
+//   node scripts/test.mjs                 what a change is most likely to break: `npm test`
+//   node scripts/test.mjs full            everything: `npm run test:full`
+//   node scripts/test.mjs check           lint, types, and unit tests beside what differs from the last commit
+//   node scripts/test.mjs STAGE...        these, whole: lint unit package scenario page fuzz dovecot audit fleet systemd container
 //   node scripts/test.mjs file PATH...    single test files (test/protocol/command.test.ts)
 //   node scripts/test.mjs plan [STAGE...] what would be done, and nothing else
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
-// DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted: both when the stage is named, else the first
+// DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted (default: both)
 // DOVEGATE_NATS="native trixie"    the releases whose nats-server is tested (default native)
 // DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -25,18 +27,8 @@ import {
   root,
   run,
 } from './setup.mjs';
+import { isOnlyFull, notUnit, onlyFull, stageFolders, stageOf } from './stages.mjs';
 
-const stageFolders = {
-  package: ['package'],
-  scenario: ['scenario', 'shells'],
-  page: ['browser'],
-  fuzz: ['fuzz'],
-  dovecot: ['dovecot'],
-  audit: ['rsyslog', 'prometheus', 'exim'],
-  fleet: ['fleet'],
-  systemd: ['systemd'],
-  container: ['container'],
-};
 /** These import their tests together, in one process: a package that several of them install takes longer to make than their tests. */
 const sharing = {
   name: 'debian',
@@ -72,14 +64,6 @@ const longest = [
   'fleet/share',
   'fleet/simulated',
 ];
-const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
-
-/** The stage that runs a test file. */
-function stageOf(path) {
-  const folder = /(?:^|\/)test\/([^/]+)\//.exec(path)?.[1];
-  return Object.keys(stageFolders).find((stage) => stageFolders[stage].includes(folder)) ?? 'unit';
-}
-
 function testFiles(folder) {
   const path = join(root, 'build', 'test', folder);
   if (!existsSync(path)) return [];
@@ -131,7 +115,7 @@ function batchesOf(files) {
 
 /** What the pool runs for a stage: a name, and the files of one process. */
 function entriesOf(stage) {
-  const files = filesOf(stage);
+  const files = chosen(filesOf(stage));
   if (stage === 'unit') return batchesOf(files);
   const shared = files.filter((file) => sharing.files.includes(file));
   const alone = files.filter((file) => !shared.includes(file));
@@ -162,6 +146,8 @@ function inOrder(entries) {
 }
 
 const asked = process.argv.slice(2);
+const isFull = asked.includes('full');
+if (isFull) asked.splice(asked.indexOf('full'), 1);
 const noSkip = process.env.DOVEGATE_NO_SKIP === '1';
 
 const isPlan = asked[0] === 'plan';
@@ -180,24 +166,14 @@ if (asked[0] === 'file') {
   process.exit(counts.fail > 0 ? 1 : 0);
 }
 
+/** Stages that are named are run whole. */
+const isWhole = isFull || asked.length > 0;
+const isCheck = asked[0] === 'check';
+const allStages = ['lint', 'unit', ...Object.keys(stageFolders)];
 const stages =
-  asked.length === 0
-    ? [
-        'lint',
-        'unit',
-        'package',
-        'fuzz',
-        'scenario',
-        'page',
-        'dovecot',
-        'audit',
-        'fleet',
-        'systemd',
-        'container',
-      ]
-    : asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]));
-// Two boots, where one is enough to notice a broken unit.
-if (asked.length === 0) process.env.DOVEGATE_SYSTEMD ??= 'bookworm';
+  asked.length > 0
+    ? asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]))
+    : allStages.filter((stage) => isFull || !onlyFull.includes(`${stage}/`));
 for (const stage of stages) {
   if (stage !== 'lint' && stage !== 'unit' && !(stage in stageFolders)) {
     console.error(`unknown stage ${stage}; one of: check lint unit ${Object.keys(stageFolders).join(' ')}`);
@@ -209,12 +185,43 @@ const tested = stages.filter((stage) => stage !== 'lint');
 /** How long the same stages took here: it outlives a build. */
 const lastTime = join(root, 'node_modules', `.minutes-${stages.join('-')}`);
 
+/** The files of a stage that this run is for. */
+function chosen(files) {
+  if (isCheck) return files.filter(isNear);
+  return isWhole ? files : files.filter((file) => !isOnlyFull(file));
+}
+
+/**
+ * Folders with a file that differs from the last commit, or where nothing does, that the last commit changed; without src/ or test/.
+ * Undefined: git does not say.
+ */
+function touchedFolders() {
+  const git = (...args) => {
+    const done = spawnSync('git', ['-C', root, ...args], { encoding: 'utf8' });
+    return done.status === 0 ? done.stdout.split('\n').filter((line) => line !== '') : undefined;
+  };
+  const changed = git('diff', '--name-only', 'HEAD');
+  const added = git('ls-files', '--others', '--exclude-standard');
+  if (changed === undefined || added === undefined) return undefined;
+  const files =
+    changed.length + added.length > 0 ? [...changed, ...added] : git('diff', '--name-only', 'HEAD~1');
+  return new Set((files ?? []).map((file) => dirname(file).replace(/^(?:src|test)(?:\/|$)/, '')));
+}
+
+const touched = isCheck ? touchedFolders() : undefined;
+
+/** Whether `check` runs it: the shape of the tree, and what stands beside a change. */
+function isNear(file) {
+  const folder = dirname(file).replace(/^(?:build\/)?test\//, '');
+  return touched === undefined || folder === 'architecture' || touched.has(folder);
+}
+
 /** What is about to be done, before anything is. */
 function plan() {
   const sources = readdirSync(join(root, 'test'), { recursive: true }).filter((name) =>
     name.endsWith('.test.ts'),
   );
-  const files = (stage) => sources.filter((name) => stageOf(`test/${name}`) === stage).length;
+  const files = (stage) => chosen(sources.filter((name) => stageOf(`test/${name}`) === stage)).length;
   const missing = missingPackages(new Set(stages));
   const installed = [
     ...(missing.length === 0 ? [] : [`packages of the system: ${missing.join(' ')}`]),
@@ -225,7 +232,7 @@ function plan() {
     `plan: ${stages.length === tested.length ? 'build' : 'build, lint'}, then at the same time:`,
     ...tested.map((stage) => `  ${stage.padEnd(10)} ${files(stage)} files of tests`),
     `installs: ${installed.join('; ') || 'nothing'}`,
-    `minutes: ${minutes}all stages take some 25 on two quick processors and 45 on slow ones, and more where Debian roots are made first`,
+    `minutes: ${minutes}npm test takes some 10 on two quick processors, npm run test:full 20, and both twice as long on slow ones or where Debian roots are made first`,
   ].join('\n');
 }
 console.log(plan());
@@ -247,10 +254,17 @@ const entries = tested.flatMap((stage) => entriesOf(stage).map(([name, files]) =
 const { counts: total, took } = await runPool(inOrder(entries));
 if (noSkip) total.fail += tested.filter((stage) => took.every((each) => each.stage !== stage)).length;
 writeFileSync(lastTime, String(Math.ceil(performance.now() / 60_000)));
-const slowest = took.toSorted((one, other) => other.seconds - one.seconds).slice(0, 10);
-console.log(
-  `== longest: ${slowest.map(({ stage, name, seconds }) => `${stage}/${name} ${seconds.toFixed(0)} s`).join(', ')}`,
-);
+const ten = (key) =>
+  took
+    .toSorted((one, other) => other[key] - one[key])
+    .slice(0, 10)
+    .map((each) => `${each.stage}/${each.name} ${each[key].toFixed(0)} s`)
+    .join(', ');
+const busyOf = (files) => files.reduce((sum, { busy }) => sum + busy, 0).toFixed(0);
+console.log(`== longest: ${ten('seconds')}`);
+console.log(`== dearest, in seconds of processor: ${ten('busy')}`);
+const byStage = tested.map((stage) => `${stage} ${busyOf(took.filter((each) => each.stage === stage))} s`);
+console.log(`== processor: ${busyOf(took)} s; ${byStage.join(', ')}`);
 if (noSkip && total.skipped > 0) {
   console.log(`\n${total.skipped} tests were skipped, and skipping is forbidden here (DOVEGATE_NO_SKIP=1)`);
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import * as z from 'zod';
 import { filesBelow, root, textOf } from './project.js';
 
@@ -37,4 +38,19 @@ void test('each npm command that a text names is in package.json, and each lab h
         .map(([text]) => `${path}: ${text}`),
     );
   assert.deepEqual(wrong, []);
+});
+
+void test('what npm test leaves to npm run test:full is there, and is a small part', async () => {
+  const stages = z.object({ onlyFull: z.array(z.string()) });
+  const { onlyFull } = stages.parse(await import(pathToFileURL(join(root, 'scripts/stages.mjs')).href));
+  const tests = filesBelow('test').filter((path) => path.endsWith('.test.ts'));
+  const leftBy = (entry: string): readonly string[] =>
+    tests.filter((path) => path.startsWith(entry.endsWith('/') ? `test/${entry}` : `test/${entry}.test.ts`));
+  assert.deepEqual(
+    onlyFull.filter((entry) => leftBy(entry).length === 0),
+    [],
+  );
+  const left = onlyFull.flatMap(leftBy);
+  assert.equal(new Set(left).size, left.length, 'an entry is within another one');
+  assert.ok(left.length < tests.length / 8, `${left.length} of ${tests.length}`);
 });

@@ -1,4 +1,4 @@
-// Goal: `npm test` says its stages, what it installs and how long it takes, before it does anything. The tree is a copy with three tests.
+// Goal: `npm test` says its stages, what it installs and how long it takes, before it does anything. The tree is a copy with four tests.
 // What must not happen: a stage that is not told, something installed without having been named.
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ void test('the plan: stages with their tests, what is installed, minutes', async
   const tree = openFolder(t);
   for (const name of ['scripts', 'package.json', 'package-lock.json'])
     cpSync(join(root, name), join(tree, name), { recursive: true });
-  for (const path of ['dovecot/a', 'kit-self/a', 'protocol/handshake/b']) {
+  for (const path of ['dovecot/a', 'protocol/handshake/b', 'kit-self/a', 'systemd/a']) {
     const file = join(tree, 'test', `${path}.test.ts`);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, '');
@@ -31,16 +31,19 @@ void test('the plan: stages with their tests, what is installed, minutes', async
   const all = await plan();
   assert.match(
     all,
-    /^plan: build, lint, then at the same time:\n {2}unit +2 files of tests\n {2}package +0 files/,
+    /^plan: build, lint, then at the same time:\n {2}unit +1 files of tests\n {2}scenario +0 files/,
   );
   assert.match(all, /^ {2}dovecot +1 files of tests$/m);
   const stages = [...all.matchAll(/^ {2}(\w+) +\d+ files of tests$/gm)].map(([, stage]) => stage);
-  assert.equal(stages.length, 10);
+  assert.deepEqual(stages, ['unit', 'scenario', 'page', 'fuzz', 'dovecot', 'audit', 'fleet']);
+  const full = await plan('full');
+  assert.match(full, /^ {2}unit +2 files of tests\n {2}package +0 files/m);
+  assert.match(full, /^ {2}systemd +1 files of tests$/m);
   assert.match(
     all,
     /^installs: packages of the system: .*\bfish\b.*\bzsh\b.*; the packages of package-lock\.json, into node_modules$/m,
   );
-  assert.match(all, /^minutes: all stages take some \d+ on two quick processors and \d+ on slow ones/m);
+  assert.match(all, /^minutes: npm test takes some \d+ on two quick processors, npm run test:full \d+/m);
 
   mkdirSync(join(tree, 'node_modules'));
   writeFileSync(join(tree, 'node_modules/.minutes-unit'), '3');

@@ -115,7 +115,7 @@ void test('a release has its version everywhere, its packages, one commit and on
   withProject(({ at, run, release }) => {
     const { status, output } = release('0.2.0');
     assert.equal(status, 0, output);
-    assert.equal(readFileSync(join(at, '.git/asked'), 'utf8'), '|1');
+    assert.equal(readFileSync(join(at, '.git/asked'), 'utf8'), 'full|1');
     assert.match(
       output,
       /git push origin HEAD v0\.2\.0\n {2}npm publish \.\/dist-release\/dovegate-0\.2\.0\.tgz /,
