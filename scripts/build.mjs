@@ -15,13 +15,13 @@ import { root, run } from './setup.mjs';
 /** Below src/: what is started or imported by its name. */
 const entries = [
   'main',
-  'cli/program',
-  'cli/send-command',
+  'program',
+  'client/doveadm/send-command',
   // Few calls of `send` and of the drop-in read a file of settings, and the parser is the largest part of what they would load.
-  'domain/config/parse-client',
+  'rules/config/parse-client',
 ];
 /** Below src/: one file too, without what it would import when it is called, since it calls none of that. */
-const list = ['cli/help'];
+const list = ['help'];
 const uncalled = {
   name: 'uncalled',
   setup(bundler) {
@@ -31,11 +31,11 @@ const uncalled = {
   },
 };
 /** Below src/: what is one file each. */
-const whole = ['cli/doveadm/doveadm', 'cli/serve-command', 'adapters/journal/journal-thread'];
+const whole = ['client/doveadm/doveadm', 'gate/cli/serve-command', 'journal/files/journal-thread'];
 /** Below src/: threads that read configurations; what both load is one more file. */
-const readers = ['page/look-thread', 'setup/configuration-thread'];
+const readers = ['page/look-thread', 'rules/setup/configuration-thread'];
 /** The same of the daemon, but for what it loads later: a start reads no part that others of the program need. */
-const daemon = ['daemon/serve'];
+const daemon = ['gate/daemon/serve'];
 /** What imports any of these, or the printer of a log, when it is called loads that file, and has no copy of it. */
 const apart = {
   name: 'apart',

@@ -1,7 +1,7 @@
 // `npm run lab -- chaos [--minutes N] [--seed S] [--kinds KIND,...] [--keep FOLDER] [--planted ID]`: everything at once on real servers
-// while faults are injected, then the oracle reads what was left behind (test/chaos/EVIDENCE.md). Needs root. Exit code 1: the oracle found
-// something; the folder is kept then. The order of faults goes by the seed; what happens within them goes by the machine.
-// --planted: with one line of src/ broken (test/chaos/planted.json), in a copy of the tree: the oracle should find it.
+// while faults are injected, then the oracle reads what was left behind (test/whole/chaos/EVIDENCE.md). Needs root. Exit code 1: the oracle
+// found something; the folder is kept then. The order of faults goes by the seed; what happens within them goes by the machine.
+// --planted: with one line of src/ broken (test/whole/chaos/planted.json), in a copy of the tree: the oracle should find it.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 const minutes = Number(values.minutes);
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
-const faults = JSON.parse(readFileSync(join(root, 'test', 'chaos', 'planted.json'), 'utf8'));
+const faults = JSON.parse(readFileSync(join(root, 'test', 'whole', 'chaos', 'planted.json'), 'utf8'));
 const planted = faults.find(({ id }) => id === values.planted);
 if (
   !Number.isSafeInteger(seed) ||
@@ -61,13 +61,13 @@ process.on('exit', () => {
 });
 console.log(`seed ${seed}, ${minutes} minutes, evidence in ${folder}`);
 const node = (cwd, ...args) => spawnSync(process.execPath, args, { cwd, stdio: 'inherit' }).status ?? 1;
-const driver = join('build', 'test', 'chaos', 'run.js');
+const driver = join('build', 'test', 'whole', 'chaos', 'run.js');
 const ran = node(tree, '--enable-source-maps', driver, folder, String(minutes), String(seed), values.kinds);
 if (ran !== 0) {
   console.error(`the driver ended with ${ran}; what it wrote is in ${folder}`);
   process.exit(1);
 }
-const oracle = join('build', 'test', 'chaos', 'oracle', 'main.js');
+const oracle = join('build', 'test', 'whole', 'chaos', 'oracle', 'main.js');
 const found = node(root, '--enable-source-maps', '--max-old-space-size=8192', oracle, folder);
 if (found === 0 && values.keep === undefined) rmSync(folder, { recursive: true, force: true });
 else console.log(`evidence kept in ${folder}`);

@@ -1,5 +1,6 @@
 // `npm run lab -- conformance`: what clients get through dovegate is what they get from Dovecot itself, for every release that Debian has
-// (test/dovecot/conformance/). Writes docs/conformance.md. Exit code 1: a difference that no row explains, or a row that explains nothing.
+// (test/whole/dovecot/conformance/). Writes docs/conformance.md. Exit code 1: a difference that no row explains, or a row that explains
+// nothing.
 //
 //   npm run lab -- conformance                              all releases
 //   npm run lab -- conformance --releases "bookworm trixie"     these only, and no page
@@ -28,7 +29,7 @@ if (values['no-build'] !== true) {
   build();
 }
 const load = (path) =>
-  import(pathToFileURL(join(root, 'build', 'test', 'dovecot', 'conformance', path)).href);
+  import(pathToFileURL(join(root, 'build', 'test', 'whole', 'dovecot', 'conformance', path)).href);
 const { conform, explain } = await load('run.js');
 const { pageOf } = await load('page.js');
 const { rows } = await load('differences.js');

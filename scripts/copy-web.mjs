@@ -1,4 +1,4 @@
-// Makes what browsers get of src/web: its scripts and Preact, and beside them the HTML, the style sheet and the pictures:
+// Makes what browsers get of src/page/web: its scripts and Preact, and beside them the HTML, the style sheet and the pictures:
 //   node scripts/copy-web.mjs FOLDER...
 // page.js has the frame and the first screen; each other screen is a file that it loads. What several of them use is in files too, and
 // the document names those that page.js needs: they come at the same time as page.js, not after it.
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const from = join(root, 'src/web');
+const from = join(root, 'src/page/web');
 
 /** Returns what esbuild says of it; `metafile` names the packages whose code is in it. */
 export async function makeWeb(folder) {
@@ -20,7 +20,7 @@ export async function makeWeb(folder) {
     if (name.endsWith('.svg')) copyFileSync(join(from, name), join(to, name));
   const built = await build({
     absWorkingDir: root,
-    entryPoints: { page: 'src/web/main.tsx', style: 'src/web/style.css' },
+    entryPoints: { page: 'src/page/web/main.tsx', style: 'src/page/web/style.css' },
     outdir: to,
     bundle: true,
     splitting: true,

@@ -1,6 +1,6 @@
-// `npm run lab -- forge [KIND...] [--minutes N] [--seed S]`: the search for forgeries that a verifier does not notice (test/fuzz/forge-*).
-// All kinds, or the named ones, share the minutes (1); with 0 minutes one round of each. Exit code 1: something was found, and the line
-// behind FINDING repeats it. Rounds go up from the seed, which is printed; without one it is taken from the clock.
+// `npm run lab -- forge [KIND...] [--minutes N] [--seed S]`: the search for forgeries that a verifier does not notice
+// (test/whole/fuzz/forge-*). All kinds, or the named ones, share the minutes (1); with 0 minutes one round of each. Exit code 1: something
+// was found, and the line behind FINDING repeats it. Rounds go up from the seed, which is printed; without one it is taken from the clock.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -30,7 +30,7 @@ const env = {
 };
 let isFound = false;
 for (const kind of kinds) {
-  const path = join('build', 'test', 'fuzz', `forge-${kind}.test.js`);
+  const path = join('build', 'test', 'whole', 'fuzz', `forge-${kind}.test.js`);
   const args = ['--enable-source-maps', '--max-semi-space-size=64', '--test-reporter=spec', path];
   isFound = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' }).status !== 0 || isFound;
 }

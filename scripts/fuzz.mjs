@@ -1,17 +1,19 @@
-// `npm run lab -- fuzz`: hostile bytes for every decoder of what comes from outside (test/fuzz/targets/). Exit code 1: something was found.
+// `npm run lab -- fuzz`: hostile bytes for every decoder of what comes from outside (test/whole/fuzz/targets/). Exit code 1: something was
+// found.
 //
 //   npm run lab -- fuzz                   each target for 10 s
 //   npm run lab -- fuzz --minutes N    all of them together for N minutes
 //   npm run lab -- fuzz --target NAME  this one only; may be repeated
 //   npm run lab -- fuzz --seed S       other inputs, the same ones for the same seed (default: a new one)
 //   npm run lab -- fuzz --inputs N     so many inputs for each target, however long it takes
-//   npm run lab -- fuzz --ledger --until N    as long as a target has fewer than N inputs in test/fuzz/inputs.json, which is saved on the
+//   npm run lab -- fuzz --ledger --until N    as long as a target has fewer than N inputs in test/whole/fuzz/inputs.json, which is saved on
+// the
 //   way
-//   npm run lab -- fuzz --keep         saves new inputs in test/fuzz/corpus/
+//   npm run lab -- fuzz --keep         saves new inputs in test/whole/fuzz/corpus/
 //   npm run lab -- fuzz --repeat FILE  one finding again
 //   npm run lab -- fuzz --list         the targets
 //   npm run lab -- fuzz --differential        instead: command lines, as we read them and as a real Dovecot does
-//   (test/dovecot/differential.test.ts),
+//   (test/whole/dovecot/differential.test.ts),
 //                                         for N minutes on each of DOVEGATE_RELEASES (default: a Dovecot of each series)
 // Findings are files in fuzz-findings/.
 import { spawnSync } from 'node:child_process';
@@ -60,7 +62,7 @@ if (values.differential === true) {
     DOVEGATE_VERBOSE: '1',
   };
   env.DOVEGATE_RELEASES ??= 'native trixie';
-  const test = ['scripts/test.mjs', 'file', 'test/dovecot/differential.test.ts'];
+  const test = ['scripts/test.mjs', 'file', 'test/whole/dovecot/differential.test.ts'];
   process.exit(spawnSync(process.execPath, test, { cwd: root, env, stdio: 'inherit' }).status ?? 1);
 }
 
@@ -68,7 +70,7 @@ if (values['no-build'] !== true) {
   install();
   build();
 }
-const fuzz = join(root, 'build', 'test', 'fuzz');
+const fuzz = join(root, 'build', 'test', 'whole', 'fuzz');
 const load = (path) => import(pathToFileURL(join(fuzz, path)).href);
 const targetsUrl = pathToFileURL(join(fuzz, 'targets', 'targets.js')).href;
 const { targets } = await import(targetsUrl);

@@ -1,6 +1,6 @@
 // `npm run lab -- lost-blocks [--rounds N] [--seed S] [--releases "native trixie"]`: a cluster of three nats-servers of each release, whose
-// leader is killed and then frozen, in rounds; then every replica alone must hold every record (test/fleet/lost-blocks.test.ts). After five
-// rounds there is a new cluster, with the next seed. Needs root where a release is not installed yet.
+// leader is killed and then frozen, in rounds; then every replica alone must hold every record (test/whole/fleet/lost-blocks.test.ts).
+// After five rounds there is a new cluster, with the next seed. Needs root where a release is not installed yet.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -32,7 +32,7 @@ for (const release of values.releases.split(' ')) {
     console.log(`${release}: rounds ${done + 1} to ${done + own} of ${rounds}, seed ${ownSeed}`);
     const env = { ...process.env, DOVEGATE_NATS: release, DOVEGATE_SEED: String(ownSeed) };
     Object.assign(env, { DOVEGATE_ROUNDS: String(own), DOVEGATE_NO_SKIP: '1' });
-    const path = join('build', 'test', 'fleet', 'lost-blocks.test.js');
+    const path = join('build', 'test', 'whole', 'fleet', 'lost-blocks.test.js');
     const args = ['--enable-source-maps', '--test', '--test-reporter=spec', path];
     isFound = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' }).status !== 0 || isFound;
   }

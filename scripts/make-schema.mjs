@@ -2,8 +2,8 @@
 // programs that read them, from the built program (`npm run build:test` first).
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatJsonSchema } from '../build/src/domain/config/json-schema.js';
-import { formatRecordSchema } from '../build/src/domain/records/formats/record-schema.js';
+import { formatRecordSchema } from '../build/src/evidence/formats/record-schema.js';
+import { formatJsonSchema } from '../build/src/rules/config/json-schema.js';
 import { root } from './setup.mjs';
 
 writeFileSync(join(root, 'config', 'dovegate.schema.json'), formatJsonSchema());

@@ -1,4 +1,4 @@
-// `npm run lab -- model [MODEL...] [--depth N] [--length N] [--seed S] [--minutes M]`: the models of test/model with large figures.
+// `npm run lab -- model [MODEL...] [--depth N] [--length N] [--seed S] [--minutes M]`: the models of test/whole/model with large figures.
 // --depth: all traces of a model up to so many steps. --length: all sequences of so many decisions with the real code. --minutes: each
 // model's real code in long sequences by chance, for so long in all; they go up from the seed, which is printed. Exit code 1: an invariant
 // does not hold, or the code does something else than its model; the message has the trace.
@@ -39,7 +39,7 @@ if (values.length !== undefined) env.DOVEGATE_LENGTH = values.length;
 let isFound = false;
 for (const model of models) {
   env.DOVEGATE_MINUTES = String(minutes / models.length);
-  const path = join('build', 'test', 'model', `${model}.test.js`);
+  const path = join('build', 'test', 'whole', 'model', `${model}.test.js`);
   const args = ['--enable-source-maps', '--test', '--test-reporter=spec', path];
   isFound = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' }).status !== 0 || isFound;
 }

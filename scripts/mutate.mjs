@@ -34,38 +34,33 @@ import { root, run } from './setup.mjs';
 /** The code of each module, and the tests that answer for it: its own, and those of modules that are built on it. */
 const modules = {
   policy: {
-    code: ['src/domain/judging/policy'],
-    tests: [
-      'test/domain/judging/policy',
-      'test/domain/judging/answers',
-      'test/domain/judging/review',
-      'test/domain/config',
-    ],
+    code: ['src/rules/policy'],
+    tests: ['test/rules/policy', 'test/rules/answers', 'test/evidence/review', 'test/rules/config'],
   },
   commands: {
-    code: ['src/domain/language/commands'],
-    tests: ['test/domain/language/commands', 'test/domain/language/meaning', 'test/domain/judging/policy'],
+    code: ['src/doveadm/commands'],
+    tests: ['test/doveadm/commands', 'test/doveadm/meaning', 'test/rules/policy'],
   },
-  protocol: { code: ['src/protocol'], tests: ['test/protocol', 'test/client'] },
+  protocol: { code: ['src/doveadm/protocol'], tests: ['test/doveadm/protocol', 'test/client'] },
   audit: {
-    code: ['src/domain/records/audit'],
-    tests: ['test/domain/records/audit', 'test/domain/records/trail', 'test/domain/records/report'],
+    code: ['src/journal/records'],
+    tests: ['test/journal/records', 'test/evidence/trail', 'test/evidence/report'],
   },
   trail: {
-    code: ['src/domain/records/trail'],
-    tests: ['test/domain/records/trail', 'test/domain/records/report'],
+    code: ['src/evidence/trail'],
+    tests: ['test/evidence/trail', 'test/evidence/report'],
   },
   ring: {
-    code: ['src/adapters/journal/ring.ts', 'src/adapters/journal/ring-file.ts'],
-    tests: ['test/adapters/journal'],
+    code: ['src/journal/files/ring.ts', 'src/journal/files/ring-file.ts'],
+    tests: ['test/journal/files'],
   },
   fleet: {
-    code: ['src/domain/records/fleet'],
-    tests: ['test/domain/records/fleet', 'test/domain/records/report'],
+    code: ['src/evidence/fleet'],
+    tests: ['test/evidence/fleet', 'test/evidence/report'],
   },
   access: {
-    code: ['src/domain/people/access', 'src/gateway/access'],
-    tests: ['test/domain/people/access', 'test/gateway/access', 'test/cli/access'],
+    code: ['src/gate/access'],
+    tests: ['test/gate/access', 'test/client/access'],
   },
 };
 /** A module without an entry is a folder of src/, with the tests in the folder of that name. */
@@ -77,7 +72,7 @@ const isModule = (name) =>
     .every((path) => existsSync(join(root, path)));
 /** Tests of time are left out: they are slow, and a busy machine would fail them, which would count as a mutant killed. */
 const measuresTime = /\.(?:time|work)\.test\.ts$/;
-const generated = new Set(['src/domain/language/commands/data.ts']);
+const generated = new Set(['src/doveadm/commands/data.ts']);
 
 /** The project as links, with a `build` of its own: tests find the project's files from where they are. It goes with the run. */
 const project = join(process.env.DOVEGATE_MEMORY ?? tmpdir(), `mutants-${process.pid}`);

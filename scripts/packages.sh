@@ -18,9 +18,9 @@ needs() {
 		if [ "$(uname -m)" = x86_64 ]; then
 			echo "qemu-aarch64-static qemu-user-static"; echo "/usr/aarch64-linux-gnu/lib/libstdc++.so.6 libstdc++6-arm64-cross"
 		fi;;
-	unit) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
+	unit | host | doveadm | rules | journal | gate | evidence | ship | page | client) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
 	scenario) echo "setpriv util-linux"; echo "newuidmap uidmap"; echo "zsh zsh"; echo "fish fish";;
-	page)
+	browser)
 		echo "setpriv util-linux"; echo "/usr/bin/chromium chromium"
 		echo "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core";;
 	dovecot)

@@ -129,8 +129,8 @@ function clearMemory() {
 }
 
 /**
- * Creates a directory in memory for this run, and sets DOVEGATE_MEMORY to it (`memoryPlace` in test/kit/folder.ts). Files that a killed
- * test leaves in memory would otherwise stay until the next boot. After a failure the directory is kept until the next run starts.
+ * Creates a directory in memory for this run, and sets DOVEGATE_MEMORY to it (`memoryPlace` in test/kit/plain/folder.ts). Files that a
+ * killed test leaves in memory would otherwise stay until the next boot. After a failure the directory is kept until the next run starts.
  *
  * Temporary files go there too, unless TMPDIR says where: thousands of small files that are made, synced and removed keep a disk busy. The
  * roots of other releases, which stay, are left on the disk, and what a test wants there (`diskPlace`).
@@ -201,8 +201,11 @@ export async function ownRun() {
   process.exit(128 + constants.signals[signaled]);
 }
 
-/** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */
-export function build() {
+/**
+ * Builds the program to dist/, and everything (with tests and demo) to build/; with `parts`, of the tests only those of these parts.
+ * Outputs of deleted sources go.
+ */
+export function build(parts = []) {
   rmSync(join(root, 'build'), { recursive: true, force: true });
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   if (!existsSync(tsc) || !statSync(tsc).isFile()) {
@@ -210,7 +213,17 @@ export function build() {
     process.exit(1);
   }
   run(process.execPath, ['scripts/build.mjs']);
-  run(process.execPath, [tsc, '-p', 'tsconfig.json']);
+  if (parts.length > 0) {
+    mkdirSync(join(root, 'build'));
+    const project = {
+      extends: '../tsconfig.json',
+      compilerOptions: { rootDir: '..', outDir: '.' },
+      include: ['../src', ...parts.map((part) => `../test/${part}`)],
+      exclude: ['../src/page/web', '../test/page/browser'],
+    };
+    writeFileSync(join(root, 'build/tsconfig.json'), JSON.stringify(project));
+  }
+  run(process.execPath, [tsc, '-p', parts.length > 0 ? 'build/tsconfig.json' : 'tsconfig.json']);
   run(process.execPath, [tsc, '-p', 'tsconfig.web.json', '--outDir', 'build/src']);
-  run(process.execPath, ['scripts/copy-web.mjs', 'build/src/web']);
+  run(process.execPath, ['scripts/copy-web.mjs', 'build/src/page/web']);
 }

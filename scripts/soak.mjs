@@ -29,7 +29,7 @@ process.env.TMPDIR = process.env.DOVEGATE_DISK ?? tmpdir();
 const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'dovegate-soak-'));
 // Some 20 commands a second each.
 const env = { ...process.env, DOVEGATE_CLIENTS: '40', DOVEGATE_THINK_MS: '2000' };
-const driver = join('build', 'test', 'chaos', 'run.js');
+const driver = join('build', 'test', 'whole', 'chaos', 'run.js');
 function run(name, minutesOfRun, seedOfRun) {
   const place = join(folder, name);
   mkdirSync(place, { recursive: true });
@@ -54,8 +54,8 @@ if (exits.some((code) => code !== 0)) {
 }
 const node = (...args) => spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' }).status ?? 1;
 const folders = ['long', ...names].map((name) => join(folder, name));
-const grown = node(join('build', 'test', 'chaos', 'soak.js'), join('docs', 'soak.svg'), ...folders);
-const oracle = join('build', 'test', 'chaos', 'oracle', 'main.js');
+const grown = node(join('build', 'test', 'whole', 'chaos', 'soak.js'), join('docs', 'soak.svg'), ...folders);
+const oracle = join('build', 'test', 'whole', 'chaos', 'oracle', 'main.js');
 const found = node('--max-old-space-size=8192', oracle, folders[0]);
 if (grown === 0 && found === 0 && values.keep === undefined) rmSync(folder, { recursive: true, force: true });
 else console.log(`evidence kept in ${folder}`);

@@ -1,31 +1,33 @@
 // Which stage runs a test, and which of the two commands: `npm test`, or `npm run test:full` alone.
 
 export const stageFolders = {
-  package: ['package'],
-  scenario: ['scenario', 'shells'],
-  page: ['browser'],
-  fuzz: ['fuzz'],
-  dovecot: ['dovecot'],
-  audit: ['rsyslog', 'prometheus', 'exim'],
-  fleet: ['fleet'],
-  systemd: ['systemd'],
-  container: ['container'],
+  package: ['whole/package'],
+  scenario: ['whole/scenario', 'whole/shells'],
+  browser: ['page/browser'],
+  fuzz: ['whole/fuzz'],
+  dovecot: ['whole/dovecot'],
+  audit: ['whole/rsyslog', 'whole/prometheus', 'whole/exim'],
+  fleet: ['whole/fleet'],
+  systemd: ['whole/systemd'],
+  container: ['whole/container'],
 };
+/** The parts of src/. */
+export const parts = 'host doveadm rules journal gate evidence ship page client'.split(' ');
+
 /**
  * What `npm test` leaves to `npm run test:full`: files and folders below test/. They are dear: what is handed out, booted systems and the
  * image; searches; other programs; models and the tests' own tools; long stories; the page but for signing in and a walk of each screen.
  */
 export const onlyFull = `
-  package/ systemd/ container/
-  dovecot/differential dovecot/mailbox-search dovecot/preset-search dovecot/http-differences
-  dovecot/dsync dovecot/cli-forms dovecot/mcp
-  model/ mcp/ kit-self/
-  fuzz/campaign fuzz/forge-fleet fuzz/forge-journal
-  scenario/docs scenario/victims scenario/walks scenario/whole-output scenario/brute-force
-  fleet/chaos fleet/cluster fleet/lost-blocks
-  browser/approvals browser/clicks browser/first-start browser/incidents browser/keyboard browser/keys browser/live
-  browser/names browser/oidc-certified browser/phone browser/policies browser/report-file browser/strangers
-  browser/tabs browser/trail browser/watch browser/widths
+  whole/package/ whole/systemd/ whole/container/ whole/dovecot/differential whole/dovecot/mailbox-search
+  whole/dovecot/preset-search whole/dovecot/http-differences whole/dovecot/dsync whole/dovecot/cli-forms
+  whole/dovecot/mcp whole/model/ client/mcp/ kit/self/ whole/fuzz/campaign whole/fuzz/forge-fleet
+  whole/fuzz/forge-journal whole/scenario/docs whole/scenario/victims whole/scenario/walks
+  whole/scenario/whole-output whole/scenario/brute-force whole/fleet/chaos whole/fleet/cluster
+  whole/fleet/lost-blocks page/browser/approvals page/browser/clicks page/browser/first-start
+  page/browser/incidents page/browser/keyboard page/browser/keys page/browser/live page/browser/names
+  page/browser/oidc-certified page/browser/phone page/browser/policies page/browser/report-file
+  page/browser/strangers page/browser/tabs page/browser/trail page/browser/watch page/browser/widths
 `
   .trim()
   .split(/\s+/);
@@ -36,10 +38,9 @@ export function isOnlyFull(path) {
   return onlyFull.some((each) => (each.endsWith('/') ? name.startsWith(each) : name === each));
 }
 
-export const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
-
 /** The stage that runs a test file. */
 export function stageOf(path) {
-  const folder = /(?:^|\/)test\/([^/]+)\//.exec(path)?.[1];
-  return Object.keys(stageFolders).find((stage) => stageFolders[stage].includes(folder)) ?? 'unit';
+  const inner = /(?:^|\/)test\/(.+)$/.exec(path)?.[1] ?? '';
+  const isIn = (folder) => inner.startsWith(`${folder}/`);
+  return Object.keys(stageFolders).find((stage) => stageFolders[stage].some(isIn)) ?? 'unit';
 }

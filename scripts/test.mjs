@@ -4,8 +4,10 @@
 //   node scripts/test.mjs                 what a change is most likely to break: `npm test`
 //   node scripts/test.mjs full            everything: `npm run test:full`
 //   node scripts/test.mjs check           lint, types, and unit tests beside what differs from the last commit
-//   node scripts/test.mjs STAGE...        these, whole: lint unit package scenario page fuzz dovecot audit fleet systemd container
-//   node scripts/test.mjs file PATH...    single test files (test/protocol/command.test.ts)
+//   node scripts/test.mjs STAGE...        these, whole: lint unit package scenario browser fuzz dovecot audit fleet systemd container
+//   node scripts/test.mjs PART...         the unit tests of parts of src/, and no others are built: host doveadm rules journal gate
+// evidence ship page client
+//   node scripts/test.mjs file PATH...    single test files (test/doveadm/protocol/command.test.ts)
 //   node scripts/test.mjs plan [STAGE...] what would be done, and nothing else
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
@@ -27,20 +29,20 @@ import {
   root,
   run,
 } from './setup.mjs';
-import { isOnlyFull, notUnit, onlyFull, stageFolders, stageOf } from './stages.mjs';
+import { isOnlyFull, onlyFull, parts, stageFolders, stageOf } from './stages.mjs';
 
 /** These import their tests together, in one process: a package that several of them install takes longer to make than their tests. */
 const sharing = {
   name: 'debian',
-  files: ['own-node', 'package', 'upgrade'].map((name) => `build/test/systemd/${name}.test.js`),
+  files: ['own-node', 'package', 'upgrade'].map((name) => `build/test/whole/systemd/${name}.test.js`),
 };
 /** Those that take longest, mostly by waiting: they are begun first, so that none is left for the end. */
 const longest = [
-  'page/clicks',
+  'browser/clicks',
   'systemd/debian',
   'package/vectors',
   'systemd/units',
-  'page/screens',
+  'browser/screens',
   'fleet/chaos',
   'fleet/cluster',
   'fleet/ship',
@@ -76,14 +78,10 @@ function testFiles(folder) {
 }
 
 function filesOf(stage) {
-  const folders =
-    stage === 'unit'
-      ? readdirSync(join(root, 'build', 'test'), { withFileTypes: true })
-          .filter((entry) => entry.isDirectory() && !notUnit.has(entry.name))
-          .map((entry) => entry.name)
-          .toSorted()
-      : stageFolders[stage];
-  return folders.flatMap(testFiles);
+  if (parts.includes(stage)) return testFiles(stage).filter((file) => stageOf(file) === 'unit');
+  return stage === 'unit'
+    ? testFiles('').filter((file) => stageOf(file) === 'unit')
+    : stageFolders[stage].flatMap(testFiles);
 }
 
 /** A test that looks at its own process (memory, processor time, umask, garbage, steps) shares it with no other file. */
@@ -116,7 +114,7 @@ function batchesOf(files) {
 /** What the pool runs for a stage: a name, and the files of one process. */
 function entriesOf(stage) {
   const files = chosen(filesOf(stage));
-  if (stage === 'unit') return batchesOf(files);
+  if (stage === 'unit' || parts.includes(stage)) return batchesOf(files);
   const shared = files.filter((file) => sharing.files.includes(file));
   const alone = files.filter((file) => !shared.includes(file));
   return [
@@ -173,10 +171,12 @@ const allStages = ['lint', 'unit', ...Object.keys(stageFolders)];
 const stages =
   asked.length > 0
     ? asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]))
-    : allStages.filter((stage) => isFull || !onlyFull.includes(`${stage}/`));
+    : allStages.filter((stage) => isFull || !onlyFull.includes(`whole/${stage}/`));
 for (const stage of stages) {
-  if (stage !== 'lint' && stage !== 'unit' && !(stage in stageFolders)) {
-    console.error(`unknown stage ${stage}; one of: check lint unit ${Object.keys(stageFolders).join(' ')}`);
+  if (stage !== 'lint' && stage !== 'unit' && !(stage in stageFolders) && !parts.includes(stage)) {
+    console.error(
+      `unknown stage ${stage}; one of: check lint unit ${[...Object.keys(stageFolders), ...parts].join(' ')}`,
+    );
     process.exit(64);
   }
 }
@@ -221,7 +221,14 @@ function plan() {
   const sources = readdirSync(join(root, 'test'), { recursive: true }).filter((name) =>
     name.endsWith('.test.ts'),
   );
-  const files = (stage) => chosen(sources.filter((name) => stageOf(`test/${name}`) === stage)).length;
+  const files = (stage) =>
+    chosen(
+      sources.filter((name) =>
+        parts.includes(stage)
+          ? name.startsWith(`${stage}/`) && stageOf(`test/${name}`) === 'unit'
+          : stageOf(`test/${name}`) === stage,
+      ),
+    ).length;
   const missing = missingPackages(new Set(stages));
   const installed = [
     ...(missing.length === 0 ? [] : [`packages of the system: ${missing.join(' ')}`]),
@@ -240,7 +247,8 @@ if (isPlan) process.exit(0);
 
 installPackages(stages);
 install();
-build();
+// Of parts alone, the tests of the others are not built.
+build(tested.every((stage) => parts.includes(stage)) ? tested : []);
 
 if (stages.includes('lint')) {
   run(process.execPath, [

@@ -2,23 +2,23 @@
 // From the command line to an exit code. The only place that ends the process.
 
 import { basename } from 'node:path';
-import { watchOutputs } from './adapters/host/outputs.js';
-import { exitCodes } from './ports/machine.js';
+import { watchOutputs } from './host/machine/outputs.js';
+import { exitCodes } from './host/ports/machine.js';
 
 /** Loads only what the name calls for: scripts call doveadm and send once for each mailbox, and a start serves sooner. */
 async function run(name: string, args: readonly string[]): Promise<number> {
   if (basename(name) === 'doveadm') {
-    const { doveadm } = await import('./cli/doveadm/doveadm.js');
+    const { doveadm } = await import('./client/doveadm/doveadm.js');
     return doveadm(args, process.env);
   }
-  if (args[0] === 'send') return (await import('./cli/send-command.js')).runSend(args);
+  if (args[0] === 'send') return (await import('./client/doveadm/send-command.js')).runSend(args);
   if (args[0] === 'serve') {
-    const { runServe } = await import('./cli/serve-command.js');
-    return runServe(args, async () => (await import('./domain/judging/review/spent.js')).createSpent);
+    const { runServe } = await import('./gate/cli/serve-command.js');
+    return runServe(args, async () => (await import('./evidence/review/spent.js')).createSpent);
   }
   const isHelp = args.length === 0 || (args.length === 1 && /^(?:-h|--help|--version)$/.test(args[0] ?? ''));
-  if (isHelp) return (await import('./cli/help.js')).runHelp(args);
-  return (await import('./cli/program.js')).runDovegate(args);
+  if (isHelp) return (await import('./help.js')).runHelp(args);
+  return (await import('./program.js')).runDovegate(args);
 }
 
 /** A service that has ended is started again soon, whoever reads its output. */

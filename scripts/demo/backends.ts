@@ -1,8 +1,8 @@
 // The two stand-ins for Dovecot that the demo talks to. They know a handful of commands and two users.
 
-import { type KeyPairPem, makeAuthority } from '../../test/kit/certificates.js';
-import { cannedScript } from '../../test/kit/script.js';
-import { openScriptedDovecot, type ScriptedDovecot } from '../../test/kit/scripted-dovecot.js';
+import { type KeyPairPem, makeAuthority } from '../../test/kit/gate/certificates.js';
+import { cannedScript } from '../../test/kit/gate/script.js';
+import { openScriptedDovecot, type ScriptedDovecot } from '../../test/kit/gate/scripted-dovecot.js';
 
 /** Two that listen on loopback until `close`; both know the same users, commands and password. */
 export interface Backends {

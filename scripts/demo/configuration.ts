@@ -1,5 +1,5 @@
 // The configuration of the demo: a team, a person who approves, two backends; paths relative to the file.
-import { me } from '../../test/kit/me.js';
+import { me } from '../../test/kit/plain/me.js';
 
 /** The YAML text. `port`: where carol is answered, who has a key with this hash; `pagePort`: of the page. */
 export function configuration(

@@ -24,7 +24,7 @@ async function makeMcp(folder, version) {
   const outfile = join(folder, 'lib', 'mcp.js');
   const built = await build({
     absWorkingDir: root,
-    entryPoints: [join('src', 'mcp/mcp.ts')],
+    entryPoints: [join('src', 'client/mcp/mcp.ts')],
     outfile,
     bundle: true,
     format: 'esm',

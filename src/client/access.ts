@@ -1,7 +1,6 @@
 // Access on request: `session.access`. Each call is one of dovegate's own commands, over a socket as words, over HTTP as JSON; each answers
 // with the same objects. A person decides about a request, so nothing here waits for a decision.
 
-import type { AccessItem } from '../domain/admin/page/access.js';
 import {
   type AccessArgument,
   type AccessValues,
@@ -13,7 +12,8 @@ import {
   verbRow,
   wantedOf,
   wordsOf,
-} from '../domain/language/verbs/verbs.js';
+} from '../doveadm/verbs/verbs.js';
+import type { AccessItem } from '../gate/access/access-item.js';
 import { SessionFault } from './client-command.js';
 
 /** Of every call. */

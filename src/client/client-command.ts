@@ -1,12 +1,12 @@
 // A command as a user of the library writes it, its lines on the wire, and the faults of the library. Words are sent as given;
 // `dovegate-reason` only to servers of minor 3 and above, because older ones answer it and all later replies would shift.
 
-import { bounds } from '../bounds/bounds.js';
-import { codes, type Code as FailureReason, type Said } from '../domain/language/codes/codes.js';
-import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
-import { encodeCommandLine, encodeOption } from '../protocol/command.js';
-import { serverOf } from '../protocol/releases.js';
-import type { LogLine } from '../protocol/reply/reply.js';
+import { codes, type Code as FailureReason, type Said } from '../doveadm/codes/codes.js';
+import { encodeCommandLine, encodeOption } from '../doveadm/protocol/command.js';
+import { serverOf } from '../doveadm/protocol/releases.js';
+import type { LogLine } from '../doveadm/reply/reply.js';
+import { bounds } from '../host/bounds/bounds.js';
+import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../host/ports/faults.js';
 
 /** Dovecot takes lines of up to 1 MiB; dovegate adds something to them, and often takes less (limits.line): its answer says so. */
 const { longestLineBytes } = bounds;

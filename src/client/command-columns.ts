@@ -1,10 +1,10 @@
 // The names, and so the number, of the cells in a command's rows, from Dovecot's catalog. Imported on demand: programs that send many
 // commands often pass `columns` themselves and need no catalog.
 
-import { resolveCommand, resolveOwnCommand } from '../domain/language/commands/catalog.js';
-import { parseArguments } from '../domain/language/commands/parse.js';
-import { replyRowsAt } from '../domain/language/meaning/columns.js';
-import { serverOf } from '../protocol/releases.js';
+import { resolveCommand, resolveOwnCommand } from '../doveadm/commands/catalog.js';
+import { parseArguments } from '../doveadm/commands/parse.js';
+import { replyRowsAt } from '../doveadm/meaning/columns.js';
+import { serverOf } from '../doveadm/protocol/releases.js';
 
 export interface RowColumns {
   /** The number of a row's first cells that decide; 0: the command alone does. */

@@ -1,19 +1,19 @@
 // The public library, `dovegate/client`: opens a session with a doveadm server, dovegate or Dovecot itself.
 // It loads neither policies nor foreign functions, and sends a password in clear only where the caller turned TLS off.
 
-import { systemClock } from '../adapters/host/clock.js';
-import { createConnect } from '../adapters/net/dial.js';
-import type { Timer } from '../ports/machine.js';
-import type { Transport } from '../ports/transport.js';
-import { shakeHands } from '../protocol/handshake/dial.js';
-import { type KnownMinor, newestMinor } from '../protocol/minors.js';
+import { shakeHands } from '../doveadm/handshake/dial.js';
+import { type KnownMinor, newestMinor } from '../doveadm/protocol/minors.js';
+import { systemClock } from '../host/machine/clock.js';
+import { createConnect } from '../host/net/dial.js';
+import type { Timer } from '../host/ports/machine.js';
+import type { Transport } from '../host/ports/transport.js';
 import { asSessionFault, SessionFault } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
-export type { AccessItem, AccessState } from '../domain/admin/page/access.js';
-export type { Code as FailureReason } from '../domain/language/codes/codes.js';
-export type { AccessStep } from '../domain/language/verbs/verbs.js';
-export type { LogLine, LogType } from '../protocol/reply/reply.js';
+export type { Code as FailureReason } from '../doveadm/codes/codes.js';
+export type { LogLine, LogType } from '../doveadm/reply/reply.js';
+export type { AccessStep } from '../doveadm/verbs/verbs.js';
+export type { AccessItem, AccessState } from '../gate/access/access-item.js';
 export type { Access, AccessGrant, AccessOptions, AccessRequest, AccessTerms } from './access.js';
 export type { Command, CommandInput } from './client-command.js';
 export {

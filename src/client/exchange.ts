@@ -1,15 +1,15 @@
 // One command of a session: its state, its input, and its reply from bytes to cells and rows. A cell can be as long as a mail,
 // so cells are passed on in pieces, and only rows hold them whole.
 
-import { bounds } from '../bounds/bounds.js';
-import type { Said } from '../domain/language/codes/codes.js';
-import { readSaid } from '../domain/language/codes/said.js';
-import { TransportFault, WireFault } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
-import type { Transport } from '../ports/transport.js';
-import { unescapeLenient } from '../protocol/lines.js';
-import type { LogLine, Status } from '../protocol/reply/reply.js';
-import { DotEncoder, slicesOfLine } from '../protocol/text.js';
+import type { Said } from '../doveadm/codes/codes.js';
+import { readSaid } from '../doveadm/codes/said.js';
+import { unescapeLenient } from '../doveadm/protocol/lines.js';
+import { DotEncoder, slicesOfLine } from '../doveadm/protocol/text.js';
+import type { LogLine, Status } from '../doveadm/reply/reply.js';
+import { bounds } from '../host/bounds/bounds.js';
+import { TransportFault, WireFault } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { Transport } from '../host/ports/transport.js';
 import { CommandFailed, type CommandInput, lastOf, piecesOf, SessionFault } from './client-command.js';
 
 /** A part of a cell, unescaped. A cell is the bytes of its pieces up to the one that `endsCell`. */
@@ -245,7 +245,7 @@ export async function sendInput(
     // The names of all commands are needed, and loaded, only for a text over TCP without TLS.
     const spotter = keepsWhole
       ? undefined
-      : (await import('../domain/language/commands/catalog.js')).createCommandSpotter();
+      : (await import('../doveadm/commands/catalog.js')).createCommandSpotter();
     const text = new DotEncoder(spotter);
     for (const slice of slicesOfLine(Buffer.concat(lines))) {
       const end = await send(slice);

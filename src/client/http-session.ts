@@ -8,13 +8,13 @@ import {
   request as plainRequest,
 } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
-import { systemContext } from '../adapters/host/system-trust.js';
-import { formatSaid, type Said } from '../domain/language/codes/codes.js';
-import { readSaidOfJson } from '../domain/language/codes/said.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock, Timer } from '../ports/machine.js';
-import { minorForClients } from '../protocol/minors.js';
-import { exitCodes, type LogLine } from '../protocol/reply/reply.js';
+import { formatSaid, type Said } from '../doveadm/codes/codes.js';
+import { readSaidOfJson } from '../doveadm/codes/said.js';
+import { minorForClients } from '../doveadm/protocol/minors.js';
+import { exitCodes, type LogLine } from '../doveadm/reply/reply.js';
+import { systemContext } from '../host/machine/system-trust.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock, Timer } from '../host/ports/machine.js';
 import { type AccessCall, bodyOfCall, createAccess } from './access.js';
 import {
   type Command,

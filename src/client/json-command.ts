@@ -7,10 +7,10 @@ import {
   resolveOwnCommand,
   type Series,
   textOfList,
-} from '../domain/language/commands/catalog.js';
-import { jsonName } from '../domain/language/commands/named.js';
-import { type ParsedArguments, parseArguments } from '../domain/language/commands/parse.js';
-import { replyShape } from '../domain/language/meaning/columns.js';
+} from '../doveadm/commands/catalog.js';
+import { jsonName } from '../doveadm/commands/named.js';
+import { type ParsedArguments, parseArguments } from '../doveadm/commands/parse.js';
+import { replyShape } from '../doveadm/meaning/columns.js';
 import { type Command, SessionFault } from './client-command.js';
 
 /** The value of a parameter. */

@@ -1,15 +1,15 @@
 // One session: commands are sent in the order of the calls, and replies come back in the same order. The transport is read only
 // when a caller wants more of the oldest reply, so a slow reader slows the server and does not fill the memory.
 
-import { bounds } from '../bounds/bounds.js';
-import { WireFault } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
-import type { CloseReason, Transport } from '../ports/transport.js';
-import { encodeOption } from '../protocol/command.js';
-import { ofMinor } from '../protocol/minors.js';
-import { serverOf } from '../protocol/releases.js';
-import { createMultiplexDecoder, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
-import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';
+import { encodeOption } from '../doveadm/protocol/command.js';
+import { ofMinor } from '../doveadm/protocol/minors.js';
+import { serverOf } from '../doveadm/protocol/releases.js';
+import { createMultiplexDecoder, logChannel, outputChannel } from '../doveadm/reply/multiplex.js';
+import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../doveadm/reply/reply.js';
+import { bounds } from '../host/bounds/bounds.js';
+import { WireFault } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { CloseReason, Transport } from '../host/ports/transport.js';
 import { type Access, createAccess, objectsOfRows, wordsOfCall } from './access.js';
 import { asSessionFault, type Command, checkTypes, encodeCommand, SessionFault } from './client-command.js';
 import type { RowColumns } from './command-columns.js';

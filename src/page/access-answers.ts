@@ -2,17 +2,17 @@
 // certificates. What is asked here is judged by what is served now, with the code and within the limits of a client's line. Rules name mail
 // users, so a limited view gets none of it. A question is recorded before it is answered, with its secrets as digests.
 
-import { localUserName, type NameNumbers } from '../adapters/host/accounts.js';
-import type { NameService } from '../adapters/host/name-service.js';
-import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import type { DoorFacts } from '../domain/admin/door/door.js';
-import type { Endpoint } from '../domain/admin/page/api.js';
-import { type Explain, parseExplain } from '../domain/admin/page/requests.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+import type { DoorFacts } from '../gate/door/door.js';
+import { localUserName, type NameNumbers } from '../host/machine/accounts.js';
+import type { NameService } from '../host/machine/name-service.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
 import { accessTable } from './access-table.js';
+import type { Endpoint } from './answers/api.js';
+import { type Explain, parseExplain } from './answers/requests.js';
 import { type Daemon, statusOfChange, whyChanged } from './daemon.js';
 import { explainAsked, judgingBy } from './explain-asked.js';
+import { jsonReply, type PageHandler, refusedReply } from './http/page-request.js';
 import { keysTable } from './keys-table.js';
 import type { FindPastUses } from './past-uses.js';
 import { createReviewHandlers, type ReviewParts } from './review-answers.js';

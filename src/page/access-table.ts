@@ -1,8 +1,8 @@
 // The access rights in the settings: one row for each listener, account and key, and their policies with the rules in words.
 // Pure.
 
-import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/admin/page/api.js';
-import type { PeersSettings, Settings } from '../domain/config/settings.js';
+import { allEffects, commandNames, type Effect } from '../doveadm/commands/catalog.js';
+import { contentAtMost } from '../evidence/story/content.js';
 import {
   describeDeny,
   describeRequestable,
@@ -11,12 +11,12 @@ import {
   isForAllUsers,
   rightsOf,
   sayRequestable,
-} from '../domain/judging/answers/rights.js';
-import { strikesAlways } from '../domain/judging/policy/match.js';
-import type { Policy, Rule } from '../domain/judging/policy/policy.js';
-import { allEffects, commandNames, type Effect } from '../domain/language/commands/catalog.js';
-import { contentAtMost } from '../domain/records/story/content.js';
-import { formatPeers } from '../setup/asker.js';
+} from '../rules/answers/rights.js';
+import type { PeersSettings, Settings } from '../rules/config/settings.js';
+import { strikesAlways } from '../rules/policy/match.js';
+import type { Policy, Rule } from '../rules/policy/policy.js';
+import { formatPeers } from '../rules/setup/asker.js';
+import type { AccessCell, AccessPolicy, AccessTable, RuleOfPolicy } from './answers/api.js';
 
 type Row = AccessTable['rows'][number];
 

@@ -1,21 +1,20 @@
 // Requests for access on the page: the list, and each step of one. The daemon decides; here only the form of a step is looked at.
 
-import { DoorFault } from '../adapters/door/door-client.js';
+import { accessSteps } from '../doveadm/verbs/verbs.js';
+import { usesAmong } from '../evidence/story/row.js';
+import { DoorFault } from '../gate/door/door-client.js';
+import { type DoorAccess, type PersonCall, parseDecision } from '../gate/door/parse.js';
+import { bounds } from '../host/bounds/bounds.js';
+import { asObject, parseLine, type StoredRecord } from '../host/values/values.js';
+import type { Approvals, Endpoint, Uses } from './answers/api.js';
+import type { Daemon } from './daemon.js';
 import {
   jsonReply,
   type PageHandler,
   type PageReply,
   type PageRequest,
   refusedReply,
-} from '../adapters/page/page-request.js';
-import { bounds } from '../bounds/bounds.js';
-import { type DoorAccess, type PersonCall, parseDecision } from '../domain/admin/door/parse.js';
-import type { Approvals, Endpoint, Uses } from '../domain/admin/page/api.js';
-import { accessSteps } from '../domain/language/verbs/verbs.js';
-import { parseLine } from '../domain/records/audit/record.js';
-import { asObject, type StoredRecord } from '../domain/records/audit/stored.js';
-import { usesAmong } from '../domain/records/story/row.js';
-import type { Daemon } from './daemon.js';
+} from './http/page-request.js';
 import { lookInto, type TrailParts } from './trail-answers.js';
 
 export interface ApprovalParts extends Omit<TrailParts, 'daemon'> {

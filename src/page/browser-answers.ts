@@ -3,38 +3,35 @@
 // cannot fill the journal: beyond ten refusals a second they are only counted.
 
 import * as z from 'zod';
-import type { HttpPeer } from '../adapters/http/connections.js';
-import { piecesUntil } from '../adapters/http/server.js';
+import { accessSteps, verbRow } from '../doveadm/verbs/verbs.js';
+import type { DoorAction, LinkOpener } from '../gate/door/parse.js';
+import { isCertificateOwner, type LoginGuard, Logins } from '../gate/login/logins.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { bounds } from '../host/bounds/bounds.js';
+import type { HttpPeer } from '../host/http/connections.js';
+import { piecesUntil } from '../host/http/server.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { TlsOffer } from '../host/ports/transport.js';
+import { sha256Hex } from '../host/values/digest.js';
+import { parseLine } from '../host/values/values.js';
+import { formatTime } from '../host/words/instants.js';
+import type { PagePerson, PageSettings } from '../rules/config/settings.js';
+import { type Login, parsePasswordHash } from '../rules/identity/credentials.js';
+import { type Human, humanOnPage } from '../rules/identity/human.js';
+import type { PageRole } from '../rules/identity/roles.js';
+import { pageName } from '../rules/setup/certificates.js';
+import { type Endpoint, type Entered, type Me, mayAsk, type Ways } from './answers/api.js';
+import { type Daemon, statusOfChange, whyChanged } from './daemon.js';
 import {
   jsonReply,
   type PageCaller,
   type PageHandler,
   type PageReply,
   refusedReply,
-} from '../adapters/page/page-request.js';
-import type { PageCall, PageServerOptions } from '../adapters/page/page-server.js';
-import {
-  createPageSessions,
-  isEntered,
-  type PageSession,
-  type SignInWay,
-} from '../adapters/page/page-sessions.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { bounds } from '../bounds/bounds.js';
-import type { DoorAction, LinkOpener } from '../domain/admin/door/parse.js';
-import { type Endpoint, type Entered, type Me, mayAsk, type Ways } from '../domain/admin/page/api.js';
-import type { PageRole } from '../domain/admin/page/roles.js';
-import type { PagePerson, PageSettings } from '../domain/config/settings.js';
-import { accessSteps, verbRow } from '../domain/language/verbs/verbs.js';
-import { type Login, parsePasswordHash, sha256Hex } from '../domain/people/identity/credentials.js';
-import { type Human, humanOnPage } from '../domain/people/identity/human.js';
-import { formatTime, parseLine } from '../domain/records/audit/record.js';
-import { isCertificateOwner, type LoginGuard, Logins } from '../gateway/login/logins.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
-import type { TlsOffer } from '../ports/transport.js';
-import { pageName } from '../setup/certificates.js';
-import { type Daemon, statusOfChange, whyChanged } from './daemon.js';
+} from './http/page-request.js';
+import type { PageCall, PageServerOptions } from './http/page-server.js';
+import { createPageSessions, isEntered, type PageSession, type SignInWay } from './http/page-sessions.js';
 import { createOidc } from './oidc.js';
 import type { People } from './people.js';
 

@@ -2,13 +2,6 @@
 // it. Without the daemon nothing is recorded, so nothing of records is shown. What was told last is kept, so sessions go on when it is
 // back. A daemon of a version that is not known is not asked.
 
-import type { DoorClient } from '../adapters/door/door-client.js';
-import { DoorFault } from '../adapters/door/door-client.js';
-import type { NameNumbers } from '../adapters/host/accounts.js';
-import type { NameService } from '../adapters/host/name-service.js';
-import type { PageCaller } from '../adapters/page/page-request.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { pause } from '../concurrency/waiting.js';
 import {
   type ActionResult,
   type DoorAccessed,
@@ -21,7 +14,10 @@ import {
   type MadeNow,
   type RecordedAction,
   recordedActions,
-} from '../domain/admin/door/door.js';
+} from '../gate/door/door.js';
+import type { DoorClient } from '../gate/door/door-client.js';
+import { DoorFault } from '../gate/door/door-client.js';
+import type { SignedExtract } from '../gate/door/extract-head.js';
 import type {
   DoorAccess,
   DoorAction,
@@ -30,16 +26,20 @@ import type {
   DoorRefused,
   DoorWord,
   PersonCall,
-} from '../domain/admin/door/parse.js';
-import type { PageRole } from '../domain/admin/page/roles.js';
-import type { Settings } from '../domain/config/settings.js';
-import type { Human } from '../domain/people/identity/human.js';
-import { folded } from '../domain/people/identity/person.js';
-import type { SignedExtract } from '../domain/records/views/extract-head.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
-import { settingsIn } from '../setup/configuration-text.js';
-import { namesIn } from '../setup/peers.js';
+} from '../gate/door/parse.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { pause } from '../host/concurrency/waiting.js';
+import type { NameNumbers } from '../host/machine/accounts.js';
+import type { NameService } from '../host/machine/name-service.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { Settings } from '../rules/config/settings.js';
+import type { Human } from '../rules/identity/human.js';
+import { folded } from '../rules/identity/person.js';
+import type { PageRole } from '../rules/identity/roles.js';
+import { settingsIn } from '../rules/setup/configuration-text.js';
+import { namesIn } from '../rules/setup/peers.js';
+import type { PageCaller } from './http/page-request.js';
 
 export interface Told {
   readonly head: DoorHead;

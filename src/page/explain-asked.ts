@@ -1,42 +1,43 @@
 // A question of the playground: what would become of this command, from this person, at this listener. It is judged with the code that
 // judges clients, and held to the limits of a client's line and request, so that no question costs more than a command.
 
-import type { NameNumbers } from '../adapters/host/accounts.js';
-import type { NameService } from '../adapters/host/name-service.js';
-import { bounds } from '../bounds/bounds.js';
-import type { DoorWord } from '../domain/admin/door/parse.js';
-import type { Explained, RuleShown } from '../domain/admin/page/api.js';
-import type { Explain } from '../domain/admin/page/requests.js';
-import { commandMeant, placeIn, unknownName } from '../domain/config/problem.js';
+import { allSeries } from '../doveadm/commands/catalog.js';
+import { readNamedCommand } from '../doveadm/commands/named.js';
+import { RequestDecoder } from '../doveadm/http-api/request.js';
+import type { CommandLine } from '../doveadm/protocol/command.js';
+import { newestMinor } from '../doveadm/protocol/minors.js';
+import { contentAtMost } from '../evidence/story/content.js';
+import type { DoorWord } from '../gate/door/parse.js';
+import { bounds } from '../host/bounds/bounds.js';
+import type { NameNumbers } from '../host/machine/accounts.js';
+import type { NameService } from '../host/machine/name-service.js';
+import { WireFault } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { Peer } from '../host/ports/peer.js';
+import { explanationOf } from '../rules/answers/explanation.js';
+import { explainQuestion, recordedWords } from '../rules/answers/own-questions.js';
+import { policyOfPerson, runTests } from '../rules/answers/policy-tests.js';
+import { sayExplanation } from '../rules/answers/read-answer.js';
+import { ruleAt } from '../rules/answers/rights.js';
+import { commandMeant, placeIn, unknownName } from '../rules/config/problem.js';
 import {
   type ListenerSettings,
   type Person,
   routingTableOf,
   type Settings,
-} from '../domain/config/settings.js';
-import { explanationOf } from '../domain/judging/answers/explanation.js';
-import { explainQuestion, recordedWords } from '../domain/judging/answers/own-questions.js';
-import { sayExplanation } from '../domain/judging/answers/read-answer.js';
-import { ruleAt } from '../domain/judging/answers/rights.js';
-import { fateOf, plainLine } from '../domain/judging/policy/assess.js';
-import type { Subject } from '../domain/judging/policy/judge.js';
-import { isOutcome, rulesOf } from '../domain/judging/policy/outcome.js';
-import type { Policy, RulePlace } from '../domain/judging/policy/policy.js';
-import type { RoutingTable } from '../domain/judging/policy/route.js';
-import { type Remedy, remedyFor } from '../domain/judging/review/granting.js';
-import { formatTest } from '../domain/judging/review/policy-text.js';
-import { policyOfPerson, runTests } from '../domain/judging/review/replay.js';
-import { allSeries } from '../domain/language/commands/catalog.js';
-import { readNamedCommand } from '../domain/language/commands/named.js';
-import { type Peer, principalOf } from '../domain/people/identity/peer.js';
-import { contentAtMost } from '../domain/records/story/content.js';
-import { WireFault } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
-import type { CommandLine } from '../protocol/command.js';
-import { RequestDecoder } from '../protocol/http-api/request.js';
-import { newestMinor } from '../protocol/minors.js';
-import { policyFor } from '../setup/asker.js';
-import { createPolicyChooser } from '../setup/peers.js';
+} from '../rules/config/settings.js';
+import { principalOf } from '../rules/identity/principal.js';
+import { fateOf, plainLine } from '../rules/policy/assess.js';
+import type { Subject } from '../rules/policy/judge.js';
+import { isOutcome, rulesOf } from '../rules/policy/outcome.js';
+import type { Policy, RulePlace } from '../rules/policy/policy.js';
+import type { RoutingTable } from '../rules/policy/route.js';
+import { type Remedy, remedyFor } from '../rules/proposals/granting.js';
+import { formatTest } from '../rules/proposals/policy-text.js';
+import { policyFor } from '../rules/setup/asker.js';
+import { createPolicyChooser } from '../rules/setup/peers.js';
+import type { Explained, RuleShown } from './answers/api.js';
+import type { Explain } from './answers/requests.js';
 
 export interface Judging {
   readonly settings: Settings;

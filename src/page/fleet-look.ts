@@ -1,11 +1,12 @@
 // Answers the page about the other gates: what the file says that `dovegate audit fleet watch` writes, and how far it can be relied on.
 // Nothing of it is believed before its shape was checked, and no path is shown. A look never fails: it says what is wrong.
 
-import { isSmallFile, readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
-import { bounds } from '../bounds/bounds.js';
-import { type FleetSeen, type FleetShown, fleetStatus } from '../domain/admin/page/fleet.js';
-import { parseLine, parseTime } from '../domain/records/audit/record.js';
-import type { Clock } from '../ports/machine.js';
+import { type FleetSeen, type FleetShown, fleetStatus } from '../evidence/views/fleet.js';
+import { bounds } from '../host/bounds/bounds.js';
+import { isSmallFile, readSmallFile, type SmallFile } from '../host/machine/small-file.js';
+import type { Clock } from '../host/ports/machine.js';
+import { parseLine } from '../host/values/values.js';
+import { parseTime } from '../host/words/instants.js';
 
 /** 50 gates with 100 findings each are some 2 MiB. */
 const bytesMax = bounds.fleetStatusBytes;

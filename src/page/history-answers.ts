@@ -2,19 +2,12 @@
 // daemon that cannot be asked, or that is too old to tell, leaves gaps and a sentence. However many ask, an answer is made once for each
 // step.
 
-import { jsonReply, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import {
-  type History,
-  type HistoryOf,
-  historiesOf,
-  type Span,
-  spanSteps,
-  spans,
-} from '../domain/admin/page/history.js';
-import { formatTime } from '../domain/records/audit/record.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock, Timer } from '../ports/machine.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock, Timer } from '../host/ports/machine.js';
+import { formatTime } from '../host/words/instants.js';
+import { type History, type HistoryOf, historiesOf, type Span, spanSteps, spans } from './answers/history.js';
 import type { Daemon } from './daemon.js';
+import { jsonReply, type PageHandler, refusedReply } from './http/page-request.js';
 import { seesOwnOnly } from './now-answers.js';
 import { stepMs, TrafficHistory } from './traffic-history.js';
 

@@ -1,13 +1,13 @@
 // The incidents of the last day, as everybody may see them: from the journal, so that they are known after a restart of this process and of
 // the gate. What was read is kept, so only new records are read again; the first reading goes back in parts, and an answer says how far.
 
-import { jsonReply, type PageHandler } from '../adapters/page/page-request.js';
-import type { Incidents } from '../domain/admin/page/history.js';
-import { formatTime } from '../domain/records/audit/record.js';
-import { foldIncidents, type Turn } from '../domain/records/story/incidents.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+import { foldIncidents, type Turn } from '../evidence/story/incidents.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import { formatTime } from '../host/words/instants.js';
+import type { Incidents } from './answers/history.js';
 import type { Daemon } from './daemon.js';
+import { jsonReply, type PageHandler } from './http/page-request.js';
 import type { Looks } from './looks.js';
 import { shownIncident } from './now-answers.js';
 

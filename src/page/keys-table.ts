@@ -1,9 +1,9 @@
 // The accounts, keys and certificates of a configuration, with their last use and their expiry. Pure.
 
-import type { DoorFacts } from '../domain/admin/door/door.js';
-import type { KeysTable } from '../domain/admin/page/api.js';
-import type { AccountSettings, Settings } from '../domain/config/settings.js';
-import { formatTime } from '../domain/records/audit/record.js';
+import type { DoorFacts } from '../gate/door/door.js';
+import { formatTime } from '../host/words/instants.js';
+import type { AccountSettings, Settings } from '../rules/config/settings.js';
+import type { KeysTable } from './answers/api.js';
 
 type Row = KeysTable['rows'][number];
 type Expiry = DoorFacts['certificates'][number];

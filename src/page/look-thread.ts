@@ -1,10 +1,10 @@
 // Entry of the threads that look at the journal for people, one task after the other. Main-thread code never imports it.
 
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import { systemClock } from '../adapters/host/clock.js';
-import { type IncidentsTask, readIncidents } from '../adapters/views/read-incidents.js';
-import { type LongPart, type LongTask, readLong } from '../adapters/views/read-long.js';
-import { type ReadTask, readTrail } from '../adapters/views/read-trail.js';
+import { type IncidentsTask, readIncidents } from '../evidence/reading/read-incidents.js';
+import { type LongPart, type LongTask, readLong } from '../evidence/reading/read-long.js';
+import { type ReadTask, readTrail } from '../evidence/reading/read-trail.js';
+import { systemClock } from '../host/machine/clock.js';
 import type { ReviewTask } from './review-task.js';
 
 export type SearchTask = Omit<ReadTask, 'limits'>;

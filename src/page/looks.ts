@@ -4,12 +4,12 @@
 
 import { on } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { IncidentsRead, IncidentsTask } from '../adapters/views/read-incidents.js';
-import type { LongPart, LongTask } from '../adapters/views/read-long.js';
-import type { TrailAnswer } from '../adapters/views/read-trail.js';
-import { KeyedSemaphore } from '../concurrency/limits.js';
-import { JournalFault, messageOf } from '../ports/faults.js';
-import type { Clock, Timer } from '../ports/machine.js';
+import type { IncidentsRead, IncidentsTask } from '../evidence/reading/read-incidents.js';
+import type { LongPart, LongTask } from '../evidence/reading/read-long.js';
+import type { TrailAnswer } from '../evidence/reading/read-trail.js';
+import { KeyedSemaphore } from '../host/concurrency/limits.js';
+import { JournalFault, messageOf } from '../host/ports/faults.js';
+import type { Clock, Timer } from '../host/ports/machine.js';
 import type { SearchTask, Told } from './look-thread.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 

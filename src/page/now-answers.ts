@@ -2,16 +2,17 @@
 // limited view and no other role sees no exchange and nobody's name: one user of a command is known here, and it may touch others.
 // Sentences are made of codes and names of the configuration, never of what a client or a backend said.
 
-import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import type { MadeNow } from '../domain/admin/door/door.js';
-import type { FoundCode } from '../domain/admin/now/problems.js';
-import type { BackendNow, Endpoint, Now } from '../domain/admin/page/api.js';
-import { changedWords, hitWords, type Incident } from '../domain/records/story/incidents.js';
-import { drainWords } from '../domain/records/story/operator.js';
-import { formatCell } from '../domain/records/trail/export.js';
-import { createCover } from '../domain/records/views/view.js';
+import { changedWords, hitWords, type Incident } from '../evidence/story/incidents.js';
+import { formatCell } from '../evidence/trail/export.js';
+import { createCover } from '../evidence/views/view.js';
+import type { MadeNow } from '../gate/door/door.js';
+import type { BackendNow, Now } from '../gate/now/now.js';
+import { drainWords } from '../gate/now/operator.js';
+import type { FoundCode } from '../gate/now/problems.js';
+import type { Endpoint } from './answers/api.js';
 import { isAmong } from './browser-answers.js';
 import type { Daemon } from './daemon.js';
+import { type PageCaller, type PageHandler, refusedReply } from './http/page-request.js';
 import type { NowStream, Sight } from './now-stream.js';
 
 /** Streams at once, and of one person. A person's first stream is never refused in favor of another person's second one. */

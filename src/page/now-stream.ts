@@ -2,11 +2,12 @@
 // asked only while somebody watches, and once for all. A watcher is sent what differs from what it was sent before, so one that reads
 // slowly skips states, and none is kept for it.
 
-import { pause, Wakes } from '../concurrency/waiting.js';
-import type { MadeNow } from '../domain/admin/door/door.js';
-import type { Away, Now } from '../domain/admin/page/api.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+import type { MadeNow } from '../gate/door/door.js';
+import type { Now } from '../gate/now/now.js';
+import { pause, Wakes } from '../host/concurrency/waiting.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { Away } from './answers/api.js';
 
 export type Sight = (made: MadeNow) => Now;
 

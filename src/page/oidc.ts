@@ -3,26 +3,20 @@
 // longer only if the issuer renews it.
 
 import * as z from 'zod';
-import { readSmallFile } from '../adapters/host/small-file.js';
-import {
-  type Identity,
-  type Issuer,
-  IssuerFault,
-  type IssuerOptions,
-  openIssuer,
-} from '../adapters/page/issuer.js';
-import type { SignIn } from '../adapters/page/page-sessions.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { bounds } from '../bounds/bounds.js';
-import { TokenBuckets } from '../concurrency/limits.js';
-import { pause } from '../concurrency/waiting.js';
-import type { OidcBegun, OidcWay } from '../domain/admin/page/api.js';
-import type { PagePerson, PageSettings } from '../domain/config/settings.js';
-import { text as textOf } from '../domain/language/seams/shape.js';
-import { networkOf } from '../domain/people/identity/peer.js';
-import { foldAscii } from '../domain/people/identity/user-name.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { bounds } from '../host/bounds/bounds.js';
+import { TokenBuckets } from '../host/concurrency/limits.js';
+import { pause } from '../host/concurrency/waiting.js';
+import { readSmallFile } from '../host/machine/small-file.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import { networkOf } from '../host/ports/peer.js';
+import { text as textOf } from '../host/values/shape.js';
+import { foldAscii } from '../host/words/text.js';
+import type { PagePerson, PageSettings } from '../rules/config/settings.js';
+import type { OidcBegun, OidcWay } from './answers/api.js';
+import { type Identity, type Issuer, IssuerFault, type IssuerOptions, openIssuer } from './http/issuer.js';
+import type { SignIn } from './http/page-sessions.js';
 import type { People } from './people.js';
 
 export interface OidcParts {

@@ -2,21 +2,21 @@
 // or as a part of a page. The gate says which mailbox a token opens, counts the reading and records it; the page never learns who the owner
 // is, and reads nothing else for this token. Reports of owners share a few threads, and one that takes too long is given up.
 
-import { DoorFault } from '../adapters/door/door-client.js';
-import type { HttpPeer } from '../adapters/http/connections.js';
-import { jsonReply, type PageReply, refusedReply } from '../adapters/page/page-request.js';
-import type { OwnerCall } from '../adapters/page/page-server.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { pause } from '../concurrency/waiting.js';
-import type { Settings } from '../domain/config/settings.js';
-import { networkOf } from '../domain/people/identity/peer.js';
-import { isKey, reportTokenPrefix } from '../domain/people/keys/key.js';
-import { parseTime } from '../domain/records/audit/record.js';
-import { type OwnerFacts, ownerFragment } from '../domain/records/report/owner.js';
-import type { LoginGuard } from '../gateway/login/logins.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+import { type OwnerFacts, ownerFragment } from '../evidence/report/owner.js';
+import { DoorFault } from '../gate/door/door-client.js';
+import type { LoginGuard } from '../gate/login/logins.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { pause } from '../host/concurrency/waiting.js';
+import type { HttpPeer } from '../host/http/connections.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import { networkOf } from '../host/ports/peer.js';
+import { parseTime } from '../host/words/instants.js';
+import type { Settings } from '../rules/config/settings.js';
+import { isKey, reportTokenPrefix } from '../rules/keys/key.js';
 import { type Daemon, whyNotShown } from './daemon.js';
+import { jsonReply, type PageReply, refusedReply } from './http/page-request.js';
+import type { OwnerCall } from './http/page-server.js';
 import type { Looks } from './looks.js';
 
 export interface OwnerParts {

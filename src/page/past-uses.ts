@@ -1,11 +1,11 @@
 // When keys and accounts were last used before the daemon started, which remembers its own run alone: from the journal. What was found
 // does not change until the next start, so it is kept.
 
-import type { AnswerLine } from '../adapters/views/read-trail.js';
-import type { DoorHead } from '../domain/admin/door/door.js';
-import { networkOf } from '../domain/people/identity/peer.js';
-import { parseTime } from '../domain/records/audit/record.js';
-import type { Clock } from '../ports/machine.js';
+import type { AnswerLine } from '../evidence/reading/read-trail.js';
+import type { DoorHead } from '../gate/door/door.js';
+import type { Clock } from '../host/ports/machine.js';
+import { networkOf } from '../host/ports/peer.js';
+import { parseTime } from '../host/words/instants.js';
 import type { Looks } from './looks.js';
 
 type Head = Pick<DoorHead, 'directory' | 'journal' | 'ownKey' | 'started'>;

@@ -1,7 +1,7 @@
 // The people of the page as the daemon told them last, found by name and by the kernel's number.
 
-import type { PagePerson, PageSettings } from '../domain/config/settings.js';
-import type { Human } from '../domain/people/identity/human.js';
+import type { PagePerson, PageSettings } from '../rules/config/settings.js';
+import type { Human } from '../rules/identity/human.js';
 import type { Daemon } from './daemon.js';
 
 export class People {

@@ -2,31 +2,26 @@
 // mailbox, which begins with such a check. Nothing is answered without a record. What somebody without a right to names may ask for has
 // none, and a report in a limited view is never complete.
 
-import { measureTrail, type TrailSize } from '../adapters/journal/trail-size.js';
-import {
-  jsonReply,
-  type PageHandler,
-  type PageRequest,
-  refusedReply,
-} from '../adapters/page/page-request.js';
-import { noticeCodes } from '../adapters/telemetry/codes.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { type LongPart } from '../adapters/views/read-long.js';
-import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
-import { noticeState } from '../domain/admin/now/running.js';
-import type { NoticesNow, Proof, Verified, VerifyProgress } from '../domain/admin/page/proof.js';
-import { parseReport } from '../domain/admin/page/requests.js';
-import type { MailboxEnd } from '../domain/admin/page/trail.js';
-import { GlobList } from '../domain/language/names/glob.js';
-import { foldFor } from '../domain/people/identity/user-name.js';
-import { formatTime } from '../domain/records/audit/record.js';
-import { type OwnerAsked, ownerLines } from '../domain/records/report/owner.js';
-import { type ReportAsked, whyNoReport } from '../domain/records/report/report.js';
-import { digestOfLines, formatOwnerExtract } from '../domain/records/views/extract.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+import { GlobList } from '../doveadm/names/glob.js';
+import { foldFor } from '../doveadm/names/user-name.js';
+import { type LongPart } from '../evidence/reading/read-long.js';
+import { type OwnerAsked, ownerLines } from '../evidence/report/owner.js';
+import { type ReportAsked, whyNoReport } from '../evidence/report/report.js';
+import { digestOfLines, formatOwnerExtract } from '../evidence/views/extract.js';
+import type { NoticesNow, Proof, Verified, VerifyProgress } from '../evidence/views/proof.js';
+import type { MailboxEnd } from '../evidence/views/trail.js';
+import { noticeState } from '../gate/now/running.js';
+import { noticeCodes } from '../gate/telemetry/codes.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import { formatTime } from '../host/words/instants.js';
+import { measureTrail, type TrailSize } from '../journal/files/trail-size.js';
+import type { NoticeReceiver } from '../rules/config/receiver.js';
+import { parseReport } from './answers/requests.js';
 import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
 import { createFleetLook } from './fleet-look.js';
+import { jsonReply, type PageHandler, type PageRequest, refusedReply } from './http/page-request.js';
 import { LookRefused, type Looks } from './looks.js';
 import { seesOwnOnly } from './now-answers.js';
 import { peopleShownBy } from './owner-answers.js';

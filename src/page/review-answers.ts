@@ -2,22 +2,17 @@
 // thread, and is recorded first.
 // The page never writes a configuration.
 
-import {
-  jsonReply,
-  type PageHandler,
-  type PageRequest,
-  refusedReply,
-} from '../adapters/page/page-request.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import type { Endpoint, LookedThrough, PolicyHistory } from '../domain/admin/page/api.js';
-import { parsePolicies, parseReview } from '../domain/admin/page/requests.js';
-import { mailUsersSection } from '../domain/config/settings.js';
-import { formatTime } from '../domain/records/audit/record.js';
-import { formatCell } from '../domain/records/trail/export.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
-import { settingsText } from '../setup/configuration-text.js';
+import { formatCell } from '../evidence/trail/export.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import { formatTime } from '../host/words/instants.js';
+import { mailUsersSection } from '../rules/config/settings.js';
+import { settingsText } from '../rules/setup/configuration-text.js';
+import type { Endpoint, LookedThrough, PolicyHistory } from './answers/api.js';
+import { parsePolicies, parseReview } from './answers/requests.js';
 import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
+import { jsonReply, type PageHandler, type PageRequest, refusedReply } from './http/page-request.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 

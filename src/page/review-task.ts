@@ -2,12 +2,35 @@
 // what the policy of that text would have decided, and what was changed in the policies. Runs in a thread; reading ends after a while and
 // says how far it came. The text of somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
 
-import { readFromDisk } from '../adapters/host/process.js';
-import type { Piece } from '../adapters/journal/compressed.js';
-import { eachPolicyLine, readPolicyTexts } from '../adapters/journal/kept-policies.js';
-import { filesSince, readToDamage } from '../adapters/journal/search-trail.js';
-import { findTrail } from '../adapters/journal/trail.js';
-import { createUnseenWatch } from '../adapters/journal/unseen.js';
+import { isDigest } from '../doveadm/meaning/canonical.js';
+import { proofOf } from '../evidence/proof/more.js';
+import { proofLines } from '../evidence/proof/words.js';
+import { filesSince, readToDamage } from '../evidence/reading/search-trail.js';
+import { createUnseenWatch } from '../evidence/reading/unseen.js';
+import { createPolicyPeriods, type PolicyPeriod } from '../evidence/review/policy-periods.js';
+import { periodWords } from '../evidence/review/policy-words.js';
+import { createReplay } from '../evidence/review/replay.js';
+import { Sightings } from '../evidence/review/sightings.js';
+import { countOf, lastOf, type SuggestedKind, suggestParts } from '../evidence/review/suggest.js';
+import { contentAtMost } from '../evidence/story/content.js';
+import { createSearch, type ExchangeRow } from '../evidence/trail/search.js';
+import { readFromDisk } from '../host/machine/process.js';
+import type { Clock } from '../host/ports/machine.js';
+import { formatTime } from '../host/words/instants.js';
+import { formatWords } from '../host/words/text.js';
+import { plural } from '../host/words/words.js';
+import type { Piece } from '../journal/files/compressed.js';
+import { eachPolicyLine, readPolicyTexts } from '../journal/files/kept-policies.js';
+import { findTrail } from '../journal/files/trail.js';
+import { asTimeMs } from '../journal/records/record.js';
+import { isStatement, readStatement } from '../rules/answers/statement.js';
+import type { Settings } from '../rules/config/settings.js';
+import type { Policy } from '../rules/policy/policy.js';
+import { parseAlone } from '../rules/proposals/alone.js';
+import { effectOf } from '../rules/proposals/generalise.js';
+import { linesOfRule } from '../rules/proposals/policy-text.js';
+import { usesOf } from '../rules/proposals/suggested-rule.js';
+import { settingsIn } from '../rules/setup/configuration-text.js';
 import type {
   Checked,
   LookedThrough,
@@ -15,29 +38,7 @@ import type {
   Replayed,
   Suggested,
   SuggestedGroup,
-} from '../domain/admin/page/api.js';
-import type { Settings } from '../domain/config/settings.js';
-import { isStatement, readStatement } from '../domain/judging/answers/statement.js';
-import type { Policy } from '../domain/judging/policy/policy.js';
-import { proofOf } from '../domain/judging/proof/more.js';
-import { proofLines } from '../domain/judging/proof/words.js';
-import { parseAlone } from '../domain/judging/review/alone.js';
-import { effectOf } from '../domain/judging/review/generalise.js';
-import { createPolicyPeriods, type PolicyPeriod } from '../domain/judging/review/policy-periods.js';
-import { linesOfRule } from '../domain/judging/review/policy-text.js';
-import { periodWords } from '../domain/judging/review/policy-words.js';
-import { createReplay } from '../domain/judging/review/replay.js';
-import { Sightings } from '../domain/judging/review/sightings.js';
-import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/judging/review/suggest.js';
-import { usesOf } from '../domain/judging/review/suggested-rule.js';
-import { isDigest } from '../domain/language/meaning/canonical.js';
-import { plural } from '../domain/language/words/words.js';
-import { formatWords } from '../domain/records/audit/encode.js';
-import { asTimeMs, formatTime } from '../domain/records/audit/record.js';
-import { contentAtMost } from '../domain/records/story/content.js';
-import { createSearch, type ExchangeRow } from '../domain/records/trail/search.js';
-import type { Clock } from '../ports/machine.js';
-import { settingsIn } from '../setup/configuration-text.js';
+} from './answers/api.js';
 
 /** The section `mail_users`. */
 type MailUsers = Readonly<Record<string, unknown>>;

@@ -2,7 +2,8 @@
 // minute for a day. Pure; times are milliseconds of a clock that never goes back. A step without a sample stays empty, and so does one in
 // which counts began again: no rate is ever made of them. The memory is the same after a year, however many teams there are.
 
-import type { DoorTraffic, TrafficCounts } from '../domain/admin/door/door.js';
+import type { DoorTraffic, TrafficCounts } from '../gate/door/door.js';
+import { formatTime } from '../host/words/instants.js';
 import {
   type History,
   type HistoryOf,
@@ -10,8 +11,7 @@ import {
   type Span,
   spanSteps,
   type Whole,
-} from '../domain/admin/page/history.js';
-import { formatTime } from '../domain/records/audit/record.js';
+} from './answers/history.js';
 
 export const stepMs = 10_000;
 const stepsKept = spanSteps['1h'].count;

@@ -2,22 +2,22 @@
 // their role permits, what they are shown, and the record of each look, without which there is no answer, are the same for both. A reload
 // that takes somebody out ends what they asked for.
 
-import { plainAnswer, type TextAnswer } from '../adapters/http/server.js';
-import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import { type PersonalRequest, pageSocketText, type SocketPeer } from '../adapters/page/people-socket.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import type { DoorHead, RecordedAction } from '../domain/admin/door/door.js';
-import type { LinkOpener } from '../domain/admin/door/parse.js';
-import type { Endpoint, Refused } from '../domain/admin/page/api.js';
-import type { PagePerson } from '../domain/config/settings.js';
-import { humanOnPage } from '../domain/people/identity/human.js';
-import { type Asked, parseAsked } from '../domain/records/views/asked.js';
-import { extractNotes } from '../domain/records/views/extract.js';
-import { formatFilter } from '../domain/records/views/filter.js';
-import { type Look, lookAt, lookPath, mayLook } from '../domain/records/views/look.js';
-import { messageOf } from '../ports/faults.js';
+import { type Asked, parseAsked } from '../evidence/views/asked.js';
+import { extractNotes } from '../evidence/views/extract.js';
+import { type Look, lookAt, lookPath, mayLook } from '../evidence/views/look.js';
+import type { DoorHead, RecordedAction } from '../gate/door/door.js';
+import { formatFilter } from '../gate/door/filter.js';
+import type { LinkOpener } from '../gate/door/parse.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { plainAnswer, type TextAnswer } from '../host/http/server.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { PagePerson } from '../rules/config/settings.js';
+import { humanOnPage } from '../rules/identity/human.js';
+import type { Endpoint, Refused } from './answers/api.js';
 import { isAmong, whyNotAsked } from './browser-answers.js';
 import { type Daemon, whyChanged, whyNotShown } from './daemon.js';
+import { type PageCaller, type PageHandler, refusedReply } from './http/page-request.js';
+import { type PersonalRequest, pageSocketText, type SocketPeer } from './http/people-socket.js';
 import { LookRefused, type Looks } from './looks.js';
 import type { People } from './people.js';
 

@@ -1,13 +1,13 @@
 // The gate, as `dovegate ship` sees it at `audit.door`: the receivers, again after each reload, and how far its journal is on disk. What
 // was told last holds while the gate is away, so what is on disk goes on its way.
 
-import type { DoorClient } from '../adapters/door/door-client.js';
-import { DoorFault } from '../adapters/door/door-client.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { pause } from '../concurrency/waiting.js';
-import type { ShipCall, ShipClaims, ShipHead, ShipLine } from '../domain/admin/door/ship.js';
-import { messageOf } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+import type { DoorClient } from '../gate/door/door-client.js';
+import { DoorFault } from '../gate/door/door-client.js';
+import type { ShipCall, ShipClaims, ShipHead, ShipLine } from '../gate/door/ship.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { pause } from '../host/concurrency/waiting.js';
+import { messageOf } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
 
 export interface GateParts {
   readonly clock: Clock;

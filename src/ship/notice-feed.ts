@@ -3,12 +3,14 @@
 // The place is stored after each, so that a notice may come twice, with the same id, and none is lost. One that a mail server has whole and
 // does not answer for is set aside, and the later ones go on: if its end stays unknown, it is repeated once.
 
-import type { KeptPlace, PlaceFile } from '../adapters/notices/place-file.js';
-import { findRecord } from '../adapters/shipping/find-record.js';
-import { beginning, createFollower, isFollowFault, type Position } from '../adapters/shipping/follow.js';
-import { bounds } from '../bounds/bounds.js';
-import { backOffMs } from '../concurrency/back-off.js';
-import { pause, type Wakes } from '../concurrency/waiting.js';
+import { bounds } from '../host/bounds/bounds.js';
+import { backOffMs } from '../host/concurrency/back-off.js';
+import { pause, type Wakes } from '../host/concurrency/waiting.js';
+import { JournalFault } from '../host/ports/faults.js';
+import type { Clock } from '../host/ports/machine.js';
+import { readClaim } from '../journal/records/ledger.js';
+import type { NoticeEvent, NoticeReceiver } from '../rules/config/receiver.js';
+import type { KeptPlace, PlaceFile } from './carriers/place-file.js';
 import {
   accessMark,
   addDropped,
@@ -18,12 +20,10 @@ import {
   type Notice,
   noticeOf,
   withoutChosenTexts,
-} from '../domain/admin/notices/notice.js';
-import { NoticeFault } from '../domain/admin/notices/notice-fault.js';
-import type { NoticeEvent, NoticeReceiver } from '../domain/admin/notices/receiver.js';
-import { readClaim } from '../domain/records/audit/ledger.js';
-import { JournalFault } from '../ports/faults.js';
-import type { Clock } from '../ports/machine.js';
+} from './notices/notice.js';
+import { NoticeFault } from './notices/notice-fault.js';
+import { findRecord } from './shipping/find-record.js';
+import { beginning, createFollower, isFollowFault, type Position } from './shipping/follow.js';
 
 export interface NoticeFeedParts {
   readonly name: string;

@@ -1,22 +1,22 @@
 // The receivers of notices that the settings name, each with a feed of its own. A receiver that is down, slow or hostile delays no other
 // one, nor records on their way.
 
-import { randomFraction } from '../adapters/host/clock.js';
-import { createLookup } from '../adapters/notices/connection.js';
-import { sendMail } from '../adapters/notices/mail.js';
-import { createPlaceFile } from '../adapters/notices/place-file.js';
-import { postWebhook } from '../adapters/notices/webhook.js';
-import { noticeCodes } from '../adapters/telemetry/codes.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { asWritten } from '../bounds/bounds.js';
-import { Wakes } from '../concurrency/waiting.js';
-import type { ShipHead } from '../domain/admin/door/ship.js';
-import { mailOf } from '../domain/admin/notices/forms.js';
-import type { Notice } from '../domain/admin/notices/notice.js';
-import type { NoticeReceiver } from '../domain/admin/notices/receiver.js';
-import { isNoticeSettings, type NoticeSettings } from '../domain/config/settings.js';
-import type { Clock } from '../ports/machine.js';
+import type { ShipHead } from '../gate/door/ship.js';
+import { noticeCodes } from '../gate/telemetry/codes.js';
+import type { Log } from '../gate/telemetry/log.js';
+import { asWritten } from '../host/bounds/bounds.js';
+import { Wakes } from '../host/concurrency/waiting.js';
+import { randomFraction } from '../host/machine/clock.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { NoticeReceiver } from '../rules/config/receiver.js';
+import { isNoticeSettings, type NoticeSettings } from '../rules/config/settings.js';
+import { createLookup } from './carriers/connection.js';
+import { sendMail } from './carriers/mail.js';
+import { createPlaceFile } from './carriers/place-file.js';
+import { postWebhook } from './carriers/webhook.js';
 import { type NoticeFeed, type NoticeFeedParts, startNoticeFeed } from './notice-feed.js';
+import { mailOf } from './notices/forms.js';
+import type { Notice } from './notices/notice.js';
 
 type NoticeSource = Pick<ShipHead, 'directory' | 'journal' | 'host'>;
 

@@ -1,18 +1,18 @@
 // The receivers of records: a row for each kind, from its settings to the carrier that reaches it.
 
-import { readText } from '../adapters/host/files.js';
-import { programVersion } from '../adapters/host/process.js';
-import { openNats } from '../adapters/nats/link.js';
-import type { Carrier, CarrierParts } from '../adapters/shipping/carrier.js';
-import { createFileCarrier } from '../adapters/shipping/file-carrier.js';
-import { createNatsCarrier } from '../adapters/shipping/nats-carrier.js';
-import { createOtlpCarrier } from '../adapters/shipping/otlp-carrier.js';
-import type { Sink } from '../adapters/shipping/shipping.js';
-import { createSyslogCarrier } from '../adapters/shipping/syslog-carrier.js';
-import type { SinkSettings, SyslogSinkSettings } from '../domain/config/sinks.js';
-import { verifierKeysIn } from '../domain/records/fleet/checkpoint.js';
-import type { TlsDemand } from '../ports/transport.js';
-import { natsTargetOf } from '../setup/nats-target.js';
+import { verifierKeysIn } from '../evidence/fleet/checkpoint.js';
+import { openNats } from '../evidence/nats/link.js';
+import { readText } from '../host/machine/files.js';
+import { programVersion } from '../host/machine/process.js';
+import type { TlsDemand } from '../host/ports/transport.js';
+import type { SinkSettings, SyslogSinkSettings } from '../rules/config/sinks.js';
+import { natsTargetOf } from '../rules/setup/nats-target.js';
+import type { Carrier, CarrierParts } from './shipping/carrier.js';
+import { createFileCarrier } from './shipping/file-carrier.js';
+import { createNatsCarrier } from './shipping/nats-carrier.js';
+import { createOtlpCarrier } from './shipping/otlp-carrier.js';
+import type { Sink } from './shipping/shipping.js';
+import { createSyslogCarrier } from './shipping/syslog-carrier.js';
 
 function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
   switch (sink.kind) {

@@ -3,26 +3,26 @@
 // on without the gate.
 
 import { existsSync } from 'node:fs';
-import { createDoorClient } from '../adapters/door/door-client.js';
-import { randomFraction, systemClock } from '../adapters/host/clock.js';
-import { trustedByUs, whyNoRight, whyUnsafe } from '../adapters/host/files.js';
-import { holdProcess, nameProcess, processId, programVersion } from '../adapters/host/process.js';
-import { yieldToOthers } from '../adapters/host/share-processor.js';
-import { createConnect } from '../adapters/net/dial.js';
-import { openShipping, type Shipping } from '../adapters/shipping/shipping.js';
-import { createLog, type Log } from '../adapters/telemetry/log.js';
-import { pause } from '../concurrency/waiting.js';
-import { type ClaimedSink, type ShipClaims, type ShipHead, shipCalls } from '../domain/admin/door/ship.js';
-import { isNoticeSettings } from '../domain/config/settings.js';
-import { sinkFilesOf } from '../domain/config/sink-files.js';
-import { plural } from '../domain/language/words/words.js';
-import { messageOf } from '../ports/faults.js';
-import { exitCodes, type Timer } from '../ports/machine.js';
-import { createCertificates, receiverCertificatesOf } from '../setup/certificates.js';
-import { Opened, openProcess, watchFatalErrors } from '../setup/life.js';
+import { Opened, openProcess, watchFatalErrors } from '../gate/daemon/life.js';
+import { createDoorClient } from '../gate/door/door-client.js';
+import { type ClaimedSink, type ShipClaims, type ShipHead, shipCalls } from '../gate/door/ship.js';
+import { createLog, type Log } from '../gate/telemetry/log.js';
+import { pause } from '../host/concurrency/waiting.js';
+import { randomFraction, systemClock } from '../host/machine/clock.js';
+import { trustedByUs, whyNoRight, whyUnsafe } from '../host/machine/files.js';
+import { holdProcess, nameProcess, processId, programVersion } from '../host/machine/process.js';
+import { yieldToOthers } from '../host/machine/share-processor.js';
+import { createConnect } from '../host/net/dial.js';
+import { messageOf } from '../host/ports/faults.js';
+import { exitCodes, type Timer } from '../host/ports/machine.js';
+import { plural } from '../host/words/words.js';
+import { isNoticeSettings } from '../rules/config/settings.js';
+import { sinkFilesOf } from '../rules/config/sink-files.js';
+import { createCertificates, receiverCertificatesOf } from '../rules/setup/certificates.js';
 import { Gate } from './gate.js';
 import { createNotices } from './notices.js';
 import { sinksOf } from './receivers.js';
+import { openShipping, type Shipping } from './shipping/shipping.js';
 
 const tellMs = 1_000;
 /** Time for the end, beyond that of the receivers. */

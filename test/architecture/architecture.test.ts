@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { check, formatViolation } from './checker.js';
 import { findCycles } from './cycles.js';
+import { parts } from './parts.js';
 import { readManifest, readSources, root } from './project.js';
 import { referencesOf } from './references.js';
 import { modules } from './table.js';
@@ -26,9 +27,9 @@ function programPackages(): ReadonlySet<string> {
 
 void test('every package that src/ imports is part of the program, and not only a tool of development', () => {
   const ours = programPackages();
-  // @dovegate/mcp is a program of its own, with a bundle of its own (test/package/mcp.test.ts).
+  // @dovegate/mcp is a program of its own, with a bundle of its own (test/whole/package/mcp.test.ts).
   const imported = [...sources]
-    .flatMap(([path, source]) => (path.startsWith('src/mcp/') ? [] : referencesOf(source).references))
+    .flatMap(([path, source]) => (path.startsWith('src/client/mcp/') ? [] : referencesOf(source).references))
     .flatMap(({ kind, specifier }) => (kind === 'url' ? [] : [specifier]))
     .filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
     .map((specifier) => specifier.match(/^(@[^/]+\/)?[^/]+/)?.[0] ?? specifier);
@@ -51,9 +52,9 @@ void test('the bundle has each file that a thread is started from (else: scripts
   );
 });
 
-void test('every dependency has a module that may import it', () => {
+void test('every dependency has a part that may import it', () => {
   const { dependencies } = readManifest();
-  const allowed = new Set(Object.values(modules).flatMap(({ packages }) => packages));
+  const allowed = new Set([...parts, ...Object.values(modules)].flatMap(({ packages }) => packages));
   assert.deepEqual(
     Object.keys(dependencies).filter((name) => !allowed.has(name)),
     [],
@@ -95,7 +96,7 @@ void test('no file but the tables of minors and of releases names a minor: what 
   );
   assert.deepEqual(
     naming.map(([path]) => path),
-    ['src/protocol/minors.ts', 'src/protocol/releases.ts'],
+    ['src/doveadm/protocol/minors.ts', 'src/doveadm/protocol/releases.ts'],
   );
 });
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { check, formatViolation, type Rule } from './checker.js';
+import { parts } from './parts.js';
 import { root } from './project.js';
 import { modules } from './table.js';
 
@@ -22,7 +23,7 @@ function found(files: Files, rules = modules): string[] {
 
 /** As many small files as it takes for imports to find their targets. */
 const neighbours: Files = Object.fromEntries(
-  `domain/config/settings adapters/net/dial adapters/journal/journal adapters/host/clock adapters/host/files daemon/serve cli/policy/check`
+  `rules/config/settings gate/session/service gate/outcome/events journal/files/journal host/machine/clock gate/daemon/serve`
     .split(' ')
     .map((name) => [`src/${name}.ts`, 'const own = 1;\nvoid own;']),
 );
@@ -43,104 +44,92 @@ function passes(file: string, ...texts: readonly string[]): void {
   for (const text of texts) assert.deepEqual(inFile(`src/${file}.ts`, text), [], `${file}: ${text}`);
 }
 
-void describe('imports between folders', () => {
+void describe('imports between folders of the gate', () => {
   void test('upward and sideways are caught in every form, downward passes', () => {
     const forms = [
-      "import { x } from '@/adapters/net/dial.js';",
-      "import x from '@/adapters/net/dial.js';",
-      "import * as x from '@/adapters/net/dial.js';",
-      "import '@/adapters/net/dial.js';",
-      "import {\n  x,\n  type Y,\n} from '@/adapters/net/dial.js';",
-      "import { type Y } from '@/adapters/net/dial.js';",
-      "import type, { y } from '@/adapters/net/dial.js';",
-      "export { x } from '@/adapters/net/dial.js';",
-      "export * from '@/adapters/net/dial.js';",
-      "export * as x from '@/adapters/net/dial.js';",
-      "const x = await import('@/adapters/net/dial.js');",
-      "const f = () => import(/* late */ '@/adapters/net/dial.js');",
-      "let x: typeof import('@/adapters/net/dial.js');",
-      "new Worker(new URL('@/adapters/net/dial.js', import.meta.url));",
+      "import { x } from '@/gate/session/service.js';",
+      "import x from '@/gate/session/service.js';",
+      "import * as x from '@/gate/session/service.js';",
+      "import '@/gate/session/service.js';",
+      "import {\n  x,\n  type Y,\n} from '@/gate/session/service.js';",
+      "import { type Y } from '@/gate/session/service.js';",
+      "import type, { y } from '@/gate/session/service.js';",
+      "export { x } from '@/gate/session/service.js';",
+      "export * from '@/gate/session/service.js';",
+      "export * as x from '@/gate/session/service.js';",
+      "const x = await import('@/gate/session/service.js');",
+      "const f = () => import(/* late */ '@/gate/session/service.js');",
+      "let x: typeof import('@/gate/session/service.js');",
+      "new Worker(new URL('@/gate/session/service.js', import.meta.url));",
     ];
-    catches('import', 'protocol/x', ...forms);
-    catches('import', 'adapters/journal/x', ...forms);
-    passes('daemon/x', ...forms);
+    catches('import', 'gate/outcome/x', ...forms);
+    catches('import', 'gate/pool/x', ...forms);
+    passes('gate/daemon/x', ...forms);
   });
 
-  void test('types come from where values come', () => {
-    const form = "import type { X } from '@/domain/config/settings.js';";
-    passes('setup/x', form);
-    for (const module of ['protocol', 'domain/records/audit', 'gateway/pool', 'adapters/net'])
-      catches('import', `${module}/x`, form);
+  void test('what lies below the gate passes, values and types', () => {
+    passes('gate/outcome/x', "import type { X } from '@/rules/config/settings.js';");
+    passes('gate/pool/x', "import { x } from '@/journal/files/journal.js';");
   });
 
-  void test('adapters never see each other, but for the one file that the client may', () => {
-    catches('import', 'adapters/telemetry/x', "import type { X } from '@/adapters/journal/journal.js';");
-    passes('client/x', "import { x } from '@/adapters/host/clock.js';");
-    catches('import', 'client/x', "import { x } from '@/adapters/host/files.js';");
-  });
-
-  void test('of a module with public files, no other is imported from elsewhere', () => {
-    const rules = {
-      ...modules,
-      'adapters/net': { ...modules['daemon'], imports: [], builtins: [], packages: [], public: ['dial'] },
-    };
-    const files = { ...neighbours, 'src/adapters/net/pending.ts': 'void 0;' };
+  void test('of a folder with public files, no other is imported from elsewhere', () => {
+    const files = { ...neighbours, 'src/gate/session/pending.ts': 'void 0;' };
     const from = (path: string, target: string): string[] =>
-      found({ ...files, [path]: `import '${target}.js';` }, rules);
-    assert.deepEqual(from('src/daemon/x.ts', '../adapters/net/dial'), []);
-    assert.deepEqual(from('src/daemon/x.ts', '../adapters/net/pending'), [
-      'import-private src/daemon/x.ts:2',
+      found({ ...files, [path]: `import '${target}.js';` });
+    assert.deepEqual(from('src/gate/daemon/x.ts', '../session/service'), []);
+    assert.deepEqual(from('src/gate/daemon/x.ts', '../session/pending'), [
+      'import-private src/gate/daemon/x.ts:2',
     ]);
-    assert.deepEqual(from('src/adapters/net/x.ts', './pending'), []);
+    assert.deepEqual(from('src/gate/session/x.ts', './pending'), []);
   });
 
   void test('the program is loaded by its subcommands, and tests by nobody', () => {
-    passes('cli/x', "await import('@/daemon/serve.js');");
-    catches('import', 'cli/audit/x', "import { x } from '@/daemon/serve.js';");
-    catches('import', 'daemon/x', "import { x } from '@/cli/policy/check.js';");
-    catches('import-missing', 'daemon/x', "import { x } from '../../test/kit/scripted-dovecot.js';");
+    passes('gate/cli/x', "await import('@/gate/daemon/serve.js');");
+    catches('import', 'gate/health/x', "import { x } from '@/gate/daemon/serve.js';");
+    catches('import-missing', 'gate/daemon/x', "import { x } from '../kit/scripted-dovecot.js';");
   });
 
   void test('an import that cannot be judged is caught', () => {
     catches(
       'import-unclear',
-      'adapters/journal/x',
+      'journal/files/x',
       'await import(name);',
-      "await import('@/adapters/net/' + name);",
-      'await import(`@/adapters/net/dial.js`);',
-      "import { x } from '@/adapters/net/di\\x61l.js';",
-      "import x = require('@/adapters/net/dial.js');",
-      'import x from "@/adapters/net/dial.js";',
-      "import { x } from /* a */ '@/adapters/net/dial.js';",
-      "/* a */ import { x } from '@/adapters/net/dial.js';",
-      'import "@/adapters/net/dial.js";',
+      "await import('@/gate/session/' + name);",
+      'await import(`@/gate/session/service.js`);',
+      "import { x } from '@/gate/session/servi\\x63e.js';",
+      "import x = require('@/gate/session/service.js');",
+      'import x from "@/gate/session/service.js";',
+      "import { x } from /* a */ '@/gate/session/service.js';",
+      "/* a */ import { x } from '@/gate/session/service.js';",
+      'import "@/gate/session/service.js";',
       'new URL(name, import.meta.url);',
       "createThing(import.meta.url, './x.js');",
       'import.meta.resolve(name);',
-      "import.meta.resolve('@/adapters/net/di\\x61l.js');",
-      '/// <reference path="@/adapters/net/dial.ts" />',
+      "import.meta.resolve('@/gate/session/servi\\x63e.js');",
+      '/// <reference path="@/gate/session/service.ts" />',
     );
   });
 
   void test('a target that does not exist is caught, a worker file and package.json are found', () => {
-    const gone = ['./gone.js', '@/adapters/journal/journal.ts', '@/adapters/journal/journal'];
+    const gone = ['./gone.js', '@/journal/files/journal.ts', '@/journal/files/journal'];
     for (const name of [...gone, '../../test/kit/x.js', '../gone/x.js'])
-      catches('import-missing', 'adapters/journal/x', `import '${name}';`);
-    passes('adapters/journal/x', "new Worker(new URL('./journal.js', import.meta.url));");
+      catches('import-missing', 'journal/files/x', `import '${name}';`);
+    passes('journal/files/x', "new Worker(new URL('./journal.js', import.meta.url));");
     for (const place of ["'../../package.json'", "'./x'"]) {
       const form = `new URL(${place}, import.meta.url);`;
-      passes('adapters/host/x', form);
-      catches('import-unclear', 'adapters/journal/x', form);
+      passes('host/machine/process', form);
+      catches('import-unclear', 'host/machine/x', form);
+      catches('import-unclear', 'page/x', form);
     }
     catches('import-missing', 'main', "import x from '../package.json' with { type: 'json' };");
   });
 
   void test('what looks like an import and is none passes', () => {
     passes(
-      'protocol/x',
-      "// import '@/adapters/net/dial.js';",
-      'const a = "import \'@/adapters/net/dial.js\'";',
-      "const d = { import: '@/adapters/net/dial.js', export: 1 };",
+      'doveadm/protocol/x',
+      "// import '@/gate/session/service.js';",
+      'const a = "import \'@/gate/session/service.js\'";',
+      "const d = { import: '@/gate/session/service.js', export: 1 };",
     );
   });
 });
@@ -149,28 +138,30 @@ void describe('cycles', () => {
   void test('two files, three files, types alone, and a file with itself', () => {
     const imports = (name: string) => `import { x } from './${name}.js';\nvoid x;`;
     const ring = {
-      'src/protocol/a.ts': imports('b'),
-      'src/protocol/b.ts': imports('c'),
-      'src/protocol/d.ts': imports('a'),
+      'src/doveadm/protocol/a.ts': imports('b'),
+      'src/doveadm/protocol/b.ts': imports('c'),
+      'src/doveadm/protocol/d.ts': imports('a'),
     };
-    assert.deepEqual(found({ ...ring, 'src/protocol/c.ts': 'void 0;' }), []);
-    assert.deepEqual(found({ ...ring, 'src/protocol/c.ts': imports('a') }), [
-      'import-cycle src/protocol/a.ts:1',
+    assert.deepEqual(found({ ...ring, 'src/doveadm/protocol/c.ts': 'void 0;' }), []);
+    assert.deepEqual(found({ ...ring, 'src/doveadm/protocol/c.ts': imports('a') }), [
+      'import-cycle src/doveadm/protocol/a.ts:1',
     ]);
-    assert.deepEqual(found({ 'src/protocol/a.ts': imports('a') }), ['import-cycle src/protocol/a.ts:1']);
+    assert.deepEqual(found({ 'src/doveadm/protocol/a.ts': imports('a') }), [
+      'import-cycle src/doveadm/protocol/a.ts:1',
+    ]);
     const types = {
-      'src/protocol/a.ts': "import type { X } from './b.js';",
-      'src/protocol/b.ts': "export type { Y } from './a.js';",
+      'src/doveadm/protocol/a.ts': "import type { X } from './b.js';",
+      'src/doveadm/protocol/b.ts': "export type { Y } from './a.js';",
     };
-    assert.deepEqual(found(types), ['import-cycle src/protocol/a.ts:1']);
+    assert.deepEqual(found(types), ['import-cycle src/doveadm/protocol/a.ts:1']);
   });
 
   void test('a worker may share types with the file that starts it', () => {
     const starter = "new Worker(new URL('./b.js', import.meta.url));";
     assert.deepEqual(
       found({
-        'src/adapters/journal/a.ts': starter,
-        'src/adapters/journal/b.ts': "import type { X } from './a.js';",
+        'src/journal/files/a.ts': starter,
+        'src/journal/files/b.ts': "import type { X } from './a.js';",
       }),
       [],
     );
@@ -180,31 +171,31 @@ void describe('cycles', () => {
 void describe('Node modules and packages', () => {
   void test('only those of the folder, also as types, also by subpath', () => {
     const forms = ["import { readFile } from 'node:fs/promises';", "import type { Stats } from 'node:fs';"];
-    passes('adapters/journal/x', ...forms);
-    catches('import-builtin', 'gateway/outcome/x', ...forms);
-    catches('import-builtin', 'adapters/journal/x', "import fs from 'fs';");
-    passes('protocol/x', "import assert from 'node:assert/strict';");
+    passes('journal/files/x', ...forms);
+    catches('import-builtin', 'gate/outcome/x', ...forms);
+    catches('import-builtin', 'journal/files/x', "import fs from 'fs';");
+    passes('doveadm/protocol/x', "import assert from 'node:assert/strict';");
   });
 
   void test('only the packages of the folder', () => {
-    passes('domain/config/x', "import { parse } from 'yaml';\nimport * as z from 'zod/mini';");
+    passes('rules/config/x', "import { parse } from 'yaml';\nimport * as z from 'zod/mini';");
     for (const name of ['yaml', 'zod', 'lru-cache/raw', '@scope/x/y', 'dovegate/client', 'file:///x.js'])
-      catches('import-package', 'gateway/outcome/x', `import x from '${name}';`);
-    passes('adapters/host/x', "const koffi = await import('koffi');");
-    catches('import-package', 'adapters/net/x', "const koffi = await import('koffi');");
+      catches('import-package', 'gate/outcome/x', `import x from '${name}';`);
+    passes('host/machine/x', "const koffi = await import('koffi');");
+    catches('import-package', 'journal/files/x', "const koffi = await import('koffi');");
   });
 
   void test('node:process under its own name only', () => {
-    passes('adapters/host/x', "import process from 'node:process';");
+    passes('gate/daemon/x', "import process from 'node:process';");
     for (const names of ['{ exit }', 'p', '* as process', '{ exit as process }', 'process, { exit }'])
-      catches('import-builtin', 'adapters/host/x', `import ${names} from 'node:process';`);
+      catches('import-builtin', 'gate/daemon/x', `import ${names} from 'node:process';`);
   });
 });
 
 void describe('the machine, the console and ways around the table', () => {
   /** By the module that may use them; nobody: none. */
   const uses: Readonly<Record<string, readonly string[]>> = {
-    'adapters/host/x': [
+    'host/machine/x': [
       'setTimeout(f, 1);',
       'x = { setTimeout };',
       'let h: ReturnType<typeof setInterval>;',
@@ -215,8 +206,9 @@ void describe('the machine, the console and ways around the table', () => {
       'AbortSignal.timeout(5);',
     ],
     main: ['process.exit(1);', "process['exit'](1);", 'const { exit: leave, env } = process;'],
-    'cli/x': ["console.log('x');", 'f(console);'],
     nobody: [
+      "console.log('x');",
+      'f(console);',
       "fetch('x');",
       "process.getBuiltinModule('fs');",
       "process.binding('fs');",
@@ -225,7 +217,12 @@ void describe('the machine, the console and ways around the table', () => {
       'globalThis.setTimeout(f);',
     ],
   };
-  const places = ['adapters/host/x', 'main', 'cli/x', 'gateway/outcome/x'];
+  const places = [
+    'host/machine/x',
+    'main',
+    'program',
+    ...parts.flatMap(({ name }) => [`${name}/x`, `${name}/inner/x`]),
+  ];
   const forms = Object.values(uses).flat();
   const passing = [
     'clock.setTimeout(f, 1);',
@@ -260,7 +257,7 @@ void describe('the machine, the console and ways around the table', () => {
     }
   });
 
-  void test('the clock is read by adapters/host alone; an instant that is given passes everywhere', () => {
+  void test('the clock is read by host/machine alone; an instant that is given passes everywhere', () => {
     const readings = [
       'new Date();',
       'new Date;',
@@ -272,9 +269,9 @@ void describe('the machine, the console and ways around the table', () => {
       'f(Date);',
       '`${new Date()}`;',
     ];
-    catches('clock', 'gateway/outcome/x', ...readings);
-    passes('adapters/host/x', ...readings);
-    passes('gateway/outcome/x', 'new Date(ms).toISOString();\nDate.parse(text) + Date.UTC(2026, 0, 1);');
+    catches('clock', 'gate/outcome/x', ...readings);
+    passes('host/machine/x', ...readings);
+    passes('gate/outcome/x', 'new Date(ms).toISOString();\nDate.parse(text) + Date.UTC(2026, 0, 1);');
   });
 });
 
@@ -283,9 +280,9 @@ void describe('limits and names', () => {
 
   void test('two levels, known folders, TypeScript only', () => {
     const cases: readonly [rule: Rule, ...paths: string[]][] = [
-      ['too-deep', 'domain/records/audit/deep/x.ts'],
-      ['unknown-module', 'protocol/deep/x.ts', 'wires/x.ts', 'constructor/x.ts', 'main/x.ts'],
-      ['stray-file', 'x.ts', 'protocol/x.js', 'protocol/x.d.ts', 'protocol/x.json', 'wire.ts'],
+      ['too-deep', 'rules/policy/deep/deeper/x.ts'],
+      ['unknown-module', 'gate/deep/x.ts', 'wires/x.ts', 'constructor/x.ts', 'main/x.ts'],
+      ['stray-file', 'x.ts', 'host/net/x.js', 'host/net/x.d.ts', 'host/net/x.json', 'wire.ts'],
     ];
     for (const [rule, ...paths] of cases)
       for (const path of paths) assert.deepEqual(alone(`src/${path}`), [`${rule} src/${path}:1`]);
@@ -294,16 +291,19 @@ void describe('limits and names', () => {
   void test('file names say what is owned', () => {
     const banned = 'utils helpers common misc shared base types manager index pool-manager'.split(' ');
     for (const name of [...banned, 'lineSplitter', 'Line', 'line_splitter', 'line--x'])
-      assert.deepEqual(alone(`src/protocol/${name}.ts`), [`file-name src/protocol/${name}.ts:1`]);
-    for (const name of ['base64', 'common-name']) assert.deepEqual(alone(`src/protocol/${name}.ts`), []);
+      assert.deepEqual(alone(`src/doveadm/protocol/${name}.ts`), [
+        `file-name src/doveadm/protocol/${name}.ts:1`,
+      ]);
+    for (const name of ['base64', 'common-name'])
+      assert.deepEqual(alone(`src/doveadm/protocol/${name}.ts`), []);
   });
 });
 
 void describe('comments', () => {
-  const judge = (text: string) => check(new Map([['src/protocol/x.ts', text]])).map(formatViolation);
+  const judge = (text: string) => check(new Map([['src/doveadm/protocol/x.ts', text]])).map(formatViolation);
 
   void test('a file opens with what it owns', () => {
-    const missing = ['src/protocol/x.ts:1: opening-comment: a file opens with what it owns'];
+    const missing = ['src/doveadm/protocol/x.ts:1: opening-comment: a file opens with what it owns'];
     assert.deepEqual(judge('// Owns x.\nconst x = 1;\n'), []);
     assert.deepEqual(judge('#!/usr/bin/env node\n/* Owns x. */\nconst x = 1;\n'), []);
     assert.deepEqual(judge('const x = 1; // no\n'), missing);

@@ -1,8 +1,9 @@
-// Checks a set of sources against the table: imports between modules, packages and Node modules, limits, opening comments, cycles.
+// Checks a set of sources: packages and Node modules of each part, the floors of the gate (table.ts), names, opening comments, cycles.
 // It reads no files: sources come in by path, so that forged ones can prove what it catches. Globals are the linter's (.oxlintrc.json).
 import { isBuiltin } from 'node:module';
 import { posix } from 'node:path';
 import { findCycles } from './cycles.js';
+import { parts } from './parts.js';
 import { type Reference, referencesOf } from './references.js';
 import { bannedFileNames, builtinsEverywhere, type ModuleRule, modules } from './table.js';
 
@@ -23,13 +24,13 @@ export type Rule =
 
 export interface Violation {
   readonly rule: Rule;
-  /** `src/protocol/lines.ts`, or a folder. */
+  /** `src/doveadm/protocol/lines.ts`, or a folder. */
   readonly path: string;
   readonly line: number;
   readonly message: string;
 }
 
-/** Checks sources by path (`src/protocol/lines.ts` -> text). */
+/** Checks sources by path (`src/doveadm/protocol/lines.ts` -> text). */
 export function check(sources: ReadonlyMap<string, string>, rules: Rules = modules): Violation[] {
   const violations: Violation[] = [];
   const arrows = new Map<string, string[]>();
@@ -38,11 +39,11 @@ export function check(sources: ReadonlyMap<string, string>, rules: Rules = modul
       void violations.push({ rule, path, line, message });
     const place = placeOf(path, rules);
     if (typeof place === 'string') {
-      add(place, 1, 'src/ holds main.ts and modules of the table with TypeScript files in them');
+      add(place, 1, 'src/ holds main.ts, program.ts, help.ts and the parts, with TypeScript files in them');
       continue;
     }
     checkFile(path, source, add);
-    checkClock(place.module, source, add);
+    checkClock(path, source, add);
     const targets: string[] = [];
     const { references, unclear } = referencesOf(source);
     for (const { line, text } of unclear) add('import-unclear', line, `${text}: no known form of an import`);
@@ -80,14 +81,28 @@ interface Place {
   readonly rule: ModuleRule;
 }
 
-/** The module of a file: the folder that it lies in. */
+/** Stands on top of all parts. */
+const top: Place = {
+  module: 'top',
+  rule: { imports: [], builtins: ['path', 'process'], packages: ['commander'] },
+};
+const onTop = ['src/main.ts', 'src/program.ts', 'src/help.ts'];
+
+/** The part of a file; in the gate, the folder that it lies in. */
 function placeOf(path: string, rules: Rules): Place | 'unknown-module' | 'too-deep' | 'stray-file' {
-  const parts = path.split('/').slice(1, -1);
-  if (parts.length > 3) return 'too-deep';
-  if (parts.length === 0 && path !== 'src/main.ts') return 'stray-file';
-  const module = parts.length === 0 ? 'main' : parts.join('/');
-  const rule = Object.hasOwn(rules, module) ? rules[module] : undefined;
-  if (rule === undefined || (module === 'main' && parts.length > 0)) return 'unknown-module';
+  const folders = path.split('/').slice(1, -1);
+  if (folders.length > 3) return 'too-deep';
+  const [part] = folders;
+  if (part === undefined) return onTop.includes(path) ? top : 'stray-file';
+  const module = part === 'gate' ? folders.join('/') : part;
+  const row = parts.find(({ name }) => name === part);
+  const rule =
+    part === 'gate'
+      ? Object.hasOwn(rules, module)
+        ? rules[module]
+        : undefined
+      : row && { ...row, imports: [] };
+  if (rule === undefined) return 'unknown-module';
   return path.endsWith('.ts') && !path.endsWith('.d.ts') ? { module, rule } : 'stray-file';
 }
 
@@ -102,11 +117,11 @@ function checkFile(path: string, source: string, add: Add): void {
 }
 
 /** `new Date()`, `Date()`, `Date.now` and the class as a value read the clock. Parsing and formatting a given instant is allowed. */
-function checkClock(module: string, source: string, add: Add): void {
-  if (module === 'adapters/host') return;
+function checkClock(path: string, source: string, add: Add): void {
+  if (path.startsWith('src/host/machine/')) return;
   const given = /\bDate\.(?:parse|UTC)\(|\bnew Date\((?!\)|\.\.\.)/g;
   for (const [at, line] of source.replaceAll(given, '').split('\n').entries())
-    if (/(?<![\w-])Date\b(?!-)/.test(line)) add('clock', at + 1, 'only adapters/host reads the clock');
+    if (/(?<![\w-])Date\b(?!-)/.test(line)) add('clock', at + 1, 'only host/machine reads the clock');
 }
 
 /** The path of the source that is referred to, if it is one of ours and may be. */
@@ -117,9 +132,9 @@ function checkReference(
   { sources, rules, add }: Surroundings,
 ): string | undefined {
   const { specifier, line, kind } = reference;
-  // An address is an arrow where it can name a program to run; elsewhere it names a file to read, such as package.json.
+  // An address is an arrow to a program to run. One place knows the folders of the program.
   if (kind === 'url' && !specifier.endsWith('.js')) {
-    if (place.rule.builtins.includes('worker_threads'))
+    if (path !== 'src/host/machine/process.ts')
       add('import-unclear', line, "write new URL('./NAME.js', import.meta.url)");
     return undefined;
   }
@@ -136,7 +151,9 @@ function checkReference(
   const to = placeOf(file, rules);
   if (typeof to === 'string') return undefined; // told where that file is checked
   if (to.module === place.module) return file;
-  if (!mayImport(place.rule, to.module, file)) {
+  // Between parts: parts.test.ts.
+  if (!Object.hasOwn(rules, place.module) || !Object.hasOwn(rules, to.module)) return file;
+  if (!place.rule.imports.includes(to.module)) {
     add('import', line, `${place.module} may not import ${to.module} (${specifier})`);
     return undefined;
   }
@@ -146,14 +163,6 @@ function checkReference(
     return undefined;
   }
   return file;
-}
-
-function mayImport({ imports }: ModuleRule, module: string, file: string): boolean {
-  return (
-    imports.includes(module) ||
-    imports.some((entry) => entry.endsWith('/*') && module.startsWith(entry.slice(0, -1))) ||
-    imports.includes(file.slice('src/'.length, -'.ts'.length))
-  );
 }
 
 function checkForeign(place: Place, specifier: string, { line, clause }: Reference, add: Add): void {
@@ -167,8 +176,8 @@ function checkForeign(place: Place, specifier: string, { line, clause }: Referen
       add('import-builtin', line, "write import process from 'node:process'");
     return;
   }
-  const parts = specifier.split('/');
-  const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '');
+  const words = specifier.split('/');
+  const name = specifier.startsWith('@') ? words.slice(0, 2).join('/') : (words[0] ?? '');
   if (!place.rule.packages.includes(name))
     add('import-package', line, `${place.module} may not import ${specifier}`);
 }

@@ -1,40 +1,33 @@
-// Tests lie where their module lies: a newcomer who changes a module finds them, and a module without tests is seen.
+// Tests lie where their sources lie: a newcomer who changes a part finds them, and a pure folder without tests is seen.
 import assert from 'node:assert/strict';
 import { posix } from 'node:path';
 import { test } from 'node:test';
-import { filesBelow, readSources } from './project.js';
-import { modules } from './table.js';
+import { parts } from './parts.js';
+import { filesBelow } from './project.js';
 
-/** Folders of test/ beside the modules of src/. */
-const others = new Set(
-  'architecture bench browser chaos container dovecot exim fleet fuzz kit kit-self model oracle package prometheus rsyslog scenario shells systemd vectors'.split(
-    ' ',
-  ),
-);
+/** Folders of test/ beside the parts: the whole program, what tests are made of, what was captured, and this. */
+const others = ['whole', 'kit', 'vectors', 'architecture'];
+const names = parts.map(({ name }) => name);
 
-/** The longest module that holds the path; undefined: none does. */
-function moduleOf(path: string): string | undefined {
-  const parts = posix.dirname(path).split('/').slice(1);
-  const names = parts.map((_, index) => parts.slice(0, index + 1).join('/'));
-  return names.findLast((name) => Object.hasOwn(modules, name));
-}
+const folderOf = (path: string): string => posix.dirname(path).split('/').slice(1, 3).join('/');
+const folders = new Set(filesBelow('src').map(folderOf));
+const tests = filesBelow('test').filter((path) => path.endsWith('.test.ts'));
 
-void test('a test belongs to a module or to a folder with a purpose of its own, and every pure module has one', () => {
-  const tests = filesBelow('test').filter(
-    (path) => path !== 'test/README.md' && !others.has(path.split('/')[1] ?? ''),
-  );
+void test('a test lies in a part, in a folder that the part has, or among those of the whole program', () => {
+  assert.ok(tests.length > 500);
+  const stray = tests.filter((path) => {
+    const [, part = ''] = path.split('/');
+    return names.includes(part) ? !folders.has(folderOf(path)) && part !== 'page' : !others.includes(part);
+  });
+  assert.deepEqual(stray, []);
+});
+
+void test('every folder of doveadm, rules and evidence has tests', () => {
+  const tested = new Set(tests.map(folderOf));
+  const pure = [...folders].filter((folder) => /^(?:doveadm|rules|evidence)\//.test(folder));
+  assert.ok(pure.length > 10);
   assert.deepEqual(
-    tests.filter((path) => moduleOf(path) === undefined),
+    pure.filter((folder) => !tested.has(folder)),
     [],
-  );
-  const tested = new Set(tests.filter((path) => path.endsWith('.test.ts')).map(moduleOf));
-  const pure = new Set(
-    [...readSources().keys()].map(moduleOf).filter((name) => /^(?:protocol|domain)\b/.test(name ?? '')),
-  );
-  assert.ok(pure.size > 10);
-  assert.deepEqual(
-    [...pure].filter((name) => !tested.has(name)),
-    ['domain/admin/page'],
-    'this one holds sentences only',
   );
 });

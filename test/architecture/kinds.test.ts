@@ -1,6 +1,6 @@
 // `value.kind === 'tcp'` takes every other kind for the rest, also one that is added later; where two modules are concerned,
 // nobody who adds one sees it. So a union of three kinds or more that another module exports is told apart by a switch, which
-// must name every kind, or asked by the predicate beside it (src/kinds/kinds.ts). The type of the compared value counts, not its
+// must name every kind, or asked by the predicate beside it (src/host/kinds/kinds.ts). The type of the compared value counts, not its
 // name; a word that was taken out of the value (`const { kind } = value`) is not seen.
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -12,6 +12,8 @@ const pages = [
   'src/README.md',
   ...filesBelow('changes'),
   ...filesBelow('docs/decisions'),
+  ...filesBelow('docs/source'),
+  ...filesBelow('src').filter((path) => /^src\/\w+\/README\.md$/.test(path)),
   ...filesBelow('test').filter((path) => path.endsWith('/README.md')),
   ...readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md'))

@@ -1,11 +1,13 @@
 // Reads the project's own tree for the architecture tests: paths are relative to the root, with slashes.
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
+import { projectRoot } from '../kit/plain/root.js';
 
 /** The root of the project, seen from build/test/architecture/. */
-export const root = fileURLToPath(new URL('../../../', import.meta.url));
+export const root = fileURLToPath(projectRoot);
 
 /** Every file below a folder; none if there is no such folder. */
 export function filesBelow(folder: string): string[] {
@@ -23,10 +25,12 @@ export function textOf(path: string): string {
   return readFileSync(join(root, path), 'utf8');
 }
 
-/** All of src/ by path, but for its README and what only a browser reads (test/architecture/web.test.ts looks at that). */
+/** All of src/ by path, but for READMEs and what only a browser reads (test/architecture/web.test.ts looks at that). */
 export function readSources(): Map<string, string> {
   const paths = filesBelow('src').filter(
-    (path) => path !== 'src/README.md' && !/^src\/web\/.*\.(?:tsx|css|html|svg|md)$/.test(path),
+    (path) =>
+      path !== 'src/README.md' &&
+      !/^src\/(?:\w+\/README\.md$|page\/web\/.*\.(?:tsx|css|html|svg|md)$)/.test(path),
   );
   return new Map(paths.map((path) => [path, textOf(path)]));
 }

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { CommandFailed, connect, SessionFault } from '../../src/client/connect.js';
-import { accessItem as item } from '../kit/access-item.js';
-import { settle } from '../kit/fake-clock.js';
-import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { accessItem as item } from '../kit/gate/access-item.js';
+import { logPacket, replyPacket } from '../kit/gate/memory-backend.js';
+import { settle } from '../kit/plain/fake-clock.js';
 import { json, openHttpServer, type ScriptedAnswer } from './http-server.js';
 import { openSession } from './opened.js';
 

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { bounds } from '../../src/bounds/bounds.js';
 import { CommandFailed, encodeCommand, type FailureKind } from '../../src/client/client-command.js';
-import { readSaid } from '../../src/domain/language/codes/said.js';
-import type { LogLine } from '../../src/protocol/reply/reply.js';
+import { readSaid } from '../../src/doveadm/codes/said.js';
+import type { LogLine } from '../../src/doveadm/reply/reply.js';
+import { bounds } from '../../src/host/bounds/bounds.js';
 
 const error = (text: string): LogLine => ({ type: 'error', text, isCut: false });
 const kindOf = (code: string, ...texts: string[]): FailureKind =>

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createServer } from 'node:tls';
 import { type ConnectOptions, connect, SessionFault } from '../../src/client/connect.js';
-import { makeAuthority } from '../kit/certificates.js';
-import { openFolder } from '../kit/folder.js';
-import { listenHere } from '../kit/free-ports.js';
-import { openScriptedDovecot, type ScriptedDovecotOptions } from '../kit/scripted-dovecot.js';
+import { makeAuthority } from '../kit/gate/certificates.js';
+import { openScriptedDovecot, type ScriptedDovecotOptions } from '../kit/gate/scripted-dovecot.js';
+import { openFolder } from '../kit/plain/folder.js';
+import { listenHere } from '../kit/plain/free-ports.js';
 
 const authority = makeAuthority({ name: 'test' });
 const server = authority.issue({ names: ['localhost', '127.0.0.1'] });

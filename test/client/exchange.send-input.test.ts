@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CommandFailed, type CommandInput, SessionFault } from '../../src/client/client-command.js';
 
-import { wholeBytesMax } from '../../src/ports/transport.js';
-import { settle } from '../kit/fake-clock.js';
-import { replyPacket } from '../kit/memory-backend.js';
+import { wholeBytesMax } from '../../src/host/ports/transport.js';
+import { replyPacket } from '../kit/gate/memory-backend.js';
+import { settle } from '../kit/plain/fake-clock.js';
 import { openSession } from './opened.js';
 
 async function* slowly(...pieces: string[]): AsyncGenerator<string> {

@@ -1,7 +1,7 @@
 // An HTTP server by hand for the library's tests: shows each request as it came, and answers with exact bytes.
 import net from 'node:net';
-import type { Owner } from '../kit/folder.js';
-import { listenHere } from '../kit/free-ports.js';
+import type { Owner } from '../kit/plain/folder.js';
+import { listenHere } from '../kit/plain/free-ports.js';
 
 export interface SeenRequest {
   readonly line: string;

@@ -13,8 +13,8 @@ import {
   SessionFault,
 } from '../../src/client/connect.js';
 import { type HttpOptions, openHttpSession } from '../../src/client/http-session.js';
-import { makeAuthority } from '../kit/certificates.js';
-import { createFakeClock } from '../kit/fake-clock.js';
+import { makeAuthority } from '../kit/gate/certificates.js';
+import { createFakeClock } from '../kit/plain/fake-clock.js';
 import {
   type HttpServer,
   json,

@@ -1,4 +1,5 @@
 // Every command of the catalog as JSON: names as Dovecot spells them, values of their types, and nothing that JSON cannot say.
+
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -6,11 +7,12 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { SessionFault } from '../../src/client/connect.js';
 import { type JsonCommand, type JsonParameter, jsonFormsOf } from '../../src/client/json-command.js';
-import { allSeries, resolveCommand } from '../../src/domain/language/commands/catalog.js';
-import { jsonName } from '../../src/domain/language/commands/named.js';
-import { parseArguments, parseNamed } from '../../src/domain/language/commands/parse.js';
-import { canonicalArguments } from '../../src/domain/language/meaning/canonical.js';
-import type { JsonValue } from '../../src/protocol/command.js';
+import { allSeries, resolveCommand } from '../../src/doveadm/commands/catalog.js';
+import { jsonName } from '../../src/doveadm/commands/named.js';
+import { parseArguments, parseNamed } from '../../src/doveadm/commands/parse.js';
+import { canonicalArguments } from '../../src/doveadm/meaning/canonical.js';
+import type { JsonValue } from '../../src/doveadm/protocol/command.js';
+import { projectRoot } from '../kit/plain/root.js';
 
 const cases: readonly (readonly [words: string, name: string, parameters: Record<string, JsonParameter>])[] =
   [
@@ -99,7 +101,7 @@ const preset = z.object({
 
 /** The lines that the tests of the shipped presets judge, and those above. */
 function corpus(): string[][] {
-  const folder = new URL('../../../config/presets/', import.meta.url);
+  const folder = new URL('config/presets/', projectRoot);
   const lines = readdirSync(folder).flatMap((file) => {
     const { tests } = preset.parse(parse(readFileSync(new URL(file, folder), 'utf8')));
     return tests.cases.map(({ command }) => command.map(String));

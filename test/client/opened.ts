@@ -2,13 +2,13 @@
 
 import type { Command } from '../../src/client/client-command.js';
 import { createSession, type Session, type SessionOptions } from '../../src/client/session.js';
-import type { LogLine } from '../../src/protocol/reply/reply.js';
-import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
+import type { LogLine } from '../../src/doveadm/reply/reply.js';
+import { createFakeClock, type FakeClock } from '../kit/plain/fake-clock.js';
 import {
   createMemoryTransport,
   type MemoryPeer,
   type MemoryTransportOptions,
-} from '../kit/memory-transport.js';
+} from '../kit/plain/memory-transport.js';
 
 export interface Opened {
   readonly session: Session;

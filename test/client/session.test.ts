@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds } from '../../src/bounds/bounds.js';
 import { CommandFailed, SessionFault } from '../../src/client/client-command.js';
-import { settle } from '../kit/fake-clock.js';
-import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { bounds } from '../../src/host/bounds/bounds.js';
+import { logPacket, replyPacket } from '../kit/gate/memory-backend.js';
+import { settle } from '../kit/plain/fake-clock.js';
 import { openSession, quota } from './opened.js';
 
 function isFault(code: string, mayHaveRun?: boolean): (fault: unknown) => boolean {

@@ -2,17 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemNumbers } from '../../src/adapters/host/accounts.js';
-import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import type { Endpoint } from '../../src/domain/admin/page/api.js';
+import { systemNumbers } from '../../src/host/machine/accounts.js';
 import { type AccessParts, createAccessHandlers } from '../../src/page/access-answers.js';
+import type { Endpoint } from '../../src/page/answers/api.js';
 import type { Note } from '../../src/page/daemon.js';
+import type { PageCaller } from '../../src/page/http/page-request.js';
 import { LookRefused } from '../../src/page/looks.js';
 import type { ReviewAnswer } from '../../src/page/review-task.js';
-import { settingsOf, sound } from '../domain/config/sound.js';
-import { createFakeClock } from '../kit/fake-clock.js';
-import { withoutDirectory } from '../kit/names.js';
-import { doorHead } from '../kit/now.js';
+import { doorHead } from '../kit/gate/now.js';
+import { createFakeClock } from '../kit/plain/fake-clock.js';
+import { withoutDirectory } from '../kit/plain/names.js';
+import { settingsOf, sound } from '../rules/config/sound.js';
 
 function desk(append: () => Promise<void> = () => Promise.resolve(), review?: () => ReviewAnswer) {
   const settings = settingsOf(sound);

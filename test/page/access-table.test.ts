@@ -1,8 +1,8 @@
 // Goal: a cell has what a policy may ever allow of that effect, neither what is over nor what is always denied; a row for each way in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { accessTable } from '../../src/page/access-table.js';
+import { parseSettings } from '../../src/rules/config/parse-settings.js';
 
 const configuration = `version: 1
 listeners:

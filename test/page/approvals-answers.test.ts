@@ -1,18 +1,20 @@
 // A decision on the page that is refused has the status of its cause: what was asked wrongly, who may not, what is not there, what changed.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DoorFault } from '../../src/adapters/door/door-client.js';
-import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import { readTrail } from '../../src/adapters/views/read-trail.js';
-import type { DoorAccessed } from '../../src/domain/admin/door/door.js';
-import type { DoorAccess } from '../../src/domain/admin/door/parse.js';
-import { type AuditRecord, formatTime } from '../../src/domain/records/audit/record.js';
+import { readTrail } from '../../src/evidence/reading/read-trail.js';
+import type { DoorAccessed } from '../../src/gate/door/door.js';
+import { DoorFault } from '../../src/gate/door/door-client.js';
+import type { DoorAccess } from '../../src/gate/door/parse.js';
+import { formatTime } from '../../src/host/words/instants.js';
+import type { AuditRecord } from '../../src/journal/records/record.js';
 import { createApprovalHandlers } from '../../src/page/approvals-answers.js';
-import { temporaryDirectory } from '../adapters/journal/reading.js';
-import { startMs, writeJournal } from '../adapters/views/written-journal.js';
-import { accessItem } from '../kit/access-item.js';
-import { grantRecords } from '../kit/access-records.js';
-import { doorHead } from '../kit/now.js';
+import type { PageCaller } from '../../src/page/http/page-request.js';
+import { startMs, writeJournal } from '../evidence/reading/written-journal.js';
+import { temporaryDirectory } from '../journal/files/reading.js';
+import { accessItem } from '../kit/gate/access-item.js';
+import { doorHead } from '../kit/gate/now.js';
+import { grantRecords } from '../kit/plain/access-records.js';
 
 const opener = { uid: 1001, loginUid: 1002 };
 const who: PageCaller = { name: 'carol', roles: ['approve'], users: undefined, opener, from: [] };

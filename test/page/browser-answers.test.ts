@@ -1,30 +1,30 @@
 // Who gets what of the page: the whole table of roles and endpoints, the ways in, and the record of what was refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DoorFault } from '../../src/adapters/door/door-client.js';
-import {
-  jsonReply,
-  type PageHandler,
-  type PageReply,
-  type PageRequest,
-  refusedReply,
-} from '../../src/adapters/page/page-request.js';
-import type { PageCall } from '../../src/adapters/page/page-server.js';
-import { bounds } from '../../src/bounds/bounds.js';
-import type { DoorRefused } from '../../src/domain/admin/door/parse.js';
-import { type Endpoint, endpoints, mayAsk } from '../../src/domain/admin/page/api.js';
-import type { PageRole } from '../../src/domain/admin/page/roles.js';
-import type { PagePerson } from '../../src/domain/config/settings.js';
-import { hashPassword } from '../../src/domain/people/identity/credentials.js';
-import { createLoginGuard } from '../../src/gateway/login/logins.js';
+import { DoorFault } from '../../src/gate/door/door-client.js';
+import type { DoorRefused } from '../../src/gate/door/parse.js';
+import { createLoginGuard } from '../../src/gate/login/logins.js';
+import { bounds } from '../../src/host/bounds/bounds.js';
+import type { TlsOffer, TlsPeer } from '../../src/host/ports/transport.js';
+import { type Endpoint, endpoints, mayAsk } from '../../src/page/answers/api.js';
 import {
   type BrowserParts,
   createBrowserAnswers,
   type PageHandlers,
 } from '../../src/page/browser-answers.js';
 import type { Note } from '../../src/page/daemon.js';
-import type { TlsOffer, TlsPeer } from '../../src/ports/transport.js';
-import { createFakeClock, settle } from '../kit/fake-clock.js';
+import {
+  jsonReply,
+  type PageHandler,
+  type PageReply,
+  type PageRequest,
+  refusedReply,
+} from '../../src/page/http/page-request.js';
+import type { PageCall } from '../../src/page/http/page-server.js';
+import type { PagePerson } from '../../src/rules/config/settings.js';
+import { hashPassword } from '../../src/rules/identity/credentials.js';
+import type { PageRole } from '../../src/rules/identity/roles.js';
+import { createFakeClock, settle } from '../kit/plain/fake-clock.js';
 
 const roles: readonly PageRole[] = ['view', 'operate', 'audit'];
 const all: readonly Endpoint[] = Object.keys(endpoints).flatMap((name) => (isEndpoint(name) ? [name] : []));

@@ -1,14 +1,15 @@
 // Goal: a question is judged as the line of a client would be, in words and in JSON; what is wrong with it is said; its limits are a
 // client's.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds } from '../../src/bounds/bounds.js';
-import { type Explain, parseExplain } from '../../src/domain/admin/page/requests.js';
-import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { routingTableOf } from '../../src/domain/config/settings.js';
-import { runTests } from '../../src/domain/judging/review/replay.js';
+import { bounds } from '../../src/host/bounds/bounds.js';
+import { type Explain, parseExplain } from '../../src/page/answers/requests.js';
 import { explainAsked } from '../../src/page/explain-asked.js';
-import { createFakeClock } from '../kit/fake-clock.js';
+import { runTests } from '../../src/rules/answers/policy-tests.js';
+import { parseSettings } from '../../src/rules/config/parse-settings.js';
+import { routingTableOf } from '../../src/rules/config/settings.js';
+import { createFakeClock } from '../kit/plain/fake-clock.js';
 
 const hash = `sha256$${'a'.repeat(64)}`;
 const configuration = `version: 1

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { systemClock } from '../../src/adapters/host/clock.js';
-import type { FleetStatus } from '../../src/domain/records/fleet/shapes.js';
+import type { FleetStatus } from '../../src/evidence/fleet/shapes.js';
+import { systemClock } from '../../src/host/machine/clock.js';
 import { createFleetLook } from '../../src/page/fleet-look.js';
-import { openFolder } from '../kit/folder.js';
+import { openFolder } from '../kit/plain/folder.js';
 
 const atMs = Date.parse('2026-11-21T09:00:00.000Z');
 const status: FleetStatus = {

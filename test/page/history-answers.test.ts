@@ -1,12 +1,12 @@
 // The history as people get it: from samples every 10 s, with gaps and a sentence while the daemon cannot be asked or is too old.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { DoorFault } from '../../src/adapters/door/door-client.js';
-import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import type { DoorTraffic } from '../../src/domain/admin/door/door.js';
-import type { History } from '../../src/domain/admin/page/history.js';
+import type { DoorTraffic } from '../../src/gate/door/door.js';
+import { DoorFault } from '../../src/gate/door/door-client.js';
+import type { History } from '../../src/page/answers/history.js';
 import { createHistoryAnswers } from '../../src/page/history-answers.js';
-import { createFakeClock, settle } from '../kit/fake-clock.js';
+import type { PageCaller } from '../../src/page/http/page-request.js';
+import { createFakeClock, settle } from '../kit/plain/fake-clock.js';
 
 const viewer: PageCaller = { name: 'vera', roles: ['view'], users: undefined, from: [] };
 const limited: PageCaller = { name: 'lim', roles: ['audit'], users: ['*@example.org'], from: [] };

@@ -2,18 +2,18 @@
 // whom and what it has cost, from the journal alone; and to whom sees some mail users only, no name of an operator.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import type { Incidents } from '../../src/domain/admin/page/history.js';
-import type { JournalRecord } from '../../src/domain/records/audit/record.js';
-import { notUpBefore } from '../../src/domain/records/audit/turns.js';
+import type { JournalRecord } from '../../src/journal/records/record.js';
+import { notUpBefore } from '../../src/journal/records/turns.js';
+import type { Incidents } from '../../src/page/answers/history.js';
+import type { PageCaller } from '../../src/page/http/page-request.js';
 import { createIncidentsAnswers } from '../../src/page/incidents-answers.js';
 import { createLooks } from '../../src/page/looks.js';
-import { recordsOf, startMs, writeJournal } from '../adapters/views/written-journal.js';
-import { createFakeClock } from '../kit/fake-clock.js';
-import { openFolder } from '../kit/folder.js';
-import { held, locked, unlocked } from '../kit/lock-records.js';
-import { doorHead } from '../kit/now.js';
-import { openIncidents, viewer } from '../kit/page-incidents.js';
+import { recordsOf, startMs, writeJournal } from '../evidence/reading/written-journal.js';
+import { doorHead } from '../kit/gate/now.js';
+import { openIncidents, viewer } from '../kit/gate/page-incidents.js';
+import { createFakeClock } from '../kit/plain/fake-clock.js';
+import { openFolder } from '../kit/plain/folder.js';
+import { held, locked, unlocked } from '../kit/plain/lock-records.js';
 
 const limited: PageCaller = { name: 'lim', roles: ['audit'], users: ['*@example.org'], from: [] };
 const hourMs = 3_600_000;

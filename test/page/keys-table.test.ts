@@ -1,9 +1,9 @@
 // Goal: what ends first comes first, what never ends last; what was not used since the start, or not for 90 days, is marked.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KeyUses } from '../../src/gateway/login/key-uses.js';
+import { KeyUses } from '../../src/gate/login/key-uses.js';
 import { keysTable } from '../../src/page/keys-table.js';
-import { settingsOf, sound } from '../domain/config/sound.js';
+import { settingsOf, sound } from '../rules/config/sound.js';
 
 const dayMs = 86_400_000;
 const hash = (digit: string): string => `sha256$${digit.repeat(64)}`;

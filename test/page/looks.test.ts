@@ -6,13 +6,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { systemClock } from '../../src/adapters/host/clock.js';
-import { encodeBody } from '../../src/domain/records/audit/encode.js';
-import { Ledger } from '../../src/domain/records/audit/ledger.js';
+import { systemClock } from '../../src/host/machine/clock.js';
+import { JournalFault } from '../../src/host/ports/faults.js';
+import { encodeBody } from '../../src/journal/records/encode.js';
+import { Ledger } from '../../src/journal/records/ledger.js';
 import { createLooks, LookRefused, type Looks } from '../../src/page/looks.js';
-import { JournalFault } from '../../src/ports/faults.js';
-import { temporaryDirectory } from '../adapters/journal/reading.js';
-import { createFakeClock } from '../kit/fake-clock.js';
+import { temporaryDirectory } from '../journal/files/reading.js';
+import { createFakeClock } from '../kit/plain/fake-clock.js';
 
 /** Does what a task says: takes memory, tells its number so many times, and ends. */
 const thread = `

@@ -1,15 +1,16 @@
 // What the page shows of now. The daemon is asked only while somebody watches, and once for all; a mail user's name is in no byte for whom
 // it does not concern, and a narrowed state names no person, program or command; who reads slowly has the state of now; that the daemon
 // does not answer is told at once. As CSV, backends are a line each, with nothing that a spreadsheet obeys.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import type { MadeNow } from '../../src/domain/admin/door/door.js';
-import type { BackendNow, Now } from '../../src/domain/admin/page/api.js';
+import type { MadeNow } from '../../src/gate/door/door.js';
+import type { BackendNow, Now } from '../../src/gate/now/now.js';
+import type { PageCaller } from '../../src/page/http/page-request.js';
 import { createNowHandlers, formatBackends } from '../../src/page/now-answers.js';
 import { NowStream } from '../../src/page/now-stream.js';
-import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { emptyNow } from '../kit/now.js';
+import { emptyNow } from '../kit/gate/now.js';
+import { createFakeClock, settle } from '../kit/plain/fake-clock.js';
 
 const up: BackendNow = {
   name: 'mail1',

@@ -8,23 +8,23 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { PageReply } from '../../src/adapters/page/page-request.js';
-import { bounds } from '../../src/bounds/bounds.js';
-import type { DoorRefused } from '../../src/domain/admin/door/parse.js';
-import type { Endpoint, Me, OidcBegun, OidcFinish, Ways } from '../../src/domain/admin/page/api.js';
-import type { PagePerson, PageSettings } from '../../src/domain/config/settings.js';
-import { createLoginGuard } from '../../src/gateway/login/logins.js';
+import type { DoorRefused } from '../../src/gate/door/parse.js';
+import { createLoginGuard } from '../../src/gate/login/logins.js';
+import { bounds } from '../../src/host/bounds/bounds.js';
+import type { Endpoint, Me, OidcBegun, OidcFinish, Ways } from '../../src/page/answers/api.js';
 import { createBrowserAnswers } from '../../src/page/browser-answers.js';
 import type { Note } from '../../src/page/daemon.js';
-import { createFakeClock } from '../kit/fake-clock.js';
-import { openFolder } from '../kit/folder.js';
+import type { PageReply } from '../../src/page/http/page-request.js';
+import type { PagePerson, PageSettings } from '../../src/rules/config/settings.js';
 import {
   type IssuerPerson,
   type OidcIssuer,
   type OidcIssuerOptions,
   openOidcIssuer,
-} from '../kit/oidc-issuer.js';
-import { until } from '../kit/until.js';
+} from '../kit/gate/oidc-issuer.js';
+import { createFakeClock } from '../kit/plain/fake-clock.js';
+import { openFolder } from '../kit/plain/folder.js';
+import { until } from '../kit/plain/until.js';
 
 const client = { clientId: 'dovegate', clientSecret: 'a secret of the client' };
 const origin = 'https://gate.example.com:9147';

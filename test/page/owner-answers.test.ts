@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { DoorFault } from '../../src/adapters/door/door-client.js';
-import { systemNumbers } from '../../src/adapters/host/accounts.js';
-import type { OwnerCall } from '../../src/adapters/page/page-server.js';
-import type { LongPart, LongTask } from '../../src/adapters/views/read-long.js';
-import { keyBytes, makeKey, reportTokenPrefix } from '../../src/domain/people/keys/key.js';
-import { createLoginGuard } from '../../src/gateway/login/logins.js';
+import type { LongPart, LongTask } from '../../src/evidence/reading/read-long.js';
+import { DoorFault } from '../../src/gate/door/door-client.js';
+import { createLoginGuard } from '../../src/gate/login/logins.js';
+import { systemNumbers } from '../../src/host/machine/accounts.js';
+import type { OwnerCall } from '../../src/page/http/page-server.js';
 import { createOwnerAnswers } from '../../src/page/owner-answers.js';
-import { settingsOf, sound } from '../domain/config/sound.js';
-import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { doorHead } from '../kit/now.js';
+import { keyBytes, makeKey, reportTokenPrefix } from '../../src/rules/keys/key.js';
+import { doorHead } from '../kit/gate/now.js';
+import { createFakeClock, settle } from '../kit/plain/fake-clock.js';
+import { settingsOf, sound } from '../rules/config/sound.js';
 
 const token = makeKey(new Uint8Array(keyBytes).fill(3), reportTokenPrefix);
 const report = {

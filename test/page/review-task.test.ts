@@ -1,23 +1,24 @@
 // Goal: what was seen under a policy, in groups whose text put together is a policy that allows it; a text is checked alone; what it would
 // have refused is told; reading ends in time and says so.
+
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readFromDisk } from '../../src/adapters/host/process.js';
-import type { Suggested } from '../../src/domain/admin/page/api.js';
-import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { policyListOf } from '../../src/domain/config/policy-list.js';
-import type { Settings } from '../../src/domain/config/settings.js';
-import { encodeBody } from '../../src/domain/records/audit/encode.js';
-import { Ledger } from '../../src/domain/records/audit/ledger.js';
-import { formatTime } from '../../src/domain/records/audit/record.js';
+import { readFromDisk } from '../../src/host/machine/process.js';
+import { formatTime } from '../../src/host/words/instants.js';
+import { encodeBody } from '../../src/journal/records/encode.js';
+import { Ledger } from '../../src/journal/records/ledger.js';
+import type { Suggested } from '../../src/page/answers/api.js';
 import { type ReviewTask, review } from '../../src/page/review-task.js';
-import { settingsText } from '../../src/setup/configuration-text.js';
-import { writeJournal } from '../cli/desk.js';
-import { admission, recordedMs, type Sent } from '../domain/judging/review/recording.js';
-import { createFakeClock } from '../kit/fake-clock.js';
-import { openFolder } from '../kit/folder.js';
+import { parseSettings } from '../../src/rules/config/parse-settings.js';
+import { policyListOf } from '../../src/rules/config/policy-list.js';
+import type { Settings } from '../../src/rules/config/settings.js';
+import { settingsText } from '../../src/rules/setup/configuration-text.js';
+import { admission, recordedMs, type Sent } from '../evidence/review/recording.js';
+import { createFakeClock } from '../kit/plain/fake-clock.js';
+import { openFolder } from '../kit/plain/folder.js';
+import { writeJournal } from '../whole/cli/desk.js';
 
 const configuration = `version: 1
 listeners: { audit: { unix: audit.sock, policy: watch }, other: { unix: other.sock, policy: strict } }

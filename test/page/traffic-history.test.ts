@@ -1,8 +1,8 @@
 // From counts of the daemon to what charts show: differences in steps, gaps where nothing is known, and a memory with a bound.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DoorTraffic } from '../../src/domain/admin/door/door.js';
-import type { HistoryOf, Series, Span } from '../../src/domain/admin/page/history.js';
+import type { DoorTraffic } from '../../src/gate/door/door.js';
+import type { HistoryOf, Series, Span } from '../../src/page/answers/history.js';
 import { percentile, TrafficHistory } from '../../src/page/traffic-history.js';
 
 const bucketBounds = [0.01, 0.1, 1];

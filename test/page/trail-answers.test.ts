@@ -1,22 +1,24 @@
 // Who gets what at the socket of the page: the table of roles, endpoint by endpoint; no record, no answer; a change of the configuration
 // while a search runs.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DoorFault } from '../../src/adapters/door/door-client.js';
-import type { TextAnswer } from '../../src/adapters/http/server.js';
-import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapters/page/page-request.js';
-import type { SocketPeer } from '../../src/adapters/page/people-socket.js';
-import type { Endpoint } from '../../src/domain/admin/page/api.js';
-import type { PageRole } from '../../src/domain/admin/page/roles.js';
-import type { PagePerson } from '../../src/domain/config/settings.js';
-import { isSignedBy, makeSignKey, parseSignKey } from '../../src/domain/records/audit/ledger.js';
-import { formatExtractHead } from '../../src/domain/records/views/extract-head.js';
-import { formatFilter } from '../../src/domain/records/views/filter.js';
-import { lookPath, looks } from '../../src/domain/records/views/look.js';
+import { lookPath, looks } from '../../src/evidence/views/look.js';
+import { DoorFault } from '../../src/gate/door/door-client.js';
+import { formatExtractHead } from '../../src/gate/door/extract-head.js';
+import { formatFilter } from '../../src/gate/door/filter.js';
+import type { TextAnswer } from '../../src/host/http/server.js';
+import { JournalFault } from '../../src/host/ports/faults.js';
+import { isSignedBy } from '../../src/journal/records/ledger.js';
+import type { Endpoint } from '../../src/page/answers/api.js';
+import { type PageCaller, type PageRequest, refusedReply } from '../../src/page/http/page-request.js';
+import type { SocketPeer } from '../../src/page/http/people-socket.js';
 import { LookRefused } from '../../src/page/looks.js';
 import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/page/trail-answers.js';
-import { JournalFault } from '../../src/ports/faults.js';
-import { doorHead } from '../kit/now.js';
+import type { PagePerson } from '../../src/rules/config/settings.js';
+import type { PageRole } from '../../src/rules/identity/roles.js';
+import { makeSignKey, parseSignKey } from '../../src/rules/keys/sign-key.js';
+import { doorHead } from '../kit/gate/now.js';
 
 const signer = parseSignKey(makeSignKey().secretPem);
 const who: SocketPeer = { uid: 5, pid: 7, user: 'root' };

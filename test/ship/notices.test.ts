@@ -4,16 +4,16 @@ import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { systemClock } from '../../src/adapters/host/clock.js';
-import { noticeEvents } from '../../src/domain/admin/notices/receiver.js';
-import type { NoticeSettings, WebhookSettings } from '../../src/domain/config/settings.js';
+import { systemClock } from '../../src/host/machine/clock.js';
+import { noticeEvents } from '../../src/rules/config/receiver.js';
+import type { NoticeSettings, WebhookSettings } from '../../src/rules/config/settings.js';
 import { createNotices } from '../../src/ship/notices.js';
-import { closeBefore, temporaryDirectory } from '../adapters/journal/reading.js';
-import { type DiskJournal, openDiskJournal } from '../adapters/shipping/journal-on-disk.js';
-import { accessBody, usualRequest } from '../kit/access-record.js';
-import { listenHere } from '../kit/free-ports.js';
-import { doorHead } from '../kit/now.js';
-import { until } from '../kit/until.js';
+import { closeBefore, temporaryDirectory } from '../journal/files/reading.js';
+import { doorHead } from '../kit/gate/now.js';
+import { accessBody, usualRequest } from '../kit/plain/access-record.js';
+import { listenHere } from '../kit/plain/free-ports.js';
+import { until } from '../kit/plain/until.js';
+import { type DiskJournal, openDiskJournal } from './shipping/journal-on-disk.js';
 
 const place = { file: '/etc/dovegate/d.yaml', line: 1, column: 1 };
 

@@ -1,0 +1,108 @@
+// Signed lines about the journals seen so far. Each goes to a file of the state first and then to the stream, where the gates'
+// administrator cannot remove it.
+
+import { CommandFault } from '../../host/output/output.js';
+import { exitCodes } from '../../host/ports/machine.js';
+import { parseSignKey } from '../../rules/keys/sign-key.js';
+import { readAsked } from '../cli/fleet-places.js';
+import { checkpointSubject } from '../fleet/block.js';
+import { countFindings, type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../fleet/checkpoint.js';
+import type { Fleet } from '../fleet/fleet.js';
+import type { FleetSettings } from '../fleet/parse-fleet.js';
+import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
+import { NatsFault } from '../nats/fault.js';
+import { type NatsLink } from '../nats/link.js';
+import type { StateFolder } from './state-folder.js';
+
+/** Lines of the file that are compared or sent. */
+const recentMax = 64;
+/** Attempts for one line: each failure means that another verifier published one. */
+const triesMax = 5;
+
+/** Keeps the line, and sends it with those that did not get there; a failure of that is a warning. Rejects with a CommandFault. */
+export async function sealCheckpoint(
+  link: NatsLink,
+  folder: StateFolder,
+  { stream }: Pick<FleetSettings, 'stream'>,
+  fleet: Fleet,
+  findings: readonly FleetFinding[],
+  nowMs: number,
+  warn: (text: string) => void,
+): Promise<void> {
+  const secretPem = folder.signKey();
+  const seen = { heads: fleet.heads(), findings: countFindings(findings), streams: fleet.strengths() };
+  const before = newestLine(fleet, parseSignKey(secretPem).key, folder);
+  folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
+  try {
+    const last = await link.lastOf(stream, checkpointSubject);
+    let expected = last?.streamSeq ?? 0;
+    for (const line of folder.lastCheckpoints(recentMax)) {
+      if ((readCheckpoint(line)?.seq ?? 0) <= fleet.signed.seq) continue;
+      expected = await publishLine(link, stream, checkpointSubject, line, expected);
+    }
+  } catch (fault) {
+    if (!(fault instanceof NatsFault)) throw fault;
+    warn(`the checkpoint is not in the stream yet; the next one takes it along: ${fault.message}`);
+  }
+}
+
+/** Other verifiers publish there too: if one was faster, it asks again. Returns the line's number in the stream. */
+export async function publishLine(
+  link: NatsLink,
+  stream: string,
+  subject: string,
+  line: string,
+  expected: number,
+): Promise<number> {
+  const bytes = Buffer.from(`${line}\n`);
+  for (let at = expected, left = triesMax; ; left -= 1) {
+    try {
+      return (await link.publish(subject, [], bytes, at)).streamSeq;
+    } catch (fault) {
+      if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence' || left <= 1) throw fault;
+      at = (await link.lastOf(stream, subject))?.streamSeq ?? 0;
+    }
+  }
+}
+
+/** The line that the next one of this key follows: a state restored from a copy has an older one than the stream. */
+export function newestLine(
+  { signed }: Pick<Fleet, 'signed'>,
+  key: string,
+  folder: StateFolder,
+): { readonly seq: number; readonly hash: string } | undefined {
+  const kept = lastOf(folder);
+  const isAhead = signed.key === key && signed.next === undefined && signed.seq > (kept?.seq ?? 0);
+  return isAhead ? signed : kept;
+}
+
+/** Compares the file with the stream's lines; the fleet notes new findings. */
+export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly FleetFinding[] {
+  return fleet.takeLog(folder.lastCheckpoints(recentMax));
+}
+
+/** About the last signed line; undefined: there is none. */
+export function describeCheckpoint(folder: StateFolder): FleetStatus['checkpoint'] {
+  const last = lastOf(folder);
+  return last && { seq: last.seq, at: last.time, root: last.root };
+}
+
+function lastOf(folder: StateFolder): ReturnType<typeof readCheckpoint> {
+  const line = folder.lastCheckpoints(1).at(-1);
+  return line === undefined ? undefined : readCheckpoint(line);
+}
+
+/** The last line of a file. Throws a CommandFault unless a known verifier signed it. */
+export function readKeptLine(path: string, fleet: Pick<Fleet, 'whyNotKept'>): ReadCheckpoint {
+  const text = readAsked(path);
+  const kept = readCheckpoint(text.trimEnd().split('\n').at(-1) ?? '');
+  if (kept === undefined)
+    throw new CommandFault(
+      exitCodes.failed,
+      `the last line of ${path} is no checkpoint of a fleet, or it was changed after it was signed`,
+    );
+  const why = fleet.whyNotKept(kept);
+  if (why !== undefined)
+    throw new CommandFault(exitCodes.failed, `the checkpoint in ${path} proves nothing: ${why}`);
+  return kept;
+}

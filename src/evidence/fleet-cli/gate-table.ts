@@ -1,0 +1,74 @@
+// The table of gates and the list of findings, as `fleet verify` and `fleet status` print them.
+
+import type { Screen } from '../../host/output/screen.js';
+import { type Column, createTable } from '../../host/output/table.js';
+import { printable } from '../../host/words/text.js';
+import { plural } from '../../host/words/words.js';
+import { formatMoment, reportHidden } from '../cli/audit-table.js';
+import { noHost } from '../fleet/findings.js';
+import type { FleetFinding, FleetStatus, GateRow } from '../fleet/shapes.js';
+
+const columns: readonly Column<GateRow>[] = [
+  {
+    name: 'HOST',
+    text: ({ host }) => printable(host),
+    cellsMin: 10,
+    paint: ({ findings }) => (findings > 0 ? 'bad' : undefined),
+  },
+  { name: 'SEQ', isNumber: true, text: ({ seq }) => String(seq ?? '-') },
+  { name: 'SIGNED', isNumber: true, text: ({ signedSeq }) => String(signedSeq ?? '-'), goes: 3 },
+  {
+    name: 'LAST MESSAGE (UTC)',
+    text: ({ lastSeen }) => (lastSeen === undefined ? 'never' : formatMoment(lastSeen)),
+  },
+  {
+    name: 'DRIFT',
+    isNumber: true,
+    text: ({ driftMs }) => (driftMs === undefined ? '-' : `${(driftMs / 1000).toFixed(1)} s`),
+    goes: 4,
+  },
+  { name: 'PROGRAM', text: ({ program }) => printable(program ?? '-'), cellsMin: 8, goes: 2 },
+  { name: 'OPEN', isNumber: true, text: ({ open }) => String(open), goes: 5 },
+  { name: 'FINDINGS', isNumber: true, text: ({ findings }) => String(findings) },
+  { name: 'DIFFERS', text: ({ differs }) => printable(differs.join(', ')), cellsMin: 10, goes: 1 },
+  { name: 'JOURNAL', text: ({ journal }) => journal ?? '-', goes: 6 },
+];
+
+/** A row for each gate, then streams that fill, then all kept findings. */
+export async function printGates(
+  screen: Screen,
+  { gates, findings, streams = [] }: FleetStatus,
+): Promise<void> {
+  const table = createTable(columns, screen);
+  for (const gate of gates) for (const line of table.add(gate)) await screen.print(line);
+  for (const line of table.finish()) await screen.print(line);
+  const full = streams.map((row) => row.filling).filter((text) => text !== undefined);
+  if (full.length + findings.length > 0) await screen.print('');
+  for (const text of full) await screen.print(screen.paint('doubtful', printable(`filling: ${text}`)));
+  for (const finding of findings) await screen.print(screen.paint('bad', formatFinding(finding)));
+  reportHidden(screen, table.hidden());
+}
+
+export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly string[] {
+  return verifiers.map(({ name, seq, at }) =>
+    printable(
+      seq === undefined
+        ? `verifier ${name}: no line of it is in the stream`
+        : `verifier ${name}: line ${seq}, at ${at}`,
+    ),
+  );
+}
+
+function formatFinding({ kind, host, seq, text }: FleetFinding): string {
+  const place = [...(host === noHost ? [] : [host]), ...(seq === undefined ? [] : [`seq ${seq}`])].join(' ');
+  return printable(`${place === '' ? '' : `${place}: `}${kind}: ${text}`);
+}
+
+/** `50 hosts, nothing is missing or changed`, or the number and place of the problems. */
+export function describeVerdict({ gates, stream }: FleetStatus, findings: readonly FleetFinding[]): string {
+  const hosts = new Set(gates.map(({ host }) => host)).size;
+  if (findings.length === 0)
+    return `passed: ${stream}, ${plural(hosts, 'host')}: nothing is missing or changed, and every host is there`;
+  const bad = new Set(findings.map(({ host }) => host).filter((host) => host !== noHost)).size;
+  return `failed: ${stream}, ${plural(findings.length, 'finding')}, at ${bad} of ${plural(hosts, 'host')}`;
+}

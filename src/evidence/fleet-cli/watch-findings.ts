@@ -1,0 +1,142 @@
+// Notices of findings in `fleet watch`: one at the start of each finding and one at its end. It also keeps the time up to which
+// the stream is known, so that no host is called silent while the server was unreachable.
+
+import { formatTime, parseTime } from '../../host/words/instants.js';
+import { formatJson } from '../../host/words/text.js';
+import type { FleetFinding } from '../fleet/shapes.js';
+import { filling, type StreamRow } from '../streams/strength.js';
+
+/** Kinds for which another sentence is another finding. */
+const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs', 'weakened']);
+
+/** The identity of a finding between two evaluations; its sentence may contain a duration. */
+function nameOf({ kind, host, journal = '', seq, text }: FleetFinding): string {
+  return [kind, host, journal, seq ?? '', texts.has(kind) ? text : ''].join(' ');
+}
+
+/** `told`: the names of earlier reports that have not ended, as far as is known. */
+export function createFindingBook(told: readonly string[]) {
+  const open = new Map<string, FleetFinding | undefined>(told.map((name) => [name, undefined]));
+  return {
+    has: (finding: FleetFinding): boolean => open.has(nameOf(finding)),
+    /** A finding just made in the trail; undefined: it was already reported. */
+    begin(finding: FleetFinding, nowMs: number): string | undefined {
+      const name = nameOf(finding);
+      if (open.has(name)) return undefined;
+      open.set(name, finding);
+      return formatEvent(nowMs, 'finding', fieldsOf(finding));
+    },
+    /** All present problems; returns a line of JSON for each that begins or ends. */
+    update(findings: readonly FleetFinding[], nowMs: number): string[] {
+      const now = new Map(findings.map((finding) => [nameOf(finding), finding]));
+      const lines: string[] = [];
+      for (const [name, finding] of now) {
+        if (!open.has(name)) lines.push(formatEvent(nowMs, 'finding', fieldsOf(finding)));
+        open.set(name, finding);
+      }
+      for (const [name, finding] of open) {
+        if (now.has(name)) continue;
+        open.delete(name);
+        const [kind, host, journal, seq] = name.split(' ');
+        const known = { kind, host, journal: journal || undefined, seq: seq ? Number(seq) : undefined };
+        lines.push(formatEvent(nowMs, 'finding-ended', finding === undefined ? known : fieldsOf(finding)));
+      }
+      return lines;
+    },
+    names: (): readonly string[] => [...open.keys()],
+  };
+}
+
+/** Streams that fill: each is reported once when it begins and once when it ends. */
+export function createFillBook() {
+  const open = new Set<string>();
+  return {
+    /** Lines of JSON. */
+    update(streams: readonly StreamRow[], nowMs: number): string[] {
+      const lines: string[] = [];
+      for (const row of streams) {
+        const { stream, bytes, maxBytes, filling: text } = row;
+        if (text !== undefined && !open.has(stream)) {
+          open.add(stream);
+          lines.push(formatEvent(nowMs, 'stream-filling', { stream, bytes, maxBytes, text }));
+        } else if (open.has(stream) && (maxBytes === undefined || bytes < filling.until * maxBytes)) {
+          open.delete(stream);
+          lines.push(formatEvent(nowMs, 'stream-filling-ended', { stream, bytes, maxBytes }));
+        }
+      }
+      return lines;
+    },
+  };
+}
+
+function fieldsOf({
+  kind,
+  host,
+  journal,
+  seq,
+  time: at,
+  text,
+}: FleetFinding): Readonly<Record<string, unknown>> {
+  return { kind, host, journal, seq, at, text };
+}
+
+export function formatEvent(nowMs: number, event: string, fields: Readonly<Record<string, unknown>>): string {
+  return formatJson({ time: formatTime(nowMs), event, ...fields });
+}
+
+/** After a loss, a longer time in which nothing was stored is the server's absence. */
+const absenceMs = 10_000;
+const absencesMax = 100;
+/** Steps of that length for which it is kept that something was stored: some days. */
+const stepsMax = 65_536;
+
+/** While the server is away, silence is nobody's fault. What was stored while only we were away is no absence. */
+export function createKnowledge() {
+  let knownMs = 0;
+  let isLive = false;
+  let isLost = false;
+  /** Since the loss: when something was stored, once for each step. */
+  const stored = new Map<number, number>();
+  const absences: { readonly fromMs: number; readonly toMs: number }[] = [];
+  return {
+    /** Milliseconds since 1970; 0: nothing is known. */
+    get knownMs() {
+      return knownMs;
+    },
+    /** A message stored at this time was read. */
+    heard(ms: number): void {
+      if (isLost && ms > knownMs && stored.size < stepsMax) stored.set(Math.floor(ms / absenceMs), ms);
+    },
+    /** What was stored before this time was read, of all streams. */
+    confirmed(ms: number): void {
+      const times = isLost
+        ? [...stored.values(), ms].filter((time) => time <= ms).toSorted((a, b) => a - b)
+        : [];
+      for (const toMs of times) {
+        if (toMs - knownMs > absenceMs) absences.push({ fromMs: knownMs, toMs });
+        knownMs = Math.max(knownMs, toMs);
+      }
+      absences.splice(0, absences.length - absencesMax);
+      knownMs = Math.max(knownMs, ms);
+      stored.clear();
+      isLost = false;
+      isLive = true;
+    },
+    lost(nowMs: number): void {
+      isLost = true;
+      if (isLive) return;
+      knownMs = Math.max(knownMs, nowMs);
+      isLive = true;
+    },
+    /** Whether only the server's absence explains a finding. `silentMs`: of its host. */
+    isExcused({ kind, time = '' }: FleetFinding, silentMs: number): boolean {
+      const fromMs = parseTime(time);
+      if (kind !== 'silent' || fromMs === undefined) return false;
+      const absentMs = absences.reduce(
+        (sum, gap) => sum + Math.max(0, Math.min(gap.toMs, knownMs) - Math.max(gap.fromMs, fromMs)),
+        0,
+      );
+      return knownMs - fromMs - absentMs <= silentMs;
+    },
+  };
+}

@@ -1,0 +1,119 @@
+// The metrics of `fleet watch` for Prometheus, over HTTP on loopback. Labels are hosts and streams of the settings and kinds of
+// a closed list; any other publisher counts as the host "other".
+
+import { createServer, type Server } from 'node:http';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { systemClock } from '../../host/machine/clock.js';
+import { CommandFault } from '../../host/output/output.js';
+import { exitCodes } from '../../host/ports/machine.js';
+import { parseTime } from '../../host/words/instants.js';
+import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
+
+export interface WatchNumbers {
+  readonly status: FleetStatus;
+  readonly findings: readonly FleetFinding[];
+  readonly hosts: ReadonlySet<string>;
+  readonly isUp: boolean;
+  readonly lag: number | undefined;
+  /** How long the streams keep records; 0: for ever. */
+  readonly keepMs: number;
+  /** By host: what was stored before that time is in the mirror. */
+  readonly mirroredMs: ReadonlyMap<string, number>;
+  readonly certificates: NonNullable<FleetStatus['certificates']>;
+}
+
+const otherHost = 'other';
+const requestMs = 5_000;
+const connectionsMax = 16;
+
+/** Serves /metrics; rejects with a CommandFault if the address is not available. `now`: must not wait. */
+export async function serveWatchMetrics(
+  at: { readonly host: string; readonly port: number },
+  now: () => WatchNumbers,
+): Promise<{ close(): void }> {
+  const registry = new Registry();
+  const name = (short: string): string => `dovegate_fleet_${short}`;
+  const gauge = <const Labels extends string>(short: string, help: string, ...labelNames: Labels[]) =>
+    new Gauge({ name: name(short), help, labelNames, registers: [registry] });
+  const up = gauge('up', '1: the stream can be read.');
+  const seen = gauge('last_message_timestamp_seconds', 'When the last message of a host was stored.', 'host');
+  const seq = gauge('seq', 'The last record of a host that was verified.', 'host');
+  const found = gauge('findings', 'What is wrong, and was not accepted.', 'host', 'kind');
+  const lag = gauge('lag_messages', 'Messages of the stream that were not read yet.');
+  const unmirrored = gauge(
+    'unmirrored_ratio',
+    'Age of the oldest records of a host that may not be in the mirror, in parts of `keep`: at 1 the stream drops them.',
+    'host',
+  );
+  const certificateEnd = gauge(
+    'certificate_expiry_seconds',
+    'How long the certificate of the server, or the one that it is shown, still holds; below 0: it has expired.',
+    'role',
+    'name',
+  );
+  const bytes = gauge('stream_bytes', 'Bytes of the messages in a stream.', 'stream');
+  const bytesMax = gauge('stream_max_bytes', 'What a stream takes; absent: it has no limit.', 'stream');
+  const records = new Counter({
+    name: name('records_total'),
+    help: 'Records that were verified, in all runs.',
+    registers: [registry],
+  });
+
+  const render = (): Promise<string> => {
+    const { status, findings, hosts, isUp, lag: behind, keepMs, mirroredMs, certificates } = now();
+    registry.resetMetrics();
+    const hostOf = (host: string): string => (hosts.has(host) ? host : otherHost);
+    up.set(isUp ? 1 : 0);
+    for (const { host, lastSeen, seq: last } of status.gates) {
+      const label = { host: hostOf(host) };
+      const seenMs = lastSeen === undefined ? undefined : parseTime(lastSeen);
+      if (seenMs !== undefined) seen.set(label, seenMs / 1000);
+      if (last !== undefined) seq.set(label, last);
+    }
+    for (const { host, kind } of findings) found.inc({ host: hostOf(host), kind });
+    for (const { stream, bytes: used, maxBytes } of status.streams ?? []) {
+      bytes.set({ stream }, used);
+      if (maxBytes !== undefined) bytesMax.set({ stream }, maxBytes);
+    }
+    for (const [host, ms] of keepMs === 0 ? [] : mirroredMs)
+      unmirrored.set({ host }, Math.max(0, systemClock.wallMs() - ms) / keepMs);
+    if (behind === undefined) lag.remove();
+    else lag.set(behind);
+    for (const { role, name: server, ends } of certificates)
+      certificateEnd.set({ role, name: server }, ((parseTime(ends) ?? 0) - systemClock.wallMs()) / 1000);
+    records.inc(status.records);
+    return registry.metrics();
+  };
+
+  const server = createServer(
+    { requestTimeout: requestMs, headersTimeout: requestMs },
+    (request, response) => {
+      response.setHeader('Connection', 'close');
+      if (request.method !== 'GET' || request.url !== '/metrics') {
+        response.writeHead(404, { 'Content-Type': 'text/plain' }).end('there is /metrics\n');
+        return;
+      }
+      render().then(
+        (text) => response.writeHead(200, { 'Content-Type': registry.contentType }).end(text),
+        () => response.writeHead(500).end(),
+      );
+    },
+  );
+  server.maxConnections = connectionsMax;
+  await listen(server, at.host, at.port);
+  return {
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(new CommandFault(exitCodes.configuration, `metrics: ${host}:${port} cannot be had`, cause)),
+    );
+    server.listen(port, host, resolve);
+  });
+}

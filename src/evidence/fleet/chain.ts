@@ -1,0 +1,533 @@
+// One journal from the stream: its chain, its signatures, its open exchanges, and the gate's data in its records. `seq` and `hash` are
+// always those of a record whose own hash is right. A fault is reported once, at the first line that shows it, and the chain is followed on
+// from there. Memory does not grow with the number of records.
+
+import { bounds } from '../../host/bounds/bounds.js';
+import { isCount, isText, parseLine } from '../../host/values/values.js';
+import { parseTime } from '../../host/words/instants.js';
+import { printable } from '../../host/words/text.js';
+import { createArgumentsCheck } from '../../journal/records/arguments-check.js';
+import { genesisHash, type Link, readLink } from '../../journal/records/ledger.js';
+import { type LineHead, readHead, readWord } from '../../journal/records/record.js';
+import { createRunEnds } from '../trail/run-ends.js';
+import { damagesOf } from '../trail/verify.js';
+import type { BlockHead } from './block.js';
+import type { ChainState, Gap } from './saved.js';
+import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
+import { type HostKeys, judgeSignature, shown, wordCharsMax } from './signatures.js';
+
+/** A record that must be found, because it was there before. */
+export interface Awaited {
+  readonly hash: string;
+  /** When its message was stored; milliseconds since 1970 by the server's clock. */
+  readonly storedMs: number;
+}
+
+const awaitedMax = bounds.fleetAwaited;
+
+export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
+  all.set(seq, awaited);
+  // The highest covers most: it must not be replaced by later, lower ones, such as signed heads when a stream is read again.
+  if (all.size > awaitedMax) all.delete(Math.min(...all.keys()));
+}
+
+export interface ChainContext {
+  readonly keys: HostKeys;
+  readonly awaited: Map<number, Awaited>;
+  /** Whether the stream's own retention removed the first records. */
+  readonly isPruned: () => boolean;
+  readonly report: (finding: FleetFinding) => void;
+  /** The records that were reported missing from that one on are all there. */
+  readonly filled: (seq: number) => void;
+  readonly isAccepted: (finding: FleetFinding) => boolean;
+  /** Each change of the policies is a finding. */
+  readonly tellsPolicies: boolean;
+}
+
+/** Lines of gates have at most 7 KiB; much longer ones are neither hashed nor parsed. */
+const lineBytesMax = bounds.fleetLineBytes;
+/** Gates send at most a quarter of it; a message full of signatures must not delay the others. */
+const blockBytesMax = bounds.fleetBlockBytes;
+/** Admissions without completion that are kept; no gate has as many at once. */
+export const openMax = bounds.fleetOpen;
+const policiesMax = bounds.fleetPolicies;
+/** Hashes of the last records, for comparison with repeated ones: more than a block has. */
+const recentMax = bounds.fleetRecent;
+/** Holes that may be filled; beyond it the oldest stays a finding. */
+const gapsMax = bounds.fleetGaps;
+/** A match of this part of a hash cannot be chance. */
+const recentChars = 32;
+/** Clocks are compared by the best of the last messages: those of a gate that catches up are late although its clock may be right. */
+const driftWindowMs = 600_000;
+/** The beginning of a record with its time, event and ids, and of an admission with its policy. */
+const headBytes = 320;
+const admissionBytes = 2048;
+
+const ownEvents: ReadonlySet<string> = new Set(['start', 'checkpoint', 'retire', 'reload']);
+
+const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
+
+/** Records that came late, in a row; others between them may have been there. */
+export interface Late {
+  readonly first: number;
+  readonly last: number;
+}
+
+interface Behind {
+  readonly line: Buffer;
+  readonly link: Link;
+  readonly head: LineHead | undefined;
+}
+
+export class Chain {
+  readonly state: ChainState;
+  readonly #context: ChainContext;
+  readonly #arguments = createArgumentsCheck();
+  readonly #runs: ReturnType<typeof createRunEnds>;
+  readonly #open: Map<string, { readonly seq: number; readonly storedMs: number }>;
+  readonly #policies: Map<string, string>;
+  readonly #recentSeqs = new Float64Array(recentMax);
+  readonly #recentHashes: string[] = Array.from({ length: recentMax }, () => '');
+  /** Policy and version of the last admission: usually the next one has the same. */
+  #policyText = '';
+  #storedMs = 0;
+  #isFirstLine = false;
+  /** The block says that it was sent again, because a replica may have lost it. */
+  #isAgain = false;
+  #records = 0;
+  #late: Late | undefined;
+  /** Holes from that record on are this block's own. */
+  #ownGapFrom = 0;
+  /** Lines of the block that are not behind the last known record. */
+  #behind: Behind[] = [];
+
+  /** The chain owns `state` from now on. */
+  constructor(state: ChainState, context: ChainContext) {
+    this.state = state;
+    this.#context = context;
+    this.#open = new Map(state.open.map(([id, seq, storedMs]) => [id, { seq, storedMs }]));
+    this.#policies = new Map(state.policies);
+    this.#runs = createRunEnds({ at: state.run ?? 'running', carriesLeft: state.carriesLeft });
+    for (const [seq, hash] of state.recent) this.#remember(seq, hash);
+    state.open = [];
+    state.policies = [];
+    state.recent = [];
+  }
+
+  save(): ChainState {
+    const recent: [number, string][] = [];
+    for (let seq = Math.max(1, this.state.seq - recentMax + 1); seq <= this.state.seq; seq += 1) {
+      const hash = this.#recent(seq);
+      if (hash !== undefined) recent.push([seq, hash.slice(0, recentChars)]);
+    }
+    const open = [...this.#open].map(([id, { seq, storedMs }]): [string, number, number] => [
+      id,
+      seq,
+      storedMs,
+    ]);
+    const { at, carriesLeft } = this.#runs.state;
+    const run = at === 'running' ? undefined : at;
+    return { ...this.state, run, carriesLeft, open, policies: [...this.#policies], recent };
+  }
+
+  get isStopped(): boolean {
+    return this.#runs.state.at === 'stopped';
+  }
+
+  /** What the last block filled of a hole. */
+  get late(): Late | undefined {
+    return this.#late;
+  }
+
+  get policies(): ReadonlyMap<string, string> {
+    return this.#policies;
+  }
+
+  get open(): ReadonlyMap<string, { readonly seq: number; readonly storedMs: number }> {
+    return this.#open;
+  }
+
+  /** Record time against the server's: the best of the last messages. Undefined: no message. */
+  get driftMs(): number | undefined {
+    const { driftMs, driftBeforeMs } = this.state;
+    return driftMs === undefined ? undefined : Math.max(driftMs, driftBeforeMs ?? driftMs);
+  }
+
+  /** Accepts the present state. `isCurrent`: it is the host's journal; otherwise nothing more will come. */
+  accept(isCurrent: boolean): void {
+    const { state } = this;
+    state.untrusted = undefined;
+    state.unsignedMs = undefined;
+    state.isLate = false;
+    // A new fault of the same kind is reported again.
+    state.behindKind = undefined;
+    state.isForeign = false;
+    state.garbage = 0;
+    if (isCurrent) return;
+    this.#open.clear();
+    state.unfollowed = 0;
+  }
+
+  /** Undefined: it begins with record 1, or its beginning is explained. */
+  judgeBeginning(): FleetFinding | undefined {
+    const { isLate, firstSeq } = this.state;
+    if (!isLate) return undefined;
+    const text = `records 1 to ${firstSeq - 1} never came; fetch them from the host's own journal or its copies`;
+    return this.#finding('missing', 1, text);
+  }
+
+  takeMark(head: BlockHead & { readonly kind: 'mark' }): void {
+    const said = head.text === '' ? '' : ` ("${printable(head.text.slice(0, wordCharsMax))}")`;
+    const next =
+      'find out which machine has the right journal, and give the other one a directory for a new journal';
+    if (head.head === undefined) {
+      const text = `a gate stopped shipping: its journal ends before record ${head.seq}, which the stream has${said}; its end was cut off or put back from a copy: ${next}`;
+      this.#tell('cut-at-host', head.seq, text);
+      return;
+    }
+    const text = `a gate stopped shipping: its record ${head.seq} is not the one that the stream has${said}; two machines write one journal: ${next}`;
+    this.#tell('forked', head.seq, text);
+  }
+
+  /** Returns the number of records that continue the chain. `head`: undefined: the headers are not ours, which is reported. */
+  takeBlock(message: FleetMessage, head: (BlockHead & { readonly kind: 'block' }) | undefined): number {
+    const { bytes } = message;
+    this.#storedMs = message.storedMs;
+    this.#records = 0;
+    this.#late = undefined;
+    this.#ownGapFrom = this.state.seq + 1;
+    this.#isAgain = head?.end !== undefined;
+    if (bytes.length > blockBytesMax) {
+      const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 256 KiB: it was not read`;
+      this.#tell('malformed', this.state.seq + 1, text);
+      return 0;
+    }
+    let first: Link | undefined;
+    let last: Link | undefined;
+    for (let at = 0; at < bytes.length; ) {
+      const end = bytes.indexOf(0x0a, at);
+      this.#isFirstLine = at === 0;
+      last = undefined;
+      if (end < 0) {
+        this.#garble('malformed', `the message at ${message.streamSeq} ends within a line`);
+        break;
+      }
+      last = this.#takeLine(bytes.subarray(at, end));
+      if (at === 0) first = last;
+      at = end + 1;
+    }
+    this.#takeBehind();
+    this.#checkHead(head, first, last, message);
+    this.#noteDrift();
+    return this.#records;
+  }
+
+  /** An invalid first or last line was reported already. */
+  #checkHead(
+    head: (BlockHead & { readonly kind: 'block' }) | undefined,
+    first: Link | undefined,
+    last: Link | undefined,
+    { bytes, streamSeq }: FleetMessage,
+  ): void {
+    const isRight =
+      bytes.length > 0 &&
+      (first === undefined || head?.first === first.seq) &&
+      (last === undefined || (head?.last === last.seq && head.head === last.hash));
+    if (head !== undefined && isRight) return;
+    const what =
+      head === undefined ? 'has not the headers of a block' : 'holds other records than its headers say';
+    const text = `the message at ${streamSeq} ${what}; ${compare}, and take the rights away from whoever published it`;
+    this.#tell('malformed', first?.seq ?? this.state.seq + 1, text);
+  }
+
+  #takeLine(line: Buffer): Link | undefined {
+    const link = line.length > lineBytesMax ? undefined : readLink(line);
+    if (link === undefined || link.seq < 1 || !Number.isSafeInteger(link.seq)) {
+      this.#garble('malformed', 'this is not a record');
+      return undefined;
+    }
+    if (!link.isIntact) {
+      this.#garble('changed', 'the record is not what its hash says');
+      return undefined;
+    }
+    const begin = line.toString('latin1', 0, headBytes);
+    const head = readHead(begin);
+    const gap = this.state.gaps.at(-1);
+    if (link.seq <= this.state.seq) {
+      this.#behind.push({ line, link, head });
+      return link;
+    }
+    this.#takeBehind();
+    this.#follow(link, head);
+    this.#records += 1;
+    if (this.state.gaps.at(-1) !== gap || this.state.firstSeq === link.seq) this.#arguments.forget();
+    if (head === undefined) this.#tell('malformed', link.seq, `the record has no time and event; ${compare}`);
+    else this.#note(line, begin, link, head);
+    return link;
+  }
+
+  #garble(kind: 'malformed' | 'changed', text: string): void {
+    const { state } = this;
+    state.garbage += 1;
+    this.#arguments.forget();
+    this.#tell(kind, state.seq + state.garbage, `${text}; ${compare}`);
+  }
+
+  #follow(link: Link, head: LineHead | undefined): void {
+    const { state } = this;
+    const { seq } = link;
+    const nextMin = state.seq + 1;
+    const nextMax = nextMin + state.garbage;
+    if (seq === nextMin) {
+      if (link.prev !== state.hash) this.#tellUnlinked(seq, head);
+    } else if (state.seq === 0) {
+      state.isLate = !this.#context.isPruned();
+      if (state.isLate) state.gaps.push({ from: 1, prev: genesisHash, to: seq - 1, hash: link.prev });
+    } else if (seq > nextMax) {
+      const before = state.garbage === 0 ? { prev: state.hash } : {};
+      state.gaps.push({ from: nextMax, ...before, to: seq - 1, hash: link.prev });
+      if (state.gaps.length > gapsMax) state.gaps.shift();
+      const which = nextMax === seq - 1 ? `record ${nextMax} is` : `records ${nextMax} to ${seq - 1} are`;
+      this.#tell('missing', nextMax, `${which} missing before record ${seq}; ${compare}`, head);
+    }
+    if (state.firstSeq === 0) state.firstSeq = seq;
+    state.garbage = 0;
+    state.behindKind = undefined;
+    state.seq = seq;
+    state.hash = link.hash;
+    state.storedMs = this.#storedMs;
+    state.unsignedMs ??= this.#storedMs;
+    if (head !== undefined) state.time = head.time;
+    this.#remember(seq, link.hash);
+    if (this.#context.awaited.size > 0) this.#meet(link, head);
+  }
+
+  #tellUnlinked(seq: number, head: LineHead | undefined): void {
+    // Blocks come from one file: between two of them the host may have got another one.
+    if (this.#isFirstLine && this.state.garbage === 0 && seq > 1) {
+      const text = `record ${seq} does not go on behind record ${seq - 1} of the stream: the host's own end was cut off or put back from a copy; ${compare}`;
+      this.#tell('cut-at-host', seq, text, head);
+      return;
+    }
+    this.#tell('unlinked', seq, `prev is not the hash of the record before; ${compare}`, head);
+  }
+
+  /**
+   * Records that come again, or late. A hole is filled from its end on: the record behind it says which hash its last one has, and nobody
+   * can make another line with this hash. A beginning that fits proves nothing.
+   */
+  #takeBehind(): void {
+    const behind = this.#behind;
+    if (behind.length === 0) return;
+    this.#behind = [];
+    const again: (Behind & { readonly isInHole: boolean })[] = [];
+    for (const one of behind.toReversed()) {
+      const { seq } = one.link;
+      const gap = this.state.gaps.find(({ from, to }) => seq >= from && seq <= to);
+      // A gate sends the lines of a block in their order: a block fills no hole of its own.
+      if (gap === undefined || gap.to >= this.#ownGapFrom)
+        again.push({ ...one, isInHole: gap !== undefined });
+      // Those behind it have to come first.
+      else if (seq === gap.to) this.#fill(gap, one);
+    }
+    for (const { link, head, isInHole } of again.toReversed()) this.#tellBehind(link, head, isInHole);
+  }
+
+  #fill(gap: Gap, { line, link, head }: Behind): void {
+    const { gaps, seq } = this.state;
+    if (link.hash !== gap.hash) {
+      const text = `record ${link.seq} comes late, and does not fit where it is missing: two machines write this journal, or somebody else publishes as this host`;
+      this.#tell('forked', link.seq, text, head);
+      return;
+    }
+    this.#records += 1;
+    this.#late = { first: link.seq, last: this.#late?.last ?? link.seq };
+    if (link.seq > seq - recentMax) this.#remember(link.seq, link.hash);
+    if (head?.event === 'completion') this.#noteCompletion(line.toString('latin1', 0, headBytes));
+    if (this.#context.awaited.size > 0) this.#meet(link, head);
+    gap.to -= 1;
+    gap.hash = link.prev;
+    if (gap.to >= gap.from) return;
+    gaps.splice(gaps.indexOf(gap), 1);
+    this.#context.filled(gap.from);
+    if (gap.from === 1) Object.assign(this.state, { isLate: false, firstSeq: 1 });
+    if (gap.prev !== undefined && gap.prev !== link.prev) this.#tellUnlinked(link.seq, head);
+  }
+
+  #tellBehind({ seq, hash }: Link, head: LineHead | undefined, isInHole: boolean): void {
+    const { state } = this;
+    const known = this.#recent(seq);
+    const isSame = isInHole || (known !== undefined && hash.startsWith(known));
+    // What is too old to be compared proves nothing, and a gate that sends it again says so.
+    if (this.#isAgain && (isSame || known === undefined)) return;
+    const kind = isSame ? 'repeated' : 'forked';
+    const isRun = state.behindKind === kind && seq === state.behindSeq + 1;
+    state.behindKind = kind;
+    state.behindSeq = seq;
+    if (isRun) return;
+    const behind = `behind record ${state.seq}`;
+    if (isSame) this.#tell(kind, seq, `record ${seq} and those after it come again, ${behind}`, head);
+    else {
+      const what = known === undefined ? 'it is too old to be compared' : 'it is another one';
+      const text = `record ${seq} comes again, ${behind}, and ${what}: two machines write this journal, or somebody else publishes as this host`;
+      this.#tell(kind, seq, text, head);
+    }
+  }
+
+  #meet({ seq, hash }: Link, head: LineHead | undefined): void {
+    const awaited = this.#context.awaited.get(seq);
+    if (awaited === undefined) return;
+    this.#context.awaited.delete(seq);
+    if (awaited.hash === hash) return;
+    const text = `record ${seq} is not the one that was read here before: the stream was written anew, or two machines write this journal; ${compare}`;
+    this.#tell('forked', seq, text, head);
+  }
+
+  /** A record that existed before and must exist here, already read or not. `by`: the verifier that signed it. */
+  expect(seq: number, awaited: Awaited, by?: string): void {
+    const known = this.#recent(seq);
+    if (known !== undefined && awaited.hash.startsWith(known)) return;
+    if (known !== undefined) {
+      const whose = by === undefined ? 'that was signed for' : `that verifier "${by}" signed for`;
+      const why = by === undefined ? 'the stream was written anew' : 'two verifiers read different records';
+      const text = `record ${seq} is not the one ${whose}: ${why}; ${compare}`;
+      this.#tell('forked', seq, text);
+    } else if (seq > this.state.seq) awaitRecord(this.#context.awaited, seq, awaited);
+  }
+
+  #note(line: Buffer, begin: string, link: Link, head: LineHead): void {
+    const { event } = head;
+    const fault = this.#arguments.take(event, line, link);
+    if (fault !== undefined) this.#tell('arguments', fault.seq, `${fault.text}; ${compare}`, head);
+    const text = ownEvents.has(event) ? line.toString('utf8') : '';
+    const record = text === '' ? undefined : parseLine(text);
+    const appended = this.#runs.take(event, begin, record, link, { file: '', line: 0, seq: link.seq });
+    if (appended !== undefined) this.#tell(appended.kind, link.seq, `${appended.text}; ${compare}`, head);
+    if (event === 'admission') this.#noteAdmission(line.toString('latin1', 0, admissionBytes), link.seq);
+    else if (event === 'completion') this.#noteCompletion(begin);
+    else if (record !== undefined) this.#noteOwn(text, record, link, head);
+    else if (text !== '') this.#tell('malformed', link.seq, `the record is not JSON; ${compare}`, head);
+  }
+
+  #noteAdmission(text: string, seq: number): void {
+    const id = readWord(text, 'id');
+    if (id !== undefined && id.length <= wordCharsMax) {
+      // Inserted again: the oldest must stay the first.
+      this.#open.delete(id);
+      if (this.#open.size < openMax) this.#open.set(id, { seq, storedMs: this.#storedMs });
+      else this.state.unfollowed += 1;
+    }
+    const at = text.indexOf(',"policy":"');
+    if (at < 0 || (this.#policyText !== '' && text.startsWith(this.#policyText, at))) return;
+    const policy = readWord(text, 'policy');
+    const version = readWord(text, 'version');
+    if (policy === undefined || version === undefined) return;
+    if (policy.length > wordCharsMax || version.length > wordCharsMax) return;
+    this.#policyText = `,"policy":"${policy}","version":"${version}"`;
+    const name = shown(Buffer.from(policy, 'latin1').toString('utf8'));
+    if (this.#policies.size < policiesMax || this.#policies.has(name))
+      this.#policies.set(name, shown(version));
+  }
+
+  #noteCompletion(text: string): void {
+    const id = readWord(text, 'id');
+    if (id === undefined || this.#open.delete(id) || this.state.unfollowed === 0) return;
+    this.state.unfollowed -= 1;
+  }
+
+  #noteOwn(text: string, record: Readonly<Record<string, unknown>>, link: Link, head: LineHead): void {
+    const { state } = this;
+    const { event } = head;
+    const { journal, program, catalog } = record;
+    const isForeign = isText(journal) ? journal !== state.journal : state.isForeign;
+    if (isForeign && !state.isForeign) {
+      const other = `the record belongs to journal ${shown(String(journal))}; ${compare}`;
+      this.#tell('malformed', link.seq, other, head);
+    }
+    state.isForeign = isForeign;
+    if (event === 'start' || event === 'reload') {
+      // Policies that are no longer in use are never recorded again.
+      this.#policies.clear();
+      this.#policyText = '';
+      if (this.#context.tellsPolicies) this.#notePolicies(record, link.seq, head);
+    }
+    if (isText(program)) state.program = shown(program);
+    if (isText(catalog)) state.catalog = shown(catalog);
+    for (const { kind, text: found } of event === 'start' ? damagesOf(record) : [])
+      this.#tell(kind === 'cut' ? 'cut-at-host' : kind, link.seq, `${found}; ${compare}`, head);
+    if (event !== 'checkpoint' && event !== 'retire') return;
+    if (event === 'checkpoint' && record['head'] !== link.prev) {
+      this.#tell('unlinked', link.seq, `head is not the hash of the record before; ${compare}`, head);
+    }
+    this.#noteSignature(text, record, link.seq, head);
+  }
+
+  #notePolicies({ policies, was, by }: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
+    // The first policies of a journal are no change.
+    if (!isText(policies) || !isText(was) || policies === was) return;
+    const who = isText(by) ? `a reload by ${shown(by)}` : 'a start';
+    const text = `${who} brought other policies; look there what they permit: dovegate audit policies --diff ${seq}`;
+    this.#tell('policy-changed', seq, text, head);
+  }
+
+  #noteSignature(text: string, record: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
+    const { state } = this;
+    const wasSigned = state.signedSeq > 0;
+    const said = judgeSignature(text, record, this.#context.keys);
+    const isRetire = head.event === 'retire';
+    const { oldest_seq: oldest } = record;
+    // The retention limit counts by the record's own signature: a later one proves only that the record stood there.
+    const counts = said.kind === 'vouches' || (said.kind === 'none' && !wasSigned);
+    if (counts && isCount(oldest) && oldest >= state.firstSeq) state.isLate = false;
+    if (said.kind === 'vouches') {
+      state.signedSeq = seq;
+      state.signedTime = parseTime(head.time) === undefined ? undefined : head.time;
+      state.unsignedMs = undefined;
+      state.untrusted = undefined;
+    } else if (said.kind === 'bad-signature') {
+      this.#tell('bad-signature', seq, `${said.text}; ${compare}`, head);
+    } else if (isRetire && !counts) {
+      const why = said.kind === 'none' ? 'this record is not signed' : said.text;
+      this.#tell('untrusted', seq, `${why}, so it explains no gap at the host; ${compare}`, head);
+    } else if (said.kind === 'untrusted' && state.untrusted === undefined) {
+      const what = `${said.text}; put its key into "hosts", or look who runs this gate`;
+      const finding = this.#finding('untrusted', seq, what, head);
+      if (!this.#context.isAccepted(finding)) state.untrusted = finding;
+    }
+  }
+
+  #noteDrift(): void {
+    const { state } = this;
+    const timeMs = this.#records === 0 ? undefined : parseTime(state.time);
+    if (timeMs === undefined) return;
+    const driftMs = timeMs - this.#storedMs;
+    if (state.driftMs === undefined || this.#storedMs - state.driftSinceMs >= driftWindowMs) {
+      state.driftBeforeMs = state.driftMs;
+      state.driftSinceMs = this.#storedMs;
+      state.driftMs = driftMs;
+    } else state.driftMs = Math.max(state.driftMs, driftMs);
+  }
+
+  #remember(seq: number, hash: string): void {
+    const at = seq % recentMax;
+    this.#recentSeqs[at] = seq;
+    this.#recentHashes[at] = hash;
+  }
+
+  /** The hash of one of the last records, or its first characters. */
+  #recent(seq: number): string | undefined {
+    const at = seq % recentMax;
+    const isKept = this.#recentSeqs[at] === seq && seq > this.state.seq - recentMax;
+    return isKept ? this.#recentHashes[at] : undefined;
+  }
+
+  #tell(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): void {
+    this.#context.report(this.#finding(kind, seq, text, head));
+  }
+
+  #finding(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): FleetFinding {
+    const { host, journal } = this.state;
+    const time = head !== undefined && parseTime(head.time) !== undefined ? { time: head.time } : {};
+    return { kind, host, journal, seq, ...time, text };
+  }
+}

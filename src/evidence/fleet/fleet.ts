@@ -1,0 +1,552 @@
+// Follows the chains of many gates, as they come out of the streams of a fleet, and says what is wrong with them, and where. Constant
+// memory for each chain. What is remembered can be saved and gone on with. A fault of the trail is told once, stands until a person accepts
+// it, and the chain is followed on from there. Present faults (silent, apart, open, differs) are evaluated each time.
+//
+// A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the stream's
+// first) or by the host's (a retire record names the segment before); else its beginning is `missing`. The records of a host are in the
+// stream of the checkpoints, where releases before kept those of all hosts, and behind them in the stream of the host.
+
+import { bounds } from '../../host/bounds/bounds.js';
+import { formatTime } from '../../host/words/instants.js';
+import {
+  checkpointSubject,
+  type FleetStream,
+  hostStreamOf,
+  isToHost,
+  readHeadOf,
+  readSubject,
+} from './block.js';
+import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
+import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
+import { Findings, type FoundOf, noHost } from './findings.js';
+import { currentOf, type Gates, judgeMirror, judgeNow, rowsOf, unsignedOf } from './judge.js';
+import { FleetLog, type VerifierKeys } from './log.js';
+import {
+  type ExpectedHead,
+  type FleetState,
+  type KeptFinding,
+  type LogState,
+  newChain,
+  readState,
+  type StreamPlace,
+  stateFormat,
+} from './saved.js';
+import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './shapes.js';
+import type { HostKeys } from './signatures.js';
+import { type DescribedStream, type SignedStrength, Streams } from './streams.js';
+
+export interface FleetOptions {
+  /** The stream of the checkpoints; the prefix of the names of the others. */
+  readonly stream: string;
+  /** By the token of the host. */
+  readonly hosts: ReadonlyMap<string, ExpectedHost>;
+  /** An exchange without end is a finding after this time: longer than the longest deadline of the gates. */
+  readonly openMs: number;
+  /** A larger difference of clocks is a finding. */
+  readonly driftMs: number;
+  /** How long the streams keep records; 0 or undefined: for ever. What is older than half of it and not mirrored is a finding. */
+  readonly keepMs?: number;
+  /** Each change of the policies is a finding. */
+  readonly tellsPolicies?: boolean;
+  /** The public keys of this verifier's checkpoints in base64, oldest first; undefined: the key of the first one that is read. */
+  readonly verifier?: VerifierKeys | undefined;
+  readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
+}
+
+export interface Fleet {
+  /**
+   * Takes the next message of a stream; marks and checkpoints of the fleet too. The stream of the checkpoints is read before
+   * those of hosts. Returns new findings, in their order.
+   */
+  take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
+  /** Whether a message goes on right behind what was taken of its journal, as its headers say. */
+  follows(message: Pick<FleetMessage, 'subject' | 'header'>): boolean;
+  /** The position in all streams: the sum of the last messages' numbers. */
+  readonly streamSeq: number;
+  /** The last message that was taken from a stream; 0: none yet. */
+  seqIn(stream: string): number;
+  readonly records: number;
+  /** The records of the last message that filled a hole; undefined: none did. */
+  readonly late: Late | undefined;
+  /** Findings of this run, counted ones included. */
+  readonly faults: number;
+  heads(): readonly SignedHead[];
+  /**
+   * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the stream's. Returns new findings.
+   */
+  takeLog(lines: readonly string[]): readonly FleetFinding[];
+  /**
+   * For a replaced stream, or for comparison with a kept line: all streams are read again from their first messages, and every known or
+   * given head must be found again, and so must `kept`; streams must be as strong as it says. `judge` reports missing ones.
+   */
+  rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
+  /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
+  whyNotKept(kept: ReadCheckpoint): string | undefined;
+  /** Those of the heads that were not found, since their streams begin later: only a mirror can have them. Call after reading. */
+  olderThanStreams(heads: readonly SignedHead[]): readonly SignedHead[];
+  /** The last line of this verifier in the stream, as far as it was read; seq 0: none yet. */
+  readonly signed: Pick<LogState, 'seq' | 'hash' | 'key' | 'next'>;
+  /** Call when everything up to the stream's end was taken: returns all faults, those of the trail and present ones. */
+  judge(nowMs: number): readonly FleetFinding[];
+  /** Takes the server's present description of a stream: `judge` reports where it is weaker than it must be, or was. */
+  see(seen: DescribedStream): void;
+  /** Takes sentences about rights that a user has and must not have, from the latest check. */
+  seeRights(texts: readonly string[]): void;
+  strengths(): readonly SignedStrength[];
+  /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
+  seeMirrored(mirroredMs: ReadonlyMap<string, number>): void;
+  /** Adds a finding from outside: the stream was replaced. Without a host it gets `noHost`. */
+  note(finding: FleetFinding): void;
+  accept(nowMs: number): number;
+  /** Accepted findings, as far as they are kept: `judge` leaves them out. */
+  accepted(): readonly KeptFinding[];
+  /** The state for its file; JSON. */
+  save(): unknown;
+  status(nowMs: number): FleetStatus;
+}
+
+/** A host that is set up again at each start has a journal for each; beyond the limit the one that was silent longest is dropped. */
+const chainsPerHostMax = bounds.fleetChains;
+/** Journals of unlisted hosts: a stranger with rights to publish must not fill the memory. */
+const strangersMax = bounds.fleetStrangers;
+const awaitedChainsMax = bounds.fleetAwaitedChains;
+
+/** `saved`: a result of `save`; throws a TypeError with a sentence for any other value. */
+export function createFleet(options: FleetOptions, saved?: unknown): Fleet {
+  const state = saved === undefined ? undefined : readState(saved, options.stream);
+  return new Verifier(options, state);
+}
+
+const noPlace: StreamPlace = { streamSeq: 0, firstSeq: 0, firstMs: 0 };
+
+class Verifier implements Fleet {
+  records: number;
+  faults = 0;
+  late: Late | undefined;
+  readonly #options: FleetOptions;
+  readonly #findings = new Findings();
+  readonly #streams = new Streams();
+  readonly #chains = new Map<string, Chain[]>();
+  readonly #keys = new Map<string, HostKeys>();
+  readonly #awaited = new Map<string, Map<number, Awaited>>();
+  readonly #places: Map<string, StreamPlace>;
+  readonly #log: FleetLog;
+  #news: FleetFinding[] = [];
+  #mirroredMs: ReadonlyMap<string, number> = new Map();
+
+  constructor(options: FleetOptions, state: FleetState | undefined) {
+    this.#options = options;
+    this.records = state?.records ?? 0;
+    this.#places = new Map(state?.streams);
+    if (state !== undefined) {
+      const { streamSeq, firstSeq, firstMs } = state;
+      this.#places.set(options.stream, { streamSeq, firstSeq, firstMs });
+    }
+    this.#log = new FleetLog(
+      state && { log: state.log, others: state.others },
+      options.verifier ?? { name: undefined, keys: [] },
+      options.others ?? new Map(),
+      (kind, text, seq, name, of) => this.#tell(kind, text, seq, name, of),
+    );
+    const verifierKeys = new Set([options.verifier?.keys ?? [], ...(options.others?.values() ?? [])].flat());
+    // Lines of a stranger are no fault once a person lists its key.
+    const found = state?.findings.filter(({ key = '' }) => !verifierKeys.has(key));
+    this.#findings.load(found ?? [], state?.more ?? []);
+    this.#findings.isReread = state?.isReread ?? false;
+    this.#streams.load(state?.strengths ?? []);
+    for (const [host, [listed, ...named]] of state?.keys ?? []) {
+      const keys = this.#keysOf(host);
+      // If another key is listed now, the previous one may have been stolen, together with the keys that it named.
+      if (listed === (keys.listed ?? '')) keys.named.push(...named);
+    }
+    for (const { host, journal, seq, ...awaited } of state?.awaited ?? [])
+      this.#awaitedOf(host, journal).set(seq, awaited);
+    for (const chain of state?.chains ?? []) this.#add(chain.host, new Chain(chain, this.#contextOf(chain)));
+  }
+
+  get streamSeq(): number {
+    let sum = 0;
+    for (const { streamSeq } of this.#places.values()) sum += streamSeq;
+    return sum;
+  }
+
+  seqIn(stream: string): number {
+    return this.#placeIn(stream).streamSeq;
+  }
+
+  take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[] {
+    this.late = undefined;
+    const { streamSeq, storedMs } = message;
+    const place = this.#placeIn(from.name);
+    // Taken already.
+    if (streamSeq <= place.streamSeq) return [];
+    const first = place.firstSeq === 0 ? { firstSeq: streamSeq, firstMs: storedMs } : {};
+    this.#places.set(from.name, { ...place, ...first, streamSeq });
+    this.#news = [];
+    if (message.subject === checkpointSubject && from.host === undefined) {
+      const { heads, by } = this.#log.takeMessage(message);
+      for (const head of heads) this.#await(head, by);
+    } else if (from.host !== undefined || !isToHost(message.subject)) this.#takeOfGate(message, from);
+    return this.#news;
+  }
+
+  follows({ subject, header }: Pick<FleetMessage, 'subject' | 'header'>): boolean {
+    const { host = '', journal } = readSubject(subject) ?? {};
+    const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+    const head = readHeadOf(header);
+    return chain !== undefined && head?.kind === 'block' && head.first === chain.state.seq + 1;
+  }
+
+  heads(): readonly SignedHead[] {
+    const heads = [...this.#chains.values()].flat().map(({ state }) => {
+      const { host, journal, firstSeq: from, seq, hash, storedMs } = state;
+      return { host, journal, from, seq, hash, storedMs };
+    });
+    const order = (head: SignedHead) => `${head.host} ${head.journal}`;
+    return heads.filter(({ seq }) => seq > 0).toSorted((one, other) => (order(one) < order(other) ? -1 : 1));
+  }
+
+  takeLog(lines: readonly string[]): readonly FleetFinding[] {
+    this.#news = [];
+    this.#log.takeFile(lines);
+    return this.#news;
+  }
+
+  get signed(): LogState {
+    return this.#log.own;
+  }
+
+  whyNotKept(kept: ReadCheckpoint): string | undefined {
+    return this.#log.whyNotKept(kept);
+  }
+
+  rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void {
+    const known = this.heads();
+    this.#chains.clear();
+    for (const head of [...known, ...expected]) this.#await(head);
+    this.#log.rewind(kept);
+    this.#streams.remember(kept?.streams ?? []);
+    this.#findings.isReread = true;
+    this.#places.clear();
+  }
+
+  olderThanStreams(heads: readonly SignedHead[]): readonly SignedHead[] {
+    return heads.filter(({ host, journal, seq }) => {
+      const awaited = this.#awaited.get(`${host} ${journal}`)?.get(seq);
+      return awaited !== undefined && this.#isOlderThanStream(host, journal, seq, awaited);
+    });
+  }
+
+  judge(nowMs: number): readonly FleetFinding[] {
+    this.#findings.isReread = false;
+    return this.#judge(nowMs);
+  }
+
+  note(finding: FleetFinding): void {
+    this.#findings.add(finding);
+  }
+
+  see(seen: DescribedStream): void {
+    this.#streams.see(seen);
+  }
+
+  seeRights(texts: readonly string[]): void {
+    this.#streams.seeRights(texts);
+  }
+
+  strengths(): readonly SignedStrength[] {
+    return this.#streams.strengths();
+  }
+
+  seeMirrored(mirroredMs: ReadonlyMap<string, number>): void {
+    this.#mirroredMs = mirroredMs;
+  }
+
+  accept(nowMs: number): number {
+    const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
+    const count = this.#findings.accept(nowMs) + trails.length + this.#streams.accept();
+    for (const finding of trails) {
+      const { host, journal, kind } = finding;
+      const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+      // A whole reading finds the next record of the same key.
+      const toSeq = kind === 'untrusted' ? chain?.state.seq : undefined;
+      this.#findings.addAccepted({ ...finding, toSeq }, nowMs);
+    }
+    // Nothing counts as missing before the search for it has ended.
+    if (!this.#findings.isReread) {
+      for (const awaited of this.#awaited.values()) awaited.clear();
+      this.#log.accept();
+    }
+    for (const chains of this.#chains.values()) {
+      const current = currentOf(chains);
+      for (const chain of chains) chain.accept(chain === current);
+    }
+    return count;
+  }
+
+  accepted(): readonly KeptFinding[] {
+    return this.#findings.accepted();
+  }
+
+  save(): unknown {
+    const { kept, more } = this.#findings.save();
+    const awaited = [...this.#awaited].flatMap(([key, ofChain]) => {
+      const [host = '', journal = ''] = key.split(' ');
+      return [...ofChain].map(([seq, one]) => ({ host, journal, seq, ...one }));
+    });
+    const state: FleetState = {
+      format: stateFormat,
+      stream: this.#options.stream,
+      ...this.#placeIn(this.#options.stream),
+      streams: [...this.#places].filter(([name]) => name !== this.#options.stream),
+      records: this.records,
+      isReread: this.#findings.isReread,
+      chains: [...this.#chains.values()].flat().map((chain) => chain.save()),
+      keys: [...this.#keys]
+        .filter(([, { named }]) => named.length > 0)
+        .map(([host, { listed, named }]) => [host, [listed ?? '', ...named]]),
+      awaited,
+      findings: kept,
+      more,
+      strengths: this.#streams.save(),
+      ...this.#log.save(),
+    };
+    return structuredClone(state);
+  }
+
+  status(nowMs: number): FleetStatus {
+    const findings = this.#judge(nowMs);
+    return {
+      at: formatTime(nowMs),
+      stream: this.#options.stream,
+      streamSeq: this.streamSeq,
+      records: this.records,
+      gates: rowsOf(this.#gates(), findings),
+      findings,
+      streams: this.#streams.rows(),
+      checkpoint: this.#log.own.last,
+      verifiers: this.#log.verifiers(),
+    };
+  }
+
+  #takeOfGate(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): void {
+    const named = readSubject(message.subject);
+    if (named === undefined) {
+      const { host = noHost, name } = from;
+      const text = `the message at ${message.streamSeq} of ${name} has a subject of no gate; look who may publish it`;
+      this.#report({ kind: 'malformed', host, text });
+      return;
+    }
+    const own = hostStreamOf(this.#options.stream, named.host).name;
+    if (from.name !== own) {
+      const text = `the message at ${message.streamSeq} of ${from.name} is of this host, whose stream is ${own}; look who changed the subjects of the streams`;
+      this.#report({ kind: 'misplaced', ...named, text }, true);
+      return;
+    }
+    const chain = this.#chainOf(named.host, named.journal, message.storedMs);
+    if (chain === undefined) return;
+    if (chain.state.beganMs === 0) chain.state.beganMs = message.storedMs;
+    const head = readHeadOf(message.header);
+    if (head?.kind === 'mark') chain.takeMark(head);
+    if (head?.kind !== 'mark' || message.bytes.length > 0)
+      this.records += chain.takeBlock(message, head?.kind === 'mark' ? undefined : head);
+    this.late = chain.late;
+  }
+
+  /** `storedMs`: of the message that came of it. */
+  #chainOf(host: string, journal: string, storedMs: number): Chain | undefined {
+    const chains = this.#chains.get(host) ?? [];
+    const known = chains.find(({ state }) => state.journal === journal);
+    if (known !== undefined) return known;
+    if (!this.#options.hosts.has(host) && this.#strangers() >= strangersMax) {
+      const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may publish, or put the hosts into "hosts"`;
+      this.#report({ kind: 'unknown-host', host: noHost, text }, true);
+      return undefined;
+    }
+    this.#lookUp(host);
+    const before = currentOf(chains);
+    if (before !== undefined) {
+      const { seq, hash } = before.state;
+      const text = `a new journal; the one before, ${before.state.journal}, ended with record ${seq} (${hash}): look there who moved or removed it`;
+      this.#report({ kind: 'new-journal', host, journal, text }, true);
+    }
+    for (const [other, others] of this.#chains) {
+      const there = other === host ? undefined : others.find(({ state }) => state.journal === journal);
+      if (there === undefined) continue;
+      // Streams are read in any order: it is the journal of the host that sent it first.
+      const [owner, copier] = there.state.beganMs > storedMs ? [host, other] : [other, host];
+      const text = `this is the journal of host ${owner}: one machine was copied, or somebody publishes under a wrong name`;
+      this.#report({ kind: 'forked', host: copier, journal, text }, true);
+    }
+    if (chains.length >= chainsPerHostMax) {
+      const oldest = chains.toSorted((one, other) => one.state.storedMs - other.state.storedMs)[0];
+      if (oldest !== undefined) this.#forget(chains, oldest);
+    }
+    const state = newChain(host, journal);
+    const chain = new Chain(state, this.#contextOf(state));
+    this.#add(host, chain);
+    return chain;
+  }
+
+  #lookUp(host: string): void {
+    if (this.#options.hosts.has(host)) return;
+    const text = 'it is not listed: put it into "hosts", or take its rights away';
+    this.#report({ kind: 'unknown-host', host, text }, true);
+  }
+
+  #forget(chains: Chain[], chain: Chain): void {
+    chains.splice(chains.indexOf(chain), 1);
+    const key = `${chain.state.host} ${chain.state.journal}`;
+    if (this.#awaited.get(key)?.size === 0) this.#awaited.delete(key);
+  }
+
+  #strangers(): number {
+    let count = 0;
+    for (const [host, chains] of this.#chains) if (!this.#options.hosts.has(host)) count += chains.length;
+    return count;
+  }
+
+  #add(host: string, chain: Chain): void {
+    const chains = this.#chains.get(host);
+    if (chains === undefined) this.#chains.set(host, [chain]);
+    else chains.push(chain);
+  }
+
+  #contextOf({ host, journal }: { readonly host: string; readonly journal: string }) {
+    return {
+      keys: this.#keysOf(host),
+      awaited: this.#awaitedOf(host, journal),
+      isPruned: () => this.#placeOf(host).firstSeq > 1,
+      report: (finding: FleetFinding) => this.#report(finding),
+      filled: (seq: number) => {
+        const hole = { kind: 'missing', host, journal, seq } as const;
+        this.#findings.remove(hole);
+        this.#news = this.#news.filter(
+          (one) => one.kind !== 'missing' || one.journal !== journal || one.seq !== seq,
+        );
+      },
+      isAccepted: (finding: FleetFinding) => this.#findings.isAccepted(finding),
+      tellsPolicies: this.#options.tellsPolicies === true,
+    };
+  }
+
+  #placeIn(stream: string): StreamPlace {
+    return this.#places.get(stream) ?? noPlace;
+  }
+
+  /** The position in the stream of a host. */
+  #placeOf(host: string): StreamPlace {
+    return this.#placeIn(hostStreamOf(this.#options.stream, host).name);
+  }
+
+  #keysOf(host: string): HostKeys {
+    const known = this.#keys.get(host);
+    if (known !== undefined) return known;
+    const keys = { listed: this.#options.hosts.get(host)?.key, named: [] };
+    this.#keys.set(host, keys);
+    return keys;
+  }
+
+  #awaitedOf(host: string, journal: string): Map<number, Awaited> {
+    const key = `${host} ${journal}`;
+    const known = this.#awaited.get(key);
+    if (known !== undefined) return known;
+    const awaited = new Map<number, Awaited>();
+    this.#awaited.set(key, awaited);
+    return awaited;
+  }
+
+  #await({ host, journal, seq, hash, storedMs }: ExpectedHead, by?: string): void {
+    const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+    if (chain !== undefined) {
+      chain.expect(seq, { hash, storedMs }, by);
+      return;
+    }
+    // Another verifier may be compromised: its heads must not displace those that were read here.
+    const chainsMax = by === undefined ? awaitedChainsMax : bounds.fleetAwaitedForOthers;
+    if (this.#awaited.size >= chainsMax && !this.#awaited.has(`${host} ${journal}`)) return;
+    awaitRecord(this.#awaitedOf(host, journal), seq, { hash, storedMs });
+  }
+
+  #judge(nowMs: number): readonly FleetFinding[] {
+    const isListed = (host: string) => this.#options.hosts.has(host);
+    const standing = this.#findings
+      .standing()
+      .filter(({ kind, host }) => kind !== 'unknown-host' || !isListed(host));
+    const weakened = this.#streams.judge(this.#log.own.streams ?? []);
+    const unmirrored = judgeMirror(this.#mirroredMs, this.#options.keepMs ?? 0, nowMs);
+    return [
+      ...standing,
+      ...weakened,
+      ...this.#judgeTrails(nowMs),
+      ...judgeNow(this.#gates(), nowMs),
+      ...unmirrored,
+    ];
+  }
+
+  /** Faults of the trail that a later record may explain. */
+  #judgeTrails(nowMs: number): readonly FleetFinding[] {
+    const findings: FleetFinding[] = [];
+    for (const [host, chains] of this.#chains) {
+      for (const chain of chains) {
+        const unsigned = unsignedOf(chain, this.#options.hosts.get(host), nowMs);
+        if (unsigned !== undefined) findings.push(unsigned);
+        const late = chain.judgeBeginning();
+        if (late !== undefined) findings.push(late);
+      }
+    }
+    for (const [key, awaited] of this.#awaited) {
+      const [host = '', journal = ''] = key.split(' ');
+      const finding = this.#judgeAwaited(host, journal, awaited);
+      if (finding !== undefined) findings.push(finding);
+    }
+    for (const { kind, name, seq, text } of this.#log.judge())
+      findings.push({ kind, host: noHost, journal: name, seq, text });
+    return findings.filter((finding) => !this.#findings.isAccepted(finding));
+  }
+
+  #judgeAwaited(
+    host: string,
+    journal: string,
+    awaited: ReadonlyMap<number, Awaited>,
+  ): FleetFinding | undefined {
+    let seq = 0;
+    for (const [one, of] of awaited)
+      if (!this.#isOlderThanStream(host, journal, one, of)) seq = Math.max(seq, one);
+    if (seq === 0) return undefined;
+    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
+    const last = state?.seq ?? 0;
+    const what = last === 0 ? 'has nothing of this journal' : `ends with record ${last}`;
+    const where = last > seq ? 'does not have it' : what;
+    const text = `record ${seq} was here before, and the stream ${where}: the server lost it or was put back from a copy; a gate that still has it sends it again`;
+    return { kind: 'cut-in-stream', host, journal, seq, text };
+  }
+
+  /** Its own retention has removed it. */
+  #isOlderThanStream(host: string, journal: string, seq: number, { storedMs }: Awaited): boolean {
+    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
+    const { firstSeq, firstMs } = this.#placeOf(host);
+    const isOlder = state !== undefined && state.seq > 0 ? seq < state.firstSeq : storedMs < firstMs;
+    return firstSeq > 1 && isOlder;
+  }
+
+  #gates(): Gates {
+    const { hosts, openMs, driftMs } = this.#options;
+    return { hosts, chains: this.#chains, openMs, driftMs };
+  }
+
+  /** `name`: the verifier of the checkpoint. */
+  #tell(kind: FleetFinding['kind'], text: string, seq?: number, name?: string, of?: FoundOf): void {
+    const journal = name === undefined ? {} : { journal: name };
+    const finding = { kind, host: noHost, ...journal, ...(seq === undefined ? {} : { seq }), text };
+    this.faults += 1;
+    if (this.#findings.add({ ...finding, ...of })) this.#news.push(finding);
+  }
+
+  /** `isOnce`: a known finding is not reported again. */
+  #report(finding: FleetFinding, isOnce = false): void {
+    this.faults += 1;
+    if (isOnce && this.#findings.isKnown(finding)) return;
+    if (this.#findings.add(finding)) this.#news.push(finding);
+  }
+}

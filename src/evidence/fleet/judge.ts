@@ -1,0 +1,193 @@
+// Present faults of the gates, and the rows of their table. Nothing is stored: everything is evaluated each time.
+
+import { formatTime, parseTime } from '../../host/words/instants.js';
+import { plural } from '../../host/words/words.js';
+import { type Chain, openMax } from './chain.js';
+import type { ExpectedHost, FleetFinding, GateRow } from './shapes.js';
+
+export interface Gates {
+  readonly hosts: ReadonlyMap<string, ExpectedHost>;
+  readonly chains: ReadonlyMap<string, readonly Chain[]>;
+  readonly openMs: number;
+  readonly driftMs: number;
+}
+
+/** The present journal: the one with the latest message. */
+export function currentOf(chains: readonly Chain[]): Chain | undefined {
+  let current: Chain | undefined;
+  for (const chain of chains) {
+    if (current === undefined || chain.state.storedMs >= current.state.storedMs) current = chain;
+  }
+  return current;
+}
+
+/** Records without a trusted signature, although they are old enough to have one: for a host listed with a key. */
+export function unsignedOf(chain: Chain, expected: ExpectedHost | undefined, nowMs: number) {
+  const { state } = chain;
+  if (expected?.key === undefined) return undefined;
+  if (state.untrusted !== undefined) return state.untrusted;
+  if (state.unsignedMs === undefined || nowMs - state.unsignedMs <= expected.silentMs) return undefined;
+  const { host, journal, signedSeq } = state;
+  const since = formatTime(state.unsignedMs);
+  const text = `no checkpoint of the listed key since ${since}: nothing vouches for its records ${signedSeq + 1} to ${state.seq}; look whether the gate still signs (audit.sign_key)`;
+  const finding: FleetFinding = { kind: 'untrusted', host, journal, seq: signedSeq + 1, time: since, text };
+  return finding;
+}
+
+export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
+  const findings: FleetFinding[] = [];
+  for (const [host, { silentMs }] of gates.hosts) {
+    const current = currentOf(gates.chains.get(host) ?? []);
+    if (current === undefined || current.state.seq === 0) {
+      const text = `nothing came from it yet; look whether it has a receiver "nats" in audit.ship, and "host: ${host}" there`;
+      findings.push({ kind: 'never-seen', host, text });
+      continue;
+    }
+    const { storedMs, journal, seq } = current.state;
+    if (nowMs - storedMs > silentMs) {
+      const time = formatTime(storedMs);
+      const how = current.isStopped ? ' (its last record says that it was stopped)' : '';
+      const text = `nothing came from it since ${time}${how}; look whether it runs, and reaches the stream`;
+      findings.push({ kind: 'silent', host, journal, seq, time, text });
+    }
+  }
+  for (const chains of gates.chains.values()) {
+    for (const chain of chains) findings.push(...judgeOpen(chain, gates.openMs, nowMs));
+    const current = currentOf(chains);
+    if (current !== undefined) findings.push(...judgeClock(current, gates.driftMs));
+  }
+  for (const [host, words] of compareGates(gates)) {
+    const { journal } = currentOf(gates.chains.get(host) ?? [])?.state ?? {};
+    const named = words.slice(0, shownMax).map(({ word, own, most }) => `${word} is ${own}, not ${most}`);
+    const more = words.length > shownMax ? `, and ${words.length - shownMax} more` : '';
+    const text = `it differs from most other hosts: ${named.join('; ')}${more}; install or configure what it lacks`;
+    findings.push({ kind: 'differs', host, journal, text });
+  }
+  return findings;
+}
+
+/** `mirroredMs`: by host, what was stored before is in the mirror. `keepMs`: when the stream drops a record; 0: never. */
+export function judgeMirror(
+  mirroredMs: ReadonlyMap<string, number>,
+  keepMs: number,
+  nowMs: number,
+): readonly FleetFinding[] {
+  return [...mirroredMs]
+    .filter(([, ms]) => keepMs > 0 && nowMs - ms > keepMs / 2)
+    .map(([host, ms]) => {
+      const time = formatTime(ms);
+      const until = formatTime(ms + keepMs);
+      const text = `its records since ${time} are not in the mirror, and the stream drops the first of them at ${until}: look whether its mirror is full (mirror_share), and raise "keep" if that takes longer`;
+      return { kind: 'not-mirrored', host, time, text } as const;
+    });
+}
+
+const shownMax = 5;
+
+function judgeOpen(chain: Chain, openMs: number, nowMs: number): readonly FleetFinding[] {
+  const { host, journal, unfollowed } = chain.state;
+  let count = 0;
+  let oldest: { readonly seq: number; readonly storedMs: number } | undefined;
+  // In the order of arrival.
+  for (const one of chain.open.values()) {
+    if (nowMs - one.storedMs <= openMs) break;
+    oldest ??= one;
+    count += 1;
+  }
+  if (oldest === undefined && unfollowed === 0) return [];
+  const lost =
+    unfollowed === 0
+      ? ''
+      : `; more than ${openMax} were open at once, and ${unfollowed} of them could not be followed`;
+  const many = plural(count, 'exchange has no end', 'exchanges have no end');
+  const first = oldest === undefined ? '' : `, the first is record ${oldest.seq}`;
+  const text = `${many}${first}${lost}; look there with "dovegate audit search --outcome open"`;
+  const time = oldest === undefined ? undefined : formatTime(oldest.storedMs);
+  return [{ kind: 'open', host, journal, seq: oldest?.seq, time, text }];
+}
+
+function judgeClock(chain: Chain, driftMaxMs: number): readonly FleetFinding[] {
+  const { driftMs, state } = chain;
+  if (driftMs === undefined || Math.abs(driftMs) <= driftMaxMs) return [];
+  const { host, journal } = state;
+  const how = driftMs > 0 ? 'ahead of' : 'behind';
+  const text = `its clock is ${Math.round(Math.abs(driftMs) / 1000)} s ${how} the server's; look at the time service of both`;
+  return [{ kind: 'clock-apart', host, journal, ...timeOf(state.time), text }];
+}
+
+function compareGates(
+  gates: Gates,
+): ReadonlyMap<string, readonly { readonly word: string; readonly own: string; readonly most: string }[]> {
+  const facts = new Map<string, ReadonlyMap<string, string>>();
+  const votes = new Map<string, Map<string, number>>();
+  for (const host of gates.hosts.keys()) {
+    const current = currentOf(gates.chains.get(host) ?? []);
+    if (current === undefined) continue;
+    const own = factsOf(current);
+    facts.set(host, own);
+    for (const [word, value] of own) {
+      const counts = votes.get(word) ?? new Map<string, number>();
+      counts.set(value, (counts.get(value) ?? 0) + 1);
+      votes.set(word, counts);
+    }
+  }
+  const most = new Map<string, string>();
+  for (const [word, counts] of votes) {
+    const ranked = [...counts].toSorted(
+      ([one, count], [other, others]) => others - count || (one < other ? -1 : 1),
+    );
+    if (ranked[0] !== undefined) most.set(word, ranked[0][0]);
+  }
+  const differing = new Map<string, { word: string; own: string; most: string }[]>();
+  for (const [host, own] of facts) {
+    const words = [...own]
+      .map(([word, value]) => ({ word, own: value, most: most.get(word) ?? value }))
+      .filter((one) => one.own !== one.most);
+    if (words.length > 0) differing.set(host, words);
+  }
+  return differing;
+}
+
+function factsOf({ state, policies }: Chain): ReadonlyMap<string, string> {
+  const facts = new Map<string, string>();
+  if (state.program !== undefined) facts.set('program', state.program);
+  if (state.catalog !== undefined) facts.set('catalog', state.catalog);
+  for (const [name, version] of policies) facts.set(`policy ${name}`, version);
+  return facts;
+}
+
+/** One row for each host, listed or not. `found`: all findings. */
+export function rowsOf(gates: Gates, found: readonly FleetFinding[]): readonly GateRow[] {
+  const differing = compareGates(gates);
+  const hosts = new Set([...gates.hosts.keys(), ...gates.chains.keys()]);
+  return [...hosts].toSorted().map((host) => {
+    const current = currentOf(gates.chains.get(host) ?? []);
+    const findings = found.filter((one) => one.host === host).length;
+    if (current === undefined || current.state.seq === 0)
+      return { host, policies: {}, open: 0, findings, differs: [] };
+    const { journal, seq, hash, signedSeq, signedTime, storedMs, time, program, catalog, unfollowed } =
+      current.state;
+    return {
+      host,
+      journal,
+      seq,
+      hash,
+      signedSeq: signedSeq === 0 ? undefined : signedSeq,
+      signedTime,
+      lastSeen: formatTime(storedMs),
+      lastTime: timeOf(time).time,
+      driftMs: current.driftMs,
+      program,
+      catalog,
+      policies: Object.fromEntries(current.policies),
+      open: current.open.size + unfollowed,
+      findings,
+      differs: (differing.get(host) ?? []).map(({ word }) => word),
+    };
+  });
+}
+
+/** Checked for the form of a time, because it comes from a record. */
+function timeOf(text: string): { readonly time?: string } {
+  return parseTime(text) === undefined ? {} : { time: text };
+}

@@ -1,0 +1,323 @@
+// The checkpoints of the fleet in the stream and in the file: one chain for each verifier, signed by one key after the other. A line counts
+// only under the key for its place in the chain. Another key may follow if the last line names it, or if it is listed after the old one. A
+// replaced key signs nothing more. An unlisted key is a finding, even if a line names it.
+
+import { hash as digest } from 'node:crypto';
+import { bounds } from '../../host/bounds/bounds.js';
+import { genesisHash } from '../../journal/records/ledger.js';
+import { type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
+import type { FoundOf } from './findings.js';
+import type { ExpectedHead, LogState } from './saved.js';
+import type { FleetFindingKind, FleetMessage, FleetStatus } from './shapes.js';
+import { shown } from './signatures.js';
+
+const recentMax = 64;
+const pastMax = bounds.fleetVerifierKeys;
+
+/** `name`: another verifier's, or this one's if others are listed. */
+type Tell = (
+  kind: FleetFindingKind,
+  text: string,
+  seq: number | undefined,
+  name: string | undefined,
+  of?: FoundOf,
+) => void;
+
+/** A verifier, and its keys as a person listed them, oldest first. */
+export interface VerifierKeys {
+  readonly name: string | undefined;
+  readonly keys: readonly string[];
+}
+
+export interface LogFault {
+  readonly kind: FleetFindingKind;
+  readonly name: string | undefined;
+  readonly seq: number;
+  readonly text: string;
+}
+
+class VerifierLog {
+  readonly name: string | undefined;
+  state: LogState;
+  readonly #listed: readonly string[];
+  readonly #tell: Tell;
+
+  constructor({ name, keys }: VerifierKeys, state: LogState | undefined, tell: Tell) {
+    this.name = name;
+    this.#listed = keys;
+    this.#tell = tell;
+    this.state = { seq: 0, hash: genesisHash, recent: [], ...state };
+    const known = [this.state.key, ...(this.state.past ?? []).map(([key]) => key)];
+    // If none of its keys is listed any more, they may have been stolen, together with the keys that they named.
+    if (keys.length > 0 && state?.key !== undefined && !keys.some((key) => known.includes(key)))
+      this.state = { seq: 0, hash: genesisHash, recent: [] };
+  }
+
+  get owner(): string {
+    return this.name === undefined ? 'the fleet' : `verifier "${this.name}"`;
+  }
+
+  knows(key: string): boolean {
+    const { state } = this;
+    return this.#listed.includes(key) || state.key === key || state.next === key || this.#isPast(key);
+  }
+
+  /** Nothing is listed and nothing was read: the key of the first line counts. */
+  get isOpen(): boolean {
+    return this.#listed.length === 0 && this.state.key === undefined;
+  }
+
+  /** The stream is read from its first message again. `awaited`: a line that must be found. */
+  rewind(awaited: LogState['awaited']): void {
+    const { key, past, last } = this.state;
+    this.state = { key, past, last, awaited, seq: 0, hash: genesisHash, recent: [] };
+  }
+
+  take(read: ReadCheckpoint): readonly ExpectedHead[] {
+    const { state } = this;
+    const { seq, hash, prev } = read;
+    if (!this.#takeKey(read)) return [];
+    this.#meet(read);
+    if (state.seq > 0 && seq <= state.seq) {
+      // A line that was not published in time may come later; repeated lines do no harm.
+      const known = this.#recent(seq);
+      if (known !== hash) {
+        const why = known === undefined ? 'is too old to be compared' : 'is not the same';
+        const text = `checkpoint ${seq} of ${this.owner} comes again, after ${state.seq}, and ${why}`;
+        this.#report('forked', text, seq);
+      }
+      return [];
+    }
+    if (state.seq > 0 && seq > state.seq + 1) {
+      const first = state.seq + 1;
+      const text =
+        first === seq - 1
+          ? `checkpoint ${first} of ${this.owner} is not in the stream`
+          : `checkpoints ${first} to ${seq - 1} of ${this.owner} are not in the stream`;
+      this.#report('missing', text, first);
+    } else if (state.seq > 0 && prev !== state.hash) {
+      const text = `checkpoint ${seq} of ${this.owner} does not follow the one before`;
+      this.#report('unlinked', text, seq);
+    }
+    state.seq = seq;
+    state.hash = hash;
+    state.next = read.nextKey;
+    state.recent.push([seq, hash]);
+    if (state.recent.length > recentMax) state.recent.shift();
+    state.streams = [...read.streams];
+    this.#noteLast(read);
+    return read.heads;
+  }
+
+  /** Takes the last lines of the file, without a gap. They are read at each run: accepted findings are not reported again. */
+  takeFile(lines: readonly string[]): void {
+    const { state } = this;
+    let before: ReadCheckpoint | undefined;
+    let end = 0;
+    for (const line of lines) {
+      const read = readCheckpoint(line);
+      if (read === undefined) {
+        const text = 'a line of the file of checkpoints is not what was signed';
+        this.#report('changed', text, before?.seq, { line: digest('sha256', line, 'hex') });
+        before = undefined;
+        continue;
+      }
+      const { seq, hash, key } = read;
+      if (this.isOpen) state.key = key;
+      const isNamed = before?.nextKey === undefined || before.nextKey === key;
+      if (!this.knows(key) || !isNamed)
+        this.#report('untrusted', `another key signed line ${seq} of the file of checkpoints`, seq, {
+          line: hash,
+        });
+      if (before !== undefined && (seq !== before.seq + 1 || read.prev !== before.hash)) {
+        const text = `line ${seq} of the file of checkpoints does not follow line ${before.seq}`;
+        this.#report('unlinked', text, seq, { line: hash });
+      }
+      const known = this.#recent(seq);
+      if (known !== undefined && known !== hash) {
+        const text = `checkpoint ${seq} of ${this.owner} is another one in the file than in the stream`;
+        this.#report('forked', text, seq, { line: hash });
+      }
+      before = read;
+      end = seq;
+      // The same line in the file does not show that it is in the stream, where it must be found.
+      if (state.awaited?.hash !== hash) this.#meet(read);
+      this.#noteLast(read);
+    }
+    if (end >= state.seq) return;
+    const text = `the file of checkpoints ends with line ${end}, and the stream has ${state.seq} of them: the file was cut or put back from a copy, or another program signs with this key`;
+    this.#report('cut-at-host', text, end + 1, { line: state.hash });
+  }
+
+  /** Faults that end when a person lists a key, or when lines arrive. */
+  judge(): readonly LogFault[] {
+    const { name, owner, state } = this;
+    const { key, past = [], next, awaited } = state;
+    const faults: LogFault[] = [];
+    const fresh = [next, key].find((one) => one !== undefined && !this.#listed.includes(one));
+    if (fresh !== undefined && this.#listed.length > 0) {
+      const seq = fresh === next ? state.seq : (past.at(-1)?.[1] ?? state.seq);
+      const text = `checkpoint ${seq} of ${owner} names key ${shown(fresh)} as its next one, which is not listed: if you replaced the key, copy checkpoint.pub of that verifier again; if not, its key was stolen`;
+      faults.push({ kind: 'key-replaced', name, seq, text });
+    }
+    if (awaited !== undefined && state.seq < awaited.seq) {
+      const text = `checkpoint ${awaited.seq} of ${owner} was there before, and the stream ends with ${state.seq}: the server lost it, or was put back from a copy; the verifier that signed it sends it again`;
+      faults.push({ kind: 'cut-in-stream', name, seq: awaited.seq, text });
+    }
+    return faults;
+  }
+
+  /** Why a line that was kept elsewhere does not count; undefined: it does. */
+  whyNotKept({ seq, key }: ReadCheckpoint): string | undefined {
+    const [, until] = this.state.past?.find(([one]) => one === key) ?? [];
+    if (until === undefined || seq <= until) return undefined;
+    return `line ${seq} is signed by a key that was replaced after line ${until}: that key was stolen`;
+  }
+
+  #report(kind: FleetFindingKind, text: string, seq: number | undefined, of?: FoundOf): void {
+    this.#tell(kind, text, seq, this.name, of);
+  }
+
+  #takeKey({ seq, key }: ReadCheckpoint): boolean {
+    const { state } = this;
+    state.key ??= key;
+    const isAfter = seq > state.seq;
+    const isNext = key === state.next || this.#isListedLater(key);
+    const isReplaced = isAfter && state.next !== undefined && state.next !== key;
+    if (key === this.#keyAt(seq) && !isReplaced) return true;
+    const past = (state.past ??= []);
+    if (isAfter && isNext && seq > (past.at(-1)?.[1] ?? 0)) {
+      past.push([state.key, seq - 1]);
+      if (past.length > pastMax) past.shift();
+      state.key = key;
+      return true;
+    }
+    const by = this.#isPast(key) || isReplaced ? 'a key that was replaced' : 'a key that no line named';
+    const text = `${by} signed checkpoint ${seq} of ${this.owner}: that key was stolen; look who may publish`;
+    this.#report('untrusted', text, seq);
+    return false;
+  }
+
+  #keyAt(seq: number): string | undefined {
+    const { key, past = [] } = this.state;
+    return past.find(([, until]) => seq <= until)?.[0] ?? key;
+  }
+
+  #isPast(key: string): boolean {
+    return this.state.past?.some(([one]) => one === key) === true;
+  }
+
+  #isListedLater(key: string): boolean {
+    const current = this.state.key ?? '';
+    return !this.#isPast(key) && this.#listed.indexOf(key) > this.#listed.indexOf(current);
+  }
+
+  #meet({ seq, hash }: ReadCheckpoint): void {
+    const { awaited } = this.state;
+    if (awaited?.seq !== seq) return;
+    this.state.awaited = undefined;
+    if (awaited.hash === hash) return;
+    const text = `checkpoint ${seq} of ${this.owner} is not the one that was there before: two of them were signed`;
+    this.#report('forked', text, seq);
+  }
+
+  #recent(seq: number): string | undefined {
+    return this.state.recent.find(([one]) => one === seq)?.[1];
+  }
+
+  #noteLast({ seq, time, root }: ReadCheckpoint): void {
+    if (seq >= (this.state.last?.seq ?? 0)) this.state.last = { seq, at: time, root };
+  }
+}
+
+export interface SavedLog {
+  readonly log: LogState;
+  readonly others: readonly (readonly [string, LogState])[];
+}
+
+export class FleetLog {
+  readonly #own: VerifierLog;
+  readonly #others: readonly VerifierLog[];
+  readonly #tell: Tell;
+
+  /** `own`: without keys, that of the first line counts. */
+  constructor(
+    saved: SavedLog | undefined,
+    own: VerifierKeys,
+    others: ReadonlyMap<string, readonly string[]>,
+    tell: Tell,
+  ) {
+    const states = new Map(saved?.others);
+    this.#own = new VerifierLog(own, saved?.log, tell);
+    this.#others = [...others].map(([name, keys]) => new VerifierLog({ name, keys }, states.get(name), tell));
+    this.#tell = tell;
+  }
+
+  get own(): LogState {
+    return this.#own.state;
+  }
+
+  /** `kept`: a line that must be found. */
+  rewind(kept: ReadCheckpoint | undefined): void {
+    const of = kept && this.#ofKey(kept.key);
+    for (const log of [this.#own, ...this.#others]) {
+      const { seq, hash } = log.state;
+      // This verifier's own lines are in its file.
+      const known = log === this.#own || seq === 0 ? undefined : { seq, hash };
+      log.rewind(kept !== undefined && log === of ? { seq: kept.seq, hash: kept.hash } : known);
+    }
+  }
+
+  /** Returns the records that it covers; `by`: the other verifier that signed it. */
+  takeMessage({ bytes, streamSeq }: FleetMessage): {
+    readonly heads: readonly ExpectedHead[];
+    readonly by: string | undefined;
+  } {
+    const read = readCheckpoint(bytes);
+    if (read === undefined) {
+      const text = `the message at ${streamSeq} is no checkpoint of the fleet; look who may publish it`;
+      this.#tell('malformed', text, undefined, undefined);
+      return { heads: [], by: undefined };
+    }
+    const of = this.#ofKey(read.key);
+    if (of !== undefined) return { heads: of.take(read), by: of === this.#own ? undefined : of.name };
+    const text = `key ${shown(read.key)} signed checkpoint ${read.seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may publish`;
+    this.#tell('untrusted', text, read.seq, undefined, { key: read.key });
+    return { heads: [], by: undefined };
+  }
+
+  /** The last lines of this verifier's file, without a gap. */
+  takeFile(lines: readonly string[]): void {
+    this.#own.takeFile(lines);
+  }
+
+  judge(): readonly LogFault[] {
+    return [this.#own, ...this.#others].flatMap((log) => log.judge());
+  }
+
+  accept(): void {
+    for (const { state } of [this.#own, ...this.#others]) state.awaited = undefined;
+  }
+
+  whyNotKept(kept: ReadCheckpoint): string | undefined {
+    const of = this.#ofKey(kept.key);
+    if (of !== undefined) return of.whyNotKept(kept);
+    return `it is signed by ${shown(kept.key)}, which is no key of this verifier or of "verifiers"; name its key there, or as checkpoint_key`;
+  }
+
+  save(): SavedLog {
+    return {
+      log: this.#own.state,
+      others: this.#others.map(({ name = '', state }) => [name, state] as const),
+    };
+  }
+
+  verifiers(): FleetStatus['verifiers'] {
+    return this.#others.map(({ name = '', state: { last } }) => ({ name, ...last }));
+  }
+
+  #ofKey(key: string): VerifierLog | undefined {
+    const known = [this.#own, ...this.#others].find((log) => log.knows(key));
+    return known ?? (this.#own.isOpen ? this.#own : undefined);
+  }
+}

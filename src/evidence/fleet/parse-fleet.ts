@@ -1,0 +1,357 @@
+// fleet.yaml, the settings of `dovegate audit fleet`: the stream, the required gates, and the place of the state.
+// The rule: all problems at once, each with its place, including those of the files that it names.
+
+import * as z from 'zod';
+import { bounds } from '../../host/bounds/bounds.js';
+import { isOfThisMachine } from '../../host/ports/peer.js';
+import { type Cursor } from '../../rules/config/cursor.js';
+import { defaultStream, isHostWord, verifierName } from '../../rules/config/fleet-names.js';
+import { parseYaml } from '../../rules/config/parse-yaml.js';
+import { type Problem, ProblemList } from '../../rules/config/problem.js';
+import {
+  as,
+  certificateConflicts,
+  clientOf,
+  count,
+  duration,
+  file,
+  type HostAndPort,
+  matching,
+  natsServers,
+  parseHostAndPort,
+  parseSize,
+  publicKeyText,
+  section,
+  sizeForm,
+  strict,
+  text,
+  timer,
+  without,
+} from '../../rules/config/schema-parts.js';
+import { validate } from '../../rules/config/validate.js';
+import { parsePublicKey } from '../../rules/keys/sign-key.js';
+import { administratorName } from './block.js';
+import { verifierKeysIn } from './checkpoint.js';
+import { type ExpectedHost, noKeyYet } from './shapes.js';
+
+const host = section('a host', {
+  key: file('a public key in base64, or the file that holds it', publicKeyText).optional(),
+  silent_after: as('silentMs', timer('5m')),
+  share: text('a size, as 20GiB').optional(),
+});
+
+const verifier = strict('a verifier', {
+  key: file(
+    'a public key in base64, or the file that holds its keys, as checkpoint.pub of its state',
+    publicKeyText,
+  ),
+});
+
+const serversForm = 'servers, as tls://nats1.example.com:4222,tls://nats2.example.com:4222';
+
+const fleetSchema = section(
+  'the settings of a fleet',
+  {
+    // Without it, the rest is still checked.
+    nats: natsServers(serversForm).optional(),
+    stream: matching(
+      /^[A-Za-z0-9_-]{1,64}$/,
+      'must be the name of a stream: letters, digits, dashes and underscores',
+    ).prefault(defaultStream),
+    ca: as('caFile', file('a file of CA certificates (PEM)').optional()),
+    credentials: as('credentialsFile', file('a .creds file').optional()),
+    certificate: as(
+      'certificateFile',
+      file('a file with the certificate that is shown to the servers (PEM)').optional(),
+    ),
+    key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
+    hosts: z.record(z.string(), z.union([host, z.null().transform(() => host.parse({}))]), {
+      error: 'must be a map from hosts to what is known of them, as { mail-gate-3: { silent_after: 5m } }',
+    }),
+    verifiers: z
+      .record(z.string(), verifier, {
+        error: 'must be a map from verifiers to their keys, as { audit-2: { key: keys/audit-2.pub } }',
+      })
+      .default({}),
+    state: file('a directory').prefault('/var/lib/dovegate-fleet'),
+    open_after: as('openMs', duration('2h')),
+    drift: duration('5s'),
+    policy_changes: as('tellsPolicies', z.boolean({ error: 'must be true or false' }).default(false)),
+    checkpoint_key: as('checkpointKeyFile', file('a file with an Ed25519 key in PEM (PKCS#8)').optional()),
+    metrics: text('an address of this machine and a port, as 127.0.0.1:9148, or off').prefault(
+      '127.0.0.1:9148',
+    ),
+    replicas: count(1, 5).prefault(1),
+    keep: duration('7d'),
+    share: text('a size, as 20GiB').optional(),
+    max_size: text('a size, as 100GiB').optional(),
+    mirror_keep: as('mirrorKeepMs', duration('400d')),
+    mirror_share: text('a size, as 100GiB').optional(),
+  },
+  undefined,
+  { 'key-conflict': certificateConflicts },
+  (_, at) => {
+    if (!at.isWritten('nats')) at.error(['nats'], `is missing; it must be ${serversForm}`, 'missing-key');
+  },
+);
+
+type RawFleet = z.infer<typeof fleetSchema>;
+const decided = [
+  'nats',
+  'certificateFile',
+  'keyFile',
+  'hosts',
+  'verifiers',
+  'metrics',
+  'share',
+  'maxSize',
+  'mirrorShare',
+] as const;
+
+/** Files are absolute paths. Without a checkpoint key, one is made in `state`. */
+export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> {
+  readonly servers: readonly HostAndPort[];
+  readonly client: { readonly certificateFile: string; readonly keyFile: string } | undefined;
+  /** By the token of the host, in the order of the file. */
+  readonly hosts: ReadonlyMap<string, ExpectedHost>;
+  /** Public keys in base64, oldest first, by the token of the verifier; this one's too, if it is listed. */
+  readonly verifiers: ReadonlyMap<string, readonly string[]>;
+  /** An address of loopback; undefined: none. */
+  readonly metrics: HostAndPort | undefined;
+  /** For the streams of all hosts together. */
+  readonly maxBytes: number | undefined;
+  /** The size of each host's stream, by the token of the host. */
+  readonly shares: ReadonlyMap<string, number>;
+  /** What the mirror of each host may take of the verifier's disk. */
+  readonly mirrorBytes: number;
+}
+
+export type FleetReader = 'state' | 'journals';
+
+export interface FleetFiles {
+  /** Throws the system's error. */
+  readText(path: string): string;
+  /** Undefined: it is readable. */
+  whyUnreadable(path: string): string | undefined;
+  /** There is no such file; false if that is not visible. */
+  isMissing(path: string): boolean;
+  /** Undefined: no other user can change it, or, if it is secret, read it. */
+  whyUnsafe(
+    path: string,
+    isSecret: boolean,
+  ): { readonly text: string; readonly isDoubtful: boolean } | undefined;
+}
+
+/**
+ * Reads the text of `path`; with an error among the problems, there are no settings. `reader`: for readers of the state only, no other
+ * file is read; for readers of the journals the keys of hosts and verifiers are. `filesOf`: as the owner of the state sees them, who counts
+ * where the text that names it is safe and right.
+ */
+export function parseFleetSettings(
+  path: string,
+  content: string,
+  files: FleetFiles,
+  reader?: FleetReader,
+  filesOf: (state: string) => FleetFiles = () => files,
+): { readonly settings: FleetSettings | undefined; readonly problems: readonly Problem[] } {
+  const list = new ProblemList();
+  const own = files.whyUnsafe(path, false);
+  if (own !== undefined) list.error({ file: path, line: 1, column: 1 }, '', own.text, 'unsafe-file');
+  const root = parseYaml(path, content, list);
+  const valid = root && validate(fleetSchema, root, list);
+  const settings =
+    valid &&
+    settingsOf(valid.value, valid.cursor, list.hasErrors ? files : filesOf(valid.value.state), reader);
+  return { settings: list.hasErrors ? undefined : settings, problems: list.sorted() };
+}
+
+function settingsOf(
+  raw: RawFleet,
+  cursor: Cursor,
+  all: FleetFiles,
+  reader: FleetReader | undefined,
+): FleetSettings | undefined {
+  const files = reader === undefined ? all : undefined;
+  const keyFiles = reader === 'state' ? undefined : all;
+  for (const [key, path, isSecret] of [
+    ['ca', raw.caFile, false],
+    ['credentials', raw.credentialsFile, true],
+    ['certificate', raw.certificateFile, false],
+    ['key', raw.keyFile, true],
+    ['checkpoint_key', raw.checkpointKeyFile, true],
+  ] as const)
+    checkFile(cursor.down(key), path, files, isSecret);
+  if (Object.keys(raw.hosts).length > hostsMax)
+    cursor.error(
+      ['hosts'],
+      `must list at most ${hostsMax} hosts: one cluster carries no more streams; make another fleet, with servers, a verifier and a fleet.yaml of its own`,
+    );
+  const hosts = new Map<string, ExpectedHost>();
+  for (const [name, value] of Object.entries(raw.hosts)) {
+    if (!isHostWord(name))
+      cursor.error(
+        ['hosts', name],
+        'a host is one word: letters, digits, dashes and underscores, at most 63',
+      );
+    if (name === verifierName || name === administratorName)
+      cursor.error(
+        ['hosts', name],
+        `"${name}" is another user of the server; give the host another name, there and at its gate`,
+      );
+    hosts.set(name, {
+      key: keyAt(value.key, cursor.down('hosts', name), keyFiles),
+      silentMs: value.silentMs,
+    });
+  }
+  if (hosts.size === 0)
+    cursor.error(['hosts'], 'must list at least one host; its gates send under this name');
+  const maxBytes = sizeAt(raw.maxSize, cursor, 'max_size');
+  return {
+    ...without(raw, ...decided),
+    servers: raw.nats ?? [],
+    client: clientOf(raw),
+    hosts,
+    verifiers: verifiersAt(raw.verifiers, cursor, keyFiles),
+    metrics: metricsAt(raw.metrics, cursor),
+    maxBytes,
+    shares: sharesAt(raw, maxBytes, cursor),
+    mirrorBytes: sizeAt(raw.mirrorShare, cursor, 'mirror_share', mirrorBytesMin) ?? bounds.fleetMirrorBytes,
+  };
+}
+
+/** Reports a file that is unreadable or unsafe; false: it cannot be read here. `at` stands at its key. */
+function checkFile(
+  at: Cursor,
+  path: string | undefined,
+  files: FleetFiles | undefined,
+  isSecret: boolean,
+): boolean {
+  if (path === undefined || files === undefined) return false;
+  const why = files.whyUnreadable(path);
+  const unsafe = why === undefined ? files.whyUnsafe(path, isSecret) : undefined;
+  if (why !== undefined) at.error([], `${path} cannot be read: ${why}`, 'unreadable-file');
+  else if (unsafe?.isDoubtful === true) at.warning([], unsafe.text, 'unsafe-file');
+  else if (unsafe !== undefined) at.error([], unsafe.text, 'unsafe-file');
+  return why === undefined;
+}
+
+/**
+ * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate joins: a missing file, or an empty one that a
+ * shell made for the output of `join`, is a warning, and no key is valid until then.
+ */
+function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  if (publicKeyText.test(path)) return parsePublicKey(path);
+  if (files?.isMissing(path) === true) return withoutKey(cursor, path);
+  if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return undefined;
+  const content = files.readText(path);
+  if (content.trim() === '') return withoutKey(cursor, path);
+  const key = parsePublicKey(content);
+  if (key === undefined)
+    cursor.error(
+      ['key'],
+      `${path} holds no Ed25519 key; write the base64 of a public key, or name such a file`,
+    );
+  return key;
+}
+
+function withoutKey(cursor: Cursor, path: string): string {
+  const said = `${path} holds no key yet, so every signature of this host is untrusted; "dovegate audit fleet join" at its gate prints the key`;
+  cursor.warning(['key'], said, 'unreadable-file');
+  return noKeyYet;
+}
+
+const hostsMax = bounds.fleetHosts;
+const verifiersMax = bounds.fleetVerifiers;
+const verifierKeysMax = bounds.fleetVerifierKeys;
+
+function verifiersAt(
+  raw: RawFleet['verifiers'],
+  cursor: Cursor,
+  files: FleetFiles | undefined,
+): FleetSettings['verifiers'] {
+  const verifiers = new Map<string, readonly string[]>();
+  const owners = new Map<string, string>();
+  for (const [name, { key: written }] of Object.entries(raw)) {
+    const at = cursor.down('verifiers', name);
+    if (!isHostWord(name))
+      cursor.error(
+        ['verifiers', name],
+        'a verifier is one word: letters, digits, dashes and underscores, at most 63',
+      );
+    const keys = verifierKeysAt(written, at, files);
+    for (const key of keys) {
+      const owner = owners.get(key);
+      if (owner !== undefined) at.error(['key'], `is a key of ${owner} too: each verifier has its own`);
+      owners.set(key, name);
+    }
+    verifiers.set(name, keys);
+  }
+  if (verifiers.size > verifiersMax)
+    cursor.error(['verifiers'], `must list at most ${verifiersMax} verifiers`);
+  return verifiers;
+}
+
+/** `cursor`: at a verifier. The key itself, or those of a file: a PEM text, or base64 with a line for each, oldest first. */
+function verifierKeysAt(path: string, cursor: Cursor, files: FleetFiles | undefined): readonly string[] {
+  if (publicKeyText.test(path)) return verifierKeysIn(path) ?? [];
+  if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return [];
+  const keys = verifierKeysIn(files.readText(path));
+  if (keys !== undefined) return keys;
+  cursor.error(
+    ['key'],
+    `${path} must hold Ed25519 public keys in base64, one a line, at most ${verifierKeysMax}; copy checkpoint.pub of that verifier`,
+  );
+  return [];
+}
+
+function metricsAt(written: string, cursor: Cursor): FleetSettings['metrics'] {
+  if (written === 'off') return undefined;
+  const at = parseHostAndPort(written);
+  if (at === undefined || !isOfThisMachine(at.host))
+    cursor.error(['metrics'], 'must be off, or an address of this machine with a port, as 127.0.0.1:9148');
+  return at;
+}
+
+function sizeAt(
+  written: string | undefined,
+  cursor: Cursor,
+  key: string,
+  leastBytes = 1,
+): number | undefined {
+  if (written === undefined) return undefined;
+  const bytes = parseSize(written);
+  const least = leastBytes > 1 ? `, and at least ${leastBytes / (1 << 20)}MiB` : '';
+  if (bytes === undefined || bytes < leastBytes)
+    cursor.error([key], `must be a size: ${sizeForm}, as 100GiB${least}`);
+  return bytes;
+}
+
+/** A few blocks. */
+const mirrorBytesMin = 4 << 20;
+
+/** A host with less could not keep a day. */
+const shareBytesMin = 1 << 20;
+
+/** For each host: its own `share`, that of all hosts, an equal part of the rest of `max_size`, or the default. */
+function sharesAt(raw: RawFleet, maxBytes: number | undefined, cursor: Cursor): ReadonlyMap<string, number> {
+  const ofAll = sizeAt(raw.share, cursor, 'share', shareBytesMin);
+  const own = new Map<string, number>();
+  for (const [name, value] of Object.entries(raw.hosts)) {
+    const bytes =
+      sizeAt(value.share, cursor.down('hosts', name), 'share', shareBytesMin) ??
+      (value.share === undefined ? ofAll : undefined);
+    if (bytes !== undefined) own.set(name, bytes);
+  }
+  const names = Object.keys(raw.hosts);
+  const given = [...own.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const others = names.length - own.size;
+  const left = maxBytes === undefined ? undefined : maxBytes - given;
+  const part = left === undefined ? bounds.fleetShareBytes : Math.floor(left / Math.max(1, others));
+  if (left !== undefined && (left < 0 || (others > 0 && part < shareBytesMin)))
+    cursor.error(
+      ['max_size'],
+      `is less than the shares of ${names.length} hosts need together; raise it, or lower "share"`,
+    );
+  return new Map(names.map((name) => [name, own.get(name) ?? part]));
+}

@@ -1,0 +1,199 @@
+// The state between two runs, as JSON: one schema; a file of any other form is refused.
+
+import * as z from 'zod';
+import { bounds } from '../../host/bounds/bounds.js';
+import { count, distanceMs, text } from '../../host/values/shape.js';
+import { genesisHash } from '../../journal/records/ledger.js';
+import { runStates } from '../trail/run-ends.js';
+import { findingKinds } from './shapes.js';
+
+export const stateFormat = 4;
+
+const word = text(bounds.fleetLineBytes);
+const kind = z.enum(findingKinds);
+
+/** The required head of a chain: after a stream was restored, or from a line kept elsewhere. */
+export const expectedHead = z.strictObject({
+  host: word,
+  journal: word,
+  seq: count,
+  hash: word,
+  /** When the record's message was stored; milliseconds since 1970 by the server's clock. Records older than the stream may be gone. */
+  storedMs: distanceMs,
+});
+export type ExpectedHead = Readonly<z.infer<typeof expectedHead>>;
+
+/** Records that were reported missing, as far as they did not come late. */
+const gap = z.strictObject({
+  from: count,
+  /** That of the record before them; undefined: its line was damaged. */
+  prev: word.optional(),
+  /** The last that is still missing, and its hash: the `prev` of the record behind it. */
+  to: count,
+  hash: word,
+});
+export type Gap = z.infer<typeof gap>;
+
+const finding = z.strictObject({
+  kind,
+  host: word,
+  journal: word.optional(),
+  seq: count.optional(),
+  time: word.optional(),
+  text: word,
+});
+
+/** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
+const chain = z.strictObject({
+  host: word,
+  journal: word,
+  /** The last record that continues the chain; 0: none yet. */
+  seq: count,
+  hash: word,
+  firstSeq: count,
+  /** It begins above 1, without an explanation so far. */
+  isLate: z.boolean(),
+  garbage: count,
+  /** The last holes: their records may come late. */
+  gaps: z.array(gap),
+  /** The last repeated record, and how it was reported; a run of them is reported once. */
+  behindKind: z.enum(['repeated', 'forked']).optional(),
+  behindSeq: count,
+  time: word,
+  storedMs: distanceMs,
+  /** When its first message was stored; 0: none came. */
+  beganMs: distanceMs,
+  /** Undefined: running. */
+  run: z.enum(runStates).optional(),
+  carriesLeft: count,
+  /** Its last record that names a journal names another one. */
+  isForeign: z.boolean(),
+  driftMs: distanceMs.optional(),
+  driftBeforeMs: distanceMs.optional(),
+  driftSinceMs: distanceMs,
+  program: word.optional(),
+  catalog: word.optional(),
+  signedSeq: count,
+  /** RFC 3339, by the host's clock; undefined: none. */
+  signedTime: word.optional(),
+  /** When the first record without a trusted signature came. */
+  unsignedMs: distanceMs.optional(),
+  untrusted: finding.optional(),
+  /** Admissions beyond the limit of `open`. */
+  unfollowed: count,
+  /** Admissions without completion: id, seq, time of arrival. */
+  open: z.array(z.tuple([word, count, distanceMs])),
+  /** Name and version. */
+  policies: z.array(z.tuple([word, word])),
+  /** Seq and first characters of the hash of the last records. */
+  recent: z.array(z.tuple([count, word])),
+});
+export type ChainState = z.infer<typeof chain>;
+
+export function newChain(host: string, journal: string): ChainState {
+  return {
+    host,
+    journal,
+    seq: 0,
+    hash: genesisHash,
+    firstSeq: 0,
+    isLate: false,
+    garbage: 0,
+    gaps: [],
+    behindSeq: 0,
+    time: '',
+    storedMs: 0,
+    beganMs: 0,
+    carriesLeft: 0,
+    isForeign: false,
+    driftSinceMs: 0,
+    signedSeq: 0,
+    unfollowed: 0,
+    open: [],
+    policies: [],
+    recent: [],
+  };
+}
+
+const strength = z.strictObject({ replicas: count, maxAgeMs: count });
+
+const log = z.strictObject({
+  key: word.optional(),
+  /** The keys before it, oldest first, each with the last line that it signed. */
+  past: z.array(z.tuple([word, count])).optional(),
+  next: word.optional(),
+  /** A line that must be found: it was there before. */
+  awaited: z.strictObject({ seq: count, hash: word }).optional(),
+  /** The last one in the stream; 0: none yet. */
+  seq: count,
+  hash: word,
+  recent: z.array(z.tuple([count, word])),
+  streams: z.array(strength.extend({ stream: word })).optional(),
+  last: z.strictObject({ seq: count, at: word, root: word }).optional(),
+});
+export type LogState = z.infer<typeof log>;
+
+const keptFinding = finding
+  .extend({
+    key: word.optional(),
+    /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
+    line: word.optional(),
+    /** When a person accepted it; milliseconds since 1970. */
+    acceptedMs: distanceMs.optional(),
+    /** The last record that its journal had then. */
+    toSeq: count.optional(),
+  })
+  .readonly();
+export type KeptFinding = z.infer<typeof keptFinding>;
+
+const moreFindings = z.strictObject({ host: word, kind, count }).readonly();
+export type MoreFindings = z.infer<typeof moreFindings>;
+
+const knownStream = z.strictObject({ stream: word, best: strength, last: strength }).readonly();
+export type KnownStream = z.infer<typeof knownStream>;
+
+const place = z.strictObject({
+  /** Of the last message; 0: none yet. */
+  streamSeq: count,
+  /** The first message that was read, and when it was stored; 0: none yet. */
+  firstSeq: count,
+  firstMs: distanceMs,
+});
+export type StreamPlace = Readonly<z.infer<typeof place>>;
+
+const fleetState = z.strictObject({
+  format: z.literal(stateFormat),
+  stream: word,
+  ...place.shape,
+  streams: z.array(z.tuple([word, place])),
+  records: count,
+  isReread: z.boolean(),
+  chains: z.array(chain),
+  /** By host: the listed key, or an empty text, and those that it named, and those that they named. */
+  keys: z.array(z.tuple([word, z.array(word)])),
+  awaited: z.array(expectedHead),
+  findings: z.array(keptFinding).readonly(),
+  more: z.array(moreFindings).readonly(),
+  strengths: z.array(knownStream).readonly(),
+  log,
+  others: z.array(z.tuple([word, log]).readonly()).readonly(),
+});
+export type FleetState = Readonly<z.infer<typeof fleetState>>;
+
+/** A copy; throws a TypeError with a sentence for a foreign file, or one of another stream. */
+export function readState(saved: unknown, stream: string): FleetState {
+  const newer = z.object({ format: z.int().gt(stateFormat) }).safeParse(saved).data;
+  if (newer !== undefined) {
+    throw new TypeError(
+      `the state has format ${newer.format}, and this program knows ${stateFormat}: use the newer program`,
+    );
+  }
+  const state = fleetState.safeParse(saved).data;
+  if (state === undefined) throw new TypeError('the state is not what was saved: it was changed or damaged');
+  if (state.stream !== stream) {
+    throw new TypeError(
+      `the state is of stream "${state.stream}", not of "${stream}": set "state" to another directory`,
+    );
+  }
+  return state;
+}

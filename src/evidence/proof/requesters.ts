@@ -1,0 +1,157 @@
+// Who can ask, and under which policy: each account and key of a listener, and each line of its choice of policies. Which persons they are,
+// as far as the configuration alone says: who is a member of a group only the directory of the machine knows.
+
+import type { Who } from '../../rules/answers/statement.js';
+import type { ListenerSettings, PeersSettings, Settings } from '../../rules/config/settings.js';
+import type { Person } from '../../rules/identity/person.js';
+import type { Policy } from '../../rules/policy/policy.js';
+
+export interface Requester {
+  readonly listener: ListenerSettings;
+  readonly policy: Policy;
+  /** Undefined: the kernel says who asks. */
+  readonly login: { readonly kind: 'account' | 'key'; readonly name: string } | undefined;
+  /** Of its line of the choice; undefined: everybody whom no line before takes. */
+  readonly peers: PeersSettings | undefined;
+}
+
+/** Everybody whom the configuration lets in at that time, in Unix milliseconds. */
+export function requestersOf({ listeners, policies }: Settings, nowMs: number): Requester[] {
+  return listeners.flatMap((listener) => {
+    const entry = (name: string, login: Requester['login'], peers?: PeersSettings): Requester[] => {
+      const policy = policies.get(name);
+      return policy === undefined ? [] : [{ listener, policy, login, peers }];
+    };
+    const keys = listener.keys.filter(({ expiresMs }) => expiresMs === undefined || nowMs < expiresMs);
+    const logins = [
+      ...listener.accounts.flatMap(({ name, policy }) => entry(policy, { kind: 'account', name })),
+      ...keys.flatMap(({ name, policy }) => entry(policy, { kind: 'key', name })),
+    ];
+    const last = listener.policies.findIndex(({ peers }) => peers === undefined);
+    const choices = last < 0 ? listener.policies : listener.policies.slice(0, last + 1);
+    return [
+      ...logins,
+      ...choices.flatMap(({ policy, peers }) => entry(policy, undefined, peers ?? listener.peers)),
+    ];
+  });
+}
+
+/** For people: `key modoboa at api`, `users anna of group support at desk`, `everybody at desk`. */
+export function sayRequester({
+  listener,
+  login,
+  peers,
+}: Pick<Requester, 'listener' | 'login' | 'peers'>): string {
+  const at = `at ${listener.name}`;
+  if (login !== undefined) return `${login.kind} ${login.name} ${at}`;
+  const { users = [], groups = [] } = peers ?? {};
+  const named = [
+    ...(users.length === 0 ? [] : [`user ${users.join(' or ')}`]),
+    ...(groups.length === 0 ? [] : [`a member of ${groups.join(' or ')}`]),
+  ];
+  return `${named.length === 0 ? 'everybody' : named.join(' or ')} ${at}`;
+}
+
+export function principalOfRequester({ listener, login, peers }: Requester): string {
+  return `${login?.name ?? peers?.users[0] ?? '-'}@${listener.name}`;
+}
+
+/** `maybe`: only the machine knows, by the groups of a user or the uid of a name. */
+export type Likelihood = 'yes' | 'maybe' | 'no';
+
+/** Whether somebody of a statement can be this requester. */
+export function canBe(who: Who, requester: Requester, { persons }: Settings): Likelihood {
+  const { listener, policy, login } = requester;
+  const is = (holds: boolean): Likelihood => (holds ? 'yes' : 'no');
+  switch (who.kind) {
+    case 'policy':
+      return is(policy.name === who.name);
+    case 'listener':
+      return is(listener.name === who.name);
+    case 'key':
+    case 'account':
+      return is(login?.kind === who.kind && login.name === who.name);
+    case 'user':
+      return login === undefined ? mayGet([who.name], requester) : 'no';
+    case 'person': {
+      const person = persons.get(who.name);
+      if (person === undefined) return 'no';
+      if (login === undefined) return mayGet(person.users, requester);
+      return is(loginsOfPerson(person, login.kind).includes(login.name));
+    }
+    default:
+      return who.kind satisfies never;
+  }
+}
+
+/** Whether nobody else can be this requester. */
+export function isOnly(who: Who, requester: Requester, settings: Settings): boolean {
+  if (who.kind !== 'person' && who.kind !== 'user') return canBe(who, requester, settings) === 'yes';
+  if (requester.login !== undefined) return canBe(who, requester, settings) === 'yes';
+  const users = who.kind === 'user' ? [who.name] : (settings.persons.get(who.name)?.users ?? []);
+  return [requester.peers, requester.listener.peers].some(
+    (peers) =>
+      peers !== undefined &&
+      peers.groups.length === 0 &&
+      peers.users.length > 0 &&
+      peers.users.every((user) => users.includes(user)),
+  );
+}
+
+/** Each user of its line who surely gets it, as a requester of their own; and the rest, undefined where that is nobody. */
+export function splitByName(requester: Requester): {
+  readonly named: readonly Requester[];
+  readonly rest: Requester | undefined;
+} {
+  const { login, peers } = requester;
+  if (login !== undefined || peers === undefined) return { named: [], rest: requester };
+  const users = peers.users.filter((user) => mayGet([user], requester) === 'yes');
+  const left = peers.users.filter((user) => !users.includes(user));
+  const isRest = left.length > 0 || peers.groups.length > 0;
+  return {
+    named: users.map((user) => ({ ...requester, peers: { users: [user], groups: [] } })),
+    rest: isRest ? { ...requester, peers: { ...peers, users: left } } : undefined,
+  };
+}
+
+/** As which of these, of one listener, that user may be let in; undefined among them: perhaps not at all. */
+export function perhapsOf(
+  user: string,
+  requesters: readonly Requester[],
+): readonly (Requester | undefined)[] {
+  const likely = requesters.map((each) => [each, mayGet([user], each)] as const);
+  const possible = likely.filter(([, how]) => how !== 'no').map(([each]) => each);
+  return likely.some(([, how]) => how === 'yes') ? possible : [...possible, undefined];
+}
+
+function loginsOfPerson({ accounts, keys }: Person, kind: 'account' | 'key'): readonly string[] {
+  return kind === 'account' ? accounts : keys;
+}
+
+/** Whether one of these users of the machine gets that line of the choice. */
+function mayGet(users: readonly string[], { listener, peers }: Requester): Likelihood {
+  let most: Likelihood = users.length === 0 ? 'no' : isMember(users, listener.peers);
+  for (const choice of listener.policies) {
+    const membership = isMember(users, choice.peers);
+    if ((choice.peers ?? listener.peers) === peers) return weaker(most, membership);
+    if (membership === 'yes' && users.length === 1) most = 'no';
+    else if (membership !== 'no') most = weaker(most, 'maybe');
+  }
+  return 'no';
+}
+
+function isMember(users: readonly string[], peers: PeersSettings | undefined): Likelihood {
+  if (peers === undefined) return 'yes';
+  const named = peers.users;
+  if (named.some((user) => users.includes(user))) return 'yes';
+  // A name and a number may be one user.
+  const isNumber = (user: string): boolean => /^\d+$/.test(user);
+  const mayBeSame = named.some((user) => users.some((other) => isNumber(user) !== isNumber(other)));
+  return peers.groups.length > 0 || mayBeSame ? 'maybe' : 'no';
+}
+
+const order: readonly Likelihood[] = ['no', 'maybe', 'yes'];
+
+function weaker(one: Likelihood, other: Likelihood): Likelihood {
+  return order.indexOf(one) < order.indexOf(other) ? one : other;
+}

@@ -1,0 +1,280 @@
+// A configuration as proofs look at it: which mail users a rule can be about, and what becomes of a command line, as the daemon would say.
+
+import { type Command, type Parameter, parameterNamed, type Series } from '../../doveadm/commands/catalog.js';
+import { hasJsonForm } from '../../doveadm/meaning/columns.js';
+import { type GlobList, isMask } from '../../doveadm/names/glob.js';
+import { parseCharacterClass } from '../../doveadm/names/user-name.js';
+import { newestMinor } from '../../doveadm/protocol/minors.js';
+import { routingTableOf, type Settings } from '../../rules/config/settings.js';
+import { assess, describeObstacle, fateOf, plainLine, seriesOf } from '../../rules/policy/assess.js';
+import type { Attempt } from '../../rules/policy/attempt.js';
+import { underAnyGrant } from '../../rules/policy/grant.js';
+import { isOutcome, outcomesOf, whyOf } from '../../rules/policy/outcome.js';
+import {
+  createPolicy,
+  isQueryTest,
+  type Policy,
+  type Rule,
+  type RulePlace,
+} from '../../rules/policy/policy.js';
+import { nothingAsked, type RoutingTable } from '../../rules/policy/route.js';
+import {
+  type FoundText,
+  findText,
+  type Ranges,
+  setOfMask,
+  setOfPatterns,
+  setOfRegex,
+  setOfText,
+  setOfUserNames,
+  type TextSet,
+  unionOf,
+} from './language.js';
+import { principalOfRequester, type Requester } from './requesters.js';
+
+export interface World {
+  readonly settings: Settings;
+  readonly nowMs: number;
+  /** Of the backends, as far as they say. */
+  readonly series: readonly Series[];
+  /** Those that each backend may have; empty where one says its own. */
+  readonly possible: readonly Series[];
+  /** All names that mail users can have, and those with a route. */
+  readonly names: TextSet;
+  readonly routed: TextSet;
+  /** No backend has mailboxes of others. */
+  readonly isShareless: boolean;
+  readonly isOver: () => boolean;
+  tableOf(series: Series | undefined): RoutingTable;
+  /** Searches that were done. */
+  readonly found: Map<string, FoundText>;
+}
+
+export function worldOf(settings: Settings, nowMs: number, isOver: () => boolean): World {
+  const tables = new Map<Series | undefined, RoutingTable>();
+  const tableOf = (series: Series | undefined): RoutingTable => {
+    const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
+    tables.set(series, table);
+    return table;
+  };
+  const { mailUsers, routes, backends } = settings;
+  const table = tableOf(undefined);
+  const series = seriesOf(table.backends);
+  return {
+    settings,
+    nowMs,
+    series,
+    possible: table.backends.every((backend) => backend.series === undefined) ? series : [],
+    names: setOfUserNames(
+      rangesOf(mailUsers.characters, mailUsers.case),
+      mailUsers.defaultRealm !== undefined,
+    ),
+    routed: unionOf(routes.map(({ users }) => setOfList(users))),
+    isShareless: backends.every(({ sharedNamespaces }) => sharedNamespaces?.length === 0),
+    isOver,
+    tableOf,
+    found: new Map(),
+  };
+}
+
+/** The characters of names in their normal form. */
+function rangesOf(characters: string, nameCase: Settings['mailUsers']['case']): Ranges {
+  const parsed = parseCharacterClass(characters);
+  if (parsed.kind === 'bad') throw new RangeError(parsed.message);
+  const ranges = Array.from(
+    parsed.set.matchAll(/\\u\{([0-9a-f]+)\}-\\u\{([0-9a-f]+)\}/g),
+    ([, low = '', high = '']) => [Number.parseInt(low, 16), Number.parseInt(high, 16)] as const,
+  );
+  if (nameCase === 'keep') return ranges;
+  const [upperA, upperZ, toLower] = [0x41, 0x5a, 0x20];
+  return ranges.flatMap(([low, high]) => {
+    const [from, to] = [Math.max(low, upperA), Math.min(high, upperZ)];
+    if (from > to) return [[low, high] as const];
+    const parts = [
+      [low, from - 1],
+      [from + toLower, to + toLower],
+      [to + 1, high],
+    ] as const;
+    return parts.filter(([first, last]) => first <= last);
+  });
+}
+
+export function setOfList({ texts, isAnyCase }: GlobList): TextSet {
+  return setOfPatterns(texts, isAnyCase);
+}
+
+/** The policy as a statement sees it: with the rules of `on_request` that need no other person, or with all of them. */
+export function viewOf(policy: Policy, isWithApproval: boolean): Policy {
+  if (isWithApproval || policy.onRequest.every(({ terms }) => terms.approvals === 0)) return policy;
+  return createPolicy({
+    ...policy,
+    onRequest: policy.onRequest.filter(({ terms }) => terms.approvals === 0),
+  });
+}
+
+const userRolesOfArguments: readonly Parameter['role'][] = [
+  'user',
+  'source-user',
+  'user-mask',
+  'user-mask-or-ip',
+];
+
+/** Parameters that name users, of a command that ignores the user of its line. */
+export function namersOf({ scope, params }: Command): readonly Parameter[] {
+  return scope === 'server' ? params.filter(({ role }) => userRolesOfArguments.includes(role)) : [];
+}
+
+/** The mailbox users that a search is about. */
+export interface Wanted {
+  readonly set: TextSet;
+  readonly key: string;
+}
+
+/**
+ * A mail user that the rule (undefined: an observing policy) may be about, whom it names or whom a mask of its matches. `only`: one of
+ * these; `except`: none of those.
+ */
+export function userFor(
+  world: World,
+  policy: Policy,
+  rule: Rule | undefined,
+  command: Command,
+  only: Wanted | undefined,
+  except: readonly GlobList[] = [],
+): FoundText {
+  const lists = rule === undefined ? [] : [policy.users, ...(rule.users === undefined ? [] : [rule.users])];
+  const denied = [...except, ...(rule === undefined ? [] : [policy.except, ...deniedUsers(policy, command)])];
+  const namers = namersOf(command);
+  const named = namers.length === 1 && namers[0] !== undefined ? namedBy(rule, namers[0]) : undefined;
+  const key = JSON.stringify([
+    only?.key,
+    command.scope,
+    ...[lists, denied].map((each) => each.map(({ texts, isAnyCase }) => [texts, isAnyCase])),
+    named?.key,
+  ]);
+  const known = world.found.get(key);
+  if (known !== undefined) return known;
+  const found = findText(
+    [
+      world.names,
+      ...lists.map(setOfList),
+      ...(command.scope === 'user' ? [world.routed] : []),
+      ...(only === undefined ? [] : [only.set]),
+      ...(named === undefined ? [] : [named.set]),
+    ],
+    denied.map(setOfList),
+    world.isOver,
+  );
+  world.found.set(key, found);
+  return found;
+}
+
+/** Whether the values that the rule takes say whom the command is about: names and masks of users, and no addresses. */
+export function saysWhom(rule: Rule, command: Command): boolean {
+  const [namer, ...others] = namersOf(command);
+  const isPlain =
+    others.length === 0 &&
+    namer?.role === 'user-mask' &&
+    parameterNamed(command, 'passdb-field') === undefined;
+  return isPlain && namedBy(rule, namer) !== undefined;
+}
+
+/** Users of rules of `deny` that ask for nothing else. */
+function deniedUsers({ denyByCommand }: Policy, { name }: Command): GlobList[] {
+  return (denyByCommand.get(name) ?? []).flatMap(({ where = [], query, users }) =>
+    where.length === 0 && !isQueryTest(query, 'keys') && users !== undefined ? [users] : [],
+  );
+}
+
+/** The users of whom the values of a parameter can be names, or masks where these values are masks. */
+function namedBy(
+  rule: Rule | undefined,
+  { name }: Parameter,
+): { readonly set: TextSet; readonly key: string } | undefined {
+  const test = rule?.where?.find(({ parameter }) => parameter === name)?.test;
+  if (rule === undefined || rule.masks || test === undefined) return undefined;
+  switch (test.kind) {
+    case 'one-of': {
+      const { texts } = test.globs;
+      return {
+        set: unionOf([setOfList(test.globs), ...texts.filter(isMask).map(setOfMask)]),
+        key: JSON.stringify(texts),
+      };
+    }
+    case 'equals':
+      return {
+        set: unionOf(test.values.map((value) => (isMask(value) ? setOfMask(value) : setOfText(value)))),
+        key: JSON.stringify(test.values),
+      };
+    case 'regex':
+      return { set: setOfRegex(test.regex.source), key: test.regex.source };
+    case 'any':
+    case 'present':
+    case 'absent':
+    case 'number':
+      return undefined;
+    default:
+      return test satisfies never;
+  }
+}
+
+export interface Line {
+  readonly user: string;
+  readonly words: readonly string[];
+}
+
+export type Fate =
+  | {
+      readonly kind: 'served';
+      readonly attempt: Attempt;
+      /** For which it was judged; undefined: as the backends say. */
+      readonly series: Series | undefined;
+      readonly rule: RulePlace | undefined;
+      readonly isGranted: boolean;
+    }
+  | { readonly kind: 'obstacle' | 'refused'; readonly why: string };
+
+/** What becomes of a line of a requester under a policy. Nothing is counted. */
+export function fateOfLine(
+  world: World,
+  requester: Requester,
+  policy: Policy,
+  { user, words }: Line,
+  reason: string | undefined,
+): Fate {
+  let refused: Fate = { kind: 'refused', why: '' };
+  for (const series of [undefined, ...world.possible]) {
+    const subject = {
+      listener: requester.listener.name,
+      principal: principalOfRequester(requester),
+      clientMinor: newestMinor,
+      policy,
+      grants: policy.onRequest.length === 0 ? undefined : underAnyGrant,
+    };
+    const found = assess(plainLine(user, words), subject, world.tableOf(series), nothingAsked, world.nowMs);
+    const { judgement, obstacle } = found;
+    const fate = fateOf(found);
+    if (fate === 'obstacle' && obstacle !== undefined)
+      refused = { kind: 'obstacle', why: describeObstacle(obstacle) };
+    if (judgement.kind === 'unparsable' || fate !== 'allow') {
+      if (refused.kind === 'refused' && refused.why === '')
+        refused = {
+          kind: 'refused',
+          why: judgement.kind === 'unparsable' ? judgement.message : judgement.decision.reason,
+        };
+      continue;
+    }
+    const outcome = outcomesOf(judgement, policy, { reason, origin: '' }).done;
+    if (!isOutcome(outcome, 'served') && !isOutcome(outcome, 'depends')) {
+      refused = { kind: 'refused', why: whyOf(outcome) };
+      continue;
+    }
+    const { attempt, decision } = judgement;
+    if (requester.listener.protocol === 'http' && !hasJsonForm(attempt.parsed)) {
+      refused = { kind: 'refused', why: `the reply of "${attempt.command.name}" has no form over HTTP` };
+      continue;
+    }
+    return { kind: 'served', attempt, series, rule: decision.rule, isGranted: decision.grant !== undefined };
+  }
+  return refused;
+}

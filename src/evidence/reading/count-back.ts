@@ -1,0 +1,112 @@
+// The histogram of a search: what all its pages have, counted by time, from the newest command back. It counts exactly the commands that
+// the same search would show to the same person. When time runs out, the answer says how far it came.
+
+import type { TrailFilter } from '../../gate/door/trail-filter.js';
+import type { Clock } from '../../host/ports/machine.js';
+import { parseTime } from '../../host/words/instants.js';
+import { countWords, onlyCountedWords } from '../../host/words/words.js';
+import { filesUntil } from '../../journal/files/read-back.js';
+import type { Trail } from '../../journal/files/trail.js';
+import { createCauses } from '../report/causes.js';
+import { createWhose } from '../report/whose.js';
+import { contentOf } from '../story/content.js';
+import { type Exclusion, isLeftOut } from '../story/leave-out.js';
+import { createSearch, type ExchangeRow } from '../trail/search.js';
+import { createHistogram } from '../views/histogram.js';
+import { openMax } from '../views/look.js';
+import { createOnlyCounted, type OnlyCounted, onlyCountedText } from '../views/only-counted.js';
+import type { Histogram } from '../views/trail.js';
+import { createView } from '../views/view.js';
+import { createLooked, type Entry, findEnds, piecesBack } from './newest-first.js';
+import { createDamageCount, seqOfLine } from './reading.js';
+import { filesSince } from './search-trail.js';
+
+/** Resolves with the commands that were counted, too. Rejects with a JournalFault. */
+export async function countBack(
+  trail: Trail,
+  { filter, not = [] }: { readonly filter: TrailFilter; readonly not?: readonly Exclusion[] | undefined },
+  users: readonly string[] | undefined,
+  timeMs: number,
+  clock: Pick<Clock, 'now'>,
+): Promise<{ readonly histogram: Histogram; readonly rows: number }> {
+  const startedMs = clock.now();
+  const elapsedMs = (): number => clock.now() - startedMs;
+  const view = createView(users);
+  const show = (line: Buffer): Buffer => view.take(line);
+  const search = createSearch(filter);
+  const looked = createLooked();
+  const found = createHistogram();
+  const causes = createCauses();
+  const whose = createWhose();
+  const counted = createOnlyCounted(filter, not);
+  const isByEffect = not.some(({ key }) => key === 'effect');
+  const count = (row: ExchangeRow): void => {
+    const content = isByEffect ? contentOf(row.fields) : undefined;
+    if (isLeftOut({ ...row, content }, not)) return;
+    found.take(row);
+    causes.take(row);
+    whose.take(row);
+  };
+  const open: Entry[] = [];
+  let isWhole = true;
+
+  const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
+  for await (const { bytes, newer } of piecesBack(
+    files,
+    undefined,
+    createDamageCount(),
+    undefined,
+    filter.sinceMs,
+  )) {
+    looked.take(bytes);
+    const shown = view.take(bytes);
+    counted.take(shown);
+    for (const row of search.take(shown)) count(row);
+    for (const later of newer) for (const row of search.takeEnds(later, show)) count(row);
+    for (const admission of search.waiting()) {
+      isWhole &&= open.length < openMax;
+      if (open.length < openMax)
+        open.push({ seq: seqOfLine(admission) ?? looked.fromSeq(), row: undefined, admission });
+    }
+    // The next piece is older, and holds no end of these.
+    search.finish();
+    if (elapsedMs() < timeMs) continue;
+    isWhole = false;
+    break;
+  }
+  const ends = await findEnds(trail, filter, show, open, () => elapsedMs() < timeMs * 2);
+  for (const row of ends.rows.values()) count(row);
+
+  const range = looked.finish(undefined, undefined);
+  const { sinceMs, untilMs } = filter;
+  const [oldestMs, newestMs] = [msOf(range?.fromTime), msOf(range?.toTime)];
+  const isTimed = sinceMs !== undefined || untilMs !== undefined;
+  // As far as is asked for, and known: nothing is shown as empty that was not read.
+  const fromMs = sinceMs === undefined ? undefined : Math.max(sinceMs, oldestMs ?? sinceMs);
+  const only = counted.finish();
+  const isAll = isWhole && ends.notes.length === 0;
+  const toMs = isTimed ? Math.min(untilMs ?? Infinity, (newestMs ?? -Infinity) + 1) : undefined;
+  return {
+    rows: found.rows,
+    histogram: {
+      ...found.finish(range && fromMs, range && toMs),
+      ...(only !== undefined && {
+        counted: `and ${onlyCountedText(only, filter)}${isAll ? sumWords(only, found.rows) : ''}`,
+        onlyCounted: onlyCountedWords(only),
+      }),
+      causes: causes.finish(),
+      whose: whose.finish(),
+      ...(range !== undefined && { looked: range }),
+      isWhole: isAll,
+    },
+  };
+}
+
+/** The total, recorded commands included; empty if some counts may not match the search. */
+function sumWords({ refused, unsent, unsure }: OnlyCounted, rows: number): string {
+  return unsure > 0 ? '' : `; ${countWords(rows + refused + unsent)} in all`;
+}
+
+function msOf(time: string | undefined): number | undefined {
+  return time === undefined ? undefined : parseTime(time);
+}

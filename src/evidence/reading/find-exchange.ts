@@ -1,0 +1,368 @@
+// Finds all records of one exchange in a trail, with its search twins, its session and the steps of its grant; for a limited view, those
+// that it shows.
+
+import { isCount, isText, parseLine } from '../../host/values/values.js';
+import { type Piece } from '../../journal/files/compressed.js';
+import type { Trail, TrailFile } from '../../journal/files/trail.js';
+import { endings } from '../../journal/records/access-book.js';
+import { textIn } from '../../journal/records/stored.js';
+import { GrantStory } from '../story/grant.js';
+import { isLockMade } from '../story/row.js';
+import type { View } from '../views/view.js';
+import { piecesBack } from './newest-first.js';
+import { createDamageCount, filesFrom, seqOfLine } from './reading.js';
+import { filesSince, readToDamage } from './search-trail.js';
+
+type Stored = Readonly<Record<string, unknown>>;
+
+export interface Found {
+  readonly record: Stored;
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+}
+
+interface Wanted {
+  readonly isWanted?: (record: Stored) => boolean;
+  /** Sees every piece that is read, and undefined where a compressed file cannot be read further. */
+  readonly look?: ((file: TrailFile, piece: Piece | undefined) => void) | undefined;
+  readonly most?: number;
+  /** From the record on for which it is true, so many more bytes are read. */
+  readonly last?: { readonly isLast: (record: Stored) => boolean; readonly bytesAfter: number } | undefined;
+}
+
+export interface FindOptions {
+  readonly look?: Wanted['look'];
+  /** Reads only what is near, by times in ids, and so many bytes after its end; undefined: all, since others may make ids. */
+  readonly nearBytes?: number | undefined;
+  /** Whether sessions, neighbors and the chain are shown; not in a limited view. */
+  readonly isWhole: boolean;
+}
+
+/** What a command stands among. Records as they are stored. */
+export interface Surroundings {
+  /** The commands before and after it in its session. */
+  readonly before?: Stored | undefined;
+  readonly after?: Stored | undefined;
+  readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
+}
+
+const foundMax = 10_000;
+
+export interface FoundExchange {
+  /** Undefined: the record that was asked for belongs to none. */
+  readonly id: string | undefined;
+  readonly all: readonly Found[];
+  /** Which use of its grant it is; undefined: it has none, or an earlier one may be in a file that was not read. */
+  readonly use?: number | undefined;
+  /** It is the id of a request or grant, and these are its steps and uses. */
+  readonly grant?: GrantStory | undefined;
+  readonly around: Surroundings;
+}
+
+/**
+ * The exchange with this id, or of the record with this seq; `view`: a new one, of what is shown. An exchange that it hides is not found by
+ * its id, like one that does not exist; by its seq it is one hidden record. Throws a JournalFault.
+ */
+export async function findExchange(
+  trail: Trail,
+  wanted: string,
+  view: View,
+  { look, nearBytes, isWhole }: FindOptions,
+): Promise<FoundExchange> {
+  const isSeq = /^\d{1,15}$/.test(wanted);
+  const bySeq = isSeq ? await findSeq(trail, Number(wanted), nearBytes !== undefined) : [];
+  const [alone] = bySeq;
+  const id = alone === undefined ? wanted : wordOf(alone, 'id');
+  const near = nearBytes === undefined || id === undefined ? trail : await trailNear(trail, id);
+  const isLast = (record: Stored): boolean => record['event'] === 'completion' && record['id'] === id;
+  const last = nearBytes === undefined ? undefined : { isLast, bytesAfter: nearBytes };
+  const needles = id === undefined ? [] : [named('id', id), named('for', id)];
+  const byId = seenIn(view, await findAll(near, needles, { look, last }));
+  // The searches that count mails for a request name it, and are no command with its id.
+  if (!byId.some(({ record }) => record['id'] === id)) {
+    const of = isSeq ? [] : seenIn(view, await findGrant(near, wanted, { last }));
+    const [first] = of;
+    if (first === undefined) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };
+    const grant = new GrantStory(wanted, first.record);
+    for (const { record } of of) grant.follow(record, textIn(record, 'command'));
+    return { id: undefined, grant, all: withoutCopies(of), around: {} };
+  }
+  const { steps, use } = await findSteps(trail, byId, id, last);
+  const allOf = (found: readonly Found[]): Found[] =>
+    inOrder([...byId, ...seenIn(view, newOf([...found, ...steps], byId))]);
+  // The grant may be for users that the view hides, too.
+  if (!isWhole) return { id, all: allOf(await findAll(near, twinNeedles(byId, id), { last })), around: {} };
+  const { found, around } = await findAround(trail, near, byId, id, last);
+  const drain = await findDrain(trail, byId, nearBytes);
+  const lock = await findLock(trail, byId, nearBytes);
+  return { id, use, all: allOf([...found, ...drain, ...lock]), around };
+}
+
+const drainText = Buffer.from(',"action":"drain"');
+
+/** Of a command that a drained backend did not take: the drain, the last one of it before; within so many bytes. */
+async function findDrain(
+  trail: Trail,
+  byId: readonly Found[],
+  bytesLeft = Infinity,
+): Promise<readonly Found[]> {
+  const met = byId.find(({ record: { error } }) => error === 'backend-drained');
+  if (met === undefined) return [];
+  let left = bytesLeft;
+  for await (const { bytes } of piecesBack(trail.files, seqOf(met), createDamageCount())) {
+    for (let at = bytes.lastIndexOf(drainText); at > 0; at = bytes.lastIndexOf(drainText, at - 1)) {
+      const line = bytes.subarray(bytes.lastIndexOf(LF, at) + 1, bytes.indexOf(LF, at));
+      const record = parseLine(line.toString('utf8')) ?? {};
+      if (record['outcome'] === 'ok' && record['backend'] === met.record['backend'])
+        return findSeq(trail, seqOfLine(line) ?? 0, true);
+    }
+    left -= bytes.length;
+    if (left <= 0) return [];
+  }
+  return [];
+}
+
+/** Of a command that a lock or a hold stopped, the record of that, or a copy of it. */
+async function findLock(
+  trail: Trail,
+  byId: readonly Found[],
+  nearBytes: number | undefined,
+): Promise<readonly Found[]> {
+  const lock = byId.map((one) => wordOf(one, 'lock')).find((one) => one !== undefined);
+  if (lock === undefined) return [];
+  const near = nearBytes === undefined ? trail : await trailNear(trail, lock);
+  return findAll(near, [named('lock', lock)], { isWanted: isLockMade, most: 1 });
+}
+
+/** The steps of the grant that allowed it, up to its end, and the review, which comes later; where a step is retired, one copy of it. */
+async function findSteps(
+  trail: Trail,
+  byId: readonly Found[],
+  id: string | undefined,
+  last: Wanted['last'],
+): Promise<{ readonly steps: readonly Found[]; readonly use?: number | undefined }> {
+  const grant = byId.map((one) => wordOf(one, 'grant')).find((one) => one !== undefined);
+  if (grant === undefined) return { steps: [] };
+  const files = last === undefined ? trail : await trailNear(trail, grant);
+  const end = Math.max(...byId.map(seqOf));
+  let use = 0;
+  let isOwnMet = false;
+  const isWanted = (record: Stored): boolean => {
+    const { event, seq, sent } = record;
+    // What was not sent was no use, and a search that counts mails is none of its own.
+    if (event === 'admission' && !isOwnMet && record['for'] === undefined) use += 1;
+    if (event === 'completion' && !isOwnMet && sent === false) use -= 1;
+    isOwnMet ||= record['id'] === id;
+    return event === 'access' && isCount(seq) && (seq <= end || record['action'] === 'reviewed');
+  };
+  const isLast = (record: Stored): boolean => isCount(record['seq']) && record['seq'] >= end;
+  const needles = [named('grant', grant), named('request', grant)];
+  const all = await findAll(files, needles, { isWanted, last: last && { ...last, isLast } });
+  const found = withoutCopies(all);
+  const isWhole = found.some(({ record: { action, carried } }) => action === 'requested' && carried !== true);
+  return { steps: found, use: isWhole && isOwnMet ? use : undefined };
+}
+
+/** All records of a request and its grant; near in time up to the end of one that needs no review. */
+function findGrant(trail: Trail, id: string, { last }: Pick<Wanted, 'last'>): Promise<Found[]> {
+  let isBreakGlass = false;
+  const isLast = (record: Stored): boolean => {
+    isBreakGlass ||= record['approvals'] === 0;
+    return record['event'] === 'access' && !isBreakGlass && endings.has(textIn(record, 'action'));
+  };
+  const needles = [named('grant', id), named('request', id)];
+  const isWanted = (record: Stored): boolean => record['for'] === undefined;
+  return findAll(trail, needles, { isWanted, last: last && { ...last, isLast } });
+}
+
+/** Of a step that is retired, one copy. */
+function withoutCopies(all: readonly Found[]): readonly Found[] {
+  const steps = new Map<string, Found>();
+  for (const one of all) {
+    const { event, id, action, principal, carried, time, at } = one.record;
+    // A copy says when the step was.
+    const key = JSON.stringify([event, id, action, principal, carried === true ? (at ?? time) : time]);
+    if (!steps.has(key) || carried !== true) steps.set(key, one);
+  }
+  return [...steps.values()];
+}
+
+function inOrder(found: readonly Found[]): Found[] {
+  return found.toSorted((one, other) => seqOf(one) - seqOf(other));
+}
+
+function newOf(found: readonly Found[], known: readonly Found[]): Found[] {
+  const seqs = new Set(known.map(seqOf));
+  return found.filter((one) => !seqs.has(seqOf(one)));
+}
+
+async function findSeq(trail: Trail, seq: number, isNear: boolean): Promise<Found[]> {
+  const files = isNear ? (await filesFrom(trail.files, seq)).slice(0, 2) : trail.files;
+  const near = { ...trail, files };
+  const found = await findAll(near, [Buffer.from(`{"seq":${seq},`)], { most: 1 });
+  // What an operator did has two.
+  const deed = found[0] && wordOf(found[0], 'deed');
+  return deed === undefined ? found : findAll(near, [named('deed', deed)], { most: 2 });
+}
+
+/** An id is taken before its record is written; clocks of one host differ by less. */
+const idDoubtMs = 60_000;
+const idDigits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** The files that may hold records of this id, by the time that it begins with. */
+async function trailNear(trail: Trail, id: string): Promise<Trail> {
+  if (!/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(id)) return trail;
+  let timeMs = 0;
+  for (const digit of id.slice(0, 10)) timeMs = timeMs * 32 + idDigits.indexOf(digit);
+  return { ...trail, files: await filesSince(trail.files, timeMs - idDoubtMs) };
+}
+
+/** As the view shows them. `withHidden`: also records of which only the head is shown. */
+function seenIn(view: View, found: readonly Found[], withHidden = false): Found[] {
+  return found.flatMap((one) => {
+    const line = view.take(Buffer.from(`${JSON.stringify(one.record)}\n`)).toString('utf8');
+    const record = parseLine(line);
+    const isShown = record !== undefined && (withHidden || Object.keys(record).length > 3);
+    return isShown ? [{ ...one, record }] : [];
+  });
+}
+
+function twinNeedles(found: readonly Found[], id: string | undefined): Buffer[] {
+  const twins = twinsOf(found, id);
+  // Its own id ends the reading.
+  return twins.length === 0 ? [] : [...twins, id ?? ''].map((each) => named('id', each));
+}
+
+function twinsOf(found: readonly Found[], id: string | undefined): string[] {
+  return found.flatMap((one) =>
+    id !== undefined && wordOf(one, 'for') === id ? (wordOf(one, 'id') ?? []) : [],
+  );
+}
+
+const checkpointText = Buffer.from('"event":"checkpoint"');
+
+/** Its twins, the session that it came in, its neighbors there, and the signature after it. */
+async function findAround(
+  trail: Trail,
+  near: Trail,
+  found: readonly Found[],
+  id: string | undefined,
+  last: Wanted['last'],
+): Promise<{ readonly found: readonly Found[]; readonly around: Surroundings }> {
+  const session = found.map((one) => wordOf(one, 'session')).find((one) => one !== undefined);
+  const twins = twinsOf(found, id);
+  const first = Math.min(...found.map(seqOf));
+  const end = Math.max(...found.map(seqOf));
+  let before: Stored | undefined;
+  let after: Stored | undefined;
+  let checkpoint: Surroundings['checkpoint'];
+  const isWanted = (record: Stored): boolean => {
+    const { event, id: own, seq, time } = record;
+    if (!isCount(seq)) return false;
+    if (event === 'checkpoint') {
+      if (seq > end && isText(time)) checkpoint ??= { seq, time };
+      return false;
+    }
+    if (event === 'session-open' || event === 'session-close') return record['session'] === session;
+    if (event === 'admission' && record['session'] === session && record['for'] === undefined) {
+      if (seq < first) before = record;
+      if (seq > first && own !== id) after ??= record;
+    }
+    return twins.some((twin) => twin === own);
+  };
+  // Its own id ends the reading.
+  const needles = [checkpointText, ...[...twins, id ?? ''].map((each) => named('id', each))];
+  if (session !== undefined) needles.push(named('session', session));
+  const around = await findAll(near, needles, { isWanted, last });
+  // A session may have begun long before.
+  const isOpenKnown = around.some(({ record }) => record['event'] === 'session-open');
+  if (last !== undefined && session !== undefined && !isOpenKnown) {
+    const isOpen = (record: Stored): boolean => record['event'] === 'session-open';
+    const old = await trailNear(trail, session);
+    const [file] = old.files;
+    if (file !== undefined && file.path !== near.files[0]?.path)
+      around.push(
+        ...(await findAll({ ...old, files: old.files.slice(0, 2) }, [named('session', session)], {
+          isWanted: isOpen,
+          most: 1,
+        })),
+      );
+  }
+  return { found: around, around: { before, after, checkpoint } };
+}
+
+function named(key: string, value: string): Buffer {
+  return Buffer.from(`,"${key}":"${value}"`);
+}
+
+function wordOf({ record }: Found, key: string): string | undefined {
+  const value = record[key];
+  return isText(value) && /^[0-9A-Za-z-]{1,64}$/.test(value) ? value : undefined;
+}
+
+/** 0: it has none. */
+export function seqOf({ record: { seq } }: Found): number {
+  return isCount(seq) ? seq : 0;
+}
+
+/** The records whose lines have one of the needles, in the order of the trail; damage is stepped over. Throws a JournalFault. */
+async function findAll(
+  trail: Trail,
+  needles: readonly Buffer[],
+  { isWanted, look, most = foundMax, last }: Wanted,
+): Promise<Found[]> {
+  const all: Found[] = [];
+  if (needles.length === 0 && look === undefined) return all;
+  let bytesLeft = Infinity;
+  for (const file of trail.files) {
+    let line = 1;
+    for await (const piece of readToDamage(file)) {
+      look?.(file, piece);
+      if (piece === undefined) continue;
+      if (bytesLeft <= 0) return all;
+      const { bytes } = piece;
+      bytesLeft -= bytes.length;
+      let counted = 0;
+      const hits = needles.map(() => -1);
+      for (let at = nextHit(bytes, needles, hits, 0); at >= 0; ) {
+        const start = bytes.lastIndexOf(LF, at) + 1;
+        const lf = bytes.indexOf(LF, at);
+        const end = lf < 0 ? bytes.length : lf;
+        line += countLines(bytes, counted, start);
+        counted = start;
+        const record = parseLine(bytes.toString('utf8', start, end));
+        if (record !== undefined && isWanted?.(record) !== false) all.push({ record, file: file.path, line });
+        if (record !== undefined && last?.isLast(record) === true)
+          bytesLeft = Math.min(bytesLeft, last.bytesAfter);
+        if (all.length >= most) return all;
+        at = lf < 0 ? -1 : nextHit(bytes, needles, hits, end + 1);
+      }
+      line += countLines(bytes, counted, bytes.length);
+    }
+  }
+  return all;
+}
+
+const LF = 0x0a;
+
+/** `hits`: where each needle was found last; Infinity: nowhere further. */
+function nextHit(bytes: Buffer, needles: readonly Buffer[], hits: number[], from: number): number {
+  let first = Infinity;
+  for (const [index, needle] of needles.entries()) {
+    let hit = hits[index] ?? -1;
+    if (hit < from) {
+      const next = bytes.indexOf(needle, from);
+      hit = next < 0 ? Infinity : next;
+      hits[index] = hit;
+    }
+    if (hit < first) first = hit;
+  }
+  return first === Infinity ? -1 : first;
+}
+
+function countLines(bytes: Buffer, from: number, to: number): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(LF, from); at >= 0 && at < to; at = bytes.indexOf(LF, at + 1)) lines += 1;
+  return lines;
+}

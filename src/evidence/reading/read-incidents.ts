@@ -1,0 +1,138 @@
+// The records of outages, drains, restarts, locks and what the journal could not take, from the end of the journal back. They are few among
+// many, so lines are found by their event and only those are parsed. Of a hold they name the mail user.
+
+import type { Clock } from '../../host/ports/machine.js';
+import { isCount, parseLine, type StoredRecord } from '../../host/values/values.js';
+import { findTrail, firstSeqOf } from '../../journal/files/trail.js';
+import { readHead, readWord } from '../../journal/records/record.js';
+import { contentOf } from '../story/content.js';
+import { isTurn, type NamedCommand, namedIn, type Turn } from '../story/incidents.js';
+import { createLooked, piecesBack } from './newest-first.js';
+import { createDamageCount, seqOfLine } from './reading.js';
+import { filesSince } from './search-trail.js';
+
+export interface IncidentsTask {
+  readonly directory: string;
+  readonly incidentsSinceMs: number;
+  /** Records from this seq on are known. */
+  readonly before: number | undefined;
+  /** Records up to this seq are known. */
+  readonly after: number;
+  readonly timeMs: number;
+}
+
+export interface IncidentsRead {
+  /** The oldest first. */
+  readonly turns: readonly Turn[];
+  /** 0: nothing was read. */
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  /** False: time ran out, and `fromSeq` is where it goes on. */
+  readonly isThrough: boolean;
+}
+
+const marks = ['backend', 'journal', 'start', 'stop', 'reload', 'operator', 'lock'].map(
+  (event) => `","event":"${event}"`,
+);
+const LF = 0x0a;
+
+/** Rejects with a JournalFault where the journal cannot be read. */
+export async function readIncidents(
+  { directory, incidentsSinceMs: sinceMs, before, after, timeMs }: IncidentsTask,
+  clock: Pick<Clock, 'now'>,
+): Promise<IncidentsRead> {
+  const startedMs = clock.now();
+  const looked = createLooked();
+  const turns: Turn[] = [];
+  let isThrough = true;
+  /** The end of the run before them is in a piece that was not read yet. */
+  let cut: readonly Start[] = [];
+  const all = findTrail([directory]).files;
+  // To the head, which carries what was open. One more for the end of a run whose next one began there.
+  const [first] = await filesSince(all, sinceMs);
+  const files = all.slice(Math.max(0, first === undefined ? 0 : all.indexOf(first) - 1));
+  const headSeq = (first && (await firstSeqOf(first))) ?? 0;
+  for await (const { bytes } of piecesBack(files, before, createDamageCount())) {
+    looked.take(bytes);
+    const older = cut.filter((start) => !lookBack(start, bytes, bytes.length));
+    const found = turnsIn(bytes);
+    turns.unshift(...found.turns.filter(([seq]) => seq > after).map(([, turn]) => turn));
+    cut = [...older, ...found.cut];
+    if (cut.length > 0) continue;
+    if (looked.fromSeq() <= Math.max(after + 1, headSeq)) break;
+    isThrough = clock.now() - startedMs < timeMs;
+    if (!isThrough) break;
+  }
+  const { fromSeq = 0, toSeq = 0 } = looked.finish(undefined, undefined) ?? {};
+  return { turns: withoutCopies(turns), fromSeq, toSeq, isThrough };
+}
+
+/** Each segment begins with copies of what is open: the first ones count, and of a lock that is new. */
+function withoutCopies(turns: readonly Turn[]): readonly Turn[] {
+  const known = new Set<unknown>();
+  const head = turns.find(({ record }) => record['carried'] === true)?.record['time'];
+  return turns.filter(({ record: { event, carried, lock, time } }) => {
+    const isCopy = carried === true && (event === 'lock' ? known.has(lock) : time !== head);
+    known.add(lock);
+    return !isCopy;
+  });
+}
+
+function turnsIn(bytes: Buffer) {
+  const places = new Set<number>();
+  for (const mark of marks)
+    for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + mark.length))
+      places.add(bytes.lastIndexOf(LF, at) + 1);
+  const turns: [seq: number, turn: Turn][] = [];
+  const cut: Start[] = [];
+  for (const at of [...places].toSorted((one, other) => one - other)) {
+    const line = bytes.subarray(at, bytes.indexOf(LF, at));
+    const record = parseLine(line.toString('utf8'));
+    if (record === undefined || !isTurn(record)) continue;
+    const turn: Start['turn'] = { record };
+    turns.push([seqOfLine(line) ?? 0, turn]);
+    const lastSeq = record['last_seq'];
+    if (!isCount(lastSeq)) continue;
+    const start = { turn, lastSeq, lines: linesBackMax };
+    if (!lookBack(start, bytes, at)) cut.push(start);
+  }
+  return { turns, cut };
+}
+
+/** A start whose run before is looked for. */
+interface Start {
+  readonly turn: { -readonly [Key in keyof Turn]: Turn[Key] };
+  readonly lastSeq: number;
+  lines: number;
+}
+
+/**
+ * Lines before a start that are looked through: it writes copies of requests and grants ahead of its own record, and ends of the commands
+ * that the run before left open. A forged journal may have a start in every line.
+ */
+const linesBackMax = 4096;
+
+function endedIn(record: StoredRecord): NamedCommand {
+  const content = contentOf(record);
+  return { ...namedIn(record), ...(content !== undefined && { content }) };
+}
+
+/** Gives it the time of the last record of the run before, and the commands that it ended for that. False: it is in an older piece. */
+function lookBack(start: Start, bytes: Buffer, from: number): boolean {
+  const { turn, lastSeq } = start;
+  const left: NamedCommand[] = [];
+  turn.left ??= [];
+  for (let end = from; end > 0 && start.lines > 0; start.lines -= 1) {
+    const at = end < 2 ? 0 : bytes.lastIndexOf(LF, end - 2) + 1;
+    const line = bytes.toString('latin1', at, end);
+    const head = readHead(line);
+    if ((seqOfLine(bytes.subarray(at, end)) ?? 0) <= lastSeq) {
+      turn.before = head?.time;
+      start.lines = 0;
+    } else if (head?.event === 'completion' && readWord(line, 'error') === 'stopped')
+      left.unshift(endedIn(parseLine(bytes.toString('utf8', at, end)) ?? {}));
+    end = at;
+  }
+  turn.left = [...left, ...turn.left];
+  return start.lines <= 0;
+}

@@ -1,0 +1,69 @@
+// Why what a search finds did not go well: alike commands, and requests for access, in one row with their number, the first and the last
+// time, and who it was. A fold over rows, in any order; it holds the first causes that it meets, and counts what came of further ones.
+
+import { bounds } from '../../host/bounds/bounds.js';
+import { isText } from '../../host/values/values.js';
+import { textIn } from '../../journal/records/stored.js';
+import { backendOf, classOfRow, isExchange, outcomeOf, requesterOf, type StoryRow } from '../story/row.js';
+import { whyWords } from '../story/words.js';
+import type { CauseShown, Causes } from '../views/trail.js';
+
+const causesMax = 200;
+const requestersMax = bounds.ownerRequesters;
+const charsMax = bounds.ownerNameChars;
+
+type Open = { -readonly [Key in keyof CauseShown]: CauseShown[Key] } & { readonly requesters: string[] };
+
+export function createCauses() {
+  const causes = new Map<string, Open>();
+  let further = 0;
+
+  return {
+    take(row: StoryRow): void {
+      if (classOfRow(row) === 'ok') return;
+      const cause = openOf(row);
+      if (cause === undefined) {
+        further += 1;
+        return;
+      }
+      cause.count += 1;
+      const { time } = row.fields;
+      if (isText(time) && (cause.firstTime === '' || time < cause.firstTime)) cause.firstTime = time;
+      if (isText(time) && time >= cause.lastTime) {
+        cause.lastTime = time;
+        cause.why = whyWords(row).slice(0, charsMax);
+      }
+      const requester = requesterOf(row).slice(0, charsMax);
+      if (cause.requesters.includes(requester)) return;
+      if (cause.requesters.length < requestersMax) cause.requesters.push(requester);
+      else cause.isMoreRequesters = true;
+    },
+    finish: (): Causes => ({
+      causes: [...causes.values()].toSorted(
+        (one, other) => other.count - one.count || (one.lastTime > other.lastTime ? -1 : 1),
+      ),
+      further,
+    }),
+  };
+
+  function openOf(row: StoryRow): Open | undefined {
+    const command = textIn(row.fields, 'command').slice(0, charsMax);
+    const outcome = outcomeOf(row);
+    const key = JSON.stringify([outcome, command, causeOf(row)]);
+    const known = causes.get(key);
+    if (known !== undefined || causes.size >= causesMax) return known;
+    const cause = { outcome, command, why: '', count: 0, firstTime: '', lastTime: '' };
+    const opened = { ...cause, requesters: [], isMoreRequesters: false };
+    causes.set(key, opened);
+    return opened;
+  }
+}
+
+/** What alike ones have in common: codes and places. Their sentences may tell times and numbers, too. */
+function causeOf(row: StoryRow): readonly string[] {
+  const { fields } = row;
+  if (!isExchange(fields)) return [textIn(fields, 'event'), textIn(fields, 'reason')];
+  const [word = ''] = /^-[A-Z]*/.exec(textIn(fields, 'status')) ?? [];
+  const keys = ['policy', 'rule', 'denial', 'error'] as const;
+  return [...keys.map((key) => textIn(fields, key)), word, backendOf(row)];
+}

@@ -1,0 +1,53 @@
+// Whether a search may find something in a part of a journal, by the sketch of that part.
+
+import { foldAscii } from '../../host/words/text.js';
+import { anyUser, counts, named, ofGrant, requester, type Sketch } from '../../journal/records/sketch.js';
+import { isOfRequests } from '../story/row.js';
+
+/** Of a search's filter, what a sketch can answer. */
+interface SketchFilter {
+  readonly user?: string | undefined;
+  readonly principal?: string | undefined;
+  readonly grant?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly by?: string | undefined;
+  readonly outcome?: string | undefined;
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+}
+
+/** Whether a search may find a command that was admitted in a part; `isCounting`: or a count of some that may fit. */
+export function createSketchTest(
+  {
+    user,
+    principal,
+    grant,
+    kind = 'command',
+    by,
+    outcome,
+    sinceMs = -Infinity,
+    untilMs = Infinity,
+  }: SketchFilter,
+  isCounting = false,
+): (sketch: Sketch) => boolean {
+  const since = Math.floor(sinceMs);
+  const names = user === undefined ? [undefined] : [user, foldAscii(user)].map(tokenOfPattern);
+  const users = names.includes(undefined) ? undefined : [anyUser, ...names.flatMap((name) => name ?? [])];
+  // Other records name who asked in other keys.
+  const isOfCommands =
+    kind === 'command' && by === undefined && grant === undefined && !isOfRequests(outcome);
+  const others = [
+    ...(principal === undefined || principal.includes('*') || !isOfCommands ? [] : [requester(principal)]),
+    ...(grant === undefined ? [] : [ofGrant(grant)]),
+  ];
+  return ({ minMs, maxMs, mayHold }) =>
+    maxMs >= since &&
+    minMs < untilMs &&
+    ((users?.some(mayHold) !== false && others.every(mayHold)) || (isCounting && mayHold(counts)));
+}
+
+/** Undefined: the filter says nothing about names that fit the pattern. */
+function tokenOfPattern(pattern: string): string | undefined {
+  const isKnown = !pattern.includes('*') || /^(\*@[^@*]*|[^@*]*@\*)$/.test(pattern);
+  return isKnown ? named(pattern.replace('*', '')) : undefined;
+}

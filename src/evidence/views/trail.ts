@@ -1,0 +1,281 @@
+// The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
+
+import type { AccessItem } from '../../gate/access/access-item.js';
+import type { RowKind } from '../../gate/outcome/class.js';
+import type { Exclusion } from '../story/leave-out.js';
+import type { AccessTold, StoryTold, TrailContent } from '../story/row.js';
+
+/** A search; all given fields must match. The values are those of `dovegate audit search`. */
+export interface AskTrail {
+  readonly filter: {
+    readonly user?: string;
+    readonly principal?: string;
+    readonly command?: string;
+    readonly listener?: string;
+    readonly backend?: string;
+    readonly policy?: string;
+    readonly effect?: string;
+    readonly outcome?: string;
+    readonly would?: string;
+    readonly shadow?: string;
+    readonly id?: string;
+    readonly session?: string;
+    readonly grant?: string;
+    readonly by?: string;
+    readonly kind?: RowKind | 'all' | undefined;
+    readonly text?: string;
+    readonly sinceMs?: number;
+    readonly untilMs?: number;
+  };
+  /** For a histogram: rows that are not counted. */
+  readonly not?: readonly Exclusion[];
+  /** For a search: a page of the newest commands; `before` from the previous page. */
+  readonly newest?: { readonly before?: number; readonly rows: number };
+  /** For an export and an extract: continues after a part, with its cursor. */
+  readonly cursor?: TrailCursor;
+  /** For an export ("csv", "json") and an extract ("json"): rows as lines of a file. */
+  readonly as?: 'csv' | 'json';
+}
+
+export interface TrailCursor {
+  readonly after: number;
+  readonly open: readonly number[];
+}
+
+/** A command as its records say: the keys of its admission, then those of its completion. */
+export interface TrailRow {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly admittedSeq?: number;
+  /** Absent: it has not ended. */
+  readonly completedSeq?: number;
+  readonly completedTime?: string;
+  /** The key `text` of the completion. */
+  readonly said?: string;
+}
+
+export type TrailLine =
+  /** `why`: why it did not go well, as its client was told. */
+  | { readonly row: TrailRow; readonly content?: TrailContent; readonly why?: string }
+  | { readonly line: string }
+  | { readonly found: { readonly record: Readonly<Record<string, unknown>>; readonly file: string } }
+  | { readonly access: AccessTold }
+  | { readonly end: TrailEnd }
+  /** After the end of an extract. */
+  | {
+      readonly signed: { readonly head: string; readonly signature: string };
+      readonly notes?: readonly string[];
+    };
+
+export interface TrailEnd {
+  readonly rows: number;
+  /** Of an export and an extract: what of this part has no rows of its own. `records` of `rows` are the counts of it. */
+  readonly counted?: Readonly<Record<'refused' | 'unsent' | 'unsure' | 'records', number>>;
+  readonly cursor?: TrailCursor;
+  /** For a page of the newest commands: the position of the next one; absent: this is the last one. */
+  readonly before?: number;
+  readonly looked?: {
+    readonly fromSeq: number;
+    readonly toSeq: number;
+    readonly fromTime?: string | undefined;
+    readonly toTime?: string | undefined;
+  };
+  readonly notes?: readonly string[];
+  readonly retired?: readonly { readonly segments: number; readonly until?: string; readonly by?: string }[];
+  /** Of `show`: the id of the command. */
+  readonly id?: string;
+  readonly story?: StoryTold;
+  /** Of `show` of a request or grant, whose steps and uses are the records; `item` is absent: its request is not kept, or not shown. */
+  readonly grant?: { readonly item?: AccessItem; readonly sentences: readonly string[] };
+  /** Of `requests`: how many there are of which kind, and what is left out. */
+  readonly sentences?: readonly string[];
+  /** Which use of its grant the command is. */
+  readonly use?: number;
+  readonly content?: TrailContent;
+  /** Of `show` in a whole view: admissions of the commands before and after it in its session, as far as they were near. */
+  readonly around?: {
+    readonly before?: Readonly<Record<string, unknown>>;
+    readonly after?: Readonly<Record<string, unknown>>;
+  };
+  /** Of `show` in a whole view: the first checkpoint after its records, if there is one yet. */
+  readonly checkpoint?: { readonly seq: number; readonly time: string };
+  /** Of `show` in a whole view: the hash of the policy, and its text as it was then. */
+  readonly policy?: { readonly version: string; readonly text?: string };
+  /** Of `survey`: users with a name like the one that was looked for. */
+  readonly surveyed?: { readonly names: readonly string[] };
+}
+
+/** The commands that a filter finds, counted by the time of their admission. A command that the view hides is counted nowhere. */
+export interface Histogram {
+  /** RFC 3339: the start of the first bucket, and the end of the last one. Equal where nothing was found. */
+  readonly from: string;
+  readonly to: string;
+  /** Seconds; a bucket has the times from `at` on and before `at` + `step`. */
+  readonly step: number;
+  /** The oldest first; also those with nothing in them. At most 120. */
+  readonly buckets: readonly HistogramBucket[];
+  /** What of it has no records of its own, in words, and beside the number of rows. */
+  readonly counted?: string;
+  readonly onlyCounted?: string;
+  readonly causes: Causes;
+  readonly whose: Whose;
+  readonly looked?: TrailEnd['looked'];
+  /** False: time ran out, and older records were not read. `looked` says how far it came. */
+  readonly isWhole: boolean;
+}
+
+/** Why what was found did not go well: alike commands and requests for access in one row each. */
+export interface Causes {
+  /** The most frequent first. */
+  readonly causes: readonly CauseShown[];
+  /** How many came of further causes: there is a bound. */
+  readonly further: number;
+}
+
+export interface CauseShown {
+  /** As a search finds it: `denied`, `failed`, `refused`. */
+  readonly outcome: string;
+  readonly command: string;
+  /** Of the last one; '': no record says it. */
+  readonly why: string;
+  readonly count: number;
+  /** RFC 3339. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  /** The first ones. */
+  readonly requesters: readonly string[];
+  readonly isMoreRequesters: boolean;
+}
+
+/** Whose mail content the commands showed. */
+export interface Whose {
+  readonly owners: readonly OwnerShown[];
+  /** How often mail of further users was shown: there is a bound. */
+  readonly further: number;
+}
+
+export interface OwnerShown {
+  /** A mail user as recorded, or in words: a mask, all users, users that were not recorded. */
+  readonly what: string;
+  /** Absent: no one mail user. */
+  readonly user?: string | undefined;
+  /** Commands, each in one of these; as in a report of a mailbox. */
+  readonly showed: number;
+  readonly searched: number;
+  readonly maybeShowed: number;
+  /** Of these: under a grant. */
+  readonly granted: number;
+  /** RFC 3339, of the last one. */
+  readonly lastTime: string;
+  /** The first ones. */
+  readonly requesters: readonly string[];
+  readonly isMoreRequesters: boolean;
+}
+
+export interface HistogramBucket {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly ok: number;
+  /** Refused by policy or a limit, or not understood. */
+  readonly denied: number;
+  /** Also in part, or by its deadline. */
+  readonly failed: number;
+  /** It may have run: its end is not known, its client left, or it has not ended. */
+  readonly unknown: number;
+}
+
+/** The verdict of a report. Its texts are harmless for a terminal: control and bidi characters are made visible. */
+export interface MailboxHead {
+  readonly mailbox: string;
+  /** `2026-11-01 to 2026-11-30`, in UTC. */
+  readonly period: string;
+  /** RFC 3339; empty: there is no record. */
+  readonly from: string;
+  readonly to: string;
+  readonly isComplete: boolean;
+  readonly answer: string;
+  /** The first is the verdict. */
+  readonly sentences: readonly string[];
+  readonly doubts: readonly { readonly code: string; readonly text: string; readonly isSerious: boolean }[];
+  readonly signedBy?: string | undefined;
+  readonly signedTo?: string | undefined;
+  readonly isContentOnly: boolean;
+  readonly madeAt: string;
+  readonly host: string;
+  /** `eve on mx1`. */
+  readonly madeBy?: string | undefined;
+  readonly counts: MailboxCounts;
+  /** Every class that lines can have, the gravest first. */
+  readonly classes: readonly MailboxClass[];
+}
+
+export interface MailboxClass {
+  readonly class: MailboxLine['class'];
+  readonly what: string;
+  readonly tone: 'bad' | 'warn' | 'quiet';
+}
+
+export interface MailboxCounts {
+  /** Commands that reached a mail server, or may have, and their requesters. */
+  readonly commands: number;
+  readonly requesters: number;
+  readonly showed: number;
+  /** Searched in content, and showed none. */
+  readonly searched: number;
+  readonly maybeShowed: number;
+  /** Later than the last signature, as is perhaps their end only; 0 also where nothing is signed. */
+  readonly unsigned: number;
+  /** Did not reach a mail server; not among `commands`. */
+  readonly stopped: number;
+  /** Of `stopped`: policy or a limit said no. */
+  readonly denied: number;
+  /** Searches by which dovegate counted mails, for a command or a request; not among `commands`. */
+  readonly counted: number;
+  /** Of `commands`: deleted what they named, and may have deleted something. */
+  readonly deleted: number;
+  readonly maybeDeleted: number;
+  /** Would have deleted something: denied, and failed. */
+  readonly deleteDenied: number;
+  readonly deleteFailed: number;
+}
+
+/** One line of a report for people: commands that are alike, in words. Harmless for a terminal. */
+export interface MailboxLine {
+  /** In UTC; `2026-11-20 (more)`: a part of this day came before. */
+  readonly day: string;
+  /** Only for a fleet. */
+  readonly host?: string | undefined;
+  readonly requester: string;
+  readonly class:
+    | 'deleted'
+    | 'destroyed'
+    | 'changed'
+    | 'content'
+    | 'searched'
+    | 'read'
+    | 'session'
+    | 'counted'
+    | 'unread'
+    | 'failed'
+    | 'denied';
+  readonly what: string;
+  readonly count: number;
+  /** One time, or the first and the last. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  readonly reason: string;
+  readonly commands: string;
+  readonly note: string;
+  /** The id of the grant under which they ran. */
+  readonly grant?: string | undefined;
+  /** Ids of the first 20 exchanges, for `show`. */
+  readonly ids: readonly string[];
+}
+
+export interface MailboxDay {
+  readonly day: string;
+  readonly lines: readonly MailboxLine[];
+}
+
+export interface MailboxEnd {
+  readonly commands: number;
+}

@@ -1,0 +1,130 @@
+// Which request may do what: access to the endpoints by socket, token and origin, and the actions of operators by path. Over the UNIX
+// socket everything is permitted, since its mode says who can connect. Over TCP, which every program of this machine reaches, only health
+// and metrics need no token; where other machines can connect, everything does. No web page gets in by a name that resolves to this
+// address. An action is a POST, and says who asked for it.
+
+import { type ForeignSource, foreignSource } from '../../host/http/source.js';
+import { predicateOf } from '../../host/kinds/kinds.js';
+import type { Secret } from '../../rules/identity/credentials.js';
+import type { Human } from '../../rules/identity/human.js';
+import type { ActionResult } from '../door/door.js';
+
+/** The socket of a request, and what it demands. */
+export type Door =
+  | { readonly kind: 'unix' }
+  | {
+      readonly kind: 'tcp';
+      /** The configured name or address. */
+      readonly host: string;
+      /** Other machines can connect: every path needs the token then. */
+      readonly isRemote: boolean;
+      readonly hasTls: boolean;
+      readonly token: Secret | undefined;
+    };
+
+export interface Credentials {
+  /** The header Host; a client of HTTP/1.0 has none. */
+  readonly host: string | undefined;
+  readonly authorization: string | undefined;
+  /** The header Origin: a page in a browser cannot leave it out where it wants something changed. */
+  readonly origin?: string | undefined;
+}
+
+export type AccessRefusal =
+  | ForeignSource
+  | 'no-token-set' // this door has no token, so it never opens for this
+  | 'token-needed'; // none was given, or a wrong one
+
+/** Undefined: access is permitted. `isHarmless`: health and metrics. */
+export function refuseAccess(
+  door: Door,
+  { host, origin, authorization }: Credentials,
+  isHarmless: boolean,
+): AccessRefusal | undefined {
+  if (door.kind === 'unix') return foreignSource({ hasTls: false }, host, origin);
+  const { hasTls, isRemote, token } = door;
+  // From elsewhere it has names that are not known here, and a page that makes one of its names point here has no token.
+  const names = isRemote ? {} : { isOwnName: (name: string) => name === door.host.toLowerCase() };
+  const foreign = foreignSource({ hasTls, ...names }, host, origin);
+  if (foreign !== undefined) return foreign;
+  if (!isRemote && isHarmless) return undefined;
+  if (token === undefined) return 'no-token-set';
+  const given = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+  // Compared by Secret in a time that says nothing about the token.
+  return given !== undefined && token.equals(Buffer.from(given)) ? undefined : 'token-needed';
+}
+
+export type OperatorAction =
+  | { readonly kind: 'kill'; readonly id: string }
+  | { readonly kind: 'revoke'; readonly id: string }
+  | { readonly kind: 'drain'; readonly backend: string; readonly reason?: string | undefined }
+  | { readonly kind: 'enable'; readonly backend: string }
+  /** Of the uids that this user of `persons` had, only the newest counts from now on. */
+  | { readonly kind: 'confirm'; readonly user: string }
+  /** What is wrong and degrades nothing, by its key, is known until that time (RFC 3339). */
+  | { readonly kind: 'acknowledge'; readonly text: string; readonly until: string }
+  /** Stops a person, key, listener, backend or mail user at once; a hold stops only what could change the mail of that user. */
+  | {
+      readonly kind: 'lock';
+      readonly target: string;
+      readonly isHold: boolean;
+      /** Undefined: a hold without an end. */
+      readonly forMs: number | undefined;
+      readonly reason: string;
+      /** Ends their commands under way, too. */
+      readonly kills: boolean;
+    }
+  /** By the id of a lock or hold, or all of a target. */
+  | { readonly kind: 'unlock'; readonly target: string; readonly reason: string }
+  | { readonly kind: 'reload' };
+
+export const isOperatorAction = predicateOf<OperatorAction>();
+
+/** Who asks. On a UNIX socket the kernel says who it is; over TCP, where a token lets clients in, only the address is known. */
+export interface Operator {
+  /** The user's name, else the uid; for the record's key `by`. */
+  readonly by: string;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly pid?: number | undefined;
+  readonly user?: string | undefined;
+  readonly loginUid?: number | undefined;
+  readonly address?: string | undefined;
+  /** For the record: where a person of the page is, whose process is the peer. */
+  readonly from?: readonly string[];
+  /** `noHuman` for a token, a signal, and root without a login. */
+  readonly human: Human;
+}
+
+/** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
+export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
+
+/** The time is in milliseconds; of a hold, `-` is none. */
+function lockOf({ isHold = false, kills = false }) {
+  return (target: string, forMs = '', reason = ''): OperatorAction => ({
+    kind: 'lock',
+    target,
+    isHold,
+    forMs: isHold && forMs === '-' ? undefined : /^[0-9]{1,12}$/.test(forMs) ? Number(forMs) : 0,
+    reason,
+    kills,
+  });
+}
+
+export const actionRoutes: readonly (readonly [
+  route: string,
+  of: (word: string, more?: string, last?: string) => OperatorAction,
+])[] = [
+  ['POST /kill/:id', (id) => ({ kind: 'kill', id })],
+  ['POST /access/:id/revoke', (id) => ({ kind: 'revoke', id })],
+  ['POST /backend/:name/drain', (backend) => ({ kind: 'drain', backend })],
+  ['POST /backend/:name/drain/:reason', (backend, reason) => ({ kind: 'drain', backend, reason })],
+  ['POST /backend/:name/enable', (backend) => ({ kind: 'enable', backend })],
+  ['POST /user/:name/confirm', (user) => ({ kind: 'confirm', user })],
+  ['POST /lock/:target/:for/:reason', lockOf({})],
+  ['POST /lock/:target/:for/:reason/kill', lockOf({ kills: true })],
+  ['POST /hold/:target/:for/:reason', lockOf({ isHold: true })],
+  ['POST /hold/:target/:for/:reason/kill', lockOf({ isHold: true, kills: true })],
+  ['POST /unlock/:target/:reason', (target, reason = '') => ({ kind: 'unlock', target, reason })],
+  ['POST /reload', () => ({ kind: 'reload' })],
+];

@@ -1,0 +1,78 @@
+// Asks a person at a terminal, one line a question, on stderr; stdout is for results. The end of the input and Ctrl-C cancel any
+// question.
+
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { CommandFault } from '../../host/output/output.js';
+import { exitCodes } from '../../host/ports/machine.js';
+
+export interface Interview {
+  /** The typed line, trimmed. Rejects with a CommandFault if the person cancels. */
+  ask(prompt: string): Promise<string>;
+  /** The same without echo. */
+  askHidden(prompt: string): Promise<string>;
+  close(): void;
+}
+
+const lineMax = 4096;
+
+export function openInterview(
+  input: NodeJS.ReadableStream = process.stdin,
+  output: NodeJS.WritableStream = process.stderr,
+): Interview {
+  let isHidden = false;
+  const shown = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      if (!isHidden) output.write(chunk);
+      done();
+    },
+  });
+  const lines = createInterface({ input, output: shown, terminal: true, historySize: 0 });
+  const typed: string[] = [];
+  let waiting: { take(line: string): void; giveUp(): void } | undefined;
+  let isOver = false;
+  // Pasted lines may arrive before their questions, and answer them.
+  lines.on('line', (line) => {
+    if (waiting === undefined) typed.push(line.slice(0, lineMax));
+    else waiting.take(line.slice(0, lineMax));
+  });
+  lines.on('SIGINT', () => lines.close());
+  lines.on('close', () => {
+    isOver = true;
+    waiting?.giveUp();
+  });
+  const ask = (prompt: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        output.write('\n');
+        reject(new CommandFault(exitCodes.failed, 'dovegate: given up; nothing was written'));
+      };
+      output.write(prompt);
+      const before = typed.shift();
+      if (before !== undefined) return resolve(before.trim());
+      if (isOver) return giveUp();
+      waiting = {
+        take(line) {
+          waiting = undefined;
+          resolve(line.trim());
+        },
+        giveUp,
+      };
+    });
+  return {
+    ask,
+    async askHidden(prompt) {
+      isHidden = true;
+      try {
+        return await ask(prompt);
+      } finally {
+        isHidden = false;
+        output.write('\n');
+      }
+    },
+    close() {
+      waiting = undefined;
+      lines.close();
+    },
+  };
+}

@@ -1,0 +1,164 @@
+// A door: a UNIX socket at which one process of ours, of a user of its own, asks the daemon. The calls are a closed list, and the kernel
+// says which process asks. The other side may have been taken over: nothing of a call is read before its length and its rate were
+// looked at.
+
+import { bounds } from '../../host/bounds/bounds.js';
+import { createRoutes } from '../../host/http/routes.js';
+import { type HttpAnswer, type HttpCall, type HttpLimits, openHttpServer } from '../../host/http/server.js';
+import { ourselves } from '../../host/machine/accounts.js';
+import type { FindPeer } from '../../host/machine/find-peer.js';
+import type { NameService } from '../../host/machine/name-service.js';
+import { bindUnix, type UnixPlace } from '../../host/net/listen.js';
+import { descriptorOf } from '../../host/net/transport.js';
+import type { Clock } from '../../host/ports/machine.js';
+import type { RecordedPeer } from '../../journal/records/record.js';
+import { withGroup } from '../../rules/setup/sockets.js';
+import { type DoorRefusal, doorVersion, doorVersionHeader } from '../door/door.js';
+
+export interface DoorPlace extends UnixPlace {
+  readonly setting: 'admin.door' | 'audit.door';
+  /** Whose door it is, with a group of that name. */
+  readonly user: string;
+  /** Undefined: the system has no such user, and only root and our own user may ask. */
+  readonly userUid: number | undefined;
+}
+
+/** For the group of that user where there is one; else for our own user. */
+export async function doorPlace(
+  { setting, path, user }: Pick<DoorPlace, 'setting' | 'path' | 'user'>,
+  names: Pick<NameService, 'numbersOf'>,
+): Promise<DoorPlace> {
+  const numbers = await names.numbersOf({ users: [user], groups: [user] });
+  const gid = numbers.gidOf(user);
+  const mode = gid === undefined ? 0o600 : 0o660;
+  return { setting, path, user, mode, uid: undefined, gid, userUid: numbers.uidOf(user) };
+}
+
+/** The other side closes its idle connections earlier, so none is closed here during a call. */
+const keptMs = 60_000;
+
+const limits: HttpLimits = {
+  connectionsMax: bounds.doorConnections,
+  pipelinedMax: 1,
+  handshakeMs: bounds.adminConnectionMs,
+  kept: { headMs: bounds.adminConnectionMs, requestMs: bounds.adminConnectionMs, idleMs: keptMs },
+  headBytesMax: bounds.adminHeadBytes,
+  headFieldsMax: bounds.adminHeadFields,
+  unreadMs: bounds.pageUnreadMs,
+};
+
+export interface DoorServerParts<Call extends string> {
+  readonly clock: Clock;
+  readonly findPeer: FindPeer;
+  readonly place: DoorPlace;
+  /** `METHOD PATH` of each call. */
+  readonly calls: Readonly<Record<Call, string>>;
+  /** Undefined: it may be read; else how long it is too early, in milliseconds. */
+  readonly take: (call: Call, bytes: number) => number | undefined;
+  readonly bodyMax: (call: Call) => number;
+  readonly handlers: Readonly<Record<Call, (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer>>>;
+  readonly onError: (text: string) => void;
+}
+
+/** Serves until it is closed. Rejects with a ListenFault. */
+export function openDoorServer<Call extends string>(parts: DoorServerParts<Call>) {
+  const { clock, findPeer, place, calls, take, bodyMax, handlers, onError } = parts;
+  const { setting, user, userUid } = place;
+  const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
+  const isCall = (text: string): text is Call => Object.hasOwn(calls, text);
+  const find = createRoutes(
+    Object.entries<string>(calls).flatMap(([call, route]): [string, Call][] =>
+      isCall(call) ? [[route, call]] : [],
+    ),
+  );
+  return openHttpServer({
+    clock,
+    limits,
+    bind: (acceptor) => withGroup(setting, user, () => bindUnix(acceptor, place, onError)),
+    headers: { 'Cache-Control': 'no-store', [doorVersionHeader]: String(doorVersion) },
+    refusal: (status, text) => json(status, { code: 'malformed', text } satisfies DoorRefusal),
+    answer,
+    onError,
+  });
+
+  async function answer(call: HttpCall): Promise<HttpAnswer> {
+    const { request, path } = call;
+    const { socket } = request;
+    let peer = peers.get(socket);
+    if (peer === undefined) {
+      peer = peerOf(descriptorOf(socket));
+      peers.set(socket, peer);
+    }
+    const who = await peer;
+    if (who === undefined) {
+      const answered = refused({ code: 'person', text: 'this process may not ask here' }, 403);
+      return { ...answered, headers: { Connection: 'close' } };
+    }
+    call.work(user);
+    const found = find(request.method ?? '', path);
+    if (found?.kind !== 'found')
+      return refused(
+        {
+          code: 'version',
+          text: `there is no such call; this daemon speaks version ${doorVersion} of the door`,
+        },
+        404,
+      );
+    // Before a byte of the body is read.
+    if (request.headers['transfer-encoding'] !== undefined) return refused(unsaid, 411);
+    const bytes = Number(request.headers['content-length'] ?? 0);
+    const isTooLong = bytes > bodyMax(found.endpoint);
+    const waitMs = take(found.endpoint, isTooLong ? 0 : bytes);
+    if (waitMs !== undefined) return refused(tooOften(waitMs));
+    return isTooLong ? refused(tooLong, 413) : handlers[found.endpoint](call, who);
+  }
+
+  /** Undefined: it may not ask. The mode of the socket permits all members of its group, and people may have been added to it. */
+  async function peerOf(descriptor: number | undefined): Promise<RecordedPeer | undefined> {
+    const { uid, gid, pid, user: name, exe, unit } = await findPeer(setting, descriptor).describe();
+    if (uid === undefined) return undefined;
+    const mayAsk = [0, ourselves().uid, userUid].includes(uid);
+    return mayAsk ? { uid, gid, pid, user: name, exe, unit } : undefined;
+  }
+}
+
+/** A call whose body is read and parsed, or refused with why. */
+export function called<Asked>(
+  parse: (body: string) => Asked | string,
+  run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
+): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
+  return async ({ readBody }, peer) => {
+    const body = await readBody(bounds.doorBodyBytes);
+    if (body === undefined) return refused(tooLong, 413);
+    const asked = parse(body);
+    return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
+  };
+}
+
+export function json(status: number, value: unknown): HttpAnswer {
+  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
+}
+
+export function linesOf(pieces: AsyncIterable<string>): HttpAnswer {
+  return { status: 200, type: 'application/x-ndjson; charset=utf-8', pieces };
+}
+
+export function refused(refusal: DoorRefusal, status = statusOf[refusal.code]): HttpAnswer {
+  return json(status, refusal);
+}
+
+export const tooLong: DoorRefusal = { code: 'malformed', text: 'the call is too long' };
+const unsaid: DoorRefusal = { code: 'malformed', text: 'a call says how long it is (Content-Length)' };
+
+export function tooOften(waitMs: number): DoorRefusal {
+  return { code: 'busy', text: `this process asks too often; try again in ${waitMs} ms`, waitMs };
+}
+
+const statusOf: Readonly<Record<DoorRefusal['code'], number>> = {
+  stale: 409,
+  person: 403,
+  busy: 429,
+  unrecorded: 503,
+  malformed: 400,
+  version: 404,
+};

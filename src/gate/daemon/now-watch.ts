@@ -1,0 +1,281 @@
+// What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
+// failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. No text of a
+// client or a backend is shown, only sentences of ours with names of the configuration.
+
+import type { Clock, Timer } from '../../host/ports/machine.js';
+import { networkOf } from '../../host/ports/peer.js';
+import { formatTime } from '../../host/words/instants.js';
+import { keyRefusals } from '../../rules/keys/key.js';
+import { countedAs, History } from '../now/history.js';
+import type { Trouble } from '../now/now.js';
+import { Standing } from '../now/problems.js';
+import { RefusedLogins } from '../now/refused-logins.js';
+import type { Running } from '../now/running.js';
+import {
+  type EngineEvent,
+  type ExchangeEnded,
+  isEngineEvent,
+  type LoginFailed,
+  loginFailures,
+  type SessionRefused,
+} from '../outcome/events.js';
+import { denialWords, givenOf, nextWords, ranWords } from '../outcome/next.js';
+import { ownerOf, ownerWords } from '../outcome/owner.js';
+import { errorCodes, meaningIn } from '../telemetry/codes.js';
+
+type Troubling = ExchangeEnded | LoginFailed | SessionRefused;
+
+export interface TroubleRow {
+  readonly row: Trouble;
+  readonly user: string;
+}
+
+/**
+ * Of several equal ones the last that has records, or the last one while none has; the times of the first and the last, and their number.
+ */
+interface Kept {
+  event: Troubling;
+  firstMs: number;
+  lastMs: number;
+  count: number;
+  /** Those with a record of their own. */
+  recorded: number;
+}
+
+/** An outage has one cause and many requesters and commands. */
+const troublesMax = 60;
+const stallShownMs = 60_000;
+/** Several things change at once when a host goes down. */
+const changedMs = 50;
+const turns: ReadonlySet<EngineEvent['kind']> = new Set([
+  'lookup-failing',
+  'lookup-working',
+  'backend-down',
+  'backend-up',
+  'backend-removed',
+  'audit-failed',
+]);
+
+export class NowWatch {
+  readonly history: History;
+  readonly standing: Standing;
+  readonly #clock: Clock;
+  readonly #logins = new RefusedLogins();
+  /** By policy: what its candidate would have made something else of. */
+  readonly #differing = new Map<string, number>();
+  /** The oldest first; those that are the same stand together. */
+  readonly #troubles: Kept[] = [];
+  #troublesSinceMs: number;
+  #stall: { readonly atMs: number; readonly durationMs: number } | undefined;
+  #timer: Timer | undefined;
+  /** Called soon after the daemon got better or worse. */
+  onTurn: () => void = () => undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.history = new History(clock.now());
+    this.standing = new Standing(clock.wallMs());
+    this.#troublesSinceMs = clock.wallMs();
+  }
+
+  observe(event: EngineEvent): void {
+    if (isEngineEvent(event, 'exchange-ended')) {
+      const as = countedAs(event.outcome);
+      this.history.ended(this.#clock.now(), as);
+      if (as !== 'other') this.#add(event);
+      const { policy, shadow } = event;
+      if (shadow !== undefined) this.#differing.set(policy, (this.#differing.get(policy) ?? 0) + 1);
+    } else if (isEngineEvent(event, 'login-failed')) {
+      if (event.type === 'gone') return;
+      this.#loginFailed(event);
+      this.#add(event);
+    } else if (isEngineEvent(event, 'session-refused')) this.#add(event);
+    else if (turns.has(event.kind)) this.#turned();
+  }
+
+  stalled(durationMs: number): void {
+    const atMs = this.#clock.wallMs();
+    const isOver = this.#stall === undefined || atMs - this.#stall.atMs > stallShownMs;
+    if (isOver || durationMs >= (this.#stall?.durationMs ?? 0)) this.#stall = { atMs, durationMs };
+    this.#turned();
+  }
+
+  /** From then on everything is counted: from the start, or from what had no room left. */
+  get troublesSince(): string {
+    return formatTime(this.#troublesSinceMs);
+  }
+
+  /** Commands of that policy that would have ended differently under a candidate for it, since the start. */
+  differing(policy: string): number {
+    return this.#differing.get(policy) ?? 0;
+  }
+
+  /** Newest first. */
+  troubles(): readonly TroubleRow[] {
+    const rows: TroubleRow[] = [];
+    for (const { event, lastMs, firstMs, count, recorded } of this.#troubles) {
+      const { row, user } = rowOf(event, lastMs);
+      const several = { count, since: formatTime(firstMs), ...(recorded < count && { recorded }) };
+      rows.push({ row: count === 1 ? row : { ...row, ...several }, user });
+    }
+    return rows.toReversed();
+  }
+
+  facts(): Pick<Running, 'refusedKeys' | 'failedLogins' | 'stall'> {
+    const nowMs = this.#clock.now();
+    const wallMs = this.#clock.wallMs();
+    const atWall = (ms: number): number => Math.round(wallMs - (nowMs - ms));
+    const isStallShown = this.#stall !== undefined && wallMs - this.#stall.atMs <= stallShownMs;
+    return {
+      refusedKeys: this.#logins
+        .keys(nowMs)
+        .map((key) => ({ ...key, firstMs: atWall(key.firstMs), lastMs: atWall(key.lastMs) })),
+      failedLogins: this.#logins.logins(nowMs),
+      stall: isStallShown ? this.#stall : undefined,
+    };
+  }
+
+  end(): void {
+    this.#timer?.cancel();
+  }
+
+  #add(event: Troubling): void {
+    const kept = this.#troubles;
+    const nowMs = this.#clock.wallMs();
+    let same: Kept | undefined;
+    for (const each of kept) if (isSame(each.event, event)) same = each;
+    if (same === undefined) {
+      if (kept.length === troublesMax) this.#troublesSinceMs = kept.shift()?.lastMs ?? nowMs;
+      kept.push({ event, firstMs: nowMs, lastMs: nowMs, count: 1, recorded: recordsOf(event) });
+      return;
+    }
+    // It is the newest again.
+    kept.splice(kept.indexOf(same), 1);
+    kept.push(same);
+    if (isRecorded(event) || !isRecorded(same.event)) same.event = event;
+    same.lastMs = nowMs;
+    same.count += 1;
+    same.recorded += recordsOf(event);
+  }
+
+  #loginFailed({ listener, address, account, why }: LoginFailed): void {
+    const nowMs = this.#clock.now();
+    const network = networkOf(address ?? '-');
+    this.#logins.failed(nowMs, listener, network);
+    // Only then is the name one of the configuration, and no text of a client.
+    if (why !== undefined && account !== undefined)
+      this.#logins.refused(nowMs, listener, account, why, network);
+  }
+
+  #turned(): void {
+    this.#timer ??= this.#clock.setTimer(changedMs, () => {
+      this.#timer = undefined;
+      this.onTurn();
+    });
+  }
+}
+
+/** Of a flood of refusals most are only counted. */
+function isRecorded(event: Troubling): boolean {
+  return event.level !== undefined;
+}
+
+/** Failed logins and refused sessions are counted together in records of their own. */
+function recordsOf(event: Troubling): number {
+  return isEngineEvent(event, 'exchange-ended') && !isRecorded(event) ? 0 : 1;
+}
+
+function isSame(one: Troubling, other: Troubling): boolean {
+  if (isEngineEvent(one, 'exchange-ended')) {
+    if (!isEngineEvent(other, 'exchange-ended')) return false;
+    return (
+      one.error === other.error &&
+      one.outcome === other.outcome &&
+      one.denial === other.denial &&
+      one.lock === other.lock &&
+      one.exchange.principal === other.exchange.principal &&
+      one.exchange.command === other.exchange.command &&
+      one.exchange.listener === other.exchange.listener &&
+      one.status === other.status &&
+      one.policy === other.policy &&
+      one.rule?.line === other.rule?.line &&
+      one.rule?.file === other.rule?.file &&
+      givenOf(one) > 0 === givenOf(other) > 0 &&
+      placeOf(one) === placeOf(other)
+    );
+  }
+  if (isEngineEvent(other, 'exchange-ended') || one.listener !== other.listener) return false;
+  if (isEngineEvent(one, 'session-refused'))
+    return isEngineEvent(other, 'session-refused') && one.principal === other.principal;
+  return (
+    isEngineEvent(other, 'login-failed') &&
+    one.type === other.type &&
+    one.why === other.why &&
+    (one.why === undefined || one.account === other.account) &&
+    networkOf(one.address ?? '-') === networkOf(other.address ?? '-')
+  );
+}
+
+/** Nothing was sent anywhere when its record could not be written. */
+function placeOf({ backend, error }: ExchangeEnded): string | undefined {
+  return error === 'audit-failed' || error === 'audit-reserve' || error === 'audit-share'
+    ? undefined
+    : backend;
+}
+
+function rowOf(event: Troubling, atMs: number): TroubleRow {
+  const at = formatTime(atMs);
+  const { listener } = isEngineEvent(event, 'exchange-ended') ? event.exchange : event;
+  if (isEngineEvent(event, 'login-failed')) {
+    const { account, address, why, type } = event;
+    const isKey = why !== undefined && account !== undefined;
+    const from = networkOf(address ?? '-');
+    const text = isKey ? `The key ${keyRefusals[why]} (${from}).` : `${capital(loginFailures[type])}.`;
+    const principal = isKey ? account : from;
+    return { row: { at, kind: 'login', principal, listener, text, owner: 'requester' }, user: '' };
+  }
+  if (isEngineEvent(event, 'session-refused')) {
+    const principal = event.principal ?? '-';
+    const text = 'No session: not among its peers or networks, or a limit of sessions is reached.';
+    return { row: { at, kind: 'denied', principal, listener, text, owner: 'requester' }, user: '' };
+  }
+  const { exchange, outcome } = event;
+  const backend = placeOf(event);
+  const { id, principal, command, user } = exchange;
+  const kind = countedAs(outcome) === 'denied' ? 'denied' : 'failed';
+  const where = {
+    listener,
+    ...(command === undefined ? {} : { command }),
+    ...(backend === undefined ? {} : { backend }),
+  };
+  const { denial, error } = event;
+  const owner = ownerOf(event);
+  const by = denial !== undefined || owner === 'policy' ? { policy: event.policy } : {};
+  const found = isRecorded(event) ? { id } : {};
+  const next = nextWords(owner, { denial, error, backend, policy: event.policy, place: placeWords(event) });
+  const isSaid = next === ownerWords(owner, { backend });
+  const why = { text: sentenceOf(event), owner, ...(!isSaid && { next }), ...by };
+  return { row: { at, ...found, kind, principal, ...where, ...why }, user };
+}
+
+/** As the client got it; where that repeats words of a client or a backend, what its code means. */
+function sentenceOf(ended: ExchangeEnded): string {
+  const { denial, rule, policy, error, text, isQuoting, lock } = ended;
+  if (denial !== undefined) {
+    const place = placeWords({ rule });
+    return `${capital(denialWords(denial, { policy, place, isOffered: error === 'on-request' }))}.`;
+  }
+  // The name of a mail user is for some only, and so is the reason; Now has both for them under that id.
+  if (lock !== undefined) return isQuoting ? `A mailbox is locked or held: ${lock}.` : `${text}.`;
+  const said = (isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0];
+  return `${capital(ranWords(said, givenOf(ended)))}.`;
+}
+
+/** The place of the rule that decided; '': no rule did. */
+function placeWords({ rule }: Pick<ExchangeEnded, 'rule'>): string {
+  return rule === undefined ? '' : `${rule.file}:${rule.line}`;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,201 @@
+// Records when a backend goes down or does not answer any more, or the journal takes no more, and when that is over, and what outages and
+// drains have cost: how many commands of how many requesters, so that all of it can be shown after a restart. `observe` is called for every
+// command.
+
+import { codes, plain } from '../../doveadm/codes/codes.js';
+import { bounds } from '../../host/bounds/bounds.js';
+import { journalCodes } from '../../host/ports/faults.js';
+import type { Clock } from '../../host/ports/machine.js';
+import { isJournalEvent, type JournalEvent, type OpenJournal } from '../../journal/files/journal.js';
+import type { NoSpace } from '../../journal/files/maintenance.js';
+import type { AuditRecord } from '../../journal/records/record.js';
+import { notUpBefore, requesterWords, takenOut } from '../../journal/records/turns.js';
+import { countedAs } from '../now/history.js';
+import { hangingAt } from '../now/problems.js';
+import type { Running } from '../now/running.js';
+import { type EngineEvent, isEngineEvent } from '../outcome/events.js';
+
+export interface Outages {
+  /** Nothing is recorded before, and no event of a backend comes before. */
+  recordIn(opened: Pick<OpenJournal, 'append' | 'space'>, seen: SeenNow): void;
+  observe(event: EngineEvent): void;
+  /** Of the journal itself. Its records wait in memory until the disk takes them. */
+  observeJournal(event: JournalEvent): void;
+  /** What it costs that this backend is drained, since it is, or since the start. */
+  refused(backend: string): Cost;
+  /** Commands that failed since it is down or stuck. */
+  lost(backend: string): number;
+  /** Of `refused`, those a second, of the last seconds. */
+  refusedPerSecond(backend: string): number;
+  /** Call when a backend was drained, or is back in service. */
+  turned(backend: string): void;
+  /** Records what has been paid for what is still down or drained: the next run counts anew. Call it before the journal is closed. */
+  end(): void;
+}
+
+/** Commands, and requesters up to `bounds.outageRequesters`; `args`: those with the most, as `requesterWords` says. */
+type Cost = Readonly<Record<'count' | 'requesters', number>> & { readonly args?: readonly string[] };
+
+export interface SeenNow {
+  /** What Now says of a backend that is down: its record says the same. */
+  readonly whyDown: (backend: string) => string | undefined;
+  /** The commands that run. */
+  readonly running: () => Running['exchanges'];
+}
+
+export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
+  let journal: Pick<OpenJournal, 'append'> | undefined;
+  let sight: SeenNow = { whyDown: () => undefined, running: () => [] };
+  const failed = new Map<string, Outage>();
+  const refused = new Map<string, Refused>();
+  const blind = new Map<string, Blind>();
+  const opened = new Set<string>();
+  const sinceStart = (backend: string) => (opened.has(backend) ? {} : { reason: notUpBefore });
+  // The journal counts what it cannot take.
+  const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void => {
+    const event = record.backend === undefined ? 'journal' : 'backend';
+    journal?.append({ time: clock.wallMs(), event, ...record }, 'brief');
+  };
+
+  return {
+    recordIn(open, seen) {
+      journal = open;
+      sight = seen;
+      if (open.space === 'reserve') goBlind('audit-reserve', noSpaceCodes.full);
+    },
+    observeJournal(event) {
+      if (isJournalEvent(event, 'failed')) goBlind('audit-failed', journalCodes[event.fault.code][0]);
+      else if (isJournalEvent(event, 'writable')) seeAgain('audit-failed');
+      else if (isJournalEvent(event, 'space') && event.space === 'reserve')
+        goBlind('audit-reserve', noSpaceCodes[event.why]);
+      else if (isJournalEvent(event, 'space')) seeAgain('audit-reserve');
+    },
+    observe(event) {
+      if (isEngineEvent(event, 'exchange-ended')) {
+        const { backend, outcome, error } = event;
+        const { principal, id } = event.exchange;
+        const untold = blind.get(error ?? '');
+        if (untold !== undefined) add(untold, principal, { error });
+        if (backend === undefined) return;
+        const outage = failed.get(backend);
+        const isFailed = untold === undefined && countedAs(outcome) === 'failed';
+        if (isFailed && error === 'backend-drained') {
+          const before = at(refused.get(backend) ?? nothing());
+          add(before, principal, { backend, error });
+          refused.set(backend, { ...before, here: before.here + 1 });
+        } else if (isFailed && outage !== undefined) add(outage, principal, { backend, error: outage.error });
+        if (
+          outage?.stuckMs !== undefined &&
+          hangingAt(backend, sight.running()).every((each) => each.id === id)
+        )
+          up(backend, Math.round(clock.now() - outage.stuckMs));
+      } else if (isEngineEvent(event, 'dial-failed')) {
+        const { backend, type: error } = event;
+        const hanging = failed.has(backend) ? [] : hangingAt(backend, sight.running());
+        if (hanging.length === 0) return;
+        const duration_ms = Math.round(Math.max(...hanging.map(({ durationMs }) => durationMs)));
+        failed.set(backend, { count: 0, by: new Map(), error, stuckMs: clock.now() - duration_ms });
+        // It is not down, so Now has no words for the fault.
+        append({ action: 'stuck', backend, error, duration_ms, text: plain(codes[error].means) });
+      } else if (isEngineEvent(event, 'backend-down')) {
+        const { backend, type: error } = event;
+        failed.set(backend, { count: 0, by: new Map(), ...failed.get(backend), error, stuckMs: undefined });
+        append({ action: 'down', backend, error, text: sight.whyDown(backend), ...sinceStart(backend) });
+      } else if (isEngineEvent(event, 'upstream-opened')) opened.add(event.backend);
+      else if (isEngineEvent(event, 'backend-up')) up(event.backend, event.duration_ms);
+      else if (isEngineEvent(event, 'backend-removed')) {
+        const { backend, duration_ms } = event;
+        const outage = failed.get(backend);
+        failed.delete(backend);
+        const { error = 'dial-refused' } = outage ?? {};
+        append({ action: 'stop', backend, error, duration_ms, reason: takenOut, ...costOf(outage) });
+      }
+    },
+    refused: (backend) => costOf(refused.get(backend)),
+    lost: (backend) => failed.get(backend)?.count ?? 0,
+    refusedPerSecond(backend) {
+      const { here, last } = at(refused.get(backend) ?? nothing());
+      return Math.max(here, last) / stepSeconds;
+    },
+    turned: (backend) => void refused.delete(backend),
+    end() {
+      for (const [backend, tally] of failed)
+        append({ action: 'stop', backend, error: tally.error, ...costOf(tally) });
+      for (const [backend, tally] of refused)
+        append({ action: 'stop', backend, error: 'backend-drained', ...costOf(tally) });
+      for (const [error, tally] of blind) append({ action: 'stop', error, ...costOf(tally) });
+    },
+  };
+
+  /** Recorded each time it has doubled: known after a crash, in few records. */
+  function add(tally: Tally, principal: string, of: Pick<AuditRecord, 'backend' | 'error'>): void {
+    tally.count += 1;
+    const before = tally.by.get(principal);
+    if (before !== undefined || tally.by.size < bounds.outageRequesters)
+      tally.by.set(principal, (before ?? 0) + 1);
+    if (Number.isInteger(Math.log2(tally.count))) append({ action: 'cost', ...of, ...costOf(tally) });
+  }
+
+  function up(backend: string, duration_ms: number): void {
+    append({ action: 'up', backend, duration_ms, ...costOf(failed.get(backend)) });
+    failed.delete(backend);
+  }
+
+  function goBlind(error: string, reason: string): void {
+    if (blind.has(error)) return;
+    blind.set(error, { count: 0, by: new Map(), sinceMs: clock.now() });
+    append({ action: 'down', error, reason: plain(reason) });
+  }
+
+  function seeAgain(error: string): void {
+    const tally = blind.get(error);
+    if (tally === undefined) return;
+    append({ action: 'up', error, duration_ms: Math.round(clock.now() - tally.sinceMs), ...costOf(tally) });
+    blind.delete(error);
+  }
+
+  /** With the steps of now. */
+  function at(refusals: Refused): Refused {
+    const now = Math.floor(clock.now() / (1000 * stepSeconds));
+    const { step, here } = refusals;
+    return now === step ? refusals : { ...refusals, step: now, here: 0, last: now === step + 1 ? here : 0 };
+  }
+}
+
+const noSpaceCodes: Readonly<Record<NoSpace, string>> = {
+  full: 'its disk is full but for its reserve',
+  size: 'it has reached `audit.max_size`, and its oldest segment is younger than `audit.keep_min`',
+  small: 'its disk is smaller than `audit.reserve`',
+};
+
+interface Tally {
+  count: number;
+  readonly by: Map<string, number>;
+}
+
+interface Outage extends Tally {
+  readonly error: string;
+  /** Since when commands hang there, where it is not down. */
+  readonly stuckMs?: number | undefined;
+}
+
+/** What the journal did not take since then. */
+interface Blind extends Tally {
+  readonly sinceMs: number;
+}
+
+/** With those of the step that runs, and of the one before. */
+interface Refused extends Tally {
+  readonly step: number;
+  readonly here: number;
+  readonly last: number;
+}
+
+const nothing = (): Refused => ({ count: 0, by: new Map(), step: 0, here: 0, last: 0 });
+const stepSeconds = 5;
+
+function costOf(tally: Tally | undefined): Cost {
+  const { count = 0, by = new Map<string, number>() } = tally ?? {};
+  const args = requesterWords(by);
+  return { count, requesters: by.size, ...(args.length > 0 && { args }) };
+}

@@ -1,0 +1,145 @@
+// `audit.door`: what `dovegate ship` may ask of the daemon. One process at a time is told the receivers and how far the journal is on disk;
+// what it says of them goes to `shipped`. It can have nothing recorded, signed or done.
+
+import { bounds } from '../../host/bounds/bounds.js';
+import { TokenBuckets } from '../../host/concurrency/limits.js';
+import { pause, Wakes } from '../../host/concurrency/waiting.js';
+import type { FindPeer } from '../../host/machine/find-peer.js';
+import { hostName, programVersion } from '../../host/machine/process.js';
+import type { Clock } from '../../host/ports/machine.js';
+import type { OpenJournal } from '../../journal/files/journal.js';
+import type { Settings } from '../../rules/config/settings.js';
+import { parseShipClaims, type ShipHead, type ShipLine, shipCalls } from '../door/ship.js';
+import type { Log } from '../telemetry/log.js';
+import { called, type DoorPlace, json, linesOf, openDoorServer, refused } from './door-server.js';
+import type { Shipped } from './shipped.js';
+
+export interface ShipDoorParts {
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
+  readonly place: DoorPlace;
+  readonly findPeer: FindPeer;
+  readonly journal: Pick<OpenJournal, 'seq'> & { readonly found: Pick<OpenJournal['found'], 'journal'> };
+  readonly shipped: Pick<Shipped, 'claim' | 'left'>;
+  readonly settings: () => Settings;
+}
+
+export interface OpenShipDoor {
+  /** After a reload: it gets the new receivers. */
+  review(): void;
+  /** There may be more on disk. */
+  nudge(): void;
+  /** Tells that there is no receiver any more, waits until it has left, and closes. */
+  retire(): Promise<void>;
+  /** Tells the last record, ends the stream, and closes. */
+  close(): Promise<void>;
+}
+
+const beatMs = 1_000;
+/** Between two words of how far the journal is: a line for each record would cost more than what it says. */
+const gatherMs = 20;
+/** A process that does not read is told the end of the journal by the next start. */
+const lastMs = 1_000;
+/** Receivers that were removed get what was theirs first. */
+const retireMs = 30_000;
+
+/** Serves until it is closed. Rejects with a ListenFault. */
+export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> {
+  const { clock, log, journal, shipped, settings } = parts;
+  const wakes = new Wakes(true);
+  const calls = new TokenBuckets({ burst: bounds.doorCalls, refillMs: bounds.doorCallMs, sourcesMax: 2 });
+  let generation = 1;
+  /** Of the answer that is told; aborted once it has left. */
+  let told: AbortSignal | undefined;
+  let isClosing = false;
+  const server = await openDoorServer({
+    ...parts,
+    calls: shipCalls,
+    take: (call) => calls.take(call, clock.now()),
+    bodyMax: () => bounds.doorBriefBytes,
+    handlers: {
+      receivers({ signal }) {
+        if (told !== undefined)
+          return Promise.resolve(
+            refused({ code: 'busy', text: 'another dovegate ship is told the receivers already' }),
+          );
+        return Promise.resolve(linesOf(watch(signal)));
+      },
+      shipped: called(parseShipClaims, (claims) => {
+        const why = shipped.claim(claims);
+        return Promise.resolve(
+          why === undefined ? json(200, {}) : refused({ code: 'malformed', text: why }, 400),
+        );
+      }),
+    },
+    onError: (text) => log.report({ event: 'admin-failed', level: 'error', text }),
+  });
+
+  return {
+    review() {
+      generation += 1;
+      wakes.wake();
+    },
+    nudge: () => wakes.wake(),
+    async retire() {
+      generation += 1;
+      wakes.wake();
+      if (told !== undefined) await new Wakes().next(told, { clock, ms: retireMs });
+      await server.close();
+    },
+    async close() {
+      isClosing = true;
+      wakes.wake();
+      if (told !== undefined) await new Wakes().next(told, { clock, ms: lastMs });
+      await server.close();
+    },
+  };
+
+  async function* watch(signal: AbortSignal): AsyncGenerator<string> {
+    // Two may have asked in the same moment.
+    if (told !== undefined) return;
+    told = signal;
+    try {
+      let sent = 0;
+      let seq = -1;
+      let atMs = -Infinity;
+      while (!signal.aborted) {
+        if (sent !== generation) {
+          sent = generation;
+          yield lineOf({ head: headNow() });
+        }
+        // Read before the line is written: what comes meanwhile needs another one.
+        const isLast = isClosing;
+        if (journal.seq !== seq || clock.now() - atMs >= beatMs || isLast) {
+          ({ seq } = journal);
+          atMs = clock.now();
+          yield lineOf({ seq });
+        }
+        if (isLast) return;
+        await wakes.next(signal, { clock, ms: beatMs });
+        const waitMs = atMs + gatherMs - clock.now();
+        if (waitMs > 0) await pause(clock, waitMs, signal);
+      }
+    } finally {
+      told = undefined;
+      shipped.left();
+    }
+  }
+
+  function headNow(): ShipHead {
+    const { audit, notices = [], log: own } = settings();
+    return {
+      host: hostName(),
+      version: programVersion,
+      logLevel: own.level,
+      directory: audit.directory,
+      journal: journal.found.journal,
+      sinks: audit.ship,
+      notices,
+    };
+  }
+}
+
+function lineOf(line: ShipLine): string {
+  return `${JSON.stringify(line)}\n`;
+}

@@ -1,0 +1,214 @@
+// How far the receivers of records are, by the word of `dovegate ship`, which may have been taken over. What it says is shown. What
+// retention may remove follows from the positions alone, each of which counts once the journal here has that record; without one,
+// nothing was sent. They are kept in `state`, for a start at which nobody ships yet.
+//
+//   {"journal":"<32 hex>","receivers":{"logs.example.com:6514":{"segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}}}
+
+import { join } from 'node:path';
+import * as z from 'zod';
+import { bounds } from '../../host/bounds/bounds.js';
+import { readOwnFile, replaceFile } from '../../host/machine/regular-file.js';
+import { messageOf } from '../../host/ports/faults.js';
+import type { Clock, Timer } from '../../host/ports/machine.js';
+import { fit } from '../../host/values/shape.js';
+import { parseLine } from '../../host/values/values.js';
+import { hasRecord } from '../../journal/files/has-record.js';
+import { type ClaimedPosition, type ClaimedSink, claimedPosition, type ShipClaims } from '../door/ship.js';
+import type { RunningSink } from '../now/running.js';
+import type { Log } from '../telemetry/log.js';
+
+const kept = z.object({ journal: z.string(), receivers: z.record(z.string(), claimedPosition) });
+
+/** Of the settings. */
+interface Served {
+  readonly audit: { readonly ship: readonly { readonly name: string }[] };
+  readonly notices?: readonly unknown[] | undefined;
+}
+
+interface ServedJournal {
+  readonly id: string;
+  readonly directory: string;
+  readonly seq: () => number;
+}
+
+export interface ShippedParts {
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
+  readonly stateDirectory: string;
+}
+
+export class Shipped {
+  readonly #parts: ShippedParts;
+  readonly #path: string;
+  /** After the last record that each receiver certainly has. */
+  readonly #safe = new Map<string, ClaimedPosition>();
+  /** The journal of what a run before has kept. */
+  #keptOf: string | undefined;
+  #names: readonly string[] = [];
+  /** Receivers of notices, too: somebody must ship. */
+  #isNeeded = false;
+  #journal: ServedJournal | undefined;
+  #told: (ShipClaims & { readonly atMs: number }) | undefined;
+  #wanted: ShipClaims['sinks'] | undefined;
+  #checking: Promise<void> | undefined;
+  #pause: Timer | undefined;
+  #absence: Timer | undefined;
+  #isAbsent = false;
+
+  constructor(parts: ShippedParts) {
+    this.#parts = parts;
+    this.#path = join(parts.stateDirectory, 'shipped.json');
+  }
+
+  /** Takes the receivers of the settings that are served now. */
+  replace({ audit, notices = [] }: Served): void {
+    this.#names = audit.ship.map(({ name }) => name);
+    this.#isNeeded = this.#names.length + notices.length > 0;
+    this.#expect();
+  }
+
+  /** Looks for the records of the positions that the last run kept. Call once, before the journal opens, which may remove segments. */
+  async open(directory: string): Promise<void> {
+    const found = await readKept(this.#path).catch((fault: unknown) => {
+      const text = `what was shipped is not known, so nothing was: ${messageOf(fault)}`;
+      this.#parts.log.report({ event: 'ship-position-failed', level: 'warn', text });
+      return undefined;
+    });
+    if (found === undefined) return;
+    this.#keptOf = found.journal;
+    for (const [name, safe] of Object.entries(found.receivers))
+      if (this.#names.includes(name) && (await hasRecord(directory, safe))) this.#safe.set(name, safe);
+  }
+
+  /** Call once, when the journal is open. */
+  start(journal: ServedJournal): void {
+    this.#journal = journal;
+    if (this.#keptOf !== journal.id) this.#safe.clear();
+  }
+
+  /** The last record that every receiver certainly has; undefined: there is no receiver. */
+  get shippedSeq(): number | undefined {
+    if (this.#names.length === 0) return undefined;
+    return Math.min(...this.#names.map((name) => this.#safe.get(name)?.seq ?? 0));
+  }
+
+  /** What `dovegate ship` said last; undefined: it is not there. */
+  get told(): (ShipClaims & { readonly ageMs: number }) | undefined {
+    if (this.#told === undefined) return undefined;
+    const { atMs, ...claims } = this.#told;
+    const ageMs = this.#parts.clock.now() - atMs;
+    return ageMs > bounds.shipToldMs ? undefined : { ...claims, ageMs };
+  }
+
+  /** Nobody ships, for longer than a restart takes. */
+  get isAbsent(): boolean {
+    return this.#isAbsent;
+  }
+
+  get isNeeded(): boolean {
+    return this.#isNeeded;
+  }
+
+  get sinks(): readonly (Omit<RunningSink, 'fault'> & Pick<ClaimedSink, 'code' | 'text'>)[] {
+    const told = new Map(this.told?.sinks.map((sink) => [sink.name, sink]));
+    const seq = this.#journal?.seq() ?? 0;
+    return this.#names.map((name) => {
+      const { state = 'connecting', code, text, sentSeq, lagMs = 0, refused } = told.get(name) ?? {};
+      const safeSeq = this.#safe.get(name)?.seq ?? 0;
+      const lagRecords = Math.max(seq - (sentSeq ?? safeSeq), 0);
+      return { name, state, code, text, lagRecords, lagMs, safeSeq, refused };
+    });
+  }
+
+  /** A text: why they are not taken. */
+  claim(claims: ShipClaims): string | undefined {
+    const journal = this.#journal;
+    if (journal === undefined || claims.journal !== journal.id) return 'journal: it is another one';
+    this.#told = { ...claims, atMs: this.#parts.clock.now() };
+    this.#wanted = claims.sinks;
+    this.#expect();
+    void this.#checkNext();
+    return undefined;
+  }
+
+  /** Its connection has ended. */
+  left(): void {
+    this.#told = undefined;
+    this.#expect();
+  }
+
+  close(): Promise<unknown> {
+    this.#pause?.cancel();
+    this.#absence?.cancel();
+    return this.#checking ?? Promise.resolve();
+  }
+
+  /** Tells once of each time that nobody ships. */
+  #expect(): void {
+    const { clock, log } = this.#parts;
+    if (this.#told !== undefined || !this.#isNeeded) this.#isAbsent = false;
+    this.#absence?.cancel();
+    if (!this.#isNeeded) return;
+    this.#absence = clock.setTimer(absentMs, () => {
+      if (this.#isAbsent || this.told !== undefined) return;
+      this.#isAbsent = true;
+      const text = 'receivers are configured, and dovegate ship does not ask what to send';
+      log.report({ event: 'ship-absent', level: 'warn', text });
+    });
+  }
+
+  async #checkNext(): Promise<void> {
+    if (this.#checking !== undefined || this.#wanted === undefined) return;
+    const wanted = this.#wanted;
+    this.#wanted = undefined;
+    const { clock } = this.#parts;
+    const beganMs = clock.now();
+    this.#checking = this.#check(wanted).finally(() => {
+      // A lie about the end of a compressed segment has all of it inflated: that takes a tenth of the time at most.
+      const waitMs = Math.max(bounds.shipCheckMs, 9 * (clock.now() - beganMs));
+      this.#pause = clock.setTimer(waitMs, () => {
+        this.#checking = undefined;
+        void this.#checkNext();
+      });
+    });
+    await this.#checking;
+  }
+
+  /** Never rejects. */
+  async #check(claimed: readonly Pick<ClaimedSink, 'name' | 'safe'>[]): Promise<void> {
+    const journal = this.#journal;
+    if (journal === undefined) return;
+    let hasChanged = false;
+    for (const { name, safe } of claimed) {
+      const before = this.#safe.get(name);
+      if (before?.hash === safe?.hash && before?.seq === safe?.seq) continue;
+      if (!this.#names.includes(name)) continue;
+      // Nothing that was said before holds: the receiver may have lost it.
+      if (safe === undefined) hasChanged = this.#safe.delete(name) || hasChanged;
+      // A journal that was cut has less than a receiver, which says so as `forked`.
+      else if (safe.seq <= journal.seq() && (await hasRecord(journal.directory, safe))) {
+        this.#safe.set(name, safe);
+        hasChanged = true;
+      }
+    }
+    for (const name of this.#safe.keys())
+      if (!this.#names.includes(name)) hasChanged = this.#safe.delete(name) || hasChanged;
+    if (!hasChanged) return;
+    const text = JSON.stringify({ journal: journal.id, receivers: Object.fromEntries(this.#safe) });
+    await replaceFile(this.#path, `${text}\n`).catch((fault: unknown) => {
+      const why = `what was shipped is not kept for the next start: ${messageOf(fault)}`;
+      this.#parts.log.report({ event: 'ship-position-failed', level: 'warn', text: why });
+    });
+  }
+}
+
+/** After a start or the last word of `dovegate ship`: a restart of it takes less. */
+const absentMs = 30_000;
+
+async function readKept(path: string): Promise<z.infer<typeof kept> | undefined> {
+  const text = await readOwnFile(path);
+  if (text === undefined) return undefined;
+  const found = fit(kept, parseLine(text));
+  if (typeof found === 'string') throw new Error(`${path}: ${found}`);
+  return found;
+}

@@ -1,0 +1,58 @@
+// What the page draws its charts from: counts since the start, by team and by backend. The differences between two of them are the page's
+// to make; the daemon keeps the counters of its metrics, and no history.
+
+import type { DoorTraffic, TrafficCounts } from '../door/door.js';
+import { type CountedAs, countedAs } from '../now/history.js';
+import type { Running } from '../now/running.js';
+import type { CountedExchanges } from '../telemetry/metrics.js';
+
+export function trafficOf(
+  counted: CountedExchanges,
+  { started: run, listeners, backends }: Pick<Running, 'started' | 'listeners' | 'backends'>,
+): DoorTraffic {
+  const { bounds } = counted;
+  const none = (): Counts => new Counts(bounds.length + 1);
+  const ofTeams = new Map(listeners.map(({ name }) => [name, none()]));
+  const ofBackends = new Map(backends.map(({ name }) => [name, none()]));
+  counted.eachOfListeners((listener, outcome, count) => ofTeams.get(listener)?.ends(outcome, count));
+  counted.eachOfBackends((backend, outcome, owner, count) =>
+    ofBackends.get(backend)?.ends(owner === 'server' ? outcome : 'ok', count),
+  );
+  counted.eachOfDurations((listener, backend, counts) => {
+    for (const each of [ofTeams.get(listener), ofBackends.get(backend)]) each?.took(counts);
+  });
+  return {
+    run,
+    bounds,
+    teams: listeners.map(({ name }) => ({ name, ...(ofTeams.get(name) ?? none()).told() })),
+    backends: backends.map(({ name, waiters: waiting }) => ({
+      name,
+      ...(ofBackends.get(name) ?? none()).told(),
+      waiting,
+    })),
+  };
+}
+
+class Counts {
+  #ended = 0;
+  readonly #as: Record<CountedAs, number> = { other: 0, denied: 0, failed: 0 };
+  readonly #buckets: number[];
+
+  constructor(buckets: number) {
+    this.#buckets = Array.from({ length: buckets }, () => 0);
+  }
+
+  ends(outcome: string, count: number): void {
+    this.#ended += count;
+    this.#as[countedAs(outcome)] += count;
+  }
+
+  took(counts: readonly number[]): void {
+    for (const [at, count] of counts.entries()) this.#buckets[at] = (this.#buckets[at] ?? 0) + count;
+  }
+
+  told(): TrafficCounts {
+    const { denied, failed } = this.#as;
+    return { ended: this.#ended, denied, failed, buckets: this.#buckets };
+  }
+}

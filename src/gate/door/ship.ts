@@ -1,0 +1,84 @@
+// What the process that ships records may ask of the daemon at `audit.door`: HTTP/1.1 over a UNIX socket, as `admin.door`, with two
+// calls. What it says of its receivers is a claim. The daemon shows it, and believes a position once its own journal has that record.
+
+import * as z from 'zod';
+import { bounds } from '../../host/bounds/bounds.js';
+import { count, distanceMs, readerOf, spanMs, text } from '../../host/values/shape.js';
+import { noticeReceivers } from '../../rules/config/receiver.js';
+import type { NoticeSettings, Settings } from '../../rules/config/settings.js';
+import type { SinkSettings } from '../../rules/config/sinks.js';
+
+/** Every call, as `METHOD PATH`. */
+export const shipCalls = {
+  /** -> lines of {@link ShipLine}, at least one a second: the receivers, again after each reload, and how far records are on disk. */
+  receivers: 'GET /receivers',
+  /** ShipClaims -> {}. */
+  shipped: 'POST /shipped',
+} as const;
+export type ShipCall = keyof typeof shipCalls;
+
+/** What is to be sent, and where to. */
+export interface ShipHead {
+  readonly host: string;
+  readonly version: string;
+  readonly logLevel: Settings['log']['level'];
+  /** The directory of the journal, and its id. */
+  readonly directory: string;
+  readonly journal: string;
+  readonly sinks: readonly SinkSettings[];
+  readonly notices: readonly NoticeSettings[];
+}
+
+export type ShipLine =
+  | { readonly head: ShipHead }
+  /** The last record that is certainly on disk: up to it records may be sent. */
+  | { readonly seq: number };
+
+export const sinkStates = ['connecting', 'connected', 'away', 'forked'] as const;
+
+export const claimedPosition = z.object({
+  segment: count,
+  bytes: count,
+  seq: count,
+  hash: z.string().regex(/^[0-9a-f]{64}$/, { error: 'must be the hash of a record' }),
+});
+/** After a record: its segment, the bytes of that segment's text up to its LF, its seq and its hash. */
+export type ClaimedPosition = Readonly<z.infer<typeof claimedPosition>>;
+
+const claimedSink = z.object({
+  name: text(bounds.doorTextChars),
+  state: z.enum(sinkStates),
+  /** Why it is away or forked: a code of `ship-away`, and a text that may quote the receiver. */
+  code: text(bounds.doorNameChars).optional(),
+  text: text(bounds.doorTextChars).optional(),
+  /** The last record that was sent, and how long the oldest one that was not has been on disk. */
+  sentSeq: count,
+  lagMs: spanMs,
+  /** Records that a collector refused for good, since the start of the process. */
+  refused: count.optional(),
+  /** After the last record that the receiver certainly has; undefined: it has none. */
+  safe: claimedPosition.optional(),
+});
+export type ClaimedSink = Readonly<z.infer<typeof claimedSink>>;
+
+const claims = z.object({
+  version: text(bounds.doorNameChars),
+  /** Of another head: the claims of the settings before are not taken. */
+  journal: text(bounds.doorNameChars),
+  sinks: z.array(claimedSink).max(bounds.shipReceivers).readonly(),
+  notices: noticeReceivers,
+  certificates: z
+    .array(
+      z.object({
+        role: z.enum(['receiver', 'receiver-client']),
+        name: text(bounds.doorTextChars),
+        leftMs: distanceMs,
+      }),
+    )
+    .max(2 * bounds.shipReceivers)
+    .readonly(),
+  problem: text(bounds.doorTextChars).optional(),
+});
+export type ShipClaims = Readonly<z.infer<typeof claims>>;
+
+export const parseShipClaims = readerOf(claims);

@@ -1,0 +1,51 @@
+// Whether the Dovecot of this machine serves doveadm at TCP ports of its own, past dovegate, and which commands it takes, as its
+// `doveconf -n` says.
+
+import { isOfThisMachine } from '../../host/ports/peer.js';
+import type { Settings } from '../../rules/config/settings.js';
+import type { DoveadmPort, DovecotFacts } from '../../rules/setup/doveconf.js';
+import { type Look, ok, warning } from './look.js';
+
+const name = "Dovecot's own port";
+
+/** Empty: it takes all. */
+export function lookAtAllowedCommands({ allowedCommands }: DovecotFacts): readonly Look[] {
+  if (allowedCommands === '') return [];
+  const what = 'the Dovecot of this machine takes only the commands of doveadm_allowed_commands';
+  return [ok("Dovecot's commands", `${what}: ${allowedCommands}; it refuses others (backend-refused)`)];
+}
+
+type DovecotHere = Pick<DovecotFacts, 'series' | 'ports' | 'isPasswordSet' | 'isApiKeySet'>;
+
+export function lookAtDovecotPorts(
+  dovecot: DovecotHere,
+  { backends }: Pick<Settings, 'backends'>,
+): readonly Look[] {
+  if (dovecot.ports.length === 0)
+    return [ok(name, 'the Dovecot of this machine serves doveadm at no TCP port')];
+  return dovecot.ports.map((each) => {
+    const isUsed = backends.some(({ address }) => address.kind === 'tcp' && address.port === each.port);
+    return lookAtPort(each, dovecot, isUsed);
+  });
+}
+
+function lookAtPort(
+  { port, addresses, isHttp }: DoveadmPort,
+  { series, isPasswordSet, isApiKeySet }: DovecotHere,
+  isUsed: boolean,
+): Look {
+  const places = addresses.map((each) => `${each.includes(':') ? `[${each}]` : each}:${port}`).join(', ');
+  const what = `the Dovecot of this machine serves doveadm${isHttp ? ' over HTTP' : ''} at ${places}`;
+  const secrets = [
+    ...(isPasswordSet ? ['doveadm_password'] : []),
+    ...(isHttp && isApiKeySet ? ['doveadm_api_key'] : []),
+  ].join(' or ');
+  if (secrets === '') return ok(name, `${what}, and refuses all: no password is set`);
+  if (addresses.every(isOfThisMachine))
+    return ok(name, `${what}, for programs of this machine that know ${secrets}`);
+  const line = `${series === '2.3' ? 'address' : 'listen'} = 127.0.0.1`;
+  const todo = isUsed
+    ? `write "${line}" into that inet_listener of service doveadm, then doveadm reload`
+    : 'once no job uses it, take that inet_listener out of service doveadm, or write "port = 0" into it, then doveadm reload';
+  return warning(name, `${what}: others who reach it and know ${secrets} get past dovegate`, todo);
+}

@@ -1,0 +1,738 @@
+// Present problems, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones. A sentence is
+// made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend, and no mail user. A
+// principal is named if its records fill the journal or its client is slow. A code is never renamed.
+
+import { lockSentence, type ShownLock } from '../../doveadm/codes/locks.js';
+import { countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
+import { freeOf, timeOf } from './amounts.js';
+import { findEnds } from './ends.js';
+import type { NowHead } from './now.js';
+import { drainWords } from './operator.js';
+import type { RefusedKey } from './refused-logins.js';
+import {
+  isUp,
+  type Meaning,
+  type Running,
+  type RunningBackend,
+  type RunningJournal,
+  type RunningNotices,
+  type RunningSink,
+  slowMsMin,
+  type TlsCause,
+} from './running.js';
+
+export type NowState = NowHead['state'];
+
+export interface FoundProblem {
+  /** Of readiness, or of a line of the log where there is one. */
+  readonly code: FoundCode;
+  /** Times in it are marked: `{2026-11-21T02:14:00.000Z}`. */
+  readonly text: string;
+  readonly try?: string;
+  readonly backend?: string;
+  /** Whose it is, where it is no backend's. */
+  readonly about?: string;
+  readonly isDegrading: boolean;
+  /** For those who may know of that mail user. */
+  readonly named?: { readonly user: string; readonly text: string };
+  /** Since when, in Unix milliseconds; undefined: not known. */
+  readonly sinceMs?: number;
+}
+
+export function keyOf({ code, backend, about = backend }: FoundProblem): string {
+  return about === undefined ? code : `${code} ${about}`;
+}
+
+/** Worst first. */
+export const foundCodes = {
+  'audit-failed': ['records do not reach the disk; the state on the page is "blind"'],
+  'audit-missing': [
+    'files of the journal were moved away or removed, and its records go on in new ones',
+    'put the files back beside the new ones, then `dovegate audit verify`; lock and hold again what those records had',
+  ],
+  'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
+  'audit-reserve': ['the disk of the records is full but for its reserve'],
+  'audit-filling': [
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; the largest writers are refused',
+  ],
+  'backend-down': ['a backend is down', 'as `try` says'],
+  'backend-newer': ['a backend is newer than this dovegate knows, and gets what `newer` says'],
+  'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
+  'backend-stuck': [
+    'new connections to a backend fail, and commands have hung there for 10 s or longer',
+    'as `try` says',
+  ],
+  'backend-drained': [
+    'a backend is drained: by whom, since when, why, and what it costs',
+    'enable it when its work is done',
+  ],
+  locked: [
+    'a lock is in force: on whom or what, by whom, until when, why (of a mail user where its reader may see that mail)',
+    '`dovegate unlock` when it is settled',
+  ],
+  held: [
+    'a hold is in force: by whom, since when, why, and who asked to lift it (on whom and why: as of a lock)',
+    '`dovegate unlock` by two persons when it is settled',
+  ],
+  'lookup-failing': ["Dovecot's auth service does not answer"],
+  'key-stolen': [
+    'a key of an HTTP listener was used three times or more from where it is not permitted, within ten minutes',
+    'replace or remove the key; if the network is yours, add it to `from`',
+  ],
+  'audit-unsynced': ['the oldest record has waited 2 s or longer for the disk', 'look at the disk'],
+  'queue-grows': [
+    'a command has waited 5 s or longer for a connection, or the queue is half full',
+    'look at what runs there for long, or raise `connections`',
+  ],
+  'certificate-expires': ['a certificate has expired, or will within seven days', 'renew it'],
+  'key-expires': ['the same of a key of an HTTP listener'],
+  'audit-forked': ['the stream holds another journal under the id of this one'],
+  'ship-away': ['a receiver gets no records'],
+  'ship-absent': ['receivers get nothing, since `dovegate ship` does not run'],
+  'notices-away': ['a receiver of notices takes none'],
+  'audit-lost': ['records never reached the disk since the start'],
+  'audit-damaged': ['the start found signed records missing, or other ones in their place'],
+  'journal-appended': ['the start found lines that no run of the daemon wrote'],
+  'loop-stalled': ['nothing was served for half a second or longer, within the last minute'],
+  'login-failed': ['30 logins or more failed within a minute', 'find out who; name networks in `from`'],
+  'key-refused': [
+    'a key that has expired or was replaced is still used, or one is used with the name of another',
+    'give that program the key that holds now',
+  ],
+  'last-served': [
+    'the file had problems at the start, so the configuration that was served before is served',
+  ],
+  'reload-failed': ['the last reload failed, so the configuration from before is served'],
+} as const satisfies Readonly<Record<string, Meaning>>;
+export type FoundCode = keyof typeof foundCodes;
+
+const diskFullBytes = 1024 ** 3;
+/** A disk in order takes milliseconds. */
+const unsyncedMsMax = 2_000;
+const slowNamesMax = 3;
+/** Most commands take milliseconds. */
+const stuckMsMin = 10_000;
+/** The time after which a client gets the first "still waiting" notice. */
+const waitMsMax = 5_000;
+/** A key that its own program says wrong once or twice is no theft. */
+const refusalsMin = 3;
+/** In a minute. A team that mistypes has fewer. */
+const failedLoginsMin = 30;
+
+/** What degrades first, then the worst; empty: nothing is wrong. */
+export function findProblems(running: Running): readonly FoundProblem[] {
+  return problemsOf(running).toSorted((one, other) => Number(other.isDegrading) - Number(one.isDegrading));
+}
+
+/** A gate that stops drains its backends, and that is no problem of theirs. */
+function problemsOf(running: Running): readonly FoundProblem[] {
+  const { journal, sinks, ship, lookups, refusedKeys, atMs } = running;
+  const backends = running.state === 'draining' ? [] : running.backends;
+  const notDrained = backends.filter(({ health }) => health !== 'drained');
+  const down = backends.filter(({ fault }) => fault !== undefined);
+  const areAllDown = backends.length > 0 && down.length === notDrained.length;
+  return [
+    ...journalFailure(journal),
+    ...missingRecords(journal),
+    ...(areAllDown && down.length > 1 ? [allDown(down)] : []),
+    ...journalReserve(journal),
+    ...down.flatMap(backendDown),
+    ...backends.flatMap((backend) => backendDrained(backend, running)),
+    ...locksInForce(running.locks),
+    ...(areAllDown ? [] : running.routes.flatMap((route) => routeDown(route, backends))),
+    ...notDrained.flatMap((backend) => backendStuck(backend, running)),
+    ...lookups.map(lookupFailing),
+    ...refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
+    ...fillingJournal(journal),
+    ...unsynced(journal),
+    ...notDrained.flatMap((backend) => queueGrows(backend, running)),
+    ...findEnds(running, true),
+    ...sinks.flatMap((sink) => sinkForked(sink, journal)),
+    ...sinks.flatMap(sinkAway),
+    ...(ship === undefined ? [] : shipAbsent(ship, sinks)),
+    ...(ship?.notices ?? []).flatMap((each) => noticesAway(each, atMs - (ship?.ageMs ?? 0))),
+    ...lostRecords(journal),
+    ...touched(journal),
+    ...stalled(running.stall),
+    ...manyLogins(running.failedLogins),
+    ...refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
+    ...failedReload(running.reload),
+    ...notDrained.flatMap(newerBackend),
+    ...findEnds(running, false),
+  ];
+}
+
+/** In a word or two. `blind`: nothing can be recorded. `isReachable`: at least one backend is up. */
+export function stateOf(
+  isDraining: boolean,
+  problems: readonly FoundProblem[],
+  isReachable: boolean,
+): NowState {
+  if (isDraining) return 'draining';
+  if (problems.some(({ code }) => code === 'audit-failed')) return 'blind';
+  if (!isReachable) return 'not serving';
+  return problems.some(({ isDegrading }) => isDegrading) ? 'degraded' : 'serving';
+}
+
+export class Standing {
+  #state: NowState = 'serving';
+  #sinceMs: number;
+  #judgedMs: number;
+
+  constructor(nowMs: number) {
+    this.#sinceMs = nowMs;
+    this.#judgedMs = nowMs;
+  }
+
+  get state(): NowState {
+    return this.#state;
+  }
+
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  judge(state: NowState, problems: readonly FoundProblem[], nowMs: number): void {
+    if (state !== this.#state) {
+      // It is not looked at all the time: a backend that is down says since when it is.
+      const known = problems.flatMap(({ isDegrading, sinceMs }) => (isDegrading ? (sinceMs ?? nowMs) : []));
+      const isWorse = (state === 'degraded' || state === 'not serving') && this.#state === 'serving';
+      const sinceMs = isWorse ? Math.min(nowMs, ...known) : nowMs;
+      this.#sinceMs = Math.max(sinceMs, Math.min(this.#judgedMs, nowMs));
+      this.#state = state;
+    }
+    this.#judgedMs = nowMs;
+  }
+}
+
+function journalFailure({ state, fault, freeBytes, directory }: RunningJournal): FoundProblem[] {
+  if (state !== 'failed') return [];
+  const [why, ask] = fault?.why ?? ['it failed'];
+  // The disk may be in order.
+  const isDenied = fault?.code === 'no-rights';
+  return [
+    {
+      code: 'audit-failed',
+      text: `Audit records do not reach the disk: ${why}${isDenied ? '' : freeOf(freeBytes)}. Commands that must be recorded first fail.`,
+      try: `${ask === undefined ? '' : `${ask}; `}${isDenied ? 'ls -ld' : 'df -h'} ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+/** Commands do not suffer from it, but no record of these can be shown until the files are back. */
+function missingRecords({ missing, directory }: RunningJournal): FoundProblem[] {
+  if (missing === undefined) return [];
+  const { seq, sinceMs } = missing;
+  const since = sinceMs === undefined ? 'since before the start' : `since ${timeOf(sinceMs)}`;
+  return [
+    {
+      code: 'audit-missing',
+      text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there. Locks and holds that only those records have are not in force.`,
+      try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; lock and hold again what dovegate audit search --kind operator shows; find out who can write to ${directory}`,
+      isDegrading: false,
+      ...(sinceMs === undefined ? {} : { sinceMs }),
+    },
+  ];
+}
+
+function journalReserve({ state, space, freeBytes, directory }: RunningJournal): FoundProblem[] {
+  if (state === 'failed' || space === 'normal') return [];
+  return [
+    {
+      code: 'audit-reserve',
+      text: `The disk of the audit records is full but for its reserve${freeOf(freeBytes)}. Only rules with emergency: true are served.`,
+      // The reserve is small: with more than a few of it free, it is the records that have reached their size.
+      try:
+        freeBytes === undefined || freeBytes < diskFullBytes
+          ? `free the disk: df -h ${directory}`
+          : `the records have reached audit.max_size: raise it; df -h ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function fillingJournal({ filling, state, space }: RunningJournal): FoundProblem[] {
+  if (filling?.isFilling !== true || state === 'failed' || space === 'reserve') return [];
+  const { youngBytes, bytesMax, largest } = filling;
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');
+  const who =
+    names === '' ? 'Who wrote them is not known.' : `The largest writers are refused first: ${names}.`;
+  const [first = { principal: 'NAME' }] = largest;
+  return [
+    {
+      code: 'audit-filling',
+      text: `Records younger than audit.keep_min fill ${percent(youngBytes / bytesMax)} of audit.max_size. ${who}`,
+      try: `find out what they do in a loop (dovegate audit search --principal ${first.principal} --since 1h); raise audit.max_size, or lower audit.keep_min`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function unsynced({ state, unsyncedMs, directory }: RunningJournal): FoundProblem[] {
+  if (state === 'failed' || unsyncedMs < unsyncedMsMax) return [];
+  return [
+    {
+      code: 'audit-unsynced',
+      text: `The oldest audit record has waited ${durationWords(unsyncedMs)} for the disk. A power cut would lose it.`,
+      try: `look whether the disk is slow or hangs: iostat -x 1; df -h ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function lostRecords({ lost }: RunningJournal): FoundProblem[] {
+  if (lost === 0) return [];
+  return [
+    {
+      code: 'audit-lost',
+      text: `${plural(lost, 'audit record')} never reached the disk since the start.`,
+      try: 'dovegate audit verify; the log line audit-lost says when',
+      isDegrading: false,
+    },
+  ];
+}
+
+function touched({ isDamaged, isAppended, directory }: RunningJournal): FoundProblem[] {
+  const ask = `dovegate audit verify; find out who can write to ${directory}`;
+  const found = (code: FoundCode, text: string): FoundProblem => ({
+    code,
+    text,
+    try: ask,
+    isDegrading: false,
+  });
+  const damage =
+    'At the start, records were missing from the journal, or were other ones than those that were signed.';
+  const lines =
+    'At the start, the journal had lines that no run of the daemon wrote. They are in a file *.appended now, and not signed.';
+  return [
+    ...(isDamaged ? [found('audit-damaged', damage)] : []),
+    ...(isAppended ? [found('journal-appended', lines)] : []),
+  ];
+}
+
+/** Several of them. */
+function allDown(down: readonly RunningBackend[]): FoundProblem {
+  const sinceMs = Math.max(...down.map((backend) => backend.sinceMs));
+  const longer = down.every(({ mayBeLonger }) => mayBeLonger) ? orLonger : '';
+  return {
+    code: 'backends-down',
+    text: `No backend is up since ${timeOf(sinceMs)}${longer}: ${down.map(({ name }) => name).join(', ')}. All commands for them fail.`,
+    try: 'look at what they share: network, certificate, password',
+    isDegrading: true,
+    sinceMs,
+  };
+}
+
+function backendDown(backend: RunningBackend): FoundProblem[] {
+  const { name, fault, waiters, lost, sinceMs, mayBeLonger } = backend;
+  if (fault === undefined) return [];
+  const effects = [
+    ...(lost === 0 ? [] : [`${plural(lost, 'command')} failed.`]),
+    ...(waiters === 0 ? [] : [`${plural(waiters, 'command waits', 'commands wait')}.`]),
+  ];
+  const effect = effects.join(' ') || 'Its commands fail.';
+  return [
+    {
+      code: 'backend-down',
+      text: `${name} is down since ${timeOf(sinceMs)}${mayBeLonger ? orLonger : ''}: ${whyDown(fault)}. ${effect}`,
+      try: tryAt(backend, fault),
+      backend: name,
+      isDegrading: true,
+      sinceMs,
+    },
+  ];
+}
+
+/** Commands that a backend leaves without an answer, while their clients read. */
+export function hangingAt(name: string, exchanges: Running['exchanges']): Running['exchanges'] {
+  return exchanges.filter(
+    (each) =>
+      each.backend === name && !each.isWaiting && each.clientMs < slowMsMin && each.durationMs >= stuckMsMin,
+  );
+}
+
+/** Its workers are stopped or hang: the system accepts connections for them, so it is not down, and nothing ends there. */
+function backendStuck(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
+  const { name, host, health, fault, lost } = backend;
+  if (fault !== undefined || (health !== 'pausing' && health !== 'retrying')) return [];
+  const hanging = hangingAt(name, exchanges);
+  if (hanging.length === 0) return [];
+  const longest = durationWords(Math.max(...hanging.map(({ durationMs }) => durationMs)));
+  const there = host === undefined ? '' : ` on ${host}`;
+  return [
+    {
+      code: 'backend-stuck',
+      text: `${name} does not answer: new connections to it fail, and ${plural(hanging.length, 'command hangs', 'commands hang')} there, the first for ${longest}.${lost === 0 ? '' : ` ${plural(lost, 'command')} failed.`}`,
+      try: `look whether its workers are stopped or hang${there}: ps -C doveadm-server -o pid,stat,wchan; journalctl -u dovecot${there}`,
+      backend: name,
+      isDegrading: true,
+    },
+  ];
+}
+
+function backendDrained(
+  { name, drained, refused, refusedPerSecond }: RunningBackend,
+  { routes, backends }: Running,
+): FoundProblem[] {
+  if (drained.length === 0) return [];
+  const unserved = routes.filter((route) => route.backends.includes(name) && isUnserved(route, backends));
+  const only = unserved.find((route) => route.backends.length === 1);
+  const last =
+    only === undefined
+      ? ''
+      : ` It is the only one of the route at ${fileOf(only.place)}: its users are not served.`;
+  const rate = refusedPerSecond > 0 ? `, ${rateWords(refusedPerSecond)} a second now` : '';
+  const cost = refused === 0 ? 'No commands failed yet.' : `${plural(refused, 'command')} failed${rate}.`;
+  return [
+    {
+      code: 'backend-drained',
+      text: `${name} is drained ${drained.map(drainWords).join(', and ')}. ${cost}${last}`,
+      try: drained.some(({ by }) => by === undefined)
+        ? `remove drained from backends.${name}, then dovegate reload`
+        : `dovegate backend enable ${name}`,
+      backend: name,
+      isDegrading: refusedPerSecond > 0 || unserved.length > 0 || !backends.some(isUp),
+    },
+  ];
+}
+
+const locksShown = 5;
+
+function locksInForce(locks: readonly ShownLock[]): FoundProblem[] {
+  const shown = locks.slice(0, locksShown).map((lock): FoundProblem => {
+    const { id, target, since, until, hold, asked, asked_until: askedUntil = '', doubt } = lock;
+    const timed = { ...lock, since: `{${since}}`, ...(until !== undefined && { until: `{${until}}` }) };
+    const user = /^user:(.*)$/s.exec(target)?.[1];
+    const second =
+      asked === undefined ? '' : `; ${asked} asked to lift that, and another person must by {${askedUntil}}`;
+    const unknown = doubt === undefined ? '' : `; ${doubt}`;
+    const textFor = (isNamed: boolean): string => `${lockSentence(timed, isNamed)}${second}${unknown}`;
+    const sinceMs = Date.parse(since);
+    return {
+      code: hold ? 'held' : 'locked',
+      text: textFor(user === undefined),
+      ...(user !== undefined && { named: { user, text: textFor(true) } }),
+      try: `dovegate unlock ${id} --reason TEXT`,
+      about: id,
+      isDegrading: false,
+      sinceMs,
+    };
+  });
+  const more = locks.length - shown.length;
+  const text = `${plural(more, 'more lock is', 'more locks are')} in force: dovegate status lists them`;
+  return more === 0 ? shown : [...shown, { code: 'locked', text, about: 'more', isDegrading: false }];
+}
+
+/** A daemon that was started within an outage does not know its beginning, nor does the pool of a changed backend. */
+const orLonger = ' or longer (it was not reached since dovegate started, or changed its settings)';
+
+type DownFault = NonNullable<RunningBackend['fault']>;
+
+/** Without a word of the backend. */
+export function whyDown({ code, system = '', tlsCause, isSilent, why: [why] }: DownFault): string {
+  if (tlsCause !== undefined) return tlsWords[tlsCause];
+  // The error of another fault is about something else, as a file that could not be read.
+  if (code === 'dial-refused') return systemWords[system] ?? why;
+  if (code === 'auth-rejected' && (system === 'ENOENT' || system === 'EACCES'))
+    return `the file of its password cannot be read (${system})`;
+  if (code === 'dial-timeout') return isSilent === true ? silentWords : 'no connection in time';
+  // It is no command that failed, so there was no status to come.
+  if (code === 'closed-early') return 'it ended the connection before it greeted';
+  return why;
+}
+
+const silentWords =
+  'it accepts connections and sends no greeting, as a Dovecot whose processes hang, or that is at its process_limit';
+
+const tlsWords: Readonly<Record<TlsCause, string>> = {
+  expired: 'its certificate has expired',
+  'not-valid-yet': 'its certificate is not valid yet',
+  name: 'its certificate is for another name than server_name',
+  issuer: 'its certificate comes from an authority that is not trusted',
+  key: 'the key of its certificate is none of key_pins',
+};
+
+const systemWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ETIMEDOUT: 'connection timed out',
+  ENOENT: 'its socket does not exist',
+  EACCES: 'permission denied for its socket',
+  ENOTFOUND: 'its host name cannot be resolved',
+  EAI_AGAIN: 'its host name cannot be resolved',
+  EHOSTUNREACH: 'no route to its host',
+  ENETUNREACH: 'no route to its host',
+};
+
+function tryAt(
+  { name, host, passwordFiles, caFile }: RunningBackend,
+  { code, system, tlsCause, isSilent }: DownFault,
+): string {
+  const there = host === undefined ? '' : ` on ${host}`;
+  const status = `systemctl status dovecot${there}`;
+  switch (code) {
+    case 'dial-refused':
+      if (system === 'ENOTFOUND' || system === 'EAI_AGAIN')
+        return `getent hosts ${host ?? name}; correct backends.${name}.address`;
+      if (system === 'EHOSTUNREACH' || system === 'ENETUNREACH') return `ping ${host ?? name}`;
+      if (system === 'EACCES') return `give dovegate the right to open the socket (backends.${name}.address)`;
+      return status;
+    case 'dial-timeout':
+      return isSilent === true
+        ? `${status}; raise process_limit of service doveadm if it is reached`
+        : `ping ${host ?? 'localhost'}; ${status}`;
+    case 'auth-rejected': {
+      const files = passwordFiles.length === 0 ? '' : ` (${passwordFiles.join(', ')})`;
+      return `compare backends.${name}.password_file${files} with doveadm_password${there}`;
+    }
+    case 'tls-failed': {
+      const ca = caFile === undefined ? '' : ` (${caFile})`;
+      if (tlsCause === 'expired') return `renew the certificate of Dovecot${there}`;
+      if (tlsCause === 'not-valid-yet') return 'compare the clocks of both hosts: date';
+      if (tlsCause === 'name') return `dovegate doctor; then correct backends.${name}.server_name`;
+      if (tlsCause === 'issuer')
+        return `dovegate doctor; then put the authority that it names into ca${ca} of backends.${name}`;
+      if (tlsCause === 'key') return `correct backends.${name}.key_pins, or the key of Dovecot${there}`;
+      return `look at the certificate${there}, and at ca${ca}, server_name and key_pins of backends.${name}`;
+    }
+    case 'version-unsupported':
+      return `correct backends.${name}.address, series, release or newer: no known doveadm server answers there, or another one`;
+    default:
+      return `journalctl -u dovecot${there}`;
+  }
+}
+
+function newerBackend({ name, newer }: RunningBackend): FoundProblem[] {
+  if (newer === undefined) return [];
+  const gets =
+    newer === 'serve' ? 'It gets all commands.' : 'It gets commands that read; changes are refused.';
+  return [
+    {
+      code: 'backend-newer',
+      text: `Backend ${name} is newer than this dovegate knows. ${gets}`,
+      try: newer === 'serve' ? 'upgrade dovegate' : `upgrade dovegate, or set backends.${name}.newer`,
+      backend: name,
+      isDegrading: newer !== 'serve',
+    },
+  ];
+}
+
+type Route = Running['routes'][number];
+
+function isUnserved({ backends: names }: Route, backends: readonly RunningBackend[]): boolean {
+  return !backends.some((backend) => names.includes(backend.name) && isUp(backend));
+}
+
+/** The only one of a route has its own sentence. */
+function routeDown(route: Route, backends: readonly RunningBackend[]): FoundProblem[] {
+  const { place, backends: names } = route;
+  const all = backends.filter(({ name }) => names.includes(name));
+  if (all.length < 2 || !isUnserved(route, backends)) return [];
+  const states = all
+    .map(({ name, fault }) => `${name} ${fault === undefined ? 'drained' : 'down'}`)
+    .join(', ');
+  return [
+    {
+      code: 'route-down',
+      text: `No backend of the route at ${fileOf(place)} is up: ${states}. Its users are not served.`,
+      try: 'bring one of them back: dovegate status; dovegate backend enable NAME',
+      isDegrading: true,
+    },
+  ];
+}
+
+function lookupFailing({ socket, sinceMs, why: [why, ask] }: Running['lookups'][number]): FoundProblem {
+  return {
+    code: 'lookup-failing',
+    text: `Dovecot's auth service at ${socket} does not answer since ${timeOf(sinceMs)}: ${why}. Commands that need it fail.`,
+    try: ask ?? 'systemctl status dovecot',
+    isDegrading: true,
+    sinceMs,
+  };
+}
+
+function queueGrows(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
+  const { name, fault, waiters, oldestWaitMs, queue, leased, connections } = backend;
+  if (fault !== undefined || waiters === 0) return [];
+  if (oldestWaitMs < waitMsMax && waiters < queue / 2) return [];
+  // They hold an upstream without reading or sending; the longest first.
+  const slowClients = exchanges
+    .filter((each) => each.backend === name && each.clientMs >= slowMsMin)
+    .toSorted((one, other) => other.clientMs - one.clientMs);
+  const [slowest] = slowClients;
+  const names = [...new Set(slowClients.map(({ principal }) => principal))].slice(0, slowNamesMax).join(', ');
+  const slow =
+    slowest === undefined
+      ? ''
+      : ` ${slowClients.length} of them ${slowClients.length === 1 ? 'waits' : 'wait'} for a slow client: ${names}.`;
+  return [
+    {
+      code: 'queue-grows',
+      text: `${plural(waiters, 'command waits', 'commands wait')} for ${name}, the first for ${durationWords(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
+      try:
+        slowest !== undefined
+          ? `end it (dovegate kill ${slowest.id}), or raise backends.${name}.connections`
+          : `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
+      backend: name,
+      isDegrading: true,
+    },
+  ];
+}
+
+function sinkForked({ name, state }: RunningSink, { directory }: RunningJournal): FoundProblem[] {
+  if (state !== 'forked') return [];
+  return [
+    {
+      code: 'audit-forked',
+      text: `The receiver ${name} holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.`,
+      try: `find out who else writes this journal; then stop dovegate, move ${directory} and audit-end.json of state away and start: a new journal begins`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function sinkAway({ name, state, fault, lagRecords }: RunningSink): FoundProblem[] {
+  if (state !== 'away') return [];
+  const [why, ask] = fault?.why ?? ['it failed'];
+  return [
+    {
+      code: 'ship-away',
+      text: `The receiver ${name} gets no records: ${why}. ${plural(lagRecords, 'record waits', 'records wait')} for it.`,
+      ...(ask === undefined ? {} : { try: ask }),
+      isDegrading: true,
+    },
+  ];
+}
+
+function refusedKey({
+  listener,
+  key,
+  why,
+  network,
+  isFromSeveral,
+  count,
+  firstMs,
+}: RefusedKey): FoundProblem[] {
+  if (count < refusalsMin) return [];
+  const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
+  const times = `${countWords(count)} times since ${timeOf(firstMs)}, from ${from}`;
+  const which = `The key "${key}" of listener "${listener}"`;
+  if (why === 'address') {
+    return [
+      {
+        code: 'key-stolen',
+        text: `${which} was used ${times}, where it is not permitted, and not accepted: it may be stolen.`,
+        try: `replace the key (dovegate key new), or remove it from listeners.${listener}.keys, or add ${network} to its "from" if that is you`,
+        isDegrading: false,
+        sinceMs: firstMs,
+      },
+    ];
+  }
+  return [
+    {
+      code: 'key-refused',
+      text: `${which} was used ${times}, and not accepted: ${oldKeys[why]}.`,
+      try: 'give that program the key that holds now; if it is not yours, somebody has an old key',
+      isDegrading: false,
+      sinceMs: firstMs,
+    },
+  ];
+}
+
+const oldKeys: Readonly<Record<Exclude<RefusedKey['why'], 'address'>, string>> = {
+  expired: 'it has expired',
+  replaced: 'it was replaced',
+  name: 'it was said together with the name of another key',
+};
+
+function manyLogins({ count, most }: Running['failedLogins']): FoundProblem[] {
+  if (count < failedLoginsMin || most === undefined) return [];
+  return [
+    {
+      code: 'login-failed',
+      text: `${countWords(count)} logins failed in the last minute, ${countWords(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
+      try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
+      isDegrading: false,
+    },
+  ];
+}
+
+function stalled(stall: Running['stall']): FoundProblem[] {
+  if (stall === undefined) return [];
+  return [
+    {
+      code: 'loop-stalled',
+      text: `Nothing was served for ${durationWords(stall.durationMs)} at ${timeOf(stall.atMs)}.`,
+      try: 'look whether the machine is overloaded: uptime; vmstat 1',
+      isDegrading: true,
+      sinceMs: stall.atMs,
+    },
+  ];
+}
+
+/** Also a start with what was served before. */
+export function failedReload(reload: Running['reload']): FoundProblem[] {
+  if (reload === undefined || reload.isSuccess) return [];
+  const { atMs, problems, lastMs } = reload;
+  const [first = ''] = problems[0]?.split('\n') ?? [];
+  const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
+  if (lastMs !== undefined)
+    return [
+      {
+        code: 'last-served',
+        text: `The file has problems since the start, and the configuration that was served before is served, as it was read at ${timeOf(lastMs)}; what the file denies since then may still be allowed: ${first}${more}`,
+        try: 'do what it says; then dovegate reload',
+        isDegrading: true,
+        sinceMs: atMs,
+      },
+    ];
+  return [
+    {
+      code: 'reload-failed',
+      text: `The configuration was not reloaded at ${timeOf(atMs)}, and the one from before is served: ${first}${more}`,
+      // `check` sees neither the sockets nor the groups that the daemon has.
+      try: 'do what it says; then dovegate reload (dovegate check looks at the file only)',
+      isDegrading: false,
+      sinceMs: atMs,
+    },
+  ];
+}
+
+/** Of `DIRECTORY/FILE:LINE`. */
+function fileOf(place: string): string {
+  return place.slice(place.lastIndexOf('/') + 1);
+}
+
+function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProblem[] {
+  if (fault === undefined) return [];
+  const { status, forMs } = fault;
+  const [means, ask] = fault.why;
+  const shown = status === undefined ? '' : ` (${status})`;
+  const sinceMs = Math.round(toldMs - forMs);
+  return [
+    {
+      code: 'notices-away',
+      text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
+      ...(ask !== undefined && { try: ask }),
+      isDegrading: false,
+      sinceMs,
+    },
+  ];
+}
+
+function shipAbsent(
+  { isAbsent, names }: NonNullable<Running['ship']>,
+  sinks: readonly RunningSink[],
+): FoundProblem[] {
+  if (!isAbsent) return [];
+  return [
+    {
+      code: 'ship-absent',
+      text: `Receivers get nothing (${names.join(', ')}): dovegate ship does not run, or does not ask. Once it runs, it sends what they missed.`,
+      try: 'systemctl start dovegate-ship.path, and read the log of dovegate-ship.service',
+      isDegrading: sinks.length > 0,
+    },
+  ];
+}

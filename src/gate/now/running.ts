@@ -1,0 +1,345 @@
+// How the gate is at one moment. `status`, readiness, metrics, present problems, the door and the page are views of this snapshot, and
+// read nothing else. Its parts are made when they are read first: a view that reads one makes no other, and reading one may throw.
+
+import type { ShownLock } from '../../doveadm/codes/locks.js';
+import type { BackendHealth, ReceiverNow } from './now.js';
+import type { Drain, Loaded } from './operator.js';
+import type { FailedLogins, RefusedKey } from './refused-logins.js';
+
+/** Of a code: its meaning, and the advice if there is one, as in its table. */
+export type Meaning = readonly [means: string, ask?: string];
+
+/** `text` may quote another program: for the log and operators only. `why` holds no word but ours. */
+export interface Fault {
+  readonly code: string;
+  readonly text: string;
+  readonly why: Meaning;
+}
+
+/** Times in `Ms` that are no durations are Unix milliseconds. */
+export interface Running {
+  /** Of the program, and of its runtime. */
+  readonly version: string;
+  readonly runtime: string;
+  readonly atMs: number;
+  /** RFC 3339. */
+  readonly started: string;
+  readonly uptimeMs: number;
+  readonly state: 'serving' | 'draining';
+  readonly configHash: string;
+  readonly loaded: Loaded;
+  readonly observing: readonly string[];
+  /** The candidates beside policies, their FILE:LINE, and how many commands would have ended differently since the start. */
+  readonly candidates: readonly {
+    readonly policy: string;
+    readonly place: string;
+    readonly differing: number;
+  }[];
+  readonly listeners: readonly RunningListener[];
+  readonly backends: readonly RunningBackend[];
+  /** In the order in which they are tried; `place`: FILE:LINE. */
+  readonly routes: readonly { readonly place: string; readonly backends: readonly string[] }[];
+  readonly journal: RunningJournal;
+  /** Access on request: how many wait, live, and were granted without an approval and not reviewed; the first of them. */
+  readonly access?: {
+    readonly requests: number;
+    readonly grants: number;
+    readonly unreviewed: number;
+    /** Users of `persons` whose uid was never known, and those who have several. */
+    readonly unknown_users: readonly string[];
+    readonly moved_users: readonly { readonly user: string; readonly uids: readonly number[] }[];
+    readonly list: () => readonly unknown[];
+  };
+  readonly locks: readonly ShownLock[];
+  readonly sinks: readonly RunningSink[];
+  readonly certificates: readonly RunningCertificate[];
+  readonly keys: readonly RunningKey[];
+  readonly exchanges: readonly RunningExchange[];
+  /** Of the page's process; undefined: the settings name no page. */
+  readonly page?:
+    | {
+        /** What it last said of itself; undefined: it is not there. */
+        readonly told: PageTold | undefined;
+      }
+    | undefined;
+  /** Of the process that ships records and notices; undefined: the settings name no receivers. */
+  readonly ship?:
+    | {
+        readonly isThere: boolean;
+        /** For longer than a restart of it takes. */
+        readonly isAbsent: boolean;
+        /** How old what it said is. */
+        readonly ageMs: number;
+        readonly problem?: string | undefined;
+        /** All receivers, who get nothing while it is not there. */
+        readonly names: readonly string[];
+        readonly notices: readonly RunningNotices[];
+      }
+    | undefined;
+  /** `problems`: why the old configuration was kept, else warnings. `restart`: changed settings that are read only at a start. */
+  readonly reload?:
+    | {
+        readonly atMs: number;
+        readonly isSuccess: boolean;
+        readonly problems: readonly string[];
+        readonly restart: readonly string[];
+        /** The file had problems at the start: when the configuration that is served in its place was read. */
+        readonly lastMs?: number | undefined;
+      }
+    | undefined;
+  /** Sockets of Dovecot's auth service that do not answer. */
+  readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
+  readonly refusedKeys: readonly RefusedKey[];
+  readonly failedLogins: FailedLogins;
+  /** Who has looked at a problem that degrades nothing, by its key, and until when (RFC 3339) it is known. */
+  readonly acknowledged: (key: string) => { readonly by: string; readonly until: string } | undefined;
+  /** The longest of the last minute. */
+  readonly stall: { readonly atMs: number; readonly durationMs: number } | undefined;
+  readonly log: {
+    readonly dropped: number;
+    /** Lines above the limit of their code, so far, by code. */
+    readonly suppressed: ReadonlyMap<string, number>;
+  };
+}
+
+export interface RunningListener {
+  readonly name: string;
+  readonly address: string;
+  readonly sessions: number;
+  readonly unauthenticated: number;
+  readonly sessionsMax: number;
+}
+
+export interface RunningBackend {
+  readonly name: string;
+  readonly address: string;
+  /** Undefined: this host. */
+  readonly host: string | undefined;
+  readonly series: string | undefined;
+  /** What it gets, being newer than dovegate knows: the setting of that name. Undefined: it is not. */
+  readonly newer: string | undefined;
+  readonly health: BackendHealth;
+  /** Since when it is up, or not. */
+  readonly sinceMs: number;
+  /** Its state may be older than `sinceMs`: it was the same when dovegate first looked. */
+  readonly mayBeLonger: boolean;
+  /** Why it is down. `system`: the system's code, such as ECONNREFUSED. */
+  readonly fault:
+    | (Fault & {
+        readonly system?: string | undefined;
+        readonly tlsCause?: TlsCause | undefined;
+        /** A connection came about, and then nothing came in time. */
+        readonly isSilent?: boolean | undefined;
+      })
+    | undefined;
+  /** Who drained it: the configuration, an operator, both, or nobody. */
+  readonly drained: readonly Drain[];
+  /** Commands that failed since it is down or stuck. */
+  readonly lost: number;
+  /** Commands that failed because it is drained, and how many are each second. */
+  readonly refused: number;
+  readonly refusedPerSecond: number;
+  readonly connections: number;
+  readonly dialing: number;
+  readonly idle: number;
+  readonly leased: number;
+  /** Held for overdue commands, beside the others. */
+  readonly overdue: number;
+  readonly waiters: number;
+  readonly oldestWaitMs: number;
+  /** Failed dials, by the step that failed: dial, tls, greeting, authentication, reply. */
+  readonly failed: Readonly<Record<string, number>>;
+  /** Since when these are counted: the start, or the reload that changed its settings. */
+  readonly countedMs: number;
+  /** `limits.queue`. */
+  readonly queue: number;
+  readonly passwordFiles: readonly string[];
+  readonly caFile: string | undefined;
+}
+
+export type TlsCause = 'expired' | 'not-valid-yet' | 'name' | 'issuer' | 'key';
+
+const served: Readonly<Record<BackendHealth, boolean>> = {
+  up: true,
+  pausing: true,
+  retrying: true,
+  probing: false,
+  down: false,
+  drained: false,
+};
+
+/** Whether its commands are served, as far as anybody knows. */
+export function isUp({ health }: Pick<RunningBackend, 'health'>): boolean {
+  return served[health];
+}
+
+export interface RunningJournal {
+  readonly state: 'writable' | 'failed';
+  /** `reserve`: the disk is full but for the reserve; only commands for emergencies are recorded, and so served. */
+  readonly space: 'normal' | 'reserve';
+  readonly fault: Fault | undefined;
+  readonly directory: string;
+  readonly seq: number;
+  readonly lost: number;
+  readonly unsyncedMs: number;
+  /** Of its file system; undefined: not known yet. */
+  readonly freeBytes: number | undefined;
+  readonly filling?:
+    | {
+        readonly isFilling: boolean;
+        /** Bytes of records younger than audit.keep_min. */
+        readonly youngBytes: number;
+        /** audit.max_size; Infinity: not known yet. */
+        readonly bytesMax: number;
+        /** The largest first; empty while there is room. */
+        readonly largest: readonly { readonly principal: string; readonly share: number }[];
+      }
+    | undefined;
+  /** The last record whose file was taken away; undefined: none. `sinceMs`: undefined if the start found it. */
+  readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
+  /** The start found that it is not what its last checkpoint says, or lines that no run wrote. */
+  readonly isDamaged: boolean;
+  readonly isAppended: boolean;
+  /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
+  readonly memory: string | undefined;
+  readonly whyNoMemory: string | undefined;
+}
+
+/** A receiver of records. `forked`: it holds another journal under the id of this one. */
+export interface RunningSink {
+  readonly name: string;
+  readonly state: ReceiverNow['state'];
+  readonly fault: Fault | undefined;
+  /** Records on disk that were not sent yet, and how long the oldest of them has been there. */
+  readonly lagRecords: number;
+  readonly lagMs: number;
+  readonly safeSeq: number;
+  /** Records that a collector refused for good. Undefined: the receiver has no such answer. */
+  readonly refused?: number | undefined;
+}
+
+export interface RunningCertificate {
+  readonly role: 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
+  readonly name: string;
+  /** Below 0: it has expired. */
+  readonly leftMs: number;
+  readonly file?: string | undefined;
+}
+
+/** A key of an HTTP listener. */
+export interface RunningKey {
+  readonly listener: string;
+  readonly name: string;
+  readonly policy: string;
+  /** Undefined: it does not expire. `leftMs` is 0 or below once it has. */
+  readonly expiresMs: number | undefined;
+  readonly leftMs: number | undefined;
+  readonly lastUsedMs: number | undefined;
+  readonly failures: number;
+}
+
+export interface RunningExchange {
+  readonly id: string;
+  readonly listener: string;
+  readonly session: string;
+  readonly principal: string;
+  readonly user: string;
+  readonly command: string | undefined;
+  readonly backend: string | undefined;
+  readonly isWaiting: boolean;
+  /** Its client has been answered, and its backend has not replied yet. */
+  readonly isOverdue: boolean;
+  readonly durationMs: number;
+  /** How long an upstream has waited for its client to read or send. */
+  readonly clientMs: number;
+  /** Undefined: the reply has begun, or no deadline is known yet. */
+  readonly deadlineMs: number | undefined;
+}
+
+/** A client that moves no byte for this time is slow. */
+export const slowMsMin = 1_000;
+
+export interface PageTold {
+  readonly version: string;
+  readonly people: number;
+  readonly watchers: number;
+  readonly signIns: number;
+  readonly refusedSignIns: number;
+  readonly problem?: string | undefined;
+  /** How old this is. */
+  readonly ageMs: number;
+}
+
+/** A receiver of notices. `forMs`: how long attempts had failed when it was said. */
+export interface RunningNotices {
+  readonly name: string;
+  readonly delivered: number;
+  readonly failed: number;
+  readonly dropped: number;
+  readonly lagMs: number;
+  readonly fault?:
+    | {
+        readonly code: string;
+        readonly status?: number | undefined;
+        readonly forMs: number;
+        readonly why: Meaning;
+      }
+    | undefined;
+}
+
+/** `unknown`: none was sent since `dovegate ship` was started. */
+export function noticeState({
+  delivered,
+  fault,
+}: Pick<RunningNotices, 'delivered'> & { readonly fault?: unknown }): 'up' | 'failing' | 'unknown' {
+  if (fault !== undefined) return 'failing';
+  return delivered > 0 ? 'up' : 'unknown';
+}
+
+/** Why commands are not served. A code is never renamed: alerts hold it. */
+export interface NotReady {
+  readonly code:
+    | 'draining' // the gate is stopping
+    | 'audit-failed' // records do not reach the disk in time, so at least what must be synced is refused
+    | 'audit-reserve' // the disk of the records is full but for its reserve
+    | 'backends-down'; // no backend is up
+  readonly text: string;
+}
+
+/** Every reason that holds, from our own state alone; empty: it is ready. One backend that is up is enough. */
+export function whyNotReady({
+  state,
+  journal,
+  backends,
+}: Pick<Running, 'state' | 'journal' | 'backends'>): NotReady[] {
+  const reasons: NotReady[] = [];
+  if (state === 'draining') reasons.push({ code: 'draining', text: 'dovegate is stopping' });
+  if (journal.state === 'failed') {
+    const why = journal.fault === undefined ? '' : `: ${journal.fault.text}`;
+    reasons.push({ code: 'audit-failed', text: `audit records do not reach the disk${why}` });
+  } else if (journal.space === 'reserve') {
+    const text = 'the disk of the audit records is full but for its reserve';
+    reasons.push({ code: 'audit-reserve', text });
+  }
+  if (!backends.some(isUp)) {
+    const why = backends.map((backend) => `${backend.name}: ${whyNotUp(backend) ?? ''}`).join('; ');
+    reasons.push({ code: 'backends-down', text: `no backend is up (${why})` });
+  }
+  return reasons;
+}
+
+/** For operators; undefined: it is up. */
+export function whyNotUp({ health, fault }: Pick<RunningBackend, 'health' | 'fault'>): string | undefined {
+  if (fault !== undefined) return `${fault.code}, ${fault.text}`;
+  return served[health] ? undefined : health;
+}
+
+/** `partial`: some of its backends are up, others not. */
+export function stateOfRoute(
+  names: readonly string[],
+  backends: readonly Pick<RunningBackend, 'name' | 'health'>[],
+): 'up' | 'partial' | 'down' {
+  const up = names.filter((name) => backends.some((backend) => backend.name === name && isUp(backend)));
+  if (up.length === 0) return 'down';
+  return up.length === names.length ? 'up' : 'partial';
+}

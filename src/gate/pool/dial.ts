@@ -1,0 +1,317 @@
+// Dials a backend: connect, handshake, TLS, PLAIN, series. Scripts. A dial resolves to an upstream or leaves nothing open. Nothing secret
+// is sent before TLS except to loopback and UNIX sockets. Every phase has a time limit, because a backend at its process limit accepts and
+// says nothing.
+
+import type { Series } from '../../doveadm/commands/catalog.js';
+import { type HandshakePhase, shakeHands } from '../../doveadm/handshake/dial.js';
+import { minorForBackends, newestMinor } from '../../doveadm/protocol/minors.js';
+import { minorOfRelease, type Server, serverOf, serverOfRelease } from '../../doveadm/protocol/releases.js';
+import { TransportFault, UpstreamFault, WireFault } from '../../host/ports/faults.js';
+import type { Clock } from '../../host/ports/machine.js';
+import type { Address, Connect, TlsDemand, Transport } from '../../host/ports/transport.js';
+import type { Secret } from '../../rules/identity/credentials.js';
+
+import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from './upstream.js';
+
+export interface DialOptions {
+  readonly target: DialTarget;
+  readonly configured: ConfiguredServer;
+  readonly limits: UpstreamLimits & { readonly maxLifetimeMs: number };
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** A random number from 0 to below 1. */
+  readonly chance: () => number;
+}
+
+/** Share of the lifetime that is random, so that upstreams opened together do not end together. */
+const lifetimeJitter = 0.1;
+
+/** A greeted upstream. Rejects with an UpstreamFault, or with the signal's reason. */
+export async function dialUpstream(
+  options: DialOptions,
+  nextId: () => string,
+  owner: UpstreamOwner,
+  signal: AbortSignal,
+): Promise<Upstream> {
+  const { target, connect, clock, limits, chance } = options;
+  try {
+    const greeted = await greet(target, connect, clock, signal);
+    try {
+      if (signal.aborted) throw signal.reason;
+      const server = serverOfBackend(options.configured, greeted.serverMinor);
+      const lifetimeMs = limits.maxLifetimeMs * (1 - lifetimeJitter * chance());
+      const names = { id: nextId(), backend: target.name, server, endsMs: clock.now() + lifetimeMs };
+      return new Upstream(greeted, names, limits, clock, owner);
+    } catch (fault) {
+      greeted.transport.close('dial-failed', true);
+      if (!(fault instanceof WireFault)) throw fault;
+      const text = `what came behind its greeting is no answer (${fault.code})`;
+      throw new UpstreamFault('version-unsupported', text, fault);
+    }
+  } catch (fault) {
+    throw signal.aborted ? signal.reason : asFault(fault);
+  }
+}
+
+/** Checks that a backend greets: a handshake that is closed again. Rejects as `dialUpstream` does. */
+export async function probeBackend(options: DialOptions, signal: AbortSignal): Promise<void> {
+  const { target, connect, clock } = options;
+  try {
+    const greeted = await greet(target, connect, clock, signal);
+    greeted.transport.close('probed');
+  } catch (fault) {
+    throw signal.aborted ? signal.reason : asFault(fault);
+  }
+}
+
+function asFault(fault: unknown): UpstreamFault {
+  if (fault instanceof UpstreamFault) return fault;
+  const text = fault instanceof Error ? fault.message : String(fault);
+  return new UpstreamFault('dial-refused', `dialling failed: ${text}`, fault);
+}
+
+/**
+ * The target with shared password reads: a read that hangs would hold one of the few threads for all files of the daemon, so there is at
+ * most one. `tellUnread`: called when other files than before cannot be read while one can, with the reasons; no dial fails for that.
+ */
+export function sharingReads(target: DialTarget, tellUnread: (text: string) => void): DialTarget {
+  let reading: Promise<readonly PasswordRead[]> | undefined;
+  let told = '';
+  const read = async (): Promise<readonly PasswordRead[]> => {
+    const passwords = await target.passwords();
+    const unread = passwords.filter((each) => each instanceof Error);
+    const text = unread.map(({ message }) => message).join('; ');
+    if (text !== told && text !== '' && unread.length < passwords.length) tellUnread(text);
+    told = text;
+    return passwords;
+  };
+  return {
+    ...target,
+    passwords() {
+      reading ??= read().finally(() => {
+        reading = undefined;
+      });
+      return reading;
+    },
+  };
+}
+
+/** A password, or why its file cannot be read: a file is empty for a moment while it is written, and another one may serve. */
+export type PasswordRead = Secret | Error;
+
+export interface DialTarget {
+  readonly name: string;
+  readonly address: Address;
+  readonly tls: 'starttls' | 'implicit' | 'off';
+  readonly demand: TlsDemand;
+  readonly username: string;
+  /** Read at each dial, so that a rotated password is found; tried in order when one is refused. */
+  readonly passwords: () => Promise<readonly PasswordRead[]>;
+  /** True for loopback, UNIX sockets and `allow_plaintext`: PLAIN may go without TLS. */
+  readonly mayAuthenticateInClear: boolean;
+  readonly connectTimeoutMs: number;
+  /** From the connection to the end of the authentication. */
+  readonly greetingTimeoutMs: number;
+}
+
+const phases: Readonly<Record<HandshakePhase, string>> = {
+  greeting: 'its greeting',
+  tls: 'the TLS handshake',
+  authentication: 'the answer to PLAIN',
+};
+
+/** Dials and greets. Rejects with an UpstreamFault, or with the signal's reason; nothing stays open then. */
+export async function greet(
+  target: DialTarget,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Greeted> {
+  const passwords = await readInTime(target, clock, signal);
+  let unread: UpstreamFault | undefined;
+  let refused: unknown;
+  for (const password of passwords.length > 0 ? passwords : [undefined]) {
+    if (password instanceof Error) {
+      unread ??= notReadable(password.message, password);
+      continue;
+    }
+    try {
+      return await greetOnce(target, password, connect, clock, signal);
+    } catch (fault) {
+      // A wrong PLAIN ends the connection, so the next password of a rotation needs a new one.
+      if (!(fault instanceof UpstreamFault) || fault.code !== 'auth-rejected') throw fault;
+      refused = fault;
+    }
+  }
+  throw unread ?? refused;
+}
+
+function notReadable(why: string, cause?: unknown): UpstreamFault {
+  return new UpstreamFault('auth-rejected', `the password cannot be read: ${why}`, cause);
+}
+
+async function greetOnce(
+  target: DialTarget,
+  password: Secret | undefined,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Greeted> {
+  const transport = await connectInTime(target, connect, clock, signal);
+  let phase: HandshakePhase = 'greeting';
+  let fault: unknown;
+  const stop = (reason: unknown): void => {
+    fault ??= reason;
+    transport.close('dial-failed', true);
+  };
+  const timer = clock.setTimer(target.greetingTimeoutMs, () =>
+    stop(
+      new UpstreamFault(
+        'dial-timeout',
+        `nothing came within ${target.greetingTimeoutMs} ms where ${phases[phase]} should`,
+        undefined,
+        phase,
+      ),
+    ),
+  );
+  const onAbort = (): void => stop(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    if (signal.aborted) throw signal.reason;
+    const shaken = await shakeHands(
+      transport,
+      {
+        minor: minorForBackends,
+        tls: target.tls,
+        demand: target.demand,
+        credentials:
+          password === undefined ? undefined : { user: target.username, password: password.reveal() },
+        mayAuthenticateInClear: target.mayAuthenticateInClear,
+      },
+      (next) => {
+        phase = next;
+      },
+    );
+    const { minor, serverMinor, rest } = shaken;
+    return { transport, minor, serverMinor, rest };
+  } catch (cause) {
+    transport.close('dial-failed', true);
+    throw asUpstreamFault(fault ?? cause, phase);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Reads the passwords within the connect timeout: their file may be on a mount that hangs. */
+async function readInTime(
+  target: DialTarget,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<readonly PasswordRead[]> {
+  if (signal.aborted) throw signal.reason;
+  const { connectTimeoutMs } = target;
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', onAbort);
+    };
+    const fail = (text: string, cause?: unknown): void => {
+      settle();
+      reject(notReadable(text, cause));
+    };
+    const onAbort = (): void => {
+      settle();
+      reject(signal.reason);
+    };
+    const timer = clock.setTimer(connectTimeoutMs, () => fail(`not within ${connectTimeoutMs} ms`));
+    signal.addEventListener('abort', onAbort, { once: true });
+    target.passwords().then(
+      (passwords) => {
+        settle();
+        resolve(passwords);
+      },
+      (cause: unknown) => fail(cause instanceof Error ? cause.message : String(cause), cause),
+    );
+  });
+}
+
+async function connectInTime(
+  target: DialTarget,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Transport> {
+  if (signal.aborted) throw signal.reason;
+  const controller = new AbortController();
+  const timer = clock.setTimer(target.connectTimeoutMs, () =>
+    controller.abort(new UpstreamFault('dial-timeout', `no connection within ${target.connectTimeoutMs} ms`)),
+  );
+  const onAbort = (): void => controller.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await connect(target.address, controller.signal);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
+  if (cause instanceof WireFault) {
+    return new UpstreamFault(
+      'version-unsupported',
+      `what came is no doveadm greeting (${cause.code})`,
+      cause,
+    );
+  }
+  if (cause instanceof TransportFault) {
+    const text = `it ended the connection where ${phases[phase]} should come`;
+    return new UpstreamFault('closed-early', text, cause, phase);
+  }
+  return cause;
+}
+
+export interface ConfiguredServer {
+  /** `auto`: by the minor that it announces. */
+  readonly series: Series | 'auto';
+  /** Undefined: by the minor, as far as that says it. */
+  readonly release?: string | undefined;
+  readonly newer: 'serve' | 'reads' | 'refuse';
+}
+
+/**
+ * The server that announced `serverMinor` (undefined: no VERSION line). Throws an UpstreamFault `version-unsupported` where neither the
+ * configuration nor the backend names its series, or where they differ: a command that is parsed for the wrong series would bypass policy.
+ */
+export function serverOfBackend(
+  { series, release, newer }: ConfiguredServer,
+  serverMinor: number | undefined,
+): Server {
+  const named = release === undefined ? undefined : serverOfRelease(release);
+  const configured = series === 'auto' ? named?.series : series;
+  if (serverMinor === undefined) {
+    const server = serverOf(undefined);
+    if (configured === server.series) return server;
+    throw unsupported('it names no version: if it is a Dovecot 2.3, set `series`');
+  }
+  const server = serverOf(serverMinor, release);
+  if (server.isNewer && newer === 'refuse')
+    throw unsupported(
+      `it announces minor ${serverMinor}, newer than this dovegate knows (${newestMinor}), and \`newer\` is refuse`,
+    );
+  if (configured !== undefined && configured !== server.series)
+    throw unsupported(
+      `it is Dovecot ${server.series}, but \`${series === 'auto' ? 'release' : 'series'}\` says ${configured}`,
+    );
+  if (named !== undefined && named !== server && !server.isNewer) {
+    throw unsupported(
+      `it announces minor ${serverMinor}, but \`release\` says ${release}, which announces ${minorOfRelease(release ?? '')}`,
+    );
+  }
+  return server;
+}
+
+function unsupported(text: string): UpstreamFault {
+  return new UpstreamFault('version-unsupported', text);
+}

@@ -1,0 +1,64 @@
+// The parts of the shapes in which our own processes speak to each other, and in which a program finds again what it wrote: each shape is
+// one schema, and its type is inferred from it. Whoever writes may have been taken over, or may have written half, so each number has a
+// range.
+
+import * as z from 'zod';
+import { msMax, parseTime } from '../words/instants.js';
+import { parseRequest } from './values.js';
+
+/** A number of things, a size, or a seq. */
+export const count = whole('must be a whole number from 0 on', Number.MAX_SAFE_INTEGER);
+
+export const spanMs = number(0, msMax);
+
+/** Milliseconds from now to an end, which may be over; or from 1970 to an instant, which may be before. */
+export const distanceMs = number(-msMax, msMax);
+
+/** An instant since 1970. */
+export const timeMs = whole('must be a time in milliseconds since 1970', msMax);
+
+/** An instant as records have it. */
+export const time = z.string().refine((each) => parseTime(each) !== undefined, {
+  error: 'must be a time like 2026-11-20T08:22:34.123Z',
+});
+
+/** Of a process, by the word of the kernel. */
+export const uid = whole('must be the number of a user', 0xffff_ffff);
+
+export function text(charsMax: number) {
+  const error = `must be a text of at most ${charsMax} characters`;
+  return z.string({ error }).max(charsMax, { error });
+}
+
+/** Checked by one predicate, for lists that may be long: zod would tell of each item that does not fit. */
+export function listOf<T>(most: number, isItem: (value: unknown) => value is T, error: string) {
+  return z.custom<readonly T[]>(
+    (value) => Array.isArray(value) && value.length <= most && value.every(isItem),
+    { error },
+  );
+}
+
+/** Reads a body: its value, without further keys; a text: why it is none. */
+export function readerOf<Shape extends z.ZodType>(shape: Shape): (body: string) => z.output<Shape> | string {
+  return (body) => {
+    const value = parseRequest(body);
+    return typeof value === 'string' ? value : fit(shape, value);
+  };
+}
+
+export function fit<Shape extends z.ZodType>(shape: Shape, value: unknown): z.output<Shape> | string {
+  const found = shape.safeParse(value);
+  if (found.success) return found.data;
+  const [issue] = found.error.issues;
+  if (issue === undefined) return 'it has another form';
+  return [issue.path.join('.'), issue.message].filter((each) => each !== '').join(': ');
+}
+
+function whole(error: string, to: number) {
+  return z.int({ error }).min(0, { error }).max(to, { error });
+}
+
+function number(from: number, to: number) {
+  const error = `must be milliseconds, from ${from} to ${to}`;
+  return z.number({ error }).min(from, { error }).max(to, { error });
+}

@@ -1,0 +1,33 @@
+// An instant as it is written in records, answers and configurations.
+
+/** The last millisecond of the year 9999: the form has four digits for the year. */
+export const msMax = 253_402_300_799_999;
+let formattedSecond = -1;
+/** Up to the point before the milliseconds: records come thousands a second. */
+let secondText = '';
+
+/** RFC 3339 in UTC with milliseconds, always 24 characters; what lies outside 1970..9999 is moved to the nearest end. */
+export function formatTime(ms: number): string {
+  const whole = Number.isFinite(ms) ? Math.min(Math.max(Math.floor(ms), 0), msMax) : 0;
+  const second = Math.floor(whole / 1000);
+  if (second !== formattedSecond) {
+    formattedSecond = second;
+    secondText = new Date(whole).toISOString().slice(0, 20);
+  }
+  return `${secondText}${String(whole - second * 1000).padStart(3, '0')}Z`;
+}
+
+const dayMs = 86_400_000;
+
+/** The end of a rule or a key in the form of a configuration: a day if it is the end of that day in UTC, else a time. */
+export function formatEnd(ms: number): string {
+  return ms % dayMs === 0 ? formatTime(ms - 1).slice(0, 10) : formatTime(ms).replace('.000Z', 'Z');
+}
+
+/** Milliseconds since 1970 of a text in exactly the form of `formatTime`; undefined for any other text, and before 1970. */
+export function parseTime(text: string): number | undefined {
+  const ms = text.length === timeChars ? Date.parse(text) : Number.NaN;
+  // A 31st of February or an hour 24 is formatted differently.
+  return ms >= 0 && new Date(ms).toISOString() === text ? ms : undefined;
+}
+export const timeChars = 24;

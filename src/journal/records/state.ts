@@ -1,0 +1,100 @@
+// Records that are a database, read back: each key by its form in the table of keys. A journal may have been damaged, or be of somebody who
+// writes to the disk, so a value of another form is left out and named; whoever folds the records decides what stands then.
+
+import { bounds } from '../../host/bounds/bounds.js';
+import { isCount, isObject } from '../../host/values/values.js';
+import { parseTime } from '../../host/words/instants.js';
+import { type Form, type RecordKey, recordKeys, rowOf } from './keys.js';
+import { type AuditRecord, asTimeMs, isDistanceMs } from './record.js';
+
+export type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
+
+export interface ReadState<Event extends AuditRecord['event']> {
+  /** A carried record is the one that was carried. */
+  readonly record: AuditRecord & { readonly event: Event };
+  /** Keys whose values are of another form, or cut where they must be whole. */
+  readonly faults: readonly RecordKey[];
+}
+
+/** The value as it counts; undefined: it is of another form. */
+type Shape = (value: unknown) => unknown;
+
+const where =
+  (isShape: (value: unknown) => boolean): Shape =>
+  (value) =>
+    isShape(value) ? value : undefined;
+const isWhole = (value: unknown): value is string =>
+  typeof value === 'string' && value.length <= bounds.recordBytes;
+const whole = where(isWhole);
+const list = (isItem: (value: unknown) => boolean): Shape =>
+  where((value) => Array.isArray(value) && value.every(isItem));
+const one = (...words: readonly unknown[]): Shape => where((value) => words.includes(value));
+/** A text whose record had no room for all of it: its beginning. */
+const text: Shape = (value) => (isObject(value) && isWhole(value['cut']) ? `${value['cut']}…` : whole(value));
+const isMember = (value: unknown): boolean =>
+  typeof value === 'boolean' || Number.isFinite(value) || text(value) !== undefined;
+/** A record that was just made has members without a value; the journal leaves them out. */
+const members = (isShape: (value: unknown, name: string) => boolean): Shape =>
+  where(
+    (value) =>
+      isObject(value) &&
+      Object.entries(value).every(([name, each]) => each === undefined || isShape(each, name)),
+  );
+
+const forms: Readonly<Record<Form, Shape>> = {
+  count: where(isCount),
+  ms: where((value) => isDistanceMs(value) && value >= 0),
+  step: where(isDistanceMs),
+  flag: one(true, false),
+  true: one(true),
+  time: where((value) => isWhole(value) && parseTime(value) !== undefined),
+  digest: whole,
+  texts: list(isWhole),
+  args: list((each) => isWhole(each) || (isObject(each) && isWhole(each['hmac']))),
+  parts: where(Array.isArray),
+  lost: (value) => (value === 'unknown' ? value : where(isCount)(value)),
+};
+
+/** What one is found, judged or compared by. */
+const names: readonly RecordKey[] = [
+  ...(['lock', 'to', 'user', 'backend', 'listener', 'request', 'grant', 'policy', 'principal'] as const),
+  ...(['action', 'by'] as const),
+];
+const own: Partial<Record<RecordKey, Shape>> = {
+  ...Object.fromEntries(names.map((key) => [key, whole])),
+  scope: one('command', 'user'),
+  case: one('keep'),
+  bound: members((each, name) =>
+    name === 'uid' ? isCount(each) : ['rule', 'line', 'login', 'credential'].includes(name) && isWhole(each),
+  ),
+};
+
+function shapeOf(key: RecordKey): Shape {
+  const { form, members: of } = rowOf(key);
+  if (form !== undefined) return forms[form];
+  return of === undefined ? text : members(isMember);
+}
+
+const shapes = new Map(recordKeys.map((key) => [key, own[key] ?? shapeOf(key)]));
+
+/** Never throws. */
+export function readState<Event extends AuditRecord['event']>(raw: Followed, event: Event): ReadState<Event> {
+  const kept: Record<string, unknown> = {};
+  const faults: RecordKey[] = [];
+  for (const [key, shape] of shapes) {
+    const value = raw[key];
+    if (value === undefined || key === 'carried' || key === 'at') continue;
+    const found = shape(value);
+    if (found !== undefined) kept[key] = found;
+    // Arguments may be cut: who needs them looks whether they are there.
+    else if (key !== 'args' || !Array.isArray(value)) faults.push(key);
+  }
+  const time = raw.at ?? raw.time;
+  const timeMs = asTimeMs(time) ?? time;
+  return { record: { ...kept, time: isDistanceMs(timeMs) ? timeMs : 0, event }, faults };
+}
+
+/** The texts of a list that is damaged. */
+export function textsLeft(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter(isWhole) : [];
+}

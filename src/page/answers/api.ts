@@ -1,0 +1,474 @@
+// The interface between the page in the browser and the daemon: every endpoint, its roles, and the shapes of the answers. The page imports
+// only types from here. An endpoint outside of this table does not exist. A change is a POST. A name of a mail user occurs only in answers
+// for `audit`.
+
+import type { TrailContent } from '../../evidence/story/row.js';
+import type { AccessItem } from '../../gate/access/access-item.js';
+import type { Now } from '../../gate/now/now.js';
+import type { StoredRecord } from '../../host/values/values.js';
+import { type PageRole, pageRoles } from '../../rules/identity/roles.js';
+
+/** Every endpoint, as `METHOD PATH`; `:word` stands for one part of a path, percent-encoded. */
+export const endpoints = {
+  /** -> Ways. */
+  ways: 'GET /api/ways',
+  /** With a link of `dovegate page open`: Redeem -> Entered. */
+  redeem: 'POST /api/redeem',
+  /** With a name and a password, or with the certificate of the connection: Login -> Entered. */
+  login: 'POST /api/login',
+  /** OidcBegin -> OidcBegun. */
+  'oidc-begin': 'POST /api/oidc/begin',
+  /** OidcFinish -> Entered. */
+  'oidc-finish': 'POST /api/oidc/finish',
+  logout: 'POST /api/logout',
+  /** -> Me. */
+  me: 'GET /api/me',
+  /**
+   * Server-sent events: `snapshot` with a Now, then `change` with a NowChange, 1 a second, at most 5 while the daemon gets better or worse;
+   * `away` with an Away.
+   */
+  now: 'GET /api/now',
+  /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
+  history: 'GET /api/history/:of/:span',
+  /** -> Incidents (history.ts). */
+  incidents: 'GET /api/incidents',
+  'backends-csv': 'GET /api/backends.csv',
+  /** With a `reason` or without -> Done. */
+  drain: 'POST /api/backend/:name/drain',
+  enable: 'POST /api/backend/:name/enable',
+  /** A problem that degrades nothing, by its key, for so many hours -> Done. */
+  acknowledge: 'POST /api/acknowledge/:problem/:hours',
+  kill: 'POST /api/kill/:id',
+  /** LockWanted -> Done. */
+  lock: 'POST /api/lock',
+  /** By the id of a lock or its target: `target` and `reason` -> Done. */
+  unlock: 'POST /api/unlock',
+  /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
+  search: 'POST /api/trail/search',
+  /** AskTrail, of which only the filter counts -> Histogram (trail.ts). To be asked after the rows: it reads all that the filter covers. */
+  histogram: 'POST /api/trail/histogram',
+  export: 'POST /api/trail/export',
+  extract: 'POST /api/trail/extract',
+  /**
+   * AskReport. Server-sent events: `progress` with a VerifyProgress while the journal is checked, then the report in its form, then `end`;
+   * or `failed` with a Refused.
+   */
+  report: 'POST /api/trail/report',
+  survey: 'POST /api/trail/survey',
+  /** AskTrail, of which `user` and the times count -> lines of TrailLine. */
+  requests: 'POST /api/trail/requests',
+  /** AskExchange -> lines of TrailLine. */
+  show: 'POST /api/trail/show',
+  /** Explain -> Explained. */
+  explain: 'POST /api/explain',
+  /** Suggest -> Suggested. */
+  suggest: 'POST /api/suggest',
+  /** Check -> Checked: the text of a policy is parsed; nothing is read from the journal and nothing is written. */
+  check: 'POST /api/check',
+  /** Replay -> Replayed: what the policy of that text would have decided about past commands. */
+  replay: 'POST /api/replay',
+  /** -> PolicyHistory, or the same as CSV: who changed the policies, and what ran under them. */
+  policies: 'POST /api/policies',
+  /** -> AccessTable. */
+  access: 'GET /api/access',
+  /** -> Proof: the part that is known without reading the journal. */
+  proof: 'GET /api/proof',
+  /** Server-sent events: `progress` with a VerifyProgress, at the end `result` with a Verified, or `failed` with a Refused. */
+  verify: 'POST /api/verify',
+  /** -> KeysTable. */
+  keys: 'GET /api/keys',
+  /** -> Approvals. */
+  approvals: 'GET /api/approvals',
+  /** Of a request that `approvals` lists, from the journal -> Uses. */
+  uses: 'GET /api/approvals/:id/uses',
+  /** Decide -> Approvals, of the one. */
+  approve: 'POST /api/approvals/:id/approve',
+  refuse: 'POST /api/approvals/:id/refuse',
+  revoke: 'POST /api/approvals/:id/revoke',
+  review: 'POST /api/approvals/:id/review',
+} as const;
+export type Endpoint = keyof typeof endpoints;
+
+const everybody = pageRoles;
+
+/** The roles for each request. `nobody-yet`: before a session. */
+export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet'>> = {
+  ways: 'nobody-yet',
+  redeem: 'nobody-yet',
+  login: 'nobody-yet',
+  'oidc-begin': 'nobody-yet',
+  'oidc-finish': 'nobody-yet',
+  logout: everybody,
+  me: everybody,
+  now: everybody,
+  history: everybody,
+  incidents: everybody,
+  'backends-csv': everybody,
+  drain: ['operate'],
+  enable: ['operate'],
+  acknowledge: ['operate'],
+  kill: ['operate'],
+  lock: ['operate'],
+  unlock: ['operate'],
+  search: ['audit'],
+  histogram: ['audit'],
+  export: ['audit'],
+  extract: ['audit'],
+  report: ['audit'],
+  survey: ['audit'],
+  requests: ['audit'],
+  show: ['audit'],
+  // Rules and their records name mail users: people with a limited view get 403 for these six.
+  explain: ['audit'],
+  suggest: ['audit'],
+  check: ['audit'],
+  replay: ['audit'],
+  policies: ['audit'],
+  access: ['audit'],
+  proof: everybody,
+  verify: everybody,
+  // Programs and teams, no mail users. An auditor with a limited view gets 403.
+  keys: ['operate', 'audit'],
+  // Only where `admin.page.approve` is true.
+  approvals: ['approve'],
+  uses: ['approve'],
+  approve: ['approve'],
+  refuse: ['approve'],
+  revoke: ['approve'],
+  review: ['approve'],
+};
+
+export interface Approvals {
+  readonly items: readonly AccessItem[];
+  /** How many follow that are not in the list; absent for one that was decided. */
+  readonly more?: number;
+  /** Of a list: those that are over, the newest first. */
+  readonly decided?: readonly AccessItem[];
+  /** Why this person may approve nothing, as a sentence; absent: it may. */
+  readonly whyNone?: string;
+}
+
+/** Admissions of the commands under a grant, the first ones: `time`, `id`, `command`, `args`, `user`. */
+export interface Uses {
+  readonly uses: readonly StoredRecord[];
+}
+
+/** The body of every answer that is not 200. */
+export interface Refused {
+  /** A sentence: what, and what to do. */
+  readonly text: string;
+}
+
+export interface Ways {
+  readonly link: boolean;
+  readonly password: boolean;
+  readonly certificate: boolean;
+  readonly oidc?: OidcWay;
+}
+
+export interface OidcWay {
+  /** Its host. */
+  readonly at: string;
+  /** Why it cannot be used. */
+  readonly text?: string;
+  /** Where this browser signs out there. */
+  readonly signOut?: string;
+}
+
+/** The verifier stays in the browser until the end. Each is 43 characters of base64url. */
+export interface OidcBegin {
+  readonly state: string;
+  readonly nonce: string;
+  /** SHA-256 of the verifier. */
+  readonly challenge: string;
+  /** Whether the issuer must ask who signs in, even in a browser that it knows. */
+  readonly asksWho?: boolean;
+}
+
+export interface OidcBegun {
+  readonly address: string;
+  readonly issuer: string;
+}
+
+/** Back from the issuer: what was made for `oidc-begin`, with the verifier, and what it answered. */
+export interface OidcFinish extends Pick<OidcBegun, 'issuer'>, Pick<OidcBegin, 'state' | 'nonce'> {
+  readonly verifier: string;
+  /** The parameters behind `#` or `?`. */
+  readonly response: string;
+}
+
+/** Empty: by the certificate of the connection. */
+export interface Login {
+  readonly name?: string;
+  readonly password?: string;
+}
+
+/** A session has begun; `Authorization: Bearer TOKEN` from now on. */
+export interface Entered {
+  readonly token: string;
+  /** RFC 3339. */
+  readonly ends: string;
+}
+
+export interface Me {
+  readonly name: string;
+  readonly roles: readonly PageRole[];
+  /** Patterns of mail users; absent: all. */
+  readonly users?: readonly string[];
+  /** By the word of the issuer. */
+  readonly isByIssuer: boolean;
+  /** When the session ends; RFC 3339. */
+  readonly ends: string;
+  readonly host: string;
+  readonly version: string;
+}
+
+export interface Done {
+  readonly text: string;
+}
+
+/** While the daemon does not answer: the data of the event `away`, once or more a second. */
+export interface Away {
+  readonly text: string;
+}
+
+/** The parts that differ; each stands for the whole part. */
+export type NowChange = Pick<Now, 'at'> & Partial<Now>;
+
+export interface LockWanted {
+  /** As `dovegate lock` reads it: a person, `key:NAME`, `listener:NAME`, `backend:NAME` or `user:NAME`. */
+  readonly target: string;
+  /** Undefined: a hold without an end. */
+  readonly forMs?: number;
+  readonly reason: string;
+  /** What runs is ended, too. */
+  readonly kills: boolean;
+  /** Of a mail user: only what could change that mail is refused, and two persons lift it. */
+  readonly isHold: boolean;
+}
+
+export interface RuleShown {
+  readonly command: string;
+  readonly says: readonly string[];
+  /** FILE:LINE. */
+  readonly place?: string;
+}
+
+export interface Explained {
+  /** `obstacle`: policy allows it, and it could not be carried out. The words of `expect` in policy tests. */
+  readonly decision: 'allow' | 'deny' | 'unparsable' | 'obstacle';
+  readonly text: string;
+  readonly principal: string;
+  readonly policy: string;
+  readonly rule?: RuleShown;
+  readonly nearest?: RuleShown & { readonly missing: readonly string[] };
+  /** For a denial: the lines to paste, their list of the policy (its FILE:LINE), and what else they permit, a sentence each. */
+  readonly toAllow?: readonly {
+    readonly into: string;
+    readonly place: string;
+    /** Where the lines go. */
+    readonly edit: string;
+    readonly lines: readonly string[];
+    readonly also: readonly string[];
+  }[];
+  readonly cannotAllow?: string;
+  /** The canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
+  readonly sent: readonly string[];
+  readonly concerns?: string;
+  readonly effect?: string;
+  readonly content?: TrailContent;
+  readonly backends: readonly string[];
+  readonly noBackend?: string;
+  readonly series: readonly string[];
+  readonly terms: readonly string[];
+  readonly later: readonly string[];
+  /** Where the answer depends on the series: a sentence for each. */
+  readonly differs: readonly string[];
+  /** A case for `dovegate test`, as YAML; absent: a test cannot say it. */
+  readonly test?: string;
+}
+
+export interface SuggestedGroup {
+  /**
+   * `rule`: may be ticked; `once`: seen a single time, and not harmless; `root`, `everybody`: too much for a tick; `refused`:
+   * explicitly denied in the policy.
+   */
+  readonly kind: 'rule' | 'once' | 'root' | 'everybody' | 'refused';
+  readonly command: string;
+  /** The rule as lines of YAML with its comments, without indentation; empty where no rule would do, or a preset has it. */
+  readonly yaml: readonly string[];
+  readonly effect: string;
+  readonly content?: TrailContent;
+  readonly seen: number;
+  /** At most 20 principals, and how many there are. */
+  readonly byWhom: readonly string[];
+  readonly byCount: number;
+  readonly usersCount: number;
+  /** RFC 3339. */
+  readonly last: string;
+  readonly example: readonly string[];
+  readonly exampleUser?: string;
+  readonly why?: string;
+  /** The rule of the policy, as FILE:LINE, that allows all of these already. */
+  readonly allowedBy?: string;
+}
+
+export interface LookedThrough {
+  readonly records: number;
+  /** RFC 3339, of the first and the last of these commands. */
+  readonly from?: string;
+  readonly to?: string;
+  /** False: time ran out, and records after `readTo` were not read; absent: none was. */
+  readonly isAll: boolean;
+  readonly readTo?: string;
+  /** Damage, and records that cannot be judged, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+export interface Suggested {
+  readonly policy: string;
+  readonly place: string;
+  readonly looked: LookedThrough;
+  /** The text around the rules: up to `allow`, and after them. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  readonly groups: readonly SuggestedGroup[];
+}
+
+export interface Checked {
+  readonly problems: readonly {
+    readonly severity: 'error' | 'warning';
+    readonly line: number;
+    readonly column: number;
+    readonly text: string;
+  }[];
+}
+
+export interface Replayed extends Checked {
+  /** Absent: the text has errors. */
+  readonly result?: {
+    readonly looked: LookedThrough;
+    readonly allowToDeny: number;
+    readonly denyToAllow: number;
+    /** Of the statement that nobody may do more than before, and of the one that was asked. Raw texts. */
+    readonly proofs: readonly { readonly statement: string; readonly lines: readonly string[] }[];
+    /** It would be refused otherwise than then, or depend on how many mails match. */
+    readonly otherwise: number;
+    /** The most frequent first, at most 50. */
+    readonly changes: readonly {
+      readonly from: string;
+      readonly to: string;
+      readonly words: readonly string[];
+      readonly count: number;
+      readonly users: number;
+      readonly by: string;
+      readonly last: string;
+      readonly reason: string;
+    }[];
+  };
+}
+
+export interface PolicyHistory {
+  readonly looked: LookedThrough;
+  /** Each start and reload that changed the policies, the last one first; at most 200. */
+  readonly periods: readonly {
+    /** Of its record. */
+    readonly seq: number;
+    /** RFC 3339; `until` absent: they are in force. */
+    readonly time: string;
+    readonly until?: string;
+    /** In force before the first record that is left: what it changed is not known. */
+    readonly isOlder: boolean;
+    /** Words: "reload by root (uid 0, login uid 1000)". */
+    readonly began: string;
+    /** `+` permits more, `-` permits less, `~` may be either. */
+    readonly changes: readonly { readonly sign: '+' | '-' | '~'; readonly words: string }[];
+    readonly notes: readonly string[];
+    /** Those that had changed, with their owners and times. */
+    readonly files: readonly string[];
+    /** The numbers below in words. */
+    readonly counts: readonly string[];
+    /** The kinds of commands that the policies before would have denied. */
+    readonly newly: readonly string[];
+    readonly commands: number;
+    readonly denied: number;
+    readonly redacted: number;
+    readonly unjudged: number;
+    readonly unlisted: number;
+  }[];
+}
+
+/** Rows: listeners, accounts and keys; columns: classes of effect; the cells are those of the row's policy. */
+export interface AccessTable {
+  readonly effects: readonly { readonly name: string; readonly commands: number }[];
+  readonly rows: readonly {
+    readonly kind: 'listener' | 'account' | 'key';
+    readonly listener: string;
+    readonly name: string;
+    /** For a listener: the people of this host that the policy is for; absent: everybody who may connect. */
+    readonly people?: string;
+    readonly policy: string;
+  }[];
+  readonly policies: readonly AccessPolicy[];
+  /** People of the page with the role `approve` decide about requests, too. */
+  readonly approvesOnPage: boolean;
+}
+
+export interface AccessPolicy {
+  readonly name: string;
+  readonly place: string;
+  readonly isObserving: boolean;
+  /** FILE:LINE of a candidate beside it, that is judged and recorded only. */
+  readonly shadow?: string;
+  readonly users: readonly string[];
+  readonly except: readonly string[];
+  readonly limits: readonly string[];
+  /** One for each effect. `mayAll`: one of them also for all users at once. */
+  readonly cells: readonly AccessCell[];
+  /** Commands that may show or search what is in mails, whatever their effect. */
+  readonly content: AccessCell;
+  readonly allow: readonly RuleOfPolicy[];
+  readonly deny: readonly RuleOfPolicy[];
+  /** What somebody may ask for; in words, what a grant of it needs and is comes first. */
+  readonly onRequest: readonly RuleOfPolicy[];
+  /** Policies whose people decide about that, and those about whose requests this one decides. */
+  readonly approvers: readonly string[];
+  readonly approve: readonly string[];
+}
+
+export interface AccessCell {
+  readonly commands: readonly string[];
+  /** Those that may be asked for. */
+  readonly onRequest: readonly string[];
+  readonly mayAll: boolean;
+}
+
+export interface RuleOfPolicy extends RuleShown {
+  readonly effect: string;
+  readonly content?: TrailContent;
+}
+
+export interface KeysTable {
+  /** Since when uses are known: the start of the daemon. */
+  readonly since: string;
+  /** The earliest end first, rows without an end last. */
+  readonly rows: readonly {
+    readonly kind: 'account' | 'key' | 'certificate';
+    /** For a certificate: its listener or backend. */
+    readonly name: string;
+    readonly listener?: string;
+    readonly policy?: string;
+    /** How it is proved, or what the certificate is for; empty: nothing to say. */
+    readonly what: string;
+    /** RFC 3339; absent: it does not end, or that is not known. */
+    readonly ends?: string;
+    readonly lastUsed?: string;
+    /** The network that it was used from, as 192.0.2.7/32. */
+    readonly lastFrom?: string;
+    readonly failures?: number;
+    readonly lastFailed?: string;
+    readonly failedFrom?: string;
+    /** Not since the start of the daemon, or not for 90 days. */
+    readonly isUnused: boolean;
+  }[];
+}

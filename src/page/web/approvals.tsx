@@ -1,0 +1,77 @@
+// Requests for access that this person may decide about, for the screen and for the number in the menu. Asked for again and again, because
+// a request is worth nothing an hour later; nobody else's page asks.
+
+import { createContext } from 'preact';
+import { useContext, useEffect, useState } from 'preact/hooks';
+import type { AccessItem } from '../../gate/access/access-item.js';
+import { countWords } from '../../host/words/words.js';
+import type { Approvals } from '../answers/api.js';
+import { sentenceOf } from './api.js';
+import { mayDo, type Session } from './session.js';
+
+const everyMs = 10_000;
+
+export interface ApprovalsState {
+  /** Undefined: not known yet, or refused. */
+  readonly approvals: readonly AccessItem[] | undefined;
+  /** Those that are over, the newest first. */
+  readonly decided: readonly AccessItem[];
+  readonly more: number;
+  /** Why this person may approve nothing; undefined: it may, or it is not known yet. */
+  readonly whyNone: string | undefined;
+  readonly fault: string | undefined;
+  readonly askAgain: () => void;
+}
+
+const notKnown = {
+  approvals: undefined,
+  decided: [],
+  more: 0,
+  whyNone: undefined,
+  fault: undefined,
+} as const;
+
+const nothing: ApprovalsState = { ...notKnown, askAgain: () => undefined };
+
+export const ApprovalsContext = createContext<ApprovalsState>(nothing);
+
+export function useApprovals(): ApprovalsState {
+  return useContext(ApprovalsContext);
+}
+
+/** `2 to approve`, `1 to review`: what this person may do, each with its number. */
+export function waitingFor({ approvals = [] }: ApprovalsState): string[] {
+  return (['approve', 'review'] as const).flatMap((step) => {
+    const count = approvals.filter(({ may }) => may.includes(step)).length;
+    return count === 0 ? [] : [`${countWords(count)} to ${step}`];
+  });
+}
+
+export function useFollowingApprovals(session: Session): ApprovalsState {
+  const [asked, setAsked] = useState(0);
+  const [state, setState] = useState<Omit<ApprovalsState, 'askAgain'>>(notKnown);
+  const isApprover = mayDo(session, 'approve');
+  useEffect(() => {
+    if (!isApprover) return undefined;
+    const end = new AbortController();
+    const ask = (): void => {
+      if (document.visibilityState === 'hidden') return;
+      session.api.json<Approvals>('GET /api/approvals', { signal: end.signal }).then(
+        ({ items, decided = [], more = 0, whyNone }) =>
+          setState({ approvals: items, decided, more, whyNone, fault: undefined }),
+        (error: unknown) => {
+          if (!end.signal.aborted) setState({ ...notKnown, fault: sentenceOf(error) });
+        },
+      );
+    };
+    ask();
+    const timer = window.setInterval(ask, everyMs);
+    document.addEventListener('visibilitychange', ask);
+    return () => {
+      end.abort();
+      window.clearInterval(timer);
+      document.removeEventListener('visibilitychange', ask);
+    };
+  }, [session, isApprover, asked]);
+  return { ...state, askAgain: () => setAsked((before) => before + 1) };
+}

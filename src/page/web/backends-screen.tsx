@@ -1,0 +1,361 @@
+// Screen "backends": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
+
+import { useState } from 'preact/hooks';
+import type { BackendNow, RunningCommand } from '../../gate/now/now.js';
+import { drainWords } from '../../gate/now/operator.js';
+import { countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
+import type { Done } from '../answers/api.js';
+import type { Series } from '../answers/history.js';
+import { sentenceOf } from './api.js';
+import { Confirm } from './dialog.js';
+import {
+  Ago,
+  AsCommand,
+  Button,
+  Duration,
+  Empty,
+  Field,
+  Name,
+  Panel,
+  Sentence,
+  Sign,
+  saveFile,
+  Time,
+} from './kit.js';
+import { useLive } from './live.js';
+import {
+  type Box,
+  backendState,
+  boxesOf,
+  boxesWords,
+  certificateLeft,
+  failedDials,
+  longestAt,
+} from './running.js';
+import { mayDo, useSession } from './session.js';
+import { type Column, Table } from './table.js';
+import { shareWords, shortSince, valueOf } from './traffic.js';
+import { useHistory } from './traffic-part.js';
+
+interface Asked {
+  readonly backend: BackendNow;
+  readonly what: 'drain' | 'enable';
+}
+
+export function BackendsScreen() {
+  const now = useLive((live) => live.now);
+  const session = useSession();
+  const [asked, setAsked] = useState<Asked | undefined>();
+  const [said, setSaid] = useState('');
+  const tenMinutes = useHistory('backends', '10m');
+  if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
+  const seriesOf = (name: string): Series | undefined =>
+    tenMinutes.history?.series.find((each) => each.name === name);
+  const since = tenMinutes.history && shortSince(tenMinutes.history, '10m');
+  const mayChange = mayDo(session, 'operate');
+  const columns: Column<BackendNow>[] = [
+    {
+      title: 'backend',
+      line: 1,
+      grows: true,
+      cell: (row) => (
+        <>
+          <strong>
+            <Name value={row.name} />
+          </strong>
+          <p class="why faint wide-only">
+            <Name value={row.address} max={40} />
+            {row.series !== undefined && (
+              <>
+                , Dovecot <Name value={row.series} />
+              </>
+            )}
+          </p>
+        </>
+      ),
+    },
+    { title: 'state', line: 2, grows: true, cell: (row) => <State backend={row} /> },
+    {
+      title: 'ten minutes',
+      line: 3,
+      isNamed: true,
+      cell: (row) => <Traffic series={seriesOf(row.name)} since={since} isUp={row.isUp} />,
+    },
+    {
+      title: 'upstreams',
+      line: 3,
+      cell: (row) => <Boxes backend={row} longest={longestAt(now.running, row.name)} />,
+    },
+    {
+      title: 'queue',
+      line: 3,
+      cell: (row) =>
+        row.waiting === 0 ? (
+          <span class="faint">nothing waits</span>
+        ) : (
+          <Sign tone="warn">
+            {plural(row.waiting, 'command waits', 'commands wait')}, the oldest for{' '}
+            <Duration ms={row.oldestWaitMs} />
+          </Sign>
+        ),
+    },
+    { title: 'failed dials', line: 3, isNamed: true, cell: (row) => <Failed backend={row} /> },
+    { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={now.at} /> },
+    ...(mayChange
+      ? [
+          {
+            title: 'drain or enable',
+            kind: 'action' as const,
+            cell: (row: BackendNow) => <Change backend={row} onAsk={setAsked} />,
+          },
+        ]
+      : []),
+  ];
+  return (
+    <>
+      <p role="status" class={said === '' ? 'unseen' : 'said bad'}>
+        {said}
+      </p>
+      <Panel
+        title={
+          <>
+            Backends <span class="count">{countWords(now.backends.length)}</span>
+          </>
+        }
+        controls={
+          <Button
+            kind="small"
+            onClick={() => {
+              setSaid('');
+              session.api
+                .blob('GET /api/backends.csv')
+                .then((file) => saveFile(file, 'backends.csv'))
+                .catch((error: unknown) => setSaid(sentenceOf(error)));
+            }}
+          >
+            Save as CSV
+          </Button>
+        }
+        isTable
+      >
+        <Table
+          label="Backends"
+          rows={now.backends}
+          columns={columns}
+          keyOf={(row) => row.name}
+          toneOf={(row) => `tone-${backendState(row).tone}`}
+          empty={
+            <Empty>
+              The configuration has no backends. They stand under "backends", one for each Dovecot.
+            </Empty>
+          }
+        />
+      </Panel>
+      <p class="legend" aria-hidden="true">
+        <span>
+          <BoxPicture boxes={['leased']} /> busy
+        </span>
+        <span>
+          <BoxPicture boxes={['idle']} /> idle
+        </span>
+        <span>
+          <BoxPicture boxes={['dialing']} /> dialing
+        </span>
+        <span>
+          <BoxPicture boxes={['free']} /> not open
+        </span>
+      </p>
+      <AsCommand>sudo dovegate status</AsCommand>
+      {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
+    </>
+  );
+}
+
+function State({ backend }: { readonly backend: BackendNow }) {
+  const { tone, word } = backendState(backend);
+  return (
+    <>
+      <Sign tone={tone}>
+        <strong>{word}</strong>
+      </Sign>
+      {backend.since !== undefined && (
+        <p class="why faint">
+          {backend.isUp ? 'up' : 'down'} for <Ago at={backend.since} />, since <Time at={backend.since} />
+          {backend.mayBeLonger === true && ' or longer: dovegate has looked since then'}
+        </p>
+      )}
+      {backend.text !== undefined && (
+        <p class="why">
+          <Sentence text={backend.text} />
+        </p>
+      )}
+      {backend.drained.map(drainWords).map((words) => (
+        <p class="why" key={words}>
+          <Sentence text={words} />
+        </p>
+      ))}
+    </>
+  );
+}
+
+interface TrafficProps {
+  readonly series: Series | undefined;
+  /** Since when, if the figures cover less than ten minutes. */
+  readonly since: string | undefined;
+  /** False: the figures are from an earlier time. */
+  readonly isUp: boolean;
+}
+
+function Traffic({ series, since, isUp }: TrafficProps) {
+  const rate = series?.all.rate;
+  if (series === undefined || rate === undefined) return <span class="faint nothing">no command</span>;
+  const share = valueOf(series, 'failed', undefined) ?? 0;
+  const Rate = isUp ? 'strong' : 'span';
+  const [p50, p99] = (['p50', 'p99'] as const).map((measure) => valueOf(series, measure, undefined));
+  return (
+    <>
+      <span class={isUp ? 'step' : 'step faint'}>
+        {!isUp && 'was '}
+        <Rate class="number">{rateWords(rate)}</Rate> a second
+        {share > 0 && (
+          <>
+            ,{' '}
+            {share >= failedShareBad ? (
+              <Sign tone="bad">{shareWords(share)} failed</Sign>
+            ) : (
+              <span class="number">{shareWords(share)} failed</span>
+            )}
+          </>
+        )}
+      </span>
+      {(since !== undefined || (p50 !== undefined && p99 !== undefined)) && (
+        <span class="faint number boxes-words">
+          {p50 !== undefined && p99 !== undefined && `p50 ${durationWords(p50)}, p99 ${durationWords(p99)}`}
+          {since !== undefined && (
+            <>
+              {p50 !== undefined && ', '}since <Time at={since} />
+            </>
+          )}
+        </span>
+      )}
+    </>
+  );
+}
+
+const failedShareBad = 0.01;
+
+const boxesMax = 128;
+/** Most commands take milliseconds. */
+const longMs = 5_000;
+
+interface BoxesProps {
+  readonly backend: BackendNow;
+  /** The command that has run there for the longest time; undefined: none, or it is not shown. */
+  readonly longest: RunningCommand | undefined;
+}
+
+function Boxes({ backend, longest }: BoxesProps) {
+  const boxes = boxesOf(backend, boxesMax);
+  return (
+    <>
+      {boxes !== undefined && <BoxPicture boxes={boxes} />}
+      <span class="faint number boxes-words">{boxesWords(backend)}</span>
+      {longest !== undefined && longest.durationMs >= longMs && (
+        <span class="boxes-words">
+          <Name value={longest.command} isCode /> runs for <Duration ms={longest.durationMs} />
+        </span>
+      )}
+    </>
+  );
+}
+
+function BoxPicture({ boxes }: { readonly boxes: readonly Box[] }) {
+  const [inRow, side] = boxes.length > 32 ? [32, 6] : [16, 12];
+  const width = Math.min(boxes.length, inRow) * side;
+  const height = Math.ceil(boxes.length / inRow) * side;
+  return (
+    <svg class="boxes" viewBox={`0 0 ${width} ${height}`} width={width} height={height} aria-hidden="true">
+      {boxes.map((box, at) => {
+        const x = (at % inRow) * side + 1;
+        const y = Math.floor(at / inRow) * side + 1;
+        return (
+          <g key={at} class={box}>
+            <rect x={x} y={y} width={side - 3} height={side - 3} rx="1" />
+            {box === 'dialing' && <path d={`M${x} ${y + side - 3}l${side - 3}-${side - 3}`} />}
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+function Failed({ backend }: { readonly backend: BackendNow }) {
+  const failed = failedDials(backend);
+  if (failed.length === 0) return <span class="faint nothing">none</span>;
+  return (
+    <>
+      {failed.map(({ step, count }) => (
+        <span class="step" key={step}>
+          <span class="number">{countWords(count)}</span> at {step}
+        </span>
+      ))}
+      <span class="faint">
+        since <Time at={backend.countedSince} />
+      </span>
+    </>
+  );
+}
+
+function Certificate({ backend, now }: { readonly backend: BackendNow; readonly now: string }) {
+  if (backend.certificateEnds === undefined) return <span class="faint nothing">–</span>;
+  const { tone, words } = certificateLeft(backend.certificateEnds, now);
+  return tone === 'quiet' ? <span class="faint">{words}</span> : <Sign tone={tone}>{words}</Sign>;
+}
+
+interface ChangeProps {
+  readonly backend: BackendNow;
+  readonly onAsk: (asked: Asked) => void;
+}
+
+function Change({ backend, onAsk }: ChangeProps) {
+  const what = backend.health === 'drained' ? 'enable' : 'drain';
+  return (
+    <Button kind="small" onClick={() => onAsk({ backend, what })} label={`${what} ${backend.name}`}>
+      {what}
+    </Button>
+  );
+}
+
+function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () => void }) {
+  const { api } = useSession();
+  const { backend, what } = asked;
+  const { name } = backend;
+  const [reason, setReason] = useState('');
+  return (
+    <Confirm
+      title={what === 'drain' ? 'Drain this backend?' : 'Enable this backend?'}
+      doit={what}
+      isDanger={what === 'drain'}
+      onDo={async () => {
+        const ask = what === 'drain' ? 'POST /api/backend/:name/drain' : 'POST /api/backend/:name/enable';
+        const body = what === 'drain' && reason.trim() !== '' ? { body: { reason } } : {};
+        return (await api.json<Done>(ask, { params: [name], ...body })).text;
+      }}
+      onClose={onClose}
+    >
+      <p class="repeated">
+        <Name value={name} max={500} /> at <Name value={backend.address} max={500} />:{' '}
+        {backendState(backend).word}, {boxesWords(backend)}
+        {backend.waiting > 0 && `, ${plural(backend.waiting, 'command waits', 'commands wait')}`}
+      </p>
+      <p>
+        {what === 'drain'
+          ? 'Commands that run there end by themselves. New ones for it are denied with the reason, until it is enabled.'
+          : 'New commands go there again.'}{' '}
+        The journal records who asked{what === 'drain' && ', and why'}. In a terminal:{' '}
+        <code>{`sudo dovegate backend ${what} ${name}`}</code>
+      </p>
+      {what === 'drain' && <Field label="Reason" value={reason} onInput={setReason} />}
+    </Confirm>
+  );
+}

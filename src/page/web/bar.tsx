@@ -1,0 +1,292 @@
+// What stands above every screen: the red sentence when something is wrong, and the bar with the state of the daemon.
+
+import { useEffect, useState } from 'preact/hooks';
+import type { NowHead, Problem } from '../../gate/now/now.js';
+import { countWords, durationWords, plural } from '../../host/words/words.js';
+import type { Done } from '../answers/api.js';
+import { sentenceOf } from './api.js';
+import { Ago, Button, Name, Segments, Sentence, Sign, Time } from './kit.js';
+import { steadyMs, useLive } from './live.js';
+import { Link, usePlace } from './location.js';
+import { tryPieces } from './running.js';
+import { mayDo, showTheme, themeChoice, useSession } from './session.js';
+import { Icon, Mark } from './shapes.js';
+import type { Tone } from './signs.js';
+import { visible } from './visible.js';
+import { localTime, marked, zoneWords } from './wording.js';
+
+const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
+  serving: 'good',
+  degraded: 'warn',
+  'not serving': 'bad',
+  draining: 'warn',
+  blind: 'bad',
+};
+
+export function Bar({ onHelp }: { readonly onHelp: () => void }) {
+  const { me, signOut } = useSession();
+  const head = useLive(({ now }) => now?.head);
+  const tone = head === undefined ? 'quiet' : toneOf[head.state];
+  return (
+    <header class="band">
+      <div class="bar">
+        <Link to="/" class="brand" label="dovegate">
+          <Mark />
+          <span class="product">dovegate</span>
+        </Link>
+        <span class="host">
+          <Name value={head?.host ?? me.host} />
+        </span>
+        {head !== undefined && (
+          <>
+            <strong class={`pill ${tone}`}>
+              <Sign tone={tone}>{head.state}</Sign>
+            </strong>
+            <span class="faint wide-only">
+              for <Ago at={head.since} />, since <Time at={head.since} />
+            </span>
+          </>
+        )}
+        <span class="who">
+          <span class="person">
+            <Name value={me.name} max={24} /> <span class="faint role">{me.roles.join(', ')}</span>
+          </span>
+          <span class="help">
+            <Button kind="small" onClick={onHelp} label="Help: keys of this page" title="key: ?">
+              <Icon name="help" />
+            </Button>
+          </span>
+          <Button kind="small" onClick={signOut} label="Sign out">
+            <Icon name="out" />
+            <span class="wide-only">Sign out</span>
+          </Button>
+        </span>
+      </div>
+    </header>
+  );
+}
+
+export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc: () => void }) {
+  const { me } = useSession();
+  const today = useLive((live) => live.today);
+  const head = useLive(({ now }) => now?.head);
+  const [theme, setTheme] = useState(themeChoice.read);
+  return (
+    <footer>
+      <span>
+        dovegate <Name value={head?.version ?? me.version} />
+      </span>
+      {head !== undefined && (
+        <>
+          <span>
+            started <Time at={head.started} />
+          </span>
+          <span title={`hash of the configuration: ${visible(head.configHash)}`}>
+            configuration <code>{visible(head.configHash.slice(0, 8))}</code>
+          </span>
+        </>
+      )}
+      <span>
+        <Name value={me.name} max={24} /> ({me.roles.join(', ')}), until <Time at={me.ends} />
+      </span>
+      <Segments
+        label="Colors of this page"
+        value={theme}
+        options={[
+          { value: '', text: 'as the system' },
+          { value: 'light', text: 'light' },
+          { value: 'dark', text: 'dark' },
+        ]}
+        onChange={(next) => {
+          themeChoice.keep(next);
+          showTheme(next);
+          setTheme(next);
+        }}
+      />
+      <span class="zone">
+        times: {zoneWords(today?.at ?? me.ends)}{' '}
+        <Button kind="small" isDown={isUtc} onClick={onUtc}>
+          all in UTC
+        </Button>
+      </span>
+    </footer>
+  );
+}
+
+/** In red what degrades now, the first of it in large; what does not is a count with a list. Nothing is drawn when nothing is wrong. */
+export function Problems() {
+  const isStale = useLive((live) => live.isStale);
+  const problems = useLive(({ now }) => now?.head.problems) ?? [];
+  const session = useSession();
+  const { path } = usePlace();
+  // What was opened on one screen is not open on the next.
+  const [opened, setOpened] = useState({ path, isOpen: path === '/' });
+  const [listedAt, setListedAt] = useState<string>();
+  const isListed = listedAt === path;
+  // Now says everything that degrades, in a sentence each.
+  const isOpen = opened.path === path ? opened.isOpen : path === '/';
+  const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
+  // Keys and certificates are for who can act on them; to an approver they would look like decisions that wait.
+  const quiet = mayDo(session, 'operate') ? problems.filter(({ isDegrading }) => !isDegrading) : [];
+  const fresh = quiet.filter(({ acknowledged }) => acknowledged === undefined);
+  return (
+    <>
+      {!isStale && <Announcer problem={first} />}
+      {first !== undefined && (
+        <section class="problems" aria-label="What is wrong">
+          <div class="first">
+            <OneProblem problem={first} />
+            {others.length > 0 && (
+              <Button kind="small" isOpen={isOpen} onClick={() => setOpened({ path, isOpen: !isOpen })}>
+                {isOpen ? 'Only the first' : `and ${others.length} more`}
+              </Button>
+            )}
+          </div>
+          {isOpen && others.map((problem, at) => <OneProblem key={at} problem={problem} />)}
+        </section>
+      )}
+      {quiet.length > 0 && (
+        <section class="problems quiet" aria-label="To look at">
+          <p>
+            <Button kind="small" isOpen={isListed} onClick={() => setListedAt(isListed ? undefined : path)}>
+              {fresh.length > 0
+                ? `${plural(fresh.length, 'thing', 'things')} to look at`
+                : `${countWords(quiet.length)} acknowledged`}
+            </Button>
+          </p>
+          {isListed &&
+            [...fresh, ...quiet.filter((each) => each.acknowledged !== undefined)].map((problem) => (
+              <div key={problem.key}>
+                <OneProblem problem={problem} />
+                <Acknowledge problem={problem} />
+              </div>
+            ))}
+        </section>
+      )}
+    </>
+  );
+}
+
+const hoursOffered = [4, 24, 168] as const;
+
+function Acknowledge({ problem: { key, acknowledged, text } }: { readonly problem: Problem }) {
+  const { api } = useSession();
+  const [said, setSaid] = useState('');
+  const acknowledge = (hours: number): void => {
+    api
+      .json<Done>('POST /api/acknowledge/:problem/:hours', { params: [key, String(hours)] })
+      .then(() => setSaid(''))
+      .catch((error: unknown) => setSaid(sentenceOf(error)));
+  };
+  return (
+    <p class="why">
+      {acknowledged !== undefined && (
+        <span class="faint">
+          acknowledged by <Name value={acknowledged.by} max={24} /> until <Time at={acknowledged.until} />
+        </span>
+      )}
+      {acknowledged === undefined &&
+        hoursOffered.map((hours) => (
+          <Button
+            key={hours}
+            kind="small"
+            onClick={() => acknowledge(hours)}
+            label={`Acknowledge for ${durationWords(hours * 3_600_000)}: ${visible(text)}`}
+          >
+            acknowledge for {durationWords(hours * 3_600_000)}
+          </Button>
+        ))}
+      <span role="status">{said}</span>
+    </p>
+  );
+}
+
+function OneProblem({ problem }: { readonly problem: Problem }) {
+  return (
+    <p class="problem">
+      <svg viewBox="0 0 16 16" width="20" height="20" aria-hidden="true">
+        <path d="M8 1.5l7 13H1zM8 6v4.5M8 12v1.2" class="stroke" />
+      </svg>
+      <span>
+        <Sentence text={problem.text} />
+        {problem.try !== undefined && (
+          <>
+            {' '}
+            <Try what={problem.try} />
+          </>
+        )}
+      </span>
+    </p>
+  );
+}
+
+export function Try({ what }: { readonly what: string }) {
+  return (
+    <>
+      Try:{' '}
+      {tryPieces(what).map(({ text, isCommand }, at) =>
+        isCommand ? (
+          <code key={at} class="try">
+            {visible(text)}
+          </code>
+        ) : (
+          visible(text)
+        ),
+      )}
+    </>
+  );
+}
+
+/** Long enough for a screen reader to take it up. */
+const saidMs = 3_000;
+
+/**
+ * For screen readers: announces a new problem, but not each change of a number in its sentence. Then its words are gone from here: who
+ * reads the page finds them once.
+ */
+function Announcer({ problem }: { readonly problem: Problem | undefined }) {
+  const id = problem === undefined ? '' : `${problem.code} ${problem.backend ?? ''}`;
+  const [said, setSaid] = useState('');
+  useEffect(() => {
+    setSaid(problem === undefined ? '' : spoken(problem));
+    const timer = window.setTimeout(() => setSaid(''), saidMs);
+    return () => window.clearTimeout(timer);
+  }, [id]);
+  return (
+    <div class="unseen" role="alert">
+      {said === '' ? null : said}
+    </div>
+  );
+}
+
+function spoken({ text, try: what }: Problem): string {
+  const now = new Date().toISOString();
+  const words = marked(text).map((part) => ('time' in part ? localTime(part.time, now) : visible(part.text)));
+  return what === undefined ? words.join('') : `${words.join('')} Try: ${visible(what)}`;
+}
+
+export function StaleNotice() {
+  const old = useLive((live) => (live.isStale || live.now === undefined ? live : undefined));
+  const { heardMs, now, trouble } = old ?? {};
+  const age = heardMs === undefined ? 0 : steadyMs() - heardMs;
+  return (
+    <div role="alert">
+      {now !== undefined && (
+        <p class="stale">
+          <Sign tone="bad">
+            No news from dovegate since <Time at={now.at} isExact />
+            <span aria-hidden="true"> ({durationWords(Math.round(age / 1000) * 1000)})</span>.
+          </Sign>{' '}
+          What is below is old. {trouble !== undefined && <Sentence text={trouble} />} This page tries again
+          by itself.
+        </p>
+      )}
+      {now === undefined && trouble !== undefined && (
+        <p class="stale">
+          <Sign tone="bad">Nothing is known yet.</Sign> <Sentence text={trouble} /> This page tries again by
+          itself.
+        </p>
+      )}
+    </div>
+  );
+}

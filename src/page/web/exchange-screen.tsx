@@ -1,0 +1,464 @@
+// Screen "exchange": one command, the line of its time, who, what, why, the log of its backend, its session and its place in the chain.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { recordTitle, requesterOf, requestOf, rowOfDeed, type StoryRow } from '../../evidence/story/row.js';
+import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
+import { countWords, durationWords } from '../../host/words/words.js';
+import { textIn, valueText } from '../../journal/records/stored.js';
+import { AskFault, sentenceOf } from './api.js';
+import { Effect, Outcome, Words } from './badge.js';
+import {
+  argumentsOf,
+  type CommandStory,
+  chainOf,
+  type Fact,
+  type LifeStep,
+  type StoredRecord,
+  tryPath,
+} from './exchange.js';
+import { AsCommand, Button, Empty, Name, Panel, Sentence, Time } from './kit.js';
+import { Link } from './location.js';
+import { pathOf, type ScreenProps } from './route.js';
+import { useSession } from './session.js';
+import { outcomeSign } from './signs.js';
+import { shellQuoted, trailPath } from './trail-query.js';
+
+import { commandText, type ShownRow, usersText } from './trail-rows.js';
+
+type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
+
+interface Answer {
+  readonly found: readonly Found[];
+  readonly end: TrailEnd;
+}
+
+export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
+  const { api, me } = useSession();
+  const [answer, setAnswer] = useState<Answer>();
+  const [fault, setFault] = useState<string>();
+  const [tries, setTries] = useState(0);
+  useEffect(() => {
+    const own = new AbortController();
+    setAnswer(undefined);
+    setFault(undefined);
+    const read = async (): Promise<void> => {
+      const found: Found[] = [];
+      let end: TrailEnd | undefined;
+      const asked = { body: { wanted }, signal: own.signal };
+      for await (const line of api.lines<TrailLine>('POST /api/trail/show', asked)) {
+        if ('found' in line) found.push(line.found);
+        else if ('end' in line) ({ end } = line);
+      }
+      if (end === undefined) throw new AskFault(0, 'The answer ended too early.');
+      if (!own.signal.aborted) setAnswer({ found, end });
+    };
+    read().catch((error: unknown) => {
+      if (!own.signal.aborted) setFault(sentenceOf(error));
+    });
+    return () => own.abort();
+  }, [wanted, tries]);
+
+  if (fault !== undefined)
+    return (
+      <>
+        <p role="alert" class="said bad">
+          <Sentence text={fault} />
+        </p>
+        <Button onClick={() => setTries(tries + 1)}>Try again</Button>
+      </>
+    );
+  if (answer === undefined) return <p role="status">Reading the records of this command …</p>;
+  const { end } = answer;
+  const all = answer.found.map(({ record }) => record);
+  return (
+    <>
+      <p>
+        <Link to="/trail">Trail</Link>
+      </p>
+      {end.story === undefined ? (
+        <Other answer={answer} wanted={wanted} isLimited={me.users !== undefined} />
+      ) : (
+        <Shown story={end.story} all={all} end={end} isLimited={me.users !== undefined} />
+      )}
+      <AsCommand>{`dovegate audit show ${shellQuoted(wanted)}`}</AsCommand>
+    </>
+  );
+}
+
+interface OtherProps {
+  readonly answer: Answer;
+  readonly wanted: string;
+  readonly isLimited: boolean;
+}
+
+/** Shown if no command was found: another record, or nothing. */
+function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
+  if (found.length === 0)
+    return (
+      <Empty>
+        No record of <Name value={wanted} isCode /> was found.{' '}
+        {isLimited
+          ? 'It may touch users that you do not see.'
+          : 'It may be older than what is kept (audit.keep, audit.max_size), or one of many in a second, of which ten are recorded and the others counted.'}
+      </Empty>
+    );
+  return (
+    <>
+      <About row={rowOfDeed(found.map(({ record }) => record))} />
+      {isLimited && <p class="hint">Of records that you do not see, time, event and seq are shown.</p>}
+      {found.map(({ record }) => (
+        <Raw key={valueText(record['seq'])} record={record} />
+      ))}
+    </>
+  );
+}
+
+/** What a record beside those of commands is. */
+export function About({ row }: { readonly row: StoryRow & Pick<ShownRow, 'why'> }) {
+  const { fields } = row;
+  const request = requestOf(fields);
+  return (
+    <section aria-label="What it is">
+      <h2>
+        <Name value={recordTitle(row)} max={160} />
+      </h2>
+      <p>
+        <Time at={textIn(fields, 'time')} isExact isDated /> <Name value={requesterOf(row)} max={80} />{' '}
+        <Sentence text={commandText(row)} isExact />
+      </p>
+      {request !== undefined && (
+        <p>
+          <Link to={pathOf('/access/:id', request)}>Who asked, who decided, and all its uses</Link>
+        </p>
+      )}
+    </section>
+  );
+}
+
+interface ShownProps {
+  readonly story: CommandStory;
+  readonly all: readonly StoredRecord[];
+  readonly end: TrailEnd;
+  readonly isLimited: boolean;
+}
+
+function Shown({ story, all, end, isLimited }: ShownProps) {
+  const { logs } = story;
+  return (
+    <>
+      <Answer story={story} end={end} />
+      <Panel title="Its life">
+        <Life steps={story.life} />
+      </Panel>
+      <div class="exchange-parts">
+        <Part title="Requester">
+          <Facts facts={story.who} />
+        </Part>
+        <Part title="What">
+          <Facts facts={story.what} />
+          <Arguments story={story} />
+          <Mailbox user={story.asked.user} />
+        </Part>
+        <Part title="Why">
+          <Facts facts={story.why} />
+          {end.policy?.text !== undefined && (
+            <details>
+              <summary>The policy as it was then</summary>
+              <pre tabIndex={0}>
+                {end.policy.text.split('\n').map((line, at) => (
+                  <span key={at} class="policy-line">
+                    <Name value={line} max={2000} isCode />
+                    {'\n'}
+                  </span>
+                ))}
+              </pre>
+            </details>
+          )}
+        </Part>
+        <Part title="Log of the backend">
+          {logs.length === 0 ? (
+            <Empty>No line of the backend's log is recorded for this command.</Empty>
+          ) : (
+            <ul class="log">
+              {logs.map(({ time, level, text }, at) => (
+                <li key={at}>
+                  <Time at={time} isExact /> <b>{level}</b> <Name value={text} max={400} isCode />
+                </li>
+              ))}
+            </ul>
+          )}
+        </Part>
+        <Session story={story} end={end} isLimited={isLimited} />
+        <Chain all={all} end={end} isLimited={isLimited} />
+      </div>
+      {end.notes !== undefined && end.notes.length > 0 && (
+        <div class="said bad">
+          {end.notes.slice(0, 10).map((note) => (
+            <p key={note}>
+              <Sentence text={note} />
+            </p>
+          ))}
+        </div>
+      )}
+      <details>
+        <summary>All records as they are stored ({countWords(all.length)})</summary>
+        {all.map((record) => (
+          <Raw key={valueText(record['seq'])} record={record} />
+        ))}
+      </details>
+    </>
+  );
+}
+
+function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) {
+  const { asked, outcome, tookMs, answer, next, remarks, grant } = story;
+  const row = { fields: { ...asked } };
+  const users = usersText(row);
+  const { tone } = outcomeSign(outcome);
+  const tried = tryPath(story);
+  return (
+    <section class={`verdict ${tone === 'quiet' ? '' : tone}`} aria-label="What became of it">
+      <h2>
+        <Sentence text={answer} />
+      </h2>
+      {next !== undefined && (
+        <p>
+          <Sentence text={next} />
+        </p>
+      )}
+      <p class="exchange-head">
+        <Words value={commandText(row)} max={200} />
+        <Outcome outcome={outcome} />
+        <Effect effect={asked.effect} content={content} />
+        <span>
+          <Name value={asked.principal} max={80} />
+          {users !== '' && (
+            <>
+              {' '}
+              for <Name value={users} max={80} />
+            </>
+          )}
+        </span>
+        <span>
+          <Time at={asked.time} isExact isDated />
+          {tookMs !== undefined && <>, took {durationOf(tookMs)}</>}
+        </span>
+      </p>
+      {remarks.map((sentence) => (
+        <p key={sentence}>
+          <Sentence text={sentence} />
+        </p>
+      ))}
+      {asked.reason !== '' && (
+        <p>
+          Reason given: <Name value={asked.reason} max={300} />
+        </p>
+      )}
+      {grant !== undefined && (
+        <p>
+          <Link to={pathOf('/access/:id', grant)}>Who asked, who approved, and all its uses</Link>
+        </p>
+      )}
+      {outcome === 'denied' && tried !== undefined && (
+        <p>
+          <Link to={tried}>Which rule would allow it?</Link>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Mailbox({ user }: { readonly user: string }) {
+  // A name that was cut, and a mask, are no one mailbox.
+  if (user === '' || user.includes('*')) return null;
+  return (
+    <p>
+      <Link to={pathOf('/mailbox/:user', user)}>Who touched this mailbox</Link>
+    </p>
+  );
+}
+
+function Part({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
+  return (
+    <Panel title={title} label={title}>
+      {children}
+    </Panel>
+  );
+}
+
+/** One row for each step: a bar to where it was, and the milliseconds. */
+function Life({ steps }: { readonly steps: readonly LifeStep[] }) {
+  const last = Math.max(0.001, ...steps.map(({ ms }) => ms ?? 0));
+  return (
+    <ol class="life" aria-label="The life of this command">
+      {steps.map(({ what, ms, about }, at) => {
+        const from = steps.slice(0, at).reduce((known, step) => step.ms ?? known, 0);
+        const x = (value: number): number => (value / last) * 100;
+        return (
+          <li key={what}>
+            <b>{what}</b>
+            <span class="number">{ms === undefined ? '–' : durationOf(ms)}</span>
+            <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+              <line x1="0" y1="4" x2="100" y2="4" class="ground" />
+              {ms !== undefined && (
+                <rect x={x(from)} y="1" width={Math.max(x(ms) - x(from), 0.6)} height="6" />
+              )}
+            </svg>
+            <span class="faint">
+              <Name value={about} max={120} />
+            </span>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+/** Below a second, with the precision of the records. */
+function durationOf(ms: number): string {
+  return ms > 0 && ms < 100 ? `${ms.toFixed(ms < 10 ? 2 : 1)} ms` : durationWords(ms);
+}
+
+function Facts({ facts }: { readonly facts: readonly Fact[] }) {
+  if (facts.length === 0) return <Empty>No record says it.</Empty>;
+  return (
+    <dl class="told">
+      {facts.map(({ what, value }) => (
+        <div key={what}>
+          <dt>{what}</dt>
+          <dd>
+            <Name value={value} max={160} />
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Arguments({ story }: Pick<ShownProps, 'story'>) {
+  const args = argumentsOf(story);
+  const isHidden = args.some(({ hmac }) => hmac !== undefined);
+  if (args.length === 0) return null;
+  return (
+    <>
+      <h3>Arguments, as the policy saw them</h3>
+      <ol class="arguments">
+        {args.map(({ text, hmac }, at) => (
+          <li key={at}>
+            <Words value={hmac === undefined ? text : `hmac:${hmac}`} max={160} />
+            {hmac !== undefined && <code class="faint"> {hmac}</code>}
+          </li>
+        ))}
+      </ol>
+      {isHidden && (
+        <p class="hint">
+          A secret is recorded as its HMAC only. To find out whether it was a value that you know, compare
+          with what this prints: <code>dovegate audit hmac -</code> (it reads the value, so that no list of
+          processes shows it).
+        </p>
+      )}
+    </>
+  );
+}
+
+function Session({ story, end, isLimited }: Omit<ShownProps, 'all'>) {
+  const { opened, closed } = story;
+  const { session } = story.asked;
+  const { before, after } = end.around ?? {};
+  return (
+    <Part title="In this session">
+      {isLimited && <p class="hint">Sessions are shown to people who see the whole journal.</p>}
+      <ul class="log">
+        {opened !== undefined && <Moment line={opened} what="the session began" />}
+        {before !== undefined && <Neighbour record={before} text="before it" />}
+        {after !== undefined && <Neighbour record={after} text="after it" />}
+        {closed !== undefined && <Moment line={closed} what="the session ended" />}
+      </ul>
+      {session !== '' && (
+        <p>
+          <Link to={trailPath({ session })}>All commands of this session</Link>
+        </p>
+      )}
+    </Part>
+  );
+}
+
+interface MomentProps {
+  readonly line: NonNullable<CommandStory['opened']>;
+  readonly what: string;
+}
+
+function Moment({ line: { time, text }, what }: MomentProps) {
+  return (
+    <li>
+      <Time at={time} isExact /> {what}
+      {text !== '' && (
+        <>
+          : <Name value={text} max={160} />
+        </>
+      )}
+    </li>
+  );
+}
+
+function Neighbour({ record, text }: { readonly record: StoredRecord; readonly text: string }) {
+  return (
+    <li>
+      <Time at={valueText(record['time'])} isExact /> {text}:{' '}
+      <Link to={pathOf('/trail/:id', valueText(record['id']))}>
+        <Name value={valueText(record['command'])} isCode />
+      </Link>{' '}
+      <Name value={valueText(record['user'])} />
+    </li>
+  );
+}
+
+function Chain({ all, end, isLimited }: Omit<ShownProps, 'story'>) {
+  const chain = chainOf(all);
+  return (
+    <Part title="Chain">
+      {isLimited || chain.length === 0 ? (
+        <Empty>Hashes of the chain are shown to people who see the whole journal.</Empty>
+      ) : (
+        <>
+          <ul class="log">
+            {chain.map(({ seq, event, hash }) => (
+              <li key={seq}>
+                seq {seq}, <Name value={event} />: <Name value={hash} max={24} isCode />
+              </li>
+            ))}
+          </ul>
+          <p>
+            {end.checkpoint === undefined ? (
+              'No checkpoint after them was found yet: nothing is signed that vouches for them.'
+            ) : (
+              <>
+                The checkpoint of seq {end.checkpoint.seq} (<Time at={end.checkpoint.time} isExact />) vouches
+                for them. <Link to="/proof">Proof</Link> says whether the chain up to there is whole.
+              </>
+            )}
+          </p>
+        </>
+      )}
+    </Part>
+  );
+}
+
+/** As it is stored, for who knows the journal. */
+export function Raw({ record }: { readonly record: StoredRecord }) {
+  return (
+    <dl class="told raw">
+      {Object.entries(record).map(([key, value]) => (
+        <div key={key}>
+          <dt>
+            <Name value={key} />
+          </dt>
+          <dd>
+            <Name value={valueText(value)} max={200} isCode />
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,276 @@
+// A strip of the last hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, stuck,
+// drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost. A row, or its mark in the strip, shows the time
+// around it.
+
+import { useEffect, useState } from 'preact/hooks';
+import { plural } from '../../host/words/words.js';
+import type { Incidents } from '../answers/history.js';
+import { sentenceOf } from './api.js';
+import { Effect } from './badge.js';
+import { Try } from './bar.js';
+import { Duration, Empty, Name, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
+import { useLive } from './live.js';
+import { Link } from './location.js';
+import { pathOf } from './route.js';
+import { mayDo, useSession } from './session.js';
+import type { Tone } from './signs.js';
+import { type Column, Table } from './table.js';
+
+type Incident = Incidents['rows'][number];
+
+const againMs = 10_000;
+const hourMs = 3_600_000;
+/** Beside an incident that is shown. */
+const leastBesideMs = 300_000;
+/** Of the width of the strip: less is not seen. */
+const leastWidth = 3;
+const width = 1000;
+
+const tones: Readonly<Record<Incident['kind'], Tone>> = {
+  down: 'bad',
+  stuck: 'bad',
+  drained: 'warn',
+  reserve: 'bad',
+  blind: 'bad',
+  restarted: 'quiet',
+  reloaded: 'quiet',
+  'not reloaded': 'warn',
+  killed: 'quiet',
+  locked: 'warn',
+  held: 'warn',
+};
+
+/** A restart that somebody wanted is no warning. */
+function toneOf({ kind, isLost }: Incident): Tone {
+  return kind === 'restarted' && isLost === true ? 'warn' : tones[kind];
+}
+
+function useIncidents(): { readonly incidents?: Incidents; readonly fault?: string } {
+  const { api } = useSession();
+  const [known, setKnown] = useState<ReturnType<typeof useIncidents>>({});
+  useEffect(() => {
+    const leaving = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async (): Promise<void> => {
+      const { signal } = leaving;
+      try {
+        const incidents = await api.json<Incidents>('GET /api/incidents', { signal });
+        setKnown({ incidents });
+      } catch (error) {
+        if (signal.aborted) return;
+        const fault = sentenceOf(error);
+        setKnown((before) => ({ ...before, fault }));
+      }
+      timer = setTimeout(() => void ask(), againMs);
+    };
+    void ask();
+    return () => {
+      leaving.abort();
+      clearTimeout(timer);
+    };
+  }, [api]);
+  return known;
+}
+
+const spans = [
+  { value: '1', text: 'last hour' },
+  { value: '6', text: '6 h' },
+  { value: '24', text: '24 h' },
+] as const;
+
+export function IncidentsPart() {
+  const { incidents, fault } = useIncidents();
+  const [hours, setHours] = useState<(typeof spans)[number]['value']>('24');
+  const [seen, setSeen] = useState<string>();
+  const until = incidents?.until ?? '';
+  const from = new Date((Date.parse(until) || 0) - Number(hours) * hourMs).toISOString();
+  const rows = (incidents?.rows ?? []).filter((row) => row.until === undefined || row.until >= from);
+  const chosen = rows.find((row) => keyOf(row) === seen);
+  const see = (row: Incident): void => setSeen(row === chosen ? undefined : keyOf(row));
+  const choice = (
+    <Segments
+      label="Time of the incidents"
+      value={chosen === undefined ? hours : undefined}
+      options={spans}
+      onChange={(next) => {
+        setHours(next);
+        setSeen(undefined);
+      }}
+    />
+  );
+  return (
+    <div class="later incidents">
+      <Panel title="Incidents" controls={choice} isTable>
+        {incidents === undefined ? (
+          <Pending fault={fault}>Reading the journal …</Pending>
+        ) : (
+          <>
+            {rows.length > 0 && (
+              <Strip
+                rows={rows}
+                {...(chosen === undefined ? { from, until } : around(chosen, until))}
+                onSee={see}
+              />
+            )}
+            <Table
+              label={`Outages and what operators did, ${hoursWords(hours)}, what goes on first, then what began last`}
+              rows={rows}
+              columns={columnsOf(until)}
+              keyOf={keyOf}
+              onOpen={see}
+              toneOf={(row) => (row === chosen ? 'here' : undefined)}
+              empty={
+                <Empty>
+                  In {hoursWords(hours)} no backend was down or drained, the journal took each record,
+                  dovegate was neither restarted nor reloaded, nothing was locked or held, and no command was
+                  killed.
+                </Empty>
+              }
+            />
+            {incidents.trouble !== undefined && (
+              <p class="faint inside">
+                Not all of it is known: <Sentence text={incidents.trouble} />.
+              </p>
+            )}
+          </>
+        )}
+      </Panel>
+    </div>
+  );
+}
+
+function hoursWords(hours: string): string {
+  return hours === '1' ? 'the last hour' : `the last ${hours} hours`;
+}
+
+/** A reload, a kill and a second one of the same moment differ in what was hit. */
+function keyOf({ kind, backend = '', lock = '', since = '', text, left = [] }: Incident): string {
+  return `${kind} ${backend}${lock} ${since} ${left[0]?.id ?? ''} ${since === '' ? text : ''}`;
+}
+
+/** The time of an incident, with as much again around it, and enough to see the others beside it. */
+function around({ since, until }: Incident, now: string): { readonly from: string; readonly until: string } {
+  const [beginMs, endMs] = [Date.parse(since ?? until ?? now), Date.parse(until ?? now)];
+  const besideMs = Math.max(leastBesideMs, (endMs - beginMs) / 2);
+  const [from, to] = [beginMs - besideMs, Math.min(endMs + besideMs, Date.parse(now))];
+  return { from: new Date(from).toISOString(), until: new Date(to).toISOString() };
+}
+
+function columnsOf(now: string): Column<Incident>[] {
+  return [
+    {
+      title: 'since',
+      line: 1,
+      cell: ({ since }) =>
+        since === undefined ? <span class="faint">earlier</span> : <Time at={since} isExact />,
+    },
+    {
+      title: 'until',
+      line: 1,
+      cell: ({ since, until }) =>
+        until === undefined ? 'now' : until !== since && <Time at={until} isExact />,
+    },
+    {
+      title: 'for',
+      kind: 'number',
+      line: 1,
+      cell: ({ since, until = now }) =>
+        since !== undefined && since !== until && <Duration ms={msBetween(since, until)} />,
+    },
+    { title: 'what', line: 1, grows: true, cell: (row) => <Sign tone={toneOf(row)}>{row.kind}</Sign> },
+    { title: 'what happened', kind: 'wide', line: 3, cell: (row) => <What {...row} /> },
+  ];
+}
+
+function What({ kind, backend: place, until, text, left = [] }: Incident) {
+  const session = useSession();
+  const next = useLive(
+    ({ now }) =>
+      until === undefined &&
+      now?.head.problems.find((each) => each.code === `backend-${kind}` && each.backend === place)?.try,
+  );
+  return (
+    <>
+      <Sentence text={text} />
+      {next !== undefined && next !== false && (
+        <p class="why">
+          <Try what={next} />
+        </p>
+      )}
+      {left.map(({ id, command = 'a command', effect, content, principal, backend }) => (
+        <p key={id}>
+          <Name
+            value={`${command}${principal === undefined ? '' : ` of ${principal}`}${backend === undefined ? '' : ` at ${backend}`}`}
+            max={120}
+          />{' '}
+          <Effect effect={effect} content={content} />{' '}
+          {mayDo(session, 'audit') ? (
+            <Link to={pathOf('/trail/:id', id)}>
+              <Name value={id} isCode />
+            </Link>
+          ) : (
+            <Name value={id} isCode />
+          )}
+        </p>
+      ))}
+    </>
+  );
+}
+
+function msBetween(since: string, until: string): number {
+  return Math.max(0, Date.parse(until) - Date.parse(since));
+}
+
+interface StripProps {
+  readonly rows: readonly Incident[];
+  /** RFC 3339, as `until`. */
+  readonly from: string;
+  readonly until: string;
+  readonly onSee: (row: Incident) => void;
+}
+
+/** For the eye and the pointer; the rows under it say the same, and do the same with a key. */
+function Strip({ rows, from, until, onSee }: StripProps) {
+  const begin = Date.parse(from);
+  const wholeMs = Date.parse(until) - begin;
+  const at = (time: string): number =>
+    Math.min(width, Math.max(0, ((Date.parse(time) - begin) / wholeMs) * width));
+  const within = rows.filter((row) => (row.since ?? '') <= until && (row.until ?? until) >= from);
+  const lanes = [...new Set(rows.map(({ backend = '' }) => backend))].toSorted();
+  return (
+    <div class="strip" role="img" aria-label={`${plural(within.length, 'incident')}, listed below`}>
+      {lanes.map((lane) => (
+        <p key={lane}>
+          <Name value={lane === '' ? 'dovegate' : lane} max={20} />
+          <svg viewBox={`0 0 ${width} 12`} preserveAspectRatio="none" aria-hidden="true">
+            <rect width={width} height="12" class="ground" />
+            {within
+              .filter(({ backend = '' }) => backend === lane)
+              .map((row) => {
+                const start = row.since === undefined ? 0 : at(row.since);
+                const long = Math.max(leastWidth, at(row.until ?? until) - start);
+                const x = Math.min(start, width - long);
+                return (
+                  <rect
+                    key={keyOf(row)}
+                    x={x}
+                    width={long}
+                    height="12"
+                    class={`filled ${toneOf(row)}`}
+                    onClick={() => onSee(row)}
+                  />
+                );
+              })}
+          </svg>
+        </p>
+      ))}
+      <p class="faint">
+        <span />
+        <span class="ends">
+          <Time at={from} isExact />
+          <Time at={until} isExact />
+        </span>
+      </p>
+    </div>
+  );
+}

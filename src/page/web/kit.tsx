@@ -1,0 +1,379 @@
+// The parts that every screen is made of: names and lines of others, times, durations, panels, tiles, signs, buttons, fields.
+
+import { type ComponentChildren, Fragment, type TargetedInputEvent } from 'preact';
+import { useId, useState } from 'preact/hooks';
+import { agoWords, countWords, durationWords } from '../../host/words/words.js';
+import { useLive, useToday } from './live.js';
+import { Icon, ShapeOf } from './shapes.js';
+import type { Shape, Tone } from './signs.js';
+import { breakable, cut, pieces, visible } from './visible.js';
+import { localTime, marked, utcTime } from './wording.js';
+
+interface NameProps {
+  /** Undefined: a dash is shown. */
+  readonly value: string | undefined;
+  readonly max?: number;
+  /** In monospace: commands, ids, paths. */
+  readonly isCode?: boolean;
+}
+
+/** A name or text from outside: never markup, and unable to reorder the text beside it. */
+export function Name({ value, max = 48, isCode }: NameProps) {
+  const [isWhole, setWhole] = useState(false);
+  if (value === undefined) return <span class="faint nothing">–</span>;
+  // A link or a cell with nothing to see would be taken for a fault of the page.
+  if (value.trim() === '') return <span class="faint">{value === '' ? '(empty)' : '(blanks)'}</span>;
+  const short = cut(value, max);
+  const shown = short === undefined || isWhole ? value : short;
+  return (
+    <bdi class={isCode ? 'name code' : 'name'} title={isWhole ? undefined : visible(value)}>
+      {pieces(shown).map((piece, at) =>
+        piece.isOdd ? (
+          <span class="odd" key={at}>
+            {piece.text}
+          </span>
+        ) : (
+          <Breakable key={at} text={piece.text} />
+        ),
+      )}
+      {short !== undefined && (
+        <button type="button" class="more" aria-expanded={isWhole} onClick={() => setWhole(!isWhole)}>
+          {isWhole ? 'less' : `all ${countWords(value.length)}`}
+        </button>
+      )}
+    </bdi>
+  );
+}
+
+function Breakable({ text }: { readonly text: string }) {
+  return (
+    <>
+      {breakable(text).map((part, at) => (
+        <Fragment key={at}>
+          {at > 0 && <wbr />}
+          {part}
+        </Fragment>
+      ))}
+    </>
+  );
+}
+
+/** A sentence of the daemon, with its times in local time. */
+export function Sentence({ text, isExact }: { readonly text: string; readonly isExact?: boolean }) {
+  return (
+    <>
+      {marked(text).map((part, at) =>
+        'time' in part ? (
+          <Time key={at} at={part.time} {...(isExact === true && { isExact })} />
+        ) : (
+          <Name key={at} value={part.text} max={1000} />
+        ),
+      )}
+    </>
+  );
+}
+
+interface TimeProps {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly isExact?: boolean;
+  readonly isDated?: boolean;
+}
+
+/** Local, UTC on hover. `isDated`: with its date also if it is today's. */
+export function Time({ at, isExact, isDated }: TimeProps) {
+  const today = useToday();
+  return (
+    <time dateTime={at} title={utcTime(at)} class="number">
+      {localTime(at, isDated === true ? '' : today, isExact)}
+    </time>
+  );
+}
+
+export function Duration({ ms }: { readonly ms: number }) {
+  return <span class="number">{durationWords(ms)}</span>;
+}
+
+export function Ago({ at }: { readonly at: string }) {
+  const words = useLive(({ now }) => now && agoWords(Math.max(0, Date.parse(now.at) - Date.parse(at))));
+  if (words === undefined) return <Time at={at} />;
+  return (
+    <span class="number" title={utcTime(at)}>
+      {words}
+    </span>
+  );
+}
+
+const shapeOf: Readonly<Partial<Record<Tone, Shape>>> = {
+  good: 'check',
+  warn: 'triangle',
+  bad: 'cross',
+};
+
+/** A state: a shape and a word, and only then a colour. */
+export function Sign({ tone, children }: { readonly tone: Tone; readonly children: ComponentChildren }) {
+  return (
+    <span class={`sign ${tone}`}>
+      <ShapeOf shape={shapeOf[tone] ?? 'ring'} />
+      <span>{children}</span>
+    </span>
+  );
+}
+
+interface TileProps {
+  readonly title: string;
+  readonly value: ComponentChildren;
+  readonly tone?: Tone;
+  readonly children?: ComponentChildren;
+}
+
+export function Tile({ title, value, tone = 'quiet', children }: TileProps) {
+  return (
+    <section class={`tile ${tone}`} aria-label={title}>
+      <h2>{title}</h2>
+      <p class="value">{tone === 'quiet' || tone === 'good' ? value : <Sign tone={tone}>{value}</Sign>}</p>
+      {children !== undefined && <div class="about">{children}</div>}
+    </section>
+  );
+}
+
+interface SparklineProps {
+  /** Oldest first. */
+  readonly values: readonly number[];
+  /** How many there will be when it is full: newer ones stand at the right. */
+  readonly length: number;
+  /** What it shows, for screen readers. */
+  readonly label: string;
+}
+
+export function Sparkline({ values, length, label }: SparklineProps) {
+  const shown = values.slice(-length);
+  const max = Math.max(1, ...shown);
+  const x = (at: number): number => length - shown.length + at + 0.5;
+  const y = (value: number): number => 31 - (value / max) * 29;
+  const line = shown.map((value, at) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
+  return (
+    <svg
+      class="sparkline"
+      viewBox={`0 0 ${length} 32`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={label}
+    >
+      {shown.length > 1 && (
+        <>
+          <polygon points={`${x(0)},32 ${line} ${x(shown.length - 1)},32`} class="area" />
+          <polyline points={line} class="line" />
+        </>
+      )}
+      <line x1="0" y1="31.5" x2={length} y2="31.5" class="ground" />
+    </svg>
+  );
+}
+
+/** Shown if there is no data: why, and where it would come from. */
+export function Empty({ children }: { readonly children: ComponentChildren }) {
+  return (
+    <div class="empty">
+      <Icon name="empty" />
+      <p>{children}</p>
+    </div>
+  );
+}
+
+interface PanelProps {
+  readonly title: ComponentChildren;
+  /** Name for screen readers; absent: it is not a region of its own. */
+  readonly label?: string;
+  readonly controls?: ComponentChildren;
+  /** A table goes to the edges, anything else has room around it. */
+  readonly isTable?: boolean;
+  readonly tone?: Tone;
+  readonly children: ComponentChildren;
+}
+
+export function Panel({ title, label, controls, isTable, tone, children }: PanelProps) {
+  return (
+    <section class={tone === undefined ? 'panel' : `panel tone ${tone}`} aria-label={label}>
+      <header>
+        <h2>{title}</h2>
+        {controls !== undefined && <div class="controls">{controls}</div>}
+      </header>
+      {isTable === true ? children : <div class="inside">{children}</div>}
+    </section>
+  );
+}
+
+interface SegmentsProps<T extends string> {
+  readonly label: string;
+  readonly value: T | undefined;
+  readonly options: readonly { readonly value: T; readonly text: string }[];
+  readonly onChange: (value: T) => void;
+}
+
+export function Segments<T extends string>({ label, value, options, onChange }: SegmentsProps<T>) {
+  return (
+    <div class="segments" role="group" aria-label={label}>
+      {options.map((option) => (
+        <button
+          key={option.value}
+          type="button"
+          aria-pressed={option.value === value}
+          onClick={() => onChange(option.value)}
+        >
+          {option.text}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+interface ChipProps {
+  readonly name: string;
+  readonly value: string;
+  readonly isNot?: boolean;
+  readonly onRemove: () => void;
+}
+
+export function Chip({ name, value, isNot, onRemove }: ChipProps) {
+  return (
+    <span class={isNot === true ? 'chip not' : 'chip'}>
+      <span>
+        <span class="faint">
+          {isNot === true && 'not '}
+          {name}{' '}
+        </span>
+        <Name value={value} max={32} />
+      </span>
+      <button
+        type="button"
+        aria-label={`Without ${isNot === true ? 'not ' : ''}${name} ${visible(value)}`}
+        onClick={onRemove}
+      >
+        ×
+      </button>
+    </span>
+  );
+}
+
+interface PendingProps {
+  readonly fault: string | undefined;
+  readonly children: string;
+}
+
+/** Shown instead of a missing answer: why it is missing, or that it is awaited. */
+export function Pending({ fault, children }: PendingProps) {
+  return <Empty>{fault === undefined ? children : <Sentence text={fault} />}</Empty>;
+}
+
+interface ButtonProps {
+  readonly children: ComponentChildren;
+  readonly onClick?: () => void;
+  readonly kind?: 'plain' | 'main' | 'danger' | 'small';
+  readonly type?: 'button' | 'submit';
+  readonly isOff?: boolean;
+  readonly title?: string;
+  readonly isOpen?: boolean;
+  readonly isDown?: boolean;
+  /** Needed if the children alone are ambiguous: "drain mail1". */
+  readonly label?: string;
+}
+
+export function Button({
+  children,
+  onClick,
+  kind = 'plain',
+  type = 'button',
+  isOff,
+  isOpen,
+  isDown,
+  title,
+  label,
+}: ButtonProps) {
+  return (
+    <button
+      type={type}
+      class={`button ${kind}`}
+      disabled={isOff === true}
+      title={title}
+      aria-label={label}
+      aria-expanded={isOpen}
+      aria-pressed={isDown}
+      onClick={() => onClick?.()}
+    >
+      {children}
+    </button>
+  );
+}
+
+interface FieldProps {
+  readonly label: string;
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  readonly type?: 'text' | 'password' | 'search' | 'date' | 'number';
+  readonly hint?: string;
+  readonly autocomplete?: string;
+  readonly isNeeded?: boolean;
+  readonly placeholder?: string;
+}
+
+export function Field({
+  label,
+  value,
+  onInput,
+  type = 'text',
+  hint,
+  autocomplete,
+  isNeeded,
+  placeholder,
+}: FieldProps) {
+  const id = useId();
+  const own = {
+    id,
+    value,
+    required: isNeeded === true,
+    spellcheck: false,
+    autocapitalize: 'none' as const,
+    'aria-describedby': hint === undefined ? undefined : `${id}-hint`,
+    onInput: (event: TargetedInputEvent<HTMLInputElement>) => onInput(event.currentTarget.value),
+    autocomplete,
+    placeholder,
+  };
+  // The role that a type has is in the types of Preact, so each is written out.
+  const inputs = {
+    text: () => <input type="text" {...own} />,
+    password: () => <input type="password" {...own} />,
+    search: () => <input type="search" {...own} />,
+    date: () => <input type="date" {...own} />,
+    number: () => <input type="number" {...own} />,
+  };
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {inputs[type]()}
+      {hint !== undefined && (
+        <p class="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+    </div>
+  );
+}
+
+export function AsCommand({ children }: { readonly children: string }) {
+  return (
+    <p class="as-command">
+      In a terminal: <code>{children}</code>
+    </p>
+  );
+}
+
+export function saveFile(file: Blob, name: string): void {
+  const address = URL.createObjectURL(file);
+  const link = document.createElement('a');
+  link.href = address;
+  link.download = name;
+  link.click();
+  // Some browsers read it after the click.
+  window.setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

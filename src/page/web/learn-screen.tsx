@@ -1,0 +1,435 @@
+// Screen "learn": what was seen under a policy, in groups to tick, and the policy that comes of it, checked and tried out on the past.
+
+import { Fragment } from 'preact';
+import { useState } from 'preact/hooks';
+import { countWords, plural } from '../../host/words/words.js';
+import type { AccessTable, Checked, Replayed, Suggested, SuggestedGroup } from '../answers/api.js';
+import { useAnswer } from './asked.js';
+import { Decision, Effect } from './badge.js';
+import { Choice, TakeAlong } from './fields.js';
+import { AsCommand, Button, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
+import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
+import { useDaemonMs } from './live.js';
+import { go, Link } from './location.js';
+import { Looked } from './looked.js';
+import { pathOf, type ScreenProps } from './route.js';
+import { useSession } from './session.js';
+import { shownCommand } from './words.js';
+
+const dayMs = 86_400_000;
+const spans = [
+  { value: '1', text: 'the last day' },
+  { value: '7', text: 'the last week' },
+  { value: '30', text: 'the last 30 days' },
+  { value: '90', text: 'the last 90 days' },
+];
+
+export function LearnScreen({ params, query }: ScreenProps) {
+  const [policy] = params;
+  const wanted = query.get('days');
+  const days = spans.find(({ value }) => value === wanted)?.value ?? '7';
+  // Ticks count the groups of one answer.
+  return policy === undefined ? (
+    <Policies />
+  ) : (
+    <Learn key={`${policy} ${days}`} policy={policy} days={days} />
+  );
+}
+
+function Policies() {
+  const { api } = useSession();
+  const { value: table, fault } = useAnswer('access', (signal) =>
+    api.json<AccessTable>('GET /api/access', { signal }),
+  );
+  if (table === undefined) return <Pending fault={fault}>Reading the policies …</Pending>;
+  const learning = table.policies.filter(({ isObserving, shadow }) => isObserving || shadow !== undefined);
+  const others = table.policies.filter((each) => !learning.includes(each));
+  return (
+    <>
+      <Panel title="Policies that observe, or have a candidate beside them">
+        {learning.length === 0 ? (
+          <Empty>
+            No policy observes. Give a new policy "mode: observe": it allows and records, and what was seen
+            stands here, ready to become rules.
+          </Empty>
+        ) : (
+          <PolicyList policies={learning} />
+        )}
+      </Panel>
+      <Panel title="Policies that decide">
+        <PolicyList policies={others} />
+      </Panel>
+      <AsCommand>dovegate suggest --listener NAME --since 7d</AsCommand>
+    </>
+  );
+}
+
+function PolicyList({ policies }: { readonly policies: AccessTable['policies'] }) {
+  return (
+    <ul class="rules">
+      {policies.map(({ name, isObserving, shadow }) => (
+        <li key={name} data-row tabIndex={-1}>
+          <Link to={pathOf('/learn/:policy', name)}>
+            <Name value={name} />
+          </Link>{' '}
+          {isObserving && <Sign tone="warn">observes</Sign>}
+          {shadow !== undefined && (
+            <span class="faint">
+              candidate: <Name value={shadow} max={80} />
+            </span>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Learn({ policy, days }: { readonly policy: string; readonly days: string }) {
+  const { api } = useSession();
+  const [ticked, setTicked] = useState<ReadonlySet<number>>(new Set());
+  const clock = useDaemonMs();
+  const sinceMs = (clock?.() ?? 0) - Number(days) * dayMs;
+  const { value, fault, isBusy } = useAnswer(clock && `${policy} ${days}`, (signal) =>
+    api.json<Suggested>('POST /api/suggest', { body: { policy, sinceMs }, signal }),
+  );
+  const tick = (groups: readonly number[], isOn: boolean): void => {
+    const next = new Set(ticked);
+    for (const at of groups) {
+      if (isOn) next.add(at);
+      else next.delete(at);
+    }
+    setTicked(next);
+  };
+  return (
+    <>
+      <div class="heading">
+        <h2>
+          Seen under <Name value={policy} />
+        </h2>
+        <Choice
+          label="in"
+          value={days}
+          options={spans}
+          onInput={(next) => go(`${pathOf('/learn/:policy', policy)}?days=${next}`, true)}
+        />
+      </div>
+      {(value === undefined || isBusy) && <Pending fault={fault}>Reading the journal …</Pending>}
+      {value !== undefined && !isBusy && (
+        <Seen suggested={value} ticked={ticked} onTick={tick} sinceMs={sinceMs} />
+      )}
+      <AsCommand>{`dovegate suggest --listener NAME --since ${days}d`}</AsCommand>
+    </>
+  );
+}
+
+interface SeenProps {
+  readonly suggested: Suggested;
+  readonly ticked: ReadonlySet<number>;
+  readonly onTick: (groups: readonly number[], isOn: boolean) => void;
+  readonly sinceMs: number;
+}
+
+function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
+  const { groups, looked, place } = suggested;
+  const reads = withEffect(suggested, 'read');
+  const allowed = groups.filter(isAllowed);
+  const rest = groups.filter((group) => !mayTick(group) && !isAllowed(group));
+  const once = rest.filter(({ kind }) => kind === 'once');
+  return (
+    <>
+      <Looked looked={looked} />
+      {groups.length === 0 ? (
+        <Empty>
+          {looked.isAll
+            ? 'Nothing was seen under this policy in that time. Choose a longer one, or see in "Trail" whether its clients came at all.'
+            : 'Nothing was seen under this policy in what was read of that time.'}
+        </Empty>
+      ) : (
+        <div class="learn">
+          <Panel
+            title={<Titled title="No rule allows it: would be denied" groups={groups.filter(mayTick)} />}
+            label="What was seen"
+            controls={
+              reads.length > 0 && (
+                <Button kind="small" onClick={() => onTick(reads, !reads.every((at) => ticked.has(at)))}>
+                  {reads.every((at) => ticked.has(at)) ? 'No reads' : 'All that reads'}
+                </Button>
+              )
+            }
+          >
+            {groups.some(mayTick) && <p class="faint">Tick what is to be allowed: each becomes a rule.</p>}
+            <ul class="groups">
+              {groups.map((group, at) =>
+                mayTick(group) ? (
+                  <li key={at}>
+                    <label class="tick">
+                      <input
+                        type="checkbox"
+                        checked={ticked.has(at)}
+                        onInput={() => onTick([at], !ticked.has(at))}
+                      />
+                      <Head group={group} />
+                    </label>
+                    <Group group={group} />
+                  </li>
+                ) : null,
+              )}
+            </ul>
+            {!groups.some(mayTick) && (
+              <p class="faint">
+                {once.length === 0
+                  ? 'Nothing was seen that a rule would have to be written for.'
+                  : 'Nothing was seen twice that a rule would have to be written for; what was seen once is below.'}
+              </p>
+            )}
+            <Settled title="A rule allows it already" groups={allowed} />
+            <Settled title="Seen once, and denied without a rule of your own: a monthly job?" groups={once} />
+            <Settled
+              title="No rule is suggested for these, each with its reason"
+              groups={rest.filter(({ kind }) => kind !== 'once')}
+            />
+          </Panel>
+          <Written suggested={suggested} ticked={ticked} sinceMs={sinceMs} place={place} />
+        </div>
+      )}
+    </>
+  );
+}
+
+interface SettledProps {
+  readonly title: string;
+  readonly groups: readonly SuggestedGroup[];
+}
+
+function Titled({ title, groups }: SettledProps) {
+  const seen = groups.reduce((sum, group) => sum + group.seen, 0);
+  return (
+    <>
+      {title} {seen > 0 && <span class="count">{countWords(seen)}</span>}
+    </>
+  );
+}
+
+function Settled({ title, groups }: SettledProps) {
+  if (groups.length === 0) return null;
+  return (
+    <>
+      <h3>
+        <Titled title={title} groups={groups} />
+      </h3>
+      <ul class="groups">
+        {groups.map((group, at) => (
+          <li key={at}>
+            <p class="tick">
+              <Head group={group} />
+            </p>
+            <p>
+              {isAllowed(group) ? (
+                <Sign tone="good">
+                  by the rule at <Name value={group.allowedBy} max={80} />
+                </Sign>
+              ) : (
+                <Sign tone={group.kind === 'refused' ? 'quiet' : 'warn'}>
+                  <Name value={group.why ?? ''} max={300} />
+                </Sign>
+              )}
+            </p>
+            <Group group={group} />
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Head({ group }: { readonly group: SuggestedGroup }) {
+  return (
+    <span>
+      <strong>
+        <Name value={group.command} isCode />
+      </strong>{' '}
+      <span class="faint">{plural(group.seen, 'time', 'times')}</span>{' '}
+      <Effect effect={group.effect} content={group.content} />
+    </span>
+  );
+}
+
+function Group({ group }: { readonly group: SuggestedGroup }) {
+  const { usersCount, last, example, exampleUser } = group;
+  return (
+    <div class="about">
+      <p>
+        by <Name value={byWords(group)} max={80} />
+        {usersCount > 0 && `, for ${plural(usersCount, 'user', 'users')}`}, last <Time at={last} />
+      </p>
+      <p class="faint">
+        as <Name value={shownCommand(example)} max={160} isCode />
+        {exampleUser !== undefined && (
+          <>
+            {' '}
+            for <Name value={exampleUser} max={80} />
+          </>
+        )}
+      </p>
+    </div>
+  );
+}
+
+interface WrittenProps {
+  readonly suggested: Suggested;
+  readonly ticked: ReadonlySet<number>;
+  readonly sinceMs: number;
+  readonly place: string;
+}
+
+function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
+  const { api } = useSession();
+  const { policy } = suggested;
+  const yaml = composePolicy(suggested, ticked);
+  const { value, fault, isBusy } = useAnswer(
+    yaml,
+    (signal) => api.json<Checked>('POST /api/check', { body: { policy, yaml }, signal }),
+    400,
+  );
+  if (yaml === undefined)
+    return (
+      <Panel title="The policy">
+        <Empty>
+          It grows here with each tick, and is checked at once. The page never writes the configuration.
+        </Empty>
+      </Panel>
+    );
+  // Of this text, and not of the one before the last tick.
+  const checked = isBusy ? undefined : value;
+  const problems = checked?.problems ?? [];
+  return (
+    <Panel title="The policy" label="The policy">
+      <TakeAlong
+        label="The policy as YAML"
+        text={yaml}
+        fileName={fileNameOf(policy)}
+        marked={new Set(problems.map(({ line }) => line))}
+      />
+      <p class="faint">
+        It has what is allowed already, too. To take the place of <Name value={place} max={80} />. Then:{' '}
+        <code>dovegate check</code>, <code>dovegate reload</code>.
+      </p>
+      <div aria-live="polite">
+        {isBusy && <p class="faint">Checking …</p>}
+        {fault !== undefined && !isBusy && (
+          <p class="said bad">
+            <Sentence text={fault} />
+          </p>
+        )}
+        {checked !== undefined && problems.length === 0 && (
+          <p>
+            <Sign tone="good">no problems</Sign>
+          </p>
+        )}
+        <ul>
+          {problems.map(({ severity, line, text }, at) => (
+            <li key={at}>
+              <Sign tone={severity === 'error' ? 'bad' : 'warn'}>
+                {severity}, line {line}: <Name value={text} max={400} />
+              </Sign>
+            </li>
+          ))}
+        </ul>
+      </div>
+      <Past key={yaml} policy={policy} yaml={yaml} sinceMs={sinceMs} />
+    </Panel>
+  );
+}
+
+interface PastProps {
+  readonly policy: string;
+  readonly yaml: string;
+  readonly sinceMs: number;
+}
+
+/** Started by a button, because each look at the journal is a record. */
+function Past({ policy, yaml, sinceMs }: PastProps) {
+  const { api } = useSession();
+  const [statement, setStatement] = useState('');
+  const [asked, setAsked] = useState<string>();
+  const { value, fault, isBusy } = useAnswer(
+    asked === undefined ? undefined : `${asked}\n${yaml}`,
+    (signal) =>
+      api.json<Replayed>('POST /api/replay', { body: { policy, yaml, sinceMs, statement: asked }, signal }),
+  );
+  return (
+    <>
+      <h3>What it would have denied, and what it proves</h3>
+      <Field
+        label="a statement to prove of it, too"
+        value={statement}
+        onInput={setStatement}
+        placeholder='nobody may destroy in mailboxes of "*@example.com"'
+      />
+      {asked !== statement && (
+        <Button onClick={() => setAsked(statement)}>Try it out on what was recorded in that time</Button>
+      )}
+      {isBusy && <Empty>Judging past commands …</Empty>}
+      {fault !== undefined && (
+        <p class="said bad">
+          <Sentence text={fault} />
+        </p>
+      )}
+      {value !== undefined && !isBusy && value.result === undefined && (
+        <p class="said bad">The policy has errors, so nothing can be judged by it.</p>
+      )}
+      {value?.result !== undefined && !isBusy && <Result result={value.result} />}
+    </>
+  );
+}
+
+function Result({ result }: { readonly result: NonNullable<Replayed['result']> }) {
+  const { looked, allowToDeny, denyToAllow, otherwise, proofs, changes } = result;
+  return (
+    <>
+      <dl>
+        {proofs.map(({ statement, lines }, at) => (
+          <Fragment key={at}>
+            <dt>
+              <Name value={statement} max={400} />
+            </dt>
+            {lines.map((line, number) => (
+              <dd key={number}>
+                <Name value={line} max={400} />
+              </dd>
+            ))}
+          </Fragment>
+        ))}
+      </dl>
+      <p>
+        {allowToDeny === 0 ? (
+          <Sign tone={looked.isAll ? 'good' : 'quiet'}>
+            Nothing that was allowed would have been denied{!looked.isAll && ', of what was read'}.
+          </Sign>
+        ) : (
+          <Sign tone="warn">
+            {plural(allowToDeny, 'command that was allowed', 'commands that were allowed')} would have been
+            denied.
+          </Sign>
+        )}{' '}
+        {denyToAllow > 0 && `${countWords(denyToAllow)} that were denied would have been allowed. `}
+        {otherwise > 0 &&
+          `${countWords(otherwise)} would have ended otherwise, or depended on how many mails match.`}
+      </p>
+      <Looked looked={looked} />
+      <ul class="groups">
+        {changes.map((change, at) => (
+          <li key={at}>
+            <p>
+              <Decision decision={change.to} /> <Name value={shownCommand(change.words)} max={160} isCode />
+            </p>
+            <p class="faint">
+              {plural(change.count, 'time', 'times')}, by <Name value={change.by} />, last{' '}
+              <Time at={change.last} />: <Name value={change.reason} max={300} />
+            </p>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,154 @@
+// The page: starts in the browser, on the element that index.html has for it. Who has no session signs in; who has one gets the frame.
+
+import { render } from 'preact';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { Entered, Me } from '../answers/api.js';
+import { type Api, AskFault, createApi, sentenceOf } from './api.js';
+import { Frame } from './frame.js';
+import { Button } from './kit.js';
+import { takeReturned } from './oidc.js';
+import { issuerKnows, showTheme, themeChoice, token } from './session.js';
+import { Mark } from './shapes.js';
+import { Awaited, SignIn, type SignInText } from './sign-in.js';
+
+type State =
+  | { readonly at: 'starting' }
+  | { readonly at: 'outside'; readonly text: SignInText | undefined }
+  | { readonly at: 'inside'; readonly me: Me }
+  /** There is a session, but no answer. */
+  | { readonly at: 'unknown'; readonly text: string };
+
+function Page({ link }: { readonly link: string }) {
+  const [state, setState] = useState<State>({ at: 'starting' });
+  const api = useMemo(
+    () =>
+      createApi({
+        request: (...asked) => window.fetch(...asked),
+        token: token.read,
+        onSignedOut: (text) => {
+          token.forget();
+          setState({ at: 'outside', text: { text, isGood: false } });
+        },
+      }),
+    [],
+  );
+  const enter = async ({ token: value }: Entered): Promise<void> => {
+    token.keep(value);
+    const next = await whoAmI(api);
+    if (next.at === 'inside' && next.me.isByIssuer && issuerKnows.read() !== '') issuerKnows.keep('');
+    setState(next);
+  };
+  const start = async (): Promise<void> => {
+    const asked = askToEnter(api, link);
+    if (asked !== undefined) {
+      try {
+        await enter(await asked);
+        return;
+      } catch (error) {
+        // A link that was used already, opened again in a tab that has its session.
+        if (token.read() === undefined) {
+          setState({ at: 'outside', text: { text: sentenceOf(error), isGood: false } });
+          return;
+        }
+      }
+    }
+    setState(token.read() === undefined ? { at: 'outside', text: undefined } : await whoAmI(api));
+  };
+  useEffect(() => void start(), []);
+  const signOut = (): void => {
+    const say = (text: SignInText): void =>
+      setState((before) =>
+        token.read() === undefined && before.at === 'outside' ? { at: 'outside', text } : before,
+      );
+    // It has the token before that is forgotten. Nothing stays on the screen until an answer comes, which may be never.
+    const asked = api.json('POST /api/logout');
+    token.forget();
+    if (state.at === 'inside' && state.me.isByIssuer) issuerKnows.keep('yes');
+    setState({ at: 'outside', text: { text: signingOut, isGood: true } });
+    asked.then(
+      () => say({ text: 'You are signed out.', isGood: true }),
+      (error: unknown) => say({ text: `${sentenceOf(error)} ${signingOut}`, isGood: false }),
+    );
+  };
+  const session = useMemo(
+    () => (state.at === 'inside' ? { me: state.me, api, signOut } : undefined),
+    [state],
+  );
+  if (session !== undefined) return <Frame session={session} />;
+  if (state.at === 'outside')
+    return <SignIn api={api} text={state.text} onEntered={(entered) => void enter(entered)} />;
+  if (state.at === 'unknown')
+    return (
+      <main class="sign-in">
+        <h1 class="brand">
+          <Mark />
+          dovegate
+        </h1>
+        <p role="alert" class="said bad">
+          {state.text}
+        </p>
+        <Button kind="main" onClick={() => void start()}>
+          Try again
+        </Button>
+      </main>
+    );
+  return (
+    <main class="sign-in" aria-busy="true">
+      <Awaited />
+    </main>
+  );
+}
+
+const signingOut =
+  'This browser has forgotten your session. The daemon has not confirmed its end; it ends by itself after 8 hours.';
+
+/** Signs in with the answer of an issuer, which is valid for one request, or with a link. */
+function askToEnter(api: Api, link: string): Promise<Entered> | undefined {
+  const body = returned;
+  returned = undefined;
+  if (body !== undefined) return api.json('POST /api/oidc/finish', { body });
+  return link === '' ? undefined : api.json('POST /api/redeem', { body: { link } });
+}
+
+/** Version of the daemon that served these scripts. */
+let ownVersion: string | undefined;
+
+async function whoAmI(api: Api): Promise<State> {
+  try {
+    const me = await api.json<Me>('GET /api/me');
+    ownVersion ??= me.version;
+    // A newer daemon has newer scripts. The token is kept over the reload.
+    if (me.version !== ownVersion) window.location.reload();
+    return { at: 'inside', me };
+  } catch (error) {
+    if (error instanceof AskFault && error.status === 401)
+      return { at: 'outside', text: { text: error.message, isGood: false } };
+    return { at: 'unknown', text: sentenceOf(error) };
+  }
+}
+
+/** Takes the part after `#` out of the address bar and the history before any request. */
+function takeLink(): string {
+  const link = window.location.hash.slice(1);
+  // A target within the page is no link.
+  if (link === '' || link === 'main') return '';
+  window.history.replaceState(null, '', window.location.pathname + window.location.search);
+  return link;
+}
+
+showTheme(themeChoice.read());
+let returned = takeReturned();
+const place = document.getElementById('page');
+if (place !== null) {
+  const link = takeLink();
+  place.textContent = '';
+  render(<Page link={link} />, place);
+  // A link that is opened where the page is already open changes the fragment only.
+  window.addEventListener('hashchange', () => {
+    const next = takeLink();
+    if (next !== '') {
+      render(null, place);
+      render(<Page link={next} />, place);
+    }
+  });
+}

@@ -1,0 +1,193 @@
+// Screen "policies": each start and reload that changed the policies, what that permits and denies since then, who brought it, and what ran
+// under it. Each look is recorded.
+
+import { useState } from 'preact/hooks';
+import { countWords } from '../../host/words/words.js';
+import type { PolicyHistory } from '../answers/api.js';
+import { sentenceOf } from './api.js';
+import { useAnswer } from './asked.js';
+import { Choice, sinceOf, spanOf, spans } from './fields.js';
+import {
+  AsCommand,
+  Button,
+  Duration,
+  Empty,
+  Name,
+  Panel,
+  Pending,
+  Sentence,
+  Sign,
+  saveFile,
+  Time,
+} from './kit.js';
+import { useDaemonMs } from './live.js';
+import { go, Link } from './location.js';
+import { Looked } from './looked.js';
+import type { ScreenProps } from './route.js';
+import { useSession } from './session.js';
+import { type Column, Table } from './table.js';
+import { trailPath } from './trail-query.js';
+
+type Period = PolicyHistory['periods'][number];
+
+export function PoliciesScreen({ query }: ScreenProps) {
+  const { api } = useSession();
+  const clock = useDaemonMs();
+  const days = spanOf(query.get('days'));
+  const askedOf = () => sinceOf(days, clock?.());
+  const { value, fault, isBusy } = useAnswer(clock && days, (signal) =>
+    api.json<PolicyHistory>('POST /api/policies', { body: askedOf(), signal }),
+  );
+  const [said, setSaid] = useState('');
+  const save = async (): Promise<void> => {
+    setSaid('Reading the journal …');
+    try {
+      const file = await api.blob('POST /api/policies', { body: { ...askedOf(), form: 'csv' } });
+      saveFile(file, 'dovegate-policies.csv');
+      setSaid('Saved.');
+    } catch (error) {
+      setSaid(sentenceOf(error));
+    }
+  };
+  return (
+    <>
+      <div class="heading">
+        <h2>What was changed in the policies</h2>
+        <Choice
+          label="in"
+          value={days}
+          options={spans}
+          onInput={(next) => go(`/policies?days=${next}`, true)}
+        />
+      </div>
+      {value === undefined || isBusy ? (
+        <Pending fault={fault}>Reading the journal …</Pending>
+      ) : (
+        <>
+          <Looked looked={value.looked} />
+          <Panel
+            title={
+              <>
+                Changes <span class="count">{countWords(value.periods.length)}</span>
+              </>
+            }
+            controls={
+              <div class="saving">
+                <Button onClick={() => window.print()}>Print</Button>
+                <Button onClick={() => void save()}>Save as CSV</Button>
+                <span role="status">{said}</span>
+              </div>
+            }
+            isTable
+          >
+            <Table
+              label="What was changed in the policies"
+              rows={value.periods}
+              columns={columns}
+              keyOf={({ seq }) => String(seq)}
+              onOpen={(period) => go(commandsOf(period))}
+              empty={<Empty>No start or reload in this time changed the policies.</Empty>}
+            />
+            <p class="faint inside">
+              Each start and reload that changed the policies, the last one first, also if nobody used what it
+              permits. What the policies before would have denied is judged again. A row opens the commands of
+              its time.
+            </p>
+          </Panel>
+        </>
+      )}
+      <AsCommand>{`dovegate audit policies${days === 'all' ? '' : ` --since ${days}d`}`}</AsCommand>
+    </>
+  );
+}
+
+function commandsOf({ time, until }: Period): string {
+  return trailPath({ since: time, ...(until !== undefined && { until }) });
+}
+
+const tones = { '+': 'warn', '-': 'good', '~': 'quiet' } as const;
+
+const columns: Column<Period>[] = [
+  {
+    title: 'when',
+    kind: 'short',
+    line: 1,
+    cell: ({ time }) => <Time at={time} isExact isDated />,
+  },
+  {
+    title: 'by',
+    line: 1,
+    grows: true,
+    cell: ({ began, files }) => (
+      <>
+        <Name value={began} max={120} />
+        {files.map((file) => (
+          <p key={file} class="why faint">
+            <Sentence text={file} />
+          </p>
+        ))}
+      </>
+    ),
+  },
+  {
+    title: 'changed',
+    kind: 'wide',
+    line: 3,
+    cell: ({ changes, notes }) => (
+      <>
+        {changes.map(({ sign, words }) => (
+          <p key={words}>
+            <Sign tone={tones[sign]}>
+              <Name value={words} max={400} />
+            </Sign>
+          </p>
+        ))}
+        {notes.map((note) => (
+          <p key={note} class="faint">
+            {note}
+          </p>
+        ))}
+      </>
+    ),
+  },
+  {
+    title: 'in force',
+    kind: 'short',
+    line: 3,
+    isNamed: true,
+    cell: ({ time, until }) =>
+      until === undefined ? (
+        'since then'
+      ) : (
+        <>
+          until <Time at={until} isExact isDated />
+          <br />
+          <span class="faint">
+            for <Duration ms={Date.parse(until) - Date.parse(time)} />
+          </span>
+        </>
+      ),
+  },
+  {
+    title: 'commands',
+    line: 3,
+    cell: (period) => {
+      const [all = '', ...others] = period.counts;
+      return (
+        <>
+          <Link to={commandsOf(period)}>{all}</Link>
+          {others.map((each) => (
+            <p key={each} class="why">
+              {period.denied > 0 && each === others[0] ? <Sign tone="warn">{each}</Sign> : each}
+            </p>
+          ))}
+          {period.newly.map((each) => (
+            <p key={each} class="why faint">
+              <Name value={each} max={200} />
+            </p>
+          ))}
+        </>
+      );
+    },
+  },
+];

@@ -1,0 +1,348 @@
+// Screen "proof": whether the journal is whole, how that is known, a check of all of it, and who has copies.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { NoticesNow, Proof, VerifyProgress } from '../../evidence/views/proof.js';
+import type { ReceiverNow } from '../../gate/now/now.js';
+import { bytesWords, countWords, plural } from '../../host/words/words.js';
+import type { Refused } from '../answers/api.js';
+import { sentenceOf } from './api.js';
+import { FleetPart } from './fleet-part.js';
+import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';
+import { judgeProof, progressWords } from './proof.js';
+import { useSession } from './session.js';
+import { Table } from './table.js';
+
+/** Interval of updates; shorter while somebody else's check runs. */
+const lookMs = 15_000;
+const watchMs = 2_000;
+
+export function ProofScreen() {
+  const { proof, fault, look } = useProof();
+  const check = useCheck(look);
+  if (proof === undefined)
+    return <Empty>{fault === '' ? 'Looking at the journal …' : <Sentence text={fault} />}</Empty>;
+  return (
+    <>
+      {fault !== '' && (
+        <p class="said bad" role="status">
+          <Sentence text={fault} />
+        </p>
+      )}
+      <Verdict proof={proof} />
+      <Check proof={proof} check={check} />
+      {proof.last !== undefined && <Findings last={proof.last} />}
+      {proof.fleet !== undefined && <FleetPart fleet={proof.fleet} />}
+      <Stored proof={proof} />
+      <Panel title="Copies elsewhere" isTable>
+        <Table
+          label="Receivers"
+          rows={proof.receivers}
+          keyOf={(row) => row.name}
+          columns={[
+            { title: 'receiver', cell: (row) => <Name value={row.name} /> },
+            { title: 'state', cell: (row) => <ReceiverState row={row} /> },
+            {
+              title: 'not sent yet',
+              cell: (row) => (row.lagRecords === 0 ? 'nothing' : plural(row.lagRecords, 'record', 'records')),
+            },
+            { title: 'certainly there', cell: (row) => `up to record ${countWords(row.safeSeq)}` },
+          ]}
+          empty={
+            <Empty>
+              No receiver is configured. Somebody who can write on this host can remove the whole journal; a
+              copy elsewhere (audit.ship) shows that.
+            </Empty>
+          }
+        />
+      </Panel>
+      {proof.notices !== undefined && <NoticesPart receivers={proof.notices} />}
+      <Words />
+      <AsCommand>dovegate audit verify --socket PATH</AsCommand>
+      {proof.fleet !== undefined && <AsCommand>dovegate audit fleet status</AsCommand>}
+    </>
+  );
+}
+
+function useProof() {
+  const { api } = useSession();
+  const [proof, setProof] = useState<Proof | undefined>();
+  const [fault, setFault] = useState('');
+  const isWatched = proof?.running !== undefined;
+  const [asked, setAsked] = useState(0);
+  useEffect(() => {
+    const leaving = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async (): Promise<void> => {
+      try {
+        setProof(await api.json<Proof>('GET /api/proof', { signal: leaving.signal }));
+        setFault('');
+      } catch (error) {
+        if (leaving.signal.aborted) return;
+        setFault(sentenceOf(error));
+      }
+      timer = setTimeout(() => void ask(), isWatched ? watchMs : lookMs);
+    };
+    void ask();
+    return () => {
+      leaving.abort();
+      clearTimeout(timer);
+    };
+  }, [api, asked, isWatched]);
+  return { proof, fault, look: () => setAsked((before) => before + 1) };
+}
+
+interface CheckState {
+  /** Undefined: no check of this tab runs. */
+  readonly progress: VerifyProgress | undefined;
+  readonly fault: string;
+  readonly start: () => void;
+  readonly stop: () => void;
+}
+
+/** A check that this tab asked for; it ends when the screen is left. */
+function useCheck(onOver: () => void): CheckState {
+  const { api } = useSession();
+  const [progress, setProgress] = useState<VerifyProgress | undefined>();
+  const [fault, setFault] = useState('');
+  const running = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => running.current?.abort(), []);
+  const run = async (): Promise<void> => {
+    running.current?.abort();
+    const own = new AbortController();
+    running.current = own;
+    setFault('');
+    setProgress({ bytes: 0, ofBytes: 0, seq: 0 });
+    let isOver = false;
+    let why = '';
+    try {
+      for await (const { name, data } of api.events('POST /api/verify', { signal: own.signal })) {
+        if (name === 'progress') {
+          const told: VerifyProgress = JSON.parse(data);
+          setProgress(told);
+        } else if (name === 'result') isOver = true;
+        else if (name === 'failed') {
+          const { text }: Refused = JSON.parse(data);
+          why = text;
+        }
+      }
+      if (!isOver && why === '') why = 'The check broke off: the connection ended. Start it again.';
+    } catch (error) {
+      why = sentenceOf(error);
+    }
+    if (running.current !== own) return;
+    running.current = undefined;
+    setProgress(undefined);
+    if (!own.signal.aborted) setFault(why);
+    onOver();
+  };
+  return { progress, fault, start: () => void run(), stop: () => running.current?.abort() };
+}
+
+function Verdict({ proof }: { readonly proof: Proof }) {
+  const { tone, title, sentences, steps } = judgeProof(proof);
+  return (
+    <section class={`verdict ${tone}`} aria-label="What was proved">
+      <h2>
+        <Sign tone={tone}>{title}</Sign>
+      </h2>
+      {sentences.map((text) => (
+        <p key={text}>
+          <Sentence text={text} />
+        </p>
+      ))}
+      {steps.length > 0 && (
+        <ol>
+          {steps.map((text) => (
+            <li key={text}>{text}</li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckState }) {
+  const { running } = proof;
+  const { progress, fault, start, stop } = check;
+  const isOthers = progress === undefined && running !== undefined;
+  const shown = progress ?? running;
+  return (
+    <section aria-label="Check">
+      {shown === undefined ? (
+        <Button kind="main" onClick={start}>
+          Check the whole journal
+        </Button>
+      ) : (
+        <div class="checking">
+          <p>
+            {isOthers ? (
+              <>
+                A check for <Name value={running.by} /> runs since <Time at={running.since} isExact />:{' '}
+              </>
+            ) : (
+              'Checking: '
+            )}
+            <span class="number">{progressWords(shown)}</span>
+          </p>
+          <progress
+            value={shown.ofBytes === 0 ? undefined : shown.bytes}
+            max={shown.ofBytes === 0 ? undefined : shown.ofBytes}
+            aria-label="Read of the journal"
+          />
+          {isOthers ? (
+            <p class="faint">One check runs at a time. Its result will stand here.</p>
+          ) : (
+            <Button onClick={stop}>Stop</Button>
+          )}
+        </div>
+      )}
+      <p class={fault === '' ? 'unseen' : 'said bad'} role="status">
+        {fault !== '' && <Sentence text={fault} />}
+      </p>
+    </section>
+  );
+}
+
+function Findings({ last }: { readonly last: NonNullable<Proof['last']> }) {
+  return (
+    <Panel title="What the check found">
+      {last.findings.length === 0 ? (
+        <Empty>No gap, no change, nothing retired: every record is there since the first one.</Empty>
+      ) : (
+        <ul class="findings">
+          {last.findings.map(({ kind, text }) => (
+            <li key={text}>
+              <Sign tone={kind === 'fault' ? 'bad' : 'quiet'}>
+                {kind === 'fault' ? <strong>Fault. </strong> : 'No fault. '}
+                <Sentence text={text} />
+              </Sign>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  );
+}
+
+function Stored({ proof }: { readonly proof: Proof }) {
+  const { checkpoint, key, journal, seq, segments, bytes, oldestSeq } = proof;
+  return (
+    <Panel title="What lies on this host">
+      <div class="tiles">
+        <Tile title="newest record" value={countWords(seq)}>
+          oldest: {oldestSeq === undefined ? 'not known' : countWords(oldestSeq)}
+        </Tile>
+        <Tile title="size" value={bytesWords(bytes)}>
+          in {plural(segments, 'file', 'files')}
+        </Tile>
+        <Tile
+          title="newest signature"
+          value={checkpoint === undefined ? 'none yet' : <Time at={checkpoint.at} isExact />}
+        >
+          {checkpoint !== undefined && `up to record ${countWords(checkpoint.seq)}; `}
+          {plural(Math.max(0, seq - (checkpoint?.seq ?? 0)), 'newer record is', 'newer records are')} not
+          signed yet
+        </Tile>
+        <Tile title="lag of copies" value={lagWords(proof.receivers)}>
+          {plural(proof.receivers.length, 'receiver', 'receivers')}
+        </Tile>
+      </div>
+      <dl class="facts">
+        <div>
+          <dt>Key that signs</dt>
+          <dd>
+            <Name value={key} isCode max={60} />
+          </dd>
+        </div>
+        <div>
+          <dt>Journal</dt>
+          <dd>
+            <Name value={journal} isCode max={60} />
+          </dd>
+        </div>
+      </dl>
+      <p class="faint">
+        Somebody who owns this host could make another journal with another key. So compare the key with one
+        that you kept elsewhere.
+      </p>
+    </Panel>
+  );
+}
+
+function lagWords(receivers: readonly ReceiverNow[]): string {
+  if (receivers.length === 0) return 'no copies';
+  const lag = Math.max(...receivers.map(({ lagRecords }) => lagRecords));
+  return lag === 0 ? 'none' : plural(lag, 'record', 'records');
+}
+
+const states = { connected: 'good', connecting: 'quiet', away: 'bad', forked: 'bad' } as const;
+
+function ReceiverState({ row }: { readonly row: ReceiverNow }) {
+  return (
+    <>
+      <Sign tone={states[row.state]}>{row.state === 'away' ? 'not reachable' : row.state}</Sign>
+      {row.text !== undefined && (
+        <p class="why">
+          <Sentence text={row.text} />
+        </p>
+      )}
+    </>
+  );
+}
+
+function NoticesPart({ receivers }: { readonly receivers: readonly NoticesNow[] }) {
+  return (
+    <Panel title="Notices of temporary access" isTable>
+      <Table
+        label="Receivers of notices"
+        rows={receivers}
+        keyOf={(row) => row.name}
+        columns={[
+          { title: 'receiver', cell: (row) => <Name value={row.name} /> },
+          {
+            title: 'state',
+            cell: ({ state, text }) => (
+              <>
+                {state === 'unknown' ? (
+                  'unknown: none was sent since the page was started'
+                ) : (
+                  <Sign tone={state === 'up' ? 'good' : 'bad'}>
+                    {state === 'up' ? 'in order' : 'failing'}
+                  </Sign>
+                )}
+                {text !== undefined && (
+                  <p class="why">
+                    <Sentence text={text} />
+                  </p>
+                )}
+              </>
+            ),
+          },
+          { title: 'delivered', cell: (row) => countWords(row.delivered) },
+          { title: 'too old, dropped', cell: (row) => countWords(row.dropped) },
+        ]}
+        empty={<Empty>None yet.</Empty>}
+      />
+    </Panel>
+  );
+}
+
+function Words() {
+  return (
+    <details class="words">
+      <summary>How a journal proves that it is whole</summary>
+      <p>
+        Every record has a number and the hash of the record before it. To change or remove one, somebody must
+        make all later ones again.
+      </p>
+      <p>
+        At each checkpoint (audit.checkpoint_interval) dovegate signs the last hash with its key. Records
+        before it cannot be made again without this key; those after it are not covered yet.
+      </p>
+      <p>
+        Old files are removed by age or size (audit.keep, audit.max_size). A signed record says which ones, so
+        that is told apart from a gap.
+      </p>
+    </details>
+  );
+}

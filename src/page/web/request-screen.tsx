@@ -1,0 +1,134 @@
+// Screen "request": one request or grant as one line of time. An auditor gets it from the journal, with all uses; an approver what the gate
+// knows of it, with the uses from the journal.
+
+import { usesAmong } from '../../evidence/story/row.js';
+import type { TrailLine } from '../../evidence/views/trail.js';
+import type { AccessItem } from '../../gate/access/access-item.js';
+import type { StoredRecord } from '../../host/values/values.js';
+import type { AccessTable, Uses } from '../answers/api.js';
+import { useApprovals } from './approvals.js';
+import { useAnswer } from './asked.js';
+import { Words } from './badge.js';
+import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
+import { Link } from './location.js';
+import { againLine, isLapsed, isOver, momentsOf, stateSentence, whyNoDecision } from './request.js';
+import { RequestCard, Told, useDeciding, WhyNot } from './requests.js';
+import { pathOf, type ScreenProps } from './route.js';
+import { mayDo, useSession } from './session.js';
+import { visible } from './visible.js';
+
+interface Read {
+  readonly item?: AccessItem | undefined;
+  readonly sentences: readonly string[];
+  readonly uses: readonly StoredRecord[];
+}
+
+/** More would be a list of commands, which the trail has. */
+const usesMax = 50;
+
+export function RequestScreen({ params: [id = ''] }: ScreenProps) {
+  const session = useSession();
+  const isAuditor = mayDo(session, 'audit');
+  const { approvals, decided, whyNone, fault: unknown } = useApprovals();
+  const { onStep, dialog } = useDeciding(true);
+  const isApprover = mayDo(session, 'approve');
+  const { value, fault, isBusy } = useAnswer<Read>(id, async (signal) => {
+    if (!isAuditor) {
+      const asked = { params: [id], signal };
+      return { sentences: [], ...(await session.api.json<Uses>('GET /api/approvals/:id/uses', asked)) };
+    }
+    const records: StoredRecord[] = [];
+    let grant: { readonly item?: AccessItem; readonly sentences: readonly string[] } = { sentences: [] };
+    const lines = session.api.lines<TrailLine>('POST /api/trail/show', { body: { wanted: id }, signal });
+    for await (const line of lines) {
+      if ('found' in line) records.push(line.found.record);
+      else if ('end' in line && line.end.grant !== undefined) ({ grant } = line.end);
+    }
+    return { ...grant, uses: usesAmong(records) };
+  });
+  const seesRules = isAuditor && session.me.users === undefined;
+  const { value: table } = useAnswer(seesRules ? 'access' : undefined, (signal) =>
+    session.api.json<AccessTable>('GET /api/access', { signal }),
+  );
+  const known = [...(approvals ?? []), ...decided].find((each) => each.id === id);
+  const item = value?.item ?? known;
+  if (item === undefined) {
+    if (isBusy || (approvals === undefined && isApprover && unknown === undefined))
+      return <Pending fault={fault}>Reading the records of this request …</Pending>;
+    const [first, ...rest] = value?.sentences ?? [];
+    return (
+      <Empty>
+        {fault !== undefined ? (
+          <Sentence text={fault} />
+        ) : first === undefined ? (
+          <>
+            No request <Name value={id} isCode /> is known here. It may be older than what is kept, or concern
+            users that you do not see.
+          </>
+        ) : (
+          <Sentence text={`Its request is not in the kept records; ${[first, ...rest].join('; ')}.`} />
+        )}
+      </Empty>
+    );
+  }
+  const uses = value?.uses ?? [];
+  return (
+    <>
+      <section class="verdict" aria-label="What became of it">
+        <h2>
+          <Sentence text={stateSentence(item)} />
+        </h2>
+        <p>
+          <Name value={item.to} max={80} /> for <Name value={item.users.join(', ')} max={120} />
+        </p>
+        {isOver(item) && (
+          <p>
+            <Name value={item.to} max={80} /> can ask again: <code>{visible(againLine(item))}</code>
+            {isLapsed(item) && '; agree with an approver first, or it lapses again'}
+          </p>
+        )}
+      </section>
+      <Panel title="Its history">
+        <ol class="log" aria-label="The history of this request">
+          {momentsOf(item, uses.slice(0, usesMax)).map(({ time, what, id: command }, at) => (
+            <li key={at}>
+              <Time at={time} isExact isDated />{' '}
+              {command === undefined || !isAuditor ? (
+                <>
+                  <Words value={what} max={400} isCode={false} />
+                  {command !== undefined && (
+                    <span class="faint">
+                      , command <Name value={command} />
+                    </span>
+                  )}
+                </>
+              ) : (
+                <Link to={pathOf('/trail/:id', command)}>
+                  <Words value={what} max={200} isCode={false} />
+                </Link>
+              )}
+            </li>
+          ))}
+        </ol>
+        {uses.length > usesMax && <p class="faint">{uses.length - usesMax} more uses are in the trail.</p>}
+        {!isAuditor && fault !== undefined && (
+          <p class="hint">
+            <Sentence text={`Its uses are not shown: ${fault}`} />
+          </p>
+        )}
+      </Panel>
+      {known !== undefined && known.may.length > 0 ? (
+        <RequestCard item={known} policies={table?.policies} isAlone onStep={(step) => onStep(known, step)} />
+      ) : (
+        <Panel title="The request">
+          <Told item={item} policies={table?.policies} />
+          <WhyNot text={whyNoDecision(item, { isApprover, listed: known, whyNone: whyNone ?? unknown })} />
+        </Panel>
+      )}
+      <AsCommand>
+        {isAuditor ? `dovegate audit show ${id}` : `dovegate requests --socket PATH ${id}`}
+      </AsCommand>
+      {dialog}
+    </>
+  );
+}

@@ -1,0 +1,185 @@
+// What the screens "now" and "backends" say of what runs and of what went wrong, in words.
+
+import type { BackendNow, JournalNow, NowTiles, RunningCommand, Trouble } from '../../gate/now/now.js';
+import { countWords, daysWords, durationWords } from '../../host/words/words.js';
+import { dayWords } from './wording.js';
+
+/** The requester and the listener: a principal includes its listener; a client that is not logged in has no principal. */
+export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'listener'>): string {
+  if (listener === undefined || principal.endsWith(`@${listener}`)) return principal;
+  return `${principal}@${listener}`;
+}
+
+/** Denials and failures of one cause, with those that are the same in one row each. */
+export interface CauseRow extends Trouble {
+  readonly count: number;
+  readonly since: string;
+  readonly rows: readonly Trouble[];
+}
+
+/** By their cause: the sentence and where. Those of one requester and command are its rows; the newest cause first, as its rows are. */
+export function causesOf(troubles: readonly Trouble[]): readonly CauseRow[] {
+  const causes = new Map<string, CauseRow>();
+  for (const row of troubles) {
+    const { kind, text, backend = '', owner, policy = '', count = 1, at, since = at } = row;
+    const key = [kind, text, backend, owner, policy].join('\n');
+    const cause = causes.get(key);
+    causes.set(key, {
+      ...(cause ?? row),
+      count: (cause?.count ?? 0) + count,
+      since: cause === undefined || since < cause.since ? since : cause.since,
+      rows: [...(cause?.rows ?? []), row],
+    });
+  }
+  return [...causes.values()];
+}
+
+/** What several have in common, or how many there are of them. */
+export function commonWords(rows: readonly Trouble[], of: (row: Trouble) => string, many: string): string {
+  const all = new Set(rows.map(of));
+  const [only = ''] = all;
+  return all.size === 1 ? only : `${countWords(all.size)} ${many}`;
+}
+
+export function runningLine(command: RunningCommand): string {
+  const { user, backend, isOverdue, durationMs } = command;
+  const whom = user === undefined ? '' : ` for ${user}`;
+  const where =
+    backend === undefined
+      ? ', not yet at a backend'
+      : command.isWaiting === true
+        ? `, waiting for ${backend}`
+        : ` at ${backend}`;
+  const late = isOverdue === true ? ', overdue' : '';
+  return `${command.command} of ${whoAsked(command)}${whom}${where}, for ${durationWords(durationMs)}${late}`;
+}
+
+/** The command that has run for the longest time at a backend; rows are the oldest first. */
+export function longestAt(running: readonly RunningCommand[], name: string): RunningCommand | undefined {
+  return running.find(({ backend, isWaiting }) => backend === name && isWaiting !== true);
+}
+
+/** 0 to 1: how much of its time is over; undefined: it has no deadline. */
+export function deadlineShare({ durationMs, deadlineMs }: RunningCommand): number | undefined {
+  if (deadlineMs === undefined || deadlineMs <= 0) return undefined;
+  return Math.min(1, Math.max(0, durationMs / deadlineMs));
+}
+
+/** A shorter wait is normal for a pool that is in use. */
+const waitMsMin = 1000;
+
+export function waitingTone({ waiting, oldestWaitMs }: NowTiles): 'good' | 'warn' {
+  return waiting > 0 && oldestWaitMs > waitMsMin ? 'warn' : 'good';
+}
+
+/** Some commands always fail, such as for unknown users: red only from this number on, and from a share of all. */
+const failuresMin = 5;
+const failuresShareMin = 0.01;
+/** Length of one step. */
+const stepSeconds = 5;
+
+export function failedTone({ failed, history }: NowTiles): 'bad' | 'good' {
+  const ended = history.reduce((sum, perSecond) => sum + perSecond * stepSeconds, 0);
+  return failed >= failuresMin && failed >= ended * failuresShareMin ? 'bad' : 'good';
+}
+
+/** What to try, with the commands in it told apart from the prose. */
+export function tryPieces(text: string): { readonly text: string; readonly isCommand: boolean }[] {
+  return text
+    .split(commandInProse)
+    .map((piece, at) => ({ text: piece, isCommand: at % 2 === 1 }))
+    .filter((piece) => piece.text !== '');
+}
+
+/** Up to the end of its part of the sentence. */
+const commandInProse =
+  /(?<![\w-])((?:dovegate (?:check|doctor|status|kill|key|reload|audit|backend) ?|(?:systemctl|df|journalctl|ping|getent|iostat|vmstat) |uptime)[^;(),]*)/;
+
+export function journalTone({
+  state,
+  missingSeq,
+}: Pick<JournalNow, 'state' | 'missingSeq'>): 'good' | 'warn' | 'bad' {
+  if (missingSeq !== undefined) return 'bad';
+  if (state === 'writable') return 'good';
+  return state === 'reserve' ? 'warn' : 'bad';
+}
+
+export const journalWords: Readonly<Record<JournalNow['state'], string>> = {
+  writable: 'written',
+  reserve: 'on its reserve',
+  failed: 'cannot be written',
+};
+
+/** The state of a backend in a word, and how bad that is. */
+export function backendState(backend: BackendNow): {
+  readonly tone: 'good' | 'warn' | 'bad' | 'quiet';
+  readonly word: string;
+} {
+  if (backend.health === 'drained') return { tone: 'warn', word: 'drained' };
+  if (!backend.isUp) return { tone: 'bad', word: 'down' };
+  if (backend.waiting > 0) return { tone: 'warn', word: 'up, full' };
+  return { tone: 'good', word: 'up' };
+}
+
+export function listWords(backends: readonly Pick<BackendNow, 'name'>[]): string {
+  const names = backends.slice(0, namesMax).map(({ name }) => name);
+  const more = backends.length - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${countWords(more)} more` : ''}`;
+}
+
+const namesMax = 3;
+
+/** States of the boxes for a backend's upstreams, in drawing order. */
+export type Box = 'leased' | 'idle' | 'dialing' | 'free';
+
+/** At most `max` boxes; undefined: there are more, so only words are shown. */
+export function boxesOf({ connections, leased, idle, dialing }: BackendNow, max: number): Box[] | undefined {
+  const open = leased + idle + dialing;
+  const whole = Math.max(connections, open);
+  if (whole > max) return undefined;
+  const of = (box: Box, count: number): Box[] => Array<Box>(Math.max(0, count)).fill(box);
+  return [
+    ...of('leased', leased),
+    ...of('idle', idle),
+    ...of('dialing', dialing),
+    ...of('free', whole - open),
+  ];
+}
+
+export function boxesWords({ connections, leased, idle, dialing }: BackendNow): string {
+  const parts = [
+    `${countWords(leased)} busy`,
+    `${countWords(idle)} idle`,
+    ...(dialing > 0 ? [`${countWords(dialing)} dialing`] : []),
+  ];
+  return `${parts.join(', ')}, of ${countWords(connections)}`;
+}
+
+const stepWords: Readonly<Record<string, string>> = {
+  dial: 'connecting',
+  tls: 'TLS',
+  greeting: 'greeting',
+  authentication: 'password',
+  reply: 'reply',
+};
+
+/** Failed dials by step, the most first; empty: none failed. */
+export function failedDials({ failed }: BackendNow): { readonly step: string; readonly count: number }[] {
+  return Object.entries(failed)
+    .filter(([, count]) => count > 0)
+    .map(([step, count]) => ({ step: stepWords[step] ?? step, count }))
+    .toSorted((one, other) => other.count - one.count);
+}
+
+/** What is left of a certificate, and whether that is little. Both are RFC 3339. */
+export function certificateLeft(
+  ends: string,
+  now: string,
+): { readonly tone: 'quiet' | 'warn' | 'bad'; readonly words: string } {
+  const leftMs = Date.parse(ends) - Date.parse(now);
+  if (Number.isNaN(leftMs)) return { tone: 'quiet', words: ends };
+  if (leftMs < 0) return { tone: 'bad', words: `its last day was ${dayWords(ends)}` };
+  const days = Math.floor(leftMs / 86_400_000);
+  const words = `${daysWords(leftMs)} left, until ${dayWords(ends)}`;
+  return { tone: days < 3 ? 'bad' : days < 21 ? 'warn' : 'quiet', words };
+}

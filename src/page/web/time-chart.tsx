@@ -1,0 +1,362 @@
+// Charts of time, as SVG: lines or areas with axes, a readout under the pointer or by the arrow keys, and the same in words.
+
+import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } from 'preact';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { HistogramBucket } from '../../evidence/views/trail.js';
+import { outcomeClasses } from '../../gate/outcome/class.js';
+import { countWords } from '../../host/words/words.js';
+import {
+  areaPath,
+  linePath,
+  maxOf,
+  meanOf,
+  momentsOf,
+  spanOf,
+  stacked,
+  ticksOf,
+  type Values,
+} from './chart.js';
+import { useToday } from './live.js';
+import { outcomeSign, partWord } from './signs.js';
+import { visible } from './visible.js';
+import { localTime, zoneOffsetMs } from './wording.js';
+
+export interface ChartSeries {
+  readonly name: string;
+  readonly values: Values;
+  /** A class of its colour; absent: by its place. */
+  readonly color?: string;
+}
+
+interface TimeChartProps {
+  readonly label: string;
+  readonly series: readonly ChartSeries[];
+  /** The end of the last step; RFC 3339. */
+  readonly until: string;
+  /** Seconds. */
+  readonly step: number;
+  readonly format: (value: number) => string;
+  readonly isStacked: boolean;
+  /** The names with their values; `at` undefined: of the whole time. */
+  readonly children: (at: number | undefined, when: string | undefined) => ComponentChildren;
+}
+
+const left = 44;
+const right = 10;
+const top = 8;
+const bottom = 20;
+
+export function colorOf(at: number, name: string): string {
+  return name === 'other' || at > 5 ? 's-other' : `s${at}`;
+}
+
+function within(at: number, count: number): number {
+  return Math.max(0, Math.min(count - 1, at));
+}
+
+function useWidth() {
+  const place = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(600);
+  useLayoutEffect(() => {
+    const element = place.current;
+    if (element === null) return undefined;
+    const measure = (): void => setWidth(Math.max(200, element.clientWidth));
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return { place, width };
+}
+
+export function TimeChart(props: TimeChartProps) {
+  const { label, series, until, step, format, isStacked, children } = props;
+  const height = 150;
+  const { place, width } = useWidth();
+  const [cursor, setCursor] = useState<number | undefined>();
+  const count = Math.max(2, ...series.map(({ values }) => values.length));
+  const untilMs = Date.parse(until);
+  const stepMs = step * 1000;
+  const timeOf = (at: number): number => untilMs - (count - 1 - at) * stepMs;
+  const drawn = isStacked ? stacked(series.map(({ values }) => values)) : series.map(({ values }) => values);
+  const ticks = ticksOf(Math.max(0, ...drawn.map(maxOf)));
+  const most = ticks.at(-1) ?? 1;
+  const x = (at: number): number => left + (at / (count - 1)) * (width - left - right);
+  const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
+  const clock = (ms: number, isExact = false): string =>
+    localTime(new Date(ms).toISOString(), until, isExact);
+  const when = cursor === undefined ? undefined : clock(timeOf(cursor), step < 60);
+  const moments = momentsOf(timeOf(0), untilMs, Math.max(2, Math.floor(width / 110)), zoneOffsetMs(untilMs));
+  const said = (value: number | null | undefined): string =>
+    value === null || value === undefined ? 'no sample' : format(value);
+  const reading = (at: number): string =>
+    series.map(({ name, values }) => `${visible(name)} ${said(values[at])}`).join(', ');
+  const point = (event: TargetedPointerEvent<HTMLDivElement>): void => {
+    const { left: edge } = event.currentTarget.getBoundingClientRect();
+    const share = (event.clientX - edge - left) / (width - left - right);
+    setCursor(within(Math.round(share * (count - 1)), count));
+  };
+  const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
+    const at = cursor ?? count - 1;
+    const to = {
+      ArrowLeft: at - 1,
+      ArrowRight: at + 1,
+      Home: 0,
+      End: count - 1,
+      PageUp: at - 10,
+      PageDown: at + 10,
+    }[event.key];
+    if (event.key === 'Escape') setCursor(undefined);
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setCursor(within(to, count));
+  };
+  const shownAt = cursor ?? count - 1;
+  return (
+    <div class="chart" ref={place}>
+      <div
+        class="plot"
+        role="slider"
+        tabIndex={0}
+        aria-label={`${label}: the moment that is read`}
+        aria-valuemin={0}
+        aria-valuemax={count - 1}
+        aria-valuenow={shownAt}
+        aria-valuetext={`${clock(timeOf(shownAt), step < 60)}: ${reading(shownAt)}`}
+        onKeyDown={onKey}
+        onPointerMove={point}
+        onPointerDown={point}
+        onPointerLeave={() => setCursor(undefined)}
+        onBlur={() => setCursor(undefined)}
+      >
+        <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
+          <Grid ticks={ticks} width={width} y={y} format={format} />
+          {moments.map((ms) => {
+            const at = count - 1 - (untilMs - ms) / stepMs;
+            return (
+              <text key={ms} x={Math.min(width - 16, x(at))} y={height - 4} text-anchor="middle">
+                {clock(ms)}
+              </text>
+            );
+          })}
+          {series.map(({ name, color }, at) => {
+            const values = drawn[at] ?? [];
+            const own = color ?? colorOf(at, name);
+            return isStacked ? (
+              <path key={name} d={areaPath(values, drawn[at - 1], x, y)} class={`area ${own}`} />
+            ) : (
+              <path key={name} d={linePath(values, x, y)} class={`line ${own}`} />
+            );
+          })}
+          {cursor !== undefined && (
+            <>
+              <line x1={x(cursor)} x2={x(cursor)} y1={top} y2={height - bottom} class="cursor" />
+              {series.map(({ name, color }, at) => {
+                const value = drawn[at]?.[cursor] ?? null;
+                return value === null ? null : (
+                  <circle
+                    key={name}
+                    cx={x(cursor)}
+                    cy={y(value)}
+                    r="3.5"
+                    class={`dot ${color ?? colorOf(at, name)}`}
+                  />
+                );
+              })}
+            </>
+          )}
+        </svg>
+      </div>
+      <p class="unseen">
+        {label}, {clock(timeOf(0))} to {clock(untilMs)}.{' '}
+        {series
+          .map(({ name, values }) => {
+            const mean = meanOf(values);
+            return `${visible(name)}: ${mean === undefined ? 'no sample' : `${format(mean)} on average, ${format(maxOf(values))} at most`}.`;
+          })
+          .join(' ')}
+      </p>
+      {children(cursor, when)}
+    </div>
+  );
+}
+
+interface GridProps {
+  readonly ticks: readonly number[];
+  readonly width: number;
+  readonly y: (value: number) => number;
+  readonly format: (value: number) => string;
+}
+
+function Grid({ ticks, width, y, format }: GridProps) {
+  return (
+    <>
+      {ticks.map((value) => (
+        <g key={value}>
+          <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
+          <text x={left - 6} y={y(value) + 4} text-anchor="end">
+            {format(value)}
+          </text>
+        </g>
+      ))}
+    </>
+  );
+}
+
+interface HistogramProps {
+  readonly label: string;
+  readonly bars: readonly HistogramBucket[];
+  /** Seconds. */
+  readonly step: number;
+  /** Milliseconds since 1970: the end of what was searched, within the last bar. */
+  readonly untilMs: number;
+  /** There are so many, or more: not all are in the bars. */
+  readonly atLeast?: number | undefined;
+  /** The span that was chosen; absent: bars cannot be chosen. */
+  readonly onSpan?: (fromMs: number, toMs: number) => void;
+}
+
+/** Bars by outcome. A click takes the time of a bar, a drag that of several; by keyboard arrows and Enter. */
+export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: HistogramProps) {
+  const { place, width } = useWidth();
+  const [cursor, setCursor] = useState<number | undefined>();
+  const [start, setStart] = useState<number | undefined>();
+  const height = 68;
+  const sumOf = (bar: HistogramBucket): number => outcomeClasses.reduce((sum, part) => sum + bar[part], 0);
+  const ticks = ticksOf(Math.max(1, ...bars.map(sumOf)));
+  const most = ticks.at(-1) ?? 1;
+  const room = (width - left - right) / Math.max(1, bars.length);
+  const y = (value: number): number => top + (1 - value / most) * (height - top - bottom);
+  const today = useToday();
+  const clock = (at: string): string => localTime(at, today, step < 60);
+  const endMs = Math.min(untilMs, Date.parse(bars.at(-1)?.at ?? '') + step * 1000);
+  const reading = (bar: HistogramBucket | undefined): string =>
+    bar === undefined
+      ? ''
+      : `${clock(bar.at)}: ${
+          outcomeClasses
+            .filter((part) => bar[part] > 0)
+            .map((part) => `${countWords(bar[part])} ${partWord(part)}`)
+            .join(', ') || 'nothing'
+        }`;
+  const take = (one: number, other: number): void => {
+    const span = spanOf(bars, step, one, other);
+    if (span !== undefined) onSpan?.(span.fromMs, span.toMs);
+  };
+  const barAt = (event: TargetedPointerEvent<HTMLDivElement>): number => {
+    const { left: edge } = event.currentTarget.getBoundingClientRect();
+    return within(Math.floor((event.clientX - edge - left) / room), bars.length);
+  };
+  const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
+    const at = cursor ?? bars.length - 1;
+    if (event.key === 'Enter' && cursor !== undefined) take(start ?? cursor, cursor);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: bars.length - 1 }[event.key];
+    if (event.key === 'Escape') setCursor(undefined);
+    if (to === undefined && event.key !== 'Enter') return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (to === undefined) return;
+    setStart(event.shiftKey ? (start ?? at) : undefined);
+    setCursor(within(to, bars.length));
+  };
+  const shownAt = cursor ?? bars.length - 1;
+  const marked =
+    cursor === undefined ? undefined : [Math.min(start ?? cursor, cursor), Math.max(start ?? cursor, cursor)];
+  const every = Math.max(1, Math.ceil(bars.length / Math.max(2, Math.floor(width / 120))));
+  return (
+    <div class="chart bars" ref={place}>
+      <div
+        class="plot"
+        role="slider"
+        tabIndex={0}
+        aria-label={`${label}: the time that is read${onSpan === undefined ? '' : '; Enter searches it, Shift and arrows take several'}`}
+        aria-valuemin={0}
+        aria-valuemax={Math.max(0, bars.length - 1)}
+        aria-valuenow={Math.max(0, shownAt)}
+        aria-valuetext={reading(bars[shownAt]) || 'nothing'}
+        onKeyDown={onKey}
+        onPointerMove={(event) => setCursor(barAt(event))}
+        onPointerDown={(event) => {
+          setStart(barAt(event));
+          setCursor(barAt(event));
+        }}
+        onPointerUp={(event) => {
+          if (start !== undefined) take(start, barAt(event));
+          setStart(undefined);
+        }}
+        onPointerLeave={() => {
+          setCursor(undefined);
+          setStart(undefined);
+        }}
+        onBlur={() => setCursor(undefined)}
+      >
+        <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
+          <Grid ticks={[0, most]} width={width} y={y} format={countWords} />
+          {marked !== undefined && (
+            <rect
+              class="marked"
+              x={left + (marked[0] ?? 0) * room}
+              y={top}
+              width={((marked[1] ?? 0) - (marked[0] ?? 0) + 1) * room}
+              height={height - top - bottom}
+            />
+          )}
+          {bars.map((bar, at) => {
+            let below = 0;
+            return (
+              <g key={bar.at}>
+                {outcomeClasses.map((part) => {
+                  const value = bar[part];
+                  if (value === 0) return null;
+                  const from = y(below);
+                  below += value;
+                  // Few among many are seen, too.
+                  const high = Math.max(from - y(below), part === 'ok' ? 1 : 2);
+                  return (
+                    <rect
+                      key={part}
+                      class={`bar-part s-${outcomeSign(part).tone}`}
+                      x={left + at * room + Math.min(1, room / 6)}
+                      y={from - high}
+                      width={Math.max(1, room - Math.min(2, room / 3))}
+                      height={high}
+                    />
+                  );
+                })}
+                {at % every === 0 && (
+                  <text x={left + (at + 0.5) * room} y={height - 4} text-anchor="middle">
+                    {clock(bar.at)}
+                  </text>
+                )}
+              </g>
+            );
+          })}
+        </svg>
+      </div>
+      <p class="legend">
+        {cursor === undefined && (
+          <span>
+            found {atLeast === undefined ? '' : 'at least '}
+            <b class="number">{countWords(atLeast ?? bars.reduce((all, bar) => all + sumOf(bar), 0))}</b>
+          </span>
+        )}
+        {outcomeClasses.map((part) => {
+          const of = cursor === undefined ? bars : bars.slice(marked?.[0], (marked?.[1] ?? 0) + 1);
+          const sum = of.reduce((all, bar) => all + bar[part], 0);
+          return sum === 0 ? null : (
+            <span key={part}>
+              <span class={`swatch s-${outcomeSign(part).tone}`} />
+              {partWord(part)} <b class="number">{countWords(sum)}</b>
+            </span>
+          );
+        })}
+        <span class={cursor === undefined ? 'wide-only' : undefined}>
+          {cursor === undefined
+            ? `${clock(bars[0]?.at ?? '')} to ${Number.isNaN(endMs) ? '' : clock(new Date(endMs).toISOString())}`
+            : clock(bars[marked?.[0] ?? 0]?.at ?? '')}
+        </span>
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,247 @@
+// Charts of what was asked for, by team and by backend, of ten minutes, an hour or a day.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { durationWords } from '../../host/words/words.js';
+import type { History, HistoryOf, Span } from '../answers/history.js';
+import { sentenceOf } from './api.js';
+import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
+import { useDaemonMs } from './live.js';
+import { go } from './location.js';
+import { useSession } from './session.js';
+import { colorOf, TimeChart } from './time-chart.js';
+import {
+  backendMeasures,
+  condensed,
+  layersOf,
+  type Measure,
+  measureOf,
+  measures,
+  nextLookMs,
+  padded,
+  shortSince,
+  spanNamed,
+  spanTexts,
+  valueOf,
+} from './traffic.js';
+
+interface Known {
+  readonly key: string;
+  readonly history?: History;
+  readonly fault?: string;
+}
+
+/** What was counted, asked for again and again. */
+export function useHistory(of: HistoryOf, span: Span): Omit<Known, 'key'> {
+  const { api } = useSession();
+  const key = `${of} ${span}`;
+  const [known, setKnown] = useState<Known>({ key });
+  const clock = useRef<() => number>(Date.now);
+  clock.current = useDaemonMs() ?? Date.now;
+  useEffect(() => {
+    const leaving = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async (): Promise<void> => {
+      let pauseMs = 10_000;
+      try {
+        const { signal } = leaving;
+        const history = await api.json<History>('GET /api/history/:of/:span', { params: [of, span], signal });
+        setKnown({ key, history });
+        pauseMs = nextLookMs(history, clock.current());
+      } catch (error) {
+        if (leaving.signal.aborted) return;
+        const fault = sentenceOf(error);
+        setKnown((before) => (before.key === key ? { ...before, fault } : { key, fault }));
+      }
+      timer = setTimeout(() => void ask(), pauseMs);
+    };
+    void ask();
+    return () => {
+      leaving.abort();
+      clearTimeout(timer);
+    };
+  }, [api, key]);
+  return known.key === key ? known : {};
+}
+
+interface TrafficProps {
+  readonly query: URLSearchParams;
+}
+
+export function Traffic({ query }: TrafficProps) {
+  const { span, measure } = chosenOf(query);
+  const [teams, backends] = [useHistory('teams', span), useHistory('backends', span)];
+  return (
+    <section aria-label="Traffic" class="later">
+      <div class="toolbar">
+        <h2>Traffic</h2>
+        <span class="chips">
+          <ChartControls query={query} />
+        </span>
+      </div>
+      <div class="side-by-side">
+        <HistoryPanel title="By team" of="teams" asked={teams} span={span} measure={measure} />
+        <HistoryPanel title="By backend" of="backends" asked={backends} span={span} measure={measure} />
+      </div>
+    </section>
+  );
+}
+
+function chosenOf(query: URLSearchParams) {
+  return { span: spanNamed(query.get('span')), measure: measureOf(query.get('show')).value };
+}
+
+function ChartControls({ query }: TrafficProps) {
+  const { span, measure } = chosenOf(query);
+  const change = (name: string, value: string): void => {
+    const next = new URLSearchParams(query);
+    next.set(name, value);
+    go(`/?${next.toString()}`, true);
+  };
+  return (
+    <>
+      <Segments
+        label="What the charts show"
+        value={measure}
+        options={measures}
+        onChange={(value) => change('show', value)}
+      />
+      <Segments
+        label="Time of the charts"
+        value={span}
+        options={spanTexts}
+        onChange={(value) => change('span', value)}
+      />
+    </>
+  );
+}
+
+interface HistoryPanelProps {
+  readonly title: string;
+  readonly of: HistoryOf;
+  readonly asked: ReturnType<typeof useHistory>;
+  readonly span: Span;
+  readonly measure: Measure;
+}
+
+/** More points than that no screen tells apart. */
+const pointsMax = 240;
+
+function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
+  const all = of === 'teams' ? measures : backendMeasures;
+  const { label, isStacked, format } = measureOf(measure);
+  const history = asked.history && condensed(padded(asked.history, span), pointsMax);
+  return (
+    <Panel title={title}>
+      {history === undefined ? (
+        <Pending fault={asked.fault}>Reading what was counted …</Pending>
+      ) : !all.some(({ value }) => value === measure) ? (
+        <Empty>A denied command goes to no backend, so there is nothing to show here: see "By team".</Empty>
+      ) : history.series.length === 0 ? (
+        <Empty>
+          {history.trouble === undefined ? (
+            <>
+              {history.until > history.since ? (
+                <>
+                  No command ended since <Time at={history.since} />.
+                </>
+              ) : (
+                <>
+                  Counting began at <Time at={history.since} isExact />; the first figures come after{' '}
+                  {durationWords(history.step * 1000)}.
+                </>
+              )}{' '}
+              Each {of === 'teams' ? 'team' : 'backend'} with commands has a line here.
+            </>
+          ) : (
+            <Sentence text={history.trouble} />
+          )}
+        </Empty>
+      ) : (
+        <TimeChart
+          label={`${label}, ${title.toLowerCase()}`}
+          series={layersOf(history, measure)}
+          until={history.until}
+          step={history.step}
+          format={format}
+          isStacked={isStacked}
+        >
+          {(at, when) => (
+            <Names of={of} history={history} span={span} at={at} when={when} all={all} measure={measure} />
+          )}
+        </TimeChart>
+      )}
+    </Panel>
+  );
+}
+
+interface NamesProps {
+  readonly of: HistoryOf;
+  readonly history: History;
+  readonly span: Span;
+  readonly at: number | undefined;
+  readonly when: string | undefined;
+  readonly all: typeof backendMeasures;
+  readonly measure: Measure;
+}
+
+/** The key to the chart, with all measures of each name: at the moment that is read, or of the whole time. */
+function Names({ of, history, span, at, when, all: shown, measure }: NamesProps) {
+  const since = shortSince(history, span);
+  const isFine = history.step < 60;
+  return (
+    <table>
+      <caption>
+        {when !== undefined ? (
+          `at ${when}`
+        ) : (
+          <>
+            {since === undefined ? (
+              `average in ${spanTexts.find(({ value }) => value === span)?.text}`
+            ) : (
+              <>
+                average since <Time at={since} isExact={isFine} />
+                <span class="wide-only">, when the process of the page was started</span>
+              </>
+            )}
+            , up to <Time at={history.until} isExact={isFine} />
+          </>
+        )}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">{of === 'teams' ? 'team' : 'backend'}</th>
+          {shown.map(({ value, text, head = text }) => (
+            <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
+              {value === 'failed' && measure === 'rate' && <span class="swatch s-bad" />}
+              {when === undefined && value === 'waiting' ? `${text}, most` : head}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {history.series.map((each, place) => (
+          <tr key={each.name}>
+            <th scope="row">
+              <span class={`swatch ${colorOf(place, each.name)}`} />
+              <Name value={each.name} max={20} />
+            </th>
+            {shown.map(({ value, format }) => {
+              const found = valueOf(each, value, at);
+              return (
+                <td key={value} class={value === 'p50' ? 'number wide-only' : 'number'}>
+                  {found === undefined ? (
+                    <span class="faint">–</span>
+                  ) : value === measure ? (
+                    <strong>{format(found)}</strong>
+                  ) : (
+                    format(found)
+                  )}
+                </td>
+              );
+            })}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

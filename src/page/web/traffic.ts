@@ -1,0 +1,174 @@
+// Traffic as the screens "now" and "backends" show it: which lists a chart takes of a history, and what stands beside each name.
+
+import { countWords, durationWords, rateWords } from '../../host/words/words.js';
+import { type History, type Series, type Span, spanSteps } from '../answers/history.js';
+import { maxOf, meanOf, type Values } from './chart.js';
+
+export const spanTexts: readonly { readonly value: Span; readonly text: string }[] = [
+  { value: '10m', text: '10 min' },
+  { value: '1h', text: '1 h' },
+  { value: '24h', text: '24 h' },
+];
+
+export type Measure = 'rate' | 'denied' | 'failed' | 'p50' | 'p99' | 'waiting';
+
+interface MeasureFacts {
+  readonly value: Measure;
+  readonly text: string;
+  /** Above a column of its values; absent: the text. */
+  readonly head?: string;
+  readonly label: string;
+  /** Sums are drawn on top of each other, times are not. */
+  readonly isStacked: boolean;
+  readonly format: (value: number) => string;
+}
+
+export const measures: readonly MeasureFacts[] = [
+  {
+    value: 'rate',
+    text: 'rate',
+    head: 'a second',
+    label: 'Commands a second',
+    isStacked: true,
+    format: rateWords,
+  },
+  { value: 'denied', text: 'denied', label: 'Denied, of all commands', isStacked: false, format: shareWords },
+  { value: 'failed', text: 'failed', label: 'Failed, of all commands', isStacked: false, format: shareWords },
+  {
+    value: 'p50',
+    text: 'p50',
+    label: 'Time of half of the commands',
+    isStacked: false,
+    format: durationWords,
+  },
+  { value: 'p99', text: 'p99', label: 'Time of 99 of 100 commands', isStacked: false, format: durationWords },
+];
+
+/** Beside a backend: nothing of it is denied, and commands wait. */
+export const backendMeasures: readonly Omit<MeasureFacts, 'label' | 'isStacked'>[] = [
+  ...measures.filter(({ value }) => value !== 'denied'),
+  {
+    value: 'waiting',
+    text: 'queue',
+    format: (value) => (Number.isInteger(value) ? countWords(value) : rateWords(value)),
+  },
+];
+
+export function measureOf(text: string | null): MeasureFacts {
+  const [first] = measures;
+  const found = measures.find(({ value }) => value === text) ?? first;
+  if (found === undefined) throw new Error('there is no measure');
+  return found;
+}
+
+export function spanNamed(text: string | null): Span {
+  return spanTexts.find(({ value }) => value === text)?.value ?? '10m';
+}
+
+/** What a chart draws. Errors are shares of all that ended: a rate of them says nothing without the other rate. */
+export function listOf(series: Series, measure: Measure): Values {
+  if (measure !== 'denied' && measure !== 'failed') return series[measure] ?? [];
+  return series[measure].map((value, at) => shareOf(value, series.rate[at] ?? null) ?? null);
+}
+
+/** What a chart draws: of a rate, what was served of each name, and what failed of all of them on top. */
+export function layersOf(
+  { series }: History,
+  measure: Measure,
+): readonly { readonly name: string; readonly values: Values; readonly color?: string }[] {
+  if (measure !== 'rate') return series.map((each) => ({ name: each.name, values: listOf(each, measure) }));
+  const served = series.map(({ name, rate, failed }) => ({
+    name,
+    values: rate.map((all, at) => (all === null ? null : all - (failed[at] ?? 0))),
+  }));
+  const failed = Array.from({ length: Math.max(0, ...series.map(({ rate }) => rate.length)) }, (_, at) =>
+    series.every(({ rate }) => (rate[at] ?? null) === null)
+      ? null
+      : series.reduce((sum, each) => sum + (each.failed[at] ?? 0), 0),
+  );
+  return [...served, { name: 'failed', values: failed, color: 's-bad' }];
+}
+
+function shareOf(part: number | null, all: number | null): number | undefined {
+  return part === null || all === null || all === 0 ? undefined : Math.min(1, part / all);
+}
+
+/** Of several steps that become one, the greatest counts and not the average. Undefined: no sample. */
+function summed(values: Values, measure: Measure): number | undefined {
+  const mean = meanOf(values);
+  return mean !== undefined && (measure === 'p99' || measure === 'waiting') ? maxOf(values) : mean;
+}
+
+function withLists(
+  history: History,
+  change: (values: Values, measure: Measure) => readonly (number | null)[],
+): History {
+  return {
+    ...history,
+    series: history.series.map((each) => ({
+      ...each,
+      rate: change(each.rate, 'rate'),
+      denied: change(each.denied, 'denied'),
+      failed: change(each.failed, 'failed'),
+      p50: change(each.p50, 'p50'),
+      p99: change(each.p99, 'p99'),
+      ...(each.waiting && { waiting: change(each.waiting, 'waiting') }),
+    })),
+  };
+}
+
+/** With all steps of its span: there is no sample of the time before the page began to count. */
+export function padded(history: History, span: Span): History {
+  const { count } = spanSteps[span];
+  return withLists(history, (values) => [
+    ...Array<null>(Math.max(0, count - values.length)).fill(null),
+    ...values,
+  ]);
+}
+
+export function condensed(history: History, most: number): History {
+  const { series, step } = history;
+  const factor = Math.ceil(Math.max(0, ...series.map(({ rate }) => rate.length)) / most);
+  if (factor <= 1) return history;
+  const shorter = withLists(history, (values, measure) => {
+    const found: (number | null)[] = [];
+    // From the end, since the last step is the one that has a time.
+    for (let end = values.length; end > 0; end -= factor)
+      found.unshift(summed(values.slice(Math.max(0, end - factor), end), measure) ?? null);
+    return found;
+  });
+  return { ...shorter, step: step * factor };
+}
+
+/** Of one name, at a moment, or of the whole time: of a queue the greatest. Undefined: no sample. */
+export function valueOf(series: Series, measure: Measure, at: number | undefined): number | undefined {
+  const values = listOf(series, measure);
+  const { all } = series;
+  if (at !== undefined) return values[at] ?? undefined;
+  if (measure === 'waiting') return summed(values, measure);
+  if (measure === 'denied' || measure === 'failed') return shareOf(all[measure], all.rate);
+  return all[measure] ?? undefined;
+}
+
+/** Since when averages count, if that is less than their span: RFC 3339; undefined: they count all of it. */
+export function shortSince({ since, until }: History, span: Span): string | undefined {
+  const { count, seconds } = spanSteps[span];
+  return Date.parse(until) - Date.parse(since) < count * seconds * 1000 ? since : undefined;
+}
+
+/** Until the next step is there: a look that comes just after it shows the newest one. */
+export function nextLookMs({ until, step }: History, nowMs: number): number {
+  const leftMs = Date.parse(until) + step * 1000 + lookDelayMs - nowMs;
+  return Math.min(step * 1000, Math.max(lookMsMin, leftMs));
+}
+
+/** The daemon is asked for the counts of a step when it is over. */
+const lookDelayMs = 700;
+const lookMsMin = 2_000;
+
+/** 0 %, < 0.1 %, 0.4 %, 12 %. */
+export function shareWords(share: number): string {
+  const percent = share * 100;
+  if (percent > 0 && percent < 0.1) return '< 0.1 %';
+  return `${percent > 0 && percent < 9.95 ? percent.toFixed(1) : Math.round(percent)} %`;
+}

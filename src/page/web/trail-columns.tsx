@@ -1,0 +1,187 @@
+// Columns of the trail: how each shows its value, and which of them are shown.
+
+import { useState } from 'preact/hooks';
+import { allUsers, isExchange, remarkOf, requestOf } from '../../evidence/story/row.js';
+import { valueText } from '../../journal/records/stored.js';
+import { Effect, Outcome, Words } from './badge.js';
+import { Dialog } from './dialog.js';
+import { Button, Duration, Name, Sentence, Time } from './kit.js';
+import { Link } from './location.js';
+import { pathOf } from './route.js';
+import { Icon } from './shapes.js';
+import type { Column } from './table.js';
+import {
+  commandText,
+  isOfCommand,
+  queryValue,
+  type ShownRow,
+  type TrailColumn,
+  textOf,
+  trailColumns,
+  usersText,
+} from './trail-rows.js';
+import { utcTime } from './wording.js';
+
+/** Of each row; by keyboard it is `f`. */
+export function filterColumn(onPick: (row: ShownRow) => void): Column<ShownRow> {
+  return {
+    title: 'search by its values',
+    kind: 'action',
+    line: 1,
+    cell: (row) => (
+      <Button
+        kind="small"
+        label="search by the values of this row"
+        title="key: f"
+        onClick={() => onPick(row)}
+      >
+        <Icon name="filter" />
+      </Button>
+    ),
+  };
+}
+
+export function columnOf({ title, kind, key = '' }: TrailColumn): Column<ShownRow> {
+  switch (kind) {
+    case 'time':
+      return {
+        title,
+        size: 'time',
+        line: 1,
+        cell: ({ fields }) => <Time at={valueText(fields['time'])} isExact />,
+      };
+    case 'utc':
+      return {
+        title,
+        kind: 'short',
+        size: 'time',
+        cell: ({ fields }) => <span class="number">{utcTime(valueText(fields['time']))}</span>,
+      };
+    case 'outcome':
+      return {
+        title,
+        size: 'said',
+        line: 1,
+        cell: (row) => {
+          const remark = remarkOf(row);
+          const outcome = queryValue(row, 'outcome');
+          const request = requestOf(row.fields);
+          const shown = <Outcome outcome={outcome} isPlain />;
+          return (
+            <>
+              {request === undefined ? (
+                outcome !== '' && shown
+              ) : (
+                <Link to={pathOf('/access/:id', request)}>{shown}</Link>
+              )}
+              {remark !== '' && (
+                <span class="faint would">
+                  {' '}
+                  <Name value={remark} max={60} />
+                </span>
+              )}
+            </>
+          );
+        },
+      };
+    case 'effect':
+      return {
+        title,
+        size: 'word',
+        cell: ({ fields, content }) => (
+          <Effect effect={valueText(fields['effect'])} content={content} isPlain />
+        ),
+      };
+    case 'command':
+      return {
+        title,
+        size: 'rest',
+        line: 1,
+        grows: true,
+        cell: (row) =>
+          isOfCommand(row) ? (
+            <Words value={commandText(row) || undefined} max={80} />
+          ) : (
+            <Sentence text={commandText(row)} />
+          ),
+      };
+    case 'user':
+      return {
+        title,
+        size: 'name',
+        grows: true,
+        cell: (row) => {
+          const text = usersText(row);
+          return text === allUsers ? (
+            <strong>{allUsers}</strong>
+          ) : (
+            <Name value={text || undefined} max={40} />
+          );
+        },
+      };
+    case 'duration':
+      return {
+        title,
+        kind: 'number',
+        // A phone has room for whole names instead.
+        line: 0,
+        cell: ({ fields }) => {
+          const value = fields[key];
+          // Of a grant it is how long it lives.
+          return isExchange(fields) && typeof value === 'number' ? <Duration ms={value} /> : '';
+        },
+      };
+    case 'text':
+      return {
+        title,
+        size: key === 'backend' ? 'word' : 'name',
+        line: key === 'principal' ? 2 : 0,
+        cell: (row) => <Name value={textOf(row, key) || undefined} max={40} />,
+      };
+    default:
+      return kind satisfies never;
+  }
+}
+
+interface ColumnsProps {
+  readonly columns: readonly TrailColumn[];
+  readonly onColumns: (columns: readonly TrailColumn[]) => void;
+}
+
+export function Columns({ columns, onColumns }: ColumnsProps) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <Button kind="small" onClick={() => setOpen(true)}>
+        Columns
+      </Button>
+      {isOpen && (
+        <Dialog title="Columns of the table" isDrawer onClose={() => setOpen(false)}>
+          <div class="columns">
+            <fieldset>
+              <legend class="unseen">Columns of the table</legend>
+              {trailColumns.map((column) => {
+                const isChosen = columns.includes(column);
+                return (
+                  <label key={column.id}>
+                    <input
+                      type="checkbox"
+                      checked={isChosen}
+                      onChange={() =>
+                        onColumns(isChosen ? columns.filter((each) => each !== column) : [...columns, column])
+                      }
+                    />{' '}
+                    {column.title}
+                  </label>
+                );
+              })}
+            </fieldset>
+          </div>
+          <div class="buttons">
+            <Button onClick={() => setOpen(false)}>Close</Button>
+          </div>
+        </Dialog>
+      )}
+    </>
+  );
+}

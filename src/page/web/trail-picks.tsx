@@ -1,0 +1,179 @@
+// What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
+
+import type { Exclusion } from '../../evidence/story/leave-out.js';
+import { isExchange, isOfRequests } from '../../evidence/story/row.js';
+import { notOk } from '../../gate/outcome/class.js';
+import { Dialog } from './dialog.js';
+import { Button, Chip, Name, Segments } from './kit.js';
+import { go } from './location.js';
+import { pathOf } from './route.js';
+import { canLeaveOut, type QueryKey, queryKeys, type Terms } from './trail-query.js';
+import { queryValue, type ShownRow, wantedOf } from './trail-rows.js';
+
+export interface Wanted {
+  readonly terms: Terms;
+  readonly not: readonly Exclusion[];
+}
+
+export function without({ terms, not }: Wanted, key: QueryKey, exclusion?: Exclusion): Wanted {
+  if (exclusion !== undefined) return { terms, not: not.filter((each) => each !== exclusion) };
+  const { [key]: _gone, ...rest } = terms;
+  return { terms: rest, not };
+}
+
+interface ChipsProps {
+  readonly wanted: Wanted;
+  readonly onWanted: (wanted: Wanted) => void;
+}
+
+const labelOf = (key: QueryKey): string =>
+  (queryKeys.find((each) => each.key === key)?.label ?? key).toLowerCase();
+
+export function Chips({ wanted, onWanted }: ChipsProps) {
+  const { terms, not } = wanted;
+  // What a button above shows as pressed needs no chip.
+  const isPressed = (key: QueryKey, value: string): boolean =>
+    key === 'kind' ||
+    (key === 'outcome' && value === notOk) ||
+    (key === 'since' && terms.until === undefined && presets.some((each) => each.value === value));
+  const set = queryKeys.filter(({ key }) => (terms[key] ?? '') !== '' && !isPressed(key, terms[key] ?? ''));
+  if (set.length === 0 && not.length === 0) return null;
+  return (
+    <div class="chips" role="group" aria-label="Filters">
+      {set.map(({ key }) => (
+        <Chip
+          key={key}
+          name={labelOf(key)}
+          value={terms[key] ?? ''}
+          onRemove={() => onWanted(without(wanted, key))}
+        />
+      ))}
+      {not.map((each) => (
+        <Chip
+          key={`${each.key} ${each.value}`}
+          name={labelOf(each.key)}
+          value={each.value}
+          isNot
+          onRemove={() => onWanted(without(wanted, each.key, each))}
+        />
+      ))}
+    </div>
+  );
+}
+
+const kinds = [
+  { value: 'command', text: 'commands' },
+  { value: 'access', text: 'access' },
+  { value: 'operator', text: 'operators' },
+  { value: 'session', text: 'sessions' },
+  { value: 'look', text: 'looks' },
+  { value: 'all', text: 'all' },
+];
+
+/** A limited view has no other records than those of commands and access. */
+export function Kinds({ wanted, onWanted, isLimited }: ChipsProps & { readonly isLimited: boolean }) {
+  const { kind, by, grant, outcome } = wanted.terms;
+  const isMore = grant !== undefined || isOfRequests(outcome);
+  return (
+    <Segments
+      label="What people did"
+      value={kind ?? (by === undefined ? (isMore ? undefined : 'command') : 'all')}
+      options={isLimited ? kinds.filter(({ value }) => /^(command|access|all)$/.test(value)) : kinds}
+      onChange={(value) => onWanted({ ...wanted, terms: { ...wanted.terms, kind: value } })}
+    />
+  );
+}
+
+/** Everything that somebody did not get, in one list. */
+export function NotOk({ wanted, onWanted }: ChipsProps) {
+  const { outcome, ...terms } = wanted.terms;
+  const isDown = outcome === notOk;
+  return (
+    <Button
+      kind="small"
+      isDown={isDown}
+      title="denied, failed and unanswered: commands, and requests for access"
+      onClick={() => onWanted({ ...wanted, terms: isDown ? terms : { ...terms, outcome: notOk } })}
+    >
+      Not ok
+    </Button>
+  );
+}
+
+const presets = [
+  { value: '15m', text: '15 min' },
+  { value: '24h', text: '24 h' },
+  { value: 'today', text: 'today' },
+  { value: '7d', text: '7 days' },
+  { value: '', text: 'all' },
+];
+
+export function Presets({ wanted, onWanted }: ChipsProps) {
+  const { since = '', until } = wanted.terms;
+  return (
+    <Segments
+      label="Time of the search"
+      value={until === undefined ? since : undefined}
+      options={presets}
+      onChange={(value) => {
+        const { since: _since, until: _until, ...terms } = wanted.terms;
+        onWanted({ ...wanted, terms: value === '' ? terms : { ...terms, since: value } });
+      }}
+    />
+  );
+}
+
+interface PicksProps {
+  readonly row: ShownRow;
+  readonly wanted: Wanted;
+  readonly onWanted: (wanted: Wanted) => void;
+  readonly onClose: () => void;
+}
+
+export function Picks({ row, wanted, onWanted, onClose }: PicksProps) {
+  const keys = queryKeys.flatMap(({ key, label }) =>
+    canLeaveOut(key) && queryValue(row, key) !== '' ? [{ key, label }] : [],
+  );
+  const id = wantedOf(row);
+  return (
+    <Dialog title="Search by a value of this command" onClose={onClose} isDrawer>
+      <dl class="facts">
+        {keys.map(({ key, label }) => {
+          const value = queryValue(row, key);
+          return (
+            <div key={key}>
+              <dt>{label}</dt>
+              <dd>
+                <Name value={value} max={120} />
+                <div class="chips">
+                  <Button
+                    kind="small"
+                    label={`only ${labelOf(key)} ${value}`}
+                    onClick={() => onWanted({ ...wanted, terms: { ...wanted.terms, [key]: value } })}
+                  >
+                    only this
+                  </Button>
+                  <Button
+                    kind="small"
+                    label={`without ${labelOf(key)} ${value}`}
+                    onClick={() => onWanted({ ...wanted, not: [...wanted.not, { key, value }] })}
+                  >
+                    without this
+                  </Button>
+                </div>
+              </dd>
+            </div>
+          );
+        })}
+      </dl>
+      <div class="buttons">
+        <Button onClick={onClose}>Close</Button>
+        {id !== undefined && (
+          <Button kind="main" onClick={() => go(pathOf('/trail/:id', id))}>
+            {isExchange(row.fields) ? 'Open this command' : 'Open this record'}
+          </Button>
+        )}
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,164 @@
+// Rows of the trail as a screen shows them: columns, values of records as people read them, and what was looked through.
+
+import {
+  allUsers,
+  backendOf,
+  countedWords,
+  deedOf,
+  isExchange,
+  kindOf,
+  outcomeOf,
+  requesterOf,
+  shownEffect,
+  type TrailContent,
+} from '../../evidence/story/row.js';
+import type { TrailEnd, TrailRow } from '../../evidence/views/trail.js';
+import { countedForOf } from '../../gate/outcome/class.js';
+import { asList } from '../../host/values/values.js';
+import { plural } from '../../host/words/words.js';
+import { textIn, valueText } from '../../journal/records/stored.js';
+import type { QueryKey } from './trail-query.js';
+import { withoutEnd } from './words.js';
+
+export type ShownRow = TrailRow & { readonly content?: TrailContent; readonly why?: string };
+
+export interface TrailColumn {
+  readonly id: string;
+  readonly title: string;
+  readonly kind: 'time' | 'utc' | 'outcome' | 'effect' | 'command' | 'user' | 'text' | 'duration';
+  readonly key?: string;
+}
+
+export const trailColumns: readonly TrailColumn[] = [
+  { id: 'time', title: 'Time', kind: 'time' },
+  { id: 'utc', title: 'Time (UTC)', kind: 'utc' },
+  { id: 'principal', title: 'Requester', kind: 'text', key: 'principal' },
+  { id: 'user', title: 'User', kind: 'user', key: 'user' },
+  { id: 'command', title: 'Command', kind: 'command', key: 'command' },
+  { id: 'effect', title: 'Effect', kind: 'effect', key: 'effect' },
+  { id: 'outcome', title: 'Outcome', kind: 'outcome' },
+  { id: 'backend', title: 'Backend', kind: 'text', key: 'backend' },
+  { id: 'ms', title: 'Took', kind: 'duration', key: 'duration_ms' },
+  { id: 'listener', title: 'Listener', kind: 'text', key: 'listener' },
+  { id: 'peer', title: 'Peer', kind: 'text', key: 'peer' },
+  { id: 'reason', title: 'Reason', kind: 'text', key: 'reason' },
+  { id: 'policy', title: 'Policy', kind: 'text', key: 'policy' },
+  { id: 'rule', title: 'Rule', kind: 'text', key: 'rule' },
+  { id: 'text', title: 'Why', kind: 'text', key: 'text' },
+  { id: 'status', title: 'Status line', kind: 'text', key: 'status' },
+  { id: 'error', title: 'Error code', kind: 'text', key: 'error' },
+  { id: 'users', title: 'All users', kind: 'text', key: 'users' },
+  { id: 'session', title: 'Session', kind: 'text', key: 'session' },
+  { id: 'id', title: 'Id', kind: 'text', key: 'id' },
+];
+
+const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'ms'];
+/** Of a search for what did not go well. */
+const usualOfTrouble = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'text'];
+
+/** Of the address: names with commas; what is no column is left out. `isWhy`: the search is for what did not go well. */
+export function columnsOf(text: string | null, isWhy: boolean): readonly TrailColumn[] {
+  const ofSearch = isWhy ? usualOfTrouble : usual;
+  const wanted = text === null ? ofSearch : text.split(',');
+  const chosen = trailColumns.filter(({ id }) => wanted.includes(id));
+  return chosen.length > 0 ? chosen : trailColumns.filter(({ id }) => ofSearch.includes(id));
+}
+
+/** For the address; null: the usual ones. */
+export function columnsText(columns: readonly TrailColumn[], isWhy: boolean): string | null {
+  const text = columns.map(({ id }) => id).join(',');
+  return text === (isWhy ? usualOfTrouble : usual).join(',') ? null : text;
+}
+
+/** Command and arguments; the sign that ends the options is none of them. Else what was done. */
+export function commandText({ fields, why }: Pick<ShownRow, 'fields' | 'why'>): string {
+  const { command, args } = fields;
+  if (!isOfCommand({ fields })) return deedOf(fields, why);
+  const list = asList(args);
+  const counted = countedWords({ countedFor: countedForOf(fields) });
+  const words = [command, list === undefined ? args : withoutEnd(list)].map(valueText);
+  return [...words, counted && `(${counted})`].join(' ').trim();
+}
+
+/** A command, or a step of access to one; else it is what somebody did, in words. */
+export function isOfCommand({ fields }: Pick<TrailRow, 'fields'>): boolean {
+  return isExchange(fields) || kindOf(fields) === 'access';
+}
+
+/** The mail users of a command: its own, those it touches, or all of them. */
+export function usersText({ fields: { user, users } }: TrailRow): string {
+  if (asList(users)?.includes('*') === true) return allUsers;
+  return valueText(user) || valueText(users);
+}
+
+/** What a column of texts shows. */
+export function textOf(row: ShownRow, key: string): string {
+  if (key === 'principal') return requesterOf(row);
+  if (key === 'backend') return backendOf(row);
+  return valueText(key === 'text' ? (row.why ?? row.fields[key]) : row.fields[key]);
+}
+
+/** What the search takes for a value of a row; empty: nothing. */
+export function queryValue(row: ShownRow, key: QueryKey): string {
+  if (key === 'outcome') return outcomeOf(row);
+  if (key === 'effect') return shownEffect(textIn(row.fields, key), row.content);
+  if (key === 'principal') return requesterOf(row);
+  if (key === 'backend') return backendOf(row);
+  return textIn(row.fields, key);
+}
+
+/** What a screen opens for a row: the id of a command, else the seq of the record; undefined: nothing says which one it is. */
+export function wantedOf({ fields, admittedSeq }: TrailRow): string | undefined {
+  const id = textIn(fields, 'id');
+  if (isExchange(fields) && /^[0-9A-Za-z-]{1,64}$/.test(id)) return id;
+  return admittedSeq === undefined ? undefined : String(admittedSeq);
+}
+
+export function knownValues(rows: readonly TrailRow[]): Partial<Record<QueryKey, readonly string[]>> {
+  const known: Partial<Record<QueryKey, readonly string[]>> = {};
+  for (const key of ['user', 'command', 'principal', 'listener', 'backend', 'policy', 'session'] as const) {
+    const values = rows.flatMap(({ fields }) => {
+      const value = textIn(fields, key);
+      return value !== '' && value.length < 200 ? [value] : [];
+    });
+    known[key] = [...new Set(values)].toSorted();
+  }
+  return known;
+}
+
+export interface Looked {
+  readonly records: number;
+  readonly fromTime: string | undefined;
+  readonly toTime: string | undefined;
+}
+
+/** `before`: of the pages so far. */
+export function lookedWith(before: Looked | undefined, { looked }: TrailEnd): Looked | undefined {
+  if (looked === undefined) return before;
+  const records = Math.max(0, looked.toSeq - looked.fromSeq + 1);
+  return {
+    records: (before?.records ?? 0) + records,
+    fromTime: looked.fromTime ?? before?.fromTime,
+    toTime: before?.toTime ?? looked.toTime,
+  };
+}
+
+/** `Looked through 1,234 records from {...} to {...}.` Times are marked. `isSince`: up to a time. */
+export function lookedText(looked: Looked | undefined, isThrough: boolean, isSince = false): string {
+  if (looked === undefined) return 'The journal holds no records of that time.';
+  const { records, fromTime, toTime } = looked;
+  const range = fromTime === undefined || toTime === undefined ? '' : ` from {${fromTime}} to {${toTime}}`;
+  const left = isSince ? 'older ones were not asked for' : 'nothing older is left';
+  const end = isThrough ? `; ${left}` : '';
+  return `For these rows ${plural(records, 'record was', 'records were')} looked through${range}${end}.`;
+}
+
+export function retiredTexts(retired: NonNullable<TrailEnd['retired']>): string[] {
+  const texts = retired.map(({ segments, until, by }) => {
+    const cause =
+      by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
+    const when = until === undefined ? 'Older records' : `Records before {${until}}`;
+    return `${when} were removed${cause}: ${plural(segments, 'segment')}.`;
+  });
+  return [...new Set(texts)];
+}

@@ -1,0 +1,104 @@
+// Writes a shell line that asks for what a rule of `on_request` offers. Where the rule demands a value, the line has one that satisfies
+// it. Words in capitals are for the reader to replace.
+
+import { commandsNamed, type Parameter } from '../../doveadm/commands/catalog.js';
+import { requestWords } from '../../host/words/asking.js';
+import { formatDuration } from '../../host/words/durations.js';
+import { formatWords } from '../../host/words/text.js';
+import type { KeyCondition, Policy, QueryTest, RequestRule, ValueTest } from '../policy/policy.js';
+import { exampleOf } from '../policy/regex.js';
+import { passes } from '../policy/value-test.js';
+
+export function exampleOfRequest(rule: RequestRule, policy: Pick<Policy, 'users' | 'added'>): string {
+  const command = commandsNamed(rule.command, policy.added).at(-1);
+  const [first = '*'] = (rule.users ?? policy.users).texts;
+  const user = command?.scope === 'server' ? undefined : plainText(first.replace(/^\*+/, 'USER'), 'USER');
+  const params = command?.params ?? [];
+  const words = [false, true].flatMap((isPositional) =>
+    params.filter((each) => each.isPositional === isPositional).flatMap((each) => wordsOf(each, rule)),
+  );
+  return formatWords([
+    ...requestWords(user, rule.terms.reason?.source),
+    ...rule.command.split(' '),
+    ...words,
+  ]);
+}
+
+function wordsOf(parameter: Parameter, { where = [], query }: RequestRule): readonly string[] {
+  const { name, short, type, isPositional, isOptional, key, role } = parameter;
+  if (role === 'search-query') return queryWords(query);
+  // The same list, as the protocol has it and as it is typed.
+  const meant = name === 'fieldstr' ? 'field' : name;
+  const test = where.find((each) => each.parameter === meant)?.test;
+  if (name === 'field' && !isPositional) return [];
+  // Without it the rule would not hold.
+  const isDemanded = test !== undefined && !passes(test, undefined);
+  if (isOptional && !isDemanded) return [];
+  const value = valuesOf(test, meant.toUpperCase());
+  if (isPositional) return key === undefined ? value : [key, ...value];
+  const option = short === undefined ? `--${name}` : `-${short}`;
+  return type === 'bool' ? [option] : [option, ...value];
+}
+
+function valuesOf(test: ValueTest | undefined, placeholder: string): readonly string[] {
+  switch (test?.kind) {
+    case 'one-of':
+      return [plainText(test.globs.texts[0], placeholder)];
+    case 'equals':
+      return test.values;
+    case 'number':
+      return [String(test.atLeast ?? test.atMost ?? placeholder)];
+    case 'regex':
+      return [exampleOf(test.regex.source) ?? placeholder];
+    case 'any':
+    case 'present':
+    case 'absent':
+    case undefined:
+      return [placeholder];
+    default:
+      return test satisfies never;
+  }
+}
+
+function queryWords(query: QueryTest | undefined): string[] {
+  switch (query?.kind) {
+    case 'equals':
+      return [...query.words];
+    case 'regex':
+      return exampleOf(query.regex.source)?.split(' ') ?? ['QUERY'];
+    case 'keys': {
+      const keys = [...query.conditions, ...(query.anyOf[0] ?? [])];
+      if (keys.length === 0) return ['QUERY'];
+      // A mailbox alone is no query for a command that destroys.
+      const all = keys.every(({ key }) => key.startsWith('mailbox')) ? ['all'] : [];
+      return [...keys.flatMap(keyWords), ...all];
+    }
+    case 'any':
+    case undefined:
+      return ['QUERY'];
+    default:
+      return query satisfies never;
+  }
+}
+
+function keyWords({ key, test }: KeyCondition): string[] {
+  switch (test.kind) {
+    case 'absent':
+      return [];
+    case 'present':
+      return [key, 'VALUE'];
+    case 'one-of':
+      return [key, plainText(test.globs.texts[0], 'VALUE')];
+    case 'age':
+      return [key, formatDuration((test.atLeast ?? test.atMost ?? 0) * 1000)];
+    case 'size':
+      return [key, String(test.atLeast ?? test.atMost ?? 0)];
+    default:
+      return test satisfies never;
+  }
+}
+
+/** A pattern is no name. */
+function plainText(text: string | undefined, placeholder: string): string {
+  return text === undefined || /[*?\\]|<user>/.test(text) ? placeholder : text;
+}

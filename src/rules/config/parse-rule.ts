@@ -1,0 +1,373 @@
+// Reads one rule, and checks whether it could ever match.
+
+import { stringify } from 'yaml';
+import {
+  type AddedCommands,
+  allSeries,
+  type Command,
+  commandsNamed,
+  commandsOf,
+  parameterNamed,
+} from '../../doveadm/commands/catalog.js';
+import { exceedsNamedUsers } from '../../doveadm/meaning/reach.js';
+import { GlobList, mayOverlap } from '../../doveadm/names/glob.js';
+import { foldFor } from '../../doveadm/names/user-name.js';
+import { sha256Hex } from '../../host/values/digest.js';
+import { foldAscii } from '../../host/words/text.js';
+import {
+  isRequestTerm,
+  isValueTest,
+  type Policy,
+  parseInstant,
+  type RequestRule,
+  type RequestTerms,
+  type Rule,
+  requestTermKeys,
+} from '../policy/policy.js';
+import { createRegex } from '../policy/regex.js';
+import type { Cursor } from './cursor.js';
+import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
+import type { RawRequestRule, RawRule } from './policy-schema.js';
+import { meantBy } from './problem.js';
+import type { MailUserSettings } from './settings.js';
+
+export interface RuleReading {
+  readonly mailUsers: Pick<MailUserSettings, 'case'>;
+  /** For warnings about rules that are over; undefined: none. */
+  readonly nowMs: number | undefined;
+  /** The commands that rules may name besides those of the catalog. */
+  readonly added: AddedCommands;
+}
+
+/** The valid rules of a list; faults of the others are reported. `cursor` stands at the list. */
+export function parseRules(
+  raw: readonly RawRule[],
+  cursor: Cursor,
+  kind: RuleKind,
+  reading: RuleReading,
+): Rule[] {
+  return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, reading) ?? []);
+}
+
+/** As {@link parseRules}, for `on_request`. */
+export function parseRequestRules(
+  raw: readonly RawRequestRule[],
+  cursor: Cursor,
+  reading: RuleReading,
+): RequestRule[] {
+  return raw.flatMap(({ command, ...each }, index) =>
+    [command]
+      .flat()
+      .flatMap((one) => parseRequestRule({ ...each, command: one }, cursor.down(index), reading) ?? []),
+  );
+}
+
+type OneRequestRule = Omit<RawRequestRule, 'command'> & { readonly command: string };
+
+function parseRequestRule(
+  { reason, ...raw }: OneRequestRule,
+  cursor: Cursor,
+  reading: RuleReading,
+): RequestRule | undefined {
+  const { scope, uses, approvals } = raw;
+  const demanded = reason === 'required' ? { reason } : {};
+  const plain = only(raw, (key) => !isRequestTerm(key));
+  const rule = parseRule(
+    { ...plain, ...demanded, masks: false, allUsers: false },
+    cursor,
+    'request',
+    reading,
+  );
+  if (rule === undefined) return undefined;
+  checkRequest(raw.command, commandsNamed(raw.command, reading.added), cursor);
+  if (approvals === 0 && uses === undefined)
+    cursor.error([], 'approvals: 0 (break-glass) needs uses', 'missing-key');
+  if (approvals === 0 && raw.quietMs !== undefined)
+    cursor.error(
+      ['quiet'],
+      'needs approvals: access without an approval is never kept from the owner',
+      'key-conflict',
+    );
+  const terms: RequestTerms = {
+    ...only(raw, isRequestTerm),
+    uses: uses ?? (scope === 'command' ? 1 : undefined),
+    reason: typeof reason === 'object' ? parseReason(reason.regex, cursor) : undefined,
+  };
+  // One of a list of commands is a rule of its own.
+  const { meaning: written } = rule;
+  const meaning = typeof written === 'object' ? { ...written, command: raw.command } : written;
+  return { ...rule, meaning, terms, hash: sha256Hex(JSON.stringify(meaning)) };
+}
+
+function only<Value extends object>(value: Value, isKept: (key: string) => boolean): Value {
+  const kept = { ...value };
+  for (const key in kept) if (!isKept(key)) delete kept[key];
+  return kept;
+}
+
+function parseReason(written: string, cursor: Cursor): RequestTerms['reason'] {
+  const result = createRegex(written);
+  if (result.kind === 'regex') return result.regex;
+  cursor.error(['reason', 'regex'], result.message);
+  return undefined;
+}
+
+/** An approver sees the whole of what is granted. */
+function checkRequest(command: string, commands: readonly Command[], cursor: Cursor): void {
+  if (commands.every(({ input }) => input === 'none')) return;
+  const message = `"${command}" takes input, which no approver could see: it cannot be requested`;
+  cursor.error(cursor.kind() === 'map' ? ['command'] : [], message);
+}
+
+function parseRule(
+  raw: RawRule,
+  cursor: Cursor,
+  kind: RuleKind | 'request',
+  reading: RuleReading,
+): Rule | undefined {
+  const {
+    command,
+    where: written,
+    users,
+    reason,
+    limit,
+    maxMatches,
+    maxUsers,
+    deadlineMs,
+    emergency,
+    expires,
+    ...grants
+  } = raw;
+  const { added } = reading;
+  const commands = commandsNamed(command, added);
+  if (commands.length === 0) {
+    const rest = '; names are full and separated by one blank';
+    const known = new Set(allSeries.flatMap((series) => commandsOf(series, added).map(({ name }) => name)));
+    const hint = meantBy(command, known, rest);
+    const message = `no Dovecot has a command ${JSON.stringify(command)} that can be sent to it${hint}`;
+    cursor.error(cursor.kind() === 'map' ? ['command'] : [], message, 'unknown-name');
+    return undefined;
+  }
+  const where =
+    written === undefined
+      ? undefined
+      : parseWhere(
+          cursor.down('where'),
+          command,
+          commands,
+          kind === 'deny' ? 'deny' : 'allow',
+          reading.mailUsers.case,
+        );
+  const named = where?.tests.map((each) => each.parameter) ?? [];
+  if (kind === 'deny') checkDeny(commands, named, cursor);
+  else checkAllow(raw, commands, named, cursor);
+  const expiresMs = parseExpiry(expires, cursor, reading.nowMs);
+  const { meaning, limitKey } = meaningOf(cursor, kind);
+  return {
+    place: cursor.place(),
+    command,
+    meaning,
+    where: where?.tests,
+    query: where?.query,
+    users: users && usersOf(users, kind, reading),
+    ...grants,
+    maxUsers,
+    expiresMs,
+    obligations: {
+      reason: reason === 'required',
+      ...(limit && { limit }),
+      limitKey,
+      ...(maxMatches !== undefined && { maxMatches }),
+      ...(deadlineMs !== undefined && { deadlineMs }),
+      emergency,
+    },
+  };
+}
+
+/** What allows is compared as users are, and what denies in any case. */
+function usersOf(users: readonly string[], kind: RuleKind | 'request', { mailUsers }: RuleReading): GlobList {
+  if (kind !== 'deny') return new GlobList(users.map(foldFor(mailUsers.case)));
+  return new GlobList(users.map(foldAscii), { isAnyCase: true });
+}
+
+/** A deny is unconditional: conditions of an allow would only weaken it. */
+function checkDeny(commands: readonly Command[], named: readonly string[], cursor: Cursor): void {
+  const never = cursor.keys().filter((key) => !['command', 'where', 'users'].includes(key));
+  for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out', 'key-conflict');
+  for (const name of named) {
+    const isPositional = parametersOf(commands).get(name)?.isPositional === true;
+    if (isPositional && commands.some((each) => parameterNamed(each, name) === undefined)) {
+      const message =
+        'has another name in another series of Dovecot, where this would deny nothing; deny the command, or name users in except';
+      cursor.error(['where', name], message);
+    }
+  }
+}
+
+function checkAllow(
+  raw: RawRule,
+  commands: readonly Command[],
+  named: readonly string[],
+  cursor: Cursor,
+): void {
+  const { command } = raw;
+  const parameters = [...parametersOf(commands).values()];
+  const roles = new Set(parameters.map((parameter) => parameter.role));
+  const isRoot = commands.some((each) => each.grant === 'never');
+  if (isRoot && !raw.rootEquivalent) {
+    const message = `"${command}" amounts to root on the mail server: say root_equivalent: true if that is meant`;
+    cursor.error([], message);
+  }
+  if (!isRoot && raw.rootEquivalent)
+    cursor.warning(['root_equivalent'], 'has no effect for this command', 'no-effect');
+  for (const unnamed of unnamedIn(commands, named)) {
+    const message = `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`;
+    cursor.error([], message);
+  }
+  // Dovecot answers USAGE without the one and without the other.
+  const isCopying = parameters.filter(({ name }) => destinations.includes(name)).length > 1;
+  if (isCopying && !named.some((name) => destinations.includes(name))) {
+    const message = `never matches what a Dovecot runs: "${command}" goes to a ${destinations.join(' or ')}, so where must name one of them`;
+    cursor.warning([], message);
+  }
+  if (raw.maxMatches !== undefined) {
+    if (!roles.has('search-query') || commands.some((each) => each.scope !== 'user'))
+      cursor.error(['max_matches'], 'is for commands that take a search query');
+    if (raw.allUsers)
+      cursor.error(['max_matches'], 'cannot be combined with all_users: it counts the mails of one user');
+  }
+  if (raw.content && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
+    cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
+  }
+}
+
+const destinations = ['destination', 'default-destination'];
+
+/** Parameters that a rule must name, and that the command has in every series that has the command. */
+function unnamedIn(commands: readonly Command[], named: readonly string[]): string[] {
+  const missing = commands.map((command) =>
+    command.params
+      .filter((each) => !each.isOptional && each.caution === 'named' && !named.includes(each.name))
+      .map((each) => each.name),
+  );
+  return missing.every((names) => names.length > 0) ? [...new Set(missing.flat())] : [];
+}
+
+function parseExpiry(
+  written: string | undefined,
+  cursor: Cursor,
+  nowMs: number | undefined,
+): number | undefined {
+  if (written === undefined) return undefined;
+  const expiresMs = parseInstant(written);
+  if (expiresMs === undefined) {
+    const message = 'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z';
+    cursor.error(['expires'], message);
+  } else if (nowMs !== undefined && expiresMs <= nowMs)
+    cursor.warning(['expires'], 'is in the past: the rule allows nothing');
+  return expiresMs;
+}
+
+/** Keys for limits, expiry and terms, which do not change the identity of a rule. */
+const terms = new Set([
+  ...'limit reason expires emergency max_matches max_users deadline'.split(' '),
+  ...requestTermKeys,
+]);
+
+/** In the one spelling of a rule all scalars are texts, but for these: a text of policies must be one that can be read. */
+const counts = new Set(['max_matches', 'max_users', 'approvals', 'uses']);
+
+/** The rule in one spelling, and the key of its counter: the same without its terms. */
+function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unknown; limitKey: string } {
+  const plain = cursor.plain();
+  // A limit of `allow` and one of `on_request` count apart.
+  const about = kind === 'request' ? 'on_request ' : '';
+  if (typeof plain !== 'object' || plain === null)
+    return { meaning: plain, limitKey: `${about}${String(plain)}` };
+  const entries = Object.entries(plain).map(([key, value]): [string, unknown] => [
+    key,
+    counts.has(key) ? Number(value) : value,
+  ]);
+  const isName = entries.length === 1;
+  const text = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), { lineWidth: 0 });
+  // A rule may be as long as its list of users, and its counter is looked for at each command.
+  return {
+    meaning: isName ? entries[0]?.[1] : Object.fromEntries(entries),
+    limitKey: sha256Hex(about + text),
+  };
+}
+
+/** Warns about rules without effect: those for everybody in a policy with limited users; those covered by an earlier rule. */
+export function checkReach(policy: Policy, cursor: Cursor): void {
+  // A preset is written for policies of either kind.
+  const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
+  for (const rule of own) {
+    if (rule.allUsers && !policy.isForEverybody) {
+      const message =
+        'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody';
+      cursor.warning(['allow'], message, undefined, rule.place);
+    }
+    checkUsers(policy, rule, cursor, 'allow');
+    const rules = policy.allowByCommand.get(rule.command) ?? [];
+    const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule, policy));
+    if (first === undefined) continue;
+    const { reason, limit, maxMatches, deadlineMs } = rule.obligations;
+    const hasTerms = reason || [limit, maxMatches, deadlineMs].some((term) => term !== undefined);
+    const message = `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`;
+    cursor.warning(['allow'], message, undefined, rule.place);
+  }
+}
+
+/** The same for `on_request`: users of others, what no request can name, and what is allowed without a request. */
+export function checkRequestable(policy: Policy, cursor: Cursor): void {
+  for (const rule of policy.onRequest) {
+    checkUsers(policy, rule, cursor, 'on_request');
+    if (exceedsNamedUsers(rule.command)) {
+      const message = `never matches: a request is for the users that it names, and "${rule.command}" concerns others too`;
+      cursor.warning(['on_request'], message, undefined, rule.place);
+    }
+    const first = policy.allowByCommand
+      .get(rule.command)
+      ?.find((earlier) => allowsAllOf(earlier, rule, policy));
+    if (first === undefined) continue;
+    const message = `nobody needs to request it: line ${first.place.line} allows all of it`;
+    cursor.warning(['on_request'], message, undefined, rule.place);
+  }
+}
+
+function checkUsers(policy: Policy, rule: Rule, cursor: Cursor, list: 'allow' | 'on_request'): void {
+  if (!isOfUser(rule, policy) || rule.users?.texts.some((text) => mayHoldFor(policy, text)) !== false) return;
+  const message = 'never matches: the policy does not hold for these users';
+  cursor.warning([list], message, undefined, rule.place);
+}
+
+/** Other commands may name no user at all; then the users of a rule do not matter. */
+function isOfUser({ command }: Rule, { added }: Policy): boolean {
+  return commandsNamed(command, added).every(({ scope }) => scope !== 'server');
+}
+
+function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
+  return mayOverlap(pattern, users) && !except.isEverything && !except.matches(pattern);
+}
+
+/** Whether the earlier rule certainly allows everything that the later one does. */
+function allowsAllOf(earlier: Rule, later: Rule, { added }: Policy): boolean {
+  const isConditional =
+    earlier.where !== undefined || earlier.users !== undefined || earlier.expiresMs !== undefined;
+  const grants = ['rootEquivalent', 'masks', 'shared', 'allUsers', 'content'] as const;
+  if (isConditional || grants.some((grant) => later[grant] && !earlier[grant])) return false;
+  return (later.where ?? []).every(({ parameter, test }) => {
+    const commands = commandsNamed(later.command, added);
+    const cautions = commands.map((command) => {
+      const found = parameterNamed(command, parameter);
+      return found === undefined ? 'free' : found.caution;
+    });
+    // A rule without conditions does not allow parameters that must be named; nor a mask, except by its literal value.
+    return (
+      isValueTest(test, 'absent') ||
+      (cautions.every((caution) => caution === 'free') && !userMasks.has(parameter))
+    );
+  });
+}
+
+const userMasks: ReadonlySet<string> = new Set(['mask', 'user', 'user-mask']);

@@ -1,0 +1,343 @@
+// The shape of policies, rules, presets and policy tests. Whether commands and parameters exist is checked when rules are read.
+
+import * as z from 'zod';
+import { allSeries } from '../../doveadm/commands/catalog.js';
+import { newestMinor } from '../../doveadm/protocol/minors.js';
+import { formatDuration } from '../../host/words/durations.js';
+import { usualRequests } from '../policy/policy.js';
+import {
+  as,
+  count,
+  file,
+  flag,
+  hostName,
+  listOf,
+  named,
+  oneOf,
+  optionalTimer,
+  quietTime,
+  rate,
+  section,
+  strict,
+  text,
+  timer,
+  userPatterns,
+  word,
+} from './schema-parts.js';
+
+/** Persons who may have to approve one request. */
+const approvalsMax = 5;
+const usesMax = 10_000;
+const requestUsersMax = 10;
+/** Undecided requests that one principal may have. */
+const openMax = 10;
+
+const bound = z.union([z.string(), z.number()], {
+  error: 'must be a number, an age as 30d, or a size as 1MiB',
+});
+
+const words = listOf(word, 'values').min(1, { error: 'must hold at least one value' });
+
+/** `any`, `present`, `absent`, a value, a list of them, or a comparison. */
+const condition = z
+  .union(
+    [
+      word,
+      words,
+      strict('a condition', {
+        one_of: z.union([word, words], { error: 'must be a value or a list of them' }).optional(),
+        equals: z.union([word, words], { error: 'must be a value or a list of them' }).optional(),
+        regex: text('a regular expression').optional(),
+        at_least: bound.optional(),
+        at_most: bound.optional(),
+        optional: flag(),
+      }),
+    ],
+    { error: 'must be a value, a list of values, or one of one_of, equals, regex, at_least, at_most' },
+  )
+  .meta({
+    description:
+      'any: whatever, also nothing; present; absent; values in which * and ** are wildcards; or a comparison',
+  });
+
+const queryKeys = z.record(z.string(), condition, { error: 'must be a map from search keys to conditions' });
+
+const query = z
+  .union(
+    [
+      z.literal('any'),
+      z
+        .object({
+          regex: text('a regular expression').optional(),
+          equals: z.union([word, words], { error: 'must be the words of a query' }).optional(),
+          any_of: listOf(queryKeys, 'maps from search keys to conditions').optional(),
+        })
+        .catchall(condition),
+    ],
+    { error: 'must be any, or a map from search keys to conditions' },
+  )
+  .meta({ description: 'what must hold for every mail that the query can select' });
+
+const where = z
+  .object({ query: query.optional() }, { error: 'must be a map from parameters to conditions' })
+  .catchall(condition);
+
+const users = userPatterns('["*@example.com"]');
+
+const commandName = text('the full name of a command');
+
+/** Of rules of every list that allows. */
+const ruleKeys = {
+  command: commandName,
+  where: where
+    .optional()
+    .describe(
+      'conditions on its parameters ([conditions](policies.md#conditions)); in a location `<user>` is the user of the command',
+    ),
+  users: users
+    .min(1, { error: 'must hold at least one pattern' })
+    .optional()
+    .describe('patterns on users, within those of the policy'),
+  limit: rate.optional().describe('how often one requester may use the rule'),
+  max_matches: count(1, 10_000_000).optional().describe('mails that the search query may find at most'),
+  deadline: optionalTimer().describe(
+    'from sending to the first byte of the reply; default `limits.deadline` of its effect',
+  ),
+  expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z')
+    .optional()
+    .describe('last day, or the time at which the rule ends'),
+  emergency: flag().describe('served even while the audit disk has only its reserve left'),
+  root_equivalent: flag().describe('permits a command that amounts to root on the mail server'),
+  shared: flag().describe('permits mailboxes in shared and public namespaces'),
+  content: flag().describe('permits what shows the content of mails'),
+};
+
+const ruleMap = section('a rule', {
+  ...ruleKeys,
+  reason: oneOf(['required']).optional().describe('`required`: the client must give a reason'),
+  max_users: count(1, 1_000)
+    .optional()
+    .describe('users that one command line may name; default `limits.users`'),
+  masks: flag().describe('permits masks where the command takes them'),
+  all_users: flag().describe('permits `-A` and lists of users, in a policy for everybody'),
+});
+
+const rule = z.union([commandName.transform((command) => ruleMap.parse({ command })), ruleMap], {
+  error: 'must be the name of a command, or a map with the key command',
+});
+
+const rules = listOf(rule, 'rules, as [quota get, mailbox list]');
+
+const ofRequests = '`on_request` only: ';
+
+/** A request names its users one by one: no masks, and not all users. */
+const requestRuleMap = section('a rule of on_request', {
+  ...ruleKeys,
+  command: z
+    .union([commandName, listOf(commandName, 'names of commands').min(1)], {
+      error: 'must be the full name of a command, or a list of them',
+    })
+    .describe('its full name; of `on_request` also a list, for one rule each'),
+  max_users: count(1, requestUsersMax)
+    .optional()
+    .describe('users that one command line may name; default `limits.users`'),
+  reason: z
+    .union(
+      [
+        oneOf(['required']),
+        strict('a reason', {
+          regex: text('a regular expression').describe(
+            `${ofRequests}what the reason of the request must match`,
+          ),
+        }),
+      ],
+      { error: 'must be required, or a map with the key regex' },
+    )
+    .optional()
+    .describe('of `on_request`: `{ regex }` for the reason of the request'),
+  approvals: count(0, approvalsMax)
+    .prefault(1)
+    .describe(`${ofRequests}persons who must approve; 0 (break-glass): none, and it must be reviewed`),
+  for: timer('1h').describe(`${ofRequests}how long a grant lasts at most`),
+  scope: oneOf(['command', 'user'])
+    .prefault('command')
+    .describe(
+      `${ofRequests}\`command\` grants one command line, \`user\` the rule for the users of the request`,
+    ),
+  uses: count(1, usesMax)
+    .optional()
+    .describe(`${ofRequests}commands under one grant; default: 1, and no limit for scope \`user\``),
+  quiet: quietTime().describe(
+    `${ofRequests}how long a grant may be kept from the owner at most, where two persons approve; default: not at all`,
+  ),
+});
+
+const requestRule = z.union(
+  [commandName.transform((command) => requestRuleMap.parse({ command })), requestRuleMap],
+  { error: 'must be the name of a command, or a map with the key command' },
+);
+
+const presetName = z
+  .string({ error: 'must be the name of a preset, as presets/support-desk' })
+  .regex(/^presets\/[a-z0-9-]{1,64}$/, {
+    error: 'must be the name of a shipped preset, as presets/support-desk',
+  });
+
+const use = z.union(
+  [
+    presetName,
+    strict('the use of a preset', {
+      preset: presetName.describe('name of a shipped preset, as `presets/support-desk`'),
+      with: z
+        .record(z.string(), z.union([word, words], { error: 'must be a value or a list of values' }), {
+          error: 'must be a map from the parameters of the preset to values',
+        })
+        .optional()
+        .describe('values of its parameters, by name'),
+    }),
+  ],
+  { error: 'must be the name of a preset, or a map with the keys preset and with' },
+);
+
+const limits = section('the limits of a policy', {
+  rate: rate.optional().describe('commands of one requester'),
+  distinct_users: rate.optional().describe('different users that one requester names'),
+  at_once: count(1, 100_000).optional().describe('running commands of one requester'),
+});
+
+export const policy = section(
+  'a policy',
+  {
+    mode: oneOf(['enforce', 'observe'])
+      .prefault('enforce')
+      .describe(
+        '`observe`: what concerns named mailboxes is allowed, and what `enforce` would say is recorded',
+      ),
+    users: users.describe('patterns on the users that the policy covers'),
+    except: userPatterns('["ceo@example.com"]')
+      .default([])
+      .describe('patterns on users that it never covers'),
+    use: listOf(use, 'presets, as [presets/support-desk]')
+      .default([])
+      .describe('shipped presets: a name, or `{ preset, with }`'),
+    allow: rules.default([]).describe('rules; what none of them allows is denied'),
+    deny: rules
+      .default([])
+      .describe('rules that hold whatever is allowed; only `command`, `where` and `users`'),
+    on_request: listOf(requestRule, 'rules')
+      .default([])
+      .describe('rules that are available for a time, on request, when others approve it'),
+    requests: section('the limits of requests', {
+      open: count(1, openMax).prefault(usualRequests.open).describe('undecided requests of one requester'),
+      wait: timer(formatDuration(usualRequests.waitMs)).describe(
+        'an undecided request expires after this time',
+      ),
+    }).prefault({}),
+    approve: listOf(word, 'names of policies')
+      .default([])
+      .describe('policies whose requests the requesters of this one may approve'),
+    shadow: file('a file with a candidate for this policy')
+      .optional()
+      .describe('file with a candidate whose decisions are recorded only'),
+    limits: limits.prefault({}),
+    logs: oneOf(['none', 'filtered', 'full'])
+      .prefault('filtered')
+      .describe('log lines of backends that reach the client'),
+    debug: flag().describe('whether clients may ask for debug lines'),
+    contact: text('whom to ask, in one line')
+      .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]{1,200}$/u, { error: 'must be one line of at most 200 characters' })
+      .optional()
+      .describe('whom to ask, as "helpdesk@example.com": shown to who is denied'),
+    owner_sees: oneOf(['team', 'people'])
+      .prefault('team')
+      .describe(
+        'what owners of mailboxes see of who looked: the name of the policy, or also names of people',
+      ),
+    weight: count(1, 100)
+      .prefault(1)
+      .describe('turns of each requester while others wait for the same backend'),
+  },
+  'what a team may do; what no rule allows is denied',
+);
+
+/** The identities of one human. */
+export const person = section(
+  'a person',
+  {
+    users: listOf(hostName, 'users of this host').default([]).describe('users of this host, by name or uid'),
+    accounts: listOf(word, 'names of accounts').default([]).describe('accounts of listeners'),
+    keys: listOf(word, 'names of keys').default([]).describe('keys of listeners'),
+    page: listOf(word, 'names of people of the page').default([]).describe('people of the page'),
+    oidc: text('an email address or a subject')
+      .optional()
+      .describe('email address, or subject, at the issuer of the page'),
+  },
+  'which identities are the same human',
+);
+
+const testKeys = {
+  user: word.prefault('').describe('user field of the command; default: none'),
+  command: as(
+    'words',
+    listOf(word, 'words of a command line').min(1, { error: 'must hold the words of a command line' }),
+  ).describe('words of the command line'),
+  series: z
+    .union([z.enum(allSeries), z.literal(2.3), z.literal(2.4)], { error: 'must be one of: "2.3", "2.4"' })
+    .transform((series) => `${series}` as const)
+    .optional()
+    .describe('series of the backend; default: that of the backends of the user'),
+  client: count(1, newestMinor).optional().describe('minor of the protocol that the client announces'),
+  granted: z
+    .boolean({ error: 'must be true or false' })
+    .optional()
+    .describe('judged as under a grant of a rule of `on_request`'),
+  expect: oneOf(['allow', 'deny', 'request', 'unparsable', 'obstacle']).describe(
+    'what must be answered; `request`: denied, and available on request',
+  ),
+};
+
+export const policyTest = section(
+  'a policy test',
+  {
+    listener: text('the name of a listener').describe('listener of the test'),
+    as: section('who asks', {
+      user: as('name', word.optional()).describe('name of who asks'),
+      groups: listOf(word, 'groups').default([]).describe('groups of who asks'),
+      account: word.optional().describe('account of who asks, at a TCP listener'),
+    }).optional(),
+    ...testKeys,
+  },
+  'a command line and what the policy must say of it',
+);
+
+const statement = text('a statement, as dovegate prove takes it');
+
+export const statementTest = strict('a statement', {
+  prove: statement.describe('statement that must hold (`dovegate prove`)'),
+}).meta({ description: 'a statement about the policies that must hold' });
+
+export const preset = strict('a preset', {
+  parameters: named(
+    strict('a parameter of a preset', {
+      about: text('what it is for'),
+      default: z.union([word, words], { error: 'must be a value or a list of values' }).optional(),
+    }),
+    'parameters',
+  ).optional(),
+  allow: rules.default([]),
+  deny: rules.default([]),
+  tests: strict('the tests of a preset', {
+    with: z.record(z.string(), z.union([word, words])).optional(),
+    users,
+    except: users.optional(),
+    cases: listOf(strict('a policy test', testKeys), 'policy tests'),
+    prove: listOf(statement, 'statements').default([]),
+  }).optional(),
+});
+
+export type RawPolicy = z.infer<typeof policy>;
+export type RawRule = z.infer<typeof rule>;
+export type RawRequestRule = z.infer<typeof requestRule>;
+export type RawHuman = z.infer<typeof person>;
+export type RawPolicyTest = z.infer<typeof policyTest>;
+export type RawStatementTest = z.infer<typeof statementTest>;

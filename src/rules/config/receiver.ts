@@ -1,0 +1,48 @@
+// A receiver of notices: what it may be told of, the secret by which it knows them, and how the page's process reports it to the daemon.
+
+import * as z from 'zod';
+import { bounds } from '../../host/bounds/bounds.js';
+import { count, spanMs } from '../../host/values/shape.js';
+import { noticeFaultCodes } from './fault.js';
+
+/** What a receiver may be told of; the values of `events`. */
+export const noticeEvents = ['requested', 'granted', 'refused', 'revoked', 'break-glass'] as const;
+export type NoticeEvent = (typeof noticeEvents)[number];
+
+/** One address without a name, quotes or comments: nothing of it can be anything else in a header. */
+export const mailAddressForm =
+  /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+
+/** As Standard Webhooks demands. */
+const secretBytes = { least: 24, most: 64 };
+
+/** The bytes of `whsec_BASE64`; undefined: it is none, or too short or too long. */
+export function parseSecret(text: string): Buffer | undefined {
+  const base64 = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text.trim())?.[1];
+  const bytes = base64 === undefined ? undefined : Buffer.from(base64, 'base64');
+  if (bytes === undefined || bytes.length < secretBytes.least || bytes.length > secretBytes.most)
+    return undefined;
+  return bytes;
+}
+
+const receiver = z.object({
+  name: z.string().regex(/^[A-Za-z0-9._-]{1,256}$/, { error: 'must be a name of the configuration' }),
+  /** Since the page was started: notices that were delivered, attempts that failed, notices that were dropped for their age. */
+  delivered: count,
+  failed: count,
+  dropped: count,
+  /** How long the oldest notice that was not delivered has waited; 0: none waits. */
+  lagMs: spanMs,
+  /** The fault of the last attempt, and for how long attempts have failed; undefined: the last one was taken, or there was none. */
+  fault: z
+    .object({
+      code: z.enum(noticeFaultCodes),
+      /** Of an answer of HTTP, or of a mail server. */
+      status: z.int().min(100).max(999).optional(),
+      forMs: spanMs,
+    })
+    .optional(),
+});
+export type NoticeReceiver = Readonly<z.infer<typeof receiver>>;
+
+export const noticeReceivers = z.array(receiver).max(bounds.noticeReceivers).readonly();

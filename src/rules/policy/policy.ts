@@ -1,0 +1,363 @@
+// The compiled configuration: policies with their rules, the rules' demands, and the routes of commands. config builds these values. They
+// are immutable. A changed configuration makes new ones, with another version.
+
+import { type AddedCommands, noneAdded } from '../../doveadm/commands/catalog.js';
+import type { GlobList } from '../../doveadm/names/glob.js';
+import { predicateOf } from '../../host/kinds/kinds.js';
+import { formatDuration } from '../../host/words/durations.js';
+import { parseTime } from '../../host/words/instants.js';
+import type { Regex } from './regex.js';
+
+/** The place of a rule, for every answer that names it. Lines and columns count from 1. */
+export interface RulePlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/**
+ * `any`: any value, or absent. `present`: given, with any value. `absent`: not given. `one-of`: every value matches a pattern. `equals`:
+ * exactly these values. `number`: every value is in the range. `regex`: every value matches. `isOptional`: absent is permitted too.
+ */
+export type ValueTest =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+  | ({ readonly isOptional: boolean } & (
+      | { readonly kind: 'one-of'; readonly globs: GlobList }
+      | { readonly kind: 'equals'; readonly values: readonly string[] }
+      | ({ readonly kind: 'number' } & Bounds<bigint>)
+      | { readonly kind: 'regex'; readonly regex: Regex }
+    ));
+
+export const isValueTest = predicateOf<ValueTest>();
+
+export interface Bounds<Value> {
+  readonly atLeast: Value | undefined;
+  readonly atMost: Value | undefined;
+}
+
+/** The test of one parameter, by the catalog's long name. In an `allow` all values must pass, in a `deny` one is enough. */
+export interface ParameterTest {
+  readonly parameter: string;
+  readonly test: ValueTest;
+}
+
+/** The test of a search key's value. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
+export type KeyTest =
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'one-of'; readonly globs: GlobList }
+  | ({ readonly kind: 'age' | 'size' } & Bounds<number>);
+
+export const isKeyTest = predicateOf<KeyTest>();
+
+export interface KeyCondition {
+  readonly key: string;
+  readonly test: KeyTest;
+}
+
+export type QueryTest =
+  | { readonly kind: 'any' }
+  /** Exactly these words, in this order. */
+  | { readonly kind: 'equals'; readonly words: readonly string[] }
+  /** For the words joined by one blank; a word with a blank, or a similar character, never passes. */
+  | { readonly kind: 'regex'; readonly regex: Regex }
+  /** All of `conditions`, and one group of `anyOf`, if there is any. */
+  | {
+      readonly kind: 'keys';
+      readonly conditions: readonly KeyCondition[];
+      readonly anyOf: readonly (readonly KeyCondition[])[];
+    };
+
+export const isQueryTest = predicateOf<QueryTest>();
+
+/** A number of events in any span of `windowMs`. */
+export interface Rate {
+  readonly count: number;
+  readonly windowMs: number;
+}
+
+/** `20/hour`, as configurations spell a rate. */
+export function formatRate({ count, windowMs }: Rate): string {
+  const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
+  return `${count}/${periods[windowMs] ?? 'day'}`;
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that no
+ * month has.
+ */
+export function parseInstant(written: string): number | undefined {
+  const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(
+    written,
+  );
+  const [, day, minute = '00:00', second, fraction = '', zone] = match ?? [];
+  const minuteMs = parseTime(`${day}T${minute}:00.000Z`);
+  if (minuteMs === undefined) return undefined;
+  if (zone === undefined) return minuteMs + dayMs;
+  const zoneMinutes = /^z$/i.test(zone) ? 0 : Number(zone.slice(0, 3)) * 60 + Number(zone[0] + zone.slice(4));
+  if (Number(second) > 60 || Math.abs(zoneMinutes) > 24 * 60) return undefined;
+  return minuteMs - zoneMinutes * 60_000 + Number(second) * 1000 + Number(fraction.padEnd(3, '0'));
+}
+
+/** Conditions to meet before an allowed command is sent; none of them changes the judgement. */
+export interface Obligations {
+  readonly reason: boolean;
+  /** Per principal; counted under `limitKey`, which survives a reload that does not change the rule's meaning. */
+  readonly limit?: Rate;
+  readonly limitKey: string;
+  /** The limit of a second rule: a command judged in two series is counted by the rules of both. */
+  readonly alsoLimit?: { readonly limit: Rate; readonly limitKey: string };
+  /** A search with the same query must not find more mails than this. */
+  readonly maxMatches?: number;
+  /**
+   * Nor more than this, the number counted at the approval of its grant. Only for approvers: whoever holds the grant could ask questions
+   * about content by it.
+   */
+  readonly approvedMatches?: number;
+  /** From sending it to the first byte of its reply; absent: that of its effect. */
+  readonly deadlineMs?: number;
+  /** Served even while the audit disk has only its reserve left. */
+  readonly emergency: boolean;
+}
+
+/** One line of `allow` or `deny`. */
+export interface Rule {
+  readonly place: RulePlace;
+  readonly command: string;
+  /** The rule as plain values in one spelling; for people, and for the version of its policy. A daemon that reloads omits it. */
+  readonly meaning?: unknown;
+  /** Undefined: the rule has no `where`. Empty: its `where` names nothing, so every option must be absent. */
+  readonly where: readonly ParameterTest[] | undefined;
+  readonly query: QueryTest | undefined;
+  readonly users: GlobList | undefined;
+  readonly rootEquivalent: boolean;
+  readonly masks: boolean;
+  readonly shared: boolean;
+  readonly allUsers: boolean;
+  readonly content: boolean;
+  /** Users that one command line may name; undefined: as many as `limits.users` says. */
+  readonly maxUsers: number | undefined;
+  readonly expiresMs: number | undefined;
+  readonly obligations: Obligations;
+}
+
+/** The options of a rule of `on_request` beside those of every rule, as declared in the schema of `rules/config`. */
+export interface RequestTerms {
+  /** Persons who must approve; 0: break-glass. */
+  readonly approvals: number;
+  readonly forMs: number;
+  /** `command`: one canonical command line. `user`: the whole rule, for the users of the request. */
+  readonly scope: 'command' | 'user';
+  /** Commands under one grant; undefined: no limit. */
+  readonly uses: number | undefined;
+  /** How long a grant may be kept from the owner of the mailbox at most; undefined: not at all. */
+  readonly quietMs?: number | undefined;
+  readonly reason: Regex | undefined;
+}
+
+/** Persons who approve at least what is kept from the owner for a time. */
+export const quietApprovals = 2;
+
+/** By their keys in a configuration. */
+export type ShownTerms = Readonly<Record<string, string | number>>;
+type Shown = ShownTerms[string];
+
+/** Each in answers, `can`, `explain` and tools of agents: its key, its value, its words. `reason` is a condition, as in other rules. */
+const requestTerms: Readonly<
+  Record<
+    Exclude<keyof RequestTerms, 'reason'>,
+    readonly [key: string, show: (terms: RequestTerms) => Shown | undefined, say: (shown: Shown) => string]
+  >
+> = {
+  approvals: [
+    'approvals',
+    ({ approvals }) => approvals,
+    (persons) => fewApprovals[Number(persons)] ?? `approved by ${persons} persons`,
+  ],
+  forMs: ['for', ({ forMs }) => formatDuration(forMs), (time) => `for ${time}`],
+  scope: [
+    'scope',
+    ({ scope }) => scope,
+    (scope) => (scope === 'user' ? 'for the users of the request' : 'for one command line'),
+  ],
+  uses: ['uses', ({ uses }) => uses, (uses) => (uses === 1 ? 'once' : `${uses} times`)],
+  quietMs: [
+    'quiet',
+    ({ quietMs }) => quietMs && formatDuration(quietMs),
+    (time) => `kept from the owner for ${time} if two persons approve that`,
+  ],
+};
+const fewApprovals = ['without an approval, reviewed later', 'approved by 1 person'];
+const termRows = Object.values(requestTerms);
+
+export const requestTermKeys: readonly string[] = termRows.map(([key]) => key);
+
+/** Of the keys of a parsed rule: whether the rules of `allow` have it not. */
+export function isRequestTerm(name: string): boolean {
+  return Object.hasOwn(requestTerms, name);
+}
+
+export function shownTermsOf(terms: RequestTerms): ShownTerms {
+  return shownBy((_, show) => show(terms));
+}
+
+export function shownBy(valueOf: (...row: (typeof termRows)[number]) => Shown | undefined): ShownTerms {
+  const shown = termRows.map((row): readonly [string, Shown | undefined] => [row[0], valueOf(...row)]);
+  return Object.fromEntries(shown.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
+}
+
+/** `approved by 1 person, for 2h, for one command line, once`. */
+export function sayRequestTerms(shown: ShownTerms): string {
+  const said = termRows.map(([key, , say]) => (shown[key] === undefined ? '' : say(shown[key])));
+  return said.filter(Boolean).join(', ');
+}
+
+/** One line of `on_request`. */
+export interface RequestRule extends Rule {
+  readonly terms: RequestTerms;
+  /** SHA-256 (hex) of its meaning with its terms: a changed rule ends its grants. */
+  readonly hash: string;
+}
+
+export interface PolicyTraits {
+  readonly mode: 'enforce' | 'observe';
+  readonly logs: 'none' | 'filtered' | 'full';
+  readonly debug: boolean;
+  /** Whom to ask: shown to who is denied. */
+  readonly contact?: string;
+  /** What owners of mailboxes see of who looked; absent: `team`, the name of the policy. */
+  readonly ownerSees?: 'team' | 'people';
+  /** Turns of each of its principals among the waiters for the same backend; usually 1. */
+  readonly weight: number;
+  readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
+}
+
+/** How a list stands in the file: `block` with dashes, `flow` in brackets; `empty`: nothing in the brackets. */
+export interface WrittenList {
+  readonly place: RulePlace;
+  readonly form: 'block' | 'flow' | 'empty';
+}
+
+/** The permissions of one team. Made by {@link createPolicy}. */
+export interface Policy extends PolicyTraits {
+  readonly name: string;
+  readonly place: RulePlace;
+  /** Patterns on users in normal form (so: lower case). */
+  readonly users: GlobList;
+  readonly usersPlace: RulePlace;
+  readonly except: GlobList;
+  readonly exceptPlace: RulePlace;
+  /** Whether it covers everybody: no user is outside, none is excepted. */
+  readonly isForEverybody: boolean;
+  /** Shipped presets, as they are written; their rules are among the others. */
+  readonly use?: readonly unknown[];
+  readonly allow: readonly Rule[];
+  /** For who edits the file. Absent: its file has no such key. */
+  readonly written?: { readonly allow?: WrittenList | undefined; readonly users?: WrittenList | undefined };
+  readonly deny: readonly Rule[];
+  readonly onRequest: readonly RequestRule[];
+  /** The same rules by command, each list in the order of the file. */
+  readonly allowByCommand: ReadonlyMap<string, readonly Rule[]>;
+  readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
+  readonly onRequestByCommand: ReadonlyMap<string, readonly RequestRule[]>;
+  readonly requests: RequestLimits;
+  readonly approve: readonly string[];
+  /** The commands that its rules may name besides those of the catalog, and that its principals may be judged for. */
+  readonly added: AddedCommands;
+  /** A candidate policy that is evaluated as well and only recorded. */
+  readonly shadow?: Policy;
+  readonly effectiveText: string;
+  readonly version: string;
+}
+
+export interface RequestLimits {
+  readonly open: number;
+  readonly waitMs: number;
+}
+
+export const usualRequests: RequestLimits = { open: 5, waitMs: dayMs };
+
+type Derived = 'isForEverybody' | 'allowByCommand' | 'denyByCommand' | 'onRequestByCommand';
+type Usual = 'onRequest' | 'requests' | 'approve' | 'added';
+
+/** A policy without its derived values. Without the parts about requests nothing is available on request; usually no command is added. */
+export type PolicyParts = Omit<Policy, Derived | Usual> & Partial<Pick<Policy, Usual>>;
+
+export function createPolicy(parts: PolicyParts): Policy {
+  const { onRequest = [], requests = usualRequests, approve = [], added = noneAdded } = parts;
+  return Object.freeze({
+    ...parts,
+    isForEverybody: parts.users.isEverything && parts.except.texts.length === 0,
+    onRequest,
+    requests,
+    approve,
+    added,
+    allowByCommand: byCommand(parts.allow),
+    denyByCommand: byCommand(parts.deny),
+    onRequestByCommand: byCommand(onRequest),
+  });
+}
+
+function byCommand<Each extends Rule>(rules: readonly Each[]): ReadonlyMap<string, readonly Each[]> {
+  const map = new Map<string, Each[]>();
+  for (const rule of rules) {
+    const list = map.get(rule.command);
+    if (list === undefined) map.set(rule.command, [rule]);
+    else list.push(rule);
+  }
+  return map;
+}
+
+export interface Route {
+  readonly users: GlobList;
+  readonly target: RouteTarget;
+}
+
+export type RouteTarget =
+  | { readonly kind: 'backend'; readonly backend: string }
+  /** One of these, chosen by the user's name; at least one. */
+  | { readonly kind: 'spread'; readonly backends: readonly string[] }
+  /** Dovecot's auth service at that socket decides. */
+  | { readonly kind: 'passdb'; readonly socket: string; readonly cacheTtlMs: number };
+
+export const isRouteTarget = predicateOf<RouteTarget>();
+
+export type ServerTarget =
+  | { readonly kind: 'all' | 'by-user' }
+  | { readonly kind: 'backend'; readonly backend: string };
+
+export const serverTargetWords: readonly string[] = ['all', 'by_user'];
+
+export interface ServerCommandRules {
+  /** For commands that only read and have no line of their own. */
+  readonly default: ServerTarget;
+  readonly byCommand: ReadonlyMap<string, ServerTarget>;
+}
+
+/** Every backend that a route can lead to, in the order of `backends`; a passdb may name any of them. */
+export function reachable(routes: readonly Route[], backends: readonly string[]): readonly string[] {
+  const named = new Set<string>();
+  for (const { target } of routes) {
+    if (target.kind === 'passdb') return backends;
+    for (const name of target.kind === 'spread' ? target.backends : [target.backend]) named.add(name);
+  }
+  return backends.filter((name) => named.has(name));
+}
+
+/** The route for people: `-> mail1`, `-> one of mail1, mail2 by name`. */
+export function formatTarget(target: RouteTarget): string {
+  switch (target.kind) {
+    case 'backend':
+      return target.backend;
+    case 'spread':
+      return `one of ${target.backends.join(', ')} by the user's name`;
+    case 'passdb':
+      return `what the passdb at ${target.socket} says`;
+    default:
+      return target satisfies never;
+  }
+}

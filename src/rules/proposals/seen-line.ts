@@ -1,0 +1,57 @@
+// A line that was seen in the records, and what it means: what a rule is written for.
+
+import type { Series } from '../../doveadm/commands/catalog.js';
+import type { Attempt } from '../policy/attempt.js';
+import type { Decision } from '../policy/decide.js';
+import type { OutcomeKind } from '../policy/outcome.js';
+
+export interface RecordedLine {
+  readonly kind: 'line';
+  readonly timeMs: number;
+  readonly listener: string;
+  readonly principal: string;
+  readonly user: string;
+  readonly touched: readonly string[];
+  /** The name as one word, then the canonical arguments. */
+  readonly words: readonly string[];
+  readonly series: readonly Series[];
+  readonly policy: string | undefined;
+  /** Its decision: `deny` also if only the stated reason was missing. */
+  readonly decision: 'allow' | 'deny';
+  /** The line that decided, as `FILE:LINE`. */
+  readonly rule: string | undefined;
+  readonly text: string | undefined;
+  /** The client's announced minor; undefined: the record is older than that key. */
+  readonly client: number | undefined;
+  readonly backend: string | undefined;
+  /** It was allowed, but an obstacle stopped it before it was sent. */
+  readonly isObstructed: boolean;
+  /** The mail server answered with an error. */
+  readonly isFailed: boolean;
+  /** `dovegate doctor` sent it. */
+  readonly isProbe: boolean;
+  /** Whose counts it used; the reason that was stated; how many mails matched, where they were counted. */
+  readonly origin: string;
+  readonly reason: string | undefined;
+  readonly matches: number | undefined;
+  /** What became of it by policy. */
+  readonly done: OutcomeKind;
+  readonly isGranted: boolean;
+  /** Some words are digests: rules on them cannot be evaluated. */
+  readonly isOpaque: boolean;
+}
+
+export interface SeenLine {
+  readonly line: RecordedLine;
+  count: number;
+  firstMs: number;
+  lastMs: number;
+  readonly principals: Set<string>;
+}
+
+/** The meaning of a line in each series of its judgement, and the decision of the present policy. */
+export interface Understood {
+  readonly attempts: readonly Attempt[];
+  /** The strictest of the decisions; under `mode: observe`, that of enforce. */
+  readonly decision: Decision;
+}

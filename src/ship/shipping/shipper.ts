@@ -1,0 +1,274 @@
+// Sends a journal to one receiver: a script that connects, sends the durable records, waits for more, and starts again when the connection
+// ends. It owns the connection and the position in the journal. Records go in their order, and only those on disk. The carrier decides
+// where to continue after each connect. A receiver that is down, slow or misbehaving never affects others.
+
+import type { ShipEvent } from '../../gate/door/ship-event.js';
+import { backOffMs } from '../../host/concurrency/back-off.js';
+import { pause, Wakes } from '../../host/concurrency/waiting.js';
+import { messageOf, UpstreamFault } from '../../host/ports/faults.js';
+import type { Clock, Timer } from '../../host/ports/machine.js';
+import { type Carrier, ForkedFault, type Line } from './carrier.js';
+import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
+import type { PositionFile } from './position.js';
+import { type ShipFault, shipFaultOf } from './receiver.js';
+
+export interface ShipperParts {
+  readonly directory: string;
+  readonly clock: Clock;
+  /** From 0 up to 1, without 1. */
+  readonly chance: () => number;
+  readonly observe: (event: ShipEvent) => void;
+}
+
+export interface ShipperOptions extends ShipperParts {
+  readonly sink: string;
+  readonly carrier: Carrier;
+  readonly journal: string;
+  readonly untilSeq: () => number;
+  /** After the last record that the receiver certainly has, with the file that stores it. */
+  readonly position: Position;
+  readonly file: PositionFile;
+}
+
+export type ShipperState =
+  | { readonly at: 'connecting' }
+  | { readonly at: 'connected' }
+  | ({ readonly at: 'away' } & ShipFault)
+  /** Final. */
+  | { readonly at: 'forked'; readonly text: string };
+
+export type Shipper = ReturnType<typeof startShipper>;
+
+/** Single records are gathered for so long: a read and a write for each would be expensive. */
+const gatherMs = 20;
+/** A connection that lasted so long resets the pauses of earlier failures. */
+const steadyMs = 10_000;
+const keepIntervalMs = 1_000;
+/** At the stop, in addition to the receiver's time: a hanging disk must not delay it. */
+const diskMs = 1_000;
+
+const delayMsMin = 500;
+
+const forkedTodo =
+  'find out who else writes this journal (a copied machine, a disk that was put back), then begin a new one: stop dovegate, move audit.directory away, start';
+
+export function startShipper(options: ShipperOptions) {
+  const { sink, carrier, clock, observe, untilSeq } = options;
+  const wakes = new Wakes(true);
+  const lag = createLag();
+  const follower = createFollower(options.directory, tellFault, carrier.batches);
+  /** First abort: send the remaining records and stop. Second abort: stop. */
+  const ending = new AbortController();
+  const hurry = new AbortController();
+  let state: ShipperState = { at: 'connecting' };
+  let line: Line | undefined;
+  let kept = options.position;
+  let keptAtMs = clock.now();
+  let keepFault: string | undefined;
+  noteLag();
+  const running = run();
+
+  return {
+    /** Call when there may be more on disk. */
+    nudge(): void {
+      noteLag();
+      if (line !== undefined) wakes.wake();
+    },
+    /** Sends the records on disk, if the receiver takes them in time; resolves when the shipper has ended. */
+    async end(ms: number): Promise<void> {
+      ending.abort();
+      wakes.wake();
+      const timers: Timer[] = [];
+      const late = new Promise<void>((resolve) => {
+        timers.push(clock.setTimer(ms, stop), clock.setTimer(ms + diskMs, resolve));
+      });
+      await Promise.race([running, late]);
+      stop();
+      for (const timer of timers) timer.cancel();
+    },
+    get state(): ShipperState {
+      return state;
+    },
+    /** After the last record that the receiver certainly has, also after a restart. */
+    get safe(): Position {
+      return kept.seq < carrier.safe.seq ? kept : carrier.safe;
+    },
+    get sentSeq(): number {
+      return carrier.sentSeq;
+    },
+    get refused(): number | undefined {
+      return carrier.refused;
+    },
+    get lagRecords(): number {
+      return Math.max(untilSeq() - carrier.sentSeq, 0);
+    },
+    get lagMs(): number {
+      noteLag();
+      return lag.ms(carrier.sentSeq, clock.now());
+    },
+  };
+
+  function noteLag(): void {
+    lag.note(untilSeq(), carrier.sentSeq, clock.now());
+  }
+
+  function stop(): void {
+    hurry.abort(new UpstreamFault('dial-timeout', 'it took too long for the end'));
+    wakes.wake();
+  }
+
+  async function run(): Promise<void> {
+    let failures = 0;
+    for (;;) {
+      const { fault, connectedMs } = await attempt();
+      await follower.close();
+      await keep();
+      if (fault instanceof ForkedFault) become({ at: 'forked', text: fault.message });
+      const isOver = fault === undefined || (fault instanceof ForkedFault && fault.isMarked);
+      if (isOver || ending.signal.aborted) return;
+      become({ at: 'away', ...shipFaultOf(fault) });
+      failures = connectedMs >= steadyMs ? 1 : failures + 1;
+      const dueMs = clock.now() + backOffMs(failures, delayMsMin, 10_000, options.chance());
+      // Other events wake it too, such as the end of the last connection.
+      for (let leftMs = 1; leftMs > 0; leftMs = dueMs - clock.now()) {
+        if (ending.signal.aborted) return;
+        await wakes.next(undefined, { clock, ms: dueMs - clock.now() });
+      }
+      if (ending.signal.aborted) return;
+    }
+  }
+
+  /** One connection from its opening to its end; without a fault: everything was sent, and the shipper stops. */
+  async function attempt(): Promise<{ readonly fault?: unknown; readonly connectedMs: number }> {
+    let openedMs: number | undefined;
+    const connectedMs = (): number => clock.now() - (openedMs ?? clock.now());
+    let isOrderly = false;
+    try {
+      line = await carrier.open(follower, hurry.signal, {
+        proven: () => become({ at: 'connected' }),
+        over: () => wakes.wake(),
+      });
+      openedMs = clock.now();
+      await sendAll(line);
+      await line.finish();
+      isOrderly = true;
+      return { connectedMs: connectedMs() };
+    } catch (fault) {
+      return { fault: fault ?? new Error('no reason was given'), connectedMs: connectedMs() };
+    } finally {
+      line?.close(isOrderly);
+      line = undefined;
+    }
+  }
+
+  /** Runs until the shipper stops and everything is sent; rejects when the receiver ends before. */
+  async function sendAll(open: Line): Promise<void> {
+    for (;;) {
+      if (open.fault !== undefined) throw open.fault;
+      // Read before the loop: records that reach the disk later need another one.
+      const isLastLook = ending.signal.aborted;
+      const batch = await follower.next(Math.min(untilSeq(), carrier.batchUntil ?? Infinity));
+      if (batch !== undefined) {
+        await open.send(batch);
+        if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
+        continue;
+      }
+      if (isLastLook) return;
+      const idleMs = (await open.idle()) ?? Infinity;
+      if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
+      const waitMs = Math.min(idleMs, carrier.safe === kept ? Infinity : keepIntervalMs);
+      await wakes.next(undefined, waitMs === Infinity ? undefined : { clock, ms: waitMs });
+      if (!ending.signal.aborted && open.fault === undefined) await pause(clock, gatherMs);
+    }
+  }
+
+  async function keep(): Promise<void> {
+    keptAtMs = clock.now();
+    const position = carrier.safe;
+    if (position === kept) return;
+    try {
+      if (position === beginning) await options.file.clear();
+      else await options.file.save({ journal: options.journal, position });
+      kept = position;
+      keepFault = undefined;
+    } catch (cause) {
+      const text = messageOf(cause);
+      if (keepFault !== text) tell('ship-position-failed', `the position of ${sink} is not on disk: ${text}`);
+      keepFault = text;
+    }
+  }
+
+  /** Reports each change once; during an outage, each new cause. */
+  function become(next: ShipperState): void {
+    if (state.at === 'forked') return;
+    const isSame =
+      next.at === state.at && (next.at !== 'away' || state.at !== 'away' || next.code === state.code);
+    state = next;
+    if (isSame) return;
+    const unsent = Math.max(untilSeq() - carrier.sentSeq, 0);
+    if (next.at === 'connected') {
+      const text = `records go to ${sink}; ${unsent} were not sent yet`;
+      observe({ kind: 'ship-connected', level: 'info', text, sink, lag: unsent });
+    }
+    if (next.at === 'away')
+      tell('ship-away', `no records go to ${sink}: ${next.text}`, { type: next.code, lag: unsent });
+    if (next.at === 'forked')
+      tell('audit-forked', `${sink} gets no more of this journal: ${next.text}; ${forkedTodo}`);
+  }
+
+  function tell(
+    kind: ShipEvent['kind'],
+    text: string,
+    keys: Readonly<Record<string, string | number>> = {},
+  ): void {
+    observe({ kind, level: 'error', text, sink, ...keys });
+  }
+
+  function tellFault(fault: FollowFault): void {
+    switch (fault.kind) {
+      case 'missing': {
+        const { from, to } = fault;
+        const text = `${sink} will never get the records ${from} to ${to}: they were removed before, or are damaged`;
+        return tell('ship-missing', text, { from, to });
+      }
+      case 'damaged':
+        return tell('ship-damaged', `not sent to ${sink}: ${fault.text}`);
+      case 'not-continued':
+        return carrier.doubt(fault.text);
+      default:
+        return fault satisfies never;
+    }
+  }
+}
+
+/** One moment a second. At the limit, every two are joined, and the interval doubles. */
+const momentMs = 1_000;
+const momentsMax = 256;
+
+/** `untilSeq`: the last record on disk; `sentSeq`: the last sent one; times are of one clock, in milliseconds. */
+export function createLag() {
+  let intervalMs = momentMs;
+  /** Records up to `seq` were on disk at that time, or up to an interval later. */
+  let moments: { seq: number; readonly atMs: number }[] = [];
+  return {
+    /** Call when there may be more on disk. */
+    note(untilSeq: number, sentSeq: number, nowMs: number): void {
+      const last = moments.at(-1);
+      if (untilSeq <= Math.max(sentSeq, last?.seq ?? 0)) return;
+      if (last !== undefined && nowMs - last.atMs < intervalMs) last.seq = untilSeq;
+      else moments.push({ seq: untilSeq, atMs: nowMs });
+      if (moments.length <= momentsMax) return;
+      intervalMs *= 2;
+      moments = moments.flatMap((moment, at) =>
+        at % 2 === 0 ? [{ atMs: moment.atMs, seq: moments[at + 1]?.seq ?? moment.seq }] : [],
+      );
+    },
+    /** How long the oldest unsent record has been on disk; 0: there is none. */
+    ms(sentSeq: number, nowMs: number): number {
+      moments = moments.filter(({ seq }) => seq > sentSeq);
+      const [oldest] = moments;
+      if (oldest === undefined) intervalMs = momentMs;
+      return oldest === undefined ? 0 : nowMs - oldest.atMs;
+    },
+  };
+}

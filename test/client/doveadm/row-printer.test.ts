@@ -1,0 +1,191 @@
+// Goal: each format can be read by whoever reads that of the real doveadm, also where a reply broke off or a value is long.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createRowPrinter, type Format, type PrintOptions } from '../../../src/client/doveadm/row-printer.js';
+import { shapeOf } from '../../../src/doveadm/meaning/columns.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { CommandFault } from '../../../src/host/output/output.js';
+
+const quota = shapeOf('table', 'root=Quota~name type=Type value=Value> limit=Limit> percent=%>');
+const cells = ['User quota', 'STORAGE', '5707', '10240', '55', 'User quota', 'MESSAGE', '5', '-', '0'];
+
+function printed(
+  options: Partial<PrintOptions>,
+  given: readonly (string | Buffer)[] = cells,
+  shape = quota,
+): string {
+  const pieces: (Buffer | string)[] = [];
+  const printer = createRowPrinter(
+    shape,
+    { format: undefined, hidesTitles: false, hasUsers: false, ...options },
+    (piece) => pieces.push(piece),
+  );
+  printer.setUser('alice@example.org');
+  for (const cell of given) printer.cell(Buffer.from(cell), true);
+  printer.end();
+  return Buffer.concat(pieces.map((piece) => Buffer.from(piece))).toString();
+}
+
+const texts: readonly [Format, string][] = [
+  [
+    'tab',
+    'Quota name\tType\tValue\tLimit\t%\nUser quota\tSTORAGE\t5707\t10240\t55\nUser quota\tMESSAGE\t5\t-\t0\n',
+  ],
+  [
+    'table',
+    'Quota name Type    Value Limit  %\n' +
+      'User quota STORAGE  5707 10240 55\n' +
+      'User quota MESSAGE     5     -  0\n',
+  ],
+  [
+    'flow',
+    'Quota name=User quota Type=STORAGE Value=5707 Limit=10240 %=55\n' +
+      'Quota name=User quota Type=MESSAGE Value=5 Limit=- %=0\n',
+  ],
+  [
+    'json',
+    '[{"root":"User quota","type":"STORAGE","value":"5707","limit":"10240","percent":"55"},' +
+      '{"root":"User quota","type":"MESSAGE","value":"5","limit":"-","percent":"0"}]',
+  ],
+  [
+    'pager',
+    'Quota name: User quota\nType: STORAGE\nValue: 5707\nLimit: 10240\n%: 55\n' +
+      '\f\nQuota name: User quota\nType: MESSAGE\nValue: 5\nLimit: -\n%: 0\n',
+  ],
+];
+
+for (const [format, text] of texts) {
+  test(`${format}: rows`, () => assert.equal(printed({ format }), text));
+}
+
+test('without rows: the names, or nothing', () => {
+  assert.equal(printed({ format: 'tab' }, []), 'Quota name\tType\tValue\tLimit\t%\n');
+  assert.equal(printed({ format: 'json' }, []), '[]');
+  assert.equal(printed({ format: 'flow' }, []), '');
+  assert.equal(printed({ format: 'pager' }, []), '');
+  assert.equal(printed({ format: 'tab' }, [], shapeOf('flow', '')), '');
+  assert.equal(printed({}, [], shapeOf('flow', '')), '');
+});
+
+test('-h leaves the names out', () => {
+  assert.equal(printed({ format: 'tab', hidesTitles: true }).split('\n').length, 3);
+  assert.equal(printed({ format: 'table', hidesTitles: true }).split('\n').length, 3);
+});
+
+test('with users, each row begins with one', () => {
+  assert.match(
+    printed({ format: 'tab', hasUsers: true }),
+    /^Username\tQuota name.*\nalice@example\.org\tUser quota\t/,
+  );
+  assert.match(printed({ format: 'flow', hasUsers: true }), /^alice@example\.org Quota name=/);
+  assert.match(printed({ format: 'json', hasUsers: true }), /^\[\{"username":"alice@example\.org","root"/);
+});
+
+test('a long value leaves as it comes, in the form of a short one', () => {
+  const longs = (format: Format): string => {
+    const pieces: string[] = [];
+    const printer = createRowPrinter(
+      shapeOf('pager', 'uid text'),
+      { format, hidesTitles: false, hasUsers: false },
+      (piece) => pieces.push(piece.toString()),
+    );
+    for (let row = 0; row < 2; row += 1) {
+      printer.cell(Buffer.from('1'), true);
+      printer.cell(Buffer.from('a\n'), false);
+      assert.ok(pieces.join('').includes('a') || format === 'table');
+      printer.cell(Buffer.from('b'), true);
+    }
+    printer.end();
+    return pieces.join('');
+  };
+  assert.equal(longs('pager'), 'uid: 1\ntext: a\nb\n\f\nuid: 1\ntext: a\nb\n');
+  assert.equal(longs('flow'), 'uid=1 text=a\nb\nuid=1 text=a\nb\n');
+  assert.equal(longs('json'), '[{"uid":"1","text":"a\\nb"},{"uid":"1","text":"a\\nb"}]');
+});
+
+test('a reply that broke off within a row', () => {
+  const brokenOff = (format: Format, isCut: boolean): string => {
+    const pieces: string[] = [];
+    const printer = createRowPrinter(
+      shapeOf('flow', 'a b'),
+      { format, hidesTitles: true, hasUsers: false },
+      (piece) => pieces.push(piece.toString()),
+    );
+    printer.cell(Buffer.from('1'), !isCut);
+    printer.end();
+    return pieces.join('');
+  };
+  for (const isCut of [false, true]) {
+    assert.equal(brokenOff('json', isCut), '[{"a":"1"}]');
+    assert.equal(brokenOff('tab', isCut), '1\n');
+    assert.equal(brokenOff('flow', isCut), 'a=1 \n');
+    assert.equal(brokenOff('pager', isCut), 'a: 1\n');
+    assert.equal(brokenOff('table', isCut), '1\n');
+  }
+  const template = shapeOf('formatted', 'a b', '%{a}: %{b}\n');
+  assert.equal(printed({}, ['1', '2', '3'], template), '1: 2\n3\n');
+});
+
+test('JSON has no bytes that are no UTF-8', () => {
+  const cell = Buffer.concat([Buffer.from('q"\\/\b\f\x1b\x7f\u2028\ud83d\ude00'), Buffer.of(0xed, 0xa0)]);
+  assert.deepEqual(JSON.parse(printed({ format: 'json' }, [cell], shapeOf('flow', 'a'))), [
+    { a: 'q"\\/\b\f\x1b\x7f\u2028\ud83d\ude00\ufffd\ufffd' },
+  ]);
+  assert.equal(printed({ format: 'json' }, ['7'], shapeOf('tab', 'size#')), '[{"size":7}]');
+});
+
+test('a template prints cells where they are named', () => {
+  const shape = shapeOf('formatted', 'count', '%{count} connections kicked\n');
+  assert.equal(printed({}, ['3'], shape), '3 connections kicked\n');
+});
+
+test('a column of a table is as wide as its widest value, and an empty value is a dash', () => {
+  const shape = shapeOf('table', 'a b c');
+  const rows = ['1', 'x'.repeat(50), 'y', 'long', '', 'z'];
+  assert.equal(
+    printed({}, rows, shape),
+    `a    b${' '.repeat(49)} c\n1    ${'x'.repeat(50)} y\nlong -${' '.repeat(49)} z\n`,
+  );
+});
+
+test('the widths of a table come from its first hundred rows', () => {
+  const shape = shapeOf('table', 'n m');
+  const rows = Array.from({ length: 250 }, (_, n) => [n === 200 ? 'longer' : String(n), 'x']).flat();
+  const lines = printed({ hidesTitles: true }, rows, shape).split('\n');
+  assert.equal(lines.length, 251);
+  assert.match(lines[99] ?? '', /^99 x/);
+  assert.match(lines[200] ?? '', /^longer x/);
+});
+
+for (const [format, shape] of [
+  ['table', shapeOf('table', 'text')],
+  ['formatted', shapeOf('formatted', 'text', '%{text}')],
+] as const) {
+  test(`${format}: values that must be held whole are held up to a limit`, () => {
+    const printer = createRowPrinter(
+      shape,
+      {
+        format: format === 'table' ? 'table' : undefined,
+        hidesTitles: false,
+        hasUsers: false,
+      },
+      () => undefined,
+    );
+    const piece = Buffer.alloc(1 << 20, 'x');
+    const pieces = bounds.tableBytes / piece.length;
+    for (let n = 0; n < pieces; n += 1) printer.cell(piece, false);
+    assert.throws(() => printer.cell(piece, false), CommandFault);
+  });
+}
+
+test('a table holds its first rows up to the same limit', () => {
+  const printer = createRowPrinter(
+    shapeOf('table', 'text'),
+    { format: 'table', hidesTitles: false, hasUsers: false },
+    () => undefined,
+  );
+  const cell = Buffer.alloc(1 << 20, 'x');
+  const count = bounds.tableBytes / cell.length;
+  for (let n = 0; n < count; n += 1) printer.cell(cell, true);
+  assert.throws(() => printer.cell(cell, true), CommandFault);
+});

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type AcceptStep,
+  HandshakeAccept,
+  type HandshakeAcceptOptions,
+} from '../../../src/doveadm/handshake/accept.js';
+import { parseCommandLine } from '../../../src/doveadm/protocol/command.js';
+
+const options: HandshakeAcceptOptions = {
+  minor: 3,
+  preauthenticated: false,
+  tls: 'none',
+  plainAllowed: true,
+  lineBytesMax: 200,
+};
+const preauthenticated = { ...options, preauthenticated: true };
+const secured: HandshakeAcceptOptions = { ...options, tls: 'starttls', plainAllowed: false };
+
+const bytes = (text: string): Buffer => Buffer.from(text);
+const send = (text: string): AcceptStep => ({ do: 'send', bytes: bytes(text) });
+const version = (minor: number): string => `VERSION\tdoveadm-server\t1\t${minor}\n`;
+const plainLine = 'PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n';
+const verify: AcceptStep = { do: 'verify', user: 'doveadm', password: bytes('secret') };
+const ready = (minor: number, clientMinor: number, rest = ''): AcceptStep => ({
+  do: 'ready',
+  minor,
+  clientMinor,
+  rest: bytes(rest),
+});
+const failed: AcceptStep[] = [send('-\n'), { do: 'close', why: 'auth-failed' }];
+
+void test('preauthenticated: VERSION and + in one send, and the rest is commands', () => {
+  const accept = new HandshakeAccept(preauthenticated);
+  assert.deepEqual(accept.push(bytes(`${version(2)}\tu\tquota get\n`)), [
+    send('VERSION\tdoveadm-client\t1\t3\n+\n'),
+    ready(2, 2, '\tu\tquota get\n'),
+  ]);
+  assert.deepEqual([accept.push(bytes('more')), accept.pendingBytes], [[], 0]);
+  assert.deepEqual(accept.end(), []);
+});
+
+void test('PLAIN, with what follows it in the same chunk', () => {
+  const accept = new HandshakeAccept(options);
+  assert.deepEqual(accept.push(bytes(version(4))), [send('VERSION\tdoveadm-client\t1\t3\n-\n')]);
+  assert.deepEqual(accept.push(bytes(`${plainLine}\tu\tc\n`)), [verify]);
+  assert.deepEqual(accept.push(bytes('\tu\td\n')), []);
+  assert.deepEqual(accept.verified(true), [send('+\n'), ready(3, 4, '\tu\tc\n\tu\td\n')]);
+});
+
+void test('anything that is no PLAIN is a failed login', () => {
+  const asOther = `PLAIN\t${bytes('other\0doveadm\0secret').toString('base64')}\n`;
+  for (const line of [
+    'LOGIN\tx\n',
+    asOther,
+    'PLAIN\t!\n',
+    '\tu\tquota get\n',
+    '\n',
+    version(1),
+    'STARTTLS\n',
+  ]) {
+    const accept = new HandshakeAccept(options);
+    accept.push(bytes(version(2)));
+    assert.deepEqual(accept.push(bytes(line)), failed, line);
+  }
+});
+
+void test('a bad VERSION line closes without a byte', () => {
+  for (const line of [
+    'EHLO x\n',
+    'VERSION\tdoveadm-client\t1\t1\n',
+    'VERSION\tdoveadm-server\t2\t0\n',
+    'VERSION\tdoveadm-server\t0\t2\n',
+    '\n',
+  ]) {
+    assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(line)), [
+      { do: 'close', why: 'bad-version' },
+    ]);
+  }
+});
+
+void test('a PROXY header is called by its name, in both of its versions', () => {
+  for (const line of ['PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n', '\r\n\r\n\0\r\nQUIT\n!'])
+    assert.deepEqual(new HandshakeAccept(options).push(bytes(line)), [{ do: 'close', why: 'proxy-header' }]);
+});
+
+void test('STARTTLS inside TLS, and a second VERSION, are failed logins', () => {
+  for (const line of ['STARTTLS\n', version(2)]) {
+    const accept = new HandshakeAccept(secured);
+    accept.push(bytes(`${version(2)}STARTTLS\n`));
+    accept.tlsStarted();
+    assert.deepEqual(accept.push(bytes(line)), failed);
+  }
+});
+
+void test('where TLS is demanded, PLAIN in clear is not even judged', () => {
+  for (const tls of ['starttls', 'none'] as const) {
+    const accept = new HandshakeAccept({ ...secured, tls });
+    assert.deepEqual(accept.push(bytes(version(2) + plainLine)).slice(1), [
+      { do: 'in-clear', user: 'doveadm' },
+      ...failed,
+    ]);
+  }
+  const implicit = new HandshakeAccept({ ...secured, tls: 'done' });
+  assert.deepEqual(implicit.push(bytes(version(2) + plainLine)).slice(1), [verify]);
+});
+
+void test('bytes that come past TLS close', () => {
+  const accept = new HandshakeAccept(secured);
+  accept.push(bytes(`${version(2)}STARTTLS\n`));
+  assert.deepEqual(accept.push(bytes(plainLine)), [{ do: 'close', why: 'unexpected-input' }]);
+});
+
+void test('a line, and what is sent while a judgement is out, have a limit', () => {
+  const long = new HandshakeAccept(options);
+  assert.deepEqual(long.push(Buffer.alloc(201, 0x56)), [{ do: 'close', why: 'line-too-long' }]);
+  assert.equal(long.pendingBytes, 0);
+  const ahead = new HandshakeAccept(options);
+  ahead.push(bytes(version(2) + plainLine));
+  assert.deepEqual(ahead.push(Buffer.alloc(200)), []);
+  assert.deepEqual(ahead.push(Buffer.alloc(1)), [{ do: 'close', why: 'line-too-long' }]);
+  assert.deepEqual(ahead.verified(true), []);
+});
+
+void test('trap 29: the end closes, but not while a judgement is out', () => {
+  const closed: AcceptStep[] = [{ do: 'close', why: 'ended' }];
+  assert.deepEqual(new HandshakeAccept(options).end(), closed);
+  const halfLine = new HandshakeAccept(options);
+  halfLine.push(bytes('VERS'));
+  assert.deepEqual(halfLine.end(), closed);
+  const encrypting = new HandshakeAccept(secured);
+  encrypting.push(bytes(`${version(2)}STARTTLS\n`));
+  assert.deepEqual(encrypting.end(), closed);
+  assert.deepEqual(encrypting.end(), []);
+  const waiting = new HandshakeAccept(options);
+  waiting.push(bytes(`${version(2)}${plainLine}\tu\tc\n`));
+  assert.equal(waiting.pendingBytes, 5);
+  assert.deepEqual(waiting.end(), []);
+  assert.deepEqual(waiting.verified(true), [send('+\n'), ready(2, 2, '\tu\tc\n')]);
+});
+
+void test('calls that nothing asked for are bugs of the caller', () => {
+  assert.throws(() => new HandshakeAccept(options).tlsStarted(), /unasked/);
+  assert.throws(() => new HandshakeAccept(options).verified(true), /unasked/);
+});
+
+void test('trap 1: the server is silent until the client has said VERSION doveadm-server', () => {
+  const accept = new HandshakeAccept(preauthenticated);
+  for (const byte of version(1).slice(0, -1)) assert.deepEqual(accept.push(bytes(byte)), []);
+  assert.equal(accept.push(bytes('\n'))[0]?.do, 'send');
+  assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes('VERSION\tdoveadm-client\t1\t1\n')), [
+    { do: 'close', why: 'bad-version' },
+  ]);
+});
+
+void test('trap 2: no VERSION line goes to M = 0', () => {
+  assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(version(0))), [send('+\n'), ready(0, 0)]);
+  assert.deepEqual(new HandshakeAccept(options).push(bytes(version(0))), [send('-\n')]);
+});
+
+void test('trap 3: the smaller minor rules, and ours is told as it is', () => {
+  for (const ours of [0, 1, 2, 3, 4]) {
+    for (const theirs of [1, 2, 3, 4, 5, 4294967295]) {
+      assert.deepEqual(
+        new HandshakeAccept({ ...preauthenticated, minor: ours }).push(bytes(version(theirs))),
+        [send(`VERSION\tdoveadm-client\t1\t${ours}\n+\n`), ready(Math.min(ours, theirs), theirs)],
+      );
+    }
+  }
+});
+
+void test('trap 5: what a client sends is never multiplexed', () => {
+  const accept = new HandshakeAccept({ ...preauthenticated, minor: 4 });
+  assert.deepEqual(accept.push(bytes(`${version(4)}\tu\tc\n`)).at(-1), ready(4, 4, '\tu\tc\n'));
+});
+
+void test('trap 16: STARTTLS has no answer, and the ClientHello in its segment is kept whole', () => {
+  const hello = Buffer.from('1603010005010000010a0a', 'hex');
+  const accept = new HandshakeAccept(secured);
+  accept.push(bytes(version(2)));
+  assert.deepEqual(accept.push(Buffer.concat([bytes('STARTTLS\n'), hello])), [
+    { do: 'start-tls', rest: hello },
+  ]);
+  assert.deepEqual(accept.tlsStarted(), [], 'and nothing is repeated inside TLS');
+});
+
+void test('trap 16: clear text behind STARTTLS is for TLS to choke on, and never a line', () => {
+  const accept = new HandshakeAccept(secured);
+  accept.push(bytes(version(2)));
+  assert.deepEqual(accept.push(bytes(`STARTTLS\n${plainLine}`)), [
+    { do: 'start-tls', rest: bytes(plainLine) },
+  ]);
+  accept.tlsStarted();
+  assert.equal(accept.pendingBytes, 0);
+  assert.deepEqual(accept.push(bytes('\n')), failed);
+});
+
+void test('trap 18: one wrong PLAIN closes', () => {
+  const accept = new HandshakeAccept(options);
+  accept.push(bytes(version(1)));
+  accept.push(bytes('PLAIN\tAGRvdmVhZG0Ad3Jvbmc=\n'));
+  assert.deepEqual(accept.verified(false), failed);
+  assert.deepEqual(accept.push(bytes(plainLine)), [], 'a second one is not looked at');
+});
+
+void test('trap 18: PLAIN to a preauthenticated socket is a command line, and a broken one', () => {
+  const [, last] = new HandshakeAccept(preauthenticated).push(bytes(version(1) + plainLine));
+  assert.deepEqual(last, ready(1, 1, plainLine));
+  assert.throws(() => parseCommandLine(bytes(plainLine.trimEnd())), {
+    code: 'bad-command',
+  });
+});

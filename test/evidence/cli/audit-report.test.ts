@@ -1,0 +1,313 @@
+// Reports of one mailbox from real journals on the disk, whole and damaged ones, in all their forms.
+
+import assert from 'node:assert/strict';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { auditReport, type ReportFlags } from '../../../src/evidence/cli/audit-report.js';
+import type { AuditRecord } from '../../../src/journal/records/record.js';
+import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import { keepScreen, signKey, tamper, writeJournal } from './shown.js';
+import { keyFile } from './verifying.js';
+
+const alice = 'alice@example.com';
+
+async function report(
+  t: TestContext,
+  directory: string,
+  flags: Partial<ReportFlags> = {},
+  columns?: number,
+): Promise<{ code: number; lines: string[]; complaints: string }> {
+  const screen = keepScreen(columns);
+  const places = { config: undefined, paths: [directory] };
+  const code = await auditReport(screen, places, { mailbox: alice, key: [keyFile(t)], ...flags });
+  return { code, lines: screen.lines(), complaints: screen.complaints() };
+}
+
+const hostile = '</td><script>alert(1)</script>"\'\u001b[2J\u202e=1+1;=2';
+
+/** E0 to E5: a quota, a text with a reason, a refused one, a mask, one for all users, one that has no end. */
+function varied(record: AuditRecord, count: number): AuditRecord {
+  const base = { ...record, effect: 'read' as const };
+  if (record.event === 'admission') {
+    if (count === 1)
+      return {
+        ...base,
+        principal: 'carol@support',
+        command: 'fetch',
+        args: ['--', 'text', 'all'],
+        reason: hostile,
+      };
+    if (count === 2) return { ...base, decision: 'deny', command: 'fetch', args: ['--', 'text', 'all'] };
+    if (count === 3) return { ...base, user: undefined, command: 'who', args: ['--', 'al*'], users: ['al*'] };
+    if (count === 4) return { ...base, user: undefined, command: 'log errors', args: ['--'], users: ['*'] };
+    return base;
+  }
+  if (count === 2) return { ...record, outcome: 'denied', sent: false };
+  if (count === 5) return { ...record, event: 'log', text: 'instead of a completion' };
+  return { ...record, sent: true, cells: 2, outcome: 'ok' };
+}
+
+void test('first the verdict, then groups by day, requester, class and reason', async (t) => {
+  const { code, lines, complaints } = await report(t, await writeJournal(t, 6, varied));
+  assert.equal(code, 0, lines.join('\n'));
+  assert.equal(complaints, '');
+  assert.equal(lines[0], `who touched ${alice}`);
+  assert.equal(lines[1], 'No recorded command deleted anything.');
+  assert.match(
+    lines[2] ?? '',
+    /^complete from [-\d]{10} [:\d]{8} to [-\d]{10} [:\d]{8} UTC, signed by \S+=, nothing missing, 2 requesters, 5 commands, 1 of them showed content$/,
+  );
+  assert.ok(lines[2]?.includes(signKey.key));
+  assert.deepEqual(lines.slice(3, 8), [
+    '  note: 2 commands may have touched it: for all users, or by a mask or a list that was cut',
+    '  note: 1 command without a recorded end: still running, or the outcome is unknown',
+    '  note: 1 more command never reached a mail server (1 denied, 0 failed)',
+    '  note: of commands that went through dovegate; what mail programs do (IMAP, POP3), or root beside it, is not recorded',
+    '',
+  ]);
+  const rows = lines.slice(8).join('\n');
+  assert.match(rows, /^DAY +REQUESTER +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
+  assert.match(rows, /\d +bob@support +tried, denied +1 .* fetch +asked for content$/m);
+  assert.match(rows, /who +may have touched it: by a mask/);
+  assert.match(rows, /log errors +may have touched it: all users, or nobody can tell whose/);
+  assert.match(
+    rows,
+    /carol@support +showed content +1 +[:\d]{8} +<\/td><script>.*\\x1b\[2J\\u\{202e\}=1\+1;=2 +fetch$/m,
+  );
+});
+
+void test('refusals that were only counted may be of the mailbox, which makes no time incomplete', async (t) => {
+  const directory = await writeJournal(t, 4, (record, count) =>
+    record.event === 'completion' && count === 2
+      ? { time: record.time, event: 'limit', principal: 'bob@support', action: 'refused', count: 15 }
+      : varied(record, count),
+  );
+  const { code, lines } = await report(t, directory);
+  assert.equal(code, 0, lines.join('\n'));
+  const note =
+    '15 more that were refused or not sent were counted only (a flood limit), and no count says whether ';
+  assert.ok(lines.includes(`  note: ${note}they are of this mailbox`), lines.join('\n'));
+  const [json = ''] = (await report(t, directory, { json: true })).lines;
+  const { doubts } = JSON.parse(json).verdict;
+  assert.deepEqual(
+    doubts.map((doubt: unknown) => [Object(doubt).code, Object(doubt).serious]),
+    [['only-counted', false]],
+  );
+});
+
+/** Of eight: two deletions are sent, two are denied; a `mailbox create` fails; the rest are reads. */
+function deleting(record: AuditRecord, count: number): AuditRecord {
+  const command = count < 4 ? 'expunge' : count === 4 ? 'mailbox create' : record.command;
+  const effect = count < 4 ? 'destroy' : count === 4 ? 'write' : 'read';
+  const named = { ...record, command, effect } as const;
+  const isDenied = count === 2 || count === 3;
+  if (record.event === 'admission') return isDenied ? { ...named, decision: 'deny' } : named;
+  if (isDenied) return { ...named, outcome: 'denied', sent: false };
+  return { ...named, sent: true, cells: 0, outcome: count === 4 ? 'failed' : 'ok' };
+}
+
+void test('was anything deleted? The first sentence; what was denied or failed is a class of its own', async (t) => {
+  const directory = await writeJournal(t, 8, deleting);
+  const { lines } = await report(t, directory);
+  assert.equal(
+    lines[1],
+    '2 commands deleted what they named, as far as it was there; 2 attempts were denied.',
+  );
+  const rows = lines.slice(lines.indexOf('') + 2);
+  assert.deepEqual(
+    rows
+      .map((line) => / {2}(deleted|read, no content|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' '))
+      // They begin within some milliseconds, or within one.
+      .toSorted((one = '', other = '') => (one < other ? -1 : 1)),
+    ['deleted 2', 'read, no content 3', 'tried, denied 2', 'tried, failed 1'],
+  );
+  assert.match(rows.find((line) => line.includes('tried, denied')) ?? '', /asked to delete$/);
+  const json = (await report(t, directory, { json: true })).lines.map((line) => JSON.parse(line));
+  const {
+    answer,
+    deleted,
+    may_have_deleted: maybe,
+    delete_denied: denied,
+    delete_failed: failed,
+  } = json[0].verdict;
+  assert.deepEqual([answer, deleted, maybe, denied, failed], [lines[1], 2, 0, 2, 0]);
+  assert.deepEqual(
+    json.slice(1, 6).map(({ class: group, kind }) => `${group} ${kind}`),
+    ['deleted destroyed', 'deleted destroyed', 'denied destroyed', 'denied destroyed', 'failed changed'],
+  );
+});
+
+void test('content only, for somebody else, and for nobody', async (t) => {
+  const directory = await writeJournal(t, 6, varied);
+  const { lines } = await report(t, directory, { content: true, json: true });
+  assert.deepEqual(
+    lines.slice(1).map((line) => JSON.parse(line).id),
+    ['E1'],
+  );
+  const other = await report(t, directory, { mailbox: 'zoe@example.com', json: true });
+  assert.deepEqual(
+    other.lines.slice(1).map((line) => [JSON.parse(line).id, JSON.parse(line).touched_by]),
+    [['E4', 'all']],
+  );
+  const short = await report(t, directory, { mailbox: 'alice' });
+  assert.match(short.lines[1] ?? '', /^No record names "alice": did you mean alice@example\.com\?/);
+  assert.equal(short.code, 1);
+  for (const mailbox of ['', '*', 'al*'])
+    await assert.rejects(report(t, directory, { mailbox }), /name of one user/);
+  await assert.rejects(report(t, directory, { from: 2, to: 2 }), /--from must be before --to/);
+});
+
+void test('a time that has not begun, and one after the end of the journal, are not complete', async (t) => {
+  const directory = await writeJournal(t, 4);
+  for (const times of [{ from: 2e12 }, { from: 2e12, to: 3e12 }]) {
+    const { code, lines } = await report(t, directory, times);
+    assert.equal(code, 1);
+    assert.equal(lines[1], 'No recorded command deleted anything. But the record is not proved complete.');
+    assert.match(lines[2] ?? '', /^NOT proved complete from 2033-05-18 03:33:20 to 2033-05-18 03:33:20 UTC/);
+    assert.match(lines[3] ?? '', /the last record is of /);
+  }
+});
+
+void test('JSON: the verdict, then one line for each command', async (t) => {
+  const { code, lines } = await report(t, await writeJournal(t, 6, varied), { json: true });
+  const [head, ...rows] = lines.map((line) => JSON.parse(line));
+  assert.equal(code, 0);
+  const {
+    complete,
+    commands,
+    requesters,
+    showed_content: showed,
+    not_reached: stopped,
+    signed_by: by,
+  } = head.verdict;
+  assert.deepEqual([complete, commands, requesters, showed, stopped, by], [true, 5, 2, 1, 1, signKey.key]);
+  assert.deepEqual(
+    rows.map(({ id, class: kind, touched_by, reached, showed_content, outcome }) =>
+      [id, kind, touched_by, reached, showed_content, outcome].join(' '),
+    ),
+    [
+      'E0 read named yes no ok',
+      'E1 content named yes yes ok',
+      'E2 denied named no no denied',
+      'E3 read mask yes no ok',
+      'E4 read all yes no ok',
+      'E5 read named maybe no open',
+    ],
+  );
+  assert.equal(rows[1].reason, hostile);
+});
+
+void test('CSV: the verdict, then rows that a spreadsheet opens', async (t) => {
+  const directory = await writeJournal(t, 6, varied);
+  const { lines: all, complaints } = await report(t, directory, { csv: true });
+  assert.equal(complaints, '');
+  const isVerdict = (line: string): boolean => line.includes(',verdict,');
+  assert.deepEqual([all.length, all.filter(isVerdict).length], [13, 6]);
+  assert.match(all[1] ?? '', /,verdict,,No recorded command deleted anything\.,.*alice@example\.com,/);
+  assert.match(all[2] ?? '', /,verdict,,"complete from /);
+  const lines = all.filter((line) => !isVerdict(line));
+  assert.ok(lines.every((line) => line.endsWith('\r') && !/[\u0000-\u0008\u202e]/.test(line)));
+  assert.match(lines[0] ?? '', /^time,requester,class,kind,reason,command,args,/);
+  assert.match(lines[2] ?? '', /=1\+1;'=2/);
+  const german = await report(t, directory, { csv: true, separator: ';' });
+  assert.match(german.lines[0] ?? '', /^time;requester;class;/);
+  assert.match(german.lines.at(-1) ?? '', /;quota get;;alice@example\.com;/);
+});
+
+void test('HTML: one page without script, all text escaped', async (t) => {
+  const { lines } = await report(t, await writeJournal(t, 6, varied), { html: true });
+  const page = lines.join('\n');
+  assert.match(page, /^<!DOCTYPE html>[^]*<p class="verdict complete">complete from [^]*<\/html>$/);
+  assert.ok(
+    page.includes('&lt;/td&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;\\x1b[2J\\u{202e}=1+1;=2'),
+  );
+  assert.doesNotMatch(page, /<script|\u001b|\u202e|src=|href=/);
+  const opened = [...page.matchAll(/<(table|tr|td|th|ul|li|p)\b/g)].length;
+  const closed = [...page.matchAll(/<\/(table|tr|td|th|ul|li|p)>/g)].length;
+  assert.equal(opened, closed);
+});
+
+void test('a fault, a missing signature, an earlier beginning: said, and exit code 1', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const changed = tamper(t, directory, ({ segments }) => {
+    const lines = segments[0]?.lines ?? [];
+    lines[3] = (lines[3] ?? '').replace('"time":"2', '"time":"3');
+  });
+  const first = await report(t, changed);
+  assert.equal(first.code, 1);
+  assert.match(
+    first.lines[2] ?? '',
+    /^NOT proved complete from .*: one reason stands below; what was found: /,
+  );
+  assert.match(first.lines[3] ?? '', /:4: seq 4: changed: the record is not what its hash says$/);
+
+  const beside = await report(t, directory, { key: [] });
+  assert.equal(beside.code, 0);
+  assert.match(
+    beside.lines[2] ?? '',
+    /^complete from .*, signed by \S+= \(key\.pub, which lies beside the journal\), nothing missing/,
+  );
+  const other = join(
+    tamper(t, directory, () => undefined),
+    'key.pub',
+  );
+  writeFileSync(other, makeSignKey().publicPem);
+  assert.equal((await report(t, dirname(other), { key: [] })).code, 1, 'another key signed');
+  rmSync(other);
+  const unsigned = await report(t, dirname(other), { key: [] });
+  assert.equal(unsigned.code, 1);
+  assert.match(unsigned.lines[3] ?? '', /no signature was checked/);
+
+  const early = await report(t, directory, { from: 0 });
+  assert.equal(early.code, 1);
+  assert.match(early.lines[3] ?? '', /^ {2}the journal begins at /);
+
+  const cut = tamper(t, directory, ({ segments }) => void segments.splice(1, 1));
+  const gap = await report(t, cut);
+  assert.equal(gap.code, 1);
+  assert.match(gap.lines[3] ?? '', /segment-missing/);
+});
+
+void test('on a narrow terminal no line is wider than it, and the columns that went are named', async (t) => {
+  const directory = await writeJournal(t, 6, varied);
+  const narrow = await report(t, directory, {}, 90);
+  const rows = narrow.lines.slice(7).map((line) => line.replaceAll(/<\w+:([^>]*)>/g, '$1'));
+  for (const line of rows) assert.ok(line.length <= 90 + '</td><script>'.length, line);
+  assert.match(
+    narrow.complaints,
+    /no room for the column.* (?:TIME \(UTC\)|REASON).*: make it wider, or use --json/,
+  );
+  assert.equal((await report(t, directory, {}, 400)).complaints, '');
+});
+
+// The first line that is printed is the verdict: the journal was checked and counted by then.
+void test('of a host of a mirror with more rows than are held, all are read again', async (t) => {
+  const many = 1000 + 20;
+  const directory = await writeJournal(t, many, (record) => ({ ...record, user: alice }));
+  const mirror = join(dirname(directory), 'journals');
+  cpSync(directory, join(mirror, 'gate1', 'ab'.repeat(16)), { recursive: true });
+  const screen = keepScreen();
+  const places = { config: undefined, paths: [], fleet: mirror };
+  const code = await auditReport(screen, places, { mailbox: alice, key: [keyFile(t)], json: true });
+  const [head = '', ...rows] = screen.lines();
+  assert.equal(code, 0, head);
+  assert.deepEqual([rows.length, rows.every((row) => row.includes('"host":"gate1"'))], [many, true]);
+});
+
+void test('a file that is replaced after the check is an error', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const name = join(directory, '00000002.jsonl');
+  const screen = keepScreen();
+  const print = (text: string): Promise<void> => {
+    const lines = readFileSync(name, 'utf8').trimEnd().split('\n');
+    if (screen.lines().length === 0) writeFileSync(name, `${lines.slice(0, 1).join('\n')}\n`);
+    return screen.print(text);
+  };
+  const places = { config: undefined, paths: [directory] };
+  const made = auditReport({ ...screen, print }, places, { mailbox: alice, key: [keyFile(t)] });
+  await assert.rejects(made, {
+    code: 'unreadable',
+    message: /00000002\.jsonl is not what it was when it was checked/,
+  });
+});

@@ -1,0 +1,169 @@
+// Goal: the state is one process's at a time, whole after a power cut, and refused where it is another stream's.
+
+import assert from 'node:assert/strict';
+import { appendFileSync, existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
+import type { FleetSettings } from '../../../src/evidence/fleet/parse-fleet.js';
+import { openStateFolder, readStatus } from '../../../src/evidence/fleet-cli/state-folder.js';
+import { CommandFault } from '../../../src/host/output/output.js';
+import { exitCodes } from '../../../src/host/ports/machine.js';
+import { makeSignKey, parseSignKey } from '../../../src/rules/keys/sign-key.js';
+import { openFolder } from '../../kit/plain/folder.js';
+
+const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => ({
+  servers: [{ host: 'nats1.example.com', port: 4222 }],
+  client: undefined,
+  stream,
+  hosts: new Map(),
+  verifiers: new Map(),
+  state,
+  openMs: 1,
+  tellsPolicies: false,
+  driftMs: 1,
+  metrics: undefined,
+  replicas: 1,
+  keepMs: 1,
+  maxBytes: undefined,
+  shares: new Map(),
+  mirrorBytes: 1 << 30,
+  mirrorKeepMs: 0,
+});
+
+const faultOf = (exitCode: number, text: RegExp) => (fault: unknown) =>
+  fault instanceof CommandFault && fault.exitCode === exitCode && text.test(fault.message);
+
+void test('one process has it; what was saved is there for the next one', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  await assert.rejects(
+    openStateFolder(settingsAt(state)),
+    faultOf(exitCodes.notCarriedOut, /has the state in/),
+  );
+  assert.equal(folder.load(), undefined);
+  const last = { streamSeq: 7, subject: 'dovegate.audit.gate1.ab', head: 'cd', storedMs: 8 };
+  const gone = { firstSeq: 3, deleted: 1 };
+  folder.save({
+    created: '2026-11-20T08:00:00Z',
+    last,
+    gone,
+    others: [{ stream: 'DOVEGATE_AUDIT_gate1', created: '2026-11-21T08:00:00Z', last, gone }],
+    fleet: { some: 'state' },
+    told: ['silent gate1  '],
+  });
+  folder.close();
+  const next = await openStateFolder(settingsAt(state));
+  assert.deepEqual(next.load(), {
+    created: '2026-11-20T08:00:00Z',
+    last,
+    gone,
+    others: [{ stream: 'DOVEGATE_AUDIT_gate1', created: '2026-11-21T08:00:00Z', last, gone }],
+    fleet: { some: 'state' },
+    told: ['silent gate1  '],
+  });
+  next.close();
+  assert.equal(statSync(state).mode & 0o777, 0o700);
+  const other = await openStateFolder(settingsAt(state, 'OTHER'));
+  assert.throws(() => other.load(), faultOf(exitCodes.configuration, /not a state of the stream OTHER/));
+  other.close();
+});
+
+void test('lines that were signed: the last ones, a torn one left out and not written over', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  t.after(() => folder.close());
+  assert.deepEqual(folder.lastCheckpoints(1), []);
+  folder.addCheckpoint('{"seq":1}');
+  folder.addCheckpoint('{"seq":2}\n');
+  appendFileSync(join(state, 'checkpoints.jsonl'), '{"seq":3,"ti');
+  assert.deepEqual(folder.lastCheckpoints(1), ['{"seq":2}']);
+  folder.addCheckpoint('{"seq":3}');
+  assert.deepEqual(folder.lastCheckpoints(1), ['{"seq":3}']);
+  assert.match(readFileSync(join(state, 'checkpoints.jsonl'), 'utf8'), /\{"seq":3,"ti\n\{"seq":3\}\n$/);
+});
+
+void test('a key is made once, for nobody else to read; a status is there or not', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  t.after(() => folder.close());
+  const pem = folder.signKey();
+  assert.equal(folder.signKey(), pem);
+  assert.equal(statSync(join(state, 'checkpoint.key')).mode & 0o777, 0o600);
+  assert.equal(readStatus(state), undefined);
+  const at = '2026-11-21T08:00:00Z';
+  folder.writeStatus({ at, stream: 'DOVEGATE_AUDIT', streamSeq: 0, records: 0, gates: [], findings: [] });
+  // For the page of a dovegate beside it, by its group.
+  assert.equal(statSync(join(state, 'status.json')).mode & 0o777, 0o640);
+  writeFileSync(join(state, 'status.json'), '{');
+  assert.throws(() => readStatus(state), faultOf(exitCodes.configuration, /status\.json cannot be read/));
+});
+
+void test('a key that is missing where one has signed is not made anew', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  t.after(() => folder.close());
+  const [key = ''] = folder.publicKeys();
+  const pem = folder.signKey();
+  unlinkSync(join(state, 'checkpoint.key'));
+  const named = key.replaceAll(/[+/]/g, String.raw`\$&`);
+  const missing = faultOf(
+    exitCodes.configuration,
+    new RegExp(`missing, and checkpoint\\.pub says that ${named}`),
+  );
+  assert.throws(() => folder.signKey(), missing);
+  assert.throws(() => folder.publicKeys(), missing);
+  assert.equal(existsSync(join(state, 'checkpoint.key')), false);
+  writeFileSync(join(state, 'checkpoint.key'), pem);
+  assert.deepEqual(folder.publicKeys(), [key]);
+});
+
+void test('the key of checkpoints is replaced as a whole, whatever interrupts it', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const at = (name: string): string => join(state, name);
+  const open = () => openStateFolder(settingsAt(state));
+  const next = makeSignKey();
+  const folder = await open();
+  const oldPem = folder.signKey();
+  const { key: oldKey } = parseSignKey(oldPem);
+  assert.deepEqual(folder.publicKeys(), [oldKey]);
+  const { line } = signCheckpoint({ heads: [], findings: {}, nextKey: next.key }, undefined, oldPem, 0);
+  folder.close();
+
+  // The new key was written, and no line names it yet: it never was.
+  writeFileSync(at('checkpoint.key.next'), next.secretPem);
+  const before = await open();
+  assert.deepEqual([before.publicKeys(), before.signKey() === oldPem], [[oldKey], true]);
+  assert.equal(existsSync(at('checkpoint.key.next')), false);
+  before.addCheckpoint(line);
+  // The line is there, and its key is gone.
+  assert.throws(() => before.publicKeys(), faultOf(exitCodes.configuration, /was replaced by the key/));
+  before.close();
+
+  // The line names it, and it is not in its place yet.
+  writeFileSync(at('checkpoint.key.next'), next.secretPem);
+  const after = await open();
+  assert.deepEqual([after.publicKeys(), after.signKey()], [[oldKey, next.key], next.secretPem]);
+  assert.equal(statSync(at('checkpoint.key')).mode & 0o777, 0o600);
+  assert.equal(existsSync(at('checkpoint.key.next')), false);
+  after.close();
+
+  // A key that settings name: the old one is refused once it was replaced.
+  const [oldFile, newFile] = [at('old.pem'), at('new.pem')];
+  const third = makeSignKey();
+  writeFileSync(oldFile, next.secretPem);
+  writeFileSync(newFile, third.secretPem);
+  const named = (file: string) => openStateFolder({ ...settingsAt(state), checkpointKeyFile: file });
+  const outside = await named(oldFile);
+  const seen = { heads: [], findings: {}, nextKey: third.key };
+  const { line: last } = signCheckpoint(seen, readCheckpoint(line), next.secretPem, 0);
+  outside.replaceKey(last, third.key, undefined);
+  assert.throws(
+    () => outside.publicKeys(),
+    faultOf(exitCodes.configuration, /name its file as checkpoint_key/),
+  );
+  outside.close();
+  const own = await named(newFile);
+  assert.deepEqual(own.publicKeys(), [oldKey, next.key, third.key]);
+  own.close();
+});

@@ -1,0 +1,406 @@
+// What is said of a stream, as a whole: the sentences, the rows of the gates, and the state that is saved. answers/*.txt, which a person
+// approved, has records as <SEQ>, and <SEQ'> where another one has the same number.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { checkpointStreamOf, hostStreamOf } from '../../../src/evidence/fleet/block.js';
+import { Findings } from '../../../src/evidence/fleet/findings.js';
+import { createFleet, type Fleet } from '../../../src/evidence/fleet/fleet.js';
+import type { ExpectedHead } from '../../../src/evidence/fleet/saved.js';
+import { type FleetFinding, findingKinds } from '../../../src/evidence/fleet/shapes.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
+import {
+  block,
+  blocks,
+  hashOf,
+  legible,
+  listed,
+  mark,
+  message,
+  optionsOf,
+  PaperGate,
+  type PaperMessage,
+  started,
+  takeOne,
+} from './paper-stream.js';
+import { edges, edgesOfHosts } from './tampered-edges.js';
+import { at, makeGate, tamperings } from './tampering.js';
+
+const file = (name: string): string => `test/evidence/fleet/answers/${name}.txt`;
+const json = JSON.stringify;
+const minuteMs = 60_000;
+
+interface Saved {
+  readonly chains: readonly { readonly recent: readonly unknown[] }[];
+  readonly keys: unknown;
+  readonly awaited: unknown;
+  readonly more: unknown;
+  readonly findings: unknown;
+  readonly log: object;
+  readonly streams: unknown;
+  readonly streamSeq: number;
+  readonly firstSeq: number;
+  readonly firstMs: number;
+  readonly isReread: boolean;
+}
+
+function saved(fleet: Fleet): Saved {
+  return JSON.parse(json(fleet.save()));
+}
+
+/** What the row of the gate does not have, without what is as usual. */
+function brief({ recent, ...chain }: Saved['chains'][number]): unknown {
+  const inRow = new Set([
+    'host',
+    'journal',
+    'hash',
+    'program',
+    'catalog',
+    'policies',
+    'signedTime',
+    'signedSeq',
+    'time',
+  ]);
+  const isUsual = (value: unknown): boolean => value === 0 || value === false || json(value) === '[]';
+  return {
+    ...Object.fromEntries(
+      Object.entries(chain).filter(([name, value]) => !inRow.has(name) && !isUsual(value)),
+    ),
+    recent: recent.length,
+  };
+}
+
+/** All that is said of a stream when it was taken. */
+function report(fleet: Fleet, stream: readonly PaperMessage[], nowMs = started + minuteMs): string {
+  const news = stream.flatMap((one) => [...takeOne(fleet, message(one, fleet.streamSeq + 1))]);
+  const judged = fleet.judge(nowMs);
+  const { gates } = fleet.status(nowMs);
+  const { chains, keys, awaited, more } = saved(fleet);
+  return legible(
+    [
+      `${fleet.records} records, ${fleet.faults} faults`,
+      ...news
+        .filter((one) => !judged.some((standing) => json(standing) === json(one)))
+        .map((one) => `told at once: ${json(one)}`),
+      ...listed(judged),
+      ...gates.map((row) => `row ${json(row)}`),
+      ...chains.map((chain) => `chain ${json(brief(chain))}`),
+      ...Object.entries({ keys, awaited, more })
+        .filter(([, all]) => json(all) !== '[]')
+        .map(([name, all]) => `${name} ${json(all)}`),
+    ].join('\n'),
+    stream,
+  );
+}
+
+for (const [name, all] of Object.entries({ findings: tamperings, edges, hosts: edgesOfHosts }))
+  void test(`what is said of streams that somebody changed: ${name}`, () => {
+    compareAnswers(
+      file(name),
+      Object.entries(all).map(([what, tampering]): Asked => {
+        const given = typeof tampering === 'function' ? { tamper: tampering } : tampering;
+        const { tamper, hosts, more } = given;
+        return [what, () => report(createFleet(optionsOf(hosts, more)), tamper())];
+      }),
+    );
+  });
+
+void test('each kind of finding is in the answers', () => {
+  const text = ['findings', 'edges', 'hosts', 'places', 'logs']
+    .map((name) => readFileSync(file(name), 'utf8'))
+    .join('\n');
+  assert.deepEqual(
+    findingKinds.filter((kind) => !new RegExp(`^ +${kind} `, 'm').test(text)),
+    // The streams themselves and the mirror are in streams.test.ts, and in mirrored of test/whole/fleet.
+    ['stream-replaced', 'weakened', 'mirror-full', 'not-mirrored'],
+  );
+});
+
+type Step = (fleet: Fleet) => Fleet | void;
+
+/** Messages of the stream of a host, or of that of the checkpoints, the first with that number. */
+const of =
+  (host: string | undefined, messages: readonly PaperMessage[], firstSeq?: number): Step =>
+  (fleet) => {
+    const stream =
+      host === undefined ? checkpointStreamOf('DOVEGATE_AUDIT') : hostStreamOf('DOVEGATE_AUDIT', host);
+    for (const [index, one] of messages.entries())
+      fleet.take(
+        message(one, (firstSeq ?? fleet.seqIn(stream.name) + 1) + (firstSeq === undefined ? 0 : index)),
+        stream,
+      );
+  };
+
+/** What is said after the steps, and where the streams are. */
+function reportAfter(steps: readonly Step[], hosts?: readonly string[]): string {
+  let fleet = createFleet(optionsOf(hosts));
+  for (const step of steps) fleet = step(fleet) ?? fleet;
+  const { streams, streamSeq, firstSeq, firstMs, isReread } = saved(fleet);
+  const heads = fleet.heads().map(({ host, seq, storedMs }) => [host, seq, storedMs]);
+  const places = { streamSeq, firstSeq, firstMs, streams, isReread };
+  return `${report(fleet, [])}\nstreams ${json(places)}, heads ${json(heads)}, at ${fleet.streamSeq}`.replaceAll(
+    /[0-9a-f]{64}/g,
+    '<H>',
+  );
+}
+
+void test('streams of hosts, and streams that are read again', () => {
+  const gate = makeGate();
+  const all = blocks(gate.lines);
+  const later = (messages: readonly PaperMessage[], ms = 1000): PaperMessage[] =>
+    messages.map((one) => ({ ...one, storedMs: started + ms }));
+  const elsewhere = blocks(makeGate(undefined, 'ef'.repeat(16)).lines, 8, 'gate1', 'ef'.repeat(16));
+  const head = { host: 'gate1', journal: gate.id, seq: 16, hash: gate.ledger.hash, storedMs: started };
+  const again =
+    (expected: readonly ExpectedHead[] = []): Step =>
+    (fleet) =>
+      fleet.rewind(expected);
+  const restart: Step = (fleet) => createFleet(optionsOf(), JSON.parse(json(fleet.save())));
+  const judged: Step = (fleet) => void fleet.judge(started);
+  const accepted: Step = (fleet) => void fleet.accept(started);
+  const checkpoint = (host: string | undefined): Step =>
+    of(host, [{ ...at(all, 0), subject: 'dovegate.fleet.checkpoint' }]);
+  const rows: Readonly<Record<string, readonly Step[]>> = {
+    'all in the stream of the host': [of('gate1', all)],
+    'first in its own, then in that of the checkpoints': [
+      of('gate1', all.slice(0, 2)),
+      of(undefined, all.slice(2)),
+    ],
+    'a subject of no gate in the stream of a host': [of('gate1', [{ ...at(all, 0), subject: 'x' }])],
+    'a checkpoint in the stream of a host': [checkpoint('gate1')],
+    'a checkpoint that is none, in its stream': [checkpoint(undefined)],
+    'what was taken comes again': [of('gate1', all), of('gate1', all, 1)],
+    'the beginning is gone': [of('gate1', all.slice(1))],
+    'the beginning is gone by retention': [of('gate1', all.slice(1), 2)],
+    'read again': [of('gate1', all), again()],
+    'read again, and all is there': [of('gate1', all), again(), of('gate1', all)],
+    'read again, and the end is gone': [of('gate1', all), again(), of('gate1', all.slice(0, 2))],
+    'read again, over a restart': [
+      of('gate1', all),
+      again(),
+      of('gate1', all.slice(0, 2)),
+      restart,
+      of('gate1', all.slice(2)),
+    ],
+    'read again: a later record than those that are missing': [
+      of('gate1', all.slice(0, 2)),
+      again(),
+      of('gate1', [at(all, 0), ...all.slice(2)]),
+    ],
+    'read again, and retention removed it': [of('gate1', all), again(), of('gate1', later(elsewhere), 9)],
+    'read again, and it is just as old as the stream': [of('gate1', all), again(), of('gate1', elsewhere, 9)],
+    'read again, and retention removed only the beginning': [
+      of('gate1', all.slice(0, 3)),
+      again(),
+      of('gate1', later(all.slice(3)), 4),
+    ],
+    'read again, and retention removed nothing of it': [
+      of('gate1', all),
+      again(),
+      of('gate1', later(all.slice(1, 3)), 2),
+    ],
+    'a head that was never read': [again([head])],
+    'a head that was never read, and comes': [again([head]), of('gate1', all)],
+    'a head that was never read, and is another record': [
+      again([{ ...head, hash: 'e'.repeat(64) }]),
+      of('gate1', all),
+    ],
+    'a head that was read': [
+      of('gate1', all),
+      again([{ ...head, seq: 12, hash: hashOf(gate.lines[11]) }]),
+      of('gate1', all),
+    ],
+    'a head of another host': [again([{ ...head, host: 'gate9' }])],
+    'read again, and accepted at once': [of('gate1', all), again(), accepted, of('gate1', all.slice(0, 2))],
+    'read again, judged and accepted': [
+      of('gate1', all),
+      again(),
+      of('gate1', all.slice(0, 2)),
+      judged,
+      accepted,
+    ],
+    'missing, accepted, and it goes on': [
+      of('gate1', [at(all, 0), at(all, 2)]),
+      accepted,
+      of('gate1', [at(all, 3)]),
+    ],
+    'only a mark': [of('gate1', [mark(3, undefined)])],
+    'read again, and only a mark came, later than the records': [
+      of('gate1', all),
+      again(),
+      of('gate1', later([mark(3, undefined)]), 9),
+    ],
+    'open, accepted in the present journal': [of('gate1', [block([...openGate().lines])]), accepted],
+    'open, accepted in an old journal': [
+      of('gate1', [block([...openGate().lines])]),
+      of(
+        'gate1',
+        elsewhere.map((one) => ({ ...one, storedMs: started + 5 })),
+      ),
+      accepted,
+    ],
+  };
+  const dropped = (): unknown => {
+    const fleet = createFleet(optionsOf());
+    of('gate1', all)(fleet);
+    fleet.rewind([]);
+    of('gate1', all.slice(0, 2))(fleet);
+    const others = Array.from({ length: bounds.fleetChains }, (_, number) =>
+      number.toString(16).padStart(32, '0'),
+    );
+    of('gate1', later(others.map((id) => ({ ...at(all, 0), subject: `dovegate.audit.gate1.${id}` }))))(fleet);
+    const missed = fleet.judge(started).filter(({ kind }) => kind === 'cut-in-stream');
+    return [fleet.heads().length, ...listed(missed)];
+  };
+  compareAnswers(file('places'), [
+    ...Object.entries(rows).map(([what, steps]): Asked => [what, () => reportAfter(steps)]),
+    ['in that of another host', () => reportAfter([of('gate2', all)], ['gate1', 'gate2'])],
+    [
+      'read again, and the journal is dropped for many others',
+      () => json(dropped()).replaceAll(gate.id, '<J>'),
+    ],
+  ]);
+});
+
+/** A journal with an exchange that has no end. */
+function openGate(): PaperGate {
+  const gate = new PaperGate();
+  gate.admit('OPEN');
+  gate.checkpoint();
+  return gate;
+}
+
+void test('findings that are kept, counted and accepted', () => {
+  const finding = (
+    seq: number,
+    more: Partial<FleetFinding> & { readonly key?: string; readonly line?: string } = {},
+  ) => ({
+    kind: 'changed' as const,
+    host: 'gate1',
+    journal: 'J',
+    seq,
+    text: `text ${seq}`,
+    ...more,
+  });
+  const max = bounds.fleetFindings;
+  const state = (findings: Findings): string =>
+    json({ ...findings.save(), standing: findings.standing(), accepted: findings.accepted() });
+  const counted = (findings: Findings): string => {
+    const { kept, more } = findings.save();
+    return json({
+      kept: kept.map(({ seq, acceptedMs }) => [seq, acceptedMs ?? '-']),
+      more,
+      last: findings.standing().at(-1)?.text ?? 'none',
+    });
+  };
+  const full = (from = 1, count = max): Findings => {
+    const findings = new Findings();
+    for (let seq = from; seq < from + count; seq += 1) findings.add(finding(seq));
+    return findings;
+  };
+  compareAnswers(
+    file('kept'),
+    Object.entries({
+      'of two kinds and hosts': () => {
+        const findings = new Findings();
+        const added = [
+          finding(1),
+          finding(1),
+          finding(2, { kind: 'forked' }),
+          finding(3, { host: 'gate2', time: 'T', key: 'k', line: 'l' }),
+        ].map((one) => findings.add(one));
+        return `${json(added)}\n${state(findings)}`;
+      },
+      'just as many as are kept': () => counted(full()),
+      more: () => counted(full(1, max + 2)),
+      'more, of which some were accepted': () => {
+        const findings = full();
+        const count = findings.accept(5);
+        const added = [50, 51].map((seq) => findings.add(finding(seq)));
+        return `${count} ${json(added)} ${counted(findings)}\nagain ${findings.accept(6)} ${counted(findings)}`;
+      },
+      'more, all counted ones accepted': () => {
+        const findings = full(1, max + 3);
+        return `${findings.accept(5)} ${findings.accept(6)} ${counted(findings)}`;
+      },
+      'more of one key': () => {
+        const findings = new Findings();
+        findings.add(finding(1, { key: 'a' }));
+        for (let seq = 2; seq <= max; seq += 1)
+          findings.add(finding(seq, { key: seq % 2 === 0 ? 'b' : `c${seq}` }));
+        const added = [100, 101].map((seq) => findings.add(finding(seq, { key: 'b' })));
+        return `${json(added)} ${findings.add(finding(102, { key: 'd' }))} ${counted(findings)}`;
+      },
+      'accepted without being kept before': () => {
+        const findings = full();
+        findings.addAccepted(finding(60), 7);
+        findings.addAccepted(finding(61, { kind: 'forked' }), 8);
+        return `${counted(findings)}\n${json([findings.isAccepted(finding(60)), findings.isAccepted(finding(2)), findings.isAccepted(finding(1)), findings.isAccepted(finding(9, { host: 'x' }))])}`;
+      },
+      'known and accepted': () => {
+        const findings = new Findings();
+        findings.add(finding(1));
+        const known = [
+          finding(1),
+          finding(2),
+          finding(1, { journal: 'K' }),
+          finding(1, { kind: 'forked' }),
+          finding(1, { text: 'other' }),
+        ];
+        const before = known.map((one) => [findings.isKnown(one), findings.isAccepted(one)]);
+        findings.accept(5);
+        return json([before, known.map((one) => [findings.isKnown(one), findings.isAccepted(one)])]);
+      },
+      'of a stream that is read again': () => {
+        const findings = new Findings();
+        findings.add(finding(1));
+        findings.add(finding(2, { kind: 'missing' }));
+        findings.add(finding(5, { kind: 'untrusted', key: 'k' }));
+        findings.isReread = true;
+        const again = [
+          finding(1),
+          finding(1, { text: 'other' }),
+          finding(1, { journal: 'K' }),
+          finding(2, { kind: 'missing' }),
+          finding(2, { kind: 'missing', text: 'more' }),
+          finding(4, { kind: 'untrusted', key: 'k', journal: 'K' }),
+          finding(5, { kind: 'untrusted', key: 'k', journal: 'K' }),
+          finding(6, { kind: 'untrusted', key: 'k' }),
+          finding(5, { kind: 'untrusted', key: 'l', journal: 'K' }),
+        ].map((one) => findings.add(one));
+        return json(again);
+      },
+      'of lines of a file': () => {
+        const findings = new Findings();
+        const { seq: _, ...none } = finding(0, { line: 'a' });
+        const added = [
+          none,
+          none,
+          finding(0, { line: 'a' }),
+          finding(1, { line: 'a' }),
+          finding(1, { line: 'b' }),
+          finding(1, { line: 'a' }),
+          finding(1),
+        ].map((one) => findings.add(one));
+        return json(added);
+      },
+      'loaded: counted ones of another host': () => {
+        const findings = new Findings();
+        findings.load([finding(1)], [{ host: 'gate2', kind: 'changed', count: 3 }]);
+        return state(findings);
+      },
+      loaded: () => {
+        const findings = new Findings();
+        findings.load(
+          [{ ...finding(1), acceptedMs: 5 }, finding(2)],
+          [
+            { host: 'gate1', kind: 'changed', count: 7 },
+            { host: 'gate2', kind: 'forked', count: 3 },
+          ],
+        );
+        return `${state(findings)}\n${findings.accept(6)} ${state(findings)}`;
+      },
+    }),
+  );
+});

@@ -1,0 +1,105 @@
+// Verifiers that sign lines, and one that reads them after the records of a gate.
+
+import { checkpointSubject } from '../../../src/evidence/fleet/block.js';
+import { readCheckpoint, type SignedHead, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
+import { createFleet, type Fleet } from '../../../src/evidence/fleet/fleet.js';
+import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import {
+  blocks,
+  fleetOf,
+  message,
+  optionsOf,
+  PaperGate,
+  type PaperMessage,
+  started,
+  takeOne,
+} from './paper-stream.js';
+
+export const gate = new PaperGate();
+gate.exchanges(6);
+gate.checkpoint();
+export const stream = blocks(gate.lines);
+
+export const own = makeSignKey();
+export const first = makeSignKey();
+export const second = makeSignKey();
+export const forger = makeSignKey();
+
+/** A verifier: its lines, signed by one key after the other. */
+export class Desk {
+  readonly lines: string[] = [];
+  #pem: string;
+  readonly #heads: readonly SignedHead[];
+
+  constructor(pem: string, heads: readonly SignedHead[] = headsOf(), lines: readonly string[] = []) {
+    this.#pem = pem;
+    this.#heads = heads;
+    this.lines.push(...lines);
+  }
+
+  sign(findings = 0): this {
+    return this.#sign(findings, undefined);
+  }
+
+  /** The present key names the next one, which signs from then on. */
+  replace(next: ReturnType<typeof makeSignKey>): this {
+    this.#sign(0, next.key);
+    this.#pem = next.secretPem;
+    return this;
+  }
+
+  /** The same first lines, and then another key. */
+  fork(lines: number, pem = this.#pem): Desk {
+    return new Desk(pem, this.#heads, this.lines.slice(0, lines));
+  }
+
+  #sign(unended: number, nextKey: string | undefined): this {
+    const last = this.lines.at(-1);
+    const before = last === undefined ? undefined : readCheckpoint(last);
+    this.lines.push(
+      signCheckpoint(
+        { heads: this.#heads, findings: unended === 0 ? {} : { open: unended }, nextKey },
+        before,
+        this.#pem,
+        started,
+      ).line,
+    );
+    return this;
+  }
+}
+
+export function headsOf(): readonly SignedHead[] {
+  const fleet = fleetOf();
+  for (const [at, one] of stream.entries()) takeOne(fleet, message(one, at + 1));
+  return fleet.heads();
+}
+
+export function logged(line: string): PaperMessage {
+  return { subject: checkpointSubject, headers: [], body: Buffer.from(line), storedMs: started };
+}
+
+/** One that verifies, whose name is `here`. */
+export function open(others: Readonly<Record<string, readonly string[]>>, saved?: unknown): Fleet {
+  const options = optionsOf(undefined, {
+    verifier: { name: 'here', keys: [own.key] },
+    others: new Map(Object.entries(others)),
+  });
+  return createFleet(options, saved);
+}
+
+/** The gate's records, and then lines of verifiers. */
+export function take(fleet: Fleet, lines: readonly string[], from = fleet.streamSeq): Fleet {
+  const all = from === 0 ? [...stream, ...lines.map(logged)] : lines.map(logged);
+  for (const [at, one] of all.entries()) takeOne(fleet, message(one, from + at + 1));
+  return fleet;
+}
+
+export function found(fleet: Fleet): string[] {
+  return fleet
+    .judge(started)
+    .map(({ kind, journal, seq }) => [kind, journal ?? '-', seq ?? '-'].join(' '))
+    .toSorted();
+}
+
+export const reopened = (fleet: Fleet, others: Readonly<Record<string, readonly string[]>>): Fleet =>
+  open(others, JSON.parse(JSON.stringify(fleet.save())));

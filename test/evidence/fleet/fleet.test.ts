@@ -1,0 +1,215 @@
+// What an intruder, a disk or an operator can do to a stream of journals, and what is said about it: kind, host and seq.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Awaited, awaitRecord } from '../../../src/evidence/fleet/chain.js';
+import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
+import { judgeSignature } from '../../../src/evidence/fleet/signatures.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { Ledger } from '../../../src/journal/records/ledger.js';
+import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import {
+  block,
+  blocks,
+  fleetOf,
+  hashOf,
+  journal,
+  key,
+  message,
+  PaperGate,
+  started,
+  takeAll,
+  takeOne,
+  told,
+} from './paper-stream.js';
+import { at, forkOf, makeGate } from './tampering.js';
+
+const minuteMs = 60_000;
+
+void test('a host is silent after its time, and not before; a stop is named', () => {
+  const gate = makeGate();
+  gate.put({ time: gate.nowMs, event: 'stop' });
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines));
+  assert.deepEqual(told(fleet.judge(started + 5 * minuteMs)), []);
+  const found = fleet.judge(started + 5 * minuteMs + 1);
+  assert.deepEqual(told(found), [
+    ['untrusted', 'gate1', 17],
+    ['silent', 'gate1', 17],
+  ]);
+  assert.match(found[1]?.text ?? '', /was stopped/);
+  assert.equal(found[1]?.time, '2026-11-20T08:00:00.000Z');
+});
+
+void test('findings stand until they are accepted, and states go by themselves', () => {
+  const gate = makeGate();
+  const stream = blocks(gate.lines);
+  const fleet = fleetOf();
+  takeAll(fleet, [...stream.slice(0, 1), ...stream.slice(2)]);
+  assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
+  assert.equal(fleet.accept(started), 1);
+  assert.deepEqual(fleet.judge(started), []);
+  assert.equal(fleet.accept(started), 0);
+  fleet.note({ kind: 'stream-replaced', host: '-', text: 'made anew' });
+  assert.deepEqual(told(fleet.judge(started)), [['stream-replaced', '-', undefined]]);
+});
+
+// bounds.fleetFindings
+void test('of each kind and host 20 findings are kept, and all are counted', () => {
+  const fleet = fleetOf();
+  const found = takeAll(fleet, [
+    { ...at(blocks(makeGate().lines), 0), body: Buffer.from('\n'.repeat(50_000)) },
+  ]);
+  assert.equal(found.length, 20);
+  const standing = fleet.judge(started).filter(({ kind }) => kind === 'malformed');
+  assert.equal(standing.length, 20);
+  assert.match(standing.at(-1)?.text ?? '', /and 49980 more/);
+  assert.equal(fleet.accept(started), 50_000);
+});
+
+// bounds.fleetChains, bounds.fleetStrangers
+void test('strangers and journals of one host are bounded', () => {
+  const { lines } = makeGate(false);
+  const first = block(lines.slice(0, 2));
+  const fleet = fleetOf();
+  for (let each = 0; each < 1000; each += 1) {
+    const id = each.toString(16).padStart(32, '0');
+    takeOne(fleet, message({ ...first, subject: `dovegate.audit.stranger${each}.${id}` }, each * 2 + 1));
+    takeOne(fleet, message({ ...first, subject: `dovegate.audit.gate1.${id}` }, each * 2 + 2));
+  }
+  assert.equal(fleet.heads().filter(({ host }) => host === 'gate1').length, 32);
+  assert.equal(fleet.heads().length, 132);
+  assert.ok(JSON.stringify(fleet.save()).length < 300_000);
+  assert.ok(told(fleet.judge(started)).some(([kind, host]) => kind === 'unknown-host' && host === '-'));
+});
+
+// bounds.fleetOpen
+void test('open exchanges are bounded, and the finding says so', () => {
+  const gate = new PaperGate();
+  for (let each = 0; each < 10_003; each += 1) gate.admit(`A${each}`);
+  gate.checkpoint();
+  const fleet = fleetOf(undefined, { driftMs: 3_600_000 });
+  takeAll(fleet, blocks(gate.lines, 500));
+  const text = fleet.judge(started + minuteMs)[0]?.text ?? '';
+  assert.match(text, /more than 10000 were open at once, and 3 of them could not be followed/);
+  for (let each = 0; each < 10_003; each += 1) gate.end(`A${each}`);
+  gate.checkpoint();
+  takeAll(fleet, blocks(gate.lines.slice(10_006), 500));
+  assert.deepEqual(told(fleet.judge(started + minuteMs)), []);
+});
+
+void test('what goes on after it was accepted is told again', () => {
+  const gate = makeGate();
+  const fork = forkOf(gate, 5);
+  fork.exchanges(3);
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines));
+  takeAll(fleet, blocks(fork.lines.slice(0, 2)));
+  assert.equal(fleet.accept(started), 1);
+  takeAll(fleet, blocks(fork.lines.slice(2, 4)));
+  assert.deepEqual(told(fleet.judge(started)), [['forked', 'gate1', 8]]);
+});
+
+void test('garbage that was accepted hides no record that is missing later', () => {
+  const gate = makeGate();
+  const fleet = fleetOf();
+  const [first, ...rest] = blocks(gate.lines);
+  assert.ok(first !== undefined);
+  takeAll(fleet, [first, { ...first, body: Buffer.from('\n'.repeat(100)) }]);
+  fleet.accept(started);
+  takeAll(fleet, rest.slice(1));
+  assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
+});
+
+// bounds.fleetBlockBytes
+void test('a message larger than any block is not read', () => {
+  const fleet = fleetOf();
+  const first = at(blocks(makeGate().lines), 0);
+  const found = takeAll(fleet, [{ ...first, body: Buffer.alloc(bounds.fleetBlockBytes + 1, first.body) }]);
+  assert.deepEqual([told(found), fleet.records], [[['malformed', 'gate1', 1]], 0]);
+});
+
+/** The chains of a fleet as they would be saved. */
+function savedText(fleet: ReturnType<typeof fleetOf>): string {
+  return JSON.stringify(fleet.save());
+}
+
+// bounds.fleetRecent
+void test('so many hashes of the last records are kept', () => {
+  const gate = new PaperGate();
+  gate.exchanges(bounds.fleetRecent);
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines, 100));
+  const hash = (back: number): string => hashOf(gate.lines.at(-back)).slice(0, 32);
+  const text = savedText(fleet);
+  assert.ok(text.includes(hash(bounds.fleetRecent)));
+  assert.ok(!text.includes(hash(bounds.fleetRecent + 1)));
+});
+
+// bounds.fleetPolicies
+void test('so many policies of a journal are remembered', () => {
+  const gate = new PaperGate();
+  for (let each = 0; each < bounds.fleetPolicies + 5; each += 1) {
+    gate.admit(`A${each}`, { policy: `policy-${each}-` });
+    gate.end(`A${each}`);
+  }
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines, 100));
+  assert.equal(savedText(fleet).match(/policy-\d+-/g)?.length, bounds.fleetPolicies);
+});
+
+// bounds.fleetLineBytes
+void test('a line that is far too long is not read, though its hash is right', () => {
+  const gate = new PaperGate();
+  const long = `"time":"2026-11-20T08:00:00.000Z","event":"log","text":"${'x'.repeat(bounds.fleetLineBytes)}"`;
+  gate.lines.push(gate.ledger.seal(long));
+  assert.deepEqual(told(takeAll(fleetOf(), blocks(gate.lines, 100))), [['malformed', 'gate1', 3]]);
+});
+
+// bounds.fleetAwaited
+void test('so many checkpoints wait for their record; the highest stay', () => {
+  const all = new Map<number, Awaited>();
+  const awaited: Awaited = { hash: 'a', storedMs: started };
+  for (let seq = 1; seq <= bounds.fleetAwaited + 3; seq += 1) awaitRecord(all, seq, awaited);
+  assert.deepEqual([all.size, Math.min(...all.keys())], [bounds.fleetAwaited, 4]);
+});
+
+// bounds.fleetKeys
+void test('so many keys that a host names are trusted; the oldest goes first', () => {
+  const ledger = new Ledger('dovegate 1.0', key.secretPem, journal);
+  const keys: { listed: string; named: string[] } = { listed: key.key, named: [] };
+  const names = Array.from({ length: bounds.fleetKeys + 1 }, () => makeSignKey().key);
+  for (const name of names) {
+    const line = ledger.sealSigned({ ...ledger.checkpoint(started), next_key: name }).trimEnd();
+    assert.equal(judgeSignature(line, JSON.parse(line), keys).kind, 'vouches');
+  }
+  assert.deepEqual([keys.named.length, keys.named[0]], [bounds.fleetKeys, names[1]]);
+});
+
+// bounds.fleetCheckpointBytes
+void test('a checkpoint that is far too long is not read', () => {
+  const head = { host: 'gate1', journal, from: 1, seq: 1, hash: 'ab'.repeat(32), storedMs: started };
+  const lineOf = (hosts: number): string => {
+    const heads = Array.from({ length: hosts }, () => head);
+    return signCheckpoint({ heads, findings: {} }, undefined, key.secretPem, started).line;
+  };
+  const bytesEach = (lineOf(1_001).length - lineOf(1).length) / 1_000;
+  const hosts = Math.floor(bounds.fleetCheckpointBytes / bytesEach);
+  assert.notEqual(readCheckpoint(lineOf(hosts - 10)), undefined);
+  assert.equal(readCheckpoint(lineOf(hosts + 10)), undefined);
+});
+
+// bounds.fleetAwaitedChains
+void test('so many journals that were not seen are waited for', () => {
+  const fleet = fleetOf();
+  const heads = Array.from({ length: bounds.fleetAwaitedChains + 100 }, (_, number) => ({
+    host: 'gate1',
+    journal: number.toString(16).padStart(32, '0'),
+    seq: 1,
+    hash: 'ab'.repeat(32),
+    storedMs: started,
+  }));
+  fleet.rewind(heads);
+  const { awaited } = JSON.parse(JSON.stringify(fleet.save()));
+  assert.equal(awaited.length, bounds.fleetAwaitedChains);
+});

@@ -1,0 +1,69 @@
+// Goal: alike denials are one row with their number, first and last time; what went well is in none; another backend or rule is another
+// cause; memory has a bound, and what is beyond it is counted.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createCauses } from '../../../src/evidence/report/causes.js';
+import type { StoryRow } from '../../../src/evidence/story/row.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+
+type More = Readonly<Record<string, unknown>>;
+
+function row(at: number, more: More = {}): StoryRow {
+  const time = `2026-11-20T08:${String(Math.floor(at / 60)).padStart(2, '0')}:${String(at % 60).padStart(2, '0')}.000Z`;
+  const fields = { time, principal: 'bert@support', command: 'mailbox delete', policy: 'support', ...more };
+  return { fields, completedSeq: 1 };
+}
+
+const denied = { decision: 'deny', outcome: 'denied', sent: false, denial: 'no-rule' };
+
+function causes(...rows: readonly StoryRow[]) {
+  const book = createCauses();
+  for (const one of rows) book.take(one);
+  return book.finish();
+}
+
+void test('72 equal denials are one row', () => {
+  const rows = Array.from({ length: 72 }, (_, at) => row(at, denied));
+  const failed = { outcome: 'failed', sent: false, error: 'dial-refused' };
+  const found = causes(
+    row(90, { outcome: 'ok' }),
+    ...rows.toReversed(),
+    row(80, { ...failed, backend: 'mail1' }),
+    row(81, { ...failed, backend: 'mail2', principal: 'eve@support' }),
+    { fields: { event: 'access', action: 'refused', request: 'R', to: 'bert@support', reason: 'no' } },
+  );
+  assert.deepEqual(
+    found.causes.map(({ count, outcome, command }) => [count, outcome, command]),
+    [
+      [72, 'denied', 'mailbox delete'],
+      [1, 'failed', 'mailbox delete'],
+      [1, 'failed', 'mailbox delete'],
+      [1, 'refused', ''],
+    ],
+  );
+  const [first = assert.fail()] = found.causes;
+  assert.deepEqual(
+    [first.firstTime, first.lastTime, first.requesters],
+    ['2026-11-20T08:00:00.000Z', '2026-11-20T08:01:11.000Z', ['bert@support']],
+  );
+  assert.match(first.why, /policy support .*no rule names the command/);
+  assert.equal(found.further, 0);
+});
+
+void test('a journal with ever new causes does not fill the memory', () => {
+  const rows = Array.from({ length: 200 + 5 }, (_, at) =>
+    row(0, { ...denied, command: `x${at}`, principal: `p${at}` }),
+  );
+  const found = causes(...rows);
+  assert.deepEqual([found.causes.length, found.further], [200, 5]);
+  const many = causes(
+    ...Array.from({ length: bounds.ownerRequesters + 1 }, (_, at) =>
+      row(at, { ...denied, principal: `p${at}` }),
+    ),
+  );
+  assert.deepEqual(
+    many.causes.map(({ requesters, isMoreRequesters }) => [requesters.length, isMoreRequesters]),
+    [[bounds.ownerRequesters, true]],
+  );
+});

@@ -1,0 +1,431 @@
+// Goal: the suggestion reads as a policy, keeps what today's policy refuses, and says what it leaves out.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Sightings } from '../../../src/evidence/review/sightings.js';
+import { type Suggestion, suggest } from '../../../src/evidence/review/suggest.js';
+import { parseSettings } from '../../../src/rules/config/parse-settings.js';
+import type { Settings } from '../../../src/rules/config/settings.js';
+import { parse, settingsOf, sound } from '../../rules/config/sound.js';
+import { record, recordedMs } from './recording.js';
+import { wordsOf } from './seeing.js';
+
+/** With one preset, `presets/desk`. */
+function parseWithPreset(text: string): Settings {
+  const presetText = (name: string) =>
+    name === 'desk' ? 'allow: [quota get, who]\ndeny: [index]\n' : undefined;
+  const { settings, problems } = parseSettings('/etc/dovegate/d.yaml', {
+    readText: () => text,
+    glob: () => [],
+    presetText,
+  });
+  return settings ?? assert.fail(JSON.stringify(problems));
+}
+
+function suggestion(policy: string, ...lines: string[]): Suggestion {
+  const settings = parseWithPreset(
+    `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
+  );
+  const sightings = new Sightings({ listener: 'support' });
+  for (const [at, line] of lines.entries()) {
+    const [user = '', words = ''] = line.split(': ');
+    const principal = at % 2 === 0 ? 'carol@support' : 'dave@support';
+    sightings.take(
+      record(settings, 'support', {
+        user,
+        words: wordsOf(words),
+        principal,
+        atMs: recordedMs - at * 60_000,
+        reason: 'x',
+      }),
+    );
+  }
+  const found = settings.policies.get('support') ?? assert.fail();
+  return suggest(sightings, { settings, policy: found, listener: 'support', nowMs: recordedMs });
+}
+
+void test('the whole text', () => {
+  const { text, rules, allowed } = suggestion(
+    `mode: observe
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    limits: { rate: 60/minute, distinct_users: 5/day, at_once: 2 }
+    logs: full
+    debug: true
+    deny: [mailbox delete, { command: sieve delete, where: { scriptname: [main] } }]
+    allow: [quota get]`,
+    'bob@example.com: quota get',
+    'eve@example.com: quota get',
+    'bob@example.com: fetch "uid hdr.subject" mailbox INBOX all',
+    'bob@example.com: mailbox create "Old stuff"',
+    'eve@example.com: mailbox create "Old stuff"',
+    'bob@example.com: mailbox delete A',
+    'ceo@example.com: quota get',
+    ': reload',
+    'bob@example.com: quota get -A',
+    'bob@example.com: nonsense',
+    'bob@example.com: who *',
+    'bob@example.com: expunge -d mailbox Trash deleted',
+  );
+  assert.deepEqual([rules, allowed], [2, 4]);
+  assert.equal(
+    text,
+    `# Suggested by what listener support did from 2026-11-20 11:49 UTC to 2026-11-20 12:00 UTC: 11 records, of which this allows 4.
+# Read it before it takes the place of policy support (/etc/dovegate/d.yaml:9).
+# As it stands it can be named as shadow:, judged on the past (test --replay DIR --candidate FILE), and pasted.
+policies:
+  support:
+    mode: enforce
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    deny: [mailbox delete, { command: sieve delete, where: { scriptname: [main] } }]
+    limits: { rate: 60/minute, distinct_users: 5/day, at_once: 2 }
+    logs: full
+    debug: true
+    allow:
+      # 2 times for 2 users by 2 principals, last 2026-11-20 12:00 UTC; effect: read
+      - quota get
+      # Not granted, since it was seen once: a monthly job?
+      # once for 1 user by carol@support, last 2026-11-20 11:58 UTC; effect: read
+      # widened: 1 user to *@example.com
+      # note: it tells what mails say: field hdr
+      # - command: fetch
+      #   where: { field: [hdr.subject, uid], query: { mailbox: [INBOX] } }
+      #   content: true
+      # 2 times for 2 users by 2 principals, last 2026-11-20 11:57 UTC; effect: write
+      # widened: 2 users to *@example.com
+      - command: mailbox create
+        where: { mailbox: [Old stuff] }
+      # Not granted, since it was seen once: a monthly job?
+      # once for 1 user by dave@support, last 2026-11-20 11:49 UTC; effect: destroy
+      # widened: 1 user to *@example.com
+      # note: refused unless named, as here: delete-empty-mailbox
+      # - command: expunge
+      #   where: { delete-empty-mailbox: present, query: { mailbox: [Trash], deleted: present } }
+      # WARNING, not granted: it amounts to root on the mail server.
+      # once by dave@support, last 2026-11-20 11:53 UTC; effect: admin
+      # - command: reload
+      #   root_equivalent: true
+      # WARNING, not granted: it concerns all users at once, and needs a policy with users: ["*"] and no except.
+      # once for 1 user by carol@support, last 2026-11-20 11:52 UTC; effect: read
+      # - command: quota get
+      #   all_users: true
+    # Seen and not suggested:
+    #   once, last 2026-11-20 11:55 UTC, "mailbox delete": a rule of policy support denies "mailbox delete" (/etc/dovegate/d.yaml:16)
+    #   once, last 2026-11-20 11:54 UTC, "quota get": policy support excepts a user of this command (/etc/dovegate/d.yaml:12)
+    #   once, last 2026-11-20 11:50 UTC, "who": no rule allows "who"; policy support observes, and this goes beyond that: it is for a mask of users; no rule here can allow it for this mask of users: it needs users: ["*"] and no except in policy support
+    # Left out: 1, no command that could be read then.
+`,
+  );
+});
+
+void test('a command for all users in front of Dovecot 2.3 is never granted: it was refused each time', () => {
+  for (const rule of ['quota get', '{ command: quota get, all_users: true }']) {
+    const settings = settingsOf(sound.replace('"*@example.com"', '"*"').replace('[quota get]', `[${rule}]`));
+    const policy = settings.policies.get('support') ?? assert.fail();
+    const sightings = new Sightings({ listener: 'support' });
+    for (let at = 0; at < 4; at += 1)
+      sightings.take(
+        record(settings, 'support', { user: '', words: ['quota', 'get', '-A'], series: ['2.3'] }),
+      );
+    const { text, allowed } = suggest(sightings, {
+      settings,
+      policy,
+      listener: 'support',
+      nowMs: recordedMs,
+    });
+    assert.equal(allowed, 0, text);
+    assert.match(text, /# +4 times, last [^\n]*"quota get": Dovecot 2\.3 has no command for all users/);
+    assert.doesNotMatch(text, /# - command: quota get/);
+  }
+});
+
+void test('on_request stays as it is, and what a grant allowed does not become access for good', () => {
+  const settings =
+    parse(`${sound}    on_request:
+      - mailbox delete
+      - { command: expunge, max_matches: 5, approvals: 2, for: 30m, scope: user, uses: 3, reason: { regex: "ticket [0-9]+" } }
+    requests: { open: 2, wait: 2h }
+    approve: [support]
+`).settings ?? assert.fail();
+  const sightings = new Sightings({ listener: 'support' });
+  const words = ['mailbox', 'delete', 'Old'];
+  const sent = { user: 'bob@example.com', words, principal: 'carol@support' };
+  sightings.take(record(settings, 'support', { ...sent, words: ['quota', 'get'] }));
+  sightings.take(record(settings, 'support', { ...sent, isGranted: true }));
+  sightings.take(record(settings, 'support', sent));
+  const policy = settings.policies.get('support') ?? assert.fail();
+  const { text, rules } = suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
+  assert.equal(rules, 1);
+  assert.ok(
+    text.includes(`    users: ["*@example.com"]
+    on_request: [mailbox delete, { approvals: 2, command: expunge, for: 30m, max_matches: 5, reason: { regex: "ticket [0-9]+" }, scope: user, uses: 3 }]
+    requests: { open: 2, wait: 2h }
+    approve: [support]
+    allow:
+`),
+    text,
+  );
+  assert.match(text, /"mailbox delete": it was allowed under a grant; on_request is kept\n/);
+  assert.match(text, /"mailbox delete": no rule allows "mailbox delete"\n/);
+  // It is read back with the same rules.
+  const again = parse(sound.replace(/policies:[^]*/, text)).settings?.policies.get('support');
+  assert.deepEqual(
+    again?.onRequest.map(({ hash }) => hash),
+    policy.onRequest.map(({ hash }) => hash),
+  );
+});
+
+void test('nothing that was allowed gives no new rule; what was denied is one in comments, as explain has it', () => {
+  const { text, rules, allowed } = suggestion(
+    'users: ["*@example.com"]\n    allow: [quota get]',
+    'bob@example.com: sieve list',
+  );
+  assert.deepEqual([rules, allowed], [0, 0]);
+  assert.ok(
+    text.endsWith(`    allow:
+      # Not granted, since it was denied: no rule allows "sieve list".
+      # once for 1 user by carol@support, last 2026-11-20 12:00 UTC; effect: read
+      # - sieve list
+      # not used at listener support since 2026-11-20 12:00 UTC
+      - quota get
+`),
+    text,
+  );
+});
+
+void test('the users of the policy stay; other users are a comment with their count', () => {
+  const observing = (users: string): string => `mode: observe\n    users: ${users}\n    allow: [quota get]`;
+  const lines = [
+    'bob@example.com: quota get',
+    'eve@example.com: mailbox list',
+    'mallory@example.net: quota get',
+    'trent@example.net: mailbox list',
+    'dora@example.org: sieve list',
+  ];
+  const narrow = suggestion(observing('["*@example.com"]'), ...lines);
+  assert.deepEqual([narrow.rules, narrow.allowed], [2, 2]);
+  assert.match(
+    narrow.text,
+    /^ {4}users: \["\*@example\.com"\]\n {4}# Seen for other users, and not added: "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)$/m,
+  );
+  assert.match(narrow.text, /^ {4}# {3}once, .*"sieve list": policy support does not hold for a user/m);
+  assert.doesNotMatch(narrow.text, /^ *[^# ].*(?:example\.net|example\.org|sieve)/m);
+
+  const all = suggestion(observing('["*"]'), ...lines);
+  assert.deepEqual([all.rules, all.allowed], [3, 5]);
+  assert.match(
+    all.text,
+    /^ {4}users: \["\*"\]\n {4}# Domains seen: "\*@example\.com" \(2 commands\), "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)\n {4}allow:$/m,
+  );
+
+  // Any number of domains is one line.
+  const many = Array.from({ length: 25 }, (_, at) => `bob@d${at}.example: quota get`);
+  assert.match(suggestion(observing('["*@example.com"]'), ...many).text, /\(1 command\), 5 more$/m);
+});
+
+/** The lines of the rule of a command. */
+function ruleOf({ text }: Suggestion, command: string): string[] {
+  const [, rule = ''] = new RegExp(`^ {6}- command: ${command}\n((?: {8}.*\n)*)`, 'm').exec(text) ?? [];
+  return rule
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.trim());
+}
+
+void test('what an operator wrote stays as it is; only what no rule allows is new', () => {
+  const { text, rules, allowed } = suggestion(
+    `users: ["*@example.com"]
+    use: [presets/desk]
+    weight: 3
+    contact: helpdesk@example.com
+    deny: [mailbox delete]
+    allow:
+      - { command: mailbox create, where: { mailbox: ["Projects/*"] }, reason: required, limit: 5/day, max_users: 7, expires: 2099-01-01 }
+      - { command: reload, root_equivalent: true }
+      - sieve list`,
+    'bob@example.com: mailbox create Projects/x',
+    ': reload',
+    'bob@example.com: quota get',
+    'bob@example.com: mailbox create Other',
+  );
+  assert.deepEqual([rules, allowed], [3, 3]);
+  assert.ok(
+    text.includes(`    users: ["*@example.com"]
+    use: [presets/desk]
+    # not used at listener support since 2026-11-20 11:57 UTC: who
+`),
+    text,
+  );
+  assert.ok(
+    text.includes(`    deny: [mailbox delete]
+    contact: helpdesk@example.com
+    weight: 3
+    allow:
+      # once for 1 user by carol@support, last 2026-11-20 12:00 UTC; effect: write
+      - command: mailbox create
+        expires: "2099-01-01"
+        limit: 5/day
+        max_users: 7
+        reason: required
+        where: { mailbox: ["Projects/*"] }
+      # once by dave@support, last 2026-11-20 11:59 UTC; effect: admin
+      - command: reload
+        root_equivalent: true
+      # Not granted, since it was denied: no rule allows "mailbox create" like this: mailbox must be Projects/*.
+      # once for 1 user by dave@support, last 2026-11-20 11:57 UTC; effect: write
+      # - command: mailbox create
+      #   where: { mailbox: [Other] }
+      #   reason: required
+      #   limit: 5/day
+      #   max_users: 7
+      #   expires: "2099-01-01"
+      # not used at listener support since 2026-11-20 11:57 UTC
+      - sieve list
+`),
+    text,
+  );
+  // Read back, it is what it was.
+  const again = parseWithPreset(sound.replace(/policies:[^]*/, text)).policies.get('support');
+  assert.deepEqual(
+    again?.allow.map(({ command }) => command),
+    ['mailbox create', 'reload', 'sieve list', 'quota get', 'who'],
+  );
+  assert.deepEqual([again?.weight, again?.contact], [3, 'helpdesk@example.com']);
+  assert.deepEqual(
+    again?.deny.map(({ command }) => command),
+    ['mailbox delete', 'index'],
+  );
+});
+
+void test('a rule of an operator for all users stays one', () => {
+  const policy = `mode: observe
+    users: ["*"]
+    allow: [quota get, { command: quota get, all_users: true }, { command: who, all_users: true }]`;
+  const { text } = suggestion(policy, 'bob@example.com: quota get', ': who');
+  const kept = parse(sound.replace(/policies:[^]*/, text)).settings?.policies.get('support');
+  assert.deepEqual(
+    kept?.allow.map(({ command, allUsers }) => [command, allUsers]),
+    [
+      ['quota get', false],
+      ['who', true],
+      ['quota get', true],
+    ],
+    text,
+  );
+});
+
+void test('a rule that lies within another is left out, and is counted there', () => {
+  const line = (age: string) => `bob@example.com: expunge mailbox Trash savedbefore ${age}`;
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const both = suggestion(policy, line('30d'), line('7d'), line('7d'), line('30d'), line('90d'));
+  assert.equal(both.text.match(/- command: expunge/g)?.length, 1, both.text);
+  assert.match(
+    both.text,
+    /# 5 times for 1 user by 2 principals.*\n.*widened.*\n.*expunge\n.*savedbefore: \{ at_least: 7d \}/,
+  );
+  // What was seen once is a comment, and no rule that another one could lie within.
+  const once = suggestion(policy, line('30d'), line('30d'), line('7d'));
+  assert.match(once.text, /^ {6}# 2 times .*\n.*widened.*\n {6}- command: expunge\n.*at_least: 30d/m);
+  assert.match(once.text, /^ {6}# once .*\n.*widened.*\n {6}# - command: expunge\n.*at_least: 7d/m);
+});
+
+void test('a rule that is to be checked takes no other one in: who takes it out keeps the rest', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const boxes = Array.from(
+    { length: 300 },
+    (_, at) => `bob@example.com: expunge mailbox Box${at} savedbefore 30d`,
+  );
+  const trash = 'bob@example.com: expunge mailbox Trash savedbefore 60d';
+  const { text } = suggestion(policy, ...boxes, trash, trash);
+  assert.match(text, /# CHECK: any value of query mailbox.*\n {6}- command: expunge\n.*mailbox: present/);
+  assert.match(text, /^ {6}- command: expunge\n.*mailbox: \[Trash\], savedbefore: \{ at_least: 60d \}/m);
+});
+
+void test('a name with a day in it is to be checked, after one day too: the next day has another name', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  for (const [name, shape] of [
+    ['Restored-2026-11-28', 'Restored-[0-9]{4}-[0-9]{2}-[0-9]{2}'],
+    ['Old_20261128', 'Old_[0-9]{8}'],
+    ['2026-11', '[0-9]{4}-[0-9]{2}'],
+    ['Archive-mon', 'Archive-(?:mon|tue|wed|thu|fri|sat|sun)'],
+    ['Monday', '(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)'],
+  ] as const) {
+    const line = `bob@example.com: mailbox create ${name}`;
+    const { text } = suggestion(policy, line, line);
+    const check = `# CHECK: "${name}" holds a day, so the name of another day is denied; { regex: "${shape}" } has it, and`;
+    assert.ok(text.includes(check), text);
+  }
+  const line = 'bob@example.com: mailbox create Ticket-20261328';
+  assert.doesNotMatch(suggestion(policy, line, line).text, /holds a day/);
+});
+
+void test('a job that names the day is one job: seen on three days, it is not seen once', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const move = (day: string): string => `bob@example.com: move Archive/${day} mailbox INBOX savedbefore 90d`;
+  const { text } = suggestion(policy, move('2026-11-18'), move('2026-11-19'), move('2026-11-20'));
+  assert.match(
+    text,
+    /^ {6}# 3 times for 1 user .*\n {6}# widened: 1 user to \*@example\.com\n {6}# CHECK: "Archive\/2026-11-18" holds a day.* \{ regex: "Archive\/\[0-9\]\{4\}-\[0-9\]\{2\}-\[0-9\]\{2\}" \} has all 3.*\n {6}- command: move\n {8}where: \{ destination-mailbox: \[Archive\/2026-11-18, Archive\/2026-11-19, Archive\/2026-11-20\], query: \{ mailbox: \[INBOX\], savedbefore: \{ at_least: 90d \} \} \}$/m,
+  );
+  const weekly = suggestion(policy, move('Mon'), move('Tue'));
+  assert.match(
+    weekly.text,
+    /^ {6}# 2 times .*\n.*\n {6}# CHECK: "Archive\/Mon" holds a day.*\n {6}- command: move\n.*\[Archive\/Mon, Archive\/Tue\]/m,
+  );
+  // Two days in one line could be crossed.
+  const both = suggestion(policy, ...['Mon', 'Tue'].map((day) => move(day).replace('INBOX', `In/${day}`)));
+  assert.match(both.text, /# - command: move\n.*\n(?: +#.*\n)* +# - command: move\n/);
+});
+
+void test('what looks one user up is no right to list all, and what is widened says from what to what', () => {
+  const policy = 'mode: observe\n    users: ["*"]\n    allow: [quota get]';
+  const look = ': user alice@example.org';
+  const { text } = suggestion(policy, look, look);
+  assert.match(text, /- command: user\n {8}where: \{ user-mask: \[alice@example\.org\] \}\n/);
+  const list = suggestion(
+    policy,
+    'bob@example.com: mailbox status messages INBOX',
+    'eve@example.com: quota get',
+  );
+  assert.match(
+    list.text,
+    /# once .*\n {6}# widened: 1 user to \*; 1 value of field to any; 1 value of mailbox-mask to any\n {6}- mailbox status$/m,
+  );
+});
+
+void test('a rule with content that names keys of a query says that others beside them are open', () => {
+  const policy = 'mode: observe\n    users: ["*@example.com"]\n    allow: [quota get]';
+  const line = 'bob@example.com: search mailbox INBOX subject invoice';
+  const { text } = suggestion(policy, line, line);
+  assert.match(
+    text,
+    /# note: it tells what mails say: key subject; keys beside these are open, as body and header$/m,
+  );
+});
+
+void test('what doctor sent is not what people do', () => {
+  const settings = settingsOf(sound.replace('allow:', 'mode: observe\n    allow:'));
+  const sightings = new Sightings({ listener: 'support' });
+  const sent = { user: 'bob@example.com', principal: 'root@support', reason: 'dovegate doctor' };
+  sightings.take(record(settings, 'support', { ...sent, words: ['mailbox', 'list'] }));
+  const policy = settings.policies.get('support') ?? assert.fail();
+  const { text, rules } = suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
+  assert.equal(rules, 0);
+  assert.doesNotMatch(text, /mailbox list/);
+  assert.match(text, /^ {4}# Left out: 1, which `dovegate doctor` sent\.$/m);
+});
+
+void test('what destroys is held to the domains where it was seen', () => {
+  const where = 'where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }';
+  for (const [users, more] of [
+    ['["*@example.com", "*@example.net"]', ['users: ["*@example.com"]']],
+    ['["*"]', ['users: ["*@example.com"]']],
+    ['["*@example.com", bob@example.com]', []],
+  ] as const) {
+    const policy = `mode: observe\n    users: ${users}\n    allow: [quota get]`;
+    const line = 'bob@example.com: expunge mailbox Trash savedbefore 30d';
+    const suggested = suggestion(policy, line, line);
+    assert.deepEqual(ruleOf(suggested, 'expunge'), [where, ...more], users);
+  }
+});

@@ -1,0 +1,1435 @@
+// Goal: access on request, from a denial to the end of a grant, with two teams and the engine's own sessions. Phases: denied with the
+// command that asks, requested, not approved by oneself, approved by a second person, used, used up; revoked; expired; two approvals;
+// break-glass. What must not happen: a command at the backend without its grant, a step that is answered without its record.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAccess } from '../../../src/client/access.js';
+import type { AccessItem } from '../../../src/gate/access/access-item.js';
+import { AccessLimits } from '../../../src/gate/access/access-limits.js';
+import { accessStateWords } from '../../../src/gate/access/access-words.js';
+import type { Asker } from '../../../src/gate/access/asker.js';
+import type { AccessResult } from '../../../src/gate/access/result.js';
+import { denialWords } from '../../../src/gate/outcome/next.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import type { Peer } from '../../../src/host/ports/peer.js';
+import { AccessBook, type AccessEntry, LastEnds } from '../../../src/journal/records/access-book.js';
+import { type Person, Persons } from '../../../src/rules/identity/person.js';
+import { replyPacket } from '../../kit/gate/memory-backend.js';
+import {
+  emptyReply,
+  type JournalMode,
+  type MemoryClient,
+  type MemoryRecord,
+  openMemoryEngine,
+} from '../../kit/gate/memory-engine.js';
+import { requested as requestRecord } from '../../kit/plain/access-records.js';
+import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
+
+const settings = `
+version: 1
+listeners:
+  support: { unix: /run/dovegate/support.sock, policy: support, sessions: 30, sessions_per_peer: 30 }
+  leads: { unix: /run/dovegate/leads.sock, policy: leads }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2 } }
+routes: [{ users: ["*"], backend: mail1 }]
+audit: { sign_key: /etc/dovegate/sign.key }
+persons:
+  anna: { users: [anna] }
+  carol: { users: [carol, carol-admin] }
+  dave: { users: [dave] }
+policies:
+  support:
+    users: ["*@example.org"]
+    except: ["boss@example.org"]
+    allow: [quota get]
+    deny: [mailbox rename]
+    on_request:
+      - { command: fetch, content: true, approvals: 1, for: 2h, scope: user, uses: 2, reason: { regex: "ticket [0-9]+.*" } }
+      - { command: mailbox list, approvals: 1, for: 1h }
+      - { command: mailbox subscribe, approvals: 2, for: 30m }
+      - { command: mailbox status, approvals: 0, for: 1h, uses: 20 }
+    requests: { open: 3, wait: 2h }
+  leads:
+    users: ["*@example.org"]
+    except: ["ceo@example.org"]
+    allow: [mailbox list]
+    approve: [support]
+`;
+
+const people = {
+  anna: { uid: 1001, user: 'anna', loginUid: 1001 },
+  carol: { uid: 1002, user: 'carol', loginUid: 1002 },
+  dave: { uid: 1003, user: 'dave', loginUid: 1003 },
+  'carol-admin': { uid: 1004, user: 'carol-admin', loginUid: 1004 },
+} as const satisfies Readonly<Record<string, Partial<Peer>>>;
+
+const uids = Object.fromEntries(Object.entries(people).map(([name, { uid }]) => [name, uid]));
+
+/** The persons of the configuration, changed; each user has a uid. */
+function personsOf(persons: ReadonlyMap<string, Person>): Persons {
+  const all: Readonly<Record<string, number>> = { ...uids, erin: 1005 };
+  return new Persons(persons, {
+    uidsOf: (name) => [all[name] ?? []].flat(),
+    uidOf: (name) => all[name],
+    isUnknown: () => false,
+  });
+}
+
+/** `rules`: further ones of `on_request`. */
+function openDesk(rules: readonly string[] = []) {
+  const more = rules.map((rule) => `      - ${rule}\n`).join('');
+  const engine = openMemoryEngine({
+    settings: settings.replace('    requests: {', `${more}    requests: {`),
+    policyOf: ({ user, rangeOwners }) =>
+      user === 'anna' || user === 'cron' || rangeOwners !== undefined ? 'support' : 'leads',
+    isUser: (name) => Promise.resolve({ anna: true, 'nobody-here': false }[name]),
+    uids,
+  });
+  engine.setAnswer(emptyReply);
+  // What was sent, without the searches that count mails.
+  const sent = (): string[] =>
+    engine.commands.map(({ line }) => line.split('\t')[2] ?? '').filter((name) => name !== 'search');
+  return {
+    ...engine,
+    sent,
+    setJournal: (mode: JournalMode) => engine.setJournal(mode),
+    /** So many mails match each search from now on. */
+    setMails: (count: number) =>
+      engine.setAnswer((line) =>
+        replyPacket(line.includes('search') ? `${'0123456789abcdef\t1\t'.repeat(count)}\n+\n` : '\n+\n'),
+      ),
+    as: (who: Partial<Peer>) => engine.client(2, who),
+  };
+}
+
+/** The same, with a client of each team. */
+async function openTeams(rules?: readonly string[]) {
+  const desk = openDesk(rules);
+  return { ...desk, anna: await desk.as(people.anna), carol: await desk.as(people.carol) };
+}
+
+/** What a journal with these records says, and what a start makes of it. */
+function bookOf(records: readonly MemoryRecord[]) {
+  const book = new AccessBook();
+  for (const { record } of records) book.follow({ ...record });
+  const restarted = (nowMs: number): AccessBook => {
+    const again = new AccessBook();
+    for (const record of book.carried(nowMs)) again.follow({ ...record });
+    return again;
+  };
+  return { book, restarted };
+}
+
+/** What the client got for one line, and the items in it. */
+async function ask(client: MemoryClient, line: string) {
+  const before = client.said().length;
+  await client.line(line);
+  await settle();
+  const text = client.said().slice(before);
+  const items = [...text.matchAll(/access\t(\{.*?\})\t/g)].map(
+    ([, json = '']): AccessItem => JSON.parse(json),
+  );
+  return { text, items, item: items[0] };
+}
+
+async function requestOf(client: MemoryClient, line: string): Promise<AccessItem> {
+  const { item, text } = await ask(client, `||dovegate request|${line}`);
+  assert.ok(item, text);
+  return item;
+}
+
+const reading = '-u|bob@example.org|--reason|ticket 4711|--|fetch|hdr.subject|mailbox|INBOX|all';
+const unasked = '-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all';
+const emergency = '-u|bob@example.org|--reason|x|--|mailbox status|messages|INBOX';
+const readingLine = '|bob@example.org|fetch|hdr.subject|mailbox|INBOX|all';
+
+void test('denied with the command that asks, requested, approved, used, used up', async () => {
+  const { sent, records, anna, carol } = await openTeams();
+  const denied = await ask(anna, readingLine);
+  assert.match(
+    denied.text,
+    /denied by policy support; available on request: dovegate request --user bob@example.org/,
+  );
+  assert.match(denied.text, /\[on-request\]/);
+  assert.equal(sent().length, 0);
+
+  const asked = await requestOf(anna, reading);
+  assert.equal(asked.state, 'requested');
+  assert.deepEqual(asked.may, ['revoke']);
+  assert.equal(records.findLast(({ record }) => record.event === 'access')?.durable, true);
+  assert.match((await ask(anna, readingLine)).text, /on-request/);
+
+  const [waiting] = (await ask(carol, '||dovegate requests')).items;
+  assert.deepEqual(waiting?.may, ['approve', 'refuse', 'revoke']);
+  assert.deepEqual(waiting?.rule?.slice(0, 2), ['fetch', 'any mail and folder']);
+  const { item: granted, text } = await ask(carol, `||dovegate approve|${asked.id}`);
+  assert.equal(granted?.state, 'granted', text);
+
+  await ask(anna, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  const admission = records.findLast(({ record }) => record.event === 'admission');
+  assert.equal(admission?.record.grant, asked.id);
+  assert.equal(admission.durable, true);
+  // The rule, and another mailbox of it: a grant of scope `user` is for the rule.
+  await ask(anna, '|bob@example.org|fetch|text|mailbox|Sent|all');
+  assert.equal(sent().length, 2);
+  const again = (await ask(anna, readingLine)).text;
+  assert.ok(
+    again.includes(`request: access ${asked.id} is used up, ask again: dovegate request --user bob`),
+    again,
+  );
+  // Both records name the grant that was over, so that its history has them; they are no use of it.
+  const tries = records.slice(-2).map(({ record: { event, request, grant } }) => [event, request, grant]);
+  assert.deepEqual(tries, [
+    ['admission', asked.id, undefined],
+    ['completion', asked.id, undefined],
+  ]);
+  // What people are shown begins with it: the rules are as they were when it was allowed.
+  assert.equal(records.at(-1)?.record.denial, 'grant-used-up');
+  assert.equal(
+    denialWords('grant-used-up', { policy: 'support', place: '/x/dovegate.yaml:8', isOffered: true }),
+    'denied by policy support (the access that was given for it is used up, dovegate.yaml:8); available on request',
+  );
+  // It says nothing of another mail user, and nothing to another principal.
+  const [other, elses] = [await ask(anna, readingLine.replace('bob', 'eve')), await ask(carol, readingLine)];
+  for (const { text: said } of [other, elses]) assert.doesNotMatch(said, /is used up/);
+  assert.equal(sent().length, 2);
+  const actions = records.flatMap(({ record }) => (record.event === 'access' ? record.action : []));
+  assert.deepEqual(actions, ['requested', 'approved', 'granted', 'used-up']);
+});
+
+void test('a reason of a step is one line of text', async () => {
+  const { anna, carol } = await openTeams();
+  const asked = await requestOf(anna, reading);
+  for (const step of ['refuse', 'revoke']) {
+    const { text } = await ask(carol, `||dovegate ${step}|--reason|no\u001b[31m way|${asked.id}`);
+    assert.match(text, /a reason is one line of text/, step);
+  }
+  const [still] = (await ask(carol, '||dovegate requests')).items;
+  assert.equal(still?.state, 'requested');
+});
+
+void test('where the rule is written is for approvers and operators', async () => {
+  const { as, exchanges, anna } = await openTeams();
+  const asked = await requestOf(anna, reading);
+  assert.ok(!('place' in asked));
+  for (const line of ['||dovegate requests', `||dovegate access|${asked.id}`])
+    assert.doesNotMatch((await ask(anna, line)).text, /"place"|dovegate\.yaml/);
+  const [shown] = (await ask(await as(people.carol), '||dovegate requests')).items;
+  assert.match(shown?.place ?? '', /^\/etc\/dovegate\.yaml:\d+$/);
+  assert.equal(exchanges.access.all(10)[0]?.place, shown?.place);
+  // After its end, too.
+  const { text } = await ask(anna, `||dovegate revoke|${asked.id}`);
+  assert.match(text, /"state":"revoked"/);
+  assert.doesNotMatch(text, /"place"/);
+  assert.doesNotMatch((await ask(anna, `||dovegate access|${asked.id}`)).text, /"place"/);
+});
+
+void test('a reason that nobody can see is none', async () => {
+  const { anna, carol } = await openTeams();
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|ticket 1|--|mailbox list|INBOX');
+  for (const reason of [' ', '\u200b', '\u3164\u3164', '\u2800', '\u202e\u2066', '\ue000']) {
+    const wish = `-u|bob@example.org|--reason|${reason}|--|mailbox list|INBOX`;
+    for (const line of [
+      `request|${wish}`,
+      `refuse|--reason|${reason}|${id}`,
+      `revoke|--reason|${reason}|${id}`,
+    ]) {
+      const { text } = await ask(line.startsWith('request') ? anna : carol, `||dovegate ${line}`);
+      assert.match(text, /say why/, JSON.stringify([reason, line]));
+    }
+  }
+  const { items } = await ask(carol, '||dovegate requests');
+  assert.deepEqual(
+    items.map((each) => [each.id, each.state]),
+    [[id, 'requested']],
+  );
+});
+
+void test('a grant is for its users, its rule and its principal alone', async () => {
+  const { as, sent, anna, carol } = await openTeams();
+  const asked = await requestOf(anna, reading);
+  await ask(carol, `||dovegate approve|${asked.id}`);
+  for (const line of [
+    '|eve@example.org|fetch|hdr.subject|mailbox|INBOX|all',
+    '|boss@example.org|fetch|hdr.subject|mailbox|INBOX|all',
+    '|bob@example.org|expunge|mailbox|INBOX|all',
+    '|bob@example.org|mailbox rename|a|b',
+    '|bob@example.org|mailbox list',
+  ]) {
+    await ask(anna, line);
+    assert.equal(sent().length, 0, line);
+  }
+  const other = await as({ ...people.anna, loginUid: 1009 });
+  await ask(other, readingLine);
+  assert.equal(sent().length, 0);
+  await ask(carol, readingLine);
+  assert.equal(sent().length, 0);
+});
+
+void test('an end, and each use of a limited number, has a signature that follows', async () => {
+  const { offered, covered, anna, carol } = await openTeams();
+  const isCovered = (key: 'action' | 'event', word: string): boolean =>
+    offered.findLastIndex((record) => record[key] === word) < covered();
+  const one = await requestOf(anna, reading);
+  await ask(carol, `||dovegate approve|${one.id}`);
+  await ask(anna, readingLine);
+  assert.ok(isCovered('event', 'admission'));
+  await ask(carol, `||dovegate revoke|${one.id}`);
+  assert.equal(offered.findLast(({ event }) => event === 'access')?.action, 'revoked');
+  assert.ok(isCovered('action', 'revoked'));
+  const two = await requestOf(anna, '-u|bob@example.org|--reason|x|--|mailbox list|INBOX');
+  await ask(carol, `||dovegate approve|${two.id}`);
+  await ask(anna, '|bob@example.org|mailbox list|INBOX');
+  assert.ok(isCovered('action', 'used-up'));
+});
+
+void test('an approver whom no entry of persons names is told why, and what to add; a requester is not', async () => {
+  const { as } = openDesk();
+  const [anna, frank] = [await as(people.anna), await as({ uid: 1009, user: 'frank', loginUid: 1009 })];
+  const { id } = await requestOf(anna, reading);
+  const why =
+    /you may approve nothing, since no one entry of persons names you: ask an operator to add users: \[frank\] to yours \[access-denied\]/;
+  const lines = [
+    '||dovegate requests',
+    `||dovegate access|${id}`,
+    `||dovegate approve|${id}`,
+    `||dovegate refuse|--reason|no|${id}`,
+    `||dovegate revoke|${id}`,
+    `||dovegate review|${id}`,
+    // Whether the request exists is not said.
+    '||dovegate approve|01KDYAK348BW3YED7TA7JDZ7R8',
+  ];
+  for (const line of lines) assert.match((await ask(frank, line)).text, why, line);
+  // By sudo from carol's login: the process is root's.
+  const root = await as({ uid: 0, user: 'root', loginUid: 1002, loginUser: 'carol' });
+  assert.match((await ask(root, '||dovegate requests')).text, /root may be anybody, so it approves nothing/);
+  const eve = await as({ uid: 1008, user: 'anna', loginUid: 1008 });
+  assert.doesNotMatch((await ask(eve, '||dovegate requests')).text, /persons/);
+  assert.match((await ask(anna, `||dovegate access|01KDYAK348BW3YED7TA7JDZ7R8`)).text, /access-unknown/);
+});
+
+void test('scope command: exactly that line, once', async () => {
+  const { sent, anna, carol } = await openTeams();
+  const asked = await requestOf(anna, '-u|bob@example.org|--reason|x|--|mailbox list|-s|Arch*');
+  assert.equal(asked.uses, 1);
+  await ask(carol, `||dovegate approve|${asked.id}`);
+  await ask(anna, '|bob@example.org|mailbox list|Arch*');
+  assert.equal(sent().length, 0);
+  await ask(anna, '|bob@example.org|mailbox list|-s|--|Arch*');
+  assert.equal(sent().length, 1);
+  await ask(anna, '|bob@example.org|mailbox list|-s|--|Arch*');
+  assert.equal(sent().length, 1);
+});
+
+void test('kept from the owner for a time: two persons approve it, its records say so, and a revocation does not end that', async () => {
+  const rule =
+    '{ command: mailbox delete, approvals: 1, for: 1h, quiet: 5d, reason: { regex: "case [0-9]+" } }';
+  assert.throws(
+    () => openDesk([`{ command: mailbox delete, quiet: ${bounds.accessQuietMs / 1000 + 1}s }`]),
+    /to 30d/,
+  );
+  const { as, records, anna, carol } = await openTeams([rule]);
+  const wish = '-u|bob@example.org|--reason|case 1|--|mailbox delete|Old';
+  const plain = await requestOf(anna, wish);
+  assert.deepEqual([plain.approvals, plain.quiet_ms], [1, undefined]);
+  for (const [quiet, why] of [
+    ['6d', /keeps it from the owner for 5d at most/],
+    ['0s', /a time is a number with a unit/],
+    ['x', /a time is a number with a unit/],
+  ] as const)
+    assert.match((await ask(anna, `||dovegate request|--quiet=${quiet}|${wish}`)).text, why, quiet);
+  const other = `--quiet=1d|-u|bob@example.org|--reason|ticket 1|--|fetch|text|mailbox|INBOX|all`;
+  assert.match((await ask(anna, `||dovegate request|${other}`)).text, /keeps nothing from the owner/);
+
+  const { id, ...asked } = await requestOf(anna, `--quiet=2d|${wish}`);
+  assert.deepEqual([asked.approvals, asked.quiet_ms], [2, 2 * 86_400_000]);
+  const [one] = (await ask(carol, `||dovegate approve|${id}`)).items;
+  assert.equal(one?.state, 'requested');
+  const again = (await ask(await as(people['carol-admin']), `||dovegate approve|${id}`)).text;
+  assert.match(again, /second approval is for another person/);
+  const [two] = (await ask(await as(people.dave), `||dovegate approve|${id}`)).items;
+  assert.deepEqual([two?.state, two?.quiet_ms], ['granted', 2 * 86_400_000]);
+  await ask(carol, `||dovegate revoke|${id}`);
+  const told = records.flatMap(({ record: { event, action, request, grant, quiet_ms: quiet } }) =>
+    event === 'access' && (grant ?? request) === id ? [[action, quiet]] : [],
+  );
+  assert.deepEqual(told, [
+    ['requested', 2 * 86_400_000],
+    ['approved', undefined],
+    ['approved', undefined],
+    ['granted', 2 * 86_400_000],
+    ['revoked', undefined],
+  ]);
+
+  // An approver who gives it is one of the two.
+  const given = await ask(carol, `||dovegate grant|--to=anna@support|--quiet=1d|${wish}`);
+  assert.deepEqual([given.item?.state, given.item?.approvals], ['requested', 2], given.text);
+});
+
+void test('what the first approver cut is shown, signed by the second and granted; what stops it all the same is said', async () => {
+  const rule = '{ command: mailbox create, approvals: 2, for: 2h, scope: user, uses: 10 }';
+  const { as, exchanges, records, anna, carol } = await openTeams([rule]);
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|x|--|mailbox create|Sent');
+  await ask(carol, `||dovegate approve|--for|1h|--uses|5|${id}`);
+  const wish = { by: 'root', reason: 'case 17', forMs: undefined, isHold: true, user: 'bob@example.org' };
+  exchanges.access.locks.lock(wish, bounds.locks, () => 0);
+  exchanges.access.locks.lock(
+    {
+      ...wish,
+      user: undefined,
+      isHold: false,
+      forMs: 60_000,
+      to: 'anna',
+      identities: ['person:anna'],
+    },
+    bounds.locks,
+    () => 0,
+  );
+  const dave = await as(people.dave);
+  const [waiting] = (await ask(dave, '||dovegate requests')).items;
+  const asked = { for_ms: 7_200_000, uses: 10 };
+  const cut = { for_ms: 3_600_000, uses: 5 };
+  assert.deepEqual([waiting?.for_ms, waiting?.uses, waiting?.asked_for], [cut.for_ms, cut.uses, asked]);
+  assert.deepEqual(
+    waiting?.approved_by.map(({ principal, gives }) => [principal, gives]),
+    [['carol@support', cut]],
+  );
+  assert.match(
+    waiting?.locked?.join('\n') ?? '',
+    /^anna is locked by root until .*: case 17\nuser bob@example\.org is held by root since .*, reason: case 17; what could/,
+  );
+  assert.match(
+    (await ask(dave, `||dovegate approve|--for|90m|${id}`)).text,
+    /by the approvals so far it gives 1h; /,
+  );
+  const { item: granted } = await ask(dave, `||dovegate approve|${id}`);
+  assert.deepEqual([granted?.for_ms, granted?.uses], [cut.for_ms, cut.uses]);
+  const signed = records.flatMap(({ record: { action, duration_ms: ms, uses } }) =>
+    action === 'approved' || action === 'granted' ? [[ms, uses]] : [],
+  );
+  const each = [cut.for_ms, cut.uses];
+  assert.deepEqual(signed, [each, each, each]);
+});
+
+void test('nobody approves their own, twice, or as root', async () => {
+  const { as, anna } = await openTeams();
+  const wish = '-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent';
+  const asked = await requestOf(anna, wish);
+  const approve = `||dovegate approve|${asked.id}`;
+  const asAnna = [
+    // The same uid in another policy, her login behind sudo and su, her name.
+    { uid: 1001, user: 'anna2', loginUid: 1001 },
+    { uid: 1002, user: 'carol', loginUid: 1001, loginUser: 'anna' },
+    { uid: 0, user: 'root', loginUid: 1002 },
+    { uid: 1002, user: 'carol', hasNoLogin: true },
+    { uid: 1002, user: 'carol' },
+    { uid: 1007, user: 'nobody-knows', loginUid: 1007 },
+    // Somebody without an entry became carol.
+    { uid: 1002, user: 'carol', loginUid: 1007, loginUser: 'nobody-knows' },
+    // Somebody without an entry, or another person, has the login of carol: a process without one can set any.
+    { uid: 1007, user: 'nobody-knows', loginUid: 1002, loginUser: 'carol' },
+    { uid: 1003, user: 'dave', loginUid: 1002, loginUser: 'carol' },
+  ];
+  for (const peer of asAnna) {
+    const { text } = await ask(await as(peer), approve);
+    assert.match(text, /\[access-(?:denied|unknown)\]/, JSON.stringify(peer));
+  }
+  // Nor does such a login show what others ask for.
+  const job = await as({ uid: 1007, user: 'nobody-knows', loginUid: 1002, loginUser: 'carol' });
+  assert.deepEqual((await ask(job, '||dovegate requests')).items, []);
+  const first = await ask(await as(people.carol), approve);
+  assert.equal(first.item?.state, 'requested');
+  for (const who of ['carol', 'carol-admin'] as const)
+    assert.match((await ask(await as(people[who]), approve)).text, /second approval is for another person/);
+  const second = await ask(await as(people.dave), approve);
+  assert.equal(second.item?.state, 'granted', second.text);
+});
+
+void test('less, never more; a reason that fits; limits', async () => {
+  const { anna, carol } = await openTeams(['search']);
+  const request = '||dovegate request|';
+  const nearly = /no rule allows "search" like this, even on request: .*the rule must say content: true/;
+  assert.match((await ask(anna, '|bob@example.org|search|mailbox|INBOX|body|x')).text, nearly);
+  for (const [line, why] of [
+    ['-u|bob@example.org|--reason|please|--|fetch|text|mailbox|INBOX|all', /matches ticket/],
+    ['-u|bob@example.org|--reason|ticket 1|--for|3h|--|fetch|text|mailbox|INBOX|all', /2h at most/],
+    ['-u|bob@example.org|--reason|ticket 1|--uses|3|--|fetch|text|mailbox|INBOX|all', /2 uses at most/],
+    ['-u|bob@example.org|--reason|x|--|search|mailbox|INBOX|body|x', nearly],
+    ['-u|bob@example.org|--|mailbox list', /--reason/],
+    ['-u|*@example.org|--reason|x|--|mailbox list', /access-/],
+    ['--reason|x|--|mailbox list', /access-/],
+    ['-u|boss@example.org|--reason|x|--|mailbox list', /access-denied/],
+    ['-u|bob@example.org|--reason|x|--|mailbox rename|a|b', /access-denied/],
+    ['-u|bob@example.org|--reason|x|--|quota get', /allows it already/],
+    ['-u|bob@example.org|--reason|x|--|mailbox list|-A', /access-/],
+  ] as const)
+    assert.match((await ask(anna, request + line)).text, why, line);
+  const asked = await requestOf(anna, reading);
+  const approve = `||dovegate approve|${asked.id}`;
+  const longer = await ask(carol, `||dovegate approve|--for|3h|${asked.id}`);
+  assert.match(
+    longer.text,
+    /dovegate: not accepted: it asks for 2h; an approval may shorten it, never prolong it/,
+  );
+  const { item } = await ask(carol, `||dovegate approve|--for|10m|--uses|1|${asked.id}`);
+  assert.equal(item?.for_ms, 600_000);
+  assert.equal(item.uses, 1);
+  assert.match((await ask(carol, approve)).text, /access-denied/);
+});
+
+void test('a request expires, a grant ends by its time, by a clock that leaps, by a revocation, with its rule', async () => {
+  const { clock, sent, exchanges, anna, carol } = await openTeams();
+  const give = async (): Promise<string> => {
+    const { id } = await requestOf(anna, reading);
+    assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
+    return id;
+  };
+  await give();
+  await clock.advance(2 * 3_600_000 + 1_000);
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+
+  const id = await give();
+  await ask(anna, `||dovegate revoke|${id}`);
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+
+  await give();
+  const { rights } = exchanges.access;
+  exchanges.access.turnTo({ ...rights, policies: new Map() });
+  exchanges.access.turnTo(rights);
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+
+  const late = await requestOf(anna, reading);
+  await clock.advance(2 * 3_600_000 + 1_000);
+  assert.match((await ask(carol, `||dovegate approve|${late.id}`)).text, /access-unknown/);
+});
+
+void test('access without approval is limited, listed, and reviewed by another person', async () => {
+  const { sent, anna, carol } = await openTeams();
+  // The denial says that nobody has to be waited for, and can be pasted.
+  assert.match(
+    (await ask(anna, '|bob@example.org|mailbox status|messages|INBOX')).text,
+    /available on request: at once, reviewed later: dovegate request --user bob@example.org --reason WHY -- mailbox status messages INBOX/,
+  );
+  const first = await requestOf(anna, emergency);
+  assert.equal(first.state, 'granted');
+  assert.equal(first.break_glass, true);
+  await ask(anna, '|bob@example.org|mailbox status|messages|INBOX');
+  assert.equal(sent().length, 1);
+  await requestOf(anna, emergency);
+  await requestOf(anna, emergency);
+  assert.match((await ask(anna, `||dovegate request|${emergency}`)).text, /3 times a day/);
+  assert.match((await ask(anna, `||dovegate review|${first.id}`)).text, /access-denied/);
+  // Whose policy decides about nothing is not told why, and who may review it neither.
+  for (const who of [anna, carol])
+    assert.equal((await ask(who, `||dovegate access|${first.id}`)).item?.why_not, undefined);
+  assert.equal(
+    (await ask(carol, `||dovegate review|${first.id}`)).item?.reviewed_by?.principal,
+    'carol@support',
+  );
+  assert.equal((await ask(carol, '||dovegate requests')).items.length, 3);
+  // Also once it is over: its review is said, and by whom.
+  await ask(carol, `||dovegate revoke|${first.id}`);
+  const over = (await ask(carol, `||dovegate access|${first.id}`)).item;
+  assert.equal(
+    over && accessStateWords(over, String),
+    'revoked by carol@support, without a reason (break-glass, reviewed by carol@support)',
+  );
+  assert.equal(over?.ended_by, 'carol@support');
+});
+
+void test('a journal that takes nothing: no request, no grant; an end counts all the same', async () => {
+  const { sent, setJournal, recordsOf, clock, anna, carol } = await openTeams();
+  const { id } = await requestOf(anna, reading);
+  setJournal('refuse');
+  assert.match((await ask(carol, `||dovegate approve|${id}`)).text, /access-unrecorded|audit-failed/);
+  setJournal('take');
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+  const again = await requestOf(anna, reading);
+  await ask(carol, `||dovegate approve|${again.id}`);
+  setJournal('refuse');
+  await ask(carol, `||dovegate revoke|${again.id}`);
+  setJournal('take');
+  await ask(anna, readingLine);
+  assert.equal(sent().length, 0);
+  await clock.advance(1_500);
+  const last = recordsOf('access').at(-1);
+  assert.ok(last !== undefined);
+});
+
+void test('a command that the journal has not at all gives no use back, also after a restart', async () => {
+  const { as, records, setJournal, anna } = await openTeams();
+  const { id } = await requestOf(anna, reading);
+  await ask(await as(people.carol), `||dovegate approve|${id}`);
+  await ask(anna, readingLine);
+  const used = (): number | undefined => bookOf(records).book.find(id)?.used;
+  assert.equal(used(), 1);
+  // The memory of the journal has no room for admissions, and some for completions.
+  setJournal('full');
+  assert.match((await ask(anna, readingLine)).text, /audit-failed/);
+  setJournal('take');
+  const last = records.at(-1)?.record;
+  assert.deepEqual([last?.event, last?.sent], ['completion', false]);
+  assert.equal(used(), 1);
+  // It is another matter where the disk is full, and the record comes later.
+  setJournal('later');
+  assert.match((await ask(anna, readingLine)).text, /audit-failed/);
+  setJournal('take');
+  assert.equal(used(), 1);
+  await ask(anna, readingLine);
+  assert.match((await ask(anna, readingLine)).text, /on-request/);
+});
+
+void test('what one principal, and the process, can hold or ask is bounded', async () => {
+  const { clock, exchanges, anna } = await openTeams();
+  const wish = '-u|bob@example.org|--reason|x|--|mailbox list|INBOX';
+  // The policy allows three, a policy at most this many.
+  assert.ok(bounds.accessOpen >= 3);
+  const ids: string[] = [];
+  for (let count = 0; count < 3; count += 1) ids.push((await requestOf(anna, wish)).id);
+  assert.match((await ask(anna, `||dovegate request|${wish}`)).text, /3 of your requests wait/);
+  // Refused ones count for the rate.
+  for (let count = 4; count < bounds.accessRate; count += 1) await ask(anna, `||dovegate request|${wish}`);
+  assert.match((await ask(anna, `||dovegate request|${wish}`)).text, /more than 10 requests a minute/);
+  await clock.advance(60_000);
+  for (const id of ids) await ask(anna, `||dovegate revoke|${id}`);
+  const users = Array.from({ length: bounds.accessUsers + 1 }, (_, at) => `-u|u${at}@example.org`).join('|');
+  const many = await ask(anna, `||dovegate request|${users}|--reason|x|--|mailbox list|INBOX`);
+  assert.match(many.text, /at most 10 users/);
+  const long = 'x'.repeat(bounds.accessTextBytes);
+  const tooLong = await ask(anna, `||dovegate request|-u|bob@example.org|--reason|x|--|mailbox list|${long}`);
+  assert.match(tooLong.text, /longer than 2048 bytes|access-invalid/);
+  const hint = await ask(anna, `|bob@example.org|mailbox list|${'y'.repeat(600)}`);
+  const [, request = ''] = /available on request: (.*) \[on-request\]/.exec(hint.text) ?? [];
+  assert.ok(request.length > 0 && request.length <= bounds.accessHintChars, hint.text);
+  assert.equal(bounds.accessBroken, 3);
+  // Ends are remembered for their requester, the last ones.
+  assert.match((await ask(anna, `||dovegate access|${ids[0] ?? ''}`)).text, /"state":"revoked"/);
+  const ended = new LastEnds();
+  const entry = { id: '' };
+  for (let count = 0; count <= bounds.accessOver; count += 1) ended.add({ ...known(entry), id: `E${count}` });
+  assert.equal(ended.find('E0'), undefined);
+  assert.ok(ended.find(`E${bounds.accessOver}`) !== undefined);
+  assert.equal(exchanges.access.counts.requests, 0);
+});
+
+/** An entry of which only the id matters. */
+function known({ id }: { readonly id: string }): AccessEntry {
+  const requested = { time: 0, event: 'access' } as const;
+  return {
+    id,
+    state: 'requested',
+    requested,
+    approvals: [],
+    granted: undefined,
+    reviewed: undefined,
+    ended: undefined,
+    untilMs: 0,
+    usesLeft: undefined,
+    used: 0,
+  };
+}
+
+void test('an approver never uses the grant that they approved, as whomever', async () => {
+  const { as, sent, carol } = await openTeams();
+  // uid 0 has a name on every host.
+  const nobody = [
+    'an*na@support',
+    'nobody@elsewhere',
+    'anna',
+    '0@support',
+    'an\u200bna@support',
+    '-@support',
+    'nobody-here@support',
+  ];
+  const notAccepted =
+    /dovegate: not accepted: (?:nobody can be|say to whom|you approve nothing).*\[access-invalid\]/;
+  for (const to of nobody)
+    assert.match((await ask(carol, `||dovegate grant|--to|${to}|${unasked}`)).text, notAccepted, to);
+  // Without an answer of the directory the name may exist.
+  const far = await ask(carol, `||dovegate grant|--to|far@support|${unasked}`);
+  assert.equal(far.item?.state, 'granted', far.text);
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
+  assert.equal(item?.state, 'granted', text);
+  assert.equal(item.matches, undefined, 'the number of mails is not for who made it');
+  // carol became anna by su.
+  await ask(await as({ ...people.anna, loginUid: 1002, loginUser: 'carol' }), readingLine);
+  assert.deepEqual(sent(), []);
+  await ask(await as(people.anna), readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+});
+
+void test('a grant that an approver gave belongs to the login that uses it first, also after a restart', async () => {
+  const { as, sent, records, clock, exchanges, carol } = await openTeams();
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
+  assert.equal(item?.state, 'granted', text);
+  const other = await as({ ...people.anna, loginUid: 1009 });
+  const unknown = await as({ uid: 1001, user: 'anna' });
+  await ask(unknown, readingLine);
+  assert.deepEqual(sent(), []);
+  await ask(other, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  const admissions = records.filter(({ record }) => record.event === 'admission' && record.grant === item.id);
+  assert.deepEqual(
+    admissions.map(({ record }) => record.bound),
+    [{ login: '1009', credential: undefined, uid: 1001 }],
+  );
+  for (const client of [await as(people.anna), unknown])
+    assert.match((await ask(client, readingLine)).text, /on-request/);
+  assert.deepEqual(sent(), ['fetch']);
+  // A start knows the login too.
+  const again = bookOf(records).restarted(clock.wallMs());
+  assert.equal(again.find(item.id)?.requested.bound?.login, '1009');
+  assert.equal(exchanges.access.isLive(item.id), true);
+  await ask(other, readingLine);
+  assert.deepEqual(sent(), ['fetch', 'fetch']);
+});
+
+void test('a process without a login uses no grant that an approver gave, and one that it asked for', async () => {
+  const { as, sent, carol } = await openTeams();
+  const cron = await as({ uid: 1001, user: 'anna', hasNoLogin: true });
+  // Anybody may have become root, and then anna.
+  const root = await as({ uid: 1001, user: 'anna', loginUid: 0, loginUser: 'root' });
+  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
+  assert.equal(item?.state, 'granted');
+  for (const client of [cron, root]) {
+    const { text } = await ask(client, readingLine);
+    assert.match(text, /\[denied\]/);
+    assert.match(text, new RegExp(`grant ${item.id} was given without a request.*without a login`));
+    assert.match(text, /ask: dovegate request --user bob@example.org/);
+  }
+  assert.match((await ask(cron, '|eve@example.org|fetch|text|mailbox|INBOX|all')).text, /on-request/);
+  assert.deepEqual(sent(), []);
+  await ask(await as(people.anna), readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  assert.match((await ask(cron, readingLine)).text, /without a login/);
+  const { id } = await requestOf(cron, reading);
+  await ask(carol, `||dovegate approve|${id}`);
+  await ask(cron, readingLine);
+  assert.deepEqual(sent(), ['fetch', 'fetch']);
+});
+
+void test('a dry run is judged under live grants, uses none, and counts no mails', async () => {
+  const { as, sent, commands, records, anna } = await openTeams();
+  const dryRun = `||dovegate dry-run|-u|bob@example.org|--|fetch|hdr.subject|mailbox|INBOX|all`;
+  assert.match((await ask(anna, dryRun)).text, /on-request/);
+  const { id } = await requestOf(anna, reading);
+  await ask(await as(people.carol), `||dovegate approve|${id}`);
+  const before = commands.length;
+  for (let count = 0; count < 3; count += 1) {
+    const { text } = await ask(anna, dryRun);
+    assert.match(text, /decision\tallow/);
+    assert.doesNotMatch(text, /mails\t/);
+  }
+  assert.equal(commands.length, before);
+  assert.equal((await ask(anna, '||dovegate requests')).item?.used, 0);
+  assert.deepEqual(
+    records.filter(({ record }) => record.event === 'admission' && record.grant !== undefined),
+    [],
+  );
+  await ask(anna, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+});
+
+void test('operators see what waits and lives, without secrets and numbers of mails', async () => {
+  const { as, exchanges, anna } = await openTeams();
+  const first = await requestOf(anna, reading);
+  await ask(await as(people.carol), `||dovegate approve|${first.id}`);
+  const secret = '-u|bob@example.org|--reason|ticket 1|--|fetch|hdr.subject|mailbox|INBOX|subject|hello';
+  const second = await requestOf(anna, secret);
+  const all = exchanges.access.all(bounds.accessShown);
+  assert.deepEqual(
+    all.map(({ id, state, to }) => [id, state, to]),
+    [
+      [second.id, 'requested', 'anna@support'],
+      [first.id, 'granted', 'anna@support'],
+    ],
+  );
+  assert.doesNotMatch(JSON.stringify(all), /hello|"matches"/);
+  assert.match(JSON.stringify(all), /\[secret\]/);
+  assert.equal(exchanges.access.all(1).length, 1);
+});
+
+void test('an approval that does not count any more is not shown, and another one takes its place', async () => {
+  const { as, exchanges, records, sent, settings: configured, anna } = await openTeams();
+  const desk = exchanges.access;
+  const dave = await as(people.dave);
+  const line = '|bob@example.org|mailbox subscribe|Sent';
+  const { id } = await requestOf(anna, `-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent`);
+  await ask(await as(people.carol), `||dovegate approve|${id}`);
+  const approvers = async (client: MemoryClient): Promise<readonly string[] | undefined> =>
+    (await ask(client, `||dovegate access|${id}`)).item?.approved_by.map(({ principal }) => principal);
+  assert.deepEqual(await approvers(dave), ['carol@support']);
+  const { rights } = desk;
+  const erin = { users: ['erin'], accounts: [], keys: [], page: [], oidc: undefined };
+  const persons = new Map<string, Person>([...configured.persons, ['erin', erin]]);
+  persons.delete('carol');
+  desk.turnTo({ ...rights, persons: personsOf(persons) });
+  for (const client of [anna, dave]) assert.deepEqual(await approvers(client), []);
+  assert.deepEqual(desk.all(1)[0]?.approved_by, []);
+  const again = await ask(dave, `||dovegate approve|${id}`);
+  assert.deepEqual([again.item?.state, again.item?.approved_by.length], ['requested', 1], again.text);
+  await ask(anna, line);
+  assert.deepEqual(sent(), []);
+  const last = await ask(await as({ uid: 1005, user: 'erin', loginUid: 1005 }), `||dovegate approve|${id}`);
+  assert.equal(last.item?.state, 'granted', last.text);
+  assert.deepEqual(await approvers(anna), ['dave@support', 'erin@support']);
+  const approvals = records.filter(({ record }) => record.action === 'approved');
+  assert.deepEqual(
+    approvals.map(({ record }) => record.by),
+    [undefined, 'dave@support', undefined],
+  );
+  await ask(anna, line);
+  assert.deepEqual(sent(), ['mailbox subscribe']);
+});
+
+void test('an approval that did not count when another one arrived never counts again, also after a restart', async () => {
+  const { as, exchanges, records, settings: configured } = openDesk();
+  const desk = exchanges.access;
+  const { id } = await requestOf(
+    await as(people.anna),
+    `-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent`,
+  );
+  const [carol, dave] = [await as(people.carol), await as(people.dave)];
+  await ask(carol, `||dovegate approve|${id}`);
+  const { rights } = desk;
+  const persons = new Map(configured.persons);
+  persons.delete('carol');
+  desk.turnTo({ ...rights, persons: personsOf(persons) });
+  await ask(dave, `||dovegate approve|${id}`);
+  desk.turnTo(rights);
+  const [item] = desk.all(1);
+  assert.deepEqual(
+    item?.approved_by.map(({ principal }) => principal),
+    ['dave@support'],
+  );
+  const { book, restarted } = bookOf(records);
+  const again = restarted(Date.now());
+  for (const each of [book, again]) assert.equal(each.find(id)?.approvals.length, 1);
+  const last = await ask(carol, `||dovegate approve|${id}`);
+  assert.deepEqual([last.item?.state, last.item?.approved_by.length], ['granted', 2], last.text);
+});
+
+void test('the record of a search that counts mails for a request names it', async () => {
+  const { as, recordsOf, carol } = await openTeams();
+  const { id } = await requestOf(await as(people.anna), reading);
+  await ask(carol, `||dovegate access|${id}`);
+  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
+  const admissions = recordsOf('admission');
+  const counts = admissions.filter(({ command }) => command === 'search');
+  assert.deepEqual(
+    counts.map(({ principal, request }) => [principal, request]),
+    [
+      ['anna@support', id],
+      ['carol@support', id],
+      ['carol@support', item?.id],
+    ],
+  );
+  const asked = new Map(admissions.map((record) => [record.id, record.command]));
+  assert.deepEqual(
+    counts.map(({ for: exchange }) => asked.get(exchange)),
+    ['dovegate request', 'dovegate access', 'dovegate grant'],
+  );
+});
+
+void test('access without approval counts for a day, also after its review and a restart', async () => {
+  const { records, clock, anna, carol } = await openTeams();
+  for (let count = 0; count < 3; count += 1) {
+    const { id } = await requestOf(anna, emergency);
+    await ask(anna, `||dovegate revoke|${id}`);
+    await ask(carol, `||dovegate review|${id}`);
+  }
+  assert.deepEqual((await ask(carol, '||dovegate requests')).items, []);
+  const again = bookOf(records).restarted(clock.wallMs());
+  assert.equal(again.size, 3);
+  assert.deepEqual(again.carried(clock.wallMs() + 90_000_000), []);
+});
+
+void test('whoever has a grant is told no number of mails, but that of the rule', async () => {
+  const { as, sent, setMails, anna } = await openTeams([
+    '{ command: expunge, where: { query: { mailbox: Junk } }, max_matches: 4, approvals: 0, for: 1h, uses: 20 }',
+    '{ command: expunge, approvals: 0, for: 1h, uses: 20 }',
+  ]);
+  const give = async (mailbox: string): Promise<void> => {
+    const line = `-u|bob@example.org|--reason|x|--|expunge|mailbox|${mailbox}|all`;
+    assert.equal((await requestOf(anna, line)).state, 'granted');
+  };
+  const termsOf = async (mailbox: string): Promise<readonly string[]> => {
+    const line = `-u|bob@example.org|--|expunge|mailbox|${mailbox}|all`;
+    const [one, other] = await Promise.all(
+      ['explain', 'dry-run'].map(async (verb) => {
+        const { text } = await ask(await as(people.anna), `||dovegate ${verb}|${line}`);
+        return [...text.matchAll(/term\t([^\t]*)\t/g)].map(([, term = '']) => term);
+      }),
+    );
+    assert.deepEqual(one, other);
+    return one ?? [];
+  };
+  const approved = 'not when its query finds more mails than were approved';
+
+  setMails(3);
+  await give('Trash');
+  assert.deepEqual(await termsOf('Trash'), ['while its grant lasts', approved]);
+  setMails(4);
+  const many = await ask(anna, '|bob@example.org|expunge|mailbox|Trash|all');
+  assert.match(many.text, /more mails match than were approved; ask again/);
+
+  await give('Junk');
+  const ofRule = 'not when its query finds more than 4 mails';
+  assert.deepEqual(await termsOf('Junk'), ['while its grant lasts', ofRule, approved]);
+  setMails(5);
+  const over = await ask(anna, '|bob@example.org|expunge|mailbox|Junk|all');
+  assert.match(over.text, /more mails match than the 4 that its rule allows/);
+  assert.doesNotMatch(over.text, /ask again|5 mails/);
+  assert.deepEqual(sent(), []);
+  setMails(4);
+  await ask(anna, '|bob@example.org|expunge|mailbox|Junk|all');
+  assert.deepEqual(sent(), ['expunge']);
+});
+
+void test('who gave access sees no number of mails, as whomever', async () => {
+  const { as, setMails, carol } = await openTeams();
+  setMails(3);
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
+  assert.deepEqual([item?.state, item?.matches], ['granted', undefined], text);
+  const seen = async (who: Partial<Peer>): Promise<number | undefined> => {
+    const shown = await ask(await as(who), `||dovegate access|${item?.id ?? ''}`);
+    assert.equal(shown.item?.id, item?.id, shown.text);
+    return shown.item?.matches;
+  };
+  assert.equal(await seen(people['carol-admin']), undefined);
+  const job = await as({ uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' });
+  assert.match((await ask(job, `||dovegate access|${item?.id ?? ''}`)).text, /access-denied/);
+  assert.equal(await seen({ uid: 1003, user: 'dave', loginUid: 1002 }), undefined);
+  assert.equal(await seen(people.dave), 3);
+});
+
+void test('who gave access does not approve it again as another user, where the first approval does not count any more', async () => {
+  const { as, setMails, exchanges, carol } = await openTeams([
+    '{ command: expunge, approvals: 2, for: 30m }',
+  ]);
+  setMails(3);
+  const given = '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all';
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  assert.equal(item?.state, 'requested', text);
+  const desk = exchanges.access;
+  const { rights } = desk;
+  const leads = rights.policies.get('leads');
+  assert.ok(leads !== undefined);
+  desk.turnTo({ ...rights, policies: new Map([...rights.policies, ['leads', { ...leads, approve: [] }]]) });
+  const again = await ask(await as(people['carol-admin']), `||dovegate approve|${item.id}`);
+  assert.match(again.text, /you gave this access, so another person must approve it/);
+  assert.doesNotMatch(again.text, /mails match/);
+});
+
+void test('an approval that would give a grant for fewer mails than match is refused', async () => {
+  const { as, records, setMails, anna, carol } = await openTeams([
+    '{ command: expunge, approvals: 2, for: 30m }',
+  ]);
+  const dave = await as(people.dave);
+  setMails(5);
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all');
+  assert.equal((await ask(carol, `||dovegate access|${id}`)).item?.matches, 5);
+  assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'requested');
+  setMails(7);
+  const why = /7 mails match now, and an earlier approval is for at most 5; refuse it/;
+  assert.match((await ask(dave, `||dovegate approve|${id}`)).text, why);
+  assert.equal((await ask(dave, `||dovegate access|${id}`)).item?.matches, 7);
+  assert.match((await ask(dave, `||dovegate approve|${id}`)).text, why);
+  const approvals = records.filter(({ record }) => record.event === 'access' && record.action === 'approved');
+  assert.equal(approvals.length, 1);
+  setMails(4);
+  const granted = await ask(dave, `||dovegate approve|${id}`);
+  assert.equal(granted.item?.state, 'granted', granted.text);
+  const { record } = records.findLast((each) => each.record.action === 'granted') ?? {};
+  assert.equal(record?.matches, 4);
+});
+
+void test('what was asked before a wait is asked again after it: a lock, the right to approve', async () => {
+  const acts = {
+    request: ['anna', () => Promise.resolve(`||dovegate request|${emergency}`)],
+    grant: ['carol', () => Promise.resolve(`||dovegate grant|--to|anna@support|${unasked}`)],
+    approve: [
+      'carol',
+      async (anna: MemoryClient) => `||dovegate approve|${(await requestOf(anna, reading)).id}`,
+    ],
+  } as const;
+  for (const [act, [who, lineOf]] of Object.entries(acts)) {
+    for (const change of ['locked', 'right taken'] as const) {
+      // Whoever asks for access has no right to approve that could be taken.
+      if (act === 'request' && change === 'right taken') continue;
+      for (const wait of ['turn', 'record'] as const) {
+        const { as, exchanges, setJournal, records, anna, carol } = await openTeams();
+        const desk = exchanges.access;
+        const line = await lineOf(anna);
+        setJournal('hold-access');
+        const dave = await as(people.dave);
+        // Its record is waited for, and what comes next waits for its turn.
+        if (wait === 'turn') await dave.line(`||dovegate grant|--to|anna@support|${unasked}`);
+        await settle();
+        const client = { anna, carol }[who];
+        await client.line(line);
+        await settle();
+        const { rights } = desk;
+        const leads = rights.policies.get('leads') ?? assert.fail();
+        const wish = {
+          by: 'root',
+          reason: 'stolen',
+          forMs: 3_600_000,
+          to: who,
+          identities: [`person:${who}`],
+        };
+        if (change === 'locked') desk.locks.lock(wish, bounds.locks, () => 0);
+        else
+          desk.turnTo({
+            ...rights,
+            policies: new Map([...rights.policies, ['leads', { ...leads, approve: [] }]]),
+          });
+        setJournal('take');
+        await settle();
+        const what = `${act}, ${change} while it waits for its ${wait}: ${client.said()}`;
+        const given = wait === 'turn' && change === 'locked' ? 1 : 0;
+        assert.equal(desk.counts.grants, given, what);
+        assert.match(
+          client.said(),
+          /\[(?:access-denied|access-changed|changed-meanwhile)\]\n?.*-(?:NOPERM|TEMPFAIL)/s,
+          what,
+        );
+        const restarted = bookOf(records).restarted(exchanges.clock.wallMs());
+        assert.equal([...restarted.entries].filter(({ state }) => state === 'granted').length, given, what);
+      }
+    }
+  }
+});
+
+// Goal: each second question of the desk, asked of it alone: what comes before it, and what is awaited between, is the same.
+void test('each step asks again after its wait, before anything is recorded or shown', async () => {
+  const rule = '{ command: expunge, approvals: 2, for: 30m }';
+  /** Carol and dave, as they ask the desk itself; their mails are counted when `counted` is called. */
+  const open = async () => {
+    const teams = await openTeams([rule]);
+    const { exchanges, setJournal, setMails, records } = teams;
+    const desk = exchanges.access;
+    const leads = desk.rights.policies.get('leads') ?? assert.fail();
+    const askerOf = (name: 'carol' | 'dave'): Asker => ({
+      listener: 'leads',
+      principal: `${name}@leads`,
+      origin: `${name}@leads`,
+      policy: leads,
+      peer: people[name],
+      identities: [`uid:${people[name].uid}`, `name:${name}`, `person:${name}`],
+      login: String(people[name].loginUid),
+      credential: undefined,
+    });
+    setMails(5);
+    const line = '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all';
+    const { id } = await requestOf(teams.anna, line);
+    const counting: (() => void)[] = [];
+    const count = (matches: number) => () =>
+      new Promise<number>((resolve) => void counting.push(() => resolve(matches)));
+    const counted = (): void => {
+      for (const each of counting.splice(0)) each();
+    };
+    const steps = (of = id): readonly unknown[] =>
+      records.flatMap(({ record }) =>
+        record.request === of && record.event === 'access' ? [record.action] : [],
+      );
+    const reload = (): void => void desk.turnTo({ ...desk.rights });
+    const lock = (name: string): void => {
+      const wish = {
+        by: 'root',
+        reason: 'stolen',
+        forMs: 3_600_000,
+        to: name,
+        identities: [`person:${name}`],
+      };
+      desk.locks.lock(wish, bounds.locks, () => 0);
+    };
+    /** Holds the turn, until the journal takes again. */
+    const holdTurn = async (): Promise<void> => {
+      setJournal('hold-access');
+      await (await teams.as(people.dave)).line(`||dovegate grant|--to|anna@support|${unasked}`);
+      await settle();
+    };
+    return { ...teams, desk, id, askerOf, count, counted, steps, reload, lock, holdTurn };
+  };
+  const result = async (asked: Promise<AccessResult>) => {
+    const found = await asked;
+    return found.kind === 'done' ? 'done' : found.code;
+  };
+  // While the mails of a request are counted that is shown.
+  for (const change of ['locked', 'reload'] as const) {
+    const { desk, id, askerOf, count, counted, lock, reload } = await open();
+    const shown = desk.show(askerOf('carol'), id, count(7));
+    await settle();
+    if (change === 'locked') lock('carol');
+    else reload();
+    counted();
+    assert.equal(await result(shown), change === 'locked' ? 'access-denied' : 'access-changed', change);
+  }
+  // While they are counted for an approval; a reload turns every right.
+  {
+    const { desk, id, askerOf, count, counted, steps, reload } = await open();
+    assert.equal(await result(desk.show(askerOf('carol'), id, async () => 5)), 'done');
+    const approved = desk.decide(askerOf('carol'), 'approve', { id }, count(5));
+    await settle();
+    reload();
+    counted();
+    assert.equal(await result(approved), 'access-changed');
+    assert.deepEqual(steps(), ['requested']);
+  }
+  // While an approval waits for its turn: the request is withdrawn, or another approval is for fewer mails than match now.
+  for (const change of ['revoked', 'reload'] as const) {
+    const { desk, id, askerOf, anna, setJournal, steps, holdTurn, reload } = await open();
+    const five = async (): Promise<number> => 5;
+    assert.equal(await result(desk.show(askerOf('carol'), id, five)), 'done');
+    await holdTurn();
+    const approved = desk.decide(askerOf('carol'), 'approve', { id }, five);
+    await settle();
+    if (change === 'revoked') await anna.line(`||dovegate revoke|${id}`);
+    else reload();
+    await settle();
+    setJournal('take');
+    assert.equal(await result(approved), change === 'revoked' ? 'access-unknown' : 'access-changed', change);
+    assert.equal(steps().includes('approved'), false, `${change}: ${steps().join(' ')}`);
+  }
+  // The approval before it is for fewer mails than match now, and was recorded in that time.
+  {
+    const { desk, id, askerOf, setJournal, steps } = await open();
+    const approve = async (who: 'carol' | 'dave', matches: number) => {
+      const count = async (): Promise<number> => matches;
+      assert.equal(await result(desk.show(askerOf(who), id, count)), 'done');
+      setJournal('hold-access');
+      const approved = desk.decide(askerOf(who), 'approve', { id }, count);
+      await settle();
+      return [approved];
+    };
+    const [carols = assert.fail()] = await approve('carol', 5);
+    const [daves = assert.fail()] = await approve('dave', 9);
+    setJournal('take');
+    assert.deepEqual([await result(carols), await result(daves)], ['done', 'access-changed']);
+    assert.deepEqual(steps(), ['requested', 'approved']);
+  }
+  // While its record is written, the request is withdrawn; it ends once, also where the record fails.
+  for (const mode of ['take', 'refuse'] as const) {
+    const { desk, askerOf, anna, setJournal, steps, clock } = await open();
+    const { id } = await requestOf(anna, reading);
+    setJournal('hold-access');
+    const approved = desk.decide(askerOf('carol'), 'approve', { id }, async () => 5);
+    await settle();
+    await anna.line(`||dovegate revoke|${id}`);
+    await settle();
+    setJournal(mode);
+    assert.equal(await result(approved), mode === 'take' ? 'access-changed' : 'access-unrecorded');
+    assert.deepEqual([desk.counts.grants, desk.isLive(id)], [0, false]);
+    setJournal('take');
+    await clock.advance(2_000);
+    const ends = steps(id).filter((step) => step === 'revoked' || step === 'ended');
+    assert.deepEqual(ends, ['revoked'], mode);
+  }
+  // A request and a grant of somebody locked are not recorded, nor one above the limit.
+  for (const [line, who] of [
+    [`||dovegate request|${reading}`, 'anna'],
+    [`||dovegate grant|--to|anna@support|${reading}`, 'carol'],
+  ] as const) {
+    const { records, setJournal, lock, holdTurn, ...teams } = await open();
+    await holdTurn();
+    await teams[who].line(line);
+    await settle();
+    lock(who);
+    setJournal('take');
+    await settle();
+    const asked = records.filter(
+      ({ record }) => record.event === 'access' && record.reason === 'ticket 4711',
+    );
+    assert.deepEqual(asked, [], `${line}: ${teams[who].said()}`);
+  }
+  {
+    const { desk, anna, as, setJournal, holdTurn } = await open();
+    await holdTurn();
+    const clients = [anna, await as(people.anna), await as(people.anna)];
+    for (const client of clients) await client.line(`||dovegate request|${reading}`);
+    await settle();
+    setJournal('take');
+    await settle();
+    const texts = clients.map((client) => client.said());
+    // With that of the stage, three are open.
+    assert.equal(desk.counts.requests, 3, texts.join());
+  }
+});
+
+void test('who is locked while a question is recorded is shown nothing', async () => {
+  for (const lineOf of [() => '||dovegate requests', (id: string) => `||dovegate access|${id}`]) {
+    const { exchanges, setJournal, anna, carol } = await openTeams();
+    const { id } = await requestOf(anna, reading);
+    const line = lineOf(id);
+    setJournal('hold');
+    const before = carol.said().length;
+    await carol.line(line);
+    await settle();
+    const wish = {
+      by: 'root',
+      reason: 'stolen',
+      forMs: 3_600_000,
+      to: 'carol',
+      identities: ['person:carol'],
+    };
+    exchanges.access.locks.lock(wish, bounds.locks, () => 0);
+    setJournal('take');
+    await settle();
+    const said = carol.said().slice(before);
+    assert.ok(said.includes('[locked]') && !said.includes(id), `${line}: ${said}`);
+  }
+});
+
+void test('an approval is for the number that its approver was shown, also where another one counted meanwhile', async () => {
+  const { as, setJournal, setMails, anna, carol } = await openTeams([
+    '{ command: expunge, approvals: 1, for: 30m }',
+  ]);
+  const dave = await as(people.dave);
+  setMails(5);
+  const { id } = await requestOf(anna, '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all');
+  assert.equal((await ask(carol, `||dovegate access|${id}`)).item?.matches, 5);
+  setJournal('hold-access');
+  await (await as(people.dave)).line(`||dovegate grant|--to|anna@support|${unasked}`);
+  await settle();
+  await carol.line(`||dovegate approve|${id}`);
+  await settle();
+  setMails(50);
+  const seen = await ask(dave, `||dovegate access|${id}`);
+  assert.equal(seen.item?.matches, 50, seen.text);
+  setJournal('take');
+  await settle();
+  assert.match(carol.said(), /50 mails match now, and 5 were shown; approve it again/);
+});
+
+void test('while a name service is away, nobody approves what the kernel says an unknown uid asks for; emergencies are served', async () => {
+  const { as, sent } = openDesk();
+  const ldap = { uid: 77_001, loginUid: 77_001, account: 'unanswered' } as const;
+  const peer = { ...people.anna, ...ldap, user: 'anna' };
+  const away = await as(peer);
+  assert.match(
+    (await ask(away, `||dovegate request|${reading}`)).text,
+    /nobody knows who you are.*\[access-identity\]/,
+  );
+  assert.equal((await requestOf(away, emergency)).state, 'granted');
+  await ask(away, '|bob@example.org|mailbox status|messages|INBOX');
+  assert.deepEqual(sent(), ['mailbox status']);
+  const { id } = await requestOf(await as(people.anna), reading);
+  const unsure = await as({ ...people.carol, loginUid: 77_002, loginAccount: 'unanswered' });
+  assert.match((await ask(unsure, `||dovegate approve|${id}`)).text, /\[access-identity\]/);
+  assert.equal((await ask(await as(people.carol), `||dovegate approve|${id}`)).item?.state, 'granted');
+});
+
+void test('access that was given without a request waits for a name service that answers', async () => {
+  const { as, sent, carol } = await openTeams();
+  const given = await ask(carol, `||dovegate grant|--to|anna@support|${reading}`);
+  assert.equal(given.item?.state, 'granted', given.text);
+  // Whoever gave it may be behind it.
+  await ask(await as({ ...people.anna, loginUid: 77_001, loginAccount: 'unanswered' }), readingLine);
+  assert.deepEqual(sent(), []);
+  await ask(await as(people.anna), readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+});
+
+void test('a user of persons whose uid was never known could be whoever asked: nothing is approved', async () => {
+  const { as, exchanges, settings: configured, anna, carol } = await openTeams();
+  const desk = exchanges.access;
+  const { id } = await requestOf(await as(people.anna), reading);
+  const isUnknown = (name: string): boolean => name === 'dave';
+  const persons = new Persons(configured.persons, {
+    uidsOf: (name) => (isUnknown(name) ? [] : [uids[name] ?? 0]),
+    isUnknown,
+    uidOf: (name) => (isUnknown(name) ? undefined : uids[name]),
+  });
+  desk.turnTo({ ...desk.rights, persons });
+  assert.match((await ask(carol, `||dovegate approve|${id}`)).text, /the uid of "dave".*\[access-identity\]/);
+  assert.match((await ask(anna, `||dovegate request|${reading}`)).text, /\[access-identity\]/);
+  persons.learn({ uidsOf: (name) => [uids[name] ?? 0], uidOf: (name) => uids[name], isUnknown: () => false });
+  assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
+});
+
+void test('one human with many uids has one share of requests, and of access without approval', async () => {
+  const { as } = openDesk();
+  // The owner of the range of sub-uids.
+  const from = (at: number) => ({ ...people.anna, uid: 100_000 + at, rangeOwners: [{ uid: 1001 }] });
+  const asks: string[] = [];
+  for (let at = 0; at < 5; at += 1)
+    asks.push((await ask(await as(from(at)), `||dovegate request|${reading.replace('4711', `${at}`)}`)).text);
+  assert.equal(asks.filter((text) => /"state":"requested"/.test(text)).length, 3);
+  assert.match(asks.at(-1) ?? '', /3 of your requests wait/);
+  const { as: later } = openDesk();
+  const broken: string[] = [];
+  for (let at = 10; at < 16; at += 1)
+    broken.push((await ask(await later(from(at)), `||dovegate request|${emergency}`)).text);
+  assert.equal(broken.filter((text) => /"state":"granted"/.test(text)).length, bounds.accessBroken);
+  assert.match(broken.at(-1) ?? '', /access without approval is given 3 times a day/);
+});
+
+void test('access without approval is counted on where the owner of a range gets or loses its uid', async () => {
+  const away = { ...people.anna, uid: 100_001, user: undefined, rangeOwners: [{ user: 'anna' }] };
+  const back = { ...away, rangeOwners: [{ uid: 1001, user: 'anna' }] };
+  for (const [first, then] of [
+    [away, { ...back, uid: 100_002 }],
+    [away, people.anna],
+    [people.anna, away],
+    [back, people.anna],
+  ] as const) {
+    const { as } = openDesk();
+    for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(first), emergency);
+    assert.match((await ask(await as(then), `||dovegate request|${emergency}`)).text, /3 times a day/);
+  }
+});
+
+void test('a container whose owner in /etc/subuid is unknown, or no user, gets nothing that somebody must approve', async () => {
+  const { as } = openDesk();
+  const from = (rangeOwners: Peer['rangeOwners']) =>
+    as({ ...people.anna, uid: 100_001, user: undefined, rangeOwners });
+  for (const owners of [
+    'unknown',
+    [{ user: 'mall' }],
+    [{ uid: 1001, user: 'anna' }, { user: 'mall' }],
+  ] as const)
+    assert.match(
+      (await ask(await from(owners), `||dovegate request|${reading}`)).text,
+      /\[access-identity\]/,
+    );
+  const gone = await from([{ user: 'mall', isGone: true }]);
+  for (const wish of [reading, emergency])
+    assert.match(
+      (await ask(gone, `||dovegate request|${wish}`)).text,
+      /gives uid 100001 to mall, and there is no such user/,
+    );
+});
+
+void test('a user of the same name and another uid has nothing of what the first one asked for', async () => {
+  const { as, sent, anna, carol } = await openTeams();
+  const namesake = await as({ ...people.anna, uid: 31_001 });
+  const { id } = await requestOf(anna, reading);
+  assert.deepEqual((await ask(namesake, '||dovegate requests')).items, []);
+  assert.match((await ask(namesake, `||dovegate revoke|${id}`)).text, /no such request/);
+  assert.equal((await ask(carol, `||dovegate approve|${id}`)).item?.state, 'granted');
+  assert.match((await ask(namesake, readingLine)).text, /on-request/);
+  assert.deepEqual(sent(), []);
+  await ask(anna, readingLine);
+  assert.deepEqual(sent(), ['fetch']);
+  // Given to a name, it is of the first one who uses it.
+  const given = await ask(carol, `||dovegate grant|--to|anna@support|${reading.replaceAll('bob@', 'eve@')}`);
+  assert.equal(given.item?.state, 'granted', given.text);
+  const line = readingLine.replaceAll('bob@', 'eve@');
+  await ask(anna, line);
+  assert.match((await ask(namesake, line)).text, /on-request/);
+  assert.equal(sent().length, 2);
+  // Nor does the one use up what the other has a day.
+  for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(namesake, emergency);
+  assert.equal((await requestOf(anna, emergency)).state, 'granted');
+});
+
+void test('what a person asked for stays theirs when their entry loses an identity', async () => {
+  const { as, exchanges } = openDesk();
+  const desk = exchanges.access;
+  // The uid of carol-admin.
+  const { id } = await requestOf(await as({ uid: 1004, user: 'cron', loginUid: 1004 }), reading);
+  const carol = { users: ['carol'], accounts: [], keys: [], page: [], oidc: undefined };
+  desk.turnTo({ ...desk.rights, persons: personsOf(new Map([['carol', carol]])) });
+  assert.match(
+    (await ask(await as(people.carol), `||dovegate approve|${id}`)).text,
+    /a request of their own/,
+  );
+});
+
+void test('a process that says it is of the login of another person uses none of that person up', async () => {
+  const { as } = openDesk();
+  const job = { uid: 1009, user: 'cron', loginUid: 1001, loginUser: 'anna' };
+  for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(job), emergency);
+  assert.match((await ask(await as(job), `||dovegate request|${emergency}`)).text, /3 times a day/);
+  assert.equal((await requestOf(await as(people.anna), emergency)).state, 'granted');
+});
+
+// bounds.accessKeptPercent
+void test('each policy has a share of the places, and some are for emergencies only', async () => {
+  const { exchanges, settings: configured } = openDesk();
+  const limits = new AccessLimits(createFakeClock());
+  const book = new AccessBook();
+  const policies = new Map([
+    ...configured.policies,
+    ['other', { ...(exchanges.access.rights.policies.get('support') ?? assert.fail()) }],
+  ]);
+  const whyNot = (policy: string, isBreakGlass = false) =>
+    limits.whyNoPlace(policy, { book, policies }, isBreakGlass);
+  const share = (bounds.accessRequests * (100 - bounds.accessKeptPercent)) / 100 / 2;
+  for (let at = 0; at < share; at += 1) {
+    assert.equal(whyNot('support'), undefined, `${at}`);
+    book.follow(requestRecord(`R${at}`, 0, { policy: 'support' }));
+  }
+  assert.match(whyNot('support') ?? '', /too many requests or grants of policy support are open here/);
+  assert.equal(whyNot('other'), undefined);
+  assert.equal(whyNot('support', true), undefined);
+  for (let at = 0; at < bounds.accessRequests; at += 1)
+    book.follow(requestRecord(`S${at}`, 0, { policy: 'gone' }));
+  assert.match(whyNot('other', true) ?? '', /too many requests or grants are open here/);
+});
+
+// bounds.accessListed
+void test('a long list comes in pages, and a client of the library gets all of it', async () => {
+  const { exchanges, carol } = await openTeams();
+  const desk = exchanges.access;
+  const rule = desk.rights.policies
+    .get('support')
+    ?.onRequest.find(({ command }) => command === 'mailbox list');
+  const policy = desk.rights.policies.get('support');
+  assert.ok(rule !== undefined && policy !== undefined);
+  const users = ['bob@example.org'];
+  const wish = {
+    rule,
+    users,
+    case: undefined,
+    command: 'mailbox list',
+    args: [],
+    effect: 'read',
+    reason: 'x',
+    line: 'x',
+    words: [],
+  } as const;
+  for (let at = 0; at < 2 * bounds.accessListed + 10; at += 1) {
+    const uid = 50_000 + at;
+    const who = { listener: 'support', principal: `${uid}@support`, origin: `uid:${uid}`, peer: { uid } };
+    const asker = { ...who, policy, identities: [`uid:${uid}`], login: `${uid}`, credential: undefined };
+    const asked = await desk.request(asker, { ...wish, forMs: 1000, uses: 1 }, () =>
+      Promise.resolve(undefined),
+    );
+    assert.equal(asked.kind, 'done');
+  }
+  const first = await ask(carol, '||dovegate requests');
+  assert.equal(first.items.length, bounds.accessListed + 1);
+  assert.deepEqual(first.items.at(-1), { more: bounds.accessListed + 10 });
+  const all = await createAccess(async ({ values: { after } }) => {
+    const option = after === undefined ? '' : `|--after|${after}`;
+    return (await ask(carol, `||dovegate requests${option}`)).items;
+  }).list();
+  assert.equal(new Set(all.map(({ id }) => id)).size, 2 * bounds.accessListed + 10);
+
+  // Of those that are over, approvers see the newest: bounds.accessDecided.
+  const leads = desk.rights.policies.get('leads');
+  assert.ok(leads !== undefined);
+  const uid = people.carol.uid;
+  const who = { listener: 'support', principal: 'carol@support', origin: 'person:carol', peer: { uid } };
+  const approver = {
+    ...who,
+    policy: leads,
+    identities: [`uid:${uid}`],
+    login: `${uid}`,
+    credential: undefined,
+  };
+  const ended = all.slice(0, bounds.accessDecided + 1).map(({ id }) => id);
+  for (const id of ended) await desk.end(approver, id, 'refused', 'no');
+  const decided = desk.decided(approver);
+  assert.equal(decided.length, bounds.accessDecided);
+  assert.equal(accessStateWords(decided[0] ?? assert.fail(), String), 'refused by carol@support: no');
+  assert.deepEqual(desk.decided({ ...approver, identities: ['uid:1009'] }), []);
+});

@@ -1,0 +1,158 @@
+// Goal: a line that is known is told apart from every other, and comes to the same as one that is not: sent, counted, recorded. What
+// must not happen: an answer for somebody else, one from before an upgrade, a remembered secret, somebody who should be asked again and
+// is not.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { serverOf } from '../../../src/doveadm/protocol/releases.js';
+import { knownLineOf, lineKey, lineScope } from '../../../src/gate/command/assessment.js';
+import { assess, fateOf, plainLine } from '../../../src/rules/policy/assess.js';
+import { type GrantsAtHand, underAnyGrant } from '../../../src/rules/policy/grant.js';
+import { nothingAsked } from '../../../src/rules/policy/route.js';
+import { replyPacket } from '../../kit/gate/memory-backend.js';
+import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { settle } from '../../kit/plain/fake-clock.js';
+
+const line = '|alice@example.org|quota get';
+
+/** The same line from one client again and again: what was sent of it, what was recorded, what the client heard. */
+async function repeat(text: string, times: number, options: MemoryEngineOptions = {}) {
+  const engine = openMemoryEngine(options);
+  const client = await engine.client(2);
+  for (let n = 0; n < times; n += 1) await client.line(text);
+  const { knownLines } = engine.context.exchanges();
+  return {
+    engine,
+    client,
+    sent: engine.commands.map((command) => command.line.replaceAll('\t', '|')),
+    admissions: engine.recordsOf('admission'),
+    completions: engine.recordsOf('completion'),
+    known: knownLines.size,
+  };
+}
+
+void test('what is known of a line comes to the same: the line that is sent, both records', async () => {
+  const { sent, admissions, completions, known } = await repeat(line, 4);
+  assert.equal(known, 1);
+  assert.deepEqual(
+    sent,
+    Array.from({ length: 4 }, () => '|alice@example.org|quota get|--'),
+  );
+  assert.equal(new Set(admissions.map(({ id }) => id)).size, 4);
+  for (const records of [admissions, completions]) {
+    // The first one came before the series of the backend was known, the second one before the line was.
+    const [, second, ...others] = records.map((record) => ({ ...record, id: '' }));
+    assert.equal(others.length, 2);
+    for (const other of others) assert.deepEqual(other, second);
+  }
+});
+
+void test('what a grant allows is not remembered: the next time the grant is looked at again', async () => {
+  const settings = memorySettings.replace(/^( +)allow: /m, '$1on_request: [mailbox delete]\n$1allow: ');
+  const { engine } = await repeat(line, 2, { settings });
+  const { router } = engine.context.exchanges();
+  const policy = engine.context.policy({ listener: 'support', uid: 1000 }, undefined) ?? assert.fail();
+  const found = (grants: GrantsAtHand | undefined, ...words: string[]) => {
+    const subject = { listener: 'support', principal: 'x@support', clientMinor: 2, policy, grants };
+    const asked = plainLine('alice@example.org', words);
+    const assessed = assess(asked, subject, router.table, nothingAsked, 0);
+    const remembered = knownLineOf(asked, { ...assessed, obstacle: undefined }, (value) => ({ hmac: value }));
+    return [fateOf(assessed), remembered !== undefined];
+  };
+  assert.deepEqual(found(underAnyGrant, 'mailbox delete', 'Old'), ['allow', false]);
+  assert.deepEqual(found(undefined, 'mailbox delete', 'Old'), ['deny', false]);
+  assert.deepEqual(found(underAnyGrant, 'quota', 'get'), ['allow', true]);
+});
+
+void test('its limits are counted each time, and a reason is for one command', async () => {
+  const limited = memorySettings.replace('[quota get,', '[{ command: quota get, limit: 2/hour },');
+  const { sent, completions } = await repeat(line, 3, { settings: limited });
+  assert.deepEqual([sent.length, completions.at(-1)?.outcome], [2, 'limited']);
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  await client.line(line);
+  await client.line('||OPTION|dovegate-reason=ticket 7');
+  await client.line(line);
+  await client.line(line);
+  const reasons = engine.recordsOf('admission').map(({ reason }) => reason);
+  assert.deepEqual(reasons, [undefined, 'ticket 7', undefined]);
+});
+
+void test('flags of a line are its own', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  for (const flags of ['', 'v', '']) await client.line(`${flags}${line}`);
+  assert.deepEqual(
+    engine.commands.map((command) => command.line.split('\t')[0]),
+    ['', 'v', ''],
+  );
+});
+
+void test('what is not settled by the line is not remembered', async () => {
+  const refused = await repeat('|alice@example.net|quota get', 2);
+  assert.deepEqual([refused.known, refused.completions.at(-1)?.outcome], [0, 'denied']);
+  assert.equal((await repeat('|alice@example.org|search|text|invoice', 2)).known, 0);
+  assert.equal((await repeat('||who', 2)).known, 0);
+  assert.equal((await repeat(`${line}|${'x'.repeat(600)}`, 1)).known, 0);
+  const settings = `${memorySettings}mail_users: { resolve: /run/dovecot/dovegate-userdb }\n`;
+  let asked = 0;
+  const auth = (_kind: string, user: string): string => {
+    asked += 1;
+    return `USER|${user}`;
+  };
+  const resolved = await repeat(line, 1, { settings, auth });
+  assert.deepEqual([resolved.known, asked], [0, 1]);
+});
+
+void test('a backend that was upgraded meanwhile is asked anew', async () => {
+  let minor = 2;
+  const { engine, client } = await repeat(line, 2, { minor: () => minor });
+  minor = 4;
+  engine.setAnswer(() => replyPacket('\n-NOUSER\n'));
+  // Ends the upstream, so that the next one is another.
+  await client.line(line);
+  engine.setAnswer(() => replyPacket('\n+\n'));
+  await client.line(line);
+  await client.line(line);
+  const series = engine.recordsOf('admission').map((record) => record.series);
+  assert.deepEqual(series, ['2.3 2.4', '2.3', '2.3', '2.3', '2.4']);
+});
+
+void test('every part of who asks, and every byte, makes another key', () => {
+  const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
+  const other = openMemoryEngine({ settings: memorySettings.replace('quota get, ', '') });
+  const changed = other.settings.policies.get('support') ?? assert.fail('no policy');
+  const subject = { listener: 'support', principal: 'a@support', clientMinor: 2, policy };
+  const bytes = Buffer.from('\ta\tquota get');
+  const keys = [
+    lineKey(lineScope(subject), bytes),
+    lineKey(lineScope({ ...subject, clientMinor: 3 }), bytes),
+    lineKey(lineScope({ ...subject, policy: changed }), bytes),
+    lineKey(lineScope({ ...subject, policy: { ...policy, name: 'other' } }), bytes),
+    lineKey(lineScope({ ...subject, listener: 'other' }), bytes),
+    lineKey(lineScope({ ...subject, principal: 'b@support' }), bytes),
+    lineKey(lineScope(subject), Buffer.from('v\ta\tquota get')),
+    lineKey(lineScope(subject), Buffer.from('\ta\tquota\tget')),
+    lineKey(lineScope(subject), Buffer.from([0x09, 0xc3, 0xa9])),
+    lineKey(lineScope(subject), Buffer.from([0x09, 0xe9])),
+  ];
+  assert.equal(new Set(keys).size, keys.length);
+  assert.ok(!keys.includes(undefined));
+});
+
+void test('a backend that is upgraded between the look at a line and its remembering: it is not remembered as judged for what came', async () => {
+  for (let steps = 0; steps < 40; steps += 1) {
+    let minor = 2;
+    const engine = openMemoryEngine({ minor: () => minor });
+    const client = await engine.client(2);
+    await client.line('|bob@example.org|quota get');
+    minor = 4;
+    client.peer.send(`${line.replaceAll('|', '\t')}\n`);
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    engine.pool.server = serverOf(4);
+    await settle();
+    await client.line(line);
+    await client.line(line);
+    const last = engine.recordsOf('admission').at(-1);
+    assert.deepEqual([steps, last?.series], [steps, '2.4']);
+  }
+});

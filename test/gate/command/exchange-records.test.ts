@@ -1,0 +1,359 @@
+// Goal: the two records of an exchange, and the event beside them, say the same of it. What must not happen: a secret in a record, or
+// arguments of a line that nobody could read.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createUserNames } from '../../../src/doveadm/names/user-name.js';
+import { parseCommandLine } from '../../../src/doveadm/protocol/command.js';
+import { parseStatus } from '../../../src/doveadm/reply/reply.js';
+import { recordedPeer } from '../../../src/gate/command/context.js';
+import {
+  admissionOf,
+  backendLogOf,
+  type CompletionFacts,
+  completionOf,
+  ExchangeRecords,
+  endedOf,
+  formatPlace,
+  logRecordOf,
+  redactedWords,
+} from '../../../src/gate/command/exchange-records.js';
+import { nothingStated } from '../../../src/gate/command/stated.js';
+import type { EngineEvent } from '../../../src/gate/outcome/events.js';
+import { judgeEnding } from '../../../src/gate/outcome/outcome.js';
+import { RelayCount } from '../../../src/gate/relay/relay.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { type Judgement, judge } from '../../../src/rules/policy/judge.js';
+import { openMemoryEngine } from '../../kit/gate/memory-engine.js';
+
+const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
+const peer = { listener: 'support', uid: 1000, gid: 100, pid: 4711, user: 'anna' };
+const names = {
+  session: 'S',
+  listener: 'support',
+  peer,
+  recorded: recordedPeer(peer),
+  principal: 'anna@support',
+  origin: 'uid:1000',
+};
+
+function judged(line: string): Judgement {
+  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')));
+  assert.ok(read.kind === 'command');
+  return judge(read.command, ['2.3', '2.4'], {
+    listener: 'support',
+    principal: 'anna@support',
+    clientMinor: 2,
+    policy,
+    userNames: createUserNames({ characters: 'A-Za-z0-9._+=@-' }),
+    sharedNamespaces: [],
+    nowMs: 0,
+  });
+}
+
+function admission(judgement: Judgement, backend: string | undefined) {
+  const redact = (value: string) => ({ hmac: `hmac of ${value.length}` });
+  const backends = backend === undefined ? [] : [{ name: backend }];
+  return admissionOf({
+    time: 1,
+    names,
+    id: 'I',
+    subject: { clientMinor: 2, policy },
+    judgement,
+    backends,
+    stated: { ...nothingStated, reason: 'ticket 7' },
+    redact,
+    nameCase: 'fold',
+  });
+}
+
+void test('an allowed command', () => {
+  const record = admission(judged('|ALICE@example.org|quota|get|-u|alice@example.org'), 'mail1');
+  assert.deepEqual(JSON.parse(JSON.stringify(record)), {
+    time: 1,
+    event: 'admission',
+    session: 'S',
+    id: 'I',
+    listener: 'support',
+    peer: { uid: 1000, gid: 100, pid: 4711, user: 'anna' },
+    origin: 'uid:1000',
+    principal: 'anna@support',
+    policy: 'support',
+    version: policy.version,
+    rule: '/etc/dovegate.yaml:9',
+    series: '2.3 2.4',
+    decision: 'allow',
+    reason: 'ticket 7',
+    command: 'quota get',
+    user: 'alice@example.org',
+    written: 'ALICE@example.org',
+    args: ['--'],
+    effect: 'read',
+    backend: 'mail1',
+    client: 2,
+    users: ['alice@example.org'],
+  });
+});
+
+void test('a denied command has no backend and says why; one that nobody could read has no arguments', () => {
+  const denied = admission(judged('|bob@example.org|expunge|mailbox|INBOX|all'), undefined);
+  assert.deepEqual([denied.decision, denied.backend, denied.effect], ['deny', undefined, 'destroy']);
+  assert.match(denied.text ?? '', /no rule allows "expunge"/);
+  assert.deepEqual(denied.args, ['--', 'mailbox', 'INBOX', 'all']);
+  const unread = admission(judged('|bob@example.org|quota get|--secret|hunter2'), undefined);
+  assert.deepEqual(
+    [unread.decision, unread.args, unread.rule, unread.series],
+    ['deny', undefined, undefined, undefined],
+  );
+  assert.doesNotMatch(JSON.stringify(unread), /hunter2/);
+  // Refused ones are found by whom they name.
+  assert.deepEqual([denied.users, unread.users], [['bob@example.org'], ['bob@example.org']]);
+});
+
+void test('a secret argument is a digest', () => {
+  const record = admission(judged('|alice@example.org|sync|-p|hunter2|tcp:mail2'), undefined);
+  assert.doesNotMatch(JSON.stringify(record), /hunter2/);
+});
+
+const count = Object.assign(new RelayCount(), { cells: 3, bytesIn: 40, firstByteMs: 1.23456 });
+
+function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
+  const verdict = judgeEnding({ kind: 'reply-timeout', backend: 'mail1' });
+  return {
+    time: 2,
+    names,
+    id: 'I',
+    policy: 'support',
+    judgement: judged('|alice@example.org|quota get'),
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    parts: undefined,
+    verdict,
+    status: '-TEMPFAIL',
+    isSent: true,
+    input: undefined,
+    count,
+    bytesOut: 50,
+    waitMs: 0.00049,
+    durationMs: 10_000.0006,
+    ...changes,
+  };
+}
+
+void test('the end of an exchange: record and event from the same facts', () => {
+  count.logs = new Map([['warning', 2]]);
+  const given = facts();
+  const record = completionOf(given);
+  assert.deepEqual(JSON.parse(JSON.stringify(record)), {
+    time: 2,
+    event: 'completion',
+    session: 'S',
+    id: 'I',
+    listener: 'support',
+    origin: 'uid:1000',
+    principal: 'anna@support',
+    command: 'quota get',
+    user: 'alice@example.org',
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    status: '-TEMPFAIL',
+    outcome: 'timeout',
+    sent: true,
+    cells: 3,
+    bytes_in: 40,
+    bytes_out: 50,
+    wait_ms: 0.000_49,
+    first_byte_ms: 1.23456,
+    duration_ms: 10_000.0006,
+    logs: { warning: 2 },
+    error: 'reply-timeout',
+  });
+  const event = endedOf(given, true);
+  assert.deepEqual(
+    [event.outcome, event.error, event.status, event.bytesOut, event.decision, event.exchange.command],
+    [record.outcome, record.error, record.status, record.bytes_out, 'allow', 'quota get'],
+  );
+});
+
+void test('what was never sent has no counts', () => {
+  const verdict = judgeEnding({ kind: 'refused', why: 'draining' });
+  const unsent = facts({ verdict, isSent: false, count: undefined, upstream: undefined, waitMs: undefined });
+  const { sent, cells, bytes_in, wait_ms, first_byte_ms, logs } = completionOf(unsent);
+  assert.deepEqual(
+    [sent, cells, bytes_in, wait_ms, first_byte_ms, logs],
+    [false, undefined, undefined, undefined, undefined, undefined],
+  );
+  assert.equal(endedOf(unsent, true).bytesIn, 0);
+  const input = { bytes: 70 };
+  assert.deepEqual(
+    [
+      endedOf(facts({ input }), true).bytesUp,
+      endedOf({ ...unsent, input }, true).bytesUp,
+      endedOf(unsent, true).bytesUp,
+    ],
+    [70, 0, 0],
+  );
+});
+
+void test('a completion has the words that the client got, where neither its admission nor its code says the same', () => {
+  const reason = 'its rule asks for a reason';
+  const verdict = judgeEnding({ kind: 'denied', code: 'no-reason', reason, policy: 'support' });
+  const refused = completionOf(facts({ verdict, isSent: false }));
+  assert.deepEqual(
+    [refused.outcome, refused.denial, refused.text],
+    ['denied', 'no-reason', `denied by policy support (${reason})`],
+  );
+  const judgement = judged('|bob@example.org|expunge|mailbox|INBOX|all');
+  const rule = judgeEnding({ kind: 'denied', code: 'no-rule', reason, policy: 'support' });
+  assert.equal(completionOf(facts({ verdict: rule, judgement, isSent: false })).text, undefined);
+  assert.equal(completionOf(facts()).text, undefined);
+  const textOf = (ending: Parameters<typeof judgeEnding>[0], more: object = {}): string | undefined =>
+    completionOf(facts({ verdict: judgeEnding(ending), isSent: false, ...more })).text;
+  assert.equal(
+    textOf({ kind: 'unroutable', reason: 'no backend for this user' }),
+    'no backend for this user',
+  );
+  assert.equal(textOf({ kind: 'refused', why: 'queue-full' }), undefined);
+  const logged = new RelayCount();
+  logged.lastLog = 'zanzibar: Mailbox already exists';
+  const failed = { kind: 'replied', status: parseStatus(Buffer.from('-DATAERR')), peer: 'ready' } as const;
+  assert.equal(textOf(failed, { status: '-DATAERR', count: logged }), 'the backend says: it exists already');
+  assert.equal(textOf(failed, { status: '-DATAERR' }), undefined);
+  const denied = { kind: 'denied', code: 'no-rule', reason: 'x', policy: 'p' } as const;
+  const request = 'dovegate request -- expunge';
+  assert.equal(
+    textOf({ ...denied, request }, { judgement }),
+    `denied by policy p; available on request: ${request}`,
+  );
+  assert.equal(textOf({ ...denied, code: 'grant-withheld' }, { judgement }), 'denied by policy p (x)');
+});
+
+void test('what is over a limit says which one, and from when on it is within it', () => {
+  const limit = 'the rate of policy support (1/hour)';
+  const over = judgeEnding({ kind: 'limited', limit, retryAfterMs: 4_200 });
+  const { outcome, text, until } = completionOf(facts({ verdict: over, isSent: false, time: 1_000 }));
+  assert.deepEqual([outcome, text, until], ['limited', `over ${limit}`, '1970-01-01T00:00:06.000Z']);
+  const full = judgeEnding({ kind: 'limited', limit, retryAfterMs: undefined });
+  assert.equal(completionOf(facts({ verdict: full, isSent: false })).until, undefined);
+});
+
+void test('text of a client never becomes the name of a command', () => {
+  const judgement = judged('|alice@example.org|no such command');
+  assert.equal(admission(judgement, undefined).command, undefined);
+  assert.equal(endedOf(facts({ judgement }), true).exchange.command, undefined);
+});
+
+void test('a line of the log channel, as record and as event', () => {
+  const line = { type: 'warning', text: 'slow', isCut: false } as const;
+  const upstream = { backend: 'mail1', id: 'mail1-1' };
+  const log = { names, id: 'I', judgement: undefined, upstream, line };
+  const event = backendLogOf(log);
+  assert.deepEqual(logRecordOf(names, 'I', event, 3), {
+    time: 3,
+    event: 'log',
+    session: 'S',
+    id: 'I',
+    listener: 'support',
+    origin: 'uid:1000',
+    principal: 'anna@support',
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    level: 'warning',
+    text: 'slow',
+  });
+  assert.deepEqual(event, {
+    kind: 'backend-log',
+    level: 'warn',
+    listener: 'support',
+    session: 'S',
+    id: 'I',
+    principal: 'anna@support',
+    user: '',
+    command: undefined,
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    type: 'warning',
+    text: 'slow',
+  });
+});
+
+void test('what a server repeats of a secret argument is taken out of its lines', () => {
+  const judgement = judged('|alice@example.org|mailbox metadata set|INBOX|/private/comment|hunter2');
+  const line = { type: 'error', text: 'cannot set hunter2: x', isCut: false } as const;
+  const log = { names, id: 'I', judgement, upstream: { backend: 'mail1', id: 'mail1-1' }, line };
+  const event = backendLogOf(log);
+  assert.equal(logRecordOf(names, 'I', event, 3).text, 'cannot set [secret]: x');
+  assert.equal(event.text, 'cannot set [secret]: x');
+});
+
+/** What is observed of `lines` error lines and the status after them: texts, each with whose fault it is. */
+function observed(changes: Partial<CompletionFacts>, lines = 1, text = 'line'): string[] {
+  const seen: string[] = [];
+  const observe = (event: EngineEvent): void => {
+    if (event.kind === 'backend-log')
+      seen.push(`${event.text} ${event.level === 'info' ? 'user' : 'server'}`);
+    else seen.push(event.kind);
+  };
+  const parts = { ...openMemoryEngine().context.exchanges(), observe };
+  const judgement = judged('|alice@example.org|quota get');
+  const records = new ExchangeRecords(parts, { ...admission(judgement, 'mail1'), time: 1 }, false);
+  const upstream = { backend: 'mail1', id: 'mail1-1' };
+  for (let n = 1; n <= lines; n += 1)
+    records.logged({ names, id: 'I', judgement, upstream, line: { type: 'error', text, isCut: false } }, n);
+  seen.push('status');
+  records.complete(facts({ judgement, ...changes }));
+  return seen;
+}
+
+const ownStatus = (status: string): Partial<CompletionFacts> => ({
+  status,
+  verdict: { ...facts().verdict, outcome: 'failed', error: undefined },
+});
+
+void test('whose fault an error line is, the status of its command says', () => {
+  for (const status of ['-NOTFOUND', '-NOUSER', '-DATAERR', '-USAGE', '-NOPERM', '-EXPIRED', '-CHANGED'])
+    assert.deepEqual(observed(ownStatus(status)), ['status', 'line user', 'exchange-ended'], status);
+  for (const status of ['-TEMPFAIL', '-UNKNOWN', '-', '+'])
+    assert.deepEqual(observed(ownStatus(status)), ['status', 'line server', 'exchange-ended'], status);
+  const full = observed(ownStatus('-'), 1, 'Quota exceeded (mailbox for user is full)');
+  assert.match(full[1] ?? '', / user$/);
+  // A status that is ours says nothing about the line.
+  assert.match(observed({ status: '-NOTFOUND' })[1] ?? '', / server$/);
+});
+
+// bounds.heldErrors
+void test('of many error lines the first ones wait for the status, and the rest are errors at once', () => {
+  const more = 3;
+  const seen = observed(ownStatus('-NOTFOUND'), bounds.heldErrors + more);
+  const at = seen.indexOf('status');
+  assert.deepEqual(seen.slice(0, at), Array<string>(more).fill('line server'));
+  assert.equal(seen.slice(at).filter((each) => each === 'line user').length, bounds.heldErrors);
+});
+
+void test('a place as people write it, and a peer under the names of the file', () => {
+  assert.equal(formatPlace({ file: '/etc/d.yaml', line: 12, column: 3 }), '/etc/d.yaml:12');
+  assert.deepEqual(JSON.parse(JSON.stringify(recordedPeer({ listener: 'x', loginUid: 5, exe: '/bin/x' }))), {
+    exe: '/bin/x',
+    login_uid: 5,
+  });
+  const doubted = recordedPeer({ listener: 'x', exeUnproven: '/bin/x', unitUnproven: '/box/x.service' });
+  assert.deepEqual(JSON.parse(JSON.stringify(doubted)), {
+    exe_unproven: '/bin/x',
+    unit_unproven: '/box/x.service',
+  });
+});
+
+// bounds.secretDigests
+void test('so many secret words have a digest of their own, and the others one together', () => {
+  const made: string[] = [];
+  const words = Array.from({ length: bounds.secretDigests + 50 }, (_, at) => ({
+    text: `secret${at}`,
+    isSecret: true,
+    role: undefined,
+  }));
+  redactedWords(words, (value) => {
+    made.push(value);
+    return { hmac: value };
+  });
+  assert.equal(made.length, bounds.secretDigests + 1);
+  assert.equal(made.at(-1)?.split('\0').length, 50);
+});

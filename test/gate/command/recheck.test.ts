@@ -1,0 +1,391 @@
+// Goal: a command that waited through a reload is judged by what holds then; the stricter wins, and what was not waited for stays.
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { ExchangeContext } from '../../../src/gate/command/context.js';
+import type { Pool } from '../../../src/gate/pool/pool.js';
+import type { Policy } from '../../../src/rules/policy/policy.js';
+import { createRoutingTable } from '../../../src/rules/policy/route.js';
+import { replyPacket } from '../../kit/gate/memory-backend.js';
+import {
+  type MemoryEngine,
+  type MemoryEngineOptions,
+  memorySettings,
+  openMemoryEngine,
+} from '../../kit/gate/memory-engine.js';
+import { settle } from '../../kit/plain/fake-clock.js';
+import { openFolder } from '../../kit/plain/folder.js';
+import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
+import { until } from '../../kit/plain/until.js';
+
+/** A policy of another configuration. */
+function policyOf(text: string): Policy {
+  const settings = memorySettings.replace('allow: [quota get, mailbox list', text);
+  return openMemoryEngine({ settings }).settings.policies.get('support') ?? assert.fail('no policy');
+}
+
+interface Waiting {
+  readonly engine: MemoryEngine;
+  /** From now on this holds. */
+  readonly reload: (
+    policy: Policy | undefined,
+    change?: (context: ExchangeContext) => ExchangeContext,
+  ) => void;
+  /** What runs ends, so the upstream that it waits for becomes free; what it said then. */
+  readonly go: () => Promise<string>;
+}
+
+/** A command that waits, while two others have both upstreams. */
+async function waiting(
+  settings = memorySettings,
+  line = '\talice@example.org\tquota get\n',
+  options: MemoryEngineOptions = {},
+): Promise<Waiting> {
+  const engine = openMemoryEngine({ settings, ...options });
+  engine.setAnswer(() => undefined);
+  const before = engine.context;
+  let holding = { exchanges: before.exchanges, policy: before.policy };
+  const context = {
+    ...before,
+    exchanges: () => holding.exchanges(),
+    policy: (peer: { readonly listener: string }) => holding.policy(peer),
+  };
+  const open = async () => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve({ ...engine.listener, context }, transport, { listener: 'support' });
+    peer.send('VERSION\tdoveadm-server\t1\t0\n');
+    await settle();
+    const { length } = peer.received();
+    return { peer, said: () => peer.received().subarray(length).toString() };
+  };
+  for (let n = 0; n < 2; n += 1) {
+    const { peer } = await open();
+    peer.send(line);
+    // A password comes from a real file.
+    await until(async () => engine.commands.length > n, 'the commands that run');
+  }
+  const last = await open();
+  last.peer.send(line);
+  await until(async () => engine.pool.snapshot().waiters === 1, 'the command that waits');
+  return {
+    engine,
+    reload(policy, change = (each) => ({ ...each })) {
+      const exchanges = change(before.exchanges());
+      holding = { exchanges: () => exchanges, policy: () => policy };
+    },
+    async go() {
+      for (const { end } of engine.commands.slice(0, 2)) {
+        end.peer.send(replyPacket('row\t\n+\n'));
+        await settle();
+      }
+      engine.commands[2]?.end.peer.send(replyPacket('row\t\n+\n'));
+      await until(async () => last.said().endsWith('\n'), 'what the client gets');
+      return last.said();
+    },
+  };
+}
+
+const allows = 'allow: [quota get, mailbox list';
+
+void test('what both allow is sent as it was judged', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(policyOf('limits: { rate: 1/hour }\n    allow: [quota get, mailbox list'));
+  assert.match(await go(), /\n\+\n$/);
+  assert.equal(engine.commands.length, 3);
+});
+
+void test('what is denied now is not sent, though its admission says allow', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(policyOf('allow: [mailbox list'));
+  assert.match(await go(), /\n-NOPERM\n$/);
+  assert.equal(engine.commands.length, 2);
+  const [admission, completion] = engine.records
+    .map(({ record }) => record)
+    .filter(({ event }) => event === 'admission' || event === 'completion')
+    .slice(-2);
+  assert.ok(admission && completion);
+});
+
+void test('a peer that is no longer served', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(undefined);
+  assert.match(await go(), /\n-NOPERM\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('a reason that is needed now and was not given', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(policyOf('allow: [{ command: quota get, reason: required }, mailbox list'));
+  assert.match(await go(), /\n-NOPERM\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('what cannot be made stricter on the way is to be tried again: log lines, a count of mails, another pool', async () => {
+  const changes: readonly ((waits: Waiting) => void)[] = [
+    ({ reload }) => reload(policyOf(`logs: none\n    ${allows}`)),
+    ({ reload, engine }) =>
+      reload(engine.settings.policies.get('support'), (context) => ({
+        ...context,
+        router: { ...context.router, table: createRoutingTable({ ...context.router.table, backends: [] }) },
+      })),
+  ];
+  for (const change of changes) {
+    const waits = await waiting();
+    change(waits);
+    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
+    assert.equal(waits.engine.commands.length, 2);
+  }
+});
+
+void test('a user whose name means another one now is not sent as the first', async () => {
+  const settings = (realm: string): string =>
+    `${memorySettings.replace('*@example.org', `*@${realm}`)}mail_users: { default_realm: ${realm} }\n`;
+  const { engine, reload, go } = await waiting(settings('example.org'), '\talice\tquota get\n');
+  const next = openMemoryEngine({ settings: settings('example.net') });
+  const { userNames } = next.context.exchanges().router.table;
+  reload(next.settings.policies.get('support'), (context) => ({
+    ...context,
+    router: { ...context.router, table: { ...context.router.table, userNames } },
+  }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('who else the user is, is to be asked now and was not', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(engine.settings.policies.get('support'), (context) => ({
+    ...context,
+    router: { ...context.router, table: { ...context.router.table, asksUserdb: true } },
+  }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('a user who was moved to another backend meanwhile is not looked for where he was', async () => {
+  const { engine, reload, go } = await waiting();
+  const moved = memorySettings
+    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
+    .replace('backend: mail1', 'backend: mail2');
+  const routed = openMemoryEngine({ settings: moved }).context.exchanges().router;
+  reload(engine.settings.policies.get('support'), (context) => ({
+    ...context,
+    router: {
+      ...routed,
+      table: createRoutingTable({
+        ...routed.table,
+        backends: [...context.router.table.backends, ...routed.table.backends],
+      }),
+    },
+  }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+/** The reload also gives the backend another address, so it has another pool, and the one before takes no command any more. */
+function replaceBackend({ engine, reload }: Waiting, settings: string): MemoryEngine {
+  const next = openMemoryEngine({ settings });
+  reload(next.settings.policies.get('support'), () => next.context.exchanges());
+  engine.pool.setDrained(true);
+  return next;
+}
+const elsewhere = memorySettings.replace('doveadm-server"', 'doveadm-new"');
+
+void test('a backend with another address: what waited for the one before is sent there, once', async () => {
+  const waits = await waiting();
+  const next = replaceBackend(waits, elsewhere);
+  const ends = waits.engine.commands.map(({ end }) => end.peer);
+  for (const peer of ends) {
+    // It may be another machine, and two of them never run commands for one user at once.
+    await settle();
+    assert.equal(next.commands.length, 0);
+    peer.send(replyPacket('row\t\n+\n'));
+  }
+  assert.match(await waits.go(), /\n\+\n$/);
+  assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 1]);
+});
+
+void test('a backend with the same address, as with another password: what waits is sent while what runs goes on', async () => {
+  const waits = await waiting();
+  const next = replaceBackend(waits, memorySettings);
+  await settle();
+  assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 1]);
+  assert.match(await waits.go(), /\n\+\n$/);
+});
+
+const password = join(openFolder({ after }), 'password');
+writeFileSync(password, 'secret\n', { mode: 0o600 });
+
+/** Two backends at these hosts. */
+const hosted = (one: string, two: string): string =>
+  memorySettings.replace(
+    /^backends: .*$/m,
+    `backends:
+  mail1: { address: "${one}:1", connections: 2, tls: off, password_file: ${password}, shared_namespaces: [] }
+  mail2: { address: "${two}:1", connections: 2, tls: off, password_file: ${password}, shared_namespaces: [] }`,
+  );
+
+void test('a host that a passdb named is not left for another one that has the name of the backend now', async () => {
+  const byPassdb = (text: string): string =>
+    text.replace('backend: mail1', 'passdb: /run/dovecot/auth-userdb');
+  const auth = (): string => 'PASS|user=alice@example.org|host=127.0.0.1|proxy=y';
+  const cases: readonly (readonly [settings: string, said: RegExp, commands: number])[] = [
+    [byPassdb(hosted('127.0.0.2', '127.0.0.1')), /\n-TEMPFAIL\n$/, 0],
+    [byPassdb(hosted('127.0.0.1', '127.0.0.3')), /\n\+\n$/, 1],
+    // It is a route by name now.
+    [hosted('127.0.0.2', '127.0.0.1'), /\n\+\n$/, 1],
+  ];
+  for (const [settings, said, commands] of cases) {
+    const waits = await waiting(byPassdb(hosted('127.0.0.1', '127.0.0.2')), undefined, { auth });
+    const next = replaceBackend(waits, settings);
+    assert.match(await waits.go(), said);
+    assert.equal(next.commands.length, commands);
+  }
+});
+
+void test('the same for a host that a referral named', async () => {
+  for (const [there, said, commands] of [
+    ['127.0.0.2', '+', 1],
+    ['127.0.0.3', '-TEMPFAIL', 0],
+  ] as const) {
+    const waits = await waiting(hosted('127.0.0.1', '127.0.0.2'));
+    const { engine, reload, go } = waits;
+    const next = openMemoryEngine({ settings: hosted('127.0.0.1', there) });
+    engine.setAnswer(() => {
+      reload(next.settings.policies.get('support'), () => next.context.exchanges());
+      for (const { pool } of engine.exchanges.router.table.backends) pool.setDrained(true);
+      return replyPacket('\n-REFERRAL alice@example.org@127.0.0.2\n');
+    });
+    const answer = await go();
+    assert.equal(answer.split('\n').at(-2), said);
+    assert.deepEqual([engine.commands.length, next.commands.length], [3, commands]);
+  }
+});
+
+/** Both upstreams of that backend are taken for changes, which nobody ends for others, and do not answer. */
+async function occupy(next: MemoryEngine): Promise<void> {
+  next.setAnswer(() => undefined);
+  for (const name of ['carol', 'dave'])
+    await (await next.client(0)).line(`|${name}@example.org|mailbox subscribe|x`);
+  assert.equal(next.commands.length, 2);
+}
+
+void test('the time of its wait does not begin anew with each reload', async () => {
+  const waits = await waiting();
+  const first = openMemoryEngine();
+  await occupy(first);
+  for (const { clock } of [waits.engine, first]) await clock.advance(20_000);
+  waits.reload(first.settings.policies.get('support'), () => first.context.exchanges());
+  waits.engine.pool.setDrained(true);
+  await settle();
+  assert.equal(first.pool.snapshot().waiters, 1);
+  assert.equal(first.pool.snapshot().oldestWaitMs, 20_000);
+  const second = openMemoryEngine();
+  await occupy(second);
+  await first.clock.advance(5_000);
+  await second.clock.advance(25_000);
+  waits.reload(second.settings.policies.get('support'), () => second.context.exchanges());
+  first.pool.setDrained(true);
+  await settle();
+  assert.equal(second.pool.snapshot().waiters, 1);
+  await second.clock.advance(4_999);
+  assert.equal(second.pool.snapshot().waiters, 1);
+  await second.clock.advance(1);
+  assert.equal(second.pool.snapshot().waiters, 0);
+  const errors = waits.engine.records.flatMap(({ record }) => ('error' in record ? record.error : []));
+  assert.ok(errors.includes('queue-timeout'), errors.join());
+});
+
+void test('several backends that are replaced: each is asked where it is now, once, and the rows of all are joined', async () => {
+  const listed = (text: string): string => text.replace('who]', 'who, process status]');
+  const all = (one: string, two: string): string =>
+    `${listed(hosted(one, two)).replaceAll('shared_namespaces: []', 'series: "2.3", shared_namespaces: []')}server_commands: { process status: all }\n`;
+  const engine = openMemoryEngine({ settings: all('127.0.0.1', '127.0.0.2') });
+  const next = openMemoryEngine({ settings: all('127.0.0.1', '127.0.0.3') });
+  for (const each of [engine, next]) each.setAnswer(() => replyPacket('imap\t1\t2\t3\t4\t5\t6\t\n+\n'));
+  let isReloaded = false;
+  const { context } = engine;
+  const { transport, peer } = createMemoryTransport();
+  const exchanges = () => (isReloaded ? next.exchanges : engine.exchanges);
+  engine.service.serve({ ...engine.listener, context: { ...context, exchanges } }, transport, {
+    listener: 'support',
+  });
+  peer.send('VERSION\tdoveadm-server\t1\t0\n');
+  await settle();
+  const { length } = peer.received();
+  const said = (): string => peer.received().subarray(length).toString();
+  engine.dialler.setAnswer('hang');
+  peer.send('\t\tprocess status\n');
+  await settle();
+  assert.equal(engine.service.running().filter(({ isWaiting }) => isWaiting).length, 1);
+  isReloaded = true;
+  for (const { pool } of engine.exchanges.router.table.backends) pool.setDrained(true);
+  await until(() => said().endsWith('\n'), 'the answer');
+  assert.match(said(), /\n\+\n$/);
+  const asked = next.commands.map(({ end: { address } }) => (address.kind === 'tcp' ? address.host : ''));
+  const rows = said().match(/imap/g)?.length;
+  assert.deepEqual([engine.commands.length, asked.toSorted(), rows], [0, ['127.0.0.1', '127.0.0.3'], 2]);
+});
+
+void test('it is ended by an operator where it waits now: nothing is sent, and nothing stays', async () => {
+  for (const settings of [memorySettings, elsewhere]) {
+    const waits = await waiting();
+    const { service, exchanges } = waits.engine;
+    const next = openMemoryEngine({ settings });
+    await occupy(next);
+    waits.reload(next.settings.policies.get('support'), () => next.context.exchanges());
+    waits.engine.pool.setDrained(true);
+    await settle();
+    const [waiter, ...others] = service.running().filter(({ isWaiting }) => isWaiting);
+    assert.ok(waiter !== undefined && others.length === 0);
+    assert.equal(waiter.backend, 'mail1');
+    assert.ok(service.kill(waiter.id));
+    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
+    assert.deepEqual(
+      [next.commands.length, next.pool.snapshot().waiters, exchanges.userLock.size],
+      [2, 0, 0],
+    );
+    const { record } = waits.engine.records.findLast(({ record: { id } }) => id === waiter.id) ?? {};
+    assert.deepEqual([record?.event, record?.sent, record?.upstream], ['completion', false, undefined]);
+  }
+});
+
+void test('it is sent there only if it is still allowed, and its user still lives there', async () => {
+  const moved = elsewhere
+    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
+    .replace('backend: mail1', 'backend: mail2');
+  const cases: readonly (readonly [settings: string, said: RegExp])[] = [
+    [elsewhere.replace(allows, 'allow: [mailbox list'), /\n-NOPERM\n$/],
+    [moved, /\n-TEMPFAIL\n$/],
+  ];
+  for (const [settings, said] of cases) {
+    const waits = await waiting();
+    const next = replaceBackend(waits, settings);
+    assert.match(await waits.go(), said);
+    assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 0]);
+  }
+});
+
+void test('a backend that an operator drains, or that the configuration takes out of service, gets nothing', async () => {
+  const drains: readonly ((waits: Waiting) => Pool | undefined)[] = [
+    ({ engine }) => {
+      engine.pool.setDrained(true);
+      return undefined;
+    },
+    (waits) => {
+      const next = replaceBackend(waits, elsewhere);
+      next.pool.setDrained(true);
+      return next.pool;
+    },
+  ];
+  for (const drain of drains) {
+    const waits = await waiting();
+    const pool = drain(waits);
+    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
+    assert.equal(waits.engine.commands.length, 2);
+    assert.ok(pool === undefined || pool.snapshot().waiters === 0);
+    const errors = waits.engine.records.flatMap(({ record }) => ('error' in record ? record.error : []));
+    assert.ok(errors.includes('backend-drained'), errors.join());
+  }
+});

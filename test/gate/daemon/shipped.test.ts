@@ -1,0 +1,320 @@
+// Goal: what retention may remove follows from what was shipped, by the word of a process that may have been taken over: a position counts
+// once the journal here has its record. What must not happen: a lie that counts, a position of another journal or receiver that counts,
+// one that is forgotten over a restart, one that counts although the receiver has lost it.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Shipped } from '../../../src/gate/daemon/shipped.js';
+import type { ClaimedPosition, ClaimedSink, ShipClaims } from '../../../src/gate/door/ship.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
+import { openFolder } from '../../kit/plain/folder.js';
+import { settingsOf, sound } from '../../rules/config/sound.js';
+import { type DiskJournal, openDiskJournal } from '../../ship/shipping/journal-on-disk.js';
+
+const [one, two] = ['one.example.com:6514', 'two.example.com:6514'];
+
+function settingsFor(...names: readonly string[]) {
+  const ship = names.map((name) => `{ syslog: "${name}" }`).join(', ');
+  return settingsOf(`${sound}audit: { ship: [${ship}] }\n`);
+}
+
+interface Story {
+  readonly clock: FakeClock;
+  readonly journal: DiskJournal;
+  readonly state: string;
+  readonly logged: string[];
+  readonly file: string;
+  /** A run of the gate; ends with the test. */
+  start(names?: readonly string[], id?: string): Promise<Shipped>;
+  /** After a record of the first segment. */
+  at(seq: number): ClaimedPosition;
+  /** Claims, and waits until they were looked at. */
+  claim(
+    shipped: Shipped,
+    sinks: readonly ClaimedSink[],
+    more?: Partial<ShipClaims>,
+  ): Promise<string | undefined>;
+}
+
+function sink(name: string, safe?: ClaimedPosition, more: Partial<ClaimedSink> = {}): ClaimedSink {
+  return { name, state: 'connected', sentSeq: safe?.seq ?? 0, lagMs: 0, ...(safe && { safe }), ...more };
+}
+
+function tell(t: TestContext): Story {
+  const clock = createFakeClock();
+  const journal = openDiskJournal(t);
+  journal.write(20);
+  const state = openFolder(t);
+  const logged: string[] = [];
+  const story: Story = {
+    clock,
+    journal,
+    state,
+    logged,
+    file: join(state, 'shipped.json'),
+    async start(names = [one], id = journal.id) {
+      const log = {
+        report: ({ event, text }: { event: string; text?: string }) => void logged.push(`${event} ${text}`),
+      };
+      const shipped = new Shipped({ clock, log, stateDirectory: state });
+      t.after(() => shipped.close());
+      shipped.replace(settingsFor(...names));
+      await shipped.open(journal.directory);
+      shipped.start({ id, directory: journal.directory, seq: () => journal.seq });
+      return shipped;
+    },
+    at(seq) {
+      const { hash } = JSON.parse(journal.lines[seq - 1] ?? '');
+      const bytes = Buffer.byteLength(`${journal.lines.slice(0, seq).join('\n')}\n`);
+      return { segment: 1, bytes, seq, hash: String(hash) };
+    },
+    async claim(shipped, sinks, more = {}) {
+      const claims = { version: '1', journal: journal.id, sinks, notices: [], certificates: [] };
+      const why = shipped.claim({ ...claims, ...more });
+      await shipped.close();
+      // Behind the pause after a look, the next claims are looked at.
+      await clock.advance(bounds.shipCheckMs);
+      await shipped.close();
+      return why;
+    },
+  };
+  return story;
+}
+
+async function begin(t: TestContext) {
+  const story = tell(t);
+  const shipped = await story.start();
+  /** Claims, and does not wait. */
+  const claim = (...sinks: readonly ClaimedSink[]): void => {
+    shipped.claim({ version: '1', journal: story.journal.id, sinks, notices: [], certificates: [] });
+  };
+  return { story, shipped, claim, claimAt: (seq: number) => claim(sink(one, story.at(seq))) };
+}
+
+void test('without receivers nothing is held back; with one that nothing is known of, everything', async (t) => {
+  const story = tell(t);
+  const shipped = await story.start([]);
+  assert.deepEqual([shipped.shippedSeq, shipped.sinks, shipped.isNeeded], [undefined, [], false]);
+  shipped.replace(settingsFor(one, two));
+  assert.deepEqual([shipped.shippedSeq, shipped.isNeeded, shipped.told], [0, true, undefined]);
+  assert.deepEqual(shipped.sinks[0], {
+    name: one,
+    state: 'connecting',
+    code: undefined,
+    text: undefined,
+    lagRecords: 20,
+    lagMs: 0,
+    safeSeq: 0,
+    refused: undefined,
+  });
+  // The least of all of them.
+  await story.claim(shipped, [sink(one, story.at(7))]);
+  assert.equal(shipped.shippedSeq, 0);
+  await story.claim(shipped, [sink(one, story.at(7)), sink(two, story.at(5))]);
+  assert.equal(shipped.shippedSeq, 5);
+  assert.deepEqual(
+    shipped.sinks.map(({ safeSeq, lagRecords }) => [safeSeq, lagRecords]),
+    [
+      [7, 13],
+      [5, 15],
+    ],
+  );
+});
+
+void test('a lie is shown, and does not count', async (t) => {
+  const { story, shipped } = await begin(t);
+  const good = story.at(10);
+  const { hash: other } = story.at(11);
+  const lies: readonly Partial<ClaimedPosition>[] = [
+    { hash: other },
+    { hash: 'ab'.repeat(32) },
+    { seq: 11 },
+    { seq: 20 },
+    { seq: 0 },
+    { bytes: good.bytes + 1 },
+    { bytes: Number.MAX_SAFE_INTEGER },
+    { segment: 2 },
+    { segment: Number.MAX_SAFE_INTEGER },
+  ];
+  for (const lie of lies) {
+    const what = JSON.stringify(lie);
+    assert.equal(await story.claim(shipped, [sink(one, { ...good, ...lie })]), undefined, what);
+    assert.equal(shipped.shippedSeq, 0, what);
+    assert.equal(shipped.told?.sinks[0]?.name, one, what);
+  }
+  // Another journal: nothing of it is taken.
+  const before = shipped.told;
+  const foreign = { journal: 'cd'.repeat(16) };
+  assert.match((await story.claim(shipped, [sink(one, good)], foreign)) ?? '', /^journal: /);
+  assert.deepEqual([shipped.shippedSeq, shipped.told?.sinks], [0, before?.sinks]);
+  // The segment is gone.
+  story.journal.rotate();
+  story.journal.write(5);
+  story.journal.remove(1);
+  await story.claim(shipped, [sink(one, good)]);
+  assert.equal(shipped.shippedSeq, 0);
+});
+
+void test('a lie about what counts already changes nothing', async (t) => {
+  const { story, shipped } = await begin(t);
+  await story.claim(shipped, [sink(one, story.at(10))]);
+  await story.claim(shipped, [sink(one, { ...story.at(15), hash: 'ab'.repeat(32) })]);
+  assert.equal(shipped.shippedSeq, 10);
+  // Of receivers that are not configured, nothing is kept.
+  await story.claim(shipped, [sink(one, story.at(12)), sink(two, story.at(9))]);
+  const { receivers } = JSON.parse(readFileSync(story.file, 'utf8'));
+  assert.deepEqual(Object.keys(receivers), [one]);
+  await story.claim(shipped, [sink(two, story.at(9))]);
+  assert.equal(shipped.shippedSeq, 12, 'nothing was said of it');
+});
+
+void test('a receiver has more than the journal, which was cut: it is shown, and what is not on disk does not count', async (t) => {
+  const { story, shipped } = await begin(t);
+  const ahead = story.at(20);
+  story.journal.seq = 15;
+  const forked = sink(one, ahead, { state: 'forked', text: 'it has another record 16' });
+  assert.equal(await story.claim(shipped, [forked]), undefined);
+  assert.deepEqual(
+    shipped.sinks.map(({ state, lagRecords, safeSeq }) => [state, lagRecords, safeSeq]),
+    [['forked', 0, 0]],
+  );
+  story.journal.seq = 20;
+  await story.claim(shipped, [forked]);
+  assert.equal(shipped.shippedSeq, 20);
+});
+
+void test('a receiver that has lost what it had: nothing counts that it does not have', async (t) => {
+  const { story, shipped } = await begin(t);
+  await story.claim(shipped, [sink(one, story.at(10))]);
+  await story.claim(shipped, [sink(one, story.at(3))]);
+  assert.equal(shipped.shippedSeq, 3);
+  await story.claim(shipped, [sink(one)]);
+  assert.equal(shipped.shippedSeq, 0);
+  const again = await story.start();
+  assert.equal(again.shippedSeq, 0, 'nor over a restart');
+});
+
+void test('what counts is kept over a restart, in the state of the gate, and looked for again', async (t) => {
+  const { story, shipped } = await begin(t);
+  await story.claim(shipped, [sink(one, story.at(10))]);
+  const again = await story.start();
+  assert.deepEqual([again.shippedSeq, again.told], [10, undefined]);
+  // Already when the journal is opened, which may remove something at once.
+  const early = new Shipped({
+    clock: story.clock,
+    log: { report: ({ event }) => assert.fail(event) },
+    stateDirectory: story.state,
+  });
+  t.after(() => early.close());
+  early.replace(settingsFor(one));
+  await early.open(story.journal.directory);
+  assert.equal(early.shippedSeq, 10);
+  // Another journal, by its id or since it was put back from a copy; another receiver.
+  assert.equal((await story.start([one], 'cd'.repeat(16))).shippedSeq, 0);
+  assert.equal((await story.start([two])).shippedSeq, 0);
+  assert.equal((await story.start([one, two])).shippedSeq, 0);
+  const kept = readFileSync(story.file, 'utf8');
+  story.journal.cut(15);
+  assert.equal((await story.start()).shippedSeq, 0, 'the record is not there');
+  story.journal.write(15, { user: 'bob@example.org' });
+  writeFileSync(story.file, kept);
+  assert.equal((await story.start()).shippedSeq, 0, 'it is another one');
+  assert.deepEqual(story.logged, []);
+});
+
+void test('a receiver that a reload takes out and in again has nothing until something is said of it', async (t) => {
+  const { story, shipped } = await begin(t);
+  await story.claim(shipped, [sink(one, story.at(10))]);
+  shipped.replace(settingsFor(two));
+  assert.equal(shipped.shippedSeq, 0);
+  await story.claim(shipped, [sink(two, story.at(5))]);
+  shipped.replace(settingsFor(one));
+  assert.equal(shipped.shippedSeq, 0);
+  await story.claim(shipped, [sink(one, story.at(10))]);
+  assert.equal(shipped.shippedSeq, 10);
+});
+
+void test('a file that is damaged, or cannot be written: told, and nothing was sent', async (t) => {
+  const story = tell(t);
+  for (const text of ['', '-', '[]', '{"journal":5}', '{"journal":"x","receivers":{"a":{"seq":-1}}}']) {
+    writeFileSync(story.file, text);
+    assert.equal((await story.start()).shippedSeq, 0, text);
+    assert.match(
+      story.logged.pop() ?? '',
+      /^ship-position-failed what was shipped is not known, so nothing was: /,
+      text,
+    );
+  }
+  rmSync(story.file);
+  mkdirSync(story.file);
+  const shipped = await story.start();
+  assert.match(story.logged.pop() ?? '', /^ship-position-failed /);
+  await story.claim(shipped, [sink(one, story.at(10))]);
+  assert.equal(shipped.shippedSeq, 10);
+  assert.match(
+    story.logged.pop() ?? '',
+    /^ship-position-failed what was shipped is not kept for the next start: /,
+  );
+});
+
+// bounds.shipCheckMs
+void test('however often something is claimed, the journal is looked at once in a while, and then for the last of it', async (t) => {
+  const { story, shipped, claimAt: claim } = await begin(t);
+  claim(1);
+  for (let seq = 2; seq <= 9; seq += 1) claim(seq);
+  await shipped.close();
+  assert.equal(shipped.shippedSeq, 1);
+  await story.clock.advance(bounds.shipCheckMs - 1);
+  await pause(20);
+  assert.equal(shipped.shippedSeq, 1);
+  await story.clock.advance(1);
+  await shipped.close();
+  assert.equal(shipped.shippedSeq, 9);
+});
+
+void test('looks at the journal that take long are a tenth of the time', async (t) => {
+  const { story, shipped, claimAt: claim } = await begin(t);
+  claim(1);
+  story.clock.advanceNow(1_000);
+  claim(2);
+  await shipped.close();
+  await story.clock.advance(9_000 - 1);
+  assert.equal(shipped.shippedSeq, 1);
+  await story.clock.advance(1);
+  await shipped.close();
+  assert.equal(shipped.shippedSeq, 2);
+});
+
+// bounds.shipToldMs
+void test('what was told holds for some seconds, and ends with the connection; that nobody ships is told once', async (t) => {
+  const { story, shipped, claim } = await begin(t);
+  const { clock } = story;
+  assert.deepEqual([shipped.told, shipped.isAbsent], [undefined, false]);
+  await clock.advance(30_000);
+  assert.deepEqual([shipped.isAbsent, story.logged.length], [true, 1]);
+  assert.match(story.logged[0] ?? '', /^ship-absent /);
+  await clock.advance(3_600_000);
+  assert.equal(story.logged.length, 1);
+  claim(sink(one, undefined, { state: 'away', code: 'dial-refused', text: 'nobody' }));
+  assert.deepEqual(
+    [shipped.isAbsent, shipped.sinks[0]?.state, shipped.sinks[0]?.code],
+    [false, 'away', 'dial-refused'],
+  );
+  await clock.advance(bounds.shipToldMs);
+  assert.equal(shipped.told?.ageMs, bounds.shipToldMs);
+  await clock.advance(1);
+  assert.deepEqual([shipped.told, shipped.sinks[0]?.state], [undefined, 'connecting']);
+  await clock.advance(30_000);
+  assert.deepEqual([shipped.isAbsent, story.logged.length], [true, 2]);
+  claim();
+  assert.deepEqual([shipped.isAbsent, shipped.told?.version], [false, '1']);
+  shipped.left();
+  assert.deepEqual([shipped.isAbsent, shipped.told], [false, undefined]);
+  // Nobody needs it any more.
+  shipped.replace(settingsFor());
+  await clock.advance(3_600_000);
+  assert.equal(story.logged.length, 2);
+});

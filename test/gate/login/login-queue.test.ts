@@ -1,0 +1,302 @@
+// Goal: one judgement at a time, and an order in which no guesser keeps an honest one waiting. What must not happen: two judgements
+// at once, a try that is never answered, a queue that grows, an honest login behind more than one of those who failed.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  LoginHistory,
+  LoginQueue,
+  type LoginSource,
+  type TryAnswer,
+} from '../../../src/gate/login/login-queue.js';
+import { createFakeClock, type FakeClock, settle } from '../../kit/plain/fake-clock.js';
+
+const hashMs = 100;
+
+interface Tried {
+  said?: TryAnswer;
+  hangUp(): void;
+}
+
+/** A queue whose judgements take their time on a clock that is turned; a name that ends in `!` is right. */
+function open() {
+  const clock = createFakeClock();
+  const history = new LoginHistory();
+  const queue = new LoginQueue(clock, history);
+  const judged: string[] = [];
+  const forgotten: string[] = [];
+  let running = 0;
+  let serial = 0;
+
+  function add(network: string, name: string, key = `${(serial += 1)}`): Tried {
+    const client = new AbortController();
+    const made: Tried = { hangUp: () => client.abort() };
+    const login = {
+      key,
+      source: { network, name },
+      judge: async () => {
+        running += 1;
+        assert.equal(running, 1, 'one at a time');
+        await new Promise<void>((resolve) => void clock.setTimer(hashMs, resolve));
+        running -= 1;
+        judged.push(`${network} ${name}`);
+        return name.endsWith('!');
+      },
+      forget: () => void forgotten.push(`${network} ${name}`),
+    };
+    void queue.check(login, client.signal).then((answer) => {
+      made.said = answer;
+    });
+    return made;
+  }
+
+  /** All tokens of a network, or of a name there that is known. */
+  function useUp(source: LoginSource): void {
+    for (let n = 0; n < 4; n += 1) history.failed(source, clock.now());
+  }
+
+  return { clock, history, queue, judged, forgotten, add, useUp };
+}
+
+/** Turns the clock until it was answered; how long that took. */
+async function untilAnswered(clock: FakeClock, pending: { said?: TryAnswer }): Promise<number> {
+  const startMs = clock.now();
+  for (let turns = 0; pending.said === undefined; turns += 1) {
+    assert.ok(turns < 10_000, 'never answered');
+    await settle();
+    if (pending.said === undefined) await clock.advance(clock.nextTimerMs ?? assert.fail('no timer'));
+  }
+  return clock.now() - startMs;
+}
+
+void test('one after the other, in the order in which they came; each is answered, and its password forgotten once', async () => {
+  const { clock, judged, forgotten, add, queue } = open();
+  const tries = [add('a', 'x'), add('b', 'y!'), add('c', 'z')];
+  for (const each of tries) await untilAnswered(clock, each);
+  assert.deepEqual(
+    tries.map(({ said }) => said),
+    ['wrong', 'right', 'wrong'],
+  );
+  assert.deepEqual(judged, ['a x', 'b y!', 'c z']);
+  assert.deepEqual(forgotten, judged);
+  assert.deepEqual([queue.size, clock.timers], [0, 0]);
+});
+
+void test('first a name, then a place with a success, then whose turn is longest ago, place by place and name by name', async () => {
+  const { clock, history, judged, add } = open();
+  history.succeeded({ network: 'proven', name: 'x' }, clock.now() - 60_000);
+  add('first', 'x');
+  for (const network of ['before', 'lately']) history.tookTurn({ network, name: 'x' }, true);
+  const tries = [
+    add('lately', 'x'),
+    add('before', 'x'),
+    add('before', 'y'),
+    add('fresh', 'x'),
+    add('proven', 'new'),
+    add('proven', 'x'),
+  ];
+  for (const each of tries) await untilAnswered(clock, each);
+  // After its turn the rest of a place comes after the others.
+  assert.deepEqual(judged, [
+    'first x',
+    'proven x',
+    'proven new',
+    'fresh x',
+    'before y',
+    'lately x',
+    'before x',
+  ]);
+});
+
+void test('who has no token waits for one, and keeps nobody else waiting', async () => {
+  const { clock, add, useUp } = open();
+  useUp({ network: 'a', name: 'x' });
+  const again = add('a', 'x!');
+  assert.equal(await untilAnswered(clock, add('b', 'y!')), hashMs);
+  assert.equal(again.said, undefined);
+  assert.equal(await untilAnswered(clock, again), 1000);
+});
+
+void test('a name that nobody tried yet waits for one token beside guesses at one name from the same place', async () => {
+  const { clock, add } = open();
+  const flood = (): void => {
+    for (let n = 0; n < 30; n += 1) add('a', 'root');
+  };
+  for (let n = 0; n < 12; n += 1) {
+    flood();
+    await clock.advance(500);
+  }
+  const right = add('a', 'migrator!');
+  flood();
+  assert.ok((await untilAnswered(clock, right)) <= 1000 + 2 * hashMs);
+  assert.equal(right.said, 'right');
+});
+
+void test('who says the same as another waits with it: one judgement, one failure', async () => {
+  const { clock, history, judged, forgotten, add } = open();
+  add('other', 'x');
+  const tries = Array.from({ length: 30 }, () => add('a', 'x', 'same'));
+  tries[0]?.hangUp();
+  await clock.advance(hashMs);
+  // One comes while it is judged.
+  tries.push(add('a', 'x', 'same'));
+  await clock.advance(hashMs);
+  assert.deepEqual(
+    tries.map(({ said }) => said),
+    ['gone', ...Array.from({ length: 30 }, () => 'wrong')],
+  );
+  assert.deepEqual(judged, ['other x', 'a x']);
+  assert.equal(forgotten.length, 32);
+  for (let n = 0; n < 2; n += 1) history.failed({ network: 'a', name: 'x' }, clock.now());
+  assert.equal(history.waitMs({ network: 'a', name: 'x' }, clock.now()), 0);
+  history.failed({ network: 'a', name: 'x' }, clock.now());
+  assert.equal(history.waitMs({ network: 'a', name: 'x' }, clock.now()), 1000);
+});
+
+// bounds.loginWaitersPerNetwork
+void test('of one place eight wait: for one more the last in the order goes', async () => {
+  const { history, add, queue } = open();
+  add('busy', 'x');
+  history.tookTurn({ network: 'a', name: 'root' }, true);
+  const guess = add('a', 'root');
+  const names = Array.from({ length: 7 }, (_, n) => add('a', `n${n}`));
+  const ninth = add('a', 'n7');
+  await settle();
+  assert.equal(guess.said, 'crowded');
+  // Of equals the newest.
+  const tenth = add('a', 'n8');
+  await settle();
+  assert.deepEqual(
+    [...names, ninth, tenth].map(({ said }) => said),
+    [...Array.from({ length: 8 }, () => undefined), 'crowded'],
+  );
+  assert.equal(queue.size, 8);
+});
+
+// bounds.loginWaiters
+void test('64 wait in all: for one more the last of the place with most goes, of equals one that had a turn, and none with a success', async () => {
+  const { clock, history, add, queue } = open();
+  add('busy', 'x');
+  history.succeeded({ network: 'proven', name: 'x' }, clock.now());
+  history.tookTurn({ network: 'single0', name: 'x' }, true);
+  const proven = Array.from({ length: 5 }, (_, n) => add('proven', `n${n}`));
+  const many = [add('many', 'n0'), add('many', 'n1')];
+  const single = Array.from({ length: 57 }, (_, n) => add(`single${n}`, 'x'));
+  assert.equal(queue.size, 64);
+  const honest = add('honest', 'x!');
+  await settle();
+  assert.equal(queue.size, 64);
+  assert.deepEqual([many[0]?.said, many[1]?.said], [undefined, 'crowded']);
+  const another = add('another', 'x!');
+  await settle();
+  assert.equal(many[0]?.said, 'crowded', 'its place had a turn just now');
+  const third = add('third', 'x!');
+  await settle();
+  assert.equal(single[0]?.said, 'crowded');
+  assert.ok(
+    [honest, another, third, ...proven, ...single.slice(1)].every(({ said }) => said === undefined),
+    'the others wait',
+  );
+});
+
+void test('hung up: answered at once; a judgement that runs goes on, and counts', async () => {
+  const { clock, history, judged, forgotten, add, queue } = open();
+  const running = add('a', 'x');
+  const waiting = add('b', 'x');
+  waiting.hangUp();
+  running.hangUp();
+  await settle();
+  assert.deepEqual([waiting.said, running.said, queue.size], ['gone', 'gone', 0]);
+  await clock.advance(hashMs);
+  assert.deepEqual([judged, forgotten], [['a x'], ['b x', 'a x']]);
+  for (let n = 0; n < 3; n += 1) history.failed({ network: 'a', name: 'x' }, clock.now());
+  assert.equal(history.waitMs({ network: 'a', name: 'x' }, clock.now()), 1000);
+  assert.equal(clock.timers, 0);
+});
+
+void test('hung up before: not checked, forgotten, no failure', async () => {
+  const { queue } = open();
+  let isForgotten = false;
+  const login = {
+    key: '1',
+    source: { network: 'a', name: 'x' },
+    judge: () => assert.fail('it is checked'),
+    forget: () => void (isForgotten = true),
+  };
+  assert.equal(await queue.check(login, AbortSignal.abort()), 'gone');
+  assert.deepEqual([isForgotten, queue.size], [true, 0]);
+});
+
+void test('the last one that waits for a token hangs up: no timer is left', async () => {
+  const { clock, add, useUp } = open();
+  useUp({ network: 'a', name: 'x' });
+  const paused = add('a', 'x');
+  assert.equal(clock.timers, 1);
+  paused.hangUp();
+  await settle();
+  assert.deepEqual([paused.said, clock.timers], ['gone', 0]);
+});
+
+void test('a judgement that cannot be made is told to its asker, counts for nothing, and the next one is judged', async () => {
+  const clock = createFakeClock();
+  const history = new LoginHistory();
+  const queue = new LoginQueue(clock, history);
+  const source = { network: 'a', name: 'x' };
+  for (let n = 0; n < 3; n += 1) history.failed(source, clock.now());
+  const common = { source, forget: () => undefined };
+  const { signal } = new AbortController();
+  const bad = queue.check(
+    { ...common, key: '1', judge: () => Promise.reject(new Error('no memory')) },
+    signal,
+  );
+  const good = queue.check({ ...common, key: '2', judge: () => Promise.resolve(true) }, signal);
+  await assert.rejects(bad, /no memory/);
+  assert.equal(await good, 'right');
+  assert.equal(history.waitMs(source, clock.now()), 0);
+});
+
+void test('among any number of guessers who had a turn before, an honest login waits for one hash besides its own', async () => {
+  for (const guessers of [1, 10, 100, 1000, 4000]) {
+    const { clock, history, add } = open();
+    let seed = guessers;
+    const random = (below: number): number => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+      return seed % below;
+    };
+    for (let n = 0; n < guessers; n += 1) history.tookTurn({ network: `g${n}`, name: 'migrator' }, false);
+    const attack = (): void => {
+      for (let n = 0; n < 100; n += 1)
+        add(`g${random(guessers)}`, random(2) === 0 ? 'migrator' : `name${random(50)}`);
+    };
+    for (let round = 0; round < 20; round += 1) {
+      attack();
+      await clock.advance(random(3 * hashMs));
+      attack();
+      const honest = add(`honest${round}`, 'migrator!');
+      attack();
+      const waitedMs = await untilAnswered(clock, honest);
+      assert.equal(honest.said, 'right');
+      assert.ok(waitedMs <= 2 * hashMs, `${waitedMs} ms among ${guessers} guessers`);
+    }
+  }
+});
+
+void test('places whose clients hung up before they were checked come after one that nobody knows yet', async () => {
+  const { clock, add } = open();
+  add('busy', 'x');
+  for (const each of Array.from({ length: 40 }, (_, n) => add(`g${n}`, 'x'))) each.hangUp();
+  await settle();
+  for (let n = 0; n < 40; n += 1) add(`g${n}`, 'x');
+  assert.ok((await untilAnswered(clock, add('honest', 'x!'))) <= 2 * hashMs);
+});
+
+void test('thousands of places that nobody knows yet cost an honest one whose place succeeded lately one hash besides its own', async () => {
+  const { clock, history, add } = open();
+  history.succeeded({ network: 'honest', name: 'migrator!' }, clock.now());
+  for (const name of ['migrator!', 'other!']) {
+    for (let n = 0; n < 2000; n += 1) add(`fresh ${name} ${n}`, 'migrator');
+    const honest = add('honest', name);
+    for (let n = 2000; n < 4000; n += 1) add(`fresh ${name} ${n}`, 'migrator');
+    assert.ok((await untilAnswered(clock, honest)) <= 2 * hashMs);
+    assert.equal(honest.said, 'right');
+  }
+});

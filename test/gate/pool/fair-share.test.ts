@@ -1,0 +1,345 @@
+// Goal: transfers that move, however fast, keep no principal waiting for 15 s. Phases: every way to hold all upstreams, by one principal,
+// by accounts of one place, by many principals; whose lease ends, and who gets the upstream.
+// What must not happen: a transfer that ends though its principal has no more than its share, or though nobody needs it; an end
+// where nothing moves and the backend is waited for.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { demandedRate } from '../../../src/gate/pool/fair-share.js';
+import type { SlowClient, Transfer } from '../../../src/gate/pool/lease.js';
+import { greeting, memoryTarget } from '../../kit/gate/memory-backend.js';
+import { settle } from '../../kit/plain/fake-clock.js';
+import { type Asked, type Leasing, openPool, type PooledStory } from './pooled.js';
+
+const minRateBytes = 65_536;
+const wide = { queue: 500, queueTimeoutMs: 600_000, minRateBytes };
+
+type Rate = number | 'fast' | 'thinks';
+
+interface Mover {
+  readonly leasing: Leasing;
+  readonly given: SlowClient[];
+}
+
+/**
+ * From now on bytes of this lease move. `fast`: its client is never waited for; `thinks`: nothing moves, and its client is not waited
+ * for either.
+ */
+function move(story: PooledStory, leasing: Leasing, rate: Rate): Mover {
+  const given: SlowClient[] = [];
+  const { clock } = story;
+  const { upstream } = leasing;
+  assert.ok(upstream);
+  const bytesEach = rate === 'fast' ? 1_000_000_000 : rate === 'thinks' ? 0 : rate;
+  const transfer: Transfer & { isRated: boolean } = {
+    startMs: clock.now(),
+    isRated: true,
+    get movedBytes() {
+      return Math.floor(((clock.now() - this.startMs) / 1000) * bytesEach);
+    },
+    giveUp(why) {
+      given.push(why);
+      upstream.pace.end(clock.now());
+      void leasing.finish('aborted');
+    },
+  };
+  upstream.pace.transfer = transfer;
+  if (typeof rate === 'number') upstream.pace.begin(transfer, clock.now());
+  return { leasing, given };
+}
+
+/** Leases for `asked`, all of which move; every one that ends comes again. */
+async function hold(story: PooledStory, asked: readonly Asked[], rate: (at: number) => Rate) {
+  const movers: Mover[] = [];
+  const waiting = new Set<{ readonly leasing: Leasing; readonly at: number }>();
+  for (const [at, one] of asked.entries()) waiting.add({ leasing: story.lease(one), at });
+  const step = async (): Promise<void> => {
+    await settle();
+    for (const each of waiting) {
+      if (each.leasing.upstream === undefined) continue;
+      waiting.delete(each);
+      movers.push(move(story, each.leasing, rate(each.at)));
+    }
+    for (const [at, { leasing }] of movers.entries()) {
+      if (leasing.outcome === 'leased') continue;
+      movers.splice(at, 1);
+      const again = { principal: leasing.principal, origin: leasing.origin };
+      waiting.add({ leasing: story.lease(again), at });
+      ended += 1;
+    }
+  };
+  let ended = 0;
+  await step();
+  return {
+    get ended() {
+      return ended;
+    },
+    async pass(ms: number, isOver: () => boolean): Promise<number> {
+      for (let passed = 0; passed < ms; passed += 100) {
+        if (isOver()) return passed;
+        await story.clock.advance(100);
+        await step();
+      }
+      return ms;
+    },
+  };
+}
+
+const speeds: readonly (readonly [string, (at: number) => Rate])[] = [
+  ['90 KB/s', () => 90_000],
+  ['1 MB/s', () => 1_000_000],
+  ['1 GB/s, held up by their backend only', () => 'fast'],
+  ['nothing, since their backend is silent', () => 'thinks'],
+  ['a mixture', (at) => [90_000, 1_000_000, 10_000_000, 'fast' as const][at % 4] ?? 0],
+];
+const ownAddress = (count: number): readonly Asked[] =>
+  Array.from({ length: count }, (_, at) => ({ principal: `hog${at}@jobs` }));
+const crowds: readonly (readonly [string, (connections: number) => readonly Asked[], longestMs: number])[] = [
+  ['one principal', (n) => Array.from({ length: 4 * n }, () => ({ principal: 'hog@jobs' })), 12_000],
+  [
+    'accounts of one address',
+    (n) => Array.from({ length: 4 * n }, (_, at) => ({ principal: `hog${at}@jobs`, origin: '192.0.2.1' })),
+    12_000,
+  ],
+  ['as many addresses as upstreams', ownAddress, 12_000],
+  // Each upstream goes to one more of them before.
+  ['twice as many addresses as upstreams', (n) => ownAddress(2 * n), 15_000],
+  ['four times as many addresses as upstreams', (n) => ownAddress(4 * n), 22_000],
+];
+for (const [crowd, askedOf, longestMs] of crowds) {
+  for (const [speed, rate] of speeds) {
+    void test(`${crowd}, with ${speed}: others wait less than ${longestMs / 1000} s, each time`, async () => {
+      for (const connections of [1, 4]) {
+        const story = openPool({ ...wide, connections });
+        const hogs = await hold(story, askedOf(connections), rate);
+        await hogs.pass(20_000, () => false);
+        for (const round of [1, 2, 3]) {
+          const before = hogs.ended;
+          const victim = story.lease({ principal: 'victim@support' });
+          const waitMs = await hogs.pass(30_000, () => victim.outcome === 'leased');
+          assert.ok(waitMs < longestMs, `${connections} upstreams, round ${round}: ${waitMs} ms`);
+          if (crowd === 'one principal') assert.equal(hogs.ended - before, 1, 'no more than is needed');
+          await victim.finish();
+        }
+        story.pool.drain();
+      }
+    });
+  }
+}
+
+void test('accounts of one address with commands of 2 s each: after 5 s the next upstream is for another address', async () => {
+  for (const connections of [1, 4]) {
+    const story = openPool({ ...wide, connections });
+    const asked = Array.from({ length: 32 * connections }, (_, at) => ({
+      principal: `hog${at}@jobs`,
+      origin: '192.0.2.1',
+    }));
+    let hogs = asked.map((one) => story.lease(one));
+    const step = async (): Promise<void> => {
+      const running = hogs.filter(({ outcome }) => outcome === 'leased');
+      await story.clock.advance(2_000);
+      for (const one of running) {
+        await one.finish();
+        hogs.push(story.lease({ principal: one.principal, origin: one.origin }));
+      }
+      hogs = hogs.filter(({ outcome }) => outcome !== 'ended');
+      await settle();
+    };
+    for (let n = 0; n < 3; n += 1) await step();
+    const victim = await story.leased({ principal: 'victim@support', origin: '192.0.2.2' });
+    let waitedMs = 0;
+    for (; victim.outcome === 'waiting' && waitedMs < 60_000; waitedMs += 2_000) await step();
+    assert.ok(waitedMs <= 8_000, `${connections} upstreams: ${waitedMs} ms`);
+    story.pool.drain();
+  }
+});
+
+// bounds.sharePatienceMs, bounds.sharePatienceMaxMs
+void test('the demanded rate doubles every half second from 5 s on, and nothing suffices after 10 s', () => {
+  const asked = [0, 4_999, 5_000, 5_500, 6_000, 9_000, 9_999, 10_000].map((waitedMs) =>
+    Math.round(demandedRate(minRateBytes, waitedMs) / minRateBytes),
+  );
+  assert.deepEqual(asked, [0, 0, 1, 2, 4, 256, 1023, Number.POSITIVE_INFINITY]);
+});
+
+/** After `ms`: which of them were ended, in the order of `movers`. */
+async function endedAfter(story: PooledStory, ms: number, movers: readonly Mover[]): Promise<boolean[]> {
+  await story.clock.advance(ms);
+  return movers.map(({ given }) => given.length > 0);
+}
+
+// [what it shows, who has the upstreams, who waits, how fast each moves]
+const withinShare: readonly (readonly [string, string, string, Rate])[] = [
+  ['alone, whatever else of it waits', 'aa', 'aaaaaaaaaa', 90_000],
+  ['alone, as fast as it may', 'aa', 'aaaaaaaaaa', 'fast'],
+  ['with half of the upstreams', 'abab', 'ab', 70_000],
+  ['three upstreams and two principals: the odd one stays where it is', 'aab', 'ab', 90_000],
+  ['with replies of which nothing comes', 'ab', 'ab', 'thinks'],
+];
+for (const [what, holders, waiters, rate] of withinShare) {
+  void test(`never ended: ${what}`, async () => {
+    const story = openPool({ ...wide, connections: holders.length });
+    const movers: Mover[] = [];
+    for (const principal of holders) movers.push(move(story, await story.leased({ principal }), rate));
+    for (const principal of waiters) story.lease({ principal });
+    const ended = await endedAfter(story, 120_000, movers);
+    assert.ok(!ended.includes(true));
+    story.pool.drain();
+  });
+}
+
+void test('the slowest ends first, and only one', async () => {
+  const story = openPool({ ...wide, connections: 3 });
+  const movers: Mover[] = [];
+  for (const rate of [1_000_000, 100_000, 10_000_000])
+    movers.push(move(story, await story.leased({ principal: 'hog@jobs' }), rate));
+  const victim = story.lease({ principal: 'victim@support' });
+  assert.deepEqual(await endedAfter(story, 7_000, movers), [false, true, false]);
+  assert.equal(victim.outcome, 'leased');
+  assert.deepEqual(await endedAfter(story, 60_000, movers), [false, true, false]);
+  story.pool.drain();
+});
+
+void test('of equal ones the longest ends first', async () => {
+  const story = openPool({ ...wide, connections: 3 });
+  const movers: Mover[] = [];
+  for (const principal of ['a@x', 'b@x', 'c@x']) {
+    await story.clock.advance(1_000);
+    movers.unshift(move(story, await story.leased({ principal }), 'fast'));
+  }
+  story.lease({ principal: 'victim@support' });
+  assert.deepEqual(await endedAfter(story, 11_000, movers), [false, false, true]);
+  story.pool.drain();
+});
+
+void test('the reason says whether it was slower than min_rate', async () => {
+  for (const [rate, why] of [
+    [0, 'client-stall'],
+    [8_192, 'client-slow'],
+    [90_000, 'over-share'],
+    ['fast', 'over-share'],
+  ] as const) {
+    const story = openPool({ ...wide, connections: 1 });
+    const mover = move(story, await story.leased({ principal: 'hog@jobs' }), rate);
+    const victim = story.lease({ principal: 'victim@support' });
+    await story.clock.advance(11_000);
+    assert.deepEqual([mover.given, victim.outcome], [[why], 'leased']);
+    await victim.finish();
+    story.pool.drain();
+    assert.equal(story.clock.timers, 0);
+  }
+});
+
+void test('of a reply of which nothing comes no rate is demanded; after 10 s one ends, and what may change something never does', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const hog = { principal: 'hog@jobs' };
+  const silent = [1, 2, 3].map(() => story.lease(hog));
+  await settle();
+  const movers = silent.map((leasing) => move(story, leasing, 'thinks'));
+  const change = await story.leased(hog);
+  const victim = story.lease({ principal: 'victim@support' });
+  assert.deepEqual(await endedAfter(story, 9_900, movers), [false, false, false]);
+  assert.equal((await endedAfter(story, 600, movers)).filter(Boolean).length, 1);
+  assert.deepEqual([victim.outcome, change.outcome], ['leased', 'leased']);
+  await victim.finish();
+  await endedAfter(story, 120_000, movers);
+  assert.equal(movers.flatMap(({ given }) => given).join(), 'over-share', 'no more than is needed');
+  story.pool.drain();
+});
+
+void test('no rate is demanded of a client that was slow while its backend is silent', async () => {
+  const story = openPool({ ...wide, connections: 1 });
+  const hog = move(story, await story.leased({ principal: 'hog@jobs' }), 8_192);
+  story.lease({ principal: 'victim@support' });
+  await story.clock.advance(4_000);
+  const pace = hog.leasing.upstream?.pace;
+  assert.ok(pace?.transfer);
+  pace.end(story.clock.now());
+  const { startMs, movedBytes } = pace.transfer;
+  pace.transfer = { startMs, movedBytes, giveUp: (why) => void hog.given.push(why) };
+  assert.deepEqual(await endedAfter(story, 5_900, [hog]), [false]);
+  assert.deepEqual(await endedAfter(story, 1_000, [hog]), [true]);
+  story.pool.drain();
+});
+
+void test('changes on all upstreams are left alone, however long others wait', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const changes = [1, 2].map(() => story.lease({ principal: 'hog@jobs' }));
+  await settle();
+  const victim = story.lease({ principal: 'victim@support' });
+  await story.clock.advance(120_000);
+  assert.deepEqual(
+    [...changes, victim].map(({ outcome }) => outcome),
+    ['leased', 'leased', 'waiting'],
+  );
+  story.pool.drain();
+});
+
+// bounds.transferMinMs
+void test('a transfer has 3 s, though another principal has waited for long', async () => {
+  const story = openPool({ ...wide, connections: 1 });
+  const change = await story.leased({ principal: 'hog@jobs' });
+  const next = story.lease({ principal: 'next@jobs' });
+  const victim = story.lease({ principal: 'victim@support' });
+  await story.clock.advance(30_000);
+  await change.finish();
+  const mover = move(story, next, 90_000);
+  assert.deepEqual(await endedAfter(story, 2_900, [mover]), [false]);
+  assert.deepEqual(await endedAfter(story, 700, [mover]), [true]);
+  assert.equal(victim.outcome, 'leased');
+  story.pool.drain();
+});
+
+void test('accounts of one address count as one against others, and as several among each other', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const panel = (key: string): Asked => ({ principal: `${key}@panel`, origin: '192.0.2.10' });
+  const movers: Mover[] = [];
+  for (const key of ['a', 'b', 'c', 'd']) movers.push(move(story, await story.leased(panel(key)), 90_000));
+  const first = story.lease({ principal: 'victim@support' });
+  const second = story.lease({ principal: 'victim@support' });
+  const third = story.lease({ principal: 'victim@support' });
+  assert.equal((await endedAfter(story, 60_000, movers)).filter(Boolean).length, 2, 'half for each address');
+  assert.deepEqual([first.outcome, second.outcome, third.outcome], ['leased', 'leased', 'waiting']);
+  third.abort('gone');
+  // One of the two that the address has left, not one of the other address.
+  const own = story.lease(panel('e'));
+  await endedAfter(story, 12_000, movers);
+  assert.equal(movers.filter(({ given }) => given.length > 0).length, 3);
+  assert.deepEqual([own.outcome, first.outcome, second.outcome], ['leased', 'leased', 'leased']);
+  story.pool.drain();
+});
+
+void test('a neighbor of the hog is not ended for it', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const hog = { principal: 'hog@jobs', origin: '192.0.2.10' };
+  const movers = [
+    move(story, await story.leased({ principal: 'neighbor@jobs', origin: hog.origin }), 10_000_000),
+  ];
+  for (let n = 0; n < 3; n += 1) movers.push(move(story, await story.leased(hog), 10_000_000));
+  const victims = [1, 2].map(() => story.lease({ principal: 'victim@support' }));
+  assert.deepEqual(await endedAfter(story, 60_000, movers), [false, true, true, false]);
+  assert.deepEqual(
+    victims.map(({ outcome }) => outcome),
+    ['leased', 'leased'],
+  );
+  story.pool.drain();
+});
+
+void test('nothing ends while a dial for the waiter is under way', async () => {
+  const target = memoryTarget({ greetingTimeoutMs: 60_000 });
+  const story = openPool({ ...wide, connections: 2 }, { minor: null, target });
+  const first = story.lease({ principal: 'hog@jobs' });
+  await settle();
+  story.dialler.ends[0]?.peer.send(greeting(2));
+  await settle();
+  const hog = move(story, first, 90_000);
+  const victim = story.lease({ principal: 'victim@support' });
+  await settle();
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(20_000);
+  assert.deepEqual([hog.given, victim.outcome], [[], 'waiting']);
+  story.dialler.ends[1]?.peer.send(greeting(2));
+  await settle();
+  assert.equal(victim.outcome, 'leased');
+  story.pool.drain();
+});

@@ -1,0 +1,620 @@
+// Goal: one client from accept to close. Phases: handshakes of every kind; commands one after another; what ends a session; a peer that
+// ends its side, or leaves; drain, abort and cut in every phase. What must not happen: an answer to a broken line, a line of input
+// run as a command, a command run for a session that is closed, a session that leaves neither a record nor a number.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
+import { createLineTurns } from '../../../src/gate/session/line-turns.js';
+import { Session } from '../../../src/gate/session/session.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { replyPacket } from '../../kit/gate/memory-backend.js';
+import {
+  allSynced,
+  emptyReply,
+  type MemoryEngine,
+  memorySettings,
+  openMemoryEngine,
+} from '../../kit/gate/memory-engine.js';
+import { settle } from '../../kit/plain/fake-clock.js';
+import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
+
+const ourVersion = 'VERSION\tdoveadm-client\t1\t3\n+\n';
+const ok = '\0\0\0\0\x03\n+\n';
+const quota = '|alice@example.org|quota get';
+
+/** Why the last session ended, by its record; undefined: there is none. */
+function lastReason(engine: MemoryEngine): string | undefined {
+  return engine.recordsOf('session-close').at(-1)?.reason;
+}
+
+/** Ends the story: nothing is left of it. */
+async function assertEnds(engine: MemoryEngine): Promise<void> {
+  await engine.untilIdle();
+  engine.context.exchanges().floods.tell();
+  engine.pool.drain();
+  await settle();
+  assert.deepEqual([engine.clock.timers, engine.dialler.open.length, engine.service.sessions], [0, 0, 0]);
+  // Each session is in the journal, with its peer, or in a number.
+  const sessions = engine.events.filter((event) => event.kind === 'session-opened').length;
+  const named = engine.records.flatMap(({ record: { session, peer } }) => (peer && session ? session : []));
+  const counted = engine.recordsOf('limit').filter(({ action }) => action === 'session');
+  const swallowed = counted.reduce((sum, { count = 0 }) => sum + count, 0);
+  assert.equal(new Set(named).size + swallowed, sessions);
+}
+
+void test('the handshake of every minor', async () => {
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const engine = openMemoryEngine();
+    const client = await engine.client(minor);
+    assert.equal(String(client.peer.received()), minor === 0 ? '+\n' : ourVersion);
+    await client.line(quota);
+    assert.equal(client.said(), minor === 0 ? '\n+\n' : ok);
+    client.peer.end();
+    await assertEnds(engine);
+    assert.equal(client.transport.closedFor, 'peer-ended');
+    const opened = engine.events.find((event) => event.kind === 'session-opened');
+    assert.ok(opened?.kind === 'session-opened');
+    assert.equal(opened['minor'], Math.min(minor, 3));
+  }
+});
+
+void test('a refusal is a cell for a client of minor 0 where its listener said so at its start', async () => {
+  let refusalCell = true;
+  const engine = openMemoryEngine({
+    access: () => ({
+      ...kernelAccess,
+      get refusalCell() {
+        return refusalCell;
+      },
+    }),
+  });
+  const [plain, framed] = [await engine.client(0), await engine.client(2)];
+  // A reload changes nothing for sessions that run.
+  refusalCell = false;
+  const later = await engine.client(0);
+  for (const client of [plain, framed, later]) {
+    await client.line('|alice@example.org|mailbox delete|X');
+    await client.line('|alice@example.org|nonsense');
+    await client.line(quota);
+    client.peer.end();
+  }
+  await assertEnds(engine);
+  assert.match(
+    plain.said(),
+    /^dovegate: denied [^\t\n]* \[denied\], id \w{26}\t\n-NOPERM\ndovegate: [^\t\n]* \[command-unknown\], id \w{26}\t\n-USAGE\n\n\+\n$/,
+  );
+  assert.match(framed.said(), /\0\0\0\0\x09\n-NOPERM\n.*\0\0\0\0\x08\n-USAGE\n/s);
+  assert.equal(later.said(), '\n-NOPERM\n\n-USAGE\n\n+\n');
+});
+
+void test('the handshake in pieces, and commands in the same chunk', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client();
+  for (const byte of 'VERSION\tdoveadm-server\t1\t2') client.peer.send(byte);
+  await settle();
+  assert.equal(client.said(), '');
+  client.peer.send(`\n\talice@example.org\tquota get\n\talice@example.org\tquota get\n`);
+  await settle();
+  assert.equal(client.said(), `${ourVersion}${ok}${ok}`);
+  client.peer.end();
+  await assertEnds(engine);
+});
+
+void test('no handshake: each ends without a byte, and leaves no record of a session', async () => {
+  const greetings: readonly (readonly [string, string])[] = [
+    ['GET / HTTP/1.1\r\n', 'wire-fault'],
+    ['VERSION\tdoveadm-server\t2\t0\n', 'wire-fault'],
+    ['VERSION\tdoveadm-client\t1\t0\n', 'wire-fault'],
+    ['x'.repeat(100_000), 'wire-fault'],
+  ];
+  for (const [greeting, reason] of greetings) {
+    const engine = openMemoryEngine();
+    const client = await engine.client();
+    client.peer.send(greeting);
+    await settle();
+    assert.deepEqual([client.said(), client.transport.closedFor], ['', reason]);
+    assert.deepEqual(engine.records, []);
+    const closed = engine.events.find((event) => event.kind === 'session-closed');
+    assert.ok(closed?.kind === 'session-closed');
+    assert.deepEqual([closed['reason'], closed['exchanges']], [reason, 0]);
+    await assertEnds(engine);
+  }
+});
+
+void test('while too much input is held, nobody new is read, within the time of a handshake', async () => {
+  const engine = openMemoryEngine();
+  const { buffered } = engine.context.exchanges();
+  buffered.take(engine.settings.limits.bufferedBytesMax, 'others');
+  const patient = await engine.client(2);
+  const { peer } = patient;
+  assert.equal(peer.received().length, 0);
+  buffered.give(1, 'others');
+  await settle();
+  assert.ok(peer.received().length > 0);
+  peer.end();
+  buffered.take(1, 'others');
+  const late = await engine.client(2);
+  await engine.clock.advance(engine.settings.limits.handshakeMs);
+  assert.equal(late.transport.closedFor, 'handshake-timeout');
+  assert.equal(late.peer.received().length, 0);
+  await engine.untilIdle();
+  assert.equal(engine.clock.timers, 0);
+});
+
+void test('a handshake that does not come, or is not finished: its time, its end', async () => {
+  for (const said of ['', 'VERSION']) {
+    const engine = openMemoryEngine();
+    const client = await engine.client();
+    client.peer.send(said);
+    await engine.clock.advance(engine.settings.limits.handshakeMs - 1);
+    assert.equal(client.transport.closedFor, undefined);
+    await engine.clock.advance(1);
+    assert.equal(client.transport.closedFor, 'handshake-timeout');
+    await assertEnds(engine);
+    const left = openMemoryEngine();
+    const other = await left.client();
+    other.peer.send(said);
+    other.peer.end();
+    await settle();
+    assert.equal(other.transport.closedFor, 'peer-ended');
+    await assertEnds(left);
+  }
+});
+
+void test('commands one after another, in the order in which they came, however they are cut', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer((line) => replyPacket(`${line.split('\t')[2]}\t\n+\n`));
+  const client = await engine.client(0);
+  const lines = ['quota get', 'mailbox subscribe\tWork', 'nonsense', 'quota get'];
+  for (const byte of lines.map((line) => `\talice@example.org\t${line}\n`).join('')) client.peer.send(byte);
+  await settle();
+  await settle();
+  assert.equal(client.said(), 'quota get\t\n+\nmailbox subscribe\t\n+\n\n-USAGE\nquota get\t\n+\n');
+  client.peer.end();
+  await assertEnds(engine);
+  assert.equal(engine.recordsOf('session-close')[0]?.count, 4);
+});
+
+void test('a peer that ends its side gets its answers', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const client = await engine.client(0);
+  await client.line(`${quota}\n${quota.replace('alice', 'bob')}`.replaceAll('|', '\t'));
+  client.peer.end();
+  await settle();
+  assert.equal(client.transport.closedFor, undefined);
+  for (const n of [0, 1]) {
+    engine.commands[n]?.end.peer.send(replyPacket('row\t\n+\n'));
+    await settle();
+  }
+  assert.equal(client.said(), 'row\t\n+\nrow\t\n+\n');
+  assert.equal(client.transport.closedFor, 'peer-ended');
+  await assertEnds(engine);
+});
+
+void test('a broken line ends the session without an answer, and nothing behind it is looked at', async () => {
+  for (const broken of ['one field', '', 'q\tx\ty', '\talice\x01\tquota get']) {
+    const engine = openMemoryEngine();
+    const client = await engine.client(3);
+    client.peer.send(`${broken}\n\talice@example.org\tquota get\n`);
+    await settle();
+    assert.equal(client.said(), '', broken.slice(0, 20));
+    assert.deepEqual([client.transport.closedFor, lastReason(engine)], ['wire-fault', 'wire-fault']);
+    assert.equal(engine.commands.length, 0);
+    assert.match(engine.recordsOf('session-close')[0]?.text ?? '', /^(bad-command|bad-escape): /);
+    await assertEnds(engine);
+  }
+});
+
+void test('a line above limits.line gets an answer with the limit, after its end, and nothing behind it is looked at', async () => {
+  const long = `\talice@example.org\tfetch\tuid\tuid\t${'1,'.repeat(35_000)}`;
+  for (const minor of [0, 2, 3]) {
+    const engine = openMemoryEngine();
+    const client = await engine.client(minor);
+    if (minor === 3) await client.line('||OPTION|log-passthrough');
+    client.peer.send(long);
+    await settle();
+    assert.equal(client.said(), '', 'a client that still writes does not read');
+    client.peer.send(`1\n${quota.replaceAll('|', '\t')}\n`);
+    await settle();
+    assert.match(client.said(), /\n-USAGE\n$/);
+    const sentence = 'dovegate: the command line is longer than 65536 bytes (limits.line): nothing was sent';
+    assert.equal(client.said().includes(sentence), minor > 0);
+    assert.equal(client.said().includes('[line-too-long]'), minor > 0);
+    assert.deepEqual([client.transport.closedFor, lastReason(engine)], ['wire-fault', 'wire-fault']);
+    assert.match(engine.recordsOf('session-close')[0]?.text ?? '', /^line-too-long: .*65536/);
+    assert.equal(engine.commands.length, 0);
+    await assertEnds(engine);
+  }
+});
+
+void test('rows that get a name in front have it as the client wrote it, also the second time', async () => {
+  const more = 'mail_users: { default_realm: example.org }\n';
+  const settings = memorySettings.replace('connections: 2', 'connections: 2, shared_namespaces: []');
+  const engine = openMemoryEngine({ settings: `${settings}\n${more}` });
+  engine.setAnswer(() => replyPacket('INBOX\tSent\t\n+\n'));
+  const client = await engine.client(0);
+  for (const name of ['Alice@Example.ORG', 'ALICE', 'ALICE', 'alice@example.org']) {
+    const before = client.said().length;
+    await client.line(`|${name}|mailbox list|-A`);
+    assert.equal(client.said().slice(before), `${name}\tINBOX\t${name}\tSent\t\n+\n`);
+  }
+  for (const { line } of engine.commands) assert.equal(line.split('\t')[1], 'alice@example.org');
+  client.peer.end();
+  await assertEnds(engine);
+});
+
+void test('a line of too many fields is refused, and the session goes on unless input may follow', async () => {
+  const many = '|-'.repeat(bounds.commandFields);
+  for (const minor of [0, 3]) {
+    const engine = openMemoryEngine({ settings: `${memorySettings}\nlimits: { line: 512KiB }\n` });
+    const client = await engine.client(minor);
+    if (minor === 3) await client.line('||OPTION|log-passthrough');
+    await client.line(`|alice@example.org|quota get${many}`);
+    const refused = client.said();
+    assert.match(refused, /\n-USAGE\n$/);
+    assert.equal(refused.includes('the line has more than 4096 fields; use several commands'), minor > 0);
+    await client.line(quota);
+    assert.equal(engine.commands.length, 1);
+    // Text of the mail may follow, and is not run.
+    await client.line(`|alice@example.org|save${many}`);
+    assert.match(client.said(), /\n-USAGE\n$/);
+    await client.line(quota);
+    assert.equal(engine.commands.length, 1);
+    assert.deepEqual(
+      engine.recordsOf('completion').map(({ command, outcome, error }) => [command, outcome, error]),
+      [
+        ['quota get', 'unparsable', 'too-many'],
+        ['quota get', 'ok', undefined],
+        ['save', 'unparsable', 'too-many'],
+      ],
+    );
+    client.peer.end();
+    await assertEnds(engine);
+  }
+});
+
+void test('450 unfinished lines of one uid hold no more than its share, and another uid is served', async () => {
+  const line = 800_000;
+  const settings = `${memorySettings.replace('sessions: 3', 'sessions: 1000, sessions_per_peer: 500')}
+limits: { line: 878KiB, buffered: 64MiB }
+`;
+  const engine = openMemoryEngine({ settings });
+  const { buffered } = engine.context.exchanges();
+  const share = engine.settings.limits.bufferedBytesMax / 2;
+  const clients: Awaited<ReturnType<typeof engine.client>>[] = [];
+  let most = 0;
+  for (let at = 0; at < 450; at += 1) {
+    const client = await engine.client(2, { uid: 1001 });
+    client.peer.send(Buffer.alloc(line, 'x'));
+    await settle();
+    clients.push(client);
+    most = Math.max(most, buffered.bytes);
+  }
+  assert.ok(most > share - line && most <= share + line, String(most));
+  const refused = clients.filter(({ transport, peer }) => {
+    peer.end();
+    return transport.closedFor !== undefined;
+  });
+  const other = await engine.client(2, { uid: 1002 });
+  await other.line(quota);
+  assert.match(other.said(), /\n\+\n$/);
+  other.peer.end();
+  await engine.untilIdle();
+  for (const client of clients.slice(60)) assert.match(client.said(), /\[line-no-room\].*\n-TEMPFAIL\n$/s);
+  assert.equal(buffered.bytes, 0);
+  assert.equal(refused.length, 0, 'the rest of a line comes first');
+  await assertEnds(engine);
+});
+
+void test('a reason belongs to the next command, is cut at its limit, and goes no further', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(3);
+  await client.line(`||OPTION|dovegate-reason=ticket ${'ü'.repeat(400)}`);
+  await client.line('||OPTION|something-else');
+  await client.line(quota);
+  await client.line(quota);
+  const [first, second] = engine.recordsOf('admission');
+  assert.equal(first?.reason, `ticket ${'ü'.repeat(252)}`);
+  assert.equal(second?.reason, undefined);
+  assert.ok(engine.commands.every(({ line }) => !line.includes('ticket')));
+  client.peer.end();
+  await assertEnds(engine);
+});
+
+void test('input of a refused command is read to its end and dropped, within its limits', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(0);
+  await client.line('|alice@example.org|save|-m|INBOX');
+  assert.equal(client.said(), '');
+  await client.line('|alice@example.org|mailbox subscribe|Smuggled');
+  assert.equal(client.said(), '');
+  await client.line(`.\n\talice@example.org\tquota get`);
+  assert.equal(client.said(), '\n-NOPERM\n\n+\n');
+  assert.deepEqual(
+    engine.commands.map(({ line }) => line.split('\t')[2]),
+    ['quota get'],
+  );
+  // One more, which stops in the middle.
+  await client.line('|alice@example.org|save|-m|INBOX');
+  await engine.clock.advance(engine.settings.limits.inputTimeMs);
+  assert.deepEqual([client.transport.closedFor, lastReason(engine)], ['input-limit', 'input-limit']);
+  await assertEnds(engine);
+});
+
+void test('a refused command of which nobody can tell whether input follows: the answer, then the end', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(0);
+  await client.line('|alice@example.org|save|--nonsense');
+  assert.equal(client.said(), '\n-USAGE\n');
+  assert.equal(client.transport.closedFor, 'input-unknown');
+  await assertEnds(engine);
+});
+
+void test('a peer that leaves: a command that reads or waits is given up, a change is left to finish', async () => {
+  const stories: readonly (readonly [string, string, boolean])[] = [
+    ['quota get', 'aborted', false],
+    ['mailbox subscribe|Work', 'ok', true],
+  ];
+  for (const [command, outcome, goesOn] of stories) {
+    const engine = openMemoryEngine();
+    engine.setAnswer(() => undefined);
+    const client = await engine.client(2);
+    await client.line(`|alice@example.org|${command}`);
+    const [asked] = engine.commands;
+    assert.ok(asked);
+    client.peer.vanish();
+    await settle();
+    assert.equal(asked.end.transport.closedFor === undefined, goesOn);
+    if (goesOn) asked.end.peer.send(replyPacket('\n+\n'));
+    await assertEnds(engine);
+    const [completion] = engine.recordsOf('completion');
+    assert.deepEqual([completion?.outcome, completion?.sent], [outcome, true]);
+    assert.equal(lastReason(engine), 'peer-gone');
+  }
+  const waiting = openMemoryEngine();
+  waiting.setAnswer(() => undefined);
+  const clients = [await waiting.client(2), await waiting.client(2), await waiting.client(2)];
+  for (const client of clients) await client.line('|alice@example.org|mailbox subscribe|Work');
+  assert.equal(waiting.pool.snapshot().waiters, 1);
+  clients[2]?.peer.vanish();
+  await settle();
+  assert.equal(waiting.pool.snapshot().waiters, 0);
+  assert.equal(waiting.recordsOf('completion')[0]?.outcome, 'aborted');
+  for (const { end } of waiting.commands) end.peer.send(replyPacket('\n+\n'));
+  for (const client of clients.slice(0, 2)) client.peer.end();
+  await assertEnds(waiting);
+});
+
+void test('a peer that does not read its answers is closed after its time', async () => {
+  const engine = openMemoryEngine();
+  const row = `${'x'.repeat(999)}\t`;
+  engine.setAnswer(() => replyPacket(`${row.repeat(100)}\n+\n`));
+  const client = await engine.client(2);
+  client.peer.setStopped(true);
+  await client.line(quota);
+  await engine.clock.advance(engine.settings.limits.clientStallMs - 1);
+  assert.equal(client.transport.closedFor, undefined);
+  // The backend did its part, so its upstream is free long since.
+  assert.deepEqual([engine.pool.snapshot().idle, engine.recordsOf('completion')[0]?.outcome], [1, 'ok']);
+  await engine.clock.advance(1);
+  assert.equal(client.transport.closedFor, 'client-stall');
+  client.peer.setStopped(false);
+  await assertEnds(engine);
+});
+
+void test('a session that sends without end lets others have their turn', async () => {
+  const engine = openMemoryEngine({ workMs: 1 });
+  const flood = await engine.client(0);
+  const other = await engine.client(0);
+  flood.peer.send('\tbob@elsewhere.org\tquota get\n'.repeat(100));
+  other.peer.send('\talice@example.org\tquota get\n');
+  for (let turns = 0; other.said() === ''; turns += 1) {
+    assert.ok(turns < 10);
+    await settle();
+  }
+  assert.ok(flood.said().length < 100 * '\n-NOPERM\n'.length);
+  flood.peer.end();
+  other.peer.end();
+  await assertEnds(engine);
+  assert.equal(flood.said().length, 100 * '\n-NOPERM\n'.length);
+});
+
+void test('drain: an idle session now, one that runs after its answer', async () => {
+  const engine = openMemoryEngine();
+  const idle = await engine.client(2);
+  await idle.line(quota);
+  const greeting = await engine.client();
+  await engine.clock.advance(1000);
+  engine.setAnswer(() => undefined);
+  const busy = await engine.client(2);
+  await busy.line(`${quota}\n${quota}`.replaceAll('|', '\t'));
+  const drained = engine.service.drain();
+  await settle();
+  assert.deepEqual(
+    [idle, greeting, busy].map(({ transport }) => transport.closedFor),
+    ['draining', 'draining', undefined],
+  );
+  engine.commands[1]?.end.peer.send(replyPacket('\n+\n'));
+  await drained;
+  assert.deepEqual([busy.said(), busy.transport.closedFor], [ok, 'draining']);
+  assert.equal(engine.commands.length, 2, 'the second command is not begun');
+  await assertEnds(engine);
+});
+
+void test('drain: who was accepted a moment ago has a second for the first command, and no more than one', async () => {
+  const engine = openMemoryEngine();
+  const [asking, greeting, silent] = [await engine.client(2), await engine.client(), await engine.client(2)];
+  await engine.clock.advance(300);
+  const drained = engine.service.drain();
+  await settle();
+  assert.deepEqual(
+    [asking, greeting, silent].map(({ transport }) => transport.closedFor),
+    [undefined, undefined, undefined],
+  );
+  await asking.line(`${quota}\n${quota}`.replaceAll('|', '\t'));
+  greeting.peer.send('VERSION\tdoveadm-server\t1\t2\n\talice@example.org\tquota get\n');
+  await settle();
+  assert.deepEqual([asking.said(), asking.transport.closedFor], [ok, 'draining']);
+  assert.deepEqual([engine.commands.length, greeting.transport.closedFor], [2, 'draining']);
+  await engine.clock.advance(699);
+  assert.equal(silent.transport.closedFor, undefined);
+  await engine.clock.advance(1);
+  assert.equal(silent.transport.closedFor, 'draining');
+  await drained;
+  await assertEnds(engine);
+});
+
+void test('abort ends also who was accepted a moment ago', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  const drained = engine.service.drain();
+  engine.service.abort();
+  assert.equal(client.transport.closedFor, 'draining');
+  await drained;
+  await assertEnds(engine);
+});
+
+void test('drain while a session waits for its turn: its next command came before, and is served', async () => {
+  const engine = openMemoryEngine({ workMs: 1 });
+  const client = await engine.client(0);
+  client.peer.send(`${'\tbob@elsewhere.org\tquota get\n'.repeat(2)}\talice@example.org\tquota get\n`);
+  // Two lines are refused at once, and take 2 ms; with the third it lets the others go first.
+  const ended = () => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
+  while (ended() < 2) await Promise.resolve();
+  for (let n = 0; n < 20; n += 1) await Promise.resolve();
+  const drained = engine.service.drain();
+  await drained;
+  assert.equal(client.transport.closedFor, 'draining');
+  await settle();
+  assert.deepEqual([engine.commands.length, ended()], [1, 3]);
+  await assertEnds(engine);
+});
+
+void test('drain while several sessions wait for their turns: each command that came before is answered', async () => {
+  const engine = openMemoryEngine({ workMs: 3 });
+  const clients = await Promise.all([engine.client(0), engine.client(0), engine.client(0)]);
+  const ended = () => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
+  // Each has been answered before, so a drain gives none of them time for a first command.
+  for (const client of clients) await client.line('|alice@example.org|quota get');
+  for (let n = 0; n < 10; n += 1) await settle();
+  // A turn of the loop has time for one of them.
+  for (const client of clients) client.peer.send('\tbob@elsewhere.org\tquota get\n');
+  for (let n = 0; n < 20; n += 1) await Promise.resolve();
+  assert.ok(ended() < 6, 'some wait');
+  const drained = engine.service.drain();
+  await drained;
+  assert.equal(ended(), 6);
+  await assertEnds(engine);
+});
+
+void test('abort: what runs is given up and told so', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const client = await engine.client(2);
+  await client.line('|alice@example.org|mailbox subscribe|Work');
+  engine.service.abort();
+  await settle();
+  assert.match(
+    client.said(),
+    /dovegate had to stop; whether the command ran is not known \[outcome-unknown\], id [0-9A-Z]{26}\n.*-TEMPFAIL/s,
+  );
+  assert.equal(client.transport.closedFor, 'draining');
+  assert.equal(engine.recordsOf('completion')[0]?.outcome, 'unknown');
+  await assertEnds(engine);
+});
+
+void test('cut: closed now, whatever is still to be said', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => replyPacket(`${'x'.repeat(99_999)}\t\n+\n`));
+  const client = await engine.client(2);
+  client.peer.setStopped(true);
+  await client.line(quota);
+  engine.service.cut();
+  await settle();
+  assert.deepEqual([client.transport.closedFor, client.peer.isReset], ['draining', true]);
+  await assertEnds(engine);
+});
+
+void test('a journal that refuses: nothing is sent, strict or not, and observers hear of it', async () => {
+  for (const settings of [memorySettings, memorySettings.concat(allSynced)]) {
+    const engine = openMemoryEngine({ settings });
+    engine.setJournal('refuse');
+    const client = await engine.client(2);
+    await client.line(quota);
+    assert.match(client.said(), /the audit record could not be written.*-TEMPFAIL/s);
+    assert.equal(engine.commands.length, 0);
+    assert.ok(engine.events.some(({ kind }) => kind === 'audit-failed'));
+    engine.setJournal('take');
+    await client.line(quota);
+    assert.ok(client.said().endsWith(ok));
+    client.peer.end();
+    await engine.untilIdle();
+    engine.pool.drain();
+    await settle();
+    assert.deepEqual([engine.clock.timers, engine.dialler.open.length], [0, 0]);
+  }
+});
+
+void test('nothing is sent before the admission is on disk', async () => {
+  const engine = openMemoryEngine({ settings: memorySettings.concat(allSynced) });
+  const client = await engine.client(2);
+  engine.setJournal('hold');
+  await client.line(quota);
+  await settle();
+  assert.deepEqual([engine.commands.length, engine.dialler.dials], [0, 0]);
+  engine.setJournal('take');
+  await settle();
+  assert.deepEqual([engine.commands.length, client.said()], [1, ok]);
+  const admission = engine.records.find(({ record }) => record.event === 'admission');
+  assert.equal(admission?.durable, true);
+  client.peer.end();
+  await assertEnds(engine);
+});
+
+void test('a bug in the evaluation of one line ends that session only, and says so', async () => {
+  const engine = openMemoryEngine({});
+  const { transport, peer } = createMemoryTransport();
+  const { context } = engine;
+  const policy = (): never => {
+    throw new Error('an assumption was false');
+  };
+  const who = { listener: 'support' };
+  const host = {
+    lineTurns: createLineTurns(engine.clock),
+    onStanding: () => undefined,
+    admit: () => undefined,
+    onEnd: () => undefined,
+  };
+  const listener = { ...engine.listener, context: { ...context, policy } };
+  const { done } = new Session(host, listener, transport, who, Promise.resolve(who));
+  peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
+  await done;
+  assert.equal(transport.closedFor, 'internal');
+  assert.equal(engine.recordsOf('session-close')[0]?.text, 'an assumption was false');
+  engine.setAnswer(emptyReply);
+  const client = await engine.client(2);
+  await client.line(quota);
+  assert.equal(client.said(), ok);
+  client.peer.end();
+  await assertEnds(engine);
+});
+
+void test('a tag is recorded with the next command only, and what is no tag is ignored', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  for (const line of [
+    '||OPTION|dovegate-tag=bulk-1.2',
+    quota,
+    quota,
+    '||OPTION|dovegate-tag=a b',
+    quota,
+    `||OPTION|dovegate-tag=${'x'.repeat(65)}`,
+    quota,
+    '||OPTION|dovegate-tag=of:a-dry-run',
+    '||dovegate dry-run|-u|alice@example.org|--|quota get',
+  ])
+    await client.line(line);
+  const tags = engine.recordsOf('admission').map(({ tag }) => tag);
+  assert.deepEqual(tags, ['bulk-1.2', undefined, undefined, undefined, 'of:a-dry-run']);
+});

@@ -1,0 +1,141 @@
+// Goal: no bound is dead, unknown to operators or untested. The code uses each value, a test names it, and docs/limits.md has a line with
+// its value for each that somebody can meet, or names the setting whose default it is. The mention in a test, as `bounds.KEY` in code or
+// comment, says that this test reaches the bound.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { asWritten, bounds } from '../../../src/host/bounds/bounds.js';
+import { projectRoot } from '../../kit/plain/root.js';
+
+// From build/test/host/bounds to the project.
+const root = projectRoot;
+const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+
+/** A page with each item in one line. */
+const joined = (path: string): string => read(path).replaceAll(/\n {2,}/g, ' ');
+
+interface Row {
+  readonly key: string;
+  readonly value: string;
+}
+
+const items = joined('docs/limits.md')
+  .split('\n')
+  .filter((line) => /^- .*`$/.test(line));
+
+const isOfSettings = (item: string): boolean => item.startsWith('- with a setting: ');
+
+/** The settings that docs/limits.md names in the place of their values. */
+const settings = items
+  .filter(isOfSettings)
+  .flatMap((item) => [...item.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name));
+
+/** Of docs/limits.md: `- what (for each): value key`. */
+const rows: readonly Row[] = items
+  .filter((item) => !isOfSettings(item))
+  .map((item) => {
+    const found = /^- \S.* \(.+\): ([^`(]+?) `(\w+)`$/.exec(item);
+    assert.ok(found !== null, item);
+    const [, value = '', key = ''] = found;
+    return { key, value };
+  });
+
+/** These need no line there: nobody outside of the program sees that they are reached. */
+const unseen = new Set(
+  `
+readAheadPieces strangerPieces refusedStepMs httpLingerMs accountNames accountMuteQuestions
+accountWaitingPerTurn accountOwnQuestions subUidOwners droppedLineBytes droppedLineMs uncountedLineBytes
+httpPieceBytes lineTurnPrincipals questionSources judgementKeyChars rememberedLineBytes lineScopes
+overdueLinesPerOrigin overdueOrigins secretDigests writerParts heldErrors replyJsonDepth replyJsonNameBytes
+replyUserBytes lookupBytes clientFrameBytes clientStatusBytes clientLogLineBytes natsBatchBytes natsBatchLines
+natsLineBytes natsHeaderBytes natsBurstBytes natsRate natsAskedBytes natsTlsRate natsWrites natsWriteBytes
+natsFaultChars natsSuspects fleetOpen fleetPolicies fleetRecent fleetGaps fleetAwaited fleetAwaitedForOthers
+fleetWordChars fleetSubjectsShown userUidsAgainMs accessHintChars accessApprovals doorStreamOpens doorStreamMs
+doorCallMs doorBodyBytes doorBriefBytes doorCallBytes doorKibibyteMs doorListMs doorStepMs doorWords
+doorPlaceWords doorNameChars doorTextChars doorCertificates ownerNameChars noticeHeadBytes fleetMirroredMs
+adminHeadBytes adminHeadFields adminUnreadMs doorConnections doorLists doorStreams fleetAwaitedChains
+fleetCheckpointBytes fleetKeys fleetStrangers fleetVerifierKeys natsAnswerBytes natsAnswerMs natsDialMs
+natsStoredMs oidcSubChars oidcTokenChars pageHeadFields subUidBytes outageRequesters
+`
+    .trim()
+    .split(/\s+/),
+);
+
+/** The form of the code is the bound: no code takes the value. */
+const byForm = new Set(['bufferedPercent', 'reloads', 'pastPolicies']);
+
+function filesIn(folder: string, end: string): readonly string[] {
+  return readdirSync(new URL(folder, root), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}${entry.name}`;
+    if (entry.isDirectory()) return /^(?:src|test)\/bounds$/.test(path) ? [] : filesIn(`${path}/`, end);
+    return entry.name.endsWith(end) ? [path] : [];
+  });
+}
+
+/** The keys that a text names, as `bounds.KEY` or `asWritten.KEY`. */
+function keysIn(text: string): readonly string[] {
+  return [...text.matchAll(/\b(?:bounds|asWritten)\.([A-Za-z]+)\b/g)].map(([, key = '']) => key);
+}
+
+void test('values are bytes, milliseconds or numbers of things', () => {
+  assert.equal(bounds.commandLineBytes, 65_536);
+  assert.equal(bounds.clientStallMs, 45_000);
+  assert.equal(bounds.pageSessionMs, 8 * 3_600_000);
+  assert.equal(bounds.logLines, 10_000);
+  assert.equal(asWritten.inputMs, '240s');
+  for (const [key, value] of Object.entries(bounds)) assert.ok(Number.isSafeInteger(value) && value > 0, key);
+});
+
+/** The bounds that somebody can meet. */
+const met = Object.entries(asWritten).filter(([key]) => !unseen.has(key));
+
+void test('docs/limits.md has one line for each bound that somebody can meet, with its value, or names its setting', () => {
+  const written = (value: string | number): string =>
+    String(value).replace(
+      /^([\d.]+)([A-Za-z]+)$/,
+      (_, number, unit) => `${number} ${unit === 'm' ? 'min' : unit}`,
+    );
+  const shown = new Map(rows.map(({ key, value }) => [key, value]));
+  assert.equal(shown.size, rows.length);
+  assert.deepEqual(
+    Object.fromEntries(shown),
+    Object.fromEntries(met.filter(([key]) => shown.has(key)).map(([key, value]) => [key, written(value)])),
+  );
+  const defaults = new Map(
+    [...joined('docs/settings.md').matchAll(/^- `([^`]+)` \([^)]*?default ([^;)]+)\):/gm)].map(
+      ([, name, value]) => [name, value],
+    ),
+  );
+  const others = met.filter(([key]) => !shown.has(key));
+  assert.deepEqual(
+    settings.map((name) => defaults.get(name) ?? '').toSorted(),
+    others.map(([, value]) => value).toSorted(),
+  );
+  const ofSchema = [...read('src/rules/config/schema.ts').matchAll(/\basWritten\.(\w+)/g)];
+  for (const [, key = ''] of ofSchema)
+    assert.ok(
+      others.some(([other]) => other === key),
+      key,
+    );
+  assert.deepEqual(
+    [...unseen, ...byForm].filter((key) => !Object.hasOwn(asWritten, key)),
+    [],
+  );
+});
+
+void test('src/ uses each value', () => {
+  const used = new Set(filesIn('src/', '.ts').flatMap((path) => keysIn(read(path))));
+  assert.deepEqual(
+    Object.keys(asWritten).filter((key) => !used.has(key) && !byForm.has(key)),
+    [],
+  );
+});
+
+void test('a test names each bound: the one that reaches it', () => {
+  const named = new Set(filesIn('test/', '.test.ts').flatMap((path) => keysIn(read(path))));
+  assert.deepEqual(
+    Object.keys(asWritten).filter((key) => !named.has(key)),
+    [],
+  );
+});

@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { createReadHttp } from '../../../src/host/http/requests.js';
+import { TransportFault } from '../../../src/host/ports/faults.js';
+import type { HttpRequest } from '../../../src/host/ports/transport.js';
+import { settle } from '../../kit/plain/fake-clock.js';
+import { createMemoryTransport, type MemoryPeer } from '../../kit/plain/memory-transport.js';
+
+const readHttp = createReadHttp();
+const plain = [['Content-Type', 'text/plain']] as const;
+
+interface Served {
+  readonly peer: MemoryPeer;
+  /** What was asked, with its body, in order; `malformed` with its status. */
+  readonly seen: string[];
+  readonly done: Promise<void>;
+}
+
+/** Answers each request with what it asked. */
+function openServed(): Served {
+  const { transport, peer } = createMemoryTransport();
+  const requests = readHttp(transport);
+  const seen: string[] = [];
+  const run = async (): Promise<void> => {
+    for (;;) {
+      const request = await requests.next();
+      if (request === null) return;
+      if ('malformed' in request) return void seen.push(`malformed ${request.malformed}`);
+      const body = await bodyOf(request);
+      const said = `${request.method} ${request.target} ${body}${request.hasTrailers ? ' trailers' : ''}`;
+      seen.push(said);
+      await request.answer({ status: 200, headers: plain, isLast: false }, Buffer.from(said));
+    }
+  };
+  return { peer, seen, done: run() };
+}
+
+async function bodyOf(request: HttpRequest): Promise<string> {
+  const chunks: Buffer[] = [];
+  for (let chunk = await request.read(); chunk !== null; chunk = await request.read()) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+const post = 'POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n';
+
+void test('an absolute target, as a proxy writes it: its authority replaces Host', async () => {
+  for (const [target, meant] of [
+    ['http://gate:8443/doveadm/v1?x=/y', '/doveadm/v1?x=/y'],
+    ['HTTPS://gate:8443', '/'],
+    ['http://gate:8443?x', '/?x'],
+  ]) {
+    const { transport, peer } = createMemoryTransport();
+    const requests = readHttp(transport);
+    peer.send(`GET ${target} HTTP/1.1\r\nHost: other\r\nOrigin: http://other\r\n\r\n`);
+    const request = await requests.next();
+    assert.ok(request !== null && 'target' in request, target);
+    assert.equal(request.target, meant);
+    assert.deepEqual(
+      request.headers.filter(([name]) => name === 'host'),
+      [['host', 'gate:8443']],
+    );
+  }
+});
+
+void test('requests one after the other, pipelined and in single bytes; both framings; HTTP/1.0', async () => {
+  const sent = `${post}Content-Length: 5\r\n\r\nfirst${post}Transfer-Encoding: chunked\r\n\r\n3\r\nsec\r\n3\r\nond\r\n0\r\n\r\nGET /third HTTP/1.0\r\n\r\n`;
+  for (const size of [sent.length, 1, 7]) {
+    const { peer, seen, done } = openServed();
+    for (let at = 0; at < sent.length; at += size) {
+      peer.send(sent.slice(at, at + size));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await done;
+    assert.deepEqual(seen, ['POST /doveadm/v1 first', 'POST /doveadm/v1 second', 'GET /third ']);
+    assert.equal(
+      peer
+        .received()
+        .toString()
+        .match(/HTTP\/1\.1 200 OK/g)?.length,
+      3,
+    );
+  }
+});
+
+void test('a client that ended its side gets its answer', async () => {
+  const { peer, done } = openServed();
+  peer.send(`${post}Content-Length: 2\r\n\r\n[]`);
+  peer.end();
+  await done;
+  assert.match(peer.received().toString(), /\r\n\r\nPOST \/doveadm\/v1 \[\]$/);
+});
+
+// bounds.httpHeadBytes
+void test('what two readers could read differently is refused', async () => {
+  const many = Array.from({ length: 101 }, (_, at) => `X-${at}: 1\r\n`).join('');
+  const heads: readonly (readonly [status: number, request: string])[] = [
+    [400, `${post}Content-Length: 2\r\nContent-Length: 3\r\n\r\n[]`],
+    [400, `${post}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+    [400, `${post}Transfer-Encoding: chunked, identity\r\n\r\n[]`],
+    [400, `${post}Content-Length: 2\n\n[]`],
+    [400, `${post}Authorization: a\r\nAuthorization: b\r\nContent-Length: 2\r\n\r\n[]`],
+    [400, `${post}Host: other\r\nContent-Length: 2\r\n\r\n[]`],
+    [400, `${post}Trailer: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n`],
+    [400, 'POST http://anna@gate/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
+    [400, 'POST http:///doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
+    [400, 'POST ftp://gate/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
+    [400, 'POST /doveadm/v1 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    [400, 'GET / HTTP/1.1\r\n\r\n'],
+    [400, 'GET / HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: identity\r\n\r\n'],
+    [400, 'GET / HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: ch\xffunked\r\n\r\n'],
+    [400, `${post} folded: x\r\n\r\n`],
+    [400, `${post}Content Length: 2\r\n\r\n[]`],
+    [400, `${post}Content-Length: +2\r\n\r\n[]`],
+    [400, 'GET / HTTP/2.0\r\nHost: gate\r\n\r\n'],
+    [431, `${post}X: ${'a'.repeat(17_000)}\r\n\r\n`],
+    [431, `${post}${many}\r\n`],
+  ];
+  for (const [status, request] of heads) {
+    const { peer, seen, done } = openServed();
+    peer.send(request);
+    peer.end();
+    await done;
+    const title = JSON.stringify(request.slice(0, 120));
+    const answer = peer.received().toString();
+    assert.match(answer, new RegExp(`^HTTP/1.1 ${status} .*Connection: close`, 's'), `${title}: ${answer}`);
+    assert.deepEqual(
+      seen.filter((each) => !each.startsWith('malformed')),
+      [],
+      title,
+    );
+  }
+});
+
+void test('trailers that were not announced are told', async () => {
+  const { peer, seen, done } = openServed();
+  peer.send(`${post}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx: y\r\n\r\n`);
+  peer.end();
+  await done;
+  assert.deepEqual(seen, ['POST /doveadm/v1 a trailers']);
+});
+
+void test('a client that waits to be told to go on is told when its body is asked for', async () => {
+  const { transport, peer } = createMemoryTransport();
+  const requests = readHttp(transport);
+  peer.send(`${post}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`);
+  const request = await requests.next();
+  assert.ok(request !== null && !('malformed' in request));
+  assert.equal(peer.received().length, 0);
+  const first = request.read();
+  assert.equal(peer.received().toString(), 'HTTP/1.1 100 Continue\r\n\r\n');
+  peer.send('[]');
+  assert.equal((await first)?.toString(), '[]');
+});
+
+void test('a client that waits to be told to go on and is refused is never told', async () => {
+  const { transport, peer } = createMemoryTransport();
+  const requests = readHttp(transport);
+  peer.send(`${post}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`);
+  const request = await requests.next();
+  assert.ok(request !== null && !('malformed' in request));
+  await request.answer({ status: 413, headers: plain, isLast: true }, Buffer.from('no'));
+  assert.equal(await request.read(), null);
+  assert.match(peer.received().toString(), /^HTTP\/1\.1 413 /);
+  assert.doesNotMatch(peer.received().toString(), /100 Continue/);
+});
+
+void test('an answer in pieces waits for its reader, and has an end only when it is ended', async () => {
+  const { transport, peer } = createMemoryTransport();
+  const requests = readHttp(transport);
+  peer.send(`${post}Content-Length: 0\r\n\r\n`);
+  const request = await requests.next();
+  assert.ok(request !== null && !('malformed' in request));
+  request.begin({ status: 200, headers: plain, isLast: false });
+  assert.equal(request.write([Buffer.from('a'), Buffer.from('bc')]), undefined);
+  peer.setStopped(true);
+  const drained = request.write([Buffer.alloc(200_000)]);
+  assert.ok(drained !== undefined);
+  let isDrained = false;
+  void drained.then(() => {
+    isDrained = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(isDrained, false);
+  peer.setStopped(false);
+  await drained;
+  assert.ok(!peer.received().toString().endsWith('0\r\n\r\n'));
+  await request.end();
+  assert.ok(peer.received().toString().endsWith('0\r\n\r\n'));
+});
+
+void test('requests beyond what may wait end the connection', async () => {
+  const { transport, peer } = createMemoryTransport();
+  const requests = readHttp(transport);
+  peer.send('GET / HTTP/1.1\r\nHost: gate\r\n\r\n'.repeat(40));
+  let served = 0;
+  try {
+    for (let next = await requests.next(); next !== null; next = await requests.next()) served += 1;
+  } catch {}
+  assert.ok(served <= 33, String(served));
+});
+
+// bounds.httpWaiting: Node keeps each request until the answer in front of it is sent, also where nobody looks at it.
+for (const [what, first, second] of [
+  ['that asks for another protocol', 'GET / HTTP/1.1\r\nHost: gate\r\nUpgrade: other\r\n\r\n', ''],
+  ['behind a refused one', 'GET / HTTP/1.1\r\nHost: gate\r\n\r\n', 'GET / HTTP/1.1\r\n\r\n'],
+] as const) {
+  void test(`requests after one ${what} end the connection when they are too many`, async () => {
+    const { transport, peer } = createMemoryTransport();
+    const requests = readHttp(transport);
+    peer.send(first);
+    const running = await requests.next();
+    assert.ok(running !== null && !('malformed' in running));
+    peer.send(second + 'GET / HTTP/1.1\r\nHost: gate\r\n\r\n'.repeat(bounds.httpWaiting + 8));
+    await settle();
+    // The connection is gone: an answer to the first one cannot leave any more.
+    assert.equal(await isGone(running), true);
+  });
+}
+
+async function isGone(request: HttpRequest): Promise<boolean> {
+  try {
+    await request.answer({ status: 200, headers: plain, isLast: false }, Buffer.from('late'));
+    return false;
+  } catch (fault) {
+    return fault instanceof TransportFault;
+  }
+}
+
+void test('what came is parsed piece by piece, each after the first in the turn of its session', async () => {
+  const { transport, peer } = createMemoryTransport();
+  const turns: (() => void)[] = [];
+  const requests = readHttp(transport, undefined, async (run) => void turns.push(run));
+  const head = `${post}Transfer-Encoding: chunked\r\n\r\n`;
+  const sent = head + '1\r\n \r\n'.repeat(20_000);
+  peer.send(sent);
+  const next = requests.next();
+  const request = await next;
+  assert.ok(request !== null && !('malformed' in request));
+  let bodyBytes = 0;
+  const read = async (): Promise<void> => {
+    for (let chunk = await request.read(); chunk !== null; chunk = await request.read())
+      bodyBytes += chunk.length;
+  };
+  const gone = assert.rejects(read());
+  for (let taken = 1; taken * bounds.httpPieceBytes < sent.length; taken += 1) {
+    await settle();
+    assert.equal(turns.length, taken);
+    const before = bodyBytes;
+    turns[taken - 1]?.();
+    await settle();
+    assert.ok(
+      bodyBytes - before <= bounds.httpPieceBytes / 6 + 1,
+      `${bodyBytes - before} chunks in one turn`,
+    );
+  }
+  assert.equal(bodyBytes, 20_000);
+  peer.end();
+  await settle();
+  turns.at(-1)?.();
+  await gone;
+});

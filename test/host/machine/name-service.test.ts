@@ -1,0 +1,429 @@
+// Goal: names come from the files at once and from a directory through a helper process; nobody waits longer than its time, strangers push
+// out no names and delay no reload, and uids of containers are not asked for. The helper is a real one, the system's programs are the
+// test's.
+import assert from 'node:assert/strict';
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { openAccountFiles } from '../../../src/host/machine/account-files.js';
+import { systemClock } from '../../../src/host/machine/clock.js';
+import { startNameProcess } from '../../../src/host/machine/name-process.js';
+import { createNameService } from '../../../src/host/machine/name-service.js';
+import type { Clock } from '../../../src/host/ports/machine.js';
+import { createFakeClock } from '../../kit/plain/fake-clock.js';
+import { openFolder } from '../../kit/plain/folder.js';
+import { fakePrograms, searchIn } from '../../kit/plain/names.js';
+import { until } from '../../kit/plain/until.js';
+
+interface Machine {
+  readonly etc?: Readonly<Record<string, string>>;
+  /** Texts of programs that are found before those of the system. */
+  readonly programs?: Readonly<Record<string, string>>;
+  readonly clock?: Clock;
+}
+
+const accounts = 'root:x:0:0::/root:/bin/sh\nanna:x:1001:100::/:/bin/sh\n';
+
+function open(t: TestContext, { etc = {}, programs = {}, clock = systemClock }: Machine) {
+  const folder = openFolder(t);
+  for (const [name, text] of Object.entries({ passwd: accounts, ...etc }))
+    writeFileSync(join(folder, name), text);
+  const fakes = fakePrograms(t);
+  // What getent is asked, a line each.
+  const log = join(folder, 'asked');
+  writeFileSync(log, '');
+  for (const [name, script] of Object.entries(programs))
+    fakes.write(name, `printf '%s\\n' "$*" >>${log}\n${script}`);
+  searchIn(t, fakes.path);
+  const names = createNameService(clock, openAccountFiles(folder), startNameProcess(clock));
+  t.after(() => names.close());
+  const asked = (): readonly string[] => readFileSync(log, 'utf8').split('\n').slice(0, -1);
+  return { names, asked, folder, fakes };
+}
+
+/** A directory with one user of each uid from 2000 to 2999. */
+const directory = `case $3 in
+  2???) echo "user$3:x:$3:100::/:" ;;
+  user2???) echo "$3:x:\${3#user}:100::/:" ;;
+  *) exit 2 ;;
+esac`;
+
+void test('a uid of the file at once; of the directory after a question, which is kept; nobody; no answer', async (t) => {
+  const { names, asked, fakes } = open(t, { programs: { getent: directory } });
+  assert.deepEqual(names.keptUser(1001), { kind: 'found', name: 'anna' });
+  assert.equal(names.keptUser(2001), undefined);
+  assert.deepEqual(await Promise.all([names.userOf(2001), names.userOf(2001)]), [
+    { kind: 'found', name: 'user2001' },
+    { kind: 'found', name: 'user2001' },
+  ]);
+  assert.deepEqual(await names.userOf(3001), { kind: 'none' });
+  assert.deepEqual(names.keptUser(2001), { kind: 'found', name: 'user2001' });
+  assert.deepEqual(names.keptUser(3001), { kind: 'none' });
+  assert.deepEqual(asked(), ['passwd -- 2001', 'passwd -- 3001']);
+  fakes.write('getent', 'exit 1');
+  assert.deepEqual(await names.userOf(2002), { kind: 'unanswered' });
+  fakes.write('getent', 'kill -9 $$');
+  assert.deepEqual(await names.userOf(2002), { kind: 'unanswered' });
+  fakes.write('getent', 'echo "eve:x:2003:100::/:"');
+  assert.deepEqual(await names.userOf(2002), { kind: 'none' }, 'an answer for another uid');
+  fakes.write('getent', directory);
+  assert.deepEqual(names.keptUser(2002), { kind: 'none' });
+});
+
+void test('answers are kept for a minute', async (t) => {
+  const clock = createFakeClock();
+  const { names } = open(t, { programs: { getent: directory }, clock });
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
+  assert.deepEqual(await names.userOf(3001), { kind: 'none' });
+  await clock.advance(59_999);
+  assert.deepEqual([names.keptUser(2001)?.kind, names.keptUser(3001)?.kind], ['found', 'none']);
+  await clock.advance(1);
+  assert.deepEqual([names.keptUser(2001), names.keptUser(3001)], [undefined, undefined]);
+});
+
+// bounds.accountNames
+void test('uids without an account push out no name; of names the least recently used one is dropped', async () => {
+  assert.equal(bounds.accountNames, 1000);
+  const uids = (from: number, count: number) => Array.from({ length: count }, (_, n) => from + n);
+  const strangers = openCounted();
+  await strangers.askAll([2000, ...uids(100_000, 1001)]);
+  assert.equal(strangers.names.keptUser(2000)?.kind, 'found');
+  assert.equal(strangers.names.keptUser(100_000), undefined);
+  assert.equal(strangers.names.keptUser(100_001)?.kind, 'none');
+  const users = openCounted();
+  await users.askAll([2000, 2001]);
+  await users.askAll([2000, ...uids(3000, 999)]);
+  assert.deepEqual([users.names.keptUser(2000)?.kind, users.names.keptUser(2001)], ['found', undefined]);
+});
+
+/** A directory in which each uid below 60,000 has a name. */
+function openCounted() {
+  const clock = createFakeClock();
+  const names = createNameService(clock, openAccountFiles('/nowhere'), {
+    hasGetent: true,
+    ask: (_question, key) =>
+      Promise.resolve(
+        Number(key) < 60_000 ? { kind: 'found', parts: [`user${key}:${key}`] } : { kind: 'none' },
+      ),
+    close: () => undefined,
+  });
+  const askAll = async (uids: readonly number[]): Promise<void> => {
+    for (const uid of uids) {
+      const answer = names.userOf(uid);
+      await clock.advance(50);
+      await answer;
+    }
+  };
+  return { names, askAll };
+}
+
+// bounds.accountQuestions, bounds.accountRate, bounds.accountWaiting, bounds.accountWaitingPerTurn, bounds.accountOwnQuestions
+void test('thousands of uids: one question for each of them, or for each block of them; the configuration has places of its own', async () => {
+  const clock = createFakeClock();
+  const waiting = new Map<string, () => void>();
+  const names = createNameService(clock, openAccountFiles('/nowhere'), {
+    hasGetent: true,
+    ask: (_question, key) =>
+      new Promise((resolve) =>
+        waiting.set(key, () => {
+          waiting.delete(key);
+          resolve({ kind: 'none' });
+        }),
+      ),
+    close: () => undefined,
+  });
+  const answerAll = async (): Promise<void> => {
+    const flying = [...waiting.values()];
+    for (const answer of flying) answer();
+    await clock.advance(0);
+  };
+  let unanswered = 0;
+  const ask = (uid: number): void =>
+    void names.userOf(uid).then(({ kind }) => {
+      if (kind === 'crowded' || kind === 'unanswered') unanswered += 1;
+    });
+  for (let n = 0; n < 2000; n += 1) ask(1_000_000 + n);
+  await clock.advance(0);
+  // They are in two blocks of 65,536.
+  assert.deepEqual([...waiting.keys()], ['1000000']);
+  assert.equal(unanswered, 2000 - 1 - bounds.accountWaitingPerTurn);
+  for (let n = 0; n < 2000; n += 1) ask(10_000 + n);
+  await clock.advance(0);
+  assert.equal(waiting.size, bounds.accountQuestions);
+  const places = bounds.accountQuestions + bounds.accountWaiting;
+  assert.equal(unanswered, 4000 - places);
+  // The reload has answers while all of them wait.
+  const users = Array.from({ length: 20 }, (_, n) => `name${n}`);
+  const numbers = names.numbersOf({ users, groups: [] });
+  await clock.advance(0);
+  assert.equal(waiting.size, bounds.accountQuestions + bounds.accountOwnQuestions);
+  for (const name of users) {
+    waiting.get(name)?.();
+    await clock.advance(0);
+  }
+  assert.equal((await numbers).uidOf('name0'), undefined);
+  await answerAll();
+  assert.equal(waiting.size, bounds.accountRate - bounds.accountQuestions);
+  await answerAll();
+  assert.equal(waiting.size, 0);
+  await clock.advance(1000);
+  assert.equal(waiting.size, bounds.accountQuestions);
+  await clock.advance(4000);
+  assert.equal(unanswered, 4000 - bounds.accountRate, 'after 5 s nobody waits');
+});
+
+// bounds.accountMuteQuestions
+void test('uids that the directory does not answer for keep nobody else from a name, however often they connect', async () => {
+  const clock = createFakeClock();
+  let asking = 0;
+  const names = createNameService(clock, openAccountFiles('/nowhere'), {
+    hasGetent: true,
+    ask: (_question, key) => {
+      if (key.endsWith('7')) return Promise.resolve({ kind: 'found', parts: [`user${key}:${key}`] });
+      asking += 1;
+      return new Promise((resolve) => {
+        clock.setTimer(bounds.directoryAnswerMs, () => {
+          asking -= 1;
+          resolve({ kind: 'unanswered' });
+        });
+      });
+    },
+    close: () => undefined,
+  });
+  const mute = [
+    // Of one block of 65,536, and users of this machine.
+    ...Array.from({ length: 6 }, (_, n) => 100_000 + n),
+    ...Array.from({ length: 40 }, (_, n) => 2000 + 10 * n),
+  ];
+  const connecting = new Set(mute);
+  const connectAgain = async (uid: number): Promise<void> => {
+    while (connecting.has(uid)) await names.userOf(uid);
+  };
+  const clients = mute.map(connectAgain);
+  // Each of them was asked for once.
+  await clock.advance(50_000);
+  assert.equal(asking, bounds.accountMuteQuestions);
+  for (const uid of [100_007, 2007, 100_017]) {
+    let answer: string | undefined;
+    void names.userOf(uid).then(({ kind }) => {
+      answer = kind;
+    });
+    await clock.advance(1000);
+    assert.equal(answer, 'found', `${uid}`);
+  }
+  connecting.clear();
+  await clock.advance(60_000);
+  await Promise.all(clients);
+});
+
+void test('a uid that had a name and has none now is not known to be nobody: a directory that is offline says so', async (t) => {
+  const clock = createFakeClock();
+  const { names, fakes } = open(t, { programs: { getent: directory }, clock });
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
+  await clock.advance(60_000);
+  fakes.write('getent', 'exit 2');
+  assert.deepEqual(await names.userOf(2001), { kind: 'unanswered' });
+  assert.deepEqual(await names.userOf(2002), { kind: 'none' });
+  fakes.write('getent', directory);
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
+});
+
+void test('a uid of a container is not asked for, and belongs to the owner of its range', async (t) => {
+  const etc = {
+    subuid: 'anna:100000:65536\n2005:200000:10\nuser2006:300000:10\ngone:400000:10\nroot:1001:1\nroot:0:1\n',
+  };
+  const { names, asked } = open(t, { etc, programs: { getent: directory } });
+  assert.deepEqual(await names.userOf(100_001), { kind: 'unasked' });
+  assert.deepEqual(names.keptUser(100_001), { kind: 'unasked' });
+  assert.deepEqual(
+    [100_001, 200_001, 165_536, 2001].map((uid) => names.keptOwners(uid)),
+    [[{ uid: 1001, user: 'anna' }], [{ uid: 2005 }], undefined, undefined],
+  );
+  // An account is nobody's subordinate, though root may lend it to a container.
+  assert.deepEqual(
+    [names.keptUser(1001), names.keptOwners(1001)],
+    [{ kind: 'found', name: 'anna' }, undefined],
+  );
+  assert.deepEqual(asked(), []);
+  assert.deepEqual(names.keptOwners(300_001), [{ user: 'user2006' }]);
+  const told = [{ user: 'user2006', uid: 2006, isGone: false }];
+  assert.deepEqual(await Promise.all([300_001, 300_002].map(names.ownersOf)), [told, told]);
+  assert.deepEqual(await names.ownersOf(400_001), [{ user: 'gone', uid: undefined, isGone: true }]);
+  assert.deepEqual([names.keptOwners(300_001), names.keptOwners(400_001)?.length], [told, 1]);
+  assert.deepEqual(asked().toSorted(), ['passwd -- gone', 'passwd -- user2006'], 'each was asked for once');
+});
+
+void test('an owner that is written otherwise than its account, has another name now, or shares its range', async (t) => {
+  const clock = createFakeClock();
+  const etc = { subuid: 'LdapMall:100000:10\nanna:200000:10\nbert:200000:5\n' };
+  const getent = 'case $3 in [Ll]dap[Mm]all) echo "ldapmall:x:30003:100::/:" ;; *) exit 2 ;; esac';
+  const { names, fakes } = open(t, { etc, programs: { getent }, clock });
+  const uidsOf = async (uid: number): Promise<unknown> => {
+    const owners = await names.ownersOf(uid);
+    return typeof owners === 'object' ? owners.map((owner) => owner.uid) : owners;
+  };
+  // newuidmap goes by the uid of the name.
+  assert.deepEqual(await uidsOf(100_000), [30_003]);
+  // bert is no user: anna, who can use the range, is not hidden by the line.
+  assert.deepEqual(await uidsOf(200_000), [1001, undefined]);
+  assert.deepEqual(await uidsOf(200_005), [1001]);
+  // Its user has another name now; the line is older.
+  fakes.write('getent', 'exit 2');
+  await clock.advance(60_000);
+  assert.deepEqual(await uidsOf(100_000), [30_003]);
+  await clock.advance(60_000);
+  assert.deepEqual(await uidsOf(100_000), [30_003]);
+});
+
+void test('ranges of the directory, of users who connect and of users of the configuration', async (t) => {
+  const getent = 'case $3 in 2001|bert) echo "${3#20}:x:2001:100::/:" | sed s/^01/dora/ ;; *) exit 2 ;; esac';
+  const getsubids =
+    'case $1 in dora) echo "0: dora 500000 65536" ;; bert) echo "0: bert 600000 10" ;; *) exit 1 ;; esac';
+  const etc = { subuid: 'anna:500000:5\n', 'nsswitch.conf': 'passwd: files sss\nsubid: sss\n' };
+  const { names, asked } = open(t, { etc, programs: { getent, getsubids } });
+  assert.equal(names.keptOwners(500_010), undefined);
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'dora' });
+  await until(() => names.keptOwners(500_010) !== undefined, 'dora has a range');
+  assert.deepEqual(names.keptOwners(500_001)?.[0], { uid: 1001, user: 'anna' }, 'the file comes first');
+  assert.equal((await names.numbersOf({ users: ['bert', 'anna'], groups: [] })).uidOf('bert'), 2001);
+  await until(() => names.keptOwners(600_001) !== undefined, 'bert has a range');
+  assert.ok(asked().includes('anna'));
+});
+
+void test('names: numbers of users and groups, whether there is one, the groups of a login; no name is a command', async (t) => {
+  const getent = `
+case "$1 $3" in
+  'passwd dora') echo 'dora:secret:2001:100:Dora:/:/bin/sh' ;;
+  'passwd Dora') echo 'dora:x:2001:100::/:' ;;
+  'passwd 2001') echo 'dora:x:2001:100::/:' ;;
+  'group domain users') printf 'domain users:x:3001:'; seq -s, 1 40000 ;;
+  'passwd odd'*) exit 3 ;;
+  *) exit 2 ;;
+esac`;
+  const id = `[ "$3" = dora ] && echo $(seq 100 400)`;
+  const { names, asked, folder } = open(t, { programs: { getent, id } });
+  const numbers = await names.numbersOf({
+    users: ['anna', 'dora', '4711', 'none', '4294967295'],
+    groups: ['domain users', 'nobody'],
+  });
+  assert.deepEqual(['anna', 'dora', '4711', 'none', '4294967295'].map(numbers.uidOf), [
+    1001,
+    2001,
+    4711,
+    undefined,
+    undefined,
+  ]);
+  assert.deepEqual(['domain users', 'nobody'].map(numbers.gidOf), [3001, undefined]);
+  assert.deepEqual(await names.uidOf('dora'), { kind: 'found', id: 2001 });
+  assert.deepEqual(await names.uidOf('none'), { kind: 'none' });
+  assert.deepEqual(await names.uidOf('odd'), { kind: 'unanswered' });
+  assert.deepEqual(await names.gidOf('domain users'), { kind: 'found', id: 3001 });
+  assert.deepEqual(await Promise.all(['anna', 'dora', 'Dora', 'none', 'odd'].map(names.hasUser)), [
+    true,
+    true,
+    false,
+    false,
+    undefined,
+  ]);
+  const { name, gids } = await names.loginOf(2001);
+  assert.deepEqual([name, gids.length, gids[0], gids.at(-1)], ['dora', 301, 100, 400]);
+  assert.deepEqual(await names.loginOf(9), { name: undefined, gids: [] });
+  const before = asked().length;
+  const mark = join(folder, 'mark');
+  const hostile = [
+    `$(touch ${mark})`,
+    `;touch ${mark}`,
+    `'\`touch ${mark}\`'`,
+    '*',
+    '-x',
+    ' dora',
+    'dora ',
+    '%s\\n',
+    '\\033',
+    '$kind',
+  ];
+  for (const each of hostile) assert.deepEqual(await names.uidOf(each), { kind: 'none' }, each);
+  assert.deepEqual(
+    asked().slice(before),
+    hostile.map((each) => `passwd -- ${each}`),
+    'as they are',
+  );
+  for (const each of ['', 'a\n7 passwd dora', 'a\0'])
+    assert.deepEqual(await names.uidOf(each), { kind: 'none' });
+  assert.equal(asked().length, before + hostile.length);
+  assert.equal(existsSync(mark), false);
+});
+
+// bounds.directoryAnswerMs
+void test('a directory that never answers: no wait is longer than its time, and the program is ended', {
+  timeout: 60_000,
+}, async (t) => {
+  const { names, folder, fakes } = open(t, {});
+  const pidFile = join(folder, 'pid');
+  fakes.write('getent', `echo $$ >${pidFile}\nexec sleep 600`);
+  const startMs = performance.now();
+  assert.deepEqual(await names.userOf(2001), { kind: 'unanswered' });
+  assert.ok(performance.now() - startMs >= bounds.directoryAnswerMs - 100);
+  const pid = readFileSync(pidFile, 'utf8').trim();
+  await until(() => !existsSync(`/proc/${pid}`), 'the program has ended');
+  fakes.write('getent', directory);
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
+});
+
+/** The children of this process that are helpers. */
+function helpers(): readonly string[] {
+  const tasks = readdirSync('/proc/self/task');
+  const children = tasks.flatMap((task) =>
+    readFileSync(`/proc/self/task/${task}/children`, 'utf8')
+      .split(' ')
+      .filter((pid) => pid.trim() !== ''),
+  );
+  return children.filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('names.sh');
+    } catch {
+      return false;
+    }
+  });
+}
+
+void test('a helper that ends is started again, after a pause; without getent there is none', async (t) => {
+  const clock = createFakeClock();
+  const before = new Set(helpers());
+  const mine = (): readonly string[] => helpers().filter((pid) => !before.has(pid));
+  const { names } = open(t, { programs: { getent: directory }, clock });
+  await until(() => mine().length === 1, 'there is a helper');
+  const [pid = ''] = mine();
+  process.kill(Number(pid), 'SIGKILL');
+  await until(() => mine().length === 0, 'the helper has ended');
+  await until(async () => (await names.userOf(2001)).kind === 'unanswered', 'its end was noticed');
+  await clock.advance(1000);
+  await until(() => mine().length === 1, 'there is another helper');
+  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
+  names.close();
+  await until(() => mine().length === 0, 'it ended with the service');
+  process.env['PATH'] = '/nowhere';
+  const bare = createNameService(clock, openAccountFiles('/nowhere'), startNameProcess(clock));
+  assert.deepEqual(await bare.userOf(2001), { kind: 'none' });
+  assert.deepEqual(await bare.uidOf('dora'), { kind: 'none' });
+  assert.equal(await bare.hasUser('dora'), false);
+  assert.equal(bare.hasDirectory(), false);
+  assert.deepEqual(mine(), []);
+  bare.close();
+});
+
+void test('whether users can be elsewhere than on this machine', (t) => {
+  const { names, folder } = open(t, { programs: { getent: directory } });
+  const of = (text: string): boolean => {
+    writeFileSync(join(folder, 'nsswitch.conf'), text);
+    return names.hasDirectory();
+  };
+  assert.equal(names.hasDirectory(), false);
+  assert.equal(of('passwd: files systemd\n'), false);
+  assert.equal(of('passwd: compat db [NOTFOUND=return]\n'), false);
+  assert.equal(of('passwd: files sss\n'), true);
+  assert.equal(of('group: sss\n'), false);
+  appendFileSync(join(folder, 'nsswitch.conf'), 'passwd: ldap files\n');
+  assert.equal(names.hasDirectory(), true);
+});

@@ -1,0 +1,103 @@
+// Goal: what is made was not there before, is whole, and goes again when something after it fails. What must not happen: a file or a link
+// of somebody else that is written to, followed or removed.
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isTaken, NewFiles, NewFilesFault } from '../../../src/host/machine/new-files.js';
+import { openFolder } from '../../kit/plain/folder.js';
+import { withSmallDisk } from '../../kit/plain/small-disk.js';
+
+const faultOf = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (fault) {
+    assert.ok(fault instanceof NewFilesFault, String(fault));
+    return fault.message;
+  }
+  return assert.fail('it worked');
+};
+const modeOf = (path: string): number => statSync(path).mode & 0o7777;
+
+void test('folders and files get their modes whatever the umask; undo leaves nothing', (t) => {
+  const folder = openFolder(t);
+  const before = process.umask(0o077);
+  t.after(() => process.umask(before));
+  const files = new NewFiles();
+  const place = join(folder, 'a/b');
+  files.folder(place, 0o711, undefined);
+  files.file(place, 'x.yaml', 'text\n', 0o640, undefined);
+  files.file(place, 'x.password', 'secret\n', 0o600, undefined);
+  assert.deepEqual([join(folder, 'a'), place, join(place, 'x.yaml')].map(modeOf), [0o755, 0o711, 0o640]);
+  assert.equal(modeOf(join(place, 'x.password')), 0o600);
+  assert.equal(readFileSync(join(place, 'x.yaml'), 'utf8'), 'text\n');
+  assert.deepEqual(readdirSync(place).toSorted(), ['x.password', 'x.yaml']);
+  assert.deepEqual(files.made, [join(folder, 'a'), place, join(place, 'x.yaml'), join(place, 'x.password')]);
+  assert.deepEqual(files.undo(), []);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+void test('a file that is there, a link that leads nowhere, a folder that is a link or a file', (t) => {
+  const folder = openFolder(t);
+  const files = new NewFiles();
+  writeFileSync(join(folder, 'mine'), 'mine');
+  symlinkSync(join(folder, 'nowhere'), join(folder, 'dangling'));
+  mkdirSync(join(folder, 'real'));
+  symlinkSync(join(folder, 'real'), join(folder, 'link'));
+  assert.match(
+    faultOf(() => files.file(folder, 'mine', 'x', 0o600, undefined)),
+    /mine: exists already/,
+  );
+  assert.match(
+    faultOf(() => files.file(folder, 'dangling', 'x', 0o600, undefined)),
+    /dangling: exists already/,
+  );
+  assert.ok(isTaken(join(folder, 'dangling')) && !isTaken(join(folder, 'nowhere')));
+  assert.match(
+    faultOf(() => files.folder(join(folder, 'link'), 0o755, undefined)),
+    /is a symbolic link/,
+  );
+  faultOf(() => files.file(join(folder, 'link'), 'x', 'x', 0o600, undefined));
+  assert.match(
+    faultOf(() => files.folder(join(folder, 'mine'), 0o755, undefined)),
+    /is no directory/,
+  );
+  assert.deepEqual(files.undo(), []);
+  assert.equal(readFileSync(join(folder, 'mine'), 'utf8'), 'mine');
+  assert.deepEqual(readdirSync(folder).toSorted(), ['dangling', 'link', 'mine', 'real']);
+  assert.deepEqual(readdirSync(join(folder, 'real')), []);
+});
+
+void test('a folder that was there is kept as it is, and what others put into ours is left and named', (t) => {
+  const folder = openFolder(t);
+  chmodSync(folder, 0o750);
+  const files = new NewFiles();
+  files.folder(folder, 0o711, undefined);
+  assert.equal(modeOf(folder), 0o750);
+  files.folder(join(folder, 'new'), 0o755, undefined);
+  writeFileSync(join(folder, 'new', 'other'), '');
+  assert.deepEqual(files.undo(), [join(folder, 'new')]);
+});
+
+void test('a full disk: one sentence, and no half file', async (t) => {
+  const hasDisk = await withSmallDisk('tmpfs', async (place) => {
+    const files = new NewFiles();
+    files.file(place, 'small', 'x', 0o600, undefined);
+    assert.match(
+      faultOf(() => files.file(place, 'large', 'x'.repeat(4 << 20), 0o600, undefined)),
+      /large: no space is left on the disk/,
+    );
+    assert.deepEqual(readdirSync(place), ['small']);
+    assert.deepEqual(files.undo(), []);
+    return Promise.resolve();
+  });
+  if (!hasDisk) t.skip('only root mounts a small disk');
+});

@@ -1,0 +1,103 @@
+// Goal: a position that somebody claims is found in a plain and in a compressed segment, and nothing else is: no other seq, hash, place,
+// segment, nor a file that is damaged or gone. What must not happen: a rejection, whatever is claimed.
+import assert from 'node:assert/strict';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { hasRecord, type JournalPosition } from '../../../src/journal/files/has-record.js';
+import { fileName, segmentName } from '../../../src/journal/files/segments.js';
+import { type DiskJournal, openDiskJournal } from '../../ship/shipping/journal-on-disk.js';
+
+/** After the record `seq`, in a segment that begins with the record `from`. */
+function positionOf({ lines }: DiskJournal, segment: number, from: number, seq: number): JournalPosition {
+  const bytes = Buffer.byteLength(`${lines.slice(from - 1, seq).join('\n')}\n`);
+  const { hash } = JSON.parse(lines[seq - 1] ?? '');
+  return { segment, bytes, seq, hash: String(hash) };
+}
+
+void test('every record of a plain and of a compressed segment, and nothing that is claimed otherwise', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(20);
+  journal.rotate();
+  // So long that a look does not begin with the segment.
+  journal.write(5, { args: Array.from({ length: 7 }, () => 'x'.repeat(900)) });
+  journal.compress(1);
+  const has = (position: JournalPosition): Promise<boolean> => hasRecord(journal.directory, position);
+  for (const [segment, from, to] of [
+    [1, 1, 20],
+    [2, 21, 25],
+  ] as const) {
+    for (let seq = from; seq <= to; seq += 1)
+      assert.equal(await has(positionOf(journal, segment, from, seq)), true, `${seq}`);
+    const good = positionOf(journal, segment, from, to - 1);
+    const { hash: next } = positionOf(journal, segment, from, to);
+    const wrong: readonly Partial<JournalPosition>[] = [
+      { seq: good.seq - 1 },
+      { seq: good.seq + 1 },
+      { seq: 0 },
+      { hash: next },
+      { hash: '0'.repeat(64) },
+      { hash: '' },
+      { bytes: 0 },
+      { bytes: 1 },
+      { bytes: good.bytes - 1 },
+      { bytes: good.bytes + 1 },
+      { bytes: good.bytes + 1e6 },
+      { bytes: Number.MAX_SAFE_INTEGER },
+      { segment: 0 },
+      { segment: 3 - segment },
+      { segment: 3 },
+      { segment: Number.MAX_SAFE_INTEGER },
+    ];
+    for (const each of wrong)
+      assert.equal(await has({ ...good, ...each }), false, `${segment} ${JSON.stringify(each)}`);
+  }
+});
+
+void test('a segment that is gone, cut, damaged or no file; a directory that is gone', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(3);
+  journal.rotate();
+  journal.write(3);
+  journal.rotate();
+  journal.write(3);
+  const [first, second, third] = [
+    positionOf(journal, 1, 1, 3),
+    positionOf(journal, 2, 4, 6),
+    positionOf(journal, 3, 7, 9),
+  ];
+  const path = (number: number, isCompressed = false): string =>
+    join(journal.directory, fileName({ number, name: segmentName(number), isCompressed }));
+  assert.equal(await hasRecord(journal.directory, third), true);
+  truncateSync(path(3), third.bytes - 1);
+  assert.equal(await hasRecord(journal.directory, third), false, 'cut');
+  journal.compress(2);
+  assert.equal(await hasRecord(journal.directory, second), true);
+  writeFileSync(path(2, true), 'no gzip');
+  assert.equal(await hasRecord(journal.directory, second), false, 'damaged');
+  journal.remove(1);
+  assert.equal(await hasRecord(journal.directory, first), false, 'gone');
+  assert.equal(await hasRecord(`${journal.directory}/away`, second), false, 'no directory');
+  assert.equal(await hasRecord('/dev', { ...first, segment: 1 }), false);
+});
+
+// bounds.recordBytes
+void test('of lines without an end so much is read as two records are long', async (t) => {
+  const journal = openDiskJournal(t);
+  const line = 'x'.repeat(3 * bounds.recordBytes);
+  journal.writeRaw(`${line}\n`);
+  const bytes = line.length + 1;
+  assert.equal(
+    await hasRecord(journal.directory, { segment: 1, bytes, seq: 1, hash: 'a'.repeat(64) }),
+    false,
+  );
+  // A record behind it is found all the same.
+  journal.write(1);
+  const { hash } = JSON.parse(journal.lines[0] ?? '');
+  const end = bytes + Buffer.byteLength(journal.lines[0] ?? '') + 1;
+  assert.equal(
+    await hasRecord(journal.directory, { segment: 1, bytes: end, seq: 1, hash: String(hash) }),
+    true,
+  );
+});

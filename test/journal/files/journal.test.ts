@@ -1,0 +1,581 @@
+// The journal with real files and a real thread (with kill -9: test/whole/scenario/kill-nine). What must not happen: a command that went
+// on without its admission on disk, a number that is missing or comes twice, a wait without end.
+import assert from 'node:assert/strict';
+import {
+  appendFileSync,
+  chmodSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { verifyTrail } from '../../../src/evidence/reading/search-trail.js';
+import { systemClock } from '../../../src/host/machine/clock.js';
+import { loadNative } from '../../../src/host/machine/native.js';
+import { JournalFault } from '../../../src/host/ports/faults.js';
+import type { Clock } from '../../../src/host/ports/machine.js';
+import type { Mapped } from '../../../src/journal/files/journal.js';
+import { findTrail } from '../../../src/journal/files/trail.js';
+import { admission, completion, openFor } from './opening.js';
+import { eventsIn, pairedIds, readWhole, segmentFiles, temporaryDirectory } from './reading.js';
+
+function faultOf(code: string) {
+  return (error: unknown) => error instanceof JournalFault && error.code === code;
+}
+
+/** The machine's clocks, until somebody sets the one on the wall back by an hour. */
+function hourBackClock(): Clock & { setBack(): void } {
+  let setBackMs = 0;
+  return {
+    ...systemClock,
+    wallMs: () => systemClock.wallMs() - setBackMs,
+    setBack() {
+      setBackMs = 3_600_000;
+    },
+  };
+}
+
+void test('a journal begins with a start record and ends with a stop record, in files of the owner only', async (t) => {
+  const directory = join(temporaryDirectory(t), 'deep', 'audit');
+  const { journal } = await openFor(t, directory);
+  assert.equal(journal.state, 'writable');
+  await journal.appendDurable(admission('A'));
+  assert.deepEqual(eventsIn(directory), ['start', 'admission'], 'on disk when the promise resolves');
+  journal.append(completion('A'));
+  await journal.close();
+  assert.equal(journal.state, 'failed');
+  const records = readWhole(directory);
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'completion', 'stop']);
+  const [first] = records;
+  assert.match(String(first?.['journal']), /^[0-9a-f]{32}$/);
+  assert.deepEqual(
+    [first?.['format'], first?.['program'], first?.['catalog']],
+    [1, 'dovegate test', 'c0ffee'],
+  );
+  assert.equal(statSync(directory).mode & 0o777, 0o700);
+  for (const file of readdirSync(directory)) {
+    assert.equal(statSync(join(directory, file)).mode & 0o777, 0o600, file);
+  }
+});
+
+/** By then the next sync looks whether the files are in their place. */
+const lookMs = 150;
+
+void test('a closed journal takes nothing more, and closes once', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory);
+  await Promise.all([journal.close(), journal.close()]);
+  await assert.rejects(journal.appendDurable(admission('A')), faultOf('closed'));
+  assert.equal(journal.append(admission('A'))?.code, 'closed');
+  assert.equal(journal.lost, 2);
+  assert.deepEqual(eventsIn(directory), ['start', 'stop']);
+});
+
+void test('64 waiting clients share their syncs', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events: seen } = await openFor(t, directory);
+  await Promise.all(
+    Array.from({ length: 64 }, async (_, client) => {
+      for (let count = 0; count < 50; count += 1) {
+        await journal.appendDurable(admission(`${client}-${count}`));
+        journal.append(completion(`${client}-${count}`));
+      }
+    }),
+  );
+  await journal.close();
+  const syncs = seen.filter((event) => event.kind === 'synced').length;
+  t.diagnostic(`${((syncs * 1000) / 3200).toFixed(1)} syncs for 1,000 exchanges of 64 clients`);
+  assert.equal(pairedIds(readWhole(directory)).size, 3200);
+  assert.ok(syncs * 10 < 3200, `${syncs} syncs`);
+});
+
+void test('a full segment is closed and the next one names it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory, { segmentBytes: 8192 });
+  for (let count = 0; count < 20; count += 1) {
+    const group = Array.from({ length: 5 }, (_, at) => journal.appendDurable(admission(`${count}-${at}`)));
+    await Promise.all(group);
+    for (let at = 0; at < 5; at += 1) journal.append(completion(`${count}-${at}`));
+  }
+  await journal.close();
+  const files = segmentFiles(directory);
+  assert.ok(files.length > 4);
+  const records = readWhole(directory);
+  assert.equal(pairedIds(records).size, 100);
+  for (const file of files) assert.ok(statSync(join(directory, file)).size <= 8192, file);
+  const firsts = records.filter((record) => record['segment'] !== undefined);
+  assert.deepEqual(
+    firsts.map((record) => record['segment']),
+    files.slice(0, -1).map((file) => file.replace(/\.gz$/, '')),
+  );
+  for (const first of firsts) {
+    assert.equal(first.event, 'checkpoint');
+    assert.deepEqual([first['segment_hash'], first['head']], [first['prev'], first['prev']]);
+    assert.deepEqual([first['journal'], first['format']], [records[0]?.['journal'], 1]);
+  }
+});
+
+void test('the disk is not trusted: a removed segment is noticed, and what was not promised is written again', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events: seen } = await openFor(t, directory);
+  await journal.appendDurable(admission('A'));
+  rmSync(join(directory, '00000001.jsonl'));
+  await sleep(lookMs);
+  await assert.rejects(journal.appendDurable(admission('B')), faultOf('removed'));
+  journal.append(completion('B'));
+  while (journal.state === 'failed') await new Promise((resolve) => setTimeout(resolve, 5));
+  await journal.appendDurable(completion('A'));
+  await journal.close();
+  assert.deepEqual(segmentFiles(directory), ['00000002.jsonl']);
+  const lines = readFileSync(join(directory, '00000002.jsonl'), 'utf8').trimEnd().split('\n');
+  const records = lines.map((line) => JSON.parse(line));
+  assert.deepEqual(
+    records.map(({ event, id, seq }) => [seq, event, id]),
+    [
+      [4, 'checkpoint', undefined],
+      [5, 'admission', 'B'],
+      [6, 'completion', 'B'],
+      [7, 'completion', 'A'],
+      [8, 'stop', undefined],
+      [9, 'checkpoint', undefined],
+    ],
+  );
+  assert.deepEqual([records[0].action, records[0].segment], ['recover', '00000001.jsonl']);
+  assert.deepEqual(
+    seen.map(({ kind }) => kind).filter((kind) => kind === 'failed' || kind === 'writable'),
+    ['failed', 'writable'],
+  );
+});
+
+void test('a start that takes longer than its deadline is an error, and the next one finds all as it was', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory);
+  await journal.close();
+  // Less than the journal's thread needs to start: its first answer is late, as that of a disk which does not answer.
+  await assert.rejects(openFor(t, directory, { openDeadlineMs: 1 }), faultOf('deadline'));
+  const again = await openFor(t, directory);
+  assert.equal(again.journal.found.damage, undefined);
+  await again.journal.close();
+});
+
+void test('a removed directory comes back with its lock', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  rmSync(directory, { recursive: true });
+  await assert.rejects(journal.appendDurable(admission('A')), faultOf('removed'));
+  await seen('writable');
+  await journal.appendDurable(admission('B'));
+  // The shares are written now and then, so also within these moments.
+  const names = readdirSync(directory).filter((name) => name !== 'shares.json');
+  assert.deepEqual(names, ['00000002.jsonl', 'checkpoint.json', 'lock', 'ring.json']);
+  await assert.rejects(openFor(t, directory), faultOf('locked'));
+});
+
+void test('records whose directory was moved away are named until they are back, and by each later start', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const options = { lookIntervalMs: 20 };
+  const { journal, seen } = await openFor(t, directory, options);
+  await journal.appendDurable(admission('A'));
+  assert.deepEqual({ ...journal.missing }, {});
+  renameSync(directory, `${directory}-away`);
+  await seen('writable');
+  const { missing } = journal;
+  assert.equal(missing?.seq, 3);
+  assert.ok(Math.abs((missing.sinceMs ?? 0) - Date.now()) < 60_000);
+  await journal.close();
+  for (const _ of [1, 2]) {
+    const again = await openFor(t, directory, options);
+    assert.deepEqual(again.journal.missing, { seq: 3, sinceMs: undefined });
+    await again.journal.close();
+  }
+  const last = await openFor(t, directory, options);
+  copyFileSync(join(`${directory}-away`, '00000001.jsonl'), join(directory, '00000001.jsonl'));
+  while (last.journal.missing !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  await last.journal.close();
+});
+
+void test('a journal that was moved away while records came is whole once it is put back, also after a start in between', async (t) => {
+  for (const isRestarted of [false, true]) {
+    const directory = join(temporaryDirectory(t), 'audit');
+    const { journal, seen } = await openFor(t, directory);
+    await journal.appendDurable(admission('A'));
+    renameSync(directory, `${directory}-away`);
+    let count = 0;
+    // Some are promised before the thread looks again: they stay where they are.
+    for (; journal.state !== 'failed'; count += 1)
+      await journal.appendDurable(admission(`P${count}`)).catch(() => undefined);
+    await seen('writable');
+    await journal.appendDurable(admission('C'));
+    await journal.close();
+    const end = async (): Promise<void> => {
+      if (isRestarted) await (await openFor(t, directory)).journal.close();
+    };
+    await end();
+    for (const name of segmentFiles(`${directory}-away`))
+      copyFileSync(join(`${directory}-away`, name), join(directory, name), constants.COPYFILE_EXCL);
+    await end();
+    const { faults, returned } = await verifyTrail(findTrail([directory]), {
+      trustedKeys: [],
+      fromSeq: undefined,
+      faultsMax: 9,
+    });
+    assert.deepEqual(faults, []);
+    assert.equal(returned.length, isRestarted ? 1 : 0, 'a start tells what it did not find');
+
+    const ids = readWhole(directory)
+      .filter(({ event }) => event === 'admission')
+      .map(({ id }) => id);
+    assert.deepEqual(ids, ['A', ...Array.from({ length: count }, (_, index) => `P${index}`), 'C']);
+  }
+});
+
+void test('a hole in the journal is named until it is closed, also by later starts', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  await journal.appendDurable(admission('A'));
+  renameSync(directory, `${directory}-away`);
+  await sleep(lookMs);
+  await assert.rejects(journal.appendDurable(admission('B')), faultOf('removed'));
+  await seen('writable');
+  // The old files come back in the place of the new ones, and the records between are gone.
+  renameSync(directory, `${directory}-between`);
+  renameSync(`${directory}-away`, directory);
+  await sleep(lookMs);
+  await assert.rejects(journal.appendDurable(admission('C')), faultOf('removed'));
+  while (journal.state === 'failed') await new Promise((resolve) => setTimeout(resolve, 5));
+  await journal.appendDurable(admission('D'));
+  await journal.close();
+  const missing = readFileSync(join(directory, '00000003.jsonl'), 'utf8');
+  const { seq } = JSON.parse(missing.slice(0, missing.indexOf('\n')));
+  for (const _ of [1, 2]) {
+    const again = await openFor(t, directory);
+    assert.equal(again.journal.missing?.seq, seq - 1);
+    await again.journal.close();
+  }
+  copyFileSync(join(`${directory}-between`, '00000002.jsonl'), join(directory, '00000002.jsonl'));
+  const last = await openFor(t, directory);
+  assert.equal(last.journal.missing, undefined);
+  await last.journal.close();
+});
+
+void test('a segment or a lock that was replaced, cut or written to by somebody else is not trusted either', async (t) => {
+  const tricks: ((directory: string, segment: string) => void)[] = [
+    (_, segment) => {
+      copyFileSync(segment, `${segment}.copy`);
+      renameSync(`${segment}.copy`, segment);
+    },
+    (_, segment) => writeFileSync(segment, ''),
+    (_, segment) => appendFileSync(segment, 'forged\n'),
+    (directory) => rmSync(join(directory, 'lock')),
+    (directory) => renameSync(directory, `${directory}-away`),
+  ];
+  for (const trick of tricks) {
+    const directory = join(temporaryDirectory(t), 'audit');
+    const { journal, seen } = await openFor(t, directory);
+    await journal.appendDurable(admission('A'));
+    trick(directory, join(directory, '00000001.jsonl'));
+    await sleep(lookMs);
+    await assert.rejects(journal.appendDurable(admission('B')), faultOf('removed'));
+    await seen('writable');
+    await journal.appendDurable(admission('C'));
+    const newest = segmentFiles(directory).at(-1) ?? '';
+    assert.equal(newest, '00000002.jsonl');
+    assert.deepEqual(
+      readFileSync(join(directory, newest), 'utf8').match(/"id":"[A-Z]"/g),
+      ['"id":"B"', '"id":"C"'],
+      String(trick),
+    );
+  }
+});
+
+void test('when the directory cannot be had, it stays failed, keeps what it can, and comes back', async (t) => {
+  const parent = temporaryDirectory(t);
+  const directory = join(parent, 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.appendDurable(admission('A')));
+  await assert.rejects(journal.appendDurable(admission('B')));
+  journal.append(completion('A'));
+  assert.equal(journal.state, 'failed');
+  assert.ok(journal.fault instanceof JournalFault);
+  rmSync(directory);
+  await seen('writable');
+  assert.equal(journal.fault, undefined);
+  await journal.close();
+  assert.equal(journal.lost, 0);
+  const text = readFileSync(join(directory, '00000002.jsonl'), 'utf8');
+  assert.deepEqual(text.match(/"event":"[a-z]+"/g), [
+    '"event":"checkpoint"',
+    '"event":"admission"',
+    '"event":"admission"',
+    '"event":"completion"',
+    '"event":"stop"',
+    '"event":"checkpoint"',
+  ]);
+  assert.ok(
+    JSON.parse(text.split('\n')[0] ?? '').count >= 1,
+    'records that are older than the checkpoint before them',
+  );
+});
+
+void test('what a broken disk cannot take is bounded and counted', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const memory = { path: `${directory}.ring`, bytes: 16_384 };
+  const { journal, events: seen } = await openFor(t, directory, { memory, deadlineMs: 500 });
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.appendDurable(admission('A')));
+  for (let count = 0; count < 50; count += 1) {
+    const before = journal.lost;
+    await assert.rejects(journal.appendDurable(admission('B')), (fault) => {
+      const isLost = fault instanceof JournalFault && fault.code === 'overflow';
+      return isLost === journal.lost > before;
+    });
+  }
+  const lostBefore = journal.lost;
+  assert.ok(lostBefore > 20);
+  journal.append(completion('A'));
+  assert.equal(journal.lost, lostBefore, 'completions have room of their own');
+  const many = Array.from({ length: 50 }, () => journal.append(completion('B')));
+  assert.ok(many.some((fault) => fault?.code === 'overflow'));
+  await assert.rejects(journal.close(), JournalFault);
+  const sumOf = (kind: 'lost' | 'left'): number =>
+    seen.reduce((sum, event) => sum + (event.kind === kind ? event.records : 0), 0);
+  assert.equal(sumOf('lost') + sumOf('left'), 52 + 50, 'what is not on disk is counted');
+  assert.equal(sumOf('lost'), journal.lost);
+  assert.ok(sumOf('left') > 20, 'what the ring has is not lost');
+});
+
+void test('a memory that somebody took away is none any more, and that is told once', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const memory = { path: `${directory}.ring`, bytes: 65_536 };
+  const { journal, events: seen, seen: told } = await openFor(t, directory, { memory, lookIntervalMs: 10 });
+  assert.ok(journal.isCrashProof);
+  rmSync(memory.path);
+  await told('memory-gone');
+  assert.ok(!journal.isCrashProof);
+  assert.match(journal.whyNotCrashProof ?? '', /audit\.ring was removed or replaced/);
+  await sleep(50);
+  assert.equal(seen.filter(({ kind }) => kind === 'memory-gone').length, 1);
+  assert.equal(journal.append(admission('A')), undefined);
+  await journal.appendDurable(completion('A'));
+  await journal.close();
+});
+
+void test('two daemons with one memory: the first one notices, and leaves the other its file', async (t) => {
+  const place = temporaryDirectory(t);
+  const memory = { path: join(place, 'audit.ring'), bytes: 65_536 };
+  const first = await openFor(t, join(place, 'first'), { memory, lookIntervalMs: 10 });
+  const second = await openFor(t, join(place, 'second'), { memory });
+  await first.seen('memory-gone');
+  await first.journal.close();
+  assert.ok(second.journal.isCrashProof);
+  assert.ok(existsSync(memory.path), 'the memory of the second is at its place');
+  await second.journal.close();
+  assert.ok(!existsSync(memory.path));
+});
+
+void test('a file that is put in the place of the memory while that is mapped is not used', async (t) => {
+  const place = temporaryDirectory(t);
+  const memory = { path: join(place, 'audit.ring'), bytes: 65_536 };
+  const native = await loadNative();
+  const map = (path: string, bytes: number): Mapped => {
+    rmSync(path);
+    writeFileSync(path, Buffer.alloc(bytes), { mode: 0o600 });
+    return native.mapShared(path, bytes);
+  };
+  const { journal } = await openFor(t, join(place, 'audit'), { memory, map });
+  assert.match(journal.whyNotCrashProof ?? '', /was removed or replaced/);
+  await journal.appendDurable(admission('A'));
+  await journal.close();
+  assert.ok(existsSync(memory.path), 'what is not ours stays');
+});
+
+void test('ends of what was never sent leave room for the ends of what was', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const memory = { path: `${directory}.ring`, bytes: 16_384 };
+  const { journal } = await openFor(t, directory, { memory, deadlineMs: 500 });
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.appendDurable(admission('A')));
+  // A client that tries again and again: each command is refused, and ends.
+  for (let count = 0; count < 100; count += 1) {
+    await assert.rejects(journal.appendDurable(admission('B')));
+    journal.append({ ...completion('B'), outcome: 'failed', sent: false });
+  }
+  for (let count = 0; count < 8; count += 1) assert.equal(journal.append(completion('A')), undefined);
+  await assert.rejects(journal.close(), JournalFault);
+});
+
+void test('a step of the wall clock just before the end is recorded before the stop record', async (t) => {
+  const directory = temporaryDirectory(t);
+  const clock = hourBackClock();
+  const { journal } = await openFor(t, directory, { clock });
+  await journal.appendDurable(admission('A'));
+  clock.setBack();
+  await journal.close();
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'stop']);
+});
+
+void test('a step of the wall clock is a record of its own', async (t) => {
+  const directory = temporaryDirectory(t);
+  const clock = hourBackClock();
+  const { journal } = await openFor(t, directory, { clock });
+  await journal.appendDurable(admission('A'));
+  clock.setBack();
+  journal.append({ ...completion('A'), time: clock.wallMs() });
+  await journal.close();
+  const records = readWhole(directory).filter(({ event }) => event === 'clock');
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'completion', 'stop']);
+  assert.equal(Math.round(Number(records[0]?.['step_ms']) / 1000), -3600);
+});
+
+void test('small steps of the wall clock count together', async (t) => {
+  const directory = temporaryDirectory(t);
+  let aheadMs = 0;
+  const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
+  const { journal } = await openFor(t, directory, { clock });
+  for (let count = 0; count < 10; count += 1) {
+    aheadMs += 700;
+    await journal.appendDurable({ ...completion('A'), time: clock.wallMs() });
+  }
+  await journal.close();
+  assert.ok(Math.abs(journal.stepsMs - 7_000) <= 1_000, `${journal.stepsMs}`);
+});
+
+void test('a step of the wall clock that finds the memory full is recorded as soon as there is room', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const clock = hourBackClock();
+  const { journal, seen } = await openFor(t, directory, {
+    clock,
+    memory: { path: `${directory}.ring`, bytes: 16_384 },
+  });
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.appendDurable(admission('A')));
+  for (let count = 0; count < 80; count += 1) journal.append(completion('A'));
+  const lostBefore = journal.lost;
+  assert.ok(lostBefore > 0);
+  clock.setBack();
+  assert.equal(journal.append({ ...completion('B'), time: clock.wallMs() })?.code, 'overflow');
+  assert.equal(journal.lost, lostBefore + 1, 'the record of the step is not lost, only late');
+  rmSync(directory);
+  await seen('writable');
+  // What is held is written by the order after that.
+  const later = (): Promise<void> => journal.appendDurable({ ...completion('A'), time: clock.wallMs() });
+  while ((await Promise.allSettled([later()]))[0]?.status === 'rejected') await sleep(5);
+  await journal.close();
+  const lines = readFileSync(join(directory, '00000002.jsonl'), 'utf8').trimEnd().split('\n');
+  const steps = lines.flatMap((line) => (line.includes('"event":"clock"') ? [JSON.parse(line).step_ms] : []));
+  assert.deepEqual(
+    steps.map((ms) => Math.round(ms / 1000)),
+    [-3600],
+  );
+});
+
+void test('a wall clock that steps while the journal closes leaves a stop record that is not older than the one before', async (t) => {
+  const directory = temporaryDirectory(t);
+  const clock = hourBackClock();
+  const { journal } = await openFor(t, directory, { clock });
+  await journal.appendDurable(admission('A'));
+  await journal.appendDurable(completion('A'));
+  const closing = journal.close();
+  clock.setBack();
+  await closing;
+  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
+  const { faults } = await verifyTrail(findTrail([directory]), request);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    [],
+  );
+});
+
+void test('an unsafe or unreadable place is refused with a word', async (t) => {
+  const parent = temporaryDirectory(t);
+  writeFileSync(join(parent, 'file'), '');
+  await assert.rejects(openFor(t, join(parent, 'file')), JournalFault);
+  const directory = join(parent, 'audit');
+  mkdirSync(directory, { mode: 0o777 });
+  chmodSync(directory, 0o777);
+  const { journal } = await openFor(t, directory);
+  assert.equal(statSync(directory).mode & 0o777, 0o700);
+  await journal.close();
+  rmSync(join(directory, 'lock'));
+  mkdirSync(join(directory, 'lock'));
+  await assert.rejects(openFor(t, directory), JournalFault);
+  assert.ok(existsSync(join(directory, '00000001.jsonl')));
+});
+
+void test('of many daemons that start at once, one writes', async (t) => {
+  const directory = temporaryDirectory(t);
+  const opening = await Promise.allSettled(Array.from({ length: 6 }, () => openFor(t, directory)));
+  const opened = opening.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  assert.equal(opened.length, 1);
+  for (const one of opening) if (one.status === 'rejected') assert.ok(faultOf('locked')(one.reason));
+  await opened[0]?.journal.close();
+  assert.deepEqual(eventsIn(directory), ['start', 'stop']);
+});
+
+void test('a process that was stopped for longer than the deadline has no failed journal', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events } = await openFor(t, directory, { deadlineMs: 4000 });
+  for (let count = 0; count < 2; count += 1) {
+    const waiting = journal.appendDurable(admission(`E${count}`));
+    for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
+    // This thread stands still while the other one writes.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4500);
+    await waiting;
+  }
+  await journal.close();
+  assert.ok(events.every(({ kind }) => kind !== 'failed'));
+});
+
+void test('a wall clock that steps while the journal opens is one step, and ages no record', async (t) => {
+  const directory = temporaryDirectory(t);
+  let aheadMs = -172_800_000;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
+  const lock = (): boolean => {
+    aheadMs = 0;
+    return true;
+  };
+  const { journal } = await openFor(t, directory, { clock, lock });
+  await journal.appendDurable({ ...admission('A'), time: clock.wallMs() });
+  assert.equal(Math.round(journal.stepsMs / 1000), 172_800);
+  await journal.close();
+  const [start, step] = readWhole(directory).filter(({ event }) => event === 'start' || event === 'clock');
+  const startMs = Date.parse(String(start?.['time']));
+  assert.ok(clock.wallMs() - startMs > 172_000_000, 'the start record is of the time before the step');
+  assert.equal(Math.round(Number(step?.['step_ms']) / 1000), 172_800);
+});
+
+void test('the start record has the time at which the lock was taken, not that at which its thread began to start', async (t) => {
+  const directory = temporaryDirectory(t);
+  let passedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => systemClock.now() + passedMs,
+    wallMs: () => systemClock.wallMs() + passedMs,
+  };
+  const before = systemClock.wallMs();
+  const { journal } = await openFor(t, directory, {
+    clock,
+    // The daemon before had it for so long, and wrote its stop record then.
+    lock: () => {
+      passedMs = 1500;
+      return true;
+    },
+  });
+  await journal.close();
+  const [start] = readWhole(directory);
+  assert.ok(Date.parse(String(start?.['time'])) >= before + 1500);
+});

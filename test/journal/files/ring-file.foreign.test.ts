@@ -1,0 +1,304 @@
+// What lies where the ring of the last run should be and is not that ring, or not all of it: nothing of it is taken, that is told, it
+// is kept, and there is a new ring. DOVEGATE_ROUNDS=64 cuts it off at every byte.
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
+import { createRing, dropRing, keepNote, readLeftRing } from '../../../src/journal/files/ring-file.js';
+import {
+  copyOf,
+  journalId,
+  keptIn,
+  lastStart,
+  makeKilled,
+  recordsIn,
+  recover,
+  ringBytes,
+  setNote,
+} from './ring-run.js';
+
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+
+void test('a ring that is cut off at any byte, or longer, is told and set aside', (t) => {
+  const run = makeKilled(t);
+  const ring = readFileSync(run.path);
+  const step = rounds >= 64 ? 1 : 61;
+  for (let bytes = 0; bytes < ringBytes + 2 * step; bytes += step) {
+    writeFileSync(run.path, ring);
+    truncateSync(run.path, bytes);
+    const left = readLeftRing(run.directory, journalId);
+    if (bytes === ringBytes) continue;
+    assert.deepEqual(
+      [left?.state, left?.lost, left?.unwritten({ seq: 0 })],
+      ['foreign', 'unknown', []],
+      `${bytes}`,
+    );
+    assert.match(left?.text ?? '', /it has \d+ bytes instead of 16384/);
+  }
+  truncateSync(run.path, 5000);
+  assert.match(recover(run.directory, run.path).ring ?? '', /it has 5000 bytes/);
+  assert.deepEqual(
+    keptIn(run).map((name) => statSync(join(run.path, '..', name)).size),
+    [5000],
+  );
+});
+
+type Place = ReturnType<typeof copyOf>;
+
+/** States of files in which nothing is taken; `kept`: what was there is not thrown away. */
+const strangers: Readonly<
+  Record<string, { readonly why: RegExp; readonly kept: number; readonly make: (at: Place) => void }>
+> = {
+  'no file': { why: /ENOENT/, kept: 0, make: ({ path }) => rmSync(path) },
+  'ring.json cut off': {
+    why: /ring\.json is damaged/,
+    kept: 1,
+    make: ({ directory }) => truncateSync(join(directory, 'ring.json'), 40),
+  },
+  'ring.json empty': {
+    why: /ring\.json is damaged/,
+    kept: 1,
+    make: ({ directory }) => truncateSync(join(directory, 'ring.json'), 0),
+  },
+  'another generation': {
+    why: /of another run/,
+    kept: 1,
+    make: ({ directory }) => setNote(directory, { generation: '0123456789abcdef' }),
+  },
+  'another boot': {
+    why: /machine was started/,
+    kept: 1,
+    make: ({ directory }) => setNote(directory, { boot: 'b' }),
+  },
+  'another size in ring.json': {
+    why: /bytes instead of/,
+    kept: 1,
+    make: ({ directory }) => setNote(directory, { bytes: 8192 }),
+  },
+  'another journal in ring.json': {
+    why: /of another journal/,
+    kept: 1,
+    make: ({ directory }) => setNote(directory, { journal: 'k'.repeat(32) }),
+  },
+  'the ring of another journal': {
+    why: /of another journal/,
+    // And ours, which that journal put aside.
+    kept: 2,
+    make: ({ directory, path }) => {
+      const note = readFileSync(join(directory, 'ring.json'));
+      createRing(directory, path, ringBytes, 'k'.repeat(32));
+      writeFileSync(join(directory, 'ring.json'), note);
+    },
+  },
+  'the ring of a later version': {
+    why: /version 2/,
+    kept: 1,
+    make: ({ path }) => {
+      const ring = readFileSync(path);
+      ring.writeUInt32LE(2, 8);
+      ring.writeUInt32LE(crc32(ring.subarray(0, 60)), 60);
+      writeFileSync(path, ring);
+    },
+  },
+  'a symbolic link': {
+    why: /symbolic link/,
+    kept: 1,
+    make: ({ path, directory }) => {
+      renameSync(path, join(directory, '..', 'target'));
+      symlinkSync(join(directory, '..', 'target'), path);
+    },
+  },
+  'readable by others': { why: /mode 0600/, kept: 1, make: ({ path }) => chmodSync(path, 0o644) },
+  'a directory': {
+    why: /not a plain file/,
+    kept: 1,
+    make: ({ path }) => {
+      rmSync(path);
+      mkdirSync(path);
+    },
+  },
+};
+
+for (const [name, { why, kept, make }] of Object.entries(strangers)) {
+  void test(`nothing is taken, and that is told, with ${name}; then there is a new ring`, (t) => {
+    const run = makeKilled(t);
+    const before = recordsIn(run.directory);
+    const at = copyOf(t, run);
+    make(at);
+    const target = join(at.directory, '..', 'target');
+    const held = existsSync(target) ? readFileSync(target) : undefined;
+    const { recovered, ring } = recover(at.directory, at.path);
+    assert.match(ring ?? '', why);
+    assert.equal(lastStart(at.directory)['lost'], 'unknown');
+    assert.equal(recovered, 0);
+    assert.deepEqual(recordsIn(at.directory), before);
+    const files = readdirSync(at.folder).filter((file) => file.includes('.damaged-'));
+    assert.equal(files.length, kept, String(files));
+    if (held !== undefined) assert.deepEqual(readFileSync(target), held, 'nothing is written through a link');
+    const next = recover(at.directory, at.path);
+    assert.deepEqual([next.ring, next.recovered], [undefined, 0]);
+  });
+}
+
+void test('without ring.json there was no ring, and nothing is told', (t) => {
+  const run = makeKilled(t);
+  rmSync(join(run.directory, 'ring.json'));
+  assert.equal(readLeftRing(run.directory, journalId), undefined);
+});
+
+void test('a file of another user is not taken and not written to', {
+  skip: process.geteuid?.() !== 0,
+}, (t) => {
+  const run = makeKilled(t);
+  const ring = readFileSync(run.path);
+  chownSync(run.path, 65_534, 65_534);
+  recover(run.directory, run.path);
+  assert.equal(lastStart(run.directory)['ring'], 'foreign');
+  const [name = ''] = keptIn(run);
+  const kept = join(run.path, '..', name);
+  assert.deepEqual([readFileSync(kept), statSync(kept).uid], [ring, 65_534]);
+});
+
+void test('a note that is not whole, or of another version, is damaged: where the ring lies is unknown', (t) => {
+  const run = makeKilled(t);
+  const note = readFileSync(join(run.directory, 'ring.json'), 'utf8');
+  const { generation }: { generation: string } = JSON.parse(note);
+  const changes: readonly Readonly<Record<string, unknown>>[] = [
+    { version: 2 },
+    { path: 7 },
+    { bytes: '16384' },
+    { journal: null },
+    { generation: 7 },
+    { generation: `0${generation}` },
+    { generation: `${generation}0` },
+    { generation: generation.replace(/.$/, 'g') },
+    { boot: true },
+  ];
+  for (const change of changes) {
+    setNote(run.directory, change);
+    const left = readLeftRing(run.directory, journalId);
+    assert.deepEqual(
+      [left?.state, left?.lost, left?.text, left?.unwritten({ seq: 0 })],
+      ['missing', 'unknown', 'ring.json is damaged: where the ring of records lies is unknown', []],
+      JSON.stringify(change),
+    );
+    const given = readLeftRing(run.directory, journalId, JSON.stringify({ ...JSON.parse(note), ...change }));
+    assert.equal(given?.state, 'missing', JSON.stringify(change));
+    writeFileSync(join(run.directory, 'ring.json'), note);
+  }
+  rmSync(join(run.directory, 'ring.json'));
+  assert.equal(readLeftRing(run.directory, journalId, note.trimEnd())?.state, undefined);
+});
+
+void test('note and ring of another journal together are foreign; a ring that is gone is missing', (t) => {
+  const run = makeKilled(t);
+  createRing(run.directory, run.path, ringBytes, 'k'.repeat(32));
+  const foreign = readLeftRing(run.directory, journalId);
+  assert.deepEqual(
+    [foreign?.state, foreign?.lost, foreign?.text],
+    ['foreign', 'unknown', `${run.path}: it is the ring of another journal`],
+  );
+  assert.equal(readLeftRing(run.directory, 'k'.repeat(32))?.state, undefined);
+  rmSync(run.path);
+  const missing = readLeftRing(run.directory, 'k'.repeat(32));
+  assert.deepEqual([missing?.state, missing?.lost], ['missing', 'unknown']);
+});
+
+void test('damage is kept at once, and stays known when a start was killed before it ended', (t) => {
+  const run = makeKilled(t);
+  const ring = readFileSync(run.path);
+  ring.writeUInt8((ring[20] ?? 0) ^ 1, 20);
+  writeFileSync(run.path, ring);
+  const damaged = readLeftRing(run.directory, journalId);
+  const text = `${run.path}: it is damaged; records that are lost: 0`;
+  assert.deepEqual([damaged?.state, damaged?.lost, damaged?.text], ['damaged', 0, text]);
+  assert.deepEqual(keptIn(run).length, 1);
+  // The start had noted numbers, and repaired nothing; now the header is as it should be.
+  ring.writeUInt8((ring[20] ?? 0) ^ 1, 20);
+  writeFileSync(run.path, ring);
+  const again = readLeftRing(run.directory, journalId);
+  assert.deepEqual([again?.state, again?.lost, again?.text], ['damaged', 0, text]);
+  again?.putAside();
+  assert.deepEqual([existsSync(run.path), keptIn(run).length], [false, 1]);
+  assert.equal(readLeftRing(run.directory, journalId), undefined);
+});
+
+void test('an intact ring that is put aside is removed, and only the ring that is meant is dropped', (t) => {
+  const run = makeKilled(t);
+  readLeftRing(run.directory, journalId)?.putAside();
+  assert.deepEqual(
+    [existsSync(run.path), keptIn(run), readLeftRing(run.directory, journalId)],
+    [false, [], undefined],
+  );
+  const identity = createRing(run.directory, run.path, ringBytes, journalId);
+  dropRing(run.directory, run.path, { ...identity, generation: identity.generation ^ 1n });
+  assert.deepEqual([existsSync(run.path), readLeftRing(run.directory, journalId)], [true, undefined]);
+  keepNote(run.directory, run.path, identity);
+  assert.equal(readLeftRing(run.directory, journalId)?.state, undefined);
+  const note = readFileSync(join(run.directory, 'ring.json'), 'utf8');
+  keepNote(run.directory, 'elsewhere', identity);
+  assert.equal(readFileSync(join(run.directory, 'ring.json'), 'utf8'), note);
+  dropRing(run.directory, run.path, identity);
+  assert.deepEqual([existsSync(run.path), readLeftRing(run.directory, journalId)], [false, undefined]);
+});
+
+void test('of damaged rings the oldest go first, and other files beside them stay', (t) => {
+  const run = makeKilled(t);
+  const folder = join(run.path, '..');
+  const aside = (name: string): string => `audit.ring.damaged-${name}`;
+  const others = [aside('0123'), aside('x'.repeat(16)), `x${aside('0'.repeat(16))}`, aside('0'.repeat(17))];
+  for (const name of others) writeFileSync(join(folder, name), '');
+  for (let number = 0; number < 4; number += 1) {
+    const name = join(folder, aside(`${9 - (number % 10)}`.repeat(16 - (number >> 3)).padEnd(16, 'f')));
+    writeFileSync(name, String(number));
+    utimesSync(name, 1000 + number, 1000 + number);
+  }
+  // One more name of an old ring of ours is no stranger's.
+  writeFileSync(run.path, 'a stranger', { mode: 0o600 });
+  createRing(run.directory, run.path, ringBytes, journalId);
+  const kept = keptIn(run)
+    .filter((name) => !others.includes(name))
+    .map((name) => readFileSync(join(folder, name), 'utf8'));
+  const expected = [...Array(4).keys()].slice(1).map(String);
+  assert.deepEqual(kept.toSorted(), [...expected, 'a stranger'].toSorted());
+  for (const name of others) assert.ok(existsSync(join(folder, name)), name);
+});
+
+void test('an old ring of this journal is replaced, unless the note is damaged or it has another name', (t) => {
+  const run = makeKilled(t);
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.deepEqual(keptIn(run), []);
+  linkSync(run.path, join(run.directory, '..', 'link'));
+  createRing(run.directory, run.path, ringBytes, 'k'.repeat(32));
+  assert.deepEqual(keptIn(run), [], 'its other name keeps it');
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.equal(keptIn(run).length, 1, 'of another journal');
+  truncateSync(join(run.directory, 'ring.json'), 10);
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.equal(keptIn(run).length, 2, 'the note is damaged');
+});
+
+void test('a ring of any size has all its bytes', (t) => {
+  const run = makeKilled(t);
+  for (const bytes of [ringBytes, (1 << 20) + 4096, (3 << 20) + 8]) {
+    createRing(run.directory, run.path, bytes, journalId);
+    const found = statSync(run.path);
+    assert.deepEqual([found.size, found.blocks * 512 >= bytes], [bytes, true]);
+  }
+});

@@ -1,0 +1,310 @@
+// The ring of a run that was killed, at the next start: what was published and is not in the journal yet is taken, in order, once;
+// damage is told, and the damaged file is kept; a start never fails for it. The full figures (all 131,072 flips of a bit, the start
+// after each): DOVEGATE_ROUNDS=64.
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { findTail } from '../../../src/journal/files/recover.js';
+import { readRingHeader, ringHeaderBytes } from '../../../src/journal/files/ring.js';
+import { createRing, forgetRing, readLeftRing } from '../../../src/journal/files/ring-file.js';
+import { encodeBody } from '../../../src/journal/records/encode.js';
+import { withSmallDisk } from '../../kit/plain/small-disk.js';
+import {
+  copyOf,
+  flipBit,
+  journalId,
+  keptIn,
+  killedAt,
+  lastStart,
+  makeKilled,
+  makeRun,
+  type Run,
+  recordsIn,
+  recover,
+  ringBytes,
+} from './ring-run.js';
+
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+
+void test('a ring is a file of ours with every page, whole or not there', (t) => {
+  const run = makeRun(t);
+  const identity = createRing(run.directory, run.path, ringBytes, journalId);
+  const found = lstatSync(run.path);
+  assert.deepEqual([found.size, found.mode & 0o7777, found.blocks * 512], [ringBytes, 0o600, ringBytes]);
+  assert.deepEqual(readRingHeader(readFileSync(run.path)), { version: 1, ...identity });
+  const other = createRing(run.directory, run.path, ringBytes, journalId);
+  assert.notEqual(other.generation, identity.generation);
+  assert.deepEqual(readdirSync(join(run.path, '..')), ['audit.ring']);
+  const left = readLeftRing(run.directory, journalId);
+  assert.deepEqual(
+    [left?.state, left?.lost, left?.text, left?.unwritten({ seq: 1 })],
+    [undefined, undefined, undefined, []],
+  );
+  forgetRing(run.directory);
+  assert.equal(readLeftRing(run.directory, journalId), undefined);
+  forgetRing(run.directory);
+});
+
+void test('where no ring can be made, the text says where and why, and nothing is left behind', (t) => {
+  const run = makeRun(t);
+  const folder = join(run.path, '..');
+  const refused = (path: string, why: RegExp): void => {
+    assert.throws(() => createRing(run.directory, path, ringBytes, journalId), why);
+    assert.equal(readLeftRing(run.directory, journalId), undefined);
+  };
+  refused(
+    join(folder, 'none', 'audit.ring'),
+    /^Error: audit\.memory: .*\/none\/audit\.ring cannot be made: ENOENT/,
+  );
+  refused(join(run.path, 'audit.ring'), /ENOTDIR|ENOENT/);
+  mkdirSync(`${run.path}.new`);
+  refused(run.path, /cannot be made/);
+  rmSync(`${run.path}.new`, { recursive: true });
+  // A volume of Kubernetes: who may write there can take the file away, which is told, but can put nothing into it.
+  chmodSync(folder, 0o777);
+  createRing(run.directory, run.path, ringBytes, journalId);
+  chmodSync(folder, 0o700);
+  // What a creation that was killed left is no hindrance, also where it is a link.
+  symlinkSync(join(run.directory, 'ring.json'), `${run.path}.new`);
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.equal(readLeftRing(run.directory, journalId)?.state, undefined);
+});
+
+void test('a full tmpfs: there is no ring, and no half of one that takes its room', async (t) => {
+  const run = makeRun(t);
+  const isThere = await withSmallDisk('tmpfs', async (place) => {
+    const path = join(place, 'audit.ring');
+    assert.throws(
+      () => createRing(run.directory, path, 4 << 20, journalId),
+      /audit\.ring cannot be made: ENOSPC/,
+    );
+    assert.deepEqual(readdirSync(place), []);
+    createRing(run.directory, path, 1 << 20, journalId);
+    await Promise.resolve();
+  });
+  if (!isThere) t.skip('no tmpfs can be mounted here (needs root)');
+});
+
+void test('what lies in the place of a new ring and is no old one of this journal is kept', (t) => {
+  const run = makeRun(t);
+  forgetRing(run.directory);
+  writeFileSync(run.path, 'a key', { mode: 0o600 });
+  createRing(run.directory, run.path, ringBytes, journalId);
+  const target = join(run.directory, '..', 'target');
+  writeFileSync(target, 'another');
+  forgetRing(run.directory);
+  rmSync(run.path);
+  symlinkSync(target, run.path);
+  createRing(run.directory, run.path, ringBytes, journalId);
+  assert.equal(readFileSync(target, 'utf8'), 'another');
+  createRing(run.directory, run.path, ringBytes, 'k'.repeat(32));
+  assert.equal(keptIn(run).length, 3);
+  assert.ok(keptIn(run).some((name) => readFileSync(join(run.path, '..', name), 'utf8') === 'a key'));
+});
+
+void test('what was published and has no line is taken, in order; a second start takes nothing', (t) => {
+  const run = makeKilled(t);
+  const { recovered, ring } = recover(run.directory, run.path);
+  assert.deepEqual([recovered, ring], [14, undefined]);
+  const { recovered: told, ring: state, lost } = lastStart(run.directory);
+  assert.deepEqual([told, state, lost], [14, undefined, undefined]);
+  assert.deepEqual(recordsIn(run.directory), run.bodies);
+  assert.equal(recover(run.directory, run.path).recovered, 0);
+  assert.deepEqual(keptIn(run), []);
+});
+
+void test('a consumer that is killed after any of its steps: each record has one line', (t) => {
+  const steps: ((run: Run) => void)[] = [];
+  for (let count = 0; count <= 12; count += 1) {
+    // C2 of some; C3, ended within a line or at its end; a rotation in between; C5; and all of it again after a failed write.
+    steps.push((run) => void run.stamp(count));
+    for (const part of [0.01, 0.3, 0.5, 0.77, 0.999, 1])
+      steps.push((run) => {
+        const lines = run.stamp(count);
+        run.append(lines.slice(0, lines.length * part));
+      });
+    steps.push((run) => {
+      run.append(run.stamp(count));
+      run.rotate();
+      run.append(run.stamp(6).slice(0, -30));
+    });
+    steps.push((run) => run.consume(count));
+    for (const part of [0, 0.6, 1])
+      steps.push((run) => {
+        const lines = run.stampAgain(9, count);
+        run.append(lines.slice(0, lines.length * part));
+      });
+  }
+  for (const [at, step] of steps.entries()) {
+    const run = makeRun(t);
+    run.publish(20);
+    run.consume(15);
+    run.publish(12);
+    step(run);
+    run.kill();
+    recover(run.directory, run.path);
+    assert.deepEqual(recordsIn(run.directory), run.bodies, `step ${at}`);
+  }
+});
+
+/** Where the frame of a record begins. */
+function placeOf(ring: Buffer, number: number): number {
+  const at = ring.lastIndexOf('"time":', ring.indexOf(`"id":"E${number}"`));
+  assert.ok(at > ringHeaderBytes);
+  return at - 32;
+}
+
+/** Ways to spoil what a run left: each changes its ring, and returns the records that are lost by it. */
+const damages: Readonly<
+  Record<string, (ring: Buffer, run: ReturnType<typeof makeKilled>) => readonly number[]>
+> = {
+  'no damage': () => [],
+  'all numbers damaged': (ring, run) => {
+    for (let number = run.known - 8; number < run.bodies.length; number += 1)
+      flipBit(ring, (placeOf(ring, number) + 17) * 8 + 2);
+    return [];
+  },
+  'both words gone': (ring) => {
+    ring.fill(0, 64, 136);
+    return [];
+  },
+  'the header gone': (ring) => {
+    ring.fill(0x20, 0, ringHeaderBytes);
+    return [];
+  },
+  'two records damaged': (ring, run) => {
+    const lost = [run.known + 3, run.known + 9];
+    for (const number of lost) flipBit(ring, (placeOf(ring, number) + 60) * 8);
+    return lost;
+  },
+};
+
+for (const [name, spoil] of Object.entries(damages)) {
+  void test(`a start that is killed at each of its steps, and the next one too: each record has one line (${name})`, (t) => {
+    const run = makeKilled(t);
+    const ring = readFileSync(run.path);
+    const lost = spoil(ring, run);
+    writeFileSync(run.path, ring);
+    const bodies = run.bodies.filter((_, number) => !lost.includes(number));
+    let steps = 0;
+    for (const isHalf of [false, true]) {
+      for (let at = 0, isOver = false; !isOver; at += rounds < 64 ? 3 : 1) {
+        const { directory, folder, path } = copyOf(t, run);
+        isOver = !killedAt(at, isHalf, () => void recover(directory, path));
+        killedAt((at * 7) % 130, !isHalf, () => void recover(directory, path));
+        const { ring: told } = recover(directory, path);
+        const label = `${name}, ${isHalf ? 'half of ' : ''}step ${at}`;
+        assert.deepEqual(recordsIn(directory), bodies, label);
+        // It is told until it is kept.
+        const kept = readdirSync(folder).filter((file) => file.includes('.damaged-'));
+        const isDamaged = name !== 'no damage';
+        assert.equal(kept.length, isDamaged ? 1 : 0, label);
+        if (isDamaged) assert.equal(statSync(join(folder, kept[0] ?? '')).mode & 0o7777, 0o600);
+        assert.ok(told === undefined || isDamaged, label);
+        assert.deepEqual(readdirSync(folder).length, 1 + kept.length, label);
+        rmSync(join(directory, '..'), { recursive: true });
+        steps += 1;
+      }
+    }
+    t.diagnostic(`${steps} steps`);
+  });
+}
+
+void test('each flipped bit of a ring: no wrong record, none twice, all others in order, damage told and kept', (t) => {
+  const run = makeKilled(t);
+  const ring = readFileSync(run.path);
+  const tail = findTail(run.directory);
+  const expected = run.bodies.slice(run.known);
+  const stepBits = rounds >= 64 ? 1 : Math.floor(192 / rounds);
+  let [flips, told, lostOnes] = [0, 0, 0];
+  for (
+    let bit = 0;
+    bit < ringBytes * 8;
+    bit += bit < 192 * 8 ? 1 : stepBits + (bit % 3 === 0 && stepBits > 1 ? 1 : 0)
+  ) {
+    flipBit(ring, bit);
+    writeFileSync(run.path, ring, { mode: 0o600 });
+    flipBit(ring, bit);
+    const left = readLeftRing(run.directory, journalId);
+    assert.ok(left !== undefined);
+    const taken = left.unwritten(tail).map(({ body }) => body.toString());
+    const missing = expected.length - taken.length;
+    for (const name of keptIn(run)) rmSync(join(run.path, '..', name));
+    flips += 1;
+    told += left.state === undefined ? 0 : 1;
+    lostOnes += missing;
+    // Nothing but published records without a line, in their order: at most the one with the bit is missing, and then it is told.
+    assert.ok(missing === 0 || missing === 1, `bit ${bit}`);
+    const gap = taken.findIndex((body, index) => body !== expected[index]);
+    assert.deepEqual(
+      taken,
+      missing === 0 ? expected : expected.toSpliced(gap < 0 ? taken.length : gap, 1),
+      `bit ${bit}`,
+    );
+    assert.ok(missing === 0 || (left.state === 'damaged' && left.lost === 1), `bit ${bit}: ${left.text}`);
+    const isChecked = bit < 64 * 8 || bit >> 6 === 8 || bit >> 6 === 16;
+    if (isChecked) assert.deepEqual([left.state, left.lost], ['damaged', 0], `bit ${bit}`);
+  }
+  assert.ok(told > flips / 10 && lostOnes > 0);
+  t.diagnostic(`${flips} flips: ${told} told, ${lostOnes} records lost`);
+});
+
+void test('a ring at another path than before is taken from where it was, and removed there', (t) => {
+  const run = makeKilled(t);
+  const path = join(run.path, '..', 'other.ring');
+  assert.equal(recover(run.directory, path).recovered, 14);
+  assert.deepEqual(recordsIn(run.directory), run.bodies);
+  assert.deepEqual(readdirSync(join(path, '..')), ['other.ring']);
+});
+
+void test('a record whose line was compressed or removed counts as written', (t) => {
+  const run = makeRun(t);
+  run.publish(6);
+  run.append(run.stamp(3));
+  run.rotate();
+  run.append(run.stamp(2));
+  run.kill();
+  rmSync(join(run.directory, '00000001.jsonl'));
+  const left = readLeftRing(run.directory, journalId);
+  const taken = left?.unwritten(findTail(run.directory)).map(({ body }) => body.toString());
+  assert.deepEqual(taken, run.bodies.slice(5));
+});
+
+void test('a record whose number was skipped, because the journal was cut off, is taken', (t) => {
+  const run = makeRun(t);
+  run.publish(6);
+  run.append(run.stamp(2));
+  // Lines 4 to 6 are lost with what was cut off, and a start that was killed went on with 7.
+  run.stamp(3);
+  run.write(encodeBody({ time: 3, event: 'clock', step_ms: 5 }));
+  run.kill();
+  const left = readLeftRing(run.directory, journalId);
+  const taken = left?.unwritten({ seq: 7 }).map(({ body }) => body.toString());
+  assert.deepEqual(taken, run.bodies.slice(2));
+});
+
+void test('of equal records, each line answers for one', (t) => {
+  const run = makeRun(t);
+  run.bodies.push('"time":"2023-11-14T22:13:20.000Z","event":"log","text":"once more"');
+  for (let count = 0; count < 5; count += 1) assert.ok(run.writer.publish([run.bodies[0] ?? ''], 8192));
+  run.append(run.stamp(3));
+  const numbers = new BigUint64Array(run.memory);
+  // The numbers of the second and the third are gone.
+  for (const { position, seq } of run.reader.readAll().frames)
+    if (seq === 3 || seq === 4) numbers[(ringHeaderBytes + position + 16) / 8] = 0x77n;
+  run.kill();
+  const left = readLeftRing(run.directory, journalId);
+  assert.equal(left?.unwritten(findTail(run.directory)).length, 2);
+  assert.deepEqual([left?.state, left?.lost], ['damaged', 0]);
+});

@@ -1,0 +1,539 @@
+// What a start makes of a directory that somebody wrote to since the run before, with write access to it, but without the key and `state`:
+// lines, segments, a ring of records, a step of the clock. They are moved away, reported and bounded, nothing of it is signed by the next
+// start; and what it leaves alone.
+
+import assert from 'node:assert/strict';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { readKept, runEndName } from '../../../src/journal/files/kept-end.js';
+import { encodeBody } from '../../../src/journal/records/encode.js';
+import { Ledger, sealLine } from '../../../src/journal/records/ledger.js';
+import type { JournalRecord } from '../../../src/journal/records/record.js';
+import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import {
+  append,
+  carry,
+  chained,
+  checkpoint,
+  faultsOf,
+  kill,
+  lastLine,
+  type Place,
+  placeFor,
+  plantRing,
+  startRun,
+  stop,
+  verdictOf,
+  write,
+} from './forged-run.js';
+import { admission, completion } from './opening.js';
+import { readWhole, segmentFiles } from './reading.js';
+
+const first = '00000001.jsonl';
+
+function textOf({ directory }: Place, file = segmentFiles(directory).at(-1) ?? ''): string {
+  return readFileSync(join(directory, file), 'utf8');
+}
+
+function asideOf({ directory }: Place): string[] {
+  return readdirSync(directory).filter((name) => name.includes('.appended'));
+}
+
+/** A journal that was stopped in order. */
+function stopped(t: TestContext): Place {
+  const place = placeFor(t);
+  const run = startRun(place);
+  write(run, admission('A'), completion('A'));
+  stop(run);
+  return place;
+}
+
+const forged = [admission('X'), completion('X')];
+
+void test('an orderly stop leaves its checkpoint beside the segments and in state; the next start names it', async (t) => {
+  const place = stopped(t);
+  const [kept = ''] = readFileSync(join(place.state, runEndName), 'utf8').split('\n');
+  assert.equal(kept, readFileSync(join(place.directory, 'checkpoint.json'), 'utf8').trimEnd());
+  assert.equal(statSync(join(place.state, runEndName)).mode & 0o7777, 0o600);
+  const last = JSON.parse(kept);
+  assert.equal(last.action, 'stop');
+  const run = startRun(place);
+  stop(run);
+  const found = readWhole(place.directory).findLast(({ event }) => event === 'start');
+  assert.deepEqual([found?.['last_seq'], found?.['last_hash']], [last.seq, last.hash]);
+  assert.deepEqual(await faultsOf(place), []);
+  assert.deepEqual(asideOf(place), []);
+});
+
+void test('appended after a stop: moved away as it was, whatever lies in it, also where the copies of the checkpoint are gone', async (t) => {
+  const tricks: Readonly<Record<string, (place: Place) => void>> = {
+    'as it is': () => undefined,
+    'checkpoint.json removed': ({ directory }) => rmSync(join(directory, 'checkpoint.json')),
+    'the copy in state removed': ({ state }) => rmSync(join(state, runEndName)),
+    'checkpoint.json rolled back': ({ directory }) => {
+      const [, line] = readFileSync(join(directory, first), 'utf8').split('\n');
+      writeFileSync(join(directory, 'checkpoint.json'), `${line}\n`);
+    },
+    'checkpoint.json forged': (place) => {
+      const ledger = new Ledger('dovegate test', makeSignKey().secretPem, 'ab'.repeat(16));
+      const { seq, hash } = JSON.parse(textOf(place).trimEnd().split('\n').at(-1) ?? '');
+      const names = { journal: 'ab'.repeat(16), stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: 0 };
+      ledger.resume({ ...names, seq, hash });
+      writeFileSync(
+        join(place.directory, 'checkpoint.json'),
+        ledger.sealSigned(ledger.checkpoint(Date.now())),
+      );
+    },
+  };
+  for (const [name, trick] of Object.entries(tricks)) {
+    const place = stopped(t);
+    const signed = textOf(place);
+    trick(place);
+    const lines = append(place, forged);
+    writeFileSync(join(place.directory, first), 'no record\n{"seq":', { flag: 'a' });
+    const run = startRun(place);
+    assert.deepEqual(run.found.appended?.file, `${first}.appended`, name);
+    stop(run);
+    assert.equal(textOf(place, `${first}.appended`), `${lines}no record\n{"seq":`);
+    assert.ok(textOf(place, first).startsWith(signed));
+    assert.deepEqual(await faultsOf(place), ['journal-appended'], name);
+  }
+});
+
+void test('a segment of its own, a compressed one, and the last one compressed with what was appended', async (t) => {
+  const place = stopped(t);
+  append(place, forged, { file: '00000002.jsonl' });
+  const second = startRun(place);
+  assert.equal(second.found.appended?.file, '00000002.jsonl.appended');
+  stop(second);
+  const text = textOf(place) + append(place, forged, { file: '00000009.jsonl' });
+  rmSync(join(place.directory, '00000009.jsonl'));
+  writeFileSync(join(place.directory, '00000009.jsonl.gz'), gzipSync(text), { mode: 0o600 });
+  const third = startRun(place);
+  assert.equal(third.found.appended?.file, '00000009.jsonl.gz.appended');
+  stop(third);
+  const signed = textOf(place, first);
+  append(place, forged);
+  writeFileSync(join(place.directory, `${first}.gz`), gzipSync(readFileSync(join(place.directory, first))));
+  rmSync(join(place.directory, first));
+  const fourth = startRun(place);
+  assert.equal(fourth.found.appended?.file, `${first}.appended`);
+  stop(fourth);
+  assert.ok(textOf(place, first).startsWith(signed));
+  assert.equal(readWhole(place.directory).filter(({ event }) => event === 'admission').length, 1);
+});
+
+// bounds.plainSegmentBytes (with a limit of the test: the text of the table's would take that much memory)
+test('a compressed last segment is made plain up to a bound, and left as it is above', (t) => {
+  assert.equal(bounds.plainSegmentBytes, 2 ** 30);
+  for (const over of [0, 1]) {
+    const place = stopped(t);
+    const text = readFileSync(join(place.directory, first));
+    const packed = join(place.directory, `${first}.gz`);
+    // Zeros after the text: a line without an end.
+    writeFileSync(packed, gzipSync(Buffer.concat([text, Buffer.alloc(8 << 20)])), { mode: 0o600 });
+    rmSync(join(place.directory, first));
+    const next = startRun(place, { plainBytesMax: text.length + (8 << 20) - over });
+    assert.deepEqual(
+      [next.found.damage, existsSync(packed)],
+      over === 0 ? [undefined, false] : ['rewritten', true],
+    );
+    stop(next);
+  }
+});
+
+void test('names are never taken twice, and there is a bound for files and for bytes', async (t) => {
+  const place = stopped(t);
+  for (let count = 1; count <= 16; count += 1)
+    writeFileSync(join(place.directory, `${first}.appended${count === 1 ? '' : `-${count}`}`), `${count}`);
+  append(place, forged);
+  const run = startRun(place);
+  assert.equal(run.found.appended?.file, '');
+  assert.ok((run.found.appended?.bytes ?? 0) > 0);
+  stop(run);
+  assert.equal(asideOf(place).length, 16);
+  assert.equal(textOf(place, `${first}.appended-2`), '2');
+  for (const name of asideOf(place)) rmSync(join(place.directory, name));
+  const bytes = 64 * 1024 ** 2 + 4096;
+  truncateSync(join(place.directory, first), statSync(join(place.directory, first)).size + bytes);
+  const large = startRun(place);
+  assert.equal(large.found.appended?.bytes, bytes);
+  stop(large);
+  assert.equal(statSync(join(place.directory, `${first}.appended`)).size, 64 << 20);
+});
+
+void test('so many segments are searched for the end of the run before, and no more', async (t) => {
+  for (const [decoys, isFound] of [
+    [7, true],
+    [8, false],
+  ] as const) {
+    const place = stopped(t);
+    for (let number = 2; number < decoys + 2; number += 1)
+      writeFileSync(
+        join(place.directory, `0000000${number}.jsonl`),
+        sealLine(2, encodeBody(admission('X')), 'ef'.repeat(32)).line,
+        { mode: 0o600 },
+      );
+    const run = startRun(place);
+    const { file } = run.found.appended ?? {};
+    assert.equal(file, isFound ? '00000002.jsonl.appended' : undefined);
+    stop(run);
+  }
+});
+
+void test('after a crash the records count that are chained after the last checkpoint, and no others', async (t) => {
+  const place = placeFor(t);
+  const run = startRun(place);
+  write(run, admission('A'));
+  checkpoint(run);
+  write(run, completion('A'), admission('B'), completion('B'));
+  const genuine = textOf(place);
+  const again = startRun(place);
+  assert.equal(again.found.appended, undefined);
+  stop(again);
+  assert.ok(textOf(place).startsWith(genuine));
+  assert.deepEqual(await faultsOf(place), []);
+
+  const other = placeFor(t);
+  const crashed = startRun(other);
+  write(crashed, admission('A'), completion('A'));
+  const before = textOf(other);
+  const lines = append(other, forged, { prev: 'ef'.repeat(32) });
+  const next = startRun(other);
+  assert.equal(next.found.appended?.bytes, lines.length);
+  stop(next);
+  assert.ok(textOf(other).startsWith(before));
+  assert.deepEqual(await faultsOf(other), ['journal-appended']);
+});
+
+void test('a line that was taken out of the end after a crash is missing, and nothing is called appended', async (t) => {
+  for (const removed of [0, 1, 2]) {
+    const place = placeFor(t);
+    const run = startRun(place);
+    checkpoint(run);
+    const signed = textOf(place);
+    write(run, admission('A'), completion('A'), admission('B'), completion('B'));
+    const unsigned = textOf(place)
+      .slice(signed.length)
+      .split(/(?<=\n)/);
+    assert.equal(unsigned.length, 4);
+    writeFileSync(join(place.directory, first), signed + unsigned.filter((_, at) => at !== removed).join(''));
+    const next = startRun(place);
+    assert.equal(next.found.isGap, true, `line ${removed}`);
+    assert.equal(next.found.appended?.bytes, unsigned.slice(removed + 1).join('').length);
+    stop(next);
+    assert.match(textOf(place), /"error":"journal-gap"/);
+    assert.deepEqual(await faultsOf(place), ['cut'], `line ${removed}`);
+  }
+});
+
+void test('after a crash, what a daemon that signs would have signed is not believed without a signature', async (t) => {
+  const retire = { event: 'retire', segment: '00000000.jsonl', segment_hash: 'ef'.repeat(32), oldest_seq: 2 };
+  const tricks: readonly ((place: Place) => void)[] = [
+    (place) => append(place, [{ ...retire, time: Date.now(), event: 'retire' }, ...forged]),
+    (place) => append(place, [{ time: Date.now(), event: 'checkpoint', oldest_seq: 2 }, ...forged]),
+    // A segment of its own, whose first record says where a start has to read from, and what the clock did.
+    (place) => append(place, forged, { file: '00000002.jsonl' }),
+  ];
+  for (const trick of tricks) {
+    const place = placeFor(t);
+    const run = startRun(place);
+    write(run, admission('A'), completion('A'));
+    const genuine = textOf(place);
+    trick(place);
+    const next = startRun(place);
+    assert.ok((next.found.appended?.bytes ?? 0) > 0);
+    stop(next);
+    assert.ok(textOf(place, first).startsWith(genuine));
+    assert.doesNotMatch(textOf(place, first), /"id":"X"/);
+    assert.deepEqual(await faultsOf(place), ['journal-appended']);
+  }
+});
+
+void test('a start that is killed after its first record is no appended line for the next one', async (t) => {
+  const place = stopped(t);
+  const signed = textOf(place);
+  const run = startRun(place);
+  const whole = textOf(place).slice(signed.length);
+  const [startLine = ''] = whole.split('\n');
+  const kept = readFileSync(join(place.state, runEndName), 'utf8');
+  stop(run);
+  // As a kill left it: the start record is written, its checkpoint is not; `state` says that a run began.
+  writeFileSync(join(place.directory, first), `${signed}${startLine}\n`);
+  const stopLine = signed.trimEnd().split('\n').at(-1) ?? '';
+  writeFileSync(join(place.directory, 'checkpoint.json'), `${stopLine}\n`);
+  const [, more = ''] = kept.split('\n');
+  const begun = more.replace('"has_begun":false', '"has_begun":true');
+  assert.notEqual(begun, more);
+  writeFileSync(join(place.state, runEndName), `${stopLine}\n${begun}\n`);
+  const next = startRun(place);
+  assert.equal(next.found.appended, undefined);
+  stop(next);
+  assert.deepEqual(await faultsOf(place), []);
+});
+
+void test('removed segments: told once, and never signed away; what retention removed is no damage', async (t) => {
+  const place = placeFor(t);
+  const run = startRun(place, { segmentBytes: 4096 });
+  for (let count = 0; segmentFiles(place.directory).length < 5; count += 1)
+    write(run, admission(`E${count}`), completion(`E${count}`));
+  stop(run);
+  const {
+    seq,
+    segment,
+    segment_hash: end,
+  } = JSON.parse(textOf(place, '00000003.jsonl').split('\n')[0] ?? '');
+  rmSync(join(place.directory, first));
+  rmSync(join(place.directory, '00000002.jsonl'));
+  append(place, [
+    { time: Date.now(), event: 'retire', segment, segment_hash: end, oldest_seq: seq, action: 'age' },
+  ]);
+  // Unsigned too: what it says of the beginning is believed as little.
+  append(place, [
+    { time: Date.now(), event: 'checkpoint', oldest_seq: seq, journal: 'ab'.repeat(16), format: 1 },
+  ]);
+  const second = startRun(place);
+  assert.deepEqual([second.found.isBeginningRemoved, second.found.damage], [true, undefined]);
+  const begun = readWholeFrom(place).findLast((line) => line.includes('"event":"start"')) ?? '';
+  assert.match(begun, /"error":"journal-removed journal-appended"/);
+  stop(second);
+  assert.match(readFileSync(join(place.directory, 'checkpoint.json'), 'utf8'), /"oldest_seq":1,/);
+  const third = startRun(place);
+  assert.equal(third.found.isBeginningRemoved, false);
+  stop(third);
+  assert.deepEqual((await faultsOf(place)).toSorted(), ['cut', 'journal-appended', 'segment-missing']);
+
+  const honest = placeFor(t);
+  const tended = startRun(honest, { segmentBytes: 4096 });
+  for (let count = 0; segmentFiles(honest.directory).length < 4; count += 1)
+    write(tended, admission(`E${count}`), completion(`E${count}`));
+  const head = JSON.parse(textOf(honest, '00000002.jsonl').split('\n')[0] ?? '');
+  const retired = { number: 1, name: first, isCompressed: false, bytes: 1, why: 'age' } as const;
+  const ends = {
+    lastHash: String(head.segment_hash),
+    nextSeq: Number(head.seq),
+    endMs: 0,
+    endWallMs: Date.now(),
+  };
+  const segments = [{ ...retired, ...ends }];
+  const policies = { versions: [], startSeq: 0 };
+  const behind = tended.ring.writer.head;
+  const order = { do: 'retire', behind, segments, policies, wallMs: Date.now() } as const;
+  assert.equal(carry(tended, order).kind, 'written');
+  rmSync(join(honest.directory, first));
+  // Killed: the checkpoint beside the segments is older than the retire record.
+  const [early] = textOf(honest, '00000002.jsonl').split('\n');
+  writeFileSync(join(honest.directory, 'checkpoint.json'), `${early}\n`);
+  rmSync(join(honest.state, runEndName));
+  const after = startRun(honest, { segmentBytes: 4096 });
+  assert.deepEqual([after.found.isBeginningRemoved, after.found.appended], [false, undefined]);
+  stop(after);
+  assert.deepEqual(await faultsOf(honest), []);
+});
+
+void test('a journal without a key is followed in the same way', async (t) => {
+  const place = placeFor(t);
+  const run = startRun(place, { isSigned: false });
+  stop(run);
+  append(place, forged);
+  const next = startRun(place, { isSigned: false });
+  assert.equal(next.found.appended?.file, `${first}.appended`);
+  stop(next);
+  assert.deepEqual(await faultsOf(place, undefined, []), ['journal-appended']);
+});
+
+void test('an empty directory begins a new journal where state knows none there', (t) => {
+  const place = stopped(t);
+  const elsewhere = { ...place, directory: join(place.directory, '..', 'other') };
+  const run = startRun(elsewhere);
+  assert.deepEqual([run.found.damage, run.found.isBeginningRemoved], [undefined, false]);
+  stop(run);
+  rmSync(elsewhere.directory, { recursive: true });
+  rmSync(join(elsewhere.state, runEndName));
+  const next = startRun(elsewhere);
+  assert.deepEqual([next.found.damage, next.found.isBeginningRemoved], [undefined, false]);
+  stop(next);
+  assert.ok(existsSync(join(elsewhere.directory, first)));
+});
+
+void test('a journal that is gone at a start goes on behind its end, and is whole once its files are back', async (t) => {
+  const place = stopped(t);
+  const away = `${place.directory}-away`;
+  renameSync(place.directory, away);
+  const run = startRun(place);
+  assert.deepEqual([run.found.damage, run.found.isBeginningRemoved], [undefined, true]);
+  stop(run);
+  assert.deepEqual(segmentFiles(place.directory), ['00000002.jsonl']);
+  assert.deepEqual(await faultsOf(place), ['segment-missing', 'cut']);
+  // Once is enough to tell it.
+  const again = startRun(place);
+  assert.equal(again.found.isBeginningRemoved, false);
+  stop(again);
+  copyFileSync(join(away, first), join(place.directory, first));
+  assert.deepEqual(await faultsOf(place), []);
+  const last = startRun(place);
+  assert.deepEqual([last.found.damage, last.found.isBeginningRemoved], [undefined, false]);
+  stop(last);
+  assert.deepEqual(await faultsOf(place), []);
+});
+
+function readWholeFrom({ directory }: Place): string[] {
+  return segmentFiles(directory).flatMap((file) => readFileSync(join(directory, file), 'utf8').split('\n'));
+}
+
+const yearMs = 400 * 86_400_000;
+const stepBack = (): JournalRecord => ({ time: Date.now(), event: 'clock', step_ms: -yearMs });
+const names = { journal: 'ab'.repeat(16), format: 1, program: 'dovegate test' };
+
+function admitted(place: Place): unknown[] {
+  return readWhole(place.directory)
+    .filter(({ event }) => event === 'admission')
+    .map((record) => record['id']);
+}
+
+/** The sum of the clock's steps that the daemon goes on with. */
+function stepsOf(place: Place): number {
+  const run = startRun(place);
+  const report = run.writer.carryOut({ do: 'look', behind: 0 });
+  stop(run);
+  return report.kind === 'written' ? report.mark.stepsMs : assert.fail(report.kind);
+}
+
+void test('after an orderly stop no ring is read, wherever ring.json leads', async (t) => {
+  for (const records of [forged, [stepBack()], [{ ...completion('A'), outcome: 'unknown' } as const]]) {
+    const place = placeFor(t);
+    const run = startRun(place, { hasRing: true });
+    write(run, admission('A'), completion('A'));
+    stop(run);
+    plantRing(place, join(place.elsewhere, 'ring'), records);
+    const signed = readWhole(place.directory).length;
+    const next = startRun(place, { hasRing: true });
+    assert.equal(next.found.recovered, 0);
+    stop(next);
+    const added = readWhole(place.directory).slice(signed);
+    assert.deepEqual(
+      added.map(({ event }) => event),
+      ['start', 'checkpoint', 'stop', 'checkpoint'],
+    );
+    assert.deepEqual(await faultsOf(place, place.state), []);
+  }
+});
+
+void test('after a crash the ring is the one that state names, also where ring.json leads elsewhere or is gone', async (t) => {
+  const tricks: readonly ((place: Place) => void)[] = [
+    () => undefined,
+    ({ directory }) => rmSync(join(directory, 'ring.json')),
+    (place) => plantRing(place, join(place.elsewhere, 'ring'), forged),
+    ({ directory }) => writeFileSync(join(directory, 'ring.json'), 'no note\n'),
+    ({ directory }) => rmSync(join(directory, 'checkpoint.json')),
+  ];
+  for (const trick of tricks) {
+    const place = placeFor(t);
+    const run = startRun(place, { hasRing: true });
+    write(run, admission('A'), completion('A'));
+    run.publish(admission('B'));
+    kill(run);
+    trick(place);
+    const next = startRun(place, { hasRing: true });
+    assert.deepEqual([next.found.recovered, next.found.ring], [1, undefined], trick.toString());
+    stop(next);
+    assert.deepEqual(admitted(place), ['A', 'B'], trick.toString());
+    assert.deepEqual(await faultsOf(place, place.state), []);
+  }
+});
+
+void test('a ring that is gone after a crash is missing, although ring.json is gone too', async (t) => {
+  const place = placeFor(t);
+  const run = startRun(place, { hasRing: true });
+  run.publish(admission('B'));
+  kill(run);
+  rmSync(place.ring);
+  rmSync(join(place.directory, 'ring.json'));
+  stop(startRun(place, { hasRing: true }));
+  const { faults, forgotten } = await verdictOf(place, place.state);
+  assert.deepEqual([faults.length, forgotten.length], [0, 1]);
+});
+
+void test('where the ring cannot be mapped, or is off, a crash misses none, and reads none', async (t) => {
+  const place = placeFor(t);
+  const run = startRun(place, { hasRing: true });
+  assert.equal(run.writer.carryOut({ do: 'attach', ring: run.ring.share }).kind, 'kept');
+  kill(run);
+  const second = startRun(place);
+  kill(second);
+  plantRing(place, join(place.elsewhere, 'ring'), [...forged, stepBack()]);
+  const third = startRun(place);
+  stop(third);
+  assert.deepEqual([second.found.recovered, third.found.recovered], [0, 0]);
+  const { faults, forgotten } = await verdictOf(place, place.state);
+  assert.deepEqual([faults.length, forgotten.length], [0, 0]);
+});
+
+void test('after a crash a compressed segment needs a signature as a plain one does', async (t) => {
+  for (const isReadable of [true, false]) {
+    const place = placeFor(t);
+    const run = startRun(place);
+    write(run, admission('A'), completion('A'));
+    kill(run);
+    const last: { seq: number; hash: string } = JSON.parse(lastLine(place));
+    const before = { segment: '00000001.jsonl', segment_hash: last.hash, head: last.hash };
+    const head = { time: Date.now(), event: 'checkpoint', ...names, ...before, oldest_seq: 1 } as const;
+    const { line } = sealLine(last.seq + 1, encodeBody({ ...head, steps_ms: -yearMs }), last.hash);
+    const bytes = gzipSync([line, ...chained(line, forged)].join(''));
+    const file = join(place.directory, '00000002.jsonl.gz');
+    writeFileSync(file, isReadable ? bytes : bytes.subarray(0, -9), { mode: 0o600 });
+    const next = startRun(place);
+    const moved = isReadable ? '00000002.jsonl.appended' : '00000002.jsonl.gz.appended';
+    assert.equal(next.found.appended?.file, moved);
+    stop(next);
+    assert.ok(existsSync(join(place.directory, moved)) && !existsSync(file));
+    assert.deepEqual(admitted(place), ['A']);
+    assert.deepEqual(await faultsOf(place, place.state), ['journal-appended']);
+    assert.equal(stepsOf(place), 0);
+  }
+});
+
+void test('a step of the clock back counts for retention by its signature, which follows at once', (t) => {
+  const place = placeFor(t);
+  const run = startRun(place);
+  write(run, admission('A'), completion('A'));
+  checkpoint(run);
+  kill(run);
+  append(place, [stepBack()]);
+  assert.equal(stepsOf(place), 0);
+
+  const honest = placeFor(t);
+  const stepped = startRun(honest);
+  write(stepped, { time: Date.now(), event: 'clock', step_ms: -5000 });
+  assert.match(lastLine(honest), /"event":"checkpoint"/);
+  assert.equal(readFileSync(join(honest.directory, 'checkpoint.json'), 'utf8').trimEnd(), lastLine(honest));
+  kill(stepped);
+  assert.equal(stepsOf(honest), -5000);
+});
+
+void test('numbers in state that no start wrote count for nothing', (t) => {
+  const place = stopped(t);
+  const path = join(place.state, runEndName);
+  const [line = '', more = '', ...rest] = readFileSync(path, 'utf8').split('\n');
+  assert.equal(readKept(place.state)?.segment, 1);
+  for (const odd of ['1e300', '-1', '0.5', 'null', '9007199254740992']) {
+    const changed = more.replaceAll(/("reported_seq"|"segment"):\d+/g, `$1:${odd}`);
+    assert.notEqual(changed, more);
+    writeFileSync(path, [line, changed, ...rest].join('\n'));
+    const { segment, reportedSeq } = readKept(place.state) ?? {};
+    assert.deepEqual([segment, reportedSeq], [undefined, 0], odd);
+  }
+});

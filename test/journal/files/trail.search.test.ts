@@ -1,0 +1,107 @@
+// Searching what really lies on the disk, also when it is damaged; and cutting any bytes into pieces of whole lines.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { searchTrail } from '../../../src/evidence/reading/search-trail.js';
+import { JournalFault } from '../../../src/host/ports/faults.js';
+import { cutPieces, findTrail } from '../../../src/journal/files/trail.js';
+import { encodeBody } from '../../../src/journal/records/encode.js';
+import { Ledger } from '../../../src/journal/records/ledger.js';
+import type { JournalRecord } from '../../../src/journal/records/record.js';
+import { admission, completion, openWatched } from './opening.js';
+import { temporaryDirectory } from './reading.js';
+
+async function written(t: TestContext): Promise<string> {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openWatched(directory, { segmentBytes: 8192 });
+  for (let count = 0; count < 40; count += 1) {
+    await journal.appendDurable(admission(`E${count}`));
+    journal.append(completion(`E${count}`));
+  }
+  await journal.close();
+  return directory;
+}
+
+void test('every piece is shown before its rows come, and the end of what can be read of a damaged file', async (t) => {
+  const directory = await written(t);
+  const path = join(directory, '00000002.jsonl');
+  // Unless the journal has compressed it already.
+  if (existsSync(path)) writeFileSync(`${path}.gz`, gzipSync(readFileSync(path)));
+  rmSync(path, { force: true });
+  truncateSync(`${path}.gz`, 200);
+  const seen: string[] = [];
+  const rows: unknown[] = [];
+  const look = (file: { readonly name: string }, piece: unknown) => {
+    seen.push(`${file.name} ${piece === undefined ? 'broken' : 'piece'}`);
+  };
+  for await (const { fields } of searchTrail(findTrail([directory]), {}, look)) {
+    if (rows.length === 0) assert.deepEqual(seen, ['00000001.jsonl piece']);
+    rows.push(fields['id']);
+  }
+  assert.ok(seen.includes('00000002.jsonl broken') && seen.includes('00000003.jsonl piece'), seen.join());
+  assert.ok(rows.includes('E0') && rows.includes('E39') && rows.length < 40);
+});
+
+void test('a segment that is compressed after the directory was read is read all the same', async (t) => {
+  const directory = await written(t);
+  const trail = findTrail([directory]);
+  const idsOf = async (): Promise<unknown[]> => {
+    const ids: unknown[] = [];
+    for await (const { fields } of searchTrail(trail, {})) ids.push(fields['id']);
+    return ids;
+  };
+  const before = await idsOf();
+  for (const { path, isCompressed } of trail.files) {
+    if (isCompressed) continue;
+    writeFileSync(`${path}.gz`, gzipSync(readFileSync(path)));
+    rmSync(path);
+  }
+  assert.deepEqual(await idsOf(), before);
+  const last = trail.files.at(-1)?.path ?? '';
+  rmSync(`${last}.gz`);
+  await assert.rejects(idsOf(), JournalFault);
+});
+
+async function* each(chunks: readonly Buffer[]): AsyncGenerator<Buffer> {
+  for (const chunk of chunks) yield await Promise.resolve(chunk);
+}
+
+void test('chunks of any size become pieces of whole lines', async () => {
+  const bytes = Buffer.from('one\ntwo\n\nthree\nfour');
+  for (let size = 1; size <= bytes.length; size += 1) {
+    const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) =>
+      bytes.subarray(at * size, (at + 1) * size),
+    );
+    let text = '';
+    let last = true;
+    for await (const piece of cutPieces(each(chunks))) {
+      assert.ok(last, 'only the last piece may end without LF');
+      text += piece.bytes.toString();
+      last = piece.endsInLine;
+    }
+    assert.deepEqual([text, last], [bytes.toString(), false]);
+  }
+});
+
+void test('a search since a time finds what was recorded before the clock was set back', async (t) => {
+  const directory = temporaryDirectory(t);
+  const hour = 3_600_000;
+  const noon = Date.UTC(2026, 10, 20, 12);
+  const ledger = new Ledger('p', undefined, 'ab');
+  const segment = (number: number, ...records: JournalRecord[]): void => {
+    const lines = records.map((record) => ledger.seal(encodeBody(record)));
+    writeFileSync(join(directory, `0000000${number}.jsonl`), lines.join(''));
+  };
+  const asked = (id: string, time: number): JournalRecord => ({ ...admission(id), time });
+  segment(1, { time: noon - hour, event: 'start' }, asked('A', noon - hour));
+  segment(2, { time: noon, event: 'checkpoint' }, asked('B', noon + 2 * hour));
+  const setBack = { time: noon, event: 'clock', step_ms: -2 * hour } as const;
+  segment(3, { time: noon + 2 * hour, event: 'checkpoint' }, setBack, asked('C', noon));
+  segment(4, { time: noon + hour, event: 'checkpoint', steps_ms: -2 * hour }, asked('D', noon + 1.5 * hour));
+  const found: unknown[] = [];
+  const filter = { sinceMs: noon + 1.2 * hour };
+  for await (const { fields } of searchTrail(findTrail([directory]), filter)) found.push(fields['id']);
+  assert.deepEqual(found, ['B', 'D']);
+});

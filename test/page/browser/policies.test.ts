@@ -1,0 +1,78 @@
+// Goal: an auditor sees who changed the policies, what that permits, and what ran under it. Phases: some commands; a reload that permits
+// more; a command that only it permits; a reload that takes it back. What must not happen: a widening that is not there because it is over,
+// a command that the policies before would have denied and that is not counted, an answer to somebody with a limited view.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { auditRecords } from '../../kit/gate/gateway.js';
+import { browserTest, shareDesk } from '../../kit/gate/page-daemon.js';
+import { until } from '../../kit/plain/until.js';
+
+const desk = shareDesk();
+
+browserTest('who changed the policies, what that permits, and what ran under it', async (t) => {
+  const { daemon, config, client: open } = desk.daemon;
+  const client = await open();
+  const ask = (...fields: string[]) => client.ask({ user: 'alice@example.org', fields });
+  const reloads = (): number => auditRecords(daemon).filter(({ event }) => event === 'reload').length;
+  const reload = async (text: string): Promise<void> => {
+    const before = reloads();
+    daemon.write('dovegate.yaml', text);
+    daemon.signal('SIGHUP');
+    await until(() => reloads() > before, 'the record of the reload');
+  };
+  assert.equal((await ask('mailbox delete', 'Old')).status, '-NOPERM');
+  await reload(config.replace('- mailbox status\n', '- mailbox status\n      - mailbox delete\n'));
+  assert.equal((await ask('mailbox delete', 'Old')).status, '+');
+  assert.equal((await ask('quota get')).status, '+');
+  await reload(config);
+
+  const { page, faults } = await desk.signIn(t, 'auditor', '/access');
+  await page.getByRole('link', { name: 'What was changed in the policies' }).click();
+  const table = page.getByRole('table', { name: 'What was changed in the policies' });
+  const rows = table.locator('[data-row]');
+  await rows.first().waitFor();
+  const texts = await rows.allInnerTexts();
+  assert.equal(texts.length, 3);
+  const [last = '', wide = '', first = ''] = texts;
+  assert.match(
+    last,
+    /reload by SIGHUP[^]*support may no longer: mailbox delete[^]*since then[^]*0 commands of all policies ran/,
+  );
+  assert.match(wide, /support may now: mailbox delete/);
+  assert.match(wide, /dovegate\.yaml: of uid \d+, changed /);
+  assert.match(
+    wide,
+    /until [^]*2 commands of all policies ran then\s+1 used what is new: the policies before would have denied it/,
+  );
+  assert.match(wide, /mailbox delete by \S+, once: no rule allows "mailbox delete"/);
+  assert.match(first, /start[^]*these are the first policies of this journal/);
+
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save as CSV' }).click();
+  const [header, ...lines] = readFileSync(await (await download).path(), 'utf8').split('\r\n');
+  assert.match(header ?? '', /^time,until,began,changes,files,commands,denied,/);
+  assert.match(lines[1] ?? '', /,reload by SIGHUP,wider: support may now: mailbox delete,[^]*,2,1,/);
+
+  // A row opens the commands of its time.
+  await rows.nth(1).focus();
+  await page.keyboard.press('Enter');
+  await page.getByText('older ones were not asked for').waitFor();
+  const found = await page.getByRole('table').locator('[data-row]').allInnerTexts();
+  assert.equal(found.length, 2);
+  assert.match(found.join(), /quota get[^]*mailbox delete/);
+  const looks = auditRecords(daemon).filter(({ action }) => action === 'audit-policies');
+  assert.deepEqual(
+    looks.map(({ by, rows: count }) => [by, count]),
+    [
+      ['auditor', 3],
+      ['auditor', 3],
+    ],
+  );
+  assert.deepEqual(faults, []);
+});
+
+browserTest('somebody who sees some mail users only is told why not', async (t) => {
+  const { page } = await desk.signIn(t, 'limited', '/policies');
+  await page.getByRole('heading', { name: 'Not for this role' }).waitFor();
+});

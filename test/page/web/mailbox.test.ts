@@ -1,0 +1,217 @@
+// Goal: a report is whole only with its end, the address bar holds the question, and sums count what reached a mail server.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createTouchCounter, touchClasses } from '../../../src/evidence/report/touch.js';
+import type { MailboxDay, MailboxHead, MailboxLine } from '../../../src/evidence/views/trail.js';
+import {
+  askOf,
+  classesOf,
+  commandOf,
+  type FileReport,
+  fileNameOf,
+  linesMax,
+  noReport,
+  queryOf,
+  questionOf,
+  shownAnswer,
+  spanWords,
+  sumByRequester,
+  verdictOf,
+  withEvent,
+  withFileEvent,
+} from '../../../src/page/web/mailbox.js';
+
+const line: MailboxLine = {
+  day: '2026-11-20',
+  requester: 'carol@support',
+  class: 'read',
+  what: 'read',
+  count: 2,
+  firstTime: '2026-11-20T08:00:00.000Z',
+  lastTime: '2026-11-20T09:00:00.000Z',
+  reason: '',
+  commands: 'quota get (2)',
+  note: '',
+  ids: ['A', 'B'],
+};
+
+function dayOf(lines: readonly MailboxLine[]): MailboxDay {
+  return { day: '2026-11-20', lines };
+}
+
+void test('the address bar is the question', () => {
+  const query = new URLSearchParams('from=2026-11-01&to=2026-11-30&content=1');
+  const question = questionOf('alice@example.com', query);
+  assert.equal(queryOf(question), '?from=2026-11-01&to=2026-11-30&content=1');
+  assert.deepEqual(askOf(question, 'page'), {
+    mailbox: 'alice@example.com',
+    form: 'page',
+    fromMs: Date.UTC(2026, 10, 1),
+    toMs: Date.UTC(2026, 11, 1),
+    content: true,
+  });
+  assert.equal(
+    commandOf(question),
+    'dovegate audit report --mailbox alice@example.com --from 2026-11-01 --to 2026-11-30 --content',
+  );
+  const odd = questionOf("a'; rm", new URLSearchParams('from=2026-13-99&to=x&content=2'));
+  assert.deepEqual([queryOf(odd), askOf(odd, 'csv')], ['', { mailbox: "a'; rm", form: 'csv' }]);
+  assert.equal(commandOf(odd), "dovegate audit report --mailbox 'a'\\''; rm'");
+  // Nothing in it commands a terminal, or turns around what stands beside it on the screen.
+  const bidi = questionOf('a\u202e\u001b[2J', new URLSearchParams());
+  assert.equal(commandOf(bidi), "dovegate audit report --mailbox $'a\\U0000202e\\x1b[2J'");
+});
+
+void test('a report comes in events, and is whole with its end only', () => {
+  const events = [
+    { name: 'progress', data: '{"bytes":1,"ofBytes":2,"seq":3}' },
+    { name: 'head', data: '{"mailbox":"alice"}' },
+    { name: 'day', data: JSON.stringify(dayOf([line])) },
+    { name: 'of a later release', data: '{' },
+  ];
+  const report = events.reduce(withEvent, noReport);
+  assert.deepEqual(
+    [report.progress?.bytes, report.head?.mailbox, report.days, report.lines, report.isWhole],
+    [1, 'alice', [dayOf([line])], 1, false],
+  );
+  assert.equal(withEvent(report, { name: 'end', data: '{"commands":2}' }).isWhole, true);
+  assert.equal(withEvent(report, { name: 'failed', data: '{"text":"why"}' }).fault, 'why');
+});
+
+void test('more lines than a page holds are counted, not kept', () => {
+  const day = { name: 'day', data: JSON.stringify(dayOf(Array.from({ length: 2000 }, () => line))) };
+  const report = [day, day, day].reduce(withEvent, noReport);
+  assert.deepEqual([report.days.length, report.lines, report.left], [1, 2000, 4000]);
+  const small = { name: 'day', data: JSON.stringify(dayOf([line])) };
+  const gapless = withEvent(report, small);
+  assert.deepEqual([gapless.days.length, gapless.left], [1, 4001], 'nothing stands behind what was left out');
+  const large = {
+    name: 'day',
+    data: JSON.stringify(dayOf(Array.from({ length: linesMax + 5 }, () => line))),
+  };
+  assert.equal(withEvent(noReport, large).lines, linesMax + 5);
+});
+
+void test('a file is its texts, and without its end none', () => {
+  const empty: FileReport = { texts: [] };
+  const half = [
+    { name: 'progress', data: '{"bytes":1,"ofBytes":2,"seq":3}' },
+    { name: 'text', data: '"a\\n"' },
+    { name: 'text', data: '"b"' },
+    { name: 'unknown', data: '' },
+  ].reduce(withFileEvent, empty);
+  assert.deepEqual([half.texts, half.end, half.progress?.seq], [['a\n', 'b'], undefined, 3]);
+  assert.deepEqual(withFileEvent(half, { name: 'end', data: '{"commands":2}' }).end, { commands: 2 });
+  assert.equal(withFileEvent(half, { name: 'failed', data: '{"text":"why"}' }).fault, 'why');
+});
+
+void test('the name of a file holds nothing that a file system or a shell takes for more', () => {
+  const question = questionOf('../../etc/<script>\u202e a@b', new URLSearchParams());
+  assert.equal(
+    fileNameOf(question, '2026-11-21T08:00:00.000Z', 'csv'),
+    'mailbox-.._.._etc_script_a@b-2026-11-21.csv',
+  );
+});
+
+void test('people, the gravest first; what was denied is counted apart', () => {
+  const days = [
+    dayOf([
+      line,
+      { ...line, requester: 'anna@support', class: 'content', count: 5 },
+      {
+        ...line,
+        requester: 'bob@support',
+        class: 'destroyed',
+        count: 1,
+        lastTime: '2026-11-21T00:00:00.000Z',
+      },
+      { ...line, requester: 'carol@support', class: 'denied', count: 9 },
+      {
+        ...line,
+        requester: 'bob@support',
+        class: 'session',
+        count: 3,
+        firstTime: '2026-11-19T00:00:00.000Z',
+      },
+    ]),
+    dayOf([{ ...line, count: 1 }]),
+  ];
+  const sums = sumByRequester(days, touchClasses);
+  assert.deepEqual(
+    sums.map(({ requester, counts }) => [requester, counts]),
+    [
+      ['bob@support', { destroyed: 1, session: 3 }],
+      ['anna@support', { content: 5 }],
+      ['carol@support', { read: 3, denied: 9 }],
+    ],
+  );
+  assert.deepEqual(
+    classesOf(sums, touchClasses).map(({ what }) => what),
+    ['may have deleted', 'showed content', 'read, no content', 'session', 'tried, denied'],
+  );
+  assert.deepEqual(
+    [sums[0]?.firstTime, sums[0]?.lastTime],
+    ['2026-11-19T00:00:00.000Z', '2026-11-21T00:00:00.000Z'],
+  );
+});
+
+void test('the headline of a report says when commands are later than the last signature', () => {
+  const counts = { ...createTouchCounter().counts(), commands: 4 };
+  const head: MailboxHead = {
+    mailbox: 'alice@example.com',
+    period: '',
+    from: '',
+    to: '2026-11-20T14:03:00.000Z',
+    isComplete: true,
+    answer: '',
+    sentences: ['NOT proved complete'],
+    doubts: [],
+    signedTo: '2026-11-20T14:02:10.123Z',
+    isContentOnly: false,
+    madeAt: '2026-11-20T14:03:00.000Z',
+    host: '',
+    counts,
+    classes: [],
+  };
+  const unsigned = { ...head, counts: { ...counts, unsigned: 3 } };
+  assert.deepEqual(verdictOf(head), {
+    tone: 'good',
+    text: 'Complete; nothing is missing, and all commands for this mailbox are signed, up to 14:02:10 UTC.',
+  });
+  // A fleet has no one signature.
+  assert.match(verdictOf({ ...head, signedTo: undefined }).text, /this mailbox are signed\.$/);
+  assert.deepEqual(verdictOf(unsigned), {
+    tone: 'good',
+    text: 'Complete; signed up to 14:02:10 UTC, 3 later commands not signed yet.',
+  });
+  assert.match(
+    verdictOf({ ...unsigned, madeAt: '2026-11-21T00:00:10.000Z' }).text,
+    /signed up to 2026-11-20 14:02:10 UTC,/,
+  );
+  assert.deepEqual(verdictOf({ ...head, isComplete: false }), { tone: 'bad', text: 'NOT proved complete' });
+});
+
+void test('one time, or two', () => {
+  assert.equal(spanWords(line), '08:00:00 to 09:00:00');
+  assert.equal(spanWords({ ...line, lastTime: line.firstTime }), '08:00:00');
+});
+
+void test('whether content was shown is a sentence, and "may have" is no "no"', () => {
+  assert.equal(
+    shownAnswer({ showed: 0, searched: 0, maybeShowed: 0 }),
+    'No recorded command showed content of mails.',
+  );
+  assert.equal(shownAnswer({ showed: 1, searched: 0, maybeShowed: 0 }), '1 command showed content of mails.');
+  assert.equal(
+    shownAnswer({ showed: 0, searched: 0, maybeShowed: 2 }),
+    '2 commands may have shown content of mails.',
+  );
+  assert.equal(
+    shownAnswer({ showed: 3, searched: 0, maybeShowed: 1 }),
+    '3 commands showed content of mails; 1 command may have shown some.',
+  );
+  assert.equal(
+    shownAnswer({ showed: 0, searched: 1, maybeShowed: 0 }),
+    'No recorded command showed content of mails; 1 command searched in content, which shows which mails have a word.',
+  );
+});

@@ -1,0 +1,97 @@
+// Traffic in words and in charts: averages over what is known, the greatest of times, and fewer steps where there are many.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Series } from '../../../src/page/answers/history.js';
+import {
+  condensed,
+  layersOf,
+  listOf,
+  measureOf,
+  nextLookMs,
+  padded,
+  shareWords,
+  shortSince,
+  spanNamed,
+  valueOf,
+} from '../../../src/page/web/traffic.js';
+
+const series: Series = {
+  name: 'desk',
+  rate: [null, 2, 4],
+  denied: [null, 0, 1],
+  failed: [null, 0, 0.3],
+  p50: [null, 5, 7],
+  p99: [null, 50, 70],
+  waiting: [null, 0, 3],
+  all: { rate: 3, denied: 0.5, failed: 0.15, p50: 6, p99: 60 },
+};
+
+void test('rates and times are of all that is known, of a queue the greatest; at a moment it is what was then', () => {
+  assert.equal(valueOf(series, 'rate', undefined), 3);
+  assert.equal(valueOf(series, 'p99', undefined), 60);
+  assert.equal(valueOf(series, 'waiting', undefined), 3);
+  assert.equal(valueOf(series, 'rate', 0), undefined);
+  assert.equal(valueOf(series, 'rate', 1), 2);
+  assert.equal(valueOf({ ...series, all: { ...series.all, p99: null } }, 'p99', undefined), undefined);
+});
+
+void test('denied and failed are shares of all that ended, and none where nothing did', () => {
+  assert.equal(shareWords(valueOf(series, 'failed', undefined) ?? 0), '5.0 %');
+  assert.equal(valueOf(series, 'denied', 2), 0.25);
+  assert.deepEqual(listOf(series, 'denied'), [null, 0, 0.25]);
+  assert.deepEqual(listOf({ ...series, rate: [null, 0, 4] }, 'failed'), [null, null, 0.075]);
+  assert.equal(valueOf({ ...series, all: { ...series.all, rate: 0 } }, 'failed', undefined), undefined);
+  assert.deepEqual([0, 0.0004, 0.05, 0.5, 1].map(shareWords), ['0 %', '< 0.1 %', '5.0 %', '50 %', '100 %']);
+});
+
+void test('averages of less than their span say since when, and a look comes just after the end of a step', () => {
+  const [since, until] = ['2026-11-21T10:00:00Z', '2026-11-21T10:09:50Z'];
+  const history = { since, until, step: 10, series: [series] };
+  assert.equal(shortSince(history, '10m'), since);
+  assert.equal(shortSince({ ...history, until: '2026-11-21T10:10:00Z' }, '10m'), undefined);
+  const untilMs = Date.parse(until);
+  assert.equal(nextLookMs(history, untilMs + 4_000), 6_700);
+  assert.deepEqual(
+    [-60_000, 10_500, 90_000].map((ms) => nextLookMs(history, untilMs + ms)),
+    [10_000, 2_000, 2_000],
+  );
+});
+
+void test('many steps become fewer, counted from the last one, whose time is known', () => {
+  const history = { since: '', until: '2026-11-21T10:00:00Z', step: 60, series: [series] };
+  assert.equal(condensed(history, 3), history);
+  const { step, series: found } = condensed(history, 2);
+  assert.equal(step, 120);
+  assert.deepEqual(found[0]?.rate, [null, 3]);
+  assert.deepEqual(found[0]?.p99, [null, 70]);
+  assert.deepEqual(found[0]?.waiting, [null, 3]);
+});
+
+void test('a chart covers its whole span: nothing is known from before the first sample', () => {
+  const history = { since: '', until: '2026-11-21T10:00:00Z', step: 10, series: [series] };
+  const rate = padded(history, '10m').series[0]?.rate ?? [];
+  assert.equal(rate.length, 60);
+  assert.deepEqual(rate.slice(-3), [null, 2, 4]);
+  assert.deepEqual(new Set(rate.slice(0, -3)), new Set([null]));
+});
+
+void test('an address with a word that is none shows the first', () => {
+  assert.equal(spanNamed('1h'), '1h');
+  assert.equal(spanNamed('1y'), '10m');
+  assert.equal(measureOf('p99').value, 'p99');
+  assert.equal(measureOf('toString').value, 'rate');
+});
+
+void test('a rate has two layers: what was served by name, and what failed of all; where nothing is known, neither', () => {
+  const other: Series = { ...series, name: 'jobs', rate: [null, 1, 1], failed: [null, 1, 0] };
+  const history = { since: '', until: '', step: 10, series: [series, other] };
+  assert.deepEqual(layersOf(history, 'rate'), [
+    { name: 'desk', values: [null, 2, 3.7] },
+    { name: 'jobs', values: [null, 0, 1] },
+    { name: 'failed', values: [null, 1, 0.3], color: 's-bad' },
+  ]);
+  assert.deepEqual(
+    layersOf(history, 'p50').map(({ name }) => name),
+    ['desk', 'jobs'],
+  );
+});

@@ -1,0 +1,195 @@
+// Goal: policies take their traits, shadows and presets; each shipped preset does what its own tests say and nothing else.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { prove } from '../../../src/evidence/proof/prove.js';
+import { runTests } from '../../../src/rules/answers/policy-tests.js';
+import { isStatement, readStatement } from '../../../src/rules/answers/statement.js';
+import { parseSettings } from '../../../src/rules/config/parse-settings.js';
+import { formatProblem } from '../../../src/rules/config/problem.js';
+import {
+  presetConfiguration,
+  presetNames,
+  presetShape,
+  presetText,
+  readWithPresets,
+} from '../../kit/plain/presets.js';
+import { memoryFiles, settingsOf, sound, told } from './sound.js';
+
+const nowMs = 1_795_176_000_000;
+
+const roles =
+  `abuse-response backup-replication mailbox-provisioning metrics-quota migration monitoring quota-billing read-only-auditor
+    retention-janitor support-desk`.split(/\s+/);
+
+void test('the roles are there', () => {
+  assert.deepEqual(presetNames.toSorted(), roles);
+});
+
+for (const name of presetNames) {
+  void test(`preset ${name}: its own tests, an allowed one for each rule, and denied ones`, () => {
+    const { settings, problems } = readWithPresets(presetConfiguration(name));
+    assert.deepEqual(
+      problems.map((problem) => formatProblem(problem)),
+      [],
+    );
+    assert.ok(settings);
+    const outcomes = runTests(settings, nowMs);
+    const failed = outcomes.filter((each) => !each.isPassed);
+    assert.deepEqual(
+      failed.map(
+        (each) =>
+          `${each.test.expect}: ${each.test.user} ${each.test.words.join(' ')}: ${JSON.stringify(each.readings.map(({ judgement }) => (judgement.kind === 'judged' ? judgement.decision : judgement.code)))}`,
+      ),
+      [],
+    );
+    const commands = new Set(
+      presetShape(name).allow.map((rule) => (typeof rule === 'string' ? rule : rule.command)),
+    );
+    const allowed = new Set(
+      outcomes.flatMap(({ test: each, assessment }) =>
+        each.expect === 'allow' && assessment?.judgement.kind === 'judged'
+          ? [assessment.judgement.attempt.command.name]
+          : [],
+      ),
+    );
+    assert.deepEqual(commands, allowed, 'every command of the preset has a test that it is allowed');
+    assert.ok(outcomes.filter((each) => each.test.expect === 'deny').length >= 5);
+  });
+
+  void test(`preset ${name}: its statements hold`, () => {
+    const { settings } = readWithPresets(presetConfiguration(name));
+    assert.ok(settings);
+    const { prove: statements } = presetShape(name).tests;
+    assert.ok(statements.length > 0);
+    for (const text of statements) {
+      const statement = readStatement(text, settings);
+      assert.ok(isStatement(statement, 'never'), text);
+      assert.deepEqual(
+        [text, prove(statement, settings, { nowMs, isOver: () => false }).kind],
+        [text, 'holds'],
+      );
+    }
+  });
+
+  void test(`preset ${name}: its first line says what is not enforced`, () => {
+    assert.match(presetText(name), /^# Not enforced: \S/);
+  });
+}
+
+const never =
+  /^(fs|dict|mail fs|mail dict|sis|batch|stop|reload|service stop|instance remove|log find|log test|director (add|remove|up|down|update|move)|mailbox cryptokey)( |$)/;
+
+void test('what belongs in no preset is in none', () => {
+  for (const name of presetNames) {
+    for (const rule of presetShape(name).allow) {
+      const command = typeof rule === 'string' ? rule : rule.command;
+      assert.ok(!never.test(command), `${name}: ${command}`);
+    }
+  }
+});
+
+void test('rules of a preset stand behind the own ones, and name their own file', () => {
+  const { settings, problems } = readWithPresets(
+    sound.replace('    allow: [quota get]', '    allow: [search]\n    use: [presets/support-desk]'),
+  );
+  assert.deepEqual(problems, []);
+  const policy = settings?.policies.get('support');
+  assert.equal(policy?.allow[0]?.place.file, 'd.yaml');
+  assert.equal(policy?.allow[1]?.place.file, 'presets/support-desk');
+  assert.match(policy?.effectiveText ?? '', /mailbox-mask:\s+regex: "\[\^\*%\]\+"/);
+});
+
+const withUse = (use: string): string => sound.replace('    allow: [quota get]', `    use: ${use}`);
+
+void test('mistakes with presets', () => {
+  const of = (use: string): string[] =>
+    readWithPresets(withUse(use)).problems.map((problem) => formatProblem(problem).replace('d.yaml:', ''));
+  assert.deepEqual(of('[presets/suport-desk]'), [
+    '11:11: policies.support.use[0]: there is no preset presets/suport-desk',
+  ]);
+  assert.deepEqual(of('[/etc/passwd]'), [
+    '11:11: policies.support.use[0]: must be the name of a shipped preset, as presets/support-desk',
+  ]);
+  assert.deepEqual(of('[presets/../../etc/passwd]'), [
+    '11:11: policies.support.use[0]: must be the name of a shipped preset, as presets/support-desk',
+  ]);
+  assert.deepEqual(of('[presets/monitoring]'), [
+    '11:11: policies.support.use[0]: needs with: { probe: ... } (the user whose INBOX is asked for)',
+  ]);
+  assert.deepEqual(of('[{ preset: presets/monitoring, with: { probe: a@b, prob: c } }]'), [
+    '11:61: policies.support.use[0].with.prob: is no parameter of this preset; it has: probe',
+  ]);
+  assert.deepEqual(of('[{ preset: presets/retention-janitor, with: { age: 30 } }]'), [
+    'presets/retention-janitor:10:61: allow[0].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
+    'presets/retention-janitor:13:61: allow[1].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
+  ]);
+});
+
+void test('traits of a policy', () => {
+  const text = sound.replace(
+    '    allow: [quota get]',
+    `    mode: observe
+    logs: full
+    debug: true
+    limits: { rate: 60/minute, distinct_users: 50/hour, at_once: 2 }
+    allow: [quota get]`,
+  );
+  const policy = settingsOf(text).policies.get('support');
+  assert.equal(policy?.mode, 'observe');
+  assert.equal(policy?.logs, 'full');
+  assert.equal(policy?.debug, true);
+  assert.deepEqual(policy?.limits, {
+    rate: { count: 60, windowMs: 60_000 },
+    distinctUsers: { count: 50, windowMs: 3_600_000 },
+    atOnce: 2,
+  });
+  const plain = settingsOf(sound).policies.get('support');
+  assert.deepEqual(
+    [plain?.mode, plain?.logs, plain?.debug, plain?.limits],
+    ['enforce', 'filtered', false, {}],
+  );
+  assert.notEqual(policy?.version, plain?.version);
+});
+
+void test('a shadow is a policy of its own, and no part of the version', () => {
+  const text = sound.replace('    allow: [quota get]', '    shadow: candidate.yaml\n    allow: [quota get]');
+  const read = (candidate: string) =>
+    parseSettings('/etc/d.yaml', memoryFiles({ '/etc/d.yaml': text, '/etc/candidate.yaml': candidate }));
+  const { settings, problems } = read('users: ["*"]\nallow: [search]\n');
+  assert.deepEqual(problems, []);
+  const policy = settings?.policies.get('support');
+  assert.equal(policy?.shadow?.allow[0]?.command, 'search');
+  assert.equal(policy?.shadow?.allow[0]?.place.file, '/etc/candidate.yaml');
+  assert.equal(policy?.version, settingsOf(sound).policies.get('support')?.version);
+  assert.notEqual(policy?.shadow?.version, policy?.version);
+  assert.deepEqual(
+    read('users: ["*"]\nalow: [search]\n').problems.map((problem) => formatProblem(problem)),
+    ['/etc/candidate.yaml:2:1: alow: "alow" is not a key here; did you mean allow?'],
+  );
+  assert.deepEqual(
+    read('users: ["*"]\nshadow: x.yaml\n').problems.map((problem) => formatProblem(problem)),
+    ['/etc/candidate.yaml:2:1: shadow: a shadow has no shadow of its own'],
+  );
+  const toldOf = (candidate: string) => read(candidate).problems.map((problem) => formatProblem(problem));
+  // What suggest prints, as it is; a file that lacks `users`; a file for another policy.
+  const printed = read('policies:\n  support:\n    users: ["*"]\n    allow: [search]\n');
+  assert.deepEqual(printed.problems, []);
+  assert.equal(printed.settings?.policies.get('support')?.shadow?.version, policy?.shadow?.version);
+  assert.match(toldOf('allow: [search]\n').join(), /candidate\.yaml:1:1: users: is missing/);
+  assert.match(toldOf('policies:\n  other:\n    users: ["*"]\n').join(), /"policies" is not a key here/);
+  const both = text
+    .replace('policy: support }', 'policy: support }\n  other: { unix: /run/o.sock, policy: other }')
+    .replace(
+      'policies:\n',
+      'policies:\n  other: { users: ["*"], shadow: candidate.yaml, allow: [search] }\n',
+    );
+  const two = parseSettings(
+    '/etc/d.yaml',
+    memoryFiles({ '/etc/d.yaml': both, '/etc/candidate.yaml': 'users: ["*"]\nallow: [search]\n' }),
+  );
+  assert.deepEqual(two.problems, []);
+  assert.equal(two.settings?.policies.get('other')?.shadow?.allow.length, 1, 'one file for two policies');
+  assert.equal(two.settings?.policies.get('support')?.shadow?.allow.length, 1);
+  assert.match(told(text).join(), /candidate\.yaml cannot be read: no such file/);
+});

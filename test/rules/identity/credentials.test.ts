@@ -1,0 +1,214 @@
+// Goal: what an account proves itself by is read exactly, costs what it may cost, and is right for one password only.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { format, inspect } from 'node:util';
+import { sha256Hex } from '../../../src/host/values/digest.js';
+import {
+  type Account,
+  createKeyedDigest,
+  decoyOf,
+  hashPassword,
+  isCertificateOf,
+  type PasswordHash,
+  parsePasswordHash,
+  Secret,
+  stampOf,
+  verifyPassword,
+} from '../../../src/rules/identity/credentials.js';
+
+const salt = Buffer.alloc(16, 1).toString('base64');
+const hash = Buffer.alloc(32, 2).toString('base64');
+/** As cheap as it may be. */
+const cost = 10;
+
+function read(text: string): PasswordHash {
+  const parsed = parsePasswordHash(text);
+  if (typeof parsed === 'string') assert.fail(parsed);
+  return parsed;
+}
+
+void test('a hash that was made is of its password, whole and byte by byte, and of no other', async () => {
+  const password = Buffer.from('correct horse battery\xff', 'latin1');
+  const made = read(await hashPassword(password, cost));
+  assert.equal(await verifyPassword(made, password), true);
+  for (const other of [
+    '',
+    'correct horse battery\xff\0',
+    'correct horse',
+    'correct horse battery\xff ',
+    'Correct horse\0battery\xff',
+  ]) {
+    assert.equal(await verifyPassword(made, Buffer.from(other, 'latin1')), false, JSON.stringify(other));
+  }
+  await assert.rejects(hashPassword(Buffer.from('a\0'), cost), RangeError);
+  assert.notEqual(
+    await hashPassword(password, cost),
+    await hashPassword(password, cost),
+    'each has a salt of its own',
+  );
+});
+
+void test('the known answer of RFC 7914', async () => {
+  const expected =
+    '7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2' +
+    'd5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887';
+  const [itsSalt, itsHash] = [Buffer.from('SodiumChloride'), Buffer.from(expected, 'hex')];
+  const known = read(`scrypt$16384$8$1$${itsSalt.toString('base64')}$${itsHash.toString('base64')}`);
+  assert.equal(await verifyPassword(known, Buffer.from('pleaseletmein')), true);
+  assert.equal(await verifyPassword(known, Buffer.from('pleaseletmeIn')), false);
+});
+
+void test('what may be written, and what may not', () => {
+  const accepted = [
+    `scrypt$32768$8$1$${salt}$${hash}`,
+    `scrypt$1024$8$1$${salt}$${hash}`,
+    `scrypt$131072$8$1$${salt}$${hash}`,
+    `scrypt$32768$8$8$${salt}$${hash}`,
+  ];
+  for (const text of accepted) assert.equal(read(text).text, text);
+  const refused = [
+    '',
+    'secret',
+    `bcrypt$32768$8$1$${salt}$${hash}`,
+    `scrypt$32768$8$1$${salt}`,
+    `scrypt$32768$8$1$${salt}$${hash}$`,
+    `scrypt$512$8$1$${salt}$${hash}`,
+    `scrypt$32767$8$1$${salt}$${hash}`,
+    `scrypt$032768$8$1$${salt}$${hash}`,
+    `scrypt$32768$0$1$${salt}$${hash}`,
+    `scrypt$32768$8$-1$${salt}$${hash}`,
+    `scrypt$1e5$8$1$${salt}$${hash}`,
+    // A gigabyte; much time; both.
+    `scrypt$1048576$8$1$${salt}$${hash}`,
+    `scrypt$32768$8$9$${salt}$${hash}`,
+    `scrypt$9999999999$9999999999$9999999999$${salt}$${hash}`,
+    `scrypt$32768$8$1$AAAA$${hash}`,
+    `scrypt$32768$8$1$${salt}$AAAA`,
+    `scrypt$32768$8$1$${salt} $${hash}`,
+    `scrypt$32768$8$1$${salt.replace('==', '')}$${hash}`,
+    `scrypt$32768$8$1$${Buffer.alloc(65).toString('base64')}$${hash}`,
+  ];
+  for (const text of refused) {
+    const problem = parsePasswordHash(text);
+    if (typeof problem !== 'string') assert.fail(text);
+    assert.ok(!problem.includes(hash), 'a problem shows nothing of the hash');
+  }
+});
+
+void test('a decoy costs the same and is of no password', async () => {
+  const real = read(await hashPassword(Buffer.from('secret'), cost));
+  const decoy = decoyOf(real);
+  assert.deepEqual([decoy.cost, decoy.salt.length, decoy.hash.length], [real.cost, 16, 32]);
+  assert.equal(await verifyPassword(decoy, Buffer.from('secret')), false);
+});
+
+const account: Account = {
+  name: 'migrator',
+  policy: 'migration',
+  passwordHash: undefined,
+  certificateName: 'jobs.example.com',
+  keyPins: [],
+};
+
+void test('a certificate is of an account by its name, its key, or both where both are asked for', () => {
+  const pin = 'ab'.repeat(32);
+  const shown = { names: ['Other.example.com', 'JOBS.example.com', 'Backup'], keyPin: pin };
+  const cases: readonly (readonly [Partial<Account>, boolean])[] = [
+    [{}, true],
+    [{ certificateName: 'jobs.example' }, false],
+    [{ keyPins: ['cd'.repeat(32), pin] }, true],
+    [{ keyPins: ['cd'.repeat(32)] }, false],
+    [{ certificateName: undefined, keyPins: [pin] }, true],
+    [{ certificateName: undefined }, false],
+    [{ certificateName: 'nobody', keyPins: [pin] }, false],
+    // The sign for kelvin: its small letter is that of the alphabet, and it is another name all the same.
+    [{ certificateName: 'bac\u212Aup' }, false],
+    [{ certificateName: 'backup' }, true],
+  ];
+  for (const [changed, expected] of cases) {
+    assert.equal(isCertificateOf({ ...account, ...changed }, shown), expected, JSON.stringify(changed));
+  }
+});
+
+void test('the stamp changes with everything that an account is', () => {
+  const passwordHash = read(`scrypt$1024$8$1$${salt}$${hash}`);
+  const variants: readonly Partial<Account>[] = [
+    {},
+    { name: 'other' },
+    { policy: 'other' },
+    { passwordHash },
+    { certificateName: 'other' },
+    { certificateName: undefined },
+    { keyPins: ['ab'] },
+  ];
+  const stamps = variants.map((changed) => stampOf({ ...account, ...changed }));
+  assert.equal(new Set(stamps).size, variants.length);
+  assert.equal(stampOf({ ...account }), stamps[0]);
+});
+
+// Goal: no ordinary way of showing a value shows a secret.
+const passwordOfSecret = 'hunter2-correct-horse';
+
+void test('none of the ways to print a value prints a secret', () => {
+  const secret = new Secret(passwordOfSecret);
+  const holder = { backend: 'mail1', secret, list: [secret], map: new Map([['key', secret]]) };
+  const shown = [
+    String(secret),
+    `user ${String(secret)}`,
+    ['a', secret].join(),
+    JSON.stringify(holder),
+    JSON.stringify(Object.assign({}, secret)),
+    inspect(holder, { depth: 9, showHidden: true }),
+    format('%s %o %O %j', secret, secret, secret, secret),
+    Object.entries(secret).join(),
+    inspect(structuredClone(secret)),
+  ];
+  for (const text of shown) {
+    assert.ok(!text.includes('hunter2'), text);
+    assert.ok(!text.includes(Buffer.from(passwordOfSecret).toString('base64').slice(0, 12)), text);
+    assert.ok(!text.includes('104,117,110'), text);
+  }
+  assert.equal(String(secret), '[secret]');
+  assert.equal(JSON.stringify([secret]), '["[secret]"]');
+});
+
+void test('reveal gives the bytes, each time afresh', () => {
+  const bytes = Buffer.from([0, 1, 255]);
+  const secret = new Secret(bytes);
+  bytes.fill(7);
+  assert.deepEqual(secret.reveal(), Buffer.from([0, 1, 255]));
+  secret.reveal().fill(9);
+  assert.deepEqual(secret.reveal(), Buffer.from([0, 1, 255]));
+});
+
+void test('equals compares whole buffers', () => {
+  const secret = new Secret('secret');
+  assert.equal(secret.equals(Buffer.from('secret')), true);
+  // A NUL ends the password for some; not for us.
+  assert.equal(secret.equals(Buffer.from('secret\0junk')), false);
+  assert.equal(secret.equals(Buffer.from('secre')), false);
+  assert.equal(secret.equals(Buffer.alloc(0)), false);
+  assert.equal(new Secret('').equals(Buffer.alloc(0)), true);
+  assert.equal(new Secret('').isEmpty, true);
+});
+
+// Goal: the fingerprint is SHA-256 over UTF-8, so that others can compute it too.
+void test('known answers', () => {
+  assert.equal(sha256Hex(''), 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+  assert.equal(sha256Hex('abc'), 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
+  assert.notEqual(sha256Hex('ä'), sha256Hex('a'));
+});
+
+// Goal: a digest tells lists of parts apart, also where their bytes fall together, and is of this process only.
+void test('equal lists have equal digests, others do not', () => {
+  const digest = createKeyedDigest();
+  assert.equal(digest(['a', Buffer.from('b')]), digest([Buffer.from('a'), 'b']));
+  const lists = [[], [''], ['', ''], ['ab'], ['a', 'b'], ['', 'ab'], ['ab', ''], ['a\0', 'b'], ['a', '\0b']];
+  assert.equal(new Set(lists.map((parts) => digest(parts))).size, lists.length);
+  assert.match(digest(['a']), /^[A-Za-z0-9+/]{32}$/);
+});
+
+void test('two processes never agree', () => {
+  assert.notEqual(createKeyedDigest()(['a']), createKeyedDigest()(['a']));
+});

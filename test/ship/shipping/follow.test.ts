@@ -1,0 +1,220 @@
+// Goal: every record that is on disk is given out once, in its order, whatever happens to the files meanwhile. What must not happen:
+// a record that is not on disk yet, a gap or damage that is not told, a journal that is taken for another one.
+import assert from 'node:assert/strict';
+import { renameSync, writeFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import {
+  beginning,
+  createFollower,
+  type FollowFault,
+  type Position,
+} from '../../../src/ship/shipping/follow.js';
+import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
+
+function follow(t: TestContext, journal: DiskJournal) {
+  const faults: FollowFault[] = [];
+  const follower = createFollower(journal.directory, (fault) => faults.push(fault));
+  t.after(() => follower.close());
+  let position: Position = beginning;
+  return {
+    faults,
+    follower,
+    position: () => position,
+    /** Everything that there is, as text. */
+    all: async (untilSeq = journal.seq): Promise<string[]> => {
+      const texts: string[] = [];
+      for (;;) {
+        const batch = await follower.next(untilSeq);
+        if (batch === undefined) return texts;
+        assert.ok(batch.lines.length > 0);
+        assert.equal(batch.position.seq, batch.lines.at(-1)?.seq);
+        const lines = batch.lines.map(({ bytes }) => bytes.toString());
+        assert.equal(batch.text.toString(), `${lines.join('\n')}\n`);
+        texts.push(...lines);
+        ({ position } = batch);
+      }
+    },
+  };
+}
+
+void test('no more is given out at once than was asked for, and nothing is left out by that', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(100);
+  journal.rotate();
+  journal.write(101);
+  journal.compress(1);
+  for (const most of [
+    { bytes: 64 << 10, lines: 7 },
+    { bytes: 8 << 10, lines: 1000 },
+  ]) {
+    const follower = createFollower(journal.directory, (fault) => assert.fail(fault.kind), most);
+    t.after(() => follower.close());
+    const texts: string[] = [];
+    for (;;) {
+      const batch = await follower.next(journal.seq);
+      if (batch === undefined) break;
+      const lines = batch.lines.map(({ bytes }) => bytes.toString());
+      assert.ok(lines.length <= most.lines && lines.join('\n').length < most.bytes);
+      assert.equal(batch.position.seq, batch.lines.at(-1)?.seq);
+      texts.push(...lines);
+    }
+    assert.deepEqual(texts, journal.lines);
+  }
+});
+
+void test('a torn end waits for its rest', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(2);
+  journal.writeRaw('{"seq":3,"time":"2026-');
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(await all(3), []);
+  assert.deepEqual(faults, []);
+});
+
+void test('an end that is cut off and written again while the file is open: all of it is given out again', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(10);
+  assert.deepEqual(await all(), journal.lines);
+  journal.cut(5);
+  // Longer than what was cut: the old place is in the middle of a record.
+  journal.write(9, { action: 'x'.repeat(40) });
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['not-continued'],
+  );
+});
+
+void test('segments that go under its feet: what is open is read to its end, what was missed is told', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults, follower } = follow(t, journal);
+  journal.write(300);
+  const first = await follower.next(journal.seq);
+  assert.ok(first !== undefined && first.lines.length < 300);
+  const given = first.lines.length;
+  for (let count = 0; count < 3; count += 1) {
+    journal.rotate();
+    journal.write(10);
+  }
+  journal.remove(1);
+  journal.remove(2);
+  assert.deepEqual(await all(), [...journal.lines.slice(given, 300), ...journal.lines.slice(310)]);
+  assert.deepEqual(faults, [{ kind: 'missing', from: 301, to: 310 }]);
+  // Who goes back misses what was there the first time; and what was told is not told again.
+  for (let count = 0; count < 2; count += 1) {
+    await follower.seek(first.position);
+    assert.deepEqual(await all(), journal.lines.slice(310));
+    assert.deepEqual(faults.slice(1), [{ kind: 'missing', from: given + 1, to: 310 }]);
+  }
+  // Who begins at what is left misses nothing.
+  const fresh = follow(t, journal);
+  assert.deepEqual(await fresh.all(), journal.lines.slice(310));
+  assert.deepEqual(fresh.faults, []);
+});
+
+void test('a segment that is compressed while its place is looked for: nothing is left out', async (t) => {
+  for (let turns = 0; turns < 12; turns += 1) {
+    const journal = openDiskJournal(t);
+    const { all, faults, follower, position } = follow(t, journal);
+    journal.write(3);
+    await all();
+    const before = position();
+    journal.write(4);
+    journal.rotate();
+    journal.write(1);
+    await follower.seek(before);
+    const rest = all();
+    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+    journal.compress(1);
+    assert.deepEqual([await rest, faults], [journal.lines.slice(3), []], `after ${turns} turns`);
+  }
+});
+
+void test('damage is stepped over and told, however long it is', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(3);
+  journal.writeRaw('garbage\n');
+  journal.write(1);
+  journal.writeRaw(`${'x'.repeat(200_000)}\n\n{"seq":}\n`);
+  journal.write(2);
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['damaged', 'damaged'],
+  );
+  // A changed record has the form of one: whoever has it shall see what it is.
+  const before = journal.lines.length;
+  journal.write(1);
+  journal.writeRaw((journal.lines[0] ?? '').replace('"seq":1,', '"seq":8,').concat('\n'));
+  journal.seq = 8;
+  assert.equal((await all()).length, journal.lines.length - before + 1);
+});
+
+void test('a compressed segment that cannot be read further costs what is behind it, and no more', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(10);
+  assert.equal((await all()).length, 10);
+  journal.rotate();
+  journal.remove(2);
+  writeFileSync(`${journal.directory}/00000002.jsonl.gz`, 'not gzip');
+  journal.rotate();
+  journal.write(5);
+  assert.deepEqual(await all(), journal.lines.slice(10));
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['damaged'],
+  );
+});
+
+void test('a journal that is not what was shipped is given out anew, as a whole', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(20);
+  const shipped = follow(t, journal);
+  await shipped.all();
+  const at = shipped.position();
+  const stories: Readonly<Record<string, () => void>> = {
+    'its end was cut off': () => journal.cut(5),
+    'its end was cut off, and others were written': () => journal.write(30, { user: 'mallory' }),
+  };
+  for (const [name, change] of Object.entries(stories)) {
+    change();
+    const { follower, all, faults } = follow(t, journal);
+    await follower.seek(at);
+    assert.deepEqual(await all(), journal.lines, name);
+    assert.deepEqual(
+      faults.map(({ kind }) => kind),
+      ['not-continued'],
+      name,
+    );
+  }
+});
+
+void test('a place in a segment that is not there, and none behind it: everything is given out anew', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(20);
+  const shipped = follow(t, journal);
+  await shipped.all();
+  const at = shipped.position();
+  journal.write(5);
+  const { follower, all, faults } = follow(t, journal);
+  await follower.seek({ ...at, segment: at.segment + 900 });
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['not-continued'],
+  );
+});
+
+void test('a directory that cannot be read is told, and read when it is back', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(2);
+  const { all } = follow(t, journal);
+  renameSync(journal.directory, `${journal.directory}.gone`);
+  await assert.rejects(all(), { code: 'ENOENT' });
+  renameSync(`${journal.directory}.gone`, journal.directory);
+  assert.deepEqual(await all(), journal.lines);
+});

@@ -1,0 +1,211 @@
+// Goal: a report of one mailbox over the mirror of a fleet has the commands of all hosts, and says of each host whether it is proved
+// complete, and why not: one that is whole, one with a hole, one that was never there, one whose key is not listed. Phases: before the
+// verifier ran; all of them; a hole that a person accepted; the whole one alone, when the stream is gone. What must not happen: "complete"
+// where a record may be missing.
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openNatsServer } from '../../kit/gate/nats.js';
+import { runWarm } from '../../kit/gate/warm-program.js';
+import { openAdministrator } from './administrator.js';
+import { openDesk, skipOf } from './fleet-lab.js';
+import { HandJournal } from './hand-journal.js';
+
+const alice = 'alice@example.org';
+
+interface Verdict {
+  readonly complete: boolean;
+  readonly commands: number;
+  readonly people: number;
+  readonly sentences: readonly string[];
+  readonly doubts: readonly { readonly code: string; readonly text: string; readonly serious: boolean }[];
+  readonly hosts: readonly {
+    readonly host: string;
+    readonly complete: boolean;
+    readonly seq?: number;
+    readonly signed_seq?: number;
+    readonly signed_by?: string;
+    readonly doubts: Verdict['doubts'];
+  }[];
+}
+type Row = Readonly<Record<string, unknown>>;
+
+void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async (t) => {
+  const nats = await openNatsServer(t, { gates: ['damaged', 'silent', 'unkeyed', 'whole'] });
+  if (skipOf(t, nats)) return;
+  const admin = await openAdministrator(t, nats);
+  await admin.createStreams();
+  const make = (host: string): HandJournal => {
+    const gate = new HandJournal({ host });
+    for (let count = 0; count < 3; count += 1) gate.exchange({ user: alice, users: [alice] });
+    gate.exchange({ user: 'bob@example.org', users: ['bob@example.org'] });
+    gate.exchange({ user: undefined, users: ['*'], command: 'quota recalc', args: ['-A'] });
+    gate.checkpoint();
+    return gate;
+  };
+  const [damaged, silent, unkeyed, whole] = ['damaged', 'silent', 'unkeyed', 'whole'].map(make);
+  assert.ok(damaged && silent && unkeyed && whole);
+  const listed = (gate: HandJournal, silentAfter = '1h') => ({
+    key: gate.signKey?.key ?? '',
+    silent_after: silentAfter,
+  });
+  const hosts = {
+    damaged: listed(damaged),
+    silent: listed(silent, '1s'),
+    unkeyed: { silent_after: '1h' },
+    whole: listed(whole),
+    absent: { silent_after: '1h' },
+  };
+  const desk = openDesk(nats, hosts);
+  await admin.publish(silent.block(), whole.block(), unkeyed.block());
+  await admin.publish(damaged.block(1, 3), damaged.block(6));
+
+  const report = async (...flags: string[]) => {
+    const done = await desk.read('report', '--mailbox', alice, '--json', ...flags);
+    const [first = '', ...rest] = done.stdout.toString().trimEnd().split('\n');
+    const { verdict }: { verdict: Verdict } = JSON.parse(first);
+    const of = (host: string) => {
+      const found = verdict.hosts.find((one) => one.host === host);
+      return {
+        complete: found?.complete,
+        codes: found?.doubts.filter(({ serious }) => serious).map(({ code }) => code),
+      };
+    };
+    return { exit: done.exit, text: done.text, verdict, of, rows: rest.map((line): Row => JSON.parse(line)) };
+  };
+  const countsOf = (rows: readonly Row[]) =>
+    ['absent', 'damaged', 'silent', 'unkeyed', 'whole'].map(
+      (host) => rows.filter((row) => row['host'] === host).length,
+    );
+
+  await t.test('before the verifier ran there is nothing to report on', async () => {
+    const early = await desk.read('report', '--mailbox', alice);
+    assert.equal(early.exit, 78);
+    assert.match(early.stderr, /"dovegate audit fleet verify" makes it/);
+  });
+
+  await t.test('each host has its verdict', async () => {
+    assert.equal((await desk.run('verify')).exit, 1);
+    const { exit, verdict, of, rows, text } = await report();
+    assert.equal(exit, 1, text);
+    assert.equal(verdict.complete, false);
+    // Records 4 and 5 of the damaged one are its second command.
+    assert.deepEqual(countsOf(rows), [0, 3, 4, 4, 4]);
+    assert.equal(verdict.commands, 15);
+    assert.deepEqual(of('whole'), { complete: true, codes: [] });
+    assert.deepEqual(of('silent'), { complete: true, codes: [] });
+    assert.deepEqual(of('damaged'), { complete: false, codes: ['fault'] });
+    assert.deepEqual(of('unkeyed'), { complete: false, codes: ['unsigned'] });
+    assert.deepEqual(of('absent'), { complete: false, codes: ['empty'] });
+    assert.ok(
+      verdict.doubts.some(({ text: why }) =>
+        /^damaged: .*: seq 4: missing: records 4 to 5 are missing/.test(why),
+      ),
+      text,
+    );
+    const kept = verdict.hosts.find(({ host }) => host === 'whole');
+    assert.deepEqual([kept?.seq, kept?.signed_seq, kept?.signed_by], [12, 12, whole.signKey?.key]);
+  });
+
+  await t.test('a view of some users shows what it would show on a gate, whatever is asked', async () => {
+    const view = ['--view', 'alice@*'] as const;
+    const rowsOf = async (...args: string[]): Promise<readonly Row[]> => {
+      const { stdout } = await desk.read('search', '--json', ...args);
+      const lines = stdout.toString().split('\n');
+      return lines.filter((line) => line !== '').map((line): Row => JSON.parse(line));
+    };
+    const [all, seen] = [await rowsOf(), await rowsOf(...view)];
+    const isOf = (name: string) => (row: Row) => JSON.stringify(row['users']) === JSON.stringify([name]);
+    const own = all.filter(isOf(alice));
+    assert.ok(own.length > 0 && own.length < all.length);
+    assert.deepEqual(
+      seen.map(({ id }) => id),
+      own.map(({ id }) => id),
+    );
+    for (const row of seen) assert.ok(!('prev' in row) && !('hash' in row) && isOf(alice)(row));
+    const other = all.find(isOf('bob@example.org'));
+    assert.deepEqual(await rowsOf(...view, '--user', 'bob*'), []);
+    const hidden = await desk.read('search', '--user', 'bob@example.com', ...view);
+    assert.doesNotMatch(hidden.text, /did you mean/);
+    assert.match(hidden.text, /--view sees the records of alice@\* only/);
+    assert.equal((await desk.read('show', String(other?.['id']))).exit, 0);
+    assert.equal((await desk.read('show', String(other?.['id']), ...view)).exit, 1);
+    const csv = await desk.read('export', ...view);
+    assert.equal(csv.stdout.toString().trimEnd().split('\r\n').length, own.length + 1);
+    assert.doesNotMatch(csv.stdout.toString(), /bob@/);
+    assert.equal((await desk.read('access', ...view)).exit, 0);
+    assert.equal((await desk.read('export', '--with-proof', ...view)).exit, 64);
+    assert.equal((await runWarm(['audit', 'search', '--socket', 'x.sock', ...view])).exit, 64);
+  });
+
+  await t.test('the rows of a host are those that its own journal gives', async () => {
+    const directory = join(nats.folder, 'own');
+    mkdirSync(directory);
+    writeFileSync(join(directory, '00000001.jsonl'), whole.lines.join(''));
+    const own = await runWarm(['audit', 'report', '--mailbox', alice, '--json', directory]);
+    const rows = own.stdout.toString().trimEnd().split('\n').slice(1);
+    const found = (await report()).rows.filter((row) => row['host'] === 'whole');
+    assert.deepEqual(
+      found,
+      rows.map((line): Row => ({ host: 'whole', ...JSON.parse(line) })),
+    );
+  });
+
+  await t.test('for people, a spreadsheet, and to print', async () => {
+    const table = await desk.read('report', '--mailbox', alice);
+    assert.equal(table.exit, 1);
+    assert.match(table.text, /^NOT proved complete from .*: \d+ reasons stand below; what was found: /m);
+    assert.match(table.text, /^ {2}whole: complete to .* UTC \(record 12\), signed to record 12 by /m);
+    assert.match(table.text, /^ {2}damaged: NOT proved complete, verified to .* UTC \(record 12\)/m);
+    assert.match(table.text, /^ {2}absent: NOT proved complete: no record$/m);
+    assert.match(table.text, /^DAY +HOST +REQUESTER /m);
+    assert.match(table.text, /^\S+ +whole +anna@support /m);
+    const csv = await desk.read('report', '--mailbox', alice, '--csv');
+    assert.match(csv.stdout.toString(), /^time,host,requester,class,/);
+    assert.match(csv.stdout.toString(), /^[^,]+,,dovegate on [^,]+,verdict,,"damaged: NOT proved complete/m);
+    const html = await desk.read('report', '--mailbox', alice, '--html');
+    assert.match(html.stdout.toString(), /<th>Host<\/th><th>Requester<\/th>/);
+    assert.match(
+      html.stdout.toString(),
+      /<td data-name="Host">whole<\/td><td data-name="Requester">anna@support<\/td>/,
+    );
+    assert.equal((await desk.read('report', '--mailbox', '*')).exit, 64);
+    assert.equal((await desk.read('report')).exit, 64);
+  });
+
+  await t.test('of a time before the first record nothing is proved', async () => {
+    const ended = await report('--from', '2026-01-01', '--to', '2026-01-02');
+    assert.deepEqual(ended.of('whole').codes, ['begins-later']);
+    assert.deepEqual(countsOf(ended.rows), [0, 0, 0, 0, 0]);
+  });
+
+  await t.test('a hole that a person accepted is still a hole', async () => {
+    await desk.run('verify', '--accept');
+    const { of, text } = await report();
+    assert.deepEqual(of('damaged'), { complete: false, codes: ['fault'] }, text);
+  });
+
+  await t.test('the whole host alone: proved complete, and the stream is not asked', async () => {
+    const before = join(nats.folder, 'fleet-verifier.yaml');
+    await admin.deleteStreams();
+    await admin.createStreams();
+    await admin.publish(whole.block());
+    const alone = openDesk(nats, { whole: hosts.whole }, 'admin');
+    assert.notEqual(alone.config, before);
+    // Exit 1: this user has more rights than a verifier needs.
+    assert.equal((await alone.run('verify')).exit, 1);
+    await admin.deleteStreams();
+    const done = await alone.read('report', '--mailbox', alice);
+    assert.equal(done.exit, 0, done.text);
+    assert.match(done.text, /^complete from .* on 1 host, nothing missing, 1 requester, 4 commands/m);
+    const { time: last }: { time: string } = JSON.parse(whole.lines.at(-1) ?? '');
+    const end = last.slice(0, 19).replace('T', ' ');
+    assert.ok(done.text.includes(` to ${end} UTC on 1 host, `), done.text);
+    // The host sends no more: of a time after its last record, nothing is proved.
+    const after = new Date(Date.parse(last) + 1).toISOString();
+    const later = await alone.read('report', '--mailbox', alice, '--from', after);
+    assert.equal(later.exit, 1, later.text);
+    assert.match(later.text, /^NOT proved complete from .*: one reason stands below; /m);
+  });
+});

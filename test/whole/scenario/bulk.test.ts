@@ -1,0 +1,313 @@
+// Goal: a bulk run through the daemon. Phases: every kind of result, as a table and as JSON; a state of another run; dry runs;
+// limits; Ctrl-C; a restart of the daemon; a list from the server. That a killed run goes on is shown in front of Dovecot.
+// What must not happen: a user that is sent twice, or that has neither a result nor a place among the unknown; one failure that stops the
+// rest.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { builtProgram, type Daemon, runDovegate, startDaemon } from '../../kit/gate/daemon.js';
+import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
+import { shareGateway } from '../../kit/gate/shared-gateway.js';
+import { runWarm } from '../../kit/gate/warm-program.js';
+import type { ProgramOptions } from '../../kit/plain/program.js';
+import { until } from '../../kit/plain/until.js';
+
+const open = shareGateway();
+const policy = `
+    users: ["*"]
+    allow: [quota get, mailbox create, mailbox list, { command: user, masks: true }]`;
+const naming = 'mail_users: { default_realm: example.org }\n';
+
+const userOf = (at: number): string => `u${at}@example.org`;
+
+function listOf(count: number): string {
+  return Array.from({ length: count }, (_, at) => `${userOf(at)}\n`).join('');
+}
+
+interface Line {
+  readonly user: string;
+  readonly result: 'ok' | 'failed' | 'unknown';
+  readonly [key: string]: unknown;
+}
+
+const linesOf = (text: string): Line[] =>
+  text
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
+    .map((line): Line => JSON.parse(line));
+
+/** In a process of its own where it reads stdin. */
+const bulk = (daemon: Daemon, args: readonly string[], options?: ProgramOptions) => {
+  const all = ['send', '--socket', daemon.path('support.sock'), ...args];
+  return options === undefined ? runWarm(all) : runDovegate(all, options);
+};
+
+/** A run that can be ended; its output goes on in a text. */
+function begin(daemon: Daemon, args: readonly string[]) {
+  const words = [builtProgram, 'send', '--socket', daemon.path('support.sock'), ...args];
+  const child: ChildProcess = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = { out: '', err: '' };
+  child.stdout?.on('data', (chunk: Buffer) => {
+    said.out += chunk.toString();
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    said.err += chunk.toString();
+  });
+  return { child, said, ended: once(child, 'close') };
+}
+
+test('each user has one result, whatever comes of the others', async (t) => {
+  const { daemon } = await open(t, {
+    policy: `${policy}\n    except: ["*@secret.org"]`,
+    more: naming,
+    backend: {
+      script: async ({ user }, connection) => {
+        if (user === userOf(1)) return connection.status('-NOUSER');
+        if (user === userOf(2)) return connection.status('-NOTFOUND');
+        await connection.row('User quota', 'STORAGE', '1', '2', '\x1b[31m');
+        await connection.status('+');
+      },
+    },
+  });
+  const list = daemon.path('list');
+  const bad = 'x'.repeat(400);
+  writeFileSync(
+    list,
+    `# people\n${listOf(4)}\r\n\nU0@Example.ORG\nu3\nboss@secret.org\n${bad}\nbad\x07name\n`,
+  );
+  const asked = ['--users', list, '--reason', 'ticket 4711', '--format', 'json', '--', 'quota', 'get'];
+  const { exit, stdout, stderr } = await bulk(daemon, asked);
+  assert.equal(exit, 1, stderr);
+  const lines = linesOf(stdout.toString());
+  const results = new Map(lines.map((line) => [line.user, line]));
+  assert.equal(lines.length, 7, stdout.toString());
+  const rows = [{ root: 'User quota', type: 'STORAGE', value: '1', limit: '2', percent: '\x1b[31m' }];
+  assert.deepEqual(results.get(userOf(0))?.['rows'], rows);
+  assert.ok(!stdout.includes(0x1b));
+  const codes = lines.map(({ user, result, code }) => [user.slice(0, 9), result, code]);
+  assert.deepEqual(
+    codes.toSorted(([one = ''], [other = '']) => (String(one) < String(other) ? -1 : 1)),
+    [
+      ['bad\x07name', 'failed', 'DATAERR'],
+      ['boss@secr', 'failed', 'NOPERM'],
+      ['u0@exampl', 'ok', undefined],
+      ['u1@exampl', 'failed', 'NOUSER'],
+      ['u2@exampl', 'failed', 'NOTFOUND'],
+      ['u3@exampl', 'ok', undefined],
+      ['xxxxxxxxx', 'failed', 'DATAERR'],
+    ],
+  );
+  assert.match(stderr, /7 users: 2 ok, 5 failed, 0 unknown \(2 lines of the list named a user again\)/);
+  const admissions = auditRecords(daemon).filter(
+    ({ event, command }) => event === 'admission' && command === 'quota get',
+  );
+  const byTag = new Map(admissions.map((record) => [record['tag'], record]));
+  for (const user of [0, 1, 3].map(userOf)) {
+    const record = byTag.get(results.get(user)?.['tag']);
+    assert.deepEqual([record?.['user'], record?.['reason']], [user, 'ticket 4711']);
+  }
+  assert.equal(
+    results.get('boss@secret.org')?.['id'],
+    byTag.get(results.get('boss@secret.org')?.['tag'])?.['id'],
+  );
+});
+
+test('another command, list or server does not go on with a state, nor do two runs at once, nor another file', async (t) => {
+  const { daemon } = await open(t, {
+    policy,
+    backend: {
+      script: async ({ user }, connection) => {
+        if (user === userOf(1)) await connection.closed;
+        await connection.status('+');
+      },
+    },
+  });
+  const list = daemon.path('list');
+  const other = daemon.path('other');
+  const state = daemon.path('run.state');
+  writeFileSync(list, listOf(2));
+  writeFileSync(other, listOf(3));
+  const args = (users: string, ...command: string[]) => [
+    '--users',
+    users,
+    '--resume',
+    state,
+    '--',
+    ...command,
+  ];
+  const first = begin(daemon, args(list, 'mailbox', 'create', 'New'));
+  await until(() => existsSync(state) && readFileSync(state, 'utf8').includes('> 2'), 'the second user');
+  const busy = await bulk(daemon, args(list, 'mailbox', 'create', 'New'));
+  assert.deepEqual([busy.exit, /, another run, has the state file/.test(busy.stderr)], [75, true]);
+  first.child.kill('SIGINT');
+  await until(() => first.said.err.includes('waits for what runs'), 'the first signal');
+  first.child.kill('SIGINT');
+  await first.ended;
+  assert.equal(first.child.exitCode, 1, first.said.err);
+  assert.match(first.said.err, /2 users: 1 ok, 0 failed, 1 unknown/);
+  const before = readFileSync(state, 'utf8');
+  for (const wrong of [
+    args(list, 'mailbox', 'create', 'Old'),
+    args(other, 'mailbox', 'create', 'New'),
+    ['--dry-run', ...args(list, 'mailbox', 'create', 'Old')],
+  ]) {
+    const { exit, stderr } = await bulk(daemon, wrong);
+    assert.deepEqual([exit, /another command, list or server/.test(stderr)], [65, true], stderr);
+  }
+  const dry = await bulk(daemon, ['--dry-run', ...args(list, 'mailbox', 'create', 'New')]);
+  assert.match(dry.stderr, /it would run for 0 of 2 users, 2 with a result already/);
+  assert.equal(dry.exit, 0);
+  const mine = daemon.path('mine.txt');
+  writeFileSync(mine, 'my notes\n');
+  const notes = await bulk(daemon, ['--users', list, '--resume', mine, '--', 'mailbox', 'create', 'New']);
+  assert.deepEqual([notes.exit, readFileSync(mine, 'utf8')], [65, 'my notes\n']);
+  assert.equal(readFileSync(state, 'utf8'), before);
+});
+
+test('a dry run lists differences only, and ends with a summary', async (t) => {
+  const { daemon, backend } = await open(t, {
+    policy: `
+    users: ["*"]
+    except: ["*@secret.org"]
+    allow: [{ command: mailbox create, users: ["*@example.org"] }, { command: mailbox create, users: ["*@example.net"], reason: required }]`,
+    more: naming,
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, `${listOf(6)}anna@example.net\nboss@secret.org\n`);
+  const asked = ['--dry-run', '--reason', 'ticket 4711', '--users', list];
+  const command = ['--', 'mailbox', 'create', 'New'];
+  const { exit, stdout, stderr } = await bulk(daemon, [...asked, ...command]);
+  assert.equal(exit, 1, stderr);
+  const lines = stdout.toString().trimEnd().split('\n').slice(1);
+  assert.equal(lines.length, 2, stdout.toString());
+  assert.match(lines[0] ?? '', /^anna@example\.net +ok +(?:.*; )?term the client must say why$/);
+  assert.match(lines[1] ?? '', /^boss@secret\.org +failed +NOPERM: denied by policy support \(/);
+  assert.match(
+    stderr,
+    /^dovegate: dry run, nothing was changed: it would run for 7 of 8 users \(7 on mail1\), 1 denied$/m,
+  );
+  // A program gets all answers.
+  const json = await bulk(daemon, [...asked, '--format', 'json', ...command]);
+  assert.equal(linesOf(json.stdout.toString()).length, 8, json.text);
+  assert.equal(backend.commands.length, 0);
+});
+
+test('a dry run asks a user whose mailbox is missing once, and its summary adds up', async (t) => {
+  const { daemon, backend } = await open(t, {
+    policy: `\n    users: ["*"]\n    allow: [{ command: expunge, where: { query: any }, content: true }]`,
+    more: naming,
+    backend: {
+      script: async ({ user }, connection) => {
+        if (user === userOf(1)) return connection.status('-NOTFOUND');
+        if (user === userOf(2)) return connection.status('-NOUSER');
+        await connection.row('guid', '7');
+        await connection.status('+');
+      },
+    },
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, listOf(3));
+  const words = ['--dry-run', '--users', list, '--', 'expunge', 'mailbox', 'Old', 'all'];
+  const { exit, stdout, stderr } = await bulk(daemon, words);
+  assert.match(stdout.toString(), /^u1@example\.org +failed .*\(not found\)/m);
+  assert.match(stdout.toString(), /^u2@example\.org +failed .*\(no such user\)/m);
+  assert.equal(
+    stderr,
+    'dovegate: dry run, nothing was changed: it would run for 1 of 3 users (1 mails; 1 on mail1), 2 failed\n',
+  );
+  assert.equal(exit, 1);
+  assert.deepEqual(backend.commands.map(({ user }) => user).toSorted(), [0, 1, 2].map(userOf));
+});
+
+test('a run waits where a limit says so, and Ctrl-C ends it with what runs', async (t) => {
+  const { daemon, backend } = await open(t, {
+    policy: `${policy}\n    limits: { rate: 20/hour }`,
+    backend: { script: (_command, connection) => connection.status('+') },
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, listOf(30));
+  const state = daemon.path('limited.state');
+  const { child, said, ended } = begin(daemon, [
+    '--users',
+    list,
+    '--jobs',
+    '2',
+    '--resume',
+    state,
+    '--',
+    'mailbox',
+    'create',
+    'New',
+  ]);
+  await until(() => said.err.includes('over the rate of policy support ('), 'the limit');
+  child.kill('SIGINT');
+  await ended;
+  assert.equal(child.exitCode, 75, said.err);
+  assert.match(
+    said.err,
+    /20 users: 20 ok, 0 failed, 0 unknown\n.*10 users left; go on with the same command and --resume/,
+  );
+  assert.equal(backend.commands.length, 20);
+  assert.doesNotMatch(readFileSync(state, 'utf8'), /^\?/m);
+});
+
+test('a mask is listed by the server; a list of both kinds of names is read as the server reads it', async (t) => {
+  const { daemon, backend } = await open(t, {
+    policy,
+    more: naming,
+    backend: {
+      script: async ({ fields }, connection) => {
+        if (fields[0] === 'user') await connection.row(JSON.stringify({ userList: [userOf(0), userOf(1)] }));
+        await connection.status('+');
+      },
+    },
+  });
+  const masked = await bulk(daemon, ['--users', '*@example.org', '--', 'mailbox', 'create', 'New']);
+  assert.equal(masked.exit, 0, masked.stderr);
+  assert.match(masked.stdout.toString(), /^u0@example\.org +ok$/m);
+  const mixed = await bulk(daemon, ['--users', '-', '--', 'quota', 'get'], {
+    stdin: 'u7\nu7@example.org\nU7@EXAMPLE.org\n',
+  });
+  assert.match(mixed.stderr, /1 user: 1 ok/);
+  assert.deepEqual(backend.commands.map(({ user, fields }) => [user, fields[0]]).slice(1), [
+    [userOf(0), 'mailbox create'],
+    [userOf(1), 'mailbox create'],
+    [userOf(7), 'quota get'],
+  ]);
+  for (const [args, code] of [
+    [['--users', '-', '--', 'who'], 64],
+    [['--users', '-', '--', 'quota', 'get'], 65],
+    [['--rate', '3/s', '--', 'quota', 'get'], 64],
+  ] as const)
+    assert.equal((await bulk(daemon, args, {})).exit, code, args.join(' '));
+});
+
+test('a daemon that is restarted meanwhile costs nobody anything', async (t) => {
+  const { daemon, backend, configuration } = await openGateway(t, {
+    policy,
+    backend: {
+      script: async (_command, connection) => {
+        await pause(10);
+        await connection.status('+');
+      },
+    },
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, listOf(80));
+  const { said, ended } = begin(daemon, ['--users', list, '--jobs', '3', '--', 'mailbox', 'create', 'New']);
+  await until(() => backend.commands.length > 20, 'the first users');
+  await daemon.stop();
+  const again = await startDaemon(t, { folder: daemon.folder, config: configuration({}) });
+  await ended;
+  assert.match(said.err, /80 users: \d+ ok, 0 failed, \d unknown/);
+  const sent = backend.commands.map(({ user }) => user);
+  assert.deepEqual([sent.length, new Set(sent).size], [80, 80]);
+
+  // Without a daemon each user is told.
+  await again.stop();
+  const gone = await bulk(daemon, ['--users', '-', '--', 'quota', 'get'], { stdin: 'u1@x.org\n' });
+  assert.deepEqual([gone.exit, /cannot be reached/.test(gone.stderr)], [75, true], gone.stderr);
+});
