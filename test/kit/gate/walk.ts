@@ -21,7 +21,7 @@ export interface Walks {
   readonly repeated: readonly Call[];
 }
 
-const [probe, threadFlags] = ['walk-probe.js', 'thread-flags.js'].map(
+const [probe, threadFlags] = ['walk-probe.js', '../plain/thread-flags.js'].map(
   (name) => `--import=${new URL(name, import.meta.url).href}`,
 );
 /** In the daemon's folder. */
