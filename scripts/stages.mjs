@@ -16,10 +16,11 @@ export const parts = 'host doveadm rules journal gate evidence ship page client'
 
 /**
  * What `npm test` leaves to `npm run test:full`: files and folders below test/. They are dear: what is handed out, booted systems and the
- * image; searches; other programs; models and the tests' own tools; long stories; the page but for signing in and a walk of each screen.
+ * image; searches; other programs and servers; models and the tests' own tools; long stories; the page but for signing in and a walk of
+ * each screen.
  */
 export const onlyFull = `
-  whole/package/ whole/systemd/ whole/container/ whole/dovecot/differential whole/dovecot/mailbox-search
+  host/store/bucket whole/package/ whole/systemd/ whole/container/ whole/dovecot/differential whole/dovecot/mailbox-search
   whole/dovecot/preset-search whole/dovecot/http-differences whole/dovecot/dsync whole/dovecot/cli-forms
   whole/dovecot/mcp whole/model/ client/mcp/ kit/self/ whole/fuzz/campaign whole/fuzz/forge-fleet
   whole/fuzz/forge-journal whole/scenario/docs whole/scenario/victims whole/scenario/walks

@@ -18,7 +18,7 @@ export const parts: readonly Part[] = [
     builtins: words(
       'child_process crypto dns fs http https net os path perf_hooks stream timers tls url util v8 vm worker_threads',
     ),
-    packages: words('@nats-io/transport-node commander koffi nodemailer openid-client zod'),
+    packages: words('@nats-io/transport-node aws4fetch commander koffi nodemailer openid-client zod'),
   },
   {
     name: 'doveadm',

@@ -1,7 +1,7 @@
 // One request over HTTP, to a program of ours or to one that an operator named. Whatever the other side does, it ends within its limits: no
 // redirect is followed, notes before an answer are counted, and an answer is read up to its bound.
 
-import { type IncomingMessage, request as requestPlain } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from 'node:http';
 import { type RequestOptions, request as requestSecure } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { urlToHttpOptions } from 'node:url';
@@ -34,6 +34,7 @@ export interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  readonly headers: IncomingHttpHeaders;
   /** The header `Retry-After`, as it came. */
   readonly retryAfter?: string | undefined;
 }
@@ -85,7 +86,7 @@ export async function ask(
     const response = await openAnswer({ ...options, signal: asked }, body);
     const { statusCode: status = 0, headers } = response;
     const { 'content-type': type = '', 'retry-after': retryAfter } = headers;
-    const answer = (text: string): Answer => ({ status, type, body: text, retryAfter });
+    const answer = (text: string): Answer => ({ status, type, body: text, headers, retryAfter });
     if (bytesMax === 0) {
       response.on('error', () => undefined).destroy();
       return answer('');

@@ -6,12 +6,13 @@ import { createHmac } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { bounds } from '../../host/bounds/bounds.js';
 import { AskFault, post } from '../../host/http/ask.js';
+import { readText } from '../../host/net/receivers.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { parseSecret } from '../../rules/config/receiver.js';
 import { chatJsonOf, jsonOf } from '../notices/forms.js';
 import type { Notice } from '../notices/notice.js';
 import { NoticeFault } from '../notices/notice-fault.js';
-import { noticeFaultOf, readText, trustOf } from './connection.js';
+import { noticeFaultOf, trustOf } from './connection.js';
 
 export interface Webhook {
   readonly url: string;
