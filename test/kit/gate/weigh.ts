@@ -6,7 +6,7 @@ type LogRecord = Daemon['logs'][number];
 
 /** For the environment of the daemon. */
 export const weighed = {
-  NODE_OPTIONS: `--import=${fileURLToPath(new URL('heap-probe.js', import.meta.url))}`,
+  NODE_OPTIONS: `--import=${fileURLToPath(new URL('../plain/heap-probe.js', import.meta.url))}`,
 };
 
 export async function weigh(daemon: Daemon): Promise<LogRecord> {

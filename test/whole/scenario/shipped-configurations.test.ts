@@ -38,13 +38,13 @@ const configurations: Readonly<Record<string, () => string>> = {
 
 /** File -> the test that runs it. */
 const elsewhere: Readonly<Record<string, string>> = {
-  'dovegate.example.yaml': 'dovecot/documented.test.ts',
+  'dovegate.example.yaml': 'whole/dovecot/documented.test.ts',
   'dovegate.schema.json': 'rules/config/schema.test.ts',
-  'grafana-dashboard.json': 'prometheus/names.test.ts',
+  'grafana-dashboard.json': 'whole/prometheus/names.test.ts',
   presets: 'rules/config/presets.test.ts',
-  'prometheus-rules.yaml': 'prometheus/alerts.test.ts',
+  'prometheus-rules.yaml': 'whole/prometheus/alerts.test.ts',
   'record.schema.json': 'evidence/formats/record-schema.test.ts',
-  'rsyslog-receiver.conf': 'rsyslog/shipping.test.ts',
+  'rsyslog-receiver.conf': 'whole/rsyslog/shipping.test.ts',
 };
 
 test('every file of config/ is run by a test', () => {
