@@ -235,8 +235,14 @@ void test('what every subcommand loads needs no package but the one for options,
 });
 
 void test('a question to a daemon by its socket needs no parser of configurations', () => {
-  for (const name of ['admin/status', 'admin/operate', 'admin/kill', 'policy/can', 'policy/explain']) {
-    const { packages } = loadedFiles(`whole/cli/${name}.js`, false);
+  for (const name of [
+    'gate/cli/status',
+    'gate/cli/operate',
+    'gate/cli/kill',
+    'rules/cli/can',
+    'rules/cli/explain',
+  ]) {
+    const { packages } = loadedFiles(`${name}.js`, false);
     assert.ok(!packages.includes('zod') && !packages.includes('yaml'), name);
   }
 });

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import * as z from 'zod';
+import { parts } from '../../architecture/parts.js';
 import { filesBelow, readManifest, root, textOf } from '../../architecture/project.js';
 import { licences } from './licences.js';
 
@@ -126,6 +127,7 @@ void test('the published package holds the program, its configuration and its pa
     'scripts/names.sh',
     'scripts/old-systemd.sh',
     'src/README.md',
+    ...parts.map(({ name }) => `src/${name}/README.md`),
   ]);
   const strange = packed.filter(
     (path) => !single.has(path) && !/^(dist|config|docs|examples|systemd)\//.test(path),

@@ -62,7 +62,7 @@ function withProject(use: (project: Project) => void): void {
     return output;
   };
   try {
-    for (const folder of ['scripts', 'src', 'src/page/web']) mkdirSync(join(at, folder));
+    for (const folder of ['scripts', 'src/page/web']) mkdirSync(join(at, folder), { recursive: true });
     for (const name of copied.split(' ')) cpSync(join(root, name), join(at, name));
     setVersion(join(at, 'package.json'), '0.1.0', 1);
     setVersion(join(at, 'package-lock.json'), '0.1.0', 2);
