@@ -239,7 +239,7 @@ function plan() {
     `plan: ${stages.length === tested.length ? 'build' : 'build, lint'}, then at the same time:`,
     ...tested.map((stage) => `  ${stage.padEnd(10)} ${files(stage)} files of tests`),
     `installs: ${installed.join('; ') || 'nothing'}`,
-    `minutes: ${minutes}npm test takes some 14 on two quick processors, npm run test:full some 25, and both twice as long on slow ones or where Debian roots are made first`,
+    `minutes: ${minutes}npm test takes some 14 on two quick processors, npm run test:full 25, and both twice as long on slow ones or where Debian roots are made first`,
   ].join('\n');
 }
 console.log(plan());
