@@ -1,5 +1,4 @@
-// `npm run lab -- fuzz`: hostile bytes for every decoder of what comes from outside (test/whole/fuzz/targets/). Exit code 1: something was
-// found.
+// `npm run lab -- fuzz`: hostile bytes for every decoder of outside input (test/whole/fuzz/targets/). Exit code 1: it found something.
 //
 //   npm run lab -- fuzz                   each target for 10 s
 //   npm run lab -- fuzz --minutes N    all of them together for N minutes

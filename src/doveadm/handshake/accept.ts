@@ -22,7 +22,7 @@ export type AcceptStep =
   | { do: 'start-tls'; rest: Buffer }
   /** Check this and call verified. */
   | { do: 'verify'; user: string; password: Buffer }
-  /** A password came without TLS, and is not looked at: whoever reads the network has it. */
+  /** A password came without TLS. It is not checked: anybody on the network may have read it. */
   | { do: 'in-clear'; user: string }
   /** Over: `rest` begins with the first command. `minor` is the smaller one of both, `clientMinor` as announced. */
   | { do: 'ready'; minor: number; clientMinor: number; rest: Buffer }

@@ -67,7 +67,7 @@ export async function readIncidents(
   return { turns: withoutCopies(turns), fromSeq, toSeq, isThrough };
 }
 
-/** Each segment begins with copies of what is open: the first ones count, and of a lock that is new. */
+/** Each segment begins with copies of open records. Only those of the first segment count, and those of a lock not seen before. */
 function withoutCopies(turns: readonly Turn[]): readonly Turn[] {
   const known = new Set<unknown>();
   const head = turns.find(({ record }) => record['carried'] === true)?.record['time'];

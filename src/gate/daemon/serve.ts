@@ -1,5 +1,5 @@
-// `dovegate serve`: the daemon from its settings to its end, and the only place where implementations meet their ports. Each phase gives
-// its resources to `Opened` at once, so that they are closed whichever phase fails.
+// `dovegate serve`: the process around a gate (`open-gate.ts`), from its settings to its exit code: signals, systemd, reloads by SIGHUP,
+// the drain, and the close of everything that was opened, whichever phase fails.
 
 import { pause } from '../../host/concurrency/waiting.js';
 import { ourselves } from '../../host/machine/accounts.js';
