@@ -156,7 +156,18 @@ const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, stri
 
 /** Reports the findings of a start once, at a high level if another process must have been involved. */
 function reportFound(log: Log, found: OpenJournal['found']): void {
-  const { damage, isBeginningRemoved, appended, isGap, access, unknown, tornBytes, recovered, ring } = found;
+  const {
+    damage,
+    isBeginningRemoved,
+    appended,
+    isGap,
+    access,
+    unknown,
+    tornBytes,
+    recovered,
+    ring,
+    ringKept,
+  } = found;
   if (damage !== undefined) {
     log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
   }
@@ -191,6 +202,9 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
   }
   if (ring !== undefined) {
     log.report({ event: 'audit-memory', level: 'error', type: 'left', text: ring });
+  }
+  if (ringKept !== undefined) {
+    log.report({ event: 'audit-memory', level: 'warn', type: 'kept', text: ringKept });
   }
   if (unknown === 0 && tornBytes === 0 && recovered === 0) return;
   const text = `after a crash: ${recovered} records taken from audit.memory, ${unknown} exchanges closed as unknown, ${tornBytes} torn bytes put aside`;
@@ -317,7 +331,7 @@ function reportJournal(
       return losses.lost(event.records);
     case 'left': {
       const { records: count } = event;
-      const text = `${plural(count, 'record is', 'records are')} in audit.memory and not on disk: the next start writes them, if that comes before the machine is shut down`;
+      const text = `${plural(count, 'record is', 'records are')} in audit.memory and not on disk: the next start with this audit.directory writes them, if that comes before the machine is shut down`;
       return log.report({ event: 'audit-left', level: 'warn', text, count });
     }
     case 'checkpoint':

@@ -155,7 +155,7 @@ const listed = {
   ],
   'audit-left': [
     ['warn'],
-    'the daemon stopped, and its last records are in `audit.memory` only: the next start writes them',
+    'the daemon stopped, and its last records are in `audit.memory` only: the next start with this `audit.directory` writes them',
     'free the disk, and start it before the machine is shut down; `count` says how many',
   ],
   'audit-reserve': [
@@ -185,8 +185,8 @@ const listed = {
   ],
   'audit-memory': [
     ['info', 'warn', 'error'],
-    '`type` none: there is no `audit.memory` (any more), so every command waits for the disk; left: what the last run left there is gone or damaged',
-    'none: make its directory, or give it room, and restart; left: `audit verify` says where reads may be missing; look who touched the file',
+    '`type` none: without `audit.memory` every command waits for the disk; left: what the last run left is gone or damaged; kept: it was of another journal',
+    'none: make its directory, or room, and restart; left: `audit verify`; look who touched the file; kept: start that journal once, before a shutdown',
   ],
   'audit-damaged': [
     ['error'],

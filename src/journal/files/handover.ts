@@ -174,6 +174,8 @@ export interface Found {
   readonly recovered: number;
   /** The fault of that ring, in words for the log; undefined: none, or there was no ring. */
   readonly ring: string | undefined;
+  /** That the ring of another journal lay in the place of the new one, and where it is now, likewise. */
+  readonly ringKept: string | undefined;
   readonly access: {
     /** What ended since the last head, each with its end, so that requesters still see it; then what lives after the start. */
     readonly records: readonly AuditRecord[];

@@ -56,14 +56,26 @@ interface Note extends RingIdentity {
   readonly boot: string;
 }
 
-/** All records are in segments. A foreign file there becomes `NAME.damaged-...`. Throws an Error that says why there is no ring. */
-export function createRing(directory: string, path: string, bytes: number, journal: string): RingIdentity {
+/**
+ * All records are in segments. What lies there and is no old ring of this journal is kept: the ring of another journal as `NAME.left-...`,
+ * where a start of that journal finds it, and told; everything else as `NAME.damaged-...`. Throws an Error that says why there is no ring.
+ */
+export function createRing(
+  directory: string,
+  path: string,
+  bytes: number,
+  journal: string,
+  tell: (text: string) => void = () => undefined,
+): RingIdentity {
   const made = `${path}.new`;
   const generation = makeGeneration();
   try {
     const isNoteDamaged = existsSync(join(directory, noteName)) && readNote(directory) === undefined;
-    if (isUnknown(path, isNoteDamaged ? undefined : journal))
-      renameSync(path, makeAside(asideName(path, makeGeneration())));
+    const unknown = findUnknown(path, isNoteDamaged ? undefined : journal);
+    if (unknown !== undefined) {
+      renameSync(path, makeAside(unknown.aside));
+      if (unknown.text !== undefined) tell(unknown.text);
+    }
     // From here until the new one exists, a start finds no ring, and misses none.
     forgetRing(directory);
     rmSync(made, { force: true });
@@ -127,12 +139,17 @@ export class LeftRing {
   readonly text: string | undefined;
   readonly #directory: string;
   readonly #note: Note | undefined;
+  /** Where it is now: another journal may have kept it under another name. */
+  readonly #path: string;
   readonly #frames: readonly Frame[] = [];
 
   constructor(directory: string, note: Note | undefined, journal: string) {
     this.#directory = directory;
     this.#note = note;
     this.lost = 'unknown';
+    const left = note === undefined ? '' : leftName(note.path, note.generation);
+    const path = existsSync(left) ? left : (note?.path ?? '');
+    this.#path = path;
     if (note === undefined) {
       this.state = 'missing';
       this.text = `${noteName} is damaged: where the ring of records lies is unknown`;
@@ -140,29 +157,29 @@ export class LeftRing {
     }
     let memory: ArrayBuffer | undefined;
     try {
-      memory = readFile(note);
+      memory = readFile(path, note);
     } catch (error) {
       this.state = isSystemError(error, 'ENOENT') ? 'missing' : 'foreign';
       const text = isSystemError(error, 'ELOOP') ? 'it is a symbolic link' : messageOf(error);
-      this.text = `${note.path}: ${text}`;
+      this.text = `${path}: ${text}`;
       return;
     }
     const header = readRingHeader(new Uint8Array(memory));
     const wrong = note.journal === journal ? whyForeign(note, header) : 'it is the ring of another journal';
     if (wrong !== undefined) {
       this.state = 'foreign';
-      this.text = `${note.path}: ${wrong}`;
+      this.text = `${path}: ${wrong}`;
       return;
     }
     const { frames, isDamaged, lost } = new RingReader(memory, note.generation).readAll();
     this.#frames = frames;
     const aside = asideName(note.path, note.generation);
     // Kept at once: if the start is killed after noting numbers, the next one would find no fault in them.
-    if (isDamaged || header === undefined) addName(note.path, makeAside(aside));
+    if (isDamaged || header === undefined) addName(path, makeAside(aside));
     const isRight = !isDamaged && header !== undefined && !existsSync(aside);
     this.state = isRight ? undefined : 'damaged';
     this.lost = isRight ? undefined : lost;
-    this.text = isRight ? undefined : `${note.path}: it is damaged; records that are lost: ${lost}`;
+    this.text = isRight ? undefined : `${path}: it is damaged; records that are lost: ${lost}`;
   }
 
   /** In order; `tail`: the end of the journal. A record whose line is unreadable (compressed, retired) counts as written. */
@@ -224,12 +241,10 @@ export class LeftRing {
 
   /** Notes a record's number in the file before its line is written: a start after a crash uses it to find the line. */
   stamp({ body }: Frame, seq: number): void {
-    const path = this.#note?.path;
-    if (path === undefined) return;
     const word = Buffer.alloc(8);
     word.writeBigUInt64LE(makeWord(seq));
     try {
-      withFile(openSync(path, constants.O_WRONLY | noFollow), (descriptor) =>
+      withFile(openSync(this.#path, constants.O_WRONLY | noFollow), (descriptor) =>
         writeSync(descriptor, word, 0, word.length, body.byteOffset - frameBytes + seqAt),
       );
     } catch {
@@ -245,8 +260,8 @@ export class LeftRing {
     const aside = asideName(path, generation);
     forgetRing(this.#directory);
     if (this.state === 'foreign' || (this.state === 'damaged' && !existsSync(aside)))
-      renameSync(path, makeAside(aside));
-    else remove(path);
+      renameSync(this.#path, makeAside(aside));
+    else remove(this.#path);
   }
 }
 
@@ -271,7 +286,7 @@ export function lackBefore({ body, seq }: Frame, open: OpenExchanges, seqMax: nu
 }
 
 /** The whole file. Throws if it was replaced. */
-function readFile({ path, bytes, boot }: Note): ArrayBuffer {
+function readFile(path: string, { bytes, boot }: Note): ArrayBuffer {
   return withFile(openSync(path, constants.O_RDONLY | noFollow), (descriptor) => {
     const found = fstatSync(descriptor);
     if (!isOurs(found)) throw new Error('it is not a plain file of ours with mode 0600');
@@ -300,13 +315,25 @@ function isOurs(found: Stats): boolean {
   return found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o7777) === 0o600;
 }
 
-/** Whether a file is not an old ring of this journal (undefined: any file counts), and has no other name. */
-function isUnknown(path: string, journal: string | undefined): boolean {
+interface Unknown {
+  /** Its next name. */
+  readonly aside: string;
+  /** What the log says of it; undefined: nothing. */
+  readonly text: string | undefined;
+}
+
+/** A file that is no old ring of this journal (undefined: any file counts), and has no other name; undefined: there is none. */
+function findUnknown(path: string, journal: string | undefined): Unknown | undefined {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return false;
-  if (!isOurs(found)) return true;
-  if (found.nlink > 1) return false;
-  return journal === undefined || readHeaderAt(path)?.journal !== journal;
+  if (found === undefined) return undefined;
+  const isWhole = isOurs(found);
+  if (isWhole && found.nlink > 1) return undefined;
+  const header = isWhole && journal !== undefined ? readHeaderAt(path) : undefined;
+  if (header === undefined) return { aside: asideName(path, makeGeneration()), text: undefined };
+  if (header.journal === journal) return undefined;
+  const aside = leftName(path, header.generation);
+  const text = `${path} is the ring of another journal (${header.journal}): it is ${aside} now, and a start of that journal takes its records from there`;
+  return { aside, text };
 }
 
 function readHeaderAt(path: string): ReturnType<typeof readRingHeader> {
@@ -341,6 +368,11 @@ function makeAside(aside: string): string {
 
 function asideName(path: string, generation: bigint): string {
   return `${path}.damaged-${hex(generation)}`;
+}
+
+/** Of an intact ring that another journal has found in its place. */
+function leftName(path: string, generation: bigint): string {
+  return `${path}.left-${hex(generation)}`;
 }
 
 function remove(path: string): void {

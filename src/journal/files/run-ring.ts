@@ -9,6 +9,8 @@ import { createRing, dropRing, forgetRing, formatNote, keepNote, type LeftRing }
 export class RunRing {
   /** The note for `state`; undefined: the one beside the segments counts. */
   note: string | undefined;
+  /** What lay in the place of the file and was kept, in words for the log; undefined: nothing. */
+  kept: string | undefined;
   readonly #directory: string;
   readonly #memory: WriterOptions['memory'];
   #file: { readonly path: string; readonly identity: RingIdentity } | undefined;
@@ -37,7 +39,9 @@ export class RunRing {
         forgetRing(this.#directory);
         return 'audit.memory is off';
       }
-      const identity = createRing(this.#directory, path, bytes, journal);
+      const identity = createRing(this.#directory, path, bytes, journal, (text) => {
+        this.kept = text;
+      });
       this.#file = { path, identity };
       this.note = formatNote(path, identity);
       return identity;

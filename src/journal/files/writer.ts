@@ -378,10 +378,12 @@ export function createWriter(options: WriterOptions, journal: string) {
     };
     const mark = lookForMissing(carry(wallMs, carried, change));
     nameReported(directory);
-    // `state` must not name a ring that is gone.
+    // From here on the one beside the segments counts: `state` must not name a ring that is gone.
+    runRing.note = undefined;
     if (checkpointLine !== undefined) keepEnd(checkpointLine, false);
     // Not before all of the old ring is on disk.
-    return { kind: 'opened', found, ring: runRing.make(left, ledger.journal), ...written(mark) };
+    const made = runRing.make(left, ledger.journal);
+    return { kind: 'opened', found: { ...found, ringKept: runRing.kept }, ring: made, ...written(mark) };
   }
 
   /** On disk when this returns. `lack`: records before them are in neither, as with segments of an older copy. */

@@ -116,6 +116,7 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
   const nothingLeft = {
     recovered: 0,
     ring: undefined,
+    ringKept: undefined,
     isBeginningRemoved: false,
     isGap: false,
     appended: undefined,

@@ -20,9 +20,12 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
+import { readRingHeader } from '../../../src/journal/files/ring.js';
 import { createRing, dropRing, keepNote, readLeftRing } from '../../../src/journal/files/ring-file.js';
+import { temporaryDirectory } from './reading.js';
 import {
   copyOf,
+  flipBit,
   journalId,
   keptIn,
   lastStart,
@@ -98,12 +101,13 @@ const strangers: Readonly<
   },
   'the ring of another journal': {
     why: /of another journal/,
-    // And ours, which that journal put aside.
-    kept: 2,
+    kept: 1,
     make: ({ directory, path }) => {
       const note = readFileSync(join(directory, 'ring.json'));
       createRing(directory, path, ringBytes, 'k'.repeat(32));
       writeFileSync(join(directory, 'ring.json'), note);
+      // Ours, which that journal kept.
+      for (const name of keptIn({ path })) rmSync(join(path, '..', name));
     },
   },
   'the ring of a later version': {
@@ -148,13 +152,51 @@ for (const [name, { why, kept, make }] of Object.entries(strangers)) {
     assert.equal(lastStart(at.directory)['lost'], 'unknown');
     assert.equal(recovered, 0);
     assert.deepEqual(recordsIn(at.directory), before);
-    const files = readdirSync(at.folder).filter((file) => file.includes('.damaged-'));
+    const files = keptIn(at);
     assert.equal(files.length, kept, String(files));
     if (held !== undefined) assert.deepEqual(readFileSync(target), held, 'nothing is written through a link');
     const next = recover(at.directory, at.path);
     assert.deepEqual([next.ring, next.recovered], [undefined, 0]);
   });
 }
+
+void test('a ring that another journal finds in its place is kept and told, and taken by a start of its own', (t) => {
+  const run = makeKilled(t);
+  const folder = join(run.path, '..');
+  const { generation } = readRingHeader(readFileSync(run.path)) ?? assert.fail('no header');
+  const left = `audit.ring.left-${generation.toString(16).padStart(16, '0')}`;
+  const other = join(temporaryDirectory(t, 'memory'), 'audit');
+  const found = recover(other, run.path);
+  assert.deepEqual([found.recovered, found.ring], [0, undefined]);
+  assert.equal(
+    found.ringKept,
+    `${run.path} is the ring of another journal (${journalId}): it is ${join(folder, left)} now, and a start of that journal takes its records from there`,
+  );
+  assert.deepEqual(readdirSync(folder).toSorted(), ['audit.ring', left]);
+  const mine = recover(run.directory, run.path);
+  assert.deepEqual([mine.recovered, mine.ring], [14, undefined]);
+  assert.deepEqual(recordsIn(run.directory), run.bodies);
+  // Now that of the other one is kept, and ours is gone.
+  assert.match(mine.ringKept ?? '', /is the ring of another journal/);
+  const [kept = '', ...more] = keptIn(run);
+  assert.deepEqual([kept.startsWith('audit.ring.left-'), kept !== left, more], [true, true, []]);
+});
+
+void test('a ring that another journal has kept is judged as one in its place: damage is told, and kept', (t) => {
+  const run = makeKilled(t);
+  const folder = join(run.path, '..');
+  recover(join(temporaryDirectory(t, 'memory'), 'audit'), run.path);
+  const [name = ''] = keptIn(run);
+  const ring = readFileSync(join(folder, name));
+  flipBit(ring, 64 * 8);
+  writeFileSync(join(folder, name), ring);
+  const { recovered, ring: text } = recover(run.directory, run.path);
+  assert.deepEqual([recovered, text], [14, `${join(folder, name)}: it is damaged; records that are lost: 0`]);
+  assert.deepEqual(
+    keptIn(run).map((each) => each.replace(/[0-9a-f]{16}$/, '')),
+    ['audit.ring.damaged-', 'audit.ring.left-'],
+  );
+});
 
 void test('without ring.json there was no ring, and nothing is told', (t) => {
   const run = makeKilled(t);

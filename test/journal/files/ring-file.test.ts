@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  cpSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -155,6 +156,22 @@ void test('a consumer that is killed after any of its steps: each record has one
     run.kill();
     recover(run.directory, run.path);
     assert.deepEqual(recordsIn(run.directory), run.bodies, `step ${at}`);
+  }
+});
+
+void test('a start that is killed where `state` knows the ring of the run before: nothing is called lost', (t) => {
+  const run = makeKilled(t);
+  const { directory, path } = copyOf(t, run);
+  recover(directory, path);
+  const place = join(directory, '..');
+  const before = join(run.directory, '..', 'before');
+  cpSync(place, before, { recursive: true });
+  let isOver = false;
+  for (let at = 0; !isOver; at += 1) {
+    rmSync(place, { recursive: true });
+    cpSync(before, place, { recursive: true });
+    isOver = !killedAt(at, false, () => void recover(directory, path));
+    assert.deepEqual([recover(directory, path).ring, keptIn({ path })], [undefined, []], `step ${at}`);
   }
 });
 

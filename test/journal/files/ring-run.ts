@@ -130,11 +130,12 @@ export class Run {
   }
 }
 
-/** What a start does. Throws what it says when it fails. */
+/** What a start does, with its second copy of the end in a folder beside the journal. Throws what it says when it fails. */
 export function recover(directory: string, path: string): Opened['found'] {
   const memory = { path, bytes: ringBytes };
   const names = { program: 'test', catalog: '', signKey: undefined, reserveBytes: 0, memory };
-  const writer = createWriter({ directory, segmentBytes: 1, ...names }, 'n'.repeat(32));
+  const stateDirectory = join(directory, '..', 'state');
+  const writer = createWriter({ directory, stateDirectory, segmentBytes: 1, ...names }, 'n'.repeat(32));
   const order = { do: 'open', wallMs: 1_700_000_100_000 } as const;
   const locked = writer.carryOut({ ...order, lock: undefined });
   assert.ok(locked.kind === 'lock', locked.kind === 'failed' ? locked.message : locked.kind);
@@ -248,8 +249,11 @@ export function makeKilled(t: TestContext): Run & { readonly known: number } {
   return Object.assign(run, { known });
 }
 
-export function keptIn(run: Run): string[] {
-  return readdirSync(join(run.path, '..')).filter((name) => name.includes('.damaged-'));
+/** Names of what was moved out of the way of a ring. */
+export function keptIn({ path }: Pick<Run, 'path'>): string[] {
+  return readdirSync(join(path, '..'))
+    .filter((name) => /\.(?:damaged|left)-/.test(name))
+    .toSorted();
 }
 
 export function lastStart(directory: string): StoredRecord {

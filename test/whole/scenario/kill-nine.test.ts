@@ -119,7 +119,14 @@ test('kill -9 at random instants under load', async (t) => {
   assert.equal(new Set(backend.commands.map(({ line }) => line.toString())).size, backend.commands.length);
   assert.ok(whole > 0, 'no command had argument records');
   const unknown = records.filter(({ outcome }) => outcome === 'unknown').length;
-  const starts = records.filter(({ event }) => event === 'start').length;
+  const startRecords = records.filter(({ event }) => event === 'start');
+  const starts = startRecords.length;
+  // A kill damages no ring.
+  assert.deepEqual(
+    startRecords.filter(({ ring, lost }) => ring !== undefined || lost !== undefined),
+    [],
+  );
+  assert.deepEqual(readdirSync(first.path('shm')), []);
   const recovered = records.reduce((sum, { recovered: count }) => sum + Number(count ?? 0), 0);
   assert.ok(starts > rounds && backend.commands.length >= rounds / 2);
 
