@@ -213,11 +213,13 @@ onDovecot('refusals, a killed daemon, and a Dovecot in trouble', openRealDovecot
       'Dovecot stopped: exit 75 and one line; started again: it works with the same daemon',
       async () => {
         const ups = countOf(daemon, 'backend-up');
+        const before = failedDials(daemon).length;
         await lab.stop();
         // At the other end of the idle upstream a process of the stopped Dovecot lives on and says TEMPFAIL itself. It must not be asked
         // twice: it would go on answering for a Dovecot that is gone, and later with the settings of the old one.
         assert.equal((await gateway.doveadm(quota)).exit, 75);
-        await assertBarred(gateway, 'dial-refused');
+        // The first of both commands may have dialed already: its socket is gone.
+        await assertBarred(gateway, 'dial-refused', before);
         await lab.start();
         await daemon.waitForLog(() => countOf(daemon, 'backend-up') > ups, 'the return', 60_000);
         assert.deepEqual(await assertWorks(gateway), expected);
