@@ -2,7 +2,7 @@
 // pausing and retrying (a dial failed while other upstreams live: only dials wait); down (open: nothing lives, and commands fail at once
 // with the reason, but for one now and then that dials); probing (half-open: one handshake decides). A dial is counted from its call to its
 // end, and its end is reported exactly once, unless it was canceled. The end of a command never opens the breaker, only a dial that failed
-// while nothing else lived, or the second new upstream in a row that the backend ended. Health has at most one timer.
+// while nothing else lived, and of connections that the backend ended the second in a row. Health has at most one timer.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { backOffMs } from '../../host/concurrency/back-off.js';
@@ -45,8 +45,9 @@ export interface Dials {
 /** Concurrent dials: a backend that just came back is not flooded. */
 const dialsMax = bounds.dialsPerBackend;
 /**
- * A connection that closes within this time without serving a command counts as a failed dial. The first one in a row does not open the
- * breaker: a Dovecot that is reloaded or restarted ends new connections too, and serves the next one.
+ * A connection that closes within this time without serving a command counts as a failed dial. The first in a row that the backend ended,
+ * before or after its greeting, does not open the breaker: a Dovecot that is reloaded or restarted ends new connections too, and serves
+ * the next one.
  */
 const newMs = 1_000;
 const unneeded = new Error('the backend is dialled anyway');
@@ -118,15 +119,18 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
     owner.match();
   }
 
-  function failed(fault: unknown, mayOpenBreaker = true): void {
+  /** `wasOpen`: it was greeted before; several of those may be ended at once, and a dial is repeated once. */
+  function failed(fault: unknown, wasOpen = false): void {
     if (!(fault instanceof UpstreamFault)) return owner.match(); // canceled
-    health.dialFailed(fault, mayOpenBreaker && owner.openCount + dialing.size === 0);
+    const isFirst = !health.hasFailedBefore && (wasOpen || health.state.at === 'up');
+    const isForgiven = fault.code === 'closed-early' && isFirst;
+    health.dialFailed(fault, !isForgiven && owner.openCount + dialing.size === 0);
     owner.dialFailed(fault);
   }
 
   function lost({ exchanges, openedMs }: Upstream): void {
     if (exchanges > 0 || clock.now() - openedMs >= newMs) return;
-    failed(new UpstreamFault('closed-early', gone, undefined, 'greeting'), health.hasFailedBefore);
+    failed(new UpstreamFault('closed-early', gone, undefined, 'greeting'), true);
   }
 
   function dial(): void {

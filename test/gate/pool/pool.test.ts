@@ -215,6 +215,19 @@ void test('nobody listens: who waits and who comes is told at once, and it comes
   await assertEnds(story);
 });
 
+void test('a Dovecot that is reloaded ends a connection before its greeting: it is dialled once more, for who waits', async () => {
+  const story = openPool({ connections: 2, redialMs: 500 });
+  let ends = 1;
+  story.dialler.onAccept(({ peer }) => (ends-- > 0 ? peer.end() : peer.send(greeting(2))));
+  const first = await story.leased();
+  assert.deepEqual([first.outcome, story.dialler.dials, story.pool.snapshot().health], ['leased', 2, 'up']);
+  await first.finish('lifetime');
+  ends = 9;
+  assertFault(await story.leased(), 'closed-early');
+  assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [3, 'down']);
+  await assertEnds(story);
+});
+
 void test('down for long: a command dials at once, if no dial was just before it, and has what that brings', async () => {
   const story = openPool({ connections: 2, redialMs: 500, redialMaxMs: 4_000 });
   story.dialler.setAnswer('refuse');
