@@ -26,7 +26,7 @@ const parts: Readonly<Record<Part, (program: Command, end: End) => void>> = {
         streams: async (...asked) =>
           (await import('./evidence/fleet-cli/stream-look.js')).lookAtStreams(...asked),
       },
-      loadSpent: async () => (await import('./evidence/review/spent.js')).createSpent,
+      loadServe: async () => (await import('./serve.js')).serveGate,
     }),
   rules: (program, end) =>
     addPolicyCommands(program, end, {

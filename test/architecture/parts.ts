@@ -1,4 +1,4 @@
-// The nine parts of src/, in the order of their line, as data. main.ts, program.ts and help.ts stand on top of it.
+// The nine parts of src/, in the order of their line, as data. main.ts, program.ts, serve.ts and help.ts stand on top of it.
 
 export interface Part {
   readonly name: string;
@@ -59,7 +59,7 @@ export const parts: readonly Part[] = [
     name: 'gate',
     face: words(`
       access/access-item access/access-words access/ending-words access/item access/steps cli/ask-status cli/gate-commands
-      cli/operate cli/serve-command daemon/life door/door door/door-client door/extract-head door/filter door/filter-shape
+      cli/operate cli/serve-command daemon/life daemon/serve door/door door/door-client door/extract-head door/filter door/filter-shape
       door/parse door/ship door/ship-event door/trail-filter health/daemon-look health/listener-look health/look health/looks
       health/start-look login/logins now/now now/operator now/problems now/running outcome/class outcome/next outcome/owner
       telemetry/codes telemetry/log

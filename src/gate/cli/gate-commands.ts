@@ -10,13 +10,13 @@ import type { DoctorOptions } from './doctor.js';
 import type { KillOptions } from './kill.js';
 import type { lock as lockTarget, unlock as unlockTarget } from './lock.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
-import { addServe, type LoadSpent } from './serve-command.js';
+import { addServe, type LoadServe } from './serve-command.js';
 import type { StatusOptions } from './status.js';
 
 /** What parts above the gate do for it; the program hands it in. */
 export interface GateNeeds {
   readonly looks: OtherLooks;
-  readonly loadSpent: LoadSpent;
+  readonly loadServe: LoadServe;
 }
 
 export function addGateCommands(program: Command, end: End, needs: GateNeeds): void {
@@ -97,7 +97,7 @@ function addDoctor(program: Command, end: End, needs: GateNeeds): void {
 }
 
 function addDaemonCommands(program: Command, end: End, needs: GateNeeds): void {
-  addServe(program, end, needs.loadSpent);
+  addServe(program, end, needs.loadServe);
   const withDaemon = (command: Command): Command =>
     command
       .addOption(configOption('the configuration file, which names the admin socket; it may have problems'))
