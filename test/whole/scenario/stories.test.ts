@@ -465,9 +465,9 @@ admin:
       .filter((line) => line !== '')
       .map((line): TrailLine => JSON.parse(line));
   };
-  const rows = (await look('/api/trail/search', { filter: {}, newest: { rows: 200 } })).filter(
-    (line): line is Row => 'row' in line,
-  );
+  const found = await look('/api/trail/search', { filter: {}, newest: { rows: 200 } });
+  const rows = found.filter((line): line is Row => 'row' in line);
+  assert.ok(rows.length > 0, JSON.stringify(found));
   const places = [[daemon.path('audit')], ['--fleet', mirror]] as const;
   /** From a journal, then from the mirror. */
   const rowsOf = (...words: readonly string[]) =>
