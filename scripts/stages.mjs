@@ -25,7 +25,7 @@ export const onlyFull = `
   whole/dovecot/mcp whole/model/ client/mcp/ kit/self/ whole/fuzz/campaign whole/fuzz/forge-fleet
   whole/fuzz/forge-journal whole/scenario/docs whole/scenario/victims whole/scenario/walks
   whole/scenario/whole-output whole/scenario/brute-force whole/fleet/chaos whole/fleet/cluster
-  whole/fleet/lost-blocks page/browser/approvals page/browser/clicks page/browser/first-start
+  whole/fleet/lost-blocks whole/fleet/store-bucket page/browser/approvals page/browser/clicks page/browser/first-start
   page/browser/incidents page/browser/keyboard page/browser/keys page/browser/live page/browser/names
   page/browser/oidc-certified page/browser/phone page/browser/policies page/browser/report-file
   page/browser/strangers page/browser/tabs page/browser/trail page/browser/watch page/browser/widths

@@ -3,15 +3,21 @@
 import { verifierKeysIn } from '../evidence/fleet/checkpoint.js';
 import { openNats } from '../evidence/nats/link.js';
 import { readText } from '../host/machine/files.js';
-import { programVersion } from '../host/machine/process.js';
+import { hostName, programVersion } from '../host/machine/process.js';
+import type { Clock } from '../host/ports/machine.js';
+import type { ObjectStore } from '../host/ports/store.js';
 import type { TlsDemand } from '../host/ports/transport.js';
-import type { SinkSettings, SyslogSinkSettings } from '../rules/config/sinks.js';
+import { openBucket } from '../host/store/bucket.js';
+import { openFolder } from '../host/store/folder.js';
+import { hostWordOf } from '../rules/config/fleet-names.js';
+import type { SinkSettings, StoreSinkSettings, SyslogSinkSettings } from '../rules/config/sinks.js';
 import { natsTargetOf } from '../rules/setup/nats-target.js';
 import type { Carrier, CarrierParts } from './shipping/carrier.js';
 import { createFileCarrier } from './shipping/file-carrier.js';
 import { createNatsCarrier } from './shipping/nats-carrier.js';
 import { createOtlpCarrier } from './shipping/otlp-carrier.js';
 import type { Sink } from './shipping/shipping.js';
+import { createStoreCarrier } from './shipping/store-carrier.js';
 import { createSyslogCarrier } from './shipping/syslog-carrier.js';
 
 function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
@@ -30,6 +36,15 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
       const receiver = { ...natsTargetOf(sink), stream, settleMs, verifierKeys };
       return createNatsCarrier({ ...parts, receiver, openLink: openNats });
     }
+    case 'store': {
+      const { hostWord = hostWordOf(hostName()), objectsPerDay } = sink;
+      return createStoreCarrier({
+        ...parts,
+        host: hostWord,
+        objectsPerDay,
+        openStore: () => storeOf(sink, parts.clock),
+      });
+    }
     case 'otlp':
       return createOtlpCarrier({ ...parts, ...sink, programVersion });
     case 'file':
@@ -42,6 +57,14 @@ function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
 /** Of a file the last key, which signs: a replaced one counts no more. None from any other file. Throws the system's error. */
 function signingKeyOf(verifier: string): readonly string[] {
   return (verifierKeysIn(verifier) ?? verifierKeysIn(readText(verifier)) ?? []).slice(-1);
+}
+
+function storeOf(
+  { place, prefix, credentialsFile = '', caFile }: StoreSinkSettings,
+  clock: Clock,
+): ObjectStore {
+  if (place.kind === 'folder') return openFolder(place.path, prefix);
+  return openBucket({ url: place.url, prefix, credentialsFile, caFile, clock });
 }
 
 export function sinksOf(settings: readonly SinkSettings[]): readonly Sink[] {

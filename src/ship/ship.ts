@@ -175,7 +175,7 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
         observe: ({ kind: event, level, text, ...keys }) => log.report({ ...keys, event, level, text }),
       });
       shipping = { of, sinks: made };
-      made.start({ id: now.journal, seq: () => seq ?? 0 });
+      made.start({ id: now.journal, key: now.key, seq: () => seq ?? 0 });
     }
     notices.replace(now.notices, now);
     notices.reached(seq);

@@ -74,10 +74,10 @@ export const parts: readonly Part[] = [
       fleet/checkpoint fleet/mirrored fleet/shapes formats/otlp formats/severity nats/dial nats/fault nats/link nats/servers
       proof/more proof/words reading/read-incidents reading/read-long reading/read-trail reading/search-trail reading/unseen
       report/owner report/report review/policy-periods review/policy-words review/replay review/sightings review/spent
-      review/suggest story/content story/incidents story/leave-out story/row trail/export trail/search views/asked
+      review/suggest story/content story/incidents store/block store/names story/leave-out story/row trail/export trail/search views/asked
       views/extract views/fleet views/look views/proof views/trail views/view
     `),
-    builtins: words('crypto fs http net path tls'),
+    builtins: words('crypto fs http net path tls util zlib'),
     packages: words('@nats-io/transport-node commander prom-client yaml zod'),
   },
   {

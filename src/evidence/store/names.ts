@@ -72,6 +72,12 @@ export function formatName(name: ObjectName): string {
   return `${shardFolder(host, journal, first)}${digits(first)}-${digits(last)}-${hash}${isCopy ? '.2' : ''}.jsonl.gz`;
 }
 
+/** Undefined: no name of a block. */
+export function parseBlockName(text: string): BlockName | undefined {
+  const name = parseName(text);
+  return name?.kind === 'block' ? name : undefined;
+}
+
 /** Undefined: no name that `formatName` makes. */
 export function parseName(text: string): ObjectName | undefined {
   const found = pattern.exec(text)?.groups;

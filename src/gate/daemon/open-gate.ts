@@ -196,10 +196,10 @@ async function openTrail(
   shipping.replace(settings);
   await shipping.open(directory);
   opened.add('what was shipped', () => shipping.close());
-  const shipDoors = createShipDoors(machine, served, shipping);
+  const signKey = openSignKey(settings);
+  const shipDoors = createShipDoors(machine, served, shipping, signKey.key);
   // After the journal: its stop record is told like any other.
   opened.add('the door of dovegate ship', () => shipDoors.close());
-  const signKey = openSignKey(settings);
   let freeBytes: number | undefined;
   const journal = await openAudit(
     settings,
@@ -497,7 +497,12 @@ async function openDoors(
 }
 
 /** The door of `ship` is there as long as there is a receiver. */
-function createShipDoors({ clock, log, names, findPeer }: Machine, served: Switch, shipped: Shipped) {
+function createShipDoors(
+  { clock, log, names, findPeer }: Machine,
+  served: Switch,
+  shipped: Shipped,
+  key: string,
+) {
   let door: OpenShipDoor | undefined;
   let reviewed: Promise<void> = Promise.resolve();
 
@@ -511,7 +516,7 @@ function createShipDoors({ clock, log, names, findPeer }: Machine, served: Switc
     const path = served.now.settings.audit.door ?? standardShipDoor;
     const place = await doorPlace({ setting: 'audit.door', path, user: packaged.shipUser }, names);
     const settings = () => served.now.settings;
-    door = await openShipDoor({ clock, log, place, findPeer, journal, shipped, settings });
+    door = await openShipDoor({ clock, log, place, findPeer, journal, key, shipped, settings });
   }
 
   return {

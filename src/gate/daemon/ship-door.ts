@@ -20,6 +20,8 @@ export interface ShipDoorParts {
   readonly place: DoorPlace;
   readonly findPeer: FindPeer;
   readonly journal: Pick<OpenJournal, 'seq'> & { readonly found: Pick<OpenJournal['found'], 'journal'> };
+  /** The public key that signs it. */
+  readonly key: string;
   readonly shipped: Pick<Shipped, 'claim' | 'left'>;
   readonly settings: () => Settings;
 }
@@ -45,7 +47,7 @@ const retireMs = 30_000;
 
 /** Serves until it is closed. Rejects with a ListenFault. */
 export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> {
-  const { clock, log, journal, shipped, settings } = parts;
+  const { clock, log, journal, key, shipped, settings } = parts;
   const wakes = new Wakes(true);
   const calls = new TokenBuckets({ burst: bounds.doorCalls, refillMs: bounds.doorCallMs, sourcesMax: 2 });
   let generation = 1;
@@ -134,6 +136,7 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
       logLevel: own.level,
       directory: audit.directory,
       journal: journal.found.journal,
+      key,
       sinks: audit.ship,
       notices,
     };

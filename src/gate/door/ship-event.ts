@@ -29,6 +29,7 @@ export interface ShipEvent {
     | 'ship-restarted'
     | 'ship-position-failed'
     | 'mirrored-refused'
+    | 'ship-conflict'
     | 'audit-forked';
   readonly level: 'info' | 'error';
   readonly text: string;

@@ -25,6 +25,8 @@ export interface ShipHead {
   /** The directory of the journal, and its id. */
   readonly directory: string;
   readonly journal: string;
+  /** The public key that signs its checkpoints, in base64. */
+  readonly key?: string | undefined;
   readonly sinks: readonly SinkSettings[];
   readonly notices: readonly NoticeSettings[];
 }

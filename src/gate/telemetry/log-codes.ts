@@ -255,6 +255,11 @@ const listed = {
     'records are sent again: the journal is another one, or the receiver has lost what it had',
     '`dovegate audit verify`, and compare with what the receiver has',
   ],
+  'ship-conflict': [
+    ['error'],
+    'a store has names or bytes that are not of this journal: another program, or somebody with the credentials of this host, put them there; records go on',
+    'look who may write below the folder of this host; `dovegate audit fleet verify` says what was put there',
+  ],
   'mirrored-refused': [
     ['error'],
     'the last line by which a verifier says what it has mirrored does not count, or cannot be asked for; the gate keeps its records',

@@ -7,16 +7,20 @@ type SinkKind = SinkSettings['kind'];
 
 /** The optional package that a kind needs, and its name for people. */
 const libraries: Readonly<
-  Record<SinkKind, { readonly name: string; readonly package: '@nats-io/transport-node' } | undefined>
+  Record<
+    SinkKind,
+    { readonly name: string; readonly package: '@nats-io/transport-node' | 'aws4fetch' } | undefined
+  >
 > = {
   syslog: undefined,
   nats: { name: 'NATS', package: '@nats-io/transport-node' },
+  store: { name: 'buckets', package: 'aws4fetch' },
   otlp: undefined,
   file: undefined,
 };
 
-export function sinkLibraryOf({ kind }: SinkSettings) {
-  return libraries[kind];
+export function sinkLibraryOf(sink: SinkSettings) {
+  return sink.kind === 'store' && sink.place.kind === 'folder' ? undefined : libraries[sink.kind];
 }
 
 /** Its files, by the key that names each. */
@@ -39,6 +43,8 @@ function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
       return [];
     case 'otlp':
       return [['headers_file', sink.headersFile]];
+    case 'store':
+      return [['credentials', sink.credentialsFile]];
     case 'nats':
       return [
         ['credentials', sink.credentialsFile],

@@ -1,5 +1,6 @@
-// The receivers of `audit.ship`: syslog receivers, streams of NATS, collectors of OpenTelemetry, and files. Each kind is declared here: its
-// keys, its settings, its files, the library that it needs; its carrier is in ship/shipping, and ship/receivers.ts joins the two.
+// The receivers of `audit.ship`: syslog receivers, streams of NATS, stores, collectors of OpenTelemetry, and files. Each
+// kind is declared here: its keys, its settings, its files, the library that it needs; its carrier is in ship/shipping, and
+// ship/receivers.ts joins the two.
 
 import type * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -12,6 +13,7 @@ import {
   ca,
   certificateConflicts,
   clientOf,
+  count,
   duration,
   file,
   type HostAndPort,
@@ -51,10 +53,10 @@ const natsKeys = {
     .prefault(defaultStream)
     .describe('nats: the prefix of the stream: `PREFIX_HOST`, as `dovegate audit fleet init` makes it'),
   host: as('hostWord', text('the word for this host in subjects').superRefine(checkHost).optional()).describe(
-    "nats: a word for this host, part of the subject; default: the machine's name, `_` for dots",
+    "nats, store: a word for this host, in the names of what it sends; default: the machine's name, `_` for dots",
   ),
-  credentials: as('credentialsFile', file('a file with credentials of NATS (.creds)').optional()).describe(
-    'nats: a `.creds` file; or certificate and key',
+  credentials: as('credentialsFile', file('a file with credentials').optional()).describe(
+    'nats: a `.creds` file, or certificate and key; store: a file in the form of AWS with the keys of the bucket',
   ),
   settle: duration('5m').describe(
     'nats: kept here so long after an acknowledgement; `0s` only where the servers sync always',
@@ -71,6 +73,19 @@ const natsKeys = {
     .describe(
       'nats: keys or files `checkpoint.pub`: records are kept until one of these verifiers has mirrored them',
     ),
+};
+
+const storeKeys = {
+  prefix: text('a folder of the store')
+    .refine((path) => path.split('/').every((part) => /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$/.test(part)), {
+      error:
+        'must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
+    })
+    .prefault('dovegate')
+    .describe('store: what the names of all objects begin with; one for the whole fleet'),
+  objects_per_day: count(24, 8640)
+    .prefault(288)
+    .describe('store: objects that it gets a day; as many again for records that must be there in seconds'),
 };
 
 const otlpKeys = {
@@ -92,9 +107,23 @@ function collectorOf(written: string): URL | string {
   return url;
 }
 
+const storeExample = 'https://s3.example.com/audit-trail or file:///srv/trail';
+
+/** The URL of a bucket, without a slash behind it; or of a folder. */
+function storeOf(written: string): URL | string {
+  if (/^file:\/\/\/[^?#]*[^?#/]/.test(written) && URL.canParse(written)) return new URL(written);
+  const url = urlOf(written, storeExample, 'use credentials');
+  if (typeof url === 'string') return url;
+  if (url.protocol === 'http:' && !isOfThisMachine(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+    return `http: is not encrypted, and ${url.hostname} is another machine; use https:, with ca if its authority is your own`;
+  if (!/^\/[A-Za-z0-9][A-Za-z0-9.-]*\/?$/.test(url.pathname))
+    return `must name one bucket, as ${storeExample}`;
+  return url;
+}
+
 const fileExample = '/var/log/dovegate-ship/records.jsonl';
 
-const kinds = ['syslog', 'nats', 'otlp', 'file'] as const;
+const kinds = ['syslog', 'nats', 'store', 'otlp', 'file'] as const;
 
 export const sinkSchema = section(
   'a receiver of the records',
@@ -110,6 +139,11 @@ export const sinkSchema = section(
     )
       .optional()
       .describe('instead: `tls://HOST:PORT` of the servers of a NATS cluster, several with commas'),
+    store: parsed(`a URL, as ${storeExample}`, storeOf)
+      .optional()
+      .describe(
+        'instead: a store that gets blocks of records: URL of a bucket (S3), or `file:` and a folder',
+      ),
     otlp: parsed(`a URL, as ${collectorExample}`, collectorOf)
       .optional()
       .describe('instead: URL of a collector of OpenTelemetry (OTLP over HTTP); `http:` on loopback only'),
@@ -119,6 +153,7 @@ export const sinkSchema = section(
         'instead: a file of this machine that records are appended to, for an agent that sends it on',
       ),
     ...natsKeys,
+    ...storeKeys,
     ...otlpKeys,
     ca,
     ...syslogKeys,
@@ -128,30 +163,45 @@ export const sinkSchema = section(
     ),
     key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
   },
-  'a receiver that gets every record: syslog, a stream of NATS or a collector, over TLS, or a file',
+  'a receiver that gets every record: syslog, a stream of NATS, a store or a collector, over TLS, or a file',
   {
-    'missing-key': { '.: needs syslog, nats, otlp or file': hasNone(...kinds) },
+    'missing-key': {
+      '.: needs syslog, nats, store, otlp or file': hasNone(...kinds),
+      'store: needs credentials, a file with the keys of the bucket': ({ store, credentialsFile }) =>
+        store !== undefined && store.protocol !== 'file:' && credentialsFile === undefined,
+    },
     'key-conflict': {
-      'nats otlp file: a receiver is of one kind; write two of them': isSecondOf(kinds),
-      [`${Object.keys(natsKeys).join(' ')}: is for a receiver of the kind nats; take it out`]: isNot('nats'),
+      'nats store otlp file: a receiver is of one kind; write two of them': isSecondOf(kinds),
+      'stream settle verifiers: is for a receiver of the kind nats; take it out': isNot('nats'),
+      'host credentials: is for a receiver of the kind nats or store; take it out': isNot('nats', 'store'),
+      [`${Object.keys(storeKeys).join(' ')}: is for a receiver of the kind store; take it out`]:
+        isNot('store'),
       [`${Object.keys(syslogKeys).join(' ')}: is for a receiver of the kind syslog; take it out`]:
         isNot('syslog'),
       [`${Object.keys(otlpKeys).join(' ')}: is for a receiver of the kind otlp; take it out`]: isNot('otlp'),
       'ca certificate key: is not for a file; take it out': (_, at) => at.isWritten('file'),
+      'certificate key: is not for a store; take it out': (_, at) => at.isWritten('store'),
+      'ca credentials: is not for a folder; take it out': ({ store }, at) =>
+        at.isWritten('store') && store?.protocol === 'file:',
       ...certificateConflicts,
     },
   },
 );
 
 /** Of another kind, and of one only: what is of two kinds is a problem of its own. */
-function isNot(kind: (typeof kinds)[number]) {
+function isNot(...of: readonly (typeof kinds)[number][]) {
   return (_: object, at: Cursor): boolean =>
-    !at.isWritten(kind) && kinds.filter((each) => at.isWritten(each)).length === 1;
+    !of.some((kind) => at.isWritten(kind)) && kinds.filter((each) => at.isWritten(each)).length === 1;
 }
 
 type RawSink = z.infer<typeof sinkSchema>;
 
-export type SinkSettings = SyslogSinkSettings | NatsSinkSettings | OtlpSinkSettings | FileSinkSettings;
+export type SinkSettings =
+  | SyslogSinkSettings
+  | NatsSinkSettings
+  | StoreSinkSettings
+  | OtlpSinkSettings
+  | FileSinkSettings;
 export const isSinkOf = predicateOf<SinkSettings>();
 
 /** `name`: `HOST:PORT` (of the first server), or the path of a file, as in logs, metrics and the file of its position. */
@@ -172,6 +222,15 @@ export interface NatsSinkSettings
   readonly kind: 'nats';
   /** At least one; tried in their order. */
   readonly servers: readonly HostAndPort[];
+}
+
+export interface StoreSinkSettings
+  extends AnySinkSettings,
+    Pick<RawSink, 'prefix' | 'hostWord' | 'credentialsFile' | 'objectsPerDay'> {
+  readonly kind: 'store';
+  readonly place:
+    | { readonly kind: 'bucket'; readonly url: string }
+    | { readonly kind: 'folder'; readonly path: string };
 }
 
 export interface OtlpSinkSettings extends AnySinkSettings {
@@ -198,16 +257,21 @@ export function sinksOf(
     if (names.has(sink.name))
       cursor.error([index, sink.kind], `${sink.name} gets the records already`, 'defined-twice');
     names.add(sink.name);
-    const isIn = (directory: string): boolean =>
-      sink.kind === 'file' && `${sink.path}/`.startsWith(`${directory}/`);
+    const path = pathOf(sink);
+    const isIn = (directory: string): boolean => path !== undefined && `${path}/`.startsWith(`${directory}/`);
     const [key, above] = own.find(([, directory]) => isIn(directory)) ?? [];
     if (key !== undefined)
       cursor.error(
         [index, sink.kind],
-        `lies in ${key} (${above}), which is the daemon's own; name a file elsewhere, as ${fileExample}`,
+        `lies in ${key} (${above}), which is the daemon's own; name another place`,
       );
     return [sink];
   });
+}
+
+function pathOf(sink: SinkSettings): string | undefined {
+  if (sink.kind === 'store') return sink.place.kind === 'folder' ? sink.place.path : undefined;
+  return sink.kind === 'file' ? sink.path : undefined;
 }
 
 /** Undefined: it is of no kind, or of several. */
@@ -243,16 +307,43 @@ const settingsOf: {
     };
     return { kind: 'nats', name: nameOf(first), servers, ...own, ...sharedOf(raw) };
   },
+  store: ({ store: url, prefix, hostWord, credentialsFile, objectsPerDay, ...raw }) =>
+    url && {
+      kind: 'store',
+      ...(url.protocol === 'file:' ? folderOf(url, prefix) : bucketOf(url, prefix)),
+      prefix,
+      objectsPerDay,
+      ...(hostWord !== undefined && { hostWord }),
+      ...(credentialsFile !== undefined && { credentialsFile }),
+      ...sharedOf(raw),
+    },
   otlp: ({ otlp: url, headersFile, ...raw }) =>
     url && {
       kind: 'otlp',
-      name: `${url.hostname}:${Number(url.port) || (url.protocol === 'https:' ? 443 : 80)}`,
+      name: placeOf(url),
       url: url.href,
       ...(headersFile !== undefined && { headersFile }),
       ...sharedOf(raw),
     },
   file: ({ file: path }) => (path === undefined ? undefined : { kind: 'file', name: path, path }),
 };
+
+function placeOf({ hostname, port, protocol }: URL): string {
+  return `${hostname}:${Number(port) || (protocol === 'https:' ? 443 : 80)}`;
+}
+
+function folderOf({ pathname }: URL, prefix: string) {
+  const path = decodeURIComponent(pathname).replace(/\/+$/, '');
+  return { name: `${path}/${prefix}`, place: { kind: 'folder', path } } as const;
+}
+
+function bucketOf(url: URL, prefix: string) {
+  const bucket = url.pathname.replace(/\/$/, '');
+  return {
+    name: `${placeOf(url)}${bucket}/${prefix}`,
+    place: { kind: 'bucket', url: `${url.origin}${bucket}` },
+  } as const;
+}
 
 function sharedOf(raw: Pick<RawSink, 'caFile' | 'certificateFile' | 'keyFile'>) {
   const client = clientOf(raw);

@@ -8,6 +8,8 @@ import type { Sender } from './syslog.js';
 /** What each carrier may need of the journal and the daemon. */
 export interface CarrierParts {
   readonly journal: string;
+  /** The public key that signs its checkpoints, in base64. */
+  readonly journalKey: string | undefined;
   readonly untilSeq: () => number;
   readonly position: Position;
   readonly sender: Sender;
@@ -19,6 +21,8 @@ export interface CarrierParts {
   readonly rejected: (count: number, text: string) => void;
   /** A word of the fleet to this gate does not count. */
   readonly refused: (text: string) => void;
+  /** What is there is not of this journal, and records go on even so. */
+  readonly conflict: (text: string) => void;
   /** The name of the receiver or `HOST:PORT`, and the expiry of its certificate. */
   readonly onCertificate: (name: string, validTo: string) => void;
 }

@@ -21,6 +21,8 @@ export interface ShippingOptions extends ShipperParts, Pick<CarrierParts, 'sende
 
 export interface ShippedJournal {
   readonly id: string;
+  /** The public key that signs it. */
+  readonly key?: string | undefined;
   readonly seq: () => number;
 }
 
@@ -136,7 +138,7 @@ export async function openShipping(options: ShippingOptions) {
     }
     const position = isSame ? (kept?.position ?? beginning) : beginning;
     const { clock, sender, connect } = options;
-    const place = { journal: journal.id, untilSeq: journal.seq, position };
+    const place = { journal: journal.id, journalKey: journal.key, untilSeq: journal.seq, position };
     const carrier = sink.carrier({
       ...place,
       sender,
@@ -146,6 +148,7 @@ export async function openShipping(options: ShippingOptions) {
       rejected: (count, text) =>
         options.observe({ kind: 'ship-refused', level: 'error', text, sink: sink.name, count }),
       refused: (text) => options.observe({ kind: 'mirrored-refused', level: 'error', text, sink: sink.name }),
+      conflict: (text) => options.observe({ kind: 'ship-conflict', level: 'error', text, sink: sink.name }),
       onCertificate(name, validTo) {
         entry.certificate = { name, validTo };
       },

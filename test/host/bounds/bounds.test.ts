@@ -56,7 +56,7 @@ doorCallMs doorBodyBytes doorBriefBytes doorCallBytes doorKibibyteMs doorListMs 
 doorPlaceWords doorNameChars doorTextChars doorCertificates ownerNameChars noticeHeadBytes fleetMirroredMs
 adminHeadBytes adminHeadFields adminUnreadMs doorConnections doorLists doorStreams fleetAwaitedChains
 fleetCheckpointBytes fleetKeys fleetStrangers fleetVerifierKeys natsAnswerBytes natsAnswerMs natsDialMs
-natsStoredMs storeAnswerMs storeSilentMs storePageBytes storePages storeWordBytes oidcSubChars oidcTokenChars pageHeadFields subUidBytes outageRequesters
+natsStoredMs storeAnswerMs storeSilentMs storePageBytes storePages storeWordBytes storeBatchBytes oidcSubChars oidcTokenChars pageHeadFields subUidBytes outageRequesters
 `
     .trim()
     .split(/\s+/),

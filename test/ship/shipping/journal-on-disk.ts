@@ -22,6 +22,8 @@ export interface DiskJournal {
   write(count: number, more?: Partial<JournalRecord>): void;
   /** Records whose keys from `time` to the last are given as text. */
   writeBodies(...bodies: readonly string[]): void;
+  /** A checkpoint, signed with the key that the journal was opened with. */
+  writeCheckpoint(): void;
   /** Bytes as they are. */
   writeRaw(text: string): void;
   /** Cuts the segment that is written to, and forgets the records behind it. */
@@ -31,9 +33,9 @@ export interface DiskJournal {
   remove(number: number): void;
 }
 
-export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16)): DiskJournal {
+export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16), signKey?: string): DiskJournal {
   const directory = temporaryDirectory(t, 'memory');
-  let ledger = new Ledger('dovegate test', undefined, id);
+  let ledger = new Ledger('dovegate test', signKey, id);
   const lines: string[] = [];
   let number = 1;
   const path = (which = number): string => join(directory, segmentName(which));
@@ -64,12 +66,18 @@ export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16)): DiskJourn
       }
       journal.seq = ledger.seq;
     },
+    writeCheckpoint() {
+      const line = ledger.sealSigned(ledger.checkpoint(startedMs + ledger.seq));
+      lines.push(line.trimEnd());
+      appendFileSync(path(), line);
+      journal.seq = ledger.seq;
+    },
     writeRaw: (text) => appendFileSync(path(), text),
     cut(records) {
       const gone = lines.splice(lines.length - records);
       truncateSync(path(), statSync(path()).size - gone.reduce((sum, line) => sum + line.length + 1, 0));
       // Written again they are others.
-      const next = new Ledger('dovegate test', undefined, id);
+      const next = new Ledger('dovegate test', signKey, id);
       const { hash } = JSON.parse(lines.at(-1) ?? '{}');
       const { stepsMs, oldestSeq, timeMs } = ledger;
       const place = { seq: lines.length, hash: hash ?? next.hash, open: new Map<string, never>() };

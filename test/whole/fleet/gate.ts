@@ -68,25 +68,38 @@ export interface FleetGateOptions {
 const restMs = 4;
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
-export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGateOptions): Promise<FleetGate> {
-  const { host, settle = '2s', audit = '', clients = 4, verifier } = options;
+export function openFleetGate(owner: Owner, nats: Nats, options: FleetGateOptions): Promise<FleetGate> {
+  const { host, settle = '2s', verifier } = options;
   const { servers } = nats.settingsOf(host);
-  const signKey = makeSignKey();
   const login = Object.entries(nats.loginOf(host)).map(([key, file]) => ({
     key,
     file,
     copy: `fleet-${key}`,
   }));
   const urls = servers.map((server) => `tls://${server.host}:${server.port}`).join(',');
-  const sink = `{ nats: "${urls}", host: ${host}, ${login.map(({ key, copy }) => `${key}: ${copy}`).join(', ')}, settle: ${settle}${verifier === undefined ? '' : ', verifiers: [verifier.pub]'} }`;
+  const receiver = `{ nats: "${urls}", host: ${host}, ${login.map(({ key, copy }) => `${key}: ${copy}`).join(', ')}, settle: ${settle}${verifier === undefined ? '' : ', verifiers: [verifier.pub]'} }`;
+  const files = {
+    ...Object.fromEntries(login.map(({ file, copy }) => [copy, readFileSync(file, 'utf8')])),
+    ...(verifier !== undefined && { 'verifier.pub': verifier }),
+  };
+  return openShippingGate(owner, { ...options, receiver, files });
+}
+
+export interface ShippingGateOptions extends Pick<FleetGateOptions, 'audit' | 'clients' | 'more'> {
+  /** As YAML on the line. */
+  readonly receiver: string;
+  /** Of the daemon's folder. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** The same with any receiver. */
+export async function openShippingGate(owner: Owner, options: ShippingGateOptions): Promise<FleetGate> {
+  const { receiver, audit = '', clients = 4, files = {} } = options;
+  const signKey = makeSignKey();
   const { daemon: first } = await openGateway(owner, {
-    audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}]${audit} }`,
+    audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${receiver}]${audit} }`,
     more: `admin: { unix: admin.sock }\n${options.more ?? ''}`,
-    files: {
-      ...Object.fromEntries(login.map(({ file, copy }) => [copy, readFileSync(file, 'utf8')])),
-      'sign.pem': signKey.secretPem,
-      ...(verifier !== undefined && { 'verifier.pub': verifier }),
-    },
+    files: { ...files, 'sign.pem': signKey.secretPem },
   });
   let daemon = first;
   let ship = await startShip(owner, first);

@@ -1,0 +1,48 @@
+// A block of a journal in a store: verbatim lines, compressed. What fits a name is a block in which every line's `prev`
+// and `hash` join, from FIRST to LAST: a later version with true ends and an altered middle does not.
+
+import { promisify } from 'node:util';
+import { gunzip, gzip } from 'node:zlib';
+import { bounds } from '../../host/bounds/bounds.js';
+import { systemCodeOf } from '../../host/ports/faults.js';
+import { readLink } from '../../journal/records/ledger.js';
+import type { BlockName } from './names.js';
+
+/** What an object has of these lines. */
+export const packBlock: (lines: Buffer) => Promise<Buffer> = promisify(gzip);
+const inflate = promisify(gunzip);
+
+/** The lines of an object's bytes; undefined: they are not compressed, are cut, or are more than a block has. */
+export async function textOfBlock(bytes: Buffer): Promise<Buffer | undefined> {
+  try {
+    return await inflate(bytes, { maxOutputLength: bounds.storeTextBytes });
+  } catch (cause) {
+    const code = systemCodeOf(cause);
+    if (code.startsWith('Z_') || code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw cause;
+  }
+}
+
+/** Each line, without its LF. */
+export function* linesOf(text: Buffer): Generator<Buffer> {
+  for (let start = 0; start < text.length; ) {
+    const lf = text.indexOf(0x0a, start);
+    const end = lf < 0 ? text.length : lf;
+    yield text.subarray(start, end);
+    start = end + 1;
+  }
+}
+
+/** Whether it is the content of that name. */
+export function fitsName(text: Buffer, { first, last, hash }: BlockName): boolean {
+  let seq = first;
+  let prev: string | undefined;
+  for (const line of linesOf(text)) {
+    const link = readLink(line);
+    if (link?.isIntact !== true || link.seq !== seq || (prev !== undefined && link.prev !== prev))
+      return false;
+    prev = link.hash;
+    seq += 1;
+  }
+  return seq === last + 1 && prev === hash && text.at(-1) === 0x0a;
+}

@@ -1,0 +1,393 @@
+// Goal: a store has each record once, in blocks whose names fix what they hold. Phases: blocks, credit, urgent records; a stop at each
+// moment; names and bytes of somebody else; a journal that was put back. What must not happen: a hole, a record twice, a stop for a name.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { type BlockName, formatName, parseName } from '../../../src/evidence/store/names.js';
+import type { ShipEvent } from '../../../src/gate/door/ship-event.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { type ObjectStore, StoreFault } from '../../../src/host/ports/store.js';
+import { openFolder as openStoreFolder } from '../../../src/host/store/folder.js';
+import type { JournalRecord } from '../../../src/journal/records/record.js';
+import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import { openShipping, type Shipping } from '../../../src/ship/shipping/shipping.js';
+import { createStoreCarrier } from '../../../src/ship/shipping/store-carrier.js';
+import { createMemoryDialler } from '../../kit/gate/memory-backend.js';
+import { createFakeClock } from '../../kit/plain/fake-clock.js';
+import { openFolder } from '../../kit/plain/folder.js';
+import { openDiskJournal } from './journal-on-disk.js';
+import { turn } from './shipping-story.js';
+
+const { secretPem, key } = makeSignKey();
+
+function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectStore): ObjectStore => store) {
+  const clock = createFakeClock();
+  const journal = openDiskJournal(t, undefined, secretPem);
+  const root = openFolder(t);
+  const events: ShipEvent[] = [];
+  let shipping: Shipping | undefined;
+  const folder = (): string => join(root, 'dovegate');
+  const namesNow = (): readonly BlockName[] =>
+    filesBelow(folder()).flatMap((name) => {
+      const parsed = parseName(name);
+      return parsed?.kind === 'block' ? [parsed] : [];
+    });
+  return {
+    clock,
+    journal,
+    root,
+    events,
+    names: namesNow,
+    path: (name: BlockName): string => join(folder(), formatName(name)),
+    async start(): Promise<Shipping> {
+      shipping = await openShipping({
+        sinks: [
+          {
+            name: 'store',
+            key: 'store',
+            carrier: (parts) =>
+              createStoreCarrier({
+                ...parts,
+                host: 'gate-1',
+                objectsPerDay,
+                openStore: () => wrap(openStoreFolder(root, 'dovegate')),
+              }),
+          },
+        ],
+        stateDirectory: join(journal.directory, 'state'),
+        directory: journal.directory,
+        sender: { hostName: 'gate1', processId: 1 },
+        connect: createMemoryDialler().connect,
+        clock,
+        chance: () => 0.5,
+        observe: (event) => void events.push(event),
+      });
+      shipping.start({ id: journal.id, key, seq: () => journal.seq });
+      return shipping;
+    },
+    write(count: number, more?: Partial<JournalRecord>): void {
+      journal.write(count, more);
+      shipping?.nudge();
+    },
+    checkpoint(): void {
+      journal.writeCheckpoint();
+      shipping?.nudge();
+    },
+    /** Forgets how far the receiver is. */
+    forget: (): void => rmSync(join(journal.directory, 'state'), { recursive: true, force: true }),
+    kinds: (): readonly string[] => events.map(({ kind }) => kind),
+    /** Compressing takes real time, and nothing says that it goes on: the clock does not run away from it. */
+    async until(isTrue: () => boolean, msMax = 600_000): Promise<void> {
+      const startMs = clock.now();
+      for (let turns = 0; !isTrue(); turns += 1) {
+        assert.ok(clock.now() - startMs < msMax, JSON.stringify(events));
+        await turn(clock);
+        if (turns < 20) continue;
+        await setTimeout(1);
+        await clock.advance(20);
+      }
+    },
+    async pass(ms: number): Promise<void> {
+      for (let left = ms; left > 0; left -= 250) {
+        await clock.advance(Math.min(left, 250));
+        await turn(clock);
+      }
+    },
+    async end(opened: Shipping): Promise<void> {
+      let isOver = false;
+      void opened.end().then(() => {
+        isOver = true;
+      });
+      await this.until(() => isOver);
+    },
+    /** The store has each line once, in order, under names that fit. */
+    assertWhole(from = 1): void {
+      const lines = namesNow().flatMap((name) => {
+        const text = gunzipSync(readFileSync(this.path(name)))
+          .toString()
+          .trimEnd()
+          .split('\n');
+        assert.equal(text.length, name.last - name.first + 1, formatName(name));
+        assert.ok(text.at(-1)?.endsWith(`"hash":"${name.hash}"}`), formatName(name));
+        return text;
+      });
+      assert.deepEqual(lines, journal.lines.slice(from - 1));
+    },
+  };
+}
+
+function filesBelow(folder: string): readonly string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .toSorted();
+}
+
+void test('blocks of verbatim lines; it goes on where the store ends, with a file of its position and without', async (t) => {
+  const story = openStory(t);
+  story.journal.write(300);
+  let shipping = await story.start();
+  await story.until(() => shipping.sinks[0]?.safe.seq === 300);
+  story.write(40);
+  await story.end(shipping);
+  story.assertWhole();
+  assert.equal(story.names().length, 2);
+  for (const isForgotten of [true, false]) {
+    if (isForgotten) story.forget();
+    story.journal.write(7);
+    shipping = await story.start();
+    await story.end(shipping);
+    story.assertWhole();
+  }
+  assert.deepEqual(story.kinds(), ['ship-connected', 'ship-connected', 'ship-connected']);
+});
+
+void test('a block waits for credit; one that destroys, gives content or changes rights has its own', async (t) => {
+  const story = openStory(t, 288);
+  const shipping = await story.start();
+  await story.until(() => shipping.sinks[0]?.state.at === 'connected');
+  // One each second uses up what was saved, then an object is earned every 5 minutes.
+  for (let n = 0; n < 1_500; n += 1) {
+    story.write(1);
+    await story.pass(1_000);
+  }
+  const busy = story.names().length;
+  assert.ok(busy >= 60 && busy <= 70, `${busy} objects`);
+  for (const more of [
+    { effect: 'destroy' },
+    { effect: 'admin' },
+    { event: 'lock' },
+    { event: 'access' },
+    { event: 'reload' },
+  ] as const) {
+    story.write(1, more);
+    await story.pass(5_250);
+    await story.until(() => story.names().at(-1)?.last === story.journal.seq, 4_750);
+  }
+  const before = story.names().length;
+  story.write(1, { effect: 'write' });
+  await story.pass(10_000);
+  assert.equal(story.names().length, before, 'a usual one waits');
+  await story.pass(299_000);
+  await story.until(() => story.names().length === before + 1, 10_000);
+  // A day of idle checkpoints is one object in five minutes.
+  const idle = story.names().length;
+  for (let minutes = 0; minutes < 60; minutes += 1) {
+    story.checkpoint();
+    await story.pass(60_000);
+  }
+  const made = story.names().length - idle;
+  assert.ok(made >= 9 && made <= 12, `${made} objects in an idle hour`);
+  await story.end(shipping);
+  story.assertWhole();
+});
+
+// bounds.storeBlockBytes, bounds.storeBatchBytes
+void test('a large backlog is cut into blocks of a bounded size', async (t) => {
+  const story = openStory(t, 288);
+  story.journal.write(20_000, { reason: 'x'.repeat(300) });
+  const shipping = await story.start();
+  await story.until(() => shipping.sinks[0]?.safe.seq === 20_000);
+  await story.end(shipping);
+  story.assertWhole();
+  for (const name of story.names())
+    assert.ok(gunzipSync(readFileSync(story.path(name))).length <= bounds.storeBlockBytes);
+});
+
+// bounds.storeTextBytes
+void test('other bytes under the right name: the block is stored beside it, and that is said', async (t) => {
+  const story = openStory(t);
+  story.journal.write(30);
+  const last = JSON.parse(story.journal.lines[29] ?? '{}');
+  const name = {
+    kind: 'block',
+    host: 'gate-1',
+    journal: story.journal.id,
+    first: 1,
+    last: 30,
+    isCopy: false,
+    hash: String(last.hash),
+  } as const;
+  const path = story.path(name);
+  mkdirSync(dirname(path), { recursive: true });
+  for (const junk of [
+    Buffer.from('junk'),
+    gzipSync('{"seq":1}\n'),
+    Buffer.alloc(0),
+    gzipSync(Buffer.alloc(9 << 20)),
+  ]) {
+    writeFileSync(path, junk);
+    const shipping = await story.start();
+    await story.end(shipping);
+    const [copy] = story.names().filter(({ isCopy }) => isCopy);
+    assert.ok(copy !== undefined);
+    assert.equal(
+      gunzipSync(readFileSync(story.path(copy))).toString(),
+      `${story.journal.lines.join('\n')}\n`,
+    );
+    assert.ok(story.kinds().includes('ship-conflict'));
+    rmSync(story.path(copy));
+    story.forget();
+  }
+});
+
+void test('the same block, there already: nothing is said', async (t) => {
+  const story = openStory(t);
+  story.journal.write(30);
+  const first = await story.start();
+  await story.end(first);
+  const [name] = story.names();
+  assert.ok(name !== undefined);
+  // As after a kill between the answer and the note of it, with a list that is behind.
+  const blind = openStory(t, 8640, (store) => ({ ...store, list: async function* () {} }));
+  blind.journal.write(30);
+  mkdirSync(dirname(blind.path(name)), { recursive: true });
+  writeFileSync(blind.path(name), readFileSync(story.path(name)));
+  const shipping = await blind.start();
+  await blind.end(shipping);
+  assert.equal(shipping.sinks[0]?.safe.seq, 30);
+  assert.deepEqual(blind.kinds(), ['ship-connected']);
+  assert.equal(blind.names().length, 1);
+});
+
+void test('names ahead of the head, and behind it, stop nothing', async (t) => {
+  const story = openStory(t);
+  story.journal.write(30);
+  story.journal.writeCheckpoint();
+  let shipping = await story.start();
+  await story.end(shipping);
+  const junk = {
+    kind: 'block',
+    host: 'gate-1',
+    journal: story.journal.id,
+    first: 32,
+    last: 900,
+    isCopy: false,
+    hash: 'ab'.repeat(32),
+  } as const;
+  for (const [name, bytes] of [
+    [junk, Buffer.alloc(0)],
+    [{ ...junk, first: 20, last: 25 }, Buffer.from('junk')],
+    [{ ...junk, last: 300_000, first: 300_000 }, gzipSync('{"seq":300000}\n')],
+  ] as const) {
+    mkdirSync(dirname(story.path(name)), { recursive: true });
+    writeFileSync(story.path(name), bytes);
+  }
+  story.forget();
+  story.journal.write(10);
+  shipping = await story.start();
+  await story.end(shipping);
+  assert.equal(shipping.sinks[0]?.safe.seq, 41);
+  assert.deepEqual(
+    story.kinds().filter((kind) => kind !== 'ship-connected'),
+    ['ship-conflict'],
+  );
+  const blocks = story.names().filter(({ hash }) => hash !== junk.hash);
+  assert.deepEqual(
+    blocks.map(({ first, last }) => [first, last]),
+    [
+      [1, 31],
+      [32, 41],
+    ],
+  );
+});
+
+void test('a journal that was put back stops, before it overtakes the store and after, and leaves a mark', async (t) => {
+  for (const more of [0, 60]) {
+    const story = openStory(t);
+    story.journal.write(30);
+    story.journal.writeCheckpoint();
+    story.journal.write(10);
+    story.journal.writeCheckpoint();
+    let shipping = await story.start();
+    await story.end(shipping);
+    story.forget();
+    story.journal.cut(20);
+    story.journal.write(more, { reason: 'other' });
+    shipping = await story.start();
+    const opened = shipping;
+    await story.until(() => opened.sinks[0]?.state.at === 'forked');
+    await story.end(shipping);
+    assert.ok(story.kinds().includes('audit-forked'));
+    const marks = filesBelow(join(story.root, 'dovegate')).filter((name) => name.endsWith('.forked'));
+    assert.equal(marks.length, 1);
+    assert.equal(story.names().length, 1, 'nothing was added');
+  }
+});
+
+void test('a store that lost its end gets it again; one that lost everything is not filled anew', async (t) => {
+  const story = openStory(t);
+  story.journal.write(30);
+  let shipping = await story.start();
+  await story.until(() => shipping.sinks[0]?.safe.seq === 30);
+  story.write(10);
+  await story.end(shipping);
+  const [first, second] = story.names();
+  assert.ok(first !== undefined && second !== undefined);
+  rmSync(story.path(second));
+  shipping = await story.start();
+  await story.end(shipping);
+  story.assertWhole();
+  assert.ok(story.kinds().includes('ship-restarted'));
+  for (const name of story.names()) rmSync(story.path(name));
+  story.journal.write(5);
+  shipping = await story.start();
+  await story.end(shipping);
+  assert.deepEqual(
+    story.names().map(({ first: from }) => from),
+    [41],
+  );
+});
+
+void test('a store that fails at any call: nothing is lost or twice', async (t) => {
+  let calls = 0;
+  let isFailing = false;
+  const spoil = (): boolean => {
+    calls += 1;
+    return isFailing && calls % 3 !== 0;
+  };
+  const away = (): never => {
+    throw new StoreFault('away', 'no answer');
+  };
+  const story = openStory(t, 8640, (store) => ({
+    ...store,
+    async put(...asked) {
+      const isBefore = spoil();
+      if (isBefore && calls % 2 === 0) away();
+      const answer = await store.put(...asked);
+      if (isBefore) away();
+      return answer;
+    },
+    async *list(...asked) {
+      if (spoil()) away();
+      yield* store.list(...asked);
+    },
+  }));
+  isFailing = true;
+  const shipping = await story.start();
+  for (let round = 0; round < 30; round += 1) {
+    story.write(20);
+    await story.pass(15_000);
+  }
+  isFailing = false;
+  await story.until(() => shipping.sinks[0]?.safe.seq === 600);
+  await story.end(shipping);
+  story.assertWhole();
+  assert.ok(!story.kinds().some((kind) => kind === 'ship-conflict' || kind === 'audit-forked'));
+});
+
+void test('a folder that cannot be written: it says why, and goes on when it can', async (t) => {
+  const story = openStory(t);
+  rmSync(story.root, { recursive: true });
+  story.journal.write(3);
+  const shipping = await story.start();
+  await story.until(() => shipping.sinks[0]?.state.at === 'away');
+  mkdirSync(story.root);
+  chmodSync(story.root, 0o755);
+  await story.until(() => shipping.sinks[0]?.state.at === 'connected');
+  await story.end(shipping);
+  story.assertWhole();
+});
