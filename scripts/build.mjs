@@ -51,7 +51,7 @@ const apart = {
     });
   },
 };
-const outside = ['koffi', '@nats-io/*', 'aws4fetch', 'nodemailer', 'openid-client'];
+const outside = ['koffi', 'aws4fetch', 'nodemailer', 'openid-client'];
 
 const dist = join(root, 'dist');
 rmSync(dist, { recursive: true, force: true });

@@ -8,8 +8,6 @@ const labs = {
   model: 'all orders of the steps of ring, journal, pool and access, and the real code beside them',
   conformance: 'every client at every Dovecot of Debian; writes docs/conformance.md (root)',
   chaos: 'everything at once on real servers, while it is broken; an oracle judges (root)',
-  fleet: 'a thousand simulated gates at a real nats-server: planted faults, and what they cost',
-  'lost-blocks': 'a cluster of nats-servers loses its leader again and again; every replica has every record',
   soak: 'the same without faults: how memory grows; writes docs/soak.svg (root)',
   mutate: 'changes the code in one place at a time, and runs the tests of the module',
   matrix: 'unit and scenario tests under each supported Node',

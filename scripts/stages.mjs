@@ -24,8 +24,8 @@ export const onlyFull = `
   whole/dovecot/preset-search whole/dovecot/http-differences whole/dovecot/dsync whole/dovecot/cli-forms
   whole/dovecot/mcp whole/model/ client/mcp/ kit/self/ whole/fuzz/campaign whole/fuzz/forge-fleet
   whole/fuzz/forge-journal whole/scenario/docs whole/scenario/victims whole/scenario/walks
-  whole/scenario/whole-output whole/scenario/brute-force whole/fleet/chaos whole/fleet/cluster
-  whole/fleet/lost-blocks whole/fleet/store-bucket page/browser/approvals page/browser/clicks page/browser/first-start
+  whole/scenario/whole-output whole/scenario/brute-force whole/fleet/chaos
+  whole/fleet/bucket-verify whole/fleet/store-bucket evidence/fleet-cli/bucket-look page/browser/approvals page/browser/clicks page/browser/first-start
   page/browser/incidents page/browser/keyboard page/browser/keys page/browser/live page/browser/names
   page/browser/oidc-certified page/browser/phone page/browser/policies page/browser/report-file
   page/browser/strangers page/browser/tabs page/browser/trail page/browser/watch page/browser/widths

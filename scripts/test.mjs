@@ -12,7 +12,6 @@
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
 // DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted (default: both)
-// DOVEGATE_NATS="native trixie"    the releases whose nats-server is tested (default native)
 // DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,17 +43,12 @@ const longest = [
   'systemd/units',
   'browser/screens',
   'fleet/chaos',
-  'fleet/cluster',
-  'fleet/ship',
-  'unit/evidence-nats-1',
   'scenario/tls-reload',
-  'fleet/cut-stream',
   'dovecot/bypass',
   'dovecot/site',
   'scenario/docs',
   'dovecot/stalled-upload',
   'scenario/brute-force',
-  'fleet/link',
   'scenario/walks',
   'scenario/victims',
   'dovecot/same-answers',
@@ -62,9 +56,6 @@ const longest = [
   'dovecot/troubles',
   'container/container',
   'scenario/fatal',
-  'fleet/hostile-server',
-  'fleet/share',
-  'fleet/simulated',
 ];
 function testFiles(folder) {
   const path = join(root, 'build', 'test', folder);

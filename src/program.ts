@@ -23,8 +23,8 @@ const parts: Readonly<Record<Part, (program: Command, end: End) => void>> = {
       looks: {
         ways: async (...asked) => (await import('./client/doveadm/way-look.js')).lookAtWays(...asked),
         journal: async (...asked) => (await import('./evidence/cli/journal-look.js')).lookAtJournal(...asked),
-        streams: async (...asked) =>
-          (await import('./evidence/fleet-cli/stream-look.js')).lookAtStreams(...asked),
+        stores: async (...asked) =>
+          (await import('./evidence/fleet-cli/store-look.js')).lookAtStores(...asked),
       },
       loadServe: async () => (await import('./serve.js')).serveGate,
     }),
@@ -37,9 +37,7 @@ const parts: Readonly<Record<Part, (program: Command, end: End) => void>> = {
     }),
   evidence(program, end) {
     addEvidenceCommands(program, end);
-    registerFleet(registerAudit(program, end), end, async (config) =>
-      (await import('./gate/cli/operate.js')).findDaemon({ config }),
-    );
+    registerFleet(registerAudit(program, end), end);
   },
   ship: addShip,
   page: addPage,

@@ -97,6 +97,6 @@ function parseStatus(
   const findingCount = Math.max(counted, findings.length);
   return {
     seen: { ...seen, findingCount, findings: findings.slice(0, findingsShown) },
-    away: away && `${writer} cannot read the stream since {${away.since}}; its log says why`,
+    away: away && `${writer} cannot read the store since {${away.since}}; its log says why`,
   };
 }

@@ -18,7 +18,7 @@ export const parts: readonly Part[] = [
     builtins: words(
       'child_process crypto dns fs http https net os path perf_hooks stream timers tls url util v8 vm worker_threads',
     ),
-    packages: words('@nats-io/transport-node aws4fetch commander koffi nodemailer openid-client zod'),
+    packages: words('aws4fetch commander koffi nodemailer openid-client zod'),
   },
   {
     name: 'doveadm',
@@ -32,14 +32,14 @@ export const parts: readonly Part[] = [
       answers/command-list answers/explanation answers/own-questions answers/policy-tests answers/read-answer answers/rights
       answers/statement cli/named-listener cli/rules-commands cli/test config/admin-schema config/cursor config/fault
       config/fleet-names config/kept-files config/parse-client config/parse-settings config/parse-yaml config/policy-list
-      config/problem config/receiver config/schema-parts config/settings config/sink-files config/sinks config/validate
+      config/problem config/receiver config/schema-parts config/settings config/sink-files config/sinks config/store-place config/validate
       config/without-doubtful identity/credentials identity/human identity/origin identity/person identity/principal
       identity/roles keys/authorization keys/key keys/sign-key policy/assess policy/attempt policy/decide policy/grant
       policy/judge policy/match policy/outcome policy/policy policy/regex policy/regex-parser policy/route policy/terms
       policy/test-text policy/value-test proposals/alone proposals/generalise proposals/granting proposals/policy-text
       proposals/seen-line proposals/suggested-rule setup/asker setup/certificates setup/configuration
       setup/configuration-beside setup/configuration-text setup/dial-target setup/doveconf setup/inspect setup/inspect-beside
-      setup/nats-target setup/peers setup/sockets setup/unit
+      setup/peers setup/sockets setup/unit
     `),
     builtins: words('crypto fs path worker_threads zlib'),
     packages: words('commander lru-cache yaml zod'),
@@ -70,15 +70,15 @@ export const parts: readonly Part[] = [
   {
     name: 'evidence',
     face: words(`
-      cli/audit cli/evidence-commands cli/journal-look cli/prove cli/replay fleet-cli/fleet fleet-cli/stream-look fleet/block
-      fleet/checkpoint fleet/mirrored fleet/shapes formats/otlp formats/severity nats/dial nats/fault nats/link nats/servers
+      cli/audit cli/evidence-commands cli/journal-look cli/prove cli/replay fleet-cli/fleet fleet-cli/store-look
+      formats/otlp formats/severity
       proof/more proof/words reading/read-incidents reading/read-long reading/read-trail reading/search-trail reading/unseen
       report/owner report/report review/policy-periods review/policy-words review/replay review/sightings review/spent
       review/suggest story/content story/incidents store/block store/names story/leave-out story/row trail/export trail/search views/asked
       views/extract views/fleet views/look views/proof views/trail views/view
     `),
-    builtins: words('crypto fs http net path tls util zlib'),
-    packages: words('@nats-io/transport-node commander prom-client yaml zod'),
+    builtins: words('crypto fs http path util zlib'),
+    packages: words('commander prom-client yaml zod'),
   },
   {
     name: 'ship',

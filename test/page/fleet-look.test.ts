@@ -11,8 +11,7 @@ import { openFolder } from '../kit/plain/folder.js';
 const atMs = Date.parse('2026-11-21T09:00:00.000Z');
 const status: FleetStatus = {
   at: '2026-11-21T09:00:00.000Z',
-  stream: 'DOVEGATE_AUDIT',
-  streamSeq: 90,
+  store: '/srv/trail/dovegate',
   records: 4200,
   gates: [
     {
@@ -54,7 +53,7 @@ void test('what stands there, as far as the page shows it', async (t) => {
   assert.deepEqual(await look(), {
     seen: {
       at: status.at,
-      stream: 'DOVEGATE_AUDIT',
+      store: '/srv/trail/dovegate',
       records: 4200,
       gates: [
         {
@@ -90,7 +89,7 @@ void test('a stream that cannot be read now: since when, and nothing of files', 
   const { look, put } = lookAt(t);
   put({ ...status, away: { since: '2026-11-21T08:58:00.000Z', text: 'cannot read /etc/x' } });
   const { trouble, seen } = await look();
-  assert.match(trouble ?? '', /cannot read the stream since \{2026-11-21T08:58:00\.000Z\}; its log/);
+  assert.match(trouble ?? '', /cannot read the store since \{2026-11-21T08:58:00\.000Z\}; its log/);
   assert.ok(seen !== undefined && !JSON.stringify({ trouble, seen }).includes('/etc/x'));
 });
 

@@ -153,10 +153,7 @@ void test('other gates: nothing where no file is set; everybody sees them, in a 
   const fleetFile = join(openFolder(t), 'status.json');
   const gates = [{ host: 'mx1', policies: {}, open: 0, findings: 0, differs: [], seq: 7 }];
   const at = '1970-01-01T00:00:00.500Z';
-  writeFileSync(
-    fleetFile,
-    JSON.stringify({ at, stream: 'A', streamSeq: 3, records: 7, gates, findings: [] }),
-  );
+  writeFileSync(fleetFile, JSON.stringify({ at, store: 'A', records: 7, gates, findings: [] }));
   const { ask } = desk({ directory, fleetFile });
   const limited: PageCaller = { ...anna, users: ['*@example.com'] };
   for (const who of [anna, limited, { ...anna, roles: ['view'] as const }]) {
@@ -164,7 +161,7 @@ void test('other gates: nothing where no file is set; everybody sees them, in a 
     assert.deepEqual(fleet, {
       seen: {
         at,
-        stream: 'A',
+        store: 'A',
         records: 7,
         gates: [{ host: 'mx1', findings: 0, differs: [], seq: 7 }],
         findingCount: 0,

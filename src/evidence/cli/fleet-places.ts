@@ -17,6 +17,7 @@ import { CommandFault } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { fileName, listSegments } from '../../journal/files/segments.js';
+import { isHostWord } from '../../rules/config/fleet-names.js';
 import { formatProblem, type Problem } from '../../rules/config/problem.js';
 import { parsePublicKey } from '../../rules/keys/sign-key.js';
 import {
@@ -71,7 +72,6 @@ function trustedWith(state: string): Trusted {
 }
 
 const folderName = 'journals';
-const hostWord = /^[A-Za-z0-9_-]{1,63}$/;
 const journalName = /^[0-9a-f]{32}$/;
 
 export function mirrorIn(state: string): string {
@@ -82,7 +82,7 @@ export function mirrorIn(state: string): string {
 export function mirroredJournals(
   mirror: string,
 ): readonly { readonly host: string; readonly journal: string; readonly path: string }[] {
-  const hosts = foldersIn(mirror).filter((name) => hostWord.test(name));
+  const hosts = foldersIn(mirror).filter(isHostWord);
   return hosts.flatMap((host) => {
     const journals = foldersIn(join(mirror, host)).filter((name) => journalName.test(name));
     return journals

@@ -1,71 +1,49 @@
-// Signed lines about the journals seen so far. Each goes to a file of the state first and then to the stream, where the gates'
-// administrator cannot remove it.
+// Signed lines about the journals seen so far. Each goes to a file of the state first and then to the store, below the name of this
+// verifier.
 
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
+import { type ObjectStore, StoreFault } from '../../host/ports/store.js';
 import { parseSignKey } from '../../rules/keys/sign-key.js';
 import { readAsked } from '../cli/fleet-places.js';
-import { checkpointSubject } from '../fleet/block.js';
 import { countFindings, type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../fleet/checkpoint.js';
 import type { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
-import { NatsFault } from '../nats/fault.js';
-import { type NatsLink } from '../nats/link.js';
+import { formatName } from '../store/names.js';
 import type { StateFolder } from './state-folder.js';
 
 /** Lines of the file that are compared or sent. */
 const recentMax = 64;
-/** Attempts for one line: each failure means that another verifier published one. */
-const triesMax = 5;
 
-/** Keeps the line, and sends it with those that did not get there; a failure of that is a warning. Rejects with a CommandFault. */
+/** Keeps the line, and puts it there with those that did not get there; a failure of that is a warning. Rejects with a CommandFault. */
 export async function sealCheckpoint(
-  link: NatsLink,
+  store: ObjectStore,
   folder: StateFolder,
-  { stream }: Pick<FleetSettings, 'stream'>,
+  { name: verifier }: Pick<FleetSettings, 'name'>,
   fleet: Fleet,
   findings: readonly FleetFinding[],
   nowMs: number,
   warn: (text: string) => void,
 ): Promise<void> {
   const secretPem = folder.signKey();
-  const seen = { heads: fleet.heads(), findings: countFindings(findings), streams: fleet.strengths() };
+  const seen = { heads: fleet.heads(), findings: countFindings(findings) };
   const before = newestLine(fleet, parseSignKey(secretPem).key, folder);
   folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
   try {
-    const last = await link.lastOf(stream, checkpointSubject);
-    let expected = last?.streamSeq ?? 0;
     for (const line of folder.lastCheckpoints(recentMax)) {
-      if ((readCheckpoint(line)?.seq ?? 0) <= fleet.signed.seq) continue;
-      expected = await publishLine(link, stream, checkpointSubject, line, expected);
+      const { seq = 0, hash = '' } = readCheckpoint(line) ?? {};
+      if (seq <= fleet.signed.seq) continue;
+      const name = formatName({ kind: 'verifier', verifier, seq, hash });
+      await store.put(name, Buffer.from(`${line}\n`), { ifAbsent: true });
     }
   } catch (fault) {
-    if (!(fault instanceof NatsFault)) throw fault;
-    warn(`the checkpoint is not in the stream yet; the next one takes it along: ${fault.message}`);
+    if (!(fault instanceof StoreFault)) throw fault;
+    warn(`the checkpoint is not in the store yet; the next one takes it along: ${fault.message}`);
   }
 }
 
-/** Other verifiers publish there too: if one was faster, it asks again. Returns the line's number in the stream. */
-export async function publishLine(
-  link: NatsLink,
-  stream: string,
-  subject: string,
-  line: string,
-  expected: number,
-): Promise<number> {
-  const bytes = Buffer.from(`${line}\n`);
-  for (let at = expected, left = triesMax; ; left -= 1) {
-    try {
-      return (await link.publish(subject, [], bytes, at)).streamSeq;
-    } catch (fault) {
-      if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence' || left <= 1) throw fault;
-      at = (await link.lastOf(stream, subject))?.streamSeq ?? 0;
-    }
-  }
-}
-
-/** The line that the next one of this key follows: a state restored from a copy has an older one than the stream. */
+/** The line that the next one of this key follows: a state restored from a copy has an older one than the store. */
 export function newestLine(
   { signed }: Pick<Fleet, 'signed'>,
   key: string,
@@ -76,7 +54,7 @@ export function newestLine(
   return isAhead ? signed : kept;
 }
 
-/** Compares the file with the stream's lines; the fleet notes new findings. */
+/** Compares the file with the store's lines; the fleet notes new findings. */
 export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly FleetFinding[] {
   return fleet.takeLog(folder.lastCheckpoints(recentMax));
 }

@@ -1,5 +1,5 @@
-// `dovegate audit fleet rotate-key`: a line that the old key signs names the new one, and the old private key is removed. No server is
-// needed: the next `verify` or `watch` sends the line, and signs with the new key from then on.
+// `dovegate audit fleet rotate-key`: a line that the old key signs names the new one, and the old private key is removed. No store is
+// needed: the next `verify` or `watch` puts the line there, and signs with the new key from then on.
 
 import { systemClock } from '../../host/machine/clock.js';
 import { readText } from '../../host/machine/files.js';
@@ -40,7 +40,7 @@ export async function fleetRotateKey(
     const fleet = openFleet(settings, keys, folder.load()?.fleet);
     const nowMs = systemClock.wallMs();
     const findings = countFindings(fleet.status(nowMs).findings);
-    const seen = { heads: fleet.heads(), findings, streams: fleet.strengths(), nextKey };
+    const seen = { heads: fleet.heads(), findings, nextKey };
     const before = newestLine(fleet, parseSignKey(oldPem).key, folder);
     const { line, seq } = signCheckpoint(seen, before, oldPem, nowMs);
     folder.replaceKey(line, nextKey, newFile === undefined ? newPem : undefined);

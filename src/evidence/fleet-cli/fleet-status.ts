@@ -10,7 +10,6 @@ import { agoWords } from '../../host/words/words.js';
 import { readFleetSettings } from '../cli/fleet-places.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { readStatus } from './state-folder.js';
-import { describeEnds } from './stream-certificates.js';
 
 const oldMs = 60_000;
 
@@ -30,7 +29,7 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
     const { away, findings } = status;
     const verdict = describeVerdict(status, findings);
     if (away !== undefined) {
-      const text = printable(`not known: the stream cannot be read since ${away.since}: ${away.text}`);
+      const text = printable(`not known: the store cannot be read since ${away.since}: ${away.text}`);
       await screen.print(screen.paint('bad', text));
     }
     await screen.print(
@@ -41,11 +40,9 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
     const age = `as of ${status.at}, ${agoWords(ageMs)} ago`;
     const isOld = ageMs > oldMs;
     await screen.print(
-      screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the stream now` : age),
+      screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the store now` : age),
     );
     for (const line of describeVerifiers(status)) await screen.print(line);
-    for (const line of describeEnds(status.certificates ?? [], systemClock.wallMs()))
-      await screen.print(screen.paint('doubtful', printable(line)));
     await screen.print('');
     await printGates(screen, status);
   }

@@ -1,4 +1,4 @@
-// `dovegate audit fleet verify`: reads from the end of the last run to the present end of the stream, then reports the findings.
+// `dovegate audit fleet verify`: reads what the store has behind the last run, and the names of all that it has, then reports the findings.
 
 import { join } from 'node:path';
 import { systemClock } from '../../host/machine/clock.js';
@@ -12,17 +12,14 @@ import { plural } from '../../host/words/words.js';
 import { mirrorIn, readFleetSettings } from '../cli/fleet-places.js';
 import type { SignedHead } from '../fleet/checkpoint.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
-import { useNats } from '../nats/link.js';
 import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { findRecord } from './held-record.js';
 import { openMirrorOf } from './mirror.js';
-import { createMirroredLines } from './mirrored.js';
-import { natsOf, openFleet, whatDiffers, whyUnlisted } from './open-settings.js';
+import { openFleet, openStoreOf, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { openStateFolder } from './state-folder.js';
-import { describeEnds, watchStreamCertificates } from './stream-certificates.js';
-import { createStreamReader } from './stream-reader.js';
+import { createStoreReader, unseenVersions } from './store-reader.js';
 
 const stopped = 'stopped before the end; the next run goes on from there';
 
@@ -33,12 +30,12 @@ export interface VerifyFlags {
   readonly json: boolean;
 }
 
-/** Exit code 0; 1: something is wrong. Throws a CommandFault or a NatsFault; what was read before is kept. */
+/** Exit code 0; 1: something is wrong. Throws a CommandFault or a StoreFault; what was read before is kept. */
 export async function fleetVerify(screen: Screen, config: string, flags: VerifyFlags): Promise<number> {
   const settings = readFleetSettings(config, screen);
   const folder = await openStateFolder(settings);
   const release = holdProcess();
-  const certificates = watchStreamCertificates(settings, () => undefined);
+  const store = openStoreOf(settings);
   const stop = new AbortController();
   const offSignal = onStop(() => stop.abort());
   try {
@@ -49,69 +46,48 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const fleet = openFleet(settings, keys, saved?.fleet);
     const mirror = openMirrorOf(settings, fleet);
     const told = (): readonly string[] => saved?.told ?? [];
-    const reader = createStreamReader(fleet, settings, saved, folder, told, mirror);
-    const mirroredLines = createMirroredLines({
-      folder,
-      warn: (text) => screen.complain(`dovegate: ${printable(text)}`),
-    });
+    const reader = createStoreReader(fleet, settings, store, saved, folder, told, mirror);
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);
     const recordsBefore = fleet.records;
     const startMs = systemClock.now();
-    let isRewound = false;
-    const { findings, nowMs, read, older } = await useNats(
-      natsOf(settings, 'verify'),
-      stop.signal,
-      async (link) => {
-        certificates.saw(link);
-        const { streams } = await reader.inspect(link, systemClock.wallMs());
-        for (const warning of whatDiffers(streams, settings))
-          screen.complain(`dovegate: ${printable(warning)}`);
-        await reader.lookAtRights(link);
-        // Not again at the next server, which continues where this one ended.
-        if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
-        isRewound = true;
-        const isShown = screen.columns !== undefined && !flags.json;
-        const progress = createProgress(isShown, reader.unread);
-        await reader.read(link, stop.signal, () =>
-          progress.show(reader.messages, fleet.records - recordsBefore),
-        );
-        progress.clear();
-        if (stop.signal.aborted) {
-          reader.save();
-          throw new CommandFault(exitCodes.notCarriedOut, stopped);
-        }
-        const judgedMs = systemClock.wallMs();
-        compareCheckpoints(folder, fleet);
-        fleet.seeMirrored(reader.behindMs);
-        let found = fleet.judge(judgedMs);
-        const count = fleet.records - recordsBefore;
-        if (count > 0) {
-          await sealCheckpoint(link, folder, settings, fleet, found, judgedMs, (text) =>
-            screen.complain(`dovegate: ${printable(text)}`),
-          );
-          // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
-          if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(judgedMs);
-        }
-        await mirroredLines.say(link, settings, { fleet, mirror }, found, judgedMs);
-        const kepts = kept === undefined ? [] : fleet.olderThanStreams(kept.heads);
-        const lacking = await whatMirrorLacks(settings.state, kepts);
-        return { findings: [...found, ...lacking], nowMs: judgedMs, read: count, older: kepts.length };
-      },
-    );
+    if (heads !== undefined) reader.rewind(heads, kept);
+    const progress = createProgress(screen.columns !== undefined && !flags.json);
+    const show = (): void => progress.show(reader.objects, fleet.records - recordsBefore);
+    try {
+      // A host with much has a bound in each look.
+      for (let [isWhole, before] = [true, -1]; before < reader.objects; isWhole = false) {
+        before = reader.objects;
+        if (await reader.look(stop.signal, isWhole, show)) break;
+      }
+    } finally {
+      progress.clear();
+      reader.save();
+    }
+    if (!reader.hasVersions) screen.complain(`dovegate: ${unseenVersions}`);
+    const nowMs = systemClock.wallMs();
+    compareCheckpoints(folder, fleet);
+    fleet.seeMirrored(reader.behindMs);
+    let found = fleet.judge(nowMs);
+    const read = fleet.records - recordsBefore;
+    if (read > 0) {
+      await sealCheckpoint(store, folder, settings, fleet, found, nowMs, (text) =>
+        screen.complain(`dovegate: ${printable(text)}`),
+      );
+      // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
+      if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(nowMs);
+    }
+    const older = kept === undefined ? [] : fleet.olderThanStore(kept.heads);
+    const findings = [...found, ...(await whatMirrorLacks(settings.state, older))];
     reader.save();
     const { failed } = await mirror.tend(systemClock.wallMs());
     if (failed !== undefined)
       screen.complain(`dovegate: ${printable(`the mirror is not compressed: ${failed}`)}`);
-    const rows = certificates.rows();
-    for (const line of describeEnds(rows, systemClock.wallMs()))
-      screen.complain(`dovegate: ${printable(line)}`);
     const status: FleetStatus = {
       ...fleet.status(nowMs),
       findings,
       checkpoint: describeCheckpoint(folder),
-      certificates: rows,
     };
     folder.writeStatus(status);
     const isPassed = findings.length === 0;
@@ -119,7 +95,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     if (flags.json) await screen.print(formatJsonLines({ passed: isPassed, ...status }));
     else {
       const keptEnds = flags.checkpoint === undefined ? undefined : heads?.length;
-      await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds, older });
+      await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds, older: older.length });
     }
     await screen.flush();
     return isPassed ? exitCodes.ok : exitCodes.failed;
@@ -128,13 +104,13 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     throw new CommandFault(exitCodes.notCarriedOut, stopped);
   } finally {
     offSignal();
-    certificates.close();
+    store.close();
     folder.close();
     release();
   }
 }
 
-/** Of heads of a kept line that the streams are too young to have. Rejects with a JournalFault. */
+/** Of heads of a kept line that are older than the store keeps. Rejects with a JournalFault. */
 async function whatMirrorLacks(
   state: string,
   heads: readonly SignedHead[],
@@ -143,10 +119,10 @@ async function whatMirrorLacks(
   for (const { host, journal, seq, hash } of heads) {
     const held = await findRecord(join(mirrorIn(state), host, journal), seq);
     const of = { host, journal, seq };
-    const what = `the kept line names record ${seq}, which is older than the stream, and the mirror`;
+    const what = `the kept line names record ${seq}, which is older than the store keeps, and the mirror`;
     if (typeof held === 'string')
       findings.push({
-        kind: 'cut-in-stream',
+        kind: 'cut-in-store',
         ...of,
         text: `${what} does not have it: look for a copy of the mirror, or at the host's own journal`,
       });
@@ -166,7 +142,7 @@ async function printReport(
     readonly tookMs: number;
     /** Number of journal ends in the kept line; undefined: no line was given. */
     readonly keptEnds: number | undefined;
-    /** How many of them are older than the streams, and were looked up in the mirror. */
+    /** How many of them are older than the store keeps, and were looked up in the mirror. */
     readonly older: number;
   },
 ): Promise<void> {
@@ -178,12 +154,12 @@ async function printReport(
   if (accepted > 0) await screen.print(`${plural(accepted, 'finding')} of earlier runs accepted`);
   if (keptEnds !== undefined) {
     const kept = `the kept line names the ends of ${plural(keptEnds, 'journal')}`;
-    const inStream =
+    const where =
       older === 0
-        ? 'all are in the stream'
-        : `${keptEnds - older} are in the stream, ${plural(older, 'is', 'are')} older and in the mirror`;
+        ? 'all are in the store'
+        : `${keptEnds - older} are in the store, ${plural(older, 'is', 'are')} older and in the mirror`;
     await screen.print(
-      findings.length === 0 ? `${kept}: ${inStream}` : `${kept}: the findings say what is not there`,
+      findings.length === 0 ? `${kept}: ${where}` : `${kept}: the findings say what is not there`,
     );
   }
   const { checkpoint } = status;

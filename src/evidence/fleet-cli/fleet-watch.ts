@@ -17,39 +17,27 @@ import {
 import { CommandFault } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
+import { type ObjectStore, StoreFault } from '../../host/ports/store.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { readFleetSettings } from '../cli/fleet-places.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
-import { NatsFault } from '../nats/fault.js';
-import { type NatsLink, openNats } from '../nats/link.js';
-import { createServerOrder } from '../nats/servers.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
 import { type Mirror, openMirrorOf } from './mirror.js';
-import { createMirroredLines } from './mirrored.js';
-import { natsOf, openFleet, whyUnlisted } from './open-settings.js';
+import { nameOfStore, openFleet, openStoreOf, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
-import { watchStreamCertificates } from './stream-certificates.js';
-import { createStreamReader, type StreamReader } from './stream-reader.js';
-import { createFillBook, createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
+import { createStoreReader, type StoreReader, unseenVersions } from './store-reader.js';
+import { createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
 import { serveWatchMetrics } from './watch-metrics.js';
 
-/** The pause between two rounds grows with the hosts: 1,000 of them cost the server as little as 100. */
-const pauseOfHostMs = 10;
-const pauseMinMs = 1_000;
-const pauseMaxMs = 10_000;
+const pauseMs = 1_000;
+/** All names of all hosts are listed again. */
+const wholeMs = 86_400_000;
 const saveMs = 60_000;
 const statusMinMs = 2_000;
 const statusMaxMs = 30_000;
 const checkpointMs = 3_600_000;
-/** Interval of the checks of rights: a server logs each refused one. */
-const rightsMs = 86_400_000;
 const retry = { firstMs: 1_000, mostMs: 30_000 } as const;
-const closeMs = 1_000;
-
-/** Codes of a server that is unreachable, which can change from one moment to the next. */
-const gone: ReadonlySet<string> = new Set(['dial-refused', 'dial-timeout', 'closed-early']);
-
 /** Exit code 0, after SIGTERM or SIGINT. Throws a CommandFault. */
 export async function fleetWatch(screen: Screen, config: string): Promise<number> {
   const settings = readFleetSettings(config, screen);
@@ -66,7 +54,7 @@ export async function fleetWatch(screen: Screen, config: string): Promise<number
   const offReload = onSignal(['SIGHUP'], () => watch.reload());
   const metrics = settings.metrics && (await serveWatchMetrics(settings.metrics, () => watch.numbers()));
   try {
-    manager.ready(`watches ${settings.stream}`);
+    manager.ready(`watches ${nameOfStore(settings)}`);
     manager.watch(() => true);
     await watch.run();
     manager.stopping('stopped', 0);
@@ -88,36 +76,34 @@ class Watch {
   readonly #folder: StateFolder;
   readonly #stop = new AbortController();
   readonly #knowledge = createKnowledge();
-  readonly #fills = createFillBook();
   readonly #book: ReturnType<typeof createFindingBook>;
   #settings: FleetSettings;
-  #reader: StreamReader;
-  #mirror: Mirror | undefined;
+  #reader: StoreReader;
+  #store: ObjectStore;
+  #mirror: Mirror;
   #isTending = false;
-  readonly #mirroredLines: ReturnType<typeof createMirroredLines>;
   /** Everything that was stored before was read. */
   #caughtMs = 0;
-  /** Ends the present connection, for another one. */
+  /** Ends the present look. */
   #session = new AbortController();
-  /** Read again at SIGHUP; used when the connection has ended. */
+  /** Read again at SIGHUP; used when the look has ended. */
   #next: FleetSettings | undefined;
-  readonly #order = createServerOrder();
   #away: FleetStatus['away'];
   #awayCode = '';
-  /** Attempts since a message or the end of a round. */
+  /** Attempts since an object or the end of a round. */
   #failures = 0;
-  /** Undefined: there is no connection. */
-  #lag: number | undefined;
+  #isUp = false;
+  /** That versions cannot be listed. */
+  #isTold = false;
   #findings: readonly FleetFinding[] = [];
   #status: FleetStatus;
   #checkpoint: FleetStatus['checkpoint'];
-  #rightsMs = -Infinity;
+  #wholeMs = -Infinity;
   #savedMs = -Infinity;
   #writtenMs = -Infinity;
   #writtenText = '';
   #sealedMs: number;
   #sealedRecords: number;
-  readonly #certificates: ReturnType<typeof watchStreamCertificates>;
   #fault: unknown;
 
   constructor(screen: Screen, config: string, settings: FleetSettings, folder: StateFolder) {
@@ -127,28 +113,24 @@ class Watch {
     this.#folder = folder;
     const saved = folder.load();
     this.#book = createFindingBook(saved?.told ?? []);
-    this.#mirroredLines = createMirroredLines({
-      folder,
-      warn: (text) => this.#tell('mirrored-not-sent', { text }),
-    });
-    this.#reader = this.#open(settings, saved);
+    ({ reader: this.#reader, store: this.#store, mirror: this.#mirror } = this.#open(settings, saved));
     const { fleet } = this.#reader;
     this.#status = fleet.status(systemClock.wallMs());
     this.#checkpoint = describeCheckpoint(folder);
     this.#sealedMs = parseTime(this.#checkpoint?.at ?? '') ?? 0;
     this.#sealedRecords = fleet.records;
-    this.#certificates = watchStreamCertificates(settings, (event, fields) => this.#tell(event, fields));
   }
 
-  #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
+  #open(settings: FleetSettings, saved: SavedState | undefined) {
     const keys = this.#folder.publicKeys();
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
     const mirror = openMirrorOf(settings, fleet);
-    this.#mirror = mirror;
+    const store = openStoreOf(settings);
     const told = (): readonly string[] => this.#book.names();
-    return createStreamReader(fleet, settings, saved, this.#folder, told, mirror);
+    const reader = createStoreReader(fleet, settings, store, saved, this.#folder, told, mirror);
+    return { reader, store, mirror };
   }
 
   stop(): void {
@@ -161,7 +143,7 @@ class Watch {
     const refuse = (text: string): void => this.#tell('reload-refused', { text });
     try {
       const next = readFleetSettings(this.#config, this.#screen);
-      const fixed = (['state', 'stream', 'metrics', 'checkpointKeyFile'] as const).filter(
+      const fixed = (['state', 'place', 'prefix', 'metrics', 'checkpointKeyFile'] as const).filter(
         (key) => JSON.stringify(next[key]) !== JSON.stringify(this.#settings[key]),
       );
       if (fixed.length > 0) return refuse(`a restart is needed for another ${fixed.join(', ')}`);
@@ -178,17 +160,15 @@ class Watch {
       status: this.#present(),
       findings: this.#findings,
       hosts: new Set(this.#settings.hosts.keys()),
-      isUp: this.#lag !== undefined && this.#away === undefined,
+      isUp: this.#isUp,
       keepMs: this.#settings.keepMs,
       mirroredMs: this.#mirroredMs(),
-      lag: this.#lag,
-      certificates: this.#certificates.rows(),
     };
   }
 
   /** Runs until it is stopped. Rejects with a CommandFault if the state cannot be saved. */
   async run(): Promise<void> {
-    this.#tell('started', { stream: this.#settings.stream, streamSeq: this.#reader.fleet.streamSeq });
+    this.#tell('started', { store: nameOfStore(this.#settings), records: this.#reader.fleet.records });
     this.#writeStatus();
     try {
       while (!this.#stop.signal.aborted) {
@@ -199,8 +179,7 @@ class Watch {
         } catch (fault) {
           if (fault instanceof CommandFault) throw fault;
           if (this.#session.signal.aborted) continue;
-          if (!(fault instanceof NatsFault)) throw fault;
-          this.#order.passOver();
+          if (!(fault instanceof StoreFault)) throw fault;
           this.#lost(fault);
           this.#failures += 1;
           const ms = backOffMs(this.#failures, retry.firstMs, retry.mostMs, randomFraction());
@@ -208,12 +187,12 @@ class Watch {
         }
       }
     } finally {
-      this.#certificates.close();
+      this.#store.close();
     }
     if (this.#fault !== undefined) throw this.#fault;
     this.#reader.save();
     this.#writeStatus();
-    this.#tell('stopped', { streamSeq: this.#reader.fleet.streamSeq });
+    this.#tell('stopped', { records: this.#reader.fleet.records });
   }
 
   async #adopt(): Promise<void> {
@@ -222,74 +201,54 @@ class Watch {
     this.#next = undefined;
     this.#reader.save();
     this.#settings = next;
-    this.#certificates.adopt(next);
-    this.#reader = this.#open(next, this.#folder.load());
-    this.#rightsMs = -Infinity;
+    this.#store.close();
+    ({
+      reader: this.#reader,
+      store: this.#store,
+      mirror: this.#mirror,
+    } = this.#open(next, this.#folder.load()));
+    this.#wholeMs = -Infinity;
     this.#tell('reloaded', { hosts: next.hosts.size });
   }
 
-  /** One connection, to its end. Rejects with a NatsFault, or with a CommandFault. */
+  /** Rejects with a StoreFault, or with a CommandFault. */
   async #follow(signal: AbortSignal): Promise<void> {
-    const settings = natsOf(this.#settings, 'watch');
-    const link = await openNats({ ...settings, servers: this.#order.of(settings.servers) }, signal);
-    this.#order.took(link.place);
-    this.#certificates.saw(link);
-    const pauseMs = this.#settings.hosts.size * pauseOfHostMs;
-    try {
-      for (let isFirst = true; !signal.aborted; isFirst = false) {
-        await this.#round(link, signal, isFirst);
-        await pause(systemClock, Math.min(Math.max(pauseMs, pauseMinMs), pauseMaxMs), signal);
-      }
-    } finally {
-      this.#lag = undefined;
-      const closed = link.close().catch(() => undefined);
-      await Promise.race([
-        closed,
-        new Promise<void>((resolve) => void systemClock.setTimer(closeMs, resolve)),
-      ]);
+    for (let isFirst = true; !signal.aborted; isFirst = false) {
+      await this.#round(signal, isFirst);
+      await pause(systemClock, pauseMs, signal);
     }
   }
 
-  /** As `verify`. Rejects with a NatsFault, or with a CommandFault. */
-  async #round(link: NatsLink, signal: AbortSignal, isFirst: boolean): Promise<void> {
+  /** As `verify`. Rejects with a StoreFault, or with a CommandFault. */
+  async #round(signal: AbortSignal, isFirst: boolean): Promise<void> {
     const reader = this.#reader;
     const startMs = systemClock.wallMs();
-    await reader.inspect(link, startMs);
-    if (systemClock.now() - this.#rightsMs >= rightsMs) {
-      await reader.lookAtRights(link);
-      this.#rightsMs = systemClock.now();
-    }
-    this.#lag = reader.unread;
-    await reader.read(link, signal, (findings) => {
+    const isWhole = systemClock.now() - this.#wholeMs >= wholeMs;
+    const isDone = await reader.look(signal, isWhole, (findings) => {
       this.#back();
       this.#knowledge.heard(reader.storedMs);
       for (const finding of findings) this.#begin(finding);
-      if (systemClock.now() - this.#writtenMs < statusMinMs) return;
-      this.#lag = reader.unread;
-      this.#writeStatus();
+      if (systemClock.now() - this.#writtenMs >= statusMinMs) this.#writeStatus();
     });
-    if (signal.aborted) return;
     this.#back();
-    this.#lag = 0;
+    if (!reader.hasVersions && !this.#isTold) this.#tell('versions-refused', { text: unseenVersions });
+    this.#isTold = !reader.hasVersions;
+    if (isWhole) this.#wholeMs = systemClock.now();
     this.#knowledge.confirmed(startMs);
-    this.#caughtMs = startMs;
+    if (isDone) this.#caughtMs = startMs;
     if (isFirst) compareCheckpoints(this.#folder, reader.fleet);
     this.#judge();
     const nowMs = systemClock.wallMs();
-    if (nowMs - this.#sealedMs >= checkpointMs) await this.#seal(link, nowMs);
+    if (nowMs - this.#sealedMs >= checkpointMs) await this.#seal(nowMs);
     if (systemClock.now() - this.#savedMs >= saveMs) {
       reader.save();
       this.#savedMs = systemClock.now();
-      if (this.#mirror !== undefined) {
-        const mirrored = { fleet: reader.fleet, mirror: this.#mirror };
-        await this.#mirroredLines.say(link, this.#settings, mirrored, this.#findings, nowMs);
-      }
       void this.#tend();
     }
     this.#writeStatusIfDue();
   }
 
-  /** By host: what was stored before is in the mirror. Empty until all streams were read once. */
+  /** By host: what was stored before is in the mirror. Empty until everything was read once. */
   #mirroredMs(): ReadonlyMap<string, number> {
     const { behindMs } = this.#reader;
     if (this.#caughtMs === 0) return behindMs;
@@ -300,7 +259,7 @@ class Watch {
 
   async #tend(): Promise<void> {
     const mirror = this.#mirror;
-    if (this.#isTending || mirror === undefined) return;
+    if (this.#isTending) return;
     this.#isTending = true;
     try {
       const { failed, hasRoom } = await mirror.tend(systemClock.wallMs());
@@ -317,13 +276,13 @@ class Watch {
     }
   }
 
-  #lost(fault: NatsFault): void {
+  #lost(fault: StoreFault): void {
     const nowMs = systemClock.wallMs();
     this.#knowledge.lost(nowMs);
-    this.#lag = undefined;
+    this.#isUp = false;
     // Reported once, and again if another person must act on it.
-    const isKnown = this.#away !== undefined && (gone.has(fault.code) || fault.code === this.#awayCode);
-    if (!isKnown) this.#tell('stream-away', { code: fault.code, text: fault.message });
+    const isKnown = this.#away !== undefined && (fault.code === 'away' || fault.code === this.#awayCode);
+    if (!isKnown) this.#tell('store-away', { code: fault.code, text: fault.message });
     this.#awayCode = fault.code;
     this.#away = { since: this.#away?.since ?? formatTime(nowMs), text: fault.message };
     this.#writeStatusIfDue();
@@ -331,7 +290,8 @@ class Watch {
 
   #back(): void {
     this.#failures = 0;
-    if (this.#away !== undefined) this.#tell('stream-back', {});
+    this.#isUp = true;
+    if (this.#away !== undefined) this.#tell('store-back', {});
     this.#away = undefined;
     this.#awayCode = '';
   }
@@ -344,12 +304,13 @@ class Watch {
     fleet.seeMirrored(this.#mirroredMs());
     this.#findings = fleet.judge(knownMs).filter((finding) => {
       const silentMs = hosts.get(finding.host)?.silentMs ?? 0;
-      return this.#book.has(finding) || !this.#knowledge.isExcused(finding, silentMs);
+      // Hosts are looked at one after the other.
+      const seenMs = Math.min(knownMs, this.#reader.knownMs(finding.host));
+      return this.#book.has(finding) || !this.#knowledge.isExcused(finding, silentMs, seenMs);
     });
     const nowMs = systemClock.wallMs();
     for (const line of this.#book.update(this.#findings, nowMs)) this.#print(line);
     this.#status = { ...fleet.status(knownMs), findings: this.#findings };
-    for (const line of this.#fills.update(this.#status.streams ?? [], nowMs)) this.#print(line);
   }
 
   /** Reported at once, even if much is still to be read. */
@@ -359,16 +320,8 @@ class Watch {
   }
 
   #present(): FleetStatus {
-    const { streamSeq, records } = this.#reader.fleet;
-    const certificates = this.#certificates.rows();
-    return {
-      ...this.#status,
-      streamSeq,
-      records,
-      checkpoint: this.#checkpoint,
-      certificates,
-      away: this.#away,
-    };
+    const { records } = this.#reader.fleet;
+    return { ...this.#status, records, checkpoint: this.#checkpoint, away: this.#away };
   }
 
   #textOfStatus(): string {
@@ -389,13 +342,13 @@ class Watch {
   }
 
   /** When something is new. */
-  async #seal(link: NatsLink, nowMs: number): Promise<void> {
+  async #seal(nowMs: number): Promise<void> {
     const { fleet } = this.#reader;
     if (fleet.records === this.#sealedRecords) return;
     this.#sealedMs = nowMs;
     this.#sealedRecords = fleet.records;
     const warn = (text: string): void => this.#tell('checkpoint-not-sent', { text });
-    await sealCheckpoint(link, this.#folder, this.#settings, fleet, this.#findings, nowMs, warn);
+    await sealCheckpoint(this.#store, this.#folder, this.#settings, fleet, this.#findings, nowMs, warn);
     this.#checkpoint = describeCheckpoint(this.#folder);
   }
 

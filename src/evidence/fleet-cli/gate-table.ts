@@ -18,7 +18,7 @@ const columns: readonly Column<GateRow>[] = [
   { name: 'SEQ', isNumber: true, text: ({ seq }) => String(seq ?? '-') },
   { name: 'SIGNED', isNumber: true, text: ({ signedSeq }) => String(signedSeq ?? '-'), goes: 3 },
   {
-    name: 'LAST MESSAGE (UTC)',
+    name: 'NEWEST OBJECT (UTC)',
     text: ({ lastSeen }) => (lastSeen === undefined ? 'never' : formatMoment(lastSeen)),
   },
   {
@@ -34,17 +34,12 @@ const columns: readonly Column<GateRow>[] = [
   { name: 'JOURNAL', text: ({ journal }) => journal ?? '-', goes: 6 },
 ];
 
-/** A row for each gate, then streams that fill, then all kept findings. */
-export async function printGates(
-  screen: Screen,
-  { gates, findings, streams = [] }: FleetStatus,
-): Promise<void> {
+/** A row for each gate, then all kept findings. */
+export async function printGates(screen: Screen, { gates, findings }: FleetStatus): Promise<void> {
   const table = createTable(columns, screen);
   for (const gate of gates) for (const line of table.add(gate)) await screen.print(line);
   for (const line of table.finish()) await screen.print(line);
-  const full = streams.map((row) => row.filling).filter((text) => text !== undefined);
-  if (full.length + findings.length > 0) await screen.print('');
-  for (const text of full) await screen.print(screen.paint('doubtful', printable(`filling: ${text}`)));
+  if (findings.length > 0) await screen.print('');
   for (const finding of findings) await screen.print(screen.paint('bad', formatFinding(finding)));
   reportHidden(screen, table.hidden());
 }
@@ -53,7 +48,7 @@ export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly str
   return verifiers.map(({ name, seq, at }) =>
     printable(
       seq === undefined
-        ? `verifier ${name}: no line of it is in the stream`
+        ? `verifier ${name}: no line of it is in the store`
         : `verifier ${name}: line ${seq}, at ${at}`,
     ),
   );
@@ -65,10 +60,10 @@ function formatFinding({ kind, host, seq, text }: FleetFinding): string {
 }
 
 /** `50 hosts, nothing is missing or changed`, or the number and place of the problems. */
-export function describeVerdict({ gates, stream }: FleetStatus, findings: readonly FleetFinding[]): string {
+export function describeVerdict({ gates, store }: FleetStatus, findings: readonly FleetFinding[]): string {
   const hosts = new Set(gates.map(({ host }) => host)).size;
   if (findings.length === 0)
-    return `passed: ${stream}, ${plural(hosts, 'host')}: nothing is missing or changed, and every host is there`;
+    return `passed: ${store}, ${plural(hosts, 'host')}: nothing is missing or changed, and every host is there`;
   const bad = new Set(findings.map(({ host }) => host).filter((host) => host !== noHost)).size;
-  return `failed: ${stream}, ${plural(findings.length, 'finding')}, at ${bad} of ${plural(hosts, 'host')}`;
+  return `failed: ${store}, ${plural(findings.length, 'finding')}, at ${bad} of ${plural(hosts, 'host')}`;
 }

@@ -1,7 +1,7 @@
 // The mirror of a fleet: plain journal directories, STATE/journals/HOST/JOURNAL/0000000N.jsonl, cut where the gate cut, which every
 // `audit` command reads. Lines are appended as they were verified and synced before the verifier's position is saved: after an end
 // at any instant, the next run reads the lines behind that position again and skips those that are there. A line whose own hash is
-// wrong is left out, and what is missing in the stream is missing here: `audit verify` finds the same hole. What comes late is kept
+// wrong is left out, and what is missing in the store is missing here: `audit verify` finds the same hole. What comes late is kept
 // beside the segments, and put into them when they are tended. A host cannot take more
 // than its share of the disk: then its mirror stands still, at a whole line, until there is room. Segments are kept at least as long
 // as at their gate: what the gate still has is never removed, and what it has retired only after `mirror_keep`.
@@ -48,10 +48,9 @@ import {
 import { findTrail, firstSeqOf, readPieces, type TrailFile } from '../../journal/files/trail.js';
 import { readLink } from '../../journal/records/ledger.js';
 import { foldersIn, mirroredJournals, mirrorIn } from '../cli/fleet-places.js';
-import { readHeadOf, readSubject } from '../fleet/block.js';
 import type { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
-import type { FleetMessage } from '../fleet/shapes.js';
+import type { StoredBlock } from '../fleet/shapes.js';
 
 export interface MirrorOptions {
   readonly state: string;
@@ -59,7 +58,7 @@ export interface MirrorOptions {
   readonly shares: ReadonlyMap<string, number>;
   /** Called once for each time that a host's share is used up. */
   readonly full: (host: string, bytes: number) => void;
-  /** Called for records that are not here although the verifier found nothing wrong: the stream dropped them before they came. */
+  /** Called for records that are not here although the verifier found nothing wrong: the store dropped them before they came. */
   readonly lacks: (of: {
     readonly host: string;
     readonly journal: string;
@@ -76,9 +75,9 @@ export interface Mirror {
   isFull(host: string): boolean;
   /**
    * `isClean`: the verifier found nothing wrong with it. `late`: what it filled of a hole. False: the share of its host is used up, and the
-   * message is not here. Throws a CommandFault.
+   * block is not here. Throws a CommandFault.
    */
-  take(message: FleetMessage, isClean: boolean, late?: Fleet['late']): boolean;
+  take(block: StoredBlock, isClean: boolean, late?: Fleet['late']): boolean;
   /** On disk when it returns. Throws a CommandFault. */
   save(): void;
   /** Puts late records into their segments, compresses closed ones, and removes old ones. Rejects with a CommandFault. */
@@ -117,11 +116,11 @@ export function openMirrorOf(
     keepMs: mirrorKeepMs,
     shares: new Map([...hosts.keys()].map((host) => [host, mirrorBytes])),
     full(host, bytes) {
-      const text = `its mirror has its share of ${bytesWords(bytes)}, so its records are only in the stream, for as long as that keeps them: raise "mirror_share"`;
+      const text = `its mirror has its share of ${bytesWords(bytes)}, so its records are only in the store, for as long as that keeps them: raise "mirror_share"`;
       fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
     },
     lacks({ host, journal, first, last }) {
-      const text = `the mirror has no records ${first} to ${last}, and the stream has them no more: fetch them from the host's own journal, if it still has them`;
+      const text = `the mirror has no records ${first} to ${last}, and the store has them no more: fetch them from the host's own journal, if it still has them`;
       const time = formatTime(systemClock.wallMs());
       fleet.note({ kind: 'not-mirrored', host, journal, seq: first, time, text });
     },
@@ -165,10 +164,10 @@ export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions
   /** Once full, it stays so while it is open: behind what was left out nothing may follow. */
   const isFull = (host: string): boolean => {
     const share = shares.get(host) ?? 0;
-    if (told.has(host) || usedBy(host) + bounds.fleetBlockBytes <= share) return told.has(host);
+    if (told.has(host) || usedBy(host) + bounds.storeTextBytes <= share) return told.has(host);
     // As the next run will count it.
     used.delete(host);
-    if (usedBy(host) + bounds.fleetBlockBytes <= share) return false;
+    if (usedBy(host) + bounds.storeTextBytes <= share) return false;
     told.add(host);
     full(host, share);
     return true;
@@ -243,20 +242,17 @@ export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions
   return {
     endOf: (host, journal) => attempt(() => journalOf(host, journal).seq),
     isFull: (host) => attempt(() => isFull(host)),
-    take(message, isClean, late) {
-      const named = readSubject(message.subject);
-      const head = readHeadOf(message.header);
-      if (named === undefined || !shares.has(named.host) || message.bytes.length === 0) return true;
+    take({ name: { host, journal, first, last }, text: bytes }, isClean, late) {
+      if (bytes === undefined || bytes.length === 0 || !shares.has(host)) return true;
       return attempt(() => {
-        const to = journalOf(named.host, named.journal);
-        const { bytes } = message;
-        if (late !== undefined && !isFull(named.host)) keepLate(to, linesBetween(bytes, late));
-        if (head?.kind === 'block' && isClean && head.last <= to.seq) return true;
-        if (isFull(named.host)) return false;
-        if (head?.kind === 'block' && isClean && to.seq > 0 && head.first > to.seq + 1)
-          lacks({ ...named, first: to.seq + 1, last: head.first - 1 });
-        const follows = head?.kind === 'block' && isClean && head.first === to.seq + 1;
-        takeLines(to, bytes, follows, follows ? head.last : 0);
+        const to = journalOf(host, journal);
+        if (late !== undefined && !isFull(host)) keepLate(to, linesBetween(bytes, late));
+        if (isClean && last <= to.seq) return true;
+        if (isFull(host)) return false;
+        if (isClean && to.seq > 0 && first > to.seq + 1)
+          lacks({ host, journal, first: to.seq + 1, last: first - 1 });
+        const follows = isClean && first === to.seq + 1;
+        takeLines(to, bytes, follows, follows ? last : 0);
         return true;
       });
     },
@@ -287,7 +283,7 @@ export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions
       }
       used.clear();
       const hasRoom = [...told].some(
-        (host) => attempt(() => usedBy(host)) + 2 * bounds.fleetBlockBytes <= (shares.get(host) ?? 0),
+        (host) => attempt(() => usedBy(host)) + 2 * bounds.storeTextBytes <= (shares.get(host) ?? 0),
       );
       return { failed, hasRoom };
     },

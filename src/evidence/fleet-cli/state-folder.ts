@@ -1,7 +1,7 @@
-// The state directory of a verifier: the position in each stream and the findings, the signed lines, the status for others. One
+// The state directory of a verifier: what was read of each journal, and the findings, the signed lines, the status for others. One
 // process at a time uses it, by a kernel lock; after a power cut each file is either the new or the old one.
 //
-//   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)   checkpoint.pub   index/ (index-folder.ts)
+//   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)   checkpoint.pub
 //
 // checkpoint.pub holds the public keys of all that signed, oldest first, a line each. While the key is replaced, the new one lies in
 // checkpoint.key.next until a line of the old one names it; a start that finds both puts it into its place.
@@ -39,43 +39,38 @@ import { makeSignKey, parsePublicKey, parseSignKey } from '../../rules/keys/sign
 import { readCheckpoint } from '../fleet/checkpoint.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { FleetStatus } from '../fleet/shapes.js';
+import { nameOfStore } from './open-settings.js';
 
 const word = textOf(bounds.fleetLineBytes);
-const savedStream = z.strictObject({
-  /** Time of the stream's creation, RFC 3339 from the server; undefined: never seen. */
-  created: word.optional(),
-  /** The last message that was read, with its subject and `Dovegate-Head`; undefined: none yet. */
-  last: z
-    .strictObject({
-      streamSeq: count,
-      subject: word,
-      head: word,
-      /** Milliseconds since 1970, by the server's clock. */
-      storedMs: distanceMs,
-    })
-    .readonly()
-    .optional(),
-  gone: z.strictObject({ firstSeq: count, deleted: count }).readonly(),
-  /** Numbers of some read messages, and when each was stored: how old messages were that are removed. */
-  times: z
-    .array(z.tuple([count, distanceMs]).readonly())
-    .readonly()
-    .optional(),
-  /** When the first message that is not in the mirror was stored, as `storedMs`; undefined: all that were read are there. */
-  behindMs: distanceMs.optional(),
-});
-export type SavedStream = Readonly<z.infer<typeof savedStream>>;
+const savedJournal = z
+  .strictObject({
+    /** `HOST/JOURNAL/`. */
+    folder: word,
+    /** The last objects that were read, in the order of the store. */
+    names: z.array(word).readonly(),
+    /** Those that fill a hole whose end is missing too. */
+    waiting: z.array(word).readonly(),
+    /** Some records, and when each was stored (milliseconds since 1970): how old those were that are removed. */
+    times: z.array(z.tuple([count, distanceMs]).readonly()).readonly(),
+  })
+  .readonly();
+export type SavedJournal = z.infer<typeof savedJournal>;
 
-/** Of the stream of the checkpoints, and with those of hosts. */
-const savedState = savedStream.extend({
-  others: z.array(savedStream.extend({ stream: word }).readonly()).readonly(),
-  fleet: z.unknown(),
-  /** Findings that `watch` reported and that have not ended, by name. */
-  told: z.array(word).readonly(),
-});
-export type SavedState = Readonly<z.infer<typeof savedState>>;
+const savedState = z
+  .strictObject({
+    journals: z.array(savedJournal).readonly(),
+    /** By the folder of a verifier, the last of its lines that was read. */
+    lines: z.array(z.tuple([word, word]).readonly()).readonly(),
+    /** By host, when the first block that is not in the mirror was stored; of others all that were read are there. */
+    behindMs: z.array(z.tuple([word, distanceMs]).readonly()).readonly(),
+    fleet: z.unknown(),
+    /** Findings that `watch` reported and that have not ended, by name. */
+    told: z.array(word).readonly(),
+  })
+  .readonly();
+export type SavedState = z.infer<typeof savedState>;
 
-const stateFormat = 1;
+const stateFormat = 2;
 const statusName = 'status.json';
 /** The private key of checkpoints if the settings name none. */
 export const ownKeyName = 'checkpoint.key';
@@ -83,10 +78,10 @@ export const linesName = 'checkpoints.jsonl';
 
 export type StateFolder = Awaited<ReturnType<typeof openStateFolder>>;
 
-export const nothingGone: SavedStream['gone'] = { firstSeq: 1, deleted: 0 };
-
 /** Makes the directory if it is missing. Rejects with a CommandFault, also while another process uses it. */
-export async function openStateFolder({ state: folder, stream, checkpointKeyFile }: FleetSettings) {
+export async function openStateFolder(settings: FleetSettings) {
+  const { state: folder, checkpointKeyFile } = settings;
+  const store = nameOfStore(settings);
   const at = (name: string): string => join(folder, name);
   const attempt = <Result>(what: string, run: () => Result): Result => {
     try {
@@ -140,10 +135,10 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   attempt('the new key of checkpoints cannot be put into its place', finishReplacing);
   return {
     /** Undefined: nothing was saved yet. Throws a CommandFault for a foreign file. */
-    load: () => readSaved(folder, stream),
+    load: () => readSaved(folder, store),
     /** On disk when it returns. */
     save(state: SavedState): void {
-      const text = `${JSON.stringify({ format: stateFormat, stream, ...state })}\n`;
+      const text = `${JSON.stringify({ format: stateFormat, store, ...state })}\n`;
       attempt('state.json cannot be written', () => writeAtomically(at('state.json'), text));
     },
     writeStatus(status: FleetStatus): void {
@@ -216,7 +211,7 @@ export function readPublicKeys(folder: string): readonly string[] {
 }
 
 /** The last saved state of a verifier. Undefined: nothing. Throws a CommandFault for a foreign file. */
-function readSaved(folder: string, stream: string): SavedState | undefined {
+function readSaved(folder: string, store: string): SavedState | undefined {
   const path = join(folder, 'state.json');
   let text: string | undefined;
   try {
@@ -226,12 +221,12 @@ function readSaved(folder: string, stream: string): SavedState | undefined {
     throw new CommandFault(exitCodes.configuration, `the state in ${folder}: ${why}`);
   }
   if (text === undefined) return undefined;
-  const { format, stream: savedOf, ...rest } = parseLine(text) ?? {};
+  const { format, store: savedOf, ...rest } = parseLine(text) ?? {};
   const saved = savedState.safeParse(rest).data;
-  if (saved === undefined || format !== stateFormat || savedOf !== stream)
+  if (saved === undefined || format !== stateFormat || savedOf !== store)
     throw new CommandFault(
       exitCodes.configuration,
-      `${path} is not a state of the stream ${stream}; name another "state", or put the file away and verify everything again`,
+      `${path} is not a state of ${store}; name another "state", or put the file away and verify everything again`,
     );
   return saved;
 }

@@ -1,13 +1,12 @@
 // Notices of findings in `fleet watch`: one at the start of each finding and one at its end. It also keeps the time up to which
-// the stream is known, so that no host is called silent while the server was unreachable.
+// the store is known, so that no host is called silent while it was unreachable.
 
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { formatJson } from '../../host/words/text.js';
 import type { FleetFinding } from '../fleet/shapes.js';
-import { filling, type StreamRow } from '../streams/strength.js';
 
 /** Kinds for which another sentence is another finding. */
-const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs', 'weakened']);
+const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs']);
 
 /** The identity of a finding between two evaluations; its sentence may contain a duration. */
 function nameOf({ kind, host, journal = '', seq, text }: FleetFinding): string {
@@ -47,28 +46,6 @@ export function createFindingBook(told: readonly string[]) {
   };
 }
 
-/** Streams that fill: each is reported once when it begins and once when it ends. */
-export function createFillBook() {
-  const open = new Set<string>();
-  return {
-    /** Lines of JSON. */
-    update(streams: readonly StreamRow[], nowMs: number): string[] {
-      const lines: string[] = [];
-      for (const row of streams) {
-        const { stream, bytes, maxBytes, filling: text } = row;
-        if (text !== undefined && !open.has(stream)) {
-          open.add(stream);
-          lines.push(formatEvent(nowMs, 'stream-filling', { stream, bytes, maxBytes, text }));
-        } else if (open.has(stream) && (maxBytes === undefined || bytes < filling.until * maxBytes)) {
-          open.delete(stream);
-          lines.push(formatEvent(nowMs, 'stream-filling-ended', { stream, bytes, maxBytes }));
-        }
-      }
-      return lines;
-    },
-  };
-}
-
 function fieldsOf({
   kind,
   host,
@@ -84,13 +61,13 @@ export function formatEvent(nowMs: number, event: string, fields: Readonly<Recor
   return formatJson({ time: formatTime(nowMs), event, ...fields });
 }
 
-/** After a loss, a longer time in which nothing was stored is the server's absence. */
+/** After a loss, a longer time in which nothing was stored is the store's absence. */
 const absenceMs = 10_000;
 const absencesMax = 100;
 /** Steps of that length for which it is kept that something was stored: some days. */
 const stepsMax = 65_536;
 
-/** While the server is away, silence is nobody's fault. What was stored while only we were away is no absence. */
+/** While the store is away, silence is nobody's fault. What was stored while only we were away is no absence. */
 export function createKnowledge() {
   let knownMs = 0;
   let isLive = false;
@@ -103,11 +80,11 @@ export function createKnowledge() {
     get knownMs() {
       return knownMs;
     },
-    /** A message stored at this time was read. */
+    /** A block stored at this time was read. */
     heard(ms: number): void {
       if (isLost && ms > knownMs && stored.size < stepsMax) stored.set(Math.floor(ms / absenceMs), ms);
     },
-    /** What was stored before this time was read, of all streams. */
+    /** What was stored before this time was read, of all hosts. */
     confirmed(ms: number): void {
       const times = isLost
         ? [...stored.values(), ms].filter((time) => time <= ms).toSorted((a, b) => a - b)
@@ -128,15 +105,15 @@ export function createKnowledge() {
       knownMs = Math.max(knownMs, nowMs);
       isLive = true;
     },
-    /** Whether only the server's absence explains a finding. `silentMs`: of its host. */
-    isExcused({ kind, time = '' }: FleetFinding, silentMs: number): boolean {
+    /** Whether only the store's absence explains a finding. `silentMs`: of its host; `seenMs`: up to when its objects were read. */
+    isExcused({ kind, time = '' }: FleetFinding, silentMs: number, seenMs = knownMs): boolean {
       const fromMs = parseTime(time);
       if (kind !== 'silent' || fromMs === undefined) return false;
       const absentMs = absences.reduce(
-        (sum, gap) => sum + Math.max(0, Math.min(gap.toMs, knownMs) - Math.max(gap.fromMs, fromMs)),
+        (sum, gap) => sum + Math.max(0, Math.min(gap.toMs, seenMs) - Math.max(gap.fromMs, fromMs)),
         0,
       );
-      return knownMs - fromMs - absentMs <= silentMs;
+      return seenMs - fromMs - absentMs <= silentMs;
     },
   };
 }

@@ -1,5 +1,5 @@
-// The metrics of `fleet watch` for Prometheus, over HTTP on loopback. Labels are hosts and streams of the settings and kinds of
-// a closed list; any other publisher counts as the host "other".
+// The metrics of `fleet watch` for Prometheus, over HTTP on loopback. Labels are hosts of the settings and kinds of
+// a closed list; any other one counts as the host "other".
 
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
@@ -14,12 +14,10 @@ export interface WatchNumbers {
   readonly findings: readonly FleetFinding[];
   readonly hosts: ReadonlySet<string>;
   readonly isUp: boolean;
-  readonly lag: number | undefined;
-  /** How long the streams keep records; 0: for ever. */
+  /** How long the store keeps records; 0: for ever. */
   readonly keepMs: number;
   /** By host: what was stored before that time is in the mirror. */
   readonly mirroredMs: ReadonlyMap<string, number>;
-  readonly certificates: NonNullable<FleetStatus['certificates']>;
 }
 
 const otherHost = 'other';
@@ -35,24 +33,15 @@ export async function serveWatchMetrics(
   const name = (short: string): string => `dovegate_fleet_${short}`;
   const gauge = <const Labels extends string>(short: string, help: string, ...labelNames: Labels[]) =>
     new Gauge({ name: name(short), help, labelNames, registers: [registry] });
-  const up = gauge('up', '1: the stream can be read.');
-  const seen = gauge('last_message_timestamp_seconds', 'When the last message of a host was stored.', 'host');
+  const up = gauge('up', '1: the store can be read.');
+  const seen = gauge('last_object_timestamp_seconds', 'When the newest object of a host was stored.', 'host');
   const seq = gauge('seq', 'The last record of a host that was verified.', 'host');
   const found = gauge('findings', 'What is wrong, and was not accepted.', 'host', 'kind');
-  const lag = gauge('lag_messages', 'Messages of the stream that were not read yet.');
   const unmirrored = gauge(
     'unmirrored_ratio',
-    'Age of the oldest records of a host that may not be in the mirror, in parts of `keep`: at 1 the stream drops them.',
+    'Age of the oldest records of a host that may not be in the mirror, in parts of `keep`: at 1 the store drops them.',
     'host',
   );
-  const certificateEnd = gauge(
-    'certificate_expiry_seconds',
-    'How long the certificate of the server, or the one that it is shown, still holds; below 0: it has expired.',
-    'role',
-    'name',
-  );
-  const bytes = gauge('stream_bytes', 'Bytes of the messages in a stream.', 'stream');
-  const bytesMax = gauge('stream_max_bytes', 'What a stream takes; absent: it has no limit.', 'stream');
   const records = new Counter({
     name: name('records_total'),
     help: 'Records that were verified, in all runs.',
@@ -60,7 +49,7 @@ export async function serveWatchMetrics(
   });
 
   const render = (): Promise<string> => {
-    const { status, findings, hosts, isUp, lag: behind, keepMs, mirroredMs, certificates } = now();
+    const { status, findings, hosts, isUp, keepMs, mirroredMs } = now();
     registry.resetMetrics();
     const hostOf = (host: string): string => (hosts.has(host) ? host : otherHost);
     up.set(isUp ? 1 : 0);
@@ -71,16 +60,8 @@ export async function serveWatchMetrics(
       if (last !== undefined) seq.set(label, last);
     }
     for (const { host, kind } of findings) found.inc({ host: hostOf(host), kind });
-    for (const { stream, bytes: used, maxBytes } of status.streams ?? []) {
-      bytes.set({ stream }, used);
-      if (maxBytes !== undefined) bytesMax.set({ stream }, maxBytes);
-    }
     for (const [host, ms] of keepMs === 0 ? [] : mirroredMs)
       unmirrored.set({ host }, Math.max(0, systemClock.wallMs() - ms) / keepMs);
-    if (behind === undefined) lag.remove();
-    else lag.set(behind);
-    for (const { role, name: server, ends } of certificates)
-      certificateEnd.set({ role, name: server }, ((parseTime(ends) ?? 0) - systemClock.wallMs()) / 1000);
     records.inc(status.records);
     return registry.metrics();
   };

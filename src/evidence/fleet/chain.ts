@@ -1,25 +1,24 @@
-// One journal from the stream: its chain, its signatures, its open exchanges, and the gate's data in its records. `seq` and `hash` are
+// One journal from the store: its chain, its signatures, its open exchanges, and the gate's data in its records. `seq` and `hash` are
 // always those of a record whose own hash is right. A fault is reported once, at the first line that shows it, and the chain is followed on
 // from there. Memory does not grow with the number of records.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { isCount, isText, parseLine } from '../../host/values/values.js';
 import { parseTime } from '../../host/words/instants.js';
-import { printable } from '../../host/words/text.js';
 import { createArgumentsCheck } from '../../journal/records/arguments-check.js';
 import { genesisHash, type Link, readLink } from '../../journal/records/ledger.js';
 import { type LineHead, readHead, readWord } from '../../journal/records/record.js';
+import { type BlockName, type ForkedName, formatName } from '../store/names.js';
 import { createRunEnds } from '../trail/run-ends.js';
 import { damagesOf } from '../trail/verify.js';
-import type { BlockHead } from './block.js';
 import type { ChainState, Gap } from './saved.js';
-import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
+import type { FleetFinding, FleetFindingKind, StoredBlock } from './shapes.js';
 import { type HostKeys, judgeSignature, shown, wordCharsMax } from './signatures.js';
 
 /** A record that must be found, because it was there before. */
 export interface Awaited {
   readonly hash: string;
-  /** When its message was stored; milliseconds since 1970 by the server's clock. */
+  /** When its block was stored; milliseconds since 1970 by the store's clock. */
   readonly storedMs: number;
 }
 
@@ -27,15 +26,15 @@ const awaitedMax = bounds.fleetAwaited;
 
 export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
   all.set(seq, awaited);
-  // The highest covers most: it must not be replaced by later, lower ones, such as signed heads when a stream is read again.
+  // The highest covers most: it must not be replaced by later, lower ones, such as signed heads when everything is read again.
   if (all.size > awaitedMax) all.delete(Math.min(...all.keys()));
 }
 
 export interface ChainContext {
   readonly keys: HostKeys;
   readonly awaited: Map<number, Awaited>;
-  /** Whether the stream's own retention removed the first records. */
-  readonly isPruned: () => boolean;
+  /** Whether the store's own retention explains that a journal begins with a block of this age. */
+  readonly isPruned: (storedMs: number) => boolean;
   readonly report: (finding: FleetFinding) => void;
   /** The records that were reported missing from that one on are all there. */
   readonly filled: (seq: number) => void;
@@ -46,18 +45,16 @@ export interface ChainContext {
 
 /** Lines of gates have at most 7 KiB; much longer ones are neither hashed nor parsed. */
 const lineBytesMax = bounds.fleetLineBytes;
-/** Gates send at most a quarter of it; a message full of signatures must not delay the others. */
-const blockBytesMax = bounds.fleetBlockBytes;
 /** Admissions without completion that are kept; no gate has as many at once. */
 export const openMax = bounds.fleetOpen;
 const policiesMax = bounds.fleetPolicies;
-/** Hashes of the last records, for comparison with repeated ones: more than a block has. */
+/** Hashes of the last records, for comparison with those of blocks that overlap. */
 const recentMax = bounds.fleetRecent;
 /** Holes that may be filled; beyond it the oldest stays a finding. */
 const gapsMax = bounds.fleetGaps;
 /** A match of this part of a hash cannot be chance. */
 const recentChars = 32;
-/** Clocks are compared by the best of the last messages: those of a gate that catches up are late although its clock may be right. */
+/** Clocks are compared by the best of the last blocks: those of a gate that catches up are late although its clock may be right. */
 const driftWindowMs = 600_000;
 /** The beginning of a record with its time, event and ids, and of an admission with its policy. */
 const headBytes = 320;
@@ -92,8 +89,6 @@ export class Chain {
   #policyText = '';
   #storedMs = 0;
   #isFirstLine = false;
-  /** The block says that it was sent again, because a replica may have lost it. */
-  #isAgain = false;
   #records = 0;
   #late: Late | undefined;
   /** Holes from that record on are this block's own. */
@@ -139,6 +134,11 @@ export class Chain {
     return this.#late;
   }
 
+  /** Whether records are missing that this block may have: it waits until those behind it have come. */
+  lacks({ first, last }: Pick<BlockName, 'first' | 'last'>): boolean {
+    return this.state.gaps.some(({ from, to }) => from <= last && first <= to);
+  }
+
   get policies(): ReadonlyMap<string, string> {
     return this.#policies;
   }
@@ -147,7 +147,7 @@ export class Chain {
     return this.#open;
   }
 
-  /** Record time against the server's: the best of the last messages. Undefined: no message. */
+  /** Record time against the store's: the best of the last blocks. Undefined: no block. */
   get driftMs(): number | undefined {
     const { driftMs, driftBeforeMs } = this.state;
     return driftMs === undefined ? undefined : Math.max(driftMs, driftBeforeMs ?? driftMs);
@@ -160,7 +160,7 @@ export class Chain {
     state.unsignedMs = undefined;
     state.isLate = false;
     // A new fault of the same kind is reported again.
-    state.behindKind = undefined;
+    state.behindSeq = 0;
     state.isForeign = false;
     state.garbage = 0;
     if (isCurrent) return;
@@ -176,68 +176,60 @@ export class Chain {
     return this.#finding('missing', 1, text);
   }
 
-  takeMark(head: BlockHead & { readonly kind: 'mark' }): void {
-    const said = head.text === '' ? '' : ` ("${printable(head.text.slice(0, wordCharsMax))}")`;
+  /** A gate has found records of its journal in the store that it does not have, and stopped: this one it has. */
+  takeMark({ seq, hash }: ForkedName): void {
+    const known = this.#recent(seq);
     const next =
       'find out which machine has the right journal, and give the other one a directory for a new journal';
-    if (head.head === undefined) {
-      const text = `a gate stopped shipping: its journal ends before record ${head.seq}, which the stream has${said}; its end was cut off or put back from a copy: ${next}`;
-      this.#tell('cut-at-host', head.seq, text);
+    if (known !== undefined && hash.startsWith(known)) {
+      const text = `a gate stopped shipping: its journal ends with record ${seq}, and the store has more of it; its end was cut off or put back from a copy: ${next}`;
+      this.#tell('cut-at-host', seq + 1, text);
       return;
     }
-    const text = `a gate stopped shipping: its record ${head.seq} is not the one that the stream has${said}; two machines write one journal: ${next}`;
-    this.#tell('forked', head.seq, text);
+    const text = `a gate stopped shipping: its record ${seq} is not in the store, which has other ones of its journal; two machines write one journal: ${next}`;
+    this.#tell('forked', seq, text);
   }
 
-  /** Returns the number of records that continue the chain. `head`: undefined: the headers are not ours, which is reported. */
-  takeBlock(message: FleetMessage, head: (BlockHead & { readonly kind: 'block' }) | undefined): number {
-    const { bytes } = message;
-    this.#storedMs = message.storedMs;
+  /** Returns the number of records that continue the chain. */
+  takeBlock({ name, storedMs, text: lines }: StoredBlock): number {
+    this.#storedMs = storedMs;
     this.#records = 0;
     this.#late = undefined;
     this.#ownGapFrom = this.state.seq + 1;
-    this.#isAgain = head?.end !== undefined;
-    if (bytes.length > blockBytesMax) {
-      const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 256 KiB: it was not read`;
-      this.#tell('malformed', this.state.seq + 1, text);
+    if (lines === undefined) {
+      const text = `the object ${formatName(name)} is no block of records: it was changed, or put there by somebody else; ${compare}`;
+      this.#tell('changed', name.first, text);
       return 0;
     }
     let first: Link | undefined;
     let last: Link | undefined;
-    for (let at = 0; at < bytes.length; ) {
-      const end = bytes.indexOf(0x0a, at);
+    for (let at = 0; at < lines.length; ) {
+      const end = lines.indexOf(0x0a, at);
       this.#isFirstLine = at === 0;
       last = undefined;
       if (end < 0) {
-        this.#garble('malformed', `the message at ${message.streamSeq} ends within a line`);
+        this.#garble('malformed', `the object ${formatName(name)} ends within a line`);
         break;
       }
-      last = this.#takeLine(bytes.subarray(at, end));
+      last = this.#takeLine(lines.subarray(at, end));
       if (at === 0) first = last;
       at = end + 1;
     }
     this.#takeBehind();
-    this.#checkHead(head, first, last, message);
+    this.#checkName(name, lines.length === 0, first, last);
     this.#noteDrift();
     return this.#records;
   }
 
   /** An invalid first or last line was reported already. */
-  #checkHead(
-    head: (BlockHead & { readonly kind: 'block' }) | undefined,
-    first: Link | undefined,
-    last: Link | undefined,
-    { bytes, streamSeq }: FleetMessage,
-  ): void {
+  #checkName(name: BlockName, isEmpty: boolean, first: Link | undefined, last: Link | undefined): void {
     const isRight =
-      bytes.length > 0 &&
-      (first === undefined || head?.first === first.seq) &&
-      (last === undefined || (head?.last === last.seq && head.head === last.hash));
-    if (head !== undefined && isRight) return;
-    const what =
-      head === undefined ? 'has not the headers of a block' : 'holds other records than its headers say';
-    const text = `the message at ${streamSeq} ${what}; ${compare}, and take the rights away from whoever published it`;
-    this.#tell('malformed', first?.seq ?? this.state.seq + 1, text);
+      !isEmpty &&
+      (first === undefined || name.first === first.seq) &&
+      (last === undefined || (name.last === last.seq && name.hash === last.hash));
+    if (isRight) return;
+    const text = `the object ${formatName(name)} holds other records than its name says; ${compare}, and take the credential away from whoever put it there`;
+    this.#tell('malformed', first?.seq ?? name.first, text);
   }
 
   #takeLine(line: Buffer): Link | undefined {
@@ -281,7 +273,7 @@ export class Chain {
     if (seq === nextMin) {
       if (link.prev !== state.hash) this.#tellUnlinked(seq, head);
     } else if (state.seq === 0) {
-      state.isLate = !this.#context.isPruned();
+      state.isLate = !this.#context.isPruned(this.#storedMs);
       if (state.isLate) state.gaps.push({ from: 1, prev: genesisHash, to: seq - 1, hash: link.prev });
     } else if (seq > nextMax) {
       const before = state.garbage === 0 ? { prev: state.hash } : {};
@@ -292,7 +284,7 @@ export class Chain {
     }
     if (state.firstSeq === 0) state.firstSeq = seq;
     state.garbage = 0;
-    state.behindKind = undefined;
+    state.behindSeq = 0;
     state.seq = seq;
     state.hash = link.hash;
     state.storedMs = this.#storedMs;
@@ -305,7 +297,7 @@ export class Chain {
   #tellUnlinked(seq: number, head: LineHead | undefined): void {
     // Blocks come from one file: between two of them the host may have got another one.
     if (this.#isFirstLine && this.state.garbage === 0 && seq > 1) {
-      const text = `record ${seq} does not go on behind record ${seq - 1} of the stream: the host's own end was cut off or put back from a copy; ${compare}`;
+      const text = `record ${seq} does not go on behind record ${seq - 1} of the store: the host's own end was cut off or put back from a copy; ${compare}`;
       this.#tell('cut-at-host', seq, text, head);
       return;
     }
@@ -320,23 +312,22 @@ export class Chain {
     const behind = this.#behind;
     if (behind.length === 0) return;
     this.#behind = [];
-    const again: (Behind & { readonly isInHole: boolean })[] = [];
+    const again: Behind[] = [];
     for (const one of behind.toReversed()) {
       const { seq } = one.link;
       const gap = this.state.gaps.find(({ from, to }) => seq >= from && seq <= to);
-      // A gate sends the lines of a block in their order: a block fills no hole of its own.
-      if (gap === undefined || gap.to >= this.#ownGapFrom)
-        again.push({ ...one, isInHole: gap !== undefined });
-      // Those behind it have to come first.
+      // A gate puts the lines of a block in their order: a block fills no hole of its own.
+      if (gap === undefined || gap.to >= this.#ownGapFrom) again.push(one);
+      // Others have to wait for those behind them.
       else if (seq === gap.to) this.#fill(gap, one);
     }
-    for (const { link, head, isInHole } of again.toReversed()) this.#tellBehind(link, head, isInHole);
+    for (const { link, head } of again.toReversed()) this.#tellOther(link, head);
   }
 
   #fill(gap: Gap, { line, link, head }: Behind): void {
     const { gaps, seq } = this.state;
     if (link.hash !== gap.hash) {
-      const text = `record ${link.seq} comes late, and does not fit where it is missing: two machines write this journal, or somebody else publishes as this host`;
+      const text = `record ${link.seq} comes late, and does not fit where it is missing: two machines write this journal, or somebody else writes as this host`;
       this.#tell('forked', link.seq, text, head);
       return;
     }
@@ -354,24 +345,16 @@ export class Chain {
     if (gap.prev !== undefined && gap.prev !== link.prev) this.#tellUnlinked(link.seq, head);
   }
 
-  #tellBehind({ seq, hash }: Link, head: LineHead | undefined, isInHole: boolean): void {
+  /** The same record may come in two blocks; what is too old to be compared proves nothing. */
+  #tellOther({ seq, hash }: Link, head: LineHead | undefined): void {
     const { state } = this;
     const known = this.#recent(seq);
-    const isSame = isInHole || (known !== undefined && hash.startsWith(known));
-    // What is too old to be compared proves nothing, and a gate that sends it again says so.
-    if (this.#isAgain && (isSame || known === undefined)) return;
-    const kind = isSame ? 'repeated' : 'forked';
-    const isRun = state.behindKind === kind && seq === state.behindSeq + 1;
-    state.behindKind = kind;
+    if (known === undefined || hash.startsWith(known)) return;
+    const isRun = state.behindSeq > 0 && seq === state.behindSeq + 1;
     state.behindSeq = seq;
     if (isRun) return;
-    const behind = `behind record ${state.seq}`;
-    if (isSame) this.#tell(kind, seq, `record ${seq} and those after it come again, ${behind}`, head);
-    else {
-      const what = known === undefined ? 'it is too old to be compared' : 'it is another one';
-      const text = `record ${seq} comes again, ${behind}, and ${what}: two machines write this journal, or somebody else publishes as this host`;
-      this.#tell(kind, seq, text, head);
-    }
+    const text = `record ${seq} comes again, behind record ${state.seq}, and it is another one: two machines write this journal, or somebody else writes as this host`;
+    this.#tell('forked', seq, text, head);
   }
 
   #meet({ seq, hash }: Link, head: LineHead | undefined): void {
@@ -379,7 +362,7 @@ export class Chain {
     if (awaited === undefined) return;
     this.#context.awaited.delete(seq);
     if (awaited.hash === hash) return;
-    const text = `record ${seq} is not the one that was read here before: the stream was written anew, or two machines write this journal; ${compare}`;
+    const text = `record ${seq} is not the one that was read here before: the store was written anew, or two machines write this journal; ${compare}`;
     this.#tell('forked', seq, text, head);
   }
 
@@ -389,7 +372,7 @@ export class Chain {
     if (known !== undefined && awaited.hash.startsWith(known)) return;
     if (known !== undefined) {
       const whose = by === undefined ? 'that was signed for' : `that verifier "${by}" signed for`;
-      const why = by === undefined ? 'the stream was written anew' : 'two verifiers read different records';
+      const why = by === undefined ? 'the store was written anew' : 'two verifiers read different records';
       const text = `record ${seq} is not the one ${whose}: ${why}; ${compare}`;
       this.#tell('forked', seq, text);
     } else if (seq > this.state.seq) awaitRecord(this.#context.awaited, seq, awaited);

@@ -1,13 +1,12 @@
-// Signed statements of the heads of all journals: lines of a chain of their own. Kept in a file and in the stream, and by anyone who wants
+// Signed statements of the heads of all journals: lines of a chain of their own. Kept in a file and in the store, and by anyone who wants
 // to prove them later.
 //
 //     {"seq":1,"time":"...","event":"fleet","hosts":[
 //       {"host":"mail-gate-3","journal":"2f0c...","from":1,"seq":4112,"hash":"9a0f...","stored":"..."}],
-//      "findings":{"silent":2},"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
+//      "findings":{"silent":2},
 //      "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //
-// `from`: the first record of the journal that was read there. `findings`: how many of each
-// kind stand. `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. The last line of a key that is
+// `from`: the first record of the journal that was read there. `findings`: how many of each kind stand. The last line of a key that is
 // replaced has "next_key" after "key": the new one, which signs from the next line on.
 
 import { hash } from 'node:crypto';
@@ -19,16 +18,20 @@ import { formatTime, parseTime } from '../../host/words/instants.js';
 import { genesisHash, isSignedBy, readNext, sealLine, unsignedLine } from '../../journal/records/ledger.js';
 import { isHostWord } from '../../rules/config/fleet-names.js';
 import { parsePublicKey, parseSignKey } from '../../rules/keys/sign-key.js';
-import { readSubject, subjectOf } from './block.js';
 import type { ExpectedHead } from './saved.js';
 import { type FleetFinding, type FleetFindingKind, findingKinds } from './shapes.js';
-import type { SignedStrength } from './streams.js';
 
 const word = textOf(bounds.fleetLineBytes);
 
 const signedHead = z
-  .object({ host: word.refine(isHostWord), journal: word, from: count, seq: count, hash: word, stored: time })
-  .refine(({ host, journal }) => readSubject(subjectOf(host, journal)) !== undefined)
+  .object({
+    host: word.refine(isHostWord),
+    journal: word.regex(/^[0-9a-f]{32}$/),
+    from: count,
+    seq: count,
+    hash: word,
+    stored: time,
+  })
   .transform(({ stored, ...head }) => ({ ...head, storedMs: parseTime(stored) ?? 0 }));
 
 const signedLine = z.object({
@@ -37,11 +40,6 @@ const signedLine = z.object({
   event: z.literal('fleet'),
   hosts: z.array(signedHead),
   findings: z.partialRecord(z.enum(findingKinds), count),
-  streams: z.array(
-    z
-      .object({ stream: word, replicas: count, max_age: count })
-      .transform(({ max_age: maxAgeMs, ...strength }) => ({ ...strength, maxAgeMs })),
-  ),
   root: word,
   key: word,
   next_key: word.refine((key) => parsePublicKey(key) === key).optional(),
@@ -78,7 +76,6 @@ export interface ReadCheckpoint extends FleetCheckpoint {
   readonly time: string;
   readonly heads: readonly SignedHead[];
   readonly findings: FindingCounts;
-  readonly streams: readonly SignedStrength[];
   /** Public key in base64; the caller must check whether it is trusted. */
   readonly key: string;
   /** The key of the next lines; undefined: the same. */
@@ -94,7 +91,6 @@ export function signCheckpoint(
   seen: {
     readonly heads: readonly SignedHead[];
     readonly findings: FindingCounts;
-    readonly streams?: readonly SignedStrength[];
     readonly nextKey?: string | undefined;
   },
   before: { readonly seq: number; readonly hash: string } | undefined,
@@ -112,19 +108,12 @@ export function signCheckpoint(
       stored: formatTime(storedMs),
     })),
   );
-  const streams = JSON.stringify(
-    (seen.streams ?? []).map(({ stream, replicas, maxAgeMs }) => ({
-      stream,
-      replicas,
-      max_age: maxAgeMs,
-    })),
-  );
   const seq = (before?.seq ?? 0) + 1;
   const prev = before?.hash ?? genesisHash;
   const root = hash('sha256', hosts, 'hex');
   const next = seen.nextKey === undefined ? '' : `,"next_key":"${seen.nextKey}"`;
   const findings = JSON.stringify(seen.findings);
-  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${findings},"streams":${streams},"root":"${root}","key":"${signer.key}"${next}`;
+  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${findings},"root":"${root}","key":"${signer.key}"${next}`;
   const signature = signer.sign(`{"seq":${seq},${named},"prev":"${prev}"}`);
   const { line } = sealLine(seq, `${named},"signature":"${signature}"`, prev);
   return { line: line.trimEnd(), seq, root };
@@ -139,11 +128,11 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const signed = unsignedLine(text, 'fleet');
   const record = signedLine.safeParse(parsed).data;
   if (link === undefined || record === undefined || signed === undefined) return undefined;
-  const { seq, time: at, hosts: heads, findings, streams, root, key, next_key: nextKey } = record;
+  const { seq, time: at, hosts: heads, findings, root, key, next_key: nextKey } = record;
   if (seq !== link.seq || hash('sha256', JSON.stringify(parsed?.['hosts']), 'hex') !== root) return undefined;
   if (!isSignedBy(key, signed.text, signed.signature)) return undefined;
   const { prev, hash: own } = link;
-  return { line: text, seq, root, time: at, heads, findings, streams, key, nextKey, prev, hash: own };
+  return { line: text, seq, root, time: at, heads, findings, key, nextKey, prev, hash: own };
 }
 
 /**

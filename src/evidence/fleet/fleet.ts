@@ -1,21 +1,13 @@
-// Follows the chains of many gates, as they come out of the streams of a fleet, and says what is wrong with them, and where. Constant
+// Follows the chains of many gates, as they come out of the store of a fleet, and says what is wrong with them, and where. Constant
 // memory for each chain. What is remembered can be saved and gone on with. A fault of the trail is told once, stands until a person accepts
 // it, and the chain is followed on from there. Present faults (silent, apart, open, differs) are evaluated each time.
 //
-// A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the stream's
-// first) or by the host's (a retire record names the segment before); else its beginning is `missing`. The records of a host are in the
-// stream of the checkpoints, where releases before kept those of all hosts, and behind them in the stream of the host.
+// A chain that does not begin with record 1 is explained by the store's own retention (its first block is old enough for that) or by the
+// host's (a retire record names the segment before); else its beginning is `missing`.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { formatTime } from '../../host/words/instants.js';
-import {
-  checkpointSubject,
-  type FleetStream,
-  hostStreamOf,
-  isToHost,
-  readHeadOf,
-  readSubject,
-} from './block.js';
+import type { ForkedName } from '../store/names.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
@@ -28,23 +20,23 @@ import {
   type LogState,
   newChain,
   readState,
-  type StreamPlace,
   stateFormat,
 } from './saved.js';
-import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './shapes.js';
+import type { ExpectedHost, FleetFinding, FleetStatus, StoredBlock } from './shapes.js';
 import type { HostKeys } from './signatures.js';
-import { type DescribedStream, type SignedStrength, Streams } from './streams.js';
 
 export interface FleetOptions {
-  /** The stream of the checkpoints; the prefix of the names of the others. */
-  readonly stream: string;
+  /** Where the objects are. */
+  readonly store: string;
   /** By the token of the host. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
   /** An exchange without end is a finding after this time: longer than the longest deadline of the gates. */
   readonly openMs: number;
-  /** A larger difference of clocks is a finding. */
-  readonly driftMs: number;
-  /** How long the streams keep records; 0 or undefined: for ever. What is older than half of it and not mirrored is a finding. */
+  /** A clock that is further ahead of the store's is a finding. Undefined: the store has no clock of its own. */
+  readonly driftMs: number | undefined;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
+  /** How long the store keeps records; 0 or undefined: for ever. What is older than half of it and not mirrored is a finding. */
   readonly keepMs?: number;
   /** Each change of the policies is a finding. */
   readonly tellsPolicies?: boolean;
@@ -54,49 +46,45 @@ export interface FleetOptions {
 }
 
 export interface Fleet {
-  /**
-   * Takes the next message of a stream; marks and checkpoints of the fleet too. The stream of the checkpoints is read before
-   * those of hosts. Returns new findings, in their order.
-   */
-  take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
-  /** Whether a message goes on right behind what was taken of its journal, as its headers say. */
-  follows(message: Pick<FleetMessage, 'subject' | 'header'>): boolean;
-  /** The position in all streams: the sum of the last messages' numbers. */
-  readonly streamSeq: number;
-  /** The last message that was taken from a stream; 0: none yet. */
-  seqIn(stream: string): number;
+  /** Takes a block of a journal, in the order of their records as far as possible. Returns new findings, in their order. */
+  take(block: StoredBlock): readonly FleetFinding[];
+  /** Takes the mark of a gate that stopped. */
+  takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[];
+  /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */
+  takeLine(bytes: Buffer, place: string): readonly FleetFinding[];
+  /** The first and the last record of a journal that were taken; undefined: none of it was. */
+  endOf(host: string, journal: string): { readonly from: number; readonly seq: number } | undefined;
+  /** Whether records are missing that this block may have. */
+  lacks(of: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean;
   readonly records: number;
-  /** The records of the last message that filled a hole; undefined: none did. */
+  /** The records of the last block that filled a hole; undefined: none did. */
   readonly late: Late | undefined;
   /** Findings of this run, counted ones included. */
   readonly faults: number;
   heads(): readonly SignedHead[];
   /**
-   * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the stream's. Returns new findings.
+   * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the store's. Returns new findings.
    */
   takeLog(lines: readonly string[]): readonly FleetFinding[];
   /**
-   * For a replaced stream, or for comparison with a kept line: all streams are read again from their first messages, and every known or
-   * given head must be found again, and so must `kept`; streams must be as strong as it says. `judge` reports missing ones.
+   * For comparison with a kept line, or with everything that is there: all is read again, and every known or given head must be found
+   * again, and so must `kept`. `judge` reports missing ones.
    */
   rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
   /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
   whyNotKept(kept: ReadCheckpoint): string | undefined;
-  /** Those of the heads that were not found, since their streams begin later: only a mirror can have them. Call after reading. */
-  olderThanStreams(heads: readonly SignedHead[]): readonly SignedHead[];
-  /** The last line of this verifier in the stream, as far as it was read; seq 0: none yet. */
+  /** Those of the heads that were not found, since the store keeps nothing so old: only a mirror can have them. Call after reading. */
+  olderThanStore(heads: readonly SignedHead[]): readonly SignedHead[];
+  /** The last line of this verifier in the store, as far as it was read; seq 0: none yet. */
   readonly signed: Pick<LogState, 'seq' | 'hash' | 'key' | 'next'>;
-  /** Call when everything up to the stream's end was taken: returns all faults, those of the trail and present ones. */
+  /** Call when everything that is there was taken: returns all faults, those of the trail and present ones. */
   judge(nowMs: number): readonly FleetFinding[];
-  /** Takes the server's present description of a stream: `judge` reports where it is weaker than it must be, or was. */
-  see(seen: DescribedStream): void;
-  /** Takes sentences about rights that a user has and must not have, from the latest check. */
-  seeRights(texts: readonly string[]): void;
-  strengths(): readonly SignedStrength[];
   /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
   seeMirrored(mirroredMs: ReadonlyMap<string, number>): void;
-  /** Adds a finding from outside: the stream was replaced. Without a host it gets `noHost`. */
+  /** Adds a finding from outside: of names, of a mirror. Without a host it gets `noHost`. */
   note(finding: FleetFinding): void;
+  /** The same, unless one of that kind is known of the same record, or was accepted. False: it is. */
+  noteOnce(finding: FleetFinding): boolean;
   accept(nowMs: number): number;
   /** Accepted findings, as far as they are kept: `judge` leaves them out. */
   accepted(): readonly KeptFinding[];
@@ -107,17 +95,18 @@ export interface Fleet {
 
 /** A host that is set up again at each start has a journal for each; beyond the limit the one that was silent longest is dropped. */
 const chainsPerHostMax = bounds.fleetChains;
-/** Journals of unlisted hosts: a stranger with rights to publish must not fill the memory. */
+/** Journals of unlisted hosts: a stranger with a credential must not fill the memory. */
 const strangersMax = bounds.fleetStrangers;
 const awaitedChainsMax = bounds.fleetAwaitedChains;
 
 /** `saved`: a result of `save`; throws a TypeError with a sentence for any other value. */
 export function createFleet(options: FleetOptions, saved?: unknown): Fleet {
-  const state = saved === undefined ? undefined : readState(saved, options.stream);
+  const state = saved === undefined ? undefined : readState(saved, options.store);
   return new Verifier(options, state);
 }
 
-const noPlace: StreamPlace = { streamSeq: 0, firstSeq: 0, firstMs: 0 };
+/** Clocks of store and verifier may differ by the rest. */
+const agePart = 0.9;
 
 class Verifier implements Fleet {
   records: number;
@@ -125,11 +114,9 @@ class Verifier implements Fleet {
   late: Late | undefined;
   readonly #options: FleetOptions;
   readonly #findings = new Findings();
-  readonly #streams = new Streams();
   readonly #chains = new Map<string, Chain[]>();
   readonly #keys = new Map<string, HostKeys>();
   readonly #awaited = new Map<string, Map<number, Awaited>>();
-  readonly #places: Map<string, StreamPlace>;
   readonly #log: FleetLog;
   #news: FleetFinding[] = [];
   #mirroredMs: ReadonlyMap<string, number> = new Map();
@@ -137,11 +124,6 @@ class Verifier implements Fleet {
   constructor(options: FleetOptions, state: FleetState | undefined) {
     this.#options = options;
     this.records = state?.records ?? 0;
-    this.#places = new Map(state?.streams);
-    if (state !== undefined) {
-      const { streamSeq, firstSeq, firstMs } = state;
-      this.#places.set(options.stream, { streamSeq, firstSeq, firstMs });
-    }
     this.#log = new FleetLog(
       state && { log: state.log, others: state.others },
       options.verifier ?? { name: undefined, keys: [] },
@@ -153,7 +135,6 @@ class Verifier implements Fleet {
     const found = state?.findings.filter(({ key = '' }) => !verifierKeys.has(key));
     this.#findings.load(found ?? [], state?.more ?? []);
     this.#findings.isReread = state?.isReread ?? false;
-    this.#streams.load(state?.strengths ?? []);
     for (const [host, [listed, ...named]] of state?.keys ?? []) {
       const keys = this.#keysOf(host);
       // If another key is listed now, the previous one may have been stolen, together with the keys that it named.
@@ -164,37 +145,37 @@ class Verifier implements Fleet {
     for (const chain of state?.chains ?? []) this.#add(chain.host, new Chain(chain, this.#contextOf(chain)));
   }
 
-  get streamSeq(): number {
-    let sum = 0;
-    for (const { streamSeq } of this.#places.values()) sum += streamSeq;
-    return sum;
-  }
-
-  seqIn(stream: string): number {
-    return this.#placeIn(stream).streamSeq;
-  }
-
-  take(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[] {
+  take(block: StoredBlock): readonly FleetFinding[] {
     this.late = undefined;
-    const { streamSeq, storedMs } = message;
-    const place = this.#placeIn(from.name);
-    // Taken already.
-    if (streamSeq <= place.streamSeq) return [];
-    const first = place.firstSeq === 0 ? { firstSeq: streamSeq, firstMs: storedMs } : {};
-    this.#places.set(from.name, { ...place, ...first, streamSeq });
     this.#news = [];
-    if (message.subject === checkpointSubject && from.host === undefined) {
-      const { heads, by } = this.#log.takeMessage(message);
-      for (const head of heads) this.#await(head, by);
-    } else if (from.host !== undefined || !isToHost(message.subject)) this.#takeOfGate(message, from);
+    const chain = this.#chainOf(block.name.host, block.name.journal, block.storedMs);
+    if (chain === undefined) return this.#news;
+    if (chain.state.beganMs === 0) chain.state.beganMs = block.storedMs;
+    this.records += chain.takeBlock(block);
+    this.late = chain.late;
     return this.#news;
   }
 
-  follows({ subject, header }: Pick<FleetMessage, 'subject' | 'header'>): boolean {
-    const { host = '', journal } = readSubject(subject) ?? {};
-    const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
-    const head = readHeadOf(header);
-    return chain !== undefined && head?.kind === 'block' && head.first === chain.state.seq + 1;
+  takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[] {
+    this.#news = [];
+    this.#chainOf(mark.host, mark.journal, storedMs)?.takeMark(mark);
+    return this.#news;
+  }
+
+  takeLine(bytes: Buffer, place: string): readonly FleetFinding[] {
+    this.#news = [];
+    const { heads, by } = this.#log.takeLine(bytes, place);
+    for (const head of heads) this.#await(head, by);
+    return this.#news;
+  }
+
+  endOf(host: string, journal: string): { readonly from: number; readonly seq: number } | undefined {
+    const { firstSeq: from, seq = 0 } = this.#find(host, journal)?.state ?? {};
+    return from === undefined || seq === 0 ? undefined : { from, seq };
+  }
+
+  lacks(name: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean {
+    return this.#find(name.host, name.journal)?.lacks(name) === true;
   }
 
   heads(): readonly SignedHead[] {
@@ -225,15 +206,13 @@ class Verifier implements Fleet {
     this.#chains.clear();
     for (const head of [...known, ...expected]) this.#await(head);
     this.#log.rewind(kept);
-    this.#streams.remember(kept?.streams ?? []);
     this.#findings.isReread = true;
-    this.#places.clear();
   }
 
-  olderThanStreams(heads: readonly SignedHead[]): readonly SignedHead[] {
+  olderThanStore(heads: readonly SignedHead[]): readonly SignedHead[] {
     return heads.filter(({ host, journal, seq }) => {
       const awaited = this.#awaited.get(`${host} ${journal}`)?.get(seq);
-      return awaited !== undefined && this.#isOlderThanStream(host, journal, seq, awaited);
+      return awaited !== undefined && this.#isOlderThanStore(host, journal, seq, awaited);
     });
   }
 
@@ -246,16 +225,9 @@ class Verifier implements Fleet {
     this.#findings.add(finding);
   }
 
-  see(seen: DescribedStream): void {
-    this.#streams.see(seen);
-  }
-
-  seeRights(texts: readonly string[]): void {
-    this.#streams.seeRights(texts);
-  }
-
-  strengths(): readonly SignedStrength[] {
-    return this.#streams.strengths();
+  noteOnce(finding: FleetFinding): boolean {
+    this.faults += 1;
+    return !this.#findings.isKnown(finding) && this.#findings.add(finding);
   }
 
   seeMirrored(mirroredMs: ReadonlyMap<string, number>): void {
@@ -264,7 +236,7 @@ class Verifier implements Fleet {
 
   accept(nowMs: number): number {
     const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
-    const count = this.#findings.accept(nowMs) + trails.length + this.#streams.accept();
+    const count = this.#findings.accept(nowMs) + trails.length;
     for (const finding of trails) {
       const { host, journal, kind } = finding;
       const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
@@ -296,9 +268,7 @@ class Verifier implements Fleet {
     });
     const state: FleetState = {
       format: stateFormat,
-      stream: this.#options.stream,
-      ...this.#placeIn(this.#options.stream),
-      streams: [...this.#places].filter(([name]) => name !== this.#options.stream),
+      store: this.#options.store,
       records: this.records,
       isReread: this.#findings.isReread,
       chains: [...this.#chains.values()].flat().map((chain) => chain.save()),
@@ -308,7 +278,6 @@ class Verifier implements Fleet {
       awaited,
       findings: kept,
       more,
-      strengths: this.#streams.save(),
       ...this.#log.save(),
     };
     return structuredClone(state);
@@ -318,48 +287,26 @@ class Verifier implements Fleet {
     const findings = this.#judge(nowMs);
     return {
       at: formatTime(nowMs),
-      stream: this.#options.stream,
-      streamSeq: this.streamSeq,
+      store: this.#options.store,
       records: this.records,
       gates: rowsOf(this.#gates(), findings),
       findings,
-      streams: this.#streams.rows(),
       checkpoint: this.#log.own.last,
       verifiers: this.#log.verifiers(),
     };
   }
 
-  #takeOfGate(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): void {
-    const named = readSubject(message.subject);
-    if (named === undefined) {
-      const { host = noHost, name } = from;
-      const text = `the message at ${message.streamSeq} of ${name} has a subject of no gate; look who may publish it`;
-      this.#report({ kind: 'malformed', host, text });
-      return;
-    }
-    const own = hostStreamOf(this.#options.stream, named.host).name;
-    if (from.name !== own) {
-      const text = `the message at ${message.streamSeq} of ${from.name} is of this host, whose stream is ${own}; look who changed the subjects of the streams`;
-      this.#report({ kind: 'misplaced', ...named, text }, true);
-      return;
-    }
-    const chain = this.#chainOf(named.host, named.journal, message.storedMs);
-    if (chain === undefined) return;
-    if (chain.state.beganMs === 0) chain.state.beganMs = message.storedMs;
-    const head = readHeadOf(message.header);
-    if (head?.kind === 'mark') chain.takeMark(head);
-    if (head?.kind !== 'mark' || message.bytes.length > 0)
-      this.records += chain.takeBlock(message, head?.kind === 'mark' ? undefined : head);
-    this.late = chain.late;
+  #find(host: string, journal: string): Chain | undefined {
+    return this.#chains.get(host)?.find(({ state }) => state.journal === journal);
   }
 
-  /** `storedMs`: of the message that came of it. */
+  /** `storedMs`: of the block that came of it. */
   #chainOf(host: string, journal: string, storedMs: number): Chain | undefined {
     const chains = this.#chains.get(host) ?? [];
     const known = chains.find(({ state }) => state.journal === journal);
     if (known !== undefined) return known;
     if (!this.#options.hosts.has(host) && this.#strangers() >= strangersMax) {
-      const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may publish, or put the hosts into "hosts"`;
+      const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may write there, or put the hosts into "hosts"`;
       this.#report({ kind: 'unknown-host', host: noHost, text }, true);
       return undefined;
     }
@@ -373,9 +320,9 @@ class Verifier implements Fleet {
     for (const [other, others] of this.#chains) {
       const there = other === host ? undefined : others.find(({ state }) => state.journal === journal);
       if (there === undefined) continue;
-      // Streams are read in any order: it is the journal of the host that sent it first.
+      // Hosts are read in any order: it is the journal of the host that sent it first.
       const [owner, copier] = there.state.beganMs > storedMs ? [host, other] : [other, host];
-      const text = `this is the journal of host ${owner}: one machine was copied, or somebody publishes under a wrong name`;
+      const text = `this is the journal of host ${owner}: one machine was copied, or somebody writes under a wrong name`;
       this.#report({ kind: 'forked', host: copier, journal, text }, true);
     }
     if (chains.length >= chainsPerHostMax) {
@@ -416,7 +363,7 @@ class Verifier implements Fleet {
     return {
       keys: this.#keysOf(host),
       awaited: this.#awaitedOf(host, journal),
-      isPruned: () => this.#placeOf(host).firstSeq > 1,
+      isPruned: (storedMs: number) => this.#isFirstOf(storedMs),
       report: (finding: FleetFinding) => this.#report(finding),
       filled: (seq: number) => {
         const hole = { kind: 'missing', host, journal, seq } as const;
@@ -430,13 +377,10 @@ class Verifier implements Fleet {
     };
   }
 
-  #placeIn(stream: string): StreamPlace {
-    return this.#places.get(stream) ?? noPlace;
-  }
-
-  /** The position in the stream of a host. */
-  #placeOf(host: string): StreamPlace {
-    return this.#placeIn(hostStreamOf(this.#options.stream, host).name);
+  /** A block of that age may be the first that the store still has: few hosts are silent for half of the time for which it keeps them. */
+  #isFirstOf(storedMs: number): boolean {
+    const { keepMs = 0, wallMs } = this.#options;
+    return keepMs > 0 && wallMs() - storedMs >= keepMs / 2;
   }
 
   #keysOf(host: string): HostKeys {
@@ -473,15 +417,8 @@ class Verifier implements Fleet {
     const standing = this.#findings
       .standing()
       .filter(({ kind, host }) => kind !== 'unknown-host' || !isListed(host));
-    const weakened = this.#streams.judge(this.#log.own.streams ?? []);
     const unmirrored = judgeMirror(this.#mirroredMs, this.#options.keepMs ?? 0, nowMs);
-    return [
-      ...standing,
-      ...weakened,
-      ...this.#judgeTrails(nowMs),
-      ...judgeNow(this.#gates(), nowMs),
-      ...unmirrored,
-    ];
+    return [...standing, ...this.#judgeTrails(nowMs), ...judgeNow(this.#gates(), nowMs), ...unmirrored];
   }
 
   /** Faults of the trail that a later record may explain. */
@@ -512,22 +449,22 @@ class Verifier implements Fleet {
   ): FleetFinding | undefined {
     let seq = 0;
     for (const [one, of] of awaited)
-      if (!this.#isOlderThanStream(host, journal, one, of)) seq = Math.max(seq, one);
+      if (!this.#isOlderThanStore(host, journal, one, of)) seq = Math.max(seq, one);
     if (seq === 0) return undefined;
     const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
     const last = state?.seq ?? 0;
     const what = last === 0 ? 'has nothing of this journal' : `ends with record ${last}`;
     const where = last > seq ? 'does not have it' : what;
-    const text = `record ${seq} was here before, and the stream ${where}: the server lost it or was put back from a copy; a gate that still has it sends it again`;
-    return { kind: 'cut-in-stream', host, journal, seq, text };
+    const text = `record ${seq} was here before, and the store ${where}: somebody removed it, or the store was put back from a copy; look whether the host's own journal still has it`;
+    return { kind: 'cut-in-store', host, journal, seq, text };
   }
 
   /** Its own retention has removed it. */
-  #isOlderThanStream(host: string, journal: string, seq: number, { storedMs }: Awaited): boolean {
-    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
-    const { firstSeq, firstMs } = this.#placeOf(host);
-    const isOlder = state !== undefined && state.seq > 0 ? seq < state.firstSeq : storedMs < firstMs;
-    return firstSeq > 1 && isOlder;
+  #isOlderThanStore(host: string, journal: string, seq: number, { storedMs }: Awaited): boolean {
+    const { keepMs = 0, wallMs } = this.#options;
+    const chain = this.#find(host, journal);
+    if (chain !== undefined && chain.state.seq > 0) return seq < chain.state.firstSeq && !chain.state.isLate;
+    return keepMs > 0 && wallMs() - storedMs >= agePart * keepMs;
   }
 
   #gates(): Gates {

@@ -9,10 +9,11 @@ export interface Gates {
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
   readonly chains: ReadonlyMap<string, readonly Chain[]>;
   readonly openMs: number;
-  readonly driftMs: number;
+  /** Undefined: nobody's clock but that of the gate says when a block was stored. */
+  readonly driftMs: number | undefined;
 }
 
-/** The present journal: the one with the latest message. */
+/** The present journal: the one with the latest block. */
 export function currentOf(chains: readonly Chain[]): Chain | undefined {
   let current: Chain | undefined;
   for (const chain of chains) {
@@ -39,7 +40,7 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   for (const [host, { silentMs }] of gates.hosts) {
     const current = currentOf(gates.chains.get(host) ?? []);
     if (current === undefined || current.state.seq === 0) {
-      const text = `nothing came from it yet; look whether it has a receiver "nats" in audit.ship, and "host: ${host}" there`;
+      const text = `nothing came from it yet; look whether it has a receiver "store" in audit.ship, and "host: ${host}" there`;
       findings.push({ kind: 'never-seen', host, text });
       continue;
     }
@@ -47,7 +48,7 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
     if (nowMs - storedMs > silentMs) {
       const time = formatTime(storedMs);
       const how = current.isStopped ? ' (its last record says that it was stopped)' : '';
-      const text = `nothing came from it since ${time}${how}; look whether it runs, and reaches the stream`;
+      const text = `nothing came from it since ${time}${how}; look whether it runs, and reaches the store`;
       findings.push({ kind: 'silent', host, journal, seq, time, text });
     }
   }
@@ -66,7 +67,7 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   return findings;
 }
 
-/** `mirroredMs`: by host, what was stored before is in the mirror. `keepMs`: when the stream drops a record; 0: never. */
+/** `mirroredMs`: by host, what was stored before is in the mirror. `keepMs`: when the store drops a record; 0: never. */
 export function judgeMirror(
   mirroredMs: ReadonlyMap<string, number>,
   keepMs: number,
@@ -77,7 +78,7 @@ export function judgeMirror(
     .map(([host, ms]) => {
       const time = formatTime(ms);
       const until = formatTime(ms + keepMs);
-      const text = `its records since ${time} are not in the mirror, and the stream drops the first of them at ${until}: look whether its mirror is full (mirror_share), and raise "keep" if that takes longer`;
+      const text = `its records since ${time} are not in the mirror, and the store drops the first of them at ${until}: look whether its mirror is full (mirror_share), and let the store keep them for longer`;
       return { kind: 'not-mirrored', host, time, text } as const;
     });
 }
@@ -106,12 +107,12 @@ function judgeOpen(chain: Chain, openMs: number, nowMs: number): readonly FleetF
   return [{ kind: 'open', host, journal, seq: oldest?.seq, time, text }];
 }
 
-function judgeClock(chain: Chain, driftMaxMs: number): readonly FleetFinding[] {
+/** A block is put some time after its records were written, so a clock that is behind looks like a block that is late. */
+function judgeClock(chain: Chain, driftMaxMs: number | undefined): readonly FleetFinding[] {
   const { driftMs, state } = chain;
-  if (driftMs === undefined || Math.abs(driftMs) <= driftMaxMs) return [];
+  if (driftMs === undefined || driftMaxMs === undefined || driftMs <= driftMaxMs) return [];
   const { host, journal } = state;
-  const how = driftMs > 0 ? 'ahead of' : 'behind';
-  const text = `its clock is ${Math.round(Math.abs(driftMs) / 1000)} s ${how} the server's; look at the time service of both`;
+  const text = `its clock is ${Math.round(driftMs / 1000)} s ahead of the store's; look at the time service of both`;
   return [{ kind: 'clock-apart', host, journal, ...timeOf(state.time), text }];
 }
 

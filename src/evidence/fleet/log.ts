@@ -1,4 +1,4 @@
-// The checkpoints of the fleet in the stream and in the file: one chain for each verifier, signed by one key after the other. A line counts
+// The checkpoints of the fleet in the store and in the file: one chain for each verifier, signed by one key after the other. A line counts
 // only under the key for its place in the chain. Another key may follow if the last line names it, or if it is listed after the old one. A
 // replaced key signs nothing more. An unlisted key is a finding, even if a line names it.
 
@@ -8,7 +8,7 @@ import { genesisHash } from '../../journal/records/ledger.js';
 import { type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
 import type { FoundOf } from './findings.js';
 import type { ExpectedHead, LogState } from './saved.js';
-import type { FleetFindingKind, FleetMessage, FleetStatus } from './shapes.js';
+import type { FleetFindingKind, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
 
 const recentMax = 64;
@@ -67,7 +67,7 @@ class VerifierLog {
     return this.#listed.length === 0 && this.state.key === undefined;
   }
 
-  /** The stream is read from its first message again. `awaited`: a line that must be found. */
+  /** Everything is read again. `awaited`: a line that must be found. */
   rewind(awaited: LogState['awaited']): void {
     const { key, past, last } = this.state;
     this.state = { key, past, last, awaited, seq: 0, hash: genesisHash, recent: [] };
@@ -92,8 +92,8 @@ class VerifierLog {
       const first = state.seq + 1;
       const text =
         first === seq - 1
-          ? `checkpoint ${first} of ${this.owner} is not in the stream`
-          : `checkpoints ${first} to ${seq - 1} of ${this.owner} are not in the stream`;
+          ? `checkpoint ${first} of ${this.owner} is not in the store`
+          : `checkpoints ${first} to ${seq - 1} of ${this.owner} are not in the store`;
       this.#report('missing', text, first);
     } else if (state.seq > 0 && prev !== state.hash) {
       const text = `checkpoint ${seq} of ${this.owner} does not follow the one before`;
@@ -104,7 +104,6 @@ class VerifierLog {
     state.next = read.nextKey;
     state.recent.push([seq, hash]);
     if (state.recent.length > recentMax) state.recent.shift();
-    state.streams = [...read.streams];
     this.#noteLast(read);
     return read.heads;
   }
@@ -135,17 +134,17 @@ class VerifierLog {
       }
       const known = this.#recent(seq);
       if (known !== undefined && known !== hash) {
-        const text = `checkpoint ${seq} of ${this.owner} is another one in the file than in the stream`;
+        const text = `checkpoint ${seq} of ${this.owner} is another one in the file than in the store`;
         this.#report('forked', text, seq, { line: hash });
       }
       before = read;
       end = seq;
-      // The same line in the file does not show that it is in the stream, where it must be found.
+      // The same line in the file does not show that it is in the store, where it must be found.
       if (state.awaited?.hash !== hash) this.#meet(read);
       this.#noteLast(read);
     }
     if (end >= state.seq) return;
-    const text = `the file of checkpoints ends with line ${end}, and the stream has ${state.seq} of them: the file was cut or put back from a copy, or another program signs with this key`;
+    const text = `the file of checkpoints ends with line ${end}, and the store has ${state.seq} of them: the file was cut or put back from a copy, or another program signs with this key`;
     this.#report('cut-at-host', text, end + 1, { line: state.hash });
   }
 
@@ -161,8 +160,8 @@ class VerifierLog {
       faults.push({ kind: 'key-replaced', name, seq, text });
     }
     if (awaited !== undefined && state.seq < awaited.seq) {
-      const text = `checkpoint ${awaited.seq} of ${owner} was there before, and the stream ends with ${state.seq}: the server lost it, or was put back from a copy; the verifier that signed it sends it again`;
-      faults.push({ kind: 'cut-in-stream', name, seq: awaited.seq, text });
+      const text = `checkpoint ${awaited.seq} of ${owner} was there before, and the store ends with ${state.seq}: somebody removed it, or the store was put back from a copy; the verifier that signed it puts it there again`;
+      faults.push({ kind: 'cut-in-store', name, seq: awaited.seq, text });
     }
     return faults;
   }
@@ -193,7 +192,7 @@ class VerifierLog {
       return true;
     }
     const by = this.#isPast(key) || isReplaced ? 'a key that was replaced' : 'a key that no line named';
-    const text = `${by} signed checkpoint ${seq} of ${this.owner}: that key was stolen; look who may publish`;
+    const text = `${by} signed checkpoint ${seq} of ${this.owner}: that key was stolen; look who may write there`;
     this.#report('untrusted', text, seq);
     return false;
   }
@@ -268,20 +267,20 @@ export class FleetLog {
     }
   }
 
-  /** Returns the records that it covers; `by`: the other verifier that signed it. */
-  takeMessage({ bytes, streamSeq }: FleetMessage): {
-    readonly heads: readonly ExpectedHead[];
-    readonly by: string | undefined;
-  } {
+  /** Takes a line of a verifier from the store. Returns the records that it covers; `by`: the other verifier that signed it. */
+  takeLine(
+    bytes: Buffer,
+    place: string,
+  ): { readonly heads: readonly ExpectedHead[]; readonly by: string | undefined } {
     const read = readCheckpoint(bytes);
     if (read === undefined) {
-      const text = `the message at ${streamSeq} is no checkpoint of the fleet; look who may publish it`;
+      const text = `${place} is no checkpoint of the fleet; look who may write there`;
       this.#tell('malformed', text, undefined, undefined);
       return { heads: [], by: undefined };
     }
     const of = this.#ofKey(read.key);
     if (of !== undefined) return { heads: of.take(read), by: of === this.#own ? undefined : of.name };
-    const text = `key ${shown(read.key)} signed checkpoint ${read.seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may publish`;
+    const text = `key ${shown(read.key)} signed checkpoint ${read.seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may write there`;
     this.#tell('untrusted', text, read.seq, undefined, { key: read.key });
     return { heads: [], by: undefined };
   }

@@ -1,23 +1,19 @@
-// fleet.yaml, the settings of `dovegate audit fleet`: the stream, the required gates, and the place of the state.
+// fleet.yaml, the settings of `dovegate audit fleet`: the store, the required gates, and the place of the state.
 // The rule: all problems at once, each with its place, including those of the files that it names.
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
+import type { StorePlace } from '../../host/store/open-store.js';
 import { type Cursor } from '../../rules/config/cursor.js';
-import { defaultStream, isHostWord, verifierName } from '../../rules/config/fleet-names.js';
+import { isHostWord } from '../../rules/config/fleet-names.js';
 import { parseYaml } from '../../rules/config/parse-yaml.js';
 import { type Problem, ProblemList } from '../../rules/config/problem.js';
 import {
   as,
-  certificateConflicts,
-  clientOf,
-  count,
   duration,
   file,
   type HostAndPort,
-  matching,
-  natsServers,
   parseHostAndPort,
   parseSize,
   publicKeyText,
@@ -28,16 +24,21 @@ import {
   timer,
   without,
 } from '../../rules/config/schema-parts.js';
+import {
+  isFolderUrl,
+  storeExample,
+  storePlaceOf,
+  storePrefix,
+  storeUrl,
+} from '../../rules/config/store-place.js';
 import { validate } from '../../rules/config/validate.js';
 import { parsePublicKey } from '../../rules/keys/sign-key.js';
-import { administratorName } from './block.js';
 import { verifierKeysIn } from './checkpoint.js';
 import { type ExpectedHost, noKeyYet } from './shapes.js';
 
 const host = section('a host', {
   key: file('a public key in base64, or the file that holds it', publicKeyText).optional(),
-  silent_after: as('silentMs', timer('5m')),
-  share: text('a size, as 20GiB').optional(),
+  silent_after: as('silentMs', timer('15m')),
 });
 
 const verifier = strict('a verifier', {
@@ -47,24 +48,19 @@ const verifier = strict('a verifier', {
   ),
 });
 
-const serversForm = 'servers, as tls://nats1.example.com:4222,tls://nats2.example.com:4222';
-
 const fleetSchema = section(
   'the settings of a fleet',
   {
     // Without it, the rest is still checked.
-    nats: natsServers(serversForm).optional(),
-    stream: matching(
-      /^[A-Za-z0-9_-]{1,64}$/,
-      'must be the name of a stream: letters, digits, dashes and underscores',
-    ).prefault(defaultStream),
-    ca: as('caFile', file('a file of CA certificates (PEM)').optional()),
-    credentials: as('credentialsFile', file('a .creds file').optional()),
-    certificate: as(
-      'certificateFile',
-      file('a file with the certificate that is shown to the servers (PEM)').optional(),
+    store: storeUrl.optional(),
+    prefix: storePrefix,
+    credentials: as(
+      'credentialsFile',
+      file('a file with the keys of the bucket, in the form of AWS').optional(),
     ),
-    key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
+    ca: as('caFile', file('a file of CA certificates (PEM)').optional()),
+    name: text('a word for this verifier').prefault('verifier'),
+    keep: duration('0s'),
     hosts: z.record(z.string(), z.union([host, z.null().transform(() => host.parse({}))]), {
       error: 'must be a map from hosts to what is known of them, as { mail-gate-3: { silent_after: 5m } }',
     }),
@@ -81,47 +77,38 @@ const fleetSchema = section(
     metrics: text('an address of this machine and a port, as 127.0.0.1:9148, or off').prefault(
       '127.0.0.1:9148',
     ),
-    replicas: count(1, 5).prefault(1),
-    keep: duration('7d'),
-    share: text('a size, as 20GiB').optional(),
-    max_size: text('a size, as 100GiB').optional(),
     mirror_keep: as('mirrorKeepMs', duration('400d')),
     mirror_share: text('a size, as 100GiB').optional(),
   },
   undefined,
-  { 'key-conflict': certificateConflicts },
+  {
+    'missing-key': {
+      'store: needs credentials, a file with the keys of the bucket': ({ store, credentialsFile }) =>
+        store !== undefined && !isFolderUrl(store) && credentialsFile === undefined,
+    },
+    'key-conflict': {
+      'ca credentials: is not for a folder; take it out': ({ store }) =>
+        store !== undefined && isFolderUrl(store),
+    },
+  },
   (_, at) => {
-    if (!at.isWritten('nats')) at.error(['nats'], `is missing; it must be ${serversForm}`, 'missing-key');
+    if (!at.isWritten('store'))
+      at.error(['store'], `is missing; it must be a URL, as ${storeExample}`, 'missing-key');
   },
 );
 
 type RawFleet = z.infer<typeof fleetSchema>;
-const decided = [
-  'nats',
-  'certificateFile',
-  'keyFile',
-  'hosts',
-  'verifiers',
-  'metrics',
-  'share',
-  'maxSize',
-  'mirrorShare',
-] as const;
+const decided = ['store', 'hosts', 'verifiers', 'metrics', 'mirrorShare'] as const;
 
 /** Files are absolute paths. Without a checkpoint key, one is made in `state`. */
 export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> {
-  readonly servers: readonly HostAndPort[];
-  readonly client: { readonly certificateFile: string; readonly keyFile: string } | undefined;
-  /** By the token of the host, in the order of the file. */
+  readonly place: StorePlace;
+  /** By the word of the host, in the order of the file. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
-  /** Public keys in base64, oldest first, by the token of the verifier; this one's too, if it is listed. */
+  /** Public keys in base64, oldest first, by the word of the verifier; this one's too, if it is listed. */
   readonly verifiers: ReadonlyMap<string, readonly string[]>;
   /** An address of loopback; undefined: none. */
   readonly metrics: HostAndPort | undefined;
-  /** For the streams of all hosts together. */
-  readonly maxBytes: number | undefined;
-  /** The size of each host's stream, by the token of the host. */
-  readonly shares: ReadonlyMap<string, number>;
   /** What the mirror of each host may take of the verifier's disk. */
   readonly mirrorBytes: number;
 }
@@ -176,27 +163,20 @@ function settingsOf(
   for (const [key, path, isSecret] of [
     ['ca', raw.caFile, false],
     ['credentials', raw.credentialsFile, true],
-    ['certificate', raw.certificateFile, false],
-    ['key', raw.keyFile, true],
     ['checkpoint_key', raw.checkpointKeyFile, true],
   ] as const)
     checkFile(cursor.down(key), path, files, isSecret);
   if (Object.keys(raw.hosts).length > hostsMax)
     cursor.error(
       ['hosts'],
-      `must list at most ${hostsMax} hosts: one cluster carries no more streams; make another fleet, with servers, a verifier and a fleet.yaml of its own`,
+      `must list at most ${hostsMax} hosts: make another fleet, with a prefix or a store, a verifier and a fleet.yaml of its own`,
     );
   const hosts = new Map<string, ExpectedHost>();
   for (const [name, value] of Object.entries(raw.hosts)) {
     if (!isHostWord(name))
       cursor.error(
         ['hosts', name],
-        'a host is one word: letters, digits, dashes and underscores, at most 63',
-      );
-    if (name === verifierName || name === administratorName)
-      cursor.error(
-        ['hosts', name],
-        `"${name}" is another user of the server; give the host another name, there and at its gate`,
+        'a host is one word: letters, digits, dashes and underscores, at most 63, no underscore first',
       );
     hosts.set(name, {
       key: keyAt(value.key, cursor.down('hosts', name), keyFiles),
@@ -205,18 +185,16 @@ function settingsOf(
   }
   if (hosts.size === 0)
     cursor.error(['hosts'], 'must list at least one host; its gates send under this name');
-  const maxBytes = sizeAt(raw.maxSize, cursor, 'max_size');
-  return {
+  if (!isHostWord(raw.name))
+    cursor.error(['name'], 'must be letters, digits, dashes and underscores, at most 63, as audit-1');
+  const settings = {
     ...without(raw, ...decided),
-    servers: raw.nats ?? [],
-    client: clientOf(raw),
     hosts,
     verifiers: verifiersAt(raw.verifiers, cursor, keyFiles),
     metrics: metricsAt(raw.metrics, cursor),
-    maxBytes,
-    shares: sharesAt(raw, maxBytes, cursor),
     mirrorBytes: sizeAt(raw.mirrorShare, cursor, 'mirror_share', mirrorBytesMin) ?? bounds.fleetMirrorBytes,
   };
+  return raw.store && { ...settings, place: storePlaceOf(raw.store, raw.prefix).place };
 }
 
 /** Reports a file that is unreadable or unsafe; false: it cannot be read here. `at` stands at its key. */
@@ -236,8 +214,8 @@ function checkFile(
 }
 
 /**
- * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate joins: a missing file, or an empty one that a
- * shell made for the output of `join`, is a warning, and no key is valid until then.
+ * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate is there: a missing file, or an empty one, is
+ * a warning, and no key is valid until then.
  */
 function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | undefined): string | undefined {
   if (path === undefined) return undefined;
@@ -256,7 +234,7 @@ function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | und
 }
 
 function withoutKey(cursor: Cursor, path: string): string {
-  const said = `${path} holds no key yet, so every signature of this host is untrusted; "dovegate audit fleet join" at its gate prints the key`;
+  const said = `${path} holds no key yet, so every signature of this host is untrusted; it is key.pub in the directory of its journal`;
   cursor.warning(['key'], said, 'unreadable-file');
   return noKeyYet;
 }
@@ -277,7 +255,7 @@ function verifiersAt(
     if (!isHostWord(name))
       cursor.error(
         ['verifiers', name],
-        'a verifier is one word: letters, digits, dashes and underscores, at most 63',
+        'a verifier is one word: letters, digits, dashes and underscores, at most 63, no underscore first',
       );
     const keys = verifierKeysAt(written, at, files);
     for (const key of keys) {
@@ -329,29 +307,3 @@ function sizeAt(
 
 /** A few blocks. */
 const mirrorBytesMin = 4 << 20;
-
-/** A host with less could not keep a day. */
-const shareBytesMin = 1 << 20;
-
-/** For each host: its own `share`, that of all hosts, an equal part of the rest of `max_size`, or the default. */
-function sharesAt(raw: RawFleet, maxBytes: number | undefined, cursor: Cursor): ReadonlyMap<string, number> {
-  const ofAll = sizeAt(raw.share, cursor, 'share', shareBytesMin);
-  const own = new Map<string, number>();
-  for (const [name, value] of Object.entries(raw.hosts)) {
-    const bytes =
-      sizeAt(value.share, cursor.down('hosts', name), 'share', shareBytesMin) ??
-      (value.share === undefined ? ofAll : undefined);
-    if (bytes !== undefined) own.set(name, bytes);
-  }
-  const names = Object.keys(raw.hosts);
-  const given = [...own.values()].reduce((sum, bytes) => sum + bytes, 0);
-  const others = names.length - own.size;
-  const left = maxBytes === undefined ? undefined : maxBytes - given;
-  const part = left === undefined ? bounds.fleetShareBytes : Math.floor(left / Math.max(1, others));
-  if (left !== undefined && (left < 0 || (others > 0 && part < shareBytesMin)))
-    cursor.error(
-      ['max_size'],
-      `is less than the shares of ${names.length} hosts need together; raise it, or lower "share"`,
-    );
-  return new Map(names.map((name) => [name, own.get(name) ?? part]));
-}

@@ -7,7 +7,7 @@ import { genesisHash } from '../../journal/records/ledger.js';
 import { runStates } from '../trail/run-ends.js';
 import { findingKinds } from './shapes.js';
 
-export const stateFormat = 4;
+export const stateFormat = 5;
 
 const word = text(bounds.fleetLineBytes);
 const kind = z.enum(findingKinds);
@@ -18,7 +18,7 @@ export const expectedHead = z.strictObject({
   journal: word,
   seq: count,
   hash: word,
-  /** When the record's message was stored; milliseconds since 1970 by the server's clock. Records older than the stream may be gone. */
+  /** When the record's block was stored; milliseconds since 1970 by the store's clock. Those older than the store keeps may be gone. */
   storedMs: distanceMs,
 });
 export type ExpectedHead = Readonly<z.infer<typeof expectedHead>>;
@@ -43,7 +43,7 @@ const finding = z.strictObject({
   text: word,
 });
 
-/** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
+/** One chain. Times in milliseconds since 1970 are the store's; `time` is the record's own. */
 const chain = z.strictObject({
   host: word,
   journal: word,
@@ -56,12 +56,11 @@ const chain = z.strictObject({
   garbage: count,
   /** The last holes: their records may come late. */
   gaps: z.array(gap),
-  /** The last repeated record, and how it was reported; a run of them is reported once. */
-  behindKind: z.enum(['repeated', 'forked']).optional(),
+  /** The last other record of a number that is there already: a run of them is reported once. 0: none. */
   behindSeq: count,
   time: word,
   storedMs: distanceMs,
-  /** When its first message was stored; 0: none came. */
+  /** When its first block was stored; 0: none came. */
   beganMs: distanceMs,
   /** Undefined: running. */
   run: z.enum(runStates).optional(),
@@ -115,8 +114,6 @@ export function newChain(host: string, journal: string): ChainState {
   };
 }
 
-const strength = z.strictObject({ replicas: count, maxAgeMs: count });
-
 const log = z.strictObject({
   key: word.optional(),
   /** The keys before it, oldest first, each with the last line that it signed. */
@@ -124,11 +121,10 @@ const log = z.strictObject({
   next: word.optional(),
   /** A line that must be found: it was there before. */
   awaited: z.strictObject({ seq: count, hash: word }).optional(),
-  /** The last one in the stream; 0: none yet. */
+  /** The last one in the store; 0: none yet. */
   seq: count,
   hash: word,
   recent: z.array(z.tuple([count, word])),
-  streams: z.array(strength.extend({ stream: word })).optional(),
   last: z.strictObject({ seq: count, at: word, root: word }).optional(),
 });
 export type LogState = z.infer<typeof log>;
@@ -149,23 +145,10 @@ export type KeptFinding = z.infer<typeof keptFinding>;
 const moreFindings = z.strictObject({ host: word, kind, count }).readonly();
 export type MoreFindings = z.infer<typeof moreFindings>;
 
-const knownStream = z.strictObject({ stream: word, best: strength, last: strength }).readonly();
-export type KnownStream = z.infer<typeof knownStream>;
-
-const place = z.strictObject({
-  /** Of the last message; 0: none yet. */
-  streamSeq: count,
-  /** The first message that was read, and when it was stored; 0: none yet. */
-  firstSeq: count,
-  firstMs: distanceMs,
-});
-export type StreamPlace = Readonly<z.infer<typeof place>>;
-
 const fleetState = z.strictObject({
   format: z.literal(stateFormat),
-  stream: word,
-  ...place.shape,
-  streams: z.array(z.tuple([word, place])),
+  /** Where the objects are. */
+  store: word,
   records: count,
   isReread: z.boolean(),
   chains: z.array(chain),
@@ -174,14 +157,13 @@ const fleetState = z.strictObject({
   awaited: z.array(expectedHead),
   findings: z.array(keptFinding).readonly(),
   more: z.array(moreFindings).readonly(),
-  strengths: z.array(knownStream).readonly(),
   log,
   others: z.array(z.tuple([word, log]).readonly()).readonly(),
 });
 export type FleetState = Readonly<z.infer<typeof fleetState>>;
 
-/** A copy; throws a TypeError with a sentence for a foreign file, or one of another stream. */
-export function readState(saved: unknown, stream: string): FleetState {
+/** A copy; throws a TypeError with a sentence for a foreign file, or one of another store. */
+export function readState(saved: unknown, store: string): FleetState {
   const newer = z.object({ format: z.int().gt(stateFormat) }).safeParse(saved).data;
   if (newer !== undefined) {
     throw new TypeError(
@@ -190,10 +172,8 @@ export function readState(saved: unknown, stream: string): FleetState {
   }
   const state = fleetState.safeParse(saved).data;
   if (state === undefined) throw new TypeError('the state is not what was saved: it was changed or damaged');
-  if (state.stream !== stream) {
-    throw new TypeError(
-      `the state is of stream "${state.stream}", not of "${stream}": set "state" to another directory`,
-    );
+  if (state.store !== store) {
+    throw new TypeError(`the state is of ${state.store}, not of ${store}: set "state" to another directory`);
   }
   return state;
 }

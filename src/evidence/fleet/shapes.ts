@@ -1,46 +1,38 @@
 // Data types of a verifier of many gates: its input, its state, its output.
 
-import type { StreamRow } from '../streams/strength.js';
+import type { BlockName } from '../store/names.js';
 
-export interface FleetMessage {
-  readonly streamSeq: number;
-  /** Milliseconds since 1970 by the server's clock, when it was stored. */
+/** A block of one journal, as it was read from the store. */
+export interface StoredBlock {
+  readonly name: BlockName;
+  /** Milliseconds since 1970 by the store's clock; in a folder the time of the file. */
   readonly storedMs: number;
-  readonly subject: string;
-  readonly header: (name: string) => string;
-  /** Valid until the next message is requested. */
-  readonly bytes: Buffer;
+  /** Its lines; undefined: its bytes are no block. */
+  readonly text: Buffer | undefined;
 }
 
 /** Kinds of faults. A closed list: scripts rely on the words. */
 export const findingKinds = [
   'changed',
-  /** A message or a line has a foreign form. */
+  /** An object, its name, or a line has a foreign form. */
   'malformed',
   'missing',
-  /** Records are repeated, or come after later ones; their lines are the same. */
-  'repeated',
   /** `prev` is not the hash of the record before. */
   'unlinked',
   /** Argument records of an admission are missing, changed or surplus. */
   'arguments',
-  /** The host's records do not continue those in the stream: the end of its journal was cut off, or restored from a copy. */
+  /** The host's records do not continue those in the store: the end of its journal was cut off, or restored from a copy. */
   'cut-at-host',
   /** Records follow an orderly stop that the next start did not write; or that start found some, and moved them away. */
   'journal-appended',
-  /** Records that were read earlier are missing in the stream. */
-  'cut-in-stream',
-  'stream-replaced',
-  /** The stream keeps less than `fleet init` makes it keep, or less than before; or a user has rights that it must not have. */
-  'weakened',
+  /** Records that were read earlier are missing in the store. */
+  'cut-in-store',
   /** Two different records with one seq and one journal; or the same journal under two hosts; or a gate left a mark. */
   'forked',
   /** Neither record nor checkpoint for longer than `silent_after`. */
   'silent',
   /** A host that is listed has never sent anything. */
   'never-seen',
-  /** A record is in a stream where those of its host do not belong. */
-  'misplaced',
   'unknown-host',
   /** A known host has another journal than before. */
   'new-journal',
@@ -55,11 +47,11 @@ export const findingKinds = [
   'differs',
   /** A start or a reload brought other policies; only where `policy_changes` asks for it. */
   'policy-changed',
-  /** The host's clock and the server's are apart. */
+  /** The host's clock is ahead of the store's. */
   'clock-apart',
   /** The mirror of a host has taken its share of the verifier's disk. */
   'mirror-full',
-  /** Records are not in the mirror, and the stream keeps them for less than half of its age any more, or has dropped them. */
+  /** Records are not in the mirror, and the store keeps them for less than half of `keep` any more, or has dropped them. */
   'not-mirrored',
 ] as const;
 
@@ -94,11 +86,11 @@ export interface GateRow {
   readonly signedSeq?: number | undefined;
   /** RFC 3339, by the host's clock: that record. */
   readonly signedTime?: string | undefined;
-  /** RFC 3339, by the server's clock: its last message. */
+  /** RFC 3339, by the store's clock: its last block. */
   readonly lastSeen?: string | undefined;
   /** RFC 3339, by the host's clock: its last record. */
   readonly lastTime?: string | undefined;
-  /** Record time against the server's, of the last message, in milliseconds; positive: the host's clock is ahead. */
+  /** Record time against the store's, of the last block, in milliseconds; positive: the host's clock is ahead. */
   readonly driftMs?: number | undefined;
   readonly program?: string | undefined;
   readonly catalog?: string | undefined;
@@ -113,21 +105,15 @@ export interface GateRow {
 /** The file `status.json` in the verifier's state directory: what `fleet status` prints and the page shows. */
 export interface FleetStatus {
   readonly at: string;
-  readonly stream: string;
-  readonly streamSeq: number;
+  /** Where the objects are. */
+  readonly store: string;
   readonly records: number;
   readonly gates: readonly GateRow[];
   readonly findings: readonly FleetFinding[];
-  /** As far as they were described in this run. */
-  readonly streams?: readonly StreamRow[] | undefined;
-  /** Absent: the stream can be read. Else since when (RFC 3339) it cannot, and why. */
+  /** Absent: the store can be read. Else since when (RFC 3339) it cannot, and why. */
   readonly away?: { readonly since: string; readonly text: string } | undefined;
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
-  /** Of the connection to the stream: the server's latest certificate, and ours. `name`: `HOST:PORT`; `ends`: RFC 3339. */
-  readonly certificates?:
-    | readonly { readonly role: 'server' | 'client'; readonly name: string; readonly ends: string }[]
-    | undefined;
-  /** The other verifiers that are listed, each with its last line in the stream; without `seq`: there is none. */
+  /** The other verifiers that are listed, each with its last line in the store; without `seq`: there is none. */
   readonly verifiers?:
     | readonly {
         readonly name: string;

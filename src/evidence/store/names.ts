@@ -8,6 +8,8 @@
 // SHARD is FIRST (or SEQ) / 100,000, so that a folder stays small. Names of a list are other people's: what does not match exactly is no
 // name of ours, and never becomes a path.
 
+import { hostWordForm as word } from '../../rules/config/fleet-names.js';
+
 const recordsOfShard = 100_000;
 
 export interface BlockName {
@@ -37,17 +39,10 @@ export interface VerifierName {
 
 export type ObjectName = BlockName | ForkedName | VerifierName;
 
-const word = '[A-Za-z0-9-][A-Za-z0-9_-]{0,62}';
 const pattern = new RegExp(
   `^(?:(?<host>${word})/(?<journal>[0-9a-f]{32})/(?<shard>\\d{11})/(?<first>\\d{16})-(?:(?<last>\\d{16})-(?<hash>[0-9a-f]{64})(?<copy>\\.2)?\\.jsonl\\.gz|(?<fork>[0-9a-f]{64})\\.forked)` +
     `|_verifiers/(?<verifier>${word})/(?<seq>\\d{16})-(?<line>[0-9a-f]{64})\\.jsonl)$`,
 );
-const wordPattern = new RegExp(`^${word}$`);
-
-/** Of hosts and verifiers: no dot, so no path; no `_` first, as `_verifiers` has. */
-export function isStoreWord(text: string): boolean {
-  return wordPattern.test(text);
-}
 
 export const verifiersFolder = '_verifiers/';
 
@@ -72,10 +67,22 @@ export function formatName(name: ObjectName): string {
   return `${shardFolder(host, journal, first)}${digits(first)}-${digits(last)}-${hash}${isCopy ? '.2' : ''}.jsonl.gz`;
 }
 
+export function isBlockName(name: ObjectName | undefined): name is BlockName {
+  return name?.kind === 'block';
+}
+
+export function isForkedName(name: ObjectName | undefined): name is ForkedName {
+  return name?.kind === 'forked';
+}
+
+export function isVerifierName(name: ObjectName | undefined): name is VerifierName {
+  return name?.kind === 'verifier';
+}
+
 /** Undefined: no name of a block. */
 export function parseBlockName(text: string): BlockName | undefined {
   const name = parseName(text);
-  return name?.kind === 'block' ? name : undefined;
+  return isBlockName(name) ? name : undefined;
 }
 
 /** Undefined: no name that `formatName` makes. */

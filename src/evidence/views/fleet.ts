@@ -22,7 +22,7 @@ export type FleetGate = Readonly<z.infer<typeof gate>>;
 export const fleetStatus = z.object({
   /** When it was written; RFC 3339. */
   at: time,
-  stream: cutText,
+  store: cutText,
   records: count,
   gates: z.array(gate.readonly()).readonly(),
   /** Of many the first ones. `text`: a sentence. */

@@ -8,13 +8,7 @@ import { journalCodes, type UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { OpenJournal } from '../../journal/files/journal.js';
-import {
-  type BackendSettings,
-  formatHostPort,
-  formatListenerSocket,
-  type Settings,
-} from '../../rules/config/settings.js';
-import { isSinkOf } from '../../rules/config/sinks.js';
+import { type BackendSettings, formatHostPort, formatListenerSocket } from '../../rules/config/settings.js';
 import { reachable } from '../../rules/policy/policy.js';
 import {
   type Certificates,
@@ -267,18 +261,13 @@ function systemCode(fault: UpstreamFault): string | undefined {
   return undefined;
 }
 
-/** The servers of one that has several, each with a certificate of its own. */
-function serversOf(sink: Settings['audit']['ship'][number]): readonly string[] {
-  return isSinkOf(sink, 'nats') ? sink.servers.map(formatHostPort) : [];
-}
-
 function certificatesOf({ certificates, page, served, shipping }: Gate): RunningCertificate[] {
   const { settings } = served.now;
   const files = [...tlsFilesOf(settings), ...pageTlsFilesOf(settings)];
   const shown = receiverCertificatesOf(settings.audit.ship).map((each) => ({ ...each, clientCa: undefined }));
   const { certificates: ofReceivers = [], ageMs: shipAgeMs = 0 } = shipping.told ?? {};
   // Only receivers of the settings: else the process that ships could add rows without end.
-  const known = new Set(settings.audit.ship.flatMap((sink) => [sink.name, ...serversOf(sink)]));
+  const known = new Set(settings.audit.ship.map(({ name }) => name));
   const receivers = new Map(
     ofReceivers
       .filter(({ name }) => known.has(name))

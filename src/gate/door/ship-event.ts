@@ -8,13 +8,8 @@ export type ShipFaultCode =
   | 'closed-early' // it ended the connection
   | 'stalled' // it takes nothing any more
   | 'auth-rejected' // it does not know us
-  | 'no-rights' // we may not write there, or not ask what is there
-  | 'no-stream' // there is no such stream, or the servers have no JetStream
-  | 'stream-full' // the stream takes no more
-  | 'wrong-sequence' // somebody else writes there, or it changes its mind about what it has
   | 'refused' // the server refuses, with words of its own
   | 'file-failed' // a file of this machine that cannot be written, or holds something else
-  | 'library-missing' // the optional packages are not installed
   | 'journal-unreadable' // not its fault: a file of the journal cannot be read
   | 'internal'; // a bug of ours
 
@@ -28,7 +23,6 @@ export interface ShipEvent {
     | 'ship-damaged'
     | 'ship-restarted'
     | 'ship-position-failed'
-    | 'mirrored-refused'
     | 'ship-conflict'
     | 'audit-forked';
   readonly level: 'info' | 'error';

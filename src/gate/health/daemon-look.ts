@@ -199,13 +199,13 @@ function noticesIn(notices: readonly Values[]): Look[] {
   });
 }
 
-/** What receivers showed the daemon last, but for streams, which are asked. What they are shown is a problem of the configuration. */
+/** What receivers showed the daemon last. What they are shown is a problem of the configuration. */
 function endingIn(metrics: string, { audit }: Expected): Look[] {
-  return audit.ship.flatMap(({ kind, name }) => {
+  return audit.ship.flatMap(({ name }) => {
     const label = `dovegate_certificate_expiry_seconds{role="receiver",name="${name}"} `;
     const line = metrics.split('\n').find((each) => each.startsWith(label));
     const leftMs = Number(line?.slice(label.length)) * 1000;
-    if (kind === 'nats' || !(leftMs < warnMs)) return [];
+    if (!(leftMs < warnMs)) return [];
     return [warning(`receiver ${name}`, expirySentence('receiver', leftMs), 'renew it there')];
   });
 }

@@ -30,7 +30,7 @@ export interface OtherLooks {
   /** A harmless command the whole way to each backend. */
   readonly ways: (settings: Settings, users: readonly string[], clock: Clock) => Promise<readonly Look[]>;
   readonly journal: (settings: Settings, options: JournalLookOptions) => Promise<readonly Look[]>;
-  readonly streams: (
+  readonly stores: (
     settings: Settings,
     options: { readonly clock: Clock; readonly told: Values | undefined },
   ) => Promise<readonly Look[]>;
@@ -75,7 +75,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   const commands = { ...options.commands, log };
   const status = 'why' in told ? undefined : told.status;
   const served = status === undefined ? undefined : listOf(status['listeners']);
-  const [backends, names, ways, journal, streams, clockLook] = await Promise.all([
+  const [backends, names, ways, journal, stores, clockLook] = await Promise.all([
     Promise.all(
       settings.backends.map((each) =>
         lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet }),
@@ -93,7 +93,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
           verifyCommand: commands.verify,
         })
       : [],
-    others.streams(settings, { clock, told: status }),
+    others.stores(settings, { clock, told: status }),
     lookAtClock(),
   ]);
   const expected = {
@@ -119,7 +119,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ),
     ...ways,
     ...journal,
-    ...streams,
+    ...stores,
     ...(options.dovecot === undefined
       ? []
       : [...lookAtDovecotPorts(options.dovecot, settings), ...lookAtAllowedCommands(options.dovecot)]),

@@ -86,7 +86,7 @@ export const foundCodes = {
   ],
   'certificate-expires': ['a certificate has expired, or will within seven days', 'renew it'],
   'key-expires': ['the same of a key of an HTTP listener'],
-  'audit-forked': ['the stream holds another journal under the id of this one'],
+  'audit-forked': ['the store holds another journal under the id of this one'],
   'ship-away': ['a receiver gets no records'],
   'ship-absent': ['receivers get nothing, since `dovegate ship` does not run'],
   'notices-away': ['a receiver of notices takes none'],

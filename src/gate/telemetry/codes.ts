@@ -63,19 +63,6 @@ export const shipCodes: Table<ShipFaultCode> = {
     'the receiver does not know us',
     'correct `credentials` or `headers_file`, or the list of users there',
   ],
-  'no-rights': [
-    'our user may not publish to its own subject, or not ask for the last message of it',
-    'give it the rights that docs/audit-fleet.md lists',
-  ],
-  'no-stream': [
-    'there is no such stream, or it takes no direct questions',
-    'make it: `dovegate audit fleet init`',
-  ],
-  'stream-full': ['the stream takes no more', 'raise its `max_bytes`, or give the servers more disk'],
-  'wrong-sequence': [
-    'the stream changes its mind about what it has; dovegate asks again',
-    "look into the servers' log, if it stays",
-  ],
   refused: [
     'the receiver refuses, with words of its own or another status than success',
     'look into its log',
@@ -83,10 +70,6 @@ export const shipCodes: Table<ShipFaultCode> = {
   'file-failed': [
     'the file cannot be written, or it holds something else than records: `text` says why',
     'give its folder to the user `dovegate-ship`, make room on its disk, or name another file',
-  ],
-  'library-missing': [
-    'the library for NATS is not installed',
-    `\`${installCommand('@nats-io/transport-node')}\``,
   ],
   'journal-unreadable': ['a file of our journal cannot be read', '`dovegate audit verify`'],
   internal: ['a bug of ours', 'tell us'],

@@ -260,11 +260,6 @@ const listed = {
     'a store has names or bytes that are not of this journal: another program, or somebody with the credentials of this host, put them there; records go on',
     'look who may write below the folder of this host; `dovegate audit fleet verify` says what was put there',
   ],
-  'mirrored-refused': [
-    ['error'],
-    'the last line by which a verifier says what it has mirrored does not count, or cannot be asked for; the gate keeps its records',
-    'look who may publish to the subject that `text` names, and compare `audit.ship[].verifiers` with `checkpoint.pub` of the verifier',
-  ],
   'ship-absent': [
     ['warn'],
     'receivers are configured, and `dovegate ship` does not ask what to send; records wait on disk',
@@ -272,7 +267,7 @@ const listed = {
   ],
   'audit-forked': [
     ['error'],
-    'the stream holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent; commands go on',
+    'the store holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent; commands go on',
     'find out who else writes it; then stop dovegate, move `audit.directory` and `audit-end.json` of `state` away, start: a new journal begins',
   ],
   'ship-damaged': [

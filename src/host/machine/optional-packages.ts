@@ -2,7 +2,6 @@
 
 const packages = {
   aws4fetch: { version: '1.0.20', find: () => import.meta.resolve('aws4fetch') },
-  '@nats-io/transport-node': { version: '3.3.1', find: () => import.meta.resolve('@nats-io/transport-node') },
   nodemailer: { version: '10.6.1', find: () => import.meta.resolve('nodemailer') },
   'openid-client': { version: '6.9.0', find: () => import.meta.resolve('openid-client') },
 };

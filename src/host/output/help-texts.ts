@@ -128,33 +128,17 @@ audit keygen: 0 made, 78 the file exists, or cannot be written
 dovegate audit keygen
 dovegate audit keygen --out /etc/dovegate/sign.key
 
-audit fleet prepare: 0 made, 64 a name that no server or gate can have, 78 a file is there already, or cannot be written
-dovegate audit fleet prepare --server nats1.example.com --hosts mail-gate-1,mail-gate-2,mail-gate-3
-dovegate audit fleet prepare --server 192.0.2.7:4333 --hosts mail-gate-1 --config ./fleet.yaml
-
-audit fleet issue: 0 made, 64 a name that no gate can have, 69 made, and the server was not told, 78 the settings, or the keys are not there
-dovegate audit fleet issue mail-gate-4
-dovegate audit fleet issue server --config ./fleet.yaml
-
-audit fleet remove: 0 removed, 64 no gate has this name, 69 removed, and the server was not told, 78 the settings, or the keys are not there
-dovegate audit fleet remove mail-gate-4
-dovegate audit fleet remove mail-gate-4 --config ./fleet.yaml
-
-audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepare, 69 no daemon, 78 the configuration, or the file of another gate or fleet
-dovegate audit fleet join mail-gate-1.join
-dovegate audit fleet join --beside < mail-gate-1.join > mail-gate-1.pub
-
-audit fleet init: 0 the stream is there, 1 it is weaker than it must be, 69 no server, 77 not permitted, 78 the settings
-dovegate audit fleet init --print
-dovegate audit fleet init --repair --config ./fleet.yaml
-
-audit fleet verify: 0 passed, 1 findings, 69 no server, 75 another one has the state, 77 not permitted, 78 the settings
+audit fleet verify: 0 passed, 1 findings, 69 no store, 75 another one has the state, 77 not permitted, 78 the settings
 dovegate audit fleet verify
 dovegate audit fleet verify --checkpoint kept.jsonl --json
 
 audit fleet watch: 0 stopped in order, 75 another one has the state, 78 the settings
 dovegate audit fleet watch
 dovegate audit fleet watch --config ./fleet.yaml
+
+audit fleet policy: 0 printed, 64 a folder, or no word for a host, 78 the settings
+dovegate audit fleet policy mail-gate-1
+dovegate audit fleet policy mail-gate-1 --aws --principal arn:aws:iam::123456789012:user/mail-gate-1
 
 audit fleet rotate-key: 0 replaced, 1 not another key, 64 usage, 75 another one has the state, 78 the settings, or a file of a key
 dovegate audit fleet rotate-key

@@ -266,6 +266,7 @@ interface Request {
 
 function faultOf(status: number, word: string, name: string | undefined): StoreFault {
   const text = `${name ?? 'the bucket'}: it answers with ${status}${word && ` (${printable(word.slice(0, 100))})`}`;
+  if (status === 501) return new StoreFault('refused', text);
   if (status >= 500 || status === 429 || status === 408 || status === 409)
     return new StoreFault('away', text);
   // 405: the version is a delete marker.

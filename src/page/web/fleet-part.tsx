@@ -67,7 +67,7 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
             rows={seen.gates}
             keyOf={(row) => row.host}
             columns={[...columns]}
-            empty={<Empty>No gate is listed, and none has sent a record into the stream.</Empty>}
+            empty={<Empty>No gate is listed, and none has sent a record into the store.</Empty>}
           />
         </Panel>
       )}

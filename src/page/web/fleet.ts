@@ -14,7 +14,7 @@ export function judgeFleet({ trouble, seen }: FleetShown): FleetState {
   const why = trouble === undefined ? [] : [`${capital(trouble)}.`];
   if (seen === undefined)
     return { tone: 'bad', title: 'Nothing is known of the other gates', sentences: why };
-  const verified = `${plural(seen.records, 'record', 'records')} in the stream ${seen.stream} verified, the last time at {${seen.at}}.`;
+  const verified = `${plural(seen.records, 'record', 'records')} in ${seen.store} verified, the last time at {${seen.at}}.`;
   const { checkpoint } = seen;
   const signed =
     checkpoint === undefined

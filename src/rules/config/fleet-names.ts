@@ -1,19 +1,16 @@
-// Names of the fleet that a configuration of one gate has, too.
+// The word for a host in the names of a fleet, as a gate and the verifier write it.
 
-/** The stream of the checkpoints, and the prefix of the names of the others. */
-export const defaultStream = 'DOVEGATE_AUDIT';
-/** The user who reads all of them. No host may have this name: its answers would go to the verifier's subjects. */
-export const verifierName = 'verifier';
-/** Of hosts and verifiers. */
-const hostPattern = /^[A-Za-z0-9_-]{1,63}$/;
+/** A regular expression. */
+export const hostWordForm = '[A-Za-z0-9-][A-Za-z0-9_-]{0,62}';
+const hostPattern = new RegExp(`^${hostWordForm}$`);
 
-/** One token of a subject: no dot, no wildcard. */
+/** Of hosts and verifiers: no dot, so no path; no `_` first, as `_verifiers` of a store has. */
 export function isHostWord(text: string): boolean {
   return hostPattern.test(text);
 }
 
-/** The token for a machine's name: `mail1.example.com` is `mail1_example_com`. Two names may share a token. */
+/** The word for a machine's name: `mail1.example.com` is `mail1_example_com`. Two names may share one. */
 export function hostWordOf(name: string): string {
-  const word = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63) || 'gate';
-  return word === verifierName ? `gate_${word}` : word;
+  const word = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63);
+  return isHostWord(word) ? word : `gate${word}`.slice(0, 63);
 }

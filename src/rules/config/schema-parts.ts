@@ -445,22 +445,6 @@ export const pins = listOf(
   'pins',
 );
 
-/** Servers of NATS: `tls://HOST:PORT`, several with commas. */
-export function natsServers(what: string) {
-  const form = 'must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222';
-  return parsed(what, (written): readonly HostAndPort[] | string => {
-    const servers: HostAndPort[] = [];
-    for (const url of written.split(',').map((each) => each.trim())) {
-      const place = url.startsWith('tls://') ? parseHostAndPort(url.slice('tls://'.length)) : undefined;
-      if (place !== undefined) servers.push(place);
-      else if (url.includes('@'))
-        return `an address holds no user and no password; use \`certificate\` and \`key\`, or \`credentials\`: ${form}`;
-      else return url.startsWith('nats://') ? `nats:// is not encrypted: ${form}` : form;
-    }
-    return servers;
-  });
-}
-
 /** A certificate that we show to servers has its key, and stands in the place of credentials. */
 export const certificateConflicts = {
   'key: needs certificate as well': hasNone('certificate'),

@@ -1,19 +1,14 @@
 // The files and libraries that a receiver of records needs, for what checks them and for `dovegate ship`.
 
-import { publicKeyText } from './schema-parts.js';
 import type { SinkSettings } from './sinks.js';
 
 type SinkKind = SinkSettings['kind'];
 
 /** The optional package that a kind needs, and its name for people. */
 const libraries: Readonly<
-  Record<
-    SinkKind,
-    { readonly name: string; readonly package: '@nats-io/transport-node' | 'aws4fetch' } | undefined
-  >
+  Record<SinkKind, { readonly name: string; readonly package: 'aws4fetch' } | undefined>
 > = {
   syslog: undefined,
-  nats: { name: 'NATS', package: '@nats-io/transport-node' },
   store: { name: 'buckets', package: 'aws4fetch' },
   otlp: undefined,
   file: undefined,
@@ -45,13 +40,6 @@ function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
       return [['headers_file', sink.headersFile]];
     case 'store':
       return [['credentials', sink.credentialsFile]];
-    case 'nats':
-      return [
-        ['credentials', sink.credentialsFile],
-        ...sink.verifiers
-          .filter((verifier) => !publicKeyText.test(verifier))
-          .map((path) => ['verifiers', path] as const),
-      ];
     default:
       return sink satisfies never;
   }

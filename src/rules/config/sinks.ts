@@ -1,42 +1,37 @@
-// The receivers of `audit.ship`: syslog receivers, streams of NATS, stores, collectors of OpenTelemetry, and files. Each
-// kind is declared here: its keys, its settings, its files, the library that it needs; its carrier is in ship/shipping, and
+// The receivers of `audit.ship`: syslog receivers, stores, collectors of OpenTelemetry, and files. Each kind is declared
+// here: its keys, its settings, its files, the library that it needs; its carrier is in ship/shipping, and
 // ship/receivers.ts joins the two.
 
 import type * as z from 'zod';
-import { bounds } from '../../host/bounds/bounds.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
+import type { StoreTarget } from '../../host/store/open-store.js';
 import type { Cursor } from './cursor.js';
-import { defaultStream, isHostWord, verifierName } from './fleet-names.js';
+import { isHostWord } from './fleet-names.js';
 import {
   as,
   ca,
   certificateConflicts,
   clientOf,
   count,
-  duration,
   file,
   type HostAndPort,
   hasNone,
   hostAndPort,
   isSecondOf,
-  listOf,
-  natsServers,
   parsed,
   pins,
-  publicKeyText,
   section,
   text,
   urlOf,
 } from './schema-parts.js';
+import { isFolderUrl, placeOf, storePlaceOf, storePrefix, storeUrl } from './store-place.js';
 
 function checkHost(host: string, context: z.core.$RefinementCtx): void {
   if (!isHostWord(host))
     context.addIssue(
-      'must be 1 to 63 letters, digits, dashes and underscores, without a dot, as mail-gate-3',
+      'must be 1 to 63 letters, digits, dashes and underscores, without a dot and no underscore first, as mail-gate-3',
     );
-  else if (host === verifierName)
-    context.addIssue(`"${host}" is the name of who reads all of them; take another one`);
 }
 
 const syslogKeys = {
@@ -45,44 +40,17 @@ const syslogKeys = {
     .describe('syslog: name or IP address in its certificate; default: the host'),
   key_pins: pins.default([]).describe('syslog: accepted keys, besides chain and name: `sha256:...`'),
 };
-const natsKeys = {
-  stream: text('the name of a stream')
-    .refine((name) => /^[A-Za-z0-9_-]{1,255}$/.test(name), {
-      error: 'must be letters, digits, dashes and underscores, as DOVEGATE_AUDIT',
-    })
-    .prefault(defaultStream)
-    .describe('nats: the prefix of the stream: `PREFIX_HOST`, as `dovegate audit fleet init` makes it'),
-  host: as('hostWord', text('the word for this host in subjects').superRefine(checkHost).optional()).describe(
-    "nats, store: a word for this host, in the names of what it sends; default: the machine's name, `_` for dots",
-  ),
-  credentials: as('credentialsFile', file('a file with credentials').optional()).describe(
-    'nats: a `.creds` file, or certificate and key; store: a file in the form of AWS with the keys of the bucket',
-  ),
-  settle: duration('5m').describe(
-    'nats: kept here so long after an acknowledgement; `0s` only where the servers sync always',
-  ),
-  verifiers: listOf(
-    file(
-      'a public key in base64, or the file with the keys of a verifier, as its checkpoint.pub',
-      publicKeyText,
-    ),
-    'public keys in base64, or files with those of a verifier, as checkpoint.pub',
-  )
-    .max(bounds.fleetVerifiers, { error: `must list at most ${bounds.fleetVerifiers} verifiers` })
-    .default([])
-    .describe(
-      'nats: keys or files `checkpoint.pub`: records are kept until one of these verifiers has mirrored them',
-    ),
-};
-
 const storeKeys = {
-  prefix: text('a folder of the store')
-    .refine((path) => path.split('/').every((part) => /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$/.test(part)), {
-      error:
-        'must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
-    })
-    .prefault('dovegate')
-    .describe('store: what the names of all objects begin with; one for the whole fleet'),
+  prefix: storePrefix.describe('store: what the names of all objects begin with; one for the whole fleet'),
+  host: as(
+    'hostWord',
+    text('the word for this host in the names of objects').superRefine(checkHost).optional(),
+  ).describe(
+    "store: a word for this host, in the names of what it sends; default: the machine's name, `_` for dots",
+  ),
+  credentials: as('credentialsFile', file('a file with the keys of the bucket').optional()).describe(
+    'store: a file in the form of AWS with the keys of the bucket',
+  ),
   objects_per_day: count(24, 8640)
     .prefault(288)
     .describe('store: objects that it gets a day; as many again for records that must be there in seconds'),
@@ -107,23 +75,9 @@ function collectorOf(written: string): URL | string {
   return url;
 }
 
-const storeExample = 'https://s3.example.com/audit-trail or file:///srv/trail';
-
-/** The URL of a bucket, without a slash behind it; or of a folder. */
-function storeOf(written: string): URL | string {
-  if (/^file:\/\/\/[^?#]*[^?#/]/.test(written) && URL.canParse(written)) return new URL(written);
-  const url = urlOf(written, storeExample, 'use credentials');
-  if (typeof url === 'string') return url;
-  if (url.protocol === 'http:' && !isOfThisMachine(url.hostname.replace(/^\[(.*)\]$/, '$1')))
-    return `http: is not encrypted, and ${url.hostname} is another machine; use https:, with ca if its authority is your own`;
-  if (!/^\/[A-Za-z0-9][A-Za-z0-9.-]*\/?$/.test(url.pathname))
-    return `must name one bucket, as ${storeExample}`;
-  return url;
-}
-
 const fileExample = '/var/log/dovegate-ship/records.jsonl';
 
-const kinds = ['syslog', 'nats', 'store', 'otlp', 'file'] as const;
+const kinds = ['syslog', 'store', 'otlp', 'file'] as const;
 
 export const sinkSchema = section(
   'a receiver of the records',
@@ -134,12 +88,7 @@ export const sinkSchema = section(
     )
       .optional()
       .describe('`HOST:PORT` of a syslog receiver with TLS'),
-    nats: natsServers(
-      'servers of a NATS cluster, as tls://nats1.example.com:4222,tls://nats2.example.com:4222',
-    )
-      .optional()
-      .describe('instead: `tls://HOST:PORT` of the servers of a NATS cluster, several with commas'),
-    store: parsed(`a URL, as ${storeExample}`, storeOf)
+    store: storeUrl
       .optional()
       .describe(
         'instead: a store that gets blocks of records: URL of a bucket (S3), or `file:` and a folder',
@@ -152,7 +101,6 @@ export const sinkSchema = section(
       .describe(
         'instead: a file of this machine that records are appended to, for an agent that sends it on',
       ),
-    ...natsKeys,
     ...storeKeys,
     ...otlpKeys,
     ca,
@@ -163,17 +111,15 @@ export const sinkSchema = section(
     ),
     key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
   },
-  'a receiver that gets every record: syslog, a stream of NATS, a store or a collector, over TLS, or a file',
+  'a receiver that gets every record: syslog, a store or a collector, over TLS, or a file',
   {
     'missing-key': {
-      '.: needs syslog, nats, store, otlp or file': hasNone(...kinds),
+      '.: needs syslog, store, otlp or file': hasNone(...kinds),
       'store: needs credentials, a file with the keys of the bucket': ({ store, credentialsFile }) =>
-        store !== undefined && store.protocol !== 'file:' && credentialsFile === undefined,
+        store !== undefined && !isFolderUrl(store) && credentialsFile === undefined,
     },
     'key-conflict': {
-      'nats store otlp file: a receiver is of one kind; write two of them': isSecondOf(kinds),
-      'stream settle verifiers: is for a receiver of the kind nats; take it out': isNot('nats'),
-      'host credentials: is for a receiver of the kind nats or store; take it out': isNot('nats', 'store'),
+      'store otlp file: a receiver is of one kind; write two of them': isSecondOf(kinds),
       [`${Object.keys(storeKeys).join(' ')}: is for a receiver of the kind store; take it out`]:
         isNot('store'),
       [`${Object.keys(syslogKeys).join(' ')}: is for a receiver of the kind syslog; take it out`]:
@@ -181,27 +127,22 @@ export const sinkSchema = section(
       [`${Object.keys(otlpKeys).join(' ')}: is for a receiver of the kind otlp; take it out`]: isNot('otlp'),
       'ca certificate key: is not for a file; take it out': (_, at) => at.isWritten('file'),
       'certificate key: is not for a store; take it out': (_, at) => at.isWritten('store'),
-      'ca credentials: is not for a folder; take it out': ({ store }, at) =>
-        at.isWritten('store') && store?.protocol === 'file:',
+      'ca credentials: is not for a folder; take it out': ({ store }) =>
+        store !== undefined && isFolderUrl(store),
       ...certificateConflicts,
     },
   },
 );
 
 /** Of another kind, and of one only: what is of two kinds is a problem of its own. */
-function isNot(...of: readonly (typeof kinds)[number][]) {
+function isNot(of: (typeof kinds)[number]) {
   return (_: object, at: Cursor): boolean =>
-    !of.some((kind) => at.isWritten(kind)) && kinds.filter((each) => at.isWritten(each)).length === 1;
+    !at.isWritten(of) && kinds.filter((each) => at.isWritten(each)).length === 1;
 }
 
 type RawSink = z.infer<typeof sinkSchema>;
 
-export type SinkSettings =
-  | SyslogSinkSettings
-  | NatsSinkSettings
-  | StoreSinkSettings
-  | OtlpSinkSettings
-  | FileSinkSettings;
+export type SinkSettings = SyslogSinkSettings | StoreSinkSettings | OtlpSinkSettings | FileSinkSettings;
 export const isSinkOf = predicateOf<SinkSettings>();
 
 /** `name`: `HOST:PORT` (of the first server), or the path of a file, as in logs, metrics and the file of its position. */
@@ -216,21 +157,11 @@ export interface SyslogSinkSettings extends AnySinkSettings, HostAndPort, Pick<R
   readonly serverName: string;
 }
 
-export interface NatsSinkSettings
-  extends AnySinkSettings,
-    Pick<RawSink, 'stream' | 'hostWord' | 'credentialsFile' | 'settleMs' | 'verifiers'> {
-  readonly kind: 'nats';
-  /** At least one; tried in their order. */
-  readonly servers: readonly HostAndPort[];
-}
-
 export interface StoreSinkSettings
   extends AnySinkSettings,
-    Pick<RawSink, 'prefix' | 'hostWord' | 'credentialsFile' | 'objectsPerDay'> {
+    Omit<StoreTarget, 'caFile'>,
+    Pick<RawSink, 'hostWord' | 'objectsPerDay'> {
   readonly kind: 'store';
-  readonly place:
-    | { readonly kind: 'bucket'; readonly url: string }
-    | { readonly kind: 'folder'; readonly path: string };
 }
 
 export interface OtlpSinkSettings extends AnySinkSettings {
@@ -295,22 +226,10 @@ const settingsOf: {
       keyPins,
       ...sharedOf(raw),
     },
-  nats: ({ nats: servers, stream, hostWord, credentialsFile, settleMs, verifiers, ...raw }) => {
-    const [first] = servers ?? [];
-    if (servers === undefined || first === undefined) return undefined;
-    const own = {
-      stream,
-      settleMs,
-      verifiers,
-      ...(hostWord !== undefined && { hostWord }),
-      ...(credentialsFile !== undefined && { credentialsFile }),
-    };
-    return { kind: 'nats', name: nameOf(first), servers, ...own, ...sharedOf(raw) };
-  },
   store: ({ store: url, prefix, hostWord, credentialsFile, objectsPerDay, ...raw }) =>
     url && {
       kind: 'store',
-      ...(url.protocol === 'file:' ? folderOf(url, prefix) : bucketOf(url, prefix)),
+      ...storePlaceOf(url, prefix),
       prefix,
       objectsPerDay,
       ...(hostWord !== undefined && { hostWord }),
@@ -327,23 +246,6 @@ const settingsOf: {
     },
   file: ({ file: path }) => (path === undefined ? undefined : { kind: 'file', name: path, path }),
 };
-
-function placeOf({ hostname, port, protocol }: URL): string {
-  return `${hostname}:${Number(port) || (protocol === 'https:' ? 443 : 80)}`;
-}
-
-function folderOf({ pathname }: URL, prefix: string) {
-  const path = decodeURIComponent(pathname).replace(/\/+$/, '');
-  return { name: `${path}/${prefix}`, place: { kind: 'folder', path } } as const;
-}
-
-function bucketOf(url: URL, prefix: string) {
-  const bucket = url.pathname.replace(/\/$/, '');
-  return {
-    name: `${placeOf(url)}${bucket}/${prefix}`,
-    place: { kind: 'bucket', url: `${url.origin}${bucket}` },
-  } as const;
-}
 
 function sharedOf(raw: Pick<RawSink, 'caFile' | 'certificateFile' | 'keyFile'>) {
   const client = clientOf(raw);

@@ -19,8 +19,6 @@ export interface CarrierParts {
   readonly restarted: (text: string) => void;
   /** The receiver refused so many records for good; `text` has its words. */
   readonly rejected: (count: number, text: string) => void;
-  /** A word of the fleet to this gate does not count. */
-  readonly refused: (text: string) => void;
   /** What is there is not of this journal, and records go on even so. */
   readonly conflict: (text: string) => void;
   /** The name of the receiver or `HOST:PORT`, and the expiry of its certificate. */

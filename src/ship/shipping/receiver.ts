@@ -2,7 +2,6 @@
 // takes nothing; and faults in the words of events. Each phase has a time limit, and nothing stays open after a failure. Input from a
 // receiver is read and dropped, and its rate is limited.
 
-import { NatsFault } from '../../evidence/nats/fault.js';
 import type { ShipFaultCode } from '../../gate/door/ship-event.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../host/ports/faults.js';
@@ -129,7 +128,10 @@ export class ReceiverFault extends Error {
   override readonly name = 'ReceiverFault';
   readonly code: ShipFaultCode;
   constructor(code: ShipFaultCode, message: string, cause?: unknown) {
-    super(printable(message.slice(0, bounds.natsFaultChars)), cause === undefined ? undefined : { cause });
+    super(
+      printable(message.slice(0, bounds.receiverFaultChars)),
+      cause === undefined ? undefined : { cause },
+    );
     this.code = code;
   }
 }
@@ -141,8 +143,7 @@ export interface ShipFault {
 
 /** Total: accepts any error from shipping. */
 export function shipFaultOf(cause: unknown): ShipFault {
-  if (cause instanceof NatsFault || cause instanceof ReceiverFault)
-    return { code: cause.code, text: cause.message };
+  if (cause instanceof ReceiverFault) return { code: cause.code, text: cause.message };
   if (cause instanceof UpstreamFault) {
     const { code, message } = cause;
     const isDial = code === 'dial-refused' || code === 'dial-timeout' || code === 'tls-failed';

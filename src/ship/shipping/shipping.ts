@@ -147,7 +147,6 @@ export async function openShipping(options: ShippingOptions) {
       restarted: (text) => restarted(sink, text),
       rejected: (count, text) =>
         options.observe({ kind: 'ship-refused', level: 'error', text, sink: sink.name, count }),
-      refused: (text) => options.observe({ kind: 'mirrored-refused', level: 'error', text, sink: sink.name }),
       conflict: (text) => options.observe({ kind: 'ship-conflict', level: 'error', text, sink: sink.name }),
       onCertificate(name, validTo) {
         entry.certificate = { name, validTo };

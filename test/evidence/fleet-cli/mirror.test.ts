@@ -10,8 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { mirroredJournals, mirrorIn } from '../../../src/evidence/cli/fleet-places.js';
-import { formatHead, subjectOf } from '../../../src/evidence/fleet/block.js';
-import type { FleetMessage } from '../../../src/evidence/fleet/shapes.js';
+import type { StoredBlock } from '../../../src/evidence/fleet/shapes.js';
 import { type Mirror, openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
 import { verifyTrail } from '../../../src/evidence/reading/search-trail.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -29,23 +28,26 @@ import { signKey, writeJournal } from '../cli/shown.js';
 const host = 'gate1';
 
 /** Lines as the gate sends them, `count` in a block. */
-function blocksOf({ id, lines }: Lines, count: number): readonly FleetMessage[] {
-  const blocks: FleetMessage[] = [];
-  for (let at = 0; at < lines.length; at += count)
-    blocks.push(blockOf(id, lines.slice(at, at + count), at + 1));
+function blocksOf({ id, lines }: Lines, count: number): readonly StoredBlock[] {
+  const blocks: StoredBlock[] = [];
+  for (let at = 0; at < lines.length; at += count) blocks.push(blockOf(id, lines.slice(at, at + count)));
   return blocks;
 }
 
-function blockOf(id: string, lines: readonly string[], streamSeq = 1): FleetMessage {
+function blockOf(journal: string, lines: readonly string[]): StoredBlock {
   const claimOf = (line = '') => readClaim(Buffer.from(line.trimEnd()));
   const [first, last] = [claimOf(lines[0]), claimOf(lines.at(-1))];
   assert.ok(first !== undefined && last !== undefined);
-  const headers = new Map(
-    formatHead(id, { kind: 'block', first: first.seq, last: last.seq, head: last.hash }),
-  );
-  const header = (name: string): string => headers.get(name) ?? '';
-  const bytes = Buffer.from(lines.join(''));
-  return { streamSeq, storedMs: 0, subject: subjectOf(host, id), header, bytes };
+  const name = {
+    kind: 'block',
+    host,
+    journal,
+    first: first.seq,
+    last: last.seq,
+    hash: last.hash,
+    isCopy: false,
+  } as const;
+  return { name, storedMs: 0, text: Buffer.from(lines.join('')) };
 }
 
 function openIn(
@@ -264,12 +266,12 @@ void test('a journal that begins in the middle gets the numbers of the gate with
 });
 
 void test('a host takes no more than its share, and goes on where it stood with a larger one', async (t) => {
-  // bounds.fleetBlockBytes, bounds.fleetMirrorBytes
+  // bounds.storeTextBytes, bounds.fleetMirrorBytes
   assert.equal(bounds.fleetMirrorBytes, 100 * 1024 ** 3);
   const lines = readLines(await writeJournal(t));
   const blocks = blocksOf(lines, 5);
   const state = openFolder(t);
-  const share = bounds.fleetBlockBytes + 20_480;
+  const share = bounds.storeTextBytes + 20_480;
   const small = openIn(state, share);
   const isThere = blocks.map((block) => small.mirror.take(block, true));
   small.mirror.save();
@@ -286,11 +288,11 @@ void test('a host takes no more than its share, and goes on where it stood with 
   assert.deepEqual(readLines(directory).lines, lines.lines);
 });
 
-void test('records that the stream dropped before they came here are said, once, where the verifier finds nothing', async (t) => {
+void test('records that the store dropped before they came here are said, once, where the verifier finds nothing', async (t) => {
   const { lines, id } = readLines(await writeJournal(t, 10));
   const state = openFolder(t);
   const { mirror, lacks } = openIn(state);
-  // What is before the first record that ever came, the stream had dropped before there was a mirror.
+  // What is before the first record that ever came, the store had dropped before there was a mirror.
   mirror.take(blockOf(id, lines.slice(2, 5)), true);
   mirror.take(blockOf(id, lines.slice(8, 10)), true);
   mirror.take(blockOf(id, lines.slice(8, 12)), true);
@@ -302,13 +304,14 @@ void test('records that the stream dropped before they came here are said, once,
   assert.equal(readLines(placeOf(state, { id, lines })).lines.length, 3 + 4 + 2);
 });
 
-void test('of a host without a share, of a mark and of no journal nothing is written', (t) => {
+void test('of a host without a share, and of an object that is no block, nothing is written', async (t) => {
+  const { lines, id } = readLines(await writeJournal(t, 10));
   const state = openFolder(t);
   const { mirror } = openIn(state);
-  const message = { streamSeq: 1, storedMs: 0, header: () => '', bytes: Buffer.from('{}\n') };
-  mirror.take({ ...message, subject: subjectOf('other', 'ab'.repeat(16)) }, true);
-  mirror.take({ ...message, subject: 'dovegate.fleet.checkpoint' }, true);
-  mirror.take({ ...message, subject: subjectOf(host, 'ab'.repeat(16)) }, false);
+  const block = blockOf(id, lines);
+  assert.ok(mirror.take({ ...block, name: { ...block.name, host: 'other' } }, true));
+  assert.ok(mirror.take({ ...block, text: undefined }, false));
+  assert.ok(mirror.take({ ...block, text: Buffer.alloc(0) }, false));
   mirror.save();
   assert.deepEqual(readdirSync(state), []);
 });

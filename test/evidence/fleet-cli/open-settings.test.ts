@@ -18,11 +18,10 @@ const skip = process.getuid?.() === 0 ? false : 'only root can give files to ano
 void test('root and a verifier of another user', { skip }, async (t) => {
   const folder = openFolder(t);
   const at = (name: string): string => join(folder, name);
-  const [config, key, state] = [at('fleet.yaml'), at('verifier.key'), at('state')];
-  const text = { nats: 'tls://nats1.example.com:4222', certificate: 'verifier.pem', key: 'verifier.key' };
+  const [config, key, state] = [at('fleet.yaml'), at('store.ini'), at('state')];
+  const text = { store: 'https://s3.example.com/audit', credentials: 'store.ini' };
   writeFileSync(config, JSON.stringify({ ...text, hosts: { gate1: null }, state }));
-  writeFileSync(at('verifier.pem'), 'a certificate');
-  writeFileSync(key, 'a key');
+  writeFileSync(key, '[default]');
   mkdirSync(state, 0o700);
   const own = (path: string, mode: number, uid: number, gid = uid): void => {
     chownSync(path, uid, gid);
@@ -43,22 +42,22 @@ void test('root and a verifier of another user', { skip }, async (t) => {
   own(config, 0o640, 0, service);
   own(state, 0o700, service);
   own(key, 0o600, service);
-  assert.equal(read(), '', 'as "prepare" makes them');
+  assert.equal(read(), '', 'as the guide makes them');
 
   own(key, 0o604, service);
-  assert.match(read(), /verifier\.key can be read by every user/);
+  assert.match(read(), /store\.ini can be read by every user/);
   own(key, 0o660, service, stranger);
-  assert.match(read(), /verifier\.key can be changed by group/);
+  assert.match(read(), /store\.ini can be changed by group/);
   own(key, 0o640, service, stranger);
-  assert.match(read(), /verifier\.key can be read by group/);
+  assert.match(read(), /store\.ini can be read by group/);
   own(key, 0o600, stranger);
-  assert.match(read(), /verifier\.key belongs to uid 61235, who can change it/);
+  assert.match(read(), /store\.ini belongs to uid 61235, who can change it/);
   own(key, 0o600, service);
   own(config, 0o640, service);
   assert.match(read(), /fleet\.yaml belongs to uid 61234, who can change it/);
   own(config, 0o640, 0);
   own(state, 0o700, 0);
-  assert.match(read(), /verifier\.key belongs to uid 61234, who can change it/);
+  assert.match(read(), /store\.ini belongs to uid 61234, who can change it/);
   own(state, 0o700, service);
 
   const settings = readFleetSettings(config, { complain: () => undefined });

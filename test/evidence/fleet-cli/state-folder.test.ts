@@ -1,4 +1,4 @@
-// Goal: the state is one process's at a time, whole after a power cut, and refused where it is another stream's.
+// Goal: the state is one process's at a time, whole after a power cut, and refused where it is another store's.
 
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -6,16 +6,20 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
 import type { FleetSettings } from '../../../src/evidence/fleet/parse-fleet.js';
-import { openStateFolder, readStatus } from '../../../src/evidence/fleet-cli/state-folder.js';
+import {
+  openStateFolder,
+  readStatus,
+  type SavedState,
+} from '../../../src/evidence/fleet-cli/state-folder.js';
 import { CommandFault } from '../../../src/host/output/output.js';
 import { exitCodes } from '../../../src/host/ports/machine.js';
 import { makeSignKey, parseSignKey } from '../../../src/rules/keys/sign-key.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
-const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => ({
-  servers: [{ host: 'nats1.example.com', port: 4222 }],
-  client: undefined,
-  stream,
+const settingsAt = (state: string, prefix = 'dovegate'): FleetSettings => ({
+  place: { kind: 'folder', path: '/srv/trail' },
+  prefix,
+  name: 'verifier',
   hosts: new Map(),
   verifiers: new Map(),
   state,
@@ -23,10 +27,7 @@ const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => 
   tellsPolicies: false,
   driftMs: 1,
   metrics: undefined,
-  replicas: 1,
   keepMs: 1,
-  maxBytes: undefined,
-  shares: new Map(),
   mirrorBytes: 1 << 30,
   mirrorKeepMs: 0,
 });
@@ -42,30 +43,21 @@ void test('one process has it; what was saved is there for the next one', async 
     faultOf(exitCodes.notCarriedOut, /has the state in/),
   );
   assert.equal(folder.load(), undefined);
-  const last = { streamSeq: 7, subject: 'dovegate.audit.gate1.ab', head: 'cd', storedMs: 8 };
-  const gone = { firstSeq: 3, deleted: 1 };
-  folder.save({
-    created: '2026-11-20T08:00:00Z',
-    last,
-    gone,
-    others: [{ stream: 'DOVEGATE_AUDIT_gate1', created: '2026-11-21T08:00:00Z', last, gone }],
+  const saved: SavedState = {
+    journals: [{ folder: 'gate1/ab/', names: ['gate1/ab/x'], waiting: [], times: [[7, 8]] }],
+    lines: [['_verifiers/verifier/', 'x']],
+    behindMs: [['gate1', 8]],
     fleet: { some: 'state' },
     told: ['silent gate1  '],
-  });
+  };
+  folder.save(saved);
   folder.close();
   const next = await openStateFolder(settingsAt(state));
-  assert.deepEqual(next.load(), {
-    created: '2026-11-20T08:00:00Z',
-    last,
-    gone,
-    others: [{ stream: 'DOVEGATE_AUDIT_gate1', created: '2026-11-21T08:00:00Z', last, gone }],
-    fleet: { some: 'state' },
-    told: ['silent gate1  '],
-  });
+  assert.deepEqual(next.load(), saved);
   next.close();
   assert.equal(statSync(state).mode & 0o777, 0o700);
   const other = await openStateFolder(settingsAt(state, 'OTHER'));
-  assert.throws(() => other.load(), faultOf(exitCodes.configuration, /not a state of the stream OTHER/));
+  assert.throws(() => other.load(), faultOf(exitCodes.configuration, /not a state of \/srv\/trail\/OTHER/));
   other.close();
 });
 
@@ -92,7 +84,7 @@ void test('a key is made once, for nobody else to read; a status is there or not
   assert.equal(statSync(join(state, 'checkpoint.key')).mode & 0o777, 0o600);
   assert.equal(readStatus(state), undefined);
   const at = '2026-11-21T08:00:00Z';
-  folder.writeStatus({ at, stream: 'DOVEGATE_AUDIT', streamSeq: 0, records: 0, gates: [], findings: [] });
+  folder.writeStatus({ at, store: '/srv/trail/dovegate', records: 0, gates: [], findings: [] });
   // For the page of a dovegate beside it, by its group.
   assert.equal(statSync(join(state, 'status.json')).mode & 0o777, 0o640);
   writeFileSync(join(state, 'status.json'), '{');

@@ -1,11 +1,10 @@
-// What is said of a stream, as a whole: the sentences, the rows of the gates, and the state that is saved. answers/*.txt, which a person
+// What is said of a store, as a whole: the sentences, the rows of the gates, and the state that is saved. answers/*.txt, which a person
 // approved, has records as <SEQ>, and <SEQ'> where another one has the same number.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { checkpointStreamOf, hostStreamOf } from '../../../src/evidence/fleet/block.js';
 import { Findings } from '../../../src/evidence/fleet/findings.js';
-import { createFleet, type Fleet } from '../../../src/evidence/fleet/fleet.js';
+import { createFleet, type Fleet, type FleetOptions } from '../../../src/evidence/fleet/fleet.js';
 import type { ExpectedHead } from '../../../src/evidence/fleet/saved.js';
 import { type FleetFinding, findingKinds } from '../../../src/evidence/fleet/shapes.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -17,13 +16,14 @@ import {
   legible,
   listed,
   mark,
-  message,
   optionsOf,
   PaperGate,
-  type PaperMessage,
+  type PaperObject,
+  renamed,
   started,
+  takeAll,
   takeOne,
-} from './paper-stream.js';
+} from './paper-store.js';
 import { edges, edgesOfHosts } from './tampered-edges.js';
 import { at, makeGate, tamperings } from './tampering.js';
 
@@ -38,10 +38,6 @@ interface Saved {
   readonly more: unknown;
   readonly findings: unknown;
   readonly log: object;
-  readonly streams: unknown;
-  readonly streamSeq: number;
-  readonly firstSeq: number;
-  readonly firstMs: number;
   readonly isReread: boolean;
 }
 
@@ -72,8 +68,8 @@ function brief({ recent, ...chain }: Saved['chains'][number]): unknown {
 }
 
 /** All that is said of a stream when it was taken. */
-function report(fleet: Fleet, stream: readonly PaperMessage[], nowMs = started + minuteMs): string {
-  const news = stream.flatMap((one) => [...takeOne(fleet, message(one, fleet.streamSeq + 1))]);
+function report(fleet: Fleet, stream: readonly PaperObject[], nowMs = started + minuteMs): string {
+  const news = stream.flatMap((one) => [...takeOne(fleet, one)]);
   const judged = fleet.judge(nowMs);
   const { gates } = fleet.status(nowMs);
   const { chains, keys, awaited, more } = saved(fleet);
@@ -112,43 +108,34 @@ void test('each kind of finding is in the answers', () => {
     .join('\n');
   assert.deepEqual(
     findingKinds.filter((kind) => !new RegExp(`^ +${kind} `, 'm').test(text)),
-    // The streams themselves and the mirror are in streams.test.ts, and in mirrored of test/whole/fleet.
-    ['stream-replaced', 'weakened', 'mirror-full', 'not-mirrored'],
+    // Those of the mirror are in mirror.test.ts.
+    ['mirror-full', 'not-mirrored'],
   );
 });
 
 type Step = (fleet: Fleet) => Fleet | void;
 
-/** Messages of the stream of a host, or of that of the checkpoints, the first with that number. */
 const of =
-  (host: string | undefined, messages: readonly PaperMessage[], firstSeq?: number): Step =>
-  (fleet) => {
-    const stream =
-      host === undefined ? checkpointStreamOf('DOVEGATE_AUDIT') : hostStreamOf('DOVEGATE_AUDIT', host);
-    for (const [index, one] of messages.entries())
-      fleet.take(
-        message(one, (firstSeq ?? fleet.seqIn(stream.name) + 1) + (firstSeq === undefined ? 0 : index)),
-        stream,
-      );
-  };
+  (objects: readonly PaperObject[]): Step =>
+  (fleet) =>
+    void takeAll(fleet, objects);
 
-/** What is said after the steps, and where the streams are. */
-function reportAfter(steps: readonly Step[], hosts?: readonly string[]): string {
-  let fleet = createFleet(optionsOf(hosts));
+/** What is said after the steps. */
+function reportAfter(steps: readonly Step[], more?: Partial<FleetOptions>): string {
+  let fleet = createFleet(optionsOf(undefined, more));
   for (const step of steps) fleet = step(fleet) ?? fleet;
-  const { streams, streamSeq, firstSeq, firstMs, isReread } = saved(fleet);
+  const { isReread } = saved(fleet);
   const heads = fleet.heads().map(({ host, seq, storedMs }) => [host, seq, storedMs]);
-  const places = { streamSeq, firstSeq, firstMs, streams, isReread };
-  return `${report(fleet, [])}\nstreams ${json(places)}, heads ${json(heads)}, at ${fleet.streamSeq}`.replaceAll(
+  return `${report(fleet, [])}\nread again ${json(isReread)}, heads ${json(heads)}`.replaceAll(
     /[0-9a-f]{64}/g,
     '<H>',
   );
 }
 
-void test('streams of hosts, and streams that are read again', () => {
+void test('what is read again', () => {
   const gate = makeGate();
   const all = blocks(gate.lines);
-  const later = (messages: readonly PaperMessage[], ms = 1000): PaperMessage[] =>
+  const later = (messages: readonly PaperObject[], ms = 1000): PaperObject[] =>
     messages.map((one) => ({ ...one, storedMs: started + ms }));
   const elsewhere = blocks(makeGate(undefined, 'ef'.repeat(16)).lines, 8, 'gate1', 'ef'.repeat(16));
   const head = { host: 'gate1', journal: gate.id, seq: 16, hash: gate.ledger.hash, storedMs: started };
@@ -159,103 +146,74 @@ void test('streams of hosts, and streams that are read again', () => {
   const restart: Step = (fleet) => createFleet(optionsOf(), JSON.parse(json(fleet.save())));
   const judged: Step = (fleet) => void fleet.judge(started);
   const accepted: Step = (fleet) => void fleet.accept(started);
-  const checkpoint = (host: string | undefined): Step =>
-    of(host, [{ ...at(all, 0), subject: 'dovegate.fleet.checkpoint' }]);
   const rows: Readonly<Record<string, readonly Step[]>> = {
-    'all in the stream of the host': [of('gate1', all)],
-    'first in its own, then in that of the checkpoints': [
-      of('gate1', all.slice(0, 2)),
-      of(undefined, all.slice(2)),
-    ],
-    'a subject of no gate in the stream of a host': [of('gate1', [{ ...at(all, 0), subject: 'x' }])],
-    'a checkpoint in the stream of a host': [checkpoint('gate1')],
-    'a checkpoint that is none, in its stream': [checkpoint(undefined)],
-    'what was taken comes again': [of('gate1', all), of('gate1', all, 1)],
-    'the beginning is gone': [of('gate1', all.slice(1))],
-    'the beginning is gone by retention': [of('gate1', all.slice(1), 2)],
-    'read again': [of('gate1', all), again()],
-    'read again, and all is there': [of('gate1', all), again(), of('gate1', all)],
-    'read again, and the end is gone': [of('gate1', all), again(), of('gate1', all.slice(0, 2))],
-    'read again, over a restart': [
-      of('gate1', all),
-      again(),
-      of('gate1', all.slice(0, 2)),
-      restart,
-      of('gate1', all.slice(2)),
-    ],
+    'what was taken comes again': [of(all), of(all)],
+    'the beginning is gone': [of(all.slice(1))],
+    'read again': [of(all), again()],
+    'read again, and all is there': [of(all), again(), of(all)],
+    'read again, and the end is gone': [of(all), again(), of(all.slice(0, 2))],
+    'read again, over a restart': [of(all), again(), of(all.slice(0, 2)), restart, of(all.slice(2))],
     'read again: a later record than those that are missing': [
-      of('gate1', all.slice(0, 2)),
+      of(all.slice(0, 2)),
       again(),
-      of('gate1', [at(all, 0), ...all.slice(2)]),
-    ],
-    'read again, and retention removed it': [of('gate1', all), again(), of('gate1', later(elsewhere), 9)],
-    'read again, and it is just as old as the stream': [of('gate1', all), again(), of('gate1', elsewhere, 9)],
-    'read again, and retention removed only the beginning': [
-      of('gate1', all.slice(0, 3)),
-      again(),
-      of('gate1', later(all.slice(3)), 4),
-    ],
-    'read again, and retention removed nothing of it': [
-      of('gate1', all),
-      again(),
-      of('gate1', later(all.slice(1, 3)), 2),
+      of([at(all, 0), ...all.slice(2)]),
     ],
     'a head that was never read': [again([head])],
-    'a head that was never read, and comes': [again([head]), of('gate1', all)],
+    'a head that was never read, and comes': [again([head]), of(all)],
     'a head that was never read, and is another record': [
       again([{ ...head, hash: 'e'.repeat(64) }]),
-      of('gate1', all),
+      of(all),
     ],
-    'a head that was read': [
-      of('gate1', all),
-      again([{ ...head, seq: 12, hash: hashOf(gate.lines[11]) }]),
-      of('gate1', all),
-    ],
+    'a head that was read': [of(all), again([{ ...head, seq: 12, hash: hashOf(gate.lines[11]) }]), of(all)],
     'a head of another host': [again([{ ...head, host: 'gate9' }])],
-    'read again, and accepted at once': [of('gate1', all), again(), accepted, of('gate1', all.slice(0, 2))],
-    'read again, judged and accepted': [
-      of('gate1', all),
-      again(),
-      of('gate1', all.slice(0, 2)),
-      judged,
-      accepted,
-    ],
-    'missing, accepted, and it goes on': [
-      of('gate1', [at(all, 0), at(all, 2)]),
-      accepted,
-      of('gate1', [at(all, 3)]),
-    ],
-    'only a mark': [of('gate1', [mark(3, undefined)])],
+    'read again, and accepted at once': [of(all), again(), accepted, of(all.slice(0, 2))],
+    'read again, judged and accepted': [of(all), again(), of(all.slice(0, 2)), judged, accepted],
+    'missing, accepted, and it goes on': [of([at(all, 0), at(all, 2)]), accepted, of([at(all, 3)])],
+    'only a mark': [of([mark(3, 'e'.repeat(64))])],
     'read again, and only a mark came, later than the records': [
-      of('gate1', all),
+      of(all),
       again(),
-      of('gate1', later([mark(3, undefined)]), 9),
+      of(later([mark(3, 'e'.repeat(64))])),
     ],
-    'open, accepted in the present journal': [of('gate1', [block([...openGate().lines])]), accepted],
+    'open, accepted in the present journal': [of([block([...openGate().lines])]), accepted],
     'open, accepted in an old journal': [
-      of('gate1', [block([...openGate().lines])]),
-      of(
-        'gate1',
-        elsewhere.map((one) => ({ ...one, storedMs: started + 5 })),
-      ),
+      of([block([...openGate().lines])]),
+      of(elsewhere.map((one) => ({ ...one, storedMs: started + 5 }))),
       accepted,
     ],
   };
+  const fresh = 82_800_000;
+  const retained: typeof rows = {
+    'the beginning is gone': [of(all.slice(1))],
+    'the beginning is gone, and what is there is an hour old': [of(later(all.slice(1), fresh))],
+    'read again, and it is gone': [of(all), again(), of(later(elsewhere, fresh))],
+    'read again, and what is an hour old is gone': [
+      of(later(all, fresh)),
+      again(),
+      of(later(elsewhere, fresh)),
+    ],
+    'read again, and the beginning is gone': [of(all.slice(0, 3)), again(), of(later(all.slice(3), 1000))],
+  };
   const dropped = (): unknown => {
     const fleet = createFleet(optionsOf());
-    of('gate1', all)(fleet);
+    of(all)(fleet);
     fleet.rewind([]);
-    of('gate1', all.slice(0, 2))(fleet);
+    of(all.slice(0, 2))(fleet);
     const others = Array.from({ length: bounds.fleetChains }, (_, number) =>
       number.toString(16).padStart(32, '0'),
     );
-    of('gate1', later(others.map((id) => ({ ...at(all, 0), subject: `dovegate.audit.gate1.${id}` }))))(fleet);
-    const missed = fleet.judge(started).filter(({ kind }) => kind === 'cut-in-stream');
+    of(later(others.map((id) => renamed(at(all, 0), { journal: id }))))(fleet);
+    const missed = fleet.judge(started).filter(({ kind }) => kind === 'cut-in-store');
     return [fleet.heads().length, ...listed(missed)];
   };
   compareAnswers(file('places'), [
     ...Object.entries(rows).map(([what, steps]): Asked => [what, () => reportAfter(steps)]),
-    ['in that of another host', () => reportAfter([of('gate2', all)], ['gate1', 'gate2'])],
+    ...Object.entries(retained).map(
+      ([what, steps]): Asked => [
+        `${what}, where the store keeps records for a day`,
+        () => reportAfter(steps, { keepMs: 86_400_000, wallMs: () => started + 86_400_000 }),
+      ],
+    ),
     [
       'read again, and the journal is dropped for many others',
       () => json(dropped()).replaceAll(gate.id, '<J>'),
@@ -352,7 +310,7 @@ void test('findings that are kept, counted and accepted', () => {
         findings.accept(5);
         return json([before, known.map((one) => [findings.isKnown(one), findings.isAccepted(one)])]);
       },
-      'of a stream that is read again': () => {
+      'of what is read again': () => {
         const findings = new Findings();
         findings.add(finding(1));
         findings.add(finding(2, { kind: 'missing' }));

@@ -1,19 +1,9 @@
 // Verifiers that sign lines, and one that reads them after the records of a gate.
 
-import { checkpointSubject } from '../../../src/evidence/fleet/block.js';
 import { readCheckpoint, type SignedHead, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import {
-  blocks,
-  fleetOf,
-  message,
-  optionsOf,
-  PaperGate,
-  type PaperMessage,
-  started,
-  takeOne,
-} from './paper-stream.js';
+import { blocks, fleetOf, optionsOf, PaperGate, type PaperObject, started, takeAll } from './paper-store.js';
 
 export const gate = new PaperGate();
 gate.exchanges(6);
@@ -70,12 +60,17 @@ export class Desk {
 
 export function headsOf(): readonly SignedHead[] {
   const fleet = fleetOf();
-  for (const [at, one] of stream.entries()) takeOne(fleet, message(one, at + 1));
+  takeAll(fleet, stream);
   return fleet.heads();
 }
 
-export function logged(line: string): PaperMessage {
-  return { subject: checkpointSubject, headers: [], body: Buffer.from(line), storedMs: started };
+export function logged(line: string): PaperObject {
+  const { seq = 0, hash = '0'.repeat(64) } = readCheckpoint(line) ?? {};
+  return {
+    name: { kind: 'verifier', verifier: 'audit-1', seq, hash },
+    body: Buffer.from(line),
+    storedMs: started,
+  };
 }
 
 /** One that verifies, whose name is `here`. */
@@ -87,10 +82,9 @@ export function open(others: Readonly<Record<string, readonly string[]>>, saved?
   return createFleet(options, saved);
 }
 
-/** The gate's records, and then lines of verifiers. */
-export function take(fleet: Fleet, lines: readonly string[], from = fleet.streamSeq): Fleet {
-  const all = from === 0 ? [...stream, ...lines.map(logged)] : lines.map(logged);
-  for (const [at, one] of all.entries()) takeOne(fleet, message(one, from + at + 1));
+/** The gate's records, where there are none yet, and then lines of verifiers. */
+export function take(fleet: Fleet, lines: readonly string[]): Fleet {
+  takeAll(fleet, [...(fleet.heads().length === 0 ? stream : []), ...lines.map(logged)]);
   return fleet;
 }
 

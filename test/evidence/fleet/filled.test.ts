@@ -1,8 +1,6 @@
-// Blocks that come late, or once more, because a replica of the stream may have lost them: they fill the holes that they fit, and nothing
-// else is believed of them.
+// Blocks that come late, or once more: they fill the holes that they fit, and nothing else is believed of them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatHead } from '../../../src/evidence/fleet/block.js';
 import { createFleet } from '../../../src/evidence/fleet/fleet.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import {
@@ -13,37 +11,22 @@ import {
   journal,
   optionsOf,
   PaperGate,
-  type PaperMessage,
+  type PaperObject,
   seqOf,
   started,
   takeAll,
   told,
-} from './paper-stream.js';
+} from './paper-store.js';
 
 const gate = new PaperGate();
 gate.exchanges(700);
 gate.checkpoint();
 const all = blocks(gate.lines, 4);
-const last = gate.lines.at(-1);
 
-/** The same block, sent once more behind the end. */
-function again(one: PaperMessage): PaperMessage {
-  const lines = one.body.toString().split(/(?<=\n)/);
-  const end = { last: seqOf(last), head: hashOf(last) };
-  const head = {
-    kind: 'block',
-    first: seqOf(lines[0]),
-    last: seqOf(lines.at(-1)),
-    head: hashOf(lines.at(-1)),
-    end,
-  } as const;
-  return { ...one, headers: [...formatHead(journal, head)] };
-}
+const at = (index: number): PaperObject => all[index] ?? assert.fail();
 
-const at = (index: number): PaperMessage => all[index] ?? assert.fail();
-
-function foundIn(stream: readonly PaperMessage[]): unknown {
-  const fleet = fleetOf(['gate1'], { driftMs: Infinity });
+function foundIn(stream: readonly PaperObject[]): unknown {
+  const fleet = fleetOf(['gate1'], { driftMs: undefined });
   takeAll(fleet, stream);
   return told(fleet.judge(started + 4000));
 }
@@ -54,21 +37,19 @@ void test('old and new holes are filled, one after the other, and what was there
     ['missing', 'gate1', 13],
     ['missing', 'gate1', 1361],
   ]);
-  assert.deepEqual(foundIn([...holed, ...[340, 4, 3].map((index) => again(at(index)))]), []);
-  assert.deepEqual(foundIn([...all, ...[349, 340, 4, 3].map((index) => again(at(index)))]), []);
-  assert.deepEqual(foundIn([...holed, again(at(340))]), [['missing', 'gate1', 13]]);
-  assert.deepEqual(foundIn([...holed, again(at(3)), again(at(340))]), [['missing', 'gate1', 13]]);
-  // Without its header it fills the hole too, as a server may deliver it late by itself.
-  assert.deepEqual(foundIn([...all.filter((_, index) => index !== 3), at(3)]), []);
+  assert.deepEqual(foundIn([...holed, ...[340, 4, 3].map((index) => at(index))]), []);
+  assert.deepEqual(foundIn([...all, ...[349, 340, 4, 3].map((index) => at(index))]), []);
+  assert.deepEqual(foundIn([...holed, at(340)]), [['missing', 'gate1', 13]]);
+  assert.deepEqual(foundIn([...holed, at(3), at(340)]), [['missing', 'gate1', 13]]);
 });
 
 void test('a restart of the verifier in the middle of a hole changes nothing', () => {
   const holed = all.filter((_, index) => index !== 3 && index !== 4);
-  const one = fleetOf(['gate1'], { driftMs: Infinity });
-  takeAll(one, [...holed, again(at(4))]);
+  const one = fleetOf(['gate1'], { driftMs: undefined });
+  takeAll(one, [...holed, at(4)]);
   const saved: unknown = JSON.parse(JSON.stringify(one.save()));
-  const other = createFleet(optionsOf(['gate1'], { driftMs: Infinity }), saved);
-  takeAll(other, [again(at(3))]);
+  const other = createFleet(optionsOf(['gate1'], { driftMs: undefined }), saved);
+  takeAll(other, [at(3)]);
   assert.deepEqual(told(other.judge(started + 4000)), []);
 });
 
@@ -78,23 +59,23 @@ void test('other records than the missing ones fill no hole', () => {
   other.exchanges(60);
   const forged = blocks(other.lines, 4);
   const holed = all.filter((_, index) => index !== 3);
-  assert.deepEqual(foundIn([...holed, again(forged[3] ?? assert.fail())]), [
+  assert.deepEqual(foundIn([...holed, forged[3] ?? assert.fail()]), [
     ['missing', 'gate1', 13],
     ['forked', 'gate1', 16],
   ]);
   // The right beginning without its end, as anybody could make one.
   const cut = block(gate.lines.slice(12, 15));
-  assert.deepEqual(foundIn([...holed, again(cut)]), [['missing', 'gate1', 13]]);
+  assert.deepEqual(foundIn([...holed, cut]), [['missing', 'gate1', 13]]);
   // The right ones, behind others that were in the place of those before them.
   const before = block(other.lines.slice(8, 12));
-  assert.deepEqual(foundIn([...holed.slice(0, 2), before, ...holed.slice(3), again(at(3))]), [
+  assert.deepEqual(foundIn([...holed.slice(0, 2), before, ...holed.slice(3), at(3)]), [
     ['cut-at-host', 'gate1', 9],
     ['unlinked', 'gate1', 13],
   ]);
   // A record of now that is another one.
   const late = new PaperGate();
   late.exchanges(701);
-  assert.match(JSON.stringify(foundIn([...all, again(block(late.lines.slice(1402, 1403)))])), /forked/);
+  assert.match(JSON.stringify(foundIn([...all, block(late.lines.slice(1402, 1403))])), /forked/);
 });
 
 void test('lines that only fit the beginning of a hole are not believed: the true ones fill it afterwards', () => {
@@ -107,12 +88,12 @@ void test('lines that only fit the beginning of a hole are not believed: the tru
   const forged = forger.lines.slice(2);
   assert.deepEqual(forged.map(seqOf), [13, 14, 15]);
   const holed = all.filter((_, index) => index !== 3);
-  const fleet = fleetOf(['gate1'], { driftMs: Infinity });
+  const fleet = fleetOf(['gate1'], { driftMs: undefined });
   takeAll(fleet, holed);
   const { records } = fleet;
-  takeAll(fleet, [again(block(forged))]);
+  takeAll(fleet, [block(forged)]);
   assert.deepEqual([fleet.records, fleet.late], [records, undefined]);
-  takeAll(fleet, [again(at(3))]);
+  takeAll(fleet, [at(3)]);
   assert.deepEqual([fleet.records, fleet.late], [records + 4, { first: 13, last: 16 }]);
   assert.deepEqual(told(fleet.judge(started + 4000)), []);
 });
@@ -122,8 +103,8 @@ void test('of more holes than the bound the newest can be filled', () => {
   const count = bounds.fleetGaps + 2;
   const lost = Array.from({ length: count }, (_, index) => 2 + 2 * index);
   const holed = all.filter((_, index) => !lost.includes(index));
-  const fleet = fleetOf(['gate1'], { driftMs: Infinity });
-  takeAll(fleet, [...holed, ...lost.map((index) => again(at(index)))]);
+  const fleet = fleetOf(['gate1'], { driftMs: undefined });
+  takeAll(fleet, [...holed, ...lost.map((index) => at(index))]);
   assert.deepEqual(
     told(fleet.judge(started + 4000)).map(([kind, , seq]) => [kind, seq]),
     [

@@ -1,10 +1,11 @@
-// What an intruder, a disk or an operator can do to a stream of journals, and what is said about it: kind, host and seq.
+// What an intruder, a disk or an operator can do to journals in a store, and what is said about it: kind, host and seq.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Awaited, awaitRecord } from '../../../src/evidence/fleet/chain.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
 import { judgeSignature } from '../../../src/evidence/fleet/signatures.js';
+import { isBlockName } from '../../../src/evidence/store/names.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
@@ -15,13 +16,12 @@ import {
   hashOf,
   journal,
   key,
-  message,
   PaperGate,
+  renamed,
   started,
   takeAll,
-  takeOne,
   told,
-} from './paper-stream.js';
+} from './paper-store.js';
 import { at, forkOf, makeGate } from './tampering.js';
 
 const minuteMs = 60_000;
@@ -50,8 +50,8 @@ void test('findings stand until they are accepted, and states go by themselves',
   assert.equal(fleet.accept(started), 1);
   assert.deepEqual(fleet.judge(started), []);
   assert.equal(fleet.accept(started), 0);
-  fleet.note({ kind: 'stream-replaced', host: '-', text: 'made anew' });
-  assert.deepEqual(told(fleet.judge(started)), [['stream-replaced', '-', undefined]]);
+  fleet.note({ kind: 'mirror-full', host: '-', text: 'full' });
+  assert.deepEqual(told(fleet.judge(started)), [['mirror-full', '-', undefined]]);
 });
 
 // bounds.fleetFindings
@@ -74,8 +74,10 @@ void test('strangers and journals of one host are bounded', () => {
   const fleet = fleetOf();
   for (let each = 0; each < 1000; each += 1) {
     const id = each.toString(16).padStart(32, '0');
-    takeOne(fleet, message({ ...first, subject: `dovegate.audit.stranger${each}.${id}` }, each * 2 + 1));
-    takeOne(fleet, message({ ...first, subject: `dovegate.audit.gate1.${id}` }, each * 2 + 2));
+    takeAll(fleet, [
+      renamed(first, { host: `stranger${each}`, journal: id }),
+      renamed(first, { host: 'gate1', journal: id }),
+    ]);
   }
   assert.equal(fleet.heads().filter(({ host }) => host === 'gate1').length, 32);
   assert.equal(fleet.heads().length, 132);
@@ -121,12 +123,12 @@ void test('garbage that was accepted hides no record that is missing later', () 
   assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
 });
 
-// bounds.fleetBlockBytes
-void test('a message larger than any block is not read', () => {
+void test('an object that is no block says nothing', () => {
   const fleet = fleetOf();
-  const first = at(blocks(makeGate().lines), 0);
-  const found = takeAll(fleet, [{ ...first, body: Buffer.alloc(bounds.fleetBlockBytes + 1, first.body) }]);
-  assert.deepEqual([told(found), fleet.records], [[['malformed', 'gate1', 1]], 0]);
+  const { name } = at(blocks(makeGate().lines), 0);
+  assert.ok(isBlockName(name));
+  const found = fleet.take({ name, storedMs: started, text: undefined });
+  assert.deepEqual([told(found), fleet.records], [[['changed', 'gate1', 1]], 0]);
 });
 
 /** The chains of a fleet as they would be saved. */

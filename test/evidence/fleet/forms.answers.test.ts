@@ -1,8 +1,7 @@
-// What subjects, headers, checkpoints and saved states are read as: answers/*.txt, which a person approved.
+// What checkpoints and saved states are read as: answers/*.txt, which a person approved.
 
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
-import * as block from '../../../src/evidence/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
 import { createFleet } from '../../../src/evidence/fleet/fleet.js';
 import { newChain, readState } from '../../../src/evidence/fleet/saved.js';
@@ -12,54 +11,12 @@ import { sealLine } from '../../../src/journal/records/ledger.js';
 import * as fleetNames from '../../../src/rules/config/fleet-names.js';
 import { makeSignKey, parseSignKey } from '../../../src/rules/keys/sign-key.js';
 import { type Asked, compareAnswers, inLines } from '../../kit/plain/approved.js';
-import { journal, key, legible, optionsOf, PaperGate, started } from './paper-stream.js';
+import { journal, key, legible, optionsOf, PaperGate, started } from './paper-store.js';
 
 const file = (name: string): string => `test/evidence/fleet/answers/${name}.txt`;
 const json = JSON.stringify;
 
-void test('subjects, streams and headers', () => {
-  const subjects = [
-    `dovegate.audit.gate1.${journal}`,
-    `dovegate.audit.gate1.${journal}.x`,
-    `dovegate.audit.gate1.${journal}0`,
-    `dovegate.audit.gate1.${journal.slice(1)}`,
-    `dovegate.audit.gate1.${'G'.repeat(32)}`,
-    `dovegate.audit.gate1.x${journal}`,
-    `dovegate.audit..${journal}`,
-    `dovegate.audit.*.${journal}`,
-    `dovegate.audit.gate1`,
-    `dovegate.fleet.gate1.${journal}`,
-    `dovecot.audit.gate1.${journal}`,
-    `dovegate.audit.a_B-9.${journal}`,
-    '',
-  ];
-  const head = 'ab'.repeat(32);
-  const headers: readonly Readonly<Record<string, string>>[] = [
-    { 'Dovegate-Seq': '1-1', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '4001-4112', 'Dovegate-Head': head, 'Dovegate-Text': 'x' },
-    { 'Dovegate-Seq': '0-1', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '2-1', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '1-2-3', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '1', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '-1', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '1-x', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': 'x1-2', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '1-9007199254740991', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '1-9007199254740992', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '1-00000000000000002', 'Dovegate-Head': head },
-    { 'Dovegate-Seq': '1-2', 'Dovegate-Head': '-' },
-    { 'Dovegate-Seq': '1-2', 'Dovegate-Head': `${head}0` },
-    { 'Dovegate-Seq': '1-2', 'Dovegate-Head': `x${head}` },
-    { 'Dovegate-Seq': '1-2', 'Dovegate-Head': head.toUpperCase() },
-    { 'Dovegate-Seq': '1-2' },
-    { 'Dovegate-Forked': '7', 'Dovegate-Head': head, 'Dovegate-Text': 'why' },
-    { 'Dovegate-Forked': '7', 'Dovegate-Head': '-' },
-    { 'Dovegate-Forked': '0', 'Dovegate-Head': '-' },
-    { 'Dovegate-Forked': '7', 'Dovegate-Head': 'x' },
-    { 'Dovegate-Forked': 'x', 'Dovegate-Head': '-' },
-    { 'Dovegate-Forked': '7' },
-    {},
-  ];
+void test('words for hosts', () => {
   const words = [
     'gate1',
     'a_B-9',
@@ -68,28 +25,12 @@ void test('subjects, streams and headers', () => {
     '',
     'a.b',
     '*',
-    '>',
+    '_a',
+    '.a',
     'größe',
-    'verifier',
     'Mail.Example.COM',
-    'administrator',
   ];
-  const heads: readonly block.BlockHead[] = [
-    { kind: 'block', first: 4001, last: 4112, head },
-    { kind: 'mark', seq: 7, head, text: 'this journal ends with record 6' },
-    { kind: 'mark', seq: 7, head: undefined, text: `größe\n~\x7f${'x'.repeat(400)}` },
-  ];
-  compareAnswers(file('subjects'), [
-    inLines(
-      'subjects',
-      subjects.map((subject): Asked => [legible(subject), () => json(block.readSubject(subject)) ?? 'none']),
-    ),
-    ['subject of a chain', () => block.subjectOf('gate1', journal)],
-    inLines(
-      'headers',
-      headers.map((all) => [json(all), () => json(block.readHeadOf((name) => all[name] ?? '')) ?? 'none']),
-    ),
-    ...heads.map((one): Asked => [`write ${one.kind} ${json(one)}`, () => json(block.formatHead('J', one))]),
+  compareAnswers(file('words'), [
     inLines(
       'words',
       words.map((word) => [
@@ -97,34 +38,13 @@ void test('subjects, streams and headers', () => {
         () => json([fleetNames.isHostWord(word), fleetNames.hostWordOf(word)]),
       ]),
     ),
-    ['streams', () => json([block.hostStreamOf('P', 'gate1'), block.checkpointStreamOf('P')])],
-    [
-      'names',
-      () =>
-        json([
-          block.allSubjects,
-          block.checkpointSubject,
-          fleetNames.defaultStream,
-          block.verifierQuestions,
-          fleetNames.verifierName,
-          block.administratorName,
-          block.headerNames,
-          block.streamHeader,
-        ]),
-    ],
   ]);
 });
 
 void test('lines of checkpoints', () => {
   const signer = parseSignKey(key.secretPem);
   const head = { host: 'gate1', journal, from: 1, seq: 16, hash: 'ab'.repeat(32), storedMs: started };
-  const strength = { stream: 'DOVEGATE_AUDIT', replicas: 3, maxAgeMs: 1000 };
-  const first = signCheckpoint(
-    { heads: [head], findings: { open: 2 }, streams: [strength] },
-    undefined,
-    key.secretPem,
-    started,
-  );
+  const first = signCheckpoint({ heads: [head], findings: { open: 2 } }, undefined, key.secretPem, started);
   const next = makeSignKey().key;
   const second = signCheckpoint(
     { heads: [], findings: {}, nextKey: next },
@@ -134,7 +54,6 @@ void test('lines of checkpoints', () => {
   );
   const stored = '2026-11-20T08:00:00.000Z';
   const host = { host: 'gate1', journal, from: 1, seq: 16, hash: head.hash, stored };
-  const stream = { stream: 'S', replicas: 3, max_age: 1000 };
   /** A line with this in it, and with the right root, signature and hash, whatever it says. */
   const made = (change: Readonly<Record<string, unknown>>, seq = 1): string => {
     const { hosts = [host], ...rest } = change;
@@ -144,7 +63,6 @@ void test('lines of checkpoints', () => {
       event: 'fleet',
       hosts,
       findings: {},
-      streams: [stream],
       root,
       key: signer.key,
       ...rest,
@@ -185,21 +103,6 @@ void test('lines of checkpoints', () => {
     { next_key: 5 },
     { next_key: 'x' },
     { next_key: ` ${next}` },
-    { streams: undefined },
-    { streams: {} },
-    { streams: [1] },
-    { streams: [stream, null] },
-    ...[
-      { stream: 5 },
-      { replicas: '3' },
-      { replicas: -1 },
-      { replicas: 1.5 },
-      { replicas: 0 },
-      { max_age: -1 },
-      { max_age: 0 },
-      { max_age: null },
-      { more: 1 },
-    ].map((change) => ({ streams: [{ ...stream, ...change }] })),
   ];
   const shown = (line: string): string => {
     const read = readCheckpoint(line);
@@ -299,7 +202,6 @@ void test('a state that was saved, and what may stand in it', () => {
     isLate: false,
     garbage: 0,
     gaps: [{ from: 2, prev: 'p', to: 3, hash: 'h' }],
-    behindKind: 'repeated',
     behindSeq: 0,
     time: 't',
     storedMs: 0,
@@ -320,8 +222,6 @@ void test('a state that was saved, and what may stand in it', () => {
     policies: [['p', 'v']],
     recent: [[1, 'x']],
   };
-  const strength = { replicas: 1, maxAgeMs: 1 };
-  const place = { streamSeq: 1, firstSeq: 1, firstMs: 0 };
   const log = {
     key: 'k',
     past: [['k', 1]],
@@ -330,14 +230,11 @@ void test('a state that was saved, and what may stand in it', () => {
     seq: 1,
     hash: 'x',
     recent: [[1, 'x']],
-    streams: [{ stream: 's', ...strength }],
     last: { seq: 1, at: 't', root: 'r' },
   };
   const state = {
-    format: 2,
-    stream: 'DOVEGATE_AUDIT',
-    ...place,
-    streams: [['s', place]],
+    format: 5,
+    store: 'STORE',
     records: 1,
     isReread: false,
     chains: [chain],
@@ -345,7 +242,6 @@ void test('a state that was saved, and what may stand in it', () => {
     awaited: [{ host: 'h', journal: 'j', seq: 1, hash: 'x', storedMs: 0 }],
     findings: [{ ...finding, key: 'k', line: 'l', acceptedMs: 0 }],
     more: [{ host: 'h', kind: 'changed', count: 1 }],
-    strengths: [{ stream: 's', best: strength, last: strength }],
     log,
     others: [['v', log]],
   };
@@ -370,11 +266,10 @@ void test('a state that was saved, and what may stand in it', () => {
       ? 'nothing else'
       : may.map((value) => (Number.isNaN(value) ? 'NaN' : (json(value) ?? 'nothing'))).join(' ');
   };
-  const refusal = (value: unknown): string =>
-    outcomeOf(() => readState(value, 'DOVEGATE_AUDIT')).slice(0, 200);
+  const refusal = (value: unknown): string => outcomeOf(() => readState(value, 'STORE')).slice(0, 200);
   const isRead = (value: unknown): boolean => !refusal(value).startsWith('TypeError');
   compareAnswers(file('states'), [
-    ['as it is', () => json(readState(state, 'DOVEGATE_AUDIT')) === json(state)],
+    ['as it is', () => json(readState(state, 'STORE')) === json(state)],
     inLines(
       'may also be',
       [...placesIn(state)].map((at) => [at.join('.'), () => accepted(at)]),
@@ -387,13 +282,13 @@ void test('a state that was saved, and what may stand in it', () => {
     ),
     inLines(
       'more in',
-      [[], ['chains', 0], ['findings', 0], ['log'], ['log', 'last'], ['strengths', 0, 'best']].map((at) => [
+      [[], ['chains', 0], ['findings', 0], ['log'], ['log', 'last']].map((at) => [
         at.join('.'),
         () => isRead(changed(state, [...at, 'more'], 1)),
       ]),
     ),
-    ...[0, 1, 2, 3].map((format): Asked => [`format ${format}`, () => refusal({ ...state, format })]),
-    ['of another stream', () => refusal({ ...state, stream: 'B' })],
+    ...[4, 5, 6].map((format): Asked => [`format ${format}`, () => refusal({ ...state, format })]),
+    ['of another store', () => refusal({ ...state, store: 'B' })],
     ...[null, 'x', [], { format: 3 }, { format: '3' }].map(
       (value): Asked => [`state ${json(value)}`, () => refusal(value)],
     ),

@@ -21,7 +21,7 @@ import {
   second,
   take,
 } from './desk.js';
-import { fleetOf, listed, message, started, takeOne } from './paper-stream.js';
+import { fleetOf, listed, started, takeAll } from './paper-store.js';
 
 const forgeries: readonly {
   readonly name: string;
@@ -153,7 +153,7 @@ const again = (kept: number | undefined, lines: (desk: Desk) => readonly string[
   const fleet = take(open(both), desk.lines);
   fleet.rewind([], kept === undefined ? undefined : read(desk.lines[kept]));
   const begun = whole(fleet);
-  return `${begun}\nthen\n${whole(take(fleet, lines(desk), 0))}`;
+  return `${begun}\nthen\n${whole(take(fleet, lines(desk)))}`;
 };
 
 void test('what is said of chains, of forged ones, of files, and of streams that are read again', () => {
@@ -198,8 +198,7 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         ),
       'no verifier is listed: the first key counts': () => {
         const fleet = fleetOf();
-        for (const [at, line] of [...chain().lines, ...new Desk(forger.secretPem).sign().lines].entries())
-          takeOne(fleet, message(logged(line), at + 1));
+        takeAll(fleet, [...chain().lines, ...new Desk(forger.secretPem).sign().lines].map(logged));
         return whole(fleet);
       },
       'a key that is listed later': () => whole(take(open(both), new Desk(second.secretPem).sign().lines)),
@@ -241,7 +240,7 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         const here = new Desk(own.secretPem).sign().sign().sign();
         const fleet = take(open({}), here.lines);
         fleet.rewind([]);
-        return whole(take(fleet, here.lines.slice(0, 1), 0));
+        return whole(take(fleet, here.lines.slice(0, 1)));
       },
       'a file that is whole': file(4, ({ lines }) => lines),
       'a file that has more than the stream': file(2, ({ lines }) => lines),
@@ -293,7 +292,7 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         const desk = chain();
         const fleet = take(open(both), desk.lines);
         fleet.rewind([]);
-        take(fleet, desk.lines.slice(0, 1), 0);
+        take(fleet, desk.lines.slice(0, 1));
         const before = fleet.accept(started);
         fleet.judge(started);
         return `${before} ${fleet.accept(started)} ${whole(fleet)}`;

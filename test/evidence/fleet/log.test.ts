@@ -8,7 +8,7 @@ import { createFleet } from '../../../src/evidence/fleet/fleet.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { Desk, first, forger, found, gate, headsOf, open, own, reopened, second, take } from './desk.js';
-import { blocks, message, optionsOf, PaperGate, started, takeOne } from './paper-stream.js';
+import { blocks, optionsOf, PaperGate, started, takeAll } from './paper-store.js';
 
 void test('two verifiers, each with its own chain in one stream', () => {
   const here = new Desk(own.secretPem).sign().sign();
@@ -53,7 +53,7 @@ void test('many lines of a stranger take no room of another one, and end all whe
   // Read a second time, what was accepted stays accepted.
   fleet.accept(started);
   fleet.rewind([]);
-  assert.deepEqual(found(take(fleet, there.lines, 0)), []);
+  assert.deepEqual(found(take(fleet, there.lines)), []);
 });
 
 void test('what is wrong with the file of checkpoints is told once, and can be accepted', () => {
@@ -88,12 +88,12 @@ void test('an own line that was kept elsewhere must be found in the stream, not 
   const readAgain = (lines: readonly string[], file = here.lines): string[] => {
     const fleet = take(open({}), here.lines);
     fleet.rewind([], kept);
-    take(fleet, lines, 0);
+    take(fleet, lines);
     fleet.takeLog(file);
     return found(fleet);
   };
   assert.deepEqual(readAgain(here.lines), []);
-  assert.deepEqual(readAgain(here.lines.slice(0, 2)), ['cut-in-stream here 3']);
+  assert.deepEqual(readAgain(here.lines.slice(0, 2)), ['cut-in-store here 3']);
   const forged = here.fork(2).sign(9).lines;
   assert.deepEqual(readAgain(here.lines.slice(0, 2), forged), ['forked here 3'], 'another one in the file');
 });
@@ -101,7 +101,7 @@ void test('an own line that was kept elsewhere must be found in the stream, not 
 void test('records that only another verifier has read are missed', () => {
   const more = headsOf().map((head) => ({ ...head, seq: head.seq + 5 }));
   const behind = take(open({ there: [first.key] }), new Desk(first.secretPem, more).sign().lines);
-  assert.deepEqual(found(behind), [`cut-in-stream ${gate.id} ${gate.ledger.seq + 5}`]);
+  assert.deepEqual(found(behind), [`cut-in-store ${gate.id} ${gate.ledger.seq + 5}`]);
 });
 
 void test('a key is replaced: found until the new one is listed, and the chain goes on', () => {
@@ -116,7 +116,7 @@ void test('a key is replaced: found until the new one is listed, and the chain g
   const listed = take(open({ there: [first.key, second.key] }), there.lines);
   assert.deepEqual(found(listed), []);
   listed.rewind([]);
-  assert.deepEqual(found(take(listed, there.lines, 0)), []);
+  assert.deepEqual(found(take(listed, there.lines)), []);
   // The line that named the new key is lost: what a person listed counts.
   const gap = take(open({ there: [first.key, second.key] }), [there.lines[0] ?? '', ...there.lines.slice(2)]);
   assert.deepEqual(found(gap), ['missing there 2']);
@@ -164,13 +164,12 @@ void test("a gate's key is replaced: untrusted until the new one is listed, and 
   next.checkpoint();
   const [before, after] = [blocks(old.lines, 100), blocks(next.lines.slice(from), 100)];
   const fleet = keyed(first.key);
-  for (const [at, one] of [...before, ...after].entries()) takeOne(fleet, message(one, at + 1));
+  takeAll(fleet, [...before, ...after]);
   assert.deepEqual(found(fleet), [`untrusted ${old.id} ${next.ledger.seq}`]);
   const listed = keyed(second.key, JSON.parse(JSON.stringify(fleet.save())));
   const seen = next.lines.length;
   next.checkpoint();
-  for (const [at, one] of blocks(next.lines.slice(seen)).entries())
-    takeOne(listed, message(one, fleet.streamSeq + at + 1));
+  takeAll(listed, blocks(next.lines.slice(seen)));
   assert.deepEqual(found(listed), []);
 });
 

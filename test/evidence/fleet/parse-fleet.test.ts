@@ -23,23 +23,20 @@ const path = '/etc/dovegate/fleet.yaml';
 const parse = (text: string, from = files) => parseFleetSettings(path, text, from);
 
 void test('the least that can be said, and what is taken for the rest', () => {
-  const { settings, problems } = parse('nats: tls://nats1.example.com:4222\nhosts: { mail-gate-3: }\n');
+  const { settings, problems } = parse('store: file:///srv/trail\nhosts: { mail-gate-3: }\n');
   assert.deepEqual(problems, []);
   assert.deepEqual(settings, {
-    servers: [{ host: 'nats1.example.com', port: 4222 }],
-    client: undefined,
-    stream: 'DOVEGATE_AUDIT',
-    hosts: new Map([['mail-gate-3', { key: undefined, silentMs: 300_000 }]]),
+    place: { kind: 'folder', path: '/srv/trail' },
+    prefix: 'dovegate',
+    name: 'verifier',
+    keepMs: 0,
+    hosts: new Map([['mail-gate-3', { key: undefined, silentMs: 900_000 }]]),
     verifiers: new Map(),
     state: '/var/lib/dovegate-fleet',
     openMs: 7_200_000,
     driftMs: 5_000,
     tellsPolicies: false,
     metrics: { host: '127.0.0.1', port: 9148 },
-    replicas: 1,
-    keepMs: 7 * 86_400_000,
-    maxBytes: undefined,
-    shares: new Map([['mail-gate-3', 10 * 1024 ** 3]]),
     mirrorKeepMs: 400 * 86_400_000,
     mirrorBytes: 100 * 1024 ** 3,
   });
@@ -48,13 +45,13 @@ void test('the least that can be said, and what is taken for the rest', () => {
 void test('all that can be said; files are meant from where fleet.yaml lies', () => {
   const { settings, problems } = parse(
     [
-      'nats: tls://nats1.example.com:4222, tls://[2001:db8::1]:4222',
-      'stream: AUDIT',
+      'store: https://s3.example.com:8443/audit-trail/',
+      'prefix: mail/audit',
       'ca: ca.pem',
-      'certificate: own.pem',
-      'key: credentials/own.key',
+      'credentials: credentials/store.ini',
+      'name: audit-1',
       'hosts:',
-      '  gate1: { key: keys/gate1.pub, silent_after: 90s, share: 80GiB }',
+      '  gate1: { key: keys/gate1.pub, silent_after: 90s }',
       `  gate2: { key: ${key} }`,
       'state: /srv/fleet',
       'open_after: 1h',
@@ -62,94 +59,79 @@ void test('all that can be said; files are meant from where fleet.yaml lies', ()
       'policy_changes: true',
       'checkpoint_key: /run/sign.key',
       'metrics: off',
-      'replicas: 3',
       'keep: 30d',
-      'max_size: 100GiB',
       'mirror_keep: 3650d',
       'mirror_share: 1TiB',
     ].join('\n'),
   );
   assert.deepEqual(problems, []);
-  assert.deepEqual(settings?.servers, [
-    { host: 'nats1.example.com', port: 4222 },
-    { host: '2001:db8::1', port: 4222 },
-  ]);
-  assert.deepEqual(settings?.client, {
-    certificateFile: '/etc/dovegate/own.pem',
-    keyFile: '/etc/dovegate/credentials/own.key',
-  });
+  assert.deepEqual(settings?.place, { kind: 'bucket', url: 'https://s3.example.com:8443/audit-trail' });
+  assert.deepEqual(
+    [settings?.prefix, settings?.name, settings?.keepMs],
+    ['mail/audit', 'audit-1', 30 * 86_400_000],
+  );
+  assert.deepEqual(
+    [settings?.caFile, settings?.credentialsFile],
+    ['/etc/dovegate/ca.pem', '/etc/dovegate/credentials/store.ini'],
+  );
   assert.deepEqual(settings?.hosts.get('gate1'), { key, silentMs: 90_000 });
-  assert.deepEqual(settings?.hosts.get('gate2'), { key, silentMs: 300_000 });
+  assert.deepEqual(settings?.hosts.get('gate2'), { key, silentMs: 900_000 });
   assert.deepEqual([settings?.mirrorKeepMs, settings?.mirrorBytes], [3650 * 86_400_000, 1024 ** 4]);
   assert.equal(settings?.metrics, undefined);
-  assert.equal(settings?.maxBytes, 100 * 1024 ** 3);
-  assert.deepEqual(
-    settings?.shares,
-    new Map([
-      ['gate1', 80 * 1024 ** 3],
-      ['gate2', 20 * 1024 ** 3],
-    ]),
-  );
 });
 
 void test('every problem at once, each at its place', () => {
   const { settings, problems } = parse(
     [
-      'nats: nats://nats1.example.com:4222',
+      'store: http://s3.example.com/audit',
       'hosts:',
       '  mail.example.com: {}',
       '  gate1: { key: gone.pub, silent_after: 5 }',
       '  gate2: { key: README.md, silnt_after: 5m }',
-      'credentials: open.creds',
-      'certificate: own.pem',
+      'credentials: open.ini',
       'checkpoint_key: open.key',
       'metrics: 0.0.0.0:9148',
-      'max_size: much',
-      'replicas: 9',
+      'name: _verifiers',
+      'prefix: ../x',
     ].join('\n'),
   );
   assert.equal(settings, undefined);
   assert.deepEqual(
     problems.map(({ line, column, path: at, message }) => `${line}:${column} ${at}: ${message}`),
     [
-      '1:1 nats: nats:// is not encrypted: must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222',
-      '3:3 hosts.mail.example.com: a host is one word: letters, digits, dashes and underscores, at most 63',
+      '1:1 store: http: is not encrypted, and s3.example.com is another machine; use https:, with ca if its authority is your own',
+      '3:3 hosts.mail.example.com: a host is one word: letters, digits, dashes and underscores, at most 63, no underscore first',
       '4:12 hosts.gate1.key: /etc/dovegate/gone.pub cannot be read: there is no such file',
       '4:27 hosts.gate1.silent_after: must be a duration: a whole number and ms, s, m, h, d or w, as 500ms, 10m, 30d or 52w',
       '5:12 hosts.gate2.key: /etc/dovegate/README.md holds no Ed25519 key; write the base64 of a public key, or name such a file',
       '5:28 hosts.gate2.silnt_after: "silnt_after" is not a key here; did you mean silent_after?',
-      '6:1 credentials: a server knows us by credentials or by a certificate; take one of them out',
-      '6:1 credentials: /etc/dovegate/open.creds can be read by every user',
-      '7:1 certificate: needs key as well',
-      '8:1 checkpoint_key: /etc/dovegate/open.key can be read by every user',
-      '9:1 metrics: must be off, or an address of this machine with a port, as 127.0.0.1:9148',
-      '10:1 max_size: must be a size: a whole number and B, KiB, MiB, GiB or TiB, as 100GiB',
-      '11:1 replicas: must be a whole number from 1 to 5',
+      '6:1 credentials: /etc/dovegate/open.ini can be read by every user',
+      '7:1 checkpoint_key: /etc/dovegate/open.key can be read by every user',
+      '8:1 metrics: must be off, or an address of this machine with a port, as 127.0.0.1:9148',
+      '9:1 name: must be letters, digits, dashes and underscores, at most 63, as audit-1',
+      '10:1 prefix: must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
     ],
   );
 });
 
-void test('a user and a password in an address are refused, and not repeated', () => {
-  const { problems } = parse('nats: tls://u:secretpw@nats1.example.com:4222\nhosts: { gate1: }\n');
-  assert.deepEqual(
-    problems.map(({ message }) => message),
-    [
-      'an address holds no user and no password; use `certificate` and `key`, or `credentials`: must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222',
-    ],
-  );
-});
-
-void test('names of users that the server has already are no hosts', () => {
-  for (const name of ['verifier', 'administrator']) {
-    const { problems } = parse(`nats: tls://nats1.example.com:4222\nhosts: { ${name}: }\n`);
-    assert.equal(problems.length, 1, name);
-    assert.match(problems[0]?.message ?? '', new RegExp(`^"${name}" `));
-  }
+void test('a bucket has credentials, in a file; a folder has none', () => {
+  const texts = (text: string): string[] =>
+    parse(`${text}\nhosts: { gate1: }\n`).problems.map(({ path: at, message }) => `${at}: ${message}`);
+  assert.deepEqual(texts('store: https://s3.example.com/audit'), [
+    'store: needs credentials, a file with the keys of the bucket',
+  ]);
+  assert.deepEqual(texts('store: file:///srv/trail\ncredentials: store.ini'), [
+    'credentials: is not for a folder; take it out',
+  ]);
+  const [found = ''] = texts('store: https://u:secretpw@s3.example.com/audit\ncredentials: store.ini');
+  assert.match(found, /use credentials/);
+  assert.ok(!found.includes('secretpw'));
+  assert.match(texts('prefix: x').join(), /is missing; it must be a URL/);
 });
 
 void test('the key of a host that has not joined: listed, and no key counts for it', () => {
   const empty: FleetFiles = { ...files, readText: () => '\n' };
-  const text = 'nats: tls://nats1.example.com:4222\nhosts:\n  gate1: { key: later.pub }\n';
+  const text = 'store: file:///srv/trail\nhosts:\n  gate1: { key: later.pub }\n';
   for (const { settings, problems } of [parse(text), parse(text.replace('later', 'empty'), empty)]) {
     assert.deepEqual(
       problems.map(({ severity, path: at }) => [severity, at]),
@@ -167,23 +149,23 @@ void test('the key of a host that has not joined: listed, and no key counts for 
 void test('no host, no file of settings that others can change, no YAML', () => {
   const texts = (text: string, from?: FleetFiles): string[] =>
     parse(text, from).problems.map(({ line, message }) => `${line} ${message}`);
-  assert.deepEqual(texts('nats: tls://a:4222\nhosts: {}\n'), [
+  assert.deepEqual(texts('store: file:///a\nhosts: {}\n'), [
     '2 must list at least one host; its gates send under this name',
   ]);
-  assert.match(texts('nats: tls://a:4222\n').join(), /is missing; it must be a map from hosts/);
-  assert.match(texts('nats: [\n').join(), /not valid YAML/);
+  assert.match(texts('store: file:///a\n').join(), /is missing; it must be a map from hosts/);
+  assert.match(texts('store: [\n').join(), /not valid YAML/);
   const open: FleetFiles = {
     ...files,
     whyUnsafe: (file) => ({ text: `${file} can be changed`, isDoubtful: false }),
   };
-  assert.deepEqual(texts('nats: tls://a:4222\nhosts: { a: }\n', open), [`1 ${path} can be changed`]);
+  assert.deepEqual(texts('store: file:///a\nhosts: { a: }\n', open), [`1 ${path} can be changed`]);
 });
 
 // bounds.fleetHosts
-void test('as many hosts as one cluster carries', () => {
+void test('as many hosts as one verifier looks at', () => {
   const many = (count: number) =>
     JSON.stringify({
-      nats: 'tls://a:4222',
+      store: 'file:///a',
       hosts: Object.fromEntries(Array.from({ length: count }, (_, at) => [`h${at}`, {}])),
     });
   assert.deepEqual(parse(many(bounds.fleetHosts)).problems, []);
@@ -200,7 +182,7 @@ void test('verifiers: a key, or a file with all keys of one; each has its own, a
     ...files,
     readText: (file) => (file.endsWith('two.pub') ? `${other}\n${third}\n` : 'x'),
   };
-  const head = 'nats: tls://nats1.example.com:4222\nhosts: { gate1: }\nverifiers:\n';
+  const head = 'store: file:///srv/trail\nhosts: { gate1: }\nverifiers:\n';
   const good = parse(`${head}  one: { key: ${key} }\n  two: { key: keys/two.pub }\n`, from);
   assert.deepEqual(good.problems, []);
   assert.deepEqual(

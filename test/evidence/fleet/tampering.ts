@@ -1,19 +1,10 @@
-// What an intruder, a disk or an operator can do to a stream of journals. answers/findings.txt has what is said about it.
+// What an intruder, a disk or an operator can do to journals in a store. answers/findings.txt has what is said about it.
 
 import assert from 'node:assert/strict';
 import type { FleetOptions } from '../../../src/evidence/fleet/fleet.js';
 import { encodeRecord } from '../../../src/journal/records/encode.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import {
-  block,
-  blocks,
-  hashOf,
-  journal,
-  mark,
-  PaperGate,
-  type PaperMessage,
-  started,
-} from './paper-stream.js';
+import { block, blocks, hashOf, journal, mark, PaperGate, type PaperObject, started } from './paper-store.js';
 
 export const other = 'cd'.repeat(16);
 
@@ -40,15 +31,15 @@ export function forkOf(gate: PaperGate, seq: number): PaperGate {
 
 /** What comes of it, and to whom, if not to a fleet of `gate1`. */
 export type Tampering =
-  | (() => PaperMessage[])
+  | (() => PaperObject[])
   | {
-      readonly tamper: () => PaperMessage[];
+      readonly tamper: () => PaperObject[];
       readonly hosts?: readonly string[];
       readonly more?: Partial<FleetOptions>;
     };
 
 /** Blocks of four lines of a whole journal, and what is done with them. */
-function changed(change: (stream: PaperMessage[], gate: PaperGate) => void): () => PaperMessage[] {
+function changed(change: (stream: PaperObject[], gate: PaperGate) => void): () => PaperObject[] {
   return () => {
     const gate = makeGate();
     const stream = blocks(gate.lines);
@@ -58,7 +49,7 @@ function changed(change: (stream: PaperMessage[], gate: PaperGate) => void): () 
 }
 
 /** The whole journal goes on, and is sent from a record on. */
-export function goesOn(act: (gate: PaperGate) => void, from = 0): () => PaperMessage[] {
+export function goesOn(act: (gate: PaperGate) => void, from = 0): () => PaperObject[] {
   return () => {
     const gate = makeGate();
     act(gate);
@@ -76,7 +67,7 @@ const otherPolicies = goesOn((gate) => {
   gate.checkpoint();
 });
 
-export function at(stream: readonly PaperMessage[], index: number): PaperMessage {
+export function at(stream: readonly PaperObject[], index: number): PaperObject {
   const found = stream[index];
   assert.ok(found !== undefined);
   return found;
@@ -107,14 +98,8 @@ export const tamperings: Readonly<Record<string, Tampering>> = {
   'a block without lines': changed((stream) => {
     at(stream, 3).body = Buffer.alloc(0);
   }),
-  'headers that are not ours': changed((stream) => {
-    at(stream, 1).headers = [];
-  }),
-  'headers of other records': changed((stream) => {
-    at(stream, 1).headers = at(stream, 2).headers;
-  }),
-  'a subject of no gate': changed((stream) => {
-    at(stream, 3).subject = 'dovegate.audit.x';
+  'a name of other records': changed((stream) => {
+    at(stream, 1).name = at(stream, 2).name;
   }),
   'records of another journal': () => blocks(makeGate(undefined, other).lines),
   'a block comes again': changed((stream) => stream.push(at(stream, 3))),
@@ -149,7 +134,9 @@ export const tamperings: Readonly<Record<string, Tampering>> = {
     return [...blocks(gate.lines), block(fork.lines)];
   },
   'a mark: the gate has another record': changed((stream) => stream.push(mark(16, 'e'.repeat(64)))),
-  'a mark: the journal of the gate ends before': changed((stream) => stream.push(mark(16, undefined))),
+  'a mark: the journal of the gate ends before': changed((stream, gate) =>
+    stream.push(mark(12, hashOf(gate.lines[11]))),
+  ),
   'one journal under two hosts': {
     tamper: () => {
       const { lines } = makeGate();

@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  formatName,
-  isStoreWord,
-  type ObjectName,
-  parseName,
-  shardFolder,
-} from '../../../src/evidence/store/names.js';
+import { formatName, type ObjectName, parseName, shardFolder } from '../../../src/evidence/store/names.js';
+import { isHostWord } from '../../../src/rules/config/fleet-names.js';
 
 const journal = '2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11';
 const hash = '9a'.repeat(32);
@@ -66,7 +61,5 @@ test('no other text is a name', () => {
     '',
   ])
     assert.equal(parseName(bad), undefined, bad);
-  assert.ok(
-    isStoreWord('mail-gate_3') && !isStoreWord('_verifiers') && !isStoreWord('a.b') && !isStoreWord(''),
-  );
+  assert.ok(isHostWord('mail-gate_3') && !isHostWord('_verifiers') && !isHostWord('a.b') && !isHostWord(''));
 });

@@ -114,12 +114,16 @@ void test('a receiver that is away', () => {
   const shipping = [
     { sink: 'logs:6514', state: 'away', fault: { code: 'x', text: 'nobody listens' } },
     { sink: 'more:6514', state: 'connected' },
-    { sink: 'nats1:4222', state: 'forked', fault: { code: 'audit-forked', text: 'another record 7' } },
+    {
+      sink: '/srv/trail/dovegate',
+      state: 'forked',
+      fault: { code: 'audit-forked', text: 'another record 7' },
+    },
   ];
   assert.deepEqual(said({ shipping }).slice(1, 4), [
     'bad receiver logs:6514: nobody listens',
     'ok receiver more:6514: connected',
-    'bad receiver nats1:4222: another record 7',
+    'bad receiver /srv/trail/dovegate: another record 7',
   ]);
 });
 

@@ -217,7 +217,7 @@ const ofReceivers: Readonly<Record<string, Partial<Running>>> = {
       sink('log2:6514', 'connected', 5),
     ],
   },
-  'another journal under the id of this one': { sinks: [sink('nats1:4222', 'forked', 5)] },
+  'another journal under the id of this one': { sinks: [sink('/srv/trail/dovegate', 'forked', 5)] },
   'a receiver of notices takes none': {
     ship: {
       ...shipTold,

@@ -1,10 +1,6 @@
-// Throw-away certificates for tests and the demo, by the writer that makes those of a fleet: no openssl program is needed.
+// Throw-away certificates for tests and the demo: no openssl program is needed.
 import { createHash } from 'node:crypto';
-import {
-  type Issuer,
-  makeKeys,
-  writeCertificate,
-} from '../../../src/evidence/fleet-cli/certificate-writer.js';
+import { type Issuer, makeKeys, writeCertificate } from '../plain/certificate-writer.js';
 
 /** A certificate and its private key, both PEM; the key is PKCS#8. */
 export interface KeyPairPem {

@@ -1,9 +1,75 @@
 // Receivers of syslog that harm the sender: before TLS, during it, and with a valid certificate after it.
 
-import type { Socket } from 'node:net';
-import { type SecureContext, TLSSocket } from 'node:tls';
-import type { Owner } from '../plain/folder.js';
-import { drip, flood, type HostileServer, openHostileServer } from './hostile-nats.js';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { endBefore, type Owner, openFolder } from '../plain/folder.js';
+import { listenHere } from '../plain/free-ports.js';
+import { makeAuthority } from './certificates.js';
+
+export interface HostileServer {
+  readonly port: number;
+  /** Of the authority of its certificate. */
+  readonly caFile: string;
+  /** Connections that were taken, and those of them that are not closed yet. */
+  readonly connections: { readonly taken: number; readonly open: number };
+}
+
+/** Writes as fast as the other end takes it, until the connection ends. */
+function flood(socket: Socket, chunk: Buffer): void {
+  const more = (): void => {
+    while (!socket.destroyed && socket.write(chunk));
+  };
+  socket.on('drain', more);
+  more();
+}
+
+/** One byte every 20 ms. */
+function drip(socket: Socket, bytes: Buffer): void {
+  let at = 0;
+  const timer = setInterval(() => {
+    if (socket.destroyed) return clearInterval(timer);
+    socket.write(bytes.subarray(at % bytes.length, (at % bytes.length) + 1));
+    at += 1;
+  }, 20);
+}
+
+/** A server on this machine that hands its connections to `serve`, with a certificate of an authority of its own. Ends with its owner. */
+async function openHostileServer(
+  owner: Owner,
+  serve: (socket: Socket, taken: number, secureContext: SecureContext) => void,
+  options: SecureContextOptions = {},
+): Promise<HostileServer> {
+  const folder = openFolder(owner);
+  const authority = makeAuthority({ name: 'authority of a hostile server' });
+  const { certificatePem, keyPem } = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const caFile = join(folder, 'ca.pem');
+  writeFileSync(caFile, authority.certificatePem);
+  const secureContext = createSecureContext({ cert: certificatePem, key: keyPem, ...options });
+  const sockets = new Set<Socket>();
+  let taken = 0;
+  const server = createServer({ noDelay: true }, (socket) => {
+    taken += 1;
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => sockets.delete(socket));
+    serve(socket, taken, secureContext);
+  });
+  const port = await listenHere(server);
+  endBefore(folder, async () => {
+    for (const socket of sockets) socket.destroy();
+    await once(server.close(), 'close');
+  });
+  return {
+    port,
+    caFile,
+    get connections() {
+      return { taken, open: sockets.size };
+    },
+  };
+}
 
 /** What is wrong with a receiver. */
 export interface SyslogMisdeed {

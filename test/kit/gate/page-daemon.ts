@@ -202,8 +202,7 @@ function hostileFleet(nowMs: number): FleetStatus {
   const at = new Date(nowMs).toISOString();
   return {
     at,
-    stream: hostileTexts[0] ?? '',
-    streamSeq: 9_007_199_254_740_991,
+    store: hostileTexts[0] ?? '',
     records: 9_007_199_254_740_991,
     gates: hostileTexts.map((text, index) => ({
       host: `${index}${text}`,

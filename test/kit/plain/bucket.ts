@@ -17,12 +17,13 @@ import { until } from './until.js';
 
 export interface Gateway {
   readonly origin: string;
-  /** As the owner of all buckets; the path has the bucket. Rejects for any answer but success. */
+  /** As the owner of all buckets, or another user; the path has the bucket. Rejects for any answer but success. */
   readonly ask: (
     method: string,
     path: string,
     body?: string,
     headers?: Readonly<Record<string, string>>,
+    user?: string,
   ) => Promise<string>;
   /** A new bucket, with versions and a lock in COMPLIANCE for a day, or plain. Returns its URL. */
   readonly openBucket: (options: { readonly lock: boolean }) => Promise<string>;
@@ -90,7 +91,7 @@ function gatewayAt(origin: string, folder: string, makeUser: (name: string) => P
   const gateway: Gateway = {
     origin,
     credentialsFile: credentialsOf('GATE'),
-    async ask(method, path, body = '', headers = {}) {
+    async ask(method, path, body = '', headers = {}, user = 'GATE') {
       const signed = await new AwsV4Signer({
         method,
         url: origin + path,
@@ -99,8 +100,8 @@ function gatewayAt(origin: string, folder: string, makeUser: (name: string) => P
           'content-md5': createHash('md5').update(body).digest('base64'),
           'x-amz-content-sha256': createHash('sha256').update(body).digest('hex'),
         },
-        accessKeyId: 'AKGATE',
-        secretAccessKey: 'SKGATE',
+        accessKeyId: `AK${user}`,
+        secretAccessKey: `SK${user}`,
         service: 's3',
       }).sign();
       const answer = await fetch(signed.url, {

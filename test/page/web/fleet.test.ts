@@ -7,7 +7,7 @@ import { gateState, judgeFleet, lagOf } from '../../../src/page/web/fleet.js';
 const gate = (host: string, findings = 0): FleetGate => ({ host, findings, differs: [] });
 const seen: FleetSeen = {
   at: '2026-11-21T09:00:00.000Z',
-  stream: 'DOVEGATE_AUDIT',
+  store: '/srv/trail/dovegate',
   records: 4200,
   gates: [gate('a'), gate('b'), gate('c')],
   findingCount: 0,
@@ -20,7 +20,7 @@ void test('all is well: how many gates, and when that was', () => {
     tone: 'good',
     title: 'All 3 gates are complete',
     sentences: [
-      '4,200 records in the stream DOVEGATE_AUDIT verified, the last time at {2026-11-21T09:00:00.000Z}.',
+      '4,200 records in /srv/trail/dovegate verified, the last time at {2026-11-21T09:00:00.000Z}.',
       'The heads of all gates were signed at {2026-11-21T08:00:00.000Z} (line 1,200).',
     ],
   });

@@ -222,25 +222,23 @@ void test('what receivers show, and what they are shown, is told like our own, a
     events.splice(0).map(({ event, level, sink, text }) => [event, level, sink, text].join(' '));
   const left = (): string[] =>
     certificates.expiries().map(({ role, name, leftMs }) => `${role} ${name} ${Math.round(leftMs / day)}`);
-  certificates.prepare([], [], [{ name: 'nats1:4222', certificate }]).commit();
+  certificates.prepare([], [], [{ name: 'log1:6514', certificate }]).commit();
   assert.deepEqual(told(), [
-    'certificate-expires warn nats1:4222 the certificate that is shown to the server expires in 2 days',
+    'certificate-expires warn log1:6514 the certificate that is shown to the server expires in 2 days',
   ]);
-  shown.push({ name: 'nats2:4222', validTo: new X509Certificate(issue(-1).certificatePem).validTo });
-  assert.deepEqual(left(), ['receiver nats2:4222 -1', 'receiver-client nats1:4222 3']);
+  shown.push({ name: 'log2:6514', validTo: new X509Certificate(issue(-1).certificatePem).validTo });
+  assert.deepEqual(left(), ['receiver log2:6514 -1', 'receiver-client log1:6514 3']);
   await look();
-  assert.deepEqual(told(), [
-    'certificate-expires error nats2:4222 the certificate of the server has expired',
-  ]);
+  assert.deepEqual(told(), ['certificate-expires error log2:6514 the certificate of the server has expired']);
   // Both are renewed, without a reload.
   write(90);
-  shown.splice(0, 1, { name: 'nats2:4222', validTo: new X509Certificate(issue(80).certificatePem).validTo });
+  shown.splice(0, 1, { name: 'log2:6514', validTo: new X509Certificate(issue(80).certificatePem).validTo });
   await look();
-  assert.deepEqual(left(), ['receiver nats2:4222 80', 'receiver-client nats1:4222 90']);
+  assert.deepEqual(left(), ['receiver log2:6514 80', 'receiver-client log1:6514 90']);
   // A file that is away has no end; the connection says what is wrong with it.
   unlinkSync(certificate);
   await look();
-  assert.deepEqual([left(), told()], [['receiver nats2:4222 80'], []]);
+  assert.deepEqual([left(), told()], [['receiver log2:6514 80'], []]);
   certificates.prepare([], []).commit();
   shown.length = 0;
   assert.deepEqual([left(), replaced], [[], []], 'no listener shows it');

@@ -32,7 +32,7 @@ audit:
   ship:
     - { syslog: "a:1", ca: /etc/ca }
     - { syslog: "b:1", certificate: /etc/c.pem, key: /etc/c.key }
-    - { nats: "tls://c:1", credentials: /etc/n.creds }
+    - { store: "https://c:1/trail", credentials: /etc/n.creds }
 `;
 
 const chat = `${sound}
@@ -93,7 +93,7 @@ void test('the files of a receiver of records, each at the place of that receive
 void test('a library that is not installed is a problem where it is needed', () => {
   const isInstalled = (): boolean => false;
   assert.deepEqual(told(receivers, { isInstalled }), [
-    'audit.ship[2].nats: error: the library for NATS is not installed; run `npm install @nats-io/transport-node@3.3.1` where dovegate is installed, or take this out',
+    'audit.ship[2].store: error: the library for buckets is not installed; run `npm install aws4fetch@1.0.20` where dovegate is installed, or take this out',
   ]);
   assert.match(
     told(chat, { isInstalled })[0] ?? '',

@@ -4,19 +4,17 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { NatsFault } from '../../../src/evidence/nats/fault.js';
-import type { GateLink } from '../../../src/evidence/nats/link.js';
 import type { ShipEvent } from '../../../src/gate/door/ship-event.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { TlsDemand } from '../../../src/host/ports/transport.js';
-import { createNatsCarrier } from '../../../src/ship/shipping/nats-carrier.js';
 import { createPositionFile } from '../../../src/ship/shipping/position.js';
+import { ReceiverFault } from '../../../src/ship/shipping/receiver.js';
 import { openShipping, type Sink } from '../../../src/ship/shipping/shipping.js';
 import { createSyslogCarrier } from '../../../src/ship/shipping/syslog-carrier.js';
 import { leastSafe } from '../../kit/gate/least-safe.js';
 import { createMemoryDialler } from '../../kit/gate/memory-backend.js';
 import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
-import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
+import { openDiskJournal } from './journal-on-disk.js';
 import { readFrames } from './rfc5424.js';
 import { turn } from './shipping-story.js';
 
@@ -216,101 +214,8 @@ void test('a receiver that takes nothing delays a stop for five seconds', async 
   await ended;
 });
 
-/** Ships everything that is in a journal to the stream behind a link, then ends; the clock is turned meanwhile. */
-async function shipAll(journal: DiskJournal, link: Pick<GateLink, 'lastOf' | 'publish'>): Promise<void> {
-  const clock = createFakeClock();
-  const whole = {
-    ...link,
-    place: 'nats:4222',
-    serverValidTo: '',
-    isClustered: false,
-    ended: new Promise<never>(() => undefined),
-    close: () => Promise.resolve(),
-  };
-  const receiver = { link: { servers: [], name: 'x' }, stream: 'S', host: 'gate1', settleMs: 0 };
-  const openLink = () => Promise.resolve(whole);
-  const shipping = await openShipping({
-    sinks: [
-      {
-        name: 'nats:4222',
-        key: 'k',
-        carrier: (parts) => createNatsCarrier({ ...parts, receiver, openLink }),
-      },
-    ],
-    stateDirectory: join(journal.directory, 'state'),
-    directory: journal.directory,
-    sender: { hostName: 'gate1', processId: 1 },
-    connect: () => assert.fail('no receiver of this kind'),
-    clock,
-    chance: () => 0.5,
-    observe: () => undefined,
-  });
-  const until = untilBy(clock);
-  shipping.start({ id: journal.id, seq: () => journal.seq });
-  await until(() => shipping.sinks[0]?.sentSeq === journal.seq);
-  let isOver = false;
-  const ended = shipping.end().then(() => {
-    isOver = true;
-  });
-  // It may be in a pause that only the clock ends.
-  await until(() => isOver);
-  await ended;
-}
-
-// bounds.natsBatchBytes, bounds.natsBatchLines
-void test('a message to a stream has so many records, and so many bytes of them', async (t) => {
-  const journal = openDiskJournal(t);
-  const sent: { readonly lines: number; readonly bytes: number }[] = [];
-  journal.write(1_200);
-  journal.write(200, { args: Array.from({ length: 40 }, () => 'x'.repeat(100)) });
-  await shipAll(journal, {
-    lastOf: () => Promise.resolve(undefined),
-    publish(_subject, _headers, bytes) {
-      sent.push({ lines: Buffer.from(bytes).toString('latin1').split('\n').length - 1, bytes: bytes.length });
-      return Promise.resolve({ streamSeq: sent.length, isDuplicate: false });
-    },
-  });
-  assert.equal(
-    sent.reduce((sum, { lines }) => sum + lines, 0),
-    1_400,
-  );
-  assert.equal(Math.max(...sent.map(({ lines }) => lines)), bounds.natsBatchLines);
-  const most = Math.max(...sent.map(({ bytes }) => bytes));
-  assert.ok(most > bounds.natsBatchBytes - 8_192 && most <= bounds.natsBatchBytes, `${most} bytes`);
-});
-
-void test('a block without an answer is sent again as it was, also when there are more records by then', async (t) => {
-  const journal = openDiskJournal(t);
-  const sent: { readonly id: string; readonly lines: number }[] = [];
-  let last: readonly (readonly [string, string])[] | undefined;
-  journal.write(10);
-  await shipAll(journal, {
-    lastOf(_stream, subject) {
-      const values = new Map(last);
-      const message = {
-        streamSeq: 1,
-        storedMs: 0,
-        subject,
-        header: (name: string) => values.get(name) ?? '',
-        bytes: Buffer.alloc(0),
-      };
-      return Promise.resolve(last && message);
-    },
-    publish(_subject, headers, bytes) {
-      const id = new Map(headers).get('Nats-Msg-Id') ?? assert.fail('it has an id');
-      sent.push({ id, lines: Buffer.from(bytes).toString().split('\n').length - 1 });
-      if (sent.length === 1) {
-        // Its leader stands still, and more records come.
-        journal.write(490);
-        return Promise.reject(new NatsFault('dial-timeout', 'no answer in time'));
-      }
-      last = headers;
-      return Promise.resolve({ streamSeq: sent.length - 1, isDuplicate: false });
-    },
-  });
-  assert.deepEqual(
-    sent.map(({ lines }) => lines),
-    [10, 10, 490],
-  );
-  assert.equal(sent[1]?.id, sent[0]?.id);
+// bounds.receiverFaultChars
+void test('what a receiver says is cut and made visible', () => {
+  const { message } = new ReceiverFault('refused', `\u001b[2J${'x'.repeat(2 * bounds.receiverFaultChars)}`);
+  assert.ok(message.length <= bounds.receiverFaultChars + 10 && !message.includes('\u001b'), message);
 });

@@ -1,6 +1,6 @@
 // `npm run bench -- fleet [GATES] [RECORDS]`: how fast the trail of many gates is verified, mirrored and compressed, and with how much
-// memory. It makes the journals of GATES hosts (default 10) with RECORDS records together (default 200,000), publishes them to a real
-// nats-server over TLS, and runs `dovegate audit fleet verify` over all of them, first with a tenth of the records, to see whether memory
+// memory. It makes the journals of GATES hosts (default 10) with RECORDS records together (default 200,000), puts them into a
+// folder as blocks, and runs `dovegate audit fleet verify` over all of them, first with a tenth of the records, to see whether memory
 // is flat; then a search of the mirror. Prints records a second, also for a second of processor time, and the memory at ten points of
 // the way. Exits with 1 where a run finds anything. The figures of the documentation: 50 gates and 10,000,000 records, which need 5 GB
 // below the folder for temporary files.

@@ -1,11 +1,10 @@
 // `npm run bench -- hostile-receivers [SECONDS] [ROUNDS] [NAME]`: what commands notice of a hostile receiver of the journal. For each way
-// to be hostile (test/kit/gate/hostile-nats, test/kit/gate/hostile-syslog; `NAME`: only those whose name contains it), the process that
+// to be hostile (test/kit/gate/hostile-syslog; `NAME`: only those whose name contains it), the process that
 // ships has such a receiver while clients send 500 commands a second; in turn with it, nobody listens at the receiver. Each daemon is new
 // and warmed up first. Printed: commands a second, the 99th percentile and the peaks of memory of the gate and of the process that ships,
 // medians, each beside that of the harmless runs. The first row compares two harmless receivers: so much differs by chance.
 
 import { copyFileSync, readFileSync } from 'node:fs';
-import { misdeeds, openHostileNats } from '../../kit/gate/hostile-nats.js';
 import { openHostileSyslog, syslogMisdeeds } from '../../kit/gate/hostile-syslog.js';
 import { type Bench, withBench } from './load/bench-processes.js';
 import { printMachine } from './load/report.js';
@@ -73,15 +72,8 @@ async function compare(
 printMachine('before');
 await withBench(async (bench) => {
   const { tls } = await bench.startBackend();
-  const away = 'nats: "tls://127.0.0.1:1", host: gate, ca: ca.pem';
-  await compare(bench, tls, 'nothing hostile', `{ ${away} }`, `{ ${away} }`);
-  for (const [at, [name, misdeed]] of Object.entries(misdeeds).entries()) {
-    if (!name.includes(wanted)) continue;
-    const { settings, port } = await openHostileNats(bench, misdeed);
-    copyFileSync(settings.caFile ?? '', bench.path(`hostile${at}.pem`));
-    const sink = `{ nats: "tls://127.0.0.1:${port}", host: gate, ca: hostile${at}.pem }`;
-    await compare(bench, tls, name, sink, `{ ${away} }`);
-  }
+  const away = `{ syslog: "localhost:1", ca: ca.pem }`;
+  await compare(bench, tls, 'nothing hostile', away, away);
   for (const [at, [name, misdeed]] of Object.entries(syslogMisdeeds).entries()) {
     if (!`syslog: ${name}`.includes(wanted)) continue;
     const { port, caFile } = await openHostileSyslog(bench, misdeed);

@@ -1,6 +1,6 @@
 // What goes wrong in a run: one fault after the other, in an order that a seed decides, each written down with its end and the moment at
 // which the gate served again (EVIDENCE.md, `faults.jsonl`).
-import { readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pick, type Random, randomInteger } from '../../kit/plain/chunkings.js';
@@ -89,7 +89,6 @@ const atServer =
       return actOf(`${name}${number}`, detail, () => run(world, number - first, random));
     },
   ];
-const atNats = atServer('nats', 0, 2);
 const atBackend = atServer('mail', 1, 2);
 
 const makers: readonly Fault[] = [
@@ -118,16 +117,16 @@ const makers: readonly Fault[] = [
         }),
     ],
   ),
-  atNats(2, 'nats-kill', '', async (world, at, random) => {
-    await world.nats.kill(at);
-    await pause(random() * 3_000);
-    await world.nats.start(at);
-  }),
-  atNats(2, 'nats-stop', '', async (world, at, random) => {
-    await world.nats.freeze(at);
-    await pause(random() * 4_000);
-    world.nats.thaw(at);
-  }),
+  [
+    3,
+    'store-away',
+    (world, random) =>
+      actOf('store', '', async () => {
+        renameSync(world.store, `${world.store}-away`);
+        await pause(random() * 4_000);
+        renameSync(`${world.store}-away`, world.store);
+      }),
+  ],
   atBackend(2, 'backend-stop', '', async (world, at, random) => {
     await world.labs[at]?.stop();
     world.relays[at]?.cut();

@@ -2,7 +2,10 @@
 //   node build/test/whole/chaos/run.js FOLDER MINUTES SEED [KIND,...]     KIND `none`: no fault at all (`npm run lab -- soak`)
 import { cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { openNats } from '../../../src/evidence/nats/link.js';
+import { textOfBlock } from '../../../src/evidence/store/block.js';
+import { parseBlockName } from '../../../src/evidence/store/names.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { openFolder } from '../../../src/host/store/folder.js';
 import { signIn, watchNow } from '../../kit/gate/page-client.js';
 import { seededRandom } from '../../kit/plain/chunkings.js';
 import { until } from '../../kit/plain/until.js';
@@ -85,16 +88,30 @@ async function watchPage(of: World): Promise<void> {
   }
 }
 
-async function dumpStream(of: World): Promise<void> {
-  const link = await openNats(of.nats.settingsOf('verifier'));
-  const never = new AbortController().signal;
-  const name = 'DOVEGATE_AUDIT_gate1';
-  const { lastSeq } = await link.info(name);
-  for await (const { streamSeq, subject, header, bytes } of link.read(name, 1, lastSeq, never)) {
-    const again = header('Dovegate-End') === '' ? {} : { again: true };
-    evidence.write('stream', { seq: streamSeq, subject, data: bytes.toString(), ...again });
+/** The blocks of the journal in the store, in the order of their names; what a block has of one before it is `again`. */
+async function dumpStore(of: World): Promise<void> {
+  const store = openFolder(of.store, 'dovegate');
+  let seq = 0;
+  let lastSeq = 0;
+  for await (const page of store.list('gate1/')) {
+    for (const text of page) {
+      const name = parseBlockName(text);
+      if (name === undefined) continue;
+      const { bytes } = await store.read(text, { bytesMax: bounds.storeBlockBytes });
+      const lines = (await textOfBlock(bytes))?.toString().split('\n').slice(0, -1) ?? [];
+      const known = Math.max(0, lastSeq - name.first + 1);
+      for (const [some, again] of [
+        [lines.slice(0, known), true],
+        [lines.slice(known), false],
+      ] as const) {
+        if (some.length === 0) continue;
+        seq += 1;
+        const subject = `dovegate.audit.gate1.${name.journal}`;
+        evidence.write('stream', { seq, subject, data: `${some.join('\n')}\n`, ...(again && { again }) });
+      }
+      lastSeq = Math.max(lastSeq, name.last);
+    }
   }
-  await link.close();
 }
 
 const begun = Date.now();
@@ -179,8 +196,8 @@ async function work(): Promise<void> {
       .dovegate(['audit', 'fleet', 'verify', '--config', of.fleetConfig])
       .then(({ exit, text }) => ({ exit, output: text })),
   });
-  // The last records are written when the gate ends, and are not all sent then; what the stream lacks at its end is no finding.
-  await dumpStream(of).catch((error: unknown) => console.error(`the stream was not read: ${String(error)}`));
+  // The last records are written when the gate ends, and are not all sent then; what the store lacks at its end is no finding.
+  await dumpStore(of).catch((error: unknown) => console.error(`the store was not read: ${String(error)}`));
   const hmac = `${of.journal}/hmac.key`;
   if (existsSync(hmac)) evidence.writeWhole('hmac.key', readFileSync(hmac, 'utf8'));
   evidence.writeWhole('run.json', {

@@ -1,4 +1,4 @@
-// Everything that a run consists of: two instances of a real Dovecot with users and mails, a relay before each, three NATS servers, the
+// Everything that a run consists of: two instances of a real Dovecot with users and mails, a relay before each, a store in a folder, the
 // gate on a disk and a clock of its own, the process that ships its records, the verifier of the fleet, the
 // page with watchers.
 import { randomBytes } from 'node:crypto';
@@ -9,7 +9,6 @@ import { hashPassword } from '../../../src/rules/identity/credentials.js';
 import { hashKey, keyBytes, makeKey } from '../../../src/rules/keys/key.js';
 import { makeAuthority } from '../../kit/gate/certificates.js';
 import { builtProgram } from '../../kit/gate/daemon.js';
-import { type NatsCluster, openNatsCluster } from '../../kit/gate/nats-cluster.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
 import { seededRandom } from '../../kit/plain/chunkings.js';
 import { type Lab, openLab } from '../../kit/plain/dovecot-lab.js';
@@ -29,7 +28,8 @@ export interface World {
   readonly folder: string;
   readonly labs: readonly Lab[];
   readonly relays: readonly Relay[];
-  readonly nats: NatsCluster;
+  /** A folder, which may go away. */
+  readonly store: string;
   readonly gate: Keeper;
   readonly page: Keeper;
   readonly ship: Keeper;
@@ -110,8 +110,8 @@ export async function openWorld(
     for (const relay of relays) await relay.close();
   });
   const host = 'gate1';
-  const nats = await openNatsCluster(owner, [host]);
-  if ('skip' in nats) throw new Error(nats.skip);
+  const store = path('store');
+  mkdirSync(store);
 
   const authority = makeAuthority({ name: 'chaos authority' });
   const accountPassword = `Account-${randomBytes(9).toString('hex')}`;
@@ -123,11 +123,6 @@ export async function openWorld(
   let shownKey = panelKeys[0] ?? '';
 
   const write = (name: string, text: string): void => writeFileSync(path(name), text, { mode: 0o600 });
-  for (const [name, from] of [
-    ['nats-ca.pem', 'ca.pem'],
-    ['nats.creds', `${host}.creds`],
-  ] as const)
-    write(name, readFileSync(join(nats.folder, from), 'utf8'));
   write('mail.password', `${backendPassword}\n`);
   const issue = (): void => {
     const issued = authority.issue({ names: ['localhost', '127.0.0.1'] });
@@ -135,10 +130,6 @@ export async function openWorld(
     write('gate.key', issued.keyPem);
   };
   issue();
-  const servers = nats
-    .settingsOf(host)
-    .servers.map(({ port }) => `tls://127.0.0.1:${port}`)
-    .join(',');
   const clock = path('clock');
   writeFileSync(clock, '+0\n');
 
@@ -188,7 +179,7 @@ audit:
   reserve: 1MiB
   checkpoint_interval: 5s
   ship:
-    - { nats: "${servers}", host: ${host}, ca: nats-ca.pem, credentials: nats.creds, settle: 1s }
+    - { store: "file://${store}", host: ${host}, objects_per_day: 8640 }
 admin:
   unix: admin.sock
   tcp: "127.0.0.1:${adminPort}"
@@ -235,8 +226,7 @@ admin:
     isReady: async () => JSON.parse((await askHttp(admin, '/status.json')).body).ship?.connected === true,
   });
 
-  const fleetConfig = writeFleet(nats, host, 'verifier');
-  const adminConfig = writeFleet(nats, host, 'admin');
+  const fleetConfig = path('fleet.yaml');
   const dovegate = async (args: readonly string[]): Promise<{ exit: number; text: string }> => {
     const { exit, text } = await runProgram(process.execPath, [builtProgram, ...args], {
       cwd: folder,
@@ -244,21 +234,21 @@ admin:
     });
     return { exit, text };
   };
-  for (let attempt = 1; ; attempt += 1) {
-    const made = await dovegate(['audit', 'fleet', 'init', '--config', adminConfig]);
-    if (made.exit === 0) break;
-    if (attempt === 10) throw new Error(made.text);
-    await pause(2_000);
-  }
   await gate.start();
-  // The verifier knows the host by its key, as `join` gives it.
-  writeFileSync(join(nats.folder, 'gate1.pub'), readFileSync(path('disk/audit/key.pub')));
+  const verifier = path('verifier');
+  const fleet = {
+    store: `file://${store}`,
+    hosts: { [host]: { key: readFileSync(path('disk/audit/key.pub'), 'utf8').trim(), silent_after: '5m' } },
+    state: verifier,
+    metrics: 'off',
+  };
+  write('fleet.yaml', JSON.stringify(fleet));
   const watch = makeKeeper({
     name: 'watch',
     command: node('audit', 'fleet', 'watch', '--config', fleetConfig),
     cwd: folder,
     log: evidence.path('watch.log'),
-    isReady: async () => existsSync(join(nats.folder, 'state-verifier')),
+    isReady: async () => existsSync(verifier),
   });
   await watch.start();
   await ship.start();
@@ -295,7 +285,7 @@ admin:
     folder,
     labs,
     relays,
-    nats,
+    store,
     gate,
     page,
     ship,
@@ -398,25 +388,4 @@ function extraConf(lab: Lab, password: string): string {
   return lab.series === '2.4'
     ? `${common}quota_storage_size = 4G\n`
     : `${common}plugin {\n  quota_rule = *:storage=4G\n}\n`;
-}
-
-function writeFleet(nats: NatsCluster, host: string, user: string): string {
-  const file = join(nats.folder, `fleet-${user}.yaml`);
-  const servers = nats.settingsOf(user).servers.map(({ port }) => `tls://127.0.0.1:${port}`);
-  writeFileSync(
-    file,
-    JSON.stringify({
-      nats: servers.join(','),
-      ca: 'ca.pem',
-      credentials: `${user}.creds`,
-      hosts: { [host]: user === 'admin' ? {} : { key: 'gate1.pub', silent_after: '5m' } },
-      state: join(nats.folder, `state-${user}`),
-      metrics: 'off',
-      // The gate's clock steps.
-      drift: '400d',
-      replicas: 3,
-      share: '2GiB',
-    }),
-  );
-  return file;
 }

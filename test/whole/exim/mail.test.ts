@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import type { LookupFunction } from 'node:net';
+import { connect, type LookupFunction } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,6 @@ import { noticeOf } from '../../../src/ship/notices/notice.js';
 import { makeAuthority } from '../../kit/gate/certificates.js';
 import { startShip } from '../../kit/gate/daemon.js';
 import { openGateway } from '../../kit/gate/gateway.js';
-import { isListening } from '../../kit/gate/nats.js';
 import { accessBody, accessLine, usualRequest } from '../../kit/plain/access-record.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
 import { endBefore, openFolder } from '../../kit/plain/folder.js';
@@ -34,6 +33,14 @@ const slowS = Number(process.env['DOVEGATE_SLOW_MAIL'] ?? 30);
 const authority = makeAuthority({ name: 'mail authority' });
 const setup = fileURLToPath(new URL('scripts/packages.sh', projectRoot));
 const program = '/usr/sbin/exim4';
+
+function isListening(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
 
 interface Exim {
   readonly port: number;

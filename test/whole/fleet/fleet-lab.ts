@@ -1,20 +1,19 @@
-// A stream on a real server with the journals of gates in it, as the writer of the daemon makes them, and what a verifier needs to read it.
+// A store in a folder with the journals of gates in it, as the writer of the daemon makes them, and what a verifier needs to read it.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
-import { formatHead, hostStreamOf, subjectOf } from '../../../src/evidence/fleet/block.js';
 import type { FleetStatus } from '../../../src/evidence/fleet/shapes.js';
-import { formatTrust } from '../../../src/evidence/fleet-cli/fleet-trust.js';
-import { type NatsLink, openNats } from '../../../src/evidence/nats/link.js';
+import { packBlock } from '../../../src/evidence/store/block.js';
+import { type BlockName, formatName } from '../../../src/evidence/store/names.js';
+import type { ObjectStore } from '../../../src/host/ports/store.js';
+import { openFolder as openStore } from '../../../src/host/store/folder.js';
 import { parseLine } from '../../../src/host/values/values.js';
 import { readClaim } from '../../../src/journal/records/ledger.js';
 import { signKey } from '../../evidence/cli/shown.js';
-import type { Nats } from '../../kit/gate/nats.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
+import { type Owner, openFolder } from '../../kit/plain/folder.js';
 import type { ProgramResult } from '../../kit/plain/program.js';
-import type { Skipped } from '../../kit/plain/skipped.js';
 
 /** Lines of a journal, each with its LF, and its id. */
 export interface Lines {
@@ -32,161 +31,119 @@ export function readLines(directory: string): Lines {
   return { id: String(parseLine(lines[0] ?? '')?.['journal']), lines };
 }
 
-/** Sends lines as a gate does, in blocks of at most `count`, behind what the subject has. */
-export async function send(
-  link: NatsLink,
-  host: string,
-  { id, lines }: Lines,
-  count = 25,
-  stream = 'DOVEGATE_AUDIT',
-): Promise<void> {
-  const subject = subjectOf(host, id);
-  let expected = (await link.lastOf(hostStreamOf(stream, host).name, subject))?.streamSeq ?? 0;
-  for (let at = 0; at < lines.length; at += count) {
-    const block = lines.slice(at, at + count);
-    const [first, last] = [block[0], block.at(-1)].map((line) =>
-      readClaim(Buffer.from(line?.trimEnd() ?? '')),
-    );
-    if (first === undefined || last === undefined) throw new Error('no line of a journal');
-    const head = { kind: 'block', first: first.seq, last: last.seq, head: last.hash } as const;
-    const headers = formatHead(id, head);
-    ({ streamSeq: expected } = await link.publish(subject, headers, Buffer.from(block.join('')), expected));
-  }
+/** The name that fits them. */
+export function nameOf(host: string, journal: string, lines: readonly string[]): BlockName {
+  const [first, last] = [lines[0], lines.at(-1)].map((line) => readClaim(Buffer.from(line?.trimEnd() ?? '')));
+  assert.ok(first !== undefined && last !== undefined, 'lines of a journal');
+  return { kind: 'block', host, journal, first: first.seq, last: last.seq, hash: last.hash, isCopy: false };
 }
 
-/** Runs subcommands of `audit fleet`, as the verifier. */
+/** A folder of a test as a store; objects are put there as a gate does, and may be changed as any file. */
+export interface Trail {
+  readonly folder: string;
+  /** Where the objects are. */
+  readonly root: string;
+  readonly store: ObjectStore;
+  /** Puts lines in blocks of at most `count`; returns the names. */
+  send(host: string, lines: Lines, count?: number): Promise<readonly string[]>;
+  put(name: BlockName, text: Buffer): Promise<void>;
+  pathOf(name: BlockName | string): string;
+}
+
+export function openTrail(owner: Owner): Trail {
+  const folder = openFolder(owner);
+  mkdirSync(join(folder, 'store'));
+  const store = openStore(join(folder, 'store'), 'dovegate');
+  const root = join(folder, 'store', 'dovegate');
+  const put: Trail['put'] = async (name, text) => {
+    await store.put(formatName(name), await packBlock(text), { ifAbsent: true });
+  };
+  return {
+    folder,
+    root,
+    store,
+    put,
+    pathOf: (name) => join(root, typeof name === 'string' ? name : formatName(name)),
+    async send(host, { id, lines }, count = 25) {
+      const names: string[] = [];
+      for (let at = 0; at < lines.length; at += count) {
+        const some = lines.slice(at, at + count);
+        const name = nameOf(host, id, some);
+        await put(name, Buffer.from(some.join('')));
+        names.push(formatName(name));
+      }
+      return names;
+    },
+  };
+}
+
+export type Hosts = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+/** A verifier: fleet.yaml, and the subcommands of `audit fleet`. */
 export interface Desk {
   readonly config: string;
   readonly state: string;
+  /** A file beside fleet.yaml. */
+  at(...path: readonly string[]): string;
   run(...args: string[]): Promise<ProgramResult>;
   /** Runs a subcommand of `audit` over the mirror. */
   read(...args: string[]): Promise<ProgramResult>;
   /** fleet.yaml again, with other hosts or more lines. */
-  write(
-    hosts: Readonly<Record<string, Readonly<Record<string, string>>>>,
-    more?: Readonly<Record<string, unknown>>,
-  ): void;
+  write(hosts: Hosts, more?: Readonly<Record<string, unknown>>): void;
+  /** `verify --json`; throws where it could not verify. */
+  verify(...flags: string[]): Promise<FleetStatus & { readonly exit: number; readonly text: string }>;
+  /** What verify or watch wrote last. */
+  status(): FleetStatus;
 }
 
-/** `user`: whose credentials it has. */
+/** `settings`: of fleet.yaml, the same in each `write`. */
 export function openDesk(
-  nats: Nats,
-  hosts: Parameters<Desk['write']>[0],
-  user = 'verifier',
-  metrics = 'off',
+  owner: Owner,
+  { folder }: Pick<Trail, 'folder'>,
+  hosts: Hosts,
+  settings: Readonly<Record<string, unknown>> = {},
 ): Desk {
-  const { folder, port } = nats;
-  const config = join(folder, `fleet-${user}.yaml`);
-  const state = join(folder, `state-${user}`);
+  const own = openFolder(owner);
+  const at = (...path: readonly string[]): string => join(own, ...path);
+  const [config, state] = [at('fleet.yaml'), at('state')];
   const write: Desk['write'] = (named, more = {}) => {
-    const settings = {
-      nats: `tls://127.0.0.1:${port}`,
-      ...nats.loginOf(user),
+    const all = {
+      store: `file://${folder}/store`,
       state,
-      metrics,
-      // Journals of a test are sent long after they were written.
-      drift: '1h',
-      max_size: '1GiB',
+      metrics: 'off',
+      ...settings,
       ...more,
+      hosts: named,
     };
-    const lines = Object.entries(settings).flatMap(([key, value]) =>
+    const lines = Object.entries(all).flatMap(([key, value]) =>
       value === undefined ? [] : [`${key}: ${JSON.stringify(value)}\n`],
     );
-    const listed = Object.entries(named).map(
-      ([host, own]) => `  ${JSON.stringify(host)}: ${JSON.stringify(own)}\n`,
-    );
-    // As `prepare` writes it: `issue` adds a host.
-    const all = listed.length === 0 ? 'hosts: {}\n' : `hosts:\n${listed.join('')}`;
-    writeFileSync(config, lines.join('') + all);
+    writeFileSync(config, lines.join(''), { mode: 0o600 });
   };
   write(hosts);
+  const run: Desk['run'] = (name = '', ...rest) =>
+    runWarm(['audit', 'fleet', name, '--config', config, ...rest]);
   return {
     config,
     state,
+    at,
     write,
-    run: (...args) => {
-      const [name = '', ...rest] = args;
-      return runWarm(['audit', 'fleet', name, '--config', config, ...rest]);
+    run,
+    read: (name = '', ...rest) => runWarm(['audit', name, '--fleet', config, ...rest]),
+    async verify(...flags) {
+      const { exit, stdout, text } = await run('verify', '--json', ...flags);
+      assert.ok(exit <= 1, `verify ${flags.join(' ')}: exit ${exit}: ${text}`);
+      const status: FleetStatus = JSON.parse(stdout.toString());
+      assert.equal(exit, status.findings.length === 0 ? 0 : 1, text);
+      return { ...status, exit, text };
     },
-    read: (...args) => {
-      const [name = '', ...rest] = args;
-      return runWarm(['audit', name, '--fleet', config, ...rest]);
-    },
+    status: () => JSON.parse(readFileSync(join(state, 'status.json'), 'utf8')),
   };
 }
 
-/** The folder `fleet` of this server, as `prepare` makes it. */
-export function layAdmin({ folder, trust, authority }: Nats): void {
-  if (trust === undefined) throw new Error('users of this server have certificates');
-  const at = (...names: readonly string[]): string => join(folder, ...names);
-  mkdirSync(at('fleet', 'admin', 'accounts'), { recursive: true, mode: 0o700 });
-  mkdirSync(at('fleet', 'keys'));
-  const put = (name: string, text: string): void => writeFileSync(at('fleet', name), text, { mode: 0o600 });
-  const read = (name: string): string => readFileSync(at(name), 'utf8');
-  put('ca.pem', authority.certificatePem);
-  put('verifier.creds', read('verifier.creds'));
-  put('admin/ca.key', authority.keyPem);
-  put('admin/server.pem', read('server.pem'));
-  put('admin/server.key', read('server.key'));
-  put('admin/trust.json', formatTrust(trust.trust));
-  put('admin/administrator.creds', read('admin.creds'));
-  put('admin/system.creds', read('system.creds'));
-  for (const [host, account] of trust.accounts) put(`admin/accounts/${host}.jwt`, account);
-}
-
-/** With `fleet.yaml`. Returns its path. */
-export function layFleet(nats: Nats, hosts: readonly string[]): string {
-  const { folder, port } = nats;
-  layAdmin(nats);
-  const lines = hosts.map(
-    (host) => `  ${JSON.stringify(host)}: { key: "fleet/keys/${host}.pub", silent_after: 5m }\n`,
-  );
-  const config = join(folder, 'fleet.yaml');
-  writeFileSync(
-    config,
-    `nats: tls://127.0.0.1:${port}
-ca: fleet/ca.pem
-credentials: fleet/verifier.creds
-state: ${JSON.stringify(join(folder, 'state'))}
-metrics: "off"
-share: 1GiB
-hosts:
-${lines.join('')}`,
-  );
-  return config;
-}
-
-/** `HOST KIND: TEXT` of each finding of `verify`. */
-export async function findingsOf(desk: Desk, ...flags: string[]): Promise<readonly string[]> {
-  const done = await desk.run('verify', '--json', ...flags);
-  const { findings }: FleetStatus = JSON.parse(done.stdout.toString());
-  assert.equal(done.exit, findings.length === 0 ? 0 : 1, done.text);
-  return findings.map(({ kind, host, text }) => `${host} ${kind}: ${text}`);
-}
-
-/** What a watch has written last. */
-export function statusOf({ state }: Pick<Desk, 'state'>): FleetStatus {
-  return JSON.parse(readFileSync(join(state, 'status.json'), 'utf8'));
-}
-
-/** The stream is made, and each host's journal sent. */
-export async function fill(nats: Nats, journals: Readonly<Record<string, Lines>>): Promise<void> {
-  const hosts = Object.fromEntries(['gate1', ...Object.keys(journals)].map((host) => [host, {}]));
-  const admin = openDesk(nats, hosts, 'admin');
-  const made = await admin.run('init');
-  if (made.exit !== 0) throw new Error(made.text);
-  for (const [host, lines] of Object.entries(journals)) {
-    const link = await openNats(nats.settingsOf(host));
-    await send(link, host, lines);
-    await link.close();
-  }
+/** `HOST KIND` of each finding, once. */
+export function kindsOf({ findings }: Pick<FleetStatus, 'findings'>): readonly string[] {
+  return [...new Set(findings.map(({ kind, host }) => `${host} ${kind}`))].toSorted();
 }
 
 export const trusted = { key: signKey.key };
-
-/** For `t.skip`; undefined: there is a server. */
-export function skipOf(t: TestContext, opened: object): opened is Skipped {
-  if (!('skip' in opened)) return false;
-  t.skip(String(opened.skip));
-  return true;
-}

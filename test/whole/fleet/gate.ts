@@ -1,4 +1,4 @@
-// A daemon whose records go to a real nats-server, with clients that send commands all the time; and what it has on disk, byte for byte.
+// A daemon whose records go to a receiver, with clients that send commands all the time; and what it has on disk, byte for byte.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,6 @@ import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { segmentFiles } from '../../journal/files/reading.js';
 import { type Daemon, type Exit, startDaemon, startShip } from '../../kit/gate/daemon.js';
 import { openGateway } from '../../kit/gate/gateway.js';
-import type { Nats } from '../../kit/gate/nats.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
 import type { Owner } from '../../kit/plain/folder.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
@@ -49,50 +48,23 @@ export interface FleetGate {
   journal(): Buffer;
 }
 
-export interface FleetGateOptions {
-  /** One of the server's users. */
-  readonly host: string;
-  /** Of the receiver. */
-  readonly settle?: string;
-  /** Lines of a `checkpoint.pub`: the receiver waits for this verifier. The file is `verifier.pub` in the daemon's folder. */
-  readonly verifier?: string;
+/** Between two commands of a client: what else runs on the machine gets its turn. */
+const restMs = 4;
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+
+export interface ShippingGateOptions {
   /** More of `audit`, as YAML on the line. */
   readonly audit?: string;
   /** How many send at once; default 4. */
   readonly clients?: number;
   /** More of its configuration, in lines. */
   readonly more?: string;
-}
-
-/** Between two commands of a client: what else runs on the machine gets its turn. */
-const restMs = 4;
-const quota = { user: 'alice@example.org', fields: ['quota get'] };
-
-export function openFleetGate(owner: Owner, nats: Nats, options: FleetGateOptions): Promise<FleetGate> {
-  const { host, settle = '2s', verifier } = options;
-  const { servers } = nats.settingsOf(host);
-  const login = Object.entries(nats.loginOf(host)).map(([key, file]) => ({
-    key,
-    file,
-    copy: `fleet-${key}`,
-  }));
-  const urls = servers.map((server) => `tls://${server.host}:${server.port}`).join(',');
-  const receiver = `{ nats: "${urls}", host: ${host}, ${login.map(({ key, copy }) => `${key}: ${copy}`).join(', ')}, settle: ${settle}${verifier === undefined ? '' : ', verifiers: [verifier.pub]'} }`;
-  const files = {
-    ...Object.fromEntries(login.map(({ file, copy }) => [copy, readFileSync(file, 'utf8')])),
-    ...(verifier !== undefined && { 'verifier.pub': verifier }),
-  };
-  return openShippingGate(owner, { ...options, receiver, files });
-}
-
-export interface ShippingGateOptions extends Pick<FleetGateOptions, 'audit' | 'clients' | 'more'> {
   /** As YAML on the line. */
   readonly receiver: string;
   /** Of the daemon's folder. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
-/** The same with any receiver. */
 export async function openShippingGate(owner: Owner, options: ShippingGateOptions): Promise<FleetGate> {
   const { receiver, audit = '', clients = 4, files = {} } = options;
   const signKey = makeSignKey();
@@ -226,7 +198,7 @@ export function assertSameLines(stored: Buffer, journal: Buffer): void {
   const [there, here] = [stored, journal].map((bytes) => bytes.toString('utf8').split('\n'));
   const at = here?.findIndex((line, index) => line !== there?.[index]) ?? 0;
   assert.fail(
-    `the stream has ${(there?.length ?? 0) - 1} lines, the journal ${(here?.length ?? 0) - 1}; line ${at + 1} is\n` +
+    `the store has ${(there?.length ?? 0) - 1} lines, the journal ${(here?.length ?? 0) - 1}; line ${at + 1} is\n` +
       `${there?.[at]?.slice(0, 200) ?? 'absent'}\nand not\n${here?.[at]?.slice(0, 200) ?? 'absent'}`,
   );
 }

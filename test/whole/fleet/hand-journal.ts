@@ -1,8 +1,10 @@
 // A journal of one host as its daemon would write it, made by hand line by line, so that a test can take lines out, change them or sign
-// them with another key before they are published.
+// them with another key before they are put into a store.
 
 import { randomBytes } from 'node:crypto';
-import { type BlockHead, formatHead, subjectOf } from '../../../src/evidence/fleet/block.js';
+import { packBlock } from '../../../src/evidence/store/block.js';
+import { type BlockName, type ForkedName, formatName } from '../../../src/evidence/store/names.js';
+import type { ObjectStore } from '../../../src/host/ports/store.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import { Ledger, sealLine } from '../../../src/journal/records/ledger.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
@@ -22,11 +24,10 @@ export interface JournalOptions {
   readonly clockMs?: number;
 }
 
-/** One message as an administrator could publish it. */
+/** One object as anybody could put it who may write there. */
 export interface HandBlock {
-  readonly subject: string;
-  readonly headers: readonly (readonly [string, string])[];
-  readonly bytes: Buffer;
+  readonly name: BlockName | ForkedName;
+  readonly text: Buffer;
 }
 
 export class HandJournal {
@@ -118,26 +119,38 @@ export class HandJournal {
     return this;
   }
 
-  /** Lines of seqs `first` to `last` (default: all) as the gate would publish them. */
+  /** Lines of seqs `first` to `last` (default: all) as the gate would put them. */
   block(first = 1, last = this.seq): HandBlock {
-    return this.blockOf(this.lines.slice(first - 1, last), { first, last });
+    return this.blockOf(this.lines.slice(first - 1, last));
   }
 
-  /** Any lines, under headers that fit them unless they are given. */
-  blockOf(lines: readonly string[], said: { first?: number; last?: number; head?: string } = {}): HandBlock {
-    const first = said.first ?? seqOf(lines[0]);
-    const last = said.last ?? seqOf(lines.at(-1));
-    const head = said.head ?? hashOf(lines.at(-1));
-    return this.messageOf({ kind: 'block', first, last, head }, Buffer.from(lines.join('')));
-  }
-
-  messageOf(head: BlockHead, bytes = Buffer.alloc(0)): HandBlock {
+  /** Any lines, under a name that fits them unless it is given. */
+  blockOf(
+    lines: readonly string[],
+    said: Partial<Pick<BlockName, 'first' | 'last' | 'hash'>> = {},
+  ): HandBlock {
+    const { host, journal } = this;
+    const fits = { first: seqOf(lines[0]), last: seqOf(lines.at(-1)), hash: hashOf(lines.at(-1)) };
     return {
-      subject: subjectOf(this.host, this.journal),
-      headers: formatHead(this.journal, head),
-      bytes,
+      name: { kind: 'block', host, journal, ...fits, ...said, isCopy: false },
+      text: Buffer.from(lines.join('')),
     };
   }
+
+  /** Of a gate that has this record, and stopped. */
+  mark(seq: number): HandBlock {
+    const { host, journal } = this;
+    const hash = hashOf(this.lines[seq - 1]);
+    return { name: { kind: 'forked', host, journal, seq, hash }, text: Buffer.alloc(0) };
+  }
+}
+
+/** Puts them there, one after the other. */
+export async function putAll(store: ObjectStore, blocks: readonly HandBlock[]): Promise<void> {
+  for (const { name, text } of blocks)
+    await store.put(formatName(name), name.kind === 'block' ? await packBlock(text) : text, {
+      ifAbsent: true,
+    });
 }
 
 export function seqOf(line = ''): number {

@@ -1,16 +1,14 @@
 // Goal: a report of one mailbox over the mirror of a fleet has the commands of all hosts, and says of each host whether it is proved
 // complete, and why not: one that is whole, one with a hole, one that was never there, one whose key is not listed. Phases: before the
-// verifier ran; all of them; a hole that a person accepted; the whole one alone, when the stream is gone. What must not happen: "complete"
+// verifier ran; all of them; a hole that a person accepted; the whole one alone, when the store is gone. What must not happen: "complete"
 // where a record may be missing.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openNatsServer } from '../../kit/gate/nats.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
-import { openAdministrator } from './administrator.js';
-import { openDesk, skipOf } from './fleet-lab.js';
-import { HandJournal } from './hand-journal.js';
+import { openDesk, openTrail } from './fleet-lab.js';
+import { HandJournal, putAll } from './hand-journal.js';
 
 const alice = 'alice@example.org';
 
@@ -32,10 +30,7 @@ interface Verdict {
 type Row = Readonly<Record<string, unknown>>;
 
 void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async (t) => {
-  const nats = await openNatsServer(t, { gates: ['damaged', 'silent', 'unkeyed', 'whole'] });
-  if (skipOf(t, nats)) return;
-  const admin = await openAdministrator(t, nats);
-  await admin.createStreams();
+  const trail = openTrail(t);
   const make = (host: string): HandJournal => {
     const gate = new HandJournal({ host });
     for (let count = 0; count < 3; count += 1) gate.exchange({ user: alice, users: [alice] });
@@ -57,9 +52,9 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     whole: listed(whole),
     absent: { silent_after: '1h' },
   };
-  const desk = openDesk(nats, hosts);
-  await admin.publish(silent.block(), whole.block(), unkeyed.block());
-  await admin.publish(damaged.block(1, 3), damaged.block(6));
+  const desk = openDesk(t, trail, hosts);
+  await putAll(trail.store, [silent.block(), whole.block(), unkeyed.block()]);
+  await putAll(trail.store, [damaged.block(1, 3), damaged.block(6)]);
 
   const report = async (...flags: string[]) => {
     const done = await desk.read('report', '--mailbox', alice, '--json', ...flags);
@@ -140,7 +135,7 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
   });
 
   await t.test('the rows of a host are those that its own journal gives', async () => {
-    const directory = join(nats.folder, 'own');
+    const directory = desk.at('own');
     mkdirSync(directory);
     writeFileSync(join(directory, '00000001.jsonl'), whole.lines.join(''));
     const own = await runWarm(['audit', 'report', '--mailbox', alice, '--json', directory]);
@@ -186,16 +181,12 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.deepEqual(of('damaged'), { complete: false, codes: ['fault'] }, text);
   });
 
-  await t.test('the whole host alone: proved complete, and the stream is not asked', async () => {
-    const before = join(nats.folder, 'fleet-verifier.yaml');
-    await admin.deleteStreams();
-    await admin.createStreams();
-    await admin.publish(whole.block());
-    const alone = openDesk(nats, { whole: hosts.whole }, 'admin');
-    assert.notEqual(alone.config, before);
-    // Exit 1: this user has more rights than a verifier needs.
-    assert.equal((await alone.run('verify')).exit, 1);
-    await admin.deleteStreams();
+  await t.test('the whole host alone: proved complete, and the store is not asked', async () => {
+    const one = openTrail(t);
+    await putAll(one.store, [whole.block()]);
+    const alone = openDesk(t, one, { whole: hosts.whole });
+    assert.equal((await alone.run('verify')).exit, 0);
+    rmSync(one.root, { recursive: true });
     const done = await alone.read('report', '--mailbox', alice);
     assert.equal(done.exit, 0, done.text);
     assert.match(done.text, /^complete from .* on 1 host, nothing missing, 1 requester, 4 commands/m);

@@ -1,59 +1,44 @@
-// Goal: two verifiers with keys of their own on one real server accept each other's lines where fleet.yaml lists them; a key is replaced by
+// Goal: two verifiers with keys of their own over one store accept each other's lines where fleet.yaml lists them; a key is replaced by
 // the command, and the other verifier says so until it has the new one; who has the old key is found by both; a line that was kept before
 // the replacement still proves what was there.
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkpointSubject } from '../../../src/evidence/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
-import { openNats } from '../../../src/evidence/nats/link.js';
-import { signKey, writeJournal } from '../../evidence/cli/shown.js';
-import { type Nats, openNatsServer } from '../../kit/gate/nats.js';
-import { runWarm } from '../../kit/gate/warm-program.js';
-import { type Owner, openFolder } from '../../kit/plain/folder.js';
-import { fill, type Lines, readLines, send, skipOf } from './fleet-lab.js';
-import { openVerifier, type Verified } from './verifier.js';
+import type { FleetStatus } from '../../../src/evidence/fleet/shapes.js';
+import { formatName } from '../../../src/evidence/store/names.js';
+import { writeJournal } from '../../evidence/cli/shown.js';
+import type { Owner } from '../../kit/plain/folder.js';
+import { type Lines, openDesk, openTrail, readLines, type Trail, trusted } from './fleet-lab.js';
 
 const names = ['audit-1', 'audit-2'] as const;
 
-/** One of two, in a folder of its own, with keys of both in `keys`. */
-function openOne(owner: Owner, nats: Nats) {
-  const folder = openFolder(owner);
-  const at = (...path: string[]): string => join(folder, ...path);
-  const hosts = { gate1: `{ key: "${signKey.key}" }` };
-  // The share of the stream that `fill` makes.
-  const settings = 'drift: 1h\nmax_size: 1GiB';
-  const listed = names.map((name) => `  ${name}: { key: ${name}.pub }`).join('\n');
-  let verifier = openVerifier(owner, { nats, hosts, folder, more: settings });
+/** One of two, with keys of both beside its fleet.yaml once they are exchanged. */
+function openOne(owner: Owner, trail: Trail, name: string) {
+  const hosts = { gate1: trusted };
+  const desk = openDesk(owner, trail, hosts, { name });
+  const verifiers = Object.fromEntries(names.map((each) => [each, { key: `${each}.pub` }]));
   return {
-    at,
-    verify: (...flags: string[]): Promise<Verified> => verifier.verify(...flags),
-    run: (...args: string[]) => runWarm(['audit', 'fleet', ...args, '--config', verifier.config]),
-    list(): void {
-      verifier = openVerifier(owner, { nats, hosts, folder, more: `${settings}\nverifiers:\n${listed}` });
-    },
-    lines: (): string[] => readFileSync(at('state', 'checkpoints.jsonl'), 'utf8').trimEnd().split('\n'),
+    ...desk,
+    list: () => desk.write(hosts, { verifiers }),
+    lines: (): string[] => readFileSync(desk.at('state', 'checkpoints.jsonl'), 'utf8').trimEnd().split('\n'),
   };
 }
 
-const kindsOf = ({ findings }: Verified): string[] =>
+const kindsOf = ({ findings }: Pick<FleetStatus, 'findings'>): string[] =>
   findings.map(({ kind, journal, seq }) => [kind, journal ?? '-', seq ?? '-'].join(' '));
 
 void test('two verifiers, and a key that is replaced', { timeout: 600_000 }, async (t) => {
-  const nats = await openNatsServer(t, { gates: ['gate1'] });
-  if (skipOf(t, nats)) return;
+  const trail = openTrail(t);
   const journal = readLines(await writeJournal(t));
   const part = (from: number, to: number): Lines => ({ ...journal, lines: journal.lines.slice(from, to) });
   let sent = 20;
   const more = async (): Promise<void> => {
-    const link = await openNats(nats.settingsOf('gate1'));
-    await send(link, 'gate1', part(sent, sent + 5));
+    await trail.send('gate1', part(sent, sent + 5));
     sent += 5;
-    await link.close();
   };
-  await fill(nats, { gate1: part(0, sent) });
-  const [one, two] = [openOne(t, nats), openOne(t, nats)];
+  await trail.send('gate1', part(0, sent));
+  const [one, two] = [openOne(t, trail, names[0]), openOne(t, trail, names[1])];
   const exchangeKeys = (): void => {
     for (const desk of [one, two])
       for (const [name, from] of [
@@ -133,12 +118,15 @@ void test('two verifiers, and a key that is replaced', { timeout: 600_000 }, asy
   await t.test('who has the old key is found by both', async () => {
     const last = readCheckpoint(one.lines().at(-1) ?? '');
     assert.ok(last !== undefined);
-    const link = await openNats(nats.settingsOf('verifier'));
     const { line, seq } = signCheckpoint(last, last, stolen, Date.now());
     forgedSeq = seq;
-    const expected = (await link.lastOf('DOVEGATE_AUDIT', checkpointSubject))?.streamSeq ?? 0;
-    await link.publish(checkpointSubject, [], Buffer.from(`${line}\n`), expected);
-    await link.close();
+    const name = formatName({
+      kind: 'verifier',
+      verifier: names[0],
+      seq,
+      hash: readCheckpoint(line)?.hash ?? '',
+    });
+    await trail.store.put(name, Buffer.from(`${line}\n`), { ifAbsent: true });
     for (const desk of [one, two]) {
       const verified = await desk.verify();
       assert.deepEqual([verified.exit, kindsOf(verified)], [1, [`untrusted audit-1 ${seq}`]], verified.text);

@@ -1,7 +1,6 @@
 // `dovegate audit fleet watch`, or another command of a verifier, as a process, and the events that it prints.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { builtProgram } from '../../kit/gate/daemon.js';
-import type { Nats } from '../../kit/gate/nats.js';
 import { endBefore } from '../../kit/plain/folder.js';
 import type { Desk } from './fleet-lab.js';
 
@@ -21,7 +20,7 @@ export interface Watching {
   stop(): Promise<{ readonly code: number | null; readonly ms: number }>;
 }
 
-export function startWatch(nats: Nats, desk: Pick<Desk, 'config'>, command = 'watch'): Watching {
+export function startWatch(desk: Pick<Desk, 'config' | 'at'>, command = 'watch'): Watching {
   const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', command, '--config', desk.config], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -43,7 +42,7 @@ export function startWatch(nats: Nats, desk: Pick<Desk, 'config'>, command = 'wa
     child.kill(signal);
     return ended;
   };
-  endBefore(nats.folder, () => end('SIGKILL'));
+  endBefore(desk.at(), () => end('SIGKILL'));
   return {
     events,
     errors: () => errors,

@@ -1,11 +1,9 @@
-// The streams of a fleet are changed as whoever runs their server can, who has neither a gate's key nor a verifier's: messages and lines,
-// their headers, the verifier's checkpoints, and its file of them. Verifiers with and without memory read the result. While one finds
-// nothing, the records up to the last signature are those that a gate wrote, the beginning is there unless the server says that it removed
-// it, and so is every head that the verifier knows or finds signed. What no signature covers yet is believed for `silent_after`
-// (docs/audit-fleet.md).
+// The objects of a fleet are changed as somebody can who may do anything to the store, and has neither a gate's key nor a verifier's:
+// blocks and lines, their names, the verifier's checkpoints, and its file of them. Verifiers with and without memory read the result.
+// While one finds nothing, the records up to the last signature are those that a gate wrote, the beginning is there, and so is every head
+// that the verifier knows or finds signed. What no signature covers yet is believed for `silent_after` (docs/audit-fleet.md).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkpointSubject, hostStreamOf, subjectOf } from '../../../src/evidence/fleet/block.js';
 import {
   type ReadCheckpoint,
   readCheckpoint,
@@ -14,22 +12,24 @@ import {
 } from '../../../src/evidence/fleet/checkpoint.js';
 import { createFleet, type Fleet } from '../../../src/evidence/fleet/fleet.js';
 import type { ExpectedHead } from '../../../src/evidence/fleet/saved.js';
+import { isBlockName, isVerifierName } from '../../../src/evidence/store/names.js';
+import { logged } from '../../evidence/fleet/desk.js';
 import {
   block,
   blocks,
   mark,
-  message,
   optionsOf,
   PaperGate,
-  type PaperMessage,
+  type PaperObject,
+  renamed,
   started,
-} from '../../evidence/fleet/paper-stream.js';
+  takeAll,
+} from '../../evidence/fleet/paper-store.js';
 import { fixedKey, signKey } from '../../journal/files/forged-run.js';
 import { pick, type Random, randomInteger, seededRandom } from '../../kit/plain/chunkings.js';
 import { editLines, forgedLines, partsOf, pickEdits, play, type Round, strange } from './forge-kit.js';
 
 const nowMs = started + 60_000;
-const prefix = 'DOVEGATE_AUDIT';
 const gateKeys = { gate1: signKey, gate2: fixedKey(3) } as const;
 type Host = keyof typeof gateKeys;
 const hosts: readonly Host[] = ['gate1', 'gate2'];
@@ -39,7 +39,7 @@ const own = [fixedKey(4), fixedKey(5)] as const;
 /** In the order in which they are read. */
 const streamNames = ['checkpoints', ...hosts] as const;
 type StreamName = (typeof streamNames)[number];
-type Streams = Record<StreamName, PaperMessage[]>;
+type Streams = Record<StreamName, PaperObject[]>;
 
 /** What a verifier knew after one of its runs. */
 interface Memory {
@@ -63,17 +63,8 @@ const options = optionsOf([], {
   verifier: { name: undefined, keys: own.map(({ key }) => key) },
 });
 
-function read(fleet: Fleet, streams: Streams, firstSeqs: Partial<Record<StreamName, number>> = {}): void {
-  for (const name of streamNames) {
-    const host = name === 'checkpoints' ? undefined : name;
-    const from = { name: host === undefined ? prefix : hostStreamOf(prefix, host).name, host };
-    for (const [at, one] of streams[name].entries())
-      fleet.take(message(one, at + (firstSeqs[name] ?? 1)), from);
-  }
-}
-
-function logged(line: string): PaperMessage {
-  return { subject: checkpointSubject, headers: [], body: Buffer.from(line), storedMs: started };
+function read(fleet: Fleet, streams: Streams): void {
+  for (const name of streamNames) takeAll(fleet, streams[name]);
 }
 
 function makeWorld(random: Random): World {
@@ -105,7 +96,7 @@ function makeWorld(random: Random): World {
   for (let count = randomInteger(random, 1, 3); count > 0; count -= 1) {
     write();
     read(fleet, streams);
-    assert.deepEqual(fleet.judge(nowMs), [], 'streams that nobody changed');
+    assert.deepEqual(fleet.judge(nowMs), [], 'a store that nobody changed');
     const heads = fleet.heads();
     const isReplaced = memories.length > 1;
     const { secretPem } = own[isReplaced ? 1 : 0];
@@ -144,18 +135,17 @@ interface Scene {
   readonly streams: Streams;
   /** What the verifier of this round has read already, and does not read again. */
   readonly read: Readonly<Record<StreamName, number>>;
-  readonly firstSeqs: Partial<Record<StreamName, number>>;
   file: readonly string[];
   readonly note: (what: string) => void;
 }
 
-const linesOf = (messages: readonly PaperMessage[]): string[] =>
+const linesOf = (messages: readonly PaperObject[]): string[] =>
   messages.flatMap(({ body }) => body.toString().split('\n')).filter((line) => line !== '');
 
 /** Changes the part of a stream that is still to be read. */
 function inStream(
   { random, streams, read: done }: Scene,
-  change: (messages: PaperMessage[], at: number, name: StreamName) => readonly PaperMessage[],
+  change: (messages: PaperObject[], at: number, name: StreamName) => readonly PaperObject[],
 ): void {
   const name = pick(random, streamNames);
   const left = streams[name].slice(done[name]);
@@ -163,14 +153,14 @@ function inStream(
   streams[name] = [...streams[name].slice(0, done[name]), ...change(left, at, name)];
 }
 
-function inBlock(scene: Scene, change: (one: PaperMessage, name: StreamName) => PaperMessage): void {
+function inBlock(scene: Scene, change: (one: PaperObject, name: StreamName) => PaperObject): void {
   inStream(scene, (messages, at, name) =>
     messages.map((one, place) => (place === at ? change(one, name) : one)),
   );
 }
 
 /** Lines as messages: in blocks with right headers, or checkpoints. */
-function asMessages(name: StreamName, lines: readonly string[], { random, world }: Scene): PaperMessage[] {
+function asMessages(name: StreamName, lines: readonly string[], { random, world }: Scene): PaperObject[] {
   if (name === 'checkpoints') return lines.map((line) => logged(line));
   const ended = lines.map((line) => `${line}\n`);
   return blocks(ended, randomInteger(random, 1, 9), name, world.journals[name][0]?.id);
@@ -199,19 +189,16 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
     inStream(scene, (messages, at) => messages.toSpliced(at, 0, ...messages.slice(at, at + 1))),
   'messages swapped': (scene) =>
     inStream(scene, (messages, at) => messages.toSpliced(at, 2, ...messages.slice(at, at + 2).toReversed())),
-  'first messages are said to be removed': (scene) => {
-    const name = pick(scene.random, streamNames);
-    if (scene.read[name] === 0) scene.firstSeqs[name] = randomInteger(scene.random, 2, 9);
-  },
-  'subject of the other gate': (scene) =>
-    inBlock(scene, (one, name) => ({
-      ...one,
-      subject: subjectOf(other(name), scene.world.journals.gate1[0]?.id ?? ''),
-    })),
-  'subject of another journal': (scene) =>
-    inBlock(scene, (one) => ({ ...one, subject: one.subject.replace(/[0-9a-f]{32}$/, 'cd'.repeat(16)) })),
+  'name of the other gate': (scene) =>
+    inBlock(scene, (one, name) =>
+      isBlockName(one.name)
+        ? renamed(one, { host: other(name), journal: scene.world.journals.gate1[0]?.id ?? '' })
+        : one,
+    ),
+  'name of another journal': (scene) =>
+    inBlock(scene, (one) => (isBlockName(one.name) ? renamed(one, { journal: 'cd'.repeat(16) }) : one)),
   'message in another stream': (scene) => {
-    let moved: PaperMessage | undefined;
+    let moved: PaperObject | undefined;
     inStream(scene, (messages, at) => {
       moved = messages[at];
       return messages.toSpliced(at, 1);
@@ -219,10 +206,10 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
     const one = moved;
     if (one !== undefined) inStream(scene, (messages, at) => messages.toSpliced(at, 0, one));
   },
-  'headers of another message': (scene) =>
+  'name of another object': (scene) =>
     inStream(scene, (messages, at) =>
       messages.map((one, place) =>
-        place === at ? { ...one, headers: pick(scene.random, messages).headers } : one,
+        place === at ? { ...one, name: pick(scene.random, messages).name } : one,
       ),
     ),
   // Swaps only unread messages: a verifier that goes on never reads the others again.
@@ -265,7 +252,7 @@ const edits: Readonly<Record<string, (scene: Scene) => void>> = {
     inStream(scene, (messages, at, name) =>
       name === 'checkpoints'
         ? messages
-        : messages.toSpliced(at, 0, mark(1, undefined, name, scene.world.journals[name][0]?.id)),
+        : messages.toSpliced(at, 0, mark(1, 'e'.repeat(64), name, scene.world.journals[name][0]?.id)),
     ),
   'file of checkpoints': (scene) => {
     scene.file = editLines(scene.random, scene.file, scene.note);
@@ -280,10 +267,10 @@ function wrongIn(
   kept: ReadCheckpoint | undefined,
   isFileRead: boolean,
 ): string | undefined {
-  const { streams, world, firstSeqs } = scene;
+  const { streams, world } = scene;
   const all = streamNames.flatMap((name) => streams[name]);
   const isSigned = (line: string): boolean => world.file.includes(line);
-  const checkpoints = all.filter(({ subject }) => subject === checkpointSubject);
+  const checkpoints = all.filter(({ name }) => isVerifierName(name));
   // Trailing white space is not part of a line, as in readCheckpoint.
   const logs = checkpoints.map(({ body }) => body.toString().trimEnd());
   const strangeLine = [...logs, ...(isFileRead ? scene.file : [])].find((line) => !isSigned(line.trimEnd()));
@@ -295,11 +282,12 @@ function wrongIn(
   const named = logs.flatMap((line) => readCheckpoint(line)?.heads ?? []);
   for (const host of hosts) {
     const { journal = '', signedSeq = 0 } = rows.get(host) ?? {};
-    const lines = linesOf(all.filter(({ subject }) => subject === subjectOf(host, journal)));
+    const isOf = ({ name }: PaperObject): boolean =>
+      isBlockName(name) && name.host === host && name.journal === journal;
+    const lines = linesOf(all.filter(isOf));
     const bySeq = new Map(lines.map((line) => [partsOf(line)?.seq ?? 0, line]));
-    const firstSeq = partsOf(lines[0])?.seq ?? 0;
-    const isPruned = (firstSeqs[host] ?? 1) > 1 || (firstSeqs.checkpoints ?? 1) > 1;
-    if (firstSeq !== 1 && !isPruned) return `${host} begins with record ${firstSeq}`;
+    const firstSeq = Math.min(...bySeq.keys());
+    if (firstSeq !== 1) return `${host} begins with record ${firstSeq}`;
     const truth = world.journals[host].find(({ id }) => id === journal)?.lines ?? [];
     for (let seq = firstSeq; seq <= signedSeq; seq += 1) {
       if (`${bySeq.get(seq)}\n` !== truth[seq - 1])
@@ -308,9 +296,7 @@ function wrongIn(
     for (const head of [...needed, ...named].filter((one) => one.host === host)) {
       const { hash } = partsOf(bySeq.get(head.seq)) ?? {};
       const isThere = head.journal === journal && hash === head.hash;
-      const isRemoved = isPruned && (head.journal !== journal || head.seq < firstSeq);
-      if (!isThere && !isRemoved)
-        return `record ${head.seq} of ${host}, which is known, is gone or another one`;
+      if (!isThere) return `record ${head.seq} of ${host}, which is known, is gone or another one`;
     }
   }
   return undefined;
@@ -335,7 +321,6 @@ function attack({ seed, random, edits: done }: Round): string {
     world,
     streams,
     read: how === 'goes on' ? memory.read : nothingRead,
-    firstSeqs: {},
     file: world.file,
     note,
   };
@@ -348,7 +333,7 @@ function attack({ seed, random, edits: done }: Round): string {
   const kept = how === 'no memory, a kept line' || (how === 'reads all again' && random() < 0.5);
   if (kept) fleet.rewind(memory.signed.heads, memory.signed);
   else if (how === 'reads all again') fleet.rewind([]);
-  read(fleet, streams, scene.firstSeqs);
+  read(fleet, streams);
   if (hasMemory) fleet.takeLog(scene.file);
   const needed = [...(hasMemory ? memory.heads : []), ...(kept ? memory.signed.heads : [])];
   const found = fleet.judge(nowMs);
@@ -358,5 +343,5 @@ function attack({ seed, random, edits: done }: Round): string {
   return 'passed, rightly';
 }
 
-void test('no verifier of a fleet passes streams of which what is signed was changed', (t) =>
+void test('no verifier of a fleet passes a store of which what is signed was changed', (t) =>
   play(t, 'fleet', 100, attack));

@@ -13,7 +13,7 @@ import { createProofWriter, createSeqSet } from '../../../src/evidence/report/pr
 import { runEndName } from '../../../src/journal/files/kept-end.js';
 import { findTrail } from '../../../src/journal/files/trail.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
-import { blocks, message, optionsOf, takeOne } from '../../evidence/fleet/paper-stream.js';
+import { blocks, optionsOf, takeAll } from '../../evidence/fleet/paper-store.js';
 import {
   type Place,
   plantRing,
@@ -276,7 +276,7 @@ function fleetFindings(directory: string): number {
     optionsOf(['gate1'], { hosts: new Map([['gate1', { key: signKey.key, silentMs: 1e15 }]]) }),
   );
   const lines = linesIn(directory).map(({ text }) => `${text}\n`);
-  for (const [at, one] of blocks(lines, 50).entries()) takeOne(fleet, message(one, at + 1));
+  takeAll(fleet, blocks(lines, 50));
   const now = new Set(['clock-apart', 'open', 'silent']);
   return fleet.judge(Date.UTC(2026, 10, 1)).filter(({ kind }) => !now.has(kind)).length;
 }

@@ -82,25 +82,13 @@ DovegateNoticesAway is quiet at 6m and fires at 7m
 DovegateReceiverAway is quiet at 6m and fires at 7m
   dovegate_audit_ship_connected{HOST,sink="logs:6514"}: 1x4 0x40
 DovegateJournalForked is quiet at 1m45s and fires at 3m
-  dovegate_audit_ship_forked{HOST,sink="nats1:4222"}: 0x4 1x20
+  dovegate_audit_ship_forked{HOST,sink="s3.example.com:443/audit/dovegate"}: 0x4 1x20
 DovegateFleetFinding is quiet at 1m45s and fires at 3m
   dovegate_fleet_findings{FLEET,host="mail-gate-1",kind="silent"}: _x4 1x20
-DovegateFleetStreamFilling is quiet at 5m45s and fires at 7m, value 85%
-  dovegate_fleet_stream_bytes{FLEET,stream="DOVEGATE_AUDIT"}: 700x4 850x40
-  dovegate_fleet_stream_max_bytes{FLEET,stream="DOVEGATE_AUDIT"}: 1000x44
-# One that is small enough, and one without a limit.
-DovegateFleetStreamFilling never fires
-  dovegate_fleet_stream_bytes{FLEET,stream="DOVEGATE_AUDIT_a"}: 790x60
-  dovegate_fleet_stream_max_bytes{FLEET,stream="DOVEGATE_AUDIT_a"}: 1000x60
-  dovegate_fleet_stream_bytes{FLEET,stream="DOVEGATE_AUDIT_b"}: 5000x60
 DovegateFleetNotMirrored is quiet at 6m and fires at 7m
   dovegate_fleet_unmirrored_ratio{FLEET,host="mail-gate-1"}: 0.4x4 0.6x40
 DovegateFleetNotRead is quiet at 6m and fires at 7m
   dovegate_fleet_up{FLEET}: 1x4 0x40
-DovegateFleetCertificateEnds is quiet at 15s and fires at 1m
-  dovegate_fleet_certificate_expiry_seconds{FLEET,role="server",name="nats1:4222"}: 1209630-15x20
-DovegateFleetCertificateEndsNow is quiet at 15s and fires at 1m
-  dovegate_fleet_certificate_expiry_seconds{FLEET,role="client",name="nats1:4222"}: 172830-15x20
 DovegateFleetGone is quiet at 6m and fires at 7m
   up{FLEET}: 1x4 0x40
 # Bursts that are worked off are no reason; a lag that never falls is.

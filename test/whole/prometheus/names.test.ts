@@ -28,18 +28,14 @@ async function watched(): Promise<string> {
   const time = '2026-01-01T00:00:00.000Z';
   const finding = { kind: 'silent', host: 'gate1', time, text: '' } as const;
   const gate = { host: 'gate1', seq: 1, lastSeen: time, policies: {}, open: 0, findings: 1, differs: [] };
-  const streams = [{ stream: 'S', bytes: 1, maxBytes: 2 }];
-  const of = { at: time, stream: 'S', streamSeq: 1, records: 1 };
-  const status = { ...of, gates: [gate], findings: [finding], streams };
+  const status = { at: time, store: 'S', records: 1, gates: [gate], findings: [finding] };
   const served = await serveWatchMetrics(at, () => ({
     status,
     findings: [finding],
     hosts: new Set(['gate1']),
     isUp: true,
-    lag: 0,
     keepMs: 1,
     mirroredMs: new Map([['gate1', 0]]),
-    certificates: [{ role: 'server', name: 'nats1:4222', ends: time }],
   }));
   try {
     return (await askHttp(at, '/metrics')).body;

@@ -6,8 +6,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { startShip } from '../../kit/gate/daemon.js';
 import { openGateway } from '../../kit/gate/gateway.js';
-import type { HostileServer } from '../../kit/gate/hostile-nats.js';
-import { openHostileSyslog, syslogMisdeeds } from '../../kit/gate/hostile-syslog.js';
+import { type HostileServer, openHostileSyslog, syslogMisdeeds } from '../../kit/gate/hostile-syslog.js';
 import { until } from '../../kit/plain/until.js';
 
 const commands = 200;

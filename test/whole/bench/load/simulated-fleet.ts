@@ -1,12 +1,14 @@
-// A real nats-server with the journals of simulated hosts in its stream, and a verifier that lists them.
+// A store in a folder with the journals of simulated hosts, and the settings of a verifier that lists them.
 
-import { openNatsServer } from '../../../kit/gate/nats.js';
-import { openAdministrator } from '../../fleet/administrator.js';
-import { openVerifier } from '../../fleet/verifier.js';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packBlock } from '../../../../src/evidence/store/block.js';
+import { formatName } from '../../../../src/evidence/store/names.js';
+import { openTrail } from '../../fleet/fleet-lab.js';
 import { simulateHost } from './simulated-host.js';
 
-/** Messages that are not acknowledged yet. */
-const inFlight = 64;
+/** Objects that are put at once. */
+const atOnce = 8;
 
 export function say(what: string, figures: string): void {
   console.log(`${what.padEnd(34)} ${figures}`);
@@ -18,9 +20,11 @@ export interface SimulatedFleet {
   /** `fleet.yaml`, and the folder that it is in. */
   readonly config: string;
   readonly folder: string;
+  /** Puts one more block of the next host there. */
+  readonly putMore: () => Promise<void>;
 }
 
-/** Publishes the journals of `gates` hosts with `records` records together, prints their size, calls `use`, and ends everything. */
+/** Puts the journals of `gates` hosts with `records` records together, prints their size, calls `use`, and ends everything. */
 export async function withFleet(
   { gates, records: asked }: { readonly gates: number; readonly records: number },
   use: (fleet: SimulatedFleet) => Promise<void>,
@@ -28,34 +32,47 @@ export async function withFleet(
   const closers: (() => void | Promise<void>)[] = [];
   const owner = { after: (run: () => void | Promise<void>) => void closers.push(run) };
   try {
-    const nats = await openNatsServer(owner, { gates: [] });
-    if ('skip' in nats) throw new Error(nats.skip);
-    const administrator = await openAdministrator(owner, nats);
+    const trail = openTrail(owner);
+    // The last blocks are for later.
     const hosts = Array.from({ length: gates }, (_, at) =>
       simulateHost(`gate-${at + 1}`, Math.floor(asked / gates)),
     );
-    await administrator.createStreams(hosts.map(({ host }) => host));
     const records = hosts.reduce((sum, host) => sum + host.records, 0);
     const beganMs = performance.now();
-    const waiting: Promise<void>[] = [];
-    for (let left = [...hosts]; left.length > 0; ) {
-      for (const host of left) {
-        const block = host.nextBlock();
-        if (block === undefined) left = left.filter((one) => one !== host);
-        else waiting.push(administrator.publish(block));
-        if (waiting.length >= inFlight) await waiting.shift();
-      }
-    }
-    await Promise.all(waiting);
+    let [objects, bytes] = [0, 0];
+    const putNext = async (host: (typeof hosts)[number]): Promise<boolean> => {
+      const block = host.nextBlock();
+      if (block === undefined) return false;
+      const packed = await packBlock(block.text);
+      await trail.store.put(formatName(block.name), packed, { ifAbsent: true });
+      objects += 1;
+      bytes += packed.length;
+      return true;
+    };
+    const waiting = hosts.values();
+    const putAll = async (): Promise<void> => {
+      for (const host of waiting) while (await putNext(host));
+    };
+    await Promise.all(Array.from({ length: atOnce }, putAll));
     const seconds = ((performance.now() - beganMs) / 1000).toFixed(0);
-    const { messages, bytes } = await administrator.count();
-    const size = `${(bytes / 2 ** 20).toFixed(0)} MiB in ${messages} messages`;
-    say(`${gates} gates, ${records} records`, `${size}; made and published in ${seconds} s`);
-    const listed = Object.fromEntries(
-      hosts.map(({ host, key }) => [host, `{ key: "${key}", silent_after: 1d }`]),
-    );
-    const verifier = openVerifier(owner, { nats, hosts: listed, more: 'drift: 1d\nopen_after: 1d' });
-    await use({ records, config: verifier.config, folder: verifier.folder });
+    const size = `${(bytes / 2 ** 20).toFixed(0)} MiB in ${objects} objects`;
+    say(`${gates} gates, ${records} records`, `${size}; made and put in ${seconds} s`);
+    const config = join(trail.folder, 'fleet.yaml');
+    const settings = {
+      store: `file://${trail.folder}/store`,
+      state: 'state',
+      metrics: 'off',
+      open_after: '1d',
+      hosts: Object.fromEntries(hosts.map(({ host, key }) => [host, { key, silent_after: '1d' }])),
+    };
+    writeFileSync(config, JSON.stringify(settings), { mode: 0o600 });
+    let turn = 0;
+    const putMore = async (): Promise<void> => {
+      const host = hosts[turn % hosts.length];
+      turn += 1;
+      if (host !== undefined) await trail.send(host.host, host.checkpoint());
+    };
+    await use({ records, config, folder: trail.folder, putMore });
   } finally {
     for (const close of closers) await close();
   }

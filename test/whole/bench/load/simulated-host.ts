@@ -1,15 +1,16 @@
-// A gate of which there is only the journal: lines by the ledger itself, in blocks as a gate publishes them, made one after the other
+// A gate of which there is only the journal: lines by the ledger itself, in blocks as a gate puts them, made one after the other
 // and kept nowhere.
 
 import { randomBytes } from 'node:crypto';
-import { formatHead, subjectOf } from '../../../../src/evidence/fleet/block.js';
+import type { BlockName } from '../../../../src/evidence/store/names.js';
 import { createUlidSource } from '../../../../src/gate/daemon/ulid.js';
 import { encodeBody } from '../../../../src/journal/records/encode.js';
 import { Ledger } from '../../../../src/journal/records/ledger.js';
 import { makeSignKey } from '../../../../src/rules/keys/sign-key.js';
+import type { Lines } from '../../fleet/fleet-lab.js';
 import { exchange } from './journal.js';
 
-/** As a gate sends its journal. */
+/** As a gate under load puts its journal. */
 const blockBytes = 256 << 10;
 const blockLines = 500;
 const checkpointEvery = 20_000;
@@ -17,9 +18,8 @@ const checkpointEvery = 20_000;
 const segmentBytes = 64 << 20;
 
 export interface Block {
-  readonly subject: string;
-  readonly headers: readonly (readonly [string, string])[];
-  readonly bytes: Buffer;
+  readonly name: BlockName;
+  readonly text: Buffer;
 }
 
 export interface SimulatedHost {
@@ -29,6 +29,8 @@ export interface SimulatedHost {
   readonly records: number;
   /** Undefined: it has made all of its records. */
   nextBlock(): Block | undefined;
+  /** One more record, also behind all of them. */
+  checkpoint(): Lines;
 }
 
 export function simulateHost(host: string, records: number): SimulatedHost {
@@ -64,6 +66,11 @@ export function simulateHost(host: string, records: number): SimulatedHost {
     host,
     key: signKey.key,
     records,
+    checkpoint() {
+      const line = ledger.sealSigned(ledger.checkpoint(Date.now()));
+      ledger.settle();
+      return { id: journal, lines: [line] };
+    },
     nextBlock() {
       const first = ledger.seq + 1;
       if (first > records) return undefined;
@@ -76,12 +83,16 @@ export function simulateHost(host: string, records: number): SimulatedHost {
       }
       // A ledger keeps what ended until it is told that this is on disk.
       ledger.settle();
-      const head = { kind: 'block', first, last: ledger.seq, head: ledger.hash } as const;
-      return {
-        subject: subjectOf(host, journal),
-        headers: formatHead(journal, head),
-        bytes: Buffer.from(lines.join('')),
-      };
+      const name = {
+        kind: 'block',
+        host,
+        journal,
+        first,
+        last: ledger.seq,
+        hash: ledger.hash,
+        isCopy: false,
+      } as const;
+      return { name, text: Buffer.from(lines.join('')) };
     },
   };
 }

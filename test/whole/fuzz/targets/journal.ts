@@ -5,7 +5,6 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
-import { checkpointSubject } from '../../../../src/evidence/fleet/block.js';
 import { readCheckpoint, signCheckpoint } from '../../../../src/evidence/fleet/checkpoint.js';
 import { createFleet } from '../../../../src/evidence/fleet/fleet.js';
 import { readToDamage } from '../../../../src/evidence/reading/search-trail.js';
@@ -15,6 +14,7 @@ import {
   createSeqSet,
   proofKindOf,
 } from '../../../../src/evidence/report/proof.js';
+import { formatName, parseName } from '../../../../src/evidence/store/names.js';
 import { formatCsvRow, formatJsonRow } from '../../../../src/evidence/trail/export.js';
 import { createSearch } from '../../../../src/evidence/trail/search.js';
 import { createVerifier } from '../../../../src/evidence/trail/verify.js';
@@ -33,16 +33,16 @@ import {
 import { cutPieces, eachLine, findTrail, firstSeqOf } from '../../../../src/journal/files/trail.js';
 import { genesisHash, readLink, sealLine } from '../../../../src/journal/records/ledger.js';
 import { parseSignKey } from '../../../../src/rules/keys/sign-key.js';
+import { logged } from '../../../evidence/fleet/desk.js';
 import {
   blocks,
   journal,
   mark,
-  message,
   optionsOf,
   PaperGate,
-  type PaperMessage,
-  takeOne,
-} from '../../../evidence/fleet/paper-stream.js';
+  type PaperObject,
+  takeAll,
+} from '../../../evidence/fleet/paper-store.js';
 import { makeTrail, nameOf } from '../../../evidence/trail/paper-trail.js';
 import { pick, seededRandom } from '../../../kit/plain/chunkings.js';
 import { memoryPlace } from '../../../kit/plain/folder.js';
@@ -377,23 +377,18 @@ const head = {
 };
 const fleetLine = signCheckpoint({ heads: [head], findings: {} }, undefined, secretPem, 0).line;
 
-/** Headers, an empty line, the body. */
-function written({ subject, headers, body }: PaperMessage): string {
-  return `${subject}\n${headers.map(([name, value]) => `${name}: ${value}\n`).join('')}\n${body.toString('latin1')}${between}`;
+/** The name of the object, an empty line, the body. */
+function written({ name, body }: PaperObject): string {
+  return `${formatName(name)}\n\n${body.toString('latin1')}${between}`;
 }
 
-function readMessages(text: string): PaperMessage[] {
-  return text.split(between).map((each) => {
+/** Those whose names are names of ours. */
+function readObjects(text: string): PaperObject[] {
+  return text.split(between).flatMap((each) => {
     const end = each.indexOf('\n\n');
-    const [subject = '', ...headers] = each.slice(0, end < 0 ? undefined : end).split('\n');
-    return {
-      subject,
-      headers: headers.map(
-        (line) => [line.split(': ', 1)[0] ?? '', line.slice(line.indexOf(': ') + 2)] as const,
-      ),
-      body: Buffer.from(end < 0 ? '' : each.slice(end + 2), 'latin1'),
-      storedMs: 1_763_625_600_000,
-    };
+    const name = parseName(each.slice(0, end < 0 ? undefined : end));
+    const body = Buffer.from(end < 0 ? '' : each.slice(end + 2), 'latin1');
+    return name === undefined ? [] : [{ name, body, storedMs: 1_763_625_600_000 }];
   });
 }
 
@@ -401,31 +396,31 @@ const fleet: Target = {
   name: 'fleet',
   isWhole: true,
   isSlow: true,
-  what: 'anybody who may publish: blocks, marks and checkpoints in the stream of a fleet; the state is read back as it was',
+  what: 'anybody who may write there: blocks, marks and checkpoints in the store of a fleet; the state is read back as it was',
   bytesMax: 6144,
   seeds: () =>
     bytesOf([
       stream.map((one) => written(one)).join(''),
       [...stream, mark(3, head.hash)].map((one) => written(one)).join(''),
-      [mark(9, undefined), ...blocks(gate.lines, 20, 'gate2')].map((one) => written(one)).join(''),
-      `${checkpointSubject}\n\n${fleetLine}\n${between}${stream.map((one) => written(one)).join('')}`,
+      [mark(9, 'e'.repeat(64)), ...blocks(gate.lines, 20, 'gate2')].map((one) => written(one)).join(''),
+      [logged(fleetLine), ...stream].map((one) => written(one)).join(''),
     ]),
   tokens: [
     ...recordTokens,
     ...bytesOf([
-      'dovegate.audit.gate1.',
-      'dovegate.audit.other.',
+      'gate1/',
+      'other/',
       journal,
-      `${checkpointSubject}\n\n`,
-      'Dovegate-Seq: ',
-      'Dovegate-Head: ',
+      '/00000000000/',
+      '0000000000000001-',
+      '_verifiers/audit-1/',
+      '.jsonl.gz',
+      '.2',
+      '.forked',
       '\n\n',
-      'Dovegate-Forked: 4\n',
-      'Nats-Msg-Id: ',
       '"hosts":[',
       '"event":"fleet"',
       '"root":"',
-      '"streams":[',
       '1-2',
       '-',
     ]),
@@ -436,8 +431,7 @@ const fleet: Target = {
       verifier: { name: 'v', keys: [key] },
     });
     const one = createFleet(options);
-    const messages = readMessages(Buffer.concat(chunks).toString('latin1'));
-    for (const [at, each] of messages.entries()) takeOne(one, message(each, at + 1));
+    takeAll(one, readObjects(Buffer.concat(chunks).toString('latin1')));
     const found = one.judge(1_763_629_200_000);
     const saved = JSON.stringify(one.save());
     const again = createFleet(options, JSON.parse(saved));
@@ -449,7 +443,7 @@ const fleet: Target = {
 
 const savedState = (() => {
   const one = createFleet(optionsOf(['gate1']));
-  for (const [at, each] of [...stream, mark(3, head.hash)].entries()) takeOne(one, message(each, at + 1));
+  takeAll(one, [...stream, mark(3, head.hash)]);
   one.judge(1_763_629_200_000);
   return JSON.stringify(one.save());
 })();
@@ -473,7 +467,7 @@ const fleetFiles: Target = {
     }
     try {
       const one = createFleet(optionsOf(['gate1']), state);
-      for (const [at, each] of stream.entries()) takeOne(one, message(each, at + 100));
+      takeAll(one, stream);
       return `state ${one.judge(1_763_629_200_000).length} ${line !== undefined}`;
     } catch (error) {
       if (error instanceof TypeError && error.message.startsWith('the state '))

@@ -4,7 +4,6 @@ import type { Target } from '../campaign/target.js';
 import { authTargets } from './auth.js';
 import { httpTargets } from './http.js';
 import { journalTargets } from './journal.js';
-import { natsTargets } from './nats.js';
 import { wireTargets } from './wire.js';
 import { wordTargets } from './words.js';
 
@@ -14,5 +13,4 @@ export const targets: readonly Target[] = [
   ...wordTargets,
   ...authTargets,
   ...journalTargets,
-  ...natsTargets,
 ];

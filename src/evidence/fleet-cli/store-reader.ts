@@ -1,0 +1,688 @@
+// Reads the store of a fleet, as often as it is looked at, and keeps in the state what was read of each journal. A look lists the versions
+// of names behind the last ones that were read, so that late, forked and hidden objects near the end show at once; a whole look lists all
+// names, also those of hosts and journals. An object whose lines do not join under its name is looked for among its older versions. What a
+// list says is not trusted: names that are none of ours are findings, and each host has a bound of time and of such names in a look.
+
+import { join } from 'node:path';
+import { bounds } from '../../host/bounds/bounds.js';
+import { systemClock } from '../../host/machine/clock.js';
+import { type ObjectStore, type ObjectVersion, StoreFault } from '../../host/ports/store.js';
+import { formatTime } from '../../host/words/instants.js';
+import { printable } from '../../host/words/text.js';
+import { mirrorIn } from '../cli/fleet-places.js';
+import type { ReadCheckpoint } from '../fleet/checkpoint.js';
+import { noHost } from '../fleet/findings.js';
+import type { Fleet } from '../fleet/fleet.js';
+import type { FleetSettings } from '../fleet/parse-fleet.js';
+import type { ExpectedHead } from '../fleet/saved.js';
+import type { FleetFinding, FleetFindingKind } from '../fleet/shapes.js';
+import { fitsName, textOfBlock } from '../store/block.js';
+import {
+  type BlockName,
+  formatName,
+  isBlockName,
+  isForkedName,
+  isVerifierName,
+  journalFolder,
+  parseBlockName,
+  parseName,
+  verifiersFolder,
+} from '../store/names.js';
+import { findRecord } from './held-record.js';
+import type { Mirror } from './mirror.js';
+import type { SavedJournal, SavedState, StateFolder } from './state-folder.js';
+
+/** Names of a journal that a look lists again. */
+const namesMax = 50;
+/** Of the age of a journal's blocks: at their times it is known whether what was removed was old enough. */
+const timesMax = 8;
+/** Clocks of store and verifier may differ by the rest. */
+const agePart = 0.9;
+const objectsPerSave = 1_000;
+/** Lines of a verifier that a new reader looks at, and how many verifiers. */
+const linesMax = 64;
+const verifiersMax = 2 * bounds.fleetVerifiers;
+const hostsAtOnce = 8;
+/** In a look at one host: how long it may take, and how many of its names may be wrong. */
+const hostMs = 60_000;
+const strangeMax = 1_000;
+/** Names of hosts and journals, and lines of verifiers, are listed again after this time. */
+const levelMs = 600_000;
+/** Bounds of the pause between two looks at a host: where nothing came, and where the next object is expected. */
+const pauseMs = { least: 5_000, most: 60_000, expected: 300_000, unseen: 15_000 } as const;
+/** The store is asked at least so often. */
+const quietMs = 15_000;
+
+type Take = (findings: readonly FleetFinding[]) => void;
+
+export interface StoreReader {
+  readonly fleet: Fleet;
+  /** When the last block was stored, by the store's clock; 0: none in this run. */
+  readonly storedMs: number;
+  readonly objects: number;
+  /** False: this credential may not list versions, so what is hidden or overwritten is not seen. */
+  readonly hasVersions: boolean;
+  /** What a host had stored before that time (milliseconds since 1970) was read; 0: not in this run. */
+  knownMs(host: string): number;
+  /** By host: when the first block that is not in the mirror was stored. Absent: all that were read are there. */
+  readonly behindMs: ReadonlyMap<string, number>;
+  /**
+   * `isWhole`: all names of all hosts; else hosts whose next object is due. `take` gets the findings of each object. False: a host
+   * has more than a look may take. Rejects with a StoreFault, or with the reason of the signal; what was read before counts.
+   */
+  look(signal: AbortSignal, isWhole: boolean, take: Take): Promise<boolean>;
+  /** As {@link Fleet.rewind}. */
+  rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
+  /** On disk when it returns. */
+  save(): void;
+}
+
+interface Cursor {
+  /** The last ones that were read, as the store lists them. */
+  names: string[];
+  /** They fill a hole whose end is missing too. */
+  waiting: string[];
+  times: (readonly [seq: number, storedMs: number])[];
+}
+
+/** What of it was looked at in this run. */
+interface HostLook {
+  journals: readonly string[];
+  /** Milliseconds of the monotonic clock. */
+  listedMs: number;
+  nextMs: number;
+  storedMs: number;
+  gapMs: number;
+  objects: number;
+  /** What was stored before was read: milliseconds since 1970. */
+  knownMs: number;
+}
+
+interface Listed {
+  readonly name: string;
+  readonly versions: readonly ObjectVersion[];
+}
+
+/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. */
+export function createStoreReader(
+  fleet: Fleet,
+  settings: Pick<FleetSettings, 'hosts' | 'keepMs' | 'state'>,
+  store: ObjectStore,
+  saved: SavedState | undefined,
+  folder: Pick<StateFolder, 'save'>,
+  told: () => readonly string[],
+  mirror: Mirror,
+): StoreReader {
+  const { hosts, keepMs, state } = settings;
+  const cursors = new Map<string, Cursor>(
+    (saved?.journals ?? []).map(({ folder: of, names, waiting, times }) => [
+      of,
+      { names: [...names], waiting: [...waiting], times: [...times] },
+    ]),
+  );
+  /** By the folder of a verifier: the last line that was read; `isWanted`: it and all behind it must be found again. */
+  const lines = new Map<string, { readonly name: string; readonly isWanted?: boolean }>(
+    saved?.lines.map(([below, name]) => [below, { name }]),
+  );
+  const behindMs = new Map<string, number>(saved?.behindMs);
+  const looks = new Map<string, HostLook>();
+  let levelsMs = -Infinity;
+  let lookedMs = -Infinity;
+  let storedMs = 0;
+  let objects = 0;
+  let hasVersions = true;
+
+  // A mirror that somebody removed, or of a host that was not listed, begins with what the store still has.
+  const lacksRecords = fleet
+    .heads()
+    .some(
+      ({ host, journal, seq }) =>
+        hosts.has(host) && !mirror.isFull(host) && mirror.endOf(host, journal) < seq,
+    );
+  const reader: StoreReader = {
+    fleet,
+    get storedMs() {
+      return storedMs;
+    },
+    get objects() {
+      return objects;
+    },
+    get hasVersions() {
+      return hasVersions;
+    },
+    knownMs: (host) => looks.get(host)?.knownMs ?? 0,
+    behindMs,
+    async look(signal, isWhole, take) {
+      if (isWhole || systemClock.now() - levelsMs >= levelMs) {
+        await readLevels(signal, take);
+        levelsMs = systemClock.now();
+      }
+      const nowMs = systemClock.now();
+      let due = [...looks].filter(([, { nextMs }]) => isWhole || nextMs <= nowMs);
+      // One look tells whether the store is there.
+      if (due.length === 0 && nowMs - lookedMs >= quietMs)
+        due = [...looks].toSorted(([, one], [, other]) => one.nextMs - other.nextMs).slice(0, 1);
+      if (due.length > 0) lookedMs = nowMs;
+      return lookAtAll(due, signal, isWhole, take);
+    },
+    rewind(expected, kept) {
+      fleet.rewind(expected, kept);
+      cursors.clear();
+      for (const [below, { name }] of lines) {
+        const line = parseName(name);
+        const from = isVerifierName(line) && kept !== undefined && kept.seq < line.seq;
+        lines.set(below, {
+          name: from ? `${below}${String(kept.seq).padStart(16, '0')}` : name,
+          isWanted: true,
+        });
+      }
+      levelsMs = -Infinity;
+      for (const look of looks.values()) look.nextMs = 0;
+    },
+    save() {
+      mirror.save();
+      const journals = [...cursors].map(
+        ([of, { names, waiting, times }]): SavedJournal => ({ folder: of, names, waiting, times }),
+      );
+      folder.save({
+        journals,
+        lines: [...lines].map(([below, { name }]) => [below, name] as const),
+        behindMs: [...behindMs],
+        fleet: fleet.save(),
+        told: told(),
+      });
+    },
+  };
+  if (lacksRecords) reader.rewind([]);
+  return reader;
+
+  /** The hosts that are there, and the lines of all verifiers. */
+  async function readLevels(signal: AbortSignal, take: Take): Promise<void> {
+    await readLines(signal, take);
+    const newestMs = new Map<string, number>();
+    for (const { host, storedMs: ms } of fleet.heads())
+      newestMs.set(host, Math.max(ms, newestMs.get(host) ?? 0));
+    for (const host of hosts.keys()) addHost(host, newestMs);
+    let strangers = 0;
+    let strange = 0;
+    for await (const page of store.list('', { isLevel: true, signal })) {
+      for (const name of page) {
+        const host = name.slice(0, -1);
+        if (name === verifiersFolder || hosts.has(host)) continue;
+        if (!name.endsWith('/') || parseName(`${name}${anyBlock}`) === undefined) {
+          strange += 1;
+          if (strange <= bounds.fleetFindings)
+            note('malformed', noHost, `${shown(name)} is no folder of a host`, take);
+          continue;
+        }
+        strangers += 1;
+        if (strangers <= bounds.fleetStrangers) addHost(host, newestMs);
+      }
+      if (strange > strangeMax) break;
+    }
+  }
+
+  function addHost(host: string, newestMs: ReadonlyMap<string, number>): void {
+    if (looks.has(host)) return;
+    const storedMsOf = newestMs.get(host) ?? 0;
+    looks.set(host, {
+      journals: [],
+      listedMs: -Infinity,
+      nextMs: 0,
+      storedMs: storedMsOf,
+      gapMs: 0,
+      objects: 0,
+      knownMs: 0,
+    });
+  }
+
+  /** The last lines of each verifier, and all behind those that were read. */
+  async function readLines(signal: AbortSignal, take: Take): Promise<void> {
+    const folders: string[] = [];
+    for await (const page of store.list(verifiersFolder, { isLevel: true, signal })) {
+      folders.push(...page.filter((name) => name.endsWith('/')));
+      if (folders.length >= verifiersMax) break;
+    }
+    for (const below of folders.slice(0, verifiersMax)) {
+      const { name: read, isWanted = false } = lines.get(below) ?? {};
+      let names: string[] = [];
+      for await (const page of store.list(below, {
+        signal,
+        ...(read !== undefined && !isWanted && { after: read }),
+      }))
+        names = [...names, ...page].filter(
+          (name, at, all) => at >= all.length - linesMax || (isWanted && name >= (read ?? '')),
+        );
+      for (const name of names) {
+        const bytes = await lineOf(name, signal);
+        lines.set(below, { name });
+        if (bytes === undefined) note('malformed', noHost, `${shown(name)} is no line of a verifier`, take);
+        else take(fleet.takeLine(bytes, shown(name)));
+      }
+    }
+  }
+
+  /** Undefined: it cannot be one. */
+  async function lineOf(name: string, signal: AbortSignal): Promise<Buffer | undefined> {
+    try {
+      return (await store.read(name, { bytesMax: bounds.fleetCheckpointBytes, signal })).bytes;
+    } catch (fault) {
+      if (isStoreAway(fault)) throw fault;
+      return undefined;
+    }
+  }
+
+  /** False: a host has more than a look may take. */
+  async function lookAtAll(
+    due: readonly (readonly [string, HostLook])[],
+    signal: AbortSignal,
+    isWhole: boolean,
+    take: Take,
+  ): Promise<boolean> {
+    // Not AbortSignal.any: Node 20 keeps something of each in a signal that lives for months.
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    let isDone = true;
+    const waiting = due.values();
+    const faults: unknown[] = [];
+    const lookAtEach = async (): Promise<void> => {
+      for (const [host, look] of waiting) {
+        if (stop.signal.aborted) return;
+        try {
+          if (!(await lookAtHost(host, look, stop.signal, isWhole, take))) isDone = false;
+        } catch (fault) {
+          if (fault instanceof StoreFault && (fault.code === 'bad-answer' || fault.code === 'too-large')) {
+            note('malformed', host, `its names cannot be listed: ${fault.message}`, take);
+            look.nextMs = systemClock.now() + pauseMs.most;
+            continue;
+          }
+          faults.push(fault);
+          stop.abort(fault);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: hostsAtOnce }, lookAtEach));
+    signal.removeEventListener('abort', onAbort);
+    signal.throwIfAborted();
+    if (faults.length > 0) throw faults[0];
+    return isDone;
+  }
+
+  async function lookAtHost(
+    host: string,
+    look: HostLook,
+    signal: AbortSignal,
+    isWhole: boolean,
+    take: Take,
+  ): Promise<boolean> {
+    const startMs = systemClock.now();
+    const isOver = (): boolean => systemClock.now() - startMs > hostMs;
+    if (isWhole || look.nextMs === 0 || startMs - look.listedMs >= levelMs) {
+      look.journals = await journalsOf(host, signal, take);
+      look.listedMs = startMs;
+    }
+    const wallMs = systemClock.wallMs();
+    const { storedMs: seen, objects: before } = look;
+    let isDone = true;
+    for (const journal of look.journals)
+      isDone =
+        (await lookAtJournal(host, journal, { signal, isWhole, isOver, look, take, wrong: 0 })) && isDone;
+    const isNew = look.objects > before;
+    if (isNew && seen > 0) look.gapMs = look.storedMs - seen;
+    // Nothing came: perhaps there is another journal.
+    if (!isNew) look.listedMs = -Infinity;
+    if (isDone) look.knownMs = wallMs;
+    look.nextMs = systemClock.now() + (isDone ? pauseOf(host, look, isNew) : 0);
+    return isDone;
+  }
+
+  /** Until the next object is expected; a host is looked at once more when it has been silent for as long as it may. */
+  function pauseOf(host: string, { storedMs: newestMs, gapMs }: HostLook, isNew: boolean): number {
+    if (newestMs === 0) return pauseMs.unseen;
+    const ageMs = systemClock.wallMs() - newestMs;
+    const [dueMs, mostMs] = isNew ? [gapMs - ageMs, pauseMs.expected] : [ageMs / 8, pauseMs.most];
+    const silentMs = (hosts.get(host)?.silentMs ?? Infinity) - ageMs;
+    const leftMs = silentMs > 0 ? silentMs : pauseMs.unseen;
+    return Math.min(Math.max(dueMs, pauseMs.least), mostMs, leftMs + 1);
+  }
+
+  async function journalsOf(host: string, signal: AbortSignal, take: Take): Promise<readonly string[]> {
+    const found: string[] = [];
+    let strange = 0;
+    for await (const page of store.list(`${host}/`, { isLevel: true, signal })) {
+      for (const name of page) {
+        if (name.endsWith('/') && parseName(`${name}${anyOfJournal}`) !== undefined) found.push(name);
+        else if ((strange += 1) <= bounds.fleetFindings)
+          note('malformed', host, `${shown(name)} is no folder of a journal`, take);
+      }
+      if (strange > strangeMax || found.length > strangeMax) break;
+    }
+    // Also those of which nothing is left.
+    const known = [...cursors.keys()].filter((name) => name.startsWith(`${host}/`));
+    const others = found.filter((name) => !cursors.has(name));
+    const chosen = [...known, ...others].slice(0, 2 * bounds.fleetChains);
+    const lacking = known.length + others.length - chosen.length;
+    if (lacking > 0) note('malformed', host, `it has ${lacking} more journals than are read`, take);
+    const began = new Map<string, number>();
+    if (chosen.length > 1) for (const name of chosen) began.set(name, await beganMs(name, signal));
+    return chosen
+      .toSorted((one, other) => (began.get(one) ?? 0) - (began.get(other) ?? 0))
+      .map((name) => name.slice(host.length + 1, -1));
+  }
+
+  /** When the first block of a journal was stored: of two journals the one that began later is the new one. */
+  async function beganMs(below: string, signal: AbortSignal): Promise<number> {
+    for await (const page of store.list(below, { signal }))
+      for (const name of page)
+        if (parseBlockName(name) !== undefined)
+          return (await readOne(name, undefined, signal))?.storedMs ?? 0;
+    return 0;
+  }
+
+  interface Looking {
+    readonly signal: AbortSignal;
+    readonly isWhole: boolean;
+    readonly isOver: () => boolean;
+    readonly look: HostLook;
+    readonly take: Take;
+    /** Names and objects of this journal that are not what they should be. */
+    wrong: number;
+  }
+
+  /** False: there is more. What is behind a thousand wrong ones is not read: a stranger may have put there as many as there is room for. */
+  async function lookAtJournal(host: string, journal: string, looking: Looking): Promise<boolean> {
+    const { signal, isWhole, take } = looking;
+    const below = journalFolder(host, journal);
+    const cursor = cursors.get(below) ?? { names: [], waiting: [], times: [] };
+    const isFirst = cursor.names.length === 0;
+    cursors.set(below, cursor);
+    const known = new Set(cursor.names);
+    const after = known.size < namesMax ? undefined : cursor.names[0];
+    const unseen = new Set(cursor.names.slice(after === undefined ? 0 : 1));
+    let fresh: Listed[] = [];
+    for await (const page of entriesOf(below, after, signal)) {
+      for (const entry of page) {
+        const name = parseName(entry.name);
+        unseen.delete(entry.name);
+        if (name === undefined) {
+          looking.wrong += 1;
+          note('malformed', host, `${shown(entry.name)} is no name of an object`, take, journal);
+        } else if (!known.has(entry.name)) fresh.push(entry);
+        else if (entry.versions[0]?.isMarker === true && isBlockName(name))
+          await contentOf(entry, name, looking);
+      }
+      if (looking.wrong > strangeMax) break;
+      if (fresh.length < objectsPerSave) continue;
+      if (!(await takeAll(fresh, cursor, looking))) return false;
+      fresh = [];
+    }
+    if (!(await takeAll(fresh, cursor, looking))) return false;
+    for (const name of unseen) tellGone(name, cursor, take);
+    cursor.names = cursor.names.filter((name) => !unseen.has(name));
+    if (cursor.names.length === 0) cursors.delete(below);
+    if (isWhole && !isFirst) await compareNames(host, journal, cursor, looking);
+    return true;
+  }
+
+  /** Each name with its versions, the newest first. */
+  async function* entriesOf(
+    below: string,
+    after: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly Listed[]> {
+    const options = { signal, ...(after !== undefined && { after }) };
+    if (hasVersions) {
+      try {
+        let open: { readonly name: string; readonly versions: ObjectVersion[] } | undefined;
+        for await (const page of store.versions(below, options)) {
+          const whole: Listed[] = [];
+          for (const version of page) {
+            if (open?.name === version.name) {
+              if (open.versions.length < namesMax) open.versions.push(version);
+              continue;
+            }
+            if (open !== undefined) whole.push(open);
+            open = { name: version.name, versions: [version] };
+          }
+          yield whole;
+        }
+        if (open !== undefined) yield [open];
+        return;
+      } catch (fault) {
+        if (!(fault instanceof StoreFault) || fault.code !== 'refused') throw fault;
+        hasVersions = false;
+      }
+    }
+    for await (const page of store.list(below, options))
+      yield page.map((name) => ({ name, versions: [{ name, version: '', isMarker: false }] }));
+  }
+
+  /** Those behind the last record fill holes from their ends; then those that go on. False: not all were taken. */
+  async function takeAll(fresh: readonly Listed[], cursor: Cursor, looking: Looking): Promise<boolean> {
+    const all = fresh.map((entry) => ({ entry, name: parseName(entry.name) }));
+    const blocks = all.flatMap(({ entry, name }) => (isBlockName(name) ? [{ entry, name }] : []));
+    const isBehind = ({ name }: { readonly name: BlockName }): boolean =>
+      name.last <= (fleet.endOf(name.host, name.journal)?.seq ?? 0);
+    const behind = blocks.filter(isBehind).toSorted((one, other) => other.name.last - one.name.last);
+    const ahead = blocks
+      .filter((one) => !isBehind(one))
+      .toSorted((one, other) => one.name.first - other.name.first || one.name.last - other.name.last);
+    for (const { entry, name } of [...behind, ...ahead]) {
+      looking.signal.throwIfAborted();
+      if (looking.isOver()) return false;
+      if (looking.wrong > strangeMax) break;
+      await takeBlock(entry, name, cursor, looking);
+    }
+    for (const { entry, name } of all) {
+      if (!isForkedName(name)) continue;
+      looking.take(fleet.takeMark(name, systemClock.wallMs()));
+      index(cursor, entry.name);
+    }
+    return true;
+  }
+
+  async function takeBlock(entry: Listed, name: BlockName, cursor: Cursor, looking: Looking): Promise<void> {
+    const { take, look } = looking;
+    const end = fleet.endOf(name.host, name.journal)?.seq ?? 0;
+    const isFarBehind = name.last <= end - bounds.fleetRecent && !fleet.lacks(name);
+    if (isFarBehind) {
+      await compareBlock(entry, name, end, looking);
+      return index(cursor, entry.name);
+    }
+    const { text, storedMs: atMs } = await contentOf(entry, name, looking);
+    const { faults } = fleet;
+    const findings = fleet.take({ name, storedMs: atMs, text });
+    const isMirroredNow = mirror.take({ name, storedMs: atMs, text }, fleet.faults === faults, fleet.late);
+    if (hosts.has(name.host)) {
+      if (isMirroredNow) behindMs.delete(name.host);
+      else if (!behindMs.has(name.host)) behindMs.set(name.host, atMs);
+    }
+    storedMs = Math.max(storedMs, atMs);
+    look.storedMs = Math.max(look.storedMs, atMs);
+    objects += 1;
+    look.objects += 1;
+    index(cursor, entry.name);
+    const lastMs = cursor.times.at(-1)?.[1] ?? -Infinity;
+    if (name.last > end && atMs - lastMs >= keepMs / timesMax)
+      cursor.times = [...cursor.times, [name.last, atMs] as const].slice(-timesMax);
+    take(findings);
+    if (fleet.lacks(name)) cursor.waiting = [...cursor.waiting, entry.name].slice(-namesMax);
+    if (objects % objectsPerSave === 0) reader.save();
+    if (fleet.late === undefined || cursor.waiting.length === 0) return;
+    const { waiting } = cursor;
+    cursor.waiting = [];
+    for (const each of waiting.toReversed()) {
+      const again = parseName(each);
+      if (isBlockName(again) && each !== entry.name)
+        await takeBlock({ name: each, versions: [] }, again, cursor, looking);
+    }
+  }
+
+  /** The lines of an object: of its newest version if they join under its name, else of the oldest one of which that is true. */
+  async function contentOf(
+    { name: listed, versions }: Listed,
+    name: BlockName,
+    looking: Looking,
+  ): Promise<{ readonly text: Buffer | undefined; readonly storedMs: number }> {
+    const { signal, take } = looking;
+    const isHidden = versions[0]?.isMarker === true;
+    const newest = isHidden ? undefined : await readOne(listed, undefined, signal);
+    if (newest?.text !== undefined && fitsName(newest.text, name)) return newest;
+    const copies = name.isCopy ? [] : [formatName({ ...name, isCopy: true })];
+    const older = [...versions].toReversed();
+    for (const each of versions.length === 0 ? [listed, ...copies] : copies)
+      older.push(...(await versionsOf(each, signal)).toReversed());
+    for (const { name: of, version, isMarker } of older) {
+      if (isMarker) continue;
+      const one = await readOne(of, version, signal);
+      if (one?.text === undefined || !fitsName(one.text, name)) continue;
+      // A lifecycle rule hides what is old enough before it removes it.
+      if (isHidden && isOld(one.storedMs)) return one;
+      const how = isHidden ? 'was hidden by a delete marker' : 'was overwritten';
+      const text = `the object ${listed} ${how}, and an older version of it has the records; look who did that`;
+      note('changed', name.host, text, take, name.journal, name.first);
+      return one;
+    }
+    looking.wrong += 1;
+    return newest ?? { text: undefined, storedMs: systemClock.wallMs() };
+  }
+
+  async function versionsOf(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {
+    for await (const page of entriesOf(folderOf(name), justBefore(name), signal))
+      for (const entry of page) return entry.name === name ? entry.versions : [];
+    return [];
+  }
+
+  /** Undefined: there is none. */
+  async function readOne(name: string, version: string | undefined, signal: AbortSignal) {
+    try {
+      const of = version === undefined || version === '' ? {} : { version };
+      const read = await store.read(name, { bytesMax: bounds.storeBlockBytes, signal, ...of });
+      // A time to come would keep a host from being silent.
+      const atMs = Math.min(read.storedMs, systemClock.wallMs());
+      return { text: await textOfBlock(read.bytes), storedMs: atMs };
+    } catch (fault) {
+      if (isStoreAway(fault)) throw fault;
+      return undefined;
+    }
+  }
+
+  /** Undefined: the mirror cannot say it. */
+  async function isMirrored({ host, journal, last, hash }: BlockName): Promise<boolean | undefined> {
+    const held = await findRecord(join(mirrorIn(state), host, journal), last);
+    if (typeof held !== 'string') return held.hash === hash;
+    return held === 'absent' && hosts.has(host) && !mirror.isFull(host) ? false : undefined;
+  }
+
+  function index(cursor: Cursor, name: string): void {
+    if (cursor.names.includes(name)) return;
+    cursor.names = [...cursor.names, name].toSorted().slice(-namesMax);
+  }
+
+  /** A name that was read is not there any more. */
+  function tellGone(listed: string, cursor: Cursor, take: Take): void {
+    const name = parseName(listed);
+    if (!isBlockName(name)) return;
+    tellCut(name.host, name.journal, [name.first, name.last], cursor, take);
+  }
+
+  function tellCut(
+    host: string,
+    journal: string,
+    [first, last]: readonly [number, number],
+    cursor: Cursor,
+    take: Take,
+  ): void {
+    const storedAt = cursor.times.findLast(([seq]) => seq <= last)?.[1] ?? cursor.times[0]?.[1];
+    if (isOld(storedAt ?? 0)) return;
+    const kept = keepMs > 0 ? ', before their age ("keep")' : '';
+    const text = `records ${first} to ${last} were read, and the store does not have them any more${kept}; look who may delete there, and whether a lifecycle rule does: the mirror has them`;
+    note('cut-in-store', host, text, take, journal, first);
+  }
+
+  /** All names of a journal: do they still have every record that was read, and does none of them tell of others? */
+  async function compareNames(
+    host: string,
+    journal: string,
+    cursor: Cursor,
+    looking: Looking,
+  ): Promise<void> {
+    const { signal, take } = looking;
+    const { seq: end = 0, from = 1 } = fleet.endOf(host, journal) ?? {};
+    let next = from;
+    let [checked, strange, isPast] = [0, 0, false];
+    for await (const page of entriesOf(journalFolder(host, journal), undefined, signal)) {
+      for (const entry of page) {
+        const name = parseName(entry.name);
+        if (name === undefined) strange += 1;
+        if (!isBlockName(name)) continue;
+        // Names are in the order of their first records.
+        isPast = name.first > end;
+        if (isPast) break;
+        const { first, last } = name;
+        const isDoubtful = entry.versions.length > 1 || first < next;
+        if (first > next && !fleet.lacks({ ...name, first: next, last: first - 1 }))
+          tellCut(host, journal, [next, first - 1], cursor, take);
+        if (isDoubtful && !fleet.lacks(name) && (checked += 1) <= strangeMax)
+          await compareBlock(entry, name, end, looking);
+        next = Math.max(next, last + 1);
+      }
+      if (isPast || strange > strangeMax) break;
+    }
+    if (next <= end && strange <= strangeMax && !fleet.lacks({ host, journal, first: next, last: end }))
+      tellCut(host, journal, [next, end], cursor, take);
+  }
+
+  async function compareBlock(entry: Listed, name: BlockName, end: number, looking: Looking): Promise<void> {
+    const { text } = await contentOf(entry, name, looking);
+    if (text === undefined || !fitsName(text, name) || name.last > end || (await isMirrored(name)) !== false)
+      return;
+    const what = `the object ${entry.name} has another record ${name.last} than the one that was read: two machines write this journal, or somebody else writes as this host`;
+    note('forked', name.host, what, looking.take, name.journal, name.last);
+  }
+
+  /** The store may have removed it. */
+  function isOld(atMs: number): boolean {
+    return keepMs > 0 && systemClock.wallMs() - atMs >= agePart * keepMs;
+  }
+
+  function note(
+    kind: FleetFindingKind,
+    host: string,
+    text: string,
+    take: Take,
+    journal?: string,
+    seq?: number,
+  ): void {
+    const time = formatTime(systemClock.wallMs());
+    const finding: FleetFinding = { kind, host, journal, seq, time, text };
+    if (fleet.noteOnce(finding)) take([finding]);
+  }
+}
+
+/** Not only one object is not to be had. */
+function isStoreAway(fault: unknown): boolean {
+  return !(fault instanceof StoreFault) || fault.code === 'away' || fault.code === 'refused';
+}
+
+/** A sentence. */
+export const unseenVersions =
+  'this credential may not list versions (s3:ListBucketVersions), so what is hidden or overwritten is not seen';
+
+const anyOfJournal = `${'0'.repeat(11)}/${'0'.repeat(15)}1-${'0'.repeat(15)}1-${'0'.repeat(64)}.jsonl.gz`;
+const anyBlock = `${'0'.repeat(32)}/${anyOfJournal}`;
+
+function shown(name: string): string {
+  return printable(name.slice(0, 300));
+}
+
+function folderOf(name: string): string {
+  return name.slice(0, name.lastIndexOf('/') + 1);
+}
+
+/** A name that sorts before this one, and behind all that do. */
+function justBefore(name: string): string {
+  const last = name.charCodeAt(name.length - 1);
+  return `${name.slice(0, -1)}${String.fromCharCode(last - 1)}\u007E`;
+}

@@ -1,0 +1,52 @@
+// Where a store is, as a configuration writes it: the URL of a bucket or a folder, and a prefix. Of a gate's receiver, and of the verifier.
+
+import { isOfThisMachine } from '../../host/ports/peer.js';
+import type { StorePlace } from '../../host/store/open-store.js';
+import { parsed, text, urlOf } from './schema-parts.js';
+
+export const storeExample = 'https://s3.example.com/audit-trail or file:///srv/trail';
+
+/** The URL of a bucket, without a slash behind it; or of a folder. */
+function storeOf(written: string): URL | string {
+  if (/^file:\/\/\/[^?#]*[^?#/]/.test(written) && URL.canParse(written)) return new URL(written);
+  const url = urlOf(written, storeExample, 'use credentials');
+  if (typeof url === 'string') return url;
+  if (url.protocol === 'http:' && !isOfThisMachine(url.hostname.replace(/^\[(.*)\]$/, '$1')))
+    return `http: is not encrypted, and ${url.hostname} is another machine; use https:, with ca if its authority is your own`;
+  if (!/^\/[A-Za-z0-9][A-Za-z0-9.-]*\/?$/.test(url.pathname))
+    return `must name one bucket, as ${storeExample}`;
+  return url;
+}
+
+export const storeUrl = parsed(`a URL, as ${storeExample}`, storeOf);
+
+export const storePrefix = text('a folder of the store')
+  .refine((path) => path.split('/').every((part) => /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$/.test(part)), {
+    error: 'must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
+  })
+  .prefault('dovegate');
+
+export function isFolderUrl(url: URL): boolean {
+  return url.protocol === 'file:';
+}
+
+/** `name`: for logs, metrics, and the file of a position. */
+export function storePlaceOf(
+  url: URL,
+  prefix: string,
+): { readonly name: string; readonly place: StorePlace } {
+  if (isFolderUrl(url)) {
+    const path = decodeURIComponent(url.pathname).replace(/\/+$/, '');
+    return { name: `${path}/${prefix}`, place: { kind: 'folder', path } };
+  }
+  const bucket = url.pathname.replace(/\/$/, '');
+  return {
+    name: `${placeOf(url)}${bucket}/${prefix}`,
+    place: { kind: 'bucket', url: `${url.origin}${bucket}` },
+  };
+}
+
+/** `HOST:PORT`. */
+export function placeOf({ hostname, port, protocol }: URL): string {
+  return `${hostname}:${Number(port) || (protocol === 'https:' ? 443 : 80)}`;
+}

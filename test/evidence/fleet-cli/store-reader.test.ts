@@ -1,0 +1,243 @@
+// Goal: a store that lies costs a verifier little: lists without an end, names that are none, objects that are no blocks, bombs, times to
+// come. What must not happen: another host that is not read, or a read without an end. The store is scripted: a real one does not lie.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
+import { createStoreReader } from '../../../src/evidence/fleet-cli/store-reader.js';
+import { packBlock } from '../../../src/evidence/store/block.js';
+import { type BlockName, formatName, journalFolder } from '../../../src/evidence/store/names.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
+import { type ObjectStore, StoreFault } from '../../../src/host/ports/store.js';
+import { openFolder } from '../../kit/plain/folder.js';
+import { nameOf } from '../../whole/fleet/fleet-lab.js';
+import { PaperGate } from '../fleet/paper-store.js';
+
+const gate = new PaperGate();
+gate.exchanges(20);
+gate.checkpoint();
+const honest = nameOf('honest', gate.id, gate.lines);
+const evil = 'ef'.repeat(16);
+const hash = 'ab'.repeat(32);
+const nowMs = Date.now();
+
+interface Lies {
+  /** Names of the host `evil`, in their order, perhaps without an end. */
+  readonly names: () => Iterable<string>;
+  readonly bytes?: Buffer;
+  readonly storedMs?: number;
+}
+
+/** With one block of a host that is as it should be. */
+async function lyingStore({ names, bytes = Buffer.from('junk'), storedMs = nowMs }: Lies) {
+  const whole = await packBlock(Buffer.from(gate.lines.join('')));
+  let listed = 0;
+  let read = 0;
+  async function* pages(prefix: string, after = ''): AsyncGenerator<readonly string[]> {
+    await Promise.resolve();
+    const [own, his] = [journalFolder('honest', gate.id), journalFolder('evil', evil)];
+    const levels: Readonly<Record<string, readonly string[]>> = {
+      '': ['_verifiers/', 'evil/', 'honest/'],
+      '_verifiers/': ['_verifiers/x/'],
+      '_verifiers/x/': Array.from(
+        { length: 200 },
+        (_, at) => `_verifiers/x/${String(at).padStart(4, '0')}`,
+      ).filter((name) => name > after),
+      'evil/': [his],
+      'honest/': [own],
+      [own]: [formatName(honest)].filter((name) => name > after),
+    };
+    let page: string[] = [...(levels[prefix] ?? [])];
+    for (const name of prefix === his ? names() : []) {
+      if (name <= after) continue;
+      listed += 1;
+      page.push(name);
+      if (page.length < 1000) continue;
+      yield page;
+      page = [];
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    yield page;
+  }
+  const store: ObjectStore = {
+    place: 'a store that lies',
+    list: (prefix, options) => pages(prefix, options?.after),
+    async *versions(prefix, options) {
+      for await (const page of pages(prefix, options?.after))
+        yield page.map((name) => ({ name, version: '', isMarker: false }));
+    },
+    read(name) {
+      read += 1;
+      if (name.startsWith('_verifiers/')) return Promise.reject(new StoreFault('too-large', 'too large'));
+      return Promise.resolve(
+        name === formatName(honest) ? { bytes: whole, storedMs: nowMs } : { bytes, storedMs },
+      );
+    },
+    put: () => Promise.reject(new StoreFault('refused', 'not here')),
+    describe: () => Promise.resolve({ kind: 'bucket', versions: 'off', lock: { mode: 'off' } }),
+    close: () => undefined,
+  };
+  return { store, counts: () => ({ listed, read }) };
+}
+
+const blockName = (first: number): BlockName => ({
+  kind: 'block',
+  host: 'evil',
+  journal: evil,
+  first,
+  last: first,
+  hash,
+  isCopy: false,
+});
+
+function* without(end: (at: number) => string): Generator<string> {
+  for (let at = 1; ; at += 1) yield end(at);
+}
+
+test('a store that lies: what it costs, and what is said', { timeout: 120_000 }, async (t) => {
+  const cases: Readonly<Record<string, Lies & { readonly kinds: readonly string[] }>> = {
+    'names without an end that are none': {
+      names: () => without((at) => `${journalFolder('evil', evil)}${String(at).padStart(11, '0')}/junk`),
+      kinds: ['malformed'],
+    },
+    'blocks without an end that are none': {
+      names: () => without((at) => formatName(blockName(at))),
+      kinds: ['changed'],
+    },
+    'a bomb': {
+      names: () => [formatName(blockName(1))],
+      bytes: gzipSync(Buffer.alloc(256 << 20)),
+      kinds: ['changed'],
+    },
+    'an object without a byte': {
+      names: () => [formatName(blockName(1))],
+      bytes: Buffer.alloc(0),
+      kinds: ['changed'],
+    },
+  };
+  for (const [what, { kinds, ...lies }] of Object.entries(cases))
+    await t.test(what, async (owner) => {
+      const { store, counts } = await lyingStore(lies);
+      const hosts = new Map(
+        ['evil', 'honest'].map((host) => [host, { key: undefined, silentMs: 3_600_000 }] as const),
+      );
+      const fleet = createFleet({
+        store: store.place,
+        hosts,
+        openMs: 1e9,
+        driftMs: undefined,
+        wallMs: Date.now,
+      });
+      const state = openFolder(owner);
+      const mirror = openMirror({
+        state,
+        shares: new Map([...hosts.keys()].map((host) => [host, 1 << 30])),
+        full: () => assert.fail(),
+        lacks: () => assert.fail(),
+        keepMs: Infinity,
+      });
+      const settings = { hosts, keepMs: 0, state };
+      const folder = { save: () => undefined };
+      const reader = createStoreReader(fleet, settings, store, undefined, folder, () => [], mirror);
+      for (let round = 0; round < 3; round += 1)
+        await reader.look(new AbortController().signal, true, () => undefined);
+      assert.equal(mirror.endOf('honest', gate.id), gate.lines.length);
+      const found = fleet.judge(Date.now()).filter(({ kind }) => kind !== 'never-seen');
+      assert.deepEqual(
+        [...new Set(found.map(({ host, kind }) => `${host} ${kind}`))],
+        // And what is no line of a verifier.
+        ['- malformed', ...kinds.map((kind) => `evil ${kind}`)],
+      );
+      assert.ok(found.length <= 2 * bounds.fleetFindings);
+      const { listed, read } = counts();
+      // bounds.fleetFindings; a thousand wrong ones end a look.
+      assert.ok(listed <= 3 * 6_000 && read <= 3 * 6_000, `${listed} names, ${read} objects`);
+    });
+});
+
+test('a time to come keeps no host from being silent', async (t) => {
+  const { store } = await lyingStore({
+    names: () => [formatName(blockName(1))],
+    storedMs: nowMs + 1e12,
+  });
+  const hosts = new Map([['evil', { key: undefined, silentMs: 1000 }]]);
+  const fleet = createFleet({ store: store.place, hosts, openMs: 1e9, driftMs: undefined, wallMs: Date.now });
+  const state = openFolder(t);
+  const shares = new Map([['evil', 1 << 30]]);
+  const mirror = openMirror({
+    state,
+    shares,
+    full: () => assert.fail(),
+    lacks: () => assert.fail(),
+    keepMs: Infinity,
+  });
+  const folder = { save: () => undefined };
+  const reader = createStoreReader(
+    fleet,
+    { hosts, keepMs: 0, state },
+    store,
+    undefined,
+    folder,
+    () => [],
+    mirror,
+  );
+  await reader.look(new AbortController().signal, true, () => undefined);
+  assert.ok(reader.storedMs <= Date.now());
+});
+
+test('what a lifecycle rule hides when it is old enough is no finding, and what somebody hides before is one', async (t) => {
+  for (const [ageMs, kinds] of [
+    [1_000, ['changed']],
+    [10 * 86_400_000, []],
+  ] as const) {
+    const storedMs = nowMs - ageMs;
+    const bytes = await packBlock(Buffer.from(gate.lines.join('')));
+    const name = formatName(honest);
+    let isHidden = false;
+    const { store: lying } = await lyingStore({ names: () => [] });
+    const store: ObjectStore = {
+      ...lying,
+      async *versions(prefix, options) {
+        await Promise.resolve();
+        if (prefix !== journalFolder('honest', gate.id) || name <= (options?.after ?? '')) return;
+        const marker = { name, version: 'm', isMarker: true };
+        yield [...(isHidden ? [marker] : []), { name, version: 'v', isMarker: false }];
+      },
+      read: () => Promise.resolve({ bytes, storedMs }),
+    };
+    const hosts = new Map([['honest', { key: undefined, silentMs: 1e15 }]]);
+    const keepMs = 10 * 86_400_000;
+    const fleet = createFleet({
+      store: store.place,
+      hosts,
+      openMs: 1e15,
+      driftMs: undefined,
+      keepMs,
+      wallMs: Date.now,
+    });
+    const state = openFolder(t);
+    const shares = new Map([['honest', 1 << 30]]);
+    const never = (): void => assert.fail();
+    const mirror = openMirror({ state, shares, full: never, lacks: never, keepMs: Infinity });
+    const folder = { save: () => undefined };
+    const reader = createStoreReader(
+      fleet,
+      { hosts, keepMs, state },
+      store,
+      undefined,
+      folder,
+      () => [],
+      mirror,
+    );
+    await reader.look(new AbortController().signal, true, () => undefined);
+    isHidden = true;
+    for (let round = 0; round < 2; round += 1)
+      await reader.look(new AbortController().signal, true, () => undefined);
+    const found = fleet.judge(Date.now()).filter(({ host }) => host === 'honest');
+    assert.deepEqual(
+      found.map(({ kind }) => kind),
+      kinds,
+    );
+  }
+});
