@@ -14,7 +14,7 @@ import { reportPath } from '../../../src/gate/session/http-access.js';
 import { hashKey, keyBytes, makeKey } from '../../../src/rules/keys/key.js';
 import { askDoor, generationOf } from '../../kit/gate/ask-door.js';
 import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
-import { askPageAt } from '../../kit/gate/page-client.js';
+import { askPageAt, watchNow } from '../../kit/gate/page-client.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { askPageAs } from '../../kit/plain/ask-page.js';
 import { openFolder } from '../../kit/plain/folder.js';
@@ -85,9 +85,9 @@ persons:
   const alone = await liftBy(await signInAs(rita, rita), held);
   assert.deepEqual([alone.status, /is unlocked/.test(alone.body)], [200, true], alone.body);
 
-  const stream = askPageAt(port, 'GET', '/api/now', { token: asOtto });
+  const watcher = await watchNow(t, port, asOtto);
   assert.equal((await program('lock', 'carol', ...lockFor)).exit, 0);
-  assert.equal((await stream).status, 200, 'it has ended');
+  await until(() => watcher.hasEnded, 'it has ended');
   const why = /carol is locked by root until/;
   const me = await askPageAt(port, 'GET', '/api/me', { token: asOtto });
   assert.deepEqual([me.status, why.test(me.body)], [401, true], me.body);
