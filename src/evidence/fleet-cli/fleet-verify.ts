@@ -61,9 +61,12 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
         before = reader.objects;
         if (await reader.look(stop.signal, isWhole, show)) break;
       }
+    } catch (fault) {
+      // What was read counts.
+      reader.save();
+      throw fault;
     } finally {
       progress.clear();
-      reader.save();
     }
     if (!reader.hasVersions) screen.complain(`dovegate: ${unseenVersions}`);
     const nowMs = systemClock.wallMs();
