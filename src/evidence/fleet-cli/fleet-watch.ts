@@ -31,6 +31,8 @@ import { createFindingBook, createKnowledge, formatEvent } from './watch-finding
 import { serveWatchMetrics } from './watch-metrics.js';
 
 const pauseMs = 1_000;
+/** Of all hosts: what was found in what was read is told at once. */
+const judgeMs = 5_000;
 /** All names of all hosts are listed again. */
 const wholeMs = 86_400_000;
 const saveMs = 60_000;
@@ -99,7 +101,9 @@ class Watch {
   #status: FleetStatus;
   #checkpoint: FleetStatus['checkpoint'];
   #wholeMs = -Infinity;
+  #judgedMs = -Infinity;
   #savedMs = -Infinity;
+  #savedText = '';
   #writtenMs = -Infinity;
   #writtenText = '';
   #sealedMs: number;
@@ -237,15 +241,22 @@ class Watch {
     this.#knowledge.confirmed(startMs);
     if (isDone) this.#caughtMs = startMs;
     if (isFirst) compareCheckpoints(this.#folder, reader.fleet);
-    this.#judge();
+    if (systemClock.now() - this.#judgedMs >= judgeMs) {
+      this.#judge();
+      this.#judgedMs = systemClock.now();
+      this.#writeStatusIfDue();
+    }
     const nowMs = systemClock.wallMs();
     if (nowMs - this.#sealedMs >= checkpointMs) await this.#seal(nowMs);
     if (systemClock.now() - this.#savedMs >= saveMs) {
-      reader.save();
+      const saved = `${reader.objects} ${this.#book.names().join()}`;
+      if (saved !== this.#savedText) {
+        reader.save();
+        void this.#tend();
+      }
+      this.#savedText = saved;
       this.#savedMs = systemClock.now();
-      void this.#tend();
     }
-    this.#writeStatusIfDue();
   }
 
   /** By host: what was stored before is in the mirror. Empty until everything was read once. */

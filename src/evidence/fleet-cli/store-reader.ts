@@ -48,8 +48,8 @@ const hostMs = 60_000;
 const strangeMax = 1_000;
 /** Names of hosts and journals, and lines of verifiers, are listed again after this time. */
 const levelMs = 600_000;
-/** Bounds of the pause between two looks at a host: where nothing came, and where the next object is expected. */
-const pauseMs = { least: 5_000, most: 60_000, expected: 300_000, unseen: 15_000 } as const;
+/** Bounds of the pause between two looks at a host, which grow with their number: where nothing came, and where the next is expected. */
+const pauseMs = { least: 5_000, ofHost: 10, most: 60_000, expected: 300_000, unseen: 15_000 } as const;
 /** The store is asked at least so often. */
 const quietMs = 15_000;
 
@@ -114,6 +114,7 @@ export function createStoreReader(
   mirror: Mirror,
 ): StoreReader {
   const { hosts, keepMs, state } = settings;
+  const leastMs = Math.max(pauseMs.least, hosts.size * pauseMs.ofHost);
   const cursors = new Map<string, Cursor>(
     (saved?.journals ?? []).map(({ folder: of, names, waiting, times }) => [
       of,
@@ -330,8 +331,9 @@ export function createStoreReader(
         (await lookAtJournal(host, journal, { signal, isWhole, isOver, look, take, wrong: 0 })) && isDone;
     const isNew = look.objects > before;
     if (isNew && seen > 0) look.gapMs = look.storedMs - seen;
-    // Nothing came: perhaps there is another journal.
-    if (!isNew) look.listedMs = -Infinity;
+    // Nothing came when it was expected: perhaps there is another journal.
+    if (!isNew && systemClock.wallMs() - look.storedMs > Math.max(2 * look.gapMs, pauseMs.most))
+      look.listedMs = -Infinity;
     if (isDone) look.knownMs = wallMs;
     look.nextMs = systemClock.now() + (isDone ? pauseOf(host, look, isNew) : 0);
     return isDone;
@@ -344,7 +346,7 @@ export function createStoreReader(
     const [dueMs, mostMs] = isNew ? [gapMs - ageMs, pauseMs.expected] : [ageMs / 8, pauseMs.most];
     const silentMs = (hosts.get(host)?.silentMs ?? Infinity) - ageMs;
     const leftMs = silentMs > 0 ? silentMs : pauseMs.unseen;
-    return Math.min(Math.max(dueMs, pauseMs.least), mostMs, leftMs + 1);
+    return Math.min(Math.max(dueMs, leastMs), mostMs, leftMs + 1);
   }
 
   async function journalsOf(host: string, signal: AbortSignal, take: Take): Promise<readonly string[]> {
