@@ -2,7 +2,7 @@
 // gate on a disk and a clock of its own, the process that ships its records, the verifier of the fleet, the
 // page with watchers.
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { hashPassword } from '../../../src/rules/identity/credentials.js';
@@ -238,7 +238,7 @@ admin:
   const verifier = path('verifier');
   const fleet = {
     store: `file://${store}`,
-    hosts: { [host]: { key: readFileSync(path('disk/audit/key.pub'), 'utf8').trim(), silent_after: '5m' } },
+    hosts: { [host]: { key: path('disk/audit/key.pub'), silent_after: '5m' } },
     state: verifier,
     metrics: 'off',
   };
