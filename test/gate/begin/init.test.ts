@@ -63,22 +63,6 @@ function openMachine(owner: Owner, doveconf: string | undefined) {
   };
 }
 
-void test('root behind sudo is nobody who would use it; a team of root alone is said', async (t) => {
-  if (process.getuid?.() !== 0) return t.skip('only root sets up a daemon of another user');
-  const { place, run, files } = openMachine(t, found('2.4'));
-  const options = ['--defaults', '--directory', place, '--run-as', 'root'];
-  const refused = await run(['init', ...options], { SUDO_USER: 'root' });
-  assert.equal(refused.exit, 64, refused.text);
-  assert.match(refused.stderr, /^--team has no default here/);
-  assert.deepEqual(files(), []);
-  const alone = await run(['init', ...options, '--team', 'support root'], {});
-  assert.equal(alone.exit, 0, alone.text);
-  assert.match(
-    alone.text,
-    /\nonly root may use it: add the people of the team to "peers" in \S+dovegate\.yaml\n/,
-  );
-});
-
 void test("a folder of the journal that is there and is not the daemon's: nothing is written, and what to do", async (t) => {
   if (process.getuid?.() !== 0) return t.skip('only root sets up a daemon of another user');
   const { folder, place, init, files } = openMachine(t, found('2.4'));
@@ -172,15 +156,6 @@ void test("Dovecot's own ports are named, with what closes those that others rea
   );
 });
 
-void test('a Dovecot that drops the domain of names', async (t) => {
-  const { place, init } = openMachine(t, `${found('2.3')}; echo 'auth_username_format = %Ln'`);
-  const { text } = await init('--defaults', '--directory', place, ...team);
-  assert.match(
-    text,
-    /^warning: the Dovecot of this machine drops the domain of names .*; set mail_users\.resolve /m,
-  );
-});
-
 for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
   void test(`with Dovecot ${series}: what it writes passes check and its tests`, async (t) => {
     const { place, init, files } = openMachine(t, found(series));
@@ -261,27 +236,6 @@ void test('a Dovecot that is stopped, or has many domains: all mail users are ne
     const named = await init('--defaults', '--directory', place, ...team, '--mail-users', '*@example.com');
     assert.equal(named.exit, 0, named.text);
     assert.match(readFileSync(join(place, 'dovegate.yaml'), 'utf8'), /users: \["\*@example\.com"\]/);
-  }
-});
-
-void test('a doveconf that is not there, fails, prints rubbish or without an end', async (t) => {
-  for (const [script, said] of [
-    [undefined, /no Dovecot was found here/],
-    ['echo broken >&2; exit 89', /doveconf -n ended with exit code 89/],
-    ['echo hello', /printed nothing of a Dovecot 2\.3 or 2\.4/],
-    ['yes', /printed more than/],
-  ] as const) {
-    const { place, init } = openMachine(t, script);
-    if (script === undefined) {
-      const refused = await init('--defaults', '--directory', place, ...team);
-      assert.equal(refused.exit, 64);
-      assert.match(refused.stderr, /^--backend has no default here/);
-    }
-    const answers = [...team, '--backend', 'local', '--mail-users', '*@example.com'];
-    const { text, exit } = await init('--defaults', '--directory', place, ...answers);
-    assert.equal(exit, 0, text);
-    assert.match(text, said);
-    assert.match(text, /unix_listener dovegate-doveadm/);
   }
 });
 
@@ -401,22 +355,6 @@ void test('a directory that is a link, that others can change, or of somebody el
   const proc = await init('--defaults', '--directory', '/proc/dovegate', ...team);
   assert.ok([77, 78].includes(proc.exit), proc.text);
   assert.match(proc.stderr, /^\/proc\/dovegate: /);
-});
-
-void test('a file that is in the way of the journal leaves nothing behind', async (t) => {
-  const { folder, place, init } = openMachine(t, found('2.4'));
-  writeFileSync(join(folder, 'file'), 'mine');
-  const { stderr, exit } = await init(
-    '--defaults',
-    '--directory',
-    place,
-    ...team,
-    '--journal',
-    join(folder, 'file'),
-  );
-  assert.equal(exit, 78);
-  assert.match(stderr, /file is no directory\nnothing was written\n$/);
-  assert.deepEqual(readdirSync(folder).toSorted(), ['bin', 'file']);
 });
 
 void test('a full disk: one line, and nothing is left', async (t) => {

@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
-  chownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -15,7 +14,6 @@ import {
 import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import * as z from 'zod';
 import { gidOf } from '../../../src/host/machine/accounts.js';
 import { makeAuthority } from '../../kit/gate/certificates.js';
 import { builtProgram, startDaemon } from '../../kit/gate/daemon.js';
@@ -292,55 +290,6 @@ void test('beside a file with errors everything else is looked at, the running d
   assert.ok(doubtful.has('ok daemon') && doubtful.has('ok journal chain'));
 });
 
-void test('a user of another backend, and the last line, which never says doctor', async (t) => {
-  const folder = openFolder(t);
-  const backends = ['mail1', 'mail2'].map((name) => ({ name, unix: join(folder, name) }));
-  for (const { unix } of backends) {
-    await openScriptedDovecot({ unix, minor: 3, owner: t });
-  }
-  const daemon = await startDaemon(t, {
-    config: configurationFor(
-      backends
-        .map(({ name, unix }) => `  ${name}: { address: "unix:${unix}", shared_namespaces: [] }`)
-        .join('\n'),
-      '{ users: ["*@example.com"], backend: mail1 }, { users: ["*"], backend: mail2 }',
-    ),
-  });
-  const found = await runWarm(['doctor', '--config', daemon.configFile, '--user', 'alice@example.com']);
-  assert.equal(found.exit, 0, found.text);
-  const looks = looksIn(found);
-  assert.ok(looks.has('ok way to mail1'), found.text);
-  assert.equal(
-    looks.get('warning way to mail2'),
-    'alice@example.com is on mail1; give --user with a mail user of mail2, whose mailboxes are counted',
-  );
-  assert.match(found.text, /\nnext: dovegate status --config \S+\n$/);
-  const gina = await runWarm(['doctor', '--config', daemon.configFile, '--user', 'gina@example.org']);
-  assert.equal(
-    looksIn(gina).get('warning way to mail2'),
-    'no policy covers gina@example.org (routes: mail2), so every command for them is denied; add the domain to users of a policy, if it shall be reached',
-  );
-});
-
-void test('before there is a journal the daemon is started as the user of its state', {
-  skip: process.getuid?.() === 0 ? false : 'only root can give files away',
-}, async (t) => {
-  const folder = openFolder(t);
-  chmodSync(folder, 0o755);
-  const config = join(folder, 'dovegate.yaml');
-  const unix = join(folder, 'dovecot');
-  await openScriptedDovecot({ unix, minor: 3, owner: t });
-  writeFileSync(config, configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`));
-  mkdirSync(join(folder, 'state'));
-  chownSync(join(folder, 'state'), 65_534, 65_534);
-  const asked = await runWarm(['doctor', '--config', config, '--json']);
-  const { looks } = z
-    .object({ looks: z.array(z.object({ look: z.string(), next: z.string().optional() })) })
-    .parse(JSON.parse(asked.stdout.toString()));
-  const nextOf = (name: string): string | undefined => looks.find(({ look }) => look === name)?.next;
-  assert.equal(nextOf('daemon'), `runuser -u nobody -- dovegate serve --config ${config}`, asked.text);
-});
-
 void test('an ordinary user: what is not for it, and what it can run', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('only root can be another user');
   const folder = openFolder(t);
@@ -393,32 +342,6 @@ void test('an ordinary user: what is not for it, and what it can run', async (t)
   if (sudoers === undefined) return;
   const operator = await doctor(`--groups=${gidOf(sudoers)}`);
   assert.ok(operator.text.endsWith(`\nnext: sudo dovegate doctor --config ${config}\n`), operator.text);
-});
-
-void test('an admin socket that accepts and is silent, and one that says something else', async (t) => {
-  const folder = openFolder(t);
-  const config = join(folder, 'dovegate.yaml');
-  writeFileSync(config, configurationFor(`  mail1: { address: "unix:${join(folder, 'none')}" }`), {
-    mode: 0o600,
-  });
-  for (const [answer, said] of [
-    ['', /did not answer within 5 s/],
-    ['HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello', /is not that of dovegate/],
-    ['HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnull', /is not that of dovegate/],
-  ] as const) {
-    const asked: net.Socket[] = [];
-    const server = net.createServer((socket) => {
-      asked.push(socket.on('error', () => undefined).resume());
-      if (answer !== '') socket.end(answer);
-    });
-    await once(server.listen(join(folder, 'admin.sock')), 'listening');
-    const found = await runWarm(['doctor', '--config', config]);
-    // The process lives on, and would wait for an answer that doctor has given up.
-    for (const socket of asked) socket.destroy();
-    await once(server.close(), 'close');
-    assert.equal(found.exit, 1, found.text);
-    assert.match(looksIn(found).get('bad daemon') ?? '', said);
-  }
 });
 
 void test('a Dovecot of this machine whose names are one mailbox otherwise than the file says', async (t) => {

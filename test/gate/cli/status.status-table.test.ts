@@ -172,40 +172,6 @@ void test('the table of backends stays in line where one is down', () => {
   for (const row of rows) assert.equal(row.indexOf(' in use'), head.indexOf('UPSTREAMS') + 1, row);
 });
 
-void test('a daemon that says something else', () => {
-  for (const status of [{}, null, 'x', [], { backends: 7, exchanges: [null], listeners: [{}] }]) {
-    assert.match(formatStatus(status, pipe), /^dovegate/);
-  }
-});
-
-void test('a narrow terminal: values are cut, columns go with a word, and no line is too wide', () => {
-  for (const columns of [60, 80, 100, 120]) {
-    const shown = formatStatus(full, { ...pipe, columns });
-    const tables = shown.slice(shown.indexOf('LISTENER')).split('\n');
-    for (const line of tables)
-      assert.ok(line.length <= columns || line.startsWith('no room'), `${columns}: ${line}`);
-    const [, said = ''] = /^no room for (.*): make the terminal wider, or use --json$/m.exec(shown) ?? [];
-    const heads = ['LISTENER', 'BACKEND', 'KEY', 'ID'].map(
-      (name) => tables.find((line) => line.startsWith(`${name} `)) ?? '',
-    );
-    for (const name of [
-      'SESSIONS',
-      'STATE',
-      'WAITING',
-      'UPSTREAMS',
-      'EXPIRES',
-      'COMMAND',
-      'SECONDS',
-      'REQUESTER',
-      'USER',
-    ])
-      assert.ok(heads.some((head) => head.includes(name)) || said.includes(name), `${columns}: ${name}`);
-    for (const word of ['up', 'down', 'drained'])
-      assert.match(shown, new RegExp(`^mail\\d +${word}`, 'm'), word);
-  }
-  assert.ok(!formatStatus(full, { ...pipe, columns: 200 }).includes('no room'));
-});
-
 void test('docs/access-approve.md shows the table of receivers of notices', () => {
   const fault = { code: 'status', status: 500, for_ms: 42_000 };
   const notices = [{ receiver: 'chat', state: 'down', fault, delivered: 3, failed: 6, dropped: 0 }];

@@ -3,14 +3,11 @@
 // is not.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { serverOf } from '../../../src/doveadm/protocol/releases.js';
 import { knownLineOf, lineKey, lineScope } from '../../../src/gate/command/assessment.js';
 import { assess, fateOf, plainLine } from '../../../src/rules/policy/assess.js';
 import { type GrantsAtHand, underAnyGrant } from '../../../src/rules/policy/grant.js';
 import { nothingAsked } from '../../../src/rules/policy/route.js';
-import { replyPacket } from '../../kit/gate/memory-backend.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/gate/memory-engine.js';
-import { settle } from '../../kit/plain/fake-clock.js';
 
 const line = '|alice@example.org|quota get';
 
@@ -77,16 +74,6 @@ void test('its limits are counted each time, and a reason is for one command', a
   assert.deepEqual(reasons, [undefined, 'ticket 7', undefined]);
 });
 
-void test('flags of a line are its own', async () => {
-  const engine = openMemoryEngine();
-  const client = await engine.client(2);
-  for (const flags of ['', 'v', '']) await client.line(`${flags}${line}`);
-  assert.deepEqual(
-    engine.commands.map((command) => command.line.split('\t')[0]),
-    ['', 'v', ''],
-  );
-});
-
 void test('what is not settled by the line is not remembered', async () => {
   const refused = await repeat('|alice@example.net|quota get', 2);
   assert.deepEqual([refused.known, refused.completions.at(-1)?.outcome], [0, 'denied']);
@@ -101,20 +88,6 @@ void test('what is not settled by the line is not remembered', async () => {
   };
   const resolved = await repeat(line, 1, { settings, auth });
   assert.deepEqual([resolved.known, asked], [0, 1]);
-});
-
-void test('a backend that was upgraded meanwhile is asked anew', async () => {
-  let minor = 2;
-  const { engine, client } = await repeat(line, 2, { minor: () => minor });
-  minor = 4;
-  engine.setAnswer(() => replyPacket('\n-NOUSER\n'));
-  // Ends the upstream, so that the next one is another.
-  await client.line(line);
-  engine.setAnswer(() => replyPacket('\n+\n'));
-  await client.line(line);
-  await client.line(line);
-  const series = engine.recordsOf('admission').map((record) => record.series);
-  assert.deepEqual(series, ['2.3 2.4', '2.3', '2.3', '2.3', '2.4']);
 });
 
 void test('every part of who asks, and every byte, makes another key', () => {
@@ -137,22 +110,4 @@ void test('every part of who asks, and every byte, makes another key', () => {
   ];
   assert.equal(new Set(keys).size, keys.length);
   assert.ok(!keys.includes(undefined));
-});
-
-void test('a backend that is upgraded between the look at a line and its remembering: it is not remembered as judged for what came', async () => {
-  for (let steps = 0; steps < 40; steps += 1) {
-    let minor = 2;
-    const engine = openMemoryEngine({ minor: () => minor });
-    const client = await engine.client(2);
-    await client.line('|bob@example.org|quota get');
-    minor = 4;
-    client.peer.send(`${line.replaceAll('|', '\t')}\n`);
-    for (let step = 0; step < steps; step += 1) await Promise.resolve();
-    engine.pool.server = serverOf(4);
-    await settle();
-    await client.line(line);
-    await client.line(line);
-    const last = engine.recordsOf('admission').at(-1);
-    assert.deepEqual([steps, last?.series], [steps, '2.4']);
-  }
 });

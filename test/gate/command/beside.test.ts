@@ -154,35 +154,6 @@ void describe('a candidate beside it', () => {
     assert.deepEqual(await run(1, 2, 3), [['denied', undefined]]);
   });
 
-  void test('counts by counters of its own', async () => {
-    const policy = `    shadow: candidate.yaml\n    limits: { rate: 2/minute }\n    allow: [quota get]`;
-    const beside = 'users: ["*@example.org"]\nlimits: { rate: 3/minute }\nallow: [quota get]\n';
-    const { told, events } = await becomes(
-      { policy, candidate: beside },
-      Array<string>(5).fill(`${user}quota get`),
-    );
-    assert.deepEqual(told, [
-      ['ok', undefined],
-      ['ok', undefined],
-      // The third is the last that it would serve.
-      ['limited', 'served'],
-      ['limited', undefined],
-      ['limited', undefined],
-    ]);
-    const differing = events.flatMap((event) => (event.kind === 'exchange-ended' ? [event.shadow] : []));
-    assert.deepEqual(differing, [undefined, undefined, 'served', undefined, undefined]);
-  });
-
-  void test('a question counts in its rate, too', async () => {
-    const policy = `    shadow: candidate.yaml\n    allow: [quota get]`;
-    const beside = 'users: ["*@example.org"]\nlimits: { rate: 1/minute }\nallow: [quota get]\n';
-    const { told } = await becomes({ policy, candidate: beside }, ['||dovegate can|--', `${user}quota get`]);
-    assert.deepEqual(told, [
-      ['ok', undefined],
-      ['ok', 'over-limit'],
-    ]);
-  });
-
   void test('agreement leaves no trace, nor does what no policy decides', async () => {
     const policy = '    shadow: candidate.yaml\n    allow: [quota get]';
     const beside = 'users: ["*@example.org"]\nallow: [quota get]\n';

@@ -13,7 +13,6 @@ import {
   completionOf,
   ExchangeRecords,
   endedOf,
-  formatPlace,
   logRecordOf,
   redactedWords,
 } from '../../../src/gate/command/exchange-records.js';
@@ -327,19 +326,6 @@ void test('of many error lines the first ones wait for the status, and the rest 
   const at = seen.indexOf('status');
   assert.deepEqual(seen.slice(0, at), Array<string>(more).fill('line server'));
   assert.equal(seen.slice(at).filter((each) => each === 'line user').length, bounds.heldErrors);
-});
-
-void test('a place as people write it, and a peer under the names of the file', () => {
-  assert.equal(formatPlace({ file: '/etc/d.yaml', line: 12, column: 3 }), '/etc/d.yaml:12');
-  assert.deepEqual(JSON.parse(JSON.stringify(recordedPeer({ listener: 'x', loginUid: 5, exe: '/bin/x' }))), {
-    exe: '/bin/x',
-    login_uid: 5,
-  });
-  const doubted = recordedPeer({ listener: 'x', exeUnproven: '/bin/x', unitUnproven: '/box/x.service' });
-  assert.deepEqual(JSON.parse(JSON.stringify(doubted)), {
-    exe_unproven: '/bin/x',
-    unit_unproven: '/box/x.service',
-  });
 });
 
 // bounds.secretDigests

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logPacket, replyPacket } from '../../kit/gate/memory-backend.js';
-import { type MemoryClient, memorySettings, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { type MemoryClient, openMemoryEngine } from '../../kit/gate/memory-engine.js';
 import { failAtEach } from '../../kit/plain/fail-at.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { assertTidy } from './tidy.js';
@@ -69,54 +69,6 @@ void test('three clients on two upstreams: one waits, one leaves, one is slow to
       if (client.transport.closedFor === undefined) client.peer.end();
     }
     await assertTidy(engine, clients);
-  });
-  assert.ok(calls > 40, `${calls} calls`);
-});
-
-void test('we stop while commands run and wait', async () => {
-  const calls = await failAtEach(async (failAt) => {
-    const engine = openMemoryEngine({ failAt });
-    engine.setAnswer(() => undefined);
-    const clients = [await engine.client(2), await engine.client(2), await engine.client(2)];
-    for (const client of clients) await line(client, '|alice@example.org|mailbox subscribe|Work');
-    await settle();
-    const drained = engine.service.drain();
-    await settle();
-    engine.pool.drain();
-    engine.service.abort();
-    await engine.untilIdle();
-    await drained;
-    await assertTidy(engine, clients);
-    for (const { record } of engine.records) {
-      if (record.event === 'completion') assert.notEqual(record.outcome, 'ok');
-    }
-  });
-  assert.ok(calls > 30, `${calls} calls`);
-});
-
-const limited = memorySettings
-  .replace('search, fetch', 'search, { command: expunge, max_matches: 3 }, fetch')
-  .concat('    limits: { at_once: 1 }\n');
-
-void test('commands that are counted before they run, and that wait for a turn of their principal', async () => {
-  const calls = await failAtEach(async (failAt) => {
-    const engine = openMemoryEngine({ failAt, settings: limited });
-    const found = ['a\t1\ta\t2\t', 'a\t1\ta\t2\ta\t3\ta\t4\t'];
-    engine.setAnswer((asked) =>
-      replyPacket(`${asked.includes('\tsearch\t') ? (found.shift() ?? '') : ''}\n+\n`),
-    );
-    const clients = [await engine.client(3), await engine.client(3)];
-    for (const client of clients) await line(client, '|alice@example.org|expunge|mailbox|INBOX|all');
-    engine.setAnswer(() => undefined);
-    for (const client of clients) await line(client, '|alice@example.org|expunge|mailbox|INBOX|all');
-    clients[1]?.peer.end();
-    await settle();
-    clients[0]?.peer.vanish();
-    await assertTidy(engine, clients);
-    if (failAt.failed === undefined) {
-      const matches = engine.recordsOf('admission').map((record) => record.matches);
-      assert.deepEqual(matches.slice(0, 4), [undefined, 2, undefined, 4]);
-    }
   });
   assert.ok(calls > 40, `${calls} calls`);
 });

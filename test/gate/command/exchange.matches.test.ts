@@ -110,24 +110,6 @@ void test('a search that keeps others from the only upstream ends for them: the 
   assert.equal(engine.commands.length, 1);
 });
 
-void test('the admission has the time of its own record, not of the line, so that times in the journal go on', async () => {
-  const engine = openMemoryEngine({ settings });
-  engine.setAnswer((line) => (line.includes('search') ? undefined : good));
-  const client = await engine.client(1);
-  await client.line(expunge);
-  await engine.clock.advance(1_500);
-  engine.commands[0]?.end.peer.send(good);
-  await settle();
-  const times = engine.offered
-    .filter(({ event }) => event === 'admission' || event === 'completion')
-    .map(({ time }) => time);
-  assert.equal(times.length, 4);
-  assert.deepEqual(
-    times,
-    times.toSorted((one, other) => one - other),
-  );
-});
-
 void test('where the mails are taken from another user, those of that user are counted', async () => {
   const rule = '{ command: move, max_matches: 1, where: { source-user: any } }';
   const engine = openMemoryEngine({ settings: memorySettings.replace('search, fetch', rule) });

@@ -185,15 +185,6 @@ for (const [what, end, outcome, error] of ends) {
   });
 }
 
-void test('one minute before the hour it is still held', async () => {
-  const engine = open();
-  await isOverdue(engine, await engine.client(2));
-  await engine.clock.advance(bounds.overdueMs - 60_000);
-  await settle();
-  assert.equal(engine.commands[0]?.end.transport.closedFor, undefined);
-  assert.deepEqual(completions(engine), []);
-});
-
 void describe('without a place', () => {
   const roomy = settings.replace('connections: 2', 'connections: 4');
 
@@ -337,54 +328,6 @@ void test('the same line with another text is another command, where the text is
     ['save', 'failed', 'still-running', false],
     ['save', 'ok', 'reply-timeout', true],
   ]);
-});
-
-/** Mail1 of two backends answers nothing by itself. */
-function openTwo(): MemoryEngine {
-  const engine = openMemoryEngine({
-    settings: `${settings.replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')}server_commands: { reload: all }\n`,
-  });
-  engine.setAnswer((_, { address }) =>
-    address.kind === 'unix' && address.path === '/run/two' ? replyPacket('\n+\n') : undefined,
-  );
-  return engine;
-}
-
-void test('at several backends, the completion waits for those that are overdue', async () => {
-  const engine = openTwo();
-  const client = await engine.client(2);
-  await client.line('||reload');
-  await engine.clock.advance(bounds.adminDeadlineMs);
-  await settle();
-  assert.match(client.said(), /mail1: backend mail1 did not answer in time.*\[not-all-backends\]/);
-  assert.deepEqual(completions(engine), []);
-  assert.equal(engine.service.running().length, 1);
-  engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
-  await settle();
-  const [completion] = engine.recordsOf('completion');
-  assert.deepEqual([completion?.outcome, completion?.error], ['ok', 'reply-timeout']);
-  assert.deepEqual(
-    completion?.backends?.map((part) => typeof part === 'object' && [part.backend, part.outcome, part.error]),
-    [
-      ['mail1', 'ok', 'reply-timeout'],
-      ['mail2', 'ok', undefined],
-    ],
-  );
-});
-
-void test('a late success at one of several backends is no success of all, where the others were not asked', async () => {
-  const engine = openTwo();
-  const client = await engine.client(2);
-  await client.line('||reload');
-  engine.commands[0]?.end.peer.send(replyPacket('half a row'));
-  await settle();
-  await engine.clock.advance(bounds.replyIdleMs);
-  await settle();
-  assert.match(client.said(), /mail2 was not asked/);
-  engine.commands[0]?.end.peer.send(replyPacket('\t\n+\n'));
-  await settle();
-  assert.deepEqual(completions(engine), [['reload', 'partly', undefined, true]]);
-  assert.equal(engine.commands.length, 1);
 });
 
 // bounds.overdueLinesPerOrigin, bounds.overdueOrigins

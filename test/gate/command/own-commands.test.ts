@@ -3,9 +3,7 @@
 // a record, a path or somebody else's policy in an answer.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Policy } from '../../../src/rules/policy/policy.js';
 import { type MemoryEngineOptions, openMemoryEngine } from '../../kit/gate/memory-engine.js';
-import { settle } from '../../kit/plain/fake-clock.js';
 
 const settings = `
 version: 1
@@ -145,19 +143,6 @@ void describe('explain', () => {
     assert.ok(rows.includes('decision allow'), rows.join('\n'));
     assert.match(rows.join('\n'), /^no-backend .*server_commands/m);
   });
-
-  void test('the record hides what the record of the command would hide', async () => {
-    const { admissions } = await explain('-u|bob|mailbox metadata set|INBOX|/private/comment|hush');
-    const { args } = admissions[0]?.record ?? {};
-    assert.deepEqual(args?.slice(0, 4), ['-u', 'bob@example.org', '--', 'mailbox metadata set']);
-    assert.doesNotMatch(JSON.stringify(args), /hush/);
-    assert.match(JSON.stringify(args), /hmac/);
-    // Without a parse nobody knows which of them is a secret.
-    for (const words of ['dict set|hush', 'dovegate|explain|dict|set|hush', 'nonsense|hush']) {
-      const told = await explain(words);
-      assert.doesNotMatch(JSON.stringify(told.engine.records), /hush/, words);
-    }
-  });
 });
 
 void test('what is no question: refused as usage, recorded, and the session goes on', async () => {
@@ -201,23 +186,4 @@ void test('the rate of the policy counts these too; the disk of the records is a
   engine.setJournal('refuse');
   await client.line('||dovegate can');
   assert.match(client.said(), /^\n-TEMPFAIL\n\n-TEMPFAIL\n$/);
-});
-
-void test('a policy that went while the record was written is told no more', async () => {
-  const engine = openMemoryEngine({ settings });
-  let policy: Policy | undefined = engine.settings.policies.get('support');
-  const { listener } = engine;
-  // A reload gives both anew.
-  let exchanges = listener.context.exchanges();
-  Object.assign(listener.context, { policy: () => policy, exchanges: () => exchanges });
-  const client = await engine.client(0);
-  engine.setJournal('hold');
-  await client.line('||dovegate can');
-  policy = engine.settings.policies.get('wheel');
-  exchanges = { ...exchanges };
-  engine.setJournal('take');
-  await settle();
-  assert.match(client.said(), /^\n-TEMPFAIL\n$/);
-  await client.line('||dovegate can');
-  assert.match(client.said(), /\twheel\t/);
 });

@@ -91,20 +91,6 @@ void test('rows that no known release sends are an error, never other rows', asy
     assert.equal(recordsOf('completion').at(-1)?.outcome, 'unknown');
 });
 
-void test('a column that no known release has is an error over HTTP and to a client that wants the user in front', async () => {
-  const unknown = replyPacket(`${'Mail\tSTORAGE\t1\t10\t10\tnew\t'.repeat(5)}\n+\n`);
-  const over = open(4, '', true);
-  over.setAnswer(() => unknown);
-  const body = post([['quotaGet', { user: 'bob@example.org' }, 't']]);
-  const [failed] = JSON.parse((await ask(over, body)).body);
-  assert.deepEqual([failed[0], failed[1].exitCode, failed[1].code], ['error', 75, 'reply-bad-frame']);
-  const engine = open(4);
-  engine.setAnswer(() => unknown);
-  const client = await engine.client(0);
-  await client.line('|bob@example.org|quota get|-A|-u|bob@example.org|--');
-  assert.equal(client.said(), '\n-TEMPFAIL\n');
-});
-
 /** The entry of the only command in the answer. */
 async function askHttp(engine: MemoryEngine, parameters: object) {
   return JSON.parse((await ask(engine, post([['mailboxStatus', parameters, 't']]))).body)[0];

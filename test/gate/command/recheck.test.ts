@@ -5,7 +5,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { ExchangeContext } from '../../../src/gate/command/context.js';
-import type { Pool } from '../../../src/gate/pool/pool.js';
 import type { Policy } from '../../../src/rules/policy/policy.js';
 import { createRoutingTable } from '../../../src/rules/policy/route.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
@@ -244,59 +243,6 @@ void test('a host that a passdb named is not left for another one that has the n
   }
 });
 
-void test('the same for a host that a referral named', async () => {
-  for (const [there, said, commands] of [
-    ['127.0.0.2', '+', 1],
-    ['127.0.0.3', '-TEMPFAIL', 0],
-  ] as const) {
-    const waits = await waiting(hosted('127.0.0.1', '127.0.0.2'));
-    const { engine, reload, go } = waits;
-    const next = openMemoryEngine({ settings: hosted('127.0.0.1', there) });
-    engine.setAnswer(() => {
-      reload(next.settings.policies.get('support'), () => next.context.exchanges());
-      for (const { pool } of engine.exchanges.router.table.backends) pool.setDrained(true);
-      return replyPacket('\n-REFERRAL alice@example.org@127.0.0.2\n');
-    });
-    const answer = await go();
-    assert.equal(answer.split('\n').at(-2), said);
-    assert.deepEqual([engine.commands.length, next.commands.length], [3, commands]);
-  }
-});
-
-/** Both upstreams of that backend are taken for changes, which nobody ends for others, and do not answer. */
-async function occupy(next: MemoryEngine): Promise<void> {
-  next.setAnswer(() => undefined);
-  for (const name of ['carol', 'dave'])
-    await (await next.client(0)).line(`|${name}@example.org|mailbox subscribe|x`);
-  assert.equal(next.commands.length, 2);
-}
-
-void test('the time of its wait does not begin anew with each reload', async () => {
-  const waits = await waiting();
-  const first = openMemoryEngine();
-  await occupy(first);
-  for (const { clock } of [waits.engine, first]) await clock.advance(20_000);
-  waits.reload(first.settings.policies.get('support'), () => first.context.exchanges());
-  waits.engine.pool.setDrained(true);
-  await settle();
-  assert.equal(first.pool.snapshot().waiters, 1);
-  assert.equal(first.pool.snapshot().oldestWaitMs, 20_000);
-  const second = openMemoryEngine();
-  await occupy(second);
-  await first.clock.advance(5_000);
-  await second.clock.advance(25_000);
-  waits.reload(second.settings.policies.get('support'), () => second.context.exchanges());
-  first.pool.setDrained(true);
-  await settle();
-  assert.equal(second.pool.snapshot().waiters, 1);
-  await second.clock.advance(4_999);
-  assert.equal(second.pool.snapshot().waiters, 1);
-  await second.clock.advance(1);
-  assert.equal(second.pool.snapshot().waiters, 0);
-  const errors = waits.engine.records.flatMap(({ record }) => ('error' in record ? record.error : []));
-  assert.ok(errors.includes('queue-timeout'), errors.join());
-});
-
 void test('several backends that are replaced: each is asked where it is now, once, and the rows of all are joined', async () => {
   const listed = (text: string): string => text.replace('who]', 'who, process status]');
   const all = (one: string, two: string): string =>
@@ -326,66 +272,4 @@ void test('several backends that are replaced: each is asked where it is now, on
   const asked = next.commands.map(({ end: { address } }) => (address.kind === 'tcp' ? address.host : ''));
   const rows = said().match(/imap/g)?.length;
   assert.deepEqual([engine.commands.length, asked.toSorted(), rows], [0, ['127.0.0.1', '127.0.0.3'], 2]);
-});
-
-void test('it is ended by an operator where it waits now: nothing is sent, and nothing stays', async () => {
-  for (const settings of [memorySettings, elsewhere]) {
-    const waits = await waiting();
-    const { service, exchanges } = waits.engine;
-    const next = openMemoryEngine({ settings });
-    await occupy(next);
-    waits.reload(next.settings.policies.get('support'), () => next.context.exchanges());
-    waits.engine.pool.setDrained(true);
-    await settle();
-    const [waiter, ...others] = service.running().filter(({ isWaiting }) => isWaiting);
-    assert.ok(waiter !== undefined && others.length === 0);
-    assert.equal(waiter.backend, 'mail1');
-    assert.ok(service.kill(waiter.id));
-    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
-    assert.deepEqual(
-      [next.commands.length, next.pool.snapshot().waiters, exchanges.userLock.size],
-      [2, 0, 0],
-    );
-    const { record } = waits.engine.records.findLast(({ record: { id } }) => id === waiter.id) ?? {};
-    assert.deepEqual([record?.event, record?.sent, record?.upstream], ['completion', false, undefined]);
-  }
-});
-
-void test('it is sent there only if it is still allowed, and its user still lives there', async () => {
-  const moved = elsewhere
-    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
-    .replace('backend: mail1', 'backend: mail2');
-  const cases: readonly (readonly [settings: string, said: RegExp])[] = [
-    [elsewhere.replace(allows, 'allow: [mailbox list'), /\n-NOPERM\n$/],
-    [moved, /\n-TEMPFAIL\n$/],
-  ];
-  for (const [settings, said] of cases) {
-    const waits = await waiting();
-    const next = replaceBackend(waits, settings);
-    assert.match(await waits.go(), said);
-    assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 0]);
-  }
-});
-
-void test('a backend that an operator drains, or that the configuration takes out of service, gets nothing', async () => {
-  const drains: readonly ((waits: Waiting) => Pool | undefined)[] = [
-    ({ engine }) => {
-      engine.pool.setDrained(true);
-      return undefined;
-    },
-    (waits) => {
-      const next = replaceBackend(waits, elsewhere);
-      next.pool.setDrained(true);
-      return next.pool;
-    },
-  ];
-  for (const drain of drains) {
-    const waits = await waiting();
-    const pool = drain(waits);
-    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
-    assert.equal(waits.engine.commands.length, 2);
-    assert.ok(pool === undefined || pool.snapshot().waiters === 0);
-    const errors = waits.engine.records.flatMap(({ record }) => ('error' in record ? record.error : []));
-    assert.ok(errors.includes('backend-drained'), errors.join());
-  }
 });

@@ -68,34 +68,3 @@ void test('a service that answers again after a reload: one event says so, and i
   assert.deepEqual([...second.failingServices], []);
   assert.deepEqual(kinds(events), ['lookup-failing', 'lookup-working']);
 });
-
-void test('a service that is not in the configuration any more is not shown, also while its last question fails', async () => {
-  const { clock, service, configure, ask } = openDaemon();
-  const first = configure(withAuth('/run/auth'));
-  service.dialler.setAnswer('refuse');
-  await ask(first, 'a@example.org');
-  const second = configure(withAuth('/run/other'));
-  first.retire(second);
-  await clock.advance(10_000);
-  await ask(first, 'b@example.org');
-  assert.deepEqual([...second.failingServices], []);
-});
-
-void test('however many have failed: a failure of another kind is shown, with when the first one began', async () => {
-  const { clock, service, events, configure, ask } = openDaemon();
-  const context = configure(withAuth('/run/auth'));
-  service.dialler.setAnswer('refuse');
-  const sinceMs = clock.wallMs();
-  for (let at = 0; at < 20; at += 1) await ask(context, 'a@example.org', `/run/${at}`);
-  assert.equal(context.failingServices.size, 20);
-  await clock.advance(10_000);
-  service.dialler.setAnswer('hang');
-  for (let at = 0; at < 20; at += 1) {
-    const asked = ask(context, 'b@example.org', `/run/${at}`);
-    await clock.advance(10_000);
-    await asked;
-  }
-  for (const failure of context.failingServices.values())
-    assert.deepEqual(failure, { sinceMs, code: 'dial-timeout' });
-  assert.equal(events.length, 40);
-});

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { keepLocks } from '../../../src/gate/daemon/kept-locks.js';
 import { wordsOfTarget } from '../../../src/gate/daemon/lock-actions.js';
-import { bounds } from '../../../src/host/bounds/bounds.js';
 import { formatTime } from '../../../src/host/words/instants.js';
 import { sealLine } from '../../../src/journal/records/ledger.js';
 import { isHold } from '../../../src/journal/records/lock-book.js';
@@ -16,8 +15,6 @@ import type { AuditRecord, LockRecord } from '../../../src/journal/records/recor
 import { Persons } from '../../../src/rules/identity/person.js';
 import {
   checkpoint,
-  fixedKey,
-  kill,
   type Place,
   placeFor,
   signKey,
@@ -122,14 +119,6 @@ void test('a record of a lock that was taken out before the last checkpoint: the
     }
 });
 
-void test('a record of a lock that was taken out is seen also where the key was changed', async (t) => {
-  const place = placeFor(t);
-  journalOf(place, left, lost);
-  takeOut(place, 'L1', true);
-  const { found, ids } = await startWith(place, copyOf(lost, left), fixedKey(2).secretPem);
-  assert.deepEqual([ids, found.damage], [['L1', 'L2'], 'changed']);
-});
-
 void test('a forged copy beside a journal that was changed takes no lock away, and is said', async (t) => {
   const root = locked('F1', t0, { to: 'root', identities: ['uid:0', 'name:root'] });
   const hold = held('F2', t0, { user: '*' });
@@ -151,13 +140,6 @@ void test('a forged copy beside a journal that was changed takes no lock away, a
     assert.ok(found.damage === 'changed' || said.length > 0, name);
     assert.equal(locks.on({ human: { identities: ['uid:0', 'name:root'] } }), undefined, name);
   }
-});
-
-void test('beside a whole journal the copy counts nothing', async (t) => {
-  const place = placeFor(t);
-  journalOf(place, left, lifted, unlocked('L3', t0));
-  const { found, ids, said } = await startWith(place, copyOf(lost, lifted));
-  assert.deepEqual([ids, found.damage, said], [['L2'], undefined, []]);
 });
 
 void test('of a lock whose record was changed, what the journal and the copy say is in force', async (t) => {
@@ -197,48 +179,4 @@ void test('of a lock whose record was changed, what the journal and the copy say
       const differing = said.filter((text) => text.includes('the journal says of lock'));
       assert.deepEqual([said.length > 0, differing.length], [true, more.length], name);
     }
-});
-
-void test('where the journal is changed and full of locks, those of the copy come first, and each that has no place is named', async (t) => {
-  const place = placeFor(t);
-  const many = Array.from({ length: bounds.locks }, (_, at) =>
-    locked(`F${at}`, t0, { to: `z${at}`, identities: [`name:z${at}`] }),
-  );
-  journalOf(place, ...many, lost, left);
-  takeOut(place, 'F0', true, (line) => line.replace('name:z0', 'name:y0'));
-  const { found, ids, said, isLocked } = await startWith(place, copyOf(lost, left));
-  assert.equal(ids.length, bounds.locks);
-  assert.ok(isLocked('uid:1004') && ids.includes('L2'));
-  assert.deepEqual(
-    found.access.damaged.map(({ id }) => id),
-    ['L1', 'L2'],
-  );
-  for (const id of ['F198', 'F199'])
-    assert.ok(
-      said.some((text) => text.startsWith(`lock ${id} of `)),
-      id,
-    );
-});
-
-void test('a record that no signature covers locks its one target, with what the copy says of it', async (t) => {
-  const everybody = ['uid:1004', 'uid:1009', 'key:k2', 'account:acc', 'person:carol'];
-  for (const [change, copy, stopped, free] of [
-    [{ to: 'nobodyz', identities: everybody }, [], ['name:nobodyz'], everybody],
-    [{ to: 'dave', identities: ['uid:1009'] }, [], ['uid:1004', 'name:dave'], ['uid:1009']],
-    [{ to: undefined, identities: ['person:dave', 'uid:1009'] }, [], ['uid:1004'], ['uid:1009']],
-    [{ to: 'key:k2', identities: everybody }, [], ['key:k2'], ['uid:1004']],
-    [{ to: 'dave', identities: everybody }, ['uid:1009'], ['uid:1004', 'uid:1009'], ['key:k2']],
-  ] as const) {
-    const place = placeFor(t);
-    journalOf(place, left);
-    const run = startRun(place, { wallMs: t0 });
-    write(run, locked('L1', t0, change));
-    kill(run);
-    const copied = copy.length === 0 ? [] : [locked('L1', t0, { to: 'dave', identities: copy })];
-    const { ids, isLocked } = await startWith(place, copyOf(left, ...copied));
-    assert.deepEqual(ids, ['L1', 'L2']);
-    const about = JSON.stringify(change);
-    for (const word of stopped) assert.ok(isLocked(word), `${word} ${about}`);
-    for (const word of free) assert.ok(!isLocked(word), `${word} ${about}`);
-  }
 });

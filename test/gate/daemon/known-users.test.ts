@@ -1,7 +1,7 @@
 // Goal: who is who stays known while the directory is away, over restarts, and while names move. What must not happen: two humans made of
 // one because a name has no answer now.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { KnownUsers } from '../../../src/gate/daemon/known-users.js';
@@ -165,21 +165,6 @@ void test('a name that gets another uid counts with both until an operator confi
   assert.deepEqual(numbers(users), [bounds.userUids]);
 });
 
-void test('a person that is taken out and put back has the uids of before', async (t) => {
-  const host = openHost(t);
-  host.answers.set('carol', 77_001).set('dave', 1002).set('desk', 'none');
-  const users = host.open();
-  await serve(users);
-  (await users.prepare({ persons: new Map() })).commit();
-  host.answers.set('carol', 77_002);
-  const again = host.open();
-  const persons = await serve(again);
-  assert.deepEqual(again.moved, [{ user: 'carol', uids: [77_001, 77_002] }]);
-  assert.equal(persons.personOf(['uid:77001']), 'carol');
-  (await again.prepare({ persons: new Map() })).commit();
-  assert.deepEqual(again.moved, [], 'it is nobody in persons');
-});
-
 // bounds.userNames
 void test('users that are in no person any more are kept within a bound, those of persons always', async (t) => {
   const host = openHost(t);
@@ -195,15 +180,6 @@ void test('users that are in no person any more are kept within a bound, those o
   // A place for each name of persons: `desk` is no user.
   assert.equal(kept.length, bounds.userNames - 1);
   assert.ok(kept.includes('carol') && kept.includes('dave'));
-});
-
-void test('a reload that is not served changes nothing', async (t) => {
-  const host = openHost(t);
-  host.answers.set('carol', 77_001).set('dave', 1002).set('desk', 'none');
-  const users = host.open();
-  await users.prepare(settings);
-  assert.equal(existsSync(host.file), false);
-  assert.deepEqual(numbers(users), []);
 });
 
 void test('a damaged file stops the start', (t) => {

@@ -3,13 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { heldNames } from '../../../src/gate/access/hold.js';
 import type { Operator, OperatorAction } from '../../../src/gate/admin/access.js';
 import { followNames, withLocks } from '../../../src/gate/daemon/lock-actions.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { humanOfOperator, humanOnPage, type SeenOnPage } from '../../../src/rules/identity/human.js';
 import { Persons } from '../../../src/rules/identity/person.js';
-import { mayTouch } from '../../../src/rules/policy/match.js';
 import { type UserdbAnswer, userdbKey } from '../../../src/rules/policy/route.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
@@ -130,21 +128,6 @@ function openWithUserdb(aliasesOf: (users: readonly string[]) => readonly string
       },
     },
   }));
-}
-
-/** A name service that knows uids alone; undefined: it does not answer. */
-function knowing(uidOf: (name: string) => Promise<number | undefined>): () => Pick<LockParts, 'names'> {
-  return () => ({
-    names: {
-      async uidOf(name) {
-        const id = await uidOf(name);
-        return id === undefined ? { kind: 'unanswered' } : { kind: 'found', id };
-      },
-      hasUser: async () => undefined,
-      userOf: async () => ({ kind: 'none' }),
-      ownersOf: async () => undefined,
-    },
-  });
 }
 
 void test('root and people who operate on the page lock and lift; nobody else does', async () => {
@@ -325,31 +308,6 @@ void test('two persons lift a hold: the first asks, the second lifts; it survive
   );
 });
 
-void test('a hold that was lifted while another lift looked names up is lifted once', async () => {
-  let [waits, go]: [Promise<void> | undefined, () => void] = [undefined, () => undefined];
-  const { engine, onPage, hold, unlock } = open(settings, () => ({
-    names: {
-      async uidOf(name) {
-        await waits;
-        return name === 'bob' ? { kind: 'found', id: uids.bob } : { kind: 'none' };
-      },
-      hasUser: async () => false,
-      userOf: async () => ({ kind: 'none' }),
-      ownersOf: async () => undefined,
-    },
-  }));
-  await hold(bob);
-  await unlock(bob, onPage('anna'));
-  waits = new Promise((resolve) => void (go = resolve));
-  const late = unlock(bob, onPage('carol'));
-  waits = undefined;
-  assert.equal((await unlock(bob, onPage('carol'))).kind, 'done');
-  go();
-  assert.equal((await late).kind, 'already');
-  const actions = engine.recordsOf('lock').map(({ action }) => action);
-  assert.deepEqual(actions, ['held', 'unlock-asked', 'unlocked']);
-});
-
 void test('neither who is held lifts it, nor somebody who is no person of `persons`', async () => {
   const { onPage, hold, unlock } = open();
   for (const user of ['anna@example.org', 'anna']) {
@@ -444,27 +402,6 @@ void test('where fewer than two could lift it, the answer to the hold says so', 
   assert.match((await open(two).hold(bob)).text, few);
 });
 
-void test('where the case of names is kept, what is stopped is said, and nobody lifts a hold of their own mail in another case', async () => {
-  const { engine, hold, lock, unlock, onPage } = open(
-    `${settings.replace('["*"]', '["*@example.org", Bob@Example.org]')}mail_users: { case: keep }\n`,
-  );
-  const { locks } = engine.exchanges.access;
-  const touched = (user: string) => ({ users: [user], aliases: [], masks: [], everybody: 'none' }) as const;
-  assert.match(
-    (await hold('user:ANNA@example.org')).text,
-    /are stopped as well, and have a route: \*@example\.org$/,
-  );
-  assert.match((await lock(bob, root)).text, /, and have a route: \*@example\.org Bob@Example\.org$/);
-  for (const user of ['BOB@example.org', 'bob@EXAMPLE.org', 'bob@example.org'])
-    assert.ok(
-      locks.entries.some((each) => mayTouch(heldNames(each), touched(user))),
-      user,
-    );
-  const { kind, text } = await unlock('user:ANNA@example.org', onPage('anna'));
-  assert.deepEqual([kind, text], ['refused', 'nobody lifts a hold of their own mail; ask two others']);
-  assert.equal((await unlock('user:ANNA@example.org', onPage('carol'))).kind, 'done');
-});
-
 // bounds.holdMs
 void test('a hold has an end within a bound, or none', async () => {
   const { hold } = open();
@@ -552,29 +489,6 @@ void test('a step of a lift that is not recorded is not done', async () => {
   assert.equal(engine.exchanges.access.locks.entries.length, 1);
 });
 
-void test('whose name is one of the mail user who is held, by the userdb, does not lift that', async () => {
-  let isAnswering = true;
-  const asked: string[] = [];
-  const { onPage, hold, unlock } = openWithUserdb((users) => {
-    asked.push(...users);
-    return isAnswering ? (users.includes('carol@example.org') ? ['bob@example.org'] : []) : undefined;
-  });
-  assert.equal((await hold(bob)).kind, 'done');
-  const own = await unlock(bob, onPage('carol'));
-  assert.deepEqual(
-    [own.kind, own.text],
-    [
-      'refused',
-      'nobody lifts a hold of their own mail, and carol@example.org is a name of that user; ask two others',
-    ],
-  );
-  assert.ok(asked.includes('carol'), 'also without the domain');
-  isAnswering = false;
-  assert.match((await unlock(bob, onPage('anna'))).text, /^the userdb does not answer/);
-  isAnswering = true;
-  assert.match((await unlock(bob, onPage('anna'))).text, /stays held until a second person/);
-});
-
 void test('the other names of a mail user are asked for again until the userdb has said them', async () => {
   let isAnswering = false;
   const { engine, parts, hold } = openWithUserdb(() => (isAnswering ? ['bob@example.org'] : undefined));
@@ -607,105 +521,11 @@ void test('the other names of a mail user are asked for again until the userdb h
   end();
 });
 
-void test('an entry of persons under another name locks whom it gets, and they stay locked', async () => {
-  const { parts, turn, stay, lock } = open();
-  const { locks } = parts.access;
-  const persons = (carol: string): string =>
-    settings.replace(
-      'carol: { users: [carol], page: [carol] }',
-      `caroline: { users: [${carol}], page: [carol] }`,
-    );
-  const isLocked = (uid: number): boolean =>
-    locks.on({ human: { identities: [`uid:${uid}`] } }) !== undefined;
-  assert.equal((await lock('carol', root)).kind, 'done');
-  assert.equal(isLocked(1003), false);
-  turn(persons('carol, bob'));
-  assert.equal(isLocked(1003), true);
-  assert.match(
-    stay.at(-1) ?? '',
-    /^the lock of carol stops now also person:caroline, .*uid:1003.*only dovegate unlock/,
-  );
-  turn(persons('carol'));
-  assert.equal(isLocked(1003), true);
-  assert.match(stay.at(-1) ?? '', /^carol stays locked with .*uid:1003.*; only dovegate unlock/);
-
-  const many = Array.from({ length: bounds.lockWords + 100 }, (_, at) => 200_000 + at);
-  turn(persons(['carol', ...many].join()));
-  assert.ok([...many, 1003].every(isLocked));
-  stay.length = 0;
-  turn(persons('carol'));
-  const free = many.filter((uid) => !isLocked(uid));
-  assert.ok(free.length >= 100);
-  assert.match(
-    stay.join('\n'),
-    new RegExp(`^carol is not locked any more with uid:${free[0]}.* and \\d+ more`, 'm'),
-  );
-  assert.ok((locks.entries[0]?.locked.identities ?? []).length <= bounds.lockWords, 'as a start reads it');
-});
-
-void test('a name that is completed later never locks the last operator', async () => {
-  let isAway = true;
-  const { parts, onPage, lock } = open(
-    settings,
-    knowing(async () => (isAway ? undefined : 1002)),
-  );
-  const { locks } = parts.access;
-  const clock = createFakeClock();
-  const end = followNames(parts, clock);
-  assert.equal((await lock('anna', root)).kind, 'done');
-  const made = await lock('alias', root);
-  assert.deepEqual([made.kind, /in force for the name alone/.test(made.text)], ['undone', true]);
-  isAway = false;
-  await clock.advance(5_000);
-  await settle();
-  const shown = locks.entries.map((each) => locks.shown(each));
-  assert.deepEqual(
-    shown.map(({ target, doubt }) => [target, doubt]),
-    [
-      ['anna', undefined],
-      ['alias', undefined],
-    ],
-  );
-  assert.equal(locks.on({ human: onPage('carol').human }), undefined);
-  assert.ok(locks.on({ human: { identities: ['name:alias'] } }));
-  end();
-});
-
 void test('two operators who lock each other at the same time: one of them is free', async () => {
   const { onPage, lock } = open();
   const both = await Promise.all([lock('carol', onPage('anna')), lock('anna', onPage('carol'))]);
   assert.deepEqual(both.map(({ kind }) => kind).toSorted(), ['done', 'refused']);
   assert.match(both.map(({ text }) => text).join(), /carol is locked by anna|last person who operates/);
-});
-
-void test('an act whose look-ups ran while its operator was locked is not done', async () => {
-  let goOn = (): void => undefined;
-  const asked = new Promise<void>((resolve) => {
-    goOn = resolve;
-  });
-  const { engine, parts, onPage, lock, unlock, hold } = openWithUserdb(() => []);
-  const { names } = parts;
-  const carol = onPage('carol');
-  await hold(bob);
-  assert.match((await unlock(bob, onPage('anna'))).text, /stays held until a second person/);
-  // The name service answers once they are locked.
-  Object.assign(parts, {
-    names: {
-      ...names,
-      uidOf: async (name: string) => {
-        if (name !== 'carol') await asked;
-        return names.uidOf(name);
-      },
-    },
-  });
-  const acts = [lock('dave', carol), hold('user:eve@example.org', carol), unlock(bob, carol)];
-  assert.equal((await lock('carol', root)).kind, 'done');
-  goOn();
-  for (const act of acts) assert.match((await act).text, /carol is locked by root/);
-  assert.deepEqual(
-    engine.recordsOf('lock').map(({ action, by }) => `${action} ${by}`),
-    ['held root', 'unlock-asked anna', 'locked root'],
-  );
 });
 
 void test('a lift whose operator is locked, or whose first asker is, while its record is written is none, also after a start', async () => {
@@ -749,81 +569,4 @@ void test('a lift whose operator is locked, or whose first asker is, while its r
       [[target, whom === 'carol' ? 'anna' : undefined]],
     );
   }
-});
-
-void test('who asked to lift a hold and was locked since does not count, and the next one is the first', async () => {
-  const byLogin: Acting = { by: 'root', uid: 0, user: 'root', loginUid: 64_123, loginUser: 'dave' };
-  for (const [whom, first] of [
-    ['anna', undefined],
-    ['dave', byLogin],
-  ] as const) {
-    const { engine, onPage, lock, unlock, hold } = open();
-    const { locks } = engine.exchanges.access;
-    const asked = () => locks.entries.find(({ locked }) => locked.user !== undefined)?.asked?.record.by;
-    await hold(bob);
-    engine.setJournal('hold');
-    const late = unlock(bob, first ?? onPage('anna'));
-    await settle();
-    const locked = lock(whom, root);
-    await settle();
-    engine.setJournal('take');
-    await locked;
-    assert.match((await late).text, / is locked by root/);
-    assert.equal(asked(), undefined);
-    await unlock(whom, root);
-    await unlock(bob, first ?? onPage('anna'));
-    assert.notEqual(asked(), undefined);
-    assert.equal((await lock(whom, root)).kind, 'done');
-    assert.equal(asked(), undefined);
-    assert.match((await unlock(bob, onPage('carol'))).text, /stays held until a second person/);
-    assert.equal(asked(), 'carol');
-  }
-});
-
-void test('a look-up for a lock takes away no word that a reload gave it meanwhile', async () => {
-  let answer = (_name: string): Promise<number | undefined> => Promise.resolve(undefined);
-  const { parts, turn, lock } = open(
-    settings,
-    knowing((name) => answer(name)),
-  );
-  const { locks } = parts.access;
-  const clock = createFakeClock();
-  const end = followNames(parts, clock);
-  assert.equal((await lock('erin', root)).kind, 'undone');
-  let found = (_id: number): void => undefined;
-  answer = () => new Promise((resolve) => void (found = resolve));
-  await clock.advance(5_000);
-  await settle();
-  const ofErin = (users: string): string =>
-    settings.replace('persons: {', `persons: { erin: { users: [${users}] },`);
-  turn(ofErin('bob, "1007"'));
-  turn(settings);
-  found(1008);
-  await settle();
-  for (const uid of [1003, 1007, 1008])
-    assert.ok(locks.on({ human: { identities: [`uid:${uid}`] } }), `${uid}`);
-  assert.equal(locks.shown(locks.entries[0] ?? assert.fail()).doubt, undefined);
-  end();
-});
-
-void test('words that the page says forbid, and make nobody a person who lifts', async () => {
-  const { onPage, hold, unlock, lock, act } = open(
-    settings.replace('dave: { user: dave, roles: [audit] }', 'dave: { user: dave, roles: [operate] }'),
-  );
-  await hold(bob);
-  const opener = (uid: number, loginUid?: number) => ({ from: [], opener: { uid, loginUid } });
-  for (const [seen, why] of [
-    [{ from: ['oidc=x'], opener: { uid: 1004, loginUid: 1001 } }, /you are none of them/],
-    [opener(1001, 1001), /you are none of them/],
-  ] as const)
-    assert.match((await unlock(bob, onPage('dave', seen))).text, why);
-  for (const [seen, why] of [
-    [opener(1001, 1002), /you are none of them/],
-    [opener(1001), /this process belongs to no login/],
-    [opener(1001, 0), /root may be anybody|you are none of them/],
-  ] as const)
-    assert.match((await unlock(bob, onPage('anna', seen))).text, why);
-  assert.match((await unlock(bob, onPage('anna', opener(1001, 1001)))).text, /stays held until a second/);
-  assert.equal((await lock('carol', root)).kind, 'done');
-  assert.match((await act({ kind: 'reload' }, onPage('anna', opener(1001, 1002)))).text, /carol is locked/);
 });

@@ -128,19 +128,6 @@ void test('where a state takes 30 ms to make, fewer are made: a twentieth of the
   reader.abort();
 });
 
-void test('a page that comes again and again gets no more states made', async () => {
-  const story = open();
-  const stays = story.watch();
-  for (let step = 0; step < 1_000; step += 1) {
-    const reader = story.watch();
-    await story.clock.advance(1);
-    assert.equal(reader.lines.length > 0, true);
-    reader.abort();
-  }
-  assert.ok(story.made <= 7, `${story.made}`);
-  stays.abort();
-});
-
 void test('something got worse: told at once, within the pace', async () => {
   const story = open();
   const reader = story.watch();
@@ -172,29 +159,4 @@ void test('a slow reader has the state of now when it reads on, and nothing is k
   await story.clock.advance(1_000);
   assert.ok(slow.lines.length - seen <= 3, `${slow.lines.length - seen}`);
   assert.deepEqual(last(slow.lines), last(quick.lines));
-});
-
-void test('gone before it began: nothing is left of it', async () => {
-  const story = open();
-  const reader = story.watch();
-  reader.abort();
-  await settle();
-  assert.deepEqual([reader.hasEnded(), story.watchers(), story.clock.timers], [true, 0, 0]);
-});
-
-void test('a state that cannot be made is reported, ends nobody, and costs no more than another one', async () => {
-  const story = open();
-  const reader = story.watch();
-  await story.clock.advance(1_000);
-  const seen = reader.lines.length;
-  story.bug = new Error('a bug');
-  await story.clock.advance(10_500);
-  assert.deepEqual([reader.lines.length, reader.hasEnded()], [seen, false]);
-  assert.ok(story.faults.length > 5 && story.faults.length < 15, `${story.faults.length}`);
-  story.watch();
-  await settle();
-  assert.equal(story.watchers(), 1);
-  story.bug = undefined;
-  await story.clock.advance(1_000);
-  assert.ok(reader.lines.length > seen);
 });

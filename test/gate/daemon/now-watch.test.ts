@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lockSaying } from '../../../src/doveadm/codes/locks.js';
-import { foldStory } from '../../../src/evidence/story/fold.js';
-import { tellStory } from '../../../src/evidence/story/words.js';
 import { NowWatch } from '../../../src/gate/daemon/now-watch.js';
 import type { ExchangeEnded, LoginFailed } from '../../../src/gate/outcome/events.js';
 import { judgeEnding } from '../../../src/gate/outcome/outcome.js';
@@ -233,34 +231,6 @@ void test('those that are the same are one row, also with others in between: the
     watch.troubles().map(({ row }) => row.count),
     [undefined, 2, undefined, undefined, undefined, undefined, 2, 300, 300],
   );
-});
-
-void test('what a client got a part of has run: Now says so in the words of its story, in a row of its own', () => {
-  const watch = new NowWatch(createFakeClock());
-  const text = 'an operator ended it; whether the command ran is not known';
-  const killed = { ...ended, ...failed, error: 'killed', text, isQuoting: false } as const;
-  watch.observe({ ...killed, outcome: 'unknown' });
-  watch.observe({ ...killed, outcome: 'unknown', bytesIn: 4_103_700, bytesOut: 4_103_858 });
-  const completion = { event: 'completion', id: 'X', outcome: 'unknown', error: 'killed', text };
-  const story = foldStory([{ ...completion, bytes_in: 4_103_700, bytes_out: 4_103_858 }], 'X');
-  const words = tellStory(story).answer.replace('unknown: an', 'An');
-  assert.match(words, /; it ran, in part: /);
-  assert.deepEqual(
-    watch.troubles().map(({ row }) => row.text),
-    [`${words}.`, 'An operator ended it; whether the command ran is not known.'],
-  );
-});
-
-void test('of a flood the row has the id of the last one that is recorded, and none while none is', () => {
-  const watch = new NowWatch(createFakeClock());
-  const refused = (id: string, level: 'info' | undefined) =>
-    watch.observe({ ...ended, ...denied, denial: 'no-rule', level, exchange: { ...ended.exchange, id } });
-  const seen = () => watch.troubles().map(({ row: { id, count, recorded } }) => [id, count, recorded]);
-  refused('E1', undefined);
-  assert.deepEqual(seen(), [[undefined, undefined, undefined]]);
-  for (const id of ['E2', 'E3']) refused(id, 'info');
-  for (const id of ['E4', 'E5']) refused(id, undefined);
-  assert.deepEqual(seen(), [['E3', 5, 2]]);
 });
 
 void test('what can be done about a denial stands with it, and nothing where the cause says it all', () => {

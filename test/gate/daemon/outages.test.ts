@@ -129,19 +129,6 @@ void test('a stop says what was paid so far for what is not over, and by how man
   ]);
 });
 
-void test('what a drain costs a second: of the last seconds, and nothing once nobody asks any more', () => {
-  let ms = 3_600_000;
-  const outages = createOutages({ now: () => ms, wallMs: () => ms });
-  assert.equal(outages.refusedPerSecond('mail1'), 0);
-  for (let at = 0; at < 145; at += 1)
-    outages.observe({ ...ended, outcome: 'failed', error: 'backend-drained' });
-  assert.equal(outages.refusedPerSecond('mail1'), 29);
-  ms += 5_000;
-  assert.equal(outages.refusedPerSecond('mail1'), 29);
-  ms += 5_000;
-  assert.deepEqual([outages.refusedPerSecond('mail1'), outages.refused('mail1').count], [0, 145]);
-});
-
 void test('a backend that is stuck: since its commands hang, until the last one has ended, or it is down', () => {
   const records: AuditRecord[] = [];
   let ms = 100_000;

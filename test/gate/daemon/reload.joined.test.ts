@@ -111,19 +111,3 @@ void test('a request that comes while the joined one reads is one more', async (
   assert.deepEqual(problems, ['first', 'first', 'later', 'later']);
   assert.equal(reads(), 3);
 });
-
-void test('a reload that cannot even say how it came out ends no later one, also one that waited for it', async () => {
-  const { reloader, reads, finish, finishAll, breakClock } = openReloader();
-  const first = reloader.reload({ by: 'root' });
-  const waiting = reloader.reload({ by: 'root' });
-  await turn();
-  breakClock(true);
-  finish();
-  await assert.rejects(first, /made to fail/);
-  breakClock(false);
-  await turn();
-  finishAll();
-  assert.deepEqual((await waiting).problems, ['first']);
-  assert.deepEqual((await reloader.reload({ by: 'root' })).problems, ['first']);
-  assert.equal(reads(), 3);
-});

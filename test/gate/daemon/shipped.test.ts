@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { Shipped } from '../../../src/gate/daemon/shipped.js';
 import type { ClaimedPosition, ClaimedSink, ShipClaims } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -158,19 +157,6 @@ void test('a lie is shown, and does not count', async (t) => {
   assert.equal(shipped.shippedSeq, 0);
 });
 
-void test('a lie about what counts already changes nothing', async (t) => {
-  const { story, shipped } = await begin(t);
-  await story.claim(shipped, [sink(one, story.at(10))]);
-  await story.claim(shipped, [sink(one, { ...story.at(15), hash: 'ab'.repeat(32) })]);
-  assert.equal(shipped.shippedSeq, 10);
-  // Of receivers that are not configured, nothing is kept.
-  await story.claim(shipped, [sink(one, story.at(12)), sink(two, story.at(9))]);
-  const { receivers } = JSON.parse(readFileSync(story.file, 'utf8'));
-  assert.deepEqual(Object.keys(receivers), [one]);
-  await story.claim(shipped, [sink(two, story.at(9))]);
-  assert.equal(shipped.shippedSeq, 12, 'nothing was said of it');
-});
-
 void test('a receiver has more than the journal, which was cut: it is shown, and what is not on disk does not count', async (t) => {
   const { story, shipped } = await begin(t);
   const ahead = story.at(20);
@@ -184,17 +170,6 @@ void test('a receiver has more than the journal, which was cut: it is shown, and
   story.journal.seq = 20;
   await story.claim(shipped, [forked]);
   assert.equal(shipped.shippedSeq, 20);
-});
-
-void test('a receiver that has lost what it had: nothing counts that it does not have', async (t) => {
-  const { story, shipped } = await begin(t);
-  await story.claim(shipped, [sink(one, story.at(10))]);
-  await story.claim(shipped, [sink(one, story.at(3))]);
-  assert.equal(shipped.shippedSeq, 3);
-  await story.claim(shipped, [sink(one)]);
-  assert.equal(shipped.shippedSeq, 0);
-  const again = await story.start();
-  assert.equal(again.shippedSeq, 0, 'nor over a restart');
 });
 
 void test('what counts is kept over a restart, in the state of the gate, and looked for again', async (t) => {
@@ -225,18 +200,6 @@ void test('what counts is kept over a restart, in the state of the gate, and loo
   assert.deepEqual(story.logged, []);
 });
 
-void test('a receiver that a reload takes out and in again has nothing until something is said of it', async (t) => {
-  const { story, shipped } = await begin(t);
-  await story.claim(shipped, [sink(one, story.at(10))]);
-  shipped.replace(settingsFor(two));
-  assert.equal(shipped.shippedSeq, 0);
-  await story.claim(shipped, [sink(two, story.at(5))]);
-  shipped.replace(settingsFor(one));
-  assert.equal(shipped.shippedSeq, 0);
-  await story.claim(shipped, [sink(one, story.at(10))]);
-  assert.equal(shipped.shippedSeq, 10);
-});
-
 void test('a file that is damaged, or cannot be written: told, and nothing was sent', async (t) => {
   const story = tell(t);
   for (const text of ['', '-', '[]', '{"journal":5}', '{"journal":"x","receivers":{"a":{"seq":-1}}}']) {
@@ -258,34 +221,6 @@ void test('a file that is damaged, or cannot be written: told, and nothing was s
     story.logged.pop() ?? '',
     /^ship-position-failed what was shipped is not kept for the next start: /,
   );
-});
-
-// bounds.shipCheckMs
-void test('however often something is claimed, the journal is looked at once in a while, and then for the last of it', async (t) => {
-  const { story, shipped, claimAt: claim } = await begin(t);
-  claim(1);
-  for (let seq = 2; seq <= 9; seq += 1) claim(seq);
-  await shipped.close();
-  assert.equal(shipped.shippedSeq, 1);
-  await story.clock.advance(bounds.shipCheckMs - 1);
-  await pause(20);
-  assert.equal(shipped.shippedSeq, 1);
-  await story.clock.advance(1);
-  await shipped.close();
-  assert.equal(shipped.shippedSeq, 9);
-});
-
-void test('looks at the journal that take long are a tenth of the time', async (t) => {
-  const { story, shipped, claimAt: claim } = await begin(t);
-  claim(1);
-  story.clock.advanceNow(1_000);
-  claim(2);
-  await shipped.close();
-  await story.clock.advance(9_000 - 1);
-  assert.equal(shipped.shippedSeq, 1);
-  await story.clock.advance(1);
-  await shipped.close();
-  assert.equal(shipped.shippedSeq, 2);
 });
 
 // bounds.shipToldMs

@@ -34,25 +34,6 @@ void test('serving, not ready, another configuration, none', () => {
   assert.deepEqual([denied?.status, denied?.next], ['warning', undefined]);
 });
 
-void test('changes that wait for a restart', () => {
-  const reload = { success: true, restart_needed: ['audit.group'] };
-  const looks = lookAtDaemon({ status: { ...good, reload }, metrics: '' }, settings, {
-    ...commands,
-    restart: 'AGAIN',
-  });
-  assert.deepEqual(
-    looks.slice(0, 2).map(({ status, name, next }) => [status, name, next]),
-    [
-      ['ok', 'daemon', undefined],
-      ['warning', 'daemon restart', 'AGAIN'],
-    ],
-  );
-  assert.match(looks[1]?.text ?? '', /^audit\.group: changed in the file, and read only at a start$/);
-  assert.ok(
-    !said({ reload: { success: true, restart_needed: [] } }).some((line) => line.includes('restart')),
-  );
-});
-
 void test('a start that fails: its log, and the journal before another start', () => {
   const none: Told = { why: 'no daemon answers' };
   const [failing] = lookAtDaemon(none, settings, { ...commands, log: 'LOG' });
@@ -125,24 +106,6 @@ void test('a receiver that is away', () => {
     'ok receiver more:6514: connected',
     'bad receiver /srv/trail/dovegate: another record 7',
   ]);
-});
-
-void test('the process that ships: away, without its rights, and what it says of receivers of notices', () => {
-  const of = (ship: unknown): string[] => said({ ship }).filter((line) => /^\w+ (?:ship|notices)/.test(line));
-  assert.deepEqual(of(undefined), []);
-  assert.deepEqual(of({ connected: false, notices: [] }), [
-    'warning ship: dovegate ship does not ask the daemon, so receivers get nothing',
-  ]);
-  const notices = [
-    { receiver: 'new', state: 'unknown', delivered: 0 },
-    { receiver: 'chat', state: 'up', delivered: 3 },
-  ];
-  assert.deepEqual(of({ connected: true, problem: 'cannot read the journal', notices }), [
-    'warning ship: cannot read the journal',
-    'ok notices new: none was sent since dovegate ship was started',
-    'ok notices chat: 3 delivered',
-  ]);
-  assert.deepEqual(of({ connected: true, notices: [] }), []);
 });
 
 void test('a syslog receiver whose certificate ends', () => {

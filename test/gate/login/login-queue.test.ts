@@ -213,19 +213,6 @@ void test('hung up: answered at once; a judgement that runs goes on, and counts'
   assert.equal(clock.timers, 0);
 });
 
-void test('hung up before: not checked, forgotten, no failure', async () => {
-  const { queue } = open();
-  let isForgotten = false;
-  const login = {
-    key: '1',
-    source: { network: 'a', name: 'x' },
-    judge: () => assert.fail('it is checked'),
-    forget: () => void (isForgotten = true),
-  };
-  assert.equal(await queue.check(login, AbortSignal.abort()), 'gone');
-  assert.deepEqual([isForgotten, queue.size], [true, 0]);
-});
-
 void test('the last one that waits for a token hangs up: no timer is left', async () => {
   const { clock, add, useUp } = open();
   useUp({ network: 'a', name: 'x' });
@@ -234,24 +221,6 @@ void test('the last one that waits for a token hangs up: no timer is left', asyn
   paused.hangUp();
   await settle();
   assert.deepEqual([paused.said, clock.timers], ['gone', 0]);
-});
-
-void test('a judgement that cannot be made is told to its asker, counts for nothing, and the next one is judged', async () => {
-  const clock = createFakeClock();
-  const history = new LoginHistory();
-  const queue = new LoginQueue(clock, history);
-  const source = { network: 'a', name: 'x' };
-  for (let n = 0; n < 3; n += 1) history.failed(source, clock.now());
-  const common = { source, forget: () => undefined };
-  const { signal } = new AbortController();
-  const bad = queue.check(
-    { ...common, key: '1', judge: () => Promise.reject(new Error('no memory')) },
-    signal,
-  );
-  const good = queue.check({ ...common, key: '2', judge: () => Promise.resolve(true) }, signal);
-  await assert.rejects(bad, /no memory/);
-  assert.equal(await good, 'right');
-  assert.equal(history.waitMs(source, clock.now()), 0);
 });
 
 void test('among any number of guessers who had a turn before, an honest login waits for one hash besides its own', async () => {
@@ -278,15 +247,6 @@ void test('among any number of guessers who had a turn before, an honest login w
       assert.ok(waitedMs <= 2 * hashMs, `${waitedMs} ms among ${guessers} guessers`);
     }
   }
-});
-
-void test('places whose clients hung up before they were checked come after one that nobody knows yet', async () => {
-  const { clock, add } = open();
-  add('busy', 'x');
-  for (const each of Array.from({ length: 40 }, (_, n) => add(`g${n}`, 'x'))) each.hangUp();
-  await settle();
-  for (let n = 0; n < 40; n += 1) add(`g${n}`, 'x');
-  assert.ok((await untilAnswered(clock, add('honest', 'x!'))) <= 2 * hashMs);
 });
 
 void test('thousands of places that nobody knows yet cost an honest one whose place succeeded lately one hash besides its own', async () => {

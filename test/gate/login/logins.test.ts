@@ -252,40 +252,6 @@ void test('a certificate proves as much as the authorities that it was verified 
   for (const [now] of cases) assert.equal(logins.policyOf(byPassword.login, now), 'jobs');
 });
 
-void test('a certificate that fits several accounts proves none of them, nor anything of its place', async () => {
-  const pin = 'ab'.repeat(32);
-  const accounts = [
-    await account('backup', undefined, { certificateName: 'backup.example.com' }),
-    await account('mail', undefined, { certificateName: 'mail.example.com' }),
-    await account('robot', undefined, { keyPins: [pin] }),
-  ];
-  const cases: readonly (readonly [readonly string[], string, readonly string[]])[] = [
-    [['backup.example.com'], 'cd', ['backup']],
-    [['mail.example.com', 'other.example.com'], 'cd', ['mail']],
-    [['other.example.com'], pin, ['robot']],
-    [['mail.example.com', 'backup.example.com'], 'cd', ['backup', 'mail']],
-    [['mail.example.com'], pin, ['mail', 'robot']],
-    [['backup.example.com', 'mail.example.com'], pin, ['backup', 'mail', 'robot']],
-    [['other.example.com'], 'cd', []],
-  ];
-  // The order of the accounts tells nothing.
-  for (const listed of [accounts, accounts.toReversed()]) {
-    const logins = new Logins('jobs', listed, createLoginGuard(clock));
-    for (const [at, [names, keyPin, expected]] of cases.entries()) {
-      const address = `192.0.2.${at}`;
-      const owner = logins.byCertificate({ names, keyPin, fingerprint: '', authorities: [] }, address);
-      const found =
-        owner.kind === 'account'
-          ? [owner.login.account]
-          : owner.kind === 'several'
-            ? owner.accounts.toSorted()
-            : [];
-      assert.deepEqual(found, expected);
-      assert.equal(logins.isProven(address), expected.length === 1);
-    }
-  }
-});
-
 void test('of an account is known when it was used last and from where, and how often it was refused', async () => {
   const guard = createLoginGuard(clock);
   const logins = new Logins('jobs', [await account('migrator', 'secret')], guard);

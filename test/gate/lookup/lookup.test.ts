@@ -312,22 +312,6 @@ void test('who kills the service alone is not asked for a while; the others are 
   await finish();
 });
 
-void test('a suspect that is not answered does not stop the others', async () => {
-  const { service, clock, ask, reply, answers, finish } = open();
-  await ask('a', 'b');
-  service.end(0).peer.end();
-  await clock.advance(9_000);
-  assert.deepEqual(users(service.heard(1)), ['a']);
-  await ask('c');
-  await clock.advance(1_000);
-  assert.equal(shown(answers), 'a reply-timeout, b reply-timeout');
-  const index = service.dialler.ends.length - 1;
-  assert.deepEqual(users(service.heard(index)).at(-1), 'c');
-  await reply(index, 'c', 'NOTFOUND');
-  assert.equal(answers.get('c'), 'not-found');
-  await finish();
-});
-
 void test('nobody listens: all fail at once, dials become rarer, and each dial is told', async () => {
   const { service, clock, ask, reply, answers, finish, told } = open();
   service.dialler.setAnswer('refuse');
@@ -429,25 +413,6 @@ void test('a transport that is old gets no more questions, and finishes those th
   await finish();
 });
 
-void test('nothing is kept open without questions, and its end then is no trouble', async () => {
-  const { clock, service, ask, reply, answers, finish, told } = open();
-  await ask('a');
-  await reply(0, 'a', 'NOTFOUND');
-  await clock.advance(60_000);
-  assert.equal(service.dialler.open.length, 0);
-  assert.equal(clock.timers, 0);
-  await ask('b');
-  await reply(1, 'b', 'NOTFOUND');
-  service.end(1).peer.end(); // reloaded
-  await settle();
-  assert.equal(clock.timers, 0);
-  await ask('c');
-  await reply(2, 'c', 'NOTFOUND');
-  assert.equal(answers.get('c'), 'not-found');
-  assert.deepEqual(told, [undefined, undefined, undefined]);
-  await finish();
-});
-
 void test('closed: everybody is answered, and what is in flight is read to its end', async () => {
   const { service, ask, answers, lookup, clock } = open();
   await ask('a', 'b', 'c', 'd', 'waits');
@@ -470,20 +435,6 @@ void test('closed: everybody is answered, and what is in flight is read to its e
   assert.ok(isClosed);
   assert.equal(clock.timers, 0);
   assert.equal(service.dialler.open.length, 0);
-});
-
-void test('closed while it dials, and while it waits for a dial', async () => {
-  const dialing = open();
-  dialing.service.dialler.setAnswer('hang');
-  await dialing.ask('a');
-  await dialing.finish();
-  assert.equal(dialing.answers.get('a'), 'closed');
-  const waiting = open();
-  waiting.service.dialler.setAnswer('refuse');
-  await waiting.ask('a');
-  await waiting.ask('b');
-  await waiting.finish();
-  assert.deepEqual([...waiting.answers.values()], ['dial-refused', 'closed']);
 });
 
 void test('whatever port call fails: every question has an answer, and nothing stays', async () => {
@@ -529,32 +480,6 @@ void test('whatever port call fails: every question has an answer, and nothing s
     assert.equal(service.dialler.open.length, 0);
   });
   assert.ok(calls >= 10, `${calls} calls`);
-});
-
-void test('a retired lookup answers what it is asked, and keeps no transport for the next question', async () => {
-  const { clock, service, lookup, answers, ask, reply } = open();
-  await ask('a', 'b');
-  lookup.retire();
-  await settle();
-  await reply(0, 'a', 'NOTFOUND');
-  assert.equal(service.dialler.open.length, 1);
-  await reply(0, 'b', 'USER\tID\tb');
-  assert.equal(service.dialler.open.length, 0);
-  // A command that began under the configuration of before may still ask.
-  await ask('c');
-  await reply(1, 'c', 'NOTFOUND');
-  assert.equal(shown(answers), 'a not-found, b found, c not-found');
-  assert.equal(service.dialler.open.length, 0);
-  assert.equal(clock.timers, 0);
-
-  const idle = open();
-  await idle.ask('a');
-  await idle.reply(0, 'a', 'NOTFOUND');
-  assert.equal(idle.service.dialler.open.length, 1);
-  idle.lookup.retire();
-  await settle();
-  assert.equal(idle.service.dialler.open.length, 0);
-  assert.equal(idle.clock.timers, 0);
 });
 
 void test('random events: answers are right or failures, and come in time', async (t) => {

@@ -143,19 +143,6 @@ void test('either side is gone, or silent, or does not read', async () => {
   await stalled.ends(ended('client-stall'));
 });
 
-void test('a client that has ended need not take the last words', async () => {
-  const story = start({ roomBytes: 10 });
-  story.backend.send(replyPacket('\n+\n'));
-  await settle();
-  story.client.end();
-  await settle();
-  story.client.vanish();
-  story.backend.send(replyPacket('x'.repeat(200_000)));
-  await settle();
-  story.backend.end();
-  await story.ends(ended('ended'));
-});
-
 void test('a client that has ended and does not read is given up as any other', async () => {
   for (const isOthersTurn of [false, true]) {
     const story = start({ roomBytes: 10 });
@@ -171,19 +158,6 @@ void test('a client that has ended and does not read is given up as any other', 
     await settle();
     assert.equal(story.upstream.state.at, 'closed');
     await story.ends(ended('client-stall'));
-  }
-});
-
-void test('we stop, or an operator ends it', async () => {
-  for (const [more, how] of [
-    [{}, 'draining'],
-    [{ by: 'operator' }, 'killed'],
-  ] as const) {
-    const story = start({ cutOff: () => ({ kind: 'cut-off', isSent: true, ...more }) });
-    story.backend.send(replyPacket('\n+\n'));
-    await settle();
-    story.upstream.close('aborted', true);
-    await story.ends(ended(how));
   }
 });
 

@@ -7,7 +7,6 @@ import type { ReplyRows } from '../../../src/doveadm/meaning/columns.js';
 import type { Ending } from '../../../src/gate/outcome/outcome.js';
 import type { LeaseEnd } from '../../../src/gate/pool/lease.js';
 import { type Conversation, converse, waitForPeer } from '../../../src/gate/relay/relay.js';
-import { TransportFault, UpstreamFault, WireFault } from '../../../src/host/ports/faults.js';
 import { logPacket, replyPacket, rowsOf } from '../../kit/gate/memory-backend.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { openConversation } from './conversation.js';
@@ -239,43 +238,9 @@ void test('a peer that others wait for in vain is given up: a read ends, a chang
   }
 });
 
-void test('a reply ends for others, whether its client is waited for or not, and never looks complete', async () => {
-  for (const isFull of [true, false]) {
-    const story = isFull ? await startFull(true, 60_000) : start();
-    story.backend.send(replyPacket('row\t'));
-    await settle();
-    story.upstream.pace.yieldLease(0);
-    const { value, closeFor } = await story.end();
-    assert.deepEqual([value, closeFor], [{ kind: 'over-share' }, 'aborted']);
-    assert.ok(story.backend.isReset);
-    assert.ok(!story.got().includes('+'));
-    story.upstream.pace.yieldLease(0);
-  }
-});
-
 void test('a change cannot be ended for others', async () => {
   const story = await startFull(false, 60_000);
   assert.equal(story.upstream.pace.transfer, undefined);
-});
-
-void test('faults: the reply stays cut, and the upstream is closed', async () => {
-  const faults: readonly (readonly [(story: ReturnType<typeof start>) => void, unknown])[] = [
-    [(story) => story.backend.end(), UpstreamFault],
-    [(story) => story.backend.vanish(), TransportFault],
-    [(story) => story.backend.send(replyPacket('\n!\n')), WireFault],
-    [(story) => story.upstream.close('aborted', true), TransportFault],
-  ];
-  for (const [fail, type] of faults) {
-    const story = start();
-    story.backend.send(replyPacket('row\thalf a ce'));
-    await settle();
-    fail(story);
-    const { value } = await story.end();
-    assert.ok(value.kind === 'fault');
-    assert.equal(value.fault instanceof Error && value.fault.constructor, type);
-    assert.equal(story.got(), 'row\thalf a ce');
-    assert.ok(story.writer.isMidCell);
-  }
 });
 
 void test('waiting for a peer: it reads, goes, or does neither', async () => {

@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type RefusalCell, ReplyWriter } from '../../../src/gate/relay/reply-writer.js';
-import { TransportFault } from '../../../src/host/ports/faults.js';
-import { settle } from '../../kit/plain/fake-clock.js';
 import { createDemux, framingBetween } from '../../kit/plain/framing.js';
 import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
 
@@ -102,60 +100,4 @@ void test('a refusal is one cell for minor 0 where the listener says so, and not
   other.writer.refuse(said, 'NOPERM');
   assert.equal(other.writer.flush(0), undefined);
   assert.deepEqual(other.arrived(), ['out \n-NOPERM\n']);
-});
-
-void test('it knows whether a cell is open', () => {
-  const { writer } = open(2);
-  const steps: readonly (readonly [() => void, boolean])[] = [
-    [() => undefined, false],
-    [() => writer.addBody(Buffer.from('a\t')), false],
-    [() => writer.addBody(Buffer.from('b')), true],
-    [() => writer.addBody(Buffer.alloc(0)), true],
-    [() => writer.addLog('info', 'beside it'), true],
-    [() => void writer.flush(0), true],
-    [() => writer.addBody(Buffer.from('\t')), false],
-    [() => writer.addBody(Buffer.from('c')), true],
-    [() => writer.addStatus('TEMPFAIL'), false],
-    [() => writer.addBody(Buffer.from('d')), true],
-    [() => writer.addRawStatus(Buffer.from('+')), false],
-  ];
-  for (const [index, [step, isMidCell]] of steps.entries()) {
-    step();
-    assert.equal(writer.isMidCell, isMidCell, `step ${index}`);
-  }
-});
-
-void test('a flush waits only above its limit; an empty one asks whether the rest has left', async () => {
-  const { transport, peer } = createMemoryTransport({ roomBytes: 0 });
-  const writer = new ReplyWriter(transport, 0);
-  peer.setStopped(true);
-  writer.addBody(Buffer.alloc(100, 'x'));
-  assert.equal(writer.flush(100), undefined);
-  const waiting = writer.flush(99);
-  assert.ok(waiting !== undefined);
-  let hasLeft = false;
-  const left = waiting.then(() => {
-    hasLeft = true;
-  });
-  await settle();
-  assert.equal(hasLeft, false);
-  peer.setStopped(false);
-  await left;
-  assert.equal(writer.flush(0), undefined);
-});
-
-void test('a peer that goes: who waits hears of it, and nobody else has to', async () => {
-  const { transport, peer } = createMemoryTransport({ roomBytes: 0 });
-  const writer = new ReplyWriter(transport, 0);
-  peer.setStopped(true);
-  writer.addBody(Buffer.alloc(100, 'x'));
-  assert.equal(writer.flush(1000), undefined);
-  const waiting = writer.flush(0);
-  assert.ok(waiting !== undefined);
-  peer.vanish();
-  await assert.rejects(waiting, TransportFault);
-  transport.close('peer-gone', true);
-  writer.addStatus('');
-  assert.equal(writer.flush(0), undefined);
-  await settle();
 });

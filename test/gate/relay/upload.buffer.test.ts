@@ -98,29 +98,6 @@ void test('why a text ends before its dot, while it is gathered and after that',
   }
 });
 
-void test('the time of a text does not run while it waits for an upstream', async () => {
-  const { peer, clock, text } = open();
-  const gathering = text.gather(never);
-  await clock.advance(600);
-  peer.send('x'.repeat(heldBytesMax));
-  peer.send('y');
-  assert.equal(await gathering, undefined);
-  await clock.advance(10_000);
-  let isLate = false;
-  text.start(() => {
-    isLate = true;
-  });
-  await text.next();
-  const next = text.next();
-  await clock.advance(399);
-  assert.equal(isLate, false);
-  await clock.advance(1);
-  assert.equal(isLate, true);
-  // What came before is sent no more.
-  assert.ok((await next) === 'late' || (await text.next()) === 'late');
-  text.close();
-});
-
 void test('texts of one principal leave room for another one', async () => {
   const buffered = new ByteBudget(1_000);
   const hogs = [1, 2].map(() => open({ buffered, holder: 'hog@jobs' }));

@@ -135,24 +135,6 @@ void test('a command line that is longer than a piece goes in front of the text'
   assert.equal((await story.running).value.kind, 'replied');
 });
 
-void test('log lines within the text are heard, and are no answer', async () => {
-  const story = await start({ logs: 'full' }, mebibyte);
-  story.backend.send(logPacket('info', 'doveadm(alice@example.org): reading'));
-  await settle();
-  story.client.send('\n.\n');
-  await settle();
-  story.backend.send(
-    Buffer.concat([logPacket('info', 'doveadm(alice@example.org): saved'), replyPacket('\n+\n')]),
-  );
-  await story.running;
-  assert.equal(story.heard.length, 2);
-  assert.equal(story.count.logs?.get('info'), 2);
-  assert.equal(
-    story.told(),
-    '\x02doveadm(alice@example.org): reading\n\x02doveadm(alice@example.org): saved\n\n+\n',
-  );
-});
-
 // [what the upstream says or does before the dot, the ending, why it is closed]
 const words: readonly (readonly [string, (backend: Story['backend']) => void, object, string])[] = [
   [

@@ -13,7 +13,6 @@ import { replyPacket } from '../../kit/gate/memory-backend.js';
 import {
   type MemoryEngine,
   type MemoryEngineOptions,
-  memorySettings,
   openMemoryEngine,
 } from '../../kit/gate/memory-engine.js';
 import { createFakeClock, settle as settleOnce } from '../../kit/plain/fake-clock.js';
@@ -187,16 +186,6 @@ void test('a PROXY header is named where TLS or HTTP should begin, too', async (
         [text],
       );
     }
-});
-
-void test('a certificate that is nobody’s is as good as none', async () => {
-  const engine = open({ tls: 'implicit' });
-  const client = await accept(engine, '192.0.2.1', { ...shown, names: ['other.example.com'] });
-  client.peer.send(version + plain('migrator', 'secret'));
-  await untilSaid(client, '-\n+\n');
-  client.peer.end();
-  await assertEnds(engine);
-  assert.equal(engine.records[0]?.record.peer?.certificate, undefined);
 });
 
 void test('a certificate of two accounts ends the session, and is told with both; nothing is asked of its password', async () => {
@@ -465,24 +454,6 @@ void test('where there is no room: the oldest that is silent goes for a newcomer
   await assertEnds(engine);
 });
 
-void test('more logins than a peer may have sessions: the last one is closed, with the reason; nothing else is', async () => {
-  const engine = open({ tls: 'none', plainWithoutTls: true });
-  const listener = { ...engine.listener, sessionsPerPeerMax: 1 };
-  const [one, two] = [await accept({ ...engine, listener }), await accept({ ...engine, listener })];
-  for (const { peer } of [one, two]) peer.send(version + plain('migrator', 'secret'));
-  await untilSaid(one, '-\n+\n');
-  while (two.transport.closedFor === undefined) await settle();
-  assert.deepEqual([one.transport.closedFor, two.transport.closedFor], [undefined, 'sessions-limit']);
-  assert.deepEqual(
-    engine.records.flatMap(({ record: { event, reason, text } }) =>
-      event === 'session-close' ? [[reason, text]] : [],
-    ),
-    [['sessions-limit', 'more than 1 sessions of 192.0.2.1 at once']],
-  );
-  engine.service.cut();
-  await assertEnds(engine);
-});
-
 // bounds.shownNameChars
 void test('of a name that nobody proved only the beginning is told', async () => {
   const engine = open({ tls: 'implicit' });
@@ -492,20 +463,4 @@ void test('of a name that nobody proved only the beginning is told', async () =>
   const told = engine.events.flatMap((event) => (event.kind === 'login-failed' ? [event.account] : []));
   assert.deepEqual(told, ['m'.repeat(bounds.shownNameChars)]);
   await assertEnds(engine);
-});
-
-// bounds.strangerPieces
-void test('peers of one address that send byte by byte come after one that does not', async () => {
-  const engine = open({}, { settings: memorySettings.replace('sessions: 3', 'sessions: 100') });
-  const drips = await Promise.all(Array.from({ length: 40 }, () => accept(engine)));
-  for (let piece = 0; piece < bounds.strangerPieces; piece += 1) {
-    for (const { peer } of drips) peer.send('x');
-    for (let turns = 0; turns < drips.length; turns += 1) await settleOnce();
-  }
-  for (const { peer } of drips) peer.send('x');
-  const honest = await accept(engine);
-  honest.peer.send(version);
-  await settle();
-  assert.ok(honest.said().includes('\n'), 'it is answered before forty others have had a turn');
-  engine.service.cut();
 });

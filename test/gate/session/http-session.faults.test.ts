@@ -7,12 +7,10 @@ import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { HeldBytes } from '../../../src/host/ports/machine.js';
 import { hashKey, type Key, keyBytes, makeKey } from '../../../src/rules/keys/key.js';
-import { replyPacket } from '../../kit/gate/memory-backend.js';
 import type { MemoryClient, MemoryEngine } from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { createMemoryTransport, type MemoryPeer } from '../../kit/plain/memory-transport.js';
-import { until } from '../../kit/plain/until.js';
-import { answerOf, httpSettings, openHttp, post, turns } from './http.js';
+import { httpSettings, openHttp, post, turns } from './http.js';
 
 const keys = ['one', 'two'].map((name) => ({ name, text: makeKey(randomBytes(keyBytes)) }));
 
@@ -157,51 +155,6 @@ void test('a client that leaves while its wrong key waits takes its session alon
   assert.equal(engine.service.sessions, 0);
 });
 
-void test('who is not let in yet does not hold up a drain', async () => {
-  const engine = openWithKeys();
-  for (let at = 0; at < 20; at += 1) {
-    const client = stranger(engine);
-    client.send(
-      `GET / HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer ${makeKey(randomBytes(keyBytes))}\r\n\r\n`,
-    );
-    await turns(4);
-  }
-  void engine.service.drain();
-  await engine.clock.advance(1_000);
-  await turns();
-  assert.equal(engine.service.sessions, 0);
-});
-
-void test('what a policy says is whole, however long it is', async () => {
-  const users = (at: number): string =>
-    JSON.stringify(Array.from({ length: 20 }, (_, user) => `${'y'.repeat(200)}-${at}-${user}@example.org`));
-  const rules = Array.from(
-    { length: 300 },
-    (_, at) => `      - { command: mailbox list, users: ${users(at)} }`,
-  );
-  const engine = openHttp(httpSettings.replace(/allow: .*/, `allow:\n${rules.join('\n')}`));
-  const client = await engine.client();
-  client.peer.send('GET /dovegate/v1/can HTTP/1.1\r\nHost: gate\r\n\r\n');
-  await turns();
-  const { head, body } = answerOf(client.peer);
-  assert.match(head, /^HTTP\/1\.1 200 /);
-  assert.ok(body.length > 1024 * 1024);
-  assert.ok(Array.isArray(JSON.parse(body)));
-});
-
-void test('a text that is missing is no text', async () => {
-  const engine = openHttp();
-  const client = await engine.client();
-  client.peer.send(post([['save', { user: alice, mailbox: 'INBOX' }, 's'], list]));
-  engine.setAnswer(() => replyPacket('INBOX\t\n+\n'));
-  await turns();
-  const { body } = answerOf(client.peer);
-  const answer = JSON.parse(body);
-  assert.equal(answer[0][0], 'error');
-  assert.equal(answer[1][0], 'doveadmResponse');
-  assert.equal(engine.commands.length, 1);
-});
-
 void test('a final answer to a client that waits to send its body is the last one', async () => {
   const engine = openHttp();
   const client = await engine.client();
@@ -210,16 +163,6 @@ void test('a final answer to a client that waits to send its body is the last on
   );
   await turns();
   assert.match(client.peer.received().toString(), /^HTTP\/1\.1 404 [^]*Connection: close/);
-});
-
-void test('a text whose body fills the memory for bodies does not wait for room there', async () => {
-  const engine = openHttp(`${httpSettings}limits: { buffered: 64KiB }\n`);
-  engine.setAnswer(() => undefined);
-  const client = await engine.client();
-  client.peer.send(post([['save', { user: alice, mailbox: 'INBOX', file: 'x'.repeat(70_000) }, 's']]));
-  // Each piece of the body is a write to the disk.
-  await until(() => engine.commands.length > 0, 'the command is sent');
-  assert.match(engine.commands[0]?.line ?? '', /\tsave\t/);
 });
 
 void test('requests that run no command have their turn, however many connections send them', async () => {
@@ -238,56 +181,6 @@ void test('requests that run no command have their turn, however many connection
   // Several turns of the loop are in it; without turns, all connections are answered in each of them.
   assert.ok(most < 5 * crowd.length, `${most} answers between two looks`);
 });
-
-void test('a client that has not proved who it is gets one answer', async () => {
-  const engine = openWithKeys();
-  const asked = 'OPTIONS * HTTP/1.1\r\nHost: gate\r\n\r\n';
-  for (const request of [asked, 'GET /nothing HTTP/1.1\r\nHost: gate\r\n\r\n']) {
-    const peer = stranger(engine);
-    peer.send(request + asked);
-    await turns();
-    const said = peer.received().toString();
-    assert.match(said, /^HTTP\/1\.1 (?:200|404) [^]*Connection: close/);
-    assert.equal(said.match(/HTTP\/1\.1 /g)?.length, 1);
-    assert.equal(engine.events.filter(({ kind }) => kind === 'http-request').length, 1);
-    engine.forget();
-  }
-});
-
-void test('of several backends, one whose reply ends within a row: an error, and a completion', async () => {
-  for (const replies of [
-    ['alice\tINBOX\t', 'bob\t'],
-    // Together these are a row.
-    ['alice\t', 'INBOX\t'],
-  ])
-    await repliesOfTwo(replies);
-});
-
-async function repliesOfTwo(replies: readonly string[]): Promise<void> {
-  const two = httpSettings
-    .replace(
-      /backends: .*/,
-      `backends:
-  mail1: { address: "unix:/run/one/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] }
-  mail2: { address: "unix:/run/two/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] }`,
-    )
-    .replace(/routes: .*/, 'routes: [{ users: ["a*"], backend: mail1 }, { users: ["*"], backend: mail2 }]')
-    .replace(/allow: .*/, 'allow: [{ command: mailbox list, all_users: true }, { command: who }]')
-    .replace(/users: \["\*@example.org"\]/, 'users: ["*"]');
-  const engine = openHttp(two);
-  let asked = 0;
-  engine.setAnswer(() => {
-    asked += 1;
-    return replyPacket(`${replies[asked - 1]}\n+\n`);
-  });
-  const client = await engine.client();
-  client.peer.send(post([['mailboxList', { allUsers: true }, 't']]));
-  await turns();
-  const { body } = answerOf(client.peer);
-  assert.equal(JSON.parse(body)[0][0], 'error');
-  const completions = engine.records.filter(({ record }) => record.event === 'completion');
-  assert.equal(completions.length, 1);
-}
 
 // bounds.strangerPieces
 void test('heads of strangers that come byte by byte are read four in a turn at most', async () => {

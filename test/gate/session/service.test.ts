@@ -316,30 +316,6 @@ void test('a reload that takes a right away ends its sessions: idle ones now, th
   await settle();
 });
 
-void test('each listener has its own count', async () => {
-  const engine = openMemoryEngine();
-  const other = { ...engine.listener, name: 'billing', sessionsMax: 1 };
-  await engine.client(2);
-  await engine.client(2);
-  const clients = [createMemoryTransport(), createMemoryTransport()];
-  for (const { transport, peer } of clients) {
-    engine.service.serve(other, transport, { listener: 'billing' });
-    peer.send('VERSION\tdoveadm-server\t1\t2\n\ta@example.org\tquota get\n');
-  }
-  await settle();
-  assert.deepEqual(Object.fromEntries(engine.service.sessionsByListener()), {
-    support: { known: 2, unauthenticated: 0 },
-    billing: { known: 1, unauthenticated: 0 },
-  });
-  assert.deepEqual(
-    clients.map(({ transport }) => transport.closedFor),
-    [undefined, 'sessions-limit'],
-  );
-  engine.service.cut();
-  await settle();
-  assert.equal(engine.service.sessions, 0);
-});
-
 void test('drain without sessions is over at once; afterwards nobody is served', async () => {
   const engine = openMemoryEngine();
   await engine.service.drain();

@@ -154,32 +154,6 @@ void test('one chunk is read ahead, and it is the next line', async () => {
   assert.deepEqual([await next(input), await next(input)], ['one', 'two']);
 });
 
-void test('while it is watched, a peer that goes is told once, and again to who reads', async () => {
-  const { transport, peer, input } = open();
-  let told = 0;
-  transport.onGone(() => {
-    told += 1;
-  });
-  input.readAhead();
-  peer.vanish();
-  await settle();
-  assert.equal(told, 1);
-  transport.onGone(undefined);
-  await assert.rejects(input.nextLine(), TransportFault);
-});
-
-void test('a peer that ends its side is not gone; nor is one told of that is not watched any more', async () => {
-  const { transport, peer, input } = open();
-  transport.onGone(() => assert.fail('told'));
-  input.readAhead();
-  peer.end();
-  await settle();
-  assert.equal(await next(input), null);
-  transport.onGone(undefined);
-  peer.vanish();
-  await settle();
-});
-
 void test('watched while its bytes are read: it does not read beside that', async () => {
   const { transport, peer, input } = open();
   const reading = input.nextBytes();
@@ -229,20 +203,4 @@ void test('a text and the line behind it, at every cutting', async () => {
       assert.equal(opened.clock.timers, 0);
     }
   }
-});
-
-void test('a text whose reader has left: what it waited for is not lost, and the rest is dropped up to the dot', async () => {
-  const opened = openText('begin\n');
-  assert.deepEqual(await opened.input.nextText(), {
-    kind: 'piece',
-    parts: [Buffer.from('begin')],
-    isLast: false,
-  });
-  const left = opened.input.nextText();
-  const skipping = opened.input.skipText();
-  opened.peer.send('middle\n');
-  opened.peer.send('.\nnext\n');
-  assert.equal(await skipping, 'skipped');
-  assert.equal((await left).kind, 'piece');
-  assert.equal(String(await opened.session.nextLine()), 'next');
 });

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
-import { settle } from '../../kit/plain/fake-clock.js';
 
 const guid = '0123456789abcdef0123456789abcdef';
 
@@ -101,37 +100,6 @@ for (const [rules, command, searched, answered] of counted) {
   });
 }
 
-void test('of all users it counts each mail once, whether the name of its user comes in front or not', async () => {
-  for (const row of [`${guid}\t1\t`, `alice@example.org\t${guid}\t1\t`, `${guid}\t${guid}\t1\t`]) {
-    const engine = openMemoryEngine({
-      settings: settingsOf('{ command: expunge, all_users: true, where: { query: any } }'),
-      minor: 3,
-    });
-    answerWith(engine, row.repeat(4));
-    const client = await engine.client(3);
-    await client.line('||dovegate dry-run|--|expunge|-A|mailbox|x|all');
-    assert.match(client.said(), /\tmails\t4\t\n\+\n$/, row);
-    assert.deepEqual(sent(engine), ['||search|-A|--|mailbox|x|all']);
-  }
-});
-
-void test('a user name in front of a row is looked for in the first 512 bytes of the reply', async () => {
-  for (const [length, mails] of [
-    [509, 3],
-    [510, 2],
-  ] as const) {
-    const engine = openMemoryEngine({
-      settings: settingsOf('{ command: expunge, all_users: true, where: { query: any } }'),
-      minor: 3,
-    });
-    // The UID and the TAB after it end the 512 bytes, or one byte later: there its second cell is not known to be a UID.
-    answerWith(engine, `${'f'.repeat(length)}\t1\t${guid}\t2\t${guid}\t3\t`);
-    const client = await engine.client(3);
-    await client.line('||dovegate dry-run|--|expunge|-A|mailbox|x|all');
-    assert.match(client.said(), new RegExp(`\\tmails\\t${mails}\\t\\n`), String(length));
-  }
-});
-
 void test('of all users on several backends the mails are added up, and a backend that fails is a failure', async () => {
   const settings = settingsOf('{ command: expunge, all_users: true, where: { query: any } }', '', [
     'mail1',
@@ -155,43 +123,6 @@ void test('more mails than its rule allows: refused, as the command would be', a
   const client = await engine.client(2);
   await client.line(expunge);
   assert.match(client.said(), /3 mails match, and its rule allows at most 2[^]*\n-NOPERM\n$/);
-  assert.equal(sent(engine).length, 1);
-});
-
-void test('it is counted against rate and distinct users, and takes a turn of at_once', async () => {
-  const limits = 'limits: { rate: 2/minute, distinct_users: 1/hour, at_once: 1 }';
-  const engine = openMemoryEngine({ settings: settingsOf('expunge, quota get', limits), minor: 3 });
-  engine.setAnswer((line) => (line.includes('search') ? undefined : replyPacket('\n+\n')));
-  const [one, other] = [await engine.client(2), await engine.client(2)];
-  await one.line(expunge);
-  assert.equal(sent(engine).length, 1);
-  await other.line('|alice@example.org|quota get');
-  assert.equal(sent(engine).length, 1, 'it waits for its turn');
-  engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
-  await settle();
-  assert.match(one.said(), /\tmails\t0\t/);
-  assert.equal(sent(engine).length, 2);
-  await other.line(expunge);
-  assert.match(other.said(), /over the rate[^]*\n-TEMPFAIL\n$/);
-  await engine.clock.advance(70_000);
-  await other.line('||dovegate dry-run|-u|bob@example.org|--|quota get');
-  assert.match(other.said(), /over the rate[^]*\n-TEMPFAIL\n.*over distinct_users[^]*\n-TEMPFAIL\n$/s);
-});
-
-void test('a client that leaves while its mails are counted ends the search', async () => {
-  const engine = openMemoryEngine({ settings: settingsOf('expunge'), minor: 3 });
-  engine.setAnswer(() => undefined);
-  const client = await engine.client(2);
-  await client.line(expunge);
-  client.peer.end();
-  await engine.untilIdle();
-  const outcomes = engine
-    .recordsOf('completion')
-    .map(({ command, outcome, sent: isSent }) => [command, outcome, isSent]);
-  assert.deepEqual(outcomes, [
-    ['search', 'unknown', true],
-    ['dovegate dry-run', 'failed', false],
-  ]);
   assert.equal(sent(engine).length, 1);
 });
 

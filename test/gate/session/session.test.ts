@@ -228,22 +228,6 @@ void test('a line above limits.line gets an answer with the limit, after its end
   }
 });
 
-void test('rows that get a name in front have it as the client wrote it, also the second time', async () => {
-  const more = 'mail_users: { default_realm: example.org }\n';
-  const settings = memorySettings.replace('connections: 2', 'connections: 2, shared_namespaces: []');
-  const engine = openMemoryEngine({ settings: `${settings}\n${more}` });
-  engine.setAnswer(() => replyPacket('INBOX\tSent\t\n+\n'));
-  const client = await engine.client(0);
-  for (const name of ['Alice@Example.ORG', 'ALICE', 'ALICE', 'alice@example.org']) {
-    const before = client.said().length;
-    await client.line(`|${name}|mailbox list|-A`);
-    assert.equal(client.said().slice(before), `${name}\tINBOX\t${name}\tSent\t\n+\n`);
-  }
-  for (const { line } of engine.commands) assert.equal(line.split('\t')[1], 'alice@example.org');
-  client.peer.end();
-  await assertEnds(engine);
-});
-
 void test('a line of too many fields is refused, and the session goes on unless input may follow', async () => {
   const many = '|-'.repeat(bounds.commandFields);
   for (const minor of [0, 3]) {
@@ -442,29 +426,6 @@ void test('drain: an idle session now, one that runs after its answer', async ()
   await assertEnds(engine);
 });
 
-void test('drain: who was accepted a moment ago has a second for the first command, and no more than one', async () => {
-  const engine = openMemoryEngine();
-  const [asking, greeting, silent] = [await engine.client(2), await engine.client(), await engine.client(2)];
-  await engine.clock.advance(300);
-  const drained = engine.service.drain();
-  await settle();
-  assert.deepEqual(
-    [asking, greeting, silent].map(({ transport }) => transport.closedFor),
-    [undefined, undefined, undefined],
-  );
-  await asking.line(`${quota}\n${quota}`.replaceAll('|', '\t'));
-  greeting.peer.send('VERSION\tdoveadm-server\t1\t2\n\talice@example.org\tquota get\n');
-  await settle();
-  assert.deepEqual([asking.said(), asking.transport.closedFor], [ok, 'draining']);
-  assert.deepEqual([engine.commands.length, greeting.transport.closedFor], [2, 'draining']);
-  await engine.clock.advance(699);
-  assert.equal(silent.transport.closedFor, undefined);
-  await engine.clock.advance(1);
-  assert.equal(silent.transport.closedFor, 'draining');
-  await drained;
-  await assertEnds(engine);
-});
-
 void test('abort ends also who was accepted a moment ago', async () => {
   const engine = openMemoryEngine();
   const client = await engine.client(2);
@@ -472,39 +433,6 @@ void test('abort ends also who was accepted a moment ago', async () => {
   engine.service.abort();
   assert.equal(client.transport.closedFor, 'draining');
   await drained;
-  await assertEnds(engine);
-});
-
-void test('drain while a session waits for its turn: its next command came before, and is served', async () => {
-  const engine = openMemoryEngine({ workMs: 1 });
-  const client = await engine.client(0);
-  client.peer.send(`${'\tbob@elsewhere.org\tquota get\n'.repeat(2)}\talice@example.org\tquota get\n`);
-  // Two lines are refused at once, and take 2 ms; with the third it lets the others go first.
-  const ended = () => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
-  while (ended() < 2) await Promise.resolve();
-  for (let n = 0; n < 20; n += 1) await Promise.resolve();
-  const drained = engine.service.drain();
-  await drained;
-  assert.equal(client.transport.closedFor, 'draining');
-  await settle();
-  assert.deepEqual([engine.commands.length, ended()], [1, 3]);
-  await assertEnds(engine);
-});
-
-void test('drain while several sessions wait for their turns: each command that came before is answered', async () => {
-  const engine = openMemoryEngine({ workMs: 3 });
-  const clients = await Promise.all([engine.client(0), engine.client(0), engine.client(0)]);
-  const ended = () => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
-  // Each has been answered before, so a drain gives none of them time for a first command.
-  for (const client of clients) await client.line('|alice@example.org|quota get');
-  for (let n = 0; n < 10; n += 1) await settle();
-  // A turn of the loop has time for one of them.
-  for (const client of clients) client.peer.send('\tbob@elsewhere.org\tquota get\n');
-  for (let n = 0; n < 20; n += 1) await Promise.resolve();
-  assert.ok(ended() < 6, 'some wait');
-  const drained = engine.service.drain();
-  await drained;
-  assert.equal(ended(), 6);
   await assertEnds(engine);
 });
 

@@ -73,19 +73,6 @@ void test('lines of level debug have a limit of their own', () => {
   assert.equal(lines, 1_000);
 });
 
-void test('more sources than the table holds count together, and nothing is lost', async () => {
-  const { clock, told, limit } = open();
-  let lines = 0;
-  for (let n = 0; n < 20_000; n += 1)
-    if (limit.admit('session-closed', 'warn', { listener: `listener${n}` })) lines += 1;
-  assert.ok(lines <= 1_024 + linesMax, `${lines} lines`);
-  await clock.advance(1_000);
-  assert.equal(
-    told.reduce((sum, { count }) => sum + count, lines),
-    20_000,
-  );
-});
-
 void test('the log writes the bound and one line with the number, also where it ends within the second', async () => {
   const of = (path: string): string => fileURLToPath(new URL(`build/src/${path}.js`, projectRoot));
   const writer = `

@@ -116,28 +116,6 @@ test('what cannot be set is absent and told, and everything else is there', asyn
   );
 });
 
-test('a receiver that was told nothing since the start of dovegate ship is neither up nor down', async () => {
-  const registry = new Registry();
-  const receiver = { delivered: 0, failed: 0, dropped: 0, lagMs: 0 };
-  const late = { code: 'timeout', forMs: 1, why: ['it did not take it', 'repair it'] } as const;
-  createGauges(
-    registry,
-    fail,
-  )({
-    ...first,
-    ship: {
-      ...shipTold,
-      notices: [
-        { name: 'new', ...receiver },
-        { name: 'good', ...receiver, delivered: 1 },
-        { name: 'bad', ...receiver, delivered: 1, fault: late },
-      ],
-    },
-  });
-  const up = [...(await shown(registry))].filter((line) => line.startsWith('dovegate_notices_up'));
-  assert.deepEqual(up, ['dovegate_notices_up{receiver="good"} 1', 'dovegate_notices_up{receiver="bad"} 0']);
-});
-
 test('the next one replaces it: other names, other numbers', async () => {
   const registry = new Registry();
   const setGauges = createGauges(registry, fail);

@@ -198,21 +198,6 @@ test('every line of the answer is of the text format, every metric has its help 
   metrics.close();
 });
 
-test('the lag of the event loop is measured until the end, and two daemons share nothing', async () => {
-  const one = open();
-  const two = open();
-  one.metrics.observe(ended);
-  await one.clock.advance(1000);
-  const lagged = await valuesOf(one.metrics);
-  assert.equal(lagged.get('dovegate_event_loop_lag_seconds_count'), 10);
-  const other = await valuesOf(two.metrics);
-  assert.ok(![...other.keys()].some((series) => series.startsWith('dovegate_exchanges_total')));
-  for (const { metrics, clock } of [one, two]) {
-    metrics.close();
-    assert.equal(clock.timers, 0);
-  }
-});
-
 test('a snapshot that fails fails the reading, and not the next one', async () => {
   let isBroken = true;
   const { metrics } = open(() => {
@@ -222,19 +207,5 @@ test('a snapshot that fails fails the reading, and not the next one', async () =
   await assert.rejects(async () => metrics.render(), /not now/);
   isBroken = false;
   assert.match(await metrics.render(), /dovegate_audit_writable 1/);
-  metrics.close();
-});
-
-test('watching an exchange costs microseconds at most', (t) => {
-  const { metrics } = open();
-  const rounds = 200_000;
-  for (let at = 0; at < 50_000; at += 1) metrics.observe(ended);
-  const start = process.cpuUsage();
-  for (let at = 0; at < rounds; at += 1) metrics.observe(ended);
-  const { user, system } = process.cpuUsage(start);
-  const ns = ((user + system) * 1000) / rounds;
-  t.diagnostic(`${Math.round(ns)} ns for each exchange`);
-  // Some 800 ns on a machine that does nothing else; ten times that is a mistake, not noise.
-  assert.ok(ns < 10_000, `${ns} ns`);
   metrics.close();
 });
