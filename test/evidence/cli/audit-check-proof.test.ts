@@ -48,28 +48,6 @@ void test('proved with the key that was given', async (t) => {
   assert.deepEqual([json.proved, json.records, json.runs, json.keys], [true, 2, 1, [signKey.key]]);
 });
 
-void test('what a flood limit only counted is said by the records of the counts', async (t) => {
-  const directory = await writeJournal(t, 40, (record, count) =>
-    record.event === 'completion' && count % 9 === 2
-      ? { time: record.time, event: 'limit', principal: 'bob@support', action: 'refused', count: 15 }
-      : record,
-  );
-  const file = join(temporaryDirectory(t), 'proof.txt');
-  const screen = keepScreen();
-  const key = [keyFile(t)];
-  await auditProof(screen, { config: undefined, paths: [directory] }, { principal: 'bob@*' }, { key });
-  writeFileSync(file, `${screen.lines().join('\n')}\n`);
-  const { code, lines } = await check(file, { key });
-  assert.equal(code, 0, lines.join('\n'));
-  const said = lines.find((line) => line.includes('counts'));
-  assert.match(
-    said ?? '',
-    /^ {2}5 of these records are counts \(seq \d+ to \d+\) of 75 refusals that a flood limit only counted$/,
-  );
-  const json = JSON.parse((await check(file, { key, json: true })).lines.join(''));
-  assert.deepEqual([json.only_counted.records, json.only_counted.refused], [5, 75]);
-});
-
 void test('not proved: no key, another key, a changed byte, an end that is missing', async (t) => {
   const { file } = await proofFile(t, true);
   const own = await check(file, { key: [] });

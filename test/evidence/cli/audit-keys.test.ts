@@ -12,7 +12,6 @@ import {
 } from '../../../src/evidence/cli/audit-keys.js';
 import { CommandFault } from '../../../src/host/output/output.js';
 import { isSignedBy } from '../../../src/journal/records/ledger.js';
-import { makeHmacKey } from '../../../src/journal/records/redact.js';
 import { makeSignKey, parsePublicKey, parseSignKey } from '../../../src/rules/keys/sign-key.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
 import { openFolder } from '../../kit/plain/folder.js';
@@ -44,21 +43,6 @@ void test('without a file the private key alone is on stdout', async () => {
   const signer = parseSignKey(screen.lines().join('\n'));
   assert.ok(screen.complaints().includes(signer.key));
   assert.match(screen.complaints(), /PUBLIC KEY/);
-});
-
-void test('a value looks as it does in records, with the key of the journal or one that is named', async (t) => {
-  const directory = temporaryDirectory(t);
-  const text = makeHmacKey();
-  writeFileSync(join(directory, 'hmac.key'), text);
-  const expected = createHmac('sha256', text.trim()).update('größe').digest('hex');
-  for (const [paths, keyFile] of [
-    [[directory], undefined],
-    [[], join(directory, 'hmac.key')],
-  ] as const) {
-    const screen = keepScreen();
-    assert.equal(await auditHmac(screen, 'größe', { config: undefined, paths }, keyFile), 0);
-    assert.deepEqual(screen.lines(), [expected]);
-  }
 });
 
 void test('the key that the configuration names is the one', async (t) => {

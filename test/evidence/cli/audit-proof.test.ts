@@ -7,8 +7,6 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { auditProof, type ProofFlags } from '../../../src/evidence/cli/audit-proof.js';
 import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
-import { admission, completion, openFor } from '../../journal/files/opening.js';
-import { temporaryDirectory } from '../../journal/files/reading.js';
 import { keepScreen, seqOf, signKey, tamper, writeJournal } from './shown.js';
 import { keyFile } from './verifying.js';
 
@@ -75,37 +73,4 @@ void test('nothing is proved from a journal with a fault, without a signature, o
   rmSync(join(directory, 'key.pub'));
   const { complaints } = await prove(t, directory, { text: 'E7' }, { key: [] });
   assert.match(complaints, /no --key was given/);
-});
-
-void test('records that no signature covers yet are counted, and the exit code says so', async (t) => {
-  const directory = join(temporaryDirectory(t), 'audit');
-  const { journal } = await openFor(t, directory, { signKey: signKey.secretPem });
-  for (const id of ['E0', 'E1']) {
-    await journal.appendDurable(admission(id));
-    journal.append(completion(id));
-  }
-  await journal.appendDurable(admission('E2'));
-  const { code, lines, complaints } = await prove(t, directory, {}, { whole: true });
-  assert.equal(code, 1);
-  assert.match(
-    complaints,
-    /5 records after seq \d+ cannot be proved before the next signature: ask again in a minute/,
-  );
-  assert.match(complaints, /the end of the time, seq \d+, after seq/);
-  assert.match(lines.at(-1) ?? '', /^% 0 records, /);
-});
-
-// The first line that is printed comes after the check and the search: what is replaced then is copied into the proof.
-void test('a file that is replaced after the check is an error', async (t) => {
-  const directory = await writeJournal(t, 40);
-  const name = join(directory, '00000001.jsonl');
-  const screen = keepScreen();
-  const print = (text: string): Promise<void> => {
-    if (screen.lines().length === 0)
-      writeFileSync(name, readFileSync(name, 'utf8').replace(/"seq":2,/, '"seq":2, '));
-    return screen.print(text);
-  };
-  const places = { config: undefined, paths: [directory] };
-  const made = auditProof({ ...screen, print }, places, { text: 'E30' }, { key: [keyFile(t)] });
-  await assert.rejects(made, { code: 'unreadable', message: /is not what it was when it was checked/ });
 });

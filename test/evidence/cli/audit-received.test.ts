@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
 import { temporaryDirectory } from '../../journal/files/reading.js';
 import { builtProgram } from '../../kit/gate/daemon.js';
 import { runProgram } from '../../kit/plain/program.js';
@@ -85,16 +84,6 @@ void test('a file of a receiver is not passed as a journal: copies and strangers
   assert.equal(other.faults[0]?.kind, 'malformed', 'only a head of syslog is one');
 });
 
-void test('files as they were rotated are one trail, compressed ones too', async (t) => {
-  const lines = (await written(t)).map(syslog);
-  const folder = temporaryDirectory(t);
-  const old = join(folder, 'received.log.1.gz');
-  writeFileSync(old, gzipSync(`${lines.slice(0, 33).join('\n')}\n`));
-  const file = store(t, lines.slice(30));
-  const told = await report([old, file], { key: [keyFile(t)], received: true });
-  assert.deepEqual([told.passed, told['copies'], told['records']], [true, 3, lines.length]);
-});
-
 const damages: Readonly<Record<string, (lines: string[]) => readonly [kind: string, line: number]>> = {
   'a gap': (lines) => {
     lines.splice(45, 3);
@@ -128,20 +117,6 @@ for (const [name, damage] of Object.entries(damages)) {
     assert.deepEqual([faults[0]?.kind, faults[0]?.file, faults[0]?.line], [kind, file, line + 1]);
   });
 }
-
-void test('a part passes when it is asked for, and begins where it should', async (t) => {
-  const lines = (await written(t)).map(syslog).slice(30);
-  const file = store(t, lines);
-  const options = { key: [keyFile(t)], received: true };
-  const whole = await report([file], options);
-  assert.deepEqual([whole.passed, whole.faults[0]?.seq], [false, 1]);
-  for (const fromSeq of [31, 40]) {
-    const told = await report([file], { ...options, from: fromSeq });
-    assert.deepEqual([told.passed, told['first_seq']], [true, fromSeq]);
-  }
-  const early = await report([file], { ...options, from: 20 });
-  assert.deepEqual([early.passed, early.faults[0]?.kind, early.faults[0]?.seq], [false, 'missing', 20]);
-});
 
 void test('standard input, through the built program', async (t) => {
   const lines = (await written(t)).map(syslog);

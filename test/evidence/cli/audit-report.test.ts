@@ -1,7 +1,7 @@
 // Reports of one mailbox from real journals on the disk, whole and damaged ones, in all their forms.
 
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditReport, type ReportFlags } from '../../../src/evidence/cli/audit-report.js';
@@ -77,25 +77,6 @@ void test('first the verdict, then groups by day, requester, class and reason', 
   );
 });
 
-void test('refusals that were only counted may be of the mailbox, which makes no time incomplete', async (t) => {
-  const directory = await writeJournal(t, 4, (record, count) =>
-    record.event === 'completion' && count === 2
-      ? { time: record.time, event: 'limit', principal: 'bob@support', action: 'refused', count: 15 }
-      : varied(record, count),
-  );
-  const { code, lines } = await report(t, directory);
-  assert.equal(code, 0, lines.join('\n'));
-  const note =
-    '15 more that were refused or not sent were counted only (a flood limit), and no count says whether ';
-  assert.ok(lines.includes(`  note: ${note}they are of this mailbox`), lines.join('\n'));
-  const [json = ''] = (await report(t, directory, { json: true })).lines;
-  const { doubts } = JSON.parse(json).verdict;
-  assert.deepEqual(
-    doubts.map((doubt: unknown) => [Object(doubt).code, Object(doubt).serious]),
-    [['only-counted', false]],
-  );
-});
-
 /** Of eight: two deletions are sent, two are denied; a `mailbox create` fails; the rest are reads. */
 function deleting(record: AuditRecord, count: number): AuditRecord {
   const command = count < 4 ? 'expunge' : count === 4 ? 'mailbox create' : record.command;
@@ -136,37 +117,6 @@ void test('was anything deleted? The first sentence; what was denied or failed i
     json.slice(1, 6).map(({ class: group, kind }) => `${group} ${kind}`),
     ['deleted destroyed', 'deleted destroyed', 'denied destroyed', 'denied destroyed', 'failed changed'],
   );
-});
-
-void test('content only, for somebody else, and for nobody', async (t) => {
-  const directory = await writeJournal(t, 6, varied);
-  const { lines } = await report(t, directory, { content: true, json: true });
-  assert.deepEqual(
-    lines.slice(1).map((line) => JSON.parse(line).id),
-    ['E1'],
-  );
-  const other = await report(t, directory, { mailbox: 'zoe@example.com', json: true });
-  assert.deepEqual(
-    other.lines.slice(1).map((line) => [JSON.parse(line).id, JSON.parse(line).touched_by]),
-    [['E4', 'all']],
-  );
-  const short = await report(t, directory, { mailbox: 'alice' });
-  assert.match(short.lines[1] ?? '', /^No record names "alice": did you mean alice@example\.com\?/);
-  assert.equal(short.code, 1);
-  for (const mailbox of ['', '*', 'al*'])
-    await assert.rejects(report(t, directory, { mailbox }), /name of one user/);
-  await assert.rejects(report(t, directory, { from: 2, to: 2 }), /--from must be before --to/);
-});
-
-void test('a time that has not begun, and one after the end of the journal, are not complete', async (t) => {
-  const directory = await writeJournal(t, 4);
-  for (const times of [{ from: 2e12 }, { from: 2e12, to: 3e12 }]) {
-    const { code, lines } = await report(t, directory, times);
-    assert.equal(code, 1);
-    assert.equal(lines[1], 'No recorded command deleted anything. But the record is not proved complete.');
-    assert.match(lines[2] ?? '', /^NOT proved complete from 2033-05-18 03:33:20 to 2033-05-18 03:33:20 UTC/);
-    assert.match(lines[3] ?? '', /the last record is of /);
-  }
 });
 
 void test('JSON: the verdict, then one line for each command', async (t) => {
@@ -267,47 +217,4 @@ void test('a fault, a missing signature, an earlier beginning: said, and exit co
   const gap = await report(t, cut);
   assert.equal(gap.code, 1);
   assert.match(gap.lines[3] ?? '', /segment-missing/);
-});
-
-void test('on a narrow terminal no line is wider than it, and the columns that went are named', async (t) => {
-  const directory = await writeJournal(t, 6, varied);
-  const narrow = await report(t, directory, {}, 90);
-  const rows = narrow.lines.slice(7).map((line) => line.replaceAll(/<\w+:([^>]*)>/g, '$1'));
-  for (const line of rows) assert.ok(line.length <= 90 + '</td><script>'.length, line);
-  assert.match(
-    narrow.complaints,
-    /no room for the column.* (?:TIME \(UTC\)|REASON).*: make it wider, or use --json/,
-  );
-  assert.equal((await report(t, directory, {}, 400)).complaints, '');
-});
-
-// The first line that is printed is the verdict: the journal was checked and counted by then.
-void test('of a host of a mirror with more rows than are held, all are read again', async (t) => {
-  const many = 1000 + 20;
-  const directory = await writeJournal(t, many, (record) => ({ ...record, user: alice }));
-  const mirror = join(dirname(directory), 'journals');
-  cpSync(directory, join(mirror, 'gate1', 'ab'.repeat(16)), { recursive: true });
-  const screen = keepScreen();
-  const places = { config: undefined, paths: [], fleet: mirror };
-  const code = await auditReport(screen, places, { mailbox: alice, key: [keyFile(t)], json: true });
-  const [head = '', ...rows] = screen.lines();
-  assert.equal(code, 0, head);
-  assert.deepEqual([rows.length, rows.every((row) => row.includes('"host":"gate1"'))], [many, true]);
-});
-
-void test('a file that is replaced after the check is an error', async (t) => {
-  const directory = await writeJournal(t, 40);
-  const name = join(directory, '00000002.jsonl');
-  const screen = keepScreen();
-  const print = (text: string): Promise<void> => {
-    const lines = readFileSync(name, 'utf8').trimEnd().split('\n');
-    if (screen.lines().length === 0) writeFileSync(name, `${lines.slice(0, 1).join('\n')}\n`);
-    return screen.print(text);
-  };
-  const places = { config: undefined, paths: [directory] };
-  const made = auditReport({ ...screen, print }, places, { mailbox: alice, key: [keyFile(t)] });
-  await assert.rejects(made, {
-    code: 'unreadable',
-    message: /00000002\.jsonl is not what it was when it was checked/,
-  });
 });

@@ -108,18 +108,6 @@ void test('an export has the counts as rows, since a file is handed on alone', a
   assert.match(csv[1] ?? '', /,refused,,,,15\r?$/);
 });
 
-void test('a search that dovegate made to count mails says so', async (t) => {
-  const counted = (more: Partial<AuditRecord>) => (record: AuditRecord) =>
-    record.event === 'admission' ? { ...record, command: 'search', for: 'E9', ...more } : record;
-  for (const [more, note] of [
-    [{}, '(counted by dovegate for E9)'],
-    [{ request: 'R1' }, '(counted by dovegate for request R1)'],
-  ] as const) {
-    const { lines } = await search(await writeJournal(t, 1, counted(more)), { kind: 'count' }, 'table');
-    assert.ok(lines[1]?.includes(`search ${note} `), lines.join('\n'));
-  }
-});
-
 void test('in a terminal no line is wider than it, and outcomes have a colour', async (t) => {
   const { lines } = await search(await writeJournal(t, 5, varied), {}, 'table', 80);
   for (const line of lines) assert.ok(line.replaceAll(/<\w+:|>/g, '').length <= 80, line);
@@ -185,15 +173,6 @@ void test('by owner: whose mail was shown, how often, and to whom', async (t) =>
   const none = await asked('table', [{ key: 'outcome', value: 'ok' }]);
   assert.deepEqual(none.lines, []);
   assert.match(none.complaints, /none of the commands found showed mail content/);
-});
-
-void test('CSV has a header, a line for each exchange that ends in CR LF, and no formula', async (t) => {
-  const { lines } = await search(await writeJournal(t, 5, varied), {}, 'csv');
-  assert.equal(lines.length, 6);
-  assert.ok(lines.every((line) => line.endsWith('\r')));
-  assert.match(lines[0] ?? '', /^time,id,session,/);
-  assert.match(lines.join('\n'), /"'=1\+1"/);
-  assert.doesNotMatch(lines.join(''), /[\u0000-\u000c\u000e-\u001f]/);
 });
 
 void test('several journals are searched one after the other', async (t) => {
@@ -266,75 +245,6 @@ for (const [name, [hurt, note, isWhole]] of Object.entries(damages)) {
   });
 }
 
-void test('a record that is being written just now is no damage', async (t) => {
-  const directory = await writeJournal(t, 2);
-  const path = join(directory, '00000001.jsonl');
-  writeFileSync(path, '{"seq":9,"time":"2026', { flag: 'a' });
-  assert.equal((await search(directory)).complaints, '');
-});
-
-/** Two exchanges of alice@example.com, and one that is for everybody. */
-function withWho(record: AuditRecord, count: number): AuditRecord {
-  if (record.event !== 'admission') return record;
-  return count === 2
-    ? { ...record, user: '', users: ['*'], command: 'who' }
-    : { ...record, users: ['alice@example.com'] };
-}
-
-void test('names that were probably meant are quoted where they are not plain', async (t) => {
-  const directory = await writeJournal(t, 2, (record, count) =>
-    record.event === 'admission'
-      ? { ...record, users: [count === 1 ? 'alice@example.com ' : 'alice@example.com'] }
-      : record,
-  );
-  const { complaints } = await search(directory, { user: 'alice' });
-  assert.match(complaints, /; did you mean alice@example\.com or "alice@example\.com "\?\n$/);
-});
-
-void test('a name without its domain is told also where a command for everybody was found', async (t) => {
-  const directory = await writeJournal(t, 3, withWho);
-  for (const format of ['table', 'jsonl', 'csv'] as const) {
-    const { lines, complaints } = await search(directory, { user: 'alice' }, format);
-    assert.equal(lines.length, format === 'jsonl' ? 1 : 2);
-    assert.match(complaints, /^dovegate: no record names "alice": .*; did you mean alice@example\.com\?\n$/);
-  }
-  assert.match((await search(directory, { user: 'ALICE' })).complaints, /did you mean alice@example\.com\?/);
-  // Nobody is like this one, and the row is still another's; of two rows one names who was looked for.
-  assert.equal(
-    (await search(directory, { user: 'nobody@example.net' })).complaints,
-    'dovegate: no record names "nobody@example.net": the commands found are for all users, or for a mask or a list\n',
-  );
-  assert.equal(
-    (await search(directory, { user: 'alice@example.com' })).complaints,
-    'dovegate: of 3 rows, 1 may have touched "alice@example.com": for all users, or by a mask or a list that was cut\n',
-  );
-  assert.doesNotMatch((await search(directory, { user: 'alice*' })).complaints, /no record names/);
-});
-
-void test('a command for everybody that was refused, or a request, touched nobody', async (t) => {
-  const denied = (record: AuditRecord, count: number): AuditRecord => {
-    if (record.event === 'completion' && count > 2)
-      return { ...record, outcome: 'denied', status: '-NOPERM', sent: false };
-    if (record.event !== 'admission' || count < 3) return withWho(record, count);
-    return { ...record, decision: 'deny', user: '', users: ['*'], command: 'user' };
-  };
-  const told = async (count: number, filter: TrailFilter = {}): Promise<string> =>
-    (await search(await writeJournal(t, count, denied), { user: 'alice@example.com', ...filter })).complaints;
-  const why = 'for all users, or by a mask or a list that was cut\n';
-  assert.equal(
-    await told(5),
-    `dovegate: of 5 rows, 1 may have touched "alice@example.com"; 2 may be about "alice@example.com" and touched nothing: ${why}`,
-  );
-  assert.match(await told(5, { outcome: 'denied' }), /^dovegate: no record names "alice@example\.com"/);
-});
-
-void test('a name that other filters leave out is not proposed for itself', async (t) => {
-  const directory = await writeJournal(t, 3, withWho);
-  const { complaints } = await search(directory, { user: 'alice@example.com', command: 'expunge' });
-  assert.match(complaints, /no command for "alice@example\.com" was found/);
-  assert.doesNotMatch(complaints, /did you mean/);
-});
-
 void test('what retention removed is said where the time that is asked for reaches back to it', async (t) => {
   const directory = await writeJournal(t, 2);
   const path = join(directory, '00000001.jsonl');
@@ -385,18 +295,4 @@ void test('a whole trail gives no note, however it comes; a damaged one the same
     assert.deepEqual(notesOf(makeTrail(), count), []);
     assert.deepEqual(notesOf(damaged, count), told);
   }
-});
-
-void test('notes are counted beyond some, and command no terminal', () => {
-  const segments = Array.from({ length: 30 }, (_, at) => ({ name: `${at}\u001b[2J`, lines: ['garbage'] }));
-  const notes = notesOf({ segments, kept: [] }, 1);
-  assert.deepEqual([notes.length, notes.at(-1)], [11, 'and 20 more']);
-  assert.doesNotMatch(notes.join(''), /\u001b/);
-});
-
-void test('a line that is far too long is damage, not an unfinished record', () => {
-  const watch = createDamageWatch();
-  const file = { path: 'x', name: 'x', isCompressed: false };
-  watch.look(file, { bytes: Buffer.alloc(1 << 20, 0x61), endsInLine: false });
-  assert.equal(watch.notes().length, 1);
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { auditShow } from '../../../src/evidence/cli/audit-show.js';
-import { CommandFault } from '../../../src/host/output/output.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { admission, completion, openWatched } from '../../journal/files/opening.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
@@ -84,16 +83,6 @@ void test('all records of an exchange in their order, with its log lines, its tw
     ],
     ['What the operator erin did: ok', 'operator  seq 13', 'operator  seq 14', 'outcome         ok'],
   );
-});
-
-void test('what is not there is told, and what can be no id is refused', async (t) => {
-  const directory = await writeJournal(t, 2);
-  for (const wanted of ['nobody', '999']) {
-    const { code, screen } = await show(directory, wanted);
-    assert.deepEqual([code, screen.lines()], [1, []]);
-    assert.equal(screen.complaints(), `dovegate: no record of ${wanted} was found\n`);
-  }
-  await assert.rejects(show(directory, '","x":"'), CommandFault);
 });
 
 void test('it is found in every segment of a damaged journal, with its place', async (t) => {

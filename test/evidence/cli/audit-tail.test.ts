@@ -46,13 +46,6 @@ void test('for people: one line each, harmless', async (t) => {
   assert.match(found, / reason="a \\"b\\"\\x1b\[2J" command="quota get"/);
 });
 
-void test('a line that is no record is shown as that', async (t) => {
-  const directory = temporaryDirectory(t);
-  writeFileSync(join(directory, '00000001.jsonl'), 'garbage\u001b[2J\n');
-  assert.deepEqual(await tail(directory, { json: false }), ['(no record) garbage\\x1b[2J']);
-  assert.deepEqual(await tail(directory), ['{"damaged":"garbage\\u001b[2J"}']);
-});
-
 void test('what comes is shown once, in order: in the same segment, in a new one, after an end was cut', async (t) => {
   const source = await writeJournal(t);
   const lines = readWhole(source).map((record) => JSON.stringify(record));

@@ -203,25 +203,6 @@ test('of a configuration only the audit section is needed: presets, and problems
   assert.deepEqual(told, []);
 });
 
-test('a configuration that does not say where the journal is, is not guessed at', async (t) => {
-  const folder = temporaryDirectory(t);
-  const config = join(folder, 'dovegate.yaml');
-  const forms = {
-    'audit: 5\n': ':1:1: audit: must be',
-    'audit: { directory: [] }\n': ':1:10: audit.directory: must be',
-    'include: [gone.yaml]\n': ':1:11: include[0]: ',
-    'listeners: [ {\n': ':2:1: not valid YAML: ',
-    'audit: { hmac_key: 5 }\n': '',
-  };
-  for (const [text, problem] of Object.entries(forms)) {
-    writeFileSync(config, text);
-    const isOfKey = problem === '';
-    const { exit, stderr } = await audit(...(isOfKey ? ['hmac', 'x'] : ['search']), '--config', config);
-    assert.equal(exit, 78, text);
-    assert.ok(isOfKey || stderr.includes(problem), `${text}: ${stderr}`);
-  }
-});
-
 test('a reader that goes away ends the work', async (t) => {
   const folder = temporaryDirectory(t);
   const lines = Array.from({ length: 20_000 }, (_, at) => {

@@ -1,6 +1,6 @@
 // Goal: a journal, compressed or not, is judged by a configuration; what would change is told with how often, by whom and why.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deskConfiguration, linesOf, openDesk, writeJournal } from '../../whole/cli/desk.js';
@@ -50,25 +50,6 @@ test('nothing changes under the same configuration: 0; under another: 1, and wha
   );
   assert.match(told.text, /^ {4}some of its words are known as digests only/m);
   assert.match(told.text, /^4 records judged: 0 as before, 3 allow -> deny, 1 deny -> allow$/m);
-});
-
-test('--coverage tells which rules no record was decided by', async (t) => {
-  const { run, folder } = openDesk(t);
-  writeJournal(folder, sent);
-  const told = await run('test', '--replay', 'audit', '--coverage');
-  assert.equal(told.exit, 0);
-  assert.deepEqual(
-    linesOf(told)
-      .slice(-5)
-      .map((line) => line.replaceAll(/ {2,}/g, '  ')),
-    [
-      '2 of 6 rules exercised; no record exercises:',
-      'dovegate.yaml:16  support  allow  mailbox list',
-      'dovegate.yaml:17  support  allow  fetch',
-      'dovegate.yaml:19  support  allow  flags add',
-      'dovegate.yaml:28  watch  allow  quota get',
-    ],
-  );
 });
 
 test('a candidate is judged in the place of its policy, as suggest prints it', async (t) => {
@@ -128,23 +109,4 @@ test('a journal with a hole is 65, unless that is accepted; what was not judged 
   assert.match(begun.stderr, /its first record is \d+, and it does not say that earlier ones were retired/);
   // A segment that is named alone is judged alone.
   assert.equal((await run('test', '--replay', `audit/${second}`)).exit, 0);
-});
-
-test('refusals that a flood limit only counted are no hole, and are said', async (t) => {
-  const { run, folder } = openDesk(t);
-  const flood = { event: 'limit', action: 'refused', count: 90, principal: 'carol@support' } as const;
-  writeJournal(folder, sent, deskConfiguration, [{ time: atMs, ...flood }]);
-  const told = await run('test', '--replay', 'audit');
-  assert.equal(told.exit, 0, told.text);
-  assert.match(told.text, /^not judged: 90 refused commands of a flood, which were only counted$/m);
-});
-
-test('a directory without a journal is 78', async (t) => {
-  const { run, folder } = openDesk(t);
-  mkdirSync(join(folder, 'empty'));
-  for (const directory of ['empty', 'nowhere']) {
-    const told = await run('test', '--replay', directory);
-    assert.equal(told.exit, 78);
-    assert.match(told.stderr, new RegExp(directory));
-  }
 });

@@ -1,6 +1,6 @@
 // Goal: suggest reads the journal of the configuration, of one listener, as far back as asked; what it prints is a configuration.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deskConfiguration, openDesk, writeJournal } from '../../whole/cli/desk.js';
@@ -66,28 +66,6 @@ test('all policies in one file: the shadow of each at once, and then in the plac
   assert.equal((await run('check')).text, 'dovegate.yaml: no problems\n');
 });
 
-test('what the journal lacks is said above the rules, what it only counted below them', async (t) => {
-  const { run, folder } = openDesk(t, configuration);
-  const atMs = Date.now() - dayMs;
-  const words = ['search', 'subject', 'salary'];
-  const sent = Array.from({ length: 6 }, () => ({ listener: 'audit', user: 'bob', words, atMs }));
-  const flood = { event: 'limit', action: 'refused', count: 90 } as const;
-  writeJournal(folder, sent, deskConfiguration, [
-    { ...flood, time: atMs, principal: 'carol@audit' },
-    { ...flood, time: atMs, principal: 'carol@support' },
-    { ...flood, time: atMs - 9 * dayMs, principal: 'carol@audit' },
-  ]);
-  const whole = await run('suggest', '--listener', 'audit');
-  assert.doesNotMatch(whole.text, /WARNING: records/);
-  assert.match(whole.text, /^ {4}# Left out: 90 refused commands of a flood, which were only counted\.$/m);
-  assert.match(whole.text, /^ {4}# 6 of them hold words that are recorded as digests/m);
-  const file = join(folder, 'audit', '00000002.jsonl');
-  const lines = readFileSync(file, 'utf8').split('\n');
-  writeFileSync(file, lines.toSpliced(2, 1).join('\n'));
-  const told = await run('suggest', '--listener', 'audit');
-  assert.match(told.text, /^# WARNING: records are missing, .*: \S+ has \d+ records, but their numbers go/m);
-});
-
 test('of a policy: what all its people did, at whatever listener', async (t) => {
   const { run, folder } = openDesk(t, configuration.replace('policy: support }', 'policy: watch }'));
   const atMs = Date.now() - dayMs;
@@ -113,18 +91,6 @@ test('of a policy: what all its people did, at whatever listener', async (t) => 
   assert.match(nobody.stderr, /has no policy "wach"; did you mean watch\?/);
   assert.equal((await run('suggest', '--policy', 'watch', '--listener', 'audit')).exit, 64);
   assert.equal((await run('suggest')).exit, 64);
-});
-
-test('a person is named by name, too', async (t) => {
-  const { run, folder } = openDesk(t, configuration);
-  const sent = { listener: 'audit', user: 'bob', words: ['mailbox', 'list'], atMs: Date.now() - dayMs };
-  writeJournal(folder, [{ ...sent, principal: 'root@audit' }]);
-  const told = await run('suggest', '--listener', 'audit', '--uid', 'root');
-  assert.equal(told.exit, 0, told.text);
-  assert.match(told.text, /^ {6}# not used by root@audit since .*$/m);
-  const nobody = await run('suggest', '--listener', 'audit', '--uid', 'no-such-user');
-  assert.equal(nobody.exit, 64);
-  assert.match(nobody.stderr, /no user of this machine has this name/);
 });
 
 test('nothing seen is 1, no journal 78, a wrong duration 64', async (t) => {

@@ -134,31 +134,6 @@ void test('with times it covers what was asked for, as far as the journal goes',
   assert.deepEqual([few.buckets.length, sum(few)], [120, 1], 'empty ones are shown');
 });
 
-void test('who sees nothing of it gets what a search for nobody gets', async (t) => {
-  const { directory } = opened(t, 300);
-  const hidden = await ask({ directory, users: ours, filter: { user: 'bob3@other.org' } });
-  const nothing = await ask({ directory, users: ours, filter: { user: 'nobody@example.net' } });
-  assert.equal(hidden.text, nothing.text);
-  assert.deepEqual([hidden.rows, hidden.histogram.buckets], [0, []]);
-  const { rows } = await ask({ directory, users: [] });
-  assert.equal(rows, 0);
-});
-
-void test('of an hour only the end of a file of days is read, and the number is exact', async (t) => {
-  const directory = temporaryDirectory(t);
-  const count = 6_000;
-  const minute = ({ time }: { readonly time: number }): number => startMs + (time - startMs) * 60_000;
-  const all = recordsOf(count).map((record) => ({ ...record, time: minute(record) }));
-  writeJournal(directory, all);
-  const filter = { sinceMs: startMs + (count - 60) * 60_000 };
-  let nowMs = 0;
-  const clock = { now: () => (nowMs += 10) };
-  const { histogram } = await ask({ directory, filter, timeMs: 45, clock });
-  assert.deepEqual([sum(histogram), histogram.isWhole], [60, true]);
-  const { fromSeq = 0, toSeq = 0 } = histogram.looked ?? {};
-  assert.ok(toSeq - fromSeq < all.length / 12, `${fromSeq} to ${toSeq} of ${all.length}`);
-});
-
 void test('when time runs out the newest are counted, and it says so; an empty journal has nothing', async (t) => {
   const { directory } = opened(t, 3_000);
   let nowMs = 0;

@@ -123,21 +123,6 @@ void test('what is near an id is what reading everything finds', async (t) => {
   }
 });
 
-void test('the first and the last command of a session have one neighbor; one that is not there has nothing', async (t) => {
-  const { trail, ids } = opened(t);
-  const options = { nearBytes: 1 << 20, isWhole: true };
-  const first = await findExchange(trail, ids[0] ?? '', createView(undefined), options);
-  assert.deepEqual([first.around.before, first.around.after?.['id']], [undefined, ids[1]]);
-  const last = await findExchange(trail, ids[2] ?? '', createView(undefined), options);
-  assert.deepEqual([last.around.before?.['id'], last.around.after], [ids[1], undefined]);
-  for (const wanted of [idAt(startMs + hourMs), idAt(0), idAt(startMs * 2), 'X', '999'])
-    assert.deepEqual(await findExchange(trail, wanted, createView(undefined), options), {
-      id: undefined,
-      all: [],
-      around: {},
-    });
-});
-
 void test('a limited view has the records of the command and nothing around them', async (t) => {
   const { trail, ids } = opened(t);
   const options = { nearBytes: 1 << 20, isWhole: false };
@@ -207,16 +192,4 @@ void test('a command under a grant has the steps of the grant beside it; of a st
       assert.equal(rightWords(decided), `grant ${grant}: ${approved}`);
     }
   }
-});
-
-void test('of an exchange with very many records the first ones are shown', async (t) => {
-  const directory = temporaryDirectory(t);
-  const ledger = new Ledger('dovegate 1', undefined, 'J');
-  const id = idAt(startMs);
-  const lines = Array.from({ length: 10_000 + 500 }, (_, at) =>
-    ledger.seal(encodeBody({ time: startMs + at, event: 'log', id, level: 'info', text: `line ${at}` })),
-  );
-  writeFileSync(join(directory, '00000001.jsonl'), lines.join(''));
-  const found = await findExchange(findTrail([directory]), id, createView(undefined), { isWhole: false });
-  assert.equal(found.all.length, 10_000);
 });

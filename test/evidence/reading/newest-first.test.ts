@@ -165,35 +165,6 @@ void test('a page says which records it looked through, the same for every filte
   });
 });
 
-void test('a place that no page gave finds nothing that is hidden, and ends', async (t) => {
-  const { directory } = opened(t, 500);
-  for (const before of [1, 2, 198, 199, 200, 499, 5_000, Number.MAX_SAFE_INTEGER]) {
-    const { text, rows } = await page({ directory, users: ours, before, rows: 1_000 });
-    assert.doesNotMatch(text, /other\.org|"users":\["\*"\]/);
-    assert.ok(rows.every(({ admittedSeq }) => (admittedSeq ?? 0) < before));
-  }
-});
-
-void test('a command whose end is far from its beginning is found with its end, from every place', async (t) => {
-  const { directory, all } = opened(t);
-  const wanted = expected(all, undefined, { id: 'X97' });
-  const [{ admittedSeq = 0, completedSeq = 0 } = {}] = wanted;
-  assert.ok(completedSeq - admittedSeq > 1_000);
-  for (const before of [admittedSeq + 1, admittedSeq + 700, completedSeq, completedSeq + 1])
-    assert.deepEqual((await page({ directory, filter: { id: 'X97' }, before })).rows, wanted);
-  assert.deepEqual((await page({ directory, filter: { id: 'X97' }, before: admittedSeq })).rows, []);
-});
-
-void test('what there was no time to find the end of is left out and told', async (t) => {
-  const { directory, all } = opened(t);
-  const [{ admittedSeq = 0 } = {}] = expected(all, undefined, { id: 'X582' });
-  let nowMs = 0;
-  const asking = { directory, filter: { id: 'X582' }, before: admittedSeq + 1, timeMs: 5 };
-  const { rows, end } = await page({ ...asking, clock: { now: () => (nowMs += 10) } });
-  assert.deepEqual(rows, []);
-  assert.deepEqual(end.notes, ['1 command is left out: it would take too long to find its end']);
-});
-
 void test('damage is told without its content, and does not keep pages from going on', async (t) => {
   const { directory, all } = opened(t, 300);
   writeFileSync(join(directory, '00000004.jsonl'), 'bob@other.org\n'.repeat(20_000));

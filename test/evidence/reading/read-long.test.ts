@@ -1,7 +1,7 @@
 // Readings of the whole journal: how far they are, what they find, and no name of others in a limited view.
 
 import assert from 'node:assert/strict';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -50,10 +50,6 @@ function journalOf(t: TestContext, count: number): string {
   return directory;
 }
 
-function verifyOf(directory: string): LongTask {
-  return { long: 'verify', directory, ownKey: signer.key };
-}
-
 function reportOf(directory: string, mailbox: string, users?: readonly string[]): LongTask {
   const time = { fromMs: undefined, toMs: undefined, nowMs: startMs };
   const report = { mailbox, ...time, isContentOnly: false, host: 'mx1' };
@@ -66,27 +62,6 @@ async function read(task: LongTask): Promise<LongPart[]> {
   await readLong(task, systemClock, (part) => Promise.resolve(void parts.push(part)));
   return parts;
 }
-
-void test('a check of the whole journal tells how far it is, and ends with what it found', async (t) => {
-  const directory = journalOf(t, 1000);
-  const parts = await read(verifyOf(directory));
-  const last = parts.at(-1);
-  assert.ok(last?.part === 'verified');
-  const { isWhole, records, findings, fromSeq, toSeq } = last.result;
-  assert.deepEqual([isWhole, records, findings, fromSeq, toSeq], [true, 2004, [], 1, 2004]);
-  for (const part of parts.slice(0, -1)) {
-    assert.ok(part.part === 'progress');
-    assert.ok(part.progress.bytes <= part.progress.ofBytes && part.progress.ofBytes > 0);
-  }
-});
-
-void test('a damaged journal is no failure of the check', async (t) => {
-  const directory = journalOf(t, 1000);
-  truncateSync(join(directory, '00000001.jsonl.gz'), 500);
-  const last = (await read(verifyOf(directory))).at(-1);
-  assert.ok(last?.part === 'verified');
-  assert.equal(last.result.isWhole, false);
-});
 
 void test('a report through a limited view has no row and no name of others, and is never complete', async (t) => {
   const directory = journalOf(t, 300);

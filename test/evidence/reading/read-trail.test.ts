@@ -193,28 +193,6 @@ void test('requests and grants are those of the view, with each use that it show
   assert.match(few.end.sentences?.at(-1) ?? '', /^2 more requests are left out/);
 });
 
-void test('what a survey counts is the same for every filter; names are of what is shown', async (t) => {
-  const { directory } = opened(t, 300);
-  const survey = async (filter: TrailFilter): Promise<AnswerEnd> =>
-    (await ask(taskOf(directory, { asked: { look: 'survey', filter, cursor: undefined } }))).end;
-  const { surveyed } = await survey({ user: 'bob3' });
-  assert.deepEqual(surveyed?.names, []);
-  assert.deepEqual(surveyed, (await survey({ user: 'nobody' })).surveyed);
-  assert.deepEqual((await survey({ user: 'alice1' })).surveyed?.names, ['alice1@example.com']);
-});
-
-void test('damage is told without its content, and does not keep a search from going on', async (t) => {
-  const { directory } = opened(t, 300);
-  writeFileSync(join(directory, '00000004.jsonl'), 'bob@other.org\n'.repeat(20_000));
-  let nowMs = 0;
-  const task = taskOf(directory, { limits: { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 1 } });
-  const { rows, parts } = await askAll(task, {}, { now: () => (nowMs += 10) });
-  assert.ok(rows.length > 100 && parts < 100);
-  const { end, text } = await ask(taskOf(directory));
-  assert.deepEqual(end.notes, [`${join(directory, '00000004.jsonl')}: 20,000 lines are not records`]);
-  assert.doesNotMatch(text, /other\.org/);
-});
-
 void test('what is signed of an extract is what was read, and whether it was damaged', async (t) => {
   const { directory } = opened(t, 300);
   const extract = async (cursor?: Cursor): Promise<unknown> => {

@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { createReplay, type ReplayResult } from '../../../src/evidence/review/replay.js';
 import { Coverage, runTests } from '../../../src/rules/answers/policy-tests.js';
 import type { Settings } from '../../../src/rules/config/settings.js';
-import { hash, withJobs } from '../../rules/config/jobs.js';
 import { parse, settingsOf, sound, told } from '../../rules/config/sound.js';
 import { grantId, record, recordedMs, type Sent } from './recording.js';
 
@@ -50,20 +49,6 @@ void test('changes in both directions, each kind once, with how often and for wh
   assert.match(quota?.before ?? '', /d\.yaml:11$/);
   assert.deepEqual([sieve?.from, sieve?.to, sieve?.rule?.line], ['deny', 'allow', 11]);
   assert.equal(sieve?.before, 'no rule allows "sieve list"');
-});
-
-void test('the nearest rule is named, and words that are hidden are said to be', () => {
-  const narrow = withRules(
-    '[quota get, mailbox list, { command: search, where: { query: { mailbox: [Archive] } } }]',
-  );
-  const search: Sent = { user: 'bob@example.com', words: ['search', 'mailbox', 'INBOX', 'seen'] };
-  const [change] = replayed(narrow, [search]).changes;
-  assert.equal(change?.rule?.line, 11);
-  assert.equal(change?.isOpaque, false);
-  const wide = withRules('[{ command: search, content: true }]');
-  const hidden: Sent = { user: 'bob@example.com', words: ['search', 'mailbox', 'INBOX', 'text', 'x'] };
-  const toldOf = replayed(wide, [hidden]);
-  assert.deepEqual([toldOf.opaque, toldOf.changes[0]?.isOpaque, toldOf.changes[0]?.to], [1, true, 'allow']);
 });
 
 void test('a record is judged as of its time, and for the series that it was judged for', () => {
@@ -201,39 +186,6 @@ void test('what an old client meant by -A is recorded as what it is, so that a c
   assert.deepEqual(replayed(before, [{ ...old, clientMinor: 4 }]).changes, []);
 });
 
-void test('records of a listener that is gone are not judged; every judgement can be watched', () => {
-  const other = settingsOf(sound.replace('  support: { unix', '  other: { unix'));
-  assert.deepEqual(replayed(other).notJudged.get('no-listener'), 4);
-  const seen: string[] = [];
-  const replay = createReplay(before, ({ readings }) => {
-    seen.push(
-      readings()
-        .map(({ series }) => series)
-        .join(' '),
-    );
-  });
-  replay.take(record(before, 'support', work[0] ?? assert.fail()));
-  assert.deepEqual(seen, ['2.3 2.4']);
-});
-
-void test('kinds of changes are kept up to a limit, and the others are counted', () => {
-  const sent = Array.from({ length: 10_000 + 3 }, (_, at) => ({
-    user: 'bob@example.com',
-    words: ['mailbox', 'list', `m${at}`],
-  }));
-  const { changes, untold } = replayed(withRules('[quota get]'), sent);
-  assert.deepEqual([changes.length, untold], [10_000, 3]);
-});
-
-void test('users of a change are kept up to a limit', () => {
-  const sent = Array.from({ length: 1000 + 3 }, (_, at) => ({
-    user: `user${at}@example.com`,
-    words: ['quota', 'get'],
-  }));
-  const [change] = replayed(withRules('[mailbox list]'), sent).changes;
-  assert.deepEqual([change?.users.size, change?.count], [1000, 1000 + 3]);
-});
-
 // Goal: a rule is exercised when it decides, and by nothing less.
 const nowMs = 1_795_176_000_000;
 
@@ -323,47 +275,6 @@ void test('who asks chooses the policy, as the listener would', () => {
   assert.deepEqual(
     runTests(settings, nowMs).map(({ policy, isPassed }) => `${policy ?? 'not let in'} ${isPassed}`),
     ['support true', 'support true', 'admin true', 'support true', 'not let in false', 'not let in false'],
-  );
-});
-
-/** With an account `batch` that has another policy than `migrator`. */
-const withAccounts = withJobs(
-  `accounts: { migrator: { password_hash: "${hash}", policy: support }, batch: { certificate_name: b.example.com, policy: admin } }`,
-).replace('policies:\n', 'policies:\n  admin: { users: ["*"], allow: [mailbox list] }\n');
-
-void test('an account chooses its policy', () => {
-  const ask = (account: string, command: string, expect: string): string =>
-    `  - { listener: jobs, as: { account: ${account} }, user: bob@example.com, command: [${command}], expect: ${expect} }\n`;
-  const settings = settingsOf(
-    `${withAccounts}tests:\n${[
-      ask('migrator', 'quota get', 'allow'),
-      ask('batch', 'quota get', 'deny'),
-      ask('batch', 'mailbox list', 'allow'),
-    ].join('')}`,
-  );
-  assert.deepEqual(
-    runTests(settings, nowMs).map(({ policy, isPassed }) => `${policy ?? 'not let in'} ${isPassed}`),
-    ['support true', 'admin true', 'admin true'],
-  );
-});
-
-void test('a test says which account asks where there are some, one that is there, and none where there are none', () => {
-  const ask = (listener: string, as: string): string[] =>
-    told(`${withAccounts}tests: [{ listener: ${listener}, ${as} command: [quota, get], expect: allow }]\n`);
-  const at = '17:9: tests[0]: ';
-  assert.deepEqual(
-    [
-      ask('jobs', ''),
-      ask('jobs', 'as: { user: carol },'),
-      ask('jobs', 'as: { account: migratr },'),
-      ask('support', 'as: { account: migrator },'),
-    ],
-    [
-      [`${at}does not say which account asks (as: { account: NAME }); listener jobs has: migrator, batch`],
-      [`${at}does not say which account asks (as: { account: NAME }); listener jobs has: migrator, batch`],
-      [`${at}listener jobs has no account "migratr"; did you mean migrator?`],
-      [`${at}names an account, and listener support has none: the kernel says who asks there`],
-    ],
   );
 });
 

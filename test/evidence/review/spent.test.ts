@@ -135,17 +135,6 @@ void test('by the policy as it is now; what cannot be judged again counts by the
   assert.equal(left(lines, { settings: gone }), 3, 'another rule');
 });
 
-void test('more than can be held at once, and lines that are damaged', () => {
-  const lines: Line[] = [];
-  for (let count = 0; count < 6000; count += 1) lines.push(...exchange(`E${count}`, expunge, false));
-  lines.push(...exchange('A', expunge));
-  assert.equal(left(lines), 2);
-  const limiter = new Limiter(100);
-  const spent = createSpent(limited, limiter, { wallMs: recordedMs, nowMs: 0, stepsMs: 0, stepsBeforeMs: 0 });
-  spent.take(Buffer.from(',"effect":"destroy"\n{"id":1,"effect":"destroy"}\n{"x":2,"sent":false\n'));
-  assert.equal(spent.finish(), 0);
-});
-
 void test('so many admissions wait for the word that they were not sent; earlier ones count', () => {
   const limiter = new Limiter(100_000);
   const moment = { wallMs: recordedMs + minute, nowMs: 5000, stepsMs: 0, stepsBeforeMs: 0 };

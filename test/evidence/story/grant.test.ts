@@ -104,34 +104,6 @@ void test('of a request that waits, how many of how many; of one without approva
   ]);
 });
 
-void test('what the kept records hold no longer is said, and not taken for a no', () => {
-  const { users = [] } = requested('G', start);
-  const used = storyOf([{ ...use(start), principal: owner, users }]);
-  assert.deepEqual(said(used), [
-    'approvers are no longer in the kept records',
-    '1: fetch',
-    'its end is not in the kept records',
-  ]);
-  assert.deepEqual(
-    [used.to, used.command, used.requested.users, used.isGranted],
-    [owner, 'fetch', users, true],
-  );
-  const ended = storyOf([over('revoked', 'G', start)]);
-  assert.deepEqual(said(ended), [
-    'approvers are no longer in the kept records',
-    'never',
-    `revoked by ${approver}`,
-  ]);
-  assert.equal(storyOf([over('refused', 'G', start, 'request')]).isGranted, false);
-  assert.equal(approvedText(undefined), 'approvers are no longer in the kept records');
-  const lost = [requested('G', start, { approvals: 2 }), approved('G', start + 1), granted('G', start + 2)];
-  assert.equal(approvedText(storyOf(lost)), `approved by ${approver} and 1 no longer in the kept records`);
-  assert.equal(
-    approvedText(storyOf([requested('G', start), granted('G', start + 2)])),
-    'approved by 1 no longer in the kept records',
-  );
-});
-
 void test('an approval counts as it counted for the gate', () => {
   const late = [...grantRecords('G', start), approved('G', start + 9, { principal: 'eve@leads' })];
   assert.equal(approvedText(storyOf(late)), `approved by ${approver}`);
@@ -173,18 +145,6 @@ void test('copies at the head of a segment say what they copy, and nothing twice
     `revoked by ${approver}, without a reason`,
   ]);
   assert.equal(storyOf(after).end?.time, formatTime(start + hour));
-});
-
-void test('names of commands beyond the fiftieth are counted together', () => {
-  const story = storyOf(grantRecords('G', start));
-  const time = formatTime(start + 9);
-  const names = Array.from({ length: 52 }, (_, at) =>
-    story.follow({ event: 'admission', time, grant: 'G' }, `c${at}`),
-  );
-  assert.deepEqual(names.slice(-3), ['c49', '(others)', '(others)']);
-  assert.equal(story.commands.get('(others)'), 2);
-  story.follow({ event: 'completion', time, grant: 'G', sent: false }, '(others)');
-  assert.equal(story.commands.get('(others)'), 1);
 });
 
 void test('of a step nothing is kept but who did it, and when: a forged journal has thousands with long texts', () => {

@@ -9,11 +9,10 @@ import {
   hiddenSentences,
   recordTitle,
   requestOf,
-  rowOfDeed,
 } from '../../../src/evidence/story/row.js';
 import { parseLine } from '../../../src/host/values/values.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
-import { grantRecords, over, requested } from '../../kit/plain/access-records.js';
+import { grantRecords, over } from '../../kit/plain/access-records.js';
 
 const stored = (record: Parameters<typeof encodeBody>[0]) => parseLine(`{${encodeBody(record)}}`) ?? {};
 
@@ -42,30 +41,6 @@ void test('a step of access is named by what was done, by whom and for whom, and
     recordTitle({ fields: stored(approved) }),
     'Access on request: approved by carol@leads, bob@support',
   );
-});
-
-void test('every other record is no step of access', () => {
-  const { event: _, ...eventless } = stored(requested('G1', 0));
-  const others: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
-    [{ event: 'access' }, 'A record that belongs to no command'],
-    [{ event: 'start', request: 'G1' }, 'A record that belongs to no command'],
-    [{ event: 'operator', action: 'drain', by: 'erin', grant: 'G1' }, 'What the operator erin did: open'],
-    [{ event: 'operator', action: 'page-sign-in' }, 'A session'],
-    [{ event: 'session-open', session: 'S1' }, 'A session'],
-    [{ event: 'operator', action: 'audit-show' }, 'A look at records'],
-    [eventless, 'A record that belongs to no command'],
-  ];
-  for (const [record, title] of others) {
-    assert.equal(requestOf(record), undefined, title);
-    assert.equal(recordTitle(rowOfDeed([record])), title);
-  }
-  const drain = { event: 'operator', action: 'drain', by: 'erin' };
-  for (const outcome of ['ok', 'failed'])
-    assert.equal(
-      recordTitle(rowOfDeed([drain, { ...drain, outcome }])),
-      `What the operator erin did: ${outcome}`,
-    );
-  assert.equal(requestOf({ event: 'access', action: 'granted', grant: { cut: 'x' } }), undefined);
 });
 
 void test('a decision has its time, and withdrawing an own request is none', () => {

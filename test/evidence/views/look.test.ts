@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAsked } from '../../../src/evidence/views/asked.js';
 import { type Look, lookAt, lookPath, looks, mayLook, openMax } from '../../../src/evidence/views/look.js';
-import { formatFilter } from '../../../src/gate/door/filter.js';
 
 void test('the roles: records are for auditors, whether the journal is whole is for all', () => {
   const table = looks.map((look) => `${look}: ${mayLook[look].join(' ')}`);
@@ -29,23 +28,6 @@ void test('a path is one of the looks or none, and none of them acts', () => {
     assert.equal(lookAt(path), undefined, path);
 });
 
-void test('filters and cursors', () => {
-  const filter = { user: 'alice@example.com', sinceMs: 5, text: 'x' };
-  const cursor = { after: 17, open: [3, 9] };
-  assert.deepEqual(parseAsked('search', JSON.stringify({ filter, cursor })), {
-    look: 'search',
-    filter,
-    cursor,
-  });
-  assert.deepEqual(parseAsked('export', '{}'), { look: 'export', filter: {} });
-  assert.deepEqual(parseAsked('show', '{"wanted":"01ABC"}'), { look: 'show', wanted: '01ABC' });
-  assert.deepEqual(parseAsked('me', 'anything'), { look: 'me' });
-  assert.deepEqual(formatFilter({ user: 'a', sinceMs: 5, untilMs: undefined }), [
-    'user=a',
-    'since=1970-01-01T00:00:00.005Z',
-  ]);
-});
-
 void test('hostile bodies are refused with a sentence', () => {
   const bodies = [
     '',
@@ -67,24 +49,6 @@ void test('hostile bodies are refused with a sentence', () => {
   for (const body of bodies) assert.equal(typeof parseAsked('search', body), 'string', body.slice(0, 80));
   for (const body of ['{}', '{"wanted":5}', '{"wanted":"../x"}', '{"wanted":""}'])
     assert.equal(typeof parseAsked('show', body), 'string', body);
-});
-
-void test('what a histogram leaves out', () => {
-  const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));
-  const not = [{ key: 'command', value: 'quota get' }];
-  assert.deepEqual(asked('histogram', { not }), { look: 'histogram', filter: {}, not });
-  assert.match(String(asked('search', { not })), /^not: only for a histogram/);
-  const one = { key: 'user', value: 'x' };
-  assert.equal(typeof asked('histogram', { not: Array.from({ length: 20 }, () => one) }), 'object');
-  for (const wrong of [
-    {},
-    [7],
-    [{ key: 'since', value: 'x' }],
-    [{ key: 'user' }],
-    [{ key: 'user', value: 'x'.repeat(5000) }],
-    Array.from({ length: 21 }, () => one),
-  ])
-    assert.match(String(asked('histogram', { not: wrong })), /^not/);
 });
 
 void test('a page of the newest, and rows as lines of a file', () => {
