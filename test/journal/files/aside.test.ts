@@ -3,14 +3,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
-  appendFileSync,
   closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -21,13 +19,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { openRegular } from '../../../src/host/machine/regular-file.js';
-import { putEndAside } from '../../../src/journal/files/aside.js';
 import { carryOutSlowly } from '../../../src/journal/files/keeper.js';
 import { readPolicyText } from '../../../src/journal/files/kept-policies.js';
 import { OpenSegment } from '../../../src/journal/files/open-segment.js';
 import { openSegmentReader, readIn } from '../../../src/journal/files/segments.js';
 import { findTrail, firstSeqOf, readLines, readPieces } from '../../../src/journal/files/trail.js';
-import { append, faultsOf, kill, type Place, placeFor, startRun, stop, write } from './forged-run.js';
+import { faultsOf, type Place, placeFor, startRun, stop, write } from './forged-run.js';
 import { admission, completion, openFor } from './opening.js';
 import { readWhole, temporaryDirectory } from './reading.js';
 
@@ -190,55 +187,4 @@ void test('the reserve is never the file that a link leads to', (t) => {
   assert.equal(open.release(Object.assign(new Error('full'), { code: 'ENOSPC' })), false);
   assert.equal(carryOutSlowly(directory, { do: 'fill-reserve', bytes: 4096 }).kind, 'failed');
   assert.equal(readFileSync(outside, 'utf8'), 'secret');
-});
-
-// A start is killed at each point between the move and its record.
-void test('appended lines are reported by the next start when the one that moved them was killed', async (t) => {
-  for (const point of ['copied', 'moved', 'reported'] as const) {
-    const place = stopped(placeFor(t));
-    const path = join(place.directory, first);
-    const signed = readFileSync(path);
-    append(place, [admission('X'), completion('X')]);
-    const lines = readFileSync(path).subarray(signed.length);
-    if (point === 'reported') {
-      const run = startRun(place);
-      kill(run);
-      const left = readdirSync(place.directory).filter((name) => name.includes('.appended'));
-      assert.deepEqual(left, [`${first}.appended`]);
-      renameSync(join(place.directory, `${first}.appended`), join(place.directory, `${first}.appended.new`));
-    } else {
-      putEndAside(place.directory, first, signed.length, 'appended');
-      if (point === 'copied') appendFileSync(path, lines);
-    }
-    const next = startRun(place);
-    const { file, bytes } = next.found.appended ?? {};
-    assert.equal(file, `${first}.appended${point === 'copied' ? '-2' : ''}`, point);
-    assert.equal(bytes, lines.length * (point === 'copied' ? 2 : 1), point);
-    stop(next);
-    assert.ok(readFileSync(join(place.directory, `${first}.appended`)).equals(lines));
-    assert.match(String(startsOf(place).at(-1)?.['error']), /journal-appended/);
-    assert.ok((await faultsOf(place)).includes('journal-appended'));
-    const last = startRun(place);
-    assert.equal(last.found.appended, undefined, point);
-    stop(last);
-  }
-});
-
-void test('a torn end is reported by the next start when the one that moved it was killed', (t) => {
-  const place = placeFor(t);
-  const run = startRun(place);
-  write(run, admission('A'));
-  kill(run);
-  const path = join(place.directory, first);
-  const { size } = statSync(path);
-  appendFileSync(path, '{"seq":torn');
-  assert.equal(putEndAside(place.directory, first, size, 'torn')?.bytes, 11);
-  const next = startRun(place);
-  assert.equal(next.found.tornBytes, 11);
-  stop(next);
-  assert.deepEqual(startsOf(place).at(-1)?.['torn'], {
-    file: `${first}.torn`,
-    bytes: 11,
-    sha256: '3e3fbca850e3f582b95da5df3985c7005f69dd3869e2abff2296aa13aed09b43',
-  });
 });

@@ -103,14 +103,6 @@ void test('a line of more than a member, and text that ends within a line', asyn
   assert.ok((await readBack(t, Buffer.concat(inMembers(cut)))).text.equals(cut));
 });
 
-void test('the start of a member within a member changes nothing', async (t) => {
-  const text = Buffer.concat([linesOf(MiB), memberStart, linesOf(MiB)]);
-  // Stored, not compressed: the bytes stand in the file as they are.
-  const { text: found, damaged } = await readBack(t, Buffer.concat(inMembers(text, MiB, 0)));
-  assert.ok(found.equals(text));
-  assert.equal(damaged, 0);
-});
-
 void test('of a file that is damaged in the middle: what is before and after', async (t) => {
   const text = linesOf(5 * MiB);
   const members = inMembers(text);

@@ -66,24 +66,6 @@ void test('an answer beyond the deadline does not end it', async () => {
   assert.equal(driver.state.at, 'writable');
 });
 
-void test('two answers that come together are not one in time', async () => {
-  const { driver, ring, thread, awaited, turns, pass } = createHandDriver();
-  awaited('A');
-  await turns();
-  const first = ring.writer.head;
-  awaited('B');
-  await turns();
-  await pass(deadlineMs + graceMs);
-  thread.sync(first);
-  thread.sync();
-  // The thread told of each; the word of the first finds the mark of both.
-  thread.onBell?.(undefined);
-  thread.onBell?.(undefined);
-  assert.equal(driver.state.at, 'slow');
-  thread.tell(writtenAt(thread.sync()));
-  assert.equal(driver.state.at, 'writable');
-});
-
 void test('an order that is asked for while the journal is not writable fails at once', async () => {
   const { driver, thread } = await slowed();
   const report = await driver.run(look);
@@ -177,25 +159,6 @@ void test('records that delay nobody linger, unless others take them along', asy
   assert.equal(thread.bells.length, 1, 'the timer of those that were taken along rings for nothing');
 });
 
-void test('the age of the oldest record is counted from the bell that did not take it along', async () => {
-  const { driver, ring, thread, awaited, add, turns, pass } = createHandDriver();
-  assert.equal(driver.unsyncedMs, 0);
-  awaited('A');
-  await turns();
-  const first = ring.writer.head;
-  await pass(100);
-  assert.equal(driver.unsyncedMs, 100);
-  for (let count = 0; count < 50; count += 1) {
-    add();
-    await pass(10);
-  }
-  thread.answer(first);
-  assert.equal(driver.unsyncedMs, 600);
-  await pass(7);
-  thread.answer();
-  assert.equal(driver.unsyncedMs, 0);
-});
-
 void test('a record that is damaged in the ring is never promised, and the journal goes on', async () => {
   const { driver, ring, thread, events, settled, awaited, turns } = createHandDriver();
   awaited('A');
@@ -213,48 +176,6 @@ void test('a record that is damaged in the ring is never promised, and the journ
     events.flatMap((event) => (event.kind === 'lost' ? [event.records] : [])),
     [1],
   );
-});
-
-void test('of records that come to the disk together nobody knows which one was damaged: none is promised', async () => {
-  const { driver, ring, thread, settled, awaited, turns } = createHandDriver();
-  for (const name of ['A', 'B', 'C']) awaited(name);
-  await turns();
-  ring.bytes[4096 + 2 * 48 - 8] = 0;
-  // Two bells were answered, and the word of the first finds the mark of the second.
-  awaited('D');
-  thread.answer();
-  assert.deepEqual(
-    settled,
-    ['A', 'B', 'C', 'D'].map((name) => `${name}: write-failed`),
-  );
-  assert.equal(driver.lost, 1);
-});
-
-void test('an observer that asks for an order while a report is taken neither loses nor promises records', async () => {
-  let isAsked = false;
-  const made = createHandDriver({
-    observe({ kind }) {
-      if (kind !== 'checkpoint' || isAsked) return;
-      isAsked = true;
-      void made.driver.run((_, behind) => ({ do: 'keep-policy', behind, version: 'ab', text: '' }));
-    },
-  });
-  const { thread, settled, awaited, turns } = made;
-  awaited('one');
-  await turns();
-  const mark = thread.sync();
-  awaited('two');
-  thread.onBell?.({ ...writtenAt(mark), checkpoint: 'the line' });
-  assert.deepEqual(settled, ['one']);
-  assert.deepEqual(
-    thread.orders.map((order) => order.do),
-    ['keep-policy'],
-  );
-  thread.tell({ kind: 'kept' });
-  assert.deepEqual(settled, ['one']);
-  await turns();
-  thread.answer();
-  assert.deepEqual(settled, ['one', 'two']);
 });
 
 // Waiting until what was published is on disk: it forces no sync, and is no deadline of the disk.

@@ -1,12 +1,9 @@
 // Goal: a position that somebody claims is found in a plain and in a compressed segment, and nothing else is: no other seq, hash, place,
 // segment, nor a file that is damaged or gone. What must not happen: a rejection, whatever is claimed.
 import assert from 'node:assert/strict';
-import { truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { hasRecord, type JournalPosition } from '../../../src/journal/files/has-record.js';
-import { fileName, segmentName } from '../../../src/journal/files/segments.js';
 import { type DiskJournal, openDiskJournal } from '../../ship/shipping/journal-on-disk.js';
 
 /** After the record `seq`, in a segment that begins with the record `from`. */
@@ -53,33 +50,6 @@ void test('every record of a plain and of a compressed segment, and nothing that
     for (const each of wrong)
       assert.equal(await has({ ...good, ...each }), false, `${segment} ${JSON.stringify(each)}`);
   }
-});
-
-void test('a segment that is gone, cut, damaged or no file; a directory that is gone', async (t) => {
-  const journal = openDiskJournal(t);
-  journal.write(3);
-  journal.rotate();
-  journal.write(3);
-  journal.rotate();
-  journal.write(3);
-  const [first, second, third] = [
-    positionOf(journal, 1, 1, 3),
-    positionOf(journal, 2, 4, 6),
-    positionOf(journal, 3, 7, 9),
-  ];
-  const path = (number: number, isCompressed = false): string =>
-    join(journal.directory, fileName({ number, name: segmentName(number), isCompressed }));
-  assert.equal(await hasRecord(journal.directory, third), true);
-  truncateSync(path(3), third.bytes - 1);
-  assert.equal(await hasRecord(journal.directory, third), false, 'cut');
-  journal.compress(2);
-  assert.equal(await hasRecord(journal.directory, second), true);
-  writeFileSync(path(2, true), 'no gzip');
-  assert.equal(await hasRecord(journal.directory, second), false, 'damaged');
-  journal.remove(1);
-  assert.equal(await hasRecord(journal.directory, first), false, 'gone');
-  assert.equal(await hasRecord(`${journal.directory}/away`, second), false, 'no directory');
-  assert.equal(await hasRecord('/dev', { ...first, segment: 1 }), false);
 });
 
 // bounds.recordBytes

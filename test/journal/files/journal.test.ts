@@ -20,10 +20,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyTrail } from '../../../src/evidence/reading/search-trail.js';
 import { systemClock } from '../../../src/host/machine/clock.js';
-import { loadNative } from '../../../src/host/machine/native.js';
 import { JournalFault } from '../../../src/host/ports/faults.js';
 import type { Clock } from '../../../src/host/ports/machine.js';
-import type { Mapped } from '../../../src/journal/files/journal.js';
 import { findTrail } from '../../../src/journal/files/trail.js';
 import { admission, completion, openFor } from './opening.js';
 import { eventsIn, pairedIds, readWhole, segmentFiles, temporaryDirectory } from './reading.js';
@@ -356,22 +354,6 @@ void test('what a broken disk cannot take is bounded and counted', async (t) => 
   assert.ok(sumOf('left') > 20, 'what the ring has is not lost');
 });
 
-void test('a memory that somebody took away is none any more, and that is told once', async (t) => {
-  const directory = join(temporaryDirectory(t), 'audit');
-  const memory = { path: `${directory}.ring`, bytes: 65_536 };
-  const { journal, events: seen, seen: told } = await openFor(t, directory, { memory, lookIntervalMs: 10 });
-  assert.ok(journal.isCrashProof);
-  rmSync(memory.path);
-  await told('memory-gone');
-  assert.ok(!journal.isCrashProof);
-  assert.match(journal.whyNotCrashProof ?? '', /audit\.ring was removed or replaced/);
-  await sleep(50);
-  assert.equal(seen.filter(({ kind }) => kind === 'memory-gone').length, 1);
-  assert.equal(journal.append(admission('A')), undefined);
-  await journal.appendDurable(completion('A'));
-  await journal.close();
-});
-
 void test('two daemons with one memory: the first one notices, and leaves the other its file', async (t) => {
   const place = temporaryDirectory(t);
   const memory = { path: join(place, 'audit.ring'), bytes: 65_536 };
@@ -385,48 +367,6 @@ void test('two daemons with one memory: the first one notices, and leaves the ot
   assert.ok(!existsSync(memory.path));
 });
 
-void test('a file that is put in the place of the memory while that is mapped is not used', async (t) => {
-  const place = temporaryDirectory(t);
-  const memory = { path: join(place, 'audit.ring'), bytes: 65_536 };
-  const native = await loadNative();
-  const map = (path: string, bytes: number): Mapped => {
-    rmSync(path);
-    writeFileSync(path, Buffer.alloc(bytes), { mode: 0o600 });
-    return native.mapShared(path, bytes);
-  };
-  const { journal } = await openFor(t, join(place, 'audit'), { memory, map });
-  assert.match(journal.whyNotCrashProof ?? '', /was removed or replaced/);
-  await journal.appendDurable(admission('A'));
-  await journal.close();
-  assert.ok(existsSync(memory.path), 'what is not ours stays');
-});
-
-void test('ends of what was never sent leave room for the ends of what was', async (t) => {
-  const directory = join(temporaryDirectory(t), 'audit');
-  const memory = { path: `${directory}.ring`, bytes: 16_384 };
-  const { journal } = await openFor(t, directory, { memory, deadlineMs: 500 });
-  rmSync(directory, { recursive: true });
-  writeFileSync(directory, 'in the way');
-  await assert.rejects(journal.appendDurable(admission('A')));
-  // A client that tries again and again: each command is refused, and ends.
-  for (let count = 0; count < 100; count += 1) {
-    await assert.rejects(journal.appendDurable(admission('B')));
-    journal.append({ ...completion('B'), outcome: 'failed', sent: false });
-  }
-  for (let count = 0; count < 8; count += 1) assert.equal(journal.append(completion('A')), undefined);
-  await assert.rejects(journal.close(), JournalFault);
-});
-
-void test('a step of the wall clock just before the end is recorded before the stop record', async (t) => {
-  const directory = temporaryDirectory(t);
-  const clock = hourBackClock();
-  const { journal } = await openFor(t, directory, { clock });
-  await journal.appendDurable(admission('A'));
-  clock.setBack();
-  await journal.close();
-  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'stop']);
-});
-
 void test('a step of the wall clock is a record of its own', async (t) => {
   const directory = temporaryDirectory(t);
   const clock = hourBackClock();
@@ -438,19 +378,6 @@ void test('a step of the wall clock is a record of its own', async (t) => {
   const records = readWhole(directory).filter(({ event }) => event === 'clock');
   assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'completion', 'stop']);
   assert.equal(Math.round(Number(records[0]?.['step_ms']) / 1000), -3600);
-});
-
-void test('small steps of the wall clock count together', async (t) => {
-  const directory = temporaryDirectory(t);
-  let aheadMs = 0;
-  const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
-  const { journal } = await openFor(t, directory, { clock });
-  for (let count = 0; count < 10; count += 1) {
-    aheadMs += 700;
-    await journal.appendDurable({ ...completion('A'), time: clock.wallMs() });
-  }
-  await journal.close();
-  assert.ok(Math.abs(journal.stepsMs - 7_000) <= 1_000, `${journal.stepsMs}`);
 });
 
 void test('a step of the wall clock that finds the memory full is recorded as soon as there is room', async (t) => {
@@ -483,23 +410,6 @@ void test('a step of the wall clock that finds the memory full is recorded as so
   );
 });
 
-void test('a wall clock that steps while the journal closes leaves a stop record that is not older than the one before', async (t) => {
-  const directory = temporaryDirectory(t);
-  const clock = hourBackClock();
-  const { journal } = await openFor(t, directory, { clock });
-  await journal.appendDurable(admission('A'));
-  await journal.appendDurable(completion('A'));
-  const closing = journal.close();
-  clock.setBack();
-  await closing;
-  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
-  const { faults } = await verifyTrail(findTrail([directory]), request);
-  assert.deepEqual(
-    faults.map(({ kind }) => kind),
-    [],
-  );
-});
-
 void test('an unsafe or unreadable place is refused with a word', async (t) => {
   const parent = temporaryDirectory(t);
   writeFileSync(join(parent, 'file'), '');
@@ -514,48 +424,6 @@ void test('an unsafe or unreadable place is refused with a word', async (t) => {
   mkdirSync(join(directory, 'lock'));
   await assert.rejects(openFor(t, directory), JournalFault);
   assert.ok(existsSync(join(directory, '00000001.jsonl')));
-});
-
-void test('of many daemons that start at once, one writes', async (t) => {
-  const directory = temporaryDirectory(t);
-  const opening = await Promise.allSettled(Array.from({ length: 6 }, () => openFor(t, directory)));
-  const opened = opening.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  assert.equal(opened.length, 1);
-  for (const one of opening) if (one.status === 'rejected') assert.ok(faultOf('locked')(one.reason));
-  await opened[0]?.journal.close();
-  assert.deepEqual(eventsIn(directory), ['start', 'stop']);
-});
-
-void test('a process that was stopped for longer than the deadline has no failed journal', async (t) => {
-  const directory = temporaryDirectory(t);
-  const { journal, events } = await openFor(t, directory, { deadlineMs: 4000 });
-  for (let count = 0; count < 2; count += 1) {
-    const waiting = journal.appendDurable(admission(`E${count}`));
-    for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
-    // This thread stands still while the other one writes.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4500);
-    await waiting;
-  }
-  await journal.close();
-  assert.ok(events.every(({ kind }) => kind !== 'failed'));
-});
-
-void test('a wall clock that steps while the journal opens is one step, and ages no record', async (t) => {
-  const directory = temporaryDirectory(t);
-  let aheadMs = -172_800_000;
-  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
-  const lock = (): boolean => {
-    aheadMs = 0;
-    return true;
-  };
-  const { journal } = await openFor(t, directory, { clock, lock });
-  await journal.appendDurable({ ...admission('A'), time: clock.wallMs() });
-  assert.equal(Math.round(journal.stepsMs / 1000), 172_800);
-  await journal.close();
-  const [start, step] = readWhole(directory).filter(({ event }) => event === 'start' || event === 'clock');
-  const startMs = Date.parse(String(start?.['time']));
-  assert.ok(clock.wallMs() - startMs > 172_000_000, 'the start record is of the time before the step');
-  assert.equal(Math.round(Number(step?.['step_ms']) / 1000), 172_800);
 });
 
 void test('the start record has the time at which the lock was taken, not that at which its thread began to start', async (t) => {

@@ -3,22 +3,12 @@
 // one of the whole journal; a start that reads old segments.
 
 import assert from 'node:assert/strict';
-import {
-  cpSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import * as fc from 'fast-check';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { parseLine } from '../../../src/host/values/values.js';
-import { carryOutSlowly } from '../../../src/journal/files/keeper.js';
 import { AccessBook, LastEnds } from '../../../src/journal/records/access-book.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import { sealLine } from '../../../src/journal/records/ledger.js';
@@ -26,7 +16,6 @@ import type { AuditRecord, JournalRecord } from '../../../src/journal/records/re
 import { approved, granted, grantRecords, over, requested } from '../../kit/plain/access-records.js';
 import {
   append,
-  carry,
   checkpoint,
   faultsOf,
   fixedKey,
@@ -237,18 +226,6 @@ void test('a crash before any checkpoint covers access: nothing lives on, and th
   }
 });
 
-void test('SIGKILL with records in the ring only: ends and uses count, gifts do not', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place, { hasRing: true });
-  write(run, ...grantRecords('G2', t0 + 1));
-  checkpoint(run, t0 + 5);
-  run.publish(admissionOf('G2', t0 + 6), over('revoked', 'G1', t0 + 7), granted('R1', t0 + 8));
-  kill(run);
-  await assertLives(place, ['G2 granted 2 50m'], 1, { hasRing: true });
-  assert.equal(eventsOf(place).at(-1), 'ended R1 no signed checkpoint covers it');
-  assert.deepEqual(await faultsOf(place, place.state), []);
-});
-
 void test('SIGKILL, and the records after the last checkpoint are cut off: the ring shows it, and nothing comes back', async (t) => {
   const place = placeFor(t);
   const run = granting(place, { hasRing: true });
@@ -260,24 +237,6 @@ void test('SIGKILL, and the records after the last checkpoint are cut off: the r
   truncateSync(file, text.indexOf('\n', text.lastIndexOf('"event":"checkpoint"')) + 1);
   await assertLives(place, [], 2, { hasRing: true });
   assert.match(eventsOf(place).at(-1) ?? '', /^ended R1 the journal ends before the ring of records/);
-});
-
-void test('ends that nobody recorded while the daemon was away are recorded by the start', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place);
-  write(run, ...grantRecords('G2', t0), ...grantRecords('G3', t0, { approvals: 0 }));
-  for (const at of [1, 2, 3]) write(run, admissionOf('G2', t0 + at));
-  const redacted = requested('R2', t0, { args: ['hdr.subject', { hmac: 'ab'.repeat(32) }] });
-  write(run, redacted, ...grantRecords('G4', t0, { args: [{ hmac: 'ab'.repeat(32) }] }));
-  stop(run, t0 + minute);
-  await assertLives(place, [...live, 'G3 granted 3 50m', 'G4 granted 3 50m'], 2);
-  assert.deepEqual(eventsOf(place).slice(-2), [
-    'used-up G2',
-    'ended R2 its arguments are not in the journal in full',
-  ]);
-  await assertLives(place, ['R1 requested 3 1320m', 'G3 unreviewed 3 43200m'], 3, { wallMs: t0 + 2 * hour });
-  assert.deepEqual(eventsOf(place).slice(-3), ['expired G1', 'expired G3', 'expired G4']);
-  assert.deepEqual(await faultsOf(place, place.state), []);
 });
 
 void test('steps of the clock by a year, while running and across a restart', async (t) => {
@@ -399,20 +358,6 @@ void test('a grant that somebody appended after a crash, with a right chain, doe
   await assertLives(place, ['G1 granted 3 50m'], 2);
 });
 
-void test('after a start at which all ends, new grants are carried into new segments', async (t) => {
-  const place = placeFor(t);
-  stop(granting(place), t0 + minute);
-  rmSync(place.state, { recursive: true });
-  mkdirSync(place.state);
-  const run = startRun(place, { wallMs: t0 + minute, segmentBytes: 16_384 });
-  assert.equal(run.found.access.ended, 2);
-  write(run, ...grantRecords('G2', t0 + minute));
-  checkpoint(run, t0 + minute);
-  for (let at = 0; at < 100; at += 1) write(run, filler(t0 + minute + at));
-  stop(run, t0 + 2 * minute);
-  await assertLives(place, ['G2 granted 3 51m'], 0);
-});
-
 void test('a checkpoint of another key covers nothing', async (t) => {
   const place = placeFor(t);
   const other = placeFor(t);
@@ -439,20 +384,6 @@ void test('a copy of the directory from an earlier day: all ends', async (t) => 
   rmSync(place.directory, { recursive: true });
   cpSync(join(place.elsewhere, 'copy'), place.directory, { recursive: true });
   await assertLives(place, [], 2);
-});
-
-void test('the newest segment was moved away: all ends; it is put back: nothing lives again', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place, { segmentBytes: 16_384 });
-  for (let at = 0; at < 60; at += 1) write(run, filler(t0 + at));
-  stop(run, t0 + minute);
-  const name = segmentFiles(place.directory).at(-1) ?? '';
-  renameSync(join(place.directory, name), join(place.elsewhere, name));
-  await assertLives(place, [], 2);
-  renameSync(join(place.elsewhere, name), join(place.directory, name));
-  const again = startRun(place, { wallMs: later + minute });
-  assert.deepEqual(livesAt(again, later), []);
-  stop(again, later + minute);
 });
 
 void test('each segment begins with what lives', async (t) => {
@@ -504,36 +435,6 @@ void test('a crash within the head of a new segment: the segment before is read 
   }
 });
 
-void test('a healed disk: what lives is carried on, and counted once', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place);
-  const looked = carry(run, { do: 'look', behind: run.ring.writer.head });
-  assert.ok(looked.kind === 'written');
-  const file = join(place.directory, segmentFiles(place.directory).at(-1) ?? '');
-  for (const record of [admissionOf('G1', t0 + 5), over('revoked', 'R1', t0 + 5, 'request')])
-    assert.ok(run.ring.writer.publish([encodeBody(record)], run.ring.writer.dataBytes));
-  // The disk fails: the bytes of the segment are gone.
-  truncateSync(file, looked.mark.bytes - 1);
-  const failed = run.writer.flush(run.ring.writer.head, 1000);
-  assert.ok(failed !== undefined && 'kind' in failed && failed.kind === 'failed');
-  truncateSync(file, looked.mark.bytes - 1);
-  writeFileSync(file, '\n', { flag: 'a' });
-  assert.equal(statSync(file).size, looked.mark.bytes);
-  const healed = carry(run, {
-    do: 'heal',
-    lock: undefined,
-    mark: looked.mark,
-    journal: 'ab'.repeat(16),
-    behind: run.ring.writer.head,
-    lost: 0,
-    isFull: false,
-  });
-  assert.equal(healed.kind, 'written', JSON.stringify(healed));
-  checkpoint(run, t0 + minute);
-  stop(run, t0 + minute);
-  await assertLives(place, ['G1 granted 2 50m'], 0);
-});
-
 // bounds.accessGrants, bounds.accessBytes
 void test('10,000 grants: a head is bounded, and a segment is not all head', async (t) => {
   const place = placeFor(t);
@@ -572,18 +473,6 @@ void test('old segments are not read at a start', async (t) => {
     const end = text.indexOf('\n') + 1;
     writeFileSync(path, `${text.slice(0, end)}${'?'.repeat(text.length - end)}`);
   }
-  const started = startRun(place, { wallMs: later });
-  assert.deepEqual(livesAt(started, later), live);
-  stop(started, later);
-});
-
-void test('compressed segments before the newest change nothing', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place, { segmentBytes: 16_384 });
-  for (let at = 0; at < 100; at += 1) write(run, filler(t0 + at));
-  stop(run, t0 + minute);
-  for (const name of segmentFiles(place.directory).slice(0, -1))
-    assert.equal(carryOutSlowly(place.directory, { do: 'compress', name }).kind, 'done');
   const started = startRun(place, { wallMs: later });
   assert.deepEqual(livesAt(started, later), live);
   stop(started, later);

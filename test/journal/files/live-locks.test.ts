@@ -158,17 +158,6 @@ void test('`state` is lost, or that of before the lock or of before the lift', (
   }
 });
 
-void test('without `state` and with another key, or without any, locks stay', (t) => {
-  for (const options of [{ secretPem: fixedKey(2).secretPem }, { isSigned: false }]) {
-    const place = placeFor(t);
-    stop(locking(place), t0);
-    rmSync(place.state, { recursive: true });
-    mkdirSync(place.state);
-    assertLocks(place, both, options);
-    assertLocks(place, both, options);
-  }
-});
-
 void test('a lifted lock does not come back with another key, nor one in force end', async (t) => {
   const other = { secretPem: fixedKey(2).secretPem };
   for (const isKilled of [false, true])
@@ -240,31 +229,4 @@ void test('a line of a time that is not yet, which nobody signed, ends no lock',
   kill(locking(place));
   append(place, [{ time: t0 + 5 * hour, event: 'log', text: 'x' }]);
   assertLocks(place, both);
-});
-
-void test('a lock of many words is the same after a stop, a crash and at the head of each segment', async (t) => {
-  const identities = ['person:carol', ...Array.from({ length: 700 }, (_, at) => `key:carol-${at}`)];
-  const users = Array.from({ length: 300 }, (_, at) => `alias-${at}@example.org`);
-  for (const isKilled of [false, true]) {
-    const place = placeFor(t);
-    const run = startRun(place, { wallMs: t0, segmentBytes: 65_536 });
-    write(
-      run,
-      locked('L1', t0, { identities }),
-      held('H1', t0, { users }),
-      unlockAsked('H1', t0, { identities }),
-    );
-    for (let at = 0; at < 400; at += 1) write(run, { time: t0 + at, event: 'log', text: 'x'.repeat(500) });
-    checkpoint(run, t0 + 400);
-    if (isKilled) kill(run);
-    else stop(run, t0 + 400);
-    const { found } = startRun(place, { wallMs: later });
-    const book = new LockBook();
-    for (const record of found.access.records) book.follow(record);
-    assert.deepEqual(book.find('L1')?.locked.identities, identities);
-    assert.deepEqual(book.find('H1')?.locked.users, users);
-    assert.deepEqual(book.find('H1')?.asked?.record.identities, identities);
-    assert.deepEqual(found.access.damaged, []);
-    assert.deepEqual(await faultsOf(place, place.state), []);
-  }
 });

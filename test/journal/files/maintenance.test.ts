@@ -6,7 +6,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -21,16 +20,7 @@ import { type Clock } from '../../../src/host/ports/machine.js';
 import { type JournalOptions, type OpenJournal } from '../../../src/journal/files/journal.js';
 import { isSignedBy, sealLine, unsignedLine } from '../../../src/journal/records/ledger.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import {
-  admission,
-  completion,
-  faultsIn,
-  fillSegments,
-  keepAll,
-  openFor,
-  openWatched,
-  type Watched,
-} from './opening.js';
+import { admission, completion, faultsIn, fillSegments, keepAll, openFor, type Watched } from './opening.js';
 import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 
 const key = makeSignKey();
@@ -290,84 +280,6 @@ void test('what is young stays: without room the reserve is used, then nothing i
   assert.deepEqual(await verified(directory), []);
 });
 
-void test('a journal that is full serves again as soon as its oldest segment is old enough', async (t) => {
-  const directory = temporaryDirectory(t);
-  const hour = 3_600_000;
-  let passedMs = 0;
-  const clock: Clock = {
-    ...systemClock,
-    now: () => systemClock.now() + passedMs,
-    wallMs: () => systemClock.wallMs() + passedMs,
-  };
-  const limits = { ...keepAll, sizeMax: { bytes: 1 }, keepMinMs: hour };
-  const more = { clock, limits: () => limits, reserveBytes: 16_384, deadlineMs: day };
-  const watched = await tending(t, directory, more);
-  const { journal, seen } = watched;
-  await fillSegments(watched, directory, 2);
-  await seen('space');
-  assert.equal(await isRefused(journal, 'B'), true);
-  passedMs = 2 * hour;
-  const isServing = () => journal.state === 'writable' && retiredOf(watched).length > 0;
-  // Far more rounds than fit between two attempts to heal.
-  const last = roundsOf(watched).length + 250;
-  await until(() => isServing() || roundsOf(watched).length > last);
-  assert.ok(isServing(), `${journal.state} after 250 rounds: ${journal.fault?.message}`);
-  await journal.appendDurable(admission('C'));
-  await journal.appendDurable(completion('C'));
-  await journal.close();
-  assert.equal(journal.lost, 0);
-  assert.deepEqual(await verified(directory), []);
-});
-
-void test('a size that is raised while the journal is failed, and reached again, limits it again', async (t) => {
-  const directory = temporaryDirectory(t);
-  const held: { watched?: Watched } = {};
-  let isOver = false;
-  const isRaised = () =>
-    isOver ||
-    held.watched?.events.findLast(({ kind }) => kind === 'failed' || kind === 'writable')?.kind === 'failed';
-  const limits = () => ({ ...keepAll, sizeMax: { bytes: isRaised() ? Infinity : 1 }, keepMinMs: day });
-  const watched = await tending(t, directory, { limits, reserveBytes: 16_384 });
-  held.watched = watched;
-  const { journal, seen } = watched;
-  await fillSegments(watched, directory, 2);
-  await seen('space');
-  assert.equal(await isRefused(journal, 'A'), true);
-  await seen('writable');
-  await moreRounds(watched, 3);
-  assert.equal(await isRefused(journal, 'B'), true);
-  assert.match(journal.fault?.message ?? '', /audit\.max_size is reached/);
-  isOver = true;
-  await until(() => journal.state === 'writable');
-  await journal.close();
-});
-
-void test('an opening that takes long, and a wall clock a little ahead, make no segment younger than new', async (t) => {
-  const directory = temporaryDirectory(t);
-  let aheadMs = 0;
-  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
-  const lock = (): boolean => {
-    const end = performance.now() + 300;
-    while (performance.now() < end);
-    return true;
-  };
-  const limits = () => ({ ...keepAll, sizeMax: { bytes: 1 } });
-  const { journal, events } = await tending(t, directory, { clock, lock, limits });
-  // Not far enough for a record of the step.
-  aheadMs = 900;
-  for (let count = 0; retiredOf({ events }).length < 3; count += 1) {
-    const time = clock.wallMs();
-    const ids = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
-    await Promise.all(ids.map((id) => journal.appendDurable({ ...admission(id), time })));
-    await Promise.all(ids.map((id) => journal.appendDurable({ ...completion(id), time })));
-  }
-  await journal.close();
-  assert.deepEqual(
-    events.filter(({ kind }) => kind === 'space'),
-    [],
-  );
-});
-
 // bounds.unshippedBytes
 void test('what every receiver has may go; what was not shipped stays, up to a limit of its own', async (t) => {
   const directory = temporaryDirectory(t);
@@ -451,20 +363,6 @@ void test('a reserve is kept, and made again when somebody takes it', async (t) 
   assert.equal(journal.space, 'normal');
 });
 
-void test('a reserve that cannot be made for another reason than room does not count as a full disk', async (t) => {
-  const directory = temporaryDirectory(t);
-  const { journal, events, seen } = await tending(t, directory, { reserveBytes: 1 << 20 });
-  await until(() => existsSync(join(directory, 'reserve')));
-  symlinkSync('elsewhere', join(directory, 'link'));
-  renameSync(join(directory, 'link'), join(directory, 'reserve'));
-  const told = await seen('not-tended');
-  assert.match(told.kind === 'not-tended' ? told.text : '', /^fill-reserve: .*is not a plain file/);
-  const before = events.length;
-  await until(() => events.slice(before).some(({ kind }) => kind === 'tended'));
-  assert.deepEqual([journal.space, events.filter(({ kind }) => kind === 'space')], ['normal', []]);
-  await journal.close();
-});
-
 void test('a link in the place of the policies is put aside or refused, and the directory that it leads to keeps its mode', async (t) => {
   const [directory, elsewhere] = [temporaryDirectory(t), temporaryDirectory(t)];
   mkdirSync(join(elsewhere, 'own'), { mode: 0o755 });
@@ -488,19 +386,6 @@ void test('a policy lies beside the segments before it is used', async (t) => {
   await assert.rejects(journal.keepPolicy('../../etc/passwd', 'x'), TypeError);
   await journal.close();
   await assert.rejects(journal.keepPolicy(version, 'x'), JournalFault);
-});
-
-void test('nothing that tending finds can fail the journal', async (t) => {
-  const directory = temporaryDirectory(t);
-  const watched = await openWatched(directory, { segmentBytes: 8192 });
-  await fillSegments(watched, directory, 3);
-  await watched.journal.close();
-  writeFileSync(join(directory, '00000001.jsonl'), 'garbage');
-  writeFileSync(join(directory, '00000000.jsonl.gz'), 'garbage');
-  const again = await tending(t, directory, { limits: () => ({ ...keepAll, sizeMax: { bytes: 1 } }) });
-  await moreRounds(again, 3);
-  assert.equal(again.journal.state, 'writable');
-  assert.ok(existsSync(join(directory, '00000001.jsonl')), 'damage is not removed by a program');
 });
 
 void test('a group may read what is there, and nobody else', async (t) => {
@@ -586,60 +471,6 @@ async function firstLook(t: TestContext, directory: string, more: Partial<Journa
 function textsOf({ events }: Watched): readonly string[] {
   return events.flatMap((event) => (event.kind === 'not-tended' ? [event.text] : []));
 }
-
-void test('a first record that was made older retires nothing, and is reported', async (t) => {
-  const directory = temporaryDirectory(t);
-  await run(t, directory, 5, { signKey: key.secretPem });
-  age(directory, '00000002.jsonl');
-  const watched = await firstLook(t, directory, { signKey: key.secretPem });
-  assert.deepEqual(retiredOf(watched), []);
-  assert.deepEqual(textsOf(watched), [
-    '00000001.jsonl or the segment after it was changed or is damaged: nothing from there on is retired',
-  ]);
-  await watched.journal.close();
-});
-
-/** A journal whose first segments were retired, with the text that the second one had. */
-async function retiredRun(t: TestContext, directory: string): Promise<string> {
-  let limits = keepAll;
-  const watched = await tending(t, directory, { limits: () => limits });
-  await fillSegments(watched, directory, 2);
-  const text = readFileSync(join(directory, '00000002.jsonl'), 'utf8');
-  await fillSegments(watched, directory, 4);
-  limits = { ...keepAll, sizeMax: { bytes: 1 } };
-  await until(() => segmentFiles(directory).length === 1);
-  limits = keepAll;
-  await fillSegments(watched, directory, 4, 'F');
-  await watched.journal.close();
-  return text;
-}
-
-void test('a retired segment that came back is removed again, and no other one with it', async (t) => {
-  const directory = temporaryDirectory(t);
-  const text = await retiredRun(t, directory);
-  const left = numbersIn(directory);
-  writeFileSync(join(directory, '00000002.jsonl.gz'), gzipSync(text));
-  const watched = await firstLook(t, directory, { signKey: key.secretPem });
-  assert.deepEqual(retiredOf(watched), ['00000002.jsonl']);
-  assert.deepEqual(textsOf(watched), []);
-  await watched.journal.close();
-  assert.deepEqual(numbersIn(directory).slice(0, left.length), left);
-  assert.deepEqual(await verified(directory), []);
-});
-
-void test('what stands before the oldest segment and was not retired stays there', async (t) => {
-  const directory = temporaryDirectory(t);
-  await retiredRun(t, directory);
-  // The oldest one behind all others: these are later ones.
-  const [oldest = ''] = segmentFiles(directory);
-  const behind = oldest.replace(/^\d{8}/, '00000900');
-  renameSync(join(directory, oldest), join(directory, behind));
-  const left = numbersIn(directory);
-  const watched = await firstLook(t, directory, { signKey: key.secretPem });
-  await watched.journal.close();
-  assert.deepEqual(retiredOf(watched), []);
-  for (const number of left.filter((each) => each !== 900)) assert.ok(numbersIn(directory).includes(number));
-});
 
 void test('a first record of another journal with the same key counts for nothing', async (t) => {
   const directory = temporaryDirectory(t);

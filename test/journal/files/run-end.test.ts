@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { readKept, runEndName } from '../../../src/journal/files/kept-end.js';
+import { runEndName } from '../../../src/journal/files/kept-end.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import { Ledger, sealLine } from '../../../src/journal/records/ledger.js';
 import type { JournalRecord } from '../../../src/journal/records/record.js';
@@ -26,7 +26,6 @@ import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import {
   append,
   carry,
-  chained,
   checkpoint,
   faultsOf,
   kill,
@@ -344,17 +343,6 @@ void test('removed segments: told once, and never signed away; what retention re
   assert.deepEqual(await faultsOf(honest), []);
 });
 
-void test('a journal without a key is followed in the same way', async (t) => {
-  const place = placeFor(t);
-  const run = startRun(place, { isSigned: false });
-  stop(run);
-  append(place, forged);
-  const next = startRun(place, { isSigned: false });
-  assert.equal(next.found.appended?.file, `${first}.appended`);
-  stop(next);
-  assert.deepEqual(await faultsOf(place, undefined, []), ['journal-appended']);
-});
-
 void test('an empty directory begins a new journal where state knows none there', (t) => {
   const place = stopped(t);
   const elsewhere = { ...place, directory: join(place.directory, '..', 'other') };
@@ -396,7 +384,6 @@ function readWholeFrom({ directory }: Place): string[] {
 
 const yearMs = 400 * 86_400_000;
 const stepBack = (): JournalRecord => ({ time: Date.now(), event: 'clock', step_ms: -yearMs });
-const names = { journal: 'ab'.repeat(16), format: 1, program: 'dovegate test' };
 
 function admitted(place: Place): unknown[] {
   return readWhole(place.directory)
@@ -467,45 +454,6 @@ void test('a ring that is gone after a crash is missing, although ring.json is g
   assert.deepEqual([faults.length, forgotten.length], [0, 1]);
 });
 
-void test('where the ring cannot be mapped, or is off, a crash misses none, and reads none', async (t) => {
-  const place = placeFor(t);
-  const run = startRun(place, { hasRing: true });
-  assert.equal(run.writer.carryOut({ do: 'attach', ring: run.ring.share }).kind, 'kept');
-  kill(run);
-  const second = startRun(place);
-  kill(second);
-  plantRing(place, join(place.elsewhere, 'ring'), [...forged, stepBack()]);
-  const third = startRun(place);
-  stop(third);
-  assert.deepEqual([second.found.recovered, third.found.recovered], [0, 0]);
-  const { faults, forgotten } = await verdictOf(place, place.state);
-  assert.deepEqual([faults.length, forgotten.length], [0, 0]);
-});
-
-void test('after a crash a compressed segment needs a signature as a plain one does', async (t) => {
-  for (const isReadable of [true, false]) {
-    const place = placeFor(t);
-    const run = startRun(place);
-    write(run, admission('A'), completion('A'));
-    kill(run);
-    const last: { seq: number; hash: string } = JSON.parse(lastLine(place));
-    const before = { segment: '00000001.jsonl', segment_hash: last.hash, head: last.hash };
-    const head = { time: Date.now(), event: 'checkpoint', ...names, ...before, oldest_seq: 1 } as const;
-    const { line } = sealLine(last.seq + 1, encodeBody({ ...head, steps_ms: -yearMs }), last.hash);
-    const bytes = gzipSync([line, ...chained(line, forged)].join(''));
-    const file = join(place.directory, '00000002.jsonl.gz');
-    writeFileSync(file, isReadable ? bytes : bytes.subarray(0, -9), { mode: 0o600 });
-    const next = startRun(place);
-    const moved = isReadable ? '00000002.jsonl.appended' : '00000002.jsonl.gz.appended';
-    assert.equal(next.found.appended?.file, moved);
-    stop(next);
-    assert.ok(existsSync(join(place.directory, moved)) && !existsSync(file));
-    assert.deepEqual(admitted(place), ['A']);
-    assert.deepEqual(await faultsOf(place, place.state), ['journal-appended']);
-    assert.equal(stepsOf(place), 0);
-  }
-});
-
 void test('a step of the clock back counts for retention by its signature, which follows at once', (t) => {
   const place = placeFor(t);
   const run = startRun(place);
@@ -522,18 +470,4 @@ void test('a step of the clock back counts for retention by its signature, which
   assert.equal(readFileSync(join(honest.directory, 'checkpoint.json'), 'utf8').trimEnd(), lastLine(honest));
   kill(stepped);
   assert.equal(stepsOf(honest), -5000);
-});
-
-void test('numbers in state that no start wrote count for nothing', (t) => {
-  const place = stopped(t);
-  const path = join(place.state, runEndName);
-  const [line = '', more = '', ...rest] = readFileSync(path, 'utf8').split('\n');
-  assert.equal(readKept(place.state)?.segment, 1);
-  for (const odd of ['1e300', '-1', '0.5', 'null', '9007199254740992']) {
-    const changed = more.replaceAll(/("reported_seq"|"segment"):\d+/g, `$1:${odd}`);
-    assert.notEqual(changed, more);
-    writeFileSync(path, [line, changed, ...rest].join('\n'));
-    const { segment, reportedSeq } = readKept(place.state) ?? {};
-    assert.deepEqual([segment, reportedSeq], [undefined, 0], odd);
-  }
 });

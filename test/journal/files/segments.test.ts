@@ -1,11 +1,10 @@
 // What starts put aside has a limit, and goes with its segment.
 
 import assert from 'node:assert/strict';
-import { appendFileSync, cpSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { carryOutSlowly } from '../../../src/journal/files/keeper.js';
 import { openSegmentReader, type SegmentReader, segmentName } from '../../../src/journal/files/segments.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { until } from '../../kit/plain/until.js';
@@ -55,15 +54,6 @@ void test('what was put aside of a segment goes with it', async (t) => {
   assert.deepEqual(left.toSorted(), [`${last}.torn-3`, 'other.torn'].toSorted());
 });
 
-void test('what was put aside goes before its segment, so that an end in between leaves none of it for ever', (t) => {
-  const directory = temporaryDirectory(t);
-  for (const name of [`${first}.torn`, `${first}.gz.appended-2`]) writeFileSync(join(directory, name), 'x');
-  // What cannot be removed as a segment stands for the end.
-  mkdirSync(join(directory, first));
-  assert.equal(carryOutSlowly(directory, { do: 'remove', names: [first] }).kind, 'failed');
-  assert.deepEqual(readdirSync(directory), [first]);
-});
-
 // Reading a segment from any place on: while it is written, compressed, removed, damaged.
 
 const text = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * 7919) % 251));
@@ -103,27 +93,6 @@ for (const form of ['plain', 'compressed'] as const) {
     assert.equal(await openSegmentReader(directory, reader.segment), undefined);
   });
 }
-
-void test('a segment that is compressed after the directory was read is read in its new form', async (t) => {
-  const directory = temporaryDirectory(t);
-  const segment = { number: 1, name: segmentName(1), isCompressed: false };
-  writeFileSync(join(directory, segment.name), text);
-  assert.equal(carryOutSlowly(directory, { do: 'compress', name: segment.name }).kind, 'done');
-  const reader = await openSegmentReader(directory, segment);
-  assert.ok(reader?.segment.isCompressed);
-  t.after(() => reader.close());
-  await assertReads(reader, 99_999, 65_536);
-});
-
-void test('plain: what is written later is read later, what was cut off is not there any more', async (t) => {
-  const { path, reader } = await opened(t, 'plain', text.subarray(0, 100));
-  assert.equal((await reader.read(90, 100)).length, 10);
-  appendFileSync(path, text.subarray(100, 150));
-  await assertReads(reader, 90, 60);
-  truncateSync(path, 95);
-  assert.equal((await reader.read(90, 100)).length, 5);
-  assert.equal((await reader.read(120, 100)).length, 0);
-});
 
 void test('compressed: damage is told, by every read that meets it', async (t) => {
   const { path, reader } = await opened(t, 'compressed');

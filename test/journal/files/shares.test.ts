@@ -144,20 +144,6 @@ async function fill({ journal, events }: Watched): Promise<void> {
   }
 }
 
-void test('a read that is recorded whole counts with all of its bytes', async (t) => {
-  const directory = temporaryDirectory(t);
-  const { journal } = await openFor(t, directory, { limits: () => limits });
-  const args = Array.from({ length: 160 }, (_, at) => `Invented-${at}-${'x'.repeat(80)}`);
-  const read = (principal: string) => ({ ...admission('E1'), principal, effect: 'read', args });
-  await journal.appendDurable(read('whole@support'), 'whole');
-  await journal.appendDurable(read('cut@support'));
-  await journal.close();
-  const { parts } = JSON.parse(readFileSync(join(directory, 'shares.json'), 'utf8'));
-  const counted = new Map<string, number>(parts.at(-1).bytes);
-  assert.ok(Number(counted.get('whole@support')) > args.join('').length, JSON.stringify(parts));
-  assert.ok(Number(counted.get('cut@support')) < 8192, JSON.stringify(parts));
-});
-
 void test('a start knows what the run before counted; without its file the segments count as written by nobody', async (t) => {
   const directory = temporaryDirectory(t);
   // One segment, so nothing is compressed.

@@ -5,11 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { searchTrail } from '../../../src/evidence/reading/search-trail.js';
-import { JournalFault } from '../../../src/host/ports/faults.js';
 import { cutPieces, findTrail } from '../../../src/journal/files/trail.js';
-import { encodeBody } from '../../../src/journal/records/encode.js';
-import { Ledger } from '../../../src/journal/records/ledger.js';
-import type { JournalRecord } from '../../../src/journal/records/record.js';
 import { admission, completion, openWatched } from './opening.js';
 import { temporaryDirectory } from './reading.js';
 
@@ -44,26 +40,6 @@ void test('every piece is shown before its rows come, and the end of what can be
   assert.ok(rows.includes('E0') && rows.includes('E39') && rows.length < 40);
 });
 
-void test('a segment that is compressed after the directory was read is read all the same', async (t) => {
-  const directory = await written(t);
-  const trail = findTrail([directory]);
-  const idsOf = async (): Promise<unknown[]> => {
-    const ids: unknown[] = [];
-    for await (const { fields } of searchTrail(trail, {})) ids.push(fields['id']);
-    return ids;
-  };
-  const before = await idsOf();
-  for (const { path, isCompressed } of trail.files) {
-    if (isCompressed) continue;
-    writeFileSync(`${path}.gz`, gzipSync(readFileSync(path)));
-    rmSync(path);
-  }
-  assert.deepEqual(await idsOf(), before);
-  const last = trail.files.at(-1)?.path ?? '';
-  rmSync(`${last}.gz`);
-  await assert.rejects(idsOf(), JournalFault);
-});
-
 async function* each(chunks: readonly Buffer[]): AsyncGenerator<Buffer> {
   for (const chunk of chunks) yield await Promise.resolve(chunk);
 }
@@ -83,25 +59,4 @@ void test('chunks of any size become pieces of whole lines', async () => {
     }
     assert.deepEqual([text, last], [bytes.toString(), false]);
   }
-});
-
-void test('a search since a time finds what was recorded before the clock was set back', async (t) => {
-  const directory = temporaryDirectory(t);
-  const hour = 3_600_000;
-  const noon = Date.UTC(2026, 10, 20, 12);
-  const ledger = new Ledger('p', undefined, 'ab');
-  const segment = (number: number, ...records: JournalRecord[]): void => {
-    const lines = records.map((record) => ledger.seal(encodeBody(record)));
-    writeFileSync(join(directory, `0000000${number}.jsonl`), lines.join(''));
-  };
-  const asked = (id: string, time: number): JournalRecord => ({ ...admission(id), time });
-  segment(1, { time: noon - hour, event: 'start' }, asked('A', noon - hour));
-  segment(2, { time: noon, event: 'checkpoint' }, asked('B', noon + 2 * hour));
-  const setBack = { time: noon, event: 'clock', step_ms: -2 * hour } as const;
-  segment(3, { time: noon + 2 * hour, event: 'checkpoint' }, setBack, asked('C', noon));
-  segment(4, { time: noon + hour, event: 'checkpoint', steps_ms: -2 * hour }, asked('D', noon + 1.5 * hour));
-  const found: unknown[] = [];
-  const filter = { sinceMs: noon + 1.2 * hour };
-  for await (const { fields } of searchTrail(findTrail([directory]), filter)) found.push(fields['id']);
-  assert.deepEqual(found, ['B', 'D']);
 });

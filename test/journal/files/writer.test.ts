@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import {
-  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -14,7 +13,6 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { BellReport, Mark, Order, Report } from '../../../src/journal/files/handover.js';
-import { carryOutSlowly } from '../../../src/journal/files/keeper.js';
 import { readEndLine } from '../../../src/journal/files/kept-end.js';
 import { cutAfterMark } from '../../../src/journal/files/recover.js';
 import { createWriter, type Writer } from '../../../src/journal/files/writer.js';
@@ -182,23 +180,6 @@ void test('torn within the very first record: the journal begins anew, with an i
     writeFileSync(join(directory, first), bytes.subarray(0, end));
     restarted(directory);
     assert.deepEqual(eventsIn(directory), ['start', 'stop']);
-  }
-});
-
-void test('torn within the first record of a later segment', (t) => {
-  const parent = temporaryDirectory(t, 'memory');
-  const whole = join(parent, 'whole');
-  const writer = opened(whole, 4096);
-  for (let count = 0; segmentFiles(whole).length < 2; count += 1) write(writer, admission(`E${count}`));
-  const bytes = readFileSync(join(whole, '00000002.jsonl'));
-  const checkpointBytes = bytes.indexOf(0x0a) + 1;
-  for (const end of cutsBetween(0, checkpointBytes)) {
-    const directory = join(parent, `torn-${end}`);
-    mkdirSync(directory);
-    cpSync(join(whole, first), join(directory, first));
-    writeFileSync(join(directory, '00000002.jsonl'), bytes.subarray(0, end));
-    pairedIds(restarted(directory, 4096));
-    assert.equal(existsSync(join(directory, '00000002.jsonl.torn')), end > 0);
   }
 });
 
@@ -374,52 +355,6 @@ void test('a new thread heals by the mark alone', (t) => {
   pairedIds(readWhole(directory));
 });
 
-void test('a record that is damaged in the ring is stepped over and counted, and healing counts it once', (t) => {
-  const { directory, writer } = begun(t);
-  write(writer, admission('A'));
-  const before = markOf(writer);
-  const at = 4096 + writer.ring.writer.head + 40;
-  publish(writer, [encodeBody(admission('B'))]);
-  writer.ring.bytes[at] = 0;
-  const alone = flush(writer, []);
-  assert.ok(alone !== undefined && !('kind' in alone));
-  assert.deepEqual([alone.seq, alone.lost, alone.records], [before.seq, 1, 2]);
-  assert.equal(alone.position, writer.ring.writer.head);
-  const more = flush(writer, [encodeBody(completion('A'))]);
-  assert.ok(more !== undefined && !('kind' in more));
-  assert.deepEqual([more.seq, more.lost, more.records], [before.seq + 1, 1, 3]);
-  const healed = carry(writer, healOrder(writer, before));
-  assert.ok(healed.kind === 'written');
-  assert.deepEqual([healed.mark.lost, healed.mark.records], [1, 3]);
-  stop(writer);
-  assert.deepEqual([...pairedIds(readWhole(directory))], ['A']);
-});
-
-void test('a thread that does not have the lock leaves the note of a ring alone', (t) => {
-  const { directory, writer } = begun(t);
-  const note = join(directory, 'ring.json');
-  const attach = { do: 'attach', ring: writer.ring.share } as const;
-  writeFileSync(note, '{}');
-  // The thread before ended, the lock with it, and another daemon has taken it.
-  assert.equal(writerIn(directory, undefined, writer.ring).carryOut(attach).kind, 'kept');
-  assert.ok(existsSync(note));
-  assert.equal(writer.carryOut(attach).kind, 'kept');
-  assert.ok(!existsSync(note));
-});
-
-void test('what is not published yet is not read, whatever the bell was rung for', (t) => {
-  const { directory, writer } = begun(t);
-  publish(writer, [encodeBody(admission('A'))]);
-  const { head } = writer.ring.writer;
-  // The other processor sees the number of the bell before it sees the frame.
-  const early = writer.flush(head + 400, 0);
-  assert.ok(early !== undefined && !('kind' in early));
-  assert.deepEqual([early.position, early.lost], [head, 0]);
-  write(writer, completion('A'));
-  stop(writer);
-  assert.deepEqual([...pairedIds(readWhole(directory))], ['A']);
-});
-
 void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
   const { directory, writer } = begun(t, 8192);
   const mark = markOf(writer);
@@ -443,57 +378,6 @@ void test('a checkpoint that is told is behind the mark', (t) => {
   const { seq }: { seq: number } = JSON.parse(report.checkpoint);
   assert.ok(seq <= report.mark.seq);
 });
-
-void test('a checkpoint that an order wrote which syncs nothing is told by the flush behind it', (t) => {
-  const { directory, writer } = begun(t, 8192);
-  const before = readFileSync(join(directory, 'checkpoint.json'), 'utf8');
-  writeUnsynced(writer, manyBodies);
-  assert.ok(existsSync(join(directory, '00000002.jsonl')));
-  const beside = () => readFileSync(join(directory, 'checkpoint.json'), 'utf8');
-  assert.equal(beside(), before, 'healing could still cut it off');
-  const report = writer.flush(writer.ring.writer.head, 0);
-  assert.ok(report !== undefined && 'checkpoint' in report && report.checkpoint !== undefined);
-  assert.equal(`${report.checkpoint}\n`, beside());
-  assert.notEqual(beside(), before);
-});
-
-void test('a thread that dies between the checkpoint file and its report leaves a clean tail, also when healing is killed', async (t) => {
-  const { directory, writer } = begun(t);
-  write(writer, admission('A'));
-  const mark = markOf(writer);
-  write(writer, completion('A'));
-  // Nobody hears of this: the main thread's mark stays where it is, and healing cuts off what the checkpoint file names.
-  assert.equal(carry(writer, { do: 'checkpoint', behind: writer.ring.writer.head, wallMs }).kind, 'written');
-  cutAfterMark(directory, mark);
-  assert.deepEqual(await faultsIn(directory), []);
-  const starts = restarted(directory).filter(({ event }) => event === 'start');
-  assert.deepEqual(
-    starts.map(({ error }) => error),
-    [undefined, undefined],
-  );
-});
-
-for (const leapMs of [-3_600_000, 3_600_000]) {
-  void test(`the wall clock leapt by ${leapMs} ms while the journal was failed: healing does not take part in it`, async (t) => {
-    const { directory, writer } = begun(t);
-    write(writer, { ...admission('A'), time: wallMs });
-    const heal = healOrder(writer, markOf(writer));
-    assert.equal(carry(writer, heal).kind, 'written');
-    // Retention takes the age of a segment from the first record of the next one.
-    const mark = { segment: 2, hash: '' };
-    const identity = { journal: '', key: undefined };
-    const looked = carryOutSlowly(directory, { do: 'look', above: -1, mark, ...identity });
-    assert.ok(looked.kind === 'looked');
-    assert.deepEqual(
-      looked.shelf.closed.map(({ endMs }) => endMs),
-      [wallMs],
-    );
-    // Killed before the record of the step came. The next start sees the step and says so.
-    const later = wallMs + leapMs + 5000;
-    stop(opened(directory, undefined, later), later);
-    assert.deepEqual(await faultsIn(directory), []);
-  });
-}
 
 void test('what another daemon wrote behind the mark is not cut off', (t) => {
   const { directory, writer } = begun(t);
@@ -535,34 +419,6 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
       ['reordered', '00000003.jsonl'],
     ],
   );
-});
-
-void test('a time that went back between two runs is told before anything else', (t) => {
-  const directory = temporaryDirectory(t);
-  restarted(directory);
-  const early = wallMs - 60_000;
-  stop(opened(directory, undefined, early), early);
-  const clock = readWhole(directory).find(({ event }) => event === 'clock');
-  assert.equal(clock?.['step_ms'], -60_000);
-  assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
-});
-
-void test('the same where the start begins a segment: its first record is no older than the one before', async (t) => {
-  const directory = temporaryDirectory(t);
-  restarted(directory);
-  const early = wallMs - 60_000;
-  stop(opened(directory, 1024, early), early);
-  assert.deepEqual(segmentFiles(directory), [first, '00000002.jsonl']);
-  // Its head says that the run before was stopped.
-  assert.deepEqual(eventsIn(directory), ['start', 'stop', 'journal', 'clock', 'start', 'stop']);
-  assert.deepEqual(await faultsIn(directory), []);
-});
-
-void test('without a lock nothing is promised', (t) => {
-  const directory = temporaryDirectory(t);
-  const report = writerIn(directory).carryOut({ do: 'open', lock: undefined, wallMs });
-  assert.equal(report.kind, 'lock');
-  assert.deepEqual(segmentFiles(directory), []);
 });
 
 void test('after the stop no order writes: the directory may be the one of another daemon', (t) => {
