@@ -170,53 +170,6 @@ function says(text: string, isForEverybody = true): string[] {
   return describeRule(rule, { isForEverybody });
 }
 
-/** Of the conditions alone: the last sentence of a `where` is always that there are no other options. */
-function where(command: string, text: string): string[] {
-  const sentences = says(`command: ${command}, where: { ${text} }`);
-  assert.equal(sentences.pop(), 'no other options');
-  return sentences;
-}
-
-void test('every part of a rule is put into words', () => {
-  assert.deepEqual(where('mailbox update', 'mailbox: [a], min-next-uid: { at_least: 5, at_most: 9 }'), [
-    'mailbox: a',
-    'min-next-uid: at least 5, at most 9',
-  ]);
-  assert.deepEqual(where('search', 'query: { seen: present, flagged: absent, larger: { at_least: 1KiB } }'), [
-    'query: every mail it selects has seen and no flagged and larger at least 1024 bytes',
-  ]);
-  assert.deepEqual(
-    where('search', 'query: { any_of: [{ mailbox: a }, { younger: { at_most: 2h }, seen: present }] }'),
-    ['query: every mail it selects has (mailbox a) or (younger at most 2h and seen)'],
-  );
-  assert.deepEqual(where('search', 'query: { equals: mailbox INBOX all }'), [
-    'query: exactly mailbox INBOX all',
-  ]);
-  assert.deepEqual(where('search', 'query: { regex: "mailbox .* all" }'), [
-    'query: matches mailbox .* all, as "mailbox  all"',
-  ]);
-  assert.deepEqual(where('search', 'query: any'), ['query: any']);
-  assert.deepEqual(
-    says(
-      'command: who, users: ["*@example.com"], masks: true, shared: true, content: true, expires: 2099-01-31, emergency: true',
-    ),
-    [
-      'only for *@example.com',
-      'also for masks of users',
-      'also in mailboxes that others share',
-      'also what mails say',
-      'until 2099-01-31',
-      'also while the audit disk is almost full',
-    ],
-  );
-  assert.deepEqual(says('command: quota get, all_users: true'), [
-    'also for all users at once, which no Dovecot 2.3 does: there, "dovegate send --users FILE"',
-  ]);
-  assert.deepEqual(says('command: quota get, all_users: true', false), []);
-  assert.deepEqual(says('command: quota get, all_users: true, users: ["a*"]'), ['only for a*']);
-  assert.deepEqual(says('command: reload, root_equivalent: true'), ['amounts to root on the mail server']);
-});
-
 void test('a name alone says nothing more; rates are short', () => {
   assert.deepEqual(says('command: quota get'), []);
   assert.equal(formatRate({ count: 5, windowMs: 86_400_000 }), '5 a day');

@@ -1,17 +1,12 @@
 // Goal: check tells everything that is wrong at once, each at its place, and nothing twice.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readFromDisk } from '../../../src/host/machine/process.js';
-import { describeSettings } from '../../../src/rules/cli/check.js';
-import { parseSettings } from '../../../src/rules/config/parse-settings.js';
 import type { ProgramResult } from '../../kit/plain/program.js';
 import { projectRoot } from '../../kit/plain/root.js';
 import { deskConfiguration as observing, openDesk } from '../../whole/cli/desk.js';
-import { hash, withJobs } from '../config/jobs.js';
-import { parse, settingsOf, sound } from '../config/sound.js';
 
 /** The lines of stdout that have these words. */
 const linesWith = ({ stdout }: ProgramResult, words: string): readonly string[] =>
@@ -82,45 +77,6 @@ test('six mistakes are six problems with the right places', async (t) => {
   assert.equal(good.exit, 0);
 });
 
-test('files that include names and that are not there are said in words', async (t) => {
-  const { run, folder } = openDesk(t, `${deskConfiguration}include: [none.d/*.yaml, none.yaml, folder]\n`);
-  mkdirSync(join(folder, 'folder'));
-  const told = await run('check');
-  assert.equal(told.exit, 78);
-  assert.deepEqual(
-    linesWith(told, 'include[').map((line) => line.replace(/^\S+ /, '')),
-    [
-      'include[0]: none.d/*.yaml cannot be read: there is no such directory',
-      'include[1]: none.yaml cannot be read: there is no such file',
-      'include[2]: folder cannot be read: it is a directory',
-    ],
-  );
-});
-
-test('a group that this machine does not have ends check and serve alike', async (t) => {
-  const unknown = deskConfiguration.replace(
-    'unix: support.sock',
-    'unix: support.sock, group: nobody-has-this',
-  );
-  const { run, folder } = openDesk(
-    t,
-    `${unknown}audit: { directory: audit, group: nor-this, memory: off }\nstate: state\n`,
-  );
-  writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
-  for (const [subcommand, ...options] of [['check'], ['serve', '--no-last']] as const) {
-    const told = await run(subcommand, ...options);
-    assert.equal(told.exit, 78, told.text);
-    assert.deepEqual(
-      told.text.split('\n').filter((line) => line.startsWith('dovegate.yaml:')),
-      [
-        'dovegate.yaml:3:41: listeners.support.group: this machine has no group nobody-has-this, so serve cannot start; make it, or correct the name',
-        'dovegate.yaml:29:35: audit.group: this machine has no group nor-this, so serve cannot start; make it, or correct the name',
-        'dovegate.yaml: 2 errors, 0 warnings',
-      ],
-    );
-  }
-});
-
 test('the examples that are shipped have no problem but the files that are not here', async (t) => {
   const { run } = openDesk(t);
   const example = new URL('config/dovegate.example.yaml', projectRoot).pathname;
@@ -187,38 +143,6 @@ test('the shared login of an old port is a warning, as soon as its policy enforc
   }
 });
 
-test('a candidate stands below its policy, and can says that there is one', async (t) => {
-  const { run, folder } = openDesk(t, deskConfiguration.replace('mode: enforce', 'shadow: next.yaml'));
-  writeFileSync(join(folder, 'next.yaml'), 'users: ["*"]\nallow: [who]\n');
-  const settings = parseSettings(join(folder, 'dovegate.yaml'), readFromDisk).settings ?? assert.fail();
-  assert.match(
-    describeSettings(settings),
-    /^candidate of policy watch, \S*next\.yaml:1 [0-9a-f]{16}:\n {2}version: 1\n[^]*? {6}- who$/m,
-  );
-  assert.match((await run('can', '--listener', 'audit')).text, /; a candidate is judged beside it/);
-  const json = JSON.parse((await run('can', '--listener', 'audit', '--json')).stdout.toString());
-  assert.match(json.candidate, /next\.yaml:1$/);
-});
-
-test('dsync-server in front of a Dovecot that is not known to be 2.4.5 is a warning at each backend', async (t) => {
-  const granting = deskConfiguration.replace('- mailbox list', '- dsync-server');
-  const { run, folder } = openDesk(t, granting);
-  const warned = async () => linesWith(await run('check'), 'CVE-2026-33606');
-  assert.deepEqual(await warned(), [
-    'dovegate.yaml:7:10: warning: backends.mail1: policy support grants "dsync-server", and this Dovecot is not known to be 2.4.5 or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); write its release, or move only mail that you trust',
-  ]);
-  const known = granting.replace(
-    'password_file: mail1.password',
-    'password_file: mail1.password, release: "2.4.5"',
-  );
-  writeFileSync(join(folder, 'dovegate.yaml'), known);
-  assert.notEqual(known, granting);
-  assert.deepEqual(await warned(), []);
-  // Not where no policy grants it.
-  writeFileSync(join(folder, 'dovegate.yaml'), deskConfiguration);
-  assert.deepEqual(await warned(), []);
-});
-
 test('a problem with a file stands at the value that names it', async (t) => {
   const text = `${deskConfiguration.replace('password_file: mail1.password', 'password_file: [p-one, p-two], ca: mail1.ca')}audit: { sign_key: sign.key, hmac_key: hmac.key }
 admin: { tcp: "127.0.0.1:9146", token_file: admin.token }
@@ -248,73 +172,3 @@ admin: { tcp: "127.0.0.1:9146", token_file: admin.token }
 
 // Goal: `check --verbose` tells who may log in where, and how that is proved; never what a password is compared with; and where a record is
 // before its command is sent.
-
-void test('accounts and their proofs', () => {
-  const pin = `sha256:${'ab'.repeat(32)}`;
-  const text = describeSettings(
-    settingsOf(
-      withJobs(`accounts: {
-      migrator: { password_hash: "${hash}", policy: support },
-      backup: { certificate_name: B.example.com, policy: support },
-      robot: { key_pins: ["${pin}"], password_hash: "${hash}", policy: support } }`),
-    ),
-  );
-  const told = text.split('\n').filter((line) => line.includes('account'));
-  assert.deepEqual(told, [
-    '  policy support for account migrator, by a password',
-    '  policy support for account backup, by a certificate of b.example.com',
-    `  policy support for account robot, by a password, or by a certificate with key ${pin}`,
-  ]);
-  assert.ok(!text.includes('scrypt'));
-});
-
-void test('persons, and what policies offer on request', () => {
-  const { settings } = parse(`${sound}    on_request: [{ command: expunge, approvals: 2 }]
-    approve: [support]
-persons: { carol: { users: [carol, "1001"], oidc: carol@example.com } }
-`);
-  const text = describeSettings(settings ?? assert.fail());
-  assert.match(text, /^person carol: user:carol uid:1001 oidc:carol@example\.com$/m);
-  assert.match(text, /\n +on_request:\n +- approvals: 2\n +command: expunge\n/);
-  assert.match(text, /\n +approve:\n +- support/);
-});
-
-void test('keys, with when and where they hold', () => {
-  const [one, two] = ['1', '2'].map((digit) => `sha256$${digit.repeat(64)}`);
-  const keys = `keys: { modoboa: { hash: "${one}", policy: support, expires: 2027-06-30, from: [192.0.2.0/24] },
-      graph: { hash: [{ hash: "${two}" }, { hash: "sha256$${'3'.repeat(64)}" }], policy: support } }`;
-  const text = describeSettings(
-    settingsOf(withJobs(`tls: { certificate: c, key: k }\n    protocol: http\n    ${keys}`, ['accounts'])),
-  );
-  assert.deepEqual(
-    text.split('\n').filter((line) => / key |jobs/.test(line)),
-    [
-      'listener jobs: tcp:0.0.0.0:24246 http',
-      '  policy support for key modoboa, until 2027-06-30, from 192.0.2.0/24',
-      '  policy support for key graph, 2 hashes',
-    ],
-  );
-  assert.ok(!text.includes('sha256'));
-});
-
-void test('where records are before a command is sent', () => {
-  const records = (audit: string): string | undefined =>
-    describeSettings(settingsOf(`${sound}audit: { directory: /a, memory_size: 3MiB, ${audit} }\n`))
-      .split('\n')
-      .find((line) => line.startsWith('records'));
-  const synced = 'records /a: on disk before a command is sent';
-  assert.equal(records('memory: /run/ring'), `${synced}; of read in /run/ring (3072 KiB)`);
-  assert.equal(records('memory: off'), synced);
-  assert.equal(records('strict: [read, session, write, admin, destroy]'), synced);
-});
-
-void test('a socket of systemd: its unit says who may connect', () => {
-  const told = (listener: string): readonly string[] =>
-    describeSettings(settingsOf(sound.replace(/unix: [^,}]+/, listener)))
-      .split('\n')
-      .filter((line) => /^listener support|^  policy support/.test(line));
-  assert.deepEqual(told('systemd: support'), [
-    'listener support: handed over by systemd as support',
-    '  policy support for everybody whom SocketMode= and SocketGroup= of dovegate@support.socket let connect',
-  ]);
-});

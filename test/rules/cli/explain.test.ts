@@ -189,30 +189,6 @@ test('what is said to edit is said by how the list is written, and pasted as it 
     }
 });
 
-test('a policy with presets only has no list yet: the lines begin with allow:, and pasted in line with use: they allow it', async (t) => {
-  const start = deskConfiguration.indexOf('    allow:\n      - quota get');
-  const end = deskConfiguration.indexOf('  watch:\n');
-  const configuration = `${deskConfiguration.slice(0, start)}    use: [presets/support-desk]\n${deskConfiguration.slice(end)}`;
-  const args = ['--listener', 'support', '--user', 'bob', '--', 'mailbox', 'delete', 'Old'];
-  const told = await openDesk(t, configuration).run('explain', ...args);
-  assert.equal(told.exit, 77, told.text);
-  const [, shown = ''] =
-    /\nto allow it, add to policies\.support \(dovegate\.yaml:11\), in line with its other keys:\n([^]*)$/.exec(
-      told.text,
-    ) ?? [];
-  assert.match(shown, /^ {2}allow:\n {4}- command: mailbox delete\n/, told.text);
-  const pasted = shown
-    .trimEnd()
-    .split('\n')
-    .map((line) => `  ${line}\n`)
-    .join('');
-  const again = await openDesk(
-    t,
-    configuration.replace('    use: [presets/support-desk]\n', (use) => `${use}${pasted}`),
-  ).run('explain', ...args);
-  assert.equal(again.exit, 0, again.text);
-});
-
 test('what was typed cannot speak to the terminal, and --json stays JSON', async (t) => {
   const { run } = openDesk(t);
   const word = 'a\u202eb\u009bc\u001b[2J';

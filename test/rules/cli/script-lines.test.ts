@@ -33,38 +33,6 @@ test('words are split as a shell does, up to the end of the command', () => {
   );
 });
 
-test('a variable is a star, that of -u the user, and a number or an age', () => {
-  assert.deepEqual(
-    asked(
-      [
-        'doveadm backup -u "$u" "mdbox:/backup/$(date +%a)/${u}"',
-        'doveadm backup -u "$u" mdbox:/backup/`date +%u`/x-$u:LAYOUT=fs',
-        'doveadm move -u carol@example.com Archive-$1 mailbox INBOX savedbefore ${DAYS}d',
-        'doveadm quota get -A',
-      ].join('\n'),
-    ),
-    [
-      'bob@example.com backup -- mdbox:/backup/*/<user>',
-      'bob@example.com backup -- mdbox:/backup/*/x-*:LAYOUT=fs',
-      'carol@example.com move -- Archive-* mailbox INBOX savedbefore *d',
-      'bob@example.com quota get --',
-    ],
-  );
-});
-
-test('a call that cannot be asked about says why, and how it goes where doveadm -S does not send it', () => {
-  const lines = linesOfScript('doveadm quota get -u $u\ndoveadm pw\ndoveadm who\ndoveadm purge -u x', '');
-  assert.deepEqual(
-    lines.map(({ fault, instead }) => [fault, instead]),
-    [
-      ['it is for any user: name one to ask about, as --user bob@example.com', undefined],
-      [`"pw" works only on Dovecot's own machine: no server has it`, undefined],
-      [undefined, 'dovegate send'],
-      [undefined, undefined],
-    ],
-  );
-});
-
 test('doveadm behind a variable is not judged: each line that calls it is named, and the exit is not that of "all allowed"', async (t) => {
   const script = [
     'DV=doveadm',

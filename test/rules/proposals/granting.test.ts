@@ -184,25 +184,3 @@ void test('no rule for all users and for wider masks in a policy that is not for
     '  where: { mask: ["*@example.com"] }',
   ]);
 });
-
-void test('no lines that would lose what the nearest rule demands', () => {
-  const found = remedy(
-    janitor('max_matches: 5, '),
-    'bob@example.com',
-    'expunge -A mailbox Trash savedbefore 40d',
-  );
-  assert.deepEqual(found.grants, []);
-  assert.match(found.hindrance ?? '', /no rule that keeps what .* demands/);
-});
-
-void test('all users without a rule of the command: held to what was asked', () => {
-  const everybody = '{ users: ["*"], allow: [quota get] }';
-  assert.deepEqual(
-    grants(everybody, 'bob@example.com', 'expunge -A mailbox Trash savedbefore 30d')[0]?.lines,
-    [
-      '- command: expunge',
-      '  where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }',
-      '  all_users: true',
-    ],
-  );
-});

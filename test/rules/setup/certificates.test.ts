@@ -97,16 +97,6 @@ void test('authorities of clients are shown and told like the certificate; other
   assert.deepEqual([authorities(), told(), replaced.length], [1, ['certificate-replaced'], 1]);
 });
 
-void test('files that are written anew with what they held are nothing new', async (t) => {
-  const first = issue();
-  const { certificates, replace, look, told } = open(t, first);
-  const before = certificates.offerOf('jobs');
-  replace(first);
-  await look();
-  assert.equal(certificates.offerOf('jobs'), before);
-  assert.deepEqual(told(), []);
-});
-
 void test('half of a pair changes nothing, and is told only when it stays so', async (t) => {
   const first = issue();
   const { files, write, look, shown, told } = open(t, first);
@@ -183,15 +173,6 @@ void test('an end is told from 14 days before on, once a day', async (t) => {
   assert.deepEqual(told(), []);
   await until(12.8);
   await look();
-  assert.deepEqual(told(), ['certificate-expires']);
-});
-
-void test('how long they hold: the certificate, and the authority of the clients', (t) => {
-  const { certificates, told } = open(t, issue(-1), { clientCa: authority.certificatePem });
-  const [own, ca, ...more] = certificates.expiries();
-  assert.deepEqual(more, []);
-  assert.deepEqual([own?.role, own?.name, Math.round((own?.leftMs ?? 0) / day)], ['listener', 'jobs', -1]);
-  assert.deepEqual([ca?.role, ca?.name, Math.round((ca?.leftMs ?? 0) / day)], ['client-ca', 'jobs', 3650]);
   assert.deepEqual(told(), ['certificate-expires']);
 });
 

@@ -136,40 +136,6 @@ void test('as Debian installs it: no socket of its own, no shared namespace, the
   }
 });
 
-void test('a prefix that does not end before a separator, and one that is only a user, are not guessed at', () => {
-  const shared = (prefix: string): readonly string[] | undefined =>
-    parseDoveconf(`# 2.3.21 (x): f\nnamespace {\n  prefix = ${prefix}\n  type = public\n}\n`)
-      ?.sharedNamespaces;
-  assert.deepEqual(shared('Public/'), ['Public/']);
-  assert.deepEqual(shared('shared.%%u.'), ['shared.']);
-  assert.equal(shared('of-%%u/'), undefined);
-  assert.equal(shared('%%u/'), undefined);
-  assert.equal(shared(''), undefined);
-  assert.deepEqual(shared('"My Shared/"'), ['My Shared/']);
-  // A shared one for a protocol only: "none" would let names of mailboxes lead into mailboxes of others.
-  for (const within of ['namespace x {\ntype = shared\nprefix = S/\n}', 'namespace x {\nprefix = S/\n}'])
-    for (const outer of [
-      `protocol doveadm {\n${within}\n}`,
-      `local 10.0.0.1 {\nprotocol doveadm {\n${within}\n}\n}`,
-    ])
-      assert.equal(parseDoveconf(`# 2.4.1 (x): f\n${outer}\n`)?.sharedNamespaces, undefined, outer);
-});
-
-void test('virtual namespaces beside shared ones, whose mail they can show', () => {
-  const virtual = {
-    '2.3': 'namespace virt {\nlocation = virtual:~/virtual\nprefix = virtual/\n}\n',
-    '2.4': 'namespace virt {\nmail_driver = virtual\nmail_path = ~/virtual\nprefix = virtual/\n}\n',
-  };
-  const prefix = { '2.3': 'shared/%%u/', '2.4': 'shared/$user/' };
-  for (const series of ['2.3', '2.4'] as const) {
-    const of = (more: string): readonly string[] | undefined =>
-      parseDoveconf(`# ${series}.1 (x): f\n${virtual[series]}${more}`)?.sharedNamespaces;
-    assert.deepEqual(of(''), []);
-    const shared = `namespace shared {\nprefix = ${prefix[series]}\ntype = shared\n}\n`;
-    assert.deepEqual(of(shared), ['virtual/', 'shared/']);
-  }
-});
-
 void test('doveadm_port with doveadm_ssl makes doveadm want TLS on sockets', () => {
   const of = (more: string): boolean | undefined =>
     parseDoveconf(`# 2.3.21 (x): f\n${more}`)?.wantsTlsOnSockets;

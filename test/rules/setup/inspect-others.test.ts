@@ -162,19 +162,3 @@ void test('a file that its process does not see or cannot read is a warning, and
   for (const path of ['/root/hook', '/home/anna/hook', '/tmp/hook'])
     assert.match(whyHidden(ship, path) ?? '', /hidden/);
 });
-
-void test('the URL of a chat in a configuration that everybody can read', () => {
-  const found = (isDoubtful: boolean, isWritable = false) =>
-    told(chat, {
-      whyUnsafe: (path, isSecret) =>
-        path.endsWith('d.yaml') && (isSecret || isWritable)
-          ? { text: `${path} can be read`, isDoubtful }
-          : undefined,
-    }).filter((each) => !each.startsWith('notices.later.'));
-  assert.deepEqual(found(false), [
-    'notices.chat.webhook: warning: whoever knows this URL can write to the channel, and /etc/dovegate/d.yaml can be read',
-  ]);
-  // By a group; and what others can even change, which is reported with the configuration.
-  assert.deepEqual(found(true), []);
-  assert.deepEqual(found(false, true), []);
-});

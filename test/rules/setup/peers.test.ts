@@ -110,16 +110,6 @@ void test('persons: one user by name and by uid in two of them, and one that nob
   assert.equal(placeIn(twoInOne.places, problem?.path ?? '').line, sound.split('\n').length + 2);
 });
 
-void test('an owner or group that this user cannot set is told', () => {
-  assert.deepEqual(told(settingsWith('group: desk, policy: support'), mail), []);
-  assert.deepEqual(told(settingsWith('owner: alice, policy: support'), mail), [
-    '3 warning: listeners.support.owner: cannot be set by this user: only root can give a socket to another user, and serve does not start if it cannot',
-  ]);
-  assert.deepEqual(told(settingsWith('group: admins, policy: support'), mail), [
-    '3 warning: listeners.support.group: cannot be set by this user: only root or a member of group admins can, and serve does not start if it cannot',
-  ]);
-});
-
 void test('the user of the daemon, as root asks about it', () => {
   const asked = { ...mail, uid: 0, isElsewhere: true };
   assert.deepEqual(told(settingsWith('group: desk, policy: support'), asked), []);
@@ -130,20 +120,6 @@ void test('the user of the daemon, as root asks about it', () => {
     told(settingsWith('owner: alice, policy: support'), asked).join(),
     /cannot be set by the daemon's user/,
   );
-});
-
-void test('a running daemon that is not in a group: a restart, and what to do before', () => {
-  const running = { ...mail, uid: 0, isRunning: true };
-  const todo =
-    'dovegate runs without group admins, and gets new groups only at a start: usermod -aG admins root; systemctl restart dovegate';
-  assert.deepEqual(told(settingsWith('group: desk, policy: support'), running), []);
-  assert.deepEqual(told(settingsWith('group: admins, policy: support'), running), [
-    `3 error: listeners.support.group: ${todo}`,
-  ]);
-  // Read at a start only: the rest of the file can be taken.
-  assert.deepEqual(told(settingsOf(`${sound}audit: { group: admins }\n`), running), [
-    `1 warning: audit.group: ${todo}`,
-  ]);
 });
 
 /** `people`: of the page; `alice` is in the group `admins`. */

@@ -1,7 +1,7 @@
 // Goal: what is wrong with the files of TLS is found when they are read, with a sentence that names the file and nothing of it.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -96,12 +96,6 @@ void test('a key that others can read works, and is told', (t) => {
   );
   chmodSync(files.key, 0o640);
   assert.deepEqual(readTls(files, () => undefined).concerns, []);
-});
-
-void test('a key that is taken away while it is read harms nobody', (t) => {
-  const files = open(t, {});
-  const read = readTls(files, () => unlinkSync(files.key));
-  assert.deepEqual(read.concerns, []);
 });
 
 // bounds.certificateFileBytes
