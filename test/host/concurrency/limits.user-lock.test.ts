@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { UserLock, type Waiting, WaitTimeout } from '../../../src/host/concurrency/limits.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 
@@ -94,62 +93,4 @@ void test('who waits is told after 5 s and ever less often, and no more when it 
   await assert.rejects(late, WaitTimeout);
   bob();
   assert.deepEqual([lock.size, clock.timers], [0, 0]);
-});
-
-void test('any sequence: one backend a user, everybody served, nothing left', async () => {
-  const step = fc.record({
-    users: fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 }),
-    backend: fc.constantFrom('x', 'y', 'z'),
-    gaveUp: fc.integer({ min: 0, max: 9 }),
-  });
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { maxLength: 30 }),
-      fc.infiniteStream(fc.nat(100)),
-      async (steps, picks) => {
-        const lock = new UserLock();
-        const running: { users: readonly string[]; backend: string; back: () => void }[] = [];
-        const controllers: AbortController[] = [];
-        let waiting = 0;
-        const check = (): void => {
-          const where = new Map<string, string>();
-          for (const { users, backend } of running) {
-            for (const user of users) {
-              assert.equal(where.get(user) ?? backend, backend, `${user} is on two backends`);
-              where.set(user, backend);
-            }
-          }
-        };
-        for (const { users, backend, gaveUp } of steps) {
-          const controller = new AbortController();
-          waiting += 1;
-          void (async () => {
-            try {
-              const back = await lock.take(users, backend, asking(controller.signal));
-              running.push({ users, backend, back });
-              check();
-            } catch (reason) {
-              assert.equal(reason, 'left');
-            } finally {
-              waiting -= 1;
-            }
-          })();
-          controllers.push(controller);
-          await settle();
-          if (gaveUp === 0) controllers[picks.next().value % controllers.length]?.abort('left');
-          if (gaveUp > 5 && running.length > 0) {
-            for (const { back } of running.splice(picks.next().value % running.length, 1)) back();
-          }
-          await settle();
-        }
-        while (running.length > 0) {
-          for (const { back } of running.splice(0, 1)) back();
-          await settle();
-        }
-        assert.equal(waiting, 0, 'somebody still waits');
-        assert.equal(lock.size, 0);
-      },
-    ),
-    { numRuns: 150 },
-  );
 });

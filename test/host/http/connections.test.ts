@@ -148,19 +148,6 @@ test('all addresses of a /64 are one; what is being answered leaves it to the ne
   assert.equal(closed(stranger).length, stranger.length);
 });
 
-test('a place is free again when its connection closes; what is said of a closed one changes nothing', () => {
-  const clock = createFakeClock();
-  const connections = new Connections(clock, adminLimits);
-  const all = fill(connections);
-  const first = all[0] ?? assert.fail();
-  first.destroy();
-  connections.become(first, 'working');
-  accept(connections);
-  assert.deepEqual(closed(all), [0]);
-  for (const each of all) each.destroy();
-  assert.equal(clock.timers, 1);
-});
-
 /** Of a server where people sign in. */
 const ofPeople = { connectionsMax: 8, personConnectionsMax: 2, pipelinedMax: 4 };
 
@@ -178,22 +165,6 @@ test('of strangers one that waits goes first, then one whose request has come; n
   }
   assert.deepEqual(closed(all), [3, 4, 5, 6, 7]);
   assert.deepEqual(closed(others), []);
-});
-
-test('where all are of people, the one with the most loses one that is not at work, and who has few keeps all', () => {
-  const connections = new Connections(createFakeClock(), ofPeople);
-  const all = Array.from({ length: 8 }, () => accept(connections));
-  for (const [at, each] of all.entries()) connections.known(each, at < 3 ? 'anna' : 'carol');
-  connections.become(all[3] ?? assert.fail(), 'working');
-  connections.become(all[4] ?? assert.fail(), 'answered');
-  for (let count = 0; count < 5; count += 1) {
-    const next = accept(connections, '192.0.2.2');
-    if (next.isOpen) connections.known(next, `person ${count}`);
-    // Three of carol, one of anna; of carol there are two then, of which one is at work.
-    if (count < 4) assert.equal(next.isOpen, true);
-    else assert.equal(next.isOpen, false);
-  }
-  assert.deepEqual(closed(all), [0, 5, 6, 7]);
 });
 
 test('the requests of a connection are aborted with it, and it waits again when all of them are answered', () => {

@@ -121,43 +121,6 @@ void test('a client that goes while its broken request waits for room: nobody is
   }
 });
 
-void test('what was written and not taken is counted, wherever it waits', async () => {
-  const { peer, requests } = open();
-  peer.setStopped(true);
-  peer.send(empty);
-  const request = await nextOf(requests);
-  request.begin(head);
-  for (let at = 0; at < 10; at += 1) {
-    request.write([Buffer.alloc(100_000)])?.catch(() => undefined);
-    await settle();
-  }
-  assert.ok(request.unsentBytes >= 1_000_000, String(request.unsentBytes));
-  peer.setStopped(false);
-  await settle();
-  assert.equal(request.unsentBytes, 0);
-});
-
-void test('a client that goes when it has its answer and owes a part of its body: nobody waits for that', async () => {
-  for (const isClosedHere of [false, true]) {
-    const { transport, peer } = createMemoryTransport();
-    const requests = readHttp(transport);
-    peer.send(`${post}Content-Length: 10\r\n\r\nabc`);
-    const request = await nextOf(requests);
-    await request.read();
-    void request.answer({ ...head, status: 400, isLast: true }, Buffer.from('no'));
-    await settle();
-    const rest = request.read().then(
-      () => 'whole',
-      () => 'gone',
-    );
-    await settle();
-    if (isClosedHere) transport.close('aborted');
-    else peer.vanish();
-    await settle();
-    assert.equal(await Promise.race([rest, settle().then(() => 'nothing')]), 'gone');
-  }
-});
-
 void test('nothing behind a refused request is looked at', async () => {
   for (const refused of [
     'POST /doveadm/v1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n',

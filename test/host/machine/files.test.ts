@@ -217,36 +217,6 @@ void test('a directory on the way: its modes, its owner, the sticky bit', (t) =>
   );
 });
 
-void test('links: each is followed, the directory that it stands in is judged, and its owner where that is sticky', (t) => {
-  const { file, folder } = fileOf(t);
-  const open = join(openFolder(t), 'open');
-  mkdirSync(open);
-  symlinkSync(file, join(open, 'absolute'));
-  symlinkSync('absolute', join(open, 'relative'));
-  symlinkSync(`../${'./'.repeat(3)}${open.split('/').pop() ?? ''}/relative`, join(open, 'up'));
-  for (const name of ['absolute', 'relative', 'up']) {
-    chmodSync(open, 0o755);
-    assert.equal(whyUnsafe(join(open, name), true, us), undefined, name);
-    chmodSync(open, 0o777);
-    assert.match(
-      whyUnsafe(join(open, name), true, us)?.text ?? '',
-      /open, on the way to .*, can be changed by/,
-    );
-    chmodSync(open, 0o1777);
-    assert.equal(whyUnsafe(join(open, name), true, us), undefined, name);
-  }
-  chmodSync(folder, 0o722);
-  assert.match(whyUnsafe(join(open, 'up'), true, us)?.text ?? '', /in, on the way to .*, can be changed by/);
-});
-
-void test('what cannot be looked at is not judged: a missing file, a circle of links, a device', (t) => {
-  const { folder } = fileOf(t);
-  symlinkSync('a', join(folder, 'b'));
-  symlinkSync('b', join(folder, 'a'));
-  for (const path of [join(folder, 'none'), join(folder, 'a'), '/dev/null', join(folder, 'file', 'x')])
-    assert.equal(whyUnsafe(path, true, us), undefined, path);
-});
-
 // Goal: whether a file can be mapped as memory at a path is known without making it.
 
 const shared = memoryPlace();

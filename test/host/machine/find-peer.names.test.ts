@@ -9,9 +9,8 @@ import { type TestContext, test } from 'node:test';
 import { createFindPeer } from '../../../src/host/machine/find-peer.js';
 import type { NameService, UserAnswer } from '../../../src/host/machine/name-service.js';
 import { loadNative } from '../../../src/host/machine/native.js';
-import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
+import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
-import { skipped } from '../../kit/plain/skipped.js';
 
 /** A program that takes a login, connects, and stays. */
 const visitor = `
@@ -72,26 +71,4 @@ void test('a uid of a container has an owner, and no answer about an account', a
       [each.uid, each.user, each.account, each.rangeOwners],
       [uid, undefined, undefined, [owner]],
     );
-});
-
-void test('user and login are asked for at the same time; nothing is said of a name without an answer', async (t) => {
-  if (process.getuid?.() !== 0) return t.skip(skipped('only root gives a process a login').skip);
-  const asked = new Map<number, (answer: UserAnswer) => void>();
-  const names: Names = {
-    keptUser: () => undefined,
-    userOf: (each) => new Promise((resolve) => asked.set(each, resolve)),
-    keptOwners: () => undefined,
-    ownersOf: (each) => Promise.resolve(each === login ? [{ uid: 1001, user: 'anna' }] : undefined),
-  };
-  const { peer, describe } = await arrive(t, names, true);
-  assert.deepEqual([peer.user, peer.account, asked.size], [undefined, undefined, 0]);
-  const describing = describe();
-  await settle();
-  assert.deepEqual([...asked.keys()], [uid, login]);
-  asked.get(uid)?.({ kind: 'unanswered' });
-  asked.get(login)?.({ kind: 'found', name: 'dora' });
-  const { user, account, rangeOwners, loginUid, loginUser, loginAccount, loginOwners } = await describing;
-  assert.deepEqual([user, account], [undefined, 'unanswered']);
-  assert.deepEqual([rangeOwners, loginOwners], [undefined, [{ uid: 1001, user: 'anna' }]]);
-  assert.deepEqual([loginUid, loginUser, loginAccount], [login, 'dora', 'found']);
 });

@@ -2,7 +2,7 @@
 // out no names and delay no reload, and uids of containers are not asked for. The helper is a real one, the system's programs are the
 // test's.
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -217,18 +217,6 @@ void test('uids that the directory does not answer for keep nobody else from a n
   await Promise.all(clients);
 });
 
-void test('a uid that had a name and has none now is not known to be nobody: a directory that is offline says so', async (t) => {
-  const clock = createFakeClock();
-  const { names, fakes } = open(t, { programs: { getent: directory }, clock });
-  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
-  await clock.advance(60_000);
-  fakes.write('getent', 'exit 2');
-  assert.deepEqual(await names.userOf(2001), { kind: 'unanswered' });
-  assert.deepEqual(await names.userOf(2002), { kind: 'none' });
-  fakes.write('getent', directory);
-  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
-});
-
 void test('a uid of a container is not asked for, and belongs to the owner of its range', async (t) => {
   const etc = {
     subuid: 'anna:100000:65536\n2005:200000:10\nuser2006:300000:10\ngone:400000:10\nroot:1001:1\nroot:0:1\n',
@@ -252,43 +240,6 @@ void test('a uid of a container is not asked for, and belongs to the owner of it
   assert.deepEqual(await names.ownersOf(400_001), [{ user: 'gone', uid: undefined, isGone: true }]);
   assert.deepEqual([names.keptOwners(300_001), names.keptOwners(400_001)?.length], [told, 1]);
   assert.deepEqual(asked().toSorted(), ['passwd -- gone', 'passwd -- user2006'], 'each was asked for once');
-});
-
-void test('an owner that is written otherwise than its account, has another name now, or shares its range', async (t) => {
-  const clock = createFakeClock();
-  const etc = { subuid: 'LdapMall:100000:10\nanna:200000:10\nbert:200000:5\n' };
-  const getent = 'case $3 in [Ll]dap[Mm]all) echo "ldapmall:x:30003:100::/:" ;; *) exit 2 ;; esac';
-  const { names, fakes } = open(t, { etc, programs: { getent }, clock });
-  const uidsOf = async (uid: number): Promise<unknown> => {
-    const owners = await names.ownersOf(uid);
-    return typeof owners === 'object' ? owners.map((owner) => owner.uid) : owners;
-  };
-  // newuidmap goes by the uid of the name.
-  assert.deepEqual(await uidsOf(100_000), [30_003]);
-  // bert is no user: anna, who can use the range, is not hidden by the line.
-  assert.deepEqual(await uidsOf(200_000), [1001, undefined]);
-  assert.deepEqual(await uidsOf(200_005), [1001]);
-  // Its user has another name now; the line is older.
-  fakes.write('getent', 'exit 2');
-  await clock.advance(60_000);
-  assert.deepEqual(await uidsOf(100_000), [30_003]);
-  await clock.advance(60_000);
-  assert.deepEqual(await uidsOf(100_000), [30_003]);
-});
-
-void test('ranges of the directory, of users who connect and of users of the configuration', async (t) => {
-  const getent = 'case $3 in 2001|bert) echo "${3#20}:x:2001:100::/:" | sed s/^01/dora/ ;; *) exit 2 ;; esac';
-  const getsubids =
-    'case $1 in dora) echo "0: dora 500000 65536" ;; bert) echo "0: bert 600000 10" ;; *) exit 1 ;; esac';
-  const etc = { subuid: 'anna:500000:5\n', 'nsswitch.conf': 'passwd: files sss\nsubid: sss\n' };
-  const { names, asked } = open(t, { etc, programs: { getent, getsubids } });
-  assert.equal(names.keptOwners(500_010), undefined);
-  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'dora' });
-  await until(() => names.keptOwners(500_010) !== undefined, 'dora has a range');
-  assert.deepEqual(names.keptOwners(500_001)?.[0], { uid: 1001, user: 'anna' }, 'the file comes first');
-  assert.equal((await names.numbersOf({ users: ['bert', 'anna'], groups: [] })).uidOf('bert'), 2001);
-  await until(() => names.keptOwners(600_001) !== undefined, 'bert has a range');
-  assert.ok(asked().includes('anna'));
 });
 
 void test('names: numbers of users and groups, whether there is one, the groups of a login; no name is a command', async (t) => {
@@ -369,48 +320,6 @@ void test('a directory that never answers: no wait is longer than its time, and 
   await until(() => !existsSync(`/proc/${pid}`), 'the program has ended');
   fakes.write('getent', directory);
   assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
-});
-
-/** The children of this process that are helpers. */
-function helpers(): readonly string[] {
-  const tasks = readdirSync('/proc/self/task');
-  const children = tasks.flatMap((task) =>
-    readFileSync(`/proc/self/task/${task}/children`, 'utf8')
-      .split(' ')
-      .filter((pid) => pid.trim() !== ''),
-  );
-  return children.filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('names.sh');
-    } catch {
-      return false;
-    }
-  });
-}
-
-void test('a helper that ends is started again, after a pause; without getent there is none', async (t) => {
-  const clock = createFakeClock();
-  const before = new Set(helpers());
-  const mine = (): readonly string[] => helpers().filter((pid) => !before.has(pid));
-  const { names } = open(t, { programs: { getent: directory }, clock });
-  await until(() => mine().length === 1, 'there is a helper');
-  const [pid = ''] = mine();
-  process.kill(Number(pid), 'SIGKILL');
-  await until(() => mine().length === 0, 'the helper has ended');
-  await until(async () => (await names.userOf(2001)).kind === 'unanswered', 'its end was noticed');
-  await clock.advance(1000);
-  await until(() => mine().length === 1, 'there is another helper');
-  assert.deepEqual(await names.userOf(2001), { kind: 'found', name: 'user2001' });
-  names.close();
-  await until(() => mine().length === 0, 'it ended with the service');
-  process.env['PATH'] = '/nowhere';
-  const bare = createNameService(clock, openAccountFiles('/nowhere'), startNameProcess(clock));
-  assert.deepEqual(await bare.userOf(2001), { kind: 'none' });
-  assert.deepEqual(await bare.uidOf('dora'), { kind: 'none' });
-  assert.equal(await bare.hasUser('dora'), false);
-  assert.equal(bare.hasDirectory(), false);
-  assert.deepEqual(mine(), []);
-  bare.close();
 });
 
 void test('whether users can be elsewhere than on this machine', (t) => {

@@ -1,15 +1,7 @@
 // Goal: what is made was not there before, is whole, and goes again when something after it fails. What must not happen: a file or a link
 // of somebody else that is written to, followed or removed.
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isTaken, NewFiles, NewFilesFault } from '../../../src/host/machine/new-files.js';
@@ -74,17 +66,6 @@ void test('a file that is there, a link that leads nowhere, a folder that is a l
   assert.equal(readFileSync(join(folder, 'mine'), 'utf8'), 'mine');
   assert.deepEqual(readdirSync(folder).toSorted(), ['dangling', 'link', 'mine', 'real']);
   assert.deepEqual(readdirSync(join(folder, 'real')), []);
-});
-
-void test('a folder that was there is kept as it is, and what others put into ours is left and named', (t) => {
-  const folder = openFolder(t);
-  chmodSync(folder, 0o750);
-  const files = new NewFiles();
-  files.folder(folder, 0o711, undefined);
-  assert.equal(modeOf(folder), 0o750);
-  files.folder(join(folder, 'new'), 0o755, undefined);
-  writeFileSync(join(folder, 'new', 'other'), '');
-  assert.deepEqual(files.undo(), [join(folder, 'new')]);
 });
 
 void test('a full disk: one sentence, and no half file', async (t) => {

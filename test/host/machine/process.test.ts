@@ -6,14 +6,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { loadNative } from '../../../src/host/machine/native.js';
 import {
   createServiceManager,
   encodeNotification,
-  readDeadChildren,
   takeServiceEnvironment,
-  watchOrphans,
 } from '../../../src/host/machine/process.js';
 import { halfOf } from '../../../src/host/machine/share-processor.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
@@ -192,45 +189,6 @@ void test('nobody watches, or nobody listens: nothing is said', async () => {
 
 // Goal: the first process of a container takes what was left to it from the process table. What must not happen: a child that
 // somebody of us waits for is taken away.
-
-void test('what is dead at two looks is taken; what is seen once is not', async () => {
-  const clock = createFakeClock();
-  const taken: number[] = [];
-  const looks = [[10], [11], [11, 12], [12], []];
-  const native = { reap: (pid: number) => taken.push(pid) > 0 };
-  const watch = watchOrphans(native, clock, 1, () => looks.shift() ?? []);
-  await clock.advance(25_000);
-  assert.deepEqual([looks.length, taken], [0, [11, 12]]);
-  watch.end();
-  assert.equal(clock.timers, 0);
-});
-
-void test('any other process does not look', () => {
-  const clock = createFakeClock();
-  watchOrphans({ reap: () => assert.fail() }, clock, 2, () => assert.fail()).end();
-  assert.equal(clock.timers, 0);
-});
-
-void test('dead children of a process are found by their state, and taken', async (t) => {
-  const native = await loadNative();
-  // A shell whose child has ended and which then is something that never asks for it.
-  const parent = spawn('sh', ['-c', 'true & exec sleep 60'], { stdio: 'ignore' });
-  t.after(() => parent.kill('SIGKILL'));
-  await once(parent, 'spawn');
-  let dead = readDeadChildren(parent.pid ?? 0);
-  while (dead.length === 0) {
-    assert.equal(parent.exitCode, null);
-    await nextTurn();
-    dead = readDeadChildren(parent.pid ?? 0);
-  }
-  assert.equal(dead.length, 1);
-  assert.equal(native.reap(dead[0] ?? 0), false, 'a child of somebody else');
-  assert.deepEqual(
-    readDeadChildren(process.pid).filter((pid) => pid === parent.pid),
-    [],
-    'one that lives',
-  );
-});
 
 // Goal: the page leaves half of the processors to commands. What must not happen: a set that somebody has chosen is replaced.
 

@@ -74,12 +74,6 @@ void test('lines of another form are left out; no range ends above the last uid'
   assert.deepEqual(parseSubUidAnswer('dora', 'Error fetching ranges'), []);
 });
 
-void test('thousands of lines', () => {
-  const lines = Array.from({ length: 10_000 }, (_, n) => `user${n}:${100_000 + n * 65_536}:65536`);
-  const table = tableOf(lines.toReversed().join('\n'));
-  assert.deepEqual(table.ownersOf(100_000 + 4_711 * 65_536 + 5), ['user4711']);
-});
-
 void test('a file that is changed, replaced or removed counts as it is now', (t) => {
   const folder = openFolder(t);
   const files = openAccountFiles(folder);
@@ -110,31 +104,4 @@ void test('a file that cannot be read whole says nothing of anybody: it is not a
   assert.equal(files.subUidOwners(100_000), undefined);
   rmSync(path, { recursive: true });
   assert.deepEqual(files.subUidOwners(100_000), []);
-});
-
-void test('accounts, and the sources of names', (t) => {
-  const folder = openFolder(t);
-  writeFileSync(
-    join(folder, 'passwd'),
-    'root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n+::::::\nbroken\nanna:x:1001:100::/:\nanna:x:1002:100::/:\n',
-  );
-  writeFileSync(join(folder, 'group'), 'desk:x:2000:anna,bert\n');
-  writeFileSync(
-    join(folder, 'nsswitch.conf'),
-    '# passwd: nis\npasswd:  files [NOTFOUND=continue] sss # ldap\ngroup: files\nsubid:\tsss\n',
-  );
-  const files = openAccountFiles(folder);
-  assert.deepEqual([0, 1001, 1002, 5].map(files.userName), ['root', 'anna', 'anna', undefined]);
-  assert.deepEqual(['root', 'toor', 'anna', '+', 'nobody'].map(files.uidOf), [
-    0,
-    0,
-    1001,
-    undefined,
-    undefined,
-  ]);
-  assert.equal(files.gidOf('desk'), 2000);
-  assert.equal(files.groupName(2000), 'desk');
-  assert.deepEqual(files.sourcesOf('passwd'), ['files', 'sss']);
-  assert.deepEqual(files.sourcesOf('subid'), ['sss']);
-  assert.deepEqual(files.sourcesOf('hosts'), []);
 });

@@ -114,16 +114,6 @@ test('a live socket, a file and an unreachable place are refused and left as the
   await assert.rejects(listenUnix(place(tooLong), systemClock, refuse, failOnError), /too long by/);
 });
 
-test('on close, a socket that somebody else put there since stays', async (t) => {
-  const path = join(openFolder(t), 'a.sock');
-  const first = await listenUnix(place(path), systemClock, refuse, failOnError);
-  rmSync(path);
-  const second = await listenUnix(place(path), systemClock, refuse, failOnError);
-  await first.close();
-  assert.equal(await connects(path), true);
-  await second.close();
-});
-
 // Goal: clients are accepted on a socket that somebody else made. What must not happen: the socket's file is removed, changed, or
 // its queue of those who wait is lost or shortened when we go.
 
@@ -339,24 +329,4 @@ void test('who waits for a turn is taken then, with all that was sent; who left 
   const gone = accepted.find(({ address }) => address === '127.0.0.3');
   // Unread, a reset is not noticed before its turn.
   if (gone !== undefined) await assert.rejects(gone.transport.read(), /the other side is gone/);
-});
-
-void test('a listening socket of somebody else, and where it is', async (t) => {
-  const native = await loadNative();
-  const holder = createServer();
-  await new Promise<void>((resolve) => {
-    holder.listen({ host: '127.0.0.1', port: 0 }, resolve);
-  });
-  t.after(() => void holder.close());
-  const descriptor: unknown = Reflect.get(Object(Reflect.get(holder, '_handle')), 'fd');
-  assert.ok(typeof descriptor === 'number');
-  const socket = { name: 'systemd:jobs', descriptor: native.duplicate(descriptor) };
-  const inherited = await listenInherited(
-    socket,
-    createFakeClock(),
-    () => undefined,
-    (text) => assert.fail(text),
-  );
-  assert.equal(inherited.address, '127.0.0.1');
-  await inherited.close();
 });

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { namesIn, prepareOffer } from '../../../src/host/net/tls-accept.js';
+import { prepareOffer } from '../../../src/host/net/tls-accept.js';
 import { wrapSocket } from '../../../src/host/net/transport.js';
 import { TransportFault } from '../../../src/host/ports/faults.js';
 import type { TlsOffer, TlsPeer, Transport } from '../../../src/host/ports/transport.js';
@@ -300,44 +300,6 @@ void test('an offer that cannot be used says so when it is made ready', () => {
   assert.throws(() => prepareOffer({ ...ours, certificate: { chain: 'no certificate', key: shown.keyPem } }));
   const { keyPem } = authority.issue({ names: ['x'] });
   assert.throws(() => prepareOffer({ ...ours, certificate: { chain: shown.certificatePem, key: keyPem } }));
-});
-
-void test('names: each kind by its shape; the common name only where there is no other', () => {
-  const names = (subjectAltName: string | undefined, subject = 'CN=common'): string[] =>
-    namesIn({ subjectAltName, subject });
-  assert.deepEqual(names('DNS:A.example.com, IP Address:192.0.2.1, email:Ops@Example.com'), [
-    'a.example.com',
-    'ops@example.com',
-  ]);
-  assert.deepEqual(names('URI:spiffe://example.com/Backup'), ['spiffe://example.com/Backup']);
-  // What Node quotes holds a comma or a quote: a name made to look like two.
-  assert.deepEqual(names('DNS:"a.example.com, DNS:b.example.com", DNS:c.example.com'), ['c.example.com']);
-  assert.deepEqual(names('DNS:"evil, DNS:b.example.com, x", DNS:c.example.com'), ['c.example.com']);
-  assert.deepEqual(names('DNS:"a\\", DNS:b.example.com, \\"x", DNS:c.example.com'), ['c.example.com']);
-  assert.deepEqual(names('DNS:"a, DNS:b.example.com, x'), []);
-  assert.deepEqual(names('email:backup.example.com'), []);
-  assert.deepEqual(names('IP Address:192.0.2.1'), []);
-  assert.deepEqual(names(undefined, 'C=DE\nO=x\nCN=Backup'), ['backup']);
-  // The sign for kelvin, whose small letter is that of the alphabet.
-  assert.deepEqual(names(undefined, 'CN=bac\u212Aup'), ['bac\u212Aup']);
-  assert.deepEqual(names(undefined, 'CN=a\nCN=b'), []);
-  assert.deepEqual(names(undefined, 'O=x'), []);
-  assert.deepEqual(namesIn(new X509Certificate(shown.certificatePem)), ['gate.example.com']);
-});
-
-void test('a name that holds other names, as a certificate has it', async (t) => {
-  const tricks = [
-    'evil, DNS:backup.example.com, x',
-    'evil", DNS:backup.example.com, "x',
-    "evil', DNS:backup.example.com, 'x",
-    'evil\\", DNS:backup.example.com, \\"x',
-    'backup.example.com\0.evil.example',
-    'evil\nDNS:backup.example.com',
-  ];
-  const certificate = authority.issue({ names: ['plain.example.com', ...tricks], client: true });
-  const shaken = await shake(t, asking, { cert: certificate.certificatePem, key: certificate.keyPem });
-  assert.deepEqual(shaken.peer?.names, ['plain.example.com']);
-  await close(shaken);
 });
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { CommandFault, formatFault } from '../../../src/host/output/output.js';
-import { createProgress, type Output, openScreen } from '../../../src/host/output/screen.js';
-import { createFakeClock } from '../../kit/plain/fake-clock.js';
+import { type Output, openScreen } from '../../../src/host/output/screen.js';
 
 /** Keeps what is written; `code`: every write ends in that error of the system. */
 function output(columns?: number, code?: string): Output & { readonly texts: string[] } {
@@ -35,15 +34,6 @@ void test('colours are for a terminal, and not for one that wants none', () => {
   }
 });
 
-void test('much text leaves in large pieces, and all of it', async () => {
-  const out = output();
-  const screen = openScreen(out, output(), {});
-  for (let count = 0; count < 50_000; count += 1) await screen.print(`line ${count}`);
-  await screen.flush();
-  assert.ok(out.texts.length > 5 && out.texts.length < 20, `${out.texts.length} writes`);
-  assert.equal(out.texts.join('').split('\n').length, 50_001);
-});
-
 void test('a reader that went away, or a full disk, is known', async () => {
   for (const code of ['EPIPE', 'ENOSPC']) {
     const screen = openScreen(output(undefined, code), output(), {});
@@ -53,29 +43,6 @@ void test('a reader that went away, or a full disk, is known', async () => {
     assert.equal(screen.isGone, true);
     await screen.print('x'.repeat(100_000));
   }
-});
-
-void test('what takes long is shown, now and then, and taken away', async () => {
-  const clock = createFakeClock();
-  const texts: string[] = [];
-  const progress = createProgress(clock, (text) => texts.push(text));
-  progress.received(100);
-  await clock.advance(1_900);
-  progress.received(100);
-  assert.deepEqual(texts, [], 'not at once');
-  await clock.advance(200);
-  progress.row();
-  progress.sent(3 * 1024 * 1024);
-  progress.received(1_848);
-  await clock.advance(600);
-  progress.received(1);
-  progress.clear();
-  progress.clear();
-  assert.deepEqual(texts, [
-    '\r\x1b[K3 MiB sent, 200 bytes, 1 rows, 2 s',
-    '\r\x1b[K3 MiB sent, 2 KiB, 1 rows, 3 s',
-    '\r\x1b[K',
-  ]);
 });
 
 void test('a fault is told with what the system said, line by line, and commands no terminal', () => {
