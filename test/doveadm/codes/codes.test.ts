@@ -60,14 +60,3 @@ void test('a line of a backend that begins like ours is marked, each of several'
     'doveadm(a): x\nbackend: dovegate: y [denied]\ndovegate',
   );
 });
-
-void test('what another attempt is safe for is told by status and code alike', () => {
-  for (const code of all) {
-    const { status, repeat, means } = codes[code];
-    assert.notEqual(means, '', code);
-    if (status === 'NOPERM' || status === 'USAGE' || status === 'DATAERR')
-      assert.equal(repeat, 'useless', code);
-    // The status of a backend says nothing of what it did before it failed.
-    if (status === '') assert.equal(repeat, 'unsafe', code);
-  }
-});

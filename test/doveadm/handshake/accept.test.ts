@@ -5,7 +5,6 @@ import {
   HandshakeAccept,
   type HandshakeAcceptOptions,
 } from '../../../src/doveadm/handshake/accept.js';
-import { parseCommandLine } from '../../../src/doveadm/protocol/command.js';
 
 const options: HandshakeAcceptOptions = {
   minor: 3,
@@ -139,41 +138,6 @@ void test('trap 29: the end closes, but not while a judgement is out', () => {
   assert.deepEqual(waiting.verified(true), [send('+\n'), ready(2, 2, '\tu\tc\n')]);
 });
 
-void test('calls that nothing asked for are bugs of the caller', () => {
-  assert.throws(() => new HandshakeAccept(options).tlsStarted(), /unasked/);
-  assert.throws(() => new HandshakeAccept(options).verified(true), /unasked/);
-});
-
-void test('trap 1: the server is silent until the client has said VERSION doveadm-server', () => {
-  const accept = new HandshakeAccept(preauthenticated);
-  for (const byte of version(1).slice(0, -1)) assert.deepEqual(accept.push(bytes(byte)), []);
-  assert.equal(accept.push(bytes('\n'))[0]?.do, 'send');
-  assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes('VERSION\tdoveadm-client\t1\t1\n')), [
-    { do: 'close', why: 'bad-version' },
-  ]);
-});
-
-void test('trap 2: no VERSION line goes to M = 0', () => {
-  assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(version(0))), [send('+\n'), ready(0, 0)]);
-  assert.deepEqual(new HandshakeAccept(options).push(bytes(version(0))), [send('-\n')]);
-});
-
-void test('trap 3: the smaller minor rules, and ours is told as it is', () => {
-  for (const ours of [0, 1, 2, 3, 4]) {
-    for (const theirs of [1, 2, 3, 4, 5, 4294967295]) {
-      assert.deepEqual(
-        new HandshakeAccept({ ...preauthenticated, minor: ours }).push(bytes(version(theirs))),
-        [send(`VERSION\tdoveadm-client\t1\t${ours}\n+\n`), ready(Math.min(ours, theirs), theirs)],
-      );
-    }
-  }
-});
-
-void test('trap 5: what a client sends is never multiplexed', () => {
-  const accept = new HandshakeAccept({ ...preauthenticated, minor: 4 });
-  assert.deepEqual(accept.push(bytes(`${version(4)}\tu\tc\n`)).at(-1), ready(4, 4, '\tu\tc\n'));
-});
-
 void test('trap 16: STARTTLS has no answer, and the ClientHello in its segment is kept whole', () => {
   const hello = Buffer.from('1603010005010000010a0a', 'hex');
   const accept = new HandshakeAccept(secured);
@@ -182,31 +146,4 @@ void test('trap 16: STARTTLS has no answer, and the ClientHello in its segment i
     { do: 'start-tls', rest: hello },
   ]);
   assert.deepEqual(accept.tlsStarted(), [], 'and nothing is repeated inside TLS');
-});
-
-void test('trap 16: clear text behind STARTTLS is for TLS to choke on, and never a line', () => {
-  const accept = new HandshakeAccept(secured);
-  accept.push(bytes(version(2)));
-  assert.deepEqual(accept.push(bytes(`STARTTLS\n${plainLine}`)), [
-    { do: 'start-tls', rest: bytes(plainLine) },
-  ]);
-  accept.tlsStarted();
-  assert.equal(accept.pendingBytes, 0);
-  assert.deepEqual(accept.push(bytes('\n')), failed);
-});
-
-void test('trap 18: one wrong PLAIN closes', () => {
-  const accept = new HandshakeAccept(options);
-  accept.push(bytes(version(1)));
-  accept.push(bytes('PLAIN\tAGRvdmVhZG0Ad3Jvbmc=\n'));
-  assert.deepEqual(accept.verified(false), failed);
-  assert.deepEqual(accept.push(bytes(plainLine)), [], 'a second one is not looked at');
-});
-
-void test('trap 18: PLAIN to a preauthenticated socket is a command line, and a broken one', () => {
-  const [, last] = new HandshakeAccept(preauthenticated).push(bytes(version(1) + plainLine));
-  assert.deepEqual(last, ready(1, 1, plainLine));
-  assert.throws(() => parseCommandLine(bytes(plainLine.trimEnd())), {
-    code: 'bad-command',
-  });
 });

@@ -183,55 +183,6 @@ void test('a failure holds no byte of the server', () => {
   }
 });
 
-void test('calls that nothing asked for are bugs of the caller', () => {
-  assert.throws(() => new HandshakeDial(options).tlsStarted(), /unasked/);
-  const dial = started();
-  assert.throws(() => dial.start(), /twice/);
-  const unstarted = new HandshakeDial(options).push(bytes('x'));
-  assert.deepEqual(unstarted, [
-    { do: 'fail', code: 'version-unsupported', message: 'the server spoke first' },
-  ]);
-});
-
-void test('trap 2: no VERSION line comes back to M = 0', () => {
-  assert.deepEqual(started({ minor: 0 }).push(bytes('+\n')), ready(0, undefined));
-  const dial = started({ minor: 0 });
-  assert.deepEqual(dial.push(bytes('-\n')), [plain]);
-  // One that comes all the same is no answer to PLAIN, and no part of the greeting.
-  assert.equal(failure(dial.push(bytes(version(2)))), 'auth-rejected');
-  assert.deepEqual(started({ minor: 0 }).push(bytes(`+\n${version(1)}`)), ready(0, undefined, version(1)));
-});
-
-void test('trap 3: the smaller minor rules, and the server announces its own', () => {
-  for (const ours of [0, 1, 2, 3, 4]) {
-    for (const theirs of [0, 1, 2, 3, 4]) {
-      const greeting = bytes(`${version(theirs)}+\n`);
-      assert.deepEqual(started({ minor: ours }).push(greeting), ready(Math.min(ours, theirs), theirs));
-    }
-  }
-});
-
-void test('trap 4: multiplexing starts with the byte behind the last plain +, in the same segment or not', () => {
-  const framed = '\0\0\0\0\x03\n+\n';
-  assert.deepEqual(started().push(bytes(`${version(2)}+\n${framed}`)), ready(2, 2, framed));
-  const dial = started();
-  dial.push(bytes(`${version(2)}-\n`));
-  assert.deepEqual(dial.push(bytes(`+\n${framed}`)), ready(2, 2, framed));
-});
-
-void test('trap 16: nothing is waited for between STARTTLS and the ClientHello, nor repeated inside TLS', () => {
-  const dial = started(secured);
-  assert.deepEqual(dial.push(bytes(`${version(2)}-\n`)), startTls);
-  assert.deepEqual(dial.tlsStarted(), [plain]);
-});
-
-void test('trap 18: a refused PLAIN is over, even when a + follows', () => {
-  const dial = started();
-  dial.push(bytes(`${version(2)}-\n`));
-  assert.equal(failure(dial.push(bytes('-\n+\n'))), 'auth-rejected');
-  assert.deepEqual([dial.push(bytes('+\n')), dial.pendingBytes], [[], 0]);
-});
-
 // Goal: the handshake comes to what the server says, and whoever started it knows what it waited for. All of its answers are tested in
 // test/doveadm/protocol; what daemon and library make of them, beside those.
 

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { JsonReader, type JsonSink } from '../../../src/doveadm/http-api/json.js';
-import { StringReader } from '../../../src/doveadm/http-api/json-string.js';
 import { chunkings } from '../../kit/plain/chunkings.js';
 import { isJson } from '../../kit/plain/json-form.js';
 
@@ -171,18 +170,4 @@ void test('it agrees with JSON.parse, but for what it refuses on purpose', () =>
     }),
     { numRuns: 3000 },
   );
-});
-
-void test('a string that is only checked holds nothing, whatever its length', () => {
-  const reader = new StringReader(4);
-  reader.begin(false);
-  for (let chunk = 0; chunk < 1000; chunk += 1) {
-    assert.equal(reader.read(Buffer.from('long \u00fc \\n \\u00e9 '), 0), -1);
-    assert.equal(reader.pendingBytes, 0);
-  }
-  assert.equal(reader.read(Buffer.from('x"'), 0), 1);
-  assert.equal(reader.error, undefined);
-  reader.begin(false);
-  reader.read(Buffer.of(0x61, 0xff), 0);
-  assert.equal(reader.error, 'Invalid UTF-8 character');
 });

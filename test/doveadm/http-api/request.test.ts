@@ -1,10 +1,9 @@
 // Bodies of requests: what Dovecot takes, what it answers with 400, and what is ours to limit.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { type DecodedRequest, RequestDecoder, SpanReader } from '../../../src/doveadm/http-api/request.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { chunkings, randomInteger, seededRandom } from '../../kit/plain/chunkings.js';
+import { chunkings } from '../../kit/plain/chunkings.js';
 
 function decode(chunks: readonly Buffer[], commandsMax = 3): DecodedRequest {
   const decoder = new RequestDecoder({ commandsMax });
@@ -182,48 +181,4 @@ void test('a file that is no UTF-8 is refused, and so is one with a NUL', () => 
   ]);
   assert.deepEqual(decode([broken]), { kind: 'bad', text: 'JSON parse error: Invalid UTF-8 character' });
   assert.equal(decodeText('[["save",{"file":"\\u0000"},"t"]]').kind, 'bad');
-});
-
-void test('a span is unescaped in any cut', () => {
-  fc.assert(
-    fc.property(
-      fc.array(
-        fc.oneof(fc.string({ unit: 'grapheme' }), fc.constantFrom('\r\n', '\u{1f600}', '"', '\\', '\t')),
-      ),
-      fc.boolean(),
-      fc.nat(),
-      (texts, isAscii, seed) => {
-        const text = texts.join('').replaceAll('\0', '');
-        let inside = JSON.stringify(text).slice(1, -1);
-        if (isAscii)
-          inside = inside.replace(
-            /[\x7f-\uffff]/g,
-            (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
-          );
-        const bytes = Buffer.from(inside);
-        const random = seededRandom(seed);
-        const reader = new SpanReader();
-        const pieces: Buffer[] = [];
-        for (let at = 0; at < bytes.length; ) {
-          const next = at + randomInteger(random, 1, 7);
-          pieces.push(Buffer.from(reader.push(Buffer.from(bytes.subarray(at, next)))));
-          at = next;
-        }
-        reader.end();
-        assert.equal(Buffer.concat(pieces).toString(), text);
-      },
-    ),
-  );
-});
-
-void test('a span without escapes is not copied, and one that was never checked throws', () => {
-  const bytes = Buffer.from('plain');
-  assert.equal(new SpanReader().push(bytes), bytes);
-  for (const broken of ['\\x', '\\u00zz', '\\ud800\\n'])
-    assert.throws(() => new SpanReader().push(Buffer.from(broken)), /that was never checked/);
-  for (const cut of ['\\', '\\u00', '\\ud800']) {
-    const reader = new SpanReader();
-    reader.push(Buffer.from(cut));
-    assert.throws(() => reader.end());
-  }
 });

@@ -10,7 +10,6 @@ import {
   isMailboxMask,
   type MailboxNames,
   type Namespace,
-  namesAmong,
 } from '../../../src/doveadm/names/mailbox-names.js';
 
 function namespace(prefix: string, more: Partial<Namespace> = {}): Namespace {
@@ -135,52 +134,10 @@ void test('a separator of an alias becomes that of its namespace', () => {
   assert.deepEqual(names.spellings('INBOX.Sub.Kid'), ['INBOX.Sub.Kid', 'Sub/Kid']);
 });
 
-void test('of several backends each may read the name', () => {
-  const joint = namesAmong([{ mailboxNames: plain }, { mailboxNames: prefixed }, { mailboxNames: plain }]);
-  assert.deepEqual(joint.readings('INBOX/INBOX'), ['INBOX']);
-  assert.equal(joint.isInboxDoubted, false);
-  assert.deepEqual(joint.spellings('INBOX'), ['INBOX', 'INBOX/INBOX']);
-  assert.equal(namesAmong([{ mailboxNames: plain }, { mailboxNames: plain }]), plain);
-  assert.equal(namesAmong([]), doubtedNames);
-  assert.ok(namesAmong([{ mailboxNames: plain }, {}]).isInboxDoubted);
-  assert.deepEqual(namesAmong([{ mailboxNames: plain }, {}]).readings('A/INBOX'), ['INBOX', 'A']);
-});
-
-void test('equal lists have equal keys, others others', () => {
-  const keys = [plain, prefixed, rooted, aliased, withoutInbox, doubtedNames].map(({ key }) => key);
-  assert.equal(new Set(keys).size, keys.length);
-  assert.equal(createMailboxNames([namespace('INBOX/', { inbox: true })], []).key, prefixed.key);
-  assert.notEqual(namesAmong([{ mailboxNames: plain }, { mailboxNames: prefixed }]).key, plain.key);
-});
-
-void test('no shared namespaces is another key than nothing said, and both count in either order', () => {
-  const unshared = createMailboxNames(undefined, []);
-  assert.notEqual(unshared.key, doubtedNames.key);
-  assert.notEqual(createMailboxNames([], []).key, unshared.key);
-  for (const backends of [
-    [{ mailboxNames: unshared }, {}],
-    [{}, { mailboxNames: unshared }],
-  ]) {
-    assert.deepEqual(namesAmong(backends).spellings('shared/bob'), ['shared/bob', 'shared/bob/INBOX']);
-  }
-});
-
 void test('patterns that may be a name of the INBOX', () => {
   for (const text of ['INBOX', 'inbox', 'A/INBOX', '*/inbox', '*INBOX', 'x.Inbox'])
     assert.ok(endsInInbox(text), text);
   for (const text of ['INBOX/*', 'MyInbox', 'my inbox', 'old-inbox', 'INBOX/Sub'])
     assert.ok(!endsInInbox(text), text);
   assert.ok(isMailboxMask('a%') && isMailboxMask('*') && !isMailboxMask('a?'));
-});
-
-void test('a long name costs no more than its length', () => {
-  for (const long of [
-    '/'.repeat(1e6),
-    './'.repeat(5e5),
-    `${'a/'.repeat(5e5)}INBOX`,
-    '*'.repeat(1e6),
-    'a'.repeat(1e6),
-  ]) {
-    for (const names of [doubtedNames, prefixed, aliased]) assert.ok(names.spellings(long).length < 20);
-  }
 });

@@ -12,7 +12,6 @@ import {
   allArguments,
   allVerbs,
   countMax,
-  durationMax,
   isAccessStep,
   isAccessVerb,
   isPositional,
@@ -23,7 +22,6 @@ import {
   wordsOf,
 } from '../../../src/doveadm/verbs/verbs.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { parseDuration } from '../../../src/host/words/durations.js';
 import { endpoints, mayAsk } from '../../../src/page/answers/api.js';
 
 const values = {
@@ -106,20 +104,4 @@ void test('each shape, at its ends', () => {
   // bounds.reasonBytes
   assert.equal(wantedOf('reason', 'é'.repeat(bounds.reasonBytes / 2)), undefined);
   assert.notEqual(wantedOf('reason', `${'é'.repeat(bounds.reasonBytes / 2)}x`), undefined);
-});
-
-void test('a length of time that a program gives is what the gate reads', () => {
-  const dayMs = 86_400_000;
-  const lengths = [
-    1,
-    1000,
-    90_001,
-    11 * dayMs,
-    14 * dayMs,
-    30 * dayMs + 1,
-    365 * dayMs,
-    durationMax - 1,
-    durationMax,
-  ];
-  for (const ms of lengths) assert.deepEqual(textsOf('quietMs', ms).map(parseDuration), [ms], String(ms));
 });
